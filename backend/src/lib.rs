@@ -1,0 +1,36 @@
+//! The back end of the flash sale: every role, wired together.
+
+/// HTTP refusals and internal faults, each with its status.
+pub mod api_error;
+/// What is in force: defaults, file, environment, flags.
+pub mod config;
+/// Log format and level.
+pub mod logging;
+/// The ops role: rounds for shoppers, pages, approval.
+pub mod ops;
+/// The orders role: places orders from the queue at its own pace.
+pub mod orders;
+/// The buyer's own orders over HTTP.
+pub mod orders_api;
+/// Gives back permits that no purchase arrived for, and refunds.
+pub mod permits;
+/// The purchase role: verifies again, runs the stock script, answers results.
+pub mod purchase;
+/// Port to the message queue, and its adapters.
+pub mod queue;
+/// Connections to Redis and the scripts that run there.
+pub mod redis_link;
+/// The relay: moves segment events from the outbox to the queue.
+pub mod relay;
+/// Runs the chosen roles until told to stop.
+pub mod roles;
+/// Sales: the file, the import, the approval, what Redis is told.
+pub mod sale;
+/// Demo login and the session cookie.
+pub mod session_api;
+/// What a running system reports of itself.
+pub mod status;
+/// The database: orders and sales.
+pub mod store;
+/// One box: redis-server, nginx and all roles under one supervisor.
+pub mod up;

@@ -1,0 +1,102 @@
+//! Redis key names (course §066, §128, §132).
+//!
+//! The braces are a Redis Cluster hash tag: keys with the same tag live in one
+//! slot and may be touched by one script. A segment's three keys share a tag,
+//! so do a product's.
+
+use crate::ids::Item;
+
+/// Hash of all approved products, `round::product` → [`crate::catalogue::Entry`];
+/// the field [`CATALOGUE_VERSION`] changes with every edit.
+pub const CATALOGUE: &str = "seckill::catalogue";
+/// The field of [`CATALOGUE`] that tells an edge whether to read the rest again.
+pub const CATALOGUE_VERSION: &str = "version";
+/// Queue of order messages: the stream that the relay fills and the workers read.
+pub const QUEUE_ORDERS: &str = "seckill::queue::orders";
+/// Order messages that no worker could place, with the reason.
+pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
+
+/// Sorted set: the rounds of `date` (`YYYY-MM-DD`), scored by start in ms.
+#[must_use]
+pub fn rounds(date: &str) -> String {
+    format!("seckill::{{{date}}}::rounds")
+}
+
+/// Hash: a round's name and times.
+#[must_use]
+pub fn round_info(round: &str) -> String {
+    format!("seckill::round::{{{round}}}::info")
+}
+
+/// Sorted set: a round's products, scored by position.
+#[must_use]
+pub fn round_products(round: &str) -> String {
+    format!("seckill::round::{{{round}}}::products")
+}
+
+/// Hash: what a shopper sees of a product in a round.
+#[must_use]
+pub fn info(item: &Item) -> String {
+    format!("seckill::{{{item}}}::info")
+}
+
+/// Counter: permits granted to all edges and not returned.
+#[must_use]
+pub fn permits(item: &Item) -> String {
+    format!("seckill::{{{item}}}::permits")
+}
+
+/// Hash: open leases, lease id → `amount:taken_ms`.
+#[must_use]
+pub fn leases(item: &Item) -> String {
+    format!("seckill::{{{item}}}::leases")
+}
+
+/// Set: refunds already given back to [`permits`], so that each counts once.
+#[must_use]
+pub fn refunds(item: &Item) -> String {
+    format!("seckill::{{{item}}}::refunds")
+}
+
+/// Hash: a segment's `sale_stock_amount`, `locked_stock_amount`, `saled_stock_amount`.
+#[must_use]
+pub fn stock(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::stock")
+}
+
+/// Hash: user → [`crate::purchase::Record`].
+#[must_use]
+pub fn buyers(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::buyers")
+}
+
+/// Stream: the segment's events, written in the same step as the stock.
+#[must_use]
+pub fn outbox(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::outbox")
+}
+
+/// Hash: what this segment saw of each lease, lease id → permits seen, or
+/// `closed` once the lease was given back.
+#[must_use]
+pub fn spent(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::spent")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_bear_the_published_names() {
+        let item = Item::new("1", "153").unwrap();
+        assert_eq!(rounds("2026-11-23"), "seckill::{2026-11-23}::rounds");
+        assert_eq!(round_info("1"), "seckill::round::{1}::info");
+        assert_eq!(round_products("1"), "seckill::round::{1}::products");
+        assert_eq!(info(&item), "seckill::{1::153}::info");
+        assert_eq!(permits(&item), "seckill::{1::153}::permits");
+        assert_eq!(stock(&item, 1), "seckill::{1::153::01}::stock");
+        assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
+        assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");
+    }
+}

@@ -1,0 +1,39 @@
+//! The rules of a flash sale, as pure functions and plain types.
+//!
+//! Both sides of the system, the nginx edge and the back end, decide by this
+//! crate, so that a signature, a permit or a verdict means the same in both.
+//! Nothing here does I/O, reads a clock or draws a random number: the caller
+//! passes the time (`now_ms`, epoch milliseconds) and random bytes.
+
+#![forbid(unsafe_code)]
+
+/// Token bucket kept in one 64-bit word.
+pub mod bucket;
+/// What the edge must know of a product: window, limit, cap.
+pub mod catalogue;
+/// The gate's decision, in the order that refuses cheapest first.
+pub mod gate;
+/// Hidden purchase URLs: signing and verifying.
+pub mod hidden_path;
+/// Which rounds, products, buyers and request ids are well formed.
+pub mod ids;
+/// Every Redis key name, built in this one place.
+pub mod keys;
+/// Signing secrets: ring of named keys, derived per purpose.
+pub mod keyring;
+/// The order message and its queue form.
+pub mod message;
+/// Order states and sortable order numbers.
+pub mod order;
+/// Permits: clipping, leases, the header that names one.
+pub mod permit;
+/// A buyer's purchase of one product, as the stock segment records it.
+pub mod purchase;
+/// The buyer's session token.
+pub mod session;
+/// Verdicts with their HTTP status and body.
+pub mod verdict;
+/// The round's time window.
+pub mod window;
+
+pub use verdict::Verdict;

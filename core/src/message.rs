@@ -1,0 +1,77 @@
+//! Events of a stock segment. `purchase.lua` appends them to the outbox as
+//! stream fields; the relay turns them into JSON for the queue.
+
+use serde::{Deserialize, Serialize};
+
+/// The version this code writes and reads.
+pub const VERSION: u32 = 1;
+
+/// Stock was locked for a buyer: an order is to be placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderMessage {
+    /// Form of this message; a reader refuses what is newer than it knows.
+    pub v: u32,
+    /// Request id: the same purchase always carries the same one.
+    pub request: String,
+    /// Round id.
+    pub round: String,
+    /// Product id.
+    pub product: String,
+    /// Segment that locked the stock.
+    pub segment: u16,
+    /// Buyer.
+    pub user: String,
+    /// Items.
+    pub quantity: u32,
+    /// Price of one item in cents.
+    pub price_cents: u64,
+    /// Permit it was admitted with.
+    pub permit: String,
+    /// When the stock was locked, epoch milliseconds.
+    pub at_ms: u64,
+}
+
+/// Why a message cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MessageError {
+    /// Not JSON, or a field is missing or of the wrong type.
+    #[error("the order message does not parse: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// Written by a newer version.
+    #[error("the order message has version {0}, this worker reads up to {VERSION}; upgrade it")]
+    Newer(u32),
+}
+
+impl OrderMessage {
+    /// The queue form.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Strings and numbers only: there is nothing in it that could fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads the queue form.
+    ///
+    /// # Errors
+    /// [`MessageError`]; such a message goes to the dead letters.
+    pub fn parse(text: &[u8]) -> Result<Self, MessageError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            v: u32,
+        }
+        let Versioned { v } = serde_json::from_slice(text)?;
+        if v > VERSION { Err(MessageError::Newer(v)) } else { Ok(serde_json::from_slice(text)?) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_message_is_named_as_such() {
+        let error = OrderMessage::parse(br#"{"v":9,"surprise":true}"#).unwrap_err();
+        assert!(matches!(error, MessageError::Newer(9)));
+        assert!(matches!(OrderMessage::parse(b"nonsense"), Err(MessageError::Shape(_))));
+    }
+}
