@@ -10,9 +10,15 @@ const PAY_MINUTES = 10;
 const TONE = {
   connecting: 'plain', scheduled: 'plain', soon: 'warm', open: 'hot',
   sending: 'work', processing: 'work', reserved: 'work', lost: 'warn', overdue: 'warn',
-  ordered: 'good', paid: 'good', sold_out: 'plain', ended: 'plain',
+  ordered: 'good', paid: 'good', sold_out: 'over', ended: 'over',
 };
-const ICON = { plain: 'clock', warm: 'clock', hot: 'bolt', work: 'clock', warn: 'mark', good: 'check' };
+// How far along the shopper is: waiting, buying, ordering, done; 0 when there is nothing to do.
+const STEP = {
+  connecting: 1, scheduled: 1, soon: 1, open: 2,
+  sending: 3, processing: 3, reserved: 3, lost: 3, overdue: 3,
+  ordered: 4, paid: 4, sold_out: 0, ended: 0,
+};
+const ICON = { plain: 'clock', over: 'gone', warm: 'clock', hot: 'bolt', work: 'clock', warn: 'mark', good: 'check' };
 const WORKING = ['sending', 'processing', 'reserved', 'lost'];
 
 const $ = (id) => document.getElementById(id);
@@ -81,7 +87,7 @@ export function productView(page, act) {
     set($('panel-icon'), 'href', `/assets/art.svg#${ICON[tone]}`);
     put($('panel-title'), title);
     put($('panel-text'), text);
-    $('bar').hidden = notice !== null || !WORKING.includes(scene);
+    set($('panel'), 'data-step', String(STEP[scene]));
     $('action').hidden = !login;
     $('home').hidden = scene !== 'ended';
     const order = ['ordered', 'paid'].includes(scene) ? s.outcome.order : null;
