@@ -1,7 +1,7 @@
 // A person buys in a real browser from a running shop.
 //
 //   BASE_URL        where the shop is, default http://127.0.0.1:8080
-//   ROUND, PRODUCT  a product that opens a few seconds after the start of this file
+//   ROUND, PRODUCT  a product that opens between 8 s and 2 min after the start of this file
 //   CHROMIUM        the browser, default /usr/bin/chromium
 //   SCREENSHOTS     where pictures of every state go, default ./screenshots
 
