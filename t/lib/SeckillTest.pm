@@ -29,7 +29,6 @@ BEGIN {
     $port = $free->sockport;
     my $modules = '/usr/lib/nginx/modules';
     my $ours    = $ENV{SECKILL_MODULE} // "$root/target/nginx/ngx_http_seckill_module.so";
-    -f $ours or die "$ours is missing; build it with: make module\n";
     $ENV{TEST_NGINX_BINARY}       //= '/usr/sbin/nginx';
     $ENV{TEST_NGINX_LOAD_MODULES} //= "$modules/ndk_http_module.so $modules/ngx_http_lua_module.so $ours";
     $ENV{TEST_NGINX_SERVROOT}     //= "$root/target/t/$suite";
@@ -159,6 +158,9 @@ my $uses_default_config;
 
 add_block_preprocessor(sub {
     my $block = shift;
+    for my $module (split ' ', $ENV{TEST_NGINX_LOAD_MODULES}) {
+        -f $module or Test::More::BAIL_OUT("$module is missing; build it with: make module, or: scripts/install.sh test");
+    }
     redis_start();
     redis('FLUSHALL');
     $put_on_sale->($block->sale // '');
