@@ -11,16 +11,18 @@
 pub mod bucket;
 /// What the edge must know of a product: window, limit, cap.
 pub mod catalogue;
+/// Arguments of the nginx directives, read into types.
+pub mod directive;
 /// The gate's decision, in the order that refuses cheapest first.
 pub mod gate;
 /// Hidden purchase URLs: signing and verifying.
 pub mod hidden_path;
 /// Which rounds, products, buyers and request ids are well formed.
 pub mod ids;
-/// Every Redis key name, built in this one place.
-pub mod keys;
 /// Signing secrets: ring of named keys, derived per purpose.
 pub mod keyring;
+/// Every Redis key name, built in this one place.
+pub mod keys;
 /// The order message and its queue form.
 pub mod message;
 /// Order states and sortable order numbers.
