@@ -102,8 +102,8 @@ test_e2e() {
             npm ci --prefix t/e2e --no-audit --no-fund --ignore-scripts || { count 0 1; return; }
         touch t/e2e/node_modules
     fi
-    stage e2e "Browser tests" "repeat them with: npm test --prefix t/e2e" \
-        npm test --silent --prefix t/e2e || status=$?
+    stage e2e "Browser tests" "repeat them with: make test-e2e; pictures are in target/e2e/screenshots" \
+        scripts/e2e.sh || status=$?
     local good bad
     good=$(sed -n 's/^[^0-9a-z]* *pass \([0-9]*\)$/\1/p' "$log_folder/e2e.log" | sum)
     bad=$(sed -n 's/^[^0-9a-z]* *fail \([0-9]*\)$/\1/p' "$log_folder/e2e.log" | sum)
