@@ -61,8 +61,9 @@ pub enum RedisLinkError {
 impl From<RedisError> for RedisLinkError {
     fn from(error: RedisError) -> Self {
         match error.kind() {
-            ErrorKind::Io => Self::Unknown(error),
-            _ => Self::Refused(error),
+            ErrorKind::Server(_) | ErrorKind::Extension => Self::Refused(error),
+            // Whatever went wrong on the way, the command may have arrived.
+            _ => Self::Unknown(error),
         }
     }
 }
