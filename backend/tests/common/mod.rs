@@ -21,7 +21,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use seckill::redis_link::{RedisLink, scripts};
+use seckill::redis_link::RedisLink;
+use seckill::redis_link::scripts::preload;
 use seckill_core::catalogue::Entry;
 use seckill_core::ids::Item;
 use seckill_core::keyring::{Digest, Keyring};
@@ -30,6 +31,8 @@ use seckill_core::window::Window;
 use seckill_core::{hidden_path, keys, session};
 use tempfile::TempDir;
 
+/// Calls of the scripts.
+pub mod scripts;
 /// The main path.
 pub mod shop;
 
@@ -191,7 +194,7 @@ pub fn entry(amount: u64, segments: u16) -> Entry {
 pub async fn put_on_sale(link: &RedisLink, amount: u64) -> Entry {
     let (item, entry) = (item(), entry(amount, 1));
     let mut conn = link.conn().await.unwrap();
-    assert!(scripts::preload(&mut conn, &item, 1, amount).await.unwrap());
+    assert!(preload(&mut conn, &item, 1, amount).await.unwrap());
     let field = item.to_string();
     let mut pipe = redis::pipe();
     pipe.atomic()
