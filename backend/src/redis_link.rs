@@ -265,15 +265,19 @@ impl Shared {
             until_silent(probe).await;
             silenced.abort();
         });
-        // A server that is still loading its data greets, but cannot serve.
         let mut first = conn.clone();
         let live = Live {
             conn,
             driver,
             watch: watch.abort_handle(),
         };
-        let pong: Result<String, _> = redis::cmd("PING").query_async(&mut first).await;
-        pong.map_err(|error| error.to_string()).map(|_| live)
+        // Refused by a server that is still reading its files, which greets but
+        // cannot serve. And a script that is known before it is called cannot be
+        // missing at the one moment when nobody can answer that it is.
+        scripts::load_all(&mut first)
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(live)
     }
 }
 

@@ -100,6 +100,35 @@ struct Outbox {
     ends_ms: u64,
 }
 
+/// Makes the group of every outbox. One that cannot be read is left out, so that
+/// it does not keep the others from being read.
+async fn with_groups(
+    conn: &mut MultiplexedConnection,
+    outboxes: Vec<Outbox>,
+) -> RedisResult<Vec<Outbox>> {
+    if outboxes.is_empty() {
+        return Ok(outboxes);
+    }
+    let mut pipe = Pipeline::with_capacity(outboxes.len());
+    for Outbox { key, .. } in &outboxes {
+        pipe.cmd("XGROUP")
+            .arg("CREATE")
+            .arg(key)
+            .arg(GROUP)
+            .arg("0")
+            .arg("MKSTREAM");
+    }
+    let made: Vec<RedisResult<()>> = pipe.ignore_errors().query_async(conn).await?;
+    let readable = outboxes.into_iter().zip(made).filter(|(outbox, made)| match made {
+        Err(error) if error.code() != Some("BUSYGROUP") => {
+            tracing::error!(outbox = outbox.key, %error, "an outbox cannot be read; remove what is in its place");
+            false
+        }
+        _ => true,
+    });
+    Ok(readable.map(|(outbox, _)| outbox).collect())
+}
+
 struct Relay<Q> {
     redis: RedisLink,
     queue: Q,
@@ -147,23 +176,8 @@ impl<Q: Queue> Relay<Q> {
                 ends_ms: entry.window.ends_ms,
             })
         });
-        self.outboxes = segments.collect();
-        let mut pipe = Pipeline::with_capacity(self.outboxes.len());
-        for Outbox { key, .. } in &self.outboxes {
-            pipe.cmd("XGROUP")
-                .arg("CREATE")
-                .arg(key)
-                .arg(GROUP)
-                .arg("0")
-                .arg("MKSTREAM");
-        }
-        if !pipe.is_empty() {
-            let made: Vec<RedisResult<()>> = pipe.ignore_errors().query_async(&mut conn).await?;
-            let refused = made.into_iter().filter_map(Result::err);
-            for error in refused.filter(|error| error.code() != Some("BUSYGROUP")) {
-                tracing::error!(%error, "an outbox cannot be read; remove the key that is in its place");
-            }
-        }
+        let outboxes = segments.collect();
+        self.outboxes = with_groups(&mut conn, outboxes).await?;
         self.version = version;
         Ok(())
     }
