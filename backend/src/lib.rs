@@ -6,6 +6,8 @@ pub mod api_error;
 pub mod config;
 /// Log format and level.
 pub mod logging;
+/// Suggests the known name behind a misspelt one.
+pub mod nearest;
 /// The ops role: rounds for shoppers, pages, approval.
 pub mod ops;
 /// The orders role: places orders from the queue at its own pace.
