@@ -11,6 +11,8 @@ use crate::ids::Item;
 pub const CATALOGUE: &str = "seckill::catalogue";
 /// The field of [`CATALOGUE`] that tells an edge whether to read the rest again.
 pub const CATALOGUE_VERSION: &str = "version";
+/// Sorted set of living edges, name → last heartbeat in ms by Redis's clock.
+pub const EDGES: &str = "seckill::edges";
 /// Queue of order messages: the stream that the relay fills and the workers read.
 pub const QUEUE_ORDERS: &str = "seckill::queue::orders";
 /// Order messages that no worker could place, with the reason.

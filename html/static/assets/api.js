@@ -1,0 +1,63 @@
+// Talking to the edge. Every call ends in one plain object and none throws:
+//   { status, data }                       a 2xx answer
+//   { status, code, retryMs }              a refusal of the contract
+//   { status: 0 or 5xx, lost: true }       nobody can say what happened
+
+const TIMEOUT_MS = 5_000;
+// A purchase may have to wait in line; giving up sooner would only make more unknowns.
+const PURCHASE_TIMEOUT_MS = 12_000;
+
+const productUrl = (round, product, what) =>
+  `/api/rounds/${encodeURIComponent(round)}/products/${encodeURIComponent(product)}/${what}`;
+
+export const getTime = () => call('GET', '/api/time');
+export const getRounds = (date) => call('GET', `/api/rounds?date=${date}`);
+export const getSession = () => call('GET', '/api/session');
+export const getPath = (round, product) => call('GET', productUrl(round, product, 'path'));
+export const getState = (round, product) => call('GET', productUrl(round, product, 'state'));
+export const getResult = (round, product) => call('GET', productUrl(round, product, 'result'));
+
+export const logIn = (user) =>
+  call('POST', '/api/session', {
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ user }),
+  });
+
+export const buy = (path, key, quantity) =>
+  call('POST', quantity > 1 ? `${path}?quantity=${quantity}` : path, {
+    headers: { 'Idempotency-Key': key },
+    // Leaving the page must not recall a purchase that was already clicked.
+    keepalive: true,
+    timeout: PURCHASE_TIMEOUT_MS,
+  });
+
+async function call(method, url, { timeout = TIMEOUT_MS, ...options } = {}) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), timeout);
+  try {
+    const response = await fetch(url, {
+      method,
+      cache: 'no-store',
+      credentials: 'same-origin',
+      signal: stop.signal,
+      ...options,
+    });
+    const data = await response.json().catch(() => null);
+    return read(response.status, data, response.headers.get('Retry-After'));
+  } catch {
+    return { status: 0, lost: true };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What an answer means; apart from `call` so that it can be tested without a network. */
+export function read(status, data, retryAfter) {
+  if (status >= 200 && status < 300) return { status, data: data ?? {} };
+  if (typeof data?.code === 'string') {
+    return { status, code: data.code, retryMs: Math.max(0, Number(retryAfter) || 0) * 1000 };
+  }
+  // An error page of some proxy in between: it does not know what became of the request.
+  if (status >= 500) return { status, lost: true };
+  return { status, code: status === 404 ? 'not_found' : 'bad_request', retryMs: 0 };
+}

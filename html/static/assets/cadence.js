@@ -1,0 +1,42 @@
+// What a purchase page asks the edge for, and how often. A waiting crowd asks
+// only what can change what it sees. Pure, like purchase.js.
+
+import { PATH_WINDOW_MS, sceneAt, saleAt } from './purchase.js';
+
+/** A path with less than this left is replaced. */
+export const PATH_MARGIN_MS = 30_000;
+/** The crowd spreads its requests for paths over this much of the last minute. */
+export const PATH_JITTER_MS = 5_000;
+
+const WAITING = ['scheduled', 'soon', 'open', 'sold_out'];
+
+/** Milliseconds between two questions for the product's state, or null for none. */
+export function stateEvery(s, now, visible) {
+  const scene = sceneAt(s, now);
+  if (!visible || !s.online || !WAITING.includes(scene)) return null;
+  if (scene === 'sold_out') return 1_000;
+  if (scene === 'open') return 2_000;
+  const left = s.sale.opens - now;
+  if (left <= 5_000) return 1_000;
+  return left <= PATH_WINDOW_MS ? 10_000 : 30_000;
+}
+
+/** Milliseconds between two questions for the outcome, or null for none. */
+export function resultEvery(s, now, visible) {
+  if (!s.online || s.user === null) return null;
+  const scene = sceneAt(s, now);
+  if (scene === 'overdue') return 5_000;
+  if (s.grab && scene !== 'sending' && scene !== 'connecting') return 1_000;
+  // An order changes when it is paid or lapses; nobody waits for that by the second.
+  return scene === 'ordered' && visible ? 15_000 : null;
+}
+
+/** Whether the hidden path should be fetched now; `jitter` is this page's share of PATH_JITTER_MS. */
+export function wantsPath(s, now, jitter) {
+  if (!s.user || !s.online || s.grab) return false;
+  const scene = sceneAt(s, now);
+  if (scene !== 'soon' && scene !== 'open') return false;
+  if (s.path && s.path.expires - now >= PATH_MARGIN_MS) return false;
+  if (s.path || saleAt(s, now) === 'open') return true;
+  return now >= s.sale.opens - PATH_WINDOW_MS + jitter;
+}

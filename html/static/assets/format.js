@@ -1,0 +1,71 @@
+// Turning times and amounts into what a shopper reads. Pure: no clock, no page.
+
+const pad = (n) => String(n).padStart(2, '0');
+
+/**
+ * Three boxes for `ms` left: hours, minutes, seconds; in the last minute
+ * minutes, seconds, tenths. Rounded up, so that zero is shown only at zero.
+ */
+export function countdown(ms) {
+  if (ms <= 60_000) {
+    const tenths = Math.ceil(Math.max(0, ms) / 100);
+    const seconds = Math.floor(tenths / 10);
+    return {
+      days: 0,
+      boxes: [pad(Math.floor(seconds / 60)), pad(seconds % 60), String(tenths % 10)],
+      last: true,
+    };
+  }
+  const seconds = Math.ceil(ms / 1000);
+  const days = Math.floor(seconds / 86_400);
+  return {
+    days,
+    boxes: [pad(Math.floor(seconds / 3600) % 24), pad(Math.floor(seconds / 60) % 60), pad(seconds % 60)],
+    last: false,
+  };
+}
+
+/** Whole seconds until `ms` are over, never 0 while something is left. */
+export function secondsLeft(ms) {
+  return Math.max(0, Math.ceil(ms / 1000));
+}
+
+/** 99900 → "999.00". */
+export function price(cents) {
+  return (cents / 100).toFixed(2);
+}
+
+/** Percent taken off the list price, rounded down so that no more is promised than given. */
+export function percentOff(cents, listCents) {
+  return listCents > cents ? Math.floor(((listCents - cents) * 100) / listCents) : 0;
+}
+
+export function count(n, lang) {
+  return new Intl.NumberFormat(lang).format(n);
+}
+
+/** Wall-clock time of an edge instant in the shopper's own zone. */
+export function timeOfDay(ms, lang, withSeconds = false) {
+  return new Intl.DateTimeFormat(lang, {
+    hour: '2-digit',
+    minute: '2-digit',
+    second: withSeconds ? '2-digit' : undefined,
+    hourCycle: 'h23',
+  }).format(ms);
+}
+
+export function dayAndTime(ms, now, lang) {
+  if (isoDay(ms) === isoDay(now)) return timeOfDay(ms, lang);
+  const day = new Intl.DateTimeFormat(lang, { month: 'short', day: 'numeric' }).format(ms);
+  return `${day} ${timeOfDay(ms, lang)}`;
+}
+
+export function longDay(ms, lang) {
+  return new Intl.DateTimeFormat(lang, { month: 'long', day: 'numeric', weekday: 'long' }).format(ms);
+}
+
+/** YYYY-MM-DD in the shopper's own zone. */
+export function isoDay(ms) {
+  const day = new Date(ms);
+  return `${day.getFullYear()}-${pad(day.getMonth() + 1)}-${pad(day.getDate())}`;
+}

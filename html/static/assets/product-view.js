@@ -1,0 +1,161 @@
+// How the product page looks for a given purchase state. Text is written only
+// when it changes, so that an idle second costs nothing and readers stay quiet.
+
+import { count, countdown, dayAndTime, timeOfDay } from './format.js';
+import { lang, onLang, t } from './i18n.js';
+import { buttonAt, noticeAt, saleAt, sceneAt } from './purchase.js';
+
+const PAY_MINUTES = 10;
+
+const TONE = {
+  connecting: 'plain', scheduled: 'plain', soon: 'warm', open: 'hot',
+  sending: 'work', processing: 'work', reserved: 'work', lost: 'warn', overdue: 'warn',
+  ordered: 'good', paid: 'good', sold_out: 'plain', ended: 'plain',
+};
+const ICON = { plain: 'clock', warm: 'clock', hot: 'bolt', work: 'clock', warn: 'mark', good: 'check' };
+const WORKING = ['sending', 'processing', 'reserved', 'lost'];
+
+const $ = (id) => document.getElementById(id);
+
+function put(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function set(node, name, value) {
+  if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}
+
+/** Wires the page's controls; `act` has `buy(quantity)` and `login()`. */
+export function productView(page, act) {
+  const root = $('product');
+  const button = $('buy');
+  const boxes = [...document.querySelectorAll('.box')];
+  const perBuyer = Number(page.perBuyer);
+  let quantity = 1;
+  let doing = null;
+  let said = '';
+  let told = Infinity;
+
+  button.addEventListener('click', () => doing && act[doing](quantity));
+  $('action').addEventListener('click', () => act.login());
+  $('login-close').addEventListener('click', () => $('login').close());
+  if (perBuyer > 1) {
+    $('quantity').hidden = false;
+    $('less').addEventListener('click', () => choose(quantity - 1));
+    $('more').addEventListener('click', () => choose(quantity + 1));
+    choose(1);
+  }
+  onLang(() => {
+    put($('amount'), t('fact.amount.value', { n: count(Number(page.amount), lang()) }));
+    put($('per-buyer'), t('fact.per_buyer.value', { n: perBuyer }));
+    put($('hours'), `${timeOfDay(Number(page.opens), lang())} – ${timeOfDay(Number(page.ends), lang())}`);
+    said = '';
+  });
+
+  function choose(n) {
+    quantity = Math.min(perBuyer, Math.max(1, n));
+    put($('chosen'), String(quantity));
+    $('less').disabled = quantity === 1;
+    $('more').disabled = quantity === perBuyer;
+  }
+
+  function drawCountdown(s, now) {
+    const where = now === null ? null : saleAt(s, now);
+    const end = where === 'scheduled' ? s.sale.opens : s.sale.ends;
+    const left = where === null ? null : Math.max(0, where === 'ended' ? 0 : end - now);
+    const shown = left === null ? { days: 0, boxes: ['--', '--', '--'], last: false } : countdown(left);
+    shown.boxes.forEach((text, i) => put(boxes[i], text));
+    put($('left-label'), t(where === 'scheduled' || where === null ? 'left.opens' : where === 'ended' ? 'left.over' : 'left.ends'));
+    put($('left-days'), shown.days > 0 ? t('left.days', { days: shown.days }) : '');
+    $('countdown').classList.toggle('is-last', shown.last && where === 'scheduled');
+    return where === 'scheduled' ? left : null;
+  }
+
+  function drawPanel(s, now, scene) {
+    const notice = noticeAt(s, scene);
+    const wants = s.user === null && ['scheduled', 'soon', 'open'].includes(scene);
+    const login = wants || ['login_required', 'login_again'].includes(notice?.code);
+    const { title, text } = notice ? refusal(notice) : story(s, now, scene, wants);
+    const tone = notice ? 'warn' : TONE[scene];
+    set($('panel'), 'data-tone', tone);
+    set($('panel-icon'), 'href', `/assets/art.svg#${ICON[tone]}`);
+    put($('panel-title'), title);
+    put($('panel-text'), text);
+    $('bar').hidden = notice !== null || !WORKING.includes(scene);
+    $('action').hidden = !login;
+    $('home').hidden = scene !== 'ended';
+    const order = ['ordered', 'paid'].includes(scene) ? s.outcome.order : null;
+    $('order-line').hidden = !order;
+    put($('order'), order ?? '');
+    return [title, order ? `${t('order')} ${order}.` : '', text];
+  }
+
+  /** Speaks a change of scene, not the seconds inside of it. */
+  function announce(name, sentences, left) {
+    if (name !== said) {
+      said = name;
+      put($('say'), sentences.filter(Boolean).join(' '));
+    } else if (left !== null && ((told > 60_000 && left <= 60_000) || (told > 10_000 && left <= 10_000))) {
+      put($('say'), t(left <= 10_000 ? 'tell.ten' : 'tell.minute'));
+    }
+    told = left ?? Infinity;
+  }
+
+  function drawButton(s, now) {
+    const { scene, act: next, wait } = buttonAt(s, now);
+    doing = next;
+    let label = t(`button.${scene}`, { time: opening(s, now) });
+    if (next === 'login') label = t('button.login');
+    else if (wait > 0) label = t('button.wait', { s: wait });
+    else if (!s.online && scene === 'open') label = t('button.offline');
+    put($('buy-text'), label);
+    // Not `disabled`: a shopper on the keyboard waits with the focus on it.
+    set(button, 'aria-disabled', String(next === null));
+    set(button, 'data-busy', String(WORKING.includes(scene)));
+  }
+
+  return {
+    draw(s, now, time) {
+      const scene = sceneAt(s, now);
+      set(root, 'data-scene', scene);
+      set(root, 'data-notice', noticeAt(s, scene)?.code ?? '');
+      const left = drawCountdown(s, now);
+      const sentences = drawPanel(s, now, scene);
+      drawButton(s, now);
+      announce(`${scene} ${root.dataset.notice}`, sentences, left);
+      if (now !== null) {
+        put($('shop-time'), timeOfDay(now, lang(), true));
+        put($('shop-doubt'), t('clock.doubt', { ms: Math.max(1, Math.ceil(time.doubt())) }));
+      }
+    },
+    askLogin() {
+      if (!$('login').open) $('login').showModal();
+      $('user').focus();
+    },
+    loggedIn() {
+      if ($('login').open) $('login').close();
+    },
+  };
+}
+
+const opening = (s, now) => (now === null ? '' : dayAndTime(s.sale.opens, now, lang()));
+
+function story(s, now, scene, wants) {
+  const values = {
+    time: opening(s, now),
+    minutes: PAY_MINUTES,
+    s: s.grab && now !== null ? Math.max(0, Math.floor((now - s.grab.since) / 1000)) : 0,
+  };
+  const does = wants && scene !== 'open' ? 'scene.scheduled.login' : `scene.${scene}.do`;
+  return { title: t(`scene.${scene}`, values), text: t(does, values) };
+}
+
+function refusal({ code, reason }) {
+  const known = has(`refused.${code}`) ? code : 'bad_request';
+  const because = `refused.${known}.${reason}`;
+  return { title: t(`refused.${known}`), text: t(has(because) ? because : `refused.${known}.do`) };
+}
+
+function has(key) {
+  return t(key) !== null;
+}

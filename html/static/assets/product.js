@@ -1,0 +1,207 @@
+// The product page: carries events from the edge and the shopper into the
+// purchase state and what it asks for back out. Decisions live in purchase.js
+// and cadence.js, the look in product-view.js.
+
+import * as api from './api.js';
+import { watchAccount } from './account.js';
+import { resultEvery, stateEvery, wantsPath, PATH_JITTER_MS } from './cadence.js';
+import { speak, onLang } from './i18n.js';
+import { productView } from './product-view.js';
+import { buttonAt, initial, nextStep, reduce, saleAt, sceneAt, toSave } from './purchase.js';
+import { freshKey, load, save } from './store.js';
+import { keepTime } from './time.js';
+
+// An order is usually written within a moment of its purchase.
+const FIRST_RESULT_MS = 300;
+const RESULT_EVERY_MS = 1_000;
+const EARLY_RETRY_MS = 120;
+const PATH_RETRY_MS = 2_000;
+const MAX_BACKOFF = 8;
+
+const page = document.querySelector('#product').dataset;
+const { round, product } = page;
+const stored = `seckill:${round}-${product}`;
+const jitter = Math.random() * PATH_JITTER_MS;
+
+let s = initial({ opens: Number(page.opens), ends: Number(page.ends) });
+
+speak();
+const view = productView(page, { buy, login: () => view.askLogin() });
+const time = keepTime(() => s.sale.opens - time.now(), wake);
+const account = watchAccount(signedIn, () => view.askLogin());
+const visible = () => document.visibilityState === 'visible';
+
+function dispatch(event) {
+  const before = s;
+  s = reduce(s, event);
+  if (s.grab !== before.grab || s.lockUntil !== before.lockUntil) save(stored, toSave(s));
+  wake();
+}
+
+function signedIn(user) {
+  const changed = user !== s.user;
+  dispatch({ type: 'session', user });
+  if (!changed || user === null) return;
+  dispatch({ type: 'restored', saved: load(stored) });
+  view.loggedIn();
+  result.ask();
+}
+
+/** One kind of question, asked as often as `every` says and never twice at a time. */
+function asker(every, question) {
+  let asked = -Infinity;
+  let asking = false;
+  let backoff = 1;
+  const dueIn = () => {
+    const gap = every();
+    return gap === null || asking ? Infinity : asked + gap * backoff - performance.now();
+  };
+  async function ask() {
+    if (asking) return;
+    asking = true;
+    asked = performance.now();
+    const well = await question();
+    backoff = well ? 1 : Math.min(MAX_BACKOFF, backoff * 2);
+    asking = false;
+    wake();
+  }
+  /** Puts the next question off until `ms` from now. */
+  const settle = (ms) => {
+    asked = performance.now() + ms - (every() ?? 0);
+  };
+  return { dueIn, ask, settle };
+}
+
+const state = asker(
+  () => stateEvery(s, time.now(), visible()),
+  async () => {
+    const answer = await api.getState(round, product);
+    if (answer.data?.state) dispatch({ type: 'sale', answer: answer.data });
+    return Boolean(answer.data);
+  },
+);
+
+const result = asker(
+  () => resultEvery(s, time.now(), visible()),
+  async () => {
+    const user = s.user;
+    const answer = await api.getResult(round, product);
+    // Somebody else logged in meanwhile: this is not his purchase.
+    if (user !== s.user) return true;
+    if (answer.data?.status) dispatch({ type: 'result', answer: answer.data, now: time.now() ?? s.grab?.since ?? 0 });
+    else if (answer.code === 'login_required') account.expired();
+    else dispatch({ type: 'unanswered' });
+    return Boolean(answer.data);
+  },
+);
+
+const path = asker(
+  () => (time.now() !== null && wantsPath(s, time.now(), jitter) ? PATH_RETRY_MS : null),
+  async () => {
+    const answer = await fetchPath();
+    if (answer.code === 'login_required') account.expired();
+    else if (['sold_out', 'ended'].includes(answer.code)) dispatch({ type: 'sale', answer: { state: answer.code } });
+    else if (['blocked', 'captcha_required', 'not_found'].includes(answer.code)) dispatch({ type: 'warned', code: answer.code });
+    return Boolean(answer.data) || answer.code === 'too_early';
+  },
+);
+
+async function fetchPath() {
+  const answer = await api.getPath(round, product);
+  if (answer.data?.path) dispatch({ type: 'path', answer: answer.data });
+  return answer;
+}
+
+async function buy(quantity) {
+  const saved = load(stored);
+  if (saved?.grab && saved.user === s.user) {
+    // Another tab is at it already; this one follows the same purchase.
+    dispatch({ type: 'restored', saved });
+    return;
+  }
+  const key = s.notice?.key ?? freshKey();
+  dispatch({ type: 'click', now: time.now(), key, quantity });
+  const answer = await send(key, quantity);
+  const now = time.now();
+  if (answer.lost) dispatch({ type: 'lost', now });
+  else if (!answer.code) dispatch({ type: 'accepted', now });
+  else dispatch({ type: 'refused', code: answer.code, retryMs: answer.retryMs, now });
+
+  if (answer.code === 'login_required') account.expired();
+  else if (answer.code === 'duplicate') result.ask();
+  else if (!answer.code) result.settle(answer.lost ? RESULT_EVERY_MS : FIRST_RESULT_MS);
+}
+
+async function send(key, quantity) {
+  let renewed = false;
+  let early = 0;
+  for (;;) {
+    if (!s.path || s.path.expires <= time.now()) {
+      const answer = await fetchPath();
+      // Nothing was sent yet, so nothing can have been bought.
+      if (!answer.data?.path) return { code: answer.code ?? 'unavailable', retryMs: answer.retryMs ?? 0 };
+    }
+    const answer = await api.buy(s.path.path, key, quantity);
+    const step = nextStep(answer, renewed, early);
+    if (step === 'renew') {
+      renewed = true;
+      dispatch({ type: 'path_dropped' });
+    } else if (step === 'again') {
+      early += 1;
+      await new Promise((done) => setTimeout(done, EARLY_RETRY_MS));
+    } else {
+      return answer;
+    }
+  }
+}
+
+let timer = 0;
+let queued = false;
+
+/** Draws and asks what is due, once the running task is over. */
+function wake() {
+  if (queued) return;
+  queued = true;
+  queueMicrotask(beat);
+}
+
+function beat() {
+  queued = false;
+  clearTimeout(timer);
+  const now = time.now();
+  view.draw(s, now, time);
+  if (now !== null) {
+    for (const one of [state, result, path]) if (one.dueIn() <= 0) one.ask();
+  }
+  timer = setTimeout(beat, untilNext(now));
+}
+
+/** Ms until something on the page changes or has to be asked. The opening itself is such a change. */
+function untilNext(now) {
+  if (now === null) return 1_000;
+  const end = saleAt(s, now) === 'scheduled' ? s.sale.opens : s.sale.ends;
+  const left = Math.max(0, end - now);
+  const step = left <= 60_000 ? 100 : 1_000;
+  const rest = buttonAt(s, now).wait > 0 || s.grab ? 200 : Infinity;
+  const next = Math.min(left % step || step, rest, ...[state, result, path].map((one) => one.dueIn()));
+  return Math.max(1, Math.ceil(next));
+}
+
+/** Back from sleep, the back/forward cache or a dead network: what was known may be old. */
+function refresh() {
+  time.resample();
+  account.check();
+  state.ask();
+  if (s.user && sceneAt(s, time.now()) !== 'sending') result.ask();
+}
+
+window.addEventListener('pageshow', (event) => event.persisted && refresh());
+document.addEventListener('visibilitychange', () => visible() && refresh());
+window.addEventListener('offline', () => dispatch({ type: 'online', online: false }));
+window.addEventListener('online', () => {
+  dispatch({ type: 'online', online: true });
+  refresh();
+});
+if (!navigator.onLine) dispatch({ type: 'online', online: false });
+onLang(wake);
+state.ask();

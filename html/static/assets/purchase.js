@@ -1,0 +1,213 @@
+// What a purchase page knows and what follows from it. Pure: times come in as
+// milliseconds of the edge's clock, nothing here reads a clock or a page.
+//
+// `reduce` takes in what happened; `saleAt`, `sceneAt` and `buttonAt` say what
+// the shopper sees; `cadence.js` says what to ask next.
+
+/** A click rests the button this long, whatever the answer. */
+export const LOCK_MS = 30_000;
+/** "none" for this long after sending means that the purchase never arrived. */
+export const NONE_MS = 30_000;
+/** After this long without an outcome the page stops saying "in progress". */
+export const OVERDUE_MS = 180_000;
+/** The hidden path is given out from this long before the opening. */
+export const PATH_WINDOW_MS = 60_000;
+
+export function initial({ opens, ends }) {
+  return {
+    sale: { said: null, opens, ends },
+    user: undefined, // undefined: not asked yet; null: not logged in; '': the shop would not say
+    owner: null, // the last one logged in here, whose purchase `grab` and `outcome` are
+    checked: false, // whether the shop was asked for an earlier purchase of this user
+    online: true,
+    path: null, // { path, expires }
+    grab: null, // a purchase whose outcome is not known
+    outcome: null, // { status, order, reason } as the back end told it
+    notice: null, // { code }: the last thing the shopper has to be told
+    lockUntil: 0,
+  };
+}
+
+export function reduce(s, event) {
+  switch (event.type) {
+    case 'session':
+      return session(s, event.user);
+    case 'restored':
+      return restored(s, event.saved);
+    case 'sale':
+      return sale(s, event.answer);
+    case 'path':
+      return { ...s, path: readPath(event.answer.path), sale: moved(s.sale, event.answer) };
+    case 'path_dropped':
+      return { ...s, path: null };
+    case 'click':
+      return click(s, event);
+    case 'accepted':
+      return { ...s, grab: s.grab && { ...s.grab, phase: 'processing', answered: true } };
+    case 'lost':
+      return { ...s, grab: s.grab && { ...s.grab, phase: 'lost' } };
+    case 'refused':
+      return refused(s, event);
+    case 'result':
+      return result({ ...s, checked: true }, event.answer, event.now);
+    case 'unanswered':
+      return { ...s, checked: true };
+    case 'warned':
+      return { ...s, notice: { code: event.code } };
+    case 'online':
+      return { ...s, online: event.online };
+    default:
+      throw new Error(`unknown event ${event.type}`);
+  }
+}
+
+function session(s, user) {
+  if (user === s.user) return s;
+  const next = { ...s, user, checked: false, path: null };
+  if (!user || user === s.owner) return next;
+  // Purchases and orders belong to a person; another one starts clean.
+  return { ...next, owner: user, grab: null, outcome: null, notice: null, lockUntil: 0 };
+}
+
+function restored(s, saved) {
+  if (!saved || !s.user || saved.user !== s.user) return s;
+  // Whether a purchase in flight reached the shop before the reload is unknown.
+  const grab = saved.grab && { ...saved.grab, phase: saved.grab.phase === 'sending' ? 'lost' : saved.grab.phase };
+  return { ...s, grab: grab ?? null, lockUntil: saved.lockUntil ?? 0 };
+}
+
+function moved(sale, answer) {
+  return { ...sale, opens: answer.opens_ms ?? sale.opens, ends: answer.ends_ms ?? sale.ends };
+}
+
+function sale(s, answer) {
+  return { ...s, sale: { ...moved(s.sale, answer), said: answer.state } };
+}
+
+function readPath(path) {
+  return { path, expires: Number(path.split('/')[4]) };
+}
+
+function click(s, { now, key, quantity }) {
+  const before = s.outcome;
+  const grab = { key, quantity, since: now, phase: 'sending', answered: false, noneSince: null, before };
+  return { ...s, grab, outcome: null, notice: null, lockUntil: now + LOCK_MS };
+}
+
+function refused(s, { code, now, retryMs = 0 }) {
+  const next = { ...s, grab: null, outcome: s.grab?.before ?? s.outcome, notice: { code } };
+  switch (code) {
+    case 'sold_out':
+    case 'ended':
+      return { ...next, notice: null, sale: { ...s.sale, said: code } };
+    case 'login_required':
+      // Nothing was tried in anybody's name, so there is nothing to wait for.
+      return { ...next, user: null, path: null, lockUntil: 0 };
+    case 'expired':
+    case 'bad_signature':
+      return { ...next, path: null };
+    default:
+      return { ...next, lockUntil: Math.max(s.lockUntil, now + retryMs) };
+  }
+}
+
+function result(s, answer, now) {
+  const stale = s.grab && !s.grab.answered && isEarlier(answer, s.grab.before);
+  const status = stale ? 'none' : answer.status;
+  switch (status) {
+    case 'ordered':
+    case 'paid':
+      return { ...s, grab: null, notice: null, outcome: pick(answer) };
+    case 'failed':
+    case 'cancelled':
+      return { ...s, grab: null, outcome: pick(answer), notice: { code: status, reason: answer.reason } };
+    case 'processing':
+    case 'succeeded':
+      return pending(s, status === 'succeeded' ? 'reserved' : 'processing', now);
+    case 'unknown':
+      return pending(s, 'lost', now);
+    default:
+      return none(s, now);
+  }
+}
+
+// After an order was cancelled and a new click was lost on the way, the shop
+// still tells of the old order; that says nothing about the new purchase.
+function isEarlier(answer, before) {
+  return Boolean(before) && before.status === answer.status && before.order === answer.order;
+}
+
+function pick({ status, order, reason }) {
+  return { status, order: order ?? null, reason: reason ?? null };
+}
+
+function pending(s, phase, now) {
+  const grab = s.grab ?? { key: null, quantity: 1, since: now, answered: true, before: null };
+  return { ...s, outcome: null, notice: null, grab: { ...grab, phase, noneSince: null } };
+}
+
+function none(s, now) {
+  if (!s.grab || s.grab.phase === 'sending') return s;
+  const noneSince = s.grab.noneSince ?? now;
+  if (now - noneSince <= NONE_MS) return { ...s, grab: { ...s.grab, noneSince } };
+  // The key stays with the notice: should the first request still be on its way,
+  // the repetition is the same request and cannot buy twice.
+  return { ...s, grab: null, notice: { code: 'not_through', key: s.grab.key } };
+}
+
+/** Where the sale is, by the edge's clock and by what the edge last said. */
+export function saleAt(s, now) {
+  const { said, opens, ends } = s.sale;
+  if (said === 'ended' || now >= ends) return 'ended';
+  if (now < opens && said !== 'open' && said !== 'sold_out') return 'scheduled';
+  return said === 'sold_out' ? 'sold_out' : 'open';
+}
+
+/** The one thing the page says. `now` is null while the edge's clock is unknown. */
+export function sceneAt(s, now) {
+  if (s.outcome?.status === 'ordered' || s.outcome?.status === 'paid') return s.outcome.status;
+  if (now === null) return 'connecting';
+  if (s.grab) {
+    if (s.grab.phase === 'sending') return 'sending';
+    return now - s.grab.since > OVERDUE_MS ? 'overdue' : s.grab.phase;
+  }
+  const where = saleAt(s, now);
+  if (where === 'open' && (s.user === undefined || (s.user && !s.checked))) return 'connecting';
+  if (where === 'scheduled' && s.sale.opens - now <= PATH_WINDOW_MS) return 'soon';
+  return where;
+}
+
+/** What the shopper has to be told besides the scene, or null. */
+export function noticeAt(s, scene) {
+  if (['ordered', 'paid', 'sending'].includes(scene)) return null;
+  if (!s.online) return { code: 'offline' };
+  if (s.grab && s.user === null) return { code: 'login_again' };
+  return ['soon', 'scheduled', 'open', 'connecting'].includes(scene) ? s.notice : null;
+}
+
+/** The button: `act` is what a click does, null while it is grey; `wait` seconds of rest. */
+export function buttonAt(s, now) {
+  const scene = sceneAt(s, now);
+  if (scene !== 'open') return { scene, act: null, wait: 0 };
+  if (s.user === null) return { scene, act: 'login', wait: 0 };
+  const wait = Math.max(0, Math.ceil((s.lockUntil - now) / 1000));
+  return { scene, act: wait === 0 && s.online ? 'buy' : null, wait };
+}
+
+/**
+ * What to do with the answer to a purchase: 'accepted', 'lost', 'refused', or
+ * silently 'renew' the path (once) or go 'again' with the same one. The last is
+ * for a click in the few milliseconds by which two clocks may differ: it should
+ * not cost the shopper the 30 s rest.
+ */
+export function nextStep(answer, renewed, early) {
+  if (answer.lost) return 'lost';
+  if (!answer.code) return 'accepted';
+  if (['expired', 'bad_signature'].includes(answer.code) && !renewed) return 'renew';
+  return answer.code === 'too_early' && early < 3 ? 'again' : 'refused';
+}
+
+/** What has to outlive a reload. */
+export function toSave(s) {
+  return { user: s.owner, grab: s.grab, lockUntil: s.lockUntil };
+}

@@ -1,0 +1,27 @@
+// What a purchase page keeps in the browser, so that a reload goes on where it was.
+// Browsers may refuse storage; then it lasts as long as the page.
+
+const memory = new Map();
+
+export function load(name) {
+  try {
+    return JSON.parse(localStorage.getItem(name)) ?? memory.get(name) ?? null;
+  } catch {
+    return memory.get(name) ?? null;
+  }
+}
+
+export function save(name, value) {
+  memory.set(name, value);
+  try {
+    localStorage.setItem(name, JSON.stringify(value));
+  } catch {
+    // Full or forbidden: the copy in memory has to do.
+  }
+}
+
+/** A request id nobody else has. randomUUID exists only on https and localhost. */
+export function freshKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,36 @@
+-- Takes permits for one item, all that are asked for or none.
+--
+-- KEYS[1]  info     hash; its field `limit` says how many permits there are
+-- KEYS[2]  permits  counter of permits granted and not returned
+-- KEYS[3]  leases   hash of open leases, lease id -> "amount:taken_ms"
+-- ARGV[1]  lease id, "{edge}.{lease}"
+-- ARGV[2]  amount asked for, at least 1
+--
+-- Replies  { granted, permits now out, limit }; granted is 0 or the amount.
+--          A repeated call with a lease id that is on record grants nothing new
+--          and replies what that lease holds.
+-- Error    "NOLIMIT": the item is not on sale (its info has no valid limit).
+--
+-- Invariant: the counter never passes the limit, and every permit counted
+-- stands in a lease, so that a crash at any point loses none.
+
+local limit = tonumber(redis.call('HGET', KEYS[1], 'limit'))
+if not limit or limit < 0 then
+  return redis.error_reply('NOLIMIT ' .. KEYS[1] .. ' has no valid limit; approve the round again')
+end
+local amount = tonumber(ARGV[2])
+local granted = tonumber(redis.call('GET', KEYS[2]) or '0')
+
+local held = redis.call('HGET', KEYS[3], ARGV[1])
+if held then
+  return { tonumber(string.match(held, '^%d+')), granted, limit }
+end
+if granted + amount > limit then
+  return { 0, granted, limit }
+end
+
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+granted = redis.call('INCRBY', KEYS[2], amount)
+redis.call('HSET', KEYS[3], ARGV[1], string.format('%d:%d', amount, now_ms))
+return { amount, granted, limit }

@@ -1,0 +1,125 @@
+// Opening the shop in a real browser, and looking over its shoulder.
+
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+export const BASE_URL = process.env.BASE_URL ?? 'http://127.0.0.1:8080';
+const SHOTS = process.env.SCREENSHOTS ?? join(import.meta.dirname, 'screenshots');
+const SIZES = { 390: { width: 390, height: 844 }, 1280: { width: 1280, height: 900 } };
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    ],
+  });
+}
+
+/** A fresh shopper with an own browser profile. `page.complaints` collects script errors. */
+export async function shopper(browser, { lang = 'zh-CN', clockOffBy = 0 } = {}) {
+  const context = await browser.newContext({ baseURL: BASE_URL, locale: lang, viewport: SIZES[390] });
+  await context.addInitScript(watchPage);
+  if (clockOffBy) await context.addInitScript(setClock, clockOffBy);
+  const page = await context.newPage();
+  page.complaints = [];
+  page.on('pageerror', (error) => page.complaints.push(String(error)));
+  page.on('console', (message) => {
+    // A refusal is an ordinary answer here, though the browser logs its status.
+    const ordinary = message.text().startsWith('Failed to load resource');
+    if (message.type() === 'error' && !ordinary) page.complaints.push(message.text());
+  });
+  return page;
+}
+
+// Runs inside the page: when the button opened, by a clock nobody overrides,
+// and how far things moved about.
+function watchPage() {
+  window.seen = { openedAt: null, shift: 0 };
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.seen.shift += entry.value;
+  }).observe({ type: 'layout-shift', buffered: true });
+  new MutationObserver(() => {
+    const button = document.querySelector('#buy');
+    if (button?.getAttribute('aria-disabled') === 'false') {
+      window.seen.openedAt ??= performance.timeOrigin + performance.now();
+    }
+  }).observe(document, { subtree: true, childList: true, attributeFilter: ['aria-disabled'] });
+}
+
+function setClock(offBy) {
+  const Right = Date;
+  window.Date = class extends Right {
+    constructor(...given) {
+      super(...(given.length ? given : [Right.now() + offBy]));
+    }
+
+    static now() {
+      return Right.now() + offBy;
+    }
+  };
+}
+
+/** A picture at each width, named after the state. */
+export async function shoot(page, name) {
+  await mkdir(SHOTS, { recursive: true });
+  const before = page.viewportSize();
+  for (const [width, size] of Object.entries(SIZES)) {
+    await page.setViewportSize(size);
+    await page.screenshot({ path: join(SHOTS, `${name}-${width}.png`) });
+  }
+  await page.setViewportSize(before);
+}
+
+export const scene = (page, name) => page.locator(`#product[data-scene=${name}]`);
+export const notice = (page, code) => page.locator(`#product[data-notice=${code}]`);
+
+/** How far the edge's clock is ahead of this machine's, by the quickest of several answers. */
+export async function edgeAhead() {
+  let best = { trip: Infinity, ahead: 0 };
+  for (let i = 0; i < 8; i += 1) {
+    const sent = performance.now();
+    const answer = await fetch(`${BASE_URL}/api/time`);
+    const { now_ms: edge } = await answer.json();
+    const received = performance.now();
+    const middle = performance.timeOrigin + (sent + received) / 2;
+    if (received - sent < best.trip) best = { trip: received - sent, ahead: edge - middle };
+  }
+  return best.ahead;
+}
+
+export async function logIn(page, user) {
+  await page.goto('/');
+  await page.fill('#user', user);
+  await page.click('#login-form [type=submit]');
+  await page.locator('#account.is-in').waitFor();
+}
+
+/**
+ * Answers the product's calls with what a live sale cannot show on demand. The
+ * page, its assets and the clock stay the real ones. `show` may be changed later.
+ */
+export async function pretend(page, show) {
+  const now = Date.now() + (await edgeAhead());
+  const times = { opens_ms: now - 60_000, ends_ms: now + 600_000, ...show.times };
+  const json = (body, status = 200, headers = {}) => ({
+    status, headers, contentType: 'application/json', body: JSON.stringify(body),
+  });
+  const refusal = ([status, code, headers]) => json({ code, message: code }, status, headers);
+  await page.route('**/api/session', (route) =>
+    route.fulfill(show.user === null ? refusal([401, 'login_required']) : json({ user: 'pretender' })));
+  await page.route('**/api/rounds/*/products/*/state', (route) =>
+    route.fulfill(json({ state: show.state ?? 'open', now_ms: Math.round(now), ...times })));
+  await page.route('**/api/rounds/*/products/*/result', (route) =>
+    route.fulfill(json({ status: 'none', order: null, reason: null, ...show.result })));
+  await page.route('**/api/rounds/*/products/*/path', (route) =>
+    route.fulfill(json({ path: `/buy/0/0/${Math.round(now) + 300_000}/nonce/k.digest`, opens_ms: times.opens_ms })));
+  await page.route('**/buy/**', (route) => {
+    show.bought = [...(show.bought ?? []), route.request().headers()['idempotency-key']];
+    if (show.buy === 'no answer') return route.abort('connectionreset');
+    return route.fulfill(show.buy ? refusal(show.buy) : json({ status: 'processing', request: 'r' }, 202));
+  });
+  return show;
+}
