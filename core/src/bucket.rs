@@ -33,7 +33,10 @@ impl Rate {
     /// Both are at least one.
     #[must_use]
     pub fn new(per_second: u64, burst: u64) -> Self {
-        Self { per_second: per_second.clamp(1, SECOND_NS), burst: burst.max(1) }
+        Self {
+            per_second: per_second.clamp(1, SECOND_NS),
+            burst: burst.max(1),
+        }
     }
 
     /// Tokens a second.
@@ -62,7 +65,8 @@ impl Rate {
     #[must_use]
     pub fn level(&self, word: u64, now_ns: u64) -> u64 {
         let token_ns = SECOND_NS / self.per_second;
-        self.burst.saturating_sub(word.saturating_sub(now_ns).div_ceil(token_ns))
+        self.burst
+            .saturating_sub(word.saturating_sub(now_ns).div_ceil(token_ns))
     }
 }
 
@@ -92,8 +96,15 @@ mod tests {
     #[test]
     fn a_refusal_says_how_long_to_wait() {
         let rate = Rate::new(10, 1);
-        let Take::Granted(word) = rate.take(0, 0) else { panic!("first token") };
-        assert_eq!(rate.take(word, 0), Take::Refused { wait_ns: SECOND_NS / 10 });
+        let Take::Granted(word) = rate.take(0, 0) else {
+            panic!("first token")
+        };
+        assert_eq!(
+            rate.take(word, 0),
+            Take::Refused {
+                wait_ns: SECOND_NS / 10
+            }
+        );
         assert_eq!(rate.level(word, 0), 0);
         assert_eq!(rate.level(word, SECOND_NS), 1);
     }

@@ -56,16 +56,25 @@ mod tests {
     #[test]
     fn an_entry_reads_back_as_written() {
         let entry = Entry {
-            window: Window { opens_ms: 1, ends_ms: 2 },
+            window: Window {
+                opens_ms: 1,
+                ends_ms: 2,
+            },
             limit: 3,
             per_buyer: 1,
             segments: 3,
             price_cents: 99_900,
         };
         assert_eq!(Entry::parse(&entry.to_json()).unwrap(), entry);
-        assert!(Entry::parse("{}").unwrap_err().to_string().contains("missing field"));
-        let spread: std::collections::BTreeSet<_> =
-            (0..100).map(|i| entry.segment_of(&format!("user{i}"))).collect();
+        assert!(
+            Entry::parse("{}")
+                .unwrap_err()
+                .to_string()
+                .contains("missing field")
+        );
+        let spread: std::collections::BTreeSet<_> = (0..100)
+            .map(|i| entry.segment_of(&format!("user{i}")))
+            .collect();
         assert_eq!(spread.into_iter().collect::<Vec<_>>(), [1, 2, 3]);
     }
 }

@@ -89,7 +89,10 @@ pub fn screen<'a>(
         return Err(Verdict::BadRequest);
     }
     let path = HiddenPath::parse(click.path).ok_or(Verdict::BadRequest)?;
-    if click.request.is_some_and(|request| !ids::is_request(request)) {
+    if click
+        .request
+        .is_some_and(|request| !ids::is_request(request))
+    {
         return Err(Verdict::BadRequest);
     }
     let quantity = match click.quantity {
@@ -120,7 +123,12 @@ pub fn screen<'a>(
     if quantity > entry.per_buyer {
         return Err(Verdict::BadRequest);
     }
-    Ok(Admissible { user, round: path.round, product: path.product, quantity })
+    Ok(Admissible {
+        user,
+        round: path.round,
+        product: path.product,
+        quantity,
+    })
 }
 
 #[cfg(test)]
@@ -135,7 +143,10 @@ mod tests {
 
     fn entry() -> Entry {
         Entry {
-            window: Window { opens_ms: OPENS, ends_ms: OPENS + 3_600_000 },
+            window: Window {
+                opens_ms: OPENS,
+                ends_ms: OPENS + 3_600_000,
+            },
             limit: 10,
             per_buyer: 2,
             segments: 1,
@@ -145,7 +156,14 @@ mod tests {
 
     fn url(user: &str, expires_ms: u64) -> String {
         let item = ("1", "153");
-        hidden_path::sign(ring().first(), Digest::HmacSha256, item, user, expires_ms, [1; 8])
+        hidden_path::sign(
+            ring().first(),
+            Digest::HmacSha256,
+            item,
+            user,
+            expires_ms,
+            [1; 8],
+        )
     }
 
     fn decide(click: &Click<'_>, now_ms: u64) -> Result<u32, Verdict> {
@@ -168,7 +186,16 @@ mod tests {
             buyer: Buyer::Cookie(Some(&cookie)),
         };
         assert_eq!(decide(&good, NOW), Ok(1));
-        assert_eq!(decide(&Click { quantity: Some("2"), ..good }, NOW), Ok(2));
+        assert_eq!(
+            decide(
+                &Click {
+                    quantity: Some("2"),
+                    ..good
+                },
+                NOW
+            ),
+            Ok(2)
+        );
 
         let others = url("wang", NOW + 1_000);
         let far = url("li", NOW + PATH_HORIZON_MS + 1);
@@ -183,21 +210,112 @@ mod tests {
             [1; 8],
         );
         let cases = [
-            (Click { is_post: false, ..good }, NOW, Verdict::BadRequest),
-            (Click { has_body: true, ..good }, NOW, Verdict::BadRequest),
-            (Click { path: "/buy/1/153", ..good }, NOW, Verdict::BadRequest),
-            (Click { quantity: Some("0"), ..good }, NOW, Verdict::BadRequest),
-            (Click { quantity: Some("-1"), ..good }, NOW, Verdict::BadRequest),
-            (Click { quantity: Some("3"), ..good }, NOW, Verdict::BadRequest),
-            (Click { request: Some("a b"), ..good }, NOW, Verdict::BadRequest),
+            (
+                Click {
+                    is_post: false,
+                    ..good
+                },
+                NOW,
+                Verdict::BadRequest,
+            ),
+            (
+                Click {
+                    has_body: true,
+                    ..good
+                },
+                NOW,
+                Verdict::BadRequest,
+            ),
+            (
+                Click {
+                    path: "/buy/1/153",
+                    ..good
+                },
+                NOW,
+                Verdict::BadRequest,
+            ),
+            (
+                Click {
+                    quantity: Some("0"),
+                    ..good
+                },
+                NOW,
+                Verdict::BadRequest,
+            ),
+            (
+                Click {
+                    quantity: Some("-1"),
+                    ..good
+                },
+                NOW,
+                Verdict::BadRequest,
+            ),
+            (
+                Click {
+                    quantity: Some("3"),
+                    ..good
+                },
+                NOW,
+                Verdict::BadRequest,
+            ),
+            (
+                Click {
+                    request: Some("a b"),
+                    ..good
+                },
+                NOW,
+                Verdict::BadRequest,
+            ),
             (good, NOW + 1_000, Verdict::Expired),
             (Click { path: &far, ..good }, NOW, Verdict::BadSignature),
-            (Click { path: &others, ..good }, NOW, Verdict::BadSignature),
-            (Click { buyer: Buyer::Cookie(None), ..good }, NOW, Verdict::LoginRequired),
-            (Click { buyer: Buyer::Cookie(Some(&stale)), ..good }, NOW, Verdict::LoginRequired),
-            (Click { buyer: Buyer::Cookie(Some(&tampered)), ..good }, NOW, Verdict::LoginRequired),
-            (Click { buyer: Buyer::Vouched(""), ..good }, NOW, Verdict::LoginRequired),
-            (Click { path: &unknown, ..good }, NOW, Verdict::NotFound),
+            (
+                Click {
+                    path: &others,
+                    ..good
+                },
+                NOW,
+                Verdict::BadSignature,
+            ),
+            (
+                Click {
+                    buyer: Buyer::Cookie(None),
+                    ..good
+                },
+                NOW,
+                Verdict::LoginRequired,
+            ),
+            (
+                Click {
+                    buyer: Buyer::Cookie(Some(&stale)),
+                    ..good
+                },
+                NOW,
+                Verdict::LoginRequired,
+            ),
+            (
+                Click {
+                    buyer: Buyer::Cookie(Some(&tampered)),
+                    ..good
+                },
+                NOW,
+                Verdict::LoginRequired,
+            ),
+            (
+                Click {
+                    buyer: Buyer::Vouched(""),
+                    ..good
+                },
+                NOW,
+                Verdict::LoginRequired,
+            ),
+            (
+                Click {
+                    path: &unknown,
+                    ..good
+                },
+                NOW,
+                Verdict::NotFound,
+            ),
             (good, OPENS - 1, Verdict::TooEarly),
         ];
         for (index, (click, now_ms, verdict)) in cases.into_iter().enumerate() {

@@ -50,12 +50,22 @@ impl<'a> HiddenPath<'a> {
             && (1..=15).contains(&expires.len())
             && expires.bytes().all(|b| b.is_ascii_digit())
             && nonce.len() == NONCE_LEN
-            && nonce.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            && nonce
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
             && (1..=MAX_KID).contains(&kid.len())
             && kid.bytes().all(|b| b.is_ascii_alphanumeric())
             && matches!(digest.len(), HMAC_TEXT_LEN | MD5_TEXT_LEN);
         let expires_ms = expires.parse().ok()?;
-        well_formed.then_some(Self { round, product, expires_ms, expires, nonce, kid, digest })
+        well_formed.then_some(Self {
+            round,
+            product,
+            expires_ms,
+            expires,
+            nonce,
+            kid,
+            digest,
+        })
     }
 
     /// Whether the URL was signed by a key of this ring for `user`.
@@ -88,7 +98,10 @@ pub fn sign(
     let nonce = format!("{:016x}", u64::from_be_bytes(nonce));
     let fields = [user, round, product, &expires, &nonce];
     let text = key.sign(Purpose::Path, digest, &fields);
-    format!("{PREFIX}{round}/{product}/{expires}/{nonce}/{}.{text}", key.kid())
+    format!(
+        "{PREFIX}{round}/{product}/{expires}/{nonce}/{}.{text}",
+        key.kid()
+    )
 }
 
 #[cfg(test)]
@@ -99,7 +112,14 @@ mod tests {
     use crate::keyring::tests::ring;
 
     fn signed(digest: Digest, user: &str) -> String {
-        sign(ring().first(), digest, ("1", "153"), user, 1_700_000_000_000, [7; 8])
+        sign(
+            ring().first(),
+            digest,
+            ("1", "153"),
+            user,
+            1_700_000_000_000,
+            [7; 8],
+        )
     }
 
     #[test]
@@ -116,7 +136,11 @@ mod tests {
     #[test]
     fn one_digest_does_not_pass_for_the_other() {
         let url = signed(Digest::Md5, "li");
-        assert!(!HiddenPath::parse(&url).unwrap().is_signed_for("li", &ring(), Digest::HmacSha256));
+        assert!(
+            !HiddenPath::parse(&url)
+                .unwrap()
+                .is_signed_for("li", &ring(), Digest::HmacSha256)
+        );
     }
 
     #[test]
@@ -132,9 +156,15 @@ mod tests {
 
     #[test]
     fn a_url_ends_with_its_round() {
-        let window = Window { opens_ms: 1_000_000, ends_ms: 1_300_000 };
+        let window = Window {
+            opens_ms: 1_000_000,
+            ends_ms: 1_300_000,
+        };
         assert_eq!(expiry(&window, 950_000), 1_300_000);
-        let long = Window { opens_ms: 1_000_000, ends_ms: 9_000_000 };
+        let long = Window {
+            opens_ms: 1_000_000,
+            ends_ms: 9_000_000,
+        };
         assert_eq!(expiry(&long, 950_000), 1_600_000);
         assert_eq!(expiry(&long, 2_000_000), 2_600_000);
     }

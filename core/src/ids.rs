@@ -22,14 +22,16 @@ pub fn is_id(s: &str) -> bool {
 #[must_use]
 pub fn is_user(s: &str) -> bool {
     (1..=MAX_USER).contains(&s.len())
-        && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.@+-".contains(&b))
+        && s.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.@+-".contains(&b))
 }
 
 /// Whether `s` may be a request id: 1 to 64 of `A-Z a-z 0-9 _ -`.
 #[must_use]
 pub fn is_request(s: &str) -> bool {
     (1..=MAX_REQUEST).contains(&s.len())
-        && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        && s.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
 /// One product in one round, the unit that is sold: written `round::product`.
@@ -43,8 +45,10 @@ impl Item {
     /// The item of these two ids, or `None` if one of them is malformed.
     #[must_use]
     pub fn new(round: &str, product: &str) -> Option<Self> {
-        (is_id(round) && is_id(product))
-            .then(|| Self { round: round.to_owned(), product: product.to_owned() })
+        (is_id(round) && is_id(product)).then(|| Self {
+            round: round.to_owned(),
+            product: product.to_owned(),
+        })
     }
 
     /// Reads the written form `round::product`.
@@ -79,7 +83,17 @@ mod tests {
 
     #[test]
     fn refuses_what_could_break_out_of_a_key_a_url_or_a_file_name() {
-        for bad in ["", "a-b", "a:b", "a/b", "..", "a b", "é", "{1}", &"x".repeat(33)] {
+        for bad in [
+            "",
+            "a-b",
+            "a:b",
+            "a/b",
+            "..",
+            "a b",
+            "é",
+            "{1}",
+            &"x".repeat(33),
+        ] {
             assert!(!is_id(bad), "{bad:?}");
         }
         assert!(is_id("153") && is_id("Noon_2026"));

@@ -109,17 +109,26 @@ pub struct Key {
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The secret must not reach a log by way of a debug print.
-        f.debug_struct("Key").field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
     }
 }
 
 impl Key {
     fn new(kid: &str, secret: &[u8]) -> Self {
         let prepared = Purpose::ALL.map(|purpose| {
-            let derived = keyed(secret).chain_update(purpose.label()).finalize().into_bytes();
+            let derived = keyed(secret)
+                .chain_update(purpose.label())
+                .finalize()
+                .into_bytes();
             keyed(&derived)
         });
-        Self { kid: kid.to_owned(), secret: secret.to_vec(), prepared }
+        Self {
+            kid: kid.to_owned(),
+            secret: secret.to_vec(),
+            prepared,
+        }
     }
 
     /// The name that signatures made with this key carry.
@@ -210,17 +219,30 @@ impl Keyring {
                 return Err(KeyringError::Shape { line: line_no });
             };
             if kid.len() > MAX_KID || !kid.bytes().all(|b| b.is_ascii_alphanumeric()) {
-                return Err(KeyringError::Kid { line: line_no, kid: kid.to_owned() });
+                return Err(KeyringError::Kid {
+                    line: line_no,
+                    kid: kid.to_owned(),
+                });
             }
             if keys.iter().any(|key| key.kid == kid) {
-                return Err(KeyringError::Twice { line: line_no, kid: kid.to_owned() });
+                return Err(KeyringError::Twice {
+                    line: line_no,
+                    kid: kid.to_owned(),
+                });
             }
             if secret.len() < MIN_SECRET {
-                return Err(KeyringError::Short { line: line_no, len: secret.len() });
+                return Err(KeyringError::Short {
+                    line: line_no,
+                    len: secret.len(),
+                });
             }
             keys.push(Key::new(kid, secret.as_bytes()));
         }
-        if keys.is_empty() { Err(KeyringError::Empty) } else { Ok(Self { keys }) }
+        if keys.is_empty() {
+            Err(KeyringError::Empty)
+        } else {
+            Ok(Self { keys })
+        }
     }
 
     /// The key that signs.
@@ -257,7 +279,11 @@ pub(crate) mod tests {
             assert!(old.verify(Purpose::Path, digest, &["a", "b"], &text));
             assert!(!old.verify(Purpose::Path, digest, &["ab", ""], &text));
             assert!(!old.verify(Purpose::Session, digest, &["a", "b"], &text));
-            assert!(!ring.first().verify(Purpose::Path, digest, &["a", "b"], &text));
+            assert!(
+                !ring
+                    .first()
+                    .verify(Purpose::Path, digest, &["a", "b"], &text)
+            );
             assert!(!old.verify(Purpose::Path, digest, &["a", "b"], ""));
         }
     }
@@ -270,8 +296,20 @@ pub(crate) mod tests {
             ("# only a comment\n".into(), KeyringError::Empty),
             ("alone".into(), KeyringError::Shape { line: 1 }),
             (format!("\na b {long}"), KeyringError::Shape { line: 2 }),
-            (format!("k-1 {long}"), KeyringError::Kid { line: 1, kid: "k-1".into() }),
-            (format!("k {long}\nk {long}"), KeyringError::Twice { line: 2, kid: "k".into() }),
+            (
+                format!("k-1 {long}"),
+                KeyringError::Kid {
+                    line: 1,
+                    kid: "k-1".into(),
+                },
+            ),
+            (
+                format!("k {long}\nk {long}"),
+                KeyringError::Twice {
+                    line: 2,
+                    kid: "k".into(),
+                },
+            ),
             ("k short".into(), KeyringError::Short { line: 1, len: 5 }),
         ];
         for (text, error) in cases {
@@ -287,8 +325,17 @@ pub(crate) mod tests {
     /// RFC 4231 test case 2, to know that this is HMAC-SHA256 and nothing else.
     #[test]
     fn hmac_agrees_with_the_published_vector() {
-        let tag = keyed(b"Jefe").chain_update(b"what do ya want for nothing?").finalize();
-        let hex: String = tag.into_bytes().iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        let tag = keyed(b"Jefe")
+            .chain_update(b"what do ya want for nothing?")
+            .finalize();
+        let hex: String = tag
+            .into_bytes()
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        assert_eq!(
+            hex,
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
     }
 }

@@ -17,10 +17,10 @@ pub mod gate;
 pub mod hidden_path;
 /// Which rounds, products, buyers and request ids are well formed.
 pub mod ids;
-/// Every Redis key name, built in this one place.
-pub mod keys;
 /// Signing secrets: ring of named keys, derived per purpose.
 pub mod keyring;
+/// Every Redis key name, built in this one place.
+pub mod keys;
 /// The order message and its queue form.
 pub mod message;
 /// Order states and sortable order numbers.

@@ -60,7 +60,11 @@ impl OrderMessage {
             v: u32,
         }
         let Versioned { v } = serde_json::from_slice(text)?;
-        if v > VERSION { Err(MessageError::Newer(v)) } else { Ok(serde_json::from_slice(text)?) }
+        if v > VERSION {
+            Err(MessageError::Newer(v))
+        } else {
+            Ok(serde_json::from_slice(text)?)
+        }
     }
 }
 
@@ -72,6 +76,9 @@ mod tests {
     fn a_newer_message_is_named_as_such() {
         let error = OrderMessage::parse(br#"{"v":9,"surprise":true}"#).unwrap_err();
         assert!(matches!(error, MessageError::Newer(9)));
-        assert!(matches!(OrderMessage::parse(b"nonsense"), Err(MessageError::Shape(_))));
+        assert!(matches!(
+            OrderMessage::parse(b"nonsense"),
+            Err(MessageError::Shape(_))
+        ));
     }
 }

@@ -27,13 +27,18 @@ impl State {
     /// Reads the stored form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [State::Created, State::Paid, State::Cancelled].into_iter().find(|s| s.as_str() == text)
+        [State::Created, State::Paid, State::Cancelled]
+            .into_iter()
+            .find(|s| s.as_str() == text)
     }
 
     /// Whether an order may go from `self` to `next`.
     #[must_use]
     pub fn may_become(self, next: State) -> bool {
-        matches!((self, next), (State::Created, State::Paid | State::Cancelled))
+        matches!(
+            (self, next),
+            (State::Created, State::Paid | State::Cancelled)
+        )
     }
 }
 
@@ -66,7 +71,11 @@ impl OrderIds {
     /// For the worker of this number, 0 to 1,023; no two that run at once share one.
     #[must_use]
     pub fn new(worker: u16) -> Self {
-        Self { worker: u64::from(worker) & 0x3ff, last_ms: 0, sequence: 0 }
+        Self {
+            worker: u64::from(worker) & 0x3ff,
+            last_ms: 0,
+            sequence: 0,
+        }
     }
 
     /// The next number. A clock that jumps back does not repeat one: time
@@ -101,7 +110,10 @@ mod tests {
             assert!(next > last);
             last = next;
         }
-        assert_ne!(OrderIds::new(1).next(EPOCH_MS + 5), OrderIds::new(2).next(EPOCH_MS + 5));
+        assert_ne!(
+            OrderIds::new(1).next(EPOCH_MS + 5),
+            OrderIds::new(2).next(EPOCH_MS + 5)
+        );
     }
 
     #[test]

@@ -30,8 +30,11 @@ impl PermitId {
     /// Builds one; `None` if a part is malformed (letters, digits, `-`, `_`; 1 to 48 bytes).
     #[must_use]
     pub fn new(edge: &str, lease: &str, n: u32) -> Option<Self> {
-        (is_part(edge) && is_part(lease) && n > 0)
-            .then(|| Self { edge: edge.to_owned(), lease: lease.to_owned(), n })
+        (is_part(edge) && is_part(lease) && n > 0).then(|| Self {
+            edge: edge.to_owned(),
+            lease: lease.to_owned(),
+            n,
+        })
     }
 
     /// Reads the header's value.
@@ -62,7 +65,8 @@ impl fmt::Display for PermitId {
 #[must_use]
 pub fn is_part(s: &str) -> bool {
     (1..=48).contains(&s.len())
-        && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        && s.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// A lease as Redis records it: `{amount}:{taken_ms}`.
@@ -79,7 +83,10 @@ impl Lease {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (amount, taken_ms) = text.split_once(':')?;
-        Some(Self { amount: amount.parse().ok()?, taken_ms: taken_ms.parse().ok()? })
+        Some(Self {
+            amount: amount.parse().ok()?,
+            taken_ms: taken_ms.parse().ok()?,
+        })
     }
 
     /// Whether every request admitted on it must have arrived by `now_ms`, so

@@ -35,9 +35,15 @@ impl State {
     /// Reads the stored form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [State::Succeeded, State::Ordered, State::Paid, State::Failed, State::Cancelled]
-            .into_iter()
-            .find(|state| state.as_str() == text)
+        [
+            State::Succeeded,
+            State::Ordered,
+            State::Paid,
+            State::Failed,
+            State::Cancelled,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
     }
 
     /// Whether the buyer may grab the product again.

@@ -33,7 +33,13 @@ impl<'a> Session<'a> {
         let (digest, kid) = (parts.next()?, parts.next()?);
         let (expires, user) = (parts.next()?, parts.next()?);
         let expires_ms = expires.parse().ok()?;
-        ids::is_user(user).then_some(Self { user, expires_ms, expires, kid, digest })
+        ids::is_user(user).then_some(Self {
+            user,
+            expires_ms,
+            expires,
+            kid,
+            digest,
+        })
     }
 
     /// Whether a key of this ring signed the token and it has not expired.

@@ -87,7 +87,10 @@ mod tests {
 
     #[test]
     fn phases_change_at_their_exact_millisecond() {
-        let window = Window { opens_ms: 100_000, ends_ms: 200_000 };
+        let window = Window {
+            opens_ms: 100_000,
+            ends_ms: 200_000,
+        };
         let phases = [
             (0, Phase::Scheduled),
             (39_999, Phase::Scheduled),
@@ -104,7 +107,10 @@ mod tests {
 
     #[test]
     fn sold_out_is_only_said_while_selling() {
-        let window = Window { opens_ms: 100, ends_ms: 200 };
+        let window = Window {
+            opens_ms: 100,
+            ends_ms: 200,
+        };
         assert_eq!(SaleState::at(&window, 50, true), SaleState::Scheduled);
         assert_eq!(SaleState::at(&window, 150, true), SaleState::SoldOut);
         assert_eq!(SaleState::at(&window, 150, false), SaleState::Open);
