@@ -1,1 +1,135 @@
+//! The purchase role: decides again what the edge decided, runs the stock
+//! script, and tells buyers what became of their click.
 
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{any, get};
+use seckill_core::gate::{self, Buyer};
+use seckill_core::keyring::{Digest, Keyring};
+use seckill_core::{Verdict, session};
+
+use crate::api_error::{ApiError, json_response, not_found, wrong_method};
+use crate::redis_link::RedisLink;
+use crate::store::Store;
+use crate::{orders_api, session_api};
+
+/// `POST /buy/…`.
+mod buy;
+/// The catalogue and the copy that decisions are made by.
+pub mod catalogue;
+/// `GET …/result`.
+mod result;
+
+/// How the purchase role behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// How hidden URLs are digested; the same as the edge's `seckill_digest`.
+    pub digest: Digest,
+    /// Whether `POST /api/session` logs anybody in.
+    pub demo_login: bool,
+}
+
+/// What every handler of the purchase role shares.
+#[derive(Debug, Clone)]
+pub struct PurchaseState {
+    pub(crate) redis: RedisLink,
+    pub(crate) store: Option<Store>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) options: Options,
+    pub(crate) catalogue: catalogue::Copy,
+}
+
+impl PurchaseState {
+    /// Starts following the catalogue, so that it must be called inside a
+    /// runtime. Without a store, purchases work and orders are unavailable.
+    #[must_use]
+    pub fn new(
+        redis: RedisLink,
+        store: Option<Store>,
+        keyring: Arc<Keyring>,
+        options: Options,
+    ) -> Self {
+        let catalogue = catalogue::Copy::following(redis.clone());
+        Self {
+            redis,
+            store,
+            keyring,
+            options,
+            catalogue,
+        }
+    }
+
+    /// The verified buyer that the session cookie names.
+    pub(crate) fn buyer<'a>(&self, headers: &'a HeaderMap) -> Result<&'a str, ApiError> {
+        gate::identify(
+            Buyer::Cookie(session_token(headers)),
+            &self.keyring,
+            now_ms(),
+        )
+        .ok_or(ApiError(Verdict::LoginRequired))
+    }
+}
+
+/// Everything that the purchase role serves.
+pub fn router(state: PurchaseState) -> Router {
+    Router::new()
+        .route("/buy/{*rest}", any(buy::buy))
+        .route(
+            "/api/rounds/{round}/products/{product}/result",
+            get(result::result),
+        )
+        .route("/healthz", get(healthz))
+        .merge(session_api::router())
+        .merge(orders_api::router())
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(state)
+}
+
+/// Healthy means able to sell: the catalogue was read, and Redis answers.
+async fn healthz(
+    axum::extract::State(state): axum::extract::State<PurchaseState>,
+) -> Result<Response, ApiError> {
+    let answers = state.redis.conn().await.is_ok();
+    match state.catalogue.products() {
+        Some(_) if answers => Ok(json_response(
+            StatusCode::OK,
+            r#"{"status":"ok"}"#.to_owned(),
+        )),
+        _ => Err(ApiError(Verdict::Unavailable)),
+    }
+}
+
+/// The session cookie's value, unverified.
+pub(crate) fn session_token(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .find_map(|cookies| session::cookie(cookies, session::COOKIE))
+}
+
+/// Refuses a body where none belongs.
+pub(crate) fn refuse_body(body: &axum::body::Body) -> Result<(), ApiError> {
+    if has_body(body) {
+        Err(ApiError(Verdict::BadRequest))
+    } else {
+        Ok(())
+    }
+}
+
+pub(crate) fn has_body(body: &axum::body::Body) -> bool {
+    !axum::body::HttpBody::is_end_stream(body)
+}
+
+/// The time, epoch milliseconds.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

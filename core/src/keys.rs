@@ -18,6 +18,11 @@ pub const QUEUE_ORDERS: &str = "seckill::queue::orders";
 /// Order messages that no worker could place, with the reason.
 pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
 
+/// Counter that gives each orders worker a number of its own.
+pub const WORKERS: &str = "seckill::workers";
+/// Which instance gives back unspent permits at the moment.
+pub const RECLAIMER: &str = "seckill::reclaimer";
+
 /// Sorted set: the rounds of `date` (`YYYY-MM-DD`), scored by start in ms.
 #[must_use]
 pub fn rounds(date: &str) -> String {
@@ -79,7 +84,7 @@ pub fn outbox(item: &Item, segment: u16) -> String {
 }
 
 /// Hash: what this segment saw of each lease, lease id → permits seen, or
-/// `closed` once the lease was given back.
+/// `closed:seen` once the lease was closed.
 #[must_use]
 pub fn spent(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::spent")

@@ -1,0 +1,176 @@
+//! One click: screened like at the edge, then one run of the stock script.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::Response;
+use seckill_core::Verdict;
+use seckill_core::catalogue::Entry;
+use seckill_core::gate::{self, Admissible, Buyer, Click};
+use seckill_core::ids::{self, Item};
+use seckill_core::keys;
+use seckill_core::permit::PermitId;
+
+use super::{PurchaseState, has_body, now_ms, session_token};
+use crate::api_error::{ApiError, json_response};
+use crate::redis_link::{RedisLinkError, scripts};
+
+/// Handles every method on `/buy/…`, since a wrong one has its own refusal.
+pub(super) async fn buy(
+    State(state): State<PurchaseState>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let products = state.catalogue.products().ok_or(Verdict::Unavailable)?;
+    let request = request_id(&headers)?;
+    let click = Click {
+        is_post: method == Method::POST,
+        has_body: has_body(&body),
+        path: uri.path(),
+        quantity: quantity(&uri),
+        request: request.as_deref(),
+        buyer: Buyer::Cookie(session_token(&headers)),
+    };
+    let mut found = None;
+    let admissible = gate::screen(
+        &click,
+        &state.keyring,
+        state.options.digest,
+        now_ms(),
+        |round, product| {
+            let item = Item::new(round, product)?;
+            let entry = products.get(&item).copied()?;
+            found = Some((item, entry));
+            Some(entry)
+        },
+    )?;
+    let (item, entry) = found.ok_or(Verdict::NotFound)?;
+    let permit = permit(&headers)?;
+    let request = request.clone().map_or_else(fresh_request_id, Ok)?;
+    let purchase = Purchase {
+        admissible,
+        item,
+        entry,
+        request,
+        permit,
+    };
+    purchase.make(&state).await
+}
+
+/// A screened click with all that the script needs.
+struct Purchase<'a> {
+    admissible: Admissible<'a>,
+    item: Item,
+    entry: Entry,
+    request: String,
+    permit: Option<PermitId>,
+}
+
+impl Purchase<'_> {
+    async fn make(self, state: &PurchaseState) -> Result<Response, ApiError> {
+        let reply = match self.run_script(state).await {
+            Ok(reply) => reply,
+            Err(RedisLinkError::Unknown(error)) => {
+                // It may have been sold. The result tells, once Redis answers.
+                tracing::warn!(%error, request = self.request, "the outcome of a purchase is not known");
+                return Ok(self.processing());
+            }
+            Err(error) => {
+                tracing::error!(%error, item = %self.item, "a purchase was not made");
+                return Err(ApiError(Verdict::Unavailable));
+            }
+        };
+        match reply.as_str() {
+            "accepted" | "repeated" => Ok(self.processing()),
+            "duplicate" => Err(ApiError(Verdict::Duplicate)),
+            "sold_out" => Err(ApiError(Verdict::SoldOut)),
+            "busy" => Err(ApiError(Verdict::Busy)),
+            other => {
+                tracing::error!(
+                    reply = other,
+                    "purchase.lua replied what this version does not know"
+                );
+                Ok(self.processing())
+            }
+        }
+    }
+
+    async fn run_script(&self, state: &PurchaseState) -> Result<String, RedisLinkError> {
+        let mut conn = state.redis.conn().await?;
+        let (item, user) = (&self.item, self.admissible.user);
+        let segment = self.entry.segment_of(user);
+        let permit = self
+            .permit
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let lease = self
+            .permit
+            .as_ref()
+            .map(PermitId::lease_id)
+            .unwrap_or_default();
+        let reply = scripts::PURCHASE
+            .key(keys::stock(item, segment))
+            .key(keys::buyers(item, segment))
+            .key(keys::spent(item, segment))
+            .key(keys::outbox(item, segment))
+            .arg(user)
+            .arg(&self.request)
+            .arg(self.admissible.quantity)
+            .arg(permit)
+            .arg(lease)
+            .arg(item.round())
+            .arg(item.product())
+            .arg(segment)
+            .arg(self.entry.price_cents)
+            .invoke_async(&mut conn)
+            .await?;
+        Ok(reply)
+    }
+
+    fn processing(&self) -> Response {
+        let body = serde_json::json!({ "status": "processing", "request": self.request });
+        json_response(StatusCode::ACCEPTED, body.to_string())
+    }
+}
+
+/// The request id: the edge's, which stays the same when nginx tries again;
+/// without an edge the client's own.
+fn request_id(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let given = headers
+        .get("x-request-id")
+        .or_else(|| headers.get("idempotency-key"));
+    let Some(given) = given else { return Ok(None) };
+    match given.to_str() {
+        Ok(id) if ids::is_request(id) => Ok(Some(id.to_owned())),
+        _ => Err(ApiError(Verdict::BadRequest)),
+    }
+}
+
+fn fresh_request_id() -> Result<String, ApiError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| {
+        tracing::error!(%error, "the system gives no random bytes");
+        ApiError(Verdict::Unavailable)
+    })?;
+    Ok(format!("{:032x}", u128::from_be_bytes(random)))
+}
+
+/// The permit the edge let it pass with; none if there was no edge.
+fn permit(headers: &HeaderMap) -> Result<Option<PermitId>, ApiError> {
+    let Some(value) = headers.get("x-seckill-permit") else {
+        return Ok(None);
+    };
+    let permit = value.to_str().ok().and_then(PermitId::parse);
+    permit.map(Some).ok_or(ApiError(Verdict::BadRequest))
+}
+
+/// The query's first `quantity`, as nginx reads it.
+fn quantity(uri: &Uri) -> Option<&str> {
+    let pairs = uri.query()?.split('&');
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .find_map(|(name, value)| (name == "quantity").then_some(value))
+}

@@ -1,0 +1,113 @@
+//! What became of a buyer's click, from his record in the segment.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use seckill_core::catalogue::Entry;
+use seckill_core::ids::Item;
+use seckill_core::purchase::Record;
+use seckill_core::{Verdict, keys, order};
+
+use super::{PurchaseState, refuse_body};
+use crate::api_error::{ApiError, json_response};
+use crate::redis_link::RedisLinkError;
+
+/// `GET /api/rounds/{round}/products/{product}/result`.
+pub(super) async fn result(
+    State(state): State<PurchaseState>,
+    Path((round, product)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    refuse_body(&body)?;
+    let user = state.buyer(&headers)?;
+    let products = state.catalogue.products().ok_or(Verdict::Unavailable)?;
+    let item = Item::new(&round, &product).ok_or(Verdict::NotFound)?;
+    let entry = products.get(&item).ok_or(Verdict::NotFound)?;
+    let outcome = match record(&state, &item, entry, user).await {
+        Ok(record) => Outcome::of(record),
+        Err(error) => {
+            tracing::warn!(%error, %item, "a result is told from the database");
+            placed(&state, &item, user).await
+        }
+    };
+    Ok(outcome.answer())
+}
+
+/// What the page is told.
+struct Outcome {
+    status: &'static str,
+    order: Option<String>,
+}
+
+impl Outcome {
+    fn of(record: Option<Record>) -> Self {
+        match record {
+            None => Self {
+                status: "none",
+                order: None,
+            },
+            Some(record) => Self {
+                status: record.state.as_str(),
+                order: Some(record.order).filter(|order| !order.is_empty()),
+            },
+        }
+    }
+
+    fn answer(self) -> Response {
+        // No state of today has a reason beyond its own name.
+        let body = serde_json::json!({
+            "status": self.status, "order": self.order, "reason": null
+        });
+        json_response(StatusCode::OK, body.to_string())
+    }
+}
+
+async fn record(
+    state: &PurchaseState,
+    item: &Item,
+    entry: &Entry,
+    user: &str,
+) -> Result<Option<Record>, RedisLinkError> {
+    let mut conn = state.redis.conn().await?;
+    let key = keys::buyers(item, entry.segment_of(user));
+    let text: Option<String> = redis::cmd("HGET")
+        .arg(key)
+        .arg(user)
+        .query_async(&mut conn)
+        .await?;
+    Ok(text.and_then(|text| {
+        let record = Record::parse(&text);
+        if record.is_none() {
+            tracing::error!(%item, user, text, "a buyer's record cannot be read");
+        }
+        record
+    }))
+}
+
+/// Without Redis: an order in the database is certain, anything else unknown.
+async fn placed(state: &PurchaseState, item: &Item, user: &str) -> Outcome {
+    let unknown = Outcome {
+        status: "unknown",
+        order: None,
+    };
+    let Some(store) = &state.store else {
+        return unknown;
+    };
+    match store.latest_order(user, item).await {
+        Ok(Some(found)) => Outcome {
+            status: match found.state {
+                order::State::Created => "ordered",
+                order::State::Paid => "paid",
+                order::State::Cancelled => "cancelled",
+            },
+            order: Some(found.id.to_string()),
+        },
+        Ok(None) => unknown,
+        Err(error) => {
+            tracing::error!(%error, %item, "the database does not tell of an order either");
+            unknown
+        }
+    }
+}

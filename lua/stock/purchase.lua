@@ -1,0 +1,99 @@
+-- One purchase, in one atomic step: checks, deducts, records the buyer, and
+-- appends the order message to the segment's outbox.
+--
+-- KEYS  1  stock     hash of the segment's three amounts
+--       2  buyers    hash, user -> state|request|quantity|permit|order|at_ms
+--       3  spent     hash, lease id -> permits seen, or closed:seen
+--       4  outbox    stream of the segment's events
+-- ARGV  1  user      buyer
+--       2  request   request id; the same click always carries the same one
+--       3  quantity  items, a whole number from 1
+--       4  permit    {edge}.{lease}.{n}, or empty when the edge was bypassed
+--       5  lease     {edge}.{lease}, or empty
+--       6  round     \
+--       7  product    | copied into the order message
+--       8  segment    |
+--       9  price      / cents an item
+--
+-- Replies
+--   accepted   stock is locked and the order is on its way
+--   repeated   this request was accepted before; nothing is done again
+--   duplicate  the buyer has this product by another request
+--   sold_out   fewer items are left than are wanted
+--   busy       the lease of the permit was closed and its rest given back
+--   error NOSTOCK   the segment was never preloaded
+--   error BADSTOCK  a key of the segment holds something else
+--
+-- Keeps: sale + locked + saled = preloaded; at most one live purchase a buyer;
+-- a purchase is in the outbox if and only if its stock is locked.
+-- A permit counts as spent when it locked stock, or met stock that was gone
+-- (the limit follows the amount). The permit of a duplicate is not spent: an
+-- event asks for its refund, and should the lease be closed before the event
+-- is handled, it goes back with the lease's rest.
+-- All reads come before the first write, and the write that can be refused
+-- (the append) comes first, so that an error never leaves half a purchase.
+
+local user, request, quantity, permit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+
+local function misplaced(key, reply)
+  return redis.error_reply("BADSTOCK key '" .. key .. "' cannot be used: " .. reply.err)
+end
+
+local record = redis.pcall('HGET', KEYS[2], user)
+if type(record) == 'table' then return misplaced(KEYS[2], record) end
+local seen = false
+if lease ~= '' then
+  seen = redis.pcall('HGET', KEYS[3], lease)
+  if type(seen) == 'table' then return misplaced(KEYS[3], seen) end
+end
+local closed = seen and string.sub(seen, 1, 7) == 'closed:'
+
+-- A record is `state|request|quantity|permit|order|at_ms`.
+local state, made_by, made_with
+if record then
+  state, made_by, made_with = string.match(record, '^([^|]*)|([^|]*)|[^|]*|([^|]*)|')
+end
+local live = state == 'succeeded' or state == 'ordered' or state == 'paid'
+
+if made_by == request or live then
+  local answer = made_by == request and 'repeated' or 'duplicate'
+  -- A retry on the very permit that bought keeps it; every other permit that
+  -- comes here bought nothing.
+  if lease ~= '' and not closed and permit ~= made_with then
+    redis.call('XADD', KEYS[4], '*', 'kind', 'refund', 'round', ARGV[6], 'product', ARGV[7],
+      'permit', permit, 'lease', lease, 'quantity', ARGV[3], 'reason', answer)
+  end
+  return answer
+end
+
+if closed then return 'busy' end
+
+local sale = redis.pcall('HGET', KEYS[1], 'sale_stock_amount')
+if type(sale) == 'table' then return misplaced(KEYS[1], sale) end
+if not sale then
+  return redis.error_reply("NOSTOCK key '" .. KEYS[1]
+    .. "' has no stock; approve the round again, so that it is preloaded")
+end
+sale = tonumber(sale)
+if not sale then
+  return redis.error_reply("BADSTOCK key '" .. KEYS[1] .. "' has a sale amount that is no number")
+end
+
+if sale < quantity then
+  if lease ~= '' then redis.call('HINCRBY', KEYS[3], lease, quantity) end
+  return 'sold_out'
+end
+
+local time = redis.call('TIME')
+local at_ms = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+local appended = redis.pcall('XADD', KEYS[4], '*',
+  'kind', 'purchase', 'v', '1', 'request', request, 'round', ARGV[6], 'product', ARGV[7],
+  'segment', ARGV[8], 'user', user, 'quantity', ARGV[3], 'price_cents', ARGV[9],
+  'permit', permit, 'at_ms', at_ms)
+if type(appended) == 'table' and appended.err then return misplaced(KEYS[4], appended) end
+redis.call('HINCRBY', KEYS[1], 'sale_stock_amount', -quantity)
+redis.call('HINCRBY', KEYS[1], 'locked_stock_amount', quantity)
+redis.call('HSET', KEYS[2], user,
+  'succeeded|' .. request .. '|' .. ARGV[3] .. '|' .. permit .. '||' .. at_ms)
+if lease ~= '' then redis.call('HINCRBY', KEYS[3], lease, quantity) end
+return 'accepted'
