@@ -91,21 +91,36 @@ impl Desk<'_> {
         let was_published = stored.published_ms.is_some();
         publish::publish(self.redis, &stored.round, self.zone, was_published)
             .await
-            .map_err(|source| ApproveError::Publish { round: id.to_owned(), source })?;
+            .map_err(|source| ApproveError::Publish {
+                round: id.to_owned(),
+                source,
+            })?;
         self.store.mark_published(id, now_ms).await?;
-        page::render(self.pages, &stored.round)
-            .map_err(|source| ApproveError::Page { round: id.to_owned(), source })?;
-        tracing::info!(round = id, products = stored.round.products.len(), "round approved");
+        page::render(self.pages, &stored.round).map_err(|source| ApproveError::Page {
+            round: id.to_owned(),
+            source,
+        })?;
+        tracing::info!(
+            round = id,
+            products = stored.round.products.len(),
+            "round approved"
+        );
         Ok(())
     }
 
     async fn no_such_round(&self, id: &str) -> Result<ApproveError, StoreError> {
         let rounds = self.store.rounds().await?;
-        let ids: Vec<&str> = rounds.iter().map(|stored| stored.round.id.as_str()).collect();
+        let ids: Vec<&str> = rounds
+            .iter()
+            .map(|stored| stored.round.id.as_str())
+            .collect();
         let known = match ids.as_slice() {
             [] => "import a sale first: seckill sale import FILE".to_owned(),
             ids => format!("there are {}", ids.join(", ")),
         };
-        Ok(ApproveError::NoSuchRound { round: id.to_owned(), known })
+        Ok(ApproveError::NoSuchRound {
+            round: id.to_owned(),
+            known,
+        })
     }
 }

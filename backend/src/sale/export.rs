@@ -48,7 +48,9 @@ fn quoted(text: &str) -> String {
 }
 
 fn time(at_ms: u64, zone: &TimeZone) -> String {
-    let moment = i64::try_from(at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let moment = i64::try_from(at_ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok());
     moment.map_or_else(
         || at_ms.to_string(),
         |moment| {

@@ -63,12 +63,22 @@ pub enum Change {
 
 impl Outcome {
     pub(crate) fn unchanged(round: &str) -> Self {
-        Self { round: round.to_owned(), change: Change::Unchanged }
+        Self {
+            round: round.to_owned(),
+            change: Change::Unchanged,
+        }
     }
 
     pub(crate) fn saved(round: &str, existed: bool) -> Self {
-        let change = if existed { Change::Replaced } else { Change::Created };
-        Self { round: round.to_owned(), change }
+        let change = if existed {
+            Change::Replaced
+        } else {
+            Change::Created
+        };
+        Self {
+            round: round.to_owned(),
+            change,
+        }
     }
 }
 
@@ -91,7 +101,9 @@ pub async fn import(
     rounds: &[FileRound],
     now_ms: u64,
 ) -> Result<Vec<Outcome>, ImportError> {
-    store.import_rounds(rounds, |round| &round.round.id, decide, now_ms).await
+    store
+        .import_rounds(rounds, |round| &round.round.id, decide, now_ms)
+        .await
 }
 
 /// What to do with a round of the file, given what is stored under its id.
@@ -99,16 +111,19 @@ pub async fn import(
 /// # Errors
 /// The stored round is approved and differs.
 pub fn decide(stored: Option<&StoredRound>, file: &FileRound) -> Result<Decision, ApprovedRound> {
-    let Some(stored) = stored else { return Ok(Decision::Save(file.round.clone())) };
+    let Some(stored) = stored else {
+        return Ok(Decision::Save(file.round.clone()));
+    };
     match stored.state {
         RoundState::Draft if stored.round == file.round => Ok(Decision::Keep),
         RoundState::Draft => Ok(Decision::Save(file.round.clone())),
         RoundState::Approved => {
             match difference(&stored.round, &with_first_times(file, &stored.round)) {
                 None => Ok(Decision::Keep),
-                Some(difference) => {
-                    Err(ApprovedRound { round: stored.round.id.clone(), difference })
-                }
+                Some(difference) => Err(ApprovedRound {
+                    round: stored.round.id.clone(),
+                    difference,
+                }),
             }
         }
     }
@@ -143,7 +158,12 @@ fn difference(stored: &Round, file: &Round) -> Option<String> {
         return told("end", &moment(stored.ends_ms), &moment(file.ends_ms));
     }
     let ids = |round: &Round| {
-        round.products.iter().map(|product| product.id.clone()).collect::<Vec<_>>().join(", ")
+        round
+            .products
+            .iter()
+            .map(|product| product.id.clone())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     if ids(stored) != ids(file) {
         return told("list of products", &ids(stored), &ids(file));
@@ -160,15 +180,30 @@ fn product_difference(was: &Product, is: &Product) -> String {
     let fields: [(&str, String, String); 5] = [
         ("title", was.title.clone(), is.title.clone()),
         ("amount", was.amount.to_string(), is.amount.to_string()),
-        ("price_cents", was.price_cents.to_string(), is.price_cents.to_string()),
-        ("list_price_cents", was.list_price_cents.to_string(), is.list_price_cents.to_string()),
-        ("per_buyer", was.per_buyer.to_string(), is.per_buyer.to_string()),
+        (
+            "price_cents",
+            was.price_cents.to_string(),
+            is.price_cents.to_string(),
+        ),
+        (
+            "list_price_cents",
+            was.list_price_cents.to_string(),
+            is.list_price_cents.to_string(),
+        ),
+        (
+            "per_buyer",
+            was.per_buyer.to_string(),
+            is.per_buyer.to_string(),
+        ),
     ];
     fields
         .into_iter()
         .find(|(_, was, is)| was != is)
         .map(|(field, stored, file)| {
-            format!("{field} of product {} is {stored}, the file says {file}", was.id)
+            format!(
+                "{field} of product {} is {stored}, the file says {file}",
+                was.id
+            )
         })
         .unwrap_or_else(|| format!("product {} differs", was.id))
 }

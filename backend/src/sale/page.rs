@@ -60,11 +60,13 @@ pub fn path_of(round: &str, product: &str) -> String {
 /// [`PageError`] of the first page that failed.
 pub fn render(pages: &Path, round: &Round) -> Result<(), PageError> {
     for product in &round.products {
-        let html = page(round, product).render().map_err(|source| PageError::Render {
-            round: round.id.clone(),
-            product: product.id.clone(),
-            source,
-        })?;
+        let html = page(round, product)
+            .render()
+            .map_err(|source| PageError::Render {
+                round: round.id.clone(),
+                product: product.id.clone(),
+                source,
+            })?;
         let path = pages.join(path_of(&round.id, &product.id).trim_start_matches('/'));
         replace(&path, &html).map_err(|source| PageError::Write { path, source })?;
     }
@@ -110,7 +112,10 @@ fn replace(path: &Path, html: &str) -> std::io::Result<()> {
     // Named by process, so that two approvals at once do not share it.
     let draft = folder.join(format!(".{name}.{}", std::process::id()));
     let written = std::fs::File::create(&draft)
-        .and_then(|mut file| file.write_all(html.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            file.write_all(html.as_bytes())
+                .and_then(|()| file.sync_all())
+        })
         .and_then(|()| std::fs::rename(&draft, path));
     if written.is_err() {
         // The draft is of no use to anybody; the first error is what matters.

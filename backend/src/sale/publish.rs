@@ -87,7 +87,9 @@ pub async fn publish(
         put_item(&mut conn, item, product, round, position).await?;
     }
     put_round(&mut conn, round, &date).await?;
-    let _: i64 = conn.zadd(keys::rounds(&date), &round.id, round.opens_ms).await?;
+    let _: i64 = conn
+        .zadd(keys::rounds(&date), &round.id, round.opens_ms)
+        .await?;
     put_catalogue(&mut conn, round, &items).await?;
     Ok(())
 }
@@ -123,13 +125,21 @@ async fn put_stock(
     if !is_there {
         scripts::preload(conn, item, SEGMENTS, amount).await?;
     }
-    let fields = ["sale_stock_amount", "locked_stock_amount", "saled_stock_amount"];
-    let amounts: Vec<Option<u64>> = conn.hget(&key, &fields).await?;
+    let fields = [
+        "sale_stock_amount",
+        "locked_stock_amount",
+        "saled_stock_amount",
+    ];
+    let amounts: Vec<Option<u64>> = conn.hmget(&key, &fields).await?;
     match amounts.into_iter().sum::<Option<u64>>() {
-        None => Err(PublishError::StockGone { item: item.to_string() }),
-        Some(found) if found != amount => {
-            Err(PublishError::OtherStock { item: item.to_string(), found, amount })
-        }
+        None => Err(PublishError::StockGone {
+            item: item.to_string(),
+        }),
+        Some(found) if found != amount => Err(PublishError::OtherStock {
+            item: item.to_string(),
+            found,
+            amount,
+        }),
         Some(_) => Ok(()),
     }
 }
@@ -170,9 +180,14 @@ async fn put_round(
         ("date", date.to_owned()),
     ];
     let mut write = redis::pipe();
-    write.atomic().hset_multiple(keys::round_info(&round.id), &fields).ignore();
+    write
+        .atomic()
+        .hset_multiple(keys::round_info(&round.id), &fields)
+        .ignore();
     for (position, product) in (1_u64..).zip(&round.products) {
-        write.zadd(keys::round_products(&round.id), &product.id, position).ignore();
+        write
+            .zadd(keys::round_products(&round.id), &product.id, position)
+            .ignore();
     }
     write.query_async(conn).await
 }
@@ -186,16 +201,23 @@ async fn put_catalogue(
     write.atomic();
     for (item, product) in items {
         let entry = Entry {
-            window: Window { opens_ms: round.opens_ms, ends_ms: round.ends_ms },
+            window: Window {
+                opens_ms: round.opens_ms,
+                ends_ms: round.ends_ms,
+            },
             limit: product.amount,
             per_buyer: product.per_buyer,
             segments: SEGMENTS,
             price_cents: product.price_cents,
         };
-        write.hset(keys::CATALOGUE, item.to_string(), entry.to_json()).ignore();
+        write
+            .hset(keys::CATALOGUE, item.to_string(), entry.to_json())
+            .ignore();
     }
     // After the entries, in the same transaction: an edge that sees the new
     // version reads all of them.
-    write.hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1).ignore();
+    write
+        .hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1)
+        .ignore();
     write.query_async(conn).await
 }

@@ -35,8 +35,11 @@ impl Store {
         E: From<StoreError> + From<R>,
     {
         // IMMEDIATE: nobody may approve a round between the look and the write.
-        let mut transaction =
-            self.writer().begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from)?;
+        let mut transaction = self
+            .writer()
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(StoreError::from)?;
         let mut outcomes = Vec::new();
         for file_round in rounds {
             let id = id_of(file_round);
@@ -67,7 +70,9 @@ impl Store {
     /// # Errors
     /// The database, or a row it cannot have.
     pub async fn round(&self, id: &str) -> Result<Option<StoredRound>, StoreError> {
-        Ok(load(&mut *self.readers().acquire().await?, Some(id)).await?.pop())
+        Ok(load(&mut *self.readers().acquire().await?, Some(id))
+            .await?
+            .pop())
     }
 
     /// Marks a draft approved and sets its amounts aside. An approved round
@@ -123,7 +128,10 @@ impl Store {
         .await?;
         rows.iter()
             .map(|row| {
-                let count = OrderCount { orders: unsigned(row, 2)?, items: unsigned(row, 3)? };
+                let count = OrderCount {
+                    orders: unsigned(row, 2)?,
+                    items: unsigned(row, 3)?,
+                };
                 Ok(((row.try_get(0)?, row.try_get(1)?), count))
             })
             .collect()
@@ -223,7 +231,12 @@ fn stored_round(row: &SqliteRow) -> Result<StoredRound, StoreError> {
     let state: String = row.try_get(4)?;
     let Some(state) = RoundState::parse(&state) else {
         let (table, column) = ("rounds", "state");
-        return Err(StoreError::Row { table, id: row.try_get(6)?, column, value: state });
+        return Err(StoreError::Row {
+            table,
+            id: row.try_get(6)?,
+            column,
+            value: state,
+        });
     };
     let published: Option<i64> = row.try_get(5)?;
     Ok(StoredRound {
