@@ -24,6 +24,8 @@ pub mod queue;
 pub mod redis_link;
 /// The relay: moves segment events from the outbox to the queue.
 pub mod relay;
+/// Asks a part whether it is well.
+pub mod probe;
 /// Runs the chosen roles until told to stop.
 pub mod roles;
 /// Sales: the file, the import, the approval, what Redis is told.
