@@ -72,11 +72,15 @@ impl RateLimit {
 /// # Errors
 /// A sentence that names the argument and what would be right.
 pub fn redis(args: &[&str]) -> Result<RedisTarget, String> {
-    let (first, rest) = args.split_first().ok_or("needs an address: host:port or unix:/path")?;
+    let (first, rest) = args
+        .split_first()
+        .ok_or("needs an address: host:port or unix:/path")?;
     let address = match first.strip_prefix("unix:") {
         Some(path) if path.starts_with('/') => Address::Unix(path.to_owned()),
         Some(path) => {
-            return Err(format!("socket path \"{path}\" must be absolute: unix:/run/redis.sock"));
+            return Err(format!(
+                "socket path \"{path}\" must be absolute: unix:/run/redis.sock"
+            ));
         }
         None => match first.rsplit_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0) => {
@@ -89,15 +93,21 @@ pub fn redis(args: &[&str]) -> Result<RedisTarget, String> {
             }
         },
     };
-    let mut target =
-        RedisTarget { address, password: None, db: 0, timeout: Duration::from_millis(50) };
+    let mut target = RedisTarget {
+        address,
+        password: None,
+        db: 0,
+        timeout: Duration::from_millis(50),
+    };
     for arg in rest {
         match arg.split_once('=') {
             Some(("password", value)) => target.password = Some(value.to_owned()),
             Some(("db", value)) => {
-                target.db = value.parse().ok().filter(|db| (0..=1_000_000).contains(db)).ok_or_else(
-                    || format!("db \"{value}\" must be a number from 0, as in db=2"),
-                )?;
+                target.db = value
+                    .parse()
+                    .ok()
+                    .filter(|db| (0..=1_000_000).contains(db))
+                    .ok_or_else(|| format!("db \"{value}\" must be a number from 0, as in db=2"))?;
             }
             Some(("timeout", value)) => {
                 target.timeout = duration(value).ok_or_else(|| {
@@ -124,16 +134,29 @@ pub fn rate(args: &[&str]) -> Result<RateLimit, String> {
     for arg in args {
         match arg.split_once('=') {
             Some(("rate", value)) => {
-                let number = value.strip_suffix("r/s").and_then(|n| n.parse::<u64>().ok());
-                per_second =
-                    Some(number.filter(|n| (1..=1_000_000_000).contains(n)).ok_or_else(|| {
-                        format!("rate \"{value}\" must be at least 1 a second, as in rate=50000r/s")
-                    })?);
+                let number = value
+                    .strip_suffix("r/s")
+                    .and_then(|n| n.parse::<u64>().ok());
+                per_second = Some(
+                    number
+                        .filter(|n| (1..=1_000_000_000).contains(n))
+                        .ok_or_else(|| {
+                            format!(
+                                "rate \"{value}\" must be at least 1 a second, as in rate=50000r/s"
+                            )
+                        })?,
+                );
             }
             Some(("burst", value)) => {
-                burst = Some(value.parse::<u64>().ok().filter(|n| *n >= 1).ok_or_else(|| {
-                    format!("burst \"{value}\" must be a number from 1, as in burst=1000")
-                })?);
+                burst = Some(
+                    value
+                        .parse::<u64>()
+                        .ok()
+                        .filter(|n| *n >= 1)
+                        .ok_or_else(|| {
+                            format!("burst \"{value}\" must be a number from 1, as in burst=1000")
+                        })?,
+                );
             }
             Some(("scope", "edge")) => scope = Scope::Edge,
             Some(("scope", "site")) => scope = Scope::Site,
@@ -149,7 +172,11 @@ pub fn rate(args: &[&str]) -> Result<RateLimit, String> {
     }
     let per_second = per_second.ok_or("needs a rate, as in rate=50000r/s")?;
     // A tenth of a second's worth: a worker that was busy for that long may catch up.
-    Ok(RateLimit { per_second, burst: burst.unwrap_or((per_second / 10).max(1)), scope })
+    Ok(RateLimit {
+        per_second,
+        burst: burst.unwrap_or((per_second / 10).max(1)),
+        scope,
+    })
 }
 
 /// Reads `seckill_zone name:size`: the name and the size in bytes.
@@ -165,7 +192,10 @@ pub fn zone(arg: &str) -> Result<(&str, usize), String> {
         Some((at, 'g' | 'G')) => (&size[..at], 1 << 30),
         _ => (size, 1),
     };
-    let bytes = digits.parse::<usize>().ok().and_then(|n| n.checked_mul(unit));
+    let bytes = digits
+        .parse::<usize>()
+        .ok()
+        .and_then(|n| n.checked_mul(unit));
     match bytes {
         Some(bytes) if !name.is_empty() => Ok((name, bytes)),
         _ => Err(wrong()),
@@ -180,7 +210,9 @@ pub fn node(arg: &str) -> Result<&str, String> {
     if permit::is_part(arg) {
         Ok(arg)
     } else {
-        Err(format!("\"{arg}\" must be 1 to 48 letters, digits, '-' or '_', as in edge-1"))
+        Err(format!(
+            "\"{arg}\" must be 1 to 48 letters, digits, '-' or '_', as in edge-1"
+        ))
     }
 }
 
@@ -188,9 +220,15 @@ pub fn node(arg: &str) -> Result<&str, String> {
 fn duration(text: &str) -> Option<Duration> {
     let ms = match text.strip_suffix("ms") {
         Some(number) => number.parse::<u64>().ok()?,
-        None => text.strip_suffix('s')?.parse::<u64>().ok()?.checked_mul(1_000)?,
+        None => text
+            .strip_suffix('s')?
+            .parse::<u64>()
+            .ok()?
+            .checked_mul(1_000)?,
     };
-    (1..=60_000).contains(&ms).then(|| Duration::from_millis(ms))
+    (1..=60_000)
+        .contains(&ms)
+        .then(|| Duration::from_millis(ms))
 }
 
 #[cfg(test)]
@@ -214,12 +252,24 @@ mod tests {
             (redis(&["redis"]).map(drop), "\"redis\" must be host:port"),
             (redis(&["a:99999"]).map(drop), "must be host:port"),
             (redis(&["unix:run"]).map(drop), "must be absolute"),
-            (redis(&["a:1", "timeout=fast"]).map(drop), "timeout \"fast\" must be"),
-            (redis(&["a:1", "retries=3"]).map(drop), "unknown argument \"retries=3\""),
+            (
+                redis(&["a:1", "timeout=fast"]).map(drop),
+                "timeout \"fast\" must be",
+            ),
+            (
+                redis(&["a:1", "retries=3"]).map(drop),
+                "unknown argument \"retries=3\"",
+            ),
             (rate(&["burst=3"]).map(drop), "needs a rate"),
-            (rate(&["rate=0r/s"]).map(drop), "rate \"0r/s\" must be at least 1"),
+            (
+                rate(&["rate=0r/s"]).map(drop),
+                "rate \"0r/s\" must be at least 1",
+            ),
             (rate(&["rate=5r/m"]).map(drop), "rate \"5r/m\" must be"),
-            (rate(&["rate=5r/s", "scope=world"]).map(drop), "scope \"world\" must be edge or site"),
+            (
+                rate(&["rate=5r/s", "scope=world"]).map(drop),
+                "scope \"world\" must be edge or site",
+            ),
             (zone("seckill").map(drop), "\"seckill\" must be name:size"),
         ];
         for (result, expected) in cases {

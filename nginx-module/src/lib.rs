@@ -1,1 +1,185 @@
+//! The flash-sale gate as a dynamic module for nginx.
+//!
+//! `conf` reads the directives, `phases` decides, `state` is what the workers
+//! share, `net` speaks to Redis, `ctx` is the door to nginx's request, `rt`
+//! runs futures on nginx's event loop. Pointers stay in `net`, `state`, `ctx`,
+//! `rt` and in the setters of `conf`; the phases and all rules are safe code.
 
+mod clock;
+mod conf;
+mod ctx;
+mod net;
+mod phases;
+mod random;
+mod rt;
+mod state;
+
+use std::ffi::c_void;
+use std::ptr;
+
+use ngx::ffi::{
+    NGX_ERROR, NGX_HTTP_MODULE, NGX_LOG_EMERG, NGX_OK, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
+    ngx_array_push, ngx_conf_t, ngx_cycle_t, ngx_http_handler_pt, ngx_http_module_t,
+    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_int_t, ngx_module_t, ngx_process,
+};
+use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
+use ngx::ngx_log_error;
+
+use crate::conf::{LocConf, MainConf};
+
+/// The module, for ngx's constructors.
+struct Module;
+
+impl HttpModule for Module {
+    fn module() -> &'static ngx_module_t {
+        // SAFETY: nginx writes to it only while it reads the configuration.
+        unsafe { &*(&raw const ngx_http_seckill_module) }
+    }
+
+    unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+        // SAFETY: nginx calls this with the configuration being read.
+        unsafe { conf::variables::add(cf) }
+    }
+
+    unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+        // SAFETY: nginx calls this with the configuration that was read.
+        unsafe { complete(cf) }
+    }
+}
+
+// SAFETY: the types are those that the constructors below make.
+unsafe impl HttpModuleMainConf for Module {
+    type MainConf = MainConf;
+}
+
+// SAFETY: as above.
+unsafe impl HttpModuleLocationConf for Module {
+    type LocationConf = LocConf;
+}
+
+/// Checks that the parts fit together, and puts the gate into the access phase.
+///
+/// # Safety
+/// `cf` is the configuration that was read.
+unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let Some(main) = Module::main_conf_mut(&*cf) else {
+            return NGX_ERROR as ngx_int_t;
+        };
+        if let Some(directive) = main.needs_all {
+            let missing = [
+                (
+                    "seckill_zone, as in: seckill_zone seckill:64m;",
+                    main.zone.is_null(),
+                ),
+                (
+                    "seckill_redis, as in: seckill_redis 127.0.0.1:6379;",
+                    main.redis.is_none(),
+                ),
+                (
+                    "seckill_keys, as in: seckill_keys /etc/seckill/keys;",
+                    main.keyring.is_none(),
+                ),
+            ];
+            if let Some((what, _)) = missing.iter().find(|(_, missing)| *missing) {
+                let log = (*cf).log;
+                ngx_log_error!(
+                    NGX_LOG_EMERG,
+                    log,
+                    "{} needs {} in the http block",
+                    directive,
+                    what
+                );
+                return NGX_ERROR as ngx_int_t;
+            }
+        }
+        // Unique per running nginx: its leases must not be taken for another's.
+        main.node.get_or_insert_with(|| {
+            format!(
+                "edge-{:x}-{:x}",
+                std::process::id(),
+                clock::now_ms() & 0xffff_ffff
+            )
+        });
+        let Some(core) = NgxHttpCoreModule::main_conf_mut(&*cf) else {
+            return NGX_ERROR as ngx_int_t;
+        };
+        let access = ngx_http_phases_NGX_HTTP_ACCESS_PHASE as usize;
+        let handler: *mut ngx_http_handler_pt =
+            ngx_array_push(&mut core.phases[access].handlers).cast();
+        if handler.is_null() {
+            return NGX_ERROR as ngx_int_t;
+        }
+        *handler = Some(phases::gate::entry);
+    }
+    NGX_OK as ngx_int_t
+}
+
+/// The configuration of a cycle.
+///
+/// # Safety
+/// `cycle` is the worker's.
+unsafe fn main_conf(cycle: *mut ngx_cycle_t) -> Option<&'static MainConf> {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let main = Module::main_conf(&*cycle)?;
+        let serves = ngx_process == NGX_PROCESS_WORKER as usize
+            || ngx_process == NGX_PROCESS_SINGLE as usize;
+        serves.then_some(main)
+    }
+}
+
+unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    // SAFETY: nginx calls this with the worker's cycle.
+    if let Some(main) = unsafe { main_conf(cycle) }
+        && let Some(redis) = &main.redis
+        && let Some(zone) = state::Zone::of(main.zone)
+    {
+        net::link::start(redis.clone(), zone, main.node().to_owned());
+    }
+    NGX_OK as ngx_int_t
+}
+
+unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
+    // SAFETY: nginx calls this with the worker's cycle.
+    if let Some(main) = unsafe { main_conf(cycle) }
+        && let Some(zone) = state::Zone::of(main.zone)
+    {
+        net::link::stop();
+        zone.release_refresh();
+    }
+}
+
+static MODULE_CTX: ngx_http_module_t = ngx_http_module_t {
+    preconfiguration: Some(Module::preconfiguration),
+    postconfiguration: Some(Module::postconfiguration),
+    create_main_conf: Some(Module::create_main_conf),
+    init_main_conf: Some(Module::init_main_conf),
+    create_srv_conf: None,
+    merge_srv_conf: None,
+    create_loc_conf: Some(Module::create_loc_conf),
+    merge_loc_conf: Some(Module::merge_loc_conf),
+};
+
+/// The module as nginx sees it.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static mut ngx_http_seckill_module: ngx_module_t = ngx_module_t {
+    ctx: ptr::addr_of!(MODULE_CTX) as *mut c_void,
+    // SAFETY: only the address is taken.
+    commands: unsafe { &raw mut conf::directives::COMMANDS[0] },
+    type_: NGX_HTTP_MODULE as usize,
+    init_process: Some(init_process),
+    exit_process: Some(exit_process),
+    ..ngx_module_t::default()
+};
+
+/// The table that nginx reads from a dynamic module.
+#[cfg(feature = "export-modules")]
+#[allow(missing_docs)]
+mod export {
+    use super::ngx_http_seckill_module;
+
+    ngx::ngx_modules!(ngx_http_seckill_module);
+}

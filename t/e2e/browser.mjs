@@ -2,10 +2,11 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 export const BASE_URL = process.env.BASE_URL ?? 'http://127.0.0.1:8080';
-const SHOTS = process.env.SCREENSHOTS ?? join(import.meta.dirname, 'screenshots');
+const SHOTS = process.env.SCREENSHOTS ?? fileURLToPath(new URL('screenshots', import.meta.url));
 const SIZES = { 390: { width: 390, height: 844 }, 1280: { width: 1280, height: 900 } };
 
 export function launch() {

@@ -25,11 +25,6 @@ export function countdown(ms) {
   };
 }
 
-/** Whole seconds until `ms` are over, never 0 while something is left. */
-export function secondsLeft(ms) {
-  return Math.max(0, Math.ceil(ms / 1000));
-}
-
 /** 99900 → "999.00". */
 export function price(cents) {
   return (cents / 100).toFixed(2);

@@ -57,5 +57,8 @@ function fill() {
   for (const node of document.querySelectorAll('[data-t-label]')) {
     node.setAttribute('aria-label', t(node.dataset.tLabel, node.dataset));
   }
+  for (const node of document.querySelectorAll('[data-t-hint]')) {
+    node.setAttribute('placeholder', t(node.dataset.tHint, node.dataset));
+  }
   root.dataset.spoken = '';
 }

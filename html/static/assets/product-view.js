@@ -10,9 +10,14 @@ const PAY_MINUTES = 10;
 const TONE = {
   connecting: 'plain', scheduled: 'plain', soon: 'warm', open: 'hot',
   sending: 'work', processing: 'work', reserved: 'work', lost: 'warn', overdue: 'warn',
-  ordered: 'good', paid: 'good', sold_out: 'plain', ended: 'plain',
+  ordered: 'good', paid: 'good', sold_out: 'over', ended: 'over',
 };
-const ICON = { plain: 'clock', warm: 'clock', hot: 'bolt', work: 'clock', warn: 'mark', good: 'check' };
+// How far along the shopper is: waiting, buying, ordering, done; 0 when there is nothing to do.
+const STEP = {
+  connecting: 1, scheduled: 1, soon: 1, open: 2,
+  sending: 3, processing: 3, reserved: 3, lost: 3, overdue: 3,
+  ordered: 4, paid: 4, sold_out: 0, ended: 0,
+};
 const WORKING = ['sending', 'processing', 'reserved', 'lost'];
 
 const $ = (id) => document.getElementById(id);
@@ -62,8 +67,9 @@ export function productView(page, act) {
   function drawCountdown(s, now) {
     const where = now === null ? null : saleAt(s, now);
     const end = where === 'scheduled' ? s.sale.opens : s.sale.ends;
-    const left = where === null ? null : Math.max(0, where === 'ended' ? 0 : end - now);
-    const shown = left === null ? { days: 0, boxes: ['--', '--', '--'], last: false } : countdown(left);
+    const left = where === null || where === 'ended' ? null : Math.max(0, end - now);
+    const blank = where === null ? '--' : '00';
+    const shown = left === null ? { days: 0, boxes: [blank, blank, blank], last: false } : countdown(left);
     shown.boxes.forEach((text, i) => put(boxes[i], text));
     put($('left-label'), t(where === 'scheduled' || where === null ? 'left.opens' : where === 'ended' ? 'left.over' : 'left.ends'));
     put($('left-days'), shown.days > 0 ? t('left.days', { days: shown.days }) : '');
@@ -74,14 +80,14 @@ export function productView(page, act) {
   function drawPanel(s, now, scene) {
     const notice = noticeAt(s, scene);
     const wants = s.user === null && ['scheduled', 'soon', 'open'].includes(scene);
-    const login = wants || ['login_required', 'login_again'].includes(notice?.code);
+    // Once it is open, the big button itself is the way to log in.
+    const login = (wants && scene !== 'open') || ['login_required', 'login_again'].includes(notice?.code);
     const { title, text } = notice ? refusal(notice) : story(s, now, scene, wants);
     const tone = notice ? 'warn' : TONE[scene];
     set($('panel'), 'data-tone', tone);
-    set($('panel-icon'), 'href', `/assets/art.svg#${ICON[tone]}`);
     put($('panel-title'), title);
     put($('panel-text'), text);
-    $('bar').hidden = notice !== null || !WORKING.includes(scene);
+    set($('panel'), 'data-step', String(STEP[scene]));
     $('action').hidden = !login;
     $('home').hidden = scene !== 'ended';
     const order = ['ordered', 'paid'].includes(scene) ? s.outcome.order : null;
@@ -146,7 +152,8 @@ function story(s, now, scene, wants) {
     minutes: PAY_MINUTES,
     s: s.grab && now !== null ? Math.max(0, Math.floor((now - s.grab.since) / 1000)) : 0,
   };
-  const does = wants && scene !== 'open' ? 'scene.scheduled.login' : `scene.${scene}.do`;
+  const where = scene === 'open' ? 'open' : 'scheduled';
+  const does = wants ? `scene.${where}.login` : `scene.${scene}.do`;
   return { title: t(`scene.${scene}`, values), text: t(does, values) };
 }
 

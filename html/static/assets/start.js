@@ -16,6 +16,7 @@ const soldOut = new Set();
 const onScreen = new Set();
 const watcher = new IntersectionObserver((seen) => {
   for (const { target, isIntersecting } of seen) onScreen[isIntersecting ? 'add' : 'delete'](target);
+  askStates();
 });
 
 let rounds = null;
@@ -23,6 +24,7 @@ let lost = false;
 let drawn = '';
 let live = [];
 let timer = 0;
+let asking = false;
 
 speak();
 const nextStart = () => Math.min(...(rounds ?? []).map((r) => r.starts_ms).filter((ms) => ms > time.now()));
@@ -74,7 +76,6 @@ function draw() {
   list.replaceChildren(...(shown.length ? shown.map((r) => section(r, now)) : [nothing(word)]));
   list.setAttribute('aria-busy', 'false');
   tick();
-  askStates();
 }
 
 function nothing(word) {
@@ -150,7 +151,8 @@ function mark(made) {
 
 /** Only cards on the screen are asked about: a long day must not become a flood. */
 async function askStates() {
-  if (document.visibilityState !== 'visible') return;
+  if (asking || document.visibilityState !== 'visible') return;
+  asking = true;
   for (const made of onScreen) {
     const { round, product } = made.sale;
     const { data } = await getState(round, product);
@@ -158,6 +160,7 @@ async function askStates() {
     soldOut[data.state === 'sold_out' ? 'add' : 'delete'](`${round}-${product}`);
     mark(made);
   }
+  asking = false;
 }
 
 function tick() {

@@ -1,0 +1,25 @@
+//! Where the module takes the time from.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Wall clock, epoch milliseconds. Read from the system and not from nginx's
+/// cache, which stands still while a worker is busy: a sale opens on time.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Monotonic clock, nanoseconds, the same in all workers of this machine.
+pub(crate) fn monotonic_ns() -> u64 {
+    // SAFETY: an all-zero timespec is valid, and the call only writes to it.
+    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: `time` is valid for writing. It cannot fail for this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Monotonic clock, milliseconds.
+pub(crate) fn monotonic_ms() -> u64 {
+    monotonic_ns() / 1_000_000
+}

@@ -1,0 +1,90 @@
+//! The variables, for logs and for headers to the back end.
+
+use std::fmt::Write as _;
+
+use ngx::ffi::{
+    NGX_ERROR, NGX_HTTP_VAR_NOCACHEABLE, NGX_OK, ngx_conf_t, ngx_http_add_variable,
+    ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_str_t, ngx_uint_t,
+};
+use seckill_core::Verdict;
+
+use crate::ctx::request::Request;
+use crate::ctx::{Ctx, Stand};
+
+/// A variable's text for one request, empty where it does not apply.
+type Text = fn(&Ctx, &mut String);
+
+const VARIABLES: [(&str, Text); 6] = [
+    ("seckill_verdict", |ctx, out| {
+        out.push_str(match ctx.stand.get() {
+            Stand::Admitted => "admitted",
+            Stand::Refused(verdict) => Verdict::code(verdict),
+            Stand::Open | Stand::Pending => "",
+        });
+    }),
+    ("seckill_user", |ctx, out| push(ctx.user.get(), out)),
+    ("seckill_round", |ctx, out| push(ctx.round.get(), out)),
+    ("seckill_product", |ctx, out| push(ctx.product.get(), out)),
+    ("seckill_arrival", |ctx, out| {
+        if ctx.arrival.get() > 0 {
+            // Writing to a String does not fail.
+            let _ = write!(out, "{}", ctx.arrival.get());
+        }
+    }),
+    ("seckill_permit", |ctx, out| {
+        if let Some(permit) = &*ctx.permit.borrow() {
+            let _ = write!(out, "{permit}");
+        }
+    }),
+];
+
+fn push(text: ngx_str_t, out: &mut String) {
+    out.push_str(text.to_str().unwrap_or_default());
+}
+
+/// Registers them all.
+///
+/// # Safety
+/// `cf` is the configuration being read.
+pub(crate) unsafe fn add(cf: *mut ngx_conf_t) -> ngx_int_t {
+    for (index, (name, _)) in VARIABLES.iter().enumerate() {
+        // SAFETY: by this function's contract; the name is copied.
+        unsafe {
+            let mut name = ngx_str_t::from_str((*cf).pool, name);
+            let flags = NGX_HTTP_VAR_NOCACHEABLE as ngx_uint_t;
+            let Some(variable) = ngx_http_add_variable(cf, &mut name, flags).as_mut() else {
+                return NGX_ERROR as ngx_int_t;
+            };
+            variable.get_handler = Some(get);
+            variable.data = index;
+        }
+    }
+    NGX_OK as ngx_int_t
+}
+
+unsafe extern "C" fn get(
+    raw: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    index: usize,
+) -> ngx_int_t {
+    // SAFETY: nginx calls this with a living request and a value to fill.
+    unsafe {
+        let request = Request::new(raw);
+        let mut text = String::new();
+        if let Some(ctx) = Ctx::find(&request) {
+            VARIABLES[index].1(ctx, &mut text);
+        }
+        let value = &mut *value;
+        if text.is_empty() {
+            value.set_not_found(1);
+            return NGX_OK as ngx_int_t;
+        }
+        let copy = ngx_str_t::from_str((*raw).pool, &text);
+        value.data = copy.data;
+        value.set_len(copy.len as u32);
+        value.set_valid(1);
+        value.set_no_cacheable(0);
+        value.set_not_found(0);
+    }
+    NGX_OK as ngx_int_t
+}

@@ -1,0 +1,141 @@
+//! What the module knows of one request, and the only door to nginx's own
+//! request structure: the phases see [`Request`], never a pointer.
+
+pub(crate) mod park;
+pub(crate) mod request;
+pub(crate) mod respond;
+
+use std::cell::{Cell, RefCell};
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+
+use ngx::ffi::{ngx_http_request_t, ngx_pool_cleanup_add, ngx_str_t};
+use seckill_core::Verdict;
+use seckill_core::permit::PermitId;
+
+use self::park::Parked;
+use self::request::Request;
+use crate::ngx_http_seckill_module;
+
+/// Where the gate stands with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stand {
+    /// Not yet decided.
+    Open,
+    /// Waits for Redis.
+    Pending,
+    /// May pass.
+    Admitted,
+    /// Refused.
+    Refused(Verdict),
+}
+
+/// Kept in the request's pool, so that the variables can still be logged after
+/// the request itself is over.
+pub(crate) struct Ctx {
+    pub(crate) stand: Cell<Stand>,
+    pub(crate) user: Cell<ngx_str_t>,
+    pub(crate) round: Cell<ngx_str_t>,
+    pub(crate) product: Cell<ngx_str_t>,
+    pub(crate) arrival: Cell<u64>,
+    pub(crate) permit: RefCell<Option<PermitId>>,
+    pub(crate) parked: RefCell<Option<Rc<Parked>>>,
+}
+
+impl Ctx {
+    /// The context of a request, made at the first call.
+    ///
+    /// An internal redirect (`error_page`) clears nginx's own pointer to it but
+    /// keeps the pool, so that it is found there again: one click must not take
+    /// two permits. `None` only when memory is short.
+    pub(crate) fn of<'a>(request: &Request<'a>) -> Option<&'a Self> {
+        if let Some(ctx) = Self::find(request) {
+            return Some(ctx);
+        }
+        let raw = request.as_ptr();
+        // SAFETY: the request is alive. The cleanup's data is fresh memory of
+        // the right size and alignment (pools align to 16 for large, to the
+        // word for small blocks; Ctx holds nothing wider than a word).
+        unsafe {
+            let cleanup =
+                NonNull::new(ngx_pool_cleanup_add((*raw).pool, size_of::<Self>()))?.as_ptr();
+            let ctx = (*cleanup).data.cast::<Self>();
+            ctx.write(Self::new());
+            (*cleanup).handler = Some(drop_ctx);
+            attach(raw, ctx);
+            Some(&*ctx)
+        }
+    }
+
+    /// The context of a request, if the gate has seen it.
+    pub(crate) fn find<'a>(request: &Request<'a>) -> Option<&'a Self> {
+        let raw = request.as_ptr();
+        // SAFETY: the request is alive; the slot of our index holds what `of`
+        // put there, or null.
+        unsafe {
+            let known = *(*raw).ctx.add(module_index());
+            if let Some(ctx) = known.cast::<Self>().as_ref() {
+                return Some(ctx);
+            }
+            if (*raw).internal() == 0 {
+                return None;
+            }
+            let mut cleanup = (*(*raw).pool).cleanup;
+            while let Some(entry) = cleanup.as_ref() {
+                if entry
+                    .handler
+                    .is_some_and(|handler| ptr::fn_addr_eq(handler, drop_ctx as Handler))
+                {
+                    attach(raw, entry.data.cast());
+                    return Some(&*entry.data.cast::<Self>());
+                }
+                cleanup = entry.next;
+            }
+        }
+        None
+    }
+
+    /// Records whom and what the request is about, for the variables. The texts
+    /// live in the request's own buffers, as long as the context.
+    pub(crate) fn remember(&self, user: &str, round: &str, product: &str) {
+        let string = |text: &str| ngx_str_t {
+            len: text.len(),
+            data: text.as_ptr().cast_mut(),
+        };
+        self.user.set(string(user));
+        self.round.set(string(round));
+        self.product.set(string(product));
+    }
+
+    fn new() -> Self {
+        Self {
+            stand: Cell::new(Stand::Open),
+            user: Cell::new(ngx_str_t::default()),
+            round: Cell::new(ngx_str_t::default()),
+            product: Cell::new(ngx_str_t::default()),
+            arrival: Cell::new(0),
+            permit: RefCell::new(None),
+            parked: RefCell::new(None),
+        }
+    }
+}
+
+type Handler = unsafe extern "C" fn(*mut std::ffi::c_void);
+
+fn module_index() -> usize {
+    // SAFETY: nginx writes the index once, before any request.
+    unsafe { (*(&raw const ngx_http_seckill_module)).ctx_index }
+}
+
+/// # Safety
+/// The request is alive and `ctx` lives in its pool.
+unsafe fn attach(raw: *mut ngx_http_request_t, ctx: *mut Ctx) {
+    // SAFETY: by this function's contract.
+    unsafe { *(*raw).ctx.add(module_index()) = ctx.cast() };
+}
+
+/// Runs when the pool goes, after the access log was written.
+unsafe extern "C" fn drop_ctx(data: *mut std::ffi::c_void) {
+    // SAFETY: written by `of`, dropped only here.
+    unsafe { ptr::drop_in_place(data.cast::<Ctx>()) };
+}

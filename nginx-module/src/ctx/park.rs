@@ -1,0 +1,95 @@
+//! Waiting for Redis without holding the worker.
+//!
+//! A parked request stays in its phase. Its deadline is a timer on the
+//! connection's write event (which, unlike a cancelable one, also keeps a
+//! worker that is being replaced alive until the request is answered). The
+//! future that waits for Redis holds only [`Parked`], whose pointer nginx's
+//! cleanup nulls when the request goes: a future never touches a request that
+//! is gone, and it never runs phases itself; it posts the event that does.
+
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ngx::ffi::{
+    ngx_add_timer, ngx_del_timer, ngx_http_block_reading, ngx_http_cleanup_add,
+    ngx_http_core_run_phases, ngx_http_request_t, ngx_http_test_reading, ngx_post_event,
+    ngx_posted_events,
+};
+
+use super::Ctx;
+use super::request::Request;
+
+/// Shared by the request and the future that works for it.
+pub(crate) struct Parked {
+    request: Cell<*mut ngx_http_request_t>,
+}
+
+/// Parks a request until [`Parked::resume`] or until `limit` has passed. `None`
+/// when memory is short.
+pub(crate) fn park(request: &Request<'_>, ctx: &Ctx, limit: Duration) -> Option<Rc<Parked>> {
+    let raw = request.as_ptr();
+    let parked = Rc::new(Parked {
+        request: Cell::new(raw),
+    });
+    // SAFETY: the request is alive. Its cleanup handlers run before it is
+    // freed, and so null the pointer in time; the data is the address of the
+    // Parked that `ctx` keeps alive until the pool goes, which is later still.
+    unsafe {
+        let cleanup = NonNull::new(ngx_http_cleanup_add(raw, 0))?.as_ptr();
+        (*cleanup).handler = Some(detach);
+        (*cleanup).data = Rc::as_ptr(&parked).cast_mut().cast();
+
+        // So that a client that leaves meanwhile is noticed.
+        (*raw).read_event_handler = Some(ngx_http_test_reading);
+        let write = (*(*raw).connection).write;
+        (*write).set_delayed(1);
+        ngx_add_timer(write, limit.as_millis() as _);
+    }
+    *ctx.parked.borrow_mut() = Some(Rc::clone(&parked));
+    Some(parked)
+}
+
+unsafe extern "C" fn detach(data: *mut std::ffi::c_void) {
+    // SAFETY: see `park`.
+    unsafe { (*data.cast::<Parked>()).request.set(ptr::null_mut()) };
+}
+
+/// The deadline has passed: whatever comes from Redis now is not for this
+/// request any more.
+pub(crate) fn give_up(request: &Request<'_>, ctx: &Ctx) {
+    if let Some(parked) = &*ctx.parked.borrow() {
+        parked.request.set(ptr::null_mut());
+    }
+    // SAFETY: the request is alive.
+    unsafe { (*request.as_ptr()).read_event_handler = Some(ngx_http_block_reading) };
+}
+
+impl Parked {
+    /// Lets `decide` write what came of the waiting, and has nginx go on with
+    /// the request at its next turn. False if the request is gone.
+    pub(crate) fn resume(&self, decide: impl FnOnce(&Ctx)) -> bool {
+        let raw = self.request.replace(ptr::null_mut());
+        if raw.is_null() {
+            return false;
+        }
+        // SAFETY: the pointer is nulled before the request goes, so it is alive.
+        unsafe {
+            let request = Request::new(raw);
+            let Some(ctx) = Ctx::find(&request) else {
+                return false;
+            };
+            decide(ctx);
+            (*raw).read_event_handler = Some(ngx_http_block_reading);
+            (*raw).write_event_handler = Some(ngx_http_core_run_phases);
+            let write = (*(*raw).connection).write;
+            (*write).set_delayed(0);
+            if (*write).timer_set() != 0 {
+                ngx_del_timer(write);
+            }
+            ngx_post_event(write, &raw mut ngx_posted_events);
+        }
+        true
+    }
+}

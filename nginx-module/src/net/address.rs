@@ -1,0 +1,111 @@
+//! Socket addresses in the form that nginx wants, resolved once at start.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use ngx::ffi::sockaddr;
+use seckill_core::directive::Address;
+
+/// A resolved address, ready to be handed to nginx.
+#[derive(Clone)]
+pub(crate) struct SocketAddress {
+    storage: libc::sockaddr_storage,
+    length: u32,
+    name: String,
+    is_tcp: bool,
+}
+
+impl SocketAddress {
+    /// Resolves an address. Blocks, so that it is only for configuration time,
+    /// when nginx resolves its own upstreams in the same way.
+    ///
+    /// # Errors
+    /// A sentence that names the address.
+    pub(crate) fn resolve(address: &Address) -> Result<Self, String> {
+        match address {
+            Address::Unix(path) => Self::unix(path),
+            Address::Tcp(text) => {
+                let resolved = text
+                    .to_socket_addrs()
+                    .ok()
+                    .and_then(|mut found| found.next());
+                resolved.map(|address| Self::tcp(address, text)).ok_or_else(|| {
+                    format!("host of \"{text}\" cannot be resolved; write its IP address, or mend the name service")
+                })
+            }
+        }
+    }
+
+    fn unix(path: &str) -> Result<Self, String> {
+        let mut this = Self::empty(format!("unix:{path}"), false);
+        // SAFETY: sockaddr_storage is made to hold any socket address.
+        let address = unsafe { &mut *(&raw mut this.storage).cast::<libc::sockaddr_un>() };
+        if path.len() >= address.sun_path.len() {
+            return Err(format!(
+                "socket path \"{path}\" has {} bytes, the system allows {}; choose a shorter one",
+                path.len(),
+                address.sun_path.len() - 1
+            ));
+        }
+        address.sun_family = libc::AF_UNIX as _;
+        for (to, from) in address.sun_path.iter_mut().zip(path.bytes()) {
+            *to = from as _;
+        }
+        this.length = size_of::<libc::sockaddr_un>() as u32;
+        Ok(this)
+    }
+
+    fn tcp(address: SocketAddr, text: &str) -> Self {
+        let mut this = Self::empty(text.to_owned(), true);
+        match address {
+            SocketAddr::V4(v4) => {
+                // SAFETY: sockaddr_storage is made to hold any socket address.
+                let to = unsafe { &mut *(&raw mut this.storage).cast::<libc::sockaddr_in>() };
+                to.sin_family = libc::AF_INET as _;
+                to.sin_port = v4.port().to_be();
+                to.sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
+                this.length = size_of::<libc::sockaddr_in>() as u32;
+            }
+            SocketAddr::V6(v6) => {
+                // SAFETY: as above.
+                let to = unsafe { &mut *(&raw mut this.storage).cast::<libc::sockaddr_in6>() };
+                to.sin6_family = libc::AF_INET6 as _;
+                to.sin6_port = v6.port().to_be();
+                to.sin6_addr.s6_addr = v6.ip().octets();
+                to.sin6_scope_id = v6.scope_id();
+                this.length = size_of::<libc::sockaddr_in6>() as u32;
+            }
+        }
+        this
+    }
+
+    fn empty(name: String, is_tcp: bool) -> Self {
+        // SAFETY: an all-zero sockaddr_storage is valid and means "no address".
+        let storage = unsafe { std::mem::zeroed() };
+        Self {
+            storage,
+            length: 0,
+            name,
+            is_tcp,
+        }
+    }
+
+    /// For nginx, which only reads it.
+    pub(crate) fn as_ptr(&self) -> *mut sockaddr {
+        (&raw const self.storage).cast_mut().cast()
+    }
+
+    /// Bytes in use.
+    pub(crate) fn len(&self) -> u32 {
+        self.length
+    }
+
+    /// As the operator wrote it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is host and port.
+    pub(crate) fn is_tcp(&self) -> bool {
+        self.is_tcp
+    }
+}

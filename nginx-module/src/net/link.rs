@@ -1,0 +1,199 @@
+//! The worker's one connection to Redis, and the supervisor that keeps it up.
+//!
+//! connect → handshake → load the scripts → publish → watch → clear → back off.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_task::Task;
+use ngx::ffi::{NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_cycle};
+use ngx::ngx_log_error;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisResult};
+use seckill_core::directive::RedisTarget;
+
+use super::address::SocketAddress;
+use super::refresh;
+use super::stream::PeerStream;
+use crate::rt;
+use crate::state::Zone;
+
+/// Redis is given this long to answer anything before the connection is
+/// dropped: a stopped server accepts bytes but never replies.
+const STALLED: Duration = Duration::from_millis(1_000);
+/// Longest pause between attempts; the gate must work again within a second.
+const LONGEST_PAUSE_MS: u64 = 400;
+/// How often the watch polls; also how fresh times and limits are.
+const POLL: Duration = Duration::from_millis(250);
+
+const TAKE: &str = include_str!("../../../lua/permits/take.lua");
+const SETTLE: &str = include_str!("../../../lua/permits/settle.lua");
+const HEARTBEAT: &str = include_str!("../../../lua/permits/heartbeat.lua");
+
+/// Where Redis is and how it is asked.
+#[derive(Clone)]
+pub(crate) struct Target {
+    /// What the operator wrote.
+    pub(crate) spec: RedisTarget,
+    /// Resolved.
+    pub(crate) address: SocketAddress,
+}
+
+/// SHA-1 names of the scripts, as Redis gave them.
+pub(crate) struct Scripts {
+    /// `lua/permits/take.lua`
+    pub(crate) take: String,
+    /// `lua/permits/settle.lua`
+    pub(crate) settle: String,
+    /// `lua/permits/heartbeat.lua`
+    pub(crate) heartbeat: String,
+}
+
+/// A live connection. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Link {
+    /// Commands of all requests share it; they gather into one write.
+    pub(crate) connection: MultiplexedConnection,
+    /// Loaded on this very connection.
+    pub(crate) scripts: Rc<Scripts>,
+}
+
+thread_local! {
+    static LINK: RefCell<Option<Link>> = const { RefCell::new(None) };
+    static SUPERVISOR: RefCell<Option<Task<()>>> = const { RefCell::new(None) };
+}
+
+/// The connection, unless Redis is away.
+pub(crate) fn current() -> Option<Link> {
+    LINK.with_borrow(Clone::clone)
+}
+
+/// Starts the supervisor of this worker.
+pub(crate) fn start(target: Target, zone: Zone, node: String) {
+    let task = rt::spawn(supervise(target, zone, node));
+    SUPERVISOR.with_borrow_mut(|slot| *slot = Some(task));
+}
+
+/// Closes the connection, at the end of a worker.
+pub(crate) fn stop() {
+    let supervisor = SUPERVISOR.with_borrow_mut(Option::take);
+    let link = LINK.with_borrow_mut(Option::take);
+    drop(link);
+    drop(supervisor);
+    rt::drain();
+}
+
+async fn supervise(target: Target, zone: Zone, node: String) {
+    let mut pause_ms = 25;
+    let mut reported = false;
+    loop {
+        match rt::timeout(STALLED, open(&target)).await {
+            Some(Ok((link, driver))) => {
+                if reported {
+                    log(
+                        NGX_LOG_NOTICE,
+                        &format!("redis at {} is back", target.address.name()),
+                    );
+                }
+                pause_ms = 25;
+                LINK.with_borrow_mut(|slot| *slot = Some(link.clone()));
+                zone.counters().redis_connects.add(1);
+                let reason = watch(&link, &zone, &node).await;
+                LINK.with_borrow_mut(|slot| *slot = None);
+                drop(driver);
+                log(
+                    NGX_LOG_WARN,
+                    &format!("redis at {} is away: {reason}", target.address.name()),
+                );
+                reported = true;
+            }
+            failure => {
+                if !reported {
+                    let reason = match failure {
+                        Some(Err(error)) => error.to_string(),
+                        _ => "no answer".to_owned(),
+                    };
+                    let name = target.address.name();
+                    log(
+                        NGX_LOG_WARN,
+                        &format!("redis at {name} cannot be reached: {reason}"),
+                    );
+                    reported = true;
+                }
+            }
+        }
+        // Jitter keeps the workers of many edges from knocking at once.
+        let jitter_ms = ngx::ffi::ngx_random() as u64 % pause_ms;
+        rt::sleep(Duration::from_millis(pause_ms / 2 + jitter_ms / 2)).await;
+        pause_ms = (pause_ms * 2).min(LONGEST_PAUSE_MS);
+    }
+}
+
+/// Connects, shakes hands and loads the scripts. The task drives the
+/// connection's input and output; dropping it closes the socket.
+async fn open(target: &Target) -> RedisResult<(Link, Task<()>)> {
+    let stream = PeerStream::connect(&target.address).await?;
+    let mut info = RedisConnectionInfo::default().set_db(target.spec.db);
+    if let Some(password) = &target.spec.password {
+        info = info.set_password(password);
+    }
+    // The crate's own timeouts need tokio's timer, which does not run here.
+    let config = AsyncConnectionConfig::new()
+        .set_response_timeout(None)
+        .set_connection_timeout(None);
+    let (mut connection, driver) =
+        MultiplexedConnection::new_with_config(&info, stream, config).await?;
+    let driver = rt::spawn(driver);
+    let scripts = load_scripts(&mut connection).await?;
+    Ok((
+        Link {
+            connection,
+            scripts: Rc::new(scripts),
+        },
+        driver,
+    ))
+}
+
+async fn load_scripts(connection: &mut MultiplexedConnection) -> RedisResult<Scripts> {
+    let (take, settle, heartbeat) = redis::pipe()
+        .cmd("SCRIPT")
+        .arg("LOAD")
+        .arg(TAKE)
+        .cmd("SCRIPT")
+        .arg("LOAD")
+        .arg(SETTLE)
+        .cmd("SCRIPT")
+        .arg("LOAD")
+        .arg(HEARTBEAT)
+        .query_async(connection)
+        .await?;
+    Ok(Scripts {
+        take,
+        settle,
+        heartbeat,
+    })
+}
+
+/// Polls until the connection fails or stalls; says why it ended.
+async fn watch(link: &Link, zone: &Zone, node: &str) -> String {
+    let mut refresh = refresh::Refresh::new(link.clone(), zone.clone(), node.to_owned());
+    loop {
+        match rt::timeout(STALLED, refresh.poll()).await {
+            Some(Ok(())) => rt::sleep(POLL).await,
+            Some(Err(error)) => return error.to_string(),
+            None => return format!("no answer for {} ms", STALLED.as_millis()),
+        }
+    }
+}
+
+/// Writes a warning into nginx's error log.
+pub(crate) fn warn(text: &str) {
+    log(NGX_LOG_WARN, text);
+}
+
+fn log(level: u32, text: &str) {
+    // SAFETY: the cycle's log lives as long as the worker.
+    let log = unsafe { (*ngx_cycle).log };
+    ngx_log_error!(level, log, "seckill: {}", text);
+}

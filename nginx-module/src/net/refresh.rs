@@ -1,0 +1,159 @@
+//! Keeps the zone's copy of the catalogue, the permits that are out, and the
+//! number of living edges up to date.
+//!
+//! Every worker polls its own connection, which also shows that it is alive;
+//! one of them, the refresher, writes what it reads into the zone.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use redis::{RedisResult, Value};
+use seckill_core::catalogue::Entry;
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use seckill_core::window::Phase;
+
+use super::link::Link;
+use crate::clock;
+use crate::state::Zone;
+
+/// How long an edge counts as alive after a heartbeat.
+const ALIVE: Duration = Duration::from_millis(2_000);
+/// Pause between two heartbeats, in ms.
+const HEARTBEAT_MS: u64 = 500;
+/// Counters asked for in one command.
+const BATCH: usize = 500;
+
+/// One worker's view of the refreshing.
+pub(crate) struct Refresh {
+    link: Link,
+    zone: Zone,
+    node: String,
+    /// Version of the catalogue that this worker wrote. A worker that becomes
+    /// refresher starts with none and reads all, which also repairs a slot that
+    /// a killed one left half written.
+    version: Option<String>,
+    items: Vec<(Item, Entry)>,
+    last_heartbeat_ms: u64,
+}
+
+impl Refresh {
+    /// Of a worker that has just connected.
+    pub(crate) fn new(link: Link, zone: Zone, node: String) -> Self {
+        Self {
+            link,
+            zone,
+            node,
+            version: None,
+            items: Vec::new(),
+            last_heartbeat_ms: 0,
+        }
+    }
+
+    /// One round.
+    ///
+    /// # Errors
+    /// The connection's error. What Redis merely answers amiss is not one: the
+    /// zone then keeps what it has.
+    pub(crate) async fn poll(&mut self) -> RedisResult<()> {
+        let version: Option<String> = redis::cmd("HGET")
+            .arg(keys::CATALOGUE)
+            .arg(keys::CATALOGUE_VERSION)
+            .query_async(&mut self.link.connection)
+            .await?;
+        if !self.zone.claim_refresh() {
+            self.version = None;
+            return Ok(());
+        }
+        let version = version.unwrap_or_default();
+        if self.version.as_ref() != Some(&version) {
+            self.read_catalogue().await?;
+            self.version = Some(version);
+        }
+        self.read_permits().await?;
+        let now = clock::monotonic_ms();
+        if now - self.last_heartbeat_ms >= HEARTBEAT_MS {
+            self.last_heartbeat_ms = now;
+            self.heartbeat().await?;
+        }
+        Ok(())
+    }
+
+    async fn read_catalogue(&mut self) -> RedisResult<()> {
+        let all: Vec<(String, String)> = redis::cmd("HGETALL")
+            .arg(keys::CATALOGUE)
+            .query_async(&mut self.link.connection)
+            .await?;
+        if !self.zone.claim_refresh() {
+            return Ok(());
+        }
+        let products = self.zone.products();
+        self.items.clear();
+        for (name, text) in all {
+            if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
+                if !products.put(item.round(), item.product(), &entry) {
+                    super::link::warn(&format!(
+                        "the zone has no room for product {item}: make seckill_zone larger"
+                    ));
+                    continue;
+                }
+                self.items.push((item, entry));
+            } else if name != keys::CATALOGUE_VERSION {
+                super::link::warn(&format!(
+                    "entry \"{name}\" of the catalogue does not parse; approve its round again"
+                ));
+            }
+        }
+        let listed: HashSet<String> = self
+            .items
+            .iter()
+            .map(|(item, _)| item.to_string())
+            .collect();
+        products.retain(|name| listed.contains(name));
+        self.zone.set_has_catalogue();
+        Ok(())
+    }
+
+    /// Asks how many permits are out for each product that sells now, so that
+    /// permits that came back reopen it here.
+    async fn read_permits(&mut self) -> RedisResult<()> {
+        let now = clock::now_ms();
+        let open: Vec<&Item> = self
+            .items
+            .iter()
+            .filter(|(_, entry)| entry.window.phase(now) == Phase::Open)
+            .map(|(item, _)| item)
+            .collect();
+        for batch in open.chunks(BATCH) {
+            let mut command = redis::cmd("MGET");
+            for item in batch {
+                command.arg(keys::permits(item));
+            }
+            let counts: Vec<Value> = command.query_async(&mut self.link.connection).await?;
+            for (item, count) in batch.iter().zip(counts) {
+                let granted = match redis::from_redis_value::<Option<u64>>(count) {
+                    Ok(granted) => granted.unwrap_or(0),
+                    // Not a number: nothing is granted until it is mended.
+                    Err(_) => u64::MAX,
+                };
+                if let Some(found) = self.zone.products().find(item.round(), item.product()) {
+                    found.set_granted(granted);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn heartbeat(&mut self) -> RedisResult<()> {
+        let edges: u64 = redis::cmd("EVALSHA")
+            .arg(&self.link.scripts.heartbeat)
+            .arg(1)
+            .arg(keys::EDGES)
+            .arg(&self.node)
+            .arg(ALIVE.as_millis() as u64)
+            .query_async(&mut self.link.connection)
+            .await?;
+        self.zone.set_edges(edges);
+        Ok(())
+    }
+}

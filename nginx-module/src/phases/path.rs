@@ -1,0 +1,44 @@
+//! `seckill_path`: hands out the hidden URL from one minute before the start.
+
+use ngx::ffi::ngx_int_t;
+use seckill_core::window::Phase;
+use seckill_core::{Verdict, gate, hidden_path};
+
+use super::{handler, state};
+use crate::clock;
+use crate::conf::Edge;
+use crate::ctx::request::Request;
+use crate::ctx::respond::{Answer, send};
+use crate::random;
+
+handler!(entry, answer);
+
+fn answer(request: &Request<'_>) -> ngx_int_t {
+    match hand_out(request) {
+        Ok(body) => send(request, Answer::json(body)),
+        Err(verdict) => send(request, verdict.into()),
+    }
+}
+
+fn hand_out(request: &Request<'_>) -> Result<String, Verdict> {
+    let edge = Edge::of(request)?;
+    let ids = state::ids(request, "/path").ok_or(Verdict::BadRequest)?;
+    let now_ms = clock::now_ms();
+    let buyer = edge.buyer(request, &request.headers());
+    let user = gate::identify(buyer, edge.keyring, now_ms).ok_or(Verdict::LoginRequired)?;
+    let found = state::lookup(&edge, ids.0, ids.1)?;
+    let window = found.entry.window;
+    match window.phase(now_ms) {
+        Phase::Scheduled => return Err(Verdict::TooEarly),
+        Phase::Ended => return Err(Verdict::Ended),
+        Phase::Lead | Phase::Open => {}
+    }
+    let expires_ms = hidden_path::expiry(&window, now_ms);
+    let key = edge.keyring.first();
+    let path = hidden_path::sign(key, edge.digest, ids, user, expires_ms, random::bytes());
+    edge.zone.counters().paths.add(1);
+    Ok(format!(
+        "{{\"path\":\"{path}\",\"opens_ms\":{}}}",
+        window.opens_ms
+    ))
+}

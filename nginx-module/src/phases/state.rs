@@ -1,0 +1,70 @@
+//! `seckill_state`: a product's state, from shared memory: what waiting pages poll.
+
+use ngx::ffi::ngx_int_t;
+use seckill_core::Verdict;
+use seckill_core::window::SaleState;
+
+use super::handler;
+use crate::clock;
+use crate::conf::Edge;
+use crate::ctx::request::Request;
+use crate::ctx::respond::{Answer, send};
+use crate::state::products::Found;
+
+handler!(entry, answer);
+
+fn answer(request: &Request<'_>) -> ngx_int_t {
+    let body = Edge::of(request).and_then(|edge| find(request, &edge, "/state"));
+    match body {
+        Ok(found) => {
+            let now_ms = clock::now_ms();
+            let window = found.entry.window;
+            let state = SaleState::at(&window, now_ms, found.is_exhausted());
+            send(
+                request,
+                Answer::json(format!(
+                    "{{\"state\":\"{}\",\"now_ms\":{now_ms},\"opens_ms\":{},\"ends_ms\":{}}}",
+                    state.as_str(),
+                    window.opens_ms,
+                    window.ends_ms
+                )),
+            )
+        }
+        Err(verdict) => send(request, verdict.into()),
+    }
+}
+
+/// The product that `/api/rounds/{round}/products/{product}{suffix}` names.
+pub(super) fn find<'a>(
+    request: &Request<'_>,
+    edge: &Edge<'a>,
+    suffix: &str,
+) -> Result<Found<'a>, Verdict> {
+    let (round, product) = ids(request, suffix).ok_or(Verdict::BadRequest)?;
+    lookup(edge, round, product)
+}
+
+/// The ids in such a path, if they are well formed and the method is right.
+pub(super) fn ids<'r>(request: &Request<'r>, suffix: &str) -> Option<(&'r str, &'r str)> {
+    let rest = request
+        .path()
+        .strip_prefix("/api/rounds/")?
+        .strip_suffix(suffix)?;
+    let (round, product) = rest.split_once("/products/")?;
+    let well_formed = seckill_core::ids::is_id(round) && seckill_core::ids::is_id(product);
+    (well_formed && request.is_read()).then_some((round, product))
+}
+
+/// Looks a product up. Before the catalogue was first read, nothing can be said
+/// of any product, least of all that it does not exist.
+pub(super) fn lookup<'a>(
+    edge: &Edge<'a>,
+    round: &str,
+    product: &str,
+) -> Result<Found<'a>, Verdict> {
+    match edge.zone.products().find(round, product) {
+        Some(found) => Ok(found),
+        None if edge.zone.has_catalogue() => Err(Verdict::NotFound),
+        None => Err(Verdict::Unavailable),
+    }
+}

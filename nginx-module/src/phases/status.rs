@@ -1,0 +1,48 @@
+//! `seckill_status`: what this edge has done, in Prometheus's text form.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use ngx::ffi::ngx_int_t;
+use seckill_core::Verdict;
+
+use super::handler;
+use crate::conf::{Edge, confs};
+use crate::ctx::request::Request;
+use crate::ctx::respond::{Answer, send};
+
+handler!(entry, answer);
+
+fn answer(request: &Request<'_>) -> ngx_int_t {
+    if !request.is_read() {
+        return send(request, Verdict::BadRequest.into());
+    }
+    let edge = match Edge::of(request) {
+        Ok(edge) => edge,
+        Err(verdict) => return send(request, verdict.into()),
+    };
+    let mut body = String::with_capacity(4096);
+    edge.zone.counters().write_prometheus(&mut body);
+    let edges = edge.zone.edges();
+    // Writing to a String does not fail.
+    let _ = write!(
+        body,
+        "# HELP seckill_edges Edges alive, this one included.\n\
+         # TYPE seckill_edges gauge\nseckill_edges {edges}\n\
+         # HELP seckill_bucket_level Tokens in the bucket of each seckill_rate, in the order of the file.\n\
+         # TYPE seckill_bucket_level gauge\n"
+    );
+    for (index, limit) in confs(request).0.rates.iter().enumerate() {
+        let level = edge.zone.bucket_level(index, limit.share(edges));
+        let _ = writeln!(body, "seckill_bucket_level{{bucket=\"{index}\"}} {level}");
+    }
+    send(
+        request,
+        Answer {
+            status: 200,
+            content_type: "text/plain; version=0.0.4",
+            body: Cow::Owned(body),
+            retry_after_s: None,
+        },
+    )
+}

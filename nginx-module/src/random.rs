@@ -1,0 +1,22 @@
+//! Random bytes for nonces.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+thread_local! {
+    /// Keyed by the system at the worker's start.
+    static STATE: RefCell<(RandomState, u64)> = RefCell::new((RandomState::new(), 0));
+}
+
+/// Eight bytes that nobody outside can foresee: SipHash, under a key from the
+/// system, over a counter. A nonce need not be more than that; what cannot be
+/// forged is the digest beside it.
+pub(crate) fn bytes() -> [u8; 8] {
+    STATE.with_borrow_mut(|(state, counter)| {
+        *counter += 1;
+        let mut hasher = state.build_hasher();
+        hasher.write_u64(*counter);
+        hasher.write_u32(std::process::id());
+        hasher.finish().to_be_bytes()
+    })
+}

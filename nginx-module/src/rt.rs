@@ -1,0 +1,196 @@
+//! The worker's executor: futures run on nginx's own event loop, one thread.
+//!
+//! Differs from `ngx::async_` in one rule: waking a task never runs it on the
+//! waker's stack. A wake posts one event, and all tasks woken meanwhile run
+//! together when nginx comes to it. That way commands of many requests gather
+//! into one write to Redis (13 to 15 a write were seen, against one when each
+//! wake runs inline), and no future runs while somebody up the stack holds a
+//! borrow.
+
+use std::cell::UnsafeCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::ptr;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_task::{Runnable, ScheduleInfo, Task, WithInfo};
+use ngx::ffi::{
+    ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_post_event, ngx_posted_events,
+    ngx_posted_next_events, ngx_queue_t,
+};
+
+struct Executor {
+    event: ngx_event_t,
+    queue: VecDeque<Runnable>,
+}
+
+struct Worker(UnsafeCell<Option<Executor>>);
+
+// SAFETY: nginx workers have one thread, and this module starts none; the type
+// only has to be Sync to live in a static. A `thread_local!` would be the safer
+// choice, but its destructor order at exit is undefined against nginx's own.
+unsafe impl Sync for Worker {}
+
+static WORKER: Worker = Worker(UnsafeCell::new(None));
+
+/// The executor, made at its first use.
+///
+/// # Safety
+/// Only on the worker's thread, and the borrow must end before any task runs.
+unsafe fn executor() -> &'static mut Executor {
+    // SAFETY: one thread, and by this function's contract no other borrow is alive.
+    let slot = unsafe { &mut *WORKER.0.get() };
+    slot.get_or_insert_with(|| {
+        // SAFETY: an all-zero ngx_event_t is what nginx itself starts from.
+        let mut event: ngx_event_t = unsafe { std::mem::zeroed() };
+        event.handler = Some(run_queue);
+        Executor {
+            event,
+            queue: VecDeque::with_capacity(1024),
+        }
+    })
+}
+
+fn post(runnable: Runnable, queue: *mut ngx_queue_t) {
+    // SAFETY: one thread; the borrow ends with this function, which runs no task.
+    // The cycle's log is read anew each time because a reload replaces it.
+    unsafe {
+        let executor = executor();
+        executor.event.log = (*ngx_cycle).log;
+        executor.event.data = ptr::from_mut(&mut executor.event).cast();
+        executor.queue.push_back(runnable);
+        ngx_post_event(&mut executor.event, queue);
+    }
+}
+
+extern "C" fn run_queue(_event: *mut ngx_event_t) {
+    // SAFETY: the borrow ends before the first task runs.
+    let mut ready = unsafe { std::mem::take(&mut executor().queue) };
+    for runnable in ready.drain(..) {
+        runnable.run();
+    }
+    // Give the allocation back for the next round unless one was made meanwhile.
+    // SAFETY: no task is running any more.
+    let queue = unsafe { &mut executor().queue };
+    if queue.is_empty() && queue.capacity() < ready.capacity() {
+        *queue = ready;
+    }
+}
+
+/// Starts a task. Dropping the handle cancels it; the future itself is then
+/// dropped by the executor, never on the canceller's stack.
+pub(crate) fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
+    let schedule = WithInfo(|runnable: Runnable, info: ScheduleInfo| {
+        let queue = if info.woken_while_running {
+            // A task that wakes itself waits for the next turn of the loop, so
+            // that it cannot keep nginx from its sockets.
+            &raw mut ngx_posted_next_events
+        } else {
+            &raw mut ngx_posted_events
+        };
+        post(runnable, queue);
+    });
+    // SAFETY: `spawn_unchecked` asks for Send and Sync because wakers may move
+    // between threads; here there is only one. Future and schedule are 'static.
+    let (runnable, task) = unsafe { async_task::spawn_unchecked(future, schedule) };
+    runnable.schedule();
+    task
+}
+
+/// Runs what is queued until nothing is, for the end of a worker: cancelled
+/// futures own sockets that nginx would otherwise report as left open.
+pub(crate) fn drain() {
+    // SAFETY: called from `exit_process`, outside any task.
+    while unsafe { !executor().queue.is_empty() } {
+        run_queue(ptr::null_mut());
+    }
+}
+
+/// Completes after a time.
+///
+/// The timer is cancelable: a worker that is leaving does not wait for it.
+pub(crate) fn sleep(duration: Duration) -> Sleep {
+    Sleep {
+        duration,
+        timer: None,
+    }
+}
+
+struct Timer {
+    event: ngx_event_t,
+    waker: Option<Waker>,
+    fired: bool,
+}
+
+/// See [`sleep`].
+pub(crate) struct Sleep {
+    duration: Duration,
+    timer: Option<Box<Timer>>,
+}
+
+extern "C" fn timer_fired(event: *mut ngx_event_t) {
+    // SAFETY: `data` was set to the boxed Timer that owns this event, and the
+    // box deletes the timer before it goes.
+    let timer = unsafe { &mut *(*event).data.cast::<Timer>() };
+    timer.fired = true;
+    if let Some(waker) = timer.waker.take() {
+        waker.wake();
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let duration = self.duration;
+        let timer = self.timer.get_or_insert_with(|| {
+            // SAFETY: as in `executor`; the box gives the event a fixed address.
+            let event: ngx_event_t = unsafe { std::mem::zeroed() };
+            let mut timer = Box::new(Timer {
+                event,
+                waker: None,
+                fired: false,
+            });
+            timer.event.handler = Some(timer_fired);
+            timer.event.data = ptr::from_mut(timer.as_mut()).cast();
+            timer.event.set_cancelable(1);
+            // SAFETY: the event is initialised and stays where it is.
+            unsafe {
+                timer.event.log = (*ngx_cycle).log;
+                ngx_add_timer(&mut timer.event, duration.as_millis() as _);
+            }
+            timer
+        });
+        if timer.fired {
+            return Poll::Ready(());
+        }
+        timer.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(timer) = &mut self.timer
+            && timer.event.timer_set() != 0
+        {
+            // SAFETY: the timer is set, so it is in nginx's tree.
+            unsafe { ngx_del_timer(&mut timer.event) };
+        }
+    }
+}
+
+/// The future's result, or `None` once `limit` has passed.
+pub(crate) async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    let mut sleep = std::pin::pin!(sleep(limit));
+    std::future::poll_fn(move |context| {
+        if let Poll::Ready(value) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(value));
+        }
+        sleep.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}

@@ -1,0 +1,245 @@
+//! The zone itself: how it is laid out, made and kept over reloads.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ngx::ffi::{
+    NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_conf_t, ngx_int_t, ngx_shared_memory_add, ngx_shm_zone_t,
+    ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
+};
+use ngx::ngx_log_error;
+use seckill_core::bucket::{Rate, Take};
+
+use super::counters::Counters;
+use super::products::{Products, Slot};
+use crate::clock;
+
+/// Smallest zone that is accepted, in bytes: some 4,000 products.
+pub(crate) const MIN_ZONE_SIZE: usize = 2 << 20;
+/// Most `seckill_rate` directives in one configuration.
+pub(crate) const MAX_BUCKETS: usize = 16;
+/// Changes with every change of the layout: a zone kept over a reload by a
+/// newer module is recognised and refused rather than misread.
+const LAYOUT: u64 = 0x5ec_c111_0001;
+/// How long a worker may refresh before another takes over, in ms.
+const CLAIM_MS: u64 = 1_000;
+/// Linux process ids have at most 22 bits.
+const PID_BITS: u32 = 22;
+
+#[repr(C)]
+struct Shared {
+    layout: u64,
+    slot_count: u64,
+    /// When the zone was made; part of every lease id, so that the numbers of
+    /// an earlier life of this edge are not used again.
+    born_ms: u64,
+    /// `until_ms << PID_BITS | pid` of the worker that refreshes.
+    refresher: AtomicU64,
+    /// Whether the catalogue was ever read.
+    has_catalogue: AtomicU64,
+    /// Living edges, as last heard.
+    edges: AtomicU64,
+    buckets: [AtomicU64; MAX_BUCKETS],
+    counters: Counters,
+}
+
+/// A handle to the zone. Cheap to copy; valid for the life of the worker.
+#[derive(Clone)]
+pub(crate) struct Zone {
+    shared: &'static Shared,
+    slots: &'static [Slot],
+}
+
+impl Zone {
+    /// The zone that `add` declared, once nginx has mapped it.
+    pub(crate) fn of(zone: *mut ngx_shm_zone_t) -> Option<Self> {
+        // SAFETY: the pointer is null or that of a declared zone, whose data is
+        // null until `init` has run and then points to the zone's Shared.
+        let shared = unsafe { zone.as_ref()?.data.cast::<Shared>().as_ref()? };
+        // SAFETY: the slots were allocated right behind Shared, in one piece.
+        let slots = unsafe {
+            std::slice::from_raw_parts(
+                ptr::from_ref(shared).add(1).cast::<Slot>(),
+                shared.slot_count as usize,
+            )
+        };
+        Some(Self { shared, slots })
+    }
+
+    /// The catalogue.
+    pub(crate) fn products(&self) -> Products<'static> {
+        Products::new(self.slots)
+    }
+
+    /// What has happened.
+    pub(crate) fn counters(&self) -> &'static Counters {
+        &self.shared.counters
+    }
+
+    /// When the zone was made, epoch milliseconds.
+    pub(crate) fn born_ms(&self) -> u64 {
+        self.shared.born_ms
+    }
+
+    /// Whether the catalogue was ever read: before that nothing can be said of
+    /// any product.
+    pub(crate) fn has_catalogue(&self) -> bool {
+        self.shared.has_catalogue.load(Ordering::Acquire) != 0
+    }
+
+    /// The catalogue has been read.
+    pub(crate) fn set_has_catalogue(&self) {
+        self.shared.has_catalogue.store(1, Ordering::Release);
+    }
+
+    /// Living edges, at least one.
+    pub(crate) fn edges(&self) -> u64 {
+        self.shared.edges.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Records how many edges are alive.
+    pub(crate) fn set_edges(&self, edges: u64) {
+        self.shared.edges.store(edges, Ordering::Relaxed);
+    }
+
+    /// Takes a token from bucket `index`; whether there was one.
+    pub(crate) fn take_token(&self, index: usize, rate: Rate) -> bool {
+        let bucket = &self.shared.buckets[index];
+        let now_ns = clock::monotonic_ns();
+        let mut word = bucket.load(Ordering::Relaxed);
+        loop {
+            let Take::Granted(next) = rate.take(word, now_ns) else {
+                return false;
+            };
+            match bucket.compare_exchange_weak(word, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(current) => word = current,
+            }
+        }
+    }
+
+    /// Tokens in bucket `index`.
+    pub(crate) fn bucket_level(&self, index: usize, rate: Rate) -> u64 {
+        rate.level(
+            self.shared.buckets[index].load(Ordering::Relaxed),
+            clock::monotonic_ns(),
+        )
+    }
+
+    /// Whether this worker is the one that refreshes; claims the task if nobody
+    /// else holds it. To be asked again after every wait.
+    pub(crate) fn claim_refresh(&self) -> bool {
+        let now = clock::monotonic_ms();
+        let word = self.shared.refresher.load(Ordering::Relaxed);
+        let (until, holder) = (word >> PID_BITS, word & ((1 << PID_BITS) - 1));
+        let me = u64::from(std::process::id());
+        if holder != me && now < until {
+            return false;
+        }
+        let next = (now + CLAIM_MS) << PID_BITS | me;
+        let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.shared
+            .refresher
+            .compare_exchange(word, next, old, new)
+            .is_ok()
+    }
+
+    /// Gives the task up, at the end of a worker.
+    pub(crate) fn release_refresh(&self) {
+        let word = self.shared.refresher.load(Ordering::Relaxed);
+        if word & ((1 << PID_BITS) - 1) == u64::from(std::process::id()) {
+            let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
+            // Another worker may have taken over in this instant, which is as good.
+            let _ = self.shared.refresher.compare_exchange(word, 0, old, new);
+        }
+    }
+}
+
+/// Declares the zone; nginx maps it after the configuration was read.
+///
+/// # Safety
+/// `cf` is the configuration being read and `tag` the module's own address.
+pub(crate) unsafe fn add(
+    cf: *mut ngx_conf_t,
+    name: &mut ngx_str_t,
+    size: usize,
+    tag: *mut c_void,
+) -> *mut ngx_shm_zone_t {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let zone = ngx_shared_memory_add(cf, name, size, tag);
+        if let Some(zone) = zone.as_mut() {
+            zone.init = Some(init);
+        }
+        zone
+    }
+}
+
+/// Most slots, as a power of two, that leave a quarter of the zone free for
+/// nginx's own bookkeeping.
+fn slots_for(size: usize) -> usize {
+    let fitting = (size / 4 * 3 - size_of::<Shared>()) / size_of::<Slot>();
+    // Beyond this a larger table would only cost cache misses.
+    (1 << fitting.max(1).ilog2()).min(1 << 16)
+}
+
+extern "C" fn init(zone: *mut ngx_shm_zone_t, old_data: *mut c_void) -> ngx_int_t {
+    // SAFETY: nginx calls this with a mapped zone, before any worker starts.
+    unsafe {
+        if !old_data.is_null() {
+            // A reload: the zone is kept, with all that is in it.
+            return adopt(zone, old_data.cast());
+        }
+        let pool = (*zone).shm.addr.cast::<ngx_slab_pool_t>();
+        if (*zone).shm.exists != 0 {
+            return adopt(zone, (*pool).data.cast());
+        }
+        let slot_count = slots_for((*zone).shm.size);
+        let size = size_of::<Shared>() + slot_count * size_of::<Slot>();
+        let shared = ngx_slab_calloc(pool, size).cast::<Shared>();
+        if shared.is_null() {
+            return refuse(zone, "cannot be allocated; make it larger");
+        }
+        // All-zero memory is the first state of every atomic in it.
+        (*shared).layout = LAYOUT;
+        (*shared).slot_count = slot_count as u64;
+        (*shared).born_ms = clock::now_ms();
+        (*pool).data = shared.cast();
+        (*zone).data = shared.cast();
+    }
+    NGX_OK as ngx_int_t
+}
+
+/// # Safety
+/// `shared` is what `init` stored for this zone at an earlier time.
+unsafe fn adopt(zone: *mut ngx_shm_zone_t, shared: *mut Shared) -> ngx_int_t {
+    // SAFETY: by this function's contract.
+    unsafe {
+        if shared.is_null() || (*shared).layout != LAYOUT {
+            return refuse(
+                zone,
+                "was laid out by another version of the module; restart nginx instead of reloading",
+            );
+        }
+        (*zone).data = shared.cast();
+    }
+    NGX_OK as ngx_int_t
+}
+
+/// # Safety
+/// `zone` is a declared zone.
+unsafe fn refuse(zone: *mut ngx_shm_zone_t, why: &str) -> ngx_int_t {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let name = String::from_utf8_lossy((*zone).shm.name.as_bytes()).into_owned();
+        ngx_log_error!(
+            NGX_LOG_EMERG,
+            (*zone).shm.log,
+            "seckill_zone \"{}\" {}",
+            name,
+            why
+        );
+    }
+    NGX_ERROR as ngx_int_t
+}

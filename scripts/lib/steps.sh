@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+export PATH=$PATH:/usr/sbin:/sbin # where Debian keeps nginx, outside a plain user's PATH
+# How every script here speaks: one line a step, and on failure one sentence
+# that says what to do. Sourced, never run.
+
+# Says what is being done.
+step() { printf '== %s\n' "$*"; }
+
+# Ends the script with a sentence that says what to do.
+fail() {
+    printf 'seckill: %s\n' "$*" >&2
+    exit 1
+}
+
+# Repeats a command until it succeeds: poll_until SECONDS COMMAND...
+# Waiting for a condition instead of for a time keeps a fast machine fast and a
+# slow one right.
+poll_until() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.05
+    done
+}
+
+# The CPU cores that this process may use, one a line.
+cores() { taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' | while IFS=- read -r a b; do seq "$a" "${b:-$a}"; done; }

@@ -1,0 +1,153 @@
+use lib 't/lib';
+use SeckillTest 'no_plan';
+
+# Every message must name the directive and the value, and say what is right.
+run_tests();
+
+__DATA__
+
+=== TEST 1: a zone without a size
+--- http_config
+    seckill_zone test;
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_zone.*"test".*name:size/]
+
+
+
+=== TEST 2: a zone that is too small to be useful
+--- http_config
+    seckill_zone test:1k;
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_zone.*1k/]
+
+
+
+=== TEST 3: a Redis address that is none
+--- http_config
+    seckill_zone test:8m;
+    seckill_redis nowhere;
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_redis.*"nowhere".*host:port/]
+
+
+
+=== TEST 4: an unknown option of the Redis connection
+--- http_config
+    seckill_zone test:8m;
+    seckill_redis 127.0.0.1:6379 timeuot=50ms;
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_redis.*"timeuot=50ms".*timeout/]
+
+
+
+=== TEST 5: a timeout that is no time
+--- http_config
+    seckill_zone test:8m;
+    seckill_redis 127.0.0.1:6379 timeout=soon;
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_redis.*"timeout=soon"/]
+
+
+
+=== TEST 6: a key file that is not there
+--- http_config
+    seckill_keys /nowhere/keys;
+--- must_die
+--- error_log eval: [qr{\[emerg\].*seckill_keys.*/nowhere/keys}]
+
+
+
+=== TEST 7: a key file that others may read
+--- http_config eval
+open my $f, '>', SeckillRedis::folder() . '/open-keys'; print $f 'k1 ', 'x' x 40, "\n"; close $f;
+chmod 0644, SeckillRedis::folder() . '/open-keys';
+'seckill_keys ' . SeckillRedis::folder() . '/open-keys;'
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_keys.*open-keys.*chmod/]
+
+
+
+=== TEST 8: a secret that is too short
+--- http_config eval
+open my $f, '>', SeckillRedis::folder() . '/short-keys'; print $f "k1 short\n"; close $f;
+chmod 0600, SeckillRedis::folder() . '/short-keys';
+'seckill_keys ' . SeckillRedis::folder() . '/short-keys;'
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_keys.*short-keys.*line 1.*at least 32/]
+
+
+
+=== TEST 9: a rate without a number
+--- config
+    location /buy/ { seckill_rate rate=fast; seckill_gate on; proxy_pass http://backend; }
+--- must_die
+--- error_log eval: [qr{\[emerg\].*seckill_rate.*"rate=fast".*r/s}]
+
+
+
+=== TEST 10: a burst that is no number
+--- config
+    location /buy/ { seckill_rate rate=10r/s burst=some; seckill_gate on; proxy_pass http://backend; }
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_rate.*"burst=some"/]
+
+
+
+=== TEST 11: an unknown digest
+--- config
+    location /buy/ { seckill_digest sha1; seckill_gate on; proxy_pass http://backend; }
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_digest.*"sha1".*hmac-sha256.*md5/]
+
+
+
+=== TEST 12: a gate that is neither on nor off
+--- config
+    location /buy/ { seckill_gate maybe; proxy_pass http://backend; }
+--- must_die
+--- error_log eval: [qr/\[emerg\].*"maybe".*seckill_gate.*"on".*"off"/]
+
+
+
+=== TEST 13: a user that is not a variable
+--- config
+    location /buy/ { seckill_user li; seckill_gate on; proxy_pass http://backend; }
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_user.*"li".*variable/]
+
+
+
+=== TEST 14: a node name that cannot stand in a permit
+--- http_config
+    seckill_node edge.7;
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_node.*"edge\.7"/]
+
+
+
+=== TEST 15: a gate without a zone
+--- http_config
+    upstream backend { server 127.0.0.1:1; }
+--- config
+    location /buy/ { seckill_gate on; proxy_pass http://backend; }
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_gate.*seckill_zone/]
+
+
+
+=== TEST 16: a directive in the wrong place
+--- config
+    location /buy/ { seckill_zone test:8m; }
+--- must_die
+--- error_log eval: [qr/\[emerg\].*"seckill_zone" directive is not allowed here/]
+
+
+
+=== TEST 17: with everything right nginx starts
+--- config
+    location = /api/time { seckill_time; }
+    location /buy/ { seckill_rate rate=50000r/s burst=1000; seckill_fallback refuse; seckill_gate on; proxy_pass http://backend; }
+    location = /metrics { seckill_status; }
+--- request
+GET /metrics
+--- error_code: 200

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { countdown, percentOff, price } from '../../../html/static/assets/format.js';
+import { inOrder, leftOf, roundAt } from '../../../html/static/assets/round.js';
+
+test('counts hours, minutes and seconds until the last minute, then tenths', () => {
+  assert.deepEqual(countdown(3_723_000).boxes, ['01', '02', '03']);
+  assert.deepEqual(countdown(60_001).boxes, ['00', '01', '01']);
+  assert.deepEqual(countdown(60_000).boxes, ['01', '00', '0']);
+  assert.deepEqual(countdown(9_350).boxes, ['00', '09', '4']);
+});
+
+test('shows zero only when nothing is left', () => {
+  assert.deepEqual(countdown(1).boxes, ['00', '00', '1']);
+  assert.deepEqual(countdown(0).boxes, ['00', '00', '0']);
+  assert.deepEqual(countdown(-500).boxes, ['00', '00', '0']);
+});
+
+test('names days apart from hours', () => {
+  const { days, boxes } = countdown(86_400_000 * 2 + 3_600_000);
+  assert.equal(days, 2);
+  assert.deepEqual(boxes, ['01', '00', '00']);
+});
+
+test('never promises more discount than is given', () => {
+  assert.equal(price(99_900), '999.00');
+  assert.equal(percentOff(99_900, 399_900), 75);
+  assert.equal(percentOff(100, 100), 0);
+  assert.equal(percentOff(200, 100), 0);
+});
+
+test('puts rounds that are on first, then the next, then those that are over', () => {
+  const rounds = [
+    { id: 'over', starts_ms: 0, ends_ms: 10 },
+    { id: 'later', starts_ms: 300, ends_ms: 400 },
+    { id: 'next', starts_ms: 200, ends_ms: 300 },
+    { id: 'on', starts_ms: 50, ends_ms: 150 },
+  ];
+  assert.deepEqual(inOrder(rounds, 100).map((r) => r.id), ['on', 'next', 'later', 'over']);
+  assert.equal(roundAt(rounds[3], 150), 'ended');
+  assert.equal(leftOf(rounds[2], 100), 100);
+  assert.equal(leftOf(rounds[0], 100), null);
+});

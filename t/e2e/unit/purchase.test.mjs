@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as cadence from '../../../html/static/assets/cadence.js';
+import {
+  buttonAt, initial, LOCK_MS, nextStep, NONE_MS, noticeAt, OVERDUE_MS, reduce, sceneAt, toSave,
+} from '../../../html/static/assets/purchase.js';
+
+const OPENS = 1_000_000;
+const ENDS = OPENS + 600_000;
+const NOW = OPENS + 1_000;
+
+const after = (s, ...events) => events.reduce(reduce, s);
+const loggedIn = (user = 'ann') =>
+  after(initial({ opens: OPENS, ends: ENDS }), { type: 'session', user }, { type: 'result', answer: { status: 'none' }, now: OPENS });
+const clicked = (s = loggedIn(), now = NOW) => reduce(s, { type: 'click', now, key: 'k1', quantity: 1 });
+const told = (s, status, now, more = {}) => reduce(s, { type: 'result', answer: { status, ...more }, now });
+
+test('the button is grey until the very millisecond of the opening', () => {
+  const s = loggedIn();
+  assert.equal(buttonAt(s, OPENS - 1).act, null);
+  assert.equal(sceneAt(s, OPENS - 1), 'soon');
+  assert.equal(sceneAt(s, OPENS - 60_001), 'scheduled');
+  assert.equal(buttonAt(s, OPENS).act, 'buy');
+  assert.equal(buttonAt(s, null).act, null);
+});
+
+test('the edge may move the opening, and its "open" is believed at once', () => {
+  const moved = reduce(loggedIn(), { type: 'sale', answer: { state: 'scheduled', opens_ms: OPENS + 5_000, ends_ms: ENDS } });
+  assert.equal(buttonAt(moved, NOW).act, null);
+  const open = reduce(loggedIn(), { type: 'sale', answer: { state: 'open', opens_ms: OPENS, ends_ms: ENDS } });
+  assert.equal(buttonAt(open, OPENS - 20).act, 'buy');
+});
+
+test('one click rests the button for 30 s, also after a reload', () => {
+  let s = clicked();
+  assert.equal(sceneAt(s, NOW), 'sending');
+  s = reduce(s, { type: 'refused', code: 'busy', now: NOW + 50, retryMs: 2_000 });
+  assert.deepEqual(buttonAt(s, NOW + 50), { scene: 'open', act: null, wait: 30 });
+  const again = reduce(loggedIn(), { type: 'restored', saved: JSON.parse(JSON.stringify(toSave(s))) });
+  assert.equal(buttonAt(again, NOW + LOCK_MS - 1).act, null);
+  assert.equal(buttonAt(again, NOW + LOCK_MS).act, 'buy');
+});
+
+test('a Retry-After longer than the rest is honoured', () => {
+  const s = reduce(clicked(), { type: 'refused', code: 'busy', now: NOW, retryMs: 45_000 });
+  assert.equal(buttonAt(s, NOW + LOCK_MS).act, null);
+  assert.equal(buttonAt(s, NOW + 45_000).act, 'buy');
+});
+
+test('busy and sold out are two different things to read', () => {
+  const busy = reduce(clicked(), { type: 'refused', code: 'busy', now: NOW });
+  assert.equal(sceneAt(busy, NOW), 'open');
+  assert.equal(noticeAt(busy, 'open').code, 'busy');
+  const gone = reduce(clicked(), { type: 'refused', code: 'sold_out', now: NOW });
+  assert.equal(sceneAt(gone, NOW), 'sold_out');
+  assert.equal(noticeAt(gone, 'sold_out'), null);
+});
+
+test('sold out reopens when pieces come back', () => {
+  let s = reduce(loggedIn(), { type: 'sale', answer: { state: 'sold_out' } });
+  assert.equal(sceneAt(s, NOW), 'sold_out');
+  assert.equal(cadence.stateEvery(s, NOW, true), 1_000);
+  s = reduce(s, { type: 'sale', answer: { state: 'open' } });
+  assert.equal(buttonAt(s, NOW).act, 'buy');
+});
+
+test('a lost answer is never called a failure, and is the same request after a reload', () => {
+  const s = reduce(clicked(), { type: 'lost', now: NOW + 12_000 });
+  assert.equal(sceneAt(s, NOW + 12_000), 'lost');
+  const again = reduce(loggedIn(), { type: 'restored', saved: toSave(s) });
+  assert.equal(sceneAt(again, NOW + 13_000), 'lost');
+  assert.equal(again.grab.key, 'k1');
+  assert.equal(cadence.resultEvery(again, NOW + 13_000, true), 1_000);
+});
+
+test('a reload in the middle of sending counts as not confirmed', () => {
+  const again = reduce(loggedIn(), { type: 'restored', saved: toSave(clicked()) });
+  assert.equal(sceneAt(again, NOW + 1_000), 'lost');
+});
+
+test('"none" for 30 s after sending means it did not go through; the same request may be tried again', () => {
+  let s = told(reduce(clicked(), { type: 'lost', now: NOW }), 'none', NOW + 1_000);
+  s = told(s, 'none', NOW + 1_000 + NONE_MS);
+  assert.equal(sceneAt(s, NOW + 31_000), 'lost');
+  s = told(s, 'none', NOW + 1_001 + NONE_MS);
+  assert.deepEqual(s.notice, { code: 'not_through', key: 'k1' });
+  assert.equal(buttonAt(s, NOW + 32_000).act, 'buy');
+});
+
+test('"processing" in between starts the 30 s anew', () => {
+  let s = told(reduce(clicked(), { type: 'accepted', now: NOW }), 'none', NOW);
+  s = told(s, 'processing', NOW + 20_000);
+  s = told(s, 'none', NOW + 40_000);
+  assert.equal(sceneAt(s, NOW + 40_000), 'processing');
+});
+
+test('after three minutes the page says that it does not know, and keeps asking', () => {
+  const s = told(reduce(clicked(), { type: 'accepted', now: NOW }), 'processing', NOW + OVERDUE_MS);
+  assert.equal(sceneAt(s, NOW + OVERDUE_MS), 'processing');
+  assert.equal(sceneAt(s, NOW + OVERDUE_MS + 1), 'overdue');
+  assert.equal(cadence.resultEvery(s, NOW + OVERDUE_MS + 1, true), 5_000);
+});
+
+test('an order is shown whatever the sale does meanwhile', () => {
+  const s = told(reduce(clicked(), { type: 'accepted', now: NOW }), 'ordered', NOW + 900, { order: '7301' });
+  assert.equal(sceneAt(s, ENDS + 1), 'ordered');
+  assert.equal(s.outcome.order, '7301');
+  assert.equal(toSave(s).grab, null);
+});
+
+test('a cancelled order may be followed by a new purchase, and does not answer for it', () => {
+  const cancelled = { status: 'cancelled', order: '7301', reason: null };
+  let s = reduce(loggedIn(), { type: 'result', answer: cancelled, now: NOW });
+  assert.equal(noticeAt(s, 'open').code, 'cancelled');
+  s = reduce(clicked(s), { type: 'lost', now: NOW + 100 });
+  s = reduce(s, { type: 'result', answer: cancelled, now: NOW + 1_000 });
+  assert.equal(sceneAt(s, NOW + 1_000), 'lost');
+});
+
+test('a click without a login asks for one and costs no rest', () => {
+  const s = reduce(clicked(), { type: 'refused', code: 'login_required', now: NOW });
+  assert.equal(buttonAt(s, NOW).act, 'login');
+  const back = after(s, { type: 'session', user: 'ann' }, { type: 'result', answer: { status: 'none' }, now: NOW });
+  assert.equal(buttonAt(back, NOW).act, 'buy');
+});
+
+test('a login that ends in the middle keeps the purchase; another person starts clean', () => {
+  const s = reduce(reduce(clicked(), { type: 'accepted', now: NOW }), { type: 'session', user: null });
+  assert.equal(sceneAt(s, NOW), 'processing');
+  assert.equal(noticeAt(s, 'processing').code, 'login_again');
+  assert.equal(reduce(s, { type: 'session', user: 'ann' }).grab.key, 'k1');
+  assert.equal(reduce(s, { type: 'session', user: 'bob' }).grab, null);
+});
+
+test('the button does not open before an earlier purchase was asked for', () => {
+  const s = reduce(initial({ opens: OPENS, ends: ENDS }), { type: 'session', user: 'ann' });
+  assert.equal(sceneAt(s, NOW), 'connecting');
+  assert.equal(buttonAt(reduce(s, { type: 'unanswered' }), NOW).act, 'buy');
+});
+
+test('a path is renewed silently once, a click a hair early is repeated, the rest is told', () => {
+  assert.equal(nextStep({ status: 403, code: 'expired' }, false, 0), 'renew');
+  assert.equal(nextStep({ status: 403, code: 'bad_signature' }, true, 0), 'refused');
+  assert.equal(nextStep({ status: 425, code: 'too_early' }, false, 0), 'again');
+  assert.equal(nextStep({ status: 425, code: 'too_early' }, false, 3), 'refused');
+  assert.equal(nextStep({ status: 504, lost: true }, false, 0), 'lost');
+  assert.equal(nextStep({ status: 202, data: {} }, false, 0), 'accepted');
+});
+
+test('the path is fetched in the last minute, spread over the crowd, and replaced before it expires', () => {
+  const s = loggedIn();
+  const minute = OPENS - 60_000;
+  assert.equal(cadence.wantsPath(s, minute - 1, 0), false);
+  assert.equal(cadence.wantsPath(s, minute + 2_999, 3_000), false);
+  assert.equal(cadence.wantsPath(s, minute + 3_000, 3_000), true);
+  assert.ok(cadence.PATH_JITTER_MS < 60_000);
+  const held = reduce(s, { type: 'path', answer: { path: `/buy/1/153/${OPENS + 60_000}/n/k.d`, opens_ms: OPENS } });
+  assert.equal(cadence.wantsPath(held, OPENS + 30_000, 0), false);
+  assert.equal(cadence.wantsPath(held, OPENS + 30_001, 0), true);
+});
+
+test('nobody asks for a state that cannot change what is seen', () => {
+  const s = loggedIn();
+  assert.equal(cadence.stateEvery(s, OPENS - 3_600_000, true), 30_000);
+  assert.equal(cadence.stateEvery(s, OPENS - 3_000, true), 1_000);
+  assert.equal(cadence.stateEvery(s, NOW, false), null);
+  assert.equal(cadence.stateEvery(clicked(), NOW, true), null);
+  assert.equal(cadence.stateEvery(s, ENDS, true), null);
+});

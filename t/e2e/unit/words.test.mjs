@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { read } from '../../../html/static/assets/api.js';
+import { chooseLang } from '../../../html/static/assets/i18n.js';
+import { en, zh } from '../../../html/static/assets/words.js';
+
+const html = (path) => readFile(new URL(`../../../html/${path}`, import.meta.url), 'utf8');
+const names = (text) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort();
+
+test('both languages say the same things about the same values', () => {
+  assert.deepEqual(Object.keys(en).sort(), Object.keys(zh).sort());
+  for (const key of Object.keys(en)) assert.deepEqual(names(en[key]), names(zh[key]), key);
+});
+
+test('every refusal of the contract has a heading and says what to do', () => {
+  const codes = [
+    'bad_request', 'login_required', 'bad_signature', 'expired', 'blocked', 'captcha_required',
+    'duplicate', 'too_early', 'busy', 'unavailable',
+  ];
+  for (const code of codes) assert.ok(en[`refused.${code}`] && en[`refused.${code}.do`], code);
+  for (const scene of ['sold_out', 'ended']) assert.ok(en[`scene.${scene}`] && en[`scene.${scene}.do`], scene);
+});
+
+test('every word a page asks for exists', async () => {
+  for (const page of ['static/index.html', 'templates/product.html']) {
+    for (const [, key] of (await html(page)).matchAll(/data-t(?:-label|-hint)?="([^"]+)"/g)) assert.ok(key in en, `${page}: ${key}`);
+  }
+});
+
+test('the link decides the language, then an earlier choice, then the browser', () => {
+  assert.equal(chooseLang('en', 'zh-CN', 'zh-TW'), 'en');
+  assert.equal(chooseLang(null, 'zh-CN', 'en-GB'), 'zh-CN');
+  assert.equal(chooseLang('fr', null, 'zh-Hans'), 'zh-CN');
+  assert.equal(chooseLang(null, null, 'de'), 'en');
+});
+
+test('an error page of a proxy says nothing about a purchase, a refusal with a code does', () => {
+  assert.deepEqual(read(504, null, null), { status: 504, lost: true });
+  assert.deepEqual(read(503, { code: 'unavailable' }, null), { status: 503, code: 'unavailable', retryMs: 0 });
+  assert.deepEqual(read(429, { code: 'busy' }, '3'), { status: 429, code: 'busy', retryMs: 3_000 });
+  assert.deepEqual(read(202, null, null), { status: 202, data: {} });
+});

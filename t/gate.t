@@ -1,0 +1,222 @@
+use lib 't/lib';
+use SeckillTest 'no_plan';
+
+our $gate  = 'location /buy/ { seckill_gate on; proxy_pass http://backend; }';
+our $state = 'location ~ /state$ { seckill_state; }';
+
+# One click of each of these buyers on product 153 of round 1.
+sub clicks { [map {'POST ' . hidden_path($_, '1', '153')} @_] }
+sub cookies { [map { cookie($_) } @_] }
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: as many pass as the limit says, then it is sold out
+--- sale
+1 153 limit=3
+--- config eval: $::gate
+--- pipelined_requests eval: main::clicks('a', 'b', 'c', 'd', 'e')
+--- more_headers eval: main::cookies('a', 'b', 'c', 'd', 'e')
+--- error_code eval: [202, 202, 202, 410, 410]
+--- response_body_like eval: [qr/^permit=/, qr/^permit=/, qr/^permit=/, qr/"code":"sold_out"/, qr/"code":"sold_out"/]
+
+
+
+=== TEST 2: the counter in Redis says what was granted
+--- sale
+1 153 limit=3
+--- config eval: $::gate
+--- pipelined_requests eval: main::clicks('a', 'b')
+--- more_headers eval: main::cookies('a', 'b')
+--- error_code eval: [202, 202]
+--- response_body_filters eval
+[sub { my $n = redis('GET', 'seckill::{1::153}::permits'); return $n >= 1 && $n <= 3 ? "counted\n" : "permits: $n\n" }]
+--- response_body eval: ["counted\n", "counted\n"]
+
+
+
+=== TEST 3: refused clicks take no permit
+--- sale
+1 153 limit=3
+--- config eval: $::gate
+--- pipelined_requests eval: ['POST ' . hidden_path('b', '1', '153'), 'GET /buy/1/153']
+--- more_headers eval: main::cookies('a', 'a')
+--- error_code eval: [403, 400]
+--- response_body_filters eval
+[sub { return 'permits: ' . (redis('GET', 'seckill::{1::153}::permits') // 0) . "\n" }]
+--- response_body eval: ["permits: 0\n", "permits: 0\n"]
+
+
+
+=== TEST 4: a permit names its edge, lease and place
+--- sale
+1 153 limit=3
+--- http_config eval: http_config('seckill_node edge-7;')
+--- config eval: $::gate
+--- request eval: main::clicks('a')->[0]
+--- more_headers eval: cookie('a')
+--- error_code: 202
+--- response_body_like: ^permit=edge-7\.[A-Za-z0-9_-]+\.\d+ request=
+
+
+
+=== TEST 5: a purchase of two takes two permits
+--- sale
+1 153 limit=3 per_buyer=2
+--- config eval: $::gate
+--- pipelined_requests eval: [map {"$_?quantity=2"} @{main::clicks('a', 'b')}]
+--- more_headers eval: main::cookies('a', 'b')
+--- error_code eval: [202, 410]
+
+
+
+=== TEST 6: nobody may take more than the cap
+--- sale
+1 153 limit=9 per_buyer=2
+--- config eval: $::gate
+--- request eval: main::clicks('a')->[0] . '?quantity=3'
+--- more_headers eval: cookie('a')
+--- error_code: 400
+--- response_body_like: "code":"bad_request"
+
+
+
+=== TEST 7: a quantity that is no number
+--- sale
+1 153 limit=9 per_buyer=2
+--- config eval: $::gate
+--- request eval: main::clicks('a')->[0] . '?quantity=two'
+--- more_headers eval: cookie('a')
+--- error_code: 400
+--- response_body_like: "code":"bad_request"
+
+
+
+=== TEST 8: products have permits of their own
+--- sale
+1 153 limit=1
+1 154 limit=1
+--- config eval: $::gate
+--- pipelined_requests eval: [map {'POST ' . hidden_path('a', '1', $_)} qw(153 154 153 154)]
+--- more_headers eval: main::cookies(('a') x 4)
+--- error_code eval: [202, 202, 410, 410]
+
+
+
+=== TEST 9: over the rate it is busy, and says when to come again
+--- sale
+1 153 limit=9
+--- config
+    location /buy/ { seckill_rate rate=1r/s burst=2; seckill_gate on; proxy_pass http://backend; }
+--- pipelined_requests eval: main::clicks('a', 'b', 'c')
+--- more_headers eval: main::cookies('a', 'b', 'c')
+--- error_code eval: [202, 202, 429]
+--- response_headers eval: ['Retry-After: ', 'Retry-After: ', 'Retry-After: 1']
+--- response_body_like eval: [qr/^permit=/, qr/^permit=/, qr/"code":"busy"/]
+
+
+
+=== TEST 10: a forged click costs no token of the rate
+--- sale
+1 153 limit=9
+--- config
+    location /buy/ { seckill_rate rate=1r/s burst=1; seckill_gate on; proxy_pass http://backend; }
+--- pipelined_requests eval: [@{main::clicks('b', 'b')}, @{main::clicks('a')}]
+--- more_headers eval: main::cookies('a', 'a', 'a')
+--- error_code eval: [403, 403, 202]
+
+
+
+=== TEST 11: with a gate off everything passes
+--- config
+    location /buy/ { seckill_gate off; proxy_pass http://backend; }
+--- request
+POST /buy/anything
+--- error_code: 202
+
+
+
+=== TEST 12: a user that the operator vouches for needs no session of ours
+--- sale
+1 153
+--- config
+    location /buy/ { seckill_user $http_x_member; seckill_gate on; proxy_pass http://backend; }
+--- request eval: main::clicks('a')->[0]
+--- more_headers
+X-Member: a
+--- error_code: 202
+
+
+
+=== TEST 13: and without that user a login is required
+--- sale
+1 153
+--- config
+    location /buy/ { seckill_user $http_x_member; seckill_gate on; proxy_pass http://backend; }
+--- request eval: main::clicks('a')->[0]
+--- more_headers eval: cookie('a')
+--- error_code: 401
+--- response_body_like: "code":"login_required"
+
+
+
+=== TEST 14: the state of a product before, while and after it sells
+--- sale
+1 10 opens=+1h ends=+2h
+1 11 opens=-1s ends=+1h
+1 12 opens=-1h ends=-1s
+--- config eval: $::state
+--- pipelined_requests eval: [map {"GET /api/rounds/1/products/$_/state"} qw(10 11 12)]
+--- error_code eval: [200, 200, 200]
+--- response_body_like eval
+[map {qr/^\{"state":"$_","now_ms":\d{13},"opens_ms":\d{13},"ends_ms":\d{13}\}\s*$/} qw(scheduled open ended)]
+
+
+
+=== TEST 15: the state says sold out once the permits are gone
+--- sale
+1 153 limit=1
+--- config eval: "$::gate $::state"
+--- pipelined_requests eval: [@{main::clicks('a', 'b')}, 'GET /api/rounds/1/products/153/state']
+--- more_headers eval: main::cookies('a', 'b', 'b')
+--- error_code eval: [202, 410, 200]
+--- response_body_like eval: [qr/^permit=/, qr/"code":"sold_out"/, qr/"state":"sold_out"/]
+
+
+
+=== TEST 16: the state of a product that is not on sale
+--- config eval: $::state
+--- request
+GET /api/rounds/1/products/999/state
+--- error_code: 404
+--- response_body_like: "code":"not_found"
+
+
+
+=== TEST 17: the log's variables tell who, what and why
+--- sale
+1 153 limit=1
+--- config
+    location /buy/ {
+        seckill_gate on;
+        proxy_pass http://backend;
+        add_header X-Log "$seckill_verdict $seckill_user $seckill_round $seckill_product" always;
+    }
+--- pipelined_requests eval: main::clicks('a', 'b')
+--- more_headers eval: main::cookies('a', 'b')
+--- error_code eval: [202, 410]
+--- response_headers eval: ['X-Log: admitted a 1 153', 'X-Log: sold_out b 1 153']
+
+
+
+=== TEST 18: refusals are never kept by anyone on the way
+--- sale
+1 153 limit=1
+--- config eval: $::gate
+--- request
+POST /buy/1/153
+--- error_code: 400
+--- response_headers_like
+Content-Type: application/json.*
+Cache-Control: .*no-store.*

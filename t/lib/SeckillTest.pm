@@ -1,0 +1,212 @@
+package SeckillTest;
+
+# Test::Nginx for this project. A suite says `use SeckillTest 'no_plan';` and has
+# in each block, beside the sections of Test::Nginx::Socket:
+#
+#   --- sale            one product a line, on sale when nginx starts:
+#                         ROUND PRODUCT opens=-10s ends=+1h limit=3 per_buyer=1
+#                       times are relative to now (ms, s, m, h)
+#   --- allow_errors    this block may log above info
+#
+# Redis is a private one, empty at the start of every block. Every block loads
+# Debian's Lua module and ours, and gets the zone, the connection and the key
+# ring in http{} unless it has an http_config of its own. A block fails on any
+# line above notice in the error log, unless it expects one (error_log) or says
+# allow_errors.
+
+use FindBin;
+use File::Path ();
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+use Time::HiRes ();
+
+my ($root, $suite, $port, $valgrind_logs);
+
+BEGIN {
+    ($root) = $FindBin::RealBin =~ m{^(.*)/t$} or die "run the suites from t/\n";
+    ($suite) = $0 =~ m{([^/]+?)(?:\.t)?$};
+    my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "no free port: $!\n";
+    $port = $free->sockport;
+    my $modules = '/usr/lib/nginx/modules';
+    my $ours    = $ENV{SECKILL_MODULE} // "$root/target/nginx/ngx_http_seckill_module.so";
+    -f $ours or die "$ours is missing; build it with: make module\n";
+    $ENV{TEST_NGINX_BINARY}       //= '/usr/sbin/nginx';
+    $ENV{TEST_NGINX_LOAD_MODULES} //= "$modules/ndk_http_module.so $modules/ngx_http_lua_module.so $ours";
+    $ENV{TEST_NGINX_SERVROOT}     //= "$root/target/t/$suite";
+    $ENV{TEST_NGINX_SERVER_PORT}  //= $port;
+    # What the contract promises is silence above info.
+    $ENV{TEST_NGINX_LOG_LEVEL} //= 'info';
+    File::Path::make_path($ENV{TEST_NGINX_SERVROOT});
+
+    # Under valgrind every process writes a log of its own, read at the end.
+    if (my $valgrind = $ENV{TEST_NGINX_USE_VALGRIND}) {
+        $valgrind_logs = "$root/target/t/$suite.valgrind";
+        File::Path::remove_tree($valgrind_logs);
+        File::Path::make_path($valgrind_logs);
+        $ENV{TEST_NGINX_SLEEP} //= 1;
+        $ENV{TEST_NGINX_USE_VALGRIND} = '--tool=memcheck --num-callers=40 --keep-debuginfo=yes'
+            . " --leak-check=no --gen-suppressions=all --suppressions=$root/t/valgrind.suppress"
+            . " --log-file=$valgrind_logs/%p.log"
+            if $valgrind =~ /^\d+$/;
+    }
+}
+
+use Test::Nginx::Socket -Base;
+
+use SeckillRedis qw(redis redis_start redis_stop redis_pid socket_path folder offer);
+use SeckillSign qw(%KEYS now_ms hidden_path session cookie);
+
+our @EXPORT = qw(
+    redis redis_start redis_stop redis_pid offer
+    now_ms hidden_path session cookie %KEYS
+    keys_file redis_socket backend_socket http_config eventually
+);
+
+# The key ring's file, readable by its owner only.
+sub keys_file () { folder() . '/keys' }
+sub redis_socket () { socket_path() }
+sub backend_socket () { folder() . '/backend.sock' }
+my $ready_socket = folder() . '/ready.sock';
+
+open my $keys, '>', keys_file() or die "cannot write the key ring: $!\n";
+chmod 0600, $keys;
+print $keys SeckillSign::keyring_text();
+close $keys;
+
+# What a block gets in http{}; http_config($more) for one that adds to it. The
+# back end answers what it was told by the gate, so that a test can look at it.
+sub http_config (;$) {
+    my $more = shift // '';
+    my ($redis, $ring, $backend) = (socket_path(), keys_file(), backend_socket());
+    return <<"_CONFIG_";
+    seckill_zone test:8m;
+    seckill_redis unix:$redis;
+    seckill_keys $ring;
+    upstream backend { server unix:$backend; }
+    server {
+        listen unix:$backend;
+        location / {
+            return 202 "permit=\$http_x_seckill_permit request=\$http_x_request_id uri=\$request_uri\\n";
+        }
+    }
+    server {
+        listen unix:$ready_socket;
+        location / { seckill_state; }
+    }
+$more
+_CONFIG_
+}
+
+# Repeats $check until it returns something true: eventually { ... } or die.
+# Waits for what a test waits for and not for a time; ten seconds at most.
+sub eventually (&;$) {
+    my ($check, $seconds) = @_;
+    my $deadline = Time::HiRes::time() + ($seconds // 10);
+    while (1) {
+        my $result = eval { $check->() };
+        return $result if $result;
+        return if Time::HiRes::time() > $deadline;
+        Time::HiRes::sleep(0.02);
+    }
+}
+
+my %unit = (ms => 1, s => 1000, m => 60_000, h => 3_600_000);
+
+# Reads the sale section and puts its products up for sale.
+my @items;
+my $put_on_sale = sub {
+    my ($text) = @_;
+    @items = ();
+    for my $line (grep {/\S/} split /\n/, $text) {
+        my ($round, $product, @facts) = split ' ', $line;
+        my %of = (opens => '-10s', ends => '+1h', map { split /=/, $_, 2 } @facts);
+        for my $when (@of{qw(opens ends)}) {
+            my ($sign, $amount, $unit) = $when =~ /^([+-])(\d+)(ms|s|m|h)$/ or die "bad time $when\n";
+            $when = now_ms() + "${sign}1" * $amount * $unit{$unit};
+        }
+        offer($round, $product, %of);
+        push @items, [$round, $product];
+    }
+};
+
+# Whether the edge knows the product: what its state endpoint says.
+my $is_known = sub {
+    my ($round, $product) = @_;
+    my $edge = IO::Socket::UNIX->new(Peer => $ready_socket) or return 0;
+    print $edge "GET /api/rounds/$round/products/$product/state HTTP/1.0\r\nHost: ready\r\n\r\n";
+    my $status = <$edge> // '';
+    return $status =~ m{^HTTP/1\.\d 200};
+};
+
+# An edge reads the catalogue after its start; a block's first request comes
+# when it has, as a shopper's does.
+my $uses_default_config;
+{
+    no warnings 'once';
+    my $run = $Test::Nginx::Util::RunTestHelper;
+    $Test::Nginx::Util::RunTestHelper = sub ($$) {
+        if ($uses_default_config) {
+            for my $item (@items) {
+                my $seconds = $ENV{TEST_NGINX_USE_VALGRIND} ? 60 : 10;
+                Test::More::fail("$0: the edge did not learn of @$item in $seconds s")
+                    unless SeckillTest::eventually(sub { $is_known->(@$item) }, $seconds);
+            }
+            @items = ();
+        }
+        $run->(@_);
+    };
+}
+
+add_block_preprocessor(sub {
+    my $block = shift;
+    redis_start();
+    redis('FLUSHALL');
+    $put_on_sale->($block->sale // '');
+    unlink backend_socket(), $ready_socket;
+    $uses_default_config = !defined $block->must_die;
+    if (!defined $block->http_config) {
+        $block->set_value(http_config => http_config());
+    } elsif ($block->http_config !~ /ready\.sock/) {
+        $uses_default_config = 0;
+    }
+    if (!defined $block->config) {
+        $block->set_value(config => 'location = /unused { return 204; }');
+    }
+    if (!defined $block->request && !defined $block->pipelined_requests
+        && !defined $block->raw_request) {
+        $block->set_value(request => 'GET /unused');
+    }
+    if (!defined $block->error_log && !defined $block->allow_errors
+        && !defined $block->no_error_log && !defined $block->must_die) {
+        $block->set_value(no_error_log => "[warn]\n[error]\n[crit]\n[alert]\n[emerg]");
+    }
+});
+
+# Sections with the filter `eval` are evaluated inside Test::Base's package, and
+# find the words of this module there.
+{
+    no strict 'refs';
+    no warnings 'once';
+    for my $word (grep {/^\w/} @EXPORT) {
+        *{"Test::Base::Filter::$word"} = \&{$word};
+    }
+    *Test::Base::Filter::KEYS = \%KEYS;
+}
+
+# Under valgrind: no process may have touched memory that is not its own.
+add_cleanup_handler(sub {
+    return unless defined $valgrind_logs;
+    my @faults;
+    for my $log (glob "$valgrind_logs/*.log") {
+        open my $in, '<', $log or next;
+        push @faults, "$log:$.: $_" for grep {/Invalid |uninitialised|Process terminating with default action of signal 11/} <$in>;
+    }
+    Test::More::is(join('', @faults), '', "$suite: valgrind saw no invalid access");
+});
+
+$SIG{INT} = $SIG{TERM} = sub { exit 130 };
+no_shuffle();
+no_long_string();
+master_on();
+
+1;
