@@ -38,3 +38,9 @@ pub mod status;
 pub mod store;
 /// One box: redis-server, nginx and all roles under one supervisor.
 pub mod up;
+
+/// The time, epoch milliseconds.
+#[must_use]
+pub fn now_ms() -> u64 {
+    purchase::now_ms()
+}

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
@@ -48,11 +49,12 @@ async fn list(
 
 async fn one(
     State(state): State<PurchaseState>,
-    Path(order): Path<String>,
+    order: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
+    let Path(order) = order.map_err(|_| Verdict::BadRequest)?;
     let user = state.buyer(&headers)?;
     let id = order.parse().map(OrderId).map_err(|_| Verdict::NotFound)?;
     let order = store(&state)?.order(user, id).await.map_err(unavailable)?;

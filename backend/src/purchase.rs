@@ -40,7 +40,7 @@ pub struct PurchaseState {
     pub(crate) store: Option<Store>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) options: Options,
-    pub(crate) catalogue: catalogue::Copy,
+    pub(crate) catalogue: catalogue::Mirror,
 }
 
 impl PurchaseState {
@@ -53,7 +53,7 @@ impl PurchaseState {
         keyring: Arc<Keyring>,
         options: Options,
     ) -> Self {
-        let catalogue = catalogue::Copy::following(redis.clone());
+        let catalogue = catalogue::Mirror::following(redis.clone());
         Self {
             redis,
             store,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, RedisError};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::task::JoinHandle;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 /// The scripts under `lua/`, ready to run.
@@ -61,8 +61,9 @@ pub enum RedisLinkError {
 impl From<RedisError> for RedisLinkError {
     fn from(error: RedisError) -> Self {
         match error.kind() {
-            ErrorKind::Io => Self::Unknown(error),
-            _ => Self::Refused(error),
+            ErrorKind::Server(_) | ErrorKind::Extension => Self::Refused(error),
+            // Whatever went wrong on the way, the command may have arrived.
+            _ => Self::Unknown(error),
         }
     }
 }
@@ -83,13 +84,15 @@ struct Shared {
 
 struct Live {
     conn: MultiplexedConnection,
-    /// Ends when the connection does.
-    driver: JoinHandle<()>,
+    /// Ends when the connection does, or when nobody holds a clone of it.
+    driver: AbortHandle,
+    /// Ends the driver when the peer has fallen silent.
+    watch: AbortHandle,
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.driver.abort();
+        self.watch.abort();
     }
 }
 
@@ -256,28 +259,35 @@ impl Shared {
         let (conn, driver) = MultiplexedConnection::new_with_config(settings, stream, config)
             .await
             .map_err(|error| error.to_string())?;
-        let mut probe = conn.clone();
-        let driver = tokio::spawn(async move {
-            tokio::select! {
-                () = driver => {}
-                () = until_silent(&mut probe) => {}
-            }
+        let driver = tokio::spawn(driver).abort_handle();
+        let (probe, silenced) = (conn.clone(), driver.clone());
+        let watch = tokio::spawn(async move {
+            until_silent(probe).await;
+            silenced.abort();
         });
-        // A server that is still loading its data greets, but cannot serve.
         let mut first = conn.clone();
-        let live = Live { conn, driver };
-        let pong: Result<String, _> = redis::cmd("PING").query_async(&mut first).await;
-        pong.map_err(|error| error.to_string()).map(|_| live)
+        let live = Live {
+            conn,
+            driver,
+            watch: watch.abort_handle(),
+        };
+        // Refused by a server that is still reading its files, which greets but
+        // cannot serve. And a script that is known before it is called cannot be
+        // missing at the one moment when nobody can answer that it is.
+        scripts::load_all(&mut first)
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(live)
     }
 }
 
 /// Returns when the peer has left two heartbeats in a row unanswered: a machine
 /// that vanished closes no connection.
-async fn until_silent(probe: &mut MultiplexedConnection) {
+async fn until_silent(mut probe: MultiplexedConnection) {
     let mut missed = 0;
     while missed < 2 {
         tokio::time::sleep(HEARTBEAT).await;
-        let pong: Result<String, RedisError> = redis::cmd("PING").query_async(probe).await;
+        let pong: Result<String, RedisError> = redis::cmd("PING").query_async(&mut probe).await;
         missed = match pong {
             Err(error) if error.is_io_error() => missed + 1,
             _ => 0,

@@ -1,10 +1,345 @@
-//! The relay.
+//! The relay: moves the events of every segment from its outbox to where they
+//! are handled, at least once each.
+//!
+//! An event leaves the outbox only after the queue has it, so that a queue that
+//! is away makes the outbox longer and loses nothing.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::streams::{StreamAutoClaimReply, StreamId, StreamReadReply};
+use redis::{Pipeline, RedisResult};
+use seckill_core::keys;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::queue::Queue;
-use crate::redis_link::RedisLink;
+use crate::purchase::catalogue;
+use crate::purchase::now_ms;
+use crate::queue::{DeadLetter, Published, Queue, QueueError};
+use crate::redis_link::{RESPONSE_TIMEOUT, RedisLink, RedisLinkError, scripts};
 
-/// Moves segment events from the outboxes until told to stop.
-pub async fn run(_redis: RedisLink, _queue: impl Queue, stop: CancellationToken) {
-    stop.cancelled().await;
+/// Events as the outbox holds them.
+mod event;
+
+use event::{Event, Refund};
+
+/// The group that all relays share, and the one name they read under: an event
+/// is taken over when it has been held too long, whoever held it.
+const GROUP: &str = "relay";
+const CONSUMER: &str = "relay";
+/// Events read of one outbox at a time.
+const BATCH: usize = 256;
+/// How long a read waits, and so how soon a new round's outbox is read.
+const LOOK_ROUND: Duration = Duration::from_millis(250);
+/// How long a relay may hold an event before another takes it over.
+const HOLD: Duration = Duration::from_secs(2);
+/// How long to pause when Redis or the queue is away.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Outboxes of rounds that ended longer ago than this are only swept.
+const COOLING_MS: u64 = 3_600_000;
+/// How often every outbox is swept.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// Moves segment events until told to stop; returns within a second of it.
+/// Several may run: each event is handed to one of them.
+pub async fn run(redis: RedisLink, queue: impl Queue, stop: CancellationToken) {
+    let mut relay = Relay {
+        redis,
+        queue,
+        outboxes: Vec::new(),
+        version: None,
+        reader: None,
+        next_claim: Instant::now(),
+        next_sweep: Instant::now(),
+    };
+    let mut failing = false;
+    while !stop.is_cancelled() {
+        match relay.step().await {
+            Ok(()) if failing => {
+                failing = false;
+                tracing::info!("the relay moves events again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(%error, "the relay waits; events stay in their outboxes");
+                }
+                failing = true;
+                relay.reader = None;
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Why events are not being moved.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error(transparent)]
+    Redis(#[from] RedisLinkError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error("the queue did not take an order message: {0}")]
+    NotStored(String),
+    #[error("a read was not answered")]
+    Silent,
+}
+
+impl From<redis::RedisError> for RelayError {
+    fn from(error: redis::RedisError) -> Self {
+        Self::Redis(error.into())
+    }
+}
+
+/// One segment's outbox.
+struct Outbox {
+    key: String,
+    ends_ms: u64,
+}
+
+/// Makes the group of every outbox. One that cannot be read is left out, so that
+/// it does not keep the others from being read.
+async fn with_groups(
+    conn: &mut MultiplexedConnection,
+    outboxes: Vec<Outbox>,
+) -> RedisResult<Vec<Outbox>> {
+    if outboxes.is_empty() {
+        return Ok(outboxes);
+    }
+    let mut pipe = Pipeline::with_capacity(outboxes.len());
+    for Outbox { key, .. } in &outboxes {
+        pipe.cmd("XGROUP")
+            .arg("CREATE")
+            .arg(key)
+            .arg(GROUP)
+            .arg("0")
+            .arg("MKSTREAM");
+    }
+    let made: Vec<RedisResult<()>> = pipe.ignore_errors().query_async(conn).await?;
+    let readable = outboxes.into_iter().zip(made).filter(|(outbox, made)| match made {
+        Err(error) if error.code() != Some("BUSYGROUP") => {
+            tracing::error!(outbox = outbox.key, %error, "an outbox cannot be read; remove what is in its place");
+            false
+        }
+        _ => true,
+    });
+    Ok(readable.map(|(outbox, _)| outbox).collect())
+}
+
+struct Relay<Q> {
+    redis: RedisLink,
+    queue: Q,
+    outboxes: Vec<Outbox>,
+    /// Of the catalogue that `outboxes` were taken from.
+    version: Option<Option<String>>,
+    /// For reads that block.
+    reader: Option<MultiplexedConnection>,
+    next_claim: Instant,
+    next_sweep: Instant,
+}
+
+impl<Q: Queue> Relay<Q> {
+    async fn step(&mut self) -> Result<(), RelayError> {
+        self.find_outboxes().await?;
+        let keys = self.due();
+        if keys.is_empty() {
+            tokio::time::sleep(LOOK_ROUND).await;
+            return Ok(());
+        }
+        if Instant::now() >= self.next_claim {
+            for key in &keys {
+                let held = self.abandoned(key).await?;
+                self.relay(key, &held).await?;
+            }
+            self.next_claim = Instant::now() + HOLD / 2;
+        }
+        for (key, entries) in self.fresh(&keys).await? {
+            self.relay(&key, &entries).await?;
+        }
+        Ok(())
+    }
+
+    /// Follows the catalogue, and makes the group where there is none.
+    async fn find_outboxes(&mut self) -> Result<(), RelayError> {
+        let mut conn = self.redis.conn().await?;
+        let version = Some(catalogue::version(&mut conn).await?);
+        if self.version == version {
+            return Ok(());
+        }
+        let products = catalogue::read(&mut conn).await?;
+        let segments = products.iter().flat_map(|(item, entry)| {
+            (1..=entry.segments).map(move |segment| Outbox {
+                key: keys::outbox(item, segment),
+                ends_ms: entry.window.ends_ms,
+            })
+        });
+        let outboxes = segments.collect();
+        self.outboxes = with_groups(&mut conn, outboxes).await?;
+        self.version = version;
+        Ok(())
+    }
+
+    /// The outboxes to look at now.
+    fn due(&mut self) -> Vec<String> {
+        let sweep = Instant::now() >= self.next_sweep;
+        if sweep {
+            self.next_sweep = Instant::now() + SWEEP;
+        }
+        let now = now_ms();
+        let due = self
+            .outboxes
+            .iter()
+            .filter(|outbox| sweep || now < outbox.ends_ms + COOLING_MS);
+        due.map(|outbox| outbox.key.clone()).collect()
+    }
+
+    /// Events that another relay took and has not finished in time.
+    async fn abandoned(&mut self, key: &str) -> Result<Vec<StreamId>, RelayError> {
+        let mut conn = self.redis.conn().await?;
+        let mut claim = redis::cmd("XAUTOCLAIM");
+        claim
+            .arg(key)
+            .arg(GROUP)
+            .arg(CONSUMER)
+            .arg(HOLD.as_millis() as u64);
+        claim.arg("0").arg("COUNT").arg(BATCH);
+        let claimed: RedisResult<StreamAutoClaimReply> = claim.query_async(&mut conn).await;
+        Ok(self
+            .missing_group(claimed)?
+            .map(|reply| reply.claimed)
+            .unwrap_or_default())
+    }
+
+    async fn fresh(&mut self, keys: &[String]) -> Result<Vec<(String, Vec<StreamId>)>, RelayError> {
+        let mut conn = match self.reader.take() {
+            Some(conn) => conn,
+            None => self.redis.dedicated().await?,
+        };
+        let mut read = redis::cmd("XREADGROUP");
+        read.arg("GROUP")
+            .arg(GROUP)
+            .arg(CONSUMER)
+            .arg("COUNT")
+            .arg(BATCH);
+        read.arg("BLOCK")
+            .arg(LOOK_ROUND.as_millis() as u64)
+            .arg("STREAMS")
+            .arg(keys);
+        for _ in keys {
+            read.arg(">");
+        }
+        // Should the server vanish without a word, the read must end all the same.
+        let bound = LOOK_ROUND + RESPONSE_TIMEOUT;
+        let reply: RedisResult<Option<StreamReadReply>> =
+            timeout(bound, read.query_async(&mut conn))
+                .await
+                .map_err(|_| RelayError::Silent)?;
+        let reply = self.missing_group(reply)?.flatten().unwrap_or_default();
+        self.reader = Some(conn);
+        Ok(reply
+            .keys
+            .into_iter()
+            .map(|key| (key.key, key.ids))
+            .collect())
+    }
+
+    /// A group that is gone (somebody emptied Redis) is made again at the next step.
+    fn missing_group<T>(&mut self, reply: RedisResult<T>) -> RedisResult<Option<T>> {
+        match reply {
+            Err(error) if error.code() == Some("NOGROUP") => {
+                self.version = None;
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// Hands on the events of one outbox, then takes out those that have arrived.
+    async fn relay(&self, outbox: &str, entries: &[StreamId]) -> Result<(), RelayError> {
+        let mut done = Vec::with_capacity(entries.len());
+        let mut bodies = Vec::new();
+        let mut purchases = Vec::new();
+        for entry in entries {
+            match Event::read(entry) {
+                Ok(Event::Purchase(message)) => {
+                    bodies.push(message.to_json().into_bytes());
+                    purchases.push(entry);
+                }
+                Ok(Event::Refund(refund)) => {
+                    self.refund(&refund).await?;
+                    done.push(&entry.id);
+                }
+                Err(reason) => {
+                    self.bury(outbox, event::as_json(entry), reason).await?;
+                    done.push(&entry.id);
+                }
+            }
+        }
+        let mut not_stored = None;
+        let outcomes = self.queue.publish(&bodies).await;
+        for ((entry, body), outcome) in purchases.into_iter().zip(bodies).zip(outcomes) {
+            match outcome {
+                Published::Stored => done.push(&entry.id),
+                Published::Rejected(reason) => {
+                    self.bury(outbox, body, reason).await?;
+                    done.push(&entry.id);
+                }
+                // Stays pending, and is published again when its hold is over.
+                Published::NotStored(reason) | Published::Unknown(reason) => {
+                    not_stored = Some(reason);
+                }
+            }
+        }
+        self.take_out(outbox, &done).await?;
+        not_stored.map_or(Ok(()), |reason| Err(RelayError::NotStored(reason)))
+    }
+
+    async fn take_out(&self, outbox: &str, done: &[&String]) -> Result<(), RelayError> {
+        if done.is_empty() {
+            return Ok(());
+        }
+        let mut conn = self.redis.conn().await?;
+        let mut pipe = redis::pipe();
+        pipe.atomic()
+            .xack(outbox, GROUP, done)
+            .ignore()
+            .xdel(outbox, done)
+            .ignore();
+        Ok(pipe.exec_async(&mut conn).await?)
+    }
+
+    async fn refund(&self, refund: &Refund) -> Result<(), RelayError> {
+        let mut conn = self.redis.conn().await?;
+        let back: i64 = scripts::REFUND
+            .key(keys::permits(&refund.item))
+            .key(keys::refunds(&refund.item))
+            .key(keys::leases(&refund.item))
+            .arg(&refund.permit)
+            .arg(&refund.lease)
+            .arg(refund.quantity)
+            .invoke_async(&mut conn)
+            .await?;
+        let Refund {
+            item,
+            permit,
+            reason,
+            ..
+        } = refund;
+        tracing::debug!(%item, permit, reason, back, "permits given back");
+        Ok(())
+    }
+
+    async fn bury(&self, outbox: &str, body: Vec<u8>, reason: String) -> Result<(), RelayError> {
+        tracing::error!(outbox, reason, "an event goes to the dead letters");
+        let letter = DeadLetter {
+            body,
+            reason,
+            source: outbox.to_owned(),
+            attempts: 1,
+        };
+        Ok(self.queue.bury(letter).await?)
+    }
 }

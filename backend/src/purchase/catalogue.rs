@@ -67,12 +67,12 @@ pub(crate) async fn version(
 /// A copy that follows the catalogue, a quarter of a second behind at most. While Redis
 /// is away the last good copy serves.
 #[derive(Debug, Clone, Default)]
-pub struct Copy {
+pub struct Mirror {
     /// `None` until it was read once.
     products: Arc<RwLock<Option<Arc<Products>>>>,
 }
 
-impl Copy {
+impl Mirror {
     /// A copy that is kept up to date by a task of its own, which ends when the
     /// last clone is dropped. Must be called inside a runtime.
     #[must_use]

@@ -1,6 +1,7 @@
 //! What became of a buyer's click, from his record in the segment.
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -16,11 +17,12 @@ use crate::redis_link::RedisLinkError;
 /// `GET /api/rounds/{round}/products/{product}/result`.
 pub(super) async fn result(
     State(state): State<PurchaseState>,
-    Path((round, product)): Path<(String, String)>,
+    ids: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
+    let Path((round, product)) = ids.map_err(|_| Verdict::BadRequest)?;
     let user = state.buyer(&headers)?;
     let products = state.catalogue.products().ok_or(Verdict::Unavailable)?;
     let item = Item::new(&round, &product).ok_or(Verdict::NotFound)?;

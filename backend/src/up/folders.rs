@@ -99,7 +99,7 @@ fn make_keys(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let mut secret = [0_u8; 32];
-    getrandom::fill(&mut secret).map_err(io::Error::other)?;
+    getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
     let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     // Never half a file, and never one that others can read, not for a moment.
     let draft = path.with_extension("new");

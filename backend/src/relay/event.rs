@@ -1,0 +1,127 @@
+//! Segment events as `purchase.lua` appends them: flat fields, one `kind` each.
+
+use redis::streams::StreamId;
+use seckill_core::ids::Item;
+use seckill_core::message::{OrderMessage, VERSION};
+
+/// An event of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// Stock was locked: an order is to be placed.
+    Purchase(OrderMessage),
+    /// A permit bought nothing.
+    Refund(Refund),
+}
+
+/// A permit to be given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refund {
+    pub(super) item: Item,
+    pub(super) permit: String,
+    pub(super) lease: String,
+    pub(super) quantity: u32,
+    pub(super) reason: String,
+}
+
+impl Event {
+    /// Reads an outbox entry; the error says which field is wrong.
+    pub(super) fn read(entry: &StreamId) -> Result<Self, String> {
+        let text = |name: &str| {
+            entry
+                .get::<String>(name)
+                .ok_or_else(|| format!("the event has no field \"{name}\""))
+        };
+        match text("kind")?.as_str() {
+            "purchase" => {
+                let v = number(&text("v")?, "v")?;
+                if v > VERSION {
+                    return Err(format!(
+                        "the event has version {v}, this relay reads up to {VERSION}; upgrade it"
+                    ));
+                }
+                Ok(Self::Purchase(OrderMessage {
+                    v,
+                    request: text("request")?,
+                    round: text("round")?,
+                    product: text("product")?,
+                    segment: number(&text("segment")?, "segment")?,
+                    user: text("user")?,
+                    quantity: number(&text("quantity")?, "quantity")?,
+                    price_cents: number(&text("price_cents")?, "price_cents")?,
+                    permit: text("permit")?,
+                    at_ms: number(&text("at_ms")?, "at_ms")?,
+                }))
+            }
+            "refund" => {
+                let (round, product) = (text("round")?, text("product")?);
+                let item = Item::new(&round, &product)
+                    .ok_or_else(|| format!("\"{round}::{product}\" names no product"))?;
+                Ok(Self::Refund(Refund {
+                    item,
+                    permit: text("permit")?,
+                    lease: text("lease")?,
+                    quantity: number(&text("quantity")?, "quantity")?,
+                    reason: text("reason")?,
+                }))
+            }
+            other => Err(format!(
+                "the event is of kind \"{other}\", which this relay does not know"
+            )),
+        }
+    }
+}
+
+fn number<T: std::str::FromStr>(text: &str, name: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| format!("field \"{name}\" is \"{text}\", not a number that fits"))
+}
+
+/// An entry as it stands, for the dead letters.
+pub(super) fn as_json(entry: &StreamId) -> Vec<u8> {
+    let fields = entry.map.keys().map(|name| {
+        (
+            name.clone(),
+            serde_json::Value::from(entry.get::<String>(name).unwrap_or_default()),
+        )
+    });
+    serde_json::Value::Object(fields.collect())
+        .to_string()
+        .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Value;
+
+    use super::*;
+
+    fn entry(fields: &[(&str, &str)]) -> StreamId {
+        let map = fields.iter().map(|(name, text)| {
+            (
+                (*name).to_owned(),
+                Value::BulkString(text.as_bytes().to_vec()),
+            )
+        });
+        StreamId {
+            map: map.collect(),
+            ..StreamId::default()
+        }
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_says_which_field_is_wrong() {
+        let cases: [(&[(&str, &str)], &str); 4] = [
+            (&[], "kind"),
+            (&[("kind", "greeting")], "greeting"),
+            (&[("kind", "purchase"), ("v", "9")], "upgrade"),
+            (
+                &[("kind", "refund"), ("round", "a-b"), ("product", "1")],
+                "a-b::1",
+            ),
+        ];
+        for (fields, named) in cases {
+            let reason = Event::read(&entry(fields)).unwrap_err();
+            assert!(reason.contains(named), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! From a click over HTTP to an order in the database, on real parts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use common::{TestRedis, eventually, item, put_on_sale, record, stock};
+use http_body_util::BodyExt as _;
+use seckill::purchase::{self, PurchaseState};
+use seckill::queue::{Queue as _, StreamsQueue};
+use seckill::redis_link::RedisLink;
+use seckill::store::Store;
+use seckill::{orders, permits, relay};
+use seckill_core::keys;
+use seckill_core::purchase::State;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+/// All parts of the main path.
+struct Shop {
+    redis: TestRedis,
+    link: RedisLink,
+    store: Store,
+    app: Router,
+    roles: JoinSet<()>,
+    stop: CancellationToken,
+    _folder: TempDir,
+}
+
+impl Shop {
+    /// A shop whose purchase role serves, and whose other roles are not running yet.
+    async fn open(amount: u64) -> Self {
+        let redis = TestRedis::start().await;
+        let link = redis.link().await;
+        put_on_sale(&link, amount).await;
+        let folder = TempDir::new().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
+        let store = Store::open(&url).await.unwrap();
+        let options = purchase::Options {
+            demo_login: true,
+            ..Default::default()
+        };
+        let state = PurchaseState::new(link.clone(), Some(store.clone()), common::ring(), options);
+        let app = purchase::router(state);
+        let shop = Self {
+            redis,
+            link,
+            store,
+            app,
+            roles: JoinSet::new(),
+            stop: CancellationToken::new(),
+            _folder: folder,
+        };
+        eventually("the purchase role is healthy", || async {
+            (shop.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
+        })
+        .await;
+        shop
+    }
+
+    fn relay(&mut self) {
+        let queue = StreamsQueue::orders(self.link.clone());
+        self.roles
+            .spawn(relay::run(self.link.clone(), queue, self.stop.clone()));
+    }
+
+    fn orders(&mut self, queue: StreamsQueue) {
+        let options = orders::Options::default();
+        let (store, link) = (self.store.clone(), self.link.clone());
+        self.roles
+            .spawn(orders::run(queue, store, link, options, self.stop.clone()));
+    }
+
+    fn run_all(&mut self) {
+        self.relay();
+        self.orders(StreamsQueue::orders(self.link.clone()));
+    }
+
+    async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (
+            status,
+            serde_json::from_slice(&body).expect("every answer is JSON"),
+        )
+    }
+
+    async fn get(&self, path: &str, user: &str) -> (StatusCode, Value) {
+        let request = Request::get(path).header("cookie", common::cookie(user));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn click(&self, user: &str, request: &str) -> (StatusCode, Value) {
+        self.send(click(user, request, None)).await
+    }
+
+    async fn result(&self, user: &str) -> Value {
+        self.get("/api/rounds/1/products/153/result", user).await.1
+    }
+
+    async fn until_ordered(&self, user: &str) -> String {
+        eventually("the order is placed", || async {
+            let result = self.result(user).await;
+            (result["status"] == "ordered").then(|| result["order"].as_str().unwrap().to_owned())
+        })
+        .await
+    }
+
+    async fn until_orders(&self, count: u64) {
+        eventually("the orders are placed", || async {
+            (self.store.live_orders(&item()).await.unwrap() == count).then_some(())
+        })
+        .await;
+    }
+
+    /// Nothing is left on the way: outbox and queue are empty.
+    async fn until_drained(&self) {
+        eventually("nothing is left on the way", || async {
+            let mut conn = self.link.conn().await.ok()?;
+            let mut pipe = redis::pipe();
+            pipe.xlen(keys::outbox(&item(), 1)).xlen(keys::QUEUE_ORDERS);
+            let (outbox, queue): (u64, u64) = pipe.query_async(&mut conn).await.ok()?;
+            (outbox == 0 && queue == 0).then_some(())
+        })
+        .await;
+    }
+
+    async fn shut(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.roles.join_next().await {
+            if let Err(error) = ended {
+                assert!(error.is_cancelled(), "{error}");
+            }
+        }
+        self.store.close().await;
+    }
+}
+
+fn click(user: &str, request: &str, permit: Option<&str>) -> Request<Body> {
+    let mut builder = Request::post(common::hidden_url(user))
+        .header("cookie", common::cookie(user))
+        .header("x-request-id", request);
+    if let Some(permit) = permit {
+        builder = builder.header("x-seckill-permit", permit);
+    }
+    builder.body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn a_click_becomes_an_order_that_its_buyer_sees() {
+    let mut shop = Shop::open(10).await;
+    shop.run_all();
+    assert_eq!(shop.result("li").await["status"], "none");
+    let (status, answer) = shop.click("li", "r-1").await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    assert_eq!(
+        (&answer["status"], &answer["request"]),
+        (&"processing".into(), &"r-1".into())
+    );
+
+    let order = shop.until_ordered("li").await;
+    let (status, listed) = shop.get("/api/orders", "li").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(listed["orders"][0]["order"], order.as_str());
+    assert_eq!(listed["orders"][0]["total_cents"], 99_900);
+    let path = format!("/api/orders/{order}");
+    assert_eq!(shop.get(&path, "li").await.1["status"], "created");
+    assert_eq!(shop.get(&path, "wang").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        shop.get("/api/orders", "wang").await.1["orders"],
+        serde_json::json!([])
+    );
+    assert_eq!(stock(&shop.link).await, (9, 1, 0));
+    shop.until_drained().await;
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn fifty_clicks_of_one_buyer_at_once_become_one_order() {
+    let mut shop = Shop::open(10).await;
+    shop.run_all();
+    let mut clicks = JoinSet::new();
+    for n in 0..50 {
+        let app = shop.app.clone();
+        let request = click("li", &format!("r-{n}"), None);
+        clicks.spawn(async move { app.oneshot(request).await.unwrap().status() });
+    }
+    let answers = clicks.join_all().await;
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|status| **status == StatusCode::ACCEPTED)
+            .count(),
+        1
+    );
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|status| **status == StatusCode::CONFLICT)
+            .count(),
+        49
+    );
+    shop.until_ordered("li").await;
+    shop.until_drained().await;
+    assert_eq!(shop.store.live_orders(&item()).await.unwrap(), 1);
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn the_same_request_gets_the_same_answer() {
+    let mut shop = Shop::open(10).await;
+    shop.run_all();
+    let first = shop.click("li", "r-1").await;
+    assert_eq!(shop.click("li", "r-1").await, first);
+    let order = shop.until_ordered("li").await;
+    assert_eq!(
+        shop.click("li", "r-1").await,
+        first,
+        "also when the order is there"
+    );
+    assert_eq!(shop.until_ordered("li").await, order);
+    assert_eq!(shop.click("li", "r-2").await.1["code"], "duplicate");
+    // Request ids are the clients' own: another buyer may send the same.
+    assert_eq!(shop.click("wang", "r-1").await.0, StatusCode::ACCEPTED);
+    assert_ne!(shop.until_ordered("wang").await, order);
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn five_hundred_buyers_of_a_hundred_items_get_a_hundred_orders() {
+    let mut shop = Shop::open(100).await;
+    shop.run_all();
+    let mut clicks = JoinSet::new();
+    for n in 0..500 {
+        let app = shop.app.clone();
+        let request = click(&format!("u{n}"), "r", None);
+        clicks.spawn(async move { app.oneshot(request).await.unwrap().status() });
+    }
+    let answers = clicks.join_all().await;
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|status| **status == StatusCode::ACCEPTED)
+            .count(),
+        100
+    );
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|status| **status == StatusCode::GONE)
+            .count(),
+        400
+    );
+    shop.until_orders(100).await;
+    shop.until_drained().await;
+    assert_eq!(shop.store.live_orders(&item()).await.unwrap(), 100);
+    assert_eq!(stock(&shop.link).await, (0, 100, 0));
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn what_a_dead_worker_held_is_placed_once_by_another() {
+    let mut shop = Shop::open(10).await;
+    shop.relay();
+    let short = |link: &RedisLink| {
+        let hold = Duration::from_millis(300);
+        StreamsQueue::new(
+            link.clone(),
+            keys::QUEUE_ORDERS,
+            keys::QUEUE_DEAD_LETTERS,
+            hold,
+        )
+    };
+    for n in 0..5 {
+        assert_eq!(
+            shop.click(&format!("u{n}"), "r").await.0,
+            StatusCode::ACCEPTED
+        );
+    }
+    // A worker takes all of them and dies before it has done anything.
+    let queue = short(&shop.link);
+    let doomed = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while held.len() < 5 {
+            held.extend(queue.next(5, Duration::from_secs(1)).await.unwrap());
+        }
+        held.len()
+    });
+    assert_eq!(doomed.await.unwrap(), 5);
+    assert_eq!(shop.store.live_orders(&item()).await.unwrap(), 0);
+
+    let queue = short(&shop.link);
+    shop.orders(queue);
+    shop.until_orders(5).await;
+    shop.until_drained().await;
+    let mut orders = BTreeSet::new();
+    for n in 0..5 {
+        orders.insert(shop.until_ordered(&format!("u{n}")).await);
+    }
+    assert_eq!(orders.len(), 5);
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn workers_killed_again_and_again_place_every_order_once() {
+    let mut shop = Shop::open(60).await;
+    let hold = Duration::from_millis(200);
+    let queue = StreamsQueue::new(
+        shop.link.clone(),
+        keys::QUEUE_ORDERS,
+        keys::QUEUE_DEAD_LETTERS,
+        hold,
+    );
+    for n in 0..60 {
+        assert_eq!(
+            shop.click(&format!("u{n}"), "r").await.0,
+            StatusCode::ACCEPTED
+        );
+    }
+    shop.relay();
+    // Each is aborted at another point of its work.
+    for pause in 0..15 {
+        let (store, link) = (shop.store.clone(), shop.link.clone());
+        let options = orders::Options {
+            in_flight: 7,
+            ..Default::default()
+        };
+        let worker = tokio::spawn(orders::run(
+            queue.clone(),
+            store,
+            link,
+            options,
+            shop.stop.clone(),
+        ));
+        tokio::time::sleep(Duration::from_millis(pause * 3)).await;
+        worker.abort();
+    }
+    shop.orders(queue);
+    shop.until_orders(60).await;
+    shop.until_drained().await;
+    assert_eq!(shop.store.live_orders(&item()).await.unwrap(), 60);
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn redis_killed_in_the_middle_loses_nothing_it_acknowledged() {
+    let mut shop = Shop::open(100).await;
+    shop.run_all();
+    let mut accepted = BTreeSet::new();
+    for n in 0..40 {
+        let user = format!("u{n}");
+        if shop.click(&user, "r").await.0 == StatusCode::ACCEPTED {
+            accepted.insert(user);
+        }
+    }
+    shop.redis.kill();
+    let (status, refused) = shop.click("late", "r").await;
+    // Away and known to be, or away since a moment ago: never a failure that is
+    // not certain.
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => assert_eq!(refused["code"], "unavailable"),
+        status => assert_eq!(status, StatusCode::ACCEPTED, "{refused}"),
+    }
+    eventually("it is known that Redis is away", || async {
+        (shop.click("later", "r").await.1["code"] == "unavailable").then_some(())
+    })
+    .await;
+    assert_eq!(shop.result("nobody").await["status"], "unknown");
+    shop.redis.start_again().await;
+    for n in 40..60 {
+        let user = format!("u{n}");
+        eventually("it sells again", || async {
+            (shop.click(&user, "r").await.0 == StatusCode::ACCEPTED).then_some(())
+        })
+        .await;
+        accepted.insert(user);
+    }
+    for user in &accepted {
+        shop.until_ordered(user).await;
+    }
+    shop.until_drained().await;
+    let orders = shop.store.live_orders(&item()).await.unwrap();
+    let (sale, locked, _) = stock(&shop.link).await;
+    assert_eq!(
+        (sale + locked, u64::try_from(locked).unwrap()),
+        (100, orders)
+    );
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn permits_of_requests_that_never_arrived_come_back() {
+    let mut shop = Shop::open(10).await;
+    shop.run_all();
+    let mut conn = shop.link.conn().await.unwrap();
+    // An edge takes ten, three requests arrive, one of them of a buyer who has
+    // bought before; then the edge is gone.
+    let (seconds, _): (u64, u64) = redis::cmd("TIME").query_async(&mut conn).await.unwrap();
+    let mut pipe = redis::pipe();
+    pipe.incr(keys::permits(&item()), 10).ignore();
+    pipe.hset(
+        keys::leases(&item()),
+        "e.l",
+        format!("10:{}", seconds * 1000),
+    )
+    .ignore();
+    pipe.exec_async(&mut conn).await.unwrap();
+    for (user, request, permit, status) in [
+        ("li", "r1", "e.l.1", StatusCode::ACCEPTED),
+        ("wang", "r1", "e.l.2", StatusCode::ACCEPTED),
+        ("li", "r2", "e.l.3", StatusCode::CONFLICT),
+    ] {
+        assert_eq!(
+            shop.send(click(user, request, Some(permit))).await.0,
+            status
+        );
+    }
+    let options = permits::Options {
+        in_flight: Duration::from_secs(1),
+        every: Duration::from_millis(50),
+    };
+    for _ in 0..2 {
+        shop.roles
+            .spawn(permits::run(shop.link.clone(), options, shop.stop.clone()));
+    }
+    let granted = || async {
+        let mut conn = shop.link.conn().await.unwrap();
+        let mut pipe = redis::pipe();
+        pipe.get(keys::permits(&item())).hlen(keys::leases(&item()));
+        let now: (u64, u64) = pipe.query_async(&mut conn).await.unwrap();
+        now
+    };
+    eventually("eight permits came back", || async {
+        (granted().await == (2, 0)).then_some(())
+    })
+    .await;
+    let (status, late) = shop.send(click("zhao", "r1", Some("e.l.4"))).await;
+    assert_eq!(
+        (status, &late["code"]),
+        (StatusCode::TOO_MANY_REQUESTS, &"busy".into())
+    );
+    shop.until_drained().await;
+    assert_eq!(
+        granted().await,
+        (2, 0),
+        "the refund of the duplicate found it given back"
+    );
+    assert_eq!(
+        record(&shop.link, "li").await.unwrap().state,
+        State::Ordered
+    );
+    shop.shut().await;
+}
