@@ -38,6 +38,7 @@ __DATA__
 === TEST 1: reloaded under load, the edge answers every click and grants exactly the limit
 --- sale
 1 153 limit=150
+--- http_config eval: $::patient
 --- config eval: $::gate
 --- request: GET /metrics
 --- response_body_filters eval

@@ -1,1 +1,233 @@
+//! What is in force: defaults, then a TOML file, then `SECKILL_…` variables,
+//! then flags, each overriding the one before.
 
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+/// Every key there is, with its variable and its meaning.
+pub mod keys;
+/// Gathers the raw values and where each came from.
+mod layers;
+/// Where a role listens, and how that is written.
+pub mod listen;
+/// Finds the repository's files and the nginx module.
+mod places;
+/// Reads one raw value as what it must be.
+mod read;
+/// Prints what is in force, secrets masked.
+mod shown;
+
+pub use layers::{Given, Source, gather};
+pub use listen::Listen;
+pub use shown::{Setting, masked_url};
+
+/// Why the configuration was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration file {}: {source}", path.display())]
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The configuration file is not TOML.
+    #[error("{}:{line} is not TOML: {message}", path.display())]
+    NotToml {
+        /// Its path.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// The parser's words.
+        message: String,
+    },
+    /// A name that means nothing here.
+    #[error("{place} sets \"{name}\", which is no setting; {cure}")]
+    Unknown {
+        /// Where it stands.
+        place: String,
+        /// The name as written.
+        name: String,
+        /// The nearest right one, or where to find them all.
+        cure: String,
+    },
+    /// A value that the key cannot take.
+    #[error("{key} = \"{value}\" (from {source_name}) is wrong; {right}")]
+    Wrong {
+        /// The key.
+        key: &'static str,
+        /// The value as given, masked if it is secret.
+        value: String,
+        /// Where it came from.
+        source_name: String,
+        /// What would be right.
+        right: String,
+    },
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything that is written lives.
+    pub data: PathBuf,
+    /// Port of the edge.
+    pub port: u16,
+    /// Port of the console.
+    pub console_port: u16,
+    /// Redis: `redis://…` or `unix:///path`.
+    pub redis_url: String,
+    /// Whether Redis is run by somebody else, so that `up` starts none.
+    pub redis_is_external: bool,
+    /// TCP port on which the Redis that `up` starts listens too; 0 for none.
+    pub redis_port: u16,
+    /// Database: `sqlite:…`.
+    pub database_url: String,
+    /// Key ring file.
+    pub keys: PathBuf,
+    /// The zone whose midnight separates one day's rounds from the next.
+    pub time_zone: TimeZone,
+    /// Whether anybody may log in under any name.
+    pub demo_login: bool,
+    /// Whether the puzzle is asked for.
+    pub captcha: bool,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// What is logged: a level, or directives such as `seckill=debug`.
+    pub log: String,
+    /// How many orders a second are written.
+    pub orders_per_second: u32,
+    /// How long a request may be on its way between edge and back end, in ms.
+    pub in_flight_ms: u64,
+    /// Requests a second that the site lets through.
+    pub site_rate: u32,
+    /// Requests that may come at once above the rate.
+    pub site_burst: u32,
+    /// nginx workers; `None` for one a core.
+    pub edge_workers: Option<u16>,
+    /// Where the purchase role listens.
+    pub purchase_listen: Listen,
+    /// Where the ops role listens.
+    pub ops_listen: Listen,
+    /// The nginx executable.
+    pub nginx: PathBuf,
+    /// The redis-server executable.
+    pub redis_server: PathBuf,
+    /// The nginx module; `None` if it was found nowhere.
+    pub module: Option<PathBuf>,
+    /// The folder with `html/`, `conf/` and `examples/`; `None` if it was found nowhere.
+    pub home: Option<PathBuf>,
+    settings: Vec<Setting>,
+}
+
+impl Config {
+    /// Reads `seckill.toml` (or the file that a flag or `SECKILL_CONFIG` names),
+    /// the process's environment, and `flags`, pairs of key and value with the
+    /// flag's name.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names key, value, origin and cure.
+    pub fn load(file: Option<&Path>, flags: Vec<(String, Given)>) -> Result<Self, ConfigError> {
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self::from_layers(gather(file, &environment, flags)?)
+    }
+
+    /// Types the gathered values and fills in what nobody gave.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`] for the first value that its key cannot take.
+    pub fn from_layers(given: Vec<(&'static str, Given)>) -> Result<Self, ConfigError> {
+        let mut values = read::Values::new(given);
+        let data = values.folder("data", Path::new("data"))?;
+        let run = data.join("run");
+        let site_rate = values.number("site_rate", 50_000, 1..=100_000_000)?;
+        let redis_is_external = values.is_given("redis_url");
+        let redis_default = format!("unix://{}", run.join("redis.sock").display());
+        let home = values.found_folder("home", places::home)?;
+        let config = Self {
+            port: values.number("port", 8080, 1..=65_535)?,
+            console_port: values.number("console_port", 8081, 1..=65_535)?,
+            redis_url: values.redis_url(&redis_default)?,
+            redis_is_external,
+            redis_port: values.number("redis_port", 0, 0..=65_535)?,
+            database_url: values
+                .database_url(&format!("sqlite:{}", data.join("seckill.db").display()))?,
+            keys: values.path("keys", &data.join("keys"))?,
+            time_zone: values.time_zone("Asia/Shanghai")?,
+            demo_login: values.switch("demo_login", false)?,
+            captcha: values.switch("captcha", true)?,
+            log_format: values.log_format()?,
+            log: values.log_level("info")?,
+            orders_per_second: values.number("orders_per_second", 500, 1..=1_000_000)?,
+            in_flight_ms: values.number("in_flight_ms", 5_000, 100..=600_000)?,
+            site_rate,
+            site_burst: values.number("site_burst", site_rate, 1..=100_000_000)?,
+            edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
+            purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,
+            ops_listen: values.listen("ops_listen", &run.join("ops.sock"))?,
+            nginx: values.program("nginx", "nginx"),
+            redis_server: values.program("redis_server", "redis-server"),
+            module: values.found_file("module", || places::module(home.as_deref()))?,
+            home,
+            data,
+            settings: Vec::new(),
+        };
+        Ok(Self {
+            settings: values.into_settings(),
+            ..config
+        })
+    }
+
+    /// Every setting with its value, masked if secret, and where it came from.
+    #[must_use]
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// The settings as a table for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        shown::table(&self.settings)
+    }
+
+    /// Turns the demo login on, because `--demo` asks for it, unless somebody
+    /// said otherwise.
+    pub fn allow_demo_login(&mut self) {
+        let untouched = |s: &&mut Setting| s.key == "demo_login" && s.source == Source::Default;
+        if let Some(setting) = self.settings.iter_mut().find(untouched) {
+            self.demo_login = true;
+            setting.value = "on".to_owned();
+            setting.source = Source::Flag("--demo".to_owned());
+        }
+    }
+
+    /// Sockets.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        self.data.join("run")
+    }
+
+    /// Logs of redis-server and nginx.
+    #[must_use]
+    pub fn logs_dir(&self) -> PathBuf {
+        self.data.join("logs")
+    }
+
+    /// Rendered pages: nginx's document root for them.
+    #[must_use]
+    pub fn pages_dir(&self) -> PathBuf {
+        self.data.join("pages")
+    }
+}

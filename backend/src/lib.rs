@@ -6,6 +6,8 @@ pub mod api_error;
 pub mod config;
 /// Log format and level.
 pub mod logging;
+/// Suggests the known name behind a misspelt one.
+pub mod nearest;
 /// The ops role: rounds for shoppers, pages, approval.
 pub mod ops;
 /// The orders role: places orders from the queue at its own pace.
@@ -22,6 +24,8 @@ pub mod queue;
 pub mod redis_link;
 /// The relay: moves segment events from the outbox to the queue.
 pub mod relay;
+/// Asks a part whether it is well.
+pub mod probe;
 /// Runs the chosen roles until told to stop.
 pub mod roles;
 /// Sales: the file, the import, the approval, what Redis is told.
@@ -34,3 +38,9 @@ pub mod status;
 pub mod store;
 /// One box: redis-server, nginx and all roles under one supervisor.
 pub mod up;
+
+/// The time, epoch milliseconds.
+#[must_use]
+pub fn now_ms() -> u64 {
+    purchase::now_ms()
+}

@@ -1,1 +1,162 @@
-fn main() {}
+//! `seckill`: the command line of the flash sale. Exit status 0: done, 1: it
+//! failed, 2: it was asked for in a way that makes no sense.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use seckill::config::{Config, ConfigError};
+use seckill::redis_link::RedisLink;
+use seckill::sale::approve::Desk;
+use seckill::sale::{export, file, import};
+use seckill::store::Store;
+use seckill::{logging, roles, status, up};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+mod cli;
+
+use cli::{Cli, Command, Sale};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")
+        // On the main thread: children of "up" live as long as the thread that
+        // started them.
+        .and_then(|runtime| runtime.block_on(run(cli)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The sentences themselves; they name their causes where that helps.
+            let _ = writeln!(std::io::stderr(), "seckill: {error}");
+            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let mut config = Config::load(cli.settings.config.as_deref(), cli.given())?;
+    if matches!(cli.command, Command::Up { demo: true, .. }) {
+        config.allow_demo_login();
+    }
+    logging::start(&config);
+    match cli.command {
+        Command::Up { demo, no_edge, .. } => {
+            let options = up::Options { demo, no_edge };
+            Ok(up::run(&config, options, stop_at_signals()?).await?)
+        }
+        Command::Serve { roles } => {
+            Ok(roles::run(&config, &roles, stop_at_signals()?).await?)
+        }
+        Command::Sale(Sale::Import { file, approve }) => {
+            import_sale(&config, &file, approve).await
+        }
+        Command::Sale(Sale::Approve { round }) => approve_rounds(&config, &[round]).await,
+        Command::Sale(Sale::Export) => export_sale(&config).await,
+        Command::Status { json } => show_status(&config, json).await,
+        Command::Config => say(&config.table()),
+    }
+}
+
+/// A token that the first SIGINT or SIGTERM cancels.
+fn stop_at_signals() -> anyhow::Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be caught")?;
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be caught")?;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+        told.cancel();
+    });
+    Ok(stop)
+}
+
+async fn import_sale(config: &Config, path: &Path, approve: bool) -> anyhow::Result<()> {
+    let now_ms = seckill::now_ms();
+    let rounds = file::read(path, now_ms)?;
+    if approve {
+        // Asked before anything is stored: a sale that cannot be approved now
+        // should not be half of what was wanted.
+        RedisLink::connect(&config.redis_url).await.map_err(|error| not_running(&error))?;
+    }
+    let store = open_store(config).await?;
+    let outcomes = import::import(&store, &rounds, now_ms).await?;
+    store.close().await;
+    for outcome in &outcomes {
+        say(&format!("Round {}: {}.\n", outcome.round, outcome.change))?;
+    }
+    if approve {
+        let ids: Vec<String> = outcomes.into_iter().map(|outcome| outcome.round).collect();
+        return approve_rounds(config, &ids).await;
+    }
+    Ok(())
+}
+
+async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()> {
+    let redis = RedisLink::connect(&config.redis_url).await.map_err(|error| not_running(&error))?;
+    let store = open_store(config).await?;
+    let pages = config.pages_dir();
+    let desk = Desk { store: &store, redis: &redis, zone: &config.time_zone, pages: &pages };
+    for round in rounds {
+        desk.approve(round, seckill::now_ms()).await?;
+        say(&format!("Round {round}: approved and on sale.\n"))?;
+    }
+    store.close().await;
+    Ok(())
+}
+
+fn not_running(error: &dyn std::fmt::Display) -> anyhow::Error {
+    anyhow::anyhow!("nothing was approved: {error}. \"seckill up\" starts one.")
+}
+
+async fn export_sale(config: &Config) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    let rounds = store.rounds().await?;
+    store.close().await;
+    say(&export::to_toml(&rounds, &config.time_zone))
+}
+
+/// Opens the database, whose folder is made if this is the first command.
+async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let data = &config.data;
+    std::fs::create_dir_all(data).map_err(|error| {
+        let data = data.display();
+        anyhow::anyhow!("the data folder {data} cannot be made: {error}; choose another with SECKILL_DATA")
+    })?;
+    Ok(Store::open(&config.database_url).await?)
+}
+
+async fn show_status(config: &Config, json: bool) -> anyhow::Result<()> {
+    let status = status::read(config).await;
+    if json {
+        let text = serde_json::to_string_pretty(&status).context("the report cannot be written")?;
+        say(&format!("{text}\n"))?;
+    } else {
+        say(&status.table())?;
+    }
+    if status.is_all_up() {
+        return Ok(());
+    }
+    let down: Vec<&str> =
+        status.parts.iter().filter(|part| !part.up).map(|part| part.name).collect();
+    anyhow::bail!("not everything is up: {} is away; \"seckill up\" starts it", down.join(", "))
+}
+
+/// Writes to standard output. That a reader such as `head` left early is no error.
+fn say(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("the answer cannot be written")
+        }
+        _ => Ok(()),
+    }
+}

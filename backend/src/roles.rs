@@ -1,1 +1,271 @@
+//! Runs the chosen roles in one process until told to stop.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use seckill_core::keyring::{Keyring, KeyringError};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Listen};
+use crate::nearest::nearest;
+use crate::ops::{self, OpsState};
+use crate::purchase::{self, PurchaseState};
+use crate::queue::StreamsQueue;
+use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::store::{Store, StoreError};
+use crate::{orders, permits, relay};
+
+/// Listening sockets.
+mod listener;
+
+/// How long what is in hand may take after the word to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A part of the back end that can run by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Sells: verifies again, runs the stock script, answers results.
+    Purchase,
+    /// Moves what was sold to the queue, and gives back unspent permits.
+    Relay,
+    /// Writes orders.
+    Orders,
+    /// Shows the day's rounds.
+    Ops,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Role; 4] = [Role::Purchase, Role::Relay, Role::Orders, Role::Ops];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Purchase => "purchase",
+            Role::Relay => "relay",
+            Role::Orders => "orders",
+            Role::Ops => "ops",
+        }
+    }
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// A sentence that names the nearest role, or all of them.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let known = || Role::ALL.map(Role::as_str);
+        Role::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| {
+            match nearest(text, known()) {
+                Some(near) => format!("there is no role \"{text}\"; did you mean \"{near}\"?"),
+                None => format!("there is no role \"{text}\"; there are {}", known().join(", ")),
+            }
+        })
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why the roles do not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// The key ring is not there.
+    #[error("the key ring {} cannot be read: {source}; \"seckill up\" makes one, or write one line \"kid secret\" yourself", path.display())]
+    NoKeys {
+        /// Its path.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The key ring is wrong.
+    #[error("the key ring {} is wrong: {source}", path.display())]
+    Keys {
+        /// Its path.
+        path: PathBuf,
+        /// Which line and why.
+        source: KeyringError,
+    },
+    /// The address of Redis is wrong.
+    #[error(transparent)]
+    Redis(#[from] RedisLinkError),
+    /// The database is not there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A role cannot listen.
+    #[error("the {role} role cannot listen on {listen}: {reason}")]
+    Listen {
+        /// Which.
+        role: Role,
+        /// Where.
+        listen: Listen,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A role ended though nobody told it to.
+    #[error("the {role} role ended unexpectedly ({reason}), so that all was stopped; start it again, and look at the log lines above for the cause")]
+    Died {
+        /// Which.
+        role: Role,
+        /// How.
+        reason: String,
+    },
+}
+
+/// Runs `roles` until `stop`, then finishes what is in hand within five seconds.
+///
+/// # Errors
+/// [`RoleError`]: a role could not start, or ended by itself.
+pub async fn run(
+    config: &Config,
+    roles: &[Role],
+    stop: CancellationToken,
+) -> Result<(), RoleError> {
+    let mut running = Running {
+        tasks: JoinSet::new(),
+        names: HashMap::new(),
+        stop: stop.child_token(),
+    };
+    let started = start(config, roles, &mut running).await;
+    let outcome = match started {
+        Ok(()) => tokio::select! {
+            // Told to stop and ended together: that is no unexpected death.
+            biased;
+            () = stop.cancelled() => Ok(()),
+            died = running.first_death() => Err(died),
+        },
+        Err(error) => Err(error),
+    };
+    running.finish().await;
+    outcome
+}
+
+async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result<(), RoleError> {
+    let redis = RedisLink::lazy(&config.redis_url)?;
+    let has = |role| roles.contains(&role);
+    let store = open_store(config, roles).await?;
+    if has(Role::Purchase) {
+        let keyring = Arc::new(read_keyring(config)?);
+        let options =
+            purchase::Options { demo_login: config.demo_login, ..purchase::Options::default() };
+        let state = PurchaseState::new(redis.clone(), store.clone(), keyring, options);
+        running.serve(Role::Purchase, &config.purchase_listen, purchase::router(state))?;
+    }
+    if has(Role::Relay) {
+        let queue = StreamsQueue::orders(redis.clone());
+        running.spawn(Role::Relay, relay::run(redis.clone(), queue, running.stop.clone()));
+        let options = permits::Options {
+            in_flight: Duration::from_millis(config.in_flight_ms),
+            ..permits::Options::default()
+        };
+        let reclaim = permits::run(redis.clone(), options, running.stop.clone());
+        running.spawn(Role::Relay, reclaim);
+    }
+    if let (true, Some(store)) = (has(Role::Orders), store) {
+        let queue = StreamsQueue::orders(redis.clone());
+        let options = orders::Options {
+            per_second: config.orders_per_second,
+            ..orders::Options::default()
+        };
+        let work = orders::run(queue, store, redis.clone(), options, running.stop.clone());
+        running.spawn(Role::Orders, work);
+    }
+    if has(Role::Ops) {
+        let state = OpsState::new(redis, config.time_zone.clone());
+        running.serve(Role::Ops, &config.ops_listen, ops::router(state))?;
+    }
+    Ok(())
+}
+
+/// The database, for the roles that use it. The orders role cannot do without;
+/// the purchase role sells without it, and only its order list is unavailable.
+async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, RoleError> {
+    let wanted = roles.contains(&Role::Orders) || roles.contains(&Role::Purchase);
+    if !wanted {
+        return Ok(None);
+    }
+    match Store::open(&config.database_url).await {
+        Ok(store) => Ok(Some(store)),
+        Err(error) if roles.contains(&Role::Orders) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "selling without the database; order lists are unavailable");
+            Ok(None)
+        }
+    }
+}
+
+fn read_keyring(config: &Config) -> Result<Keyring, RoleError> {
+    let path = &config.keys;
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| RoleError::NoKeys { path: path.clone(), source })?;
+    Keyring::parse(&text).map_err(|source| RoleError::Keys { path: path.clone(), source })
+}
+
+/// The tasks of the roles that run.
+struct Running {
+    tasks: JoinSet<Result<(), io::Error>>,
+    /// Whose task it is: one that panicked can no longer say so itself.
+    names: HashMap<Id, Role>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    fn spawn(&mut self, role: Role, work: impl Future<Output = ()> + Send + 'static) {
+        self.add(role, async move {
+            work.await;
+            Ok(())
+        });
+    }
+
+    fn serve(&mut self, role: Role, listen: &Listen, router: Router) -> Result<(), RoleError> {
+        let listener = listener::Bound::new(listen).map_err(|reason| RoleError::Listen {
+            role,
+            listen: listen.clone(),
+            reason,
+        })?;
+        tracing::debug!(%role, %listen, "listening");
+        self.add(role, listener.serve(router, self.stop.clone()));
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        role: Role,
+        work: impl Future<Output = Result<(), io::Error>> + Send + 'static,
+    ) {
+        let id = self.tasks.spawn(work).id();
+        self.names.insert(id, role);
+    }
+
+    /// Waits for the first task that ends, which none should.
+    async fn first_death(&mut self) -> RoleError {
+        let Some(ended) = self.tasks.join_next_with_id().await else {
+            return std::future::pending().await;
+        };
+        let (id, reason) = match ended {
+            Ok((id, Ok(()))) => (id, "it finished its work".to_owned()),
+            Ok((id, Err(error))) => (id, error.to_string()),
+            Err(error) => (error.id(), error.to_string()),
+        };
+        let role = self.names.get(&id).copied().unwrap_or(Role::Purchase);
+        RoleError::Died { role, reason }
+    }
+
+    async fn finish(&mut self) {
+        self.stop.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "some work was cut off after {GRACE:?}");
+            self.tasks.shutdown().await;
+        }
+    }
+}

@@ -1,1 +1,94 @@
+//! Sales: what is sold when, from the file a seller writes to what shoppers see.
+//!
+//! A sale file is read ([`file`]), its rounds are kept as drafts ([`import`]),
+//! and a supervisor's approval ([`approve`]) writes them to Redis and renders
+//! their pages ([`page`]). Shoppers are served from Redis alone.
 
+/// Approval: the double write to database and Redis.
+pub mod approve;
+/// The way back: rounds as a sale file.
+pub mod export;
+/// Reads a sale file and checks every field of it.
+pub mod file;
+/// Stores the rounds of a sale file as drafts.
+pub mod import;
+/// Renders a product's page at approval.
+pub mod page;
+/// Writes an approved round to Redis.
+pub mod publish;
+/// TOML and JSON as one tree that knows where each value stands.
+mod tree;
+/// Times in a sale file.
+mod when;
+
+/// Where a round stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoundState {
+    /// Imported, editable, invisible to shoppers.
+    Draft,
+    /// Approved by a supervisor: visible, and from now on unchangeable.
+    Approved,
+}
+
+impl RoundState {
+    /// As stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RoundState::Draft => "draft",
+            RoundState::Approved => "approved",
+        }
+    }
+
+    /// Reads the stored form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [RoundState::Draft, RoundState::Approved]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+    }
+}
+
+/// A round and what is sold in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    /// Its id ([`seckill_core::ids::is_id`]).
+    pub id: String,
+    /// What shoppers call it.
+    pub name: String,
+    /// Start, epoch milliseconds.
+    pub opens_ms: u64,
+    /// End, epoch milliseconds, not part of the round.
+    pub ends_ms: u64,
+    /// In the order in which they are shown.
+    pub products: Vec<Product>,
+}
+
+/// A product in a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    /// Its id ([`seckill_core::ids::is_id`]).
+    pub id: String,
+    /// What shoppers call it.
+    pub title: String,
+    /// Items for sale.
+    pub amount: u64,
+    /// Price in the round, in cents.
+    pub price_cents: u64,
+    /// Price outside of it, in cents; never below the price.
+    pub list_price_cents: u64,
+    /// Most items in one purchase.
+    pub per_buyer: u32,
+}
+
+/// A round as the database keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRound {
+    /// What is sold.
+    pub round: Round,
+    /// Draft or approved.
+    pub state: RoundState,
+    /// When Redis was told, epoch milliseconds; `None` for a draft, and for an
+    /// approval that was interrupted before Redis had all of it.
+    pub published_ms: Option<u64>,
+}

@@ -1,1 +1,258 @@
+//! One box: redis-server, nginx and all roles under one supervisor.
+//!
+//! The children die with it, whatever happens to it, and it stops in order when
+//! one of them dies. Everything that is written lives in one data folder.
 
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Listen};
+use crate::probe;
+use crate::roles::{self, Role, RoleError};
+
+/// Prints the addresses once all is up.
+mod banner;
+/// A child process that cannot outlive us.
+mod child;
+/// The demo sale.
+mod demo;
+/// nginx and its generated configuration.
+mod edge;
+/// The data folder: made, checked, locked.
+mod folders;
+/// Stops what a killed run left behind.
+mod leftovers;
+/// The redis-server of this box.
+mod redis_server;
+
+use child::Child;
+
+/// How long a part may take to become healthy.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked.
+const POLL: Duration = Duration::from_millis(10);
+
+/// What `up` is asked to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Sell the demo sale.
+    pub demo: bool,
+    /// Start no nginx: somebody runs one in front.
+    pub no_edge: bool,
+}
+
+/// Why the system is not up, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// The data folder cannot be used.
+    #[error("the data folder {} cannot be used: {source}; make it writable, or choose another with SECKILL_DATA", path.display())]
+    Data {
+        /// The folder, or the file in it.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another `up` runs there.
+    #[error("another \"seckill up\" (process {pid}) runs in {}; stop it, or choose another folder with SECKILL_DATA", path.display())]
+    Locked {
+        /// The data folder.
+        path: PathBuf,
+        /// Its process id, as far as it is known.
+        pid: String,
+    },
+    /// A socket's path would not fit.
+    #[error("the socket {} has a path of {} bytes and the kernel takes 107; choose a shorter folder with SECKILL_DATA", path.display(), path.as_os_str().len())]
+    LongPath {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// A port is taken.
+    #[error("port {port} is in use by another program; stop it, or choose another port with {variable}")]
+    PortTaken {
+        /// Which.
+        port: u16,
+        /// The variable that moves it.
+        variable: &'static str,
+    },
+    /// A program or file is not there.
+    #[error("{what} was not found ({looked}); {cure}")]
+    Missing {
+        /// What.
+        what: &'static str,
+        /// Where it was looked for.
+        looked: String,
+        /// How to get it.
+        cure: &'static str,
+    },
+    /// A child did not start.
+    #[error("{name} did not start: {reason}")]
+    Start {
+        /// Which.
+        name: &'static str,
+        /// Why, with the last lines of its log.
+        reason: String,
+    },
+    /// A child died.
+    #[error("{name} died ({how}), so that all was stopped.{log}")]
+    Died {
+        /// Which.
+        name: &'static str,
+        /// Its exit status.
+        how: String,
+        /// The last lines of its log.
+        log: String,
+    },
+    /// A process of a killed run cannot be stopped.
+    #[error("process {pid} ({name}), left by an earlier run in this data folder, does not stop; end it with \"kill -9 {pid}\"")]
+    Leftover {
+        /// Its id.
+        pid: i32,
+        /// What it is.
+        name: String,
+    },
+    /// The roles.
+    #[error(transparent)]
+    Roles(#[from] RoleError),
+    /// The demo sale, or a round whose approval was interrupted.
+    #[error("{0}")]
+    Sale(String),
+}
+
+/// What runs, in the order of its start.
+#[derive(Default)]
+struct Parts {
+    redis: Option<Child>,
+    roles: Option<(JoinHandle<Result<(), RoleError>>, CancellationToken)>,
+    edge: Option<Child>,
+}
+
+/// Starts everything, and runs until `stop` or until a part dies.
+///
+/// Must be awaited on a thread that lives as long as the process (the main one):
+/// the kernel ends the children when the thread that started them ends.
+///
+/// # Errors
+/// [`UpError`]; whatever was started has been stopped by then.
+pub async fn run(
+    config: &Config,
+    options: Options,
+    stop: CancellationToken,
+) -> Result<(), UpError> {
+    let began = Instant::now();
+    let _lock = folders::prepare(config, options)?;
+    leftovers::stop(&config.data).await?;
+    let edge_plan = if options.no_edge { None } else { Some(edge::Plan::check(config)?) };
+    child::raise_file_limit();
+
+    let mut parts = Parts::default();
+    let outcome = tokio::select! {
+        biased;
+        () = stop.cancelled() => Ok(()),
+        outcome = start_and_watch(config, options, edge_plan, &mut parts, began) => outcome,
+    };
+    parts.stop().await;
+    outcome
+}
+
+async fn start_and_watch(
+    config: &Config,
+    options: Options,
+    edge_plan: Option<edge::Plan>,
+    parts: &mut Parts,
+    began: Instant,
+) -> Result<(), UpError> {
+    if !config.redis_is_external {
+        parts.redis = Some(redis_server::start(config).await?);
+    }
+    demo::prepare(config, options.demo).await?;
+    parts.start_roles(config).await?;
+    if let Some(plan) = edge_plan {
+        parts.edge = Some(plan.start(config).await?);
+    }
+    banner::print(config, options, began.elapsed()).await;
+    parts.watch().await
+}
+
+impl Parts {
+    async fn start_roles(&mut self, config: &Config) -> Result<(), UpError> {
+        let stop = CancellationToken::new();
+        let (told, config_of_roles) = (stop.clone(), config.clone());
+        let running =
+            tokio::spawn(async move { roles::run(&config_of_roles, &Role::ALL, told).await });
+        let (running, _) = self.roles.insert((running, stop));
+        let healthy = async {
+            until_well(&config.purchase_listen, "/healthz").await;
+            until_well(&config.ops_listen, "/healthz").await;
+        };
+        tokio::select! {
+            biased;
+            ended = &mut *running => {
+                self.roles = None;
+                Err(role_error(ended))
+            }
+            healthy = tokio::time::timeout(PATIENCE, healthy) => healthy.map_err(|_| {
+                let reason = format!(
+                    "it was not healthy within {PATIENCE:?}; the log lines above may say why"
+                );
+                UpError::Start { name: "the back end", reason }
+            }),
+        }
+    }
+
+    /// Waits for the first part that dies.
+    async fn watch(&mut self) -> Result<(), UpError> {
+        let Self { redis, roles, edge } = self;
+        tokio::select! {
+            died = child::death(redis) => Err(died),
+            died = child::death(edge) => Err(died),
+            ended = async {
+                match roles {
+                    Some((running, _)) => running.await,
+                    None => std::future::pending().await,
+                }
+            } => {
+                *roles = None;
+                Err(role_error(ended))
+            }
+        }
+    }
+
+    /// Stops in the order in which no part misses another: the edge lets no new
+    /// request in, the roles finish what they have, Redis writes it down.
+    async fn stop(mut self) {
+        use nix::sys::signal::Signal::{SIGQUIT, SIGTERM};
+        if let Some(edge) = self.edge.take() {
+            edge.stop(SIGQUIT).await;
+        }
+        if let Some((running, stop)) = self.roles.take() {
+            stop.cancel();
+            // An error at the very end was logged by the role itself.
+            let _ = running.await;
+        }
+        if let Some(redis) = self.redis.take() {
+            redis.stop(SIGTERM).await;
+        }
+    }
+}
+
+fn role_error(ended: Result<Result<(), RoleError>, tokio::task::JoinError>) -> UpError {
+    match ended {
+        Ok(Err(error)) => UpError::Roles(error),
+        Ok(Ok(())) => UpError::Start {
+            name: "the back end",
+            reason: "it stopped before it was told to".to_owned(),
+        },
+        Err(error) => UpError::Start { name: "the back end", reason: error.to_string() },
+    }
+}
+
+/// Asks until the answer is 200.
+async fn until_well(listen: &Listen, path: &str) {
+    while !probe::is_well(listen, path).await {
+        tokio::time::sleep(POLL).await;
+    }
+}

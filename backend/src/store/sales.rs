@@ -1,1 +1,264 @@
+//! Rounds and their products in the database.
 
+use std::collections::HashMap;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+
+use super::{Store, StoreError};
+use crate::sale::import::{Decision, Outcome};
+use crate::sale::{Product, Round, RoundState, StoredRound};
+
+/// What the database holds of one product's orders.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OrderCount {
+    /// Orders that are not cancelled.
+    pub orders: u64,
+    /// Items in them.
+    pub items: u64,
+}
+
+impl Store {
+    /// Imports `rounds` in one transaction: `decide` sees each beside what is
+    /// stored of it, and one refusal leaves everything as it was.
+    ///
+    /// # Errors
+    /// The database, or the first refusal of `decide`.
+    pub async fn import_rounds<F, R, E>(
+        &self,
+        rounds: &[F],
+        id_of: impl Fn(&F) -> &str,
+        decide: impl Fn(Option<&StoredRound>, &F) -> Result<Decision, R>,
+        now_ms: u64,
+    ) -> Result<Vec<Outcome>, E>
+    where
+        E: From<StoreError> + From<R>,
+    {
+        // IMMEDIATE: nobody may approve a round between the look and the write.
+        let mut transaction = self
+            .writer()
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(StoreError::from)?;
+        let mut outcomes = Vec::new();
+        for file_round in rounds {
+            let id = id_of(file_round);
+            let stored = load(&mut transaction, Some(id)).await?.pop();
+            let outcome = match decide(stored.as_ref(), file_round)? {
+                Decision::Keep => Outcome::unchanged(id),
+                Decision::Save(round) => {
+                    save_draft(&mut transaction, &round, now_ms).await?;
+                    Outcome::saved(id, stored.is_some())
+                }
+            };
+            outcomes.push(outcome);
+        }
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(outcomes)
+    }
+
+    /// All rounds, by start.
+    ///
+    /// # Errors
+    /// The database, or a row it cannot have.
+    pub async fn rounds(&self) -> Result<Vec<StoredRound>, StoreError> {
+        load(&mut *self.readers().acquire().await?, None).await
+    }
+
+    /// The round of this id.
+    ///
+    /// # Errors
+    /// The database, or a row it cannot have.
+    pub async fn round(&self, id: &str) -> Result<Option<StoredRound>, StoreError> {
+        Ok(load(&mut *self.readers().acquire().await?, Some(id))
+            .await?
+            .pop())
+    }
+
+    /// Marks a draft approved and sets its amounts aside. An approved round
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn approve_round(&self, id: &str, now_ms: u64) -> Result<(), StoreError> {
+        let now = signed(now_ms);
+        let mut transaction = self.writer().begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(
+            "UPDATE rounds SET state = 'approved', approved_ms = ? WHERE id = ? AND state = 'draft'",
+        )
+        .bind(now)
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "INSERT INTO frozen_stock (round, product, amount, frozen_ms)
+             SELECT round, product, amount, ? FROM round_products WHERE round = ?
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(now)
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Notes that Redis has all of an approved round.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn mark_published(&self, id: &str, now_ms: u64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE rounds SET published_ms = ? WHERE id = ? AND published_ms IS NULL")
+            .bind(signed(now_ms))
+            .bind(id)
+            .execute(self.writer())
+            .await?;
+        Ok(())
+    }
+
+    /// Live orders by round and product.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn order_counts(&self) -> Result<HashMap<(String, String), OrderCount>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT round, product, COUNT(*), SUM(quantity) FROM orders
+             WHERE state <> 'cancelled' GROUP BY round, product",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let count = OrderCount {
+                    orders: unsigned(row, 2)?,
+                    items: unsigned(row, 3)?,
+                };
+                Ok(((row.try_get(0)?, row.try_get(1)?), count))
+            })
+            .collect()
+    }
+}
+
+async fn save_draft(
+    connection: &mut SqliteConnection,
+    round: &Round,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    // Deleting takes the products along; only a draft ever gets here.
+    sqlx::query("DELETE FROM rounds WHERE id = ? AND state = 'draft'")
+        .bind(&round.id)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms)
+         VALUES (?, ?, ?, ?, 'draft', ?)",
+    )
+    .bind(&round.id)
+    .bind(&round.name)
+    .bind(signed(round.opens_ms))
+    .bind(signed(round.ends_ms))
+    .bind(signed(now_ms))
+    .execute(&mut *connection)
+    .await?;
+    for (position, product) in (1_i64..).zip(&round.products) {
+        sqlx::query(
+            "INSERT INTO round_products
+             (round, product, position, title, amount, price_cents, list_price_cents, per_buyer)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&round.id)
+        .bind(&product.id)
+        .bind(position)
+        .bind(&product.title)
+        .bind(signed(product.amount))
+        .bind(signed(product.price_cents))
+        .bind(signed(product.list_price_cents))
+        .bind(i64::from(product.per_buyer))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The round of this id, or all of them by start.
+async fn load(
+    connection: &mut SqliteConnection,
+    id: Option<&str>,
+) -> Result<Vec<StoredRound>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, name, opens_ms, ends_ms, state, published_ms, rowid FROM rounds
+         WHERE ?1 IS NULL OR id = ?1 ORDER BY opens_ms, id",
+    )
+    .bind(id)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut products = load_products(connection, id).await?;
+    rows.iter()
+        .map(|row| {
+            let mut stored = stored_round(row)?;
+            stored.round.products = products.remove(&stored.round.id).unwrap_or_default();
+            Ok(stored)
+        })
+        .collect()
+}
+
+async fn load_products(
+    connection: &mut SqliteConnection,
+    round: Option<&str>,
+) -> Result<HashMap<String, Vec<Product>>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT round, product, title, amount, price_cents, list_price_cents, per_buyer
+         FROM round_products WHERE ?1 IS NULL OR round = ?1 ORDER BY round, position",
+    )
+    .bind(round)
+    .fetch_all(connection)
+    .await?;
+    let mut products: HashMap<String, Vec<Product>> = HashMap::new();
+    for row in &rows {
+        let product = Product {
+            id: row.try_get(1)?,
+            title: row.try_get(2)?,
+            amount: unsigned(row, 3)?,
+            price_cents: unsigned(row, 4)?,
+            list_price_cents: unsigned(row, 5)?,
+            per_buyer: row.try_get(6)?,
+        };
+        products.entry(row.try_get(0)?).or_default().push(product);
+    }
+    Ok(products)
+}
+
+fn stored_round(row: &SqliteRow) -> Result<StoredRound, StoreError> {
+    let state: String = row.try_get(4)?;
+    let Some(state) = RoundState::parse(&state) else {
+        let (table, column) = ("rounds", "state");
+        return Err(StoreError::Row {
+            table,
+            id: row.try_get(6)?,
+            column,
+            value: state,
+        });
+    };
+    let published: Option<i64> = row.try_get(5)?;
+    Ok(StoredRound {
+        round: Round {
+            id: row.try_get(0)?,
+            name: row.try_get(1)?,
+            opens_ms: unsigned(row, 2)?,
+            ends_ms: unsigned(row, 3)?,
+            products: Vec::new(),
+        },
+        state,
+        published_ms: published.map(|ms| u64::try_from(ms).unwrap_or(0)),
+    })
+}
+
+/// A number as SQLite keeps it. What a sale file may hold is far below the limit.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number that the table's checks keep from being negative.
+fn unsigned(row: &SqliteRow, column: usize) -> Result<u64, sqlx::Error> {
+    let number: i64 = row.try_get(column)?;
+    Ok(u64::try_from(number).unwrap_or(0))
+}

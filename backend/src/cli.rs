@@ -1,0 +1,141 @@
+//! The command line: what can be asked for, and what each word means.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use seckill::config::{Given, Source};
+use seckill::roles::Role;
+
+/// A flash sale: shoppers come in at the edge, buyers go out with an order.
+///
+/// "seckill up --demo" starts all of it on this machine with a sale to try.
+/// Settings come from a TOML file, SECKILL_… variables and flags, in rising
+/// strength; "seckill config" shows those in force.
+#[derive(Debug, Parser)]
+#[command(name = "seckill", version, arg_required_else_help = true, max_term_width = 90)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Settings that every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// Configuration file [default: seckill.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of everything that is written [default: ./data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<String>,
+    /// What is logged: error, warn, info, debug, trace, off [default: info]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
+    /// How log lines look: human or json [default: human]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Any other setting of "seckill config"; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start everything on this machine: Redis, nginx with the module, all roles
+    ///
+    /// Waits until each part is healthy, prints the addresses, and stops all of
+    /// it on Ctrl-C or when a part dies. Everything that is written lives in one
+    /// folder (--data); a second "up" continues where the first one ended.
+    Up {
+        /// Sell examples/sale.toml, and let anybody log in under any name
+        #[arg(long)]
+        demo: bool,
+        /// Port of the edge [default: 8080]
+        #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        port: Option<u16>,
+        /// Start no nginx: run behind an nginx of your own that includes conf/seckill/
+        #[arg(long)]
+        no_edge: bool,
+    },
+    /// Run roles of the back end against a Redis and a database that run elsewhere
+    Serve {
+        /// Which, separated by commas: purchase, relay, orders, ops
+        #[arg(
+            long,
+            value_name = "ROLES",
+            value_delimiter = ',',
+            required = true,
+            value_parser = Role::parse
+        )]
+        roles: Vec<Role>,
+    },
+    /// Import, approve and export sales
+    #[command(subcommand)]
+    Sale(Sale),
+    /// Show which parts run, and how far each sale is
+    Status {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the settings in force, where each came from and what it means
+    Config,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sale {
+    /// Check a sale file and store its rounds as drafts, all or none
+    ///
+    /// The file is TOML, or JSON of the same shape if its name ends in .json;
+    /// examples/sale.toml shows all fields. Importing an unchanged file again
+    /// changes nothing; an approved round cannot be changed.
+    Import {
+        /// The sale file
+        file: PathBuf,
+        /// Approve its rounds at once
+        #[arg(long)]
+        approve: bool,
+    },
+    /// Put a round on sale: stock into Redis, pages under the edge
+    ///
+    /// Approving again is safe, and completes an approval that was interrupted.
+    Approve {
+        /// The round's id
+        round: String,
+    },
+    /// Print all rounds as a sale file
+    Export,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, such as port=9000".to_owned()),
+    }
+}
+
+impl Cli {
+    /// The settings given by flags, each with its flag's name.
+    pub(crate) fn given(&self) -> Vec<(String, Given)> {
+        let flag = |flag: &str, key: &str, value: &Option<String>| {
+            value.clone().map(|text| {
+                (key.to_owned(), Given { text, source: Source::Flag(flag.to_owned()) })
+            })
+        };
+        let settings = &self.settings;
+        let port = match &self.command {
+            Command::Up { port, .. } => port.map(|port| port.to_string()),
+            _ => None,
+        };
+        let sets = settings.set.iter().map(|(key, text)| {
+            let source = Source::Flag("--set".to_owned());
+            (key.clone(), Given { text: text.clone(), source })
+        });
+        sets.chain(flag("--data", "data", &settings.data))
+            .chain(flag("--log", "log", &settings.log))
+            .chain(flag("--log-format", "log_format", &settings.log_format))
+            .chain(flag("--port", "port", &port))
+            .collect()
+    }
+}

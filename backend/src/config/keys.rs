@@ -1,0 +1,130 @@
+//! Every key there is, with its variable and its meaning.
+
+/// A setting that can be given.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// In the file, and for `--set`.
+    pub name: &'static str,
+    /// What it means, for people.
+    pub meaning: &'static str,
+}
+
+impl Key {
+    /// The environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name.to_uppercase())
+    }
+}
+
+/// What every variable begins with.
+pub const PREFIX: &str = "SECKILL_";
+/// The key that names the configuration file itself: a variable and a flag, but
+/// not something that can stand in the file.
+pub const FILE_KEY: &str = "config";
+
+/// All of them, in the order in which they are shown.
+pub const KEYS: [Key; 24] = [
+    Key {
+        name: "data",
+        meaning: "folder of everything that is written",
+    },
+    Key {
+        name: "port",
+        meaning: "port of the edge, where shoppers come in",
+    },
+    Key {
+        name: "console_port",
+        meaning: "port of the console",
+    },
+    Key {
+        name: "demo_login",
+        meaning: "on: anybody may log in under any name",
+    },
+    Key {
+        name: "captcha",
+        meaning: "on: a puzzle is asked at the click",
+    },
+    Key {
+        name: "time_zone",
+        meaning: "whose midnight separates the days",
+    },
+    Key {
+        name: "site_rate",
+        meaning: "requests a second that the site lets through",
+    },
+    Key {
+        name: "site_burst",
+        meaning: "requests that may come at once above the rate",
+    },
+    Key {
+        name: "orders_per_second",
+        meaning: "orders written a second",
+    },
+    Key {
+        name: "in_flight_ms",
+        meaning: "how long a request may be under way, in ms",
+    },
+    Key {
+        name: "redis_url",
+        meaning: "Redis; unset: the one that \"seckill up\" starts",
+    },
+    Key {
+        name: "redis_port",
+        meaning: "TCP port of that Redis besides its socket; 0: none",
+    },
+    Key {
+        name: "database_url",
+        meaning: "database of orders and sales",
+    },
+    Key {
+        name: "keys",
+        meaning: "key ring file",
+    },
+    Key {
+        name: "purchase_listen",
+        meaning: "where the purchase role listens",
+    },
+    Key {
+        name: "ops_listen",
+        meaning: "where the ops role listens",
+    },
+    Key {
+        name: "edge_workers",
+        meaning: "nginx workers; auto: one a core",
+    },
+    Key {
+        name: "log",
+        meaning: "what is logged",
+    },
+    Key {
+        name: "log_format",
+        meaning: "human or json",
+    },
+    Key {
+        name: "nginx",
+        meaning: "the nginx executable",
+    },
+    Key {
+        name: "redis_server",
+        meaning: "the redis-server executable",
+    },
+    Key {
+        name: "module",
+        meaning: "the nginx module",
+    },
+    Key {
+        name: "home",
+        meaning: "folder with html/, conf/ and examples/",
+    },
+    Key {
+        name: "config",
+        meaning: "the configuration file",
+    },
+];
+
+/// The key of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}

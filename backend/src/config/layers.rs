@@ -1,0 +1,176 @@
+//! Gathers the raw values and where each came from.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::ConfigError;
+use super::keys::{self, FILE_KEY, KEYS, PREFIX};
+use crate::nearest::nearest;
+
+/// The file that is read if it is there and no other is named.
+const DEFAULT_FILE: &str = "seckill.toml";
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody gave one.
+    Default,
+    /// A line of a file.
+    File(PathBuf, usize),
+    /// An environment variable.
+    Variable(String),
+    /// A flag.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Default => f.write_str("default"),
+            Source::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Source::Variable(name) | Source::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A raw value and where it came from.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// As written.
+    pub text: String,
+    /// Who wrote it.
+    pub source: Source,
+}
+
+/// All raw values, the strongest layer's for each key.
+///
+/// # Errors
+/// [`ConfigError`] for a file that cannot be read, and for a name that is no key.
+pub fn gather(
+    file: Option<&Path>,
+    environment: &[(String, String)],
+    flags: Vec<(String, Given)>,
+) -> Result<Vec<(&'static str, Given)>, ConfigError> {
+    let mut values = HashMap::new();
+    let environment = from_environment(environment)?;
+    if let Some((path, source)) = which_file(file, &environment) {
+        values.extend(from_file(&path)?);
+        values.insert(
+            FILE_KEY,
+            Given {
+                text: path.display().to_string(),
+                source,
+            },
+        );
+    }
+    values.extend(environment.into_iter().filter(|(key, _)| *key != FILE_KEY));
+    for (name, given) in flags {
+        let Some(key) = keys::find(&name).filter(|key| key.name != FILE_KEY) else {
+            let (place, cure) = (given.source.to_string(), suggestion(&name));
+            return Err(ConfigError::Unknown { place, name, cure });
+        };
+        values.insert(key.name, given);
+    }
+    Ok(values.into_iter().collect())
+}
+
+/// The file to read: the flag's, the variable's, or the usual one if it is there.
+fn which_file(
+    flag: Option<&Path>,
+    environment: &[(&'static str, Given)],
+) -> Option<(PathBuf, Source)> {
+    let variable = || environment.iter().find(|(key, _)| *key == FILE_KEY);
+    let usual = || Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists());
+    flag.map(|path| (path.to_owned(), Source::Flag("--config".to_owned())))
+        .or_else(|| variable().map(|(_, given)| (PathBuf::from(&given.text), given.source.clone())))
+        .or_else(|| usual().map(|path| (path, Source::Default)))
+}
+
+fn suggestion(name: &str) -> String {
+    match nearest(name, settable()) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => "\"seckill config\" lists them all".to_owned(),
+    }
+}
+
+/// Names that may stand in a file.
+fn settable() -> impl Iterator<Item = &'static str> {
+    KEYS.iter()
+        .map(|key| key.name)
+        .filter(|name| *name != FILE_KEY)
+}
+
+fn from_file(path: &Path) -> Result<Vec<(&'static str, Given)>, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let line_of = |at: usize| text.get(..at).unwrap_or(&text).matches('\n').count() + 1;
+    let table = DeTable::parse(&text).map_err(|error| ConfigError::NotToml {
+        path: path.to_owned(),
+        line: line_of(error.span().map_or(0, |span| span.start)),
+        message: error.message().to_owned(),
+    })?;
+    let mut values = Vec::new();
+    for (name, value) in table.into_inner() {
+        let line = line_of(name.span().start);
+        let Some(key) = keys::find(name.get_ref()).filter(|key| key.name != FILE_KEY) else {
+            return Err(ConfigError::Unknown {
+                place: format!("{}:{line}", path.display()),
+                name: name.get_ref().to_string(),
+                cure: suggestion(name.get_ref()),
+            });
+        };
+        let written = text.get(value.span()).unwrap_or_default().to_owned();
+        let text = match value.into_inner() {
+            DeValue::String(text) => text.into_owned(),
+            _ => written,
+        };
+        values.push((
+            key.name,
+            Given {
+                text,
+                source: Source::File(path.to_owned(), line),
+            },
+        ));
+    }
+    Ok(values)
+}
+
+/// Variables of ours. One whose name is close to a key's is a slip and is
+/// refused; any other may belong to a script around us and is left alone.
+fn from_environment(
+    environment: &[(String, String)],
+) -> Result<Vec<(&'static str, Given)>, ConfigError> {
+    let mut values = Vec::new();
+    for (name, value) in environment {
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        let source = Source::Variable(name.clone());
+        match KEYS.iter().find(|key| key.variable() == *name) {
+            // An empty variable is how a shell unsets one for a single command.
+            Some(_) if value.is_empty() => {}
+            Some(key) => values.push((
+                key.name,
+                Given {
+                    text: value.clone(),
+                    source,
+                },
+            )),
+            None => {
+                if let Some(near) = nearest(rest, KEYS.iter().map(|key| key.name)) {
+                    return Err(ConfigError::Unknown {
+                        place: "the environment".to_owned(),
+                        name: name.clone(),
+                        cure: format!("did you mean {PREFIX}{}?", near.to_uppercase()),
+                    });
+                }
+            }
+        }
+    }
+    Ok(values)
+}

@@ -1,0 +1,322 @@
+//! Reads one raw value as what it must be.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use jiff::tz::TimeZone;
+
+use super::keys::KEYS;
+use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
+
+/// Raw values on their way to becoming settings.
+pub(super) struct Values {
+    given: HashMap<&'static str, Given>,
+    taken: HashMap<&'static str, (String, Source)>,
+}
+
+impl Values {
+    pub(super) fn new(given: Vec<(&'static str, Given)>) -> Self {
+        let given: HashMap<_, _> = given.into_iter().collect();
+        let mut taken = HashMap::new();
+        let file = given.get("config");
+        let source = file.map_or(Source::Default, |given| given.source.clone());
+        taken.insert(
+            "config",
+            (file.map_or("none", |given| &given.text).to_owned(), source),
+        );
+        Self { given, taken }
+    }
+
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.given.contains_key(key)
+    }
+
+    /// Reads the value of `key` by `parse`; if nobody gave one, it is `default`.
+    fn read<T>(
+        &mut self,
+        key: &'static str,
+        right: &str,
+        default: impl FnOnce() -> (T, String),
+        parse: impl FnOnce(&str) -> Option<(T, String)>,
+    ) -> Result<T, ConfigError> {
+        let (value, shown, source) = match self.given.get(key) {
+            None => {
+                let (value, shown) = default();
+                (value, shown, Source::Default)
+            }
+            Some(given) => match parse(&given.text) {
+                Some((value, shown)) => (value, shown, given.source.clone()),
+                None => {
+                    return Err(ConfigError::Wrong {
+                        key,
+                        value: masked_url(&given.text),
+                        source_name: given.source.to_string(),
+                        right: right.to_owned(),
+                    });
+                }
+            },
+        };
+        self.taken.insert(key, (shown, source));
+        Ok(value)
+    }
+
+    /// A whole number in `range`.
+    pub(super) fn number<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> Result<T, ConfigError>
+    where
+        T: FromStr + PartialOrd + Display + Copy,
+    {
+        let right = format!(
+            "write a whole number from {} to {}",
+            range.start(),
+            range.end()
+        );
+        let parse = |text: &str| {
+            let number: T = text.trim().replace('_', "").parse().ok()?;
+            range
+                .contains(&number)
+                .then(|| (number, number.to_string()))
+        };
+        self.read(key, &right, || (default, default.to_string()), parse)
+    }
+
+    /// A number, or the word `none` for no number; unset means the word.
+    pub(super) fn optional_number(
+        &mut self,
+        key: &'static str,
+        none: &str,
+        range: RangeInclusive<u16>,
+    ) -> Result<Option<u16>, ConfigError> {
+        let (from, to) = (range.start(), range.end());
+        let right = format!("write \"{none}\" or a whole number from {from} to {to}");
+        let parse = |text: &str| match text.parse::<u16>() {
+            Ok(number) if range.contains(&number) => Some((Some(number), number.to_string())),
+            _ => (text == none).then(|| (None, none.to_owned())),
+        };
+        self.read(key, &right, || (None, none.to_owned()), parse)
+    }
+
+    /// `on` or `off`.
+    pub(super) fn switch(&mut self, key: &'static str, default: bool) -> Result<bool, ConfigError> {
+        let shown = |on: bool| (on, if on { "on" } else { "off" }.to_owned());
+        let parse = |text: &str| match text {
+            "on" | "true" | "1" => Some(shown(true)),
+            "off" | "false" | "0" => Some(shown(false)),
+            _ => None,
+        };
+        self.read(key, "write on or off", || shown(default), parse)
+    }
+
+    /// A path, made absolute so that it means the same to every child process.
+    pub(super) fn path(
+        &mut self,
+        key: &'static str,
+        default: &Path,
+    ) -> Result<PathBuf, ConfigError> {
+        let parse = |text: &str| {
+            let path = std::path::absolute(text).ok()?;
+            let shown = path.display().to_string();
+            Some((path, shown))
+        };
+        let fallback = std::path::absolute(default).unwrap_or_else(|_| default.to_owned());
+        let shown = fallback.display().to_string();
+        self.read(key, "write a path", || (fallback, shown), parse)
+    }
+
+    /// The data folder: a path that can stand inside an nginx configuration.
+    pub(super) fn folder(
+        &mut self,
+        key: &'static str,
+        default: &Path,
+    ) -> Result<PathBuf, ConfigError> {
+        let path = self.path(key, default)?;
+        let text = path.display().to_string();
+        let source = self.taken.get(key).map(|(_, source)| source.to_string());
+        if path.to_str().is_none() || text.contains(['"', '\'', '\\', '$', ';', '{', '}', '\n']) {
+            return Err(ConfigError::Wrong {
+                key,
+                value: text,
+                source_name: source.unwrap_or_default(),
+                right: "nginx cannot take quotes, backslashes, $ ; { or } in a path; choose \
+                        another folder"
+                    .to_owned(),
+            });
+        }
+        Ok(path)
+    }
+
+    /// A folder that is searched for if nobody names it.
+    pub(super) fn found_folder(
+        &mut self,
+        key: &'static str,
+        search: impl FnOnce() -> Option<PathBuf>,
+    ) -> Result<Option<PathBuf>, ConfigError> {
+        self.found(
+            key,
+            "write the path of a folder that is there",
+            search,
+            Path::is_dir,
+        )
+    }
+
+    /// A file that is searched for if nobody names it.
+    pub(super) fn found_file(
+        &mut self,
+        key: &'static str,
+        search: impl FnOnce() -> Option<PathBuf>,
+    ) -> Result<Option<PathBuf>, ConfigError> {
+        self.found(
+            key,
+            "write the path of a file that is there",
+            search,
+            Path::is_file,
+        )
+    }
+
+    fn found(
+        &mut self,
+        key: &'static str,
+        right: &str,
+        search: impl FnOnce() -> Option<PathBuf>,
+        exists: impl FnOnce(&Path) -> bool,
+    ) -> Result<Option<PathBuf>, ConfigError> {
+        let shown = |path: &Path| path.display().to_string();
+        let default = || {
+            let path = search();
+            let text = path
+                .as_deref()
+                .map_or_else(|| "not found".to_owned(), shown);
+            (path, text)
+        };
+        let parse = |text: &str| {
+            let path = std::path::absolute(text).ok().filter(|path| exists(path))?;
+            let text = shown(&path);
+            Some((Some(path), text))
+        };
+        self.read(key, right, default, parse)
+    }
+
+    /// A program: a path, or a name to be looked up.
+    pub(super) fn program(&mut self, key: &'static str, default: &str) -> PathBuf {
+        let (text, source) = match self.given.get(key) {
+            Some(given) => (given.text.clone(), given.source.clone()),
+            None => (default.to_owned(), Source::Default),
+        };
+        let path = PathBuf::from(&text);
+        self.taken.insert(key, (text, source));
+        path
+    }
+
+    pub(super) fn redis_url(&mut self, default: &str) -> Result<String, ConfigError> {
+        let known = ["redis://", "unix://", "redis+unix://"];
+        let right = "write redis://HOST:PORT/DB or unix:///PATH";
+        self.url("redis_url", default, &known, right)
+    }
+
+    pub(super) fn database_url(&mut self, default: &str) -> Result<String, ConfigError> {
+        self.url("database_url", default, &["sqlite:"], "write sqlite:/PATH")
+    }
+
+    fn url(
+        &mut self,
+        key: &'static str,
+        default: &str,
+        known: &[&str],
+        right: &str,
+    ) -> Result<String, ConfigError> {
+        let parse = |text: &str| {
+            let good = known
+                .iter()
+                .any(|k| text.starts_with(k) && text.len() > k.len());
+            good.then(|| (text.to_owned(), masked_url(text)))
+        };
+        self.read(
+            key,
+            right,
+            || (default.to_owned(), default.to_owned()),
+            parse,
+        )
+    }
+
+    pub(super) fn time_zone(&mut self, default: &str) -> Result<TimeZone, ConfigError> {
+        let parse = |text: &str| TimeZone::get(text).ok().map(|zone| (zone, text.to_owned()));
+        let fallback = || {
+            // The database of zones is compiled in, so that the default is in it.
+            (
+                TimeZone::get(default).unwrap_or(TimeZone::UTC),
+                default.to_owned(),
+            )
+        };
+        self.read(
+            "time_zone",
+            "write a zone such as Asia/Shanghai or UTC",
+            fallback,
+            parse,
+        )
+    }
+
+    pub(super) fn log_format(&mut self) -> Result<LogFormat, ConfigError> {
+        let parse = |text: &str| match text {
+            "human" => Some((LogFormat::Human, text.to_owned())),
+            "json" => Some((LogFormat::Json, text.to_owned())),
+            _ => None,
+        };
+        let fallback = || (LogFormat::Human, "human".to_owned());
+        self.read("log_format", "write human or json", fallback, parse)
+    }
+
+    pub(super) fn log_level(&mut self, default: &str) -> Result<String, ConfigError> {
+        let right = "write error, warn, info, debug, trace or off, or directives such as \
+                     \"info,seckill::purchase=debug\"";
+        let parse = |text: &str| {
+            crate::logging::is_filter(text).then(|| (text.to_owned(), text.to_owned()))
+        };
+        self.read(
+            "log",
+            right,
+            || (default.to_owned(), default.to_owned()),
+            parse,
+        )
+    }
+
+    pub(super) fn listen(
+        &mut self,
+        key: &'static str,
+        default: &Path,
+    ) -> Result<Listen, ConfigError> {
+        let fallback = || {
+            let listen = Listen::Unix(default.to_owned());
+            let shown = listen.to_string();
+            (listen, shown)
+        };
+        let parse = |text: &str| Listen::parse(text).map(|listen| (listen, text.to_owned()));
+        self.read(
+            key,
+            "write unix:/PATH or ADDRESS:PORT such as 127.0.0.1:9000",
+            fallback,
+            parse,
+        )
+    }
+
+    /// What was read, in the order of [`KEYS`].
+    pub(super) fn into_settings(mut self) -> Vec<Setting> {
+        KEYS.iter()
+            .filter_map(|key| {
+                let (value, source) = self.taken.remove(key.name)?;
+                Some(Setting {
+                    key: key.name,
+                    meaning: key.meaning,
+                    value,
+                    source,
+                })
+            })
+            .collect()
+    }
+}

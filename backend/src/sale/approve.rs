@@ -1,0 +1,126 @@
+//! Approval: the double write to database and Redis (course §065, §179).
+//!
+//! The database first: what Redis is told must be something that a supervisor
+//! approved. An approval that was interrupted is completed by another one.
+
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+
+use super::page::{self, PageError};
+use super::publish::{self, PublishError};
+use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::sale::import::moment;
+use crate::store::{Store, StoreError};
+
+/// Why a round was not, or not wholly, approved.
+#[derive(Debug, thiserror::Error)]
+pub enum ApproveError {
+    /// Nothing of this name.
+    #[error("there is no round \"{round}\"; {known}")]
+    NoSuchRound {
+        /// As asked for.
+        round: String,
+        /// Which there are.
+        known: String,
+    },
+    /// It is over.
+    #[error(
+        "round \"{round}\" is over since {}; import it with later times under another id",
+        moment(*ends_ms)
+    )]
+    Over {
+        /// The round.
+        round: String,
+        /// Its end, epoch milliseconds.
+        ends_ms: u64,
+    },
+    /// Redis is not there, so that nothing was begun.
+    #[error("nothing was approved: {0}")]
+    NoRedis(#[from] RedisLinkError),
+    /// The database refused.
+    #[error("the approval could not be stored: {0}")]
+    Store(#[from] StoreError),
+    /// Redis has not all of it.
+    #[error("round \"{round}\" is approved but not yet on sale: {source}")]
+    Publish {
+        /// The round.
+        round: String,
+        /// What went wrong.
+        source: PublishError,
+    },
+    /// The pages are not all there.
+    #[error("round \"{round}\" is on sale, but a page is missing: {source}")]
+    Page {
+        /// The round.
+        round: String,
+        /// What went wrong.
+        source: PageError,
+    },
+}
+
+/// What approving needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Desk<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// Redis.
+    pub redis: &'a RedisLink,
+    /// Whose midnight separates the days.
+    pub zone: &'a TimeZone,
+    /// Where pages are written.
+    pub pages: &'a Path,
+}
+
+impl Desk<'_> {
+    /// Approves the round of this id, or completes its approval.
+    ///
+    /// # Errors
+    /// [`ApproveError`]. Approving again is always safe.
+    pub async fn approve(&self, id: &str, now_ms: u64) -> Result<(), ApproveError> {
+        let Some(stored) = self.store.round(id).await? else {
+            return Err(self.no_such_round(id).await?);
+        };
+        if stored.round.ends_ms <= now_ms {
+            let (round, ends_ms) = (id.to_owned(), stored.round.ends_ms);
+            return Err(ApproveError::Over { round, ends_ms });
+        }
+        // Without Redis the approval would be left half done.
+        self.redis.conn().await?;
+        self.store.approve_round(id, now_ms).await?;
+        let was_published = stored.published_ms.is_some();
+        publish::publish(self.redis, &stored.round, self.zone, was_published)
+            .await
+            .map_err(|source| ApproveError::Publish {
+                round: id.to_owned(),
+                source,
+            })?;
+        self.store.mark_published(id, now_ms).await?;
+        page::render(self.pages, &stored.round).map_err(|source| ApproveError::Page {
+            round: id.to_owned(),
+            source,
+        })?;
+        tracing::info!(
+            round = id,
+            products = stored.round.products.len(),
+            "round approved"
+        );
+        Ok(())
+    }
+
+    async fn no_such_round(&self, id: &str) -> Result<ApproveError, StoreError> {
+        let rounds = self.store.rounds().await?;
+        let ids: Vec<&str> = rounds
+            .iter()
+            .map(|stored| stored.round.id.as_str())
+            .collect();
+        let known = match ids.as_slice() {
+            [] => "import a sale first: seckill sale import FILE".to_owned(),
+            ids => format!("there are {}", ids.join(", ")),
+        };
+        Ok(ApproveError::NoSuchRound {
+            round: id.to_owned(),
+            known,
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! Reads a sale file and checks every field of it.
+//!
+//! All mistakes are told at once, each with its place, its value and its cure;
+//! a file with a mistake yields nothing that could be imported.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::Round;
+use super::tree::{self, Node, Unreadable};
+use super::when::When;
+
+/// Typed access to the fields of a table, which notes what is wrong.
+mod fields;
+/// The rules for a round and a product.
+mod rules;
+
+/// Largest amount of one product, so that no sum of amounts can overflow.
+pub const MAX_AMOUNT: u64 = 1_000_000_000;
+/// Highest price, in cents.
+pub const MAX_PRICE_CENTS: u64 = 1_000_000_000_000;
+/// Longest name or title, in characters.
+pub const MAX_NAME: usize = 120;
+
+/// One mistake in a sale file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// Which field, such as `round.product.amount`; empty when it is the file's form.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.line, self.column)?;
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.problem)
+    }
+}
+
+/// Why a sale file was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SaleFileError {
+    /// The file cannot be read at all.
+    #[error("cannot read the sale file {}: {source}", path.display())]
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It has mistakes.
+    #[error("{}", mistakes_text(path, mistakes))]
+    Mistakes {
+        /// Its path.
+        path: PathBuf,
+        /// All of them, in the order of the file.
+        mistakes: Vec<Mistake>,
+    },
+}
+
+fn mistakes_text(path: &Path, mistakes: &[Mistake]) -> String {
+    let path = path.display();
+    let count = match mistakes.len() {
+        1 => "a mistake".to_owned(),
+        n => format!("{n} mistakes"),
+    };
+    let mut text = format!("{path} has {count}, and nothing of it was imported.");
+    for mistake in mistakes {
+        text.push_str(&format!("\n  {path}:{mistake}"));
+    }
+    text
+}
+
+/// A round as the file describes it, its times fixed by the moment of the import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRound {
+    /// What is sold, and when.
+    pub round: Round,
+    /// The start moves with the import (`starts = "+10s"`).
+    pub starts_relative: bool,
+    /// The end moves with the start (`ends = "+10m"`).
+    pub ends_relative: bool,
+}
+
+/// The form of a sale file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// TOML.
+    Toml,
+    /// JSON.
+    Json,
+}
+
+/// Reads the sale file at `path`: JSON if its name ends in `.json`, else TOML.
+///
+/// # Errors
+/// [`SaleFileError`], with every mistake that was found.
+pub fn read(path: &Path, now_ms: u64) -> Result<Vec<FileRound>, SaleFileError> {
+    let text = std::fs::read_to_string(path).map_err(|source| SaleFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let is_json = path
+        .extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("json"));
+    let form = if is_json { Form::Json } else { Form::Toml };
+    parse(&text, form, now_ms).map_err(|mistakes| SaleFileError::Mistakes {
+        path: path.to_owned(),
+        mistakes,
+    })
+}
+
+/// Reads the text of a sale file; relative times count from `now_ms`.
+///
+/// # Errors
+/// Every mistake that was found, in the order of the file.
+pub fn parse(text: &str, form: Form, now_ms: u64) -> Result<Vec<FileRound>, Vec<Mistake>> {
+    let tree = match form {
+        Form::Toml => tree::parse_toml(text),
+        Form::Json => tree::parse_json(text),
+    };
+    let tree: Node = tree.map_err(|Unreadable { at, message }| {
+        let form = if form == Form::Json { "JSON" } else { "TOML" };
+        let (line, column) = place(text, at);
+        let problem = format!("this is not {form}: {}", message.trim_end_matches('.'));
+        vec![Mistake {
+            line,
+            column,
+            field: String::new(),
+            problem,
+        }]
+    })?;
+    let mut found = fields::Found::default();
+    let rounds = rules::rounds(&tree, now_ms, &mut found);
+    if found.is_empty() {
+        Ok(rounds)
+    } else {
+        Err(found.into_mistakes(text))
+    }
+}
+
+/// Line and column of byte `at`, both counted from 1.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    (line, column)
+}
+
+/// Whether both times of a round fit together: `(opens_ms, ends_ms)`.
+fn fix_times(starts: When, ends: When, now_ms: u64) -> (u64, u64) {
+    let opens_ms = starts.from(now_ms);
+    (opens_ms, ends.from(opens_ms))
+}

@@ -1,0 +1,171 @@
+//! The rules for a round and a product.
+
+use std::collections::HashSet;
+
+use super::fields::{Found, Placed, Table};
+use super::{FileRound, MAX_AMOUNT, MAX_PRICE_CENTS, fix_times};
+use crate::sale::tree::Node;
+use crate::sale::when::When;
+use crate::sale::{Product, Round};
+
+const ROUND: &str = "round";
+const PRODUCT: &str = "round.product";
+const ROUND_FIELDS: [&str; 5] = ["id", "name", "starts", "ends", "product"];
+const PRODUCT_FIELDS: [&str; 6] = [
+    "id",
+    "title",
+    "amount",
+    "price_cents",
+    "list_price_cents",
+    "per_buyer",
+];
+
+/// Reads all rounds; what is wrong goes to `found`.
+pub(super) fn rounds(tree: &Node, now_ms: u64, found: &mut Found) -> Vec<FileRound> {
+    let Some(file) = Table::open(tree, "", &[ROUND], found) else {
+        return Vec::new();
+    };
+    let Some(items) = file.list(ROUND, "at least one [[round]]", found) else {
+        return Vec::new();
+    };
+    let mut ids = Ids::default();
+    items
+        .iter()
+        .filter_map(|node| round(node, now_ms, &mut ids, found))
+        .collect()
+}
+
+fn round(node: &Node, now_ms: u64, ids: &mut Ids, found: &mut Found) -> Option<FileRound> {
+    let table = Table::open(node, ROUND, &ROUND_FIELDS, found)?;
+    // Every field is looked at before any is given up, so that one run of the
+    // import tells all that is wrong.
+    let id = table.id("1", found);
+    if let Some(id) = &id {
+        ids.check(id, &table, found);
+    }
+    let name = table.label("name", "Noon", found);
+    let starts = table.when("starts", "2026-11-23T12:00:00+08:00", found);
+    let ends = table.when("ends", "+10m", found);
+    let times = starts.zip(ends).map(|(starts, ends)| {
+        let fixed = fix_times(starts.value, ends.value, now_ms);
+        check_times(fixed, &ends, now_ms, &table, found);
+        (starts.value, ends.value, fixed)
+    });
+    let products = table
+        .list("product", "at least one [[round.product]]", found)
+        .map(|items| {
+            let mut ids = Ids::default();
+            items
+                .iter()
+                .filter_map(|node| product(node, &mut ids, found))
+                .collect::<Vec<_>>()
+        });
+    let (starts, ends, (opens_ms, ends_ms)) = times?;
+    Some(FileRound {
+        round: Round {
+            id: id?.value,
+            name: name?,
+            opens_ms,
+            ends_ms,
+            products: products?,
+        },
+        starts_relative: starts.is_relative(),
+        ends_relative: ends.is_relative(),
+    })
+}
+
+fn check_times(
+    (opens_ms, ends_ms): (u64, u64),
+    ends: &Placed<When>,
+    now_ms: u64,
+    table: &Table<'_>,
+    found: &mut Found,
+) {
+    // Far enough that no sum of times overflows, and a typing slip in a year shows.
+    const LATEST_MS: u64 = 4_102_444_800_000;
+    let field = table.name("ends");
+    if ends_ms <= opens_ms {
+        let (opens, ends_text) = (moment(opens_ms), moment(ends_ms));
+        let cure = "write a later end, or \"+10m\" for ten minutes after the start";
+        let problem = format!("{ends_text} is not after the start, {opens}; {cure}");
+        found.note(ends.at, field, problem);
+    } else if ends_ms <= now_ms {
+        let problem = format!(
+            "the round is over since {}; write an end in the future, or leave the round out",
+            moment(ends_ms)
+        );
+        found.note(ends.at, field, problem);
+    } else if ends_ms > LATEST_MS {
+        let problem = "lies after the year 2099; write an end that a buyer can live to see";
+        found.note(ends.at, field, problem.to_owned());
+    }
+}
+
+fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<Product> {
+    let table = Table::open(node, PRODUCT, &PRODUCT_FIELDS, found)?;
+    let id = table.id("153", found);
+    if let Some(id) = &id {
+        ids.check(id, &table, found);
+    }
+    let title = table.label("title", "Phone", found);
+    let amount = table.number("amount", (1, MAX_AMOUNT), None, found);
+    let price = table.number("price_cents", (0, MAX_PRICE_CENTS), None, found);
+    let list_default = price.as_ref().map_or(0, |price| price.value);
+    let list_price = table.number(
+        "list_price_cents",
+        (0, MAX_PRICE_CENTS),
+        Some(list_default),
+        found,
+    );
+    let per_buyer = table.number("per_buyer", (1, u64::from(u32::MAX)), Some(1), found);
+
+    if let (Some(price), Some(list)) = (&price, &list_price)
+        && price.value > list.value
+    {
+        let problem = format!(
+            "{} is above list_price_cents, {}; lower the price or raise the list price",
+            price.value, list.value
+        );
+        found.note(price.at, table.name("price_cents"), problem);
+    }
+    if let (Some(cap), Some(amount)) = (&per_buyer, &amount)
+        && cap.value > amount.value
+    {
+        let problem = format!(
+            "{} is more than the amount, {}; write a number from 1 to {}",
+            cap.value, amount.value, amount.value
+        );
+        found.note(cap.at, table.name("per_buyer"), problem);
+    }
+    Some(Product {
+        id: id?.value,
+        title: title?,
+        amount: amount?.value,
+        price_cents: price?.value,
+        list_price_cents: list_price?.value,
+        per_buyer: u32::try_from(per_buyer?.value).ok()?,
+    })
+}
+
+/// The ids seen so far among siblings.
+#[derive(Default)]
+struct Ids {
+    seen: HashSet<String>,
+}
+
+impl Ids {
+    fn check(&mut self, id: &Placed<String>, table: &Table<'_>, found: &mut Found) {
+        if !self.seen.insert(id.value.clone()) {
+            let problem = format!("\"{}\" is used twice; give each an id of its own", id.value);
+            found.note(id.at, table.name("id"), problem);
+        }
+    }
+}
+
+/// A moment as it is shown in a message.
+fn moment(at_ms: u64) -> String {
+    i64::try_from(at_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| at_ms.to_string(), |moment| format!("{moment:.0}"))
+}

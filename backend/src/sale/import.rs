@@ -1,0 +1,218 @@
+//! Stores the rounds of a sale file as drafts.
+//!
+//! Importing the same file again changes nothing. A draft is replaced by what
+//! the file says; an approved round is never changed, since shoppers, edges and
+//! stock rely on it.
+
+use std::fmt;
+
+use super::file::FileRound;
+use super::{Product, Round, RoundState, StoredRound};
+use crate::store::{Store, StoreError};
+
+/// Why a sale was not imported. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A round is approved and the file says something else.
+    #[error(transparent)]
+    Approved(#[from] ApprovedRound),
+    /// The database refused.
+    #[error("the sale could not be stored: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// An approved round that the file would change.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "round \"{round}\" is approved and cannot be changed ({difference}), so nothing was imported; \
+     give the new round another id, or take this one out of the file"
+)]
+pub struct ApprovedRound {
+    round: String,
+    difference: String,
+}
+
+/// What to do with one round of the file.
+#[derive(Debug)]
+pub enum Decision {
+    /// It is stored as it is.
+    Keep,
+    /// Store it as a draft.
+    Save(Round),
+}
+
+/// What became of one round of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The round's id.
+    pub round: String,
+    /// What was done.
+    pub change: Change,
+}
+
+/// What an import did with a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is new.
+    Created,
+    /// The draft was replaced.
+    Replaced,
+    /// It was there already, just so.
+    Unchanged,
+}
+
+impl Outcome {
+    pub(crate) fn unchanged(round: &str) -> Self {
+        Self {
+            round: round.to_owned(),
+            change: Change::Unchanged,
+        }
+    }
+
+    pub(crate) fn saved(round: &str, existed: bool) -> Self {
+        let change = if existed {
+            Change::Replaced
+        } else {
+            Change::Created
+        };
+        Self {
+            round: round.to_owned(),
+            change,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Change::Created => "imported as a draft",
+            Change::Replaced => "draft replaced",
+            Change::Unchanged => "unchanged",
+        })
+    }
+}
+
+/// Imports all rounds, or none.
+///
+/// # Errors
+/// [`ImportError`].
+pub async fn import(
+    store: &Store,
+    rounds: &[FileRound],
+    now_ms: u64,
+) -> Result<Vec<Outcome>, ImportError> {
+    store
+        .import_rounds(rounds, |round| &round.round.id, decide, now_ms)
+        .await
+}
+
+/// What to do with a round of the file, given what is stored under its id.
+///
+/// # Errors
+/// The stored round is approved and differs.
+pub fn decide(stored: Option<&StoredRound>, file: &FileRound) -> Result<Decision, ApprovedRound> {
+    let Some(stored) = stored else {
+        return Ok(Decision::Save(file.round.clone()));
+    };
+    match stored.state {
+        RoundState::Draft if stored.round == file.round => Ok(Decision::Keep),
+        RoundState::Draft => Ok(Decision::Save(file.round.clone())),
+        RoundState::Approved => {
+            match difference(&stored.round, &with_first_times(file, &stored.round)) {
+                None => Ok(Decision::Keep),
+                Some(difference) => Err(ApprovedRound {
+                    round: stored.round.id.clone(),
+                    difference,
+                }),
+            }
+        }
+    }
+}
+
+/// The file's round, its relative times counted from the first import: "+10s"
+/// in an unchanged file does not mean a change.
+fn with_first_times(file: &FileRound, stored: &Round) -> Round {
+    let mut round = file.round.clone();
+    let length_ms = round.ends_ms.saturating_sub(round.opens_ms);
+    if file.starts_relative {
+        round.opens_ms = stored.opens_ms;
+    }
+    if file.ends_relative {
+        round.ends_ms = round.opens_ms.saturating_add(length_ms);
+    }
+    round
+}
+
+/// The first difference, in words; `None` if there is none.
+fn difference(stored: &Round, file: &Round) -> Option<String> {
+    let told = |what: &str, was: &dyn fmt::Display, is: &dyn fmt::Display| {
+        Some(format!("its {what} is {was}, the file says {is}"))
+    };
+    if stored.name != file.name {
+        return told("name", &stored.name, &file.name);
+    }
+    if stored.opens_ms != file.opens_ms {
+        return told("start", &moment(stored.opens_ms), &moment(file.opens_ms));
+    }
+    if stored.ends_ms != file.ends_ms {
+        return told("end", &moment(stored.ends_ms), &moment(file.ends_ms));
+    }
+    let ids = |round: &Round| {
+        round
+            .products
+            .iter()
+            .map(|product| product.id.clone())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    if ids(stored) != ids(file) {
+        return told("list of products", &ids(stored), &ids(file));
+    }
+    stored
+        .products
+        .iter()
+        .zip(&file.products)
+        .find(|(was, is)| was != is)
+        .map(|(was, is)| product_difference(was, is))
+}
+
+fn product_difference(was: &Product, is: &Product) -> String {
+    let fields: [(&str, String, String); 5] = [
+        ("title", was.title.clone(), is.title.clone()),
+        ("amount", was.amount.to_string(), is.amount.to_string()),
+        (
+            "price_cents",
+            was.price_cents.to_string(),
+            is.price_cents.to_string(),
+        ),
+        (
+            "list_price_cents",
+            was.list_price_cents.to_string(),
+            is.list_price_cents.to_string(),
+        ),
+        (
+            "per_buyer",
+            was.per_buyer.to_string(),
+            is.per_buyer.to_string(),
+        ),
+    ];
+    fields
+        .into_iter()
+        .find(|(_, was, is)| was != is)
+        .map(|(field, stored, file)| {
+            format!(
+                "{field} of product {} is {stored}, the file says {file}",
+                was.id
+            )
+        })
+        .unwrap_or_else(|| format!("product {} differs", was.id))
+}
+
+/// A moment as it is shown to people and in sale files.
+#[must_use]
+pub fn moment(at_ms: u64) -> String {
+    i64::try_from(at_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| at_ms.to_string(), |moment| moment.to_string())
+}

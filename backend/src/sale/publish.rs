@@ -1,0 +1,223 @@
+//! Writes an approved round to Redis (course §066, §128).
+//!
+//! Keys of different slots cannot be written in one transaction, so that the
+//! order matters: the stock first, what shoppers see next, and last the
+//! catalogue, by which the edges begin to sell. Every step may be repeated.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncCommands as _, RedisError};
+use seckill_core::catalogue::Entry;
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use seckill_core::window::Window;
+
+use super::{Product, Round};
+use crate::redis_link::scripts;
+use crate::redis_link::{RedisLink, RedisLinkError};
+
+/// Stock segments of a product.
+pub const SEGMENTS: u16 = 1;
+
+/// Why a round was not, or not wholly, written to Redis.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// An id that no key can be built of.
+    #[error("round \"{round}\", product \"{product}\": these ids cannot stand in a key")]
+    Ids {
+        /// The round's id.
+        round: String,
+        /// The product's id.
+        product: String,
+    },
+    /// A start that no calendar has.
+    #[error("round \"{0}\" starts at a time that no calendar has; import it again")]
+    Start(String),
+    /// The stock was preloaded before and is no longer there.
+    #[error(
+        "the stock of {item} was put into Redis before and is no longer there; preloading it \
+         again could sell it twice. Restore Redis from its append-only file, or sell what is left \
+         as a round with another id"
+    )]
+    StockGone {
+        /// Whose stock.
+        item: String,
+    },
+    /// Redis holds another amount under this name.
+    #[error(
+        "Redis already holds {found} items of {item} where the round has {amount}: they are left \
+         from another sale of the same name. Give the round another id"
+    )]
+    OtherStock {
+        /// Whose stock.
+        item: String,
+        /// What Redis holds: for sale, locked and sold together.
+        found: u64,
+        /// What the round has.
+        amount: u64,
+    },
+    /// No connection.
+    #[error(transparent)]
+    Link(#[from] RedisLinkError),
+    /// Redis refused.
+    #[error("Redis did not take the round: {0}; approve it again, which can do no harm")]
+    Redis(#[from] RedisError),
+}
+
+/// Writes the whole round. `stock_is_there` says that it was published before:
+/// then the stock must be in Redis, and is not preloaded again.
+///
+/// # Errors
+/// [`PublishError`]; what was written stays, and a repetition completes it.
+pub async fn publish(
+    redis: &RedisLink,
+    round: &Round,
+    zone: &TimeZone,
+    stock_is_there: bool,
+) -> Result<(), PublishError> {
+    let items = items(round)?;
+    let date =
+        date_of(round.opens_ms, zone).ok_or_else(|| PublishError::Start(round.id.clone()))?;
+    let mut conn = redis.conn().await?;
+    for (item, product) in &items {
+        put_stock(&mut conn, item, product.amount, stock_is_there).await?;
+    }
+    for (position, (item, product)) in (1_u64..).zip(&items) {
+        put_item(&mut conn, item, product, round, position).await?;
+    }
+    put_round(&mut conn, round, &date).await?;
+    let _: i64 = conn
+        .zadd(keys::rounds(&date), &round.id, round.opens_ms)
+        .await?;
+    put_catalogue(&mut conn, round, &items).await?;
+    Ok(())
+}
+
+fn items(round: &Round) -> Result<Vec<(Item, &Product)>, PublishError> {
+    round
+        .products
+        .iter()
+        .map(|product| match Item::new(&round.id, &product.id) {
+            Some(item) => Ok((item, product)),
+            None => {
+                let (round, product) = (round.id.clone(), product.id.clone());
+                Err(PublishError::Ids { round, product })
+            }
+        })
+        .collect()
+}
+
+/// The day of `at_ms` in `zone`, as `YYYY-MM-DD`.
+#[must_use]
+pub fn date_of(at_ms: u64, zone: &TimeZone) -> Option<String> {
+    let moment = Timestamp::from_millisecond(i64::try_from(at_ms).ok()?).ok()?;
+    Some(moment.to_zoned(zone.clone()).date().to_string())
+}
+
+async fn put_stock(
+    conn: &mut MultiplexedConnection,
+    item: &Item,
+    amount: u64,
+    is_there: bool,
+) -> Result<(), PublishError> {
+    let key = keys::stock(item, SEGMENTS);
+    if !is_there {
+        scripts::preload(conn, item, SEGMENTS, amount).await?;
+    }
+    let fields = [
+        "sale_stock_amount",
+        "locked_stock_amount",
+        "saled_stock_amount",
+    ];
+    let amounts: Vec<Option<u64>> = conn.hmget(&key, &fields).await?;
+    match amounts.into_iter().sum::<Option<u64>>() {
+        None => Err(PublishError::StockGone {
+            item: item.to_string(),
+        }),
+        Some(found) if found != amount => Err(PublishError::OtherStock {
+            item: item.to_string(),
+            found,
+            amount,
+        }),
+        Some(_) => Ok(()),
+    }
+}
+
+async fn put_item(
+    conn: &mut MultiplexedConnection,
+    item: &Item,
+    product: &Product,
+    round: &Round,
+    position: u64,
+) -> Result<(), RedisError> {
+    let fields = [
+        ("round", item.round().to_owned()),
+        ("product", item.product().to_owned()),
+        ("title", product.title.clone()),
+        ("amount", product.amount.to_string()),
+        ("limit", product.amount.to_string()),
+        ("per_buyer", product.per_buyer.to_string()),
+        ("segments", SEGMENTS.to_string()),
+        ("price_cents", product.price_cents.to_string()),
+        ("list_price_cents", product.list_price_cents.to_string()),
+        ("position", position.to_string()),
+        ("starts_ms", round.opens_ms.to_string()),
+        ("ends_ms", round.ends_ms.to_string()),
+    ];
+    conn.hset_multiple(keys::info(item), &fields).await
+}
+
+async fn put_round(
+    conn: &mut MultiplexedConnection,
+    round: &Round,
+    date: &str,
+) -> Result<(), RedisError> {
+    let fields = [
+        ("name", round.name.clone()),
+        ("starts_ms", round.opens_ms.to_string()),
+        ("ends_ms", round.ends_ms.to_string()),
+        ("date", date.to_owned()),
+    ];
+    let mut write = redis::pipe();
+    write
+        .atomic()
+        .hset_multiple(keys::round_info(&round.id), &fields)
+        .ignore();
+    for (position, product) in (1_u64..).zip(&round.products) {
+        write
+            .zadd(keys::round_products(&round.id), &product.id, position)
+            .ignore();
+    }
+    write.query_async(conn).await
+}
+
+async fn put_catalogue(
+    conn: &mut MultiplexedConnection,
+    round: &Round,
+    items: &[(Item, &Product)],
+) -> Result<(), RedisError> {
+    let mut write = redis::pipe();
+    write.atomic();
+    for (item, product) in items {
+        let entry = Entry {
+            window: Window {
+                opens_ms: round.opens_ms,
+                ends_ms: round.ends_ms,
+            },
+            limit: product.amount,
+            per_buyer: product.per_buyer,
+            segments: SEGMENTS,
+            price_cents: product.price_cents,
+        };
+        write
+            .hset(keys::CATALOGUE, item.to_string(), entry.to_json())
+            .ignore();
+    }
+    // After the entries, in the same transaction: an edge that sees the new
+    // version reads all of them.
+    write
+        .hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1)
+        .ignore();
+    write.query_async(conn).await
+}

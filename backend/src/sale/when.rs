@@ -1,0 +1,95 @@
+//! Times in a sale file: a moment with its offset, or a while after another moment.
+
+use jiff::Timestamp;
+
+/// A time as the seller wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// A moment, epoch milliseconds.
+    At(u64),
+    /// That many milliseconds after: the import (for a start) or the start (for an end).
+    After(u64),
+}
+
+/// What a time may look like, for messages.
+pub(super) const FORMS: &str = "a time with its offset such as \"2026-11-23T12:00:00+08:00\", \
+                                or a while such as \"+10s\", \"+10m\" or \"+1h\"";
+
+impl When {
+    /// Reads either form.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix('+') {
+            Some(rest) => while_ms(rest).map(When::After),
+            None => {
+                let moment: Timestamp = text.parse().ok()?;
+                u64::try_from(moment.as_millisecond()).ok().map(When::At)
+            }
+        }
+    }
+
+    /// The moment, in epoch milliseconds, counted from `from_ms` if relative.
+    pub(super) fn from(self, from_ms: u64) -> u64 {
+        match self {
+            When::At(at_ms) => at_ms,
+            When::After(ms) => from_ms.saturating_add(ms),
+        }
+    }
+
+    /// Whether it moves with the import.
+    pub(super) fn is_relative(self) -> bool {
+        matches!(self, When::After(_))
+    }
+}
+
+/// Reads `90s`, `1h30m`: numbers, each with its unit.
+fn while_ms(text: &str) -> Option<u64> {
+    let mut total: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, tail) = rest.split_at(digits);
+        let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (unit, tail) = tail.split_at(letters);
+        let unit_ms = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(unit_ms)?)?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_moments_and_whiles() {
+        assert_eq!(
+            When::parse("1970-01-01T08:00:01+08:00"),
+            Some(When::At(1_000))
+        );
+        assert_eq!(When::parse("1970-01-01T00:00:01Z"), Some(When::At(1_000)));
+        assert_eq!(When::parse("+10s"), Some(When::After(10_000)));
+        assert_eq!(When::parse("+1h30m"), Some(When::After(5_400_000)));
+        for bad in [
+            "",
+            "+",
+            "+10",
+            "10s",
+            "+10x",
+            "+-1s",
+            "12:00",
+            "2026-11-23T12:00:00",
+        ] {
+            assert_eq!(When::parse(bad), None, "{bad:?}");
+        }
+        assert_eq!(When::After(5).from(10), 15);
+        assert_eq!(When::At(5).from(10), 5);
+    }
+}

@@ -1,0 +1,85 @@
+//! Prints the addresses once all is up.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::Options;
+use crate::config::Config;
+use crate::now_ms;
+use crate::sale::{RoundState, StoredRound, page};
+use crate::store::Store;
+
+/// Most product pages that are listed.
+const MOST_PAGES: usize = 9;
+
+/// Prints to standard output; that nobody reads it is no reason to stop.
+pub(super) async fn print(config: &Config, options: Options, took: Duration) {
+    let rounds = rounds(config).await;
+    let text = text(config, options, took, &rounds, now_ms());
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().flush();
+}
+
+/// The approved rounds that are not over.
+async fn rounds(config: &Config) -> Vec<StoredRound> {
+    let Ok(store) = Store::open(&config.database_url).await else { return Vec::new() };
+    let mut rounds = store.rounds().await.unwrap_or_default();
+    store.close().await;
+    let now_ms = now_ms();
+    rounds.retain(|stored| stored.state == RoundState::Approved && stored.round.ends_ms > now_ms);
+    rounds
+}
+
+fn text(
+    config: &Config,
+    options: Options,
+    took: Duration,
+    rounds: &[StoredRound],
+    now_ms: u64,
+) -> String {
+    let mut text = format!("\nSeckill is up, after {:.1} s.\n\n", took.as_secs_f64());
+    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12}  {value}\n"));
+    if options.no_edge {
+        line("Purchase", &config.purchase_listen.to_string());
+        line("Ops", &config.ops_listen.to_string());
+    } else {
+        let base = format!("http://localhost:{}", config.port);
+        line("Start page", &format!("{base}/"));
+        for (address, note) in pages(rounds, now_ms).into_iter().take(MOST_PAGES) {
+            line("Product", &format!("{base}{address}   {note}"));
+        }
+        line("Metrics", &format!("{base}/metrics"));
+    }
+    line("Redis", &crate::config::masked_url(&config.redis_url));
+    line("Data", &config.data.display().to_string());
+    if config.demo_login {
+        text.push_str("\nAnybody may log in under any name: the demo login is on.");
+    }
+    text.push_str("\nCtrl-C stops all of it.\n\n");
+    text
+}
+
+fn pages(rounds: &[StoredRound], now_ms: u64) -> Vec<(String, String)> {
+    rounds
+        .iter()
+        .flat_map(|stored| {
+            let round = &stored.round;
+            let when = match round.opens_ms.saturating_sub(now_ms) {
+                0 => "open".to_owned(),
+                ms => format!("opens in {}", in_words(ms)),
+            };
+            round.products.iter().map(move |product| {
+                (page::path_of(&round.id, &product.id), format!("{}, {when}", product.title))
+            })
+        })
+        .collect()
+}
+
+/// A while, rounded up: `28 s`, `5 min`, `3 h`.
+fn in_words(ms: u64) -> String {
+    match ms.div_ceil(1_000) {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{} h", seconds.div_ceil(3_600)),
+    }
+}

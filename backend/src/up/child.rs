@@ -1,0 +1,177 @@
+//! A child process that cannot outlive us.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, getppid};
+use tokio::process::Command;
+
+use super::UpError;
+
+/// How long a child may take to stop before it is made to.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many lines of a dead child's log are shown.
+const TAIL: usize = 8;
+/// Open files a process on this box has use for.
+const FILES: u64 = 65_536;
+
+/// A running child.
+pub(super) struct Child {
+    name: &'static str,
+    process: tokio::process::Child,
+    log: PathBuf,
+}
+
+impl Child {
+    /// Starts `program` in folder `home`, which also marks it as ours: an
+    /// earlier run's leftover is known by it.
+    pub(super) fn spawn(
+        name: &'static str,
+        program: &Path,
+        arguments: &[String],
+        home: &Path,
+        log: &Path,
+    ) -> Result<Self, UpError> {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(home)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // A group of its own: Ctrl-C at the terminal reaches only us, and
+            // we stop the children in order.
+            .process_group(0);
+        die_with_parent(&mut command);
+        let process = command.spawn().map_err(|error| UpError::Start {
+            name,
+            reason: format!("{} cannot be run: {error}", program.display()),
+        })?;
+        Ok(Self { name, process, log: log.to_owned() })
+    }
+
+    /// Whether it still runs; if not, how it ended.
+    pub(super) fn check(&mut self) -> Result<(), UpError> {
+        match self.process.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(UpError::Start {
+                name: self.name,
+                reason: format!("it ended at once ({status}).{}", tail(&self.log)),
+            }),
+            Err(error) => Err(UpError::Start { name: self.name, reason: error.to_string() }),
+        }
+    }
+
+    /// Waits for `work`, unless the child ends before.
+    pub(super) async fn until(
+        &mut self,
+        work: impl Future<Output = ()>,
+        patience: Duration,
+    ) -> Result<(), UpError> {
+        tokio::select! {
+            biased;
+            _ = self.process.wait() => {}
+            waited = tokio::time::timeout(patience, work) => {
+                return waited.map_err(|_| UpError::Start {
+                    name: self.name,
+                    reason: format!("it was not healthy within {patience:?}.{}", tail(&self.log)),
+                });
+            }
+        }
+        self.check()
+    }
+
+    /// Sends `signal`, waits, and kills what is left after [`PATIENCE`].
+    pub(super) async fn stop(mut self, signal: Signal) {
+        let group = self.process.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        if let Some(pid) = group {
+            // It may have ended in this very moment; then there is nothing to do.
+            let _ = kill(pid, signal);
+        }
+        if tokio::time::timeout(PATIENCE, self.process.wait()).await.is_err() {
+            tracing::warn!(part = self.name, "did not stop within {PATIENCE:?} and is killed");
+            if let Some(group) = group {
+                let _ = killpg(group, Signal::SIGKILL);
+            }
+            let _ = self.process.wait().await;
+        }
+    }
+}
+
+/// Waits for the child's death; for ever, if there is none.
+pub(super) async fn death(child: &mut Option<Child>) -> UpError {
+    let Some(running) = child else { return std::future::pending().await };
+    let group = running.process.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    let ended = running.process.wait().await;
+    if let Some(group) = group {
+        // nginx's workers outlive a master that was killed.
+        let _ = killpg(group, Signal::SIGKILL);
+    }
+    let how = ended.map_or_else(|error| error.to_string(), |status| in_words(status));
+    let error = UpError::Died { name: running.name, how, log: tail(&running.log) };
+    *child = None;
+    error
+}
+
+fn in_words(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// Asks the kernel to end the child when we end, however we end.
+fn die_with_parent(command: &mut Command) {
+    let parent = Pid::this();
+    // SAFETY: the closure runs in the child between fork and exec, where only
+    // async-signal-safe calls are sound, because another thread may have held
+    // the allocator's lock at the fork. prctl and getppid are bare system calls,
+    // and an `Errno` becomes an `io::Error` without allocating.
+    unsafe {
+        command.pre_exec(move || {
+            prctl::set_pdeathsig(Signal::SIGTERM).map_err(io::Error::from)?;
+            // We may have died before the request was made; then nobody would
+            // send the signal.
+            if getppid() != parent {
+                return Err(io::Error::from(Errno::ESRCH));
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Lifts the limit of open files as far as it may be lifted: a terminal's usual
+/// 1,024 would be the number of shoppers at once. Children inherit it.
+pub(super) fn raise_file_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let wanted = hard.min(FILES).max(soft);
+        if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_err() {
+            tracing::debug!(soft, hard, "the limit of open files stays");
+        }
+    }
+}
+
+/// How many files a process may have open now.
+pub(super) fn file_limit() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(1_024, |(soft, _)| soft)
+}
+
+/// The last lines of a log, introduced and indented; empty if there are none.
+pub(super) fn tail(log: &Path) -> String {
+    let Ok(bytes) = std::fs::read(log) else { return String::new() };
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(TAIL)..];
+    if last.is_empty() {
+        return String::new();
+    }
+    format!(" The end of {}:\n  {}", log.display(), last.join("\n  "))
+}

@@ -1,0 +1,89 @@
+//! The demo sale, and rounds that an earlier run approved.
+
+use super::UpError;
+use crate::config::Config;
+use crate::now_ms;
+use crate::redis_link::RedisLink;
+use crate::sale::approve::Desk;
+use crate::sale::file::{self, FileRound};
+use crate::sale::{RoundState, StoredRound, import, page};
+use crate::store::Store;
+
+/// Imports and approves the demo sale if asked to, completes approvals that
+/// were interrupted, and renders pages again, since the template may be newer.
+pub(super) async fn prepare(config: &Config, demo: bool) -> Result<(), UpError> {
+    let sale = |error: &dyn std::fmt::Display| UpError::Sale(error.to_string());
+    let store = Store::open(&config.database_url).await.map_err(|error| sale(&error))?;
+    let redis = RedisLink::connect(&config.redis_url).await.map_err(|error| sale(&error))?;
+    let pages = config.pages_dir();
+    let desk = Desk { store: &store, redis: &redis, zone: &config.time_zone, pages: &pages };
+    let prepared = async {
+        restore(&desk).await?;
+        if demo { sell_demo(config, &desk).await } else { Ok(()) }
+    };
+    let prepared = prepared.await;
+    store.close().await;
+    prepared
+}
+
+async fn restore(desk: &Desk<'_>) -> Result<(), UpError> {
+    let stored = desk.store.rounds().await.map_err(|error| UpError::Sale(error.to_string()))?;
+    let now_ms = now_ms();
+    let running = |stored: &&StoredRound| {
+        stored.state == RoundState::Approved && stored.round.ends_ms > now_ms
+    };
+    for stored in stored.iter().filter(running) {
+        let id = &stored.round.id;
+        if stored.published_ms.is_none() {
+            // One round that cannot be sold must not keep the others from it.
+            if let Err(error) = desk.approve(id, now_ms).await {
+                tracing::error!(round = id, "{error}");
+            }
+        } else if let Err(error) = page::render(desk.pages, &stored.round) {
+            tracing::error!(round = id, "{error}");
+        }
+    }
+    Ok(())
+}
+
+async fn sell_demo(config: &Config, desk: &Desk<'_>) -> Result<(), UpError> {
+    let sale = |error: &dyn std::fmt::Display| UpError::Sale(error.to_string());
+    let home = config.home.as_deref().ok_or_else(|| UpError::Missing {
+        what: "the folder with examples/sale.toml",
+        looked: "above the executable and above this folder".to_owned(),
+        cure: "name it with SECKILL_HOME",
+    })?;
+    let now_ms = now_ms();
+    let mut rounds =
+        file::read(&home.join("examples/sale.toml"), now_ms).map_err(|error| sale(&error))?;
+    let stored = desk.store.rounds().await.map_err(|error| sale(&error))?;
+    // A demo that runs is left as it is: its stock, its buyers, its times.
+    rounds.retain_mut(|round| !take_free_id(round, &stored, now_ms));
+    import::import(desk.store, &rounds, now_ms).await.map_err(|error| sale(&error))?;
+    for round in &rounds {
+        desk.approve(&round.round.id, now_ms).await.map_err(|error| sale(&error))?;
+    }
+    Ok(())
+}
+
+/// Gives the round the first id that no ended round holds: a number counts up,
+/// anything else gets a number. `true` if a round of that series still sells.
+fn take_free_id(round: &mut FileRound, stored: &[StoredRound], now_ms: u64) -> bool {
+    let first = round.round.id.clone();
+    let mut id = first.clone();
+    for next in 2_u64.. {
+        match stored.iter().find(|stored| stored.round.id == id) {
+            Some(stored) if stored.round.ends_ms > now_ms && stored.state == RoundState::Approved => {
+                return true;
+            }
+            Some(stored) if stored.state == RoundState::Approved => {}
+            _ => break,
+        }
+        id = match first.parse::<u64>() {
+            Ok(number) => (number + next - 1).to_string(),
+            Err(_) => format!("{first}_{next}"),
+        };
+    }
+    round.round.id = id;
+    false
+}

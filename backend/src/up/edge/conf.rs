@@ -1,0 +1,133 @@
+//! The generated top-level configuration: what depends on this machine. All
+//! else is the repository's `conf/seckill/`, which it includes unchanged.
+
+use std::net::{Ipv6Addr, TcpListener};
+use std::path::Path;
+
+use nix::unistd::Uid;
+use redis::{ConnectionAddr, IntoConnectionInfo as _};
+
+use super::super::child::file_limit;
+use crate::config::{Config, Listen};
+
+/// Most connections a worker is prepared for; each costs it some memory.
+const MOST_CONNECTIONS: u64 = 16_384;
+
+/// The text of `nginx.conf`.
+pub(super) fn text(config: &Config, module: &Path, home: &Path) -> String {
+    let data = config.data.display();
+    let logs = config.logs_dir();
+    let logs = logs.display();
+    format!(
+        r#"# Written by "seckill up" at every start: changes here are lost. What can be
+# changed is in {home}/conf/seckill/ and in "seckill config".
+daemon off;
+{user}worker_processes {workers};
+pid "{data}/run/nginx.pid";
+error_log "{logs}/edge.log" warn;
+load_module "{module}";
+
+events {{
+    # A shopper on his way to the back end takes two.
+    worker_connections {connections};
+}}
+
+http {{
+    client_body_temp_path "{data}/nginx/body";
+    proxy_temp_path "{data}/nginx/proxy";
+    fastcgi_temp_path "{data}/nginx/fastcgi";
+    uwsgi_temp_path "{data}/nginx/uwsgi";
+    scgi_temp_path "{data}/nginx/scgi";
+
+    upstream seckill_purchase {{
+        server {purchase};
+        keepalive 64;
+    }}
+    upstream seckill_ops {{
+        server {ops};
+        keepalive 8;
+    }}
+
+    seckill_zone seckill:64m;
+    seckill_redis {redis};
+    seckill_keys "{keys}";
+    seckill_rate rate={rate}r/s burst={burst};
+
+    include "{home}/conf/seckill/http.conf";
+    access_log "{logs}/access.log" seckill_json buffer=64k flush=1s;
+
+    server {{
+{listen}        set $seckill_static "{home}/html/static";
+        set $seckill_pages "{pages}";
+        include "{home}/conf/seckill/server.conf";
+    }}
+}}
+"#,
+        home = home.display(),
+        user = user(),
+        workers = config.edge_workers.map_or("auto".to_owned(), |workers| workers.to_string()),
+        module = module.display(),
+        connections = (file_limit() / 2).min(MOST_CONNECTIONS),
+        purchase = upstream(&config.purchase_listen),
+        ops = upstream(&config.ops_listen),
+        redis = redis(&config.redis_url),
+        keys = config.keys.display(),
+        rate = config.site_rate,
+        burst = config.site_burst,
+        listen = listen(config.port),
+        pages = config.pages_dir().display(),
+    )
+}
+
+/// Workers of a nginx that root starts would become `nobody`, who can read
+/// neither a clone in root's home nor the key ring. Whoever is not root cannot
+/// change users anyway, and nginx would warn about the line.
+fn user() -> &'static str {
+    if Uid::effective().is_root() { "user root;\n" } else { "" }
+}
+
+fn upstream(listen: &Listen) -> String {
+    match listen {
+        Listen::Unix(path) => format!("\"unix:{}\"", path.display()),
+        Listen::Tcp(address) => address.to_string(),
+    }
+}
+
+fn listen(port: u16) -> String {
+    let mut lines = format!("        listen {port};\n");
+    // A kernel without IPv6 would make nginx refuse the second line.
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        lines.push_str(&format!("        listen [::]:{port};\n"));
+    }
+    lines
+}
+
+/// The arguments of `seckill_redis` for the same Redis that the back end uses.
+fn redis(url: &str) -> String {
+    let Ok(info) = url.into_connection_info() else { return format!("\"{url}\"") };
+    let mut text = match info.addr() {
+        ConnectionAddr::Unix(path) => format!("\"unix:{}\"", path.display()),
+        ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
+        other => format!("\"{other}\""),
+    };
+    let settings = info.redis_settings();
+    if let Some(password) = settings.password() {
+        text.push_str(&format!(" \"password={password}\""));
+    }
+    if settings.db() != 0 {
+        text.push_str(&format!(" db={}", settings.db()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_edge_is_told_of_the_same_redis_as_the_back_end() {
+        assert_eq!(redis("unix:///d/run/redis.sock"), "\"unix:/d/run/redis.sock\"");
+        assert_eq!(redis("redis://h:6380"), "h:6380");
+        assert_eq!(redis("redis://:s3cret@h:6380/2"), "h:6380 \"password=s3cret\" db=2");
+    }
+}
