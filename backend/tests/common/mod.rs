@@ -1,7 +1,11 @@
 //! What tests of the back end share: a redis-server of their own, a product on
 //! sale, buyers with valid sessions and URLs.
 
-#![allow(dead_code, reason = "each test crate uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test crate uses a part of it"
+)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,7 +19,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use seckill::redis_link::{RedisLink, scripts};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use seckill::redis_link::RedisLink;
+use seckill::redis_link::scripts::preload;
 use seckill_core::catalogue::Entry;
 use seckill_core::ids::Item;
 use seckill_core::keyring::{Digest, Keyring};
@@ -23,6 +30,11 @@ use seckill_core::purchase::Record;
 use seckill_core::window::Window;
 use seckill_core::{hidden_path, keys, session};
 use tempfile::TempDir;
+
+/// Calls of the scripts.
+pub mod scripts;
+/// The main path.
+pub mod shop;
 
 /// How long a test waits for something that must happen.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -66,6 +78,22 @@ impl TestRedis {
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Stops it from running, while its connections stay open: whatever is
+    /// sent to it is kept, and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it run again.
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
     }
 
     /// Starts it again on the same files.
@@ -166,7 +194,7 @@ pub fn entry(amount: u64, segments: u16) -> Entry {
 pub async fn put_on_sale(link: &RedisLink, amount: u64) -> Entry {
     let (item, entry) = (item(), entry(amount, 1));
     let mut conn = link.conn().await.unwrap();
-    assert!(scripts::preload(&mut conn, &item, 1, amount).await.unwrap());
+    assert!(preload(&mut conn, &item, 1, amount).await.unwrap());
     let field = item.to_string();
     let mut pipe = redis::pipe();
     pipe.atomic()

@@ -1,0 +1,150 @@
+//! All parts of the main path, wired as the roles are.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use seckill::purchase::{self, PurchaseState};
+use seckill::queue::StreamsQueue;
+use seckill::redis_link::RedisLink;
+use seckill::store::Store;
+use seckill::{orders, relay};
+use seckill_core::keys;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use super::{TestRedis, eventually, item, put_on_sale};
+
+/// All parts of the main path.
+pub struct Shop {
+    pub redis: TestRedis,
+    pub link: RedisLink,
+    pub store: Store,
+    pub app: Router,
+    pub roles: JoinSet<()>,
+    pub stop: CancellationToken,
+    _folder: TempDir,
+}
+
+impl Shop {
+    /// A shop whose purchase role serves, and whose other roles are not running yet.
+    pub async fn open(amount: u64) -> Self {
+        let redis = TestRedis::start().await;
+        let link = redis.link().await;
+        put_on_sale(&link, amount).await;
+        let folder = TempDir::new().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
+        let store = Store::open(&url).await.unwrap();
+        let options = purchase::Options {
+            demo_login: true,
+            ..Default::default()
+        };
+        let state = PurchaseState::new(link.clone(), Some(store.clone()), super::ring(), options);
+        let app = purchase::router(state);
+        let shop = Self {
+            redis,
+            link,
+            store,
+            app,
+            roles: JoinSet::new(),
+            stop: CancellationToken::new(),
+            _folder: folder,
+        };
+        eventually("the purchase role is healthy", || async {
+            (shop.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
+        })
+        .await;
+        shop
+    }
+
+    pub fn relay(&mut self) {
+        let queue = StreamsQueue::orders(self.link.clone());
+        self.roles
+            .spawn(relay::run(self.link.clone(), queue, self.stop.clone()));
+    }
+
+    pub fn orders(&mut self, queue: StreamsQueue) {
+        let options = orders::Options::default();
+        let (store, link) = (self.store.clone(), self.link.clone());
+        self.roles
+            .spawn(orders::run(queue, store, link, options, self.stop.clone()));
+    }
+
+    pub fn run_all(&mut self) {
+        self.relay();
+        self.orders(StreamsQueue::orders(self.link.clone()));
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (
+            status,
+            serde_json::from_slice(&body).expect("every answer is JSON"),
+        )
+    }
+
+    pub async fn get(&self, path: &str, user: &str) -> (StatusCode, Value) {
+        let request = Request::get(path).header("cookie", super::cookie(user));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn click(&self, user: &str, request: &str) -> (StatusCode, Value) {
+        self.send(click(user, request, None)).await
+    }
+
+    pub async fn result(&self, user: &str) -> Value {
+        self.get("/api/rounds/1/products/153/result", user).await.1
+    }
+
+    pub async fn until_ordered(&self, user: &str) -> String {
+        eventually("the order is placed", || async {
+            let result = self.result(user).await;
+            (result["status"] == "ordered").then(|| result["order"].as_str().unwrap().to_owned())
+        })
+        .await
+    }
+
+    pub async fn until_orders(&self, count: u64) {
+        eventually("the orders are placed", || async {
+            (self.store.live_orders(&item()).await.unwrap() == count).then_some(())
+        })
+        .await;
+    }
+
+    /// Nothing is left on the way: outbox and queue are empty.
+    pub async fn until_drained(&self) {
+        eventually("nothing is left on the way", || async {
+            let mut conn = self.link.conn().await.ok()?;
+            let mut pipe = redis::pipe();
+            pipe.xlen(keys::outbox(&item(), 1)).xlen(keys::QUEUE_ORDERS);
+            let (outbox, queue): (u64, u64) = pipe.query_async(&mut conn).await.ok()?;
+            (outbox == 0 && queue == 0).then_some(())
+        })
+        .await;
+    }
+
+    pub async fn shut(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.roles.join_next().await {
+            if let Err(error) = ended {
+                assert!(error.is_cancelled(), "{error}");
+            }
+        }
+        self.store.close().await;
+    }
+}
+
+pub fn click(user: &str, request: &str, permit: Option<&str>) -> Request<Body> {
+    let mut builder = Request::post(super::hidden_url(user))
+        .header("cookie", super::cookie(user))
+        .header("x-request-id", request);
+    if let Some(permit) = permit {
+        builder = builder.header("x-seckill-permit", permit);
+    }
+    builder.body(Body::empty()).unwrap()
+}
