@@ -18,7 +18,7 @@ __DATA__
 --- http_config
     seckill_zone test:1k;
 --- must_die
---- error_log eval: [qr/\[emerg\].*seckill_zone.*1k/]
+--- error_log eval: [qr/\[emerg\].*seckill_zone: .*1024 bytes is too small.*at least \d+m/]
 
 
 
@@ -45,7 +45,7 @@ __DATA__
     seckill_zone test:8m;
     seckill_redis 127.0.0.1:6379 timeout=soon;
 --- must_die
---- error_log eval: [qr/\[emerg\].*seckill_redis.*"timeout=soon"/]
+--- error_log eval: [qr/\[emerg\].*seckill_redis.*"soon".*timeout=50ms/]
 
 
 
@@ -79,23 +79,23 @@ chmod 0600, SeckillRedis::folder() . '/short-keys';
 
 === TEST 9: a rate without a number
 --- config
-    location /buy/ { seckill_rate rate=fast; seckill_gate on; proxy_pass http://backend; }
+    location /buy/ { seckill_rate rate=fast; seckill_gate on; proxy_pass http://seckill_purchase; }
 --- must_die
---- error_log eval: [qr{\[emerg\].*seckill_rate.*"rate=fast".*r/s}]
+--- error_log eval: [qr{\[emerg\].*seckill_rate.*"fast".*rate=50000r/s}]
 
 
 
 === TEST 10: a burst that is no number
 --- config
-    location /buy/ { seckill_rate rate=10r/s burst=some; seckill_gate on; proxy_pass http://backend; }
+    location /buy/ { seckill_rate rate=10r/s burst=some; seckill_gate on; proxy_pass http://seckill_purchase; }
 --- must_die
---- error_log eval: [qr/\[emerg\].*seckill_rate.*"burst=some"/]
+--- error_log eval: [qr/\[emerg\].*seckill_rate.*"some".*burst=1000/]
 
 
 
 === TEST 11: an unknown digest
 --- config
-    location /buy/ { seckill_digest sha1; seckill_gate on; proxy_pass http://backend; }
+    location /buy/ { seckill_digest sha1; seckill_gate on; proxy_pass http://seckill_purchase; }
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_digest.*"sha1".*hmac-sha256.*md5/]
 
@@ -103,15 +103,15 @@ chmod 0600, SeckillRedis::folder() . '/short-keys';
 
 === TEST 12: a gate that is neither on nor off
 --- config
-    location /buy/ { seckill_gate maybe; proxy_pass http://backend; }
+    location /buy/ { seckill_gate maybe; proxy_pass http://seckill_purchase; }
 --- must_die
---- error_log eval: [qr/\[emerg\].*"maybe".*seckill_gate.*"on".*"off"/]
+--- error_log eval: [qr/\[emerg\].*seckill_gate.*"maybe".*on or off/]
 
 
 
 === TEST 13: a user that is not a variable
 --- config
-    location /buy/ { seckill_user li; seckill_gate on; proxy_pass http://backend; }
+    location /buy/ { seckill_user li; seckill_gate on; proxy_pass http://seckill_purchase; }
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_user.*"li".*variable/]
 
@@ -127,9 +127,9 @@ chmod 0600, SeckillRedis::folder() . '/short-keys';
 
 === TEST 15: a gate without a zone
 --- http_config
-    upstream backend { server 127.0.0.1:1; }
+    upstream seckill_purchase { server 127.0.0.1:1; }
 --- config
-    location /buy/ { seckill_gate on; proxy_pass http://backend; }
+    location /buy/ { seckill_gate on; proxy_pass http://seckill_purchase; }
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_gate.*seckill_zone/]
 
@@ -146,7 +146,7 @@ chmod 0600, SeckillRedis::folder() . '/short-keys';
 === TEST 17: with everything right nginx starts
 --- config
     location = /api/time { seckill_time; }
-    location /buy/ { seckill_rate rate=50000r/s burst=1000; seckill_fallback refuse; seckill_gate on; proxy_pass http://backend; }
+    location /buy/ { seckill_rate rate=50000r/s burst=1000; seckill_gate on; proxy_pass http://seckill_purchase; }
     location = /metrics { seckill_status; }
 --- request
 GET /metrics

@@ -1,7 +1,7 @@
 use lib 't/lib';
 use SeckillTest 'no_plan';
 
-our $gate  = 'location /buy/ { seckill_gate on; proxy_pass http://backend; }';
+our $gate  = gate_location();
 our $state = 'location ~ /state$ { seckill_state; }';
 
 # One click of each of these buyers on product 153 of round 1.
@@ -107,8 +107,7 @@ __DATA__
 === TEST 9: over the rate it is busy, and says when to come again
 --- sale
 1 153 limit=9
---- config
-    location /buy/ { seckill_rate rate=1r/s burst=2; seckill_gate on; proxy_pass http://backend; }
+--- config eval: gate_location('seckill_rate rate=1r/s burst=2;')
 --- pipelined_requests eval: main::clicks('a', 'b', 'c')
 --- more_headers eval: main::cookies('a', 'b', 'c')
 --- error_code eval: [202, 202, 429]
@@ -120,8 +119,7 @@ __DATA__
 === TEST 10: a forged click costs no token of the rate
 --- sale
 1 153 limit=9
---- config
-    location /buy/ { seckill_rate rate=1r/s burst=1; seckill_gate on; proxy_pass http://backend; }
+--- config eval: gate_location('seckill_rate rate=1r/s burst=1;')
 --- pipelined_requests eval: [@{main::clicks('b', 'b')}, @{main::clicks('a')}]
 --- more_headers eval: main::cookies('a', 'a', 'a')
 --- error_code eval: [403, 403, 202]
@@ -130,7 +128,7 @@ __DATA__
 
 === TEST 11: with a gate off everything passes
 --- config
-    location /buy/ { seckill_gate off; proxy_pass http://backend; }
+    location /buy/ { seckill_gate off; proxy_pass http://seckill_purchase; }
 --- request
 POST /buy/anything
 --- error_code: 202
@@ -140,8 +138,7 @@ POST /buy/anything
 === TEST 12: a user that the operator vouches for needs no session of ours
 --- sale
 1 153
---- config
-    location /buy/ { seckill_user $http_x_member; seckill_gate on; proxy_pass http://backend; }
+--- config eval: gate_location('seckill_user $http_x_member;')
 --- request eval: main::clicks('a')->[0]
 --- more_headers
 X-Member: a
@@ -152,8 +149,7 @@ X-Member: a
 === TEST 13: and without that user a login is required
 --- sale
 1 153
---- config
-    location /buy/ { seckill_user $http_x_member; seckill_gate on; proxy_pass http://backend; }
+--- config eval: gate_location('seckill_user $http_x_member;')
 --- request eval: main::clicks('a')->[0]
 --- more_headers eval: cookie('a')
 --- error_code: 401
@@ -186,6 +182,8 @@ X-Member: a
 
 
 === TEST 16: the state of a product that is not on sale
+--- sale
+1 153
 --- config eval: $::state
 --- request
 GET /api/rounds/1/products/999/state
@@ -197,12 +195,8 @@ GET /api/rounds/1/products/999/state
 === TEST 17: the log's variables tell who, what and why
 --- sale
 1 153 limit=1
---- config
-    location /buy/ {
-        seckill_gate on;
-        proxy_pass http://backend;
-        add_header X-Log "$seckill_verdict $seckill_user $seckill_round $seckill_product" always;
-    }
+--- config eval
+gate_location('add_header X-Log "$seckill_verdict $seckill_user $seckill_round $seckill_product" always;')
 --- pipelined_requests eval: main::clicks('a', 'b')
 --- more_headers eval: main::cookies('a', 'b')
 --- error_code eval: [202, 410]

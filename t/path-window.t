@@ -2,7 +2,7 @@ use lib 't/lib';
 use SeckillTest 'no_plan';
 
 our $path = 'location ~ ^/api/rounds/[^/]+/products/[^/]+/path$ { seckill_path; }';
-our $both = $path . ' location /buy/ { seckill_gate on; proxy_pass http://backend; }';
+our $both = $path . gate_location();
 our $get  = 'GET /api/rounds/1/products/153/path';
 
 run_tests();

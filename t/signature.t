@@ -2,8 +2,8 @@ use lib 't/lib';
 use SeckillTest 'no_plan';
 
 # The gated location of every block here.
-our $gate = 'location /buy/ { seckill_gate on; proxy_pass http://backend; }';
-our $md5  = 'location /buy/ { seckill_gate on; seckill_digest md5; proxy_pass http://backend; }';
+our $gate = gate_location();
+our $md5  = gate_location('seckill_digest md5;');
 our $sale = '1 153 opens=-10s ends=+1h limit=100';
 
 run_tests();

@@ -40,12 +40,10 @@ impl<'a> HiddenPath<'a> {
     /// purchase URL. Looks at shape only: cheap, no allocation.
     #[must_use]
     pub fn parse(path: &'a str) -> Option<Self> {
-        let mut parts = path.strip_prefix(PREFIX)?.split('/');
-        let (round, product) = (parts.next()?, parts.next()?);
-        let (expires, nonce, signature) = (parts.next()?, parts.next()?, parts.next()?);
-        let (kid, digest) = signature.split_once('.')?;
-        let well_formed = parts.next().is_none()
-            && ids::is_id(round)
+        let rest = path.strip_prefix(PREFIX)?;
+        let [round, product, expires, nonce, signature] = ids::split_exactly(rest, b'/')?;
+        let [kid, digest] = ids::split_exactly(signature, b'.')?;
+        let well_formed = ids::is_id(round)
             && ids::is_id(product)
             && (1..=15).contains(&expires.len())
             && expires.bytes().all(|b| b.is_ascii_digit())

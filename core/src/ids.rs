@@ -34,6 +34,24 @@ pub fn is_request(s: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
+/// Splits `text` into exactly `N` parts at the ASCII byte `separator`.
+///
+/// In place of `str::split`, whose search by character costs the gate more than
+/// the rest of the parsing together.
+pub(crate) fn split_exactly<const N: usize>(text: &str, separator: u8) -> Option<[&str; N]> {
+    let mut parts = [""; N];
+    let (mut begin, mut found) = (0, 0);
+    for (at, byte) in text.bytes().enumerate() {
+        if byte == separator {
+            *parts.get_mut(found)? = &text[begin..at];
+            found += 1;
+            begin = at + 1;
+        }
+    }
+    *parts.get_mut(found)? = &text[begin..];
+    (found + 1 == N).then_some(parts)
+}
+
 /// One product in one round, the unit that is sold: written `round::product`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Item {
@@ -99,6 +117,14 @@ mod tests {
         assert!(is_id("153") && is_id("Noon_2026"));
         assert!(is_user("li.wei+1@example.com") && !is_user("a\"b") && !is_user("a\n"));
         assert!(is_request("3f2a-9_Z") && !is_request("a b") && !is_request(""));
+    }
+
+    #[test]
+    fn splits_into_exactly_as_many_parts_as_asked() {
+        assert_eq!(split_exactly("a/b/", b'/'), Some(["a", "b", ""]));
+        assert_eq!(split_exactly::<2>("a/b/", b'/'), None);
+        assert_eq!(split_exactly::<4>("a/b/", b'/'), None);
+        assert_eq!(split_exactly("", b'/'), Some([""]));
     }
 
     #[test]

@@ -134,7 +134,7 @@ pub(crate) fn confs<'a>(request: &Request<'a>) -> (&'a MainConf, &'a LocConf) {
     // they live as long as the cycle, which a request keeps alive.
     unsafe {
         let raw = request.as_ptr();
-        let index = (*(&raw const ngx_http_seckill_module)).ctx_index;
+        let index = ngx_http_seckill_module.ctx_index;
         let main = (*(*raw).main_conf.add(index)).cast::<MainConf>();
         let location = (*(*raw).loc_conf.add(index)).cast::<LocConf>();
         (&*main, &*location)

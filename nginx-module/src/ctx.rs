@@ -124,7 +124,7 @@ type Handler = unsafe extern "C" fn(*mut std::ffi::c_void);
 
 fn module_index() -> usize {
     // SAFETY: nginx writes the index once, before any request.
-    unsafe { (*(&raw const ngx_http_seckill_module)).ctx_index }
+    unsafe { ngx_http_seckill_module.ctx_index }
 }
 
 /// # Safety

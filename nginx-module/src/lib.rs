@@ -33,7 +33,7 @@ struct Module;
 impl HttpModule for Module {
     fn module() -> &'static ngx_module_t {
         // SAFETY: nginx writes to it only while it reads the configuration.
-        unsafe { &*(&raw const ngx_http_seckill_module) }
+        unsafe { &*ptr::addr_of!(ngx_http_seckill_module) }
     }
 
     unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {

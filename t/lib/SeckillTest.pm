@@ -29,7 +29,6 @@ BEGIN {
     $port = $free->sockport;
     my $modules = '/usr/lib/nginx/modules';
     my $ours    = $ENV{SECKILL_MODULE} // "$root/target/nginx/ngx_http_seckill_module.so";
-    -f $ours or die "$ours is missing; build it with: make module\n";
     $ENV{TEST_NGINX_BINARY}       //= '/usr/sbin/nginx';
     $ENV{TEST_NGINX_LOAD_MODULES} //= "$modules/ndk_http_module.so $modules/ngx_http_lua_module.so $ours";
     $ENV{TEST_NGINX_SERVROOT}     //= "$root/target/t/$suite";
@@ -59,7 +58,7 @@ use SeckillSign qw(%KEYS now_ms hidden_path session cookie);
 our @EXPORT = qw(
     redis redis_start redis_stop redis_pid offer
     now_ms hidden_path session cookie %KEYS
-    keys_file redis_socket backend_socket http_config eventually
+    keys_file redis_socket backend_socket http_config gate_location eventually
 );
 
 # The key ring's file, readable by its owner only.
@@ -73,16 +72,36 @@ chmod 0600, $keys;
 print $keys SeckillSign::keyring_text();
 close $keys;
 
-# What a block gets in http{}; http_config($more) for one that adds to it. The
-# back end answers what it was told by the gate, so that a test can look at it.
+# A file of the shipped configuration.
+sub shipped ($) {
+    my ($name) = @_;
+    open my $in, '<', "$root/conf/seckill/$name" or die "conf/seckill/$name: $!\n";
+    local $/;
+    return scalar <$in>;
+}
+
+# The guarded location exactly as shipped, with $more directives in it.
+sub gate_location (;$) {
+    my $more = shift // '';
+    my ($gate) = shipped('server.conf') =~ /^(location \/buy\/ \{.*?^location \@seckill_unknown \{.*?^\})/ms
+        or die "conf/seckill/server.conf has no location /buy/ any more\n";
+    $gate =~ s/\{/{\n$more/;
+    return $gate;
+}
+
+# What a block gets in http{}; http_config($more) for one that adds to it: the
+# shipped part (less the directive that Test::Nginx writes itself), and a back
+# end that answers what it was told by the gate, so that a test can look at it.
 sub http_config (;$) {
     my $more = shift // '';
     my ($redis, $ring, $backend) = (socket_path(), keys_file(), backend_socket());
+    (my $shipped = shipped('http.conf')) =~ s/^keepalive_timeout.*$//m;
     return <<"_CONFIG_";
+$shipped
     seckill_zone test:8m;
     seckill_redis unix:$redis;
     seckill_keys $ring;
-    upstream backend { server unix:$backend; }
+    upstream seckill_purchase { server unix:$backend; }
     server {
         listen unix:$backend;
         location / {
@@ -159,6 +178,9 @@ my $uses_default_config;
 
 add_block_preprocessor(sub {
     my $block = shift;
+    for my $module (split ' ', $ENV{TEST_NGINX_LOAD_MODULES}) {
+        -f $module or Test::More::BAIL_OUT("$module is missing; build it with: make module, or: scripts/install.sh test");
+    }
     redis_start();
     redis('FLUSHALL');
     $put_on_sale->($block->sale // '');

@@ -13,7 +13,7 @@ use ngx::ffi::{
     NGX_LOG_EMERG, NGX_OK, ngx_command_t, ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t,
     ngx_http_get_variable_index, ngx_int_t, ngx_str_t, ngx_uint_t,
 };
-use ngx::http::{HttpModuleLocationConf as _, NgxHttpCoreModule};
+use ngx::http::{HttpModuleLocationConf as _, HttpModuleMainConf as _, NgxHttpCoreModule};
 use ngx::ngx_string;
 use seckill_core::directive;
 use seckill_core::keyring::{Digest, Keyring};
@@ -31,11 +31,22 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn main(&self) -> &mut MainConf {
-        use ngx::http::HttpModuleMainConf as _;
-        // SAFETY: within the http block our main configuration exists; setters
-        // run one after another.
-        unsafe { Module::main_conf_mut(&*self.cf).unwrap_unchecked() }
+    /// Lets `change` write to the http block's configuration.
+    fn with_main<T>(
+        &self,
+        change: impl FnOnce(&mut MainConf) -> Result<T, String>,
+    ) -> Result<T, String> {
+        // SAFETY: setters run one after another with a living configuration.
+        let main = unsafe { Module::main_conf_mut(&*self.cf) };
+        change(main.ok_or("stands outside of the http block")?)
+    }
+
+    /// Remembers that `directive` needs zone, Redis and keys.
+    fn needs_all(&self, directive: &'static str) -> Result<(), String> {
+        self.with_main(|main| {
+            main.needs_all.get_or_insert(directive);
+            Ok(())
+        })
     }
 }
 
@@ -170,16 +181,18 @@ setter!(cmd_node, MainConf, |reading, conf| {
 
 setter!(cmd_rate, LocConf, |reading, conf| {
     let limit = directive::rate(&reading.args)?;
-    let main = reading.main();
-    if main.rates.len() == state::MAX_BUCKETS {
-        return Err(format!(
-            "stands here for the {}th time; the most is {0}",
-            state::MAX_BUCKETS
-        ));
-    }
-    main.rates.push(limit);
-    main.needs_all.get_or_insert("seckill_rate");
-    once(&mut conf.rate, main.rates.len() - 1)
+    reading.needs_all("seckill_rate")?;
+    let index = reading.with_main(|main| {
+        if main.rates.len() == state::MAX_BUCKETS {
+            return Err(format!(
+                "is used more than {} times, which is the most",
+                state::MAX_BUCKETS
+            ));
+        }
+        main.rates.push(limit);
+        Ok(main.rates.len() - 1)
+    })?;
+    once(&mut conf.rate, index)
 });
 
 setter!(cmd_user, LocConf, |reading, conf| {
@@ -217,7 +230,7 @@ setter!(cmd_gate, LocConf, |reading, conf| {
         other => return Err(format!("\"{other}\" must be on or off")),
     };
     if on {
-        reading.main().needs_all.get_or_insert("seckill_gate");
+        reading.needs_all("seckill_gate")?;
     }
     once(&mut conf.gate, on)
 });
@@ -232,7 +245,7 @@ macro_rules! content {
             let core = core.ok_or("memory is short")?;
             core.handler = Some($handler);
             if $needs {
-                reading.main().needs_all.get_or_insert($directive);
+                reading.needs_all($directive)?;
             }
             Ok(())
         });

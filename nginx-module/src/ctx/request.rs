@@ -96,6 +96,7 @@ impl<'a> Request<'a> {
             // SAFETY: a part holds `nelts` elements of the list's type.
             let elements: &'a [ngx_table_elt_t] = match part.nelts {
                 0 => &[],
+                // SAFETY: as above.
                 n => unsafe { std::slice::from_raw_parts(part.elts.cast(), n) },
             };
             for element in elements {

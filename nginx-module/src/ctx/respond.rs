@@ -84,7 +84,7 @@ unsafe fn has_error_page(raw: *mut ngx_http_request_t, status: u16) -> bool {
     // SAFETY: by this function's contract; the core module's configuration is
     // at its index, and its error pages are an array of ngx_http_err_page_t.
     unsafe {
-        let index = (*(&raw const ngx_http_core_module)).ctx_index;
+        let index = ngx_http_core_module.ctx_index;
         let core = *(*raw)
             .loc_conf
             .add(index)

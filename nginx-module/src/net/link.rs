@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use async_task::Task;
@@ -59,14 +60,46 @@ pub(crate) struct Link {
     pub(crate) scripts: Rc<Scripts>,
 }
 
+/// How it stands with Redis.
+enum Status {
+    /// The worker has just begun and is connecting; these wait for the outcome.
+    Starting(Vec<Waker>),
+    Up(Link),
+    Away,
+}
+
 thread_local! {
-    static LINK: RefCell<Option<Link>> = const { RefCell::new(None) };
+    static STATUS: RefCell<Status> = const { RefCell::new(Status::Starting(Vec::new())) };
     static SUPERVISOR: RefCell<Option<Task<()>>> = const { RefCell::new(None) };
 }
 
-/// The connection, unless Redis is away.
-pub(crate) fn current() -> Option<Link> {
-    LINK.with_borrow(Clone::clone)
+/// Whether Redis is known to be away, so that there is nothing to wait for.
+pub(crate) fn is_away() -> bool {
+    STATUS.with_borrow(|status| matches!(status, Status::Away))
+}
+
+/// The connection, unless Redis is away. A worker that has just begun, after a
+/// reload for example, makes its first requests wait instead of refusing them.
+pub(crate) async fn ready() -> Option<Link> {
+    std::future::poll_fn(|context| {
+        STATUS.with_borrow_mut(|status| match status {
+            Status::Starting(waiting) => {
+                waiting.push(context.waker().clone());
+                Poll::Pending
+            }
+            Status::Up(link) => Poll::Ready(Some(link.clone())),
+            Status::Away => Poll::Ready(None),
+        })
+    })
+    .await
+}
+
+/// Publishes how it stands, and wakes those who wait for it.
+fn set(status: Status) {
+    let old = STATUS.replace(status);
+    if let Status::Starting(waiting) = old {
+        waiting.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// Starts the supervisor of this worker.
@@ -78,8 +111,7 @@ pub(crate) fn start(target: Target, zone: Zone, node: String) {
 /// Closes the connection, at the end of a worker.
 pub(crate) fn stop() {
     let supervisor = SUPERVISOR.with_borrow_mut(Option::take);
-    let link = LINK.with_borrow_mut(Option::take);
-    drop(link);
+    set(Status::Away);
     drop(supervisor);
     rt::drain();
 }
@@ -97,10 +129,10 @@ async fn supervise(target: Target, zone: Zone, node: String) {
                     );
                 }
                 pause_ms = 25;
-                LINK.with_borrow_mut(|slot| *slot = Some(link.clone()));
+                set(Status::Up(link.clone()));
                 zone.counters().redis_connects.add(1);
                 let reason = watch(&link, &zone, &node).await;
-                LINK.with_borrow_mut(|slot| *slot = None);
+                set(Status::Away);
                 drop(driver);
                 log(
                     NGX_LOG_WARN,
@@ -109,6 +141,7 @@ async fn supervise(target: Target, zone: Zone, node: String) {
                 reported = true;
             }
             failure => {
+                set(Status::Away);
                 if !reported {
                     let reason = match failure {
                         Some(Err(error)) => error.to_string(),

@@ -1,5 +1,6 @@
 //! Takes and returns permits.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use redis::RedisResult;
@@ -7,7 +8,7 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::permit::PermitId;
 
-use super::link::{self, Link};
+use super::link;
 use crate::rt;
 use crate::state::Zone;
 
@@ -25,7 +26,6 @@ pub(crate) enum Outcome {
 
 /// Asks for `amount` permits as one lease, to be used by one request.
 pub(crate) async fn take(
-    link: Link,
     zone: &Zone,
     item: &Item,
     (edge, lease): (&str, &str),
@@ -39,7 +39,7 @@ pub(crate) async fn take(
     counters.permits_asked.add(u64::from(amount));
     counters.redis_commands.add(1);
     let begun = Instant::now();
-    let reply = rt::timeout(limit, ask(link, item, &permit.lease_id(), amount)).await;
+    let reply = rt::timeout(limit, ask(item, &permit.lease_id(), amount)).await;
     counters
         .redis_micros
         .add(begun.elapsed().as_micros() as u64);
@@ -69,12 +69,9 @@ pub(crate) async fn take(
     }
 }
 
-async fn ask(
-    mut link: Link,
-    item: &Item,
-    lease: &str,
-    amount: u32,
-) -> RedisResult<(u64, u64, u64)> {
+async fn ask(item: &Item, lease: &str, amount: u32) -> RedisResult<(u64, u64, u64)> {
+    let away = || redis::RedisError::from(io::Error::from(io::ErrorKind::NotConnected));
+    let mut link = link::ready().await.ok_or_else(away)?;
     redis::cmd("EVALSHA")
         .arg(&link.scripts.take)
         .arg(3)
@@ -90,7 +87,10 @@ async fn ask(
 /// Gives a whole lease back, because its request left before it could be
 /// passed on: the stock script has seen nothing of it. If this fails, the back
 /// end settles the lease a little later.
-pub(crate) async fn give_back(mut link: Link, zone: &Zone, item: &Item, permit: PermitId) {
+pub(crate) async fn give_back(zone: &Zone, item: &Item, permit: PermitId) {
+    let Some(mut link) = link::ready().await else {
+        return;
+    };
     let reply: RedisResult<Vec<i64>> = redis::cmd("EVALSHA")
         .arg(&link.scripts.settle)
         .arg(2)

@@ -113,7 +113,9 @@ fn wait_for_permit(
     item: Item,
     quantity: u32,
 ) -> Result<Stand, Verdict> {
-    let link = link::current().ok_or(Verdict::Unavailable)?;
+    if link::is_away() {
+        return Err(Verdict::Unavailable);
+    }
     let limit = edge.redis_timeout;
     // A little longer than the command's own limit, which then decides.
     let parked = park::park(request, ctx, limit + GRACE).ok_or(Verdict::Unavailable)?;
@@ -123,11 +125,11 @@ fn wait_for_permit(
     let lease = format!("{:x}-{:x}", zone.born_ms(), zone.counters().leases.next());
     rt::spawn(async move {
         let names = (node.as_str(), lease.as_str());
-        let outcome = permits::take(link.clone(), &zone, &item, names, quantity, limit).await;
+        let outcome = permits::take(&zone, &item, names, quantity, limit).await;
         zone.counters().unparked.add(1);
         let waits = parked.resume(|ctx| ctx.stand.set(settle(&zone, &outcome, ctx)));
         if !waits && let Outcome::Granted(permit) = outcome {
-            permits::give_back(link, &zone, &item, permit).await;
+            permits::give_back(&zone, &item, permit).await;
         }
     })
     .detach();

@@ -1,0 +1,57 @@
+# Everything a person does with this repository, by name. `make help` lists it.
+# The work is in scripts/; here is only the order.
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+# One line on each target for `make help`: the text behind `##`.
+
+.PHONY: help
+help: ## List what can be done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: run
+run: ## Install what is missing, build, and run the demo sale on this box (Ctrl-C stops it)
+	@scripts/run.sh
+
+.PHONY: test
+test: ## Install what is missing and run every test there is
+	@scripts/test.sh
+
+.PHONY: test-rust
+test-rust: ## Only the Rust tests
+	@scripts/test.sh rust
+
+.PHONY: test-nginx
+test-nginx: ## Only the Test::Nginx suites (SUITES=t/gate.t chooses)
+	@scripts/test.sh nginx
+
+.PHONY: test-e2e
+test-e2e: ## Only the browser tests
+	@scripts/test.sh e2e
+
+.PHONY: test-drill
+test-drill: ## Only the short drill
+	@scripts/test.sh drill
+
+.PHONY: check
+check: ## Formatting and lints, without running anything
+	@scripts/check.sh
+
+.PHONY: module
+module: ## Build the nginx module for Debian's nginx (or NGINX_SOURCE_DIR and NGINX_BUILD_DIR)
+	@scripts/module.sh
+
+.PHONY: drill
+drill: ## Race thousands of buyers, kill the system in the middle, count the orders
+	@scripts/drill.sh
+
+.PHONY: bench
+bench: bench-edge ## Every benchmark, each into bench/results/NAME.json
+
+.PHONY: bench-edge
+bench-edge: ## What refusing a bad signature costs beside nginx's own `return 403`
+	@bench/edge.sh
+
+.PHONY: clean
+clean: ## Remove everything that was built (SECKILL_DATA stays)
+	@rm -rf target bench/results t/e2e/node_modules t/e2e/screenshots

@@ -1,0 +1,200 @@
+//! Keep-alive connections to one address, shared by any number of shoppers: at
+//! most as many requests are under way as there are connections.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Longest wait for one answer.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Nobody listens, or the connection broke: the request may have happened.
+    #[error("no connection to {0}")]
+    Connection(String),
+    /// Nothing came back in [`ANSWER_TIMEOUT`]: the request may have happened.
+    #[error("no answer in {} s", ANSWER_TIMEOUT.as_secs())]
+    Timeout,
+    /// The request cannot be written: a path or header with forbidden bytes.
+    #[error("malformed request: {0}")]
+    Request(#[from] hyper::http::Error),
+}
+
+/// An answer as far as a shopper cares.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The first cookie that was set, as `name=value`.
+    pub cookie: Option<String>,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The string in field `name` of a JSON body.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        let value: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        Some(value.get(name)?.as_str()?.to_owned())
+    }
+
+    /// The whole number in field `name` of a JSON body.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u64> {
+        let value: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        value.get(name)?.as_u64()
+    }
+
+    /// The refusal's stable code, or the status if the body has none.
+    #[must_use]
+    pub fn code(&self) -> String {
+        if self.status < 300 {
+            return self.status.to_string();
+        }
+        self.text("code").unwrap_or_else(|| self.status.to_string())
+    }
+}
+
+/// A request, about to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// Method.
+    pub method: &'a Method,
+    /// Path and query.
+    pub path: &'a str,
+    /// The session cookie, as `name=value`.
+    pub cookie: Option<&'a str>,
+    /// `Idempotency-Key`.
+    pub request: Option<&'a str>,
+    /// JSON body; empty for none.
+    pub body: &'a str,
+}
+
+impl<'a> Call<'a> {
+    /// A plain request of this method.
+    #[must_use]
+    pub fn new(method: &'a Method, path: &'a str) -> Self {
+        Self {
+            method,
+            path,
+            cookie: None,
+            request: None,
+            body: "",
+        }
+    }
+}
+
+type Connection = SendRequest<Full<Bytes>>;
+
+/// The connections to `authority` (`host:port`).
+#[derive(Debug)]
+pub struct Edge {
+    authority: String,
+    slots: Semaphore,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Edge {
+    /// Up to `connections` connections, opened when needed.
+    #[must_use]
+    pub fn new(authority: &str, connections: usize) -> Self {
+        Self {
+            authority: authority.to_owned(),
+            slots: Semaphore::new(connections.max(1)),
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Sends one request and reads the whole answer.
+    ///
+    /// # Errors
+    /// [`CallError`]; except for a malformed request the outcome is unknown.
+    pub async fn call(&self, call: Call<'_>) -> Result<Answer, CallError> {
+        // Never closed, so that a permit always comes.
+        let _slot = self.slots.acquire().await;
+        timeout(ANSWER_TIMEOUT, self.exchange(call))
+            .await
+            .map_err(|_| CallError::Timeout)?
+    }
+
+    async fn exchange(&self, call: Call<'_>) -> Result<Answer, CallError> {
+        let request = self.request(call)?;
+        let broken = |_| CallError::Connection(self.authority.clone());
+        let mut connection = match self.take_idle() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let response = connection.send_request(request).await.map_err(broken)?;
+        let (status, cookie) = (response.status().as_u16(), first_cookie(&response));
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(broken)?
+            .to_bytes();
+        if !connection.is_closed() {
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
+        }
+        Ok(Answer {
+            status,
+            cookie,
+            body,
+        })
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those the edge has closed meanwhile are dropped.
+        std::iter::from_fn(|| idle.pop()).find(SendRequest::is_ready)
+    }
+
+    async fn connect(&self) -> Result<Connection, CallError> {
+        let broken = || CallError::Connection(self.authority.clone());
+        let stream = TcpStream::connect(&self.authority)
+            .await
+            .map_err(|_| broken())?;
+        stream.set_nodelay(true).map_err(|_| broken())?;
+        let (sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(|_| broken())?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    fn request(&self, call: Call<'_>) -> Result<Request<Full<Bytes>>, CallError> {
+        let mut builder = Request::builder()
+            .method(call.method)
+            .uri(call.path)
+            .header(HOST, self.authority.as_str());
+        if let Some(cookie) = call.cookie {
+            builder = builder.header("Cookie", cookie);
+        }
+        if let Some(request) = call.request {
+            builder = builder.header("Idempotency-Key", request);
+        }
+        if !call.body.is_empty() {
+            builder = builder.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        Ok(builder.body(Full::new(Bytes::copy_from_slice(call.body.as_bytes())))?)
+    }
+}
+
+fn first_cookie<T>(response: &Response<T>) -> Option<String> {
+    let cookie = response.headers().get(SET_COOKIE)?.to_str().ok()?;
+    Some(cookie.split(';').next().unwrap_or(cookie).trim().to_owned())
+}

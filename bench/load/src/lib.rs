@@ -1,0 +1,10 @@
+//! A load generator that behaves as shoppers do: it logs in, fetches the hidden
+//! purchase URL, waits for the opening by the server's clock, clicks, and asks
+//! what became of it.
+
+/// Keep-alive connections to the edge.
+pub mod client;
+/// Many buyers, few items.
+pub mod race;
+/// What was seen, counted.
+pub mod report;

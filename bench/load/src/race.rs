@@ -1,0 +1,360 @@
+//! Many buyers, few items: everybody logs in, fetches his URL, waits for the
+//! opening, clicks at once, and asks at the end what became of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use hyper::Method;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::client::{Answer, Call, CallError, Edge};
+use crate::report::{Fate, Report, Tally};
+
+/// Pause before a buyer asks again after "busy", "unavailable" or no answer.
+const RETRY: Duration = Duration::from_millis(250);
+/// Pause before a buyer clicks again after "sold out".
+const HOPE: Duration = Duration::from_secs(2);
+
+/// How to race.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Round id.
+    pub round: String,
+    /// Product id.
+    pub product: String,
+    /// How many buyers.
+    pub buyers: usize,
+    /// What their names begin with.
+    pub prefix: String,
+    /// Clicks of each at once, each a purchase of its own.
+    pub clicks_per_buyer: usize,
+    /// Ask again after "busy", "unavailable" and lost connections, as the same
+    /// click.
+    pub retry_busy: bool,
+    /// Keep clicking after "sold out" until nobody was told anything else for
+    /// this long: permits may come back.
+    pub until_sold_out: Option<Duration>,
+    /// Longest time for the whole race after the opening.
+    pub limit: Duration,
+}
+
+/// Why a race could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum RaceError {
+    /// The clock of the server could not be read.
+    #[error("GET /api/time: {0}; is the system up, and is --base its address?")]
+    Time(String),
+    /// A buyer could not log in.
+    #[error("{user} cannot log in: {reason}; is the demo login on (SECKILL_DEMO_LOGIN=on)?")]
+    Login {
+        /// Who.
+        user: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// A buyer got no purchase URL.
+    #[error("{user} gets no purchase URL: {reason}")]
+    Path {
+        /// Who.
+        user: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// A task of ours was lost.
+    #[error("a buyer was lost: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// A buyer ready to click.
+#[derive(Debug)]
+struct Buyer {
+    user: String,
+    cookie: String,
+    path: String,
+    opens_ms: u64,
+}
+
+/// What all buyers of a race share.
+#[derive(Debug)]
+struct Race {
+    edge: Edge,
+    options: Options,
+    /// Server's clock minus ours, ms.
+    ahead_ms: i64,
+    tally: Mutex<Tally>,
+}
+
+/// Runs a race against the edge at `authority` (`host:port`).
+///
+/// # Errors
+/// [`RaceError`] if it could not begin; what happens in it is in the report.
+pub async fn run(
+    authority: &str,
+    connections: usize,
+    options: Options,
+) -> Result<Report, RaceError> {
+    let edge = Edge::new(authority, connections);
+    let ahead_ms = clock_offset(&edge).await?;
+    let race = Arc::new(Race {
+        edge,
+        options,
+        ahead_ms,
+        tally: Mutex::default(),
+    });
+
+    let mut entering = JoinSet::new();
+    for number in 0..race.options.buyers {
+        let user = format!("{}{number:05}", race.options.prefix);
+        entering.spawn(enter(Arc::clone(&race), user));
+    }
+    let mut buyers = Vec::new();
+    while let Some(buyer) = entering.join_next().await {
+        buyers.push(buyer??);
+    }
+
+    let opens_ms = buyers.iter().map(|buyer| buyer.opens_ms).max().unwrap_or(0);
+    let wait_ms = opens_ms.saturating_sub(race.server_now_ms());
+    sleep(Duration::from_millis(wait_ms)).await;
+    let began = Instant::now();
+    // Quiet counts from the opening, not from the start of the program.
+    *race.tally.lock().unwrap_or_else(PoisonError::into_inner) = Tally::default();
+    let fates = shop(&race, buyers, began).await?;
+    let elapsed = began.elapsed();
+    let fates = settle(&race, fates).await?;
+    let tally = std::mem::take(&mut *race.tally.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Report::new(&fates, tally, elapsed))
+}
+
+async fn clock_offset(edge: &Edge) -> Result<i64, RaceError> {
+    let answer = edge
+        .call(Call::new(&Method::GET, "/api/time"))
+        .await
+        .map_err(|error| RaceError::Time(error.to_string()))?;
+    let theirs = answer
+        .number("now_ms")
+        .ok_or_else(|| RaceError::Time(said(&answer)))?;
+    Ok(signed(theirs) - signed(our_now_ms()))
+}
+
+/// Logs a buyer in and fetches his URL, waiting for the last minute if need be.
+async fn enter(race: Arc<Race>, user: String) -> Result<Buyer, RaceError> {
+    let body = serde_json::json!({ "user": user }).to_string();
+    let call = Call {
+        body: &body,
+        ..Call::new(&Method::POST, "/api/session")
+    };
+    let login = race.patiently(call).await;
+    let cookie = match login {
+        Ok(Answer {
+            cookie: Some(cookie),
+            status: 200..300,
+            ..
+        }) => cookie,
+        Ok(answer) => {
+            return Err(RaceError::Login {
+                user,
+                reason: said(&answer),
+            });
+        }
+        Err(error) => {
+            return Err(RaceError::Login {
+                user,
+                reason: error.to_string(),
+            });
+        }
+    };
+    let url = format!("{}/path", race.product_url());
+    let call = Call {
+        cookie: Some(&cookie),
+        ..Call::new(&Method::GET, &url)
+    };
+    loop {
+        let answer = match race.patiently(call).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                return Err(RaceError::Path {
+                    user,
+                    reason: error.to_string(),
+                });
+            }
+        };
+        if answer.status == 425 {
+            sleep(Duration::from_secs(1)).await;
+            continue;
+        }
+        let (Some(path), Some(opens_ms)) = (answer.text("path"), answer.number("opens_ms")) else {
+            return Err(RaceError::Path {
+                user,
+                reason: said(&answer),
+            });
+        };
+        return Ok(Buyer {
+            user,
+            cookie,
+            path,
+            opens_ms,
+        });
+    }
+}
+
+/// Every click of every buyer, all at once.
+async fn shop(
+    race: &Arc<Race>,
+    buyers: Vec<Buyer>,
+    began: Instant,
+) -> Result<Vec<(Arc<Buyer>, Vec<String>)>, RaceError> {
+    let buyers: Vec<_> = buyers.into_iter().map(Arc::new).collect();
+    let mut clicks = JoinSet::new();
+    for click in 0..race.options.clicks_per_buyer {
+        for (index, buyer) in buyers.iter().enumerate() {
+            let (race, buyer) = (Arc::clone(race), Arc::clone(buyer));
+            let deadline = began + race.options.limit;
+            clicks.spawn(async move { (index, race.click(&buyer, click, deadline).await) });
+        }
+    }
+    let mut words = vec![Vec::new(); buyers.len()];
+    while let Some(done) = clicks.join_next().await {
+        let (index, word) = done?;
+        words[index].push(word);
+    }
+    Ok(buyers.into_iter().zip(words).collect())
+}
+
+/// Asks for every buyer what became of his purchase, until it is decided.
+async fn settle(
+    race: &Arc<Race>,
+    words: Vec<(Arc<Buyer>, Vec<String>)>,
+) -> Result<Vec<Fate>, RaceError> {
+    let mut asking = JoinSet::new();
+    for (buyer, clicks) in words {
+        let race = Arc::clone(race);
+        asking.spawn(async move {
+            let (status, order) = race.result(&buyer).await;
+            Fate {
+                user: buyer.user.clone(),
+                clicks,
+                status,
+                order,
+            }
+        });
+    }
+    let mut fates = Vec::new();
+    while let Some(fate) = asking.join_next().await {
+        fates.push(fate?);
+    }
+    Ok(fates)
+}
+
+impl Race {
+    fn product_url(&self) -> String {
+        let Options { round, product, .. } = &self.options;
+        format!("/api/rounds/{round}/products/{product}")
+    }
+
+    fn server_now_ms(&self) -> u64 {
+        u64::try_from(signed(our_now_ms()) + self.ahead_ms).unwrap_or(0)
+    }
+
+    /// Repeats a call while the system is away or busy, for a minute at most.
+    async fn patiently(&self, call: Call<'_>) -> Result<Answer, CallError> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let result = self.edge.call(call).await;
+            let again = match &result {
+                Ok(answer) => matches!(answer.status, 429 | 500..),
+                Err(error) => !matches!(error, CallError::Request(_)),
+            };
+            if !again || Instant::now() > deadline {
+                return result;
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// One click, repeated under the same request id as the options say. Returns
+    /// the last word on it.
+    async fn click(&self, buyer: &Buyer, number: usize, deadline: Instant) -> String {
+        let request = format!("{}-{number}", buyer.user);
+        let call = Call {
+            cookie: Some(&buyer.cookie),
+            request: Some(&request),
+            ..Call::new(&Method::POST, &buyer.path)
+        };
+        loop {
+            let sent = Instant::now();
+            let code = match self.edge.call(call).await {
+                Ok(answer) => answer.code(),
+                Err(CallError::Connection(_)) => "no_connection".to_owned(),
+                Err(CallError::Timeout) => "no_answer".to_owned(),
+                Err(CallError::Request(_)) => "malformed".to_owned(),
+            };
+            let pause = {
+                let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+                tally.note(&code, sent.elapsed());
+                self.pause_after(&code, tally.quiet_for())
+            };
+            match pause {
+                Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
+                _ => return code,
+            }
+        }
+    }
+
+    /// How long to wait before clicking again after `code`; `None` to give up.
+    fn pause_after(&self, code: &str, quiet: Duration) -> Option<Duration> {
+        match code {
+            "busy" | "unavailable" | "no_connection" | "no_answer" | "500" | "502" | "503"
+            | "504" => self.options.retry_busy.then_some(RETRY),
+            "too_early" => Some(Duration::from_millis(20)),
+            "sold_out" => self
+                .options
+                .until_sold_out
+                .and_then(|needed| (quiet < needed).then_some(HOPE)),
+            _ => None,
+        }
+    }
+
+    /// Where the buyer's purchase stands once it is decided, and his order.
+    async fn result(&self, buyer: &Buyer) -> (String, Option<String>) {
+        let url = format!("{}/result", self.product_url());
+        let call = Call {
+            cookie: Some(&buyer.cookie),
+            ..Call::new(&Method::GET, &url)
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = self.patiently(call).await;
+            let status = answer
+                .as_ref()
+                .ok()
+                .and_then(|answer| answer.text("status"));
+            let undecided = matches!(status.as_deref(), Some("processing" | "succeeded") | None);
+            if undecided && Instant::now() < deadline {
+                sleep(RETRY).await;
+                continue;
+            }
+            let order = answer.ok().and_then(|answer| answer.text("order"));
+            return (status.unwrap_or_default(), order);
+        }
+    }
+}
+
+fn said(answer: &Answer) -> String {
+    format!(
+        "HTTP {} {}",
+        answer.status,
+        String::from_utf8_lossy(&answer.body)
+    )
+}
+
+fn our_now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Builds what runs: the program `seckill` and the nginx module, optimised.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/steps.sh
+. scripts/lib/steps.sh
+
+step "Building the back end"
+cargo build --release --locked -p seckill ||
+    fail "the back end did not build; the compiler's message above says where"
+scripts/module.sh

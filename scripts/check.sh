@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Formatting and lints of everything here; changes nothing and starts nothing.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/steps.sh
+. scripts/lib/steps.sh
+
+scripts/install.sh test
+step "Formatting (cargo fmt)"
+cargo fmt --all --check || fail "some files are not formatted; run: cargo fmt --all"
+step "Lints of the rules, the back end and the load generator (cargo clippy)"
+cargo clippy --locked --workspace --exclude seckill-nginx-module --all-targets -- -D warnings ||
+    fail "clippy has something to say; see above"
+step "Lints of the nginx module (cargo clippy)"
+scripts/module.sh cargo clippy --locked -p seckill-nginx-module -- -D warnings ||
+    fail "clippy has something to say about the module; see above"
+step "Shell scripts (shellcheck)"
+mapfile -t shells < <(git ls-files --cached --others --exclude-standard -- '*.sh' .ci/run)
+shellcheck -x -S warning "${shells[@]}" || fail "shellcheck has something to say; see above"
+step "Test suites (perl -c)"
+for suite in t/*.t; do
+    perl -It/lib -c "$suite" 2>&1 | grep -v 'syntax OK$' >&2 && fail "$suite does not compile; see above"
+done
+step "Nothing to complain about"

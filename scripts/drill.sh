@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The long drills, one after another; each ends with PASS or FAIL lines.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/steps.sh
+. scripts/lib/steps.sh
+
+if [ -z "${SECKILL_TEST_CONTAINED:-}" ]; then
+    export SECKILL_TEST_CONTAINED=yes
+    exec perl scripts/lib/contain.pl "$BASH" scripts/drill.sh "$@"
+fi
+scripts/install.sh test
+scripts/build.sh
+for drill in t/drills/*.sh; do
+    step "Drill $(basename "$drill" .sh)"
+    "$drill" || fail "the drill $drill failed; its lines above say in what"
+done

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs the browser tests against a demo shop of their own. The packages and the
+# programs must be there already (scripts/test.sh sees to that).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/steps.sh
+. scripts/lib/steps.sh
+# shellcheck source=scripts/lib/shop.sh
+. scripts/lib/shop.sh
+
+trap 'shop_stop || true' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+status=0
+step "What the pages decide without a browser"
+npm run --silent unit --prefix t/e2e || status=1
+mkdir -p target/e2e
+shop_place "$PWD/target/e2e/data"
+shop_start --demo
+step "A person in a browser"
+CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || fail "no Chromium found; run: scripts/install.sh test"
+BASE_URL=$shop_url CHROMIUM=$CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots \
+    npm run --silent shop --prefix t/e2e || status=1
+shop_stop || fail "the demo shop did not stop cleanly; see $shop_log"
+exit "$status"

@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# Runs the tests: all of them, or the named ones of: rust nginx e2e drill
+#
+# Each stage says in a line what it does and writes its output to
+# target/test/STAGE.log; the end of that is shown when the stage fails. The other
+# stages still run. At the end nothing may be left running, and no system
+# service may have been started or enabled.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/steps.sh
+. scripts/lib/steps.sh
+
+if [ -z "${SECKILL_TEST_CONTAINED:-}" ]; then
+    export SECKILL_TEST_CONTAINED=yes
+    exec perl scripts/lib/contain.pl "$BASH" scripts/test.sh "$@"
+fi
+
+all=(rust nginx e2e drill)
+stages=("${@:-${all[@]}}")
+[ $# -gt 0 ] || stages=("${all[@]}")
+log_folder=$PWD/target/test
+mkdir -p "$log_folder"
+passed=0 failed=0
+
+# Which of the services that Debian's packages bring run or start at boot.
+services() {
+    local unit
+    for unit in nginx redis-server; do
+        find /etc/systemd/system -lname "*/$unit.service" 2>/dev/null || true
+        [ ! -d /run/systemd/system ] || echo "$unit $(systemctl is-active "$unit" 2>/dev/null)"
+    done
+}
+
+# Adds to the totals what a stage counted.
+count() { passed=$((passed + $1)) failed=$((failed + $2)); }
+# The sum of the first number on each line of the input.
+sum() { awk '{ total += $1 } END { print total + 0 }'; }
+
+# stage NAME TITLE CURE COMMAND...: runs it with its output in a log; a failure
+# shows the log's end and the cure. The status is the command's.
+stage() {
+    local name=$1 title=$2 cure=$3 log=$log_folder/$1.log began=$SECONDS status=0
+    shift 3
+    step "$title"
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    if [ "$status" -ne 0 ]; then
+        failures_of "$log" >&2
+        printf 'seckill: %s failed (%s); %s\n' "$name" "target/test/$name.log" "$cure" >&2
+        broken+=("$name")
+    fi
+    printf '   %s: %s s\n' "$name" $((SECONDS - began))
+    return "$status"
+}
+broken=()
+
+# The part of a log that tells why: the failed assertions if there are any, and
+# the end.
+failures_of() {
+    grep -E -A6 '^#   Failed test|panicked at|^not ok|^(error|FAIL)\b' "$1" | head -n 80 || true
+    printf '   ...\n'
+    tail -n 15 "$1"
+}
+
+test_rust() {
+    stage rust "Rust tests" "repeat one with: cargo test NAME" \
+        cargo test --locked --no-fail-fast --workspace --exclude seckill-nginx-module || true
+    local results=$log_folder/rust.log
+    count "$(sed -n 's/^test result: .* \([0-9]*\) passed; .*/\1/p' "$results" | sum)" \
+        "$(sed -n 's/^test result: .* passed; \([0-9]*\) failed; .*/\1/p' "$results" | sum)"
+}
+
+# Counts a TAP log; a suite that broke off without a failed assertion is one failure.
+count_tap() {
+    local good bad
+    good=$(grep -c '^ok ' "$1" || true)
+    bad=$(grep -c '^not ok ' "$1" || true)
+    [ "$bad" -gt 0 ] || [ "$2" -eq 0 ] || bad=1
+    count "$good" "$bad"
+}
+
+test_nginx() {
+    local suites status=0
+    # shellcheck disable=SC2206 # several suites may be named
+    suites=(${SUITES:-t/*.t})
+    stage nginx "Test::Nginx suites: ${suites[*]}" "repeat one with: prove -v t/NAME.t" \
+        prove -v "${suites[@]}" || status=$?
+    count_tap "$log_folder/nginx.log" "$status"
+    # The suites that exercise lifetimes say so in a comment.
+    mapfile -t suites < <(grep -l '^# Also runs under valgrind' "${suites[@]}")
+    [ ${#suites[@]} -gt 0 ] || return 0
+    status=0
+    stage valgrind "The same under valgrind: ${suites[*]}" \
+        "repeat one with: TEST_NGINX_USE_VALGRIND=1 prove -v t/NAME.t" \
+        env TEST_NGINX_USE_VALGRIND=1 TEST_NGINX_TIMEOUT=20 prove -v "${suites[@]}" || status=$?
+    count_tap "$log_folder/valgrind.log" "$status"
+}
+
+test_e2e() {
+    local status=0
+    if [ ! -d t/e2e/node_modules ] || [ t/e2e/package-lock.json -nt t/e2e/node_modules ]; then
+        stage npm "Fetching the browser tests' packages" "see whether npm reaches its registry" \
+            npm ci --prefix t/e2e --no-audit --no-fund --ignore-scripts || { count 0 1; return; }
+        touch t/e2e/node_modules
+    fi
+    stage e2e "Browser tests" "repeat them with: make test-e2e; pictures are in target/e2e/screenshots" \
+        scripts/e2e.sh || status=$?
+    local good bad
+    good=$(sed -n 's/^[^0-9a-z]* *pass \([0-9]*\)$/\1/p' "$log_folder/e2e.log" | sum)
+    bad=$(sed -n 's/^[^0-9a-z]* *fail \([0-9]*\)$/\1/p' "$log_folder/e2e.log" | sum)
+    [ "$bad" -gt 0 ] || [ "$status" -eq 0 ] || bad=1
+    count "$good" "$bad"
+}
+
+test_drill() {
+    local status=0 good bad
+    stage drill "Drill: 5,000 buyers race for 100 items" "repeat it with: t/drills/race.sh" \
+        t/drills/race.sh || status=$?
+    grep -E '^(PASS|FAIL) ' "$log_folder/drill.log" | sed 's/^/   /' || true
+    good=$(grep -c '^PASS ' "$log_folder/drill.log" || true)
+    bad=$(grep -c '^FAIL ' "$log_folder/drill.log" || true)
+    [ "$bad" -gt 0 ] || [ "$status" -eq 0 ] || bad=1
+    count "$good" "$bad"
+}
+
+services_before=$(services)
+scripts/install.sh test
+for name in "${stages[@]}"; do
+    case $name in
+        rust) test_rust ;;
+        nginx | e2e | drill)
+            [ -n "${built:-}" ] || stage build "Building the back end and the module" \
+                "see the compiler's message above" scripts/build.sh || { count 0 1; break; }
+            built=yes
+            "test_$name"
+            ;;
+        *) fail "unknown tests \"$name\"; there are: ${all[*]}" ;;
+    esac
+done
+
+if [ "$(services)" != "$services_before" ]; then
+    printf 'seckill: a system service was started or enabled by the tests; compare: %s\n' \
+        "systemctl is-enabled nginx redis-server" >&2
+    count 0 1
+fi
+[ ${#broken[@]} -eq 0 ] || printf 'seckill: failed: %s\n' "${broken[*]}" >&2
+printf 'total: %s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ] && [ ${#broken[@]} -eq 0 ] && [ "$passed" -gt 0 ]

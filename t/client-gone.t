@@ -1,0 +1,102 @@
+# Also runs under valgrind
+use lib 't/lib';
+use SeckillTest 'no_plan';
+use SeckillClick qw(click answer status_of metric log_has);
+
+our $gate = 'access_log logs/access.log seckill_json;' . gate_location()
+    . ' location = /metrics { seckill_status; }';
+# Long enough that a slow machine does not run into the deadline first.
+our $patient = do {
+    (my $config = http_config()) =~ s/(seckill_redis [^;]+)/$1 timeout=20s/;
+    $config;
+};
+
+# Ten shoppers click while Redis is stalled, and leave before it answers.
+sub leave_while_parked {
+    kill 'STOP', redis_pid();
+    my @clicks = map { click("gone$_") } 1 .. 10;
+    eventually { metric('seckill_parked') == 10 } or return 'they were not parked';
+    close $_ for @clicks;
+    eventually { log_has('access.log', '"status":499') == 10 } or return 'nobody noticed that they left';
+    kill 'CONT', redis_pid();
+    eventually { metric('seckill_parked') == 0 } or return 'their permits were never answered for';
+    return '';
+}
+
+# Everything that was taken came back.
+sub permits_left {
+    eventually { redis('GET', 'seckill::{1::153}::permits') == 0 };
+    return 'permits: ' . redis('GET', 'seckill::{1::153}::permits')
+        . ' leases: ' . redis('HLEN', 'seckill::{1::153}::leases');
+}
+
+sub statuses_of { join ' ', map { status_of($_) } @_ }
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: shoppers who leave while they wait give their permits back
+--- sale
+1 153 limit=10
+--- http_config eval: $::patient
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub { return (main::leave_while_parked() || main::permits_left()) . "\n" }
+--- response_body
+permits: 0 leases: 0
+
+
+
+=== TEST 2: what they gave back is for others
+--- sale
+1 153 limit=10
+--- http_config eval: $::patient
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    main::leave_while_parked();
+    main::permits_left();
+    # The edge learns of permits that came back within a second.
+    SeckillTest::eventually(sub { main::status_of('first') == 202 }, 1) or return "still sold out\n";
+    return main::statuses_of(map {"buyer$_"} 1 .. 10) . "\n";
+}
+--- response_body
+202 202 202 202 202 202 202 202 202 410
+
+
+
+=== TEST 3: a shopper whose connection breaks is logged with what was known of him
+--- sale
+1 153 limit=10
+--- http_config eval: $::patient
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    main::leave_while_parked();
+    return main::log_has('access.log', '"status":499.*"user":"gone\d+","round":"1","product":"153"') . "\n";
+}
+--- response_body
+10
+
+
+
+=== TEST 4: the deadline passes, and Redis answers afterwards
+--- sale
+1 153 limit=10
+--- config eval: $::gate
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    kill 'STOP', redis_pid();
+    my $status = main::status_of('patient');
+    kill 'CONT', redis_pid();
+    SeckillTest::eventually(sub { main::status_of('next' . int rand 1e9) == 202 });
+    return "$status\n";
+}
+--- response_body
+503

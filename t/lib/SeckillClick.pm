@@ -1,0 +1,77 @@
+package SeckillClick;
+
+# Clicks over connections of their own, for suites in which several requests are
+# under way at once or the shopper leaves before the answer.
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use IO::Select;
+use IO::Socket::INET;
+
+use SeckillSign qw(hidden_path cookie);
+
+our @EXPORT_OK = qw(get click answer status_of edge_pid reload metric log_has);
+
+sub _port {$ENV{TEST_NGINX_SERVER_PORT}}
+
+# The body of a page of the edge.
+sub get {
+    my ($path) = @_;
+    my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => _port()) or return '';
+    print $edge "GET $path HTTP/1.0\r\nHost: shop\r\n\r\n";
+    my (undef, $body) = split /\r\n\r\n/, answer($edge), 2;
+    return $body // '';
+}
+
+# Sends one purchase of product 153 in round 1 and returns the open connection.
+sub click {
+    my ($buyer) = @_;
+    my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => _port())
+        or die "cannot connect to the edge: $!\n";
+    my ($path, $cookie) = (hidden_path($buyer, '1', '153'), cookie($buyer));
+    print $edge "POST $path HTTP/1.1\r\nHost: shop\r\n$cookie\r\nConnection: close\r\n\r\n";
+    return $edge;
+}
+
+# The whole answer on a connection; empty if none came within $seconds.
+sub answer {
+    my ($edge, $seconds) = @_;
+    my ($text, $ready) = ('', IO::Select->new($edge));
+    while ($ready->can_read($seconds // 10)) {
+        sysread $edge, my $part, 65536 or last;
+        $text .= $part;
+    }
+    return $text;
+}
+
+# The status of one click; 0 if the connection broke without an answer.
+sub status_of {
+    my ($buyer) = @_;
+    my $edge = eval { click($buyer) } or return 0;
+    return answer($edge) =~ m{^HTTP/1\.1 (\d+)} ? $1 : 0;
+}
+
+# The master process of the edge.
+sub edge_pid {
+    open my $in, '<', "$ENV{TEST_NGINX_SERVROOT}/logs/nginx.pid" or return;
+    return 0 + <$in>;
+}
+
+sub reload { kill 'HUP', edge_pid() }
+
+# One number of the edge's metrics; the block has `location = /metrics`.
+sub metric {
+    my ($name) = @_;
+    return get('/metrics') =~ /^\Q$name\E (\d+)$/m ? $1 : undef;
+}
+
+# Whether a log of the edge has a line that matches.
+sub log_has {
+    my ($file, $pattern) = @_;
+    open my $in, '<', "$ENV{TEST_NGINX_SERVROOT}/logs/$file" or return;
+    return scalar grep {/$pattern/} <$in>;
+}
+
+1;

@@ -1,0 +1,91 @@
+# Also runs under valgrind
+use lib 't/lib';
+use POSIX ();
+use SeckillTest 'no_plan';
+use SeckillClick qw(click answer status_of edge_pid reload metric);
+
+our $gate = gate_location() . ' location = /metrics { seckill_status; }';
+our $patient = do {
+    (my $config = http_config()) =~ s/(seckill_redis [^;]+)/$1 timeout=20s/;
+    $config;
+};
+
+# Clicks $n times while the edge is reloaded again and again; the answers, counted.
+sub clicks_under_reload {
+    my ($n) = @_;
+    my $master = edge_pid();
+    my $reloader = fork // die "fork: $!";
+    if (!$reloader) {
+        while (getppid() != 1) {
+            kill 'HUP', $master;
+            select undef, undef, undef, 0.1;
+        }
+        POSIX::_exit(0);
+    }
+    my %count;
+    $count{status_of("buyer$_")}++ for 1 .. $n;
+    kill 'KILL', $reloader;
+    waitpid $reloader, 0;
+    return join ' ', map {"$_ x $count{$_}"} sort keys %count;
+}
+
+sub worker_pids { split ' ', `pgrep -P @{[ edge_pid() ]}` }
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: reloaded under load, the edge answers every click and grants exactly the limit
+--- sale
+1 153 limit=150
+--- http_config eval: $::patient
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub { return main::clicks_under_reload(200) . ' permits ' . redis('GET', 'seckill::{1::153}::permits') . "\n" }
+--- response_body
+202 x 150 410 x 50 permits 150
+
+
+
+=== TEST 2: who waits for Redis when the edge is reloaded is served by the old worker
+--- sale
+1 153 limit=100
+--- http_config eval: $::patient
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my ($old) = main::worker_pids();
+    kill 'STOP', redis_pid();
+    my @clicks = map { main::click("buyer$_") } 1 .. 10;
+    SeckillTest::eventually(sub { main::metric('seckill_parked') == 10 }) or return "not parked\n";
+    main::reload();
+    SeckillTest::eventually(sub { my @now = main::worker_pids(); grep { $_ != $old } @now }) or return "not reloaded\n";
+    kill 'CONT', redis_pid();
+    my @statuses = map { main::answer($_) =~ m{^HTTP/1.1 (\d+)} ? $1 : 0 } @clicks;
+    SeckillTest::eventually(sub { !grep { $_ == $old } main::worker_pids() }, 30) or return "the old worker stays\n";
+    return "@statuses\n";
+}
+--- response_body
+202 202 202 202 202 202 202 202 202 202
+
+
+
+=== TEST 3: counters and permits outlive a reload
+--- sale
+1 153 limit=3
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my @before = map { main::status_of("a$_") } 1 .. 2;
+    my ($old) = main::worker_pids();
+    main::reload();
+    SeckillTest::eventually(sub { !grep { $_ == $old } main::worker_pids() }, 30) or return "not reloaded\n";
+    SeckillTest::eventually(sub { main::metric('seckill_admitted_total') == 2 }) or return "forgotten\n";
+    my @after = map { main::status_of("b$_") } 1 .. 2;
+    return "@before @after\n";
+}
+--- response_body
+202 202 202 410
