@@ -186,7 +186,7 @@ async fn start_and_watch(
         if let Some(plan) = edge_plan {
             *edge = Some(plan.start(config).await?);
         }
-        Ok(())
+        Ok::<(), UpError>(())
     };
     tokio::select! {
         biased;
