@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use seckill_core::catalogue::Entry;
+use seckill_core::hand::Hand;
 use seckill_core::ids::MAX_ID;
 use seckill_core::window::Window;
 
@@ -31,6 +32,8 @@ pub(crate) struct Slot {
     /// Permits out at all edges, as last heard. Not under the sequence number:
     /// it changes with every answer of Redis.
     granted: AtomicU64,
+    /// Permits that this edge holds.
+    hand: Hand,
 }
 
 /// A product as found in the table.
@@ -41,15 +44,43 @@ pub(crate) struct Found<'a> {
     slot: &'a Slot,
 }
 
-impl Found<'_> {
-    /// Whether Redis last said that no permit is left.
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.slot.granted.load(Ordering::Relaxed) >= self.entry.limit
+impl<'a> Found<'a> {
+    /// Names the slot for as long as the zone lives.
+    pub(crate) fn id(&self) -> usize {
+        std::ptr::from_ref(self.slot).addr()
     }
 
-    /// Records what Redis said.
-    pub(crate) fn set_granted(&self, granted: u64) {
-        self.slot.granted.store(granted, Ordering::Relaxed);
+    /// Permits that this edge holds for it.
+    pub(crate) fn hand(&self) -> &'a Hand {
+        &self.slot.hand
+    }
+
+    /// Permits out at all edges, as Redis last said.
+    pub(crate) fn granted(&self) -> u64 {
+        self.slot.granted.load(Ordering::Relaxed)
+    }
+
+    /// Whether Redis last said that it has no permit left.
+    pub(crate) fn is_granted_out(&self) -> bool {
+        self.granted() >= self.entry.limit
+    }
+
+    /// Whether nobody can be let pass now: Redis has no permit left and neither
+    /// has this edge, nor is one on its way here.
+    pub(crate) fn is_exhausted(&self, now_ms: u64) -> bool {
+        self.is_granted_out() && self.hand().left(now_ms) == 0 && !self.hand().in_flight(now_ms)
+    }
+
+    /// Records what Redis said. A count below zero, written by hand, is as good as none.
+    pub(crate) fn set_granted(&self, granted: i64) {
+        self.slot
+            .granted
+            .store(u64::try_from(granted).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The counter in Redis is no number: nobody passes until it is mended.
+    pub(crate) fn set_unknown(&self) {
+        self.slot.granted.store(u64::MAX, Ordering::Relaxed);
     }
 }
 
