@@ -22,8 +22,8 @@ test-rust: ## Only the Rust tests
 	@scripts/test.sh rust
 
 .PHONY: test-nginx
-test-nginx: ## Only the Test::Nginx suites (SUITES=t/gate.t chooses)
-	@scripts/test.sh nginx
+test-nginx: ## Only the Test::Nginx suites, also against the Lua edge (SUITES=t/gate.t chooses)
+	@scripts/test.sh nginx peer
 
 .PHONY: test-e2e
 test-e2e: ## Only the browser tests

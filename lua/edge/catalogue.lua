@@ -38,6 +38,7 @@ local function parse(round, product, text)
         end
     end
     local item = round .. "::" .. product
+    entry.item = item
     entry.permits = "seckill::{" .. item .. "}::permits"
     entry.sold_out = "sold_out:" .. item
     entry.take_one = redis.encode("INCRBY", entry.permits, 1)
@@ -174,14 +175,14 @@ local function keep_up(is_leaving)
     end
     local connection, err = redis.connect()
     if not connection then
-        return redis.complain(err)
+        return redis.complain("the catalogue cannot be read", err)
     end
     local ok, failed = refresh(connection)
     if ok then
         redis.keep(connection)
     else
         connection:close()
-        redis.complain(failed)
+        redis.complain("the catalogue cannot be read", failed)
     end
 end
 

@@ -14,11 +14,11 @@ local call = redis.call
 
 local _M = {}
 
-local function failed(connection, err, is_broken)
-    redis.complain(err)
+local function failed(entry, connection, err, is_broken)
+    redis.complain("permits of " .. entry.item .. " cannot be taken", err)
     if is_broken then
         connection:close()
-    else
+    elseif connection then
         redis.keep(connection)
     end
     return nil
@@ -32,20 +32,19 @@ function _M.take(entry, quantity)
     end
     local connection, err = redis.connect()
     if not connection then
-        redis.complain(err)
-        return nil
+        return failed(entry, nil, err)
     end
     local request = quantity == 1 and entry.take_one or encode("INCRBY", entry.permits, quantity)
     local out, refused, is_broken = call(connection, request)
     if not out then
-        return failed(connection, refused, is_broken)
+        return failed(entry, connection, refused, is_broken)
     end
     local is_granted = out <= entry.limit
     if not is_granted then
         local back
         back, refused, is_broken = call(connection, encode("DECRBY", entry.permits, quantity))
         if not back then
-            return failed(connection, refused, is_broken)
+            return failed(entry, connection, refused, is_broken)
         end
         out = out - quantity
     end

@@ -119,10 +119,10 @@ function _M.keep(connection)
     return connection:setkeepalive(IDLE_MS, POOL.pool_size)
 end
 
--- Tells the log, once a second at most, that Redis does not answer.
-function _M.complain(err)
+-- Tells the log, once a second at most, what cannot be done and why.
+function _M.complain(what, err)
     if ngx.shared.seckill_counters:add("complained", true, 1) then
-        ngx.log(ngx.WARN, "Redis at ", settings.redis.host, " does not answer as it should: ", err)
+        ngx.log(ngx.WARN, what, ": Redis at ", settings.redis.host, " says: ", err)
     end
 end
 
