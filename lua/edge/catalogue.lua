@@ -18,6 +18,8 @@ local counters = ngx.shared.seckill_counters
 local INTERVAL_S = 1
 -- A little less than the interval, so that another worker steps in at once.
 local CLAIM_S = 0.9
+-- No shopper waits for the catalogue.
+local PATIENCE_MS = 1000
 -- How long "sold out" is remembered without asking Redis again.
 local SOLD_OUT_S = 1
 local BATCH = 500
@@ -173,7 +175,7 @@ local function keep_up(is_leaving)
     if is_leaving or not counters:add("refreshing", true, CLAIM_S) then
         return
     end
-    local connection, err = redis.connect()
+    local connection, err = redis.connect(PATIENCE_MS)
     if not connection then
         return redis.complain("the catalogue cannot be read", err)
     end

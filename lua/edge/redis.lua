@@ -94,11 +94,12 @@ local function introduce(connection, to)
     return connection
 end
 
--- A connection, from the pool if one is free; nil and why not.
-function _M.connect()
+-- A connection, from the pool if one is free, that waits no longer than the
+-- configured time or this one; nil and why not.
+function _M.connect(timeout_ms)
     local to = settings.redis
     local connection = tcp()
-    connection:settimeout(to.timeout_ms)
+    connection:settimeout(timeout_ms or to.timeout_ms)
     local ok, err
     if to.port then
         ok, err = connection:connect(to.host, to.port, POOL)
