@@ -49,7 +49,7 @@ drill: ## Race thousands of buyers, kill the system in the middle, count the ord
 bench: bench-edge ## Every benchmark, each into bench/results/NAME.json
 
 .PHONY: bench-edge
-bench-edge: ## What refusing a bad signature costs beside nginx's own `return 403`
+bench-edge: ## What the gate costs beside nginx itself and beside the Lua edge
 	@bench/edge.sh
 
 .PHONY: clean
