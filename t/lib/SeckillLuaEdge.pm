@@ -63,14 +63,11 @@ sub packages_in_lua {
     return qq(lua_package_path "$root/lua/?.lua;;";\n);
 }
 
-# A suite whose clicks come all at once may give a busy machine more time here.
-our $redis_options = '';
-
 # What stands in http{} for the module's zone, connection and key ring.
 sub http_in_lua {
     my ($root, $redis, $ring) = @_;
     return packages_in_lua($root)
-        . qq(init_by_lua_block { require("edge.settings").open{ redis = "unix:$redis$redis_options", keys = "$ring" } }\n);
+        . qq(init_by_lua_block { require("edge.settings").open{ redis = "$redis", keys = "$ring" } }\n);
 }
 
 1;

@@ -48,7 +48,7 @@ BEGIN {
         $valgrind_logs = "$root/target/t/$suite.valgrind";
         File::Path::remove_tree($valgrind_logs);
         File::Path::make_path($valgrind_logs);
-        $ENV{TEST_NGINX_SLEEP} //= 1;
+        $ENV{TEST_NGINX_SLEEP} //= 0.3;
         $ENV{TEST_NGINX_USE_VALGRIND} = '--tool=memcheck --num-callers=40 --keep-debuginfo=yes'
             . " --leak-check=no --gen-suppressions=all --suppressions=$root/t/valgrind.suppress"
             . " --log-file=$valgrind_logs/%p.log"
@@ -98,6 +98,10 @@ sub gate_location (;$) {
     return $gate;
 }
 
+# How long a request waits for Redis. Under valgrind everything takes thirty
+# times as long.
+our $redis_timeout = defined $valgrind_logs ? '5s' : '50ms';
+
 # What a block gets in http{}; http_config($more) for one that adds to it: the
 # shipped part (less the directive that Test::Nginx writes itself), and a back
 # end that answers what it was told by the gate, so that a test can look at it.
@@ -105,8 +109,8 @@ sub http_config (;$) {
     my $more = shift // '';
     my ($redis, $ring, $backend) = (socket_path(), keys_file(), backend_socket());
     (my $shipped = shipped('http.conf')) =~ s/^keepalive_timeout.*$//m;
-    my $edge = is_lua ? http_in_lua($root, $redis, $ring)
-        : "seckill_zone test:8m; seckill_redis unix:$redis; seckill_keys $ring;";
+    my $edge = is_lua ? http_in_lua($root, "unix:$redis timeout=$redis_timeout", $ring)
+        : "seckill_zone test:8m; seckill_redis unix:$redis timeout=$redis_timeout; seckill_keys $ring;";
     my $state = '{ seckill_state; }';
     $state = in_lua($state) if is_lua;
     return <<"_CONFIG_";
