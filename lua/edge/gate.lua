@@ -16,7 +16,7 @@ local session = require("edge.session")
 local settings = require("edge.settings")
 local verdict = require("edge.verdict")
 
-local find = string.find
+local find = ngx.re.find
 local get_method = ngx.req.get_method
 local now = ngx.now
 local refuse = verdict.refuse
@@ -40,7 +40,7 @@ local function quantity()
     if not text then
         return 1
     end
-    local number = find(text, "^%d+$") and tonumber(text)
+    local number = find(text, "^[0-9]{1,10}$", "jo") and tonumber(text)
     return number and number >= 1 and number <= U32_MAX and number or nil
 end
 
