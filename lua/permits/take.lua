@@ -10,7 +10,8 @@
 -- Replies  { granted, permits now out, limit }; granted is from 0 to the amount.
 --          A repeated call with a lease id that is on record grants nothing new
 --          and replies what that lease holds.
--- Error    "NOLIMIT": the item is not on sale (its info has no valid limit).
+-- Errors   "NOLIMIT": the item is not on sale (its info has no valid limit).
+--          "BADCOUNT": somebody wrote something else into the counter.
 --
 -- Invariant: the counter never passes the limit, and every permit counted
 -- stands in a lease, so that a crash at any point loses none.
@@ -21,14 +22,16 @@ if not limit or limit < 0 then
 end
 local amount = tonumber(ARGV[2])
 local granted = tonumber(redis.call('GET', KEYS[2]) or '0')
+if not granted or granted < 0 then
+  return redis.error_reply('BADCOUNT ' .. KEYS[2]
+    .. ' is not a count of permits; set it to what was sold, or delete it before the sale')
+end
 
 local held = redis.call('HGET', KEYS[3], ARGV[1])
 if held then
   return { tonumber(string.match(held, '^%d+')), granted, limit }
 end
--- A counter below zero was written by hand; it must not let more pass than the
--- limit says.
-local left = limit - math.max(granted, 0)
+local left = limit - granted
 if left <= 0 then
   return { 0, granted, limit }
 end

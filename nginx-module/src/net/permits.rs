@@ -65,9 +65,9 @@ pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u
         .redis_micros
         .add(begun.elapsed().as_micros() as u64);
     let outcome = match reply {
-        Some(Ok((granted, out, _limit))) => {
+        Some(Ok((granted, out, limit))) => {
             counters.permits_granted.add(granted);
-            found.set_granted(out);
+            found.set_granted(out, limit);
             let now_ms = clock::monotonic_ms();
             hand.adapt(now_ms);
             if granted > 0 && !hand.put(number, granted, asked_ms) {
@@ -91,7 +91,7 @@ pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u
     outcome
 }
 
-async fn ask(site: &Site, item: &Item, number: u64, amount: u64) -> RedisResult<(u64, i64, u64)> {
+async fn ask(site: &Site, item: &Item, number: u64, amount: u64) -> RedisResult<(u64, u64, u64)> {
     let away = || redis::RedisError::from(io::Error::from(io::ErrorKind::NotConnected));
     let mut link = link::ready().await.ok_or_else(away)?;
     redis::cmd("EVALSHA")

@@ -135,10 +135,8 @@ impl Refresh {
                 else {
                     continue;
                 };
-                match redis::from_redis_value::<Option<i64>>(count) {
-                    Ok(granted) => found.set_granted(granted.unwrap_or(0)),
-                    Err(_) => found.set_unknown(),
-                }
+                let counted = redis::from_redis_value::<Option<u64>>(count);
+                found.set_counted(counted.map(Option::unwrap_or_default).ok());
             }
         }
         Ok(())

@@ -121,10 +121,10 @@ fn permit(
         }
         return Ok(Stand::Admitted);
     }
-    if in_turn && product.is_exhausted(now_ms) {
+    if in_turn && product.is_exhausted(now_ms) && !product.is_unknown() {
         return Err(Verdict::SoldOut);
     }
-    if link::is_away() {
+    if link::is_away() || product.is_unknown() {
         return Err(Verdict::Unavailable);
     }
     let item = Item::new(round, id).ok_or(Verdict::BadRequest)?;

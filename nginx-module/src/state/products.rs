@@ -16,6 +16,9 @@ const KEY_WORDS: usize = (2 * MAX_ID + 2).div_ceil(8);
 
 type Key = [u64; KEY_WORDS];
 
+/// In place of a count that cannot be read.
+const UNKNOWN: u64 = u64::MAX;
+
 /// One product's line.
 #[repr(C)]
 pub(crate) struct Slot {
@@ -71,16 +74,23 @@ impl<'a> Found<'a> {
         self.is_granted_out() && self.hand().left(now_ms) == 0 && !self.hand().in_flight(now_ms)
     }
 
-    /// Records what Redis said. A count below zero, written by hand, is as good as none.
-    pub(crate) fn set_granted(&self, granted: i64) {
-        self.slot
-            .granted
-            .store(u64::try_from(granted).unwrap_or(0), Ordering::Relaxed);
+    /// Records what Redis said: permits out, and of how many.
+    pub(crate) fn set_granted(&self, granted: u64, limit: u64) {
+        self.slot.limit.store(limit, Ordering::Relaxed);
+        self.slot.granted.store(granted, Ordering::Relaxed);
     }
 
-    /// The counter in Redis is no number: nobody passes until it is mended.
-    pub(crate) fn set_unknown(&self) {
-        self.slot.granted.store(u64::MAX, Ordering::Relaxed);
+    /// Records how many permits are out; `None` if the counter in Redis is no
+    /// count, so that nobody may pass until it is mended.
+    pub(crate) fn set_counted(&self, granted: Option<u64>) {
+        self.slot
+            .granted
+            .store(granted.unwrap_or(UNKNOWN), Ordering::Relaxed);
+    }
+
+    /// Whether the counter in Redis is no count.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.granted() == UNKNOWN
     }
 }
 
