@@ -1,6 +1,8 @@
 use lib 't/lib';
 use SeckillTest 'no_plan';
 
+# Also runs under valgrind.
+
 our $gate  = gate_location();
 our $state = 'location ~ /state$ { seckill_state; }';
 

@@ -12,7 +12,12 @@ use seckill::roles::Role;
 /// Settings come from a TOML file, SECKILL_… variables and flags, in rising
 /// strength; "seckill config" shows those in force.
 #[derive(Debug, Parser)]
-#[command(name = "seckill", version, arg_required_else_help = true, max_term_width = 90)]
+#[command(
+    name = "seckill",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 90
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) settings: Settings,
@@ -120,7 +125,13 @@ impl Cli {
     pub(crate) fn given(&self) -> Vec<(String, Given)> {
         let flag = |flag: &str, key: &str, value: &Option<String>| {
             value.clone().map(|text| {
-                (key.to_owned(), Given { text, source: Source::Flag(flag.to_owned()) })
+                (
+                    key.to_owned(),
+                    Given {
+                        text,
+                        source: Source::Flag(flag.to_owned()),
+                    },
+                )
             })
         };
         let settings = &self.settings;
@@ -130,7 +141,13 @@ impl Cli {
         };
         let sets = settings.set.iter().map(|(key, text)| {
             let source = Source::Flag("--set".to_owned());
-            (key.clone(), Given { text: text.clone(), source })
+            (
+                key.clone(),
+                Given {
+                    text: text.clone(),
+                    source,
+                },
+            )
         });
         sets.chain(flag("--data", "data", &settings.data))
             .chain(flag("--log", "log", &settings.log))

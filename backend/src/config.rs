@@ -213,6 +213,17 @@ impl Config {
         }
     }
 
+    /// The database's file, if it is one on this machine.
+    #[must_use]
+    pub fn database_file(&self) -> Option<PathBuf> {
+        let path = self.database_url.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        path.split('?')
+            .next()
+            .filter(|path| path.starts_with('/'))
+            .map(PathBuf::from)
+    }
+
     /// Sockets.
     #[must_use]
     pub fn run_dir(&self) -> PathBuf {

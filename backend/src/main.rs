@@ -50,12 +50,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let options = up::Options { demo, no_edge };
             Ok(up::run(&config, options, stop_at_signals()?).await?)
         }
-        Command::Serve { roles } => {
-            Ok(roles::run(&config, &roles, stop_at_signals()?).await?)
-        }
-        Command::Sale(Sale::Import { file, approve }) => {
-            import_sale(&config, &file, approve).await
-        }
+        Command::Serve { roles } => Ok(roles::run(&config, &roles, stop_at_signals()?).await?),
+        Command::Sale(Sale::Import { file, approve }) => import_sale(&config, &file, approve).await,
         Command::Sale(Sale::Approve { round }) => approve_rounds(&config, &[round]).await,
         Command::Sale(Sale::Export) => export_sale(&config).await,
         Command::Status { json } => show_status(&config, json).await,
@@ -86,7 +82,9 @@ async fn import_sale(config: &Config, path: &Path, approve: bool) -> anyhow::Res
     if approve {
         // Asked before anything is stored: a sale that cannot be approved now
         // should not be half of what was wanted.
-        RedisLink::connect(&config.redis_url).await.map_err(|error| not_running(&error))?;
+        RedisLink::connect(&config.redis_url)
+            .await
+            .map_err(|error| not_running(&error))?;
     }
     let store = open_store(config).await?;
     let outcomes = import::import(&store, &rounds, now_ms).await?;
@@ -102,10 +100,17 @@ async fn import_sale(config: &Config, path: &Path, approve: bool) -> anyhow::Res
 }
 
 async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()> {
-    let redis = RedisLink::connect(&config.redis_url).await.map_err(|error| not_running(&error))?;
+    let redis = RedisLink::connect(&config.redis_url)
+        .await
+        .map_err(|error| not_running(&error))?;
     let store = open_store(config).await?;
     let pages = config.pages_dir();
-    let desk = Desk { store: &store, redis: &redis, zone: &config.time_zone, pages: &pages };
+    let desk = Desk {
+        store: &store,
+        redis: &redis,
+        zone: &config.time_zone,
+        pages: &pages,
+    };
     for round in rounds {
         desk.approve(round, seckill::now_ms()).await?;
         say(&format!("Round {round}: approved and on sale.\n"))?;
@@ -128,9 +133,11 @@ async fn export_sale(config: &Config) -> anyhow::Result<()> {
 /// Opens the database, whose folder is made if this is the first command.
 async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let data = &config.data;
-    std::fs::create_dir_all(data).map_err(|error| {
+    up::folders::make_database(config).map_err(|error| {
         let data = data.display();
-        anyhow::anyhow!("the data folder {data} cannot be made: {error}; choose another with SECKILL_DATA")
+        anyhow::anyhow!(
+            "the data folder {data} cannot be used: {error}; choose another with SECKILL_DATA"
+        )
     })?;
     Ok(Store::open(&config.database_url).await?)
 }
@@ -146,9 +153,16 @@ async fn show_status(config: &Config, json: bool) -> anyhow::Result<()> {
     if status.is_all_up() {
         return Ok(());
     }
-    let down: Vec<&str> =
-        status.parts.iter().filter(|part| !part.up).map(|part| part.name).collect();
-    anyhow::bail!("not everything is up: {} is away; \"seckill up\" starts it", down.join(", "))
+    let down: Vec<&str> = status
+        .parts
+        .iter()
+        .filter(|part| !part.up)
+        .map(|part| part.name)
+        .collect();
+    anyhow::bail!(
+        "not everything is up: {} is away; \"seckill up\" starts it",
+        down.join(", ")
+    )
 }
 
 /// Writes to standard output. That a reader such as `head` left early is no error.

@@ -36,7 +36,11 @@ impl OpsState {
     /// Days begin and end at midnight in `zone`.
     #[must_use]
     pub fn new(redis: RedisLink, zone: TimeZone) -> Self {
-        Self { redis, zone, recent: recent::Recent::default() }
+        Self {
+            redis,
+            zone,
+            recent: recent::Recent::default(),
+        }
     }
 }
 
@@ -72,7 +76,10 @@ async fn rounds(
             None => return Ok(bad_date()),
         },
     };
-    let answer = state.recent.get_or(which, || day::read(&state.redis, which, &state.zone)).await;
+    let answer = state
+        .recent
+        .get_or(which, || day::read(&state.redis, which, &state.zone))
+        .await;
     match answer {
         Ok(body) => {
             let mut response = json_response(StatusCode::OK, body.to_string());
@@ -100,7 +107,10 @@ fn bad_date() -> Response {
 
 async fn healthz(State(state): State<OpsState>) -> Result<Response, ApiError> {
     match state.redis.conn().await {
-        Ok(_) => Ok(json_response(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())),
+        Ok(_) => Ok(json_response(
+            StatusCode::OK,
+            r#"{"status":"ok"}"#.to_owned(),
+        )),
         Err(_) => Err(ApiError(Verdict::Unavailable)),
     }
 }
@@ -112,7 +122,14 @@ mod tests {
     #[test]
     fn a_day_has_one_name() {
         assert!(strict_date("2026-11-23").is_some());
-        for bad in ["20261123", "2026-11-31", "2026-11-23T00:00", "today", "", "2026-1-2"] {
+        for bad in [
+            "20261123",
+            "2026-11-31",
+            "2026-11-23T00:00",
+            "today",
+            "",
+            "2026-1-2",
+        ] {
             assert!(strict_date(bad).is_none(), "{bad:?}");
         }
     }

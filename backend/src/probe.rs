@@ -41,7 +41,10 @@ pub async fn status(listen: &Listen, path: &str) -> io::Result<u16> {
             limited(async { exchange(TcpStream::connect(address).await?, &ask).await }).await
         }
     }?;
-    let status = head.split_whitespace().nth(1).and_then(|word| word.parse().ok());
+    let status = head
+        .split_whitespace()
+        .nth(1)
+        .and_then(|word| word.parse().ok());
     status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer"))
 }
 
@@ -60,7 +63,9 @@ async fn ask_unix(socket: &Path, ask: &str) -> io::Result<String> {
 }
 
 async fn limited(work: impl Future<Output = io::Result<String>>) -> io::Result<String> {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    timeout(PATIENCE, work)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Sends `ask` and reads the first part of the answer.

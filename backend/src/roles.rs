@@ -61,12 +61,16 @@ impl Role {
     /// A sentence that names the nearest role, or all of them.
     pub fn parse(text: &str) -> Result<Self, String> {
         let known = || Role::ALL.map(Role::as_str);
-        Role::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| {
-            match nearest(text, known()) {
+        Role::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| match nearest(text, known()) {
                 Some(near) => format!("there is no role \"{text}\"; did you mean \"{near}\"?"),
-                None => format!("there is no role \"{text}\"; there are {}", known().join(", ")),
-            }
-        })
+                None => format!(
+                    "there is no role \"{text}\"; there are {}",
+                    known().join(", ")
+                ),
+            })
     }
 }
 
@@ -112,7 +116,9 @@ pub enum RoleError {
         reason: String,
     },
     /// A role ended though nobody told it to.
-    #[error("the {role} role ended unexpectedly ({reason}), so that all was stopped; start it again, and look at the log lines above for the cause")]
+    #[error(
+        "the {role} role ended unexpectedly ({reason}), so that all was stopped; start it again, and look at the log lines above for the cause"
+    )]
     Died {
         /// Which.
         role: Role,
@@ -155,14 +161,23 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
     let store = open_store(config, roles).await?;
     if has(Role::Purchase) {
         let keyring = Arc::new(read_keyring(config)?);
-        let options =
-            purchase::Options { demo_login: config.demo_login, ..purchase::Options::default() };
+        let options = purchase::Options {
+            demo_login: config.demo_login,
+            ..purchase::Options::default()
+        };
         let state = PurchaseState::new(redis.clone(), store.clone(), keyring, options);
-        running.serve(Role::Purchase, &config.purchase_listen, purchase::router(state))?;
+        running.serve(
+            Role::Purchase,
+            &config.purchase_listen,
+            purchase::router(state),
+        )?;
     }
     if has(Role::Relay) {
         let queue = StreamsQueue::orders(redis.clone());
-        running.spawn(Role::Relay, relay::run(redis.clone(), queue, running.stop.clone()));
+        running.spawn(
+            Role::Relay,
+            relay::run(redis.clone(), queue, running.stop.clone()),
+        );
         let options = permits::Options {
             in_flight: Duration::from_millis(config.in_flight_ms),
             ..permits::Options::default()
@@ -205,9 +220,14 @@ async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, Ro
 
 fn read_keyring(config: &Config) -> Result<Keyring, RoleError> {
     let path = &config.keys;
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| RoleError::NoKeys { path: path.clone(), source })?;
-    Keyring::parse(&text).map_err(|source| RoleError::Keys { path: path.clone(), source })
+    let text = std::fs::read_to_string(path).map_err(|source| RoleError::NoKeys {
+        path: path.clone(),
+        source,
+    })?;
+    Keyring::parse(&text).map_err(|source| RoleError::Keys {
+        path: path.clone(),
+        source,
+    })
 }
 
 /// The tasks of the roles that run.
@@ -264,7 +284,10 @@ impl Running {
         self.stop.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, all).await.is_err() {
-            tracing::warn!(left = self.tasks.len(), "some work was cut off after {GRACE:?}");
+            tracing::warn!(
+                left = self.tasks.len(),
+                "some work was cut off after {GRACE:?}"
+            );
             self.tasks.shutdown().await;
         }
     }

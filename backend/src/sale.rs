@@ -92,3 +92,12 @@ pub struct StoredRound {
     /// approval that was interrupted before Redis had all of it.
     pub published_ms: Option<u64>,
 }
+
+/// A moment as it is shown to people and in sale files.
+#[must_use]
+pub fn moment(at_ms: u64) -> String {
+    i64::try_from(at_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| at_ms.to_string(), |moment| moment.to_string())
+}

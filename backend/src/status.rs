@@ -8,8 +8,8 @@ use seckill_core::window::{Phase, Window};
 use serde::Serialize;
 
 use crate::config::{Config, Listen};
-use crate::probe;
 use crate::now_ms;
+use crate::probe;
 use crate::redis_link::RedisLink;
 use crate::sale::publish::SEGMENTS;
 use crate::sale::{Product, RoundState, StoredRound};
@@ -132,8 +132,16 @@ pub async fn read(config: &Config) -> Status {
             probe::is_well(&config.ops_listen, "/healthz").await,
             config.ops_listen.to_string(),
         ),
-        part("redis", conn.is_some(), crate::config::masked_url(&config.redis_url)),
-        part("database", rounds.is_some(), crate::config::masked_url(&config.database_url)),
+        part(
+            "redis",
+            conn.is_some(),
+            crate::config::masked_url(&config.redis_url),
+        ),
+        part(
+            "database",
+            rounds.is_some(),
+            crate::config::masked_url(&config.database_url),
+        ),
     ];
     let (queue, dead_letters) = match conn.as_mut() {
         Some(conn) => (
@@ -145,14 +153,17 @@ pub async fn read(config: &Config) -> Status {
     if let Some(store) = store {
         store.close().await;
     }
-    Status { parts, rounds: rounds.unwrap_or_default(), queue, dead_letters }
+    Status {
+        parts,
+        rounds: rounds.unwrap_or_default(),
+        queue,
+        dead_letters,
+    }
 }
 
 /// The database, if there is one: asking must not make one.
 async fn open_existing(config: &Config) -> Option<Store> {
-    let path = config.database_url.strip_prefix("sqlite:")?.trim_start_matches("//");
-    let path = path.split('?').next().unwrap_or(path);
-    if !std::path::Path::new(path).exists() {
+    if config.database_file().is_some_and(|path| !path.exists()) {
         return None;
     }
     Store::open(&config.database_url).await.ok()
@@ -166,8 +177,16 @@ async fn rounds(
     let orders = store.order_counts().await.ok()?;
     let now_ms = now_ms();
     let mut rounds = Vec::new();
-    for StoredRound { round, state, published_ms } in stored {
-        let window = Window { opens_ms: round.opens_ms, ends_ms: round.ends_ms };
+    for StoredRound {
+        round,
+        state,
+        published_ms,
+    } in stored
+    {
+        let window = Window {
+            opens_ms: round.opens_ms,
+            ends_ms: round.ends_ms,
+        };
         let state = match (state, published_ms) {
             (RoundState::Draft, _) => "draft",
             (RoundState::Approved, None) => "approved",
@@ -220,32 +239,51 @@ async fn product_status(
     }
 }
 
+/// For sale, locked, sold.
+type Amounts = (Option<u64>, Option<u64>, Option<u64>);
+
 /// What Redis holds of a product.
 #[derive(Default)]
 struct Numbers {
     limit: Option<u64>,
     permits: Option<u64>,
-    stock: (Option<u64>, Option<u64>, Option<u64>),
+    stock: Amounts,
     outbox: Option<u64>,
 }
 
 async fn numbers(conn: &mut MultiplexedConnection, item: &Item) -> Result<Numbers, RedisError> {
-    let fields = ["sale_stock_amount", "locked_stock_amount", "saled_stock_amount"];
-    let (limit, permits): (Option<u64>, Option<u64>) =
-        redis::pipe().hget(keys::info(item), "limit").get(keys::permits(item)).query_async(conn).await?;
+    let fields = [
+        "sale_stock_amount",
+        "locked_stock_amount",
+        "saled_stock_amount",
+    ];
+    let (limit, permits): (Option<u64>, Option<u64>) = redis::pipe()
+        .hget(keys::info(item), "limit")
+        .get(keys::permits(item))
+        .query_async(conn)
+        .await?;
     let (mut stock, mut outbox) = ((None, None, None), 0);
     for segment in 1..=SEGMENTS {
-        let (amounts, length): ((Option<u64>, Option<u64>, Option<u64>), u64) = redis::pipe()
+        let (amounts, length): (Amounts, u64) = redis::pipe()
             .hmget(keys::stock(item, segment), &fields)
             .xlen(keys::outbox(item, segment))
             .query_async(conn)
             .await?;
-        stock = (added(stock.0, amounts.0), added(stock.1, amounts.1), added(stock.2, amounts.2));
+        stock = (
+            added(stock.0, amounts.0),
+            added(stock.1, amounts.1),
+            added(stock.2, amounts.2),
+        );
         outbox += length;
     }
     // No permit was granted as long as there is no counter.
     let permits = limit.map(|_| permits.unwrap_or(0));
-    Ok(Numbers { limit, permits, stock, outbox: limit.map(|_| outbox) })
+    Ok(Numbers {
+        limit,
+        permits,
+        stock,
+        outbox: limit.map(|_| outbox),
+    })
 }
 
 fn added(sum: Option<u64>, more: Option<u64>) -> Option<u64> {

@@ -127,8 +127,7 @@ impl Store {
             .connect_with(options.clone())
             .await
             .map_err(open_error)?;
-        sqlx::migrate!("./migrations")
-            .run(&writer)
+        migrate(&writer)
             .await
             .map_err(|source| StoreError::Migrate {
                 url: url.to_owned(),
@@ -159,5 +158,24 @@ impl Store {
     pub async fn close(&self) {
         self.readers().close().await;
         self.writer().close().await;
+    }
+}
+
+/// Brings the tables up to date. SQLite has no lock for it, so that of two
+/// processes that open a new database at once, one finds its step already done
+/// by the other and fails; looking again, it goes on behind it.
+async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
+    const ATTEMPTS: u32 = 10;
+    let mut attempt = 1;
+    loop {
+        match sqlx::migrate!("./migrations").run(writer).await {
+            Err(MigrateError::ExecuteMigration(..) | MigrateError::Execute(_))
+                if attempt < ATTEMPTS =>
+            {
+                attempt += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            outcome => return outcome,
+        }
     }
 }

@@ -23,7 +23,7 @@ mod demo;
 /// nginx and its generated configuration.
 mod edge;
 /// The data folder: made, checked, locked.
-mod folders;
+pub mod folders;
 /// Stops what a killed run left behind.
 mod leftovers;
 /// The redis-server of this box.
@@ -71,7 +71,9 @@ pub enum UpError {
         path: PathBuf,
     },
     /// A port is taken.
-    #[error("port {port} is in use by another program; stop it, or choose another port with {variable}")]
+    #[error(
+        "port {port} is in use by another program; stop it, or choose another port with {variable}"
+    )]
     PortTaken {
         /// Which.
         port: u16,
@@ -107,7 +109,9 @@ pub enum UpError {
         log: String,
     },
     /// A process of a killed run cannot be stopped.
-    #[error("process {pid} ({name}), left by an earlier run in this data folder, does not stop; end it with \"kill -9 {pid}\"")]
+    #[error(
+        "process {pid} ({name}), left by an earlier run in this data folder, does not stop; end it with \"kill -9 {pid}\""
+    )]
     Leftover {
         /// Its id.
         pid: i32,
@@ -122,11 +126,14 @@ pub enum UpError {
     Sale(String),
 }
 
+/// The roles' task, and the word that ends it.
+type RunningRoles = (JoinHandle<Result<(), RoleError>>, CancellationToken);
+
 /// What runs, in the order of its start.
 #[derive(Default)]
 struct Parts {
     redis: Option<Child>,
-    roles: Option<(JoinHandle<Result<(), RoleError>>, CancellationToken)>,
+    roles: Option<RunningRoles>,
     edge: Option<Child>,
 }
 
@@ -145,7 +152,11 @@ pub async fn run(
     let began = Instant::now();
     let _lock = folders::prepare(config, options)?;
     leftovers::stop(&config.data).await?;
-    let edge_plan = if options.no_edge { None } else { Some(edge::Plan::check(config)?) };
+    let edge_plan = if options.no_edge {
+        None
+    } else {
+        Some(edge::Plan::check(config)?)
+    };
     child::raise_file_limit();
 
     let mut parts = Parts::default();
@@ -168,41 +179,51 @@ async fn start_and_watch(
     if !config.redis_is_external {
         parts.redis = Some(redis_server::start(config).await?);
     }
-    demo::prepare(config, options.demo).await?;
-    parts.start_roles(config).await?;
-    if let Some(plan) = edge_plan {
-        parts.edge = Some(plan.start(config).await?);
+    let Parts { redis, roles, edge } = &mut *parts;
+    let others = async {
+        demo::prepare(config, options.demo).await?;
+        start_roles(config, roles).await?;
+        if let Some(plan) = edge_plan {
+            *edge = Some(plan.start(config).await?);
+        }
+        Ok::<(), UpError>(())
+    };
+    tokio::select! {
+        biased;
+        // Everything after it needs Redis: without it they would wait in vain.
+        died = child::death(redis) => return Err(died),
+        started = others => started?,
     }
     banner::print(config, options, began.elapsed()).await;
     parts.watch().await
 }
 
-impl Parts {
-    async fn start_roles(&mut self, config: &Config) -> Result<(), UpError> {
-        let stop = CancellationToken::new();
-        let (told, config_of_roles) = (stop.clone(), config.clone());
-        let running =
-            tokio::spawn(async move { roles::run(&config_of_roles, &Role::ALL, told).await });
-        let (running, _) = self.roles.insert((running, stop));
-        let healthy = async {
-            until_well(&config.purchase_listen, "/healthz").await;
-            until_well(&config.ops_listen, "/healthz").await;
-        };
-        tokio::select! {
-            biased;
-            ended = &mut *running => {
-                self.roles = None;
-                Err(role_error(ended))
-            }
-            healthy = tokio::time::timeout(PATIENCE, healthy) => healthy.map_err(|_| {
-                let reason = format!(
-                    "it was not healthy within {PATIENCE:?}; the log lines above may say why"
-                );
-                UpError::Start { name: "the back end", reason }
-            }),
+/// Starts all roles and waits until they are healthy.
+async fn start_roles(config: &Config, roles: &mut Option<RunningRoles>) -> Result<(), UpError> {
+    let stop = CancellationToken::new();
+    let (told, config_of_roles) = (stop.clone(), config.clone());
+    let running = tokio::spawn(async move { roles::run(&config_of_roles, &Role::ALL, told).await });
+    let (running, _) = roles.insert((running, stop));
+    let healthy = async {
+        until_well(&config.purchase_listen, "/healthz").await;
+        until_well(&config.ops_listen, "/healthz").await;
+    };
+    tokio::select! {
+        biased;
+        ended = &mut *running => {
+            *roles = None;
+            Err(role_error(ended))
         }
+        healthy = tokio::time::timeout(PATIENCE, healthy) => healthy.map_err(|_| {
+            let reason = format!(
+                "it was not healthy within {PATIENCE:?}; the log lines above may say why"
+            );
+            UpError::Start { name: "the back end", reason }
+        }),
     }
+}
 
+impl Parts {
     /// Waits for the first part that dies.
     async fn watch(&mut self) -> Result<(), UpError> {
         let Self { redis, roles, edge } = self;
@@ -246,7 +267,10 @@ fn role_error(ended: Result<Result<(), RoleError>, tokio::task::JoinError>) -> U
             name: "the back end",
             reason: "it stopped before it was told to".to_owned(),
         },
-        Err(error) => UpError::Start { name: "the back end", reason: error.to_string() },
+        Err(error) => UpError::Start {
+            name: "the back end",
+            reason: error.to_string(),
+        },
     }
 }
 

@@ -39,14 +39,11 @@ shop_start() {
 # Stops it as Ctrl-C does and expects it to stop cleanly.
 shop_stop() {
     [ -n "$shop_pid" ] || return 0
-    local pid=$shop_pid status=0
+    local status=0
+    kill -TERM "$shop_pid" 2>/dev/null || true
+    poll_until 20 shop_is_gone || kill -KILL "$shop_pid" 2>/dev/null || true
+    wait "$shop_pid" || status=$?
     shop_pid=
-    kill -TERM "$pid" 2>/dev/null || true
-    # A shop that does not stop is ended after a while, which `wait` then tells.
-    (sleep 20 && kill -KILL "$pid") 2>/dev/null &
-    local ender=$!
-    wait "$pid" || status=$?
-    kill "$ender" 2>/dev/null && wait "$ender" 2>/dev/null
     return "$status"
 }
 

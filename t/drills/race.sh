@@ -51,8 +51,10 @@ different_buyers() {
 has_orders() { [ "$(orders "$1")" -ge "$2" ]; }
 has_permits() { [ "$(permits "$1")" = "$2" ]; }
 
+edge_knows() { curl -fsS -o "$work/answer" "$shop_url/api/rounds/$1/products/1/state" 2>/dev/null; }
+
 # A value of a JSON file: json FILE 'expression over $j'.
-json() { perl -MJSON::PP -e 'local $/; open my $f, "<", $ARGV[0]; my $j = decode_json(<$f>); print eval $ARGV[1]' "$1" "$2"; }
+json() { perl -MJSON::PP -e '-s $ARGV[0] or print("no summary"), exit; local $/; open my $f, "<", $ARGV[0]; my $j = decode_json(<$f>); print eval $ARGV[1]' "$1" "$2"; }
 
 # offer ROUND STARTS: a round with one product of $items items goes on sale.
 offer() {
@@ -73,6 +75,8 @@ per_buyer = 1
 SALE
     "$seckill" sale import "$work/$1.toml" --approve >>"$shop_log" 2>&1 ||
         fail "the drill's sale could not be imported; see $shop_log"
+    # Edges look for new products once a second.
+    poll_until 5 edge_knows "$1" || fail "the edge does not know round $1 five seconds after its approval; see $shop_log"
 }
 
 # race ROUND [OPTION...]: writes the summary to $work/ROUND.json.

@@ -103,7 +103,7 @@ test('a page weighs no more than a phone on a bad line can bear', async (t) => {
 
 test('a day without rounds says so', async () => {
   const page = await shopper(browser);
-  await page.route('**/api/rounds?*', (route) => route.fulfill({ json: { date: '2026-01-01', rounds: [] } }));
+  await page.route('**/api/rounds*', (route) => route.fulfill({ json: { date: '2026-01-01', rounds: [] } }));
   await page.goto('/');
   await page.locator('[data-state="day.empty"]').waitFor();
   await shoot(page, 'no-rounds');

@@ -42,7 +42,7 @@ BEGIN {
         $valgrind_logs = "$root/target/t/$suite.valgrind";
         File::Path::remove_tree($valgrind_logs);
         File::Path::make_path($valgrind_logs);
-        $ENV{TEST_NGINX_SLEEP} //= 1;
+        $ENV{TEST_NGINX_SLEEP} //= 0.3;
         $ENV{TEST_NGINX_USE_VALGRIND} = '--tool=memcheck --num-callers=40 --keep-debuginfo=yes'
             . " --leak-check=no --gen-suppressions=all --suppressions=$root/t/valgrind.suppress"
             . " --log-file=$valgrind_logs/%p.log"
@@ -95,11 +95,13 @@ sub gate_location (;$) {
 sub http_config (;$) {
     my $more = shift // '';
     my ($redis, $ring, $backend) = (socket_path(), keys_file(), backend_socket());
+    # Under valgrind everything takes thirty times as long.
+    my $timeout = defined $valgrind_logs ? '5s' : '50ms';
     (my $shipped = shipped('http.conf')) =~ s/^keepalive_timeout.*$//m;
     return <<"_CONFIG_";
 $shipped
     seckill_zone test:8m;
-    seckill_redis unix:$redis;
+    seckill_redis unix:$redis timeout=$timeout;
     seckill_keys $ring;
     upstream seckill_purchase { server unix:$backend; }
     server {

@@ -63,8 +63,8 @@ fn masked_pair(pair: &str) -> String {
 pub(super) fn table(settings: &[Setting]) -> String {
     let width = |of: fn(&Setting) -> usize| settings.iter().map(of).max().unwrap_or(0);
     let key_width = width(|s| s.key.len());
-    let value_width = width(|s| s.value.chars().count()).min(48);
-    let source_width = width(|s| s.source.to_string().chars().count()).min(32);
+    let value_width = width(|s| s.value.chars().count());
+    let source_width = width(|s| s.source.to_string().chars().count());
     let line = |s: &Setting| {
         let (key, value, source) = (s.key, &s.value, s.source.to_string());
         format!(

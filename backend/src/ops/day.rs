@@ -75,7 +75,10 @@ pub(super) async fn read(
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
     rounds.retain(|(day, round)| *day >= date || round.ends_ms > now_ms);
     let rounds = rounds.into_iter().map(|(_, round)| round).collect();
-    let day = Day { date: date.to_string(), rounds };
+    let day = Day {
+        date: date.to_string(),
+        rounds,
+    };
     // Strings and numbers only: there is nothing in it that could fail.
     Ok(serde_json::to_string(&day).unwrap_or_default())
 }
@@ -95,7 +98,13 @@ async fn read_round(
         return Ok(None);
     };
     let products = read_products(conn, &id, products).await?;
-    Ok(Some(RoundView { id, name, starts_ms, ends_ms, products }))
+    Ok(Some(RoundView {
+        id,
+        name,
+        starts_ms,
+        ends_ms,
+        products,
+    }))
 }
 
 async fn read_products(
@@ -103,7 +112,13 @@ async fn read_products(
     round: &str,
     ids: Vec<String>,
 ) -> Result<Vec<ProductView>, RedisError> {
-    const FIELDS: [&str; 5] = ["title", "amount", "price_cents", "list_price_cents", "per_buyer"];
+    const FIELDS: [&str; 5] = [
+        "title",
+        "amount",
+        "price_cents",
+        "list_price_cents",
+        "per_buyer",
+    ];
     let items: Vec<Item> = ids.iter().filter_map(|id| Item::new(round, id)).collect();
     if items.is_empty() {
         return Ok(Vec::new());
@@ -113,10 +128,20 @@ async fn read_products(
         ask.hmget(keys::info(item), &FIELDS);
     }
     let infos: Vec<ProductInfo> = ask.query_async(conn).await?;
-    Ok(items.iter().zip(infos).filter_map(|(item, info)| view(item, info)).collect())
+    Ok(items
+        .iter()
+        .zip(infos)
+        .filter_map(|(item, info)| view(item, info))
+        .collect())
 }
 
-type ProductInfo = (Option<String>, Option<u64>, Option<u64>, Option<u64>, Option<u32>);
+type ProductInfo = (
+    Option<String>,
+    Option<u64>,
+    Option<u64>,
+    Option<u64>,
+    Option<u32>,
+);
 
 fn view(item: &Item, info: ProductInfo) -> Option<ProductView> {
     let (title, amount, price_cents, list_price_cents, per_buyer) = info;

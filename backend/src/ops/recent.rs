@@ -15,11 +15,14 @@ const LIFE: Duration = Duration::from_secs(1);
 /// process hold a thousand answers.
 const MOST: usize = 32;
 
+/// When it was read, and what it says.
+type Answer = (Instant, Arc<str>);
+
 /// Answers by what was asked. The lock is held while one is read, so that a
 /// hundred askers make one read and wait for it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Recent {
-    answers: Arc<Mutex<HashMap<Which, (Instant, Arc<str>)>>>,
+    answers: Arc<Mutex<HashMap<Which, Answer>>>,
 }
 
 impl Recent {

@@ -34,8 +34,9 @@ impl Bound {
                         error.to_string()
                     }
                 })?;
-                let adopted =
-                    listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+                let adopted = listener
+                    .set_nonblocking(true)
+                    .and_then(|()| TcpListener::from_std(listener));
                 adopted.map(Bound::Tcp).map_err(|error| error.to_string())
             }
         }
@@ -53,7 +54,9 @@ impl Bound {
                 served
             }
             Bound::Tcp(listener) => {
-                axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+                axum::serve(listener, router)
+                    .with_graceful_shutdown(stop.cancelled_owned())
+                    .await
             }
         }
     }
@@ -78,7 +81,9 @@ fn bind_unix(path: &Path) -> Result<UnixListener, String> {
 /// Removes the socket that a killed process left behind, and nothing else: not
 /// one that is listened on, and no file of another kind.
 fn remove_stale(path: &Path) -> Result<(), String> {
-    let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    let Ok(metadata) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
     if !metadata.file_type().is_socket() {
         return Err("a file that is no socket is in the way; move it away".to_owned());
     }

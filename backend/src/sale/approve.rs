@@ -7,10 +7,10 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
+use super::moment;
 use super::page::{self, PageError};
 use super::publish::{self, PublishError};
 use crate::redis_link::{RedisLink, RedisLinkError};
-use crate::sale::import::moment;
 use crate::store::{Store, StoreError};
 
 /// Why a round was not, or not wholly, approved.

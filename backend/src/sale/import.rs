@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::file::FileRound;
-use super::{Product, Round, RoundState, StoredRound};
+use super::{Product, Round, RoundState, StoredRound, moment};
 use crate::store::{Store, StoreError};
 
 /// Why a sale was not imported. Nothing of it was.
@@ -206,13 +206,4 @@ fn product_difference(was: &Product, is: &Product) -> String {
             )
         })
         .unwrap_or_else(|| format!("product {} differs", was.id))
-}
-
-/// A moment as it is shown to people and in sale files.
-#[must_use]
-pub fn moment(at_ms: u64) -> String {
-    i64::try_from(at_ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(|| at_ms.to_string(), |moment| moment.to_string())
 }

@@ -1,11 +1,12 @@
 //! The report as a table for people.
 
 use super::{ProductStatus, RoundStatus, Status};
-use crate::sale::import::moment;
+use crate::sale::moment;
 
 /// The columns of a product's line.
-const HEAD: [&str; 9] =
-    ["product", "amount", "limit", "permits", "sale", "locked", "saled", "outbox", "orders"];
+const HEAD: [&str; 9] = [
+    "product", "amount", "limit", "permits", "sale", "locked", "saled", "outbox", "orders",
+];
 
 /// The whole report.
 pub(super) fn of(status: &Status) -> String {
@@ -30,8 +31,10 @@ pub(super) fn of(status: &Status) -> String {
 
 fn round_text(round: &RoundStatus) -> String {
     let (starts, ends) = (moment(round.starts_ms), moment(round.ends_ms));
-    let mut text =
-        format!("\nRound {}  {}  {}  {starts} to {ends}\n", round.id, round.name, round.state);
+    let mut text = format!(
+        "\nRound {}  {}  {}  {starts} to {ends}\n",
+        round.id, round.name, round.state
+    );
     let rows: Vec<[String; 9]> = std::iter::once(HEAD.map(str::to_owned))
         .chain(round.products.iter().map(row))
         .collect();
@@ -39,8 +42,11 @@ fn round_text(round: &RoundStatus) -> String {
         std::array::from_fn(|i| rows.iter().map(|row| row[i].len()).max().unwrap_or(0));
     let titles = std::iter::once("").chain(round.products.iter().map(|p| p.title.as_str()));
     for (row, title) in rows.iter().zip(titles) {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:>width$}"))
+            .collect();
         text.push_str(format!("  {}  {title}", cells.join("  ")).trim_end());
         text.push('\n');
     }

@@ -22,7 +22,9 @@ pub(super) async fn print(config: &Config, options: Options, took: Duration) {
 
 /// The approved rounds that are not over.
 async fn rounds(config: &Config) -> Vec<StoredRound> {
-    let Ok(store) = Store::open(&config.database_url).await else { return Vec::new() };
+    let Ok(store) = Store::open(&config.database_url).await else {
+        return Vec::new();
+    };
     let mut rounds = store.rounds().await.unwrap_or_default();
     store.close().await;
     let now_ms = now_ms();
@@ -69,7 +71,10 @@ fn pages(rounds: &[StoredRound], now_ms: u64) -> Vec<(String, String)> {
                 ms => format!("opens in {}", in_words(ms)),
             };
             round.products.iter().map(move |product| {
-                (page::path_of(&round.id, &product.id), format!("{}, {when}", product.title))
+                (
+                    page::path_of(&round.id, &product.id),
+                    format!("{}, {when}", product.title),
+                )
             })
         })
         .collect()

@@ -53,7 +53,11 @@ impl Child {
             name,
             reason: format!("{} cannot be run: {error}", program.display()),
         })?;
-        Ok(Self { name, process, log: log.to_owned() })
+        Ok(Self {
+            name,
+            process,
+            log: log.to_owned(),
+        })
     }
 
     /// Whether it still runs; if not, how it ended.
@@ -64,7 +68,10 @@ impl Child {
                 name: self.name,
                 reason: format!("it ended at once ({status}).{}", tail(&self.log)),
             }),
-            Err(error) => Err(UpError::Start { name: self.name, reason: error.to_string() }),
+            Err(error) => Err(UpError::Start {
+                name: self.name,
+                reason: error.to_string(),
+            }),
         }
     }
 
@@ -89,13 +96,23 @@ impl Child {
 
     /// Sends `signal`, waits, and kills what is left after [`PATIENCE`].
     pub(super) async fn stop(mut self, signal: Signal) {
-        let group = self.process.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        let group = self
+            .process
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .map(Pid::from_raw);
         if let Some(pid) = group {
             // It may have ended in this very moment; then there is nothing to do.
             let _ = kill(pid, signal);
         }
-        if tokio::time::timeout(PATIENCE, self.process.wait()).await.is_err() {
-            tracing::warn!(part = self.name, "did not stop within {PATIENCE:?} and is killed");
+        if tokio::time::timeout(PATIENCE, self.process.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                part = self.name,
+                "did not stop within {PATIENCE:?} and is killed"
+            );
             if let Some(group) = group {
                 let _ = killpg(group, Signal::SIGKILL);
             }
@@ -106,15 +123,25 @@ impl Child {
 
 /// Waits for the child's death; for ever, if there is none.
 pub(super) async fn death(child: &mut Option<Child>) -> UpError {
-    let Some(running) = child else { return std::future::pending().await };
-    let group = running.process.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    let Some(running) = child else {
+        return std::future::pending().await;
+    };
+    let group = running
+        .process
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .map(Pid::from_raw);
     let ended = running.process.wait().await;
     if let Some(group) = group {
         // nginx's workers outlive a master that was killed.
         let _ = killpg(group, Signal::SIGKILL);
     }
-    let how = ended.map_or_else(|error| error.to_string(), |status| in_words(status));
-    let error = UpError::Died { name: running.name, how, log: tail(&running.log) };
+    let how = ended.map_or_else(|error| error.to_string(), in_words);
+    let error = UpError::Died {
+        name: running.name,
+        how,
+        log: tail(&running.log),
+    };
     *child = None;
     error
 }
@@ -166,9 +193,14 @@ pub(super) fn file_limit() -> u64 {
 
 /// The last lines of a log, introduced and indented; empty if there are none.
 pub(super) fn tail(log: &Path) -> String {
-    let Ok(bytes) = std::fs::read(log) else { return String::new() };
+    let Ok(bytes) = std::fs::read(log) else {
+        return String::new();
+    };
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let last = &lines[lines.len().saturating_sub(TAIL)..];
     if last.is_empty() {
         return String::new();

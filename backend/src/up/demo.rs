@@ -13,13 +13,26 @@ use crate::store::Store;
 /// were interrupted, and renders pages again, since the template may be newer.
 pub(super) async fn prepare(config: &Config, demo: bool) -> Result<(), UpError> {
     let sale = |error: &dyn std::fmt::Display| UpError::Sale(error.to_string());
-    let store = Store::open(&config.database_url).await.map_err(|error| sale(&error))?;
-    let redis = RedisLink::connect(&config.redis_url).await.map_err(|error| sale(&error))?;
+    let store = Store::open(&config.database_url)
+        .await
+        .map_err(|error| sale(&error))?;
+    let redis = RedisLink::connect(&config.redis_url)
+        .await
+        .map_err(|error| sale(&error))?;
     let pages = config.pages_dir();
-    let desk = Desk { store: &store, redis: &redis, zone: &config.time_zone, pages: &pages };
+    let desk = Desk {
+        store: &store,
+        redis: &redis,
+        zone: &config.time_zone,
+        pages: &pages,
+    };
     let prepared = async {
         restore(&desk).await?;
-        if demo { sell_demo(config, &desk).await } else { Ok(()) }
+        if demo {
+            sell_demo(config, &desk).await
+        } else {
+            Ok(())
+        }
     };
     let prepared = prepared.await;
     store.close().await;
@@ -27,7 +40,11 @@ pub(super) async fn prepare(config: &Config, demo: bool) -> Result<(), UpError> 
 }
 
 async fn restore(desk: &Desk<'_>) -> Result<(), UpError> {
-    let stored = desk.store.rounds().await.map_err(|error| UpError::Sale(error.to_string()))?;
+    let stored = desk
+        .store
+        .rounds()
+        .await
+        .map_err(|error| UpError::Sale(error.to_string()))?;
     let now_ms = now_ms();
     let running = |stored: &&StoredRound| {
         stored.state == RoundState::Approved && stored.round.ends_ms > now_ms
@@ -59,9 +76,13 @@ async fn sell_demo(config: &Config, desk: &Desk<'_>) -> Result<(), UpError> {
     let stored = desk.store.rounds().await.map_err(|error| sale(&error))?;
     // A demo that runs is left as it is: its stock, its buyers, its times.
     rounds.retain_mut(|round| !take_free_id(round, &stored, now_ms));
-    import::import(desk.store, &rounds, now_ms).await.map_err(|error| sale(&error))?;
+    import::import(desk.store, &rounds, now_ms)
+        .await
+        .map_err(|error| sale(&error))?;
     for round in &rounds {
-        desk.approve(&round.round.id, now_ms).await.map_err(|error| sale(&error))?;
+        desk.approve(&round.round.id, now_ms)
+            .await
+            .map_err(|error| sale(&error))?;
     }
     Ok(())
 }
@@ -73,7 +94,9 @@ fn take_free_id(round: &mut FileRound, stored: &[StoredRound], now_ms: u64) -> b
     let mut id = first.clone();
     for next in 2_u64.. {
         match stored.iter().find(|stored| stored.round.id == id) {
-            Some(stored) if stored.round.ends_ms > now_ms && stored.state == RoundState::Approved => {
+            Some(stored)
+                if stored.round.ends_ms > now_ms && stored.state == RoundState::Approved =>
+            {
                 return true;
             }
             Some(stored) if stored.state == RoundState::Approved => {}
@@ -86,4 +109,60 @@ fn take_free_id(round: &mut FileRound, stored: &[StoredRound], now_ms: u64) -> b
     }
     round.round.id = id;
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sale::Round;
+
+    fn round(id: &str, ends_ms: u64) -> Round {
+        Round {
+            id: id.to_owned(),
+            name: String::new(),
+            opens_ms: 1,
+            ends_ms,
+            products: Vec::new(),
+        }
+    }
+
+    /// The id under which the demo round "1" is sold at 100, given what is
+    /// stored; `None` if a stored one is kept.
+    fn id_beside(stored: &[(&str, u64, RoundState)]) -> Option<String> {
+        let stored: Vec<StoredRound> = stored
+            .iter()
+            .map(|(id, ends_ms, state)| StoredRound {
+                round: round(id, *ends_ms),
+                state: *state,
+                published_ms: None,
+            })
+            .collect();
+        let mut file = FileRound {
+            round: round("1", 500),
+            starts_relative: true,
+            ends_relative: true,
+        };
+        (!take_free_id(&mut file, &stored, 100)).then_some(file.round.id)
+    }
+
+    #[test]
+    fn a_demo_that_runs_is_kept_and_one_that_ended_gets_a_successor() {
+        use RoundState::{Approved, Draft};
+        assert_eq!(id_beside(&[]).as_deref(), Some("1"));
+        assert_eq!(id_beside(&[("1", 200, Approved)]), None);
+        assert_eq!(id_beside(&[("1", 100, Approved)]).as_deref(), Some("2"));
+        assert_eq!(
+            id_beside(&[("1", 50, Approved), ("2", 200, Approved)]),
+            None
+        );
+        assert_eq!(
+            id_beside(&[("1", 50, Approved), ("2", 60, Approved)]).as_deref(),
+            Some("3")
+        );
+        assert_eq!(
+            id_beside(&[("1", 200, Draft)]).as_deref(),
+            Some("1"),
+            "drafts are replaced"
+        );
+    }
 }

@@ -29,7 +29,10 @@ impl Plan {
     /// Finds nginx, the module and the repository's files, and checks the port.
     pub(super) fn check(config: &Config) -> Result<Self, UpError> {
         if !is_free(config.port) {
-            return Err(UpError::PortTaken { port: config.port, variable: "SECKILL_PORT" });
+            return Err(UpError::PortTaken {
+                port: config.port,
+                variable: "SECKILL_PORT",
+            });
         }
         let program = find_program(&config.nginx).ok_or_else(|| UpError::Missing {
             what: "nginx",
@@ -46,7 +49,11 @@ impl Plan {
             looked: "above the executable and above this folder".to_owned(),
             cure: "name it with SECKILL_HOME",
         })?;
-        Ok(Self { program, module, home })
+        Ok(Self {
+            program,
+            module,
+            home,
+        })
     }
 
     /// Starts nginx and waits until the module answers.
@@ -55,8 +62,10 @@ impl Plan {
         let file = folder.join("nginx.conf");
         let log = config.logs_dir().join("edge.log");
         let text = conf::text(config, &self.module, &self.home);
-        write_private(&file, &text)
-            .map_err(|source| UpError::Data { path: file.clone(), source })?;
+        write_private(&file, &text).map_err(|source| UpError::Data {
+            path: file.clone(),
+            source,
+        })?;
         let arguments = [
             "-c".to_owned(),
             file.display().to_string(),
@@ -68,7 +77,9 @@ impl Plan {
         self.try_configuration(&arguments).await?;
         let mut child = Child::spawn(NAME, &self.program, &arguments, &folder, &log)?;
         let address = Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, config.port)));
-        let started = child.until(until_well(&address, "/api/time"), PATIENCE).await;
+        let started = child
+            .until(until_well(&address, "/api/time"), PATIENCE)
+            .await;
         if let Err(error) = started {
             child.stop(nix::sys::signal::Signal::SIGTERM).await;
             return Err(error);
@@ -88,7 +99,9 @@ impl Plan {
         let output = tokio::time::timeout(CHECK_PATIENCE, check)
             .await
             .map_err(|_| failed("checking its configuration took too long".to_owned()))?
-            .map_err(|error| failed(format!("{} cannot be run: {error}", self.program.display())))?;
+            .map_err(|error| {
+                failed(format!("{} cannot be run: {error}", self.program.display()))
+            })?;
         if output.status.success() {
             return Ok(());
         }
@@ -124,7 +137,10 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 /// is among them, where Debian puts nginx and not everybody looks.
 pub(super) fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
-        return name.is_file().then(|| std::path::absolute(name).ok()).flatten();
+        return name
+            .is_file()
+            .then(|| std::path::absolute(name).ok())
+            .flatten();
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -142,6 +158,9 @@ mod tests {
         let stderr = "nginx: [emerg] unknown directive \"seckil\" in /c:3\n\
                       nginx: configuration file /c test failed\n";
         let text = complaint(stderr);
-        assert!(text.ends_with("[emerg] unknown directive \"seckil\" in /c:3"), "{text}");
+        assert!(
+            text.ends_with("[emerg] unknown directive \"seckil\" in /c:3"),
+            "{text}"
+        );
     }
 }

@@ -31,11 +31,20 @@ pub(super) fn prepare(config: &Config, options: Options) -> Result<Lock, UpError
         (data.join("redis"), 0o700),
         (data.join("nginx"), 0o700),
     ] {
-        make(&folder, mode).map_err(|source| UpError::Data { path: folder, source })?;
+        make(&folder, mode).map_err(|source| UpError::Data {
+            path: folder,
+            source,
+        })?;
     }
     let lock = lock(config)?;
-    make_keys(&config.keys)
-        .map_err(|source| UpError::Data { path: config.keys.clone(), source })?;
+    make_database(config).map_err(|source| UpError::Data {
+        path: data.clone(),
+        source,
+    })?;
+    make_keys(&config.keys).map_err(|source| UpError::Data {
+        path: config.keys.clone(),
+        source,
+    })?;
     if options.no_edge {
         tracing::info!("no nginx is started; run your own in front of the sockets");
     }
@@ -55,7 +64,10 @@ fn check_socket_paths(config: &Config) -> Result<(), UpError> {
 }
 
 fn make(folder: &Path, mode: u32) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(mode).create(folder)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(folder)?;
     // A folder that exists may belong to somebody else: find out now.
     let probe = folder.join(".writable");
     File::create(&probe)?;
@@ -64,7 +76,10 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
 
 fn lock(config: &Config) -> Result<Lock, UpError> {
     let path = config.run_dir().join("up.lock");
-    let failed = |source| UpError::Data { path: path.clone(), source };
+    let failed = |source| UpError::Data {
+        path: path.clone(),
+        source,
+    };
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -86,11 +101,41 @@ fn lock(config: &Config) -> Result<Lock, UpError> {
             let mut pid = String::new();
             // Without the number the sentence still says what to do.
             let _ = file.read_to_string(&mut pid);
-            let pid = if pid.is_empty() { "unknown".to_owned() } else { pid };
-            Err(UpError::Locked { path: config.data.clone(), pid })
+            let pid = if pid.is_empty() {
+                "unknown".to_owned()
+            } else {
+                pid
+            };
+            Err(UpError::Locked {
+                path: config.data.clone(),
+                pid,
+            })
         }
         Err((_, error)) => Err(failed(error.into())),
     }
+}
+
+/// Makes the folder of the database and its file, which others cannot read: it
+/// holds everybody's orders. SQLite gives its side files the same mode.
+///
+/// # Errors
+/// The folder or the file cannot be made.
+pub fn make_database(config: &Config) -> io::Result<()> {
+    let Some(path) = config.database_file() else {
+        return Ok(());
+    };
+    if let Some(folder) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder)?;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&path)
+        .map(drop)
 }
 
 /// Makes a key ring with one random key, if there is none.
@@ -103,8 +148,12 @@ fn make_keys(path: &Path) -> io::Result<()> {
     let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     // Never half a file, and never one that others can read, not for a moment.
     let draft = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
     file.write_all(format!("k1 {hex}\n").as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&draft, path)

@@ -49,17 +49,27 @@ pub(super) async fn stop(data: &Path) -> Result<(), UpError> {
 }
 
 fn find(data: &Path) -> Vec<Leftover> {
-    let homes = [("redis-server", data.join("redis")), ("nginx", data.join("nginx"))];
+    let homes = [
+        ("redis-server", data.join("redis")),
+        ("nginx", data.join("nginx")),
+    ];
     // A link somewhere in the path would hide that they are the same.
     let homes = homes.map(|(name, home)| (name, home.canonicalize().unwrap_or(home)));
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     processes
         .filter_map(|entry| {
             let folder = entry.ok()?.path();
             let pid = folder.file_name()?.to_str()?.parse().ok()?;
-            let name = std::fs::read_to_string(folder.join("comm")).ok()?.trim().to_owned();
+            let name = std::fs::read_to_string(folder.join("comm"))
+                .ok()?
+                .trim()
+                .to_owned();
             let works_in = std::fs::read_link(folder.join("cwd")).ok()?;
-            let ours = homes.iter().any(|(comm, home)| name == *comm && works_in == *home);
+            let ours = homes
+                .iter()
+                .any(|(comm, home)| name == *comm && works_in == *home);
             ours.then_some(Leftover { pid, name })
         })
         .collect()

@@ -13,15 +13,15 @@ const LOADING_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Starts it and waits until it serves.
 pub(super) async fn start(config: &Config) -> Result<Child, UpError> {
-    let program = super::edge::find_program(&config.redis_server).ok_or_else(|| {
-        UpError::Missing {
+    let program =
+        super::edge::find_program(&config.redis_server).ok_or_else(|| UpError::Missing {
             what: "redis-server",
             looked: config.redis_server.display().to_string(),
             cure: "install it with \"apt-get install redis-server\", or name it with \
                    SECKILL_REDIS_SERVER",
-        }
-    })?;
-    if config.redis_port != 0 && std::net::TcpListener::bind(("127.0.0.1", config.redis_port)).is_err()
+        })?;
+    if config.redis_port != 0
+        && std::net::TcpListener::bind(("127.0.0.1", config.redis_port)).is_err()
     {
         return Err(UpError::PortTaken {
             port: config.redis_port,
@@ -52,8 +52,10 @@ pub(super) async fn start(config: &Config) -> Result<Child, UpError> {
         ("--tcp-backlog", "511".to_owned()),
         ("--set-proc-title", "yes".to_owned()),
     ];
-    let arguments: Vec<String> =
-        settings.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+    let arguments: Vec<String> = settings
+        .into_iter()
+        .flat_map(|(name, value)| [name.to_owned(), value])
+        .collect();
     let mut child = Child::spawn(NAME, &program, &arguments, &home, &log)?;
     let began = tokio::time::Instant::now();
     loop {

@@ -1,5 +1,7 @@
 //! `seckill-load`: shoppers by the thousand, from the command line.
 
+use std::io::Write as _;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -56,8 +58,19 @@ struct RaceArgs {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let Command::Race(args) = Cli::parse().command;
+    match race(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(std::io::stderr(), "seckill-load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn race(args: RaceArgs) -> anyhow::Result<()> {
     let authority = args
         .base
         .strip_prefix("http://")

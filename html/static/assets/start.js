@@ -53,9 +53,9 @@ function drawing(id, className) {
 
 async function read() {
   clearTimeout(timer);
-  const answer = await getRounds(isoDay(time.now()));
-  lost = !Array.isArray(answer.data?.rounds);
-  if (!lost) rounds = answer.data.rounds;
+  const day = (await getRounds()).data;
+  lost = !Array.isArray(day?.rounds);
+  if (!lost) rounds = day.rounds;
   draw();
   // Nobody needs the list to the second; a crowd should not ask for it all at once.
   timer = setTimeout(read, (lost ? RETRY_MS : REFRESH_MS) * (0.8 + 0.4 * Math.random()));

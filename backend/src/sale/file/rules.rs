@@ -6,7 +6,7 @@ use super::fields::{Found, Placed, Table};
 use super::{FileRound, MAX_AMOUNT, MAX_PRICE_CENTS, fix_times};
 use crate::sale::tree::Node;
 use crate::sale::when::When;
-use crate::sale::{Product, Round};
+use crate::sale::{Product, Round, moment};
 
 const ROUND: &str = "round";
 const PRODUCT: &str = "round.product";
@@ -160,12 +160,4 @@ impl Ids {
             found.note(id.at, table.name("id"), problem);
         }
     }
-}
-
-/// A moment as it is shown in a message.
-fn moment(at_ms: u64) -> String {
-    i64::try_from(at_ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(|| at_ms.to_string(), |moment| format!("{moment:.0}"))
 }

@@ -65,7 +65,9 @@ http {{
 "#,
         home = home.display(),
         user = user(),
-        workers = config.edge_workers.map_or("auto".to_owned(), |workers| workers.to_string()),
+        workers = config
+            .edge_workers
+            .map_or("auto".to_owned(), |workers| workers.to_string()),
         module = module.display(),
         connections = (file_limit() / 2).min(MOST_CONNECTIONS),
         purchase = upstream(&config.purchase_listen),
@@ -83,7 +85,11 @@ http {{
 /// neither a clone in root's home nor the key ring. Whoever is not root cannot
 /// change users anyway, and nginx would warn about the line.
 fn user() -> &'static str {
-    if Uid::effective().is_root() { "user root;\n" } else { "" }
+    if Uid::effective().is_root() {
+        "user root;\n"
+    } else {
+        ""
+    }
 }
 
 fn upstream(listen: &Listen) -> String {
@@ -104,7 +110,9 @@ fn listen(port: u16) -> String {
 
 /// The arguments of `seckill_redis` for the same Redis that the back end uses.
 fn redis(url: &str) -> String {
-    let Ok(info) = url.into_connection_info() else { return format!("\"{url}\"") };
+    let Ok(info) = url.into_connection_info() else {
+        return format!("\"{url}\"");
+    };
     let mut text = match info.addr() {
         ConnectionAddr::Unix(path) => format!("\"unix:{}\"", path.display()),
         ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
@@ -126,8 +134,14 @@ mod tests {
 
     #[test]
     fn the_edge_is_told_of_the_same_redis_as_the_back_end() {
-        assert_eq!(redis("unix:///d/run/redis.sock"), "\"unix:/d/run/redis.sock\"");
+        assert_eq!(
+            redis("unix:///d/run/redis.sock"),
+            "\"unix:/d/run/redis.sock\""
+        );
         assert_eq!(redis("redis://h:6380"), "h:6380");
-        assert_eq!(redis("redis://:s3cret@h:6380/2"), "h:6380 \"password=s3cret\" db=2");
+        assert_eq!(
+            redis("redis://:s3cret@h:6380/2"),
+            "h:6380 \"password=s3cret\" db=2"
+        );
     }
 }

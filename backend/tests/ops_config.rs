@@ -1,0 +1,189 @@
+//! Which layer wins, and what is said of a value that makes no sense.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use seckill::config::{Config, Given, Source, gather};
+use tempfile::TempDir;
+
+fn load(file: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("shop.toml");
+    std::fs::write(&path, file).unwrap();
+    let variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()))
+        .collect();
+    let flags = flags
+        .iter()
+        .map(|(key, text)| {
+            let source = Source::Flag(format!("--{key}"));
+            (
+                (*key).to_owned(),
+                Given {
+                    text: (*text).to_owned(),
+                    source,
+                },
+            )
+        })
+        .collect();
+    gather(Some(&path), &variables, flags)
+        .and_then(Config::from_layers)
+        .map_err(|error| error.to_string())
+}
+
+fn origin(config: &Config, key: &str) -> (String, String) {
+    let setting = config
+        .settings()
+        .iter()
+        .find(|setting| setting.key == key)
+        .unwrap();
+    (setting.value.clone(), setting.source.to_string())
+}
+
+#[test]
+fn flags_beat_variables_beat_the_file_beats_defaults() {
+    let config = load(
+        "port = 1\nconsole_port = 2\norders_per_second = 3\n",
+        &[("SECKILL_PORT", "11"), ("SECKILL_CONSOLE_PORT", "12")],
+        &[("port", "21")],
+    )
+    .unwrap();
+    assert_eq!(
+        (config.port, config.console_port, config.orders_per_second),
+        (21, 12, 3)
+    );
+    assert_eq!(config.in_flight_ms, 5_000);
+    assert_eq!(origin(&config, "port"), ("21".into(), "--port".into()));
+    assert_eq!(
+        origin(&config, "console_port"),
+        ("12".into(), "SECKILL_CONSOLE_PORT".into())
+    );
+    assert!(
+        origin(&config, "orders_per_second")
+            .1
+            .ends_with("shop.toml:3")
+    );
+    assert_eq!(
+        origin(&config, "in_flight_ms"),
+        ("5000".into(), "default".into())
+    );
+}
+
+#[test]
+fn what_lies_in_the_data_folder_moves_with_it() {
+    let config = load("", &[("SECKILL_DATA", "/srv/sale")], &[]).unwrap();
+    assert_eq!(config.keys, PathBuf::from("/srv/sale/keys"));
+    assert_eq!(config.database_url, "sqlite:/srv/sale/seckill.db");
+    assert_eq!(config.redis_url, "unix:///srv/sale/run/redis.sock");
+    assert_eq!(config.ops_listen.to_string(), "unix:/srv/sale/run/ops.sock");
+    assert!(!config.redis_is_external);
+}
+
+#[test]
+fn a_misspelt_name_is_refused_with_the_right_one() {
+    let told = load("prot = 1", &[], &[]).unwrap_err();
+    assert!(
+        told.contains("shop.toml:1 sets \"prot\"") && told.contains("\"port\"?"),
+        "{told}"
+    );
+    let told = load("", &[("SECKILL_DEMOLOGIN", "on")], &[]).unwrap_err();
+    assert!(
+        told.contains("SECKILL_DEMOLOGIN") && told.contains("SECKILL_DEMO_LOGIN?"),
+        "{told}"
+    );
+    load(
+        "",
+        &[("SECKILL_SOMETHING_ELSE", "1"), ("SECKILL_PORT", "")],
+        &[],
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_wrong_value_is_told_with_key_value_origin_and_cure() {
+    let cases = [
+        ("port", "99999999", "a whole number from 1 to 65535"),
+        ("port", "0", "a whole number from 1 to 65535"),
+        ("demo_login", "maybe", "on or off"),
+        ("time_zone", "Mars/Olympus", "Asia/Shanghai"),
+        ("log_format", "xml", "human or json"),
+        ("log", "loud", "error, warn, info"),
+        ("redis_url", "http://x", "redis://HOST:PORT/DB"),
+        ("database_url", "oracle://x", "sqlite:/PATH"),
+        ("ops_listen", "unix:relative", "127.0.0.1:9000"),
+        ("edge_workers", "many", "\"auto\""),
+        ("module", "/nowhere.so", "a file that is there"),
+        ("data", "/srv/a\"b", "another folder"),
+    ];
+    for (key, value, right) in cases {
+        let variable = format!("SECKILL_{}", key.to_uppercase());
+        let told = load("", &[(&variable, value)], &[]).unwrap_err();
+        assert!(
+            told.contains(&format!("{key} = \"{value}\" (from {variable})")),
+            "{told}"
+        );
+        assert!(told.contains(right), "{told}");
+    }
+}
+
+#[test]
+fn passwords_are_never_shown() {
+    let config = load("redis_url = \"redis://li:s3cret@h:6379/0\"", &[], &[]).unwrap();
+    assert!(config.redis_url.contains("s3cret") && config.redis_is_external);
+    assert!(!config.table().contains("s3cret"), "{}", config.table());
+    let told = load("redis_url = \"http://li:s3cret@h\"", &[], &[]).unwrap_err();
+    assert!(!told.contains("s3cret"), "{told}");
+}
+
+#[test]
+fn the_demo_turns_the_login_on_unless_somebody_turned_it_off() {
+    let mut config = load("", &[], &[]).unwrap();
+    config.allow_demo_login();
+    assert_eq!(
+        (config.demo_login, origin(&config, "demo_login").1),
+        (true, "--demo".into())
+    );
+    let mut config = load("", &[("SECKILL_DEMO_LOGIN", "off")], &[]).unwrap();
+    config.allow_demo_login();
+    assert!(!config.demo_login);
+}
+
+fn seckill(arguments: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_seckill"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .env("SECKILL_DATA", folder.path().join("data"))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_exit_status_tells_a_failure_from_a_slip_of_the_hand() {
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["config"], 0, ""),
+        (&["sale", "export"], 0, ""),
+        (&["--set", "prot=1", "config"], 2, "did you mean \"port\"?"),
+        (
+            &["serve", "--roles", "purchse"],
+            2,
+            "did you mean \"purchase\"?",
+        ),
+        (&["nonsense"], 2, "unrecognized subcommand"),
+        (&["sale", "import", "/nowhere.toml"], 1, "/nowhere.toml"),
+        (&["status"], 1, "\"seckill up\" starts it"),
+    ];
+    for (arguments, code, words) in cases {
+        let output = seckill(arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        assert!(told.contains(words), "{arguments:?}: {told}");
+        assert!(
+            !told.contains("Error {") && !told.contains("backtrace"),
+            "{told}"
+        );
+    }
+}
