@@ -37,6 +37,8 @@ pub mod permit;
 pub mod purchase;
 /// The buyer's session token.
 pub mod session;
+/// Tables in memory that several workers share: products, buyers seen, bans.
+pub mod shared;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
 /// The round's time window.

@@ -11,8 +11,8 @@ use seckill_core::{keys, lease};
 
 use super::link;
 use crate::conf::Site;
-use crate::state::products::Found;
 use crate::{clock, rt};
+use seckill_core::shared::products::Found;
 
 /// How much longer than a command's time limit its claim lasts, in ms.
 const CLAIM_GRACE_MS: u64 = 100;
@@ -67,10 +67,7 @@ pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u
     let outcome = match reply {
         Some(Ok((granted, out, limit))) => {
             counters.permits_granted.add(granted);
-            found.set_granted(out, limit);
-            let now_ms = clock::monotonic_ms();
-            hand.adapt(now_ms);
-            if granted > 0 && !hand.put(number, granted, asked_ms) {
+            if !keep(site, item, (granted, out, limit), (number, asked_ms)) {
                 give_back(site, item, &[(number, granted)]).await;
             }
             Outcome::Answered
@@ -89,6 +86,24 @@ pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u
     };
     hand.end_flight();
     outcome
+}
+
+/// Puts a lease into the hand of its product, and records what Redis said of it.
+/// False if it has to go back: the hand is full, or the product was withdrawn
+/// meanwhile.
+fn keep(
+    site: &Site,
+    item: &Item,
+    (granted, out, limit): (u64, u64, u64),
+    (number, asked_ms): (u64, u64),
+) -> bool {
+    // Found anew: its place in the table may be another's by now.
+    let Some(found) = site.zone.products().find(item.round(), item.product()) else {
+        return granted == 0;
+    };
+    found.set_granted(out, limit);
+    found.hand().adapt(clock::monotonic_ms());
+    granted == 0 || found.hand().put(number, granted, asked_ms)
 }
 
 async fn ask(site: &Site, item: &Item, number: u64, amount: u64) -> RedisResult<(u64, u64, u64)> {

@@ -18,8 +18,8 @@ use crate::conf::Site;
 use crate::ctx::park::Parked;
 use crate::ctx::{Ctx, Stand};
 use crate::state::Zone;
-use crate::state::products::Found;
 use crate::{clock, rt};
+use seckill_core::shared::products::Found;
 
 /// Pause while another worker asks Redis for the same product.
 const TURN: Duration = Duration::from_millis(1);

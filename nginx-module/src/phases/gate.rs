@@ -18,7 +18,7 @@ use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Stand, park, respond};
 use crate::net::{link, permits, queue};
-use crate::state::products::Found;
+use seckill_core::shared::products::Found;
 
 /// How much longer than Redis's time limit a request waits, see [`permit`].
 const GRACE: Duration = Duration::from_millis(50);

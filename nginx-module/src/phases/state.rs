@@ -2,6 +2,7 @@
 
 use ngx::ffi::ngx_int_t;
 use seckill_core::Verdict;
+use seckill_core::shared::products::Found;
 use seckill_core::window::SaleState;
 
 use super::handler;
@@ -9,7 +10,6 @@ use crate::clock;
 use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::respond::{Answer, send};
-use crate::state::products::Found;
 
 handler!(entry, answer);
 

@@ -10,9 +10,9 @@ use ngx::ffi::{
 };
 use ngx::ngx_log_error;
 use seckill_core::bucket::{Rate, Take};
+use seckill_core::shared::products::{Products, Slot};
 
 use super::counters::Counters;
-use super::products::{Products, Slot};
 use crate::clock;
 
 /// Smallest zone that is accepted, in bytes: some 4,000 products.
