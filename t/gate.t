@@ -101,8 +101,8 @@ __DATA__
 1 153 limit=1
 1 154 limit=1
 --- config eval: $::gate
---- pipelined_requests eval: [map {'POST ' . hidden_path('a', '1', $_)} qw(153 154 153 154)]
---- more_headers eval: main::cookies(('a') x 4)
+--- pipelined_requests eval: [map {'POST ' . hidden_path($$_[0], '1', $$_[1])} ['a', 153], ['a', 154], ['b', 153], ['b', 154]]
+--- more_headers eval: main::cookies('a', 'a', 'b', 'b')
 --- error_code eval: [202, 202, 410, 410]
 
 

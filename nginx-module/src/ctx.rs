@@ -16,6 +16,7 @@ use seckill_core::lease::Spent;
 use self::park::Parked;
 use self::request::Request;
 use crate::ngx_http_seckill_module;
+use crate::state::Known;
 
 /// Where the gate stands with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(crate) struct Ctx {
     pub(crate) round: Cell<ngx_str_t>,
     pub(crate) product: Cell<ngx_str_t>,
     pub(crate) arrival: Cell<u64>,
+    /// By what the buyer's click is remembered.
+    pub(crate) known: Cell<Option<Known>>,
     /// The permit that admitted it.
     pub(crate) permit: Cell<Option<Spent>>,
     pub(crate) parked: RefCell<Option<Rc<Parked>>>,
@@ -115,6 +118,7 @@ impl Ctx {
             round: Cell::new(ngx_str_t::default()),
             product: Cell::new(ngx_str_t::default()),
             arrival: Cell::new(0),
+            known: Cell::new(None),
             permit: Cell::new(None),
             parked: RefCell::new(None),
         }

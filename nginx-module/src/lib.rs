@@ -20,7 +20,8 @@ use std::ptr;
 use ngx::ffi::{
     NGX_ERROR, NGX_HTTP_MODULE, NGX_LOG_EMERG, NGX_OK, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
     ngx_array_push, ngx_conf_t, ngx_cycle_t, ngx_http_handler_pt, ngx_http_module_t,
-    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_int_t, ngx_module_t, ngx_process,
+    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_request_t,
+    ngx_int_t, ngx_module_t, ngx_process,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
@@ -57,7 +58,7 @@ unsafe impl HttpModuleLocationConf for Module {
     type LocationConf = LocConf;
 }
 
-/// Checks that the parts fit together, and puts the gate into the access phase.
+/// Checks that the parts fit together, and puts the gate into its phases.
 ///
 /// # Safety
 /// `cf` is the configuration that was read.
@@ -97,13 +98,21 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
         let Some(core) = NgxHttpCoreModule::main_conf_mut(&*cf) else {
             return NGX_ERROR as ngx_int_t;
         };
-        let access = ngx_http_phases_NGX_HTTP_ACCESS_PHASE as usize;
-        let handler: *mut ngx_http_handler_pt =
-            ngx_array_push(&mut core.phases[access].handlers).cast();
-        if handler.is_null() {
-            return NGX_ERROR as ngx_int_t;
+        let phases: [(
+            u32,
+            unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t,
+        ); 2] = [
+            (ngx_http_phases_NGX_HTTP_ACCESS_PHASE, phases::gate::entry),
+            (ngx_http_phases_NGX_HTTP_LOG_PHASE, phases::log::entry),
+        ];
+        for (phase, entry) in phases {
+            let handlers = &mut core.phases[phase as usize].handlers;
+            let handler: *mut ngx_http_handler_pt = ngx_array_push(handlers).cast();
+            if handler.is_null() {
+                return NGX_ERROR as ngx_int_t;
+            }
+            *handler = Some(entry);
         }
-        *handler = Some(phases::gate::entry);
     }
     NGX_OK as ngx_int_t
 }

@@ -1,6 +1,7 @@
 //! What the module does with a request: thin handlers over the rules of core.
 
 pub(crate) mod gate;
+pub(crate) mod log;
 pub(crate) mod path;
 pub(crate) mod state;
 pub(crate) mod status;

@@ -12,11 +12,16 @@ thread_local! {
 /// system, over a counter. A nonce need not be more than that; what cannot be
 /// forged is the digest beside it.
 pub(crate) fn bytes() -> [u8; 8] {
+    word().to_be_bytes()
+}
+
+/// The same as a number.
+pub(crate) fn word() -> u64 {
     STATE.with_borrow_mut(|(state, counter)| {
         *counter += 1;
         let mut hasher = state.build_hasher();
         hasher.write_u64(*counter);
         hasher.write_u32(std::process::id());
-        hasher.finish().to_be_bytes()
+        hasher.finish()
     })
 }

@@ -4,6 +4,8 @@
 //! killed worker would stay locked for ever.
 
 pub(crate) mod counters;
+mod known;
 mod zone;
 
-pub(crate) use zone::{MAX_BUCKETS, MIN_ZONE_SIZE, Zone, add};
+pub(crate) use known::Known;
+pub(crate) use zone::{MAX_BUCKETS, Zone, add, divide};

@@ -129,10 +129,10 @@ pub fn zone_for(wanted: &Wanted) -> usize {
 ///
 /// | zone | products | admitted buyers | bans |
 /// |---|---|---|---|
-/// | 2 MiB | 2,240 | 25,531 | 25,532 |
-/// | 16 MiB | 10,000 | 250,360 | 250,372 |
-/// | 58 MiB | 10,127 | 1,012,825 | 1,012,832 |
-/// | 128 MiB | 22,378 | 2,237,862 | 2,237,864 |
+/// | 2 MiB | 1,360 | 25,531 | 25,532 |
+/// | 16 MiB | 10,000 | 225,780 | 225,784 |
+/// | 59 MiB | 10,064 | 1,006,489 | 1,006,488 |
+/// | 128 MiB | 21,860 | 2,186,085 | 2,186,092 |
 ///
 /// # Errors
 /// [`ZoneTooSmall`], whose sentence says how large the zone must be.
@@ -240,20 +240,20 @@ mod tests {
             let plan = plan(mib << 20, &Wanted::default()).unwrap();
             (plan.products.holds, plan.seen.holds, plan.bans.holds)
         };
-        assert_eq!(told(2), (2_240, 25_531, 25_532));
-        assert_eq!(told(16), (10_000, 250_360, 250_372));
-        assert_eq!(told(58), (10_127, 1_012_825, 1_012_832));
-        assert_eq!(told(128), (22_378, 2_237_862, 2_237_864));
-        assert_eq!(zone_for(&Wanted::default()), 58 << 20);
+        assert_eq!(told(2), (1_360, 25_531, 25_532));
+        assert_eq!(told(16), (10_000, 225_780, 225_784));
+        assert_eq!(told(59), (10_064, 1_006_489, 1_006_488));
+        assert_eq!(told(128), (21_860, 2_186_085, 2_186_092));
+        assert_eq!(zone_for(&Wanted::default()), 59 << 20);
     }
 
     #[test]
     fn a_small_zone_says_what_it_holds_and_how_large_it_should_be() {
         let plan = plan(2 << 20, &Wanted::default()).unwrap();
-        assert!(plan.products.holds >= 2_000 && plan.seen.holds >= 20_000);
+        assert!(plan.products.holds >= 1_000 && plan.seen.holds >= 20_000);
         let told = plan.shortfall().unwrap();
         assert!(
-            told.contains("2 MiB holds") && told.contains("make it 58m"),
+            told.contains("2 MiB holds") && told.contains("make it 59m"),
             "{told}"
         );
     }
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn a_zone_too_small_says_how_large_it_must_be() {
         let told = plan(1 << 20, &Wanted::default()).unwrap_err().to_string();
-        assert!(told.contains("at least 2m, or 58m"), "{told}");
+        assert!(told.contains("at least 2m, or 59m"), "{told}");
         let greedy = Wanted {
             reserved_bytes: 10 << 20,
             ..Wanted::default()

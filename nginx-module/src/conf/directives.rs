@@ -126,12 +126,7 @@ setter!(cmd_zone, MainConf, |reading, conf| {
     if !conf.zone.is_null() {
         return Err("is given twice; one zone serves all".to_owned());
     }
-    if size < state::MIN_ZONE_SIZE {
-        return Err(format!(
-            "zone of {size} bytes is too small; it needs at least {}m",
-            state::MIN_ZONE_SIZE >> 20
-        ));
-    }
+    state::divide(size)?;
     // SAFETY: the name is copied into the configuration's pool; the tag is the
     // module's own address.
     conf.zone = unsafe {

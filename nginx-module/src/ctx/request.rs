@@ -140,6 +140,11 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// The status of the answer; 0 if there was none.
+    pub(crate) fn answered(&self) -> u16 {
+        u16::try_from(self.raw().headers_out.status).unwrap_or(0)
+    }
+
     /// Whether the request waits behind its deadline (see [`super::park`]).
     pub(crate) fn is_delayed(&self) -> bool {
         // SAFETY: a request has a connection, which has both events.

@@ -193,6 +193,9 @@ fn dismiss(site: &Site, id: usize, verdict: Verdict) {
 /// Writes an admission into a request's context.
 pub(crate) fn admit(zone: &Zone, ctx: &Ctx, spent: Spent) {
     zone.counters().admitted.add(1);
+    if let Some(known) = ctx.known.get() {
+        known.record(zone);
+    }
     ctx.permit.set(Some(spent));
     ctx.stand.set(Stand::Admitted);
 }

@@ -18,6 +18,7 @@ use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Stand, park, respond};
 use crate::net::{link, permits, queue};
+use crate::state::Known;
 use seckill_core::shared::products::Found;
 
 /// How much longer than Redis's time limit a request waits, see [`permit`].
@@ -95,6 +96,12 @@ fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
         other => other?,
     };
     ctx.remember(admissible.user, admissible.round, admissible.product);
+    let wants = (admissible.round, admissible.product);
+    let known = Known::new(&edge.zone, admissible.user, wants, headers.request);
+    if known.is_second_click(&edge.zone) {
+        return Err(Verdict::Duplicate);
+    }
+    ctx.known.set(Some(known));
     if !edge.take_token() {
         return Err(Verdict::Busy);
     }

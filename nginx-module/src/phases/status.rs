@@ -32,9 +32,30 @@ fn answer(request: &Request<'_>) -> ngx_int_t {
          # HELP seckill_bucket_level Tokens in the bucket of each seckill_rate, in the order of the file.\n\
          # TYPE seckill_bucket_level gauge\n"
     );
+    let seen = edge.zone.seen_counts();
+    let gauges = [
+        (
+            "seen_buyers",
+            "gauge",
+            "Buyers remembered for their second click.",
+            seen.entries(),
+        ),
+        (
+            "seen_evicted_total",
+            "counter",
+            "Of those, how many gave way to others.",
+            seen.evicted(),
+        ),
+    ];
     for (index, limit) in confs(request).0.rates.iter().enumerate() {
         let level = edge.zone.bucket_level(index, limit.share(edges));
         let _ = writeln!(body, "seckill_bucket_level{{bucket=\"{index}\"}} {level}");
+    }
+    for (name, kind, help, value) in gauges {
+        let _ = write!(
+            body,
+            "# HELP seckill_{name} {help}\n# TYPE seckill_{name} {kind}\nseckill_{name} {value}\n"
+        );
     }
     send(
         request,

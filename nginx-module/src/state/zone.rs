@@ -11,17 +11,22 @@ use ngx::ffi::{
 use ngx::ngx_log_error;
 use seckill_core::bucket::{Rate, Take};
 use seckill_core::shared::products::{Products, Slot};
+use seckill_core::shared::seen::{Counts, Seen};
+use seckill_core::shared::siphash::Seed;
+use seckill_core::shared::{Plan, Set, Wanted, plan};
 
 use super::counters::Counters;
-use crate::clock;
+use crate::{clock, random};
 
-/// Smallest zone that is accepted, in bytes: some 4,000 products.
-pub(crate) const MIN_ZONE_SIZE: usize = 2 << 20;
+/// How long an edge refuses a buyer's second click by itself, in seconds: as long
+/// as the page keeps its button grey (course §076). After that the stock script
+/// decides, as it would have anyway.
+const SEEN_LIFE_S: u64 = 30;
 /// Most `seckill_rate` directives in one configuration.
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: a zone kept over a reload by a
 /// newer module is recognised and refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0002;
+const LAYOUT: u64 = 0x5ec_c111_0003;
 /// How long a worker may refresh before another takes over, in ms.
 const CLAIM_MS: u64 = 1_000;
 /// Linux process ids have at most 22 bits.
@@ -30,7 +35,11 @@ const PID_BITS: u32 = 22;
 #[repr(C)]
 struct Shared {
     layout: u64,
-    slot_count: u64,
+    /// Offsets from here and lengths of the tables.
+    products: (usize, usize),
+    seen: (usize, usize),
+    /// Keys the hashes of the tables, so that nobody can craft collisions.
+    seed: [u64; 2],
     /// When the zone was made; part of every lease id, so that the numbers of
     /// an earlier life of this edge are not used again.
     born_ms: u64,
@@ -44,6 +53,7 @@ struct Shared {
     edges: AtomicU64,
     buckets: [AtomicU64; MAX_BUCKETS],
     counters: Counters,
+    seen_counts: Counts,
 }
 
 /// A handle to the zone. Cheap to copy; valid for the life of the worker.
@@ -51,6 +61,7 @@ struct Shared {
 pub(crate) struct Zone {
     shared: &'static Shared,
     slots: &'static [Slot],
+    sets: &'static [Set],
 }
 
 impl Zone {
@@ -59,19 +70,41 @@ impl Zone {
         // SAFETY: the pointer is null or that of a declared zone, whose data is
         // null until `init` has run and then points to the zone's Shared.
         let shared = unsafe { zone.as_ref()?.data.cast::<Shared>().as_ref()? };
-        // SAFETY: the slots were allocated right behind Shared, in one piece.
-        let slots = unsafe {
-            std::slice::from_raw_parts(
-                ptr::from_ref(shared).add(1).cast::<Slot>(),
-                shared.slot_count as usize,
+        // SAFETY: `init` allocated one piece for Shared and the tables, which
+        // begin and end where the plan says; both are made of atomics.
+        let (slots, sets) = unsafe {
+            let begin = ptr::from_ref(shared).cast::<u8>();
+            let ((slots_at, slots), (sets_at, sets)) = (shared.products, shared.seen);
+            (
+                std::slice::from_raw_parts(begin.add(slots_at).cast::<Slot>(), slots),
+                std::slice::from_raw_parts(begin.add(sets_at).cast::<Set>(), sets),
             )
         };
-        Some(Self { shared, slots })
+        Some(Self {
+            shared,
+            slots,
+            sets,
+        })
     }
 
     /// The catalogue.
     pub(crate) fn products(&self) -> Products<'static> {
         Products::new(self.slots)
+    }
+
+    /// Buyers who were let pass lately.
+    pub(crate) fn seen(&self) -> Seen<'static> {
+        Seen::new(self.sets, &self.shared.seen_counts, SEEN_LIFE_S)
+    }
+
+    /// What that table has been through.
+    pub(crate) fn seen_counts(&self) -> &'static Counts {
+        &self.shared.seen_counts
+    }
+
+    /// Keys the hashes of the tables.
+    pub(crate) fn seed(&self) -> Seed {
+        Seed::new(self.shared.seed)
     }
 
     /// What has happened.
@@ -184,12 +217,18 @@ pub(crate) unsafe fn add(
     }
 }
 
-/// Most slots, as a power of two, that leave a quarter of the zone free for
-/// nginx's own bookkeeping.
-fn slots_for(size: usize) -> usize {
-    let fitting = (size / 4 * 3 - size_of::<Shared>()) / size_of::<Slot>();
-    // Beyond this a larger table would only cost cache misses.
-    (1 << fitting.max(1).ilog2()).min(1 << 16)
+/// How a zone of this size is divided.
+///
+/// # Errors
+/// A sentence that says how large it must be.
+pub(crate) fn divide(zone_bytes: usize) -> Result<Plan, String> {
+    let wanted = Wanted {
+        // Bans are not mirrored yet.
+        bans: 0,
+        reserved_bytes: size_of::<Shared>(),
+        ..Wanted::default()
+    };
+    plan(zone_bytes, &wanted).map_err(|error| error.to_string())
 }
 
 extern "C" fn init(zone: *mut ngx_shm_zone_t, old_data: *mut c_void) -> ngx_int_t {
@@ -203,15 +242,19 @@ extern "C" fn init(zone: *mut ngx_shm_zone_t, old_data: *mut c_void) -> ngx_int_
         if (*zone).shm.exists != 0 {
             return adopt(zone, (*pool).data.cast());
         }
-        let slot_count = slots_for((*zone).shm.size);
-        let size = size_of::<Shared>() + slot_count * size_of::<Slot>();
-        let shared = ngx_slab_calloc(pool, size).cast::<Shared>();
+        let plan = match divide((*zone).shm.size) {
+            Ok(plan) => plan,
+            Err(why) => return refuse(zone, &why),
+        };
+        let shared = ngx_slab_calloc(pool, plan.bytes).cast::<Shared>();
         if shared.is_null() {
             return refuse(zone, "cannot be allocated; make it larger");
         }
         // All-zero memory is the first state of every atomic in it.
         (*shared).layout = LAYOUT;
-        (*shared).slot_count = slot_count as u64;
+        (*shared).products = (plan.products.offset, plan.products.count);
+        (*shared).seen = (plan.seen.offset, plan.seen.count);
+        (*shared).seed = [random::word(), random::word()];
         (*shared).born_ms = clock::now_ms();
         (*shared).maker = u64::from(std::process::id());
         (*pool).data = shared.cast();

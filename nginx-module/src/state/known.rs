@@ -1,0 +1,57 @@
+//! Second clicks: what the edge remembers of a buyer whom it has let pass.
+//!
+//! Only a shortcut: whatever gets by, the stock script decides.
+
+use seckill_core::shared::seen::{Answer, Buyer, Request};
+
+use super::Zone;
+use crate::{clock, random};
+
+/// A buyer's click on one product, as the table knows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    buyer: Buyer,
+    request: Request,
+}
+
+impl Known {
+    /// Of `user`'s click on a product. A click without a request id of its own is
+    /// like no other.
+    pub(crate) fn new(
+        zone: &Zone,
+        user: &str,
+        (round, product): (&str, &str),
+        request: Option<&str>,
+    ) -> Self {
+        let seed = zone.seed();
+        let request = match request {
+            Some(id) => Request::new(seed, id),
+            None => Request::new(seed, &format!("{:x}", random::word())),
+        };
+        Self {
+            buyer: Buyer::new(seed, round, product, user),
+            request,
+        }
+    }
+
+    /// Whether this buyer was let pass by another request a moment ago. The same
+    /// request may come again, to get the same answer.
+    pub(crate) fn is_second_click(self, zone: &Zone) -> bool {
+        let answer = zone.seen().check(self.buyer, self.request, now_s());
+        answer == Answer::SecondClick
+    }
+
+    /// He is let pass.
+    pub(crate) fn record(self, zone: &Zone) {
+        zone.seen().record(self.buyer, self.request, now_s());
+    }
+
+    /// It came to nothing: he may click again.
+    pub(crate) fn forget(self, zone: &Zone) {
+        zone.seen().forget(self.buyer);
+    }
+}
+
+fn now_s() -> u64 {
+    clock::monotonic_ms() / 1_000
+}
