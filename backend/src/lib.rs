@@ -16,6 +16,8 @@ pub mod orders;
 pub mod orders_api;
 /// Gives back permits that no purchase arrived for, and refunds.
 pub mod permits;
+/// Asks a part whether it is well.
+pub mod probe;
 /// The purchase role: verifies again, runs the stock script, answers results.
 pub mod purchase;
 /// Port to the message queue, and its adapters.
@@ -24,8 +26,6 @@ pub mod queue;
 pub mod redis_link;
 /// The relay: moves segment events from the outbox to the queue.
 pub mod relay;
-/// Asks a part whether it is well.
-pub mod probe;
 /// Runs the chosen roles until told to stop.
 pub mod roles;
 /// Sales: the file, the import, the approval, what Redis is told.

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-#[allow(unreachable_pub, reason = "shared by several test crates")]
 mod common;
 
 use std::collections::HashMap;

@@ -110,3 +110,59 @@ fn take_free_id(round: &mut FileRound, stored: &[StoredRound], now_ms: u64) -> b
     round.round.id = id;
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sale::Round;
+
+    fn round(id: &str, ends_ms: u64) -> Round {
+        Round {
+            id: id.to_owned(),
+            name: String::new(),
+            opens_ms: 1,
+            ends_ms,
+            products: Vec::new(),
+        }
+    }
+
+    /// The id under which the demo round "1" is sold at 100, given what is
+    /// stored; `None` if a stored one is kept.
+    fn id_beside(stored: &[(&str, u64, RoundState)]) -> Option<String> {
+        let stored: Vec<StoredRound> = stored
+            .iter()
+            .map(|(id, ends_ms, state)| StoredRound {
+                round: round(id, *ends_ms),
+                state: *state,
+                published_ms: None,
+            })
+            .collect();
+        let mut file = FileRound {
+            round: round("1", 500),
+            starts_relative: true,
+            ends_relative: true,
+        };
+        (!take_free_id(&mut file, &stored, 100)).then_some(file.round.id)
+    }
+
+    #[test]
+    fn a_demo_that_runs_is_kept_and_one_that_ended_gets_a_successor() {
+        use RoundState::{Approved, Draft};
+        assert_eq!(id_beside(&[]).as_deref(), Some("1"));
+        assert_eq!(id_beside(&[("1", 200, Approved)]), None);
+        assert_eq!(id_beside(&[("1", 100, Approved)]).as_deref(), Some("2"));
+        assert_eq!(
+            id_beside(&[("1", 50, Approved), ("2", 200, Approved)]),
+            None
+        );
+        assert_eq!(
+            id_beside(&[("1", 50, Approved), ("2", 60, Approved)]).as_deref(),
+            Some("3")
+        );
+        assert_eq!(
+            id_beside(&[("1", 200, Draft)]).as_deref(),
+            Some("1"),
+            "drafts are replaced"
+        );
+    }
+}

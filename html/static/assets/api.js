@@ -11,8 +11,8 @@ const productUrl = (round, product, what) =>
   `/api/rounds/${encodeURIComponent(round)}/products/${encodeURIComponent(product)}/${what}`;
 
 export const getTime = () => call('GET', '/api/time');
-// Without a date: today in the shop's own time zone, which need not be the shopper's.
-export const getRounds = (date) => call('GET', date ? `/api/rounds?date=${date}` : '/api/rounds');
+// What is on and what comes next, by the shop's own calendar, which need not be the shopper's.
+export const getRounds = () => call('GET', '/api/rounds');
 export const getSession = () => call('GET', '/api/session');
 export const getPath = (round, product) => call('GET', productUrl(round, product, 'path'));
 export const getState = (round, product) => call('GET', productUrl(round, product, 'state'));

@@ -20,13 +20,3 @@ export function leftOf(round, now) {
   if (where === 'ended') return null;
   return (where === 'scheduled' ? round.starts_ms : round.ends_ms) - now;
 }
-
-// Whether a day still has something to wait for; late in the evening it is the next day that counts.
-export const hasMore = (rounds, now) => rounds.some((round) => now === null || now < round.ends_ms);
-
-// The day after an ISO date; counted from noon in UTC, so that no time zone shifts it.
-export function dayAfter(date) {
-  const noon = new Date(`${date}T12:00:00Z`);
-  noon.setUTCDate(noon.getUTCDate() + 1);
-  return noon.toISOString().slice(0, 10);
-}

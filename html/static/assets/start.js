@@ -4,7 +4,7 @@ import { getRounds, getState } from './api.js';
 import { watchAccount } from './account.js';
 import { count, countdown, isoDay, longDay, percentOff, price, timeOfDay } from './format.js';
 import { lang, onLang, speak, t } from './i18n.js';
-import { dayAfter, hasMore, inOrder, leftOf, roundAt } from './round.js';
+import { inOrder, leftOf, roundAt } from './round.js';
 import { keepTime } from './time.js';
 
 const REFRESH_MS = 30_000;
@@ -55,10 +55,7 @@ async function read() {
   clearTimeout(timer);
   const day = (await getRounds()).data;
   lost = !Array.isArray(day?.rounds);
-  if (!lost) {
-    const next = hasMore(day.rounds, time.now()) ? null : (await getRounds(dayAfter(day.date))).data;
-    rounds = [...day.rounds, ...(next?.rounds ?? [])];
-  }
+  if (!lost) rounds = day.rounds;
   draw();
   // Nobody needs the list to the second; a crowd should not ask for it all at once.
   timer = setTimeout(read, (lost ? RETRY_MS : REFRESH_MS) * (0.8 + 0.4 * Math.random()));
