@@ -37,7 +37,7 @@ pub mod scripts;
 pub mod shop;
 
 /// How long a test waits for something that must happen.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A redis-server on a socket in a folder of its own, gone when dropped.
 pub struct TestRedis {

@@ -101,6 +101,15 @@ impl Shop {
         self.get("/api/rounds/1/products/153/result", user).await.1
     }
 
+    /// Clicks, and says whether the purchase is certain: a 202 alone may also
+    /// mean that the outcome is not known, as on a machine too busy to answer in
+    /// time, and then the shopper may have to click again.
+    pub async fn buys(&self, user: &str, request: &str) -> bool {
+        let accepted = self.click(user, request).await.0 == StatusCode::ACCEPTED;
+        let status = &self.result(user).await["status"];
+        accepted && (status == "succeeded" || status == "ordered")
+    }
+
     pub async fn until_ordered(&self, user: &str) -> String {
         eventually("the order is placed", || async {
             let result = self.result(user).await;
