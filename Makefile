@@ -22,8 +22,8 @@ test-rust: ## Only the Rust tests
 	@scripts/test.sh rust
 
 .PHONY: test-nginx
-test-nginx: ## Only the Test::Nginx suites (SUITES=t/gate.t chooses)
-	@scripts/test.sh nginx
+test-nginx: ## Only the Test::Nginx suites, also against the Lua edge (SUITES=t/gate.t chooses)
+	@scripts/test.sh nginx peer
 
 .PHONY: test-e2e
 test-e2e: ## Only the browser tests
@@ -49,7 +49,7 @@ drill: ## Race thousands of buyers, kill the system in the middle, count the ord
 bench: bench-edge ## Every benchmark, each into bench/results/NAME.json
 
 .PHONY: bench-edge
-bench-edge: ## What refusing a bad signature costs beside nginx's own `return 403`
+bench-edge: ## What the gate costs beside nginx itself and beside the Lua edge
 	@bench/edge.sh
 
 .PHONY: clean

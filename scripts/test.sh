@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests: all of them, or the named ones of: rust nginx e2e drill
+# Runs the tests: all of them, or the named ones of: rust nginx peer e2e drill
 #
 # Each stage says in a line what it does and writes its output to
 # target/test/STAGE.log; the end of that is shown when the stage fails. The other
@@ -15,7 +15,7 @@ if [ -z "${SECKILL_TEST_CONTAINED:-}" ]; then
     exec perl scripts/lib/contain.pl "$BASH" scripts/test.sh "$@"
 fi
 
-all=(rust nginx e2e drill)
+all=(rust nginx peer e2e drill)
 stages=("${@:-${all[@]}}")
 [ $# -gt 0 ] || stages=("${all[@]}")
 log_folder=$PWD/target/test
@@ -72,7 +72,7 @@ test_rust() {
 # Counts a TAP log; a suite that broke off without a failed assertion is one failure.
 count_tap() {
     local good bad
-    good=$(grep -c '^ok ' "$1" || true)
+    good=$(grep '^ok ' "$1" | grep -vc ' # skip' || true)
     bad=$(grep -c '^not ok ' "$1" || true)
     [ "$bad" -gt 0 ] || [ "$2" -eq 0 ] || bad=1
     count "$good" "$bad"
@@ -93,6 +93,21 @@ test_nginx() {
         "repeat one with: TEST_NGINX_USE_VALGRIND=1 prove -v t/NAME.t" \
         env TEST_NGINX_USE_VALGRIND=1 TEST_NGINX_TIMEOUT=20 prove -v "${suites[@]}" || status=$?
     count_tap "$log_folder/valgrind.log" "$status"
+}
+
+# The suites whose claims the Lua edge shares, against it.
+test_peer() {
+    local suites=() suite status=0
+    for suite in t/signature.t t/path-window.t t/gate.t t/time.t t/redis-away.t; do
+        [ -n "${SUITES:-}" ] && [[ " $SUITES " != *" $suite "* ]] || suites+=("$suite")
+    done
+    [ ${#suites[@]} -gt 0 ] || return 0
+    stage peer "The same claims against the Lua edge: ${suites[*]}" \
+        "repeat one with: SECKILL_EDGE=lua prove -v t/NAME.t" \
+        env SECKILL_EDGE=lua prove -v "${suites[@]}" || status=$?
+    printf '   left out, since only the module claims them: %s\n' \
+        "$(grep -c '^ok [0-9]* # skip .*only for the module' "$log_folder/peer.log" || true)"
+    count_tap "$log_folder/peer.log" "$status"
 }
 
 test_e2e() {
@@ -127,6 +142,7 @@ scripts/install.sh test
 for name in "${stages[@]}"; do
     case $name in
         rust) test_rust ;;
+        peer) test_peer ;;
         nginx | e2e | drill)
             [ -n "${built:-}" ] || stage build "Building the back end and the module" \
                 "see the compiler's message above" scripts/build.sh || { count 0 1; break; }

@@ -52,6 +52,7 @@ __DATA__
 
 
 === TEST 4: a permit names its edge, lease and place
+--- only: module
 --- sale
 1 153 limit=3
 --- http_config eval: http_config('seckill_node edge-7;')
@@ -107,6 +108,7 @@ __DATA__
 
 
 === TEST 9: over the rate it is busy, and says when to come again
+--- only: module
 --- sale
 1 153 limit=9
 --- config eval: gate_location('seckill_rate rate=1r/s burst=2;')
@@ -195,6 +197,7 @@ GET /api/rounds/1/products/999/state
 
 
 === TEST 17: the log's variables tell who, what and why
+--- only: module
 --- sale
 1 153 limit=1
 --- config eval

@@ -66,6 +66,7 @@ sub { main::away_and_back(sub { kill 'STOP', redis_pid() }, sub { kill 'CONT', r
 
 
 === TEST 4: Redis stalled for so long that its connection is given up
+--- only: module
 --- sale
 1 153 limit=1000
 --- config eval: $::gate

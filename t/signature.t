@@ -16,7 +16,7 @@ __DATA__
 --- request eval: 'POST ' . hidden_path('li', '1', '153')
 --- more_headers eval: cookie('li')
 --- error_code: 202
---- response_body_like: ^permit=\S+\.\S+\.\d+ request=\S+ uri=/buy/1/153/
+--- response_body_like: ^permit=\S* request=\S+ uri=/buy/1/153/
 
 
 

@@ -15,6 +15,8 @@ pub mod catalogue;
 pub mod directive;
 /// The gate's decision, in the order that refuses cheapest first.
 pub mod gate;
+/// The permits in hand for one product.
+pub mod hand;
 /// Hidden purchase URLs: signing and verifying.
 pub mod hidden_path;
 /// Which rounds, products, buyers and request ids are well formed.
@@ -23,6 +25,8 @@ pub mod ids;
 pub mod keyring;
 /// Every Redis key name, built in this one place.
 pub mod keys;
+/// Leases: permits taken in advance.
+pub mod lease;
 /// The order message and its queue form.
 pub mod message;
 /// Order states and sortable order numbers.
@@ -33,6 +37,8 @@ pub mod permit;
 pub mod purchase;
 /// The buyer's session token.
 pub mod session;
+/// Tables in memory that several workers share: products, buyers seen, bans.
+pub mod shared;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
 /// The round's time window.

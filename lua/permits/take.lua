@@ -1,4 +1,5 @@
--- Takes permits for one item, all that are asked for or none.
+-- Takes a lease of permits for one item: as many as are asked for, or as many as
+-- are left.
 --
 -- KEYS[1]  info     hash; its field `limit` says how many permits there are
 -- KEYS[2]  permits  counter of permits granted and not returned
@@ -6,10 +7,11 @@
 -- ARGV[1]  lease id, "{edge}.{lease}"
 -- ARGV[2]  amount asked for, at least 1
 --
--- Replies  { granted, permits now out, limit }; granted is 0 or the amount.
+-- Replies  { granted, permits now out, limit }; granted is from 0 to the amount.
 --          A repeated call with a lease id that is on record grants nothing new
 --          and replies what that lease holds.
--- Error    "NOLIMIT": the item is not on sale (its info has no valid limit).
+-- Errors   "NOLIMIT": the item is not on sale (its info has no valid limit).
+--          "BADCOUNT": somebody wrote something else into the counter.
 --
 -- Invariant: the counter never passes the limit, and every permit counted
 -- stands in a lease, so that a crash at any point loses none.
@@ -20,14 +22,20 @@ if not limit or limit < 0 then
 end
 local amount = tonumber(ARGV[2])
 local granted = tonumber(redis.call('GET', KEYS[2]) or '0')
+if not granted or granted < 0 then
+  return redis.error_reply('BADCOUNT ' .. KEYS[2]
+    .. ' is not a count of permits; set it to what was sold, or delete it before the sale')
+end
 
 local held = redis.call('HGET', KEYS[3], ARGV[1])
 if held then
   return { tonumber(string.match(held, '^%d+')), granted, limit }
 end
-if granted + amount > limit then
+local left = limit - granted
+if left <= 0 then
   return { 0, granted, limit }
 end
+amount = math.min(amount, left)
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -4,6 +4,7 @@ pub(crate) mod directives;
 pub(crate) mod variables;
 
 use std::ptr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use ngx::ffi::{ngx_shm_zone_t, ngx_uint_t};
@@ -11,6 +12,8 @@ use seckill_core::Verdict;
 use seckill_core::directive::RateLimit;
 use seckill_core::gate::Buyer;
 use seckill_core::keyring::{Digest, Keyring};
+use seckill_core::lease::Spent;
+use seckill_core::permit::PermitId;
 
 use crate::ctx::request::{Headers, Request};
 use crate::net::link::Target;
@@ -42,10 +45,39 @@ impl Default for MainConf {
     }
 }
 
-impl MainConf {
-    /// This edge's name; made at the end of the configuration if none was given.
-    pub(crate) fn node(&self) -> &str {
-        self.node.as_deref().unwrap_or("edge")
+/// What is needed to speak to Redis for this edge. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Site {
+    /// Shared memory.
+    pub(crate) zone: Zone,
+    /// This edge's name.
+    pub(crate) node: Rc<str>,
+    /// How long a command may take.
+    pub(crate) timeout: Duration,
+}
+
+impl Site {
+    /// From the configuration; `None` where it is incomplete.
+    pub(crate) fn of(main: &MainConf) -> Option<Self> {
+        let zone = Zone::of(main.zone)?;
+        let node = main.node.clone().unwrap_or_else(|| zone.name());
+        let timeout = main.redis.as_ref()?.spec.timeout;
+        Some(Self {
+            zone,
+            node: node.into(),
+            timeout,
+        })
+    }
+
+    /// The permit's full name, as the back end wants it.
+    pub(crate) fn permit(&self, spent: &Spent) -> Option<PermitId> {
+        PermitId::new(&self.node, &self.lease(spent.lease), spent.n)
+    }
+
+    /// A lease's own part of its name: the zone's birth, because numbers begin
+    /// anew with a zone, and the number.
+    pub(crate) fn lease(&self, number: u64) -> String {
+        format!("{:x}-{number:x}", self.zone.born_ms())
     }
 }
 
@@ -76,14 +108,11 @@ pub(crate) struct Edge<'a> {
     pub(crate) zone: Zone,
     /// Secrets.
     pub(crate) keyring: &'a Keyring,
-    /// This edge's name.
-    pub(crate) node: &'a str,
     /// How hidden URLs are digested here.
     pub(crate) digest: Digest,
-    /// How long a request waits for Redis.
-    pub(crate) redis_timeout: Duration,
     user: Option<ngx_uint_t>,
     rate: Option<(usize, RateLimit)>,
+    main: &'a MainConf,
 }
 
 impl<'a> Edge<'a> {
@@ -95,16 +124,19 @@ impl<'a> Edge<'a> {
     pub(crate) fn of(request: &Request<'a>) -> Result<Self, Verdict> {
         let (main, location) = confs(request);
         let zone = Zone::of(main.zone).ok_or(Verdict::Unavailable)?;
-        let redis = main.redis.as_ref().ok_or(Verdict::Unavailable)?;
         Ok(Self {
             zone,
             keyring: main.keyring.as_ref().ok_or(Verdict::Unavailable)?,
-            node: main.node(),
             digest: location.digest.unwrap_or_default(),
-            redis_timeout: redis.spec.timeout,
             user: location.user,
+            main,
             rate: location.rate.map(|index| (index, main.rates[index])),
         })
+    }
+
+    /// What is needed to take permits.
+    pub(crate) fn site(&self) -> Option<Site> {
+        Site::of(self.main)
     }
 
     /// Whether the request's location is gated.

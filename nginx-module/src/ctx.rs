@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use ngx::ffi::{ngx_http_request_t, ngx_pool_cleanup_add, ngx_str_t};
 use seckill_core::Verdict;
-use seckill_core::permit::PermitId;
+use seckill_core::lease::Spent;
 
 use self::park::Parked;
 use self::request::Request;
@@ -38,7 +38,8 @@ pub(crate) struct Ctx {
     pub(crate) round: Cell<ngx_str_t>,
     pub(crate) product: Cell<ngx_str_t>,
     pub(crate) arrival: Cell<u64>,
-    pub(crate) permit: RefCell<Option<PermitId>>,
+    /// The permit that admitted it.
+    pub(crate) permit: Cell<Option<Spent>>,
     pub(crate) parked: RefCell<Option<Rc<Parked>>>,
 }
 
@@ -114,7 +115,7 @@ impl Ctx {
             round: Cell::new(ngx_str_t::default()),
             product: Cell::new(ngx_str_t::default()),
             arrival: Cell::new(0),
-            permit: RefCell::new(None),
+            permit: Cell::new(None),
             parked: RefCell::new(None),
         }
     }

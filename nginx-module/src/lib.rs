@@ -94,14 +94,6 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
                 return NGX_ERROR as ngx_int_t;
             }
         }
-        // Unique per running nginx: its leases must not be taken for another's.
-        main.node.get_or_insert_with(|| {
-            format!(
-                "edge-{:x}-{:x}",
-                std::process::id(),
-                clock::now_ms() & 0xffff_ffff
-            )
-        });
         let Some(core) = NgxHttpCoreModule::main_conf_mut(&*cf) else {
             return NGX_ERROR as ngx_int_t;
         };
@@ -134,9 +126,9 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx calls this with the worker's cycle.
     if let Some(main) = unsafe { main_conf(cycle) }
         && let Some(redis) = &main.redis
-        && let Some(zone) = state::Zone::of(main.zone)
+        && let Some(site) = conf::Site::of(main)
     {
-        net::link::start(redis.clone(), zone, main.node().to_owned());
+        net::link::start(redis.clone(), site);
     }
     NGX_OK as ngx_int_t
 }

@@ -3,5 +3,6 @@
 pub(crate) mod address;
 pub(crate) mod link;
 pub(crate) mod permits;
+pub(crate) mod queue;
 pub(crate) mod refresh;
 mod stream;

@@ -4,7 +4,6 @@
 //! killed worker would stay locked for ever.
 
 pub(crate) mod counters;
-pub(crate) mod products;
 mod zone;
 
 pub(crate) use zone::{MAX_BUCKETS, MIN_ZONE_SIZE, Zone, add};

@@ -27,10 +27,11 @@ sub get {
 
 # Sends one purchase of product 153 in round 1 and returns the open connection.
 sub click {
-    my ($buyer) = @_;
+    my ($buyer, $quantity) = @_;
     my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => _port())
         or die "cannot connect to the edge: $!\n";
     my ($path, $cookie) = (hidden_path($buyer, '1', '153'), cookie($buyer));
+    $path .= "?quantity=$quantity" if $quantity;
     print $edge "POST $path HTTP/1.1\r\nHost: shop\r\n$cookie\r\nConnection: close\r\n\r\n";
     return $edge;
 }
@@ -48,8 +49,8 @@ sub answer {
 
 # The status of one click; 0 if the connection broke without an answer.
 sub status_of {
-    my ($buyer) = @_;
-    my $edge = eval { click($buyer) } or return 0;
+    my ($buyer, $quantity) = @_;
+    my $edge = eval { click($buyer, $quantity) } or return 0;
     return answer($edge) =~ m{^HTTP/1\.1 (\d+)} ? $1 : 0;
 }
 

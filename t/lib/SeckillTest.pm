@@ -7,6 +7,10 @@ package SeckillTest;
 #                         ROUND PRODUCT opens=-10s ends=+1h limit=3 per_buyer=1
 #                       times are relative to now (ms, s, m, h)
 #   --- allow_errors    this block may log above info
+#   --- only: module    what this block claims is the module's (or lua: the Lua
+#                       edge's) alone; the other one skips it
+#
+# SECKILL_EDGE=lua runs a suite against the Lua edge, see SeckillLuaEdge.
 #
 # Redis is a private one, empty at the start of every block. Every block loads
 # Debian's Lua module and ours, and gets the zone, the connection and the key
@@ -30,6 +34,8 @@ BEGIN {
     my $modules = '/usr/lib/nginx/modules';
     my $ours    = $ENV{SECKILL_MODULE} // "$root/target/nginx/ngx_http_seckill_module.so";
     $ENV{TEST_NGINX_BINARY}       //= '/usr/sbin/nginx';
+    # The Lua edge runs without the module, see SeckillLuaEdge.
+    $ours = '' if ($ENV{SECKILL_EDGE} // '') eq 'lua';
     $ENV{TEST_NGINX_LOAD_MODULES} //= "$modules/ndk_http_module.so $modules/ngx_http_lua_module.so $ours";
     $ENV{TEST_NGINX_SERVROOT}     //= "$root/target/t/$suite";
     $ENV{TEST_NGINX_SERVER_PORT}  //= $port;
@@ -52,6 +58,7 @@ BEGIN {
 
 use Test::Nginx::Socket -Base;
 
+use SeckillLuaEdge qw(is_lua in_lua gate_in_lua packages_in_lua http_in_lua);
 use SeckillRedis qw(redis redis_start redis_stop redis_pid socket_path folder offer);
 use SeckillSign qw(%KEYS now_ms hidden_path session cookie);
 
@@ -75,7 +82,8 @@ close $keys;
 # A file of the shipped configuration.
 sub shipped ($) {
     my ($name) = @_;
-    open my $in, '<', "$root/conf/seckill/$name" or die "conf/seckill/$name: $!\n";
+    my $file = (is_lua ? 'conf/lua-edge/' : 'conf/seckill/') . $name;
+    open my $in, '<', "$root/$file" or die "$file: $!\n";
     local $/;
     return scalar <$in>;
 }
@@ -84,10 +92,15 @@ sub shipped ($) {
 sub gate_location (;$) {
     my $more = shift // '';
     my ($gate) = shipped('server.conf') =~ /^(location \/buy\/ \{.*?^location \@seckill_unknown \{.*?^\})/ms
-        or die "conf/seckill/server.conf has no location /buy/ any more\n";
+        or die "server.conf has no location /buy/ any more\n";
+    return gate_in_lua($gate, $more) if is_lua;
     $gate =~ s/\{/{\n$more/;
     return $gate;
 }
+
+# How long a request waits for Redis. Under valgrind everything takes thirty
+# times as long.
+our $redis_timeout = defined $valgrind_logs ? '5s' : '50ms';
 
 # What a block gets in http{}; http_config($more) for one that adds to it: the
 # shipped part (less the directive that Test::Nginx writes itself), and a back
@@ -95,14 +108,14 @@ sub gate_location (;$) {
 sub http_config (;$) {
     my $more = shift // '';
     my ($redis, $ring, $backend) = (socket_path(), keys_file(), backend_socket());
-    # Under valgrind everything takes thirty times as long.
-    my $timeout = defined $valgrind_logs ? '5s' : '50ms';
     (my $shipped = shipped('http.conf')) =~ s/^keepalive_timeout.*$//m;
+    my $edge = is_lua ? http_in_lua($root, "unix:$redis timeout=$redis_timeout", $ring)
+        : "seckill_zone test:8m; seckill_redis unix:$redis timeout=$redis_timeout; seckill_keys $ring;";
+    my $state = '{ seckill_state; }';
+    $state = in_lua($state) if is_lua;
     return <<"_CONFIG_";
 $shipped
-    seckill_zone test:8m;
-    seckill_redis unix:$redis timeout=$timeout;
-    seckill_keys $ring;
+    $edge
     upstream seckill_purchase { server unix:$backend; }
     server {
         listen unix:$backend;
@@ -112,7 +125,7 @@ $shipped
     }
     server {
         listen unix:$ready_socket;
-        location / { seckill_state; }
+        location / $state
     }
 $more
 _CONFIG_
@@ -195,6 +208,16 @@ add_block_preprocessor(sub {
     }
     if (!defined $block->config) {
         $block->set_value(config => 'location = /unused { return 204; }');
+    }
+    my $edge = is_lua ? 'lua' : 'module';
+    if (defined $block->only && $block->only !~ /^\s*$edge\s*$/) {
+        (my $other = $block->only) =~ s/\s+//g;
+        $block->set_value(skip_nginx => "1: > 0.0.0: only for the $other edge");
+    }
+    if (is_lua) {
+        $block->set_value(config => in_lua($block->config));
+        $block->set_value(http_config => packages_in_lua($root) . $block->http_config)
+            unless $block->http_config =~ /lua_package_path/;
     }
     if (!defined $block->request && !defined $block->pipelined_requests
         && !defined $block->raw_request) {

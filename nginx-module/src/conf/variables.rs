@@ -8,31 +8,38 @@ use ngx::ffi::{
 };
 use seckill_core::Verdict;
 
+use super::{Site, confs};
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Stand};
 
 /// A variable's text for one request, empty where it does not apply.
-type Text = fn(&Ctx, &mut String);
+type Text = fn(&Request<'_>, &Ctx, &mut String);
 
 const VARIABLES: [(&str, Text); 6] = [
-    ("seckill_verdict", |ctx, out| {
+    ("seckill_verdict", |_, ctx, out| {
         out.push_str(match ctx.stand.get() {
             Stand::Admitted => "admitted",
             Stand::Refused(verdict) => Verdict::code(verdict),
             Stand::Open | Stand::Pending => "",
         });
     }),
-    ("seckill_user", |ctx, out| push(ctx.user.get(), out)),
-    ("seckill_round", |ctx, out| push(ctx.round.get(), out)),
-    ("seckill_product", |ctx, out| push(ctx.product.get(), out)),
-    ("seckill_arrival", |ctx, out| {
+    ("seckill_user", |_, ctx, out| push(ctx.user.get(), out)),
+    ("seckill_round", |_, ctx, out| push(ctx.round.get(), out)),
+    ("seckill_product", |_, ctx, out| {
+        push(ctx.product.get(), out);
+    }),
+    ("seckill_arrival", |_, ctx, out| {
         if ctx.arrival.get() > 0 {
             // Writing to a String does not fail.
             let _ = write!(out, "{}", ctx.arrival.get());
         }
     }),
-    ("seckill_permit", |ctx, out| {
-        if let Some(permit) = &*ctx.permit.borrow() {
+    ("seckill_permit", |request, ctx, out| {
+        let site = Site::of(confs(request).0);
+        let permit = site
+            .zip(ctx.permit.get())
+            .and_then(|(site, spent)| site.permit(&spent));
+        if let Some(permit) = permit {
             let _ = write!(out, "{permit}");
         }
     }),
@@ -72,7 +79,7 @@ unsafe extern "C" fn get(
         let request = Request::new(raw);
         let mut text = String::new();
         if let Some(ctx) = Ctx::find(&request) {
-            VARIABLES[index].1(ctx, &mut text);
+            VARIABLES[index].1(&request, ctx, &mut text);
         }
         let value = &mut *value;
         if text.is_empty() {

@@ -67,18 +67,24 @@ pub(crate) fn give_up(request: &Request<'_>, ctx: &Ctx) {
 }
 
 impl Parked {
+    /// Whether the request is still there and waits.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.request.get().is_null()
+    }
+
     /// Lets `decide` write what came of the waiting, and has nginx go on with
-    /// the request at its next turn. False if the request is gone.
-    pub(crate) fn resume(&self, decide: impl FnOnce(&Ctx)) -> bool {
+    /// the request at its next turn. Nothing happens
+    /// if the request is gone.
+    pub(crate) fn resume(&self, decide: impl FnOnce(&Ctx)) {
         let raw = self.request.replace(ptr::null_mut());
         if raw.is_null() {
-            return false;
+            return;
         }
         // SAFETY: the pointer is nulled before the request goes, so it is alive.
         unsafe {
             let request = Request::new(raw);
             let Some(ctx) = Ctx::find(&request) else {
-                return false;
+                return;
             };
             decide(ctx);
             (*raw).read_event_handler = Some(ngx_http_block_reading);
@@ -90,6 +96,5 @@ impl Parked {
             }
             ngx_post_event(write, &raw mut ngx_posted_events);
         }
-        true
     }
 }

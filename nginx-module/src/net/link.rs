@@ -17,8 +17,8 @@ use seckill_core::directive::RedisTarget;
 use super::address::SocketAddress;
 use super::refresh;
 use super::stream::PeerStream;
+use crate::conf::Site;
 use crate::rt;
-use crate::state::Zone;
 
 /// Redis is given this long to answer anything before the connection is
 /// dropped: a stopped server accepts bytes but never replies.
@@ -29,7 +29,7 @@ const LONGEST_PAUSE_MS: u64 = 400;
 const POLL: Duration = Duration::from_millis(250);
 
 const TAKE: &str = include_str!("../../../lua/permits/take.lua");
-const SETTLE: &str = include_str!("../../../lua/permits/settle.lua");
+const GIVE_BACK: &str = include_str!("../../../lua/permits/give_back.lua");
 const HEARTBEAT: &str = include_str!("../../../lua/permits/heartbeat.lua");
 
 /// Where Redis is and how it is asked.
@@ -45,8 +45,8 @@ pub(crate) struct Target {
 pub(crate) struct Scripts {
     /// `lua/permits/take.lua`
     pub(crate) take: String,
-    /// `lua/permits/settle.lua`
-    pub(crate) settle: String,
+    /// `lua/permits/give_back.lua`
+    pub(crate) give_back: String,
     /// `lua/permits/heartbeat.lua`
     pub(crate) heartbeat: String,
 }
@@ -103,8 +103,8 @@ fn set(status: Status) {
 }
 
 /// Starts the supervisor of this worker.
-pub(crate) fn start(target: Target, zone: Zone, node: String) {
-    let task = rt::spawn(supervise(target, zone, node));
+pub(crate) fn start(target: Target, site: Site) {
+    let task = rt::spawn(supervise(target, site));
     SUPERVISOR.with_borrow_mut(|slot| *slot = Some(task));
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn stop() {
     rt::drain();
 }
 
-async fn supervise(target: Target, zone: Zone, node: String) {
+async fn supervise(target: Target, site: Site) {
     let mut pause_ms = 25;
     let mut reported = false;
     loop {
@@ -130,8 +130,8 @@ async fn supervise(target: Target, zone: Zone, node: String) {
                 }
                 pause_ms = 25;
                 set(Status::Up(link.clone()));
-                zone.counters().redis_connects.add(1);
-                let reason = watch(&link, &zone, &node).await;
+                site.zone.counters().redis_connects.add(1);
+                let reason = watch(&link, &site).await;
                 set(Status::Away);
                 drop(driver);
                 log(
@@ -189,13 +189,13 @@ async fn open(target: &Target) -> RedisResult<(Link, Task<()>)> {
 }
 
 async fn load_scripts(connection: &mut MultiplexedConnection) -> RedisResult<Scripts> {
-    let (take, settle, heartbeat) = redis::pipe()
+    let (take, give_back, heartbeat) = redis::pipe()
         .cmd("SCRIPT")
         .arg("LOAD")
         .arg(TAKE)
         .cmd("SCRIPT")
         .arg("LOAD")
-        .arg(SETTLE)
+        .arg(GIVE_BACK)
         .cmd("SCRIPT")
         .arg("LOAD")
         .arg(HEARTBEAT)
@@ -203,14 +203,14 @@ async fn load_scripts(connection: &mut MultiplexedConnection) -> RedisResult<Scr
         .await?;
     Ok(Scripts {
         take,
-        settle,
+        give_back,
         heartbeat,
     })
 }
 
 /// Polls until the connection fails or stalls; says why it ended.
-async fn watch(link: &Link, zone: &Zone, node: &str) -> String {
-    let mut refresh = refresh::Refresh::new(link.clone(), zone.clone(), node.to_owned());
+async fn watch(link: &Link, site: &Site) -> String {
+    let mut refresh = refresh::Refresh::new(link.clone(), site.clone());
     loop {
         match rt::timeout(STALLED, refresh.poll()).await {
             Some(Ok(())) => rt::sleep(POLL).await,

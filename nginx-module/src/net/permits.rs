@@ -1,59 +1,76 @@
-//! Takes and returns permits.
+//! Takes leases of permits, and gives back what was not spent.
+//!
+//! The rules are in `seckill_core::lease`; here are only their commands.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use redis::RedisResult;
 use seckill_core::ids::Item;
-use seckill_core::keys;
-use seckill_core::permit::PermitId;
+use seckill_core::{keys, lease};
 
 use super::link;
-use crate::rt;
-use crate::state::Zone;
+use crate::conf::Site;
+use crate::{clock, rt};
+use seckill_core::shared::products::Found;
+
+/// How much longer than a command's time limit its claim lasts, in ms.
+const CLAIM_GRACE_MS: u64 = 100;
 
 /// What came of asking.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Granted: the request may pass under this name.
-    Granted(PermitId),
-    /// Nothing is left, as far as Redis knows now.
-    NoneLeft,
-    /// Redis is away or answers amiss; whether a permit was taken is unknown.
-    /// If one was, its lease is settled by the back end.
+    /// Redis answered; what it granted is in the hand.
+    Answered,
+    /// Redis is away or answers amiss. Should it have granted something, nobody
+    /// spends it, and the back end gives it back.
     Unknown,
 }
 
-/// Asks for `amount` permits as one lease, to be used by one request.
-pub(crate) async fn take(
-    zone: &Zone,
-    item: &Item,
-    (edge, lease): (&str, &str),
-    amount: u32,
-    limit: Duration,
-) -> Outcome {
-    let Some(permit) = PermitId::new(edge, lease, amount) else {
+/// The lease's id in Redis: `{edge}.{lease}`.
+fn lease_id(site: &Site, number: u64) -> String {
+    format!("{}.{}", site.node, site.lease(number))
+}
+
+/// Claims the right to ask Redis for a product. The claim outlasts the command's
+/// time limit, and lapses if the worker dies.
+pub(crate) fn claim_flight(product: &Found<'_>, timeout: Duration) -> bool {
+    let now_ms = clock::monotonic_ms();
+    let until_ms = now_ms + timeout.as_millis() as u64 + CLAIM_GRACE_MS;
+    product
+        .hand()
+        .claim_flight(std::process::id(), now_ms, until_ms)
+}
+
+/// Asks for a lease and puts it into the hand of the item. The caller has
+/// claimed the flight; it ends here. `waiting` permits are waited for, the first
+/// request in the queue needs `at_least` on one lease.
+pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u64)) -> Outcome {
+    let Some(found) = site.zone.products().find(item.round(), item.product()) else {
         return Outcome::Unknown;
     };
-    let counters = zone.counters();
-    counters.permits_asked.add(u64::from(amount));
+    let hand = found.hand();
+    let left = found.entry.limit.saturating_sub(found.granted());
+    let amount = lease::ask(hand.block(), waiting, left, site.zone.edges()).max(at_least);
+    let number = site.zone.counters().leases.next();
+    let counters = site.zone.counters();
+    counters.permits_asked.add(amount);
     counters.redis_commands.add(1);
+    // Before the question: a lease ends by this edge's clock, whenever Redis
+    // thinks that it began.
+    let asked_ms = clock::monotonic_ms();
     let begun = Instant::now();
-    let reply = rt::timeout(limit, ask(item, &permit.lease_id(), amount)).await;
+    let reply = rt::timeout(site.timeout, ask(site, item, number, amount)).await;
     counters
         .redis_micros
         .add(begun.elapsed().as_micros() as u64);
-    match reply {
-        Some(Ok((granted, out, _limit))) => {
-            if let Some(found) = zone.products().find(item.round(), item.product()) {
-                found.set_granted(out);
+    let outcome = match reply {
+        Some(Ok((granted, out, limit))) => {
+            counters.permits_granted.add(granted);
+            if !keep(site, item, (granted, out, limit), (number, asked_ms)) {
+                give_back(site, item, &[(number, granted)]).await;
             }
-            if granted == u64::from(amount) {
-                counters.permits_granted.add(granted);
-                Outcome::Granted(permit)
-            } else {
-                Outcome::NoneLeft
-            }
+            Outcome::Answered
         }
         Some(Err(error)) => {
             counters.redis_failures.add(1);
@@ -66,10 +83,30 @@ pub(crate) async fn take(
             counters.redis_failures.add(1);
             Outcome::Unknown
         }
-    }
+    };
+    hand.end_flight();
+    outcome
 }
 
-async fn ask(item: &Item, lease: &str, amount: u32) -> RedisResult<(u64, u64, u64)> {
+/// Puts a lease into the hand of its product, and records what Redis said of it.
+/// False if it has to go back: the hand is full, or the product was withdrawn
+/// meanwhile.
+fn keep(
+    site: &Site,
+    item: &Item,
+    (granted, out, limit): (u64, u64, u64),
+    (number, asked_ms): (u64, u64),
+) -> bool {
+    // Found anew: its place in the table may be another's by now.
+    let Some(found) = site.zone.products().find(item.round(), item.product()) else {
+        return granted == 0;
+    };
+    found.set_granted(out, limit);
+    found.hand().adapt(clock::monotonic_ms());
+    granted == 0 || found.hand().put(number, granted, asked_ms)
+}
+
+async fn ask(site: &Site, item: &Item, number: u64, amount: u64) -> RedisResult<(u64, u64, u64)> {
     let away = || redis::RedisError::from(io::Error::from(io::ErrorKind::NotConnected));
     let mut link = link::ready().await.ok_or_else(away)?;
     redis::cmd("EVALSHA")
@@ -78,31 +115,29 @@ async fn ask(item: &Item, lease: &str, amount: u32) -> RedisResult<(u64, u64, u6
         .arg(keys::info(item))
         .arg(keys::permits(item))
         .arg(keys::leases(item))
-        .arg(lease)
+        .arg(lease_id(site, number))
         .arg(amount)
         .query_async(&mut link.connection)
         .await
 }
 
-/// Gives a whole lease back, because its request left before it could be
-/// passed on: the stock script has seen nothing of it. If this fails, the back
-/// end settles the lease a little later.
-pub(crate) async fn give_back(zone: &Zone, item: &Item, permit: PermitId) {
+/// Gives back what was taken out of the hand. Asked once: if the answer is lost,
+/// the back end closes the leases a little later.
+pub(crate) async fn give_back(site: &Site, item: &Item, leases: &[(u64, u64)]) {
     let Some(mut link) = link::ready().await else {
         return;
     };
-    let reply: RedisResult<Vec<i64>> = redis::cmd("EVALSHA")
-        .arg(&link.scripts.settle)
+    let mut command = redis::cmd("EVALSHA");
+    command
+        .arg(&link.scripts.give_back)
         .arg(2)
         .arg(keys::permits(item))
-        .arg(keys::leases(item))
-        .arg(permit.lease_id())
-        .arg(0)
-        .query_async(&mut link.connection)
-        .await;
+        .arg(keys::leases(item));
+    for (number, left) in leases {
+        command.arg(lease_id(site, *number)).arg(*left);
+    }
+    let reply: RedisResult<u64> = command.query_async(&mut link.connection).await;
     if let Ok(returned) = reply {
-        zone.counters()
-            .permits_returned
-            .add(returned.iter().map(|n| (*n).max(0) as u64).sum());
+        site.zone.counters().permits_returned.add(returned);
     }
 }

@@ -14,8 +14,9 @@ use seckill_core::keys;
 use seckill_core::window::Phase;
 
 use super::link::Link;
+use super::permits;
 use crate::clock;
-use crate::state::Zone;
+use crate::conf::Site;
 
 /// How long an edge counts as alive after a heartbeat.
 const ALIVE: Duration = Duration::from_millis(2_000);
@@ -27,8 +28,7 @@ const BATCH: usize = 500;
 /// One worker's view of the refreshing.
 pub(crate) struct Refresh {
     link: Link,
-    zone: Zone,
-    node: String,
+    site: Site,
     /// Version of the catalogue that this worker wrote. A worker that becomes
     /// refresher starts with none and reads all, which also repairs a slot that
     /// a killed one left half written.
@@ -39,11 +39,10 @@ pub(crate) struct Refresh {
 
 impl Refresh {
     /// Of a worker that has just connected.
-    pub(crate) fn new(link: Link, zone: Zone, node: String) -> Self {
+    pub(crate) fn new(link: Link, site: Site) -> Self {
         Self {
             link,
-            zone,
-            node,
+            site,
             version: None,
             items: Vec::new(),
             last_heartbeat_ms: 0,
@@ -61,7 +60,7 @@ impl Refresh {
             .arg(keys::CATALOGUE_VERSION)
             .query_async(&mut self.link.connection)
             .await?;
-        if !self.zone.claim_refresh() {
+        if !self.site.zone.claim_refresh() {
             self.version = None;
             return Ok(());
         }
@@ -71,6 +70,7 @@ impl Refresh {
             self.version = Some(version);
         }
         self.read_permits().await?;
+        self.give_back_lapsed().await;
         let now = clock::monotonic_ms();
         if now - self.last_heartbeat_ms >= HEARTBEAT_MS {
             self.last_heartbeat_ms = now;
@@ -84,10 +84,10 @@ impl Refresh {
             .arg(keys::CATALOGUE)
             .query_async(&mut self.link.connection)
             .await?;
-        if !self.zone.claim_refresh() {
+        if !self.site.zone.claim_refresh() {
             return Ok(());
         }
-        let products = self.zone.products();
+        let products = self.site.zone.products();
         self.items.clear();
         for (name, text) in all {
             if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
@@ -110,7 +110,7 @@ impl Refresh {
             .map(|(item, _)| item.to_string())
             .collect();
         products.retain(|name| listed.contains(name));
-        self.zone.set_has_catalogue();
+        self.site.zone.set_has_catalogue();
         Ok(())
     }
 
@@ -131,17 +131,29 @@ impl Refresh {
             }
             let counts: Vec<Value> = command.query_async(&mut self.link.connection).await?;
             for (item, count) in batch.iter().zip(counts) {
-                let granted = match redis::from_redis_value::<Option<u64>>(count) {
-                    Ok(granted) => granted.unwrap_or(0),
-                    // Not a number: nothing is granted until it is mended.
-                    Err(_) => u64::MAX,
+                let Some(found) = self.site.zone.products().find(item.round(), item.product())
+                else {
+                    continue;
                 };
-                if let Some(found) = self.zone.products().find(item.round(), item.product()) {
-                    found.set_granted(granted);
-                }
+                let counted = redis::from_redis_value::<Option<u64>>(count);
+                found.set_counted(counted.map(Option::unwrap_or_default).ok());
             }
         }
         Ok(())
+    }
+
+    /// Gives back what this edge may not spend any more. Of products that are
+    /// over, too: their permits are counted in the end.
+    async fn give_back_lapsed(&self) {
+        let now_ms = clock::monotonic_ms();
+        for (item, _) in &self.items {
+            if let Some(found) = self.site.zone.products().find(item.round(), item.product()) {
+                let lapsed = found.hand().lapse(now_ms, false);
+                if !lapsed.is_empty() {
+                    permits::give_back(&self.site, item, &lapsed).await;
+                }
+            }
+        }
     }
 
     async fn heartbeat(&mut self) -> RedisResult<()> {
@@ -149,11 +161,11 @@ impl Refresh {
             .arg(&self.link.scripts.heartbeat)
             .arg(1)
             .arg(keys::EDGES)
-            .arg(&self.node)
+            .arg(&*self.site.node)
             .arg(ALIVE.as_millis() as u64)
             .query_async(&mut self.link.connection)
             .await?;
-        self.zone.set_edges(edges);
+        self.site.zone.set_edges(edges);
         Ok(())
     }
 }

@@ -8,20 +8,19 @@
 use std::time::Duration;
 
 use ngx::ffi::{NGX_AGAIN, NGX_DECLINED, ngx_int_t};
-use seckill_core::Verdict;
 use seckill_core::gate::{Click, screen};
 use seckill_core::ids::Item;
+use seckill_core::{Verdict, lease};
 
 use super::{handler, state};
+use crate::clock;
 use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Stand, park, respond};
-use crate::net::link;
-use crate::net::permits::{self, Outcome};
-use crate::state::Zone;
-use crate::{clock, rt};
+use crate::net::{link, permits, queue};
+use seckill_core::shared::products::Found;
 
-/// How much longer than Redis's time limit a request waits, see [`wait_for_permit`].
+/// How much longer than Redis's time limit a request waits, see [`permit`].
 const GRACE: Duration = Duration::from_millis(50);
 
 handler!(entry, pass);
@@ -99,54 +98,52 @@ fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
     if !edge.take_token() {
         return Err(Verdict::Busy);
     }
-    if found.is_none_or(|product| product.is_exhausted()) {
-        return Err(Verdict::SoldOut);
-    }
-    let item = Item::new(admissible.round, admissible.product).ok_or(Verdict::BadRequest)?;
-    wait_for_permit(request, ctx, &edge, item, admissible.quantity)
+    let product = found.ok_or(Verdict::NotFound)?;
+    let wants = (admissible.round, admissible.product, admissible.quantity);
+    permit(request, ctx, &edge, &product, wants)
 }
 
-fn wait_for_permit(
+/// Spends a permit that is in the hand, or waits for one.
+fn permit(
     request: &Request<'_>,
     ctx: &Ctx,
     edge: &Edge<'_>,
-    item: Item,
-    quantity: u32,
+    product: &Found<'static>,
+    (round, id, quantity): (&str, &str, u32),
 ) -> Result<Stand, Verdict> {
-    if link::is_away() {
+    let now_ms = clock::monotonic_ms();
+    // Nobody overtakes those who wait.
+    let in_turn = !queue::is_waiting(product);
+    if in_turn && let Some(spent) = product.hand().spend(quantity, now_ms) {
+        queue::admit(&edge.zone, ctx, spent);
+        if lease::is_low(spent.word.left(), product.hand().block()) {
+            refill(edge, product, (round, id));
+        }
+        return Ok(Stand::Admitted);
+    }
+    if in_turn && product.is_exhausted(now_ms) && !product.is_unknown() {
+        return Err(Verdict::SoldOut);
+    }
+    if link::is_away() || product.is_unknown() {
         return Err(Verdict::Unavailable);
     }
-    let limit = edge.redis_timeout;
-    // A little longer than the command's own limit, which then decides.
-    let parked = park::park(request, ctx, limit + GRACE).ok_or(Verdict::Unavailable)?;
-    let zone = edge.zone.clone();
-    zone.counters().parked.add(1);
-    let node = edge.node.to_owned();
-    let lease = format!("{:x}-{:x}", zone.born_ms(), zone.counters().leases.next());
-    rt::spawn(async move {
-        let names = (node.as_str(), lease.as_str());
-        let outcome = permits::take(&zone, &item, names, quantity, limit).await;
-        zone.counters().unparked.add(1);
-        let waits = parked.resume(|ctx| ctx.stand.set(settle(&zone, &outcome, ctx)));
-        if !waits && let Outcome::Granted(permit) = outcome {
-            permits::give_back(&zone, &item, permit).await;
-        }
-    })
-    .detach();
+    let item = Item::new(round, id).ok_or(Verdict::BadRequest)?;
+    let site = edge.site().ok_or(Verdict::Unavailable)?;
+    let parked = park::park(request, ctx, site.timeout + GRACE).ok_or(Verdict::Unavailable)?;
+    queue::join(&site, product, item, parked, quantity);
     Ok(Stand::Pending)
 }
 
-/// What the answer of Redis means for the request that waited for it.
-fn settle(zone: &Zone, outcome: &Outcome, ctx: &Ctx) -> Stand {
-    let verdict = match outcome {
-        Outcome::Granted(permit) => {
-            zone.counters().admitted.add(1);
-            *ctx.permit.borrow_mut() = Some(permit.clone());
-            return Stand::Admitted;
-        }
-        Outcome::NoneLeft => Verdict::SoldOut,
-        Outcome::Unknown => Verdict::Unavailable,
-    };
-    zone.counters().refuse(verdict);
-    Stand::Refused(verdict)
+/// Asks for the next lease if what is in the hand runs low, and nobody asks yet.
+fn refill(edge: &Edge<'_>, product: &Found<'static>, (round, id): (&str, &str)) {
+    let hand = product.hand();
+    let enough = !lease::is_low(hand.left(clock::monotonic_ms()), hand.block());
+    if enough || product.is_granted_out() || link::is_away() {
+        return;
+    }
+    if let (Some(site), Some(item)) = (edge.site(), Item::new(round, id))
+        && permits::claim_flight(product, site.timeout)
+    {
+        queue::prefetch(&site, item);
+    }
 }

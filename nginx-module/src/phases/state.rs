@@ -2,6 +2,7 @@
 
 use ngx::ffi::ngx_int_t;
 use seckill_core::Verdict;
+use seckill_core::shared::products::Found;
 use seckill_core::window::SaleState;
 
 use super::handler;
@@ -9,7 +10,6 @@ use crate::clock;
 use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::respond::{Answer, send};
-use crate::state::products::Found;
 
 handler!(entry, answer);
 
@@ -19,7 +19,7 @@ fn answer(request: &Request<'_>) -> ngx_int_t {
         Ok(found) => {
             let now_ms = clock::now_ms();
             let window = found.entry.window;
-            let state = SaleState::at(&window, now_ms, found.is_exhausted());
+            let state = SaleState::at(&window, now_ms, found.is_exhausted(clock::monotonic_ms()));
             send(
                 request,
                 Answer::json(format!(
@@ -35,11 +35,11 @@ fn answer(request: &Request<'_>) -> ngx_int_t {
 }
 
 /// The product that `/api/rounds/{round}/products/{product}{suffix}` names.
-pub(super) fn find<'a>(
+pub(super) fn find(
     request: &Request<'_>,
-    edge: &Edge<'a>,
+    edge: &Edge<'_>,
     suffix: &str,
-) -> Result<Found<'a>, Verdict> {
+) -> Result<Found<'static>, Verdict> {
     let (round, product) = ids(request, suffix).ok_or(Verdict::BadRequest)?;
     lookup(edge, round, product)
 }
@@ -57,11 +57,11 @@ pub(super) fn ids<'r>(request: &Request<'r>, suffix: &str) -> Option<(&'r str, &
 
 /// Looks a product up. Before the catalogue was first read, nothing can be said
 /// of any product, least of all that it does not exist.
-pub(super) fn lookup<'a>(
-    edge: &Edge<'a>,
+pub(super) fn lookup(
+    edge: &Edge<'_>,
     round: &str,
     product: &str,
-) -> Result<Found<'a>, Verdict> {
+) -> Result<Found<'static>, Verdict> {
     match edge.zone.products().find(round, product) {
         Some(found) => Ok(found),
         None if edge.zone.has_catalogue() => Err(Verdict::NotFound),

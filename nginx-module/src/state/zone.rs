@@ -10,9 +10,9 @@ use ngx::ffi::{
 };
 use ngx::ngx_log_error;
 use seckill_core::bucket::{Rate, Take};
+use seckill_core::shared::products::{Products, Slot};
 
 use super::counters::Counters;
-use super::products::{Products, Slot};
 use crate::clock;
 
 /// Smallest zone that is accepted, in bytes: some 4,000 products.
@@ -21,7 +21,7 @@ pub(crate) const MIN_ZONE_SIZE: usize = 2 << 20;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: a zone kept over a reload by a
 /// newer module is recognised and refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0001;
+const LAYOUT: u64 = 0x5ec_c111_0002;
 /// How long a worker may refresh before another takes over, in ms.
 const CLAIM_MS: u64 = 1_000;
 /// Linux process ids have at most 22 bits.
@@ -34,6 +34,8 @@ struct Shared {
     /// When the zone was made; part of every lease id, so that the numbers of
     /// an earlier life of this edge are not used again.
     born_ms: u64,
+    /// Tells this edge from others that were made in the same millisecond.
+    maker: u64,
     /// `until_ms << PID_BITS | pid` of the worker that refreshes.
     refresher: AtomicU64,
     /// Whether the catalogue was ever read.
@@ -80,6 +82,12 @@ impl Zone {
     /// When the zone was made, epoch milliseconds.
     pub(crate) fn born_ms(&self) -> u64 {
         self.shared.born_ms
+    }
+
+    /// A name for this edge where the operator gave none: unique to this running
+    /// nginx, and kept over its reloads, as the leases in the zone are.
+    pub(crate) fn name(&self) -> String {
+        format!("edge-{:x}-{:x}", self.shared.born_ms, self.shared.maker)
     }
 
     /// Whether the catalogue was ever read: before that nothing can be said of
@@ -205,6 +213,7 @@ extern "C" fn init(zone: *mut ngx_shm_zone_t, old_data: *mut c_void) -> ngx_int_
         (*shared).layout = LAYOUT;
         (*shared).slot_count = slot_count as u64;
         (*shared).born_ms = clock::now_ms();
+        (*shared).maker = u64::from(std::process::id());
         (*pool).data = shared.cast();
         (*zone).data = shared.cast();
     }

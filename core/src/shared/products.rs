@@ -2,22 +2,34 @@
 //! writes and all read, without locks.
 //!
 //! Each slot is guarded by a sequence number (a seqlock): odd while it is being
-//! written. A reader that meets an odd or a changed number reads again.
+//! written. A reader that meets an odd or a changed number reads again. A slot
+//! that a killed writer left half written is not found, until the next
+//! `Products::put` of the same product or the next `Products::retain`; the
+//! worker that takes over writes the whole catalogue, so that is a second later.
+//!
+//! A slot has 136 bytes. 10,000 products in 16,000 slots: 2.1 MiB, and a search
+//! that finds reads 1.8 slots on average, one that does not 4.1.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use seckill_core::catalogue::Entry;
-use seckill_core::ids::MAX_ID;
-use seckill_core::window::Window;
+use super::chains::{Occupancy, clear_vacated};
+use crate::catalogue::Entry;
+use crate::hand::Hand;
+use crate::ids::MAX_ID;
+use crate::window::Window;
 
 /// Words that hold `round::product`: two ids and the separator, zero padded.
 const KEY_WORDS: usize = (2 * MAX_ID + 2).div_ceil(8);
 
 type Key = [u64; KEY_WORDS];
 
-/// One product's line.
+/// In place of a count that cannot be read.
+const UNKNOWN: u64 = u64::MAX;
+
+/// One product's line. Zero bytes: never used.
+#[derive(Default)]
 #[repr(C)]
-pub(crate) struct Slot {
+pub struct Slot {
     sequence: AtomicU64,
     /// 0: never used, and the end of every search.
     hash: AtomicU64,
@@ -31,31 +43,76 @@ pub(crate) struct Slot {
     /// Permits out at all edges, as last heard. Not under the sequence number:
     /// it changes with every answer of Redis.
     granted: AtomicU64,
+    /// Permits that this edge holds.
+    hand: Hand,
 }
 
 /// A product as found in the table.
 #[derive(Clone, Copy)]
-pub(crate) struct Found<'a> {
+pub struct Found<'a> {
     /// Its line in the catalogue, as far as the edge needs it.
-    pub(crate) entry: Entry,
+    pub entry: Entry,
     slot: &'a Slot,
 }
 
-impl Found<'_> {
-    /// Whether Redis last said that no permit is left.
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.slot.granted.load(Ordering::Relaxed) >= self.entry.limit
+impl<'a> Found<'a> {
+    /// Names the slot for as long as the zone lives.
+    #[must_use]
+    pub fn id(&self) -> usize {
+        std::ptr::from_ref(self.slot).addr()
     }
 
-    /// Records what Redis said.
-    pub(crate) fn set_granted(&self, granted: u64) {
+    /// Permits that this edge holds for it.
+    #[must_use]
+    pub fn hand(&self) -> &'a Hand {
+        &self.slot.hand
+    }
+
+    /// Permits out at all edges, as Redis last said.
+    #[must_use]
+    pub fn granted(&self) -> u64 {
+        self.slot.granted.load(Ordering::Relaxed)
+    }
+
+    /// Whether Redis last said that it has no permit left.
+    #[must_use]
+    pub fn is_granted_out(&self) -> bool {
+        self.granted() >= self.entry.limit
+    }
+
+    /// Whether nobody can be let pass now: Redis has no permit left and neither
+    /// has this edge, nor is one on its way here.
+    #[must_use]
+    pub fn is_exhausted(&self, now_ms: u64) -> bool {
+        self.is_granted_out() && self.hand().left(now_ms) == 0 && !self.hand().in_flight(now_ms)
+    }
+
+    /// Records what Redis said: permits out, and of how many. To be called right
+    /// after the product was found: much later the slot may hold another, which
+    /// would then seem sold out until the counts are read again.
+    pub fn set_granted(&self, granted: u64, limit: u64) {
+        self.slot.limit.store(limit, Ordering::Relaxed);
         self.slot.granted.store(granted, Ordering::Relaxed);
+    }
+
+    /// Records how many permits are out; `None` if the counter in Redis is no
+    /// count, so that nobody may pass until it is mended.
+    pub fn set_counted(&self, granted: Option<u64>) {
+        self.slot
+            .granted
+            .store(granted.unwrap_or(UNKNOWN), Ordering::Relaxed);
+    }
+
+    /// Whether the counter in Redis is no count.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.granted() == UNKNOWN
     }
 }
 
 /// A view of the table.
 #[derive(Clone, Copy)]
-pub(crate) struct Products<'a> {
+pub struct Products<'a> {
     slots: &'a [Slot],
 }
 
@@ -87,19 +144,42 @@ fn hash_of(key: &Key) -> u64 {
     (mixed ^ mixed >> 29).max(1)
 }
 
+/// Bytes of a table for `entries` products: five slots in eight used.
+#[must_use]
+pub const fn bytes_for(entries: usize) -> usize {
+    entries
+        .saturating_mul(8)
+        .div_ceil(5)
+        .saturating_mul(size_of::<Slot>())
+}
+
+/// How many products fill a table of `slots` as far as is good for its speed.
+/// It takes more, up to `slots`, and becomes slower.
+#[must_use]
+pub const fn holds(slots: usize) -> usize {
+    slots * 5 / 8
+}
+
 impl<'a> Products<'a> {
-    /// Over slots whose number is a power of two.
-    pub(crate) fn new(slots: &'a [Slot]) -> Self {
+    /// Over `slots`, of any number.
+    #[must_use]
+    pub fn new(slots: &'a [Slot]) -> Self {
         Self { slots }
     }
 
+    /// Index at which the search for `hash` starts: `hash` scaled to the table.
+    fn home(&self, hash: u64) -> usize {
+        ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize
+    }
+
     fn probe(&self, hash: u64) -> impl Iterator<Item = &'a Slot> + use<'a> {
-        let (slots, mask) = (self.slots, self.slots.len() - 1);
-        (0..slots.len()).map(move |step| &slots[(hash as usize + step) & mask])
+        let (before, from) = self.slots.split_at(self.home(hash));
+        from.iter().chain(before)
     }
 
     /// Looks a product up.
-    pub(crate) fn find(&self, round: &str, product: &str) -> Option<Found<'a>> {
+    #[must_use]
+    pub fn find(&self, round: &str, product: &str) -> Option<Found<'a>> {
         let key = key_of(round, product)?;
         let hash = hash_of(&key);
         for slot in self.probe(hash) {
@@ -118,7 +198,8 @@ impl<'a> Products<'a> {
 
     /// Writes a product's line; false if the table is full. Only one worker may
     /// write at a time.
-    pub(crate) fn put(&self, round: &str, product: &str, entry: &Entry) -> bool {
+    #[must_use = "a product that was not written is not sold"]
+    pub fn put(&self, round: &str, product: &str, entry: &Entry) -> bool {
         let Some(key) = key_of(round, product) else {
             return false;
         };
@@ -130,7 +211,7 @@ impl<'a> Products<'a> {
                 slot.write(hash, &key, Some(entry));
                 return true;
             }
-            if other == 0 || slot.listed.load(Ordering::Relaxed) == 0 {
+            if other == 0 || slot.is_free() {
                 vacant = vacant.or(Some(slot));
             }
             if other == 0 {
@@ -139,32 +220,64 @@ impl<'a> Products<'a> {
         }
         let Some(slot) = vacant else { return false };
         slot.granted.store(0, Ordering::Relaxed);
+        // What was held for another product is not for this one; the back end
+        // settles those leases.
+        slot.hand.lapse(0, true);
         slot.write(hash, &key, Some(entry));
         true
     }
 
-    /// Takes every product out for which `keep` says no. The slots stay in
-    /// their chains, to be used again.
-    pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) {
+    /// Takes every product out for which `keep` says no, given `round::product`,
+    /// and whatever a killed writer left half written. Slots that no search
+    /// passes any more become empty, the others stay in their chains, to be
+    /// used again. Only one worker may write at a time.
+    pub fn retain(&self, keep: impl Fn(&str) -> bool) {
         for slot in self.slots {
-            if slot.listed.load(Ordering::Relaxed) != 0 {
-                let key = slot.key_words();
-                if !keep(&text_of(&key)) {
-                    slot.write(slot.hash.load(Ordering::Relaxed), &key, None);
-                }
+            let key = slot.key_words();
+            let hash = slot.hash.load(Ordering::Relaxed);
+            // A writer was killed before its last store.
+            let is_torn = !slot.is_whole() || hash != hash_of(&key);
+            let is_listed = slot.listed.load(Ordering::Relaxed) != 0;
+            if is_listed && (is_torn || !is_kept(&key, &keep)) {
+                slot.write(hash, &key, None);
             }
         }
+        clear_vacated(
+            self.slots.len(),
+            |index| self.slots[index].occupancy(|hash| self.home(hash)),
+            |index| self.slots[index].hash.store(0, Ordering::Release),
+        );
     }
 }
 
-fn text_of(key: &Key) -> String {
-    let bytes: Vec<u8> = key.iter().flat_map(|word| word.to_le_bytes()).collect();
-    String::from_utf8_lossy(&bytes)
-        .trim_end_matches('\0')
-        .to_owned()
+fn is_kept(key: &Key, keep: impl Fn(&str) -> bool) -> bool {
+    let mut bytes = [0; KEY_WORDS * 8];
+    for (to, word) in bytes.chunks_exact_mut(8).zip(key) {
+        to.copy_from_slice(&word.to_le_bytes());
+    }
+    let name = std::str::from_utf8(&bytes).unwrap_or_default();
+    keep(name.trim_end_matches('\0'))
 }
 
 impl Slot {
+    /// Whether no writer was killed here half way.
+    fn is_whole(&self) -> bool {
+        self.sequence.load(Ordering::Relaxed).is_multiple_of(2)
+    }
+
+    /// For the writer: whether another product may be written here.
+    fn is_free(&self) -> bool {
+        !self.is_whole() || self.listed.load(Ordering::Relaxed) == 0
+    }
+
+    fn occupancy(&self, home: impl Fn(u64) -> usize) -> Occupancy {
+        match self.hash.load(Ordering::Relaxed) {
+            0 => Occupancy::Empty,
+            _ if self.is_free() => Occupancy::Vacated,
+            hash => Occupancy::Held { home: home(hash) },
+        }
+    }
+
     fn key_words(&self) -> Key {
         std::array::from_fn(|index| self.key[index].load(Ordering::Relaxed))
     }
@@ -228,3 +341,6 @@ impl Slot {
         self.hash.store(hash, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+-- wrk script: posts the clicks of a file (see clicks.pl), round and round.
+--   wrk ... -s bench/lib/clicks.lua URL -- FILE
+local clicks = {}
+local at = 0
+
+function init(args)
+    for line in io.lines(args[1]) do
+        local path, token = line:match("^(%S+)\t(%S*)$")
+        local headers = { ["Content-Length"] = "0" }
+        if token ~= "" then
+            headers["Cookie"] = "seckill_session=" .. token
+        end
+        clicks[#clicks + 1] = wrk.format("POST", path, headers)
+    end
+end
+
+function request()
+    at = at % #clicks + 1
+    return clicks[at]
+end

@@ -1,0 +1,40 @@
+//! The tables that the workers of one edge share, as safe code over atomics.
+//!
+//! They live in nginx's shared memory: the module maps it and hands slices of
+//! these types in. What holds for all of them:
+//!
+//! - **All-zero bytes are the empty table.** Nothing has to be initialised.
+//! - **No locks.** A worker may be killed at any instruction; what it leaves
+//!   half done is at worst an entry that counts as absent until it is written
+//!   again, and is never waited for.
+//! - **Fixed size.** Nothing grows; what happens when a table is full is said
+//!   in its own page.
+//! - **Whoever calls brings the time**, in seconds, and the random seed.
+//!
+//! Sizes at the usual order, computed by `plan`:
+//!
+//! | table | entries | bytes each | together |
+//! |---|---|---|---|
+//! | `products` | 10,000 | 136, a table 5/8 full | 2.1 MiB |
+//! | `seen` | 1,000,000 | 16, a table 11/16 full | 22.2 MiB |
+//! | `bans` | 1,000,000 | 16, a table half full, and two filters of a byte | 32.4 MiB |
+//!
+//! With nginx's own bookkeeping that is a zone of 58 MiB.
+
+/// Banned addresses, networks and users.
+pub mod bans;
+/// Addresses and networks as they are written in a ban.
+pub mod prefix;
+/// The catalogue.
+pub mod products;
+/// Buyers who were admitted already.
+pub mod seen;
+/// Hashing that nobody outside can foresee.
+pub mod siphash;
+
+mod chains;
+mod plan;
+mod sets;
+
+pub use plan::{MIN_ZONE_BYTES, Part, Plan, Wanted, ZoneTooSmall, plan, zone_for};
+pub use sets::{Set, WAYS};

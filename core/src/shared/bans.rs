@@ -1,0 +1,342 @@
+//! Banned addresses, networks and users, mirrored from Redis by one worker
+//! while all others read.
+//!
+//! # What an entry holds
+//! 16 bytes: the 64-bit SipHash of the ban under the zone's random `Seed`, and
+//! one word of expiry (epoch seconds, 32 bits), generation (24 bits) and *kind*
+//! (8 bits): a user, or an address family with a prefix length. A stranger is
+//! refused wrongly with probability `k · n · 2⁻⁶⁴` for `n` bans and `k` look-ups:
+//! with 1,000,000 bans of five lengths and 100 million different visitors,
+//! 3·10⁻⁵ for one of them at any time. Nobody can raise it by choosing addresses.
+//!
+//! # Cost
+//! One look-up for a user, and for an address one for each prefix length *in
+//! use* in its family, whatever the number of bans. A look-up without a hit
+//! computes one hash and, 19 times in 20, reads one word of a filter that stays in
+//! the processor's cache; otherwise it reads two cache lines of the table, side by
+//! side. Without any ban of a family, only the list of lengths is read.
+//!
+//! # Size and what happens when it is full
+//! `bytes_for` gives half the slots to be used: 1,000,000 bans in 32.4 MiB. The
+//! chance that one of them finds no slot is 2·10⁻¹⁶; the reserve up to some
+//! 1,300,000 is for a time when old and new entries are both there. A ban that
+//! finds no slot is an error (`Full`) and never drops another.
+//!
+//! # Mirroring
+//! *As a whole*: choose the next generation, `Bans::put` every ban that Redis
+//! names, then `Bans::sweep` with that generation, which removes what was not
+//! confirmed. If a `put` failed for want of room, sweep, and go through Redis
+//! once more: what was lifted has made room by then. If the pass over Redis was
+//! broken off, do not sweep.
+//! *Changes*: `Bans::put` with the generation of the moment, `Bans::remove`.
+//!
+//! A ban that is confirmed stays in force throughout: entries are never moved,
+//! and an edit is one store. A writer that is killed leaves at worst a tag
+//! without a value, which bans nobody and is completed by the next `put`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use thiserror::Error;
+
+use super::prefix::{self, BadPrefix, Prefix};
+use super::sets::{self, Set, Slot, WAYS};
+use super::siphash::Seed;
+use crate::ids;
+
+mod filter;
+mod kind;
+mod sweep;
+
+use filter::{Filter, Turn};
+use kind::{Kind, Kinds};
+pub use sweep::{Sweep, Swept};
+
+/// Domains of the seed: hashes for one purpose say nothing about the other's.
+const ADDRESS: u64 = 0x6261_6e73_0001;
+const USER: u64 = 0x6261_6e73_0002;
+
+/// Expiry of a ban that does not end by itself.
+const NEVER: u32 = u32::MAX;
+const GENERATION_BITS: u32 = 24;
+const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
+
+/// Who is banned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ban<'a> {
+    /// An address or a network.
+    Address(Prefix),
+    /// A user.
+    User(&'a str),
+}
+
+/// Text that is no ban.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BadBan {
+    /// Neither an address nor a network.
+    #[error(transparent)]
+    Address(#[from] BadPrefix),
+    /// No user id.
+    #[error(
+        "ban \"{0}\" is no user: an id has 1 to 64 of A-Z a-z 0-9 _ . @ + -; write it as the session has it"
+    )]
+    User(String),
+}
+
+impl<'a> Ban<'a> {
+    /// Reads an address or a network: `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`.
+    ///
+    /// # Errors
+    /// If it is neither; the sentence repeats it.
+    pub fn address(text: &str) -> Result<Self, BadBan> {
+        Ok(Self::Address(text.parse()?))
+    }
+
+    /// Reads a user id.
+    ///
+    /// # Errors
+    /// If it cannot be one; the sentence repeats it.
+    pub fn user(text: &'a str) -> Result<Self, BadBan> {
+        if ids::is_user(text) {
+            Ok(Self::User(text))
+        } else {
+            Err(BadBan::User(text.chars().take(100).collect()))
+        }
+    }
+}
+
+impl fmt::Display for Ban<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ban::Address(prefix) => prefix.fmt(f),
+            Ban::User(user) => write!(f, "user {user}"),
+        }
+    }
+}
+
+/// A ban that found no room, and is not in force.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "no room for ban {ban}: the table holds {held} and was made for {made_for}; {needed_bytes} bytes hold {needed}, so make seckill_zone larger"
+)]
+pub struct Full {
+    /// The ban.
+    pub ban: String,
+    /// Bans in the table.
+    pub held: u64,
+    /// Bans that it was made for.
+    pub made_for: usize,
+    /// Bans that a table of `needed_bytes` is made for: a quarter more than are here.
+    pub needed: usize,
+    /// Size of such a table, see [`bytes_for`].
+    pub needed_bytes: usize,
+}
+
+/// Bytes of a table for `entries` bans: four of the eight slots of a set used,
+/// and a byte for each of the two filters.
+#[must_use]
+pub const fn bytes_for(entries: usize) -> usize {
+    let sets = entries.div_ceil(WAYS / 2);
+    sets.saturating_add(filter::sets_for(sets))
+        .saturating_mul(size_of::<Set>())
+}
+
+/// How many bans a table of `sets` is made for.
+#[must_use]
+pub const fn holds(sets: usize) -> usize {
+    (sets - filter::sets_of(sets)) * (WAYS / 2)
+}
+
+/// What is known of the table as a whole. Zero bytes are its first state.
+#[derive(Default)]
+#[repr(C)]
+pub struct Index {
+    /// Kinds of which there may be entries.
+    in_use: Kinds,
+    /// The same as far as a sweep under way has seen.
+    seen_by_sweep: Kinds,
+    turn: Turn,
+    entries: AtomicU64,
+}
+
+impl Index {
+    /// Bans in the table, expired ones too. A writer that was killed may have
+    /// left it one off until the next sweep.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
+    }
+}
+
+/// The second word of an entry. Zero: the tag alone was written yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Value(u64);
+
+impl Value {
+    fn new(kind: Kind, expires_s: Option<u64>, generation: u32) -> Self {
+        // What ends after the year 2106 does not end.
+        let expires = expires_s.map_or(NEVER, |s| u32::try_from(s).unwrap_or(NEVER));
+        let generation = u64::from(generation & GENERATION_MASK);
+        Self(u64::from(expires) << 32 | generation << 8 | kind.number())
+    }
+
+    fn of(slot: Slot<'_>) -> Self {
+        Self(slot.value.load(Ordering::Acquire))
+    }
+
+    fn kind(self) -> Option<Kind> {
+        Kind::of_number(self.0 & 0xff)
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 8) as u32 & GENERATION_MASK
+    }
+
+    fn has_expired(self, now_s: u64) -> bool {
+        let expires = (self.0 >> 32) as u32;
+        expires != NEVER && now_s >= u64::from(expires)
+    }
+}
+
+/// A view of the table.
+#[derive(Clone, Copy)]
+pub struct Bans<'a> {
+    sets: &'a [Set],
+    filter: Filter<'a>,
+    index: &'a Index,
+    seed: Seed,
+}
+
+impl<'a> Bans<'a> {
+    /// Over `sets`, of any number.
+    #[must_use]
+    pub fn new(sets: &'a [Set], index: &'a Index, seed: Seed) -> Self {
+        let (filter, sets) = sets.split_at(filter::sets_of(sets.len()));
+        let filter = Filter::new(filter, &index.turn);
+        Self {
+            sets,
+            filter,
+            index,
+            seed,
+        }
+    }
+
+    /// Whether this address, or a network that it belongs to, is banned at `now_s`.
+    #[must_use]
+    pub fn contains_address(&self, address: IpAddr, now_s: u64) -> bool {
+        let (bits, is_v4) = prefix::bits_of(address);
+        let mut kinds = self.index.in_use.of_family(is_v4);
+        kinds.any(|kind| {
+            let tag = self.address_tag(kind, prefix::cut(bits, kind.length()));
+            self.is_in_force(kind, tag, now_s)
+        })
+    }
+
+    /// Whether this user is banned at `now_s`.
+    #[must_use]
+    pub fn contains_user(&self, user: &str, now_s: u64) -> bool {
+        self.index.in_use.has(Kind::USER)
+            && self.is_in_force(Kind::USER, self.user_tag(user), now_s)
+    }
+
+    /// Bans somebody until `expires_s` (`None`: for good), or confirms and edits
+    /// the ban that is there. Only one worker may write at a time.
+    ///
+    /// # Errors
+    /// [`Full`]: the ban is not in force.
+    pub fn put(&self, ban: Ban<'_>, expires_s: Option<u64>, generation: u32) -> Result<(), Full> {
+        let (kind, tag) = self.key(ban);
+        let value = Value::new(kind, expires_s, generation);
+        // First: an entry that is not looked for would ban nobody. The
+        // other way round costs a needless look-up until the next sweep.
+        self.index.in_use.add(kind);
+        self.index.seen_by_sweep.add(kind);
+        self.filter.add(tag);
+        let mut is_there = false;
+        for slot in sets::matching(self.sets, tag) {
+            slot.value.store(value.0, Ordering::Release);
+            is_there = true;
+        }
+        // Lost only to a second writer, which there is while one that was stopped
+        // for a while has not noticed that another took over.
+        while !is_there {
+            let Some(slot) = sets::vacancy(self.sets, tag) else {
+                return Err(self.full(ban));
+            };
+            if slot.claim(0, tag) {
+                slot.value.store(value.0, Ordering::Release);
+                self.index.entries.fetch_add(1, Ordering::Relaxed);
+                is_there = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lifts a ban. Whether it was there. Only one worker may write at a time.
+    pub fn remove(&self, ban: Ban<'_>) -> bool {
+        let (_, tag) = self.key(ban);
+        let mut was_there = false;
+        for slot in sets::matching(self.sets, tag) {
+            was_there |= self.vacate(slot, tag);
+        }
+        was_there
+    }
+
+    /// Empties a slot: the value first, so that the next tag there does not meet it.
+    fn vacate(&self, slot: Slot<'_>, tag: u64) -> bool {
+        slot.value.store(0, Ordering::Release);
+        let was_there = slot.claim(tag, 0);
+        if was_there {
+            self.index.entries.fetch_sub(1, Ordering::Relaxed);
+        }
+        was_there
+    }
+
+    fn is_in_force(&self, kind: Kind, tag: u64, now_s: u64) -> bool {
+        self.filter.may_hold(tag)
+            && sets::matching(self.sets, tag).any(|slot| {
+                let value = Value::of(slot);
+                value.kind() == Some(kind) && !value.has_expired(now_s)
+            })
+    }
+
+    fn key(&self, ban: Ban<'_>) -> (Kind, u64) {
+        match ban {
+            Ban::User(user) => (Kind::USER, self.user_tag(user)),
+            Ban::Address(prefix) => {
+                let kind = Kind::of_network(prefix.is_v4(), prefix.length());
+                (kind, self.address_tag(kind, prefix.bits()))
+            }
+        }
+    }
+
+    fn address_tag(&self, kind: Kind, bits: u128) -> u64 {
+        let words = [
+            ADDRESS << 8 | kind.number(),
+            (bits >> 64) as u64,
+            bits as u64,
+        ];
+        sets::tag_of(self.seed.hash_words(words))
+    }
+
+    fn user_tag(&self, user: &str) -> u64 {
+        sets::tag_of(self.seed.hash_texts(USER, [user]))
+    }
+
+    fn full(&self, ban: Ban<'_>) -> Full {
+        let made_for = self.sets.len() * (WAYS / 2);
+        let held = self.index.entries();
+        let needed = made_for.max(usize::try_from(held).unwrap_or(made_for)) / 4 * 5 + 8;
+        Full {
+            ban: ban.to_string(),
+            held,
+            made_for,
+            needed,
+            needed_bytes: bytes_for(needed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

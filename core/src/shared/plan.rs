@@ -1,0 +1,306 @@
+//! How a zone is divided among the tables.
+
+use thiserror::Error;
+
+use super::products::Slot;
+use super::sets::Set;
+use super::{bans, products, seen};
+
+/// Smallest zone that is accepted: 2 MiB.
+pub const MIN_ZONE_BYTES: usize = 2 << 20;
+/// Beyond this a larger catalogue would only cost cache misses.
+const MAX_PRODUCTS: usize = 65_536;
+/// Where a table may begin: what lies in two cache lines stays there.
+const ALIGN: usize = 128;
+
+/// What a zone should hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Products in the catalogue.
+    pub products: usize,
+    /// Buyers who are remembered.
+    pub seen: usize,
+    /// Bans.
+    pub bans: usize,
+    /// Bytes that the caller needs for something else, before the tables.
+    pub reserved_bytes: usize,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            products: 10_000,
+            seen: 1_000_000,
+            bans: 1_000_000,
+            reserved_bytes: 0,
+        }
+    }
+}
+
+/// One table's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Bytes from the beginning of the allocation, which must begin at a multiple
+    /// of 128 (large allocations of nginx begin at a page).
+    pub offset: usize,
+    /// Elements of the slice: [`products::Slot`] or [`Set`].
+    pub count: usize,
+    /// Entries that it is made for.
+    pub holds: usize,
+}
+
+/// How a zone is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// The catalogue, of [`products::Slot`].
+    pub products: Part,
+    /// Buyers who were admitted, of [`Set`].
+    pub seen: Part,
+    /// Bans, of [`Set`].
+    pub bans: Part,
+    /// Bytes to allocate, with what the caller reserved.
+    pub bytes: usize,
+    zone_bytes: usize,
+    wanted: Wanted,
+}
+
+/// A zone that is smaller than [`MIN_ZONE_BYTES`], or than what the caller reserves.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "a zone of {zone_bytes} bytes is too small: make it at least {least_mib}m, or {full_mib}m to hold {} products, {} admitted buyers and {} bans",
+    .wanted.products, .wanted.seen, .wanted.bans
+)]
+pub struct ZoneTooSmall {
+    /// Its size.
+    pub zone_bytes: usize,
+    /// Smallest size that works, in MiB.
+    pub least_mib: usize,
+    /// Size that holds everything wanted, in MiB.
+    pub full_mib: usize,
+    wanted: Wanted,
+}
+
+/// Bytes of a zone that may be allocated in one piece. nginx keeps 24 bytes a
+/// page of 4 KiB, some 700 at the beginning, and begins at a whole page, which
+/// on some machines has 64 KiB.
+fn usable(zone_bytes: usize) -> usize {
+    zone_bytes.saturating_sub(zone_bytes / 128 + (128 << 10))
+}
+
+fn up(bytes: usize) -> usize {
+    bytes.div_ceil(ALIGN).saturating_mul(ALIGN)
+}
+
+fn needs(wanted: &Wanted) -> (usize, usize, usize) {
+    (
+        up(products::bytes_for(wanted.products)),
+        seen::bytes_for(wanted.seen),
+        bans::bytes_for(wanted.bans),
+    )
+}
+
+/// `value * numerator / denominator`, rounded down.
+fn share(value: usize, numerator: usize, denominator: usize) -> usize {
+    let product = value as u128 * numerator as u128 / denominator.max(1) as u128;
+    usize::try_from(product).unwrap_or(usize::MAX)
+}
+
+/// Size of a zone that holds everything wanted, in whole MiB.
+#[must_use]
+pub fn zone_for(wanted: &Wanted) -> usize {
+    let (products, seen, bans) = needs(wanted);
+    let tables = [up(wanted.reserved_bytes), products, seen, bans, 2 * ALIGN];
+    let bytes = tables
+        .iter()
+        .fold(128_usize << 10, |sum, part| sum.saturating_add(*part));
+    let zone = share(bytes, 128, 127).saturating_add(128);
+    zone.max(MIN_ZONE_BYTES)
+        .div_ceil(1 << 20)
+        .saturating_mul(1 << 20)
+}
+
+/// Divides a zone of `zone_bytes`.
+///
+/// A zone of [`zone_for`] holds what is wanted. A larger one holds more of
+/// everything, in the same proportion (products up to 65,536): the zone's size
+/// is all that an operator sets. In a smaller one, products keep up to a
+/// quarter of the room, since one that finds no place is not sold at all; admitted
+/// buyers and bans share the rest in the proportion wanted.
+///
+/// | zone | products | admitted buyers | bans |
+/// |---|---|---|---|
+/// | 2 MiB | 2,240 | 25,531 | 25,532 |
+/// | 16 MiB | 10,000 | 250,360 | 250,372 |
+/// | 58 MiB | 10,127 | 1,012,825 | 1,012,832 |
+/// | 128 MiB | 22,378 | 2,237,862 | 2,237,864 |
+///
+/// # Errors
+/// [`ZoneTooSmall`], whose sentence says how large the zone must be.
+pub fn plan(zone_bytes: usize, wanted: &Wanted) -> Result<Plan, ZoneTooSmall> {
+    let reserved = up(wanted.reserved_bytes);
+    let least = zone_for(&Wanted {
+        products: 1_000,
+        seen: 0,
+        bans: 0,
+        ..*wanted
+    });
+    if zone_bytes < least {
+        return Err(ZoneTooSmall {
+            zone_bytes,
+            least_mib: least >> 20,
+            full_mib: zone_for(wanted) >> 20,
+            wanted: *wanted,
+        });
+    }
+    let room = usable(zone_bytes).saturating_sub(reserved) / ALIGN * ALIGN;
+    let (products_need, seen_need, bans_need) = needs(wanted);
+    let all = products_need
+        .saturating_add(seen_need)
+        .saturating_add(bans_need);
+    let products_share = if room >= all {
+        let most = up(products::bytes_for(MAX_PRODUCTS.max(wanted.products)));
+        share(products_need, room, all).min(most)
+    } else {
+        products_need.min((room / 4).max(share(products_need, room, all)))
+    };
+    let products_bytes = products_share / ALIGN * ALIGN;
+    let rest = room - products_bytes;
+    let seen_count = share(rest, seen_need, seen_need + bans_need) / size_of::<Set>();
+    let bans_count = share(rest, bans_need, seen_need + bans_need) / size_of::<Set>();
+    let seen_at = reserved + products_bytes;
+    let bans_at = seen_at + seen_count * size_of::<Set>();
+    let product_slots = products_bytes / size_of::<Slot>();
+    Ok(Plan {
+        products: Part {
+            offset: reserved,
+            count: product_slots,
+            holds: products::holds(product_slots),
+        },
+        seen: Part {
+            offset: seen_at,
+            count: seen_count,
+            holds: seen::holds(seen_count),
+        },
+        bans: Part {
+            offset: bans_at,
+            count: bans_count,
+            holds: bans::holds(bans_count),
+        },
+        bytes: bans_at + bans_count * size_of::<Set>(),
+        zone_bytes,
+        wanted: *wanted,
+    })
+}
+
+impl Plan {
+    /// A sentence for the log if the zone holds less than was wanted.
+    #[must_use]
+    pub fn shortfall(&self) -> Option<String> {
+        let wanted = &self.wanted;
+        let is_enough = self.products.holds >= wanted.products
+            && self.seen.holds >= wanted.seen
+            && self.bans.holds >= wanted.bans;
+        (!is_enough).then(|| {
+            format!(
+                "a zone of {} MiB holds {} products, {} admitted buyers and {} bans; make it {}m to hold {}, {} and {}",
+                self.zone_bytes >> 20,
+                self.products.holds,
+                self.seen.holds,
+                self.bans.holds,
+                zone_for(wanted) >> 20,
+                wanted.products,
+                wanted.seen,
+                wanted.bans,
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_usual_order_fits_far_below_128_mib() {
+        let wanted = Wanted {
+            reserved_bytes: 64 << 10,
+            ..Wanted::default()
+        };
+        assert!(zone_for(&wanted) <= 60 << 20, "{}", zone_for(&wanted));
+        let plan = plan(128 << 20, &wanted).unwrap();
+        assert_eq!(plan.shortfall(), None);
+        assert!(plan.bytes <= 128 << 20);
+    }
+
+    #[test]
+    fn the_documented_sizes_are_right() {
+        let told = |mib: usize| {
+            let plan = plan(mib << 20, &Wanted::default()).unwrap();
+            (plan.products.holds, plan.seen.holds, plan.bans.holds)
+        };
+        assert_eq!(told(2), (2_240, 25_531, 25_532));
+        assert_eq!(told(16), (10_000, 250_360, 250_372));
+        assert_eq!(told(58), (10_127, 1_012_825, 1_012_832));
+        assert_eq!(told(128), (22_378, 2_237_862, 2_237_864));
+        assert_eq!(zone_for(&Wanted::default()), 58 << 20);
+    }
+
+    #[test]
+    fn a_small_zone_says_what_it_holds_and_how_large_it_should_be() {
+        let plan = plan(2 << 20, &Wanted::default()).unwrap();
+        assert!(plan.products.holds >= 2_000 && plan.seen.holds >= 20_000);
+        let told = plan.shortfall().unwrap();
+        assert!(
+            told.contains("2 MiB holds") && told.contains("make it 58m"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_zone_too_small_says_how_large_it_must_be() {
+        let told = plan(1 << 20, &Wanted::default()).unwrap_err().to_string();
+        assert!(told.contains("at least 2m, or 58m"), "{told}");
+        let greedy = Wanted {
+            reserved_bytes: 10 << 20,
+            ..Wanted::default()
+        };
+        let error = plan(4 << 20, &greedy).unwrap_err();
+        assert_eq!(error.least_mib, 11);
+        assert!(plan(error.least_mib << 20, &greedy).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn parts_lie_one_behind_the_other_within_the_zone(
+            zone in MIN_ZONE_BYTES..1 << 30,
+            products in 0..70_000_usize,
+            seen in 0..3_000_000_usize,
+            bans in 0..3_000_000_usize,
+            reserved_bytes in 0..100_000_usize,
+        ) {
+            let wanted = Wanted { products, seen, bans, reserved_bytes };
+            let plan = plan(zone, &wanted).unwrap();
+            let end = |part: Part, size: usize| {
+                assert_eq!(part.offset % 128, 0);
+                part.offset + part.count * size
+            };
+            prop_assert!(plan.products.offset >= reserved_bytes);
+            prop_assert!(end(plan.products, size_of::<Slot>()) <= plan.seen.offset);
+            prop_assert_eq!(end(plan.seen, size_of::<Set>()), plan.bans.offset);
+            prop_assert_eq!(end(plan.bans, size_of::<Set>()), plan.bytes);
+            prop_assert!(plan.bytes + zone / 4096 * 24 + 8192 <= zone);
+            // A larger zone never holds less, and one as large as is said suffices.
+            let larger = super::plan(zone + (1 << 20), &wanted).unwrap();
+            prop_assert!(larger.products.holds >= plan.products.holds);
+            prop_assert!(larger.bans.holds >= plan.bans.holds);
+            prop_assert!(larger.seen.holds >= plan.seen.holds);
+            let enough = super::plan(zone_for(&wanted), &wanted).unwrap();
+            prop_assert_eq!(enough.shortfall(), None);
+            if zone < zone_for(&wanted) && plan.shortfall().is_none() {
+                prop_assert!(zone + (2 << 20) > zone_for(&wanted));
+            }
+        }
+    }
+}

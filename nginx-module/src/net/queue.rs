@@ -1,0 +1,198 @@
+//! Requests that wait for a permit, in order of their arrival at this worker.
+//!
+//! One task a product serves its queue: it spends what is in the hand, asks
+//! Redis when there is nothing (one flight a product and edge), and ends with
+//! the queue.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use seckill_core::Verdict;
+use seckill_core::ids::Item;
+use seckill_core::lease::Spent;
+
+use super::permits::{self, Outcome};
+use crate::conf::Site;
+use crate::ctx::park::Parked;
+use crate::ctx::{Ctx, Stand};
+use crate::state::Zone;
+use crate::{clock, rt};
+use seckill_core::shared::products::Found;
+
+/// Pause while another worker asks Redis for the same product.
+const TURN: Duration = Duration::from_millis(1);
+
+struct Waiting {
+    parked: Rc<Parked>,
+    quantity: u32,
+}
+
+struct Queue {
+    item: Item,
+    waiting: VecDeque<Waiting>,
+}
+
+/// By the product's slot.
+type Queues = HashMap<usize, Queue>;
+
+thread_local! {
+    static QUEUES: RefCell<Queues> = RefCell::new(HashMap::new());
+}
+
+/// Whether requests for the product wait already: whoever comes now must not be
+/// served before them.
+pub(crate) fn is_waiting(product: &Found<'_>) -> bool {
+    QUEUES.with_borrow(|queues| queues.contains_key(&product.id()))
+}
+
+/// Puts a parked request at the end of its product's queue.
+pub(crate) fn join(
+    site: &Site,
+    product: &Found<'static>,
+    item: Item,
+    parked: Rc<Parked>,
+    quantity: u32,
+) {
+    site.zone.counters().parked.add(1);
+    let waiting = Waiting { parked, quantity };
+    let is_first = QUEUES.with_borrow_mut(|queues| match queues.get_mut(&product.id()) {
+        Some(queue) => {
+            queue.waiting.push_back(waiting);
+            false
+        }
+        None => {
+            queues.insert(
+                product.id(),
+                Queue {
+                    item,
+                    waiting: VecDeque::from([waiting]),
+                },
+            );
+            true
+        }
+    });
+    if is_first {
+        let (site, id) = (site.clone(), product.id());
+        rt::spawn(async move { serve(&site, id).await }).detach();
+    }
+}
+
+/// Asks Redis for the next lease while the last one is still being spent, so
+/// that nobody has to wait for it.
+pub(crate) fn prefetch(site: &Site, item: Item) {
+    let site = site.clone();
+    rt::spawn(async move { permits::fetch(&site, &item, (0, 1)).await }).detach();
+}
+
+async fn serve(site: &Site, id: usize) {
+    let Some(item) = QUEUES.with_borrow(|queues| queues.get(&id).map(|queue| queue.item.clone()))
+    else {
+        return;
+    };
+    loop {
+        let Some(found) = site.zone.products().find(item.round(), item.product()) else {
+            return dismiss(site, id, Verdict::Ended);
+        };
+        let Some(quantity) = spend(site, id, &found) else {
+            return;
+        };
+        let now_ms = clock::monotonic_ms();
+        let hand = found.hand();
+        if hand.in_flight(now_ms) {
+            // Another worker's, or this one's early one.
+            rt::sleep(TURN).await;
+        } else if found.is_granted_out() && hand.left(now_ms) < u64::from(quantity) {
+            // Only the first: others may be served where he wanted two.
+            refuse_first(site, id, Verdict::SoldOut);
+        } else if permits::claim_flight(&found, site.timeout) {
+            // Enough in hand, but on several leases, and a purchase names one:
+            // they go back, to be taken again as one.
+            let scattered = hand.left(now_ms) >= u64::from(quantity);
+            let loose = if scattered {
+                hand.lapse(now_ms, true)
+            } else {
+                Vec::new()
+            };
+            if !loose.is_empty() {
+                permits::give_back(site, &item, &loose).await;
+            }
+            let wanted = QUEUES.with_borrow(|queues| wanted(queues, id));
+            let asked = permits::fetch(site, &item, (wanted, u64::from(quantity))).await;
+            if asked == Outcome::Unknown {
+                return dismiss(site, id, Verdict::Unavailable);
+            }
+        }
+    }
+}
+
+/// Permits that the queue waits for.
+fn wanted(queues: &Queues, id: usize) -> u64 {
+    let waiting = queues.get(&id).map(|queue| &queue.waiting);
+    waiting
+        .into_iter()
+        .flatten()
+        .map(|waiting| u64::from(waiting.quantity))
+        .sum()
+}
+
+/// Serves from the front as far as the hand reaches; what the first of those who
+/// still wait wants.
+fn spend(site: &Site, id: usize, found: &Found<'_>) -> Option<u32> {
+    while let Some(quantity) = first_quantity(site, id) {
+        let Some(spent) = found.hand().spend(quantity, clock::monotonic_ms()) else {
+            return Some(quantity);
+        };
+        if let Some(first) = leave(site, id) {
+            first.parked.resume(|ctx| admit(&site.zone, ctx, spent));
+        }
+    }
+    None
+}
+
+/// What the first who is still there wants; those who left make room. An empty
+/// queue goes.
+fn first_quantity(site: &Site, id: usize) -> Option<u32> {
+    QUEUES.with_borrow_mut(|queues| {
+        let queue = queues.get_mut(&id)?;
+        while let Some(first) = queue.waiting.front() {
+            if first.parked.is_waiting() {
+                return Some(first.quantity);
+            }
+            queue.waiting.pop_front();
+            site.zone.counters().unparked.add(1);
+        }
+        queues.remove(&id);
+        None
+    })
+}
+
+/// Takes the first out of the queue.
+fn leave(site: &Site, id: usize) -> Option<Waiting> {
+    site.zone.counters().unparked.add(1);
+    QUEUES.with_borrow_mut(|queues| queues.get_mut(&id)?.waiting.pop_front())
+}
+
+fn refuse_first(site: &Site, id: usize, verdict: Verdict) {
+    if let Some(first) = leave(site, id) {
+        first.parked.resume(|ctx| {
+            site.zone.counters().refuse(verdict);
+            ctx.stand.set(Stand::Refused(verdict));
+        });
+    }
+}
+
+/// Refuses everybody who waits.
+fn dismiss(site: &Site, id: usize, verdict: Verdict) {
+    while first_quantity(site, id).is_some() {
+        refuse_first(site, id, verdict);
+    }
+}
+
+/// Writes an admission into a request's context.
+pub(crate) fn admit(zone: &Zone, ctx: &Ctx, spent: Spent) {
+    zone.counters().admitted.add(1);
+    ctx.permit.set(Some(spent));
+    ctx.stand.set(Stand::Admitted);
+}
