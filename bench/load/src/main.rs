@@ -45,7 +45,8 @@ struct RaceArgs {
     /// Connections, and so requests under way at once
     #[arg(long, default_value_t = 256)]
     concurrency: usize,
-    /// Ask again after "busy", "unavailable" and lost connections
+    /// Ask again after "busy", "unavailable", lost connections and purchases that
+    /// a dying back end forgot
     #[arg(long)]
     retry_busy: bool,
     /// Keep clicking after "sold out" until nobody was told anything else for

@@ -13,6 +13,8 @@ use crate::report::{Fate, Report, Tally};
 
 /// Pause before a buyer asks again after "busy", "unavailable" or no answer.
 const RETRY: Duration = Duration::from_millis(250);
+/// How a click is counted that was said to be worked on and then was not known.
+const LOST: &str = "202_then_none";
 /// Pause before a buyer clicks again after "sold out".
 const HOPE: Duration = Duration::from_secs(2);
 
@@ -29,8 +31,8 @@ pub struct Options {
     pub prefix: String,
     /// Clicks of each at once, each a purchase of its own.
     pub clicks_per_buyer: usize,
-    /// Ask again after "busy", "unavailable" and lost connections, as the same
-    /// click.
+    /// Ask again after "busy", "unavailable", lost connections and purchases that
+    /// a dying back end forgot, as the same click.
     pub retry_busy: bool,
     /// Keep clicking after "sold out" until nobody was told anything else for
     /// this long: permits may come back.
@@ -289,16 +291,34 @@ impl Race {
                 Err(CallError::Timeout) => "no_answer".to_owned(),
                 Err(CallError::Request(_)) => "malformed".to_owned(),
             };
+            let lost = code == "202" && self.options.retry_busy && self.is_lost(buyer).await;
             let pause = {
                 let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-                tally.note(&code, sent.elapsed());
-                self.pause_after(&code, tally.quiet_for())
+                tally.note(if lost { LOST } else { &code }, sent.elapsed());
+                if lost {
+                    Some(RETRY)
+                } else {
+                    self.pause_after(&code, tally.quiet_for())
+                }
             };
             match pause {
                 Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
                 _ => return code,
             }
         }
+    }
+
+    /// Whether nothing is known of a purchase that was said to be worked on. The
+    /// edge says so too when the back end died with the request in its hands:
+    /// then a shopper's page finds no purchase, and clicks again.
+    async fn is_lost(&self, buyer: &Buyer) -> bool {
+        let url = format!("{}/result", self.product_url());
+        let call = Call {
+            cookie: Some(&buyer.cookie),
+            ..Call::new(&Method::GET, &url)
+        };
+        let answer = self.patiently(call).await;
+        answer.is_ok_and(|answer| answer.text("status").as_deref() == Some("none"))
     }
 
     /// How long to wait before clicking again after `code`; `None` to give up.
