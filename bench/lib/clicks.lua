@@ -6,7 +6,9 @@ local at = 0
 function init(args)
     for line in io.lines(args[1]) do
         local path, token = line:match("^(%S+)\t(%S*)$")
-        local headers = { ["Content-Length"] = "0" }
+        -- Every buyer repeats one and the same request: a second one is refused as
+        -- a second click.
+        local headers = { ["Content-Length"] = "0", ["Idempotency-Key"] = "bench" }
         if token ~= "" then
             headers["Cookie"] = "seckill_session=" .. token
         end
