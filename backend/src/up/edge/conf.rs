@@ -49,7 +49,9 @@ http {{
     }}
 
     seckill_zone seckill:64m;
-    seckill_redis {redis};
+    # Longer than the default: on one box, where the edge shares its cores with
+    # everything else, an answer is sooner late than lost.
+    seckill_redis {redis} timeout=500ms;
     seckill_keys "{keys}";
     seckill_rate rate={rate}r/s burst={burst};
 
