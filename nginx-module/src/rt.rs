@@ -114,6 +114,7 @@ pub(crate) fn drain() {
 pub(crate) fn sleep(duration: Duration) -> Sleep {
     Sleep {
         duration,
+        holds_worker: false,
         timer: None,
     }
 }
@@ -127,6 +128,7 @@ struct Timer {
 /// See [`sleep`].
 pub(crate) struct Sleep {
     duration: Duration,
+    holds_worker: bool,
     timer: Option<Box<Timer>>,
 }
 
@@ -144,7 +146,7 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let duration = self.duration;
+        let (duration, cancelable) = (self.duration, u32::from(!self.holds_worker));
         let timer = self.timer.get_or_insert_with(|| {
             // SAFETY: as in `executor`; the box gives the event a fixed address.
             let event: ngx_event_t = unsafe { std::mem::zeroed() };
@@ -155,7 +157,7 @@ impl Future for Sleep {
             });
             timer.event.handler = Some(timer_fired);
             timer.event.data = ptr::from_mut(timer.as_mut()).cast();
-            timer.event.set_cancelable(1);
+            timer.event.set_cancelable(cancelable);
             // SAFETY: the event is initialised and stays where it is.
             unsafe {
                 timer.event.log = (*ngx_cycle).log;
@@ -184,13 +186,28 @@ impl Drop for Sleep {
 
 /// The future's result, or `None` once `limit` has passed.
 pub(crate) async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    race(future, sleep(limit)).await
+}
+
+/// The same for what must not be left half done: a worker that is leaving waits
+/// for it. An answer that nobody hears would strand the permits in it.
+pub(crate) async fn finish<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let limit = Sleep {
+        duration: limit,
+        holds_worker: true,
+        timer: None,
+    };
+    race(future, limit).await
+}
+
+async fn race<T>(future: impl Future<Output = T>, limit: Sleep) -> Option<T> {
     let mut future = std::pin::pin!(future);
-    let mut sleep = std::pin::pin!(sleep(limit));
+    let mut limit = std::pin::pin!(limit);
     std::future::poll_fn(move |context| {
         if let Poll::Ready(value) = future.as_mut().poll(context) {
             return Poll::Ready(Some(value));
         }
-        sleep.as_mut().poll(context).map(|()| None)
+        limit.as_mut().poll(context).map(|()| None)
     })
     .await
 }

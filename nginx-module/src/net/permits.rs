@@ -60,7 +60,7 @@ pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u
     // thinks that it began.
     let asked_ms = clock::monotonic_ms();
     let begun = Instant::now();
-    let reply = rt::timeout(site.timeout, ask(site, item, number, amount)).await;
+    let reply = rt::finish(site.timeout, ask(site, item, number, amount)).await;
     counters
         .redis_micros
         .add(begun.elapsed().as_micros() as u64);
@@ -124,20 +124,20 @@ async fn ask(site: &Site, item: &Item, number: u64, amount: u64) -> RedisResult<
 /// Gives back what was taken out of the hand. Asked once: if the answer is lost,
 /// the back end closes the leases a little later.
 pub(crate) async fn give_back(site: &Site, item: &Item, leases: &[(u64, u64)]) {
-    let Some(mut link) = link::ready().await else {
-        return;
-    };
-    let mut command = redis::cmd("EVALSHA");
-    command
-        .arg(&link.scripts.give_back)
-        .arg(2)
-        .arg(keys::permits(item))
-        .arg(keys::leases(item));
-    for (number, left) in leases {
-        command.arg(lease_id(site, *number)).arg(*left);
-    }
-    let reply: RedisResult<u64> = command.query_async(&mut link.connection).await;
-    if let Ok(returned) = reply {
+    let returned = rt::finish(site.timeout, async {
+        let mut link = link::ready().await?;
+        let mut command = redis::cmd("EVALSHA");
+        command
+            .arg(&link.scripts.give_back)
+            .arg(2)
+            .arg(keys::permits(item))
+            .arg(keys::leases(item));
+        for (number, left) in leases {
+            command.arg(lease_id(site, *number)).arg(*left);
+        }
+        command.query_async(&mut link.connection).await.ok()
+    });
+    if let Some(Some(returned)) = returned.await {
         site.zone.counters().permits_returned.add(returned);
     }
 }
