@@ -1,10 +1,11 @@
 //! The gate's decision before any I/O, cheapest refusal first:
-//! shape → expiry → signature → session → window → cap.
+//! shape → expiry → signature → session → ban → window → cap → captcha pass.
 //!
 //! The order is part of the contract: a forged URL costs one digest, and learns
 //! nothing about sessions or stock.
 
 use crate::Verdict;
+use crate::captcha::{Captcha, Pass};
 use crate::catalogue::Entry;
 use crate::hidden_path::{HiddenPath, PATH_HORIZON_MS};
 use crate::ids;
@@ -36,6 +37,8 @@ pub struct Click<'a> {
     pub request: Option<&'a str>,
     /// Who is buying.
     pub buyer: Buyer<'a>,
+    /// Whether a captcha pass is needed, and the one that was brought.
+    pub captcha: Captcha<'a>,
 }
 
 /// A purchase request that may ask for permits.
@@ -49,6 +52,8 @@ pub struct Admissible<'a> {
     pub product: &'a str,
     /// Permits wanted: one an item.
     pub quantity: u32,
+    /// The captcha pass, verified, if one is needed: still to be spent.
+    pub pass: Option<Pass<'a>>,
 }
 
 /// Identifies the buyer as far as the token says, without verifying it.
@@ -73,8 +78,9 @@ pub fn identify<'a>(buyer: Buyer<'a>, ring: &Keyring, now_ms: u64) -> Option<&'a
 
 /// Decides about a click as far as that can be done without I/O.
 ///
-/// `lookup` finds the product in the catalogue. It is asked last, since only a
-/// request that we signed is worth a look.
+/// `check_bans` refuses a verified buyer who is banned. `lookup` finds the product
+/// in the catalogue. Both are asked late, since only a request that we signed is
+/// worth a look.
 ///
 /// # Errors
 /// The [`Verdict`] to refuse with.
@@ -83,6 +89,7 @@ pub fn screen<'a>(
     ring: &Keyring,
     digest: Digest,
     now_ms: u64,
+    check_bans: impl FnOnce(&str) -> Result<(), Verdict>,
     lookup: impl FnOnce(&str, &str) -> Option<Entry>,
 ) -> Result<Admissible<'a>, Verdict> {
     if !click.is_post || click.has_body {
@@ -114,6 +121,7 @@ pub fn screen<'a>(
         return Err(Verdict::BadSignature);
     }
     let user = identify(click.buyer, ring, now_ms).ok_or(Verdict::LoginRequired)?;
+    check_bans(user)?;
     let entry = lookup(path.round, path.product).ok_or(Verdict::NotFound)?;
     match entry.window.phase(now_ms) {
         Phase::Scheduled | Phase::Lead => return Err(Verdict::TooEarly),
@@ -123,11 +131,21 @@ pub fn screen<'a>(
     if quantity > entry.per_buyer {
         return Err(Verdict::BadRequest);
     }
+    let item = (path.round, path.product);
+    let pass = match click.captcha {
+        Captcha::Off => None,
+        Captcha::Wanted(text) => Some(
+            text.and_then(Pass::parse)
+                .filter(|pass| pass.is_good_for(user, item, ring, now_ms))
+                .ok_or(Verdict::CaptchaRequired)?,
+        ),
+    };
     Ok(Admissible {
         user,
         round: path.round,
         product: path.product,
         quantity,
+        pass,
     })
 }
 
@@ -136,7 +154,7 @@ mod tests {
     use super::*;
     use crate::keyring::tests::ring;
     use crate::window::Window;
-    use crate::{hidden_path, session};
+    use crate::{captcha, hidden_path, session};
 
     const OPENS: u64 = 1_000_000;
     const NOW: u64 = OPENS + 1;
@@ -167,10 +185,14 @@ mod tests {
     }
 
     fn decide(click: &Click<'_>, now_ms: u64) -> Result<u32, Verdict> {
-        screen(click, &ring(), Digest::HmacSha256, now_ms, |_, product| {
-            (product == "153").then(entry)
-        })
-        .map(|admissible| admissible.quantity)
+        let check_bans = |user: &str| match user {
+            "eve" => Err(Verdict::Blocked),
+            _ => Ok(()),
+        };
+        let lookup = |_: &str, product: &str| (product == "153").then(entry);
+        let digest = Digest::HmacSha256;
+        screen(click, &ring(), digest, now_ms, check_bans, lookup)
+            .map(|admissible| admissible.quantity)
     }
 
     #[test]
@@ -184,6 +206,7 @@ mod tests {
             quantity: None,
             request: Some("r-1"),
             buyer: Buyer::Cookie(Some(&cookie)),
+            captcha: Captcha::Off,
         };
         assert_eq!(decide(&good, NOW), Ok(1));
         assert_eq!(
@@ -333,7 +356,54 @@ mod tests {
             quantity: None,
             request: None,
             buyer: Buyer::Vouched("li"),
+            captcha: Captcha::Off,
         };
         assert_eq!(decide(&click, NOW), Ok(1));
+    }
+
+    #[test]
+    fn a_ban_comes_before_the_window_and_a_pass_behind_it() {
+        let key_ring = ring();
+        let pass = |user, item| captcha::sign(key_ring.first(), item, user, NOW + 9_000, [1; 8]);
+        let (own, others, other) = (
+            pass("li", ("1", "153")),
+            pass("eve", ("1", "153")),
+            pass("li", ("1", "154")),
+        );
+        let late = url("li", NOW + 500_000);
+        let path = url("li", NOW + 1_000);
+        let click = |captcha| Click {
+            is_post: true,
+            has_body: false,
+            path: &path,
+            quantity: None,
+            request: None,
+            buyer: Buyer::Vouched("li"),
+            captcha,
+        };
+        let wanted = |pass| click(Captcha::Wanted(pass));
+        assert_eq!(decide(&wanted(Some(&own)), NOW), Ok(1));
+        for bad in [None, Some(""), Some("?"), Some(&*others), Some(&*other)] {
+            let told = decide(&wanted(bad), NOW);
+            assert_eq!(told, Err(Verdict::CaptchaRequired), "{bad:?}");
+        }
+        let expired = Click {
+            path: &late,
+            ..wanted(Some(&own))
+        };
+        assert_eq!(decide(&expired, NOW + 8_999), Ok(1));
+        let told = decide(&expired, NOW + 9_000);
+        assert_eq!(told, Err(Verdict::CaptchaRequired));
+        assert_eq!(decide(&wanted(None), OPENS - 1), Err(Verdict::TooEarly));
+        let path = url("eve", NOW + 1_000);
+        let eve = Click {
+            path: &path,
+            buyer: Buyer::Vouched("eve"),
+            ..wanted(None)
+        };
+        assert_eq!(decide(&eve, NOW), Err(Verdict::Blocked));
+        assert_eq!(decide(&eve, OPENS - 1), Err(Verdict::Blocked));
+        let forged = Click { path: &late, ..eve };
+        assert_eq!(decide(&forged, NOW), Err(Verdict::BadSignature));
     }
 }
