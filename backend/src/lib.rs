@@ -24,6 +24,8 @@ pub mod purchase;
 pub mod queue;
 /// Connections to Redis and the scripts that run there.
 pub mod redis_link;
+/// Tells the edges who may buy again.
+pub mod regrab;
 /// The relay: moves segment events from the outbox to the queue.
 pub mod relay;
 /// Runs the chosen roles until told to stop.
