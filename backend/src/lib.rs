@@ -2,6 +2,8 @@
 
 /// HTTP refusals and internal faults, each with its status.
 pub mod api_error;
+/// Who is banned: adds, lifts and lists for the edges to follow.
+pub mod bans;
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
 /// Log format and level.
@@ -24,6 +26,8 @@ pub mod purchase;
 pub mod queue;
 /// Connections to Redis and the scripts that run there.
 pub mod redis_link;
+/// Tells the edges who may buy again.
+pub mod regrab;
 /// The relay: moves segment events from the outbox to the queue.
 pub mod relay;
 /// Runs the chosen roles until told to stop.
@@ -34,6 +38,8 @@ pub mod sale;
 pub mod session_api;
 /// What a running system reports of itself.
 pub mod status;
+/// Stock follows what the database decided: confirmed or released.
+pub mod stock;
 /// The database: orders and sales.
 pub mod store;
 /// One box: redis-server, nginx and all roles under one supervisor.

@@ -27,6 +27,10 @@ pub const BANS_CHANGES: &str = "seckill::{bans}::changes";
 /// Id of the last entry of [`BANS_CHANGES`]. Whoever edits the list by hand sets
 /// it to anything else; every edge then reads the whole list.
 pub const BANS_VERSION: &str = "seckill::{bans}::version";
+/// Stream of buyers who may buy a product again, `item` and `user`: edges read it
+/// and forget that they have let them pass.
+pub const REGRABS: &str = "seckill::regrabs";
+
 /// Counter that gives each orders worker a number of its own.
 pub const WORKERS: &str = "seckill::workers";
 /// Which instance gives back unspent permits at the moment.

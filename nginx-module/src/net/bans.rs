@@ -75,7 +75,7 @@ impl Mirror {
         loop {
             if let Err(error) = self.turn().await
                 // A broken connection is noticed, and told, by its supervisor.
-                && !error.is_io_error()
+                && !link::is_lost(&error)
             {
                 self.tell(format!("the bans cannot be read: {error}"));
             }
