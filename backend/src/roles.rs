@@ -19,7 +19,7 @@ use crate::purchase::{self, PurchaseState};
 use crate::queue::StreamsQueue;
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::store::{Store, StoreError};
-use crate::{orders, permits, relay};
+use crate::{orders, permits, relay, settle};
 
 /// Listening sockets.
 mod listener;
@@ -189,8 +189,11 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         let queue = StreamsQueue::orders(redis.clone());
         let options = orders::Options {
             per_second: config.orders_per_second,
+            pay_within: Duration::from_secs(config.pay_within),
             ..orders::Options::default()
         };
+        let sweep = settle::run(store.clone(), redis.clone(), running.stop.clone());
+        running.spawn(Role::Orders, sweep);
         let work = orders::run(queue, store, redis.clone(), options, running.stop.clone());
         running.spawn(Role::Orders, work);
     }
@@ -208,7 +211,7 @@ async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, Ro
     if !wanted {
         return Ok(None);
     }
-    match Store::open(&config.database_url).await {
+    match Store::open_sharded(&config.database_url, &config.order_databases).await {
         Ok(store) => Ok(Some(store)),
         Err(error) if roles.contains(&Role::Orders) => Err(error.into()),
         Err(error) => {

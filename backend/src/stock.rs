@@ -67,16 +67,15 @@ pub enum Moved {
 }
 
 /// Takes the step of each purchase, all in one round trip; tells in order what
-/// came of it.
+/// came of it, an error of one leaving the others be.
 ///
 /// # Errors
-/// Redis is away or refuses one of them. The others may have been taken: call
-/// again with all.
+/// Redis is away; some may have been taken. Call again with all.
 pub async fn follow(
     redis: &RedisLink,
     steps: &[(Bought, Step)],
-) -> Result<Vec<Moved>, RedisLinkError> {
-    let mut moved = vec![Moved::Unknown; steps.len()];
+) -> Result<Vec<Result<Moved, RedisLinkError>>, RedisLinkError> {
+    let mut moved: Vec<_> = steps.iter().map(|_| Ok(Moved::Unknown)).collect();
     for script in [&scripts::CONFIRM, &scripts::RELEASE] {
         let of_script = |(_, step): &(Bought, Step)| std::ptr::eq(script, script_of(*step));
         let calls: Vec<_> = steps.iter().filter(|it| of_script(it)).map(call).collect();
@@ -86,25 +85,29 @@ pub async fn follow(
         let mut conn = redis.conn().await?;
         let replies = scripts::run_all::<i64>(&mut conn, script, &calls).await?;
         let places = moved.iter_mut().zip(steps).filter(|(_, it)| of_script(it));
-        for ((place, (bought, step)), reply) in places.zip(replies) {
-            *place = match reply? {
-                1 => Moved::Now,
-                0 => Moved::Before,
-                _ => {
-                    let Bought {
-                        item,
-                        user,
-                        request,
-                        ..
-                    } = bought;
-                    tracing::error!(%item, user, request, ?step,
-                        "stock cannot follow: the segment has no such purchase; run \"seckill verify\"");
-                    Moved::Unknown
-                }
-            };
+        for ((place, step), reply) in places.zip(replies) {
+            *place = reply.map(|reply| told(reply, step)).map_err(Into::into);
         }
     }
     Ok(moved)
+}
+
+fn told(reply: i64, (bought, step): &(Bought, Step)) -> Moved {
+    match reply {
+        1 => Moved::Now,
+        0 => Moved::Before,
+        _ => {
+            let Bought {
+                item,
+                user,
+                request,
+                ..
+            } = bought;
+            tracing::error!(%item, user, request, ?step,
+                "stock cannot follow: its segment has no such purchase; run \"seckill verify\"");
+            Moved::Unknown
+        }
+    }
 }
 
 /// Counts the items of a paid order as sold.
@@ -130,7 +133,7 @@ pub async fn release(
 
 async fn one(redis: &RedisLink, bought: Bought, step: Step) -> Result<Moved, RedisLinkError> {
     let moved = follow(redis, &[(bought, step)]).await?;
-    Ok(moved.first().copied().unwrap_or(Moved::Unknown))
+    moved.into_iter().next().unwrap_or(Ok(Moved::Unknown))
 }
 
 fn script_of(step: Step) -> &'static std::sync::LazyLock<redis::Script> {
