@@ -7,6 +7,7 @@ use seckill_core::message::OrderMessage;
 use seckill_core::order::OrderId;
 
 use crate::redis_link::{RedisLink, RedisLinkError, scripts};
+use crate::segments::Segments;
 
 /// A placed order and the purchase it was made from.
 pub(super) struct Told<'a> {
@@ -14,22 +15,30 @@ pub(super) struct Told<'a> {
     pub(super) order: OrderId,
 }
 
-/// Runs `ordered.lua` for each, all in one round trip.
-pub(super) async fn tell(redis: &RedisLink, orders: &[Told<'_>]) -> Result<(), RedisLinkError> {
-    if orders.is_empty() {
-        return Ok(());
+/// Runs `ordered.lua` for each, all of one master in one round trip.
+pub(super) async fn tell(segments: &Segments, orders: &[Told<'_>]) -> Result<(), RedisLinkError> {
+    // Ids that are no ids have no record; the order stands all the same.
+    let told = orders.iter().filter_map(|told| {
+        let item = Item::new(&told.purchase.round, &told.purchase.product)?;
+        Some((item, told))
+    });
+    let sorted = segments
+        .by_master(told.collect(), |(item, told)| (item, told.purchase.segment))
+        .await?;
+    for (link, orders) in sorted {
+        tell_master(&link, &orders).await?;
     }
-    let mut conn = redis.conn().await?;
+    Ok(())
+}
+
+async fn tell_master(link: &RedisLink, orders: &[(Item, &Told<'_>)]) -> Result<(), RedisLinkError> {
+    let mut conn = link.conn().await?;
     let mut pipe = Pipeline::with_capacity(orders.len());
-    for Told { purchase, order } in orders {
-        // Ids that are no ids have no record; the order stands all the same.
-        let Some(item) = Item::new(&purchase.round, &purchase.product) else {
-            continue;
-        };
+    for (item, Told { purchase, order }) in orders {
         pipe.cmd("EVALSHA")
             .arg(scripts::ORDERED.get_hash())
             .arg(1)
-            .arg(keys::buyers(&item, purchase.segment))
+            .arg(keys::buyers(item, purchase.segment))
             .arg(&purchase.user)
             .arg(&purchase.request)
             .arg(order.to_string());
