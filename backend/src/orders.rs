@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::purchase::now_ms;
 use crate::queue::{DeadLetter, Delivery, Queue, QueueError, Receipt};
 use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::segments::Segments;
 use crate::store::orders::{NewOrder, Placed};
 use crate::store::{Store, StoreError};
 
@@ -66,6 +67,7 @@ pub async fn run(
     queue: impl Queue,
     store: Store,
     redis: RedisLink,
+    segments: Segments,
     options: Options,
     stop: CancellationToken,
 ) {
@@ -76,7 +78,7 @@ pub async fn run(
     let mut worker = Worker {
         queue,
         store,
-        redis,
+        segments,
         ids: OrderIds::new(number),
         pay_within_ms: u64::try_from(options.pay_within.as_millis()).unwrap_or(u64::MAX),
         stop,
@@ -130,7 +132,7 @@ async fn worker_number(
 struct Worker<Q> {
     queue: Q,
     store: Store,
-    redis: RedisLink,
+    segments: Segments,
     ids: OrderIds,
     pay_within_ms: u64,
     stop: CancellationToken,
@@ -244,7 +246,7 @@ impl<Q: Queue> Worker<Q> {
                 Placed::Taken(_) | Placed::Failed => None,
             })
             .collect();
-        while let Err(error) = tell::tell(&self.redis, &told).await {
+        while let Err(error) = tell::tell(&self.segments, &told).await {
             self.wait("buyers cannot be told of their orders", &error)
                 .await;
             if self

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
-use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::redis_link::RedisLinkError;
+use crate::segments::Segments;
 use crate::stock::{self, Moved};
 use crate::store::orders::{Order, StockDue};
 use crate::store::{Store, StoreError};
@@ -41,7 +42,7 @@ pub enum SettleError {
 /// A part is away. Calling again is safe, and the sweep will.
 pub async fn settle(
     store: &Store,
-    redis: &RedisLink,
+    segments: &Segments,
     orders: &[Order],
 ) -> Result<usize, SettleError> {
     let due: Vec<_> = orders
@@ -52,7 +53,7 @@ pub async fn settle(
         return Ok(0);
     }
     let steps: Vec<_> = due.iter().map(|(_, step)| step.clone()).collect();
-    let moved = stock::follow(redis, &steps).await?;
+    let moved = stock::follow(segments, &steps).await?;
     let (mut done, mut lost, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for ((order, _), moved) in due.into_iter().zip(moved) {
         match moved {
@@ -72,9 +73,9 @@ pub async fn settle(
 }
 
 /// Sweeps until told to stop. Several may run: every step happens once.
-pub async fn run(store: Store, redis: RedisLink, stop: CancellationToken) {
+pub async fn run(store: Store, segments: Segments, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match sweep(&store, &redis).await {
+        match sweep(&store, &segments).await {
             // There may be more.
             Ok(count) if count >= BATCH as usize => continue,
             Ok(_) => {}
@@ -88,7 +89,7 @@ pub async fn run(store: Store, redis: RedisLink, stop: CancellationToken) {
 }
 
 /// Looks once: cancels what is unpaid past its time, and settles what is due.
-async fn sweep(store: &Store, redis: &RedisLink) -> Result<usize, SettleError> {
+async fn sweep(store: &Store, segments: &Segments) -> Result<usize, SettleError> {
     let now = now_ms();
     let expired = store.expire_overdue(BATCH, now).await?;
     if expired > 0 {
@@ -101,5 +102,5 @@ async fn sweep(store: &Store, redis: &RedisLink) -> Result<usize, SettleError> {
         now.saturating_sub(HEAD_START_MS)
     };
     let due = store.stock_due(BATCH, before).await?;
-    settle(store, redis, &due).await
+    settle(store, segments, &due).await
 }
