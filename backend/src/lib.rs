@@ -34,6 +34,8 @@ pub mod sale;
 pub mod session_api;
 /// What a running system reports of itself.
 pub mod status;
+/// Stock follows what the database decided: confirmed or released.
+pub mod stock;
 /// The database: orders and sales.
 pub mod store;
 /// One box: redis-server, nginx and all roles under one supervisor.

@@ -272,6 +272,7 @@ impl<Q: Queue> Relay<Q> {
                     self.refund(&refund).await?;
                     done.push(&entry.id);
                 }
+                Ok(Event::Movement) => done.push(&entry.id),
                 Err(reason) => {
                     self.bury(outbox, event::as_json(entry), reason).await?;
                     done.push(&entry.id);
@@ -317,18 +318,15 @@ impl<Q: Queue> Relay<Q> {
             .key(keys::permits(&refund.item))
             .key(keys::refunds(&refund.item))
             .key(keys::leases(&refund.item))
-            .arg(&refund.permit)
+            .arg(&refund.id)
             .arg(&refund.lease)
             .arg(refund.quantity)
             .invoke_async(&mut conn)
             .await?;
         let Refund {
-            item,
-            permit,
-            reason,
-            ..
+            item, id, reason, ..
         } = refund;
-        tracing::debug!(%item, permit, reason, back, "permits given back");
+        tracing::debug!(%item, refund = id, reason, back, "permits given back");
         Ok(())
     }
 

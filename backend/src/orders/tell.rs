@@ -1,6 +1,5 @@
 //! Tells the buyers' records that their orders are in the database.
 
-use redis::{ErrorKind, Pipeline, RedisError, ServerErrorKind};
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::message::OrderMessage;
@@ -20,28 +19,9 @@ pub(super) async fn tell(redis: &RedisLink, orders: &[Told<'_>]) -> Result<(), R
         return Ok(());
     }
     let mut conn = redis.conn().await?;
-    let mut pipe = Pipeline::with_capacity(orders.len());
-    for Told { purchase, order } in orders {
-        // Ids that are no ids have no record; the order stands all the same.
-        let Some(item) = Item::new(&purchase.round, &purchase.product) else {
-            continue;
-        };
-        pipe.cmd("EVALSHA")
-            .arg(scripts::ORDERED.get_hash())
-            .arg(1)
-            .arg(keys::buyers(&item, purchase.segment))
-            .arg(&purchase.user)
-            .arg(&purchase.request)
-            .arg(order.to_string());
-    }
-    let replies: Result<Vec<i64>, RedisError> = pipe.query_async(&mut conn).await;
-    let replies = match replies {
-        Err(error) if is_unknown_script(&error) => {
-            scripts::ORDERED.load_async(&mut conn).await?;
-            pipe.query_async(&mut conn).await?
-        }
-        replies => replies?,
-    };
+    let calls: Vec<_> = orders.iter().filter_map(call).collect();
+    let replies = scripts::run_all::<i64>(&mut conn, &scripts::ORDERED, &calls).await?;
+    let replies: Vec<i64> = replies.into_iter().collect::<Result<_, _>>()?;
     let untold = replies.iter().filter(|reply| **reply < 0).count();
     if untold > 0 {
         // An order without its record: Redis lost data that the queue kept.
@@ -50,7 +30,14 @@ pub(super) async fn tell(redis: &RedisLink, orders: &[Told<'_>]) -> Result<(), R
     Ok(())
 }
 
-/// Whether Redis has not been told the script yet, or has forgotten it.
-fn is_unknown_script(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) || error.code() == Some("NOSCRIPT")
+/// One call of the script. Ids that are no ids have no record; the order stands
+/// all the same.
+fn call(Told { purchase, order }: &Told<'_>) -> Option<redis::Cmd> {
+    let item = Item::new(&purchase.round, &purchase.product)?;
+    let mut call = scripts::call(&scripts::ORDERED, &[keys::buyers(&item, purchase.segment)]);
+    call.arg(&purchase.user)
+        .arg(&purchase.request)
+        .arg(order.to_string())
+        .arg(purchase.at_ms);
+    Some(call)
 }
