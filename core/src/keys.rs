@@ -15,6 +15,8 @@ pub const CATALOGUE_VERSION: &str = "version";
 pub const EDGES: &str = "seckill::edges";
 /// Queue of order messages: the stream that the relay fills and the workers read.
 pub const QUEUE_ORDERS: &str = "seckill::queue::orders";
+/// Queue of orders that are to be cancelled unless they are paid by then.
+pub const QUEUE_CANCELS: &str = "seckill::queue::cancels";
 /// Order messages that no worker could place, with the reason.
 pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
 
@@ -22,6 +24,13 @@ pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
 pub const WORKERS: &str = "seckill::workers";
 /// Which instance gives back unspent permits at the moment.
 pub const RECLAIMER: &str = "seckill::reclaimer";
+
+/// Sorted set: messages of the queue `stream` that are kept back, scored by when
+/// they are due in ms. In one slot with the stream.
+#[must_use]
+pub fn delayed(stream: &str) -> String {
+    format!("{{{stream}}}::delayed")
+}
 
 /// Sorted set: the rounds of `date` (`YYYY-MM-DD`), scored by start in ms.
 #[must_use]
