@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::purchase::now_ms;
 use crate::queue::{DeadLetter, DeadLetters, Delivery, Queue, QueueError, Receipt};
 use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::segments::Segments;
 use crate::store::orders::{NewOrder, Placed};
 use crate::store::{Store, StoreError};
 
@@ -62,6 +63,7 @@ pub async fn run(
     queue: impl Queue,
     store: Store,
     redis: RedisLink,
+    segments: Segments,
     options: Options,
     stop: CancellationToken,
 ) {
@@ -72,7 +74,8 @@ pub async fn run(
     let mut worker = Worker {
         queue,
         store,
-        redis,
+        letters: DeadLetters::new(redis, segments.clone()),
+        segments,
         ids: OrderIds::new(number),
         stop,
     };
@@ -125,7 +128,8 @@ async fn worker_number(
 struct Worker<Q> {
     queue: Q,
     store: Store,
-    redis: RedisLink,
+    segments: Segments,
+    letters: DeadLetters,
     ids: OrderIds,
     stop: CancellationToken,
 }
@@ -210,7 +214,7 @@ impl<Q: Queue> Worker<Q> {
         if orders.is_empty() {
             return;
         }
-        while let Err(error) = tell::tell(&self.redis, &told(&orders)).await {
+        while let Err(error) = tell::tell(&self.segments, &told(&orders)).await {
             self.wait("buyers cannot be told of their orders", &error)
                 .await;
             let jobs = orders.iter_mut().map(|(job, _)| job);
@@ -264,7 +268,7 @@ impl<Q: Queue> Worker<Q> {
             attempts: delivery.attempt,
         };
         let buried: Result<(), QueueError> = async {
-            DeadLetters::new(self.redis.clone()).bury(letter).await?;
+            self.letters.bury(letter).await?;
             self.queue.ack(&[delivery.receipt]).await
         }
         .await;

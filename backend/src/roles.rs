@@ -18,6 +18,7 @@ use crate::ops::{self, OpsState};
 use crate::purchase::{self, PurchaseState};
 use crate::queue::Queues;
 use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::segments::Segments;
 use crate::store::{Store, StoreError};
 use crate::{orders, permits, relay};
 
@@ -157,6 +158,7 @@ pub async fn run(
 
 async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result<(), RoleError> {
     let redis = RedisLink::lazy(&config.redis_url)?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
     let queues = Queues::streams(&redis);
     let has = |role| roles.contains(&role);
     let store = open_store(config, roles).await?;
@@ -166,7 +168,13 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             demo_login: config.demo_login,
             ..purchase::Options::default()
         };
-        let state = PurchaseState::new(redis.clone(), store.clone(), keyring, options);
+        let state = PurchaseState::new(
+            redis.clone(),
+            segments.clone(),
+            store.clone(),
+            keyring,
+            options,
+        );
         running.serve(
             Role::Purchase,
             &config.purchase_listen,
@@ -174,13 +182,23 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         )?;
     }
     if has(Role::Relay) {
-        let relay = relay::run(redis.clone(), queues.orders.clone(), running.stop.clone());
+        let relay = relay::run(
+            redis.clone(),
+            segments.clone(),
+            queues.orders.clone(),
+            running.stop.clone(),
+        );
         running.spawn(Role::Relay, relay);
         let options = permits::Options {
             in_flight: Duration::from_millis(config.in_flight_ms),
             ..permits::Options::default()
         };
-        let reclaim = permits::run(redis.clone(), options, running.stop.clone());
+        let reclaim = permits::run(
+            redis.clone(),
+            segments.clone(),
+            options,
+            running.stop.clone(),
+        );
         running.spawn(Role::Relay, reclaim);
     }
     if let (true, Some(store)) = (has(Role::Orders), store) {
@@ -189,7 +207,14 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             per_second: config.orders_per_second,
             ..orders::Options::default()
         };
-        let work = orders::run(queue, store, redis.clone(), options, running.stop.clone());
+        let work = orders::run(
+            queue,
+            store,
+            redis.clone(),
+            segments,
+            options,
+            running.stop.clone(),
+        );
         running.spawn(Role::Orders, work);
     }
     if has(Role::Ops) {

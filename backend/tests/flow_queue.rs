@@ -18,6 +18,7 @@ use redis::streams::StreamRangeReply;
 use seckill::queue::dead_letters::{KeptLetter, Redriven};
 use seckill::queue::{DeadLetter, DeadLetters, Message, Published, Queue as _, StreamsQueue};
 use seckill::redis_link::{RedisLink, RedisLinkError};
+use seckill::segments::Segments;
 use seckill::store::Store;
 use seckill::store::orders::{NewOrder, Placed};
 use seckill_core::keys;
@@ -139,11 +140,12 @@ async fn an_emptied_redis_does_not_stop_the_readers() {
     assert_eq!(got.body, b"b");
 }
 
+fn letters(link: &RedisLink) -> DeadLetters {
+    DeadLetters::new(link.clone(), Segments::on(link.clone()))
+}
+
 async fn dead_letters(link: &RedisLink) -> Vec<(String, String)> {
-    let letters = DeadLetters::new(link.clone())
-        .list(None, 100)
-        .await
-        .unwrap();
+    let letters = letters(link).list(None, 100).await.unwrap();
     let named = |kept: KeptLetter| (kept.letter.source, kept.letter.reason);
     letters.into_iter().map(named).collect()
 }
@@ -193,7 +195,7 @@ async fn what_nobody_can_use_ends_among_the_dead_letters_with_the_reason() {
 async fn a_dead_letter_keeps_the_message_as_it_was_until_it_is_sent_again() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
-    let (queue, letters) = (queue(&link, SECOND), DeadLetters::new(link.clone()));
+    let (queue, letters) = (queue(&link, SECOND), letters(&link));
     let letter = DeadLetter {
         body: b"\xff\x00".to_vec(),
         reason: "because".to_owned(),
@@ -226,23 +228,24 @@ async fn a_dead_letter_keeps_the_message_as_it_was_until_it_is_sent_again() {
 async fn an_event_is_sent_back_to_its_outbox_and_stays_when_that_is_broken() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
-    let (queue, letters) = (queue(&link, SECOND), DeadLetters::new(link.clone()));
+    let (queue, letters) = (queue(&link, SECOND), letters(&link));
+    let (outbox, broken) = (keys::outbox(&item(), 1), keys::outbox(&item(), 2));
     let letter = |source: &str| DeadLetter {
         body: br#"{"kind":"refund","round":"1"}"#.to_vec(),
         reason: "because".to_owned(),
         source: source.to_owned(),
         attempts: 1,
     };
-    letters.bury(letter("outbox")).await.unwrap();
-    letters.bury(letter("broken")).await.unwrap();
+    letters.bury(letter(&outbox)).await.unwrap();
+    letters.bury(letter(&broken)).await.unwrap();
     let mut conn = link.conn().await.unwrap();
     let mut pipe = redis::pipe();
-    pipe.set("broken", "in the way").ignore();
+    pipe.set(&broken, "in the way").ignore();
     pipe.exec_async(&mut conn).await.unwrap();
     let (sent, stay) = letters.redrive_all(&queue).await.unwrap();
     assert_eq!((sent, stay.len()), (1, 1), "{stay:?}");
     let mut range = redis::cmd("XRANGE");
-    range.arg("outbox").arg("-").arg("+");
+    range.arg(&outbox).arg("-").arg("+");
     let events: StreamRangeReply = range.query_async(&mut conn).await.unwrap();
     assert_eq!(events.ids[0].get::<String>("kind").unwrap(), "refund");
 }

@@ -20,6 +20,10 @@ pub const QUEUE_CANCELS: &str = "seckill::queue::cancels";
 /// Order messages that no worker could place, with the reason.
 pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
 
+/// Stream of buyers who may buy a product again, `item` and `user`: edges read it
+/// and forget that they have let them pass.
+pub const REGRABS: &str = "seckill::regrabs";
+
 /// Counter that gives each orders worker a number of its own.
 pub const WORKERS: &str = "seckill::workers";
 /// Which instance gives back unspent permits at the moment.
@@ -92,6 +96,14 @@ pub fn outbox(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::outbox")
 }
 
+/// The product and segment whose outbox has this key.
+#[must_use]
+pub fn parse_outbox(key: &str) -> Option<(Item, u16)> {
+    let tag = key.strip_prefix("seckill::{")?.strip_suffix("}::outbox")?;
+    let (item, segment) = tag.rsplit_once("::")?;
+    Some((Item::parse(item)?, segment.parse().ok()?))
+}
+
 /// Hash: what this segment saw of each lease, lease id → permits seen, or
 /// `closed:seen` once the lease was closed.
 #[must_use]
@@ -114,5 +126,7 @@ mod tests {
         assert_eq!(stock(&item, 1), "seckill::{1::153::01}::stock");
         assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
         assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");
+        assert_eq!(parse_outbox(&outbox(&item, 12)), Some((item, 12)));
+        assert_eq!(parse_outbox(QUEUE_ORDERS), None);
     }
 }

@@ -5,9 +5,11 @@
 
 use redis::streams::{StreamId, StreamRangeReply};
 use seckill_core::keys;
+use seckill_core::message::OrderMessage;
 
 use super::{Message, Published, Queue, QueueError};
 use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::segments::Segments;
 
 /// Letters read at a time.
 const PAGE: usize = 500;
@@ -49,13 +51,14 @@ pub enum Redriven {
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
     redis: RedisLink,
+    segments: Segments,
 }
 
 impl DeadLetters {
-    /// Those that are kept in `redis`.
+    /// Those that are kept in `redis`, of a shop with these segments.
     #[must_use]
-    pub fn new(redis: RedisLink) -> Self {
-        Self { redis }
+    pub fn new(redis: RedisLink, segments: Segments) -> Self {
+        Self { redis, segments }
     }
 
     /// Keeps a letter. Acknowledging its message is a step of its own, taken
@@ -181,7 +184,10 @@ impl DeadLetters {
         outbox: &str,
         fields: &[(String, String)],
     ) -> Result<Redriven, QueueError> {
-        let mut conn = self.redis.conn().await?;
+        let Some((item, segment)) = keys::parse_outbox(outbox) else {
+            return Ok(Redriven::Stays(format!("\"{outbox}\" is no outbox")));
+        };
+        let mut conn = self.segments.conn(&item, segment).await?;
         let mut add = redis::cmd("XADD");
         add.arg(outbox).arg("*");
         for (name, text) in fields {
@@ -206,9 +212,9 @@ fn start(after: Option<&str>) -> String {
 }
 
 async fn publish(orders: &impl Queue, letter: DeadLetter) -> Redriven {
-    let outcome = orders
-        .publish(&[Message::new(letter.body, "redrive")])
-        .await;
+    let known = OrderMessage::parse(&letter.body);
+    let request = known.map_or_else(|_| String::new(), |message| message.request);
+    let outcome = orders.publish(&[Message::new(letter.body, &request)]).await;
     match outcome.into_iter().next() {
         Some(Published::Stored) => Redriven::Sent,
         Some(

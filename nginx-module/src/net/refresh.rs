@@ -13,8 +13,8 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::window::Phase;
 
-use super::link::Link;
-use super::permits;
+use super::link::{self, Link};
+use super::{permits, regrabs};
 use crate::clock;
 use crate::conf::Site;
 
@@ -35,6 +35,8 @@ pub(crate) struct Refresh {
     version: Option<String>,
     items: Vec<(Item, Entry)>,
     last_heartbeat_ms: u64,
+    /// What was complained of and has not been mended since.
+    complaints: Vec<&'static str>,
 }
 
 impl Refresh {
@@ -46,6 +48,7 @@ impl Refresh {
             version: None,
             items: Vec::new(),
             last_heartbeat_ms: 0,
+            complaints: Vec::new(),
         }
     }
 
@@ -55,26 +58,52 @@ impl Refresh {
     /// The connection's error. What Redis merely answers amiss is not one: the
     /// zone then keeps what it has.
     pub(crate) async fn poll(&mut self) -> RedisResult<()> {
-        let version: Option<String> = redis::cmd("HGET")
+        let version: RedisResult<Option<String>> = redis::cmd("HGET")
             .arg(keys::CATALOGUE)
             .arg(keys::CATALOGUE_VERSION)
             .query_async(&mut self.link.connection)
-            .await?;
+            .await;
         if !self.site.zone.claim_refresh() {
             self.version = None;
-            return Ok(());
+            return version.map(drop);
         }
-        let version = version.unwrap_or_default();
-        if self.version.as_ref() != Some(&version) {
-            self.read_catalogue().await?;
-            self.version = Some(version);
-        }
+        let catalogue = match version {
+            Ok(version) => self.follow_catalogue(version.unwrap_or_default()).await,
+            Err(error) => Err(error),
+        };
+        self.pass_over("the catalogue cannot be read", catalogue)?;
         self.read_permits().await?;
+        let regrabs = regrabs::follow(&mut self.link, &self.site).await;
+        self.pass_over("who may buy again cannot be read", regrabs)?;
         self.give_back_lapsed().await;
         let now = clock::monotonic_ms();
         if now - self.last_heartbeat_ms >= HEARTBEAT_MS {
             self.last_heartbeat_ms = now;
             self.heartbeat().await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the catalogue if its version is another than the last one read.
+    async fn follow_catalogue(&mut self, version: String) -> RedisResult<()> {
+        if self.version.as_ref() != Some(&version) {
+            self.read_catalogue().await?;
+            self.version = Some(version);
+        }
+        Ok(())
+    }
+
+    /// Logs, once in a row, what Redis answers amiss; lets a lost connection's
+    /// error through, and that of a Redis that has forgotten the scripts.
+    fn pass_over(&mut self, what: &'static str, result: RedisResult<()>) -> RedisResult<()> {
+        match result {
+            Ok(()) => self.complaints.retain(|told| *told != what),
+            Err(error) if link::is_lost(&error) => return Err(error),
+            Err(error) if !self.complaints.contains(&what) => {
+                link::warn(&format!("{what}: {error}"));
+                self.complaints.push(what);
+            }
+            Err(_) => {}
         }
         Ok(())
     }
@@ -92,14 +121,14 @@ impl Refresh {
         for (name, text) in all {
             if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
                 if !products.put(item.round(), item.product(), &entry) {
-                    super::link::warn(&format!(
+                    link::warn(&format!(
                         "the zone has no room for product {item}: make seckill_zone larger"
                     ));
                     continue;
                 }
                 self.items.push((item, entry));
             } else if name != keys::CATALOGUE_VERSION {
-                super::link::warn(&format!(
+                link::warn(&format!(
                     "entry \"{name}\" of the catalogue does not parse; approve its round again"
                 ));
             }

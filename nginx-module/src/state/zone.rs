@@ -26,7 +26,7 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: a zone kept over a reload by a
 /// newer module is recognised and refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0003;
+const LAYOUT: u64 = 0x5ec_c111_0004;
 /// How long a worker may refresh before another takes over, in ms.
 const CLAIM_MS: u64 = 1_000;
 /// Linux process ids have at most 22 bits.
@@ -51,6 +51,8 @@ struct Shared {
     has_catalogue: AtomicU64,
     /// Living edges, as last heard.
     edges: AtomicU64,
+    /// How far the stream of buyers who may buy again was read: ms and number.
+    regrabs: [AtomicU64; 2],
     buckets: [AtomicU64; MAX_BUCKETS],
     counters: Counters,
     seen_counts: Counts,
@@ -142,6 +144,19 @@ impl Zone {
     /// Records how many edges are alive.
     pub(crate) fn set_edges(&self, edges: u64) {
         self.shared.edges.store(edges, Ordering::Relaxed);
+    }
+
+    /// How far the stream of buyers who may buy again was read.
+    pub(crate) fn regrabs_read(&self) -> (u64, u64) {
+        let [ms, number] = &self.shared.regrabs;
+        (ms.load(Ordering::Relaxed), number.load(Ordering::Relaxed))
+    }
+
+    /// It was read up to here. One worker at a time does so; a mixed pair, should
+    /// two take turns at that instant, only skips or repeats some names.
+    pub(crate) fn set_regrabs_read(&self, (ms, number): (u64, u64)) {
+        self.shared.regrabs[0].store(ms, Ordering::Relaxed);
+        self.shared.regrabs[1].store(number, Ordering::Relaxed);
     }
 
     /// Takes a token from bucket `index`; whether there was one.
