@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ngx::ffi::{
     NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_conf_t, ngx_int_t, ngx_shared_memory_add, ngx_shm_zone_t,
@@ -10,6 +11,7 @@ use ngx::ffi::{
 };
 use ngx::ngx_log_error;
 use seckill_core::bucket::{Rate, Take};
+use seckill_core::census::Change;
 use seckill_core::shared::products::{Products, Slot};
 use seckill_core::shared::seen::{Counts, Seen};
 use seckill_core::shared::siphash::Seed;
@@ -26,9 +28,10 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: a zone kept over a reload by a
 /// newer module is recognised and refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0003;
+const LAYOUT: u64 = 0x5ec_c111_0004;
 /// How long a worker may refresh before another takes over, in ms.
-const CLAIM_MS: u64 = 1_000;
+/// Short, because the others take an edge without heartbeats for dead.
+const CLAIM_MS: u64 = 150;
 /// Linux process ids have at most 22 bits.
 const PID_BITS: u32 = 22;
 
@@ -51,6 +54,8 @@ struct Shared {
     has_catalogue: AtomicU64,
     /// Living edges, as last heard.
     edges: AtomicU64,
+    /// When this edge last said that it is alive, monotonic ms; 0 for never.
+    heartbeat_ms: AtomicU64,
     buckets: [AtomicU64; MAX_BUCKETS],
     counters: Counters,
     seen_counts: Counts,
@@ -137,6 +142,37 @@ impl Zone {
     /// Living edges, at least one.
     pub(crate) fn edges(&self) -> u64 {
         self.shared.edges.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Living edges as last heard; 0 before the first time.
+    pub(crate) fn edges_heard(&self) -> u64 {
+        self.shared.edges.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is time for a heartbeat: how many ms passed since the one
+    /// before (0 for the first). Notes the time.
+    pub(crate) fn heartbeat_due(&self, pause: Duration) -> Option<u64> {
+        let now = clock::monotonic_ms();
+        let last = self.shared.heartbeat_ms.load(Ordering::Relaxed);
+        let silent_ms = if last == 0 { 0 } else { now.saturating_sub(last) };
+        // Timers of nginx fire up to a millisecond early.
+        let due_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) - 1;
+        if last != 0 && silent_ms < due_ms {
+            return None;
+        }
+        self.shared.heartbeat_ms.store(now, Ordering::Relaxed);
+        Some(silent_ms)
+    }
+
+    /// Changes bucket `index` because the number of edges changed.
+    pub(crate) fn apply(&self, index: usize, rate: Rate, change: Change) {
+        if change == Change::None {
+            return;
+        }
+        let (bucket, now_ns) = (&self.shared.buckets[index], clock::monotonic_ns());
+        let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
+        // Never fails, since the closure always has a word.
+        let _ = bucket.fetch_update(old, new, |word| Some(rate.apply(word, now_ns, change)));
     }
 
     /// Records how many edges are alive.
