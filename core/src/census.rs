@@ -157,8 +157,7 @@ mod tests {
                     heartbeat(&mut edges, index, now_ms, limit);
                 }
                 let edge = &mut edges[index];
-                while let Take::Granted(word) =
-                    limit.share(edge.edges).take(edge.word, now_ms * MS)
+                while let Take::Granted(word) = limit.share(edge.edges).take(edge.word, now_ms * MS)
                 {
                     edge.word = word;
                     passed += 1;

@@ -154,7 +154,11 @@ impl Zone {
     pub(crate) fn heartbeat_due(&self, pause: Duration) -> Option<u64> {
         let now = clock::monotonic_ms();
         let last = self.shared.heartbeat_ms.load(Ordering::Relaxed);
-        let silent_ms = if last == 0 { 0 } else { now.saturating_sub(last) };
+        let silent_ms = if last == 0 {
+            0
+        } else {
+            now.saturating_sub(last)
+        };
         // Timers of nginx fire up to a millisecond early.
         let due_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) - 1;
         if last != 0 && silent_ms < due_ms {
