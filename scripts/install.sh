@@ -3,9 +3,10 @@
 #
 # `run` is what building and running needs, `test` adds what the tests need.
 # A tool that is there already, from wherever, is left as it is, and when
-# nothing is missing nothing is done. Debian's nginx and redis-server start
-# themselves when installed and at every boot; ours are private children of
-# `seckill up`, so that this is prevented, for packages that this run brings.
+# nothing is missing nothing is done. Debian's nginx, redis-server and
+# mariadb-server start themselves when installed and at every boot; ours are
+# private children of `seckill up` and of the tests, so that this is prevented,
+# for packages that this run brings.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/steps.sh
@@ -41,6 +42,7 @@ if [ "$group" = test ]; then
     need perl has prove
     need curl has curl
     need sqlite3 has sqlite3
+    need mariadb-server has mariadbd
     need wrk has wrk
     need valgrind has valgrind
     need shellcheck has shellcheck
@@ -88,7 +90,7 @@ forbid_service_starts() {
 }
 
 # The services among the packages we name, as "package unit".
-services=("nginx nginx.service" "redis-server redis-server.service")
+services=("nginx nginx.service" "redis-server redis-server.service" "mariadb-server mariadb.service")
 
 # Takes back the start at boot, and a start now that an own policy-rc.d allowed.
 keep_services_off() {

@@ -25,7 +25,7 @@ passed=0 failed=0
 # Which of the services that Debian's packages bring run or start at boot.
 services() {
     local unit
-    for unit in nginx redis-server; do
+    for unit in nginx redis-server mariadb; do
         find /etc/systemd/system -lname "*/$unit.service" 2>/dev/null || true
         [ ! -d /run/systemd/system ] || echo "$unit $(systemctl is-active "$unit" 2>/dev/null)"
     done
@@ -165,7 +165,7 @@ done
 
 if [ "$(services)" != "$services_before" ]; then
     printf 'seckill: a system service was started or enabled by the tests; compare: %s\n' \
-        "systemctl is-enabled nginx redis-server" >&2
+        "systemctl is-enabled nginx redis-server mariadb" >&2
     count 0 1
 fi
 [ ${#broken[@]} -eq 0 ] || printf 'seckill: failed: %s\n' "${broken[*]}" >&2

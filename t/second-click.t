@@ -1,7 +1,11 @@
 use lib 't/lib';
 use SeckillTest 'no_plan';
+use SeckillClick qw(status_of);
 
 our $gate = gate_location() . ' location = /metrics { seckill_status; }';
+
+# The back end lets a buyer buy again, as its regrab module does.
+sub may_buy_again { redis('XADD', 'seckill::regrabs', '*', 'item', '1::153', 'user', shift) }
 
 run_tests();
 
@@ -48,3 +52,56 @@ __DATA__
 --- more_headers eval: [map { cookie('li') } 1 .. 2]
 --- error_code eval: [503, 503]
 --- response_body_like eval: [(qr/"code":"unavailable"/) x 2]
+
+
+
+=== TEST 5: whom the back end lets buy again is no second click any more
+--- sale
+1 153 limit=10
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my @before = map { main::status_of($_) } qw(li li wang wang);
+    main::may_buy_again('li');
+    my $li = SeckillTest::eventually(sub { main::status_of('li') == 202 }, 1) ? 'li may' : 'li may not';
+    return "@before, $li, wang " . main::status_of('wang') . ', li again ' . main::status_of('li') . "\n";
+}
+--- response_body
+202 409 202 409, li may, wang 409, li again 409
+
+
+
+=== TEST 6: it holds when it was said while the edge could not reach Redis
+--- sale
+1 153 limit=10
+--- config eval: $::gate
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my @before = map { main::status_of($_) } qw(li li);
+    redis('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    main::may_buy_again('li');
+    my $li = SeckillTest::eventually(sub { main::status_of('li') == 202 }, 2) ? 'li may' : 'li may not';
+    return "@before, $li\n";
+}
+--- response_body
+202 409, li may
+
+
+
+=== TEST 7: a key of that name that holds something else stops nothing
+--- sale
+1 153 limit=10
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    redis('SET', 'seckill::regrabs', 'garbage');
+    SeckillTest::eventually(sub { SeckillClick::log_has('error.log', 'may buy again cannot be read') });
+    return CORE::join(' ', map { main::status_of($_) } qw(li li wang)) . "\n";
+}
+--- response_body
+202 409 202
+--- error_log: who may buy again cannot be read

@@ -24,16 +24,22 @@ pub mod purchase;
 pub mod queue;
 /// Connections to Redis and the scripts that run there.
 pub mod redis_link;
+/// Tells the edges who may buy again.
+pub mod regrab;
 /// The relay: moves segment events from the outbox to the queue.
 pub mod relay;
 /// Runs the chosen roles until told to stop.
 pub mod roles;
 /// Sales: the file, the import, the approval, what Redis is told.
 pub mod sale;
+/// The Redis masters that hold the stock, and which segment lives on which.
+pub mod segments;
 /// Demo login and the session cookie.
 pub mod session_api;
 /// What a running system reports of itself.
 pub mod status;
+/// Stock follows what the database decided: confirmed or released.
+pub mod stock;
 /// The database: orders and sales.
 pub mod store;
 /// One box: redis-server, nginx and all roles under one supervisor.

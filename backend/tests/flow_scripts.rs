@@ -184,15 +184,17 @@ async fn ordered_is_told_once_and_only_to_the_purchase_it_belongs_to() {
         ..click("li", "r1")
     };
     buy(&mut conn, &permit).await.unwrap();
-    for (user, request, order, reply) in [
-        ("li", "r2", "7", -1),
-        ("wang", "r1", "7", -1),
-        ("li", "r1", "7", 1),
-        ("li", "r1", "8", 0),
+    let bought = record(&link, "li").await.unwrap().at_ms;
+    for (user, request, order, at_ms, reply) in [
+        ("li", "r2", "7", bought, -1),
+        ("wang", "r1", "7", bought, -1),
+        ("li", "r1", "7", bought - 1, -1),
+        ("li", "r1", "7", bought, 1),
+        ("li", "r1", "8", bought, 0),
     ] {
         let told: i64 = scripts::ORDERED
             .key(keys::buyers(&item(), 1))
-            .arg((user, request, order))
+            .arg((user, request, order, at_ms))
             .invoke_async(&mut conn)
             .await
             .unwrap();

@@ -19,6 +19,10 @@ pub const QUEUE_ORDERS: &str = "seckill::queue::orders";
 /// Order messages that no worker could place, with the reason.
 pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
 
+/// Stream of buyers who may buy a product again, `item` and `user`: edges read it
+/// and forget that they have let them pass.
+pub const REGRABS: &str = "seckill::regrabs";
+
 /// Counter that gives each orders worker a number of its own.
 pub const WORKERS: &str = "seckill::workers";
 /// Which instance gives back unspent permits at the moment.

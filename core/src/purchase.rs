@@ -60,12 +60,69 @@ impl State {
         self == next
             || matches!(
                 (self, next),
-                (Succeeded, Ordered | Failed) | (Ordered, Paid | Cancelled)
+                // The word that the order is placed may be overtaken by the
+                // word of what became of it.
+                (Succeeded, Ordered | Paid | Cancelled | Failed) | (Ordered, Paid | Cancelled)
             )
     }
 }
 
-/// A buyer's record, stored as `state|request|quantity|permit|order|at_ms`.
+/// Why the stock of a purchase went back for sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Its buyer cancelled the order.
+    Cancelled,
+    /// The order was not paid in time.
+    Unpaid,
+    /// It waited too long behind other orders, and was let go to shorten the wait.
+    Backlog,
+    /// The database refused the order for what it says.
+    Refused,
+    /// The buyer has another live order for the product.
+    Duplicate,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 5] = [
+        Reason::Cancelled,
+        Reason::Unpaid,
+        Reason::Backlog,
+        Reason::Refused,
+        Reason::Duplicate,
+    ];
+
+    /// As stored and as told to the page.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Cancelled => "cancelled",
+            Reason::Unpaid => "unpaid",
+            Reason::Backlog => "backlog",
+            Reason::Refused => "refused",
+            Reason::Duplicate => "duplicate",
+        }
+    }
+
+    /// Reads the stored form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+
+    /// What the purchase is from then on.
+    #[must_use]
+    pub fn state(self) -> State {
+        match self {
+            Reason::Cancelled | Reason::Unpaid => State::Cancelled,
+            Reason::Backlog | Reason::Refused | Reason::Duplicate => State::Failed,
+        }
+    }
+}
+
+/// A buyer's record, stored as `state|request|quantity|permit|order|at_ms`, and
+/// `|reason` behind it once the stock went back.
 ///
 /// Plain text with bars, because `purchase.lua` compares the first two fields
 /// and must not parse JSON for each of a hundred thousand requests.
@@ -83,6 +140,8 @@ pub struct Record {
     pub order: String,
     /// When the stock was deducted, epoch milliseconds by Redis's clock.
     pub at_ms: u64,
+    /// Why the stock went back, in one word, if it did.
+    pub reason: Option<String>,
 }
 
 impl Record {
@@ -97,6 +156,7 @@ impl Record {
             permit: fields.next()?.to_owned(),
             order: fields.next()?.to_owned(),
             at_ms: fields.next()?.parse().ok()?,
+            reason: fields.next().map(str::to_owned),
         };
         fields.next().is_none().then_some(record)
     }
@@ -113,6 +173,18 @@ mod tests {
         assert_eq!((record.quantity, record.order.as_str()), (2, ""));
         assert_eq!(Record::parse("succeeded|r-1|2|e.l.1|"), None);
         assert_eq!(Record::parse("unheard_of|r|1|||0"), None);
+        let record = Record::parse("failed|r-1|2|e.l.1||1700000000000|backlog").unwrap();
+        assert_eq!(record.reason.as_deref(), Some("backlog"));
+        assert_eq!(Record::parse("failed|r|1|||0|backlog|more"), None);
+    }
+
+    #[test]
+    fn a_reason_leads_to_a_purchase_that_may_be_repeated() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::parse(reason.as_str()), Some(reason));
+            assert!(reason.state().may_grab_again());
+            assert!(State::Succeeded.may_become(reason.state()));
+        }
     }
 
     #[test]

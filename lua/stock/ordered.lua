@@ -1,9 +1,11 @@
 -- Tells the buyer's record that the order is in the database.
 --
--- KEYS  1  buyers   hash, user -> state|request|quantity|permit|order|at_ms
+-- KEYS  1  buyers   hash, user -> state|request|quantity|permit|order|at_ms[|reason]
 -- ARGV  1  user     buyer
 --       2  request  request id of the purchase that the order was made from
 --       3  order    order number
+--       4  bought   when it was made, the record's at_ms: a buyer may use a
+--                   request id again
 --
 -- Replies
 --    1  the record now says ordered
@@ -14,9 +16,9 @@
 
 local record = redis.call('HGET', KEYS[1], ARGV[1])
 if not record then return -1 end
-local state, request, quantity, permit, _, at_ms =
-  string.match(record, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
-if request ~= ARGV[2] or state == 'failed' then return -1 end
+local state, request, quantity, permit, at_ms =
+  string.match(record, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|[^|]*|([^|]*)')
+if request ~= ARGV[2] or at_ms ~= ARGV[4] or state == 'failed' then return -1 end
 if state ~= 'succeeded' then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1],
   'ordered|' .. request .. '|' .. quantity .. '|' .. permit .. '|' .. ARGV[3] .. '|' .. at_ms)

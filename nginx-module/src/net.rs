@@ -5,4 +5,5 @@ pub(crate) mod link;
 pub(crate) mod permits;
 pub(crate) mod queue;
 pub(crate) mod refresh;
+mod regrabs;
 mod stream;

@@ -41,6 +41,8 @@ pub(super) async fn result(
 struct Outcome {
     status: &'static str,
     order: Option<String>,
+    /// Why it came to nothing, in one word, if it did.
+    reason: Option<String>,
 }
 
 impl Outcome {
@@ -49,18 +51,19 @@ impl Outcome {
             None => Self {
                 status: "none",
                 order: None,
+                reason: None,
             },
             Some(record) => Self {
                 status: record.state.as_str(),
                 order: Some(record.order).filter(|order| !order.is_empty()),
+                reason: record.reason,
             },
         }
     }
 
     fn answer(self) -> Response {
-        // No state of today has a reason beyond its own name.
         let body = serde_json::json!({
-            "status": self.status, "order": self.order, "reason": null
+            "status": self.status, "order": self.order, "reason": self.reason
         });
         json_response(StatusCode::OK, body.to_string())
     }
@@ -72,8 +75,9 @@ async fn record(
     entry: &Entry,
     user: &str,
 ) -> Result<Option<Record>, RedisLinkError> {
-    let mut conn = state.redis.conn().await?;
-    let key = keys::buyers(item, entry.segment_of(user));
+    let segment = entry.segment_of(user);
+    let mut conn = state.segments.conn(item, segment).await?;
+    let key = keys::buyers(item, segment);
     let text: Option<String> = redis::cmd("HGET")
         .arg(key)
         .arg(user)
@@ -93,6 +97,7 @@ async fn placed(state: &PurchaseState, item: &Item, user: &str) -> Outcome {
     let unknown = Outcome {
         status: "unknown",
         order: None,
+        reason: None,
     };
     let Some(store) = &state.store else {
         return unknown;
@@ -105,6 +110,7 @@ async fn placed(state: &PurchaseState, item: &Item, user: &str) -> Outcome {
                 order::State::Cancelled => "cancelled",
             },
             order: Some(found.id.to_string()),
+            reason: None,
         },
         Ok(None) => unknown,
         Err(error) => {

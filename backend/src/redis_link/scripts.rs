@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, RedisError, Script};
+use redis::{ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind};
 use seckill_core::ids::Item;
 use seckill_core::keys;
 
@@ -28,7 +28,11 @@ scripts! {
     CLOSE_LEASE = "stock/close_lease.lua";
     /// Tells a buyer's record its order number.
     ORDERED = "stock/ordered.lua";
-    /// Gives back the permits of a request that bought nothing.
+    /// Counts the stock of a paid order as sold.
+    CONFIRM = "stock/confirm.lua";
+    /// Gives the stock of a purchase back for sale.
+    RELEASE = "stock/release.lua";
+    /// Gives back permits that bought nothing, or whose purchase came to nothing.
     REFUND = "permits/refund.lua";
     /// Gives back what is left of closed leases.
     SETTLE = "permits/settle.lua";
@@ -43,6 +47,40 @@ pub(super) async fn load_all(conn: &mut MultiplexedConnection) -> Result<(), Red
     pipe.exec_async(conn).await
 }
 
+/// Runs a pipeline of calls of `script`, each answered by itself. A script that
+/// Redis has forgotten is loaded, and those calls that missed it are made again.
+pub(crate) async fn run_all<T: redis::FromRedisValue>(
+    conn: &mut MultiplexedConnection,
+    script: &Script,
+    calls: &[redis::Cmd],
+) -> RedisResult<Vec<RedisResult<T>>> {
+    let mut pipe = Pipeline::with_capacity(calls.len());
+    for call in calls {
+        pipe.add_command(call.clone());
+    }
+    let pipe = pipe.ignore_errors();
+    let replies: Vec<RedisResult<T>> = pipe.query_async(conn).await?;
+    let missed = |reply: &RedisResult<T>| reply.as_ref().is_err_and(is_unknown_script);
+    if !replies.iter().any(missed) {
+        return Ok(replies);
+    }
+    script.load_async(conn).await?;
+    // Calls that were made are answered as repeated: every script is idempotent.
+    pipe.query_async(conn).await
+}
+
+/// A call of `script` for [`run_all`].
+pub(crate) fn call(script: &Script, keys: &[String]) -> redis::Cmd {
+    let mut cmd = redis::cmd("EVALSHA");
+    cmd.arg(script.get_hash()).arg(keys.len()).arg(keys);
+    cmd
+}
+
+/// Whether Redis has not been told the script yet, or has forgotten it.
+fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) || error.code() == Some("NOSCRIPT")
+}
+
 /// Puts `amount` items up for sale in a segment; `false` if it had its stock already.
 ///
 /// # Errors
@@ -55,7 +93,11 @@ pub async fn preload(
 ) -> Result<bool, RedisError> {
     PRELOAD
         .key(keys::stock(item, segment))
+        .key(keys::outbox(item, segment))
         .arg(amount)
+        .arg(item.round())
+        .arg(item.product())
+        .arg(segment)
         .invoke_async(conn)
         .await
 }

@@ -9,15 +9,19 @@ use seckill_core::message::{OrderMessage, VERSION};
 pub(super) enum Event {
     /// Stock was locked: an order is to be placed.
     Purchase(OrderMessage),
-    /// A permit bought nothing.
+    /// A permit is to be given back.
     Refund(Refund),
+    /// Stock came, went or moved, which asks nothing of the relay.
+    Movement,
 }
 
 /// A permit to be given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refund {
     pub(super) item: Item,
-    pub(super) permit: String,
+    /// What it is known by, so that it is done once.
+    pub(super) id: String,
+    /// The lease of an unspent permit; empty for one that had bought something.
     pub(super) lease: String,
     pub(super) quantity: u32,
     pub(super) reason: String,
@@ -52,23 +56,38 @@ impl Event {
                     at_ms: number(&text("at_ms")?, "at_ms")?,
                 }))
             }
-            "refund" => {
-                let (round, product) = (text("round")?, text("product")?);
-                let item = Item::new(&round, &product)
-                    .ok_or_else(|| format!("\"{round}::{product}\" names no product"))?;
-                Ok(Self::Refund(Refund {
-                    item,
-                    permit: text("permit")?,
-                    lease: text("lease")?,
-                    quantity: number(&text("quantity")?, "quantity")?,
-                    reason: text("reason")?,
-                }))
-            }
+            "refund" => Ok(Self::Refund(Refund {
+                item: item(&text)?,
+                id: text("permit")?,
+                lease: text("lease")?,
+                quantity: number(&text("quantity")?, "quantity")?,
+                reason: text("reason")?,
+            })),
+            // Who bought without an edge spent no permit.
+            "release" if text("permit")?.is_empty() => Ok(Self::Movement),
+            "release" => Ok(Self::Refund(Refund {
+                item: item(&text)?,
+                id: format!(
+                    "{}:{}:{}",
+                    text("user")?,
+                    text("request")?,
+                    text("bought_ms")?
+                ),
+                lease: String::new(),
+                quantity: number(&text("quantity")?, "quantity")?,
+                reason: text("reason")?,
+            })),
+            "preload" | "adjust" | "transfer_out" | "transfer_in" | "confirm" => Ok(Self::Movement),
             other => Err(format!(
                 "the event is of kind \"{other}\", which this relay does not know"
             )),
         }
     }
+}
+
+fn item(text: &impl Fn(&str) -> Result<String, String>) -> Result<Item, String> {
+    let (round, product) = (text("round")?, text("product")?);
+    Item::new(&round, &product).ok_or_else(|| format!("\"{round}::{product}\" names no product"))
 }
 
 fn number<T: std::str::FromStr>(text: &str, name: &str) -> Result<T, String> {

@@ -218,6 +218,13 @@ async fn watch(link: &Link, site: &Site) -> String {
     }
 }
 
+/// Whether an error ends the connection: nothing came, or Redis has forgotten the
+/// scripts, which are loaded when connecting.
+pub(crate) fn is_lost(error: &redis::RedisError) -> bool {
+    error.code().is_none_or(|code| code == "NOSCRIPT")
+        && error.kind() != redis::ErrorKind::UnexpectedReturnType
+}
+
 /// Writes a warning into nginx's error log.
 pub(crate) fn warn(text: &str) {
     log(NGX_LOG_WARN, text);

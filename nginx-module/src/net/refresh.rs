@@ -14,8 +14,8 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::window::Phase;
 
-use super::link::Link;
-use super::permits;
+use super::link::{self, Link};
+use super::{permits, regrabs};
 use crate::clock;
 use crate::conf::Site;
 
@@ -36,6 +36,8 @@ pub(crate) struct Refresh {
     items: Vec<(Item, Entry)>,
     /// When this worker looked last, by its monotonic clock.
     looked_ms: u64,
+    /// What was complained of and has not been mended since.
+    complaints: Vec<&'static str>,
 }
 
 impl Refresh {
@@ -47,6 +49,7 @@ impl Refresh {
             version: None,
             items: Vec::new(),
             looked_ms: 0,
+            complaints: Vec::new(),
         }
     }
 
@@ -71,26 +74,52 @@ impl Refresh {
             return Ok(());
         }
         self.looked_ms = now;
-        self.look(refreshes).await
+        self.look().await
     }
 
-    async fn look(&mut self, refreshes: bool) -> RedisResult<()> {
-        let version: Option<String> = redis::cmd("HGET")
+    async fn look(&mut self) -> RedisResult<()> {
+        let version: RedisResult<Option<String>> = redis::cmd("HGET")
             .arg(keys::CATALOGUE)
             .arg(keys::CATALOGUE_VERSION)
             .query_async(&mut self.link.connection)
-            .await?;
-        if !refreshes {
+            .await;
+        if !self.site.zone.claim_refresh() {
             self.version = None;
-            return Ok(());
+            return version.map(drop);
         }
-        let version = version.unwrap_or_default();
+        let catalogue = match version {
+            Ok(version) => self.follow_catalogue(version.unwrap_or_default()).await,
+            Err(error) => Err(error),
+        };
+        self.pass_over("the catalogue cannot be read", catalogue)?;
+        self.read_permits().await?;
+        let regrabs = regrabs::follow(&mut self.link, &self.site).await;
+        self.pass_over("who may buy again cannot be read", regrabs)?;
+        self.give_back_lapsed().await;
+        Ok(())
+    }
+
+    /// Reads the catalogue if its version is another than the last one read.
+    async fn follow_catalogue(&mut self, version: String) -> RedisResult<()> {
         if self.version.as_ref() != Some(&version) {
             self.read_catalogue().await?;
             self.version = Some(version);
         }
-        self.read_permits().await?;
-        self.give_back_lapsed().await;
+        Ok(())
+    }
+
+    /// Logs, once in a row, what Redis answers amiss; lets a lost connection's
+    /// error through, and that of a Redis that has forgotten the scripts.
+    fn pass_over(&mut self, what: &'static str, result: RedisResult<()>) -> RedisResult<()> {
+        match result {
+            Ok(()) => self.complaints.retain(|told| *told != what),
+            Err(error) if link::is_lost(&error) => return Err(error),
+            Err(error) if !self.complaints.contains(&what) => {
+                link::warn(&format!("{what}: {error}"));
+                self.complaints.push(what);
+            }
+            Err(_) => {}
+        }
         Ok(())
     }
 
@@ -107,14 +136,14 @@ impl Refresh {
         for (name, text) in all {
             if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
                 if !products.put(item.round(), item.product(), &entry) {
-                    super::link::warn(&format!(
+                    link::warn(&format!(
                         "the zone has no room for product {item}: make seckill_zone larger"
                     ));
                     continue;
                 }
                 self.items.push((item, entry));
             } else if name != keys::CATALOGUE_VERSION {
-                super::link::warn(&format!(
+                link::warn(&format!(
                     "entry \"{name}\" of the catalogue does not parse; approve its round again"
                 ));
             }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ngx::ffi::{
-    NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_conf_t, ngx_int_t, ngx_shared_memory_add, ngx_shm_zone_t,
-    ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
+    NGX_ERROR, NGX_LOG_EMERG, NGX_OK, kill, ngx_conf_t, ngx_int_t, ngx_shared_memory_add,
+    ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
 };
 use ngx::ngx_log_error;
 use seckill_core::bucket::{Rate, Take};
@@ -28,10 +28,9 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: a zone kept over a reload by a
 /// newer module is recognised and refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0004;
+const LAYOUT: u64 = 0x5ec_c111_0005;
 /// How long a worker may refresh before another takes over, in ms.
-/// Short, because the others take an edge without heartbeats for dead.
-const CLAIM_MS: u64 = 150;
+const CLAIM_MS: u64 = 1_000;
 /// Linux process ids have at most 22 bits.
 const PID_BITS: u32 = 22;
 
@@ -56,6 +55,8 @@ struct Shared {
     edges: AtomicU64,
     /// When this edge last said that it is alive, monotonic ms; 0 for never.
     heartbeat_ms: AtomicU64,
+    /// How far the stream of buyers who may buy again was read: ms and number.
+    regrabs: [AtomicU64; 2],
     buckets: [AtomicU64; MAX_BUCKETS],
     counters: Counters,
     seen_counts: Counts,
@@ -184,6 +185,19 @@ impl Zone {
         self.shared.edges.store(edges, Ordering::Relaxed);
     }
 
+    /// How far the stream of buyers who may buy again was read.
+    pub(crate) fn regrabs_read(&self) -> (u64, u64) {
+        let [ms, number] = &self.shared.regrabs;
+        (ms.load(Ordering::Relaxed), number.load(Ordering::Relaxed))
+    }
+
+    /// It was read up to here. One worker at a time does so; a mixed pair, should
+    /// two take turns at that instant, only skips or repeats some names.
+    pub(crate) fn set_regrabs_read(&self, (ms, number): (u64, u64)) {
+        self.shared.regrabs[0].store(ms, Ordering::Relaxed);
+        self.shared.regrabs[1].store(number, Ordering::Relaxed);
+    }
+
     /// Takes a token from bucket `index`; whether there was one.
     pub(crate) fn take_token(&self, index: usize, rate: Rate) -> bool {
         let bucket = &self.shared.buckets[index];
@@ -215,7 +229,9 @@ impl Zone {
         let word = self.shared.refresher.load(Ordering::Relaxed);
         let (until, holder) = (word >> PID_BITS, word & ((1 << PID_BITS) - 1));
         let me = u64::from(std::process::id());
-        if holder != me && now < until {
+        // A killed worker's claim does not hold: without heartbeats the other edges
+        // would take this one for dead.
+        if holder != me && now < until && is_process(holder) {
             return false;
         }
         let next = (now + CLAIM_MS) << PID_BITS | me;
@@ -235,6 +251,16 @@ impl Zone {
             let _ = self.shared.refresher.compare_exchange(word, 0, old, new);
         }
     }
+}
+
+/// Whether there is a process of this id.
+fn is_process(pid: u64) -> bool {
+    let Ok(pid) = i32::try_from(pid) else {
+        return false;
+    };
+    // SAFETY: signal 0 asks only; it reaches nobody.
+    let asked = unsafe { kill(pid, 0) };
+    asked == 0 || std::io::Error::last_os_error().kind() == std::io::ErrorKind::PermissionDenied
 }
 
 /// Declares the zone; nginx maps it after the configuration was read.

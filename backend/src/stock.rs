@@ -1,0 +1,190 @@
+//! Stock follows what the database decided of an order: paid, its items count as
+//! sold; cancelled or never placed, they are for sale again.
+//!
+//! The scripts are idempotent by purchase, so that every call may be repeated
+//! by whoever finds that its effect may be missing.
+
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use seckill_core::message::OrderMessage;
+use seckill_core::purchase::Reason;
+
+use crate::redis_link::{RedisLink, RedisLinkError, scripts};
+use crate::segments::Segments;
+
+/// A purchase whose stock is to move. Buyer, request and time together name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bought {
+    /// Round and product.
+    pub item: Item,
+    /// The segment that locked its stock.
+    pub segment: u16,
+    /// Buyer.
+    pub user: String,
+    /// Request id.
+    pub request: String,
+    /// When the stock was locked, epoch milliseconds by Redis's clock.
+    pub at_ms: u64,
+    /// The order's number; empty if none was placed.
+    pub order: String,
+}
+
+impl Bought {
+    /// The purchase of a message; `None` if its ids are no ids, so that it can
+    /// have locked no stock.
+    #[must_use]
+    pub fn of(message: &OrderMessage) -> Option<Self> {
+        Some(Self {
+            item: Item::new(&message.round, &message.product)?,
+            segment: message.segment,
+            user: message.user.clone(),
+            request: message.request.clone(),
+            at_ms: message.at_ms,
+            order: String::new(),
+        })
+    }
+}
+
+/// Where the stock of a purchase goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Locked to sold.
+    Confirm,
+    /// Locked to for sale, for this reason. The buyer may grab again, and the
+    /// permit goes back.
+    Release(Reason),
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// It was taken.
+    Now,
+    /// It had been taken before.
+    Before,
+    /// The segment knows no such purchase, or took the opposite step before:
+    /// Redis lost data, or somebody changed it by hand. `seckill verify` tells.
+    Unknown,
+}
+
+/// Takes the step of each purchase, all of one master in one round trip; tells in
+/// order what came of it.
+///
+/// # Errors
+/// A master is away or refuses one of them. The others may have been taken: call
+/// again with all.
+pub async fn follow(
+    segments: &Segments,
+    steps: &[(Bought, Step)],
+) -> Result<Vec<Moved>, RedisLinkError> {
+    let mut moved = vec![Moved::Unknown; steps.len()];
+    let places: Vec<(usize, &(Bought, Step))> = steps.iter().enumerate().collect();
+    let sorted = segments
+        .by_master(places, |(_, (bought, _))| (&bought.item, bought.segment))
+        .await?;
+    let mut outcome = Ok(());
+    for (link, places) in sorted {
+        // A master that is away must not hold up the stock of the others.
+        match follow_on(&link, &places).await {
+            Ok(done) => done.into_iter().for_each(|(at, what)| moved[at] = what),
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    outcome.map(|()| moved)
+}
+
+/// The steps of one master, each under its place in the whole.
+async fn follow_on(
+    link: &RedisLink,
+    places: &[(usize, &(Bought, Step))],
+) -> Result<Vec<(usize, Moved)>, RedisLinkError> {
+    let mut moved = Vec::with_capacity(places.len());
+    let mut conn = link.conn().await?;
+    for script in [&scripts::CONFIRM, &scripts::RELEASE] {
+        let steps: Vec<_> = places
+            .iter()
+            .filter(|(_, (_, step))| std::ptr::eq(script, script_of(*step)))
+            .collect();
+        if steps.is_empty() {
+            continue;
+        }
+        let calls: Vec<_> = steps.iter().map(|(_, step)| call(step)).collect();
+        let replies = scripts::run_all::<i64>(&mut conn, script, &calls).await?;
+        for ((at, (bought, step)), reply) in steps.into_iter().zip(replies) {
+            moved.push((*at, told(bought, *step, reply?)));
+        }
+    }
+    Ok(moved)
+}
+
+fn told(bought: &Bought, step: Step, reply: i64) -> Moved {
+    match reply {
+        1 => Moved::Now,
+        0 => Moved::Before,
+        _ => {
+            let Bought {
+                item,
+                user,
+                request,
+                ..
+            } = bought;
+            tracing::error!(%item, user, request, ?step,
+                "stock cannot follow: the segment has no such purchase; run \"seckill verify\"");
+            Moved::Unknown
+        }
+    }
+}
+
+/// Counts the items of a paid order as sold.
+///
+/// # Errors
+/// See [`follow`].
+pub async fn confirm(segments: &Segments, bought: Bought) -> Result<Moved, RedisLinkError> {
+    one(segments, bought, Step::Confirm).await
+}
+
+/// Puts the items of a purchase up for sale again, sets the buyer's record, and
+/// gives the permit back.
+///
+/// # Errors
+/// See [`follow`].
+pub async fn release(
+    segments: &Segments,
+    bought: Bought,
+    reason: Reason,
+) -> Result<Moved, RedisLinkError> {
+    one(segments, bought, Step::Release(reason)).await
+}
+
+async fn one(segments: &Segments, bought: Bought, step: Step) -> Result<Moved, RedisLinkError> {
+    let moved = follow(segments, &[(bought, step)]).await?;
+    Ok(moved.first().copied().unwrap_or(Moved::Unknown))
+}
+
+fn script_of(step: Step) -> &'static std::sync::LazyLock<redis::Script> {
+    match step {
+        Step::Confirm => &scripts::CONFIRM,
+        Step::Release(_) => &scripts::RELEASE,
+    }
+}
+
+fn call((bought, step): &(Bought, Step)) -> redis::Cmd {
+    let Bought { item, segment, .. } = bought;
+    let keys = [
+        keys::stock(item, *segment),
+        keys::buyers(item, *segment),
+        keys::outbox(item, *segment),
+    ];
+    let mut call = scripts::call(script_of(*step), &keys);
+    call.arg(&bought.user)
+        .arg(&bought.request)
+        .arg(bought.at_ms);
+    if let Step::Release(reason) = step {
+        call.arg(reason.state().as_str()).arg(reason.as_str());
+    }
+    call.arg(&bought.order)
+        .arg(item.round())
+        .arg(item.product())
+        .arg(*segment);
+    call
+}

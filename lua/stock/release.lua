@@ -1,0 +1,64 @@
+-- Gives the stock of a purchase back for sale: its order was cancelled, or none
+-- could be placed. The database has decided so before.
+--
+-- KEYS  1  stock     hash of the segment's three amounts
+--       2  buyers    hash, user -> state|request|quantity|permit|order|at_ms[|reason]
+--       3  outbox    stream of the segment's events
+-- ARGV  1  user      buyer
+--       2  request   request id of the purchase
+--       3  bought    when it was made, the record's at_ms; with the request id it
+--                    names the purchase, since a buyer may use an id again
+--       4  state     failed (no order was placed) or cancelled
+--       5  reason    one word for the buyer and the ledger
+--       6  order     order number, or empty
+--       7  round     \
+--       8  product    | copied into the event
+--       9  segment   /
+--
+-- Replies
+--    1  the stock is for sale again, and the buyer may grab again
+--    0  this purchase was released before; nothing is done again
+--   -1  there is no such purchase on record, or the record says that it is paid
+--   error BADSTOCK  a key of the segment holds something else, or less is
+--                   locked than the purchase has
+--
+-- Keeps: sale + locked + saled = preloaded; a purchase is released or confirmed
+-- at most once, and its event is in the outbox if and only if its stock moved.
+-- The event asks for the permit too, which the relay gives back once.
+-- All reads come before the first write, and the append, which can be refused,
+-- before the rest.
+
+local user, request, bought, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+local function misplaced(key, reply)
+  return redis.error_reply("BADSTOCK key '" .. key .. "' cannot be used: " .. reply.err)
+end
+
+local record = redis.pcall('HGET', KEYS[2], user)
+if type(record) == 'table' then return misplaced(KEYS[2], record) end
+if not record then return -1 end
+local stands, made_by, quantity, permit, at_ms =
+  string.match(record, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|[^|]*|([^|]*)')
+if made_by ~= request or at_ms ~= bought then return -1 end
+if stands == 'failed' or stands == 'cancelled' then return 0 end
+if stands ~= 'succeeded' and stands ~= 'ordered' then return -1 end
+
+local locked = redis.pcall('HGET', KEYS[1], 'locked_stock_amount')
+if type(locked) == 'table' then return misplaced(KEYS[1], locked) end
+if not locked or tonumber(locked) < tonumber(quantity) then
+  return redis.error_reply("BADSTOCK key '" .. KEYS[1] .. "' has " .. (locked or 'nothing')
+    .. ' locked, and a purchase of ' .. quantity .. " is to be released; run 'seckill verify'")
+end
+
+local time = redis.call('TIME')
+local now_ms = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+local appended = redis.pcall('XADD', KEYS[3], '*',
+  'kind', 'release', 'v', '1', 'request', request, 'round', ARGV[7], 'product', ARGV[8],
+  'segment', ARGV[9], 'user', user, 'quantity', quantity, 'permit', permit,
+  'bought_ms', bought, 'order', ARGV[6], 'state', state, 'reason', ARGV[5], 'at_ms', now_ms)
+if type(appended) == 'table' and appended.err then return misplaced(KEYS[3], appended) end
+redis.call('HINCRBY', KEYS[1], 'locked_stock_amount', -quantity)
+redis.call('HINCRBY', KEYS[1], 'sale_stock_amount', quantity)
+redis.call('HSET', KEYS[2], user, state .. '|' .. request .. '|' .. quantity .. '|' .. permit
+  .. '|' .. ARGV[6] .. '|' .. bought .. '|' .. ARGV[5])
+return 1

@@ -1,0 +1,69 @@
+//! Buyers who may buy again: the back end names them in a stream, and the edge
+//! forgets that it has let them pass.
+//!
+//! How far it was read lies in the zone, so that no worker reads a name twice,
+//! and what was written while Redis could not be reached is read afterwards.
+
+use redis::RedisResult;
+use seckill_core::ids::Item;
+use seckill_core::keys;
+
+use super::link::Link;
+use crate::conf::Site;
+use crate::state::Known;
+
+/// Names read with one command.
+const BATCH: usize = 1_000;
+/// Commands in one poll; the rest waits for the next one.
+const BATCHES: usize = 10;
+
+/// An entry's id, and its fields as names and values in turn.
+type Entry = (String, Vec<String>);
+
+/// Forgets everybody who was named since the last call.
+///
+/// # Errors
+/// The connection's error, also where the key holds something else.
+pub(super) async fn follow(link: &mut Link, site: &Site) -> RedisResult<()> {
+    for _ in 0..BATCHES {
+        let (ms, number) = site.zone.regrabs_read();
+        let entries: Vec<Entry> = redis::cmd("XRANGE")
+            .arg(keys::REGRABS)
+            .arg(format!("({ms}-{number}"))
+            .arg(&["+", "COUNT"])
+            .arg(BATCH)
+            .query_async(&mut link.connection)
+            .await?;
+        let Some((last, _)) = entries.last() else {
+            return Ok(());
+        };
+        if let Some(position) = position(last) {
+            site.zone.set_regrabs_read(position);
+        }
+        for (_, fields) in &entries {
+            if let Some((item, user)) = buyer(fields) {
+                let product = (item.round(), item.product());
+                Known::new(&site.zone, user, product, Some("")).forget(&site.zone);
+            }
+        }
+        if entries.len() < BATCH {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// An entry's id as numbers.
+fn position(id: &str) -> Option<(u64, u64)> {
+    let (ms, number) = id.split_once('-')?;
+    Some((ms.parse().ok()?, number.parse().ok()?))
+}
+
+/// Whom an entry names; what does not read as one names nobody.
+fn buyer(fields: &[String]) -> Option<(Item, &str)> {
+    let field = |name: &str| {
+        let mut pairs = fields.chunks_exact(2);
+        pairs.find_map(|pair| (pair[0] == name).then_some(&*pair[1]))
+    };
+    Some((Item::parse(field("item")?)?, field("user")?))
+}
