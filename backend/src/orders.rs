@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::purchase::now_ms;
-use crate::queue::{DeadLetter, Delivery, Queue, QueueError, Receipt};
+use crate::queue::{DeadLetter, DeadLetters, Delivery, Queue, QueueError, Receipt};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::orders::{NewOrder, Placed};
@@ -74,6 +74,7 @@ pub async fn run(
     let mut worker = Worker {
         queue,
         store,
+        letters: DeadLetters::new(redis, segments.clone()),
         segments,
         ids: OrderIds::new(number),
         stop,
@@ -128,6 +129,7 @@ struct Worker<Q> {
     queue: Q,
     store: Store,
     segments: Segments,
+    letters: DeadLetters,
     ids: OrderIds,
     stop: CancellationToken,
 }
@@ -176,7 +178,7 @@ impl<Q: Queue> Worker<Q> {
 
     /// Places jobs, trying until it works or the worker is to stop. A message
     /// that the database refuses for what it says is set apart.
-    async fn place(&mut self, jobs: Vec<Job>) -> Option<Vec<(Job, Placed)>> {
+    async fn place(&mut self, mut jobs: Vec<Job>) -> Option<Vec<(Job, Placed)>> {
         if jobs.is_empty() {
             return Some(Vec::new());
         }
@@ -187,7 +189,7 @@ impl<Q: Queue> Worker<Q> {
                 Err(error) if !error.is_passing() => return Some(self.place_singly(jobs).await),
                 Err(error) => {
                     self.wait("orders cannot be placed", &error).await;
-                    self.keep_or_give_back(&jobs).await?;
+                    self.keep_or_give_back(jobs.iter_mut()).await?;
                 }
             }
         }
@@ -208,28 +210,15 @@ impl<Q: Queue> Worker<Q> {
     }
 
     /// Tells the records and acknowledges; the orders are committed.
-    async fn finish(&mut self, orders: Vec<(Job, Placed)>) {
+    async fn finish(&mut self, mut orders: Vec<(Job, Placed)>) {
         if orders.is_empty() {
             return;
         }
-        let told: Vec<Told<'_>> = orders
-            .iter()
-            .filter_map(|(job, placed)| match placed {
-                Placed::New(order) | Placed::Before(order) => Some(Told {
-                    purchase: &job.purchase,
-                    order: *order,
-                }),
-                Placed::Taken(_) => None,
-            })
-            .collect();
-        while let Err(error) = tell::tell(&self.segments, &told).await {
+        while let Err(error) = tell::tell(&self.segments, &told(&orders)).await {
             self.wait("buyers cannot be told of their orders", &error)
                 .await;
-            if self
-                .keep_or_give_back_all(orders.iter().map(|(job, _)| job))
-                .await
-                .is_none()
-            {
+            let jobs = orders.iter_mut().map(|(job, _)| job);
+            if self.keep_or_give_back(jobs).await.is_none() {
                 return;
             }
         }
@@ -250,22 +239,22 @@ impl<Q: Queue> Worker<Q> {
         jobs.iter().map(number).collect()
     }
 
-    async fn keep_or_give_back(&self, jobs: &[Job]) -> Option<()> {
-        self.keep_or_give_back_all(jobs.iter()).await
-    }
-
     /// Keeps hold of what is in hand, so that waiting for a part that is away
     /// does not count as a failed delivery; gives it back, and tells so by
     /// `None`, if the worker is to stop.
-    async fn keep_or_give_back_all(&self, jobs: impl Iterator<Item = &Job>) -> Option<()> {
-        let receipts: Vec<Receipt> = jobs.map(|job| job.receipt.clone()).collect();
+    async fn keep_or_give_back(&self, jobs: impl Iterator<Item = &mut Job>) -> Option<()> {
+        let jobs: Vec<&mut Job> = jobs.collect();
+        let mut receipts: Vec<Receipt> = jobs.iter().map(|job| job.receipt.clone()).collect();
         let stopping = self.stop.is_cancelled();
         let done = match stopping {
             true => self.queue.release(&receipts, Duration::ZERO).await,
-            false => self.queue.extend(&receipts).await,
+            false => self.queue.extend(&mut receipts).await,
         };
         if let Err(error) = done {
             tracing::debug!(%error, "messages in hand may be handed out again");
+        }
+        for (job, receipt) in jobs.into_iter().zip(receipts) {
+            job.receipt = receipt;
         }
         (!stopping).then_some(())
     }
@@ -279,7 +268,7 @@ impl<Q: Queue> Worker<Q> {
             attempts: delivery.attempt,
         };
         let buried: Result<(), QueueError> = async {
-            self.queue.bury(letter).await?;
+            self.letters.bury(letter).await?;
             self.queue.ack(&[delivery.receipt]).await
         }
         .await;
@@ -317,6 +306,18 @@ fn readable(delivery: &Delivery) -> Result<OrderMessage, String> {
         ));
     }
     OrderMessage::parse(&delivery.body).map_err(|error| error.to_string())
+}
+
+/// The orders whose buyers are to be told.
+fn told(orders: &[(Job, Placed)]) -> Vec<Told<'_>> {
+    let told = orders.iter().filter_map(|(job, placed)| match placed {
+        Placed::New(order) | Placed::Before(order) => Some(Told {
+            purchase: &job.purchase,
+            order: *order,
+        }),
+        Placed::Taken(_) => None,
+    });
+    told.collect()
 }
 
 fn refused(error: &StoreError) -> String {

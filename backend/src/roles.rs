@@ -16,7 +16,7 @@ use crate::config::{Config, Listen};
 use crate::nearest::nearest;
 use crate::ops::{self, OpsState};
 use crate::purchase::{self, PurchaseState};
-use crate::queue::StreamsQueue;
+use crate::queue::Queues;
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{Store, StoreError};
@@ -159,6 +159,7 @@ pub async fn run(
 async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result<(), RoleError> {
     let redis = RedisLink::lazy(&config.redis_url)?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
+    let queues = Queues::streams(&redis);
     let has = |role| roles.contains(&role);
     let store = open_store(config, roles).await?;
     if has(Role::Purchase) {
@@ -181,11 +182,13 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         )?;
     }
     if has(Role::Relay) {
-        let queue = StreamsQueue::orders(redis.clone());
-        running.spawn(
-            Role::Relay,
-            relay::run(redis.clone(), segments.clone(), queue, running.stop.clone()),
+        let relay = relay::run(
+            redis.clone(),
+            segments.clone(),
+            queues.orders.clone(),
+            running.stop.clone(),
         );
+        running.spawn(Role::Relay, relay);
         let options = permits::Options {
             in_flight: Duration::from_millis(config.in_flight_ms),
             ..permits::Options::default()
@@ -199,7 +202,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         running.spawn(Role::Relay, reclaim);
     }
     if let (true, Some(store)) = (has(Role::Orders), store) {
-        let queue = StreamsQueue::orders(redis.clone());
+        let queue = queues.orders.clone();
         let options = orders::Options {
             per_second: config.orders_per_second,
             ..orders::Options::default()
