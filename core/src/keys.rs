@@ -11,7 +11,8 @@ use crate::ids::Item;
 pub const CATALOGUE: &str = "seckill::catalogue";
 /// The field of [`CATALOGUE`] that tells an edge whether to read the rest again.
 pub const CATALOGUE_VERSION: &str = "version";
-/// Sorted set of living edges, name → last heartbeat in ms by Redis's clock.
+/// Sorted set of edges, name → until when its last heartbeat counts, in ms by
+/// Redis's clock; below zero once the others took it for dead.
 pub const EDGES: &str = "seckill::edges";
 /// Queue of order messages: the stream that the relay fills and the workers read.
 pub const QUEUE_ORDERS: &str = "seckill::queue::orders";
