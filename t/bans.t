@@ -58,6 +58,9 @@ sub soon {
     return $said ne $expected ? "$said for ever" : time - $begun < 1 ? $expected : "$expected, too late";
 }
 
+# What a block says it saw.
+sub told { return join(', ', @_) . "\n" }
+
 run_tests();
 
 __DATA__
@@ -72,7 +75,7 @@ __DATA__
 sub {
     main::ban('user:eve');
     my $eve = main::soon('403 blocked', sub { main::click('eve') });
-    return join(', ', $eve, main::click('li')) . "\n";
+    return main::told($eve, main::click('li'));
 }
 --- response_body
 403 blocked, 202
@@ -200,7 +203,7 @@ sub {
     push @said, main::click('eve');
     redis_start();
     push @said, main::soon('202', sub { main::click(main::fresh()) }) =~ s/, too late//r, main::click('eve');
-    return join(', ', @said) . "\n";
+    return main::told(@said);
 }
 --- response_body
 403 blocked, 403 blocked, 202, 403 blocked
@@ -229,10 +232,10 @@ sub {
     $said{main::click('eve')}++ for 1 .. 50;
     main::lift('user:eve');
     my $lifted = main::soon('202', sub { main::click('eve') });
-    return join(', ', sort keys %said) . "; $lifted\n";
+    return main::told(sort(keys %said), $lifted);
 }
 --- response_body
-403 blocked; 202
+403 blocked, 202
 
 
 
@@ -259,7 +262,7 @@ sub {
         open my $log, '<', "$ENV{TEST_NGINX_SERVROOT}/logs/error.log";
         push @said, scalar grep {/\[warn\].*$text/} <$log>;
     }
-    return join(', ', @said) . "\n";
+    return main::told(@said);
 }
 --- response_body
 403 blocked, 202, 1, 3, 0, 403 blocked, 1, 1, 1
@@ -280,7 +283,7 @@ HSET seckill::{bans}::list user:oscar 0|1|ops|test
 sub {
     redis('HDEL', $main::keys[0], 'user:eve');
     redis('SET', $main::keys[3], 'edited');
-    return join(', ', main::soon('202', sub { main::click('eve') }), main::click('oscar')) . "\n";
+    return main::told(main::soon('202', sub { main::click('eve') }), main::click('oscar'));
 }
 --- response_body
 202, 403 blocked
@@ -299,7 +302,7 @@ sub {
     main::soon('403 blocked', sub { main::click('first') });
     main::ban("user:many$_") for 1 .. 300;
     redis('XTRIM', $main::keys[2], 'MAXLEN', 10);
-    return join(', ', map { my $user = $_; main::soon('403 blocked', sub { main::click($user) }) } qw(many300 many1 many150 first)) . "\n";
+    return main::told(map { my $user = $_; main::soon('403 blocked', sub { main::click($user) }) } qw(many300 many1 many150 first));
 }
 --- response_body
 403 blocked, 403 blocked, 403 blocked, 403 blocked
@@ -359,7 +362,8 @@ sub {
 === TEST 15: a zone with no room for all bans: none of the banned passes, and the log says how large it must be
 --- sale
 1 153 limit=10000
---- redis eval: join ' ', 'EVAL', 'for--[[]]n=1,60000--[[]]do--[[]]redis.call("HSET",KEYS[1],"user:bot"..n,"0|1|ops|x")--[[]]end', 1, $main::keys[0]
+--- redis
+EVAL for--[[]]n=1,60000--[[]]do--[[]]redis.call("HSET",KEYS[1],"user:bot"..n,"0|1|ops|x")--[[]]end 1 seckill::{bans}::list
 --- http_config eval: http_config() =~ s/seckill_zone test:8m/seckill_zone test:2m/r
 --- config eval: $::gate
 --- request: POST /buy/
@@ -373,8 +377,8 @@ sub {
     my $unmirrored = main::metric('seckill_bans_unmirrored');
     # What is lifted makes room for others, and at last all fit.
     my $passes = delete $free{202} // 0;
-    return join(', ', (sort keys %banned), join(' ', sort keys %free), $passes >= 100 ? 'others pass' : "only $passes of others pass",
-        $unmirrored > 10_000 && $unmirrored < 40_000 ? 'counted' : "unmirrored: $unmirrored") . "\n";
+    return main::told(sort(keys %banned), sort(keys %free), $passes >= 100 ? 'others pass' : "only $passes of others pass",
+        $unmirrored > 10_000 && $unmirrored < 40_000 ? 'counted' : "unmirrored: $unmirrored");
 }
 --- response_body
 403 blocked, 503 unavailable, 503 unavailable, others pass, counted

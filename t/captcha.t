@@ -21,6 +21,9 @@ sub click {
     return join ' ', ($answer =~ m{^HTTP/1\.1 (\d+)})[0] // 0, $answer =~ /"code":"(\w+)"/;
 }
 
+# What a block says it saw.
+sub told { return join(', ', @_) . "\n" }
+
 run_tests();
 
 __DATA__
@@ -111,7 +114,7 @@ sub {
     my @said = (main::click('wang', captcha('wang', '1', '153')), main::click('li', $pass));
     my $last;
     SeckillTest::eventually(sub { ($last = main::click('li', $pass)) ne '429 busy' });
-    return join(', ', @said, $last) . "\n";
+    return main::told(@said, $last);
 }
 --- response_body
 202, 429 busy, 202
@@ -132,7 +135,7 @@ sub {
     redis('DECRBY', 'seckill::{1::153}::permits', 1);
     my $last;
     SeckillTest::eventually(sub { ($last = main::click('li', $pass)) ne '410 sold_out' });
-    return join(', ', @said, $last) . "\n";
+    return main::told(@said, $last);
 }
 --- response_body
 202, 410 sold_out, 202
@@ -150,7 +153,7 @@ sub {
 sub {
     my ($good, $bad) = map { captcha($_, '1', '153', nonce => 'c' x 16) } qw(li wang);
     my @said = map { main::click(@$_) } ['li', $good, 'X-Try: 410'], ['li', $good], ['wang', $bad, 'X-Try: 403'], ['wang', $bad];
-    return join(', ', @said) . "\n";
+    return main::told(@said);
 }
 --- response_body
 410, 202, 403, 403 captcha_required

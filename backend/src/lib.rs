@@ -34,8 +34,12 @@ pub mod relay;
 pub mod roles;
 /// Sales: the file, the import, the approval, what Redis is told.
 pub mod sale;
+/// The Redis masters that hold the stock, and which segment lives on which.
+pub mod segments;
 /// Demo login and the session cookie.
 pub mod session_api;
+/// Has the stock follow its orders, and cancels what is unpaid past its time.
+pub mod settle;
 /// What a running system reports of itself.
 pub mod status;
 /// Stock follows what the database decided: confirmed or released.

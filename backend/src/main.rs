@@ -11,6 +11,7 @@ use seckill::config::{Config, ConfigError};
 use seckill::redis_link::RedisLink;
 use seckill::sale::approve::Desk;
 use seckill::sale::{export, file, import};
+use seckill::segments::Segments;
 use seckill::store::Store;
 use seckill::{logging, roles, status, up};
 use tokio::signal::unix::{SignalKind, signal};
@@ -107,9 +108,11 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
         .map_err(|error| not_running(&error))?;
     let store = open_store(config).await?;
     let pages = config.pages_dir();
+    let segments = Segments::open(&redis, &config.redis_segments)?;
     let desk = Desk {
         store: &store,
         redis: &redis,
+        segments: &segments,
         zone: &config.time_zone,
         pages: &pages,
     };
@@ -141,7 +144,7 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
             "the data folder {data} cannot be used: {error}; choose another with SECKILL_DATA"
         )
     })?;
-    Ok(Store::open(&config.database_url).await?)
+    Ok(Store::open_sharded(&config.database_url, &config.order_databases).await?)
 }
 
 async fn show_status(config: &Config, json: bool) -> anyhow::Result<()> {

@@ -14,6 +14,7 @@ use seckill_core::{Verdict, session};
 
 use crate::api_error::{ApiError, json_response, not_found, wrong_method};
 use crate::redis_link::RedisLink;
+use crate::segments::Segments;
 use crate::store::Store;
 use crate::{orders_api, session_api};
 
@@ -40,6 +41,7 @@ pub struct Options {
 #[derive(Debug, Clone)]
 pub struct PurchaseState {
     pub(crate) redis: RedisLink,
+    pub(crate) segments: Segments,
     pub(crate) store: Option<Store>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) options: Options,
@@ -52,6 +54,7 @@ impl PurchaseState {
     #[must_use]
     pub fn new(
         redis: RedisLink,
+        segments: Segments,
         store: Option<Store>,
         keyring: Arc<Keyring>,
         options: Options,
@@ -59,6 +62,7 @@ impl PurchaseState {
         let catalogue = catalogue::Mirror::following(redis.clone());
         Self {
             redis,
+            segments,
             store,
             keyring,
             options,

@@ -4,12 +4,15 @@
 //! The scripts are idempotent by purchase, so that every call may be repeated
 //! by whoever finds that its effect may be missing.
 
+use std::sync::Arc;
+
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::message::OrderMessage;
 use seckill_core::purchase::Reason;
 
 use crate::redis_link::{RedisLink, RedisLinkError, scripts};
+use crate::segments::Segments;
 
 /// A purchase whose stock is to move. Buyer, request and time together name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,53 +69,88 @@ pub enum Moved {
     Unknown,
 }
 
-/// Takes the step of each purchase, all in one round trip; tells in order what
-/// came of it.
+/// What came of one step: an error leaves the others be.
+pub type Taken = Result<Moved, Arc<RedisLinkError>>;
+
+/// Takes the step of each purchase, all of one master in one round trip; tells in
+/// order what came of it. Those whose master is away may have been taken: call
+/// again with them.
 ///
 /// # Errors
-/// Redis is away or refuses one of them. The others may have been taken: call
-/// again with all.
+/// [`RedisLinkError::Away`]: it is not known which masters there are.
 pub async fn follow(
-    redis: &RedisLink,
+    segments: &Segments,
     steps: &[(Bought, Step)],
-) -> Result<Vec<Moved>, RedisLinkError> {
-    let mut moved = vec![Moved::Unknown; steps.len()];
-    for script in [&scripts::CONFIRM, &scripts::RELEASE] {
-        let of_script = |(_, step): &(Bought, Step)| std::ptr::eq(script, script_of(*step));
-        let calls: Vec<_> = steps.iter().filter(|it| of_script(it)).map(call).collect();
-        if calls.is_empty() {
-            continue;
-        }
-        let mut conn = redis.conn().await?;
-        let replies = scripts::run_all::<i64>(&mut conn, script, &calls).await?;
-        let places = moved.iter_mut().zip(steps).filter(|(_, it)| of_script(it));
-        for ((place, (bought, step)), reply) in places.zip(replies) {
-            *place = match reply? {
-                1 => Moved::Now,
-                0 => Moved::Before,
-                _ => {
-                    let Bought {
-                        item,
-                        user,
-                        request,
-                        ..
-                    } = bought;
-                    tracing::error!(%item, user, request, ?step,
-                        "stock cannot follow: the segment has no such purchase; run \"seckill verify\"");
-                    Moved::Unknown
-                }
-            };
+) -> Result<Vec<Taken>, RedisLinkError> {
+    let mut taken: Vec<Taken> = steps.iter().map(|_| Ok(Moved::Unknown)).collect();
+    let places: Vec<(usize, &(Bought, Step))> = steps.iter().enumerate().collect();
+    let sorted = segments
+        .by_master(places, |(_, (bought, _))| (&bought.item, bought.segment))
+        .await?;
+    for (link, places) in sorted {
+        match follow_on(&link, &places).await {
+            Ok(done) => done.into_iter().for_each(|(at, what)| taken[at] = what),
+            // A master that is away must not hold up the stock of the others.
+            Err(error) => {
+                let error = Arc::new(error);
+                places
+                    .iter()
+                    .for_each(|(at, _)| taken[*at] = Err(error.clone()));
+            }
         }
     }
-    Ok(moved)
+    Ok(taken)
+}
+
+/// The steps of one master, each under its place in the whole.
+async fn follow_on(
+    link: &RedisLink,
+    places: &[(usize, &(Bought, Step))],
+) -> Result<Vec<(usize, Taken)>, RedisLinkError> {
+    let mut taken = Vec::with_capacity(places.len());
+    let mut conn = link.conn().await?;
+    for script in [&scripts::CONFIRM, &scripts::RELEASE] {
+        let steps: Vec<_> = places
+            .iter()
+            .filter(|(_, (_, step))| std::ptr::eq(script, script_of(*step)))
+            .collect();
+        if steps.is_empty() {
+            continue;
+        }
+        let calls: Vec<_> = steps.iter().map(|(_, step)| call(step)).collect();
+        let replies = scripts::run_all::<i64>(&mut conn, script, &calls).await?;
+        for ((at, (bought, step)), reply) in steps.into_iter().zip(replies) {
+            let outcome = reply.map(|reply| told(bought, *step, reply));
+            taken.push((*at, outcome.map_err(|error| Arc::new(error.into()))));
+        }
+    }
+    Ok(taken)
+}
+
+fn told(bought: &Bought, step: Step, reply: i64) -> Moved {
+    match reply {
+        1 => Moved::Now,
+        0 => Moved::Before,
+        _ => {
+            let Bought {
+                item,
+                user,
+                request,
+                ..
+            } = bought;
+            tracing::error!(%item, user, request, ?step,
+                "stock cannot follow: the segment has no such purchase; run \"seckill verify\"");
+            Moved::Unknown
+        }
+    }
 }
 
 /// Counts the items of a paid order as sold.
 ///
 /// # Errors
 /// See [`follow`].
-pub async fn confirm(redis: &RedisLink, bought: Bought) -> Result<Moved, RedisLinkError> {
-    one(redis, bought, Step::Confirm).await
+pub async fn confirm(segments: &Segments, bought: Bought) -> Taken {
+    one(segments, bought, Step::Confirm).await
 }
 
 /// Puts the items of a purchase up for sale again, sets the buyer's record, and
@@ -120,17 +158,15 @@ pub async fn confirm(redis: &RedisLink, bought: Bought) -> Result<Moved, RedisLi
 ///
 /// # Errors
 /// See [`follow`].
-pub async fn release(
-    redis: &RedisLink,
-    bought: Bought,
-    reason: Reason,
-) -> Result<Moved, RedisLinkError> {
-    one(redis, bought, Step::Release(reason)).await
+pub async fn release(segments: &Segments, bought: Bought, reason: Reason) -> Taken {
+    one(segments, bought, Step::Release(reason)).await
 }
 
-async fn one(redis: &RedisLink, bought: Bought, step: Step) -> Result<Moved, RedisLinkError> {
-    let moved = follow(redis, &[(bought, step)]).await?;
-    Ok(moved.first().copied().unwrap_or(Moved::Unknown))
+async fn one(segments: &Segments, bought: Bought, step: Step) -> Taken {
+    let taken = follow(segments, &[(bought, step)])
+        .await
+        .map_err(Arc::new)?;
+    taken.into_iter().next().unwrap_or(Ok(Moved::Unknown))
 }
 
 fn script_of(step: Step) -> &'static std::sync::LazyLock<redis::Script> {

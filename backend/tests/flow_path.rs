@@ -17,6 +17,7 @@ use common::shop::{Shop, click};
 use common::{eventually, item, record, stock};
 use seckill::queue::{Queue as _, StreamsQueue};
 use seckill::redis_link::RedisLink;
+use seckill::segments::Segments;
 use seckill::{orders, permits};
 use seckill_core::keys;
 use seckill_core::purchase::State;
@@ -141,12 +142,7 @@ async fn what_a_dead_worker_held_is_placed_once_by_another() {
     shop.relay();
     let short = |link: &RedisLink| {
         let hold = Duration::from_millis(300);
-        StreamsQueue::new(
-            link.clone(),
-            keys::QUEUE_ORDERS,
-            keys::QUEUE_DEAD_LETTERS,
-            hold,
-        )
+        StreamsQueue::new(link.clone(), keys::QUEUE_ORDERS, hold)
     };
     for n in 0..5 {
         assert_eq!(
@@ -182,12 +178,7 @@ async fn what_a_dead_worker_held_is_placed_once_by_another() {
 async fn workers_killed_again_and_again_place_every_order_once() {
     let mut shop = Shop::open(60).await;
     let hold = Duration::from_millis(200);
-    let queue = StreamsQueue::new(
-        shop.link.clone(),
-        keys::QUEUE_ORDERS,
-        keys::QUEUE_DEAD_LETTERS,
-        hold,
-    );
+    let queue = StreamsQueue::new(shop.link.clone(), keys::QUEUE_ORDERS, hold);
     for n in 0..60 {
         assert_eq!(
             shop.click(&format!("u{n}"), "r").await.0,
@@ -205,7 +196,8 @@ async fn workers_killed_again_and_again_place_every_order_once() {
         let worker = tokio::spawn(orders::run(
             queue.clone(),
             store,
-            link,
+            link.clone(),
+            Segments::on(link),
             options,
             shop.stop.clone(),
         ));
@@ -297,8 +289,12 @@ async fn permits_of_requests_that_never_arrived_come_back() {
         every: Duration::from_millis(50),
     };
     for _ in 0..2 {
-        shop.roles
-            .spawn(permits::run(shop.link.clone(), options, shop.stop.clone()));
+        shop.roles.spawn(permits::run(
+            shop.link.clone(),
+            Segments::on(shop.link.clone()),
+            options,
+            shop.stop.clone(),
+        ));
     }
     let granted = || async {
         let mut conn = shop.link.conn().await.unwrap();

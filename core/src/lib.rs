@@ -15,6 +15,8 @@ pub mod bucket;
 pub mod captcha;
 /// What the edge must know of a product: window, limit, cap.
 pub mod catalogue;
+/// Which edges are alive, and what that does to a shared rate.
+pub mod census;
 /// Arguments of the nginx directives, read into types.
 pub mod directive;
 /// The gate's decision, in the order that refuses cheapest first.
@@ -43,6 +45,8 @@ pub mod purchase;
 pub mod session;
 /// Tables in memory that several workers share: products, buyers seen, bans.
 pub mod shared;
+/// Redis Cluster's slots.
+pub mod slot;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
 /// The round's time window.

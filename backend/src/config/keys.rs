@@ -24,7 +24,7 @@ pub const PREFIX: &str = "SECKILL_";
 pub const FILE_KEY: &str = "config";
 
 /// All of them, in the order in which they are shown.
-pub const KEYS: [Key; 24] = [
+pub const KEYS: [Key; 27] = [
     Key {
         name: "data",
         meaning: "folder of everything that is written",
@@ -62,6 +62,10 @@ pub const KEYS: [Key; 24] = [
         meaning: "orders written a second",
     },
     Key {
+        name: "pay_within",
+        meaning: "how long a buyer has to pay, in seconds",
+    },
+    Key {
         name: "in_flight_ms",
         meaning: "how long a request may be under way, in ms",
     },
@@ -70,12 +74,20 @@ pub const KEYS: [Key; 24] = [
         meaning: "Redis; unset: the one that \"seckill up\" starts",
     },
     Key {
+        name: "redis_segments",
+        meaning: "Redis masters that hold the stock; none: the one above",
+    },
+    Key {
         name: "redis_port",
         meaning: "TCP port of that Redis besides its socket; 0: none",
     },
     Key {
         name: "database_url",
         meaning: "database of orders and sales",
+    },
+    Key {
+        name: "order_databases",
+        meaning: "databases that orders are spread over by buyer",
     },
     Key {
         name: "keys",

@@ -75,8 +75,9 @@ async fn record(
     entry: &Entry,
     user: &str,
 ) -> Result<Option<Record>, RedisLinkError> {
-    let mut conn = state.redis.conn().await?;
-    let key = keys::buyers(item, entry.segment_of(user));
+    let segment = entry.segment_of(user);
+    let mut conn = state.segments.conn(item, segment).await?;
+    let key = keys::buyers(item, segment);
     let text: Option<String> = redis::cmd("HGET")
         .arg(key)
         .arg(user)
@@ -107,9 +108,10 @@ async fn placed(state: &PurchaseState, item: &Item, user: &str) -> Outcome {
                 order::State::Created => "ordered",
                 order::State::Paid => "paid",
                 order::State::Cancelled => "cancelled",
+                order::State::Failed => "failed",
             },
-            order: Some(found.id.to_string()),
-            reason: None,
+            order: (found.state != order::State::Failed).then(|| found.id.to_string()),
+            reason: found.reason.map(|reason| reason.as_str().to_owned()),
         },
         Ok(None) => unknown,
         Err(error) => {

@@ -40,6 +40,10 @@ scripts! {
     BAN_ADD = "bans/add.lua";
     /// Lifts a ban.
     BAN_LIFT = "bans/lift.lua";
+    /// Lets in messages whose time has come.
+    QUEUE_DUE = "queue/due.lua";
+    /// Keeps messages back that a worker gives back.
+    QUEUE_RELEASE = "queue/release.lua";
 }
 
 /// Tells Redis all scripts, in one round trip.
@@ -97,7 +101,11 @@ pub async fn preload(
 ) -> Result<bool, RedisError> {
     PRELOAD
         .key(keys::stock(item, segment))
+        .key(keys::outbox(item, segment))
         .arg(amount)
+        .arg(item.round())
+        .arg(item.product())
+        .arg(segment)
         .invoke_async(conn)
         .await
 }

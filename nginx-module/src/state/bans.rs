@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use seckill_core::Verdict;
-use seckill_core::shared::bans::{Index, Standing};
+use seckill_core::shared::bans::{Bans, Index, Standing};
 
 use super::Zone;
 
@@ -13,7 +13,7 @@ use super::Zone;
 #[repr(C)]
 pub(crate) struct BanList {
     /// Of the table.
-    pub(super) index: Index,
+    index: Index,
     /// The last pass over Redis that began.
     generation: AtomicU64,
     /// Whether one ever ended.
@@ -63,6 +63,19 @@ impl BanList {
     /// A pass has ended: the bans are known.
     pub(crate) fn set_read(&self) {
         self.was_read.store(1, Ordering::Release);
+    }
+}
+
+impl Zone {
+    /// Who is banned.
+    pub(crate) fn bans(&self) -> Bans<'static> {
+        let sets = self.sets(self.shared.bans);
+        Bans::new(sets, &self.shared.ban_list.index, self.seed())
+    }
+
+    /// How far the bans are known.
+    pub(crate) fn ban_list(&self) -> &'static BanList {
+        &self.shared.ban_list
     }
 }
 

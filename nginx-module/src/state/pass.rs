@@ -5,12 +5,25 @@
 
 use seckill_core::captcha;
 use seckill_core::gate::Admissible;
-use seckill_core::shared::passes::{Claim, Pass};
+use seckill_core::shared::passes::{Claim, Counts, Pass, Passes};
 use seckill_core::shared::seen::Request;
 use seckill_core::{Verdict, shared::siphash::Seed};
 
 use super::Zone;
 use crate::random;
+
+impl Zone {
+    /// Captcha passes that were spent.
+    pub(crate) fn passes(&self) -> Passes<'static> {
+        let sets = self.sets(self.shared.passes);
+        Passes::new(sets, &self.shared.pass_counts)
+    }
+
+    /// What that table has been through.
+    pub(crate) fn pass_counts(&self) -> &'static Counts {
+        &self.shared.pass_counts
+    }
+}
 
 /// A pass that a request was the first to claim, to be given back if the request
 /// is refused after all.

@@ -3,15 +3,16 @@
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ngx::ffi::{
-    NGX_ERROR, NGX_LOG_EMERG, NGX_LOG_NOTICE, NGX_OK, ngx_conf_t, ngx_int_t, ngx_shared_memory_add,
-    ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
+    NGX_ERROR, NGX_LOG_EMERG, NGX_LOG_NOTICE, NGX_OK, kill, ngx_conf_t, ngx_int_t,
+    ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
 };
 use ngx::ngx_log_error;
 use seckill_core::bucket::{Rate, Take};
-use seckill_core::shared::bans::Bans;
-use seckill_core::shared::passes::{self, Passes};
+use seckill_core::census::Change;
+use seckill_core::shared::passes;
 use seckill_core::shared::products::{Products, Slot};
 use seckill_core::shared::seen::{Counts, Seen};
 use seckill_core::shared::siphash::Seed;
@@ -29,20 +30,20 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: a zone kept over a reload by a
 /// newer module is recognised and refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0005;
+const LAYOUT: u64 = 0x5ec_c111_0006;
 /// How long a worker may refresh before another takes over, in ms.
 const CLAIM_MS: u64 = 1_000;
 /// Linux process ids have at most 22 bits.
 const PID_BITS: u32 = 22;
 
 #[repr(C)]
-struct Shared {
+pub(super) struct Shared {
     layout: u64,
     /// Offsets from here and lengths of the tables.
     products: (usize, usize),
     seen: (usize, usize),
-    bans: (usize, usize),
-    passes: (usize, usize),
+    pub(super) bans: (usize, usize),
+    pub(super) passes: (usize, usize),
     /// Size of the whole zone.
     bytes: usize,
     /// Keys the hashes of the tables, so that nobody can craft collisions.
@@ -58,19 +59,21 @@ struct Shared {
     has_catalogue: AtomicU64,
     /// Living edges, as last heard.
     edges: AtomicU64,
+    /// When this edge last said that it is alive, monotonic ms; 0 for never.
+    heartbeat_ms: AtomicU64,
     /// How far the stream of buyers who may buy again was read: ms and number.
     regrabs: [AtomicU64; 2],
     buckets: [AtomicU64; MAX_BUCKETS],
     counters: Counters,
     seen_counts: Counts,
-    ban_list: BanList,
-    pass_counts: passes::Counts,
+    pub(super) ban_list: BanList,
+    pub(super) pass_counts: passes::Counts,
 }
 
 /// A handle to the zone. Cheap to copy; valid for the life of the worker.
 #[derive(Clone)]
 pub(crate) struct Zone {
-    shared: &'static Shared,
+    pub(super) shared: &'static Shared,
     slots: &'static [Slot],
     sets: &'static [Set],
 }
@@ -114,34 +117,12 @@ impl Zone {
     }
 
     /// A table of sets.
-    fn sets(&self, (at, count): (usize, usize)) -> &'static [Set] {
+    pub(super) fn sets(&self, (at, count): (usize, usize)) -> &'static [Set] {
         // SAFETY: as in `of`: where the plan says, within the same allocation.
         unsafe {
             let begin = ptr::from_ref(self.shared).cast::<u8>();
             std::slice::from_raw_parts(begin.add(at).cast::<Set>(), count)
         }
-    }
-
-    /// Who is banned.
-    pub(crate) fn bans(&self) -> Bans<'static> {
-        let sets = self.sets(self.shared.bans);
-        Bans::new(sets, &self.shared.ban_list.index, self.seed())
-    }
-
-    /// How far the bans are known.
-    pub(crate) fn ban_list(&self) -> &'static BanList {
-        &self.shared.ban_list
-    }
-
-    /// Captcha passes that were spent.
-    pub(crate) fn passes(&self) -> Passes<'static> {
-        let sets = self.sets(self.shared.passes);
-        Passes::new(sets, &self.shared.pass_counts)
-    }
-
-    /// What that table has been through.
-    pub(crate) fn pass_counts(&self) -> &'static passes::Counts {
-        &self.shared.pass_counts
     }
 
     /// Size of the zone in MiB, as configured.
@@ -184,6 +165,41 @@ impl Zone {
     /// Living edges, at least one.
     pub(crate) fn edges(&self) -> u64 {
         self.shared.edges.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Living edges as last heard; 0 before the first time.
+    pub(crate) fn edges_heard(&self) -> u64 {
+        self.shared.edges.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is time for a heartbeat: how many ms passed since the one
+    /// before (0 for the first). Notes the time.
+    pub(crate) fn heartbeat_due(&self, pause: Duration) -> Option<u64> {
+        let now = clock::monotonic_ms();
+        let last = self.shared.heartbeat_ms.load(Ordering::Relaxed);
+        let silent_ms = if last == 0 {
+            0
+        } else {
+            now.saturating_sub(last)
+        };
+        // Timers of nginx fire up to a millisecond early.
+        let due_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) - 1;
+        if last != 0 && silent_ms < due_ms {
+            return None;
+        }
+        self.shared.heartbeat_ms.store(now, Ordering::Relaxed);
+        Some(silent_ms)
+    }
+
+    /// Changes bucket `index` because the number of edges changed.
+    pub(crate) fn apply(&self, index: usize, rate: Rate, change: Change) {
+        if change == Change::None {
+            return;
+        }
+        let (bucket, now_ns) = (&self.shared.buckets[index], clock::monotonic_ns());
+        let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
+        // Never fails, since the closure always has a word.
+        let _ = bucket.fetch_update(old, new, |word| Some(rate.apply(word, now_ns, change)));
     }
 
     /// Records how many edges are alive.
@@ -235,7 +251,9 @@ impl Zone {
         let word = self.shared.refresher.load(Ordering::Relaxed);
         let (until, holder) = (word >> PID_BITS, word & ((1 << PID_BITS) - 1));
         let me = u64::from(std::process::id());
-        if holder != me && now < until {
+        // A killed worker's claim does not hold: without heartbeats the other edges
+        // would take this one for dead.
+        if holder != me && now < until && is_process(holder) {
             return false;
         }
         let next = (now + CLAIM_MS) << PID_BITS | me;
@@ -255,6 +273,16 @@ impl Zone {
             let _ = self.shared.refresher.compare_exchange(word, 0, old, new);
         }
     }
+}
+
+/// Whether there is a process of this id.
+fn is_process(pid: u64) -> bool {
+    let Ok(pid) = i32::try_from(pid) else {
+        return false;
+    };
+    // SAFETY: signal 0 asks only; it reaches nobody.
+    let asked = unsafe { kill(pid, 0) };
+    asked == 0 || std::io::Error::last_os_error().kind() == std::io::ErrorKind::PermissionDenied
 }
 
 /// Declares the zone; nginx maps it after the configuration was read.
