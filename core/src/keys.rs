@@ -87,6 +87,20 @@ pub fn outbox(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::outbox")
 }
 
+/// Hash: stock that has left this segment for another and is not known to have
+/// arrived, transfer id → `items|destination|at_ms`.
+#[must_use]
+pub fn transit(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::transit")
+}
+
+/// Hash: transfers that arrived, here or from here, transfer id →
+/// `in|items|source` or `out|items|destination`.
+#[must_use]
+pub fn transfers(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::transfers")
+}
+
 /// Hash: what this segment saw of each lease, lease id → permits seen, or
 /// `closed:seen` once the lease was closed.
 #[must_use]
@@ -109,5 +123,7 @@ mod tests {
         assert_eq!(stock(&item, 1), "seckill::{1::153::01}::stock");
         assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
         assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");
+        assert_eq!(transit(&item, 2), "seckill::{1::153::02}::transit");
+        assert_eq!(transfers(&item, 2), "seckill::{1::153::02}::transfers");
     }
 }

@@ -31,6 +31,8 @@ use seckill_core::window::Window;
 use seckill_core::{hidden_path, keys, session};
 use tempfile::TempDir;
 
+/// Several Redis masters.
+pub mod masters;
 /// Calls of the scripts.
 pub mod scripts;
 /// The main path.
