@@ -36,6 +36,8 @@ pub mod sale;
 pub mod segments;
 /// Demo login and the session cookie.
 pub mod session_api;
+/// Has the stock follow its orders, and cancels what is unpaid past its time.
+pub mod settle;
 /// What a running system reports of itself.
 pub mod status;
 /// Stock follows what the database decided: confirmed or released.

@@ -38,6 +38,10 @@ scripts! {
     REFUND = "permits/refund.lua";
     /// Gives back what is left of closed leases.
     SETTLE = "permits/settle.lua";
+    /// Lets in messages whose time has come.
+    QUEUE_DUE = "queue/due.lua";
+    /// Keeps messages back that a worker gives back.
+    QUEUE_RELEASE = "queue/release.lua";
 }
 
 /// Tells Redis all scripts, in one round trip.
