@@ -16,7 +16,8 @@
 --       7  product    | copied into the order message
 --       8  segment    |
 --       9  price      / cents an item
---      10  keep      how long to remember that the pass is spent, in ms, if one
+--      10  elsewhere  1 if other segments may have stock; else 0
+--      11  keep      how long to remember that the pass is spent, in ms, if one
 --                    is needed: until it has expired by everybody's clock
 --
 -- Replies
@@ -24,6 +25,8 @@
 --   repeated   this request was accepted before; nothing is done again
 --   captcha    the captcha pass was spent by another request
 --   duplicate  the buyer has this product by another request
+--   empty      fewer items are left here than are wanted, and other segments may
+--              have more (elsewhere is 1): nothing was done
 --   sold_out   fewer items are left than are wanted
 --   busy       the lease of the permit was closed and its rest given back
 --   error NOSTOCK   the segment was never preloaded
@@ -33,9 +36,10 @@
 -- a purchase is in the outbox if and only if its stock is locked. Its event says
 -- what the three amounts are after it.
 -- A permit counts as spent when it locked stock, or met stock that was gone
--- (the limit follows the amount). The permit of a duplicate, or of a pass that
--- was spent, is not: an event asks for its refund, and should the lease be closed
--- before the event is handled, it goes back with the lease's rest.
+-- (the limit follows the amount) and none elsewhere. The permit of a duplicate,
+-- or of a pass that was spent, is not: an event asks for its refund, and should
+-- the lease be closed before the event is handled, it goes back with the lease's
+-- rest.
 -- A captcha pass is spent by the purchase that it let through, and by nothing
 -- else; it is written for this buyer and product, hence always meets this segment.
 -- All reads come before the first write, and the write that can be refused
@@ -94,6 +98,7 @@ if not (sale and locked and saled) then
 end
 
 if sale < quantity then
+  if ARGV[10] == '1' then return 'empty' end
   if lease ~= '' then redis.call('HINCRBY', KEYS[3], lease, quantity) end
   return 'sold_out'
 end
@@ -110,5 +115,5 @@ redis.call('HINCRBY', KEYS[1], 'locked_stock_amount', quantity)
 redis.call('HSET', KEYS[2], user,
   'succeeded|' .. request .. '|' .. ARGV[3] .. '|' .. permit .. '||' .. at_ms)
 if lease ~= '' then redis.call('HINCRBY', KEYS[3], lease, quantity) end
-if KEYS[5] then redis.call('SET', KEYS[5], request, 'PX', ARGV[10]) end
+if KEYS[5] then redis.call('SET', KEYS[5], request, 'PX', ARGV[11]) end
 return 'accepted'
