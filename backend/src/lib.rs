@@ -44,6 +44,8 @@ pub mod status;
 pub mod stock;
 /// The database: orders and sales.
 pub mod store;
+/// Moves stock between the segments of a product.
+pub mod transfer;
 /// One box: redis-server, nginx and all roles under one supervisor.
 pub mod up;
 
