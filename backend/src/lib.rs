@@ -2,6 +2,8 @@
 
 /// HTTP refusals and internal faults, each with its status.
 pub mod api_error;
+/// Who is banned: adds, lifts and lists for the edges to follow.
+pub mod bans;
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
 /// Log format and level.

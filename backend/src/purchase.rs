@@ -34,6 +34,9 @@ pub struct Options {
     pub digest: Digest,
     /// Whether `POST /api/session` logs anybody in.
     pub demo_login: bool,
+    /// Whether a purchase needs a captcha pass; the same as the edge's
+    /// `seckill_captcha`.
+    pub captcha: bool,
 }
 
 /// What every handler of the purchase role shares.

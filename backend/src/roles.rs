@@ -167,6 +167,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         let keyring = Arc::new(read_keyring(config)?);
         let options = purchase::Options {
             demo_login: config.demo_login,
+            captcha: config.captcha,
             ..purchase::Options::default()
         };
         let state = PurchaseState::new(
