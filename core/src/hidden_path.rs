@@ -18,7 +18,7 @@ pub const PATH_HORIZON_MS: u64 = PATH_LEAD_MS + PATH_LIFE_MS + 60_000;
 /// Length of the nonce: 8 random bytes in hex.
 pub const NONCE_LEN: usize = 16;
 /// Longest expiry, in digits.
-const EXPIRES_MAX_LEN: usize = 15;
+pub const EXPIRES_MAX_LEN: usize = 15;
 /// What every hidden URL begins with.
 pub const PREFIX: &str = "/buy/";
 

@@ -97,7 +97,7 @@ fn pair(sets: &[Set], tag: u64) -> Option<[&Set; 2]> {
 }
 
 /// These sets, each once.
-fn choices(sets: &[Set], tag: u64) -> impl Iterator<Item = &Set> {
+pub(super) fn choices(sets: &[Set], tag: u64) -> impl Iterator<Item = &Set> {
     let chosen = pair(sets, tag);
     let distinct = chosen.map_or(0, |[first, second]| {
         1 + usize::from(!std::ptr::eq(first, second))
