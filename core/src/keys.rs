@@ -24,6 +24,8 @@ pub const REGRABS: &str = "seckill::regrabs";
 
 /// Counter that gives each orders worker a number of its own.
 pub const WORKERS: &str = "seckill::workers";
+/// Counter: permits given back by the back end because an edge did not.
+pub const RECLAIMED: &str = "seckill::reclaimed";
 /// Which instance gives back unspent permits at the moment.
 pub const RECLAIMER: &str = "seckill::reclaimer";
 

@@ -29,6 +29,8 @@ pub mod keys;
 pub mod lease;
 /// The order message and its queue form.
 pub mod message;
+/// Prometheus's text form.
+pub mod metrics;
 /// Order states and sortable order numbers.
 pub mod order;
 /// Permits: clipping, leases, the header that names one.
@@ -39,6 +41,8 @@ pub mod purchase;
 pub mod session;
 /// Tables in memory that several workers share: products, buyers seen, bans.
 pub mod shared;
+/// What an edge keeps for the time when Redis is away.
+pub mod standby;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
 /// The round's time window.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ngx::ffi::{ngx_shm_zone_t, ngx_uint_t};
 use seckill_core::Verdict;
-use seckill_core::directive::RateLimit;
+use seckill_core::directive::{Fallback, RateLimit};
 use seckill_core::gate::Buyer;
 use seckill_core::keyring::{Digest, Keyring};
 use seckill_core::lease::Spent;
@@ -28,6 +28,9 @@ pub(crate) struct MainConf {
     pub(crate) node: Option<String>,
     /// Buckets given to `seckill_rate` directives so far.
     pub(crate) rates: Vec<RateLimit>,
+    /// Whether some location says `seckill_fallback pass`, so that this edge keeps
+    /// a share of what is left for when Redis is away.
+    pub(crate) keeps_share: bool,
     /// The first directive seen that needs zone, Redis and keys.
     pub(crate) needs_all: Option<&'static str>,
 }
@@ -40,6 +43,7 @@ impl Default for MainConf {
             keyring: None,
             node: None,
             rates: Vec::new(),
+            keeps_share: false,
             needs_all: None,
         }
     }
@@ -54,6 +58,8 @@ pub(crate) struct Site {
     pub(crate) node: Rc<str>,
     /// How long a command may take.
     pub(crate) timeout: Duration,
+    /// Whether it keeps a share of what is left for when Redis is away.
+    pub(crate) keeps_share: bool,
 }
 
 impl Site {
@@ -66,6 +72,7 @@ impl Site {
             zone,
             node: node.into(),
             timeout,
+            keeps_share: main.keeps_share,
         })
     }
 
@@ -90,6 +97,8 @@ pub(crate) struct LocConf {
     /// Index of the variable that names the buyer.
     pub(crate) user: Option<ngx_uint_t>,
     pub(crate) digest: Option<Digest>,
+    /// What happens when Redis is away and no permit is in hand.
+    pub(crate) fallback: Option<Fallback>,
 }
 
 impl ngx::http::Merge for LocConf {
@@ -98,6 +107,7 @@ impl ngx::http::Merge for LocConf {
         self.rate = self.rate.or(outer.rate);
         self.user = self.user.or(outer.user);
         self.digest = self.digest.or(outer.digest);
+        self.fallback = self.fallback.or(outer.fallback);
         Ok(())
     }
 }
@@ -110,6 +120,9 @@ pub(crate) struct Edge<'a> {
     pub(crate) keyring: &'a Keyring,
     /// How hidden URLs are digested here.
     pub(crate) digest: Digest,
+    /// Whether requests here may be passed from this edge's share while Redis is
+    /// away.
+    pub(crate) passes: bool,
     user: Option<ngx_uint_t>,
     rate: Option<(usize, RateLimit)>,
     main: &'a MainConf,
@@ -128,6 +141,7 @@ impl<'a> Edge<'a> {
             zone,
             keyring: main.keyring.as_ref().ok_or(Verdict::Unavailable)?,
             digest: location.digest.unwrap_or_default(),
+            passes: location.fallback == Some(Fallback::Pass),
             user: location.user,
             main,
             rate: location.rate.map(|index| (index, main.rates[index])),

@@ -129,10 +129,10 @@ pub fn zone_for(wanted: &Wanted) -> usize {
 ///
 /// | zone | products | admitted buyers | bans |
 /// |---|---|---|---|
-/// | 2 MiB | 1,360 | 25,531 | 25,532 |
-/// | 16 MiB | 10,000 | 225,780 | 225,784 |
-/// | 59 MiB | 10,064 | 1,006,489 | 1,006,488 |
-/// | 128 MiB | 21,860 | 2,186,085 | 2,186,092 |
+/// | 2 MiB | 1,190 | 25,531 | 25,532 |
+/// | 16 MiB | 10,000 | 216,837 | 216,840 |
+/// | 60 MiB | 10,150 | 1,015,041 | 1,015,044 |
+/// | 128 MiB | 21,678 | 2,167,847 | 2,167,852 |
 ///
 /// # Errors
 /// [`ZoneTooSmall`], whose sentence says how large the zone must be.
@@ -240,11 +240,11 @@ mod tests {
             let plan = plan(mib << 20, &Wanted::default()).unwrap();
             (plan.products.holds, plan.seen.holds, plan.bans.holds)
         };
-        assert_eq!(told(2), (1_360, 25_531, 25_532));
-        assert_eq!(told(16), (10_000, 225_780, 225_784));
-        assert_eq!(told(59), (10_064, 1_006_489, 1_006_488));
-        assert_eq!(told(128), (21_860, 2_186_085, 2_186_092));
-        assert_eq!(zone_for(&Wanted::default()), 59 << 20);
+        assert_eq!(told(2), (1_190, 25_531, 25_532));
+        assert_eq!(told(16), (10_000, 216_837, 216_840));
+        assert_eq!(told(60), (10_150, 1_015_041, 1_015_044));
+        assert_eq!(told(128), (21_678, 2_167_847, 2_167_852));
+        assert_eq!(zone_for(&Wanted::default()), 60 << 20);
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         assert!(plan.products.holds >= 1_000 && plan.seen.holds >= 20_000);
         let told = plan.shortfall().unwrap();
         assert!(
-            told.contains("2 MiB holds") && told.contains("make it 59m"),
+            told.contains("2 MiB holds") && told.contains("make it 60m"),
             "{told}"
         );
     }
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn a_zone_too_small_says_how_large_it_must_be() {
         let told = plan(1 << 20, &Wanted::default()).unwrap_err().to_string();
-        assert!(told.contains("at least 2m, or 59m"), "{told}");
+        assert!(told.contains("at least 2m, or 60m"), "{told}");
         let greedy = Wanted {
             reserved_bytes: 10 << 20,
             ..Wanted::default()

@@ -30,6 +30,7 @@ const POLL: Duration = Duration::from_millis(250);
 
 const TAKE: &str = include_str!("../../../lua/permits/take.lua");
 const GIVE_BACK: &str = include_str!("../../../lua/permits/give_back.lua");
+const RENEW: &str = include_str!("../../../lua/permits/renew.lua");
 const HEARTBEAT: &str = include_str!("../../../lua/permits/heartbeat.lua");
 
 /// Where Redis is and how it is asked.
@@ -47,6 +48,8 @@ pub(crate) struct Scripts {
     pub(crate) take: String,
     /// `lua/permits/give_back.lua`
     pub(crate) give_back: String,
+    /// `lua/permits/renew.lua`
+    pub(crate) renew: String,
     /// `lua/permits/heartbeat.lua`
     pub(crate) heartbeat: String,
 }
@@ -189,7 +192,7 @@ async fn open(target: &Target) -> RedisResult<(Link, Task<()>)> {
 }
 
 async fn load_scripts(connection: &mut MultiplexedConnection) -> RedisResult<Scripts> {
-    let (take, give_back, heartbeat) = redis::pipe()
+    let (take, give_back, renew, heartbeat) = redis::pipe()
         .cmd("SCRIPT")
         .arg("LOAD")
         .arg(TAKE)
@@ -198,12 +201,16 @@ async fn load_scripts(connection: &mut MultiplexedConnection) -> RedisResult<Scr
         .arg(GIVE_BACK)
         .cmd("SCRIPT")
         .arg("LOAD")
+        .arg(RENEW)
+        .cmd("SCRIPT")
+        .arg("LOAD")
         .arg(HEARTBEAT)
         .query_async(connection)
         .await?;
     Ok(Scripts {
         take,
         give_back,
+        renew,
         heartbeat,
     })
 }

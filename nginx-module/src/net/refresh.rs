@@ -14,7 +14,7 @@ use seckill_core::keys;
 use seckill_core::window::Phase;
 
 use super::link::{self, Link};
-use super::{permits, regrabs};
+use super::{permits, regrabs, standby};
 use crate::clock;
 use crate::conf::Site;
 
@@ -35,6 +35,8 @@ pub(crate) struct Refresh {
     version: Option<String>,
     items: Vec<(Item, Entry)>,
     last_heartbeat_ms: u64,
+    /// Whether what is kept was renewed since this worker connected.
+    has_renewed: bool,
     /// What was complained of and has not been mended since.
     complaints: Vec<&'static str>,
 }
@@ -48,6 +50,7 @@ impl Refresh {
             version: None,
             items: Vec::new(),
             last_heartbeat_ms: 0,
+            has_renewed: false,
             complaints: Vec::new(),
         }
     }
@@ -75,6 +78,8 @@ impl Refresh {
         self.read_permits().await?;
         let regrabs = regrabs::follow(&mut self.link, &self.site).await;
         self.pass_over("who may buy again cannot be read", regrabs)?;
+        let shares = self.keep_shares().await;
+        self.pass_over("shares cannot be kept", shares)?;
         self.give_back_lapsed().await;
         let now = clock::monotonic_ms();
         if now - self.last_heartbeat_ms >= HEARTBEAT_MS {
@@ -117,6 +122,7 @@ impl Refresh {
             return Ok(());
         }
         let products = self.site.zone.products();
+        let mut left_out = 0;
         self.items.clear();
         for (name, text) in all {
             if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
@@ -124,6 +130,7 @@ impl Refresh {
                     link::warn(&format!(
                         "the zone has no room for product {item}: make seckill_zone larger"
                     ));
+                    left_out += 1;
                     continue;
                 }
                 self.items.push((item, entry));
@@ -139,18 +146,19 @@ impl Refresh {
             .map(|(item, _)| item.to_string())
             .collect();
         products.retain(|name| listed.contains(name));
+        self.site.zone.counters().left_out.set(left_out);
         self.site.zone.set_has_catalogue();
         Ok(())
     }
 
-    /// Asks how many permits are out for each product that sells now, so that
+    /// Asks how many permits are out for each product that sells, or is about to, so that
     /// permits that came back reopen it here.
     async fn read_permits(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
         let open: Vec<&Item> = self
             .items
             .iter()
-            .filter(|(_, entry)| entry.window.phase(now) == Phase::Open)
+            .filter(|(_, entry)| matches!(entry.window.phase(now), Phase::Lead | Phase::Open))
             .map(|(item, _)| item)
             .collect();
         for batch in open.chunks(BATCH) {
@@ -185,6 +193,20 @@ impl Refresh {
         }
     }
 
+    /// Keeps this edge's share of products that sell, or are about to, for when
+    /// Redis is away.
+    async fn keep_shares(&mut self) -> RedisResult<()> {
+        let now = clock::now_ms();
+        let items = self.items.iter().map(|(item, entry)| {
+            let phase = entry.window.phase(now);
+            (item, matches!(phase, Phase::Lead | Phase::Open))
+        });
+        let all = !self.has_renewed;
+        standby::keep(&mut self.link, &self.site, items, all).await?;
+        self.has_renewed = true;
+        Ok(())
+    }
+
     async fn heartbeat(&mut self) -> RedisResult<()> {
         let edges: u64 = redis::cmd("EVALSHA")
             .arg(&self.link.scripts.heartbeat)
@@ -195,6 +217,15 @@ impl Refresh {
             .query_async(&mut self.link.connection)
             .await?;
         self.site.zone.set_edges(edges);
+        // Only for show: whatever else lies there counts as nothing.
+        let reclaimed: RedisResult<Option<u64>> = redis::cmd("GET")
+            .arg(keys::RECLAIMED)
+            .query_async(&mut self.link.connection)
+            .await;
+        if let Ok(reclaimed) = reclaimed {
+            let counters = self.site.zone.counters();
+            counters.reclaimed.set(reclaimed.unwrap_or_default());
+        }
         Ok(())
     }
 }
