@@ -89,6 +89,9 @@ pub struct Config {
     pub redis_url: String,
     /// Whether Redis is run by somebody else, so that `up` starts none.
     pub redis_is_external: bool,
+    /// Redis masters that hold the stock segments: `redis://…` each, or nodes of
+    /// one Redis Cluster, `redis+cluster://…`; empty for the main Redis.
+    pub redis_segments: Vec<String>,
     /// TCP port on which the Redis that `up` starts listens too; 0 for none.
     pub redis_port: u16,
     /// Database: `sqlite:…`.
@@ -161,6 +164,7 @@ impl Config {
             console_port: values.number("console_port", 8081, 1..=65_535)?,
             redis_url: values.redis_url(&redis_default)?,
             redis_is_external,
+            redis_segments: values.redis_segments()?,
             redis_port: values.number("redis_port", 0, 0..=65_535)?,
             database_url: values
                 .database_url(&format!("sqlite:{}", data.join("seckill.db").display()))?,

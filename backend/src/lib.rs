@@ -32,6 +32,8 @@ pub mod relay;
 pub mod roles;
 /// Sales: the file, the import, the approval, what Redis is told.
 pub mod sale;
+/// The Redis masters that hold the stock, and which segment lives on which.
+pub mod segments;
 /// Demo login and the session cookie.
 pub mod session_api;
 /// What a running system reports of itself.

@@ -11,6 +11,7 @@ use seckill::config::{Config, ConfigError};
 use seckill::redis_link::RedisLink;
 use seckill::sale::approve::Desk;
 use seckill::sale::{export, file, import};
+use seckill::segments::Segments;
 use seckill::store::Store;
 use seckill::{logging, roles, status, up};
 use tokio::signal::unix::{SignalKind, signal};
@@ -105,9 +106,11 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
         .map_err(|error| not_running(&error))?;
     let store = open_store(config).await?;
     let pages = config.pages_dir();
+    let segments = Segments::open(&redis, &config.redis_segments)?;
     let desk = Desk {
         store: &store,
         redis: &redis,
+        segments: &segments,
         zone: &config.time_zone,
         pages: &pages,
     };

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::purchase::now_ms;
 use crate::queue::{DeadLetter, Delivery, Queue, QueueError, Receipt};
 use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::segments::Segments;
 use crate::store::orders::{NewOrder, Placed};
 use crate::store::{Store, StoreError};
 
@@ -62,6 +63,7 @@ pub async fn run(
     queue: impl Queue,
     store: Store,
     redis: RedisLink,
+    segments: Segments,
     options: Options,
     stop: CancellationToken,
 ) {
@@ -72,7 +74,7 @@ pub async fn run(
     let mut worker = Worker {
         queue,
         store,
-        redis,
+        segments,
         ids: OrderIds::new(number),
         stop,
     };
@@ -125,7 +127,7 @@ async fn worker_number(
 struct Worker<Q> {
     queue: Q,
     store: Store,
-    redis: RedisLink,
+    segments: Segments,
     ids: OrderIds,
     stop: CancellationToken,
 }
@@ -220,7 +222,7 @@ impl<Q: Queue> Worker<Q> {
                 Placed::Taken(_) => None,
             })
             .collect();
-        while let Err(error) = tell::tell(&self.redis, &told).await {
+        while let Err(error) = tell::tell(&self.segments, &told).await {
             self.wait("buyers cannot be told of their orders", &error)
                 .await;
             if self

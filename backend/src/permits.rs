@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::purchase::catalogue;
 use crate::redis_link::{RedisLink, RedisLinkError, scripts};
+use crate::segments::Segments;
 
 /// Leases closed and settled by one run of the scripts, so that each run keeps
 /// Redis for well under a millisecond.
@@ -45,10 +46,10 @@ impl Default for Options {
 
 /// Gives back permits of requests that never arrived, until told to stop. Of
 /// several instances one works at a time, to spare Redis.
-pub async fn run(redis: RedisLink, options: Options, stop: CancellationToken) {
+pub async fn run(redis: RedisLink, segments: Segments, options: Options, stop: CancellationToken) {
     let me = name();
     while !stop.is_cancelled() {
-        if let Err(error) = turn(&redis, &options, &me).await {
+        if let Err(error) = turn(&redis, &segments, &options, &me).await {
             tracing::debug!(%error, "leases wait to be reclaimed");
         }
         tokio::select! {
@@ -58,15 +59,30 @@ pub async fn run(redis: RedisLink, options: Options, stop: CancellationToken) {
     }
 }
 
-async fn turn(redis: &RedisLink, options: &Options, me: &str) -> Result<(), RedisLinkError> {
+async fn turn(
+    redis: &RedisLink,
+    segments: &Segments,
+    options: &Options,
+    me: &str,
+) -> Result<(), RedisLinkError> {
     let mut conn = redis.conn().await?;
     if !is_mine(&mut conn, me, options.every * 3).await? {
         return Ok(());
     }
     for (item, entry) in leased(&mut conn).await? {
-        let back = reclaim(&mut conn, &item, &entry, options.in_flight).await?;
-        if back > 0 {
-            tracing::info!(%item, back, "permits of requests that never arrived were given back");
+        match reclaim(&mut conn, segments, &item, &entry, options.in_flight).await {
+            Ok(0) => {}
+            Ok(back) => {
+                // Only for show: counted after the deed, it may miss one.
+                redis::cmd("INCRBY")
+                    .arg(keys::RECLAIMED)
+                    .arg(back)
+                    .exec_async(&mut conn)
+                    .await?;
+                tracing::info!(%item, back, "permits of requests that never arrived were given back");
+            }
+            // A segment whose master is away keeps the leases of its product open.
+            Err(error) => tracing::debug!(%item, %error, "leases wait to be reclaimed"),
         }
     }
     Ok(())
@@ -129,6 +145,7 @@ async fn is_mine(
 /// Redis is away or refuses; what was done stays done, and the next call goes on.
 pub async fn reclaim(
     conn: &mut MultiplexedConnection,
+    segments: &Segments,
     item: &Item,
     entry: &Entry,
     in_flight: Duration,
@@ -136,7 +153,7 @@ pub async fn reclaim(
     let overdue = overdue(conn, item, in_flight).await?;
     let mut given_back = 0;
     for leases in overdue.chunks(BATCH) {
-        let spent = close(conn, item, entry, leases).await?;
+        let spent = close(segments, item, entry, leases).await?;
         given_back += settle(conn, item, leases, &spent).await?;
     }
     Ok(given_back)
@@ -175,18 +192,19 @@ async fn overdue(
 
 /// Closes leases on every segment; returns how many permits of each were seen.
 async fn close(
-    conn: &mut MultiplexedConnection,
+    segments: &Segments,
     item: &Item,
     entry: &Entry,
     leases: &[String],
 ) -> Result<Vec<u64>, RedisLinkError> {
     let mut spent = vec![0; leases.len()];
     for segment in 1..=entry.segments {
+        let mut conn = segments.conn(item, segment).await?;
         let seen: Vec<u64> = scripts::CLOSE_LEASE
             .key(keys::spent(item, segment))
             .arg(entry.window.ends_ms.saturating_add(KEEP_MS))
             .arg(leases)
-            .invoke_async(conn)
+            .invoke_async(&mut conn)
             .await?;
         for (total, seen) in spent.iter_mut().zip(seen) {
             *total += seen;

@@ -14,6 +14,7 @@ use seckill_core::{Verdict, session};
 
 use crate::api_error::{ApiError, json_response, not_found, wrong_method};
 use crate::redis_link::RedisLink;
+use crate::segments::Segments;
 use crate::store::Store;
 use crate::{orders_api, session_api};
 
@@ -37,6 +38,7 @@ pub struct Options {
 #[derive(Debug, Clone)]
 pub struct PurchaseState {
     pub(crate) redis: RedisLink,
+    pub(crate) segments: Segments,
     pub(crate) store: Option<Store>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) options: Options,
@@ -49,6 +51,7 @@ impl PurchaseState {
     #[must_use]
     pub fn new(
         redis: RedisLink,
+        segments: Segments,
         store: Option<Store>,
         keyring: Arc<Keyring>,
         options: Options,
@@ -56,6 +59,7 @@ impl PurchaseState {
         let catalogue = catalogue::Mirror::following(redis.clone());
         Self {
             redis,
+            segments,
             store,
             keyring,
             options,

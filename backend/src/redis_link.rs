@@ -42,6 +42,12 @@ pub enum RedisLinkError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Two kinds of segment masters at once.
+    #[error(
+        "segments live either on independent masters (redis://…) or in one Redis Cluster \
+         (redis+cluster://…, any of its nodes); write all addresses in one way"
+    )]
+    Mixed,
     /// Nothing was sent: there is no connection.
     #[error("Redis at {address} cannot be reached ({reason}); see that redis-server runs there")]
     Away {
@@ -133,10 +139,34 @@ impl RedisLink {
             reason,
         };
         let client = Client::open(url).map_err(|error| refuse(error.to_string()))?;
+        Self::from_client(client)
+            .ok_or_else(|| refuse("this kind of connection is not spoken here".into()))
+    }
+
+    /// The server at `host:port`, under the same password as this one.
+    ///
+    /// # Errors
+    /// The address is wrong.
+    pub(crate) fn beside(&self, address: &str) -> Result<Self, RedisLinkError> {
+        let refuse = |reason: &str| RedisLinkError::Address {
+            url: address.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let (host, port) = address
+            .rsplit_once(':')
+            .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
+            .ok_or_else(|| refuse("it is not host:port"))?;
+        let info = self.shared.client.get_connection_info().clone();
+        let client = Client::open(info.set_addr(ConnectionAddr::Tcp(host, port)))
+            .map_err(|error| refuse(&error.to_string()))?;
+        Self::from_client(client).ok_or_else(|| refuse("it cannot be reached over TCP"))
+    }
+
+    fn from_client(client: Client) -> Option<Self> {
         let address = match client.get_connection_info().addr() {
             ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
             ConnectionAddr::Unix(path) => path.display().to_string(),
-            _ => return Err(refuse("this kind of connection is not spoken here".into())),
+            _ => return None,
         };
         let shared = Shared {
             client,
@@ -144,9 +174,29 @@ impl RedisLink {
             live: RwLock::default(),
             flight: Default::default(),
         };
-        Ok(Self {
+        Some(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Where it is: `host:port`, or the path of its socket.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.shared.address
+    }
+
+    /// Its host, without the port.
+    pub(crate) fn host(&self) -> &str {
+        match self.shared.client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, _) => host,
+            _ => "127.0.0.1",
+        }
+    }
+
+    /// Whether both are handles on one connection.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// The shared connection. Commands of all callers go out together; each

@@ -1,15 +1,19 @@
 //! The relay: moves the events of every segment from its outbox to where they
 //! are handled, at least once each.
 //!
-//! An event leaves the outbox only after the queue has it, so that a queue that
+//! Each master's outboxes are read by a loop of their own, so that one that is
+//! away holds up nobody else. An event leaves the outbox only after the queue has it, so that a queue that
 //! is away makes the outbox longer and loses nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamAutoClaimReply, StreamId, StreamReadReply};
 use redis::{Pipeline, RedisResult};
+use seckill_core::ids::Item;
 use seckill_core::keys;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +21,7 @@ use crate::purchase::catalogue;
 use crate::purchase::now_ms;
 use crate::queue::{DeadLetter, Published, Queue, QueueError};
 use crate::redis_link::{RESPONSE_TIMEOUT, RedisLink, RedisLinkError, scripts};
+use crate::segments::{Part, Segment, Segments};
 
 /// Events as the outbox holds them.
 mod event;
@@ -31,6 +36,9 @@ const CONSUMER: &str = "relay";
 const BATCH: usize = 256;
 /// How long a read waits, and so how soon a new round's outbox is read.
 const LOOK_ROUND: Duration = Duration::from_millis(250);
+/// First pause before outboxes that cannot be waited for are read again; it
+/// doubles up to [`LOOK_ROUND`] while nothing comes.
+const POLL: Duration = Duration::from_millis(5);
 /// How long a relay may hold an event before another takes it over.
 const HOLD: Duration = Duration::from_secs(2);
 /// How long to pause when Redis or the queue is away.
@@ -42,16 +50,27 @@ const SWEEP: Duration = Duration::from_secs(30);
 
 /// Moves segment events until told to stop; returns within a second of it.
 /// Several may run: each event is handed to one of them.
-pub async fn run(redis: RedisLink, queue: impl Queue, stop: CancellationToken) {
-    let mut relay = Relay {
-        redis,
-        queue,
-        outboxes: Vec::new(),
-        version: None,
-        reader: None,
-        next_claim: Instant::now(),
-        next_sweep: Instant::now(),
-    };
+pub async fn run(redis: RedisLink, segments: Segments, queue: impl Queue, stop: CancellationToken) {
+    let mut parts = JoinSet::new();
+    for part in segments.parts() {
+        let relay = Relay {
+            redis: redis.clone(),
+            segments: segments.clone(),
+            part,
+            queue: queue.clone(),
+            outboxes: Vec::new(),
+            version: None,
+            reader: None,
+            pause: POLL,
+            next_claim: Instant::now(),
+            next_sweep: Instant::now(),
+        };
+        parts.spawn(run_part(relay, stop.clone()));
+    }
+    parts.join_all().await;
+}
+
+async fn run_part<Q: Queue>(mut relay: Relay<Q>, stop: CancellationToken) {
     let mut failing = false;
     while !stop.is_cancelled() {
         match relay.step().await {
@@ -96,24 +115,26 @@ impl From<redis::RedisError> for RelayError {
 
 /// One segment's outbox.
 struct Outbox {
+    segment: Segment,
     key: String,
     ends_ms: u64,
+}
+
+fn segment_of(outbox: &Arc<Outbox>) -> (&Item, u16) {
+    (&outbox.segment.item, outbox.segment.number)
 }
 
 /// Makes the group of every outbox. One that cannot be read is left out, so that
 /// it does not keep the others from being read.
 async fn with_groups(
     conn: &mut MultiplexedConnection,
-    outboxes: Vec<Outbox>,
-) -> RedisResult<Vec<Outbox>> {
-    if outboxes.is_empty() {
-        return Ok(outboxes);
-    }
+    outboxes: Vec<Arc<Outbox>>,
+) -> RedisResult<Vec<Arc<Outbox>>> {
     let mut pipe = Pipeline::with_capacity(outboxes.len());
-    for Outbox { key, .. } in &outboxes {
+    for outbox in &outboxes {
         pipe.cmd("XGROUP")
             .arg("CREATE")
-            .arg(key)
+            .arg(&outbox.key)
             .arg(GROUP)
             .arg("0")
             .arg("MKSTREAM");
@@ -129,14 +150,40 @@ async fn with_groups(
     Ok(readable.map(|(outbox, _)| outbox).collect())
 }
 
+/// Events of an outbox that nobody has read yet.
+type Fresh = (Arc<Outbox>, Vec<StreamId>);
+
+/// Reads what is new in each outbox, all in one round trip.
+async fn read_each(
+    link: &RedisLink,
+    outboxes: Vec<Arc<Outbox>>,
+) -> Result<Vec<(Arc<Outbox>, RedisResult<Option<StreamReadReply>>)>, RelayError> {
+    let mut conn = link.conn().await?;
+    let mut pipe = Pipeline::with_capacity(outboxes.len());
+    for outbox in &outboxes {
+        let read = pipe.cmd("XREADGROUP").arg("GROUP").arg(GROUP).arg(CONSUMER);
+        read.arg("COUNT").arg(BATCH).arg("STREAMS");
+        read.arg(&outbox.key).arg(">");
+    }
+    let replies: Vec<RedisResult<Option<StreamReadReply>>> =
+        pipe.ignore_errors().query_async(&mut conn).await?;
+    Ok(outboxes.into_iter().zip(replies).collect())
+}
+
 struct Relay<Q> {
+    /// The main Redis: permits and catalogue.
     redis: RedisLink,
+    segments: Segments,
+    /// Whose outboxes this loop reads.
+    part: Part,
     queue: Q,
-    outboxes: Vec<Outbox>,
+    outboxes: Vec<Arc<Outbox>>,
     /// Of the catalogue that `outboxes` were taken from.
     version: Option<Option<String>>,
     /// For reads that block.
     reader: Option<MultiplexedConnection>,
+    /// How long to pause before outboxes that cannot be waited for are read again.
+    pause: Duration,
     next_claim: Instant,
     next_sweep: Instant,
 }
@@ -144,22 +191,32 @@ struct Relay<Q> {
 impl<Q: Queue> Relay<Q> {
     async fn step(&mut self) -> Result<(), RelayError> {
         self.find_outboxes().await?;
-        let keys = self.due();
-        if keys.is_empty() {
+        let due = self.due();
+        if due.is_empty() {
             tokio::time::sleep(LOOK_ROUND).await;
             return Ok(());
         }
+        let mut outcome = Ok(());
         if Instant::now() >= self.next_claim {
-            for key in &keys {
-                let held = self.abandoned(key).await?;
-                self.relay(key, &held).await?;
+            for outbox in &due {
+                // What is wrong with one outbox must not hold up the others.
+                outcome = outcome.and(self.take_over(outbox).await);
             }
             self.next_claim = Instant::now() + HOLD / 2;
         }
-        for (key, entries) in self.fresh(&keys).await? {
-            self.relay(&key, &entries).await?;
+        let fresh = match self.part {
+            Part::Master(_) => self.wait_for_fresh(&due).await,
+            Part::Cluster => self.look_for_fresh(&due).await,
+        };
+        for (outbox, entries) in fresh? {
+            outcome = outcome.and(self.relay(&outbox, &entries).await);
         }
-        Ok(())
+        outcome
+    }
+
+    async fn take_over(&mut self, outbox: &Outbox) -> Result<(), RelayError> {
+        let held = self.abandoned(outbox).await?;
+        self.relay(outbox, &held).await
     }
 
     /// Follows the catalogue, and makes the group where there is none.
@@ -170,20 +227,28 @@ impl<Q: Queue> Relay<Q> {
             return Ok(());
         }
         let products = catalogue::read(&mut conn).await?;
-        let segments = products.iter().flat_map(|(item, entry)| {
-            (1..=entry.segments).map(move |segment| Outbox {
-                key: keys::outbox(item, segment),
-                ends_ms: entry.window.ends_ms,
+        let outboxes = products.iter().flat_map(|(item, entry)| {
+            Segment::all(item, entry).map(|segment| {
+                Arc::new(Outbox {
+                    key: keys::outbox(&segment.item, segment.number),
+                    ends_ms: entry.window.ends_ms,
+                    segment,
+                })
             })
         });
-        let outboxes = segments.collect();
-        self.outboxes = with_groups(&mut conn, outboxes).await?;
+        let mine = outboxes.filter(|outbox| self.segments.is_in(self.part, outbox.segment.number));
+        let mine = mine.collect();
+        let mut readable = Vec::new();
+        for (link, outboxes) in self.segments.by_master(mine, segment_of).await? {
+            readable.extend(with_groups(&mut link.conn().await?, outboxes).await?);
+        }
+        self.outboxes = readable;
         self.version = version;
         Ok(())
     }
 
     /// The outboxes to look at now.
-    fn due(&mut self) -> Vec<String> {
+    fn due(&mut self) -> Vec<Arc<Outbox>> {
         let sweep = Instant::now() >= self.next_sweep;
         if sweep {
             self.next_sweep = Instant::now() + SWEEP;
@@ -193,15 +258,16 @@ impl<Q: Queue> Relay<Q> {
             .outboxes
             .iter()
             .filter(|outbox| sweep || now < outbox.ends_ms + COOLING_MS);
-        due.map(|outbox| outbox.key.clone()).collect()
+        due.cloned().collect()
     }
 
     /// Events that another relay took and has not finished in time.
-    async fn abandoned(&mut self, key: &str) -> Result<Vec<StreamId>, RelayError> {
-        let mut conn = self.redis.conn().await?;
+    async fn abandoned(&mut self, outbox: &Outbox) -> Result<Vec<StreamId>, RelayError> {
+        let Segment { item, number } = &outbox.segment;
+        let mut conn = self.segments.conn(item, *number).await?;
         let mut claim = redis::cmd("XAUTOCLAIM");
         claim
-            .arg(key)
+            .arg(&outbox.key)
             .arg(GROUP)
             .arg(CONSUMER)
             .arg(HOLD.as_millis() as u64);
@@ -213,10 +279,14 @@ impl<Q: Queue> Relay<Q> {
             .unwrap_or_default())
     }
 
-    async fn fresh(&mut self, keys: &[String]) -> Result<Vec<(String, Vec<StreamId>)>, RelayError> {
+    /// Waits for events in any outbox of a master.
+    async fn wait_for_fresh(&mut self, due: &[Arc<Outbox>]) -> Result<Vec<Fresh>, RelayError> {
+        let Some(Segment { item, number }) = due.first().map(|outbox| &outbox.segment) else {
+            return Ok(Vec::new());
+        };
         let mut conn = match self.reader.take() {
             Some(conn) => conn,
-            None => self.redis.dedicated().await?,
+            None => self.segments.link(item, *number).await?.dedicated().await?,
         };
         let mut read = redis::cmd("XREADGROUP");
         read.arg("GROUP")
@@ -226,9 +296,11 @@ impl<Q: Queue> Relay<Q> {
             .arg(BATCH);
         read.arg("BLOCK")
             .arg(LOOK_ROUND.as_millis() as u64)
-            .arg("STREAMS")
-            .arg(keys);
-        for _ in keys {
+            .arg("STREAMS");
+        for outbox in due {
+            read.arg(&outbox.key);
+        }
+        for _ in due {
             read.arg(">");
         }
         // Should the server vanish without a word, the read must end all the same.
@@ -239,11 +311,41 @@ impl<Q: Queue> Relay<Q> {
                 .map_err(|_| RelayError::Silent)?;
         let reply = self.missing_group(reply)?.flatten().unwrap_or_default();
         self.reader = Some(conn);
-        Ok(reply
-            .keys
-            .into_iter()
-            .map(|key| (key.key, key.ids))
-            .collect())
+        let fresh = reply.keys.into_iter().filter_map(|read| {
+            let outbox = due.iter().find(|outbox| outbox.key == read.key)?;
+            Some((Arc::clone(outbox), read.ids))
+        });
+        Ok(fresh.collect())
+    }
+
+    /// Reads each outbox of a Cluster by a command of its own, since each lives
+    /// in a slot of its own; pauses when there was nothing.
+    async fn look_for_fresh(&mut self, due: &[Arc<Outbox>]) -> Result<Vec<Fresh>, RelayError> {
+        let mut fresh = Vec::new();
+        for (link, outboxes) in self.segments.by_master(due.to_vec(), segment_of).await? {
+            match read_each(&link, outboxes).await {
+                Ok(read) => {
+                    for (outbox, reply) in read {
+                        let keys = self
+                            .missing_group(reply)?
+                            .flatten()
+                            .unwrap_or_default()
+                            .keys;
+                        fresh.extend(keys.into_iter().map(|read| (Arc::clone(&outbox), read.ids)));
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(address = link.address(), %error, "outboxes wait for their master");
+                }
+            }
+        }
+        if fresh.is_empty() {
+            tokio::time::sleep(self.pause).await;
+            self.pause = (self.pause * 2).min(LOOK_ROUND);
+        } else {
+            self.pause = POLL;
+        }
+        Ok(fresh)
     }
 
     /// A group that is gone (somebody emptied Redis) is made again at the next step.
@@ -258,7 +360,7 @@ impl<Q: Queue> Relay<Q> {
     }
 
     /// Hands on the events of one outbox, then takes out those that have arrived.
-    async fn relay(&self, outbox: &str, entries: &[StreamId]) -> Result<(), RelayError> {
+    async fn relay(&self, outbox: &Outbox, entries: &[StreamId]) -> Result<(), RelayError> {
         let mut done = Vec::with_capacity(entries.len());
         let mut bodies = Vec::new();
         let mut purchases = Vec::new();
@@ -298,16 +400,17 @@ impl<Q: Queue> Relay<Q> {
         not_stored.map_or(Ok(()), |reason| Err(RelayError::NotStored(reason)))
     }
 
-    async fn take_out(&self, outbox: &str, done: &[&String]) -> Result<(), RelayError> {
+    async fn take_out(&self, outbox: &Outbox, done: &[&String]) -> Result<(), RelayError> {
         if done.is_empty() {
             return Ok(());
         }
-        let mut conn = self.redis.conn().await?;
+        let Segment { item, number } = &outbox.segment;
+        let mut conn = self.segments.conn(item, *number).await?;
         let mut pipe = redis::pipe();
         pipe.atomic()
-            .xack(outbox, GROUP, done)
+            .xack(&outbox.key, GROUP, done)
             .ignore()
-            .xdel(outbox, done)
+            .xdel(&outbox.key, done)
             .ignore();
         Ok(pipe.exec_async(&mut conn).await?)
     }
@@ -330,12 +433,16 @@ impl<Q: Queue> Relay<Q> {
         Ok(())
     }
 
-    async fn bury(&self, outbox: &str, body: Vec<u8>, reason: String) -> Result<(), RelayError> {
-        tracing::error!(outbox, reason, "an event goes to the dead letters");
+    async fn bury(&self, outbox: &Outbox, body: Vec<u8>, reason: String) -> Result<(), RelayError> {
+        tracing::error!(
+            outbox = outbox.key,
+            reason,
+            "an event goes to the dead letters"
+        );
         let letter = DeadLetter {
             body,
             reason,
-            source: outbox.to_owned(),
+            source: outbox.key.clone(),
             attempts: 1,
         };
         Ok(self.queue.bury(letter).await?)

@@ -18,6 +18,7 @@ use crate::ops::{self, OpsState};
 use crate::purchase::{self, PurchaseState};
 use crate::queue::StreamsQueue;
 use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::segments::Segments;
 use crate::store::{Store, StoreError};
 use crate::{orders, permits, relay};
 
@@ -157,6 +158,7 @@ pub async fn run(
 
 async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result<(), RoleError> {
     let redis = RedisLink::lazy(&config.redis_url)?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
     let has = |role| roles.contains(&role);
     let store = open_store(config, roles).await?;
     if has(Role::Purchase) {
@@ -165,7 +167,13 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             demo_login: config.demo_login,
             ..purchase::Options::default()
         };
-        let state = PurchaseState::new(redis.clone(), store.clone(), keyring, options);
+        let state = PurchaseState::new(
+            redis.clone(),
+            segments.clone(),
+            store.clone(),
+            keyring,
+            options,
+        );
         running.serve(
             Role::Purchase,
             &config.purchase_listen,
@@ -176,13 +184,18 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         let queue = StreamsQueue::orders(redis.clone());
         running.spawn(
             Role::Relay,
-            relay::run(redis.clone(), queue, running.stop.clone()),
+            relay::run(redis.clone(), segments.clone(), queue, running.stop.clone()),
         );
         let options = permits::Options {
             in_flight: Duration::from_millis(config.in_flight_ms),
             ..permits::Options::default()
         };
-        let reclaim = permits::run(redis.clone(), options, running.stop.clone());
+        let reclaim = permits::run(
+            redis.clone(),
+            segments.clone(),
+            options,
+            running.stop.clone(),
+        );
         running.spawn(Role::Relay, reclaim);
     }
     if let (true, Some(store)) = (has(Role::Orders), store) {
@@ -191,7 +204,14 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             per_second: config.orders_per_second,
             ..orders::Options::default()
         };
-        let work = orders::run(queue, store, redis.clone(), options, running.stop.clone());
+        let work = orders::run(
+            queue,
+            store,
+            redis.clone(),
+            segments,
+            options,
+            running.stop.clone(),
+        );
         running.spawn(Role::Orders, work);
     }
     if has(Role::Ops) {

@@ -10,9 +10,9 @@ use serde::Serialize;
 use crate::config::{Config, Listen};
 use crate::now_ms;
 use crate::probe;
-use crate::redis_link::RedisLink;
-use crate::sale::publish::SEGMENTS;
+use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::sale::{Product, RoundState, StoredRound};
+use crate::segments::Segments;
 use crate::store::Store;
 use crate::store::sales::OrderCount;
 
@@ -109,9 +109,12 @@ pub async fn read(config: &Config) -> Status {
         Some(redis) => redis.conn().await.ok(),
         None => None,
     };
+    let segments = redis
+        .as_ref()
+        .and_then(|redis| Segments::open(redis, &config.redis_segments).ok());
     let store = open_existing(config).await;
     let rounds = match &store {
-        Some(store) => rounds(store, conn.as_mut()).await,
+        Some(store) => rounds(store, conn.as_mut().zip(segments.as_ref())).await,
         None => None,
     };
     let edge = Listen::Tcp((std::net::Ipv4Addr::LOCALHOST, config.port).into());
@@ -171,7 +174,7 @@ async fn open_existing(config: &Config) -> Option<Store> {
 
 async fn rounds(
     store: &Store,
-    mut conn: Option<&mut MultiplexedConnection>,
+    mut redis: Option<(&mut MultiplexedConnection, &Segments)>,
 ) -> Option<Vec<RoundStatus>> {
     let stored = store.rounds().await.ok()?;
     let orders = store.order_counts().await.ok()?;
@@ -200,7 +203,10 @@ async fn rounds(
         for product in round.products {
             let key = (round.id.clone(), product.id.clone());
             let count = orders.get(&key).copied().unwrap_or_default();
-            products.push(product_status(&round.id, product, count, conn.as_deref_mut()).await);
+            let redis = redis
+                .as_mut()
+                .map(|(conn, segments)| (&mut **conn, *segments));
+            products.push(product_status(&round.id, product, count, redis).await);
         }
         rounds.push(RoundStatus {
             id: round.id,
@@ -218,10 +224,12 @@ async fn product_status(
     round: &str,
     product: Product,
     count: OrderCount,
-    conn: Option<&mut MultiplexedConnection>,
+    redis: Option<(&mut MultiplexedConnection, &Segments)>,
 ) -> ProductStatus {
-    let numbers = match (conn, Item::new(round, &product.id)) {
-        (Some(conn), Some(item)) => numbers(conn, &item).await.unwrap_or_default(),
+    let numbers = match (redis, Item::new(round, &product.id)) {
+        (Some((conn, segments)), Some(item)) => {
+            numbers(conn, segments, &item).await.unwrap_or_default()
+        }
         _ => Numbers::default(),
     };
     ProductStatus {
@@ -251,23 +259,29 @@ struct Numbers {
     outbox: Option<u64>,
 }
 
-async fn numbers(conn: &mut MultiplexedConnection, item: &Item) -> Result<Numbers, RedisError> {
+async fn numbers(
+    conn: &mut MultiplexedConnection,
+    segments: &Segments,
+    item: &Item,
+) -> Result<Numbers, RedisLinkError> {
     let fields = [
         "sale_stock_amount",
         "locked_stock_amount",
         "saled_stock_amount",
     ];
-    let (limit, permits): (Option<u64>, Option<u64>) = redis::pipe()
+    let (limit, count, permits): (Option<u64>, Option<u16>, Option<u64>) = redis::pipe()
         .hget(keys::info(item), "limit")
+        .hget(keys::info(item), "segments")
         .get(keys::permits(item))
         .query_async(conn)
         .await?;
     let (mut stock, mut outbox) = ((None, None, None), 0);
-    for segment in 1..=SEGMENTS {
+    for segment in 1..=count.unwrap_or(0) {
+        let mut conn = segments.conn(item, segment).await?;
         let (amounts, length): (Amounts, u64) = redis::pipe()
             .hmget(keys::stock(item, segment), &fields)
             .xlen(keys::outbox(item, segment))
-            .query_async(conn)
+            .query_async(&mut conn)
             .await?;
         stock = (
             added(stock.0, amounts.0),

@@ -10,6 +10,7 @@ use seckill_core::message::OrderMessage;
 use seckill_core::purchase::Reason;
 
 use crate::redis_link::{RedisLink, RedisLinkError, scripts};
+use crate::segments::Segments;
 
 /// A purchase whose stock is to move. Buyer, request and time together name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,53 +67,80 @@ pub enum Moved {
     Unknown,
 }
 
-/// Takes the step of each purchase, all in one round trip; tells in order what
-/// came of it.
+/// Takes the step of each purchase, all of one master in one round trip; tells in
+/// order what came of it.
 ///
 /// # Errors
-/// Redis is away or refuses one of them. The others may have been taken: call
+/// A master is away or refuses one of them. The others may have been taken: call
 /// again with all.
 pub async fn follow(
-    redis: &RedisLink,
+    segments: &Segments,
     steps: &[(Bought, Step)],
 ) -> Result<Vec<Moved>, RedisLinkError> {
     let mut moved = vec![Moved::Unknown; steps.len()];
+    let places: Vec<(usize, &(Bought, Step))> = steps.iter().enumerate().collect();
+    let sorted = segments
+        .by_master(places, |(_, (bought, _))| (&bought.item, bought.segment))
+        .await?;
+    let mut outcome = Ok(());
+    for (link, places) in sorted {
+        // A master that is away must not hold up the stock of the others.
+        match follow_on(&link, &places).await {
+            Ok(done) => done.into_iter().for_each(|(at, what)| moved[at] = what),
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    outcome.map(|()| moved)
+}
+
+/// The steps of one master, each under its place in the whole.
+async fn follow_on(
+    link: &RedisLink,
+    places: &[(usize, &(Bought, Step))],
+) -> Result<Vec<(usize, Moved)>, RedisLinkError> {
+    let mut moved = Vec::with_capacity(places.len());
+    let mut conn = link.conn().await?;
     for script in [&scripts::CONFIRM, &scripts::RELEASE] {
-        let of_script = |(_, step): &(Bought, Step)| std::ptr::eq(script, script_of(*step));
-        let calls: Vec<_> = steps.iter().filter(|it| of_script(it)).map(call).collect();
-        if calls.is_empty() {
+        let steps: Vec<_> = places
+            .iter()
+            .filter(|(_, (_, step))| std::ptr::eq(script, script_of(*step)))
+            .collect();
+        if steps.is_empty() {
             continue;
         }
-        let mut conn = redis.conn().await?;
+        let calls: Vec<_> = steps.iter().map(|(_, step)| call(step)).collect();
         let replies = scripts::run_all::<i64>(&mut conn, script, &calls).await?;
-        let places = moved.iter_mut().zip(steps).filter(|(_, it)| of_script(it));
-        for ((place, (bought, step)), reply) in places.zip(replies) {
-            *place = match reply? {
-                1 => Moved::Now,
-                0 => Moved::Before,
-                _ => {
-                    let Bought {
-                        item,
-                        user,
-                        request,
-                        ..
-                    } = bought;
-                    tracing::error!(%item, user, request, ?step,
-                        "stock cannot follow: the segment has no such purchase; run \"seckill verify\"");
-                    Moved::Unknown
-                }
-            };
+        for ((at, (bought, step)), reply) in steps.into_iter().zip(replies) {
+            moved.push((*at, told(bought, *step, reply?)));
         }
     }
     Ok(moved)
+}
+
+fn told(bought: &Bought, step: Step, reply: i64) -> Moved {
+    match reply {
+        1 => Moved::Now,
+        0 => Moved::Before,
+        _ => {
+            let Bought {
+                item,
+                user,
+                request,
+                ..
+            } = bought;
+            tracing::error!(%item, user, request, ?step,
+                "stock cannot follow: the segment has no such purchase; run \"seckill verify\"");
+            Moved::Unknown
+        }
+    }
 }
 
 /// Counts the items of a paid order as sold.
 ///
 /// # Errors
 /// See [`follow`].
-pub async fn confirm(redis: &RedisLink, bought: Bought) -> Result<Moved, RedisLinkError> {
-    one(redis, bought, Step::Confirm).await
+pub async fn confirm(segments: &Segments, bought: Bought) -> Result<Moved, RedisLinkError> {
+    one(segments, bought, Step::Confirm).await
 }
 
 /// Puts the items of a purchase up for sale again, sets the buyer's record, and
@@ -121,15 +149,15 @@ pub async fn confirm(redis: &RedisLink, bought: Bought) -> Result<Moved, RedisLi
 /// # Errors
 /// See [`follow`].
 pub async fn release(
-    redis: &RedisLink,
+    segments: &Segments,
     bought: Bought,
     reason: Reason,
 ) -> Result<Moved, RedisLinkError> {
-    one(redis, bought, Step::Release(reason)).await
+    one(segments, bought, Step::Release(reason)).await
 }
 
-async fn one(redis: &RedisLink, bought: Bought, step: Step) -> Result<Moved, RedisLinkError> {
-    let moved = follow(redis, &[(bought, step)]).await?;
+async fn one(segments: &Segments, bought: Bought, step: Step) -> Result<Moved, RedisLinkError> {
+    let moved = follow(segments, &[(bought, step)]).await?;
     Ok(moved.first().copied().unwrap_or(Moved::Unknown))
 }
 

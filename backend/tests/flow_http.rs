@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use common::shop::{Shop, click};
 use common::{TestRedis, cookie, eventually, hidden_url, item, now_ms, ring};
 use seckill::purchase::{self, PurchaseState};
+use seckill::segments::Segments;
 use seckill_core::catalogue::Entry;
 use seckill_core::keyring::Digest;
 use seckill_core::window::Window;
@@ -239,7 +240,13 @@ async fn a_login_makes_a_session_that_buys() {
 #[tokio::test]
 async fn without_the_demo_login_nobody_logs_in_here() {
     let redis = TestRedis::start().await;
-    let state = PurchaseState::new(redis.link().await, None, ring(), Default::default());
+    let state = PurchaseState::new(
+        redis.link().await,
+        Segments::on(redis.link().await),
+        None,
+        ring(),
+        Default::default(),
+    );
     let app = purchase::router(state);
     let login = request("POST", "/api/session", &[], r#"{"user":"li"}"#);
     assert_eq!(

@@ -17,6 +17,7 @@ use common::shop::{Shop, click};
 use common::{eventually, item, record, stock};
 use seckill::queue::{Queue as _, StreamsQueue};
 use seckill::redis_link::RedisLink;
+use seckill::segments::Segments;
 use seckill::{orders, permits};
 use seckill_core::keys;
 use seckill_core::purchase::State;
@@ -205,7 +206,8 @@ async fn workers_killed_again_and_again_place_every_order_once() {
         let worker = tokio::spawn(orders::run(
             queue.clone(),
             store,
-            link,
+            link.clone(),
+            Segments::on(link),
             options,
             shop.stop.clone(),
         ));
@@ -297,8 +299,12 @@ async fn permits_of_requests_that_never_arrived_come_back() {
         every: Duration::from_millis(50),
     };
     for _ in 0..2 {
-        shop.roles
-            .spawn(permits::run(shop.link.clone(), options, shop.stop.clone()));
+        shop.roles.spawn(permits::run(
+            shop.link.clone(),
+            Segments::on(shop.link.clone()),
+            options,
+            shop.stop.clone(),
+        ));
     }
     let granted = || async {
         let mut conn = shop.link.conn().await.unwrap();

@@ -16,6 +16,7 @@ use common::shop::Shop;
 use common::{eventually, item};
 use seckill::queue::StreamsQueue;
 use seckill::relay;
+use seckill::segments::Segments;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 
@@ -30,7 +31,12 @@ async fn relays_killed_again_and_again_lose_no_order_and_double_none() {
     }
     for pause in 0..12 {
         let queue = StreamsQueue::orders(shop.link.clone());
-        let relay = tokio::spawn(relay::run(shop.link.clone(), queue, shop.stop.clone()));
+        let relay = tokio::spawn(relay::run(
+            shop.link.clone(),
+            Segments::on(shop.link.clone()),
+            queue,
+            shop.stop.clone(),
+        ));
         // Each is aborted at another point of its work.
         tokio::time::sleep(Duration::from_micros(pause * 700)).await;
         relay.abort();

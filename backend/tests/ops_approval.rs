@@ -18,6 +18,7 @@ use seckill::sale::approve::Desk;
 use seckill::sale::file::{self, FileRound, Form};
 use seckill::sale::import::{self, Change};
 use seckill::sale::{RoundState, export};
+use seckill::segments::Segments;
 use seckill::store::Store;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -54,9 +55,11 @@ impl Shop {
 
     async fn approve(&self, round: &str) -> Result<(), String> {
         let pages = self.folder.path().join("pages");
+        let segments = Segments::on(self.redis.clone());
         let desk = Desk {
             store: &self.store,
             redis: &self.redis,
+            segments: &segments,
             zone: &self.zone,
             pages: &pages,
         };

@@ -14,6 +14,7 @@ use common::scripts::{Click, buy, click, close, granted, outbox, settle, take};
 use common::shop::Shop;
 use common::{TestRedis, eventually, item, record, stock};
 use seckill::redis_link::{RedisLink, scripts};
+use seckill::segments::Segments;
 use seckill::stock::{self, Bought, Moved, Step};
 use seckill_core::keys;
 use seckill_core::purchase::{Reason, State};
@@ -45,22 +46,30 @@ async fn a_purchase_is_confirmed_or_released_once_and_never_both() {
         assert_eq!(buy(&mut conn, &two).await.unwrap(), "accepted");
     }
     let (li, wang) = (bought(&link, "li").await, bought(&link, "wang").await);
-    let confirm = stock::confirm(&link, li.clone()).await.unwrap();
-    let again = stock::confirm(&link, li.clone()).await.unwrap();
-    let opposite = stock::release(&link, li, Reason::Cancelled).await.unwrap();
+    let confirm = stock::confirm(&Segments::on(link.clone()), li.clone())
+        .await
+        .unwrap();
+    let again = stock::confirm(&Segments::on(link.clone()), li.clone())
+        .await
+        .unwrap();
+    let opposite = stock::release(&Segments::on(link.clone()), li, Reason::Cancelled)
+        .await
+        .unwrap();
     assert_eq!(
         (confirm, again, opposite),
         (Moved::Now, Moved::Before, Moved::Unknown)
     );
     assert_eq!(stock(&link).await, (6, 2, 2));
 
-    let release = stock::release(&link, wang.clone(), Reason::Unpaid)
+    let release = stock::release(&Segments::on(link.clone()), wang.clone(), Reason::Unpaid)
         .await
         .unwrap();
-    let again = stock::release(&link, wang.clone(), Reason::Unpaid)
+    let again = stock::release(&Segments::on(link.clone()), wang.clone(), Reason::Unpaid)
         .await
         .unwrap();
-    let opposite = stock::confirm(&link, wang).await.unwrap();
+    let opposite = stock::confirm(&Segments::on(link.clone()), wang)
+        .await
+        .unwrap();
     assert_eq!(
         (release, again, opposite),
         (Moved::Now, Moved::Before, Moved::Unknown)
@@ -93,9 +102,13 @@ async fn a_late_release_does_not_touch_the_purchase_that_came_after_it() {
     scripts::preload(&mut conn, &item(), 1, 10).await.unwrap();
     buy(&mut conn, &click("li", "r1")).await.unwrap();
     let first = bought(&link, "li").await;
-    stock::release(&link, first.clone(), Reason::Cancelled)
-        .await
-        .unwrap();
+    stock::release(
+        &Segments::on(link.clone()),
+        first.clone(),
+        Reason::Cancelled,
+    )
+    .await
+    .unwrap();
     for request in ["r2", "r1"] {
         // Redis counts in whole milliseconds; a buyer is not that quick.
         eventually("a millisecond passes", || async {
@@ -106,13 +119,17 @@ async fn a_late_release_does_not_touch_the_purchase_that_came_after_it() {
             buy(&mut conn, &click("li", request)).await.unwrap(),
             "accepted"
         );
-        let late = stock::release(&link, first.clone(), Reason::Cancelled)
-            .await
-            .unwrap();
+        let late = stock::release(
+            &Segments::on(link.clone()),
+            first.clone(),
+            Reason::Cancelled,
+        )
+        .await
+        .unwrap();
         assert_eq!(late, Moved::Unknown, "{request}");
         assert_eq!(stock(&link).await, (9, 1, 0));
         let next = bought(&link, "li").await;
-        stock::release(&link, next, Reason::Cancelled)
+        stock::release(&Segments::on(link.clone()), next, Reason::Cancelled)
             .await
             .unwrap();
     }
@@ -143,7 +160,9 @@ async fn a_batch_of_steps_is_answered_one_by_one() {
         .exec_async(&mut conn)
         .await
         .unwrap();
-    let moved = stock::follow(&link, &steps).await.unwrap();
+    let moved = stock::follow(&Segments::on(link.clone()), &steps)
+        .await
+        .unwrap();
     assert_eq!(moved, [Moved::Now, Moved::Unknown, Moved::Now, Moved::Now]);
     assert_eq!(stock(&link).await, (8, 0, 2));
 }
@@ -165,7 +184,7 @@ async fn stock_that_somebody_changed_by_hand_is_named_and_left() {
         .unwrap();
     for step in [Step::Confirm, Step::Release(Reason::Cancelled)] {
         let li = bought(&link, "li").await;
-        let error = stock::follow(&link, &[(li, step)])
+        let error = stock::follow(&Segments::on(link.clone()), &[(li, step)])
             .await
             .unwrap_err()
             .to_string();
@@ -194,7 +213,7 @@ async fn a_released_purchase_gives_its_permit_back_once_whether_its_lease_is_ope
     }
     shop.relay();
     let li = bought(&shop.link, "li").await;
-    stock::release(&shop.link, li, Reason::Backlog)
+    stock::release(&Segments::on(shop.link.clone()), li, Reason::Backlog)
         .await
         .unwrap();
     until_granted(&shop.link, 4).await;
@@ -205,7 +224,7 @@ async fn a_released_purchase_gives_its_permit_back_once_whether_its_lease_is_ope
         "two were never spent"
     );
     let wang = bought(&shop.link, "wang").await;
-    stock::release(&shop.link, wang, Reason::Cancelled)
+    stock::release(&Segments::on(shop.link.clone()), wang, Reason::Cancelled)
         .await
         .unwrap();
     until_granted(&shop.link, 1).await;

@@ -41,6 +41,8 @@ pub mod purchase;
 pub mod session;
 /// Tables in memory that several workers share: products, buyers seen, bans.
 pub mod shared;
+/// Redis Cluster's slots.
+pub mod slot;
 /// What an edge keeps for the time when Redis is away.
 pub mod standby;
 /// Verdicts with their HTTP status and body.

@@ -138,7 +138,10 @@ mod tests {
             "seckill_wait_seconds_sum 1.5",
             "seckill_wait_seconds_count 8",
         ] {
-            assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
+            assert!(
+                text.lines().any(|it| it == line),
+                "{line} is not in\n{text}"
+            );
         }
     }
 }

@@ -1,7 +1,11 @@
 -- Gives a segment its stock, once.
 --
 -- KEYS  1  stock     hash of the segment's three amounts
+--       2  outbox    stream of the segment's events
 -- ARGV  1  amount    items to put up for sale, a whole number from 0
+--       2  round     \
+--       3  product    | copied into the event
+--       4  segment   /
 --
 -- Replies
 --   1  the stock was put in place
@@ -9,7 +13,8 @@
 --      must never give back what has been sold
 --   error BADSTOCK  the key holds something else, or only some of the amounts
 --
--- Keeps: sale + locked + saled = preloaded. Nothing is ever set twice.
+-- Keeps: sale + locked + saled = preloaded. Nothing is ever set twice, and the
+-- event is the segment's first.
 
 local amount = ARGV[1]
 if not string.find(amount, '^%d+$') or #amount > 15 then
@@ -18,6 +23,14 @@ end
 
 local kind = redis.call('TYPE', KEYS[1])['ok']
 if kind == 'none' then
+  local time = redis.call('TIME')
+  local appended = redis.pcall('XADD', KEYS[2], '*', 'kind', 'preload', 'v', '1', 'request', 'preload',
+    'round', ARGV[2], 'product', ARGV[3], 'segment', ARGV[4], 'user', '', 'quantity', amount,
+    'sale', amount, 'locked', 0, 'saled', 0,
+    'at_ms', string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000)))
+  if type(appended) == 'table' and appended.err then
+    return redis.error_reply("BADSTOCK key '" .. KEYS[2] .. "' cannot be used: " .. appended.err)
+  end
   redis.call('HSET', KEYS[1],
     'sale_stock_amount', amount, 'locked_stock_amount', 0, 'saled_stock_amount', 0)
   return 1

@@ -25,7 +25,8 @@
 --   error BADSTOCK  a key of the segment holds something else
 --
 -- Keeps: sale + locked + saled = preloaded; at most one live purchase a buyer;
--- a purchase is in the outbox if and only if its stock is locked.
+-- a purchase is in the outbox if and only if its stock is locked. Its event says
+-- what the three amounts are after it.
 -- A permit counts as spent when it locked stock, or met stock that was gone
 -- (the limit follows the amount). The permit of a duplicate is not spent: an
 -- event asks for its refund, and should the lease be closed before the event
@@ -68,15 +69,16 @@ end
 
 if closed then return 'busy' end
 
-local sale = redis.pcall('HGET', KEYS[1], 'sale_stock_amount')
-if type(sale) == 'table' then return misplaced(KEYS[1], sale) end
-if not sale then
+local amounts = redis.pcall('HMGET', KEYS[1],
+  'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount')
+if amounts.err then return misplaced(KEYS[1], amounts) end
+if not amounts[1] then
   return redis.error_reply("NOSTOCK key '" .. KEYS[1]
     .. "' has no stock; approve the round again, so that it is preloaded")
 end
-sale = tonumber(sale)
-if not sale then
-  return redis.error_reply("BADSTOCK key '" .. KEYS[1] .. "' has a sale amount that is no number")
+local sale, locked, saled = tonumber(amounts[1]), tonumber(amounts[2]), tonumber(amounts[3])
+if not (sale and locked and saled) then
+  return redis.error_reply("BADSTOCK key '" .. KEYS[1] .. "' has an amount that is no number")
 end
 
 if sale < quantity then
@@ -89,7 +91,7 @@ local at_ms = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
 local appended = redis.pcall('XADD', KEYS[4], '*',
   'kind', 'purchase', 'v', '1', 'request', request, 'round', ARGV[6], 'product', ARGV[7],
   'segment', ARGV[8], 'user', user, 'quantity', ARGV[3], 'price_cents', ARGV[9],
-  'permit', permit, 'at_ms', at_ms)
+  'permit', permit, 'sale', sale - quantity, 'locked', locked + quantity, 'saled', saled, 'at_ms', at_ms)
 if type(appended) == 'table' and appended.err then return misplaced(KEYS[4], appended) end
 redis.call('HINCRBY', KEYS[1], 'sale_stock_amount', -quantity)
 redis.call('HINCRBY', KEYS[1], 'locked_stock_amount', quantity)

@@ -24,7 +24,7 @@ pub const PREFIX: &str = "SECKILL_";
 pub const FILE_KEY: &str = "config";
 
 /// All of them, in the order in which they are shown.
-pub const KEYS: [Key; 24] = [
+pub const KEYS: [Key; 25] = [
     Key {
         name: "data",
         meaning: "folder of everything that is written",
@@ -68,6 +68,10 @@ pub const KEYS: [Key; 24] = [
     Key {
         name: "redis_url",
         meaning: "Redis; unset: the one that \"seckill up\" starts",
+    },
+    Key {
+        name: "redis_segments",
+        meaning: "Redis masters that hold the stock; none: the one above",
     },
     Key {
         name: "redis_port",

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::keys::KEYS;
 use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
+use crate::segments::CLUSTER_SCHEME;
 
 /// Raw values on their way to becoming settings.
 pub(super) struct Values {
@@ -218,6 +219,45 @@ impl Values {
         let known = ["redis://", "unix://", "redis+unix://"];
         let right = "write redis://HOST:PORT/DB or unix:///PATH";
         self.url("redis_url", default, &known, right)
+    }
+
+    /// A list of addresses: a TOML list, or separated by commas in one text.
+    pub(super) fn redis_segments(&mut self) -> Result<Vec<String>, ConfigError> {
+        let known = ["redis://", "unix://", "redis+unix://", CLUSTER_SCHEME];
+        let right = "write a list such as [\"redis://HOST1:PORT\", \"redis://HOST2:PORT\"], or \
+                     any nodes of one Redis Cluster as \"redis+cluster://HOST:PORT\"";
+        let parse = |text: &str| {
+            let urls: Vec<String> = text
+                .trim()
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .split([',', '\n'])
+                .map(|url| url.trim().trim_matches(['"', '\'']).to_owned())
+                .filter(|url| !url.is_empty())
+                .collect();
+            let good = |url: &String| {
+                known
+                    .iter()
+                    .any(|k| url.starts_with(k) && url.len() > k.len())
+            };
+            let mixed = urls.iter().any(|url| url.starts_with(CLUSTER_SCHEME))
+                && !urls.iter().all(|url| url.starts_with(CLUSTER_SCHEME));
+            let shown = match urls.as_slice() {
+                [] => "none".to_owned(),
+                urls => urls
+                    .iter()
+                    .map(|url| masked_url(url))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            };
+            (urls.iter().all(good) && !mixed).then_some((urls, shown))
+        };
+        self.read(
+            "redis_segments",
+            right,
+            || (Vec::new(), "none".to_owned()),
+            parse,
+        )
     }
 
     pub(super) fn database_url(&mut self, default: &str) -> Result<String, ConfigError> {

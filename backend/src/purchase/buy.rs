@@ -98,9 +98,9 @@ impl Purchase<'_> {
     }
 
     async fn run_script(&self, state: &PurchaseState) -> Result<String, RedisLinkError> {
-        let mut conn = state.redis.conn().await?;
         let (item, user) = (&self.item, self.admissible.user);
         let segment = self.entry.segment_of(user);
+        let mut conn = state.segments.conn(item, segment).await?;
         let permit = self
             .permit
             .as_ref()

@@ -75,8 +75,9 @@ async fn record(
     entry: &Entry,
     user: &str,
 ) -> Result<Option<Record>, RedisLinkError> {
-    let mut conn = state.redis.conn().await?;
-    let key = keys::buyers(item, entry.segment_of(user));
+    let segment = entry.segment_of(user);
+    let mut conn = state.segments.conn(item, segment).await?;
+    let key = keys::buyers(item, segment);
     let text: Option<String> = redis::cmd("HGET")
         .arg(key)
         .arg(user)

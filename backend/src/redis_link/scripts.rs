@@ -93,7 +93,11 @@ pub async fn preload(
 ) -> Result<bool, RedisError> {
     PRELOAD
         .key(keys::stock(item, segment))
+        .key(keys::outbox(item, segment))
         .arg(amount)
+        .arg(item.round())
+        .arg(item.product())
+        .arg(segment)
         .invoke_async(conn)
         .await
 }

@@ -11,7 +11,7 @@ pub(super) enum Event {
     Purchase(OrderMessage),
     /// A permit is to be given back.
     Refund(Refund),
-    /// Stock moved within its segment, which asks nothing of the relay.
+    /// Stock came, went or moved, which asks nothing of the relay.
     Movement,
 }
 
@@ -77,7 +77,7 @@ impl Event {
                 quantity: number(&text("quantity")?, "quantity")?,
                 reason: text("reason")?,
             })),
-            "confirm" => Ok(Self::Movement),
+            "preload" | "adjust" | "transfer_out" | "transfer_in" | "confirm" => Ok(Self::Movement),
             other => Err(format!(
                 "the event is of kind \"{other}\", which this relay does not know"
             )),

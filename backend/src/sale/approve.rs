@@ -11,6 +11,7 @@ use super::moment;
 use super::page::{self, PageError};
 use super::publish::{self, PublishError};
 use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::segments::Segments;
 use crate::store::{Store, StoreError};
 
 /// Why a round was not, or not wholly, approved.
@@ -66,6 +67,8 @@ pub struct Desk<'a> {
     pub store: &'a Store,
     /// Redis.
     pub redis: &'a RedisLink,
+    /// Where the stock goes.
+    pub segments: &'a Segments,
     /// Whose midnight separates the days.
     pub zone: &'a TimeZone,
     /// Where pages are written.
@@ -89,12 +92,18 @@ impl Desk<'_> {
         self.redis.conn().await?;
         self.store.approve_round(id, now_ms).await?;
         let was_published = stored.published_ms.is_some();
-        publish::publish(self.redis, &stored.round, self.zone, was_published)
-            .await
-            .map_err(|source| ApproveError::Publish {
-                round: id.to_owned(),
-                source,
-            })?;
+        publish::publish(
+            self.redis,
+            self.segments,
+            &stored.round,
+            self.zone,
+            was_published,
+        )
+        .await
+        .map_err(|source| ApproveError::Publish {
+            round: id.to_owned(),
+            source,
+        })?;
         self.store.mark_published(id, now_ms).await?;
         page::render(self.pages, &stored.round).map_err(|source| ApproveError::Page {
             round: id.to_owned(),

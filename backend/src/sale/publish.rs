@@ -16,6 +16,7 @@ use seckill_core::window::Window;
 use super::{Product, Round};
 use crate::redis_link::scripts;
 use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::segments::Segments;
 
 /// Stock segments of a product.
 pub const SEGMENTS: u16 = 1;
@@ -72,6 +73,7 @@ pub enum PublishError {
 /// [`PublishError`]; what was written stays, and a repetition completes it.
 pub async fn publish(
     redis: &RedisLink,
+    segments: &Segments,
     round: &Round,
     zone: &TimeZone,
     stock_is_there: bool,
@@ -81,7 +83,7 @@ pub async fn publish(
         date_of(round.opens_ms, zone).ok_or_else(|| PublishError::Start(round.id.clone()))?;
     let mut conn = redis.conn().await?;
     for (item, product) in &items {
-        put_stock(&mut conn, item, product.amount, stock_is_there).await?;
+        put_stock(segments, item, product.amount, stock_is_there).await?;
     }
     for (position, (item, product)) in (1_u64..).zip(&items) {
         put_item(&mut conn, item, product, round, position).await?;
@@ -116,14 +118,15 @@ pub fn date_of(at_ms: u64, zone: &TimeZone) -> Option<String> {
 }
 
 async fn put_stock(
-    conn: &mut MultiplexedConnection,
+    segments: &Segments,
     item: &Item,
     amount: u64,
     is_there: bool,
 ) -> Result<(), PublishError> {
     let key = keys::stock(item, SEGMENTS);
+    let mut conn = segments.conn(item, SEGMENTS).await?;
     if !is_there {
-        scripts::preload(conn, item, SEGMENTS, amount).await?;
+        scripts::preload(&mut conn, item, SEGMENTS, amount).await?;
     }
     let fields = [
         "sale_stock_amount",

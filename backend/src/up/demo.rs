@@ -7,6 +7,7 @@ use crate::redis_link::RedisLink;
 use crate::sale::approve::Desk;
 use crate::sale::file::{self, FileRound};
 use crate::sale::{RoundState, StoredRound, import, page};
+use crate::segments::Segments;
 use crate::store::Store;
 
 /// Imports and approves the demo sale if asked to, completes approvals that
@@ -19,10 +20,12 @@ pub(super) async fn prepare(config: &Config, demo: bool) -> Result<(), UpError> 
     let redis = RedisLink::connect(&config.redis_url)
         .await
         .map_err(|error| sale(&error))?;
+    let segments = Segments::open(&redis, &config.redis_segments).map_err(|error| sale(&error))?;
     let pages = config.pages_dir();
     let desk = Desk {
         store: &store,
         redis: &redis,
+        segments: &segments,
         zone: &config.time_zone,
         pages: &pages,
     };

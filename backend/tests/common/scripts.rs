@@ -98,6 +98,7 @@ pub async fn granted(conn: &mut MultiplexedConnection) -> i64 {
         .unwrap()
 }
 
+/// Kind and request (or permit) of the segment's events after its preload.
 pub async fn outbox(conn: &mut MultiplexedConnection) -> Vec<(String, String)> {
     let key = keys::outbox(&item(), 1);
     let reply: StreamRangeReply = redis::cmd("XRANGE")
@@ -108,9 +109,11 @@ pub async fn outbox(conn: &mut MultiplexedConnection) -> Vec<(String, String)> {
         .await
         .unwrap();
     let field = |entry: &redis::streams::StreamId, name| entry.get::<String>(name);
+    let preload = |entry: &&redis::streams::StreamId| field(entry, "kind").unwrap() == "preload";
     reply
         .ids
         .iter()
+        .skip_while(preload)
         .map(|entry| {
             let detail = field(entry, "request").or_else(|| field(entry, "permit"));
             (field(entry, "kind").unwrap(), detail.unwrap())

@@ -7,6 +7,7 @@ use http_body_util::BodyExt as _;
 use seckill::purchase::{self, PurchaseState};
 use seckill::queue::StreamsQueue;
 use seckill::redis_link::RedisLink;
+use seckill::segments::Segments;
 use seckill::store::Store;
 use seckill::{orders, relay};
 use seckill_core::keys;
@@ -42,7 +43,13 @@ impl Shop {
             demo_login: true,
             ..Default::default()
         };
-        let state = PurchaseState::new(link.clone(), Some(store.clone()), super::ring(), options);
+        let state = PurchaseState::new(
+            link.clone(),
+            Segments::on(link.clone()),
+            Some(store.clone()),
+            super::ring(),
+            options,
+        );
         let app = purchase::router(state);
         let shop = Self {
             redis,
@@ -62,15 +69,25 @@ impl Shop {
 
     pub fn relay(&mut self) {
         let queue = StreamsQueue::orders(self.link.clone());
-        self.roles
-            .spawn(relay::run(self.link.clone(), queue, self.stop.clone()));
+        self.roles.spawn(relay::run(
+            self.link.clone(),
+            Segments::on(self.link.clone()),
+            queue,
+            self.stop.clone(),
+        ));
     }
 
     pub fn orders(&mut self, queue: StreamsQueue) {
         let options = orders::Options::default();
         let (store, link) = (self.store.clone(), self.link.clone());
-        self.roles
-            .spawn(orders::run(queue, store, link, options, self.stop.clone()));
+        self.roles.spawn(orders::run(
+            queue,
+            store,
+            link.clone(),
+            Segments::on(link),
+            options,
+            self.stop.clone(),
+        ));
     }
 
     pub fn run_all(&mut self) {

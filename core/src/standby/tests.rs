@@ -187,7 +187,9 @@ impl World {
             }
             Step::Grow(n) => {
                 let (number, amount) = self.take(n, HOLD_MS);
-                if is_answered && amount > 0 && !self.edges[edge].standby.put(number, amount, now_ms)
+                if is_answered
+                    && amount > 0
+                    && !self.edges[edge].standby.put(number, amount, now_ms)
                 {
                     self.give_back(vec![(number, amount)]);
                 }
