@@ -109,10 +109,11 @@ sub {
     redis_stop();
     my $during = main::clicks('away', 60);
     redis_start();
-    return "$kept, then $during\n";
+    # Whether the rest is told "sold out" depends on what was last heard.
+    return "$kept, then " . $during =~ s/(?:410|503) x/others x/r . "\n";
 }
 --- response_body
-keeps 50, then 202 x 50 503 x 10
+keeps 50, then 202 x 50 others x 10
 
 
 

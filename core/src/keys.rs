@@ -47,6 +47,9 @@ pub fn round_products(round: &str) -> String {
     format!("seckill::round::{{{round}}}::products")
 }
 
+/// The field of [`info`] that says how many permits there are.
+pub const INFO_LIMIT: &str = "limit";
+
 /// Hash: what a shopper sees of a product in a round.
 #[must_use]
 pub fn info(item: &Item) -> String {

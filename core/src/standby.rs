@@ -71,6 +71,16 @@ pub fn step(held: u64, target: u64) -> Step {
     }
 }
 
+/// How many permits to give back of a share of `held`, so that somebody may take
+/// `wanted` (of which `needed` are waited for) while only `free` are there: what is
+/// needed, and of the rest no more than an eighth of the share. What is on its
+/// way when Redis goes away is lost to this edge.
+#[must_use]
+pub fn loosen(wanted: u64, needed: u64, free: u64, held: u64) -> u64 {
+    let most = needed.saturating_sub(free).max(held / 8);
+    wanted.saturating_sub(free).min(most).min(held)
+}
+
 /// Whether a share renewed at `asked_ms` may still be spent, both on the edge's
 /// own monotonic clock. A clock that ran backwards ends it as well.
 #[must_use]

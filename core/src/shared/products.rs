@@ -105,6 +105,11 @@ impl<'a> Found<'a> {
         self.slot.granted.store(granted, Ordering::Relaxed);
     }
 
+    /// Records of how many permits; as for [`Self::set_granted`].
+    pub fn set_limit(&self, limit: u64) {
+        self.slot.limit.store(limit, Ordering::Relaxed);
+    }
+
     /// Records how many permits are out; `None` if the counter in Redis is no
     /// count, so that nobody may pass until it is mended.
     pub fn set_counted(&self, granted: Option<u64>) {

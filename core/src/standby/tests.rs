@@ -30,6 +30,16 @@ fn a_share_shrinks_at_once_and_grows_by_an_eighth() {
 }
 
 #[test]
+fn a_share_is_loosened_by_what_is_needed_or_an_eighth() {
+    assert_eq!(loosen(64, 1, 64, 1_000), 0);
+    assert_eq!(loosen(64, 1, 0, 0), 0);
+    assert_eq!(loosen(64, 1, 0, 1_000), 64);
+    assert_eq!(loosen(64, 1, 0, 80), 10);
+    assert_eq!(loosen(64, 30, 4, 80), 26);
+    assert_eq!(loosen(64, 2, 0, 1), 1);
+}
+
+#[test]
 fn a_share_is_spent_until_it_was_not_renewed_for_its_time() {
     let standby = Standby::default();
     assert_eq!(standby.spend(1, 0), None);

@@ -124,7 +124,7 @@ async fn supervise(target: Target, site: Site) {
     let mut reported = false;
     loop {
         match rt::timeout(STALLED, open(&target)).await {
-            Some(Ok((link, driver))) => {
+            Some(Ok((link, mut driver))) => {
                 if reported {
                     log(
                         NGX_LOG_NOTICE,
@@ -134,7 +134,13 @@ async fn supervise(target: Target, site: Site) {
                 pause_ms = 25;
                 set(Status::Up(link.clone()));
                 site.zone.counters().redis_connects.add(1);
-                let reason = watch(&link, &site).await;
+                // Its end is noticed at once: until then requests would be sent
+                // into nothing, with the permits that they give back.
+                let closed = async {
+                    (&mut driver).await;
+                    "the connection was closed".to_owned()
+                };
+                let reason = rt::first(watch(&link, &site), closed).await;
                 set(Status::Away);
                 drop(driver);
                 log(

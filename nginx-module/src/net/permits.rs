@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use redis::RedisResult;
 use seckill_core::ids::Item;
-use seckill_core::{keys, lease};
+use seckill_core::{keys, lease, standby};
 
 use super::link;
 use crate::conf::Site;
@@ -54,13 +54,12 @@ pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u
     let hand = found.hand();
     let free = found.entry.limit.saturating_sub(found.granted());
     let left = free + found.standby().held();
-    let amount = lease::ask(hand.block(), waiting, left, site.zone.edges()).max(at_least);
-    if amount > free {
-        // Nothing is free any more: what is kept for when Redis is away is sold.
-        let kept = found.standby().take_out(amount - free);
-        if !kept.is_empty() {
-            give_back(site, item, &kept).await;
-        }
+    let wanted = lease::ask(hand.block(), waiting, left, site.zone.edges()).max(at_least);
+    // Where nothing is free any more, what is kept for when Redis is away is sold.
+    let loose = standby::loosen(wanted, waiting.max(at_least), free, found.standby().held());
+    let amount = wanted.min((free + loose).max(at_least));
+    if loose > 0 {
+        give_back(site, item, &found.standby().take_out(loose)).await;
     }
     let number = site.zone.counters().leases.next();
     let counters = site.zone.counters();
@@ -142,6 +141,9 @@ pub(super) async fn ask(
 /// Gives back what was taken out of the hand. Asked once: if the answer is lost,
 /// the back end closes the leases a little later.
 pub(crate) async fn give_back(site: &Site, item: &Item, leases: &[(u64, u64)]) {
+    if leases.is_empty() {
+        return;
+    }
     let returned = rt::finish(site.timeout, async {
         let mut link = link::ready().await?;
         let mut command = redis::cmd("EVALSHA");

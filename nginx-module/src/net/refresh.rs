@@ -32,7 +32,7 @@ pub(crate) struct Refresh {
     /// Version of the catalogue that this worker wrote. A worker that becomes
     /// refresher starts with none and reads all, which also repairs a slot that
     /// a killed one left half written.
-    version: Option<String>,
+    version: Option<Vec<u8>>,
     items: Vec<(Item, Entry)>,
     last_heartbeat_ms: u64,
     /// Whether what is kept was renewed since this worker connected.
@@ -61,7 +61,7 @@ impl Refresh {
     /// The connection's error. What Redis merely answers amiss is not one: the
     /// zone then keeps what it has.
     pub(crate) async fn poll(&mut self) -> RedisResult<()> {
-        let version: RedisResult<Option<String>> = redis::cmd("HGET")
+        let version: RedisResult<Option<Vec<u8>>> = redis::cmd("HGET")
             .arg(keys::CATALOGUE)
             .arg(keys::CATALOGUE_VERSION)
             .query_async(&mut self.link.connection)
@@ -76,6 +76,8 @@ impl Refresh {
         };
         self.pass_over("the catalogue cannot be read", catalogue)?;
         self.read_permits().await?;
+        let limits = self.read_limits().await;
+        self.pass_over("a product's limit cannot be read", limits)?;
         let regrabs = regrabs::follow(&mut self.link, &self.site).await;
         self.pass_over("who may buy again cannot be read", regrabs)?;
         let shares = self.keep_shares().await;
@@ -90,7 +92,7 @@ impl Refresh {
     }
 
     /// Reads the catalogue if its version is another than the last one read.
-    async fn follow_catalogue(&mut self, version: String) -> RedisResult<()> {
+    async fn follow_catalogue(&mut self, version: Vec<u8>) -> RedisResult<()> {
         if self.version.as_ref() != Some(&version) {
             self.read_catalogue().await?;
             self.version = Some(version);
@@ -114,7 +116,8 @@ impl Refresh {
     }
 
     async fn read_catalogue(&mut self) -> RedisResult<()> {
-        let all: Vec<(String, String)> = redis::cmd("HGETALL")
+        // Bytes: what is no text must not keep the rest from being read.
+        let all: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL")
             .arg(keys::CATALOGUE)
             .query_async(&mut self.link.connection)
             .await?;
@@ -124,7 +127,8 @@ impl Refresh {
         let products = self.site.zone.products();
         let mut left_out = 0;
         self.items.clear();
-        for (name, text) in all {
+        for (name, text) in &all {
+            let (name, text) = (String::from_utf8_lossy(name), String::from_utf8_lossy(text));
             if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
                 if !products.put(item.round(), item.product(), &entry) {
                     link::warn(&format!(
@@ -136,7 +140,8 @@ impl Refresh {
                 self.items.push((item, entry));
             } else if name != keys::CATALOGUE_VERSION {
                 link::warn(&format!(
-                    "entry \"{name}\" of the catalogue does not parse; approve its round again"
+                    "entry \"{}\" of the catalogue does not parse; approve its round again",
+                    name.escape_debug()
                 ));
             }
         }
@@ -174,6 +179,28 @@ impl Refresh {
                 };
                 let counted = redis::from_redis_value::<Option<u64>>(count);
                 found.set_counted(counted.map(Option::unwrap_or_default).ok());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the limit of products for which a lease told another one than the
+    /// catalogue says: it was lowered, and may be raised again.
+    async fn read_limits(&mut self) -> RedisResult<()> {
+        for (item, entry) in &self.items {
+            let Some(found) = self.site.zone.products().find(item.round(), item.product()) else {
+                continue;
+            };
+            if found.entry.limit == entry.limit {
+                continue;
+            }
+            let limit: Value = redis::cmd("HGET")
+                .arg(keys::info(item))
+                .arg(keys::INFO_LIMIT)
+                .query_async(&mut self.link.connection)
+                .await?;
+            if let Ok(limit) = redis::from_redis_value::<u64>(limit) {
+                found.set_limit(limit);
             }
         }
         Ok(())
