@@ -9,11 +9,12 @@ use std::time::Duration;
 use seckill_core::keys;
 use seckill_core::message::OrderMessage;
 use seckill_core::order::OrderIds;
+use seckill_core::purchase::Reason;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::purchase::now_ms;
-use crate::queue::{DeadLetter, Delivery, Queue, QueueError, Receipt};
+use crate::queue::{DeadLetter, DeadLetters, Delivery, Queue, QueueError, Receipt};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::orders::{NewOrder, Placed};
@@ -45,6 +46,8 @@ pub struct Options {
     /// Number of this worker, 0 to 1,023, unique among those that run; drawn
     /// from a counter in Redis if `None`.
     pub worker: Option<u16>,
+    /// How long a buyer has to pay.
+    pub pay_within: Duration,
 }
 
 impl Default for Options {
@@ -53,6 +56,7 @@ impl Default for Options {
             per_second: 500,
             in_flight: 125,
             worker: None,
+            pay_within: Duration::from_secs(600),
         }
     }
 }
@@ -74,8 +78,10 @@ pub async fn run(
     let mut worker = Worker {
         queue,
         store,
+        letters: DeadLetters::new(redis, segments.clone()),
         segments,
         ids: OrderIds::new(number),
+        pay_within_ms: u64::try_from(options.pay_within.as_millis()).unwrap_or(u64::MAX),
         stop,
     };
     while !worker.stop.is_cancelled() {
@@ -128,7 +134,9 @@ struct Worker<Q> {
     queue: Q,
     store: Store,
     segments: Segments,
+    letters: DeadLetters,
     ids: OrderIds,
+    pay_within_ms: u64,
     stop: CancellationToken,
 }
 
@@ -164,19 +172,14 @@ impl<Q: Queue> Worker<Q> {
         let (taken, orders): (Vec<_>, Vec<_>) = placed
             .into_iter()
             .partition(|(_, placed)| matches!(placed, Placed::Taken(_)));
-        for (job, placed) in taken {
-            let Placed::Taken(other) = placed else {
-                continue;
-            };
-            let reason = format!("the buyer has order {other} for this product already");
-            self.bury(job.into_delivery(), reason).await;
-        }
+        self.let_go(taken.into_iter().map(|(job, _)| job).collect())
+            .await;
         self.finish(orders).await;
     }
 
     /// Places jobs, trying until it works or the worker is to stop. A message
     /// that the database refuses for what it says is set apart.
-    async fn place(&mut self, jobs: Vec<Job>) -> Option<Vec<(Job, Placed)>> {
+    async fn place(&mut self, mut jobs: Vec<Job>) -> Option<Vec<(Job, Placed)>> {
         if jobs.is_empty() {
             return Some(Vec::new());
         }
@@ -187,7 +190,7 @@ impl<Q: Queue> Worker<Q> {
                 Err(error) if !error.is_passing() => return Some(self.place_singly(jobs).await),
                 Err(error) => {
                     self.wait("orders cannot be placed", &error).await;
-                    self.keep_or_give_back(&jobs).await?;
+                    self.keep_or_give_back(jobs.iter_mut()).await?;
                 }
             }
         }
@@ -207,29 +210,39 @@ impl<Q: Queue> Worker<Q> {
         placed
     }
 
+    /// Has the stock of purchases go back whose buyer has a live order from
+    /// another one, which only lost data can lead to.
+    async fn let_go(&mut self, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let orders = self.numbered(&jobs);
+        let decided = self.store.fail_batch(&orders, Reason::Duplicate, now_ms());
+        match decided.await {
+            Ok(_) => self.acknowledge(&jobs).await,
+            // Left unacknowledged, they come again.
+            Err(error) => tracing::warn!(%error, "second orders of a buyer wait to be let go"),
+        }
+    }
+
+    async fn acknowledge(&self, jobs: &[Job]) {
+        let receipts: Vec<Receipt> = jobs.iter().map(|job| job.receipt.clone()).collect();
+        if let Err(error) = self.queue.ack(&receipts).await {
+            // They come again, and are found decided.
+            tracing::warn!(%error, count = receipts.len(), "messages were not acknowledged");
+        }
+    }
+
     /// Tells the records and acknowledges; the orders are committed.
-    async fn finish(&mut self, orders: Vec<(Job, Placed)>) {
+    async fn finish(&mut self, mut orders: Vec<(Job, Placed)>) {
         if orders.is_empty() {
             return;
         }
-        let told: Vec<Told<'_>> = orders
-            .iter()
-            .filter_map(|(job, placed)| match placed {
-                Placed::New(order) | Placed::Before(order) => Some(Told {
-                    purchase: &job.purchase,
-                    order: *order,
-                }),
-                Placed::Taken(_) => None,
-            })
-            .collect();
-        while let Err(error) = tell::tell(&self.segments, &told).await {
+        while let Err(error) = tell::tell(&self.segments, &told(&orders)).await {
             self.wait("buyers cannot be told of their orders", &error)
                 .await;
-            if self
-                .keep_or_give_back_all(orders.iter().map(|(job, _)| job))
-                .await
-                .is_none()
-            {
+            let jobs = orders.iter_mut().map(|(job, _)| job);
+            if self.keep_or_give_back(jobs).await.is_none() {
                 return;
             }
         }
@@ -246,26 +259,27 @@ impl<Q: Queue> Worker<Q> {
         let number = |job: &Job| NewOrder {
             id: self.ids.next(now),
             purchase: job.purchase.clone(),
+            pay_by_ms: now.saturating_add(self.pay_within_ms),
         };
         jobs.iter().map(number).collect()
-    }
-
-    async fn keep_or_give_back(&self, jobs: &[Job]) -> Option<()> {
-        self.keep_or_give_back_all(jobs.iter()).await
     }
 
     /// Keeps hold of what is in hand, so that waiting for a part that is away
     /// does not count as a failed delivery; gives it back, and tells so by
     /// `None`, if the worker is to stop.
-    async fn keep_or_give_back_all(&self, jobs: impl Iterator<Item = &Job>) -> Option<()> {
-        let receipts: Vec<Receipt> = jobs.map(|job| job.receipt.clone()).collect();
+    async fn keep_or_give_back(&self, jobs: impl Iterator<Item = &mut Job>) -> Option<()> {
+        let jobs: Vec<&mut Job> = jobs.collect();
+        let mut receipts: Vec<Receipt> = jobs.iter().map(|job| job.receipt.clone()).collect();
         let stopping = self.stop.is_cancelled();
         let done = match stopping {
             true => self.queue.release(&receipts, Duration::ZERO).await,
-            false => self.queue.extend(&receipts).await,
+            false => self.queue.extend(&mut receipts).await,
         };
         if let Err(error) = done {
             tracing::debug!(%error, "messages in hand may be handed out again");
+        }
+        for (job, receipt) in jobs.into_iter().zip(receipts) {
+            job.receipt = receipt;
         }
         (!stopping).then_some(())
     }
@@ -279,7 +293,7 @@ impl<Q: Queue> Worker<Q> {
             attempts: delivery.attempt,
         };
         let buried: Result<(), QueueError> = async {
-            self.queue.bury(letter).await?;
+            self.letters.bury(letter).await?;
             self.queue.ack(&[delivery.receipt]).await
         }
         .await;
@@ -317,6 +331,18 @@ fn readable(delivery: &Delivery) -> Result<OrderMessage, String> {
         ));
     }
     OrderMessage::parse(&delivery.body).map_err(|error| error.to_string())
+}
+
+/// The orders whose buyers are to be told.
+fn told(orders: &[(Job, Placed)]) -> Vec<Told<'_>> {
+    let told = orders.iter().filter_map(|(job, placed)| match placed {
+        Placed::New(order) | Placed::Before(order) => Some(Told {
+            purchase: &job.purchase,
+            order: *order,
+        }),
+        Placed::Taken(_) | Placed::Failed => None,
+    });
+    told.collect()
 }
 
 fn refused(error: &StoreError) -> String {

@@ -7,20 +7,56 @@
 use std::future::Future;
 use std::time::Duration;
 
+/// The adapter that the configuration chooses.
+pub mod chosen;
+/// Messages that nobody could use.
+pub mod dead_letters;
 /// The adapter over Redis Streams.
 pub mod streams;
 
+pub use chosen::{ChosenQueue, Queues};
+pub use dead_letters::{DeadLetter, DeadLetters};
 pub use streams::StreamsQueue;
 
 /// What an adapter can do of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Longest delay it keeps a released message back for.
-    pub longest_release: Duration,
+    /// Longest delay, of a published or a released message. What is to wait
+    /// longer comes sooner, and its reader puts it off again.
+    pub longest_delay: Duration,
     /// How long a message that was handed out stays with its worker.
     pub hold: Duration,
     /// Largest body, in bytes.
     pub max_body: usize,
+}
+
+/// A message to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What is said.
+    pub body: Vec<u8>,
+    /// What people find it by in the queue's own tools: a request or an order.
+    pub key: String,
+    /// How long it is kept back before anybody gets it.
+    pub after: Duration,
+}
+
+impl Message {
+    /// One that is to be delivered at once.
+    #[must_use]
+    pub fn new(body: impl Into<Vec<u8>>, key: &str) -> Self {
+        Self {
+            body: body.into(),
+            key: key.to_owned(),
+            after: Duration::ZERO,
+        }
+    }
+
+    /// The same, delivered `after` it was published.
+    #[must_use]
+    pub fn after(self, after: Duration) -> Self {
+        Self { after, ..self }
+    }
 }
 
 /// What became of a published message.
@@ -51,19 +87,6 @@ pub struct Delivery {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Receipt(pub(crate) String);
 
-/// A message that nobody could use, kept for people to look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// The message as it was.
-    pub body: Vec<u8>,
-    /// Why it is here, as a sentence.
-    pub reason: String,
-    /// Where it came from: the queue or the outbox.
-    pub source: String,
-    /// How many times it was handed out.
-    pub attempts: u32,
-}
-
 /// The queue could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -78,7 +101,7 @@ pub trait Queue: Clone + Send + Sync + 'static {
     fn capabilities(&self) -> Capabilities;
 
     /// Publishes each message, and tells of each, in order, what became of it.
-    fn publish(&self, batch: &[Vec<u8>]) -> impl Future<Output = Vec<Published>> + Send;
+    fn publish(&self, batch: &[Message]) -> impl Future<Output = Vec<Published>> + Send;
 
     /// Up to `max` messages; waits up to `wait` for the first, then takes what is there.
     fn next(
@@ -90,17 +113,36 @@ pub trait Queue: Clone + Send + Sync + 'static {
     /// These are done and never come again.
     fn ack(&self, receipts: &[Receipt]) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// These come again after `after`, or [`Capabilities::longest_release`] if that is sooner.
+    /// These come again after `after`, or [`Capabilities::longest_delay`] if that is sooner.
     fn release(
         &self,
         receipts: &[Receipt],
         after: Duration,
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// These are still being worked on: holds them for another [`Capabilities::hold`].
-    fn extend(&self, receipts: &[Receipt]) -> impl Future<Output = Result<(), QueueError>> + Send;
+    /// These are still being worked on: holds them for another
+    /// [`Capabilities::hold`]. The receipts are replaced by those that count
+    /// from then on.
+    fn extend(
+        &self,
+        receipts: &mut [Receipt],
+    ) -> impl Future<Output = Result<(), QueueError>> + Send;
+}
 
-    /// Keeps a dead letter. Acknowledging the message is a step of its own,
-    /// taken after this one, so that it is never in neither place.
-    fn bury(&self, letter: DeadLetter) -> impl Future<Output = Result<(), QueueError>> + Send;
+/// What publishing comes to as long as nothing was heard of the server: too
+/// large a message will never be taken.
+fn unsent(message: &Message, most: usize) -> Published {
+    let len = message.body.len();
+    if len > most {
+        Published::Rejected(format!(
+            "the message has {len} bytes, the queue takes {most}"
+        ))
+    } else {
+        Published::NotStored("not yet sent".into())
+    }
+}
+
+/// Whole milliseconds.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

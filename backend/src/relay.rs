@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::purchase::catalogue;
 use crate::purchase::now_ms;
-use crate::queue::{DeadLetter, Published, Queue, QueueError};
+use crate::queue::{DeadLetter, DeadLetters, Message, Published, Queue, QueueError};
 use crate::redis_link::{RESPONSE_TIMEOUT, RedisLink, RedisLinkError, scripts};
+use crate::regrab;
 use crate::segments::{Part, Segment, Segments};
 
 /// Events as the outbox holds them.
@@ -362,16 +363,23 @@ impl<Q: Queue> Relay<Q> {
     /// Hands on the events of one outbox, then takes out those that have arrived.
     async fn relay(&self, outbox: &Outbox, entries: &[StreamId]) -> Result<(), RelayError> {
         let mut done = Vec::with_capacity(entries.len());
-        let mut bodies = Vec::new();
+        let mut messages = Vec::new();
         let mut purchases = Vec::new();
         for entry in entries {
             match Event::read(entry) {
                 Ok(Event::Purchase(message)) => {
-                    bodies.push(message.to_json().into_bytes());
+                    messages.push(Message::new(message.to_json(), &message.request));
                     purchases.push(entry);
                 }
                 Ok(Event::Refund(refund)) => {
                     self.refund(&refund).await?;
+                    done.push(&entry.id);
+                }
+                Ok(Event::Release { item, user, refund }) => {
+                    if let Some(refund) = &refund {
+                        self.refund(refund).await?;
+                    }
+                    regrab::allow(&mut self.redis.conn().await?, &item, &user).await?;
                     done.push(&entry.id);
                 }
                 Ok(Event::Movement) => done.push(&entry.id),
@@ -382,12 +390,12 @@ impl<Q: Queue> Relay<Q> {
             }
         }
         let mut not_stored = None;
-        let outcomes = self.queue.publish(&bodies).await;
-        for ((entry, body), outcome) in purchases.into_iter().zip(bodies).zip(outcomes) {
+        let outcomes = self.queue.publish(&messages).await;
+        for ((entry, message), outcome) in purchases.into_iter().zip(messages).zip(outcomes) {
             match outcome {
                 Published::Stored => done.push(&entry.id),
                 Published::Rejected(reason) => {
-                    self.bury(outbox, body, reason).await?;
+                    self.bury(outbox, message.body, reason).await?;
                     done.push(&entry.id);
                 }
                 // Stays pending, and is published again when its hold is over.
@@ -445,6 +453,7 @@ impl<Q: Queue> Relay<Q> {
             source: outbox.key.clone(),
             attempts: 1,
         };
-        Ok(self.queue.bury(letter).await?)
+        let letters = DeadLetters::new(self.redis.clone(), self.segments.clone());
+        Ok(letters.bury(letter).await?)
     }
 }

@@ -16,11 +16,11 @@ use crate::config::{Config, Listen};
 use crate::nearest::nearest;
 use crate::ops::{self, OpsState};
 use crate::purchase::{self, PurchaseState};
-use crate::queue::StreamsQueue;
+use crate::queue::Queues;
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{Store, StoreError};
-use crate::{orders, permits, relay};
+use crate::{orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
 mod listener;
@@ -33,7 +33,8 @@ const GRACE: Duration = Duration::from_secs(5);
 pub enum Role {
     /// Sells: verifies again, runs the stock script, answers results.
     Purchase,
-    /// Moves what was sold to the queue, and gives back unspent permits.
+    /// Moves what was sold to the queue, gives back unspent permits, and finishes
+    /// transfers of stock.
     Relay,
     /// Writes orders.
     Orders,
@@ -159,6 +160,7 @@ pub async fn run(
 async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result<(), RoleError> {
     let redis = RedisLink::lazy(&config.redis_url)?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
+    let queues = Queues::streams(&redis);
     let has = |role| roles.contains(&role);
     let store = open_store(config, roles).await?;
     if has(Role::Purchase) {
@@ -181,11 +183,13 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         )?;
     }
     if has(Role::Relay) {
-        let queue = StreamsQueue::orders(redis.clone());
-        running.spawn(
-            Role::Relay,
-            relay::run(redis.clone(), segments.clone(), queue, running.stop.clone()),
+        let relay = relay::run(
+            redis.clone(),
+            segments.clone(),
+            queues.orders.clone(),
+            running.stop.clone(),
         );
+        running.spawn(Role::Relay, relay);
         let options = permits::Options {
             in_flight: Duration::from_millis(config.in_flight_ms),
             ..permits::Options::default()
@@ -197,13 +201,23 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             running.stop.clone(),
         );
         running.spawn(Role::Relay, reclaim);
+        let finish = transfer::run(
+            redis.clone(),
+            segments.clone(),
+            transfer::Options::default(),
+            running.stop.clone(),
+        );
+        running.spawn(Role::Relay, finish);
     }
     if let (true, Some(store)) = (has(Role::Orders), store) {
-        let queue = StreamsQueue::orders(redis.clone());
+        let queue = queues.orders.clone();
         let options = orders::Options {
             per_second: config.orders_per_second,
+            pay_within: Duration::from_secs(config.pay_within),
             ..orders::Options::default()
         };
+        let sweep = settle::run(store.clone(), segments.clone(), running.stop.clone());
+        running.spawn(Role::Orders, sweep);
         let work = orders::run(
             queue,
             store,
@@ -228,7 +242,7 @@ async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, Ro
     if !wanted {
         return Ok(None);
     }
-    match Store::open(&config.database_url).await {
+    match Store::open_sharded(&config.database_url, &config.order_databases).await {
         Ok(store) => Ok(Some(store)),
         Err(error) if roles.contains(&Role::Orders) => Err(error.into()),
         Err(error) => {

@@ -142,12 +142,7 @@ async fn what_a_dead_worker_held_is_placed_once_by_another() {
     shop.relay();
     let short = |link: &RedisLink| {
         let hold = Duration::from_millis(300);
-        StreamsQueue::new(
-            link.clone(),
-            keys::QUEUE_ORDERS,
-            keys::QUEUE_DEAD_LETTERS,
-            hold,
-        )
+        StreamsQueue::new(link.clone(), keys::QUEUE_ORDERS, hold)
     };
     for n in 0..5 {
         assert_eq!(
@@ -183,12 +178,7 @@ async fn what_a_dead_worker_held_is_placed_once_by_another() {
 async fn workers_killed_again_and_again_place_every_order_once() {
     let mut shop = Shop::open(60).await;
     let hold = Duration::from_millis(200);
-    let queue = StreamsQueue::new(
-        shop.link.clone(),
-        keys::QUEUE_ORDERS,
-        keys::QUEUE_DEAD_LETTERS,
-        hold,
-    );
+    let queue = StreamsQueue::new(shop.link.clone(), keys::QUEUE_ORDERS, hold);
     for n in 0..60 {
         assert_eq!(
             shop.click(&format!("u{n}"), "r").await.0,

@@ -13,133 +13,104 @@ mod common;
 use std::time::Duration;
 
 use common::shop::Shop;
-use common::{TestRedis, eventually, item};
+use common::{TestRedis, eventually, item, queue_suite};
 use redis::streams::StreamRangeReply;
-use seckill::queue::{DeadLetter, Delivery, Published, Queue as _, Receipt, StreamsQueue};
+use seckill::queue::dead_letters::{KeptLetter, Redriven};
+use seckill::queue::{DeadLetter, DeadLetters, Message, Published, Queue as _, StreamsQueue};
 use seckill::redis_link::{RedisLink, RedisLinkError};
+use seckill::segments::Segments;
 use seckill::store::Store;
-use seckill::store::orders::{NewOrder, Placed};
 use seckill_core::keys;
-use seckill_core::message::OrderMessage;
-use seckill_core::order::OrderId;
-use tempfile::TempDir;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn queue(link: &RedisLink, hold: Duration) -> StreamsQueue {
-    StreamsQueue::new(
-        link.clone(),
-        keys::QUEUE_ORDERS,
-        keys::QUEUE_DEAD_LETTERS,
-        hold,
-    )
+    StreamsQueue::new(link.clone(), keys::QUEUE_ORDERS, hold)
 }
 
 async fn publish(queue: &StreamsQueue, bodies: &[&str]) {
-    let batch: Vec<Vec<u8>> = bodies.iter().map(|body| body.as_bytes().to_vec()).collect();
-    let stored = queue.publish(&batch).await;
-    assert!(
-        stored.iter().all(|one| *one == Published::Stored),
-        "{stored:?}"
-    );
-}
-
-fn bodies(deliveries: &[Delivery]) -> Vec<&str> {
-    deliveries
+    let batch: Vec<Message> = bodies
         .iter()
-        .map(|one| std::str::from_utf8(&one.body).unwrap())
-        .collect()
+        .map(|body| queue_suite::message(body))
+        .collect();
+    queue_suite::publish(queue, &batch).await;
 }
 
-fn receipts(deliveries: &[Delivery]) -> Vec<Receipt> {
-    deliveries.iter().map(|one| one.receipt.clone()).collect()
+/// Runs a test of the suite that every adapter has to pass.
+macro_rules! keeps_what_every_queue_keeps {
+    ($($name:ident;)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            let redis = TestRedis::start().await;
+            queue_suite::$name(queue(&redis.link().await, Duration::from_millis(600))).await;
+        }
+    )*};
+}
+
+keeps_what_every_queue_keeps! {
+    every_message_comes_and_once_if_it_is_acknowledged;
+    a_released_message_comes_again_after_its_time_and_counts;
+    a_message_is_taken_over_when_its_hold_ends_but_not_while_it_is_extended;
+    a_delayed_message_comes_when_it_is_due;
+    a_message_that_is_too_large_is_rejected_with_the_reason;
 }
 
 #[tokio::test]
-async fn messages_come_in_order_and_once_until_they_are_acknowledged() {
+async fn messages_come_in_order_and_take_no_memory_once_done() {
     let redis = TestRedis::start().await;
     let queue = queue(&redis.link().await, 30 * SECOND);
-    assert_eq!(queue.next(10, Duration::from_millis(20)).await.unwrap(), []);
     publish(&queue, &["a", "b", "c"]).await;
-    let first = queue.next(2, SECOND).await.unwrap();
-    assert_eq!(bodies(&first), ["a", "b"]);
-    assert!(first.iter().all(|one| one.attempt == 1));
-    let rest = queue.next(2, SECOND).await.unwrap();
-    assert_eq!(bodies(&rest), ["c"]);
-    queue.ack(&receipts(&first)).await.unwrap();
-    queue.ack(&receipts(&first)).await.unwrap();
-    queue.ack(&receipts(&rest)).await.unwrap();
+    let got = queue.next(10, SECOND).await.unwrap();
+    let bodies: Vec<&[u8]> = got.iter().map(|one| one.body.as_slice()).collect();
+    assert_eq!(bodies, [b"a", b"b", b"c"]);
+    queue.ack(&queue_suite::receipts(&got)).await.unwrap();
     let mut conn = redis.link().await.conn().await.unwrap();
     let left: u64 = redis::cmd("XLEN")
         .arg(keys::QUEUE_ORDERS)
         .query_async(&mut conn)
         .await
         .unwrap();
-    assert_eq!(left, 0, "what is done takes no memory");
+    assert_eq!(left, 0);
 }
 
 #[tokio::test]
-async fn a_released_message_comes_again_and_counts_its_deliveries() {
+async fn extending_counts_no_delivery() {
     let redis = TestRedis::start().await;
-    let queue = queue(&redis.link().await, 30 * SECOND);
+    let queue = queue(&redis.link().await, Duration::from_millis(300));
     publish(&queue, &["a"]).await;
-    for attempt in 1..=3 {
-        let got = queue.next(1, SECOND).await.unwrap();
-        assert_eq!((bodies(&got), got[0].attempt), (vec!["a"], attempt));
-        queue
-            .release(&receipts(&got), Duration::ZERO)
-            .await
-            .unwrap();
+    let mut held = queue_suite::receipts(&queue.next(1, SECOND).await.unwrap());
+    for _ in 0..3 {
+        queue.extend(&mut held).await.unwrap();
     }
-    let got = queue.next(1, SECOND).await.unwrap();
-    queue.release(&receipts(&got), 10 * SECOND).await.unwrap();
-    assert_eq!(
-        queue.next(1, Duration::from_millis(50)).await.unwrap(),
-        [],
-        "not yet"
-    );
+    assert_eq!(queue_suite::one(&queue).await.attempt, 2);
 }
 
 #[tokio::test]
-async fn a_message_is_taken_over_when_its_hold_ends_but_not_while_it_is_extended() {
+async fn a_delayed_message_keeps_every_byte() {
     let redis = TestRedis::start().await;
-    let queue = queue(&redis.link().await, Duration::from_millis(400));
-    publish(&queue, &["a"]).await;
-    let held = queue.next(1, SECOND).await.unwrap();
-    for _ in 0..6 {
-        queue.extend(&receipts(&held)).await.unwrap();
-        assert_eq!(queue.next(1, Duration::from_millis(100)).await.unwrap(), []);
-    }
-    let taken = eventually("it is taken over", || async {
-        queue
-            .next(1, Duration::from_millis(100))
-            .await
-            .unwrap()
-            .pop()
-    })
-    .await;
-    assert_eq!(taken.attempt, 2, "extending counts no delivery");
+    let queue = queue(&redis.link().await, SECOND);
+    let body = b"0|a|b\n\x00|\xff\r\n".to_vec();
+    let sent = Message::new(body.clone(), "key|with|bars").after(Duration::from_millis(1));
+    queue_suite::publish(&queue, &[sent]).await;
+    let got = queue_suite::one(&queue).await;
+    assert_eq!(got.body, body);
+    queue.release(&[got.receipt], Duration::ZERO).await.unwrap();
+    assert_eq!(queue_suite::one(&queue).await.body, body);
 }
 
 #[tokio::test]
-async fn publishing_tells_of_each_message_what_became_of_it() {
+async fn publishing_tells_whether_redis_may_have_the_message() {
     let mut redis = TestRedis::start().await;
     let queue = queue(&redis.link().await, SECOND);
-    let batch = [
-        b"small".to_vec(),
-        vec![b'x'; queue.capabilities().max_body + 1],
-    ];
-    let outcomes = queue.publish(&batch).await;
-    assert_eq!(outcomes[0], Published::Stored);
-    assert!(matches!(&outcomes[1], Published::Rejected(reason) if reason.contains("65536")));
-
+    let batch = [queue_suite::message("a")];
+    assert_eq!(queue.publish(&batch).await, [Published::Stored]);
     redis.freeze();
-    let frozen = queue.publish(&batch[..1]).await;
+    let frozen = queue.publish(&batch).await;
     assert!(matches!(frozen[0], Published::Unknown(_)), "{frozen:?}");
     redis.thaw();
     redis.kill();
     eventually("nothing is sent any more", || async {
-        matches!(queue.publish(&batch[..1]).await[0], Published::NotStored(_)).then_some(())
+        matches!(queue.publish(&batch).await[0], Published::NotStored(_)).then_some(())
     })
     .await;
 }
@@ -165,22 +136,14 @@ async fn an_emptied_redis_does_not_stop_the_readers() {
     assert_eq!(got.body, b"b");
 }
 
+fn letters(link: &RedisLink) -> DeadLetters {
+    DeadLetters::new(link.clone(), Segments::on(link.clone()))
+}
+
 async fn dead_letters(link: &RedisLink) -> Vec<(String, String)> {
-    let mut conn = link.conn().await.unwrap();
-    let mut range = redis::cmd("XRANGE");
-    let reply: StreamRangeReply = range
-        .arg(keys::QUEUE_DEAD_LETTERS)
-        .arg("-")
-        .arg("+")
-        .query_async(&mut conn)
-        .await
-        .unwrap();
-    let text = |entry: &redis::streams::StreamId, name| entry.get::<String>(name).unwrap();
-    reply
-        .ids
-        .iter()
-        .map(|entry| (text(entry, "source"), text(entry, "reason")))
-        .collect()
+    let letters = letters(link).list(None, 100).await.unwrap();
+    let named = |kept: KeptLetter| (kept.letter.source, kept.letter.reason);
+    letters.into_iter().map(named).collect()
 }
 
 #[tokio::test]
@@ -225,86 +188,62 @@ async fn what_nobody_can_use_ends_among_the_dead_letters_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_keeps_the_message_as_it_was() {
+async fn a_dead_letter_keeps_the_message_as_it_was_until_it_is_sent_again() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
-    let queue = queue(&link, SECOND);
-    let (body, reason, source) = (
-        b"\xff\x00".to_vec(),
-        "because".to_owned(),
-        "here".to_owned(),
-    );
-    queue
-        .bury(DeadLetter {
-            body,
-            reason,
-            source,
-            attempts: 3,
-        })
-        .await
-        .unwrap();
-    assert_eq!(
-        dead_letters(&link).await,
-        [("here".into(), "because".into())]
-    );
-}
-
-fn purchase(user: &str, request: &str) -> OrderMessage {
-    OrderMessage {
-        v: 1,
-        request: request.into(),
-        round: "1".into(),
-        product: "153".into(),
-        segment: 1,
-        user: user.into(),
-        quantity: 1,
-        price_cents: 99_900,
-        permit: String::new(),
-        at_ms: 1,
+    let (queue, letters) = (queue(&link, SECOND), letters(&link));
+    let letter = DeadLetter {
+        body: b"\xff\x00".to_vec(),
+        reason: "because".to_owned(),
+        source: keys::QUEUE_ORDERS.to_owned(),
+        attempts: 3,
+    };
+    for _ in 0..3 {
+        letters.bury(letter.clone()).await.unwrap();
     }
+    let kept = letters.list(None, 2).await.unwrap();
+    let ids: Vec<&str> = kept.iter().map(|kept| kept.id.as_str()).collect();
+    assert_eq!(kept[1].letter, letter);
+    let rest = letters.list(Some(ids[1]), 10).await.unwrap();
+    assert_eq!(rest.len(), 1, "the next page begins behind the last one");
+
+    assert_eq!(
+        letters.redrive(ids[0], &queue).await.unwrap(),
+        Redriven::Sent
+    );
+    assert_eq!(
+        letters.redrive(ids[0], &queue).await.unwrap(),
+        Redriven::Gone
+    );
+    assert_eq!(queue_suite::one(&queue).await.body, letter.body);
+    assert_eq!(letters.redrive_all(&queue).await.unwrap(), (2, vec![]));
+    assert_eq!(letters.list(None, 10).await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn the_database_places_a_purchase_once_and_tells_what_is_in_the_way() {
-    let folder = TempDir::new().unwrap();
-    let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
-    let store = Store::open(&url).await.unwrap();
-    let order = |id, user, request| NewOrder {
-        id: OrderId(id),
-        purchase: purchase(user, request),
+async fn an_event_is_sent_back_to_its_outbox_and_stays_when_that_is_broken() {
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let (queue, letters) = (queue(&link, SECOND), letters(&link));
+    let (outbox, broken) = (keys::outbox(&item(), 1), keys::outbox(&item(), 2));
+    let letter = |source: &str| DeadLetter {
+        body: br#"{"kind":"refund","round":"1"}"#.to_vec(),
+        reason: "because".to_owned(),
+        source: source.to_owned(),
+        attempts: 1,
     };
-    let batch = [
-        order(1, "li", "r1"),
-        order(2, "li", "r1"),
-        order(3, "li", "r2"),
-        order(4, "wang", "r1"),
-    ];
-    let (one, four) = (OrderId(1), OrderId(4));
-    let placed = store.place_batch(&batch, 5).await.unwrap();
-    assert_eq!(
-        placed,
-        [
-            Placed::New(one),
-            Placed::Before(one),
-            Placed::Taken(one),
-            Placed::New(four)
-        ]
-    );
-    let error = store
-        .place_batch(&[order(4, "zhao", "r9")], 5)
-        .await
-        .unwrap_err();
-    assert!(error.is_passing(), "another number will do: {error}");
-    assert_eq!(store.live_orders(&item()).await.unwrap(), 2);
-
-    store.close().await;
-    let store = Store::open(&url).await.unwrap();
-    let found = store.latest_order("li", &item()).await.unwrap().unwrap();
-    assert_eq!(
-        (found.id, found.request.as_str(), found.created_ms),
-        (one, "r1", 5)
-    );
-    store.close().await;
+    letters.bury(letter(&outbox)).await.unwrap();
+    letters.bury(letter(&broken)).await.unwrap();
+    let mut conn = link.conn().await.unwrap();
+    let mut pipe = redis::pipe();
+    pipe.set(&broken, "in the way").ignore();
+    pipe.exec_async(&mut conn).await.unwrap();
+    let (sent, stay) = letters.redrive_all(&queue).await.unwrap();
+    assert_eq!((sent, stay.len()), (1, 1), "{stay:?}");
+    let mut range = redis::cmd("XRANGE");
+    range.arg(&outbox).arg("-").arg("+");
+    let events: StreamRangeReply = range.query_async(&mut conn).await.unwrap();
+    assert_eq!(events.ids[0].get::<String>("kind").unwrap(), "refund");
 }
 
 #[tokio::test]
@@ -317,12 +256,12 @@ async fn a_database_that_cannot_be_opened_is_named() {
         error.contains("/no/such/folder/x.db") && error.contains("folder"),
         "{error}"
     );
-    let error = Store::open("mysql://host/db")
+    let error = Store::open("oracle://li:s3cret@host/db")
         .await
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("mysql://host/db") && error.contains("sqlite:///"),
+        error.contains("oracle://li:******@host/db") && error.contains("sqlite:///"),
         "{error}"
     );
 }

@@ -11,10 +11,13 @@ use crate::ids::Item;
 pub const CATALOGUE: &str = "seckill::catalogue";
 /// The field of [`CATALOGUE`] that tells an edge whether to read the rest again.
 pub const CATALOGUE_VERSION: &str = "version";
-/// Sorted set of living edges, name → last heartbeat in ms by Redis's clock.
+/// Sorted set of edges, name → until when its last heartbeat counts, in ms by
+/// Redis's clock; below zero once the others took it for dead.
 pub const EDGES: &str = "seckill::edges";
 /// Queue of order messages: the stream that the relay fills and the workers read.
 pub const QUEUE_ORDERS: &str = "seckill::queue::orders";
+/// Queue of orders that are to be cancelled unless they are paid by then.
+pub const QUEUE_CANCELS: &str = "seckill::queue::cancels";
 /// Order messages that no worker could place, with the reason.
 pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
 
@@ -28,6 +31,13 @@ pub const WORKERS: &str = "seckill::workers";
 pub const RECLAIMED: &str = "seckill::reclaimed";
 /// Which instance gives back unspent permits at the moment.
 pub const RECLAIMER: &str = "seckill::reclaimer";
+
+/// Sorted set: messages of the queue `stream` that are kept back, scored by when
+/// they are due in ms. In one slot with the stream.
+#[must_use]
+pub fn delayed(stream: &str) -> String {
+    format!("{{{stream}}}::delayed")
+}
 
 /// Sorted set: the rounds of `date` (`YYYY-MM-DD`), scored by start in ms.
 #[must_use]
@@ -92,6 +102,28 @@ pub fn outbox(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::outbox")
 }
 
+/// Hash: stock that has left this segment for another and is not known to have
+/// arrived, transfer id → `items|destination|at_ms`.
+#[must_use]
+pub fn transit(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::transit")
+}
+
+/// Hash: transfers that arrived, here or from here, transfer id →
+/// `in|items|source` or `out|items|destination`.
+#[must_use]
+pub fn transfers(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::transfers")
+}
+
+/// The product and segment whose outbox has this key.
+#[must_use]
+pub fn parse_outbox(key: &str) -> Option<(Item, u16)> {
+    let tag = key.strip_prefix("seckill::{")?.strip_suffix("}::outbox")?;
+    let (item, segment) = tag.rsplit_once("::")?;
+    Some((Item::parse(item)?, segment.parse().ok()?))
+}
+
 /// Hash: what this segment saw of each lease, lease id → permits seen, or
 /// `closed:seen` once the lease was closed.
 #[must_use]
@@ -114,5 +146,9 @@ mod tests {
         assert_eq!(stock(&item, 1), "seckill::{1::153::01}::stock");
         assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
         assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");
+        assert_eq!(transit(&item, 2), "seckill::{1::153::02}::transit");
+        assert_eq!(transfers(&item, 2), "seckill::{1::153::02}::transfers");
+        assert_eq!(parse_outbox(&outbox(&item, 12)), Some((item, 12)));
+        assert_eq!(parse_outbox(QUEUE_ORDERS), None);
     }
 }

@@ -31,6 +31,12 @@ use seckill_core::window::Window;
 use seckill_core::{hidden_path, keys, session};
 use tempfile::TempDir;
 
+/// A MariaDB server.
+pub mod mariadb;
+/// Several Redis masters.
+pub mod masters;
+/// What every queue keeps.
+pub mod queue_suite;
 /// Calls of the scripts.
 pub mod scripts;
 /// The main path.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use redis::{RedisResult, Value};
 use seckill_core::catalogue::Entry;
+use seckill_core::census::Census;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::window::Phase;
@@ -18,10 +19,9 @@ use super::{permits, regrabs, standby};
 use crate::clock;
 use crate::conf::Site;
 
-/// How long an edge counts as alive after a heartbeat.
-const ALIVE: Duration = Duration::from_millis(2_000);
-/// Pause between two heartbeats, in ms.
-const HEARTBEAT_MS: u64 = 500;
+/// How often the catalogue and the permits that are out are looked at; also how
+/// fresh times and limits are.
+const LOOK_MS: u64 = 250;
 /// Counters asked for in one command.
 const BATCH: usize = 500;
 
@@ -34,9 +34,10 @@ pub(crate) struct Refresh {
     /// a killed one left half written.
     version: Option<Vec<u8>>,
     items: Vec<(Item, Entry)>,
-    last_heartbeat_ms: u64,
     /// Whether what is kept was renewed since this worker connected.
     has_renewed: bool,
+    /// When this worker looked last, by its monotonic clock.
+    looked_ms: u64,
     /// What was complained of and has not been mended since.
     complaints: Vec<&'static str>,
 }
@@ -49,18 +50,37 @@ impl Refresh {
             site,
             version: None,
             items: Vec::new(),
-            last_heartbeat_ms: 0,
             has_renewed: false,
+            looked_ms: 0,
             complaints: Vec::new(),
         }
     }
 
-    /// One round.
+    /// How long to wait between two rounds.
+    pub(crate) fn pause(&self) -> Duration {
+        self.site.pace.pause.min(Duration::from_millis(LOOK_MS))
+    }
+
+    /// One round: a heartbeat and a look, as far as each is due.
     ///
     /// # Errors
     /// The connection's error. What Redis merely answers amiss is not one: the
     /// zone then keeps what it has.
     pub(crate) async fn poll(&mut self) -> RedisResult<()> {
+        let refreshes = self.site.zone.claim_refresh();
+        // Before the first look: a share must be known before a click can pass.
+        if refreshes {
+            self.heartbeat().await?;
+        }
+        let now = clock::monotonic_ms();
+        if now - self.looked_ms < LOOK_MS {
+            return Ok(());
+        }
+        self.looked_ms = now;
+        self.look().await
+    }
+
+    async fn look(&mut self) -> RedisResult<()> {
         let version: RedisResult<Option<Vec<u8>>> = redis::cmd("HGET")
             .arg(keys::CATALOGUE)
             .arg(keys::CATALOGUE_VERSION)
@@ -82,12 +102,9 @@ impl Refresh {
         self.pass_over("who may buy again cannot be read", regrabs)?;
         let shares = self.keep_shares().await;
         self.pass_over("shares cannot be kept", shares)?;
+        let reclaimed = self.read_reclaimed().await;
+        self.pass_over("what was reclaimed cannot be read", reclaimed)?;
         self.give_back_lapsed().await;
-        let now = clock::monotonic_ms();
-        if now - self.last_heartbeat_ms >= HEARTBEAT_MS {
-            self.last_heartbeat_ms = now;
-            self.heartbeat().await?;
-        }
         Ok(())
     }
 
@@ -234,24 +251,41 @@ impl Refresh {
         Ok(())
     }
 
-    async fn heartbeat(&mut self) -> RedisResult<()> {
-        let edges: u64 = redis::cmd("EVALSHA")
+    /// Reads, only for show, what the back end gave back; whatever else lies there
+    /// counts as nothing.
+    async fn read_reclaimed(&mut self) -> RedisResult<()> {
+        let reclaimed: Value = redis::cmd("GET")
+            .arg(keys::RECLAIMED)
+            .query_async(&mut self.link.connection)
+            .await?;
+        let reclaimed = redis::from_redis_value::<u64>(reclaimed).unwrap_or_default();
+        self.site.zone.counters().reclaimed.set(reclaimed);
+        Ok(())
+    }
+
+    /// Says that this edge is alive, and takes its share of the site's rate.
+    async fn heartbeat(&self) -> RedisResult<()> {
+        let (zone, pace) = (&self.site.zone, self.site.pace);
+        let Some(silent_ms) = zone.heartbeat_due(pace.pause) else {
+            return Ok(());
+        };
+        let (edges, unheard_ms, was_lost): (u64, u64, bool) = redis::cmd("EVALSHA")
             .arg(&self.link.scripts.heartbeat)
             .arg(1)
             .arg(keys::EDGES)
             .arg(&*self.site.node)
-            .arg(ALIVE.as_millis() as u64)
-            .query_async(&mut self.link.connection)
+            .arg(pace.alive.as_millis() as u64)
+            .query_async(&mut self.link.connection.clone())
             .await?;
-        self.site.zone.set_edges(edges);
-        // Only for show: whatever else lies there counts as nothing.
-        let reclaimed: RedisResult<Option<u64>> = redis::cmd("GET")
-            .arg(keys::RECLAIMED)
-            .query_async(&mut self.link.connection)
-            .await;
-        if let Ok(reclaimed) = reclaimed {
-            let counters = self.site.zone.counters();
-            counters.reclaimed.set(reclaimed.unwrap_or_default());
+        let census = Census {
+            before: zone.edges_heard(),
+            now: edges,
+            unheard_ms,
+            silent_ms: if was_lost { silent_ms } else { 0 },
+        };
+        zone.set_edges(edges);
+        for (index, limit) in self.site.shared_rates.iter() {
+            zone.apply(*index, limit.share(edges), census.change());
         }
         Ok(())
     }

@@ -1,0 +1,161 @@
+//! The taking of messages: those that are due, those that were abandoned, and
+//! those that are new.
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::streams::{StreamAutoClaimReply, StreamId, StreamPendingCountReply, StreamReadReply};
+use redis::{Pipeline, RedisResult};
+use seckill_core::keys;
+
+use super::{CONSUMER, GROUP, StreamsQueue};
+use crate::queue::{Delivery, QueueError, Receipt, millis};
+use crate::redis_link::{RedisLinkError, scripts};
+
+/// How many messages whose time has come are put into the stream at once.
+const DUE_BATCH: usize = 500;
+
+impl StreamsQueue {
+    /// A connection for a blocking read, which would hold up all that share it.
+    /// Taken out of its place, so that a read that is given up half-way closes
+    /// it: its messages must not be handed to nobody.
+    pub(super) async fn reader(&self) -> Result<MultiplexedConnection, RedisLinkError> {
+        let kept = self
+            .reader
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match kept {
+            Some(conn) => Ok(conn),
+            None => self.redis.dedicated().await,
+        }
+    }
+
+    pub(super) fn keep(&self, conn: MultiplexedConnection) {
+        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(conn);
+    }
+
+    pub(super) async fn create_group(&self) -> Result<(), QueueError> {
+        let mut conn = self.redis.conn().await?;
+        let mut create = redis::cmd("XGROUP");
+        create
+            .arg("CREATE")
+            .arg(&self.stream)
+            .arg(GROUP)
+            .arg("0")
+            .arg("MKSTREAM");
+        match create.exec_async(&mut conn).await {
+            Err(error) if error.code() != Some("BUSYGROUP") => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts messages whose time has come into the stream; tells how long until
+    /// the next one is due, `None` if there is none.
+    pub(super) async fn let_in_due(&self) -> Result<Option<Duration>, QueueError> {
+        let mut conn = self.redis.conn().await?;
+        let next_ms: i64 = scripts::QUEUE_DUE
+            .key(keys::delayed(&self.stream))
+            .key(&self.stream)
+            .arg(DUE_BATCH)
+            .invoke_async(&mut conn)
+            .await?;
+        Ok(u64::try_from(next_ms).ok().map(Duration::from_millis))
+    }
+
+    /// What other workers took and have not been heard of for the time of a hold.
+    pub(super) async fn abandoned(&self, max: usize) -> RedisResult<Vec<Delivery>> {
+        let Ok(mut conn) = self.redis.conn().await else {
+            return Ok(Vec::new());
+        };
+        let claimed: StreamAutoClaimReply = redis::cmd("XAUTOCLAIM")
+            .arg(&self.stream)
+            .arg(GROUP)
+            .arg(CONSUMER)
+            .arg(millis(self.hold))
+            .arg("0")
+            .arg("COUNT")
+            .arg(max)
+            .query_async(&mut conn)
+            .await?;
+        if claimed.claimed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let counts = self.delivery_counts(&mut conn, &claimed.claimed).await?;
+        let times = |entry: &StreamId| counts.get(&entry.id).copied().unwrap_or(2);
+        Ok(claimed
+            .claimed
+            .iter()
+            .map(|entry| delivery(entry, times(entry)))
+            .collect())
+    }
+
+    async fn delivery_counts(
+        &self,
+        conn: &mut MultiplexedConnection,
+        entries: &[StreamId],
+    ) -> RedisResult<HashMap<String, u32>> {
+        let mut pipe = Pipeline::with_capacity(entries.len());
+        for entry in entries {
+            pipe.cmd("XPENDING")
+                .arg(&self.stream)
+                .arg(GROUP)
+                .arg(&entry.id)
+                .arg(&entry.id)
+                .arg(1);
+        }
+        let replies: Vec<StreamPendingCountReply> = pipe.query_async(conn).await?;
+        let pending = replies.into_iter().flat_map(|reply| reply.ids);
+        Ok(pending
+            .map(|pending| {
+                (
+                    pending.id,
+                    u32::try_from(pending.times_delivered).unwrap_or(u32::MAX),
+                )
+            })
+            .collect())
+    }
+
+    pub(super) async fn fresh(
+        &self,
+        conn: &mut MultiplexedConnection,
+        max: usize,
+        wait: Duration,
+    ) -> RedisResult<Vec<Delivery>> {
+        let mut read = redis::cmd("XREADGROUP");
+        read.arg("GROUP")
+            .arg(GROUP)
+            .arg(CONSUMER)
+            .arg("COUNT")
+            .arg(max);
+        // BLOCK 0 would wait for ever.
+        read.arg("BLOCK")
+            .arg(millis(wait).max(1))
+            .arg("STREAMS")
+            .arg(&self.stream)
+            .arg(">");
+        let reply: Option<StreamReadReply> = read.query_async(conn).await?;
+        let keys = reply.map(|reply| reply.keys).unwrap_or_default();
+        Ok(keys
+            .iter()
+            .flat_map(|key| &key.ids)
+            .map(|entry| delivery(entry, 1))
+            .collect())
+    }
+}
+
+/// An entry that its worker was handed `times` times since it came, or came
+/// back, into the stream.
+fn delivery(entry: &StreamId, times: u32) -> Delivery {
+    // An entry without a body is somebody else's writing; it reads as empty and
+    // ends among the dead letters.
+    let body = entry.get("body").unwrap_or_default();
+    let before: u32 = entry.get("attempts").unwrap_or(0);
+    Delivery {
+        receipt: Receipt(entry.id.clone()),
+        body,
+        attempt: before.saturating_add(times),
+    }
+}
