@@ -33,6 +33,8 @@ pub mod lease;
 pub mod message;
 /// Order states and sortable order numbers.
 pub mod order;
+/// Payments: what a provider's notice means, and its signature.
+pub mod payment;
 /// Permits: clipping, leases, the header that names one.
 pub mod permit;
 /// A buyer's purchase of one product, as the stock segment records it.
