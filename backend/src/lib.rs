@@ -2,6 +2,8 @@
 
 /// HTTP refusals and internal faults, each with its status.
 pub mod api_error;
+/// Who is banned: adds, lifts and lists for the edges to follow.
+pub mod bans;
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
 /// Log format and level.
@@ -46,6 +48,8 @@ pub mod status;
 pub mod stock;
 /// The database: orders and sales.
 pub mod store;
+/// Moves stock between the segments of a product.
+pub mod transfer;
 /// One box: redis-server, nginx and all roles under one supervisor.
 pub mod up;
 

@@ -22,6 +22,8 @@ use crate::{orders_api, payments_api, session_api};
 mod buy;
 /// The catalogue and the copy that decisions are made by.
 pub mod catalogue;
+/// Stock for a buyer whose segment is empty.
+mod handover;
 /// `GET …/result`.
 mod result;
 
@@ -32,6 +34,9 @@ pub struct Options {
     pub digest: Digest,
     /// Whether `POST /api/session` logs anybody in.
     pub demo_login: bool,
+    /// Whether a purchase needs a captcha pass; the same as the edge's
+    /// `seckill_captcha`.
+    pub captcha: bool,
 }
 
 /// What every handler of the purchase role shares.
@@ -39,6 +44,7 @@ pub struct Options {
 pub struct PurchaseState {
     pub(crate) redis: RedisLink,
     pub(crate) segments: Segments,
+    pub(crate) handover: handover::Handover,
     pub(crate) store: Option<Store>,
     pub(crate) keyring: Arc<Keyring>,
     /// Shared with the payment provider; without it, no notice is taken.
@@ -61,6 +67,7 @@ impl PurchaseState {
         let catalogue = catalogue::Mirror::following(redis.clone());
         Self {
             redis,
+            handover: handover::Handover::new(segments.clone()),
             segments,
             store,
             keyring,

@@ -20,7 +20,7 @@ use crate::queue::Queues;
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{Store, StoreError};
-use crate::{orders, permits, relay, settle};
+use crate::{orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
 mod listener;
@@ -33,7 +33,8 @@ const GRACE: Duration = Duration::from_secs(5);
 pub enum Role {
     /// Sells: verifies again, runs the stock script, answers results.
     Purchase,
-    /// Moves what was sold to the queue, and gives back unspent permits.
+    /// Moves what was sold to the queue, gives back unspent permits, and finishes
+    /// transfers of stock.
     Relay,
     /// Writes orders.
     Orders,
@@ -166,6 +167,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         let keyring = Arc::new(read_keyring(&config.keys)?);
         let options = purchase::Options {
             demo_login: config.demo_login,
+            captcha: config.captcha,
             ..purchase::Options::default()
         };
         let state = PurchaseState::new(
@@ -201,6 +203,13 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             running.stop.clone(),
         );
         running.spawn(Role::Relay, reclaim);
+        let finish = transfer::run(
+            redis.clone(),
+            segments.clone(),
+            transfer::Options::default(),
+            running.stop.clone(),
+        );
+        running.spawn(Role::Relay, finish);
     }
     if let (true, Some(store)) = (has(Role::Orders), store) {
         let queue = queues.orders.clone();

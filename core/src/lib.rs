@@ -7,8 +7,12 @@
 
 #![forbid(unsafe_code)]
 
+/// Bans as Redis lists them.
+pub mod ban;
 /// Token bucket kept in one 64-bit word.
 pub mod bucket;
+/// Captcha passes: signing and verifying.
+pub mod captcha;
 /// What the edge must know of a product: window, limit, cap.
 pub mod catalogue;
 /// Which edges are alive, and what that does to a shared rate.

@@ -43,7 +43,7 @@ pub const KEYS: [Key; 28] = [
     },
     Key {
         name: "captcha",
-        meaning: "on: a puzzle is asked at the click",
+        meaning: "on: a purchase needs a captcha pass",
     },
     Key {
         name: "time_zone",

@@ -5,15 +5,19 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use seckill_core::Verdict;
+use seckill_core::captcha::{self, CLOCKS_MS, Captcha};
 use seckill_core::catalogue::Entry;
 use seckill_core::gate::{self, Admissible, Buyer, Click};
 use seckill_core::ids::{self, Item};
 use seckill_core::keys;
 use seckill_core::permit::PermitId;
+use tokio::time::Instant;
 
+use super::handover::{self, Found};
 use super::{PurchaseState, has_body, now_ms, session_token};
 use crate::api_error::{ApiError, json_response};
 use crate::redis_link::{RedisLinkError, scripts};
+use crate::segments::Segment;
 
 /// Handles every method on `/buy/…`, since a wrong one has its own refusal.
 pub(super) async fn buy(
@@ -32,13 +36,17 @@ pub(super) async fn buy(
         quantity: quantity(&uri),
         request: request.as_deref(),
         buyer: Buyer::Cookie(session_token(&headers)),
+        captcha: Captcha::new(state.options.captcha, pass(&headers)),
     };
+    let now_ms = now_ms();
     let mut found = None;
     let admissible = gate::screen(
         &click,
         &state.keyring,
         state.options.digest,
-        now_ms(),
+        now_ms,
+        // Bans are the edge's: only there is the address known for certain.
+        |_| Ok(()),
         |round, product| {
             let item = Item::new(round, product)?;
             let entry = products.get(&item).copied()?;
@@ -55,6 +63,7 @@ pub(super) async fn buy(
         entry,
         request,
         permit,
+        now_ms,
     };
     purchase.make(&state).await
 }
@@ -66,11 +75,12 @@ struct Purchase<'a> {
     entry: Entry,
     request: String,
     permit: Option<PermitId>,
+    now_ms: u64,
 }
 
 impl Purchase<'_> {
     async fn make(self, state: &PurchaseState) -> Result<Response, ApiError> {
-        let reply = match self.run_script(state).await {
+        let reply = match self.sell(state).await {
             Ok(reply) => reply,
             Err(RedisLinkError::Unknown(error)) => {
                 // It may have been sold. The result tells, once Redis answers.
@@ -85,6 +95,7 @@ impl Purchase<'_> {
         match reply.as_str() {
             "accepted" | "repeated" => Ok(self.processing()),
             "duplicate" => Err(ApiError(Verdict::Duplicate)),
+            "captcha" => Err(ApiError(Verdict::CaptchaRequired)),
             "sold_out" => Err(ApiError(Verdict::SoldOut)),
             "busy" => Err(ApiError(Verdict::Busy)),
             other => {
@@ -97,9 +108,64 @@ impl Purchase<'_> {
         }
     }
 
-    async fn run_script(&self, state: &PurchaseState) -> Result<String, RedisLinkError> {
+    /// Runs the script on the buyer's segment, until it has an answer that stock
+    /// elsewhere does not change.
+    async fn sell(&self, state: &PurchaseState) -> Result<String, RedisLinkError> {
+        let home = Segment {
+            item: self.item.clone(),
+            number: self.entry.segment_of(self.admissible.user),
+        };
+        let count = self.entry.segments;
+        if count <= 1 {
+            return self.run_script(state, home.number, false).await;
+        }
+        let gate = state.handover.gate(&home);
+        let until = Instant::now() + handover::PATIENCE;
+        loop {
+            let mark = gate.mark();
+            let reply = self.run_script(state, home.number, true).await?;
+            if reply != "empty" {
+                return Ok(reply);
+            }
+            let quantity = self.admissible.quantity;
+            match state
+                .handover
+                .bring(&gate, mark, &home, count, quantity)
+                .await
+            {
+                Found::Stock if Instant::now() < until => {}
+                Found::Stock | Found::OnItsWay => return Ok("busy".to_owned()),
+                Found::Nothing => return self.run_script(state, home.number, false).await,
+                Found::CannotTell(error) => return Err(error),
+                Found::Lost(segment) => return Err(RedisLinkError::NoStock(segment.to_string())),
+            }
+        }
+    }
+
+    /// Runs the script once. A segment that has moved to another master of a
+    /// Cluster is looked up again, twice at most.
+    async fn run_script(
+        &self,
+        state: &PurchaseState,
+        segment: u16,
+        elsewhere: bool,
+    ) -> Result<String, RedisLinkError> {
+        let mut attempt = 1;
+        loop {
+            match self.run_script_on(state, segment, elsewhere).await {
+                Err(error) if attempt < 3 && state.segments.has_moved(&error).await => attempt += 1,
+                reply => return reply,
+            }
+        }
+    }
+
+    async fn run_script_on(
+        &self,
+        state: &PurchaseState,
+        segment: u16,
+        elsewhere: bool,
+    ) -> Result<String, RedisLinkError> {
         let (item, user) = (&self.item, self.admissible.user);
-        let segment = self.entry.segment_of(user);
         let mut conn = state.segments.conn(item, segment).await?;
         let permit = self
             .permit
@@ -111,8 +177,8 @@ impl Purchase<'_> {
             .as_ref()
             .map(PermitId::lease_id)
             .unwrap_or_default();
-        let reply = scripts::PURCHASE
-            .key(keys::stock(item, segment))
+        let mut call = scripts::PURCHASE.prepare_invoke();
+        call.key(keys::stock(item, segment))
             .key(keys::buyers(item, segment))
             .key(keys::spent(item, segment))
             .key(keys::outbox(item, segment))
@@ -125,9 +191,13 @@ impl Purchase<'_> {
             .arg(item.product())
             .arg(segment)
             .arg(self.entry.price_cents)
-            .invoke_async(&mut conn)
-            .await?;
-        Ok(reply)
+            .arg(u8::from(elsewhere));
+        if let Some(pass) = &self.admissible.pass {
+            let left_ms = pass.expires_ms.saturating_sub(self.now_ms);
+            call.key(keys::pass(item, segment, pass.nonce))
+                .arg(left_ms + CLOCKS_MS);
+        }
+        Ok(call.invoke_async(&mut conn).await?)
     }
 
     fn processing(&self) -> Response {
@@ -165,6 +235,12 @@ fn permit(headers: &HeaderMap) -> Result<Option<PermitId>, ApiError> {
     };
     let permit = value.to_str().ok().and_then(PermitId::parse);
     permit.map(Some).ok_or(ApiError(Verdict::BadRequest))
+}
+
+/// The captcha pass, unverified. One that is no text is malformed like any other.
+fn pass(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(captcha::HEADER)?;
+    Some(value.to_str().unwrap_or_default())
 }
 
 /// The query's first `quantity`, as nginx reads it.

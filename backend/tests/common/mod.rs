@@ -33,6 +33,8 @@ use tempfile::TempDir;
 
 /// A MariaDB server.
 pub mod mariadb;
+/// Several Redis masters.
+pub mod masters;
 /// What every queue keeps.
 pub mod queue_suite;
 /// Calls of the scripts.
