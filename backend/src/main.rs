@@ -17,6 +17,7 @@ use seckill::{logging, roles, status, up};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+mod bans_command;
 mod cli;
 
 use cli::{Cli, Command, Sale};
@@ -55,6 +56,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sale(Sale::Import { file, approve }) => import_sale(&config, &file, approve).await,
         Command::Sale(Sale::Approve { round }) => approve_rounds(&config, &[round]).await,
         Command::Sale(Sale::Export) => export_sale(&config).await,
+        Command::Bans(asked) => bans_command::run(&config, asked).await,
         Command::Status { json } => show_status(&config, json).await,
         Command::Config => say(&config.table()),
     }

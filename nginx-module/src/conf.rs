@@ -114,6 +114,8 @@ pub(crate) struct LocConf {
     pub(crate) digest: Option<Digest>,
     /// What happens when Redis is away and no permit is in hand.
     pub(crate) fallback: Option<Fallback>,
+    /// Whether the gate also wants a captcha pass.
+    pub(crate) captcha: Option<bool>,
 }
 
 impl ngx::http::Merge for LocConf {
@@ -123,6 +125,7 @@ impl ngx::http::Merge for LocConf {
         self.user = self.user.or(outer.user);
         self.digest = self.digest.or(outer.digest);
         self.fallback = self.fallback.or(outer.fallback);
+        self.captcha = self.captcha.or(outer.captcha);
         Ok(())
     }
 }
@@ -138,6 +141,8 @@ pub(crate) struct Edge<'a> {
     /// Whether requests here may be passed from this edge's share while Redis is
     /// away.
     pub(crate) passes: bool,
+    /// Whether a captcha pass is needed here.
+    pub(crate) captcha: bool,
     user: Option<ngx_uint_t>,
     rate: Option<(usize, RateLimit)>,
     main: &'a MainConf,
@@ -157,6 +162,7 @@ impl<'a> Edge<'a> {
             keyring: main.keyring.as_ref().ok_or(Verdict::Unavailable)?,
             digest: location.digest.unwrap_or_default(),
             passes: location.fallback == Some(Fallback::Pass),
+            captcha: location.captcha == Some(true),
             user: location.user,
             main,
             rate: location.rate.map(|index| (index, main.rates[index])),

@@ -230,16 +230,24 @@ setter!(cmd_fallback, LocConf, |reading, conf| {
     once(&mut conf.fallback, fallback)
 });
 
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => Err(format!("\"{other}\" must be on or off")),
+    }
+}
+
 setter!(cmd_gate, LocConf, |reading, conf| {
-    let on = match reading.args[0] {
-        "on" => true,
-        "off" => false,
-        other => return Err(format!("\"{other}\" must be on or off")),
-    };
+    let on = switch(reading.args[0])?;
     if on {
         reading.needs_all("seckill_gate")?;
     }
     once(&mut conf.gate, on)
+});
+
+setter!(cmd_captcha, LocConf, |reading, conf| {
+    once(&mut conf.captcha, switch(reading.args[0])?)
 });
 
 /// A directive that makes its location answer by itself.
@@ -284,7 +292,7 @@ const IN_MAIN: usize = NGX_HTTP_MAIN_CONF_OFFSET;
 const IN_LOCATION: usize = NGX_HTTP_LOC_CONF_OFFSET;
 
 /// All directives, for nginx.
-pub(crate) static mut COMMANDS: [ngx_command_t; 14] = [
+pub(crate) static mut COMMANDS: [ngx_command_t; 15] = [
     command(
         ngx_string!("seckill_zone"),
         MAIN | NGX_CONF_TAKE1,
@@ -338,6 +346,12 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 14] = [
         LOCATION | NGX_CONF_TAKE1,
         IN_LOCATION,
         cmd_fallback,
+    ),
+    command(
+        ngx_string!("seckill_captcha"),
+        ANY | NGX_CONF_TAKE1,
+        IN_LOCATION,
+        cmd_captcha,
     ),
     command(
         ngx_string!("seckill_time"),

@@ -27,6 +27,7 @@ fn answer(request: &Request<'_>) -> ngx_int_t {
     edge.zone.counters().write(&mut page);
     write_buckets(request, &edge.zone, &mut page);
     write_permits(&edge.zone, &mut page);
+    write_protection(&edge.zone, &mut page);
     write_tables(&edge.zone, &mut page);
     send(
         request,
@@ -71,6 +72,51 @@ fn write_permits(zone: &Zone, page: &mut Page) {
         "Permits kept for when Redis is away, of all products.",
         kept,
     );
+}
+
+/// Bans and captcha passes.
+fn write_protection(zone: &Zone, page: &mut Page) {
+    let (bans, passes) = (zone.ban_list(), zone.pass_counts());
+    let gauges = [
+        (
+            "bans",
+            "Bans mirrored here, those included that have expired within the last minute.",
+            bans.mirrored(),
+        ),
+        (
+            "bans_unmirrored",
+            "Bans for which seckill_zone has no room: buyers who cannot be cleared of them are refused.",
+            bans.unmirrored(),
+        ),
+        (
+            "bans_skipped",
+            "Entries of the list of bans that are none, and are skipped.",
+            bans.skipped(),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.one(name, Kind::Gauge, help, value);
+    }
+    let counters = [
+        (
+            "captcha_passes_claimed_total",
+            "Captcha passes that a request used.",
+            passes.claimed(),
+        ),
+        (
+            "captcha_passes_given_back_total",
+            "Of those, how many are good again because the request was refused.",
+            passes.given_back(),
+        ),
+        (
+            "captcha_passes_full_total",
+            "Captcha passes refused as busy because seckill_zone has no room to remember more.",
+            passes.full(),
+        ),
+    ];
+    for (name, help, value) in counters {
+        page.one(name, Kind::Counter, help, value);
+    }
 }
 
 /// What each table in the zone holds, what it is made for, and what gave way.
