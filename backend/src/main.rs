@@ -18,6 +18,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 mod cli;
+/// `seckill stock …`.
+mod stock_commands;
 
 use cli::{Cli, Command, Sale};
 
@@ -55,6 +57,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sale(Sale::Import { file, approve }) => import_sale(&config, &file, approve).await,
         Command::Sale(Sale::Approve { round }) => approve_rounds(&config, &[round]).await,
         Command::Sale(Sale::Export) => export_sale(&config).await,
+        Command::Stock(command) => stock_commands::run(&config, command).await,
         Command::Status { json } => show_status(&config, json).await,
         Command::Config => say(&config.table()),
     }
