@@ -1,10 +1,11 @@
 //! The gate's decision before any I/O, cheapest refusal first:
-//! shape → expiry → signature → session → window → cap.
+//! shape → expiry → signature → session → ban → window → cap → captcha pass.
 //!
 //! The order is part of the contract: a forged URL costs one digest, and learns
 //! nothing about sessions or stock.
 
 use crate::Verdict;
+use crate::captcha::{Captcha, Pass};
 use crate::catalogue::Entry;
 use crate::hidden_path::{HiddenPath, PATH_HORIZON_MS};
 use crate::ids;
@@ -36,6 +37,8 @@ pub struct Click<'a> {
     pub request: Option<&'a str>,
     /// Who is buying.
     pub buyer: Buyer<'a>,
+    /// Whether a captcha pass is needed, and the one that was brought.
+    pub captcha: Captcha<'a>,
 }
 
 /// A purchase request that may ask for permits.
@@ -49,6 +52,8 @@ pub struct Admissible<'a> {
     pub product: &'a str,
     /// Permits wanted: one an item.
     pub quantity: u32,
+    /// The captcha pass, verified, if one is needed: still to be spent.
+    pub pass: Option<Pass<'a>>,
 }
 
 /// Identifies the buyer as far as the token says, without verifying it.
@@ -73,8 +78,9 @@ pub fn identify<'a>(buyer: Buyer<'a>, ring: &Keyring, now_ms: u64) -> Option<&'a
 
 /// Decides about a click as far as that can be done without I/O.
 ///
-/// `lookup` finds the product in the catalogue. It is asked last, since only a
-/// request that we signed is worth a look.
+/// `check_bans` refuses a verified buyer who is banned. `lookup` finds the product
+/// in the catalogue. Both are asked late, since only a request that we signed is
+/// worth a look.
 ///
 /// # Errors
 /// The [`Verdict`] to refuse with.
@@ -83,6 +89,7 @@ pub fn screen<'a>(
     ring: &Keyring,
     digest: Digest,
     now_ms: u64,
+    check_bans: impl FnOnce(&str) -> Result<(), Verdict>,
     lookup: impl FnOnce(&str, &str) -> Option<Entry>,
 ) -> Result<Admissible<'a>, Verdict> {
     if !click.is_post || click.has_body {
@@ -114,6 +121,7 @@ pub fn screen<'a>(
         return Err(Verdict::BadSignature);
     }
     let user = identify(click.buyer, ring, now_ms).ok_or(Verdict::LoginRequired)?;
+    check_bans(user)?;
     let entry = lookup(path.round, path.product).ok_or(Verdict::NotFound)?;
     match entry.window.phase(now_ms) {
         Phase::Scheduled | Phase::Lead => return Err(Verdict::TooEarly),
@@ -123,217 +131,23 @@ pub fn screen<'a>(
     if quantity > entry.per_buyer {
         return Err(Verdict::BadRequest);
     }
+    let item = (path.round, path.product);
+    let pass = match click.captcha {
+        Captcha::Off => None,
+        Captcha::Wanted(text) => Some(
+            text.and_then(Pass::parse)
+                .filter(|pass| pass.is_good_for(user, item, ring, now_ms))
+                .ok_or(Verdict::CaptchaRequired)?,
+        ),
+    };
     Ok(Admissible {
         user,
         round: path.round,
         product: path.product,
         quantity,
+        pass,
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keyring::tests::ring;
-    use crate::window::Window;
-    use crate::{hidden_path, session};
-
-    const OPENS: u64 = 1_000_000;
-    const NOW: u64 = OPENS + 1;
-
-    fn entry() -> Entry {
-        Entry {
-            window: Window {
-                opens_ms: OPENS,
-                ends_ms: OPENS + 3_600_000,
-            },
-            limit: 10,
-            per_buyer: 2,
-            segments: 1,
-            price_cents: 1,
-        }
-    }
-
-    fn url(user: &str, expires_ms: u64) -> String {
-        let item = ("1", "153");
-        hidden_path::sign(
-            ring().first(),
-            Digest::HmacSha256,
-            item,
-            user,
-            expires_ms,
-            [1; 8],
-        )
-    }
-
-    fn decide(click: &Click<'_>, now_ms: u64) -> Result<u32, Verdict> {
-        screen(click, &ring(), Digest::HmacSha256, now_ms, |_, product| {
-            (product == "153").then(entry)
-        })
-        .map(|admissible| admissible.quantity)
-    }
-
-    #[test]
-    fn each_fault_has_its_own_verdict() {
-        let cookie = session::sign(ring().first(), "li", NOW + 1_000_000);
-        let path = url("li", NOW + 1_000);
-        let good = Click {
-            is_post: true,
-            has_body: false,
-            path: &path,
-            quantity: None,
-            request: Some("r-1"),
-            buyer: Buyer::Cookie(Some(&cookie)),
-        };
-        assert_eq!(decide(&good, NOW), Ok(1));
-        assert_eq!(
-            decide(
-                &Click {
-                    quantity: Some("2"),
-                    ..good
-                },
-                NOW
-            ),
-            Ok(2)
-        );
-
-        let others = url("wang", NOW + 1_000);
-        let far = url("li", NOW + PATH_HORIZON_MS + 1);
-        let stale = session::sign(ring().first(), "li", NOW);
-        let tampered = format!("{}x", &cookie[..cookie.len() - 1]);
-        let unknown = hidden_path::sign(
-            ring().first(),
-            Digest::HmacSha256,
-            ("1", "999"),
-            "li",
-            NOW + 1_000,
-            [1; 8],
-        );
-        let cases = [
-            (
-                Click {
-                    is_post: false,
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    has_body: true,
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    path: "/buy/1/153",
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    quantity: Some("0"),
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    quantity: Some("-1"),
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    quantity: Some("3"),
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    request: Some("a b"),
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (good, NOW + 1_000, Verdict::Expired),
-            (Click { path: &far, ..good }, NOW, Verdict::BadSignature),
-            (
-                Click {
-                    path: &others,
-                    ..good
-                },
-                NOW,
-                Verdict::BadSignature,
-            ),
-            (
-                Click {
-                    buyer: Buyer::Cookie(None),
-                    ..good
-                },
-                NOW,
-                Verdict::LoginRequired,
-            ),
-            (
-                Click {
-                    buyer: Buyer::Cookie(Some(&stale)),
-                    ..good
-                },
-                NOW,
-                Verdict::LoginRequired,
-            ),
-            (
-                Click {
-                    buyer: Buyer::Cookie(Some(&tampered)),
-                    ..good
-                },
-                NOW,
-                Verdict::LoginRequired,
-            ),
-            (
-                Click {
-                    buyer: Buyer::Vouched(""),
-                    ..good
-                },
-                NOW,
-                Verdict::LoginRequired,
-            ),
-            (
-                Click {
-                    path: &unknown,
-                    ..good
-                },
-                NOW,
-                Verdict::NotFound,
-            ),
-            (good, OPENS - 1, Verdict::TooEarly),
-        ];
-        for (index, (click, now_ms, verdict)) in cases.into_iter().enumerate() {
-            assert_eq!(decide(&click, now_ms), Err(verdict), "case {index}");
-        }
-    }
-
-    #[test]
-    fn a_vouched_user_needs_no_cookie() {
-        let path = url("li", NOW + 1_000);
-        let click = Click {
-            is_post: true,
-            has_body: false,
-            path: &path,
-            quantity: None,
-            request: None,
-            buyer: Buyer::Vouched("li"),
-        };
-        assert_eq!(decide(&click, NOW), Ok(1));
-    }
-}
+mod tests;

@@ -21,6 +21,15 @@ pub const QUEUE_CANCELS: &str = "seckill::queue::cancels";
 /// Order messages that no worker could place, with the reason.
 pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
 
+/// Hash: who is banned, see [`crate::ban`].
+pub const BANS: &str = "seckill::{bans}::list";
+/// Sorted set: bans that end by themselves, scored by when, in ms.
+pub const BANS_EXPIRING: &str = "seckill::{bans}::expiring";
+/// Stream: the latest changes of [`BANS`], so that an edge need not read all again.
+pub const BANS_CHANGES: &str = "seckill::{bans}::changes";
+/// Id of the last entry of [`BANS_CHANGES`]. Whoever edits the list by hand sets
+/// it to anything else; every edge then reads the whole list.
+pub const BANS_VERSION: &str = "seckill::{bans}::version";
 /// Stream of buyers who may buy a product again, `item` and `user`: edges read it
 /// and forget that they have let them pass.
 pub const REGRABS: &str = "seckill::regrabs";
@@ -144,6 +153,13 @@ pub fn spent(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::spent")
 }
 
+/// String: which request has spent the captcha pass with this nonce; gone when
+/// the pass has expired.
+#[must_use]
+pub fn pass(item: &Item, segment: u16, nonce: &str) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::pass::{nonce}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +175,7 @@ mod tests {
         assert_eq!(stock(&item, 1), "seckill::{1::153::01}::stock");
         assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
         assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");
+        assert_eq!(pass(&item, 1, "0f"), "seckill::{1::153::01}::pass::0f");
         assert_eq!(transit(&item, 2), "seckill::{1::153::02}::transit");
         assert_eq!(transfers(&item, 2), "seckill::{1::153::02}::transfers");
         assert_eq!(parse_outbox(&outbox(&item, 12)), Some((item, 12)));

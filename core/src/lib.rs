@@ -7,8 +7,12 @@
 
 #![forbid(unsafe_code)]
 
+/// Bans as Redis lists them.
+pub mod ban;
 /// Token bucket kept in one 64-bit word.
 pub mod bucket;
+/// Captcha passes: signing and verifying.
+pub mod captcha;
 /// What the edge must know of a product: window, limit, cap.
 pub mod catalogue;
 /// Which edges are alive, and what that does to a shared rate.
@@ -33,6 +37,8 @@ pub mod lease;
 pub mod message;
 /// Order states and sortable order numbers.
 pub mod order;
+/// Payments: what a provider's notice means, and its signature.
+pub mod payment;
 /// Permits: clipping, leases, the header that names one.
 pub mod permit;
 /// A buyer's purchase of one product, as the stock segment records it.

@@ -105,6 +105,8 @@ pub(crate) struct LocConf {
     /// Index of the variable that names the buyer.
     pub(crate) user: Option<ngx_uint_t>,
     pub(crate) digest: Option<Digest>,
+    /// Whether the gate also wants a captcha pass.
+    pub(crate) captcha: Option<bool>,
 }
 
 impl ngx::http::Merge for LocConf {
@@ -113,6 +115,7 @@ impl ngx::http::Merge for LocConf {
         self.rate = self.rate.or(outer.rate);
         self.user = self.user.or(outer.user);
         self.digest = self.digest.or(outer.digest);
+        self.captcha = self.captcha.or(outer.captcha);
         Ok(())
     }
 }
@@ -125,6 +128,8 @@ pub(crate) struct Edge<'a> {
     pub(crate) keyring: &'a Keyring,
     /// How hidden URLs are digested here.
     pub(crate) digest: Digest,
+    /// Whether a captcha pass is needed here.
+    pub(crate) captcha: bool,
     user: Option<ngx_uint_t>,
     rate: Option<(usize, RateLimit)>,
     main: &'a MainConf,
@@ -143,6 +148,7 @@ impl<'a> Edge<'a> {
             zone,
             keyring: main.keyring.as_ref().ok_or(Verdict::Unavailable)?,
             digest: location.digest.unwrap_or_default(),
+            captcha: location.captcha == Some(true),
             user: location.user,
             main,
             rate: location.rate.map(|index| (index, main.rates[index])),

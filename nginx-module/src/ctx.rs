@@ -16,7 +16,7 @@ use seckill_core::lease::Spent;
 use self::park::Parked;
 use self::request::Request;
 use crate::ngx_http_seckill_module;
-use crate::state::Known;
+use crate::state::{Claimed, Known};
 
 /// Where the gate stands with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(crate) struct Ctx {
     pub(crate) arrival: Cell<u64>,
     /// By what the buyer's click is remembered.
     pub(crate) known: Cell<Option<Known>>,
+    /// The captcha pass that it is the first to use.
+    pub(crate) claimed: Cell<Option<Claimed>>,
     /// The permit that admitted it.
     pub(crate) permit: Cell<Option<Spent>>,
     pub(crate) parked: RefCell<Option<Rc<Parked>>>,
@@ -119,6 +121,7 @@ impl Ctx {
             product: Cell::new(ngx_str_t::default()),
             arrival: Cell::new(0),
             known: Cell::new(None),
+            claimed: Cell::new(None),
             permit: Cell::new(None),
             parked: RefCell::new(None),
         }

@@ -1,6 +1,7 @@
 //! Redis, spoken to from inside the worker's event loop.
 
 pub(crate) mod address;
+pub(crate) mod bans;
 pub(crate) mod link;
 pub(crate) mod permits;
 pub(crate) mod queue;

@@ -40,6 +40,10 @@ scripts! {
     REFUND = "permits/refund.lua";
     /// Gives back what is left of closed leases.
     SETTLE = "permits/settle.lua";
+    /// Bans somebody, or edits his ban.
+    BAN_ADD = "bans/add.lua";
+    /// Lifts a ban.
+    BAN_LIFT = "bans/lift.lua";
     /// Lets in messages whose time has come.
     QUEUE_DUE = "queue/due.lua";
     /// Keeps messages back that a worker gives back.

@@ -74,6 +74,11 @@ impl Request {
     pub fn new(seed: Seed, id: &str) -> Self {
         Self(seed.hash_texts(REQUEST, [id]) as u32)
     }
+
+    /// Its hash.
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
 }
 
 /// What is known of a click.

@@ -218,16 +218,24 @@ setter!(cmd_digest, LocConf, |reading, conf| {
     once(&mut conf.digest, digest)
 });
 
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => Err(format!("\"{other}\" must be on or off")),
+    }
+}
+
 setter!(cmd_gate, LocConf, |reading, conf| {
-    let on = match reading.args[0] {
-        "on" => true,
-        "off" => false,
-        other => return Err(format!("\"{other}\" must be on or off")),
-    };
+    let on = switch(reading.args[0])?;
     if on {
         reading.needs_all("seckill_gate")?;
     }
     once(&mut conf.gate, on)
+});
+
+setter!(cmd_captcha, LocConf, |reading, conf| {
+    once(&mut conf.captcha, switch(reading.args[0])?)
 });
 
 /// A directive that makes its location answer by itself.
@@ -272,7 +280,7 @@ const IN_MAIN: usize = NGX_HTTP_MAIN_CONF_OFFSET;
 const IN_LOCATION: usize = NGX_HTTP_LOC_CONF_OFFSET;
 
 /// All directives, for nginx.
-pub(crate) static mut COMMANDS: [ngx_command_t; 13] = [
+pub(crate) static mut COMMANDS: [ngx_command_t; 14] = [
     command(
         ngx_string!("seckill_zone"),
         MAIN | NGX_CONF_TAKE1,
@@ -320,6 +328,12 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 13] = [
         LOCATION | NGX_CONF_TAKE1,
         IN_LOCATION,
         cmd_gate,
+    ),
+    command(
+        ngx_string!("seckill_captcha"),
+        ANY | NGX_CONF_TAKE1,
+        IN_LOCATION,
+        cmd_captcha,
     ),
     command(
         ngx_string!("seckill_time"),

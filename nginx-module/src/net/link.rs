@@ -15,8 +15,8 @@ use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisResult};
 use seckill_core::directive::RedisTarget;
 
 use super::address::SocketAddress;
-use super::refresh;
 use super::stream::PeerStream;
+use super::{bans, refresh};
 use crate::conf::Site;
 use crate::rt;
 
@@ -208,6 +208,8 @@ async fn load_scripts(connection: &mut MultiplexedConnection) -> RedisResult<Scr
 
 /// Polls until the connection fails or stalls; says why it ended.
 async fn watch(link: &Link, site: &Site) -> String {
+    // Ahead of the catalogue: nobody is let pass before the bans are known.
+    let _mirror = bans::follow(link.clone(), site.clone());
     let mut refresh = refresh::Refresh::new(link.clone(), site.clone());
     loop {
         match rt::timeout(STALLED, refresh.poll()).await {

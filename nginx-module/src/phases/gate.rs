@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use ngx::ffi::{NGX_AGAIN, NGX_DECLINED, ngx_int_t};
+use seckill_core::captcha::Captcha;
 use seckill_core::gate::{Click, screen};
 use seckill_core::ids::Item;
 use seckill_core::{Verdict, lease};
@@ -18,7 +19,7 @@ use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Stand, park, respond};
 use crate::net::{link, permits, queue};
-use crate::state::Known;
+use crate::state::{Claimed, Known, bans};
 use seckill_core::shared::products::Found;
 
 /// How much longer than Redis's time limit a request waits, see [`permit`].
@@ -72,14 +73,17 @@ fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
         quantity: request.argument("quantity"),
         request: headers.request,
         buyer: edge.buyer(request, &headers),
+        captcha: Captcha::new(edge.captcha, headers.captcha),
     };
+    let now_ms = clock::now_ms();
     let mut found = None;
     let mut missing = Verdict::NotFound;
     let screened = screen(
         &click,
         edge.keyring,
         edge.digest,
-        clock::now_ms(),
+        now_ms,
+        |user| bans::check(&edge.zone, user, request.address(), now_ms),
         |round, product| match state::lookup(&edge, round, product) {
             Ok(product) => {
                 found = Some(product);
@@ -96,6 +100,8 @@ fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
         other => other?,
     };
     ctx.remember(admissible.user, admissible.round, admissible.product);
+    let claimed = Claimed::claim(&edge.zone, &admissible, headers.request, now_ms)?;
+    ctx.claimed.set(claimed);
     let wants = (admissible.round, admissible.product);
     let known = Known::new(&edge.zone, admissible.user, wants, headers.request);
     if known.is_second_click(&edge.zone) {

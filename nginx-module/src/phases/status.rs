@@ -33,7 +33,45 @@ fn answer(request: &Request<'_>) -> ngx_int_t {
          # TYPE seckill_bucket_level gauge\n"
     );
     let seen = edge.zone.seen_counts();
+    let bans = edge.zone.ban_list();
+    let passes = edge.zone.pass_counts();
     let gauges = [
+        (
+            "bans",
+            "gauge",
+            "Bans mirrored here, those included that have expired within the last minute.",
+            bans.mirrored(),
+        ),
+        (
+            "bans_unmirrored",
+            "gauge",
+            "Bans for which seckill_zone has no room: buyers who cannot be cleared of them are refused.",
+            bans.unmirrored(),
+        ),
+        (
+            "bans_skipped",
+            "gauge",
+            "Entries of the list of bans that are none, and are skipped.",
+            bans.skipped(),
+        ),
+        (
+            "captcha_passes_claimed_total",
+            "counter",
+            "Captcha passes that a request used.",
+            passes.claimed(),
+        ),
+        (
+            "captcha_passes_given_back_total",
+            "counter",
+            "Of those, how many are good again because the request was refused.",
+            passes.given_back(),
+        ),
+        (
+            "captcha_passes_full_total",
+            "counter",
+            "Captcha passes refused as busy because seckill_zone has no room to remember more.",
+            passes.full(),
+        ),
         (
             "seen_buyers",
             "gauge",
