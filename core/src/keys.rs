@@ -93,6 +93,18 @@ pub fn refunds(item: &Item) -> String {
     format!("seckill::{{{item}}}::refunds")
 }
 
+/// Hash: adjustments of the amount that were carried out, request id → amount.
+#[must_use]
+pub fn adjusted(item: &Item) -> String {
+    format!("seckill::{{{item}}}::adjusted")
+}
+
+/// Who is adjusting the amount at the moment.
+#[must_use]
+pub fn adjusting(item: &Item) -> String {
+    format!("seckill::{{{item}}}::adjusting")
+}
+
 /// Hash: a segment's `sale_stock_amount`, `locked_stock_amount`, `saled_stock_amount`.
 #[must_use]
 pub fn stock(item: &Item, segment: u16) -> String {
@@ -109,6 +121,12 @@ pub fn buyers(item: &Item, segment: u16) -> String {
 #[must_use]
 pub fn outbox(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::outbox")
+}
+
+/// Hash: changes of this segment's amount, request id → items added or taken off.
+#[must_use]
+pub fn adjustments(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::adjustments")
 }
 
 /// Hash: stock that has left this segment for another and is not known to have
