@@ -155,6 +155,21 @@ impl Key {
         }
     }
 
+    /// HMAC-SHA256 under the secret itself, for a protocol that others speak too.
+    /// A ring that is used so must be used for nothing else.
+    #[must_use]
+    pub fn hmac_of(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = keyed(&self.secret);
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Whether `given` is [`Key::hmac_of`] these parts, compared in constant time.
+    #[must_use]
+    pub fn is_hmac_of(&self, parts: &[&[u8]], given: &[u8; 32]) -> bool {
+        self.hmac_of(parts).ct_eq(given).into()
+    }
+
     fn hmac(&self, purpose: Purpose, parts: &[&str]) -> [u8; 32] {
         self.prepared[purpose as usize].sign_lines(parts)
     }
@@ -245,6 +260,11 @@ impl Keyring {
     pub fn first(&self) -> &Key {
         // `parse` never makes an empty ring.
         &self.keys[0]
+    }
+
+    /// All keys, first one first.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter()
     }
 
     /// The key of this name, if it is still in the ring.

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Stand, park, respond};
+use crate::net::queue::Waiting;
 use crate::net::{link, permits, queue};
 use crate::state::{Claimed, Known, bans};
 use seckill_core::shared::products::Found;
@@ -40,7 +41,7 @@ fn pass(request: &Request<'_>) -> ngx_int_t {
         Stand::Pending => {
             // The deadline has passed without an answer.
             park::give_up(request, ctx);
-            refused(request, Verdict::Unavailable)
+            late(request, ctx).unwrap_or_else(|verdict| refused(request, verdict))
         }
         decided => decided,
     };
@@ -60,6 +61,32 @@ fn refused(request: &Request<'_>, verdict: Verdict) -> Stand {
         edge.zone.counters().refuse(verdict);
     }
     Stand::Refused(verdict)
+}
+
+/// Redis has not answered in time: what is kept for when it is away.
+fn late(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
+    let edge = Edge::of(request)?;
+    let (round, product) = ctx.item();
+    let product = state::lookup(&edge, round, product)?;
+    pass_over(ctx, &edge, &product, ctx.quantity.get())
+}
+
+/// Lets a request pass without Redis, where the operator wants it and this edge's
+/// share of what was left lasts.
+fn pass_over(
+    ctx: &Ctx,
+    edge: &Edge<'_>,
+    product: &Found<'static>,
+    quantity: u32,
+) -> Result<Stand, Verdict> {
+    let spent = edge
+        .passes
+        .then(|| product.standby().spend(quantity, clock::monotonic_ms()))
+        .flatten()
+        .ok_or(Verdict::Unavailable)?;
+    edge.zone.counters().fallbacks.add(1);
+    queue::admit(&edge.zone, ctx, spent);
+    Ok(Stand::Admitted)
 }
 
 fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
@@ -127,13 +154,22 @@ fn permit(
     if in_turn && product.is_exhausted(now_ms) && !product.is_unknown() {
         return Err(Verdict::SoldOut);
     }
-    if link::is_away() || product.is_unknown() {
+    if product.is_unknown() {
         return Err(Verdict::Unavailable);
+    }
+    if link::is_away() {
+        return pass_over(ctx, edge, product, quantity);
     }
     let item = Item::new(round, id).ok_or(Verdict::BadRequest)?;
     let site = edge.site().ok_or(Verdict::Unavailable)?;
     let parked = park::park(request, ctx, site.timeout + GRACE).ok_or(Verdict::Unavailable)?;
-    queue::join(&site, product, item, parked, quantity);
+    ctx.quantity.set(quantity);
+    let waiting = Waiting {
+        parked,
+        quantity,
+        passes: edge.passes,
+    };
+    queue::join(&site, product, item, waiting);
     Ok(Stand::Pending)
 }
 
