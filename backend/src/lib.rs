@@ -16,6 +16,8 @@ pub mod ops;
 pub mod orders;
 /// The buyer's own orders over HTTP.
 pub mod orders_api;
+/// Paying and cancelling an order, and the payment provider's notices.
+pub mod payments_api;
 /// Gives back permits that no purchase arrived for, and refunds.
 pub mod permits;
 /// Asks a part whether it is well.

@@ -24,7 +24,7 @@ pub const PREFIX: &str = "SECKILL_";
 pub const FILE_KEY: &str = "config";
 
 /// All of them, in the order in which they are shown.
-pub const KEYS: [Key; 27] = [
+pub const KEYS: [Key; 28] = [
     Key {
         name: "data",
         meaning: "folder of everything that is written",
@@ -92,6 +92,10 @@ pub const KEYS: [Key; 27] = [
     Key {
         name: "keys",
         meaning: "key ring file",
+    },
+    Key {
+        name: "payment_keys",
+        meaning: "key ring file shared with the payment provider",
     },
     Key {
         name: "purchase_listen",
