@@ -27,7 +27,7 @@ test-nginx: ## Only the Test::Nginx suites, also against the Lua edge (SUITES=t/
 
 .PHONY: test-nginx-newer
 test-nginx-newer: ## The suites against the newer nginx of the crate nginx-src, built in both ways
-	@scripts/test-nginx-newer.sh
+	@scripts/test.sh newer
 
 .PHONY: test-e2e
 test-e2e: ## Only the browser tests
