@@ -25,6 +25,7 @@ pub mod gate;
 pub mod hand;
 /// Hidden purchase URLs: signing and verifying.
 pub mod hidden_path;
+mod hmac;
 /// Which rounds, products, buyers and request ids are well formed.
 pub mod ids;
 /// Signing secrets: ring of named keys, derived per purpose.

@@ -3,6 +3,7 @@
 pub(crate) mod directives;
 pub(crate) mod variables;
 
+use std::cell::OnceCell;
 use std::ptr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub(crate) struct MainConf {
     pub(crate) keeps_share: bool,
     /// The first directive seen that needs zone, Redis and keys.
     pub(crate) needs_all: Option<&'static str>,
+    /// Made at its first use, when the zone is there.
+    site: OnceCell<Site>,
 }
 
 impl Default for MainConf {
@@ -46,6 +49,7 @@ impl Default for MainConf {
             rates: Vec::new(),
             keeps_share: false,
             needs_all: None,
+            site: OnceCell::new(),
         }
     }
 }
@@ -70,6 +74,14 @@ pub(crate) struct Site {
 impl Site {
     /// From the configuration; `None` where it is incomplete.
     pub(crate) fn of(main: &MainConf) -> Option<Self> {
+        if let Some(site) = main.site.get() {
+            return Some(site.clone());
+        }
+        let site = Self::new(main)?;
+        Some(main.site.get_or_init(|| site).clone())
+    }
+
+    fn new(main: &MainConf) -> Option<Self> {
         let zone = Zone::of(main.zone)?;
         let node = main.node.clone().unwrap_or_else(|| zone.name());
         let timeout = main.redis.as_ref()?.spec.timeout;
@@ -187,10 +199,12 @@ impl<'a> Edge<'a> {
         }
     }
 
-    /// Takes a token from the bucket in force here; true where there is none.
-    pub(crate) fn take_token(&self) -> bool {
+    /// Takes a token from the bucket in force here, at `now_ns` of the monotonic
+    /// clock; true where there is none.
+    pub(crate) fn take_token(&self, now_ns: u64) -> bool {
         self.rate.is_none_or(|(index, limit)| {
-            self.zone.take_token(index, limit.share(self.zone.edges()))
+            self.zone
+                .take_token(index, limit.share(self.zone.edges()), now_ns)
         })
     }
 }

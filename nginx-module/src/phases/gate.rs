@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ngx::ffi::{NGX_AGAIN, NGX_DECLINED, ngx_int_t};
 use seckill_core::captcha::Captcha;
-use seckill_core::gate::{Click, screen};
+use seckill_core::gate::{Claim, Click};
 use seckill_core::ids::Item;
 use seckill_core::{Verdict, lease};
 
@@ -105,45 +105,35 @@ fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
         buyer: edge.buyer(request, &headers),
         captcha: Captcha::new(edge.captcha, headers.captcha),
     };
-    let now_ms = clock::now_ms();
-    let mut found = None;
-    let mut missing = Verdict::NotFound;
-    let screened = screen(
-        &click,
-        edge.keyring,
-        edge.digest,
-        now_ms,
-        |user| bans::check(&edge.zone, user, request.address(), now_ms),
-        |round, product| match state::lookup(&edge, round, product) {
-            Ok(product) => {
-                found = Some(product);
-                Some(product.entry)
-            }
-            Err(verdict) => {
-                missing = verdict;
-                None
-            }
-        },
-    );
-    let admissible = match screened {
-        Err(Verdict::NotFound) => return Err(missing),
-        other => other?,
-    };
+    let (now_ms, monotonic_ns) = (clock::now_ms(), clock::monotonic_ns());
+    let claim = Claim::read(&click, now_ms)?;
+    let known = Known::new(&edge.zone, claim.user(), claim.item(), headers.request);
+    // What is looked at last comes from memory while the digests are computed.
+    known.prefetch(&edge.zone);
+    claim.verify(edge.keyring, edge.digest, now_ms)?;
+    bans::check(&edge.zone, claim.user(), request.address(), now_ms)?;
+    let (round, product) = claim.item();
+    let product = state::lookup(&edge, round, product)?;
+    let admissible = claim.admit(&product.entry, edge.keyring, now_ms)?;
     ctx.remember(admissible.user, admissible.round, admissible.product);
     let claimed = Claimed::claim(&edge.zone, &admissible, headers.request, now_ms)?;
     ctx.claimed.set(claimed);
-    let wants = (admissible.round, admissible.product);
-    let known = Known::new(&edge.zone, admissible.user, wants, headers.request);
-    if known.is_second_click(&edge.zone) {
+    if known.is_second_click(&edge.zone, monotonic_ns) {
         return Err(Verdict::Duplicate);
     }
     ctx.known.set(Some(known));
-    if !edge.take_token() {
+    if !edge.take_token(monotonic_ns) {
         return Err(Verdict::Busy);
     }
-    let product = found.ok_or(Verdict::NotFound)?;
     let wants = (admissible.round, admissible.product, admissible.quantity);
-    permit(request, ctx, &edge, &product, wants)
+    permit(
+        request,
+        ctx,
+        &edge,
+        &product,
+        wants,
+        monotonic_ns / 1_000_000,
+    )
 }
 
 /// Spends a permit that is in the hand, or waits for one.
@@ -153,14 +143,14 @@ fn permit(
     edge: &Edge<'_>,
     product: &Found<'static>,
     (round, id, quantity): (&str, &str, u32),
+    now_ms: u64,
 ) -> Result<Stand, Verdict> {
-    let now_ms = clock::monotonic_ms();
     // Nobody overtakes those who wait.
     let in_turn = !queue::is_waiting(product);
     if in_turn && let Some(spent) = product.hand().spend(quantity, now_ms) {
         queue::admit(&edge.zone, ctx, spent);
         if lease::is_low(spent.word.left(), product.hand().block()) {
-            refill(edge, product, (round, id));
+            refill(edge, product, (round, id), now_ms);
         }
         return Ok(Stand::Admitted);
     }
@@ -187,9 +177,9 @@ fn permit(
 }
 
 /// Asks for the next lease if what is in the hand runs low, and nobody asks yet.
-fn refill(edge: &Edge<'_>, product: &Found<'static>, (round, id): (&str, &str)) {
+fn refill(edge: &Edge<'_>, product: &Found<'static>, (round, id): (&str, &str), now_ms: u64) {
     let hand = product.hand();
-    let enough = !lease::is_low(hand.left(clock::monotonic_ms()), hand.block());
+    let enough = !lease::is_low(hand.left(now_ms), hand.block());
     if enough || product.is_granted_out() || link::is_away() {
         return;
     }

@@ -229,9 +229,8 @@ impl Zone {
     }
 
     /// Takes a token from bucket `index`; whether there was one.
-    pub(crate) fn take_token(&self, index: usize, rate: Rate) -> bool {
+    pub(crate) fn take_token(&self, index: usize, rate: Rate, now_ns: u64) -> bool {
         let bucket = &self.shared.buckets[index];
-        let now_ns = clock::monotonic_ns();
         let mut word = bucket.load(Ordering::Relaxed);
         loop {
             let Take::Granted(next) = rate.take(word, now_ns) else {
