@@ -33,6 +33,8 @@ use tempfile::TempDir;
 
 /// What every queue keeps.
 pub mod queue_suite;
+/// A RocketMQ of a test's own.
+pub mod rocketmq;
 /// Calls of the scripts.
 pub mod scripts;
 /// The main path.
