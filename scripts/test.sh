@@ -126,15 +126,25 @@ test_e2e() {
     count "$good" "$bad"
 }
 
-test_drill() {
-    local status=0 good bad
-    stage drill "Drill: 5,000 buyers race for 100 items" "repeat it with: t/drills/race.sh" \
-        t/drills/race.sh || status=$?
-    grep -E '^(PASS|FAIL) ' "$log_folder/drill.log" | sed 's/^/   /' || true
-    good=$(grep -c '^PASS ' "$log_folder/drill.log" || true)
-    bad=$(grep -c '^FAIL ' "$log_folder/drill.log" || true)
-    [ "$bad" -gt 0 ] || [ "$status" -eq 0 ] || bad=1
+# count_facts LOG STATUS: a drill's PASS and FAIL lines.
+count_facts() {
+    local good bad
+    grep -E '^(PASS|FAIL) ' "$1" | sed 's/^/   /' || true
+    good=$(grep -c '^PASS ' "$1" || true)
+    bad=$(grep -c '^FAIL ' "$1" || true)
+    [ "$bad" -gt 0 ] || [ "$2" -eq 0 ] || bad=1
     count "$good" "$bad"
+}
+
+test_drill() {
+    local status=0
+    stage race "Drill: 5,000 buyers race for 100 items" "repeat it with: t/drills/race.sh" \
+        t/drills/race.sh || status=$?
+    count_facts "$log_folder/race.log" "$status"
+    status=0
+    stage edges "Drill: four edges, one Redis, and what goes wrong" "repeat it with: t/drills/edges.sh" \
+        env PERMITS=4000 SECONDS_EACH=3 t/drills/edges.sh || status=$?
+    count_facts "$log_folder/edges.log" "$status"
 }
 
 services_before=$(services)

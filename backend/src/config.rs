@@ -94,8 +94,10 @@ pub struct Config {
     pub redis_segments: Vec<String>,
     /// TCP port on which the Redis that `up` starts listens too; 0 for none.
     pub redis_port: u16,
-    /// Database: `sqlite:…`.
+    /// Database: `sqlite:…` or `mysql://…`.
     pub database_url: String,
+    /// Databases that orders are spread over by buyer; none: they are in `database_url`.
+    pub order_databases: Vec<String>,
     /// Key ring file.
     pub keys: PathBuf,
     /// The zone whose midnight separates one day's rounds from the next.
@@ -110,6 +112,8 @@ pub struct Config {
     pub log: String,
     /// How many orders a second are written.
     pub orders_per_second: u32,
+    /// How long a buyer has to pay, in seconds.
+    pub pay_within: u64,
     /// How long a request may be on its way between edge and back end, in ms.
     pub in_flight_ms: u64,
     /// Requests a second that the site lets through.
@@ -168,6 +172,7 @@ impl Config {
             redis_port: values.number("redis_port", 0, 0..=65_535)?,
             database_url: values
                 .database_url(&format!("sqlite:{}", data.join("seckill.db").display()))?,
+            order_databases: values.database_urls("order_databases")?,
             keys: values.path("keys", &data.join("keys"))?,
             time_zone: values.time_zone("Asia/Shanghai")?,
             demo_login: values.switch("demo_login", false)?,
@@ -175,6 +180,7 @@ impl Config {
             log_format: values.log_format()?,
             log: values.log_level("info")?,
             orders_per_second: values.number("orders_per_second", 500, 1..=1_000_000)?,
+            pay_within: values.number("pay_within", 600, 1..=31_536_000)?,
             in_flight_ms: values.number("in_flight_ms", 5_000, 100..=600_000)?,
             site_rate,
             site_burst: values.number("site_burst", site_rate, 1..=100_000_000)?,

@@ -36,12 +36,16 @@ pub mod sale;
 pub mod segments;
 /// Demo login and the session cookie.
 pub mod session_api;
+/// Has the stock follow its orders, and cancels what is unpaid past its time.
+pub mod settle;
 /// What a running system reports of itself.
 pub mod status;
 /// Stock follows what the database decided: confirmed or released.
 pub mod stock;
 /// The database: orders and sales.
 pub mod store;
+/// Moves stock between the segments of a product.
+pub mod transfer;
 /// One box: redis-server, nginx and all roles under one supervisor.
 pub mod up;
 

@@ -142,7 +142,7 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
             "the data folder {data} cannot be used: {error}; choose another with SECKILL_DATA"
         )
     })?;
-    Ok(Store::open(&config.database_url).await?)
+    Ok(Store::open_sharded(&config.database_url, &config.order_databases).await?)
 }
 
 async fn show_status(config: &Config, json: bool) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use seckill_core::keys;
 use seckill_core::message::OrderMessage;
 use seckill_core::order::OrderIds;
+use seckill_core::purchase::Reason;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +46,8 @@ pub struct Options {
     /// Number of this worker, 0 to 1,023, unique among those that run; drawn
     /// from a counter in Redis if `None`.
     pub worker: Option<u16>,
+    /// How long a buyer has to pay.
+    pub pay_within: Duration,
 }
 
 impl Default for Options {
@@ -53,6 +56,7 @@ impl Default for Options {
             per_second: 500,
             in_flight: 125,
             worker: None,
+            pay_within: Duration::from_secs(600),
         }
     }
 }
@@ -77,6 +81,7 @@ pub async fn run(
         letters: DeadLetters::new(redis, segments.clone()),
         segments,
         ids: OrderIds::new(number),
+        pay_within_ms: u64::try_from(options.pay_within.as_millis()).unwrap_or(u64::MAX),
         stop,
     };
     while !worker.stop.is_cancelled() {
@@ -131,6 +136,7 @@ struct Worker<Q> {
     segments: Segments,
     letters: DeadLetters,
     ids: OrderIds,
+    pay_within_ms: u64,
     stop: CancellationToken,
 }
 
@@ -166,13 +172,8 @@ impl<Q: Queue> Worker<Q> {
         let (taken, orders): (Vec<_>, Vec<_>) = placed
             .into_iter()
             .partition(|(_, placed)| matches!(placed, Placed::Taken(_)));
-        for (job, placed) in taken {
-            let Placed::Taken(other) = placed else {
-                continue;
-            };
-            let reason = format!("the buyer has order {other} for this product already");
-            self.bury(job.into_delivery(), reason).await;
-        }
+        self.let_go(taken.into_iter().map(|(job, _)| job).collect())
+            .await;
         self.finish(orders).await;
     }
 
@@ -209,6 +210,29 @@ impl<Q: Queue> Worker<Q> {
         placed
     }
 
+    /// Has the stock of purchases go back whose buyer has a live order from
+    /// another one, which only lost data can lead to.
+    async fn let_go(&mut self, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let orders = self.numbered(&jobs);
+        let decided = self.store.fail_batch(&orders, Reason::Duplicate, now_ms());
+        match decided.await {
+            Ok(_) => self.acknowledge(&jobs).await,
+            // Left unacknowledged, they come again.
+            Err(error) => tracing::warn!(%error, "second orders of a buyer wait to be let go"),
+        }
+    }
+
+    async fn acknowledge(&self, jobs: &[Job]) {
+        let receipts: Vec<Receipt> = jobs.iter().map(|job| job.receipt.clone()).collect();
+        if let Err(error) = self.queue.ack(&receipts).await {
+            // They come again, and are found decided.
+            tracing::warn!(%error, count = receipts.len(), "messages were not acknowledged");
+        }
+    }
+
     /// Tells the records and acknowledges; the orders are committed.
     async fn finish(&mut self, mut orders: Vec<(Job, Placed)>) {
         if orders.is_empty() {
@@ -235,6 +259,7 @@ impl<Q: Queue> Worker<Q> {
         let number = |job: &Job| NewOrder {
             id: self.ids.next(now),
             purchase: job.purchase.clone(),
+            pay_by_ms: now.saturating_add(self.pay_within_ms),
         };
         jobs.iter().map(number).collect()
     }
@@ -315,7 +340,7 @@ fn told(orders: &[(Job, Placed)]) -> Vec<Told<'_>> {
             purchase: &job.purchase,
             order: *order,
         }),
-        Placed::Taken(_) => None,
+        Placed::Taken(_) | Placed::Failed => None,
     });
     told.collect()
 }

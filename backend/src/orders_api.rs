@@ -9,6 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use seckill_core::Verdict;
 use seckill_core::order::OrderId;
+use seckill_core::purchase::Reason;
 
 use crate::api_error::{ApiError, json_response};
 use crate::purchase::{PurchaseState, refuse_body};
@@ -86,9 +87,11 @@ fn told(order: &Order) -> serde_json::Value {
         "product": order.product,
         "quantity": order.quantity,
         "price_cents": order.price_cents,
-        "total_cents": order.price_cents.saturating_mul(u64::from(order.quantity)),
+        "total_cents": order.total_cents(),
         "status": order.state.as_str(),
+        "reason": order.reason.map(Reason::as_str),
         "created_ms": order.created_ms,
+        "pay_by_ms": order.pay_by_ms,
     })
 }
 

@@ -22,6 +22,8 @@ use crate::{orders_api, session_api};
 mod buy;
 /// The catalogue and the copy that decisions are made by.
 pub mod catalogue;
+/// Stock for a buyer whose segment is empty.
+mod handover;
 /// `GET …/result`.
 mod result;
 
@@ -39,6 +41,7 @@ pub struct Options {
 pub struct PurchaseState {
     pub(crate) redis: RedisLink,
     pub(crate) segments: Segments,
+    pub(crate) handover: handover::Handover,
     pub(crate) store: Option<Store>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) options: Options,
@@ -59,6 +62,7 @@ impl PurchaseState {
         let catalogue = catalogue::Mirror::following(redis.clone());
         Self {
             redis,
+            handover: handover::Handover::new(segments.clone()),
             segments,
             store,
             keyring,

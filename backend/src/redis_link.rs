@@ -48,6 +48,11 @@ pub enum RedisLinkError {
          (redis+cluster://…, any of its nodes); write all addresses in one way"
     )]
     Mixed,
+    /// A segment that was preloaded has no stock on record.
+    #[error(
+        "segment {0} has no stock on record; if its Redis lost its data, run \"seckill stock rebuild\""
+    )]
+    NoStock(String),
     /// Nothing was sent: there is no connection.
     #[error("Redis at {address} cannot be reached ({reason}); see that redis-server runs there")]
     Away {

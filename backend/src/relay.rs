@@ -21,6 +21,7 @@ use crate::purchase::catalogue;
 use crate::purchase::now_ms;
 use crate::queue::{DeadLetter, DeadLetters, Message, Published, Queue, QueueError};
 use crate::redis_link::{RESPONSE_TIMEOUT, RedisLink, RedisLinkError, scripts};
+use crate::regrab;
 use crate::segments::{Part, Segment, Segments};
 
 /// Events as the outbox holds them.
@@ -372,6 +373,13 @@ impl<Q: Queue> Relay<Q> {
                 }
                 Ok(Event::Refund(refund)) => {
                     self.refund(&refund).await?;
+                    done.push(&entry.id);
+                }
+                Ok(Event::Release { item, user, refund }) => {
+                    if let Some(refund) = &refund {
+                        self.refund(refund).await?;
+                    }
+                    regrab::allow(&mut self.redis.conn().await?, &item, &user).await?;
                     done.push(&entry.id);
                 }
                 Ok(Event::Movement) => done.push(&entry.id),

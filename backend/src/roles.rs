@@ -20,7 +20,7 @@ use crate::queue::Queues;
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{Store, StoreError};
-use crate::{orders, permits, relay};
+use crate::{orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
 mod listener;
@@ -33,7 +33,8 @@ const GRACE: Duration = Duration::from_secs(5);
 pub enum Role {
     /// Sells: verifies again, runs the stock script, answers results.
     Purchase,
-    /// Moves what was sold to the queue, and gives back unspent permits.
+    /// Moves what was sold to the queue, gives back unspent permits, and finishes
+    /// transfers of stock.
     Relay,
     /// Writes orders.
     Orders,
@@ -200,13 +201,23 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             running.stop.clone(),
         );
         running.spawn(Role::Relay, reclaim);
+        let finish = transfer::run(
+            redis.clone(),
+            segments.clone(),
+            transfer::Options::default(),
+            running.stop.clone(),
+        );
+        running.spawn(Role::Relay, finish);
     }
     if let (true, Some(store)) = (has(Role::Orders), store) {
         let queue = queues.orders.clone();
         let options = orders::Options {
             per_second: config.orders_per_second,
+            pay_within: Duration::from_secs(config.pay_within),
             ..orders::Options::default()
         };
+        let sweep = settle::run(store.clone(), segments.clone(), running.stop.clone());
+        running.spawn(Role::Orders, sweep);
         let work = orders::run(
             queue,
             store,
@@ -231,7 +242,7 @@ async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, Ro
     if !wanted {
         return Ok(None);
     }
-    match Store::open(&config.database_url).await {
+    match Store::open_sharded(&config.database_url, &config.order_databases).await {
         Ok(store) => Ok(Some(store)),
         Err(error) if roles.contains(&Role::Orders) => Err(error.into()),
         Err(error) => {

@@ -169,7 +169,9 @@ async fn open_existing(config: &Config) -> Option<Store> {
     if config.database_file().is_some_and(|path| !path.exists()) {
         return None;
     }
-    Store::open(&config.database_url).await.ok()
+    Store::open_sharded(&config.database_url, &config.order_databases)
+        .await
+        .ok()
 }
 
 async fn rounds(

@@ -4,6 +4,8 @@
 //! The scripts are idempotent by purchase, so that every call may be repeated
 //! by whoever finds that its effect may be missing.
 
+use std::sync::Arc;
+
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::message::OrderMessage;
@@ -67,38 +69,45 @@ pub enum Moved {
     Unknown,
 }
 
+/// What came of one step: an error leaves the others be.
+pub type Taken = Result<Moved, Arc<RedisLinkError>>;
+
 /// Takes the step of each purchase, all of one master in one round trip; tells in
-/// order what came of it.
+/// order what came of it. Those whose master is away may have been taken: call
+/// again with them.
 ///
 /// # Errors
-/// A master is away or refuses one of them. The others may have been taken: call
-/// again with all.
+/// [`RedisLinkError::Away`]: it is not known which masters there are.
 pub async fn follow(
     segments: &Segments,
     steps: &[(Bought, Step)],
-) -> Result<Vec<Moved>, RedisLinkError> {
-    let mut moved = vec![Moved::Unknown; steps.len()];
+) -> Result<Vec<Taken>, RedisLinkError> {
+    let mut taken: Vec<Taken> = steps.iter().map(|_| Ok(Moved::Unknown)).collect();
     let places: Vec<(usize, &(Bought, Step))> = steps.iter().enumerate().collect();
     let sorted = segments
         .by_master(places, |(_, (bought, _))| (&bought.item, bought.segment))
         .await?;
-    let mut outcome = Ok(());
     for (link, places) in sorted {
-        // A master that is away must not hold up the stock of the others.
         match follow_on(&link, &places).await {
-            Ok(done) => done.into_iter().for_each(|(at, what)| moved[at] = what),
-            Err(error) => outcome = outcome.and(Err(error)),
+            Ok(done) => done.into_iter().for_each(|(at, what)| taken[at] = what),
+            // A master that is away must not hold up the stock of the others.
+            Err(error) => {
+                let error = Arc::new(error);
+                places
+                    .iter()
+                    .for_each(|(at, _)| taken[*at] = Err(error.clone()));
+            }
         }
     }
-    outcome.map(|()| moved)
+    Ok(taken)
 }
 
 /// The steps of one master, each under its place in the whole.
 async fn follow_on(
     link: &RedisLink,
     places: &[(usize, &(Bought, Step))],
-) -> Result<Vec<(usize, Moved)>, RedisLinkError> {
-    let mut moved = Vec::with_capacity(places.len());
+) -> Result<Vec<(usize, Taken)>, RedisLinkError> {
+    let mut taken = Vec::with_capacity(places.len());
     let mut conn = link.conn().await?;
     for script in [&scripts::CONFIRM, &scripts::RELEASE] {
         let steps: Vec<_> = places
@@ -111,10 +120,11 @@ async fn follow_on(
         let calls: Vec<_> = steps.iter().map(|(_, step)| call(step)).collect();
         let replies = scripts::run_all::<i64>(&mut conn, script, &calls).await?;
         for ((at, (bought, step)), reply) in steps.into_iter().zip(replies) {
-            moved.push((*at, told(bought, *step, reply?)));
+            let outcome = reply.map(|reply| told(bought, *step, reply));
+            taken.push((*at, outcome.map_err(|error| Arc::new(error.into()))));
         }
     }
-    Ok(moved)
+    Ok(taken)
 }
 
 fn told(bought: &Bought, step: Step, reply: i64) -> Moved {
@@ -139,7 +149,7 @@ fn told(bought: &Bought, step: Step, reply: i64) -> Moved {
 ///
 /// # Errors
 /// See [`follow`].
-pub async fn confirm(segments: &Segments, bought: Bought) -> Result<Moved, RedisLinkError> {
+pub async fn confirm(segments: &Segments, bought: Bought) -> Taken {
     one(segments, bought, Step::Confirm).await
 }
 
@@ -148,17 +158,15 @@ pub async fn confirm(segments: &Segments, bought: Bought) -> Result<Moved, Redis
 ///
 /// # Errors
 /// See [`follow`].
-pub async fn release(
-    segments: &Segments,
-    bought: Bought,
-    reason: Reason,
-) -> Result<Moved, RedisLinkError> {
+pub async fn release(segments: &Segments, bought: Bought, reason: Reason) -> Taken {
     one(segments, bought, Step::Release(reason)).await
 }
 
-async fn one(segments: &Segments, bought: Bought, step: Step) -> Result<Moved, RedisLinkError> {
-    let moved = follow(segments, &[(bought, step)]).await?;
-    Ok(moved.first().copied().unwrap_or(Moved::Unknown))
+async fn one(segments: &Segments, bought: Bought, step: Step) -> Taken {
+    let taken = follow(segments, &[(bought, step)])
+        .await
+        .map_err(Arc::new)?;
+    taken.into_iter().next().unwrap_or(Ok(Moved::Unknown))
 }
 
 fn script_of(step: Step) -> &'static std::sync::LazyLock<redis::Script> {

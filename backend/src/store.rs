@@ -1,48 +1,48 @@
-//! The database: orders and sales.
+//! The database: orders, payments, the ledger, and sales.
 //!
-//! SQLite in WAL mode. `synchronous=FULL`: an order message is taken off the
-//! queue as soon as its order is committed, so that a commit must survive a
-//! power cut. With NORMAL, WAL commits since the last checkpoint could be lost
-//! after their messages are gone. The cost is one fsync a commit, shared by all
-//! orders of a batch.
+//! The same statements run on SQLite and on MySQL or MariaDB; what differs is
+//! in `database.rs` and in the migrations. Orders, with their payments, may be
+//! spread over several databases by buyer.
 
-use std::str::FromStr;
-use std::time::Duration;
+use std::sync::Arc;
 
-use sqlx::SqlitePool;
 use sqlx::migrate::MigrateError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-/// Orders.
+/// One database: opening it, its connections, what differs between kinds.
+mod database;
+/// Orders: placing and reading them.
 pub mod orders;
+/// Writing a batch of orders.
+mod place;
 /// Sales: rounds and products.
 pub mod sales;
+/// Orders change: paid, cancelled, and what the stock has to follow.
+pub mod states;
 
-/// How long a statement waits for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections that read beside the one that writes.
-const READERS: u32 = 4;
+pub(crate) use database::Database;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The address is of a kind that this build does not speak.
-    #[error("\"{0}\" is no database address; write sqlite:///path/to/seckill.db")]
+    #[error(
+        "\"{0}\" is no database address; write sqlite:///path/to/seckill.db or mysql://user:password@host/database"
+    )]
     Address(String),
     /// The database could not be opened.
-    #[error(
-        "the database {url} cannot be opened: {source}; see that its folder exists and can be written to"
-    )]
+    #[error("the database {url} cannot be opened: {source}; {cure}")]
     Open {
-        /// As given.
+        /// As given, a password masked.
         url: String,
         /// What opening failed with.
         source: sqlx::Error,
+        /// What to look at.
+        cure: &'static str,
     },
     /// The tables could not be brought up to date.
     #[error("the tables of {url} cannot be brought up to date: {source}")]
     Migrate {
-        /// As given.
+        /// As given, a password masked.
         url: String,
         /// What the migration failed with.
         source: MigrateError,
@@ -59,7 +59,7 @@ pub enum StoreError {
         /// The table.
         table: &'static str,
         /// The row's primary key.
-        id: i64,
+        id: String,
         /// The column.
         column: &'static str,
         /// What stands there.
@@ -74,108 +74,106 @@ impl StoreError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Statement(sqlx::Error::Database(error)) => {
-                !error.is_check_violation() && !error.is_unique_violation()
+                // SQLSTATE classes 22 and 23: the data cannot be stored as it is.
+                let code = error.code().unwrap_or_default();
+                let is_state =
+                    code.len() == 5 && (code.starts_with("22") || code.starts_with("23"));
+                !is_state && !error.is_check_violation() && !error.is_unique_violation()
             }
             Self::Statement(_) | Self::NumberInUse => true,
             _ => false,
         }
+    }
+
+    /// Whether a row with the same key is there already.
+    fn is_double(&self) -> bool {
+        matches!(self, Self::Statement(sqlx::Error::Database(error)) if error.is_unique_violation())
     }
 }
 
 /// A handle on the database; cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pools: Pools,
-}
-
-/// One variant a database; SQL that differs is chosen by it.
-#[derive(Debug, Clone)]
-pub(crate) enum Pools {
-    /// SQLite takes one writer at a time, so that writes queue here, in order,
-    /// and not in its busy handler.
-    Sqlite {
-        /// The one connection that writes.
-        writer: SqlitePool,
-        /// Those that read.
-        readers: SqlitePool,
-    },
+    /// Sales and the ledger.
+    main: Database,
+    /// Orders and their payments; `main` alone unless they are spread.
+    shards: Arc<[Database]>,
 }
 
 impl Store {
-    /// Opens `sqlite:///path`, creating the file if there is none, and brings
-    /// its tables up to date.
+    /// Opens `sqlite:///path`, creating the file if there is none, or
+    /// `mysql://…`, and brings its tables up to date.
     ///
     /// # Errors
     /// The address, the file or a migration, named.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        if !url.starts_with("sqlite:") {
-            return Err(StoreError::Address(url.to_owned()));
+        Self::open_sharded(url, &[]).await
+    }
+
+    /// Opens the database at `url`, and those at `shards` for the orders. Their
+    /// number and order must never change: they say where a buyer's orders are.
+    /// Without shards, orders are at `url` like everything else.
+    ///
+    /// # Errors
+    /// See [`Store::open`].
+    pub async fn open_sharded(url: &str, shards: &[String]) -> Result<Self, StoreError> {
+        let main = Database::open(url).await?;
+        if shards.is_empty() {
+            let shards = Arc::from([main.clone()]);
+            return Ok(Self { main, shards });
         }
-        let open_error = |source| StoreError::Open {
-            url: url.to_owned(),
-            source,
-        };
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(open_error)?
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(open_error)?;
-        migrate(&writer)
-            .await
-            .map_err(|source| StoreError::Migrate {
-                url: url.to_owned(),
-                source,
-            })?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_lazy_with(options);
-        Ok(Self {
-            pools: Pools::Sqlite { writer, readers },
-        })
+        let mut opened = Vec::with_capacity(shards.len());
+        for url in shards {
+            opened.push(Database::open(url).await?);
+        }
+        let shards = opened.into();
+        Ok(Self { main, shards })
     }
 
-    /// Where statements that write go. Begin transactions with `BEGIN IMMEDIATE`:
-    /// the command line may write from another process.
-    pub(crate) fn writer(&self) -> &SqlitePool {
-        let Pools::Sqlite { writer, .. } = &self.pools;
-        writer
+    /// Where sales and the ledger are.
+    pub(crate) fn main(&self) -> &Database {
+        &self.main
     }
 
-    /// Where statements that only read go.
-    pub(crate) fn readers(&self) -> &SqlitePool {
-        let Pools::Sqlite { readers, .. } = &self.pools;
-        readers
+    /// All databases with orders.
+    pub(crate) fn shards(&self) -> &[Database] {
+        &self.shards
+    }
+
+    /// Which of [`Store::shards`] has this buyer's orders.
+    pub(crate) fn shard_of(&self, user: &str) -> usize {
+        let count = u64::try_from(self.shards.len()).unwrap_or(1);
+        usize::try_from(fnv1a(user) % count.max(1)).unwrap_or(0)
+    }
+
+    /// The database with this buyer's orders.
+    pub(crate) fn orders_db(&self, user: &str) -> &Database {
+        self.shards.get(self.shard_of(user)).unwrap_or(&self.main)
     }
 
     /// Finishes what is running and closes the files.
     pub async fn close(&self) {
-        self.readers().close().await;
-        self.writer().close().await;
+        for shard in self.shards.iter() {
+            shard.close().await;
+        }
+        self.main.close().await;
     }
 }
 
-/// Brings the tables up to date. SQLite has no lock for it, so that of two
-/// processes that open a new database at once, one finds its step already done
-/// by the other and fails; looking again, it goes on behind it.
-async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
-    const ATTEMPTS: u32 = 10;
-    let mut attempt = 1;
-    loop {
-        match sqlx::migrate!("./migrations").run(writer).await {
-            Err(MigrateError::ExecuteMigration(..) | MigrateError::Execute(_))
-                if attempt < ATTEMPTS =>
-            {
-                attempt += 1;
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            outcome => return outcome,
-        }
-    }
+/// FNV-1a, written out since it must never change: it says where orders are.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// SQL integers are signed; ours stay below 2^63, and one that does not is
+/// kept apart from every real one rather than wrapped around.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A number that the table's checks keep from being negative.
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
 }

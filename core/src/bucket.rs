@@ -7,6 +7,8 @@
 //! 20,000 ns; each request moves the instant that much ahead, and is refused
 //! when the instant lies more than `burst` tokens in the future.
 
+use crate::census::Change;
+
 /// How fast a bucket fills, and how much it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -58,6 +60,21 @@ impl Rate {
         match full_at.checked_sub(now_ns + depth_ns) {
             Some(wait_ns) if wait_ns > 0 => Take::Refused { wait_ns },
             _ => Take::Granted(full_at),
+        }
+    }
+
+    /// The word after a change in the number of edges that share the rate. This
+    /// rate is the share after the change; the word keeps meaning how full the
+    /// bucket is, whatever the share was before.
+    #[must_use]
+    pub fn apply(&self, word: u64, now_ns: u64, change: Change) -> u64 {
+        match change {
+            Change::None => word,
+            Change::Drain => now_ns + SECOND_NS / self.per_second * self.burst,
+            // A word of the past is a full bucket, so that no more is inherited
+            // than fits.
+            Change::Credit(ns) => word.saturating_sub(ns),
+            Change::Debit(ns) => word.max(now_ns).saturating_add(ns),
         }
     }
 

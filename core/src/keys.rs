@@ -11,7 +11,8 @@ use crate::ids::Item;
 pub const CATALOGUE: &str = "seckill::catalogue";
 /// The field of [`CATALOGUE`] that tells an edge whether to read the rest again.
 pub const CATALOGUE_VERSION: &str = "version";
-/// Sorted set of living edges, name → last heartbeat in ms by Redis's clock.
+/// Sorted set of edges, name → until when its last heartbeat counts, in ms by
+/// Redis's clock; below zero once the others took it for dead.
 pub const EDGES: &str = "seckill::edges";
 /// Queue of order messages: the stream that the relay fills and the workers read.
 pub const QUEUE_ORDERS: &str = "seckill::queue::orders";
@@ -96,6 +97,20 @@ pub fn outbox(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::outbox")
 }
 
+/// Hash: stock that has left this segment for another and is not known to have
+/// arrived, transfer id → `items|destination|at_ms`.
+#[must_use]
+pub fn transit(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::transit")
+}
+
+/// Hash: transfers that arrived, here or from here, transfer id →
+/// `in|items|source` or `out|items|destination`.
+#[must_use]
+pub fn transfers(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::transfers")
+}
+
 /// The product and segment whose outbox has this key.
 #[must_use]
 pub fn parse_outbox(key: &str) -> Option<(Item, u16)> {
@@ -126,6 +141,8 @@ mod tests {
         assert_eq!(stock(&item, 1), "seckill::{1::153::01}::stock");
         assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
         assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");
+        assert_eq!(transit(&item, 2), "seckill::{1::153::02}::transit");
+        assert_eq!(transfers(&item, 2), "seckill::{1::153::02}::transfers");
         assert_eq!(parse_outbox(&outbox(&item, 12)), Some((item, 12)));
         assert_eq!(parse_outbox(QUEUE_ORDERS), None);
     }

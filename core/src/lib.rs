@@ -11,6 +11,8 @@
 pub mod bucket;
 /// What the edge must know of a product: window, limit, cap.
 pub mod catalogue;
+/// Which edges are alive, and what that does to a shared rate.
+pub mod census;
 /// Arguments of the nginx directives, read into types.
 pub mod directive;
 /// The gate's decision, in the order that refuses cheapest first.

@@ -11,6 +11,8 @@ pub enum State {
     Paid,
     /// Cancelled.
     Cancelled,
+    /// Decided not to be placed: there never was an order.
+    Failed,
 }
 
 impl State {
@@ -21,13 +23,14 @@ impl State {
             State::Created => "created",
             State::Paid => "paid",
             State::Cancelled => "cancelled",
+            State::Failed => "failed",
         }
     }
 
     /// Reads the stored form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [State::Created, State::Paid, State::Cancelled]
+        [State::Created, State::Paid, State::Cancelled, State::Failed]
             .into_iter()
             .find(|s| s.as_str() == text)
     }
@@ -121,5 +124,6 @@ mod tests {
         assert!(State::Created.may_become(State::Paid));
         assert!(!State::Paid.may_become(State::Cancelled));
         assert!(!State::Cancelled.may_become(State::Paid));
+        assert!(!State::Failed.may_become(State::Created));
     }
 }

@@ -20,7 +20,8 @@
 --                   locked than the purchase has
 --
 -- Keeps: sale + locked + saled = preloaded; a purchase is released or confirmed
--- at most once, and its event is in the outbox if and only if its stock moved.
+-- at most once, and its event, which says what the
+-- three amounts are after it, is in the outbox if and only if its stock moved.
 -- All reads come before the first write, and the append, which can be refused,
 -- before the rest.
 
@@ -39,10 +40,12 @@ if made_by ~= request or at_ms ~= bought then return -1 end
 if stands == 'paid' then return 0 end
 if stands ~= 'succeeded' and stands ~= 'ordered' then return -1 end
 
-local locked = redis.pcall('HGET', KEYS[1], 'locked_stock_amount')
-if type(locked) == 'table' then return misplaced(KEYS[1], locked) end
-if not locked or tonumber(locked) < tonumber(quantity) then
-  return redis.error_reply("BADSTOCK key '" .. KEYS[1] .. "' has " .. (locked or 'nothing')
+local amounts = redis.pcall('HMGET', KEYS[1],
+  'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount')
+if amounts.err then return misplaced(KEYS[1], amounts) end
+local sale, locked, saled = tonumber(amounts[1]), tonumber(amounts[2]), tonumber(amounts[3])
+if not (sale and locked and saled) or locked < tonumber(quantity) then
+  return redis.error_reply("BADSTOCK key '" .. KEYS[1] .. "' has " .. (amounts[2] or 'nothing')
     .. ' locked, and a purchase of ' .. quantity .. " is to be confirmed; run 'seckill verify'")
 end
 
@@ -51,7 +54,8 @@ local now_ms = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
 local appended = redis.pcall('XADD', KEYS[3], '*',
   'kind', 'confirm', 'v', '1', 'request', request, 'round', ARGV[5], 'product', ARGV[6],
   'segment', ARGV[7], 'user', user, 'quantity', quantity, 'permit', permit,
-  'bought_ms', bought, 'order', ARGV[4], 'at_ms', now_ms)
+  'bought_ms', bought, 'order', ARGV[4], 'sale', sale, 'locked', locked - quantity,
+  'saled', saled + quantity, 'at_ms', now_ms)
 if type(appended) == 'table' and appended.err then return misplaced(KEYS[3], appended) end
 redis.call('HINCRBY', KEYS[1], 'locked_stock_amount', -quantity)
 redis.call('HINCRBY', KEYS[1], 'saled_stock_amount', quantity)

@@ -14,11 +14,14 @@
 --       7  product    | copied into the order message
 --       8  segment    |
 --       9  price      / cents an item
+--      10  elsewhere  1 if other segments may have stock; else 0
 --
 -- Replies
 --   accepted   stock is locked and the order is on its way
 --   repeated   this request was accepted before; nothing is done again
 --   duplicate  the buyer has this product by another request
+--   empty      fewer items are left here than are wanted, and other segments may
+--              have more (elsewhere is 1): nothing was done
 --   sold_out   fewer items are left than are wanted
 --   busy       the lease of the permit was closed and its rest given back
 --   error NOSTOCK   the segment was never preloaded
@@ -28,7 +31,7 @@
 -- a purchase is in the outbox if and only if its stock is locked. Its event says
 -- what the three amounts are after it.
 -- A permit counts as spent when it locked stock, or met stock that was gone
--- (the limit follows the amount). The permit of a duplicate is not spent: an
+-- (the limit follows the amount) and none elsewhere. The permit of a duplicate is not spent: an
 -- event asks for its refund, and should the lease be closed before the event
 -- is handled, it goes back with the lease's rest.
 -- All reads come before the first write, and the write that can be refused
@@ -82,6 +85,7 @@ if not (sale and locked and saled) then
 end
 
 if sale < quantity then
+  if ARGV[10] == '1' then return 'empty' end
   if lease ~= '' then redis.call('HINCRBY', KEYS[3], lease, quantity) end
   return 'sold_out'
 end

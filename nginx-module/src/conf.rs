@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use ngx::ffi::{ngx_shm_zone_t, ngx_uint_t};
 use seckill_core::Verdict;
-use seckill_core::directive::RateLimit;
+use seckill_core::census::Pace;
+use seckill_core::directive::{RateLimit, Scope};
 use seckill_core::gate::Buyer;
 use seckill_core::keyring::{Digest, Keyring};
 use seckill_core::lease::Spent;
@@ -54,6 +55,10 @@ pub(crate) struct Site {
     pub(crate) node: Rc<str>,
     /// How long a command may take.
     pub(crate) timeout: Duration,
+    /// How often this edge says that it is alive.
+    pub(crate) pace: Pace,
+    /// Index and figure of each bucket that is shared with the other edges.
+    pub(crate) shared_rates: Rc<[(usize, RateLimit)]>,
 }
 
 impl Site {
@@ -62,10 +67,20 @@ impl Site {
         let zone = Zone::of(main.zone)?;
         let node = main.node.clone().unwrap_or_else(|| zone.name());
         let timeout = main.redis.as_ref()?.spec.timeout;
+        let rates = main.rates.iter().copied().enumerate();
+        let shared_rates: Rc<[_]> = rates
+            .filter(|(_, limit)| limit.scope == Scope::Site)
+            .collect();
         Some(Self {
             zone,
             node: node.into(),
             timeout,
+            pace: if shared_rates.is_empty() {
+                Pace::ALONE
+            } else {
+                Pace::SHARING
+            },
+            shared_rates,
         })
     }
 

@@ -14,26 +14,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib/steps.sh
 # shellcheck source=scripts/lib/shop.sh
 . scripts/lib/shop.sh
+# shellcheck source=t/drills/lib/facts.sh
+. t/drills/lib/facts.sh
 
 buyers=${BUYERS:-5000}
 items=100
 work=$PWD/target/drills/race
 load=${CARGO_TARGET_DIR:-target}/release/seckill-load
-failed=0
 
 trap 'shop_stop || true' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-
-# fact TITLE EXPECTED SEEN: one line of the result.
-fact() {
-    if [ "$2" = "$3" ]; then
-        printf 'PASS %s: %s\n' "$1" "$3"
-    else
-        printf 'FAIL %s: %s instead of %s\n' "$1" "$3" "$2"
-        failed=1
-    fi
-}
 
 # --- What the system holds -------------------------------------------------
 

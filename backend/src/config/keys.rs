@@ -24,7 +24,7 @@ pub const PREFIX: &str = "SECKILL_";
 pub const FILE_KEY: &str = "config";
 
 /// All of them, in the order in which they are shown.
-pub const KEYS: [Key; 25] = [
+pub const KEYS: [Key; 27] = [
     Key {
         name: "data",
         meaning: "folder of everything that is written",
@@ -62,6 +62,10 @@ pub const KEYS: [Key; 25] = [
         meaning: "orders written a second",
     },
     Key {
+        name: "pay_within",
+        meaning: "how long a buyer has to pay, in seconds",
+    },
+    Key {
         name: "in_flight_ms",
         meaning: "how long a request may be under way, in ms",
     },
@@ -80,6 +84,10 @@ pub const KEYS: [Key; 25] = [
     Key {
         name: "database_url",
         meaning: "database of orders and sales",
+    },
+    Key {
+        name: "order_databases",
+        meaning: "databases that orders are spread over by buyer",
     },
     Key {
         name: "keys",

@@ -12,6 +12,9 @@ use super::keys::KEYS;
 use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
 use crate::segments::CLUSTER_SCHEME;
 
+/// How the address of a database begins.
+const DATABASES: [&str; 3] = ["sqlite:", "mysql://", "mariadb://"];
+
 /// Raw values on their way to becoming settings.
 pub(super) struct Values {
     given: HashMap<&'static str, Given>,
@@ -261,7 +264,21 @@ impl Values {
     }
 
     pub(super) fn database_url(&mut self, default: &str) -> Result<String, ConfigError> {
-        self.url("database_url", default, &["sqlite:"], "write sqlite:/PATH")
+        let right = "write sqlite:/PATH or mysql://USER:PASSWORD@HOST/DATABASE";
+        self.url("database_url", default, &DATABASES, right)
+    }
+
+    /// Database addresses separated by spaces; none by default.
+    pub(super) fn database_urls(&mut self, key: &'static str) -> Result<Vec<String>, ConfigError> {
+        let right = "write addresses such as sqlite:/PATH or mysql://USER:PASSWORD@HOST/DATABASE, \
+                     separated by spaces";
+        let parse = |text: &str| {
+            let urls: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            let known = |url: &String| DATABASES.iter().any(|known| url.starts_with(known));
+            let shown: Vec<String> = urls.iter().map(|url| masked_url(url)).collect();
+            urls.iter().all(known).then(|| (urls, shown.join(" ")))
+        };
+        self.read(key, right, || (Vec::new(), "none".to_owned()), parse)
     }
 
     fn url(

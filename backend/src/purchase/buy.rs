@@ -10,10 +10,13 @@ use seckill_core::gate::{self, Admissible, Buyer, Click};
 use seckill_core::ids::{self, Item};
 use seckill_core::keys;
 use seckill_core::permit::PermitId;
+use tokio::time::Instant;
 
+use super::handover::{self, Found};
 use super::{PurchaseState, has_body, now_ms, session_token};
 use crate::api_error::{ApiError, json_response};
 use crate::redis_link::{RedisLinkError, scripts};
+use crate::segments::Segment;
 
 /// Handles every method on `/buy/…`, since a wrong one has its own refusal.
 pub(super) async fn buy(
@@ -70,7 +73,7 @@ struct Purchase<'a> {
 
 impl Purchase<'_> {
     async fn make(self, state: &PurchaseState) -> Result<Response, ApiError> {
-        let reply = match self.run_script(state).await {
+        let reply = match self.sell(state).await {
             Ok(reply) => reply,
             Err(RedisLinkError::Unknown(error)) => {
                 // It may have been sold. The result tells, once Redis answers.
@@ -97,9 +100,64 @@ impl Purchase<'_> {
         }
     }
 
-    async fn run_script(&self, state: &PurchaseState) -> Result<String, RedisLinkError> {
+    /// Runs the script on the buyer's segment, until it has an answer that stock
+    /// elsewhere does not change.
+    async fn sell(&self, state: &PurchaseState) -> Result<String, RedisLinkError> {
+        let home = Segment {
+            item: self.item.clone(),
+            number: self.entry.segment_of(self.admissible.user),
+        };
+        let count = self.entry.segments;
+        if count <= 1 {
+            return self.run_script(state, home.number, false).await;
+        }
+        let gate = state.handover.gate(&home);
+        let until = Instant::now() + handover::PATIENCE;
+        loop {
+            let mark = gate.mark();
+            let reply = self.run_script(state, home.number, true).await?;
+            if reply != "empty" {
+                return Ok(reply);
+            }
+            let quantity = self.admissible.quantity;
+            match state
+                .handover
+                .bring(&gate, mark, &home, count, quantity)
+                .await
+            {
+                Found::Stock if Instant::now() < until => {}
+                Found::Stock | Found::OnItsWay => return Ok("busy".to_owned()),
+                Found::Nothing => return self.run_script(state, home.number, false).await,
+                Found::CannotTell(error) => return Err(error),
+                Found::Lost(segment) => return Err(RedisLinkError::NoStock(segment.to_string())),
+            }
+        }
+    }
+
+    /// Runs the script once. A segment that has moved to another master of a
+    /// Cluster is looked up again, twice at most.
+    async fn run_script(
+        &self,
+        state: &PurchaseState,
+        segment: u16,
+        elsewhere: bool,
+    ) -> Result<String, RedisLinkError> {
+        let mut attempt = 1;
+        loop {
+            match self.run_script_on(state, segment, elsewhere).await {
+                Err(error) if attempt < 3 && state.segments.has_moved(&error).await => attempt += 1,
+                reply => return reply,
+            }
+        }
+    }
+
+    async fn run_script_on(
+        &self,
+        state: &PurchaseState,
+        segment: u16,
+        elsewhere: bool,
+    ) -> Result<String, RedisLinkError> {
         let (item, user) = (&self.item, self.admissible.user);
-        let segment = self.entry.segment_of(user);
         let mut conn = state.segments.conn(item, segment).await?;
         let permit = self
             .permit
@@ -125,6 +183,7 @@ impl Purchase<'_> {
             .arg(item.product())
             .arg(segment)
             .arg(self.entry.price_cents)
+            .arg(u8::from(elsewhere))
             .invoke_async(&mut conn)
             .await?;
         Ok(reply)

@@ -108,9 +108,10 @@ async fn placed(state: &PurchaseState, item: &Item, user: &str) -> Outcome {
                 order::State::Created => "ordered",
                 order::State::Paid => "paid",
                 order::State::Cancelled => "cancelled",
+                order::State::Failed => "failed",
             },
-            order: Some(found.id.to_string()),
-            reason: None,
+            order: (found.state != order::State::Failed).then(|| found.id.to_string()),
+            reason: found.reason.map(|reason| reason.as_str().to_owned()),
         },
         Ok(None) => unknown,
         Err(error) => {

@@ -24,6 +24,8 @@ scripts! {
     PRELOAD = "stock/preload.lua";
     /// One purchase.
     PURCHASE = "stock/purchase.lua";
+    /// Moves stock from one segment to another.
+    TRANSFER = "stock/transfer.lua";
     /// Closes leases on one segment.
     CLOSE_LEASE = "stock/close_lease.lua";
     /// Tells a buyer's record its order number.

@@ -11,6 +11,13 @@ pub(super) enum Event {
     Purchase(OrderMessage),
     /// A permit is to be given back.
     Refund(Refund),
+    /// A purchase came to nothing: its permit, if it had one, is to be given
+    /// back, and the buyer may click again.
+    Release {
+        item: Item,
+        user: String,
+        refund: Option<Refund>,
+    },
     /// Stock came, went or moved, which asks nothing of the relay.
     Movement,
 }
@@ -63,20 +70,21 @@ impl Event {
                 quantity: number(&text("quantity")?, "quantity")?,
                 reason: text("reason")?,
             })),
-            // Who bought without an edge spent no permit.
-            "release" if text("permit")?.is_empty() => Ok(Self::Movement),
-            "release" => Ok(Self::Refund(Refund {
-                item: item(&text)?,
-                id: format!(
-                    "{}:{}:{}",
-                    text("user")?,
-                    text("request")?,
-                    text("bought_ms")?
-                ),
-                lease: String::new(),
-                quantity: number(&text("quantity")?, "quantity")?,
-                reason: text("reason")?,
-            })),
+            "release" => {
+                let (item, user) = (item(&text)?, text("user")?);
+                // Who bought without an edge spent no permit.
+                let refund = match text("permit")?.is_empty() {
+                    true => None,
+                    false => Some(Refund {
+                        item: item.clone(),
+                        id: format!("{user}:{}:{}", text("request")?, text("bought_ms")?),
+                        lease: String::new(),
+                        quantity: number(&text("quantity")?, "quantity")?,
+                        reason: text("reason")?,
+                    }),
+                };
+                Ok(Self::Release { item, user, refund })
+            }
             "preload" | "adjust" | "transfer_out" | "transfer_in" | "confirm" => Ok(Self::Movement),
             other => Err(format!(
                 "the event is of kind \"{other}\", which this relay does not know"

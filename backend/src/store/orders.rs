@@ -1,12 +1,14 @@
-//! Orders in the database.
+//! Orders in the database: what there is, and reading it.
 
 use seckill_core::ids::Item;
 use seckill_core::message::OrderMessage;
 use seckill_core::order::{OrderId, State};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use seckill_core::purchase::Reason;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, signed, unsigned};
+use crate::stock::{Bought, Step};
 
 /// An order to be placed.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub struct NewOrder {
     pub id: OrderId,
     /// The purchase it is made from.
     pub purchase: OrderMessage,
+    /// Until when it is to be paid, epoch milliseconds.
+    pub pay_by_ms: u64,
 }
 
 /// What became of an order that was to be placed.
@@ -26,6 +30,9 @@ pub enum Placed {
     Before(OrderId),
     /// The buyer has a live order for this product from another purchase, this one.
     Taken(OrderId),
+    /// It was decided before that no order is made of this purchase; its stock
+    /// goes, or went, back.
+    Failed,
 }
 
 /// An order as stored.
@@ -47,57 +54,106 @@ pub struct Order {
     pub quantity: u32,
     /// Price of one item in cents.
     pub price_cents: u64,
+    /// Permit of the purchase; empty if there was none.
+    pub permit: String,
     /// Where it stands.
     pub state: State,
+    /// Why it was cancelled or failed.
+    pub reason: Option<Reason>,
+    /// What the stock has still to follow.
+    pub stock_due: Option<StockDue>,
+    /// Until when it is to be paid, epoch milliseconds.
+    pub pay_by_ms: u64,
+    /// When the stock was locked, epoch milliseconds.
+    pub locked_ms: u64,
     /// When it was placed, epoch milliseconds.
     pub created_ms: u64,
+}
+
+/// What the stock in Redis has still to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StockDue {
+    /// Paid: the items count as sold.
+    Confirm,
+    /// Cancelled or failed: the items are for sale again.
+    Release,
+    /// Redis knows no such purchase: nothing can be done but to look into it.
+    Lost,
+}
+
+impl StockDue {
+    /// As stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StockDue::Confirm => "confirm",
+            StockDue::Release => "release",
+            StockDue::Lost => "lost",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [StockDue::Confirm, StockDue::Release, StockDue::Lost]
+            .into_iter()
+            .find(|due| due.as_str() == text)
+    }
+}
+
+impl Order {
+    /// What it costs in all.
+    #[must_use]
+    pub fn total_cents(&self) -> u64 {
+        self.price_cents.saturating_mul(u64::from(self.quantity))
+    }
+
+    /// The purchase whose stock it has, and the step that is due; `None` if none
+    /// is, or if its ids are no ids, so that there is no stock.
+    #[must_use]
+    pub fn step_due(&self) -> Option<(Bought, Step)> {
+        let step = match self.stock_due? {
+            StockDue::Confirm => Step::Confirm,
+            StockDue::Release => Step::Release(self.reason.unwrap_or(Reason::Cancelled)),
+            StockDue::Lost => return None,
+        };
+        let bought = Bought {
+            item: Item::new(&self.round, &self.product)?,
+            segment: self.segment,
+            user: self.user.clone(),
+            request: self.request.clone(),
+            at_ms: self.locked_ms,
+            // What was never placed has no number that anybody knows.
+            order: match self.state {
+                State::Failed => String::new(),
+                _ => self.id.to_string(),
+            },
+        };
+        Some((bought, step))
+    }
 }
 
 /// A query for whole orders, with what follows `FROM orders`.
 macro_rules! select_orders {
     ($tail:literal) => {
         sqlx::query(concat!(
-            "SELECT id, request, round, product, segment, user, quantity, price_cents, state, ",
-            "created_ms FROM orders ",
+            "SELECT id, request, round, product, segment, user, quantity, price_cents, permit, ",
+            "state, reason, stock_due, pay_by_ms, locked_ms, created_ms FROM orders ",
             $tail
         ))
     };
 }
+pub(super) use select_orders;
 
 impl Store {
-    /// Places orders in one transaction: all that are returned are committed.
-    /// Placing a purchase again changes nothing and tells its number.
-    ///
-    /// # Errors
-    /// Nothing was placed. See [`StoreError::is_passing`] whether to try again.
-    pub async fn place_batch(
-        &self,
-        batch: &[NewOrder],
-        now_ms: u64,
-    ) -> Result<Vec<Placed>, StoreError> {
-        let mut transaction = self.writer().begin_with("BEGIN IMMEDIATE").await?;
-        let mut placed = Vec::with_capacity(batch.len());
-        for order in batch {
-            placed.push(place(&mut transaction, order, now_ms).await?);
-        }
-        transaction.commit().await?;
-        Ok(placed)
-    }
-
     /// The order of this number, if it is this buyer's.
     ///
     /// # Errors
     /// The database is away, or the row cannot be read.
     pub async fn order(&self, user: &str, id: OrderId) -> Result<Option<Order>, StoreError> {
-        let query = select_orders!("WHERE id = ? AND user = ?")
+        let query = select_orders!("WHERE id = ? AND user = ? AND state <> 'failed'")
             .bind(signed(id.0))
             .bind(user);
-        query
-            .fetch_optional(self.readers())
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        let row = query.fetch_optional(self.orders_db(user).readers()).await?;
+        row.as_ref().map(read).transpose()
     }
 
     /// The buyer's orders, newest first: up to `limit` after the first `skip`.
@@ -110,17 +166,20 @@ impl Store {
         skip: u32,
         limit: u32,
     ) -> Result<Vec<Order>, StoreError> {
-        let query = select_orders!("WHERE user = ? ORDER BY id DESC LIMIT ? OFFSET ?");
+        let query = select_orders!(
+            "WHERE user = ? AND state <> 'failed' ORDER BY id DESC LIMIT ? OFFSET ?"
+        );
         let rows = query
             .bind(user)
-            .bind(limit)
-            .bind(skip)
-            .fetch_all(self.readers())
+            .bind(i64::from(limit))
+            .bind(i64::from(skip))
+            .fetch_all(self.orders_db(user).readers())
             .await?;
         rows.iter().map(read).collect()
     }
 
-    /// The buyer's latest order for a product in a round.
+    /// What became of the buyer's latest purchase of a product in a round, one
+    /// that failed included.
     ///
     /// # Errors
     /// The database is away, or the row cannot be read.
@@ -128,117 +187,69 @@ impl Store {
         let query =
             select_orders!("WHERE user = ? AND round = ? AND product = ? ORDER BY id DESC LIMIT 1");
         let query = query.bind(user).bind(item.round()).bind(item.product());
-        query
-            .fetch_optional(self.readers())
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        let row = query.fetch_optional(self.orders_db(user).readers()).await?;
+        row.as_ref().map(read).transpose()
     }
 
-    /// How many orders there are for a product in a round, cancelled ones left out.
+    /// How many orders there are for a product in a round, without those that
+    /// were cancelled or failed.
     ///
     /// # Errors
     /// The database is away.
     pub async fn live_orders(&self, item: &Item) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM orders WHERE round = ? AND product = ? AND state <> 'cancelled'",
-        )
-        .bind(item.round())
-        .bind(item.product())
-        .fetch_one(self.readers())
-        .await?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        let mut live = 0;
+        for shard in self.shards() {
+            let count: i64 = sqlx::query_scalar(
+                "SELECT COUNT(*) FROM orders
+                 WHERE round = ? AND product = ? AND state IN ('created', 'paid')",
+            )
+            .bind(item.round())
+            .bind(item.product())
+            .fetch_one(shard.readers())
+            .await?;
+            live += unsigned(count);
+        }
+        Ok(live)
     }
 }
 
-async fn place(
-    conn: &mut SqliteConnection,
-    order: &NewOrder,
-    now_ms: u64,
-) -> Result<Placed, StoreError> {
-    let purchase = &order.purchase;
-    let inserted = sqlx::query(
-        "INSERT INTO orders (id, request, round, product, segment, user, quantity, price_cents, \
-         permit, state, locked_ms, created_ms, updated_ms) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'created', ?, ?, ?) ON CONFLICT DO NOTHING",
-    )
-    .bind(signed(order.id.0))
-    .bind(&purchase.request)
-    .bind(&purchase.round)
-    .bind(&purchase.product)
-    .bind(purchase.segment)
-    .bind(&purchase.user)
-    .bind(purchase.quantity)
-    .bind(signed(purchase.price_cents))
-    .bind(&purchase.permit)
-    .bind(signed(purchase.at_ms))
-    .bind(signed(now_ms))
-    .bind(signed(now_ms))
-    .execute(&mut *conn)
-    .await?;
-    if inserted.rows_affected() == 1 {
-        return Ok(Placed::New(order.id));
-    }
-    find_in_the_way(conn, purchase).await
-}
-
-/// What an insert met: the same purchase, or the buyer's other live order.
-async fn find_in_the_way(
-    conn: &mut SqliteConnection,
-    purchase: &OrderMessage,
-) -> Result<Placed, StoreError> {
-    let found: Option<(i64, bool)> = sqlx::query_as(
-        "SELECT id, request = ? AS same FROM orders WHERE round = ? AND product = ? AND user = ? \
-         AND (request = ? OR (type = 'seckill' AND state <> 'cancelled')) \
-         ORDER BY same DESC LIMIT 1",
-    )
-    .bind(&purchase.request)
-    .bind(&purchase.round)
-    .bind(&purchase.product)
-    .bind(&purchase.user)
-    .bind(&purchase.request)
-    .fetch_optional(conn)
-    .await?;
-    match found {
-        Some((id, true)) => Ok(Placed::Before(OrderId(unsigned(id)))),
-        Some((id, false)) => Ok(Placed::Taken(OrderId(unsigned(id)))),
-        // Neither: the number itself is in use. Another one will be drawn.
-        None => Err(StoreError::NumberInUse),
-    }
-}
-
-fn read(row: &SqliteRow) -> Result<Order, StoreError> {
+/// Reads a row of [`select_orders`].
+pub(super) fn read(row: &AnyRow) -> Result<Order, StoreError> {
     let id: i64 = row.try_get("id")?;
-    let state: String = row.try_get("state")?;
-    let Some(state) = State::parse(&state) else {
-        return Err(StoreError::Row {
-            table: "orders",
-            id,
-            column: "state",
-            value: state,
-        });
+    let unreadable = |column, value| StoreError::Row {
+        table: "orders",
+        id: id.to_string(),
+        column,
+        value,
     };
+    let state: String = row.try_get("state")?;
+    let state = State::parse(&state).ok_or_else(|| unreadable("state", state))?;
+    let due: Option<String> = row.try_get("stock_due")?;
+    let stock_due = match due {
+        Some(text) => Some(StockDue::parse(&text).ok_or_else(|| unreadable("stock_due", text))?),
+        None => None,
+    };
+    let reason: Option<String> = row.try_get("reason")?;
+    let number = |column| -> Result<u64, sqlx::Error> { Ok(unsigned(row.try_get(column)?)) };
+    let small = |column, value: u64| {
+        u32::try_from(value).map_err(|_| unreadable(column, value.to_string()))
+    };
+    let segment = small("segment", number("segment")?)?;
     Ok(Order {
         id: OrderId(unsigned(id)),
         request: row.try_get("request")?,
         round: row.try_get("round")?,
         product: row.try_get("product")?,
-        segment: row.try_get("segment")?,
+        segment: u16::try_from(segment).map_err(|_| unreadable("segment", segment.to_string()))?,
         user: row.try_get("user")?,
-        quantity: row.try_get("quantity")?,
-        price_cents: unsigned(row.try_get("price_cents")?),
+        quantity: small("quantity", number("quantity")?)?,
+        price_cents: number("price_cents")?,
+        permit: row.try_get("permit")?,
         state,
-        created_ms: unsigned(row.try_get("created_ms")?),
+        reason: reason.as_deref().and_then(Reason::parse),
+        stock_due,
+        pay_by_ms: number("pay_by_ms")?,
+        locked_ms: number("locked_ms")?,
+        created_ms: number("created_ms")?,
     })
-}
-
-/// SQL integers are signed; ours stay below 2^63, and one that does not is
-/// kept apart from every real one rather than wrapped around.
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, signed};
 use crate::sale::import::{Decision, Outcome};
 use crate::sale::{Product, Round, RoundState, StoredRound};
 
@@ -35,11 +35,7 @@ impl Store {
         E: From<StoreError> + From<R>,
     {
         // IMMEDIATE: nobody may approve a round between the look and the write.
-        let mut transaction = self
-            .writer()
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(StoreError::from)?;
+        let mut transaction = self.main().begin().await.map_err(StoreError::from)?;
         let mut outcomes = Vec::new();
         for file_round in rounds {
             let id = id_of(file_round);
@@ -62,7 +58,7 @@ impl Store {
     /// # Errors
     /// The database, or a row it cannot have.
     pub async fn rounds(&self) -> Result<Vec<StoredRound>, StoreError> {
-        load(&mut *self.readers().acquire().await?, None).await
+        load(&mut *self.main().readers().acquire().await?, None).await
     }
 
     /// The round of this id.
@@ -70,7 +66,7 @@ impl Store {
     /// # Errors
     /// The database, or a row it cannot have.
     pub async fn round(&self, id: &str) -> Result<Option<StoredRound>, StoreError> {
-        Ok(load(&mut *self.readers().acquire().await?, Some(id))
+        Ok(load(&mut *self.main().readers().acquire().await?, Some(id))
             .await?
             .pop())
     }
@@ -82,7 +78,7 @@ impl Store {
     /// The database.
     pub async fn approve_round(&self, id: &str, now_ms: u64) -> Result<(), StoreError> {
         let now = signed(now_ms);
-        let mut transaction = self.writer().begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.main().begin().await?;
         sqlx::query(
             "UPDATE rounds SET state = 'approved', approved_ms = ? WHERE id = ? AND state = 'draft'",
         )
@@ -92,8 +88,9 @@ impl Store {
         .await?;
         sqlx::query(
             "INSERT INTO frozen_stock (round, product, amount, frozen_ms)
-             SELECT round, product, amount, ? FROM round_products WHERE round = ?
-             ON CONFLICT DO NOTHING",
+             SELECT p.round, p.product, p.amount, ? FROM round_products p
+             LEFT JOIN frozen_stock f ON f.round = p.round AND f.product = p.product
+             WHERE p.round = ? AND f.round IS NULL",
         )
         .bind(now)
         .bind(id)
@@ -110,7 +107,7 @@ impl Store {
         sqlx::query("UPDATE rounds SET published_ms = ? WHERE id = ? AND published_ms IS NULL")
             .bind(signed(now_ms))
             .bind(id)
-            .execute(self.writer())
+            .execute(self.main().writer())
             .await?;
         Ok(())
     }
@@ -120,26 +117,28 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn order_counts(&self) -> Result<HashMap<(String, String), OrderCount>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT round, product, COUNT(*), SUM(quantity) FROM orders
-             WHERE state <> 'cancelled' GROUP BY round, product",
-        )
-        .fetch_all(self.readers())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let count = OrderCount {
-                    orders: unsigned(row, 2)?,
-                    items: unsigned(row, 3)?,
-                };
-                Ok(((row.try_get(0)?, row.try_get(1)?), count))
-            })
-            .collect()
+        let mut counts: HashMap<_, OrderCount> = HashMap::new();
+        for shard in self.shards() {
+            let rows = sqlx::query(
+                "SELECT round, product, COUNT(*), CAST(SUM(quantity) AS SIGNED) FROM orders
+                 WHERE state IN ('created', 'paid') GROUP BY round, product",
+            )
+            .fetch_all(shard.readers())
+            .await?;
+            for row in &rows {
+                let count = counts
+                    .entry((row.try_get(0)?, row.try_get(1)?))
+                    .or_default();
+                count.orders += unsigned(row, 2)?;
+                count.items += unsigned(row, 3)?;
+            }
+        }
+        Ok(counts)
     }
 }
 
 async fn save_draft(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     round: &Round,
     now_ms: u64,
 ) -> Result<(), StoreError> {
@@ -181,13 +180,14 @@ async fn save_draft(
 
 /// The round of this id, or all of them by start.
 async fn load(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     id: Option<&str>,
 ) -> Result<Vec<StoredRound>, StoreError> {
     let rows = sqlx::query(
-        "SELECT id, name, opens_ms, ends_ms, state, published_ms, rowid FROM rounds
-         WHERE ?1 IS NULL OR id = ?1 ORDER BY opens_ms, id",
+        "SELECT id, name, opens_ms, ends_ms, state, published_ms FROM rounds
+         WHERE ? IS NULL OR id = ? ORDER BY opens_ms, id",
     )
+    .bind(id)
     .bind(id)
     .fetch_all(&mut *connection)
     .await?;
@@ -202,13 +202,14 @@ async fn load(
 }
 
 async fn load_products(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     round: Option<&str>,
 ) -> Result<HashMap<String, Vec<Product>>, StoreError> {
     let rows = sqlx::query(
         "SELECT round, product, title, amount, price_cents, list_price_cents, per_buyer
-         FROM round_products WHERE ?1 IS NULL OR round = ?1 ORDER BY round, position",
+         FROM round_products WHERE ? IS NULL OR round = ? ORDER BY round, position",
     )
+    .bind(round)
     .bind(round)
     .fetch_all(connection)
     .await?;
@@ -220,20 +221,20 @@ async fn load_products(
             amount: unsigned(row, 3)?,
             price_cents: unsigned(row, 4)?,
             list_price_cents: unsigned(row, 5)?,
-            per_buyer: row.try_get(6)?,
+            per_buyer: u32::try_from(unsigned(row, 6)?).unwrap_or(u32::MAX),
         };
         products.entry(row.try_get(0)?).or_default().push(product);
     }
     Ok(products)
 }
 
-fn stored_round(row: &SqliteRow) -> Result<StoredRound, StoreError> {
+fn stored_round(row: &AnyRow) -> Result<StoredRound, StoreError> {
     let state: String = row.try_get(4)?;
     let Some(state) = RoundState::parse(&state) else {
         let (table, column) = ("rounds", "state");
         return Err(StoreError::Row {
             table,
-            id: row.try_get(6)?,
+            id: row.try_get(0)?,
             column,
             value: state,
         });
@@ -252,13 +253,8 @@ fn stored_round(row: &SqliteRow) -> Result<StoredRound, StoreError> {
     })
 }
 
-/// A number as SQLite keeps it. What a sale file may hold is far below the limit.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 /// A number that the table's checks keep from being negative.
-fn unsigned(row: &SqliteRow, column: usize) -> Result<u64, sqlx::Error> {
+fn unsigned(row: &AnyRow, column: usize) -> Result<u64, sqlx::Error> {
     let number: i64 = row.try_get(column)?;
-    Ok(u64::try_from(number).unwrap_or(0))
+    Ok(super::unsigned(number))
 }

@@ -14,7 +14,7 @@ use crate::store::Store;
 /// were interrupted, and renders pages again, since the template may be newer.
 pub(super) async fn prepare(config: &Config, demo: bool) -> Result<(), UpError> {
     let sale = |error: &dyn std::fmt::Display| UpError::Sale(error.to_string());
-    let store = Store::open(&config.database_url)
+    let store = Store::open_sharded(&config.database_url, &config.order_databases)
         .await
         .map_err(|error| sale(&error))?;
     let redis = RedisLink::connect(&config.redis_url)

@@ -31,6 +31,10 @@ use seckill_core::window::Window;
 use seckill_core::{hidden_path, keys, session};
 use tempfile::TempDir;
 
+/// A MariaDB server.
+pub mod mariadb;
+/// Several Redis masters.
+pub mod masters;
 /// What every queue keeps.
 pub mod queue_suite;
 /// A RocketMQ of a test's own.

@@ -4,6 +4,8 @@
 
 /// Keep-alive connections to the edge.
 pub mod client;
+/// A steady stream of clicks at several edges.
+pub mod pace;
 /// Many buyers, few items.
 pub mod race;
 /// What was seen, counted.

@@ -1,11 +1,13 @@
 //! `seckill-load`: shoppers by the thousand, from the command line.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use seckill_load::pace::{self, Click};
 use seckill_load::race::{self, Options};
 
 #[derive(Debug, Parser)]
@@ -20,6 +22,28 @@ enum Command {
     /// Races buyers for one product and prints a JSON summary; exits with 1 if a
     /// buyer lived through what must not happen
     Race(RaceArgs),
+    /// Sends clicks that were signed beforehand at a steady rate, whatever the
+    /// answers are, and prints their codes as JSON
+    Pace(PaceArgs),
+}
+
+#[derive(Debug, Args)]
+struct PaceArgs {
+    /// File of clicks: path, tab, session on each line
+    #[arg(long)]
+    clicks: PathBuf,
+    /// Clicks a second
+    #[arg(long)]
+    rate: u64,
+    /// For how many seconds
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Connections to each edge
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Addresses of the edges, host:port; one that goes away is left out
+    #[arg(required = true)]
+    edges: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -60,8 +84,11 @@ struct RaceArgs {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Command::Race(args) = Cli::parse().command;
-    match race(args).await {
+    let outcome = match Cli::parse().command {
+        Command::Race(args) => race(args).await,
+        Command::Pace(args) => pace(args).await,
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell if this fails.
@@ -69,6 +96,21 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn pace(args: PaceArgs) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(&args.clicks)
+        .with_context(|| format!("{} cannot be read", args.clicks.display()))?;
+    let clicks: Vec<Click> = text.lines().filter_map(Click::parse).collect();
+    let options = pace::Options {
+        edges: args.edges,
+        rate: args.rate,
+        time: Duration::from_secs(args.seconds),
+        connections: args.connections,
+    };
+    let paced = pace::run(&clicks, &options).await?;
+    println!("{}", serde_json::to_string_pretty(&paced)?);
+    Ok(())
 }
 
 async fn race(args: RaceArgs) -> anyhow::Result<()> {

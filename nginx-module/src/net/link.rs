@@ -25,8 +25,6 @@ use crate::rt;
 const STALLED: Duration = Duration::from_millis(1_000);
 /// Longest pause between attempts; the gate must work again within a second.
 const LONGEST_PAUSE_MS: u64 = 400;
-/// How often the watch polls; also how fresh times and limits are.
-const POLL: Duration = Duration::from_millis(250);
 
 const TAKE: &str = include_str!("../../../lua/permits/take.lua");
 const GIVE_BACK: &str = include_str!("../../../lua/permits/give_back.lua");
@@ -213,7 +211,7 @@ async fn watch(link: &Link, site: &Site) -> String {
     let mut refresh = refresh::Refresh::new(link.clone(), site.clone());
     loop {
         match rt::timeout(STALLED, refresh.poll()).await {
-            Some(Ok(())) => rt::sleep(POLL).await,
+            Some(Ok(())) => rt::sleep(refresh.pause()).await,
             Some(Err(error)) => return error.to_string(),
             None => return format!("no answer for {} ms", STALLED.as_millis()),
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use redis::{RedisResult, Value};
 use seckill_core::catalogue::Entry;
+use seckill_core::census::Census;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::window::Phase;
@@ -18,10 +19,9 @@ use super::{permits, regrabs};
 use crate::clock;
 use crate::conf::Site;
 
-/// How long an edge counts as alive after a heartbeat.
-const ALIVE: Duration = Duration::from_millis(2_000);
-/// Pause between two heartbeats, in ms.
-const HEARTBEAT_MS: u64 = 500;
+/// How often the catalogue and the permits that are out are looked at; also how
+/// fresh times and limits are.
+const LOOK_MS: u64 = 250;
 /// Counters asked for in one command.
 const BATCH: usize = 500;
 
@@ -34,7 +34,8 @@ pub(crate) struct Refresh {
     /// a killed one left half written.
     version: Option<String>,
     items: Vec<(Item, Entry)>,
-    last_heartbeat_ms: u64,
+    /// When this worker looked last, by its monotonic clock.
+    looked_ms: u64,
     /// What was complained of and has not been mended since.
     complaints: Vec<&'static str>,
 }
@@ -47,17 +48,36 @@ impl Refresh {
             site,
             version: None,
             items: Vec::new(),
-            last_heartbeat_ms: 0,
+            looked_ms: 0,
             complaints: Vec::new(),
         }
     }
 
-    /// One round.
+    /// How long to wait between two rounds.
+    pub(crate) fn pause(&self) -> Duration {
+        self.site.pace.pause.min(Duration::from_millis(LOOK_MS))
+    }
+
+    /// One round: a heartbeat and a look, as far as each is due.
     ///
     /// # Errors
     /// The connection's error. What Redis merely answers amiss is not one: the
     /// zone then keeps what it has.
     pub(crate) async fn poll(&mut self) -> RedisResult<()> {
+        let refreshes = self.site.zone.claim_refresh();
+        // Before the first look: a share must be known before a click can pass.
+        if refreshes {
+            self.heartbeat().await?;
+        }
+        let now = clock::monotonic_ms();
+        if now - self.looked_ms < LOOK_MS {
+            return Ok(());
+        }
+        self.looked_ms = now;
+        self.look().await
+    }
+
+    async fn look(&mut self) -> RedisResult<()> {
         let version: RedisResult<Option<String>> = redis::cmd("HGET")
             .arg(keys::CATALOGUE)
             .arg(keys::CATALOGUE_VERSION)
@@ -76,11 +96,6 @@ impl Refresh {
         let regrabs = regrabs::follow(&mut self.link, &self.site).await;
         self.pass_over("who may buy again cannot be read", regrabs)?;
         self.give_back_lapsed().await;
-        let now = clock::monotonic_ms();
-        if now - self.last_heartbeat_ms >= HEARTBEAT_MS {
-            self.last_heartbeat_ms = now;
-            self.heartbeat().await?;
-        }
         Ok(())
     }
 
@@ -185,16 +200,30 @@ impl Refresh {
         }
     }
 
-    async fn heartbeat(&mut self) -> RedisResult<()> {
-        let edges: u64 = redis::cmd("EVALSHA")
+    /// Says that this edge is alive, and takes its share of the site's rate.
+    async fn heartbeat(&self) -> RedisResult<()> {
+        let (zone, pace) = (&self.site.zone, self.site.pace);
+        let Some(silent_ms) = zone.heartbeat_due(pace.pause) else {
+            return Ok(());
+        };
+        let (edges, unheard_ms, was_lost): (u64, u64, bool) = redis::cmd("EVALSHA")
             .arg(&self.link.scripts.heartbeat)
             .arg(1)
             .arg(keys::EDGES)
             .arg(&*self.site.node)
-            .arg(ALIVE.as_millis() as u64)
-            .query_async(&mut self.link.connection)
+            .arg(pace.alive.as_millis() as u64)
+            .query_async(&mut self.link.connection.clone())
             .await?;
-        self.site.zone.set_edges(edges);
+        let census = Census {
+            before: zone.edges_heard(),
+            now: edges,
+            unheard_ms,
+            silent_ms: if was_lost { silent_ms } else { 0 },
+        };
+        zone.set_edges(edges);
+        for (index, limit) in self.site.shared_rates.iter() {
+            zone.apply(*index, limit.share(edges), census.change());
+        }
         Ok(())
     }
 }

@@ -1,0 +1,218 @@
+//! Writing a batch of orders, or of decisions that none is made.
+//!
+//! The batch is written by one statement. Should that meet a row that is there
+//! already, which a redelivery does and nothing else should, the orders are
+//! written one by one.
+
+use std::collections::HashMap;
+
+use seckill_core::message::OrderMessage;
+use seckill_core::order::{OrderId, State};
+use seckill_core::purchase::Reason;
+use sqlx::any::AnyRow;
+use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
+
+use super::orders::{NewOrder, Placed, StockDue};
+use super::{Database, Store, StoreError, signed, unsigned};
+
+/// Orders in one statement; the kinds of databases differ in how many
+/// parameters they take, and this is far below all of them.
+const ROWS: usize = 500;
+
+/// What is written of each order of a batch.
+#[derive(Clone, Copy)]
+enum Outcome {
+    /// It is placed.
+    Created,
+    /// No order is made of it; its stock is to go back.
+    Failed(Reason),
+}
+
+impl Store {
+    /// Places orders: all that are returned are committed, each database's share
+    /// in one transaction. Placing a purchase again changes nothing and tells
+    /// its number.
+    ///
+    /// # Errors
+    /// Not all were placed, most often none. See [`StoreError::is_passing`]
+    /// whether to try again; that some were placed does no harm then.
+    pub async fn place_batch(
+        &self,
+        batch: &[NewOrder],
+        now_ms: u64,
+    ) -> Result<Vec<Placed>, StoreError> {
+        self.write(batch, Outcome::Created, now_ms).await
+    }
+
+    /// Decides that no order is made of these purchases, and that their stock
+    /// goes back. Whatever of their messages comes later finds it decided:
+    /// [`Placed::Failed`]. A purchase that was placed before keeps its order:
+    /// [`Placed::Before`].
+    ///
+    /// The stock follows by [`crate::settle`]; until then, also after a crash,
+    /// it is on record as due.
+    ///
+    /// # Errors
+    /// See [`Store::place_batch`].
+    pub async fn fail_batch(
+        &self,
+        batch: &[NewOrder],
+        reason: Reason,
+        now_ms: u64,
+    ) -> Result<Vec<Placed>, StoreError> {
+        self.write(batch, Outcome::Failed(reason), now_ms).await
+    }
+
+    async fn write(
+        &self,
+        batch: &[NewOrder],
+        outcome: Outcome,
+        now_ms: u64,
+    ) -> Result<Vec<Placed>, StoreError> {
+        let mut shares: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (place, order) in batch.iter().enumerate() {
+            let shard = self.shard_of(&order.purchase.user);
+            shares.entry(shard).or_default().push(place);
+        }
+        let mut placed = vec![Placed::Failed; batch.len()];
+        for (shard, places) in shares {
+            let share: Vec<&NewOrder> = places.iter().filter_map(|it| batch.get(*it)).collect();
+            let Some(database) = self.shards().get(shard) else {
+                continue;
+            };
+            let written = write_share(database, &share, outcome, now_ms).await?;
+            for (place, one) in places.into_iter().zip(written) {
+                if let Some(slot) = placed.get_mut(place) {
+                    *slot = one;
+                }
+            }
+        }
+        Ok(placed)
+    }
+}
+
+async fn write_share(
+    database: &Database,
+    share: &[&NewOrder],
+    outcome: Outcome,
+    now_ms: u64,
+) -> Result<Vec<Placed>, StoreError> {
+    match write_at_once(database, share, outcome, now_ms).await {
+        Err(error) if error.is_double() => {}
+        done => return done,
+    }
+    let mut transaction = database.begin().await?;
+    let mut placed = Vec::with_capacity(share.len());
+    for order in share {
+        placed.push(write_one(&mut transaction, order, outcome, now_ms).await?);
+    }
+    transaction.commit().await?;
+    Ok(placed)
+}
+
+async fn write_at_once(
+    database: &Database,
+    share: &[&NewOrder],
+    outcome: Outcome,
+    now_ms: u64,
+) -> Result<Vec<Placed>, StoreError> {
+    let mut transaction = database.begin().await?;
+    for rows in share.chunks(ROWS) {
+        insert(&mut transaction, rows, outcome, now_ms).await?;
+    }
+    transaction.commit().await?;
+    Ok(share.iter().map(|order| written(order, outcome)).collect())
+}
+
+async fn write_one(
+    conn: &mut AnyConnection,
+    order: &NewOrder,
+    outcome: Outcome,
+    now_ms: u64,
+) -> Result<Placed, StoreError> {
+    match insert(&mut *conn, &[order], outcome, now_ms).await {
+        Ok(()) => Ok(written(order, outcome)),
+        Err(error) if error.is_double() => find_in_the_way(conn, &order.purchase).await,
+        Err(error) => Err(error),
+    }
+}
+
+fn written(order: &NewOrder, outcome: Outcome) -> Placed {
+    match outcome {
+        Outcome::Created => Placed::New(order.id),
+        Outcome::Failed(_) => Placed::Failed,
+    }
+}
+
+async fn insert(
+    conn: &mut AnyConnection,
+    rows: &[&NewOrder],
+    outcome: Outcome,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let (state, reason, due) = match outcome {
+        Outcome::Created => (State::Created, None, None),
+        Outcome::Failed(reason) => (State::Failed, Some(reason), Some(StockDue::Release)),
+    };
+    let now = signed(now_ms);
+    let mut query = QueryBuilder::<Any>::new(
+        "INSERT INTO orders (id, request, round, product, segment, user, quantity, price_cents, \
+         permit, state, reason, stock_due, pay_by_ms, locked_ms, created_ms, updated_ms) ",
+    );
+    query.push_values(rows, |mut row, order| {
+        let purchase = &order.purchase;
+        row.push_bind(signed(order.id.0))
+            .push_bind(purchase.request.as_str())
+            .push_bind(purchase.round.as_str())
+            .push_bind(purchase.product.as_str())
+            .push_bind(i64::from(purchase.segment))
+            .push_bind(purchase.user.as_str())
+            .push_bind(i64::from(purchase.quantity))
+            .push_bind(signed(purchase.price_cents))
+            .push_bind(purchase.permit.as_str())
+            .push_bind(state.as_str())
+            .push_bind(reason.map(Reason::as_str))
+            .push_bind(due.map(StockDue::as_str))
+            .push_bind(signed(order.pay_by_ms))
+            .push_bind(signed(purchase.at_ms))
+            .push_bind(now)
+            .push_bind(now);
+    });
+    query.build().execute(conn).await?;
+    Ok(())
+}
+
+/// What an insert met: the same purchase, or the buyer's other live order.
+async fn find_in_the_way(
+    conn: &mut AnyConnection,
+    purchase: &OrderMessage,
+) -> Result<Placed, StoreError> {
+    let locked = signed(purchase.at_ms);
+    let rows: Vec<AnyRow> = sqlx::query(
+        "SELECT id, state, request, locked_ms FROM orders
+         WHERE round = ? AND product = ? AND user = ?
+         AND ((request = ? AND locked_ms = ?)
+              OR (type = 'seckill' AND state IN ('created', 'paid')))",
+    )
+    .bind(&purchase.round)
+    .bind(&purchase.product)
+    .bind(&purchase.user)
+    .bind(&purchase.request)
+    .bind(locked)
+    .fetch_all(conn)
+    .await?;
+    let mut other = None;
+    for row in &rows {
+        let id = OrderId(unsigned(row.try_get(0)?));
+        let (state, request): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+        if request == purchase.request && row.try_get::<i64, _>(3)? == locked {
+            return Ok(match State::parse(&state) {
+                Some(State::Failed) => Placed::Failed,
+                _ => Placed::Before(id),
+            });
+        }
+        other = Some(id);
+    }
+    // Neither: the number itself is in use. Another one will be drawn.
+    other.map(Placed::Taken).ok_or(StoreError::NumberInUse)
+}

@@ -1,0 +1,195 @@
+//! Orders change state by conditional updates: of two that race, the database
+//! lets one through. In the same transaction it notes what the stock has to
+//! follow, so that a crash after it forgets nothing.
+
+use seckill_core::order::OrderId;
+use seckill_core::purchase::Reason;
+use sqlx::{Any, AnyConnection, QueryBuilder};
+
+use super::orders::{Order, StockDue, read, select_orders};
+use super::{Database, Store, StoreError, signed};
+
+/// What became of an order that was to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// It changed, to this.
+    Now(Order),
+    /// It had been decided before; this is how it stands.
+    Not(Order),
+    /// There is no such order.
+    Missing,
+}
+
+impl Store {
+    /// Cancels an unpaid order; a buyer's own only, if one is named.
+    ///
+    /// # Errors
+    /// The database is away, or the row cannot be read.
+    pub async fn cancel(
+        &self,
+        user: &str,
+        id: OrderId,
+        reason: Reason,
+        now_ms: u64,
+    ) -> Result<Changed, StoreError> {
+        let database = self.orders_db(user);
+        let mut transaction = database.begin().await?;
+        let done = sqlx::query(
+            "UPDATE orders SET state = 'cancelled', reason = ?, stock_due = 'release', \
+             updated_ms = ? WHERE id = ? AND user = ? AND state = 'created'",
+        )
+        .bind(reason.as_str())
+        .bind(signed(now_ms))
+        .bind(signed(id.0))
+        .bind(user)
+        .execute(&mut *transaction)
+        .await?;
+        let order = by_id(&mut transaction, id).await?;
+        transaction.commit().await?;
+        Ok(match order.filter(|order| order.user == user) {
+            Some(order) if done.rows_affected() == 1 => Changed::Now(order),
+            Some(order) => Changed::Not(order),
+            None => Changed::Missing,
+        })
+    }
+
+    /// Cancels this order if it is unpaid and its time is over: what a delayed
+    /// message asks for.
+    ///
+    /// # Errors
+    /// The database is away, or the row cannot be read.
+    pub async fn expire(
+        &self,
+        user: &str,
+        id: OrderId,
+        now_ms: u64,
+    ) -> Result<Changed, StoreError> {
+        match self.order(user, id).await? {
+            Some(order) if order.pay_by_ms > now_ms => Ok(Changed::Not(order)),
+            Some(_) => self.cancel(user, id, Reason::Unpaid, now_ms).await,
+            None => Ok(Changed::Missing),
+        }
+    }
+
+    /// Cancels up to `limit` orders of each database that are unpaid past their
+    /// time; returns how many.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn expire_overdue(&self, limit: u32, now_ms: u64) -> Result<u64, StoreError> {
+        let mut expired = 0;
+        for shard in self.shards() {
+            expired += expire_overdue(shard, limit, now_ms).await?;
+        }
+        Ok(expired)
+    }
+
+    /// Up to `limit` orders of each database whose stock has to follow since
+    /// before `before_ms`, longest waiting first.
+    ///
+    /// # Errors
+    /// The database is away, or a row cannot be read.
+    pub async fn stock_due(&self, limit: u32, before_ms: u64) -> Result<Vec<Order>, StoreError> {
+        let mut orders = Vec::new();
+        for shard in self.shards() {
+            let rows = select_orders!(
+                "WHERE stock_due IN ('confirm', 'release') AND updated_ms < ? \
+                 ORDER BY updated_ms LIMIT ?"
+            )
+            .bind(signed(before_ms))
+            .bind(i64::from(limit))
+            .fetch_all(shard.readers())
+            .await?;
+            for row in &rows {
+                orders.push(read(row)?);
+            }
+        }
+        Ok(orders)
+    }
+
+    /// Notes that the stock of these orders has followed, or, with
+    /// [`StockDue::Lost`], that it never can.
+    ///
+    /// # Errors
+    /// The database is away. The stock follows once more then, which does nothing.
+    pub async fn stock_followed(
+        &self,
+        orders: &[&Order],
+        left: Option<StockDue>,
+    ) -> Result<(), StoreError> {
+        for (number, shard) in self.shards().iter().enumerate() {
+            let of_shard = |order: &&&Order| self.shard_of(&order.user) == number;
+            let ids: Vec<i64> = orders
+                .iter()
+                .filter(of_shard)
+                .map(|it| signed(it.id.0))
+                .collect();
+            for ids in ids.chunks(500) {
+                let mut query = QueryBuilder::<Any>::new("UPDATE orders SET stock_due = ");
+                query.push_bind(left.map(StockDue::as_str));
+                push_ids(&mut query, " WHERE id IN (", ids);
+                query.build().execute(shard.writer()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts these at the end of the line of [`Store::stock_due`].
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn postpone_stock(&self, orders: &[&Order], now_ms: u64) -> Result<(), StoreError> {
+        for order in orders {
+            sqlx::query("UPDATE orders SET updated_ms = ? WHERE id = ?")
+                .bind(signed(now_ms))
+                .bind(signed(order.id.0))
+                .execute(self.orders_db(&order.user).writer())
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn expire_overdue(shard: &Database, limit: u32, now_ms: u64) -> Result<u64, StoreError> {
+    let now = signed(now_ms);
+    let overdue: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM orders WHERE state = 'created' AND pay_by_ms <= ? \
+         ORDER BY pay_by_ms LIMIT ?",
+    )
+    .bind(now)
+    .bind(i64::from(limit))
+    .fetch_all(shard.readers())
+    .await?;
+    if overdue.is_empty() {
+        return Ok(0);
+    }
+    let mut query = QueryBuilder::<Any>::new(
+        "UPDATE orders SET state = 'cancelled', reason = 'unpaid', stock_due = 'release', \
+         updated_ms = ",
+    );
+    query.push_bind(now);
+    push_ids(&mut query, " WHERE state = 'created' AND id IN (", &overdue);
+    let done = query.build().execute(shard.writer()).await?;
+    Ok(done.rows_affected())
+}
+
+fn push_ids(query: &mut QueryBuilder<Any>, before: &'static str, ids: &[i64]) {
+    query.push(before);
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(*id);
+    }
+    query.push(")");
+}
+
+/// The order of this number, whosever it is.
+pub(super) async fn by_id(
+    conn: &mut AnyConnection,
+    id: OrderId,
+) -> Result<Option<Order>, StoreError> {
+    let row = select_orders!("WHERE id = ?")
+        .bind(signed(id.0))
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(read).transpose()
+}

@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# Four edges on one Redis and one back end: a flood of clicks for a limited number
+# of permits, while something goes wrong, and then the count.
+#
+#   calm       nothing goes wrong
+#   reload     one edge is reloaded every second
+#   worker     one worker is killed with -9 every second
+#   edge       one edge is killed for good; what it held comes back
+#   redis      Redis is stopped and started again in the middle
+#   refund     50 permits come back after the last was sold: 50 more are sold
+#
+# Each time exactly as many are sold as there are permits. Prints a PASS or FAIL
+# line for each fact, with the numbers. The scenarios may be named as arguments;
+# RUNS repeats each (1), PERMITS (10,000) and SECONDS_EACH (6) change the size.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=scripts/lib/steps.sh
+. scripts/lib/steps.sh
+# shellcheck source=t/drills/lib/facts.sh
+. t/drills/lib/facts.sh
+# shellcheck source=t/drills/lib/edges.sh
+. t/drills/lib/edges.sh
+
+scenarios=("$@")
+[ $# -gt 0 ] || scenarios=(calm reload worker edge redis refund)
+runs=${RUNS:-1}
+permits=${PERMITS:-10000}
+seconds=${SECONDS_EACH:-6}
+edges=4
+work=$PWD/target/drills/edges
+seckill=${CARGO_TARGET_DIR:-$PWD/target}/release/seckill
+back_end=
+rm -rf "$work"
+mkdir -p "$work/run"
+
+finish() {
+    edges_stop
+    [ -z "$back_end" ] || kill "$back_end" 2>/dev/null || true
+    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
+    wait 2>/dev/null || true
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# --- The site --------------------------------------------------------------
+
+(umask 077 && perl bench/lib/clicks.pl keys >"$work/keys")
+export SECKILL_DATA=$work SECKILL_REDIS_URL=unix://$work/redis.sock SECKILL_KEYS=$work/keys SECKILL_CAPTCHA=off
+redis_start
+"$seckill" serve --roles purchase,relay >>"$work/back-end.log" 2>&1 &
+back_end=$!
+listens() { [ -S "$work/run/purchase.sock" ]; }
+poll_until 10 listens || fail "the back end did not start; see $work/back-end.log"
+
+edge_http() { echo "upstream purchase { server unix:$work/run/purchase.sock; keepalive 32; }"; }
+edge_server() {
+    cat <<CONF
+location /buy/ {
+            seckill_gate on;
+            proxy_pass http://purchase;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header X-Request-Id \$request_id;
+            proxy_set_header X-Seckill-Permit \$seckill_permit;
+        }
+CONF
+}
+
+# offer ROUND: a round of one product goes on sale at once.
+offer() {
+    cat >"$work/$1.toml" <<SALE
+[[round]]
+id = "$1"
+name = "Drill $1"
+starts = "+0s"
+ends = "+10m"
+
+[[round.product]]
+id = "1"
+title = "Drilled"
+amount = $permits
+price_cents = 100
+list_price_cents = 200
+per_buyer = 1
+SALE
+    "$seckill" sale import "$work/$1.toml" --approve >>"$work/back-end.log" 2>&1 ||
+        fail "the drill's sale could not be imported; see $work/back-end.log"
+}
+
+# --- The flood -------------------------------------------------------------
+
+# More buyers than permits at each edge, so that demand is left at the end.
+sign_clicks() {
+    local number
+    for ((number = 1; number <= edges; number++)); do
+        perl bench/lib/clicks.pl good 1 "$permits" "$1" "e$number-" >"$work/edge$number/clicks"
+    done
+}
+# flood EDGE SECONDS CONNECTIONS
+flood() {
+    wrk -t 1 -c "$3" -d "${2}s" -s bench/lib/clicks.lua "http://127.0.0.1:${edge_port[$1]}" \
+        -- "$work/edge$1/clicks" >>"$work/edge$1/wrk.out" 2>&1 || true
+}
+flood_all() {
+    local number floods=()
+    for number in "${!edge_pid[@]}"; do
+        flood "$number" "$1" "$2" &
+        floods+=($!)
+    done
+    wait "${floods[@]}" || true
+}
+
+sold() { cli HGET "seckill::{$1::1::01}::stock" locked_stock_amount; }
+granted() { cli GET "seckill::{$1::1}::permits"; }
+buyers() { cli HLEN "seckill::{$1::1::01}::buyers"; }
+requests() { cat "$work"/edge*/wrk.out | awk '/requests in/ { n += $1 } END { print n + 0 }'; }
+is_sold_out() { [ "$(sold "$1")" = "$permits" ] && [ "$(granted "$1")" = "$permits" ]; }
+# Demand goes on until everything is sold: what was lost with a process comes
+# back only after it may not arrive any more.
+demand_until_sold_out() {
+    local deadline=$((SECONDS + 30))
+    until is_sold_out "$1" || ((SECONDS > deadline)); do flood_all 1 4; done
+}
+
+# --- What goes wrong -------------------------------------------------------
+
+each_second() {
+    local end=$((SECONDS + seconds)) number=0
+    while ((SECONDS < end)); do
+        sleep 1
+        number=$((number % edges + 1))
+        "$@" "$number"
+    done
+}
+reload() { kill -HUP "${edge_pid[$1]}"; }
+kill_worker() { kill -KILL "$(edge_workers "$1" | head -n 1)" 2>/dev/null || true; }
+
+trouble() {
+    case $1 in
+        reload) each_second reload ;;
+        worker) each_second kill_worker ;;
+        # Early, while permits are left: it holds some.
+        edge) sleep 0.3; edge_kill 4 ;;
+        redis) sleep 0.3; redis_stop; redis_start ;;
+        *) ;;
+    esac
+}
+
+# --- A run -----------------------------------------------------------------
+
+run() {
+    local scenario=$1 round=$1$2 number before
+    for ((number = 1; number <= edges; number++)); do
+        [ -n "${edge_pid[$number]:-}" ] || edge_start "$number"
+        rm -f "$work/edge$number/wrk.out"
+    done
+    offer "$round"
+    sign_clicks "$round"
+    for ((number = 1; number <= edges; number++)); do
+        poll_until 10 edge_sells "$number" "$round" 1 || fail "edge $number does not sell; see $work/edge$number/error.log"
+    done
+    before=$(metric_of_all seckill_admitted_total)
+
+    flood_all "$seconds" 32 &
+    local flooding=$!
+    trouble "$scenario"
+    wait "$flooding" || true
+    demand_until_sold_out "$round"
+
+    fact "$scenario: sold" "$permits" "$(sold "$round")"
+    fact "$scenario: permits granted" "$permits" "$(granted "$round")"
+    fact "$scenario: buyers" "$permits" "$(buyers "$round")"
+    case $scenario in
+        # No process died, so that nothing admitted was lost on its way.
+        calm | reload) fact "$scenario: let pass by the edges" "$permits" $(($(metric_of_all seckill_admitted_total) - before)) ;;
+        refund) refund "$round" ;;
+    esac
+    printf '     of %s requests\n' "$(requests)"
+}
+
+# Permits that a refund gives back are sold within a second, at whatever edge
+# asks first.
+refund() {
+    local more=50 began before
+    refused_more() { [ "$(metric_of_all seckill_refused_total)" -gt "$before" ]; }
+    all_granted() { [ "$(granted "$1")" = "$permits" ]; }
+    before=$(metric_of_all seckill_refused_total)
+    flood_all 4 4 &
+    local flooding=$!
+    poll_until 5 refused_more || true
+    began=$(date +%s%3N)
+    cli DECRBY "seckill::{$1::1}::permits" $more >>"$work/redis.out"
+    poll_until 5 all_granted "$1" || true
+    within "refund: ms until they were taken" 0 1000 $(($(date +%s%3N) - began))
+    wait "$flooding" || true
+    fact "refund: permits granted again" "$permits" "$(granted "$1")"
+}
+
+for scenario in "${scenarios[@]}"; do
+    step "$scenario: $edges edges, $permits permits, $runs times"
+    for ((n = 1; n <= runs; n++)); do run "$scenario" "$n"; done
+done
+exit "$failed"

@@ -1,0 +1,107 @@
+# shellcheck shell=bash
+# Several nginx edges on one Redis, for drills: each an nginx of its own with two
+# workers and a port, all of one site. Sourced after scripts/lib/steps.sh.
+#
+# What a drill gives: $work, an empty folder, and two functions that print lines
+# for the blocks of an edge's configuration: edge_http NUMBER, edge_server NUMBER.
+
+declare -A edge_pid edge_port
+redis_pid=
+
+module=${SECKILL_MODULE:-$PWD/target/nginx/ngx_http_seckill_module.so}
+cli() { redis-cli -s "$work/redis.sock" --raw "$@"; }
+
+# --- Redis -----------------------------------------------------------------
+
+redis_pings() { [ "$(cli PING 2>/dev/null)" = PONG ]; }
+
+# Starts it on what its append-only file holds.
+redis_start() {
+    redis-server --port 0 --unixsocket "$work/redis.sock" --unixsocketperm 777 \
+        --appendonly yes --appendfsync everysec --save '' --dir "$work" >>"$work/redis.log" 2>&1 &
+    redis_pid=$!
+    poll_until 10 redis_pings || fail "redis-server did not start; see $work/redis.log"
+}
+
+# Stops it as an operator would, so that its file is whole.
+redis_stop() {
+    kill -TERM "$redis_pid"
+    wait "$redis_pid" || true
+}
+
+# --- Edges -----------------------------------------------------------------
+
+edge_free_port() {
+    perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'
+}
+
+# edge_start NUMBER: an nginx of that number on a free port, with its metrics at
+# /metrics and a product's state where shoppers find it.
+edge_start() {
+    local number=$1 home=$work/edge$1
+    mkdir -p "$home"
+    # A killed one leaves its sockets lying about.
+    rm -f "$home"/*.sock
+    edge_port[$number]=$(edge_free_port)
+    cat >"$home/nginx.conf" <<CONF
+load_module $module;
+daemon off;
+worker_processes 2;
+pid $home/nginx.pid;
+error_log $home/error.log info;
+worker_shutdown_timeout 5s;
+$([ "$(id -u)" -ne 0 ] || echo 'user root;')
+events { worker_connections 1024; }
+http {
+    access_log off;
+    keepalive_requests 1000000;
+    client_body_temp_path $home/body; proxy_temp_path $home/proxy; fastcgi_temp_path $home/fastcgi;
+    uwsgi_temp_path $home/uwsgi; scgi_temp_path $home/scgi;
+    seckill_zone drill:16m;
+    seckill_redis unix:$work/redis.sock timeout=500ms;
+    seckill_keys $work/keys;
+    seckill_node edge$number;
+    $(edge_http "$number")
+    server {
+        listen 127.0.0.1:${edge_port[$number]} backlog=4096;
+        location ~ /state\$ { seckill_state; }
+        location = /metrics { seckill_status; }
+        $(edge_server "$number")
+    }
+}
+CONF
+    nginx -e "$home/error.log" -p "$home" -c "$home/nginx.conf" >>"$home/nginx.log" 2>&1 &
+    edge_pid[$number]=$!
+}
+
+edge_workers() { pgrep -P "${edge_pid[$1]}"; }
+
+# metric EDGE NAME: the sum of its samples.
+metric() {
+    curl -fsS "http://127.0.0.1:${edge_port[$1]}/metrics" 2>/dev/null |
+        awk -v name="$2" '{ split($1, part, "{") } part[1] == name { n += $2 } END { print n + 0 }'
+}
+
+# metric_of_all NAME: over the edges that live.
+metric_of_all() {
+    local number total=0
+    for number in "${!edge_pid[@]}"; do total=$((total + $(metric "$number" "$1"))); done
+    echo "$total"
+}
+
+edge_sells() { curl -fsS "http://127.0.0.1:${edge_port[$1]}/api/rounds/$2/products/$3/state" 2>/dev/null | grep -q '"state":"open"'; }
+
+# edge_kill NUMBER: master and workers at once, for good.
+edge_kill() {
+    # shellcheck disable=SC2046 # several process ids
+    kill -KILL "${edge_pid[$1]}" $(edge_workers "$1") 2>/dev/null || true
+    wait "${edge_pid[$1]}" 2>/dev/null || true
+    unset "edge_pid[$1]"
+}
+
+edges_stop() {
+    local number
+    for number in "${!edge_pid[@]}"; do kill -QUIT "${edge_pid[$number]}" 2>/dev/null || true; done
+    for number in "${!edge_pid[@]}"; do wait "${edge_pid[$number]}" 2>/dev/null || true; done
+    edge_pid=()
+}

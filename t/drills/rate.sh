@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Offers three times the site's rate for ten seconds and counts what passes:
+#
+#   one edge      rate x time + burst
+#   two edges     the same for both together
+#   one of two    the same, though one is killed in the middle
+#   small burst   the same as the last, too small to make up for the whole
+#                 time until a death is noticed
+#
+# Each within 1 %. Prints a PASS or FAIL line for each fact, with the numbers.
+# RATE changes 1,000 requests a second, SECONDS_EACH the ten seconds.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=scripts/lib/steps.sh
+. scripts/lib/steps.sh
+# shellcheck source=t/drills/lib/facts.sh
+. t/drills/lib/facts.sh
+# shellcheck source=t/drills/lib/edges.sh
+. t/drills/lib/edges.sh
+
+rate=${RATE:-1000}
+seconds=${SECONDS_EACH:-10}
+work=$PWD/target/drills/rate
+load=${CARGO_TARGET_DIR:-target}/release/seckill-load
+cargo build --release --locked --quiet -p seckill-load ||
+    fail "the load generator did not build; the compiler's message above says where"
+rm -rf "$work"
+mkdir -p "$work"
+
+finish() {
+    edges_stop
+    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
+    wait 2>/dev/null || true
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+(umask 077 && perl bench/lib/clicks.pl keys >"$work/keys")
+redis_start
+now=$(date +%s%3N)
+cli HSET "seckill::{1::153}::info" limit 1000000000 >>"$work/redis.out"
+cli HSET seckill::catalogue 1::153 \
+    "{\"opens_ms\":$((now - 1000)),\"ends_ms\":$((now + 3600000)),\"limit\":1000000000,\"per_buyer\":1,\"segments\":1,\"price_cents\":1}" version 1 >>"$work/redis.out"
+perl bench/lib/clicks.pl good 153 2000 >"$work/clicks"
+
+# Every click is logged with the moment of its verdict.
+edge_http() { echo "log_format drill '\$msec \$seckill_verdict';"; }
+# A GIF is not for POST, so that nginx turns to its error page for who passed.
+edge_server() {
+    cat <<CONF
+access_log $work/edge$1/clicks.log drill;
+        location /buy/ {
+            seckill_gate on;
+            seckill_rate rate=${rate}r/s burst=$burst scope=site;
+            empty_gif;
+            error_page 405 = @passed;
+        }
+        location @passed { return 202; }
+CONF
+}
+
+all_alive() { [ "$(metric 1 seckill_edges)" = "$edges" ]; }
+bucket_is_full() { [ "$(metric "$1" seckill_bucket_level)" -ge $((burst / edges)) ]; }
+
+# try TITLE EDGES BURST [DIES]: loads the edges; edge DIES is killed in the middle.
+try() {
+    local title=$1 dies=${4:-} number
+    edges=$2 burst=$3
+    for ((number = 1; number <= edges; number++)); do
+        edge_start "$number"
+        poll_until 10 edge_sells "$number" 1 153 || fail "edge $number does not sell; see $work/edge$number/error.log"
+    done
+    poll_until 5 all_alive || fail "the edges do not see each other: $(metric 1 seckill_edges) instead of $edges"
+    for number in "${!edge_pid[@]}"; do poll_until 10 bucket_is_full "$number"; done
+
+    "$load" pace --rate $((3 * rate)) --seconds "$seconds" --clicks "$work/clicks" \
+        $(for number in "${!edge_pid[@]}"; do echo "127.0.0.1:${edge_port[$number]}"; done) \
+        >"$work/load.json" 2>"$work/load.err" &
+    local loading=$!
+    if [ -n "$dies" ]; then
+        # The moment is the drill's own, no waiting for a condition.
+        sleep $((seconds / 2))
+        edge_kill "$dies"
+    fi
+    wait "$loading" || fail "the load generator failed: $(cat "$work/load.err")"
+    edges_stop
+
+    # From the first click to the last, at any edge.
+    local offered passed first last
+    read -r offered passed first last < <(sort -n "$work"/edge*/clicks.log |
+        awk '$2 == "-" { next } !n { first = $1 } { last = $1; n++ } $2 == "admitted" { passed++ } END { printf "%d %d %.3f %.3f\n", n, passed, first, last }')
+    local right
+    right=$(awk -v rate="$rate" -v first="$first" -v last="$last" -v burst="$burst" 'BEGIN { printf "%.0f", rate * (last - first) + burst }')
+    within "$title: passed in $(awk -v a="$first" -v b="$last" 'BEGIN { printf "%.2f", b - a }') s" \
+        $((right * 99 / 100)) $((right * 101 / 100)) "$passed"
+    printf '     offered %s, %s times the rate; off by %s %%\n' "$offered" \
+        "$(awk -v n="$offered" -v s="$seconds" -v r="$rate" 'BEGIN { printf "%.2f", n / s / r }')" \
+        "$(awk -v p="$passed" -v r="$right" 'BEGIN { printf "%.2f", 100 * (p - r) / r }')"
+    rm -f "$work"/edge*/clicks.log
+}
+
+step "Three times $rate requests a second for $seconds s"
+try "one edge" 1 $((rate / 2))
+try "two edges" 2 $((rate / 2))
+try "one of two dies" 2 $((rate / 2)) 2
+try "one of two dies, small burst" 2 $((rate / 10)) 2
+exit "$failed"
