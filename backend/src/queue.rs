@@ -82,6 +82,8 @@ pub struct Delivery {
     pub receipt: Receipt,
     /// The message.
     pub body: Vec<u8>,
+    /// The key it was published with.
+    pub key: String,
     /// How many times it was handed out, this time included.
     pub attempt: u32,
 }

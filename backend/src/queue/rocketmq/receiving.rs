@@ -193,6 +193,7 @@ fn delivery(message: WireMessage) -> Option<Delivery> {
             properties.receipt_handle.as_deref()?,
         ),
         body: message.body,
+        key: properties.keys.into_iter().next().unwrap_or_default(),
         attempt: u32::try_from(attempt).unwrap_or(1).max(1),
     })
 }
