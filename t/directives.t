@@ -151,3 +151,14 @@ chmod 0600, SeckillRedis::folder() . '/short-keys';
 --- request
 GET /metrics
 --- error_code: 200
+
+
+
+=== TEST 18: a small zone that works says what it holds, and how large it should be
+--- http_config eval: http_config() =~ s/test:8m/test:2m/r
+--- config
+    location = /metrics { seckill_status; }
+--- request
+GET /metrics
+--- error_code: 200
+--- error_log eval: [qr/\[notice\].*seckill_zone "test": a zone of 2 MiB holds [\d]+ products, \d+ admitted buyers, \d+ bans and \d+ captcha passes; make it \d+m to hold 10000, 1000000, 1000000 and 125000/]

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use seckill::bans;
 use seckill::config::{Given, Source};
 use seckill::roles::Role;
+use seckill_core::ban::Kind;
 
 /// A flash sale: shoppers come in at the edge, buyers go out with an order.
 ///
@@ -78,6 +80,14 @@ pub(crate) enum Command {
     /// Import, approve and export sales
     #[command(subcommand)]
     Sale(Sale),
+    /// Keep addresses, networks and users out of the sale
+    ///
+    /// Every edge follows within a second, and keeps the bans while Redis is away.
+    #[command(subcommand)]
+    Bans(Bans),
+    /// Show how much lies where, and change how much there is
+    #[command(subcommand)]
+    Stock(Stock),
     /// Show which parts run, and how far each sale is
     Status {
         /// As JSON, for programs
@@ -111,6 +121,94 @@ pub(crate) enum Sale {
     },
     /// Print all rounds as a sale file
     Export,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bans {
+    /// Ban an address, a network or a user; or change the ban that is there
+    Add {
+        #[command(flatten)]
+        whom: Whom,
+        /// Why, for whoever reads the list
+        #[arg(long, value_name = "TEXT", value_parser = short_text)]
+        reason: String,
+        /// For how long, such as 30s, 15m, 1h, 7d [default: for good]
+        #[arg(long = "for", value_name = "TIME", value_parser = bans::parse_time)]
+        time_ms: Option<u64>,
+        /// Who bans [default: the name of the user who runs this]
+        #[arg(long, value_name = "NAME", value_parser = short_text)]
+        by: Option<String>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lift a ban
+    Lift {
+        #[command(flatten)]
+        whom: Whom,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the bans in force
+    List {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Who is meant.
+#[derive(Debug, Args)]
+pub(crate) struct Whom {
+    /// "address" (or a network) or "user"
+    #[arg(value_name = "KIND", value_parser = ban_kind)]
+    pub(crate) kind: Kind,
+    /// 203.0.113.7, 203.0.113.0/24, 2001:db8::/32, or the user's id
+    pub(crate) value: String,
+}
+
+fn ban_kind(text: &str) -> Result<Kind, String> {
+    Kind::parse(text).ok_or_else(|| "write \"address\" or \"user\"".to_owned())
+}
+
+fn short_text(text: &str) -> Result<String, String> {
+    if seckill_core::ban::is_text(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("write at most 200 characters on one line, without \"|\"".to_owned())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Stock {
+    /// Show each segment's amounts, what is on its way between segments, and permits
+    Show {
+        /// The round's id; all products without it
+        #[arg(requires = "product")]
+        round: Option<String>,
+        /// The product's id
+        product: Option<String>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change how many items a product has in all, while it sells
+    ///
+    /// The permits follow. An amount below what is sold is refused. A command that
+    /// broke off is given again as it was.
+    Adjust {
+        /// The round's id
+        round: String,
+        /// The product's id
+        product: String,
+        /// Items in all, sold ones included
+        #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+        amount: u64,
+        /// Id of this request: given twice, it is carried out once
+        #[arg(long, value_name = "ID")]
+        request: Option<String>,
+    },
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -109,11 +109,13 @@ pub struct Config {
     pub order_databases: Vec<String>,
     /// Key ring file.
     pub keys: PathBuf,
+    /// Key ring file shared with the payment provider.
+    pub payment_keys: PathBuf,
     /// The zone whose midnight separates one day's rounds from the next.
     pub time_zone: TimeZone,
     /// Whether anybody may log in under any name.
     pub demo_login: bool,
-    /// Whether the puzzle is asked for.
+    /// Whether a purchase needs a captcha pass.
     pub captcha: bool,
     /// How log lines look.
     pub log_format: LogFormat,
@@ -198,9 +200,10 @@ impl Config {
                 .database_url(&format!("sqlite:{}", data.join("seckill.db").display()))?,
             order_databases: values.database_urls("order_databases")?,
             keys: values.path("keys", &data.join("keys"))?,
+            payment_keys: values.path("payment_keys", &data.join("payment-keys"))?,
             time_zone: values.time_zone("Asia/Shanghai")?,
             demo_login: values.switch("demo_login", false)?,
-            captcha: values.switch("captcha", true)?,
+            captcha: values.switch("captcha", false)?,
             log_format: values.log_format()?,
             log: values.log_level("info")?,
             queue: values.queue()?,

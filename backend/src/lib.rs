@@ -2,6 +2,8 @@
 
 /// HTTP refusals and internal faults, each with its status.
 pub mod api_error;
+/// Who is banned: adds, lifts and lists for the edges to follow.
+pub mod bans;
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
 /// Log format and level.
@@ -14,6 +16,8 @@ pub mod ops;
 pub mod orders;
 /// The buyer's own orders over HTTP.
 pub mod orders_api;
+/// Paying and cancelling an order, and the payment provider's notices.
+pub mod payments_api;
 /// Gives back permits that no purchase arrived for, and refunds.
 pub mod permits;
 /// Asks a part whether it is well.

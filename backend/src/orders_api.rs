@@ -12,6 +12,7 @@ use seckill_core::order::OrderId;
 use seckill_core::purchase::Reason;
 
 use crate::api_error::{ApiError, json_response};
+use crate::payments_api;
 use crate::purchase::{PurchaseState, refuse_body};
 use crate::store::orders::Order;
 use crate::store::{Store, StoreError};
@@ -58,9 +59,13 @@ async fn one(
     let Path(order) = order.map_err(|_| Verdict::BadRequest)?;
     let user = state.buyer(&headers)?;
     let id = order.parse().map(OrderId).map_err(|_| Verdict::NotFound)?;
-    let order = store(&state)?.order(user, id).await.map_err(unavailable)?;
+    let store = store(&state)?;
+    let order = store.order(user, id).await.map_err(unavailable)?;
     let order = order.ok_or(Verdict::NotFound)?;
-    Ok(json_response(StatusCode::OK, told(&order).to_string()))
+    let payments = store.payments_of(&order).await.map_err(unavailable)?;
+    let mut body = told(&order);
+    body["payments"] = payments.iter().map(payments_api::told).collect();
+    Ok(json_response(StatusCode::OK, body.to_string()))
 }
 
 /// The page asked for, counted from 1.
@@ -80,7 +85,7 @@ fn page(query: Option<&str>) -> Result<u32, ApiError> {
 
 /// An order as its buyer sees it. The number is text: it is larger than what
 /// JavaScript keeps exact.
-fn told(order: &Order) -> serde_json::Value {
+pub(crate) fn told(order: &Order) -> serde_json::Value {
     serde_json::json!({
         "order": order.id.to_string(),
         "round": order.round,
@@ -95,11 +100,11 @@ fn told(order: &Order) -> serde_json::Value {
     })
 }
 
-fn store(state: &PurchaseState) -> Result<&Store, ApiError> {
+pub(crate) fn store(state: &PurchaseState) -> Result<&Store, ApiError> {
     state.store.as_ref().ok_or(ApiError(Verdict::Unavailable))
 }
 
-fn unavailable(error: StoreError) -> ApiError {
+pub(crate) fn unavailable(error: StoreError) -> ApiError {
     tracing::error!(%error, "orders cannot be told");
     ApiError(Verdict::Unavailable)
 }

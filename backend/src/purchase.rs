@@ -16,7 +16,7 @@ use crate::api_error::{ApiError, json_response, not_found, wrong_method};
 use crate::redis_link::RedisLink;
 use crate::segments::Segments;
 use crate::store::Store;
-use crate::{orders_api, session_api};
+use crate::{orders_api, payments_api, session_api};
 
 /// `POST /buy/…`.
 mod buy;
@@ -34,6 +34,9 @@ pub struct Options {
     pub digest: Digest,
     /// Whether `POST /api/session` logs anybody in.
     pub demo_login: bool,
+    /// Whether a purchase needs a captcha pass; the same as the edge's
+    /// `seckill_captcha`.
+    pub captcha: bool,
 }
 
 /// What every handler of the purchase role shares.
@@ -44,6 +47,8 @@ pub struct PurchaseState {
     pub(crate) handover: handover::Handover,
     pub(crate) store: Option<Store>,
     pub(crate) keyring: Arc<Keyring>,
+    /// Shared with the payment provider; without it, no notice is taken.
+    pub(crate) payment_keys: Option<Arc<Keyring>>,
     pub(crate) options: Options,
     pub(crate) catalogue: catalogue::Mirror,
 }
@@ -66,8 +71,18 @@ impl PurchaseState {
             segments,
             store,
             keyring,
+            payment_keys: None,
             options,
             catalogue,
+        }
+    }
+
+    /// Takes notices that are signed with one of these keys.
+    #[must_use]
+    pub fn with_payment_keys(self, keys: Option<Arc<Keyring>>) -> Self {
+        Self {
+            payment_keys: keys,
+            ..self
         }
     }
 
@@ -93,6 +108,7 @@ pub fn router(state: PurchaseState) -> Router {
         .route("/healthz", get(healthz))
         .merge(session_api::router())
         .merge(orders_api::router())
+        .merge(payments_api::router())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)

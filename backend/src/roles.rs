@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,9 +167,10 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
     let has = |role| roles.contains(&role);
     let store = open_store(config, roles).await?;
     if has(Role::Purchase) {
-        let keyring = Arc::new(read_keyring(config)?);
+        let keyring = Arc::new(read_keyring(&config.keys)?);
         let options = purchase::Options {
             demo_login: config.demo_login,
+            captcha: config.captcha,
             ..purchase::Options::default()
         };
         let state = PurchaseState::new(
@@ -178,7 +179,8 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             store.clone(),
             keyring,
             options,
-        );
+        )
+        .with_payment_keys(payment_keys(config)?);
         running.serve(
             Role::Purchase,
             &config.purchase_listen,
@@ -276,14 +278,25 @@ async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, Ro
     }
 }
 
-fn read_keyring(config: &Config) -> Result<Keyring, RoleError> {
-    let path = &config.keys;
+/// The keys shared with the payment provider. A shop without one has none.
+fn payment_keys(config: &Config) -> Result<Option<Arc<Keyring>>, RoleError> {
+    match read_keyring(&config.payment_keys) {
+        Ok(keys) => Ok(Some(Arc::new(keys))),
+        Err(RoleError::NoKeys { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            tracing::info!("no payment keys: notices of a payment provider are not taken");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn read_keyring(path: &Path) -> Result<Keyring, RoleError> {
     let text = std::fs::read_to_string(path).map_err(|source| RoleError::NoKeys {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })?;
     Keyring::parse(&text).map_err(|source| RoleError::Keys {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })
 }

@@ -12,6 +12,8 @@ use sqlx::migrate::MigrateError;
 mod database;
 /// Orders: placing and reading them.
 pub mod orders;
+/// Payments, and what is to be given back.
+pub mod payments;
 /// Writing a batch of orders.
 mod place;
 /// Sales: rounds and products.

@@ -17,9 +17,11 @@ use common::mariadb::{self, TestMariadb};
 use seckill::sale::import::import;
 use seckill::store::Store;
 use seckill::store::orders::{NewOrder, Placed, StockDue};
+use seckill::store::payments::{Notice, Via};
 use seckill::store::states::Changed;
 use seckill_core::message::OrderMessage;
 use seckill_core::order::{OrderId, State};
+use seckill_core::payment::{self, Told};
 use seckill_core::purchase::Reason;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -54,7 +56,7 @@ macro_rules! on_both {
 on_both!(
     a_purchase_is_placed_once_and_what_is_in_the_way_is_told,
     a_request_id_may_be_used_again_after_its_purchase_came_to_nothing,
-    of_paying_and_cancelling_at_once_one_wins,
+    of_many_who_cancel_at_once_one_does,
     what_failed_is_never_placed_and_what_was_placed_never_fails,
     orders_unpaid_past_their_time_expire_once,
     what_the_stock_has_to_follow_is_kept_until_it_did,
@@ -62,6 +64,8 @@ on_both!(
     a_message_that_does_not_fit_is_refused_for_good,
     a_buyer_sees_his_own_orders_newest_first,
     sales_are_kept,
+    of_paying_and_cancelling_at_once_one_wins_and_no_money_is_lost,
+    a_payment_is_known_by_its_id,
 );
 
 fn purchase(user: &str, request: &str, at_ms: u64) -> OrderMessage {
@@ -148,7 +152,7 @@ async fn a_request_id_may_be_used_again_after_its_purchase_came_to_nothing(store
     );
 }
 
-async fn of_paying_and_cancelling_at_once_one_wins(store: Store) {
+async fn of_many_who_cancel_at_once_one_does(store: Store) {
     const ORDERS: u64 = 40;
     let orders: Vec<_> = (1..=ORDERS)
         .map(|n| order(n, &format!("u{n}"), "r"))
@@ -330,6 +334,96 @@ async fn sales_are_kept(store: Store) {
     let round = store.round(&id).await.unwrap().unwrap();
     assert_eq!(round.published_ms, Some(7));
     assert_eq!(round.round.products, stored[0].round.products);
+}
+
+fn notice(payment: &str, order: u64, amount_cents: u64, told: Told) -> Notice {
+    Notice {
+        payment: payment.into(),
+        order: OrderId(order),
+        amount_cents,
+        told,
+        via: Via::Provider,
+    }
+}
+
+async fn of_paying_and_cancelling_at_once_one_wins_and_no_money_is_lost(store: Store) {
+    const ORDERS: u64 = 60;
+    let orders: Vec<_> = (1..=ORDERS)
+        .map(|n| order(n, &format!("u{n}"), "r"))
+        .collect();
+    store.place_batch(&orders, 5).await.unwrap();
+    let mut racers = JoinSet::new();
+    for n in 1..=ORDERS {
+        // Each notice comes twice.
+        for _ in 0..2 {
+            let store = store.clone();
+            racers.spawn(async move {
+                let paid = notice(&format!("p{n}"), n, 199_800, Told::Paid);
+                store.note_payment(&paid, 6).await.unwrap();
+            });
+        }
+        let store = store.clone();
+        racers.spawn(async move {
+            let user = format!("u{n}");
+            store
+                .cancel(&user, OrderId(n), Reason::Cancelled, 6)
+                .await
+                .unwrap();
+        });
+    }
+    racers.join_all().await;
+    let (mut paid, mut cancelled) = (0, 0);
+    for n in 1..=ORDERS {
+        let order = store.order(&format!("u{n}"), OrderId(n)).await.unwrap();
+        let order = order.unwrap();
+        let payments = store.payments_of(&order).await.unwrap();
+        assert_eq!(payments.len(), 1);
+        let stands = (order.state, order.stock_due, payments[0].state);
+        match order.state {
+            State::Paid => paid += 1,
+            _ => cancelled += 1,
+        }
+        let confirmed = (State::Paid, Some(StockDue::Confirm), payment::State::Paid);
+        let released = (
+            State::Cancelled,
+            Some(StockDue::Release),
+            payment::State::RefundDue,
+        );
+        assert!(stands == confirmed || stands == released, "{stands:?}");
+    }
+    assert_eq!(paid + cancelled, ORDERS);
+    assert_eq!(store.refunds_due().await.unwrap().len(), cancelled as usize);
+}
+
+async fn a_payment_is_known_by_its_id(store: Store) {
+    store
+        .place_batch(&[order(1, "li", "r"), order(2, "wang", "r")], 5)
+        .await
+        .unwrap();
+    use payment::State::{Failed, Paid, RefundDue, Refunded};
+    for (payment, to, amount, told, state, reason) in [
+        ("a", 1, 199_800, Told::Failed, Failed, None),
+        ("a", 1, 199_800, Told::Paid, Paid, None),
+        ("a", 1, 199_800, Told::Failed, Paid, None),
+        ("b", 1, 199_800, Told::Paid, RefundDue, Some("already_paid")),
+        ("c", 2, 1, Told::Paid, RefundDue, Some("wrong_amount")),
+        ("c", 2, 1, Told::Refunded, Refunded, None),
+        ("d", 2, 199_800, Told::Refunded, Refunded, None),
+        ("d", 2, 199_800, Told::Paid, Refunded, None),
+        ("e", 99, 5, Told::Paid, RefundDue, Some("unknown_order")),
+    ] {
+        let noted = store
+            .note_payment(&notice(payment, to, amount, told), 6)
+            .await
+            .unwrap();
+        let stands = (noted.payment.state, noted.payment.reason.as_deref());
+        assert_eq!(stands, (state, reason), "{payment} {told:?}");
+    }
+    let due = store.refunds_due().await.unwrap();
+    let ids: Vec<&str> = due.iter().map(|payment| payment.id.as_str()).collect();
+    assert_eq!(ids, ["b", "e"]);
+    let wang = store.order("wang", OrderId(2)).await.unwrap().unwrap();
+    assert_eq!(wang.state, State::Created);
 }
 
 #[tokio::test]

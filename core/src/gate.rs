@@ -1,10 +1,11 @@
 //! The gate's decision before any I/O, cheapest refusal first:
-//! shape → expiry → signature → session → window → cap.
+//! shape → expiry → signature → session → ban → window → cap → captcha pass.
 //!
 //! The order is part of the contract: a forged URL costs one digest, and learns
 //! nothing about sessions or stock.
 
 use crate::Verdict;
+use crate::captcha::{Captcha, Pass};
 use crate::catalogue::Entry;
 use crate::hidden_path::{HiddenPath, PATH_HORIZON_MS};
 use crate::ids;
@@ -36,6 +37,8 @@ pub struct Click<'a> {
     pub request: Option<&'a str>,
     /// Who is buying.
     pub buyer: Buyer<'a>,
+    /// Whether a captcha pass is needed, and the one that was brought.
+    pub captcha: Captcha<'a>,
 }
 
 /// A purchase request that may ask for permits.
@@ -49,291 +52,160 @@ pub struct Admissible<'a> {
     pub product: &'a str,
     /// Permits wanted: one an item.
     pub quantity: u32,
-}
-
-/// Identifies the buyer as far as the token says, without verifying it.
-fn claimed<'a>(buyer: Buyer<'a>) -> Option<&'a str> {
-    match buyer {
-        Buyer::Cookie(token) => Session::parse(token?).map(|session| session.user),
-        Buyer::Vouched(user) => ids::is_user(user).then_some(user),
-    }
+    /// The captcha pass, verified, if one is needed: still to be spent.
+    pub pass: Option<Pass<'a>>,
 }
 
 /// The verified buyer, or `None`.
 #[must_use]
 pub fn identify<'a>(buyer: Buyer<'a>, ring: &Keyring, now_ms: u64) -> Option<&'a str> {
-    match buyer {
-        Buyer::Cookie(token) => {
-            let session = Session::parse(token?)?;
-            session.is_valid(ring, now_ms).then_some(session.user)
+    let identity = Identity::read(buyer)?;
+    identity.is_proven(ring, now_ms).then_some(identity.user)
+}
+
+/// Who somebody says he is.
+#[derive(Debug, Clone, Copy)]
+struct Identity<'a> {
+    user: &'a str,
+    /// What has to be verified, unless the operator vouches for him.
+    session: Option<Session<'a>>,
+}
+
+impl<'a> Identity<'a> {
+    fn read(buyer: Buyer<'a>) -> Option<Self> {
+        match buyer {
+            Buyer::Cookie(token) => Session::parse(token?).map(|session| Self {
+                user: session.user,
+                session: Some(session),
+            }),
+            Buyer::Vouched(user) => ids::is_user(user).then_some(Self {
+                user,
+                session: None,
+            }),
         }
-        Buyer::Vouched(user) => ids::is_user(user).then_some(user),
+    }
+
+    fn is_proven(&self, ring: &Keyring, now_ms: u64) -> bool {
+        self.session
+            .is_none_or(|session| session.is_valid(ring, now_ms))
     }
 }
 
-/// Decides about a click as far as that can be done without I/O.
+/// A click whose shape is right: who says that he buys what. Nothing of it is
+/// verified yet.
 ///
-/// `lookup` finds the product in the catalogue. It is asked last, since only a
-/// request that we signed is worth a look.
-///
-/// # Errors
-/// The [`Verdict`] to refuse with.
-pub fn screen<'a>(
-    click: &Click<'a>,
-    ring: &Keyring,
-    digest: Digest,
-    now_ms: u64,
-    lookup: impl FnOnce(&str, &str) -> Option<Entry>,
-) -> Result<Admissible<'a>, Verdict> {
-    if !click.is_post || click.has_body {
-        return Err(Verdict::BadRequest);
+/// The gate goes on with [`Claim::verify`], asks whether the buyer is banned,
+/// looks the product up, and ends with [`Claim::admit`]. These are steps of their
+/// own, so that the caller does its own looking between them.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    path: HiddenPath<'a>,
+    identity: Identity<'a>,
+    quantity: u32,
+    captcha: Captcha<'a>,
+}
+
+impl<'a> Claim<'a> {
+    /// Reads a click.
+    ///
+    /// # Errors
+    /// The [`Verdict`] to refuse with: a wrong shape, an expired URL, nobody.
+    pub fn read(click: &Click<'a>, now_ms: u64) -> Result<Self, Verdict> {
+        if !click.is_post || click.has_body {
+            return Err(Verdict::BadRequest);
+        }
+        let path = HiddenPath::parse(click.path).ok_or(Verdict::BadRequest)?;
+        if click
+            .request
+            .is_some_and(|request| !ids::is_request(request))
+        {
+            return Err(Verdict::BadRequest);
+        }
+        let quantity = match click.quantity {
+            None => 1,
+            Some(text) => match text.parse::<u32>() {
+                Ok(n) if n >= 1 => n,
+                _ => return Err(Verdict::BadRequest),
+            },
+        };
+        if now_ms >= path.expires_ms {
+            return Err(Verdict::Expired);
+        }
+        if path.expires_ms > now_ms + PATH_HORIZON_MS {
+            // We never sign that far ahead.
+            return Err(Verdict::BadSignature);
+        }
+        Ok(Self {
+            path,
+            identity: Identity::read(click.buyer).ok_or(Verdict::LoginRequired)?,
+            quantity,
+            captcha: click.captcha,
+        })
     }
-    let path = HiddenPath::parse(click.path).ok_or(Verdict::BadRequest)?;
-    if click
-        .request
-        .is_some_and(|request| !ids::is_request(request))
-    {
-        return Err(Verdict::BadRequest);
+
+    /// Who buys.
+    #[must_use]
+    pub fn user(&self) -> &'a str {
+        self.identity.user
     }
-    let quantity = match click.quantity {
-        None => 1,
-        Some(text) => match text.parse::<u32>() {
-            Ok(n) if n >= 1 => n,
-            _ => return Err(Verdict::BadRequest),
-        },
-    };
-    if now_ms >= path.expires_ms {
-        return Err(Verdict::Expired);
+
+    /// What: the ids of round and product.
+    #[must_use]
+    pub fn item(&self) -> (&'a str, &'a str) {
+        (self.path.round, self.path.product)
     }
-    if path.expires_ms > now_ms + PATH_HORIZON_MS {
-        // We never sign that far ahead.
-        return Err(Verdict::BadSignature);
+
+    /// Verifies that the URL was signed for the buyer, and that he is who he says.
+    ///
+    /// # Errors
+    /// The [`Verdict`] to refuse with.
+    pub fn verify(&self, ring: &Keyring, digest: Digest, now_ms: u64) -> Result<(), Verdict> {
+        if !self.path.is_signed_for(self.user(), ring, digest) {
+            return Err(Verdict::BadSignature);
+        }
+        if !self.identity.is_proven(ring, now_ms) {
+            return Err(Verdict::LoginRequired);
+        }
+        Ok(())
     }
-    let user = claimed(click.buyer).ok_or(Verdict::LoginRequired)?;
-    if !path.is_signed_for(user, ring, digest) {
-        return Err(Verdict::BadSignature);
+
+    /// Decides by what the catalogue says of the product, and by the captcha
+    /// pass. To be asked of a verified claim only.
+    ///
+    /// # Errors
+    /// The [`Verdict`] to refuse with.
+    pub fn admit(
+        &self,
+        entry: &Entry,
+        ring: &Keyring,
+        now_ms: u64,
+    ) -> Result<Admissible<'a>, Verdict> {
+        match entry.window.phase(now_ms) {
+            Phase::Scheduled | Phase::Lead => return Err(Verdict::TooEarly),
+            Phase::Ended => return Err(Verdict::Ended),
+            Phase::Open => {}
+        }
+        if self.quantity > entry.per_buyer {
+            return Err(Verdict::BadRequest);
+        }
+        let pass = match self.captcha {
+            Captcha::Off => None,
+            Captcha::Wanted(text) => Some(
+                text.and_then(Pass::parse)
+                    .filter(|pass| pass.is_good_for(self.user(), self.item(), ring, now_ms))
+                    .ok_or(Verdict::CaptchaRequired)?,
+            ),
+        };
+        let (round, product) = self.item();
+        Ok(Admissible {
+            user: self.user(),
+            round,
+            product,
+            quantity: self.quantity,
+            pass,
+        })
     }
-    let user = identify(click.buyer, ring, now_ms).ok_or(Verdict::LoginRequired)?;
-    let entry = lookup(path.round, path.product).ok_or(Verdict::NotFound)?;
-    match entry.window.phase(now_ms) {
-        Phase::Scheduled | Phase::Lead => return Err(Verdict::TooEarly),
-        Phase::Ended => return Err(Verdict::Ended),
-        Phase::Open => {}
-    }
-    if quantity > entry.per_buyer {
-        return Err(Verdict::BadRequest);
-    }
-    Ok(Admissible {
-        user,
-        round: path.round,
-        product: path.product,
-        quantity,
-    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keyring::tests::ring;
-    use crate::window::Window;
-    use crate::{hidden_path, session};
-
-    const OPENS: u64 = 1_000_000;
-    const NOW: u64 = OPENS + 1;
-
-    fn entry() -> Entry {
-        Entry {
-            window: Window {
-                opens_ms: OPENS,
-                ends_ms: OPENS + 3_600_000,
-            },
-            limit: 10,
-            per_buyer: 2,
-            segments: 1,
-            price_cents: 1,
-        }
-    }
-
-    fn url(user: &str, expires_ms: u64) -> String {
-        let item = ("1", "153");
-        hidden_path::sign(
-            ring().first(),
-            Digest::HmacSha256,
-            item,
-            user,
-            expires_ms,
-            [1; 8],
-        )
-    }
-
-    fn decide(click: &Click<'_>, now_ms: u64) -> Result<u32, Verdict> {
-        screen(click, &ring(), Digest::HmacSha256, now_ms, |_, product| {
-            (product == "153").then(entry)
-        })
-        .map(|admissible| admissible.quantity)
-    }
-
-    #[test]
-    fn each_fault_has_its_own_verdict() {
-        let cookie = session::sign(ring().first(), "li", NOW + 1_000_000);
-        let path = url("li", NOW + 1_000);
-        let good = Click {
-            is_post: true,
-            has_body: false,
-            path: &path,
-            quantity: None,
-            request: Some("r-1"),
-            buyer: Buyer::Cookie(Some(&cookie)),
-        };
-        assert_eq!(decide(&good, NOW), Ok(1));
-        assert_eq!(
-            decide(
-                &Click {
-                    quantity: Some("2"),
-                    ..good
-                },
-                NOW
-            ),
-            Ok(2)
-        );
-
-        let others = url("wang", NOW + 1_000);
-        let far = url("li", NOW + PATH_HORIZON_MS + 1);
-        let stale = session::sign(ring().first(), "li", NOW);
-        let tampered = format!("{}x", &cookie[..cookie.len() - 1]);
-        let unknown = hidden_path::sign(
-            ring().first(),
-            Digest::HmacSha256,
-            ("1", "999"),
-            "li",
-            NOW + 1_000,
-            [1; 8],
-        );
-        let cases = [
-            (
-                Click {
-                    is_post: false,
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    has_body: true,
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    path: "/buy/1/153",
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    quantity: Some("0"),
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    quantity: Some("-1"),
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    quantity: Some("3"),
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (
-                Click {
-                    request: Some("a b"),
-                    ..good
-                },
-                NOW,
-                Verdict::BadRequest,
-            ),
-            (good, NOW + 1_000, Verdict::Expired),
-            (Click { path: &far, ..good }, NOW, Verdict::BadSignature),
-            (
-                Click {
-                    path: &others,
-                    ..good
-                },
-                NOW,
-                Verdict::BadSignature,
-            ),
-            (
-                Click {
-                    buyer: Buyer::Cookie(None),
-                    ..good
-                },
-                NOW,
-                Verdict::LoginRequired,
-            ),
-            (
-                Click {
-                    buyer: Buyer::Cookie(Some(&stale)),
-                    ..good
-                },
-                NOW,
-                Verdict::LoginRequired,
-            ),
-            (
-                Click {
-                    buyer: Buyer::Cookie(Some(&tampered)),
-                    ..good
-                },
-                NOW,
-                Verdict::LoginRequired,
-            ),
-            (
-                Click {
-                    buyer: Buyer::Vouched(""),
-                    ..good
-                },
-                NOW,
-                Verdict::LoginRequired,
-            ),
-            (
-                Click {
-                    path: &unknown,
-                    ..good
-                },
-                NOW,
-                Verdict::NotFound,
-            ),
-            (good, OPENS - 1, Verdict::TooEarly),
-        ];
-        for (index, (click, now_ms, verdict)) in cases.into_iter().enumerate() {
-            assert_eq!(decide(&click, now_ms), Err(verdict), "case {index}");
-        }
-    }
-
-    #[test]
-    fn a_vouched_user_needs_no_cookie() {
-        let path = url("li", NOW + 1_000);
-        let click = Click {
-            is_post: true,
-            has_body: false,
-            path: &path,
-            quantity: None,
-            request: None,
-            buyer: Buyer::Vouched("li"),
-        };
-        assert_eq!(decide(&click, NOW), Ok(1));
-    }
-}
+mod tests;

@@ -21,6 +21,15 @@ pub const QUEUE_CANCELS: &str = "seckill::queue::cancels";
 /// Order messages that no worker could place, with the reason.
 pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
 
+/// Hash: who is banned, see [`crate::ban`].
+pub const BANS: &str = "seckill::{bans}::list";
+/// Sorted set: bans that end by themselves, scored by when, in ms.
+pub const BANS_EXPIRING: &str = "seckill::{bans}::expiring";
+/// Stream: the latest changes of [`BANS`], so that an edge need not read all again.
+pub const BANS_CHANGES: &str = "seckill::{bans}::changes";
+/// Id of the last entry of [`BANS_CHANGES`]. Whoever edits the list by hand sets
+/// it to anything else; every edge then reads the whole list.
+pub const BANS_VERSION: &str = "seckill::{bans}::version";
 /// Stream of buyers who may buy a product again, `item` and `user`: edges read it
 /// and forget that they have let them pass.
 pub const REGRABS: &str = "seckill::regrabs";
@@ -34,6 +43,8 @@ pub const REDRIVER: &str = "seckill::queue::redriver";
 
 /// Counter that gives each orders worker a number of its own.
 pub const WORKERS: &str = "seckill::workers";
+/// Counter: permits given back by the back end because an edge did not.
+pub const RECLAIMED: &str = "seckill::reclaimed";
 /// Which instance gives back unspent permits at the moment.
 pub const RECLAIMER: &str = "seckill::reclaimer";
 
@@ -62,6 +73,9 @@ pub fn round_products(round: &str) -> String {
     format!("seckill::round::{{{round}}}::products")
 }
 
+/// The field of [`info`] that says how many permits there are.
+pub const INFO_LIMIT: &str = "limit";
+
 /// Hash: what a shopper sees of a product in a round.
 #[must_use]
 pub fn info(item: &Item) -> String {
@@ -86,6 +100,18 @@ pub fn refunds(item: &Item) -> String {
     format!("seckill::{{{item}}}::refunds")
 }
 
+/// Hash: adjustments of the amount that were carried out, request id → amount.
+#[must_use]
+pub fn adjusted(item: &Item) -> String {
+    format!("seckill::{{{item}}}::adjusted")
+}
+
+/// Who is adjusting the amount at the moment.
+#[must_use]
+pub fn adjusting(item: &Item) -> String {
+    format!("seckill::{{{item}}}::adjusting")
+}
+
 /// Hash: a segment's `sale_stock_amount`, `locked_stock_amount`, `saled_stock_amount`.
 #[must_use]
 pub fn stock(item: &Item, segment: u16) -> String {
@@ -102,6 +128,12 @@ pub fn buyers(item: &Item, segment: u16) -> String {
 #[must_use]
 pub fn outbox(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::outbox")
+}
+
+/// Hash: changes of this segment's amount, request id → items added or taken off.
+#[must_use]
+pub fn adjustments(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::adjustments")
 }
 
 /// Hash: stock that has left this segment for another and is not known to have
@@ -133,6 +165,13 @@ pub fn spent(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::spent")
 }
 
+/// String: which request has spent the captcha pass with this nonce; gone when
+/// the pass has expired.
+#[must_use]
+pub fn pass(item: &Item, segment: u16, nonce: &str) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::pass::{nonce}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +187,7 @@ mod tests {
         assert_eq!(stock(&item, 1), "seckill::{1::153::01}::stock");
         assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
         assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");
+        assert_eq!(pass(&item, 1, "0f"), "seckill::{1::153::01}::pass::0f");
         assert_eq!(transit(&item, 2), "seckill::{1::153::02}::transit");
         assert_eq!(transfers(&item, 2), "seckill::{1::153::02}::transfers");
         assert_eq!(parse_outbox(&outbox(&item, 12)), Some((item, 12)));

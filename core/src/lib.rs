@@ -7,8 +7,12 @@
 
 #![forbid(unsafe_code)]
 
+/// Bans as Redis lists them.
+pub mod ban;
 /// Token bucket kept in one 64-bit word.
 pub mod bucket;
+/// Captcha passes: signing and verifying.
+pub mod captcha;
 /// What the edge must know of a product: window, limit, cap.
 pub mod catalogue;
 /// Which edges are alive, and what that does to a shared rate.
@@ -21,6 +25,7 @@ pub mod gate;
 pub mod hand;
 /// Hidden purchase URLs: signing and verifying.
 pub mod hidden_path;
+mod hmac;
 /// Which rounds, products, buyers and request ids are well formed.
 pub mod ids;
 /// Signing secrets: ring of named keys, derived per purpose.
@@ -31,8 +36,12 @@ pub mod keys;
 pub mod lease;
 /// The order message and its queue form.
 pub mod message;
+/// Prometheus's text form.
+pub mod metrics;
 /// Order states and sortable order numbers.
 pub mod order;
+/// Payments: what a provider's notice means, and its signature.
+pub mod payment;
 /// Permits: clipping, leases, the header that names one.
 pub mod permit;
 /// A buyer's purchase of one product, as the stock segment records it.
@@ -43,6 +52,8 @@ pub mod session;
 pub mod shared;
 /// Redis Cluster's slots.
 pub mod slot;
+/// What an edge keeps for the time when Redis is away.
+pub mod standby;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
 /// The round's time window.

@@ -5,6 +5,8 @@
 --       2  buyers    hash, user -> state|request|quantity|permit|order|at_ms
 --       3  spent     hash, lease id -> permits seen, or closed:seen
 --       4  outbox    stream of the segment's events
+--       5  pass      string of the captcha pass, if one is needed: the request
+--                    that has spent it
 -- ARGV  1  user      buyer
 --       2  request   request id; the same click always carries the same one
 --       3  quantity  items, a whole number from 1
@@ -15,10 +17,13 @@
 --       8  segment    |
 --       9  price      / cents an item
 --      10  elsewhere  1 if other segments may have stock; else 0
+--      11  keep      how long to remember that the pass is spent, in ms, if one
+--                    is needed: until it has expired by everybody's clock
 --
 -- Replies
 --   accepted   stock is locked and the order is on its way
 --   repeated   this request was accepted before; nothing is done again
+--   captcha    the captcha pass was spent by another request
 --   duplicate  the buyer has this product by another request
 --   empty      fewer items are left here than are wanted, and other segments may
 --              have more (elsewhere is 1): nothing was done
@@ -31,9 +36,12 @@
 -- a purchase is in the outbox if and only if its stock is locked. Its event says
 -- what the three amounts are after it.
 -- A permit counts as spent when it locked stock, or met stock that was gone
--- (the limit follows the amount) and none elsewhere. The permit of a duplicate is not spent: an
--- event asks for its refund, and should the lease be closed before the event
--- is handled, it goes back with the lease's rest.
+-- (the limit follows the amount) and none elsewhere. The permit of a duplicate,
+-- or of a pass that was spent, is not: an event asks for its refund, and should
+-- the lease be closed before the event is handled, it goes back with the lease's
+-- rest.
+-- A captcha pass is spent by the purchase that it let through, and by nothing
+-- else; it is written for this buyer and product, hence always meets this segment.
 -- All reads come before the first write, and the write that can be refused
 -- (the append) comes first, so that an error never leaves half a purchase.
 
@@ -51,6 +59,11 @@ if lease ~= '' then
   if type(seen) == 'table' then return misplaced(KEYS[3], seen) end
 end
 local closed = seen and string.sub(seen, 1, 7) == 'closed:'
+local pass_spent = false
+if KEYS[5] then
+  pass_spent = redis.pcall('GET', KEYS[5])
+  if type(pass_spent) == 'table' then return misplaced(KEYS[5], pass_spent) end
+end
 
 -- A record is `state|request|quantity|permit|order|at_ms`.
 local state, made_by, made_with
@@ -59,8 +72,8 @@ if record then
 end
 local live = state == 'succeeded' or state == 'ordered' or state == 'paid'
 
-if made_by == request or live then
-  local answer = made_by == request and 'repeated' or 'duplicate'
+if made_by == request or pass_spent or live then
+  local answer = made_by == request and 'repeated' or pass_spent and 'captcha' or 'duplicate'
   -- A retry on the very permit that bought keeps it; every other permit that
   -- comes here bought nothing.
   if lease ~= '' and not closed and permit ~= made_with then
@@ -102,4 +115,5 @@ redis.call('HINCRBY', KEYS[1], 'locked_stock_amount', quantity)
 redis.call('HSET', KEYS[2], user,
   'succeeded|' .. request .. '|' .. ARGV[3] .. '|' .. permit .. '||' .. at_ms)
 if lease ~= '' then redis.call('HINCRBY', KEYS[3], lease, quantity) end
+if KEYS[5] then redis.call('SET', KEYS[5], request, 'PX', ARGV[11]) end
 return 'accepted'

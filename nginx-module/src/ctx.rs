@@ -16,7 +16,7 @@ use seckill_core::lease::Spent;
 use self::park::Parked;
 use self::request::Request;
 use crate::ngx_http_seckill_module;
-use crate::state::Known;
+use crate::state::{Claimed, Known};
 
 /// Where the gate stands with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +39,12 @@ pub(crate) struct Ctx {
     pub(crate) round: Cell<ngx_str_t>,
     pub(crate) product: Cell<ngx_str_t>,
     pub(crate) arrival: Cell<u64>,
+    /// Permits that it waits for.
+    pub(crate) quantity: Cell<u32>,
     /// By what the buyer's click is remembered.
     pub(crate) known: Cell<Option<Known>>,
+    /// The captcha pass that it is the first to use.
+    pub(crate) claimed: Cell<Option<Claimed>>,
     /// The permit that admitted it.
     pub(crate) permit: Cell<Option<Spent>>,
     pub(crate) parked: RefCell<Option<Rc<Parked>>>,
@@ -111,6 +115,14 @@ impl Ctx {
         self.product.set(string(product));
     }
 
+    /// The round and the product that were remembered, empty before.
+    pub(crate) fn item(&self) -> (&str, &str) {
+        // SAFETY: `remember` stored text that lives as long as the context.
+        let text = |cell: &Cell<ngx_str_t>| unsafe { request::text(cell.get()) };
+        let [round, product] = [&self.round, &self.product].map(|cell| text(cell));
+        (round.unwrap_or_default(), product.unwrap_or_default())
+    }
+
     fn new() -> Self {
         Self {
             stand: Cell::new(Stand::Open),
@@ -118,7 +130,9 @@ impl Ctx {
             round: Cell::new(ngx_str_t::default()),
             product: Cell::new(ngx_str_t::default()),
             arrival: Cell::new(0),
+            quantity: Cell::new(0),
             known: Cell::new(None),
+            claimed: Cell::new(None),
             permit: Cell::new(None),
             parked: RefCell::new(None),
         }

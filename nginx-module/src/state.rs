@@ -3,9 +3,12 @@
 //! Everything in it is an atomic, and there are no locks: a lock held by a
 //! killed worker would stay locked for ever.
 
+pub(crate) mod bans;
 pub(crate) mod counters;
 mod known;
+mod pass;
 mod zone;
 
 pub(crate) use known::Known;
-pub(crate) use zone::{MAX_BUCKETS, Zone, add, divide};
+pub(crate) use pass::Claimed;
+pub(crate) use zone::{MAX_BUCKETS, Zone, add, divide, wanted};

@@ -1,6 +1,6 @@
 package SeckillSign;
 
-# Signs sessions and hidden URLs as the Rust crate seckill-core does, from its
+# Signs sessions, hidden URLs and captcha passes as the Rust crate seckill-core does, from its
 # documentation and not by calling it: were both wrong in the same way, the
 # suites would notice.
 
@@ -13,7 +13,7 @@ use Exporter qw(import);
 use MIME::Base64 qw(encode_base64url);
 use Time::HiRes ();
 
-our @EXPORT_OK = qw(%KEYS now_ms hidden_path session cookie);
+our @EXPORT_OK = qw(%KEYS now_ms hidden_path session cookie captcha_pass captcha);
 
 # The key ring of the suites, first one first. Worthless elsewhere.
 our @KEY_IDS = qw(k2 k1);
@@ -65,5 +65,19 @@ sub session {
 
 # The header line that logs $user in.
 sub cookie { 'Cookie: seckill_session=' . session(@_) }
+
+# A captcha pass; %how may have expires, nonce, kid, secret, purpose.
+sub captcha_pass {
+    my ($user, $round, $product, %how) = @_;
+    my $expires = $how{expires} // now_ms() + 100_000;
+    my $nonce   = $how{nonce}   // sprintf '%08x%08x', rand(2**32), rand(2**32);
+    my $kid     = $how{kid}     // $KEY_IDS[0];
+    my $secret  = $how{secret}  // $KEYS{$kid};
+    my $text    = _hmac($secret, $how{purpose} // 'captcha', $user, $round, $product, $expires, $nonce);
+    return "$expires.$nonce.$kid.$text";
+}
+
+# The header line that brings it.
+sub captcha { 'X-Seckill-Captcha: ' . captcha_pass(@_) }
 
 1;

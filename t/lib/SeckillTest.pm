@@ -6,6 +6,7 @@ package SeckillTest;
 #   --- sale            one product a line, on sale when nginx starts:
 #                         ROUND PRODUCT opens=-10s ends=+1h limit=3 per_buyer=1
 #                       times are relative to now (ms, s, m, h)
+#   --- redis           one command a line, for Redis before nginx starts
 #   --- allow_errors    this block may log above info
 #   --- only: module    what this block claims is the module's (or lua: the Lua
 #                       edge's) alone; the other one skips it
@@ -60,11 +61,11 @@ use Test::Nginx::Socket -Base;
 
 use SeckillLuaEdge qw(is_lua in_lua gate_in_lua packages_in_lua http_in_lua);
 use SeckillRedis qw(redis redis_start redis_stop redis_pid socket_path folder offer);
-use SeckillSign qw(%KEYS now_ms hidden_path session cookie);
+use SeckillSign qw(%KEYS now_ms hidden_path session cookie captcha_pass captcha);
 
 our @EXPORT = qw(
     redis redis_start redis_stop redis_pid offer
-    now_ms hidden_path session cookie %KEYS
+    now_ms hidden_path session cookie captcha_pass captcha %KEYS
     keys_file redis_socket backend_socket http_config gate_location eventually
 );
 
@@ -199,6 +200,7 @@ add_block_preprocessor(sub {
     redis_start();
     redis('FLUSHALL');
     $put_on_sale->($block->sale // '');
+    redis(split) for grep {/\S/} split /\n/, $block->redis // '';
     unlink backend_socket(), $ready_socket;
     $uses_default_config = !defined $block->must_die;
     if (!defined $block->http_config) {

@@ -24,7 +24,7 @@ pub const PREFIX: &str = "SECKILL_";
 pub const FILE_KEY: &str = "config";
 
 /// All of them, in the order in which they are shown.
-pub const KEYS: [Key; 34] = [
+pub const KEYS: [Key; 35] = [
     Key {
         name: "data",
         meaning: "folder of everything that is written",
@@ -43,7 +43,7 @@ pub const KEYS: [Key; 34] = [
     },
     Key {
         name: "captcha",
-        meaning: "on: a puzzle is asked at the click",
+        meaning: "on: a purchase needs a captcha pass",
     },
     Key {
         name: "time_zone",
@@ -120,6 +120,10 @@ pub const KEYS: [Key; 34] = [
     Key {
         name: "keys",
         meaning: "key ring file",
+    },
+    Key {
+        name: "payment_keys",
+        meaning: "key ring file shared with the payment provider",
     },
     Key {
         name: "purchase_listen",

@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use seckill_core::Verdict;
+use seckill_core::captcha::{self, CLOCKS_MS, Captcha};
 use seckill_core::catalogue::Entry;
-use seckill_core::gate::{self, Admissible, Buyer, Click};
+use seckill_core::gate::{Admissible, Buyer, Claim, Click};
 use seckill_core::ids::{self, Item};
 use seckill_core::keys;
 use seckill_core::permit::PermitId;
@@ -35,21 +36,16 @@ pub(super) async fn buy(
         quantity: quantity(&uri),
         request: request.as_deref(),
         buyer: Buyer::Cookie(session_token(&headers)),
+        captcha: Captcha::new(state.options.captcha, pass(&headers)),
     };
-    let mut found = None;
-    let admissible = gate::screen(
-        &click,
-        &state.keyring,
-        state.options.digest,
-        now_ms(),
-        |round, product| {
-            let item = Item::new(round, product)?;
-            let entry = products.get(&item).copied()?;
-            found = Some((item, entry));
-            Some(entry)
-        },
-    )?;
-    let (item, entry) = found.ok_or(Verdict::NotFound)?;
+    let now_ms = now_ms();
+    let claim = Claim::read(&click, now_ms)?;
+    // Bans are the edge's: only there is the address known for certain.
+    claim.verify(&state.keyring, state.options.digest, now_ms)?;
+    let (round, product) = claim.item();
+    let item = Item::new(round, product).ok_or(Verdict::NotFound)?;
+    let entry = products.get(&item).copied().ok_or(Verdict::NotFound)?;
+    let admissible = claim.admit(&entry, &state.keyring, now_ms)?;
     let permit = permit(&headers)?;
     let request = request.clone().map_or_else(fresh_request_id, Ok)?;
     let purchase = Purchase {
@@ -58,6 +54,7 @@ pub(super) async fn buy(
         entry,
         request,
         permit,
+        now_ms,
     };
     purchase.make(&state).await
 }
@@ -69,6 +66,7 @@ struct Purchase<'a> {
     entry: Entry,
     request: String,
     permit: Option<PermitId>,
+    now_ms: u64,
 }
 
 impl Purchase<'_> {
@@ -88,6 +86,7 @@ impl Purchase<'_> {
         match reply.as_str() {
             "accepted" | "repeated" => Ok(self.processing()),
             "duplicate" => Err(ApiError(Verdict::Duplicate)),
+            "captcha" => Err(ApiError(Verdict::CaptchaRequired)),
             "sold_out" => Err(ApiError(Verdict::SoldOut)),
             "busy" => Err(ApiError(Verdict::Busy)),
             other => {
@@ -169,8 +168,8 @@ impl Purchase<'_> {
             .as_ref()
             .map(PermitId::lease_id)
             .unwrap_or_default();
-        let reply = scripts::PURCHASE
-            .key(keys::stock(item, segment))
+        let mut call = scripts::PURCHASE.prepare_invoke();
+        call.key(keys::stock(item, segment))
             .key(keys::buyers(item, segment))
             .key(keys::spent(item, segment))
             .key(keys::outbox(item, segment))
@@ -183,10 +182,13 @@ impl Purchase<'_> {
             .arg(item.product())
             .arg(segment)
             .arg(self.entry.price_cents)
-            .arg(u8::from(elsewhere))
-            .invoke_async(&mut conn)
-            .await?;
-        Ok(reply)
+            .arg(u8::from(elsewhere));
+        if let Some(pass) = &self.admissible.pass {
+            let left_ms = pass.expires_ms.saturating_sub(self.now_ms);
+            call.key(keys::pass(item, segment, pass.nonce))
+                .arg(left_ms + CLOCKS_MS);
+        }
+        Ok(call.invoke_async(&mut conn).await?)
     }
 
     fn processing(&self) -> Response {
@@ -224,6 +226,12 @@ fn permit(headers: &HeaderMap) -> Result<Option<PermitId>, ApiError> {
     };
     let permit = value.to_str().ok().and_then(PermitId::parse);
     permit.map(Some).ok_or(ApiError(Verdict::BadRequest))
+}
+
+/// The captcha pass, unverified. One that is no text is malformed like any other.
+fn pass(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(captcha::HEADER)?;
+    Some(value.to_str().unwrap_or_default())
 }
 
 /// The query's first `quantity`, as nginx reads it.

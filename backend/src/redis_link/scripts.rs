@@ -26,6 +26,8 @@ scripts! {
     PURCHASE = "stock/purchase.lua";
     /// Moves stock from one segment to another.
     TRANSFER = "stock/transfer.lua";
+    /// Changes how many items a segment has.
+    ADJUST = "stock/adjust.lua";
     /// Closes leases on one segment.
     CLOSE_LEASE = "stock/close_lease.lua";
     /// Tells a buyer's record its order number.
@@ -38,6 +40,10 @@ scripts! {
     REFUND = "permits/refund.lua";
     /// Gives back what is left of closed leases.
     SETTLE = "permits/settle.lua";
+    /// Bans somebody, or edits his ban.
+    BAN_ADD = "bans/add.lua";
+    /// Lifts a ban.
+    BAN_LIFT = "bans/lift.lua";
     /// Lets in messages whose time has come.
     QUEUE_DUE = "queue/due.lua";
     /// Keeps messages back that a worker gives back.

@@ -41,10 +41,12 @@ pub(super) fn prepare(config: &Config, options: Options) -> Result<Lock, UpError
         path: data.clone(),
         source,
     })?;
-    make_keys(&config.keys).map_err(|source| UpError::Data {
-        path: config.keys.clone(),
-        source,
-    })?;
+    for keys in [&config.keys, &config.payment_keys] {
+        make_keys(keys).map_err(|source| UpError::Data {
+            path: keys.clone(),
+            source,
+        })?;
+    }
     if options.no_edge {
         tracing::info!("no nginx is started; run your own in front of the sockets");
     }

@@ -168,6 +168,11 @@ pub fn ring() -> Arc<Keyring> {
     Arc::new(Keyring::parse(&format!("k1 {}", "s".repeat(32))).unwrap())
 }
 
+/// The ring that the payment provider of tests signs with.
+pub fn payment_ring() -> Arc<Keyring> {
+    Arc::new(Keyring::parse(&format!("p1 {}", "p".repeat(32))).unwrap())
+}
+
 /// The time, epoch milliseconds.
 pub fn now_ms() -> u64 {
     u64::try_from(

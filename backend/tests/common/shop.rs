@@ -1,5 +1,7 @@
 //! All parts of the main path, wired as the roles are.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -9,7 +11,7 @@ use seckill::queue::{Queue, Queues, StreamsQueue};
 use seckill::redis_link::RedisLink;
 use seckill::segments::Segments;
 use seckill::store::Store;
-use seckill::{orders, relay};
+use seckill::{orders, relay, settle};
 use seckill_core::keys;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -27,6 +29,8 @@ pub struct Shop {
     pub app: Router,
     pub roles: JoinSet<()>,
     pub stop: CancellationToken,
+    /// How long buyers have to pay.
+    pub pay_within: Duration,
     _folder: TempDir,
 }
 
@@ -49,7 +53,8 @@ impl Shop {
             Some(store.clone()),
             super::ring(),
             options,
-        );
+        )
+        .with_payment_keys(Some(super::payment_ring()));
         let app = purchase::router(state);
         let shop = Self {
             redis,
@@ -58,6 +63,7 @@ impl Shop {
             app,
             roles: JoinSet::new(),
             stop: CancellationToken::new(),
+            pay_within: Duration::from_secs(600),
             _folder: folder,
         };
         eventually("the purchase role is healthy", || async {
@@ -86,7 +92,11 @@ impl Shop {
             orders: queue,
             cancels,
         };
-        self.orders_from(queues, orders::Options::default());
+        let options = orders::Options {
+            pay_within: self.pay_within,
+            ..orders::Options::default()
+        };
+        self.orders_from(queues, options);
     }
 
     /// Starts a worker; ending it by the handle leaves what it had in hand.
@@ -124,6 +134,19 @@ impl Shop {
     pub async fn get(&self, path: &str, user: &str) -> (StatusCode, Value) {
         let request = Request::get(path).header("cookie", super::cookie(user));
         self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Posts as a buyer, without a body.
+    pub async fn post(&self, path: &str, user: &str) -> (StatusCode, Value) {
+        let request = Request::post(path).header("cookie", super::cookie(user));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Has the stock follow its orders, and unpaid orders expire.
+    pub fn settle(&mut self) {
+        let segments = Segments::on(self.link.clone());
+        let sweep = settle::run(self.store.clone(), segments, self.stop.clone());
+        self.roles.spawn(sweep);
     }
 
     pub async fn click(&self, user: &str, request: &str) -> (StatusCode, Value) {

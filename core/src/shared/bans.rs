@@ -20,7 +20,9 @@
 //! `bytes_for` gives half the slots to be used: 1,000,000 bans in 32.4 MiB. The
 //! chance that one of them finds no slot is 2·10⁻¹⁶; the reserve up to some
 //! 1,300,000 is for a time when old and new entries are both there. A ban that
-//! finds no slot is an error (`Full`) and never drops another.
+//! finds no slot is an error (`Full`) and never drops another. The filter knows
+//! it all the same: `Standing::Unclear` are all whom the filter cannot clear, so
+//! that whoever mirrors more bans than fit can keep out those who may be banned.
 //!
 //! # Mirroring
 //! *As a whole*: choose the next generation, `Bans::put` every ban that Redis
@@ -69,6 +71,18 @@ pub enum Ban<'a> {
     Address(Prefix),
     /// A user.
     User(&'a str),
+}
+
+/// How somebody stands with the bans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// No ban of his was ever put here.
+    Clear,
+    /// The filter cannot clear him, and no entry bans him: one in twenty of those
+    /// who are not banned, if the table holds what it was made for.
+    Unclear,
+    /// Banned.
+    Banned,
 }
 
 /// Text that is no ban.
@@ -225,19 +239,39 @@ impl<'a> Bans<'a> {
     /// Whether this address, or a network that it belongs to, is banned at `now_s`.
     #[must_use]
     pub fn contains_address(&self, address: IpAddr, now_s: u64) -> bool {
+        self.standing_of_address(address, now_s) == Standing::Banned
+    }
+
+    /// The same, and whether he could be cleared.
+    #[must_use]
+    pub fn standing_of_address(&self, address: IpAddr, now_s: u64) -> Standing {
         let (bits, is_v4) = prefix::bits_of(address);
-        let mut kinds = self.index.in_use.of_family(is_v4);
-        kinds.any(|kind| {
+        let mut standing = Standing::Clear;
+        for kind in self.index.in_use.of_family(is_v4) {
             let tag = self.address_tag(kind, prefix::cut(bits, kind.length()));
-            self.is_in_force(kind, tag, now_s)
-        })
+            match self.standing(kind, tag, now_s) {
+                Standing::Banned => return Standing::Banned,
+                Standing::Unclear => standing = Standing::Unclear,
+                Standing::Clear => {}
+            }
+        }
+        standing
     }
 
     /// Whether this user is banned at `now_s`.
     #[must_use]
     pub fn contains_user(&self, user: &str, now_s: u64) -> bool {
-        self.index.in_use.has(Kind::USER)
-            && self.is_in_force(Kind::USER, self.user_tag(user), now_s)
+        self.standing_of_user(user, now_s) == Standing::Banned
+    }
+
+    /// The same, and whether he could be cleared.
+    #[must_use]
+    pub fn standing_of_user(&self, user: &str, now_s: u64) -> Standing {
+        if self.index.in_use.has(Kind::USER) {
+            self.standing(Kind::USER, self.user_tag(user), now_s)
+        } else {
+            Standing::Clear
+        }
     }
 
     /// Bans somebody until `expires_s` (`None`: for good), or confirms and edits
@@ -293,12 +327,19 @@ impl<'a> Bans<'a> {
         was_there
     }
 
-    fn is_in_force(&self, kind: Kind, tag: u64, now_s: u64) -> bool {
-        self.filter.may_hold(tag)
-            && sets::matching(self.sets, tag).any(|slot| {
-                let value = Value::of(slot);
-                value.kind() == Some(kind) && !value.has_expired(now_s)
-            })
+    fn standing(&self, kind: Kind, tag: u64, now_s: u64) -> Standing {
+        if !self.filter.may_hold(tag) {
+            return Standing::Clear;
+        }
+        let is_banned = sets::matching(self.sets, tag).any(|slot| {
+            let value = Value::of(slot);
+            value.kind() == Some(kind) && !value.has_expired(now_s)
+        });
+        if is_banned {
+            Standing::Banned
+        } else {
+            Standing::Unclear
+        }
     }
 
     fn key(&self, ban: Ban<'_>) -> (Kind, u64) {

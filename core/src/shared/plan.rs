@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::products::Slot;
 use super::sets::Set;
-use super::{bans, products, seen};
+use super::{bans, passes, products, seen};
 
 /// Smallest zone that is accepted: 2 MiB.
 pub const MIN_ZONE_BYTES: usize = 2 << 20;
@@ -22,6 +22,8 @@ pub struct Wanted {
     pub seen: usize,
     /// Bans.
     pub bans: usize,
+    /// Captcha passes spent in the few minutes that one is good for.
+    pub passes: usize,
     /// Bytes that the caller needs for something else, before the tables.
     pub reserved_bytes: usize,
 }
@@ -32,6 +34,7 @@ impl Default for Wanted {
             products: 10_000,
             seen: 1_000_000,
             bans: 1_000_000,
+            passes: 125_000,
             reserved_bytes: 0,
         }
     }
@@ -58,6 +61,8 @@ pub struct Plan {
     pub seen: Part,
     /// Bans, of [`Set`].
     pub bans: Part,
+    /// Captcha passes that were spent, of [`Set`].
+    pub passes: Part,
     /// Bytes to allocate, with what the caller reserved.
     pub bytes: usize,
     zone_bytes: usize,
@@ -91,12 +96,14 @@ fn up(bytes: usize) -> usize {
     bytes.div_ceil(ALIGN).saturating_mul(ALIGN)
 }
 
-fn needs(wanted: &Wanted) -> (usize, usize, usize) {
-    (
+/// Bytes of the tables: products, seen, bans, passes.
+fn needs(wanted: &Wanted) -> [usize; 4] {
+    [
         up(products::bytes_for(wanted.products)),
         seen::bytes_for(wanted.seen),
         bans::bytes_for(wanted.bans),
-    )
+        passes::bytes_for(wanted.passes),
+    ]
 }
 
 /// `value * numerator / denominator`, rounded down.
@@ -108,15 +115,32 @@ fn share(value: usize, numerator: usize, denominator: usize) -> usize {
 /// Size of a zone that holds everything wanted, in whole MiB.
 #[must_use]
 pub fn zone_for(wanted: &Wanted) -> usize {
-    let (products, seen, bans) = needs(wanted);
-    let tables = [up(wanted.reserved_bytes), products, seen, bans, 2 * ALIGN];
-    let bytes = tables
+    let rest = [128 << 10, up(wanted.reserved_bytes), 3 * ALIGN];
+    let bytes = needs(wanted)
         .iter()
-        .fold(128_usize << 10, |sum, part| sum.saturating_add(*part));
+        .chain(&rest)
+        .fold(0_usize, |sum, part| sum.saturating_add(*part));
     let zone = share(bytes, 128, 127).saturating_add(128);
     zone.max(MIN_ZONE_BYTES)
         .div_ceil(1 << 20)
         .saturating_mul(1 << 20)
+}
+
+/// Size of a zone whose share for bans is large enough for `bans`, in whole MiB.
+#[must_use]
+pub fn zone_for_bans(bans: usize, wanted: &Wanted) -> usize {
+    let is_enough = |mib: usize| plan(mib << 20, wanted).is_ok_and(|plan| plan.bans.holds >= bans);
+    // Beyond a TiB nobody asks.
+    let (mut too_small, mut enough) = (0_usize, 1 << 20);
+    while enough - too_small > 1 {
+        let middle = too_small.midpoint(enough);
+        if is_enough(middle) {
+            enough = middle;
+        } else {
+            too_small = middle;
+        }
+    }
+    enough << 20
 }
 
 /// Divides a zone of `zone_bytes`.
@@ -124,15 +148,15 @@ pub fn zone_for(wanted: &Wanted) -> usize {
 /// A zone of [`zone_for`] holds what is wanted. A larger one holds more of
 /// everything, in the same proportion (products up to 65,536): the zone's size
 /// is all that an operator sets. In a smaller one, products keep up to a
-/// quarter of the room, since one that finds no place is not sold at all; admitted
-/// buyers and bans share the rest in the proportion wanted.
+/// quarter of the room, since one that finds no place is not sold at all; the
+/// others share the rest in the proportion wanted.
 ///
-/// | zone | products | admitted buyers | bans |
-/// |---|---|---|---|
-/// | 2 MiB | 1,360 | 25,531 | 25,532 |
-/// | 16 MiB | 10,000 | 225,780 | 225,784 |
-/// | 59 MiB | 10,064 | 1,006,489 | 1,006,488 |
-/// | 128 MiB | 21,860 | 2,186,085 | 2,186,092 |
+/// | zone | products | admitted buyers | bans | captcha passes |
+/// |---|---|---|---|---|
+/// | 2 MiB | 1,190 | 24,293 | 24,304 | 3,036 |
+/// | 16 MiB | 10,000 | 206,354 | 206,360 | 25,795 |
+/// | 62 MiB | 10,014 | 1,001,473 | 1,001,472 | 125,185 |
+/// | 128 MiB | 20,696 | 2,069,732 | 2,069,736 | 258,720 |
 ///
 /// # Errors
 /// [`ZoneTooSmall`], whose sentence says how large the zone must be.
@@ -142,6 +166,7 @@ pub fn plan(zone_bytes: usize, wanted: &Wanted) -> Result<Plan, ZoneTooSmall> {
         products: 1_000,
         seen: 0,
         bans: 0,
+        passes: 0,
         ..*wanted
     });
     if zone_bytes < least {
@@ -153,10 +178,11 @@ pub fn plan(zone_bytes: usize, wanted: &Wanted) -> Result<Plan, ZoneTooSmall> {
         });
     }
     let room = usable(zone_bytes).saturating_sub(reserved) / ALIGN * ALIGN;
-    let (products_need, seen_need, bans_need) = needs(wanted);
-    let all = products_need
-        .saturating_add(seen_need)
-        .saturating_add(bans_need);
+    let [products_need, seen_need, bans_need, passes_need] = needs(wanted);
+    let rest_need = seen_need
+        .saturating_add(bans_need)
+        .saturating_add(passes_need);
+    let all = products_need.saturating_add(rest_need);
     let products_share = if room >= all {
         let most = up(products::bytes_for(MAX_PRODUCTS.max(wanted.products)));
         share(products_need, room, all).min(most)
@@ -165,10 +191,12 @@ pub fn plan(zone_bytes: usize, wanted: &Wanted) -> Result<Plan, ZoneTooSmall> {
     };
     let products_bytes = products_share / ALIGN * ALIGN;
     let rest = room - products_bytes;
-    let seen_count = share(rest, seen_need, seen_need + bans_need) / size_of::<Set>();
-    let bans_count = share(rest, bans_need, seen_need + bans_need) / size_of::<Set>();
+    let sets = |need| share(rest, need, rest_need) / size_of::<Set>();
+    let (seen_count, bans_count, passes_count) =
+        (sets(seen_need), sets(bans_need), sets(passes_need));
     let seen_at = reserved + products_bytes;
     let bans_at = seen_at + seen_count * size_of::<Set>();
+    let passes_at = bans_at + bans_count * size_of::<Set>();
     let product_slots = products_bytes / size_of::<Slot>();
     Ok(Plan {
         products: Part {
@@ -186,7 +214,12 @@ pub fn plan(zone_bytes: usize, wanted: &Wanted) -> Result<Plan, ZoneTooSmall> {
             count: bans_count,
             holds: bans::holds(bans_count),
         },
-        bytes: bans_at + bans_count * size_of::<Set>(),
+        passes: Part {
+            offset: passes_at,
+            count: passes_count,
+            holds: passes::holds(passes_count),
+        },
+        bytes: passes_at + passes_count * size_of::<Set>(),
         zone_bytes,
         wanted: *wanted,
     })
@@ -199,18 +232,21 @@ impl Plan {
         let wanted = &self.wanted;
         let is_enough = self.products.holds >= wanted.products
             && self.seen.holds >= wanted.seen
-            && self.bans.holds >= wanted.bans;
+            && self.bans.holds >= wanted.bans
+            && self.passes.holds >= wanted.passes;
         (!is_enough).then(|| {
             format!(
-                "a zone of {} MiB holds {} products, {} admitted buyers and {} bans; make it {}m to hold {}, {} and {}",
+                "a zone of {} MiB holds {} products, {} admitted buyers, {} bans and {} captcha passes; make it {}m to hold {}, {}, {} and {}",
                 self.zone_bytes >> 20,
                 self.products.holds,
                 self.seen.holds,
                 self.bans.holds,
+                self.passes.holds,
                 zone_for(wanted) >> 20,
                 wanted.products,
                 wanted.seen,
                 wanted.bans,
+                wanted.passes,
             )
         })
     }
@@ -228,7 +264,7 @@ mod tests {
             reserved_bytes: 64 << 10,
             ..Wanted::default()
         };
-        assert!(zone_for(&wanted) <= 60 << 20, "{}", zone_for(&wanted));
+        assert!(zone_for(&wanted) <= 62 << 20, "{}", zone_for(&wanted));
         let plan = plan(128 << 20, &wanted).unwrap();
         assert_eq!(plan.shortfall(), None);
         assert!(plan.bytes <= 128 << 20);
@@ -238,13 +274,18 @@ mod tests {
     fn the_documented_sizes_are_right() {
         let told = |mib: usize| {
             let plan = plan(mib << 20, &Wanted::default()).unwrap();
-            (plan.products.holds, plan.seen.holds, plan.bans.holds)
+            (
+                plan.products.holds,
+                plan.seen.holds,
+                plan.bans.holds,
+                plan.passes.holds,
+            )
         };
-        assert_eq!(told(2), (1_360, 25_531, 25_532));
-        assert_eq!(told(16), (10_000, 225_780, 225_784));
-        assert_eq!(told(59), (10_064, 1_006_489, 1_006_488));
-        assert_eq!(told(128), (21_860, 2_186_085, 2_186_092));
-        assert_eq!(zone_for(&Wanted::default()), 59 << 20);
+        assert_eq!(told(2), (1_190, 24_293, 24_304, 3_036));
+        assert_eq!(told(16), (10_000, 206_354, 206_360, 25_795));
+        assert_eq!(told(62), (10_014, 1_001_473, 1_001_472, 125_185));
+        assert_eq!(told(128), (20_696, 2_069_732, 2_069_736, 258_720));
+        assert_eq!(zone_for(&Wanted::default()), 62 << 20);
     }
 
     #[test]
@@ -253,7 +294,7 @@ mod tests {
         assert!(plan.products.holds >= 1_000 && plan.seen.holds >= 20_000);
         let told = plan.shortfall().unwrap();
         assert!(
-            told.contains("2 MiB holds") && told.contains("make it 59m"),
+            told.contains("2 MiB holds") && told.contains("make it 62m"),
             "{told}"
         );
     }
@@ -261,7 +302,7 @@ mod tests {
     #[test]
     fn a_zone_too_small_says_how_large_it_must_be() {
         let told = plan(1 << 20, &Wanted::default()).unwrap_err().to_string();
-        assert!(told.contains("at least 2m, or 59m"), "{told}");
+        assert!(told.contains("at least 2m, or 62m"), "{told}");
         let greedy = Wanted {
             reserved_bytes: 10 << 20,
             ..Wanted::default()
@@ -271,6 +312,17 @@ mod tests {
         assert!(plan(error.least_mib << 20, &greedy).is_ok());
     }
 
+    #[test]
+    fn a_zone_for_many_bans_is_as_large_as_it_must_be_and_no_larger() {
+        for bans in [0, 30_000, 1_000_000, 5_000_000] {
+            let zone = zone_for_bans(bans, &Wanted::default());
+            let holds = |bytes| plan(bytes, &Wanted::default()).map_or(0, |plan| plan.bans.holds);
+            assert!(holds(zone) >= bans, "{bans}");
+            assert!(bans == 0 || holds(zone - (1 << 20)) < bans, "{bans}");
+        }
+        assert_eq!(zone_for_bans(0, &Wanted::default()), MIN_ZONE_BYTES);
+    }
+
     proptest! {
         #[test]
         fn parts_lie_one_behind_the_other_within_the_zone(
@@ -278,9 +330,10 @@ mod tests {
             products in 0..70_000_usize,
             seen in 0..3_000_000_usize,
             bans in 0..3_000_000_usize,
+            passes in 0..1_000_000_usize,
             reserved_bytes in 0..100_000_usize,
         ) {
-            let wanted = Wanted { products, seen, bans, reserved_bytes };
+            let wanted = Wanted { products, seen, bans, passes, reserved_bytes };
             let plan = plan(zone, &wanted).unwrap();
             let end = |part: Part, size: usize| {
                 assert_eq!(part.offset % 128, 0);
@@ -289,13 +342,15 @@ mod tests {
             prop_assert!(plan.products.offset >= reserved_bytes);
             prop_assert!(end(plan.products, size_of::<Slot>()) <= plan.seen.offset);
             prop_assert_eq!(end(plan.seen, size_of::<Set>()), plan.bans.offset);
-            prop_assert_eq!(end(plan.bans, size_of::<Set>()), plan.bytes);
+            prop_assert_eq!(end(plan.bans, size_of::<Set>()), plan.passes.offset);
+            prop_assert_eq!(end(plan.passes, size_of::<Set>()), plan.bytes);
             prop_assert!(plan.bytes + zone / 4096 * 24 + 8192 <= zone);
             // A larger zone never holds less, and one as large as is said suffices.
             let larger = super::plan(zone + (1 << 20), &wanted).unwrap();
             prop_assert!(larger.products.holds >= plan.products.holds);
             prop_assert!(larger.bans.holds >= plan.bans.holds);
             prop_assert!(larger.seen.holds >= plan.seen.holds);
+            prop_assert!(larger.passes.holds >= plan.passes.holds);
             let enough = super::plan(zone_for(&wanted), &wanted).unwrap();
             prop_assert_eq!(enough.shortfall(), None);
             if zone < zone_for(&wanted) && plan.shortfall().is_none() {

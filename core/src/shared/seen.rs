@@ -74,6 +74,11 @@ impl Request {
     pub fn new(seed: Seed, id: &str) -> Self {
         Self(seed.hash_texts(REQUEST, [id]) as u32)
     }
+
+    /// Its hash.
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
 }
 
 /// What is known of a click.
@@ -180,6 +185,12 @@ impl<'a> Seen<'a> {
             counts,
             life_s,
         }
+    }
+
+    /// The sets that [`Self::check`] will read, whose first lines a caller may
+    /// have memory bring beforehand.
+    pub fn lines(&self, buyer: Buyer) -> impl Iterator<Item = &'a Set> + use<'a> {
+        sets::choices(self.sets, buyer.0)
     }
 
     /// What is known of this click. Reads two cache lines, four on a hit.

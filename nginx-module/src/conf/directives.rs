@@ -15,7 +15,7 @@ use ngx::ffi::{
 };
 use ngx::http::{HttpModuleLocationConf as _, HttpModuleMainConf as _, NgxHttpCoreModule};
 use ngx::ngx_string;
-use seckill_core::directive;
+use seckill_core::directive::{self, Fallback};
 use seckill_core::keyring::{Digest, Keyring};
 
 use super::{LocConf, MainConf};
@@ -218,16 +218,36 @@ setter!(cmd_digest, LocConf, |reading, conf| {
     once(&mut conf.digest, digest)
 });
 
+setter!(cmd_fallback, LocConf, |reading, conf| {
+    let fallback = directive::fallback(reading.args[0])?;
+    reading.needs_all("seckill_fallback")?;
+    if fallback == Fallback::Pass {
+        reading.with_main(|main| {
+            main.keeps_share = true;
+            Ok(())
+        })?;
+    }
+    once(&mut conf.fallback, fallback)
+});
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => Err(format!("\"{other}\" must be on or off")),
+    }
+}
+
 setter!(cmd_gate, LocConf, |reading, conf| {
-    let on = match reading.args[0] {
-        "on" => true,
-        "off" => false,
-        other => return Err(format!("\"{other}\" must be on or off")),
-    };
+    let on = switch(reading.args[0])?;
     if on {
         reading.needs_all("seckill_gate")?;
     }
     once(&mut conf.gate, on)
+});
+
+setter!(cmd_captcha, LocConf, |reading, conf| {
+    once(&mut conf.captcha, switch(reading.args[0])?)
 });
 
 /// A directive that makes its location answer by itself.
@@ -272,7 +292,7 @@ const IN_MAIN: usize = NGX_HTTP_MAIN_CONF_OFFSET;
 const IN_LOCATION: usize = NGX_HTTP_LOC_CONF_OFFSET;
 
 /// All directives, for nginx.
-pub(crate) static mut COMMANDS: [ngx_command_t; 13] = [
+pub(crate) static mut COMMANDS: [ngx_command_t; 15] = [
     command(
         ngx_string!("seckill_zone"),
         MAIN | NGX_CONF_TAKE1,
@@ -320,6 +340,18 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 13] = [
         LOCATION | NGX_CONF_TAKE1,
         IN_LOCATION,
         cmd_gate,
+    ),
+    command(
+        ngx_string!("seckill_fallback"),
+        LOCATION | NGX_CONF_TAKE1,
+        IN_LOCATION,
+        cmd_fallback,
+    ),
+    command(
+        ngx_string!("seckill_captcha"),
+        ANY | NGX_CONF_TAKE1,
+        IN_LOCATION,
+        cmd_captcha,
     ),
     command(
         ngx_string!("seckill_time"),

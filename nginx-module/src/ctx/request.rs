@@ -1,12 +1,13 @@
 //! A request as the phases see it.
 
 use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ngx::ffi::{
     NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_POST, ngx_http_get_indexed_variable, ngx_http_request_t,
     ngx_str_t, ngx_table_elt_t, ngx_uint_t,
 };
-use seckill_core::session;
+use seckill_core::{captcha, session};
 
 /// Borrows nginx's request for the length of one handler call.
 #[derive(Clone, Copy)]
@@ -22,13 +23,15 @@ pub(crate) struct Headers<'a> {
     pub(crate) session: Option<&'a str>,
     /// `Idempotency-Key`; a value that is not text counts as malformed.
     pub(crate) request: Option<&'a str>,
+    /// The captcha pass, unverified.
+    pub(crate) captcha: Option<&'a str>,
 }
 
 /// A string of nginx's, as text; `None` if it is not UTF-8.
 ///
 /// # Safety
 /// The string's memory lives as long as `'a`.
-unsafe fn text<'a>(string: ngx_str_t) -> Option<&'a str> {
+pub(super) unsafe fn text<'a>(string: ngx_str_t) -> Option<&'a str> {
     if string.len == 0 {
         return Some("");
     }
@@ -113,6 +116,9 @@ impl<'a> Request<'a> {
                     15 if key.eq_ignore_ascii_case(b"idempotency-key") => {
                         found.request = Some(value().unwrap_or_default());
                     }
+                    17 if key.eq_ignore_ascii_case(captcha::HEADER.as_bytes()) => {
+                        found.captcha = Some(value().unwrap_or_default());
+                    }
                     _ => {}
                 }
             }
@@ -120,6 +126,29 @@ impl<'a> Request<'a> {
             match unsafe { part.next.as_ref() } {
                 Some(next) => part = next,
                 None => return found,
+            }
+        }
+    }
+
+    /// Where the client is; `None` on a unix socket. Behind a trusted proxy this is
+    /// what nginx's realip module took from the proxy's header.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        // SAFETY: a request has a connection, whose socket address lives as long
+        // and is as long as its family says. The families' structures may lie at
+        // any address, hence the unaligned reads.
+        unsafe {
+            let address = (*self.raw().connection).sockaddr;
+            match i32::from((*address).sa_family) {
+                libc::AF_INET => {
+                    let v4 = address.cast::<libc::sockaddr_in>().read_unaligned();
+                    let bits = u32::from_be(v4.sin_addr.s_addr);
+                    Some(IpAddr::V4(Ipv4Addr::from_bits(bits)))
+                }
+                libc::AF_INET6 => {
+                    let v6 = address.cast::<libc::sockaddr_in6>().read_unaligned();
+                    Some(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)))
+                }
+                _ => None,
             }
         }
     }

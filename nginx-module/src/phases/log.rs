@@ -1,5 +1,5 @@
-//! After an admitted request: what became of it tells whether its buyer may
-//! click again at once.
+//! After a request: what became of it tells whether its buyer may click again at
+//! once, and whether his captcha pass is still good.
 
 use ngx::ffi::{NGX_OK, ngx_int_t};
 
@@ -17,13 +17,21 @@ fn came_to_nothing(status: u16) -> bool {
 }
 
 fn look_back(request: &Request<'_>) -> ngx_int_t {
-    if let Some(ctx) = Ctx::find(request)
-        && ctx.stand.get() == Stand::Admitted
-        && let Some(known) = ctx.known.get()
-        && came_to_nothing(request.answered())
-        && let Ok(edge) = Edge::of(request)
-    {
-        known.forget(&edge.zone);
+    if let Some(ctx) = Ctx::find(request) {
+        let status = request.answered();
+        let is_admitted = ctx.stand.get() == Stand::Admitted;
+        let is_over = is_admitted && came_to_nothing(status);
+        // 403 of the back end: the pass was spent at another edge.
+        let pass_is_good = !is_admitted || is_over && status != 403;
+        let forgotten = ctx.known.get().filter(|_| is_over);
+        let given_back = ctx.claimed.get().filter(|_| pass_is_good);
+        if (forgotten.is_some() || given_back.is_some())
+            && let Ok(edge) = Edge::of(request)
+        {
+            forgotten.inspect(|known| known.forget(&edge.zone));
+            given_back.inspect(|claimed| claimed.give_back(&edge.zone));
+            ctx.claimed.set(None);
+        }
     }
     NGX_OK as ngx_int_t
 }

@@ -10,6 +10,7 @@ use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::respond::{Answer, send};
 use crate::random;
+use crate::state::bans;
 
 handler!(entry, answer);
 
@@ -26,6 +27,7 @@ fn hand_out(request: &Request<'_>) -> Result<String, Verdict> {
     let now_ms = clock::now_ms();
     let buyer = edge.buyer(request, &request.headers());
     let user = gate::identify(buyer, edge.keyring, now_ms).ok_or(Verdict::LoginRequired)?;
+    bans::check(&edge.zone, user, request.address(), now_ms)?;
     let found = state::lookup(&edge, ids.0, ids.1)?;
     let window = found.entry.window;
     match window.phase(now_ms) {

@@ -6,17 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ngx::ffi::{
-    NGX_ERROR, NGX_LOG_EMERG, NGX_OK, kill, ngx_conf_t, ngx_int_t, ngx_shared_memory_add,
-    ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
+    NGX_ERROR, NGX_LOG_EMERG, NGX_LOG_NOTICE, NGX_OK, kill, ngx_conf_t, ngx_int_t,
+    ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
 };
 use ngx::ngx_log_error;
 use seckill_core::bucket::{Rate, Take};
 use seckill_core::census::Change;
-use seckill_core::shared::products::{Products, Slot};
-use seckill_core::shared::seen::{Counts, Seen};
+use seckill_core::shared::passes;
+use seckill_core::shared::products::{self, Products, Slot};
+use seckill_core::shared::seen::{self, Counts, Seen};
 use seckill_core::shared::siphash::Seed;
 use seckill_core::shared::{Plan, Set, Wanted, plan};
 
+use super::bans::BanList;
 use super::counters::Counters;
 use crate::{clock, random};
 
@@ -28,18 +30,22 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: a zone kept over a reload by a
 /// newer module is recognised and refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0005;
+const LAYOUT: u64 = 0x5ec_c111_0010;
 /// How long a worker may refresh before another takes over, in ms.
 const CLAIM_MS: u64 = 1_000;
 /// Linux process ids have at most 22 bits.
 const PID_BITS: u32 = 22;
 
 #[repr(C)]
-struct Shared {
+pub(super) struct Shared {
     layout: u64,
     /// Offsets from here and lengths of the tables.
     products: (usize, usize),
     seen: (usize, usize),
+    pub(super) bans: (usize, usize),
+    pub(super) passes: (usize, usize),
+    /// Size of the whole zone.
+    bytes: usize,
     /// Keys the hashes of the tables, so that nobody can craft collisions.
     seed: [u64; 2],
     /// When the zone was made; part of every lease id, so that the numbers of
@@ -60,12 +66,14 @@ struct Shared {
     buckets: [AtomicU64; MAX_BUCKETS],
     counters: Counters,
     seen_counts: Counts,
+    pub(super) ban_list: BanList,
+    pub(super) pass_counts: passes::Counts,
 }
 
 /// A handle to the zone. Cheap to copy; valid for the life of the worker.
 #[derive(Clone)]
 pub(crate) struct Zone {
-    shared: &'static Shared,
+    pub(super) shared: &'static Shared,
     slots: &'static [Slot],
     sets: &'static [Set],
 }
@@ -106,6 +114,28 @@ impl Zone {
     /// What that table has been through.
     pub(crate) fn seen_counts(&self) -> &'static Counts {
         &self.shared.seen_counts
+    }
+
+    /// Entries that each table is made for.
+    pub(crate) fn room(&self) -> [(&'static str, u64); 2] {
+        [
+            ("products", products::holds(self.slots.len()) as u64),
+            ("seen", seen::holds(self.sets.len()) as u64),
+        ]
+    }
+
+    /// A table of sets.
+    pub(super) fn sets(&self, (at, count): (usize, usize)) -> &'static [Set] {
+        // SAFETY: as in `of`: where the plan says, within the same allocation.
+        unsafe {
+            let begin = ptr::from_ref(self.shared).cast::<u8>();
+            std::slice::from_raw_parts(begin.add(at).cast::<Set>(), count)
+        }
+    }
+
+    /// Size of the zone in MiB, as configured.
+    pub(crate) fn mib(&self) -> usize {
+        self.shared.bytes >> 20
     }
 
     /// Keys the hashes of the tables.
@@ -199,9 +229,8 @@ impl Zone {
     }
 
     /// Takes a token from bucket `index`; whether there was one.
-    pub(crate) fn take_token(&self, index: usize, rate: Rate) -> bool {
+    pub(crate) fn take_token(&self, index: usize, rate: Rate, now_ns: u64) -> bool {
         let bucket = &self.shared.buckets[index];
-        let now_ns = clock::monotonic_ns();
         let mut word = bucket.load(Ordering::Relaxed);
         loop {
             let Take::Granted(next) = rate.take(word, now_ns) else {
@@ -283,18 +312,20 @@ pub(crate) unsafe fn add(
     }
 }
 
+/// What a zone should hold.
+pub(crate) fn wanted() -> Wanted {
+    Wanted {
+        reserved_bytes: size_of::<Shared>(),
+        ..Wanted::default()
+    }
+}
+
 /// How a zone of this size is divided.
 ///
 /// # Errors
 /// A sentence that says how large it must be.
 pub(crate) fn divide(zone_bytes: usize) -> Result<Plan, String> {
-    let wanted = Wanted {
-        // Bans are not mirrored yet.
-        bans: 0,
-        reserved_bytes: size_of::<Shared>(),
-        ..Wanted::default()
-    };
-    plan(zone_bytes, &wanted).map_err(|error| error.to_string())
+    plan(zone_bytes, &wanted()).map_err(|error| error.to_string())
 }
 
 extern "C" fn init(zone: *mut ngx_shm_zone_t, old_data: *mut c_void) -> ngx_int_t {
@@ -320,13 +351,34 @@ extern "C" fn init(zone: *mut ngx_shm_zone_t, old_data: *mut c_void) -> ngx_int_
         (*shared).layout = LAYOUT;
         (*shared).products = (plan.products.offset, plan.products.count);
         (*shared).seen = (plan.seen.offset, plan.seen.count);
+        (*shared).bans = (plan.bans.offset, plan.bans.count);
+        (*shared).passes = (plan.passes.offset, plan.passes.count);
+        (*shared).bytes = (*zone).shm.size;
         (*shared).seed = [random::word(), random::word()];
         (*shared).born_ms = clock::now_ms();
         (*shared).maker = u64::from(std::process::id());
         (*pool).data = shared.cast();
         (*zone).data = shared.cast();
+        if let Some(shortfall) = plan.shortfall() {
+            let name = name_of(zone);
+            let log = (*zone).shm.log;
+            ngx_log_error!(
+                NGX_LOG_NOTICE,
+                log,
+                "seckill_zone \"{}\": {}",
+                name,
+                shortfall
+            );
+        }
     }
     NGX_OK as ngx_int_t
+}
+
+/// # Safety
+/// `zone` is a declared zone.
+unsafe fn name_of(zone: *mut ngx_shm_zone_t) -> String {
+    // SAFETY: by this function's contract.
+    unsafe { String::from_utf8_lossy((*zone).shm.name.as_bytes()).into_owned() }
 }
 
 /// # Safety
@@ -350,7 +402,7 @@ unsafe fn adopt(zone: *mut ngx_shm_zone_t, shared: *mut Shared) -> ngx_int_t {
 unsafe fn refuse(zone: *mut ngx_shm_zone_t, why: &str) -> ngx_int_t {
     // SAFETY: by this function's contract.
     unsafe {
-        let name = String::from_utf8_lossy((*zone).shm.name.as_bytes()).into_owned();
+        let name = name_of(zone);
         ngx_log_error!(
             NGX_LOG_EMERG,
             (*zone).shm.log,

@@ -54,6 +54,7 @@ http {{
     seckill_redis {redis} timeout=500ms;
     seckill_keys "{keys}";
     seckill_rate rate={rate}r/s burst={burst};
+    seckill_captcha {captcha};
 
     include "{home}/conf/seckill/http.conf";
     access_log "{logs}/access.log" seckill_json buffer=64k flush=1s;
@@ -78,6 +79,7 @@ http {{
         keys = config.keys.display(),
         rate = config.site_rate,
         burst = config.site_burst,
+        captcha = if config.captcha { "on" } else { "off" },
         listen = listen(config.port),
         pages = config.pages_dir().display(),
     )

@@ -56,8 +56,17 @@ impl Bans<'_> {
 
     /// Goes on for `count` sets, of eight slots each; `Some` at the end.
     pub fn sweep_part(&self, sweep: &mut Sweep, count: usize, now_s: u64) -> Option<Swept> {
+        let is_done = self.sweep_out(sweep, count, now_s);
+        is_done.then(|| self.end_sweep(sweep))
+    }
+
+    /// As [`Self::sweep_part`], but does not end the sweep: whether every set was
+    /// gone through. A ban that finds no room is remembered by the filters alone
+    /// ([`Bans::standing_of_user`]), and what is put between this and
+    /// [`Self::end_sweep`] is in the filter that the end puts into use.
+    pub fn sweep_out(&self, sweep: &mut Sweep, count: usize, now_s: u64) -> bool {
         if !self.index.turn.is_last(sweep.number) {
-            return Some(sweep.result);
+            return true;
         }
         for slot in sets::run(self.sets, sweep.next, count) {
             let tag = slot.tag.load(Ordering::Acquire);
@@ -77,12 +86,14 @@ impl Bans<'_> {
             }
         }
         sweep.next = sweep.next.saturating_add(count);
-        if sweep.next < self.sets.len() {
-            return None;
-        }
+        sweep.next >= self.sets.len()
+    }
+
+    /// Ends a sweep whose sets were all gone through.
+    pub fn end_sweep(&self, sweep: &Sweep) -> Swept {
         if !self.index.turn.finish(sweep.number) {
             // Another worker has taken over meanwhile, and sweeps again.
-            return Some(sweep.result);
+            return sweep.result;
         }
         // From here on, lengths of which nothing is left are not looked for.
         self.index.in_use.copy_from(&self.index.seen_by_sweep);
@@ -91,6 +102,6 @@ impl Bans<'_> {
             let kept = sweep.result.kept;
             self.index.entries.store(kept, Ordering::Relaxed);
         }
-        Some(sweep.result)
+        sweep.result
     }
 }

@@ -360,3 +360,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn whoever_found_no_room_is_never_cleared_not_even_by_a_sweep() {
+    let table = Table::new(34);
+    let bans = table.bans();
+    let many = 2_000;
+    let users: Vec<String> = (0..many).map(|n| format!("user{n}")).collect();
+    let put_all = || {
+        let puts = users.iter().map(|user| bans.put(Ban::User(user), None, 2));
+        puts.filter(Result::is_err).count()
+    };
+    let nobody_is_clear = || {
+        let standing = |user: &String| bans.standing_of_user(user, NOW);
+        users.iter().all(|user| standing(user) != Standing::Clear)
+    };
+    bans.put(Ban::User("lifted"), None, 1).unwrap();
+    let unmirrored = put_all();
+    assert!(unmirrored > 0 && nobody_is_clear());
+    let mut sweep = bans.begin_sweep(2);
+    while !bans.sweep_out(&mut sweep, 7, NOW) {}
+    assert!(nobody_is_clear());
+    // What was lifted has made room.
+    assert!(put_all() < unmirrored);
+    assert_eq!(bans.end_sweep(&sweep).removed, 1);
+    assert!(nobody_is_clear());
+    let banned = |user: &&String| bans.contains_user(user, NOW);
+    let mirrored = users.iter().filter(banned).count();
+    assert_eq!(mirrored, 32 * WAYS);
+}

@@ -1,0 +1,256 @@
+//! Payments in the database: a notice and what it does to its order are one
+//! transaction, so that of paying and cancelling at once one wins, and the money
+//! of the other is on record as to be given back.
+
+use seckill_core::order::OrderId;
+use seckill_core::payment::{self, Decision, State, Told};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
+
+use super::orders::Order;
+use super::states::by_id;
+use super::{Database, Store, StoreError, signed, unsigned};
+
+/// What somebody tells of a payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The payment's id, by which it is known.
+    pub payment: String,
+    /// The order it is for.
+    pub order: OrderId,
+    /// What was paid, in cents.
+    pub amount_cents: u64,
+    /// What is told.
+    pub told: Told,
+    /// Who tells.
+    pub via: Via,
+}
+
+/// Who tells of a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// The buyer, at our own page.
+    Shop,
+    /// The payment provider.
+    Provider,
+}
+
+/// A payment as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payment {
+    /// Its id.
+    pub id: String,
+    /// The order it was for.
+    pub order: OrderId,
+    /// What was paid, in cents.
+    pub amount_cents: u64,
+    /// Where it stands.
+    pub state: State,
+    /// Why it is to be given back, in one word.
+    pub reason: Option<String>,
+    /// When it was first heard of, epoch milliseconds.
+    pub received_ms: u64,
+}
+
+/// What became of a notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// The payment as it stands now.
+    pub payment: Payment,
+    /// Its order as it stands now, if there is one.
+    pub order: Option<Order>,
+}
+
+impl Store {
+    /// Takes a notice: pays the order, or puts on record why not.
+    ///
+    /// # Errors
+    /// The database is away, and the notice is not on record.
+    pub async fn note_payment(&self, notice: &Notice, now_ms: u64) -> Result<Noted, StoreError> {
+        const ATTEMPTS: u32 = 5;
+        let database = self.database_of(notice.order).await?;
+        for _ in 1..ATTEMPTS {
+            // Somebody else changed the payment or its order at the same time.
+            if let Some(noted) = note(database, notice, now_ms).await? {
+                return Ok(noted);
+            }
+        }
+        Err(StoreError::NumberInUse)
+    }
+
+    /// All payments that were told for an order.
+    ///
+    /// # Errors
+    /// The database is away, or a row cannot be read.
+    pub async fn payments_of(&self, order: &Order) -> Result<Vec<Payment>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, order_id, amount_cents, state, reason, received_ms FROM payments \
+             WHERE order_id = ? ORDER BY received_ms, id",
+        )
+        .bind(signed(order.id.0))
+        .fetch_all(self.orders_db(&order.user).readers())
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Payments that are to be given back, oldest first.
+    ///
+    /// # Errors
+    /// The database is away, or a row cannot be read.
+    pub async fn refunds_due(&self) -> Result<Vec<Payment>, StoreError> {
+        let mut due = Vec::new();
+        for shard in self.shards() {
+            let rows = sqlx::query(
+                "SELECT id, order_id, amount_cents, state, reason, received_ms FROM payments \
+                 WHERE state = 'refund_due' ORDER BY received_ms, id",
+            )
+            .fetch_all(shard.readers())
+            .await?;
+            for row in &rows {
+                due.push(read(row)?);
+            }
+        }
+        due.sort_by_key(|payment| payment.received_ms);
+        Ok(due)
+    }
+
+    /// The database that has this order; the first one if none has.
+    async fn database_of(&self, id: OrderId) -> Result<&Database, StoreError> {
+        for shard in self.shards().iter().skip(1) {
+            let found: Option<i64> = sqlx::query_scalar("SELECT id FROM orders WHERE id = ?")
+                .bind(signed(id.0))
+                .fetch_optional(shard.readers())
+                .await?;
+            if found.is_some() {
+                return Ok(shard);
+            }
+        }
+        Ok(self.shards().first().unwrap_or(self.main()))
+    }
+}
+
+/// One attempt; `None` if another one came in between.
+async fn note(
+    database: &Database,
+    notice: &Notice,
+    now_ms: u64,
+) -> Result<Option<Noted>, StoreError> {
+    let mut transaction = database.begin().await?;
+    let known = by_payment_id(&mut transaction, &notice.payment).await?;
+    let order = by_id(&mut transaction, notice.order).await?;
+    let stands = order
+        .as_ref()
+        .map(|order| (order.state, order.total_cents()));
+    let before = known.as_ref().map(|payment| payment.state);
+    let decision = payment::decide(notice.told, notice.amount_cents, before, stands);
+    let done = match decision {
+        Decision::Keep(_) => true,
+        Decision::Pay => {
+            pay(&mut transaction, notice.order, now_ms).await?
+                && record(&mut transaction, notice, before, State::Paid, None, now_ms).await?
+        }
+        Decision::Record(state, reason) => {
+            record(&mut transaction, notice, before, state, reason, now_ms).await?
+        }
+    };
+    if !done {
+        transaction.rollback().await?;
+        return Ok(None);
+    }
+    let payment = by_payment_id(&mut transaction, &notice.payment).await?;
+    let order = by_id(&mut transaction, notice.order).await?;
+    transaction.commit().await?;
+    Ok(payment.map(|payment| Noted { payment, order }))
+}
+
+async fn pay(conn: &mut AnyConnection, id: OrderId, now_ms: u64) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "UPDATE orders SET state = 'paid', stock_due = 'confirm', updated_ms = ? \
+         WHERE id = ? AND state = 'created'",
+    )
+    .bind(signed(now_ms))
+    .bind(signed(id.0))
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Puts a payment on record that is there as `before`, or not at all.
+async fn record(
+    conn: &mut AnyConnection,
+    notice: &Notice,
+    before: Option<State>,
+    state: State,
+    reason: Option<payment::Reason>,
+    now_ms: u64,
+) -> Result<bool, StoreError> {
+    let reason = reason.map(payment::Reason::as_str);
+    if let Some(before) = before {
+        let done = sqlx::query(
+            "UPDATE payments SET state = ?, reason = ?, updated_ms = ? WHERE id = ? AND state = ?",
+        )
+        .bind(state.as_str())
+        .bind(reason)
+        .bind(signed(now_ms))
+        .bind(&notice.payment)
+        .bind(before.as_str())
+        .execute(conn)
+        .await?;
+        return Ok(done.rows_affected() == 1);
+    }
+    let done = sqlx::query(
+        "INSERT INTO payments \
+         (id, order_id, amount_cents, state, reason, via, received_ms, updated_ms) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&notice.payment)
+    .bind(signed(notice.order.0))
+    .bind(signed(notice.amount_cents))
+    .bind(state.as_str())
+    .bind(reason)
+    .bind(match notice.via {
+        Via::Shop => "shop",
+        Via::Provider => "provider",
+    })
+    .bind(signed(now_ms))
+    .bind(signed(now_ms))
+    .execute(conn)
+    .await
+    .map_err(StoreError::from);
+    match done {
+        Err(error) if error.is_double() => Ok(false),
+        done => done.map(|_| true),
+    }
+}
+
+async fn by_payment_id(conn: &mut AnyConnection, id: &str) -> Result<Option<Payment>, StoreError> {
+    let row = sqlx::query(
+        "SELECT id, order_id, amount_cents, state, reason, received_ms FROM payments WHERE id = ?",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(read).transpose()
+}
+
+fn read(row: &AnyRow) -> Result<Payment, StoreError> {
+    let id: String = row.try_get(0)?;
+    let state: String = row.try_get(3)?;
+    let Some(state) = State::parse(&state) else {
+        let (table, column, value) = ("payments", "state", state);
+        return Err(StoreError::Row {
+            table,
+            id,
+            column,
+            value,
+        });
+    };
+    Ok(Payment {
+        id,
+        order: OrderId(unsigned(row.try_get(1)?)),
+        amount_cents: unsigned(row.try_get(2)?),
+        state,
+        reason: row.try_get(4)?,
+        received_ms: unsigned(row.try_get(5)?),
+    })
+}

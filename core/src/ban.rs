@@ -1,0 +1,222 @@
+//! Bans as Redis lists them: one field of a hash each, written by the back end,
+//! mirrored by every edge.
+//!
+//! The field is `address:203.0.113.0/24` or `user:li`, the value
+//! `expires_ms|at_ms|by|reason`, with 0 for a ban that does not end by itself.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::shared::bans::{BadBan, Ban};
+
+/// Longest reason and longest name of whoever banned, in characters.
+pub const MAX_TEXT: usize = 200;
+/// What the field of an address or a network begins with.
+const ADDRESS: &str = "address";
+/// What the field of a user begins with.
+const USER: &str = "user";
+
+/// What can be banned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An address or a network.
+    Address,
+    /// A user.
+    User,
+}
+
+impl Kind {
+    /// Its word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Address => ADDRESS,
+            Kind::User => USER,
+        }
+    }
+
+    /// Reads its word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Kind::Address, Kind::User]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+
+    /// Reads a ban of this kind.
+    ///
+    /// # Errors
+    /// If the text is neither address nor network, or no user id.
+    pub fn read(self, text: &str) -> Result<Ban<'_>, BadBan> {
+        match self {
+            Kind::Address => Ban::address(text),
+            Kind::User => Ban::user(text),
+        }
+    }
+}
+
+/// An entry of the list that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BadEntry {
+    /// The field does not say what is banned.
+    #[error(
+        "\"{0}\" does not begin with \"address:\" or \"user:\"; lift it and ban again with \"seckill bans\""
+    )]
+    Kind(String),
+    /// The field names nothing that can be banned.
+    #[error(transparent)]
+    Ban(#[from] BadBan),
+    /// The value does not say until when.
+    #[error(
+        "ban \"{field}\" has the value \"{value}\", which does not begin with an expiry in milliseconds and \"|\"; ban it again with \"seckill bans\""
+    )]
+    Expiry {
+        /// The field.
+        field: String,
+        /// The value, cut after 100 characters.
+        value: String,
+    },
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+/// The field under which a ban is listed: the same for each way of writing it.
+#[must_use]
+pub fn field(ban: &Ban<'_>) -> String {
+    match ban {
+        Ban::Address(prefix) => format!("{ADDRESS}:{prefix}"),
+        Ban::User(user) => format!("{USER}:{user}"),
+    }
+}
+
+/// Reads a field.
+///
+/// # Errors
+/// [`BadEntry`], with the text.
+pub fn parse_field(field: &str) -> Result<Ban<'_>, BadEntry> {
+    let (kind, name) = field
+        .split_once(':')
+        .and_then(|(kind, name)| Some((Kind::parse(kind)?, name)))
+        .ok_or_else(|| BadEntry::Kind(cut(field)))?;
+    Ok(kind.read(name)?)
+}
+
+/// Until when a ban is in force, epoch milliseconds; `None`: for good.
+pub type Expiry = Option<u64>;
+
+/// Reads one entry as an edge needs it.
+///
+/// # Errors
+/// [`BadEntry`], with the text.
+pub fn parse<'a>(field: &'a str, value: &str) -> Result<(Ban<'a>, Expiry), BadEntry> {
+    let ban = parse_field(field)?;
+    let expires_ms = value
+        .split_once('|')
+        .and_then(|(expires, _)| expires.parse::<u64>().ok())
+        .ok_or_else(|| BadEntry::Expiry {
+            field: cut(field),
+            value: cut(value),
+        })?;
+    Ok((ban, (expires_ms > 0).then_some(expires_ms)))
+}
+
+/// What the list says of a ban.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Until when, epoch milliseconds; `None`: for good.
+    pub expires_ms: Expiry,
+    /// Since when, epoch milliseconds.
+    pub at_ms: u64,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Record {
+    /// Reads the stored form; `None` if it is none.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
+        let mut parts = value.splitn(4, '|');
+        let expires_ms: u64 = parts.next()?.parse().ok()?;
+        Some(Self {
+            expires_ms: (expires_ms > 0).then_some(expires_ms),
+            at_ms: parts.next()?.parse().ok()?,
+            by: parts.next()?.to_owned(),
+            reason: parts.next()?.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let expires_ms = self.expires_ms.unwrap_or(0);
+        write!(f, "{expires_ms}|{}|{}|{}", self.at_ms, self.by, self.reason)
+    }
+}
+
+/// Whether a text may stand as reason or name: no bar would end it early, no
+/// line break would forge a line of a list.
+#[must_use]
+pub fn is_text(text: &str) -> bool {
+    text.chars().count() <= MAX_TEXT && !text.chars().any(|c| c.is_control() || c == '|')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_reads_back_as_written() {
+        for (kind, text, listed) in [
+            (Kind::Address, "203.0.113.7", "address:203.0.113.7/32"),
+            (Kind::Address, "203.0.113.7/24", "address:203.0.113.0/24"),
+            (Kind::Address, "2001:DB8::/32", "address:2001:db8::/32"),
+            (Kind::User, "li@example.com", "user:li@example.com"),
+        ] {
+            let ban = kind.read(text).unwrap();
+            assert_eq!(field(&ban), listed);
+            assert_eq!(parse(listed, "0|1|ops|bot").unwrap(), (ban, None));
+        }
+        let record = Record {
+            expires_ms: Some(5),
+            at_ms: 4,
+            by: "ops".into(),
+            reason: "too fast".into(),
+        };
+        let text = record.to_string();
+        assert_eq!(Record::parse(&text), Some(record));
+        assert_eq!(parse("user:li", &text).unwrap().1, Some(5));
+    }
+
+    #[test]
+    fn garbage_is_refused_with_its_text() {
+        for (field, value, said) in [
+            ("", "0|", "\"\" does not begin"),
+            ("li", "0|", "\"li\" does not begin"),
+            ("users:li", "0|", "\"users:li\" does not begin"),
+            ("user:a b", "0|", "\"a b\" is no user"),
+            ("address:1.2.3", "0|", "\"1.2.3\" is neither"),
+            ("user:li", "", "value \"\""),
+            ("user:li", "soon|", "value \"soon|\""),
+            ("user:li", "-1|1|a|b", "value \"-1|1|a|b\""),
+            ("user:li", "17", "value \"17\""),
+        ] {
+            let error = parse(field, value).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        let long = "x".repeat(100_000);
+        assert!(parse(&long, "0|").unwrap_err().to_string().len() < 300);
+        assert!(parse("user:li", &long).unwrap_err().to_string().len() < 400);
+    }
+
+    #[test]
+    fn a_reason_can_forge_neither_a_field_nor_a_line() {
+        assert!(is_text("clicked 90 times a second, order 17"));
+        assert!(is_text("刷单"));
+        assert!(!is_text("a|b") && !is_text("a\nb") && !is_text(&"x".repeat(201)));
+    }
+}

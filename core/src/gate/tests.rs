@@ -1,0 +1,258 @@
+use super::*;
+use crate::keyring::tests::ring;
+use crate::window::Window;
+use crate::{captcha, hidden_path, session};
+
+const OPENS: u64 = 1_000_000;
+const NOW: u64 = OPENS + 1;
+
+fn entry() -> Entry {
+    Entry {
+        window: Window {
+            opens_ms: OPENS,
+            ends_ms: OPENS + 3_600_000,
+        },
+        limit: 10,
+        per_buyer: 2,
+        segments: 1,
+        price_cents: 1,
+    }
+}
+
+fn url(user: &str, expires_ms: u64) -> String {
+    let item = ("1", "153");
+    hidden_path::sign(
+        ring().first(),
+        Digest::HmacSha256,
+        item,
+        user,
+        expires_ms,
+        [1; 8],
+    )
+}
+
+/// The whole decision, as the gate takes it.
+fn decide(click: &Click<'_>, now_ms: u64) -> Result<u32, Verdict> {
+    let claim = Claim::read(click, now_ms)?;
+    claim.verify(&ring(), Digest::HmacSha256, now_ms)?;
+    if claim.user() == "eve" {
+        return Err(Verdict::Blocked);
+    }
+    if claim.item() != ("1", "153") {
+        return Err(Verdict::NotFound);
+    }
+    let admissible = claim.admit(&entry(), &ring(), now_ms)?;
+    Ok(admissible.quantity)
+}
+
+#[test]
+fn each_fault_has_its_own_verdict() {
+    let cookie = session::sign(ring().first(), "li", NOW + 1_000_000);
+    let path = url("li", NOW + 1_000);
+    let good = Click {
+        is_post: true,
+        has_body: false,
+        path: &path,
+        quantity: None,
+        request: Some("r-1"),
+        buyer: Buyer::Cookie(Some(&cookie)),
+        captcha: Captcha::Off,
+    };
+    assert_eq!(decide(&good, NOW), Ok(1));
+    assert_eq!(
+        decide(
+            &Click {
+                quantity: Some("2"),
+                ..good
+            },
+            NOW
+        ),
+        Ok(2)
+    );
+
+    let others = url("wang", NOW + 1_000);
+    let far = url("li", NOW + PATH_HORIZON_MS + 1);
+    let stale = session::sign(ring().first(), "li", NOW);
+    let tampered = format!("{}x", &cookie[..cookie.len() - 1]);
+    let unknown = hidden_path::sign(
+        ring().first(),
+        Digest::HmacSha256,
+        ("1", "999"),
+        "li",
+        NOW + 1_000,
+        [1; 8],
+    );
+    let cases = [
+        (
+            Click {
+                is_post: false,
+                ..good
+            },
+            NOW,
+            Verdict::BadRequest,
+        ),
+        (
+            Click {
+                has_body: true,
+                ..good
+            },
+            NOW,
+            Verdict::BadRequest,
+        ),
+        (
+            Click {
+                path: "/buy/1/153",
+                ..good
+            },
+            NOW,
+            Verdict::BadRequest,
+        ),
+        (
+            Click {
+                quantity: Some("0"),
+                ..good
+            },
+            NOW,
+            Verdict::BadRequest,
+        ),
+        (
+            Click {
+                quantity: Some("-1"),
+                ..good
+            },
+            NOW,
+            Verdict::BadRequest,
+        ),
+        (
+            Click {
+                quantity: Some("3"),
+                ..good
+            },
+            NOW,
+            Verdict::BadRequest,
+        ),
+        (
+            Click {
+                request: Some("a b"),
+                ..good
+            },
+            NOW,
+            Verdict::BadRequest,
+        ),
+        (good, NOW + 1_000, Verdict::Expired),
+        (Click { path: &far, ..good }, NOW, Verdict::BadSignature),
+        (
+            Click {
+                path: &others,
+                ..good
+            },
+            NOW,
+            Verdict::BadSignature,
+        ),
+        (
+            Click {
+                buyer: Buyer::Cookie(None),
+                ..good
+            },
+            NOW,
+            Verdict::LoginRequired,
+        ),
+        (
+            Click {
+                buyer: Buyer::Cookie(Some(&stale)),
+                ..good
+            },
+            NOW,
+            Verdict::LoginRequired,
+        ),
+        (
+            Click {
+                buyer: Buyer::Cookie(Some(&tampered)),
+                ..good
+            },
+            NOW,
+            Verdict::LoginRequired,
+        ),
+        (
+            Click {
+                buyer: Buyer::Vouched(""),
+                ..good
+            },
+            NOW,
+            Verdict::LoginRequired,
+        ),
+        (
+            Click {
+                path: &unknown,
+                ..good
+            },
+            NOW,
+            Verdict::NotFound,
+        ),
+        (good, OPENS - 1, Verdict::TooEarly),
+    ];
+    for (index, (click, now_ms, verdict)) in cases.into_iter().enumerate() {
+        assert_eq!(decide(&click, now_ms), Err(verdict), "case {index}");
+    }
+}
+
+#[test]
+fn a_vouched_user_needs_no_cookie() {
+    let path = url("li", NOW + 1_000);
+    let click = Click {
+        is_post: true,
+        has_body: false,
+        path: &path,
+        quantity: None,
+        request: None,
+        buyer: Buyer::Vouched("li"),
+        captcha: Captcha::Off,
+    };
+    assert_eq!(decide(&click, NOW), Ok(1));
+}
+
+#[test]
+fn a_ban_comes_before_the_window_and_a_pass_behind_it() {
+    let key_ring = ring();
+    let pass = |user, item| captcha::sign(key_ring.first(), item, user, NOW + 9_000, [1; 8]);
+    let (own, others, other) = (
+        pass("li", ("1", "153")),
+        pass("eve", ("1", "153")),
+        pass("li", ("1", "154")),
+    );
+    let late = url("li", NOW + 500_000);
+    let path = url("li", NOW + 1_000);
+    let click = |captcha| Click {
+        is_post: true,
+        has_body: false,
+        path: &path,
+        quantity: None,
+        request: None,
+        buyer: Buyer::Vouched("li"),
+        captcha,
+    };
+    let wanted = |pass| click(Captcha::Wanted(pass));
+    assert_eq!(decide(&wanted(Some(&own)), NOW), Ok(1));
+    for bad in [None, Some(""), Some("?"), Some(&*others), Some(&*other)] {
+        let told = decide(&wanted(bad), NOW);
+        assert_eq!(told, Err(Verdict::CaptchaRequired), "{bad:?}");
+    }
+    let expired = Click {
+        path: &late,
+        ..wanted(Some(&own))
+    };
+    assert_eq!(decide(&expired, NOW + 8_999), Ok(1));
+    let told = decide(&expired, NOW + 9_000);
+    assert_eq!(told, Err(Verdict::CaptchaRequired));
+    assert_eq!(decide(&wanted(None), OPENS - 1), Err(Verdict::TooEarly));
+    let path = url("eve", NOW + 1_000);
+    let eve = Click {
+        path: &path,
+        buyer: Buyer::Vouched("eve"),
+        ..wanted(None)
+    };
+    assert_eq!(decide(&eve, NOW), Err(Verdict::Blocked));
+    assert_eq!(decide(&eve, OPENS - 1), Err(Verdict::Blocked));
+    let forged = Click { path: &late, ..eve };
+    assert_eq!(decide(&forged, NOW), Err(Verdict::BadSignature));
+}

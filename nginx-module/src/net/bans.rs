@@ -1,0 +1,365 @@
+//! Mirrors the list of bans from Redis into the zone.
+//!
+//! One worker of an edge asks four times a second whether the list has changed,
+//! by its version, and reads what changed from a short stream. What the stream
+//! does not hold any more, and all of it at the start, is read from the list
+//! itself, a thousand entries at a time, between which requests are served. All
+//! that was mirrored stays in force meanwhile, and while Redis is away.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use async_task::Task;
+use redis::RedisResult;
+use seckill_core::shared::bans::{Ban, Bans, Sweep};
+use seckill_core::shared::zone_for_bans;
+use seckill_core::{ban, keys};
+
+use super::link::{self, Link};
+use crate::conf::Site;
+use crate::state::bans::BanList;
+use crate::{clock, rt, state};
+
+/// How often the version is asked for.
+const POLL: Duration = Duration::from_millis(250);
+/// Entries asked for in one command.
+const BATCH: usize = 1_000;
+/// Sets that are swept at once: a fraction of a millisecond.
+const SWEEP: usize = 4_096;
+/// Pause between two parts of a sweep.
+const BREATH: Duration = Duration::from_millis(1);
+/// How often what has expired is swept out.
+const SWEEP_EVERY_MS: u64 = 60_000;
+/// How often all is read again while the zone has no room for it.
+const RETRY_EVERY_MS: u64 = 30_000;
+/// Different complaints that are logged; the rest is only counted.
+const MOST_TOLD: usize = 100;
+
+/// Starts mirroring, on a worker's connection, until the task is dropped.
+pub(crate) fn follow(link: Link, site: Site) -> Task<()> {
+    let mirror = Mirror {
+        link,
+        site,
+        version: None,
+        passed_ms: 0,
+        swept_ms: clock::monotonic_ms(),
+        told: HashSet::new(),
+    };
+    rt::spawn(mirror.run())
+}
+
+/// Entries of the list, as fields and values, and where to go on.
+type Batch = (u64, Vec<(Vec<u8>, Vec<u8>)>);
+
+/// What one reading of the whole list met.
+#[derive(Default, Clone, Copy)]
+struct Pass {
+    bans: u64,
+    unmirrored: u64,
+    skipped: u64,
+}
+
+struct Mirror {
+    link: Link,
+    site: Site,
+    /// Version of the list that the zone holds; `None` if this worker does not know.
+    version: Option<String>,
+    passed_ms: u64,
+    swept_ms: u64,
+    /// What was complained of.
+    told: HashSet<String>,
+}
+
+impl Mirror {
+    async fn run(mut self) {
+        loop {
+            if let Err(error) = self.turn().await
+                // A broken connection is noticed, and told, by its supervisor.
+                && !link::is_lost(&error)
+            {
+                self.tell(format!("the bans cannot be read: {error}"));
+            }
+            rt::sleep(POLL).await;
+        }
+    }
+
+    async fn turn(&mut self) -> RedisResult<()> {
+        if !self.site.zone.claim_refresh() {
+            self.version = None;
+            return Ok(());
+        }
+        let now_ms = clock::monotonic_ms();
+        let lacks_room = self.list().unmirrored() > 0;
+        let Some(held) = self.version.take() else {
+            return self.read_all().await;
+        };
+        if lacks_room && now_ms - self.passed_ms >= RETRY_EVERY_MS {
+            return self.read_all().await;
+        }
+        let current = self.current().await?;
+        if current != held {
+            return self.catch_up(held, &current).await;
+        }
+        self.version = Some(held);
+        // The filter that a sweep makes would not know of bans without room.
+        if !lacks_room && now_ms - self.swept_ms >= SWEEP_EVERY_MS && self.list().mirrored() > 0 {
+            self.sweep(self.list().generation()).await;
+        }
+        Ok(())
+    }
+
+    fn list(&self) -> &'static BanList {
+        self.site.zone.ban_list()
+    }
+
+    fn bans(&self) -> Bans<'static> {
+        self.site.zone.bans()
+    }
+
+    /// The list's version in Redis; empty if it has none.
+    async fn current(&mut self) -> RedisResult<String> {
+        let version: Option<String> = redis::cmd("GET")
+            .arg(keys::BANS_VERSION)
+            .query_async(&mut self.link.connection)
+            .await?;
+        Ok(version.unwrap_or_default())
+    }
+
+    // --- Changes ---------------------------------------------------------------
+
+    /// Reads what has changed since `held`; all of it if that cannot be told.
+    async fn catch_up(&mut self, held: String, current: &str) -> RedisResult<()> {
+        let mut last = held;
+        let mut met = false;
+        loop {
+            let Some(changes) = self.changes_since(&last).await? else {
+                return self.read_all().await;
+            };
+            if !self.site.zone.claim_refresh() {
+                return Ok(());
+            }
+            let Some((newest, _, _)) = changes.last() else {
+                break;
+            };
+            last.clone_from(newest);
+            for (id, field, value) in &changes {
+                met |= id == current;
+                self.change(field, value);
+            }
+        }
+        if met {
+            self.version = Some(last);
+            return Ok(());
+        }
+        self.read_all().await
+    }
+
+    /// The next changes behind `last`, as id, ban and value; `None` if the stream
+    /// does not reach back to it.
+    async fn changes_since(
+        &mut self,
+        last: &str,
+    ) -> RedisResult<Option<Vec<(String, String, String)>>> {
+        let is_id = last
+            .split_once('-')
+            .is_some_and(|(ms, n)| ms.parse::<u64>().is_ok() && n.parse::<u64>().is_ok());
+        if !is_id {
+            return Ok(None);
+        }
+        let entries: Vec<(String, Vec<Vec<u8>>)> = redis::cmd("XRANGE")
+            .arg(keys::BANS_CHANGES)
+            .arg(last)
+            .arg("+")
+            .arg("COUNT")
+            .arg(BATCH)
+            .query_async(&mut self.link.connection)
+            .await?;
+        let mut entries = entries.into_iter();
+        // What is younger than an entry that is still there is there, too.
+        if entries.next().is_none_or(|(id, _)| id != last) {
+            return Ok(None);
+        }
+        let field = |fields: &[Vec<u8>], name: &[u8]| {
+            let named = fields.chunks(2).find(|pair| pair[0] == name);
+            let value = named.and_then(|pair| pair.get(1));
+            value.map_or_else(String::new, |value| {
+                String::from_utf8_lossy(value).into_owned()
+            })
+        };
+        let changes = entries.map(|(id, fields)| {
+            let (ban, value) = (field(&fields, b"ban"), field(&fields, b"value"));
+            (id, ban, value)
+        });
+        Ok(Some(changes.collect()))
+    }
+
+    /// One change: a ban with its new value, or with none if it was lifted.
+    fn change(&mut self, field: &str, value: &str) {
+        let list = self.list();
+        let result = if value.is_empty() {
+            ban::parse_field(field).map(|ban| {
+                self.bans().remove(ban);
+            })
+        } else {
+            ban::parse(field, value).map(|(ban, expires_ms)| {
+                if !self.put(ban, expires_ms, list.generation()) {
+                    list.set_unmirrored(list.unmirrored() + 1);
+                    self.tell_lack(list.mirrored() + list.unmirrored());
+                }
+            })
+        };
+        if let Err(error) = result {
+            list.set_skipped(list.skipped() + 1);
+            self.tell(error.to_string());
+        }
+    }
+
+    /// Puts a ban into the zone; false if there is no room.
+    fn put(&self, ban: Ban<'_>, expires_ms: ban::Expiry, generation: u32) -> bool {
+        let has_expired = expires_ms.is_some_and(|ms| ms <= clock::now_ms());
+        if has_expired {
+            self.bans().remove(ban);
+            return true;
+        }
+        // Rounded up: in force for its whole last second.
+        let expires_s = expires_ms.map(|ms| ms.div_ceil(1_000));
+        self.bans().put(ban, expires_s, generation).is_ok()
+    }
+
+    // --- The whole list --------------------------------------------------------
+
+    /// Reads the whole list, and removes what is not on it.
+    async fn read_all(&mut self) -> RedisResult<()> {
+        // Before the list: what changes meanwhile is read again.
+        let version = self.current().await?;
+        let list = self.list();
+        let generation = list.next_generation();
+        let Some(mut pass) = self.read_pass(generation).await? else {
+            return Ok(());
+        };
+        if pass.unmirrored > 0 {
+            // What was lifted makes room once it is swept out. The second reading
+            // comes before the sweep's filter is put into use, so that the filter
+            // knows of all.
+            let Some(sweep) = self.sweep_out(generation).await else {
+                return Ok(());
+            };
+            let Some(second) = self.read_pass(generation).await? else {
+                return Ok(());
+            };
+            self.bans().end_sweep(&sweep);
+            pass = second;
+        } else if list.mirrored() > 0 && !self.sweep(generation).await {
+            return Ok(());
+        }
+        list.set_unmirrored(pass.unmirrored);
+        list.set_skipped(pass.skipped);
+        list.set_read();
+        if pass.unmirrored > 0 {
+            self.tell_lack(pass.bans);
+        }
+        self.passed_ms = clock::monotonic_ms();
+        self.swept_ms = self.passed_ms;
+        self.version = Some(version);
+        Ok(())
+    }
+
+    /// Puts every entry into the zone; `None` if another worker took over.
+    async fn read_pass(&mut self, generation: u32) -> RedisResult<Option<Pass>> {
+        let mut pass = Pass::default();
+        let mut cursor = 0_u64;
+        loop {
+            let (next, entries): Batch = redis::cmd("HSCAN")
+                .arg(keys::BANS)
+                .arg(cursor)
+                .arg("COUNT")
+                .arg(BATCH)
+                .query_async(&mut self.link.connection)
+                .await?;
+            if !self.site.zone.claim_refresh() {
+                return Ok(None);
+            }
+            for (field, value) in &entries {
+                self.read(field, value, generation, &mut pass);
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(Some(pass));
+            }
+        }
+    }
+
+    fn read(&mut self, field: &[u8], value: &[u8], generation: u32, pass: &mut Pass) {
+        let field = String::from_utf8_lossy(field);
+        match ban::parse(&field, &String::from_utf8_lossy(value)) {
+            Ok((ban, expires_ms)) => {
+                pass.bans += 1;
+                if !self.put(ban, expires_ms, generation) {
+                    pass.unmirrored += 1;
+                    // At once: whoever cannot be cleared has to wait.
+                    let list = self.list();
+                    list.set_unmirrored(list.unmirrored().max(pass.unmirrored));
+                }
+            }
+            Err(error) => {
+                pass.skipped += 1;
+                self.tell(error.to_string());
+            }
+        }
+    }
+
+    // --- Sweeping --------------------------------------------------------------
+
+    /// Removes what is not of `generation`, or has expired; false if another
+    /// worker took over.
+    async fn sweep(&mut self, generation: u32) -> bool {
+        self.swept_ms = clock::monotonic_ms();
+        let Some(sweep) = self.sweep_out(generation).await else {
+            return false;
+        };
+        self.bans().end_sweep(&sweep);
+        true
+    }
+
+    /// The same, but for its end; `None` if another worker took over.
+    async fn sweep_out(&self, generation: u32) -> Option<Sweep> {
+        let bans = self.bans();
+        let mut sweep = bans.begin_sweep(generation);
+        while !bans.sweep_out(&mut sweep, SWEEP, clock::now_ms() / 1_000) {
+            rt::sleep(BREATH).await;
+            if !self.site.zone.claim_refresh() {
+                return None;
+            }
+        }
+        Some(sweep)
+    }
+
+    // --- Complaints ------------------------------------------------------------
+
+    fn tell_lack(&mut self, bans: u64) {
+        let zone = &self.site.zone;
+        let holds = zone.mib();
+        let needed = zone_for_bans(
+            usize::try_from(bans).unwrap_or(usize::MAX),
+            &state::wanted(),
+        );
+        self.tell(format!(
+            "the zone of {holds} MiB has no room for all bans: until it has, a buyer who cannot be \
+             cleared of being banned is refused as unavailable; make seckill_zone at least {}m",
+            needed >> 20
+        ));
+    }
+
+    /// Logs a sentence, once.
+    fn tell(&mut self, what: String) {
+        if self.told.contains(&what) || self.told.len() > MOST_TOLD {
+            return;
+        }
+        if self.told.len() == MOST_TOLD {
+            link::warn("more entries of the bans are wrong; they are counted as bans_skipped");
+        } else {
+            link::warn(&what);
+        }
+        self.told.insert(what);
+    }
+}

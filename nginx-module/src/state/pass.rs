@@ -1,0 +1,76 @@
+//! Captcha passes: what a request has claimed of them.
+//!
+//! A shortcut that is exact for this edge; the stock script spends each pass once
+//! for all of them.
+
+use seckill_core::captcha;
+use seckill_core::gate::Admissible;
+use seckill_core::shared::passes::{Claim, Counts, Pass, Passes};
+use seckill_core::shared::seen::Request;
+use seckill_core::{Verdict, shared::siphash::Seed};
+
+use super::Zone;
+use crate::random;
+
+impl Zone {
+    /// Captcha passes that were spent.
+    pub(crate) fn passes(&self) -> Passes<'static> {
+        let sets = self.sets(self.shared.passes);
+        Passes::new(sets, &self.shared.pass_counts)
+    }
+
+    /// What that table has been through.
+    pub(crate) fn pass_counts(&self) -> &'static Counts {
+        &self.shared.pass_counts
+    }
+}
+
+/// A pass that a request was the first to claim, to be given back if the request
+/// is refused after all.
+#[derive(Clone, Copy)]
+pub(crate) struct Claimed {
+    pass: Pass,
+    request: Request,
+}
+
+fn of(seed: Seed, admissible: &Admissible<'_>, pass: &captcha::Pass<'_>) -> Pass {
+    let item = (admissible.round, admissible.product);
+    Pass::new(seed, admissible.user, item, pass.nonce, pass.expires_ms)
+}
+
+impl Claimed {
+    /// Claims the pass of a request that needs one; `None` if it needs none, or if
+    /// the same request had claimed it before. A request without an id is like
+    /// no other.
+    ///
+    /// # Errors
+    /// [`Verdict::CaptchaRequired`] if another request has it, [`Verdict::Busy`]
+    /// if there is no room to remember it.
+    pub(crate) fn claim(
+        zone: &Zone,
+        admissible: &Admissible<'_>,
+        request: Option<&str>,
+        now_ms: u64,
+    ) -> Result<Option<Self>, Verdict> {
+        let Some(pass) = &admissible.pass else {
+            return Ok(None);
+        };
+        let seed = zone.seed();
+        let pass = of(seed, admissible, pass);
+        let request = match request {
+            Some(id) => Request::new(seed, id),
+            None => Request::new(seed, &format!("{:x}", random::word())),
+        };
+        match zone.passes().claim(pass, request, now_ms / 1_000) {
+            Claim::First => Ok(Some(Self { pass, request })),
+            Claim::Again => Ok(None),
+            Claim::Spent => Err(Verdict::CaptchaRequired),
+            Claim::Full => Err(Verdict::Busy),
+        }
+    }
+
+    /// The request was refused: the pass is good again.
+    pub(crate) fn give_back(self, zone: &Zone) {
+        zone.passes().release(self.pass, self.request);
+    }
+}
