@@ -66,10 +66,10 @@ impl Key {
         self.finish(inner)
     }
 
-    /// The digest of `message`.
-    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 32] {
+    /// The digest of `parts`, one behind the other.
+    pub(crate) fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut inner = Hash::after(self.inner, BLOCK);
-        inner.update(message);
+        parts.iter().for_each(|part| inner.update(part));
         self.finish(inner)
     }
 
@@ -159,7 +159,7 @@ mod tests {
         for length in 0..text.len() {
             let (key, message) = (&text[..length], &text[..length]);
             assert_eq!(
-                Key::new(key).sign(message),
+                Key::new(key).sign(&[message]),
                 reference(key, message),
                 "{length}"
             );
