@@ -37,6 +37,11 @@ pub struct Shop {
 impl Shop {
     /// A shop whose purchase role serves, and whose other roles are not running yet.
     pub async fn open(amount: u64) -> Self {
+        Self::open_with(amount, purchase::Options::default()).await
+    }
+
+    /// The same with other options, but for the demo login, which is on.
+    pub async fn open_with(amount: u64, options: purchase::Options) -> Self {
         let redis = TestRedis::start().await;
         let link = redis.link().await;
         put_on_sale(&link, amount).await;
@@ -45,7 +50,7 @@ impl Shop {
         let store = Store::open(&url).await.unwrap();
         let options = purchase::Options {
             demo_login: true,
-            ..Default::default()
+            ..options
         };
         let state = PurchaseState::new(
             link.clone(),
