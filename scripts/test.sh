@@ -63,6 +63,8 @@ failures_of() {
 }
 
 test_rust() {
+    stage rocketmq "Fetching RocketMQ, unless it is here" "see whether mvn reaches its repository" \
+        scripts/rocketmq.sh install || count 0 1
     stage rust "Rust tests" "repeat one with: cargo test NAME" \
         cargo test --locked --no-fail-fast --workspace --exclude seckill-nginx-module || true
     local results=$log_folder/rust.log

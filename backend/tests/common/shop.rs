@@ -31,6 +31,8 @@ pub struct Shop {
     pub stop: CancellationToken,
     /// How long buyers have to pay.
     pub pay_within: Duration,
+    /// Where its database is.
+    pub database_url: String,
     _folder: TempDir,
 }
 
@@ -69,6 +71,7 @@ impl Shop {
             roles: JoinSet::new(),
             stop: CancellationToken::new(),
             pay_within: Duration::from_secs(600),
+            database_url: url,
             _folder: folder,
         };
         eventually("the purchase role is healthy", || async {
