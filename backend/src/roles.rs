@@ -20,7 +20,7 @@ use crate::queue::Queues;
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{Store, StoreError};
-use crate::{orders, permits, relay, settle, transfer};
+use crate::{ledger, orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
 mod listener;
@@ -220,6 +220,13 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         };
         let sweep = settle::run(store.clone(), segments.clone(), running.stop.clone());
         running.spawn(Role::Orders, sweep);
+        let archive = ledger::run(
+            store.clone(),
+            redis.clone(),
+            segments.clone(),
+            running.stop.clone(),
+        );
+        running.spawn(Role::Orders, archive);
         let work = orders::run(
             queue,
             store,

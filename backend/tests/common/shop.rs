@@ -11,7 +11,8 @@ use seckill::queue::StreamsQueue;
 use seckill::redis_link::RedisLink;
 use seckill::segments::Segments;
 use seckill::store::Store;
-use seckill::{orders, relay, settle};
+use seckill::verify::{self, Report};
+use seckill::{ledger, orders, relay, settle};
 use seckill_core::keys;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -31,7 +32,7 @@ pub struct Shop {
     pub stop: CancellationToken,
     /// How long buyers have to pay.
     pub pay_within: Duration,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Shop {
@@ -64,7 +65,7 @@ impl Shop {
             roles: JoinSet::new(),
             stop: CancellationToken::new(),
             pay_within: Duration::from_secs(600),
-            _folder: folder,
+            folder,
         };
         eventually("the purchase role is healthy", || async {
             (shop.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
@@ -83,7 +84,39 @@ impl Shop {
         ));
     }
 
+    /// The address of its database.
+    pub fn database(&self) -> String {
+        format!(
+            "sqlite://{}",
+            self.folder.path().join("seckill.db").display()
+        )
+    }
+
+    /// What `seckill verify` says.
+    pub async fn verify(&self) -> Report {
+        let segments = Segments::on(self.link.clone());
+        let system = verify::System {
+            store: &self.store,
+            redis: &self.link,
+            segments: &segments,
+            queue_is_visible: true,
+            pause: Duration::from_millis(50),
+        };
+        verify::verify(system).await.unwrap()
+    }
+
+    /// Archives the ledger.
+    pub fn archive(&mut self) {
+        self.roles.spawn(ledger::run(
+            self.store.clone(),
+            self.link.clone(),
+            Segments::on(self.link.clone()),
+            self.stop.clone(),
+        ));
+    }
+
     pub fn orders(&mut self, queue: StreamsQueue) {
+        self.archive();
         let options = orders::Options {
             pay_within: self.pay_within,
             ..orders::Options::default()
