@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Every edge follows within a second, and keeps the bans while Redis is away.
     #[command(subcommand)]
     Bans(Bans),
+    /// Show how much lies where, and change how much there is
+    #[command(subcommand)]
+    Stock(Stock),
     /// Show which parts run, and how far each sale is
     Status {
         /// As JSON, for programs
@@ -185,6 +188,37 @@ fn short_text(text: &str) -> Result<String, String> {
     } else {
         Err("write at most 200 characters on one line, without \"|\"".to_owned())
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Stock {
+    /// Show each segment's amounts, what is on its way between segments, and permits
+    Show {
+        /// The round's id; all products without it
+        #[arg(requires = "product")]
+        round: Option<String>,
+        /// The product's id
+        product: Option<String>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change how many items a product has in all, while it sells
+    ///
+    /// The permits follow. An amount below what is sold is refused. A command that
+    /// broke off is given again as it was.
+    Adjust {
+        /// The round's id
+        round: String,
+        /// The product's id
+        product: String,
+        /// Items in all, sold ones included
+        #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+        amount: u64,
+        /// Id of this request: given twice, it is carried out once
+        #[arg(long, value_name = "ID")]
+        request: Option<String>,
+    },
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

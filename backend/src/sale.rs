@@ -21,6 +21,8 @@ mod tree;
 /// Times in a sale file.
 mod when;
 
+use std::collections::HashMap;
+
 /// Where a round stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoundState {
@@ -79,6 +81,18 @@ pub struct Product {
     pub list_price_cents: u64,
     /// Most items in one purchase.
     pub per_buyer: u32,
+    /// The amount of each stock segment; empty for an even split among as many
+    /// as there are masters at the approval.
+    pub segments: Vec<u64>,
+}
+
+/// What was set aside of a product at its round's approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frozen {
+    /// Items, as adjusted since.
+    pub amount: u64,
+    /// The amount of each stock segment, as preloaded; empty before that was decided.
+    pub segments: Vec<u64>,
 }
 
 /// A round as the database keeps it.
@@ -91,6 +105,24 @@ pub struct StoredRound {
     /// When Redis was told, epoch milliseconds; `None` for a draft, and for an
     /// approval that was interrupted before Redis had all of it.
     pub published_ms: Option<u64>,
+    /// What was set aside at the approval, by product.
+    pub frozen: HashMap<String, Frozen>,
+}
+
+impl StoredRound {
+    /// The round as it sells: with the amounts as adjusted since its approval, and
+    /// divided as they were preloaded.
+    #[must_use]
+    pub fn in_force(&self) -> Round {
+        let mut round = self.round.clone();
+        for product in &mut round.products {
+            if let Some(frozen) = self.frozen.get(&product.id) {
+                product.amount = frozen.amount;
+                product.segments.clone_from(&frozen.segments);
+            }
+        }
+        round
+    }
 }
 
 /// A moment as it is shown to people and in sale files.

@@ -182,12 +182,13 @@ async fn rounds(
     let orders = store.order_counts().await.ok()?;
     let now_ms = now_ms();
     let mut rounds = Vec::new();
-    for StoredRound {
-        round,
-        state,
-        published_ms,
-    } in stored
-    {
+    for stored in stored {
+        let round = stored.in_force();
+        let StoredRound {
+            state,
+            published_ms,
+            ..
+        } = stored;
         let window = Window {
             opens_ms: round.opens_ms,
             ends_ms: round.ends_ms,

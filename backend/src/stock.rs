@@ -4,6 +4,11 @@
 //! The scripts are idempotent by purchase, so that every call may be repeated
 //! by whoever finds that its effect may be missing.
 
+/// Changing how much there is.
+pub mod adjust;
+/// How much lies where.
+pub mod levels;
+
 use std::sync::Arc;
 
 use seckill_core::ids::Item;

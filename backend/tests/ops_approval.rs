@@ -32,6 +32,7 @@ struct Shop {
     folder: TempDir,
     store: Store,
     redis: RedisLink,
+    segments: Segments,
     zone: TimeZone,
     _server: TestRedis,
 }
@@ -47,6 +48,7 @@ impl Shop {
         Self {
             folder,
             store,
+            segments: Segments::on(redis.clone()),
             redis,
             zone,
             _server: server,
@@ -55,11 +57,10 @@ impl Shop {
 
     async fn approve(&self, round: &str) -> Result<(), String> {
         let pages = self.folder.path().join("pages");
-        let segments = Segments::on(self.redis.clone());
         let desk = Desk {
             store: &self.store,
             redis: &self.redis,
-            segments: &segments,
+            segments: &self.segments,
             zone: &self.zone,
             pages: &pages,
         };
@@ -221,6 +222,54 @@ async fn approval_writes_the_published_layout_and_writing_it_again_resets_nothin
             stock["locked_stock_amount"].as_str()
         ),
         ("7", "3")
+    );
+}
+
+#[tokio::test]
+async fn stock_is_divided_among_the_masters_once_and_exported_so() {
+    let mut shop = Shop::open().await;
+    // Three names of one server will do: what counts is who gets how much.
+    let url = shop._server.url();
+    let masters = |count| Segments::open(&shop.redis, &vec![url.clone(); count]).unwrap();
+    let (three, two) = (masters(3), masters(2));
+    shop.segments = three;
+    let text = round("1", 10).replace("per_buyer = 2", "per_buyer = 2\nsegments = [1, 4]");
+    shop.import(&text).await.unwrap();
+    shop.approve("1").await.unwrap();
+    // A fourth or a lost master does not divide anew what is on sale.
+    shop.segments = two;
+    shop.approve("1").await.unwrap();
+    let mut amounts = Vec::new();
+    for key in [
+        "1::153::01",
+        "1::153::02",
+        "1::153::03",
+        "1::20::01",
+        "1::20::02",
+        "1::20::03",
+    ] {
+        let stock = shop.hash(&format!("seckill::{{{key}}}::stock")).await;
+        amounts.push(stock.get("sale_stock_amount").cloned().unwrap_or_default());
+    }
+    assert_eq!(amounts, ["4", "3", "3", "1", "4", ""]);
+    let catalogue = shop.hash("seckill::catalogue").await;
+    let entry: serde_json::Value = serde_json::from_str(&catalogue["1::153"]).unwrap();
+    assert_eq!(
+        (&entry["segments"], &entry["limit"]),
+        (&3.into(), &10.into())
+    );
+
+    let exported = export::to_toml(&shop.store.rounds().await.unwrap(), &shop.zone);
+    assert!(exported.contains("segments = [4, 3, 3]"), "{exported}");
+    assert!(exported.contains("segments = [1, 4]"), "{exported}");
+    for file in [text.as_str(), &exported] {
+        assert_eq!(shop.import(file).await.unwrap(), [Change::Unchanged]);
+    }
+    let other = text.replace("[1, 4]", "[2, 3]");
+    let refused = shop.import(&other).await.unwrap_err();
+    assert!(
+        refused.contains("segments of product 20 is [1, 4], the file says [2, 3]"),
+        "{refused}"
     );
 }
 

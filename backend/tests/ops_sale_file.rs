@@ -44,6 +44,40 @@ fn a_right_file_is_read_with_its_times_counted_from_the_import() {
 }
 
 #[test]
+fn segments_are_given_in_full_or_not_at_all() {
+    let given = |text: &str| {
+        RIGHT.replace(
+            "per_buyer = 1",
+            &format!("per_buyer = 1\nsegments = {text}"),
+        )
+    };
+    let rounds = file::parse(&given("[300, 300, 400]"), Form::Toml, NOW_MS).unwrap();
+    assert_eq!(rounds[0].round.products[0].segments, [300, 300, 400]);
+    let rounds = file::parse(RIGHT, Form::Toml, NOW_MS).unwrap();
+    assert!(rounds[0].round.products[0].segments.is_empty());
+    for (text, words) in [
+        ("[300, 300]", "add up to 600, and the amount is 1000"),
+        ("[]", "is empty; write 1 to 99 whole numbers"),
+        ("[-1, 1001]", "-1 (a number) is no amount"),
+        ("[1000, \"0\"]", "\"0\" (text) is no amount"),
+        ("3", "3 (a number) is not a list"),
+    ] {
+        let mistakes = file::parse(&given(text), Form::Toml, NOW_MS).unwrap_err();
+        assert_eq!(
+            (mistakes.len(), mistakes[0].line),
+            (1, 14),
+            "{text}: {mistakes:?}"
+        );
+        assert_eq!(mistakes[0].field, "round.product.segments");
+        assert!(
+            mistakes[0].problem.contains(words),
+            "{}",
+            mistakes[0].problem
+        );
+    }
+}
+
+#[test]
 fn json_of_the_same_shape_says_the_same() {
     let json = r#"{"round":[{"id":"1","name":"Noon","starts":"+10s","ends":"+10m","product":[
         {"id":"153","title":"Phone","amount":1000,"price_cents":99900,

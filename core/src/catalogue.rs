@@ -49,9 +49,28 @@ impl Entry {
     }
 }
 
+/// Divides an amount evenly among segments; what is left over goes to the first.
+///
+/// 1,000 among three: 334, 333, 333.
+#[must_use]
+pub fn split_evenly(amount: u64, segments: u16) -> Vec<u64> {
+    let segments = segments.max(1);
+    let (each, over) = (amount / u64::from(segments), amount % u64::from(segments));
+    let mut amounts = vec![each; usize::from(segments)];
+    amounts[0] += over;
+    amounts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_even_split_adds_up() {
+        assert_eq!(split_evenly(1_000, 3), [334, 333, 333]);
+        assert_eq!(split_evenly(2, 3), [2, 0, 0]);
+        assert_eq!(split_evenly(5, 0), [5]);
+    }
 
     #[test]
     fn an_entry_reads_back_as_written() {

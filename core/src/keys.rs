@@ -36,6 +36,8 @@ pub const REGRABS: &str = "seckill::regrabs";
 
 /// Counter that gives each orders worker a number of its own.
 pub const WORKERS: &str = "seckill::workers";
+/// Counter: permits given back by the back end because an edge did not.
+pub const RECLAIMED: &str = "seckill::reclaimed";
 /// Which instance gives back unspent permits at the moment.
 pub const RECLAIMER: &str = "seckill::reclaimer";
 
@@ -64,6 +66,9 @@ pub fn round_products(round: &str) -> String {
     format!("seckill::round::{{{round}}}::products")
 }
 
+/// The field of [`info`] that says how many permits there are.
+pub const INFO_LIMIT: &str = "limit";
+
 /// Hash: what a shopper sees of a product in a round.
 #[must_use]
 pub fn info(item: &Item) -> String {
@@ -88,6 +93,18 @@ pub fn refunds(item: &Item) -> String {
     format!("seckill::{{{item}}}::refunds")
 }
 
+/// Hash: adjustments of the amount that were carried out, request id → amount.
+#[must_use]
+pub fn adjusted(item: &Item) -> String {
+    format!("seckill::{{{item}}}::adjusted")
+}
+
+/// Who is adjusting the amount at the moment.
+#[must_use]
+pub fn adjusting(item: &Item) -> String {
+    format!("seckill::{{{item}}}::adjusting")
+}
+
 /// Hash: a segment's `sale_stock_amount`, `locked_stock_amount`, `saled_stock_amount`.
 #[must_use]
 pub fn stock(item: &Item, segment: u16) -> String {
@@ -104,6 +121,12 @@ pub fn buyers(item: &Item, segment: u16) -> String {
 #[must_use]
 pub fn outbox(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::outbox")
+}
+
+/// Hash: changes of this segment's amount, request id → items added or taken off.
+#[must_use]
+pub fn adjustments(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::adjustments")
 }
 
 /// Hash: stock that has left this segment for another and is not known to have

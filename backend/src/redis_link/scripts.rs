@@ -26,6 +26,8 @@ scripts! {
     PURCHASE = "stock/purchase.lua";
     /// Moves stock from one segment to another.
     TRANSFER = "stock/transfer.lua";
+    /// Changes how many items a segment has.
+    ADJUST = "stock/adjust.lua";
     /// Closes leases on one segment.
     CLOSE_LEASE = "stock/close_lease.lua";
     /// Tells a buyer's record its order number.

@@ -7,9 +7,12 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
-use super::moment;
+use seckill_core::catalogue::split_evenly;
+
+use super::file::MAX_SEGMENTS;
 use super::page::{self, PageError};
 use super::publish::{self, PublishError};
+use super::{Round, moment};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{Store, StoreError};
@@ -90,22 +93,21 @@ impl Desk<'_> {
         }
         // Without Redis the approval would be left half done.
         self.redis.conn().await?;
+        let masters = self.segments.masters().await?;
+        for master in &masters {
+            master.conn().await?;
+        }
         self.store.approve_round(id, now_ms).await?;
         let was_published = stored.published_ms.is_some();
-        publish::publish(
-            self.redis,
-            self.segments,
-            &stored.round,
-            self.zone,
-            was_published,
-        )
-        .await
-        .map_err(|source| ApproveError::Publish {
-            round: id.to_owned(),
-            source,
-        })?;
+        let round = self.divide(id, was_published, masters.len()).await?;
+        publish::publish(self.redis, self.segments, &round, self.zone, was_published)
+            .await
+            .map_err(|source| ApproveError::Publish {
+                round: id.to_owned(),
+                source,
+            })?;
         self.store.mark_published(id, now_ms).await?;
-        page::render(self.pages, &stored.round).map_err(|source| ApproveError::Page {
+        page::render(self.pages, &round).map_err(|source| ApproveError::Page {
             round: id.to_owned(),
             source,
         })?;
@@ -115,6 +117,39 @@ impl Desk<'_> {
             "round approved"
         );
         Ok(())
+    }
+
+    /// Decides how each product is divided among segments, if nobody has: evenly
+    /// among the masters. Returns the round as it sells.
+    async fn divide(
+        &self,
+        id: &str,
+        was_published: bool,
+        masters: usize,
+    ) -> Result<Round, ApproveError> {
+        let Some(stored) = self.store.round(id).await? else {
+            return Err(self.no_such_round(id).await?);
+        };
+        let mut round = stored.in_force();
+        for product in &mut round.products {
+            let asked = stored.round.products.iter().find(|it| it.id == product.id);
+            if !product.segments.is_empty() {
+                continue;
+            }
+            product.segments = match asked.map(|asked| asked.segments.as_slice()) {
+                Some(segments @ [_, ..]) => segments.to_vec(),
+                // What was published before segments could be chosen has one.
+                _ if was_published => vec![product.amount],
+                _ => {
+                    let masters = masters.min(MAX_SEGMENTS);
+                    split_evenly(product.amount, u16::try_from(masters).unwrap_or(1))
+                }
+            };
+            self.store
+                .freeze_segments(id, &product.id, &product.segments)
+                .await?;
+        }
+        Ok(round)
     }
 
     async fn no_such_round(&self, id: &str) -> Result<ApproveError, StoreError> {

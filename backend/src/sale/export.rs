@@ -14,7 +14,10 @@ pub fn to_toml(rounds: &[StoredRound], zone: &TimeZone) -> String {
             (RoundState::Approved, None) => "approved, not yet published",
             (state, _) => state.as_str(),
         };
-        text.push_str(&format!("# {state}\n{}\n", round_toml(&stored.round, zone)));
+        text.push_str(&format!(
+            "# {state}\n{}\n",
+            round_toml(&stored.in_force(), zone)
+        ));
     }
     text
 }
@@ -38,6 +41,9 @@ fn round_toml(round: &Round, zone: &TimeZone) -> String {
             product.list_price_cents,
             product.per_buyer,
         ));
+        if !product.segments.is_empty() {
+            text.push_str(&format!("segments = {:?}\n", product.segments));
+        }
     }
     text
 }

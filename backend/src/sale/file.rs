@@ -17,6 +17,8 @@ mod rules;
 
 /// Largest amount of one product, so that no sum of amounts can overflow.
 pub const MAX_AMOUNT: u64 = 1_000_000_000;
+/// Most stock segments of one product: their numbers have two digits in keys.
+pub const MAX_SEGMENTS: usize = 99;
 /// Highest price, in cents.
 pub const MAX_PRICE_CENTS: u64 = 1_000_000_000_000;
 /// Longest name or title, in characters.

@@ -118,7 +118,11 @@ pub fn decide(stored: Option<&StoredRound>, file: &FileRound) -> Result<Decision
         RoundState::Draft if stored.round == file.round => Ok(Decision::Keep),
         RoundState::Draft => Ok(Decision::Save(file.round.clone())),
         RoundState::Approved => {
-            match difference(&stored.round, &with_first_times(file, &stored.round)) {
+            let file = with_first_times(file, &stored.round);
+            // The file as it was imported, or as it was exported since.
+            let difference = difference(&stored.round, &file)
+                .filter(|_| difference(&stored.in_force(), &file).is_some());
+            match difference {
                 None => Ok(Decision::Keep),
                 Some(difference) => Err(ApprovedRound {
                     round: stored.round.id.clone(),
@@ -172,12 +176,23 @@ fn difference(stored: &Round, file: &Round) -> Option<String> {
         .products
         .iter()
         .zip(&file.products)
-        .find(|(was, is)| was != is)
+        .find(|(was, is)| !is_same(was, is))
         .map(|(was, is)| product_difference(was, is))
 }
 
+/// Segments that the file leaves open are whatever was decided.
+fn is_same(was: &Product, is: &Product) -> bool {
+    let segments = if is.segments.is_empty() { was } else { is }
+        .segments
+        .clone();
+    *was == Product {
+        segments,
+        ..is.clone()
+    }
+}
+
 fn product_difference(was: &Product, is: &Product) -> String {
-    let fields: [(&str, String, String); 5] = [
+    let fields: [(&str, String, String); 6] = [
         ("title", was.title.clone(), is.title.clone()),
         ("amount", was.amount.to_string(), is.amount.to_string()),
         (
@@ -194,6 +209,11 @@ fn product_difference(was: &Product, is: &Product) -> String {
             "per_buyer",
             was.per_buyer.to_string(),
             is.per_buyer.to_string(),
+        ),
+        (
+            "segments",
+            format!("{:?}", was.segments),
+            format!("{:?}", is.segments),
         ),
     ];
     fields

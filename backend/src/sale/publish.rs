@@ -4,6 +4,8 @@
 //! order matters: the stock first, what shoppers see next, and last the
 //! catalogue, by which the edges begin to sell. Every step may be repeated.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use redis::aio::MultiplexedConnection;
@@ -16,10 +18,7 @@ use seckill_core::window::Window;
 use super::{Product, Round};
 use crate::redis_link::scripts;
 use crate::redis_link::{RedisLink, RedisLinkError};
-use crate::segments::Segments;
-
-/// Stock segments of a product.
-pub const SEGMENTS: u16 = 1;
+use crate::segments::{Segment, Segments};
 
 /// Why a round was not, or not wholly, written to Redis.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +82,7 @@ pub async fn publish(
         date_of(round.opens_ms, zone).ok_or_else(|| PublishError::Start(round.id.clone()))?;
     let mut conn = redis.conn().await?;
     for (item, product) in &items {
-        put_stock(segments, item, product.amount, stock_is_there).await?;
+        put_stock(segments, item, product, stock_is_there).await?;
     }
     for (position, (item, product)) in (1_u64..).zip(&items) {
         put_item(&mut conn, item, product, round, position).await?;
@@ -117,34 +116,57 @@ pub fn date_of(at_ms: u64, zone: &TimeZone) -> Option<String> {
     Some(moment.to_zoned(zone.clone()).date().to_string())
 }
 
+/// How many segments a product's stock has.
+fn count(product: &Product) -> u16 {
+    u16::try_from(product.segments.len()).unwrap_or(1).max(1)
+}
+
+/// Preloads every segment. If that was done before, the stock must be there; it
+/// may have moved between the segments since.
 async fn put_stock(
     segments: &Segments,
     item: &Item,
-    amount: u64,
+    product: &Product,
     is_there: bool,
 ) -> Result<(), PublishError> {
-    let key = keys::stock(item, SEGMENTS);
-    let mut conn = segments.conn(item, SEGMENTS).await?;
-    if !is_there {
-        scripts::preload(&mut conn, item, SEGMENTS, amount).await?;
-    }
     let fields = [
         "sale_stock_amount",
         "locked_stock_amount",
         "saled_stock_amount",
     ];
-    let amounts: Vec<Option<u64>> = conn.hmget(&key, &fields).await?;
-    match amounts.into_iter().sum::<Option<u64>>() {
-        None => Err(PublishError::StockGone {
-            item: item.to_string(),
-        }),
-        Some(found) if found != amount => Err(PublishError::OtherStock {
-            item: item.to_string(),
-            found,
-            amount,
-        }),
-        Some(_) => Ok(()),
+    let mut found = 0;
+    for (number, amount) in (1..).zip(&product.segments) {
+        let mut conn = segments.conn(item, number).await?;
+        if !is_there {
+            scripts::preload(&mut conn, item, number, *amount).await?;
+        }
+        let amounts: Vec<Option<u64>> = conn.hmget(keys::stock(item, number), &fields).await?;
+        let Some(sum) = amounts.into_iter().sum::<Option<u64>>() else {
+            let item = Segment {
+                item: item.clone(),
+                number,
+            };
+            return Err(PublishError::StockGone {
+                item: item.to_string(),
+            });
+        };
+        found += sum;
+        let transit: HashMap<String, String> = conn.hgetall(keys::transit(item, number)).await?;
+        found += transit.values().filter_map(|it| items_of(it)).sum::<u64>();
     }
+    if found == product.amount || is_there {
+        return Ok(());
+    }
+    Err(PublishError::OtherStock {
+        item: item.to_string(),
+        found,
+        amount: product.amount,
+    })
+}
+
+/// The items of a transfer on its way, `items|destination|at_ms`.
+fn items_of(transfer: &str) -> Option<u64> {
+    transfer.split('|').next()?.parse().ok()
 }
 
 async fn put_item(
@@ -161,7 +183,7 @@ async fn put_item(
         ("amount", product.amount.to_string()),
         ("limit", product.amount.to_string()),
         ("per_buyer", product.per_buyer.to_string()),
-        ("segments", SEGMENTS.to_string()),
+        ("segments", count(product).to_string()),
         ("price_cents", product.price_cents.to_string()),
         ("list_price_cents", product.list_price_cents.to_string()),
         ("position", position.to_string()),
@@ -210,7 +232,7 @@ async fn put_catalogue(
             },
             limit: product.amount,
             per_buyer: product.per_buyer,
-            segments: SEGMENTS,
+            segments: count(product),
             price_cents: product.price_cents,
         };
         write

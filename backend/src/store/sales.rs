@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::{Store, StoreError, signed};
 use crate::sale::import::{Decision, Outcome};
-use crate::sale::{Product, Round, RoundState, StoredRound};
+use crate::sale::{Frozen, Product, Round, RoundState, StoredRound};
 
 /// What the database holds of one product's orders.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,6 +99,47 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
+    /// Sets down how the amount of an approved product is divided among its
+    /// segments, once.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn freeze_segments(
+        &self,
+        round: &str,
+        product: &str,
+        segments: &[u64],
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE frozen_stock SET segments = ? WHERE round = ? AND product = ? AND segments = ''",
+        )
+        .bind(amounts_text(segments))
+        .bind(round)
+        .bind(product)
+        .execute(self.main().writer())
+        .await?;
+        Ok(())
+    }
+
+    /// Notes that the amount of an approved product was adjusted.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn set_frozen_amount(
+        &self,
+        round: &str,
+        product: &str,
+        amount: u64,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE frozen_stock SET amount = ? WHERE round = ? AND product = ?")
+            .bind(signed(amount))
+            .bind(round)
+            .bind(product)
+            .execute(self.main().writer())
+            .await?;
+        Ok(())
+    }
+
     /// Notes that Redis has all of an approved round.
     ///
     /// # Errors
@@ -161,8 +202,9 @@ async fn save_draft(
     for (position, product) in (1_i64..).zip(&round.products) {
         sqlx::query(
             "INSERT INTO round_products
-             (round, product, position, title, amount, price_cents, list_price_cents, per_buyer)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             (round, product, position, title, amount, price_cents, list_price_cents, per_buyer,
+              segments)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&round.id)
         .bind(&product.id)
@@ -172,6 +214,7 @@ async fn save_draft(
         .bind(signed(product.price_cents))
         .bind(signed(product.list_price_cents))
         .bind(i64::from(product.per_buyer))
+        .bind(amounts_text(&product.segments))
         .execute(&mut *connection)
         .await?;
     }
@@ -191,11 +234,13 @@ async fn load(
     .bind(id)
     .fetch_all(&mut *connection)
     .await?;
+    let mut frozen = load_frozen(connection, id).await?;
     let mut products = load_products(connection, id).await?;
     rows.iter()
         .map(|row| {
             let mut stored = stored_round(row)?;
             stored.round.products = products.remove(&stored.round.id).unwrap_or_default();
+            stored.frozen = frozen.remove(&stored.round.id).unwrap_or_default();
             Ok(stored)
         })
         .collect()
@@ -206,7 +251,7 @@ async fn load_products(
     round: Option<&str>,
 ) -> Result<HashMap<String, Vec<Product>>, StoreError> {
     let rows = sqlx::query(
-        "SELECT round, product, title, amount, price_cents, list_price_cents, per_buyer
+        "SELECT round, product, title, amount, price_cents, list_price_cents, per_buyer, segments
          FROM round_products WHERE ? IS NULL OR round = ? ORDER BY round, position",
     )
     .bind(round)
@@ -222,10 +267,47 @@ async fn load_products(
             price_cents: unsigned(row, 4)?,
             list_price_cents: unsigned(row, 5)?,
             per_buyer: u32::try_from(unsigned(row, 6)?).unwrap_or(u32::MAX),
+            segments: amounts(row.try_get(7)?),
         };
         products.entry(row.try_get(0)?).or_default().push(product);
     }
     Ok(products)
+}
+
+async fn load_frozen(
+    connection: &mut AnyConnection,
+    round: Option<&str>,
+) -> Result<HashMap<String, HashMap<String, Frozen>>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT round, product, amount, segments FROM frozen_stock WHERE ? IS NULL OR round = ?",
+    )
+    .bind(round)
+    .bind(round)
+    .fetch_all(connection)
+    .await?;
+    let mut frozen: HashMap<String, HashMap<String, Frozen>> = HashMap::new();
+    for row in &rows {
+        let of_product = Frozen {
+            amount: unsigned(row, 2)?,
+            segments: amounts(row.try_get(3)?),
+        };
+        let of_round = frozen.entry(row.try_get(0)?).or_default();
+        of_round.insert(row.try_get(1)?, of_product);
+    }
+    Ok(frozen)
+}
+
+/// Amounts of segments as they are stored: `3000,3000,4000`.
+fn amounts_text(amounts: &[u64]) -> String {
+    let texts: Vec<String> = amounts.iter().map(u64::to_string).collect();
+    texts.join(",")
+}
+
+/// Reads them; empty text for none.
+fn amounts(text: &str) -> Vec<u64> {
+    text.split(',')
+        .filter_map(|text| text.parse().ok())
+        .collect()
 }
 
 fn stored_round(row: &AnyRow) -> Result<StoredRound, StoreError> {
@@ -250,6 +332,7 @@ fn stored_round(row: &AnyRow) -> Result<StoredRound, StoreError> {
         },
         state,
         published_ms: published.map(|ms| u64::try_from(ms).unwrap_or(0)),
+        frozen: HashMap::new(),
     })
 }
 

@@ -59,7 +59,7 @@ async fn restore(desk: &Desk<'_>) -> Result<(), UpError> {
             if let Err(error) = desk.approve(id, now_ms).await {
                 tracing::error!(round = id, "{error}");
             }
-        } else if let Err(error) = page::render(desk.pages, &stored.round) {
+        } else if let Err(error) = page::render(desk.pages, &stored.in_force()) {
             tracing::error!(round = id, "{error}");
         }
     }
@@ -138,6 +138,7 @@ mod tests {
                 round: round(id, *ends_ms),
                 state: *state,
                 published_ms: None,
+                frozen: Default::default(),
             })
             .collect();
         let mut file = FileRound {

@@ -212,6 +212,48 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// A list of 1 to `most` whole numbers up to `largest`; empty if it is not there.
+    pub(super) fn amounts(
+        &self,
+        name: &str,
+        most: usize,
+        largest: u64,
+        found: &mut Found,
+    ) -> Option<Placed<Vec<u64>>> {
+        let Some(node) = self.optional(name) else {
+            let (at, value) = (self.at, Vec::new());
+            return Some(Placed { at, value });
+        };
+        let right = format!(
+            "write 1 to {most} whole numbers from 0 to {largest}, such as [3000, 3000, 4000], or \
+             leave it out"
+        );
+        let read = |item: &Node| match &item.value {
+            Value::Number(number) => u64::try_from(*number).ok().filter(|n| *n <= largest),
+            _ => None,
+        };
+        let problem = match &node.value {
+            Value::List(items) if items.is_empty() => format!("is empty; {right}"),
+            Value::List(items) if items.len() > most => {
+                format!("has {} numbers; {right}", items.len())
+            }
+            Value::List(items) => match items.iter().find(|item| read(item).is_none()) {
+                None => {
+                    let (at, value) = (node.at, items.iter().filter_map(read).collect());
+                    return Some(Placed { at, value });
+                }
+                Some(wrong) => {
+                    let problem = format!("{} is no amount; {right}", wrong.value.shown());
+                    found.note(wrong.at, self.name(name), problem);
+                    return None;
+                }
+            },
+            other => format!("{} is not a list of amounts; {right}", other.shown()),
+        };
+        found.note(node.at, self.name(name), problem);
+        None
+    }
+
     /// A whole number from `least` to `most` that must be there, unless
     /// `default` says what it is without.
     pub(super) fn number(

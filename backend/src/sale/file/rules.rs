@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::fields::{Found, Placed, Table};
-use super::{FileRound, MAX_AMOUNT, MAX_PRICE_CENTS, fix_times};
+use super::{FileRound, MAX_AMOUNT, MAX_PRICE_CENTS, MAX_SEGMENTS, fix_times};
 use crate::sale::tree::Node;
 use crate::sale::when::When;
 use crate::sale::{Product, Round, moment};
@@ -11,13 +11,14 @@ use crate::sale::{Product, Round, moment};
 const ROUND: &str = "round";
 const PRODUCT: &str = "round.product";
 const ROUND_FIELDS: [&str; 5] = ["id", "name", "starts", "ends", "product"];
-const PRODUCT_FIELDS: [&str; 6] = [
+const PRODUCT_FIELDS: [&str; 7] = [
     "id",
     "title",
     "amount",
     "price_cents",
     "list_price_cents",
     "per_buyer",
+    "segments",
 ];
 
 /// Reads all rounds; what is wrong goes to `found`.
@@ -119,6 +120,10 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<Product> {
     );
     let per_buyer = table.number("per_buyer", (1, u64::from(u32::MAX)), Some(1), found);
 
+    let segments = table.amounts("segments", MAX_SEGMENTS, MAX_AMOUNT, found);
+    if let (Some(segments), Some(amount)) = (&segments, &amount) {
+        check_segments(segments, amount, &table, found);
+    }
     if let (Some(price), Some(list)) = (&price, &list_price)
         && price.value > list.value
     {
@@ -144,7 +149,26 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<Product> {
         price_cents: price?.value,
         list_price_cents: list_price?.value,
         per_buyer: u32::try_from(per_buyer?.value).ok()?,
+        segments: segments?.value,
     })
+}
+
+/// Segments that are given must make up the amount.
+fn check_segments(
+    segments: &Placed<Vec<u64>>,
+    amount: &Placed<u64>,
+    table: &Table<'_>,
+    found: &mut Found,
+) {
+    let sum: u64 = segments.value.iter().sum();
+    if !segments.value.is_empty() && sum != amount.value {
+        let problem = format!(
+            "these add up to {sum}, and the amount is {}; make them equal, or leave the segments \
+             out for an even split",
+            amount.value
+        );
+        found.note(segments.at, table.name("segments"), problem);
+    }
 }
 
 /// The ids seen so far among siblings.

@@ -1,0 +1,124 @@
+//! `seckill stock …`: what lies where, and changing how much there is.
+
+use anyhow::Context as _;
+use seckill::config::Config;
+use seckill::purchase::catalogue;
+use seckill::redis_link::RedisLink;
+use seckill::sale::page;
+use seckill::segments::Segments;
+use seckill::stock::adjust::{Adjusted, Adjuster};
+use seckill::stock::levels;
+use seckill::store::Store;
+use seckill_core::ids::{self, Item};
+
+use super::cli::Stock;
+use super::{open_store, say};
+
+/// Carries out a command of `seckill stock`.
+pub(crate) async fn run(config: &Config, command: Stock) -> anyhow::Result<()> {
+    match command {
+        Stock::Show {
+            round,
+            product,
+            json,
+        } => {
+            let item = round.zip(product).map(|(r, p)| item(&r, &p)).transpose()?;
+            show(config, item, json).await
+        }
+        Stock::Adjust {
+            round,
+            product,
+            amount,
+            request,
+        } => adjust(config, &item(&round, &product)?, amount, request).await,
+    }
+}
+
+fn item(round: &str, product: &str) -> anyhow::Result<Item> {
+    Item::new(round, product).with_context(|| {
+        format!(
+            "\"{round}\" and \"{product}\" cannot be ids of a round and a product; write 1 to {} \
+             letters, digits or underscores each",
+            ids::MAX_ID
+        )
+    })
+}
+
+async fn show(config: &Config, only: Option<Item>, json: bool) -> anyhow::Result<()> {
+    let redis = RedisLink::connect(&config.redis_url).await?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    let mut conn = redis.conn().await?;
+    let products = catalogue::read(&mut conn).await?;
+    let mut items: Vec<_> = products.keys().collect();
+    items.sort();
+    if let Some(only) = &only {
+        items.retain(|item| *item == only);
+        anyhow::ensure!(
+            !items.is_empty(),
+            "{only} is not on sale; \"seckill stock show\" lists what is"
+        );
+    }
+    let mut all = Vec::new();
+    for item in items {
+        if let Some(entry) = products.get(item) {
+            all.push(levels::read(&mut conn, &segments, item, entry).await?);
+        }
+    }
+    let text = if json {
+        let text = serde_json::to_string_pretty(&all).context("the levels cannot be written")?;
+        format!("{text}\n")
+    } else if all.is_empty() {
+        "Nothing is on sale. Import a sale: seckill sale import FILE --approve\n".to_owned()
+    } else {
+        let tables: Vec<String> = all.iter().map(levels::table).collect();
+        tables.join("\n")
+    };
+    say(&text)?;
+    let missing: Vec<&str> = all
+        .iter()
+        .flat_map(|levels| &levels.missing)
+        .map(String::as_str)
+        .collect();
+    anyhow::ensure!(
+        missing.is_empty(),
+        "segments cannot be read: {}",
+        missing.join("; ")
+    );
+    Ok(())
+}
+
+async fn adjust(
+    config: &Config,
+    item: &Item,
+    amount: u64,
+    request: Option<String>,
+) -> anyhow::Result<()> {
+    let request = match request {
+        Some(request) if ids::is_request(&request) => request,
+        Some(request) => anyhow::bail!(
+            "--request {request} cannot be a request id; write 1 to {} letters, digits, - or _",
+            ids::MAX_REQUEST
+        ),
+        None => format!("adjust-{}", seckill::now_ms()),
+    };
+    let redis = RedisLink::connect(&config.redis_url).await?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    let store: Store = open_store(config).await?;
+    let adjuster = Adjuster {
+        redis: &redis,
+        segments: &segments,
+        store: &store,
+    };
+    let adjusted = adjuster.adjust(item, amount, &request).await?;
+    if let Some(stored) = store.round(item.round()).await? {
+        page::render(&config.pages_dir(), &stored.in_force())?;
+    }
+    store.close().await;
+    say(&match adjusted {
+        Adjusted::Changed { from, to } if from == to => format!("{item} has {to} items already.\n"),
+        Adjusted::Changed { from, to } => format!("{item}: {to} items instead of {from}.\n"),
+        Adjusted::Before(amount) => {
+            format!("Request {request} set {item} to {amount} items before; nothing was done.\n")
+        }
+    })
+}
