@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use seckill::config::{Config, ConfigError};
+use seckill::config::{Config, ConfigError, QueueKind};
 use seckill::redis_link::RedisLink;
 use seckill::sale::approve::Desk;
 use seckill::sale::{export, file, import};
@@ -180,7 +180,7 @@ async fn read_and_verify(config: &Config) -> anyhow::Result<verify::Report> {
         store: &store,
         redis: &redis,
         segments: &segments,
-        queue_is_visible: true,
+        queue_is_visible: config.queue == QueueKind::Streams,
         pause: verify::PAUSE,
     };
     let report = verify::verify(system).await;

@@ -68,6 +68,9 @@ fn late(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
     let edge = Edge::of(request)?;
     let (round, product) = ctx.item();
     let product = state::lookup(&edge, round, product)?;
+    if product.is_unknown() {
+        return Err(Verdict::Unavailable);
+    }
     pass_over(ctx, &edge, &product, ctx.quantity.get())
 }
 
