@@ -12,6 +12,8 @@ use sqlx::migrate::MigrateError;
 mod database;
 /// The archive of the ledger.
 mod ledger;
+/// Orders of all buyers.
+mod list;
 /// Orders: placing and reading them.
 pub mod orders;
 /// Payments, and what is to be given back.

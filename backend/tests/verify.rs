@@ -152,7 +152,7 @@ async fn inflict(shop: &Shop, damage: &Damage) {
     let mut conn = shop.link.conn().await.unwrap();
     match damage {
         Damage::Sql(statements) => {
-            let mut database = SqliteConnection::connect(&shop.database()).await.unwrap();
+            let mut database = SqliteConnection::connect(&shop.database_url).await.unwrap();
             database.execute(*statements).await.unwrap();
             database.close().await.unwrap();
         }

@@ -32,7 +32,9 @@ pub struct Shop {
     pub stop: CancellationToken,
     /// How long buyers have to pay.
     pub pay_within: Duration,
-    folder: TempDir,
+    /// Where its database is.
+    pub database_url: String,
+    _folder: TempDir,
 }
 
 impl Shop {
@@ -70,7 +72,8 @@ impl Shop {
             roles: JoinSet::new(),
             stop: CancellationToken::new(),
             pay_within: Duration::from_secs(600),
-            folder,
+            database_url: url,
+            _folder: folder,
         };
         eventually("the purchase role is healthy", || async {
             (shop.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
@@ -90,14 +93,6 @@ impl Shop {
             queue,
             self.stop.clone(),
         ));
-    }
-
-    /// The address of its database.
-    pub fn database(&self) -> String {
-        format!(
-            "sqlite://{}",
-            self.folder.path().join("seckill.db").display()
-        )
     }
 
     /// What `seckill verify` says.
