@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: help
 help: ## List what can be done
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: run
 run: ## Install what is missing, build, and run the demo sale on this box (Ctrl-C stops it)
@@ -24,6 +24,10 @@ test-rust: ## Only the Rust tests
 .PHONY: test-nginx
 test-nginx: ## Only the Test::Nginx suites, also against the Lua edge (SUITES=t/gate.t chooses)
 	@scripts/test.sh nginx peer
+
+.PHONY: test-nginx-newer
+test-nginx-newer: ## The suites against the newer nginx of the crate nginx-src, built in both ways
+	@scripts/test.sh newer
 
 .PHONY: test-e2e
 test-e2e: ## Only the browser tests

@@ -84,7 +84,7 @@ http {
     server {
         listen 127.0.0.1:${port[module]};
         location /buy/ { seckill_gate on; seckill_rate rate=900000r/s burst=900000; $answer }
-        location ~ /state\$ { seckill_state; }
+        location /api/ { seckill_state; }
         $ok
     }
     server {
@@ -95,7 +95,7 @@ http {
     server {
         listen 127.0.0.1:${port[lua]};
         location /buy/ { access_by_lua_block { require("edge.gate").pass() } $answer }
-        location ~ /state\$ { content_by_lua_block { require("edge.state").answer() } }
+        location /api/ { content_by_lua_block { require("edge.state").answer() } }
         $ok
     }
     server {

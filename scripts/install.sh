@@ -51,6 +51,7 @@ if [ "$group" = test ]; then
     need chromium has chromium
     need fontconfig has fc-list
     need fonts-wqy-microhei has_cjk_font
+    need faketime has_file '/usr/lib/*/faketime/libfaketime.so.1'
     need libtest-nginx-perl has_test_nginx
 fi
 

@@ -2,7 +2,7 @@
 # A RocketMQ 5 of one node, for tests and drills: name server, and broker with
 # the gRPC proxy in one process.
 #   scripts/rocketmq.sh install          fetches the server into target/rocketmq
-#   scripts/rocketmq.sh start [FOLDER]   starts it, waits until it answers, makes the topics
+#   scripts/rocketmq.sh start [FOLDER]   starts it, waits until it answers, makes topics and groups
 #   scripts/rocketmq.sh stop [FOLDER]    stops it; what it stored stays
 #   scripts/rocketmq.sh kill [FOLDER]    ends it without a chance to tidy up
 #   scripts/rocketmq.sh admin [FOLDER] COMMAND...   runs mqadmin against it
@@ -10,7 +10,8 @@
 # FOLDER (default $SECKILL_DATA/rocketmq) holds everything that it writes. It
 # listens on 127.0.0.1 only, on nine ports from ROCKETMQ_PORT (default 9081):
 # the first is the one that clients use, rocketmq_endpoint. ROCKETMQ_TOPICS
-# names further topics to make, as NAME:NORMAL or NAME:DELAY.
+# names further topics to make, as NAME:NORMAL or NAME:DELAY; the group that
+# reads one is called NAME-workers.
 # ROCKETMQ_FLUSH=SYNC_FLUSH answers only after a message is on the disk.
 #
 # The makers' own start scripts want some 20 GB of memory; this takes 1 GB.
@@ -125,15 +126,20 @@ admin() {
         jvm 64m org.apache.rocketmq.tools.command.MQAdminStartup "$@") </dev/null
 }
 
-# All topics by one mqadmin, whose start costs more than its work.
+# All topics by one mqadmin, whose start costs more than its work; and for each
+# topic the group of its readers, which RocketMQ 5 wants to be made too.
 make_topics() {
-    local line list=
+    local line name topics= groups=
     for line in seckill-orders:NORMAL seckill-cancels:DELAY ${ROCKETMQ_TOPICS:-}; do
-        list+="${list:+,}{\"topicName\":\"${line%:*}\",\"readQueueNums\":4,\"writeQueueNums\":4,\"perm\":6,"
-        list+="\"attributes\":{\"+message.type\":\"${line##*:}\"}}"
+        name=${line%:*}
+        topics+="${topics:+,}{\"topicName\":\"$name\",\"readQueueNums\":4,\"writeQueueNums\":4,\"perm\":6,"
+        topics+="\"attributes\":{\"+message.type\":\"${line##*:}\"}}"
+        groups+="${groups:+,}{\"groupName\":\"$name-workers\"}"
     done
-    printf '[%s]' "$list" >"$folder/conf/topics.json"
-    admin updateTopicList -b "127.0.0.1:$broker_port" -f "$folder/conf/topics.json" >"$folder/admin.log" 2>&1
+    printf '[%s]' "$topics" >"$folder/conf/topics.json"
+    printf '[%s]' "$groups" >"$folder/conf/groups.json"
+    admin updateTopicList -b "127.0.0.1:$broker_port" -f "$folder/conf/topics.json" >"$folder/admin.log" 2>&1 &&
+        admin updateSubGroupList -b "127.0.0.1:$broker_port" -f "$folder/conf/groups.json" >>"$folder/admin.log" 2>&1
 }
 
 broker_is_ready() {
@@ -141,7 +147,7 @@ broker_is_ready() {
 }
 name_server_is_ready() { is_ended namesrv || answers "$namesrv_port"; }
 topics_are_there() {
-    make_topics && grep -q success "$folder/admin.log"
+    make_topics && [ "$(grep -c success "$folder/admin.log")" = 2 ]
 }
 
 start() {

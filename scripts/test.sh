@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests: all of them, or the named ones of: rust nginx peer e2e drill
+# Runs the tests: all of them, or the named ones of: rust nginx peer e2e drill;
+# and of newer, which only runs when it is named.
 #
 # Each stage says in a line what it does and writes its output to
 # target/test/STAGE.log; the end of that is shown when the stage fails. The other
@@ -110,6 +111,15 @@ test_peer() {
     count_tap "$log_folder/peer.log" "$status"
 }
 
+# Not among the default ones: it builds another nginx, which takes minutes.
+test_newer() {
+    local status=0
+    stage newer "The suites against a newer nginx" "repeat it with: make test-nginx-newer" \
+        scripts/test-nginx-newer.sh || status=$?
+    grep '^== Suites' "$log_folder/newer.log" | cut -d: -f1 | sed 's/^== /   /' || true
+    count_tap "$log_folder/newer.log" "$status"
+}
+
 test_e2e() {
     local status=0
     if [ ! -d t/e2e/node_modules ] || [ t/e2e/package-lock.json -nt t/e2e/node_modules ]; then
@@ -153,6 +163,7 @@ for name in "${stages[@]}"; do
     case $name in
         rust) test_rust ;;
         peer) test_peer ;;
+        newer) test_newer ;;
         nginx | e2e | drill)
             [ -n "${built:-}" ] || stage build "Building the back end and the module" \
                 "see the compiler's message above" scripts/build.sh || { count 0 1; break; }

@@ -1,3 +1,4 @@
+# Needs Debian's nginx: its Lua module.
 # What only the Lua edge claims. What it shares with the module is in the other
 # suites, which run against it with SECKILL_EDGE=lua.
 BEGIN { $ENV{SECKILL_EDGE} = 'lua' }

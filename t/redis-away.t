@@ -116,3 +116,42 @@ sub { redis('SET', 'seckill::{1::153}::permits', 'many'); return main::status_of
 --- response_body
 503
 --- error_log: permits of 1::153 cannot be taken
+
+
+
+=== TEST 7: a Redis that cannot be talked to is not knocked at without end
+--- only: module
+--- sale
+1 153 limit=1000
+--- config eval: $::gate
+--- allow_errors
+--- request: POST /buy/
+--- error_code: 400
+--- response_body_filters eval
+sub {
+    my $before = main::status_of('before');
+    redis_stop();
+    # Somebody who takes every connection and hangs up.
+    unlink SeckillRedis::socket_path();
+    my $door = IO::Socket::UNIX->new(Local => SeckillRedis::socket_path(), Listen => 64) or die "no socket: $!\n";
+    chmod 0777, SeckillRedis::socket_path();
+    my ($knocks, $end, $looks) = (0, main::time() + 3, IO::Select->new($door));
+    my (@pauses, $last);
+    while ((my $left = $end - main::time()) > 0) {
+        next unless $looks->can_read($left);
+        close $door->accept;
+        push @pauses, main::time() - $last if $last;
+        $last = main::time();
+        $knocks++;
+    }
+    close $door;
+    redis_start();
+    my $open = SeckillTest::eventually(sub { main::status_of('after' . int rand 1e9) == 202 }, 1) ? 'works again' : 'stays away';
+    # Pauses grow to 200 to 400 ms, none like the other.
+    my @late = map { int $_ * 1000 } @pauses[-4 .. -1];
+    my %different = map { $_ => 1 } @late;
+    my $jitter = (grep { $_ < 150 || $_ > 700 } @late) ? "pauses of @late ms" : keys %different > 1 ? 'different pauses' : 'the same pauses';
+    return "$before, " . ($knocks >= 5 && $knocks <= 20 ? 'a few' : $knocks) . " knocks with $jitter, $open\n";
+}
+--- response_body
+202, a few knocks with different pauses, works again

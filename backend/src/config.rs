@@ -76,6 +76,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Which queue carries purchases to the orders role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueKind {
+    /// Streams in the main Redis.
+    Streams,
+    /// RocketMQ 5.
+    RocketMq,
+}
+
 /// The configuration in force.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -112,6 +121,21 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged: a level, or directives such as `seckill=debug`.
     pub log: String,
+    /// Which queue carries purchases to the orders role.
+    pub queue: QueueKind,
+    /// `HOST:PORT` where RocketMQ's proxy listens for gRPC; empty unless it is used.
+    pub rocketmq_endpoint: String,
+    /// Topic of purchases; its readers' group is called the same with `-workers`.
+    pub rocketmq_orders_topic: String,
+    /// Topic of delayed cancels.
+    pub rocketmq_cancels_topic: String,
+    /// How often a message that cannot be placed is tried.
+    pub order_attempts: u32,
+    /// How often dead letters are sent on their way again, in minutes; 0: never.
+    pub redrive_minutes: u64,
+    /// How long purchases may wait for their orders before part of them is let
+    /// go, in seconds.
+    pub backlog_after: u64,
     /// How many orders a second are written.
     pub orders_per_second: u32,
     /// How long a buyer has to pay, in seconds.
@@ -182,6 +206,13 @@ impl Config {
             captcha: values.switch("captcha", false)?,
             log_format: values.log_format()?,
             log: values.log_level("info")?,
+            queue: values.queue()?,
+            rocketmq_endpoint: values.rocketmq_endpoint()?,
+            rocketmq_orders_topic: values.topic("rocketmq_orders_topic", "seckill-orders")?,
+            rocketmq_cancels_topic: values.topic("rocketmq_cancels_topic", "seckill-cancels")?,
+            order_attempts: values.number("order_attempts", 5, 1..=16)?,
+            redrive_minutes: values.number("redrive_minutes", 60, 0..=525_600)?,
+            backlog_after: values.number("backlog_after", 120, 1..=31_536_000)?,
             orders_per_second: values.number("orders_per_second", 500, 1..=1_000_000)?,
             pay_within: values.number("pay_within", 600, 1..=31_536_000)?,
             in_flight_ms: values.number("in_flight_ms", 5_000, 100..=600_000)?,

@@ -73,6 +73,12 @@ async fn turn(
         match reclaim(&mut conn, segments, &item, &entry, options.in_flight).await {
             Ok(0) => {}
             Ok(back) => {
+                // Only for show: counted after the deed, it may miss one.
+                redis::cmd("INCRBY")
+                    .arg(keys::RECLAIMED)
+                    .arg(back)
+                    .exec_async(&mut conn)
+                    .await?;
                 tracing::info!(%item, back, "permits of requests that never arrived were given back");
             }
             // A segment whose master is away keeps the leases of its product open.

@@ -11,11 +11,14 @@ use std::time::Duration;
 pub mod chosen;
 /// Messages that nobody could use.
 pub mod dead_letters;
+/// The adapter over RocketMQ 5.
+pub mod rocketmq;
 /// The adapter over Redis Streams.
 pub mod streams;
 
 pub use chosen::{ChosenQueue, Queues};
 pub use dead_letters::{DeadLetter, DeadLetters};
+pub use rocketmq::RocketMqQueue;
 pub use streams::StreamsQueue;
 
 /// What an adapter can do of itself.
@@ -79,6 +82,8 @@ pub struct Delivery {
     pub receipt: Receipt,
     /// The message.
     pub body: Vec<u8>,
+    /// The key it was published with.
+    pub key: String,
     /// How many times it was handed out, this time included.
     pub attempt: u32,
 }

@@ -16,7 +16,7 @@ use crate::config::{Config, Listen};
 use crate::nearest::nearest;
 use crate::ops::{self, OpsState};
 use crate::purchase::{self, PurchaseState};
-use crate::queue::Queues;
+use crate::queue::{DeadLetters, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{Store, StoreError};
@@ -104,6 +104,9 @@ pub enum RoleError {
     /// The address of Redis is wrong.
     #[error(transparent)]
     Redis(#[from] RedisLinkError),
+    /// The address of the queue is wrong.
+    #[error("{0}")]
+    Queue(String),
     /// The database is not there.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -160,7 +163,7 @@ pub async fn run(
 async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result<(), RoleError> {
     let redis = RedisLink::lazy(&config.redis_url)?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
-    let queues = Queues::streams(&redis);
+    let queues = Queues::open(config, &redis).map_err(RoleError::Queue)?;
     let has = |role| roles.contains(&role);
     let store = open_store(config, roles).await?;
     if has(Role::Purchase) {
@@ -212,29 +215,50 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         running.spawn(Role::Relay, finish);
     }
     if let (true, Some(store)) = (has(Role::Orders), store) {
-        let queue = queues.orders.clone();
-        let options = orders::Options {
-            per_second: config.orders_per_second,
-            pay_within: Duration::from_secs(config.pay_within),
-            ..orders::Options::default()
-        };
-        let sweep = settle::run(store.clone(), segments.clone(), running.stop.clone());
-        running.spawn(Role::Orders, sweep);
-        let work = orders::run(
-            queue,
-            store,
-            redis.clone(),
-            segments,
-            options,
-            running.stop.clone(),
-        );
-        running.spawn(Role::Orders, work);
+        start_orders(config, running, (redis.clone(), segments, queues), store);
     }
     if has(Role::Ops) {
         let state = OpsState::new(redis, config.time_zone.clone());
         running.serve(Role::Ops, &config.ops_listen, ops::router(state))?;
     }
     Ok(())
+}
+
+/// The orders role: placing, cancelling what is not paid, dead letters, and the
+/// sweep that has the stock follow.
+fn start_orders(
+    config: &Config,
+    running: &mut Running,
+    (redis, segments, queues): (RedisLink, Segments, Queues),
+    store: Store,
+) {
+    let stop = running.stop.clone();
+    let letters = DeadLetters::new(redis.clone(), segments.clone());
+    let sweep = settle::run(store.clone(), segments.clone(), stop.clone());
+    running.spawn(Role::Orders, sweep);
+    let cancels = orders::cancels::run(
+        queues.cancels.clone(),
+        letters.clone(),
+        store.clone(),
+        segments.clone(),
+        stop.clone(),
+    );
+    running.spawn(Role::Orders, cancels);
+    if config.redrive_minutes > 0 {
+        let every = Duration::from_secs(config.redrive_minutes * 60);
+        let (redis, queues) = (redis.clone(), queues.clone());
+        let redrive = orders::redrive::run(letters, redis, queues, every, stop.clone());
+        running.spawn(Role::Orders, redrive);
+    }
+    let options = orders::Options {
+        per_second: config.orders_per_second,
+        pay_within: Duration::from_secs(config.pay_within),
+        attempts: config.order_attempts,
+        backlog_after: Duration::from_secs(config.backlog_after),
+        ..orders::Options::default()
+    };
+    let work = orders::run(queues, store, redis, segments, options, stop);
+    running.spawn(Role::Orders, work);
 }
 
 /// The database, for the roles that use it. The orders role cannot do without;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use common::shop::{Shop, click};
 use common::{eventually, item, record, stock};
-use seckill::queue::{Queue as _, StreamsQueue};
+use seckill::queue::{Queue as _, Queues, StreamsQueue};
 use seckill::redis_link::RedisLink;
 use seckill::segments::Segments;
 use seckill::{orders, permits};
@@ -188,19 +188,15 @@ async fn workers_killed_again_and_again_place_every_order_once() {
     shop.relay();
     // Each is aborted at another point of its work.
     for pause in 0..15 {
-        let (store, link) = (shop.store.clone(), shop.link.clone());
         let options = orders::Options {
             in_flight: 7,
             ..Default::default()
         };
-        let worker = tokio::spawn(orders::run(
-            queue.clone(),
-            store,
-            link.clone(),
-            Segments::on(link),
-            options,
-            shop.stop.clone(),
-        ));
+        let queues = Queues {
+            orders: queue.clone(),
+            cancels: StreamsQueue::cancels(shop.link.clone()),
+        };
+        let worker = shop.orders_from(queues, options);
         tokio::time::sleep(Duration::from_millis(pause * 3)).await;
         worker.abort();
     }

@@ -5,8 +5,8 @@
 //! is of no use to anybody else or for anything else. The nonce makes every
 //! pass one of its own, to be spent once.
 
-use crate::hidden_path::NONCE_LEN;
-use crate::ids;
+use crate::hidden_path::{EXPIRES_MAX_LEN, NONCE_LEN};
+use crate::ids::Fields;
 use crate::keyring::{Digest, HMAC_TEXT_LEN, Key, Keyring, MAX_KID, Purpose};
 
 /// The header that carries it, in lower case.
@@ -55,15 +55,12 @@ impl<'a> Pass<'a> {
     /// Takes a pass apart; `None` if its shape is wrong.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
-        let [expires, nonce, kid, digest] = ids::split_exactly(text, b'.')?;
-        let well_formed = (1..=15).contains(&expires.len())
-            && expires.bytes().all(|b| b.is_ascii_digit())
-            && nonce.len() == NONCE_LEN
-            && nonce
-                .bytes()
-                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-            && (1..=MAX_KID).contains(&kid.len())
-            && digest.len() == HMAC_TEXT_LEN;
+        let mut fields = Fields::of(text);
+        let expires = fields.digits(EXPIRES_MAX_LEN, b'.')?;
+        let nonce = fields.hex(NONCE_LEN, b'.')?;
+        let kid = fields.word(MAX_KID, b'.')?;
+        let digest = fields.rest();
+        let well_formed = nonce.len() == NONCE_LEN && digest.len() == HMAC_TEXT_LEN;
         let expires_ms = expires.parse().ok()?;
         well_formed.then_some(Self {
             expires_ms,
@@ -93,7 +90,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Writes a pass for `user`. The ids must be well formed ([`ids`]).
+/// Writes a pass for `user`. The ids must be well formed ([`crate::ids`]).
 #[must_use]
 pub fn sign(
     key: &Key,

@@ -30,6 +30,17 @@ pub enum Address {
     Unix(String),
 }
 
+/// What happens to a buyer when Redis is away and no permit is in hand
+/// (`seckill_fallback`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fallback {
+    /// He is told that the shop cannot answer right now.
+    #[default]
+    Refuse,
+    /// He passes, as long as this edge's share of what was left lasts.
+    Pass,
+}
+
 /// How a rate counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scope {
@@ -202,6 +213,18 @@ pub fn zone(arg: &str) -> Result<(&str, usize), String> {
     }
 }
 
+/// Reads `seckill_fallback refuse|pass`.
+///
+/// # Errors
+/// A sentence that names the argument and what would be right.
+pub fn fallback(arg: &str) -> Result<Fallback, String> {
+    match arg {
+        "refuse" => Ok(Fallback::Refuse),
+        "pass" => Ok(Fallback::Pass),
+        other => Err(format!("\"{other}\" must be refuse or pass")),
+    }
+}
+
 /// Reads `seckill_node name`.
 ///
 /// # Errors
@@ -247,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_faulty_argument_is_named_with_its_cure() {
-        let cases: [(Result<(), String>, &str); 11] = [
+        let cases: [(Result<(), String>, &str); 12] = [
             (redis(&[]).map(drop), "needs an address"),
             (redis(&["redis"]).map(drop), "\"redis\" must be host:port"),
             (redis(&["a:99999"]).map(drop), "must be host:port"),
@@ -269,6 +292,10 @@ mod tests {
             (
                 rate(&["rate=5r/s", "scope=world"]).map(drop),
                 "scope \"world\" must be edge or site",
+            ),
+            (
+                fallback("queue").map(drop),
+                "\"queue\" must be refuse or pass",
             ),
             (zone("seckill").map(drop), "\"seckill\" must be name:size"),
         ];

@@ -56,97 +56,155 @@ pub struct Admissible<'a> {
     pub pass: Option<Pass<'a>>,
 }
 
-/// Identifies the buyer as far as the token says, without verifying it.
-fn claimed<'a>(buyer: Buyer<'a>) -> Option<&'a str> {
-    match buyer {
-        Buyer::Cookie(token) => Session::parse(token?).map(|session| session.user),
-        Buyer::Vouched(user) => ids::is_user(user).then_some(user),
-    }
-}
-
 /// The verified buyer, or `None`.
 #[must_use]
 pub fn identify<'a>(buyer: Buyer<'a>, ring: &Keyring, now_ms: u64) -> Option<&'a str> {
-    match buyer {
-        Buyer::Cookie(token) => {
-            let session = Session::parse(token?)?;
-            session.is_valid(ring, now_ms).then_some(session.user)
+    let identity = Identity::read(buyer)?;
+    identity.is_proven(ring, now_ms).then_some(identity.user)
+}
+
+/// Who somebody says he is.
+#[derive(Debug, Clone, Copy)]
+struct Identity<'a> {
+    user: &'a str,
+    /// What has to be verified, unless the operator vouches for him.
+    session: Option<Session<'a>>,
+}
+
+impl<'a> Identity<'a> {
+    fn read(buyer: Buyer<'a>) -> Option<Self> {
+        match buyer {
+            Buyer::Cookie(token) => Session::parse(token?).map(|session| Self {
+                user: session.user,
+                session: Some(session),
+            }),
+            Buyer::Vouched(user) => ids::is_user(user).then_some(Self {
+                user,
+                session: None,
+            }),
         }
-        Buyer::Vouched(user) => ids::is_user(user).then_some(user),
+    }
+
+    fn is_proven(&self, ring: &Keyring, now_ms: u64) -> bool {
+        self.session
+            .is_none_or(|session| session.is_valid(ring, now_ms))
     }
 }
 
-/// Decides about a click as far as that can be done without I/O.
+/// A click whose shape is right: who says that he buys what. Nothing of it is
+/// verified yet.
 ///
-/// `check_bans` refuses a verified buyer who is banned. `lookup` finds the product
-/// in the catalogue. Both are asked late, since only a request that we signed is
-/// worth a look.
-///
-/// # Errors
-/// The [`Verdict`] to refuse with.
-pub fn screen<'a>(
-    click: &Click<'a>,
-    ring: &Keyring,
-    digest: Digest,
-    now_ms: u64,
-    check_bans: impl FnOnce(&str) -> Result<(), Verdict>,
-    lookup: impl FnOnce(&str, &str) -> Option<Entry>,
-) -> Result<Admissible<'a>, Verdict> {
-    if !click.is_post || click.has_body {
-        return Err(Verdict::BadRequest);
+/// The gate goes on with [`Claim::verify`], asks whether the buyer is banned,
+/// looks the product up, and ends with [`Claim::admit`]. These are steps of their
+/// own, so that the caller does its own looking between them.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    path: HiddenPath<'a>,
+    identity: Identity<'a>,
+    quantity: u32,
+    captcha: Captcha<'a>,
+}
+
+impl<'a> Claim<'a> {
+    /// Reads a click.
+    ///
+    /// # Errors
+    /// The [`Verdict`] to refuse with: a wrong shape, an expired URL, nobody.
+    pub fn read(click: &Click<'a>, now_ms: u64) -> Result<Self, Verdict> {
+        if !click.is_post || click.has_body {
+            return Err(Verdict::BadRequest);
+        }
+        let path = HiddenPath::parse(click.path).ok_or(Verdict::BadRequest)?;
+        if click
+            .request
+            .is_some_and(|request| !ids::is_request(request))
+        {
+            return Err(Verdict::BadRequest);
+        }
+        let quantity = match click.quantity {
+            None => 1,
+            Some(text) => match text.parse::<u32>() {
+                Ok(n) if n >= 1 => n,
+                _ => return Err(Verdict::BadRequest),
+            },
+        };
+        if now_ms >= path.expires_ms {
+            return Err(Verdict::Expired);
+        }
+        if path.expires_ms > now_ms + PATH_HORIZON_MS {
+            // We never sign that far ahead.
+            return Err(Verdict::BadSignature);
+        }
+        Ok(Self {
+            path,
+            identity: Identity::read(click.buyer).ok_or(Verdict::LoginRequired)?,
+            quantity,
+            captcha: click.captcha,
+        })
     }
-    let path = HiddenPath::parse(click.path).ok_or(Verdict::BadRequest)?;
-    if click
-        .request
-        .is_some_and(|request| !ids::is_request(request))
-    {
-        return Err(Verdict::BadRequest);
+
+    /// Who buys.
+    #[must_use]
+    pub fn user(&self) -> &'a str {
+        self.identity.user
     }
-    let quantity = match click.quantity {
-        None => 1,
-        Some(text) => match text.parse::<u32>() {
-            Ok(n) if n >= 1 => n,
-            _ => return Err(Verdict::BadRequest),
-        },
-    };
-    if now_ms >= path.expires_ms {
-        return Err(Verdict::Expired);
+
+    /// What: the ids of round and product.
+    #[must_use]
+    pub fn item(&self) -> (&'a str, &'a str) {
+        (self.path.round, self.path.product)
     }
-    if path.expires_ms > now_ms + PATH_HORIZON_MS {
-        // We never sign that far ahead.
-        return Err(Verdict::BadSignature);
+
+    /// Verifies that the URL was signed for the buyer, and that he is who he says.
+    ///
+    /// # Errors
+    /// The [`Verdict`] to refuse with.
+    pub fn verify(&self, ring: &Keyring, digest: Digest, now_ms: u64) -> Result<(), Verdict> {
+        if !self.path.is_signed_for(self.user(), ring, digest) {
+            return Err(Verdict::BadSignature);
+        }
+        if !self.identity.is_proven(ring, now_ms) {
+            return Err(Verdict::LoginRequired);
+        }
+        Ok(())
     }
-    let user = claimed(click.buyer).ok_or(Verdict::LoginRequired)?;
-    if !path.is_signed_for(user, ring, digest) {
-        return Err(Verdict::BadSignature);
+
+    /// Decides by what the catalogue says of the product, and by the captcha
+    /// pass. To be asked of a verified claim only.
+    ///
+    /// # Errors
+    /// The [`Verdict`] to refuse with.
+    pub fn admit(
+        &self,
+        entry: &Entry,
+        ring: &Keyring,
+        now_ms: u64,
+    ) -> Result<Admissible<'a>, Verdict> {
+        match entry.window.phase(now_ms) {
+            Phase::Scheduled | Phase::Lead => return Err(Verdict::TooEarly),
+            Phase::Ended => return Err(Verdict::Ended),
+            Phase::Open => {}
+        }
+        if self.quantity > entry.per_buyer {
+            return Err(Verdict::BadRequest);
+        }
+        let pass = match self.captcha {
+            Captcha::Off => None,
+            Captcha::Wanted(text) => Some(
+                text.and_then(Pass::parse)
+                    .filter(|pass| pass.is_good_for(self.user(), self.item(), ring, now_ms))
+                    .ok_or(Verdict::CaptchaRequired)?,
+            ),
+        };
+        let (round, product) = self.item();
+        Ok(Admissible {
+            user: self.user(),
+            round,
+            product,
+            quantity: self.quantity,
+            pass,
+        })
     }
-    let user = identify(click.buyer, ring, now_ms).ok_or(Verdict::LoginRequired)?;
-    check_bans(user)?;
-    let entry = lookup(path.round, path.product).ok_or(Verdict::NotFound)?;
-    match entry.window.phase(now_ms) {
-        Phase::Scheduled | Phase::Lead => return Err(Verdict::TooEarly),
-        Phase::Ended => return Err(Verdict::Ended),
-        Phase::Open => {}
-    }
-    if quantity > entry.per_buyer {
-        return Err(Verdict::BadRequest);
-    }
-    let item = (path.round, path.product);
-    let pass = match click.captcha {
-        Captcha::Off => None,
-        Captcha::Wanted(text) => Some(
-            text.and_then(Pass::parse)
-                .filter(|pass| pass.is_good_for(user, item, ring, now_ms))
-                .ok_or(Verdict::CaptchaRequired)?,
-        ),
-    };
-    Ok(Admissible {
-        user,
-        round: path.round,
-        product: path.product,
-        quantity,
-        pass,
-    })
 }
 
 #[cfg(test)]

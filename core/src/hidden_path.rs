@@ -5,7 +5,7 @@
 //! product. The digest covers buyer, round, product, expiry and nonce, so that
 //! none of them can be changed and nobody can use another buyer's URL.
 
-use crate::ids;
+use crate::ids::Fields;
 use crate::keyring::{Digest, HMAC_TEXT_LEN, Key, Keyring, MAX_KID, MD5_TEXT_LEN, Purpose};
 use crate::window::{PATH_LEAD_MS, Window};
 
@@ -17,6 +17,8 @@ pub const PATH_LIFE_MS: u64 = 600_000;
 pub const PATH_HORIZON_MS: u64 = PATH_LEAD_MS + PATH_LIFE_MS + 60_000;
 /// Length of the nonce: 8 random bytes in hex.
 pub const NONCE_LEN: usize = 16;
+/// Longest expiry, in digits.
+pub const EXPIRES_MAX_LEN: usize = 15;
 /// What every hidden URL begins with.
 pub const PREFIX: &str = "/buy/";
 
@@ -40,20 +42,14 @@ impl<'a> HiddenPath<'a> {
     /// purchase URL. Looks at shape only: cheap, no allocation.
     #[must_use]
     pub fn parse(path: &'a str) -> Option<Self> {
-        let rest = path.strip_prefix(PREFIX)?;
-        let [round, product, expires, nonce, signature] = ids::split_exactly(rest, b'/')?;
-        let [kid, digest] = ids::split_exactly(signature, b'.')?;
-        let well_formed = ids::is_id(round)
-            && ids::is_id(product)
-            && (1..=15).contains(&expires.len())
-            && expires.bytes().all(|b| b.is_ascii_digit())
-            && nonce.len() == NONCE_LEN
-            && nonce
-                .bytes()
-                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-            && (1..=MAX_KID).contains(&kid.len())
-            && kid.bytes().all(|b| b.is_ascii_alphanumeric())
-            && matches!(digest.len(), HMAC_TEXT_LEN | MD5_TEXT_LEN);
+        let mut fields = Fields::of(path.strip_prefix(PREFIX)?);
+        let (round, product) = (fields.id(b'/')?, fields.id(b'/')?);
+        let expires = fields.digits(EXPIRES_MAX_LEN, b'/')?;
+        let nonce = fields.hex(NONCE_LEN, b'/')?;
+        let kid = fields.word(MAX_KID, b'.')?;
+        let digest = fields.rest();
+        let well_formed =
+            nonce.len() == NONCE_LEN && matches!(digest.len(), HMAC_TEXT_LEN | MD5_TEXT_LEN);
         let expires_ms = expires.parse().ok()?;
         well_formed.then_some(Self {
             round,

@@ -15,41 +15,112 @@ pub const MAX_REQUEST: usize = 64;
 /// The hyphen is left out because pages are called `{round}-{product}.html`.
 #[must_use]
 pub fn is_id(s: &str) -> bool {
-    (1..=MAX_ID).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    (1..=MAX_ID).contains(&s.len()) && consists_of(ID, s)
 }
 
 /// Whether `s` may name a user: 1 to 64 of `A-Z a-z 0-9 _ . @ + -`.
 #[must_use]
 pub fn is_user(s: &str) -> bool {
-    (1..=MAX_USER).contains(&s.len())
-        && s.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_.@+-".contains(&b))
+    (1..=MAX_USER).contains(&s.len()) && consists_of(USER, s)
 }
 
 /// Whether `s` may be a request id: 1 to 64 of `A-Z a-z 0-9 _ -`.
 #[must_use]
 pub fn is_request(s: &str) -> bool {
-    (1..=MAX_REQUEST).contains(&s.len())
-        && s.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    (1..=MAX_REQUEST).contains(&s.len()) && consists_of(REQUEST, s)
 }
 
-/// Splits `text` into exactly `N` parts at the ASCII byte `separator`.
-///
-/// In place of `str::split`, whose search by character costs the gate more than
-/// the rest of the parsing together.
-pub(crate) fn split_exactly<const N: usize>(text: &str, separator: u8) -> Option<[&str; N]> {
-    let mut parts = [""; N];
-    let (mut begin, mut found) = (0, 0);
-    for (at, byte) in text.bytes().enumerate() {
-        if byte == separator {
-            *parts.get_mut(found)? = &text[begin..at];
-            found += 1;
-            begin = at + 1;
+/// Of what a text may consist, one bit a kind of text.
+const DIGIT: u8 = 1;
+const HEX: u8 = 2;
+const WORD: u8 = 4;
+const ID: u8 = 8;
+const USER: u8 = 16;
+const REQUEST: u8 = 32;
+
+/// Bits of every byte: one look tells what a byte may stand in.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        if byte.is_ascii_digit() {
+            kinds[at] |= DIGIT;
         }
+        if matches!(byte, b'0'..=b'9' | b'a'..=b'f') {
+            kinds[at] |= HEX;
+        }
+        if byte.is_ascii_alphanumeric() {
+            kinds[at] |= WORD | ID | USER | REQUEST;
+        }
+        if byte == b'_' {
+            kinds[at] |= ID | USER | REQUEST;
+        }
+        if byte == b'-' {
+            kinds[at] |= USER | REQUEST;
+        }
+        if matches!(byte, b'.' | b'@' | b'+') {
+            kinds[at] |= USER;
+        }
+        at += 1;
     }
-    *parts.get_mut(found)? = &text[begin..];
-    (found + 1 == N).then_some(parts)
+    kinds
+};
+
+fn consists_of(kind: u8, text: &str) -> bool {
+    text.bytes()
+        .all(|byte| KINDS[usize::from(byte)] & kind != 0)
+}
+
+/// Reads a text from left to right, field by field. Each byte is looked at once:
+/// `str::split` and a check of each part afterwards cost the gate more than the
+/// rest of the parsing together.
+pub(crate) struct Fields<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn of(text: &'a str) -> Self {
+        Self { rest: text }
+    }
+
+    /// The next field: up to `max` bytes of a kind, at least one, and `end` behind
+    /// them, which is passed over.
+    fn next(&mut self, kind: u8, max: usize, end: u8) -> Option<&'a str> {
+        let bytes = self.rest.as_bytes();
+        let length = bytes
+            .iter()
+            .take(max + 1)
+            .position(|byte| KINDS[usize::from(*byte)] & kind == 0)?;
+        let field = (length > 0 && bytes[length] == end).then(|| &self.rest[..length])?;
+        self.rest = &self.rest[length + 1..];
+        Some(field)
+    }
+
+    /// An id of a round or a product.
+    pub(crate) fn id(&mut self, end: u8) -> Option<&'a str> {
+        self.next(ID, MAX_ID, end)
+    }
+
+    /// Decimal digits.
+    pub(crate) fn digits(&mut self, max: usize, end: u8) -> Option<&'a str> {
+        self.next(DIGIT, max, end)
+    }
+
+    /// Lower-case hexadecimal digits.
+    pub(crate) fn hex(&mut self, max: usize, end: u8) -> Option<&'a str> {
+        self.next(HEX, max, end)
+    }
+
+    /// Letters and digits.
+    pub(crate) fn word(&mut self, max: usize, end: u8) -> Option<&'a str> {
+        self.next(WORD, max, end)
+    }
+
+    /// What has not been read yet.
+    pub(crate) fn rest(self) -> &'a str {
+        self.rest
+    }
 }
 
 /// One product in one round, the unit that is sold: written `round::product`.
@@ -120,11 +191,20 @@ mod tests {
     }
 
     #[test]
-    fn splits_into_exactly_as_many_parts_as_asked() {
-        assert_eq!(split_exactly("a/b/", b'/'), Some(["a", "b", ""]));
-        assert_eq!(split_exactly::<2>("a/b/", b'/'), None);
-        assert_eq!(split_exactly::<4>("a/b/", b'/'), None);
-        assert_eq!(split_exactly("", b'/'), Some([""]));
+    fn fields_are_read_up_to_their_ends() {
+        let mut fields = Fields::of("a_1/09/beef/k1.rest/x");
+        assert_eq!(fields.id(b'/'), Some("a_1"));
+        assert_eq!(fields.digits(2, b'/'), Some("09"));
+        assert_eq!(fields.hex(4, b'/'), Some("beef"));
+        assert_eq!(fields.word(2, b'.'), Some("k1"));
+        assert_eq!(fields.rest(), "rest/x");
+    }
+
+    #[test]
+    fn a_field_that_is_empty_too_long_or_ends_otherwise_is_none() {
+        for text in ["", "/", "12345/", "1234", "1234.", "12a/", "é/"] {
+            assert_eq!(Fields::of(text).digits(4, b'/'), None, "{text}");
+        }
     }
 
     #[test]

@@ -34,8 +34,17 @@ pub const BANS_VERSION: &str = "seckill::{bans}::version";
 /// and forget that they have let them pass.
 pub const REGRABS: &str = "seckill::regrabs";
 
+/// How long messages of [`QUEUE_ORDERS`] wait at the moment, in ms, as the
+/// workers last saw it; gone when none has looked for a while.
+pub const QUEUE_AGE: &str = "seckill::queue::age";
+/// Which instance sends dead letters on their way again; it lapses when it is
+/// time to do so once more.
+pub const REDRIVER: &str = "seckill::queue::redriver";
+
 /// Counter that gives each orders worker a number of its own.
 pub const WORKERS: &str = "seckill::workers";
+/// Counter: permits given back by the back end because an edge did not.
+pub const RECLAIMED: &str = "seckill::reclaimed";
 /// Which instance gives back unspent permits at the moment.
 pub const RECLAIMER: &str = "seckill::reclaimer";
 
@@ -63,6 +72,9 @@ pub fn round_info(round: &str) -> String {
 pub fn round_products(round: &str) -> String {
     format!("seckill::round::{{{round}}}::products")
 }
+
+/// The field of [`info`] that says how many permits there are.
+pub const INFO_LIMIT: &str = "limit";
 
 /// Hash: what a shopper sees of a product in a round.
 #[must_use]

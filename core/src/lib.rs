@@ -25,6 +25,7 @@ pub mod gate;
 pub mod hand;
 /// Hidden purchase URLs: signing and verifying.
 pub mod hidden_path;
+mod hmac;
 /// Which rounds, products, buyers and request ids are well formed.
 pub mod ids;
 /// Signing secrets: ring of named keys, derived per purpose.
@@ -35,6 +36,8 @@ pub mod keys;
 pub mod lease;
 /// The order message and its queue form.
 pub mod message;
+/// Prometheus's text form.
+pub mod metrics;
 /// Order states and sortable order numbers.
 pub mod order;
 /// Payments: what a provider's notice means, and its signature.
@@ -49,6 +52,8 @@ pub mod session;
 pub mod shared;
 /// Redis Cluster's slots.
 pub mod slot;
+/// What an edge keeps for the time when Redis is away.
+pub mod standby;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
 /// The round's time window.

@@ -31,14 +31,25 @@ pub struct OrderMessage {
     pub at_ms: u64,
 }
 
+/// An order was placed: it is to be cancelled unless it is paid by then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelMessage {
+    /// Form of this message; a reader refuses what is newer than it knows.
+    pub v: u32,
+    /// The order's number.
+    pub order: u64,
+    /// Buyer.
+    pub user: String,
+}
+
 /// Why a message cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// Not JSON, or a field is missing or of the wrong type.
-    #[error("the order message does not parse: {0}")]
+    #[error("the message does not parse: {0}")]
     Shape(#[from] serde_json::Error),
     /// Written by a newer version.
-    #[error("the order message has version {0}, this worker reads up to {VERSION}; upgrade it")]
+    #[error("the message has version {0}, this worker reads up to {VERSION}; upgrade it")]
     Newer(u32),
 }
 
@@ -55,16 +66,37 @@ impl OrderMessage {
     /// # Errors
     /// [`MessageError`]; such a message goes to the dead letters.
     pub fn parse(text: &[u8]) -> Result<Self, MessageError> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            v: u32,
-        }
-        let Versioned { v } = serde_json::from_slice(text)?;
-        if v > VERSION {
-            Err(MessageError::Newer(v))
-        } else {
-            Ok(serde_json::from_slice(text)?)
-        }
+        parse(text)
+    }
+}
+
+impl CancelMessage {
+    /// The queue form.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads the queue form.
+    ///
+    /// # Errors
+    /// [`MessageError`]; such a message goes to the dead letters.
+    pub fn parse(text: &[u8]) -> Result<Self, MessageError> {
+        parse(text)
+    }
+}
+
+/// Looks at the version before anything else: a newer form may look any way.
+fn parse<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, MessageError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        v: u32,
+    }
+    let Versioned { v } = serde_json::from_slice(text)?;
+    if v > VERSION {
+        Err(MessageError::Newer(v))
+    } else {
+        Ok(serde_json::from_slice(text)?)
     }
 }
 

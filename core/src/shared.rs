@@ -15,7 +15,7 @@
 //!
 //! | table | entries | bytes each | together |
 //! |---|---|---|---|
-//! | `products` | 10,000 | 224, a table 5/8 full | 3.4 MiB |
+//! | `products` | 10,000 | 256, a table 5/8 full | 3.9 MiB |
 //! | `seen` | 1,000,000 | 16, a table 11/16 full | 22.2 MiB |
 //! | `bans` | 1,000,000 | 16, a table half full, and two filters of a byte | 32.4 MiB |
 //! | `passes` | 125,000 | 16, a table 11/16 full | 2.8 MiB |

@@ -6,6 +6,9 @@
 -- KEYS[3]  leases   hash of open leases, lease id -> "amount:taken_ms"
 -- ARGV[1]  lease id, "{edge}.{lease}"
 -- ARGV[2]  amount asked for, at least 1
+-- ARGV[3]  hold, ms that the lease is kept on record for longer than others: the
+--          edge spends it for that long even if Redis is away (renew.lua). 0, or
+--          left out, for what is spent within two seconds.
 --
 -- Replies  { granted, permits now out, limit }; granted is from 0 to the amount.
 --          A repeated call with a lease id that is on record grants nothing new
@@ -38,7 +41,7 @@ end
 amount = math.min(amount, left)
 
 local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000) + (tonumber(ARGV[3]) or 0)
 granted = redis.call('INCRBY', KEYS[2], amount)
 redis.call('HSET', KEYS[3], ARGV[1], string.format('%d:%d', amount, now_ms))
 return { amount, granted, limit }

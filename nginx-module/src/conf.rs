@@ -3,6 +3,7 @@
 pub(crate) mod directives;
 pub(crate) mod variables;
 
+use std::cell::OnceCell;
 use std::ptr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use ngx::ffi::{ngx_shm_zone_t, ngx_uint_t};
 use seckill_core::Verdict;
 use seckill_core::census::Pace;
-use seckill_core::directive::{RateLimit, Scope};
+use seckill_core::directive::{Fallback, RateLimit, Scope};
 use seckill_core::gate::Buyer;
 use seckill_core::keyring::{Digest, Keyring};
 use seckill_core::lease::Spent;
@@ -29,8 +30,13 @@ pub(crate) struct MainConf {
     pub(crate) node: Option<String>,
     /// Buckets given to `seckill_rate` directives so far.
     pub(crate) rates: Vec<RateLimit>,
+    /// Whether some location says `seckill_fallback pass`, so that this edge keeps
+    /// a share of what is left for when Redis is away.
+    pub(crate) keeps_share: bool,
     /// The first directive seen that needs zone, Redis and keys.
     pub(crate) needs_all: Option<&'static str>,
+    /// Made at its first use, when the zone is there.
+    site: OnceCell<Site>,
 }
 
 impl Default for MainConf {
@@ -41,7 +47,9 @@ impl Default for MainConf {
             keyring: None,
             node: None,
             rates: Vec::new(),
+            keeps_share: false,
             needs_all: None,
+            site: OnceCell::new(),
         }
     }
 }
@@ -55,6 +63,8 @@ pub(crate) struct Site {
     pub(crate) node: Rc<str>,
     /// How long a command may take.
     pub(crate) timeout: Duration,
+    /// Whether it keeps a share of what is left for when Redis is away.
+    pub(crate) keeps_share: bool,
     /// How often this edge says that it is alive.
     pub(crate) pace: Pace,
     /// Index and figure of each bucket that is shared with the other edges.
@@ -64,6 +74,14 @@ pub(crate) struct Site {
 impl Site {
     /// From the configuration; `None` where it is incomplete.
     pub(crate) fn of(main: &MainConf) -> Option<Self> {
+        if let Some(site) = main.site.get() {
+            return Some(site.clone());
+        }
+        let site = Self::new(main)?;
+        Some(main.site.get_or_init(|| site).clone())
+    }
+
+    fn new(main: &MainConf) -> Option<Self> {
         let zone = Zone::of(main.zone)?;
         let node = main.node.clone().unwrap_or_else(|| zone.name());
         let timeout = main.redis.as_ref()?.spec.timeout;
@@ -75,6 +93,7 @@ impl Site {
             zone,
             node: node.into(),
             timeout,
+            keeps_share: main.keeps_share,
             pace: if shared_rates.is_empty() {
                 Pace::ALONE
             } else {
@@ -105,6 +124,8 @@ pub(crate) struct LocConf {
     /// Index of the variable that names the buyer.
     pub(crate) user: Option<ngx_uint_t>,
     pub(crate) digest: Option<Digest>,
+    /// What happens when Redis is away and no permit is in hand.
+    pub(crate) fallback: Option<Fallback>,
     /// Whether the gate also wants a captcha pass.
     pub(crate) captcha: Option<bool>,
 }
@@ -115,6 +136,7 @@ impl ngx::http::Merge for LocConf {
         self.rate = self.rate.or(outer.rate);
         self.user = self.user.or(outer.user);
         self.digest = self.digest.or(outer.digest);
+        self.fallback = self.fallback.or(outer.fallback);
         self.captcha = self.captcha.or(outer.captcha);
         Ok(())
     }
@@ -128,6 +150,9 @@ pub(crate) struct Edge<'a> {
     pub(crate) keyring: &'a Keyring,
     /// How hidden URLs are digested here.
     pub(crate) digest: Digest,
+    /// Whether requests here may be passed from this edge's share while Redis is
+    /// away.
+    pub(crate) passes: bool,
     /// Whether a captcha pass is needed here.
     pub(crate) captcha: bool,
     user: Option<ngx_uint_t>,
@@ -148,6 +173,7 @@ impl<'a> Edge<'a> {
             zone,
             keyring: main.keyring.as_ref().ok_or(Verdict::Unavailable)?,
             digest: location.digest.unwrap_or_default(),
+            passes: location.fallback == Some(Fallback::Pass),
             captcha: location.captcha == Some(true),
             user: location.user,
             main,
@@ -173,10 +199,12 @@ impl<'a> Edge<'a> {
         }
     }
 
-    /// Takes a token from the bucket in force here; true where there is none.
-    pub(crate) fn take_token(&self) -> bool {
+    /// Takes a token from the bucket in force here, at `now_ns` of the monotonic
+    /// clock; true where there is none.
+    pub(crate) fn take_token(&self, now_ns: u64) -> bool {
         self.rate.is_none_or(|(index, limit)| {
-            self.zone.take_token(index, limit.share(self.zone.edges()))
+            self.zone
+                .take_token(index, limit.share(self.zone.edges()), now_ns)
         })
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Ctx {
     pub(crate) round: Cell<ngx_str_t>,
     pub(crate) product: Cell<ngx_str_t>,
     pub(crate) arrival: Cell<u64>,
+    /// Permits that it waits for.
+    pub(crate) quantity: Cell<u32>,
     /// By what the buyer's click is remembered.
     pub(crate) known: Cell<Option<Known>>,
     /// The captcha pass that it is the first to use.
@@ -113,6 +115,14 @@ impl Ctx {
         self.product.set(string(product));
     }
 
+    /// The round and the product that were remembered, empty before.
+    pub(crate) fn item(&self) -> (&str, &str) {
+        // SAFETY: `remember` stored text that lives as long as the context.
+        let text = |cell: &Cell<ngx_str_t>| unsafe { request::text(cell.get()) };
+        let [round, product] = [&self.round, &self.product].map(|cell| text(cell));
+        (round.unwrap_or_default(), product.unwrap_or_default())
+    }
+
     fn new() -> Self {
         Self {
             stand: Cell::new(Stand::Open),
@@ -120,6 +130,7 @@ impl Ctx {
             round: Cell::new(ngx_str_t::default()),
             product: Cell::new(ngx_str_t::default()),
             arrival: Cell::new(0),
+            quantity: Cell::new(0),
             known: Cell::new(None),
             claimed: Cell::new(None),
             permit: Cell::new(None),

@@ -7,4 +7,5 @@ pub(crate) mod permits;
 pub(crate) mod queue;
 pub(crate) mod refresh;
 mod regrabs;
+mod standby;
 mod stream;

@@ -200,6 +200,17 @@ pub(crate) async fn finish<T>(limit: Duration, future: impl Future<Output = T>) 
     race(future, limit).await
 }
 
+/// The result of whichever ends first; the other one is dropped.
+pub(crate) async fn first<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
+    let mut one = std::pin::pin!(one);
+    let mut other = std::pin::pin!(other);
+    std::future::poll_fn(move |context| match one.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(value),
+        Poll::Pending => other.as_mut().poll(context),
+    })
+    .await
+}
+
 async fn race<T>(future: impl Future<Output = T>, limit: Sleep) -> Option<T> {
     let mut future = std::pin::pin!(future);
     let mut limit = std::pin::pin!(limit);

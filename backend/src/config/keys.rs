@@ -24,7 +24,7 @@ pub const PREFIX: &str = "SECKILL_";
 pub const FILE_KEY: &str = "config";
 
 /// All of them, in the order in which they are shown.
-pub const KEYS: [Key; 28] = [
+pub const KEYS: [Key; 35] = [
     Key {
         name: "data",
         meaning: "folder of everything that is written",
@@ -64,6 +64,34 @@ pub const KEYS: [Key; 28] = [
     Key {
         name: "pay_within",
         meaning: "how long a buyer has to pay, in seconds",
+    },
+    Key {
+        name: "order_attempts",
+        meaning: "how often an order is tried before its message is a dead letter",
+    },
+    Key {
+        name: "redrive_minutes",
+        meaning: "how often dead letters are tried again; 0: only by command",
+    },
+    Key {
+        name: "backlog_after",
+        meaning: "seconds that orders may wait before part of them is let go",
+    },
+    Key {
+        name: "queue",
+        meaning: "streams (in Redis) or rocketmq",
+    },
+    Key {
+        name: "rocketmq_endpoint",
+        meaning: "HOST:PORT of RocketMQ's proxy (gRPC)",
+    },
+    Key {
+        name: "rocketmq_orders_topic",
+        meaning: "topic of purchases, message.type=NORMAL",
+    },
+    Key {
+        name: "rocketmq_cancels_topic",
+        meaning: "topic of delayed cancels, message.type=DELAY",
     },
     Key {
         name: "in_flight_ms",

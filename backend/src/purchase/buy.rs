@@ -7,7 +7,7 @@ use axum::response::Response;
 use seckill_core::Verdict;
 use seckill_core::captcha::{self, CLOCKS_MS, Captcha};
 use seckill_core::catalogue::Entry;
-use seckill_core::gate::{self, Admissible, Buyer, Click};
+use seckill_core::gate::{Admissible, Buyer, Claim, Click};
 use seckill_core::ids::{self, Item};
 use seckill_core::keys;
 use seckill_core::permit::PermitId;
@@ -39,22 +39,13 @@ pub(super) async fn buy(
         captcha: Captcha::new(state.options.captcha, pass(&headers)),
     };
     let now_ms = now_ms();
-    let mut found = None;
-    let admissible = gate::screen(
-        &click,
-        &state.keyring,
-        state.options.digest,
-        now_ms,
-        // Bans are the edge's: only there is the address known for certain.
-        |_| Ok(()),
-        |round, product| {
-            let item = Item::new(round, product)?;
-            let entry = products.get(&item).copied()?;
-            found = Some((item, entry));
-            Some(entry)
-        },
-    )?;
-    let (item, entry) = found.ok_or(Verdict::NotFound)?;
+    let claim = Claim::read(&click, now_ms)?;
+    // Bans are the edge's: only there is the address known for certain.
+    claim.verify(&state.keyring, state.options.digest, now_ms)?;
+    let (round, product) = claim.item();
+    let item = Item::new(round, product).ok_or(Verdict::NotFound)?;
+    let entry = products.get(&item).copied().ok_or(Verdict::NotFound)?;
+    let admissible = claim.admit(&entry, &state.keyring, now_ms)?;
     let permit = permit(&headers)?;
     let request = request.clone().map_or_else(fresh_request_id, Ok)?;
     let purchase = Purchase {

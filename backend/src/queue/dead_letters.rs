@@ -5,12 +5,14 @@
 
 use redis::streams::{StreamId, StreamRangeReply};
 use seckill_core::keys;
-use seckill_core::message::OrderMessage;
 
-use super::{Message, Published, Queue, QueueError};
+use super::{Message, Published, Queue, QueueError, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 
+/// The key of a message that was a dead letter. It is old, and that says nothing
+/// of how long other messages wait.
+pub const REDRIVEN: &str = "redriven";
 /// Letters read at a time.
 const PAGE: usize = 500;
 
@@ -116,19 +118,24 @@ impl DeadLetters {
         Ok(reply.ids.iter().map(kept).collect())
     }
 
-    /// Sends a letter on its way again: one from a queue back to `orders`, one
-    /// from an outbox back to it. Only what has arrived there is taken out here.
+    /// Sends a letter on its way again, back to the queue or the outbox that it
+    /// came from. Only what has arrived there is taken out here.
     ///
     /// # Errors
     /// Redis is away. The letter may be on its way and still be here; sending
     /// it twice does no harm.
-    pub async fn redrive(&self, id: &str, orders: &impl Queue) -> Result<Redriven, QueueError> {
+    pub async fn redrive<O: Queue, C: Queue>(
+        &self,
+        id: &str,
+        queues: &Queues<O, C>,
+    ) -> Result<Redriven, QueueError> {
         let Some(KeptLetter { letter, .. }) = self.find(id).await? else {
             return Ok(Redriven::Gone);
         };
         let sent = match event_fields(&letter) {
             Some(fields) => self.append(&letter.source, &fields).await?,
-            None => publish(orders, letter).await,
+            None if letter.source == keys::QUEUE_CANCELS => publish(&queues.cancels, letter).await,
+            None => publish(&queues.orders, letter).await,
         };
         if sent == Redriven::Sent {
             let mut conn = self.redis.conn().await?;
@@ -144,14 +151,17 @@ impl DeadLetters {
     ///
     /// # Errors
     /// See [`Self::redrive`].
-    pub async fn redrive_all(&self, orders: &impl Queue) -> Result<(u64, Vec<String>), QueueError> {
+    pub async fn redrive_all<O: Queue, C: Queue>(
+        &self,
+        queues: &Queues<O, C>,
+    ) -> Result<(u64, Vec<String>), QueueError> {
         let last = self.last().await?;
         let (mut sent, mut stay) = (0, Vec::new());
         let mut after = None;
         while let Some(last) = &last {
             let page = self.range(&start(after.as_deref()), last, PAGE).await?;
             for KeptLetter { id, .. } in &page {
-                match self.redrive(id, orders).await? {
+                match self.redrive(id, queues).await? {
                     Redriven::Sent => sent += 1,
                     Redriven::Gone => {}
                     Redriven::Stays(reason) => stay.push(format!("{id}: {reason}")),
@@ -211,10 +221,8 @@ fn start(after: Option<&str>) -> String {
     after.map_or_else(|| "-".to_owned(), |id| format!("({id}"))
 }
 
-async fn publish(orders: &impl Queue, letter: DeadLetter) -> Redriven {
-    let known = OrderMessage::parse(&letter.body);
-    let request = known.map_or_else(|_| String::new(), |message| message.request);
-    let outcome = orders.publish(&[Message::new(letter.body, &request)]).await;
+async fn publish(queue: &impl Queue, letter: DeadLetter) -> Redriven {
+    let outcome = queue.publish(&[Message::new(letter.body, REDRIVEN)]).await;
     match outcome.into_iter().next() {
         Some(Published::Stored) => Redriven::Sent,
         Some(
@@ -226,7 +234,7 @@ async fn publish(orders: &impl Queue, letter: DeadLetter) -> Redriven {
 
 /// The fields of an outbox event; `None` for what was a queue's message.
 fn event_fields(letter: &DeadLetter) -> Option<Vec<(String, String)>> {
-    if letter.source == keys::QUEUE_ORDERS {
+    if [keys::QUEUE_ORDERS, keys::QUEUE_CANCELS].contains(&letter.source.as_str()) {
         return None;
     }
     let event: serde_json::Value = serde_json::from_slice(&letter.body).ok()?;

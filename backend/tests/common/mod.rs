@@ -37,6 +37,8 @@ pub mod mariadb;
 pub mod masters;
 /// What every queue keeps.
 pub mod queue_suite;
+/// A RocketMQ of a test's own.
+pub mod rocketmq;
 /// Calls of the scripts.
 pub mod scripts;
 /// The main path.

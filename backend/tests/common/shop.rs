@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use seckill::purchase::{self, PurchaseState};
-use seckill::queue::StreamsQueue;
+use seckill::queue::{Queue, Queues, StreamsQueue};
 use seckill::redis_link::RedisLink;
 use seckill::segments::Segments;
 use seckill::store::Store;
@@ -15,7 +15,7 @@ use seckill::{orders, relay, settle};
 use seckill_core::keys;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -74,7 +74,10 @@ impl Shop {
     }
 
     pub fn relay(&mut self) {
-        let queue = StreamsQueue::orders(self.link.clone());
+        self.relay_to(StreamsQueue::orders(self.link.clone()));
+    }
+
+    pub fn relay_to(&mut self, queue: impl Queue) {
         self.roles.spawn(relay::run(
             self.link.clone(),
             Segments::on(self.link.clone()),
@@ -84,19 +87,33 @@ impl Shop {
     }
 
     pub fn orders(&mut self, queue: StreamsQueue) {
+        let cancels = StreamsQueue::cancels(self.link.clone());
+        let queues = Queues {
+            orders: queue,
+            cancels,
+        };
         let options = orders::Options {
             pay_within: self.pay_within,
             ..orders::Options::default()
         };
+        self.orders_from(queues, options);
+    }
+
+    /// Starts a worker; ending it by the handle leaves what it had in hand.
+    pub fn orders_from<O: Queue, C: Queue>(
+        &mut self,
+        queues: Queues<O, C>,
+        options: orders::Options,
+    ) -> AbortHandle {
         let (store, link) = (self.store.clone(), self.link.clone());
         self.roles.spawn(orders::run(
-            queue,
+            queues,
             store,
             link.clone(),
             Segments::on(link),
             options,
             self.stop.clone(),
-        ));
+        ))
     }
 
     pub fn run_all(&mut self) {

@@ -31,14 +31,18 @@ fn url(user: &str, expires_ms: u64) -> String {
     )
 }
 
+/// The whole decision, as the gate takes it.
 fn decide(click: &Click<'_>, now_ms: u64) -> Result<u32, Verdict> {
-    let check_bans = |user: &str| match user {
-        "eve" => Err(Verdict::Blocked),
-        _ => Ok(()),
-    };
-    let lookup = |_: &str, product: &str| (product == "153").then(entry);
-    let digest = Digest::HmacSha256;
-    screen(click, &ring(), digest, now_ms, check_bans, lookup).map(|admissible| admissible.quantity)
+    let claim = Claim::read(click, now_ms)?;
+    claim.verify(&ring(), Digest::HmacSha256, now_ms)?;
+    if claim.user() == "eve" {
+        return Err(Verdict::Blocked);
+    }
+    if claim.item() != ("1", "153") {
+        return Err(Verdict::NotFound);
+    }
+    let admissible = claim.admit(&entry(), &ring(), now_ms)?;
+    Ok(admissible.quantity)
 }
 
 #[test]

@@ -187,6 +187,12 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// The sets that [`Self::check`] will read, whose first lines a caller may
+    /// have memory bring beforehand.
+    pub fn lines(&self, buyer: Buyer) -> impl Iterator<Item = &'a Set> + use<'a> {
+        sets::choices(self.sets, buyer.0)
+    }
+
     /// What is known of this click. Reads two cache lines, four on a hit.
     #[must_use]
     pub fn check(&self, buyer: Buyer, request: Request, now_s: u64) -> Answer {

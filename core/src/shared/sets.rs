@@ -45,6 +45,23 @@ impl Set {
         slots.map(|(tag, value)| Slot { tag, value })
     }
 
+    /// One bit for each slot that bears `tag`.
+    #[inline]
+    fn hits(&self, tag: u64) -> u32 {
+        let mut hits = 0;
+        for (index, own) in self.tags.iter().enumerate() {
+            hits |= u32::from(own.load(Ordering::Acquire) == tag) << index;
+        }
+        hits
+    }
+
+    fn slot(&self, index: usize) -> Slot<'_> {
+        Slot {
+            tag: &self.tags[index],
+            value: &self.values[index],
+        }
+    }
+
     /// Empties it, whatever it was used for.
     pub(super) fn clear(&self) {
         for word in self.tags.iter().chain(&self.values) {
@@ -68,15 +85,24 @@ fn scale(hash: u64, n: usize) -> usize {
     (((hash & 0xffff_ffff) * n as u64) >> 32) as usize
 }
 
-/// The two sets in which `tag` may lie: fewer only if there are fewer.
-fn choices(sets: &[Set], tag: u64) -> impl Iterator<Item = &Set> {
+/// The two sets in which `tag` may lie: the same one twice only if there are no
+/// two, `None` if there is none.
+#[inline]
+fn pair(sets: &[Set], tag: u64) -> Option<[&Set; 2]> {
     let first = scale(tag >> 32, sets.len());
     let step = 1 + scale(tag, sets.len().saturating_sub(1));
     let second = first + step;
     let second = second.checked_sub(sets.len()).unwrap_or(second);
-    let second = (second != first).then_some(second);
-    let indexes = [Some(first), second].into_iter().flatten();
-    indexes.filter_map(move |index| sets.get(index))
+    Some([sets.get(first)?, sets.get(second)?])
+}
+
+/// These sets, each once.
+pub(super) fn choices(sets: &[Set], tag: u64) -> impl Iterator<Item = &Set> {
+    let chosen = pair(sets, tag);
+    let distinct = chosen.map_or(0, |[first, second]| {
+        1 + usize::from(!std::ptr::eq(first, second))
+    });
+    chosen.into_iter().flatten().take(distinct)
 }
 
 /// One word of sets that are used as plain memory, chosen by the lower half of `tag`.
@@ -92,10 +118,27 @@ pub(super) fn word(sets: &[Set], tag: u64) -> Option<&AtomicU64> {
 }
 
 /// The slots that bear `tag`. More than one if two workers wrote at once.
+///
+/// All sixteen tags are compared without a branch between: both cache lines are
+/// on their way at once, and there is nothing to mispredict.
+#[inline]
 pub(super) fn matching(sets: &[Set], tag: u64) -> impl Iterator<Item = Slot<'_>> {
-    choices(sets, tag)
-        .flat_map(Set::slots)
-        .filter(move |slot| slot.tag.load(Ordering::Acquire) == tag)
+    let chosen = pair(sets, tag);
+    let mut hits = chosen.map_or(0, |[first, second]| {
+        let second_hits = if std::ptr::eq(first, second) {
+            0
+        } else {
+            second.hits(tag)
+        };
+        first.hits(tag) | second_hits << WAYS
+    });
+    std::iter::from_fn(move || {
+        let [first, second] = chosen.filter(|_| hits != 0)?;
+        let index = hits.trailing_zeros() as usize;
+        hits &= hits - 1;
+        let set = if index < WAYS { first } else { second };
+        Some(set.slot(index % WAYS))
+    })
 }
 
 /// Every slot in which `tag` may lie.

@@ -15,7 +15,7 @@ use ngx::ffi::{
 };
 use ngx::http::{HttpModuleLocationConf as _, HttpModuleMainConf as _, NgxHttpCoreModule};
 use ngx::ngx_string;
-use seckill_core::directive;
+use seckill_core::directive::{self, Fallback};
 use seckill_core::keyring::{Digest, Keyring};
 
 use super::{LocConf, MainConf};
@@ -218,6 +218,18 @@ setter!(cmd_digest, LocConf, |reading, conf| {
     once(&mut conf.digest, digest)
 });
 
+setter!(cmd_fallback, LocConf, |reading, conf| {
+    let fallback = directive::fallback(reading.args[0])?;
+    reading.needs_all("seckill_fallback")?;
+    if fallback == Fallback::Pass {
+        reading.with_main(|main| {
+            main.keeps_share = true;
+            Ok(())
+        })?;
+    }
+    once(&mut conf.fallback, fallback)
+});
+
 fn switch(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
@@ -280,7 +292,7 @@ const IN_MAIN: usize = NGX_HTTP_MAIN_CONF_OFFSET;
 const IN_LOCATION: usize = NGX_HTTP_LOC_CONF_OFFSET;
 
 /// All directives, for nginx.
-pub(crate) static mut COMMANDS: [ngx_command_t; 14] = [
+pub(crate) static mut COMMANDS: [ngx_command_t; 15] = [
     command(
         ngx_string!("seckill_zone"),
         MAIN | NGX_CONF_TAKE1,
@@ -328,6 +340,12 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 14] = [
         LOCATION | NGX_CONF_TAKE1,
         IN_LOCATION,
         cmd_gate,
+    ),
+    command(
+        ngx_string!("seckill_fallback"),
+        LOCATION | NGX_CONF_TAKE1,
+        IN_LOCATION,
+        cmd_fallback,
     ),
     command(
         ngx_string!("seckill_captcha"),

@@ -31,7 +31,7 @@ pub(crate) struct Headers<'a> {
 ///
 /// # Safety
 /// The string's memory lives as long as `'a`.
-unsafe fn text<'a>(string: ngx_str_t) -> Option<&'a str> {
+pub(super) unsafe fn text<'a>(string: ngx_str_t) -> Option<&'a str> {
     if string.len == 0 {
         return Some("");
     }

@@ -28,6 +28,7 @@ const LONGEST_PAUSE_MS: u64 = 400;
 
 const TAKE: &str = include_str!("../../../lua/permits/take.lua");
 const GIVE_BACK: &str = include_str!("../../../lua/permits/give_back.lua");
+const RENEW: &str = include_str!("../../../lua/permits/renew.lua");
 const HEARTBEAT: &str = include_str!("../../../lua/permits/heartbeat.lua");
 
 /// Where Redis is and how it is asked.
@@ -45,6 +46,8 @@ pub(crate) struct Scripts {
     pub(crate) take: String,
     /// `lua/permits/give_back.lua`
     pub(crate) give_back: String,
+    /// `lua/permits/renew.lua`
+    pub(crate) renew: String,
     /// `lua/permits/heartbeat.lua`
     pub(crate) heartbeat: String,
 }
@@ -119,7 +122,7 @@ async fn supervise(target: Target, site: Site) {
     let mut reported = false;
     loop {
         match rt::timeout(STALLED, open(&target)).await {
-            Some(Ok((link, driver))) => {
+            Some(Ok((link, mut driver))) => {
                 if reported {
                     log(
                         NGX_LOG_NOTICE,
@@ -129,7 +132,13 @@ async fn supervise(target: Target, site: Site) {
                 pause_ms = 25;
                 set(Status::Up(link.clone()));
                 site.zone.counters().redis_connects.add(1);
-                let reason = watch(&link, &site).await;
+                // Its end is noticed at once: until then requests would be sent
+                // into nothing, with the permits that they give back.
+                let closed = async {
+                    (&mut driver).await;
+                    "the connection was closed".to_owned()
+                };
+                let reason = rt::first(watch(&link, &site), closed).await;
                 set(Status::Away);
                 drop(driver);
                 log(
@@ -187,7 +196,7 @@ async fn open(target: &Target) -> RedisResult<(Link, Task<()>)> {
 }
 
 async fn load_scripts(connection: &mut MultiplexedConnection) -> RedisResult<Scripts> {
-    let (take, give_back, heartbeat) = redis::pipe()
+    let (take, give_back, renew, heartbeat) = redis::pipe()
         .cmd("SCRIPT")
         .arg("LOAD")
         .arg(TAKE)
@@ -196,12 +205,16 @@ async fn load_scripts(connection: &mut MultiplexedConnection) -> RedisResult<Scr
         .arg(GIVE_BACK)
         .cmd("SCRIPT")
         .arg("LOAD")
+        .arg(RENEW)
+        .cmd("SCRIPT")
+        .arg("LOAD")
         .arg(HEARTBEAT)
         .query_async(connection)
         .await?;
     Ok(Scripts {
         take,
         give_back,
+        renew,
         heartbeat,
     })
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use redis::RedisResult;
 use seckill_core::ids::Item;
-use seckill_core::{keys, lease};
+use seckill_core::{keys, lease, standby};
 
 use super::link;
 use crate::conf::Site;
@@ -22,13 +22,15 @@ const CLAIM_GRACE_MS: u64 = 100;
 pub(crate) enum Outcome {
     /// Redis answered; what it granted is in the hand.
     Answered,
-    /// Redis is away or answers amiss. Should it have granted something, nobody
-    /// spends it, and the back end gives it back.
-    Unknown,
+    /// Redis is away. Should it have granted something, nobody spends it, and the
+    /// back end gives it back.
+    Away,
+    /// Redis answers amiss, or the product was withdrawn: nobody may pass.
+    Amiss,
 }
 
 /// The lease's id in Redis: `{edge}.{lease}`.
-fn lease_id(site: &Site, number: u64) -> String {
+pub(super) fn lease_id(site: &Site, number: u64) -> String {
     format!("{}.{}", site.node, site.lease(number))
 }
 
@@ -47,11 +49,18 @@ pub(crate) fn claim_flight(product: &Found<'_>, timeout: Duration) -> bool {
 /// request in the queue needs `at_least` on one lease.
 pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u64)) -> Outcome {
     let Some(found) = site.zone.products().find(item.round(), item.product()) else {
-        return Outcome::Unknown;
+        return Outcome::Amiss;
     };
     let hand = found.hand();
-    let left = found.entry.limit.saturating_sub(found.granted());
-    let amount = lease::ask(hand.block(), waiting, left, site.zone.edges()).max(at_least);
+    let free = found.entry.limit.saturating_sub(found.granted());
+    let left = free + found.standby().held();
+    let wanted = lease::ask(hand.block(), waiting, left, site.zone.edges()).max(at_least);
+    // Where nothing is free any more, what is kept for when Redis is away is sold.
+    let loose = standby::loosen(wanted, waiting.max(at_least), free, found.standby().held());
+    let amount = wanted.min((free + loose).max(at_least));
+    if loose > 0 {
+        give_back(site, item, &found.standby().take_out(loose)).await;
+    }
     let number = site.zone.counters().leases.next();
     let counters = site.zone.counters();
     counters.permits_asked.add(amount);
@@ -60,10 +69,8 @@ pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u
     // thinks that it began.
     let asked_ms = clock::monotonic_ms();
     let begun = Instant::now();
-    let reply = rt::finish(site.timeout, ask(site, item, number, amount)).await;
-    counters
-        .redis_micros
-        .add(begun.elapsed().as_micros() as u64);
+    let reply = rt::finish(site.timeout, ask(site, item, number, (amount, 0))).await;
+    counters.redis_took(begun.elapsed().as_micros() as u64);
     let outcome = match reply {
         Some(Ok((granted, out, limit))) => {
             counters.permits_granted.add(granted);
@@ -74,14 +81,16 @@ pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u
         }
         Some(Err(error)) => {
             counters.redis_failures.add(1);
-            if !error.is_io_error() {
+            if error.is_io_error() {
+                Outcome::Away
+            } else {
                 link::warn(&format!("permits of {item} cannot be taken: {error}"));
+                Outcome::Amiss
             }
-            Outcome::Unknown
         }
         None => {
             counters.redis_failures.add(1);
-            Outcome::Unknown
+            Outcome::Away
         }
     };
     hand.end_flight();
@@ -106,7 +115,14 @@ fn keep(
     granted == 0 || found.hand().put(number, granted, asked_ms)
 }
 
-async fn ask(site: &Site, item: &Item, number: u64, amount: u64) -> RedisResult<(u64, u64, u64)> {
+/// Asks for a lease; `hold_ms` is how long it stays on record for longer than
+/// others. Replies what was granted, what is out, and the limit.
+pub(super) async fn ask(
+    site: &Site,
+    item: &Item,
+    number: u64,
+    (amount, hold_ms): (u64, u64),
+) -> RedisResult<(u64, u64, u64)> {
     let away = || redis::RedisError::from(io::Error::from(io::ErrorKind::NotConnected));
     let mut link = link::ready().await.ok_or_else(away)?;
     redis::cmd("EVALSHA")
@@ -117,6 +133,7 @@ async fn ask(site: &Site, item: &Item, number: u64, amount: u64) -> RedisResult<
         .arg(keys::leases(item))
         .arg(lease_id(site, number))
         .arg(amount)
+        .arg(hold_ms)
         .query_async(&mut link.connection)
         .await
 }
@@ -124,6 +141,9 @@ async fn ask(site: &Site, item: &Item, number: u64, amount: u64) -> RedisResult<
 /// Gives back what was taken out of the hand. Asked once: if the answer is lost,
 /// the back end closes the leases a little later.
 pub(crate) async fn give_back(site: &Site, item: &Item, leases: &[(u64, u64)]) {
+    if leases.is_empty() {
+        return;
+    }
     let returned = rt::finish(site.timeout, async {
         let mut link = link::ready().await?;
         let mut command = redis::cmd("EVALSHA");

@@ -24,9 +24,14 @@ use seckill_core::shared::products::Found;
 /// Pause while another worker asks Redis for the same product.
 const TURN: Duration = Duration::from_millis(1);
 
-struct Waiting {
-    parked: Rc<Parked>,
-    quantity: u32,
+/// One who waits.
+pub(crate) struct Waiting {
+    /// The request.
+    pub(crate) parked: Rc<Parked>,
+    /// Permits that it wants.
+    pub(crate) quantity: u32,
+    /// Whether it may pass from this edge's share, should Redis be away.
+    pub(crate) passes: bool,
 }
 
 struct Queue {
@@ -48,15 +53,8 @@ pub(crate) fn is_waiting(product: &Found<'_>) -> bool {
 }
 
 /// Puts a parked request at the end of its product's queue.
-pub(crate) fn join(
-    site: &Site,
-    product: &Found<'static>,
-    item: Item,
-    parked: Rc<Parked>,
-    quantity: u32,
-) {
+pub(crate) fn join(site: &Site, product: &Found<'static>, item: Item, waiting: Waiting) {
     site.zone.counters().parked.add(1);
-    let waiting = Waiting { parked, quantity };
     let is_first = QUEUES.with_borrow_mut(|queues| match queues.get_mut(&product.id()) {
         Some(queue) => {
             queue.waiting.push_back(waiting);
@@ -120,8 +118,10 @@ async fn serve(site: &Site, id: usize) {
             }
             let wanted = QUEUES.with_borrow(|queues| wanted(queues, id));
             let asked = permits::fetch(site, &item, (wanted, u64::from(quantity))).await;
-            if asked == Outcome::Unknown {
-                return dismiss(site, id, Verdict::Unavailable);
+            match asked {
+                Outcome::Answered => {}
+                Outcome::Away => return without_redis(site, id, &item),
+                Outcome::Amiss => return dismiss(site, id, Verdict::Unavailable),
             }
         }
     }
@@ -180,6 +180,29 @@ fn refuse_first(site: &Site, id: usize, verdict: Verdict) {
             site.zone.counters().refuse(verdict);
             ctx.stand.set(Stand::Refused(verdict));
         });
+    }
+}
+
+/// Redis is away: lets those pass who may, as far as this edge's share reaches,
+/// and refuses the others.
+fn without_redis(site: &Site, id: usize, item: &Item) {
+    let found = site.zone.products().find(item.round(), item.product());
+    while let Some(quantity) = first_quantity(site, id) {
+        let now_ms = clock::monotonic_ms();
+        let passes = QUEUES.with_borrow(|queues| {
+            let first = queues.get(&id).and_then(|queue| queue.waiting.front());
+            first.is_some_and(|first| first.passes)
+        });
+        let standby = found.as_ref().filter(|_| passes).map(Found::standby);
+        match standby.and_then(|standby| standby.spend(quantity, now_ms)) {
+            Some(spent) => {
+                site.zone.counters().fallbacks.add(1);
+                if let Some(first) = leave(site, id) {
+                    first.parked.resume(|ctx| admit(&site.zone, ctx, spent));
+                }
+            }
+            None => refuse_first(site, id, Verdict::Unavailable),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use seckill_core::keys;
 use seckill_core::window::Phase;
 
 use super::link::{self, Link};
-use super::{permits, regrabs};
+use super::{permits, regrabs, standby};
 use crate::clock;
 use crate::conf::Site;
 
@@ -32,8 +32,10 @@ pub(crate) struct Refresh {
     /// Version of the catalogue that this worker wrote. A worker that becomes
     /// refresher starts with none and reads all, which also repairs a slot that
     /// a killed one left half written.
-    version: Option<String>,
+    version: Option<Vec<u8>>,
     items: Vec<(Item, Entry)>,
+    /// Whether what is kept was renewed since this worker connected.
+    has_renewed: bool,
     /// When this worker looked last, by its monotonic clock.
     looked_ms: u64,
     /// What was complained of and has not been mended since.
@@ -48,6 +50,7 @@ impl Refresh {
             site,
             version: None,
             items: Vec::new(),
+            has_renewed: false,
             looked_ms: 0,
             complaints: Vec::new(),
         }
@@ -78,7 +81,7 @@ impl Refresh {
     }
 
     async fn look(&mut self) -> RedisResult<()> {
-        let version: RedisResult<Option<String>> = redis::cmd("HGET")
+        let version: RedisResult<Option<Vec<u8>>> = redis::cmd("HGET")
             .arg(keys::CATALOGUE)
             .arg(keys::CATALOGUE_VERSION)
             .query_async(&mut self.link.connection)
@@ -93,14 +96,20 @@ impl Refresh {
         };
         self.pass_over("the catalogue cannot be read", catalogue)?;
         self.read_permits().await?;
+        let limits = self.read_limits().await;
+        self.pass_over("a product's limit cannot be read", limits)?;
         let regrabs = regrabs::follow(&mut self.link, &self.site).await;
         self.pass_over("who may buy again cannot be read", regrabs)?;
+        let shares = self.keep_shares().await;
+        self.pass_over("shares cannot be kept", shares)?;
+        let reclaimed = self.read_reclaimed().await;
+        self.pass_over("what was reclaimed cannot be read", reclaimed)?;
         self.give_back_lapsed().await;
         Ok(())
     }
 
     /// Reads the catalogue if its version is another than the last one read.
-    async fn follow_catalogue(&mut self, version: String) -> RedisResult<()> {
+    async fn follow_catalogue(&mut self, version: Vec<u8>) -> RedisResult<()> {
         if self.version.as_ref() != Some(&version) {
             self.read_catalogue().await?;
             self.version = Some(version);
@@ -124,7 +133,8 @@ impl Refresh {
     }
 
     async fn read_catalogue(&mut self) -> RedisResult<()> {
-        let all: Vec<(String, String)> = redis::cmd("HGETALL")
+        // Bytes: what is no text must not keep the rest from being read.
+        let all: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL")
             .arg(keys::CATALOGUE)
             .query_async(&mut self.link.connection)
             .await?;
@@ -132,19 +142,23 @@ impl Refresh {
             return Ok(());
         }
         let products = self.site.zone.products();
+        let mut left_out = 0;
         self.items.clear();
-        for (name, text) in all {
+        for (name, text) in &all {
+            let (name, text) = (String::from_utf8_lossy(name), String::from_utf8_lossy(text));
             if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
                 if !products.put(item.round(), item.product(), &entry) {
                     link::warn(&format!(
                         "the zone has no room for product {item}: make seckill_zone larger"
                     ));
+                    left_out += 1;
                     continue;
                 }
                 self.items.push((item, entry));
             } else if name != keys::CATALOGUE_VERSION {
                 link::warn(&format!(
-                    "entry \"{name}\" of the catalogue does not parse; approve its round again"
+                    "entry \"{}\" of the catalogue does not parse; approve its round again",
+                    name.escape_debug()
                 ));
             }
         }
@@ -154,18 +168,19 @@ impl Refresh {
             .map(|(item, _)| item.to_string())
             .collect();
         products.retain(|name| listed.contains(name));
+        self.site.zone.counters().left_out.set(left_out);
         self.site.zone.set_has_catalogue();
         Ok(())
     }
 
-    /// Asks how many permits are out for each product that sells now, so that
+    /// Asks how many permits are out for each product that sells, or is about to, so that
     /// permits that came back reopen it here.
     async fn read_permits(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
         let open: Vec<&Item> = self
             .items
             .iter()
-            .filter(|(_, entry)| entry.window.phase(now) == Phase::Open)
+            .filter(|(_, entry)| matches!(entry.window.phase(now), Phase::Lead | Phase::Open))
             .map(|(item, _)| item)
             .collect();
         for batch in open.chunks(BATCH) {
@@ -186,6 +201,28 @@ impl Refresh {
         Ok(())
     }
 
+    /// Reads the limit of products for which a lease told another one than the
+    /// catalogue says: it was lowered, and may be raised again.
+    async fn read_limits(&mut self) -> RedisResult<()> {
+        for (item, entry) in &self.items {
+            let Some(found) = self.site.zone.products().find(item.round(), item.product()) else {
+                continue;
+            };
+            if found.entry.limit == entry.limit {
+                continue;
+            }
+            let limit: Value = redis::cmd("HGET")
+                .arg(keys::info(item))
+                .arg(keys::INFO_LIMIT)
+                .query_async(&mut self.link.connection)
+                .await?;
+            if let Ok(limit) = redis::from_redis_value::<u64>(limit) {
+                found.set_limit(limit);
+            }
+        }
+        Ok(())
+    }
+
     /// Gives back what this edge may not spend any more. Of products that are
     /// over, too: their permits are counted in the end.
     async fn give_back_lapsed(&self) {
@@ -198,6 +235,32 @@ impl Refresh {
                 }
             }
         }
+    }
+
+    /// Keeps this edge's share of products that sell, or are about to, for when
+    /// Redis is away.
+    async fn keep_shares(&mut self) -> RedisResult<()> {
+        let now = clock::now_ms();
+        let items = self.items.iter().map(|(item, entry)| {
+            let phase = entry.window.phase(now);
+            (item, matches!(phase, Phase::Lead | Phase::Open))
+        });
+        let all = !self.has_renewed;
+        standby::keep(&mut self.link, &self.site, items, all).await?;
+        self.has_renewed = true;
+        Ok(())
+    }
+
+    /// Reads, only for show, what the back end gave back; whatever else lies there
+    /// counts as nothing.
+    async fn read_reclaimed(&mut self) -> RedisResult<()> {
+        let reclaimed: Value = redis::cmd("GET")
+            .arg(keys::RECLAIMED)
+            .query_async(&mut self.link.connection)
+            .await?;
+        let reclaimed = redis::from_redis_value::<u64>(reclaimed).unwrap_or_default();
+        self.site.zone.counters().reclaimed.set(reclaimed);
+        Ok(())
     }
 
     /// Says that this edge is alive, and takes its share of the site's rate.

@@ -17,8 +17,9 @@ const BATCH: usize = 1_000;
 /// Commands in one poll; the rest waits for the next one.
 const BATCHES: usize = 10;
 
-/// An entry's id, and its fields as names and values in turn.
-type Entry = (String, Vec<String>);
+/// An entry's id, and its fields as names and values in turn. Bytes: what is no text
+/// must not keep the rest from being read.
+type Entry = (String, Vec<Vec<u8>>);
 
 /// Forgets everybody who was named since the last call.
 ///
@@ -60,10 +61,11 @@ fn position(id: &str) -> Option<(u64, u64)> {
 }
 
 /// Whom an entry names; what does not read as one names nobody.
-fn buyer(fields: &[String]) -> Option<(Item, &str)> {
+fn buyer(fields: &[Vec<u8>]) -> Option<(Item, &str)> {
     let field = |name: &str| {
         let mut pairs = fields.chunks_exact(2);
-        pairs.find_map(|pair| (pair[0] == name).then_some(&*pair[1]))
+        let pair = pairs.find(|pair| pair[0] == name.as_bytes())?;
+        std::str::from_utf8(&pair[1]).ok()
     };
     Some((Item::parse(field("item")?)?, field("user")?))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ngx::ffi::{NGX_AGAIN, NGX_DECLINED, ngx_int_t};
 use seckill_core::captcha::Captcha;
-use seckill_core::gate::{Click, screen};
+use seckill_core::gate::{Claim, Click};
 use seckill_core::ids::Item;
 use seckill_core::{Verdict, lease};
 
@@ -18,6 +18,7 @@ use crate::clock;
 use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Stand, park, respond};
+use crate::net::queue::Waiting;
 use crate::net::{link, permits, queue};
 use crate::state::{Claimed, Known, bans};
 use seckill_core::shared::products::Found;
@@ -40,7 +41,7 @@ fn pass(request: &Request<'_>) -> ngx_int_t {
         Stand::Pending => {
             // The deadline has passed without an answer.
             park::give_up(request, ctx);
-            refused(request, Verdict::Unavailable)
+            late(request, ctx).unwrap_or_else(|verdict| refused(request, verdict))
         }
         decided => decided,
     };
@@ -62,6 +63,35 @@ fn refused(request: &Request<'_>, verdict: Verdict) -> Stand {
     Stand::Refused(verdict)
 }
 
+/// Redis has not answered in time: what is kept for when it is away.
+fn late(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
+    let edge = Edge::of(request)?;
+    let (round, product) = ctx.item();
+    let product = state::lookup(&edge, round, product)?;
+    if product.is_unknown() {
+        return Err(Verdict::Unavailable);
+    }
+    pass_over(ctx, &edge, &product, ctx.quantity.get())
+}
+
+/// Lets a request pass without Redis, where the operator wants it and this edge's
+/// share of what was left lasts.
+fn pass_over(
+    ctx: &Ctx,
+    edge: &Edge<'_>,
+    product: &Found<'static>,
+    quantity: u32,
+) -> Result<Stand, Verdict> {
+    let spent = edge
+        .passes
+        .then(|| product.standby().spend(quantity, clock::monotonic_ms()))
+        .flatten()
+        .ok_or(Verdict::Unavailable)?;
+    edge.zone.counters().fallbacks.add(1);
+    queue::admit(&edge.zone, ctx, spent);
+    Ok(Stand::Admitted)
+}
+
 fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
     let edge = Edge::of(request)?;
     let headers = request.headers();
@@ -75,45 +105,35 @@ fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
         buyer: edge.buyer(request, &headers),
         captcha: Captcha::new(edge.captcha, headers.captcha),
     };
-    let now_ms = clock::now_ms();
-    let mut found = None;
-    let mut missing = Verdict::NotFound;
-    let screened = screen(
-        &click,
-        edge.keyring,
-        edge.digest,
-        now_ms,
-        |user| bans::check(&edge.zone, user, request.address(), now_ms),
-        |round, product| match state::lookup(&edge, round, product) {
-            Ok(product) => {
-                found = Some(product);
-                Some(product.entry)
-            }
-            Err(verdict) => {
-                missing = verdict;
-                None
-            }
-        },
-    );
-    let admissible = match screened {
-        Err(Verdict::NotFound) => return Err(missing),
-        other => other?,
-    };
+    let (now_ms, monotonic_ns) = (clock::now_ms(), clock::monotonic_ns());
+    let claim = Claim::read(&click, now_ms)?;
+    let known = Known::new(&edge.zone, claim.user(), claim.item(), headers.request);
+    // What is looked at last comes from memory while the digests are computed.
+    known.prefetch(&edge.zone);
+    claim.verify(edge.keyring, edge.digest, now_ms)?;
+    bans::check(&edge.zone, claim.user(), request.address(), now_ms)?;
+    let (round, product) = claim.item();
+    let product = state::lookup(&edge, round, product)?;
+    let admissible = claim.admit(&product.entry, edge.keyring, now_ms)?;
     ctx.remember(admissible.user, admissible.round, admissible.product);
     let claimed = Claimed::claim(&edge.zone, &admissible, headers.request, now_ms)?;
     ctx.claimed.set(claimed);
-    let wants = (admissible.round, admissible.product);
-    let known = Known::new(&edge.zone, admissible.user, wants, headers.request);
-    if known.is_second_click(&edge.zone) {
+    if known.is_second_click(&edge.zone, monotonic_ns) {
         return Err(Verdict::Duplicate);
     }
     ctx.known.set(Some(known));
-    if !edge.take_token() {
+    if !edge.take_token(monotonic_ns) {
         return Err(Verdict::Busy);
     }
-    let product = found.ok_or(Verdict::NotFound)?;
     let wants = (admissible.round, admissible.product, admissible.quantity);
-    permit(request, ctx, &edge, &product, wants)
+    permit(
+        request,
+        ctx,
+        &edge,
+        &product,
+        wants,
+        monotonic_ns / 1_000_000,
+    )
 }
 
 /// Spends a permit that is in the hand, or waits for one.
@@ -123,34 +143,43 @@ fn permit(
     edge: &Edge<'_>,
     product: &Found<'static>,
     (round, id, quantity): (&str, &str, u32),
+    now_ms: u64,
 ) -> Result<Stand, Verdict> {
-    let now_ms = clock::monotonic_ms();
     // Nobody overtakes those who wait.
     let in_turn = !queue::is_waiting(product);
     if in_turn && let Some(spent) = product.hand().spend(quantity, now_ms) {
         queue::admit(&edge.zone, ctx, spent);
         if lease::is_low(spent.word.left(), product.hand().block()) {
-            refill(edge, product, (round, id));
+            refill(edge, product, (round, id), now_ms);
         }
         return Ok(Stand::Admitted);
     }
     if in_turn && product.is_exhausted(now_ms) && !product.is_unknown() {
         return Err(Verdict::SoldOut);
     }
-    if link::is_away() || product.is_unknown() {
+    if product.is_unknown() {
         return Err(Verdict::Unavailable);
+    }
+    if link::is_away() {
+        return pass_over(ctx, edge, product, quantity);
     }
     let item = Item::new(round, id).ok_or(Verdict::BadRequest)?;
     let site = edge.site().ok_or(Verdict::Unavailable)?;
     let parked = park::park(request, ctx, site.timeout + GRACE).ok_or(Verdict::Unavailable)?;
-    queue::join(&site, product, item, parked, quantity);
+    ctx.quantity.set(quantity);
+    let waiting = Waiting {
+        parked,
+        quantity,
+        passes: edge.passes,
+    };
+    queue::join(&site, product, item, waiting);
     Ok(Stand::Pending)
 }
 
 /// Asks for the next lease if what is in the hand runs low, and nobody asks yet.
-fn refill(edge: &Edge<'_>, product: &Found<'static>, (round, id): (&str, &str)) {
+fn refill(edge: &Edge<'_>, product: &Found<'static>, (round, id): (&str, &str), now_ms: u64) {
     let hand = product.hand();
-    let enough = !lease::is_low(hand.left(clock::monotonic_ms()), hand.block());
+    let enough = !lease::is_low(hand.left(now_ms), hand.block());
     if enough || product.is_granted_out() || link::is_away() {
         return;
     }

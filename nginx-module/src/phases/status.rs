@@ -1,15 +1,17 @@
 //! `seckill_status`: what this edge has done, in Prometheus's text form.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use ngx::ffi::ngx_int_t;
 use seckill_core::Verdict;
+use seckill_core::metrics::{Kind, Page};
 
 use super::handler;
+use crate::clock;
 use crate::conf::{Edge, confs};
 use crate::ctx::request::Request;
 use crate::ctx::respond::{Answer, send};
+use crate::state::Zone;
 
 handler!(entry, answer);
 
@@ -21,87 +23,128 @@ fn answer(request: &Request<'_>) -> ngx_int_t {
         Ok(edge) => edge,
         Err(verdict) => return send(request, verdict.into()),
     };
-    let mut body = String::with_capacity(4096);
-    edge.zone.counters().write_prometheus(&mut body);
-    let edges = edge.zone.edges();
-    // Writing to a String does not fail.
-    let _ = write!(
-        body,
-        "# HELP seckill_edges Edges alive, this one included.\n\
-         # TYPE seckill_edges gauge\nseckill_edges {edges}\n\
-         # HELP seckill_bucket_level Tokens in the bucket of each seckill_rate, in the order of the file.\n\
-         # TYPE seckill_bucket_level gauge\n"
-    );
-    let seen = edge.zone.seen_counts();
-    let bans = edge.zone.ban_list();
-    let passes = edge.zone.pass_counts();
-    let gauges = [
-        (
-            "bans",
-            "gauge",
-            "Bans mirrored here, those included that have expired within the last minute.",
-            bans.mirrored(),
-        ),
-        (
-            "bans_unmirrored",
-            "gauge",
-            "Bans for which seckill_zone has no room: buyers who cannot be cleared of them are refused.",
-            bans.unmirrored(),
-        ),
-        (
-            "bans_skipped",
-            "gauge",
-            "Entries of the list of bans that are none, and are skipped.",
-            bans.skipped(),
-        ),
-        (
-            "captcha_passes_claimed_total",
-            "counter",
-            "Captcha passes that a request used.",
-            passes.claimed(),
-        ),
-        (
-            "captcha_passes_given_back_total",
-            "counter",
-            "Of those, how many are good again because the request was refused.",
-            passes.given_back(),
-        ),
-        (
-            "captcha_passes_full_total",
-            "counter",
-            "Captcha passes refused as busy because seckill_zone has no room to remember more.",
-            passes.full(),
-        ),
-        (
-            "seen_buyers",
-            "gauge",
-            "Buyers remembered for their second click.",
-            seen.entries(),
-        ),
-        (
-            "seen_evicted_total",
-            "counter",
-            "Of those, how many gave way to others.",
-            seen.evicted(),
-        ),
-    ];
-    for (index, limit) in confs(request).0.rates.iter().enumerate() {
-        let level = edge.zone.bucket_level(index, limit.share(edges));
-        let _ = writeln!(body, "seckill_bucket_level{{bucket=\"{index}\"}} {level}");
-    }
-    for (name, kind, help, value) in gauges {
-        let _ = write!(
-            body,
-            "# HELP seckill_{name} {help}\n# TYPE seckill_{name} {kind}\nseckill_{name} {value}\n"
-        );
-    }
+    let mut page = Page::default();
+    edge.zone.counters().write(&mut page);
+    write_buckets(request, &edge.zone, &mut page);
+    write_permits(&edge.zone, &mut page);
+    write_protection(&edge.zone, &mut page);
+    write_tables(&edge.zone, &mut page);
     send(
         request,
         Answer {
             status: 200,
             content_type: "text/plain; version=0.0.4",
-            body: Cow::Owned(body),
+            body: Cow::Owned(page.into_text()),
             retry_after_s: None,
         },
     )
+}
+
+fn write_buckets(request: &Request<'_>, zone: &Zone, page: &mut Page) {
+    let edges = zone.edges();
+    page.one(
+        "edges",
+        Kind::Gauge,
+        "Edges alive, this one included.",
+        edges,
+    );
+    let rates = confs(request).0.rates.iter().enumerate();
+    let levels = rates.map(|(index, limit)| (index, zone.bucket_level(index, limit.share(edges))));
+    let family = (
+        "bucket_level",
+        Kind::Gauge,
+        "Tokens in the bucket of each seckill_rate, in the order of the file.",
+    );
+    page.each(family, "bucket", levels);
+}
+
+fn write_permits(zone: &Zone, page: &mut Page) {
+    let (in_hand, kept) = zone.products().held(clock::monotonic_ms());
+    page.one(
+        "permits_held",
+        Kind::Gauge,
+        "Permits in hand, of all products, that may be spent now.",
+        in_hand,
+    );
+    page.one(
+        "permits_kept",
+        Kind::Gauge,
+        "Permits kept for when Redis is away, of all products.",
+        kept,
+    );
+}
+
+/// Bans and captcha passes.
+fn write_protection(zone: &Zone, page: &mut Page) {
+    let (bans, passes) = (zone.ban_list(), zone.pass_counts());
+    let gauges = [
+        (
+            "bans",
+            "Bans mirrored here, those included that have expired within the last minute.",
+            bans.mirrored(),
+        ),
+        (
+            "bans_unmirrored",
+            "Bans for which seckill_zone has no room: buyers who cannot be cleared of them are refused.",
+            bans.unmirrored(),
+        ),
+        (
+            "bans_skipped",
+            "Entries of the list of bans that are none, and are skipped.",
+            bans.skipped(),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.one(name, Kind::Gauge, help, value);
+    }
+    let counters = [
+        (
+            "captcha_passes_claimed_total",
+            "Captcha passes that a request used.",
+            passes.claimed(),
+        ),
+        (
+            "captcha_passes_given_back_total",
+            "Of those, how many are good again because the request was refused.",
+            passes.given_back(),
+        ),
+        (
+            "captcha_passes_full_total",
+            "Captcha passes refused as busy because seckill_zone has no room to remember more.",
+            passes.full(),
+        ),
+    ];
+    for (name, help, value) in counters {
+        page.one(name, Kind::Counter, help, value);
+    }
+}
+
+/// What each table in the zone holds, what it is made for, and what gave way.
+fn write_tables(zone: &Zone, page: &mut Page) {
+    let (seen, products) = (zone.seen_counts(), zone.products());
+    let room = zone.room();
+    let entries = [
+        ("products", products.count() as u64),
+        ("seen", seen.entries()),
+    ];
+    let family = ("table_entries", Kind::Gauge, "Entries in each table.");
+    page.each(family, "table", entries);
+    let family = (
+        "table_room",
+        Kind::Gauge,
+        "Entries that each table is made for.",
+    );
+    page.each(family, "table", room);
+    let family = (
+        "table_evicted_total",
+        Kind::Counter,
+        "Entries that gave way to others.",
+    );
+    page.each(family, "table", [("seen", seen.evicted())]);
+    page.one(
+        "products_left_out",
+        Kind::Gauge,
+        "Products for which the zone had no room when the catalogue was last read; they are not sold here.",
+        zone.counters().left_out.get(),
+    );
 }

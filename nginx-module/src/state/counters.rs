@@ -1,11 +1,11 @@
 //! What has happened at this edge since the zone was made.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use seckill_core::Verdict;
+use seckill_core::metrics::{Kind, LATENCY_BOUNDS_US, Page, latency_bucket};
 
-/// A number that only rises.
+/// A number that rises, or one that is taken from elsewhere.
 #[repr(transparent)]
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -14,6 +14,11 @@ impl Counter {
     /// Adds to it.
     pub(crate) fn add(&self, n: u64) {
         self.0.fetch_add(n, Relaxed);
+    }
+
+    /// Takes over what somebody else counted.
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
     }
 
     /// Adds one and says how many there are now.
@@ -35,6 +40,8 @@ pub(crate) struct Counters {
     pub(crate) refused: [Counter; Verdict::ALL.len()],
     /// Requests that the gate let pass.
     pub(crate) admitted: Counter,
+    /// Of those, how many passed while Redis was away, from this edge's share.
+    pub(crate) fallbacks: Counter,
     /// Requests that had to wait for Redis.
     pub(crate) parked: Counter,
     /// Requests that no longer wait, whatever came of it.
@@ -43,7 +50,7 @@ pub(crate) struct Counters {
     pub(crate) permits_asked: Counter,
     /// Permits granted by Redis.
     pub(crate) permits_granted: Counter,
-    /// Permits given back because the client had left.
+    /// Permits given back unspent.
     pub(crate) permits_returned: Counter,
     /// Hidden URLs handed out.
     pub(crate) paths: Counter,
@@ -53,6 +60,12 @@ pub(crate) struct Counters {
     pub(crate) redis_micros: Counter,
     /// Of those, how many failed or took too long.
     pub(crate) redis_failures: Counter,
+    /// How many of them took how long.
+    pub(crate) redis_latency: [Counter; LATENCY_BOUNDS_US.len() + 1],
+    /// Permits that the back end gave back at the whole site, as last read.
+    pub(crate) reclaimed: Counter,
+    /// Products that found no room in the zone when the catalogue was last read.
+    pub(crate) left_out: Counter,
     /// Times that a worker connected to Redis.
     pub(crate) redis_connects: Counter,
     /// Next lease number.
@@ -67,91 +80,93 @@ impl Counters {
         self.refused[verdict as usize].add(1);
     }
 
-    /// Writes the Prometheus text form.
-    pub(crate) fn write_prometheus(&self, out: &mut String) {
-        let mut family = |name: &str, kind: &str, help: &str, value: u64| {
-            // Writing to a String does not fail.
-            let _ = write!(
-                out,
-                "# HELP seckill_{name} {help}\n# TYPE seckill_{name} {kind}\nseckill_{name} {value}\n"
-            );
-        };
-        family(
-            "admitted_total",
-            "counter",
-            "Requests that the gate let pass.",
-            self.admitted.get(),
+    /// A command to Redis has ended after `micros`, whether it was answered or not.
+    pub(crate) fn redis_took(&self, micros: u64) {
+        self.redis_latency[latency_bucket(micros)].add(1);
+        self.redis_micros.add(micros);
+    }
+
+    /// Writes all of them.
+    pub(crate) fn write(&self, page: &mut Page) {
+        let refused = Verdict::ALL.map(|verdict| {
+            let n = self.refused[verdict as usize].get();
+            (verdict.code(), n)
+        });
+        let family = (
+            "refused_total",
+            Kind::Counter,
+            "Requests refused at the gate, by code.",
         );
-        family(
-            "paths_total",
-            "counter",
-            "Hidden URLs handed out.",
-            self.paths.get(),
-        );
+        page.each(family, "code", refused);
         let parked = self.parked.get().saturating_sub(self.unparked.get());
-        family(
+        page.one(
             "parked",
-            "gauge",
+            Kind::Gauge,
             "Requests that wait for Redis now.",
             parked,
         );
-        family(
-            "parked_total",
-            "counter",
-            "Requests that had to wait for Redis.",
-            self.parked.get(),
+        let counters: [(&str, &str, &Counter); 10] = [
+            (
+                "admitted_total",
+                "Requests that the gate let pass.",
+                &self.admitted,
+            ),
+            (
+                "fallback_admitted_total",
+                "Of those, requests let pass while Redis was away, from this edge's share.",
+                &self.fallbacks,
+            ),
+            ("paths_total", "Hidden URLs handed out.", &self.paths),
+            (
+                "parked_total",
+                "Requests that had to wait for Redis.",
+                &self.parked,
+            ),
+            (
+                "permits_asked_total",
+                "Permits asked of Redis.",
+                &self.permits_asked,
+            ),
+            (
+                "permits_granted_total",
+                "Permits granted by Redis.",
+                &self.permits_granted,
+            ),
+            (
+                "permits_returned_total",
+                "Permits that this edge gave back unspent.",
+                &self.permits_returned,
+            ),
+            (
+                "redis_commands_total",
+                "Commands sent to Redis for requests.",
+                &self.redis_commands,
+            ),
+            (
+                "redis_failures_total",
+                "Of those, commands that failed or took too long.",
+                &self.redis_failures,
+            ),
+            (
+                "redis_connects_total",
+                "Times that a worker connected to Redis.",
+                &self.redis_connects,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            page.one(name, Kind::Counter, help, counter.get());
+        }
+        page.one(
+            "site_permits_reclaimed_total",
+            Kind::Counter,
+            "Permits that the back end gave back for edges that did not, at the whole site.",
+            self.reclaimed.get(),
         );
-        family(
-            "permits_asked_total",
-            "counter",
-            "Permits asked of Redis.",
-            self.permits_asked.get(),
-        );
-        family(
-            "permits_granted_total",
-            "counter",
-            "Permits granted by Redis.",
-            self.permits_granted.get(),
-        );
-        family(
-            "permits_returned_total",
-            "counter",
-            "Permits given back because the client had left.",
-            self.permits_returned.get(),
-        );
-        family(
-            "redis_commands_total",
-            "counter",
-            "Commands sent to Redis for requests.",
-            self.redis_commands.get(),
-        );
-        family(
-            "redis_command_microseconds_total",
-            "counter",
-            "Time that those commands took, together.",
+        page.latency(
+            "redis_command_seconds",
+            "Round trips to Redis for requests.",
+            self.redis_latency.each_ref().map(Counter::get),
             self.redis_micros.get(),
         );
-        family(
-            "redis_failures_total",
-            "counter",
-            "Commands to Redis that failed or took too long.",
-            self.redis_failures.get(),
-        );
-        family(
-            "redis_connects_total",
-            "counter",
-            "Times that a worker connected to Redis.",
-            self.redis_connects.get(),
-        );
-        out.push_str("# HELP seckill_refused_total Requests refused at the gate, by code.\n");
-        out.push_str("# TYPE seckill_refused_total counter\n");
-        for verdict in Verdict::ALL {
-            let n = self.refused[verdict as usize].get();
-            let _ = writeln!(
-                out,
-                "seckill_refused_total{{code=\"{}\"}} {n}",
-                verdict.code()
-            );
-        }
     }
 }

@@ -13,8 +13,8 @@ use ngx::ngx_log_error;
 use seckill_core::bucket::{Rate, Take};
 use seckill_core::census::Change;
 use seckill_core::shared::passes;
-use seckill_core::shared::products::{Products, Slot};
-use seckill_core::shared::seen::{Counts, Seen};
+use seckill_core::shared::products::{self, Products, Slot};
+use seckill_core::shared::seen::{self, Counts, Seen};
 use seckill_core::shared::siphash::Seed;
 use seckill_core::shared::{Plan, Set, Wanted, plan};
 
@@ -30,7 +30,7 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: a zone kept over a reload by a
 /// newer module is recognised and refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0006;
+const LAYOUT: u64 = 0x5ec_c111_0010;
 /// How long a worker may refresh before another takes over, in ms.
 const CLAIM_MS: u64 = 1_000;
 /// Linux process ids have at most 22 bits.
@@ -114,6 +114,14 @@ impl Zone {
     /// What that table has been through.
     pub(crate) fn seen_counts(&self) -> &'static Counts {
         &self.shared.seen_counts
+    }
+
+    /// Entries that each table is made for.
+    pub(crate) fn room(&self) -> [(&'static str, u64); 2] {
+        [
+            ("products", products::holds(self.slots.len()) as u64),
+            ("seen", seen::holds(self.sets.len()) as u64),
+        ]
     }
 
     /// A table of sets.
@@ -221,9 +229,8 @@ impl Zone {
     }
 
     /// Takes a token from bucket `index`; whether there was one.
-    pub(crate) fn take_token(&self, index: usize, rate: Rate) -> bool {
+    pub(crate) fn take_token(&self, index: usize, rate: Rate, now_ns: u64) -> bool {
         let bucket = &self.shared.buckets[index];
-        let now_ns = clock::monotonic_ns();
         let mut word = bucket.load(Ordering::Relaxed);
         loop {
             let Take::Granted(next) = rate.take(word, now_ns) else {

@@ -156,6 +156,7 @@ fn delivery(entry: &StreamId, times: u32) -> Delivery {
     Delivery {
         receipt: Receipt(entry.id.clone()),
         body,
+        key: entry.get("key").unwrap_or_default(),
         attempt: before.saturating_add(times),
     }
 }

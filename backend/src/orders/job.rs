@@ -1,0 +1,105 @@
+//! A message in hand.
+
+use std::time::Duration;
+
+use seckill_core::keys;
+use seckill_core::message::OrderMessage;
+
+use crate::queue::dead_letters::REDRIVEN;
+use crate::queue::{DeadLetter, DeadLetters, Delivery, Queue, QueueError, Receipt};
+
+/// A message that was handed out this often has killed its workers, or waits for
+/// something that does not come back. RocketMQ itself would put it aside after 17.
+pub(super) const MAX_ATTEMPTS: u32 = 16;
+/// How long a message is kept back the first time, and at most.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
+/// A purchase to be placed.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) receipt: Receipt,
+    pub(super) attempt: u32,
+    pub(super) key: String,
+    pub(super) purchase: OrderMessage,
+}
+
+impl Job {
+    /// The purchase in a message, or why there is none to be had.
+    pub(super) fn read(delivery: &Delivery) -> Result<Self, String> {
+        let attempt = delivery.attempt;
+        if attempt > MAX_ATTEMPTS {
+            return Err(format!(
+                "it was handed out {attempt} times and never finished"
+            ));
+        }
+        let purchase = OrderMessage::parse(&delivery.body).map_err(|error| error.to_string())?;
+        Ok(Self {
+            receipt: delivery.receipt.clone(),
+            attempt,
+            key: delivery.key.clone(),
+            purchase,
+        })
+    }
+
+    /// The message again.
+    pub(super) fn into_delivery(self) -> Delivery {
+        Delivery {
+            body: self.purchase.to_json().into_bytes(),
+            receipt: self.receipt,
+            key: self.key,
+            attempt: self.attempt,
+        }
+    }
+
+    /// How long the buyer has waited, in ms; `None` if that says nothing of the
+    /// queue, because the message was tried before or lay among the dead letters.
+    pub(super) fn waited_ms(&self, now_ms: u64) -> Option<u64> {
+        let fresh = self.attempt == 1 && self.key != REDRIVEN;
+        fresh.then(|| now_ms.saturating_sub(self.purchase.at_ms))
+    }
+}
+
+/// How long to keep a message back that could not be finished at its `attempt`:
+/// 1 s after the first, then twice as long each time, up to five minutes.
+pub(super) fn retry_after(attempt: u32) -> Duration {
+    let doubled = 2u32.saturating_pow(attempt.saturating_sub(1));
+    FIRST_RETRY.saturating_mul(doubled).min(LONGEST_RETRY)
+}
+
+/// Puts a message of the orders queue among the dead letters.
+pub(super) async fn bury(
+    letters: &DeadLetters,
+    queue: &impl Queue,
+    delivery: Delivery,
+    reason: String,
+) {
+    tracing::error!(reason, "an order message goes to the dead letters");
+    let letter = DeadLetter {
+        body: delivery.body,
+        reason,
+        source: keys::QUEUE_ORDERS.to_owned(),
+        attempts: delivery.attempt,
+    };
+    let buried: Result<(), QueueError> = async {
+        letters.bury(letter).await?;
+        queue.ack(&[delivery.receipt]).await
+    }
+    .await;
+    if let Err(error) = buried {
+        tracing::warn!(%error, "a dead letter was not put away; its message comes again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_come_ever_later_up_to_five_minutes() {
+        let seconds = [1, 2, 4, 8, 16].map(Duration::from_secs);
+        assert_eq!([1, 2, 3, 4, 5].map(retry_after), seconds);
+        assert_eq!(retry_after(10), LONGEST_RETRY);
+        assert_eq!(retry_after(u32::MAX), LONGEST_RETRY);
+    }
+}

@@ -1,0 +1,63 @@
+//! Sends dead letters on their way again from time to time (course §151): what
+//! could not be placed because of a fault may be placed once it is mended.
+
+use std::time::Duration;
+
+use seckill_core::keys;
+use tokio_util::sync::CancellationToken;
+
+use crate::queue::{DeadLetters, Queue, QueueError, Queues};
+use crate::redis_link::RedisLink;
+
+/// How often to look whether it is time.
+const LOOK_ROUND: Duration = Duration::from_secs(10);
+
+/// Sends all dead letters on their way again `every` so often, until told to
+/// stop. Several may run: one of them does it each time.
+pub async fn run<O: Queue, C: Queue>(
+    letters: DeadLetters,
+    redis: RedisLink,
+    queues: Queues<O, C>,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    let look_round = LOOK_ROUND.min(every);
+    while !stop.is_cancelled() {
+        match is_my_turn(&redis, every).await {
+            Ok(true) => redrive(&letters, &queues).await,
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "dead letters wait"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(look_round) => {}
+        }
+    }
+}
+
+async fn redrive<O: Queue, C: Queue>(letters: &DeadLetters, queues: &Queues<O, C>) {
+    match letters.redrive_all(queues).await {
+        Ok((0, stay)) if stay.is_empty() => {}
+        Ok((sent, stay)) => {
+            tracing::info!(sent, "dead letters were sent on their way again");
+            for reason in stay {
+                tracing::warn!(reason, "a dead letter stays");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "dead letters wait for the next time"),
+    }
+}
+
+/// Whoever finds no mark sets one, which lapses when it is time again.
+async fn is_my_turn(redis: &RedisLink, every: Duration) -> Result<bool, QueueError> {
+    let mut conn = redis.conn().await?;
+    let mut set = redis::cmd("SET");
+    let every_ms = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+    set.arg(keys::REDRIVER)
+        .arg("1")
+        .arg("NX")
+        .arg("PX")
+        .arg(every_ms);
+    let set: Option<String> = set.query_async(&mut conn).await?;
+    Ok(set.is_some())
+}

@@ -1,0 +1,119 @@
+use lib 't/lib';
+use SeckillTest 'no_plan';
+use SeckillClick qw(click answer);
+use JSON::PP ();
+use IO::Socket::INET;
+
+our $shop = gate_location() . ' location = /start { return 200; } access_log logs/seckill.json seckill_json;';
+
+# Sends $text as it is, and waits for the answer.
+sub raw {
+    my ($text) = @_;
+    my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $ENV{TEST_NGINX_SERVER_PORT}) or die $!;
+    print $edge $text;
+    return answer($edge);
+}
+
+# The log's lines, once there are $n of them; dies on one that is not JSON.
+sub lines {
+    my ($n) = @_;
+    my @lines;
+    SeckillTest::eventually(sub {
+        open my $log, '<', "$ENV{TEST_NGINX_SERVROOT}/logs/seckill.json" or return;
+        @lines = <$log>;
+        return @lines >= $n;
+    });
+    return map { JSON::PP->new->utf8->decode($_) } @lines;
+}
+
+# Each line's status and verdict.
+sub told { CORE::join ', ', map {"$_->{status} $_->{verdict}"} @_ }
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: a line each, with what the gate decided, for whom and on which permit
+--- sale
+1 153 limit=1
+--- config eval: $::shop
+--- request: GET /start
+--- response_body_filters eval
+sub {
+    main::answer(main::click($_)) for qw(li li wang);
+    my (undef, @lines) = main::lines(4);
+    my ($first) = @lines;
+    my @about = map { $first->{$_} } qw(method uri user round product arrival);
+    my $permit = $first->{permit} =~ /^[\w-]+\.[\w-]+\.1$/ ? 'a permit' : $first->{permit};
+    return main::told(@lines) . "; @about, $permit\n";
+}
+--- response_body
+202 admitted, 409 duplicate, 410 sold_out; POST /buy/ li 1 153 1, a permit
+
+
+
+=== TEST 2: whoever leaves while he waits has a line as well
+--- sale
+1 153 limit=10
+--- config eval: $::shop
+--- request: GET /start
+--- response_body_filters eval
+sub {
+    kill 'STOP', redis_pid();
+    my $edge = main::click('li');
+    # Sent, and gone before an answer.
+    close $edge;
+    my (undef, @lines) = main::lines(2);
+    kill 'CONT', redis_pid();
+    return main::told(@lines) . "\n";
+}
+--- response_body_like: ^(499|503) (unavailable)?$
+--- allow_errors
+
+
+
+=== TEST 3: whatever a client sends, each line is JSON
+--- sale
+1 153 limit=10
+--- config eval: $::shop
+--- allow_errors
+--- request: GET /start
+--- response_body_filters eval
+sub {
+    my $path = hidden_path('li', '1', '153');
+    my $end  = "Host: shop\r\nConnection: close\r\n\r\n";
+    main::raw("GET /%ff%22%5c%00x HTTP/1.1\r\n$end");
+    main::raw("GET /%ff%22%5c HTTP/1.1\r\nUser-Agent: \"a\\b\xff\xfe\r\n$end");
+    main::raw("POST $path HTTP/1.1\r\nIdempotency-Key: \"\xff\r\n$end");
+    main::raw("NONSENSE\r\n\r\n");
+    main::raw("GET /\r\n");
+    main::raw("GET / HTTP/1.1\r\n\xff\r\n\r\n");
+    main::raw("GET /" . 'x' x 9000 . " HTTP/1.1\r\n$end");
+    my (undef, @lines) = main::lines(8);
+    return main::told(@lines) . "\n";
+}
+--- response_body
+400 , 404 , 400 bad_request, 400 , 200 , 400 , 414 
+
+
+
+=== TEST 4: neither session nor hidden URL nor query is in it
+--- sale
+1 153 limit=10
+--- config eval: $::shop
+--- request: GET /start
+--- response_body_filters eval
+sub {
+    my $path = hidden_path('li', '1', '153');
+    my $cookie = cookie('li');
+    main::raw("POST $path?quantity=1&secret=yes HTTP/1.1\r\nHost: shop\r\n$cookie\r\nReferer: http://shop$path\r\nConnection: close\r\n\r\n");
+    main::raw("POST //x/../%62uy" . substr($path, 4) . " HTTP/1.1\r\nHost: shop\r\n$cookie\r\nConnection: close\r\n\r\n");
+    main::lines(3);
+    my ($digest) = $path =~ /\.([^.]+)$/;
+    my ($token) = $cookie =~ /\.([^.]+)$/;
+    open my $log, '<', "$ENV{TEST_NGINX_SERVROOT}/logs/seckill.json" or die $!;
+    my @leaks = grep { /\Q$digest\E|\Q$token\E|secret/ } <$log>;
+    return @leaks ? "leaks: @leaks" : "nothing\n";
+}
+--- response_body
+nothing

@@ -1,0 +1,84 @@
+use lib 't/lib';
+use SeckillTest 'no_plan';
+use SeckillClick qw(metric);
+
+# nginx's own leaky bucket for each address, before the gate, and the module's
+# token bucket for all of them together, behind it. Requests from this machine
+# are not limited by address, so that these come from elsewhere, as a proxy on
+# this machine says.
+our $shop = gate_location('seckill_rate rate=1r/s burst=210;') . ' location = /metrics { seckill_status; }';
+our $from = 'set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;';
+
+# $n purchases over one connection, by different buyers, from $address: their
+# statuses, counted, and the last answer of each kind.
+sub storm {
+    my ($n, $address) = @_;
+    my (%count, %last);
+    for my $buyer (1 .. $n) {
+        my $user = ($address =~ tr/0-9a-f//cdr) . "-$buyer";
+        my ($path, $cookie) = (hidden_path($user, '1', '153'), cookie($user));
+        my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $ENV{TEST_NGINX_SERVER_PORT}) or die $!;
+        print $edge "POST $path HTTP/1.1\r\nHost: shop\r\nX-Real-IP: $address\r\n$cookie\r\nConnection: close\r\n\r\n";
+        my $answer = SeckillClick::answer($edge);
+        my ($status) = $answer =~ m{^HTTP/1\.1 (\d+)};
+        $count{$status}++;
+        $last{$status} = $answer;
+    }
+    return (\%count, \%last);
+}
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: one address is stopped before the gate, in our own words
+--- sale
+1 153 limit=1000
+--- http_config eval: http_config($::from)
+--- config eval: gate_location() . ' location = /metrics { seckill_status; }'
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my ($count, $last) = main::storm(400, '203.0.113.7');
+    my $refused = $last->{429} // '';
+    my $words = $refused =~ /"code":"busy"/ && $refused =~ /^Retry-After: 1\r$/m
+        && $refused =~ m{^Content-Type: application/json\r$}m ? 'busy' : $refused;
+    my $counted = main::metric('seckill_admitted_total') == $count->{202} ? 'the gate saw the rest' : 'the gate saw others';
+    return ($count->{202} >= 200 && $count->{429} >= 1 ? "told $words, $counted\n" : "202 x $count->{202}\n");
+}
+--- response_body
+told busy, the gate saw the rest
+
+
+
+=== TEST 2: another address is not, until all of them together are too many
+--- sale
+1 153 limit=1000
+--- http_config eval: http_config($::from)
+--- config eval: $::shop
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my ($one) = main::storm(150, '203.0.113.7');
+    my ($two, $last) = main::storm(150, '2001:db8::8');
+    my $passed = $two->{202};
+    my $words  = $last->{429} =~ /"code":"busy"/ ? 'busy' : $last->{429};
+    my $by_gate = SeckillClick::get('/metrics') =~ /^seckill_refused_total\{code="busy"\} (\d+)$/m ? $1 : 0;
+    return "150 = $one->{202}, then "
+        . ($passed >= 60 && $passed <= 80 ? 'the rest of the burst' : $passed)
+        . ", told $words by the " . ($by_gate == 150 - $passed ? "gate\n" : "address limit\n");
+}
+--- response_body
+150 = 150, then the rest of the burst, told busy by the gate
+
+
+
+=== TEST 3: this machine's own requests are not limited by address
+--- sale
+1 153 limit=1000
+--- config eval: gate_location() . ' location = /metrics { seckill_status; }'
+--- request: GET /metrics
+--- response_body_filters eval
+sub { my ($count) = main::storm(400, '203.0.113.7'); return "202 x $count->{202}\n" }
+--- response_body
+202 x 400

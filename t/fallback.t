@@ -1,0 +1,195 @@
+use lib 't/lib';
+use SeckillTest 'no_plan';
+use SeckillClick qw(status_of metric get);
+
+# What happens to buyers while Redis is away: `seckill_fallback`.
+our $refuse = gate_location() . ' location = /metrics { seckill_status; }';
+our $pass   = gate_location('seckill_fallback pass;') . ' location = /metrics { seckill_status; }';
+
+# The answers of $n clicks by different shoppers, counted.
+sub clicks {
+    my ($prefix, $n) = @_;
+    my %count;
+    $count{status_of("$prefix$_")}++ for 1 .. $n;
+    return CORE::join ' ', map {"$_ x $count{$_}"} sort keys %count;
+}
+
+sub permits { redis('GET', 'seckill::{1::153}::permits') // 0 }
+
+# Waits until this edge keeps $n permits for when Redis is away.
+sub keeps {
+    my ($n) = @_;
+    return SeckillTest::eventually(sub { metric('seckill_permits_kept') == $n }) ? "keeps $n"
+        : 'keeps ' . metric('seckill_permits_kept') . " instead of $n";
+}
+
+# Pretends that another edge lives, which Redis counts among the living.
+sub neighbour { redis('ZADD', 'seckill::edges', now_ms() + 3_600_000, 'neighbour') }
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: refuse: nobody passes while Redis is away
+--- sale
+1 153 limit=100
+--- config eval: $::refuse
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $before = main::clicks('early', 20);
+    # What the leases hold is spent within two seconds, or lapses.
+    SeckillTest::eventually(sub { main::permits() == 20 });
+    redis_stop();
+    my $during = main::clicks('away', 100);
+    redis_start();
+    return "$before, then $during\n";
+}
+--- response_body
+202 x 20, then 503 x 100
+
+
+
+=== TEST 2: pass: what was left goes through, exactly
+--- sale
+1 153 limit=100
+--- config eval: $::pass
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $before = main::clicks('early', 20);
+    my $kept   = main::keeps(80);
+    redis_stop();
+    my $during = main::clicks('away', 100);
+    my $passed = main::metric('seckill_fallback_admitted_total');
+    redis_start();
+    SeckillTest::eventually(sub { main::metric('seckill_redis_connects_total') >= 2 });
+    return "$before, $kept, then $during ($passed without Redis), then " . main::clicks('late', 20) . "\n";
+}
+--- response_body
+202 x 20, keeps 80, then 202 x 80 410 x 20 (80 without Redis), then 410 x 20
+
+
+
+=== TEST 3: what was passed was counted before, and is counted once
+--- sale
+1 153 limit=100
+--- config eval: $::pass
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    main::keeps(100);
+    redis_stop();
+    my $during = main::clicks('away', 30);
+    redis_start();
+    my $kept = main::keeps(70);
+    my $out  = main::permits();
+    return "$during, $kept of $out, then " . main::clicks('late', 80) . "\n";
+}
+--- response_body
+202 x 30, keeps 70 of 100, then 202 x 70 410 x 10
+
+
+
+=== TEST 4: a neighbour's share is not ours
+--- sale
+1 153 limit=100
+--- config eval: $::pass
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    main::neighbour();
+    # Half of what is left, since the neighbour has taken nothing yet.
+    SeckillTest::eventually(sub { main::metric('seckill_edges') == 2 });
+    my $kept = main::keeps(50);
+    redis_stop();
+    my $during = main::clicks('away', 60);
+    redis_start();
+    # Whether the rest is told "sold out" depends on what was last heard.
+    return "$kept, then " . $during =~ s/(?:410|503) x/others x/r . "\n";
+}
+--- response_body
+keeps 50, then 202 x 50 others x 10
+
+
+
+=== TEST 5: it sells from its own share when nothing else is free
+--- sale
+1 153 limit=100
+--- config eval: $::pass
+--- request: GET /metrics
+--- response_body_filters eval
+sub { main::keeps(100) . ' of ' . main::permits() . ', then ' . main::clicks('buyer', 110) . "\n" }
+--- response_body
+keeps 100 of 100, then 202 x 100 410 x 10
+
+
+
+=== TEST 6: a share that is no longer on record is not spent
+--- sale
+1 153 limit=100
+--- config eval: $::pass
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    main::keeps(100);
+    redis('DEL', 'seckill::{1::153}::leases');
+    # Connecting anew renews every lease.
+    redis('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    my $kept = main::keeps(0);
+    redis_stop();
+    my $during = main::clicks('away', 5);
+    redis_start();
+    return "$kept, then $during\n";
+}
+--- response_body
+keeps 0, then 410 x 5
+
+
+
+=== TEST 7: Redis stalled: those who wait pass from the share
+--- sale
+1 153 limit=100
+--- config eval: $::pass
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    main::keeps(100);
+    kill 'STOP', redis_pid();
+    my $during = main::clicks('away', 10);
+    kill 'CONT', redis_pid();
+    return "$during\n";
+}
+--- response_body
+202 x 10
+
+
+
+=== TEST 8: a limit lowered below what is kept lets the rest go
+--- sale
+1 153 limit=100
+--- config eval: $::pass
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    main::keeps(100);
+    SeckillRedis::offer('1', '153', opens => now_ms() - 10_000, ends => now_ms() + 3_600_000, limit => 10);
+    my $kept = main::keeps(10);
+    return "$kept of " . main::permits() . ', then ' . main::clicks('buyer', 20) . "\n";
+}
+--- response_body
+keeps 10 of 10, then 202 x 10 410 x 10
+
+
+
+=== TEST 9: an unknown fallback
+--- config
+location /buy/ { seckill_gate on; seckill_fallback queue; return 204; }
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_fallback: "queue" must be refuse or pass/]
