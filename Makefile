@@ -25,6 +25,10 @@ test-rust: ## Only the Rust tests
 test-nginx: ## Only the Test::Nginx suites, also against the Lua edge (SUITES=t/gate.t chooses)
 	@scripts/test.sh nginx peer
 
+.PHONY: test-valgrind
+test-valgrind: ## Every Test::Nginx suite under valgrind: no invalid access, no leak (half an hour)
+	@scripts/test.sh valgrind
+
 .PHONY: test-nginx-newer
 test-nginx-newer: ## The suites against the newer nginx of the crate nginx-src, built in both ways
 	@scripts/test.sh newer

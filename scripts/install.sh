@@ -45,6 +45,8 @@ if [ "$group" = test ]; then
     need mariadb-server has mariadbd
     need wrk has wrk
     need valgrind has valgrind
+    need default-jre-headless has java
+    need maven has mvn
     need shellcheck has shellcheck
     need nodejs has node
     need npm has npm

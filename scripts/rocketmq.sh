@@ -35,8 +35,12 @@ fetch() {
     ! fetched || return 0
     has java || fail "java is missing; run scripts/install.sh test, or: apt-get install default-jre-headless"
     has mvn || fail "mvn is missing; run scripts/install.sh test, or: apt-get install maven"
-    step "Fetching RocketMQ"
     mkdir -p "$target"
+    # Two that start at the same time fetch it once.
+    exec 9>"$target/lock"
+    flock 9
+    ! fetched || { exec 9>&-; return 0; }
+    step "Fetching RocketMQ"
     rm -rf "${target:?}/lib"
     mvn -B -q -f "$pom" dependency:copy-dependencies -DincludeScope=runtime \
         -DoutputDirectory="$target/lib" >"$target/fetch.log" 2>&1 </dev/null || {
@@ -44,6 +48,7 @@ fetch() {
         fail "RocketMQ could not be fetched from Maven's repository; see above"
     }
     cp "$pom" "$target/fetched"
+    exec 9>&-
 }
 
 write_configuration() {
@@ -95,7 +100,7 @@ CONF
 JSON
 }
 
-# java_run NAME HEAP MAIN ARGUMENTS...: in the foreground.
+# jvm HEAP MAIN ARGUMENTS...: becomes it.
 jvm() {
     local heap=$1 main=$2
     shift 2
@@ -117,7 +122,9 @@ launch() {
     echo $! >"$folder/$name.pid"
 }
 
-is_alive() { [ -e "$folder/$1.pid" ] && kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null; }
+# By its command line too: a number may be somebody else's by now, and one that
+# has ended but was not waited for has none.
+is_alive() { [ -e "$folder/$1.pid" ] && grep -qa rocketmq "/proc/$(cat "$folder/$1.pid")/cmdline" 2>/dev/null; }
 is_ended() { ! is_alive "$1"; }
 answers() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
@@ -129,7 +136,7 @@ admin() {
 # All topics by one mqadmin, whose start costs more than its work; and for each
 # topic the group of its readers, which RocketMQ 5 wants to be made too.
 make_topics() {
-    local line name topics= groups=
+    local line name topics='' groups=''
     for line in seckill-orders:NORMAL seckill-cancels:DELAY ${ROCKETMQ_TOPICS:-}; do
         name=${line%:*}
         topics+="${topics:+,}{\"topicName\":\"$name\",\"readQueueNums\":4,\"writeQueueNums\":4,\"perm\":6,"

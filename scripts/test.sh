@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests: all of them, or the named ones of: rust nginx peer e2e drill;
-# and of newer, which only runs when it is named.
+# and of valgrind and newer, which only run when they are named.
 #
 # Each stage says in a line what it does and writes its output to
 # target/test/STAGE.log; the end of that is shown when the stage fails. The other
@@ -63,6 +63,8 @@ failures_of() {
 }
 
 test_rust() {
+    stage rocketmq "Fetching RocketMQ, unless it is here" "see whether mvn reaches its repository" \
+        scripts/rocketmq.sh install || count 0 1
     stage rust "Rust tests" "repeat one with: cargo test NAME" \
         cargo test --locked --no-fail-fast --workspace --exclude seckill-nginx-module || true
     local results=$log_folder/rust.log
@@ -86,14 +88,23 @@ test_nginx() {
     stage nginx "Test::Nginx suites: ${suites[*]}" "repeat one with: prove -v t/NAME.t" \
         prove -v "${suites[@]}" || status=$?
     count_tap "$log_folder/nginx.log" "$status"
-    # The suites that exercise lifetimes say so in a comment.
+    # The suites that exercise lifetimes say so in a comment; all of them take
+    # half an hour: scripts/test.sh valgrind.
     mapfile -t suites < <(grep -l '^# Also runs under valgrind' "${suites[@]}")
-    [ ${#suites[@]} -gt 0 ] || return 0
-    status=0
-    stage valgrind "The same under valgrind: ${suites[*]}" \
-        "repeat one with: TEST_NGINX_USE_VALGRIND=1 prove -v t/NAME.t" \
-        env TEST_NGINX_USE_VALGRIND=1 TEST_NGINX_TIMEOUT=20 prove -v "${suites[@]}" || status=$?
+    [ ${#suites[@]} -eq 0 ] || under_valgrind "${suites[@]}"
+}
+
+# under_valgrind SUITE...: an invalid access or a leak fails the suite.
+under_valgrind() {
+    local status=0
+    stage valgrind "Under valgrind: $*" "repeat one with: TEST_NGINX_USE_VALGRIND=1 prove -v t/NAME.t" \
+        env TEST_NGINX_USE_VALGRIND=1 TEST_NGINX_TIMEOUT=20 prove -v "$@" || status=$?
     count_tap "$log_folder/valgrind.log" "$status"
+}
+
+test_valgrind() {
+    # shellcheck disable=SC2086 # several suites may be named
+    under_valgrind ${SUITES:-t/*.t}
 }
 
 # The suites whose claims the Lua edge shares, against it.
@@ -168,7 +179,7 @@ for name in "${stages[@]}"; do
         rust) test_rust ;;
         peer) test_peer ;;
         newer) test_newer ;;
-        nginx | e2e | drill)
+        nginx | valgrind | e2e | drill)
             [ -n "${built:-}" ] || stage build "Building the back end and the module" \
                 "see the compiler's message above" scripts/build.sh || { count 0 1; break; }
             built=yes

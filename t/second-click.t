@@ -7,6 +7,46 @@ our $gate = gate_location() . ' location = /metrics { seckill_status; }';
 # The back end lets a buyer buy again, as its regrab module does.
 sub may_buy_again { redis('XADD', 'seckill::regrabs', '*', 'item', '1::153', 'user', shift) }
 
+our $stop_second;
+
+# A second edge of the same site: another nginx, with the configuration of the
+# first but for its port and its zone, which is its own.
+sub second_edge {
+    my $root = "$ENV{TEST_NGINX_SERVROOT}-second";
+    File::Path::make_path("$root/logs", "$root/conf");
+    my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die $!;
+    my $port = $free->sockport;
+    close $free;
+    open my $in, '<', "$ENV{TEST_NGINX_SERVROOT}/conf/nginx.conf" or die $!;
+    my $text = CORE::join '', <$in>;
+    $text =~ s/\Q$ENV{TEST_NGINX_SERVROOT}\E/$root/g;
+    $text =~ s/listen\s+\Q$ENV{TEST_NGINX_SERVER_PORT}\E/listen $port/g;
+    # The first one's sockets stay its own; it answers as the back end of both.
+    $text =~ s/^\s*server \{\s*listen unix:.*?^    \}\n//gms;
+    open my $out, '>', "$root/conf/nginx.conf" or die $!;
+    print $out $text;
+    close $out;
+    my @nginx = ($ENV{TEST_NGINX_BINARY}, '-e', "$root/logs/error.log", '-p', $root, '-c', "$root/conf/nginx.conf");
+    system(@nginx) == 0 or die "the second edge did not start; see $root/logs/error.log\n";
+    my $click = sub {
+        local $ENV{TEST_NGINX_SERVER_PORT} = $port;
+        return status_of(@_);
+    };
+    my $ready = sub {
+        local $ENV{TEST_NGINX_SERVER_PORT} = $port;
+        return SeckillClick::get('/metrics') =~ /^seckill_table_entries\{table="products"\} 1$/m;
+    };
+    SeckillTest::eventually(sub { $ready->() }) or die "the second edge does not sell\n";
+    $stop_second = sub {
+        system @nginx, '-s', 'stop';
+        undef $stop_second;
+    };
+    return { click => $click, stop => $stop_second };
+}
+
+# Whatever happened to the test.
+END { $stop_second->() if $stop_second }
+
 run_tests();
 
 __DATA__
@@ -106,3 +146,23 @@ sub {
 --- response_body
 202 409 202
 --- error_log: who may buy again cannot be read
+
+
+
+=== TEST 8: every edge hears of it, each by itself
+--- sale
+1 153 limit=10
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $other = main::second_edge();
+    my @before = (main::status_of('li'), main::status_of('li'), $other->{click}->('wang'), $other->{click}->('wang'));
+    main::may_buy_again($_) for qw(li wang);
+    my $here  = SeckillTest::eventually(sub { main::status_of('li') == 202 }, 1) ? 'here' : 'not here';
+    my $there = SeckillTest::eventually(sub { $other->{click}->('wang') == 202 }, 1) ? 'there' : 'not there';
+    $other->{stop}->();
+    return "@before, $here and $there\n";
+}
+--- response_body
+202 409 202 409, here and there

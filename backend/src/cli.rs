@@ -7,6 +7,7 @@ use seckill::bans;
 use seckill::config::{Given, Source};
 use seckill::roles::Role;
 use seckill_core::ban::Kind;
+use seckill_core::order::State;
 
 /// A flash sale: shoppers come in at the edge, buyers go out with an order.
 ///
@@ -88,6 +89,9 @@ pub(crate) enum Command {
     /// Show how much lies where, and change how much there is
     #[command(subcommand)]
     Stock(Stock),
+    /// Show orders, and messages of which none could be made
+    #[command(subcommand)]
+    Orders(Orders),
     /// Show which parts run, and how far each sale is
     Status {
         /// As JSON, for programs
@@ -96,6 +100,63 @@ pub(crate) enum Command {
     },
     /// Print the settings in force, where each came from and what it means
     Config,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Orders {
+    /// Show orders, newest first
+    List {
+        /// Only those of this buyer
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Only those in this state: created, paid, cancelled or failed
+        #[arg(long, value_name = "STATE", value_parser = order_state)]
+        state: Option<State>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show messages that nobody could use, each with the reason, or try them again
+    DeadLetters {
+        #[command(subcommand)]
+        command: Option<Letters>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send dead letters on their way again: the same as "dead-letters redrive"
+    Redrive(Which),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Letters {
+    /// Show them, oldest first
+    List {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send them on their way again, once what was wrong with them is mended
+    Redrive(Which),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// Their numbers, as "seckill orders dead-letters" shows them
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+}
+
+fn order_state(text: &str) -> Result<State, String> {
+    State::parse(text).ok_or_else(|| "write created, paid, cancelled or failed".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

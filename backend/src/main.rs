@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 mod bans_command;
 mod cli;
+mod orders_command;
 mod stock_command;
 
 use cli::{Cli, Command, Sale};
@@ -59,6 +60,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sale(Sale::Export) => export_sale(&config).await,
         Command::Stock(command) => stock_command::run(&config, command).await,
         Command::Bans(asked) => bans_command::run(&config, asked).await,
+        Command::Orders(asked) => orders_command::run(&config, asked).await,
         Command::Status { json } => show_status(&config, json).await,
         Command::Config => say(&config.table()),
     }

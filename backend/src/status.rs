@@ -7,7 +7,7 @@ use seckill_core::keys;
 use seckill_core::window::{Phase, Window};
 use serde::Serialize;
 
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, QueueKind};
 use crate::now_ms;
 use crate::probe;
 use crate::redis_link::{RedisLink, RedisLinkError};
@@ -26,8 +26,12 @@ pub struct Status {
     pub parts: Vec<Part>,
     /// Rounds, by start.
     pub rounds: Vec<RoundStatus>,
-    /// Messages that wait in the queue or are being worked on; `None` without Redis.
+    /// Messages that wait in the queue or are being worked on; `None` without
+    /// Redis, and with RocketMQ, whose own tools tell.
     pub queue: Option<u64>,
+    /// How long the messages that the workers took last had waited, in ms;
+    /// `None` if no worker has looked for ten seconds. Up to 20,000 is normal.
+    pub queue_age_ms: Option<u64>,
     /// Messages that nobody could use; `None` without Redis.
     pub dead_letters: Option<u64>,
 }
@@ -146,12 +150,17 @@ pub async fn read(config: &Config) -> Status {
             crate::config::masked_url(&config.database_url),
         ),
     ];
-    let (queue, dead_letters) = match conn.as_mut() {
+    let in_streams = config.queue == QueueKind::Streams;
+    let (queue, queue_age_ms, dead_letters) = match conn.as_mut() {
         Some(conn) => (
-            length(conn, keys::QUEUE_ORDERS).await.ok(),
+            length(conn, keys::QUEUE_ORDERS)
+                .await
+                .ok()
+                .filter(|_| in_streams),
+            conn.get(keys::QUEUE_AGE).await.ok().flatten(),
             length(conn, keys::QUEUE_DEAD_LETTERS).await.ok(),
         ),
-        None => (None, None),
+        None => (None, None, None),
     };
     if let Some(store) = store {
         store.close().await;
@@ -160,6 +169,7 @@ pub async fn read(config: &Config) -> Status {
         parts,
         rounds: rounds.unwrap_or_default(),
         queue,
+        queue_age_ms,
         dead_letters,
     }
 }

@@ -10,6 +10,8 @@ use sqlx::migrate::MigrateError;
 
 /// One database: opening it, its connections, what differs between kinds.
 mod database;
+/// Orders of all buyers.
+mod list;
 /// Orders: placing and reading them.
 pub mod orders;
 /// Payments, and what is to be given back.

@@ -5,10 +5,13 @@ local at = 0
 
 function init(args)
     for line in io.lines(args[1]) do
-        local path, token = line:match("^(%S+)\t(%S*)$")
+        local path, token, id = line:match("^(%S+)\t(%S*)\t?(%S*)$")
         -- Every buyer repeats one and the same request: a second one is refused as
-        -- a second click.
-        local headers = { ["Content-Length"] = "0", ["Idempotency-Key"] = "bench" }
+        -- a second click. A third column says that a click has no id: like no other.
+        local headers = { ["Content-Length"] = "0" }
+        if id == "" then
+            headers["Idempotency-Key"] = "bench"
+        end
         if token ~= "" then
             headers["Cookie"] = "seckill_session=" .. token
         end

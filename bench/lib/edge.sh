@@ -49,9 +49,9 @@ start_redis() {
     poll_until 10 pings || { cat "$work/redis.log" >&2; fail "redis-server did not start; its words are above"; }
 }
 
-# start_nginx: runs $work/nginx.conf; its only worker is $worker.
+# start_nginx [NAME]: runs $work/NAME.conf (nginx.conf); its only worker is $worker.
 start_nginx() {
-    taskset -c "$server_cpu" nginx -e "$work/error.log" -p "$work" -c "$work/nginx.conf" >"$work/nginx.log" 2>&1 &
+    taskset -c "$server_cpu" nginx -e "$work/error.log" -p "$work" -c "$work/${1:-nginx}.conf" >"$work/nginx.log" 2>&1 &
     pids+=($!)
     local master=$!
     has_worker() { worker=$(pgrep -P "$master" | head -n 1) && [ -n "$worker" ]; }

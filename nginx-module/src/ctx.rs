@@ -119,7 +119,7 @@ impl Ctx {
     pub(crate) fn item(&self) -> (&str, &str) {
         // SAFETY: `remember` stored text that lives as long as the context.
         let text = |cell: &Cell<ngx_str_t>| unsafe { request::text(cell.get()) };
-        let [round, product] = [&self.round, &self.product].map(|cell| text(cell));
+        let [round, product] = [&self.round, &self.product].map(text);
         (round.unwrap_or_default(), product.unwrap_or_default())
     }
 

@@ -51,7 +51,7 @@ BEGIN {
         File::Path::make_path($valgrind_logs);
         $ENV{TEST_NGINX_SLEEP} //= 0.3;
         $ENV{TEST_NGINX_USE_VALGRIND} = '--tool=memcheck --num-callers=40 --keep-debuginfo=yes'
-            . " --leak-check=no --gen-suppressions=all --suppressions=$root/t/valgrind.suppress"
+            . " --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --gen-suppressions=all --suppressions=$root/t/valgrind.suppress"
             . " --log-file=$valgrind_logs/%p.log"
             if $valgrind =~ /^\d+$/;
     }
@@ -246,16 +246,20 @@ add_block_preprocessor(sub {
 }
 
 my $judged = 0;
-# Under valgrind: no process may have touched memory that is not its own.
+# Under valgrind: no process may have touched memory that is not its own, or lost
+# any of its own.
 add_cleanup_handler(sub {
     # Called again at the very end; once is enough.
     return if !defined $valgrind_logs || $judged++;
     my @faults;
     for my $log (glob "$valgrind_logs/*.log") {
         open my $in, '<', $log or next;
-        push @faults, "$log:$.: $_" for grep {/Invalid |uninitialised|Process terminating with default action of signal 11/} <$in>;
+        my @lines = <$in>;
+        push @faults, "$log: $_" for grep {
+            /ERROR SUMMARY: [^0]|Invalid |uninitialised|definitely lost in|Process terminating with default action of signal 11/
+        } @lines;
     }
-    Test::More::is(join('', @faults), '', "$suite: valgrind saw no invalid access");
+    Test::More::is(join('', @faults), '', "$suite: valgrind saw no invalid access and no leak");
 });
 
 $SIG{INT} = $SIG{TERM} = sub { exit 130 };

@@ -95,8 +95,13 @@ impl DeadLetters {
     /// The letter of this number.
     ///
     /// # Errors
-    /// Redis is away, or `id` is no number of a letter.
+    /// Redis is away.
     pub async fn find(&self, id: &str) -> Result<Option<KeptLetter>, QueueError> {
+        // What is no number of a letter is one that does not exist.
+        let is_number = |part: &str| part.parse::<u64>().is_ok();
+        if !id.split('-').all(is_number) || id.matches('-').count() != 1 {
+            return Ok(None);
+        }
         Ok(self.range(id, id, 1).await?.pop())
     }
 

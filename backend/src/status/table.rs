@@ -16,8 +16,11 @@ pub(super) fn of(status: &Status) -> String {
         text.push_str(&format!("{:<10}{up:<6}{}\n", part.name, part.address));
     }
     text.push_str(&format!(
-        "\nqueue {}   dead letters {}\n",
+        "\nqueue {}   waiting {}   dead letters {}\n",
         number(status.queue),
+        status
+            .queue_age_ms
+            .map_or_else(|| "-".to_owned(), |ms| format!("{} s", ms / 1000)),
         number(status.dead_letters)
     ));
     if status.rounds.is_empty() {

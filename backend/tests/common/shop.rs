@@ -31,12 +31,19 @@ pub struct Shop {
     pub stop: CancellationToken,
     /// How long buyers have to pay.
     pub pay_within: Duration,
+    /// Where its database is.
+    pub database_url: String,
     _folder: TempDir,
 }
 
 impl Shop {
     /// A shop whose purchase role serves, and whose other roles are not running yet.
     pub async fn open(amount: u64) -> Self {
+        Self::open_with(amount, purchase::Options::default()).await
+    }
+
+    /// The same with other options, but for the demo login, which is on.
+    pub async fn open_with(amount: u64, options: purchase::Options) -> Self {
         let redis = TestRedis::start().await;
         let link = redis.link().await;
         put_on_sale(&link, amount).await;
@@ -45,7 +52,7 @@ impl Shop {
         let store = Store::open(&url).await.unwrap();
         let options = purchase::Options {
             demo_login: true,
-            ..Default::default()
+            ..options
         };
         let state = PurchaseState::new(
             link.clone(),
@@ -64,6 +71,7 @@ impl Shop {
             roles: JoinSet::new(),
             stop: CancellationToken::new(),
             pay_within: Duration::from_secs(600),
+            database_url: url,
             _folder: folder,
         };
         eventually("the purchase role is healthy", || async {

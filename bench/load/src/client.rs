@@ -78,6 +78,8 @@ pub struct Call<'a> {
     pub cookie: Option<&'a str>,
     /// `Idempotency-Key`.
     pub request: Option<&'a str>,
+    /// `X-Seckill-Captcha`.
+    pub captcha: Option<&'a str>,
     /// JSON body; empty for none.
     pub body: &'a str,
 }
@@ -91,6 +93,7 @@ impl<'a> Call<'a> {
             path,
             cookie: None,
             request: None,
+            captcha: None,
             body: "",
         }
     }
@@ -186,6 +189,9 @@ impl Edge {
         }
         if let Some(request) = call.request {
             builder = builder.header("Idempotency-Key", request);
+        }
+        if let Some(pass) = call.captcha {
+            builder = builder.header(seckill_core::captcha::HEADER, pass);
         }
         if !call.body.is_empty() {
             builder = builder.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));

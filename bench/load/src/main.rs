@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use seckill_core::keyring::Keyring;
 use seckill_load::pace::{self, Click};
 use seckill_load::race::{self, Options};
 use seckill_load::stock;
@@ -105,6 +106,10 @@ struct RaceArgs {
     /// Longest time for the race after the opening, in seconds
     #[arg(long, default_value_t = 120)]
     limit: u64,
+    /// The system's key ring: sign a captcha pass for every click, where they are
+    /// asked for
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -171,7 +176,16 @@ async fn race(args: RaceArgs) -> anyhow::Result<()> {
         .filter(|rest| rest.contains(':') && !rest.contains('/'))
         .with_context(|| format!("--base {} must look like http://127.0.0.1:8080", args.base))?
         .to_owned();
+    let keyring = args
+        .keys
+        .map(|path| {
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
+            Keyring::parse(&text).with_context(|| path.display().to_string())
+        })
+        .transpose()?;
     let options = Options {
+        keyring,
         round: args.round,
         product: args.product,
         buyers: args.buyers,

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::Method;
+use seckill_core::captcha;
+use seckill_core::keyring::Keyring;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -39,6 +41,9 @@ pub struct Options {
     pub until_sold_out: Option<Duration>,
     /// Longest time for the whole race after the opening.
     pub limit: Duration,
+    /// Signs a captcha pass for every click, as the back end does for whoever has
+    /// solved a puzzle.
+    pub keyring: Option<Keyring>,
 }
 
 /// Why a race could not be run.
@@ -278,12 +283,14 @@ impl Race {
     /// the last word on it.
     async fn click(&self, buyer: &Buyer, number: usize, deadline: Instant) -> String {
         let request = format!("{}-{number}", buyer.user);
-        let call = Call {
-            cookie: Some(&buyer.cookie),
-            request: Some(&request),
-            ..Call::new(&Method::POST, &buyer.path)
-        };
         loop {
+            let pass = self.pass(&buyer.user);
+            let call = Call {
+                cookie: Some(&buyer.cookie),
+                request: Some(&request),
+                captcha: pass.as_deref(),
+                ..Call::new(&Method::POST, &buyer.path)
+            };
             let sent = Instant::now();
             let code = match self.edge.call(call).await {
                 Ok(answer) => answer.code(),
@@ -306,6 +313,17 @@ impl Race {
                 _ => return code,
             }
         }
+    }
+
+    /// A new captcha pass, if passes are needed.
+    fn pass(&self, user: &str) -> Option<String> {
+        let key = self.options.keyring.as_ref()?.first();
+        let item = (&*self.options.round, &*self.options.product);
+        let mut nonce = [0; 8];
+        // Without one the click goes out without a pass, and its answer says so.
+        getrandom::fill(&mut nonce).ok()?;
+        let expires_ms = self.server_now_ms() + captcha::PASS_LIFE_MS;
+        Some(captcha::sign(key, item, user, expires_ms, nonce))
     }
 
     /// Whether nothing is known of a purchase that was said to be worked on. The

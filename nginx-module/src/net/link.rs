@@ -16,7 +16,7 @@ use seckill_core::directive::RedisTarget;
 
 use super::address::SocketAddress;
 use super::stream::PeerStream;
-use super::{bans, refresh};
+use super::{bans, refresh, stream};
 use crate::conf::Site;
 use crate::rt;
 
@@ -225,10 +225,24 @@ async fn watch(link: &Link, site: &Site) -> String {
     let _mirror = bans::follow(link.clone(), site.clone());
     let mut refresh = refresh::Refresh::new(link.clone(), site.clone());
     loop {
-        match rt::timeout(STALLED, refresh.poll()).await {
+        match unless_stalled(refresh.poll()).await {
             Some(Ok(())) => rt::sleep(refresh.pause()).await,
             Some(Err(error)) => return error.to_string(),
             None => return format!("no answer for {} ms", STALLED.as_millis()),
+        }
+    }
+}
+
+/// The future's result, or `None` once nothing has come from Redis for
+/// [`STALLED`]. A round of many commands may take longer on a busy machine.
+async fn unless_stalled<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    loop {
+        let before = stream::received();
+        match rt::timeout(STALLED, future.as_mut()).await {
+            Some(value) => return Some(value),
+            None if stream::received() == before => return None,
+            None => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A byte stream over an nginx connection, for protocol code that wants
 //! `AsyncRead` and `AsyncWrite`.
 
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::io;
 use std::pin::Pin;
@@ -16,6 +17,17 @@ use ngx::ffi::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::address::SocketAddress;
+
+thread_local! {
+    /// Bytes that this worker has received from Redis.
+    static RECEIVED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Bytes that this worker has received from Redis so far: as long as it rises,
+/// Redis is not stalled.
+pub(super) fn received() -> u64 {
+    RECEIVED.get()
+}
 
 /// What nginx's event handlers reach through `connection.data`. Boxed, so that
 /// its address stays while the stream itself moves.
@@ -187,6 +199,7 @@ impl AsyncRead for PeerStream {
             n if n >= 0 => {
                 // Zero is the end of the stream, told by filling nothing.
                 buffer.advance(n as usize);
+                RECEIVED.set(RECEIVED.get() + n as u64);
                 Poll::Ready(Ok(()))
             }
             n if n == NGX_AGAIN as isize => {

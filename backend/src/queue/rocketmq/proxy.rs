@@ -299,6 +299,13 @@ impl Session {
                 proxy.accept(answer.and_then(|answer| answer.status), &[])?;
                 Ok(answers)
             }
+            Err(status) if status.message().contains("group not found") => {
+                let group = self.heartbeat.group.as_ref().map_or("", |it| &it.name);
+                Err(proxy.broken(format!(
+                    "there is no group \"{group}\"; make it with: mqadmin updateSubGroup -g {group} \
+                     -c CLUSTER"
+                )))
+            }
             Err(status) => Err(proxy.failure(&status)),
         }
     }

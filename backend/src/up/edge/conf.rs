@@ -135,6 +135,21 @@ fn redis(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::gather;
+
+    #[test]
+    fn the_edge_asks_for_a_pass_when_the_back_end_does() {
+        for (given, directive) in [
+            ("on", "seckill_captcha on;"),
+            ("off", "seckill_captcha off;"),
+        ] {
+            let variables = [("SECKILL_CAPTCHA".to_owned(), given.to_owned())];
+            let given = gather(None, &variables, Vec::new()).unwrap();
+            let config = Config::from_layers(given).unwrap();
+            let text = text(&config, Path::new("/m.so"), Path::new("/h"));
+            assert!(text.contains(directive), "{text}");
+        }
+    }
 
     #[test]
     fn the_edge_is_told_of_the_same_redis_as_the_back_end() {
