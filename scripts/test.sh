@@ -166,6 +166,10 @@ test_drill() {
     stage edges "Drill: four edges, one Redis, and what goes wrong" "repeat it with: t/drills/edges.sh" \
         env PERMITS=4000 SECONDS_EACH=3 t/drills/edges.sh || status=$?
     count_facts "$log_folder/edges.log" "$status"
+    status=0
+    stage segments "Drill: stock on three Redis masters" "repeat it with: t/drills/segments.sh" \
+        t/drills/segments.sh || status=$?
+    count_facts "$log_folder/segments.log" "$status"
 }
 
 services_before=$(services)

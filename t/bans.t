@@ -4,8 +4,6 @@ use SeckillClick qw(answer metric log_has);
 use IO::Socket::INET;
 use Time::HiRes qw(time);
 
-# Also runs under valgrind.
-
 our $gate = gate_location() . ' location = /metrics { seckill_status; } location ~ /path$ { seckill_path; }';
 # As conf/nginx.conf shows it: the proxy in front says who the shopper is.
 our $realip = 'set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;';
@@ -396,7 +394,6 @@ sub {
 
 
 === TEST 16: a million bans, and the zone says 64m
---- skip_eval: 3: $ENV{TEST_NGINX_USE_VALGRIND}
 --- sale
 1 153 limit=1000
 --- redis

@@ -3,7 +3,7 @@ use SeckillTest 'no_plan';
 use SeckillClick qw(answer);
 use IO::Socket::INET;
 
-# Also runs under valgrind.
+# Also runs under valgrind
 
 our $gate = gate_location('seckill_captcha on;');
 

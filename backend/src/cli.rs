@@ -98,6 +98,16 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Replay the ledger, and check that stock, permits, records and orders agree
+    ///
+    /// On a running system as well as on a stopped one, whose Redis it starts for
+    /// that time. Prints PASS with what was looked at, or FAIL with the first breach
+    /// and its events; then the exit status is 1.
+    Verify {
+        /// As JSON, with all breaches
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the settings in force, where each came from and what it means
     Config,
 }

@@ -6,6 +6,8 @@ pub mod api_error;
 pub mod bans;
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
+/// Archives every event of every segment.
+pub mod ledger;
 /// Log format and level.
 pub mod logging;
 /// Suggests the known name behind a misspelt one.
@@ -52,6 +54,8 @@ pub mod store;
 pub mod transfer;
 /// One box: redis-server, nginx and all roles under one supervisor.
 pub mod up;
+/// Replays the ledger and checks every invariant.
+pub mod verify;
 
 /// The time, epoch milliseconds.
 #[must_use]

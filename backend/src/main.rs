@@ -7,13 +7,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use seckill::config::{Config, ConfigError};
+use seckill::config::{Config, ConfigError, QueueKind};
 use seckill::redis_link::RedisLink;
 use seckill::sale::approve::Desk;
 use seckill::sale::{export, file, import};
 use seckill::segments::Segments;
 use seckill::store::Store;
-use seckill::{logging, roles, status, up};
+use seckill::{logging, roles, status, up, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +62,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bans(asked) => bans_command::run(&config, asked).await,
         Command::Orders(asked) => orders_command::run(&config, asked).await,
         Command::Status { json } => show_status(&config, json).await,
+        Command::Verify { json } => verify_system(&config, json).await,
         Command::Config => say(&config.table()),
     }
 }
@@ -149,6 +150,44 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
         )
     })?;
     Ok(Store::open_sharded(&config.database_url, &config.order_databases).await?)
+}
+
+async fn verify_system(config: &Config, json: bool) -> anyhow::Result<()> {
+    // A stopped system's Redis is started for this; a running one's is used.
+    let alone = up::redis_alone(config).await?;
+    let report = read_and_verify(config).await;
+    if let Some(alone) = alone {
+        alone.stop().await;
+    }
+    let report = report?;
+    match json {
+        true => {
+            let text =
+                serde_json::to_string_pretty(&report).context("the report cannot be written")?;
+            say(&format!("{text}\n"))?;
+        }
+        false => say(&report.text())?,
+    }
+    if report.pass {
+        return Ok(());
+    }
+    anyhow::bail!("{} breaches were found", report.breaches.len())
+}
+
+async fn read_and_verify(config: &Config) -> anyhow::Result<verify::Report> {
+    let redis = RedisLink::connect(&config.redis_url).await?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    let store = open_store(config).await?;
+    let system = verify::System {
+        store: &store,
+        redis: &redis,
+        segments: &segments,
+        queue_is_visible: config.queue == QueueKind::Streams,
+        pause: verify::PAUSE,
+    };
+    let report = verify::verify(system).await;
+    store.close().await;
+    Ok(report?)
 }
 
 async fn show_status(config: &Config, json: bool) -> anyhow::Result<()> {

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::ledger;
 use crate::purchase::catalogue;
 use crate::purchase::now_ms;
 use crate::queue::{DeadLetter, DeadLetters, Message, Published, Queue, QueueError};
@@ -31,7 +32,7 @@ use event::{Event, Refund};
 
 /// The group that all relays share, and the one name they read under: an event
 /// is taken over when it has been held too long, whoever held it.
-const GROUP: &str = "relay";
+pub const GROUP: &str = "relay";
 const CONSUMER: &str = "relay";
 /// Events read of one outbox at a time.
 const BATCH: usize = 256;
@@ -414,13 +415,15 @@ impl<Q: Queue> Relay<Q> {
         }
         let Segment { item, number } = &outbox.segment;
         let mut conn = self.segments.conn(item, *number).await?;
-        let mut pipe = redis::pipe();
-        pipe.atomic()
-            .xack(&outbox.key, GROUP, done)
-            .ignore()
-            .xdel(&outbox.key, done)
-            .ignore();
-        Ok(pipe.exec_async(&mut conn).await?)
+        redis::cmd("XACK")
+            .arg(&outbox.key)
+            .arg(GROUP)
+            .arg(done)
+            .exec_async(&mut conn)
+            .await?;
+        // The archive may still want them.
+        ledger::trim(&mut conn, &outbox.key).await?;
+        Ok(())
     }
 
     async fn refund(&self, refund: &Refund) -> Result<(), RelayError> {

@@ -20,7 +20,7 @@ use crate::queue::{DeadLetters, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{Store, StoreError};
-use crate::{orders, permits, relay, settle, transfer};
+use crate::{ledger, orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
 mod listener;
@@ -236,6 +236,8 @@ fn start_orders(
     let letters = DeadLetters::new(redis.clone(), segments.clone());
     let sweep = settle::run(store.clone(), segments.clone(), stop.clone());
     running.spawn(Role::Orders, sweep);
+    let archive = ledger::run(store.clone(), redis.clone(), segments.clone(), stop.clone());
+    running.spawn(Role::Orders, archive);
     let cancels = orders::cancels::run(
         queues.cancels.clone(),
         letters.clone(),

@@ -10,6 +10,8 @@ use sqlx::migrate::MigrateError;
 
 /// One database: opening it, its connections, what differs between kinds.
 mod database;
+/// The archive of the ledger.
+mod ledger;
 /// Orders of all buyers.
 mod list;
 /// Orders: placing and reading them.

@@ -137,6 +137,36 @@ struct Parts {
     edge: Option<Child>,
 }
 
+/// The Redis of a stopped system, started to be looked into.
+pub struct RedisAlone {
+    redis: Child,
+    /// Keeps "up" from starting meanwhile.
+    _lock: folders::Lock,
+}
+
+impl RedisAlone {
+    /// Stops it.
+    pub async fn stop(self) {
+        self.redis.stop(nix::sys::signal::Signal::SIGTERM).await;
+    }
+}
+
+/// Starts the Redis of this data folder if it does not run and nobody else runs it.
+///
+/// # Errors
+/// The folder cannot be used, or Redis does not start.
+pub async fn redis_alone(config: &Config) -> Result<Option<RedisAlone>, UpError> {
+    let socket = config.run_dir().join("redis.sock");
+    let is_running = probe::redis(&socket).await != probe::RedisHealth::Away;
+    if config.redis_is_external || is_running || !config.data.join("redis").exists() {
+        return Ok(None);
+    }
+    let _lock = folders::lock(config)?;
+    leftovers::stop(&config.data).await?;
+    let redis = redis_server::start(config).await?;
+    Ok(Some(RedisAlone { redis, _lock }))
+}
+
 /// Starts everything, and runs until `stop` or until a part dies.
 ///
 /// Must be awaited on a thread that lives as long as the process (the main one):

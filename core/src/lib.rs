@@ -34,6 +34,8 @@ pub mod keyring;
 pub mod keys;
 /// Leases: permits taken in advance.
 pub mod lease;
+/// The ledger: events of a segment, and replaying them.
+pub mod ledger;
 /// The order message and its queue form.
 pub mod message;
 /// Prometheus's text form.

@@ -110,8 +110,7 @@ local appended = redis.pcall('XADD', KEYS[4], '*',
   'segment', ARGV[8], 'user', user, 'quantity', ARGV[3], 'price_cents', ARGV[9],
   'permit', permit, 'sale', sale - quantity, 'locked', locked + quantity, 'saled', saled, 'at_ms', at_ms)
 if type(appended) == 'table' and appended.err then return misplaced(KEYS[4], appended) end
-redis.call('HINCRBY', KEYS[1], 'sale_stock_amount', -quantity)
-redis.call('HINCRBY', KEYS[1], 'locked_stock_amount', quantity)
+redis.call('HSET', KEYS[1], 'sale_stock_amount', sale - quantity, 'locked_stock_amount', locked + quantity)
 redis.call('HSET', KEYS[2], user,
   'succeeded|' .. request .. '|' .. ARGV[3] .. '|' .. permit .. '||' .. at_ms)
 if lease ~= '' then redis.call('HINCRBY', KEYS[3], lease, quantity) end

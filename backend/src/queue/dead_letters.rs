@@ -208,6 +208,8 @@ impl DeadLetters {
         for (name, text) in fields {
             add.arg(name).arg(text);
         }
+        // The ledger has the event already, and must not count it twice.
+        add.arg("redriven").arg(1);
         match add
             .exec_async(&mut conn)
             .await

@@ -32,6 +32,8 @@ scripts! {
     CLOSE_LEASE = "stock/close_lease.lua";
     /// Tells a buyer's record its order number.
     ORDERED = "stock/ordered.lua";
+    /// Takes out of an outbox what every reader is done with.
+    TRIM = "stock/trim.lua";
     /// Counts the stock of a paid order as sold.
     CONFIRM = "stock/confirm.lua";
     /// Gives the stock of a purchase back for sale.

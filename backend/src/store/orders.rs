@@ -191,6 +191,25 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
+    /// Every order for a product in a round, those that failed included.
+    ///
+    /// # Errors
+    /// The database is away, or a row cannot be read.
+    pub async fn all_orders(&self, item: &Item) -> Result<Vec<Order>, StoreError> {
+        let mut orders = Vec::new();
+        for shard in self.shards() {
+            let rows = select_orders!("WHERE round = ? AND product = ? ORDER BY id")
+                .bind(item.round())
+                .bind(item.product())
+                .fetch_all(shard.readers())
+                .await?;
+            for row in &rows {
+                orders.push(read(row)?);
+            }
+        }
+        Ok(orders)
+    }
+
     /// How many orders there are for a product in a round, without those that
     /// were cancelled or failed.
     ///

@@ -76,7 +76,7 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
     std::fs::remove_file(&probe)
 }
 
-fn lock(config: &Config) -> Result<Lock, UpError> {
+pub(super) fn lock(config: &Config) -> Result<Lock, UpError> {
     let path = config.run_dir().join("up.lock");
     let failed = |source| UpError::Data {
         path: path.clone(),

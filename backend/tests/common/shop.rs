@@ -11,7 +11,8 @@ use seckill::queue::{Queue, Queues, StreamsQueue};
 use seckill::redis_link::RedisLink;
 use seckill::segments::Segments;
 use seckill::store::Store;
-use seckill::{orders, relay, settle};
+use seckill::verify::{self, Report};
+use seckill::{ledger, orders, relay, settle};
 use seckill_core::keys;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -94,7 +95,31 @@ impl Shop {
         ));
     }
 
+    /// What `seckill verify` says.
+    pub async fn verify(&self) -> Report {
+        let segments = Segments::on(self.link.clone());
+        let system = verify::System {
+            store: &self.store,
+            redis: &self.link,
+            segments: &segments,
+            queue_is_visible: true,
+            pause: Duration::from_millis(50),
+        };
+        verify::verify(system).await.unwrap()
+    }
+
+    /// Archives the ledger.
+    pub fn archive(&mut self) {
+        self.roles.spawn(ledger::run(
+            self.store.clone(),
+            self.link.clone(),
+            Segments::on(self.link.clone()),
+            self.stop.clone(),
+        ));
+    }
+
     pub fn orders(&mut self, queue: StreamsQueue) {
+        self.archive();
         let cancels = StreamsQueue::cancels(self.link.clone());
         let queues = Queues {
             orders: queue,

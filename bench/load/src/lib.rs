@@ -6,7 +6,11 @@
 pub mod client;
 /// A steady stream of clicks at several edges.
 pub mod pace;
+/// Plots as SVG.
+pub mod plot;
 /// Many buyers, few items.
 pub mod race;
 /// What was seen, counted.
 pub mod report;
+/// The stock script beside the ways that were rejected.
+pub mod stock;

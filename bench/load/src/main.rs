@@ -10,6 +10,9 @@ use clap::{Args, Parser, Subcommand};
 use seckill_core::keyring::Keyring;
 use seckill_load::pace::{self, Click};
 use seckill_load::race::{self, Options};
+use seckill_load::stock;
+use seckill_load::stock::summary::Summary;
+use seckill_load::stock::ways::Way;
 
 #[derive(Debug, Parser)]
 #[command(about, version)]
@@ -26,6 +29,28 @@ enum Command {
     /// Sends clicks that were signed beforehand at a steady rate, whatever the
     /// answers are, and prints their codes as JSON
     Pace(PaceArgs),
+    /// Sells by the stock script and by the ways that were rejected; prints a
+    /// table to standard error and result rows, separated by tabs, to standard output
+    Stock(StockArgs),
+}
+
+#[derive(Debug, Args)]
+struct StockArgs {
+    /// A Redis for this bench alone, whose keys of item 1::153 are removed
+    #[arg(long)]
+    redis: String,
+    /// Buyers at once, each on a connection of his own
+    #[arg(long, default_value_t = 64)]
+    clients: u64,
+    /// How long each way is measured in a round, in seconds
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Rounds; the median counts
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Where to draw the plot
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +117,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Race(args) => race(args).await,
         Command::Pace(args) => pace(args).await,
+        Command::Stock(args) => stock(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -115,6 +141,30 @@ async fn pace(args: PaceArgs) -> anyhow::Result<()> {
     };
     let paced = pace::run(&clicks, &options).await?;
     println!("{}", serde_json::to_string_pretty(&paced)?);
+    Ok(())
+}
+
+async fn stock(args: StockArgs) -> anyhow::Result<()> {
+    let options = stock::Options {
+        url: args.redis,
+        clients: args.clients.max(1),
+        time: Duration::from_secs(args.seconds.max(1)),
+    };
+    let mut rounds = Vec::new();
+    for _ in 0..args.rounds.max(1) {
+        let mut round = Vec::new();
+        for way in Way::ALL {
+            round.push(stock::measure(way, &options).await?);
+        }
+        rounds.push(round);
+    }
+    let result = Summary::of(&rounds);
+    write!(std::io::stderr(), "{}", result.table())?;
+    write!(std::io::stdout(), "{}", result.rows())?;
+    if let Some(path) = args.svg {
+        std::fs::write(&path, result.svg())
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
     Ok(())
 }
 

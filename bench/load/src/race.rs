@@ -335,8 +335,16 @@ impl Race {
             cookie: Some(&buyer.cookie),
             ..Call::new(&Method::GET, &url)
         };
-        let answer = self.patiently(call).await;
-        answer.is_ok_and(|answer| answer.text("status").as_deref() == Some("none"))
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = self.patiently(call).await;
+            let status = answer.ok().and_then(|answer| answer.text("status"));
+            // As long as his record cannot be read, it may be there.
+            if status.as_deref() != Some("unknown") || Instant::now() > deadline {
+                return status.as_deref() == Some("none");
+            }
+            sleep(RETRY).await;
+        }
     }
 
     /// How long to wait before clicking again after `code`; `None` to give up.

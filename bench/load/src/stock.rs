@@ -1,0 +1,275 @@
+//! The stock script beside the ways that were rejected: the same load, the same
+//! Redis, throughput, latency and what it costs Redis.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, RedisError, RedisResult};
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::report::Latency;
+
+/// The rounds summed up, as rows, table and plot.
+pub mod summary;
+/// The ways.
+pub mod ways;
+
+use ways::{Answer, Line, Till, Way};
+
+/// How to measure.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The Redis to use; its keys of this bench are removed.
+    pub url: String,
+    /// Buyers at once, each on a connection of his own.
+    pub clients: u64,
+    /// How long each way is measured.
+    pub time: Duration,
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum StockError {
+    /// Redis is away or refuses.
+    #[error("Redis at {url}: {source}")]
+    Redis {
+        /// Where.
+        url: String,
+        /// What it says.
+        source: RedisError,
+    },
+    /// A way sold too much, too little, or twice.
+    #[error(
+        "{way} sold {sold} items of {amount} to {buyers} buyers, with {messages} messages; it is wrong"
+    )]
+    Wrong {
+        /// Which.
+        way: &'static str,
+        /// Items there were.
+        amount: u64,
+        /// Times that somebody was told that he has it.
+        sold: u64,
+        /// Buyers on record.
+        buyers: u64,
+        /// Order messages.
+        messages: u64,
+    },
+    /// A task of ours was lost.
+    #[error("a buyer was lost: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// How one way did.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// Its name.
+    pub way: &'static str,
+    /// Whether several processes may sell this way.
+    pub across_processes: bool,
+    /// Why it is not used.
+    pub rejected_for: &'static str,
+    /// Items sold a second.
+    pub sold_per_second: f64,
+    /// How long a buyer waited, ms.
+    pub latency_ms: Latency,
+    /// Commands sent to Redis for an item sold.
+    pub commands: f64,
+    /// Answers of Redis waited for, for an item sold.
+    pub round_trips: f64,
+    /// Redis's CPU for an item sold, microseconds.
+    pub redis_cpu_us: f64,
+}
+
+/// Measures one way, after it has proved that it sells right.
+///
+/// # Errors
+/// [`StockError`].
+pub async fn measure(way: Way, options: &Options) -> Result<Row, StockError> {
+    let bench = Bench::open(options).map_err(|source| options.failed(source))?;
+    bench.prove(way).await?;
+    bench.time(way).await
+}
+
+impl Options {
+    fn failed(&self, source: RedisError) -> StockError {
+        let url = self.url.clone();
+        StockError::Redis { url, source }
+    }
+}
+
+struct Bench<'a> {
+    options: &'a Options,
+    client: Client,
+}
+
+/// What a crowd of buyers came to.
+#[derive(Default)]
+struct Crowd {
+    sold: u64,
+    commands: u64,
+    trips: u64,
+    latencies_us: Vec<u64>,
+}
+
+impl<'a> Bench<'a> {
+    fn open(options: &'a Options) -> RedisResult<Self> {
+        let client = Client::open(options.url.as_str())?;
+        Ok(Self { options, client })
+    }
+
+    async fn conn(&self) -> Result<MultiplexedConnection, StockError> {
+        let conn = self.client.get_multiplexed_async_connection().await;
+        conn.map_err(|source| self.options.failed(source))
+    }
+
+    /// Every buyer clicks twice at once, there are fewer items than buyers, and
+    /// tills share nothing but Redis, as those of several processes would.
+    async fn prove(&self, way: Way) -> Result<(), StockError> {
+        const AMOUNT: u64 = 150;
+        const BUYERS: u64 = 400;
+        let mut conn = self.prepare(way, AMOUNT).await?;
+        let line = ways::open_line(AMOUNT);
+        let mut clicks = JoinSet::new();
+        let clients = self.options.clients.min(32);
+        for client in 0..clients {
+            let mut till = self.till(way, &line, client).await?;
+            clicks.spawn(async move {
+                let mut sold = 0;
+                for click in (client..BUYERS * 2).step_by(clients as usize) {
+                    let user = format!("u{}", click % BUYERS);
+                    let answer = till.sell(&user, &format!("r{click}")).await?;
+                    sold += u64::from(answer == Answer::Sold);
+                }
+                Ok::<_, RedisError>(sold)
+            });
+        }
+        let mut sold = 0;
+        while let Some(done) = clicks.join_next().await {
+            sold += done?.map_err(|source| self.options.failed(source))?;
+        }
+        let (buyers, messages) = match way {
+            // Nothing of it is in Redis.
+            Way::Fifo => (AMOUNT, AMOUNT),
+            _ => redis::pipe()
+                .hlen(&ways::KEYS.buyers)
+                .xlen(&ways::KEYS.outbox)
+                .query_async(&mut conn)
+                .await
+                .map_err(|source| self.options.failed(source))?,
+        };
+        if (sold, buyers, messages) == (AMOUNT, AMOUNT, AMOUNT) {
+            return Ok(());
+        }
+        Err(StockError::Wrong {
+            way: way.name(),
+            amount: AMOUNT,
+            sold,
+            buyers,
+            messages,
+        })
+    }
+
+    /// More items than anybody can sell in the time, a new buyer at every click.
+    async fn time(&self, way: Way) -> Result<Row, StockError> {
+        const AMOUNT: u64 = 4_000_000;
+        let mut conn = self.prepare(way, AMOUNT).await?;
+        let line = ways::open_line(AMOUNT);
+        let (stop, next) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU64::new(0)),
+        );
+        let before = self.redis_cpu(&mut conn).await?;
+        let began = Instant::now();
+        let mut clicks = JoinSet::new();
+        for client in 0..self.options.clients {
+            let till = self.till(way, &line, client).await?;
+            clicks.spawn(shop(till, Arc::clone(&stop), Arc::clone(&next)));
+        }
+        tokio::time::sleep(self.options.time).await;
+        stop.store(true, Ordering::Relaxed);
+        let mut all = Crowd::default();
+        while let Some(done) = clicks.join_next().await {
+            let one = done?.map_err(|source| self.options.failed(source))?;
+            all.sold += one.sold;
+            all.commands += one.commands;
+            all.trips += one.trips;
+            all.latencies_us.extend(one.latencies_us);
+        }
+        let elapsed = began.elapsed();
+        let cpu = self.redis_cpu(&mut conn).await? - before;
+        self.prepare(way, 0).await?;
+        let sold = all.sold.max(1) as f64;
+        Ok(Row {
+            way: way.name(),
+            across_processes: way.works_across_processes(),
+            rejected_for: way.rejected_for(),
+            sold_per_second: all.sold as f64 / elapsed.as_secs_f64(),
+            latency_ms: Latency::of(all.latencies_us),
+            commands: all.commands as f64 / sold,
+            round_trips: all.trips as f64 / sold,
+            redis_cpu_us: match way {
+                // What Redis does beside is not its.
+                Way::Fifo => 0.0,
+                _ => cpu * 1e6 / sold,
+            },
+        })
+    }
+
+    async fn prepare(&self, way: Way, amount: u64) -> Result<MultiplexedConnection, StockError> {
+        let mut conn = self.conn().await?;
+        let prepared = async {
+            ways::load(&mut conn).await?;
+            way.prepare(&mut conn, amount).await
+        };
+        prepared
+            .await
+            .map_err(|source| self.options.failed(source))?;
+        Ok(conn)
+    }
+
+    async fn till(&self, way: Way, line: &Line, number: u64) -> Result<Till, StockError> {
+        Ok(Till::new(
+            way,
+            self.conn().await?,
+            Some(line.clone()),
+            number,
+        ))
+    }
+
+    /// Seconds of CPU that Redis has used.
+    async fn redis_cpu(&self, conn: &mut MultiplexedConnection) -> Result<f64, StockError> {
+        let info: RedisResult<String> = redis::cmd("INFO").arg("cpu").query_async(conn).await;
+        let info = info.map_err(|source| self.options.failed(source))?;
+        let of = |name: &str| -> f64 {
+            let line = info.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|text| text.trim().parse().ok())
+                .unwrap_or(0.0)
+        };
+        Ok(of("used_cpu_user:") + of("used_cpu_sys:"))
+    }
+}
+
+/// One buyer after another, until told to stop.
+async fn shop(mut till: Till, stop: Arc<AtomicBool>, next: Arc<AtomicU64>) -> RedisResult<Crowd> {
+    let mut crowd = Crowd::default();
+    while !stop.load(Ordering::Relaxed) {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let (user, request) = (format!("buyer{number}"), format!("request{number}"));
+        let clicked = Instant::now();
+        if till.sell(&user, &request).await? == Answer::Sold {
+            crowd.sold += 1;
+        }
+        let took = clicked.elapsed().as_micros();
+        crowd
+            .latencies_us
+            .push(u64::try_from(took).unwrap_or(u64::MAX));
+        // A line in memory never waits for the network; the others must have their turn.
+        tokio::task::consume_budget().await;
+    }
+    crowd.commands = till.commands;
+    crowd.trips = till.trips;
+    Ok(crowd)
+}
