@@ -20,7 +20,8 @@ sub clicks_under_reload {
     if (!$reloader) {
         while (getppid() != 1) {
             kill 'HUP', $master;
-            select undef, undef, undef, 0.1;
+            # Under valgrind a worker takes a second to come up.
+            select undef, undef, undef, $ENV{TEST_NGINX_USE_VALGRIND} ? 1 : 0.1;
         }
         POSIX::_exit(0);
     }

@@ -94,8 +94,8 @@ impl<'a> Identity<'a> {
 /// A click whose shape is right: who says that he buys what. Nothing of it is
 /// verified yet.
 ///
-/// The gate goes on with [`Claim::verify`], asks whether the buyer is banned,
-/// looks the product up, and ends with [`Claim::admit`]. These are steps of their
+/// The gate goes on with [`Claim::verify_url`] and [`Claim::verify_buyer`], asks
+/// whether the buyer is banned, looks the product up, and ends with [`Claim::admit`]. These are steps of their
 /// own, so that the caller does its own looking between them.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
@@ -155,18 +155,28 @@ impl<'a> Claim<'a> {
         (self.path.round, self.path.product)
     }
 
-    /// Verifies that the URL was signed for the buyer, and that he is who he says.
+    /// Verifies that the URL was signed for the buyer.
     ///
     /// # Errors
-    /// The [`Verdict`] to refuse with.
-    pub fn verify(&self, ring: &Keyring, digest: Digest, now_ms: u64) -> Result<(), Verdict> {
-        if !self.path.is_signed_for(self.user(), ring, digest) {
-            return Err(Verdict::BadSignature);
+    /// [`Verdict::BadSignature`].
+    pub fn verify_url(&self, ring: &Keyring, digest: Digest) -> Result<(), Verdict> {
+        if self.path.is_signed_for(self.user(), ring, digest) {
+            Ok(())
+        } else {
+            Err(Verdict::BadSignature)
         }
-        if !self.identity.is_proven(ring, now_ms) {
-            return Err(Verdict::LoginRequired);
+    }
+
+    /// Verifies that the buyer is who he says.
+    ///
+    /// # Errors
+    /// [`Verdict::LoginRequired`].
+    pub fn verify_buyer(&self, ring: &Keyring, now_ms: u64) -> Result<(), Verdict> {
+        if self.identity.is_proven(ring, now_ms) {
+            Ok(())
+        } else {
+            Err(Verdict::LoginRequired)
         }
-        Ok(())
     }
 
     /// Decides by what the catalogue says of the product, and by the captcha

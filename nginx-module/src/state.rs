@@ -5,6 +5,7 @@
 
 pub(crate) mod bans;
 pub(crate) mod counters;
+mod duty;
 mod known;
 mod pass;
 mod zone;

@@ -74,8 +74,9 @@ try() {
     poll_until 5 all_alive || fail "the edges do not see each other: $(metric 1 seckill_edges) instead of $edges"
     for number in "${!edge_pid[@]}"; do poll_until 10 bucket_is_full "$number"; done
 
-    "$load" pace --rate $((3 * rate)) --seconds "$seconds" --clicks "$work/clicks" \
-        $(for number in "${!edge_pid[@]}"; do echo "127.0.0.1:${edge_port[$number]}"; done) \
+    local addresses=()
+    for number in "${!edge_pid[@]}"; do addresses+=("127.0.0.1:${edge_port[$number]}"); done
+    "$load" pace --rate $((3 * rate)) --seconds "$seconds" --clicks "$work/clicks" "${addresses[@]}" \
         >"$work/load.json" 2>"$work/load.err" &
     local loading=$!
     if [ -n "$dies" ]; then

@@ -40,8 +40,9 @@ pub(super) async fn buy(
     };
     let now_ms = now_ms();
     let claim = Claim::read(&click, now_ms)?;
+    claim.verify_url(&state.keyring, state.options.digest)?;
     // Bans are the edge's: only there is the address known for certain.
-    claim.verify(&state.keyring, state.options.digest, now_ms)?;
+    claim.verify_buyer(&state.keyring, now_ms)?;
     let (round, product) = claim.item();
     let item = Item::new(round, product).ok_or(Verdict::NotFound)?;
     let entry = products.get(&item).copied().ok_or(Verdict::NotFound)?;

@@ -34,7 +34,8 @@ fn url(user: &str, expires_ms: u64) -> String {
 /// The whole decision, as the gate takes it.
 fn decide(click: &Click<'_>, now_ms: u64) -> Result<u32, Verdict> {
     let claim = Claim::read(click, now_ms)?;
-    claim.verify(&ring(), Digest::HmacSha256, now_ms)?;
+    claim.verify_url(&ring(), Digest::HmacSha256)?;
+    claim.verify_buyer(&ring(), now_ms)?;
     if claim.user() == "eve" {
         return Err(Verdict::Blocked);
     }

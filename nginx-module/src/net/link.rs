@@ -121,7 +121,7 @@ async fn supervise(target: Target, site: Site) {
     let mut pause_ms = 25;
     let mut reported = false;
     loop {
-        match rt::timeout(STALLED, open(&target)).await {
+        match unless_stalled(open(&target)).await {
             Some(Ok((link, mut driver))) => {
                 if reported {
                     log(

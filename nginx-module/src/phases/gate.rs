@@ -107,10 +107,11 @@ fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
     };
     let (now_ms, monotonic_ns) = (clock::now_ms(), clock::monotonic_ns());
     let claim = Claim::read(&click, now_ms)?;
+    claim.verify_url(edge.keyring, edge.digest)?;
     let known = Known::new(&edge.zone, claim.user(), claim.item(), headers.request);
-    // What is looked at last comes from memory while the digests are computed.
+    // What is looked at last comes from memory while the next digest is computed.
     known.prefetch(&edge.zone);
-    claim.verify(edge.keyring, edge.digest, now_ms)?;
+    claim.verify_buyer(edge.keyring, now_ms)?;
     bans::check(&edge.zone, claim.user(), request.address(), now_ms)?;
     let (round, product) = claim.item();
     let product = state::lookup(&edge, round, product)?;

@@ -3,15 +3,13 @@
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use ngx::ffi::{
-    NGX_ERROR, NGX_LOG_EMERG, NGX_LOG_NOTICE, NGX_OK, kill, ngx_conf_t, ngx_int_t,
-    ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
+    NGX_ERROR, NGX_LOG_EMERG, NGX_LOG_NOTICE, NGX_OK, ngx_conf_t, ngx_int_t, ngx_shared_memory_add,
+    ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
 };
 use ngx::ngx_log_error;
 use seckill_core::bucket::{Rate, Take};
-use seckill_core::census::Change;
 use seckill_core::shared::passes;
 use seckill_core::shared::products::{self, Products, Slot};
 use seckill_core::shared::seen::{self, Counts, Seen};
@@ -31,10 +29,6 @@ pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: a zone kept over a reload by a
 /// newer module is recognised and refused rather than misread.
 const LAYOUT: u64 = 0x5ec_c111_0010;
-/// How long a worker may refresh before another takes over, in ms.
-const CLAIM_MS: u64 = 1_000;
-/// Linux process ids have at most 22 bits.
-const PID_BITS: u32 = 22;
 
 #[repr(C)]
 pub(super) struct Shared {
@@ -54,16 +48,16 @@ pub(super) struct Shared {
     /// Tells this edge from others that were made in the same millisecond.
     maker: u64,
     /// `until_ms << PID_BITS | pid` of the worker that refreshes.
-    refresher: AtomicU64,
+    pub(super) refresher: AtomicU64,
     /// Whether the catalogue was ever read.
     has_catalogue: AtomicU64,
     /// Living edges, as last heard.
-    edges: AtomicU64,
+    pub(super) edges: AtomicU64,
     /// When this edge last said that it is alive, monotonic ms; 0 for never.
-    heartbeat_ms: AtomicU64,
+    pub(super) heartbeat_ms: AtomicU64,
     /// How far the stream of buyers who may buy again was read: ms and number.
-    regrabs: [AtomicU64; 2],
-    buckets: [AtomicU64; MAX_BUCKETS],
+    pub(super) regrabs: [AtomicU64; 2],
+    pub(super) buckets: [AtomicU64; MAX_BUCKETS],
     counters: Counters,
     seen_counts: Counts,
     pub(super) ban_list: BanList,
@@ -170,64 +164,6 @@ impl Zone {
         self.shared.has_catalogue.store(1, Ordering::Release);
     }
 
-    /// Living edges, at least one.
-    pub(crate) fn edges(&self) -> u64 {
-        self.shared.edges.load(Ordering::Relaxed).max(1)
-    }
-
-    /// Living edges as last heard; 0 before the first time.
-    pub(crate) fn edges_heard(&self) -> u64 {
-        self.shared.edges.load(Ordering::Relaxed)
-    }
-
-    /// Whether it is time for a heartbeat: how many ms passed since the one
-    /// before (0 for the first). Notes the time.
-    pub(crate) fn heartbeat_due(&self, pause: Duration) -> Option<u64> {
-        let now = clock::monotonic_ms();
-        let last = self.shared.heartbeat_ms.load(Ordering::Relaxed);
-        let silent_ms = if last == 0 {
-            0
-        } else {
-            now.saturating_sub(last)
-        };
-        // Timers of nginx fire up to a millisecond early.
-        let due_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) - 1;
-        if last != 0 && silent_ms < due_ms {
-            return None;
-        }
-        self.shared.heartbeat_ms.store(now, Ordering::Relaxed);
-        Some(silent_ms)
-    }
-
-    /// Changes bucket `index` because the number of edges changed.
-    pub(crate) fn apply(&self, index: usize, rate: Rate, change: Change) {
-        if change == Change::None {
-            return;
-        }
-        let (bucket, now_ns) = (&self.shared.buckets[index], clock::monotonic_ns());
-        let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
-        // Never fails, since the closure always has a word.
-        let _ = bucket.fetch_update(old, new, |word| Some(rate.apply(word, now_ns, change)));
-    }
-
-    /// Records how many edges are alive.
-    pub(crate) fn set_edges(&self, edges: u64) {
-        self.shared.edges.store(edges, Ordering::Relaxed);
-    }
-
-    /// How far the stream of buyers who may buy again was read.
-    pub(crate) fn regrabs_read(&self) -> (u64, u64) {
-        let [ms, number] = &self.shared.regrabs;
-        (ms.load(Ordering::Relaxed), number.load(Ordering::Relaxed))
-    }
-
-    /// It was read up to here. One worker at a time does so; a mixed pair, should
-    /// two take turns at that instant, only skips or repeats some names.
-    pub(crate) fn set_regrabs_read(&self, (ms, number): (u64, u64)) {
-        self.shared.regrabs[0].store(ms, Ordering::Relaxed);
-        self.shared.regrabs[1].store(number, Ordering::Relaxed);
-    }
-
     /// Takes a token from bucket `index`; whether there was one.
     pub(crate) fn take_token(&self, index: usize, rate: Rate, now_ns: u64) -> bool {
         let bucket = &self.shared.buckets[index];
@@ -250,46 +186,6 @@ impl Zone {
             clock::monotonic_ns(),
         )
     }
-
-    /// Whether this worker is the one that refreshes; claims the task if nobody
-    /// else holds it. To be asked again after every wait.
-    pub(crate) fn claim_refresh(&self) -> bool {
-        let now = clock::monotonic_ms();
-        let word = self.shared.refresher.load(Ordering::Relaxed);
-        let (until, holder) = (word >> PID_BITS, word & ((1 << PID_BITS) - 1));
-        let me = u64::from(std::process::id());
-        // A killed worker's claim does not hold: without heartbeats the other edges
-        // would take this one for dead.
-        if holder != me && now < until && is_process(holder) {
-            return false;
-        }
-        let next = (now + CLAIM_MS) << PID_BITS | me;
-        let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
-        self.shared
-            .refresher
-            .compare_exchange(word, next, old, new)
-            .is_ok()
-    }
-
-    /// Gives the task up, at the end of a worker.
-    pub(crate) fn release_refresh(&self) {
-        let word = self.shared.refresher.load(Ordering::Relaxed);
-        if word & ((1 << PID_BITS) - 1) == u64::from(std::process::id()) {
-            let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
-            // Another worker may have taken over in this instant, which is as good.
-            let _ = self.shared.refresher.compare_exchange(word, 0, old, new);
-        }
-    }
-}
-
-/// Whether there is a process of this id.
-fn is_process(pid: u64) -> bool {
-    let Ok(pid) = i32::try_from(pid) else {
-        return false;
-    };
-    // SAFETY: signal 0 asks only; it reaches nobody.
-    let asked = unsafe { kill(pid, 0) };
-    asked == 0 || std::io::Error::last_os_error().kind() == std::io::ErrorKind::PermissionDenied
 }
 
 /// Declares the zone; nginx maps it after the configuration was read.
