@@ -170,6 +170,10 @@ test_drill() {
     stage segments "Drill: stock on three Redis masters" "repeat it with: t/drills/segments.sh" \
         t/drills/segments.sh || status=$?
     count_facts "$log_folder/segments.log" "$status"
+    status=0
+    stage pay "Drill: orders paid, cancelled, unpaid, on MariaDB" "repeat it with: t/drills/pay.sh" \
+        t/drills/pay.sh || status=$?
+    count_facts "$log_folder/pay.log" "$status"
 }
 
 services_before=$(services)

@@ -65,6 +65,8 @@ pub async fn run(redis: RedisLink, segments: Segments, queue: impl Queue, stop: 
             reader: None,
             pause: POLL,
             next_claim: Instant::now(),
+            held_up: false,
+            next_probe: Instant::now(),
             next_sweep: Instant::now(),
         };
         parts.spawn(run_part(relay, stop.clone()));
@@ -76,7 +78,7 @@ async fn run_part<Q: Queue>(mut relay: Relay<Q>, stop: CancellationToken) {
     let mut failing = false;
     while !stop.is_cancelled() {
         match relay.step().await {
-            Ok(()) if failing => {
+            Ok(()) if failing && !relay.held_up => {
                 failing = false;
                 tracing::info!("the relay moves events again");
             }
@@ -113,6 +115,14 @@ impl From<redis::RedisError> for RelayError {
     fn from(error: redis::RedisError) -> Self {
         Self::Redis(error.into())
     }
+}
+
+/// What two steps came to: the first error, or the sum.
+fn both(
+    one: Result<usize, RelayError>,
+    other: Result<usize, RelayError>,
+) -> Result<usize, RelayError> {
+    Ok(one? + other?)
 }
 
 /// One segment's outbox.
@@ -187,6 +197,10 @@ struct Relay<Q> {
     /// How long to pause before outboxes that cannot be waited for are read again.
     pause: Duration,
     next_claim: Instant,
+    /// The queue takes nothing at the moment.
+    held_up: bool,
+    /// When to read what is new all the same.
+    next_probe: Instant,
     next_sweep: Instant,
 }
 
@@ -198,27 +212,51 @@ impl<Q: Queue> Relay<Q> {
             tokio::time::sleep(LOOK_ROUND).await;
             return Ok(());
         }
-        let mut outcome = Ok(());
+        let mut outcome = Ok(0);
         if Instant::now() >= self.next_claim {
             for outbox in &due {
                 // What is wrong with one outbox must not hold up the others.
-                outcome = outcome.and(self.take_over(outbox).await);
+                outcome = both(outcome, self.take_over(outbox).await);
             }
             self.next_claim = Instant::now() + HOLD / 2;
         }
+        self.notice(&outcome);
+        if self.held_up && Instant::now() < self.next_probe {
+            tokio::time::sleep(PAUSE).await;
+            return outcome.map(|_| ());
+        }
+        self.next_probe = Instant::now() + HOLD;
         let fresh = match self.part {
             Part::Master(_) => self.wait_for_fresh(&due).await,
             Part::Cluster => self.look_for_fresh(&due).await,
         };
         for (outbox, entries) in fresh? {
-            outcome = outcome.and(self.relay(&outbox, &entries).await);
+            outcome = both(outcome, self.relay(&outbox, &entries).await);
         }
-        outcome
+        self.notice(&outcome);
+        outcome.map(|_| ())
     }
 
-    async fn take_over(&mut self, outbox: &Outbox) -> Result<(), RelayError> {
-        let held = self.abandoned(outbox).await?;
-        self.relay(outbox, &held).await
+    /// While the queue takes nothing, new events are read only now and then, to
+    /// try: what was read and not handed on has to wait for its hold.
+    fn notice(&mut self, outcome: &Result<usize, RelayError>) {
+        match outcome {
+            Err(RelayError::NotStored(_)) => self.held_up = true,
+            Ok(stored) if *stored > 0 => self.held_up = false,
+            _ => {}
+        }
+    }
+
+    /// All that was held too long: after an absence of the queue that may be much.
+    async fn take_over(&mut self, outbox: &Outbox) -> Result<usize, RelayError> {
+        let mut stored = 0;
+        loop {
+            let held = self.abandoned(outbox).await?;
+            stored += self.relay(outbox, &held).await?;
+            if held.len() < BATCH {
+                return Ok(stored);
+            }
+        }
     }
 
     /// Follows the catalogue, and makes the group where there is none.
@@ -361,8 +399,9 @@ impl<Q: Queue> Relay<Q> {
         }
     }
 
-    /// Hands on the events of one outbox, then takes out those that have arrived.
-    async fn relay(&self, outbox: &Outbox, entries: &[StreamId]) -> Result<(), RelayError> {
+    /// Hands on the events of one outbox, then takes out those that have arrived;
+    /// tells how many purchases there were, all of which the queue has.
+    async fn relay(&self, outbox: &Outbox, entries: &[StreamId]) -> Result<usize, RelayError> {
         let mut done = Vec::with_capacity(entries.len());
         let mut messages = Vec::new();
         let mut purchases = Vec::new();
@@ -390,7 +429,7 @@ impl<Q: Queue> Relay<Q> {
                 }
             }
         }
-        let mut not_stored = None;
+        let (mut not_stored, count) = (None, purchases.len());
         let outcomes = self.queue.publish(&messages).await;
         for ((entry, message), outcome) in purchases.into_iter().zip(messages).zip(outcomes) {
             match outcome {
@@ -406,7 +445,7 @@ impl<Q: Queue> Relay<Q> {
             }
         }
         self.take_out(outbox, &done).await?;
-        not_stored.map_or(Ok(()), |reason| Err(RelayError::NotStored(reason)))
+        not_stored.map_or(Ok(count), |reason| Err(RelayError::NotStored(reason)))
     }
 
     async fn take_out(&self, outbox: &Outbox, done: &[&String]) -> Result<(), RelayError> {

@@ -26,6 +26,20 @@ pub struct Notice {
     pub via: Via,
 }
 
+impl Notice {
+    /// A payment that was not made.
+    fn refused(&self, reason: Option<payment::Reason>, now_ms: u64) -> Payment {
+        Payment {
+            id: self.payment.clone(),
+            order: self.order,
+            amount_cents: self.amount_cents,
+            state: State::Failed,
+            reason: reason.map(|reason| reason.as_str().to_owned()),
+            received_ms: now_ms,
+        }
+    }
+}
+
 /// Who tells of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
@@ -143,6 +157,12 @@ async fn note(
         .map(|order| (order.state, order.total_cents()));
     let before = known.as_ref().map(|payment| payment.state);
     let decision = payment::decide(notice.told, notice.amount_cents, before, stands);
+    if let (Via::Shop, Decision::Record(State::RefundDue, reason)) = (notice.via, decision) {
+        // The shop takes no money before it is decided: there is none to give back.
+        transaction.rollback().await?;
+        let payment = notice.refused(reason, now_ms);
+        return Ok(Some(Noted { payment, order }));
+    }
     let done = match decision {
         Decision::Keep(_) => true,
         Decision::Pay => {

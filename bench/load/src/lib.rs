@@ -4,6 +4,8 @@
 
 /// Keep-alive connections to the edge.
 pub mod client;
+/// Buyers pay, cancel, or let the time pass.
+pub mod decide;
 /// A steady stream of clicks at several edges.
 pub mod pace;
 /// Plots as SVG.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use seckill_core::keyring::Keyring;
+use seckill_load::decide::{self, Plan};
 use seckill_load::pace::{self, Click};
 use seckill_load::race::{self, Options};
 use seckill_load::stock;
@@ -29,6 +30,8 @@ enum Command {
     /// Sends clicks that were signed beforehand at a steady rate, whatever the
     /// answers are, and prints their codes as JSON
     Pace(PaceArgs),
+    /// Lets buyers pay or cancel their orders and prints how these stand then
+    Decide(DecideArgs),
     /// Sells by the stock script and by the ways that were rejected; prints a
     /// table to standard error and result rows, separated by tabs, to standard output
     Stock(StockArgs),
@@ -51,6 +54,31 @@ struct StockArgs {
     /// Where to draw the plot
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct DecideArgs {
+    /// Address of the edge
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    base: String,
+    /// Round id
+    #[arg(long)]
+    round: String,
+    /// How many buyers
+    #[arg(long, default_value_t = 1000)]
+    buyers: usize,
+    /// What the buyers' names begin with
+    #[arg(long, default_value = "buyer")]
+    prefix: String,
+    /// What they do: both (at the same instant) or thirds
+    #[arg(long, value_enum)]
+    plan: Plan,
+    /// Connections, and so requests under way at once
+    #[arg(long, default_value_t = 64)]
+    concurrency: usize,
+    /// How long to ask again while the shop cannot answer, in seconds
+    #[arg(long, default_value_t = 60)]
+    limit: u64,
 }
 
 #[derive(Debug, Args)]
@@ -118,6 +146,7 @@ async fn main() -> ExitCode {
         Command::Race(args) => race(args).await,
         Command::Pace(args) => pace(args).await,
         Command::Stock(args) => stock(args).await,
+        Command::Decide(args) => decide(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -168,14 +197,28 @@ async fn stock(args: StockArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn race(args: RaceArgs) -> anyhow::Result<()> {
-    let authority = args
-        .base
-        .strip_prefix("http://")
-        .map(|rest| rest.trim_end_matches('/'))
+fn authority(base: &str) -> anyhow::Result<String> {
+    base.strip_prefix("http://")
+        .map(|rest| rest.trim_end_matches('/').to_owned())
         .filter(|rest| rest.contains(':') && !rest.contains('/'))
-        .with_context(|| format!("--base {} must look like http://127.0.0.1:8080", args.base))?
-        .to_owned();
+        .with_context(|| format!("--base {base} must look like http://127.0.0.1:8080"))
+}
+
+async fn decide(args: DecideArgs) -> anyhow::Result<()> {
+    let options = decide::Options {
+        round: args.round,
+        prefix: args.prefix,
+        buyers: args.buyers,
+        plan: args.plan,
+        limit: Duration::from_secs(args.limit),
+    };
+    let decided = decide::run(&authority(&args.base)?, args.concurrency, options).await?;
+    println!("{}", serde_json::to_string_pretty(&decided)?);
+    Ok(())
+}
+
+async fn race(args: RaceArgs) -> anyhow::Result<()> {
+    let authority = authority(&args.base)?;
     let keyring = args
         .keys
         .map(|path| {

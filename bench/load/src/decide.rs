@@ -1,0 +1,174 @@
+//! Buyers decide about their orders: pay, cancel, let the time pass, or pay and
+//! cancel at the same instant.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Method;
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::client::{Answer, Call, CallError, Edge};
+
+/// What the buyers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Plan {
+    /// Each pays and cancels at the same instant.
+    Both,
+    /// Of three with an order one pays, one cancels, and one does nothing.
+    Thirds,
+}
+
+/// Whose orders, and what about them.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Round id.
+    pub round: String,
+    /// What the buyers' names begin with.
+    pub prefix: String,
+    /// How many buyers.
+    pub buyers: usize,
+    /// What they do.
+    pub plan: Plan,
+    /// How long to ask again while the shop cannot answer.
+    pub limit: Duration,
+}
+
+/// What came of it.
+#[derive(Debug, Default, Serialize)]
+pub struct Decided {
+    /// Buyers with an order to decide about.
+    pub orders: usize,
+    /// How their orders stand afterwards.
+    pub states: BTreeMap<String, usize>,
+    /// Answers to paying and cancelling, by code.
+    pub codes: BTreeMap<String, usize>,
+    /// Buyers who never got an answer.
+    pub unanswered: usize,
+}
+
+/// Lets the buyers decide; each asks again until he knows how his order stands.
+///
+/// # Errors
+/// A task of ours was lost.
+pub async fn run(
+    authority: &str,
+    connections: usize,
+    options: Options,
+) -> Result<Decided, tokio::task::JoinError> {
+    let until = Instant::now() + options.limit;
+    let shop = Arc::new((Edge::new(authority, connections), options, until));
+    let mut looking = JoinSet::new();
+    for number in 0..shop.1.buyers {
+        let shop = Arc::clone(&shop);
+        looking.spawn(async move { find(&shop, number).await });
+    }
+    let mut decided = Decided::default();
+    let mut buyers = Vec::new();
+    for found in looking.join_all().await {
+        match found {
+            Some(Some(buyer)) => buyers.push(buyer),
+            Some(None) => {}
+            None => decided.unanswered += 1,
+        }
+    }
+    decided.orders = buyers.len();
+    buyers.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut deciding = JoinSet::new();
+    for (number, buyer) in buyers.into_iter().enumerate() {
+        let shop = Arc::clone(&shop);
+        deciding.spawn(async move { buyer.decide(&shop, number).await });
+    }
+    for (codes, state) in deciding.join_all().await {
+        for code in codes {
+            *decided.codes.entry(code).or_default() += 1;
+        }
+        match state {
+            Some(state) => *decided.states.entry(state).or_default() += 1,
+            None => decided.unanswered += 1,
+        }
+    }
+    Ok(decided)
+}
+
+type Shop = (Edge, Options, Instant);
+
+struct Buyer {
+    cookie: String,
+    /// Of his order.
+    path: String,
+}
+
+/// Logs a buyer in and looks for his order; `None` without an answer in time.
+async fn find((edge, options, until): &Shop, number: usize) -> Option<Option<Buyer>> {
+    let user = format!("{}{number:05}", options.prefix);
+    let body = serde_json::json!({ "user": user }).to_string();
+    let login = Call {
+        body: &body,
+        ..Call::new(&Method::POST, "/api/session")
+    };
+    let cookie = patiently(edge, login, *until).await?.cookie?;
+    let list = Call {
+        cookie: Some(&cookie),
+        ..Call::new(&Method::GET, "/api/orders")
+    };
+    let answer = patiently(edge, list, *until).await?;
+    let answer: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+    let orders = answer["orders"].as_array()?;
+    let mine = orders
+        .iter()
+        .find(|order| order["round"] == *options.round && order["status"] == "created");
+    let number = mine.and_then(|order| order["order"].as_str());
+    Some(number.map(|number| Buyer {
+        path: format!("/api/orders/{number}"),
+        cookie: cookie.clone(),
+    }))
+}
+
+impl Buyer {
+    async fn decide(
+        &self,
+        (edge, options, until): &Shop,
+        number: usize,
+    ) -> (Vec<String>, Option<String>) {
+        let step = async |step: &str| {
+            let path = format!("{}/{step}", self.path);
+            let call = Call {
+                cookie: Some(&self.cookie),
+                ..Call::new(&Method::POST, &path)
+            };
+            let answer = patiently(edge, call, *until).await;
+            let code = answer.map_or_else(|| "no answer".to_owned(), |answer| answer.code());
+            format!("{step} {code}")
+        };
+        let codes = match (options.plan, number % 3) {
+            (Plan::Both, _) => {
+                let (paid, cancelled) = tokio::join!(step("pay"), step("cancel"));
+                vec![paid, cancelled]
+            }
+            (Plan::Thirds, 0) => vec![step("pay").await],
+            (Plan::Thirds, 1) => vec![step("cancel").await],
+            (Plan::Thirds, _) => Vec::new(),
+        };
+        let look = Call {
+            cookie: Some(&self.cookie),
+            ..Call::new(&Method::GET, &self.path)
+        };
+        let stands = patiently(edge, look, *until).await;
+        (codes, stands.and_then(|answer| answer.text("status")))
+    }
+}
+
+/// Asks again while there is no answer, or none but that there is none now.
+async fn patiently(edge: &Edge, call: Call<'_>, until: Instant) -> Option<Answer> {
+    loop {
+        let answer: Result<Answer, CallError> = edge.call(call).await;
+        match answer {
+            Ok(answer) if answer.status < 500 && answer.status != 429 => return Some(answer),
+            _ if Instant::now() >= until => return None,
+            _ => sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
