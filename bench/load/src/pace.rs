@@ -101,12 +101,13 @@ pub async fn run(clicks: &[Click], options: &Options) -> Result<Paced, PaceError
         if edges.is_empty() {
             return Err(PaceError::NoEdges);
         }
-        for number in sent..due(options.rate, began.elapsed()) {
+        let now_due = due(options.rate, began.elapsed());
+        for number in sent..now_due {
             let click = clicks[index(number, clicks.len())].clone();
             let edge = Arc::clone(&edges[index(number, edges.len())]);
             under_way.spawn(async move { edge.send(&click).await });
-            sent = number + 1;
         }
+        sent = sent.max(now_due);
     }
     let elapsed = began.elapsed();
     let mut codes = BTreeMap::new();
