@@ -129,6 +129,12 @@ pub(crate) enum Orders {
         #[arg(long)]
         json: bool,
     },
+    /// Show payments that pay nothing and are to be given back, with the reason
+    Refunds {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Show messages that nobody could use, each with the reason, or try them again
     DeadLetters {
         #[command(subcommand)]

@@ -3,12 +3,14 @@
 
 use anyhow::Context as _;
 use seckill::config::Config;
+use seckill::payments_api;
 use seckill::queue::dead_letters::{KeptLetter, Redriven};
 use seckill::queue::{DeadLetters, Queues};
 use seckill::redis_link::RedisLink;
 use seckill::sale::moment;
 use seckill::segments::Segments;
 use seckill::store::orders::Order;
+use seckill::store::payments::Payment;
 use serde_json::json;
 
 use super::cli::{Letters, Orders, Which};
@@ -33,12 +35,40 @@ pub(crate) async fn run(config: &Config, command: Orders) -> anyhow::Result<()> 
             store.close().await;
             say(&orders_text(&orders, json)?)
         }
+        Orders::Refunds { json } => {
+            let store = open_store(config).await?;
+            let due = store.refunds_due().await?;
+            store.close().await;
+            say(&refunds_text(&due, json)?)
+        }
         Orders::DeadLetters { command, json } => match command.unwrap_or(Letters::List { json }) {
             Letters::List { json } => list_letters(config, json).await,
             Letters::Redrive(which) => redrive(config, which).await,
         },
         Orders::Redrive(which) => redrive(config, which).await,
     }
+}
+
+fn refunds_text(due: &[Payment], json: bool) -> anyhow::Result<String> {
+    if json {
+        let told: Vec<_> = due.iter().map(payments_api::told).collect();
+        let text = serde_json::to_string_pretty(&told).context("the list cannot be written")?;
+        return Ok(format!("{text}\n"));
+    }
+    if due.is_empty() {
+        return Ok("Nothing is to be given back.\n".to_owned());
+    }
+    let line = |payment: &Payment| {
+        let reason = payment.reason.as_deref().unwrap_or("");
+        let Payment {
+            id,
+            order,
+            amount_cents,
+            ..
+        } = payment;
+        format!("{id}  order {order}  {amount_cents} cents  {reason}\n")
+    };
+    Ok(due.iter().map(line).collect())
 }
 
 fn orders_text(orders: &[Order], json: bool) -> anyhow::Result<String> {

@@ -156,7 +156,8 @@ async fn callback(
 }
 
 /// A payment as it is told.
-pub(crate) fn told(payment: &Payment) -> serde_json::Value {
+#[must_use]
+pub fn told(payment: &Payment) -> serde_json::Value {
     serde_json::json!({
         "payment": payment.id,
         "order": payment.order.to_string(),

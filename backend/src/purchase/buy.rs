@@ -81,6 +81,7 @@ impl Purchase<'_> {
             }
             Err(error) => {
                 tracing::error!(%error, item = %self.item, "a purchase was not made");
+                self.give_permit_back(state).await;
                 return Err(ApiError(Verdict::Unavailable));
             }
         };
@@ -89,7 +90,10 @@ impl Purchase<'_> {
             "duplicate" => Err(ApiError(Verdict::Duplicate)),
             "captcha" => Err(ApiError(Verdict::CaptchaRequired)),
             "sold_out" => Err(ApiError(Verdict::SoldOut)),
-            "busy" => Err(ApiError(Verdict::Busy)),
+            "busy" => {
+                self.give_permit_back(state).await;
+                Err(ApiError(Verdict::Busy))
+            }
             other => {
                 tracing::error!(
                     reply = other,
@@ -97,6 +101,30 @@ impl Purchase<'_> {
                 );
                 Ok(self.processing())
             }
+        }
+    }
+
+    /// Gives back the permit of a request that certainly bought nothing. While a
+    /// segment is away no lease can be settled, and its buyers, who try again and
+    /// again, would otherwise use up the permits of all others.
+    async fn give_permit_back(&self, state: &PurchaseState) {
+        let Some(permit) = &self.permit else { return };
+        let given: Result<i64, RedisLinkError> = async {
+            let mut conn = state.redis.conn().await?;
+            Ok(scripts::REFUND
+                .key(keys::permits(&self.item))
+                .key(keys::refunds(&self.item))
+                .key(keys::leases(&self.item))
+                .arg(permit.to_string())
+                .arg(permit.lease_id())
+                .arg(self.admissible.quantity)
+                .invoke_async(&mut conn)
+                .await?)
+        }
+        .await;
+        if let Err(error) = given {
+            // It goes back with its lease.
+            tracing::debug!(%error, "a permit was not given back at once");
         }
     }
 
@@ -128,7 +156,13 @@ impl Purchase<'_> {
                 Found::Stock if Instant::now() < until => {}
                 Found::Stock | Found::OnItsWay => return Ok("busy".to_owned()),
                 Found::Nothing => return self.run_script(state, home.number, false).await,
-                Found::CannotTell(error) => return Err(error),
+                // The buyer's own segment has said that it did nothing.
+                Found::CannotTell(error) => {
+                    return Err(RedisLinkError::Away {
+                        address: "another segment".to_owned(),
+                        reason: error.to_string(),
+                    });
+                }
                 Found::Lost(segment) => return Err(RedisLinkError::NoStock(segment.to_string())),
             }
         }

@@ -88,6 +88,16 @@ pub async fn buy(app: &Router, user: &str, quantity: u32) -> (StatusCode, String
     (status, word.unwrap_or_default().to_owned())
 }
 
+/// Clicks with a permit, as an edge passes it on; says the code.
+pub async fn buy_with_permit(app: &Router, user: &str, permit: &str) -> String {
+    let request = Request::post(hidden_url(user))
+        .header("cookie", cookie(user))
+        .header("idempotency-key", format!("{user}-1"))
+        .header("x-seckill-permit", permit);
+    let (_, body) = send(app, request.body(Body::empty()).unwrap()).await;
+    body["code"].as_str().unwrap_or_default().to_owned()
+}
+
 /// Clicks until the answer is not "try again".
 pub async fn buy_patiently(app: &Router, user: &str, quantity: u32) -> String {
     eventually("there is a last word", || async {
@@ -103,11 +113,11 @@ pub async fn ask(app: &Router, method: &str, path: &str, user: &str) -> (StatusC
         .uri(path)
         .header("cookie", cookie(user))
         .header("idempotency-key", format!("{user}-1"));
-    let response = app
-        .clone()
-        .oneshot(request.body(Body::empty()).unwrap())
-        .await
-        .unwrap();
+    send(app, request.body(Body::empty()).unwrap()).await
+}
+
+async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Value) {
+    let response = app.clone().oneshot(request).await.unwrap();
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&body).unwrap())

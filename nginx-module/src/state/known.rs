@@ -52,7 +52,7 @@ impl Known {
 
     /// He is let pass.
     pub(crate) fn record(self, zone: &Zone) {
-        zone.seen().record(self.buyer, self.request, now_s());
+        zone.seen().record(self.buyer, self.request, clock::monotonic_s());
     }
 
     /// It came to nothing: he may click again.
@@ -70,7 +70,3 @@ fn fetch_line<T>(line: &T) {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn fetch_line<T>(_line: &T) {}
-
-fn now_s() -> u64 {
-    clock::monotonic_ms() / 1_000
-}

@@ -1,0 +1,116 @@
+//! Which worker speaks for this edge, and what it knows of the other edges.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ngx::ffi::kill;
+use seckill_core::bucket::Rate;
+use seckill_core::census::Change;
+
+use super::Zone;
+use crate::clock;
+
+/// How long a worker may refresh before another takes over, in ms.
+const CLAIM_MS: u64 = 1_000;
+/// Linux process ids have at most 22 bits.
+const PID_BITS: u32 = 22;
+
+impl Zone {
+    /// Whether this worker is the one that refreshes; claims the task if nobody
+    /// else holds it. To be asked again after every wait.
+    pub(crate) fn claim_refresh(&self) -> bool {
+        let now = clock::monotonic_ms();
+        let word = self.shared.refresher.load(Ordering::Relaxed);
+        let (until, holder) = (word >> PID_BITS, word & ((1 << PID_BITS) - 1));
+        let me = u64::from(std::process::id());
+        // A killed worker's claim does not hold: without heartbeats the other edges
+        // would take this one for dead.
+        if holder != me && now < until && is_process(holder) {
+            return false;
+        }
+        let next = (now + CLAIM_MS) << PID_BITS | me;
+        let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.shared
+            .refresher
+            .compare_exchange(word, next, old, new)
+            .is_ok()
+    }
+
+    /// Gives the task up, at the end of a worker.
+    pub(crate) fn release_refresh(&self) {
+        let word = self.shared.refresher.load(Ordering::Relaxed);
+        if word & ((1 << PID_BITS) - 1) == u64::from(std::process::id()) {
+            let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
+            // Another worker may have taken over in this instant, which is as good.
+            let _ = self.shared.refresher.compare_exchange(word, 0, old, new);
+        }
+    }
+
+    /// Living edges, at least one.
+    pub(crate) fn edges(&self) -> u64 {
+        self.shared.edges.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Living edges as last heard; 0 before the first time.
+    pub(crate) fn edges_heard(&self) -> u64 {
+        self.shared.edges.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is time for a heartbeat: how many ms passed since the one
+    /// before (0 for the first). Notes the time.
+    pub(crate) fn heartbeat_due(&self, pause: Duration) -> Option<u64> {
+        let now = clock::monotonic_ms();
+        let last = self.shared.heartbeat_ms.load(Ordering::Relaxed);
+        let silent_ms = if last == 0 {
+            0
+        } else {
+            now.saturating_sub(last)
+        };
+        // Timers of nginx fire up to a millisecond early.
+        let due_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) - 1;
+        if last != 0 && silent_ms < due_ms {
+            return None;
+        }
+        self.shared.heartbeat_ms.store(now, Ordering::Relaxed);
+        Some(silent_ms)
+    }
+
+    /// Changes bucket `index` because the number of edges changed.
+    pub(crate) fn apply(&self, index: usize, rate: Rate, change: Change) {
+        if change == Change::None {
+            return;
+        }
+        let (bucket, now_ns) = (&self.shared.buckets[index], clock::monotonic_ns());
+        let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
+        // Never fails, since the closure always has a word.
+        let _ = bucket.fetch_update(old, new, |word| Some(rate.apply(word, now_ns, change)));
+    }
+
+    /// Records how many edges are alive.
+    pub(crate) fn set_edges(&self, edges: u64) {
+        self.shared.edges.store(edges, Ordering::Relaxed);
+    }
+
+    /// How far the stream of buyers who may buy again was read.
+    pub(crate) fn regrabs_read(&self) -> (u64, u64) {
+        let [ms, number] = &self.shared.regrabs;
+        (ms.load(Ordering::Relaxed), number.load(Ordering::Relaxed))
+    }
+
+    /// It was read up to here. One worker at a time does so; a mixed pair, should
+    /// two take turns at that instant, only skips or repeats some names.
+    pub(crate) fn set_regrabs_read(&self, (ms, number): (u64, u64)) {
+        self.shared.regrabs[0].store(ms, Ordering::Relaxed);
+        self.shared.regrabs[1].store(number, Ordering::Relaxed);
+    }
+}
+
+/// Whether there is a process of this id.
+fn is_process(pid: u64) -> bool {
+    let Ok(pid) = i32::try_from(pid) else {
+        return false;
+    };
+    // SAFETY: signal 0 asks only; it reaches nobody.
+    let asked = unsafe { kill(pid, 0) };
+    asked == 0 || std::io::Error::last_os_error().kind() == std::io::ErrorKind::PermissionDenied
+}
