@@ -77,6 +77,7 @@ async fn rocketmq_killed_and_workers_killed_lose_no_order_and_double_none() {
     let mut shop = Shop::open(90).await;
     let folder = TempDir::new().unwrap();
     shop.relay_to(mq.queue("seckill-orders", TopicType::Normal));
+    shop.archive();
     let mut hands = worker(&shop, &mq, &folder);
     let buy = async |shop: &Shop, from: usize| {
         for n in from..from + 30 {

@@ -58,6 +58,7 @@ async fn what_the_database_refuses_is_tried_again_ever_later_and_then_a_dead_let
     };
     let started = Instant::now();
     shop.relay();
+    shop.archive();
     shop.orders_from(queues, options);
     // The queue moves on meanwhile.
     assert_eq!(shop.click("li", "r").await.0.as_u16(), 202);
@@ -74,6 +75,7 @@ async fn what_the_database_refuses_is_tried_again_ever_later_and_then_a_dead_let
 async fn a_dead_letter_is_placed_once_its_fault_is_mended_and_it_is_sent_again() {
     let mut shop = Shop::open(10).await;
     shop.relay();
+    shop.archive();
     assert_eq!(shop.click("li", "r").await.0.as_u16(), 202);
     // A message that an older worker could not read, as after half an upgrade.
     let queues = Queues::streams(&shop.link);
@@ -122,6 +124,7 @@ async fn part_of_a_backlog_is_let_go_and_the_rest_is_placed() {
         assert_eq!(shop.click(&format!("u{n}"), "r").await.0.as_u16(), 202);
     }
     shop.relay();
+    shop.archive();
     eventually("the relay has published all", || async {
         let mut conn = shop.link.conn().await.ok()?;
         let mut length = redis::cmd("XLEN");
@@ -191,6 +194,7 @@ async fn an_order_that_is_not_paid_in_time_is_cancelled_by_its_delayed_message()
         ..Default::default()
     };
     shop.relay();
+    shop.archive();
     shop.orders_from(queues.clone(), options);
     let segments = Segments::on(shop.link.clone());
     let cancels = orders::cancels::run(
@@ -225,6 +229,7 @@ async fn an_order_that_is_not_paid_in_time_is_cancelled_by_its_delayed_message()
 async fn a_worker_whose_redis_comes_back_tells_the_buyers_then() {
     let mut shop = Shop::open(10).await;
     shop.relay();
+    shop.archive();
     assert_eq!(shop.click("li", "r").await.0.as_u16(), 202);
     // Something in the record's place keeps the worker from telling.
     let mut conn = shop.link.conn().await.unwrap();
