@@ -15,8 +15,8 @@ $NGX_OBJS/seckill/libngx_http_seckill_module.a: seckill_cargo
 	mkdir -p $NGX_OBJS/seckill
 	NGINX_SOURCE_DIR=$PWD NGINX_BUILD_DIR=$seckill_objs \\
 	CARGO_TARGET_DIR=\$\${CARGO_TARGET_DIR:-$seckill_objs/seckill/cargo} \\
-	sh -c '\$\${CARGO:-cargo} rustc --release --locked --crate-type staticlib \\
+	sh -c '\$\${CARGO:-cargo} rustc --profile module --locked --crate-type staticlib \\
 	    --no-default-features --manifest-path $seckill_root/nginx-module/Cargo.toml \\
-	    && cp "\$\$CARGO_TARGET_DIR/release/libngx_http_seckill_module.a" $seckill_objs/seckill/'
+	    && cp "\$\$CARGO_TARGET_DIR/module/libngx_http_seckill_module.a" $seckill_objs/seckill/'
 
 END

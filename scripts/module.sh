@@ -55,9 +55,9 @@ if [ $# -gt 0 ]; then
 fi
 
 step "Building the nginx module"
-cargo build --release --locked -p seckill-nginx-module ||
+cargo build --profile module --locked -p seckill-nginx-module ||
     fail "the module did not build; the compiler's message above says where"
-built=${CARGO_TARGET_DIR:-target}/release/libngx_http_seckill_module.so
+built=${CARGO_TARGET_DIR:-target}/module/libngx_http_seckill_module.so
 module=$out/ngx_http_seckill_module.so
 mkdir -p "$out"
 # A new file under the old name: writing into the old one would change the code

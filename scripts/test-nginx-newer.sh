@@ -74,7 +74,7 @@ build() {
         fail "the module did not build by make: see target/nginx-newer/modules.log"
     step "Building the module by cargo"
     NGINX_SOURCE_DIR=$source NGINX_BUILD_DIR=$objs scripts/module.sh \
-        cargo build --release --locked -p seckill-nginx-module >"$out/cargo.log" 2>&1 ||
+        cargo build --profile module --locked -p seckill-nginx-module >"$out/cargo.log" 2>&1 ||
         fail "the module did not build by cargo: see target/nginx-newer/cargo.log"
 }
 
@@ -92,6 +92,6 @@ configure
 build
 # shellcheck disable=SC2206 # several suites may be named
 chosen=(${SUITES:-$(grep -L '^# Needs Debian.s nginx' t/*.t)})
-suites cargo "$CARGO_TARGET_DIR/release/libngx_http_seckill_module.so" "${chosen[@]}"
+suites cargo "$CARGO_TARGET_DIR/module/libngx_http_seckill_module.so" "${chosen[@]}"
 # The same code linked by nginx: a few suites show that it is.
 suites make "$objs/ngx_http_seckill_module.so" ${SUITES:-t/time.t t/gate.t t/directives.t}

@@ -23,6 +23,8 @@ sub second_edge {
     $text =~ s/listen\s+\Q$ENV{TEST_NGINX_SERVER_PORT}\E/listen $port/g;
     # The first one's sockets stay its own; it answers as the back end of both.
     $text =~ s/^\s*server \{\s*listen unix:.*?^    \}\n//gms;
+    # Under valgrind Test::Nginx keeps nginx in the foreground.
+    $text =~ s/daemon off;/daemon on;/;
     open my $out, '>', "$root/conf/nginx.conf" or die $!;
     print $out $text;
     close $out;

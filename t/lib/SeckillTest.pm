@@ -114,6 +114,7 @@ sub http_config (;$) {
         : "seckill_zone test:8m; seckill_redis unix:$redis timeout=$redis_timeout; seckill_keys $ring;";
     my $state = '{ seckill_state; }';
     $state = in_lua($state) if is_lua;
+    my $path = is_lua ? '' : 'location ~ /path$ { seckill_path; }';
     return <<"_CONFIG_";
 $shipped
     $edge
@@ -127,6 +128,7 @@ $shipped
     server {
         listen unix:$ready_socket;
         location / $state
+        $path
     }
 $more
 _CONFIG_
@@ -165,12 +167,19 @@ my $put_on_sale = sub {
 };
 
 # Whether the edge knows the product: what its state endpoint says.
-my $is_known = sub {
-    my ($round, $product) = @_;
+# The status that the edge answers a product's question with; 0 for none.
+my $status_at_ready = sub {
+    my ($round, $product, $question) = @_;
     my $edge = IO::Socket::UNIX->new(Peer => $ready_socket) or return 0;
-    print $edge "GET /api/rounds/$round/products/$product/state HTTP/1.0\r\nHost: ready\r\n\r\n";
-    my $status = <$edge> // '';
-    return $status =~ m{^HTTP/1\.\d 200};
+    print $edge "GET /api/rounds/$round/products/$product/$question HTTP/1.0\r\nHost: ready\r\n",
+        'Cookie: seckill_session=', session('ready'), "\r\n\r\n";
+    return (<$edge> // '') =~ m{^HTTP/1\.\d (\d+)} ? $1 : 0;
+};
+# Where a block bans somebody beforehand, also that the bans were read.
+my $bans_beforehand;
+my $is_known = sub {
+    return $status_at_ready->(@_, 'state') == 200
+        && (!$bans_beforehand || $status_at_ready->(@_, 'path') !~ /^(?:0|503)$/);
 };
 
 # An edge reads the catalogue after its start; a block's first request comes
@@ -201,6 +210,7 @@ add_block_preprocessor(sub {
     redis('FLUSHALL');
     $put_on_sale->($block->sale // '');
     redis(split) for grep {/\S/} split /\n/, $block->redis // '';
+    $bans_beforehand = ($block->redis // '') =~ /HSET seckill::\{bans\}/;
     unlink backend_socket(), $ready_socket;
     $uses_default_config = !defined $block->must_die;
     if (!defined $block->http_config) {

@@ -38,7 +38,7 @@ pub(super) fn module(home: Option<&Path>) -> Option<PathBuf> {
         .flat_map(|dir| {
             [
                 dir.join("nginx/ngx_http_seckill_module.so"),
-                dir.join("libngx_http_seckill_module.so"),
+                dir.join("ngx_http_seckill_module.so"),
             ]
         });
     let in_home = home.map(|home| home.join("target/nginx/ngx_http_seckill_module.so"));
