@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/steps.sh
 . scripts/lib/steps.sh
 
-parts=(gate)
+parts=(gate latency)
 results=()
 for part in "${parts[@]}"; do
     "bench/$part.sh"

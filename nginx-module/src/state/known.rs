@@ -52,7 +52,8 @@ impl Known {
 
     /// He is let pass.
     pub(crate) fn record(self, zone: &Zone) {
-        zone.seen().record(self.buyer, self.request, clock::monotonic_s());
+        zone.seen()
+            .record(self.buyer, self.request, clock::monotonic_s());
     }
 
     /// It came to nothing: he may click again.
