@@ -109,7 +109,7 @@ memory_kib() {
 }
 
 step "$requests requests of every kind"
-sent=0 first= round=0
+sent=0 first='' round=0
 while [ "$sent" -lt "$requests" ]; do
     round=$((round + 1))
     # A hidden URL is good for ten minutes.
