@@ -32,12 +32,6 @@ prepare() {
     [ -f "$module" ] || fail "$module is missing; build it with: make module"
 }
 
-# free_ports COUNT: that many, one a line.
-free_ports() {
-    perl -MIO::Socket::INET -e 'my @s = map { IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") } 1 .. shift;
-        print $_->sockport, "\n" for @s' "$1"
-}
-
 cli() { redis-cli -s "$work/redis.sock" "$@"; }
 
 # Redis runs beside the load: what it costs is not the edge's.

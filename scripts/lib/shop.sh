@@ -2,11 +2,6 @@
 # A whole system of its own for a drill or a browser test: private data, free
 # ports, stopped by its pid. Sourced after steps.sh.
 
-# A TCP port that nobody listens on at the moment.
-free_port() {
-    perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'
-}
-
 shop_pid=
 seckill=${CARGO_TARGET_DIR:-$PWD/target}/release/seckill
 
@@ -14,7 +9,7 @@ seckill=${CARGO_TARGET_DIR:-$PWD/target}/release/seckill
 shop_place() {
     rm -rf "$1"
     mkdir -p "$1"
-    SECKILL_DATA=$1 SECKILL_PORT=$(free_port) SECKILL_CONSOLE_PORT=$(free_port)
+    SECKILL_DATA=$1 SECKILL_PORT=$(free_ports 1) SECKILL_CONSOLE_PORT=$(free_ports 1)
     export SECKILL_DATA SECKILL_PORT SECKILL_CONSOLE_PORT
     export SECKILL_DEMO_LOGIN=on SECKILL_CAPTCHA=off
     shop_url=http://127.0.0.1:$SECKILL_PORT

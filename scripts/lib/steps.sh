@@ -26,3 +26,10 @@ poll_until() {
 
 # The CPU cores that this process may use, one a line.
 cores() { taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' | while IFS=- read -r a b; do seq "$a" "${b:-$a}"; done; }
+
+# free_ports COUNT: that many TCP ports that nobody listens on at the moment, one
+# a line.
+free_ports() {
+    perl -MIO::Socket::INET -e 'my @s = map { IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") } 1 .. shift;
+        print $_->sockport, "\n" for @s' "$1"
+}

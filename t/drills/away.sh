@@ -22,12 +22,7 @@ work=$PWD/target/drills/away
 rm -rf "$work"
 mkdir -p "$work"
 
-finish() {
-    edges_stop
-    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
-    wait 2>/dev/null || true
-}
-trap finish EXIT
+trap edges_and_redis_stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -54,31 +49,9 @@ location /buy/ {
 CONF
 }
 
-# offer ROUND: one product, on sale since a minute ago.
-offer() {
-    local now
-    now=$(date +%s%3N)
-    cli HSET "seckill::{$1::1}::info" limit "$permits" >/dev/null
-    cli HSET seckill::catalogue "$1::1" \
-        "{\"opens_ms\":$((now - 60000)),\"ends_ms\":$((now + 600000)),\"limit\":$permits,\"per_buyer\":1,\"segments\":1,\"price_cents\":100}" >/dev/null
-    cli HINCRBY seckill::catalogue version 1 >/dev/null
-}
-
-flood() {
-    wrk -t 1 -c 16 -d "${2}s" -s bench/lib/clicks.lua "http://127.0.0.1:${edge_port[$1]}" \
-        -- "$work/edge$1/clicks" >>"$work/edge$1/wrk.out" 2>&1 || true
-}
-flood_all() {
-    local number floods=()
-    for ((number = 1; number <= edges; number++)); do
-        flood "$number" "$1" &
-        floods+=($!)
-    done
-    wait "${floods[@]}" || true
-}
-
 passed() { cat "$work"/edge*/journal | wc -l; }
 distinct() { cat "$work"/edge*/journal | sort -u | wc -l; }
+some_passed() { [ "$(passed)" -ge $((permits / 10)) ]; }
 keeps_some() { [ "$(metric "$1" seckill_permits_kept)" -gt 0 ]; }
 is_back() { [ "$(metric "$1" seckill_redis_connects_total)" -gt 2 ]; }
 
@@ -87,17 +60,17 @@ run() {
     for ((number = 1; number <= edges; number++)); do
         mkdir -p "$work/edge$number"
         edge_start "$number"
-        perl bench/lib/clicks.pl good 1 "$permits" "$round" "e$number-" >"$work/edge$number/clicks"
+        sign_clicks "$number" "$round" "$permits"
         : >"$work/edge$number/journal"
     done
-    offer "$round"
+    put_on_sale "$round" 1 "$permits"
     for ((number = 1; number <= edges; number++)); do
         poll_until 10 edge_sells "$number" "$round" 1 || fail "edge $number does not sell; see $work/edge$number/error.log"
         poll_until 10 keeps_some "$number" || fail "edge $number keeps nothing; see $work/edge$number/error.log"
     done
-    flood_all 4 &
+    flood_all 4 16 &
     local flooding=$!
-    sleep 0.4
+    poll_until 20 some_passed || true
     kill -KILL "$redis_pid"
     wait "$redis_pid" 2>/dev/null || true
     before=$(passed)
@@ -105,7 +78,7 @@ run() {
     while_away=$(($(passed) - before))
     redis_start
     for ((number = 1; number <= edges; number++)); do poll_until 10 is_back "$number" || true; done
-    flood_all 4
+    flood_all 4 16
 
     within "let pass by all edges together" $((permits * 9 / 10)) "$permits" "$(passed)"
     fact "each on a permit of its own" "$(passed)" "$(distinct)"

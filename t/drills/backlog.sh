@@ -15,6 +15,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib/steps.sh
 # shellcheck source=t/drills/lib/facts.sh
 . t/drills/lib/facts.sh
+# shellcheck source=t/drills/lib/sale.sh
+. t/drills/lib/sale.sh
 
 purchases=${PURCHASES:-50000}
 seckill=${SECKILL:-${CARGO_TARGET_DIR:-$PWD/target}/release/seckill}
@@ -51,22 +53,7 @@ stock_followed() { [ "$(stock)" = "$(orders failed) $(orders created) 0" ]; }
 step "$purchases purchases that nobody makes orders of"
 start redis-server --port 0 --save '' --unixsocket "$work/redis.sock" --dir "$work"
 poll_until 10 redis_answers || fail "redis-server did not start; see $work/log"
-cat >"$work/sale.toml" <<SALE
-[[round]]
-id = "1"
-name = "Backlog"
-starts = "+0s"
-ends = "+1h"
-
-[[round.product]]
-id = "1"
-title = "Phone"
-amount = $purchases
-price_cents = 100
-list_price_cents = 200
-per_buyer = 1
-SALE
-"$seckill" sale import "$work/sale.toml" --approve >>"$work/log" 2>&1 || fail "the sale was not approved; see $work/log"
+approve "$work/log" 1 +0s +1h "$purchases"
 start "$seckill" serve --roles relay
 script=$(redis SCRIPT LOAD "$(cat lua/stock/purchase.lua)")
 perl -e '

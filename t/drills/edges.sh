@@ -18,6 +18,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib/steps.sh
 # shellcheck source=t/drills/lib/facts.sh
 . t/drills/lib/facts.sh
+# shellcheck source=t/drills/lib/sale.sh
+. t/drills/lib/sale.sh
 # shellcheck source=t/drills/lib/edges.sh
 . t/drills/lib/edges.sh
 
@@ -34,10 +36,8 @@ rm -rf "$work"
 mkdir -p "$work/run"
 
 finish() {
-    edges_stop
     [ -z "$back_end" ] || kill "$back_end" 2>/dev/null || true
-    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
-    wait 2>/dev/null || true
+    edges_and_redis_stop
 }
 trap finish EXIT
 trap 'exit 130' INT
@@ -67,49 +67,7 @@ location /buy/ {
 CONF
 }
 
-# offer ROUND: a round of one product goes on sale at once.
-offer() {
-    cat >"$work/$1.toml" <<SALE
-[[round]]
-id = "$1"
-name = "Drill $1"
-starts = "+0s"
-ends = "+10m"
-
-[[round.product]]
-id = "1"
-title = "Drilled"
-amount = $permits
-price_cents = 100
-list_price_cents = 200
-per_buyer = 1
-SALE
-    "$seckill" sale import "$work/$1.toml" --approve >>"$work/back-end.log" 2>&1 ||
-        fail "the drill's sale could not be imported; see $work/back-end.log"
-}
-
-# --- The flood -------------------------------------------------------------
-
-# More buyers than permits at each edge, so that demand is left at the end.
-sign_clicks() {
-    local number
-    for ((number = 1; number <= edges; number++)); do
-        perl bench/lib/clicks.pl good 1 "$permits" "$1" "e$number-" >"$work/edge$number/clicks"
-    done
-}
-# flood EDGE SECONDS CONNECTIONS
-flood() {
-    wrk -t 1 -c "$3" -d "${2}s" -s bench/lib/clicks.lua "http://127.0.0.1:${edge_port[$1]}" \
-        -- "$work/edge$1/clicks" >>"$work/edge$1/wrk.out" 2>&1 || true
-}
-flood_all() {
-    local number floods=()
-    for number in "${!edge_pid[@]}"; do
-        flood "$number" "$1" "$2" &
-        floods+=($!)
-    done
-    wait "${floods[@]}" || true
-}
+# --- What came of it -------------------------------------------------------
 
 sold() { cli HGET "seckill::{$1::1::01}::stock" locked_stock_amount; }
 granted() { cli GET "seckill::{$1::1}::permits"; }
@@ -136,13 +94,22 @@ each_second() {
 reload() { kill -HUP "${edge_pid[$1]}"; }
 kill_worker() { kill -KILL "$(edge_workers "$1" | head -n 1)" 2>/dev/null || true; }
 
+# What goes wrong once comes while permits are left, some of them with the edges.
+some_sold() { [ "$(sold "$1")" -ge $((permits / 10)) ]; }
+# trouble SCENARIO ROUND
 trouble() {
     case $1 in
         reload) each_second reload ;;
         worker) each_second kill_worker ;;
-        # Early, while permits are left: it holds some.
-        edge) sleep 0.3; edge_kill 4 ;;
-        redis) sleep 0.3; redis_stop; redis_start ;;
+        edge | redis)
+            poll_until 20 some_sold "$2" || true
+            sold_before=$(sold "$2")
+            case $1 in
+                edge) edge_kill 4 ;;
+                redis) redis_stop; redis_start ;;
+            esac
+            within "$1: sold before it" $((permits / 10)) $((permits - 1)) "$sold_before"
+            ;;
         *) ;;
     esac
 }
@@ -154,9 +121,10 @@ run() {
     for ((number = 1; number <= edges; number++)); do
         [ -n "${edge_pid[$number]:-}" ] || edge_start "$number"
         rm -f "$work/edge$number/wrk.out"
+        # More buyers than permits at each edge: demand is left at the end.
+        sign_clicks "$number" "$round" "$permits"
     done
-    offer "$round"
-    sign_clicks "$round"
+    approve "$work/back-end.log" "$round" +0s +10m "$permits"
     for ((number = 1; number <= edges; number++)); do
         poll_until 10 edge_sells "$number" "$round" 1 || fail "edge $number does not sell; see $work/edge$number/error.log"
     done
@@ -164,7 +132,7 @@ run() {
 
     flood_all "$seconds" 32 &
     local flooding=$!
-    trouble "$scenario"
+    trouble "$scenario" "$round"
     wait "$flooding" || true
     demand_until_sold_out "$round"
 

@@ -19,6 +19,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib/mariadb.sh
 # shellcheck source=t/drills/lib/facts.sh
 . t/drills/lib/facts.sh
+# shellcheck source=t/drills/lib/sale.sh
+. t/drills/lib/sale.sh
 
 case ${1:-} in
     --full) items=${ITEMS:-1000} ;;
@@ -49,32 +51,9 @@ orders() { mariadb_ask shop "SELECT COUNT(*) FROM orders WHERE round = '$1' AND 
 has_orders() { [ "$(orders "$1" "$2")" -ge "$3" ]; }
 has_stock() { [ "$(stock "$1")" = "$2" ]; }
 has_permits() { [ "$(permits "$1")" = "$2" ]; }
-edge_knows() { curl -fsS -o "$work/answer" "$shop_url/api/rounds/$1/products/1/state" 2>/dev/null; }
 
-# A value of a JSON file: json FILE 'expression over $j'.
-json() { perl -MJSON::PP -e '-s $ARGV[0] or print("no summary"), exit; local $/; open my $f, "<", $ARGV[0]; my $j = decode_json(<$f>); print eval $ARGV[1]' "$1" "$2"; }
-
-# offer ROUND: a round with one product of $items items goes on sale.
-offer() {
-    cat >"$work/$1.toml" <<SALE
-[[round]]
-id = "$1"
-name = "Drill $1"
-starts = "+5s"
-ends = "+10m"
-
-[[round.product]]
-id = "1"
-title = "Drilled"
-amount = $items
-price_cents = 100
-list_price_cents = 200
-per_buyer = 1
-SALE
-    "$seckill" sale import "$work/$1.toml" --approve >>"$shop_log" 2>&1 ||
-        fail "the drill's sale could not be imported; see $shop_log"
-    poll_until 5 edge_knows "$1" || fail "the edge does not know round $1 five seconds after its approval; see $shop_log"
-}
+# offer ROUND: $items go on sale.
+offer() { sell_in_shop "$1" +5s +10m "$items"; }
 
 # sell ROUND PREFIX BUYERS ORDERS: buyers race until so many orders are placed.
 sell() {

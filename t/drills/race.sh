@@ -16,6 +16,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib/shop.sh
 # shellcheck source=t/drills/lib/facts.sh
 . t/drills/lib/facts.sh
+# shellcheck source=t/drills/lib/sale.sh
+. t/drills/lib/sale.sh
 
 buyers=${BUYERS:-5000}
 items=100
@@ -42,33 +44,8 @@ different_buyers() {
 has_orders() { [ "$(orders "$1")" -ge "$2" ]; }
 has_permits() { [ "$(permits "$1")" = "$2" ]; }
 
-edge_knows() { curl -fsS -o "$work/answer" "$shop_url/api/rounds/$1/products/1/state" 2>/dev/null; }
-
-# A value of a JSON file: json FILE 'expression over $j'.
-json() { perl -MJSON::PP -e '-s $ARGV[0] or print("no summary"), exit; local $/; open my $f, "<", $ARGV[0]; my $j = decode_json(<$f>); print eval $ARGV[1]' "$1" "$2"; }
-
-# offer ROUND STARTS: a round with one product of $items items goes on sale.
-offer() {
-    cat >"$work/$1.toml" <<SALE
-[[round]]
-id = "$1"
-name = "Drill $1"
-starts = "$2"
-ends = "+10m"
-
-[[round.product]]
-id = "1"
-title = "Drilled"
-amount = $items
-price_cents = 100
-list_price_cents = 200
-per_buyer = 1
-SALE
-    "$seckill" sale import "$work/$1.toml" --approve >>"$shop_log" 2>&1 ||
-        fail "the drill's sale could not be imported; see $shop_log"
-    # Edges look for new products once a second.
-    poll_until 5 edge_knows "$1" || fail "the edge does not know round $1 five seconds after its approval; see $shop_log"
-}
+# offer ROUND STARTS: $items go on sale.
+offer() { sell_in_shop "$1" "$2" +10m "$items"; }
 
 # race ROUND [OPTION...]: writes the summary to $work/ROUND.json.
 race() {

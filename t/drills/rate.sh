@@ -27,21 +27,13 @@ cargo build --release --locked --quiet -p seckill-load ||
 rm -rf "$work"
 mkdir -p "$work"
 
-finish() {
-    edges_stop
-    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
-    wait 2>/dev/null || true
-}
-trap finish EXIT
+trap edges_and_redis_stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 (umask 077 && perl bench/lib/clicks.pl keys >"$work/keys")
 redis_start
-now=$(date +%s%3N)
-cli HSET "seckill::{1::153}::info" limit 1000000000 >>"$work/redis.out"
-cli HSET seckill::catalogue 1::153 \
-    "{\"opens_ms\":$((now - 1000)),\"ends_ms\":$((now + 3600000)),\"limit\":1000000000,\"per_buyer\":1,\"segments\":1,\"price_cents\":1}" version 1 >>"$work/redis.out"
+put_on_sale 1 153 1000000000
 perl bench/lib/clicks.pl good 153 2000 >"$work/clicks"
 
 # Every click is logged with the moment of its verdict.

@@ -19,6 +19,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib/shop.sh
 # shellcheck source=t/drills/lib/facts.sh
 . t/drills/lib/facts.sh
+# shellcheck source=t/drills/lib/sale.sh
+. t/drills/lib/sale.sh
 
 case ${1:-} in
     --full) buyers=${BUYERS:-50000} ;;
@@ -61,7 +63,6 @@ count_orders() {
         "SELECT count($2) FROM orders WHERE round = '$1' AND product = '1' AND state IN ('created', 'paid')"
 }
 has_orders() { [ "$(count_orders "$1" '*')" -ge "$2" ]; }
-json() { perl -MJSON::PP -e 'local $/; open my $f, "<", $ARGV[0] or exit; my $j = decode_json(<$f>); print eval $ARGV[1]' "$1" "$2"; }
 # stock ROUND EXPRESSION: of `seckill stock show`, $j being the product.
 stock() {
     "$seckill" stock show "$1" 1 --json >"$work/stock.json" 2>>"$work/stock.err" || true
@@ -69,30 +70,9 @@ stock() {
 }
 amounts() { stock "$1" 'join " ", @$j{qw(sale locked saled in_transit)}'; }
 is_settled() { [ "$(stock "$1" '$j->{in_transit}')" = 0 ]; }
-edge_knows() { curl -fsS -o "$work/answer" "$shop_url/api/rounds/$1/products/1/state" 2>/dev/null; }
 
 # offer ROUND STARTS SEGMENTS: so many items on each master.
-offer() {
-    cat >"$work/$1.toml" <<SALE
-[[round]]
-id = "$1"
-name = "Drill $1"
-starts = "$2"
-ends = "+30m"
-
-[[round.product]]
-id = "1"
-title = "Drilled"
-amount = $items
-price_cents = 100
-list_price_cents = 200
-per_buyer = 1
-segments = [$3]
-SALE
-    "$seckill" sale import "$work/$1.toml" --approve >>"$shop_log" 2>&1 ||
-        fail "the drill's sale could not be imported; see $shop_log"
-    poll_until 5 edge_knows "$1" || fail "the edge does not know round $1 five seconds after its approval; see $shop_log"
-}
+offer() { sell_in_shop "$1" "$2" +30m "$items" "segments = [$3]"; }
 
 # race ROUND OPTION...: writes the summary to $work/ROUND.json.
 race() {

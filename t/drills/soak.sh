@@ -18,29 +18,14 @@ work=$PWD/target/drills/soak
 rm -rf "$work"
 mkdir -p "$work"
 
-# shellcheck disable=SC2317 # the trap's
-finish() {
-    edges_stop
-    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
-    wait 2>/dev/null || true
-}
-trap finish EXIT
+trap edges_and_redis_stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 (umask 077 && perl bench/lib/clicks.pl keys >"$work/keys")
 redis_start
-# offer PRODUCT LIMIT
-offer() {
-    local now
-    now=$(date +%s%3N)
-    cli HSET "seckill::{1::$1}::info" limit "$2" >>"$work/redis.out"
-    cli HSET seckill::catalogue "1::$1" \
-        "{\"opens_ms\":$((now - 1000)),\"ends_ms\":$((now + 7200000)),\"limit\":$2,\"per_buyer\":1,\"segments\":1,\"price_cents\":1}" >>"$work/redis.out"
-    cli HINCRBY seckill::catalogue version 1 >>"$work/redis.out"
-}
-offer 153 1000000000
-offer 154 10
+put_on_sale 1 153 1000000000
+put_on_sale 1 154 10
 
 # The log is written for its cost, not to be read: it is cut off each round.
 edge_http() {
@@ -70,7 +55,7 @@ poll_until 10 edge_sells 1 1 153 || fail "the edge does not sell; see $work/edge
 base=http://127.0.0.1:${edge_port[1]}
 
 # Every kind of click in one file, and reads between them.
-sign_clicks() {
+sign_every_kind() {
     local kind
     {
         perl bench/lib/clicks.pl good 153 20000
@@ -113,7 +98,7 @@ sent=0 first='' round=0
 while [ "$sent" -lt "$requests" ]; do
     round=$((round + 1))
     # A hidden URL is good for ten minutes.
-    sign_clicks
+    sign_every_kind
     wrk -t 1 -c 64 -d 20s -s "$work/soak.lua" "$base" -- "$work/clicks" >"$work/wrk.out"
     now=$(awk '/requests in/ { print $1 }' "$work/wrk.out")
     sent=$((sent + now))

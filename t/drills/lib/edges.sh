@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # $work is the drill's
 # Several nginx edges on one Redis, for drills: each an nginx of its own with two
 # workers and a port, all of one site. Sourced after scripts/lib/steps.sh.
 #
@@ -31,10 +32,6 @@ redis_stop() {
 
 # --- Edges -----------------------------------------------------------------
 
-edge_free_port() {
-    perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'
-}
-
 # edge_start NUMBER: an nginx of that number on a free port, with its metrics at
 # /metrics and a product's state where shoppers find it.
 edge_start() {
@@ -42,7 +39,7 @@ edge_start() {
     mkdir -p "$home"
     # A killed one leaves its sockets lying about.
     rm -f "$home"/*.sock
-    edge_port[$number]=$(edge_free_port)
+    edge_port[$number]=$(free_ports 1)
     cat >"$home/nginx.conf" <<CONF
 load_module $module;
 daemon off;
@@ -104,4 +101,44 @@ edges_stop() {
     for number in "${!edge_pid[@]}"; do kill -QUIT "${edge_pid[$number]}" 2>/dev/null || true; done
     for number in "${!edge_pid[@]}"; do wait "${edge_pid[$number]}" 2>/dev/null || true; done
     edge_pid=()
+}
+
+# What a drill does at its end, however it ends.
+edges_and_redis_stop() {
+    edges_stop
+    [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
+    wait 2>/dev/null || true
+}
+
+# --- What is sold, without a back end --------------------------------------
+
+# put_on_sale ROUND PRODUCT LIMIT: open since a minute ago, for two hours.
+put_on_sale() {
+    local now
+    now=$(date +%s%3N)
+    cli HSET "seckill::{$1::$2}::info" limit "$3" >>"$work/redis.out"
+    cli HSET seckill::catalogue "$1::$2" \
+        "{\"opens_ms\":$((now - 60000)),\"ends_ms\":$((now + 7200000)),\"limit\":$3,\"per_buyer\":1,\"segments\":1,\"price_cents\":100}" >>"$work/redis.out"
+    cli HINCRBY seckill::catalogue version 1 >>"$work/redis.out"
+}
+
+# --- Load ------------------------------------------------------------------
+
+# sign_clicks EDGE ROUND NUMBER: of as many buyers, who come to this edge only.
+sign_clicks() { perl bench/lib/clicks.pl good 1 "$3" "$2" "e$1-" >"$work/edge$1/clicks"; }
+
+# flood EDGE SECONDS CONNECTIONS: these clicks, round and round.
+flood() {
+    wrk -t 1 -c "$3" -d "${2}s" -s bench/lib/clicks.lua "http://127.0.0.1:${edge_port[$1]}" \
+        -- "$work/edge$1/clicks" >>"$work/edge$1/wrk.out" 2>&1 || true
+}
+
+# flood_all SECONDS CONNECTIONS: at every edge that lives.
+flood_all() {
+    local number floods=()
+    for number in "${!edge_pid[@]}"; do
+        flood "$number" "$1" "$2" &
+        floods+=($!)
+    done
+    wait "${floods[@]}" || true
 }

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # the drill ends with $failed
 # How a drill says what it found: one PASS or FAIL line a fact, with the numbers.
 # Sourced after scripts/lib/steps.sh.
 
