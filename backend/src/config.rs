@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
+use crate::pages::Targets;
+
 /// Every key there is, with its variable and its meaning.
 pub mod keys;
 /// Gathers the raw values and where each came from.
@@ -146,6 +148,12 @@ pub struct Config {
     pub site_rate: u32,
     /// Requests that may come at once above the rate.
     pub site_burst: u32,
+    /// Whom to tell of changed pages.
+    pub targets: Targets,
+    /// How long pages stay after their round's end, in hours.
+    pub page_keep_hours: u64,
+    /// How long assets stay that no page needs any more, in hours.
+    pub asset_keep_hours: u64,
     /// nginx workers; `None` for one a core.
     pub edge_workers: Option<u16>,
     /// Where the purchase role listens.
@@ -218,6 +226,9 @@ impl Config {
             in_flight_ms: values.number("in_flight_ms", 5_000, 100..=600_000)?,
             site_rate,
             site_burst: values.number("site_burst", site_rate, 1..=100_000_000)?,
+            targets: values.targets()?,
+            page_keep_hours: values.number("page_keep_hours", 24, 0..=876_000)?,
+            asset_keep_hours: values.number("asset_keep_hours", 24, 0..=876_000)?,
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,
             ops_listen: values.listen("ops_listen", &run.join("ops.sock"))?,

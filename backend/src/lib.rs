@@ -18,6 +18,8 @@ pub mod ops;
 pub mod orders;
 /// The buyer's own orders over HTTP.
 pub mod orders_api;
+/// The renderer: keeps the CDN origin as shoppers are to see it.
+pub mod pages;
 /// Paying and cancelling an order, and the payment provider's notices.
 pub mod payments_api;
 /// Gives back permits that no purchase arrived for, and refunds.

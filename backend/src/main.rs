@@ -112,14 +112,12 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
         .await
         .map_err(|error| not_running(&error))?;
     let store = open_store(config).await?;
-    let pages = config.pages_dir();
     let segments = Segments::open(&redis, &config.redis_segments)?;
     let desk = Desk {
         store: &store,
         redis: &redis,
         segments: &segments,
         zone: &config.time_zone,
-        pages: &pages,
     };
     for round in rounds {
         desk.approve(round, seckill::now_ms()).await?;

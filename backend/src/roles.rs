@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use axum::Router;
 use seckill_core::keyring::{Keyring, KeyringError};
+use tokio::sync::oneshot;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Listen};
 use crate::nearest::nearest;
 use crate::ops::{self, OpsState};
+use crate::pages::{self, Renderer};
 use crate::purchase::{self, PurchaseState};
 use crate::queue::{DeadLetters, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
@@ -27,6 +29,8 @@ mod listener;
 
 /// How long what is in hand may take after the word to stop.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long the ops role waits at its start until all pages are rendered.
+const FIRST_PAGES: Duration = Duration::from_secs(5);
 
 /// A part of the back end that can run by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -218,10 +222,43 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         start_orders(config, running, (redis.clone(), segments, queues), store);
     }
     if has(Role::Ops) {
+        start_renderer(config, running, redis.clone()).await;
         let state = OpsState::new(redis, config.time_zone.clone());
         running.serve(Role::Ops, &config.ops_listen, ops::router(state))?;
     }
     Ok(())
+}
+
+/// The renderer. Rounds can be shown and edited without it, so that its absence
+/// ends nothing.
+async fn start_renderer(config: &Config, running: &mut Running, redis: RedisLink) {
+    let Some(home) = &config.home else {
+        tracing::error!(
+            "no pages are rendered: the folder with html/ was not found; name it with SECKILL_HOME"
+        );
+        return;
+    };
+    let options = pages::Options {
+        keep_pages: Duration::from_secs(config.page_keep_hours * 3600),
+        keep_assets: Duration::from_secs(config.asset_keep_hours * 3600),
+        targets: config.targets.clone(),
+        ..pages::Options::new(&home.join("html/static"), &config.pages_dir())
+    };
+    let opened = tokio::task::spawn_blocking(move || Renderer::open(options)).await;
+    let renderer = match opened {
+        Ok(Ok(renderer)) => renderer,
+        Ok(Err(error)) => return tracing::error!(%error, "no pages are rendered"),
+        Err(error) => return tracing::error!(%error, "no pages are rendered"),
+    };
+    let (ready, all_rendered) = oneshot::channel();
+    running.spawn(Role::Ops, renderer.run(redis, ready, running.stop.clone()));
+    // Whoever asks a role that is up for a page finds it.
+    if tokio::time::timeout(FIRST_PAGES, all_rendered)
+        .await
+        .is_err()
+    {
+        tracing::warn!("not all pages are rendered yet; it goes on in the background");
+    }
 }
 
 /// The orders role: placing, cancelling what is not paid, dead letters, and the

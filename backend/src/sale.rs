@@ -1,8 +1,8 @@
 //! Sales: what is sold when, from the file a seller writes to what shoppers see.
 //!
 //! A sale file is read ([`file`]), its rounds are kept as drafts ([`import`]),
-//! and a supervisor's approval ([`approve`]) writes them to Redis and renders
-//! their pages ([`page`]). Shoppers are served from Redis alone.
+//! and a supervisor's approval ([`approve`]) writes them to Redis and has their
+//! pages ([`page`]) rendered. Shoppers are served from Redis alone.
 
 /// Approval: the double write to database and Redis.
 pub mod approve;
@@ -12,7 +12,7 @@ pub mod export;
 pub mod file;
 /// Stores the rounds of a sale file as drafts.
 pub mod import;
-/// Renders a product's page at approval.
+/// A product's page.
 pub mod page;
 /// Writes an approved round to Redis.
 pub mod publish;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::config::{Config, Listen, QueueKind};
 use crate::now_ms;
+use crate::pages::report;
 use crate::probe;
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::sale::{Product, RoundState, StoredRound};
@@ -34,6 +35,8 @@ pub struct Status {
     pub queue_age_ms: Option<u64>,
     /// Messages that nobody could use; `None` without Redis.
     pub dead_letters: Option<u64>,
+    /// What renderers reported of themselves lately.
+    pub renderers: Vec<report::Report>,
 }
 
 /// One part of the system.
@@ -151,6 +154,10 @@ pub async fn read(config: &Config) -> Status {
         ),
     ];
     let in_streams = config.queue == QueueKind::Streams;
+    let renderers = match conn.as_mut() {
+        Some(conn) => report::read(conn).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
     let (queue, queue_age_ms, dead_letters) = match conn.as_mut() {
         Some(conn) => (
             length(conn, keys::QUEUE_ORDERS)
@@ -171,6 +178,7 @@ pub async fn read(config: &Config) -> Status {
         queue,
         queue_age_ms,
         dead_letters,
+        renderers,
     }
 }
 

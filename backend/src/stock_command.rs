@@ -4,7 +4,6 @@ use anyhow::Context as _;
 use seckill::config::Config;
 use seckill::purchase::catalogue;
 use seckill::redis_link::RedisLink;
-use seckill::sale::page;
 use seckill::segments::Segments;
 use seckill::stock::adjust::{Adjusted, Adjuster};
 use seckill::stock::levels;
@@ -110,9 +109,6 @@ async fn adjust(
         store: &store,
     };
     let adjusted = adjuster.adjust(item, amount, &request).await?;
-    if let Some(stored) = store.round(item.round()).await? {
-        page::render(&config.pages_dir(), &stored.in_force())?;
-    }
     store.close().await;
     say(&match adjusted {
         Adjusted::Changed { from, to } if from == to => format!("{item} has {to} items already.\n"),

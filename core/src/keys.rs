@@ -21,6 +21,12 @@ pub const QUEUE_CANCELS: &str = "seckill::queue::cancels";
 /// Order messages that no worker could place, with the reason.
 pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
 
+/// Stream of product messages: `round` changed, so that its pages and every day's
+/// document may have to. The id of its last entry is the version of what shoppers see.
+pub const PRODUCT_MESSAGES: &str = "seckill::products::messages";
+/// Hash: renderer → what it last reported of itself, as JSON.
+pub const RENDERERS: &str = "seckill::renderers";
+
 /// Hash: who is banned, see [`crate::ban`].
 pub const BANS: &str = "seckill::{bans}::list";
 /// Sorted set: bans that end by themselves, scored by when, in ms.

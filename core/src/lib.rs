@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+/// Content-hashed names for the shop's assets.
+pub mod assets;
 /// Bans as Redis lists them.
 pub mod ban;
 /// Token bucket kept in one 64-bit word.
@@ -46,6 +48,8 @@ pub mod order;
 pub mod payment;
 /// Permits: clipping, leases, the header that names one.
 pub mod permit;
+/// Pictures of products, named by their content.
+pub mod picture;
 /// A buyer's purchase of one product, as the stock segment records it.
 pub mod purchase;
 /// The buyer's session token.

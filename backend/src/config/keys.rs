@@ -24,7 +24,7 @@ pub const PREFIX: &str = "SECKILL_";
 pub const FILE_KEY: &str = "config";
 
 /// All of them, in the order in which they are shown.
-pub const KEYS: [Key; 35] = [
+pub const KEYS: [Key; 42] = [
     Key {
         name: "data",
         meaning: "folder of everything that is written",
@@ -132,6 +132,34 @@ pub const KEYS: [Key; 35] = [
     Key {
         name: "ops_listen",
         meaning: "where the ops role listens",
+    },
+    Key {
+        name: "site_url",
+        meaning: "the shop's address as shoppers know it",
+    },
+    Key {
+        name: "purge_urls",
+        meaning: "caches to purge, or webhooks to call, when a page changes",
+    },
+    Key {
+        name: "purge_method",
+        meaning: "PURGE (caches) or POST (webhooks)",
+    },
+    Key {
+        name: "purge_header",
+        meaning: "a header for it, \"Name: value\"",
+    },
+    Key {
+        name: "prewarm_urls",
+        meaning: "caches through which a changed page is asked for once",
+    },
+    Key {
+        name: "page_keep_hours",
+        meaning: "how long pages stay after their round's end",
+    },
+    Key {
+        name: "asset_keep_hours",
+        meaning: "how long assets stay that no page needs any more",
     },
     Key {
         name: "edge_workers",

@@ -13,6 +13,8 @@ use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
 
 /// Which queue, and where it is.
 mod queue;
+/// Whom to tell of changed pages.
+mod targets;
 use crate::segments::CLUSTER_SCHEME;
 
 /// How the address of a database begins.

@@ -3,14 +3,11 @@
 //! The database first: what Redis is told must be something that a supervisor
 //! approved. An approval that was interrupted is completed by another one.
 
-use std::path::Path;
-
 use jiff::tz::TimeZone;
 
 use seckill_core::catalogue::split_evenly;
 
 use super::file::MAX_SEGMENTS;
-use super::page::{self, PageError};
 use super::publish::{self, PublishError};
 use super::{Round, moment};
 use crate::redis_link::{RedisLink, RedisLinkError};
@@ -53,14 +50,6 @@ pub enum ApproveError {
         /// What went wrong.
         source: PublishError,
     },
-    /// The pages are not all there.
-    #[error("round \"{round}\" is on sale, but a page is missing: {source}")]
-    Page {
-        /// The round.
-        round: String,
-        /// What went wrong.
-        source: PageError,
-    },
 }
 
 /// What approving needs.
@@ -74,8 +63,6 @@ pub struct Desk<'a> {
     pub segments: &'a Segments,
     /// Whose midnight separates the days.
     pub zone: &'a TimeZone,
-    /// Where pages are written.
-    pub pages: &'a Path,
 }
 
 impl Desk<'_> {
@@ -107,10 +94,6 @@ impl Desk<'_> {
                 source,
             })?;
         self.store.mark_published(id, now_ms).await?;
-        page::render(self.pages, &round).map_err(|source| ApproveError::Page {
-            round: id.to_owned(),
-            source,
-        })?;
         tracing::info!(
             round = id,
             products = stored.round.products.len(),

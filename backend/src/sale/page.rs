@@ -1,34 +1,36 @@
-//! Renders a product's page at approval (course §068): static from then on, so
-//! that a crowd costs no more than a file.
-
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+//! A product's page (course §068): static from its rendering on, so that a crowd
+//! costs no more than a file.
 
 use askama::Template;
+use seckill_core::picture::Picture;
 
-use super::{Product, Round};
-
-/// Why a page is not there.
-#[derive(Debug, thiserror::Error)]
-pub enum PageError {
-    /// The template could not be filled in.
-    #[error("the page of round {round}, product {product} could not be rendered: {source}")]
-    Render {
-        /// The round's id.
-        round: String,
-        /// The product's id.
-        product: String,
-        /// What the template says.
-        source: askama::Error,
-    },
-    /// The file could not be written.
-    #[error("the page {} could not be written: {source}", path.display())]
-    Write {
-        /// Its path.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
+/// What a page shows, as shoppers are told by Redis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageContent {
+    /// The round's id.
+    pub round: String,
+    /// The round's name.
+    pub round_name: String,
+    /// The product's id.
+    pub product: String,
+    /// The product's name.
+    pub title: String,
+    /// What is said of it, in plain text; may be empty.
+    pub text: String,
+    /// Its picture, if it has one.
+    pub picture: Option<Picture>,
+    /// Items for sale.
+    pub amount: u64,
+    /// Price in the round, in cents.
+    pub price_cents: u64,
+    /// Price outside of it, in cents.
+    pub list_price_cents: u64,
+    /// Most items in one purchase.
+    pub per_buyer: u32,
+    /// Start, epoch milliseconds.
+    pub opens_ms: u64,
+    /// End, epoch milliseconds.
+    pub ends_ms: u64,
 }
 
 /// What `html/templates/product.html` is filled in with.
@@ -39,6 +41,8 @@ struct ProductPage<'a> {
     product: &'a str,
     round_name: &'a str,
     title: &'a str,
+    text: &'a str,
+    picture: Option<&'a Picture>,
     price: String,
     list_price: String,
     discount_percent: u64,
@@ -54,39 +58,27 @@ pub fn path_of(round: &str, product: &str) -> String {
     format!("/product/{round}-{product}.html")
 }
 
-/// Renders the pages of all products of `round` under `pages`.
+/// The page, referring to assets by their plain names.
 ///
 /// # Errors
-/// [`PageError`] of the first page that failed.
-pub fn render(pages: &Path, round: &Round) -> Result<(), PageError> {
-    for product in &round.products {
-        let html = page(round, product)
-            .render()
-            .map_err(|source| PageError::Render {
-                round: round.id.clone(),
-                product: product.id.clone(),
-                source,
-            })?;
-        let path = pages.join(path_of(&round.id, &product.id).trim_start_matches('/'));
-        replace(&path, &html).map_err(|source| PageError::Write { path, source })?;
-    }
-    Ok(())
-}
-
-fn page<'a>(round: &'a Round, product: &'a Product) -> ProductPage<'a> {
-    ProductPage {
-        round: &round.id,
-        product: &product.id,
-        round_name: &round.name,
-        title: &product.title,
-        price: money(product.price_cents),
-        list_price: money(product.list_price_cents),
-        discount_percent: discount_percent(product.price_cents, product.list_price_cents),
-        amount: product.amount,
-        per_buyer: product.per_buyer,
-        opens_ms: round.opens_ms,
-        ends_ms: round.ends_ms,
-    }
+/// The template could not be filled in.
+pub fn html(content: &PageContent) -> Result<String, askama::Error> {
+    let page = ProductPage {
+        round: &content.round,
+        product: &content.product,
+        round_name: &content.round_name,
+        title: &content.title,
+        text: content.text.trim(),
+        picture: content.picture.as_ref(),
+        price: money(content.price_cents),
+        list_price: money(content.list_price_cents),
+        discount_percent: discount_percent(content.price_cents, content.list_price_cents),
+        amount: content.amount,
+        per_buyer: content.per_buyer,
+        opens_ms: content.opens_ms,
+        ends_ms: content.ends_ms,
+    };
+    page.render()
 }
 
 /// Cents as shown: 99900 is `999.00`.
@@ -103,27 +95,6 @@ fn discount_percent(price_cents: u64, list_price_cents: u64) -> u64 {
     }
 }
 
-/// Puts `html` at `path` in one step: a reader sees the old page or the new
-/// one, never half of one.
-fn replace(path: &Path, html: &str) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Named by process, so that two approvals at once do not share it.
-    let draft = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = std::fs::File::create(&draft)
-        .and_then(|mut file| {
-            file.write_all(html.as_bytes())
-                .and_then(|()| file.sync_all())
-        })
-        .and_then(|()| std::fs::rename(&draft, path));
-    if written.is_err() {
-        // The draft is of no use to anybody; the first error is what matters.
-        let _ = std::fs::remove_file(&draft);
-    }
-    written
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,5 +106,30 @@ mod tests {
         assert_eq!(discount_percent(99_900, 399_900), 75);
         assert_eq!(discount_percent(100, 100), 0);
         assert_eq!(discount_percent(0, 0), 0);
+    }
+
+    #[test]
+    fn every_text_is_made_harmless() {
+        let wicked = "<script>alert(1)</script>\" onload=\"x";
+        let content = PageContent {
+            round: "1".into(),
+            round_name: wicked.into(),
+            product: "2".into(),
+            title: wicked.into(),
+            text: wicked.into(),
+            picture: Picture::parse("0123456789abcdef-960x720"),
+            amount: 1,
+            price_cents: 1,
+            list_price_cents: 2,
+            per_buyer: 1,
+            opens_ms: 1,
+            ends_ms: 2,
+        };
+        let page = html(&content).unwrap();
+        assert!(
+            !page.contains("<script>alert") && !page.contains("\" onload"),
+            "{page}"
+        );
+        assert!(page.contains("/pictures/0123456789abcdef-960.jpg 960w"));
     }
 }

@@ -1,8 +1,9 @@
 //! Writes an approved round to Redis (course §066, §128).
 //!
 //! Keys of different slots cannot be written in one transaction, so that the
-//! order matters: the stock first, what shoppers see next, and last the
-//! catalogue, by which the edges begin to sell. Every step may be repeated.
+//! order matters: the stock first, what shoppers see next, then the catalogue, by
+//! which the edges begin to sell, and last the message that has the pages
+//! rendered. Every step may be repeated.
 
 use std::collections::HashMap;
 
@@ -16,6 +17,7 @@ use seckill_core::keys;
 use seckill_core::window::Window;
 
 use super::{Product, Round};
+use crate::pages::message;
 use crate::redis_link::scripts;
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::{Segment, Segments};
@@ -92,6 +94,8 @@ pub async fn publish(
         .zadd(keys::rounds(&date), &round.id, round.opens_ms)
         .await?;
     put_catalogue(&mut conn, round, &items).await?;
+    // Last: who hears it reads all of the above.
+    message::announce(redis, &round.id).await?;
     Ok(())
 }
 

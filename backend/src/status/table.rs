@@ -1,6 +1,8 @@
 //! The report as a table for people.
 
 use super::{ProductStatus, RoundStatus, Status};
+use crate::now_ms;
+use crate::pages::report::Report;
 use crate::sale::moment;
 
 /// The columns of a product's line.
@@ -23,11 +25,28 @@ pub(super) fn of(status: &Status) -> String {
             .map_or_else(|| "-".to_owned(), |ms| format!("{} s", ms / 1000)),
         number(status.dead_letters)
     ));
+    for renderer in &status.renderers {
+        text.push_str(&renderer_text(renderer));
+    }
     if status.rounds.is_empty() {
         text.push_str("\nNo rounds. Import a sale: seckill sale import FILE --approve\n");
     }
     for round in &status.rounds {
         text.push_str(&round_text(round));
+    }
+    text
+}
+
+fn renderer_text(renderer: &Report) -> String {
+    let up = if renderer.is_up() { "" } else { "   DOWN" };
+    let waiting = &renderer.waiting;
+    let mut text = format!(
+        "pages {}   purges waiting {}   {}{up}\n",
+        renderer.pages, waiting.purges, renderer.name
+    );
+    if let (Some(since_ms), Some(error)) = (waiting.since_ms, &waiting.error) {
+        let seconds = now_ms().saturating_sub(since_ms) / 1000;
+        text.push_str(&format!("  the oldest for {seconds} s: {error}\n"));
     }
     text
 }

@@ -12,6 +12,7 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 
 use super::levels::{self, Level, Unsteady};
+use crate::pages::message;
 use crate::purchase::catalogue;
 use crate::redis_link::{RedisLink, RedisLinkError, scripts};
 use crate::segments::Segments;
@@ -114,6 +115,7 @@ impl Adjuster<'_> {
         self.hold(&mut conn, item, request).await?;
         let outcome = self.change(&mut conn, item, amount, request).await;
         if outcome.is_ok() {
+            message::announce(self.redis, item.round()).await?;
             let mut note = redis::cmd("HSET");
             note.arg(&adjusted).arg(request).arg(amount);
             note.exec_async(&mut conn).await?;

@@ -6,12 +6,12 @@ use crate::now_ms;
 use crate::redis_link::RedisLink;
 use crate::sale::approve::Desk;
 use crate::sale::file::{self, FileRound};
-use crate::sale::{RoundState, StoredRound, import, page};
+use crate::sale::{RoundState, StoredRound, import};
 use crate::segments::Segments;
 use crate::store::Store;
 
 /// Imports and approves the demo sale if asked to, completes approvals that
-/// were interrupted, and renders pages again, since the template may be newer.
+/// were interrupted.
 pub(super) async fn prepare(config: &Config, demo: bool) -> Result<(), UpError> {
     let sale = |error: &dyn std::fmt::Display| UpError::Sale(error.to_string());
     let store = Store::open_sharded(&config.database_url, &config.order_databases)
@@ -21,13 +21,11 @@ pub(super) async fn prepare(config: &Config, demo: bool) -> Result<(), UpError> 
         .await
         .map_err(|error| sale(&error))?;
     let segments = Segments::open(&redis, &config.redis_segments).map_err(|error| sale(&error))?;
-    let pages = config.pages_dir();
     let desk = Desk {
         store: &store,
         redis: &redis,
         segments: &segments,
         zone: &config.time_zone,
-        pages: &pages,
     };
     let prepared = async {
         restore(&desk).await?;
@@ -59,8 +57,6 @@ async fn restore(desk: &Desk<'_>) -> Result<(), UpError> {
             if let Err(error) = desk.approve(id, now_ms).await {
                 tracing::error!(round = id, "{error}");
             }
-        } else if let Err(error) = page::render(desk.pages, &stored.in_force()) {
-            tracing::error!(round = id, "{error}");
         }
     }
     Ok(())

@@ -1,0 +1,365 @@
+//! The renderer: hears product messages and keeps the CDN origin as shoppers are
+//! to see it (course §068, §183).
+//!
+//! At its start it brings everything up to date, whatever it missed; from then on
+//! it follows the messages. What it renders it reads from Redis, so that it needs
+//! no database. Several may run, on one folder or on folders of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use seckill_core::assets::{Assets, Missing};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::now_ms;
+use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::sale::page;
+
+/// Brings the origin to what shoppers are to see.
+mod apply;
+/// What shoppers are told of a round.
+mod content;
+/// Product messages.
+pub mod message;
+/// The folder that nginx serves.
+mod origin;
+/// Tells caches of changed addresses.
+pub mod purge;
+/// What renderers report of themselves.
+pub mod report;
+
+pub use purge::{PurgeMethod, Targets};
+
+use apply::{Changed, Keep, Rendered};
+use message::Version;
+use origin::Origin;
+use purge::Purges;
+
+/// How long one question for messages stands.
+const WAIT_MS: usize = 1_000;
+/// The pause after a failure.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How often orphans are looked for.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// How a renderer works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The shop's own files: `html/static`.
+    pub shop: PathBuf,
+    /// The CDN origin.
+    pub origin: PathBuf,
+    /// How long pages stay after their round's end.
+    pub keep_pages: Duration,
+    /// How long assets stay after the last page that needs them.
+    pub keep_assets: Duration,
+    /// How often orphans are looked for.
+    pub sweep: Duration,
+    /// Whom to tell of changes.
+    pub targets: Targets,
+}
+
+impl Options {
+    /// A renderer of these files into this folder that tells nobody.
+    #[must_use]
+    pub fn new(shop: &Path, origin: &Path) -> Self {
+        Self {
+            shop: shop.to_owned(),
+            origin: origin.to_owned(),
+            keep_pages: Duration::from_secs(86_400),
+            keep_assets: Duration::from_secs(86_400),
+            sweep: SWEEP,
+            targets: Targets::default(),
+        }
+    }
+}
+
+/// Why there is no renderer, or a page was not rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum PagesError {
+    /// A file of the shop or of the origin.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The shop's files do not fit together.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// The template could not be filled in.
+    #[error("the page of round {round}, product {product} could not be rendered: {source}")]
+    Render {
+        /// The round's id.
+        round: String,
+        /// The product's id.
+        product: String,
+        /// What the template says.
+        source: askama::Error,
+    },
+    /// Redis.
+    #[error(transparent)]
+    Redis(#[from] RedisLinkError),
+}
+
+/// Renders into one folder.
+#[derive(Debug, Clone)]
+pub struct Renderer {
+    origin: Origin,
+    assets: Arc<Assets>,
+    purges: Purges,
+    options: Arc<Options>,
+}
+
+impl Renderer {
+    /// Reads the shop's files and publishes them: its pages, and all assets under
+    /// hashed names. Blocks; meant for the start.
+    ///
+    /// # Errors
+    /// A file cannot be read or written, or refers to one that is not there.
+    pub fn open(options: Options) -> Result<Self, PagesError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| PagesError::File { path, source }
+        };
+        let folder = options.shop.join("assets");
+        let mut files = BTreeMap::new();
+        read_files(&folder, "", &mut files).map_err(failed(&folder))?;
+        let assets = Assets::new(&files)?;
+        let mut sources = BTreeMap::new();
+        read_pages(&options.shop, &mut sources).map_err(failed(&options.shop))?;
+        let (mut pages, mut needs) = (BTreeMap::new(), BTreeSet::new());
+        for (name, html) in sources {
+            let rewritten = assets.rewrite_html(&name, &html)?;
+            needs.extend(rewritten.needs);
+            pages.insert(name, rewritten.html.into_bytes());
+        }
+        // Modules that are only loaded by name, and by pages to come.
+        needs.extend(assets.iter().map(|asset| asset.file.clone()));
+        let origin = Origin::open(&options.origin).map_err(failed(&options.origin))?;
+        let purges = Purges::new(options.targets.clone());
+        apply::shop(&origin, &purges, &assets, &pages, needs).map_err(failed(&options.origin))?;
+        Ok(Self {
+            origin,
+            assets: Arc::new(assets),
+            purges,
+            options: Arc::new(options),
+        })
+    }
+
+    /// Renders until told to stop. `ready` hears when everything is up to date
+    /// for the first time.
+    pub async fn run(self, redis: RedisLink, ready: oneshot::Sender<()>, stop: CancellationToken) {
+        let purging = tokio::spawn(self.purges.clone().run(self.origin.clone(), stop.clone()));
+        let reporting = report::run(self.origin.clone(), redis.clone(), stop.clone());
+        let reporting = tokio::spawn(reporting);
+        let mut ready = Some(ready);
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                ended = self.follow(&redis, &mut ready) => {
+                    if let Err(error) = ended {
+                        tracing::warn!(%error, "pages wait to be rendered");
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+        for task in [purging, reporting] {
+            // They end by the same word.
+            let _ = task.await;
+        }
+    }
+
+    /// Brings everything up to date, then follows the messages until something
+    /// fails.
+    async fn follow(
+        &self,
+        redis: &RedisLink,
+        ready: &mut Option<oneshot::Sender<()>>,
+    ) -> Result<(), PagesError> {
+        let mut last = self.catch_up(redis).await?;
+        if let Some(ready) = ready.take() {
+            // Nobody may be waiting any more.
+            let _ = ready.send(());
+        }
+        let mut listening = redis.dedicated().await?;
+        let mut swept = Instant::now();
+        loop {
+            let told = message::next(&mut listening, last, WAIT_MS).await?;
+            // Of several messages about a round the last one says it all.
+            let rounds: BTreeMap<&str, Version> = told
+                .iter()
+                .map(|told| (told.round.as_str(), told.version))
+                .collect();
+            for (round, version) in rounds {
+                self.render(redis, round, version).await?;
+            }
+            last = told.last().map_or(last, |told| told.version);
+            if swept.elapsed() >= self.options.sweep {
+                self.sweep().await?;
+                swept = Instant::now();
+            }
+        }
+    }
+
+    /// Renders all rounds, and takes away what is of none. Returns the version
+    /// that this was read at.
+    ///
+    /// # Errors
+    /// Redis is away, or a file cannot be written.
+    pub async fn catch_up(&self, redis: &RedisLink) -> Result<Version, PagesError> {
+        let mut conn = redis.conn().await?;
+        let version = message::version(&mut conn).await?;
+        let mut rounds = content::rounds(&mut conn).await?;
+        let origin = self.origin.clone();
+        let (recorded, latest) = self
+            .on_disk(move || apply::recorded_versions(&origin))
+            .await?;
+        // Nothing is recorded that was not told before: then Redis has lost it.
+        if latest > message::version(&mut conn).await? {
+            tracing::warn!("Redis is older than the pages; they are made to follow it");
+            let origin = self.origin.clone();
+            self.on_disk(move || apply::forget_versions(&origin))
+                .await?;
+        }
+        rounds.extend(recorded);
+        for round in rounds {
+            self.render(redis, &round, version).await?;
+        }
+        self.sweep().await?;
+        Ok(version)
+    }
+
+    async fn render(
+        &self,
+        redis: &RedisLink,
+        round: &str,
+        version: Version,
+    ) -> Result<(), PagesError> {
+        if !seckill_core::ids::is_id(round) {
+            return Ok(());
+        }
+        let mut conn = redis.conn().await?;
+        let content = content::read(&mut conn, round).await?;
+        let over_ms = u64::try_from(self.options.keep_pages.as_millis()).unwrap_or(u64::MAX);
+        let content = content.filter(|it| it.ends_ms.saturating_add(over_ms) > now_ms());
+        let rendered = content.map(|it| self.fill_in(&it)).transpose()?;
+        let (origin, purges) = (self.origin.clone(), self.purges.clone());
+        let id = round.to_owned();
+        let changed = self
+            .on_disk(move || apply::round(&origin, &purges, &id, version, rendered))
+            .await?;
+        if changed != Changed::default() {
+            let Changed { written, removed } = changed;
+            tracing::info!(round, written, removed, "pages published");
+        }
+        Ok(())
+    }
+
+    fn fill_in(&self, content: &content::RoundContent) -> Result<Rendered, PagesError> {
+        let mut rendered = Rendered {
+            ends_ms: content.ends_ms,
+            ..Rendered::default()
+        };
+        for (product, content) in &content.pages {
+            let html = page::html(content).map_err(|source| PagesError::Render {
+                round: content.round.clone(),
+                product: product.clone(),
+                source,
+            })?;
+            let page = self
+                .assets
+                .rewrite_html("html/templates/product.html", &html)?;
+            rendered.assets.extend(page.needs);
+            rendered.pages.insert(product.clone(), page.html);
+        }
+        Ok(rendered)
+    }
+
+    async fn sweep(&self) -> Result<(), PagesError> {
+        let (origin, purges) = (self.origin.clone(), self.purges.clone());
+        let keep = Keep {
+            pages: self.options.keep_pages,
+            assets: self.options.keep_assets,
+        };
+        let changed = self
+            .on_disk(move || apply::sweep(&origin, &purges, keep, now_ms()))
+            .await?;
+        if changed.removed > 0 {
+            tracing::info!(removed = changed.removed, "orphaned pages removed");
+        }
+        Ok(())
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, PagesError> {
+        blocking(work).await.map_err(|source| PagesError::File {
+            path: self.origin.root().to_owned(),
+            source,
+        })
+    }
+}
+
+/// Runs what waits for a disk where nobody else waits for it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// The time, epoch nanoseconds.
+fn now_ns() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| {
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        })
+}
+
+/// All files below `folder`, by their paths.
+fn read_files(
+    folder: &Path,
+    prefix: &str,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        let name = format!("{prefix}{name}");
+        if entry.file_type()?.is_dir() {
+            read_files(&entry.path(), &format!("{name}/"), files)?;
+        } else {
+            files.insert(name, std::fs::read(entry.path())?);
+        }
+    }
+    Ok(())
+}
+
+/// The shop's own pages, by their names.
+fn read_pages(folder: &Path, pages: &mut BTreeMap<String, String>) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if let Ok(name) = entry.file_name().into_string()
+            && name.ends_with(".html")
+            && !name.starts_with('.')
+        {
+            pages.insert(name, std::fs::read_to_string(entry.path())?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,392 @@
+//! Tells caches in front of the origin that an address has changed.
+//!
+//! A purge is noted on the disk before its page is replaced, under the same lock,
+//! and sent after: whatever dies in between, every change is purged at least once,
+//! and none before the new page can be fetched. What fails is tried again for as
+//! long as it takes. Then the address is asked for once through the cache, so that
+//! the first shopper finds it warm.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::{HeaderName, HeaderValue, Method, Request, Uri, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use seckill_core::assets::content_hash;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::origin::{Locked, Origin};
+use super::{blocking, now_ns};
+use crate::now_ms;
+
+/// Purges under way at once.
+const AT_ONCE: usize = 16;
+/// How long a cache may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The pause after the first failure; it doubles up to [`LONGEST_PAUSE_MS`].
+const FIRST_PAUSE_MS: u64 = 1_000;
+const LONGEST_PAUSE_MS: u64 = 300_000;
+/// How often notes are looked at though nobody said that there is a new one: one
+/// may be due again, or come from another renderer of this folder.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Where changes are told, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Targets {
+    /// Caches (the path is appended), or webhooks (taken as they are).
+    pub purge: Vec<String>,
+    /// `PURGE` for caches; `POST` for webhooks, with `{"path","url"}` as JSON.
+    pub method: PurgeMethod,
+    /// A header that goes with every purge, such as a token.
+    pub header: Option<(HeaderName, HeaderValue)>,
+    /// The shop's address as shoppers know it, for `Host` and `url`.
+    pub site: Option<String>,
+    /// Addresses of the cache through which a changed page is asked for once.
+    pub prewarm: Vec<String>,
+}
+
+/// How a purge is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PurgeMethod {
+    /// HTTP PURGE of the address.
+    #[default]
+    Purge,
+    /// POST to a webhook.
+    Post,
+}
+
+/// A noted purge.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Note {
+    path: String,
+    /// Tells one change of the address from the next.
+    noted_ns: u64,
+    /// When the oldest change that was not purged yet was noted.
+    since_ms: u64,
+    due_ms: u64,
+    attempts: u32,
+    /// Targets that have been told.
+    done: Vec<String>,
+    error: String,
+}
+
+/// What waits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// How many addresses.
+    pub purges: usize,
+    /// Since when the oldest waits, epoch milliseconds.
+    pub since_ms: Option<u64>,
+    /// What the last failure was.
+    pub error: Option<String>,
+}
+
+/// The notes, and who they are for.
+#[derive(Debug, Clone)]
+pub(super) struct Purges {
+    targets: Arc<Targets>,
+    news: Arc<Notify>,
+}
+
+type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+fn name_of(path: &str) -> String {
+    format!("purges/{}.json", content_hash(path.as_bytes()))
+}
+
+impl Purges {
+    pub(super) fn new(targets: Targets) -> Self {
+        Self {
+            targets: Arc::new(targets),
+            news: Arc::default(),
+        }
+    }
+
+    /// Notes that the address is about to change.
+    pub(super) fn note(&self, locked: &Locked<'_>, path: &str) -> io::Result<()> {
+        if self.targets.purge.is_empty() && self.targets.prewarm.is_empty() {
+            return Ok(());
+        }
+        let now_ms = now_ms();
+        let note = Note {
+            path: path.to_owned(),
+            noted_ns: now_ns(),
+            since_ms: now_ms,
+            due_ms: now_ms,
+            attempts: 0,
+            done: Vec::new(),
+            error: String::new(),
+        };
+        locked.write_note(&name_of(path), &note)?;
+        self.news.notify_one();
+        Ok(())
+    }
+
+    /// Sends what is due until told to stop.
+    pub(super) async fn run(self, origin: Origin, stop: CancellationToken) {
+        if self.targets.purge.is_empty() && self.targets.prewarm.is_empty() {
+            return stop.cancelled().await;
+        }
+        let http = match client() {
+            Ok(http) => http,
+            Err(error) => {
+                tracing::error!(%error, "no page can be purged: the system's certificates cannot be read");
+                return stop.cancelled().await;
+            }
+        };
+        while !stop.is_cancelled() {
+            match self.turn(&origin, &http).await {
+                // There may be more.
+                Ok(AT_ONCE) => continue,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "noted purges cannot be read"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.news.notified() => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    /// Sends up to [`AT_ONCE`] that are due; how many.
+    async fn turn(&self, origin: &Origin, http: &Http) -> io::Result<usize> {
+        let reading = origin.clone();
+        let due = blocking(move || {
+            // Whoever replaces pages holds the lock until they are there.
+            let _locked = reading.lock()?;
+            due(&reading, now_ms())
+        })
+        .await?;
+        let count = due.len();
+        let mut sending = JoinSet::new();
+        for mut note in due {
+            let (me, http) = (self.clone(), http.clone());
+            let is_there = note.path == "/" || is_there(origin, &note.path);
+            sending.spawn(async move {
+                me.send(&http, &mut note, is_there).await;
+                note
+            });
+        }
+        while let Some(sent) = sending.join_next().await {
+            let Ok(note) = sent else { continue };
+            let origin = origin.clone();
+            blocking(move || settle(&origin, &note)).await?;
+        }
+        Ok(count)
+    }
+
+    /// Tells every target that was not told yet; what failed stands in the note.
+    async fn send(&self, http: &Http, note: &mut Note, is_there: bool) {
+        note.error.clear();
+        for target in &self.targets.purge {
+            if note.done.contains(target) {
+                continue;
+            }
+            match self.tell(http, target, &note.path).await {
+                Ok(()) => note.done.push(target.clone()),
+                Err(error) => note.error = format!("{target}: {error}"),
+            }
+        }
+        if !note.error.is_empty() {
+            note.attempts = note.attempts.saturating_add(1);
+            note.due_ms = now_ms() + pause_ms(note.attempts);
+            tracing::warn!(
+                path = note.path,
+                attempts = note.attempts,
+                error = note.error,
+                "a changed page was not purged; it will be tried again"
+            );
+            return;
+        }
+        if is_there {
+            for cache in &self.targets.prewarm {
+                // A cold page costs one shopper a moment; nothing depends on it.
+                if let Err(error) = prewarm(http, cache, self.host(), &note.path).await {
+                    tracing::debug!(path = note.path, %cache, %error, "not prewarmed");
+                }
+            }
+        }
+    }
+
+    /// What caches know the shop by.
+    fn host(&self) -> Option<HeaderValue> {
+        let uri: Uri = self.targets.site.as_deref()?.parse().ok()?;
+        HeaderValue::from_str(uri.authority()?.as_str()).ok()
+    }
+
+    async fn tell(&self, http: &Http, target: &str, path: &str) -> Result<(), String> {
+        let request = match self.targets.method {
+            PurgeMethod::Purge => {
+                let method = Method::from_bytes(b"PURGE").map_err(|error| error.to_string())?;
+                let mut request = request(method, &joined(target, path), Bytes::new())?;
+                if let Some(host) = self.host() {
+                    request.headers_mut().insert(header::HOST, host);
+                }
+                request
+            }
+            PurgeMethod::Post => {
+                let site = self.targets.site.as_deref();
+                let url = site.map(|site| joined(site, path));
+                let body = serde_json::json!({ "path": path, "url": url }).to_string();
+                let mut request = request(Method::POST, target, body.into())?;
+                let json = HeaderValue::from_static("application/json");
+                request.headers_mut().insert(header::CONTENT_TYPE, json);
+                request
+            }
+        };
+        let status = self.ask(http, request).await?;
+        let is_purge = self.targets.method == PurgeMethod::Purge;
+        // Caches say in several ways that they hold nothing under this address.
+        if (200..300).contains(&status) || is_purge && [404, 410, 412].contains(&status) {
+            return Ok(());
+        }
+        Err(format!("answered {status}"))
+    }
+
+    async fn ask(&self, http: &Http, mut request: Request<Full<Bytes>>) -> Result<u16, String> {
+        if let Some((name, value)) = &self.targets.header {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
+        exchange(http, request).await
+    }
+}
+
+/// What waits in this folder.
+pub(super) fn waiting(origin: &Origin) -> io::Result<Waiting> {
+    let mut waiting = Waiting::default();
+    for name in origin.notes("purges")? {
+        let Some(note) = origin.note::<Note>(&format!("purges/{name}")) else {
+            continue;
+        };
+        waiting.purges += 1;
+        waiting.since_ms = Some(waiting.since_ms.unwrap_or(u64::MAX).min(note.since_ms));
+        if !note.error.is_empty() {
+            waiting.error = Some(note.error);
+        }
+    }
+    Ok(waiting)
+}
+
+fn due(origin: &Origin, now_ms: u64) -> io::Result<Vec<Note>> {
+    let mut due = Vec::new();
+    for name in origin.notes("purges")? {
+        if let Some(note) = origin.note::<Note>(&format!("purges/{name}"))
+            && note.due_ms <= now_ms
+        {
+            due.push(note);
+            if due.len() == AT_ONCE {
+                break;
+            }
+        }
+    }
+    Ok(due)
+}
+
+/// Removes a note that was carried out, or puts it off, unless the address has
+/// changed again meanwhile.
+fn settle(origin: &Origin, note: &Note) -> io::Result<()> {
+    let locked = origin.lock()?;
+    let name = name_of(&note.path);
+    let is_same = origin
+        .note::<Note>(&name)
+        .is_some_and(|held| held.noted_ns == note.noted_ns);
+    match (is_same, note.error.is_empty()) {
+        (true, true) => locked.remove_note(&name),
+        (true, false) => locked.write_note(&name, note),
+        (false, _) => Ok(()),
+    }
+}
+
+fn is_there(origin: &Origin, path: &str) -> bool {
+    origin.has(path.trim_start_matches('/')) || origin.has(&format!("shop{path}"))
+}
+
+fn pause_ms(attempts: u32) -> u64 {
+    let doubled = FIRST_PAUSE_MS << attempts.saturating_sub(1).min(16);
+    doubled.min(LONGEST_PAUSE_MS)
+}
+
+fn joined(base: &str, path: &str) -> String {
+    format!("{}{path}", base.trim_end_matches('/'))
+}
+
+fn client() -> io::Result<Http> {
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_native_roots()?
+        .https_or_http()
+        .enable_http1()
+        .build();
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
+}
+
+fn request(method: Method, url: &str, body: Bytes) -> Result<Request<Full<Bytes>>, String> {
+    Request::builder()
+        .method(method)
+        .uri(url)
+        .header(header::USER_AGENT, "seckill")
+        .body(Full::new(body))
+        .map_err(|error| error.to_string())
+}
+
+async fn prewarm(
+    http: &Http,
+    cache: &str,
+    host: Option<HeaderValue>,
+    path: &str,
+) -> Result<(), String> {
+    let mut request = request(Method::GET, &joined(cache, path), Bytes::new())?;
+    let headers = request.headers_mut();
+    // As browsers ask, so that they find the form that they want.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    if let Some(host) = host {
+        headers.insert(header::HOST, host);
+    }
+    exchange(http, request).await.map(drop)
+}
+
+/// The answer's status, once all of it was received.
+async fn exchange(http: &Http, request: Request<Full<Bytes>>) -> Result<u16, String> {
+    let work = async {
+        let response = http.request(request).await.map_err(|error| cause(&error))?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await;
+        body.map_err(|error| error.to_string())?;
+        Ok(status)
+    };
+    let answer = tokio::time::timeout(PATIENCE, work).await;
+    answer.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")))
+}
+
+/// The innermost cause: the client's own words only say that it did not work.
+fn cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => cause(source),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_limit() {
+        assert_eq!([1, 2, 3].map(pause_ms), [1_000, 2_000, 4_000]);
+        assert_eq!(pause_ms(1_000), LONGEST_PAUSE_MS);
+    }
+
+    #[test]
+    fn a_path_is_appended_to_an_address_with_one_slash() {
+        assert_eq!(joined("http://cache/", "/x"), "http://cache/x");
+        assert_eq!(joined("http://cache:80", "/x"), "http://cache:80/x");
+    }
+}

@@ -1,0 +1,378 @@
+//! Content-hashed names for the shop's assets.
+//!
+//! Developers write `html/` with plain names and no build step; what browsers
+//! get carries a hash in its name, so that they may keep it for ever. The hash
+//! of a file covers all files that it leads to: when a module changes, so do
+//! the names of all that import it, and a page never mixes two versions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest as _, Sha256};
+
+/// Where assets are served.
+pub const FOLDER: &str = "/assets/";
+/// Hexadecimal digits of a hash in a name: 64 bits.
+const DIGITS: usize = 16;
+
+/// A reference that leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{from}:{line} refers to {to}, which is not among the assets; add the file or mend the reference"
+)]
+pub struct Missing {
+    /// The file that refers.
+    pub from: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What it refers to, as written.
+    pub to: String,
+}
+
+/// An asset under its hashed name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asset {
+    /// Its name under [`FOLDER`], with the hash: `product.0123456789abcdef.js`.
+    pub file: String,
+    /// Its content, with references rewritten.
+    pub bytes: Vec<u8>,
+    /// The hashed names of all files that it leads to, itself included.
+    pub needs: BTreeSet<String>,
+}
+
+/// All assets of one version of the shop.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Assets {
+    by_name: BTreeMap<String, Asset>,
+}
+
+/// A page with its references rewritten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The HTML.
+    pub html: String,
+    /// The hashed names of all assets that it leads to.
+    pub needs: BTreeSet<String>,
+}
+
+/// A reference inside of a file.
+struct Reference {
+    /// Where the last part of the path stands, which the hash changes.
+    start: usize,
+    end: usize,
+    /// The asset's plain name.
+    name: String,
+}
+
+impl Assets {
+    /// Names the files of `html/static/assets`, given by their paths below it.
+    ///
+    /// # Errors
+    /// [`Missing`]: a file refers to one that is not there.
+    pub fn new(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, Missing> {
+        let mut references = BTreeMap::new();
+        for (name, bytes) in files {
+            references.insert(name.as_str(), references_of(name, bytes, files)?);
+        }
+        let reached: BTreeMap<&str, BTreeSet<&str>> = files
+            .keys()
+            .map(|name| (name.as_str(), reach(name, &references)))
+            .collect();
+        let hashed: BTreeMap<&str, String> = reached
+            .iter()
+            .map(|(name, reached)| (*name, hashed_name(name, &hash(name, reached, files))))
+            .collect();
+        let by_name = files.iter().map(|(name, bytes)| {
+            let all = &references[name.as_str()];
+            let asset = Asset {
+                file: hashed[name.as_str()].clone(),
+                bytes: rewrite(bytes, all, &hashed),
+                needs: reached[name.as_str()]
+                    .iter()
+                    .map(|name| hashed[name].clone())
+                    .collect(),
+            };
+            (name.clone(), asset)
+        });
+        Ok(Self {
+            by_name: by_name.collect(),
+        })
+    }
+
+    /// Every asset.
+    pub fn iter(&self) -> impl Iterator<Item = &Asset> {
+        self.by_name.values()
+    }
+
+    /// The asset of this plain name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Asset> {
+        self.by_name.get(name)
+    }
+
+    /// A page whose attributes refer to `/assets/…`, with the hashed names.
+    /// `page` is what it is called, for the error. Only what directly follows
+    /// `="` is taken for a reference: text that was escaped has no quotes.
+    ///
+    /// # Errors
+    /// [`Missing`].
+    pub fn rewrite_html(&self, page: &str, html: &str) -> Result<Rewritten, Missing> {
+        const BEFORE: &str = "=\"/assets/";
+        let mut out = String::with_capacity(html.len() + 512);
+        let mut needs = BTreeSet::new();
+        let mut rest = html;
+        while let Some(at) = rest.find(BEFORE) {
+            let (before, after) = rest.split_at(at + BEFORE.len());
+            let length = path_length(after.as_bytes());
+            let name = &after[..length];
+            let Some(asset) = self.by_name.get(name) else {
+                let line = 1 + html[..html.len() - rest.len() + at].matches('\n').count();
+                let (from, to) = (page.to_owned(), format!("{FOLDER}{name}"));
+                return Err(Missing { from, line, to });
+            };
+            out.push_str(before);
+            out.push_str(&asset.file);
+            needs.extend(asset.needs.iter().cloned());
+            rest = &after[length..];
+        }
+        out.push_str(rest);
+        Ok(Rewritten { html: out, needs })
+    }
+}
+
+/// All files that `name` leads to, itself included. Modules may import each
+/// other in a circle.
+fn reach<'a>(name: &'a str, references: &'a BTreeMap<&str, Vec<Reference>>) -> BTreeSet<&'a str> {
+    let mut reached = BTreeSet::from([name]);
+    let mut open = vec![name];
+    while let Some(name) = open.pop() {
+        for reference in references.get(name).into_iter().flatten() {
+            if reached.insert(&reference.name) {
+                open.push(&reference.name);
+            }
+        }
+    }
+    reached
+}
+
+fn hash(name: &str, reached: &BTreeSet<&str>, files: &BTreeMap<String, Vec<u8>>) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        // Lengths keep two different lists from reading the same.
+        hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(bytes);
+    };
+    add(name.as_bytes());
+    for name in reached {
+        add(name.as_bytes());
+        add(files.get(*name).map_or(&[], Vec::as_slice));
+    }
+    hex(&hash.finalize())
+}
+
+/// The hash of some bytes, as it stands in names.
+#[must_use]
+pub fn content_hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    let digits = digest.iter().take(DIGITS / 2);
+    digits.map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `words.js` and a hash make `words.0123456789abcdef.js`.
+fn hashed_name(name: &str, hash: &str) -> String {
+    match name.rsplit_once('.') {
+        Some((stem, extension)) if !extension.contains('/') => format!("{stem}.{hash}.{extension}"),
+        _ => format!("{name}.{hash}"),
+    }
+}
+
+fn rewrite(bytes: &[u8], references: &[Reference], hashed: &BTreeMap<&str, String>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + references.len() * (DIGITS + 1));
+    let mut done = 0;
+    for reference in references {
+        let Some(file) = hashed.get(reference.name.as_str()) else {
+            continue;
+        };
+        out.extend_from_slice(&bytes[done..reference.start]);
+        // The folder part of the path stays as it was written.
+        out.extend_from_slice(last_part(file).as_bytes());
+        done = reference.end;
+    }
+    out.extend_from_slice(&bytes[done..]);
+    out
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// How many bytes at the beginning can stand in a path.
+fn path_length(bytes: &[u8]) -> usize {
+    let is_path = |byte: &&u8| byte.is_ascii_alphanumeric() || b"._-/".contains(byte);
+    bytes.iter().take_while(is_path).count()
+}
+
+/// The references of a script or a style sheet; other files have none.
+fn references_of(
+    file: &str,
+    bytes: &[u8],
+    files: &BTreeMap<String, Vec<u8>>,
+) -> Result<Vec<Reference>, Missing> {
+    let is_style = file.ends_with(".css");
+    if !is_style && !file.ends_with(".js") && !file.ends_with(".mjs") {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for at in 1..bytes.len() {
+        let opens = match bytes[at - 1] {
+            b'\'' | b'"' | b'`' => true,
+            b'(' => is_style,
+            _ => false,
+        };
+        let path = &bytes[at..at + path_length(&bytes[at..])];
+        let (true, Ok(path)) = (opens, std::str::from_utf8(path)) else {
+            continue;
+        };
+        let Some(name) = resolve(file, path) else {
+            continue;
+        };
+        if !files.contains_key(&name) {
+            let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+            let (from, to) = (file.to_owned(), path.to_owned());
+            return Err(Missing { from, line, to });
+        }
+        let end = at + path.len();
+        found.push(Reference {
+            start: end - last_part(path).len(),
+            end,
+            name,
+        });
+    }
+    Ok(found)
+}
+
+/// The asset that `path`, written in `file`, names; `None` if it names none:
+/// an address of the shop, or a text that only looks like a path.
+fn resolve(file: &str, path: &str) -> Option<String> {
+    if !last_part(path).contains('.') || last_part(path).ends_with('.') {
+        return None;
+    }
+    if let Some(name) = path.strip_prefix(FOLDER) {
+        return Some(name.to_owned());
+    }
+    if !path.starts_with("./") && !path.starts_with("../") {
+        return None;
+    }
+    let mut parts: Vec<&str> = file.split('/').collect();
+    parts.pop();
+    for part in path.split('/') {
+        match part {
+            "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(of: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
+        of.iter()
+            .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+            .collect()
+    }
+
+    fn shop(words: &str) -> Assets {
+        Assets::new(&files(&[
+            (
+                "start.js",
+                "import { t } from './i18n.js';\nuse(`/assets/art.svg#${id}`);",
+            ),
+            (
+                "i18n.js",
+                "import * as words from \"./words.js\";\nimport './start.js';",
+            ),
+            ("words.js", words),
+            (
+                "shop.css",
+                "@import './base.css'; a { background: url(./art.svg) }",
+            ),
+            ("base.css", "a {}"),
+            ("art.svg", "<svg><use href='./nothing.svg'/></svg>"),
+        ]))
+        .unwrap()
+    }
+
+    fn name(assets: &Assets, plain: &str) -> String {
+        assets.get(plain).unwrap().file.clone()
+    }
+
+    #[test]
+    fn references_are_rewritten_to_hashed_names() {
+        let shop = shop("export const zh = {};");
+        let text = String::from_utf8(shop.get("start.js").unwrap().bytes.clone()).unwrap();
+        let (i18n, art) = (name(&shop, "i18n.js"), name(&shop, "art.svg"));
+        assert_eq!(
+            text,
+            format!("import {{ t }} from './{i18n}';\nuse(`/assets/{art}#${{id}}`);")
+        );
+        let css = String::from_utf8(shop.get("shop.css").unwrap().bytes.clone()).unwrap();
+        assert!(css.contains(&format!("url(./{art})")), "{css}");
+        assert!(
+            shop.get("start.js")
+                .unwrap()
+                .needs
+                .contains(&name(&shop, "words.js"))
+        );
+    }
+
+    #[test]
+    fn a_change_renames_all_that_lead_to_it_and_nothing_else() {
+        let (old, new) = (shop("old"), shop("new"));
+        for plain in ["start.js", "i18n.js", "words.js"] {
+            assert_ne!(name(&old, plain), name(&new, plain), "{plain}");
+        }
+        for plain in ["shop.css", "base.css", "art.svg"] {
+            assert_eq!(name(&old, plain), name(&new, plain), "{plain}");
+        }
+    }
+
+    #[test]
+    fn a_reference_that_leads_nowhere_is_named_with_its_line() {
+        let error = Assets::new(&files(&[("a.js", "\n\nimport './b.js';")])).unwrap_err();
+        assert_eq!((error.line, error.to.as_str()), (3, "./b.js"));
+        let error = shop("").rewrite_html("index.html", "<p>\n<img src=\"/assets/x.svg\">");
+        assert_eq!(error.unwrap_err().line, 2);
+    }
+
+    #[test]
+    fn addresses_of_the_shop_are_left_alone() {
+        let text = "call('/api/time'); go('/'); f('./'); `/product/${id}.html`; g('..');";
+        let assets = Assets::new(&files(&[("a.js", text)])).unwrap();
+        assert_eq!(assets.get("a.js").unwrap().bytes, text.as_bytes());
+    }
+
+    #[test]
+    fn a_page_leads_to_hashed_names_but_its_text_stays() {
+        let shop = shop("");
+        let html = "<link href=\"/assets/shop.css\"><use href=\"/assets/art.svg#a\"/>\
+                    <p>href=&#34;/assets/shop.css&#34; /assets/none.js</p>";
+        let page = shop.rewrite_html("p", html).unwrap();
+        let (css, art) = (name(&shop, "shop.css"), name(&shop, "art.svg"));
+        assert_eq!(
+            page.html,
+            format!(
+                "<link href=\"/assets/{css}\"><use href=\"/assets/{art}#a\"/>\
+                 <p>href=&#34;/assets/shop.css&#34; /assets/none.js</p>"
+            )
+        );
+        assert_eq!(page.needs, [art, css, name(&shop, "base.css")].into());
+    }
+}
