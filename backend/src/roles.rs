@@ -14,6 +14,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Listen};
+use crate::console::{self, ConsoleState};
 use crate::nearest::nearest;
 use crate::ops::{self, OpsState};
 use crate::pages::{self, Renderer};
@@ -21,7 +22,7 @@ use crate::purchase::{self, PurchaseState};
 use crate::queue::{DeadLetters, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
-use crate::store::{Store, StoreError};
+use crate::store::{LazyStore, Store, StoreError};
 use crate::{ledger, orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
@@ -42,7 +43,7 @@ pub enum Role {
     Relay,
     /// Writes orders.
     Orders,
-    /// Shows the day's rounds.
+    /// Shows the day's rounds, and serves the console.
     Ops,
 }
 
@@ -218,13 +219,21 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         );
         running.spawn(Role::Relay, finish);
     }
-    if let (true, Some(store)) = (has(Role::Orders), store) {
-        start_orders(config, running, (redis.clone(), segments, queues), store);
+    if let (true, Some(store)) = (has(Role::Orders), store.clone()) {
+        let parts = (redis.clone(), segments.clone(), queues);
+        start_orders(config, running, parts, store);
     }
     if has(Role::Ops) {
         start_renderer(config, running, redis.clone()).await;
+        let console = ConsoleState::new(
+            config,
+            redis.clone(),
+            segments,
+            LazyStore::new(config, store),
+        );
         let state = OpsState::new(redis, config.time_zone.clone());
-        running.serve(Role::Ops, &config.ops_listen, ops::router(state))?;
+        let router = ops::router(state).merge(console::router(console));
+        running.serve(Role::Ops, &config.ops_listen, router)?;
     }
     Ok(())
 }
