@@ -295,6 +295,12 @@ impl Config {
         self.data.join("logs")
     }
 
+    /// Copies of the day's document, for when Redis is away.
+    #[must_use]
+    pub fn days_dir(&self) -> PathBuf {
+        self.data.join("days")
+    }
+
     /// Rendered pages: nginx's document root for them.
     #[must_use]
     pub fn pages_dir(&self) -> PathBuf {

@@ -2,11 +2,13 @@
 //!
 //! Shoppers are answered from Redis alone, so that a stopped database stops none.
 
+use std::path::Path;
+
 use axum::Router;
 use axum::extract::State;
 use axum::extract::rejection::QueryRejection;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,32 +16,34 @@ use seckill_core::Verdict;
 use serde::Deserialize;
 
 use crate::api_error::{ApiError, json_response, not_found, wrong_method};
+use crate::pages::message::Version;
 use crate::redis_link::RedisLink;
 
 /// Reads a day's rounds from Redis.
 mod day;
-/// Keeps the last answers for a second.
-mod recent;
+/// The day's document: assembled once, kept by all.
+mod document;
 
-/// How long a browser or a cache in between may keep the answer, in seconds.
-const MAX_AGE: &str = "public, max-age=5";
+/// How long a browser or a cache in between may keep the answer, in seconds. The
+/// shop's own pages ask under an address that names the version that they heard
+/// of, so that they need not wait for it to pass.
+const MAX_AGE: &str = "public, max-age=300";
 
 /// What every handler of the ops role shares.
 #[derive(Debug, Clone)]
 pub struct OpsState {
     redis: RedisLink,
-    zone: TimeZone,
-    recent: recent::Recent,
+    documents: document::Documents,
 }
 
 impl OpsState {
-    /// Days begin and end at midnight in `zone`.
+    /// Days begin and end at midnight in `zone`; copies of what was served are kept
+    /// in `copies`, for when Redis is away.
     #[must_use]
-    pub fn new(redis: RedisLink, zone: TimeZone) -> Self {
+    pub fn new(redis: RedisLink, zone: TimeZone, copies: Option<&Path>) -> Self {
         Self {
+            documents: document::Documents::new(redis.clone(), zone, copies),
             redis,
-            zone,
-            recent: recent::Recent::default(),
         }
     }
 }
@@ -57,6 +61,7 @@ pub fn router(state: OpsState) -> Router {
 #[derive(Debug, Deserialize)]
 struct Asked {
     date: Option<String>,
+    version: Option<String>,
 }
 
 /// `GET /api/rounds?date=YYYY-MM-DD`: the rounds that start on that day. Without
@@ -64,6 +69,7 @@ struct Asked {
 /// that nobody loses sight of a round that runs over midnight.
 async fn rounds(
     State(state): State<OpsState>,
+    headers: HeaderMap,
     asked: Result<axum::extract::Query<Asked>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Ok(axum::extract::Query(asked)) = asked else {
@@ -76,22 +82,33 @@ async fn rounds(
             None => return Ok(bad_date()),
         },
     };
-    let answer = state
-        .recent
-        .get_or(which, || day::read(&state.redis, which, &state.zone))
-        .await;
-    match answer {
-        Ok(body) => {
-            let mut response = json_response(StatusCode::OK, body.to_string());
-            let headers = response.headers_mut();
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(MAX_AGE));
-            Ok(response)
-        }
+    let version = asked.version.as_deref().and_then(Version::parse);
+    match state.documents.get(which, version).await {
+        Ok(document) => Ok(answer(&document, headers.get(header::IF_NONE_MATCH))),
         Err(error) => {
             tracing::warn!(%error, "the day's rounds cannot be read");
             Err(ApiError(Verdict::Unavailable))
         }
     }
+}
+
+/// The document, or that the asker's copy of it is still right.
+fn answer(document: &document::Document, held: Option<&HeaderValue>) -> Response {
+    // A proxy that packs an answer marks its ETag as weak.
+    let is_held = held
+        .and_then(|held| held.to_str().ok())
+        .is_some_and(|held| held.trim_start_matches("W/") == &*document.etag);
+    let mut response = if is_held {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        json_response(StatusCode::OK, document.body.to_string())
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(MAX_AGE));
+    if let Ok(etag) = HeaderValue::from_str(&document.etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    response
 }
 
 /// Exactly `YYYY-MM-DD`: one day has one name, and one entry in every cache.

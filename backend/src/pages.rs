@@ -34,6 +34,8 @@ pub mod report;
 
 pub use purge::{PurgeMethod, Targets};
 
+pub(crate) use origin::replace as replace_file;
+
 use apply::{Changed, Keep, Rendered};
 use message::Version;
 use origin::Origin;
@@ -200,7 +202,10 @@ impl Renderer {
             for (round, version) in rounds {
                 self.render(redis, round, version).await?;
             }
-            last = told.last().map_or(last, |told| told.version);
+            if let Some(told) = told.last() {
+                last = told.version;
+                self.tell_version(last).await?;
+            }
             if swept.elapsed() >= self.options.sweep {
                 self.sweep().await?;
                 swept = Instant::now();
@@ -232,6 +237,7 @@ impl Renderer {
         for round in rounds {
             self.render(redis, &round, version).await?;
         }
+        self.tell_version(version).await?;
         self.sweep().await?;
         Ok(version)
     }
@@ -280,6 +286,12 @@ impl Renderer {
             rendered.pages.insert(product.clone(), page.html);
         }
         Ok(rendered)
+    }
+
+    async fn tell_version(&self, version: Version) -> Result<(), PagesError> {
+        let (origin, purges) = (self.origin.clone(), self.purges.clone());
+        self.on_disk(move || apply::tell_version(&origin, &purges, version))
+            .await
     }
 
     async fn sweep(&self) -> Result<(), PagesError> {

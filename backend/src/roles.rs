@@ -231,7 +231,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             segments,
             LazyStore::new(config, store),
         );
-        let state = OpsState::new(redis, config.time_zone.clone());
+        let state = OpsState::new(redis, config.time_zone.clone(), Some(&config.days_dir()));
         let router = ops::router(state).merge(console::router(console));
         running.serve(Role::Ops, &config.ops_listen, router)?;
     }

@@ -335,7 +335,7 @@ async fn shoppers_see_approved_rounds_with_the_database_gone() {
     shop.store.close().await;
     std::fs::remove_dir_all(shop.folder.path()).unwrap();
 
-    let app = ops::router(OpsState::new(shop.redis.clone(), shop.zone.clone()));
+    let app = ops::router(OpsState::new(shop.redis.clone(), shop.zone.clone(), None));
     let ask = async |uri: &str| {
         let request = Request::get(uri).body(Body::empty()).unwrap();
         let response = app.clone().oneshot(request).await.unwrap();
@@ -346,7 +346,7 @@ async fn shoppers_see_approved_rounds_with_the_database_gone() {
     };
     let (head, body) = ask("/api/rounds?date=2026-11-23").await;
     assert_eq!(head.status, StatusCode::OK);
-    assert_eq!(head.headers["cache-control"], "public, max-age=5");
+    assert_eq!(head.headers["cache-control"], "public, max-age=300");
     assert_eq!(body["date"], "2026-11-23");
     let ids: Vec<_> = body["rounds"]
         .as_array()

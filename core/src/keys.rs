@@ -67,6 +67,18 @@ pub fn rounds(date: &str) -> String {
     format!("seckill::{{{date}}}::rounds")
 }
 
+/// A day's document as it was last assembled: hash of `version`, `at_ms` and `body`.
+#[must_use]
+pub fn day_document(name: &str) -> String {
+    format!("seckill::{{day::{name}}}::document")
+}
+
+/// Who assembles a day's document at the moment: a token of his own.
+#[must_use]
+pub fn day_lock(name: &str) -> String {
+    format!("seckill::{{day::{name}}}::lock")
+}
+
 /// Hash: a round's name and times.
 #[must_use]
 pub fn round_info(round: &str) -> String {

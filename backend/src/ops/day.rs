@@ -8,7 +8,7 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 use serde::Serialize;
 
-use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::redis_link::RedisLinkError;
 use crate::sale::page;
 
 /// Which rounds are asked for.
@@ -47,13 +47,31 @@ struct ProductView {
     page: String,
 }
 
-/// The answer's JSON.
+impl Which {
+    /// What its document is called today. It ends with the day, since then it is
+    /// another one.
+    pub(super) fn name(self, zone: &TimeZone) -> String {
+        match self {
+            Which::On(date) => date.to_string(),
+            Which::Now => format!("now-{}", Timestamp::now().to_zoned(zone.clone()).date()),
+        }
+    }
+}
+
+/// What was read.
+pub(super) struct Read {
+    /// The answer's JSON.
+    pub(super) json: String,
+    /// Whether there is no round in it.
+    pub(super) is_empty: bool,
+}
+
+/// Reads the answer.
 pub(super) async fn read(
-    redis: &RedisLink,
+    conn: &mut MultiplexedConnection,
     which: Which,
     zone: &TimeZone,
-) -> Result<String, RedisLinkError> {
-    let mut conn = redis.conn().await?;
+) -> Result<Read, RedisLinkError> {
     let now = Timestamp::now();
     let today = now.to_zoned(zone.clone()).date();
     let (date, days) = match which {
@@ -67,20 +85,22 @@ pub(super) async fn read(
     for day in days {
         let ids: Vec<String> = conn.zrange(keys::rounds(&day.to_string()), 0, -1).await?;
         for id in ids {
-            if let Some(round) = read_round(&mut conn, id).await? {
+            if let Some(round) = read_round(conn, id).await? {
                 rounds.push((day, round));
             }
         }
     }
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
     rounds.retain(|(day, round)| *day >= date || round.ends_ms > now_ms);
+    let is_empty = rounds.is_empty();
     let rounds = rounds.into_iter().map(|(_, round)| round).collect();
     let day = Day {
         date: date.to_string(),
         rounds,
     };
     // Strings and numbers only: there is nothing in it that could fail.
-    Ok(serde_json::to_string(&day).unwrap_or_default())
+    let json = serde_json::to_string(&day).unwrap_or_default();
+    Ok(Read { json, is_empty })
 }
 
 /// `None` for a round whose approval has not got that far, or was taken back.

@@ -28,6 +28,9 @@ const SHOP_NOTE: &str = "shop.json";
 /// Since when which assets are no longer needed.
 const LEAVING_NOTE: &str = "leaving.json";
 
+/// Tells open pages the version of what shoppers see.
+const VERSION_FILE: &str = "shop/version.json";
+
 /// What is known of a round's pages.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Record {
@@ -191,6 +194,18 @@ fn recorded(origin: &Origin) -> io::Result<BTreeSet<String>> {
     let notes = origin.notes("rounds")?;
     let rounds = notes.iter().filter_map(|name| name.strip_suffix(".json"));
     Ok(rounds.map(str::to_owned).collect())
+}
+
+/// Writes down the version of what shoppers see where their pages look for it: an
+/// open page asks for the day's rounds again when it changes.
+pub(super) fn tell_version(origin: &Origin, purges: &Purges, version: Version) -> io::Result<()> {
+    let locked = origin.lock()?;
+    let text = format!("{{\"version\":\"{version}\"}}\n");
+    if locked.differs(VERSION_FILE, text.as_bytes()) {
+        purges.note(&locked, "/version.json")?;
+        locked.write(VERSION_FILE, text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// The rounds of which there is a record, and the latest version among them.

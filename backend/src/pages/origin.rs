@@ -8,6 +8,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -133,6 +134,8 @@ impl Locked<'_> {
     }
 }
 
+/// Counts this process's drafts.
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
 /// How a draft's name ends.
 const DRAFT: &str = ".draft";
 
@@ -159,12 +162,13 @@ fn names(folder: &Path, prefix: &str, found: &mut Vec<String>) -> io::Result<()>
 
 /// Puts `bytes` at `path` in one step: a reader sees the old file or the new one,
 /// never half of one, and so does whoever looks after a power cut.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Named by process: what is not changed under the lock does not share it.
-    let draft = folder.join(format!(".{name}.{}{DRAFT}", std::process::id()));
+    // What is not changed under the lock does not share a draft.
+    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let draft = folder.join(format!(".{name}.{}.{number}{DRAFT}", std::process::id()));
     let written = write_draft(&draft, path, bytes)
         .and_then(|()| fs::rename(&draft, path))
         .and_then(|()| File::open(folder)?.sync_all());

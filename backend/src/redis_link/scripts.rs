@@ -46,6 +46,8 @@ scripts! {
     BAN_ADD = "bans/add.lua";
     /// Lifts a ban.
     BAN_LIFT = "bans/lift.lua";
+    /// Lets go of the lock of a day's document.
+    DAY_UNLOCK = "day/unlock.lua";
     /// Lets in messages whose time has come.
     QUEUE_DUE = "queue/due.lua";
     /// Keeps messages back that a worker gives back.

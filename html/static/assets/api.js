@@ -12,7 +12,13 @@ const productUrl = (round, product, what) =>
 
 export const getTime = () => call('GET', '/api/time');
 // What is on and what comes next, by the shop's own calendar, which need not be the shopper's.
-export const getRounds = () => call('GET', '/api/rounds');
+// Browsers may keep it for five minutes; the version in the address changes with
+// every approval and edit, so that nobody misses one for that long.
+export async function getRounds() {
+  const { data } = await call('GET', '/version.json', { cache: 'no-cache' });
+  if (typeof data?.version !== 'string') return call('GET', '/api/rounds', { cache: 'no-cache' });
+  return call('GET', `/api/rounds?version=${encodeURIComponent(data.version)}`, { cache: 'default' });
+}
 export const getSession = () => call('GET', '/api/session');
 export const getPath = (round, product) => call('GET', productUrl(round, product, 'path'));
 export const getState = (round, product) => call('GET', productUrl(round, product, 'state'));
