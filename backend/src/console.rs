@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
@@ -24,6 +25,8 @@ pub mod error;
 mod login;
 /// Who is asking, and whether a request is a forgery.
 pub mod operator;
+/// Uploads of pictures.
+mod pictures;
 /// Who is logged in.
 pub mod sessions;
 /// How often logging in may be tried.
@@ -45,6 +48,7 @@ pub struct ConsoleState {
     pub store: LazyStore,
     sessions: sessions::Sessions,
     hashers: login::Hashers,
+    darkroom: pictures::Darkroom,
 }
 
 impl ConsoleState {
@@ -54,12 +58,20 @@ impl ConsoleState {
         Self {
             sessions: sessions::Sessions::new(redis.clone(), store.clone()),
             hashers: login::Hashers::default(),
+            darkroom: pictures::Darkroom::default(),
             config: Arc::new(config.clone()),
             redis,
             segments,
             store,
         }
     }
+}
+
+/// Pictures are larger than axum takes by default; the handler has a limit of its own.
+fn pictures() -> Router<ConsoleState> {
+    Router::new()
+        .route("/ops/api/pictures", post(pictures::upload))
+        .layer(DefaultBodyLimit::disable())
 }
 
 /// All of the console's API. What is merged into `guarded` is for people with a
@@ -69,6 +81,7 @@ pub fn router(state: ConsoleState) -> Router {
     let guarded = Router::new()
         .route("/ops/api/me", get(login::me))
         .route("/ops/api/logout", post(login::log_out))
+        .merge(pictures())
         .route_layer(from_fn_with_state(state.clone(), operator::guard));
     let open = Router::new().route("/ops/api/login", post(login::log_in));
     guarded.merge(open).with_state(state)

@@ -27,6 +27,8 @@ mod content;
 pub mod message;
 /// The folder that nginx serves.
 mod origin;
+/// Pictures: taken in, made small, kept by their content.
+pub mod picture;
 /// Tells caches of changed addresses.
 pub mod purge;
 /// What renderers report of themselves.

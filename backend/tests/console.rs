@@ -235,3 +235,55 @@ async fn a_session_that_was_logged_out_is_over() {
         .await;
     assert_eq!(me.status, StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn an_operator_uploads_a_picture_and_nothing_else() {
+    let console = Console::open().await;
+    let operator = console.person("olive", Role::Operator).await;
+    let upload = async |bytes: Vec<u8>| {
+        let ask = console.ask(Method::POST, "/ops/api/pictures");
+        ask.of(&operator).bytes(bytes).send().await
+    };
+    let mut photo = std::io::Cursor::new(Vec::new());
+    let pixels = image::RgbImage::from_pixel(600, 450, image::Rgb([200, 30, 20]));
+    pixels
+        .write_to(&mut photo, image::ImageFormat::Png)
+        .unwrap();
+    let photo = photo.into_inner();
+
+    let answer = upload(photo.clone()).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+    let name = answer.body["picture"].as_str().unwrap();
+    assert!(name.ends_with("-600x450"), "{name}");
+    for address in answer.body["addresses"].as_array().unwrap() {
+        let address = address.as_str().unwrap();
+        let file = console
+            .config
+            .pages_dir()
+            .join(address.trim_start_matches('/'));
+        assert!(file.is_file(), "{}", file.display());
+    }
+
+    let announced = console.ask(Method::POST, "/ops/api/pictures").of(&operator);
+    let announced = announced.header("content-length", &(30 << 20).to_string());
+    let answer = announced.bytes(vec![0xff; 30 << 20]).send().await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let message = answer.body["message"].as_str().unwrap();
+    assert!(message.contains("30 MB and may have 12 MB"), "{message}");
+    let answer = upload(vec![0xff; 30 << 20]).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let message = answer.body["message"].as_str().unwrap();
+    assert!(message.contains("may have 12 MB"), "{message}");
+    let answer = upload(b"<svg onload=alert(1)>".to_vec()).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let stranger = console
+        .ask(Method::POST, "/ops/api/pictures")
+        .bytes(photo.clone());
+    assert_eq!(stranger.send().await.status, StatusCode::UNAUTHORIZED);
+    let forged = console
+        .ask(Method::POST, "/ops/api/pictures")
+        .cookie(&operator)
+        .bytes(photo);
+    assert_eq!(forged.send().await.status, StatusCode::FORBIDDEN);
+}

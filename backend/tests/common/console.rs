@@ -202,6 +202,11 @@ impl Ask {
             .text(&body.to_string())
     }
 
+    pub fn bytes(mut self, body: Vec<u8>) -> Self {
+        self.body = Body::from(body);
+        self
+    }
+
     pub fn text(mut self, body: &str) -> Self {
         self.body = Body::from(body.to_owned());
         self

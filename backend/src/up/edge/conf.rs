@@ -67,6 +67,7 @@ http {{
 
     server {{
 {console}        set $seckill_html "{home}/html";
+        set $seckill_pages "{pages}";
         include "{home}/conf/seckill/console.conf";
     }}
 }}

@@ -1,0 +1,281 @@
+//! Pictures of products: taken in, checked, made small, kept under the origin.
+//!
+//! What a picture is decides its content, not its name. It is decoded and encoded
+//! anew, so that nothing of the file itself, neither metadata nor what hides
+//! behind them, reaches a shopper.
+
+use std::io::{self, Cursor};
+use std::path::Path;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::FilterType;
+use image::{
+    DynamicImage, ExtendedColorType, ImageBuffer, ImageDecoder as _, ImageError, ImageFormat,
+    ImageReader, Limits, Rgb, RgbImage,
+};
+use seckill_core::picture::{Picture, WIDTHS};
+
+use super::origin::replace;
+
+/// Largest file that is taken, in bytes.
+pub const MAX_BYTES: usize = 12 << 20;
+/// Most pixels that are decoded: a phone's camera has no more by default, and
+/// they take 160 MB of memory.
+pub const MAX_PIXELS: u64 = 40_000_000;
+/// Longest side, in pixels.
+const MAX_SIDE: u32 = 20_000;
+/// Least width, in pixels: less than that is no picture of a product.
+const MIN_SIDE: u32 = 16;
+/// How many times as high as wide a picture may be, and the other way round.
+const MAX_RATIO: u32 = 8;
+/// Of 100: differences are hard to see, and a picture of 960 pixels takes about 80 KB.
+const QUALITY: u8 = 82;
+
+/// Why a picture was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// Too many bytes.
+    #[error("the picture has {} and may have {} MB; save it smaller or as JPEG", mega(.0), MAX_BYTES >> 20)]
+    TooLarge(Option<usize>),
+    /// Too many pixels.
+    #[error("the picture has {width} × {height} pixels and may have {} million in all; scale it down, 960 pixels of width are shown at most", MAX_PIXELS / 1_000_000)]
+    TooManyPixels {
+        /// In pixels.
+        width: u32,
+        /// In pixels.
+        height: u32,
+    },
+    /// Of no use on a page.
+    #[error(
+        "the picture has {width} × {height} pixels; it must have {MIN_SIDE} on either side, and be at most {MAX_RATIO} times as long as broad"
+    )]
+    Shape {
+        /// In pixels.
+        width: u32,
+        /// In pixels.
+        height: u32,
+    },
+    /// Not one of the formats.
+    #[error(
+        "this is no PNG, JPEG or WebP picture, whatever its name says; save it as one of these"
+    )]
+    Format,
+    /// It cannot be decoded.
+    #[error("the picture is damaged ({0}); save it again")]
+    Damaged(ImageError),
+    /// The disk.
+    #[error("the picture could not be kept: {0}")]
+    Disk(#[from] io::Error),
+}
+
+/// How large it is, if that is known: what is too large is not read to its end.
+fn mega(bytes: &Option<usize>) -> String {
+    match bytes {
+        Some(bytes) => format!("{} MB", bytes.div_ceil(1 << 20)),
+        None => "more MB than it may".to_owned(),
+    }
+}
+
+/// Takes in the file of a picture: its renditions are under `origin` when this
+/// returns. The same file again gives the same picture. Blocks, and takes a second
+/// for a large one.
+///
+/// # Errors
+/// [`PictureError`].
+pub fn take(origin: &Path, bytes: &[u8]) -> Result<Picture, PictureError> {
+    let image = decode(bytes)?;
+    let width = image.width().min(WIDTHS[WIDTHS.len() - 1]);
+    let height = scaled(image.height(), width, image.width());
+    let picture = Picture::of(bytes, width, height);
+    for rendition in picture.renditions() {
+        let path = origin.join("pictures").join(&rendition.file);
+        if path.is_file() {
+            continue;
+        }
+        let small = if rendition.width == image.width() {
+            image.clone()
+        } else {
+            let (width, height) = (rendition.width, rendition.height);
+            DynamicImage::ImageRgb8(image.clone())
+                .resize_exact(width, height, FilterType::Lanczos3)
+                .into_rgb8()
+        };
+        replace(&path, &encode(&small)?)?;
+    }
+    Ok(picture)
+}
+
+/// Whether all renditions of a picture are there.
+#[must_use]
+pub fn is_there(origin: &Path, picture: &Picture) -> bool {
+    let folder = origin.join("pictures");
+    let all = picture.renditions();
+    all.iter().all(|it| folder.join(&it.file).is_file())
+}
+
+fn scaled(side: u32, to: u32, from: u32) -> u32 {
+    let scaled = u64::from(side) * u64::from(to) / u64::from(from.max(1));
+    u32::try_from(scaled).unwrap_or(u32::MAX).max(1)
+}
+
+/// The picture as it is looked at: turned as its camera noted, on white.
+fn decode(bytes: &[u8]) -> Result<RgbImage, PictureError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(PictureError::TooLarge(Some(bytes.len())));
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes));
+    let format = image::guess_format(bytes).map_err(|_| PictureError::Format)?;
+    if ![ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP].contains(&format) {
+        return Err(PictureError::Format);
+    }
+    reader.set_format(format);
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_PIXELS * 8);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(too_large_or_damaged)?;
+    // Before anything is decoded: a small file may hold a huge picture.
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(PictureError::TooManyPixels { width, height });
+    }
+    let (short, long) = (width.min(height), width.max(height));
+    if short < MIN_SIDE || long / short > MAX_RATIO {
+        return Err(PictureError::Shape { width, height });
+    }
+    let orientation = decoder.orientation().map_err(PictureError::Damaged)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(too_large_or_damaged)?;
+    image.apply_orientation(orientation);
+    Ok(on_white(image))
+}
+
+fn too_large_or_damaged(error: ImageError) -> PictureError {
+    match error {
+        ImageError::Limits(_) => PictureError::TooManyPixels {
+            width: MAX_SIDE,
+            height: MAX_SIDE,
+        },
+        error => PictureError::Damaged(error),
+    }
+}
+
+/// JPEG knows no transparency; the page behind a picture is white.
+fn on_white(image: DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let image = image.into_rgba8();
+    let (width, height) = image.dimensions();
+    ImageBuffer::from_fn(width, height, |x, y| {
+        let [r, g, b, alpha] = image.get_pixel(x, y).0;
+        let over = |colour: u8| {
+            let (colour, alpha) = (u16::from(colour), u16::from(alpha));
+            let mixed = (colour * alpha + 255 * (255 - alpha)) / 255;
+            u8::try_from(mixed).unwrap_or(u8::MAX)
+        };
+        Rgb([over(r), over(g), over(b)])
+    })
+}
+
+fn encode(image: &RgbImage) -> Result<Vec<u8>, PictureError> {
+    let mut bytes = Vec::new();
+    let (width, height) = image.dimensions();
+    JpegEncoder::new_with_quality(&mut bytes, QUALITY)
+        .encode(image, width, height, ExtendedColorType::Rgb8)
+        .map_err(PictureError::Damaged)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn photo(width: u32, height: u32) -> DynamicImage {
+        let colour = |x: u32, y: u32| Rgb([(x % 251) as u8, (y % 241) as u8, 90]);
+        DynamicImage::ImageRgb8(ImageBuffer::from_fn(width, height, colour))
+    }
+
+    fn folder(name: &str) -> std::path::PathBuf {
+        let folder = std::env::temp_dir().join(format!("seckill-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("pictures")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_picture_is_made_small_and_stripped_of_all_else() {
+        let folder = folder("pictures");
+        let mut bytes = file(&photo(2_000, 1_500), ImageFormat::Jpeg);
+        // Behind the picture hides a script.
+        bytes.extend_from_slice(b"<script>alert(1)</script>");
+        let picture = take(&folder, &bytes).unwrap();
+        assert_eq!((picture.width(), picture.height()), (960, 720));
+        for rendition in picture.renditions() {
+            let made = std::fs::read(folder.join("pictures").join(&rendition.file)).unwrap();
+            let seen = image::load_from_memory(&made).unwrap();
+            assert_eq!(
+                (seen.width(), seen.height()),
+                (rendition.width, rendition.height)
+            );
+            assert!(!made.windows(8).any(|part| part == b"<script>"));
+        }
+        assert!(is_there(&folder, &picture));
+        assert_eq!(take(&folder, &bytes).unwrap(), picture);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn every_format_is_known_by_its_content_and_lies_on_white() {
+        let folder = folder("formats");
+        let clear =
+            DynamicImage::ImageRgba8(ImageBuffer::from_pixel(64, 48, image::Rgba([9, 9, 9, 0])));
+        for format in [ImageFormat::Png, ImageFormat::WebP] {
+            let picture = take(&folder, &file(&clear, format)).unwrap();
+            let made = folder.join("pictures").join(&picture.renditions()[0].file);
+            let seen = image::open(made).unwrap().into_rgb8();
+            assert!(
+                seen.get_pixel(9, 9).0.iter().all(|part| *part > 250),
+                "{format:?}"
+            );
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_shown_is_refused_with_the_limit() {
+        let folder = folder("refused");
+        let refused = |bytes: &[u8]| take(&folder, bytes).unwrap_err().to_string();
+        assert!(refused(&vec![0xff; 30 << 20]).contains("30 MB and may have 12 MB"));
+        for bad in [&b"GIF89a"[..], b"<svg xmlns='x'/>", b"", b"<html>"] {
+            assert!(refused(bad).contains("no PNG, JPEG or WebP"));
+        }
+        let long = file(&photo(900, 20), ImageFormat::Png);
+        assert!(refused(&long).contains("900 × 20"));
+        let whole = file(&photo(64, 64), ImageFormat::Png);
+        assert!(refused(&whole[..whole.len() / 2]).contains("damaged"));
+        // A bomb: a kilobyte that says it has nine hundred million pixels.
+        let mut bomb = whole;
+        bomb[16..20].copy_from_slice(&15_000_u32.to_be_bytes());
+        bomb[20..24].copy_from_slice(&15_000_u32.to_be_bytes());
+        let crc = crc32(&bomb[12..29]);
+        bomb[29..33].copy_from_slice(&crc.to_be_bytes());
+        assert!(
+            refused(&bomb).contains("may have 40 million"),
+            "{}",
+            refused(&bomb)
+        );
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        crc.sum()
+    }
+}
