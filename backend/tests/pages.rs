@@ -26,7 +26,7 @@ use seckill::sale::approve::Desk;
 use seckill::sale::file::{self, Form};
 use seckill::sale::import;
 use seckill::segments::Segments;
-use seckill::store::Store;
+use seckill::store::{Actor, Store};
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use tempfile::TempDir;
@@ -76,14 +76,17 @@ impl Shop {
              [[round.product]]\nid = \"20\"\ntitle = \"Case\"\namount = 5\nprice_cents = 100\n"
         );
         let rounds = file::parse(&text, Form::Toml, now_ms()).unwrap();
-        import::import(&store, &rounds, now_ms()).await.unwrap();
+        let by = Actor::on_the_box();
+        import::import(&store, &rounds, &by, now_ms())
+            .await
+            .unwrap();
         let desk = Desk {
             store: &store,
             redis: &self.redis,
             segments: &Segments::on(self.redis.clone()),
             zone: &TimeZone::UTC,
         };
-        desk.approve(round, now_ms()).await.unwrap();
+        desk.approve(round, &by, now_ms()).await.unwrap();
         store.close().await;
     }
 
@@ -182,9 +185,12 @@ async fn an_approval_has_its_pages_rendered_and_an_edit_replaces_one() {
     assert!(page.contains("999.00"));
     let case = fs::metadata(shop.origin().join("product/1-20.html")).unwrap();
 
-    shop.edit("text", "Two sizes & <b>one</b> colour").await;
-    let page = shop.until_page("1-153.html", "Two sizes").await;
-    assert!(page.contains("Two sizes &#38; &#60;b&#62;one"), "{page}");
+    shop.edit("text", "Two **sizes** & <b>one</b> colour").await;
+    let page = shop.until_page("1-153.html", "Two <strong>sizes").await;
+    assert!(
+        page.contains("&amp; &lt;b&gt;one&lt;/b&gt; colour"),
+        "{page}"
+    );
     let same = fs::metadata(shop.origin().join("product/1-20.html")).unwrap();
     assert_eq!(
         case.modified().unwrap(),

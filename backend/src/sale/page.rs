@@ -4,6 +4,8 @@
 use askama::Template;
 use seckill_core::picture::Picture;
 
+use super::{Product, Round, text};
+
 /// What a page shows, as shoppers are told by Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageContent {
@@ -15,7 +17,7 @@ pub struct PageContent {
     pub product: String,
     /// The product's name.
     pub title: String,
-    /// What is said of it, in plain text; may be empty.
+    /// What is told of it, in the few marks of [`text`]; may be empty.
     pub text: String,
     /// Its picture, if it has one.
     pub picture: Option<Picture>,
@@ -41,7 +43,6 @@ struct ProductPage<'a> {
     product: &'a str,
     round_name: &'a str,
     title: &'a str,
-    text: &'a str,
     picture: Option<&'a Picture>,
     price: String,
     list_price: String,
@@ -50,12 +51,35 @@ struct ProductPage<'a> {
     per_buyer: u32,
     opens_ms: u64,
     ends_ms: u64,
+    /// HTML, of which nothing but its few tags is the operator's.
+    text: String,
 }
 
 /// The path of a product's page, as the edge serves it.
 #[must_use]
 pub fn path_of(round: &str, product: &str) -> String {
     format!("/product/{round}-{product}.html")
+}
+
+impl PageContent {
+    /// What the page of a product of `round` shows, for a preview.
+    #[must_use]
+    pub fn of(round: &Round, product: &Product) -> Self {
+        Self {
+            round: round.id.clone(),
+            round_name: round.name.clone(),
+            product: product.id.clone(),
+            title: product.title.clone(),
+            text: product.text.clone(),
+            picture: Picture::parse(&product.picture),
+            amount: product.amount,
+            price_cents: product.price_cents,
+            list_price_cents: product.list_price_cents,
+            per_buyer: product.per_buyer,
+            opens_ms: round.opens_ms,
+            ends_ms: round.ends_ms,
+        }
+    }
 }
 
 /// The page, referring to assets by their plain names.
@@ -68,7 +92,7 @@ pub fn html(content: &PageContent) -> Result<String, askama::Error> {
         product: &content.product,
         round_name: &content.round_name,
         title: &content.title,
-        text: content.text.trim(),
+        text: text::to_html(&content.text),
         picture: content.picture.as_ref(),
         price: money(content.price_cents),
         list_price: money(content.list_price_cents),
