@@ -12,15 +12,17 @@ use seckill_core::keyring::{Keyring, KeyringError};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Notify};
 use crate::nearest::nearest;
+use crate::notices::email::Email;
+use crate::notices::webhook::Webhook;
 use crate::ops::{self, OpsState};
 use crate::purchase::{self, PurchaseState};
 use crate::queue::{DeadLetters, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{Store, StoreError};
-use crate::{ledger, orders, permits, relay, settle, transfer};
+use crate::{ledger, notices, orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
 mod listener;
@@ -110,6 +112,9 @@ pub enum RoleError {
     /// The database is not there.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Buyers cannot be told of their orders as the settings ask.
+    #[error("{0}")]
+    Notify(String),
     /// A role cannot listen.
     #[error("the {role} role cannot listen on {listen}: {reason}")]
     Listen {
@@ -171,6 +176,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         let options = purchase::Options {
             demo_login: config.demo_login,
             captcha: config.captcha,
+            remember_language: config.notify.smtp.is_some() || config.notify.webhook.is_some(),
             ..purchase::Options::default()
         };
         let state = PurchaseState::new(
@@ -215,6 +221,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         running.spawn(Role::Relay, finish);
     }
     if let (true, Some(store)) = (has(Role::Orders), store) {
+        start_notices(config, running, &redis, &store)?;
         start_orders(config, running, (redis.clone(), segments, queues), store);
     }
     if has(Role::Ops) {
@@ -263,6 +270,41 @@ fn start_orders(
     running.spawn(Role::Orders, work);
 }
 
+/// Telling buyers of their orders, by every channel that is set up.
+fn start_notices(
+    config: &Config,
+    running: &mut Running,
+    redis: &RedisLink,
+    store: &Store,
+) -> Result<(), RoleError> {
+    let Notify { webhook, smtp, .. } = &config.notify;
+    let desk = notices::Desk {
+        store: store.clone(),
+        redis: redis.clone(),
+        language: config.notify.language,
+        zone: config.time_zone.clone(),
+    };
+    if let Some(to) = webhook {
+        let keys = Arc::new(read_keyring(&config.notify.keys)?);
+        let messenger = Webhook::new(to.clone(), keys).map_err(|error| {
+            RoleError::Notify(format!("notify_webhook = \"{to}\" needs this machine's certificates, which cannot be read: {error}; install ca-certificates"))
+        })?;
+        let tell = notices::run(desk.clone(), messenger, running.stop.clone());
+        running.spawn(Role::Orders, tell);
+    }
+    if let Some(url) = smtp {
+        let from = config.notify.from.clone().ok_or_else(|| {
+            RoleError::Notify("notify_smtp is set, but not who e-mails are from; set notify_from, such as \"Shop <shop@example.com>\"".to_owned())
+        })?;
+        let messenger = Email::new(url, from, &config.notify.email).map_err(|error| {
+            RoleError::Notify(format!("notify_smtp is no mail server: {error}"))
+        })?;
+        let tell = notices::run(desk, messenger, running.stop.clone());
+        running.spawn(Role::Orders, tell);
+    }
+    Ok(())
+}
+
 /// The database, for the roles that use it. The orders role cannot do without;
 /// the purchase role sells without it, and only its order list is unavailable.
 async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, RoleError> {
@@ -271,7 +313,7 @@ async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, Ro
         return Ok(None);
     }
     match Store::open_sharded(&config.database_url, &config.order_databases).await {
-        Ok(store) => Ok(Some(store)),
+        Ok(store) => Ok(Some(store.announcing(&config.notify.channels()))),
         Err(error) if roles.contains(&Role::Orders) => Err(error.into()),
         Err(error) => {
             tracing::warn!(%error, "selling without the database; order lists are unavailable");
