@@ -12,20 +12,21 @@ use seckill_core::keyring::{Keyring, KeyringError};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Listen, Notify};
+use crate::config::{Config, Listen};
+use crate::console::{self, ConsoleState};
 use crate::nearest::nearest;
-use crate::notices::email::Email;
-use crate::notices::webhook::Webhook;
 use crate::ops::{self, OpsState};
 use crate::purchase::{self, PurchaseState};
 use crate::queue::{DeadLetters, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
-use crate::store::{Store, StoreError};
-use crate::{ledger, notices, orders, permits, relay, settle, transfer};
+use crate::store::{LazyStore, Store, StoreError};
+use crate::{ledger, orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
 mod listener;
+/// Telling buyers of their orders.
+mod told;
 
 /// How long what is in hand may take after the word to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -40,7 +41,7 @@ pub enum Role {
     Relay,
     /// Writes orders.
     Orders,
-    /// Shows the day's rounds.
+    /// Shows the day's rounds, and serves the console.
     Ops,
 }
 
@@ -220,13 +221,21 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         );
         running.spawn(Role::Relay, finish);
     }
-    if let (true, Some(store)) = (has(Role::Orders), store) {
-        start_notices(config, running, &redis, &store)?;
-        start_orders(config, running, (redis.clone(), segments, queues), store);
+    if let (true, Some(store)) = (has(Role::Orders), store.clone()) {
+        told::start(config, running, &redis, &store)?;
+        let parts = (redis.clone(), segments.clone(), queues);
+        start_orders(config, running, parts, store);
     }
     if has(Role::Ops) {
+        let console = ConsoleState::new(
+            config,
+            redis.clone(),
+            segments,
+            LazyStore::new(config, store),
+        );
         let state = OpsState::new(redis, config.time_zone.clone());
-        running.serve(Role::Ops, &config.ops_listen, ops::router(state))?;
+        let router = ops::router(state).merge(console::router(console));
+        running.serve(Role::Ops, &config.ops_listen, router)?;
     }
     Ok(())
 }
@@ -268,41 +277,6 @@ fn start_orders(
     };
     let work = orders::run(queues, store, redis, segments, options, stop);
     running.spawn(Role::Orders, work);
-}
-
-/// Telling buyers of their orders, by every channel that is set up.
-fn start_notices(
-    config: &Config,
-    running: &mut Running,
-    redis: &RedisLink,
-    store: &Store,
-) -> Result<(), RoleError> {
-    let Notify { webhook, smtp, .. } = &config.notify;
-    let desk = notices::Desk {
-        store: store.clone(),
-        redis: redis.clone(),
-        language: config.notify.language,
-        zone: config.time_zone.clone(),
-    };
-    if let Some(to) = webhook {
-        let keys = Arc::new(read_keyring(&config.notify.keys)?);
-        let messenger = Webhook::new(to.clone(), keys).map_err(|error| {
-            RoleError::Notify(format!("notify_webhook = \"{to}\" needs this machine's certificates, which cannot be read: {error}; install ca-certificates"))
-        })?;
-        let tell = notices::run(desk.clone(), messenger, running.stop.clone());
-        running.spawn(Role::Orders, tell);
-    }
-    if let Some(url) = smtp {
-        let from = config.notify.from.clone().ok_or_else(|| {
-            RoleError::Notify("notify_smtp is set, but not who e-mails are from; set notify_from, such as \"Shop <shop@example.com>\"".to_owned())
-        })?;
-        let messenger = Email::new(url, from, &config.notify.email).map_err(|error| {
-            RoleError::Notify(format!("notify_smtp is no mail server: {error}"))
-        })?;
-        let tell = notices::run(desk, messenger, running.stop.clone());
-        running.spawn(Role::Orders, tell);
-    }
-    Ok(())
 }
 
 /// The database, for the roles that use it. The orders role cannot do without;

@@ -9,8 +9,12 @@ use std::sync::Arc;
 use seckill_core::notice::Channel;
 use sqlx::migrate::MigrateError;
 
+/// Accounts of the console.
+mod accounts;
 /// One database: opening it, its connections, what differs between kinds.
 mod database;
+/// The database for whoever can do part of his work without it.
+mod lazy;
 /// The archive of the ledger.
 mod ledger;
 /// Orders of all buyers.
@@ -31,6 +35,7 @@ pub mod states;
 pub mod titles;
 
 pub(crate) use database::Database;
+pub use lazy::LazyStore;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

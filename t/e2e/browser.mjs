@@ -136,6 +136,8 @@ export async function pretend(page, show) {
     route.fulfill(json({ status: 'none', order: null, reason: null, ...show.result })));
   await page.route('**/api/rounds/*/products/*/path', (route) =>
     route.fulfill(json({ path: `/buy/0/0/${Math.round(now) + 300_000}/nonce/k.digest`, opens_ms: times().opens_ms })));
+  await page.route('**/api/orders/*', (route) =>
+    route.fulfill(show.order ? json(show.order) : refusal([503, 'unavailable'])));
   await page.route('**/buy/**', (route) => {
     show.bought = [...(show.bought ?? []), route.request().headers()['idempotency-key']];
     if (show.buy === 'no answer') return route.abort('connectionreset');

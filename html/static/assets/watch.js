@@ -63,7 +63,15 @@ export function watchPurchases(who, now, except = null) {
 
   setInterval(look, LOOK_MS);
   onLang(draw);
-  return { draw };
+  return {
+    draw,
+    /** Puts down how a purchase of this page stands, for the other pages to follow. */
+    note(id, entry) {
+      if (now() === null) return;
+      basket.note(who(), id, entry, now());
+      draw();
+    },
+  };
 }
 
 function split(id) {
