@@ -15,6 +15,7 @@ use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::sale::{Product, RoundState, StoredRound};
 use crate::segments::Segments;
 use crate::store::Store;
+use crate::store::notices::NoticeCount;
 use crate::store::sales::OrderCount;
 
 /// The report as a table for people.
@@ -37,6 +38,8 @@ pub struct Status {
     pub dead_letters: Option<u64>,
     /// What renderers reported of themselves lately.
     pub renderers: Vec<report::Report>,
+    /// Notices to buyers that wait or were given up; `None` without the database.
+    pub notices: Option<NoticeCount>,
 }
 
 /// One part of the system.
@@ -169,6 +172,10 @@ pub async fn read(config: &Config) -> Status {
         ),
         None => (None, None, None),
     };
+    let notices = match &store {
+        Some(store) => store.notice_count().await.ok(),
+        None => None,
+    };
     if let Some(store) = store {
         store.close().await;
     }
@@ -179,6 +186,7 @@ pub async fn read(config: &Config) -> Status {
         queue_age_ms,
         dead_letters,
         renderers,
+        notices,
     }
 }
 

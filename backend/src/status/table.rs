@@ -28,6 +28,19 @@ pub(super) fn of(status: &Status) -> String {
     for renderer in &status.renderers {
         text.push_str(&renderer_text(renderer));
     }
+    // Silent where nobody is told anything.
+    if let Some(notices) = status.notices.filter(|it| it.waiting + it.dead > 0) {
+        text.push_str(&format!(
+            "notices to buyers: waiting {}   given up {}{}\n",
+            notices.waiting,
+            notices.dead,
+            if notices.dead > 0 {
+                "; see: seckill notices list"
+            } else {
+                ""
+            }
+        ));
+    }
     if status.rounds.is_empty() {
         text.push_str("\nNo rounds. Import a sale: seckill sale import FILE --approve\n");
     }
