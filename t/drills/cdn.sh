@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A real cache in front of the shop, nginx with proxy_cache and ngx_cache_purge as
-# conf/cdn.conf sets it up: pages come warm out of it, an edit is visible after one
+# A real cache in front of the shop, nginx with proxy_cache as conf/cdn.conf sets
+# it up: pages come warm out of it, an edit is visible after one
 # purge, while the cache is away purges wait and survive a kill -9, and what the
 # page leads to can be kept for ever.
 set -euo pipefail
@@ -41,7 +41,6 @@ shop_place "$work/shop"
 cdn_port=$(free_ports 1)
 cdn=http://127.0.0.1:$cdn_port
 cat >"$work/cdn.conf" <<CONF
-load_module /usr/lib/nginx/modules/ngx_http_cache_purge_module.so;
 daemon off;
 $([ "$(id -u)" -ne 0 ] || echo "user root;")
 pid $work/cdn.pid;
@@ -57,7 +56,7 @@ http {
     log_format cache '\$upstream_cache_status';
     proxy_cache_path $work/cache keys_zone=seckill_cdn:4m;
     upstream seckill_origin { server 127.0.0.1:$SECKILL_PORT; keepalive 16; }
-$(sed -e "s/listen 80;/listen 127.0.0.1:$cdn_port;\n    access_log $(printf '%s' "$work" | sed 's/[\/&]/\\&/g')\/seen cache if=\$upstream_cache_status;/" conf/cdn.conf)
+$(sed -e "s/127.0.0.1:80\\\$/127.0.0.1:$cdn_port\\\$/" -e "s/listen 80;/listen 127.0.0.1:$cdn_port;\n    access_log $(printf '%s' "$work" | sed 's/[\/&]/\\&/g')\/seen cache if=\$upstream_cache_status;/" conf/cdn.conf)
 }
 CONF
 export SECKILL_PURGE_URLS=$cdn SECKILL_PREWARM_URLS=$cdn
@@ -68,7 +67,7 @@ cli() { redis-cli -s "$SECKILL_DATA/run/redis.sock" "$@"; }
 page=/product/1-153.html
 header() { curl -fsS -o "$work/page" -D - "$1" | tr -d '\r' | sed -n "s/^$2: //Ip"; }
 status_of() { header "$cdn$page" X-Cache; }
-shows() { curl -fsS "$cdn$page" 2>/dev/null | grep -q "$1"; }
+shows() { curl -fsS -o "$work/shown" "$cdn$page" 2>/dev/null && grep -q "$1" "$work/shown"; }
 waiting() { "$seckill" status --json | sed -n 's/.*"purges": *\([0-9]*\).*/\1/p' | head -n 1; }
 none_waits() { [ "$(waiting)" = 0 ]; }
 some_wait() { [ "$(waiting)" -gt 0 ]; }
