@@ -151,8 +151,9 @@ test('two people who edit one round see each other’s edit before anything is o
   await supervisor.goto(`/console/#/rounds/${id}`);
   await supervisor.locator(at('name')).waitFor();
   await operator.fill(at('name'), 'The operator was first');
+  await operator.locator('[data-act=save]').waitFor();
   await operator.keyboard.press('Control+s');
-  await operator.locator('#toast.is-on').waitFor();
+  await operator.locator('[data-act=save]').waitFor({ state: 'detached' });
   await supervisor.fill(at('name'), 'The supervisor was second');
   await supervisor.keyboard.press('Control+s');
   const clash = supervisor.locator('dialog[open]');
@@ -210,7 +211,8 @@ test('another site cannot act in an operator’s name, nor frame the console', a
       .then((answer) => answer.status, () => 'refused');
     return [await send(null), await send({ 'X-Seckill-Csrf': 'x' })];
   }, CONSOLE_URL);
-  assert.deepEqual(outcome, [0, 'refused'], 'neither answer may be read, and the second is not even sent');
+  assert.equal(outcome[1], 'refused', 'what has the header is not even sent');
+  assert.ok(outcome[0] === 0 || outcome[0] === 'refused', 'the answer of what is sent cannot be read');
   await operator.goto('/console/');
   await operator.locator('#nav a').first().waitFor();
   assert.equal(await operator.locator('#login[open]').count(), 0, 'still logged in: nothing was done');

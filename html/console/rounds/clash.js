@@ -27,7 +27,8 @@ function differences(theirs, mine) {
   const note = (name, now, yours) => {
     if (now !== yours) found.push([name, now, yours]);
   };
-  for (const name of ['name', 'starts', 'ends']) note(t(`round.${name}`), theirs[name].replace('T', ' '), mine[name].replace('T', ' '));
+  note(t('round.name'), theirs.name, mine.name);
+  for (const name of ['starts', 'ends']) note(t(`round.${name}`), theirs[name].replace('T', ' '), mine[name].replace('T', ' '));
   const ids = (round) => round.products.map((it) => it.id).join(', ');
   note(t('round.products'), ids(theirs), ids(mine));
   for (const product of mine.products) {

@@ -2,7 +2,7 @@
 
 import { api } from '../api.js';
 import { el, fill } from '../dom.js';
-import { lang, t } from '../i18n.js';
+import { lang, shopZone, t } from '../i18n.js';
 
 let words = null;
 
@@ -49,7 +49,7 @@ async function speak(page, form) {
     const node = page.querySelector(id);
     if (node && text) node.textContent = text;
   };
-  const time = (ms) => (typeof ms === 'number' ? new Intl.DateTimeFormat(lang(), { dateStyle: 'medium', timeStyle: 'short' }).format(ms) : '–');
+  const time = (ms) => (typeof ms === 'number' ? new Intl.DateTimeFormat(lang(), { timeZone: shopZone(), dateStyle: 'medium', timeStyle: 'short' }).format(ms) : '–');
   put('#hours', `${time(form.starts_ms)} – ${time(form.ends_ms)}`);
   put('#amount', say('fact.amount.value', { n: main?.dataset.amount }));
   put('#per-buyer', say('fact.per_buyer.value', { n: main?.dataset.perBuyer }));

@@ -75,7 +75,7 @@ addWords({
     'round.days': 'Days in a row', 'round.days.hint': 'One round a day at the same time, each with an id, a stock and an approval of its own.',
     'round.series': 'Series {series}',
     'product.n': 'Product {n}', 'product.id': 'Product id', 'product.title': 'Title', 'product.amount': 'Amount', 'product.price': 'Price (¥)',
-    'product.list': 'List price (¥)', 'product.cap': 'Most for one buyer', 'product.text': 'Text', 'product.text.hint': 'Empty line: new paragraph. “- ” begins a list item. **Bold**.',
+    'product.list': 'List price (¥)', 'product.cap': 'Per buyer', 'product.text': 'Text', 'product.text.hint': 'Empty line: new paragraph. “- ” begins a list item. **Bold**.',
     'product.picture': 'Picture', 'product.picture.hint': 'The name of an uploaded picture.', 'product.add': 'Add a product', 'product.remove': 'Remove', 'product.copy': 'Copy',
     'product.up': 'Move up', 'product.down': 'Move down', 'product.look': 'Preview', 'product.range': '{from}–{to} of {n}', 'product.prev': 'Earlier', 'product.next': 'Later',
     'act.save': 'Save', 'act.saved': 'Saved', 'act.submit': 'Submit for approval', 'act.submitted': 'Submitted; a supervisor has to approve it', 'act.withdraw': 'Withdraw to edit', 'act.withdrawn': 'Withdrawn; it can be edited',
