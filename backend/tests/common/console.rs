@@ -93,6 +93,14 @@ impl Console {
         }
     }
 
+    /// Renders the pages, as the renderer of the ops role does.
+    pub async fn render(&self) {
+        let shop = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../html/static");
+        let options = seckill::pages::Options::new(&shop, &self.config.pages_dir());
+        let renderer = seckill::pages::Renderer::open(options).unwrap();
+        renderer.catch_up(&self.link).await.unwrap();
+    }
+
     /// The folder of everything that is written.
     pub fn folder(&self) -> &std::path::Path {
         self.keep.1.path()

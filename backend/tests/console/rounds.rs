@@ -107,6 +107,7 @@ async fn an_operator_makes_a_round_a_supervisor_approves_it_and_it_is_on_sale() 
         .unwrap();
     assert_eq!(picture, "phone.webp");
     let page = round["products"][0]["page"].as_str().unwrap();
+    console.render().await;
     let html = std::fs::read_to_string(console.config.pages_dir().join(&page[1..])).unwrap();
     assert!(html.contains("Folds <strong>twice</strong>."), "{html}");
     let again = step(&console, &li, &round, "publish").await;
@@ -324,6 +325,7 @@ async fn after_the_approval_only_what_is_safe_can_be_edited_and_it_shows_at_once
     assert_eq!(days.len(), 1, "it left the day that it was on: {days:?}");
     let score: u64 = conn.zscore(&days[0], "1").await.unwrap();
     assert_eq!(score, edited["starts_ms"].as_u64().unwrap());
+    console.render().await;
     let html =
         std::fs::read_to_string(console.config.pages_dir().join("product/1-153.html")).unwrap();
     assert!(
