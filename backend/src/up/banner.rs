@@ -13,7 +13,7 @@ use crate::store::Store;
 const MOST_PAGES: usize = 9;
 
 /// Prints to standard output; that nobody reads it is no reason to stop.
-pub(super) async fn print(config: &Config, options: Options, took: Duration) {
+pub(super) async fn print(config: &Config, options: &Options, took: Duration) {
     let rounds = rounds(config).await;
     let text = text(config, options, took, &rounds, now_ms());
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -34,7 +34,7 @@ async fn rounds(config: &Config) -> Vec<StoredRound> {
 
 fn text(
     config: &Config,
-    options: Options,
+    options: &Options,
     took: Duration,
     rounds: &[StoredRound],
     now_ms: u64,
