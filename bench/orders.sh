@@ -83,7 +83,8 @@ queue_up() {
 drain() {
     local n
     for ((n = 1; n <= $1; n++)); do begin "worker$n" "$seckill" serve --roles orders; done
-    cli -r 60000 -i 0.002 XLEN seckill::queue::orders | perl -MTime::HiRes=time -e '
+    # The reader leaves first.
+    { cli -r 60000 -i 0.002 XLEN seckill::queue::orders || true; } | perl -MTime::HiRes=time -e '
         my ($all, $began, $first) = (shift);
         while (<STDIN>) {
             chomp;

@@ -141,7 +141,9 @@ make_topics() {
         name=${line%:*}
         topics+="${topics:+,}{\"topicName\":\"$name\",\"readQueueNums\":4,\"writeQueueNums\":4,\"perm\":6,"
         topics+="\"attributes\":{\"+message.type\":\"${line##*:}\"}}"
-        groups+="${groups:+,}{\"groupName\":\"$name-workers\"}"
+        # After 16 deliveries the server would put a message aside, where nobody
+        # looks: the orders role is to be the one that does so.
+        groups+="${groups:+,}{\"groupName\":\"$name-workers\",\"retryMaxTimes\":64}"
     done
     printf '[%s]' "$topics" >"$folder/conf/topics.json"
     printf '[%s]' "$groups" >"$folder/conf/groups.json"

@@ -11,6 +11,8 @@ use jiff::tz::TimeZone;
 use super::keys::KEYS;
 use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
 
+/// Where the console listens.
+mod console;
 /// Which queue, and where it is.
 mod queue;
 use crate::segments::CLUSTER_SCHEME;

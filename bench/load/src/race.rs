@@ -15,6 +15,8 @@ use crate::report::{Fate, Report, Tally};
 
 /// Pause before a buyer asks again after "busy", "unavailable" or no answer.
 const RETRY: Duration = Duration::from_millis(250);
+/// How long a buyer asks what became of his purchase.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// How a click is counted that was said to be worked on and then was not known.
 const LOST: &str = "202_then_none";
 /// Pause before a buyer clicks again after "sold out".
@@ -383,7 +385,7 @@ impl Race {
             cookie: Some(&buyer.cookie),
             ..Call::new(&Method::GET, &url)
         };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let answer = self.patiently(call).await;
             let status = answer
