@@ -52,6 +52,10 @@ impl Outcome {
 pub(crate) fn run(config: &Config, name: &str, arguments: &[String]) -> anyhow::Result<()> {
     let home = repository(config)?;
     let drills = find(&home)?;
+    anyhow::ensure!(
+        arguments.is_empty() || !["list", "all"].contains(&name),
+        "\"{name}\" takes no arguments: each drill has its own; name one"
+    );
     let chosen: Vec<&Drill> = match name {
         "list" => return list(&drills),
         "all" => drills.iter().collect(),

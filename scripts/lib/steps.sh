@@ -37,15 +37,14 @@ free_ports() {
         print $_->sockport, "\n" for @s' "$1"
 }
 
-# free_ports_in_a_row COUNT: the first of that many neighbours that nobody listens on.
+# free_ports_in_a_row COUNT: the first of that many neighbours that nobody listens
+# on, below those that the system gives to clients.
 free_ports_in_a_row() {
     perl -MIO::Socket::INET -e '
         my $count = shift;
         for (1 .. 1000) {
-            my @s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or next;
-            my $first = $s[0]->sockport;
-            next if $first + $count > 65535;
-            push @s, IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $first + $_) || last for 1 .. $count - 1;
+            my $first = 12000 + int rand 19000;
+            my @s = grep { $_ } map { IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $first + $_) } 0 .. $count - 1;
             if (@s == $count) { print "$first\n"; exit }
         }
         exit 1' "$1"
