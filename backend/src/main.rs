@@ -21,6 +21,7 @@ mod accounts_command;
 mod bans_command;
 mod cli;
 mod drill_command;
+mod notices_command;
 mod orders_command;
 mod stock_command;
 
@@ -73,6 +74,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Accounts(asked) => accounts_command::run(&config, asked).await,
         Command::Bans(asked) => bans_command::run(&config, asked).await,
         Command::Orders(asked) => orders_command::run(&config, asked).await,
+        Command::Notices(asked) => notices_command::run(&config, asked).await,
         Command::Status { json } => show_status(&config, json).await,
         Command::Verify { json } => verify_system(&config, json).await,
         Command::Drill { name, arguments } => drill_command::run(&config, &name, &arguments),
