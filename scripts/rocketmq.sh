@@ -173,8 +173,8 @@ start() {
     poll_until 60 name_server_is_ready && is_alive namesrv || give_up namesrv
     launch broker 384m org.apache.rocketmq.proxy.ProxyStartup -pm local -n "127.0.0.1:$namesrv_port" \
         -bc "$folder/conf/broker.conf" -pc "$folder/conf/rmq-proxy.json"
-    poll_until 90 broker_is_ready && is_alive broker || give_up broker
-    poll_until 30 topics_are_there || { cat "$folder/admin.log" >&2; give_up broker; }
+    poll_until 240 broker_is_ready && is_alive broker || give_up broker
+    poll_until 120 topics_are_there || { cat "$folder/admin.log" >&2; give_up broker; }
 }
 
 give_up() {

@@ -121,7 +121,7 @@ has_none_open() { [ "$(orders "$1" created)" = 0 ]; }
 trouble() {
     case $1 in
         streams | rocketmq) return 0 ;;
-        *) poll_until 240 has_orders $((items / 10)) sale || return 0 ;;
+        *) poll_until 600 has_orders $((items / 10)) sale || return 0 ;;
     esac
     case $1 in
         workers) kill_workers_every_2_seconds 30 ;;
@@ -192,7 +192,7 @@ everything_is_sold() {
     sell_in_shop sale +15s +60m "$items" "segments = [$third, $third, $((items - 2 * third))]"
     trouble_begin "$1"
     race buyers "$buyers"
-    poll_until 180 has_orders "$items" sale || true
+    poll_until 600 has_orders "$items" sale || true
     fact "$1: orders" "$items" "$(orders sale created paid cancelled)"
     fact "$1: different buyers with an order" "$items" "$(ask_database "SELECT COUNT(DISTINCT user) FROM orders WHERE round = 'sale'")"
     fact "$1: buyers who see their order" "$items" "$(json "$work/buyers.json" '$j->{ordered}')"
@@ -219,7 +219,7 @@ a_third_each() {
 
 others_get_what_came_back() {
     race others $((2 * items))
-    poll_until 120 has_orders $((items + back)) sale || true
+    poll_until 600 has_orders $((items + back)) sale || true
     fact "$1: orders of others" "$back" "$(ask_database "SELECT COUNT(DISTINCT user) FROM orders WHERE round = 'sale' AND user LIKE 'others%'")"
     fact "$1: orders of both" $((items + back)) "$(orders sale created paid cancelled)"
     stands "$1" 0 "$back" "$paid" "$items"
