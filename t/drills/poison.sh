@@ -54,7 +54,8 @@ break_database() {
     local rule="NEW.user IN ('buyer00001', 'buyer00011', 'buyer00021')"
     case $kind in
         streams) ask_database "CREATE TRIGGER fault BEFORE INSERT ON orders WHEN $rule BEGIN SELECT RAISE(ABORT, 'faulty rule'); END" ;;
-        *) ask_database "CREATE TRIGGER fault BEFORE INSERT ON orders FOR EACH ROW IF $rule THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'faulty rule'; END IF" ;;
+        *) ask_database "DELIMITER //
+CREATE TRIGGER fault BEFORE INSERT ON orders FOR EACH ROW IF $rule THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'faulty rule'; END IF//" ;;
     esac
 }
 mend_database() { ask_database "DROP TRIGGER fault"; }
