@@ -172,6 +172,37 @@ pub fn pass(item: &Item, segment: u16, nonce: &str) -> String {
     format!("seckill::{{{item}::{segment:02}}}::pass::{nonce}")
 }
 
+/// String: a puzzle that was handed out, [`crate::puzzle::Puzzle`]; taken out by
+/// the first answer. All keys of puzzles share a tag and are used with no others,
+/// so that they may live in a Redis of their own.
+#[must_use]
+pub fn puzzle(id: &str) -> String {
+    format!("seckill::{{captcha}}::puzzle::{id}")
+}
+
+/// Counter: puzzles that this account or address was handed in the window, see
+/// [`crate::puzzle::ISSUED_WINDOW_MS`]. `who` is `user:…` or `address:…`.
+#[must_use]
+pub fn puzzles_issued(who: &str) -> String {
+    format!("seckill::{{captcha}}::issued::{who}")
+}
+
+/// Counter: answers of this account or address that failed in the window, see
+/// [`crate::puzzle::FAILED_WINDOW_MS`].
+#[must_use]
+pub fn puzzles_failed(who: &str) -> String {
+    format!("seckill::{{captcha}}::failed::{who}")
+}
+
+/// String: a track with this mark ([`crate::track::marks`]) has passed of late.
+#[must_use]
+pub fn track(mark: [u8; 8]) -> String {
+    format!(
+        "seckill::{{captcha}}::track::{:016x}",
+        u64::from_be_bytes(mark)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,9 +24,15 @@ export const logIn = (user) =>
     body: JSON.stringify({ user }),
   });
 
-export const buy = (path, key, quantity) =>
+export const getCaptchaWay = () => call('GET', '/api/captcha/way', { cache: 'default' });
+export const getCaptcha = (round, product) =>
+  call('GET', `/api/captcha?round=${encodeURIComponent(round)}&product=${encodeURIComponent(product)}`);
+export const answerCaptcha = (given) =>
+  call('POST', '/api/captcha', { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(given) });
+
+export const buy = (path, key, quantity, pass) =>
   call('POST', quantity > 1 ? `${path}?quantity=${quantity}` : path, {
-    headers: { 'Idempotency-Key': key },
+    headers: { 'Idempotency-Key': key, ...(pass && { 'X-Seckill-Captcha': pass }) },
     // Leaving the page must not recall a purchase that was already clicked.
     keepalive: true,
     timeout: PURCHASE_TIMEOUT_MS,
@@ -56,7 +62,8 @@ async function call(method, url, { timeout = TIMEOUT_MS, ...options } = {}) {
 export function read(status, data, retryAfter) {
   if (status >= 200 && status < 300) return { status, data: data ?? {} };
   if (typeof data?.code === 'string') {
-    return { status, code: data.code, retryMs: Math.max(0, Number(retryAfter) || 0) * 1000 };
+    const retryMs = Math.max(0, Number(retryAfter) || 0) * 1000;
+    return { status, code: data.code, ...(data.reason && { reason: data.reason }), retryMs };
   }
   // An error page of some proxy in between: it does not know what became of the request.
   if (status >= 500) return { status, lost: true };
