@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::captcha::Captcha;
 use crate::config::{Config, Listen};
+use crate::console::{self, ConsoleState};
 use crate::nearest::nearest;
 use crate::ops::{self, OpsState};
 use crate::purchase::{self, PurchaseState};
 use crate::queue::{DeadLetters, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
-use crate::store::{Store, StoreError};
+use crate::store::{LazyStore, Store, StoreError};
 use crate::{ledger, orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
@@ -39,7 +40,7 @@ pub enum Role {
     Relay,
     /// Writes orders.
     Orders,
-    /// Shows the day's rounds.
+    /// Shows the day's rounds, and serves the console.
     Ops,
 }
 
@@ -219,12 +220,20 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         );
         running.spawn(Role::Relay, finish);
     }
-    if let (true, Some(store)) = (has(Role::Orders), store) {
-        start_orders(config, running, (redis.clone(), segments, queues), store);
+    if let (true, Some(store)) = (has(Role::Orders), store.clone()) {
+        let parts = (redis.clone(), segments.clone(), queues);
+        start_orders(config, running, parts, store);
     }
     if has(Role::Ops) {
+        let console = ConsoleState::new(
+            config,
+            redis.clone(),
+            segments,
+            LazyStore::new(config, store),
+        );
         let state = OpsState::new(redis, config.time_zone.clone());
-        running.serve(Role::Ops, &config.ops_listen, ops::router(state))?;
+        let router = ops::router(state).merge(console::router(console));
+        running.serve(Role::Ops, &config.ops_listen, router)?;
     }
     Ok(())
 }

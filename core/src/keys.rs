@@ -203,6 +203,20 @@ pub fn track(mark: [u8; 8]) -> String {
     )
 }
 
+/// Hash: somebody who is logged in at the console, by the digest of the session's
+/// id: whoever reads Redis cannot use it.
+#[must_use]
+pub fn console_session(digest: &str) -> String {
+    format!("seckill::console::session::{digest}")
+}
+
+/// Counter: how often logging in was tried of late, by `account:NAME` or
+/// `address:ADDRESS`.
+#[must_use]
+pub fn console_tries(whose: &str) -> String {
+    format!("seckill::console::tries::{whose}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +233,11 @@ mod tests {
         assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
         assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");
         assert_eq!(pass(&item, 1, "0f"), "seckill::{1::153::01}::pass::0f");
+        assert_eq!(puzzle("0f"), "seckill::{captcha}::puzzle::0f");
+        assert_eq!(
+            track([0, 0, 0, 0, 0, 0, 1, 2]),
+            "seckill::{captcha}::track::0000000000000102"
+        );
         assert_eq!(transit(&item, 2), "seckill::{1::153::02}::transit");
         assert_eq!(transfers(&item, 2), "seckill::{1::153::02}::transfers");
         assert_eq!(parse_outbox(&outbox(&item, 12)), Some((item, 12)));

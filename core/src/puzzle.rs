@@ -175,19 +175,14 @@ mod tests {
     }
 
     fn work(bits: u32) -> Answer {
-        let numbers = (0..work::PARTS).map(|part| {
-            (0..)
-                .find(|number| {
-                    let mut numbers = [0; work::PARTS];
-                    numbers[part] = *number;
-                    use sha2::{Digest as _, Sha256};
-                    let digest = Sha256::digest(format!("{ID}.{part}.{number}"));
-                    u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]).leading_zeros()
-                        >= work::part_bits(bits)
-                })
-                .unwrap()
-        });
-        Answer::Work(numbers.collect())
+        use sha2::{Digest as _, Sha256};
+        let proves = |part: usize, number: u64| {
+            let digest = Sha256::digest(format!("{ID}.{part}.{number}"));
+            u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]).leading_zeros()
+                >= work::part_bits(bits)
+        };
+        let found = |part| (0..).find(|number| proves(part, *number)).unwrap();
+        Answer::Work((0..work::PARTS).map(found).collect())
     }
 
     #[test]

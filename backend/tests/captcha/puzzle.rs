@@ -115,7 +115,7 @@ async fn beside_the_hole_or_along_a_ruler_or_as_somebody_did_before_is_no_answer
     let puzzle = ask(&shop, "li").await;
     let way = answer_of(&shop, &puzzle).await;
     let ruled: Vec<_> = (0..60)
-        .map(|n| f64::from(n))
+        .map(f64::from)
         .map(|n| (n * 17.1 + n % 3.0, way * n / 59.0, 0.0))
         .collect();
     refused(

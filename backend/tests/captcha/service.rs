@@ -22,8 +22,11 @@ const SECRET: &str = "0x4AAA&the=secret";
 /// The service: what it was asked, and its mood.
 #[derive(Clone, Default)]
 struct Played {
-    asked: Arc<Mutex<Vec<Vec<(String, String)>>>>,
+    asked: Arc<Mutex<Vec<Form>>>,
 }
+
+/// The fields of a form, in order.
+type Form = Vec<(String, String)>;
 
 /// Answers as the service does, by the response that it is shown.
 async fn siteverify(
@@ -32,7 +35,7 @@ async fn siteverify(
     body: String,
 ) -> (StatusCode, String) {
     assert_eq!(headers["content-type"], "application/x-www-form-urlencoded");
-    let fields: Vec<(String, String)> = body
+    let fields: Form = body
         .split('&')
         .map(|pair| pair.split_once('=').unwrap())
         .map(|(name, value)| (name.to_owned(), decoded(value)))
