@@ -24,7 +24,7 @@ const MARKUP = `
   <span class="captcha-knob"><svg viewBox="0 0 24 24"><path d="M5 12h13M12 6l6 6-6 6"/></svg></span></div>
 <div class="captcha-service"></div>
 <p class="captcha-say" role="status"></p>
-<progress class="captcha-progress" hidden></progress>
+<progress class="captcha-progress" aria-hidden="true"></progress>
 <div class="captcha-row">
   <button type="button" class="captcha-work" aria-describedby="captcha-why"></button>
   <button type="button" class="captcha-new"><svg viewBox="0 0 24 24" aria-hidden="true"><path d="M19 12a7 7 0 1 1-2.1-5M19 4v4h-4"/></svg></button>
@@ -225,7 +225,7 @@ export function captchaView() {
     }
     show('working', 'captcha.working');
     const bar = $('progress');
-    bar.hidden = false;
+    bar.setAttribute('aria-hidden', 'false');
     bar.max = asked.parts;
     bar.value = 0;
     worker.onerror = () => {
@@ -248,7 +248,7 @@ export function captchaView() {
   function stopWork() {
     worker?.terminate();
     worker = null;
-    $('progress').hidden = true;
+    $('progress').setAttribute('aria-hidden', 'true');
   }
 
   async function serve() {

@@ -39,7 +39,7 @@ export const en = {
   'captcha.expired': 'This puzzle is older than a minute and no longer counts. Ask for another picture.',
   'captcha.limited': 'Too many tries. Wait {s} seconds, then try again.',
   'captcha.unavailable': 'No puzzle could be fetched and nothing was ordered. Ask for another picture to try again.',
-  'captcha.work': 'No dragging: let this device work',
+  'captcha.work': 'Let my device work instead',
   'captcha.work.why': 'For keyboards and screen readers, open to all. Your device computes for about 2 seconds, then buys by itself.',
   'captcha.working': 'Your device is computing. Esc cancels.',
   'captcha.work.none': 'This browser cannot compute in the background. Please drag instead.',
