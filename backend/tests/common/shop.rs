@@ -15,6 +15,7 @@ use seckill::store::Store;
 use seckill::verify::{self, Report};
 use seckill::{ledger, orders, relay, settle};
 use seckill_core::keys;
+use seckill_core::notice::Channel;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::{AbortHandle, JoinSet};
@@ -46,7 +47,16 @@ impl Shop {
 
     /// The same with other options, but for the demo login, which is on.
     pub async fn open_with(amount: u64, options: purchase::Options) -> Self {
-        Self::open_as(amount, options, None).await
+        Self::open_as(amount, options, &[], None).await
+    }
+
+    /// The same, in which buyers are to be told of their orders by these channels.
+    pub async fn open_announcing(
+        amount: u64,
+        options: purchase::Options,
+        channels: &[Channel],
+    ) -> Self {
+        Self::open_as(amount, options, channels, None).await
     }
 
     /// A shop that wants captcha passes and hands them out in this way.
@@ -55,16 +65,21 @@ impl Shop {
             captcha: true,
             ..purchase::Options::default()
         };
-        Self::open_as(amount, options, Some(way)).await
+        Self::open_as(amount, options, &[], Some(way)).await
     }
 
-    async fn open_as(amount: u64, options: purchase::Options, way: Option<Way>) -> Self {
+    async fn open_as(
+        amount: u64,
+        options: purchase::Options,
+        channels: &[Channel],
+        way: Option<Way>,
+    ) -> Self {
         let redis = TestRedis::start().await;
         let link = redis.link().await;
         put_on_sale(&link, amount).await;
         let folder = TempDir::new().unwrap();
         let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
-        let store = Store::open(&url).await.unwrap();
+        let store = Store::open(&url).await.unwrap().announcing(channels);
         let options = purchase::Options {
             demo_login: true,
             ..options

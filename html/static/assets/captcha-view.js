@@ -32,7 +32,14 @@ const MARKUP = `
 <p id="captcha-why" class="captcha-why"></p>
 <button type="button" class="close">×</button>`;
 
-export function captchaView() {
+/** The dialog, as soon as it can be shown. */
+export async function captchaView() {
+  const style = document.createElement('link');
+  style.rel = 'stylesheet';
+  style.href = new URL('./captcha.css', import.meta.url);
+  const loaded = new Promise((done, failed) => Object.assign(style, { onload: done, onerror: failed }));
+  document.head.append(style);
+  await loaded;
   const dialog = document.createElement('dialog');
   dialog.id = 'captcha';
   dialog.className = 'dialog captcha';

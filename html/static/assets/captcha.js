@@ -1,8 +1,8 @@
 // Wins the pass that a purchase needs: asks what the shop wants, opens the puzzle at the click,
-// keeps a pass that was not spent. How it looks is in captcha-view.js.
+// keeps a pass that was not spent. How it looks is in captcha-view.js, which is loaded behind
+// everything else, and only where it is needed.
 
 import * as api from './api.js';
-import { captchaView } from './captcha-view.js';
 
 const EARLY_RETRY_MS = 150;
 const EARLY_RETRIES = 8;
@@ -22,6 +22,14 @@ export function passesFor(round, product, { isOpen, loggedOut }) {
   async function ask() {
     const answer = await api.getCaptchaWay();
     wanted = answer.data ?? null;
+    if (wanted && wanted.way !== 'off') look().catch(() => {});
+  }
+
+  /** The dialog; a line that broke is tried again at the next click. */
+  function look() {
+    view ??= import('./captcha-view.js').then(({ captchaView }) => captchaView());
+    view.catch(() => (view = null));
+    return view;
   }
 
   /** A pass; '' when the shop wants none, null when the shopper did not get one. */
@@ -37,12 +45,14 @@ export function passesFor(round, product, { isOpen, loggedOut }) {
   async function another() {
     kept = null;
     await ask();
-    return wanted && wanted.way !== 'off' ? solve() : null;
+    return (wanted && wanted.way !== 'off' && (await solve())) || null;
   }
 
   async function solve() {
-    view ??= captchaView();
-    const won = await view.open({ way: wanted, isOpen, fetch: puzzle, answer: send });
+    const dialog = await look().catch(() => null);
+    // The edge will refuse, and the page says so.
+    if (!dialog) return '';
+    const won = await dialog.open({ way: wanted, isOpen, fetch: puzzle, answer: send });
     if (won === 'logged out') loggedOut();
     if (!won?.pass) return null;
     kept = { pass: won.pass, until: performance.now() + PASS_KEPT_MS };
