@@ -74,6 +74,7 @@ async fn with_the_database_stopped_shoppers_buy_on_and_the_console_says_what_is_
         shown.oneshot(request).await.unwrap().status(),
         StatusCode::OK
     );
+    console.render().await;
     assert!(
         console
             .config
