@@ -12,6 +12,7 @@ use seckill_core::keyring::{Keyring, KeyringError};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::board::{self, Board};
 use crate::config::{Config, Listen};
 use crate::nearest::nearest;
 use crate::ops::{self, OpsState};
@@ -214,12 +215,16 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         );
         running.spawn(Role::Relay, finish);
     }
-    if let (true, Some(store)) = (has(Role::Orders), store) {
-        start_orders(config, running, (redis.clone(), segments, queues), store);
+    if let (true, Some(store)) = (has(Role::Orders), store.clone()) {
+        let parts = (redis.clone(), segments.clone(), queues);
+        start_orders(config, running, parts, store);
     }
     if has(Role::Ops) {
+        let stop = running.stop.clone();
+        let sources = board::Sources::new(config, (redis.clone(), segments), store, stop);
         let state = OpsState::new(redis, config.time_zone.clone());
-        running.serve(Role::Ops, &config.ops_listen, ops::router(state))?;
+        let router = ops::router(state).merge(board::api::router(Board::new(sources)));
+        running.serve(Role::Ops, &config.ops_listen, router)?;
     }
     Ok(())
 }

@@ -24,6 +24,8 @@ mod place;
 pub mod sales;
 /// Orders change: paid, cancelled, and what the stock has to follow.
 pub mod states;
+/// How many orders there are in each state.
+pub mod tally;
 
 pub(crate) use database::Database;
 

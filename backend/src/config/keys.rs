@@ -24,7 +24,7 @@ pub const PREFIX: &str = "SECKILL_";
 pub const FILE_KEY: &str = "config";
 
 /// All of them, in the order in which they are shown.
-pub const KEYS: [Key; 35] = [
+pub const KEYS: &[Key] = &[
     Key {
         name: "data",
         meaning: "folder of everything that is written",
@@ -132,6 +132,10 @@ pub const KEYS: [Key; 35] = [
     Key {
         name: "ops_listen",
         meaning: "where the ops role listens",
+    },
+    Key {
+        name: "edges",
+        meaning: "the /metrics of every edge, which the console's board reads",
     },
     Key {
         name: "edge_workers",
