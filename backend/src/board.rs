@@ -14,14 +14,14 @@ use hyper::Uri;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::{OnceCell, broadcast};
+use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, QueueKind};
 use crate::redis_link::RedisLink;
 use crate::segments::Segments;
-use crate::store::{Store, StoreError};
+use crate::store::LazyStore;
 
 /// What is wrong, by the numbers of one look.
 pub mod alerts;
@@ -57,47 +57,6 @@ const POINTS: usize = 750;
 /// Frames that a watcher may be behind before it gets a whole snapshot again.
 const BEHIND: usize = 16;
 
-/// The database of orders: opened when it is first needed, so that a board can be
-/// shown while it is away.
-#[derive(Debug, Clone)]
-pub struct Orders {
-    url: String,
-    shards: Vec<String>,
-    opened: Arc<OnceCell<Store>>,
-}
-
-impl From<Store> for Orders {
-    fn from(open: Store) -> Self {
-        Self {
-            url: String::new(),
-            shards: Vec::new(),
-            opened: Arc::new(OnceCell::new_with(Some(open))),
-        }
-    }
-}
-
-impl Orders {
-    /// The database that `config` names, which is already `open`, or is opened
-    /// when somebody asks.
-    #[must_use]
-    pub fn new(config: &Config, open: Option<Store>) -> Self {
-        Self {
-            url: config.database_url.clone(),
-            shards: config.order_databases.clone(),
-            opened: Arc::new(OnceCell::new_with(open)),
-        }
-    }
-
-    /// The open database.
-    ///
-    /// # Errors
-    /// It is away; the next call tries again.
-    pub async fn store(&self) -> Result<Store, StoreError> {
-        let open = || Store::open_sharded(&self.url, &self.shards);
-        self.opened.get_or_try_init(open).await.cloned()
-    }
-}
-
 /// Where the numbers come from.
 #[derive(Debug, Clone)]
 pub struct Sources {
@@ -106,7 +65,7 @@ pub struct Sources {
     /// Where stock lies.
     pub segments: Segments,
     /// The database.
-    pub orders: Orders,
+    pub store: LazyStore,
     /// The edges' metrics.
     pub edges: Vec<Uri>,
     /// Whether the queue is in Redis, where its length can be seen.
@@ -126,13 +85,13 @@ impl Sources {
     pub fn new(
         config: &Config,
         (redis, segments): (RedisLink, Segments),
-        open: Option<Store>,
+        store: LazyStore,
         stop: CancellationToken,
     ) -> Self {
         Self {
             redis,
             segments,
-            orders: Orders::new(config, open),
+            store,
             edges: config.edges.clone(),
             in_streams: config.queue == QueueKind::Streams,
             time_zone: config.time_zone.clone(),

@@ -8,6 +8,8 @@ pub mod bans;
 pub mod board;
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
+/// The console: accounts, login, rounds, approval.
+pub mod console;
 /// Archives every event of every segment.
 pub mod ledger;
 /// Log format and level.

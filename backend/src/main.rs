@@ -17,6 +17,7 @@ use seckill::{logging, roles, status, up, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+mod accounts_command;
 mod bans_command;
 mod cli;
 mod orders_command;
@@ -59,6 +60,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sale(Sale::Approve { round }) => approve_rounds(&config, &[round]).await,
         Command::Sale(Sale::Export) => export_sale(&config).await,
         Command::Stock(command) => stock_command::run(&config, command).await,
+        Command::Accounts(asked) => accounts_command::run(&config, asked).await,
         Command::Bans(asked) => bans_command::run(&config, asked).await,
         Command::Orders(asked) => orders_command::run(&config, asked).await,
         Command::Status { json } => show_status(&config, json).await,

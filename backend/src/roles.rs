@@ -12,15 +12,15 @@ use seckill_core::keyring::{Keyring, KeyringError};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::board::{self, Board};
 use crate::config::{Config, Listen};
+use crate::console::{self, ConsoleState};
 use crate::nearest::nearest;
 use crate::ops::{self, OpsState};
 use crate::purchase::{self, PurchaseState};
 use crate::queue::{DeadLetters, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
-use crate::store::{Store, StoreError};
+use crate::store::{LazyStore, Store, StoreError};
 use crate::{ledger, orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
@@ -39,7 +39,7 @@ pub enum Role {
     Relay,
     /// Writes orders.
     Orders,
-    /// Shows the day's rounds.
+    /// Shows the day's rounds, and serves the console.
     Ops,
 }
 
@@ -220,10 +220,15 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         start_orders(config, running, parts, store);
     }
     if has(Role::Ops) {
-        let stop = running.stop.clone();
-        let sources = board::Sources::new(config, (redis.clone(), segments), store, stop);
+        let console = ConsoleState::new(
+            config,
+            redis.clone(),
+            segments,
+            LazyStore::new(config, store),
+        )
+        .until(running.stop.clone());
         let state = OpsState::new(redis, config.time_zone.clone());
-        let router = ops::router(state).merge(board::api::router(Board::new(sources)));
+        let router = ops::router(state).merge(console::router(console));
         running.serve(Role::Ops, &config.ops_listen, router)?;
     }
     Ok(())

@@ -8,8 +8,12 @@ use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
 
+/// Accounts of the console.
+mod accounts;
 /// One database: opening it, its connections, what differs between kinds.
 mod database;
+/// The database for whoever can do part of his work without it.
+mod lazy;
 /// The archive of the ledger.
 mod ledger;
 /// Orders of all buyers.
@@ -28,6 +32,7 @@ pub mod states;
 pub mod tally;
 
 pub(crate) use database::Database;
+pub use lazy::LazyStore;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

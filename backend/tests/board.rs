@@ -17,9 +17,10 @@ use common::shop::Shop;
 use common::{eventually, item};
 use http_body_util::BodyExt as _;
 use jiff::tz::TimeZone;
-use seckill::board::{Board, Orders, Sources, api};
+use seckill::board::{Board, Sources, api};
 use seckill::redis_link::RedisLink;
 use seckill::segments::Segments;
+use seckill::store::LazyStore;
 use seckill_core::keys;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -36,13 +37,17 @@ async fn sources(shop: &Shop) -> Sources {
     Sources {
         redis: shop.link.clone(),
         segments: Segments::on(shop.link.clone()),
-        orders: Orders::from(shop.store.clone()),
+        store: LazyStore::opened(shop.store.clone()),
         edges: Vec::new(),
         in_streams: true,
         time_zone: TimeZone::UTC,
         linger: Duration::from_millis(100),
         stop: shop.stop.clone(),
     }
+}
+
+fn board(sources: Sources) -> Router {
+    api::router().with_state(Board::new(sources))
 }
 
 /// Somebody with the page open.
@@ -111,7 +116,11 @@ impl Watcher {
     async fn until(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) {
         let began = Instant::now();
         while !is_so(&self.board) {
-            assert!(began.elapsed() < common::DEADLINE, "{what}: {:#}", self.board);
+            assert!(
+                began.elapsed() < common::DEADLINE,
+                "{what}: {:#}",
+                self.board
+            );
             assert!(self.event().await, "the stream ended before {what}");
         }
     }
@@ -154,12 +163,15 @@ async fn set_stock(link: &RedisLink, field: &str, amount: i64) {
 #[tokio::test]
 async fn a_purchase_is_followed_to_its_order_and_payment() {
     let mut shop = Shop::open(100).await;
-    let app = api::router(Board::new(sources(&shop).await));
+    let app = board(sources(&shop).await);
     shop.run_all();
     shop.settle();
     let mut watcher = Watcher::of(&app).await;
     let product = watcher.product().clone();
-    assert_eq!((&product["title"], &product["sale"]), (&json!("Phone"), &json!(100)));
+    assert_eq!(
+        (&product["title"], &product["sale"]),
+        (&json!("Phone"), &json!(100))
+    );
     assert_eq!(watcher.board["rounds"]["1"]["name"], "Noon");
 
     assert!(shop.buys("ann", "r1").await);
@@ -185,7 +197,7 @@ async fn a_purchase_is_followed_to_its_order_and_payment() {
 #[tokio::test]
 async fn a_change_in_redis_is_seen_within_a_second() {
     let shop = Shop::open(100).await;
-    let app = api::router(Board::new(sources(&shop).await));
+    let app = board(sources(&shop).await);
     let mut watcher = Watcher::of(&app).await;
     let mut took = Vec::new();
     for sale in (90..99).rev() {
@@ -207,7 +219,7 @@ async fn a_change_in_redis_is_seen_within_a_second() {
 #[tokio::test]
 async fn an_invariant_that_is_broken_by_hand_is_told_until_it_is_mended() {
     let shop = Shop::open(100).await;
-    let app = api::router(Board::new(sources(&shop).await));
+    let app = board(sources(&shop).await);
     let mut watcher = Watcher::of(&app).await;
     assert_eq!(watcher.board["alerts"], json!([]));
 
@@ -218,7 +230,12 @@ async fn an_invariant_that_is_broken_by_hand_is_told_until_it_is_mended() {
     let alert = &watcher.board["alerts"][0];
     assert_eq!(alert["subject"], "1::153");
     assert_eq!(alert["values"]["differs"], "-1");
-    assert!(alert["message"].as_str().unwrap().contains("seckill verify"));
+    assert!(
+        alert["message"]
+            .as_str()
+            .unwrap()
+            .contains("seckill verify")
+    );
     set_stock(&shop.link, "sale_stock_amount", 100).await;
     watcher
         .until("all is well again", |board| board["alerts"] == json!([]))
@@ -239,7 +256,7 @@ async fn an_invariant_that_is_broken_by_hand_is_told_until_it_is_mended() {
 #[tokio::test]
 async fn twenty_watchers_cost_redis_no_more_than_one() {
     let shop = Shop::open(100).await;
-    let app = api::router(Board::new(sources(&shop).await));
+    let app = board(sources(&shop).await);
     let mut first = Watcher::of(&app).await;
     let mut others = Vec::new();
     for _ in 1..20 {
@@ -253,9 +270,14 @@ async fn twenty_watchers_cost_redis_no_more_than_one() {
         frames += 1;
     }
     let looks = calls(&shop, "zcount").await - looks_before;
-    assert!((4..=7).contains(&looks), "{looks} looks for {frames} frames");
+    assert!(
+        (4..=7).contains(&looks),
+        "{looks} looks for {frames} frames"
+    );
     for other in &mut others {
-        other.until("others see it too", |board| !board["products"].is_null()).await;
+        other
+            .until("others see it too", |board| !board["products"].is_null())
+            .await;
     }
     assert!(first.history["at_ms"].as_array().unwrap().len() <= 1);
     let late = Watcher::of(&app).await;
@@ -266,7 +288,7 @@ async fn twenty_watchers_cost_redis_no_more_than_one() {
 #[tokio::test]
 async fn nothing_is_read_when_nobody_watches() {
     let shop = Shop::open(100).await;
-    let app = api::router(Board::new(sources(&shop).await));
+    let app = board(sources(&shop).await);
     let request = Request::get("/ops/api/board").body(Body::empty()).unwrap();
     let response = app.clone().oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
@@ -288,7 +310,7 @@ async fn nothing_is_read_when_nobody_watches() {
 #[tokio::test]
 async fn a_stream_ends_when_the_role_stops() {
     let shop = Shop::open(100).await;
-    let app = api::router(Board::new(sources(&shop).await));
+    let app = board(sources(&shop).await);
     let mut watcher = Watcher::of(&app).await;
     shop.stop.cancel();
     while watcher.event().await {}
@@ -301,13 +323,15 @@ async fn what_is_away_is_told_and_the_rest_goes_on() {
     let mut sources = sources(&shop).await;
     let config = seckill::config::gather(
         None,
-        &[("SECKILL_DATABASE_URL".into(), "mysql://u:p@127.0.0.1:1/d".into())],
+        &[(
+            "SECKILL_DATABASE_URL".into(),
+            "mysql://u:p@127.0.0.1:1/d".into(),
+        )],
         Vec::new(),
     );
     let config = seckill::config::Config::from_layers(config.unwrap()).unwrap();
-    sources.orders = Orders::new(&config, None);
-    let board = Board::new(sources);
-    let mut watcher = Watcher::of(&api::router(board)).await;
+    sources.store = LazyStore::new(&config, None);
+    let mut watcher = Watcher::of(&board(sources)).await;
     watcher
         .until("the database is missed", |board| {
             alerts(board, "database_away") == 1
@@ -339,10 +363,12 @@ async fn an_edge_is_followed_over_restarts_and_missed_when_it_is_gone() {
     let admitted = Arc::new(AtomicU64::new(1_000));
     let (address, stop) = serve_metrics(None, &admitted).await;
     sources.edges = vec![format!("http://{address}/metrics").parse().unwrap()];
-    let mut watcher = Watcher::of(&api::router(Board::new(sources))).await;
+    let mut watcher = Watcher::of(&board(sources)).await;
     let edge = format!("/edges/{}", address);
     let edge_is = |board: &Value, up: bool| board.pointer(&edge).is_some_and(|it| it["up"] == up);
-    watcher.until("the edge answers", |board| edge_is(board, true)).await;
+    watcher
+        .until("the edge answers", |board| edge_is(board, true))
+        .await;
     assert_eq!(watcher.board["funnel"]["received"], 1_005);
 
     stop.cancel();
@@ -354,9 +380,10 @@ async fn an_edge_is_followed_over_restarts_and_missed_when_it_is_gone() {
     admitted.store(7, Relaxed);
     let (_, stop) = serve_metrics(Some(&address), &admitted).await;
     watcher
-        .until("it is back, and nothing is counted twice or lost", |board| {
-            edge_is(board, true) && board["funnel"]["admitted"] == 1_007
-        })
+        .until(
+            "it is back, and nothing is counted twice or lost",
+            |board| edge_is(board, true) && board["funnel"]["admitted"] == 1_007,
+        )
         .await;
     stop.cancel();
     shop.shut().await;
@@ -370,7 +397,9 @@ async fn serve_metrics(
     let admitted = Arc::clone(admitted);
     let page = move || async move {
         let admitted = admitted.load(Relaxed);
-        format!("seckill_refused_total{{code=\"busy\"}} 5\nseckill_admitted_total {admitted}\nseckill_edges 1\n")
+        format!(
+            "seckill_refused_total{{code=\"busy\"}} 5\nseckill_admitted_total {admitted}\nseckill_edges 1\n"
+        )
     };
     let app = Router::new().route("/metrics", get(page));
     let address = address.unwrap_or("127.0.0.1:0");
@@ -395,7 +424,11 @@ async fn serve_metrics(
 async fn calls(shop: &Shop, command: &str) -> u64 {
     let mut conn = shop.link.conn().await.unwrap();
     let mut info = redis::cmd("INFO");
-    let text: String = info.arg("commandstats").query_async(&mut conn).await.unwrap();
+    let text: String = info
+        .arg("commandstats")
+        .query_async(&mut conn)
+        .await
+        .unwrap();
     let line = format!("cmdstat_{command}:calls=");
     let rest = text.lines().find_map(|it| it.strip_prefix(&line));
     rest.and_then(|rest| rest.split(',').next()?.parse().ok())

@@ -143,19 +143,36 @@ fn parts(facts: &Facts<'_>, found: &mut Vec<Alert>) {
         let message = format!(
             "The database is away. Selling goes on, and orders wait in the queue: {reason}"
         );
-        found.push(alert(Code::DatabaseAway, "", &[("reason", reason)], message));
+        found.push(alert(
+            Code::DatabaseAway,
+            "",
+            &[("reason", reason)],
+            message,
+        ));
     }
     for edge in &facts.edges {
         edge_faults(edge, found);
     }
-    let answering = facts.edges.iter().filter(|edge| edge.away.is_none()).count() as u64;
+    let answering = facts
+        .edges
+        .iter()
+        .filter(|edge| edge.away.is_none())
+        .count() as u64;
     if !facts.edges.is_empty() && facts.living_edges > answering.max(facts.edges.len() as u64) {
-        let (living, read) = (facts.living_edges.to_string(), facts.edges.len().to_string());
+        let (living, read) = (
+            facts.living_edges.to_string(),
+            facts.edges.len().to_string(),
+        );
         let message = format!(
             "{living} edges are alive, and this board reads {read}; list the /metrics of all in \
              the setting \"edges\""
         );
-        found.push(alert(Code::EdgesUnread, "", &[("living", &living), ("read", &read)], message));
+        found.push(alert(
+            Code::EdgesUnread,
+            "",
+            &[("living", &living), ("read", &read)],
+            message,
+        ));
     }
 }
 
@@ -197,7 +214,10 @@ fn queue(facts: &Facts<'_>, found: &mut Vec<Alert>) {
                  bears it, or start another orders role"
             );
             let values = [("seconds", seconds.as_str())];
-            found.push(Alert { level, ..alert(Code::QueueOld, "", &values, message) });
+            found.push(Alert {
+                level,
+                ..alert(Code::QueueOld, "", &values, message)
+            });
         }
         None if facts.queue_depth > 0 => {
             let n = facts.queue_depth.to_string();
@@ -210,7 +230,8 @@ fn queue(facts: &Facts<'_>, found: &mut Vec<Alert>) {
     }
     if facts.dead_letters > 0 {
         let n = facts.dead_letters.to_string();
-        let message = format!("{n} dead letters: no order could be made of them; each has its reason");
+        let message =
+            format!("{n} dead letters: no order could be made of them; each has its reason");
         found.push(alert(Code::DeadLetters, "", &[("n", &n)], message));
     }
 }
@@ -219,7 +240,12 @@ fn product(name: &str, stock: &Stock, now_ms: u64, found: &mut Vec<Alert>) {
     if let Some(first) = stock.missing.first() {
         let n = stock.missing.len().to_string();
         let message = format!("{n} stock segments of {name} cannot be read: {first}");
-        found.push(alert(Code::SegmentAway, name, &[("n", &n), ("reason", first)], message));
+        found.push(alert(
+            Code::SegmentAway,
+            name,
+            &[("n", &n), ("reason", first)],
+            message,
+        ));
     }
     if stock.is_negative {
         let [sale, locked, saled] = [stock.sale, stock.locked, stock.saled].map(|n| n.to_string());
@@ -227,7 +253,11 @@ fn product(name: &str, stock: &Stock, now_ms: u64, found: &mut Vec<Alert>) {
             "An amount of {name} is below zero (for sale {sale}, locked {locked}, sold {saled}); \
              run \"seckill verify\", then \"seckill stock rebuild\""
         );
-        let values = [("sale", sale.as_str()), ("locked", &locked), ("saled", &saled)];
+        let values = [
+            ("sale", sale.as_str()),
+            ("locked", &locked),
+            ("saled", &saled),
+        ];
         found.push(alert(Code::StockNegative, name, &values, message));
     }
     sums(name, stock, found);
@@ -238,7 +268,12 @@ fn product(name: &str, stock: &Stock, now_ms: u64, found: &mut Vec<Alert>) {
             "{n} events of {name} wait in the outbox, the oldest for {seconds} s; see that the \
              relay and orders roles run, and that queue and database answer"
         );
-        found.push(alert(Code::OutboxOld, name, &[("n", &n), ("seconds", &seconds)], message));
+        found.push(alert(
+            Code::OutboxOld,
+            name,
+            &[("n", &n), ("seconds", &seconds)],
+            message,
+        ));
     }
 }
 
@@ -256,7 +291,11 @@ fn sums(name: &str, stock: &Stock, found: &mut Vec<Alert>) {
             "The stock of {name} is off by {differs}: for sale, locked and sold are {sum} together, \
              preloaded and adjusted {expected}; run \"seckill verify\" to find out since when"
         );
-        let values = [("sum", sum.as_str()), ("expected", &expected), ("differs", &differs)];
+        let values = [
+            ("sum", sum.as_str()),
+            ("expected", &expected),
+            ("differs", &differs),
+        ];
         found.push(alert(Code::StockOff, name, &values, message));
     }
     // Lowering the amount leaves permits out that were granted before.
@@ -280,7 +319,10 @@ fn alert(code: Code, subject: &str, values: &[(&'static str, &str)], message: St
         code,
         level,
         subject: subject.to_owned(),
-        values: values.iter().map(|(name, text)| (*name, (*text).to_owned())).collect(),
+        values: values
+            .iter()
+            .map(|(name, text)| (*name, (*text).to_owned()))
+            .collect(),
         message,
     }
 }
@@ -315,7 +357,11 @@ impl Watch {
 fn is_plain(code: Code) -> bool {
     !matches!(
         code,
-        Code::StockOff | Code::PermitsOver | Code::EdgesUnread | Code::SegmentAway | Code::QueueUnread
+        Code::StockOff
+            | Code::PermitsOver
+            | Code::EdgesUnread
+            | Code::SegmentAway
+            | Code::QueueUnread
     )
 }
 

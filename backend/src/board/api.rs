@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{FromRef, State};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use seckill_core::Verdict;
@@ -18,23 +18,29 @@ use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Board, frame};
+use super::Board;
 use crate::api_error::{ApiError, json_response};
 
 /// How long to wait for the first look.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a stream lasts. The browser then asks again, and is asked who it is:
+/// whoever has logged out watches no longer than this.
+const LIFE: Duration = Duration::from_secs(600);
 /// How long a stream may be silent before it says that it is alive, so that no
 /// proxy in between takes it for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Frames that wait for one watcher's network.
 const IN_HAND: usize = 2;
 
-/// The board's paths.
-pub fn router(board: Board) -> Router {
+/// The board's paths, to be merged behind the console's guard.
+pub fn router<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Board: FromRef<S>,
+{
     Router::new()
         .route("/ops/api/board", get(snapshot))
         .route("/ops/api/board/stream", get(stream))
-        .with_state(board)
 }
 
 async fn snapshot(State(board): State<Board>) -> Result<Response, ApiError> {
@@ -58,6 +64,8 @@ async fn stream(State(board): State<Board>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
+        // A nginx in front hands on each event as it comes.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     let frames = ReceiverStream::new(sent).map(Ok::<_, Infallible>);
     (headers, Body::from_stream(frames)).into_response()
@@ -72,7 +80,8 @@ async fn send(
     to_watcher: mpsc::Sender<Bytes>,
 ) {
     let stop = board.sources().stop.clone();
-    let mut next = first.map(|text| frame("snapshot", &text));
+    let end = tokio::time::Instant::now() + LIFE;
+    let mut next = first.map(|text| super::frame("snapshot", &text));
     loop {
         if let Some(frame) = next.take() {
             let sent = tokio::select! {
@@ -86,6 +95,7 @@ async fn send(
         let frame = tokio::select! {
             () = stop.cancelled() => return,
             () = to_watcher.closed() => return,
+            () = tokio::time::sleep_until(end) => return,
             frame = timeout(KEEP_ALIVE, frames.recv()) => frame,
         };
         next = match frame {

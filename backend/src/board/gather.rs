@@ -31,7 +31,7 @@ const SHELVES_LAST: Duration = Duration::from_secs(30);
 pub(super) async fn run(board: Board) {
     let sources = board.sources();
     let (seen_edges, _edge_tasks) = edges::follow(&sources.edges);
-    let (seen_orders, _order_tasks) = tally::follow(sources.orders.clone());
+    let (seen_orders, _order_tasks) = tally::follow(sources.store.clone());
     let mut eyes = Eyes::new(sources.clone());
     let mut watch = alerts::Watch::default();
     let (started, mut watched) = (Instant::now(), Instant::now());
@@ -43,8 +43,14 @@ pub(super) async fn run(board: Board) {
             _ = ticks.tick() => {}
         }
         let away = eyes.look().await.err().map(|error| error.to_string());
-        let edges = seen_edges.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let orders = seen_orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let edges = seen_edges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let orders = seen_orders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let facts = eyes.facts(away, &edges, &orders);
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let alerts = watch.steady(elapsed_ms, alerts::faults(&facts));
@@ -107,7 +113,10 @@ impl Eyes {
             self.cold_at = Some(Instant::now());
         }
         self.queues = stocks::queues(redis, self.sources.in_streams, now_ms).await?;
-        if self.visitors_at.is_none_or(|at| at.elapsed() >= VISITORS_EVERY) {
+        if self
+            .visitors_at
+            .is_none_or(|at| at.elapsed() >= VISITORS_EVERY)
+        {
             self.visitors = visitors::read(redis, &self.sources.time_zone, &self.shelves).await?;
             self.visitors_at = Some(Instant::now());
         }
@@ -136,7 +145,12 @@ impl Eyes {
         Ok(())
     }
 
-    fn facts<'a>(&'a self, away: Option<String>, edges: &Edges, orders: &tally::Counted) -> Facts<'a> {
+    fn facts<'a>(
+        &'a self,
+        away: Option<String>,
+        edges: &Edges,
+        orders: &tally::Counted,
+    ) -> Facts<'a> {
         let edge = |(name, seen): (&String, &edges::EdgeSeen)| EdgeFacts {
             name: name.clone(),
             away: seen.away.clone(),
@@ -233,7 +247,11 @@ impl Eyes {
         let mut tally = crate::store::tally::Tally::default();
         let shown = self.shelves.products.iter();
         for shelf in shown.clone() {
-            if let Some(of) = orders.products.as_ref().and_then(|all| all.get(&shelf.item)) {
+            if let Some(of) = orders
+                .products
+                .as_ref()
+                .and_then(|all| all.get(&shelf.item))
+            {
                 tally.add(of);
             }
         }

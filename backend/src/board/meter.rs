@@ -126,7 +126,10 @@ mod tests {
         meter.saw(0, counted(1_000_000, 0));
         assert_eq!(meter.rate(), None);
         for second in 1..=4 {
-            meter.saw(second * 1_000, counted(1_000_000 + second * 10, second * 90));
+            meter.saw(
+                second * 1_000,
+                counted(1_000_000 + second * 10, second * 90),
+            );
         }
         let rate = meter.rate().unwrap();
         assert!((rate.received - 100.0).abs() < 1e-9 && (rate.admitted - 10.0).abs() < 1e-9);

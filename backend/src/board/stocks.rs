@@ -80,7 +80,10 @@ impl Plan {
     ///
     /// # Errors
     /// No node of the Redis Cluster tells who holds a segment.
-    pub(super) async fn new(segments: &Segments, shelves: &[Shelf]) -> Result<Self, RedisLinkError> {
+    pub(super) async fn new(
+        segments: &Segments,
+        shelves: &[Shelf],
+    ) -> Result<Self, RedisLinkError> {
         let mut main = redis::pipe();
         let mut all = Vec::new();
         for Shelf { item, entry, .. } in shelves {
@@ -178,9 +181,10 @@ fn add_segments(
         let Some(stock) = stocks.get_mut(&segment.item) else {
             continue;
         };
-        let replies = told
-            .as_ref()
-            .map(|all| all.get(at * OF_SEGMENT..(at + 1) * OF_SEGMENT).unwrap_or(&[]));
+        let replies = told.as_ref().map(|all| {
+            all.get(at * OF_SEGMENT..(at + 1) * OF_SEGMENT)
+                .unwrap_or(&[])
+        });
         match replies {
             Ok(replies) if add_segment(stock, replies).is_some() => {}
             Ok(_) => stock.missing.push(format!(
@@ -203,7 +207,9 @@ fn add_segment(stock: &mut Stock, told: &[RedisResult<Value>]) -> Option<()> {
     stock.in_transit += transit.iter().filter_map(items).sum::<i64>();
     stock.is_negative |= sale < 0 || locked < 0 || saled < 0;
     stock.outbox += read::<u64>(told, 2)?;
-    let oldest = told.get(3).and_then(|reply| oldest_ms(reply.as_ref().ok()?));
+    let oldest = told
+        .get(3)
+        .and_then(|reply| oldest_ms(reply.as_ref().ok()?));
     stock.oldest_ms = [stock.oldest_ms, oldest].into_iter().flatten().min();
     Some(())
 }
@@ -224,7 +230,11 @@ fn oldest_ms(entries: &Value) -> Option<u64> {
 ///
 /// # Errors
 /// Redis is away.
-pub(super) async fn queues(redis: &RedisLink, in_streams: bool, now_ms: u64) -> Result<Queues, RedisLinkError> {
+pub(super) async fn queues(
+    redis: &RedisLink,
+    in_streams: bool,
+    now_ms: u64,
+) -> Result<Queues, RedisLinkError> {
     let mut ask = redis::pipe();
     ask.xlen(keys::QUEUE_ORDERS);
     ask.zcard(keys::delayed(keys::QUEUE_ORDERS));
@@ -271,7 +281,10 @@ mod tests {
             Ok(Value::Array(vec![text(sale), text("2"), text("3")])),
             Ok(Value::Array(transit.iter().map(|it| text(it)).collect())),
             Ok(Value::Int(4)),
-            Ok(Value::Array(vec![Value::Array(vec![text("1700-3"), Value::Array(vec![])])])),
+            Ok(Value::Array(vec![Value::Array(vec![
+                text("1700-3"),
+                Value::Array(vec![]),
+            ])])),
         ]
     }
 

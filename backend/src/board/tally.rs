@@ -9,10 +9,9 @@ use seckill_core::ids::Item;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Orders;
 use crate::now_ms;
 use crate::store::tally::Tally;
-use crate::store::{Store, StoreError};
+use crate::store::{LazyStore, Store, StoreError};
 
 /// How often orders are counted at most.
 const EVERY: Duration = Duration::from_millis(1_000);
@@ -42,23 +41,29 @@ pub(super) struct Counted {
 pub(super) type Seen = Arc<Mutex<Counted>>;
 
 /// Counts until the set of tasks is dropped.
-pub(super) fn follow(orders: Orders) -> (Seen, JoinSet<()>) {
+pub(super) fn follow(store: LazyStore) -> (Seen, JoinSet<()>) {
     let seen = Seen::default();
     let mut tasks = JoinSet::new();
-    tasks.spawn(follow_orders(orders, Arc::clone(&seen)));
+    tasks.spawn(follow_orders(store, Arc::clone(&seen)));
     (seen, tasks)
 }
 
-async fn follow_orders(orders: Orders, seen: Seen) {
+async fn follow_orders(store: LazyStore, seen: Seen) {
     let mut next_tally = Instant::now();
     loop {
         let began = Instant::now();
-        let counted = timeout(PATIENCE, count(&orders, began >= next_tally)).await;
+        let counted = timeout(PATIENCE, count(&store, began >= next_tally)).await;
         let answer = counted.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
-        if answer.as_ref().is_ok_and(|counted| counted.products.is_some()) {
+        if answer
+            .as_ref()
+            .is_ok_and(|counted| counted.products.is_some())
+        {
             next_tally = Instant::now() + (began.elapsed() * SHARE).max(EVERY);
         }
-        note(&mut seen.lock().unwrap_or_else(PoisonError::into_inner), answer);
+        note(
+            &mut seen.lock().unwrap_or_else(PoisonError::into_inner),
+            answer,
+        );
         sleep(EVERY.saturating_sub(began.elapsed()).max(EVERY / 4)).await;
     }
 }
@@ -74,9 +79,9 @@ fn note(seen: &mut Counted, answer: Result<Counted, String>) {
     seen.products = seen.products.take().or(before);
 }
 
-async fn count(orders: &Orders, with_tally: bool) -> Result<Counted, String> {
-    let store = orders.store().await.map_err(|error| error.to_string())?;
-    count_in(&store, with_tally)
+async fn count(store: &LazyStore, with_tally: bool) -> Result<Counted, String> {
+    let store = store.get().await.map_err(|error| error.to_string())?;
+    count_in(store, with_tally)
         .await
         .map_err(|error| error.to_string())
 }

@@ -175,7 +175,8 @@ impl Point {
     /// Of this view.
     pub(super) fn of(view: &View) -> Self {
         let edges = view.edges.iter();
-        let rate = |(name, edge): (&String, &EdgeView)| Some((name.clone(), edge.received_per_second?));
+        let rate =
+            |(name, edge): (&String, &EdgeView)| Some((name.clone(), edge.received_per_second?));
         let admitted: Vec<f64> = view
             .edges
             .values()
@@ -235,7 +236,10 @@ mod tests {
     fn an_edge_that_came_later_has_gaps_before() {
         let point = |at_ms, edges: &[(&str, f64)]| Point {
             at_ms,
-            edges: edges.iter().map(|(name, rate)| ((*name).to_owned(), *rate)).collect(),
+            edges: edges
+                .iter()
+                .map(|(name, rate)| ((*name).to_owned(), *rate))
+                .collect(),
             ..Point::default()
         };
         let points = [point(1, &[("a", 1.0)]), point(2, &[("a", 2.0), ("b", 3.0)])];

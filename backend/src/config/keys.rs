@@ -38,6 +38,10 @@ pub const KEYS: &[Key] = &[
         meaning: "port of the console",
     },
     Key {
+        name: "console_address",
+        meaning: "local: the console only for this machine; or an address",
+    },
+    Key {
         name: "demo_login",
         meaning: "on: anybody may log in under any name",
     },

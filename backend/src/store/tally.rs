@@ -51,9 +51,7 @@ impl Store {
             .fetch_all(shard.readers())
             .await?;
             for row in &rows {
-                let tally = all
-                    .entry((row.try_get(0)?, row.try_get(1)?))
-                    .or_default();
+                let tally = all.entry((row.try_get(0)?, row.try_get(1)?)).or_default();
                 let (state, n): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
                 let of = match State::parse(&state) {
                     Some(State::Created) => &mut tally.created,

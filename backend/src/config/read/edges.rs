@@ -24,7 +24,12 @@ impl Values {
             uris.map(shown)
         };
         let own = format!("http://127.0.0.1:{port}/metrics");
-        self.read("edges", right, || shown(own.parse().into_iter().collect()), parse)
+        self.read(
+            "edges",
+            right,
+            || shown(own.parse().into_iter().collect()),
+            parse,
+        )
     }
 }
 
@@ -63,7 +68,10 @@ mod tests {
         assert_eq!(two.edges.len(), 2);
         for wrong in ["a:80", "https://a/metrics", "http://a b", "/metrics"] {
             let error = config(wrong).unwrap_err();
-            assert!(error.contains(wrong) && error.contains("http://10.0.0.1"), "{error}");
+            assert!(
+                error.contains(wrong) && error.contains("http://10.0.0.1"),
+                "{error}"
+            );
         }
     }
 }
