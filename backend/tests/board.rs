@@ -87,7 +87,7 @@ impl Watcher {
                 return true;
             }
             let frame = tokio::time::timeout(common::DEADLINE, self.body.frame()).await;
-            match frame.expect("something is sent in time") {
+            match frame.unwrap() {
                 Some(frame) => {
                     let bytes = frame.unwrap().into_data().unwrap();
                     self.text.push_str(std::str::from_utf8(&bytes).unwrap());
@@ -364,7 +364,7 @@ async fn an_edge_is_followed_over_restarts_and_missed_when_it_is_gone() {
     let (address, stop) = serve_metrics(None, &admitted).await;
     sources.edges = vec![format!("http://{address}/metrics").parse().unwrap()];
     let mut watcher = Watcher::of(&board(sources)).await;
-    let edge = format!("/edges/{}", address);
+    let edge = format!("/edges/{address}");
     let edge_is = |board: &Value, up: bool| board.pointer(&edge).is_some_and(|it| it["up"] == up);
     watcher
         .until("the edge answers", |board| edge_is(board, true))

@@ -4,4 +4,5 @@
 // The words `nav.NAME` come with words.js or with the page's addWords().
 
 export const PAGES = [
+  { name: 'board', load: () => import('./board.js') },
 ];

@@ -92,10 +92,10 @@ async fn ask(
     name: &str,
     address: &Uri,
 ) -> Result<Reading, String> {
-    if let Some(open) = link.as_mut().filter(|open| !open.is_closed()) {
-        if let Ok(reading) = ask_on(open, name, address).await {
-            return Ok(reading);
-        }
+    if let Some(open) = link.as_mut().filter(|open| !open.is_closed())
+        && let Ok(reading) = ask_on(open, name, address).await
+    {
+        return Ok(reading);
     }
     *link = None;
     let open = link.insert(connect(name).await?);

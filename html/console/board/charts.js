@@ -6,8 +6,9 @@ import { lang, number, shopZone, t } from '../i18n.js';
 
 /** Colours that are told apart in both schemes, and by those who see no red. */
 const COLOURS = ['#3b7ddd', '#d9822b', '#2a9d8f', '#b5479d', '#7a8b2a', '#8a63d2', '#c0504d', '#4f8fa8'];
-const HEIGHT = 190;
-const SHOWN_S = 300;
+const HEIGHT = 180;
+/** What a chart shows at least, and at most, in seconds. */
+const SHOWN_S = [60, 300];
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -25,6 +26,12 @@ function axis(more) {
   };
 }
 
+/** From when to when, in seconds. */
+function shown(first, last) {
+  const end = last ?? Date.now() / 1000;
+  return [Math.max(end - SHOWN_S[1], Math.min(first ?? end, end - SHOWN_S[0])), end];
+}
+
 function options(series, axes, width) {
   return {
     width,
@@ -33,12 +40,12 @@ function options(series, axes, width) {
     cursor: { drag: { x: false, y: false }, points: { size: 6 } },
     legend: { live: true },
     scales: {
-      x: { time: true, range: (_, __, max) => [(max ?? Date.now() / 1000) - SHOWN_S, max ?? Date.now() / 1000] },
+      x: { time: true, range: (_, first, last) => shown(first, last) },
       y: { range: (_, __, max) => [0, Math.max(5, (max ?? 0) * 1.1)] },
       s: { range: (_, __, max) => [0, Math.max(5, (max ?? 0) * 1.1)] },
     },
     axes: [
-      axis({ values: (_, at) => at.map((s) => time(s).slice(0, 5)), space: 70 }),
+      axis({ size: 32, values: (_, at, __, ___, step) => at.map((s) => (step < 60 ? time(s) : time(s).slice(0, 5))), space: 76 }),
       axis({ size: 46, values: (_, at) => at.map(short) }),
       ...axes,
     ],
@@ -99,12 +106,14 @@ class Chart {
     const data = [columns.at, ...this.kind.data(columns)];
     if (made === this.made) {
       this.plot.setData(data);
-      return;
+    } else {
+      this.plot?.destroy();
+      fill(this.box);
+      this.made = made;
+      this.plot = new uPlot(options(series, this.kind.axes?.() ?? [], width), data, this.box);
     }
-    this.plot?.destroy();
-    fill(this.box);
-    this.made = made;
-    this.plot = new uPlot(options(series, this.kind.axes?.() ?? [], width), data, this.box);
+    // Unless somebody points at a moment, the legend tells of the newest.
+    if (this.plot.cursor.left === undefined || this.plot.cursor.left < 0) this.plot.setLegend({ idx: columns.at.length - 1 });
   }
 
   /** Says the newest numbers to those who do not see the lines. */
