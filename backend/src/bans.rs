@@ -25,7 +25,7 @@ const BATCH: u32 = 1_000;
 type Batch = (u64, Vec<(Vec<u8>, Vec<u8>)>);
 
 /// One ban, as it is listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Listed {
     /// `address` or `user`.
     pub kind: String,

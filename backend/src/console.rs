@@ -15,20 +15,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::{self, Board, Sources};
 use crate::config::Config;
+use crate::now_ms;
 use crate::redis_link::RedisLink;
 use crate::segments::Segments;
-use crate::store::LazyStore;
+use crate::store::{Actor, Done, LazyStore};
 
 /// Accounts: roles, names, passwords.
 pub mod account;
+/// What is asked page by page.
+mod asked;
+/// The audit log, for reading.
+mod audit;
+/// Bans: listed, added, lifted.
+mod bans;
+/// Dead letters, and refunds that are due.
+mod dead_letters;
 /// What the console cannot do, said in plain sentences.
 pub mod error;
 /// Logging in and out.
 mod login;
+/// The description of the API.
+mod openapi;
 /// Who is asking, and whether a request is a forgery.
 pub mod operator;
+/// Rounds and what is sold in them.
+pub mod rounds;
 /// Who is logged in.
 pub mod sessions;
+/// What lies where of a product, and changing how much there is.
+mod stock;
 /// How often logging in may be tried.
 pub mod tries;
 
@@ -74,6 +89,25 @@ impl ConsoleState {
         }
     }
 
+    /// Writes down what somebody is about to do. What cannot be written down is
+    /// not done: on the box, the command line does it without the database.
+    async fn note(
+        &self,
+        operator: &Operator,
+        action: &'static str,
+        target: &str,
+        detail: serde_json::Value,
+    ) -> Result<(), ConsoleError> {
+        let done = Done {
+            action,
+            target: target.to_owned(),
+            detail,
+        };
+        let by = Actor::at_console(&operator.name);
+        let store = self.store.get().await?;
+        Ok(store.note_audit(&by, &done, now_ms()).await?)
+    }
+
     /// The same, whose streams end at `stop`.
     #[must_use]
     pub fn until(self, stop: CancellationToken) -> Self {
@@ -95,7 +129,13 @@ pub fn router(state: ConsoleState) -> Router {
     let guarded = Router::new()
         .route("/ops/api/me", get(login::me))
         .route("/ops/api/logout", post(login::log_out))
+        .route("/ops/api/audit", get(audit::list))
+        .route("/ops/api/openapi.json", get(openapi::document))
+        .merge(rounds::router())
         .merge(board::api::router())
+        .merge(bans::router())
+        .merge(dead_letters::router())
+        .merge(stock::router())
         .route_layer(from_fn_with_state(state.clone(), operator::guard));
     let open = Router::new().route("/ops/api/login", post(login::log_in));
     guarded.merge(open).with_state(state)

@@ -5,4 +5,7 @@
 
 export const PAGES = [
   { name: 'board', load: () => import('./board.js') },
+  { name: 'bans', load: () => import('./bans.js') },
+  { name: 'dead-letters', load: () => import('./dead-letters.js') },
+  { name: 'refunds', load: () => import('./refunds.js') },
 ];

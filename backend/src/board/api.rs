@@ -43,7 +43,12 @@ where
         .route("/ops/api/board/stream", get(stream))
 }
 
-async fn snapshot(State(board): State<Board>) -> Result<Response, ApiError> {
+/// The board as it is now: `board`, and `history` for its charts.
+#[utoipa::path(get, path = "/ops/api/board", tag = "board", responses(
+    (status = 200, description = "Alerts, funnel, edges, queue, orders, rounds, products"),
+    (status = 503, description = "Nothing could be read in time"),
+))]
+pub(crate) async fn snapshot(State(board): State<Board>) -> Result<Response, ApiError> {
     let (first, mut frames) = board.watch();
     let text = match first {
         Some(text) => Some(text),
@@ -57,7 +62,12 @@ async fn snapshot(State(board): State<Board>) -> Result<Response, ApiError> {
     Ok(json_response(StatusCode::OK, text))
 }
 
-async fn stream(State(board): State<Board>) -> Response {
+/// The same as server-sent events: `snapshot` first and whenever a watcher was
+/// behind, then `patch`, a JSON merge patch of `board`.
+#[utoipa::path(get, path = "/ops/api/board/stream", tag = "board", responses(
+    (status = 200, description = "text/event-stream"),
+))]
+pub(crate) async fn stream(State(board): State<Board>) -> Response {
     let (first, frames) = board.watch();
     let (to_watcher, sent) = mpsc::channel(IN_HAND);
     tokio::spawn(send(board, first, frames, to_watcher));

@@ -72,29 +72,32 @@ export function grouped(rounds, products, { text = '', by = 'position' } = {}) {
 
 /** Charts keep this many points: five minutes. */
 export const KEPT = 750;
+/** The columns beside those of the edges. */
+const VALUES = ['admitted', 'orders', 'depth', 'age_ms'];
 /** Between points further apart than this, in ms, nothing is known. */
 const GAP_MS = 3000;
 
 /** The charts' columns with another point; times in seconds, as charts take them. */
 export class Columns {
   constructor(history) {
-    this.at = history.at_ms.map((ms) => ms / 1000);
-    this.edges = { ...history.edges };
-    for (const name of ['admitted', 'orders', 'depth', 'age_ms']) this[name] = [...history[name]];
+    this.at = [];
+    this.edges = Object.fromEntries(Object.keys(history.edges).map((name) => [name, []]));
+    for (const name of VALUES) this[name] = [];
+    history.at_ms.forEach((ms, at) => {
+      const pick = (columns, names) => Object.fromEntries(names.map((name) => [name, columns[name][at]]));
+      this.put(ms / 1000, pick(history.edges, Object.keys(history.edges)), pick(history, VALUES));
+    });
   }
 
+  /** The point of this board, unless it is known already. */
   add(board) {
-    const now = board.at_ms / 1000;
-    const last = this.at.at(-1);
-    if (last !== undefined && now <= last) return;
-    if (last !== undefined && (now - last) * 1000 > GAP_MS) this.push(last + 0.001, {}, {});
     const edges = {};
     let admitted = null;
     for (const [name, edge] of Object.entries(board.edges)) {
       edges[name] = edge.received_per_second ?? null;
       if (edge.admitted_per_second !== undefined) admitted = (admitted ?? 0) + edge.admitted_per_second;
     }
-    this.push(now, edges, {
+    this.put(board.at_ms / 1000, edges, {
       admitted,
       orders: board.orders.per_second ?? null,
       depth: board.queue.depth ?? null,
@@ -102,15 +105,22 @@ export class Columns {
     });
   }
 
+  put(at, edges, values) {
+    const last = this.at.at(-1);
+    if (last !== undefined && at <= last) return;
+    if (last !== undefined && (at - last) * 1000 > GAP_MS) this.push(last + 0.001, {}, {});
+    this.push(at, edges, values);
+  }
+
   push(at, edges, values) {
     for (const name of Object.keys(edges)) this.edges[name] ??= Array(this.at.length).fill(null);
     this.at.push(at);
     for (const [name, column] of Object.entries(this.edges)) column.push(edges[name] ?? null);
-    for (const name of ['admitted', 'orders', 'depth', 'age_ms']) this[name].push(values[name] ?? null);
+    for (const name of VALUES) this[name].push(values[name] ?? null);
     if (this.at.length > KEPT) {
       this.at.shift();
       for (const column of Object.values(this.edges)) column.shift();
-      for (const name of ['admitted', 'orders', 'depth', 'age_ms']) this[name].shift();
+      for (const name of VALUES) this[name].shift();
     }
   }
 }

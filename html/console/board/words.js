@@ -113,7 +113,7 @@ const en = {
   'board.bans': 'Bans',
   'board.unique': 'Visitors',
   'board.participants': 'Participants',
-  'board.outbox': 'Events to handle',
+  'board.outbox': 'In outboxes',
   'board.tile.age': 'waited {s} s',
   'board.tile.delayed': '{n} tried again later',
   'board.tile.oldest': 'oldest {s} s ago',
