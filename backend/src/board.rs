@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use hyper::Uri;
+use axum::http::Uri;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;

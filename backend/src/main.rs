@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 mod accounts_command;
 mod bans_command;
 mod cli;
+mod notices_command;
 mod orders_command;
 mod stock_command;
 
@@ -63,6 +64,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Accounts(asked) => accounts_command::run(&config, asked).await,
         Command::Bans(asked) => bans_command::run(&config, asked).await,
         Command::Orders(asked) => orders_command::run(&config, asked).await,
+        Command::Notices(asked) => notices_command::run(&config, asked).await,
         Command::Status { json } => show_status(&config, json).await,
         Command::Verify { json } => verify_system(&config, json).await,
         Command::Config => say(&config.table()),

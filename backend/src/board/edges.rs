@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::body::Bytes;
+use axum::http::{StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, StatusCode, Uri, header};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -37,6 +37,8 @@ pub(super) struct EdgeSeen {
     pub(super) away: Option<String>,
 }
 
+type Http = Client<HttpConnector, Empty<Bytes>>;
+
 /// The edges, by `host:port`, as they were seen last; empty until they were asked.
 pub(super) type Seen = Arc<Mutex<BTreeMap<String, EdgeSeen>>>;
 
@@ -44,8 +46,9 @@ pub(super) type Seen = Arc<Mutex<BTreeMap<String, EdgeSeen>>>;
 pub(super) fn follow(addresses: &[Uri]) -> (Seen, JoinSet<()>) {
     let seen = Seen::default();
     let mut tasks = JoinSet::new();
+    let http: Http = Client::builder(TokioExecutor::new()).build_http();
     for address in addresses {
-        tasks.spawn(follow_one(address.clone(), Arc::clone(&seen)));
+        tasks.spawn(follow_one(http.clone(), address.clone(), Arc::clone(&seen)));
     }
     (seen, tasks)
 }
@@ -56,14 +59,14 @@ pub(super) fn name_of(address: &Uri) -> String {
     format!("{host}:{}", address.port_u16().unwrap_or(80))
 }
 
-async fn follow_one(address: Uri, seen: Seen) {
+async fn follow_one(http: Http, address: Uri, seen: Seen) {
     let name = name_of(&address);
-    let (started, mut meter, mut link) = (Instant::now(), Meter::default(), None);
+    let (started, mut meter) = (Instant::now(), Meter::default());
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let asked = timeout(PATIENCE, ask(&mut link, &name, &address)).await;
+        let asked = timeout(PATIENCE, ask(&http, &address)).await;
         let answer = asked.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
         let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut all = seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,7 +79,6 @@ async fn follow_one(address: Uri, seen: Seen) {
                 edge.away = None;
             }
             Err(reason) => {
-                link = None;
                 meter.lost();
                 edge.away = Some(reason);
             }
@@ -85,48 +87,10 @@ async fn follow_one(address: Uri, seen: Seen) {
     }
 }
 
-/// One question. A connection that the edge has closed meanwhile, as it does at a
-/// reload, is made anew before the edge counts as away.
-async fn ask(
-    link: &mut Option<SendRequest<Empty<Bytes>>>,
-    name: &str,
-    address: &Uri,
-) -> Result<Reading, String> {
-    if let Some(open) = link.as_mut().filter(|open| !open.is_closed())
-        && let Ok(reading) = ask_on(open, name, address).await
-    {
-        return Ok(reading);
-    }
-    *link = None;
-    let open = link.insert(connect(name).await?);
-    ask_on(open, name, address).await
-}
-
-async fn connect(name: &str) -> Result<SendRequest<Empty<Bytes>>, String> {
-    let stream = TcpStream::connect(name)
-        .await
-        .map_err(|error| error.to_string())?;
-    let (open, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
-    // Ends with the connection, or when nobody holds the sender any more.
-    tokio::spawn(connection);
-    Ok(open)
-}
-
-async fn ask_on(
-    open: &mut SendRequest<Empty<Bytes>>,
-    name: &str,
-    address: &Uri,
-) -> Result<Reading, String> {
-    let failed = |error: hyper::Error| error.to_string();
-    open.ready().await.map_err(failed)?;
-    let path = address.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::get(path)
-        .header(header::HOST, name)
-        .body(Empty::new())
-        .map_err(|error| error.to_string())?;
-    let response = open.send_request(request).await.map_err(failed)?;
+/// One question.
+async fn ask(http: &Http, address: &Uri) -> Result<Reading, String> {
+    let asked = http.get(address.clone()).await;
+    let response = asked.map_err(|error| cause(&error))?;
     let status = response.status();
     let body = Limited::new(response.into_body(), MAX_PAGE).collect().await;
     let body = body.map_err(|error| error.to_string())?.to_bytes();
@@ -138,4 +102,13 @@ async fn ask_on(
         )),
         other => Err(format!("{address} answers {other}")),
     }
+}
+
+/// What lies at the bottom of an error: "connection refused", not "client error".
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
 }
