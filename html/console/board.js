@@ -5,6 +5,7 @@ import { number, shopZone, lang, t } from './i18n.js';
 import { alerts } from './board/alerts.js';
 import { charts } from './board/charts.js';
 import { follow } from './board/feed.js';
+import { PAGES } from './nav.js';
 import { funnel } from './board/funnel.js';
 import { Columns } from './board/patch.js';
 import { products } from './board/products.js';
@@ -86,14 +87,30 @@ function hot() {
   };
 }
 
-export async function show(root) {
+/** Simulated shoppers, begun and ended beside the numbers that they make. */
+function simulation(given) {
+  const page = PAGES.find(({ name }) => name === 'simulation');
+  if (!page) return { node: null, stop() {} };
+  const box = el('div.simulation');
+  let stop = null;
+  const node = el('details.round.simulated', {}, el('summary', {}, el('b', {}, t('board.simulation'))), box);
+  node.addEventListener('toggle', async () => {
+    if (!node.open || stop) return;
+    const { show: showPage } = await page.load();
+    stop = (await showPage(box, given)) ?? (() => {});
+  });
+  return { node, stop: () => stop?.() };
+}
+
+export async function show(root, given) {
   await Promise.all(STYLES.map(style));
   const state = el('span.chip', { role: 'status', 'data-state': 'connecting' }, t('board.state.connecting'));
   const lost = el('p.banner', { role: 'alert', hidden: true });
   const parts = { alerts: alerts(), tiles: tiles(), funnel: funnel(), hot: hot(), products: products() };
   const drawn = charts();
+  const simulated = simulation(given);
   const body = el('div.board', { hidden: true },
-    parts.alerts.node, parts.tiles.node, drawn.node,
+    parts.alerts.node, parts.tiles.node, drawn.node, simulated.node ?? '',
     el('div.board-low', {}, el('div', {}, parts.funnel.node, parts.hot.node), parts.products.node));
   fill(root, el('div.head', {}, el('h1', {}, t('board.title')), state), lost, body);
 
@@ -146,5 +163,6 @@ export async function show(root) {
     window.removeEventListener('resize', later);
     scheme.removeEventListener('change', later);
     drawn.stop();
+    simulated.stop();
   };
 }

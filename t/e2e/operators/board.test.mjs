@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
+import { isUsable } from '../axe.mjs';
 import { BASE_URL, launch, shoot } from '../browser.mjs';
 import { click, enter, pay } from '../crowd.mjs';
 
@@ -82,6 +83,7 @@ test('the board follows a sale, and a change in Redis within a second', async (t
     await page.waitForTimeout(100);
   }
   await shoot(page, 'board');
+  await isUsable(page, 'board');
 
   // What Redis says is what the page says, a moment later: measured inside the page.
   const took = [];
@@ -150,6 +152,7 @@ test('a ban that is added in the console acts at the edge, and ends when it is l
   await row.waitFor();
   assert.match(await row.textContent(), /每秒点击 90 次 <b>&<\/b>/, 'what was typed is shown as text');
   await shoot(page, 'bans');
+  await isUsable(page, 'bans');
   const clicks = async (wanted) => {
     const until = Date.now() + 20_000;
     for (;;) {
@@ -176,6 +179,7 @@ test('a dead letter is shown with its reason, and sent on its way again', async 
   const letter = page.locator(`[data-letter="${id}"]`);
   await letter.locator('.reason', { hasText: 'the database refused it' }).waitFor();
   await shoot(page, 'dead-letters');
+  await isUsable(page, 'dead-letters');
   await letter.getByRole('button').click();
   await letter.waitFor({ state: 'detached' });
   // Whatever comes of it, this letter is no longer here.
@@ -191,6 +195,7 @@ test('an amount is adjusted with its effect told beforehand, and never below wha
   await page.fill('#amount', String(before + 10));
   await page.locator('#amount-effect', { hasText: '10 more' }).waitFor();
   await shoot(page, 'stock');
+  await isUsable(page, 'stock');
   await page.click('form.card [type=submit]');
   await page.locator('dialog[open] [type=submit]').click();
   await page.locator('#toast.is-on').waitFor();
@@ -208,5 +213,6 @@ test('no refund is due, and the page says so', async () => {
   await open(page, 'refunds');
   await page.locator('.page-refunds h2', { hasText: '没有待退款' }).waitFor();
   await shoot(page, 'refunds');
+  await isUsable(page, 'refunds');
   await close(page);
 });
