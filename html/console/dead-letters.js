@@ -39,7 +39,7 @@ addWords({
     'letters.came': 'Came',
     'letters.from': 'From',
     'letters.attempts': 'Tried',
-    'letters.attempts.n': '{n} times',
+    'letters.attempts.n': '{n} ×',
     'letters.message': 'The message',
     'letters.none': 'No dead letters',
     'letters.none.do': 'Every purchase has its order, or is on its way.',

@@ -29,6 +29,15 @@ const redis = (...command) => execFileSync('redis-cli', ['-s', `${process.env.SE
 async function operator(lang = 'en', more = {}) {
   const context = await browser.newContext({ baseURL: CONSOLE_URL, locale: lang, viewport: { width: 1280, height: 900 }, ...more });
   const page = await context.newPage();
+  await page.addInitScript(() => {
+    const Real = window.EventSource;
+    window.EventSource = class extends Real {
+      constructor(...given) {
+        super(...given);
+        window.source = this;
+      }
+    };
+  });
   page.complaints = [];
   page.on('pageerror', (error) => page.complaints.push(String(error)));
   await page.goto('/console/');
@@ -126,11 +135,13 @@ test('an operator is told plainly when the connection is lost, and when it is ba
   await open(page, 'board');
   await page.locator('[data-state=live]').waitFor();
   await page.route('**/ops/api/board**', (route) => route.abort());
-  await page.context().setOffline(true);
-  await page.evaluate(() => window.dispatchEvent(new Event('offline')));
+  // As when a proxy in between drops it.
+  await page.evaluate(() => {
+    window.source.close();
+    window.source.dispatchEvent(new Event('error'));
+  });
   await page.locator('[data-state=lost]').waitFor({ timeout: 60_000 });
   await page.locator('.banner', { hasText: 'connection is lost' }).waitFor();
-  await page.context().setOffline(false);
   await page.unroute('**/ops/api/board**');
   await page.locator('[data-state=live]').waitFor({ timeout: 60_000 });
   await close(page);
