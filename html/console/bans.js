@@ -154,7 +154,7 @@ export async function show(root) {
   const body = el('div');
   const turn = el('div.row.is-end');
   const list = el('section.card', {}, el('div.row.finder', {}, search, only, count), body, turn);
-  fill(root, el('div.head', {}, el('h1', {}, t('bans.title'))), el('p.soft', {}, t('bans.do')), adding(() => read(1)), list);
+  fill(root, el('div.head', {}, el('h1', {}, t('bans.title'))), el('p.soft.lead', {}, t('bans.do')), adding(() => read(1)), list);
 
   let asked = 0;
   async function read(page = state.page) {

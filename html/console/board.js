@@ -93,7 +93,7 @@ function simulation(given) {
   if (!page) return { node: null, stop() {} };
   const box = el('div.simulation');
   let stop = null;
-  const node = el('details.round.simulated', {}, el('summary', {}, el('b', {}, t('board.simulation'))), box);
+  const node = el('details.board-round.simulated', {}, el('summary', {}, el('b', {}, t('board.simulation'))), box);
   node.addEventListener('toggle', async () => {
     if (!node.open || stop) return;
     const { show: showPage } = await page.load();

@@ -63,7 +63,7 @@ export async function show(root) {
   const all = el('button.button.is-main', { type: 'button', hidden: true, onclick: () => sendAll() }, t('letters.all'));
   const list = el('ul.letters');
   const more = el('button.button', { type: 'button', hidden: true }, t('letters.more'));
-  fill(root, el('div.head', {}, el('h1', {}, t('letters.title')), count, all), el('p.soft', {}, t('letters.do')),
+  fill(root, el('div.head', {}, el('h1', {}, t('letters.title')), count, all), el('p.soft.lead', {}, t('letters.do')),
     el('section.card', {}, list, el('div.row.is-end', {}, more)));
 
   let total = 0;

@@ -48,7 +48,7 @@ export async function show(root) {
     cell('refunds.reason', find(`refund.${it.reason}`) ?? it.reason ?? '–'), cell('refunds.since', moment(it.received_ms)));
   const heads = ['payment', 'order', 'amount', 'reason', 'since'];
   fill(root, el('div.head', {}, el('h1', {}, t('refunds.title')), all ? el('span.chip.num', {}, t('refunds.total', { n: number(all), sum: money(cents) })) : null),
-    el('p.soft', {}, t('refunds.do')),
+    el('p.soft.lead', {}, t('refunds.do')),
     el('section.card', {}, refunds.length
       ? el('table.table', {},
         el('thead', {}, el('tr', {}, heads.map((name) => el('th', { scope: 'col', class: name === 'amount' ? 'num' : null }, t(`refunds.${name}`))))),

@@ -17,18 +17,18 @@ class Row {
     this.id = el('span.soft.small');
     this.share = el('span.num.share');
     this.bars = Object.fromEntries(PARTS.map((name) => [name, el('i', { 'data-part': name })]));
-    this.bar = el('div.bar', { role: 'img' }, Object.values(this.bars));
+    this.bar = el('div.stock-bar', { role: 'img' }, Object.values(this.bars));
     this.numbers = Object.fromEntries(['sale', 'locked', 'saled'].map((name) => [name, el('b.num')]));
     this.legend = el('dl.legend', {}, Object.entries(this.numbers).map(([name, n]) =>
       el('div', { 'data-part': name }, el('dt', {}, t(`board.${name}`)), el('dd', {}, n))));
     this.permits = el('span.num');
     this.orders = el('span.num');
-    this.note = el('span.note');
+    this.note = el('span.lack');
     const adjust = el('a', { href: `#/stock/${key.replace('::', '/')}` }, t('board.adjust'));
-    this.node = el('li.product', { 'data-product': key },
-      el('div.product-head', {}, el('span', {}, this.title, ' ', this.id), this.share),
+    this.node = el('li.shelf-item', { 'data-product': key },
+      el('div.shelf-head', {}, el('span', {}, this.title, ' ', this.id), this.share),
       this.bar, this.legend,
-      el('p.product-foot.small.soft', {}, this.permits, this.orders, this.note, adjust));
+      el('p.shelf-foot.small.soft', {}, this.permits, this.orders, this.note, adjust));
     this.shown = null;
   }
 
@@ -61,7 +61,7 @@ class Group {
     this.when = el('span.soft.small.num');
     this.list = el('ul.shelf');
     // Rounds that are over are folded away until somebody wants them.
-    this.node = el('details.round', { open: round.state !== 'ended' },
+    this.node = el('details.board-round', { open: round.state !== 'ended' },
       el('summary', {}, this.name, ' ', this.state, ' ', this.when), this.list);
   }
 
@@ -83,8 +83,8 @@ export function products() {
   const sort = el('select', { 'aria-label': t('board.sort') },
     ['position', 'left', 'sold'].map((by) => el('option', { value: by }, t(`board.sort.${by}`))));
   const tools = el('div.row.tools', { hidden: true }, search, sort);
-  const body = el('div.rounds');
-  const node = el('section.products', {}, el('div.head', {}, el('h2', {}, t('board.products')), tools), body);
+  const body = el('div.board-rounds');
+  const node = el('section.shelves', {}, el('div.head', {}, el('h2', {}, t('board.products')), tools), body);
   let board = null;
   search.addEventListener('input', () => board && show());
   sort.addEventListener('change', () => board && show());
