@@ -54,7 +54,7 @@ drill: ## Race thousands of buyers, kill the system in the middle, count the ord
 	@scripts/drill.sh
 
 .PHONY: bench
-bench: bench-edge bench-stock bench-orders bench-captcha ## Every benchmark, each into bench/results/NAME.json
+bench: bench-edge bench-stock bench-orders bench-captcha bench-board ## Every benchmark, each into bench/results/NAME.json
 
 .PHONY: bench-edge
 bench-edge: ## What the gate costs beside nginx itself and beside the Lua edge
@@ -71,6 +71,10 @@ bench-orders: ## Orders placed into MariaDB beside bare inserts of the same rows
 .PHONY: bench-captcha
 bench-captcha: ## What a puzzle and its verdict cost beside answering at once
 	@bench/captcha.sh
+
+.PHONY: bench-board
+bench-board: ## What twenty live boards cost the back end, and how soon they know
+	@bench/board.sh
 
 .PHONY: clean
 clean: ## Remove everything that was built (SECKILL_DATA stays)

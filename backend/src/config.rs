@@ -182,6 +182,8 @@ pub struct Config {
     pub page_keep_hours: u64,
     /// How long assets stay that no page needs any more, in hours.
     pub asset_keep_hours: u64,
+    /// The metrics of every edge, for the board.
+    pub edges: Vec<Uri>,
     /// nginx workers; `None` for one a core.
     pub edge_workers: Option<u16>,
     /// Where the purchase role listens.
@@ -225,8 +227,9 @@ impl Config {
         let redis_is_external = values.is_given("redis_url");
         let redis_default = format!("unix://{}", run.join("redis.sock").display());
         let home = values.found_folder("home", places::home)?;
+        let port = values.number("port", 8080, 1..=65_535)?;
         let config = Self {
-            port: values.number("port", 8080, 1..=65_535)?,
+            port,
             console_port: values.number("console_port", 8081, 1..=65_535)?,
             console_address: values.console_address()?,
             redis_url: values.redis_url(&redis_default)?,
@@ -259,6 +262,7 @@ impl Config {
             targets: values.targets()?,
             page_keep_hours: values.number("page_keep_hours", 24, 0..=876_000)?,
             asset_keep_hours: values.number("asset_keep_hours", 24, 0..=876_000)?,
+            edges: values.edges(port)?,
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,
             ops_listen: values.listen("ops_listen", &run.join("ops.sock"))?,

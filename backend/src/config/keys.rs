@@ -214,6 +214,10 @@ pub const KEYS: &[Key] = &[
         meaning: "how long assets stay that no page needs any more",
     },
     Key {
+        name: "edges",
+        meaning: "the /metrics of every edge, which the console's board reads",
+    },
+    Key {
         name: "edge_workers",
         meaning: "nginx workers; auto: one a core",
     },

@@ -4,7 +4,8 @@ use axum::Json;
 use utoipa::OpenApi as _;
 
 use super::operator::Operator;
-use super::{audit, login, pictures, rounds};
+use super::{audit, bans, dead_letters, login, pictures, rounds, stock};
+use crate::board::api;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -35,6 +36,17 @@ use super::{audit, login, pictures, rounds};
         rounds::steps::publish,
         pictures::upload,
         audit::list,
+        api::snapshot,
+        api::stream,
+        bans::list,
+        bans::add,
+        bans::lift,
+        dead_letters::list,
+        dead_letters::redrive,
+        dead_letters::redrive_all,
+        dead_letters::refunds,
+        stock::show,
+        stock::adjust,
     ),
     components(schemas(super::error::FieldMistake))
 )]

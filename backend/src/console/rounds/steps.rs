@@ -228,7 +228,7 @@ fn refuse_begun(stored: &StoredRound, state: &ConsoleState) -> Result<(), Consol
 }
 
 /// What approving and publishing need.
-pub(super) fn desk<'a>(state: &'a ConsoleState, store: &'a Store) -> Desk<'a> {
+pub(in crate::console) fn desk<'a>(state: &'a ConsoleState, store: &'a Store) -> Desk<'a> {
     Desk {
         store,
         redis: &state.redis,
