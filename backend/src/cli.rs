@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use seckill::bans;
 use seckill::config::{Given, Source};
 use seckill::roles::Role;
+use seckill::store::findings::FindingState;
 use seckill_core::ban::Kind;
 use seckill_core::order::State;
 
@@ -68,7 +69,7 @@ pub(crate) enum Command {
     },
     /// Run roles of the back end against a Redis and a database that run elsewhere
     Serve {
-        /// Which, separated by commas: purchase, relay, orders, ops
+        /// Which, separated by commas: purchase, relay, orders, ops, analysis
         #[arg(
             long,
             value_name = "ROLES",
@@ -86,6 +87,9 @@ pub(crate) enum Command {
     /// Every edge follows within a second, and keeps the bans while Redis is away.
     #[command(subcommand)]
     Bans(Bans),
+    /// Show who seems to be a program by the access logs, and decide on it
+    #[command(subcommand)]
+    Findings(Findings),
     /// Show how much lies where, and change how much there is
     #[command(subcommand)]
     Stock(Stock),
@@ -233,6 +237,40 @@ pub(crate) enum Bans {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Findings {
+    /// Print them, worst first, each with its reasons
+    List {
+        /// Only those that are proposed, banned, confirmed or dismissed
+        #[arg(long, value_name = "STATE", value_parser = finding_state)]
+        state: Option<FindingState>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// It is a program: ban it
+    Confirm {
+        #[command(flatten)]
+        whom: Whom,
+        /// For how long, such as 30s, 15m, 1h, 7d [default: analysis_ban_minutes]
+        #[arg(long = "for", value_name = "TIME", value_parser = bans::parse_time)]
+        time_ms: Option<u64>,
+    },
+    /// It is a person: lift the ban, and leave it alone for 90 days
+    Dismiss {
+        #[command(flatten)]
+        whom: Whom,
+    },
+}
+
+fn finding_state(text: &str) -> Result<FindingState, String> {
+    FindingState::parse(text)
+        .ok_or_else(|| "write proposed, banned, confirmed or dismissed".to_owned())
 }
 
 /// Who is meant.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
+use crate::analysis::policy::Rules;
+
 /// Every key there is, with its variable and its meaning.
 pub mod keys;
 /// Gathers the raw values and where each came from.
@@ -152,6 +154,12 @@ pub struct Config {
     pub purchase_listen: Listen,
     /// Where the ops role listens.
     pub ops_listen: Listen,
+    /// Access logs of all edges.
+    pub access_logs: Vec<PathBuf>,
+    /// What the analysis does with likely programs.
+    pub analysis: Rules,
+    /// Rounds in which the console may let simulated shoppers buy.
+    pub simulation_rounds: Vec<String>,
     /// The nginx executable.
     pub nginx: PathBuf,
     /// The redis-server executable.
@@ -221,6 +229,9 @@ impl Config {
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,
             ops_listen: values.listen("ops_listen", &run.join("ops.sock"))?,
+            access_logs: values.paths("access_logs", &data.join("logs/access.log"))?,
+            analysis: values.analysis()?,
+            simulation_rounds: values.round_ids("simulation_rounds")?,
             nginx: values.program("nginx", "nginx"),
             redis_server: values.program("redis_server", "redis-server"),
             module: values.found_file("module", || places::module(home.as_deref()))?,

@@ -1,11 +1,15 @@
 //! The back end of the flash sale: every role, wired together.
 
+/// The analysis role: reads the edges' logs, finds programs, counts visitors.
+pub mod analysis;
 /// HTTP refusals and internal faults, each with its status.
 pub mod api_error;
 /// Who is banned: adds, lifts and lists for the edges to follow.
 pub mod bans;
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
+/// Decisions on what the analysis found.
+pub mod findings;
 /// Archives every event of every segment.
 pub mod ledger;
 /// Log format and level.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use seckill_core::keyring::{Keyring, KeyringError};
+use seckill_core::suspicion::watch::Limits;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +21,7 @@ use crate::queue::{DeadLetters, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{Store, StoreError};
-use crate::{ledger, orders, permits, relay, settle, transfer};
+use crate::{analysis, ledger, orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
 mod listener;
@@ -40,11 +41,19 @@ pub enum Role {
     Orders,
     /// Shows the day's rounds.
     Ops,
+    /// Reads the edges' access logs.
+    Analysis,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Role; 4] = [Role::Purchase, Role::Relay, Role::Orders, Role::Ops];
+    pub const ALL: [Role; 5] = [
+        Role::Purchase,
+        Role::Relay,
+        Role::Orders,
+        Role::Ops,
+        Role::Analysis,
+    ];
 
     /// Its name.
     #[must_use]
@@ -54,6 +63,7 @@ impl Role {
             Role::Relay => "relay",
             Role::Orders => "orders",
             Role::Ops => "ops",
+            Role::Analysis => "analysis",
         }
     }
 
@@ -214,6 +224,17 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         );
         running.spawn(Role::Relay, finish);
     }
+    if let (true, Some(store)) = (has(Role::Analysis), &store) {
+        let options = analysis::Options {
+            logs: config.access_logs.clone(),
+            places: config.data.join("analysis.json"),
+            rules: config.analysis.clone(),
+            zone: config.time_zone.clone(),
+            limits: Limits::default(),
+        };
+        let work = analysis::run(options, redis.clone(), store.clone(), running.stop.clone());
+        running.spawn(Role::Analysis, work);
+    }
     if let (true, Some(store)) = (has(Role::Orders), store) {
         start_orders(config, running, (redis.clone(), segments, queues), store);
     }
@@ -263,16 +284,17 @@ fn start_orders(
     running.spawn(Role::Orders, work);
 }
 
-/// The database, for the roles that use it. The orders role cannot do without;
+/// The database, for the roles that use it. Orders and the analysis cannot do without;
 /// the purchase role sells without it, and only its order list is unavailable.
 async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, RoleError> {
-    let wanted = roles.contains(&Role::Orders) || roles.contains(&Role::Purchase);
+    let needed = roles.contains(&Role::Orders) || roles.contains(&Role::Analysis);
+    let wanted = needed || roles.contains(&Role::Purchase);
     if !wanted {
         return Ok(None);
     }
     match Store::open_sharded(&config.database_url, &config.order_databases).await {
         Ok(store) => Ok(Some(store)),
-        Err(error) if roles.contains(&Role::Orders) => Err(error.into()),
+        Err(error) if needed => Err(error.into()),
         Err(error) => {
             tracing::warn!(%error, "selling without the database; order lists are unavailable");
             Ok(None)

@@ -10,6 +10,8 @@ use sqlx::migrate::MigrateError;
 
 /// One database: opening it, its connections, what differs between kinds.
 mod database;
+/// Who seems to be a program.
+pub mod findings;
 /// The archive of the ledger.
 mod ledger;
 /// Orders of all buyers.

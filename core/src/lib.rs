@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+/// Lines of the edges' access logs.
+pub mod access_log;
 /// Bans as Redis lists them.
 pub mod ban;
 /// Token bucket kept in one 64-bit word.
@@ -42,6 +44,8 @@ pub mod message;
 pub mod metrics;
 /// Order states and sortable order numbers.
 pub mod order;
+/// Who took part in a sale, one bit each.
+pub mod participants;
 /// Payments: what a provider's notice means, and its signature.
 pub mod payment;
 /// Permits: clipping, leases, the header that names one.
@@ -56,6 +60,8 @@ pub mod shared;
 pub mod slot;
 /// What an edge keeps for the time when Redis is away.
 pub mod standby;
+/// Who buys like a program.
+pub mod suspicion;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
 /// The round's time window.

@@ -11,6 +11,8 @@ use jiff::tz::TimeZone;
 use super::keys::KEYS;
 use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
 
+/// What the analysis does, and where the logs are.
+mod analysis;
 /// Which queue, and where it is.
 mod queue;
 use crate::segments::CLUSTER_SCHEME;
