@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::now_ms;
 use crate::purchase::catalogue;
 use crate::redis_link::{RedisLink, RedisLinkError};
-use crate::store::Store;
+use crate::store::LazyStore;
 
 /// Visitors, participants, hot products.
 pub mod audience;
@@ -138,7 +138,7 @@ impl Desk {
 
 /// Runs until `stop`; on a runtime of several threads, since reading and judging
 /// may take one for a while.
-pub async fn run(options: Options, redis: RedisLink, store: Store, stop: CancellationToken) {
+pub async fn run(options: Options, redis: RedisLink, store: LazyStore, stop: CancellationToken) {
     let mut work = Work::new(&options, redis, store);
     while !stop.is_cancelled() {
         let pause = match work.round().await {
@@ -181,7 +181,7 @@ struct Work {
 }
 
 impl Work {
-    fn new(options: &Options, redis: RedisLink, store: Store) -> Self {
+    fn new(options: &Options, redis: RedisLink, store: LazyStore) -> Self {
         let places = Places::open(&options.places);
         Self {
             desk: Desk::open(options, &places),

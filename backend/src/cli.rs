@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use seckill::bans;
 use seckill::config::{Given, Source};
-use seckill::roles::Role;
+use seckill::console::account::Role;
+use seckill::roles;
 use seckill::store::findings::FindingState;
 use seckill_core::ban::Kind;
 use seckill_core::order::State;
@@ -75,9 +76,9 @@ pub(crate) enum Command {
             value_name = "ROLES",
             value_delimiter = ',',
             required = true,
-            value_parser = Role::parse
+            value_parser = roles::Role::parse
         )]
-        roles: Vec<Role>,
+        roles: Vec<roles::Role>,
     },
     /// Import, approve and export sales
     #[command(subcommand)]
@@ -90,6 +91,9 @@ pub(crate) enum Command {
     /// Show who seems to be a program by the access logs, and decide on it
     #[command(subcommand)]
     Findings(Findings),
+    /// Say who may log in at the console
+    #[command(subcommand)]
+    Accounts(Accounts),
     /// Show how much lies where, and change how much there is
     #[command(subcommand)]
     Stock(Stock),
@@ -202,6 +206,38 @@ pub(crate) enum Sale {
     },
     /// Print all rounds as a sale file
     Export,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Accounts {
+    /// Add an account; its password is asked for, or read from standard input
+    Add {
+        /// The name to log in with: letters, digits, _ . @ + -
+        name: String,
+        /// operator (makes rounds) or supervisor (approves what others made)
+        #[arg(long, value_name = "ROLE", value_parser = account_role)]
+        role: Role,
+    },
+    /// Show the accounts
+    List {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove an account; who is logged in with it is out within seconds
+    Remove {
+        /// Its name
+        name: String,
+    },
+    /// Give an account a new password, which ends its sessions
+    Password {
+        /// Its name
+        name: String,
+    },
+}
+
+fn account_role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| "write operator or supervisor".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

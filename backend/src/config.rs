@@ -1,6 +1,7 @@
 //! What is in force: defaults, then a TOML file, then `SECKILL_…` variables,
 //! then flags, each overriding the one before.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -96,6 +97,8 @@ pub struct Config {
     pub port: u16,
     /// Port of the console.
     pub console_port: u16,
+    /// Where the console listens; `None` for addresses of this machine only.
+    pub console_address: Option<IpAddr>,
     /// Redis: `redis://…` or `unix:///path`.
     pub redis_url: String,
     /// Whether Redis is run by somebody else, so that `up` starts none.
@@ -200,6 +203,7 @@ impl Config {
         let config = Self {
             port: values.number("port", 8080, 1..=65_535)?,
             console_port: values.number("console_port", 8081, 1..=65_535)?,
+            console_address: values.console_address()?,
             redis_url: values.redis_url(&redis_default)?,
             redis_is_external,
             redis_segments: values.redis_segments()?,

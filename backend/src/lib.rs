@@ -8,6 +8,8 @@ pub mod api_error;
 pub mod bans;
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
+/// The console: accounts, login, rounds, approval.
+pub mod console;
 /// Decisions on what the analysis found.
 pub mod findings;
 /// Archives every event of every segment.

@@ -17,6 +17,7 @@ use seckill::{logging, roles, status, up, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+mod accounts_command;
 mod bans_command;
 mod cli;
 mod findings_command;
@@ -60,6 +61,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sale(Sale::Approve { round }) => approve_rounds(&config, &[round]).await,
         Command::Sale(Sale::Export) => export_sale(&config).await,
         Command::Stock(command) => stock_command::run(&config, command).await,
+        Command::Accounts(asked) => accounts_command::run(&config, asked).await,
         Command::Bans(asked) => bans_command::run(&config, asked).await,
         Command::Findings(asked) => findings_command::run(&config, asked).await,
         Command::Orders(asked) => orders_command::run(&config, asked).await,

@@ -1,6 +1,6 @@
-//! The ops role: the day's rounds for shoppers (course §066).
+//! The ops role: the day's rounds for shoppers (course §066), and the console.
 //!
-//! Answered from Redis alone, so that a stopped database stops no shopper.
+//! Shoppers are answered from Redis alone, so that a stopped database stops none.
 
 use axum::Router;
 use axum::extract::State;

@@ -14,13 +14,14 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Listen};
+use crate::console::{self, ConsoleState};
 use crate::nearest::nearest;
 use crate::ops::{self, OpsState};
 use crate::purchase::{self, PurchaseState};
 use crate::queue::{DeadLetters, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
-use crate::store::{Store, StoreError};
+use crate::store::{LazyStore, Store, StoreError};
 use crate::{analysis, ledger, orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
@@ -39,7 +40,7 @@ pub enum Role {
     Relay,
     /// Writes orders.
     Orders,
-    /// Shows the day's rounds.
+    /// Shows the day's rounds, and serves the console.
     Ops,
     /// Reads the edges' access logs.
     Analysis,
@@ -224,7 +225,8 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         );
         running.spawn(Role::Relay, finish);
     }
-    if let (true, Some(store)) = (has(Role::Analysis), &store) {
+    if has(Role::Analysis) {
+        let store = LazyStore::new(config, store.clone());
         let options = analysis::Options {
             logs: config.access_logs.clone(),
             places: config.data.join("analysis.json"),
@@ -232,15 +234,23 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             zone: config.time_zone.clone(),
             limits: Limits::default(),
         };
-        let work = analysis::run(options, redis.clone(), store.clone(), running.stop.clone());
+        let work = analysis::run(options, redis.clone(), store, running.stop.clone());
         running.spawn(Role::Analysis, work);
     }
-    if let (true, Some(store)) = (has(Role::Orders), store) {
-        start_orders(config, running, (redis.clone(), segments, queues), store);
+    if let (true, Some(store)) = (has(Role::Orders), store.clone()) {
+        let parts = (redis.clone(), segments.clone(), queues);
+        start_orders(config, running, parts, store);
     }
     if has(Role::Ops) {
+        let console = ConsoleState::new(
+            config,
+            redis.clone(),
+            segments,
+            LazyStore::new(config, store),
+        );
         let state = OpsState::new(redis, config.time_zone.clone());
-        running.serve(Role::Ops, &config.ops_listen, ops::router(state))?;
+        let router = ops::router(state).merge(console::router(console));
+        running.serve(Role::Ops, &config.ops_listen, router)?;
     }
     Ok(())
 }
@@ -284,17 +294,16 @@ fn start_orders(
     running.spawn(Role::Orders, work);
 }
 
-/// The database, for the roles that use it. Orders and the analysis cannot do without;
+/// The database, for the roles that use it. The orders role cannot do without;
 /// the purchase role sells without it, and only its order list is unavailable.
 async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, RoleError> {
-    let needed = roles.contains(&Role::Orders) || roles.contains(&Role::Analysis);
-    let wanted = needed || roles.contains(&Role::Purchase);
+    let wanted = roles.contains(&Role::Orders) || roles.contains(&Role::Purchase);
     if !wanted {
         return Ok(None);
     }
     match Store::open_sharded(&config.database_url, &config.order_databases).await {
         Ok(store) => Ok(Some(store)),
-        Err(error) if needed => Err(error.into()),
+        Err(error) if roles.contains(&Role::Orders) => Err(error.into()),
         Err(error) => {
             tracing::warn!(%error, "selling without the database; order lists are unavailable");
             Ok(None)

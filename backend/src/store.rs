@@ -8,10 +8,14 @@ use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
 
+/// Accounts of the console.
+mod accounts;
 /// One database: opening it, its connections, what differs between kinds.
 mod database;
 /// Who seems to be a program.
 pub mod findings;
+/// The database for whoever can do part of his work without it.
+mod lazy;
 /// The archive of the ledger.
 mod ledger;
 /// Orders of all buyers.
@@ -28,6 +32,7 @@ pub mod sales;
 pub mod states;
 
 pub(crate) use database::Database;
+pub use lazy::LazyStore;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

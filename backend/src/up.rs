@@ -26,6 +26,8 @@ mod edge;
 pub mod folders;
 /// Stops what a killed run left behind.
 mod leftovers;
+/// The demo's accounts at the console.
+mod logins;
 /// The redis-server of this box.
 mod redis_server;
 
@@ -211,20 +213,20 @@ async fn start_and_watch(
     }
     let Parts { redis, roles, edge } = &mut *parts;
     let others = async {
-        demo::prepare(config, options.demo).await?;
+        let logins = demo::prepare(config, options.demo).await?;
         start_roles(config, roles).await?;
         if let Some(plan) = edge_plan {
             *edge = Some(plan.start(config).await?);
         }
-        Ok::<(), UpError>(())
+        Ok::<_, UpError>(logins)
     };
-    tokio::select! {
+    let logins = tokio::select! {
         biased;
         // Everything after it needs Redis: without it they would wait in vain.
         died = child::death(redis) => return Err(died),
         started = others => started?,
-    }
-    banner::print(config, options, began.elapsed()).await;
+    };
+    banner::print(config, options, began.elapsed(), &logins).await;
     parts.watch().await
 }
 

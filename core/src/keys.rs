@@ -195,6 +195,20 @@ pub fn pass(item: &Item, segment: u16, nonce: &str) -> String {
     format!("seckill::{{{item}::{segment:02}}}::pass::{nonce}")
 }
 
+/// Hash: somebody who is logged in at the console, by the digest of the session's
+/// id: whoever reads Redis cannot use it.
+#[must_use]
+pub fn console_session(digest: &str) -> String {
+    format!("seckill::console::session::{digest}")
+}
+
+/// Counter: how often logging in was tried of late, by `account:NAME` or
+/// `address:ADDRESS`.
+#[must_use]
+pub fn console_tries(whose: &str) -> String {
+    format!("seckill::console::tries::{whose}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ use seckill_core::suspicion::{Judgement, Subject};
 use crate::bans;
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::store::findings::{Finding, FindingState};
-use crate::store::{Store, StoreError};
+use crate::store::{LazyStore, StoreError};
 
 /// The name by which the analysis bans.
 pub const BY: &str = "analysis";
@@ -72,7 +72,7 @@ pub(super) enum ActError {
 #[derive(Debug)]
 pub(super) struct Bench {
     rules: Rules,
-    store: Store,
+    store: LazyStore,
     redis: RedisLink,
     waiting: VecDeque<(Judgement, bool)>,
     /// When the last bans were set.
@@ -80,7 +80,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new(rules: Rules, store: Store, redis: RedisLink) -> Self {
+    pub(super) fn new(rules: Rules, store: LazyStore, redis: RedisLink) -> Self {
         Self {
             rules,
             store,
@@ -165,7 +165,7 @@ impl Bench {
         let wants_ban = self.rules.policy == Policy::Ban
             && judgement.score >= self.rules.ban_score
             && !judgement.is_doubtful;
-        let known = self.store.finding(kind.as_str(), name).await?;
+        let known = self.store.get().await?.finding(kind.as_str(), name).await?;
         if let Some(known) = &known {
             let waits_for_ban = wants_ban && known.state == FindingState::Proposed;
             // Lines are read again after a restart.
@@ -188,7 +188,7 @@ impl Bench {
             finding.ban_until_ms = Some(now_ms + self.rules.ban_for_ms);
             self.ban(&banned, judgement, now_ms).await?;
         }
-        self.store.put_finding(&finding).await?;
+        self.store.get().await?.put_finding(&finding).await?;
         tracing::info!(
             kind = finding.kind,
             name,

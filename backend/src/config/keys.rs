@@ -24,7 +24,7 @@ pub const PREFIX: &str = "SECKILL_";
 pub const FILE_KEY: &str = "config";
 
 /// All of them, in the order in which they are shown.
-pub const KEYS: [Key; 43] = [
+pub const KEYS: [Key; 44] = [
     Key {
         name: "data",
         meaning: "folder of everything that is written",
@@ -36,6 +36,10 @@ pub const KEYS: [Key; 43] = [
     Key {
         name: "console_port",
         meaning: "port of the console",
+    },
+    Key {
+        name: "console_address",
+        meaning: "local: the console only for this machine; or an address",
     },
     Key {
         name: "demo_login",

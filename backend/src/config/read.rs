@@ -13,6 +13,8 @@ use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
 
 /// What the analysis does, and where the logs are.
 mod analysis;
+/// Where the console listens.
+mod console;
 /// Which queue, and where it is.
 mod queue;
 use crate::segments::CLUSTER_SCHEME;

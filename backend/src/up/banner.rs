@@ -1,9 +1,11 @@
 //! Prints the addresses once all is up.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Options;
+use super::logins::Logins;
 use crate::config::Config;
 use crate::now_ms;
 use crate::sale::{RoundState, StoredRound, page};
@@ -13,9 +15,11 @@ use crate::store::Store;
 const MOST_PAGES: usize = 9;
 
 /// Prints to standard output; that nobody reads it is no reason to stop.
-pub(super) async fn print(config: &Config, options: Options, took: Duration) {
+pub(super) async fn print(config: &Config, options: Options, took: Duration, logins: &Logins) {
     let rounds = rounds(config).await;
-    let text = text(config, options, took, &rounds, now_ms());
+    let mut text = text(config, options, took, &rounds, now_ms());
+    text.push_str(&console(config, options, logins));
+    text.push_str("\nCtrl-C stops all of it.\n\n");
     let _ = std::io::stdout().write_all(text.as_bytes());
     let _ = std::io::stdout().flush();
 }
@@ -55,9 +59,31 @@ fn text(
     line("Redis", &crate::config::masked_url(&config.redis_url));
     line("Data", &config.data.display().to_string());
     if config.demo_login {
-        text.push_str("\nAnybody may log in under any name: the demo login is on.");
+        text.push_str("\nAnybody may log in at the shop under any name: the demo login is on.\n");
     }
-    text.push_str("\nCtrl-C stops all of it.\n\n");
+    text
+}
+
+/// Where the console is, and who can log in there.
+fn console(config: &Config, options: Options, logins: &Logins) -> String {
+    let mut text = String::from("\n");
+    if !options.no_edge {
+        let host = match config.console_address {
+            Some(address) if !address.is_unspecified() => {
+                SocketAddr::new(address, config.console_port).to_string()
+            }
+            _ => format!("localhost:{}", config.console_port),
+        };
+        text.push_str(&format!("  {:<12}  http://{host}/console/\n", "Console"));
+    }
+    for (name, password) in &logins.demo {
+        text.push_str(&format!("  {:<12}  {name} / {password}\n", "Login"));
+    }
+    if logins.none {
+        text.push_str(
+            "\nNobody can log in at the console yet: seckill accounts add NAME --role supervisor\n",
+        );
+    }
     text
 }
 

@@ -1,6 +1,7 @@
 //! The demo sale, and rounds that an earlier run approved.
 
 use super::UpError;
+use super::logins::{self, Logins};
 use crate::config::Config;
 use crate::now_ms;
 use crate::redis_link::RedisLink;
@@ -12,7 +13,7 @@ use crate::store::Store;
 
 /// Imports and approves the demo sale if asked to, completes approvals that
 /// were interrupted, and renders pages again, since the template may be newer.
-pub(super) async fn prepare(config: &Config, demo: bool) -> Result<(), UpError> {
+pub(super) async fn prepare(config: &Config, demo: bool) -> Result<Logins, UpError> {
     let sale = |error: &dyn std::fmt::Display| UpError::Sale(error.to_string());
     let store = Store::open_sharded(&config.database_url, &config.order_databases)
         .await
@@ -32,10 +33,9 @@ pub(super) async fn prepare(config: &Config, demo: bool) -> Result<(), UpError> 
     let prepared = async {
         restore(&desk).await?;
         if demo {
-            sell_demo(config, &desk).await
-        } else {
-            Ok(())
+            sell_demo(config, &desk).await?;
         }
+        logins::prepare(&store, demo).await
     };
     let prepared = prepared.await;
     store.close().await;

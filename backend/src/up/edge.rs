@@ -28,11 +28,13 @@ pub(super) struct Plan {
 impl Plan {
     /// Finds nginx, the module and the repository's files, and checks the port.
     pub(super) fn check(config: &Config) -> Result<Self, UpError> {
-        if !is_free(config.port) {
-            return Err(UpError::PortTaken {
-                port: config.port,
-                variable: "SECKILL_PORT",
-            });
+        for (port, variable) in [
+            (config.port, "SECKILL_PORT"),
+            (config.console_port, "SECKILL_CONSOLE_PORT"),
+        ] {
+            if !is_free(port) {
+                return Err(UpError::PortTaken { port, variable });
+            }
         }
         let program = find_program(&config.nginx).ok_or_else(|| UpError::Missing {
             what: "nginx",

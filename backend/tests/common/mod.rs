@@ -31,6 +31,8 @@ use seckill_core::window::Window;
 use seckill_core::{hidden_path, keys, session};
 use tempfile::TempDir;
 
+/// A console with people in it.
+pub mod console;
 /// A MariaDB server.
 pub mod mariadb;
 /// Several Redis masters.

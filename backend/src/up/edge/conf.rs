@@ -1,7 +1,7 @@
 //! The generated top-level configuration: what depends on this machine. All
 //! else is the repository's `conf/seckill/`, which it includes unchanged.
 
-use std::net::{Ipv6Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use nix::unistd::Uid;
@@ -64,6 +64,11 @@ http {{
         set $seckill_pages "{pages}";
         include "{home}/conf/seckill/server.conf";
     }}
+
+    server {{
+{console}        set $seckill_html "{home}/html";
+        include "{home}/conf/seckill/console.conf";
+    }}
 }}
 "#,
         home = home.display(),
@@ -82,6 +87,7 @@ http {{
         captcha = if config.captcha { "on" } else { "off" },
         listen = listen(config.port),
         pages = config.pages_dir().display(),
+        console = listen_console(config),
     )
 }
 
@@ -105,11 +111,28 @@ fn upstream(listen: &Listen) -> String {
 
 fn listen(port: u16) -> String {
     let mut lines = format!("        listen {port};\n");
-    // A kernel without IPv6 would make nginx refuse the second line.
-    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+    if has_ipv6() {
         lines.push_str(&format!("        listen [::]:{port};\n"));
     }
     lines
+}
+
+/// The console is for this machine alone, unless somebody names an address.
+fn listen_console(config: &Config) -> String {
+    let port = config.console_port;
+    let line = |address: SocketAddr| format!("        listen {address};\n");
+    match config.console_address {
+        Some(address) => line(SocketAddr::new(address, port)),
+        None if has_ipv6() => {
+            line((Ipv4Addr::LOCALHOST, port).into()) + &line((Ipv6Addr::LOCALHOST, port).into())
+        }
+        None => line((Ipv4Addr::LOCALHOST, port).into()),
+    }
+}
+
+/// A kernel without IPv6 would make nginx refuse such a line.
+fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
 /// The arguments of `seckill_redis` for the same Redis that the back end uses.
@@ -149,6 +172,26 @@ mod tests {
             let text = text(&config, Path::new("/m.so"), Path::new("/h"));
             assert!(text.contains(directive), "{text}");
         }
+    }
+
+    #[test]
+    fn the_console_is_for_this_machine_unless_an_address_is_named() {
+        let lines = |given: &[(&str, &str)]| {
+            let variables: Vec<_> = given
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            let config = Config::from_layers(gather(None, &variables, Vec::new()).unwrap());
+            listen_console(&config.unwrap())
+        };
+        let local = lines(&[("SECKILL_CONSOLE_PORT", "9001")]);
+        assert!(local.contains("listen 127.0.0.1:9001;"), "{local}");
+        assert!(
+            !local.contains("0.0.0.0") && !local.contains("[::]"),
+            "{local}"
+        );
+        let named = lines(&[("SECKILL_CONSOLE_ADDRESS", "10.0.0.5")]);
+        assert_eq!(named, "        listen 10.0.0.5:8081;\n");
     }
 
     #[test]

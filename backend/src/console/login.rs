@@ -1,0 +1,199 @@
+//! Logging in and out.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use seckill_core::ids;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use super::ConsoleState;
+use super::account;
+use super::error::ConsoleError;
+use super::operator::{COOKIE, refuse_foreign, session_id};
+use super::sessions::Session;
+use super::tries;
+use crate::api_error::json_response;
+
+/// Largest login body, in bytes.
+const MAX_LOGIN: usize = 4096;
+/// Passwords that are hashed at the same time, each in 19 MiB.
+const HASHES_AT_ONCE: usize = 2;
+
+/// Keeps logins from taking all memory and all cores.
+#[derive(Debug, Clone)]
+pub(super) struct Hashers(Arc<Semaphore>);
+
+impl Default for Hashers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(HASHES_AT_ONCE)))
+    }
+}
+
+impl Hashers {
+    async fn fits(&self, password: String, hash: Option<String>) -> Result<bool, ConsoleError> {
+        let _turn = self
+            .0
+            .acquire()
+            .await
+            .map_err(|e| ConsoleError::internal(&e))?;
+        let check = move || account::is_password(&password, hash.as_deref());
+        let checked = tokio::task::spawn_blocking(check).await;
+        checked.map_err(|error| ConsoleError::internal(&error))
+    }
+}
+
+/// A name and its password.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Login {
+    name: String,
+    password: String,
+}
+
+/// Who is logged in.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Me {
+    /// The account's name.
+    name: String,
+    /// `operator` or `supervisor`.
+    role: &'static str,
+    /// The shop's time zone: its days begin and end at midnight there.
+    time_zone: String,
+    /// To be sent as `X-Seckill-Csrf` with every request that writes.
+    csrf: String,
+}
+
+impl Me {
+    fn answer(session: &Session, state: &ConsoleState) -> Result<Response, ConsoleError> {
+        let zone = state.config.time_zone.iana_name().unwrap_or("UTC");
+        let me = Self {
+            name: session.name.clone(),
+            role: session.role.as_str(),
+            time_zone: zone.to_owned(),
+            csrf: session.csrf.clone(),
+        };
+        let body = serde_json::to_string(&me).map_err(|error| ConsoleError::internal(&error))?;
+        Ok(json_response(StatusCode::OK, body))
+    }
+}
+
+/// Logs in. Always under a new session id, so that one that somebody planted in
+/// the browser is worth nothing; the one before it ends.
+#[utoipa::path(post, path = "/ops/api/login", tag = "login", request_body = Login, responses(
+    (status = 200, description = "Logged in; sets the cookie seckill_console", body = Me),
+    (status = 401, description = "Name and password do not belong together"),
+    (status = 429, description = "Too many tries"),
+))]
+pub(super) async fn log_in(
+    State(state): State<ConsoleState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ConsoleError> {
+    refuse_foreign(&headers)?;
+    let Login { name, password } = read_login(&headers, body).await?;
+    let address = address(&headers);
+    let mut conn = state.redis.conn().await?;
+    tries::count(&mut conn, &name, &address).await?;
+    let account = state.store.get().await?.account(&name).await?;
+    let hash = account
+        .as_ref()
+        .map(|account| account.password_hash.clone());
+    let fits = state.hashers.fits(password, hash).await?;
+    let Some(account) = account.filter(|_| fits) else {
+        tracing::warn!(name, address, "a login failed");
+        return Err(ConsoleError::WrongLogin);
+    };
+    tries::forgive(&mut conn, &name).await?;
+    if let Some(earlier) = session_id(&headers) {
+        state.sessions.end_id(earlier).await?;
+    }
+    let (id, session) = state.sessions.begin(&account).await?;
+    tracing::info!(name, address, "logged in at the console");
+    let mut response = Me::answer(&session, &state)?;
+    put_cookie(&mut response, &cookie(&id, "", &headers))?;
+    Ok(response)
+}
+
+async fn read_login(headers: &HeaderMap, body: Body) -> Result<Login, ConsoleError> {
+    let wrong = || {
+        let right = r#"send JSON such as {"name":"li","password":"…"} as application/json"#;
+        ConsoleError::BadRequest(format!("This is no login; {right}."))
+    };
+    // A form of another site cannot have this type.
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|kind| {
+            kind.split(';')
+                .next()
+                .is_some_and(|it| it.trim() == "application/json")
+        });
+    let bytes = to_bytes(body, MAX_LOGIN).await.map_err(|_| wrong())?;
+    let login: Login = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
+    if !is_json || login.password.len() > account::MOST_PASSWORD {
+        return Err(wrong());
+    }
+    // What cannot be a name is nobody's; it must not become part of a key either.
+    if !ids::is_user(&login.name) {
+        return Err(ConsoleError::WrongLogin);
+    }
+    Ok(login)
+}
+
+/// Logs out, on this browser only.
+#[utoipa::path(post, path = "/ops/api/logout", tag = "login", responses(
+    (status = 200, description = "Logged out"),
+))]
+pub(super) async fn log_out(
+    State(state): State<ConsoleState>,
+    headers: HeaderMap,
+    session: Session,
+) -> Result<Response, ConsoleError> {
+    state.sessions.end(&session.digest).await?;
+    let mut response = json_response(StatusCode::OK, "{}".to_owned());
+    put_cookie(&mut response, &cookie("", "; Max-Age=0", &headers))?;
+    Ok(response)
+}
+
+/// Who is logged in.
+#[utoipa::path(get, path = "/ops/api/me", tag = "login", responses(
+    (status = 200, description = "Who is logged in", body = Me),
+    (status = 401, description = "Nobody is"),
+))]
+pub(super) async fn me(
+    State(state): State<ConsoleState>,
+    session: Session,
+) -> Result<Response, ConsoleError> {
+    Me::answer(&session, &state)
+}
+
+/// Sent to the API alone: neither the shop on the next port nor a page sees it.
+fn cookie(id: &str, more: &str, headers: &HeaderMap) -> String {
+    let is_https = headers
+        .get("x-forwarded-proto")
+        .is_some_and(|it| it == "https");
+    let secure = if is_https { "; Secure" } else { "" };
+    format!("{COOKIE}={id}; Path=/ops/api; HttpOnly; SameSite=Strict{secure}{more}")
+}
+
+fn put_cookie(response: &mut Response, cookie: &str) -> Result<(), ConsoleError> {
+    let mut value =
+        HeaderValue::from_str(cookie).map_err(|error| ConsoleError::internal(&error))?;
+    // Keeps it out of any debug print of the headers.
+    value.set_sensitive(true);
+    response.headers_mut().insert(header::SET_COOKIE, value);
+    Ok(())
+}
+
+/// The address nginx saw. Only what can stand in a key.
+fn address(headers: &HeaderMap) -> String {
+    headers
+        .get("x-real-ip")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<std::net::IpAddr>().ok())
+        .map_or_else(|| "local".to_owned(), |address| address.to_string())
+}

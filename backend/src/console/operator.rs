@@ -1,0 +1,159 @@
+//! Who is asking. Every request but the login passes [`guard`]: it finds the
+//! session, and refuses what another site may have sent in somebody's name.
+//!
+//! Against forged requests stand three things, each enough by itself in a browser
+//! of today: the cookie is `SameSite=Strict`; a writing request must name our own
+//! origin; and it must bring the session's token in a header, which no form and no
+//! script of another origin can do.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use seckill_core::session::cookie;
+use subtle::ConstantTimeEq as _;
+
+use super::ConsoleState;
+use super::account::Role;
+use super::error::ConsoleError;
+use super::sessions::Session;
+
+/// The cookie with the session's id.
+pub const COOKIE: &str = "seckill_console";
+/// The header with the session's token.
+pub const CSRF_HEADER: &str = "x-seckill-csrf";
+
+/// Who is logged in; a handler that takes it is for people with a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// The account's name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// A supervisor; a handler that takes it refuses everybody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Supervisor(pub Operator);
+
+impl<S: Send + Sync> FromRequestParts<S> for Operator {
+    type Rejection = ConsoleError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ConsoleError> {
+        let session = parts.extensions.get::<Session>();
+        let session = session.ok_or(ConsoleError::LoginRequired)?;
+        Ok(Operator {
+            name: session.name.clone(),
+            role: session.role,
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Supervisor {
+    type Rejection = ConsoleError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ConsoleError> {
+        let operator = Operator::from_request_parts(parts, state).await?;
+        match operator.role {
+            Role::Supervisor => Ok(Self(operator)),
+            Role::Operator => Err(ConsoleError::SupervisorOnly),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = ConsoleError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ConsoleError> {
+        let session = parts.extensions.get::<Session>().cloned();
+        session.ok_or(ConsoleError::LoginRequired)
+    }
+}
+
+/// Lets a request through whose session is alive and which is no forgery.
+pub(super) async fn guard(
+    State(state): State<ConsoleState>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ConsoleError> {
+    let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if writes {
+        refuse_foreign(request.headers())?;
+    }
+    let id = session_id(request.headers()).ok_or(ConsoleError::LoginRequired)?;
+    let session = state.sessions.find(id).await?;
+    if writes && !brings_token(request.headers(), &session) {
+        return Err(ConsoleError::Foreign);
+    }
+    request.extensions_mut().insert(session);
+    Ok(next.run(request).await)
+}
+
+/// The session's id, as the browser sent it.
+pub(super) fn session_id(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .find_map(|cookies| cookie(cookies, COOKIE))
+}
+
+/// Refuses a request that a browser says comes from another origin. What is no
+/// browser says nothing, and has no cookie that somebody else could use.
+pub(super) fn refuse_foreign(headers: &HeaderMap) -> Result<(), ConsoleError> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let ours = match (headers.get(header::ORIGIN), text(header::HOST)) {
+        (None, _) => headers
+            .get("sec-fetch-site")
+            .is_none_or(|site| site == "same-origin"),
+        (Some(origin), Some(host)) => origin
+            .to_str()
+            .ok()
+            .and_then(|origin| origin.split_once("://"))
+            .is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host)),
+        (Some(_), None) => false,
+    };
+    if ours {
+        Ok(())
+    } else {
+        Err(ConsoleError::Foreign)
+    }
+}
+
+fn brings_token(headers: &HeaderMap, session: &Session) -> bool {
+    headers
+        .get(CSRF_HEADER)
+        .is_some_and(|token| bool::from(token.as_bytes().ct_eq(session.csrf.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_origin_may_write() {
+        let is_ours = |pairs: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            refuse_foreign(&headers).is_ok()
+        };
+        let host = ("host", "localhost:8081");
+        assert!(is_ours(&[host, ("origin", "http://localhost:8081")]));
+        assert!(is_ours(&[host]), "curl");
+        assert!(is_ours(&[host, ("sec-fetch-site", "same-origin")]));
+        for foreign in [
+            ("origin", "http://localhost:8080"),
+            ("origin", "http://evil.example"),
+            ("origin", "http://localhost:8081.evil.example"),
+            ("origin", "null"),
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "none"),
+        ] {
+            assert!(!is_ours(&[host, foreign]), "{foreign:?}");
+        }
+    }
+}

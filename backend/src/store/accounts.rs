@@ -1,0 +1,137 @@
+//! Accounts of the console.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Store, StoreError, signed, unsigned};
+use crate::console::account::{Account, Role};
+
+const COLUMNS: &str = "name, role, password_hash, demo, version, created_ms, changed_ms";
+
+impl Store {
+    /// The account of this name.
+    ///
+    /// # Errors
+    /// The database, or a row it cannot have.
+    pub async fn account(&self, name: &str) -> Result<Option<Account>, StoreError> {
+        let statement =
+            sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM accounts WHERE name = ?"));
+        let row = sqlx::query(statement)
+            .bind(name)
+            .fetch_optional(self.main().readers())
+            .await?;
+        row.as_ref().map(account).transpose()
+    }
+
+    /// All accounts, by name.
+    ///
+    /// # Errors
+    /// The database, or a row it cannot have.
+    pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        let statement =
+            sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM accounts ORDER BY name"));
+        let rows = sqlx::query(statement)
+            .fetch_all(self.main().readers())
+            .await?;
+        rows.iter().map(account).collect()
+    }
+
+    /// Adds an account; `false` if there is one of that name.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn add_account(
+        &self,
+        name: &str,
+        role: Role,
+        password_hash: &str,
+        demo: bool,
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let added = sqlx::query(
+            "INSERT INTO accounts (name, role, password_hash, demo, created_ms, changed_ms)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(name)
+        .bind(role.as_str())
+        .bind(password_hash)
+        .bind(i64::from(demo))
+        .bind(signed(now_ms))
+        .bind(signed(now_ms))
+        .execute(self.main().writer())
+        .await
+        .map_err(StoreError::from);
+        match added {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_double() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives an account a new password, which ends its sessions; `false` if there
+    /// is no such account.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn set_password(
+        &self,
+        name: &str,
+        password_hash: &str,
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let changed = sqlx::query(
+            "UPDATE accounts SET password_hash = ?, version = version + 1, changed_ms = ?
+             WHERE name = ?",
+        )
+        .bind(password_hash)
+        .bind(signed(now_ms))
+        .bind(name)
+        .execute(self.main().writer())
+        .await?;
+        Ok(changed.rows_affected() == 1)
+    }
+
+    /// Removes an account, which ends its sessions; `false` if there is none.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn remove_account(&self, name: &str) -> Result<bool, StoreError> {
+        let removed = sqlx::query("DELETE FROM accounts WHERE name = ?")
+            .bind(name)
+            .execute(self.main().writer())
+            .await?;
+        Ok(removed.rows_affected() == 1)
+    }
+
+    /// Removes the accounts of a demonstration that is over.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn remove_demo_accounts(&self) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM accounts WHERE demo = 1")
+            .execute(self.main().writer())
+            .await?;
+        Ok(())
+    }
+}
+
+fn account(row: &AnyRow) -> Result<Account, StoreError> {
+    let role: String = row.try_get(1)?;
+    let Some(role) = Role::parse(&role) else {
+        return Err(StoreError::Row {
+            table: "accounts",
+            id: row.try_get(0)?,
+            column: "role",
+            value: role,
+        });
+    };
+    Ok(Account {
+        name: row.try_get(0)?,
+        role,
+        password_hash: row.try_get(2)?,
+        is_demo: row.try_get::<i64, _>(3)? != 0,
+        version: unsigned(row.try_get(4)?),
+        created_ms: unsigned(row.try_get(5)?),
+        changed_ms: unsigned(row.try_get(6)?),
+    })
+}

@@ -1,0 +1,94 @@
+// Calls of /ops/api/. A request that meets an expired login waits for the login
+// dialog and is sent again, so that nothing typed is lost.
+
+import { find, lang, t } from './i18n.js';
+
+/** A refusal: `status`, stable `code`, `message`, and `mistakes` by field. */
+export class ApiError extends Error {
+  constructor(status, body) {
+    super(body.message ?? `HTTP ${status}`);
+    this.status = status;
+    this.code = body.code ?? 'internal';
+    this.missing = body.missing ?? null;
+    this.mistakes = body.mistakes ?? [];
+    this.body = body;
+  }
+}
+
+let token = null;
+let logIn = null;
+let tell = () => {};
+
+/** Who asks for a login (a promise of somebody who is in), and who is told of what is away. */
+export function wire({ onLogin, onAway }) {
+  logIn = onLogin;
+  tell = onAway;
+}
+
+/** Remembers the token that writing requests bring along. */
+export function useToken(csrf) {
+  token = csrf;
+}
+
+const get = (path, options) => call('GET', path, undefined, options);
+const post = (path, body = {}, options) => call('POST', path, body, options);
+const put = (path, body = {}, options) => call('PUT', path, body, options);
+const del = (path, options) => call('DELETE', path, undefined, options);
+export const api = { get, post, put, del, call };
+
+/**
+ * Sends JSON (or, given a Blob or FormData, that) and gives back the answer's
+ * JSON, or its text with `{ text: true }`. `quiet` asks for no login.
+ */
+async function call(method, path, body, { quiet = false, text = false, signal, headers = {} } = {}) {
+  for (;;) {
+    const answer = await send(method, path, body, { signal, headers });
+    if (answer.ok) {
+      tell(null);
+      return text ? answer.text() : answer.json();
+    }
+    const error = new ApiError(answer.status, await answer.json().catch(() => ({})));
+    if (error.code === 'login_required' && !quiet) {
+      await logIn({ again: token !== null });
+      continue;
+    }
+    // The token is another one after a login in another tab.
+    if (error.code === 'foreign_request' && !quiet && (await refreshToken())) continue;
+    if (error.status === 503) tell(error);
+    throw error;
+  }
+}
+
+async function send(method, path, body, { signal, headers }) {
+  const all = { 'X-Seckill-Csrf': token ?? '', ...headers };
+  let sent = body;
+  if (body !== undefined && !(body instanceof Blob) && !(body instanceof FormData) && typeof body !== 'string') {
+    all['Content-Type'] = 'application/json';
+    sent = JSON.stringify(body);
+  }
+  try {
+    return await fetch(`/ops/api${path}`, { method, headers: all, body: sent, signal, credentials: 'same-origin', cache: 'no-store' });
+  } catch (cause) {
+    if (cause.name === 'AbortError') throw cause;
+    const error = new ApiError(0, { code: 'offline', message: t('error.offline') });
+    tell(error);
+    throw error;
+  }
+}
+
+async function refreshToken() {
+  const before = token;
+  try {
+    const me = await call('GET', '/me', undefined, { quiet: true });
+    token = me.csrf;
+  } catch {
+    return false;
+  }
+  return token !== before;
+}
+
+/** A mistake's sentence in the reader's language. */
+export function mistakeText({ code, message, values = [] }) {
+  if (lang() === 'en') return message;
+  return find(`mistake.${code}`, values) ?? message;
+}

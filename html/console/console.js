@@ -1,0 +1,114 @@
+// The shell: who is in, the menu, the page that the address names.
+
+import { ApiError, api, useToken, wire } from './api.js';
+import { el, fill } from './dom.js';
+import { onLang, said, speak, t, useZone } from './i18n.js';
+import { logIn, whenIn } from './login.js';
+import { PAGES } from './nav.js';
+
+const main = document.querySelector('#main');
+const banner = document.querySelector('#banner');
+let me = null;
+let stop = null;
+let shown = 0;
+
+function showWho() {
+  const who = document.querySelector('#who');
+  who.hidden = me === null;
+  document.querySelector('#logout').hidden = me === null;
+  if (me) fill(who, el('b', {}, me.name), ' ', el('span.role', {}, t(`role.${me.role}`)));
+}
+
+function showNav() {
+  const at = place().name;
+  const entries = PAGES.filter((page) => !page.for || page.for === me?.role);
+  fill(document.querySelector('#nav'), entries.map((page) =>
+    el('a', { href: `#/${page.name}`, 'aria-current': page.name === at ? 'page' : null }, t(`nav.${page.name}`))));
+}
+
+/** `#/rounds/7/edit` → { name: 'rounds', params: ['7', 'edit'] } */
+function place() {
+  const parts = location.hash.replace(/^#\/?/, '').split('/').map(decode);
+  return { name: parts[0] || PAGES[0]?.name || '', params: parts.slice(1) };
+}
+
+function decode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '';
+  }
+}
+
+async function show() {
+  const turn = (shown += 1);
+  stop?.();
+  stop = null;
+  showWho();
+  showNav();
+  const { name, params } = place();
+  const page = PAGES.find((it) => it.name === name);
+  if (!page) {
+    fill(main, el('h1', {}, PAGES.length ? t('page.gone') : t('welcome', { name: me?.name ?? '' })), PAGES.length ? el('p.soft', {}, t('page.gone.do')) : null);
+    return;
+  }
+  const root = el('div.page', { class: `page-${name}` });
+  try {
+    const module = await page.load();
+    if (turn !== shown) return;
+    showNav();
+    fill(main, root);
+    const ended = await module.show(root, { params, me });
+    if (turn === shown) stop = typeof ended === 'function' ? ended : null;
+    else if (typeof ended === 'function') ended();
+  } catch (error) {
+    if (turn !== shown || error.name === 'AbortError') return;
+    fill(main, el('h1', {}, t('page.failed')),
+      el('p', {}, error instanceof ApiError ? said(error) : String(error)),
+      el('button.button.is-main', { type: 'button', onclick: show }, t('retry')));
+    if (!(error instanceof ApiError)) throw error;
+  }
+}
+
+function showAway(error) {
+  banner.hidden = error === null;
+  if (error) banner.textContent = said(error);
+}
+
+async function begin() {
+  speak();
+  wire({ onLogin: logIn, onAway: showAway });
+  whenIn((in_) => {
+    const other = me !== null && me.name !== in_.name;
+    me = in_;
+    showWho();
+    showNav();
+    // Somebody else sees his own page, not what the one before him left open.
+    if (other) location.reload();
+  });
+  document.querySelector('#logout').addEventListener('click', async () => {
+    await api.post('/logout', {}, { quiet: true }).catch(() => {});
+    useToken(null);
+    location.reload();
+  });
+  for (;;) {
+    try {
+      me = await api.get('/me');
+      break;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
+  }
+  useToken(me.csrf);
+  if (me.time_zone) useZone(me.time_zone);
+  onLang(show);
+  window.addEventListener('hashchange', () => {
+    // Leaving by the skip link is no change of page.
+    if (location.hash === '#main') return;
+    show().then(() => main.focus({ preventScroll: true }));
+  });
+  await show();
+}
+
+begin();

@@ -1,0 +1,62 @@
+// Building elements. Text is always set as text: nothing that an operator or a
+// shopper wrote is ever read as HTML.
+
+/** `el('p.soft', { onclick }, 'text', child)`; null and false children are left out. */
+export function el(what, given = {}, ...children) {
+  const [tag, ...classes] = what.split('.');
+  const node = document.createElement(tag || 'div');
+  if (classes.length) node.className = classes.join(' ');
+  for (const [name, value] of Object.entries(given)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+    else if (name === 'value' || name === 'checked') node[name] = value;
+    else if (name === 'class') node.className = `${node.className} ${value}`.trim();
+    else node.setAttribute(name, value === true ? '' : value);
+  }
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** Puts these in place of what `node` holds. */
+export function fill(node, ...children) {
+  node.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+let hide = 0;
+
+/** A short word at the bottom of the screen, read out by screen readers. */
+export function toast(text, tone = 'good') {
+  const node = document.querySelector('#toast');
+  node.textContent = text;
+  node.dataset.tone = tone;
+  node.classList.add('is-on');
+  clearTimeout(hide);
+  hide = setTimeout(() => node.classList.remove('is-on'), 5000);
+}
+
+/** Asks yes or no in a dialog of our own; with `reason`, for a text too. */
+export function ask({ title, text, yes, no, danger = false, reason = null }) {
+  return new Promise((resolve) => {
+    const field = reason && el('textarea', { rows: 3, maxlength: 500, 'aria-label': reason, placeholder: reason });
+    const confirm = el('button.button', { type: 'submit', class: danger ? 'is-danger' : 'is-main' }, yes);
+    const form = el('form', { method: 'dialog' },
+      el('h2', {}, title), text && el('p.soft', {}, text), field,
+      el('div.row.is-end', {}, el('button.button', { type: 'button', onclick: () => box.close('') }, no), confirm));
+    const box = el('dialog.dialog', {}, form);
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      if (field && !field.value.trim()) return field.focus();
+      return box.close('yes');
+    });
+    box.addEventListener('close', () => {
+      const answer = box.returnValue === 'yes';
+      box.remove();
+      resolve(answer && field ? field.value.trim() : answer);
+    });
+    document.body.append(box);
+    box.returnValue = '';
+    box.showModal();
+    (field ?? confirm).focus();
+  });
+}

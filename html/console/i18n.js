@@ -1,0 +1,91 @@
+// The two languages of the console. Each page brings its own words along by
+// `addWords`; what the server says in English is translated by its code.
+
+import { en, zh } from './words.js';
+
+const WORDS = { 'zh-CN': { ...zh }, en: { ...en } };
+const STORED = 'seckill:console:lang';
+
+let current = 'en';
+
+export const lang = () => current;
+
+export function addWords({ zh: chinese, en: english }) {
+  Object.assign(WORDS['zh-CN'], chinese);
+  Object.assign(WORDS.en, english);
+}
+
+/** The words for `key`, {names} or {0}, {1} filled in; the key itself if there are none. */
+export function t(key, values = {}) {
+  return find(key, values) ?? key;
+}
+
+/** The same, null if there are none. */
+export function find(key, values = {}) {
+  return WORDS[current][key]?.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '') ?? null;
+}
+
+/** What the server said, in the reader's language as far as the code is known. */
+export function said(error) {
+  if (current === 'en') return error.message;
+  return find(`error.${error.code}${error.missing ? `.${error.missing}` : ''}`, error.values ?? {}) ?? error.message;
+}
+
+const listeners = new Set();
+export const onLang = (show) => listeners.add(show);
+
+function known(tag) {
+  if (typeof tag !== 'string') return null;
+  if (/^zh\b/i.test(tag)) return 'zh-CN';
+  return /^en\b/i.test(tag) ? 'en' : null;
+}
+
+function stored() {
+  try {
+    return localStorage.getItem(STORED);
+  } catch {
+    return null;
+  }
+}
+
+export function speak() {
+  current = known(new URLSearchParams(location.search).get('lang')) ?? known(stored()) ?? known(navigator.language) ?? 'en';
+  fillWords();
+  document.querySelector('#lang').addEventListener('click', () => {
+    current = current === 'en' ? 'zh-CN' : 'en';
+    try {
+      localStorage.setItem(STORED, current);
+    } catch {
+      // A browser that keeps nothing asks again next time.
+    }
+    fillWords();
+    for (const show of listeners) show();
+  });
+}
+
+function fillWords() {
+  document.documentElement.lang = current;
+  document.title = t('title');
+  for (const node of document.querySelectorAll('[data-t]')) node.textContent = t(node.dataset.t);
+  for (const node of document.querySelectorAll('[data-t-label]')) node.setAttribute('aria-label', t(node.dataset.tLabel));
+}
+
+const zone = { timeZone: 'Asia/Shanghai' };
+
+/** Sets the shop's time zone, as the server names it. */
+export function useZone(name) {
+  zone.timeZone = name;
+}
+export const shopZone = () => zone.timeZone;
+
+/** A moment in the shop's time zone. */
+export function moment(ms, more = { second: undefined }) {
+  if (ms === null || ms === undefined) return '–';
+  return new Intl.DateTimeFormat(current, {
+    ...zone, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23', ...more,
+  }).format(new Date(ms));
+}
+
+export const number = (value) => new Intl.NumberFormat(current).format(value);
+/** Cents as ¥ with two digits. */
+export const money = (cents) => `¥${new Intl.NumberFormat(current, { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(cents / 100)}`;
