@@ -10,6 +10,7 @@ use seckill::roles;
 use seckill::store::findings::FindingState;
 use seckill_core::ban::Kind;
 use seckill_core::order::State;
+use seckill_load::command::Load;
 
 /// A flash sale: shoppers come in at the edge, buyers go out with an order.
 ///
@@ -100,6 +101,9 @@ pub(crate) enum Command {
     /// Show orders, and messages of which none could be made
     #[command(subcommand)]
     Orders(Orders),
+    /// Shop by the thousand: people, and bots among them; races; steady clicks
+    #[command(subcommand)]
+    Load(Load),
     /// Show which parts run, and how far each sale is
     Status {
         /// As JSON, for programs

@@ -4,6 +4,8 @@
 
 /// Keep-alive connections to the edge.
 pub mod client;
+/// The command line, for this program and for `seckill load`.
+pub mod command;
 /// Buyers pay, cancel, or let the time pass.
 pub mod decide;
 /// A steady stream of clicks at several edges.
@@ -14,5 +16,7 @@ pub mod plot;
 pub mod race;
 /// What was seen, counted.
 pub mod report;
+/// Shoppers who behave like people, and bots of chosen wickedness among them.
+pub mod shop;
 /// The stock script beside the ways that were rejected.
 pub mod stock;
