@@ -70,6 +70,9 @@ pub enum ConfigError {
     },
 }
 
+/// In `simulation_rounds`: every round.
+pub const ALL_ROUNDS: &str = "*";
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -261,15 +264,34 @@ impl Config {
         shown::table(&self.settings)
     }
 
-    /// Turns the demo login on, because `--demo` asks for it, unless somebody
-    /// said otherwise.
+    /// Turns the demo login on, because `--demo` asks for it, and lets the console
+    /// simulate shoppers, unless somebody said otherwise.
     pub fn allow_demo_login(&mut self) {
-        let untouched = |s: &&mut Setting| s.key == "demo_login" && s.source == Source::Default;
-        if let Some(setting) = self.settings.iter_mut().find(untouched) {
+        if self.set_by_demo("demo_login", "on") {
             self.demo_login = true;
-            setting.value = "on".to_owned();
-            setting.source = Source::Flag("--demo".to_owned());
         }
+        // Nothing is real in a demo.
+        if self.set_by_demo("simulation_rounds", ALL_ROUNDS) {
+            self.simulation_rounds = vec![ALL_ROUNDS.to_owned()];
+        }
+    }
+
+    /// Shows this value as the demo's, unless somebody said otherwise.
+    fn set_by_demo(&mut self, key: &str, value: &str) -> bool {
+        let untouched = |s: &&mut Setting| s.key == key && s.source == Source::Default;
+        let Some(setting) = self.settings.iter_mut().find(untouched) else {
+            return false;
+        };
+        setting.value = value.to_owned();
+        setting.source = Source::Flag("--demo".to_owned());
+        true
+    }
+
+    /// Whether simulated shoppers may buy in this round.
+    #[must_use]
+    pub fn may_simulate(&self, round: &str) -> bool {
+        let allows = |allowed: &String| allowed == round || allowed == ALL_ROUNDS;
+        self.simulation_rounds.iter().any(allows)
     }
 
     /// The database's file, if it is one on this machine.

@@ -20,12 +20,16 @@ use crate::store::LazyStore;
 pub mod account;
 /// What the console cannot do, said in plain sentences.
 pub mod error;
+/// What the analysis found.
+mod findings;
 /// Logging in and out.
 mod login;
 /// Who is asking, and whether a request is a forgery.
 pub mod operator;
 /// Who is logged in.
 pub mod sessions;
+/// Simulated shoppers.
+mod simulation;
 /// How often logging in may be tried.
 pub mod tries;
 
@@ -45,6 +49,7 @@ pub struct ConsoleState {
     pub store: LazyStore,
     sessions: sessions::Sessions,
     hashers: login::Hashers,
+    simulations: simulation::Simulations,
 }
 
 impl ConsoleState {
@@ -54,6 +59,7 @@ impl ConsoleState {
         Self {
             sessions: sessions::Sessions::new(redis.clone(), store.clone()),
             hashers: login::Hashers::default(),
+            simulations: simulation::Simulations::default(),
             config: Arc::new(config.clone()),
             redis,
             segments,
@@ -69,6 +75,8 @@ pub fn router(state: ConsoleState) -> Router {
     let guarded = Router::new()
         .route("/ops/api/me", get(login::me))
         .route("/ops/api/logout", post(login::log_out))
+        .merge(findings::routes())
+        .merge(simulation::routes())
         .route_layer(from_fn_with_state(state.clone(), operator::guard));
     let open = Router::new().route("/ops/api/login", post(login::log_in));
     guarded.merge(open).with_state(state)

@@ -63,7 +63,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Stock(command) => stock_command::run(&config, command).await,
         Command::Accounts(asked) => accounts_command::run(&config, asked).await,
         Command::Bans(asked) => bans_command::run(&config, asked).await,
-        Command::Load(load) => load.run().await,
+        Command::Load(load) => {
+            // Everybody has a connection of his own.
+            up::raise_file_limit();
+            load.run().await
+        }
         Command::Findings(asked) => findings_command::run(&config, asked).await,
         Command::Orders(asked) => orders_command::run(&config, asked).await,
         Command::Status { json } => show_status(&config, json).await,

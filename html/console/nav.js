@@ -4,4 +4,6 @@
 // The words `nav.NAME` come with words.js or with the page's addWords().
 
 export const PAGES = [
+  { name: 'findings', load: () => import('./findings.js') },
+  { name: 'simulation', load: () => import('./simulation.js') },
 ];

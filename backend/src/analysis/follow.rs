@@ -21,7 +21,7 @@ const CHUNK: usize = 256 * 1024;
 /// How long a renamed log is read on.
 const LINGER: Duration = Duration::from_secs(5);
 /// How much of a log that was never read before is read to know who is who.
-const HISTORY: u64 = 64 * 1024 * 1024;
+pub(super) const HISTORY: u64 = 64 * 1024 * 1024;
 
 /// A place in a file that survives the file's renaming.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

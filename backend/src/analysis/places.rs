@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use seckill_core::suspicion::FORGET_MS;
 use serde::{Deserialize, Serialize};
 
-use super::follow::{Follower, Place};
+use super::follow::{Follower, HISTORY, Place};
 
 /// How far apart the kept places lie.
 const EVERY_MS: u64 = 60_000;
@@ -69,7 +69,7 @@ impl Places {
                 .entry(follower.path().to_owned())
                 .or_insert_with(|| Known {
                     acted,
-                    marks: Vec::new(),
+                    marks: vec![(now_ms, beginning(acted))],
                 });
             let is_due = |(at, _): &(u64, Place)| at + EVERY_MS <= now_ms;
             if known.marks.last().is_none_or(is_due) {
@@ -98,4 +98,14 @@ impl Places {
         file.sync_data()?;
         std::fs::rename(&draft, &self.file)
     }
+}
+
+/// Where the first history begins: with the file, unless that is long.
+fn beginning(acted: Place) -> Place {
+    let offset = if acted.offset <= HISTORY {
+        0
+    } else {
+        acted.offset
+    };
+    Place { offset, ..acted }
 }

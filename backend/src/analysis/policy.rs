@@ -42,6 +42,18 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// Its word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Propose => "propose",
+            Self::Ban => "ban",
+        }
+    }
+}
+
 /// The policy's numbers.
 #[derive(Debug, Clone)]
 pub struct Rules {

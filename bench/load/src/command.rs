@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use seckill_core::keyring::Keyring;
 
 use crate::decide::{self, Plan};
+use crate::lines;
 use crate::pace::{self, Click};
 use crate::race::{self, Options};
 use crate::shop::command::ShopArgs;
@@ -33,6 +34,12 @@ pub enum Load {
     /// Sell by the stock script and by the ways that were rejected; prints a
     /// table to standard error and result rows, separated by tabs, to standard output
     Stock(StockArgs),
+    /// Measure how many lines of access logs one core reads and judges; prints JSON
+    Lines {
+        /// How many
+        #[arg(default_value_t = 1_000_000)]
+        lines: usize,
+    },
 }
 
 impl Load {
@@ -47,6 +54,7 @@ impl Load {
             Load::Pace(args) => pace(args).await,
             Load::Stock(args) => stock(args).await,
             Load::Decide(args) => decide(args).await,
+            Load::Lines { lines } => print(&lines::measure(lines)),
         }
     }
 }

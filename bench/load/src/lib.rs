@@ -8,6 +8,8 @@ pub mod client;
 pub mod command;
 /// Buyers pay, cancel, or let the time pass.
 pub mod decide;
+/// The analysis of access logs.
+pub mod lines;
 /// A steady stream of clicks at several edges.
 pub mod pace;
 /// Plots as SVG.

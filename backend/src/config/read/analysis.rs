@@ -8,6 +8,7 @@ use seckill_core::suspicion;
 
 use super::{ConfigError, Values};
 use crate::analysis::policy::{Policy, Rules};
+use crate::config::ALL_ROUNDS;
 
 /// A list as a TOML list, or separated by commas in one text.
 fn list(text: &str) -> impl Iterator<Item = &str> {
@@ -64,13 +65,13 @@ impl Values {
             let text = shown(&rounds);
             rounds
                 .iter()
-                .all(|id| ids::is_id(id))
+                .all(|id| ids::is_id(id) || id == ALL_ROUNDS)
                 .then_some((rounds, text))
         };
         let none = || (Vec::new(), shown(&[]));
         self.read(
             key,
-            "write a list of round ids such as [\"test1\"]",
+            "write a list of round ids such as [\"test1\"], or \"*\" for all",
             none,
             parse,
         )

@@ -211,16 +211,10 @@ impl<'w> Visit<'w> {
     pub async fn load_page(&mut self, gap_ms: u64) {
         let World { round, product, .. } = self.world;
         let page = format!("/product/{round}-{product}.html");
-        self.get(Asked::Look, &page).await;
-        for file in [
-            "shop.css",
-            "product.css",
-            "product.js",
-            "api.js",
-            "purchase.js",
-            "art.svg",
-        ] {
-            self.get(Asked::Look, &format!("/assets/{file}")).await;
+        let answer = self.get(Asked::Look, &page).await;
+        let html = answer.map(|it| it.body).unwrap_or_default();
+        for file in assets(&String::from_utf8_lossy(&html)) {
+            self.get(Asked::Look, &file).await;
         }
         self.fate.looked = true;
         self.get(Asked::Look, "/api/session").await;
@@ -324,5 +318,29 @@ impl<'w> Visit<'w> {
             .ask(Asked::After, Call::new(&Method::POST, &path))
             .await;
         self.fate.paid = answer.is_some_and(|answer| answer.status < 300);
+    }
+}
+
+/// The files that a page names, each once.
+fn assets(html: &str) -> Vec<String> {
+    let mut files: Vec<String> = Vec::new();
+    for part in html.split("=\"/assets/").skip(1) {
+        let name = part.split(['"', '#']).next().unwrap_or_default();
+        let file = format!("/assets/{name}");
+        if !name.is_empty() && !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_s_files_are_found_once_each() {
+        let html = r##"<link href="/assets/a.css"><use href="/assets/b.svg#x"/><use href="/assets/b.svg#y"/>"##;
+        assert_eq!(assets(html), ["/assets/a.css", "/assets/b.svg"]);
     }
 }
