@@ -209,7 +209,11 @@ pub(crate) enum Sale {
         round: String,
     },
     /// Print all rounds as a sale file
-    Export,
+    Export {
+        /// As JSON of the same shape
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -18,14 +18,20 @@ use crate::store::LazyStore;
 
 /// Accounts: roles, names, passwords.
 pub mod account;
+/// The audit log, for reading.
+mod audit;
 /// What the console cannot do, said in plain sentences.
 pub mod error;
 /// What the analysis found.
 mod findings;
 /// Logging in and out.
 mod login;
+/// The description of the API.
+mod openapi;
 /// Who is asking, and whether a request is a forgery.
 pub mod operator;
+/// Rounds and what is sold in them.
+pub mod rounds;
 /// Who is logged in.
 pub mod sessions;
 /// Simulated shoppers.
@@ -77,6 +83,9 @@ pub fn router(state: ConsoleState) -> Router {
         .route("/ops/api/logout", post(login::log_out))
         .merge(findings::routes())
         .merge(simulation::routes())
+        .route("/ops/api/audit", get(audit::list))
+        .route("/ops/api/openapi.json", get(openapi::document))
+        .merge(rounds::router())
         .route_layer(from_fn_with_state(state.clone(), operator::guard));
     let open = Router::new().route("/ops/api/login", post(login::log_in));
     guarded.merge(open).with_state(state)

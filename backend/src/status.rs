@@ -204,7 +204,7 @@ async fn rounds(
             ends_ms: round.ends_ms,
         };
         let state = match (state, published_ms) {
-            (RoundState::Draft, _) => "draft",
+            (RoundState::Draft | RoundState::Submitted | RoundState::Rejected, _) => state.as_str(),
             (RoundState::Approved, None) => "approved",
             (RoundState::Approved, Some(_)) => match window.phase(now_ms) {
                 Phase::Scheduled | Phase::Lead => "scheduled",

@@ -10,6 +10,8 @@ use sqlx::migrate::MigrateError;
 
 /// Accounts of the console.
 mod accounts;
+/// The audit log.
+mod audit;
 /// One database: opening it, its connections, what differs between kinds.
 mod database;
 /// Who seems to be a program.
@@ -26,11 +28,16 @@ pub mod orders;
 pub mod payments;
 /// Writing a batch of orders.
 mod place;
+/// Rounds change hands: saved, submitted, decided.
+pub mod rounds;
 /// Sales: rounds and products.
 pub mod sales;
 /// Orders change: paid, cancelled, and what the stock has to follow.
 pub mod states;
+/// Lists of rounds without their products.
+pub mod summaries;
 
+pub use audit::{Actor, AuditEntry, AuditQuery, Done, Via};
 pub(crate) use database::Database;
 pub use lazy::LazyStore;
 

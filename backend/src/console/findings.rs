@@ -15,6 +15,7 @@ use crate::api_error::json_response;
 use crate::findings::{DecideError, Decision};
 use crate::now_ms;
 use crate::store::findings::{Finding, FindingState};
+use crate::store::{Actor, Done, Store};
 
 /// Findings on one page.
 const MOST: u32 = 200;
@@ -128,7 +129,7 @@ pub(super) async fn confirm(
     let store = state.store.get().await?;
     let decision = whom.decision(&by)?;
     let decided = decision.confirm(store, &state.redis, for_ms).await?;
-    answer("finding.confirm", &by, &decided)
+    answer("finding.confirm", &by, store, &decided).await
 }
 
 /// It is a person: lifts its ban, and leaves it alone for 90 days.
@@ -144,12 +145,23 @@ pub(super) async fn dismiss(
     let whom = read(body)?;
     let store = state.store.get().await?;
     let decided = whom.decision(&by)?.dismiss(store, &state.redis).await?;
-    answer("finding.dismiss", &by, &decided)
+    answer("finding.dismiss", &by, store, &decided).await
 }
 
-fn answer(action: &str, by: &Operator, finding: &Finding) -> Result<Response, ConsoleError> {
-    let Finding { kind, subject, .. } = finding;
-    tracing::info!(by = by.name, kind, subject, action, "decided on a finding");
+async fn answer(
+    action: &'static str,
+    by: &Operator,
+    store: &Store,
+    finding: &Finding,
+) -> Result<Response, ConsoleError> {
+    let done = Done {
+        action,
+        target: format!("{} {}", finding.kind, finding.subject),
+        detail: json!({ "score": finding.score, "ban_until_ms": finding.ban_until_ms }),
+    };
+    store
+        .note_audit(&Actor::at_console(&by.name), &done, now_ms())
+        .await?;
     let body = serde_json::to_string(finding).map_err(|error| ConsoleError::internal(&error))?;
     Ok(json_response(StatusCode::OK, body))
 }

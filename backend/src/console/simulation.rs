@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::api_error::json_response;
 use crate::now_ms;
+use crate::store::{Actor, Done};
 
 /// Most people, and most bots: more than one box can serve beside them is no
 /// simulation.
@@ -127,16 +128,9 @@ pub(super) async fn begin(
             ),
         });
     }
-    let begun = Run::begin(&state, wanted, &by.name)?;
-    tracing::warn!(
-        by = by.name,
-        round = begun.asked.round,
-        product = begun.asked.product,
-        shoppers = begun.asked.shoppers,
-        bots = begun.asked.bots,
-        "simulated shoppers come"
-    );
-    *run = Some(begun);
+    // Written down first: what cannot be, does not happen.
+    note(&state, &by, "simulation.begin", &wanted).await?;
+    *run = Some(Run::begin(&state, wanted, &by.name)?);
     Ok(json_response(
         StatusCode::ACCEPTED,
         r#"{"state":"running"}"#.to_owned(),
@@ -156,12 +150,30 @@ pub(super) async fn end(
         && run.is_running()
     {
         run.stop().await;
-        tracing::info!(by = by.name, "ended the simulated shoppers");
+        note(&state, &by, "simulation.end", &run.asked).await?;
     }
     Ok(json_response(
         StatusCode::OK,
         r#"{"state":"ended"}"#.to_owned(),
     ))
+}
+
+async fn note(
+    state: &ConsoleState,
+    by: &Operator,
+    action: &'static str,
+    wanted: &Wanted,
+) -> Result<(), ConsoleError> {
+    let done = Done {
+        action,
+        target: format!("{}::{}", wanted.round, wanted.product),
+        detail: json!(wanted),
+    };
+    let store = state.store.get().await?;
+    store
+        .note_audit(&Actor::at_console(&by.name), &done, now_ms())
+        .await?;
+    Ok(())
 }
 
 fn check(wanted: &Wanted) -> Result<(), ConsoleError> {
