@@ -9,6 +9,8 @@
 )]
 
 mod common;
+#[path = "analysis/following.rs"]
+mod following;
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -304,10 +306,8 @@ async fn an_address_of_programs_is_banned_unless_it_is_allowed_and_bans_have_a_l
     let alone = shop.found("user", "farm1", FindingState::Proposed).await;
     assert_eq!(alone.score, 80);
     for n in 0..5 {
-        eventually("each bot is found", || {
-            shop.finding("user", &format!("bot{n}"))
-        })
-        .await;
+        let name = format!("bot{n}");
+        eventually("each bot is found", || shop.finding("user", &name)).await;
     }
     assert_eq!(shop.finding("address", "198.51.100.7").await, None);
     let held = shop

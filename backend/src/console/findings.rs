@@ -29,7 +29,7 @@ pub(super) fn routes() -> Router<ConsoleState> {
 }
 
 #[derive(Debug, Deserialize)]
-struct Asked {
+pub(super) struct Asked {
     state: Option<String>,
 }
 

@@ -122,6 +122,7 @@ pub(super) async fn begin(
     {
         return Err(ConsoleError::Conflict {
             code: "simulation_running",
+            current: None,
             message: format!(
                 "{} has begun a simulation that still runs; end it first.",
                 run.by
