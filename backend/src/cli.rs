@@ -104,6 +104,9 @@ pub(crate) enum Command {
     /// Shop by the thousand: people, and bots among them; races; steady clicks
     #[command(subcommand)]
     Load(Load),
+    /// Notices to buyers of what became of their orders
+    #[command(subcommand)]
+    Notices(Notices),
     /// Show which parts run, and how far each sale is
     Status {
         /// As JSON, for programs
@@ -157,6 +160,18 @@ pub(crate) enum Orders {
     },
     /// Send dead letters on their way again: the same as "dead-letters redrive"
     Redrive(Which),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Notices {
+    /// Show how many wait, and those that were given up, each with the reason
+    List {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try those that were given up again
+    Retry,
 }
 
 #[derive(Debug, Subcommand)]

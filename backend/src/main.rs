@@ -21,6 +21,7 @@ mod accounts_command;
 mod bans_command;
 mod cli;
 mod findings_command;
+mod notices_command;
 mod orders_command;
 mod stock_command;
 
@@ -70,6 +71,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Findings(asked) => findings_command::run(&config, asked).await,
         Command::Orders(asked) => orders_command::run(&config, asked).await,
+        Command::Notices(asked) => notices_command::run(&config, asked).await,
         Command::Status { json } => show_status(&config, json).await,
         Command::Verify { json } => verify_system(&config, json).await,
         Command::Config => say(&config.table()),
