@@ -17,7 +17,7 @@ const STYLE: &str = "
 *{box-sizing:border-box}body{margin:0;padding:24px 16px 64px;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
 main{max-width:1000px;margin:auto}h1{font-size:24px;margin:0 0 4px}h2{font-size:17px;margin:0 0 10px}p{margin:0 0 18px;color:var(--soft)}
 section{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:18px 20px;margin-bottom:16px;overflow-x:auto}
-svg{display:block;width:100%;height:auto;font:12px system-ui,sans-serif}text{fill:var(--soft)}text.v{fill:var(--ink)}
+svg{display:block;width:100%;min-width:620px;height:auto;font:12px system-ui,sans-serif}text{fill:var(--soft)}text.v{fill:var(--ink)}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin-bottom:16px}.cards div{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:12px 16px;color:var(--soft)}.cards b{display:block;font-size:24px;color:var(--ink);font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{text-align:right;padding:6px 10px;border-bottom:1px solid var(--line);white-space:nowrap}th{color:var(--soft);font-weight:600}th:first-child,td:first-child{text-align:left}tr:last-child td{border:0}tr.sum td{font-weight:700}
 .key{display:flex;flex-wrap:wrap;gap:16px;margin-top:8px;color:var(--soft)}.key i{display:inline-block;width:22px;height:3px;border-radius:2px;vertical-align:middle;margin-right:6px}
@@ -129,7 +129,8 @@ fn throughput(report: &Report) -> String {
     }
     let step = (span / 10.0).ceil().max(1.0) as i64;
     let mut at = first.at_s - first.at_s.rem_euclid(step) + step;
-    while at <= last.at_s {
+    // The last one would be cut off at the edge.
+    while at <= last.at_s - step / 4 {
         let _ = write!(
             svg,
             "<text x=\"{:.1}\" y=\"{:.0}\" text-anchor=\"middle\">{at} s</text>",
