@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { close, edgeAhead, launch, notice, PAGE, pretend, scene, shopper } from './browser.mjs';
 
-
 let browser;
 before(async () => {
   browser = await launch();
