@@ -10,8 +10,8 @@
 # own, offices and farms from one each.
 #
 # Prints who was banned and who bought, and PASS or FAIL for what must hold:
-# no person banned, most bots banned, fewer items for them, and a lifted ban in
-# force at the edge within a second.
+# no person banned, the book's bots banned, many others at least proposed, fewer
+# items for bots, and a lifted ban gone from the edge within a second.
 #
 # SEED chooses another crowd; SHOPPERS, BOTS, IN_OFFICES, ITEMS its size; WICKEDNESS
 # other bots.
@@ -63,6 +63,16 @@ banned() {
         }
         printf "%s %d %d\n", $_, $n{$_} // 0, $all{$_} for sort keys %all;' "$work/bans.json" "$work/$1.json"
 }
+# How many bots are findings, they or their addresses, whatever was decided.
+found() {
+    perl -MJSON::PP -e '
+        sub slurp { local (@ARGV, $/) = @_; decode_json(<>) }
+        my ($findings, $report) = map { slurp($_) } @ARGV;
+        my %found = map { ("$_->{kind} $_->{subject}" => 1) } @$findings;
+        print scalar grep { $found{"user $_->{user}"} || $found{"address " . ($_->{address} // "")} }
+            grep { $_->{group} ne "shopper" && $_->{group} ne "office" } @{$report->{actors}};' \
+        "$work/findings.json" "$work/$1.json"
+}
 # people FILE / bots FILE: a group's first number, summed.
 people_of() { awk '$1 == "shopper" || $1 == "office" { n += $2 } END { print n + 0 }' "$1"; }
 bots_of() { awk '$1 != "shopper" && $1 != "office" { n += $2 } END { print n + 0 }' "$1"; }
@@ -111,7 +121,11 @@ printf '     bots refused before the opening: %s in the first sale, %s in the se
 
 fact "people banned after the first sale" 0 "$(people_of "$work/first.banned")"
 fact "people banned after the second sale" 0 "$(people_of "$work/second.banned")"
-within "bots banned after the second sale" $((bots * 7 / 10)) "$bots" "$(bots_of "$work/second.banned")"
+# Many kinds give one reason only, which a policy must not ban for; a person decides.
+within "bots found, banned or proposed" $((bots * 4 / 10)) "$bots" "$(found second)"
+printf '     bots banned: %s of %s\n' "$(bots_of "$work/second.banned")" "$bots"
+[ -n "${WICKEDNESS:-}" ] || fact "bots of the book's kind (one address, no page, hammering) not banned" 0 \
+    "$(awk '$1 == "classic" { print $3 - $2 }' "$work/second.banned")"
 within "items for bots in the second sale" 0 "$(($(sold_to_bots without) / 2))" "$(sold_to_bots second)"
 
 # --- Lifting ---------------------------------------------------------------
