@@ -54,6 +54,8 @@ pub mod payment;
 pub mod permit;
 /// A buyer's purchase of one product, as the stock segment records it.
 pub mod purchase;
+/// Puzzles: what is kept of one, and whether an answer is right.
+pub mod puzzle;
 /// The buyer's session token.
 pub mod session;
 /// Tables in memory that several workers share: products, buyers seen, bans.
@@ -64,9 +66,13 @@ pub mod slot;
 pub mod standby;
 /// Who buys like a program.
 pub mod suspicion;
+/// Whether a hand may have dragged a slider so.
+pub mod track;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
 /// The round's time window.
 pub mod window;
+/// Proof of work instead of a drag.
+pub mod work;
 
 pub use verdict::Verdict;

@@ -220,7 +220,7 @@ impl Reason {
 
 /// `low` from `from` on, `high` from about three times as much on.
 fn steps(count: u32, from: u32, low: u32, high: u32) -> u32 {
-    if count >= from * 3 + 1 { high } else { low }
+    if count > from * 3 { high } else { low }
 }
 
 impl fmt::Display for Reason {

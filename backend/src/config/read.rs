@@ -13,8 +13,12 @@ use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
 
 /// What the analysis does, and where the logs are.
 mod analysis;
+/// How buyers show that they are people.
+mod captcha;
 /// Where the console listens.
 mod console;
+/// Where the edges tell what they have done.
+mod edges;
 /// How buyers are told of their orders.
 mod notify;
 /// Which queue, and where it is.

@@ -4,7 +4,8 @@ use axum::Json;
 use utoipa::OpenApi as _;
 
 use super::operator::Operator;
-use super::{audit, findings, login, rounds, simulation};
+use super::{audit, bans, dead_letters, findings, login, rounds, simulation, stock};
+use crate::board::api;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -40,6 +41,17 @@ use super::{audit, findings, login, rounds, simulation};
         simulation::show,
         simulation::begin,
         simulation::end,
+        api::snapshot,
+        api::stream,
+        bans::list,
+        bans::add,
+        bans::lift,
+        dead_letters::list,
+        dead_letters::redrive,
+        dead_letters::redrive_all,
+        dead_letters::refunds,
+        stock::show,
+        stock::adjust,
     ),
     components(schemas(super::error::FieldMistake))
 )]

@@ -271,7 +271,7 @@ impl Run {
         if !wanted.wickedness.is_empty() {
             command.args(["--wickedness", &wanted.wickedness.join(",")]);
         }
-        if config.captcha {
+        if config.captcha.is_on() {
             command.arg("--keys").arg(&config.keys);
         }
         let child = command

@@ -85,7 +85,7 @@ impl ShopArgs {
         let text = serde_json::to_string_pretty(&report)?;
         match &self.report {
             None => {
-                writeln!(std::io::stdout(), "{text}").context("the report cannot be written")?
+                writeln!(std::io::stdout(), "{text}").context("the report cannot be written")?;
             }
             Some(name) => {
                 let write = |extension: &str, text: &str| {

@@ -108,7 +108,7 @@ impl World {
         format!("/api/rounds/{round}/products/{product}/{what}")
     }
 
-    fn from_opening(&self) -> i64 {
+    fn since_opening(&self) -> i64 {
         let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
         signed(self.now_ms()) - signed(self.opens_ms)
     }
@@ -147,7 +147,7 @@ impl<'w> Visit<'w> {
 
     async fn ask(&mut self, asked: Asked, call: Call<'_>) -> Option<Answer> {
         let sent = Instant::now();
-        let at_ms = self.world.from_opening();
+        let at_ms = self.world.since_opening();
         let call = Call {
             cookie: self.cookie.as_deref(),
             ..call
