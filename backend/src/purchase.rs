@@ -39,9 +39,13 @@ pub struct Options {
     pub captcha: bool,
 }
 
-/// What every handler of the purchase role shares.
+/// What every handler of the purchase role shares. A request clones it.
 #[derive(Debug, Clone)]
-pub struct PurchaseState {
+pub struct PurchaseState(Arc<Shared>);
+
+/// Behind it.
+#[derive(Debug, Clone)]
+pub struct Shared {
     pub(crate) redis: RedisLink,
     pub(crate) segments: Segments,
     pub(crate) handover: handover::Handover,
@@ -51,6 +55,14 @@ pub struct PurchaseState {
     pub(crate) payment_keys: Option<Arc<Keyring>>,
     pub(crate) options: Options,
     pub(crate) catalogue: catalogue::Mirror,
+}
+
+impl std::ops::Deref for PurchaseState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl PurchaseState {
@@ -65,7 +77,7 @@ impl PurchaseState {
         options: Options,
     ) -> Self {
         let catalogue = catalogue::Mirror::following(redis.clone());
-        Self {
+        Self(Arc::new(Shared {
             redis,
             handover: handover::Handover::new(segments.clone()),
             segments,
@@ -74,16 +86,17 @@ impl PurchaseState {
             payment_keys: None,
             options,
             catalogue,
-        }
+        }))
     }
 
     /// Takes notices that are signed with one of these keys.
     #[must_use]
     pub fn with_payment_keys(self, keys: Option<Arc<Keyring>>) -> Self {
-        Self {
+        let shared = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Shared {
             payment_keys: keys,
-            ..self
-        }
+            ..shared
+        }))
     }
 
     /// The verified buyer that the session cookie names.
