@@ -96,6 +96,9 @@ pub(crate) enum Command {
     /// Show orders, and messages of which none could be made
     #[command(subcommand)]
     Orders(Orders),
+    /// Notices to buyers of what became of their orders
+    #[command(subcommand)]
+    Notices(Notices),
     /// Show which parts run, and how far each sale is
     Status {
         /// As JSON, for programs
@@ -157,6 +160,18 @@ pub(crate) enum Orders {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Notices {
+    /// Show how many wait, and those that were given up, each with the reason
+    List {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try those that were given up again
+    Retry,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Letters {
     /// Show them, oldest first
     List {
@@ -206,7 +221,11 @@ pub(crate) enum Sale {
         round: String,
     },
     /// Print all rounds as a sale file
-    Export,
+    Export {
+        /// As JSON of the same shape
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,10 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use axum::http::Uri;
 use jiff::tz::TimeZone;
+use lettre::message::Mailbox;
+use seckill_core::notice::Lang;
 
 /// Every key there is, with its variable and its meaning.
 pub mod keys;
@@ -86,6 +89,23 @@ pub enum QueueKind {
     RocketMq,
 }
 
+/// How buyers are told of their orders.
+#[derive(Debug, Clone)]
+pub struct Notify {
+    /// Where notices are posted; `None` for no webhook.
+    pub webhook: Option<Uri>,
+    /// Key ring file shared with the webhook's receiver.
+    pub keys: PathBuf,
+    /// The mail server; `None` for no e-mail.
+    pub smtp: Option<String>,
+    /// Who e-mails are from.
+    pub from: Option<Mailbox>,
+    /// Whom they go to: `{user}` stands for the buyer's name.
+    pub email: String,
+    /// The language of buyers of whom none is known.
+    pub language: Lang,
+}
+
 /// The configuration in force.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -124,6 +144,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged: a level, or directives such as `seckill=debug`.
     pub log: String,
+    /// How buyers are told of their orders.
+    pub notify: Notify,
     /// Which queue carries purchases to the orders role.
     pub queue: QueueKind,
     /// `HOST:PORT` where RocketMQ's proxy listens for gRPC; empty unless it is used.
@@ -210,6 +232,7 @@ impl Config {
             captcha: values.switch("captcha", false)?,
             log_format: values.log_format()?,
             log: values.log_level("info")?,
+            notify: values.notify(&data.join("notify-keys"))?,
             queue: values.queue()?,
             rocketmq_endpoint: values.rocketmq_endpoint()?,
             rocketmq_orders_topic: values.topic("rocketmq_orders_topic", "seckill-orders")?,

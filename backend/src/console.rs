@@ -18,12 +18,18 @@ use crate::store::LazyStore;
 
 /// Accounts: roles, names, passwords.
 pub mod account;
+/// The audit log, for reading.
+mod audit;
 /// What the console cannot do, said in plain sentences.
 pub mod error;
 /// Logging in and out.
 mod login;
+/// The description of the API.
+mod openapi;
 /// Who is asking, and whether a request is a forgery.
 pub mod operator;
+/// Rounds and what is sold in them.
+pub mod rounds;
 /// Who is logged in.
 pub mod sessions;
 /// How often logging in may be tried.
@@ -69,6 +75,9 @@ pub fn router(state: ConsoleState) -> Router {
     let guarded = Router::new()
         .route("/ops/api/me", get(login::me))
         .route("/ops/api/logout", post(login::log_out))
+        .route("/ops/api/audit", get(audit::list))
+        .route("/ops/api/openapi.json", get(openapi::document))
+        .merge(rounds::router())
         .route_layer(from_fn_with_state(state.clone(), operator::guard));
     let open = Router::new().route("/ops/api/login", post(login::log_in));
     guarded.merge(open).with_state(state)

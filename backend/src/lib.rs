@@ -14,6 +14,8 @@ pub mod ledger;
 pub mod logging;
 /// Suggests the known name behind a misspelt one.
 pub mod nearest;
+/// Tells buyers what became of their orders, by webhook and e-mail.
+pub mod notices;
 /// The ops role: rounds for shoppers, pages, approval.
 pub mod ops;
 /// The orders role: places orders from the queue at its own pace.

@@ -10,9 +10,9 @@ use clap::Parser as _;
 use seckill::config::{Config, ConfigError, QueueKind};
 use seckill::redis_link::RedisLink;
 use seckill::sale::approve::Desk;
-use seckill::sale::{export, file, import};
+use seckill::sale::{export, file, import, repeat};
 use seckill::segments::Segments;
-use seckill::store::Store;
+use seckill::store::{Actor, Store};
 use seckill::{logging, roles, status, up, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ mod accounts_command;
 mod bans_command;
 mod capacity_command;
 mod cli;
+mod notices_command;
 mod orders_command;
 mod stock_command;
 
@@ -71,11 +72,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve { roles } => Ok(roles::run(&config, &roles, stop_at_signals()?).await?),
         Command::Sale(Sale::Import { file, approve }) => import_sale(&config, &file, approve).await,
         Command::Sale(Sale::Approve { round }) => approve_rounds(&config, &[round]).await,
-        Command::Sale(Sale::Export) => export_sale(&config).await,
+        Command::Sale(Sale::Export { json }) => export_sale(&config, json).await,
         Command::Stock(command) => stock_command::run(&config, command).await,
         Command::Accounts(asked) => accounts_command::run(&config, asked).await,
         Command::Bans(asked) => bans_command::run(&config, asked).await,
         Command::Orders(asked) => orders_command::run(&config, asked).await,
+        Command::Notices(asked) => notices_command::run(&config, asked).await,
         Command::Status { json } => show_status(&config, json).await,
         Command::Verify { json } => verify_system(&config, json).await,
         Command::Capacity(asked) => capacity_command::run(&config, &asked),
@@ -102,7 +104,7 @@ fn stop_at_signals() -> anyhow::Result<CancellationToken> {
 
 async fn import_sale(config: &Config, path: &Path, approve: bool) -> anyhow::Result<()> {
     let now_ms = seckill::now_ms();
-    let rounds = file::read(path, now_ms)?;
+    let rounds = repeat::by_day(file::read(path, now_ms)?, &config.time_zone)?;
     if approve {
         // Asked before anything is stored: a sale that cannot be approved now
         // should not be half of what was wanted.
@@ -111,7 +113,7 @@ async fn import_sale(config: &Config, path: &Path, approve: bool) -> anyhow::Res
             .map_err(|error| not_running(&error))?;
     }
     let store = open_store(config).await?;
-    let outcomes = import::import(&store, &rounds, now_ms).await?;
+    let outcomes = import::import(&store, &rounds, &Actor::on_the_box(), now_ms).await?;
     store.close().await;
     for outcome in &outcomes {
         say(&format!("Round {}: {}.\n", outcome.round, outcome.change))?;
@@ -138,7 +140,8 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
         pages: &pages,
     };
     for round in rounds {
-        desk.approve(round, seckill::now_ms()).await?;
+        desk.approve(round, &Actor::on_the_box(), seckill::now_ms())
+            .await?;
         say(&format!("Round {round}: approved and on sale.\n"))?;
     }
     store.close().await;
@@ -149,11 +152,16 @@ fn not_running(error: &dyn std::fmt::Display) -> anyhow::Error {
     anyhow::anyhow!("nothing was approved: {error}. \"seckill up\" starts one.")
 }
 
-async fn export_sale(config: &Config) -> anyhow::Result<()> {
+async fn export_sale(config: &Config, json: bool) -> anyhow::Result<()> {
     let store = open_store(config).await?;
     let rounds = store.rounds().await?;
     store.close().await;
-    say(&export::to_toml(&rounds, &config.time_zone))
+    let form = if json {
+        export::to_json
+    } else {
+        export::to_toml
+    };
+    say(&form(&rounds, &config.time_zone))
 }
 
 /// Opens the database, whose folder is made if this is the first command.

@@ -15,6 +15,7 @@ use crate::api_error::{ApiError, json_response};
 use crate::payments_api;
 use crate::purchase::{PurchaseState, refuse_body};
 use crate::store::orders::Order;
+use crate::store::titles::Titles;
 use crate::store::{Store, StoreError};
 
 /// Orders on a page.
@@ -44,7 +45,10 @@ async fn list(
         .await;
     let orders = orders.map_err(unavailable)?;
     let more = orders.len() > PAGE as usize;
-    let shown: Vec<_> = orders.iter().take(PAGE as usize).map(told).collect();
+    let mut shown = orders;
+    shown.truncate(PAGE as usize);
+    let titles = store(&state)?.titles(&shown).await.map_err(unavailable)?;
+    let shown: Vec<_> = shown.iter().map(|it| titled(it, &titles)).collect();
     let body = serde_json::json!({ "orders": shown, "page": page, "more": more });
     Ok(json_response(StatusCode::OK, body.to_string()))
 }
@@ -63,7 +67,9 @@ async fn one(
     let order = store.order(user, id).await.map_err(unavailable)?;
     let order = order.ok_or(Verdict::NotFound)?;
     let payments = store.payments_of(&order).await.map_err(unavailable)?;
-    let mut body = told(&order);
+    let titles = store.titles(std::slice::from_ref(&order)).await;
+    let mut body = titled(&order, &titles.map_err(unavailable)?);
+    body["can_pay_here"] = state.options.demo_login.into();
     body["payments"] = payments.iter().map(payments_api::told).collect();
     Ok(json_response(StatusCode::OK, body.to_string()))
 }
@@ -98,6 +104,16 @@ pub(crate) fn told(order: &Order) -> serde_json::Value {
         "created_ms": order.created_ms,
         "pay_by_ms": order.pay_by_ms,
     })
+}
+
+/// The same with what shoppers call it; what was deleted since has only its ids.
+fn titled(order: &Order, titles: &Titles) -> serde_json::Value {
+    let mut body = told(order);
+    if let Some(title) = titles.get(&(order.round.clone(), order.product.clone())) {
+        body["title"] = title.product.as_str().into();
+        body["round_name"] = title.round.as_str().into();
+    }
+    body
 }
 
 pub(crate) fn store(state: &PurchaseState) -> Result<&Store, ApiError> {

@@ -37,6 +37,8 @@ pub struct Options {
     /// Whether a purchase needs a captcha pass; the same as the edge's
     /// `seckill_captcha`.
     pub captcha: bool,
+    /// Whether the language in which somebody buys is remembered, for notices.
+    pub remember_language: bool,
 }
 
 /// What every handler of the purchase role shares. A request clones it.

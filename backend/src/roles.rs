@@ -25,6 +25,8 @@ use crate::{ledger, orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
 mod listener;
+/// Telling buyers of their orders.
+mod told;
 
 /// How long what is in hand may take after the word to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -111,6 +113,9 @@ pub enum RoleError {
     /// The database is not there.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Buyers cannot be told of their orders as the settings ask.
+    #[error("{0}")]
+    Notify(String),
     /// A role cannot listen.
     #[error("the {role} role cannot listen on {listen}: {reason}")]
     Listen {
@@ -172,6 +177,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         let options = purchase::Options {
             demo_login: config.demo_login,
             captcha: config.captcha,
+            remember_language: config.notify.smtp.is_some() || config.notify.webhook.is_some(),
             ..purchase::Options::default()
         };
         let state = PurchaseState::new(
@@ -216,6 +222,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         running.spawn(Role::Relay, finish);
     }
     if let (true, Some(store)) = (has(Role::Orders), store.clone()) {
+        told::start(config, running, &redis, &store)?;
         let parts = (redis.clone(), segments.clone(), queues);
         start_orders(config, running, parts, store);
     }
@@ -280,7 +287,7 @@ async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, Ro
         return Ok(None);
     }
     match Store::open_sharded(&config.database_url, &config.order_databases).await {
-        Ok(store) => Ok(Some(store)),
+        Ok(store) => Ok(Some(store.announcing(&config.notify.channels()))),
         Err(error) if roles.contains(&Role::Orders) => Err(error.into()),
         Err(error) => {
             tracing::warn!(%error, "selling without the database; order lists are unavailable");

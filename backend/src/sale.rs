@@ -16,6 +16,10 @@ pub mod import;
 pub mod page;
 /// Writes an approved round to Redis.
 pub mod publish;
+/// A round on several days.
+pub mod repeat;
+/// What is told of a product, from a few marks to HTML.
+pub mod text;
 /// TOML and JSON as one tree that knows where each value stands.
 mod tree;
 /// Times in a sale file.
@@ -26,9 +30,14 @@ use std::collections::HashMap;
 /// Where a round stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoundState {
-    /// Imported, editable, invisible to shoppers.
+    /// Being made: editable, invisible to shoppers.
     Draft,
-    /// Approved by a supervisor: visible, and from now on unchangeable.
+    /// Waits for a supervisor, and cannot be edited meanwhile.
+    Submitted,
+    /// A supervisor said no and why; an edit makes it a draft again.
+    Rejected,
+    /// Approved by a supervisor: visible, and from now on changed only where that
+    /// is safe.
     Approved,
 }
 
@@ -38,6 +47,8 @@ impl RoundState {
     pub fn as_str(self) -> &'static str {
         match self {
             RoundState::Draft => "draft",
+            RoundState::Submitted => "submitted",
+            RoundState::Rejected => "rejected",
             RoundState::Approved => "approved",
         }
     }
@@ -45,9 +56,14 @@ impl RoundState {
     /// Reads the stored form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [RoundState::Draft, RoundState::Approved]
-            .into_iter()
-            .find(|s| s.as_str() == text)
+        [
+            RoundState::Draft,
+            RoundState::Submitted,
+            RoundState::Rejected,
+            RoundState::Approved,
+        ]
+        .into_iter()
+        .find(|s| s.as_str() == text)
     }
 }
 
@@ -84,7 +100,23 @@ pub struct Product {
     /// The amount of each stock segment; empty for an even split among as many
     /// as there are masters at the approval.
     pub segments: Vec<u64>,
+    /// What is told of it, in the few marks of [`text`]; empty for nothing.
+    pub text: String,
+    /// The name of its picture ([`is_picture`]); empty for none.
+    pub picture: String,
 }
+
+/// Whether `name` can be a picture's: a plain file name, never a path.
+#[must_use]
+pub fn is_picture(name: &str) -> bool {
+    let is_mark = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    name.len() <= MAX_PICTURE && !name.starts_with('.') && name.chars().all(is_mark)
+}
+
+/// Longest name of a picture, in bytes.
+pub const MAX_PICTURE: usize = 100;
+/// Longest text of a product, in characters.
+pub const MAX_TEXT: usize = 4_000;
 
 /// What was set aside of a product at its round's approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,13 +127,40 @@ pub struct Frozen {
     pub segments: Vec<u64>,
 }
 
+/// Through whose hands a round went. Names are empty where nobody noted them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trail {
+    /// Counts every change.
+    pub version: u64,
+    /// The name that the days of a repeated round share.
+    pub series: Option<String>,
+    /// Who made it.
+    pub created_by: String,
+    /// Who changed it last.
+    pub edited_by: String,
+    /// When, epoch milliseconds.
+    pub edited_ms: u64,
+    /// Who submitted it.
+    pub submitted_by: Option<String>,
+    /// When, epoch milliseconds.
+    pub submitted_ms: Option<u64>,
+    /// Who approved or rejected it.
+    pub decided_by: Option<String>,
+    /// When, epoch milliseconds.
+    pub decided_ms: Option<u64>,
+    /// Why it was rejected.
+    pub reason: Option<String>,
+}
+
 /// A round as the database keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRound {
     /// What is sold.
     pub round: Round,
-    /// Draft or approved.
+    /// How far it has come.
     pub state: RoundState,
+    /// Through whose hands it went.
+    pub trail: Trail,
     /// When Redis was told, epoch milliseconds; `None` for a draft, and for an
     /// approval that was interrupted before Redis had all of it.
     pub published_ms: Option<u64>,
@@ -110,6 +169,18 @@ pub struct StoredRound {
 }
 
 impl StoredRound {
+    /// Where it stands, as it is shown to people: an approved round is published
+    /// once Redis has it, and then runs and ends by the clock.
+    #[must_use]
+    pub fn shown_state(&self, now_ms: u64) -> &'static str {
+        match (self.state, self.published_ms) {
+            (RoundState::Approved, _) if now_ms >= self.round.ends_ms => "ended",
+            (RoundState::Approved, Some(_)) if now_ms >= self.round.opens_ms => "running",
+            (RoundState::Approved, Some(_)) => "published",
+            (state, _) => state.as_str(),
+        }
+    }
+
     /// The round as it sells: with the amounts as adjusted since its approval, and
     /// divided as they were preloaded.
     #[must_use]

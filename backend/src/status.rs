@@ -14,6 +14,7 @@ use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::sale::{Product, RoundState, StoredRound};
 use crate::segments::Segments;
 use crate::store::Store;
+use crate::store::notices::NoticeCount;
 use crate::store::sales::OrderCount;
 
 /// The report as a table for people.
@@ -34,6 +35,8 @@ pub struct Status {
     pub queue_age_ms: Option<u64>,
     /// Messages that nobody could use; `None` without Redis.
     pub dead_letters: Option<u64>,
+    /// Notices to buyers that wait or were given up; `None` without the database.
+    pub notices: Option<NoticeCount>,
 }
 
 /// One part of the system.
@@ -162,6 +165,10 @@ pub async fn read(config: &Config) -> Status {
         ),
         None => (None, None, None),
     };
+    let notices = match &store {
+        Some(store) => store.notice_count().await.ok(),
+        None => None,
+    };
     if let Some(store) = store {
         store.close().await;
     }
@@ -171,6 +178,7 @@ pub async fn read(config: &Config) -> Status {
         queue,
         queue_age_ms,
         dead_letters,
+        notices,
     }
 }
 
@@ -204,7 +212,7 @@ async fn rounds(
             ends_ms: round.ends_ms,
         };
         let state = match (state, published_ms) {
-            (RoundState::Draft, _) => "draft",
+            (RoundState::Draft | RoundState::Submitted | RoundState::Rejected, _) => state.as_str(),
             (RoundState::Approved, None) => "approved",
             (RoundState::Approved, Some(_)) => match window.phase(now_ms) {
                 Phase::Scheduled | Phase::Lead => "scheduled",

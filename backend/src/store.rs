@@ -6,10 +6,13 @@
 
 use std::sync::Arc;
 
+use seckill_core::notice::Channel;
 use sqlx::migrate::MigrateError;
 
 /// Accounts of the console.
 mod accounts;
+/// The audit log.
+mod audit;
 /// One database: opening it, its connections, what differs between kinds.
 mod database;
 /// The database for whoever can do part of his work without it.
@@ -18,17 +21,26 @@ mod lazy;
 mod ledger;
 /// Orders of all buyers.
 mod list;
+/// What buyers are to be told.
+pub mod notices;
 /// Orders: placing and reading them.
 pub mod orders;
 /// Payments, and what is to be given back.
 pub mod payments;
 /// Writing a batch of orders.
 mod place;
+/// Rounds change hands: saved, submitted, decided.
+pub mod rounds;
 /// Sales: rounds and products.
 pub mod sales;
 /// Orders change: paid, cancelled, and what the stock has to follow.
 pub mod states;
+/// Lists of rounds without their products.
+pub mod summaries;
+/// What shoppers call what was ordered.
+pub mod titles;
 
+pub use audit::{Actor, AuditEntry, AuditQuery, Done, Via};
 pub(crate) use database::Database;
 pub use lazy::LazyStore;
 
@@ -109,6 +121,8 @@ pub struct Store {
     main: Database,
     /// Orders and their payments; `main` alone unless they are spread.
     shards: Arc<[Database]>,
+    /// The channels that changes of orders are put down for; none: nobody is told.
+    announced: Arc<[Channel]>,
 }
 
 impl Store {
@@ -131,19 +145,32 @@ impl Store {
         let main = Database::open(url).await?;
         if shards.is_empty() {
             let shards = Arc::from([main.clone()]);
-            return Ok(Self { main, shards });
+            let announced = Arc::from([]);
+            return Ok(Self {
+                main,
+                shards,
+                announced,
+            });
         }
         let mut opened = Vec::with_capacity(shards.len());
         for url in shards {
             opened.push(Database::open(url).await?);
         }
-        let shards = opened.into();
-        Ok(Self { main, shards })
+        Ok(Self {
+            main,
+            shards: opened.into(),
+            announced: Arc::from([]),
+        })
     }
 
     /// Where sales and the ledger are.
     pub(crate) fn main(&self) -> &Database {
         &self.main
+    }
+
+    /// The channels that changes of orders are put down for.
+    pub(crate) fn announced(&self) -> &[Channel] {
+        &self.announced
     }
 
     /// All databases with orders.

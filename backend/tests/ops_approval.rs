@@ -19,7 +19,7 @@ use seckill::sale::file::{self, FileRound, Form};
 use seckill::sale::import::{self, Change};
 use seckill::sale::{RoundState, export};
 use seckill::segments::Segments;
-use seckill::store::Store;
+use seckill::store::{Actor, Store};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -64,13 +64,14 @@ impl Shop {
             zone: &self.zone,
             pages: &pages,
         };
-        desk.approve(round, NOW_MS)
+        desk.approve(round, &Actor::on_the_box(), NOW_MS)
             .await
             .map_err(|error| error.to_string())
     }
 
     async fn import(&self, text: &str) -> Result<Vec<Change>, String> {
-        let outcomes = import::import(&self.store, &rounds(text), NOW_MS).await;
+        let outcomes =
+            import::import(&self.store, &rounds(text), &Actor::on_the_box(), NOW_MS).await;
         let outcomes = outcomes.map_err(|error| error.to_string())?;
         Ok(outcomes.into_iter().map(|outcome| outcome.change).collect())
     }
@@ -150,7 +151,7 @@ async fn a_relative_start_in_an_unchanged_file_is_no_change_of_an_approved_round
     shop.import(&text).await.unwrap();
     shop.approve("1").await.unwrap();
     let later = file::parse(&text, Form::Toml, NOW_MS + 30_000).unwrap();
-    let outcomes = import::import(&shop.store, &later, NOW_MS + 30_000)
+    let outcomes = import::import(&shop.store, &later, &Actor::on_the_box(), NOW_MS + 30_000)
         .await
         .unwrap();
     assert_eq!(outcomes[0].change, Change::Unchanged);
@@ -192,6 +193,7 @@ async fn approval_writes_the_published_layout_and_writing_it_again_resets_nothin
         ("price_cents", "99900"),
         ("list_price_cents", "399900"),
         ("position", "1"),
+        ("picture", ""),
         ("starts_ms", &opens),
         ("ends_ms", &ends),
     ]);
@@ -342,12 +344,13 @@ async fn shoppers_see_approved_rounds_with_the_database_gone() {
         "{}{}",
         round("2", 7)
             .replace("12:00:00", "11:00:00")
-            .replace("+10m", "+2h"),
+            .replace("+10m", "+2h")
+            .replace("\"153\"", "\"154\"")
+            .replace("\"20\"", "\"21\""),
         round("1", 10)
     );
-    shop.import(&format!("{file}{}", round("draft", 3)))
-        .await
-        .unwrap();
+    let draft = round("draft", 3).replace("12:00:00", "14:00:00");
+    shop.import(&format!("{file}{draft}")).await.unwrap();
     shop.approve("1").await.unwrap();
     shop.approve("2").await.unwrap();
     shop.store.close().await;

@@ -8,6 +8,9 @@
 )]
 
 mod common;
+/// Telling the buyers.
+#[path = "payments/notices.rs"]
+mod notices;
 
 use std::time::Duration;
 

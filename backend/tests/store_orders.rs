@@ -15,10 +15,10 @@ use std::pin::Pin;
 use common::item;
 use common::mariadb::{self, TestMariadb};
 use seckill::sale::import::import;
-use seckill::store::Store;
 use seckill::store::orders::{NewOrder, Placed, StockDue};
 use seckill::store::payments::{Notice, Via};
 use seckill::store::states::Changed;
+use seckill::store::{Actor, Store};
 use seckill_core::message::OrderMessage;
 use seckill_core::order::{OrderId, State};
 use seckill_core::payment::{self, Told};
@@ -321,14 +321,15 @@ async fn sales_are_kept(store: Store) {
     std::fs::copy(example, &path).unwrap();
     let rounds = seckill::sale::file::read(&path, common::now_ms()).unwrap();
     for change in ["imported", "unchanged"] {
-        let outcomes = import(&store, &rounds, 5).await.unwrap();
+        let outcomes = import(&store, &rounds, &Actor::system(), 5).await.unwrap();
         assert!(!outcomes.is_empty(), "{change}");
     }
     let stored = store.rounds().await.unwrap();
     assert_eq!(stored.len(), rounds.len());
     let id = stored[0].round.id.clone();
     for _ in 0..2 {
-        store.approve_round(&id, 6).await.unwrap();
+        let by = Actor::system();
+        store.approve_round(&id, None, &by, 6).await.unwrap();
         store.mark_published(&id, 7).await.unwrap();
     }
     let round = store.round(&id).await.unwrap().unwrap();

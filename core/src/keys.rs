@@ -48,6 +48,12 @@ pub const RECLAIMED: &str = "seckill::reclaimed";
 /// Which instance gives back unspent permits at the moment.
 pub const RECLAIMER: &str = "seckill::reclaimer";
 
+/// The language in which a buyer bought last, a BCP 47 tag; lapses after a month.
+#[must_use]
+pub fn language(user: &str) -> String {
+    format!("seckill::buyer::{user}::language")
+}
+
 /// Sorted set: messages of the queue `stream` that are kept back, scored by when
 /// they are due in ms. In one slot with the stream.
 #[must_use]

@@ -42,6 +42,8 @@ pub mod ledger;
 pub mod message;
 /// Prometheus's text form.
 pub mod metrics;
+/// Telling buyers what became of their orders.
+pub mod notice;
 /// Order states and sortable order numbers.
 pub mod order;
 /// Payments: what a provider's notice means, and its signature.

@@ -1,11 +1,21 @@
 // Opening the shop in a real browser, and looking over its shoulder.
+//
+//   BASE_URL        where the shop is, default http://127.0.0.1:8080
+//   ROUND, PRODUCT  a product that opens between 8 s and 2 min after the start of the tests
+//   CHROMIUM        the browser, default /usr/bin/chromium
+//   SCREENSHOTS     where pictures of every state go, default ./screenshots
 
+import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 export const BASE_URL = process.env.BASE_URL ?? 'http://127.0.0.1:8080';
+export const ROUND = process.env.ROUND ?? '1';
+export const PRODUCT = process.env.PRODUCT ?? '153';
+export const PAGE = `/product/${ROUND}-${PRODUCT}.html`;
+export const UNTIL_OPEN = { timeout: 120_000 };
 const SHOTS = process.env.SCREENSHOTS ?? fileURLToPath(new URL('screenshots', import.meta.url));
 const SIZES = { 390: { width: 390, height: 844 }, 1280: { width: 1280, height: 900 } };
 
@@ -63,6 +73,15 @@ function setClock(offBy) {
   };
 }
 
+/** A name that no other shopper of these tests has. */
+export const name = () => `e2e-${Math.random().toString(36).slice(2, 10)}`;
+
+/** The shopper leaves; nothing may have gone wrong in his page's script. */
+export async function close(page) {
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+}
+
 /** A picture at each width, named after the state. */
 export async function shoot(page, name) {
   await mkdir(SHOTS, { recursive: true });
@@ -104,7 +123,7 @@ export async function logIn(page, user) {
  */
 export async function pretend(page, show) {
   const now = Date.now() + (await edgeAhead());
-  const times = { opens_ms: now - 60_000, ends_ms: now + 600_000, ...show.times };
+  const times = () => ({ opens_ms: now - 60_000, ends_ms: now + 600_000, ...show.times });
   const json = (body, status = 200, headers = {}) => ({
     status, headers, contentType: 'application/json', body: JSON.stringify(body),
   });
@@ -112,11 +131,13 @@ export async function pretend(page, show) {
   await page.route('**/api/session', (route) =>
     route.fulfill(show.user === null ? refusal([401, 'login_required']) : json({ user: 'pretender' })));
   await page.route('**/api/rounds/*/products/*/state', (route) =>
-    route.fulfill(json({ state: show.state ?? 'open', now_ms: Math.round(now), ...times })));
+    route.fulfill(json({ state: show.state ?? 'open', now_ms: Math.round(now), ...times() })));
   await page.route('**/api/rounds/*/products/*/result', (route) =>
     route.fulfill(json({ status: 'none', order: null, reason: null, ...show.result })));
   await page.route('**/api/rounds/*/products/*/path', (route) =>
-    route.fulfill(json({ path: `/buy/0/0/${Math.round(now) + 300_000}/nonce/k.digest`, opens_ms: times.opens_ms })));
+    route.fulfill(json({ path: `/buy/0/0/${Math.round(now) + 300_000}/nonce/k.digest`, opens_ms: times().opens_ms })));
+  await page.route('**/api/orders/*', (route) =>
+    route.fulfill(show.order ? json(show.order) : refusal([503, 'unavailable'])));
   await page.route('**/buy/**', (route) => {
     show.bought = [...(show.bought ?? []), route.request().headers()['idempotency-key']];
     if (show.buy === 'no answer') return route.abort('connectionreset');

@@ -24,7 +24,7 @@ pub const PREFIX: &str = "SECKILL_";
 pub const FILE_KEY: &str = "config";
 
 /// All of them, in the order in which they are shown.
-pub const KEYS: [Key; 36] = [
+pub const KEYS: &[Key] = &[
     Key {
         name: "data",
         meaning: "folder of everything that is written",
@@ -80,6 +80,30 @@ pub const KEYS: [Key; 36] = [
     Key {
         name: "backlog_after",
         meaning: "seconds that orders may wait before part of them is let go",
+    },
+    Key {
+        name: "notify_webhook",
+        meaning: "where changes of orders are posted, signed; none: nowhere",
+    },
+    Key {
+        name: "notify_keys",
+        meaning: "key ring file shared with the webhook's receiver",
+    },
+    Key {
+        name: "notify_smtp",
+        meaning: "mail server that writes to buyers; none: nobody is written to",
+    },
+    Key {
+        name: "notify_from",
+        meaning: "who e-mails are from",
+    },
+    Key {
+        name: "notify_email",
+        meaning: "whom they go to; {user} stands for the buyer's name",
+    },
+    Key {
+        name: "notify_language",
+        meaning: "language of e-mails to buyers of whom none is known",
     },
     Key {
         name: "queue",

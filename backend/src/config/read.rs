@@ -13,6 +13,8 @@ use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
 
 /// Where the console listens.
 mod console;
+/// How buyers are told of their orders.
+mod notify;
 /// Which queue, and where it is.
 mod queue;
 use crate::segments::CLUSTER_SCHEME;

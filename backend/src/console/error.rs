@@ -77,6 +77,8 @@ pub enum ConsoleError {
         code: &'static str,
         /// What changed and what to do.
         message: String,
+        /// As it is now, if that helps: goes into the answer as `current`.
+        current: Option<Box<serde_json::Value>>,
     },
     /// 422: fields that cannot be taken.
     #[error("{} cannot be taken as it is; each mistake says what would be right.", if .0.len() == 1 { "One field".to_owned() } else { format!("{} fields", .0.len()) })]
@@ -177,6 +179,10 @@ impl IntoResponse for ConsoleError {
         match &self {
             Self::Mistakes(mistakes) => body["mistakes"] = serde_json::json!(mistakes),
             Self::Away(part) => body["missing"] = part.as_str().into(),
+            Self::Conflict {
+                current: Some(current),
+                ..
+            } => body["current"] = (**current).clone(),
             _ => {}
         }
         let mut response = json_response(self.status(), body.to_string());

@@ -1,7 +1,7 @@
 //! One click: screened like at the edge, then one run of the stock script.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use seckill_core::Verdict;
 use seckill_core::captcha::{self, CLOCKS_MS, Captcha};
@@ -9,12 +9,14 @@ use seckill_core::catalogue::Entry;
 use seckill_core::gate::{Admissible, Buyer, Claim, Click};
 use seckill_core::ids::{self, Item};
 use seckill_core::keys;
+use seckill_core::notice::Lang;
 use seckill_core::permit::PermitId;
 use tokio::time::Instant;
 
 use super::handover::{self, Found};
 use super::{PurchaseState, has_body, now_ms, session_token};
 use crate::api_error::{ApiError, json_response};
+use crate::notices::language;
 use crate::redis_link::{RedisLinkError, scripts};
 use crate::segments::Segment;
 
@@ -55,7 +57,11 @@ pub(super) async fn buy(
         permit,
         now_ms,
     };
-    purchase.make(&state).await
+    let answer = purchase.make(&state).await;
+    if let (true, Ok(_), Some(lang)) = (state.options.remember_language, &answer, lang(headers)) {
+        language::remember(&state.redis, purchase.admissible.user, lang).await;
+    }
+    answer
 }
 
 /// A screened click with all that the script needs.
@@ -69,7 +75,7 @@ struct Purchase<'a> {
 }
 
 impl Purchase<'_> {
-    async fn make(self, state: &PurchaseState) -> Result<Response, ApiError> {
+    async fn make(&self, state: &PurchaseState) -> Result<Response, ApiError> {
         let reply = match self.sell(state).await {
             Ok(reply) => reply,
             Err(RedisLinkError::Unknown(error)) => {
@@ -269,6 +275,11 @@ fn permit(headers: &HeaderMap) -> Result<Option<PermitId>, ApiError> {
 fn pass(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(captcha::HEADER)?;
     Some(value.to_str().unwrap_or_default())
+}
+
+/// The language of the page that he buys on.
+fn lang(headers: &HeaderMap) -> Option<Lang> {
+    Lang::accepted(headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?)
 }
 
 /// The query's first `quantity`, as nginx reads it.

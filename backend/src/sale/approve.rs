@@ -12,10 +12,11 @@ use seckill_core::catalogue::split_evenly;
 use super::file::MAX_SEGMENTS;
 use super::page::{self, PageError};
 use super::publish::{self, PublishError};
-use super::{Round, moment};
+use super::{Round, RoundState, moment};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
-use crate::store::{Store, StoreError};
+use crate::store::rounds::ChangeError;
+use crate::store::{Actor, Store, StoreError};
 
 /// Why a round was not, or not wholly, approved.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum ApproveError {
     /// The database refused.
     #[error("the approval could not be stored: {0}")]
     Store(#[from] StoreError),
+    /// Somebody else was there first, or a product is in another round too.
+    #[error("nothing was approved: {0}")]
+    Change(ChangeError),
     /// Redis has not all of it.
     #[error("round \"{round}\" is approved but not yet on sale: {source}")]
     Publish {
@@ -61,6 +65,15 @@ pub enum ApproveError {
         /// What went wrong.
         source: PageError,
     },
+}
+
+impl From<ChangeError> for ApproveError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Store(error) => Self::Store(error),
+            other => Self::Change(other),
+        }
+    }
 }
 
 /// What approving needs.
@@ -83,7 +96,22 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// [`ApproveError`]. Approving again is always safe.
-    pub async fn approve(&self, id: &str, now_ms: u64) -> Result<(), ApproveError> {
+    pub async fn approve(&self, id: &str, by: &Actor, now_ms: u64) -> Result<(), ApproveError> {
+        self.approve_seen(id, None, by, now_ms).await
+    }
+
+    /// Approves the round if it waits for that in the version that was seen; of two
+    /// supervisors at once, one does.
+    ///
+    /// # Errors
+    /// [`ApproveError`], with [`ChangeError::NotAsSeen`] for the other.
+    pub async fn approve_seen(
+        &self,
+        id: &str,
+        seen: Option<u64>,
+        by: &Actor,
+        now_ms: u64,
+    ) -> Result<(), ApproveError> {
         let Some(stored) = self.store.round(id).await? else {
             return Err(self.no_such_round(id).await?);
         };
@@ -97,8 +125,29 @@ impl Desk<'_> {
         for master in &masters {
             master.conn().await?;
         }
-        self.store.approve_round(id, now_ms).await?;
+        self.store.approve_round(id, seen, by, now_ms).await?;
+        self.put_on_sale(id, now_ms).await?;
+        tracing::info!(
+            round = id,
+            products = stored.round.products.len(),
+            "round approved"
+        );
+        Ok(())
+    }
+
+    /// Tells Redis of an approved round and renders its pages: the second half of an
+    /// approval, and again after an edit.
+    ///
+    /// # Errors
+    /// [`ApproveError`]; a repetition completes what was begun.
+    pub async fn put_on_sale(&self, id: &str, now_ms: u64) -> Result<(), ApproveError> {
+        let stored = self.store.round(id).await?;
+        let approved = stored.filter(|stored| stored.state == RoundState::Approved);
+        let Some(stored) = approved else {
+            return Err(self.no_such_round(id).await?);
+        };
         let was_published = stored.published_ms.is_some();
+        let masters = self.segments.masters().await?;
         let round = self.divide(id, was_published, masters.len()).await?;
         publish::publish(self.redis, self.segments, &round, self.zone, was_published)
             .await
@@ -111,11 +160,6 @@ impl Desk<'_> {
             round: id.to_owned(),
             source,
         })?;
-        tracing::info!(
-            round = id,
-            products = stored.round.products.len(),
-            "round approved"
-        );
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Round, RoundState, StoredRound};
+use super::{Product, Round, RoundState, StoredRound};
 
 /// The rounds as TOML, times in `zone`, each under a comment with its state.
 #[must_use]
@@ -14,15 +14,16 @@ pub fn to_toml(rounds: &[StoredRound], zone: &TimeZone) -> String {
             (RoundState::Approved, None) => "approved, not yet published",
             (state, _) => state.as_str(),
         };
+        let series = stored.trail.series.as_deref();
         text.push_str(&format!(
             "# {state}\n{}\n",
-            round_toml(&stored.in_force(), zone)
+            round_toml(&stored.in_force(), series, zone)
         ));
     }
     text
 }
 
-fn round_toml(round: &Round, zone: &TimeZone) -> String {
+fn round_toml(round: &Round, series: Option<&str>, zone: &TimeZone) -> String {
     let mut text = format!(
         "[[round]]\nid = {}\nname = {}\nstarts = {}\nends = {}\n",
         quoted(&round.id),
@@ -30,6 +31,9 @@ fn round_toml(round: &Round, zone: &TimeZone) -> String {
         quoted(&time(round.opens_ms, zone)),
         quoted(&time(round.ends_ms, zone)),
     );
+    if let Some(series) = series {
+        text.push_str(&format!("series = {}\n", quoted(series)));
+    }
     for product in &round.products {
         text.push_str(&format!(
             "\n[[round.product]]\nid = {}\ntitle = {}\namount = {}\nprice_cents = {}\n\
@@ -44,8 +48,60 @@ fn round_toml(round: &Round, zone: &TimeZone) -> String {
         if !product.segments.is_empty() {
             text.push_str(&format!("segments = {:?}\n", product.segments));
         }
+        for (name, value) in [("text", &product.text), ("picture", &product.picture)] {
+            if !value.is_empty() {
+                text.push_str(&format!("{name} = {}\n", quoted(value)));
+            }
+        }
     }
     text
+}
+
+/// The rounds as JSON of the same shape, times in `zone`.
+#[must_use]
+pub fn to_json(rounds: &[StoredRound], zone: &TimeZone) -> String {
+    let rounds: Vec<serde_json::Value> = rounds
+        .iter()
+        .map(|stored| round_json(&stored.in_force(), stored.trail.series.as_deref(), zone))
+        .collect();
+    let mut text = format!("{:#}", serde_json::json!({ "round": rounds }));
+    text.push('\n');
+    text
+}
+
+fn round_json(round: &Round, series: Option<&str>, zone: &TimeZone) -> serde_json::Value {
+    let products: Vec<serde_json::Value> = round.products.iter().map(product_json).collect();
+    let mut value = serde_json::json!({
+        "id": round.id,
+        "name": round.name,
+        "starts": time(round.opens_ms, zone),
+        "ends": time(round.ends_ms, zone),
+        "product": products,
+    });
+    if let Some(series) = series {
+        value["series"] = series.into();
+    }
+    value
+}
+
+fn product_json(product: &Product) -> serde_json::Value {
+    let mut value = serde_json::json!({
+        "id": product.id,
+        "title": product.title,
+        "amount": product.amount,
+        "price_cents": product.price_cents,
+        "list_price_cents": product.list_price_cents,
+        "per_buyer": product.per_buyer,
+    });
+    if !product.segments.is_empty() {
+        value["segments"] = product.segments.clone().into();
+    }
+    for (name, text) in [("text", &product.text), ("picture", &product.picture)] {
+        if !text.is_empty() {
+            value[name] = text.clone().into();
+        }
+    }
+    value
 }
 
 /// A TOML string. Names hold no control characters, as the import sees to.

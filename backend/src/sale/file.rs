@@ -90,6 +90,10 @@ pub struct FileRound {
     pub starts_relative: bool,
     /// The end moves with the start (`ends = "+10m"`).
     pub ends_relative: bool,
+    /// On how many days, one after the other; see [`super::repeat`].
+    pub days: u32,
+    /// The series that this is a day of.
+    pub series: Option<String>,
 }
 
 /// The form of a sale file.

@@ -1,35 +1,51 @@
 //! Stores the rounds of a sale file as drafts.
 //!
 //! Importing the same file again changes nothing. A draft is replaced by what
-//! the file says; an approved round is never changed, since shoppers, edges and
-//! stock rely on it.
+//! the file says; an approved round is not changed by a file, since shoppers, edges
+//! and stock rely on it (the console changes what is safe), nor is one that waits
+//! for its approval.
 
 use std::fmt;
 
 use super::file::FileRound;
 use super::{Product, Round, RoundState, StoredRound, moment};
-use crate::store::{Store, StoreError};
+use crate::store::rounds::{ChangeError, Overlap};
+use crate::store::{Actor, Store};
 
 /// Why a sale was not imported. Nothing of it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// A round is approved and the file says something else.
+    /// A round is approved, or waits for that, and the file says something else.
     #[error(transparent)]
     Approved(#[from] ApprovedRound),
+    /// A product would be in two rounds at once.
+    #[error("nothing was imported: {0}")]
+    Overlap(Overlap),
     /// The database refused.
     #[error("the sale could not be stored: {0}")]
-    Store(#[from] StoreError),
+    Store(ChangeError),
 }
 
-/// An approved round that the file would change.
+impl From<ChangeError> for ImportError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Overlap(overlap) => Self::Overlap(overlap),
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// A round that the file would change and that is no draft.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "round \"{round}\" is approved and cannot be changed ({difference}), so nothing was imported; \
-     give the new round another id, or take this one out of the file"
+    "round \"{round}\" is {state} and cannot be changed ({difference}), so nothing was imported; \
+     {cure}"
 )]
 pub struct ApprovedRound {
     round: String,
+    state: &'static str,
     difference: String,
+    cure: &'static str,
 }
 
 /// What to do with one round of the file.
@@ -99,11 +115,11 @@ impl fmt::Display for Change {
 pub async fn import(
     store: &Store,
     rounds: &[FileRound],
+    by: &Actor,
     now_ms: u64,
 ) -> Result<Vec<Outcome>, ImportError> {
-    store
-        .import_rounds(rounds, |round| &round.round.id, decide, now_ms)
-        .await
+    let decide = |stored: Option<&StoredRound>, file: &FileRound| Ok(decide(stored, file)?);
+    store.import_rounds(rounds, decide, by, now_ms).await
 }
 
 /// What to do with a round of the file, given what is stored under its id.
@@ -115,9 +131,9 @@ pub fn decide(stored: Option<&StoredRound>, file: &FileRound) -> Result<Decision
         return Ok(Decision::Save(file.round.clone()));
     };
     match stored.state {
-        RoundState::Draft if stored.round == file.round => Ok(Decision::Keep),
-        RoundState::Draft => Ok(Decision::Save(file.round.clone())),
-        RoundState::Approved => {
+        _ if stored.round == file.round => Ok(Decision::Keep),
+        RoundState::Draft | RoundState::Rejected => Ok(Decision::Save(file.round.clone())),
+        RoundState::Submitted | RoundState::Approved => {
             let file = with_first_times(file, &stored.round);
             // The file as it was imported, or as it was exported since.
             let difference = difference(&stored.round, &file)
@@ -126,7 +142,12 @@ pub fn decide(stored: Option<&StoredRound>, file: &FileRound) -> Result<Decision
                 None => Ok(Decision::Keep),
                 Some(difference) => Err(ApprovedRound {
                     round: stored.round.id.clone(),
+                    state: stored.state.as_str(),
                     difference,
+                    cure: match stored.state {
+                        RoundState::Submitted => "withdraw it at the console first",
+                        _ => "give the new round another id, or take this one out of the file",
+                    },
                 }),
             }
         }
@@ -192,8 +213,10 @@ fn is_same(was: &Product, is: &Product) -> bool {
 }
 
 fn product_difference(was: &Product, is: &Product) -> String {
-    let fields: [(&str, String, String); 6] = [
+    let fields: [(&str, String, String); 8] = [
         ("title", was.title.clone(), is.title.clone()),
+        ("text", was.text.clone(), is.text.clone()),
+        ("picture", was.picture.clone(), is.picture.clone()),
         ("amount", was.amount.to_string(), is.amount.to_string()),
         (
             "price_cents",

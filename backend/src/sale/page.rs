@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 
-use super::{Product, Round};
+use super::{Product, Round, text};
 
 /// Why a page is not there.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,8 @@ struct ProductPage<'a> {
     per_buyer: u32,
     opens_ms: u64,
     ends_ms: u64,
+    /// HTML, of which nothing but its few tags is the operator's.
+    text: String,
 }
 
 /// The path of a product's page, as the edge serves it.
@@ -60,17 +62,25 @@ pub fn path_of(round: &str, product: &str) -> String {
 /// [`PageError`] of the first page that failed.
 pub fn render(pages: &Path, round: &Round) -> Result<(), PageError> {
     for product in &round.products {
-        let html = page(round, product)
-            .render()
-            .map_err(|source| PageError::Render {
-                round: round.id.clone(),
-                product: product.id.clone(),
-                source,
-            })?;
+        let html = to_html(round, product)?;
         let path = pages.join(path_of(&round.id, &product.id).trim_start_matches('/'));
         replace(&path, &html).map_err(|source| PageError::Write { path, source })?;
     }
     Ok(())
+}
+
+/// The page of a product of `round`.
+///
+/// # Errors
+/// [`PageError::Render`].
+pub fn to_html(round: &Round, product: &Product) -> Result<String, PageError> {
+    page(round, product)
+        .render()
+        .map_err(|source| PageError::Render {
+            round: round.id.clone(),
+            product: product.id.clone(),
+            source,
+        })
 }
 
 fn page<'a>(round: &'a Round, product: &'a Product) -> ProductPage<'a> {
@@ -86,6 +96,7 @@ fn page<'a>(round: &'a Round, product: &'a Product) -> ProductPage<'a> {
         per_buyer: product.per_buyer,
         opens_ms: round.opens_ms,
         ends_ms: round.ends_ms,
+        text: text::to_html(&product.text),
     }
 }
 

@@ -186,6 +186,7 @@ async fn put_item(
         ("price_cents", product.price_cents.to_string()),
         ("list_price_cents", product.list_price_cents.to_string()),
         ("position", position.to_string()),
+        ("picture", product.picture.clone()),
         ("starts_ms", round.opens_ms.to_string()),
         ("ends_ms", round.ends_ms.to_string()),
     ];

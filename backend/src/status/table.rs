@@ -23,6 +23,19 @@ pub(super) fn of(status: &Status) -> String {
             .map_or_else(|| "-".to_owned(), |ms| format!("{} s", ms / 1000)),
         number(status.dead_letters)
     ));
+    // Silent where nobody is told anything.
+    if let Some(notices) = status.notices.filter(|it| it.waiting + it.dead > 0) {
+        text.push_str(&format!(
+            "notices to buyers: waiting {}   given up {}{}\n",
+            notices.waiting,
+            notices.dead,
+            if notices.dead > 0 {
+                "; see: seckill notices list"
+            } else {
+                ""
+            }
+        ));
+    }
     if status.rounds.is_empty() {
         text.push_str("\nNo rounds. Import a sale: seckill sale import FILE --approve\n");
     }

@@ -2,11 +2,13 @@
 //! transaction, so that of paying and cancelling at once one wins, and the money
 //! of the other is on record as to be given back.
 
+use seckill_core::notice::{Channel, Kind};
 use seckill_core::order::OrderId;
 use seckill_core::payment::{self, Decision, State, Told};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
+use super::notices::announce;
 use super::orders::Order;
 use super::states::by_id;
 use super::{Database, Store, StoreError, signed, unsigned};
@@ -85,7 +87,7 @@ impl Store {
         let database = self.database_of(notice.order).await?;
         for _ in 1..ATTEMPTS {
             // Somebody else changed the payment or its order at the same time.
-            if let Some(noted) = note(database, notice, now_ms).await? {
+            if let Some(noted) = note((database, self.announced()), notice, now_ms).await? {
                 return Ok(noted);
             }
         }
@@ -145,7 +147,7 @@ impl Store {
 
 /// One attempt; `None` if another one came in between.
 async fn note(
-    database: &Database,
+    (database, channels): (&Database, &[Channel]),
     notice: &Notice,
     now_ms: u64,
 ) -> Result<Option<Noted>, StoreError> {
@@ -176,6 +178,23 @@ async fn note(
     if !done {
         transaction.rollback().await?;
         return Ok(None);
+    }
+    let told = match decision {
+        Decision::Pay => Some((Kind::Paid, "")),
+        Decision::Record(State::RefundDue, _) => Some((Kind::RefundDue, notice.payment.as_str())),
+        _ => None,
+    };
+    // Of an order that does not exist there is no buyer to be told.
+    if let (Some((kind, payment)), Some(order)) = (told, &order) {
+        announce(
+            &mut transaction,
+            channels,
+            &[order.id],
+            kind,
+            payment,
+            now_ms,
+        )
+        .await?;
     }
     let payment = by_payment_id(&mut transaction, &notice.payment).await?;
     let order = by_id(&mut transaction, notice.order).await?;

@@ -7,11 +7,13 @@
 use std::collections::HashMap;
 
 use seckill_core::message::OrderMessage;
+use seckill_core::notice::{Channel, Kind};
 use seckill_core::order::{OrderId, State};
 use seckill_core::purchase::Reason;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
 
+use super::notices::announce;
 use super::orders::{NewOrder, Placed, StockDue};
 use super::{Database, Store, StoreError, signed, unsigned};
 
@@ -26,6 +28,16 @@ enum Outcome {
     Created,
     /// No order is made of it; its stock is to go back.
     Failed(Reason),
+}
+
+impl Outcome {
+    /// What the buyer is told.
+    fn kind(self) -> Kind {
+        match self {
+            Outcome::Created => Kind::Ordered,
+            Outcome::Failed(_) => Kind::Failed,
+        }
+    }
 }
 
 impl Store {
@@ -80,7 +92,8 @@ impl Store {
             let Some(database) = self.shards().get(shard) else {
                 continue;
             };
-            let written = write_share(database, &share, outcome, now_ms).await?;
+            let written =
+                write_share((database, self.announced()), &share, outcome, now_ms).await?;
             for (place, one) in places.into_iter().zip(written) {
                 if let Some(slot) = placed.get_mut(place) {
                     *slot = one;
@@ -92,26 +105,26 @@ impl Store {
 }
 
 async fn write_share(
-    database: &Database,
+    (database, channels): (&Database, &[Channel]),
     share: &[&NewOrder],
     outcome: Outcome,
     now_ms: u64,
 ) -> Result<Vec<Placed>, StoreError> {
-    match write_at_once(database, share, outcome, now_ms).await {
+    match write_at_once((database, channels), share, outcome, now_ms).await {
         Err(error) if error.is_double() => {}
         done => return done,
     }
     let mut transaction = database.begin().await?;
     let mut placed = Vec::with_capacity(share.len());
     for order in share {
-        placed.push(write_one(&mut transaction, order, outcome, now_ms).await?);
+        placed.push(write_one(&mut transaction, channels, order, outcome, now_ms).await?);
     }
     transaction.commit().await?;
     Ok(placed)
 }
 
 async fn write_at_once(
-    database: &Database,
+    (database, channels): (&Database, &[Channel]),
     share: &[&NewOrder],
     outcome: Outcome,
     now_ms: u64,
@@ -120,18 +133,24 @@ async fn write_at_once(
     for rows in share.chunks(ROWS) {
         insert(&mut transaction, rows, outcome, now_ms).await?;
     }
+    let ids: Vec<OrderId> = share.iter().map(|order| order.id).collect();
+    announce(&mut transaction, channels, &ids, outcome.kind(), "", now_ms).await?;
     transaction.commit().await?;
     Ok(share.iter().map(|order| written(order, outcome)).collect())
 }
 
 async fn write_one(
     conn: &mut AnyConnection,
+    channels: &[Channel],
     order: &NewOrder,
     outcome: Outcome,
     now_ms: u64,
 ) -> Result<Placed, StoreError> {
     match insert(&mut *conn, &[order], outcome, now_ms).await {
-        Ok(()) => Ok(written(order, outcome)),
+        Ok(()) => {
+            announce(conn, channels, &[order.id], outcome.kind(), "", now_ms).await?;
+            Ok(written(order, outcome))
+        }
         Err(error) if error.is_double() => find_in_the_way(conn, &order.purchase).await,
         Err(error) => Err(error),
     }

@@ -5,9 +5,17 @@ use std::collections::HashMap;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
+use super::audit::{Actor, Done, note};
+use super::rounds::{ChangeError, insert_round, refuse_overlap, update_draft};
 use super::{Store, StoreError, signed};
+use crate::sale::file::FileRound;
 use crate::sale::import::{Decision, Outcome};
-use crate::sale::{Frozen, Product, Round, RoundState, StoredRound};
+use crate::sale::{Frozen, Product, Round, RoundState, StoredRound, Trail};
+
+/// What [`stored_round`] reads, in its order.
+pub(super) const COLUMNS: &str = "id, name, opens_ms, ends_ms, state, published_ms, version, \
+                                  series, created_by, edited_by, edited_ms, submitted_by, \
+                                  submitted_ms, decided_by, decided_ms, reason";
 
 /// What the database holds of one product's orders.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,33 +31,48 @@ impl Store {
     /// stored of it, and one refusal leaves everything as it was.
     ///
     /// # Errors
-    /// The database, or the first refusal of `decide`.
-    pub async fn import_rounds<F, R, E>(
+    /// The database, the first refusal of `decide`, or a product that would be in
+    /// two rounds at once.
+    pub async fn import_rounds<E>(
         &self,
-        rounds: &[F],
-        id_of: impl Fn(&F) -> &str,
-        decide: impl Fn(Option<&StoredRound>, &F) -> Result<Decision, R>,
+        rounds: &[FileRound],
+        decide: impl Fn(Option<&StoredRound>, &FileRound) -> Result<Decision, E>,
+        by: &Actor,
         now_ms: u64,
     ) -> Result<Vec<Outcome>, E>
     where
-        E: From<StoreError> + From<R>,
+        E: From<ChangeError>,
     {
+        let failed = |error: StoreError| E::from(ChangeError::from(error));
         // IMMEDIATE: nobody may approve a round between the look and the write.
-        let mut transaction = self.main().begin().await.map_err(StoreError::from)?;
+        let begun = self.main().begin().await;
+        let mut transaction = begun.map_err(|error| failed(error.into()))?;
         let mut outcomes = Vec::new();
-        for file_round in rounds {
-            let id = id_of(file_round);
-            let stored = load(&mut transaction, Some(id)).await?.pop();
-            let outcome = match decide(stored.as_ref(), file_round)? {
+        let mut saved = Vec::new();
+        for file in rounds {
+            let id = &file.round.id;
+            let stored = load(&mut transaction, Some(id)).await.map_err(failed)?;
+            let stored = stored.into_iter().next();
+            let outcome = match decide(stored.as_ref(), file)? {
                 Decision::Keep => Outcome::unchanged(id),
                 Decision::Save(round) => {
-                    save_draft(&mut transaction, &round, now_ms).await?;
-                    Outcome::saved(id, stored.is_some())
+                    let series = file.series.as_deref();
+                    let kept = stored.is_some();
+                    import_one(&mut transaction, &round, series, kept, (by, now_ms))
+                        .await
+                        .map_err(failed)?;
+                    saved.push(round);
+                    Outcome::saved(id, kept)
                 }
             };
             outcomes.push(outcome);
         }
-        transaction.commit().await.map_err(StoreError::from)?;
+        // Last, when all of the file is there: rounds may change places.
+        for round in &saved {
+            refuse_overlap(&mut transaction, round, false).await?;
+        }
+        let committed = transaction.commit().await;
+        committed.map_err(|error| failed(error.into()))?;
         Ok(outcomes)
     }
 
@@ -69,34 +92,6 @@ impl Store {
         Ok(load(&mut *self.main().readers().acquire().await?, Some(id))
             .await?
             .pop())
-    }
-
-    /// Marks a draft approved and sets its amounts aside. An approved round
-    /// stays as it is.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn approve_round(&self, id: &str, now_ms: u64) -> Result<(), StoreError> {
-        let now = signed(now_ms);
-        let mut transaction = self.main().begin().await?;
-        sqlx::query(
-            "UPDATE rounds SET state = 'approved', approved_ms = ? WHERE id = ? AND state = 'draft'",
-        )
-        .bind(now)
-        .bind(id)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query(
-            "INSERT INTO frozen_stock (round, product, amount, frozen_ms)
-             SELECT p.round, p.product, p.amount, ? FROM round_products p
-             LEFT JOIN frozen_stock f ON f.round = p.round AND f.product = p.product
-             WHERE p.round = ? AND f.round IS NULL",
-        )
-        .bind(now)
-        .bind(id)
-        .execute(&mut *transaction)
-        .await?;
-        Ok(transaction.commit().await?)
     }
 
     /// Sets down how the amount of an approved product is divided among its
@@ -178,62 +173,39 @@ impl Store {
     }
 }
 
-async fn save_draft(
+async fn import_one(
     connection: &mut AnyConnection,
     round: &Round,
-    now_ms: u64,
+    series: Option<&str>,
+    is_stored: bool,
+    (by, now_ms): (&Actor, u64),
 ) -> Result<(), StoreError> {
-    // Deleting takes the products along; only a draft ever gets here.
-    sqlx::query("DELETE FROM rounds WHERE id = ? AND state = 'draft'")
-        .bind(&round.id)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(
-        "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms)
-         VALUES (?, ?, ?, ?, 'draft', ?)",
-    )
-    .bind(&round.id)
-    .bind(&round.name)
-    .bind(signed(round.opens_ms))
-    .bind(signed(round.ends_ms))
-    .bind(signed(now_ms))
-    .execute(&mut *connection)
-    .await?;
-    for (position, product) in (1_i64..).zip(&round.products) {
-        sqlx::query(
-            "INSERT INTO round_products
-             (round, product, position, title, amount, price_cents, list_price_cents, per_buyer,
-              segments)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(&round.id)
-        .bind(&product.id)
-        .bind(position)
-        .bind(&product.title)
-        .bind(signed(product.amount))
-        .bind(signed(product.price_cents))
-        .bind(signed(product.list_price_cents))
-        .bind(i64::from(product.per_buyer))
-        .bind(amounts_text(&product.segments))
-        .execute(&mut *connection)
-        .await?;
+    if is_stored {
+        update_draft(connection, round, None, by, now_ms).await?;
+    } else {
+        insert_round(connection, round, series, by, now_ms).await?;
     }
-    Ok(())
+    let done = Done {
+        action: "round.import",
+        target: round.id.clone(),
+        detail: serde_json::json!({ "name": round.name, "products": round.products.len() }),
+    };
+    note(connection, by, &done, now_ms).await
 }
 
 /// The round of this id, or all of them by start.
-async fn load(
+pub(super) async fn load(
     connection: &mut AnyConnection,
     id: Option<&str>,
 ) -> Result<Vec<StoredRound>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT id, name, opens_ms, ends_ms, state, published_ms FROM rounds
-         WHERE ? IS NULL OR id = ? ORDER BY opens_ms, id",
-    )
-    .bind(id)
-    .bind(id)
-    .fetch_all(&mut *connection)
-    .await?;
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM rounds WHERE ? IS NULL OR id = ? ORDER BY opens_ms, id"
+    ));
+    let rows = sqlx::query(statement)
+        .bind(id)
+        .bind(id)
+        .fetch_all(&mut *connection)
+        .await?;
     let mut frozen = load_frozen(connection, id).await?;
     let mut products = load_products(connection, id).await?;
     rows.iter()
@@ -251,7 +223,8 @@ async fn load_products(
     round: Option<&str>,
 ) -> Result<HashMap<String, Vec<Product>>, StoreError> {
     let rows = sqlx::query(
-        "SELECT round, product, title, amount, price_cents, list_price_cents, per_buyer, segments
+        "SELECT round, product, title, amount, price_cents, list_price_cents, per_buyer, segments,
+                text, picture
          FROM round_products WHERE ? IS NULL OR round = ? ORDER BY round, position",
     )
     .bind(round)
@@ -268,6 +241,8 @@ async fn load_products(
             list_price_cents: unsigned(row, 5)?,
             per_buyer: u32::try_from(unsigned(row, 6)?).unwrap_or(u32::MAX),
             segments: amounts(row.try_get(7)?),
+            text: row.try_get(8)?,
+            picture: row.try_get(9)?,
         };
         products.entry(row.try_get(0)?).or_default().push(product);
     }
@@ -298,7 +273,7 @@ async fn load_frozen(
 }
 
 /// Amounts of segments as they are stored: `3000,3000,4000`.
-fn amounts_text(amounts: &[u64]) -> String {
+pub(super) fn amounts_text(amounts: &[u64]) -> String {
     let texts: Vec<String> = amounts.iter().map(u64::to_string).collect();
     texts.join(",")
 }
@@ -310,7 +285,7 @@ fn amounts(text: &str) -> Vec<u64> {
         .collect()
 }
 
-fn stored_round(row: &AnyRow) -> Result<StoredRound, StoreError> {
+pub(super) fn stored_round(row: &AnyRow) -> Result<StoredRound, StoreError> {
     let state: String = row.try_get(4)?;
     let Some(state) = RoundState::parse(&state) else {
         let (table, column) = ("rounds", "state");
@@ -331,8 +306,28 @@ fn stored_round(row: &AnyRow) -> Result<StoredRound, StoreError> {
             products: Vec::new(),
         },
         state,
+        trail: trail(row)?,
         published_ms: published.map(|ms| u64::try_from(ms).unwrap_or(0)),
         frozen: HashMap::new(),
+    })
+}
+
+fn trail(row: &AnyRow) -> Result<Trail, sqlx::Error> {
+    let time = |column| -> Result<Option<u64>, sqlx::Error> {
+        let ms: Option<i64> = row.try_get(column)?;
+        Ok(ms.map(super::unsigned))
+    };
+    Ok(Trail {
+        version: unsigned(row, 6)?,
+        series: row.try_get(7)?,
+        created_by: row.try_get(8)?,
+        edited_by: row.try_get(9)?,
+        edited_ms: unsigned(row, 10)?,
+        submitted_by: row.try_get(11)?,
+        submitted_ms: time(12)?,
+        decided_by: row.try_get(13)?,
+        decided_ms: time(14)?,
+        reason: row.try_get(15)?,
     })
 }
 

@@ -2,10 +2,12 @@
 //! lets one through. In the same transaction it notes what the stock has to
 //! follow, so that a crash after it forgets nothing.
 
+use seckill_core::notice::{Channel, Kind};
 use seckill_core::order::OrderId;
 use seckill_core::purchase::Reason;
 use sqlx::{Any, AnyConnection, QueryBuilder};
 
+use super::notices::announce;
 use super::orders::{Order, StockDue, read, select_orders};
 use super::{Database, Store, StoreError, signed};
 
@@ -44,6 +46,10 @@ impl Store {
         .bind(user)
         .execute(&mut *transaction)
         .await?;
+        if done.rows_affected() == 1 {
+            let (channels, told) = (self.announced(), Kind::Cancelled);
+            announce(&mut transaction, channels, &[id], told, "", now_ms).await?;
+        }
         let order = by_id(&mut transaction, id).await?;
         transaction.commit().await?;
         Ok(match order.filter(|order| order.user == user) {
@@ -79,7 +85,7 @@ impl Store {
     pub async fn expire_overdue(&self, limit: u32, now_ms: u64) -> Result<u64, StoreError> {
         let mut expired = 0;
         for shard in self.shards() {
-            expired += expire_overdue(shard, limit, now_ms).await?;
+            expired += expire_overdue((shard, self.announced()), limit, now_ms).await?;
         }
         Ok(expired)
     }
@@ -150,7 +156,11 @@ impl Store {
     }
 }
 
-async fn expire_overdue(shard: &Database, limit: u32, now_ms: u64) -> Result<u64, StoreError> {
+async fn expire_overdue(
+    (shard, channels): (&Database, &[Channel]),
+    limit: u32,
+    now_ms: u64,
+) -> Result<u64, StoreError> {
     let now = signed(now_ms);
     let overdue: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM orders WHERE state = 'created' AND pay_by_ms <= ? \
@@ -169,8 +179,42 @@ async fn expire_overdue(shard: &Database, limit: u32, now_ms: u64) -> Result<u64
     );
     query.push_bind(now);
     push_ids(&mut query, " WHERE state = 'created' AND id IN (", &overdue);
-    let done = query.build().execute(shard.writer()).await?;
+    if channels.is_empty() {
+        let done = query.build().execute(shard.writer()).await?;
+        return Ok(done.rows_affected());
+    }
+    let mut transaction = shard.begin().await?;
+    let done = query.build().execute(&mut *transaction).await?;
+    for channel in channels {
+        announce_expired(&mut transaction, *channel, &overdue, now).await?;
+    }
+    transaction.commit().await?;
     Ok(done.rows_affected())
+}
+
+/// Puts down that the buyers of those of `ids` that have expired are to be told.
+/// Some may have been cancelled by their delayed message meanwhile, and told of.
+async fn announce_expired(
+    conn: &mut AnyConnection,
+    channel: Channel,
+    ids: &[i64],
+    now: i64,
+) -> Result<(), StoreError> {
+    let mut query = QueryBuilder::<Any>::new(
+        "INSERT INTO notices (order_id, kind, payment, channel, state, attempts, due_ms, \
+         created_ms, updated_ms) SELECT id, 'cancelled', '', ",
+    );
+    query.push_bind(channel.as_str()).push(", 'waiting', 0, ");
+    query.push_bind(now).push(", ").push_bind(now).push(", ");
+    query.push_bind(now).push(" FROM orders");
+    push_ids(&mut query, " WHERE state = 'cancelled' AND id IN (", ids);
+    query.push(
+        " AND NOT EXISTS (SELECT 1 FROM notices WHERE notices.order_id = orders.id \
+         AND notices.kind = 'cancelled' AND notices.channel = ",
+    );
+    query.push_bind(channel.as_str()).push(")");
+    query.build().execute(conn).await?;
+    Ok(())
 }
 
 fn push_ids(query: &mut QueryBuilder<Any>, before: &'static str, ids: &[i64]) {

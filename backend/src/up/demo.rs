@@ -9,7 +9,7 @@ use crate::sale::approve::Desk;
 use crate::sale::file::{self, FileRound};
 use crate::sale::{RoundState, StoredRound, import, page};
 use crate::segments::Segments;
-use crate::store::Store;
+use crate::store::{Actor, Store};
 
 /// Imports and approves the demo sale if asked to, completes approvals that
 /// were interrupted, and renders pages again, since the template may be newer.
@@ -56,7 +56,7 @@ async fn restore(desk: &Desk<'_>) -> Result<(), UpError> {
         let id = &stored.round.id;
         if stored.published_ms.is_none() {
             // One round that cannot be sold must not keep the others from it.
-            if let Err(error) = desk.approve(id, now_ms).await {
+            if let Err(error) = desk.approve(id, &Actor::system(), now_ms).await {
                 tracing::error!(round = id, "{error}");
             }
         } else if let Err(error) = page::render(desk.pages, &stored.in_force()) {
@@ -79,11 +79,11 @@ async fn sell_demo(config: &Config, desk: &Desk<'_>) -> Result<(), UpError> {
     let stored = desk.store.rounds().await.map_err(|error| sale(&error))?;
     // A demo that runs is left as it is: its stock, its buyers, its times.
     rounds.retain_mut(|round| !take_free_id(round, &stored, now_ms));
-    import::import(desk.store, &rounds, now_ms)
+    import::import(desk.store, &rounds, &Actor::system(), now_ms)
         .await
         .map_err(|error| sale(&error))?;
     for round in &rounds {
-        desk.approve(&round.round.id, now_ms)
+        desk.approve(&round.round.id, &Actor::system(), now_ms)
             .await
             .map_err(|error| sale(&error))?;
     }
@@ -137,6 +137,7 @@ mod tests {
             .map(|(id, ends_ms, state)| StoredRound {
                 round: round(id, *ends_ms),
                 state: *state,
+                trail: Default::default(),
                 published_ms: None,
                 frozen: Default::default(),
             })
@@ -145,6 +146,8 @@ mod tests {
             round: round("1", 500),
             starts_relative: true,
             ends_relative: true,
+            days: 1,
+            series: None,
         };
         (!take_free_id(&mut file, &stored, 100)).then_some(file.round.id)
     }

@@ -39,6 +39,8 @@ pub mod mariadb;
 pub mod masters;
 /// What every queue keeps.
 pub mod queue_suite;
+/// Those who are told of orders.
+pub mod receivers;
 /// A RocketMQ of a test's own.
 pub mod rocketmq;
 /// Calls of the scripts.

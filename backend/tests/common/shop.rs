@@ -14,6 +14,7 @@ use seckill::store::Store;
 use seckill::verify::{self, Report};
 use seckill::{ledger, orders, relay, settle};
 use seckill_core::keys;
+use seckill_core::notice::Channel;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::{AbortHandle, JoinSet};
@@ -45,12 +46,21 @@ impl Shop {
 
     /// The same with other options, but for the demo login, which is on.
     pub async fn open_with(amount: u64, options: purchase::Options) -> Self {
+        Self::open_announcing(amount, options, &[]).await
+    }
+
+    /// The same, in which buyers are to be told of their orders by these channels.
+    pub async fn open_announcing(
+        amount: u64,
+        options: purchase::Options,
+        channels: &[Channel],
+    ) -> Self {
         let redis = TestRedis::start().await;
         let link = redis.link().await;
         put_on_sale(&link, amount).await;
         let folder = TempDir::new().unwrap();
         let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
-        let store = Store::open(&url).await.unwrap();
+        let store = Store::open(&url).await.unwrap().announcing(channels);
         let options = purchase::Options {
             demo_login: true,
             ..options

@@ -24,9 +24,16 @@ export const logIn = (user) =>
     body: JSON.stringify({ user }),
   });
 
-export const buy = (path, key, quantity) =>
+const orderUrl = (order, what = '') => `/api/orders/${encodeURIComponent(order)}${what}`;
+export const getOrders = (page) => call('GET', `/api/orders?page=${page}`);
+export const getOrder = (order) => call('GET', orderUrl(order));
+export const payOrder = (order) => call('POST', orderUrl(order, '/pay'));
+export const cancelOrder = (order) => call('POST', orderUrl(order, '/cancel'));
+
+/** Buys; `more` are further headers, such as the language in which the buyer reads. */
+export const buy = (path, key, quantity, more = {}) =>
   call('POST', quantity > 1 ? `${path}?quantity=${quantity}` : path, {
-    headers: { 'Idempotency-Key': key },
+    headers: { 'Idempotency-Key': key, ...more },
     // Leaving the page must not recall a purchase that was already clicked.
     keepalive: true,
     timeout: PURCHASE_TIMEOUT_MS,

@@ -3,7 +3,7 @@
 import { en, zh } from './words.js';
 import { load, save } from './store.js';
 
-const WORDS = { 'zh-CN': zh, en };
+const WORDS = { 'zh-CN': { ...zh }, en: { ...en } };
 const STORED = 'seckill:lang';
 
 export function known(tag) {
@@ -15,6 +15,12 @@ export function known(tag) {
 /** The first choice that is a language we speak: link, earlier choice, browser. */
 export function chooseLang(query, stored, browser) {
   return known(query) ?? known(stored) ?? known(browser) ?? 'en';
+}
+
+/** Adds words that only this page needs; before `speak`. */
+export function learn(more) {
+  Object.assign(WORDS['zh-CN'], more.zh);
+  Object.assign(WORDS.en, more.en);
 }
 
 let current = 'en';

@@ -3,7 +3,7 @@
 
 import { count, countdown, dayAndTime, timeOfDay } from './format.js';
 import { lang, onLang, t } from './i18n.js';
-import { buttonAt, noticeAt, saleAt, sceneAt } from './purchase.js';
+import { buttonAt, noticeAt, payLeft, saleAt, sceneAt } from './purchase.js';
 
 const PAY_MINUTES = 10;
 
@@ -12,11 +12,12 @@ const TONE = {
   sending: 'work', processing: 'work', reserved: 'work', lost: 'warn', overdue: 'warn',
   ordered: 'good', paid: 'good', sold_out: 'over', ended: 'over',
 };
-// How far along the shopper is: waiting, buying, ordering, done; 0 when there is nothing to do.
+// Which of the row's states the shopper is in: clicked, in progress, order, payment,
+// paid; 0 when there is nothing to do yet or any more.
 const STEP = {
-  connecting: 1, scheduled: 1, soon: 1, open: 2,
-  sending: 3, processing: 3, reserved: 3, lost: 3, overdue: 3,
-  ordered: 4, paid: 4, sold_out: 0, ended: 0,
+  connecting: 0, scheduled: 0, soon: 0, open: 1,
+  sending: 1, processing: 2, lost: 2, overdue: 2, reserved: 3,
+  ordered: 4, paid: 5, sold_out: 0, ended: 0,
 };
 const WORKING = ['sending', 'processing', 'reserved', 'lost'];
 
@@ -30,11 +31,12 @@ function set(node, name, value) {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
-/** Wires the page's controls; `act` has `buy(quantity)` and `login()`. */
+/** Wires the page's controls; `act` has `buy(quantity)`, `pay()` and `login()`. */
 export function productView(page, act) {
   const root = $('product');
   const button = $('buy');
   const boxes = [...document.querySelectorAll('.box')];
+  const steps = [...document.querySelectorAll('.steps li')];
   const perBuyer = Number(page.perBuyer);
   let quantity = 1;
   let doing = null;
@@ -82,18 +84,34 @@ export function productView(page, act) {
     const wants = s.user === null && ['scheduled', 'soon', 'open'].includes(scene);
     // Once it is open, the big button itself is the way to log in.
     const login = (wants && scene !== 'open') || ['login_required', 'login_again'].includes(notice?.code);
-    const { title, text } = notice ? refusal(notice) : story(s, now, scene, wants);
+    const { title, text } = notice ? refusal(notice, scene) : story(s, now, scene, wants);
     const tone = notice ? 'warn' : TONE[scene];
     set($('panel'), 'data-tone', tone);
     put($('panel-title'), title);
     put($('panel-text'), text);
-    set($('panel'), 'data-step', String(STEP[scene]));
+    drawSteps(scene, s, now);
     $('action').hidden = !login;
     $('home').hidden = scene !== 'ended';
+    $('see-orders').hidden = !(scene === 'overdue' || notice?.code === 'duplicate');
     const order = ['ordered', 'paid'].includes(scene) ? s.outcome.order : null;
     $('order-line').hidden = !order;
     put($('order'), order ?? '');
     return [title, order ? `${t('order')} ${order}.` : '', text];
+  }
+
+  function drawSteps(scene, s, now) {
+    const step = STEP[scene];
+    set($('panel'), 'data-step', String(step));
+    steps.forEach((item, i) => {
+      if (i + 1 === step) set(item, 'aria-current', 'step');
+      else item.removeAttribute('aria-current');
+    });
+    const left = payLeft(s, now);
+    $('pay-line').hidden = left === null;
+    if (left === null) return;
+    const seconds = Math.ceil(left / 1000);
+    put($('pay-left'), `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`);
+    $('pay-line').classList.toggle('is-short', left <= 60_000);
   }
 
   /** Speaks a change of scene, not the seconds inside of it. */
@@ -112,6 +130,7 @@ export function productView(page, act) {
     doing = next;
     let label = t(`button.${scene}`, { time: opening(s, now) });
     if (next === 'login') label = t('button.login');
+    else if (next === 'pay') label = t('button.pay');
     else if (wait > 0) label = t('button.wait', { s: wait });
     else if (!s.online && scene === 'open') label = t('button.offline');
     put($('buy-text'), label);
@@ -153,14 +172,23 @@ function story(s, now, scene, wants) {
     s: s.grab && now !== null ? Math.max(0, Math.floor((now - s.grab.since) / 1000)) : 0,
   };
   const where = scene === 'open' ? 'open' : 'scheduled';
+  if (scene === 'ordered' && payLeft(s, now) === 0) {
+    return { title: t('scene.late'), text: t('scene.late.do') };
+  }
+  if (scene === 'ordered' && payLeft(s, now) !== null) {
+    return { title: t('scene.ordered'), text: t('scene.ordered.clock') };
+  }
   const does = wants ? `scene.${where}.login` : `scene.${scene}.do`;
   return { title: t(`scene.${scene}`, values), text: t(does, values) };
 }
 
-function refusal({ code, reason }) {
+function refusal({ code, reason }, scene) {
   const known = has(`refused.${code}`) ? code : 'bad_request';
   const because = `refused.${known}.${reason}`;
-  return { title: t(`refused.${known}`), text: t(has(because) ? because : `refused.${known}.do`) };
+  const text = t(has(because) ? because : `refused.${known}.do`);
+  // Whoever came away without an order wants to know whether he may try again.
+  const again = ['failed', 'cancelled'].includes(code) ? t(`again.${scene}`) : null;
+  return { title: t(`refused.${known}`), text: [text, again].filter(Boolean).join(' ') };
 }
 
 function has(key) {

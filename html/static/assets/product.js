@@ -4,10 +4,10 @@
 
 import * as api from './api.js';
 import { watchAccount } from './account.js';
-import { resultEvery, stateEvery, wantsPath, PATH_JITTER_MS } from './cadence.js';
-import { speak, onLang } from './i18n.js';
+import { resultEvery, stateEvery, wantsOrder, wantsPath, JITTER, PATH_JITTER_MS } from './cadence.js';
+import { lang, speak, onLang } from './i18n.js';
 import { productView } from './product-view.js';
-import { buttonAt, initial, nextStep, reduce, saleAt, sceneAt, toSave } from './purchase.js';
+import { buttonAt, initial, nextStep, payLeft, reduce, saleAt, sceneAt, toSave } from './purchase.js';
 import { freshKey, load, save } from './store.js';
 import { keepTime } from './time.js';
 
@@ -16,6 +16,7 @@ const FIRST_RESULT_MS = 300;
 const RESULT_EVERY_MS = 1_000;
 const EARLY_RETRY_MS = 120;
 const PATH_RETRY_MS = 2_000;
+const ORDER_RETRY_MS = 3_000;
 const MAX_BACKOFF = 8;
 
 const page = document.querySelector('#product').dataset;
@@ -23,10 +24,12 @@ const { round, product } = page;
 const stored = `seckill:${round}-${product}`;
 const jitter = Math.random() * PATH_JITTER_MS;
 
+// The other purchases of this shopper: loaded behind everything that this page needs itself.
+let watch = null;
 let s = initial({ opens: Number(page.opens), ends: Number(page.ends) });
 
 speak();
-const view = productView(page, { buy, login: () => view.askLogin() });
+const view = productView(page, { buy, pay, login: () => view.askLogin() });
 const time = keepTime(() => s.sale.opens - time.now(), wake);
 const account = watchAccount(signedIn, () => view.askLogin());
 const visible = () => document.visibilityState === 'visible';
@@ -35,7 +38,18 @@ function dispatch(event) {
   const before = s;
   s = reduce(s, event);
   if (s.grab !== before.grab || s.lockUntil !== before.lockUntil) save(stored, toSave(s));
+  if (s.grab !== before.grab || s.outcome !== before.outcome) keepInBasket();
   wake();
+}
+
+/** Lets the other pages of the shop follow this purchase. */
+function keepInBasket() {
+  const now = time.now();
+  const status = s.outcome?.status ?? (s.grab ? 'processing' : s.notice?.code === 'not_through' ? 'none' : null);
+  if (!status || now === null || !s.user) return;
+  const title = document.querySelector('h1').textContent;
+  const { order, payBy } = s.outcome ?? {};
+  watch?.note(`${round}-${product}`, { title, status, order: order ?? undefined, payBy });
 }
 
 function signedIn(user) {
@@ -52,14 +66,16 @@ function asker(every, question) {
   let asked = -Infinity;
   let asking = false;
   let backoff = 1;
+  let stretch = 1;
   const dueIn = () => {
     const gap = every();
-    return gap === null || asking ? Infinity : asked + gap * backoff - performance.now();
+    return gap === null || asking ? Infinity : asked + gap * backoff * stretch - performance.now();
   };
   async function ask() {
     if (asking) return;
     asking = true;
     asked = performance.now();
+    stretch = 1 + JITTER * (2 * Math.random() - 1);
     const well = await question();
     backoff = well ? 1 : Math.min(MAX_BACKOFF, backoff * 2);
     asking = false;
@@ -106,10 +122,26 @@ const path = asker(
   },
 );
 
+const order = asker(
+  () => (wantsOrder(s) ? ORDER_RETRY_MS : null),
+  async () => {
+    const answer = await api.getOrder(s.outcome.order);
+    if (answer.data?.order) dispatch({ type: 'order', answer: answer.data });
+    return Boolean(answer.data);
+  },
+);
+
+/** Everything that is asked for again and again. */
+const askers = [state, result, path, order];
+
 async function fetchPath() {
   const answer = await api.getPath(round, product);
   if (answer.data?.path) dispatch({ type: 'path', answer: answer.data });
   return answer;
+}
+
+function pay() {
+  location.assign(`/order.html?order=${encodeURIComponent(s.outcome.order)}`);
 }
 
 async function buy(quantity) {
@@ -141,7 +173,7 @@ async function send(key, quantity) {
       // Nothing was sent yet, so nothing can have been bought.
       if (!answer.data?.path) return { code: answer.code ?? 'unavailable', retryMs: answer.retryMs ?? 0 };
     }
-    const answer = await api.buy(s.path.path, key, quantity);
+    const answer = await api.buy(s.path.path, key, quantity, { 'Accept-Language': lang() });
     const step = nextStep(answer, renewed, early);
     if (step === 'renew') {
       renewed = true;
@@ -171,7 +203,7 @@ function beat() {
   const now = time.now();
   view.draw(s, now, time);
   if (now !== null) {
-    for (const one of [state, result, path]) if (one.dueIn() <= 0) one.ask();
+    for (const one of askers) if (one.dueIn() <= 0) one.ask();
   }
   timer = setTimeout(beat, untilNext(now));
 }
@@ -182,8 +214,8 @@ function untilNext(now) {
   const end = saleAt(s, now) === 'scheduled' ? s.sale.opens : s.sale.ends;
   const left = Math.max(0, end - now);
   const step = left <= 60_000 ? 100 : 1_000;
-  const rest = buttonAt(s, now).wait > 0 || s.grab ? 200 : Infinity;
-  const next = Math.min(left % step || step, rest, ...[state, result, path].map((one) => one.dueIn()));
+  const rest = buttonAt(s, now).wait > 0 || s.grab || payLeft(s, now) !== null ? 200 : Infinity;
+  const next = Math.min(left % step || step, rest, ...askers.map((one) => one.dueIn()));
   return Math.max(1, Math.ceil(next));
 }
 
@@ -205,3 +237,9 @@ window.addEventListener('online', () => {
 if (!navigator.onLine) dispatch({ type: 'online', online: false });
 onLang(wake);
 state.ask();
+// From here on a click is answered; the tests measure when that is.
+document.documentElement.dataset.ready = String(Math.round(performance.now()));
+import('./watch.js').then(({ watchPurchases }) => {
+  watch = watchPurchases(() => s.user, () => time.now(), `${round}-${product}`);
+  keepInBasket();
+});

@@ -50,6 +50,8 @@ export function reduce(s, event) {
       return refused(s, event);
     case 'result':
       return result({ ...s, checked: true }, event.answer, event.now);
+    case 'order':
+      return ordered(s, event.answer);
     case 'unanswered':
       return { ...s, checked: true };
     case 'warned':
@@ -117,7 +119,7 @@ function result(s, answer, now) {
   switch (status) {
     case 'ordered':
     case 'paid':
-      return { ...s, grab: null, notice: null, outcome: pick(answer) };
+      return { ...s, grab: null, notice: null, outcome: { ...known(s, answer), ...pick(answer) } };
     case 'failed':
     case 'cancelled':
       return { ...s, grab: null, outcome: pick(answer), notice: { code: status, reason: answer.reason } };
@@ -135,6 +137,17 @@ function result(s, answer, now) {
 // still tells of the old order; that says nothing about the new purchase.
 function isEarlier(answer, before) {
   return Boolean(before) && before.status === answer.status && before.order === answer.order;
+}
+
+// What the order itself told: until when to pay, and how much.
+function ordered(s, answer) {
+  if (s.outcome?.order !== answer.order) return s;
+  return { ...s, outcome: { ...s.outcome, payBy: answer.pay_by_ms, cents: answer.total_cents } };
+}
+
+function known(s, answer) {
+  const same = s.outcome?.order && s.outcome.order === answer.order;
+  return same ? { payBy: s.outcome.payBy, cents: s.outcome.cents } : {};
 }
 
 function pick({ status, order, reason }) {
@@ -180,14 +193,22 @@ export function sceneAt(s, now) {
 /** What the shopper has to be told besides the scene, or null. */
 export function noticeAt(s, scene) {
   if (['ordered', 'paid', 'sending'].includes(scene)) return null;
+  if (['failed', 'cancelled'].includes(s.notice?.code) && ['sold_out', 'ended'].includes(scene) && s.online) return s.notice;
   if (!s.online) return { code: 'offline' };
   if (s.grab && s.user === null) return { code: 'login_again' };
   return ['soon', 'scheduled', 'open', 'connecting'].includes(scene) ? s.notice : null;
 }
 
+/** Milliseconds left to pay; null when the order is paid, or its deadline not known. */
+export function payLeft(s, now) {
+  if (s.outcome?.status !== 'ordered' || !s.outcome.payBy || now === null) return null;
+  return Math.max(0, s.outcome.payBy - now);
+}
+
 /** The button: `act` is what a click does, null while it is grey; `wait` seconds of rest. */
 export function buttonAt(s, now) {
   const scene = sceneAt(s, now);
+  if (scene === 'ordered' && s.outcome.order) return { scene, act: 'pay', wait: 0 };
   if (scene !== 'open') return { scene, act: null, wait: 0 };
   if (s.user === null) return { scene, act: 'login', wait: 0 };
   const wait = Math.max(0, Math.ceil((s.lockUntil - now) / 1000));

@@ -4,12 +4,14 @@ import { getRounds, getState } from './api.js';
 import { watchAccount } from './account.js';
 import { count, countdown, isoDay, longDay, percentOff, price, timeOfDay } from './format.js';
 import { lang, onLang, speak, t } from './i18n.js';
+import { art as picture, node } from './node.js';
 import { inOrder, leftOf, roundAt } from './round.js';
 import { keepTime } from './time.js';
+import { watchPurchases } from './watch.js';
 
 const REFRESH_MS = 30_000;
 const RETRY_MS = 4_000;
-const STATE_MS = 5_000;
+const STATE_MS = 2_000;
 
 const list = document.querySelector('#rounds');
 const soldOut = new Set();
@@ -29,27 +31,15 @@ let asking = false;
 speak();
 const nextStart = () => Math.min(...(rounds ?? []).map((r) => r.starts_ms).filter((ms) => ms > time.now()));
 const time = keepTime(() => nextStart() - time.now(), read);
+let user;
 watchAccount(
-  () => {},
+  (name) => {
+    user = name;
+  },
   () => document.querySelector('#user').focus(),
 );
 
-function node(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
-function drawing(id, className) {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
-  use.setAttribute('href', `/assets/art.svg#${id}`);
-  svg.setAttribute('class', className);
-  svg.setAttribute('aria-hidden', 'true');
-  svg.append(use);
-  return svg;
-}
+watchPurchases(() => user, () => time.now());
 
 async function read() {
   clearTimeout(timer);
@@ -83,7 +73,7 @@ function nothing(word) {
   return node(
     'div',
     { class: 'nothing', 'data-state': word },
-    node('div', { class: 'art', 'data-art': '4' }, drawing('box', 'art-box')),
+    picture('4'),
     node('h2', {}, t(word)),
     node('p', {}, t(`${word}.do`)),
   );
@@ -117,7 +107,7 @@ function section(round, now) {
 function card(round, product, where) {
   const off = percentOff(product.price_cents, product.list_price_cents);
   const go = node('span', { class: 'go' }, t(`card.${where}`));
-  const art = node('div', { class: 'art', 'data-art': product.id }, drawing('bag', 'art-bag'), drawing('box', 'art-box'));
+  const art = picture(product.id);
   if (off > 0) art.append(node('span', { class: 'off' }, t('off', { percent: off })));
   const prices = node('p', { class: 'prices' }, node('span', { class: 'price' }, node('small', {}, '¥'), price(product.price_cents)));
   if (off > 0) {
@@ -151,16 +141,21 @@ function mark(made) {
 
 /** Only cards on the screen are asked about: a long day must not become a flood. */
 async function askStates() {
-  if (asking || document.visibilityState !== 'visible') return;
+  if (asking || document.visibilityState !== 'visible' || !navigator.onLine) return;
   asking = true;
-  for (const made of onScreen) {
+  const cards = [...onScreen];
+  await Promise.all([0, 1, 2].map((lane) => askLane(cards.filter((_, i) => i % 3 === lane))));
+  asking = false;
+}
+
+async function askLane(cards) {
+  for (const made of cards) {
     const { round, product } = made.sale;
     const { data } = await getState(round, product);
     if (!data?.state) continue;
     soldOut[data.state === 'sold_out' ? 'add' : 'delete'](`${round}-${product}`);
     mark(made);
   }
-  asking = false;
 }
 
 function tick() {
@@ -186,7 +181,7 @@ function refresh() {
 }
 
 setInterval(tick, 100);
-setInterval(askStates, STATE_MS);
+setInterval(askStates, STATE_MS * (0.8 + 0.4 * Math.random()));
 document.addEventListener('visibilitychange', refresh);
 window.addEventListener('pageshow', (event) => event.persisted && refresh());
 window.addEventListener('online', refresh);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as cadence from '../../../html/static/assets/cadence.js';
 import {
-  buttonAt, initial, LOCK_MS, nextStep, NONE_MS, noticeAt, OVERDUE_MS, reduce, sceneAt, toSave,
+  buttonAt, initial, LOCK_MS, nextStep, NONE_MS, noticeAt, OVERDUE_MS, payLeft, reduce, sceneAt, toSave,
 } from '../../../html/static/assets/purchase.js';
 
 const OPENS = 1_000_000;
@@ -59,7 +59,8 @@ test('busy and sold out are two different things to read', () => {
 test('sold out reopens when pieces come back', () => {
   let s = reduce(loggedIn(), { type: 'sale', answer: { state: 'sold_out' } });
   assert.equal(sceneAt(s, NOW), 'sold_out');
-  assert.equal(cadence.stateEvery(s, NOW, true), 1_000);
+  // With the quarter of a second after which an edge knows, at most a second.
+  assert.ok(cadence.stateEvery(s, NOW, true) * (1 + cadence.JITTER) <= 750);
   s = reduce(s, { type: 'sale', answer: { state: 'open' } });
   assert.equal(buttonAt(s, NOW).act, 'buy');
 });
@@ -106,6 +107,29 @@ test('an order is shown whatever the sale does meanwhile', () => {
   assert.equal(sceneAt(s, ENDS + 1), 'ordered');
   assert.equal(s.outcome.order, '7301');
   assert.equal(toSave(s).grab, null);
+});
+
+test('an order has a payment clock as soon as it is known until when it is to be paid', () => {
+  let s = told(reduce(clicked(), { type: 'accepted', now: NOW }), 'ordered', NOW + 900, { order: '7301' });
+  assert.equal(payLeft(s, NOW), null);
+  assert.equal(cadence.wantsOrder(s), true);
+  s = reduce(s, { type: 'order', answer: { order: '9', pay_by_ms: 1, total_cents: 1 } });
+  assert.equal(payLeft(s, NOW), null, "another order's deadline");
+  s = reduce(s, { type: 'order', answer: { order: '7301', pay_by_ms: NOW + 600_000, total_cents: 99_900 } });
+  assert.equal(payLeft(s, NOW + 1_000), 599_000);
+  assert.equal(cadence.wantsOrder(s), false);
+  assert.deepEqual(buttonAt(s, NOW), { scene: 'ordered', act: 'pay', wait: 0 });
+  s = told(s, 'ordered', NOW + 16_000, { order: '7301' });
+  assert.equal(payLeft(s, NOW + 600_001), 0);
+  assert.equal(cadence.resultEvery(s, NOW + 600_001, true), 2_000, 'then the truth is near');
+  s = told(s, 'paid', NOW + 600_002, { order: '7301' });
+  assert.equal(payLeft(s, NOW), null);
+});
+
+test('whoever came away without an order is told so, and whether he may try again, also when it is sold out', () => {
+  const s = told(reduce(loggedIn(), { type: 'sale', answer: { state: 'sold_out' } }), 'cancelled', NOW, { order: '7', reason: 'unpaid' });
+  assert.equal(noticeAt(s, 'sold_out').code, 'cancelled');
+  assert.equal(noticeAt(s, 'ended').code, 'cancelled');
 });
 
 test('a cancelled order may be followed by a new purchase, and does not answer for it', () => {

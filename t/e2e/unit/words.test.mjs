@@ -3,7 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { read } from '../../../html/static/assets/api.js';
 import { chooseLang } from '../../../html/static/assets/i18n.js';
-import { en, zh } from '../../../html/static/assets/words.js';
+import { en as common, zh as commonZh } from '../../../html/static/assets/words.js';
+import * as orders from '../../../html/static/assets/words-orders.js';
+
+const en = { ...common, ...orders.en };
+const zh = { ...commonZh, ...orders.zh };
 
 const html = (path) => readFile(new URL(`../../../html/${path}`, import.meta.url), 'utf8');
 const names = (text) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort();
@@ -23,7 +27,7 @@ test('every refusal of the contract has a heading and says what to do', () => {
 });
 
 test('every word a page asks for exists', async () => {
-  for (const page of ['static/index.html', 'templates/product.html']) {
+  for (const page of ['static/index.html', 'static/orders.html', 'static/order.html', 'templates/product.html']) {
     for (const [, key] of (await html(page)).matchAll(/data-t(?:-label|-hint)?="([^"]+)"/g)) assert.ok(key in en, `${page}: ${key}`);
   }
 });

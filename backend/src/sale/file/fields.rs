@@ -1,6 +1,9 @@
 //! Typed access to the fields of a table, which notes what is wrong.
 
 use super::{MAX_NAME, Mistake, place};
+
+/// The fields that may be left out.
+mod optional;
 use crate::nearest::nearest;
 use crate::sale::tree::{Field, Node, Value};
 use crate::sale::when::{self, When};

@@ -4,14 +4,17 @@ use std::collections::HashSet;
 
 use super::fields::{Found, Placed, Table};
 use super::{FileRound, MAX_AMOUNT, MAX_PRICE_CENTS, MAX_SEGMENTS, fix_times};
+use crate::sale::repeat::MAX_DAYS;
 use crate::sale::tree::Node;
 use crate::sale::when::When;
-use crate::sale::{Product, Round, moment};
+use crate::sale::{MAX_TEXT, Product, Round, moment};
 
 const ROUND: &str = "round";
 const PRODUCT: &str = "round.product";
-const ROUND_FIELDS: [&str; 5] = ["id", "name", "starts", "ends", "product"];
-const PRODUCT_FIELDS: [&str; 7] = [
+/// The position of what has none.
+const LAST: u64 = 1_000_000;
+const ROUND_FIELDS: [&str; 7] = ["id", "name", "starts", "ends", "days", "series", "product"];
+const PRODUCT_FIELDS: [&str; 10] = [
     "id",
     "title",
     "amount",
@@ -19,6 +22,9 @@ const PRODUCT_FIELDS: [&str; 7] = [
     "list_price_cents",
     "per_buyer",
     "segments",
+    "position",
+    "text",
+    "picture",
 ];
 
 /// Reads all rounds; what is wrong goes to `found`.
@@ -47,20 +53,26 @@ fn round(node: &Node, now_ms: u64, ids: &mut Ids, found: &mut Found) -> Option<F
     let name = table.label("name", "Noon", found);
     let starts = table.when("starts", "2026-11-23T12:00:00+08:00", found);
     let ends = table.when("ends", "+10m", found);
-    let times = starts.zip(ends).map(|(starts, ends)| {
+    let times = starts.as_ref().zip(ends).map(|(starts, ends)| {
         let fixed = fix_times(starts.value, ends.value, now_ms);
         check_times(fixed, &ends, now_ms, &table, found);
         (starts.value, ends.value, fixed)
     });
+    let days = table.number("days", (1, u64::from(MAX_DAYS)), Some(1), found);
+    if let (Some(days), Some(starts)) = (&days, &starts)
+        && days.value > 1
+        && starts.value.is_relative()
+    {
+        let problem = format!(
+            "a round on {} days needs a fixed start, such as \"2026-11-23T12:00:00+08:00\"",
+            days.value
+        );
+        found.note(days.at, table.name("days"), problem);
+    }
+    let series = table.optional_id("series", found);
     let products = table
         .list("product", "at least one [[round.product]]", found)
-        .map(|items| {
-            let mut ids = Ids::default();
-            items
-                .iter()
-                .filter_map(|node| product(node, &mut ids, found))
-                .collect::<Vec<_>>()
-        });
+        .map(|items| products(items, found));
     let (starts, ends, (opens_ms, ends_ms)) = times?;
     Some(FileRound {
         round: Round {
@@ -72,7 +84,20 @@ fn round(node: &Node, now_ms: u64, ids: &mut Ids, found: &mut Found) -> Option<F
         },
         starts_relative: starts.is_relative(),
         ends_relative: ends.is_relative(),
+        days: u32::try_from(days?.value).ok()?,
+        series: series?,
     })
+}
+
+/// In the order of the file, or of the positions that it gives.
+fn products(items: &[Node], found: &mut Found) -> Vec<Product> {
+    let mut ids = Ids::default();
+    let mut products: Vec<(u64, Product)> = items
+        .iter()
+        .filter_map(|node| product(node, &mut ids, found))
+        .collect();
+    products.sort_by_key(|(position, _)| *position);
+    products.into_iter().map(|(_, product)| product).collect()
 }
 
 fn check_times(
@@ -102,7 +127,7 @@ fn check_times(
     }
 }
 
-fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<Product> {
+fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<(u64, Product)> {
     let table = Table::open(node, PRODUCT, &PRODUCT_FIELDS, found)?;
     let id = table.id("153", found);
     if let Some(id) = &id {
@@ -142,7 +167,11 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<Product> {
         );
         found.note(cap.at, table.name("per_buyer"), problem);
     }
-    Some(Product {
+    // What has none comes last, in the order of the file.
+    let position = table.number("position", (1, LAST), Some(LAST), found);
+    let text = table.text("text", MAX_TEXT, found);
+    let picture = table.picture("picture", found);
+    let product = Product {
         id: id?.value,
         title: title?,
         amount: amount?.value,
@@ -150,7 +179,10 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<Product> {
         list_price_cents: list_price?.value,
         per_buyer: u32::try_from(per_buyer?.value).ok()?,
         segments: segments?.value,
-    })
+        text: text?,
+        picture: picture?,
+    };
+    Some((position?.value, product))
 }
 
 /// Segments that are given must make up the amount.

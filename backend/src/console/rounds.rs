@@ -1,0 +1,491 @@
+//! Rounds and what is sold in them: made, edited, copied, deleted, and taken from
+//! hand to hand until they are on sale.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use seckill_core::ids;
+use serde::Deserialize;
+
+use super::ConsoleState;
+use super::error::{ConsoleError, FieldMistake, Part};
+use super::operator::Operator;
+use crate::now_ms;
+use crate::sale::repeat;
+use crate::sale::{Round, StoredRound};
+use crate::store::rounds::ChangeError;
+use crate::store::summaries::SummaryQuery;
+use crate::store::{Actor, Done, Store};
+
+/// What an edit changed, in the words of the audit log.
+mod changes;
+/// Sale files in and out.
+pub(super) mod files;
+/// A round as the editor sends it, and its rules.
+pub mod form;
+/// The product page as it would be.
+pub(super) mod preview;
+/// Edits of a round that is approved.
+mod revise;
+/// Submitted, withdrawn, approved, rejected, published.
+pub(super) mod steps;
+/// Rounds as the console shows them.
+pub mod view;
+
+use form::{Checked, RoundForm, Rules};
+use view::{RoundList, RoundSummary, RoundView};
+
+/// Largest round, in bytes.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+/// Rounds on one page of the list.
+const PAGE: u32 = 50;
+
+pub(super) fn router() -> Router<ConsoleState> {
+    Router::new()
+        .route("/ops/api/rounds", get(list).post(create))
+        .route("/ops/api/rounds/check", post(check))
+        .route("/ops/api/rounds/preview", post(preview::preview))
+        .route("/ops/api/rounds/import", post(files::import))
+        .route("/ops/api/rounds/export", get(files::export))
+        .route("/ops/api/rounds/{id}", get(show).put(save).delete(remove))
+        .route("/ops/api/rounds/{id}/copy", post(copy))
+        .route("/ops/api/rounds/{id}/submit", post(steps::submit))
+        .route("/ops/api/rounds/{id}/withdraw", post(steps::withdraw))
+        .route("/ops/api/rounds/{id}/approve", post(steps::approve))
+        .route("/ops/api/rounds/{id}/reject", post(steps::reject))
+        .route("/ops/api/rounds/{id}/publish", post(steps::publish))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+}
+
+/// JSON whose mistakes are told in a sentence.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ConsoleError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ConsoleError> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(JsonRejection::JsonDataError(error)) => {
+                Err(ConsoleError::BadRequest(format!("{}.", error.body_text())))
+            }
+            Err(error) => Err(ConsoleError::BadRequest(format!(
+                "This is not what was expected here: {}.",
+                error.body_text()
+            ))),
+        }
+    }
+}
+
+/// Which rounds.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// draft, submitted, rejected, approved, published, running or ended.
+    state: String,
+    /// Part of a name or an id.
+    q: String,
+    /// The name that the days of a repeated round share.
+    series: String,
+    /// From 1; 50 rounds each.
+    page: u64,
+}
+
+/// Rounds, latest start first.
+#[utoipa::path(get, path = "/ops/api/rounds", tag = "rounds", params(Asked), responses(
+    (status = 200, body = RoundList),
+))]
+pub(super) async fn list(
+    State(state): State<ConsoleState>,
+    _: Operator,
+    Query(asked): Query<Asked>,
+) -> Result<Json<RoundList>, ConsoleError> {
+    let now_ms = now_ms();
+    let query = SummaryQuery {
+        state: asked.state,
+        search: asked.q,
+        series: asked.series,
+        skip: asked.page.saturating_sub(1).saturating_mul(u64::from(PAGE)),
+        limit: PAGE,
+    };
+    let (rounds, total) = state
+        .store
+        .get()
+        .await?
+        .round_summaries(&query, now_ms)
+        .await?;
+    let rounds = rounds
+        .into_iter()
+        .map(|summary| RoundSummary::of(summary, now_ms))
+        .collect();
+    Ok(Json(RoundList { rounds, total }))
+}
+
+/// One round with its products.
+#[utoipa::path(get, path = "/ops/api/rounds/{id}", tag = "rounds", responses(
+    (status = 200, body = RoundView), (status = 404, description = "There is none"),
+))]
+pub(super) async fn show(
+    State(state): State<ConsoleState>,
+    _: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<RoundView>, ConsoleError> {
+    let stored = stored(state.store.get().await?, &id).await?;
+    Ok(Json(RoundView::of(&stored, now_ms())))
+}
+
+/// Makes a draft, or one a day on several days.
+#[utoipa::path(post, path = "/ops/api/rounds", tag = "rounds", request_body = RoundForm, responses(
+    (status = 201, body = Vec<RoundView>),
+    (status = 422, description = "Fields that cannot be taken, each with its mistake"),
+))]
+pub(super) async fn create(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    Body(form): Body<RoundForm>,
+) -> Result<(StatusCode, Json<Vec<RoundView>>), ConsoleError> {
+    let store = state.store.get().await?;
+    let id = match form.id.as_deref().map(str::trim) {
+        Some(id) if !id.is_empty() => id.to_owned(),
+        _ => free_number(&store.round_ids().await?),
+    };
+    let rounds = checked_days(&form, &id, &state)?;
+    let by = Actor::at_console(&me.name);
+    let made = |round: &Round| done("round.create", round);
+    let created = store.create_rounds(&rounds, &by, made, now_ms()).await;
+    created.map_err(|error| refused(error, &state))?;
+    let mut views = Vec::with_capacity(rounds.len());
+    for (round, _) in &rounds {
+        views.push(RoundView::of(&stored(store, &round.id).await?, now_ms()));
+    }
+    Ok((StatusCode::CREATED, Json(views)))
+}
+
+/// Says what is wrong with a round, and stores nothing: for the editor, while
+/// somebody types.
+#[utoipa::path(post, path = "/ops/api/rounds/check", tag = "rounds", request_body = RoundForm, responses(
+    (status = 200, description = "Nothing is"),
+    (status = 422, description = "Fields that cannot be taken, each with its mistake"),
+))]
+pub(super) async fn check(
+    State(state): State<ConsoleState>,
+    _: Operator,
+    Body(form): Body<RoundForm>,
+) -> Result<Json<serde_json::Value>, ConsoleError> {
+    // A new round need not have an id yet.
+    let id = form.id.clone().filter(|id| !id.is_empty());
+    let known = match (&id, form.version) {
+        (Some(id), Some(_)) => state.store.get().await?.round(id).await?,
+        _ => None,
+    };
+    match known {
+        Some(stored) if stored.state == crate::sale::RoundState::Approved => {
+            revise::revised(&stored, &form, rules(&state)).map_err(ConsoleError::Mistakes)?;
+        }
+        _ => {
+            checked_days(&form, id.as_deref().unwrap_or("1"), &state)?;
+        }
+    }
+    Ok(Json(serde_json::json!({})))
+}
+
+/// Saves an edit: of a draft as it is, of an approved round where that is safe.
+#[utoipa::path(put, path = "/ops/api/rounds/{id}", tag = "rounds", request_body = RoundForm, responses(
+    (status = 200, body = RoundView),
+    (status = 409, description = "Somebody else changed it meanwhile; `current` is what it is now"),
+    (status = 422, description = "Fields that cannot be taken, each with its mistake"),
+))]
+pub(super) async fn save(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    Path(id): Path<String>,
+    Body(form): Body<RoundForm>,
+) -> Result<Json<RoundView>, ConsoleError> {
+    let store = state.store.get().await?;
+    let seen = form.version.ok_or_else(|| {
+        let right = "send \"version\" as it was when the round was read";
+        ConsoleError::BadRequest(format!("The version is missing; {right}."))
+    })?;
+    let before = stored(store, &id).await?;
+    if before.trail.version != seen {
+        return Err(not_as_seen(&before, &state));
+    }
+    let by = Actor::at_console(&me.name);
+    match before.state {
+        crate::sale::RoundState::Approved => {
+            let problem = revise::save(&state, &before, &form, &by).await?;
+            let mut view = RoundView::of(&stored(store, &id).await?, now_ms());
+            view.problem = problem;
+            return Ok(Json(view));
+        }
+        crate::sale::RoundState::Submitted => return Err(waits(&before)),
+        _ => {}
+    }
+    let Checked { round, .. } =
+        form::check(&form, &id, rules(&state)).map_err(ConsoleError::Mistakes)?;
+    let mut done = done("round.edit", &round);
+    done.detail = changes::between(&before.round, &round);
+    let saved = store.save_round(&round, seen, &by, &done, now_ms()).await;
+    saved.map_err(|error| refused(error, &state))?;
+    Ok(Json(RoundView::of(&stored(store, &id).await?, now_ms())))
+}
+
+/// The version that was seen.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+pub(super) struct Seen {
+    /// As it was when the round was read.
+    version: u64,
+}
+
+/// Deletes a round that was never approved.
+#[utoipa::path(delete, path = "/ops/api/rounds/{id}", tag = "rounds", params(Seen), responses(
+    (status = 200, description = "It is gone"),
+    (status = 409, description = "Somebody changed it meanwhile, or it is approved"),
+))]
+pub(super) async fn remove(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    Path(id): Path<String>,
+    seen: Result<Query<Seen>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<serde_json::Value>, ConsoleError> {
+    let Query(Seen { version }) = seen.map_err(|_| {
+        ConsoleError::BadRequest("Add ?version= with the version that you have seen.".to_owned())
+    })?;
+    let by = Actor::at_console(&me.name);
+    let store = state.store.get().await?;
+    let deleted = store.delete_round(&id, version, &by, now_ms()).await;
+    deleted.map_err(|error| refused(error, &state))?;
+    Ok(Json(serde_json::json!({})))
+}
+
+/// A draft like this one, at the same time of day on the first day that is free.
+#[utoipa::path(post, path = "/ops/api/rounds/{id}/copy", tag = "rounds", responses(
+    (status = 201, body = RoundView),
+))]
+pub(super) async fn copy(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<RoundView>), ConsoleError> {
+    let store = state.store.get().await?;
+    let from = stored(store, &id).await?;
+    let by = Actor::at_console(&me.name);
+    let mut round = from.in_force();
+    for product in &mut round.products {
+        // How it is divided is decided anew, for the masters there are then.
+        product.segments = Vec::new();
+    }
+    round.id = free_like(&id, &store.round_ids().await?);
+    let copied = |round: &Round| {
+        let mut done = done("round.copy", round);
+        done.detail["from"] = id.clone().into();
+        done
+    };
+    let zone = &state.config.time_zone;
+    let days = repeat::next_days(round, now_ms(), zone).ok_or_else(|| {
+        let message = "This round lies on days that no calendar has; make a new one instead.";
+        ConsoleError::BadRequest(message.to_owned())
+    })?;
+    let mut last = None;
+    for round in days {
+        let new = [(round, None)];
+        match store.create_rounds(&new, &by, copied, now_ms()).await {
+            Ok(()) => {
+                let [(round, _)] = &new;
+                let view = RoundView::of(&stored(store, &round.id).await?, now_ms());
+                return Ok((StatusCode::CREATED, Json(view)));
+            }
+            Err(ChangeError::Overlap(overlap)) => last = Some(overlap),
+            Err(error) => return Err(refused(error, &state)),
+        }
+    }
+    match last {
+        Some(overlap) => Err(refused(ChangeError::Overlap(overlap), &state)),
+        None => Err(ConsoleError::Internal),
+    }
+}
+
+/// The round of this id.
+async fn stored(store: &Store, id: &str) -> Result<StoredRound, ConsoleError> {
+    // What is no id is nobody's, and need not be looked for.
+    let found = if ids::is_id(id) {
+        store.round(id).await?
+    } else {
+        None
+    };
+    found.ok_or_else(|| no_round(id))
+}
+
+fn no_round(id: &str) -> ConsoleError {
+    ConsoleError::NotFound(format!(
+        "There is no round \"{id}\"; it may have been deleted. The list shows which there are."
+    ))
+}
+
+fn rules(state: &ConsoleState) -> Rules<'_> {
+    Rules {
+        now_ms: now_ms(),
+        zone: &state.config.time_zone,
+        may_have_begun: false,
+    }
+}
+
+/// The rounds of a form: one, or one a day.
+fn checked_days(
+    form: &RoundForm,
+    id: &str,
+    state: &ConsoleState,
+) -> Result<Vec<(Round, Option<String>)>, ConsoleError> {
+    let Checked { round, days } =
+        form::check(form, id, rules(state)).map_err(ConsoleError::Mistakes)?;
+    if days <= 1 {
+        return Ok(vec![(round, None)]);
+    }
+    let series = Some(round.id.clone());
+    let rounds = repeat::days(&round, days, &state.config.time_zone).map_err(|error| {
+        ConsoleError::Mistakes(vec![FieldMistake {
+            field: "days".to_owned(),
+            code: error.code(),
+            message: format!("The {error}."),
+            values: Vec::new(),
+        }])
+    })?;
+    Ok(rounds
+        .into_iter()
+        .map(|round| (round, series.clone()))
+        .collect())
+}
+
+fn done(action: &'static str, round: &Round) -> Done {
+    Done {
+        action,
+        target: round.id.clone(),
+        detail: serde_json::json!({ "name": round.name, "products": round.products.len() }),
+    }
+}
+
+/// The number after the highest.
+fn free_number(ids: &[String]) -> String {
+    let highest = ids.iter().filter_map(|id| id.parse::<u64>().ok()).max();
+    (highest.unwrap_or(0).saturating_add(1)).to_string()
+}
+
+/// An id for a copy: the next number, or the same with a number behind it.
+fn free_like(id: &str, ids: &[String]) -> String {
+    if id.parse::<u64>().is_ok() {
+        return free_number(ids);
+    }
+    let stem: String = id.chars().take(ids::MAX_ID - 5).collect();
+    (2_u32..)
+        .map(|number| format!("{stem}_{number}"))
+        .find(|candidate| !ids.contains(candidate))
+        .unwrap_or_else(|| free_number(ids))
+}
+
+/// A change that the database's state did not allow, in words for the editor.
+fn refused(error: ChangeError, state: &ConsoleState) -> ConsoleError {
+    match error {
+        ChangeError::Store(error) => error.into(),
+        ChangeError::NoSuchRound(id) => no_round(&id),
+        ChangeError::NotAsSeen(stored) => not_as_seen(&stored, state),
+        ChangeError::Exists(id) => ConsoleError::Mistakes(vec![FieldMistake {
+            field: "id".to_owned(),
+            code: "id_taken",
+            message: format!("There is a round \"{id}\" already; choose another id."),
+            values: vec![id],
+        }]),
+        ChangeError::Overlap(overlap) => {
+            let zone = &state.config.time_zone;
+            let opens = form::shown_time(overlap.opens_ms, zone);
+            let ends = form::shown_time(overlap.ends_ms, zone);
+            ConsoleError::Mistakes(vec![FieldMistake {
+                field: "starts_ms".to_owned(),
+                code: "overlap",
+                message: format!(
+                    "Product {} is also in round {} ({}), which runs from {opens} to {ends}. \
+                     Choose a time that does not overlap, or take the product out of one of the \
+                     two.",
+                    overlap.product, overlap.other, overlap.name
+                ),
+                values: vec![overlap.product, overlap.other, overlap.name, opens, ends],
+            }])
+        }
+    }
+}
+
+/// Somebody else was there first: who, when, and what it is now.
+fn not_as_seen(stored: &StoredRound, state: &ConsoleState) -> ConsoleError {
+    let trail = &stored.trail;
+    let time = |ms| form::shown_time(ms, &state.config.time_zone);
+    let decided = trail.decided_by.as_deref().unwrap_or("somebody");
+    let decided_at = time(trail.decided_ms.unwrap_or_default());
+    let (code, message) = match stored.state {
+        crate::sale::RoundState::Approved => (
+            "already_approved",
+            format!("{decided} approved this round at {decided_at}. Nothing more is to do."),
+        ),
+        crate::sale::RoundState::Rejected => (
+            "already_rejected",
+            format!("{decided} rejected this round at {decided_at}. Look at the reason."),
+        ),
+        crate::sale::RoundState::Submitted => (
+            "waits_for_approval",
+            "This round waits for its approval by now. Withdraw it to change it.".to_owned(),
+        ),
+        crate::sale::RoundState::Draft => (
+            "changed_meanwhile",
+            format!(
+                "{} changed this round at {}, after you had opened it, so that yours was not saved \
+                 over it. Look at what is there now, then decide.",
+                if trail.edited_by.is_empty() {
+                    "Somebody"
+                } else {
+                    &trail.edited_by
+                },
+                time(trail.edited_ms)
+            ),
+        ),
+    };
+    let current = serde_json::to_value(RoundView::of(stored, now_ms())).ok();
+    ConsoleError::Conflict {
+        code,
+        message,
+        current: current.map(Box::new),
+    }
+}
+
+fn waits(stored: &StoredRound) -> ConsoleError {
+    ConsoleError::Conflict {
+        code: "waits_for_approval",
+        message: "This round waits for its approval. Withdraw it to change it.".to_owned(),
+        current: serde_json::to_value(RoundView::of(stored, now_ms()))
+            .ok()
+            .map(Box::new),
+    }
+}
+
+/// Redis is needed for what was asked.
+async fn need_redis(state: &ConsoleState) -> Result<(), ConsoleError> {
+    match state.redis.conn().await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ConsoleError::Away(Part::Redis)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_round_gets_an_id_that_nobody_has() {
+        let ids = ["1", "7", "noon", "noon_2"].map(str::to_owned);
+        assert_eq!(free_number(&ids), "8");
+        assert_eq!(free_like("7", &ids), "8");
+        assert_eq!(free_like("noon", &ids), "noon_3");
+        assert_eq!(free_number(&[]), "1");
+        assert!(ids::is_id(&free_like(&"x".repeat(32), &ids)));
+    }
+}

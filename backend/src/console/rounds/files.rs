@@ -1,0 +1,132 @@
+//! Sale files in and out: the same rounds as with `seckill sale import|export`.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::console::ConsoleState;
+use crate::console::error::{ConsoleError, FieldMistake};
+use crate::console::operator::Operator;
+use crate::now_ms;
+use crate::sale::file::{self, Form};
+use crate::sale::import::{self, ImportError};
+use crate::sale::{export, repeat};
+use crate::store::Actor;
+
+/// What became of one round of the file.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(in crate::console) struct Imported {
+    /// Its id.
+    round: String,
+    /// `imported as a draft`, `draft replaced` or `unchanged`.
+    change: String,
+}
+
+/// Imports the rounds of a sale file as drafts, all or none. The body is TOML, or
+/// JSON if its Content-Type says so.
+#[utoipa::path(post, path = "/ops/api/rounds/import", tag = "files", request_body = String, responses(
+    (status = 200, body = Vec<Imported>),
+    (status = 422, description = "Mistakes in the file, each with line and column"),
+))]
+pub(in crate::console) async fn import(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    headers: HeaderMap,
+    text: String,
+) -> Result<Json<Vec<Imported>>, ConsoleError> {
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let form = if is_json { Form::Json } else { Form::Toml };
+    let store = state.store.get().await?;
+    let now_ms = now_ms();
+    let zone = state.config.time_zone.clone();
+    let read = move || file::parse(&text, form, now_ms);
+    // Ten thousand products take a while, which others need not wait for.
+    let read = tokio::task::spawn_blocking(read).await;
+    let rounds = read.map_err(|error| ConsoleError::internal(&error))?;
+    let rounds = rounds
+        .map_err(|mistakes| ConsoleError::Mistakes(mistakes.into_iter().map(in_file).collect()))?;
+    let rounds = repeat::by_day(rounds, &zone)
+        .map_err(|error| whole_file(error.code(), error.to_string()))?;
+    let by = Actor::at_console(&me.name);
+    let outcomes = import::import(store, &rounds, &by, now_ms).await;
+    let outcomes = outcomes.map_err(|error| match error {
+        ImportError::Approved(error) => whole_file("round_fixed", error.to_string()),
+        ImportError::Overlap(error) => whole_file("overlap_in_file", error.to_string()),
+        ImportError::Store(crate::store::rounds::ChangeError::Store(error)) => error.into(),
+        ImportError::Store(error) => whole_file("file", error.to_string()),
+    })?;
+    let told = outcomes.into_iter().map(|outcome| Imported {
+        round: outcome.round,
+        change: outcome.change.to_string(),
+    });
+    Ok(Json(told.collect()))
+}
+
+fn in_file(mistake: file::Mistake) -> FieldMistake {
+    FieldMistake {
+        field: mistake.field.clone(),
+        code: "file",
+        message: mistake.to_string(),
+        values: vec![mistake.line.to_string(), mistake.column.to_string()],
+    }
+}
+
+fn whole_file(code: &'static str, message: String) -> ConsoleError {
+    ConsoleError::Mistakes(vec![FieldMistake {
+        field: String::new(),
+        code,
+        message,
+        values: Vec::new(),
+    }])
+}
+
+/// In which form.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+pub(in crate::console) struct ExportForm {
+    /// `toml` (the default) or `json`.
+    form: String,
+}
+
+/// All rounds as a sale file.
+#[utoipa::path(get, path = "/ops/api/rounds/export", tag = "files", params(ExportForm), responses(
+    (status = 200, description = "The sale file", content_type = "text/plain"),
+))]
+pub(in crate::console) async fn export(
+    State(state): State<ConsoleState>,
+    _: Operator,
+    Query(asked): Query<ExportForm>,
+) -> Result<Response, ConsoleError> {
+    let rounds = state.store.get().await?.rounds().await?;
+    let zone = &state.config.time_zone;
+    let (text, kind, name) = match asked.form.as_str() {
+        "json" => (
+            export::to_json(&rounds, zone),
+            "application/json",
+            "sale.json",
+        ),
+        "" | "toml" => (
+            export::to_toml(&rounds, zone),
+            "application/toml",
+            "sale.toml",
+        ),
+        other => {
+            return Err(ConsoleError::BadRequest(format!(
+                "\"{other}\" is no form of a sale file; write toml or json."
+            )));
+        }
+    };
+    let headers = [
+        (header::CONTENT_TYPE, kind.to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{name}\""),
+        ),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    Ok((headers, text).into_response())
+}

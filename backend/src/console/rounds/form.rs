@@ -1,0 +1,476 @@
+//! A round as it comes from the editor, and the rules for it. Every mistake is told
+//! at once, at its field, with its value and what would be right.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use seckill_core::ids;
+use serde::Deserialize;
+
+use crate::console::error::FieldMistake;
+use crate::sale::file::{MAX_AMOUNT, MAX_NAME, MAX_PRICE_CENTS, MAX_SEGMENTS};
+use crate::sale::repeat::MAX_DAYS;
+use crate::sale::{MAX_PICTURE, MAX_TEXT, Product, Round, is_picture};
+
+/// Most products of one round.
+pub const MAX_PRODUCTS: usize = 10_000;
+/// Far enough that no sum of times overflows, and a typing slip in a year shows.
+const LATEST_MS: u64 = 4_102_444_800_000;
+
+/// A number as it was sent: what is none is told by its value, not by a parser.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Figure {
+    /// A whole number.
+    Whole(i64),
+    /// Anything else.
+    Other(serde_json::Value),
+}
+
+impl Default for Figure {
+    fn default() -> Self {
+        Self::Other(serde_json::Value::Null)
+    }
+}
+
+/// A round, as the editor sends it.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoundForm {
+    /// Its id: letters, digits, underscores. Left out for a new round, the next
+    /// free number.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The version that was edited; needed to save an existing round.
+    #[serde(default)]
+    pub version: Option<u64>,
+    /// What shoppers call it.
+    #[serde(default)]
+    pub name: String,
+    /// Start, epoch milliseconds.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    pub starts_ms: Figure,
+    /// End, epoch milliseconds, not part of the round.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    pub ends_ms: Figure,
+    /// For a new round: on how many days, one after the other. Each day becomes a
+    /// round of its own, `ID_YYYYMMDD`, with its own stock.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    pub days: Option<Figure>,
+    /// What is sold, in the order in which it is shown.
+    #[serde(default)]
+    pub products: Vec<ProductForm>,
+}
+
+/// A product, as the editor sends it.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProductForm {
+    /// Its id: letters, digits, underscores.
+    #[serde(default)]
+    pub id: String,
+    /// What shoppers call it.
+    #[serde(default)]
+    pub title: String,
+    /// Items for sale.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    pub amount: Figure,
+    /// Price in the round, in cents.
+    #[serde(default)]
+    #[schema(value_type = i64)]
+    pub price_cents: Figure,
+    /// Price outside of it, in cents; left out, the same.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    pub list_price_cents: Option<Figure>,
+    /// Most items of one buyer; left out, one.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    pub per_buyer: Option<Figure>,
+    /// How much lies in each stock segment; left out, evenly.
+    #[serde(default)]
+    pub segments: Vec<u64>,
+    /// What is told of it: paragraphs, `- ` lists, `**bold**`.
+    #[serde(default)]
+    pub text: String,
+    /// The name of its picture.
+    #[serde(default)]
+    pub picture: String,
+}
+
+/// A round that was checked, and on how many days it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The round.
+    pub round: Round,
+    /// On how many days.
+    pub days: u32,
+}
+
+/// What is to be taken into account besides the form.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// Now, epoch milliseconds.
+    pub now_ms: u64,
+    /// In which times are told.
+    pub zone: &'a TimeZone,
+    /// Whether the start may lie behind us: for a round that was approved.
+    pub may_have_begun: bool,
+}
+
+/// Checks all of it. `id` is the round's.
+///
+/// # Errors
+/// All mistakes.
+pub fn check(form: &RoundForm, id: &str, rules: Rules<'_>) -> Result<Checked, Vec<FieldMistake>> {
+    let mut notes = Notes::default();
+    if !ids::is_id(id) {
+        notes.add(
+            "id",
+            "id_form",
+            &[id],
+            format!(
+                "\"{id}\" cannot be an id; write 1 to {} letters, digits or underscores",
+                ids::MAX_ID
+            ),
+        );
+    }
+    notes.label("name", &form.name);
+    let times = times(form, rules, &mut notes);
+    let days = match &form.days {
+        None => 1,
+        Some(days) => notes
+            .number("days", days, (1, u64::from(MAX_DAYS)))
+            .unwrap_or(1),
+    };
+    if form.products.is_empty() {
+        let message = "There is no product in the round; add at least one".to_owned();
+        notes.add("products", "no_products", &[], message);
+    }
+    if form.products.len() > MAX_PRODUCTS {
+        let count = form.products.len().to_string();
+        notes.add(
+            "products",
+            "too_many_products",
+            &[&count],
+            format!("These are {count} products; make several rounds of at most {MAX_PRODUCTS}"),
+        );
+    }
+    let mut seen = std::collections::HashSet::new();
+    let products: Vec<Option<Product>> = form
+        .products
+        .iter()
+        .take(MAX_PRODUCTS)
+        .enumerate()
+        .map(|(at, product)| {
+            if !seen.insert(product.id.as_str()) && !product.id.is_empty() {
+                let field = format!("products.{at}.id");
+                notes.add(
+                    &field,
+                    "twice",
+                    &[&product.id],
+                    format!(
+                        "\"{}\" is used twice; give each product an id of its own",
+                        product.id
+                    ),
+                );
+            }
+            check_product(&format!("products.{at}."), product, &mut notes)
+        })
+        .collect();
+    match (times, products.into_iter().collect::<Option<Vec<_>>>()) {
+        (Some((opens_ms, ends_ms)), Some(products)) if notes.0.is_empty() => Ok(Checked {
+            round: Round {
+                id: id.to_owned(),
+                name: form.name.trim().to_owned(),
+                opens_ms,
+                ends_ms,
+                products,
+            },
+            days: u32::try_from(days).unwrap_or(1),
+        }),
+        _ => Err(notes.0),
+    }
+}
+
+fn times(form: &RoundForm, rules: Rules<'_>, notes: &mut Notes) -> Option<(u64, u64)> {
+    let opens = notes.time("starts_ms", &form.starts_ms);
+    let ends = notes.time("ends_ms", &form.ends_ms);
+    let shown = |ms| shown_time(ms, rules.zone);
+    if let Some(opens) = opens
+        && opens <= rules.now_ms
+        && !rules.may_have_begun
+    {
+        let value = shown(opens);
+        notes.add(
+            "starts_ms",
+            "past",
+            &[&value],
+            format!("{value} is in the past; choose a start that is still to come"),
+        );
+    }
+    let (opens, ends) = (opens?, ends?);
+    if ends <= opens {
+        let values = [shown(ends), shown(opens)];
+        notes.add(
+            "ends_ms",
+            "ends_before_start",
+            &[&values[0], &values[1]],
+            format!(
+                "{} is not after the start, {}; choose a later end",
+                values[0], values[1]
+            ),
+        );
+        return None;
+    }
+    if ends <= rules.now_ms {
+        let value = shown(ends);
+        notes.add(
+            "ends_ms",
+            "over",
+            &[&value],
+            format!("The round would be over since {value}; choose an end that is still to come"),
+        );
+        return None;
+    }
+    Some((opens, ends))
+}
+
+fn check_product(at: &str, form: &ProductForm, notes: &mut Notes) -> Option<Product> {
+    let field = |name: &str| format!("{at}{name}");
+    if !ids::is_id(&form.id) {
+        notes.add(
+            &field("id"),
+            "id_form",
+            &[&form.id],
+            format!(
+                "\"{}\" cannot be an id; write 1 to {} letters, digits or underscores",
+                form.id,
+                ids::MAX_ID
+            ),
+        );
+    }
+    notes.label(&field("title"), &form.title);
+    let amount = notes.number(&field("amount"), &form.amount, (1, MAX_AMOUNT));
+    let price = notes.price(&field("price_cents"), &form.price_cents);
+    let list = match &form.list_price_cents {
+        None => price,
+        Some(list) => notes.price(&field("list_price_cents"), list),
+    };
+    let per_buyer = match &form.per_buyer {
+        None => Some(1),
+        Some(cap) => notes.number(&field("per_buyer"), cap, (1, u64::from(u32::MAX))),
+    };
+    if let (Some(price), Some(list)) = (price, list)
+        && price > list
+    {
+        let values = [money(price), money(list)];
+        notes.add(&field("price_cents"), "price_above_list", &[&values[0], &values[1]], format!(
+            "The price, {}, is above the list price, {}; lower the price or raise the list price",
+            values[0], values[1]
+        ));
+    }
+    if let (Some(cap), Some(amount)) = (per_buyer, amount)
+        && cap > amount
+    {
+        let values = [cap.to_string(), amount.to_string()];
+        notes.add(&field("per_buyer"), "cap_above_amount", &[&values[0], &values[1]], format!(
+            "{cap} for one buyer is more than the amount, {amount}; write a number from 1 to {amount}"
+        ));
+    }
+    notes.segments(&field("segments"), &form.segments, amount);
+    notes.text(&field("text"), &form.text);
+    if !is_picture(&form.picture) {
+        notes.add(
+            &field("picture"),
+            "picture_form",
+            &[&form.picture],
+            format!(
+                "\"{}\" cannot be a picture's name; choose one that was uploaded: at most \
+             {MAX_PICTURE} letters, digits or _ - . without a folder",
+                form.picture
+            ),
+        );
+    }
+    Some(Product {
+        id: form.id.clone(),
+        title: form.title.trim().to_owned(),
+        amount: amount?,
+        price_cents: price?,
+        list_price_cents: list?,
+        per_buyer: u32::try_from(per_buyer?).ok()?,
+        segments: form.segments.clone(),
+        text: form.text.replace("\r\n", "\n"),
+        picture: form.picture.clone(),
+    })
+}
+
+/// The mistakes found so far.
+#[derive(Default)]
+struct Notes(Vec<FieldMistake>);
+
+impl Notes {
+    fn add(&mut self, field: &str, code: &'static str, values: &[&str], message: String) {
+        self.0.push(FieldMistake {
+            field: field.to_owned(),
+            code,
+            message: format!("{message}."),
+            values: values.iter().map(|&value| value.to_owned()).collect(),
+        });
+    }
+
+    /// A name for people, on one line.
+    fn label(&mut self, field: &str, text: &str) {
+        let count = text.chars().count();
+        if text.trim().is_empty() {
+            let message = format!("This is empty; write 1 to {MAX_NAME} characters");
+            self.add(field, "empty", &[&MAX_NAME.to_string()], message);
+        } else if count > MAX_NAME {
+            let values = [count.to_string(), MAX_NAME.to_string()];
+            let message = format!("This has {count} characters; write at most {MAX_NAME}");
+            self.add(field, "too_long", &[&values[0], &values[1]], message);
+        } else if text.chars().any(char::is_control) {
+            let message = "There is a line break or control character in it; write one line";
+            self.add(field, "control", &[], message.to_owned());
+        }
+    }
+
+    fn text(&mut self, field: &str, text: &str) {
+        let count = text.chars().count();
+        if count > MAX_TEXT {
+            let values = [count.to_string(), MAX_TEXT.to_string()];
+            let message = format!("This has {count} characters; write at most {MAX_TEXT}");
+            self.add(field, "too_long", &[&values[0], &values[1]], message);
+        } else if text
+            .chars()
+            .any(|c| c.is_control() && !matches!(c, '\n' | '\r'))
+        {
+            let message = "There is a control character in it; take it out";
+            self.add(field, "control", &[], message.to_owned());
+        }
+    }
+
+    fn number(&mut self, field: &str, figure: &Figure, (least, most): (u64, u64)) -> Option<u64> {
+        let value = match figure {
+            Figure::Whole(number) => {
+                let fits = u64::try_from(*number)
+                    .ok()
+                    .filter(|n| (least..=most).contains(n));
+                if fits.is_some() {
+                    return fits;
+                }
+                number.to_string()
+            }
+            Figure::Other(serde_json::Value::Null) => {
+                let values = [least.to_string(), most.to_string()];
+                let message = format!("This is empty; write a whole number from {least} to {most}");
+                self.add(field, "no_number", &[&values[0], &values[1]], message);
+                return None;
+            }
+            Figure::Other(other) => other
+                .as_str()
+                .map_or_else(|| other.to_string(), str::to_owned),
+        };
+        let values = [value.clone(), least.to_string(), most.to_string()];
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let message = format!("{value} cannot be; write a whole number from {least} to {most}");
+        self.add(field, "number_range", &values, message);
+        None
+    }
+
+    fn price(&mut self, field: &str, figure: &Figure) -> Option<u64> {
+        let value = match figure {
+            Figure::Whole(number) => {
+                let fits = u64::try_from(*number)
+                    .ok()
+                    .filter(|n| *n <= MAX_PRICE_CENTS);
+                if fits.is_some() {
+                    return fits;
+                }
+                match u64::try_from(*number) {
+                    Ok(cents) => money(cents),
+                    Err(_) => format!("-{}", money(number.unsigned_abs())),
+                }
+            }
+            Figure::Other(serde_json::Value::Null) => {
+                let message = "This is empty; write a price such as 999.00".to_owned();
+                self.add(field, "no_price", &[], message);
+                return None;
+            }
+            Figure::Other(other) => other
+                .as_str()
+                .map_or_else(|| other.to_string(), str::to_owned),
+        };
+        let most = money(MAX_PRICE_CENTS);
+        let message = format!("{value} cannot be a price; write one from 0.00 to {most}");
+        self.add(field, "price_range", &[&value, &most], message);
+        None
+    }
+
+    fn time(&mut self, field: &str, figure: &Figure) -> Option<u64> {
+        if let Figure::Whole(ms) = figure
+            && let Ok(ms) = u64::try_from(*ms)
+            && ms <= LATEST_MS
+        {
+            return Some(ms);
+        }
+        match figure {
+            Figure::Other(serde_json::Value::Null) => {
+                let message = "This is empty; choose a day and a time".to_owned();
+                self.add(field, "no_time", &[], message);
+            }
+            _ => {
+                let message = "This is no time before the year 2100; choose a day and a time";
+                self.add(field, "time_form", &[], message.to_owned());
+            }
+        }
+        None
+    }
+
+    fn segments(&mut self, field: &str, segments: &[u64], amount: Option<u64>) {
+        let sum = segments
+            .iter()
+            .try_fold(0_u64, |sum, it| sum.checked_add(*it));
+        let Some(amount) = amount.filter(|_| !segments.is_empty()) else {
+            return;
+        };
+        if sum != Some(amount) || segments.len() > MAX_SEGMENTS {
+            let values = [
+                sum.map_or_else(|| "–".to_owned(), |sum| sum.to_string()),
+                amount.to_string(),
+            ];
+            self.add(
+                field,
+                "segments_sum",
+                &[&values[0], &values[1]],
+                format!(
+                    "These add up to {}, and the amount is {amount}; make them equal, at most \
+                 {MAX_SEGMENTS} of them, or leave them out",
+                    values[0]
+                ),
+            );
+        }
+    }
+}
+
+/// Cents as people write them.
+pub(super) fn money(cents: u64) -> String {
+    format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+/// A moment as the shop's clock shows it.
+pub(super) fn shown_time(at_ms: u64, zone: &TimeZone) -> String {
+    i64::try_from(at_ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .map_or_else(
+            || at_ms.to_string(),
+            |moment| {
+                let shown = moment.to_zoned(zone.clone());
+                shown.strftime("%Y-%m-%d %H:%M:%S").to_string()
+            },
+        )
+}

@@ -1,0 +1,87 @@
+//! The product page as it would be, from the very template that shoppers get.
+
+use axum::extract::State;
+use axum::response::{Html, IntoResponse, Response};
+use serde::Deserialize;
+
+use super::Body;
+use super::form::{Figure, ProductForm, RoundForm};
+use crate::console::ConsoleState;
+use crate::console::error::ConsoleError;
+use crate::console::operator::Operator;
+use crate::sale::{Product, Round, page};
+
+/// A round being edited, and which of its products is to be seen.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::console) struct Wanted {
+    /// The round, which may have mistakes.
+    round: RoundForm,
+    /// Which product, counted from 0.
+    product: usize,
+}
+
+/// The page as HTML. What is missing or wrong shows as a zero, so that a page can be
+/// seen before all is filled in.
+#[utoipa::path(post, path = "/ops/api/rounds/preview", tag = "rounds", request_body = Wanted, responses(
+    (status = 200, description = "The page", content_type = "text/html"),
+))]
+pub(in crate::console) async fn preview(
+    State(_): State<ConsoleState>,
+    _: Operator,
+    Body(wanted): Body<Wanted>,
+) -> Result<Response, ConsoleError> {
+    let form = &wanted.round;
+    let opens_ms = whole(&form.starts_ms);
+    let round = Round {
+        id: "0".to_owned(),
+        name: form.name.clone(),
+        opens_ms,
+        ends_ms: whole(&form.ends_ms).max(opens_ms),
+        products: Vec::new(),
+    };
+    let product = form.products.get(wanted.product).map(product);
+    let product = product.ok_or_else(|| {
+        let (asked, count) = (wanted.product, form.products.len());
+        ConsoleError::BadRequest(format!(
+            "There is no product {asked}; the round has {count}."
+        ))
+    })?;
+    let html = page::to_html(&round, &product).map_err(|error| ConsoleError::internal(&error))?;
+    Ok(Html(html).into_response())
+}
+
+fn product(form: &ProductForm) -> Product {
+    let price_cents = whole(&form.price_cents);
+    let list = form.list_price_cents.as_ref().map_or(price_cents, whole);
+    Product {
+        id: if seckill_core::ids::is_id(&form.id) {
+            &form.id
+        } else {
+            "0"
+        }
+        .to_owned(),
+        title: form.title.clone(),
+        amount: whole(&form.amount),
+        price_cents,
+        list_price_cents: list.max(price_cents),
+        per_buyer: form
+            .per_buyer
+            .as_ref()
+            .map_or(1, |cap| u32::try_from(whole(cap)).unwrap_or(1)),
+        segments: Vec::new(),
+        text: form.text.clone(),
+        picture: if crate::sale::is_picture(&form.picture) {
+            form.picture.clone()
+        } else {
+            String::new()
+        },
+    }
+}
+
+fn whole(figure: &Figure) -> u64 {
+    match figure {
+        Figure::Whole(number) => u64::try_from(*number).unwrap_or(0),
+        Figure::Other(_) => 0,
+    }
+}

@@ -1,0 +1,252 @@
+//! Edits of a round that is approved: only what leaves every promise standing. Name,
+//! title, text, picture and order are what shoppers read; an end may be moved
+//! later; a start may be moved while nobody is about to click; the amount goes the
+//! way of `seckill stock adjust`. Prices, caps and the list of products stay.
+
+use redis::AsyncCommands as _;
+use seckill_core::ids::Item;
+use seckill_core::keys;
+
+use super::form::{self, Checked, RoundForm, Rules, money, shown_time};
+use super::steps::desk;
+use super::{changes, done, need_redis, refused, rules};
+use crate::console::ConsoleState;
+use crate::console::error::{ConsoleError, FieldMistake};
+use crate::now_ms;
+use crate::sale::publish::date_of;
+use crate::sale::{Round, StoredRound};
+use crate::stock::adjust::{AdjustError, Adjuster};
+use crate::store::{Actor, Store};
+
+/// A start may be moved until so long before it, and to so long from now: pages
+/// that wait have asked again by then.
+const NOTICE_MS: u64 = 60_000;
+
+/// An edit that may be carried out.
+#[derive(Debug)]
+pub(super) struct Revised {
+    /// The round as it will be, with the amounts that it was approved with.
+    round: Round,
+    /// Products whose amount changes: where in the form, and to what.
+    amounts: Vec<(usize, Item, u64)>,
+}
+
+/// What `form` makes of an approved round.
+///
+/// # Errors
+/// Each field that cannot be changed any more.
+pub(super) fn revised(
+    stored: &StoredRound,
+    form: &RoundForm,
+    rules: Rules<'_>,
+) -> Result<Revised, Vec<FieldMistake>> {
+    let rules = Rules {
+        may_have_begun: true,
+        ..rules
+    };
+    let Checked { mut round, .. } = form::check(form, &stored.round.id, rules)?;
+    let now = stored.in_force();
+    let mut mistakes = time_mistakes(&now, &round, rules);
+    let mut amounts = Vec::new();
+    let mut known: Vec<&str> = now.products.iter().map(|it| it.id.as_str()).collect();
+    let mut asked: Vec<&str> = round.products.iter().map(|it| it.id.as_str()).collect();
+    known.sort_unstable();
+    asked.sort_unstable();
+    if known != asked {
+        let list = known.join(", ");
+        mistakes.push(fixed(
+            "products",
+            "fixed_products",
+            &list,
+            format!("After the approval no product can be added or taken out; these are {list}"),
+        ));
+        return Err(mistakes);
+    }
+    for (at, product) in round.products.iter_mut().enumerate() {
+        let same = |it: &&crate::sale::Product| it.id == product.id;
+        let (Some(was), Some(planned)) = (
+            now.products.iter().find(same),
+            stored.round.products.iter().find(same),
+        ) else {
+            continue;
+        };
+        let numbers = [
+            (
+                "price_cents",
+                was.price_cents != product.price_cents,
+                money(was.price_cents),
+            ),
+            (
+                "list_price_cents",
+                was.list_price_cents != product.list_price_cents,
+                money(was.list_price_cents),
+            ),
+            (
+                "per_buyer",
+                was.per_buyer != product.per_buyer,
+                was.per_buyer.to_string(),
+            ),
+        ];
+        for (field, _, value) in numbers.into_iter().filter(|(_, differs, _)| *differs) {
+            mistakes.push(fixed(
+                &format!("products.{at}.{field}"),
+                "fixed",
+                &value,
+                format!("After the approval this stays {value}: shoppers have seen it"),
+            ));
+        }
+        if was.amount != product.amount
+            && let Some(item) = Item::new(&now.id, &product.id)
+        {
+            amounts.push((at, item, product.amount));
+        }
+        product.amount = planned.amount;
+        product.segments.clone_from(&planned.segments);
+        product.per_buyer = planned.per_buyer;
+    }
+    if mistakes.is_empty() {
+        Ok(Revised { round, amounts })
+    } else {
+        Err(mistakes)
+    }
+}
+
+fn time_mistakes(now: &Round, asked: &Round, rules: Rules<'_>) -> Vec<FieldMistake> {
+    let mut mistakes = Vec::new();
+    let shown = |ms| shown_time(ms, rules.zone);
+    if asked.opens_ms != now.opens_ms {
+        let value = shown(now.opens_ms);
+        if now.opens_ms < rules.now_ms + NOTICE_MS {
+            mistakes.push(fixed(
+                "starts_ms",
+                "fixed_start",
+                &value,
+                format!("The start stays {value}: it is less than a minute away, or has passed"),
+            ));
+        } else if asked.opens_ms < rules.now_ms + NOTICE_MS {
+            mistakes.push(fixed(
+                "starts_ms",
+                "start_too_soon",
+                &value,
+                format!(
+                    "{} is less than a minute away; leave waiting shoppers time to hear of it",
+                    shown(asked.opens_ms)
+                ),
+            ));
+        }
+    }
+    if now.ends_ms <= rules.now_ms {
+        let value = shown(now.ends_ms);
+        mistakes.push(fixed(
+            "ends_ms",
+            "round_over",
+            &value,
+            format!("The round is over since {value}; copy it for another day"),
+        ));
+    } else if asked.ends_ms < now.ends_ms && asked.opens_ms == now.opens_ms {
+        let value = shown(now.ends_ms);
+        mistakes.push(fixed("ends_ms", "fixed_end", &value, format!(
+            "The end can be moved later than {value}, not earlier: shoppers were promised that time"
+        )));
+    }
+    mistakes
+}
+
+fn fixed(field: &str, code: &'static str, value: &str, message: String) -> FieldMistake {
+    FieldMistake {
+        field: field.to_owned(),
+        code,
+        message: format!("{message}."),
+        values: vec![value.to_owned()],
+    }
+}
+
+/// Carries the edit out: amounts, database, Redis, pages. What is missing in the
+/// end comes back as a sentence.
+pub(super) async fn save(
+    state: &ConsoleState,
+    before: &StoredRound,
+    form: &RoundForm,
+    by: &Actor,
+) -> Result<Option<String>, ConsoleError> {
+    let Revised { round, amounts } =
+        revised(before, form, rules(state)).map_err(ConsoleError::Mistakes)?;
+    need_redis(state).await?;
+    let store = state.store.get().await?;
+    let seen = before.trail.version;
+    adjust(state, store, &amounts, seen).await?;
+    let mut done = done("round.edit", &round);
+    let mut shown = round.clone();
+    for product in &mut shown.products {
+        let same = |(_, item, _): &&(usize, Item, u64)| item.product() == product.id;
+        let now = before
+            .frozen
+            .get(&product.id)
+            .map_or(product.amount, |it| it.amount);
+        product.amount = amounts.iter().find(same).map_or(now, |(_, _, to)| *to);
+    }
+    done.detail = changes::between(&before.in_force(), &shown);
+    let revised = store.revise_round(&round, seen, by, &done, now_ms()).await;
+    revised.map_err(|error| refused(error, state))?;
+    if before.published_ms.is_none() {
+        return Ok(None);
+    }
+    leave_old_day(state, &before.round, &round).await?;
+    let pages = state.config.pages_dir();
+    let told = desk(state, store, &pages)
+        .put_on_sale(&round.id, now_ms())
+        .await;
+    Ok(told
+        .err()
+        .map(|error| format!("It is saved, but not everything follows yet: {error}.")))
+}
+
+async fn adjust(
+    state: &ConsoleState,
+    store: &Store,
+    amounts: &[(usize, Item, u64)],
+    seen: u64,
+) -> Result<(), ConsoleError> {
+    let adjuster = Adjuster {
+        redis: &state.redis,
+        segments: &state.segments,
+        store,
+    };
+    for (at, item, amount) in amounts {
+        // The same edit sent twice is carried out once.
+        let request = format!("console-{seen}-{amount}");
+        match adjuster.adjust(item, *amount, &request).await {
+            Ok(_) => {}
+            Err(AdjustError::Link(error)) => return Err(error.into()),
+            Err(AdjustError::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                let message = error.to_string();
+                return Err(ConsoleError::Mistakes(vec![fixed(
+                    &format!("products.{at}.amount"),
+                    "amount_refused",
+                    &amount.to_string(),
+                    message,
+                )]));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A round that moves to another day leaves the list of the one it was on.
+async fn leave_old_day(
+    state: &ConsoleState,
+    before: &Round,
+    after: &Round,
+) -> Result<(), ConsoleError> {
+    let zone = &state.config.time_zone;
+    let (was, is) = (
+        date_of(before.opens_ms, zone),
+        date_of(after.opens_ms, zone),
+    );
+    if let Some(was) = was.filter(|was| Some(was) != is.as_ref()) {
+        let mut conn = state.redis.conn().await?;
+        let () = conn.zrem(keys::rounds(&was), &after.id).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! A round from hand to hand: submitted, withdrawn, approved, rejected, published.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+
+use super::view::RoundView;
+use super::{Body, need_redis, not_as_seen, refused, stored};
+use crate::console::ConsoleState;
+use crate::console::error::ConsoleError;
+use crate::console::operator::{Operator, Supervisor};
+use crate::console::rounds::form;
+use crate::now_ms;
+use crate::sale::approve::{ApproveError, Desk};
+use crate::sale::{RoundState, StoredRound};
+use crate::store::rounds::{ChangeError, Step};
+use crate::store::{Actor, Done, Store};
+
+/// Longest reason, in characters.
+const MAX_REASON: usize = 500;
+
+/// The version that was seen.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::console) struct SeenVersion {
+    /// As it was when the round was read.
+    version: u64,
+}
+
+/// A rejection.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::console) struct Rejection {
+    /// As it was when the round was read.
+    version: u64,
+    /// Why, for whoever made the round.
+    reason: String,
+}
+
+/// Hands a draft to the supervisors.
+#[utoipa::path(post, path = "/ops/api/rounds/{id}/submit", tag = "approval", request_body = SeenVersion,
+    responses((status = 200, body = RoundView)))]
+pub(in crate::console) async fn submit(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    Path(id): Path<String>,
+    Body(seen): Body<SeenVersion>,
+) -> Result<Json<RoundView>, ConsoleError> {
+    let store = state.store.get().await?;
+    refuse_begun(&stored(store, &id).await?, &state)?;
+    step(&state, &me, &id, seen.version, Step::Submit).await
+}
+
+/// Takes a round back to be edited.
+#[utoipa::path(post, path = "/ops/api/rounds/{id}/withdraw", tag = "approval", request_body = SeenVersion,
+    responses((status = 200, body = RoundView)))]
+pub(in crate::console) async fn withdraw(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    Path(id): Path<String>,
+    Body(seen): Body<SeenVersion>,
+) -> Result<Json<RoundView>, ConsoleError> {
+    step(&state, &me, &id, seen.version, Step::Withdraw).await
+}
+
+/// Says no to a round and why.
+#[utoipa::path(post, path = "/ops/api/rounds/{id}/reject", tag = "approval", request_body = Rejection,
+    responses((status = 200, body = RoundView)))]
+pub(in crate::console) async fn reject(
+    State(state): State<ConsoleState>,
+    Supervisor(me): Supervisor,
+    Path(id): Path<String>,
+    Body(rejection): Body<Rejection>,
+) -> Result<Json<RoundView>, ConsoleError> {
+    let reason = rejection.reason.trim();
+    let count = reason.chars().count();
+    if reason.is_empty() || count > MAX_REASON {
+        let right = format!("write 1 to {MAX_REASON} characters for whoever made the round");
+        return Err(ConsoleError::BadRequest(format!(
+            "The reason has {count} characters; {right}."
+        )));
+    }
+    step(&state, &me, &id, rejection.version, Step::Reject(reason)).await
+}
+
+async fn step(
+    state: &ConsoleState,
+    me: &Operator,
+    id: &str,
+    seen: u64,
+    step: Step<'_>,
+) -> Result<Json<RoundView>, ConsoleError> {
+    let store = state.store.get().await?;
+    let by = Actor::at_console(&me.name);
+    let stepped = store.step_round(id, seen, step, &by, now_ms()).await;
+    stepped.map_err(|error| refused(error, state))?;
+    view(store, id, None).await
+}
+
+/// Approves a round that somebody else made: its stock goes into Redis, its pages
+/// under the edge.
+#[utoipa::path(post, path = "/ops/api/rounds/{id}/approve", tag = "approval", request_body = SeenVersion,
+    responses(
+        (status = 200, body = RoundView),
+        (status = 403, description = "One's own round, or no supervisor"),
+        (status = 409, description = "Another supervisor was there first"),
+    ))]
+pub(in crate::console) async fn approve(
+    State(state): State<ConsoleState>,
+    Supervisor(me): Supervisor,
+    Path(id): Path<String>,
+    Body(seen): Body<SeenVersion>,
+) -> Result<Json<RoundView>, ConsoleError> {
+    let store = state.store.get().await?;
+    let before = stored(store, &id).await?;
+    if before.state != RoundState::Submitted || before.trail.version != seen.version {
+        return Err(not_as_seen(&before, &state));
+    }
+    refuse_own(&before, &me)?;
+    refuse_begun(&before, &state)?;
+    need_redis(&state).await?;
+    let by = Actor::at_console(&me.name);
+    let pages = state.config.pages_dir();
+    let desk = desk(&state, store, &pages);
+    let approved = desk
+        .approve_seen(&id, Some(seen.version), &by, now_ms())
+        .await;
+    outcome(&state, store, &id, approved).await
+}
+
+/// Completes an approval that was interrupted before Redis or the pages had all.
+#[utoipa::path(post, path = "/ops/api/rounds/{id}/publish", tag = "approval",
+    responses((status = 200, body = RoundView)))]
+pub(in crate::console) async fn publish(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<RoundView>, ConsoleError> {
+    let store = state.store.get().await?;
+    let before = stored(store, &id).await?;
+    if before.state != RoundState::Approved {
+        return Err(not_as_seen(&before, &state));
+    }
+    need_redis(&state).await?;
+    let pages = state.config.pages_dir();
+    let published = desk(&state, store, &pages).put_on_sale(&id, now_ms()).await;
+    if published.is_ok() {
+        let done = Done {
+            action: "round.publish",
+            target: id.clone(),
+            detail: serde_json::json!({}),
+        };
+        let by = Actor::at_console(&me.name);
+        store.note_audit(&by, &done, now_ms()).await?;
+    }
+    outcome(&state, store, &id, published).await
+}
+
+/// What approving or publishing came to. Once the approval is stored, what is
+/// missing is a problem of the round, not a refusal.
+async fn outcome(
+    state: &ConsoleState,
+    store: &Store,
+    id: &str,
+    outcome: Result<(), ApproveError>,
+) -> Result<Json<RoundView>, ConsoleError> {
+    match outcome {
+        Ok(()) => view(store, id, None).await,
+        Err(ApproveError::Change(error)) => Err(refused(error, state)),
+        Err(ApproveError::Store(error)) => Err(refused(ChangeError::Store(error), state)),
+        Err(ApproveError::NoRedis(error)) => Err(error.into()),
+        Err(error @ (ApproveError::NoSuchRound { .. } | ApproveError::Over { .. })) => {
+            let current = stored(store, id).await?;
+            Err(ConsoleError::Conflict {
+                code: "round_over",
+                message: format!("Nothing was approved: {error}."),
+                current: serde_json::to_value(RoundView::of(&current, now_ms()))
+                    .ok()
+                    .map(Box::new),
+            })
+        }
+        Err(error) => {
+            tracing::error!(round = id, %error, "an approval is not complete");
+            view(store, id, Some(format!("{error}."))).await
+        }
+    }
+}
+
+async fn view(
+    store: &Store,
+    id: &str,
+    problem: Option<String>,
+) -> Result<Json<RoundView>, ConsoleError> {
+    let mut view = RoundView::of(&stored(store, id).await?, now_ms());
+    view.problem = problem;
+    Ok(Json(view))
+}
+
+/// Four eyes: nobody approves what went through his own hands.
+fn refuse_own(stored: &StoredRound, me: &Operator) -> Result<(), ConsoleError> {
+    let trail = &stored.trail;
+    let did = [
+        (trail.created_by == me.name, "made"),
+        (trail.edited_by == me.name, "last changed"),
+        (trail.submitted_by.as_ref() == Some(&me.name), "submitted"),
+    ];
+    let Some((_, did)) = did.into_iter().find(|(mine, _)| *mine) else {
+        return Ok(());
+    };
+    Err(ConsoleError::Forbidden {
+        code: "own_round",
+        message: format!(
+            "You {did} this round yourself, so that another supervisor has to approve it."
+        ),
+    })
+}
+
+/// A sale that would open in the moment of its approval surprises everybody.
+fn refuse_begun(stored: &StoredRound, state: &ConsoleState) -> Result<(), ConsoleError> {
+    if stored.round.opens_ms > now_ms() {
+        return Ok(());
+    }
+    let opens = form::shown_time(stored.round.opens_ms, &state.config.time_zone);
+    Err(ConsoleError::Conflict {
+        code: "start_passed",
+        message: format!(
+            "The start, {opens}, has passed. Reject or withdraw the round, and give it a later one."
+        ),
+        current: None,
+    })
+}
+
+/// What approving and publishing need.
+pub(super) fn desk<'a>(
+    state: &'a ConsoleState,
+    store: &'a Store,
+    pages: &'a std::path::Path,
+) -> Desk<'a> {
+    Desk {
+        store,
+        redis: &state.redis,
+        segments: &state.segments,
+        zone: &state.config.time_zone,
+        pages,
+    }
+}

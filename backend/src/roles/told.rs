@@ -1,0 +1,46 @@
+//! Telling buyers of their orders: a task a channel, in the orders role.
+
+use std::sync::Arc;
+
+use super::{Role, RoleError, Running, read_keyring};
+use crate::config::{Config, Notify};
+use crate::notices::email::Email;
+use crate::notices::webhook::Webhook;
+use crate::notices::{self, Desk};
+use crate::redis_link::RedisLink;
+use crate::store::Store;
+
+/// Starts telling, by every channel that is set up.
+pub(super) fn start(
+    config: &Config,
+    running: &mut Running,
+    redis: &RedisLink,
+    store: &Store,
+) -> Result<(), RoleError> {
+    let Notify { webhook, smtp, .. } = &config.notify;
+    let desk = Desk {
+        store: store.clone(),
+        redis: redis.clone(),
+        language: config.notify.language,
+        zone: config.time_zone.clone(),
+    };
+    if let Some(to) = webhook {
+        let keys = Arc::new(read_keyring(&config.notify.keys)?);
+        let messenger = Webhook::new(to.clone(), keys).map_err(|error| {
+            RoleError::Notify(format!("notify_webhook = \"{to}\" needs this machine's certificates, which cannot be read: {error}; install ca-certificates"))
+        })?;
+        let tell = notices::run(desk.clone(), messenger, running.stop.clone());
+        running.spawn(Role::Orders, tell);
+    }
+    if let Some(url) = smtp {
+        let from = config.notify.from.clone().ok_or_else(|| {
+            RoleError::Notify("notify_smtp is set, but not who e-mails are from; set notify_from, such as \"Shop <shop@example.com>\"".to_owned())
+        })?;
+        let messenger = Email::new(url, from, &config.notify.email).map_err(|error| {
+            RoleError::Notify(format!("notify_smtp is no mail server: {error}"))
+        })?;
+        let tell = notices::run(desk, messenger, running.stop.clone());
+        running.spawn(Role::Orders, tell);
+    }
+    Ok(())
+}

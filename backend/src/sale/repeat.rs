@@ -1,0 +1,200 @@
+//! A round on several days.
+//!
+//! Each day is a round of its own, with an id, a stock, an approval and a page of
+//! its own: what was left on one day is not sold on the next, and one day can be
+//! changed or called off without the others. What they share is the name of their
+//! series, and the time of day in the shop's zone.
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+use seckill_core::ids;
+
+use super::file::FileRound;
+use super::{Round, moment};
+
+/// Most days of one series.
+pub const MAX_DAYS: u32 = 92;
+/// What a day adds to the id of its series: `_20261123`.
+const SUFFIX: usize = 9;
+
+/// Why a round cannot be repeated.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RepeatError {
+    /// The days' ids would not fit.
+    #[error(
+        "round \"{id}\" on several days needs an id of at most {most} characters, since each day \
+         adds its date, such as \"{id}_20261123\"; choose a shorter one"
+    )]
+    LongId {
+        /// The series' id.
+        id: String,
+        /// Longest that fits.
+        most: usize,
+    },
+    /// A day would begin before the one before it ends.
+    #[error(
+        "round \"{id}\" lasts longer than a day, so that its days would overlap; let it end \
+         before {}, or on one day only",
+        moment(*next_ms)
+    )]
+    Overlaps {
+        /// The series' id.
+        id: String,
+        /// When the second day begins, epoch milliseconds.
+        next_ms: u64,
+    },
+    /// A day that no calendar has.
+    #[error("round \"{id}\" runs over days that no calendar has; choose an earlier start")]
+    NoSuchDay {
+        /// The series' id.
+        id: String,
+    },
+}
+
+impl RepeatError {
+    /// A stable name, for translations.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            RepeatError::LongId { .. } => "days_long_id",
+            RepeatError::Overlaps { .. } => "days_overlap",
+            RepeatError::NoSuchDay { .. } => "days_calendar",
+        }
+    }
+}
+
+/// Every round of the file, those on several days as one round a day.
+///
+/// # Errors
+/// [`RepeatError`] of the first that cannot be repeated.
+pub fn by_day(rounds: Vec<FileRound>, zone: &TimeZone) -> Result<Vec<FileRound>, RepeatError> {
+    let mut all = Vec::with_capacity(rounds.len());
+    for file in rounds {
+        if file.days <= 1 {
+            all.push(file);
+            continue;
+        }
+        let series = Some(file.round.id.clone());
+        for round in days(&file.round, file.days, zone)? {
+            all.push(FileRound {
+                round,
+                days: 1,
+                series: series.clone(),
+                ..file
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// The round on `count` days, at the same time of day in `zone`.
+///
+/// # Errors
+/// [`RepeatError`].
+pub fn days(round: &Round, count: u32, zone: &TimeZone) -> Result<Vec<Round>, RepeatError> {
+    let most = ids::MAX_ID - SUFFIX;
+    if round.id.len() > most {
+        let id = round.id.clone();
+        return Err(RepeatError::LongId { id, most });
+    }
+    let no_such_day = || RepeatError::NoSuchDay {
+        id: round.id.clone(),
+    };
+    let first = i64::try_from(round.opens_ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .ok_or_else(no_such_day)?
+        .to_zoned(zone.clone());
+    let length_ms = round.ends_ms.saturating_sub(round.opens_ms);
+    let mut rounds: Vec<Round> = Vec::new();
+    for day in 0..i64::from(count) {
+        let opens = first.checked_add(day.days()).map_err(|_| no_such_day())?;
+        let opens_ms =
+            u64::try_from(opens.timestamp().as_millisecond()).map_err(|_| no_such_day())?;
+        if let Some(before) = rounds.last()
+            && before.ends_ms > opens_ms
+        {
+            let (id, next_ms) = (round.id.clone(), opens_ms);
+            return Err(RepeatError::Overlaps { id, next_ms });
+        }
+        rounds.push(Round {
+            id: format!("{}_{}", round.id, opens.strftime("%Y%m%d")),
+            opens_ms,
+            ends_ms: opens_ms.saturating_add(length_ms),
+            ..round.clone()
+        });
+    }
+    Ok(rounds)
+}
+
+/// The round on the days after its own, at the same time of day, as far as they are
+/// still to come. `None` if no calendar has its start.
+#[must_use]
+pub fn next_days(
+    round: Round,
+    now_ms: u64,
+    zone: &TimeZone,
+) -> Option<impl Iterator<Item = Round>> {
+    let start = |ms: u64| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok();
+    let first = start(round.opens_ms)?.to_zoned(zone.clone());
+    let today = start(now_ms)?.to_zoned(zone.clone()).date();
+    let behind = first.date().until(today).ok()?.get_days().max(0);
+    let length_ms = round.ends_ms.saturating_sub(round.opens_ms);
+    let last = i64::from(behind) + i64::from(MAX_DAYS);
+    let days = (i64::from(behind).max(1)..=last).filter_map(move |day| {
+        let opens = first.checked_add(day.days()).ok()?.timestamp();
+        let opens_ms = u64::try_from(opens.as_millisecond()).ok()?;
+        (opens_ms > now_ms).then(|| Round {
+            opens_ms,
+            ends_ms: opens_ms.saturating_add(length_ms),
+            ..round.clone()
+        })
+    });
+    Some(days)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon(id: &str, hours: u64) -> Round {
+        let opens_ms = 1_795_406_400_000; // 2026-11-23T12:00:00+08:00
+        Round {
+            id: id.to_owned(),
+            name: "Noon".to_owned(),
+            opens_ms,
+            ends_ms: opens_ms + hours * 3_600_000,
+            products: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_day_is_a_round_of_its_own_at_the_same_time_of_day() {
+        let shanghai = TimeZone::get("Asia/Shanghai").unwrap();
+        let rounds = days(&noon("noon", 1), 3, &shanghai).unwrap();
+        let ids: Vec<&str> = rounds.iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, ["noon_20261123", "noon_20261124", "noon_20261125"]);
+        assert_eq!(rounds[2].opens_ms - rounds[0].opens_ms, 2 * 86_400_000);
+        assert_eq!(rounds[2].ends_ms - rounds[2].opens_ms, 3_600_000);
+    }
+
+    #[test]
+    fn where_clocks_change_the_time_of_day_stays_and_the_distance_does_not() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let mut round = noon("n", 1);
+        round.opens_ms = 1_792_839_600_000; // 2026-10-24T13:00:00+02:00
+        round.ends_ms = round.opens_ms + 1;
+        let rounds = days(&round, 2, &berlin).unwrap();
+        assert_eq!(rounds[1].opens_ms - rounds[0].opens_ms, 25 * 3_600_000);
+    }
+
+    #[test]
+    fn days_that_overlap_and_ids_that_do_not_fit_are_told() {
+        let zone = TimeZone::UTC;
+        let long = days(&noon("n", 30), 2, &zone).unwrap_err().to_string();
+        assert!(long.contains("its days would overlap"), "{long}");
+        let id = "a".repeat(24);
+        let told = days(&noon(&id, 1), 2, &zone).unwrap_err().to_string();
+        assert!(told.contains("at most 23 characters"), "{told}");
+    }
+}

@@ -1,0 +1,185 @@
+//! The audit log: who did what.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
+
+use super::{Store, StoreError, signed, unsigned};
+
+/// Whence somebody acted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// Logged in at the console.
+    Console,
+    /// With a command on the box.
+    Command,
+    /// Nobody: the system by itself.
+    System,
+}
+
+impl Via {
+    /// As stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Via::Console => "console",
+            Via::Command => "command",
+            Via::System => "system",
+        }
+    }
+}
+
+/// Who does something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// An account, or the user of the box who ran the command.
+    pub name: String,
+    /// Whence.
+    pub via: Via,
+}
+
+impl Actor {
+    /// Somebody at the console.
+    #[must_use]
+    pub fn at_console(name: &str) -> Self {
+        let name = name.to_owned();
+        Self {
+            name,
+            via: Via::Console,
+        }
+    }
+
+    /// Whoever runs this command: he has the box, so that he may do everything.
+    #[must_use]
+    pub fn on_the_box() -> Self {
+        let user = nix::unistd::User::from_uid(nix::unistd::Uid::current());
+        let name = user.ok().flatten().map(|user| user.name);
+        Self {
+            name: name.unwrap_or_else(|| nix::unistd::Uid::current().to_string()),
+            via: Via::Command,
+        }
+    }
+
+    /// The system itself, such as the demo.
+    #[must_use]
+    pub fn system() -> Self {
+        let name = "seckill".to_owned();
+        Self {
+            name,
+            via: Via::System,
+        }
+    }
+}
+
+/// One thing that was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Such as `round.approve`.
+    pub action: &'static str,
+    /// On what, such as a round's id.
+    pub target: String,
+    /// What belongs to it.
+    pub detail: serde_json::Value,
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+pub struct AuditEntry {
+    /// Its number; later entries have higher ones.
+    pub id: u64,
+    /// When, epoch milliseconds.
+    pub at_ms: u64,
+    /// Who: an account, or a user of the box.
+    pub who: String,
+    /// `console`, `command` or `system`.
+    pub via: String,
+    /// What was done, such as `round.approve`.
+    pub action: String,
+    /// On what.
+    pub target: String,
+    /// What belongs to it.
+    #[schema(value_type = Object)]
+    pub detail: serde_json::Value,
+}
+
+/// Which entries are asked for; empty texts for all.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// Older than this entry.
+    pub before: Option<u64>,
+    /// By whom.
+    pub who: String,
+    /// On what.
+    pub target: String,
+    /// What, by how it begins: `round.`.
+    pub action: String,
+    /// How many at most.
+    pub limit: u32,
+}
+
+impl Store {
+    /// Writes down what was done outside of a transaction of this store.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn note_audit(&self, by: &Actor, done: &Done, now_ms: u64) -> Result<(), StoreError> {
+        let mut connection = self.main().writer().acquire().await?;
+        note(&mut connection, by, done, now_ms).await
+    }
+
+    /// Entries of the log, newest first.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
+        let begins = format!("{}%", query.action.replace(['%', '_', '\\'], ""));
+        let rows = sqlx::query(
+            "SELECT id, at_ms, who, via, action, target, detail FROM audit
+             WHERE id < ? AND (? = '' OR who = ?) AND (? = '' OR target = ?) AND action LIKE ?
+             ORDER BY id DESC LIMIT ?",
+        )
+        .bind(query.before.map_or(i64::MAX, signed))
+        .bind(&query.who)
+        .bind(&query.who)
+        .bind(&query.target)
+        .bind(&query.target)
+        .bind(begins)
+        .bind(i64::from(query.limit))
+        .fetch_all(self.main().readers())
+        .await?;
+        rows.iter().map(entry).collect()
+    }
+}
+
+/// Writes down what is done in this transaction.
+pub(super) async fn note(
+    connection: &mut AnyConnection,
+    by: &Actor,
+    done: &Done,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO audit (at_ms, who, via, action, target, detail) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(signed(now_ms))
+    .bind(&by.name)
+    .bind(by.via.as_str())
+    .bind(done.action)
+    .bind(&done.target)
+    .bind(done.detail.to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn entry(row: &AnyRow) -> Result<AuditEntry, StoreError> {
+    let detail: String = row.try_get(6)?;
+    Ok(AuditEntry {
+        id: unsigned(row.try_get(0)?),
+        at_ms: unsigned(row.try_get(1)?),
+        who: row.try_get(2)?,
+        via: row.try_get(3)?,
+        action: row.try_get(4)?,
+        target: row.try_get(5)?,
+        detail: serde_json::from_str(&detail).unwrap_or(serde_json::Value::String(detail)),
+    })
+}

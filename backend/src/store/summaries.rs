@@ -1,0 +1,121 @@
+//! Lists of rounds without all their products.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::sales::{COLUMNS, stored_round};
+use super::{Store, StoreError, signed, unsigned};
+use crate::sale::StoredRound;
+
+/// A round without its products.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The round; its products are left out.
+    pub stored: StoredRound,
+    /// How many products it has.
+    pub products: u64,
+    /// Items of all of them, as they were planned.
+    pub items: u64,
+}
+
+/// Which rounds are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct SummaryQuery {
+    /// A state as it is shown; empty for all.
+    pub state: String,
+    /// Part of a name or an id; empty for all.
+    pub search: String,
+    /// The series; empty for all.
+    pub series: String,
+    /// How many to skip.
+    pub skip: u64,
+    /// How many at most.
+    pub limit: u32,
+}
+
+impl Store {
+    /// A page of rounds, latest start first, and how many there are in all.
+    ///
+    /// # Errors
+    /// The database, or a row it cannot have.
+    pub async fn round_summaries(
+        &self,
+        query: &SummaryQuery,
+        now_ms: u64,
+    ) -> Result<(Vec<Summary>, u64), StoreError> {
+        let stands = condition(&query.state);
+        let found = format!(
+            "FROM rounds WHERE {stands} AND (? = '' OR LOWER(name) LIKE ? OR LOWER(id) LIKE ?)
+             AND (? = '' OR series = ?)"
+        );
+        let like = format!(
+            "%{}%",
+            query.search.to_lowercase().replace(['%', '_', '\\'], "")
+        );
+        let count = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) {found}"));
+        let page = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS},
+                    (SELECT COUNT(*) FROM round_products p WHERE p.round = rounds.id),
+                    (SELECT CAST(COALESCE(SUM(p.amount), 0) AS SIGNED) FROM round_products p
+                     WHERE p.round = rounds.id)
+             {found} ORDER BY opens_ms DESC, id LIMIT ? OFFSET ?"
+        ));
+        let now = signed(now_ms);
+        let bound = |statement| {
+            sqlx::query(statement)
+                .bind(now)
+                .bind(now)
+                .bind(query.search.clone())
+                .bind(like.clone())
+                .bind(like.clone())
+                .bind(query.series.clone())
+                .bind(query.series.clone())
+        };
+        let readers = self.main().readers();
+        let total: i64 = bound(count).fetch_one(readers).await?.try_get(0)?;
+        let rows = bound(page)
+            .bind(i64::from(query.limit))
+            .bind(signed(query.skip))
+            .fetch_all(readers)
+            .await?;
+        let summaries: Result<_, StoreError> = rows.iter().map(summary).collect();
+        Ok((summaries?, unsigned(total)))
+    }
+
+    /// All ids, to find one that is free.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn round_ids(&self) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query("SELECT id FROM rounds")
+            .fetch_all(self.main().readers())
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+}
+
+/// What a state, as it is shown, means in the table. Takes the time twice.
+fn condition(state: &str) -> &'static str {
+    match state {
+        "draft" => "state = 'draft' AND ? <> -1 AND ? <> -1",
+        "submitted" => "state = 'submitted' AND ? <> -1 AND ? <> -1",
+        "rejected" => "state = 'rejected' AND ? <> -1 AND ? <> -1",
+        "approved" => "state = 'approved' AND published_ms IS NULL AND ? < ends_ms AND ? <> -1",
+        "published" => {
+            "state = 'approved' AND published_ms IS NOT NULL AND ? < opens_ms AND ? <> -1"
+        }
+        "running" => {
+            "state = 'approved' AND published_ms IS NOT NULL AND ? >= opens_ms AND ? < ends_ms"
+        }
+        "ended" => "state = 'approved' AND ? >= ends_ms AND ? <> -1",
+        _ => "? <> -1 AND ? <> -1",
+    }
+}
+
+fn summary(row: &AnyRow) -> Result<Summary, StoreError> {
+    Ok(Summary {
+        stored: stored_round(row)?,
+        products: unsigned(row.try_get(16)?),
+        items: unsigned(row.try_get(17)?),
+    })
+}

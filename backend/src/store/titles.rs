@@ -1,0 +1,71 @@
+//! What shoppers call the products and rounds of orders.
+
+use std::collections::HashMap;
+
+use seckill_core::order::OrderId;
+use sqlx::{Any, QueryBuilder, Row as _};
+
+use super::notices::StoredNotice;
+use super::orders::{Order, read, select_orders};
+use super::{Store, StoreError, signed};
+
+/// Titles by round and product.
+pub type Titles = HashMap<(String, String), Title>;
+
+/// What shoppers call a product, and its round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Title {
+    /// The product.
+    pub product: String,
+    /// The round.
+    pub round: String,
+}
+
+impl Store {
+    /// The titles of what these orders are for. One whose round was deleted has
+    /// none.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn titles(&self, orders: &[Order]) -> Result<Titles, StoreError> {
+        let mut titles = Titles::new();
+        for order in orders {
+            let key = (order.round.clone(), order.product.clone());
+            if titles.contains_key(&key) {
+                continue;
+            }
+            let row = QueryBuilder::<Any>::new(
+                "SELECT p.title, r.name FROM round_products p JOIN rounds r ON r.id = p.round \
+                 WHERE p.round = ",
+            )
+            .push_bind(&key.0)
+            .push(" AND p.product = ")
+            .push_bind(&key.1)
+            .build()
+            .fetch_optional(self.main().readers())
+            .await?;
+            if let Some(row) = row {
+                let (product, round) = (row.try_get(0)?, row.try_get(1)?);
+                titles.insert(key, Title { product, round });
+            }
+        }
+        Ok(titles)
+    }
+
+    /// The order that a notice is about, whosever it is.
+    ///
+    /// # Errors
+    /// The database is away, or the row cannot be read.
+    pub(crate) async fn order_told_of(
+        &self,
+        notice: &StoredNotice,
+    ) -> Result<Option<Order>, StoreError> {
+        let OrderId(id) = notice.key.order;
+        let shard = self.shards().get(notice.shard).unwrap_or(self.main());
+        let row = select_orders!("WHERE id = ?")
+            .bind(signed(id))
+            .fetch_optional(shard.readers())
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+}

@@ -1,0 +1,56 @@
+// What this browser knows of a shopper's purchases, so that every page of the
+// shop can tell how they stand without asking the order database. Pure but for
+// `load` and `save`; the rules are tested without a browser.
+
+import { load, save } from './store.js';
+
+const STORED = 'seckill:basket';
+/** What is settled is forgotten after this long. */
+export const KEPT_MS = 24 * 3_600_000;
+/** What never got an answer is given up after this long: the round is long over. */
+export const PENDING_MS = 15 * 60_000;
+
+const SETTLED = ['paid', 'cancelled', 'failed', 'none'];
+
+/** The purchases of `user`, by `round-product`. */
+export function read(user) {
+  const kept = load(STORED);
+  return kept?.user === user && user ? kept.items : {};
+}
+
+function write(user, items) {
+  save(STORED, { user, items });
+}
+
+/** Puts down how a purchase stands. */
+export function note(user, id, entry, now) {
+  if (!user) return;
+  const items = fresh(read(user), now);
+  const before = items[id];
+  items[id] = { ...before, ...entry, at: now };
+  write(user, items);
+}
+
+/** What is still worth keeping at `now`. */
+export function fresh(items, now) {
+  return Object.fromEntries(Object.entries(items).filter(([, it]) => now - it.at <= KEPT_MS));
+}
+
+/** Ms between two questions for this purchase, or null when nothing can change any more. */
+export function every(entry, now) {
+  if (SETTLED.includes(entry.status)) return null;
+  if (entry.status === 'ordered') return entry.payBy && now >= entry.payBy ? 2_000 : 10_000;
+  return now - entry.at <= PENDING_MS ? 1_000 : null;
+}
+
+/** What the shopper has to be told when `before` became `status`: a word, or null. */
+export function news(before, status) {
+  if (before === status) return null;
+  if (['ordered', 'paid', 'cancelled'].includes(status)) return status;
+  return status === 'failed' && before !== 'none' ? 'failed' : null;
+}
+
+/** How many orders wait to be paid. */
+export function unpaid(items) {
+  return Object.values(items).filter((it) => it.status === 'ordered').length;
+}

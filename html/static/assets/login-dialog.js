@@ -1,0 +1,16 @@
+// The login form in a dialog, as the pages show it that are not about logging in.
+
+/** Wires the dialog; returns how to open and close it. */
+export function loginDialog() {
+  const dialog = document.querySelector('#login');
+  document.querySelector('#login-close').addEventListener('click', () => dialog.close());
+  return {
+    open() {
+      if (!dialog.open) dialog.showModal();
+      document.querySelector('#user').focus();
+    },
+    close() {
+      if (dialog.open) dialog.close();
+    },
+  };
+}

@@ -1,0 +1,37 @@
+// How an order is told, on the list and on its own page. Pure.
+
+import { price } from './format.js';
+
+/** 'created', 'late' (unpaid and past its time, not yet told as cancelled), 'paid' or 'cancelled'. */
+export function standing(order, now) {
+  return order.status === 'created' && now >= order.pay_by_ms ? 'late' : order.status;
+}
+
+/** m:ss until the order has to be paid; null when it need not be. */
+export function payClock(order, now) {
+  if (order.status !== 'created') return null;
+  const seconds = Math.ceil(Math.max(0, order.pay_by_ms - now) / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+}
+
+/** The key and the values of the sentence that says what is to be done, and `has` whether there is such a key. */
+export function advice(order, now, has) {
+  const where = standing(order, now);
+  if (where === 'created') return order.can_pay_here === false ? 'order.elsewhere.do' : 'order.created.do';
+  const because = `order.${where}.${order.reason}`;
+  return has(because) ? because : `order.${where}.do`;
+}
+
+/** What is to be said of money that goes back: keys with their values. */
+export function refunds(order, has) {
+  return (order.payments ?? [])
+    .filter((it) => ['refund_due', 'refunded'].includes(it.status))
+    .map((it) => {
+      const because = it.status === 'refunded' ? 'refund.done' : `refund.${it.reason}`;
+      return [has(because) ? because : 'refund.due', { amount: price(it.amount_cents) }];
+    });
+}
+
+/** Where the product's own page is. */
+export const pageOf = (order) => `/product/${encodeURIComponent(order.round)}-${encodeURIComponent(order.product)}.html`;
+export const orderUrl = (order) => `/order.html?order=${encodeURIComponent(order.order)}`;

@@ -1,0 +1,212 @@
+// One order: how it stands, its payment clock, paying, cancelling, and money
+// that goes back.
+
+import { watchAccount } from './account.js';
+import { cancelOrder, getOrder, payOrder } from './api.js';
+import * as basket from './basket.js';
+import { dayAndTime, price } from './format.js';
+import { lang, learn, onLang, speak, t } from './i18n.js';
+import { loginDialog } from './login-dialog.js';
+import { art, node } from './node.js';
+import { advice, pageOf, payClock, refunds, standing } from './order-words.js';
+import { keepTime } from './time.js';
+import { watchPurchases } from './watch.js';
+import * as more from './words-orders.js';
+
+const EVERY_MS = 5_000;
+const LATE_EVERY_MS = 1_500;
+const RETRY_MS = 3_000;
+
+const id = new URLSearchParams(location.search).get('order') ?? '';
+const main = document.querySelector('#main');
+const box = document.querySelector('#order');
+const sure = document.querySelector('#sure');
+
+let user;
+let order = null;
+let problem = null; // 'missing' or 'lost'
+let trouble = null; // what the last click came to, as a key
+let busy = null; // 'pay' or 'cancel' while it is under way
+let timer = 0;
+let drawn = '';
+
+learn(more);
+speak();
+const dialog = loginDialog();
+const time = keepTime(() => 60_000, () => draw());
+const account = watchAccount(signedIn, () => dialog.open());
+const watch = watchPurchases(() => user, () => time.now());
+const has = (key) => t(key) !== null;
+
+function signedIn(next) {
+  if (next === user) return;
+  user = next;
+  order = null;
+  problem = null;
+  dialog.close();
+  read();
+}
+
+async function read() {
+  clearTimeout(timer);
+  if (user) take(await getOrder(id));
+  draw();
+  plan();
+}
+
+function take(answer) {
+  if (answer.data?.order) {
+    order = answer.data;
+    problem = null;
+    keep();
+  } else if (answer.code === 'login_required') account.expired();
+  else if (answer.code === 'not_found' || answer.code === 'bad_request') problem = 'missing';
+  else if (!order) problem = 'lost';
+}
+
+/** The other pages of the shop follow it too. */
+function keep() {
+  const now = time.now();
+  if (now === null) return;
+  const status = order.status === 'created' ? 'ordered' : order.status;
+  const about = { title: order.title, status, order: order.order, payBy: order.pay_by_ms };
+  const known = basket.read(user)[`${order.round}-${order.product}`];
+  // An older order must not hide what the buyer has in hand now.
+  if (!known || known.order === order.order || status === 'ordered') {
+    basket.note(user, `${order.round}-${order.product}`, about, now);
+    watch.draw();
+  }
+}
+
+function plan() {
+  if (problem === 'lost') timer = setTimeout(read, RETRY_MS);
+  else if (order?.status === 'created') {
+    timer = setTimeout(read, standing(order, time.now() ?? 0) === 'late' ? LATE_EVERY_MS : EVERY_MS);
+  }
+}
+
+async function change(what, call) {
+  if (busy) return;
+  busy = what;
+  trouble = null;
+  draw();
+  const answer = await call(id);
+  busy = null;
+  if (answer.data?.order) order = { ...order, ...answer.data };
+  else if (answer.lost) trouble = 'order.unknown';
+  else if (answer.code === 'order_cancelled') trouble = 'order.late.pay';
+  else if (answer.code === 'order_paid') trouble = 'order.late.cancel';
+  else if (answer.code !== 'login_required') trouble = 'order.unknown';
+  await read();
+}
+
+async function cancel() {
+  sure.returnValue = '';
+  sure.showModal();
+  await new Promise((done) => sure.addEventListener('close', done, { once: true }));
+  if (sure.returnValue === 'yes') await change('cancel', cancelOrder);
+}
+
+function state(now) {
+  if (user === undefined || now === null) return 'loading';
+  if (!user) return 'login';
+  if (problem) return problem;
+  return order ? standing(order, now) : 'loading';
+}
+
+function draw() {
+  const now = time.now();
+  const where = state(now);
+  if (where === 'loading') return;
+  const sketch = JSON.stringify([where, lang(), order, busy, trouble, navigator.onLine]);
+  if (sketch === drawn) return;
+  drawn = sketch;
+  const focused = document.activeElement?.id;
+  main.dataset.state = where;
+  box.setAttribute('aria-busy', 'false');
+  box.replaceChildren(...(order && user ? sheet(now, where) : [nothing(where)]));
+  document.getElementById(focused)?.focus();
+}
+
+const NOTHING = { login: 'orders.login', missing: 'order.missing', lost: 'orders.lost' };
+
+function nothing(where) {
+  const word = NOTHING[where];
+  document.querySelector('#say').textContent = t(word);
+  const made = node('div', { class: 'nothing' }, art('4'), node('h2', {}, t(word)), node('p', {}, t(`${word}.do`)));
+  if (where === 'login') {
+    const button = node('button', { class: 'solid', type: 'button' }, t('account.login'));
+    button.addEventListener('click', () => dialog.open());
+    made.append(button);
+  } else if (where === 'missing') made.append(node('a', { class: 'link', href: '/orders.html' }, t('orders.back')));
+  return made;
+}
+
+function sheet(now, where) {
+  const title = t(`status.${order.status}`);
+  const text = t(advice(order, now, has));
+  document.querySelector('#say').textContent = `${title}. ${trouble ? t(trouble) : text}`;
+  const clock = where === 'created' ? node('p', { class: 'big-clock', id: 'clock', role: 'timer', 'aria-live': 'off' }, payClock(order, now)) : null;
+  const card = node(
+    'section',
+    { class: 'standing', 'data-status': where },
+    node('div', {}, node('h2', {}, title), node('p', {}, text)),
+    clock,
+  );
+  const notes = refunds(order, has).map(([key, values]) => node('p', { class: 'refund' }, t(key, values)));
+  if (trouble) notes.unshift(node('p', { class: 'trouble', role: 'alert' }, t(trouble)));
+  if (!navigator.onLine) notes.unshift(node('p', { class: 'trouble' }, t('order.offline')));
+  return [card, ...notes, actions(where), item(now)].filter(Boolean);
+}
+
+function actions(where) {
+  if (where === 'cancelled') return node('p', { class: 'actions' }, node('a', { class: 'solid', href: pageOf(order) }, t('order.again')));
+  if (where !== 'created') return null;
+  const cancelButton = node('button', { id: 'cancel', class: 'plain', type: 'button' }, t('order.cancel'));
+  cancelButton.disabled = busy !== null;
+  cancelButton.addEventListener('click', cancel);
+  if (order.can_pay_here === false) return node('p', { class: 'actions' }, cancelButton);
+  const label = busy === 'pay' ? t('order.paying') : t('order.pay', { total: price(order.total_cents) });
+  const payButton = node('button', { id: 'pay', class: 'pay', type: 'button' }, label);
+  payButton.disabled = busy !== null || !navigator.onLine;
+  payButton.addEventListener('click', () => change('pay', payOrder));
+  return node('p', { class: 'actions' }, payButton, cancelButton);
+}
+
+function item(now) {
+  const fact = (key, value, className) => node('div', {}, node('dt', {}, t(key)), node('dd', { class: className }, value));
+  return node(
+    'section',
+    { class: 'bought' },
+    node('a', { class: 'bought-item', href: pageOf(order) }, art(order.product), node('b', {}, order.title ?? order.product)),
+    node(
+      'dl',
+      { class: 'facts' },
+      fact('order.number', order.order, 'number'),
+      fact('order.round', order.round_name ?? order.round),
+      fact('order.quantity', String(order.quantity)),
+      fact('order.total', `¥${price(order.total_cents)}`),
+      fact('order.placed', dayAndTime(order.created_ms, now, lang())),
+      order.status === 'created' ? fact('order.pay_by', dayAndTime(order.pay_by_ms, now, lang())) : null,
+    ),
+  );
+}
+
+function tick() {
+  const now = time.now();
+  if (now === null || !order) return;
+  draw();
+  const clock = document.querySelector('#clock');
+  if (!clock) return;
+  const text = payClock(order, now);
+  if (clock.textContent !== text) clock.textContent = text;
+  clock.classList.toggle('is-short', order.pay_by_ms - now <= 60_000);
+}
+
+const refresh = () => document.visibilityState === 'visible' && !busy && read();
+setInterval(tick, 250);
+window.addEventListener('online', refresh);
+window.addEventListener('offline', draw);
+window.addEventListener('pageshow', (event) => event.persisted && refresh());
+document.addEventListener('visibilitychange', refresh);
+onLang(draw);

@@ -1,0 +1,30 @@
+// Asks axe-core what of a page keeps people from using it.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+
+const SOURCE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
+/** The serious and critical problems of the page as it is now, a sentence each. */
+export async function problems(page) {
+  // Colours on their way to others are neither here nor there.
+  await page.evaluate(() => Promise.all(document.getAnimations().map((it) => {
+    const endless = it.effect?.getTiming().iterations === Infinity;
+    return endless ? null : it.finished.catch(() => null);
+  })));
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(SOURCE);
+  const found = await page.evaluate(
+    (values) => window.axe.run({ runOnly: { type: 'tag', values } }).then(({ violations }) => violations),
+    RULES,
+  );
+  return found
+    .filter(({ impact }) => ['serious', 'critical'].includes(impact))
+    .flatMap(({ id, help, nodes }) => nodes.map((it) => `${id}: ${help}: ${it.target} ${it.failureSummary}`));
+}
+
+/** Fails if there are any, naming the state that was looked at. */
+export async function isUsable(page, state) {
+  assert.deepEqual(await problems(page), [], state);
+}

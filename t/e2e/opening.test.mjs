@@ -1,0 +1,96 @@
+// A person waits for the opening and buys, in a real browser from a running shop.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import {
+  BASE_URL, close, edgeAhead, launch, logIn, name, PAGE, pretend, PRODUCT, ROUND, scene, shopper, UNTIL_OPEN,
+} from './browser.mjs';
+
+const API = `${BASE_URL}/api/rounds/${ROUND}/products/${PRODUCT}`;
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+async function opensAt() {
+  const sale = await (await fetch(`${API}/state`)).json();
+  assert.equal(sale.state, 'scheduled', `round ${ROUND} product ${PRODUCT} must not have opened yet; set ROUND and PRODUCT`);
+  return sale.opens_ms;
+}
+
+// Both wait for the same opening, so they wait together.
+describe('at the opening', { concurrency: true }, () => {
+  test('a shopper waits, buys and still sees the order after a reload', async () => {
+    await opensAt();
+    const page = await shopper(browser, { lang: 'en' });
+    await logIn(page, name());
+    await page.locator('.card').first().waitFor();
+
+    await page.locator(`.card[href$="/product/${ROUND}-${PRODUCT}.html"]`).first().click();
+    await page.waitForURL(`**${PAGE}`);
+    await page.locator('#product[data-scene=scheduled], #product[data-scene=soon]').waitFor();
+    assert.equal(await page.getAttribute('#buy', 'aria-disabled'), 'true');
+    await page.waitForFunction(() => /\d/.test(document.querySelector('.box').textContent));
+
+    await page.locator('#buy[aria-disabled=false]').waitFor(UNTIL_OPEN);
+    await page.click('#buy');
+    await page.locator('#product:is([data-scene=sending],[data-scene=processing],[data-scene=reserved],[data-scene=ordered])').waitFor();
+    assert.equal(await page.getAttribute('#buy', 'aria-disabled'), 'true');
+
+    await scene(page, 'ordered').waitFor();
+    const order = await page.textContent('#order');
+    assert.match(order, /\S/);
+    await page.locator('#pay-line:not([hidden])').waitFor();
+    assert.match(await page.textContent('#pay-left'), /^(10:00|9:\d\d)$/);
+
+    await page.reload();
+    await scene(page, 'ordered').waitFor();
+    assert.equal(await page.textContent('#order'), order);
+    await page.goto('/');
+    await page.locator('.card').first().waitFor();
+    await page.goBack();
+    await scene(page, 'ordered').waitFor();
+    assert.equal(await page.textContent('#order'), order);
+    assert.ok((await page.evaluate(() => window.seen.shift)) < 0.02, 'the page must not jump');
+    await close(page);
+  });
+
+  test('two tabs of one shopper make one purchase', async () => {
+    const first = await shopper(browser);
+    await logIn(first, name());
+    await first.goto(PAGE);
+    const second = await first.context().newPage();
+    await second.goto(PAGE);
+    await Promise.all([first, second].map(async (page) => {
+      await page.locator('#buy[aria-disabled=false]').waitFor(UNTIL_OPEN);
+      await page.click('#buy');
+    }));
+    await Promise.all([first, second].map((page) => scene(page, 'ordered').waitFor()));
+    assert.equal(await first.textContent('#order'), await second.textContent('#order'));
+    await close(first);
+  });
+});
+
+test('in a browser whose clock is five minutes fast the button opens within 50 ms of the edge\'s clock', async (t) => {
+  const page = await shopper(browser, { clockOffBy: 300_000 });
+  const show = await pretend(page, { state: 'scheduled' });
+  const lates = [];
+  // The edge's clock and the page's are the real ones; only the sale is moved, so
+  // that there are several openings. A loaded machine is late now and then, while
+  // a wrong clock would be wrong at all of them.
+  for (let i = 0; i < 5; i += 1) {
+    const ahead = await edgeAhead();
+    const opens = Math.round(Date.now() + ahead + 4_000);
+    show.times = { opens_ms: opens, ends_ms: opens + 600_000 };
+    await page.goto(PAGE);
+    await page.locator('#buy[aria-disabled=false]').waitFor();
+    const opened = await page.evaluate(() => window.seen.openedAt);
+    lates.push(opened + (await edgeAhead()) - opens);
+  }
+  t.diagnostic(`opened after the edge's clock struck, in ms: ${lates.map((ms) => ms.toFixed(1)).join(' ')}`);
+  const best = Math.min(...lates.map(Math.abs));
+  assert.ok(best <= 50, `at best ${best.toFixed(1)} ms off`);
+  await close(page);
+});

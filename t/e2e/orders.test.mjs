@@ -1,0 +1,170 @@
+// A buyer looks after his orders: pays, cancels, finds them again, and hears of
+// what happens to them on whatever page he is.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { close, launch, logIn, name, ROUND, scene, shopper, UNTIL_OPEN } from './browser.mjs';
+import { buys, callsOf } from './buyer.mjs';
+
+// Not the product that others wait for.
+const PRODUCT = process.env.OTHER_PRODUCT ?? '154';
+const PAGE = `/product/${ROUND}-${PRODUCT}.html`;
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+const standing = (page, where) => page.locator(`#main[data-state=${where}]`);
+
+test('an order is bought, paid within its ten minutes, and found in the list', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await logIn(page, name());
+  await page.goto(PAGE);
+  await page.click('#more');
+  await page.locator('#buy[aria-disabled=false]').waitFor(UNTIL_OPEN);
+  await page.click('#buy');
+  await scene(page, 'ordered').waitFor();
+  await page.locator('#pay-line:not([hidden])').waitFor();
+  const order = await page.textContent('#order');
+
+  await page.click('#buy');
+  await page.waitForURL(`**/order.html?order=${order}`);
+  await standing(page, 'created').waitFor();
+  assert.match(await page.textContent('#clock'), /^(10:00|9:\d\d)$/);
+  assert.match(await page.textContent('#order'), /Quantity2/);
+  assert.equal(await page.textContent('#badge'), '1');
+  await page.click('#pay');
+  await standing(page, 'paid').waitFor();
+  await page.locator('#badge').waitFor({ state: 'hidden' });
+
+  await page.goto('/orders.html');
+  await page.locator(`.order-row[data-order="${order}"][data-status=paid]`).waitFor();
+  await page.goto(PAGE);
+  await scene(page, 'paid').waitFor();
+  assert.equal(await page.getAttribute('#buy', 'aria-disabled'), 'true');
+  await close(page);
+});
+
+test('an order is cancelled only after a second word, and may be followed by another', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await logIn(page, name());
+  const order = await buys(page, PRODUCT);
+  await page.goto(`/order.html?order=${order}`);
+  await page.click('#cancel');
+  await page.locator('#sure[open]').waitFor();
+  await page.keyboard.press('Escape');
+  await standing(page, 'created').waitFor();
+  await page.click('#cancel');
+  await page.click('#sure [value=yes]');
+  await standing(page, 'cancelled').waitFor();
+  assert.match(await page.textContent('.standing'), /you may buy again/);
+
+  await page.click('.actions a');
+  await page.locator('#product[data-notice=cancelled]').waitFor();
+  assert.match(await page.textContent('#panel-text'), /still on sale: you may buy again/);
+  await page.locator('#buy[aria-disabled=false]').click();
+  await scene(page, 'ordered').waitFor();
+  assert.notEqual(await page.textContent('#order'), order);
+  await close(page);
+});
+
+test('whoever is on another page is told when his order is made, paid or cancelled', async () => {
+  const start = await shopper(browser, { lang: 'en' });
+  await logIn(start, name());
+  const product = await start.context().newPage();
+  await product.goto(PAGE);
+  await product.locator('#buy[aria-disabled=false]').waitFor(UNTIL_OPEN);
+  // The page is gone before the answer: only the start page can tell.
+  await product.route('**/result', (route) => route.abort());
+  await product.click('#buy');
+  await scene(product, 'sending').or(scene(product, 'processing')).first().waitFor();
+  await start.bringToFront();
+  const toast = (words) => start.locator('.toast', { hasText: words });
+  await toast('It is yours').waitFor();
+  assert.equal(await start.textContent('#badge'), '1');
+  const link = await toast('It is yours').locator('a').getAttribute('href');
+  const order = new URL(link, 'http://shop').searchParams.get('order');
+  const { post } = callsOf(start);
+  assert.equal((await post(`/api/orders/${order}/cancel`)).status, 200);
+  await toast('was cancelled').waitFor();
+  await start.locator('#badge').waitFor({ state: 'hidden' });
+  await close(start);
+});
+
+test("another buyer's order does not exist, and nobody sees orders without a login", async () => {
+  const owner = await shopper(browser);
+  await logIn(owner, name());
+  const order = await buys(owner, PRODUCT);
+  const other = await shopper(browser, { lang: 'en' });
+  await other.goto(`/order.html?order=${order}`);
+  await standing(other, 'login').waitFor();
+  await other.click('.nothing button');
+  await other.fill('#user', name());
+  await other.keyboard.press('Enter');
+  await standing(other, 'missing').waitFor();
+  await other.goto('/orders.html');
+  await standing(other, 'empty').waitFor();
+  await close(owner);
+  await close(other);
+});
+
+test('a payment of which no answer comes is not called a failure, and not made twice', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await logIn(page, name());
+  const order = await buys(page, PRODUCT);
+  await page.goto(`/order.html?order=${order}`);
+  let paid = 0;
+  await page.route('**/pay', async (route) => {
+    paid += 1;
+    await route.fetch();
+    await route.abort('connectionreset');
+  });
+  await page.click('#pay');
+  await standing(page, 'paid').waitFor();
+  assert.equal(paid, 1);
+  await close(page);
+});
+
+test('an order whose time to pay runs out on the page is told as cancelled', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  const order = { order: '7', round: '1', product: '154', title: 'Earbuds', quantity: 1, price_cents: 9900, total_cents: 9900, created_ms: 1, can_pay_here: true, payments: [] };
+  await page.route('**/api/session', (route) => route.fulfill({ json: { user: 'ann', expires_ms: 9e15 } }));
+  await page.route('**/api/rounds/**/result', (route) => route.fulfill({ json: { status: 'ordered', order: '7', reason: null } }));
+  const { now_ms: now } = await (await page.request.get('/api/time')).json();
+  const show = { status: 'created', reason: null, pay_by_ms: now + 4_000 };
+  await page.route('**/api/orders/7', (route) => route.fulfill({ json: { ...order, ...show } }));
+  await page.goto('/order.html?order=7');
+  await standing(page, 'created').waitFor();
+  await standing(page, 'late').waitFor();
+  assert.equal(await page.locator('#pay').count(), 0);
+  Object.assign(show, { status: 'cancelled', reason: 'unpaid' });
+  await standing(page, 'cancelled').waitFor();
+  assert.match(await page.textContent('.standing'), /not paid in time/);
+  await close(page);
+});
+
+test('a long list is turned page by page, and back is back', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await page.route('**/api/session', (route) => route.fulfill({ json: { user: 'ann', expires_ms: 9e15 } }));
+  await page.route('**/api/orders?page=*', (route) => {
+    const asked = Number(new URL(route.request().url()).searchParams.get('page'));
+    const orders = Array.from({ length: asked === 3 ? 5 : 20 }, (_, i) => ({
+      order: String(1000 - asked * 20 - i), round: '1', product: '155', quantity: 1, price_cents: 100, total_cents: 100,
+      status: 'cancelled', reason: 'unpaid', created_ms: 1, pay_by_ms: 2,
+    }));
+    return route.fulfill({ json: { orders, page: asked, more: asked < 3 } });
+  });
+  await page.goto('/orders.html');
+  await page.locator('[data-order="980"]').waitFor();
+  await page.click('#older');
+  await page.locator('[data-order="960"]').waitFor();
+  await page.click('#older');
+  await page.locator('[data-order="940"]').waitFor();
+  assert.equal(await page.locator('.order-row').count(), 5);
+  assert.ok(await page.locator('#older').isDisabled());
+  await page.goBack();
+  await page.locator('[data-order="960"]').waitFor();
+  await close(page);
+});

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as basket from '../../../html/static/assets/basket.js';
+import { advice, payClock, refunds, standing } from '../../../html/static/assets/order-words.js';
+import { en } from '../../../html/static/assets/words-orders.js';
+
+const NOW = 1_000_000;
+const ORDER = { status: 'created', pay_by_ms: NOW + 600_000, reason: null, payments: [] };
+const has = (key) => key in en;
+
+test('a purchase is followed closely until it is an order, and then until it is paid', () => {
+  const entry = (status, more) => ({ status, at: NOW, ...more });
+  assert.equal(basket.every(entry('processing'), NOW), 1_000);
+  assert.equal(basket.every(entry('processing'), NOW + basket.PENDING_MS + 1), null);
+  assert.equal(basket.every(entry('ordered', { payBy: NOW + 1 }), NOW), 10_000);
+  assert.equal(basket.every(entry('ordered', { payBy: NOW }), NOW), 2_000);
+  for (const settled of ['paid', 'cancelled', 'failed', 'none']) assert.equal(basket.every(entry(settled), NOW), null);
+});
+
+test('a shopper hears what is new, and once', () => {
+  assert.equal(basket.news('processing', 'ordered'), 'ordered');
+  assert.equal(basket.news('ordered', 'ordered'), null);
+  assert.equal(basket.news('ordered', 'cancelled'), 'cancelled');
+  assert.equal(basket.news('processing', 'failed'), 'failed');
+  assert.equal(basket.news('processing', 'succeeded'), null);
+});
+
+test('what waits to be paid is counted, for its buyer alone, and old purchases are forgotten', () => {
+  basket.note('ann', '1-153', { status: 'ordered' }, NOW);
+  basket.note('ann', '1-154', { status: 'paid' }, NOW);
+  assert.equal(basket.unpaid(basket.read('ann')), 1);
+  assert.deepEqual(basket.read('bob'), {});
+  basket.note('ann', '1-155', { status: 'processing' }, NOW + basket.KEPT_MS + 1);
+  assert.deepEqual(Object.keys(basket.read('ann')), ['1-155']);
+});
+
+test('past its time an unpaid order is neither payable nor yet cancelled', () => {
+  assert.equal(standing(ORDER, NOW), 'created');
+  assert.equal(standing(ORDER, ORDER.pay_by_ms), 'late');
+  assert.equal(standing({ ...ORDER, status: 'paid' }, ORDER.pay_by_ms), 'paid');
+  assert.equal(payClock(ORDER, NOW + 1), '10:00');
+  assert.equal(payClock(ORDER, ORDER.pay_by_ms + 5_000), '0:00');
+});
+
+test('every way in which an order may stand has its own advice', () => {
+  assert.equal(advice(ORDER, NOW, has), 'order.created.do');
+  assert.equal(advice({ ...ORDER, can_pay_here: false }, NOW, has), 'order.elsewhere.do');
+  assert.equal(advice({ ...ORDER, status: 'cancelled', reason: 'unpaid' }, NOW, has), 'order.cancelled.unpaid');
+  assert.equal(advice({ ...ORDER, status: 'cancelled', reason: 'strange' }, NOW, has), 'order.cancelled.do');
+});
+
+test('money that goes back is told with its amount', () => {
+  const payments = [
+    { status: 'paid', amount_cents: 99_900 },
+    { status: 'refund_due', reason: 'already_paid', amount_cents: 99_900 },
+    { status: 'refunded', reason: 'cancelled', amount_cents: 5 },
+  ];
+  assert.deepEqual(refunds({ ...ORDER, payments }, has), [
+    ['refund.already_paid', { amount: '999.00' }],
+    ['refund.done', { amount: '0.05' }],
+  ]);
+});
