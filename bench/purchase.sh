@@ -159,11 +159,11 @@ cpu_us() {
 # request, in the form that lib/edge.sh sums up.
 note() { awk -v n="$2" -v s="$3" -v us="$4" 'BEGIN { printf "%.0f %.2f 0 0 %d\n", n / s, us / (n > 0 ? n : 1), n }' >>"$work/$1.runs"; }
 
-# wrk_to PORT SCRIPT ARGS...: loads it; $done answers came in $took seconds.
+# wrk_to PORT SCRIPT ARGS...: loads it; $answered answers came in $took seconds.
 wrk_to() {
     taskset -c "$load_cpu" wrk -t 1 -c "$connections" -d "${seconds}s" -s "bench/lib/$2.lua" \
         "http://127.0.0.1:$1" -- "${@:3}" >"$work/wrk.out" || fail "wrk broke off; its words are above"
-    read -r done took < <(awk '/requests in/ { t = $4; sub(/,/, "", t);
+    read -r answered took < <(awk '/requests in/ { t = $4; sub(/,/, "", t);
         print $1, t ~ /ms$/ ? t / 1000 : t ~ /m$/ ? t * 60 : t + 0 }' "$work/wrk.out")
 }
 
@@ -197,7 +197,7 @@ passes() {
     local before
     before=$(cpu_us "$worker" "$instant_worker")
     wrk_to "$instant_port" clicks "$work/clicks"
-    note instant "$done" "$took" $(($(cpu_us "$worker" "$instant_worker") - before))
+    note instant "$answered" "$took" $(($(cpu_us "$worker" "$instant_worker") - before))
 }
 instant_worker=$(pgrep -P "$instant" | head -n 1)
 

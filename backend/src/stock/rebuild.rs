@@ -7,16 +7,10 @@
 //! that is refused if anything happened there since it was decided. Then come the
 //! permits, and last the catalogue, by which the edges begin to sell.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
 use jiff::tz::TimeZone;
 use seckill_core::catalogue::Entry;
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::ledger::{Event, PurchaseId};
-use seckill_core::purchase::{Record, State as Stands};
-use seckill_core::rebuild::{self, Deed, Known, Plan};
-use serde::Serialize;
 
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::sale::publish::{self, PublishError};
@@ -24,11 +18,18 @@ use crate::sale::{Product, Round};
 use crate::segments::Segments;
 use crate::store::orders::{Order, StockDue};
 use crate::store::{Store, StoreError};
-use crate::verify::gather::{self, Shelf, State};
+use crate::verify::gather;
 use crate::verify::{self, VerifyError};
 
+/// What is beside what must be.
+mod outcome;
+/// What is told of it.
+mod report;
 /// What is written to Redis.
 mod write;
+
+use outcome::Outcome;
+pub use report::{Rebuilt, Report, SegmentRebuilt};
 
 /// Plans of one product that may be overtaken by sales before it is given up.
 const ATTEMPTS: u32 = 20;
@@ -81,51 +82,6 @@ pub struct Options {
     pub dry_run: bool,
     /// Also if somebody sells by this Redis.
     pub while_running: bool,
-}
-
-/// What was, or would be, done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Product by product.
-    pub products: Vec<Rebuilt>,
-    /// Rounds that went, or would go, on sale again.
-    pub published: Vec<String>,
-}
-
-/// One product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Rebuilt {
-    /// Round and product.
-    pub item: String,
-    /// The segments that differed from what ledger and orders say.
-    pub segments: Vec<SegmentRebuilt>,
-    /// Permits granted and not returned, if the count was set.
-    pub permits: Option<i64>,
-    /// Items sold beyond the amount, by what was lost: orders have to be cancelled.
-    pub oversold: u64,
-}
-
-/// One segment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SegmentRebuilt {
-    /// Its number.
-    pub segment: u16,
-    /// Items for sale.
-    pub sale: i64,
-    /// Items in orders that are not paid.
-    pub locked: i64,
-    /// Items paid.
-    pub saled: i64,
-    /// What was there before: the three amounts, or none.
-    pub before: Option<(i64, i64, i64)>,
-    /// Buyers with a record.
-    pub buyers: usize,
-    /// Purchases that only their orders told of.
-    pub adopted: usize,
-    /// Order messages that are sent again.
-    pub redriven: usize,
-    /// Items more, or fewer, than the ledger accounts for.
-    pub correction: i64,
 }
 
 /// What rebuilding needs.
@@ -283,242 +239,7 @@ impl Rebuilder<'_> {
     }
 }
 
-/// What a product's parts are, and what they must be.
-struct Outcome<'a> {
-    state: &'a State,
-    plans: Vec<Plan>,
-    oversold: u64,
-}
-
-impl<'a> Outcome<'a> {
-    fn of(state: &'a State, product: &Product) -> Self {
-        let orders: Vec<Deed> = state.orders.iter().map(deed).collect();
-        let waiting = state.segments.iter().flat_map(|shelf| &shelf.waiting);
-        let queued = state.under_way.iter().flatten();
-        let under_way: HashSet<PurchaseId> = waiting.chain(queued).cloned().collect();
-        let whole = [product.amount];
-        let events = state.segments.iter().map(|it| it.events.as_slice());
-        let (plans, oversold) = rebuild::plan(&Known {
-            round: state.item.round(),
-            product: state.item.product(),
-            amount: product.amount,
-            preloaded: match product.segments.as_slice() {
-                [] => &whole,
-                segments => segments,
-            },
-            events: events.collect::<Vec<&[Event]>>(),
-            orders: &orders,
-            under_way: &under_way,
-        });
-        Self {
-            state,
-            plans,
-            oversold,
-        }
-    }
-
-    /// The segments that differ from their plans.
-    fn wrong(&self) -> impl Iterator<Item = (&Shelf, &Plan)> {
-        let all = self.state.segments.iter().zip(&self.plans);
-        all.filter(|(shelf, plan)| differs(shelf, plan))
-    }
-
-    fn is_right(&self, on_sale: bool) -> bool {
-        let Permits { bought, open, .. } = self.permits();
-        let out: i64 = self.state.permits.leases.values().sum();
-        let counted = self.state.permits.granted >= bought + out;
-        self.wrong().next().is_none() && counted && (on_sale || open.is_empty() && bought == 0)
-    }
-
-    fn is_open(&self, lease: &str) -> bool {
-        self.state.permits.leases.contains_key(lease)
-    }
-
-    /// What a segment has seen of each lease. Those that nobody has on record any
-    /// more are closed: what still comes with them is refused.
-    fn spent(&self, shelf: &Shelf, plan: &Plan) -> BTreeMap<String, String> {
-        let mut spent = BTreeMap::new();
-        for lease in plan.spent.keys().chain(shelf.spent.keys()) {
-            let bought = plan.spent.get(lease).copied().unwrap_or(0);
-            let raw = shelf.spent.get(lease).and_then(|text| text.parse().ok());
-            let text = match self.is_open(lease) && !shelf.closed.contains_key(lease) {
-                true => bought.max(raw.unwrap_or(0)).to_string(),
-                false => format!("closed:{bought}"),
-            };
-            spent.insert(lease.clone(), text);
-        }
-        spent
-    }
-
-    fn permits(&self) -> Permits {
-        let (mut bought, mut refunds) = (0_i64, Vec::new());
-        for (shelf, plan) in self.state.segments.iter().zip(&self.plans) {
-            let leases: HashMap<&String, i64> = match differs(shelf, plan) {
-                true => plan
-                    .spent
-                    .iter()
-                    .map(|(lease, n)| (lease, signed(*n)))
-                    .collect(),
-                false => shelf.closed.iter().map(|(lease, n)| (lease, *n)).collect(),
-            };
-            let closed = leases.into_iter().filter(|(lease, _)| !self.is_open(lease));
-            bought += closed.map(|(_, n)| n).sum::<i64>() - signed(plan.given_back);
-            refunds.extend(plan.refunds.iter().cloned());
-        }
-        let open = self.state.permits.leases.keys().cloned().collect();
-        Permits {
-            bought,
-            open,
-            refunds,
-        }
-    }
-
-    fn told(&self) -> Rebuilt {
-        let segments = self.wrong().map(|(shelf, plan)| SegmentRebuilt {
-            segment: shelf.segment.number,
-            sale: plan.amounts.sale,
-            locked: plan.amounts.locked,
-            saled: plan.amounts.saled,
-            before: shelf.stock.map(|it| (it.sale, it.locked, it.saled)),
-            buyers: plan.buyers.len(),
-            adopted: plan.adopted,
-            redriven: plan.redriven.len(),
-            correction: plan.correction,
-        });
-        let Permits { bought, .. } = self.permits();
-        let out: i64 = self.state.permits.leases.values().sum();
-        Rebuilt {
-            item: self.state.item.to_string(),
-            segments: segments.collect(),
-            permits: Some(bought + out),
-            oversold: self.oversold,
-        }
-    }
-}
-
-/// What the count of permits follows from.
-struct Permits {
-    /// Of purchases that count, without those of open leases.
-    bought: i64,
-    /// Open leases.
-    open: Vec<String>,
-    /// What was refunded.
-    refunds: Vec<String>,
-}
-
-/// Whether a segment is not what ledger and orders say. That an order's number has
-/// not reached its buyer's record yet is no difference.
-fn differs(shelf: &Shelf, plan: &Plan) -> bool {
-    let stock = shelf.stock == Some(plan.amounts);
-    let ledger = plan.missing.len() == 1 && plan.gaps == 0 && plan.correction == 0;
-    let same = |(user, text): (&String, &String)| {
-        let (Some(have), Some(must)) = (
-            shelf.buyers.get(user).and_then(|text| Record::parse(text)),
-            Record::parse(text),
-        ) else {
-            return false;
-        };
-        let told = have.state == Stands::Succeeded && must.state == Stands::Ordered;
-        (have.state == must.state || told)
-            && (&have.request, have.at_ms) == (&must.request, must.at_ms)
-    };
-    let records = shelf.buyers.len() == plan.buyers.len() && plan.buyers.iter().all(same);
-    let seen = |lease: &String| {
-        let text = shelf.spent.get(lease)?;
-        text.strip_prefix("closed:").unwrap_or(text).parse().ok()
-    };
-    let permits = plan.spent.iter();
-    let permits = permits.map(|(lease, n)| seen(lease).is_some_and(|seen: u64| seen >= *n));
-    !(stock && ledger && records && plan.redriven.is_empty() && permits.into_iter().all(|it| it))
-}
-
-fn deed(order: &Order) -> Deed {
-    Deed {
-        segment: order.segment,
-        purchase: PurchaseId {
-            user: order.user.clone(),
-            request: order.request.clone(),
-            at_ms: order.locked_ms,
-        },
-        quantity: order.quantity,
-        price_cents: order.price_cents,
-        permit: order.permit.clone(),
-        order: order.id.to_string(),
-        stands: order.state,
-        reason: order
-            .reason
-            .map_or("cancelled", |it| it.as_str())
-            .to_owned(),
-    }
-}
-
 fn item(round: &Round, product: &Product) -> Result<Item, RebuildError> {
     Item::new(&round.id, &product.id)
         .ok_or_else(|| RebuildError::Ids(round.id.clone(), product.id.clone()))
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-impl Report {
-    /// For people: what was done, or would be.
-    #[must_use]
-    pub fn text(&self, dry_run: bool) -> String {
-        use std::fmt::Write as _;
-        let verb = if dry_run { "would have" } else { "has" };
-        let mut text = String::new();
-        for product in &self.products {
-            let item = &product.item;
-            for it in &product.segments {
-                let before = it
-                    .before
-                    .map_or("nothing".to_owned(), |(a, b, c)| format!("{a}/{b}/{c}"));
-                let _ = writeln!(
-                    text,
-                    "{item}::{:02} {verb} {} for sale, {} locked, {} sold instead of {before}; {} buyers, \
-                     {} purchases known from orders only, {} order messages sent again",
-                    it.segment, it.sale, it.locked, it.saled, it.buyers, it.adopted, it.redriven
-                );
-                if it.correction != 0 {
-                    let _ = writeln!(
-                        text,
-                        "{item}::{:02} has {:+} items against its ledger, to make up the amount on record",
-                        it.segment, it.correction
-                    );
-                }
-            }
-            if let Some(permits) = product.permits {
-                let _ = writeln!(text, "{item} {verb} {permits} permits out");
-            }
-            if product.oversold > 0 {
-                let _ = writeln!(
-                    text,
-                    "Beware: {item} is oversold by {} items, sold before this command; cancel so many",
-                    product.oversold
-                );
-            }
-        }
-        for round in &self.published {
-            let _ = writeln!(
-                text,
-                "Round {round} {}.",
-                if dry_run {
-                    "would go on sale again"
-                } else {
-                    "is on sale again"
-                }
-            );
-        }
-        if text.is_empty() {
-            return "Everything is as ledger and orders say; nothing was done.\n".to_owned();
-        }
-        if !dry_run {
-            text.push_str(
-                "Not to be had back: purchases that were in the lost Redis only, neither archived nor \
-                 ordered (their items are for sale), bans, and reasons of dead letters.\n",
-            );
-        }
-        text
-    }
 }

@@ -9,7 +9,7 @@ use seckill_core::keys;
 use seckill_core::rebuild::Plan;
 use serde_json::json;
 
-use super::Permits;
+use super::outcome::Permits;
 use crate::redis_link::scripts;
 use crate::segments::Segment;
 use crate::verify::gather::Shelf;
