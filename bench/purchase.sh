@@ -221,7 +221,7 @@ idle_mib=$(rss_mib)
 head -n 40000 "$work/clicks" >"$work/some.clicks"
 (
     ulimit -n "$(ulimit -Hn)"
-    exec taskset -c "$load_cpu" wrk -t 1 -c "$many" -d 15s --timeout 10s -s bench/lib/purchases.lua "http://127.0.0.1:$role_port" -- "$work/some.clicks" bench.l2
+    exec taskset -c "$load_cpu" wrk -t 1 -c $((many + 100)) -d 20s --timeout 20s -s bench/lib/purchases.lua "http://127.0.0.1:$role_port" -- "$work/some.clicks" bench.l2
 ) >"$work/many.out" 2>&1 &
 many_pid=$!
 open=0 most_mib=0
