@@ -29,6 +29,8 @@ pub mod orders;
 pub mod payments;
 /// Writing a batch of orders.
 mod place;
+/// The rows of a round and its products.
+mod round_rows;
 /// Rounds change hands: saved, submitted, decided.
 pub mod rounds;
 /// Sales: rounds and products.

@@ -11,6 +11,7 @@ const banner = document.querySelector('#banner');
 let me = null;
 let stop = null;
 let shown = 0;
+const counts = {};
 
 function showWho() {
   const who = document.querySelector('#who');
@@ -23,7 +24,14 @@ function showNav() {
   const at = place().name;
   const entries = PAGES.filter((page) => !page.for || page.for === me?.role);
   fill(document.querySelector('#nav'), entries.map((page) =>
-    el('a', { href: `#/${page.name}`, 'aria-current': page.name === at ? 'page' : null }, t(`nav.${page.name}`))));
+    el('a', { href: `#/${page.name}`, 'aria-current': page.name === at ? 'page' : null }, t(`nav.${page.name}`),
+      counts[page.name] ? [' ', el('span.count', {}, String(counts[page.name]))] : null)));
+}
+
+/** The numbers beside the entries; one that cannot be had is left out. */
+async function countAgain() {
+  for (const page of PAGES.filter((it) => it.count)) counts[page.name] = await page.count().catch(() => 0);
+  showNav();
 }
 
 /** `#/rounds/7/edit` → { name: 'rounds', params: ['7', 'edit'] } */
@@ -102,13 +110,17 @@ async function begin() {
   }
   useToken(me.csrf);
   if (me.time_zone) useZone(me.time_zone);
+  document.documentElement.dataset.shopPort = me.shop_port ?? '';
   onLang(show);
   window.addEventListener('hashchange', () => {
     // Leaving by the skip link is no change of page.
     if (location.hash === '#main') return;
     show().then(() => main.focus({ preventScroll: true }));
+    countAgain();
   });
   await show();
+  countAgain();
+  setInterval(() => document.hidden || countAgain(), 30_000);
 }
 
 begin();

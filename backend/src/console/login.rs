@@ -63,6 +63,8 @@ pub(super) struct Me {
     role: &'static str,
     /// The shop's time zone: its days begin and end at midnight there.
     time_zone: String,
+    /// The port of the shop's pages on this host.
+    shop_port: u16,
     /// To be sent as `X-Seckill-Csrf` with every request that writes.
     csrf: String,
 }
@@ -74,6 +76,7 @@ impl Me {
             name: session.name.clone(),
             role: session.role.as_str(),
             time_zone: zone.to_owned(),
+            shop_port: state.config.port,
             csrf: session.csrf.clone(),
         };
         let body = serde_json::to_string(&me).map_err(|error| ConsoleError::internal(&error))?;

@@ -15,7 +15,7 @@ use super::error::{ConsoleError, FieldMistake, Part};
 use super::operator::Operator;
 use crate::now_ms;
 use crate::sale::repeat;
-use crate::sale::{Round, StoredRound};
+use crate::sale::{Round, RoundState, StoredRound};
 use crate::store::rounds::ChangeError;
 use crate::store::summaries::SummaryQuery;
 use crate::store::{Actor, Done, Store};
@@ -28,6 +28,8 @@ pub(super) mod files;
 pub mod form;
 /// The product page as it would be.
 pub(super) mod preview;
+/// Changes that the database's state does not allow.
+mod refusals;
 /// Edits of a round that is approved.
 mod revise;
 /// Submitted, withdrawn, approved, rejected, published.
@@ -36,6 +38,7 @@ pub(super) mod steps;
 pub mod view;
 
 use form::{Checked, RoundForm, Rules};
+use refusals::{no_round, not_as_seen, refused, waits};
 use view::{RoundList, RoundSummary, RoundView};
 
 /// Largest round, in bytes.
@@ -182,7 +185,7 @@ pub(super) async fn check(
         _ => None,
     };
     match known {
-        Some(stored) if stored.state == crate::sale::RoundState::Approved => {
+        Some(stored) if stored.state == RoundState::Approved => {
             revise::revised(&stored, &form, rules(&state)).map_err(ConsoleError::Mistakes)?;
         }
         _ => {
@@ -215,13 +218,13 @@ pub(super) async fn save(
     }
     let by = Actor::at_console(&me.name);
     match before.state {
-        crate::sale::RoundState::Approved => {
+        RoundState::Approved => {
             let problem = revise::save(&state, &before, &form, &by).await?;
             let mut view = RoundView::of(&stored(store, &id).await?, now_ms());
             view.problem = problem;
             return Ok(Json(view));
         }
-        crate::sale::RoundState::Submitted => return Err(waits(&before)),
+        RoundState::Submitted => return Err(waits(&before)),
         _ => {}
     }
     let Checked { round, .. } =
@@ -319,12 +322,6 @@ async fn stored(store: &Store, id: &str) -> Result<StoredRound, ConsoleError> {
     found.ok_or_else(|| no_round(id))
 }
 
-fn no_round(id: &str) -> ConsoleError {
-    ConsoleError::NotFound(format!(
-        "There is no round \"{id}\"; it may have been deleted. The list shows which there are."
-    ))
-}
-
 fn rules(state: &ConsoleState) -> Rules<'_> {
     Rules {
         now_ms: now_ms(),
@@ -383,88 +380,6 @@ fn free_like(id: &str, ids: &[String]) -> String {
         .map(|number| format!("{stem}_{number}"))
         .find(|candidate| !ids.contains(candidate))
         .unwrap_or_else(|| free_number(ids))
-}
-
-/// A change that the database's state did not allow, in words for the editor.
-fn refused(error: ChangeError, state: &ConsoleState) -> ConsoleError {
-    match error {
-        ChangeError::Store(error) => error.into(),
-        ChangeError::NoSuchRound(id) => no_round(&id),
-        ChangeError::NotAsSeen(stored) => not_as_seen(&stored, state),
-        ChangeError::Exists(id) => ConsoleError::Mistakes(vec![FieldMistake {
-            field: "id".to_owned(),
-            code: "id_taken",
-            message: format!("There is a round \"{id}\" already; choose another id."),
-            values: vec![id],
-        }]),
-        ChangeError::Overlap(overlap) => {
-            let zone = &state.config.time_zone;
-            let opens = form::shown_time(overlap.opens_ms, zone);
-            let ends = form::shown_time(overlap.ends_ms, zone);
-            ConsoleError::Mistakes(vec![FieldMistake {
-                field: "starts_ms".to_owned(),
-                code: "overlap",
-                message: format!(
-                    "Product {} is also in round {} ({}), which runs from {opens} to {ends}. \
-                     Choose a time that does not overlap, or take the product out of one of the \
-                     two.",
-                    overlap.product, overlap.other, overlap.name
-                ),
-                values: vec![overlap.product, overlap.other, overlap.name, opens, ends],
-            }])
-        }
-    }
-}
-
-/// Somebody else was there first: who, when, and what it is now.
-fn not_as_seen(stored: &StoredRound, state: &ConsoleState) -> ConsoleError {
-    let trail = &stored.trail;
-    let time = |ms| form::shown_time(ms, &state.config.time_zone);
-    let decided = trail.decided_by.as_deref().unwrap_or("somebody");
-    let decided_at = time(trail.decided_ms.unwrap_or_default());
-    let (code, message) = match stored.state {
-        crate::sale::RoundState::Approved => (
-            "already_approved",
-            format!("{decided} approved this round at {decided_at}. Nothing more is to do."),
-        ),
-        crate::sale::RoundState::Rejected => (
-            "already_rejected",
-            format!("{decided} rejected this round at {decided_at}. Look at the reason."),
-        ),
-        crate::sale::RoundState::Submitted => (
-            "waits_for_approval",
-            "This round waits for its approval by now. Withdraw it to change it.".to_owned(),
-        ),
-        crate::sale::RoundState::Draft => (
-            "changed_meanwhile",
-            format!(
-                "{} changed this round at {}, after you had opened it, so that yours was not saved \
-                 over it. Look at what is there now, then decide.",
-                if trail.edited_by.is_empty() {
-                    "Somebody"
-                } else {
-                    &trail.edited_by
-                },
-                time(trail.edited_ms)
-            ),
-        ),
-    };
-    let current = serde_json::to_value(RoundView::of(stored, now_ms())).ok();
-    ConsoleError::Conflict {
-        code,
-        message,
-        current: current.map(Box::new),
-    }
-}
-
-fn waits(stored: &StoredRound) -> ConsoleError {
-    ConsoleError::Conflict {
-        code: "waits_for_approval",
-        message: "This round waits for its approval. Withdraw it to change it.".to_owned(),
-        current: serde_json::to_value(RoundView::of(stored, now_ms()))
-            .ok()
-            .map(Box::new),
-    }
 }
 
 /// Redis is needed for what was asked.

@@ -6,7 +6,8 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use super::audit::{Actor, Done, note};
-use super::rounds::{ChangeError, insert_round, refuse_overlap, update_draft};
+use super::round_rows::{insert_round, update_draft};
+use super::rounds::{ChangeError, refuse_overlap};
 use super::{Store, StoreError, signed};
 use crate::sale::file::FileRound;
 use crate::sale::import::{Decision, Outcome};

@@ -59,10 +59,20 @@ impl TestMariadb {
         assert!(made, "database {database} is made");
     }
 
-    /// Kills it the hard way and starts it again on the same files.
-    pub async fn kill_and_start_again(&mut self) {
+    /// Kills it the hard way.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Kills it the hard way and starts it again on the same files.
+    pub async fn kill_and_start_again(&mut self) {
+        self.kill();
+        self.start_again().await;
+    }
+
+    /// Starts it again on the same files after a kill.
+    pub async fn start_again(&mut self) {
         self.child = spawn(self.folder.path());
         self.until_ready().await;
     }

@@ -44,7 +44,12 @@ pub(super) fn revised(
         may_have_begun: true,
         ..rules
     };
-    let Checked { mut round, .. } = form::check(form, &stored.round.id, rules)?;
+    let mut form = form.clone();
+    for product in &mut form.products {
+        // How the stock is divided is settled, and follows the amount by itself.
+        product.segments.clear();
+    }
+    let Checked { mut round, .. } = form::check(&form, &stored.round.id, rules)?;
     let now = stored.in_force();
     let mut mistakes = time_mistakes(&now, &round, rules);
     let mut amounts = Vec::new();

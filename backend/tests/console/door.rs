@@ -1,14 +1,12 @@
 //! The console's door: who gets in, who stays in, and what an attacker tries.
 
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
-mod common;
-
 use axum::http::{Method, StatusCode};
-use common::console::Console;
 use seckill::console::account::Role;
 use seckill::console::tries::MOST_BY_ACCOUNT;
 use serde_json::json;
+
+use crate::common;
+use crate::common::console::Console;
 
 #[tokio::test]
 async fn logging_in_sets_a_cookie_that_no_script_reads_and_no_other_site_sends() {

@@ -1,0 +1,165 @@
+//! The mistakes found so far, and the rules for single fields.
+
+use super::{Figure, LATEST_MS, money};
+use crate::console::error::FieldMistake;
+use crate::sale::MAX_TEXT;
+use crate::sale::file::{MAX_NAME, MAX_PRICE_CENTS, MAX_SEGMENTS};
+
+/// The mistakes found so far.
+#[derive(Default)]
+pub(super) struct Notes(pub(super) Vec<FieldMistake>);
+
+impl Notes {
+    pub(super) fn add(
+        &mut self,
+        field: &str,
+        code: &'static str,
+        values: &[&str],
+        message: String,
+    ) {
+        self.0.push(FieldMistake {
+            field: field.to_owned(),
+            code,
+            message: format!("{message}."),
+            values: values.iter().map(|&value| value.to_owned()).collect(),
+        });
+    }
+
+    /// A name for people, on one line.
+    pub(super) fn label(&mut self, field: &str, text: &str) {
+        let count = text.chars().count();
+        if text.trim().is_empty() {
+            let message = format!("This is empty; write 1 to {MAX_NAME} characters");
+            self.add(field, "empty", &[&MAX_NAME.to_string()], message);
+        } else if count > MAX_NAME {
+            let values = [count.to_string(), MAX_NAME.to_string()];
+            let message = format!("This has {count} characters; write at most {MAX_NAME}");
+            self.add(field, "too_long", &[&values[0], &values[1]], message);
+        } else if text.chars().any(char::is_control) {
+            let message = "There is a line break or control character in it; write one line";
+            self.add(field, "control", &[], message.to_owned());
+        }
+    }
+
+    pub(super) fn text(&mut self, field: &str, text: &str) {
+        let count = text.chars().count();
+        if count > MAX_TEXT {
+            let values = [count.to_string(), MAX_TEXT.to_string()];
+            let message = format!("This has {count} characters; write at most {MAX_TEXT}");
+            self.add(field, "too_long", &[&values[0], &values[1]], message);
+        } else if text
+            .chars()
+            .any(|c| c.is_control() && !matches!(c, '\n' | '\r'))
+        {
+            let message = "There is a control character in it; take it out";
+            self.add(field, "control", &[], message.to_owned());
+        }
+    }
+
+    pub(super) fn number(
+        &mut self,
+        field: &str,
+        figure: &Figure,
+        (least, most): (u64, u64),
+    ) -> Option<u64> {
+        let value = match figure {
+            Figure::Whole(number) => {
+                let fits = u64::try_from(*number)
+                    .ok()
+                    .filter(|n| (least..=most).contains(n));
+                if fits.is_some() {
+                    return fits;
+                }
+                number.to_string()
+            }
+            Figure::Other(serde_json::Value::Null) => {
+                let values = [least.to_string(), most.to_string()];
+                let message = format!("This is empty; write a whole number from {least} to {most}");
+                self.add(field, "no_number", &[&values[0], &values[1]], message);
+                return None;
+            }
+            Figure::Other(other) => other
+                .as_str()
+                .map_or_else(|| other.to_string(), str::to_owned),
+        };
+        let values = [value.clone(), least.to_string(), most.to_string()];
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let message = format!("{value} cannot be; write a whole number from {least} to {most}");
+        self.add(field, "number_range", &values, message);
+        None
+    }
+
+    pub(super) fn price(&mut self, field: &str, figure: &Figure) -> Option<u64> {
+        let value = match figure {
+            Figure::Whole(number) => {
+                let fits = u64::try_from(*number)
+                    .ok()
+                    .filter(|n| *n <= MAX_PRICE_CENTS);
+                if fits.is_some() {
+                    return fits;
+                }
+                match u64::try_from(*number) {
+                    Ok(cents) => money(cents),
+                    Err(_) => format!("-{}", money(number.unsigned_abs())),
+                }
+            }
+            Figure::Other(serde_json::Value::Null) => {
+                let message = "This is empty; write a price such as 999.00".to_owned();
+                self.add(field, "no_price", &[], message);
+                return None;
+            }
+            Figure::Other(other) => other
+                .as_str()
+                .map_or_else(|| other.to_string(), str::to_owned),
+        };
+        let most = money(MAX_PRICE_CENTS);
+        let message = format!("{value} cannot be a price; write one from 0.00 to {most}");
+        self.add(field, "price_range", &[&value, &most], message);
+        None
+    }
+
+    pub(super) fn time(&mut self, field: &str, figure: &Figure) -> Option<u64> {
+        if let Figure::Whole(ms) = figure
+            && let Ok(ms) = u64::try_from(*ms)
+            && ms <= LATEST_MS
+        {
+            return Some(ms);
+        }
+        match figure {
+            Figure::Other(serde_json::Value::Null) => {
+                let message = "This is empty; choose a day and a time".to_owned();
+                self.add(field, "no_time", &[], message);
+            }
+            _ => {
+                let message = "This is no time before the year 2100; choose a day and a time";
+                self.add(field, "time_form", &[], message.to_owned());
+            }
+        }
+        None
+    }
+
+    pub(super) fn segments(&mut self, field: &str, segments: &[u64], amount: Option<u64>) {
+        let sum = segments
+            .iter()
+            .try_fold(0_u64, |sum, it| sum.checked_add(*it));
+        let Some(amount) = amount.filter(|_| !segments.is_empty()) else {
+            return;
+        };
+        if sum != Some(amount) || segments.len() > MAX_SEGMENTS {
+            let values = [
+                sum.map_or_else(|| "–".to_owned(), |sum| sum.to_string()),
+                amount.to_string(),
+            ];
+            self.add(
+                field,
+                "segments_sum",
+                &[&values[0], &values[1]],
+                format!(
+                    "These add up to {}, and the amount is {amount}; make them equal, at most \
+                 {MAX_SEGMENTS} of them, or leave them out",
+                    values[0]
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Changes that the database's state does not allow, in words for the editor.
+
+use super::form;
+use super::view::RoundView;
+use crate::console::ConsoleState;
+use crate::console::error::{ConsoleError, FieldMistake};
+use crate::now_ms;
+use crate::sale::{RoundState, StoredRound};
+use crate::store::rounds::ChangeError;
+
+/// Nothing of this name.
+pub(super) fn no_round(id: &str) -> ConsoleError {
+    ConsoleError::NotFound(format!(
+        "There is no round \"{id}\"; it may have been deleted. The list shows which there are."
+    ))
+}
+
+/// A change that the database's state did not allow, in words for the editor.
+pub(super) fn refused(error: ChangeError, state: &ConsoleState) -> ConsoleError {
+    match error {
+        ChangeError::Store(error) => error.into(),
+        ChangeError::NoSuchRound(id) => no_round(&id),
+        ChangeError::NotAsSeen(stored) => not_as_seen(&stored, state),
+        ChangeError::Exists(id) => ConsoleError::Mistakes(vec![FieldMistake {
+            field: "id".to_owned(),
+            code: "id_taken",
+            message: format!("There is a round \"{id}\" already; choose another id."),
+            values: vec![id],
+        }]),
+        ChangeError::Overlap(overlap) => {
+            let zone = &state.config.time_zone;
+            let opens = form::shown_time(overlap.opens_ms, zone);
+            let ends = form::shown_time(overlap.ends_ms, zone);
+            ConsoleError::Mistakes(vec![FieldMistake {
+                field: "starts_ms".to_owned(),
+                code: "overlap",
+                message: format!(
+                    "Product {} is also in round {} ({}), which runs from {opens} to {ends}. \
+                     Choose a time that does not overlap, or take the product out of one of the \
+                     two.",
+                    overlap.product, overlap.other, overlap.name
+                ),
+                values: vec![overlap.product, overlap.other, overlap.name, opens, ends],
+            }])
+        }
+    }
+}
+
+/// Somebody else was there first: who, when, and what it is now.
+pub(super) fn not_as_seen(stored: &StoredRound, state: &ConsoleState) -> ConsoleError {
+    let trail = &stored.trail;
+    let time = |ms| form::shown_time(ms, &state.config.time_zone);
+    let decided = trail.decided_by.as_deref().unwrap_or("somebody");
+    let decided_at = time(trail.decided_ms.unwrap_or_default());
+    let (code, message) = match stored.state {
+        RoundState::Approved => (
+            "already_approved",
+            format!("{decided} approved this round at {decided_at}. Nothing more is to do."),
+        ),
+        RoundState::Rejected => (
+            "already_rejected",
+            format!("{decided} rejected this round at {decided_at}. Look at the reason."),
+        ),
+        RoundState::Submitted => (
+            "waits_for_approval",
+            "This round waits for its approval by now. Withdraw it to change it.".to_owned(),
+        ),
+        RoundState::Draft => (
+            "changed_meanwhile",
+            format!(
+                "{} changed this round at {}, after you had opened it, so that yours was not saved \
+                 over it. Look at what is there now, then decide.",
+                if trail.edited_by.is_empty() {
+                    "Somebody"
+                } else {
+                    &trail.edited_by
+                },
+                time(trail.edited_ms)
+            ),
+        ),
+    };
+    let current = serde_json::to_value(RoundView::of(stored, now_ms())).ok();
+    ConsoleError::Conflict {
+        code,
+        message,
+        current: current.map(Box::new),
+    }
+}
+
+/// What waits for its approval is not edited.
+pub(super) fn waits(stored: &StoredRound) -> ConsoleError {
+    ConsoleError::Conflict {
+        code: "waits_for_approval",
+        message: "This round waits for its approval. Withdraw it to change it.".to_owned(),
+        current: serde_json::to_value(RoundView::of(stored, now_ms()))
+            .ok()
+            .map(Box::new),
+    }
+}

@@ -1,0 +1,110 @@
+// All rounds; a round's id in the address opens the editor instead.
+
+import { api, mistakeText } from '../api.js';
+import { el, fill, toast } from '../dom.js';
+import { moment, number, said, t } from '../i18n.js';
+import { editor } from './editor.js';
+import { STATES, chip } from './state.js';
+
+export async function show(root, { params: [id], me }) {
+  if (id) return editor(root, { id: id === 'new' ? null : id, me });
+  return list(root);
+}
+
+// Kept while the console is open, so that coming back from a round finds the same list.
+const asked = { state: '', q: '' };
+
+async function list(root) {
+  let page = 1;
+  let typing = 0;
+  const rows = el('tbody');
+  const total = el('p.soft.small');
+  const body = el('div.card.list');
+  const more = el('button.button', { type: 'button', onclick: () => read(page + 1) }, t('rounds.more'));
+  const search = el('input', {
+    type: 'search', value: asked.q, placeholder: t('rounds.search'), 'aria-label': t('rounds.search'),
+    oninput: (event) => {
+      asked.q = event.target.value.trim();
+      clearTimeout(typing);
+      typing = setTimeout(() => read(1), 250);
+    },
+  });
+  const states = el('div.states', { role: 'group', 'aria-label': t('rounds.state') });
+  const showStates = () => fill(states, ['', ...STATES].map((state) =>
+    el('button.button.is-small', {
+      type: 'button', 'aria-pressed': String(asked.state === state),
+      onclick: () => {
+        asked.state = state;
+        showStates();
+        read(1);
+      },
+    }, t(`state.${state || 'all'}`))));
+
+  async function read(which) {
+    const query = new URLSearchParams({ ...asked, page: which });
+    const answer = await api.get(`/rounds?${query}`);
+    page = which;
+    if (page === 1) fill(rows);
+    rows.append(...answer.rounds.map(row));
+    total.textContent = t('rounds.total', { n: number(answer.total) });
+    more.hidden = rows.children.length >= answer.total;
+    if (answer.total === 0) {
+      const any = asked.q || asked.state ? 'rounds.none' : 'rounds.empty';
+      fill(body, el('div.empty', {}, el('h2', {}, t(any)), el('p', {}, t(`${any}.do`))));
+    } else {
+      fill(body, el('table.table', {}, el('thead', {}, el('tr', {}, ['name', 'when', 'what', 'state', 'by'].map((name) => el('th', { scope: 'col' }, t(`rounds.${name}`))))), rows), more);
+    }
+  }
+
+  showStates();
+  fill(root,
+    el('div.head', {}, el('h1', {}, t('rounds.title')), fileTools(() => read(1)),
+      el('a.button.is-main', { href: '#/rounds/new' }, t('rounds.new'))),
+    el('div.filters', {}, states, search), total, body);
+  await read(1);
+  return () => clearTimeout(typing);
+}
+
+function row(round) {
+  const end = new Date(round.ends_ms) - new Date(round.starts_ms) < 86_400_000
+    ? moment(round.ends_ms, { second: undefined, year: undefined, month: undefined, day: undefined })
+    : moment(round.ends_ms);
+  return el('tr', { 'data-round': round.id },
+    el('td', {}, el('a.name', { href: `#/rounds/${encodeURIComponent(round.id)}` }, round.name), el('div.soft.small', {}, round.id, round.series ? ` · ${t('round.series', { series: round.series })}` : '')),
+    el('td', { 'data-label': t('rounds.when') }, el('span', {}, moment(round.starts_ms), ' – ', end)),
+    el('td', { 'data-label': t('rounds.what') }, t('rounds.products', { n: number(round.product_count), items: number(round.items) })),
+    el('td', { 'data-label': t('rounds.state') }, chip(round.state)),
+    el('td', { 'data-label': t('rounds.by') }, el('span', {}, round.edited_by || '–', el('div.soft.small', {}, moment(round.edited_ms)))));
+}
+
+function fileTools(again) {
+  const input = el('input.unseen', {
+    type: 'file', accept: '.toml,.json', tabindex: -1, 'aria-hidden': 'true',
+    onchange: async () => {
+      const [file] = input.files;
+      input.value = '';
+      if (!file) return;
+      const type = file.name.toLowerCase().endsWith('.json') ? 'application/json' : 'application/toml';
+      try {
+        const told = await api.post('/rounds/import', await file.text(), { headers: { 'Content-Type': type } });
+        toast(t('rounds.imported', { n: told.length }));
+        await again();
+      } catch (error) {
+        failed(error);
+      }
+    },
+  });
+  return el('div.row', {}, input,
+    el('button.button', { type: 'button', onclick: () => input.click() }, t('rounds.import')),
+    el('a.button', { href: '/ops/api/rounds/export', download: 'sale.toml' }, t('rounds.export')));
+}
+
+function failed(error) {
+  const mistakes = (error.mistakes ?? []).slice(0, 50);
+  const box = el('dialog.dialog.is-wide', {}, el('h2', {}, t('rounds.import.failed')),
+    mistakes.length ? el('ul.mistakes', {}, mistakes.map((mistake) => el('li', {}, mistakeText(mistake)))) : el('p', {}, said(error)),
+    el('div.row.is-end', {}, el('button.button.is-main', { type: 'button', onclick: () => box.close() }, t('close'))));
+  box.addEventListener('close', () => box.remove());
+  document.body.append(box);
+  box.showModal();
+}

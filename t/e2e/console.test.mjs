@@ -1,0 +1,223 @@
+// Operators and supervisors at the console, in a real browser.
+//
+//   CONSOLE_URL          where the console is, default http://127.0.0.1:8081
+//   BASE_URL             where the shop is
+//   OPERATOR_PASSWORD    of the demo's account "operator"
+//   SUPERVISOR_PASSWORD  of "supervisor"
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { BASE_URL, launch, shoot } from './browser.mjs';
+
+const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
+const PASSWORDS = { operator: process.env.OPERATOR_PASSWORD, supervisor: process.env.SUPERVISOR_PASSWORD };
+// What every text field is fed: were any of it read as HTML, it would tell.
+const XSS = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/** Somebody at the console, in a browser of his own. */
+async function person(name, { lang = 'en' } = {}) {
+  const context = await browser.newContext({ baseURL: CONSOLE_URL, locale: lang, viewport: { width: 1280, height: 900 } });
+  const page = await context.newPage();
+  page.complaints = [];
+  page.on('pageerror', (error) => page.complaints.push(String(error)));
+  page.on('console', (message) => {
+    const ordinary = message.text().startsWith('Failed to load resource');
+    if (message.type() === 'error' && !ordinary) page.complaints.push(message.text());
+  });
+  await page.goto('/console/');
+  await logIn(page, name);
+  await page.locator('#nav a').first().waitFor();
+  return page;
+}
+
+async function logIn(page, name) {
+  await page.locator('#login[open]').waitFor();
+  await page.fill('#login-name', name);
+  await page.fill('#login-password', PASSWORDS[name]);
+  await page.keyboard.press('Enter');
+  await page.locator('#login:not([open])').waitFor({ state: 'attached' });
+}
+
+const at = (field) => `[data-field="${field}"]`;
+const unique = (stem) => `${stem}${Math.random().toString(36).slice(2, 8)}`;
+
+async function typeRound(page, { name, product, title = 'Robot vacuum', text = 'Cleans **every** corner.' }) {
+  await page.goto('/console/#/rounds/new');
+  await page.locator(at('name')).waitFor();
+  await page.fill(at('name'), name);
+  await page.fill(at('products.0.id'), product);
+  await page.fill(at('products.0.title'), title);
+  await page.fill(at('products.0.price_cents'), '1299');
+  await page.fill(at('products.0.list_price_cents'), '2599');
+  await page.fill(at('products.0.amount'), '300');
+  await page.fill(at('products.0.text'), text);
+}
+
+/** Saves the new round and gives back its id. */
+async function save(page) {
+  await page.keyboard.press('Control+s');
+  await page.locator('[data-act=submit]').waitFor();
+  return decodeURIComponent(new URL(page.url()).hash.split('/')[2]);
+}
+
+async function close(page) {
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+}
+
+test('an operator makes a round, a supervisor approves it, and its page is under the CDN origin', async () => {
+  const operator = await person('operator');
+  const product = unique('p');
+  await shoot(operator, 'console-rounds');
+  await typeRound(operator, { name: 'Evening sale', product });
+  await operator.fill(at('products.0.list_price_cents'), '999');
+  await operator.locator('[data-mistake="products.0.price_cents"]:has-text("above the list price, 999.00")').waitFor();
+  await shoot(operator, 'console-mistake');
+  await operator.fill(at('products.0.list_price_cents'), '2599');
+  await operator.frameLocator('.preview iframe').locator('h1:has-text("Robot vacuum")').waitFor();
+  const id = await save(operator);
+  await operator.click('[data-act=submit]');
+  await operator.locator('[data-act=withdraw]').waitFor();
+  await shoot(operator, 'console-submitted');
+
+  const supervisor = await person('supervisor', { lang: 'zh-CN' });
+  await supervisor.goto('/console/#/approvals');
+  const waiting = supervisor.locator(`.waiting[data-round="${id}"]`);
+  await waiting.waitFor();
+  await shoot(supervisor, 'console-approvals');
+  await waiting.locator('.is-main').click();
+  await supervisor.locator('dialog[open] .is-main').click();
+  await waiting.waitFor({ state: 'detached' });
+
+  const page = await fetch(`${BASE_URL}/product/${id}-${product}.html`);
+  assert.equal(page.status, 200);
+  assert.match(await page.text(), /Cleans <strong>every<\/strong> corner/);
+  await supervisor.goto('/console/#/audit');
+  await supervisor.locator(`tr:has-text("批准"):has(a[href="#/rounds/${id}"])`).waitFor();
+  await shoot(supervisor, 'console-audit');
+  await close(operator);
+  await close(supervisor);
+});
+
+test('a supervisor cannot approve a round of his own, and is told who can', async () => {
+  const supervisor = await person('supervisor');
+  await typeRound(supervisor, { name: 'My own', product: unique('own') });
+  const id = await save(supervisor);
+  await supervisor.click('[data-act=submit]');
+  await supervisor.locator('.note:has-text("another supervisor has to approve")').waitFor();
+  assert.equal(await supervisor.locator('[data-act=approve]').count(), 0);
+  // Nor past the page.
+  const told = await supervisor.evaluate(async (round) => {
+    const { api } = await import('/console/api.js');
+    const { version } = await api.get(`/rounds/${round}`);
+    return api.post(`/rounds/${round}/approve`, { version }).catch((error) => [error.status, error.code]);
+  }, id);
+  assert.deepEqual(told, [403, 'own_round']);
+  await close(supervisor);
+});
+
+test('a login that expires in the middle of an edit loses nothing that was typed', async () => {
+  const operator = await person('operator');
+  const product = unique('kept');
+  await typeRound(operator, { name: 'Typed before the login expired', product });
+  await operator.context().clearCookies();
+  await operator.keyboard.press('Control+s');
+  await operator.locator('#login[open]').waitFor();
+  await shoot(operator, 'console-login-expired');
+  assert.equal(await operator.inputValue(at('name')), 'Typed before the login expired');
+  await logIn(operator, 'operator');
+  await operator.locator('[data-act=submit]').waitFor();
+  assert.equal(await operator.inputValue(at('products.0.id')), product);
+  assert.equal(await operator.inputValue(at('products.0.text')), 'Cleans **every** corner.');
+
+  // Nor does closing the round, or a reload, in the middle of it.
+  await operator.fill(at('name'), 'Changed and not saved');
+  await operator.reload();
+  await operator.locator('.note:has-text("brought back")').waitFor();
+  assert.equal(await operator.inputValue(at('name')), 'Changed and not saved');
+  await close(operator);
+});
+
+test('two people who edit one round see each other’s edit before anything is overwritten', async () => {
+  const [operator, supervisor] = [await person('operator'), await person('supervisor')];
+  await typeRound(operator, { name: 'Both edit it', product: unique('both') });
+  const id = await save(operator);
+  await supervisor.goto(`/console/#/rounds/${id}`);
+  await supervisor.locator(at('name')).waitFor();
+  await operator.fill(at('name'), 'The operator was first');
+  await operator.locator('[data-act=save]').waitFor();
+  await operator.keyboard.press('Control+s');
+  await operator.locator('[data-act=save]').waitFor({ state: 'detached' });
+  await supervisor.fill(at('name'), 'The supervisor was second');
+  await supervisor.keyboard.press('Control+s');
+  const clash = supervisor.locator('dialog[open]');
+  await clash.locator('td:has-text("The operator was first")').waitFor();
+  await shoot(supervisor, 'console-clash');
+  await clash.locator('.is-main').click();
+  await clash.waitFor({ state: 'detached' });
+  await supervisor.reload();
+  await supervisor.locator(at('name')).waitFor();
+  assert.equal(await supervisor.inputValue(at('name')), 'The supervisor was second');
+  await close(operator);
+  await close(supervisor);
+});
+
+test('no text field of a round can run a script: not in the editor, list, inbox, audit log or shop', async () => {
+  const [operator, supervisor] = [await person('operator'), await person('supervisor')];
+  const product = unique('xss');
+  await typeRound(operator, { name: XSS, product, title: XSS, text: `${XSS}\n\n- ${XSS}\n\n**${XSS}**` });
+  await operator.frameLocator('.preview iframe').locator('h1:has-text("onerror")').waitFor();
+  const id = await save(operator);
+  await operator.click('[data-act=submit]');
+  await operator.locator('[data-act=withdraw]').waitFor();
+  await operator.goto('/console/#/rounds');
+  await operator.locator(`[data-round="${id}"]`).waitFor();
+  await supervisor.goto('/console/#/approvals');
+  await supervisor.locator(`.waiting[data-round="${id}"] .button:not(.is-main)`).click();
+  await supervisor.locator('dialog[open] textarea').fill(XSS);
+  await supervisor.locator('dialog[open] .is-danger').click();
+  await supervisor.locator(`.waiting[data-round="${id}"]`).waitFor({ state: 'detached' });
+  await operator.goto(`/console/#/rounds/${id}`);
+  await operator.locator('.note[data-tone=bad]:has-text("onerror")').waitFor();
+  await operator.click('[data-act=submit]');
+  await operator.locator('[data-act=withdraw]').waitFor();
+  await supervisor.goto('/console/#/rounds');
+  await supervisor.goto('/console/#/approvals');
+  await supervisor.locator(`.waiting[data-round="${id}"] .is-main`).click();
+  await supervisor.locator('dialog[open] .is-main').click();
+  await supervisor.locator(`.waiting[data-round="${id}"]`).waitFor({ state: 'detached' });
+  await supervisor.goto('/console/#/audit');
+  await supervisor.locator(`tr:has(a[href="#/rounds/${id}"])`).first().waitFor();
+  await operator.goto(`${BASE_URL}/product/${id}-${product}.html`);
+  await operator.locator('h1:has-text("onerror")').waitFor();
+  for (const page of [operator, supervisor]) {
+    assert.equal(await page.evaluate(() => window.hacked), undefined);
+    await page.context().close();
+  }
+});
+
+test('another site cannot act in an operator’s name, nor frame the console', async () => {
+  const operator = await person('operator');
+  // The shop's own origin: the same host, so that the cookie would go along.
+  await operator.goto(`${BASE_URL}/`);
+  const outcome = await operator.evaluate(async (target) => {
+    const send = (headers) => fetch(`${target}/ops/api/logout`, { method: 'POST', credentials: 'include', mode: headers ? 'cors' : 'no-cors', headers })
+      .then((answer) => answer.status, () => 'refused');
+    return [await send(null), await send({ 'X-Seckill-Csrf': 'x' })];
+  }, CONSOLE_URL);
+  assert.equal(outcome[1], 'refused', 'what has the header is not even sent');
+  assert.ok(outcome[0] === 0 || outcome[0] === 'refused', 'the answer of what is sent cannot be read');
+  await operator.goto('/console/');
+  await operator.locator('#nav a').first().waitFor();
+  assert.equal(await operator.locator('#login[open]').count(), 0, 'still logged in: nothing was done');
+  const page = await fetch(`${CONSOLE_URL}/console/`);
+  assert.match(page.headers.get('content-security-policy'), /frame-ancestors 'none'/);
+  assert.doesNotMatch(page.headers.get('content-security-policy'), /unsafe-inline/);
+  await operator.context().close();
+});
