@@ -21,6 +21,7 @@ mod accounts_command;
 mod bans_command;
 mod capacity_command;
 mod cli;
+mod drill_command;
 mod notices_command;
 mod orders_command;
 mod stock_command;
@@ -61,12 +62,21 @@ fn threads() -> usize {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let mut config = Config::load(cli.settings.config.as_deref(), cli.given())?;
     if matches!(cli.command, Command::Up { demo: true, .. }) {
-        config.allow_demo_login();
+        config.prepare_demo();
     }
     logging::start(&config);
     match cli.command {
-        Command::Up { demo, no_edge, .. } => {
-            let options = up::Options { demo, no_edge };
+        Command::Up {
+            demo,
+            no_edge,
+            roles,
+            ..
+        } => {
+            let options = up::Options {
+                demo,
+                no_edge,
+                roles: roles.unwrap_or_else(|| roles::Role::ALL.to_vec()),
+            };
             Ok(up::run(&config, options, stop_at_signals()?).await?)
         }
         Command::Serve { roles } => Ok(roles::run(&config, &roles, stop_at_signals()?).await?),
@@ -81,6 +91,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Status { json } => show_status(&config, json).await,
         Command::Verify { json } => verify_system(&config, json).await,
         Command::Capacity(asked) => capacity_command::run(&config, &asked),
+        Command::Drill { name, arguments } => drill_command::run(&config, &name, &arguments),
         Command::Config => say(&config.table()),
     }
 }

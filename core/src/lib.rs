@@ -54,6 +54,8 @@ pub mod permit;
 pub mod purchase;
 /// What stock must be after its Redis was lost.
 pub mod rebuild;
+/// Puzzles: what is kept of one, and whether an answer is right.
+pub mod puzzle;
 /// The buyer's session token.
 pub mod session;
 /// Tables in memory that several workers share: products, buyers seen, bans.
@@ -62,9 +64,13 @@ pub mod shared;
 pub mod slot;
 /// What an edge keeps for the time when Redis is away.
 pub mod standby;
+/// Whether a hand may have dragged a slider so.
+pub mod track;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
 /// The round's time window.
 pub mod window;
+/// Proof of work instead of a drag.
+pub mod work;
 
 pub use verdict::Verdict;

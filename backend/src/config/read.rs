@@ -11,8 +11,12 @@ use jiff::tz::TimeZone;
 use super::keys::KEYS;
 use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
 
+/// How buyers show that they are people.
+mod captcha;
 /// Where the console listens.
 mod console;
+/// Where the edges tell what they have done.
+mod edges;
 /// How buyers are told of their orders.
 mod notify;
 /// Which queue, and where it is.
