@@ -56,10 +56,10 @@ pub mod payment;
 pub mod permit;
 /// A buyer's purchase of one product, as the stock segment records it.
 pub mod purchase;
-/// What stock must be after its Redis was lost.
-pub mod rebuild;
 /// Puzzles: what is kept of one, and whether an answer is right.
 pub mod puzzle;
+/// What stock must be after its Redis was lost.
+pub mod rebuild;
 /// The buyer's session token.
 pub mod session;
 /// Tables in memory that several workers share: products, buyers seen, bans.

@@ -101,7 +101,7 @@ fn what_was_carried_out_needs_nothing_more() {
     let (first, _) = plan(&known(vec![&archived], &orders, &nobody));
     assert_eq!(first[0].refunds.len(), 1);
     assert_eq!(first[0].given_back, 2);
-    let mut events = archived.clone();
+    let mut events = archived;
     for fields in &first[0].missing {
         events.push(Event {
             id: EntryId {
