@@ -28,4 +28,28 @@ CONSOLE_URL=http://127.0.0.1:$SECKILL_CONSOLE_PORT BASE_URL=$shop_url CHROMIUM=$
     OPERATOR_PASSWORD=$(password_of operator) SUPERVISOR_PASSWORD=$(password_of supervisor) \
     npm run --silent console --prefix t/e2e || status=1
 shop_stop || fail "the demo shop did not stop cleanly; see $shop_log"
+
+step "The puzzle at the click"
+shop_place "$PWD/target/e2e/captcha"
+export SECKILL_CAPTCHA=slider
+shop_start
+cat >"$SECKILL_DATA.toml" <<'SALE'
+[[round]]
+id = "puzzle"
+name = "Puzzle"
+starts = "+1s"
+ends = "+2h"
+
+[[round.product]]
+id = "1"
+title = "Puzzled"
+amount = 1000
+price_cents = 100
+list_price_cents = 200
+per_buyer = 1
+SALE
+"$seckill" sale import "$SECKILL_DATA.toml" --approve >>"$shop_log" 2>&1 || fail "the sale could not be imported; see $shop_log"
+BASE_URL=$shop_url CHROMIUM=$CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots ROUND=puzzle PRODUCT=1 \
+    REDIS_SOCKET=$SECKILL_DATA/run/redis.sock npm run --silent captcha --prefix t/e2e || status=1
+shop_stop || fail "the shop with the puzzle did not stop cleanly; see $shop_log"
 exit "$status"

@@ -9,6 +9,8 @@ use jiff::tz::TimeZone;
 use lettre::message::Mailbox;
 use seckill_core::notice::Lang;
 
+/// How buyers show that they are people.
+pub mod captcha;
 /// Every key there is, with its variable and its meaning.
 pub mod keys;
 /// Gathers the raw values and where each came from.
@@ -22,6 +24,7 @@ mod read;
 /// Prints what is in force, secrets masked.
 mod shown;
 
+pub use captcha::CaptchaSettings;
 pub use layers::{Given, Source, gather};
 pub use listen::Listen;
 pub use shown::{Setting, masked_url};
@@ -138,8 +141,8 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// Whether anybody may log in under any name.
     pub demo_login: bool,
-    /// Whether a purchase needs a captcha pass.
-    pub captcha: bool,
+    /// How a buyer shows that he is a person.
+    pub captcha: CaptchaSettings,
     /// How log lines look.
     pub log_format: LogFormat,
     /// What is logged: a level, or directives such as `seckill=debug`.
@@ -229,7 +232,7 @@ impl Config {
             payment_keys: values.path("payment_keys", &data.join("payment-keys"))?,
             time_zone: values.time_zone("Asia/Shanghai")?,
             demo_login: values.switch("demo_login", false)?,
-            captcha: values.switch("captcha", false)?,
+            captcha: values.captcha(&data)?,
             log_format: values.log_format()?,
             log: values.log_level("info")?,
             notify: values.notify(&data.join("notify-keys"))?,
@@ -273,15 +276,26 @@ impl Config {
         shown::table(&self.settings)
     }
 
-    /// Turns the demo login on, because `--demo` asks for it, unless somebody
-    /// said otherwise.
-    pub fn allow_demo_login(&mut self) {
-        let untouched = |s: &&mut Setting| s.key == "demo_login" && s.source == Source::Default;
-        if let Some(setting) = self.settings.iter_mut().find(untouched) {
+    /// What `--demo` turns on unless somebody said otherwise: the demo login, and
+    /// the puzzle.
+    pub fn prepare_demo(&mut self) {
+        if self.is_untouched("demo_login", "on") {
             self.demo_login = true;
-            setting.value = "on".to_owned();
-            setting.source = Source::Flag("--demo".to_owned());
         }
+        if self.is_untouched("captcha", "slider") {
+            self.captcha.kind = captcha::Kind::Slider;
+        }
+    }
+
+    /// Whether nobody gave a value for `key`; then `--demo` gives this one.
+    fn is_untouched(&mut self, key: &str, value: &str) -> bool {
+        let untouched = |s: &&mut Setting| s.key == key && s.source == Source::Default;
+        let setting = self.settings.iter_mut().find(untouched);
+        setting.is_some_and(|setting| {
+            setting.value = value.to_owned();
+            setting.source = Source::Flag("--demo".to_owned());
+            true
+        })
     }
 
     /// The database's file, if it is one on this machine.

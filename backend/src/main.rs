@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let mut config = Config::load(cli.settings.config.as_deref(), cli.given())?;
     if matches!(cli.command, Command::Up { demo: true, .. }) {
-        config.allow_demo_login();
+        config.prepare_demo();
     }
     logging::start(&config);
     match cli.command {

@@ -13,6 +13,7 @@ use seckill_core::keyring::{Digest, Keyring};
 use seckill_core::{Verdict, session};
 
 use crate::api_error::{ApiError, json_response, not_found, wrong_method};
+use crate::captcha::{self, Captcha};
 use crate::redis_link::RedisLink;
 use crate::segments::Segments;
 use crate::store::Store;
@@ -52,6 +53,8 @@ pub struct PurchaseState {
     /// Shared with the payment provider; without it, no notice is taken.
     pub(crate) payment_keys: Option<Arc<Keyring>>,
     pub(crate) options: Options,
+    /// What hands out passes here; `None` if nobody does.
+    pub(crate) captcha: Option<Captcha>,
     pub(crate) catalogue: catalogue::Mirror,
 }
 
@@ -75,6 +78,7 @@ impl PurchaseState {
             keyring,
             payment_keys: None,
             options,
+            captcha: None,
             catalogue,
         }
     }
@@ -86,6 +90,12 @@ impl PurchaseState {
             payment_keys: keys,
             ..self
         }
+    }
+
+    /// Hands out passes by this captcha.
+    #[must_use]
+    pub fn with_captcha(self, captcha: Option<Captcha>) -> Self {
+        Self { captcha, ..self }
     }
 
     /// The verified buyer that the session cookie names.
@@ -108,6 +118,7 @@ pub fn router(state: PurchaseState) -> Router {
             get(result::result),
         )
         .route("/healthz", get(healthz))
+        .merge(captcha::router())
         .merge(session_api::router())
         .merge(orders_api::router())
         .merge(payments_api::router())

@@ -12,6 +12,7 @@ use seckill_core::keyring::{Keyring, KeyringError};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::captcha::Captcha;
 use crate::config::{Config, Listen};
 use crate::console::{self, ConsoleState};
 use crate::nearest::nearest;
@@ -107,6 +108,9 @@ pub enum RoleError {
     /// The address of Redis is wrong.
     #[error(transparent)]
     Redis(#[from] RedisLinkError),
+    /// The captcha.
+    #[error("{0}")]
+    Captcha(String),
     /// The address of the queue is wrong.
     #[error("{0}")]
     Queue(String),
@@ -176,7 +180,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         let keyring = Arc::new(read_keyring(&config.keys)?);
         let options = purchase::Options {
             demo_login: config.demo_login,
-            captcha: config.captcha,
+            captcha: config.captcha.is_on(),
             remember_language: config.notify.smtp.is_some() || config.notify.webhook.is_some(),
             ..purchase::Options::default()
         };
@@ -187,7 +191,8 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             keyring,
             options,
         )
-        .with_payment_keys(payment_keys(config)?);
+        .with_payment_keys(payment_keys(config)?)
+        .with_captcha(captcha(config, &redis)?);
         running.serve(
             Role::Purchase,
             &config.purchase_listen,
@@ -306,6 +311,18 @@ fn payment_keys(config: &Config) -> Result<Option<Arc<Keyring>>, RoleError> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// What hands out captcha passes, if they are wanted.
+fn captcha(config: &Config, redis: &RedisLink) -> Result<Option<Captcha>, RoleError> {
+    let settings = &config.captcha;
+    let own = settings
+        .redis_url
+        .as_deref()
+        .map(RedisLink::lazy)
+        .transpose()?;
+    let way = settings.way().map_err(RoleError::Captcha)?;
+    Ok(way.map(|way| Captcha::new(way, own.unwrap_or_else(|| redis.clone()))))
 }
 
 fn read_keyring(path: &Path) -> Result<Keyring, RoleError> {

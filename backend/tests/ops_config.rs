@@ -141,13 +141,13 @@ fn passwords_are_never_shown() {
 #[test]
 fn the_demo_turns_the_login_on_unless_somebody_turned_it_off() {
     let mut config = load("", &[], &[]).unwrap();
-    config.allow_demo_login();
+    config.prepare_demo();
     assert_eq!(
         (config.demo_login, origin(&config, "demo_login").1),
         (true, "--demo".into())
     );
     let mut config = load("", &[("SECKILL_DEMO_LOGIN", "off")], &[]).unwrap();
-    config.allow_demo_login();
+    config.prepare_demo();
     assert!(!config.demo_login);
 }
 

@@ -178,6 +178,37 @@ pub fn pass(item: &Item, segment: u16, nonce: &str) -> String {
     format!("seckill::{{{item}::{segment:02}}}::pass::{nonce}")
 }
 
+/// String: a puzzle that was handed out, [`crate::puzzle::Puzzle`]; taken out by
+/// the first answer. All keys of puzzles share a tag and are used with no others,
+/// so that they may live in a Redis of their own.
+#[must_use]
+pub fn puzzle(id: &str) -> String {
+    format!("seckill::{{captcha}}::puzzle::{id}")
+}
+
+/// Counter: puzzles that this account or address was handed in the window, see
+/// [`crate::puzzle::ISSUED_WINDOW_MS`]. `who` is `user:…` or `address:…`.
+#[must_use]
+pub fn puzzles_issued(who: &str) -> String {
+    format!("seckill::{{captcha}}::issued::{who}")
+}
+
+/// Counter: answers of this account or address that failed in the window, see
+/// [`crate::puzzle::FAILED_WINDOW_MS`].
+#[must_use]
+pub fn puzzles_failed(who: &str) -> String {
+    format!("seckill::{{captcha}}::failed::{who}")
+}
+
+/// String: a track with this mark ([`crate::track::marks`]) has passed of late.
+#[must_use]
+pub fn track(mark: [u8; 8]) -> String {
+    format!(
+        "seckill::{{captcha}}::track::{:016x}",
+        u64::from_be_bytes(mark)
+    )
+}
+
 /// Hash: somebody who is logged in at the console, by the digest of the session's
 /// id: whoever reads Redis cannot use it.
 #[must_use]
@@ -208,6 +239,11 @@ mod tests {
         assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
         assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");
         assert_eq!(pass(&item, 1, "0f"), "seckill::{1::153::01}::pass::0f");
+        assert_eq!(puzzle("0f"), "seckill::{captcha}::puzzle::0f");
+        assert_eq!(
+            track([0, 0, 0, 0, 0, 0, 1, 2]),
+            "seckill::{captcha}::track::0000000000000102"
+        );
         assert_eq!(transit(&item, 2), "seckill::{1::153::02}::transit");
         assert_eq!(transfers(&item, 2), "seckill::{1::153::02}::transfers");
         assert_eq!(parse_outbox(&outbox(&item, 12)), Some((item, 12)));

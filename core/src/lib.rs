@@ -50,6 +50,8 @@ pub mod payment;
 pub mod permit;
 /// A buyer's purchase of one product, as the stock segment records it.
 pub mod purchase;
+/// Puzzles: what is kept of one, and whether an answer is right.
+pub mod puzzle;
 /// The buyer's session token.
 pub mod session;
 /// Tables in memory that several workers share: products, buyers seen, bans.
@@ -58,9 +60,13 @@ pub mod shared;
 pub mod slot;
 /// What an edge keeps for the time when Redis is away.
 pub mod standby;
+/// Whether a hand may have dragged a slider so.
+pub mod track;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
 /// The round's time window.
 pub mod window;
+/// Proof of work instead of a drag.
+pub mod work;
 
 pub use verdict::Verdict;

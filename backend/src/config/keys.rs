@@ -47,7 +47,31 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "captcha",
-        meaning: "on: a purchase needs a captcha pass",
+        meaning: "off, slider, turnstile or hcaptcha: what a buyer does for his pass",
+    },
+    Key {
+        name: "captcha_work_bits",
+        meaning: "slider: zero bits of the work instead of a drag; one more doubles it",
+    },
+    Key {
+        name: "captcha_redis_url",
+        meaning: "slider: Redis of the puzzles; unset: the one below",
+    },
+    Key {
+        name: "captcha_site_key",
+        meaning: "turnstile, hcaptcha: the public key",
+    },
+    Key {
+        name: "captcha_secret",
+        meaning: "turnstile, hcaptcha: file with the secret",
+    },
+    Key {
+        name: "captcha_verify_url",
+        meaning: "turnstile, hcaptcha: where responses are verified",
+    },
+    Key {
+        name: "captcha_when_away",
+        meaning: "turnstile, hcaptcha: refuse or pass buyers while the service is away",
     },
     Key {
         name: "time_zone",

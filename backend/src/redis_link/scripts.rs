@@ -50,6 +50,8 @@ scripts! {
     QUEUE_DUE = "queue/due.lua";
     /// Keeps messages back that a worker gives back.
     QUEUE_RELEASE = "queue/release.lua";
+    /// Hands out a puzzle, within limits.
+    CAPTCHA_ISSUE = "captcha/issue.lua";
 }
 
 /// Tells Redis all scripts, in one round trip.

@@ -19,6 +19,9 @@ pub(super) async fn print(config: &Config, options: Options, took: Duration, log
     let rounds = rounds(config).await;
     let mut text = text(config, options, took, &rounds, now_ms());
     text.push_str(&console(config, options, logins));
+    if config.captcha.is_on() {
+        text.push_str("\nBuyers have to solve a puzzle; SECKILL_CAPTCHA=off sells without.");
+    }
     text.push_str("\nCtrl-C stops all of it.\n\n");
     let _ = std::io::stdout().write_all(text.as_bytes());
     let _ = std::io::stdout().flush();

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
+use seckill::captcha::{Captcha, Way};
 use seckill::purchase::{self, PurchaseState};
 use seckill::queue::{Queue, Queues, StreamsQueue};
 use seckill::redis_link::RedisLink;
@@ -46,7 +47,7 @@ impl Shop {
 
     /// The same with other options, but for the demo login, which is on.
     pub async fn open_with(amount: u64, options: purchase::Options) -> Self {
-        Self::open_announcing(amount, options, &[]).await
+        Self::open_as(amount, options, &[], None).await
     }
 
     /// The same, in which buyers are to be told of their orders by these channels.
@@ -54,6 +55,24 @@ impl Shop {
         amount: u64,
         options: purchase::Options,
         channels: &[Channel],
+    ) -> Self {
+        Self::open_as(amount, options, channels, None).await
+    }
+
+    /// A shop that wants captcha passes and hands them out in this way.
+    pub async fn open_with_captcha(amount: u64, way: Way) -> Self {
+        let options = purchase::Options {
+            captcha: true,
+            ..purchase::Options::default()
+        };
+        Self::open_as(amount, options, &[], Some(way)).await
+    }
+
+    async fn open_as(
+        amount: u64,
+        options: purchase::Options,
+        channels: &[Channel],
+        way: Option<Way>,
     ) -> Self {
         let redis = TestRedis::start().await;
         let link = redis.link().await;
@@ -72,7 +91,8 @@ impl Shop {
             super::ring(),
             options,
         )
-        .with_payment_keys(Some(super::payment_ring()));
+        .with_payment_keys(Some(super::payment_ring()))
+        .with_captcha(way.map(|way| Captcha::new(way, link.clone())));
         let app = purchase::router(state);
         let shop = Self {
             redis,

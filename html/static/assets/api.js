@@ -24,6 +24,12 @@ export const logIn = (user) =>
     body: JSON.stringify({ user }),
   });
 
+export const getCaptchaWay = () => call('GET', '/api/captcha/way', { cache: 'default' });
+export const getCaptcha = (round, product) =>
+  call('GET', `/api/captcha?round=${encodeURIComponent(round)}&product=${encodeURIComponent(product)}`);
+export const answerCaptcha = (given) =>
+  call('POST', '/api/captcha', { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(given) });
+
 const orderUrl = (order, what = '') => `/api/orders/${encodeURIComponent(order)}${what}`;
 export const getOrders = (page) => call('GET', `/api/orders?page=${page}`);
 export const getOrder = (order) => call('GET', orderUrl(order));
@@ -63,7 +69,8 @@ async function call(method, url, { timeout = TIMEOUT_MS, ...options } = {}) {
 export function read(status, data, retryAfter) {
   if (status >= 200 && status < 300) return { status, data: data ?? {} };
   if (typeof data?.code === 'string') {
-    return { status, code: data.code, retryMs: Math.max(0, Number(retryAfter) || 0) * 1000 };
+    const retryMs = Math.max(0, Number(retryAfter) || 0) * 1000;
+    return { status, code: data.code, ...(data.reason && { reason: data.reason }), retryMs };
   }
   // An error page of some proxy in between: it does not know what became of the request.
   if (status >= 500) return { status, lost: true };

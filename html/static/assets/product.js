@@ -4,6 +4,7 @@
 
 import * as api from './api.js';
 import { watchAccount } from './account.js';
+import { passesFor } from './captcha.js';
 import { resultEvery, stateEvery, wantsOrder, wantsPath, JITTER, PATH_JITTER_MS } from './cadence.js';
 import { lang, speak, onLang } from './i18n.js';
 import { productView } from './product-view.js';
@@ -32,6 +33,10 @@ speak();
 const view = productView(page, { buy, pay, login: () => view.askLogin() });
 const time = keepTime(() => s.sale.opens - time.now(), wake);
 const account = watchAccount(signedIn, () => view.askLogin());
+const captcha = passesFor(round, product, {
+  isOpen: () => buttonAt(s, time.now()).act === 'buy' || s.grab?.phase === 'sending',
+  loggedOut: () => account.expired(),
+});
 const visible = () => document.visibilityState === 'visible';
 
 function dispatch(event) {
@@ -151,9 +156,13 @@ async function buy(quantity) {
     dispatch({ type: 'restored', saved });
     return;
   }
+  const pass = await captcha.pass();
+  // Closed, or sold out while the puzzle was being solved.
+  if (pass === null || buttonAt(s, time.now()).act !== 'buy') return;
   const key = s.notice?.key ?? freshKey();
   dispatch({ type: 'click', now: time.now(), key, quantity });
-  const answer = await send(key, quantity);
+  const answer = await send(key, quantity, pass);
+  captcha.used(answer);
   const now = time.now();
   if (answer.lost) dispatch({ type: 'lost', now });
   else if (!answer.code) dispatch({ type: 'accepted', now });
@@ -164,8 +173,9 @@ async function buy(quantity) {
   else if (!answer.code) result.settle(answer.lost ? RESULT_EVERY_MS : FIRST_RESULT_MS);
 }
 
-async function send(key, quantity) {
+async function send(key, quantity, pass) {
   let renewed = false;
+  let asked = false;
   let early = 0;
   for (;;) {
     if (!s.path || s.path.expires <= time.now()) {
@@ -173,9 +183,15 @@ async function send(key, quantity) {
       // Nothing was sent yet, so nothing can have been bought.
       if (!answer.data?.path) return { code: answer.code ?? 'unavailable', retryMs: answer.retryMs ?? 0 };
     }
-    const answer = await api.buy(s.path.path, key, quantity, { 'Accept-Language': lang() });
+    const more = { 'Accept-Language': lang(), ...(pass && { 'X-Seckill-Captcha': pass }) };
+    const answer = await api.buy(s.path.path, key, quantity, more);
     const step = nextStep(answer, renewed, early);
-    if (step === 'renew') {
+    if (answer.code === 'captcha_required' && !asked) {
+      // Nothing was bought: the pass was too old, or the shop has begun to ask for one.
+      asked = true;
+      pass = await captcha.another();
+      if (pass === null) return answer;
+    } else if (step === 'renew') {
       renewed = true;
       dispatch({ type: 'path_dropped' });
     } else if (step === 'again') {

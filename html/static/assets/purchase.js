@@ -105,6 +105,9 @@ function refused(s, { code, now, retryMs = 0 }) {
     case 'login_required':
       // Nothing was tried in anybody's name, so there is nothing to wait for.
       return { ...next, user: null, path: null, lockUntil: 0 };
+    case 'captcha_required':
+      // The shopper closed the puzzle: he may open it again at once.
+      return { ...next, lockUntil: 0 };
     case 'expired':
     case 'bad_signature':
       return { ...next, path: null };

@@ -1,7 +1,10 @@
 // Every sentence a shopper can read, in both languages. A refusal `code` has
 // `refused.<code>` for its heading and `refused.<code>.do` for what to do.
 
+import * as captcha from './words-captcha.js';
+
 export const zh = {
+  ...captcha.zh,
   'shop.name': '秒杀',
   'shop.tagline': '整点开抢，一人一次点击',
   'lang.switch': 'EN',
@@ -123,7 +126,7 @@ export const zh = {
   'refused.blocked': '此账号暂时不能购买',
   'refused.blocked.do': '操作过于频繁会被限制一段时间，请稍后再来。',
   'refused.captcha_required': '需要先完成验证',
-  'refused.captcha_required.do': '您没有下单。请刷新本页，完成验证后再抢。',
+  'refused.captcha_required.do': '您没有下单。请再点一次抢购，并完成验证。',
   'refused.bad_request': '请求未被接受',
   'refused.bad_request.do': '您没有下单。请刷新本页后再试。',
   'refused.not_found': '商城找不到这件商品',
@@ -171,6 +174,7 @@ export const zh = {
 };
 
 export const en = {
+  ...captcha.en,
   'shop.name': 'Seckill',
   'shop.tagline': 'On the hour. One click each.',
   'lang.switch': '中文',
@@ -292,7 +296,7 @@ export const en = {
   'refused.blocked': 'This account cannot buy for now',
   'refused.blocked.do': 'Too many attempts pause an account for a while. Come back later.',
   'refused.captcha_required': 'A check comes first',
-  'refused.captcha_required.do': 'Nothing was ordered. Reload this page, pass the check, then buy.',
+  'refused.captcha_required.do': 'Nothing was ordered. Click again and pass the check.',
   'refused.bad_request': 'The shop did not accept this request',
   'refused.bad_request.do': 'Nothing was ordered. Reload this page and try again.',
   'refused.not_found': 'The shop does not know this product',

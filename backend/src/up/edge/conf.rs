@@ -84,7 +84,7 @@ http {{
         keys = config.keys.display(),
         rate = config.site_rate,
         burst = config.site_burst,
-        captcha = if config.captcha { "on" } else { "off" },
+        captcha = if config.captcha.is_on() { "on" } else { "off" },
         listen = listen(config.port),
         pages = config.pages_dir().display(),
         console = listen_console(config),
@@ -164,6 +164,7 @@ mod tests {
     fn the_edge_asks_for_a_pass_when_the_back_end_does() {
         for (given, directive) in [
             ("on", "seckill_captcha on;"),
+            ("slider", "seckill_captcha on;"),
             ("off", "seckill_captcha off;"),
         ] {
             let variables = [("SECKILL_CAPTCHA".to_owned(), given.to_owned())];

@@ -1,19 +1,10 @@
 //! The captcha pass at the back end: verified again, and spent once for all edges.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may stop at the first surprise"
-)]
-
-mod common;
-
+use crate::common::scripts::granted;
+use crate::common::shop::{self, Shop};
+use crate::common::{eventually, item, now_ms, record, ring, stock};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode};
-use common::scripts::granted;
-use common::shop::{self, Shop};
-use common::{eventually, item, now_ms, record, ring, stock};
 use seckill::purchase::Options;
 use seckill_core::{captcha, keys};
 use serde_json::Value;
@@ -155,7 +146,7 @@ async fn the_permit_of_a_pass_that_was_spent_goes_back() {
     let mut shop = shop(10).await;
     shop.relay();
     let mut conn = shop.link.conn().await.unwrap();
-    common::scripts::take(&mut conn, "edge-b.1", 5).await;
+    crate::common::scripts::take(&mut conn, "edge-b.1", 5).await;
     let spent = pass("li", 1);
     click(&shop, "li", "one", &spent).await;
     let second = shop::click("li", "two", Some("edge-b.1.3"));

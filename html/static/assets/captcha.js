@@ -1,0 +1,78 @@
+// Wins the pass that a purchase needs: asks what the shop wants, opens the puzzle at the click,
+// keeps a pass that was not spent. How it looks is in captcha-view.js, which is loaded behind
+// everything else, and only where it is needed.
+
+import * as api from './api.js';
+
+const EARLY_RETRY_MS = 150;
+const EARLY_RETRIES = 8;
+/** A pass is good for two minutes; what is nearly over is not used any more. */
+const PASS_KEPT_MS = 110_000;
+
+/**
+ * The passes for one product. `isOpen()` says whether it can still be bought, `loggedOut()`
+ * hears that the session is over.
+ */
+export function passesFor(round, product, { isOpen, loggedOut }) {
+  let wanted = null; // { way } as the shop told
+  let kept = null; // { pass, until } by the performance clock
+  let view = null;
+
+  const ready = ask();
+  async function ask() {
+    const answer = await api.getCaptchaWay();
+    wanted = answer.data ?? null;
+    if (wanted && wanted.way !== 'off') look().catch(() => {});
+  }
+
+  /** The dialog; a line that broke is tried again at the next click. */
+  function look() {
+    view ??= import('./captcha-view.js').then(({ captchaView }) => captchaView());
+    view.catch(() => (view = null));
+    return view;
+  }
+
+  /** A pass; '' when the shop wants none, null when the shopper did not get one. */
+  async function pass() {
+    if (kept && kept.until > performance.now()) return kept.pass;
+    await ready;
+    if (!wanted) await ask();
+    // Nobody knows: the edge will say if it wants one.
+    return !wanted || wanted.way === 'off' ? '' : solve();
+  }
+
+  /** The edge wants a pass, and another one than it was brought. */
+  async function another() {
+    kept = null;
+    await ask();
+    return (wanted && wanted.way !== 'off' && (await solve())) || null;
+  }
+
+  async function solve() {
+    const dialog = await look().catch(() => null);
+    // The edge will refuse, and the page says so.
+    if (!dialog) return '';
+    const won = await dialog.open({ way: wanted, isOpen, fetch: puzzle, answer: send });
+    if (won === 'logged out') loggedOut();
+    if (!won?.pass) return null;
+    kept = { pass: won.pass, until: performance.now() + PASS_KEPT_MS };
+    return kept.pass;
+  }
+
+  async function puzzle() {
+    for (let early = 0; ; early += 1) {
+      const answer = await api.getCaptcha(round, product);
+      if (answer.code !== 'too_early' || early >= EARLY_RETRIES) return answer;
+      await new Promise((done) => setTimeout(done, EARLY_RETRY_MS));
+    }
+  }
+
+  const send = (given) => api.answerCaptcha(given.response ? { round, product, ...given } : given);
+
+  /** What became of the purchase: a pass that bought nothing is still good. */
+  function used(answer) {
+    if (answer.lost || !answer.code || answer.code === 'captcha_required') kept = null;
+  }
+
+  return { pass, another, used };
+}
