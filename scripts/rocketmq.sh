@@ -141,7 +141,9 @@ make_topics() {
         name=${line%:*}
         topics+="${topics:+,}{\"topicName\":\"$name\",\"readQueueNums\":4,\"writeQueueNums\":4,\"perm\":6,"
         topics+="\"attributes\":{\"+message.type\":\"${line##*:}\"}}"
-        groups+="${groups:+,}{\"groupName\":\"$name-workers\"}"
+        # After 16 deliveries the server would put a message aside, where nobody
+        # looks: the orders role is to be the one that does so.
+        groups+="${groups:+,}{\"groupName\":\"$name-workers\",\"retryMaxTimes\":64}"
     done
     printf '[%s]' "$topics" >"$folder/conf/topics.json"
     printf '[%s]' "$groups" >"$folder/conf/groups.json"
@@ -171,8 +173,8 @@ start() {
     poll_until 60 name_server_is_ready && is_alive namesrv || give_up namesrv
     launch broker 384m org.apache.rocketmq.proxy.ProxyStartup -pm local -n "127.0.0.1:$namesrv_port" \
         -bc "$folder/conf/broker.conf" -pc "$folder/conf/rmq-proxy.json"
-    poll_until 90 broker_is_ready && is_alive broker || give_up broker
-    poll_until 30 topics_are_there || { cat "$folder/admin.log" >&2; give_up broker; }
+    poll_until 240 broker_is_ready && is_alive broker || give_up broker
+    poll_until 120 topics_are_there || { cat "$folder/admin.log" >&2; give_up broker; }
 }
 
 give_up() {

@@ -171,6 +171,14 @@ test_drill() {
         t/drills/segments.sh || status=$?
     count_facts "$log_folder/segments.log" "$status"
     status=0
+    stage orders "Drill: a third paid, a third cancelled, a third unpaid, sold again" "repeat it with: t/drills/orders.sh" \
+        t/drills/orders.sh || status=$?
+    count_facts "$log_folder/orders.log" "$status"
+    status=0
+    stage poison "Drill: purchases that the database refuses" "repeat it with: t/drills/poison.sh" \
+        t/drills/poison.sh || status=$?
+    count_facts "$log_folder/poison.log" "$status"
+    status=0
     stage pay "Drill: orders paid, cancelled, unpaid, on MariaDB" "repeat it with: t/drills/pay.sh" \
         t/drills/pay.sh || status=$?
     count_facts "$log_folder/pay.log" "$status"

@@ -66,6 +66,14 @@ pub(crate) enum Command {
         /// Start no nginx: run behind an nginx of your own that includes conf/seckill/
         #[arg(long)]
         no_edge: bool,
+        /// Play only these roles, and leave the others to "seckill serve" [default: all]
+        #[arg(
+            long,
+            value_name = "ROLES",
+            value_delimiter = ',',
+            value_parser = roles::Role::parse
+        )]
+        roles: Option<Vec<roles::Role>>,
     },
     /// Run roles of the back end against a Redis and a database that run elsewhere
     Serve {
@@ -114,6 +122,18 @@ pub(crate) enum Command {
         /// As JSON, with all breaches
         #[arg(long)]
         json: bool,
+    },
+    /// Run the drills of the repository: a system of its own, struck and counted
+    ///
+    /// Each prints a PASS or FAIL line for each fact, with the numbers, and so does
+    /// the end. Needs a clone with what "make test" installs and "scripts/build.sh"
+    /// builds.
+    Drill {
+        /// "list", the name of one, or "all"
+        name: String,
+        /// What the drill itself takes, such as --full for the size of a real sale
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Print the settings in force, where each came from and what it means
     Config,

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 mod accounts_command;
 mod bans_command;
 mod cli;
+mod drill_command;
 mod notices_command;
 mod orders_command;
 mod stock_command;
@@ -52,8 +53,17 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
     logging::start(&config);
     match cli.command {
-        Command::Up { demo, no_edge, .. } => {
-            let options = up::Options { demo, no_edge };
+        Command::Up {
+            demo,
+            no_edge,
+            roles,
+            ..
+        } => {
+            let options = up::Options {
+                demo,
+                no_edge,
+                roles: roles.unwrap_or_else(|| roles::Role::ALL.to_vec()),
+            };
             Ok(up::run(&config, options, stop_at_signals()?).await?)
         }
         Command::Serve { roles } => Ok(roles::run(&config, &roles, stop_at_signals()?).await?),
@@ -71,6 +81,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Notices(asked) => notices_command::run(&config, asked).await,
         Command::Status { json } => show_status(&config, json).await,
         Command::Verify { json } => verify_system(&config, json).await,
+        Command::Drill { name, arguments } => drill_command::run(&config, &name, &arguments),
         Command::Config => say(&config.table()),
     }
 }

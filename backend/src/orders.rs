@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use seckill_core::order::OrderIds;
 use seckill_core::purchase::Reason;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,8 @@ use crate::store::Store;
 mod backlog;
 /// Cancelling what was not paid in time.
 pub mod cancels;
+/// What is left to do for orders that are placed.
+mod finish;
 /// A message in hand.
 mod job;
 /// This worker's number.
@@ -37,12 +40,15 @@ mod trouble;
 mod worker;
 
 use backlog::Watch;
+use finish::Finisher;
 use pace::Pace;
 use trouble::Trouble;
 use worker::Worker;
 
 /// How long to wait for a message before looking whether to stop.
 const LOOK_ROUND: Duration = Duration::from_millis(500);
+/// Batches that are placed and wait to be finished, besides the one in work.
+const TO_FINISH: usize = 1;
 /// What is wrong when the queue is away.
 const UNREADABLE: &str = "messages cannot be read";
 
@@ -95,21 +101,35 @@ pub async fn run<Q: Queue, C: Queue>(
     let Some(number) = number::draw(&redis, options.worker, &stop).await else {
         return;
     };
-    let now = Instant::now();
-    let mut pace = Pace::new(options.per_second, now);
-    let mut release_pace = Pace::new(options.release_per_second, now);
-    let mut watch = Watch::new(redis.clone(), options.backlog_after);
-    let mut worker = Worker {
-        letters: DeadLetters::new(redis, segments.clone()),
+    let (placed, to_finish) = mpsc::channel(TO_FINISH);
+    let finisher = Finisher {
+        orders: queues.orders.clone(),
+        cancels: queues.cancels.clone(),
+        segments: segments.clone(),
+        pay_within: options.pay_within,
+        trouble: Trouble::new(stop.clone()),
+    };
+    let watch = Watch::new(redis.clone(), options.backlog_after);
+    let worker = Worker {
+        letters: DeadLetters::new(redis, segments),
         queues,
         store,
-        segments,
+        placed,
         ids: OrderIds::new(number),
         options,
         trouble: Trouble::new(stop.clone()),
         stop,
     };
-    let most = options.in_flight.max(1);
+    // The finisher ends when the worker, and with it the way there, is gone.
+    tokio::join!(place(worker, watch), finisher.run(to_finish));
+}
+
+/// Takes messages and places them until told to stop.
+async fn place<Q: Queue, C: Queue>(mut worker: Worker<Q, C>, mut watch: Watch) {
+    let now = Instant::now();
+    let mut pace = Pace::new(worker.options.per_second, now);
+    let mut release_pace = Pace::new(worker.options.release_per_second, now);
+    let most = worker.options.in_flight.max(1);
     while !worker.stop.is_cancelled() {
         let now = Instant::now();
         let placing = pace.allowed(now).min(most);

@@ -99,11 +99,9 @@ impl StoreError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Statement(sqlx::Error::Database(error)) => {
-                // SQLSTATE classes 22 and 23: the data cannot be stored as it is.
-                let code = error.code().unwrap_or_default();
-                let is_state =
-                    code.len() == 5 && (code.starts_with("22") || code.starts_with("23"));
-                !is_state && !error.is_check_violation() && !error.is_unique_violation()
+                !refuses_data(&error.code().unwrap_or_default())
+                    && !error.is_check_violation()
+                    && !error.is_unique_violation()
             }
             Self::Statement(_) | Self::NumberInUse => true,
             _ => false,
@@ -113,6 +111,20 @@ impl StoreError {
     /// Whether a row with the same key is there already.
     fn is_double(&self) -> bool {
         matches!(self, Self::Statement(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
+}
+
+/// Whether this code says that what was given cannot be stored as it is: of
+/// SQLSTATE the classes 22 and 23, and 45 for rules that an operator added; of
+/// SQLite its constraints, triggers among them.
+fn refuses_data(code: &str) -> bool {
+    const SQLITE_CONSTRAINT: u32 = 19;
+    match (code.len(), code.parse::<u32>()) {
+        (5, _) => ["22", "23", "45"]
+            .iter()
+            .any(|class| code.starts_with(class)),
+        (_, Ok(number)) => number & 0xff == SQLITE_CONSTRAINT,
+        _ => false,
     }
 }
 
@@ -216,4 +228,21 @@ fn signed(value: u64) -> i64 {
 /// A number that the table's checks keep from being negative.
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refuses_data;
+
+    #[test]
+    fn a_rule_of_the_database_refuses_data_and_a_busy_or_full_one_does_not() {
+        // CHECK, a trigger, a duplicate; text too long, a trigger of MySQL.
+        for code in ["275", "1811", "2067", "22001", "23000", "45000"] {
+            assert!(refuses_data(code), "{code}");
+        }
+        // Busy, disk full, input and output; deadlock, connection lost.
+        for code in ["5", "517", "13", "10", "266", "40001", "08S01", ""] {
+            assert!(!refuses_data(code), "{code}");
+        }
+    }
 }

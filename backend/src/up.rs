@@ -39,12 +39,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 
 /// What `up` is asked to do.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Sell the demo sale.
     pub demo: bool,
     /// Start no nginx: somebody runs one in front.
     pub no_edge: bool,
+    /// The roles played here; the others run elsewhere.
+    pub roles: Vec<Role>,
 }
 
 /// Why the system is not up, or no longer.
@@ -182,7 +184,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), UpError> {
     let began = Instant::now();
-    let _lock = folders::prepare(config, options)?;
+    let _lock = folders::prepare(config, &options)?;
     leftovers::stop(&config.data).await?;
     let edge_plan = if options.no_edge {
         None
@@ -195,7 +197,7 @@ pub async fn run(
     let outcome = tokio::select! {
         biased;
         () = stop.cancelled() => Ok(()),
-        outcome = start_and_watch(config, options, edge_plan, &mut parts, began) => outcome,
+        outcome = start_and_watch(config, &options, edge_plan, &mut parts, began) => outcome,
     };
     parts.stop().await;
     outcome
@@ -203,7 +205,7 @@ pub async fn run(
 
 async fn start_and_watch(
     config: &Config,
-    options: Options,
+    options: &Options,
     edge_plan: Option<edge::Plan>,
     parts: &mut Parts,
     began: Instant,
@@ -214,7 +216,7 @@ async fn start_and_watch(
     let Parts { redis, roles, edge } = &mut *parts;
     let others = async {
         let logins = demo::prepare(config, options.demo).await?;
-        start_roles(config, roles).await?;
+        start_roles(config, &options.roles, roles).await?;
         if let Some(plan) = edge_plan {
             *edge = Some(plan.start(config).await?);
         }
@@ -230,15 +232,26 @@ async fn start_and_watch(
     parts.watch().await
 }
 
-/// Starts all roles and waits until they are healthy.
-async fn start_roles(config: &Config, roles: &mut Option<RunningRoles>) -> Result<(), UpError> {
+/// Starts these roles and waits until they are healthy.
+async fn start_roles(
+    config: &Config,
+    chosen: &[Role],
+    roles: &mut Option<RunningRoles>,
+) -> Result<(), UpError> {
     let stop = CancellationToken::new();
     let (told, config_of_roles) = (stop.clone(), config.clone());
-    let running = tokio::spawn(async move { roles::run(&config_of_roles, &Role::ALL, told).await });
+    let to_run = chosen.to_vec();
+    let running = tokio::spawn(async move { roles::run(&config_of_roles, &to_run, told).await });
     let (running, _) = roles.insert((running, stop));
     let healthy = async {
-        until_well(&config.purchase_listen, "/healthz").await;
-        until_well(&config.ops_listen, "/healthz").await;
+        for (role, listen) in [
+            (Role::Purchase, &config.purchase_listen),
+            (Role::Ops, &config.ops_listen),
+        ] {
+            if chosen.contains(&role) {
+                until_well(listen, "/healthz").await;
+            }
+        }
     };
     tokio::select! {
         biased;

@@ -8,6 +8,9 @@
 )]
 
 mod common;
+/// What buyers are to be told.
+#[path = "store_orders/told.rs"]
+mod told;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,6 +28,7 @@ use seckill_core::payment::{self, Told};
 use seckill_core::purchase::Reason;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+use told::every_change_of_an_order_is_told_once_by_each_channel;
 
 type Case = fn(Store) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -66,6 +70,7 @@ on_both!(
     sales_are_kept,
     of_paying_and_cancelling_at_once_one_wins_and_no_money_is_lost,
     a_payment_is_known_by_its_id,
+    every_change_of_an_order_is_told_once_by_each_channel,
 );
 
 fn purchase(user: &str, request: &str, at_ms: u64) -> OrderMessage {

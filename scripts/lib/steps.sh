@@ -24,6 +24,9 @@ poll_until() {
     done
 }
 
+# has_ended PID: it does not run any more, whether or not anybody waited for it.
+has_ended() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null; }
+
 # The CPU cores that this process may use, one a line.
 cores() { taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' | while IFS=- read -r a b; do seq "$a" "${b:-$a}"; done; }
 
@@ -32,4 +35,17 @@ cores() { taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' | while IFS=- read -r a 
 free_ports() {
     perl -MIO::Socket::INET -e 'my @s = map { IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") } 1 .. shift;
         print $_->sockport, "\n" for @s' "$1"
+}
+
+# free_ports_in_a_row COUNT: the first of that many neighbours that nobody listens
+# on, below those that the system gives to clients.
+free_ports_in_a_row() {
+    perl -MIO::Socket::INET -e '
+        my $count = shift;
+        for (1 .. 1000) {
+            my $first = 12000 + int rand 19000;
+            my @s = grep { $_ } map { IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $first + $_) } 0 .. $count - 1;
+            if (@s == $count) { print "$first\n"; exit }
+        }
+        exit 1' "$1"
 }

@@ -64,9 +64,11 @@ sell() {
     fact "$1: orders of $2" "$4" "$(orders "$1" created)"
 }
 
+# decide ROUND PLAN [CONNECTIONS]: whoever has an order there.
 decide() {
-    "$load" decide --base "$shop_url" --round "$1" --prefix "$2" --buyers "$3" --plan "$4" \
-        --concurrency "${5:-64}" >"$work/$2-decided.json" 2>"$work/$2-decided.err"
+    mariadb_ask shop "SELECT user FROM orders WHERE round = '$1' AND state = 'created'" >"$work/$1-users"
+    "$load" decide --base "$shop_url" --round "$1" --users "$work/$1-users" --plan "$2" \
+        --concurrency "${3:-64}" >"$work/$1-decided.json" 2>"$work/$1-decided.err"
 }
 
 verified() {
@@ -91,7 +93,7 @@ shop_start
 step "$items buyers pay and cancel at the same instant"
 offer both
 sell both both "$items" "$items"
-decide both both "$items" both
+decide both both
 paid=$(orders both paid) cancelled=$(orders both cancelled)
 fact "both: orders that ended in one state" "$items" "$((paid + cancelled))"
 fact "both: orders that buyers see as paid" "$paid" "$(json "$work/both-decided.json" '$j->{states}{paid} // 0')"
@@ -114,7 +116,7 @@ wait "$racers" || fact "thirds: the load generator" "ended well" "$(tail -n 1 "$
 poll_until 30 has_orders thirds created "$items" || true
 fact "thirds: orders though MariaDB was killed" "$items" "$(orders thirds created)"
 # Two connections only, so that it lasts long enough to be hit.
-decide thirds thirds "$items" thirds 2 &
+decide thirds thirds 2 &
 deciders=$!
 poll_until 20 has_orders thirds paid $((third / 10 + 1)) || true
 shop_kill

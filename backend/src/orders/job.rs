@@ -67,6 +67,21 @@ pub(super) fn retry_after(attempt: u32) -> Duration {
     FIRST_RETRY.saturating_mul(doubled).min(LONGEST_RETRY)
 }
 
+/// These are done.
+pub(super) async fn acknowledge(queue: &impl Queue, receipts: &[Receipt]) {
+    if let Err(error) = queue.ack(receipts).await {
+        // They come again, and are found decided.
+        tracing::warn!(%error, count = receipts.len(), "messages were not acknowledged");
+    }
+}
+
+/// These come again after a while.
+pub(super) async fn give_back(queue: &impl Queue, receipts: &[Receipt], after: Duration) {
+    if let Err(error) = queue.release(receipts, after).await {
+        tracing::debug!(%error, "messages come again when their hold is over");
+    }
+}
+
 /// Puts a message of the orders queue among the dead letters.
 pub(super) async fn bury(
     letters: &DeadLetters,

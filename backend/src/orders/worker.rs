@@ -1,35 +1,30 @@
-//! The steps that a batch of order messages goes through.
+//! The steps of a batch of order messages up to the database.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use seckill_core::message::{CancelMessage, VERSION};
-use seckill_core::order::{OrderId, OrderIds};
+use seckill_core::order::OrderIds;
 use seckill_core::purchase::Reason;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
 use super::job::{self, Job};
-use super::tell::{self, Told};
 use super::trouble::Trouble;
 use crate::purchase::now_ms;
-use crate::queue::{DeadLetters, Delivery, Message, Published, Queue, Queues, Receipt};
-use crate::segments::Segments;
+use crate::queue::{DeadLetters, Delivery, Queue, Queues, Receipt};
 use crate::store::orders::{NewOrder, Placed};
 use crate::store::{Store, StoreError};
 
-/// What may be wrong with the parts that a worker uses.
+/// What may be wrong.
 const NOT_PLACED: &str = "orders cannot be placed";
-const NOT_TOLD: &str = "buyers cannot be told of their orders";
-const NOT_ANNOUNCED: &str =
-    "delayed cancels cannot be published; the sweep of the database will do";
 
 /// Works on one batch after another.
 pub(super) struct Worker<Q, C> {
     pub(super) queues: Queues<Q, C>,
     pub(super) store: Store,
-    pub(super) segments: Segments,
+    /// Where placed orders go, to be finished.
+    pub(super) placed: mpsc::Sender<Vec<(Job, Placed)>>,
     pub(super) letters: DeadLetters,
     pub(super) ids: OrderIds,
     pub(super) options: Options,
@@ -50,7 +45,7 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         jobs
     }
 
-    /// Sees orders through all their steps.
+    /// Places orders, and hands them on to be finished.
     pub(super) async fn work(&mut self, jobs: Vec<Job>) {
         let Some(placed) = self.place(jobs).await else {
             return;
@@ -62,7 +57,11 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         // lead to that.
         let taken = taken.into_iter().map(|(job, _)| job).collect();
         self.let_go(taken, Reason::Duplicate).await;
-        self.finish(orders).await;
+        // The next batch is placed while this one is finished. Nobody takes it
+        // only if the finishing panicked, which ends the role.
+        if !orders.is_empty() {
+            let _ = self.placed.send(orders).await;
+        }
     }
 
     /// Places jobs, trying until it works or the worker is to stop. A message
@@ -129,76 +128,12 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         }
     }
 
-    /// Tells the records, announces the cancelling, and acknowledges; the orders
-    /// are committed.
-    async fn finish(&mut self, orders: Vec<(Job, Placed)>) {
-        if orders.is_empty() {
-            return;
-        }
-        let outcomes = tell::tell(&self.segments, &told(&orders)).await;
-        self.announce_cancels(&orders).await;
-        let mut done = Vec::with_capacity(orders.len());
-        let mut again: HashMap<Duration, Vec<Receipt>> = HashMap::new();
-        for ((job, _), outcome) in orders.into_iter().zip(outcomes) {
-            match outcome {
-                Ok(()) => done.push(job.receipt),
-                // It comes again, is found placed, and its buyer is told then.
-                Err(error) => {
-                    self.trouble.say(NOT_TOLD, &error);
-                    let after = job::retry_after(job.attempt);
-                    again.entry(after).or_default().push(job.receipt);
-                }
-            }
-        }
-        if again.is_empty() {
-            self.trouble.is_over(NOT_TOLD);
-        }
-        for (after, receipts) in again {
-            self.give_back(&receipts, after).await;
-        }
-        self.acknowledge(&done).await;
-        tracing::debug!(count = done.len(), "orders placed");
-    }
-
-    /// Has a message come for each order when its time to be paid is over.
-    async fn announce_cancels(&mut self, orders: &[(Job, Placed)]) {
-        let announce = |(job, placed): &(Job, Placed)| {
-            let (Placed::New(order) | Placed::Before(order)) = placed else {
-                return None;
-            };
-            let message = CancelMessage {
-                v: VERSION,
-                order: order.0,
-                user: job.purchase.user.clone(),
-            };
-            let message = Message::new(message.to_json(), &order.to_string());
-            Some(message.after(self.options.pay_within))
-        };
-        let messages: Vec<Message> = orders.iter().filter_map(announce).collect();
-        let outcomes = self.queues.cancels.publish(&messages).await;
-        let reason = outcomes.into_iter().find_map(|outcome| match outcome {
-            Published::Stored => None,
-            Published::NotStored(reason)
-            | Published::Unknown(reason)
-            | Published::Rejected(reason) => Some(reason),
-        });
-        match reason {
-            Some(reason) => self.trouble.say(NOT_ANNOUNCED, &reason),
-            None => self.trouble.is_over(NOT_ANNOUNCED),
-        }
-    }
-
     async fn acknowledge(&self, receipts: &[Receipt]) {
-        if let Err(error) = self.queues.orders.ack(receipts).await {
-            // They come again, and are found decided.
-            tracing::warn!(%error, count = receipts.len(), "messages were not acknowledged");
-        }
+        job::acknowledge(&self.queues.orders, receipts).await;
     }
 
     async fn give_back(&self, receipts: &[Receipt], after: Duration) {
-        if let Err(error) = self.queues.orders.release(receipts, after).await {
-            tracing::debug!(%error, "messages come again when their hold is over");
-        }
+        job::give_back(&self.queues.orders, receipts, after).await;
     }
 
     async fn bury(&self, delivery: Delivery, reason: String) {
@@ -238,16 +173,4 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         }
         Some(())
     }
-}
-
-/// What each buyer is to be told.
-fn told(orders: &[(Job, Placed)]) -> Vec<Told<'_>> {
-    let told = orders.iter().map(|(job, placed)| Told {
-        purchase: &job.purchase,
-        order: match placed {
-            Placed::New(order) | Placed::Before(order) => Some(OrderId(order.0)),
-            Placed::Taken(_) | Placed::Failed => None,
-        },
-    });
-    told.collect()
 }

@@ -25,7 +25,15 @@ pub(super) fn start(
         zone: config.time_zone.clone(),
     };
     if let Some(to) = webhook {
-        let keys = Arc::new(read_keyring(&config.notify.keys)?);
+        let keys = read_keyring(&config.notify.keys).map_err(|error| match error {
+            RoleError::NoKeys { path, source } => RoleError::Notify(format!(
+                "notify_webhook is set, but its keys {} cannot be read: {source}; write one \
+                 line \"kid secret\" that its receiver knows too, and see notify_keys",
+                path.display()
+            )),
+            other => other,
+        })?;
+        let keys = Arc::new(keys);
         let messenger = Webhook::new(to.clone(), keys).map_err(|error| {
             RoleError::Notify(format!("notify_webhook = \"{to}\" needs this machine's certificates, which cannot be read: {error}; install ca-certificates"))
         })?;

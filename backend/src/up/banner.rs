@@ -15,7 +15,7 @@ use crate::store::Store;
 const MOST_PAGES: usize = 9;
 
 /// Prints to standard output; that nobody reads it is no reason to stop.
-pub(super) async fn print(config: &Config, options: Options, took: Duration, logins: &Logins) {
+pub(super) async fn print(config: &Config, options: &Options, took: Duration, logins: &Logins) {
     let rounds = rounds(config).await;
     let mut text = text(config, options, took, &rounds, now_ms());
     text.push_str(&console(config, options, logins));
@@ -41,7 +41,7 @@ async fn rounds(config: &Config) -> Vec<StoredRound> {
 
 fn text(
     config: &Config,
-    options: Options,
+    options: &Options,
     took: Duration,
     rounds: &[StoredRound],
     now_ms: u64,
@@ -68,7 +68,7 @@ fn text(
 }
 
 /// Where the console is, and who can log in there.
-fn console(config: &Config, options: Options, logins: &Logins) -> String {
+fn console(config: &Config, options: &Options, logins: &Logins) -> String {
     let mut text = String::from("\n");
     if !options.no_edge {
         let host = match config.console_address {

@@ -17,7 +17,7 @@ pub(super) struct Lock {
 }
 
 /// Makes the folders and the key ring, and takes the lock.
-pub(super) fn prepare(config: &Config, options: Options) -> Result<Lock, UpError> {
+pub(super) fn prepare(config: &Config, options: &Options) -> Result<Lock, UpError> {
     check_socket_paths(config)?;
     let data = &config.data;
     // What shoppers may fetch, and sockets, can be reached by others; what

@@ -26,10 +26,8 @@ pub enum Plan {
 pub struct Options {
     /// Round id.
     pub round: String,
-    /// What the buyers' names begin with.
-    pub prefix: String,
-    /// How many buyers.
-    pub buyers: usize,
+    /// The buyers' names.
+    pub users: Vec<String>,
     /// What they do.
     pub plan: Plan,
     /// How long to ask again while the shop cannot answer.
@@ -61,9 +59,9 @@ pub async fn run(
     let until = Instant::now() + options.limit;
     let shop = Arc::new((Edge::new(authority, connections), options, until));
     let mut looking = JoinSet::new();
-    for number in 0..shop.1.buyers {
-        let shop = Arc::clone(&shop);
-        looking.spawn(async move { find(&shop, number).await });
+    for user in &shop.1.users {
+        let (user, shop) = (user.clone(), Arc::clone(&shop));
+        looking.spawn(async move { find(&shop, &user).await });
     }
     let mut decided = Decided::default();
     let mut buyers = Vec::new();
@@ -102,8 +100,7 @@ struct Buyer {
 }
 
 /// Logs a buyer in and looks for his order; `None` without an answer in time.
-async fn find((edge, options, until): &Shop, number: usize) -> Option<Option<Buyer>> {
-    let user = format!("{}{number:05}", options.prefix);
+async fn find((edge, options, until): &Shop, user: &str) -> Option<Option<Buyer>> {
     let body = serde_json::json!({ "user": user }).to_string();
     let login = Call {
         body: &body,

@@ -64,12 +64,9 @@ struct DecideArgs {
     /// Round id
     #[arg(long)]
     round: String,
-    /// How many buyers
-    #[arg(long, default_value_t = 1000)]
-    buyers: usize,
-    /// What the buyers' names begin with
-    #[arg(long, default_value = "buyer")]
-    prefix: String,
+    /// File of the buyers' names, one a line
+    #[arg(long, value_name = "FILE")]
+    users: PathBuf,
     /// What they do: both (at the same instant) or thirds
     #[arg(long, value_enum)]
     plan: Plan,
@@ -117,6 +114,9 @@ struct RaceArgs {
     /// What the buyers' names begin with
     #[arg(long, default_value = "buyer")]
     prefix: String,
+    /// Let so many buyers a second begin to click, instead of all at the opening
+    #[arg(long, value_name = "BUYERS")]
+    rate: Option<u32>,
     /// Clicks of each buyer at once, each with a request id of its own
     #[arg(long, default_value_t = 1)]
     clicks_per_buyer: usize,
@@ -205,10 +205,11 @@ fn authority(base: &str) -> anyhow::Result<String> {
 }
 
 async fn decide(args: DecideArgs) -> anyhow::Result<()> {
+    let users = std::fs::read_to_string(&args.users)
+        .with_context(|| format!("{} cannot be read", args.users.display()))?;
     let options = decide::Options {
         round: args.round,
-        prefix: args.prefix,
-        buyers: args.buyers,
+        users: users.lines().map(str::to_owned).collect(),
         plan: args.plan,
         limit: Duration::from_secs(args.limit),
     };
@@ -233,6 +234,7 @@ async fn race(args: RaceArgs) -> anyhow::Result<()> {
         product: args.product,
         buyers: args.buyers,
         prefix: args.prefix,
+        rate: args.rate,
         clicks_per_buyer: args.clicks_per_buyer,
         retry_busy: args.retry_busy,
         until_sold_out: args.until_sold_out.map(Duration::from_secs),

@@ -15,6 +15,8 @@ use crate::report::{Fate, Report, Tally};
 
 /// Pause before a buyer asks again after "busy", "unavailable" or no answer.
 const RETRY: Duration = Duration::from_millis(250);
+/// How long a buyer asks what became of his purchase.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// How a click is counted that was said to be worked on and then was not known.
 const LOST: &str = "202_then_none";
 /// Pause before a buyer clicks again after "sold out".
@@ -31,6 +33,8 @@ pub struct Options {
     pub buyers: usize,
     /// What their names begin with.
     pub prefix: String,
+    /// How many begin to click a second; all at once if `None`.
+    pub rate: Option<u32>,
     /// Clicks of each at once, each a purchase of its own.
     pub clicks_per_buyer: usize,
     /// Ask again after "busy", "unavailable", lost connections and purchases that
@@ -44,6 +48,15 @@ pub struct Options {
     /// Signs a captcha pass for every click, as the back end does for whoever has
     /// solved a puzzle.
     pub keyring: Option<Keyring>,
+}
+
+impl Options {
+    /// How long after the opening this buyer first clicks.
+    fn turn_of(&self, index: usize) -> Duration {
+        self.rate.map_or(Duration::ZERO, |rate| {
+            Duration::from_secs(1) / rate.max(1) * u32::try_from(index).unwrap_or(u32::MAX)
+        })
+    }
 }
 
 /// Why a race could not be run.
@@ -205,7 +218,7 @@ async fn enter(race: Arc<Race>, user: String) -> Result<Buyer, RaceError> {
     }
 }
 
-/// Every click of every buyer, all at once.
+/// Every click of every buyer, all at once or at the rate of the options.
 async fn shop(
     race: &Arc<Race>,
     buyers: Vec<Buyer>,
@@ -217,7 +230,11 @@ async fn shop(
         for (index, buyer) in buyers.iter().enumerate() {
             let (race, buyer) = (Arc::clone(race), Arc::clone(buyer));
             let deadline = began + race.options.limit;
-            clicks.spawn(async move { (index, race.click(&buyer, click, deadline).await) });
+            let first = began + race.options.turn_of(index);
+            clicks.spawn(async move {
+                tokio::time::sleep_until(first.into()).await;
+                (index, race.click(&buyer, click, deadline).await)
+            });
         }
     }
     let mut words = vec![Vec::new(); buyers.len()];
@@ -368,7 +385,7 @@ impl Race {
             cookie: Some(&buyer.cookie),
             ..Call::new(&Method::GET, &url)
         };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let answer = self.patiently(call).await;
             let status = answer

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::proxy::{CALL_TIMEOUT, CallError};
 use super::wire::{
@@ -25,6 +25,9 @@ const AT_ONCE: usize = 32;
 const QUESTIONS: usize = 4;
 /// How long it is believed which brokers there are.
 const ROUTE_FRESH: Duration = Duration::from_secs(30);
+/// How long to wait before asking again where there was none: a proxy that has
+/// just started answers before its broker has told the name server of itself.
+const ROUTE_AGAIN: Duration = Duration::from_millis(200);
 
 /// Questions that stand, and what came in reply and was not yet asked for.
 #[derive(Default)]
@@ -58,9 +61,16 @@ impl Receiving {
                 let count = max.min(self.came.len());
                 return Ok(self.came.drain(..count).map(|(_, one)| one).collect());
             }
+            if self.questions.is_empty() {
+                if Instant::now() + ROUTE_AGAIN >= until {
+                    sleep_until(until).await;
+                    return Ok(Vec::new());
+                }
+                sleep(ROUTE_AGAIN).await;
+                continue;
+            }
             match timeout_at(until, self.questions.join_next()).await {
-                Ok(Some(answered)) => self.take(answered)?,
-                Ok(None) => {}
+                Ok(answered) => answered.into_iter().try_for_each(|it| self.take(it))?,
                 Err(_) => return Ok(Vec::new()),
             }
         }
@@ -132,7 +142,8 @@ impl Receiving {
             .collect();
         self.brokers.sort_unstable();
         self.brokers.dedup();
-        self.route_until = Some(Instant::now() + ROUTE_FRESH);
+        let is_known = !self.brokers.is_empty();
+        self.route_until = is_known.then(|| Instant::now() + ROUTE_FRESH);
         Ok(())
     }
 }
