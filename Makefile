@@ -54,7 +54,7 @@ drill: ## Race thousands of buyers, kill the system in the middle, count the ord
 	@scripts/drill.sh
 
 .PHONY: bench
-bench: bench-edge bench-stock bench-orders bench-captcha ## Every benchmark, each into bench/results/NAME.json
+bench: bench-edge bench-stock bench-purchase bench-orders bench-captcha bench-board ## Every benchmark, each into bench/results/NAME.json
 
 .PHONY: bench-edge
 bench-edge: ## What the gate costs beside nginx itself and beside the Lua edge
@@ -64,6 +64,10 @@ bench-edge: ## What the gate costs beside nginx itself and beside the Lua edge
 bench-stock: ## The stock script beside the ways of selling that were rejected
 	@bench/stock.sh
 
+.PHONY: bench-purchase
+bench-purchase: ## The purchase role, and a purchase from edge to stock, beside what they cannot cost less than
+	@bench/purchase.sh
+
 .PHONY: bench-orders
 bench-orders: ## Orders placed into MariaDB beside bare inserts of the same rows
 	@bench/orders.sh
@@ -71,6 +75,10 @@ bench-orders: ## Orders placed into MariaDB beside bare inserts of the same rows
 .PHONY: bench-captcha
 bench-captcha: ## What a puzzle and its verdict cost beside answering at once
 	@bench/captcha.sh
+
+.PHONY: bench-board
+bench-board: ## What twenty live boards cost the back end, and how soon they know
+	@bench/board.sh
 
 .PHONY: clean
 clean: ## Remove everything that was built (SECKILL_DATA stays)

@@ -27,6 +27,10 @@ password_of() { sed -n "s,^  Login  *$1 / ,,p" "$shop_log"; }
 CONSOLE_URL=http://127.0.0.1:$SECKILL_CONSOLE_PORT BASE_URL=$shop_url CHROMIUM=$CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots \
     OPERATOR_PASSWORD=$(password_of operator) SUPERVISOR_PASSWORD=$(password_of supervisor) \
     npm run --silent console --prefix t/e2e || status=1
+step "Operators who watch a sale"
+SUPERVISOR_PASSWORD=$(password_of supervisor) CONSOLE_URL=http://127.0.0.1:$SECKILL_CONSOLE_PORT \
+    BASE_URL=$shop_url CHROMIUM=$CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots \
+    npm run --silent board --prefix t/e2e || status=1
 shop_stop || fail "the demo shop did not stop cleanly; see $shop_log"
 
 step "The puzzle at the click"

@@ -1,10 +1,15 @@
 //! Who is banned. Redis holds the list; every edge mirrors it and follows its
 //! changes within a second (`lua/bans/` says how).
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use redis::aio::MultiplexedConnection;
 use seckill_core::ban::{self, BadEntry, Record};
 use seckill_core::keys;
 use seckill_core::shared::bans::Ban;
+use seckill_core::shared::prefix::Prefix;
 use serde::Serialize;
 
 use crate::redis_link::RedisLinkError;
@@ -20,7 +25,7 @@ const BATCH: u32 = 1_000;
 type Batch = (u64, Vec<(Vec<u8>, Vec<u8>)>);
 
 /// One ban, as it is listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Listed {
     /// `address` or `user`.
     pub kind: String,
@@ -93,6 +98,27 @@ pub async fn lift(conn: &mut MultiplexedConnection, ban: &Ban<'_>) -> Result<boo
 /// Redis is away, or the key holds something else.
 pub async fn list(conn: &mut MultiplexedConnection, now_ms: u64) -> Result<Bans, RedisLinkError> {
     let mut bans = Bans::default();
+    scan(conn, now_ms, |entry| match entry {
+        Ok(listed) => bans.listed.push(listed),
+        Err(error) => bans.garbage.push(error.to_string()),
+    })
+    .await?;
+    // An entry may be met twice while the hash grows.
+    bans.listed
+        .sort_by(|a, b| (&a.kind, &a.value).cmp(&(&b.kind, &b.value)));
+    bans.listed
+        .dedup_by(|a, b| (&a.kind, &a.value) == (&b.kind, &b.value));
+    bans.garbage.sort_unstable();
+    bans.garbage.dedup();
+    Ok(bans)
+}
+
+/// Hands over every entry that is in force, and why each of the others is none.
+async fn scan(
+    conn: &mut MultiplexedConnection,
+    now_ms: u64,
+    mut take: impl FnMut(Result<Listed, BadEntry>),
+) -> Result<(), RedisLinkError> {
     let mut cursor = 0_u64;
     loop {
         let (next, entries): Batch = redis::cmd("HSCAN")
@@ -107,25 +133,94 @@ pub async fn list(conn: &mut MultiplexedConnection, now_ms: u64) -> Result<Bans,
                 String::from_utf8_lossy(field),
                 String::from_utf8_lossy(value),
             );
-            match read(&field, &value) {
-                Ok(listed) if listed.expires_ms.is_some_and(|at| at <= now_ms) => {}
-                Ok(listed) => bans.listed.push(listed),
-                Err(error) => bans.garbage.push(error.to_string()),
+            let entry = read(&field, &value);
+            let is_over = |listed: &Listed| listed.expires_ms.is_some_and(|at| at <= now_ms);
+            if !entry.as_ref().is_ok_and(is_over) {
+                take(entry);
             }
         }
         cursor = next;
         if cursor == 0 {
-            break;
+            return Ok(());
         }
     }
-    // An entry may be met twice while the hash grows.
-    bans.listed
-        .sort_by(|a, b| (&a.kind, &a.value).cmp(&(&b.kind, &b.value)));
-    bans.listed
-        .dedup_by(|a, b| (&a.kind, &a.value) == (&b.kind, &b.value));
-    bans.garbage.sort_unstable();
-    bans.garbage.dedup();
-    Ok(bans)
+}
+
+/// Which bans somebody looks for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// A part of value, reason or whoever banned; or an address, which is also
+    /// looked for in banned networks. Empty: all.
+    pub text: String,
+    /// Only of this kind.
+    pub kind: Option<ban::Kind>,
+    /// How many of the newest are left out.
+    pub skip: usize,
+    /// How many are wanted after those.
+    pub most: usize,
+}
+
+impl Wanted {
+    fn fits(&self, listed: &Listed) -> bool {
+        if self.kind.is_some_and(|kind| kind.as_str() != listed.kind) {
+            return false;
+        }
+        let text = self.text.to_lowercase();
+        let holds = |part: &str| part.to_lowercase().contains(&text);
+        let covers = || {
+            let address: Option<IpAddr> = self.text.parse().ok();
+            let network: Option<Prefix> = listed.value.parse().ok();
+            address
+                .zip(network)
+                .is_some_and(|(address, network)| network.covers(address))
+        };
+        holds(&listed.value) || holds(&listed.reason) || holds(&listed.by) || covers()
+    }
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Those that were wanted, newest first.
+    pub listed: Vec<Listed>,
+    /// How many fit.
+    pub matching: usize,
+    /// How many are in force.
+    pub all: usize,
+    /// How many entries are no bans.
+    pub garbage: usize,
+}
+
+/// Looks through the whole list, in pieces, and keeps no more than is wanted: it
+/// may have a million entries.
+///
+/// # Errors
+/// Redis is away, or the key holds something else.
+pub async fn find(
+    conn: &mut MultiplexedConnection,
+    wanted: &Wanted,
+    now_ms: u64,
+) -> Result<Found, RedisLinkError> {
+    let mut found = Found::default();
+    let kept = wanted.skip.saturating_add(wanted.most);
+    let mut newest = BTreeMap::new();
+    scan(conn, now_ms, |entry| match entry {
+        Err(_) => found.garbage += 1,
+        Ok(listed) => {
+            found.all += 1;
+            if wanted.fits(&listed) {
+                found.matching += 1;
+                let age = Reverse(listed.at_ms);
+                newest.insert((age, listed.kind.clone(), listed.value.clone()), listed);
+                if newest.len() > kept {
+                    newest.pop_last();
+                }
+            }
+        }
+    })
+    .await?;
+    found.listed = newest.into_values().skip(wanted.skip).collect();
+    Ok(found)
 }
 
 fn read(field: &str, value: &str) -> Result<Listed, BadEntry> {
@@ -177,6 +272,38 @@ pub fn parse_time(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ban_is_found_by_a_part_of_it_and_by_an_address_it_covers() {
+        let listed = |kind: &str, value: &str| Listed {
+            kind: kind.to_owned(),
+            value: value.to_owned(),
+            expires_ms: None,
+            at_ms: 0,
+            by: "li".to_owned(),
+            reason: "90 clicks a second".to_owned(),
+        };
+        let network = listed("address", "203.0.113.0/24");
+        let fits = |text: &str, listed: &Listed| {
+            let text = text.to_owned();
+            Wanted {
+                text,
+                ..Wanted::default()
+            }
+            .fits(listed)
+        };
+        for text in ["", "203.0", "CLICKS", "li", "203.0.113.77"] {
+            assert!(fits(text, &network), "{text}");
+        }
+        for text in ["eve", "203.0.114.77", "10.0.0.0/8"] {
+            assert!(!fits(text, &network), "{text}");
+        }
+        let users = Wanted {
+            kind: Some(ban::Kind::User),
+            ..Wanted::default()
+        };
+        assert!(users.fits(&listed("user", "eve")) && !users.fits(&network));
+    }
 
     #[test]
     fn times_are_read_or_refused() {

@@ -123,6 +123,11 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Compute how many edges, back ends, Redis masters and connections a rate needs
+    ///
+    /// From what the benchmarks measured on this machine (bench/results), or from
+    /// figures given by flags.
+    Capacity(crate::capacity_command::Asked),
     /// Run the drills of the repository: a system of its own, struck and counted
     ///
     /// Each prints a PASS or FAIL line for each fact, with the numbers, and so does
@@ -344,6 +349,26 @@ pub(crate) enum Stock {
         round: Option<String>,
         /// The product's id
         product: Option<String>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put stock back after its Redis lost it, from the database
+    ///
+    /// For a Redis that was emptied or restored from an older snapshot: rounds,
+    /// amounts, buyers' records and permits follow from the approved rounds, the
+    /// archived ledger and the orders; lost order messages are sent again. Refused
+    /// while a sale runs on it. Given again, it does nothing more.
+    Rebuild {
+        /// Only this round
+        #[arg(long, value_name = "ID")]
+        round: Option<String>,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// Also while edges and back ends work on this Redis
+        #[arg(long)]
+        while_running: bool,
         /// As JSON, for programs
         #[arg(long)]
         json: bool,

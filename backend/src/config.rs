@@ -174,6 +174,8 @@ pub struct Config {
     pub site_rate: u32,
     /// Requests that may come at once above the rate.
     pub site_burst: u32,
+    /// The metrics of every edge, for the board.
+    pub edges: Vec<Uri>,
     /// nginx workers; `None` for one a core.
     pub edge_workers: Option<u16>,
     /// Where the purchase role listens.
@@ -217,8 +219,9 @@ impl Config {
         let redis_is_external = values.is_given("redis_url");
         let redis_default = format!("unix://{}", run.join("redis.sock").display());
         let home = values.found_folder("home", places::home)?;
+        let port = values.number("port", 8080, 1..=65_535)?;
         let config = Self {
-            port: values.number("port", 8080, 1..=65_535)?,
+            port,
             console_port: values.number("console_port", 8081, 1..=65_535)?,
             console_address: values.console_address()?,
             redis_url: values.redis_url(&redis_default)?,
@@ -248,6 +251,7 @@ impl Config {
             in_flight_ms: values.number("in_flight_ms", 5_000, 100..=600_000)?,
             site_rate,
             site_burst: values.number("site_burst", site_rate, 1..=100_000_000)?,
+            edges: values.edges(port)?,
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,
             ops_listen: values.listen("ops_listen", &run.join("ops.sock"))?,

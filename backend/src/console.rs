@@ -8,18 +8,28 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use tokio_util::sync::CancellationToken;
 
+use crate::board::{self, Board, Sources};
 use crate::config::Config;
+use crate::now_ms;
 use crate::redis_link::RedisLink;
 use crate::segments::Segments;
-use crate::store::LazyStore;
+use crate::store::{Actor, Done, LazyStore};
 
 /// Accounts: roles, names, passwords.
 pub mod account;
+/// What is asked page by page.
+mod asked;
 /// The audit log, for reading.
 mod audit;
+/// Bans: listed, added, lifted.
+mod bans;
+/// Dead letters, and refunds that are due.
+mod dead_letters;
 /// What the console cannot do, said in plain sentences.
 pub mod error;
 /// Logging in and out.
@@ -32,6 +42,8 @@ pub mod operator;
 pub mod rounds;
 /// Who is logged in.
 pub mod sessions;
+/// What lies where of a product, and changing how much there is.
+mod stock;
 /// How often logging in may be tried.
 pub mod tries;
 
@@ -49,21 +61,63 @@ pub struct ConsoleState {
     pub segments: Segments,
     /// The database, which may be away.
     pub store: LazyStore,
+    board: Board,
     sessions: sessions::Sessions,
     hashers: login::Hashers,
+}
+
+impl FromRef<ConsoleState> for Board {
+    fn from_ref(state: &ConsoleState) -> Self {
+        state.board.clone()
+    }
 }
 
 impl ConsoleState {
     /// A console of this shop.
     #[must_use]
     pub fn new(config: &Config, redis: RedisLink, segments: Segments, store: LazyStore) -> Self {
+        let parts = (redis.clone(), segments.clone());
+        let sources = Sources::new(config, parts, store.clone(), CancellationToken::new());
         Self {
+            board: Board::new(sources),
             sessions: sessions::Sessions::new(redis.clone(), store.clone()),
             hashers: login::Hashers::default(),
             config: Arc::new(config.clone()),
             redis,
             segments,
             store,
+        }
+    }
+
+    /// Writes down what somebody is about to do. What cannot be written down is
+    /// not done: on the box, the command line does it without the database.
+    async fn note(
+        &self,
+        operator: &Operator,
+        action: &'static str,
+        target: &str,
+        detail: serde_json::Value,
+    ) -> Result<(), ConsoleError> {
+        let done = Done {
+            action,
+            target: target.to_owned(),
+            detail,
+        };
+        let by = Actor::at_console(&operator.name);
+        let store = self.store.get().await?;
+        Ok(store.note_audit(&by, &done, now_ms()).await?)
+    }
+
+    /// The same, whose streams end at `stop`.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Self {
+        let sources = Sources {
+            stop,
+            ..self.board.sources().clone()
+        };
+        Self {
+            board: Board::new(sources),
+            ..self
         }
     }
 }
@@ -78,6 +132,10 @@ pub fn router(state: ConsoleState) -> Router {
         .route("/ops/api/audit", get(audit::list))
         .route("/ops/api/openapi.json", get(openapi::document))
         .merge(rounds::router())
+        .merge(board::api::router())
+        .merge(bans::router())
+        .merge(dead_letters::router())
+        .merge(stock::router())
         .route_layer(from_fn_with_state(state.clone(), operator::guard));
     let open = Router::new().route("/ops/api/login", post(login::log_in));
     guarded.merge(open).with_state(state)

@@ -4,6 +4,8 @@
 pub mod api_error;
 /// Who is banned: adds, lifts and lists for the edges to follow.
 pub mod bans;
+/// The live board: what the whole system does at this moment.
+pub mod board;
 /// Puzzles for shoppers, and the passes they win.
 pub mod captcha;
 /// What is in force: defaults, file, environment, flags.

@@ -141,16 +141,10 @@ async fn list_letters(config: &Config, json: bool) -> anyhow::Result<()> {
     say(&format!("{lines}{cure}"))
 }
 
-/// When a letter came: its number begins with it.
-fn came_ms(kept: &KeptLetter) -> u64 {
-    let ms = kept.id.split('-').next();
-    ms.and_then(|ms| ms.parse().ok()).unwrap_or_default()
-}
-
 fn letter_json(kept: &KeptLetter) -> serde_json::Value {
     json!({
         "id": kept.id,
-        "came_ms": came_ms(kept),
+        "came_ms": kept.came_ms(),
         "reason": kept.letter.reason,
         "source": kept.letter.source,
         "attempts": kept.letter.attempts,
@@ -172,7 +166,7 @@ fn letter_text(kept: &KeptLetter) -> String {
     format!(
         "{}  {}\n  {}\n  from {}, handed out {} times: {shown}{more}\n",
         kept.id,
-        moment(came_ms(kept)),
+        moment(kept.came_ms()),
         letter.reason,
         letter.source,
         letter.attempts,

@@ -237,7 +237,8 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             redis.clone(),
             segments,
             LazyStore::new(config, store),
-        );
+        )
+        .until(running.stop.clone());
         let state = OpsState::new(redis, config.time_zone.clone());
         let router = ops::router(state).merge(console::router(console));
         running.serve(Role::Ops, &config.ops_listen, router)?;

@@ -39,6 +39,8 @@ pub mod sales;
 pub mod states;
 /// Lists of rounds without their products.
 pub mod summaries;
+/// How many orders there are in each state.
+pub mod tally;
 /// What shoppers call what was ordered.
 pub mod titles;
 

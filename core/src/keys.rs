@@ -130,6 +130,12 @@ pub fn buyers(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::buyers")
 }
 
+/// Hash: the buyers' records while a rebuild writes them; then they are renamed.
+#[must_use]
+pub fn buyers_rebuilt(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::buyers::rebuilt")
+}
+
 /// Stream: the segment's events, written in the same step as the stock.
 #[must_use]
 pub fn outbox(item: &Item, segment: u16) -> String {

@@ -11,6 +11,8 @@
 pub mod ban;
 /// Token bucket kept in one 64-bit word.
 pub mod bucket;
+/// How much of everything a rate of requests needs.
+pub mod capacity;
 /// Captcha passes: signing and verifying.
 pub mod captcha;
 /// What the edge must know of a product: window, limit, cap.
@@ -50,6 +52,8 @@ pub mod payment;
 pub mod permit;
 /// A buyer's purchase of one product, as the stock segment records it.
 pub mod purchase;
+/// What stock must be after its Redis was lost.
+pub mod rebuild;
 /// Puzzles: what is kept of one, and whether an answer is right.
 pub mod puzzle;
 /// The buyer's session token.

@@ -56,6 +56,14 @@ const EPOCH_MS: u64 = 1_704_067_200_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(pub u64);
 
+impl OrderId {
+    /// The lowest number that an order placed in this millisecond can have.
+    #[must_use]
+    pub fn first_of(ms: u64) -> Self {
+        Self(ms.saturating_sub(EPOCH_MS) << 22)
+    }
+}
+
 impl fmt::Display for OrderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -117,6 +125,13 @@ mod tests {
             OrderIds::new(1).next(EPOCH_MS + 5),
             OrderIds::new(2).next(EPOCH_MS + 5)
         );
+    }
+
+    #[test]
+    fn orders_of_a_moment_are_found_by_their_numbers() {
+        let placed = OrderIds::new(1023).next(EPOCH_MS + 5);
+        assert!(OrderId::first_of(EPOCH_MS + 5) <= placed);
+        assert!(placed < OrderId::first_of(EPOCH_MS + 6));
     }
 
     #[test]

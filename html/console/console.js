@@ -22,7 +22,7 @@ function showWho() {
 
 function showNav() {
   const at = place().name;
-  const entries = PAGES.filter((page) => !page.for || page.for === me?.role);
+  const entries = PAGES.filter((page) => !page.unlisted && (!page.for || page.for === me?.role));
   fill(document.querySelector('#nav'), entries.map((page) =>
     el('a', { href: `#/${page.name}`, 'aria-current': page.name === at ? 'page' : null }, t(`nav.${page.name}`),
       counts[page.name] ? [' ', el('span.count', {}, String(counts[page.name]))] : null)));

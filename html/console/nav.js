@@ -1,13 +1,19 @@
 // The pages of the console, in the order of the menu. A page is a module whose
 // `show(root, { params, me })` fills `root` and may give back a function that
-// stops what it began. `for` says who sees the entry: everybody, or a role.
+// stops what it began. `for` says who sees the entry: everybody, or a role; what
+// is `unlisted` is reached from other pages only.
 // `count` may give a number that is shown beside the entry.
 // The words `nav.NAME` are in words.js.
 
 import { api } from './api.js';
 
 export const PAGES = [
+  { name: 'board', load: () => import('./board.js') },
   { name: 'rounds', load: () => import('./rounds/list.js') },
   { name: 'approvals', load: () => import('./rounds/approvals.js'), count: async () => (await api.get('/rounds?state=submitted')).total },
+  { name: 'bans', load: () => import('./bans.js') },
+  { name: 'dead-letters', load: () => import('./dead-letters.js') },
+  { name: 'refunds', load: () => import('./refunds.js') },
+  { name: 'stock', unlisted: true, load: () => import('./stock.js') },
   { name: 'audit', load: () => import('./audit.js') },
 ];

@@ -186,6 +186,10 @@ pub const KEYS: &[Key] = &[
         meaning: "where the ops role listens",
     },
     Key {
+        name: "edges",
+        meaning: "the /metrics of every edge, which the console's board reads",
+    },
+    Key {
         name: "edge_workers",
         meaning: "nginx workers; auto: one a core",
     },

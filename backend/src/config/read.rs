@@ -15,6 +15,8 @@ use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
 mod captcha;
 /// Where the console listens.
 mod console;
+/// Where the edges tell what they have done.
+mod edges;
 /// How buyers are told of their orders.
 mod notify;
 /// Which queue, and where it is.

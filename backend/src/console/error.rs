@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::api_error::json_response;
+use crate::queue::QueueError;
 use crate::redis_link::RedisLinkError;
 use crate::store::StoreError;
 
@@ -169,6 +170,13 @@ impl From<RedisLinkError> for ConsoleError {
 impl From<redis::RedisError> for ConsoleError {
     fn from(error: redis::RedisError) -> Self {
         tracing::warn!(%error, "the console misses Redis");
+        Self::Away(Part::Redis)
+    }
+}
+
+impl From<QueueError> for ConsoleError {
+    fn from(error: QueueError) -> Self {
+        tracing::warn!(%error, "the console misses the queue");
         Self::Away(Part::Redis)
     }
 }

@@ -4,7 +4,8 @@ use axum::Json;
 use utoipa::OpenApi as _;
 
 use super::operator::Operator;
-use super::{audit, login, rounds};
+use super::{audit, bans, dead_letters, login, rounds, stock};
+use crate::board::api;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -34,6 +35,17 @@ use super::{audit, login, rounds};
         rounds::steps::reject,
         rounds::steps::publish,
         audit::list,
+        api::snapshot,
+        api::stream,
+        bans::list,
+        bans::add,
+        bans::lift,
+        dead_letters::list,
+        dead_letters::redrive,
+        dead_letters::redrive_all,
+        dead_letters::refunds,
+        stock::show,
+        stock::adjust,
     ),
     components(schemas(super::error::FieldMistake))
 )]

@@ -38,6 +38,22 @@ pub struct KeptLetter {
     pub letter: DeadLetter,
 }
 
+impl KeptLetter {
+    /// When it came here, epoch milliseconds: its number begins with it.
+    #[must_use]
+    pub fn came_ms(&self) -> u64 {
+        let ms = self.id.split('-').next();
+        ms.and_then(|ms| ms.parse().ok()).unwrap_or_default()
+    }
+
+    /// Whether a letter can have this number.
+    #[must_use]
+    pub fn is_id(id: &str) -> bool {
+        let is_number = |part: &str| part.parse::<u64>().is_ok();
+        id.split('-').all(is_number) && id.matches('-').count() == 1
+    }
+}
+
 /// What became of a letter that was to be sent on its way again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redriven {
@@ -92,14 +108,26 @@ impl DeadLetters {
         self.range(&from, "+", most).await
     }
 
+    /// How many there are.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn count(&self) -> Result<u64, QueueError> {
+        let mut conn = self.redis.conn().await?;
+        let mut length = redis::cmd("XLEN");
+        Ok(length
+            .arg(keys::QUEUE_DEAD_LETTERS)
+            .query_async(&mut conn)
+            .await?)
+    }
+
     /// The letter of this number.
     ///
     /// # Errors
     /// Redis is away.
     pub async fn find(&self, id: &str) -> Result<Option<KeptLetter>, QueueError> {
         // What is no number of a letter is one that does not exist.
-        let is_number = |part: &str| part.parse::<u64>().is_ok();
-        if !id.split('-').all(is_number) || id.matches('-').count() != 1 {
+        if !KeptLetter::is_id(id) {
             return Ok(None);
         }
         Ok(self.range(id, id, 1).await?.pop())

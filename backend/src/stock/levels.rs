@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The amounts of one segment at one instant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Level {
     /// Which segment, counted from 1.
     pub segment: u16,
@@ -49,7 +49,7 @@ impl Level {
 }
 
 /// One product's stock and permits.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Levels {
     /// Round id.
     pub round: String,

@@ -231,7 +231,7 @@ fn refuse_begun(stored: &StoredRound, state: &ConsoleState) -> Result<(), Consol
 }
 
 /// What approving and publishing need.
-pub(super) fn desk<'a>(
+pub(in crate::console) fn desk<'a>(
     state: &'a ConsoleState,
     store: &'a Store,
     pages: &'a std::path::Path,

@@ -1,0 +1,77 @@
+//! Where the edges tell what they have done.
+
+use axum::http::Uri;
+
+use super::Values;
+use crate::config::ConfigError;
+
+impl Values {
+    /// The metrics of every edge: a TOML list, or separated by commas in one
+    /// text. Unset: those of the edge that "seckill up" starts on `port`.
+    pub(in crate::config) fn edges(&mut self, port: u16) -> Result<Vec<Uri>, ConfigError> {
+        let right = "write a list such as [\"http://10.0.0.1/metrics\", \
+                     \"http://10.0.0.2:8080/metrics\"]; the edges must allow this machine there";
+        let parse = |text: &str| {
+            let uris: Option<Vec<Uri>> = text
+                .trim()
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .split([',', '\n'])
+                .map(|uri| uri.trim().trim_matches(['"', '\'']))
+                .filter(|uri| !uri.is_empty())
+                .map(|uri| uri.parse().ok().filter(is_edge))
+                .collect();
+            uris.map(shown)
+        };
+        let own = format!("http://127.0.0.1:{port}/metrics");
+        self.read(
+            "edges",
+            right,
+            || shown(own.parse().into_iter().collect()),
+            parse,
+        )
+    }
+}
+
+fn is_edge(uri: &Uri) -> bool {
+    uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty())
+}
+
+fn shown(uris: Vec<Uri>) -> (Vec<Uri>, String) {
+    let texts: Vec<String> = uris.iter().map(Uri::to_string).collect();
+    let text = match texts.is_empty() {
+        true => "none".to_owned(),
+        false => texts.join(", "),
+    };
+    (uris, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, gather};
+
+    fn config(edges: &str) -> Result<Config, String> {
+        let variables = [
+            ("SECKILL_EDGES".to_owned(), edges.to_owned()),
+            ("SECKILL_PORT".to_owned(), "8090".to_owned()),
+        ];
+        let given = gather(None, &variables, Vec::new()).map_err(|error| error.to_string())?;
+        Config::from_layers(given).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn edges_are_the_own_one_or_those_that_are_listed() {
+        let own = config("").unwrap().edges;
+        assert_eq!(own[0].to_string(), "http://127.0.0.1:8090/metrics");
+        assert_eq!(config("[]").unwrap().edges.len(), 0);
+        let two = config("[\"http://a/metrics\",\n \"http://b:81/metrics\",]").unwrap();
+        assert_eq!(two.edges.len(), 2);
+        for wrong in ["a:80", "https://a/metrics", "http://a b", "/metrics"] {
+            let error = config(wrong).unwrap_err();
+            assert!(
+                error.contains(wrong) && error.contains("http://10.0.0.1"),
+                "{error}"
+            );
+        }
+    }
+}

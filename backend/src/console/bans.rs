@@ -1,0 +1,230 @@
+//! Bans at the console: the list, searched and page by page, adding and lifting.
+//! Every edge follows within a second.
+
+use axum::extract::{Query, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use seckill_core::ban::{self, Kind, Record};
+use seckill_core::shared::bans::Ban;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::asked::page_of;
+use super::error::FieldMistake;
+use super::rounds::Body;
+use super::{ConsoleError, ConsoleState, Operator};
+use crate::bans::{self, Listed, Wanted};
+use crate::now_ms;
+
+/// Longest search text, in characters.
+const MAX_SEARCH: usize = 100;
+
+/// The paths of the bans, to be merged behind the console's guard.
+pub(super) fn router() -> Router<ConsoleState> {
+    Router::new()
+        .route("/ops/api/bans", get(list).post(add))
+        .route("/ops/api/bans/lift", post(lift))
+}
+
+/// Which bans.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+pub(super) struct Search {
+    /// Part of a value, of a reason or of who banned; or an address.
+    search: String,
+    /// `address` or `user`; empty for both.
+    kind: String,
+    /// From 1.
+    page: Option<usize>,
+    /// 50 unless given, 500 at most.
+    per_page: Option<usize>,
+}
+
+/// A page of the list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct BanPage {
+    /// Newest first.
+    bans: Vec<Listed>,
+    /// How many fit the search.
+    matching: usize,
+    /// How many are in force.
+    all: usize,
+    /// Which page this is.
+    page: usize,
+    /// How many a page has.
+    per_page: usize,
+    /// Entries of the list that are no bans.
+    garbage: usize,
+}
+
+/// Bans in force, newest first.
+#[utoipa::path(get, path = "/ops/api/bans", tag = "bans", params(Search), responses(
+    (status = 200, body = BanPage),
+))]
+pub(super) async fn list(
+    State(state): State<ConsoleState>,
+    _: Operator,
+    Query(asked): Query<Search>,
+) -> Result<Json<BanPage>, ConsoleError> {
+    let (page, per_page) = page_of(asked.page, asked.per_page)?;
+    let kind = match asked.kind.as_str() {
+        "" => None,
+        word => Some(kind(word)?),
+    };
+    let wanted = Wanted {
+        text: asked.search.trim().chars().take(MAX_SEARCH).collect(),
+        kind,
+        skip: (page - 1) * per_page,
+        most: per_page,
+    };
+    let found = bans::find(&mut state.redis.conn().await?, &wanted, now_ms()).await?;
+    Ok(Json(BanPage {
+        bans: found.listed,
+        matching: found.matching,
+        all: found.all,
+        page,
+        per_page,
+        garbage: found.garbage,
+    }))
+}
+
+/// Somebody who is to be banned.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewBan {
+    /// `address` or `user`.
+    kind: String,
+    /// An address, a network or an account.
+    value: String,
+    /// Why, for whoever looks later.
+    reason: String,
+    /// Such as `1h`; nothing for a ban that does not end by itself.
+    #[serde(rename = "for")]
+    time: Option<String>,
+}
+
+/// What became of a ban.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Banned {
+    /// As it is listed, such as `address:203.0.113.0/24`.
+    ban: String,
+    /// Until when, epoch milliseconds; nothing for good.
+    expires_ms: Option<u64>,
+    /// Whether it was banned before.
+    was_banned: bool,
+}
+
+/// Bans somebody, or edits his ban.
+#[utoipa::path(post, path = "/ops/api/bans", tag = "bans", request_body = NewBan, responses(
+    (status = 200, body = Banned), (status = 422, description = "Mistakes, field by field"),
+))]
+pub(super) async fn add(
+    State(state): State<ConsoleState>,
+    operator: Operator,
+    Body(asked): Body<NewBan>,
+) -> Result<Json<Banned>, ConsoleError> {
+    let value = asked.value.trim();
+    let (ban, reason, time_ms) = checked(&asked, value)?;
+    let now_ms = now_ms();
+    let record = Record {
+        expires_ms: time_ms.map(|ms| now_ms + ms),
+        at_ms: now_ms,
+        by: operator.name.clone(),
+        reason,
+    };
+    let mut conn = state.redis.conn().await?;
+    let field = ban::field(&ban);
+    let detail = json!({ "reason": record.reason, "expires_ms": record.expires_ms });
+    state.note(&operator, "ban.add", &field, detail).await?;
+    let before = bans::add(&mut conn, &ban, &record, now_ms).await?;
+    let was_banned = before.is_some_and(|it| it.expires_ms.is_none_or(|at| at > now_ms));
+    Ok(Json(Banned {
+        ban: field,
+        expires_ms: record.expires_ms,
+        was_banned,
+    }))
+}
+
+/// What was asked for, or every mistake in it.
+fn checked<'a>(
+    asked: &NewBan,
+    value: &'a str,
+) -> Result<(Ban<'a>, String, Option<u64>), ConsoleError> {
+    let mut mistakes = Vec::new();
+    let ban = kind(&asked.kind)?.read(value).map_err(|error| {
+        mistakes.push(mistake("value", "ban_value", error.to_string(), value));
+    });
+    let reason = asked.reason.trim();
+    if reason.is_empty() || !ban::is_text(reason) {
+        let most = ban::MAX_TEXT;
+        let message = format!("Write why in 1 to {most} characters, without \"|\" or line breaks.");
+        mistakes.push(mistake("reason", "ban_reason", message, &most.to_string()));
+    }
+    let time = asked
+        .time
+        .as_deref()
+        .map(str::trim)
+        .filter(|it| !it.is_empty());
+    let time_ms = time.map(bans::parse_time).transpose().map_err(|_| {
+        let text = time.unwrap_or_default();
+        let message = format!(
+            "\"{text}\" is no time; write a number and s, m, h or d, such as 1h, or nothing for good."
+        );
+        mistakes.push(mistake("for", "ban_time", message, text));
+    });
+    match (ban, time_ms) {
+        (Ok(ban), Ok(time_ms)) if mistakes.is_empty() => Ok((ban, reason.to_owned(), time_ms)),
+        _ => Err(ConsoleError::Mistakes(mistakes)),
+    }
+}
+
+/// Somebody who is banned.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BannedOne {
+    /// `address` or `user`.
+    kind: String,
+    /// As it was banned.
+    value: String,
+}
+
+/// Lifts a ban; a network is lifted as it was banned.
+#[utoipa::path(post, path = "/ops/api/bans/lift", tag = "bans", request_body = BannedOne, responses(
+    (status = 200, body = Banned, description = "`was_banned` says whether there was one"),
+))]
+pub(super) async fn lift(
+    State(state): State<ConsoleState>,
+    operator: Operator,
+    Body(asked): Body<BannedOne>,
+) -> Result<Json<Banned>, ConsoleError> {
+    let ban = kind(&asked.kind)?.read(&asked.value).map_err(|error| {
+        let mistake = mistake("value", "ban_value", error.to_string(), &asked.value);
+        ConsoleError::Mistakes(vec![mistake])
+    })?;
+    let mut conn = state.redis.conn().await?;
+    let field = ban::field(&ban);
+    state.note(&operator, "ban.lift", &field, json!({})).await?;
+    let was_banned = bans::lift(&mut conn, &ban).await?;
+    Ok(Json(Banned {
+        ban: field,
+        expires_ms: None,
+        was_banned,
+    }))
+}
+
+fn kind(word: &str) -> Result<Kind, ConsoleError> {
+    Kind::parse(word).ok_or_else(|| {
+        ConsoleError::BadRequest(format!(
+            "\"{word}\" is nothing that can be banned; \"kind\" is \"address\" or \"user\"."
+        ))
+    })
+}
+
+fn mistake(field: &str, code: &'static str, message: String, value: &str) -> FieldMistake {
+    FieldMistake {
+        field: field.to_owned(),
+        code,
+        message,
+        values: vec![value.chars().take(MAX_SEARCH).collect()],
+    }
+}

@@ -1,0 +1,188 @@
+//! Stock at the console: what lies where of a product, and changing how much
+//! there is.
+
+use axum::extract::{Path, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use redis::AsyncCommands as _;
+use seckill_core::ids::{self, Item};
+use seckill_core::keys;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::error::{FieldMistake, Part};
+use super::rounds::{Body, steps};
+use super::{ConsoleError, ConsoleState, Operator};
+use crate::now_ms;
+use crate::purchase::catalogue;
+use crate::stock::adjust::{AdjustError, Adjusted, Adjuster};
+use crate::stock::levels::{self, Levels};
+
+/// Most items of a product.
+const MOST: u64 = 1_000_000_000;
+
+/// The paths, to be merged behind the console's guard.
+pub(super) fn router() -> Router<ConsoleState> {
+    Router::new().route("/ops/api/stock/{round}/{product}", get(show).post(adjust))
+}
+
+/// What lies where of a product.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Shown {
+    /// What shoppers call it.
+    title: String,
+    #[serde(flatten)]
+    levels: Levels,
+}
+
+/// What lies where of a product.
+#[utoipa::path(get, path = "/ops/api/stock/{round}/{product}", tag = "stock", responses(
+    (status = 200, body = Shown), (status = 404, description = "It is not on sale"),
+))]
+pub(super) async fn show(
+    State(state): State<ConsoleState>,
+    _: Operator,
+    Path((round, product)): Path<(String, String)>,
+) -> Result<Json<Shown>, ConsoleError> {
+    let item = item(&round, &product)?;
+    let mut conn = state.redis.conn().await?;
+    let products = catalogue::read(&mut conn).await?;
+    let entry = products.get(&item).ok_or_else(|| not_on_sale(&item))?;
+    let title: Option<String> = conn.hget(keys::info(&item), "title").await?;
+    Ok(Json(Shown {
+        title: title.unwrap_or_else(|| product.clone()),
+        levels: levels::read(&mut conn, &state.segments, &item, entry).await?,
+    }))
+}
+
+/// A new amount.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewAmount {
+    /// Items in all.
+    amount: u64,
+    /// Names this change: sent again with the same id, it is made once.
+    request: Option<String>,
+}
+
+/// What an adjustment came to.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Adjustment {
+    /// Items before.
+    from: u64,
+    /// Items now.
+    to: u64,
+    /// Whether a request of this id was carried out before, so that nothing was
+    /// done.
+    before: bool,
+}
+
+/// Gives a product so many items in all, once for each request id.
+#[utoipa::path(post, path = "/ops/api/stock/{round}/{product}", tag = "stock",
+    request_body = NewAmount, responses(
+    (status = 200, body = Adjustment),
+    (status = 409, description = "Stock moves; try again"),
+    (status = 422, description = "Fewer than are sold"),
+))]
+pub(super) async fn adjust(
+    State(state): State<ConsoleState>,
+    operator: Operator,
+    Path((round, product)): Path<(String, String)>,
+    Body(asked): Body<NewAmount>,
+) -> Result<Json<Adjustment>, ConsoleError> {
+    let item = item(&round, &product)?;
+    if asked.amount == 0 || asked.amount > MOST {
+        let message = format!(
+            "{} is no amount; choose one from 1 to {MOST}.",
+            asked.amount
+        );
+        return Err(refused("amount_range", message, asked.amount));
+    }
+    let request = match asked.request {
+        Some(request) if ids::is_request(&request) => request,
+        Some(request) => {
+            return Err(ConsoleError::BadRequest(format!(
+                "\"{request}\" cannot be a request id; write 1 to {} letters, digits, - or _.",
+                ids::MAX_REQUEST
+            )));
+        }
+        None => format!("adjust-{}", now_ms()),
+    };
+    let store = state.store.get().await?;
+    let detail = json!({ "amount": asked.amount, "request": request });
+    state
+        .note(&operator, "stock.adjust", &item.to_string(), detail)
+        .await?;
+    let adjuster = Adjuster {
+        redis: &state.redis,
+        segments: &state.segments,
+        store,
+    };
+    let adjusted = adjuster.adjust(&item, asked.amount, &request).await;
+    let (from, to, before) = match adjusted.map_err(|error| told(error, asked.amount))? {
+        Adjusted::Changed { from, to } => (from, to, false),
+        Adjusted::Before(amount) => (amount, amount, true),
+    };
+    // The page tells shoppers how many there are.
+    let pages = state.config.pages_dir();
+    let desk = steps::desk(&state, store, &pages);
+    if let Err(error) = desk.put_on_sale(item.round(), now_ms()).await {
+        tracing::warn!(%error, %item, "the amount is changed; its page does not tell so yet");
+    }
+    Ok(Json(Adjustment { from, to, before }))
+}
+
+fn item(round: &str, product: &str) -> Result<Item, ConsoleError> {
+    Item::new(round, product)
+        .ok_or_else(|| ConsoleError::NotFound(format!("\"{round}::{product}\" names no product.")))
+}
+
+fn not_on_sale(item: &Item) -> ConsoleError {
+    ConsoleError::NotFound(format!(
+        "{item} is not on sale; the live board lists what is."
+    ))
+}
+
+fn refused(code: &'static str, message: String, amount: u64) -> ConsoleError {
+    ConsoleError::Mistakes(vec![FieldMistake {
+        field: "amount".to_owned(),
+        code,
+        message,
+        values: vec![amount.to_string()],
+    }])
+}
+
+fn told(error: AdjustError, amount: u64) -> ConsoleError {
+    match error {
+        AdjustError::NotOnSale(item) => not_on_sale(&item),
+        AdjustError::BelowSold {
+            sold,
+            saled,
+            locked,
+            ..
+        } => {
+            let mistake = FieldMistake {
+                field: "amount".to_owned(),
+                code: "below_sold",
+                message: error.to_string(),
+                values: [amount, sold, saled, locked]
+                    .map(|n| n.to_string())
+                    .to_vec(),
+            };
+            ConsoleError::Mistakes(vec![mistake])
+        }
+        AdjustError::Busy(_) | AdjustError::Unsteady(_) => ConsoleError::Conflict {
+            code: "stock_moves",
+            current: None,
+            message: error.to_string(),
+        },
+        AdjustError::Link(_) => {
+            tracing::warn!(%error, "the console misses Redis");
+            ConsoleError::Away(Part::Redis)
+        }
+        AdjustError::Store(_) => {
+            tracing::warn!(%error, "the console misses the database");
+            ConsoleError::Away(Part::Database)
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! How many items are in orders of each state, for the board.
+
+use std::collections::HashMap;
+
+use seckill_core::order::{OrderId, State};
+use sqlx::Row as _;
+
+use super::{Store, StoreError, signed, unsigned};
+
+/// Items in orders of one product, by the orders' state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Placed and not paid yet.
+    pub created: u64,
+    /// Paid.
+    pub paid: u64,
+    /// Placed and cancelled.
+    pub cancelled: u64,
+    /// Purchased, and no order was made.
+    pub failed: u64,
+}
+
+impl Tally {
+    /// Items in orders that were ever placed.
+    #[must_use]
+    pub fn ordered(&self) -> u64 {
+        self.created + self.paid + self.cancelled
+    }
+
+    /// Adds those of another database or product.
+    pub fn add(&mut self, more: &Tally) {
+        self.created += more.created;
+        self.paid += more.paid;
+        self.cancelled += more.cancelled;
+        self.failed += more.failed;
+    }
+}
+
+impl Store {
+    /// Items in orders by round, product and state. Reads all orders.
+    ///
+    /// # Errors
+    /// A database is away.
+    pub async fn order_tally(&self) -> Result<HashMap<(String, String), Tally>, StoreError> {
+        let mut all: HashMap<_, Tally> = HashMap::new();
+        for shard in self.shards() {
+            let rows = sqlx::query(
+                "SELECT round, product, state, CAST(SUM(quantity) AS SIGNED) FROM orders
+                 GROUP BY round, product, state",
+            )
+            .fetch_all(shard.readers())
+            .await?;
+            for row in &rows {
+                let tally = all.entry((row.try_get(0)?, row.try_get(1)?)).or_default();
+                let (state, n): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
+                let of = match State::parse(&state) {
+                    Some(State::Created) => &mut tally.created,
+                    Some(State::Paid) => &mut tally.paid,
+                    Some(State::Cancelled) => &mut tally.cancelled,
+                    // A state that newer software wrote is not one of ours.
+                    Some(State::Failed) => &mut tally.failed,
+                    None => continue,
+                };
+                *of += unsigned(n);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Orders that were placed in these milliseconds, `from` included and `to`
+    /// not, by their numbers.
+    ///
+    /// # Errors
+    /// A database is away.
+    pub async fn placed_between(&self, from_ms: u64, to_ms: u64) -> Result<u64, StoreError> {
+        let mut placed = 0;
+        for shard in self.shards() {
+            let n: i64 = sqlx::query_scalar(
+                "SELECT COUNT(*) FROM orders WHERE id >= ? AND id < ? AND state <> 'failed'",
+            )
+            .bind(signed(OrderId::first_of(from_ms).0))
+            .bind(signed(OrderId::first_of(to_ms).0))
+            .fetch_one(shard.readers())
+            .await?;
+            placed += unsigned(n);
+        }
+        Ok(placed)
+    }
+
+    /// Payments that are to be given back: how many.
+    ///
+    /// # Errors
+    /// A database is away.
+    pub async fn count_refunds_due(&self) -> Result<u64, StoreError> {
+        let mut due = 0;
+        for shard in self.shards() {
+            let n: i64 =
+                sqlx::query_scalar("SELECT COUNT(*) FROM payments WHERE state = 'refund_due'")
+                    .fetch_one(shard.readers())
+                    .await?;
+            due += unsigned(n);
+        }
+        Ok(due)
+    }
+}

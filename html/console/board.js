@@ -1,0 +1,168 @@
+// The live board: alerts, numbers, charts, funnel, and every product's stock.
+
+import { el, fill } from './dom.js';
+import { number, shopZone, lang, t } from './i18n.js';
+import { alerts } from './board/alerts.js';
+import { charts } from './board/charts.js';
+import { follow } from './board/feed.js';
+import { PAGES } from './nav.js';
+import { funnel } from './board/funnel.js';
+import { Columns } from './board/patch.js';
+import { products } from './board/products.js';
+import './board/words.js';
+
+const STYLES = ['/console/vendor/uplot/uPlot.min.css', '/console/board.css'];
+
+/** Styles that only this page needs, loaded before it is shown. */
+function style(href) {
+  if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
+  return new Promise((done) => {
+    const link = el('link', { rel: 'stylesheet', href, onload: done, onerror: done });
+    document.head.append(link);
+  });
+}
+
+const clock = (ms) => new Intl.DateTimeFormat(lang(), {
+  timeZone: shopZone(), hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
+}).format(new Date(ms));
+
+const seconds = (ms) => number(Math.max(0, Math.round(ms / 1000)));
+const sum = (all, of) => {
+  const known = Object.values(all).map(of).filter((n) => n !== undefined);
+  return known.length ? known.reduce((a, b) => a + b, 0) : null;
+};
+
+/** Each tile: its number and a line below it, of a board. */
+const TILES = {
+  received: (it) => [sum(it.edges, (edge) => edge.received_per_second), t('board.tile.edges', { n: number(Object.values(it.edges).filter((edge) => edge.up).length) })],
+  admitted: (it) => [sum(it.edges, (edge) => edge.admitted_per_second)],
+  orders: (it) => [it.orders.per_second ?? null],
+  depth: (it) => [it.queue.depth ?? null, it.queue.age_ms !== undefined
+    ? t('board.tile.age', { s: seconds(it.queue.age_ms) })
+    : it.queue.depth === undefined ? t('board.tile.outside') : ''],
+  outbox: (it) => [it.queue.outbox, it.queue.oldest_ms ? t('board.tile.oldest', { s: seconds(it.at_ms - it.queue.oldest_ms) }) : ''],
+  letters: (it) => [it.queue.dead_letters, it.queue.delayed ? t('board.tile.delayed', { n: number(it.queue.delayed) }) : ''],
+  refunds: (it) => [it.orders.refunds_due],
+  bans: (it) => [it.bans],
+  unique: (it) => [it.visitors.unique ?? null],
+  participants: (it) => [it.visitors.participants ?? null],
+};
+const LINKS = { letters: '#/dead-letters', refunds: '#/refunds', bans: '#/bans' };
+/** These are worth a tile only once they are known. */
+const OPTIONAL = new Set(['unique', 'participants']);
+
+function tiles() {
+  const made = Object.keys(TILES).map((name) => {
+    const value = el('b.num');
+    const below = el('span.soft.small');
+    const label = el('span.tile-name', {}, t(`board.${name}`));
+    const node = LINKS[name]
+      ? el('a.card.tile', { href: LINKS[name], 'data-tile': name }, label, value, below)
+      : el('div.card.tile', { 'data-tile': name }, label, value, below);
+    return { name, value, below, node };
+  });
+  return {
+    node: el('div.tiles', {}, made.map((tile) => tile.node)),
+    show(board) {
+      for (const { name, value, below, node } of made) {
+        const [n, text = ''] = TILES[name](board);
+        node.hidden = n === null && OPTIONAL.has(name);
+        value.textContent = n === null ? '–' : number(Math.round(n * 10) / 10);
+        below.textContent = text;
+      }
+    },
+  };
+}
+
+function hot() {
+  const list = el('ol.hot');
+  const node = el('section.card', { hidden: true }, el('h2', {}, t('board.hot')), list);
+  return {
+    node,
+    show({ visitors, products: all }) {
+      const told = visitors.hot ?? [];
+      node.hidden = !told.length;
+      fill(list, told.map(([key, n]) => el('li', {}, el('span', {}, all[key]?.title ?? key), el('span.num.soft', {}, t('board.hot.clicks', { n: number(n) })))));
+    },
+  };
+}
+
+/** Simulated shoppers, begun and ended beside the numbers that they make. */
+function simulation(given) {
+  const page = PAGES.find(({ name }) => name === 'simulation');
+  if (!page) return { node: null, stop() {} };
+  const box = el('div.simulation');
+  let stop = null;
+  const node = el('details.board-round.simulated', {}, el('summary', {}, el('b', {}, t('board.simulation'))), box);
+  node.addEventListener('toggle', async () => {
+    if (!node.open || stop) return;
+    const { show: showPage } = await page.load();
+    stop = (await showPage(box, given)) ?? (() => {});
+  });
+  return { node, stop: () => stop?.() };
+}
+
+export async function show(root, given) {
+  await Promise.all(STYLES.map(style));
+  const state = el('span.chip', { role: 'status', 'data-state': 'connecting' }, t('board.state.connecting'));
+  const lost = el('p.banner', { role: 'alert', hidden: true });
+  const parts = { alerts: alerts(), tiles: tiles(), funnel: funnel(), hot: hot(), products: products() };
+  const drawn = charts();
+  const simulated = simulation(given);
+  const body = el('div.board', { hidden: true },
+    parts.alerts.node, parts.tiles.node, drawn.node, simulated.node ?? '',
+    el('div.board-low', {}, el('div', {}, parts.funnel.node, parts.hot.node), parts.products.node));
+  fill(root, el('div.head', {}, el('h1', {}, t('board.title')), state), lost, body);
+
+  let board = null;
+  let columns = null;
+  let frame = 0;
+
+  function draw() {
+    frame = 0;
+    if (!board) return;
+    body.hidden = false;
+    parts.alerts.show(board.alerts, board.products);
+    parts.tiles.show(board);
+    parts.funnel.show(board.funnel);
+    parts.hot.show(board);
+    parts.products.show(board);
+    drawn.draw(columns, board);
+    if (state.dataset.state === 'live') state.textContent = t('board.state.live', { time: clock(board.at_ms) });
+    root.dataset.at = board.at_ms;
+  }
+  const later = () => {
+    frame ||= requestAnimationFrame(draw);
+  };
+
+  function tell(name) {
+    if (state.dataset.state === name && name !== 'lost') return;
+    state.dataset.state = name;
+    state.dataset.tone = { live: 'good', lost: 'bad' }[name] ?? 'info';
+    state.textContent = t(`board.state.${name}`, { time: board ? clock(board.at_ms) : '' });
+    lost.hidden = name !== 'lost' || !board;
+    body.classList.toggle('is-old', name === 'lost');
+    if (board) lost.textContent = t('board.lost.do', { time: clock(board.at_ms) });
+  }
+
+  const leave = follow({
+    onState: tell,
+    onBoard(now, history) {
+      board = now;
+      if (history) columns = new Columns(history);
+      else columns?.add(board);
+      later();
+    },
+  });
+  const scheme = matchMedia('(prefers-color-scheme: dark)');
+  window.addEventListener('resize', later);
+  scheme.addEventListener('change', later);
+  return () => {
+    leave();
+    cancelAnimationFrame(frame);
+    window.removeEventListener('resize', later);
+    scheme.removeEventListener('change', later);
+    drawn.stop();
+    simulated.stop();
+  };
+}

@@ -1,0 +1,141 @@
+// The charts: requests a second by edge, orders a second, and the queue.
+
+import uPlot from '../vendor/uplot/uPlot.esm.js';
+import { el, fill } from '../dom.js';
+import { lang, number, shopZone, t } from '../i18n.js';
+
+/** Colours that are told apart in both schemes, and by those who see no red. */
+const COLOURS = ['#3b7ddd', '#d9822b', '#2a9d8f', '#b5479d', '#7a8b2a', '#8a63d2', '#c0504d', '#4f8fa8'];
+const HEIGHT = 180;
+/** What a chart shows at least, and at most, in seconds. */
+const SHOWN_S = [60, 300];
+
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+const time = (seconds) => new Intl.DateTimeFormat(lang(), {
+  timeZone: shopZone(), hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
+}).format(new Date(seconds * 1000));
+
+/** 12000 → 12k: an axis has little room. */
+const short = (n) => new Intl.NumberFormat(lang(), { notation: 'compact', maximumFractionDigits: 1 }).format(n);
+
+function axis(more) {
+  return {
+    stroke: color('--soft'), font: '12px system-ui, sans-serif',
+    grid: { stroke: color('--line'), width: 1 }, ticks: { stroke: color('--line'), width: 1 }, ...more,
+  };
+}
+
+/** From when to when, in seconds. */
+function shown(first, last) {
+  const end = last ?? Date.now() / 1000;
+  return [Math.max(end - SHOWN_S[1], Math.min(first ?? end, end - SHOWN_S[0])), end];
+}
+
+function options(series, axes, width) {
+  return {
+    width,
+    height: HEIGHT,
+    padding: [10, 8, 0, 0],
+    cursor: { drag: { x: false, y: false }, points: { size: 6 } },
+    legend: { live: true },
+    scales: {
+      x: { time: true, range: (_, first, last) => shown(first, last) },
+      y: { range: (_, __, max) => [0, Math.max(5, (max ?? 0) * 1.1)] },
+      s: { range: (_, __, max) => [0, Math.max(5, (max ?? 0) * 1.1)] },
+    },
+    axes: [
+      axis({ size: 32, values: (_, at, __, ___, step) => at.map((s) => (step < 60 ? time(s) : time(s).slice(0, 5))), space: 76 }),
+      axis({ size: 46, values: (_, at) => at.map(short) }),
+      ...axes,
+    ],
+    series: [{ label: t('board.time'), value: (_, s) => (s === null ? '' : time(s)) }, ...series],
+  };
+}
+
+const line = (label, stroke, more = {}) => ({
+  label,
+  stroke,
+  width: 2,
+  fill: `${stroke}1f`,
+  points: { show: false },
+  value: (_, n) => (n === null || n === undefined ? '–' : number(Math.round(n * 10) / 10)),
+  ...more,
+});
+
+/** What each chart shows of the columns. */
+const CHARTS = {
+  requests: {
+    data: (columns) => [...Object.values(columns.edges), columns.admitted],
+    series: (columns) => [
+      ...Object.keys(columns.edges).map((name, at) => line(name, COLOURS[at % COLOURS.length])),
+      line(t('board.admitted'), color('--good'), { dash: [5, 4], fill: undefined }),
+    ],
+  },
+  orders: {
+    data: (columns) => [columns.orders],
+    series: () => [line(t('board.orders'), COLOURS[2])],
+  },
+  queue: {
+    data: (columns) => [columns.depth, columns.age_ms.map((ms) => (ms === null ? null : ms / 1000))],
+    series: () => [
+      line(t('board.depth'), COLOURS[5]),
+      line(t('board.age'), COLOURS[1], { scale: 's', fill: undefined }),
+    ],
+    axes: () => [axis({ scale: 's', side: 1, size: 46, grid: { show: false }, values: (_, at) => at.map((s) => `${short(s)} s`) })],
+  },
+};
+
+/** One card with one chart. */
+class Chart {
+  constructor(name) {
+    this.name = name;
+    this.kind = CHARTS[name];
+    this.box = el('div.chart', { role: 'img' });
+    this.node = el('section.card.chart-card', {}, el('h2', {}, t(`board.chart.${name}`)), this.box);
+    this.plot = null;
+    this.made = '';
+  }
+
+  draw(columns) {
+    const width = Math.floor(this.box.clientWidth);
+    if (!width) return;
+    const series = this.kind.series(columns);
+    // A new edge, language, scheme or width makes another chart.
+    const made = `${width} ${series.map((it) => it.label + it.stroke).join()}`;
+    const data = [columns.at, ...this.kind.data(columns)];
+    if (made === this.made) {
+      this.plot.setData(data);
+    } else {
+      this.plot?.destroy();
+      fill(this.box);
+      this.made = made;
+      this.plot = new uPlot(options(series, this.kind.axes?.() ?? [], width), data, this.box);
+    }
+    // Unless somebody points at a moment, the legend tells of the newest.
+    if (this.plot.cursor.left === undefined || this.plot.cursor.left < 0) this.plot.setLegend({ idx: columns.at.length - 1 });
+  }
+
+  /** Says the newest numbers to those who do not see the lines. */
+  tell(text) {
+    this.box.setAttribute('aria-label', `${t(`board.chart.${this.name}`)}: ${text}`);
+  }
+}
+
+export function charts() {
+  const all = Object.fromEntries(Object.keys(CHARTS).map((name) => [name, new Chart(name)]));
+  const node = el('div.charts', {}, Object.values(all).map((chart) => chart.node));
+  return {
+    node,
+    draw(columns, board) {
+      for (const chart of Object.values(all)) chart.draw(columns);
+      const rates = Object.entries(board.edges).map(([name, edge]) => `${name} ${number(Math.round(edge.received_per_second ?? 0))}`);
+      all.requests.tell(rates.join(', ') || '–');
+      all.orders.tell(number(Math.round(board.orders.per_second ?? 0)));
+      all.queue.tell(`${t('board.depth')} ${number(board.queue.depth ?? 0)}, ${t('board.age')} ${number(Math.round((board.queue.age_ms ?? 0) / 1000))} s`);
+    },
+    stop() {
+      for (const chart of Object.values(all)) chart.plot?.destroy();
+    },
+  };
+}

@@ -1,0 +1,121 @@
+// Products by round, each with its three stocks as one bar. Rows are kept and
+// changed in place, so that two hundred of them cost only what changed.
+
+import { el, fill } from '../dom.js';
+import { moment, number, t } from '../i18n.js';
+import { grouped, parts } from './patch.js';
+
+/** From so many products on there is something to search. */
+const MANY = 8;
+const PARTS = ['saled', 'locked', 'moving', 'sale'];
+
+const percent = (share) => `${(Math.floor(share * 1000) / 10).toFixed(share > 0 && share < 0.1 ? 1 : 0)}%`;
+
+class Row {
+  constructor(key) {
+    this.title = el('b');
+    this.id = el('span.soft.small');
+    this.share = el('span.num.share');
+    this.bars = Object.fromEntries(PARTS.map((name) => [name, el('i', { 'data-part': name })]));
+    this.bar = el('div.stock-bar', { role: 'img' }, Object.values(this.bars));
+    this.numbers = Object.fromEntries(['sale', 'locked', 'saled'].map((name) => [name, el('b.num')]));
+    this.legend = el('dl.legend', {}, Object.entries(this.numbers).map(([name, n]) =>
+      el('div', { 'data-part': name }, el('dt', {}, t(`board.${name}`)), el('dd', {}, n))));
+    this.permits = el('span.num');
+    this.orders = el('span.num');
+    this.note = el('span.lack');
+    const adjust = el('a', { href: `#/stock/${key.replace('::', '/')}` }, t('board.adjust'));
+    this.node = el('li.shelf-item', { 'data-product': key },
+      el('div.shelf-head', {}, el('span', {}, this.title, ' ', this.id), this.share),
+      this.bar, this.legend,
+      el('p.shelf-foot.small.soft', {}, this.permits, this.orders, this.note, adjust));
+    this.shown = null;
+  }
+
+  show(product) {
+    if (this.shown === product.same) return;
+    this.shown = product.same;
+    const { limit, permits, ordered, cancelled, in_transit: moving = 0 } = product;
+    const sold = product.locked + product.saled;
+    this.title.textContent = product.title;
+    this.id.textContent = `${product.round}::${product.product}`;
+    this.share.textContent = t('board.percent', { percent: percent(limit > 0 ? sold / limit : 0) });
+    const widths = parts(product);
+    for (const name of PARTS) this.bars[name].style.width = `${widths[name]}%`;
+    for (const [name, node] of Object.entries(this.numbers)) node.textContent = number(product[name]);
+    this.bar.setAttribute('aria-label', Object.keys(this.numbers).map((name) => `${t(`board.${name}`)} ${number(product[name])}`).join(', '));
+    this.permits.textContent = t('board.permits', { n: number(permits), limit: number(limit) });
+    const told = [];
+    if (ordered !== undefined) told.push(t('board.ordered.n', { n: number(ordered) }));
+    if (cancelled) told.push(t('board.cancelled.n', { n: number(cancelled) }));
+    if (moving) told.push(`${t('board.moving')} ${number(moving)}`);
+    this.orders.textContent = told.join(' · ');
+    this.note.textContent = product.missing ? t('board.missing') : '';
+  }
+}
+
+class Group {
+  constructor(round) {
+    this.name = el('b');
+    this.state = el('span.chip');
+    this.when = el('span.soft.small.num');
+    this.list = el('ul.shelf');
+    // Rounds that are over are folded away until somebody wants them.
+    this.node = el('details.board-round', { open: round.state !== 'ended' },
+      el('summary', {}, this.name, ' ', this.state, ' ', this.when), this.list);
+  }
+
+  show({ round, products }, rows) {
+    this.name.textContent = round.name;
+    this.state.textContent = t(`board.round.${round.state}`);
+    this.state.dataset.tone = { open: 'good', scheduled: 'info', ended: '' }[round.state];
+    this.when.textContent = `${moment(round.starts_ms)} – ${moment(round.ends_ms, { year: undefined, month: undefined, day: undefined, second: undefined })} · ${t('board.round.n', { n: number(products.length) })}`;
+    const wanted = products.map((product) => rows(product));
+    const same = wanted.length === this.list.children.length && wanted.every((node, at) => node === this.list.children[at]);
+    if (!same) fill(this.list, wanted);
+  }
+}
+
+export function products() {
+  const rows = new Map();
+  const groups = new Map();
+  const search = el('input', { type: 'search', 'aria-label': t('board.search'), placeholder: t('board.search') });
+  const sort = el('select', { 'aria-label': t('board.sort') },
+    ['position', 'left', 'sold'].map((by) => el('option', { value: by }, t(`board.sort.${by}`))));
+  const tools = el('div.row.tools', { hidden: true }, search, sort);
+  const body = el('div.board-rounds');
+  const node = el('section.shelves', {}, el('div.head', {}, el('h2', {}, t('board.products')), tools), body);
+  let board = null;
+  search.addEventListener('input', () => board && show());
+  sort.addEventListener('change', () => board && show());
+
+  function row(product) {
+    if (!rows.has(product.key)) rows.set(product.key, new Row(product.key));
+    rows.get(product.key).show(product);
+    return rows.get(product.key).node;
+  }
+
+  function show() {
+    const count = Object.keys(board.products).length;
+    tools.hidden = count < MANY;
+    const all = grouped(board.rounds, board.products, { text: tools.hidden ? '' : search.value, by: sort.value });
+    for (const group of all) {
+      if (!groups.has(group.id)) groups.set(group.id, new Group(group.round));
+      groups.get(group.id).show(group, row);
+    }
+    const wanted = all.map((group) => groups.get(group.id).node);
+    if (!wanted.length) {
+      fill(body, el('div.card.empty', {}, el('h2', {}, t(count ? 'board.nothing' : 'board.none')), count ? null : el('p', {}, t('board.none.do'))));
+    } else if (wanted.length !== body.children.length || wanted.some((it, at) => it !== body.children[at])) {
+      fill(body, wanted);
+    }
+  }
+
+  return {
+    node,
+    show(now) {
+      board = now;
+      show();
+    },
+  };
+}

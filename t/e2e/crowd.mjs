@@ -1,0 +1,37 @@
+// Shoppers without a browser: they log in, ask for the hidden URL, and click.
+
+import { BASE_URL } from './browser.mjs';
+
+const json = { 'Content-Type': 'application/json' };
+
+/** A shopper who is logged in: gives back his cookie. */
+export async function enter(user) {
+  const answer = await fetch(`${BASE_URL}/api/session`, { method: 'POST', headers: json, body: JSON.stringify({ user }) });
+  if (!answer.ok) throw new Error(`${user} cannot log in: ${answer.status}`);
+  return answer.headers.getSetCookie().map((cookie) => cookie.split(';')[0]).join('; ');
+}
+
+/** One click; gives back the answer's status and body. */
+export async function click(cookie, { round, product }) {
+  const headers = { Cookie: cookie };
+  const asked = await fetch(`${BASE_URL}/api/rounds/${round}/products/${product}/path`, { headers });
+  const told = await asked.json();
+  if (!asked.ok) return { status: asked.status, body: told };
+  const answer = await fetch(`${BASE_URL}${told.path}`, { method: 'POST', headers });
+  return { status: answer.status, body: await answer.json() };
+}
+
+/** Pays the newest order of this shopper once it is there. */
+export async function pay(cookie, { round, product }, patience = 30_000) {
+  const headers = { Cookie: cookie };
+  const until = Date.now() + patience;
+  while (Date.now() < until) {
+    const result = await (await fetch(`${BASE_URL}/api/rounds/${round}/products/${product}/result`, { headers })).json();
+    if (result.status === 'ordered') {
+      return (await fetch(`${BASE_URL}/api/orders/${result.order}/pay`, { method: 'POST', headers })).ok;
+    }
+    if (!['processing', 'succeeded', 'unknown'].includes(result.status)) return false;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return false;
+}

@@ -1,0 +1,68 @@
+// What the live board decides without a browser.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Columns, KEPT, grouped, parts, patched, steps } from '../../../html/console/board/patch.js';
+
+test('a patch changes what it names, and the rest stays the very same object', () => {
+  const before = { alerts: [1], products: { a: { sale: 1, locked: 2 }, b: { sale: 3 } } };
+  const after = patched(before, { products: { a: { sale: 0, locked: null }, c: { sale: 5 } } });
+  assert.deepEqual(after, { alerts: [1], products: { a: { sale: 0 }, b: { sale: 3 }, c: { sale: 5 } } });
+  assert.equal(after.products.b, before.products.b);
+  assert.equal(after.alerts, before.alerts);
+  assert.equal(before.products.a.sale, 1, 'what was shown is not changed under the one who shows it');
+  assert.deepEqual(patched(after, { alerts: [] }).alerts, []);
+});
+
+test('the funnel tells each step as a share of the one above', () => {
+  const told = steps({ received: 100_000, admitted: 1_000, purchased: 1_000, ordered: 900 });
+  assert.deepEqual(told.map(({ name, n }) => [name, n]), [['received', 100_000], ['admitted', 1_000], ['purchased', 1_000], ['ordered', 900], ['paid', null]]);
+  assert.equal(told[1].ofAbove, 0.01);
+  assert.equal(told[3].ofAbove, 0.9);
+  assert.equal(told[4].ofAbove, null);
+  // Edges that started again have seen fewer requests than there are purchases.
+  assert.equal(steps({ received: 5, admitted: 5, purchased: 50 })[2].ofAbove, null);
+});
+
+test('a bar is made of the three stocks, and is never longer than itself', () => {
+  assert.deepEqual(parts({ sale: 50, locked: 30, saled: 20, limit: 100 }), { saled: 20, locked: 30, sale: 50, moving: 0 });
+  const off = parts({ sale: 150, locked: 30, saled: 20, limit: 100 });
+  assert.equal(off.sale + off.locked + off.saled, 100);
+  assert.equal(parts({ sale: -5, locked: 0, saled: 0, limit: 0 }).sale, 0);
+});
+
+test('rounds that sell come first, and products are found by name or id', () => {
+  const rounds = {
+    1: { state: 'ended', starts_ms: 1, ends_ms: 2 },
+    2: { state: 'scheduled', starts_ms: 9, ends_ms: 10 },
+    3: { state: 'open', starts_ms: 5, ends_ms: 10 },
+    4: { state: 'ended', starts_ms: 3, ends_ms: 4 },
+  };
+  const product = (round, id, title, position, sale) => ({ round, product: id, title, position, sale, limit: 100, locked: 100 - sale, saled: 0 });
+  const products = {
+    '3::a': product('3', 'a', 'Phone', 1, 90),
+    '3::b': product('3', 'b', 'Earphones', 0, 10),
+    '2::c': product('2', 'c', 'Kettle', 0, 100),
+    '1::d': product('1', 'd', 'Lamp', 0, 0),
+    '4::e': product('4', 'e', 'Lamp', 0, 0),
+  };
+  const names = (options) => grouped(rounds, products, options).map(({ id, products: of }) => [id, of.map((it) => it.product).join('')]);
+  assert.deepEqual(names(), [['3', 'ba'], ['2', 'c'], ['4', 'e'], ['1', 'd']]);
+  assert.deepEqual(names({ text: 'PHONE', by: 'sold' }), [['3', 'ba']]);
+  assert.deepEqual(names({ text: 'a', by: 'left' })[0], ['3', 'ba']);
+  assert.deepEqual(names({ text: 'nothing like it' }), []);
+});
+
+test('the charts keep five minutes, leave gaps where nothing is known, and take in new edges', () => {
+  const columns = new Columns({ at_ms: [1000], edges: { a: [1] }, admitted: [1], orders: [null], depth: [0], age_ms: [null] });
+  const board = (at, edges) => ({ at_ms: at, edges, orders: { per_second: 2 }, queue: { depth: 3 } });
+  columns.add(board(1400, { a: { received_per_second: 5, admitted_per_second: 1 } }));
+  columns.add(board(1400, { a: { received_per_second: 9 } }));
+  assert.deepEqual(columns.edges.a, [1, 5]);
+  columns.add(board(9000, { a: {}, b: { received_per_second: 7 } }));
+  assert.deepEqual(columns.edges, { a: [1, 5, null, null], b: [null, null, null, 7] });
+  assert.deepEqual(columns.orders, [null, 2, null, 2]);
+  for (let at = 9400; at < 9400 + 400 * KEPT; at += 400) columns.add(board(at, {}));
+  assert.equal(columns.at.length, KEPT);
+  for (const column of [columns.edges.a, columns.edges.b, columns.depth]) assert.equal(column.length, KEPT);
+});
