@@ -240,6 +240,9 @@ pub(crate) enum Sale {
         /// Approve its rounds at once
         #[arg(long)]
         approve: bool,
+        /// Take it even if a product is in two rounds at the same time
+        #[arg(long)]
+        overlapping: bool,
     },
     /// Put a round on sale: stock into Redis, pages under the edge
     ///

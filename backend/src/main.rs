@@ -81,7 +81,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(up::run(&config, options, stop_at_signals()?).await?)
         }
         Command::Serve { roles } => Ok(roles::run(&config, &roles, stop_at_signals()?).await?),
-        Command::Sale(Sale::Import { file, approve }) => import_sale(&config, &file, approve).await,
+        Command::Sale(Sale::Import {
+            file,
+            approve,
+            overlapping,
+        }) => import_sale(&config, &file, approve, overlapping).await,
         Command::Sale(Sale::Approve { round }) => approve_rounds(&config, &[round]).await,
         Command::Sale(Sale::Export { json }) => export_sale(&config, json).await,
         Command::Stock(command) => stock_command::run(&config, command).await,
@@ -120,7 +124,12 @@ fn stop_at_signals() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-async fn import_sale(config: &Config, path: &Path, approve: bool) -> anyhow::Result<()> {
+async fn import_sale(
+    config: &Config,
+    path: &Path,
+    approve: bool,
+    overlapping: bool,
+) -> anyhow::Result<()> {
     let now_ms = seckill::now_ms();
     let rounds = repeat::by_day(file::read(path, now_ms)?, &config.time_zone)?;
     if approve {
@@ -131,7 +140,11 @@ async fn import_sale(config: &Config, path: &Path, approve: bool) -> anyhow::Res
             .map_err(|error| not_running(&error))?;
     }
     let store = open_store(config).await?;
-    let outcomes = import::import(&store, &rounds, &Actor::on_the_box(), now_ms).await?;
+    let by = Actor::on_the_box();
+    let outcomes = match overlapping {
+        true => import::import_overlapping(&store, &rounds, &by, now_ms).await?,
+        false => import::import(&store, &rounds, &by, now_ms).await?,
+    };
     store.close().await;
     for outcome in &outcomes {
         say(&format!("Round {}: {}.\n", outcome.round, outcome.change))?;
