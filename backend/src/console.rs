@@ -32,6 +32,8 @@ mod bans;
 mod dead_letters;
 /// What the console cannot do, said in plain sentences.
 pub mod error;
+/// What the analysis found.
+mod findings;
 /// Logging in and out.
 mod login;
 /// The description of the API.
@@ -44,6 +46,8 @@ mod pictures;
 pub mod rounds;
 /// Who is logged in.
 pub mod sessions;
+/// Simulated shoppers.
+mod simulation;
 /// What lies where of a product, and changing how much there is.
 mod stock;
 /// How often logging in may be tried.
@@ -67,6 +71,7 @@ pub struct ConsoleState {
     sessions: sessions::Sessions,
     hashers: login::Hashers,
     darkroom: pictures::Darkroom,
+    simulations: simulation::Simulations,
 }
 
 impl FromRef<ConsoleState> for Board {
@@ -86,6 +91,7 @@ impl ConsoleState {
             sessions: sessions::Sessions::new(redis.clone(), store.clone()),
             hashers: login::Hashers::default(),
             darkroom: pictures::Darkroom::default(),
+            simulations: simulation::Simulations::default(),
             config: Arc::new(config.clone()),
             redis,
             segments,
@@ -141,6 +147,8 @@ pub fn router(state: ConsoleState) -> Router {
         .route("/ops/api/me", get(login::me))
         .route("/ops/api/logout", post(login::log_out))
         .merge(pictures())
+        .merge(findings::routes())
+        .merge(simulation::routes())
         .route("/ops/api/audit", get(audit::list))
         .route("/ops/api/openapi.json", get(openapi::document))
         .merge(rounds::router())

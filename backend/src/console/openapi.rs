@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi as _;
 
 use super::operator::Operator;
-use super::{audit, bans, dead_letters, login, pictures, rounds, stock};
+use super::{audit, bans, dead_letters, findings, login, pictures, rounds, simulation, stock};
 use crate::board::api;
 
 #[derive(utoipa::OpenApi)]
@@ -36,6 +36,12 @@ use crate::board::api;
         rounds::steps::publish,
         pictures::upload,
         audit::list,
+        findings::list,
+        findings::confirm,
+        findings::dismiss,
+        simulation::show,
+        simulation::begin,
+        simulation::end,
         api::snapshot,
         api::stream,
         bans::list,
