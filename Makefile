@@ -54,7 +54,7 @@ drill: ## Race thousands of buyers, kill the system in the middle, count the ord
 	@scripts/drill.sh
 
 .PHONY: bench
-bench: bench-edge bench-stock bench-orders bench-captcha bench-board ## Every benchmark, each into bench/results/NAME.json
+bench: bench-edge bench-stock bench-purchase bench-orders bench-captcha bench-board ## Every benchmark, each into bench/results/NAME.json
 
 .PHONY: bench-edge
 bench-edge: ## What the gate costs beside nginx itself and beside the Lua edge
@@ -63,6 +63,10 @@ bench-edge: ## What the gate costs beside nginx itself and beside the Lua edge
 .PHONY: bench-stock
 bench-stock: ## The stock script beside the ways of selling that were rejected
 	@bench/stock.sh
+
+.PHONY: bench-purchase
+bench-purchase: ## The purchase role, and a purchase from edge to stock, beside what they cannot cost less than
+	@bench/purchase.sh
 
 .PHONY: bench-orders
 bench-orders: ## Orders placed into MariaDB beside bare inserts of the same rows

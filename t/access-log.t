@@ -117,3 +117,28 @@ sub {
 }
 --- response_body
 nothing
+
+
+
+=== TEST 5: who looks at a page, and who is refused, is told by his session alone
+--- sale
+1 153 limit=10
+--- config eval
+"$::shop location ~ /state\$ { seckill_state; } location /page { return 200; }"
+--- request: GET /start
+--- response_body_filters eval
+sub {
+    my $li     = cookie('li');
+    my $forged = $li =~ s/li/wang/r;
+    my $end    = "Host: shop\r\nConnection: close\r\n";
+    main::raw("GET /page HTTP/1.1\r\n$end$li\r\n\r\n");
+    main::raw("GET /api/rounds/1/products/153/state HTTP/1.1\r\n$end$li\r\n\r\n");
+    main::raw("GET /page HTTP/1.1\r\n$end$forged\r\n\r\n");
+    main::raw("GET /page HTTP/1.1\r\n$end\r\n");
+    my $path = hidden_path('wang', '1', '153');
+    main::raw("POST $path HTTP/1.1\r\n$end$li\r\n\r\n");
+    my (undef, @lines) = main::lines(6);
+    return CORE::join(', ', map {"$_->{status} \"$_->{user}\""} @lines) . "\n";
+}
+--- response_body
+200 "li", 200 "li", 200 "", 200 "", 403 "li"

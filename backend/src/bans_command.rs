@@ -116,7 +116,7 @@ fn named(ban: &Ban<'_>) -> String {
     }
 }
 
-fn until(expires_ms: Option<u64>, zone: &TimeZone) -> String {
+pub(crate) fn until(expires_ms: Option<u64>, zone: &TimeZone) -> String {
     let time = expires_ms
         .and_then(|ms| i64::try_from(ms).ok())
         .and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -130,7 +130,7 @@ fn until(expires_ms: Option<u64>, zone: &TimeZone) -> String {
 }
 
 /// The name under which the system knows whoever types this.
-fn whoever_runs_this() -> String {
+pub(crate) fn whoever_runs_this() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok())

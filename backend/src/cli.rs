@@ -7,8 +7,10 @@ use seckill::bans;
 use seckill::config::{Given, Source};
 use seckill::console::account::Role;
 use seckill::roles;
+use seckill::store::findings::FindingState;
 use seckill_core::ban::Kind;
 use seckill_core::order::State;
+use seckill_load::command::Load;
 
 /// A flash sale: shoppers come in at the edge, buyers go out with an order.
 ///
@@ -77,7 +79,7 @@ pub(crate) enum Command {
     },
     /// Run roles of the back end against a Redis and a database that run elsewhere
     Serve {
-        /// Which, separated by commas: purchase, relay, orders, ops
+        /// Which, separated by commas: purchase, relay, orders, ops, analysis
         #[arg(
             long,
             value_name = "ROLES",
@@ -95,6 +97,9 @@ pub(crate) enum Command {
     /// Every edge follows within a second, and keeps the bans while Redis is away.
     #[command(subcommand)]
     Bans(Bans),
+    /// Show who seems to be a program by the access logs, and decide on it
+    #[command(subcommand)]
+    Findings(Findings),
     /// Say who may log in at the console
     #[command(subcommand)]
     Accounts(Accounts),
@@ -104,6 +109,9 @@ pub(crate) enum Command {
     /// Show orders, and messages of which none could be made
     #[command(subcommand)]
     Orders(Orders),
+    /// Shop by the thousand: people, and bots among them; races; steady clicks
+    #[command(subcommand)]
+    Load(Load),
     /// Notices to buyers of what became of their orders
     #[command(subcommand)]
     Notices(Notices),
@@ -123,6 +131,11 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Compute how many edges, back ends, Redis masters and connections a rate needs
+    ///
+    /// From what the benchmarks measured on this machine (bench/results), or from
+    /// figures given by flags.
+    Capacity(crate::capacity_command::Asked),
     /// Run the drills of the repository: a system of its own, struck and counted
     ///
     /// Each prints a PASS or FAIL line for each fact, with the numbers, and so does
@@ -227,6 +240,9 @@ pub(crate) enum Sale {
         /// Approve its rounds at once
         #[arg(long)]
         approve: bool,
+        /// Take it even if a product is in two rounds at the same time
+        #[arg(long)]
+        overlapping: bool,
     },
     /// Put a round on sale: stock into Redis, pages under the edge
     ///
@@ -310,6 +326,40 @@ pub(crate) enum Bans {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Findings {
+    /// Print them, worst first, each with its reasons
+    List {
+        /// Only those that are proposed, banned, confirmed or dismissed
+        #[arg(long, value_name = "STATE", value_parser = finding_state)]
+        state: Option<FindingState>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// It is a program: ban it
+    Confirm {
+        #[command(flatten)]
+        whom: Whom,
+        /// For how long, such as 30s, 15m, 1h, 7d [default: analysis_ban_minutes]
+        #[arg(long = "for", value_name = "TIME", value_parser = bans::parse_time)]
+        time_ms: Option<u64>,
+    },
+    /// It is a person: lift the ban, and leave it alone for 90 days
+    Dismiss {
+        #[command(flatten)]
+        whom: Whom,
+    },
+}
+
+fn finding_state(text: &str) -> Result<FindingState, String> {
+    FindingState::parse(text)
+        .ok_or_else(|| "write proposed, banned, confirmed or dismissed".to_owned())
+}
+
 /// Who is meant.
 #[derive(Debug, Args)]
 pub(crate) struct Whom {
@@ -341,6 +391,26 @@ pub(crate) enum Stock {
         round: Option<String>,
         /// The product's id
         product: Option<String>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put stock back after its Redis lost it, from the database
+    ///
+    /// For a Redis that was emptied or restored from an older snapshot: rounds,
+    /// amounts, buyers' records and permits follow from the approved rounds, the
+    /// archived ledger and the orders; lost order messages are sent again. Refused
+    /// while a sale runs on it. Given again, it does nothing more.
+    Rebuild {
+        /// Only this round
+        #[arg(long, value_name = "ID")]
+        round: Option<String>,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// Also while edges and back ends work on this Redis
+        #[arg(long)]
+        while_running: bool,
         /// As JSON, for programs
         #[arg(long)]
         json: bool,

@@ -9,6 +9,8 @@ use jiff::tz::TimeZone;
 use lettre::message::Mailbox;
 use seckill_core::notice::Lang;
 
+use crate::analysis::policy::Rules;
+
 /// How buyers show that they are people.
 pub mod captcha;
 /// Every key there is, with its variable and its meaning.
@@ -73,6 +75,9 @@ pub enum ConfigError {
         right: String,
     },
 }
+
+/// In `simulation_rounds`: every round.
+pub const ALL_ROUNDS: &str = "*";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +187,12 @@ pub struct Config {
     pub purchase_listen: Listen,
     /// Where the ops role listens.
     pub ops_listen: Listen,
+    /// Access logs of all edges.
+    pub access_logs: Vec<PathBuf>,
+    /// What the analysis does with likely programs.
+    pub analysis: Rules,
+    /// Rounds in which the console may let simulated shoppers buy.
+    pub simulation_rounds: Vec<String>,
     /// The nginx executable.
     pub nginx: PathBuf,
     /// The redis-server executable.
@@ -255,6 +266,9 @@ impl Config {
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,
             ops_listen: values.listen("ops_listen", &run.join("ops.sock"))?,
+            access_logs: values.paths("access_logs", &data.join("logs/access.log"))?,
+            analysis: values.analysis()?,
+            simulation_rounds: values.round_ids("simulation_rounds")?,
             nginx: values.program("nginx", "nginx"),
             redis_server: values.program("redis_server", "redis-server"),
             module: values.found_file("module", || places::module(home.as_deref()))?,
@@ -280,14 +294,17 @@ impl Config {
         shown::table(&self.settings)
     }
 
-    /// What `--demo` turns on unless somebody said otherwise: the demo login, and
-    /// the puzzle.
+    /// What `--demo` turns on unless somebody said otherwise: the demo login, the
+    /// puzzle, and simulated shoppers, since nothing is real in a demo.
     pub fn prepare_demo(&mut self) {
         if self.is_untouched("demo_login", "on") {
             self.demo_login = true;
         }
         if self.is_untouched("captcha", "slider") {
             self.captcha.kind = captcha::Kind::Slider;
+        }
+        if self.is_untouched("simulation_rounds", ALL_ROUNDS) {
+            self.simulation_rounds = vec![ALL_ROUNDS.to_owned()];
         }
     }
 
@@ -300,6 +317,13 @@ impl Config {
             setting.source = Source::Flag("--demo".to_owned());
             true
         })
+    }
+
+    /// Whether simulated shoppers may buy in this round.
+    #[must_use]
+    pub fn may_simulate(&self, round: &str) -> bool {
+        let allows = |allowed: &String| allowed == round || allowed == ALL_ROUNDS;
+        self.simulation_rounds.iter().any(allows)
     }
 
     /// The database's file, if it is one on this machine.

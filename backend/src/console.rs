@@ -32,6 +32,8 @@ mod bans;
 mod dead_letters;
 /// What the console cannot do, said in plain sentences.
 pub mod error;
+/// What the analysis found.
+mod findings;
 /// Logging in and out.
 mod login;
 /// The description of the API.
@@ -42,6 +44,8 @@ pub mod operator;
 pub mod rounds;
 /// Who is logged in.
 pub mod sessions;
+/// Simulated shoppers.
+mod simulation;
 /// What lies where of a product, and changing how much there is.
 mod stock;
 /// How often logging in may be tried.
@@ -64,6 +68,7 @@ pub struct ConsoleState {
     board: Board,
     sessions: sessions::Sessions,
     hashers: login::Hashers,
+    simulations: simulation::Simulations,
 }
 
 impl FromRef<ConsoleState> for Board {
@@ -82,6 +87,7 @@ impl ConsoleState {
             board: Board::new(sources),
             sessions: sessions::Sessions::new(redis.clone(), store.clone()),
             hashers: login::Hashers::default(),
+            simulations: simulation::Simulations::default(),
             config: Arc::new(config.clone()),
             redis,
             segments,
@@ -129,6 +135,8 @@ pub fn router(state: ConsoleState) -> Router {
     let guarded = Router::new()
         .route("/ops/api/me", get(login::me))
         .route("/ops/api/logout", post(login::log_out))
+        .merge(findings::routes())
+        .merge(simulation::routes())
         .route("/ops/api/audit", get(audit::list))
         .route("/ops/api/openapi.json", get(openapi::document))
         .merge(rounds::router())

@@ -1,5 +1,7 @@
 //! The back end of the flash sale: every role, wired together.
 
+/// The analysis role: reads the edges' logs, finds programs, counts visitors.
+pub mod analysis;
 /// HTTP refusals and internal faults, each with its status.
 pub mod api_error;
 /// Who is banned: adds, lifts and lists for the edges to follow.
@@ -12,6 +14,8 @@ pub mod captcha;
 pub mod config;
 /// The console: accounts, login, rounds, approval.
 pub mod console;
+/// Decisions on what the analysis found.
+pub mod findings;
 /// Archives every event of every segment.
 pub mod ledger;
 /// Log format and level.

@@ -42,9 +42,13 @@ pub struct Options {
     pub remember_language: bool,
 }
 
-/// What every handler of the purchase role shares.
+/// What every handler of the purchase role shares. A request clones it.
 #[derive(Debug, Clone)]
-pub struct PurchaseState {
+pub struct PurchaseState(Arc<Shared>);
+
+/// Behind it.
+#[derive(Debug, Clone)]
+pub struct Shared {
     pub(crate) redis: RedisLink,
     pub(crate) segments: Segments,
     pub(crate) handover: handover::Handover,
@@ -56,6 +60,14 @@ pub struct PurchaseState {
     /// What hands out passes here; `None` if nobody does.
     pub(crate) captcha: Option<Captcha>,
     pub(crate) catalogue: catalogue::Mirror,
+}
+
+impl std::ops::Deref for PurchaseState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl PurchaseState {
@@ -70,7 +82,7 @@ impl PurchaseState {
         options: Options,
     ) -> Self {
         let catalogue = catalogue::Mirror::following(redis.clone());
-        Self {
+        Self(Arc::new(Shared {
             redis,
             handover: handover::Handover::new(segments.clone()),
             segments,
@@ -80,22 +92,24 @@ impl PurchaseState {
             options,
             captcha: None,
             catalogue,
-        }
+        }))
     }
 
     /// Takes notices that are signed with one of these keys.
     #[must_use]
     pub fn with_payment_keys(self, keys: Option<Arc<Keyring>>) -> Self {
-        Self {
+        let shared = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Shared {
             payment_keys: keys,
-            ..self
-        }
+            ..shared
+        }))
     }
 
     /// Hands out passes by this captcha.
     #[must_use]
     pub fn with_captcha(self, captcha: Option<Captcha>) -> Self {
-        Self { captcha, ..self }
+        let shared = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Shared { captcha, ..shared }))
     }
 
     /// The verified buyer that the session cookie names.

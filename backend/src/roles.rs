@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use seckill_core::keyring::{Keyring, KeyringError};
+use seckill_core::suspicion::watch::Limits;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,7 @@ use crate::queue::{DeadLetters, Queues};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{LazyStore, Store, StoreError};
-use crate::{ledger, orders, permits, relay, settle, transfer};
+use crate::{analysis, ledger, orders, permits, relay, settle, transfer};
 
 /// Listening sockets.
 mod listener;
@@ -44,11 +45,19 @@ pub enum Role {
     Orders,
     /// Shows the day's rounds, and serves the console.
     Ops,
+    /// Reads the edges' access logs.
+    Analysis,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Role; 4] = [Role::Purchase, Role::Relay, Role::Orders, Role::Ops];
+    pub const ALL: [Role; 5] = [
+        Role::Purchase,
+        Role::Relay,
+        Role::Orders,
+        Role::Ops,
+        Role::Analysis,
+    ];
 
     /// Its name.
     #[must_use]
@@ -58,6 +67,7 @@ impl Role {
             Role::Relay => "relay",
             Role::Orders => "orders",
             Role::Ops => "ops",
+            Role::Analysis => "analysis",
         }
     }
 
@@ -225,6 +235,18 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             running.stop.clone(),
         );
         running.spawn(Role::Relay, finish);
+    }
+    if has(Role::Analysis) {
+        let store = LazyStore::new(config, store.clone());
+        let options = analysis::Options {
+            logs: config.access_logs.clone(),
+            places: config.data.join("analysis.json"),
+            rules: config.analysis.clone(),
+            zone: config.time_zone.clone(),
+            limits: Limits::default(),
+        };
+        let work = analysis::run(options, redis.clone(), store, running.stop.clone());
+        running.spawn(Role::Analysis, work);
     }
     if let (true, Some(store)) = (has(Role::Orders), store.clone()) {
         told::start(config, running, &redis, &store)?;

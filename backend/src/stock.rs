@@ -8,6 +8,8 @@
 pub mod adjust;
 /// How much lies where.
 pub mod levels;
+/// Putting it back after its Redis lost it.
+pub mod rebuild;
 
 use std::sync::Arc;
 

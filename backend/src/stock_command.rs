@@ -1,13 +1,14 @@
 //! `seckill stock …`: what lies where, and changing how much there is.
 
 use anyhow::Context as _;
-use seckill::config::Config;
+use seckill::config::{Config, QueueKind};
 use seckill::purchase::catalogue;
 use seckill::redis_link::RedisLink;
 use seckill::sale::page;
 use seckill::segments::Segments;
 use seckill::stock::adjust::{Adjusted, Adjuster};
 use seckill::stock::levels;
+use seckill::stock::rebuild::{Options, Rebuilder, Report};
 use seckill::store::Store;
 use seckill_core::ids::{self, Item};
 
@@ -24,6 +25,33 @@ pub(crate) async fn run(config: &Config, command: Stock) -> anyhow::Result<()> {
         } => {
             let item = round.zip(product).map(|(r, p)| item(&r, &p)).transpose()?;
             show(config, item, json).await
+        }
+        Stock::Rebuild {
+            round,
+            dry_run,
+            while_running,
+            json,
+        } => {
+            let options = Options {
+                round,
+                dry_run,
+                while_running,
+            };
+            // A stopped system's Redis is started for this; a running one's is used.
+            let alone = seckill::up::redis_alone(config).await?;
+            let report = rebuild(config, &options).await;
+            if let Some(alone) = alone {
+                alone.stop().await;
+            }
+            let report = report?;
+            match json {
+                true => {
+                    let text = serde_json::to_string_pretty(&report)
+                        .context("the report cannot be written")?;
+                    say(&format!("{text}\n"))
+                }
+                false => say(&report.text(dry_run)),
+            }
         }
         Stock::Adjust {
             round,
@@ -85,6 +113,22 @@ async fn show(config: &Config, only: Option<Item>, json: bool) -> anyhow::Result
         missing.join("; ")
     );
     Ok(())
+}
+
+async fn rebuild(config: &Config, options: &Options) -> anyhow::Result<Report> {
+    let redis = RedisLink::connect(&config.redis_url).await?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    let store = open_store(config).await?;
+    let rebuilder = Rebuilder {
+        store: &store,
+        redis: &redis,
+        segments: &segments,
+        zone: &config.time_zone,
+        queue_is_visible: config.queue == QueueKind::Streams,
+    };
+    let report = rebuilder.rebuild(options).await;
+    store.close().await;
+    Ok(report?)
 }
 
 async fn adjust(

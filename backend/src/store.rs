@@ -15,6 +15,8 @@ mod accounts;
 mod audit;
 /// One database: opening it, its connections, what differs between kinds.
 mod database;
+/// Who seems to be a program.
+pub mod findings;
 /// The database for whoever can do part of his work without it.
 mod lazy;
 /// The archive of the ledger.

@@ -32,6 +32,7 @@ mod logins;
 mod redis_server;
 
 use child::Child;
+pub use child::raise_file_limit;
 
 /// How long a part may take to become healthy.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -23,7 +23,7 @@ mod check;
 /// Orders against the ledger.
 mod check_orders;
 /// Reads a product's state from every part.
-mod gather;
+pub(crate) mod gather;
 
 /// Looks at a breach before it counts.
 const LOOKS: u32 = 6;

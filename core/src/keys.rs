@@ -34,6 +34,9 @@ pub const BANS_VERSION: &str = "seckill::{bans}::version";
 /// and forget that they have let them pass.
 pub const REGRABS: &str = "seckill::regrabs";
 
+/// Hash: how far the analysis of access logs is; gone when nobody reads them.
+pub const ANALYSIS: &str = "seckill::analysis";
+
 /// How long messages of [`QUEUE_ORDERS`] wait at the moment, in ms, as the
 /// workers last saw it; gone when none has looked for a while.
 pub const QUEUE_AGE: &str = "seckill::queue::age";
@@ -130,6 +133,12 @@ pub fn buyers(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::buyers")
 }
 
+/// Hash: the buyers' records while a rebuild writes them; then they are renamed.
+#[must_use]
+pub fn buyers_rebuilt(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::buyers::rebuilt")
+}
+
 /// Stream: the segment's events, written in the same step as the stock.
 #[must_use]
 pub fn outbox(item: &Item, segment: u16) -> String {
@@ -154,6 +163,26 @@ pub fn transit(item: &Item, segment: u16) -> String {
 #[must_use]
 pub fn transfers(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::transfers")
+}
+
+/// HyperLogLog: who saw a product, by account or, for strangers, by address and
+/// browser.
+#[must_use]
+pub fn visitors(item: &Item) -> String {
+    format!("seckill::{{{item}}}::visitors")
+}
+
+/// Bitmap: who clicked to buy a product, see [`crate::participants`].
+#[must_use]
+pub fn participants(item: &Item) -> String {
+    format!("seckill::{{{item}}}::participants")
+}
+
+/// Sorted set: products (`round::product`) of `date` (`YYYY-MM-DD`), scored by
+/// views of their pages and clicks.
+#[must_use]
+pub fn hot(date: &str) -> String {
+    format!("seckill::{{{date}}}::hot")
 }
 
 /// The product and segment whose outbox has this key.
@@ -247,6 +276,15 @@ mod tests {
         assert_eq!(transit(&item, 2), "seckill::{1::153::02}::transit");
         assert_eq!(transfers(&item, 2), "seckill::{1::153::02}::transfers");
         assert_eq!(parse_outbox(&outbox(&item, 12)), Some((item, 12)));
+        assert_eq!(
+            visitors(&Item::new("1", "2").unwrap()),
+            "seckill::{1::2}::visitors"
+        );
+        assert_eq!(
+            participants(&Item::new("1", "2").unwrap()),
+            "seckill::{1::2}::participants"
+        );
+        assert_eq!(hot("2026-11-23"), "seckill::{2026-11-23}::hot");
         assert_eq!(parse_outbox(QUEUE_ORDERS), None);
     }
 }

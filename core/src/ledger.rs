@@ -1,6 +1,7 @@
 //! The ledger: every movement of stock is an event of its segment, and says what
 //! the three amounts are after it. Replaying them tells whether one is missing,
-//! doubled, or was never decided.
+//! doubled, or was never decided. After a Redis was lost, a `rebuild` says what the
+//! amounts are from there on; what is missing before it was lost with that Redis.
 //!
 //! Worked example. `preload 10` leaves (10, 0, 0); `purchase 2` leaves (8, 2, 0);
 //! `confirm 2` leaves (8, 0, 2). If the purchase is taken out, the confirm's
@@ -68,14 +69,15 @@ impl Event {
     /// The purchase it is about: one it made, or one that was made before.
     #[must_use]
     pub fn purchase(&self) -> PurchaseId {
-        let made = match self.kind() {
-            "purchase" => "at_ms",
-            _ => "bought_ms",
+        let at_ms = match self.kind() {
+            // Its entry's own time, unless it is a copy of an earlier one.
+            "purchase" => self.text("at_ms").parse().unwrap_or(self.id.ms),
+            _ => self.text("bought_ms").parse().unwrap_or(0),
         };
         PurchaseId {
             user: self.text("user").to_owned(),
             request: self.text("request").to_owned(),
-            at_ms: self.text(made).parse().unwrap_or(0),
+            at_ms,
         }
     }
 
@@ -152,7 +154,8 @@ pub struct Life {
 /// What is wrong with a list of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// In one word: `event_missing`, `event_doubled` or `event_unfounded`.
+    /// In one word: `event_missing`, `event_doubled`, `event_unfounded` or
+    /// `rebuild_differs`.
     pub kind: &'static str,
     /// As a sentence.
     pub what: String,
@@ -173,29 +176,23 @@ pub struct Replay {
     pub left: HashMap<String, usize>,
     /// Transfers that arrived, by id.
     pub arrived: HashMap<String, usize>,
+    /// Items that there are, by all changes of their number.
+    pub total: i64,
+    seen: HashMap<(String, PurchaseId), usize>,
+    last: Option<usize>,
+    /// What finished a purchase that has not been met yet: one that was lost may
+    /// be entered again later.
+    early: BTreeMap<PurchaseId, usize>,
 }
 
 /// Replays a segment's events, oldest first.
 #[must_use]
 pub fn replay(events: &[Event]) -> Replay {
     let mut replay = Replay::default();
-    let mut seen: HashMap<(String, PurchaseId), usize> = HashMap::new();
-    let mut last = None;
-    for (at, event) in events.iter().enumerate() {
-        // A redriven event is a copy that was made on purpose; refunds of
-        // permits move no stock, and may be asked for again.
-        let Some(change) = change(event).filter(|_| event.text("redriven").is_empty()) else {
-            continue;
-        };
-        let name = (event.kind().to_owned(), event.purchase());
-        if let Some(first) = seen.insert(name, at) {
-            let what = format!("the {} is in the ledger twice", event.kind());
-            replay.fault("event_doubled", what, vec![first, at]);
-            continue;
-        }
-        replay.follow(events, at, change, last);
-        last = Some(at);
+    for at in 1..=events.len() {
+        replay.push(&events[..at]);
     }
+    replay.close(events);
     replay
 }
 
@@ -218,17 +215,95 @@ fn change(event: &Event) -> Option<Amounts> {
 }
 
 impl Replay {
+    /// Goes on by the last of these events; all before it were replayed already.
+    pub(crate) fn push(&mut self, events: &[Event]) {
+        let Some((event, before)) = events.split_last() else {
+            return;
+        };
+        let at = before.len();
+        if event.kind() == "rebuild" {
+            self.begin_again(event, at);
+            self.last = Some(at);
+            return;
+        }
+        // A redriven event is a copy that was made on purpose; refunds of
+        // permits move no stock, and may be asked for again.
+        let Some(change) = change(event).filter(|_| event.text("redriven").is_empty()) else {
+            return;
+        };
+        let name = (event.kind().to_owned(), event.purchase());
+        if let Some(first) = self.seen.insert(name, at) {
+            let what = format!("the {} is in the ledger twice", event.kind());
+            return self.fault("event_doubled", what, vec![first, at]);
+        }
+        self.follow(events, at, change, self.last);
+        self.last = Some(at);
+    }
+
+    /// Names what finished a purchase that never came.
+    fn close(&mut self, events: &[Event]) {
+        for (_, at) in std::mem::take(&mut self.early) {
+            let kind = events[at].kind();
+            let what = format!("the {kind} belongs to no purchase in the ledger");
+            self.fault("event_unfounded", what, vec![at]);
+        }
+    }
+
+    /// A rebuild says what the amounts are, whatever is missing before it. It has
+    /// to agree with the purchases that are on record.
+    fn begin_again(&mut self, event: &Event, at: usize) {
+        self.total += event.number("quantity").unwrap_or(0);
+        let (locked, saled) = self.bound();
+        let sale = self.total - locked - saled;
+        let follows = Amounts {
+            sale,
+            locked,
+            saled,
+        };
+        let says = event.amounts().unwrap_or(follows);
+        self.faults.retain(|fault| fault.kind != "event_missing");
+        if says != follows {
+            let what = format!(
+                "the rebuild says {says}, and by the purchases before it there are {follows}"
+            );
+            self.fault("rebuild_differs", what, vec![at]);
+        }
+        self.amounts = says;
+    }
+
+    /// Items in purchases that are not finished, and in those that are paid.
+    #[must_use]
+    pub fn bound(&self) -> (i64, i64) {
+        let mut bound = (0, 0);
+        for life in self.purchases.values() {
+            match (life.confirmed, life.released) {
+                (Some(_), _) => bound.1 += life.quantity,
+                (None, None) => bound.0 += life.quantity,
+                (None, Some(_)) => {}
+            }
+        }
+        bound
+    }
+
+    /// The amounts that an event leads to from here.
+    #[must_use]
+    pub fn after(&self, event: &Event) -> Amounts {
+        let change = change(event).unwrap_or_default();
+        Amounts {
+            sale: self.amounts.sale + change.sale,
+            locked: self.amounts.locked + change.locked,
+            saled: self.amounts.saled + change.saled,
+        }
+    }
+
     fn fault(&mut self, kind: &'static str, what: String, events: Vec<usize>) {
         self.faults.push(Fault { kind, what, events });
     }
 
     fn follow(&mut self, events: &[Event], at: usize, change: Amounts, last: Option<usize>) {
         let event = &events[at];
-        let follows = Amounts {
-            sale: self.amounts.sale + change.sale,
-            locked: self.amounts.locked + change.locked,
-            saled: self.amounts.saled + change.saled,
-        };
+        let follows = self.after(event);
+        self.total += change.sale + change.locked + change.saled;
         let says = event.amounts().unwrap_or(follows);
         if says != follows {
             let what = format!(
@@ -241,10 +316,11 @@ impl Replay {
             );
         }
         self.amounts = says;
-        self.note(event, at);
+        self.note(events, at);
     }
 
-    fn note(&mut self, event: &Event, at: usize) {
+    fn note(&mut self, events: &[Event], at: usize) {
+        let event = &events[at];
         let quantity = event.number("quantity").unwrap_or(0);
         match event.kind() {
             "purchase" => {
@@ -253,7 +329,12 @@ impl Replay {
                     quantity,
                     ..Life::default()
                 };
-                self.purchases.insert(event.purchase(), life);
+                let purchase = event.purchase();
+                let early = self.early.remove(&purchase);
+                self.purchases.insert(purchase, life);
+                if let Some(early) = early {
+                    self.finish(&events[early], early);
+                }
             }
             "transfer_out" => {
                 self.left.insert(event.text("request").to_owned(), at);
@@ -261,16 +342,16 @@ impl Replay {
             "transfer_in" => {
                 self.arrived.insert(event.text("request").to_owned(), at);
             }
-            "confirm" | "release" => self.finish(event, at, quantity),
+            "confirm" | "release" => self.finish(event, at),
             _ => {}
         }
     }
 
-    fn finish(&mut self, event: &Event, at: usize, quantity: i64) {
-        let kind = event.kind();
+    fn finish(&mut self, event: &Event, at: usize) {
+        let (kind, quantity) = (event.kind(), event.number("quantity").unwrap_or(0));
         let Some(life) = self.purchases.get_mut(&event.purchase()) else {
-            let what = format!("the {kind} belongs to no purchase in the ledger");
-            return self.fault("event_unfounded", what, vec![at]);
+            self.early.insert(event.purchase(), at);
+            return;
         };
         let made = life.made;
         if let Some(before) = life.confirmed.or(life.released) {
@@ -371,6 +452,24 @@ mod tests {
         let faults = replay(&events).faults;
         assert_eq!(faults[0].kind, "event_unfounded");
         assert_eq!(faults[0].events, [1, 4, 8]);
+    }
+
+    #[test]
+    fn a_rebuild_begins_again_and_is_held_to_the_purchases_on_record() {
+        let mut events = history();
+        // li's purchase was lost, and is entered again behind its confirm.
+        let lost = events.remove(1);
+        assert!(!replay(&events).faults.is_empty());
+        let mut again = lost;
+        again.id.seq = 10;
+        events.push(again);
+        events.push(event(11, "kind=rebuild quantity=0 sale=4 locked=0 saled=2"));
+        let replayed = replay(&events);
+        assert_eq!(replayed.faults, []);
+        assert_eq!((replayed.amounts.saled, replayed.total), (2, 6));
+        let wrong = "kind=rebuild quantity=0 sale=5 locked=0 saled=2";
+        events.push(event(12, wrong));
+        assert_eq!(replay(&events).faults[0].kind, "rebuild_differs");
     }
 
     #[test]

@@ -7,10 +7,14 @@
 
 #![forbid(unsafe_code)]
 
+/// Lines of the edges' access logs.
+pub mod access_log;
 /// Bans as Redis lists them.
 pub mod ban;
 /// Token bucket kept in one 64-bit word.
 pub mod bucket;
+/// How much of everything a rate of requests needs.
+pub mod capacity;
 /// Captcha passes: signing and verifying.
 pub mod captcha;
 /// What the edge must know of a product: window, limit, cap.
@@ -44,6 +48,8 @@ pub mod metrics;
 pub mod notice;
 /// Order states and sortable order numbers.
 pub mod order;
+/// Who took part in a sale, one bit each.
+pub mod participants;
 /// Payments: what a provider's notice means, and its signature.
 pub mod payment;
 /// Permits: clipping, leases, the header that names one.
@@ -52,6 +58,8 @@ pub mod permit;
 pub mod purchase;
 /// Puzzles: what is kept of one, and whether an answer is right.
 pub mod puzzle;
+/// What stock must be after its Redis was lost.
+pub mod rebuild;
 /// The buyer's session token.
 pub mod session;
 /// Tables in memory that several workers share: products, buyers seen, bans.
@@ -60,6 +68,8 @@ pub mod shared;
 pub mod slot;
 /// What an edge keeps for the time when Redis is away.
 pub mod standby;
+/// Who buys like a program.
+pub mod suspicion;
 /// Whether a hand may have dragged a slider so.
 pub mod track;
 /// Verdicts with their HTTP status and body.

@@ -16,4 +16,6 @@ export const PAGES = [
   { name: 'refunds', load: () => import('./refunds.js') },
   { name: 'stock', unlisted: true, load: () => import('./stock.js') },
   { name: 'audit', load: () => import('./audit.js') },
+  { name: 'findings', load: () => import('./findings.js') },
+  { name: 'simulation', load: () => import('./simulation.js') },
 ];

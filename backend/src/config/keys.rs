@@ -194,6 +194,38 @@ pub const KEYS: &[Key] = &[
         meaning: "nginx workers; auto: one a core",
     },
     Key {
+        name: "access_logs",
+        meaning: "access logs of all edges, which the analysis reads",
+    },
+    Key {
+        name: "analysis",
+        meaning: "off, propose or ban: what is done with likely programs",
+    },
+    Key {
+        name: "analysis_propose_score",
+        meaning: "from this score on operators are told",
+    },
+    Key {
+        name: "analysis_ban_score",
+        meaning: "from this score on the policy \"ban\" bans",
+    },
+    Key {
+        name: "analysis_ban_minutes",
+        meaning: "how long such a ban lasts",
+    },
+    Key {
+        name: "analysis_bans_per_minute",
+        meaning: "how many of them at most; the others wait",
+    },
+    Key {
+        name: "analysis_allow",
+        meaning: "addresses and networks that are never found",
+    },
+    Key {
+        name: "simulation_rounds",
+        meaning: "rounds in which the console may let programs buy",
+    },
+    Key {
         name: "log",
         meaning: "what is logged",
     },

@@ -11,6 +11,8 @@ use jiff::tz::TimeZone;
 use super::keys::KEYS;
 use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
 
+/// What the analysis does, and where the logs are.
+mod analysis;
 /// How buyers show that they are people.
 mod captcha;
 /// Where the console listens.

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi as _;
 
 use super::operator::Operator;
-use super::{audit, bans, dead_letters, login, rounds, stock};
+use super::{audit, bans, dead_letters, findings, login, rounds, simulation, stock};
 use crate::board::api;
 
 #[derive(utoipa::OpenApi)]
@@ -35,6 +35,12 @@ use crate::board::api;
         rounds::steps::reject,
         rounds::steps::publish,
         audit::list,
+        findings::list,
+        findings::confirm,
+        findings::dismiss,
+        simulation::show,
+        simulation::begin,
+        simulation::end,
         api::snapshot,
         api::stream,
         bans::list,

@@ -1,7 +1,6 @@
 //! One click: screened like at the edge, then one run of the stock script.
 
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use seckill_core::Verdict;
@@ -24,21 +23,20 @@ use crate::segments::Segment;
 /// Handles every method on `/buy/…`, since a wrong one has its own refusal.
 pub(super) async fn buy(
     State(state): State<PurchaseState>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
+    // As it is, since extractors of its parts would copy them.
+    asked: Request,
 ) -> Result<Response, ApiError> {
+    let (uri, headers) = (asked.uri(), asked.headers());
     let products = state.catalogue.products().ok_or(Verdict::Unavailable)?;
-    let request = request_id(&headers)?;
+    let request = request_id(headers)?;
     let click = Click {
-        is_post: method == Method::POST,
-        has_body: has_body(&body),
+        is_post: asked.method() == Method::POST,
+        has_body: has_body(asked.body()),
         path: uri.path(),
-        quantity: quantity(&uri),
-        request: request.as_deref(),
-        buyer: Buyer::Cookie(session_token(&headers)),
-        captcha: Captcha::new(state.options.captcha, pass(&headers)),
+        quantity: quantity(uri),
+        request,
+        buyer: Buyer::Cookie(session_token(headers)),
+        captcha: Captcha::new(state.options.captcha, pass(headers)),
     };
     let now_ms = now_ms();
     let claim = Claim::read(&click, now_ms)?;
@@ -49,8 +47,8 @@ pub(super) async fn buy(
     let item = Item::new(round, product).ok_or(Verdict::NotFound)?;
     let entry = products.get(&item).copied().ok_or(Verdict::NotFound)?;
     let admissible = claim.admit(&entry, &state.keyring, now_ms)?;
-    let permit = permit(&headers)?;
-    let request = request.clone().map_or_else(fresh_request_id, Ok)?;
+    let permit = permit(headers)?;
+    let request = request.map_or_else(fresh_request_id, |given| Ok(given.to_owned()))?;
     let purchase = Purchase {
         admissible,
         item,
@@ -60,7 +58,7 @@ pub(super) async fn buy(
         now_ms,
     };
     let answer = purchase.make(&state).await;
-    if let (true, Ok(_), Some(lang)) = (state.options.remember_language, &answer, lang(&headers)) {
+    if let (true, Ok(_), Some(lang)) = (state.options.remember_language, &answer, lang(headers)) {
         language::remember(&state.redis, purchase.admissible.user, lang).await;
     }
     answer
@@ -209,12 +207,16 @@ impl Purchase<'_> {
             .as_ref()
             .map(PermitId::lease_id)
             .unwrap_or_default();
-        let mut call = scripts::PURCHASE.prepare_invoke();
-        call.key(keys::stock(item, segment))
-            .key(keys::buyers(item, segment))
-            .key(keys::spent(item, segment))
-            .key(keys::outbox(item, segment))
-            .arg(user)
+        let pass = self.admissible.pass.as_ref();
+        let mut sale = scripts::Call::new(&scripts::PURCHASE, 4 + usize::from(pass.is_some()));
+        sale.arg(keys::stock(item, segment))
+            .arg(keys::buyers(item, segment))
+            .arg(keys::spent(item, segment))
+            .arg(keys::outbox(item, segment));
+        if let Some(pass) = pass {
+            sale.arg(keys::pass(item, segment, pass.nonce));
+        }
+        sale.arg(user)
             .arg(&self.request)
             .arg(self.admissible.quantity)
             .arg(permit)
@@ -224,29 +226,29 @@ impl Purchase<'_> {
             .arg(segment)
             .arg(self.entry.price_cents)
             .arg(u8::from(elsewhere));
-        if let Some(pass) = &self.admissible.pass {
+        if let Some(pass) = pass {
             let left_ms = pass.expires_ms.saturating_sub(self.now_ms);
-            call.key(keys::pass(item, segment, pass.nonce))
-                .arg(left_ms + CLOCKS_MS);
+            sale.arg(left_ms + CLOCKS_MS);
         }
-        Ok(call.invoke_async(&mut conn).await?)
+        Ok(sale.run(&mut conn).await?)
     }
 
     fn processing(&self) -> Response {
-        let body = serde_json::json!({ "status": "processing", "request": self.request });
-        json_response(StatusCode::ACCEPTED, body.to_string())
+        // A request id has nothing that JSON would escape.
+        let body = format!(r#"{{"status":"processing","request":"{}"}}"#, self.request);
+        json_response(StatusCode::ACCEPTED, body)
     }
 }
 
 /// The request id: the edge's, which stays the same when nginx tries again;
 /// without an edge the client's own.
-fn request_id(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+fn request_id(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let given = headers
         .get("x-request-id")
         .or_else(|| headers.get("idempotency-key"));
     let Some(given) = given else { return Ok(None) };
     match given.to_str() {
-        Ok(id) if ids::is_request(id) => Ok(Some(id.to_owned())),
+        Ok(id) if ids::is_request(id) => Ok(Some(id)),
         _ => Err(ApiError(Verdict::BadRequest)),
     }
 }

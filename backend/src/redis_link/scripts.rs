@@ -28,6 +28,10 @@ scripts! {
     TRANSFER = "stock/transfer.lua";
     /// Changes how many items a segment has.
     ADJUST = "stock/adjust.lua";
+    /// Puts a segment back after its Redis lost it.
+    REBUILD_SEGMENT = "stock/rebuild.lua";
+    /// Sets the count of permits after its Redis was lost.
+    REBUILD_PERMITS = "permits/rebuild.lua";
     /// Closes leases on one segment.
     CLOSE_LEASE = "stock/close_lease.lua";
     /// Tells a buyer's record its order number.
@@ -83,6 +87,44 @@ pub(crate) async fn run_all<T: redis::FromRedisValue>(
     script.load_async(conn).await?;
     // Calls that were made are answered as repeated: every script is idempotent.
     pipe.query_async(conn).await
+}
+
+/// One call of a script on the path that every purchase takes. Keys and arguments
+/// are written straight into the command, where an invocation of [`Script`] would
+/// keep a copy of each.
+pub(crate) struct Call {
+    script: &'static Script,
+    cmd: redis::Cmd,
+}
+
+impl Call {
+    /// A call with so many keys, all of which come before the first argument.
+    pub(crate) fn new(script: &'static Script, keys: usize) -> Self {
+        let mut cmd = redis::Cmd::with_capacity(19, 512);
+        cmd.arg("EVALSHA").arg(script.get_hash()).arg(keys);
+        Self { script, cmd }
+    }
+
+    /// The next key, or the next argument behind the keys.
+    pub(crate) fn arg(&mut self, it: impl redis::ToRedisArgs) -> &mut Self {
+        self.cmd.arg(it);
+        self
+    }
+
+    /// Runs it. A script that Redis has forgotten is loaded and called again:
+    /// nothing was executed then.
+    pub(crate) async fn run<T: redis::FromRedisValue>(
+        &self,
+        conn: &mut MultiplexedConnection,
+    ) -> RedisResult<T> {
+        match self.cmd.query_async(conn).await {
+            Err(error) if is_unknown_script(&error) => {
+                self.script.load_async(conn).await?;
+                self.cmd.query_async(conn).await
+            }
+            reply => reply,
+        }
+    }
 }
 
 /// A call of `script` for [`run_all`].

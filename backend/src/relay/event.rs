@@ -60,7 +60,7 @@ impl Event {
                     quantity: number(&text("quantity")?, "quantity")?,
                     price_cents: number(&text("price_cents")?, "price_cents")?,
                     permit: text("permit")?,
-                    at_ms: number(&text("at_ms")?, "at_ms")?,
+                    at_ms: number(&made(entry)?, "at_ms")?,
                 }))
             }
             "refund" => Ok(Self::Refund(Refund {
@@ -85,12 +85,22 @@ impl Event {
                 };
                 Ok(Self::Release { item, user, refund })
             }
-            "preload" | "adjust" | "transfer_out" | "transfer_in" | "confirm" => Ok(Self::Movement),
+            "preload" | "adjust" | "transfer_out" | "transfer_in" | "confirm" | "rebuild" => {
+                Ok(Self::Movement)
+            }
             other => Err(format!(
                 "the event is of kind \"{other}\", which this relay does not know"
             )),
         }
     }
+}
+
+/// When a purchase was made: its entry's own time, unless it is a copy of an
+/// earlier one.
+fn made(entry: &StreamId) -> Result<String, String> {
+    let own = || entry.id.split('-').next().map(str::to_owned);
+    let made = entry.get::<String>("at_ms").or_else(own);
+    made.ok_or_else(|| "the event has no id".to_owned())
 }
 
 fn item(text: &impl Fn(&str) -> Result<String, String>) -> Result<Item, String> {
@@ -103,7 +113,7 @@ fn number<T: std::str::FromStr>(text: &str, name: &str) -> Result<T, String> {
         .map_err(|_| format!("field \"{name}\" is \"{text}\", not a number that fits"))
 }
 
-/// An entry as it stands, for the dead letters.
+/// An entry as it stands, for the dead letters, with its time, which its id says.
 pub(super) fn as_json(entry: &StreamId) -> Vec<u8> {
     let fields = entry.map.keys().map(|name| {
         (
@@ -111,9 +121,11 @@ pub(super) fn as_json(entry: &StreamId) -> Vec<u8> {
             serde_json::Value::from(entry.get::<String>(name).unwrap_or_default()),
         )
     });
-    serde_json::Value::Object(fields.collect())
-        .to_string()
-        .into_bytes()
+    let mut fields: serde_json::Map<_, _> = fields.collect();
+    if let Ok(made) = made(entry) {
+        fields.entry("at_ms").or_insert_with(|| made.into());
+    }
+    serde_json::Value::Object(fields).to_string().into_bytes()
 }
 
 #[cfg(test)]

@@ -119,7 +119,26 @@ pub async fn import(
     now_ms: u64,
 ) -> Result<Vec<Outcome>, ImportError> {
     let decide = |stored: Option<&StoredRound>, file: &FileRound| Ok(decide(stored, file)?);
-    store.import_rounds(rounds, decide, by, now_ms).await
+    store
+        .import_rounds(rounds, decide, false, (by, now_ms))
+        .await
+}
+
+/// Imports all rounds, or none, also where a product is in two rounds at once: for
+/// whoever knows what he does, such as a drill.
+///
+/// # Errors
+/// [`ImportError`].
+pub async fn import_overlapping(
+    store: &Store,
+    rounds: &[FileRound],
+    by: &Actor,
+    now_ms: u64,
+) -> Result<Vec<Outcome>, ImportError> {
+    let decide = |stored: Option<&StoredRound>, file: &FileRound| Ok(decide(stored, file)?);
+    store
+        .import_rounds(rounds, decide, true, (by, now_ms))
+        .await
 }
 
 /// What to do with a round of the file, given what is stored under its id.

@@ -37,8 +37,7 @@ pub enum PublishError {
     /// The stock was preloaded before and is no longer there.
     #[error(
         "the stock of {item} was put into Redis before and is no longer there; preloading it \
-         again could sell it twice. Restore Redis from its append-only file, or sell what is left \
-         as a round with another id"
+         again could sell it twice. Put back what is left: seckill stock rebuild"
     )]
     StockGone {
         /// Whose stock.
@@ -218,6 +217,20 @@ async fn put_round(
     write.query_async(conn).await
 }
 
+/// A product's line in the catalogue.
+pub(crate) fn entry(round: &Round, product: &Product) -> Entry {
+    Entry {
+        window: Window {
+            opens_ms: round.opens_ms,
+            ends_ms: round.ends_ms,
+        },
+        limit: product.amount,
+        per_buyer: product.per_buyer,
+        segments: count(product),
+        price_cents: product.price_cents,
+    }
+}
+
 async fn put_catalogue(
     conn: &mut MultiplexedConnection,
     round: &Round,
@@ -226,19 +239,8 @@ async fn put_catalogue(
     let mut write = redis::pipe();
     write.atomic();
     for (item, product) in items {
-        let entry = Entry {
-            window: Window {
-                opens_ms: round.opens_ms,
-                ends_ms: round.ends_ms,
-            },
-            limit: product.amount,
-            per_buyer: product.per_buyer,
-            segments: count(product),
-            price_cents: product.price_cents,
-        };
-        write
-            .hset(keys::CATALOGUE, item.to_string(), entry.to_json())
-            .ignore();
+        let line = entry(round, product).to_json();
+        write.hset(keys::CATALOGUE, item.to_string(), line).ignore();
     }
     // After the entries, in the same transaction: an edge that sees the new
     // version reads all of them.

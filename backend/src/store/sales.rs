@@ -32,14 +32,14 @@ impl Store {
     /// stored of it, and one refusal leaves everything as it was.
     ///
     /// # Errors
-    /// The database, the first refusal of `decide`, or a product that would be in
-    /// two rounds at once.
+    /// The database, the first refusal of `decide`, or, unless it `may_overlap`, a
+    /// product that would be in two rounds at once.
     pub async fn import_rounds<E>(
         &self,
         rounds: &[FileRound],
         decide: impl Fn(Option<&StoredRound>, &FileRound) -> Result<Decision, E>,
-        by: &Actor,
-        now_ms: u64,
+        may_overlap: bool,
+        (by, now_ms): (&Actor, u64),
     ) -> Result<Vec<Outcome>, E>
     where
         E: From<ChangeError>,
@@ -69,7 +69,7 @@ impl Store {
             outcomes.push(outcome);
         }
         // Last, when all of the file is there: rounds may change places.
-        for round in &saved {
+        for round in saved.iter().filter(|_| !may_overlap) {
             refuse_overlap(&mut transaction, round, false).await?;
         }
         let committed = transaction.commit().await;

@@ -177,7 +177,7 @@ fn die_with_parent(command: &mut Command) {
 
 /// Lifts the limit of open files as far as it may be lifted: a terminal's usual
 /// 1,024 would be the number of shoppers at once. Children inherit it.
-pub(super) fn raise_file_limit() {
+pub fn raise_file_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let wanted = hard.min(FILES).max(soft);
         if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_err() {

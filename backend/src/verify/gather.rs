@@ -22,48 +22,54 @@ use crate::segments::Segment;
 use crate::store::orders::Order;
 
 /// A product's state.
-pub(super) struct State {
-    pub(super) item: Item,
-    pub(super) entry: Entry,
-    pub(super) permits: Permits,
-    pub(super) segments: Vec<Shelf>,
+pub(crate) struct State {
+    pub(crate) item: Item,
+    pub(crate) entry: Entry,
+    pub(crate) permits: Permits,
+    pub(crate) segments: Vec<Shelf>,
     /// Purchases in the queue or among the dead letters; `None` if the queue
     /// cannot be looked into.
-    pub(super) under_way: Option<HashSet<PurchaseId>>,
-    pub(super) orders: Vec<Order>,
+    pub(crate) under_way: Option<HashSet<PurchaseId>>,
+    pub(crate) orders: Vec<Order>,
     /// When this was read, by the main Redis's clock.
-    pub(super) at_ms: u64,
+    pub(crate) at_ms: u64,
 }
 
 /// What the main Redis says of permits, read in one step.
-pub(super) struct Permits {
-    pub(super) granted: i64,
-    pub(super) limit: Option<i64>,
+pub(crate) struct Permits {
+    pub(crate) granted: i64,
+    pub(crate) limit: Option<i64>,
     /// Open leases, with their amounts.
-    pub(super) leases: HashMap<String, i64>,
+    pub(crate) leases: HashMap<String, i64>,
     /// Refunds done.
-    pub(super) refunds: HashSet<String>,
+    pub(crate) refunds: HashSet<String>,
 }
 
 /// What a segment says, read in one step, with the events archived before.
-pub(super) struct Shelf {
-    pub(super) segment: Segment,
+pub(crate) struct Shelf {
+    pub(crate) segment: Segment,
     /// `None` if the key is not there or is not whole.
-    pub(super) stock: Option<Amounts>,
+    pub(crate) stock: Option<Amounts>,
     /// Buyers' records as stored.
-    pub(super) buyers: HashMap<String, String>,
+    pub(crate) buyers: HashMap<String, String>,
     /// Transfers on their way from here.
-    pub(super) transit: HashMap<String, String>,
+    pub(crate) transit: HashMap<String, String>,
+    /// Permits seen of leases, as stored.
+    pub(crate) spent: HashMap<String, String>,
+    /// Purchases that the relay is yet to hand on.
+    pub(crate) waiting: HashSet<PurchaseId>,
+    /// The last id of the stream before it was read; 0-0 if there was no stream.
+    pub(crate) newest: EntryId,
     /// Permits seen of closed leases.
-    pub(super) closed: HashMap<String, i64>,
+    pub(crate) closed: HashMap<String, i64>,
     /// The whole ledger.
-    pub(super) events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// How far the relay has come.
-    pub(super) relayed: EntryId,
+    pub(crate) relayed: EntryId,
     /// Events that the relay was handed and is not done with.
-    pub(super) held: HashSet<EntryId>,
+    pub(crate) held: HashSet<EntryId>,
     /// When this was read, by the segment's own clock.
-    pub(super) at_ms: u64,
+    pub(crate) at_ms: u64,
 }
 
 impl Shelf {
@@ -73,7 +79,8 @@ impl Shelf {
     }
 }
 
-pub(super) async fn gather(
+/// Reads all of it.
+pub(crate) async fn gather(
     system: System<'_>,
     item: &Item,
     entry: &Entry,
@@ -137,6 +144,7 @@ async fn read_shelf(system: System<'_>, segment: Segment) -> Result<Shelf, Verif
     let Segment { item, number } = &segment;
     let mut conn = system.segments.conn(item, *number).await?;
     let outbox = keys::outbox(item, *number);
+    let before = last_id(&mut conn, &outbox).await?;
     type Read = (
         (Option<i64>, Option<i64>, Option<i64>),
         HashMap<String, String>,
@@ -172,14 +180,21 @@ async fn read_shelf(system: System<'_>, segment: Segment) -> Result<Shelf, Verif
         .and_then(|entry| EntryId::parse(&entry.id));
     // What was archived after the stream was read is not in the other numbers.
     let at_ms = millis(time);
+    let is_relayed = |id: &EntryId| *id <= relayed && !held.contains(id);
+    let waiting = stream.ids.iter().filter_map(ledger::event);
+    let waiting = waiting
+        .filter(|event| event.kind() == "purchase" && !is_relayed(&event.id))
+        .map(|event| event.purchase())
+        .collect();
     events.retain(|id, _| newest.is_some_and(|newest| *id <= newest) || id.ms <= at_ms);
     for event in stream.ids.iter().filter_map(ledger::event) {
         events.insert(event.id, event);
     }
     let seen = |text: &String| text.strip_prefix("closed:").and_then(|n| n.parse().ok());
-    let closed = spent
+    let closed: HashMap<String, i64> = spent
         .iter()
-        .filter_map(|(lease, text)| Some((lease.clone(), seen(text)?)));
+        .filter_map(|(lease, text)| Some((lease.clone(), seen(text)?)))
+        .collect();
     Ok(Shelf {
         stock: match stock {
             (Some(sale), Some(locked), Some(saled)) => Some(Amounts {
@@ -191,13 +206,29 @@ async fn read_shelf(system: System<'_>, segment: Segment) -> Result<Shelf, Verif
         },
         buyers,
         transit,
-        closed: closed.collect(),
+        closed,
+        spent,
+        waiting,
+        newest: before,
         events: events.into_values().collect(),
         relayed,
         held,
         at_ms,
         segment,
     })
+}
+
+/// The last id that a stream gave, also if its entry was taken out; 0-0 if there
+/// is no stream.
+async fn last_id(conn: &mut MultiplexedConnection, outbox: &str) -> Result<EntryId, VerifyError> {
+    let mut ask = redis::cmd("XINFO");
+    let told: redis::RedisResult<HashMap<String, Value>> =
+        ask.arg("STREAM").arg(outbox).query_async(conn).await;
+    let id = told.ok().and_then(|mut told| {
+        let id = String::from_redis_value(told.remove("last-generated-id")?).ok()?;
+        EntryId::parse(&id)
+    });
+    Ok(id.unwrap_or(EntryId { ms: 0, seq: 0 }))
 }
 
 /// How far the relay has come, and what it holds.

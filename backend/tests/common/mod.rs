@@ -108,6 +108,24 @@ impl TestRedis {
         nix::sys::signal::kill(pid, signal).unwrap();
     }
 
+    /// Keeps a snapshot of what it holds.
+    pub async fn snapshot(&self) {
+        let mut conn = self.link().await.conn().await.unwrap();
+        redis::cmd("SAVE").exec_async(&mut conn).await.unwrap();
+        let folder = self.folder.path();
+        std::fs::rename(folder.join("dump.rdb"), folder.join("kept.rdb")).unwrap();
+    }
+
+    /// Kills it, and starts it again with what the snapshot holds.
+    pub async fn go_back(&mut self) {
+        self.kill();
+        let folder = self.folder.path();
+        std::fs::remove_dir_all(folder.join("appendonlydir")).unwrap();
+        std::fs::rename(folder.join("kept.rdb"), folder.join("dump.rdb")).unwrap();
+        self.child = spawn_with(&self.folder, "no");
+        self.link().await;
+    }
+
     /// Starts it again on the same files.
     pub async fn start_again(&mut self) {
         self.child = spawn(&self.folder);
@@ -123,6 +141,10 @@ impl Drop for TestRedis {
 }
 
 fn spawn(folder: &TempDir) -> Child {
+    spawn_with(folder, "yes")
+}
+
+fn spawn_with(folder: &TempDir, append_only: &str) -> Child {
     let path = folder.path();
     // A socket that a killed server left behind refuses connections until then.
     Command::new("redis-server")
@@ -132,7 +154,7 @@ fn spawn(folder: &TempDir) -> Child {
             "--save",
             "",
             "--appendonly",
-            "yes",
+            append_only,
             "--daemonize",
             "no",
         ])

@@ -1,16 +1,17 @@
 //! Keep-alive connections to one address, shared by any number of shoppers: at
 //! most as many requests are under way as there are connections.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE, USER_AGENT};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -105,6 +106,10 @@ type Connection = SendRequest<Full<Bytes>>;
 #[derive(Debug)]
 pub struct Edge {
     authority: String,
+    /// Where connections come from; the system's choice without it.
+    source: Option<Ipv4Addr>,
+    /// The browser's name for itself.
+    agent: String,
     slots: Semaphore,
     idle: Mutex<Vec<Connection>>,
 }
@@ -115,8 +120,20 @@ impl Edge {
     pub fn new(authority: &str, connections: usize) -> Self {
         Self {
             authority: authority.to_owned(),
+            source: None,
+            agent: String::new(),
             slots: Semaphore::new(connections.max(1)),
             idle: Mutex::default(),
+        }
+    }
+
+    /// The same, from this address of this machine and by a browser of this name.
+    #[must_use]
+    pub fn from(self, source: Option<Ipv4Addr>, agent: &str) -> Self {
+        Self {
+            source,
+            agent: agent.to_owned(),
+            ..self
         }
     }
 
@@ -168,9 +185,7 @@ impl Edge {
 
     async fn connect(&self) -> Result<Connection, CallError> {
         let broken = || CallError::Connection(self.authority.clone());
-        let stream = TcpStream::connect(&self.authority)
-            .await
-            .map_err(|_| broken())?;
+        let stream = self.dial().await.map_err(|_| broken())?;
         stream.set_nodelay(true).map_err(|_| broken())?;
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
@@ -179,11 +194,27 @@ impl Edge {
         Ok(sender)
     }
 
+    async fn dial(&self) -> std::io::Result<TcpStream> {
+        let Some(source) = self.source else {
+            return TcpStream::connect(&self.authority).await;
+        };
+        let to = lookup_host(&self.authority)
+            .await?
+            .find(SocketAddr::is_ipv4);
+        let to = to.ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((source, 0)))?;
+        socket.connect(to).await
+    }
+
     fn request(&self, call: Call<'_>) -> Result<Request<Full<Bytes>>, CallError> {
         let mut builder = Request::builder()
             .method(call.method)
             .uri(call.path)
             .header(HOST, self.authority.as_str());
+        if !self.agent.is_empty() {
+            builder = builder.header(USER_AGENT, self.agent.as_str());
+        }
         if let Some(cookie) = call.cookie {
             builder = builder.header("Cookie", cookie);
         }

@@ -94,8 +94,19 @@ fn share(panel: &Panel, value: f64) -> f64 {
     ((value.log10() - from) / all).clamp(0.0, 1.0)
 }
 
+/// A count as people read it: thousands apart, no decimals unless there are any.
+#[must_use]
+pub fn short(value: f64) -> String {
+    if value.fract() == 0.0 && value < 100.0 {
+        format!("{value:.0}")
+    } else {
+        number(value)
+    }
+}
+
 /// A number as people read it: three digits, thousands apart.
-fn number(value: f64) -> String {
+#[must_use]
+pub fn number(value: f64) -> String {
     if value >= 100.0 {
         let digits = format!("{value:.0}");
         let mut apart = String::new();

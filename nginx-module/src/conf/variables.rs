@@ -6,44 +6,64 @@ use ngx::ffi::{
     NGX_ERROR, NGX_HTTP_VAR_NOCACHEABLE, NGX_OK, ngx_conf_t, ngx_http_add_variable,
     ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_str_t, ngx_uint_t,
 };
-use seckill_core::Verdict;
+use seckill_core::{Verdict, gate};
 
-use super::{Site, confs};
+use super::{Edge, Site, confs};
+use crate::clock;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Stand};
 
 /// A variable's text for one request, empty where it does not apply.
-type Text = fn(&Request<'_>, &Ctx, &mut String);
+type Text = fn(&Request<'_>, Option<&Ctx>, &mut String);
 
 const VARIABLES: [(&str, Text); 6] = [
     ("seckill_verdict", |_, ctx, out| {
-        out.push_str(match ctx.stand.get() {
-            Stand::Admitted => "admitted",
-            Stand::Refused(verdict) => Verdict::code(verdict),
-            Stand::Open | Stand::Pending => "",
+        out.push_str(match ctx.map(|ctx| ctx.stand.get()) {
+            Some(Stand::Admitted) => "admitted",
+            Some(Stand::Refused(verdict)) => Verdict::code(verdict),
+            Some(Stand::Open | Stand::Pending) | None => "",
         });
     }),
-    ("seckill_user", |_, ctx, out| push(ctx.user.get(), out)),
-    ("seckill_round", |_, ctx, out| push(ctx.round.get(), out)),
+    ("seckill_user", |request, ctx, out| {
+        match ctx.map(|ctx| ctx.user.get()).filter(|user| user.len > 0) {
+            Some(user) => push(user, out),
+            None => out.push_str(visitor(request).unwrap_or_default()),
+        }
+    }),
+    ("seckill_round", |_, ctx, out| {
+        if let Some(ctx) = ctx {
+            push(ctx.round.get(), out);
+        }
+    }),
     ("seckill_product", |_, ctx, out| {
-        push(ctx.product.get(), out);
+        if let Some(ctx) = ctx {
+            push(ctx.product.get(), out);
+        }
     }),
     ("seckill_arrival", |_, ctx, out| {
-        if ctx.arrival.get() > 0 {
+        if let Some(arrival) = ctx.map(|ctx| ctx.arrival.get()).filter(|it| *it > 0) {
             // Writing to a String does not fail.
-            let _ = write!(out, "{}", ctx.arrival.get());
+            let _ = write!(out, "{arrival}");
         }
     }),
     ("seckill_permit", |request, ctx, out| {
         let site = Site::of(confs(request).0);
         let permit = site
-            .zip(ctx.permit.get())
+            .zip(ctx.and_then(|ctx| ctx.permit.get()))
             .and_then(|(site, spent)| site.permit(&spent));
         if let Some(permit) = permit {
             let _ = write!(out, "{permit}");
         }
     }),
 ];
+
+/// Whoever is logged in, where the gate did not get as far as to ask: the log has
+/// to say who looked at a page, or who was refused.
+fn visitor<'r>(request: &Request<'r>) -> Option<&'r str> {
+    let edge = Edge::of(request).ok()?;
+    let buyer = edge.buyer(request, &request.headers());
+    gate::identify(buyer, edge.keyring, clock::now_ms())
+}
 
 fn push(text: ngx_str_t, out: &mut String) {
     out.push_str(text.to_str().unwrap_or_default());
@@ -78,9 +98,7 @@ unsafe extern "C" fn get(
     unsafe {
         let request = Request::new(raw);
         let mut text = String::new();
-        if let Some(ctx) = Ctx::find(&request) {
-            VARIABLES[index].1(&request, ctx, &mut text);
-        }
+        VARIABLES[index].1(&request, Ctx::find(&request), &mut text);
         let value = &mut *value;
         if text.is_empty() {
             value.set_not_found(1);

@@ -32,7 +32,8 @@ approve() {
     local log=$1 round=$2
     shift
     sale_file "$@" >"$work/$round.toml"
-    "$seckill" sale import "$work/$round.toml" --approve >>"$log" 2>&1 ||
+    # A drill sells the same product in round after round.
+    "$seckill" sale import "$work/$round.toml" --approve --overlapping >>"$log" 2>&1 ||
         fail "the drill's sale could not be imported; see $log"
 }
 

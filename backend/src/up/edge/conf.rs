@@ -41,7 +41,7 @@ http {{
 
     upstream seckill_purchase {{
         server {purchase};
-        keepalive 64;
+        keepalive 256;
     }}
     upstream seckill_ops {{
         server {ops};

@@ -1,6 +1,7 @@
 //! Ways to sell stock without selling it twice: the script, and those that were
 //! rejected (course §129–§131). Each does the same work: it refuses a buyer who
-//! has the product, deducts, records him, and writes the order message.
+//! has the product, deducts, and in one transaction sets the amounts, his record
+//! and the order message, so that these agree whenever somebody looks.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -23,6 +24,8 @@ static UNLOCK: LazyLock<Script> = LazyLock::new(|| {
 });
 const SALE: &str = "sale_stock_amount";
 const LOCKED: &str = "locked_stock_amount";
+/// How many there were; only the counter's way needs it.
+const AMOUNT: &str = "amount";
 /// How long a lock holds without its owner, in ms.
 const LOCK_MS: u64 = 5_000;
 
@@ -103,7 +106,12 @@ impl Way {
         pipe.cmd("UNLINK").arg(&all[..]).ignore();
         pipe.hset_multiple(
             &KEYS.stock,
-            &[(SALE, amount), (LOCKED, 0), ("saled_stock_amount", 0)],
+            &[
+                (SALE, amount),
+                (LOCKED, 0),
+                ("saled_stock_amount", 0),
+                (AMOUNT, amount),
+            ],
         )
         .ignore();
         pipe.exec_async(conn).await?;
@@ -227,7 +235,7 @@ impl Till {
         pipe.cmd("INCR")
             .arg(&KEYS.sold)
             .cmd("HGET")
-            .arg((&KEYS.stock, SALE));
+            .arg((&KEYS.stock, AMOUNT));
         let (place, amount): (u64, u64) = self.ask(&pipe).await?;
         if place > amount {
             return self.give_up(user).await;
@@ -310,10 +318,12 @@ impl Till {
         }
     }
 
-    /// Records the buyer, unless he is on record.
+    /// Records the buyer, unless he is on record. Whether he has bought is said by
+    /// [`Till::order`], in the step that writes the message.
     async fn claim(&mut self, user: &str, request: &str) -> RedisResult<bool> {
         let mut pipe = redis::pipe();
-        pipe.cmd("HSETNX").arg((&KEYS.buyers, user, request));
+        pipe.cmd("HSETNX")
+            .arg((&KEYS.buyers, user, format!("claimed|{request}")));
         let (first,): (bool,) = self.ask(&pipe).await?;
         Ok(first)
     }
@@ -327,8 +337,10 @@ impl Till {
 
     async fn order(&mut self, user: &str, request: &str) -> RedisResult<Answer> {
         let mut pipe = redis::pipe();
-        pipe.hincr(&KEYS.stock, LOCKED, 1).ignore();
-        add_message(&mut pipe, user, request);
+        // Amounts, record and message must agree whenever somebody looks.
+        pipe.atomic();
+        add_sale(&mut pipe, user, request);
+        self.commands += 2;
         let _: Value = self.ask(&pipe).await?;
         Ok(Answer::Sold)
     }
@@ -363,8 +375,13 @@ fn add_look(pipe: &mut Pipeline, user: &str) {
 fn add_sale(pipe: &mut Pipeline, user: &str, request: &str) {
     pipe.hincr(&KEYS.stock, SALE, -1)
         .hincr(&KEYS.stock, LOCKED, 1);
-    pipe.hset(&KEYS.buyers, user, request);
+    pipe.hset(&KEYS.buyers, user, record(request));
     add_message(pipe, user, request);
+}
+
+/// The record that the script writes.
+fn record(request: &str) -> String {
+    format!("succeeded|{request}|1|||1795000000000")
 }
 
 /// The message that the script writes, so that the work is the same.
@@ -383,7 +400,6 @@ fn add_message(pipe: &mut Pipeline, user: &str, request: &str) {
         ("sale", "1000"),
         ("locked", "1000"),
         ("saled", "0"),
-        ("at_ms", "1795000000000"),
     ];
     pipe.xadd(&KEYS.outbox, "*", &fields);
 }

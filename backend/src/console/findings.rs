@@ -1,0 +1,178 @@
+//! What the analysis of access logs found, for people to decide on.
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use seckill_core::ban::Kind;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{ConsoleError, ConsoleState, Operator};
+use crate::api_error::json_response;
+use crate::findings::{DecideError, Decision};
+use crate::now_ms;
+use crate::store::findings::{Finding, FindingState};
+use crate::store::{Actor, Done, Store};
+
+/// Findings on one page.
+const MOST: u32 = 200;
+
+/// The routes, for people with a login.
+pub(super) fn routes() -> Router<ConsoleState> {
+    Router::new()
+        .route("/ops/api/findings", get(list))
+        .route("/ops/api/findings/confirm", post(confirm))
+        .route("/ops/api/findings/dismiss", post(dismiss))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    state: Option<String>,
+}
+
+/// Findings, worst first; `?state=` chooses proposed, banned, confirmed or dismissed.
+#[utoipa::path(get, path = "/ops/api/findings", tag = "findings",
+    params(("state" = Option<String>, Query, description = "proposed, banned, confirmed or dismissed")),
+    responses((status = 200, description = "At most 200, worst first, the counts of all states, and what the policy is"))
+)]
+pub(super) async fn list(
+    State(state): State<ConsoleState>,
+    _: Operator,
+    Query(asked): Query<Asked>,
+) -> Result<Response, ConsoleError> {
+    let wanted = match asked.state.as_deref() {
+        None | Some("") => None,
+        Some(text) => Some(FindingState::parse(text).ok_or_else(|| {
+            ConsoleError::BadRequest(format!(
+                "\"{text}\" is no state of a finding; write proposed, banned, confirmed or dismissed."
+            ))
+        })?),
+    };
+    let store = state.store.get().await?;
+    let findings = store.findings(wanted, MOST).await?;
+    let counts: serde_json::Map<String, serde_json::Value> = store
+        .count_findings()
+        .await?
+        .into_iter()
+        .map(|(state, count)| (state, json!(count)))
+        .collect();
+    let rules = &state.config.analysis;
+    let body = json!({
+        "findings": findings,
+        "counts": counts,
+        "policy": rules.policy.as_str(),
+        "ban_score": rules.ban_score,
+        "ban_minutes": rules.ban_for_ms / 60_000,
+    });
+    Ok(json_response(StatusCode::OK, body.to_string()))
+}
+
+/// Whom a decision is about.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whom {
+    /// `address` or `user`.
+    kind: String,
+    /// The address, network or account, as it was found.
+    subject: String,
+    /// For how long to ban, in minutes; without it, as long as the policy does.
+    minutes: Option<u64>,
+}
+
+impl Whom {
+    fn decision<'a>(&'a self, by: &'a Operator) -> Result<Decision<'a>, ConsoleError> {
+        let kind = Kind::parse(&self.kind).ok_or_else(|| {
+            let given = &self.kind;
+            ConsoleError::BadRequest(format!(
+                "\"{given}\" cannot be found; write \"address\" or \"user\"."
+            ))
+        })?;
+        Ok(Decision {
+            kind,
+            subject: &self.subject,
+            by: &by.name,
+            now_ms: now_ms(),
+        })
+    }
+}
+
+fn read(body: Result<Json<Whom>, JsonRejection>) -> Result<Whom, ConsoleError> {
+    let right = r#"send JSON such as {"kind":"user","subject":"li"}"#;
+    let Json(whom) =
+        body.map_err(|error| ConsoleError::BadRequest(format!("{}; {right}.", error.body_text())))?;
+    Ok(whom)
+}
+
+/// It is a program: bans it.
+#[utoipa::path(post, path = "/ops/api/findings/confirm", tag = "findings", request_body = Whom, responses(
+    (status = 200, description = "Banned; the finding as it is now"),
+    (status = 404, description = "Nothing was found about it"),
+))]
+pub(super) async fn confirm(
+    State(state): State<ConsoleState>,
+    by: Operator,
+    body: Result<Json<Whom>, JsonRejection>,
+) -> Result<Response, ConsoleError> {
+    let whom = read(body)?;
+    let for_ms = match whom.minutes {
+        None => state.config.analysis.ban_for_ms,
+        Some(minutes @ 1..=525_600) => minutes * 60_000,
+        Some(minutes) => {
+            return Err(ConsoleError::BadRequest(format!(
+                "A ban of {minutes} minutes cannot be set; write 1 to 525600."
+            )));
+        }
+    };
+    let store = state.store.get().await?;
+    let decision = whom.decision(&by)?;
+    let decided = decision.confirm(store, &state.redis, for_ms).await?;
+    answer("finding.confirm", &by, store, &decided).await
+}
+
+/// It is a person: lifts its ban, and leaves it alone for 90 days.
+#[utoipa::path(post, path = "/ops/api/findings/dismiss", tag = "findings", request_body = Whom, responses(
+    (status = 200, description = "Lifted; the finding as it is now"),
+    (status = 404, description = "Nothing was found about it"),
+))]
+pub(super) async fn dismiss(
+    State(state): State<ConsoleState>,
+    by: Operator,
+    body: Result<Json<Whom>, JsonRejection>,
+) -> Result<Response, ConsoleError> {
+    let whom = read(body)?;
+    let store = state.store.get().await?;
+    let decided = whom.decision(&by)?.dismiss(store, &state.redis).await?;
+    answer("finding.dismiss", &by, store, &decided).await
+}
+
+async fn answer(
+    action: &'static str,
+    by: &Operator,
+    store: &Store,
+    finding: &Finding,
+) -> Result<Response, ConsoleError> {
+    let done = Done {
+        action,
+        target: format!("{} {}", finding.kind, finding.subject),
+        detail: json!({ "score": finding.score, "ban_until_ms": finding.ban_until_ms }),
+    };
+    store
+        .note_audit(&Actor::at_console(&by.name), &done, now_ms())
+        .await?;
+    let body = serde_json::to_string(finding).map_err(|error| ConsoleError::internal(&error))?;
+    Ok(json_response(StatusCode::OK, body))
+}
+
+impl From<DecideError> for ConsoleError {
+    fn from(error: DecideError) -> Self {
+        match error {
+            DecideError::Unknown(..) => Self::NotFound(error.to_string()),
+            DecideError::Subject(_) => Self::BadRequest(error.to_string()),
+            DecideError::Store(error) => error.into(),
+            DecideError::Redis(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Shoppers who behave like people, and bots of chosen wickedness among them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fastrand::Rng;
+use hyper::Method;
+use seckill_core::keyring::Keyring;
+use tokio::task::JoinSet;
+
+use crate::client::{Call, Edge};
+
+/// Bots.
+mod bot;
+/// Its command line.
+pub mod command;
+/// The report for people.
+pub mod html;
+/// Who comes.
+pub mod people;
+/// How far it is.
+pub mod progress;
+/// The report's numbers.
+pub mod report;
+/// Shoppers.
+mod shopper;
+/// What all share.
+pub mod world;
+
+use people::{Actor, Crowd, Vice};
+use progress::Progress;
+use shopper::Habits;
+use world::{Fate, Visit, World};
+
+/// How early people come, before the opening.
+const COME_MS: u64 = 75_000;
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `host:port` of the edge.
+    pub authority: String,
+    /// Round id.
+    pub round: String,
+    /// Product id.
+    pub product: String,
+    /// Who comes.
+    pub crowd: Crowd,
+    /// How long they stay after the opening, or from now on if that is later.
+    pub time: Duration,
+    /// Signs captcha passes, where they are asked for.
+    pub keyring: Option<Keyring>,
+}
+
+/// Why nobody could shop.
+#[derive(Debug, thiserror::Error)]
+pub enum ShopError {
+    /// The product's state could not be read.
+    #[error(
+        "product {product} of round {round} cannot be asked for at {authority}: {reason}; is the system up, and the round approved?"
+    )]
+    State {
+        /// Where.
+        authority: String,
+        /// Which.
+        round: String,
+        /// Which.
+        product: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// The sale is over.
+    #[error("round {0} is over; choose one that is not")]
+    Over(String),
+    /// A task of ours was lost.
+    #[error("an actor was lost: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub struct Shopped {
+    /// The shared part, with all answers.
+    pub world: Arc<World>,
+    /// Each actor and what became of him.
+    pub fates: Vec<(Actor, Fate)>,
+}
+
+/// Lets everybody shop.
+///
+/// # Errors
+/// [`ShopError`] if it could not begin; what happens to whom is in the result.
+pub async fn run(options: Options, progress: Progress) -> Result<Shopped, ShopError> {
+    let world = Arc::new(open(&options).await?);
+    let actors = options.crowd.gather();
+    let all = actors.len();
+    let gone = Arc::new(AtomicUsize::new(0));
+    let mut shopping = JoinSet::new();
+    for actor in actors {
+        let (world, gone) = (Arc::clone(&world), Arc::clone(&gone));
+        shopping.spawn(async move {
+            let fate = act(&world, &actor).await;
+            gone.fetch_add(1, Ordering::Relaxed);
+            (actor, fate)
+        });
+    }
+    let shown = tokio::spawn(progress.show(Arc::clone(&world), Arc::clone(&gone), all));
+    let mut fates = Vec::with_capacity(all);
+    while let Some(done) = shopping.join_next().await {
+        fates.push(done?);
+    }
+    shown.await?;
+    fates.sort_by(|(a, _), (b, _)| a.user.cmp(&b.user));
+    Ok(Shopped { world, fates })
+}
+
+async fn act(world: &World, actor: &Actor) -> Fate {
+    let mut dice = Rng::with_seed(actor.seed);
+    let visit = Visit::new(world, actor);
+    let come_ms = world.opens_ms.saturating_sub(COME_MS).max(world.now_ms());
+    match actor.vice {
+        None => {
+            let habits = Habits::of_person(&mut dice, world.opens_ms, come_ms);
+            shopper::shop(visit, dice, habits).await
+        }
+        Some(Vice::Careful) => {
+            let habits = Habits::of_careful_bot(&mut dice, world.opens_ms, come_ms);
+            shopper::shop(visit, dice, habits).await
+        }
+        Some(vice) => bot::run(visit, dice, vice).await,
+    }
+}
+
+/// Reads when the product opens, by the server's clock.
+async fn open(options: &Options) -> Result<World, ShopError> {
+    let Options {
+        authority,
+        round,
+        product,
+        ..
+    } = options;
+    let bad = |reason: String| ShopError::State {
+        authority: authority.clone(),
+        round: round.clone(),
+        product: product.clone(),
+        reason,
+    };
+    let edge = Edge::new(authority, 1);
+    let path = format!("/api/rounds/{round}/products/{product}/state");
+    let answer = edge.call(Call::new(&Method::GET, &path)).await;
+    let answer = answer.map_err(|error| bad(error.to_string()))?;
+    let number = |name: &str| answer.number(name).ok_or_else(|| bad(answer.code()));
+    let (theirs, opens_ms, ends_ms) = (number("now_ms")?, number("opens_ms")?, number("ends_ms")?);
+    if theirs >= ends_ms {
+        return Err(ShopError::Over(round.clone()));
+    }
+    let ours = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let time_ms = u64::try_from(options.time.as_millis()).unwrap_or(u64::MAX);
+    Ok(World {
+        authority: authority.clone(),
+        round: round.clone(),
+        product: product.clone(),
+        opens_ms,
+        until_ms: opens_ms.max(theirs).saturating_add(time_ms).min(ends_ms),
+        keyring: options.keyring.clone(),
+        ahead_ms: signed(theirs) - i64::try_from(ours.as_millis()).unwrap_or(i64::MAX),
+        seen: Mutex::default(),
+    })
+}
+
+/// How many actors there are in each group.
+#[must_use]
+pub fn groups(fates: &[(Actor, Fate)]) -> BTreeMap<&'static str, usize> {
+    let mut groups = BTreeMap::new();
+    for (actor, _) in fates {
+        *groups.entry(actor.group).or_default() += 1;
+    }
+    groups
+}
+
+/// How many answers there are so far.
+fn answers(world: &World) -> usize {
+    world
+        .seen
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .len()
+}

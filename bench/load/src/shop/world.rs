@@ -1,0 +1,346 @@
+//! What all actors share: the product, the server's clock, and what was seen.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use hyper::Method;
+use seckill_core::captcha;
+use seckill_core::keyring::Keyring;
+use tokio::time::sleep;
+
+use super::people::Actor;
+use crate::client::{Answer, Call, CallError, Edge};
+
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// A page, a file, the time, a state.
+    Look,
+    /// A purchase URL.
+    Path,
+    /// A click.
+    Click,
+    /// What became of it, and paying.
+    After,
+}
+
+/// One answer.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What was asked.
+    pub asked: Asked,
+    /// What was answered: a code of the contract, or the status.
+    pub code: String,
+    /// When, in ms from the opening.
+    pub at_ms: i64,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether a bot asked.
+    pub is_bot: bool,
+}
+
+/// What became of somebody.
+#[derive(Debug, Clone, Default)]
+pub struct Fate {
+    /// He looked at the page.
+    pub looked: bool,
+    /// He has a purchase URL.
+    pub has_url: bool,
+    /// How often he clicked.
+    pub clicks: u32,
+    /// His purchase was taken.
+    pub accepted: bool,
+    /// His order.
+    pub order: Option<String>,
+    /// He paid.
+    pub paid: bool,
+    /// When he was first told that he is banned, in ms from the opening.
+    pub blocked_ms: Option<i64>,
+    /// Why he could not even begin.
+    pub trouble: Option<String>,
+}
+
+/// What all share.
+#[derive(Debug)]
+pub struct World {
+    /// `host:port` of the edge.
+    pub authority: String,
+    /// Round id.
+    pub round: String,
+    /// Product id.
+    pub product: String,
+    /// When it opens, and when the actors leave, by the server's clock.
+    pub opens_ms: u64,
+    /// See above.
+    pub until_ms: u64,
+    /// Signs captcha passes, where they are asked for.
+    pub keyring: Option<Keyring>,
+    /// Server's clock minus ours, ms.
+    pub ahead_ms: i64,
+    /// All answers.
+    pub seen: Mutex<Vec<Seen>>,
+}
+
+impl World {
+    /// The server's clock.
+    pub fn now_ms(&self) -> u64 {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let ours = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        u64::try_from(ours.saturating_add(self.ahead_ms)).unwrap_or(0)
+    }
+
+    /// Whether it is time to leave.
+    pub fn is_over(&self) -> bool {
+        self.now_ms() >= self.until_ms
+    }
+
+    /// Waits until the server's clock shows this; not beyond the end.
+    pub async fn until(&self, at_ms: u64) {
+        let left = at_ms.min(self.until_ms).saturating_sub(self.now_ms());
+        sleep(Duration::from_millis(left)).await;
+    }
+
+    /// A path of the product's API.
+    pub fn api(&self, what: &str) -> String {
+        let Self { round, product, .. } = self;
+        format!("/api/rounds/{round}/products/{product}/{what}")
+    }
+
+    fn since_opening(&self) -> i64 {
+        let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        signed(self.now_ms()) - signed(self.opens_ms)
+    }
+}
+
+/// Somebody at his browser, or a program that stands in for one.
+pub struct Visit<'w> {
+    /// What all share.
+    pub world: &'w World,
+    /// Who.
+    pub actor: &'w Actor,
+    edge: Edge,
+    cookie: Option<String>,
+    /// His purchase URL.
+    pub path: Option<String>,
+    /// What became of him.
+    pub fate: Fate,
+    requests: u32,
+}
+
+impl<'w> Visit<'w> {
+    /// Opens the browser.
+    pub fn new(world: &'w World, actor: &'w Actor) -> Self {
+        // A browser keeps up to six; two are enough for what is asked here.
+        let edge = Edge::new(&world.authority, 2).from(actor.source, actor.agent);
+        Self {
+            world,
+            actor,
+            edge,
+            cookie: None,
+            path: None,
+            fate: Fate::default(),
+            requests: 0,
+        }
+    }
+
+    async fn ask(&mut self, asked: Asked, call: Call<'_>) -> Option<Answer> {
+        let sent = Instant::now();
+        let at_ms = self.world.since_opening();
+        let call = Call {
+            cookie: self.cookie.as_deref(),
+            ..call
+        };
+        let answer = self.edge.call(call).await;
+        let code = match &answer {
+            Ok(answer) => answer.code(),
+            Err(CallError::Connection(_)) => "no_connection".to_owned(),
+            Err(CallError::Timeout) => "no_answer".to_owned(),
+            Err(CallError::Request(_)) => "malformed".to_owned(),
+        };
+        if code == "blocked" && self.fate.blocked_ms.is_none() {
+            self.fate.blocked_ms = Some(at_ms);
+        }
+        let seen = Seen {
+            asked,
+            code,
+            at_ms,
+            took: sent.elapsed(),
+            is_bot: self.actor.vice.is_some(),
+        };
+        let mut all = self
+            .world
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.push(seen);
+        answer.ok()
+    }
+
+    /// A GET; whether it was answered well.
+    pub async fn get(&mut self, asked: Asked, path: &str) -> Option<Answer> {
+        self.ask(asked, Call::new(&Method::GET, path)).await
+    }
+
+    /// Logs in; tries again while the shop is busy.
+    pub async fn log_in(&mut self) -> bool {
+        let body = serde_json::json!({ "user": self.actor.user }).to_string();
+        for attempt in 0..10 {
+            let call = Call {
+                body: &body,
+                ..Call::new(&Method::POST, "/api/session")
+            };
+            match self.ask(Asked::Look, call).await {
+                Some(answer) if answer.status < 300 && answer.cookie.is_some() => {
+                    self.cookie = answer.cookie;
+                    return true;
+                }
+                Some(answer) if answer.status < 500 && answer.status != 429 => {
+                    self.fate.trouble = Some(format!("login: {}", answer.code()));
+                    return false;
+                }
+                _ => sleep(Duration::from_millis(200 << attempt.min(4))).await,
+            }
+        }
+        self.fate.trouble = Some("login: no answer".to_owned());
+        false
+    }
+
+    /// Loads the page as a browser does, and asks for the time and the state.
+    pub async fn load_page(&mut self, gap_ms: u64) {
+        let World { round, product, .. } = self.world;
+        let page = format!("/product/{round}-{product}.html");
+        let answer = self.get(Asked::Look, &page).await;
+        let html = answer.map(|it| it.body).unwrap_or_default();
+        for file in assets(&String::from_utf8_lossy(&html)) {
+            self.get(Asked::Look, &file).await;
+        }
+        self.fate.looked = true;
+        self.get(Asked::Look, "/api/session").await;
+        let state = self.world.api("state");
+        self.get(Asked::Look, &state).await;
+        for _ in 0..5 {
+            self.get(Asked::Look, "/api/time").await;
+            sleep(Duration::from_millis(gap_ms)).await;
+        }
+    }
+
+    /// Asks for the purchase URL; the code of the answer.
+    pub async fn fetch_path(&mut self) -> String {
+        let url = self.world.api("path");
+        match self.get(Asked::Path, &url).await {
+            Some(answer) => {
+                if let Some(path) = answer.text("path") {
+                    self.path = Some(path);
+                    self.fate.has_url = true;
+                }
+                answer.code()
+            }
+            None => "no_answer".to_owned(),
+        }
+    }
+
+    /// Clicks; the code of the answer. Each click is a request of its own unless
+    /// `again`.
+    pub async fn click(&mut self, again: bool) -> String {
+        let Some(path) = self.path.clone() else {
+            return "no_url".to_owned();
+        };
+        self.click_at(&path, again).await
+    }
+
+    /// The same with another URL than one's own.
+    pub async fn click_at(&mut self, path: &str, again: bool) -> String {
+        self.requests += u32::from(!again);
+        self.fate.clicks += 1;
+        let request = format!("{}-{}", self.world.opens_ms % 1_000_000_000, self.requests);
+        let pass = self.pass();
+        let call = Call {
+            request: Some(&request),
+            captcha: pass.as_deref(),
+            ..Call::new(&Method::POST, path)
+        };
+        let code = match self.ask(Asked::Click, call).await {
+            Some(answer) => answer.code(),
+            None => "no_answer".to_owned(),
+        };
+        self.fate.accepted |= code == "202";
+        code
+    }
+
+    fn pass(&self) -> Option<String> {
+        let key = self.world.keyring.as_ref()?.first();
+        let item = (&*self.world.round, &*self.world.product);
+        let mut nonce = [0; 8];
+        getrandom::fill(&mut nonce).ok()?;
+        let expires_ms = self.world.now_ms() + captcha::PASS_LIFE_MS;
+        Some(captcha::sign(
+            key,
+            item,
+            &self.actor.user,
+            expires_ms,
+            nonce,
+        ))
+    }
+
+    /// Asks once what became of the purchase; notes the order.
+    pub async fn result(&mut self) -> Option<String> {
+        let url = self.world.api("result");
+        let answer = self.get(Asked::After, &url).await?;
+        if let Some(order) = answer.text("order") {
+            self.fate.order = Some(order);
+        }
+        answer.text("status")
+    }
+
+    /// Asks until it is decided, as the page does.
+    pub async fn follow(&mut self) -> String {
+        sleep(Duration::from_millis(300)).await;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let status = self.result().await.unwrap_or_default();
+            let is_open = matches!(&*status, "processing" | "succeeded" | "unknown" | "");
+            if !is_open || Instant::now() > deadline {
+                return status;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Pays the order, if there is one.
+    pub async fn pay(&mut self) {
+        let Some(order) = self.fate.order.clone() else {
+            return;
+        };
+        let path = format!("/api/orders/{order}/pay");
+        let answer = self
+            .ask(Asked::After, Call::new(&Method::POST, &path))
+            .await;
+        self.fate.paid = answer.is_some_and(|answer| answer.status < 300);
+    }
+}
+
+/// The files that a page names, each once.
+fn assets(html: &str) -> Vec<String> {
+    let mut files: Vec<String> = Vec::new();
+    for part in html.split("=\"/assets/").skip(1) {
+        let name = part.split(['"', '#']).next().unwrap_or_default();
+        let file = format!("/assets/{name}");
+        if !name.is_empty() && !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_s_files_are_found_once_each() {
+        let html = r##"<link href="/assets/a.css"><use href="/assets/b.svg#x"/><use href="/assets/b.svg#y"/>"##;
+        assert_eq!(assets(html), ["/assets/a.css", "/assets/b.svg"]);
+    }
+}

@@ -1,0 +1,263 @@
+//! What is remembered of one account.
+
+use super::{
+    ATTENDED, EARLY, EVEN_INTERVALS, EVEN_SPREAD, FORGED, PACE_CLICKS, PACE_MS, REACTION_MS,
+    Reason, SECOND_CLICKS, WATCHED_MS,
+};
+use crate::access_log::{Line, What};
+
+/// Clicks whose times are kept.
+const CLICKS: usize = 32;
+/// Openings that are kept.
+const OPENINGS: usize = 8;
+
+/// The first click on a product.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct First {
+    pub(super) item: u64,
+    pub(super) at_ms: u64,
+    pub(super) opens_ms: Option<u64>,
+}
+
+/// One account's requests, as far as they may be needed.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    /// Its name.
+    pub(super) name: String,
+    /// First and last request.
+    pub(super) first_ms: u64,
+    pub(super) last_ms: u64,
+    /// The last request that wanted to buy, and from which address.
+    pub(super) wanted_ms: u64,
+    pub(super) wanted_from: u64,
+    /// The highest score that was told.
+    pub(super) told: u32,
+    /// What it came to when it was last judged.
+    pub(super) score: u32,
+    looks: u32,
+    urls: u32,
+    clicks: u32,
+    early: u32,
+    forged: u32,
+    doubles: u32,
+    /// Openings attended, and requests at other times.
+    attended: u32,
+    last_opening_ms: u64,
+    otherwise: u32,
+    /// Times of the last clicks, oldest first.
+    times: Vec<u64>,
+    firsts: Vec<First>,
+}
+
+impl Account {
+    pub(super) fn new(name: &str, at_ms: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            first_ms: at_ms,
+            last_ms: at_ms,
+            ..Self::default()
+        }
+    }
+
+    /// The same account after a long pause: a clean slate, except for the openings
+    /// that it attended, for these lie far apart.
+    pub(super) fn after_a_while(&mut self, at_ms: u64) -> Self {
+        Self {
+            attended: self.attended,
+            last_opening_ms: self.last_opening_ms,
+            otherwise: self.otherwise,
+            firsts: std::mem::take(&mut self.firsts),
+            ..Self::new(&self.name, at_ms)
+        }
+    }
+
+    /// Whether it ever tried to buy.
+    pub(super) fn wants(&self) -> bool {
+        self.wanted_ms > 0
+    }
+
+    /// Whether no page of it ever asked for anything.
+    pub(super) fn never_browsed(&self) -> bool {
+        self.looks == 0 && self.wants()
+    }
+
+    pub(super) fn firsts(&self) -> &[First] {
+        &self.firsts
+    }
+
+    /// Takes in a request. Whether it is the first click on an item.
+    ///
+    /// `near` is the opening around this moment, if there is one; `first` the item
+    /// and its opening, if the click names one.
+    pub(super) fn note(
+        &mut self,
+        line: &Line<'_>,
+        near: Option<u64>,
+        first: Option<First>,
+    ) -> bool {
+        self.first_ms = self.first_ms.min(line.at_ms);
+        self.last_ms = self.last_ms.max(line.at_ms);
+        match near {
+            None => self.otherwise = self.otherwise.saturating_add(1),
+            Some(opening) if opening != self.last_opening_ms => {
+                self.last_opening_ms = opening;
+                self.attended = self.attended.saturating_add(1);
+            }
+            Some(_) => {}
+        }
+        if line.is_look() {
+            self.looks = self.looks.saturating_add(1);
+        }
+        let is_early = line.status == 425;
+        match line.what {
+            What::Path => {
+                self.urls = self.urls.saturating_add(1);
+                self.early = self.early.saturating_add(u32::from(is_early));
+            }
+            What::Click => return self.note_click(line, is_early, first),
+            _ => {}
+        }
+        false
+    }
+
+    fn note_click(&mut self, line: &Line<'_>, is_early: bool, first: Option<First>) -> bool {
+        self.clicks = self.clicks.saturating_add(1);
+        match &*line.verdict {
+            // A page repeats a click that came a moment too early, three times.
+            _ if is_early => self.early = self.early.saturating_add(1),
+            "bad_signature" => self.forged = self.forged.saturating_add(1),
+            "duplicate" => self.doubles = self.doubles.saturating_add(1),
+            _ => {}
+        }
+        // Banned already: his page goes on asking in vain, and that proves nothing
+        // more. What is repeated because the shop was away was not his idea.
+        if is_early || line.verdict == "blocked" || line.status >= 500 {
+            return false;
+        }
+        let at = self.times.partition_point(|&time| time <= line.at_ms);
+        self.times.insert(at, line.at_ms);
+        if self.times.len() > CLICKS {
+            self.times.remove(0);
+        }
+        let Some(first) = first else { return false };
+        if self.firsts.iter().any(|known| known.item == first.item) {
+            return false;
+        }
+        if self.firsts.len() == OPENINGS {
+            self.firsts.remove(0);
+        }
+        self.firsts.push(first);
+        true
+    }
+
+    /// What speaks against it, without what its neighbours do. The log has been
+    /// watched since `since_ms`.
+    pub(super) fn reasons(&self, since_ms: u64) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        if self.never_browsed() && since_ms + WATCHED_MS <= self.first_ms {
+            reasons.push(Reason::NeverBrowsed {
+                urls: self.urls,
+                clicks: self.clicks,
+            });
+        }
+        reasons.extend(self.pace());
+        reasons.extend(self.even());
+        reasons.extend(self.at_opening());
+        let counted = [
+            (self.early, EARLY, Reason::Early { asked: self.early }),
+            (self.forged, FORGED, Reason::Forged { urls: self.forged }),
+            (
+                self.doubles,
+                SECOND_CLICKS,
+                Reason::SecondClicks {
+                    clicks: self.doubles,
+                },
+            ),
+        ];
+        let enough = counted
+            .into_iter()
+            .filter(|(count, least, _)| count >= least);
+        reasons.extend(enough.map(|(_, _, reason)| reason));
+        if self.attended >= ATTENDED && self.otherwise == 0 {
+            reasons.push(Reason::OnlyAtOpenings {
+                openings: self.attended,
+            });
+        }
+        reasons
+    }
+
+    /// The most clicks within [`PACE_MS`].
+    fn pace(&self) -> Option<Reason> {
+        let mut best = (0, 0);
+        let mut from = 0;
+        for (to, time) in self.times.iter().enumerate() {
+            while time - self.times[from] > PACE_MS {
+                from += 1;
+            }
+            let clicks = to - from + 1;
+            if clicks > best.0 {
+                best = (clicks, time - self.times[from]);
+            }
+        }
+        let (clicks, within_ms) = best;
+        (clicks >= PACE_CLICKS).then_some(Reason::Pace { clicks, within_ms })
+    }
+
+    /// Whether the last clicks come like a clock's: those with pauses of a minute
+    /// between them are of several visits.
+    fn even(&self) -> Option<Reason> {
+        let gaps: Vec<u64> = self
+            .times
+            .windows(2)
+            .rev()
+            .map(|pair| pair[1] - pair[0])
+            .take_while(|gap| *gap < 60_000)
+            .collect();
+        if gaps.len() < EVEN_INTERVALS {
+            return None;
+        }
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "below a minute, and never below zero"
+        )]
+        {
+            let n = gaps.len() as f64;
+            let mean = gaps.iter().sum::<u64>() as f64 / n;
+            let spread = gaps
+                .iter()
+                .map(|gap| (*gap as f64 - mean).powi(2))
+                .sum::<f64>()
+                / n;
+            // Sent as fast as answers come: the network's rhythm, judged by pace.
+            if mean < 20.0 || spread.sqrt() > EVEN_SPREAD * mean {
+                return None;
+            }
+            Some(Reason::Even {
+                intervals: gaps.len(),
+                mean_ms: mean.round() as u64,
+                spread_permille: (spread.sqrt() / mean * 1_000.0).round() as u64,
+            })
+        }
+    }
+
+    fn at_opening(&self) -> Option<Reason> {
+        let reaction = |first: &First| first.at_ms.checked_sub(first.opens_ms?);
+        let reactions: Vec<u64> = self.firsts.iter().filter_map(reaction).collect();
+        let quick: Vec<u64> = reactions
+            .iter()
+            .copied()
+            .filter(|ms| *ms <= REACTION_MS)
+            .collect();
+        // Once in a while somebody hits it by chance.
+        if quick.is_empty() || quick.len() * 2 < reactions.len() {
+            return None;
+        }
+        Some(Reason::AtOpening {
+            times: u32::try_from(quick.len()).unwrap_or(u32::MAX),
+            of: u32::try_from(reactions.len()).unwrap_or(u32::MAX),
+            within_ms: quick.iter().copied().max().unwrap_or(0),
+        })
+    }
+}

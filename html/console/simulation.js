@@ -1,0 +1,102 @@
+// Simulated shoppers: how many, how wicked, in which round, and what came of it.
+
+import { api } from './api.js';
+import { ask, el, fill, toast } from './dom.js';
+import { addWords, moment, number, said, t } from './i18n.js';
+import { en, zh } from './findings/words.js';
+
+addWords({ zh, en });
+
+const TONES = { running: 'info', finished: 'good', failed: 'bad', ended: 'warn' };
+
+function field(name, label, input) {
+  input.id = `sim-${name}`;
+  input.name = name;
+  return el('div.w4', {}, el('label', { for: input.id }, label), input);
+}
+
+function amount(value, min, max) {
+  return el('input', { type: 'number', value, min, max, required: true, inputmode: 'numeric' });
+}
+
+function table(report) {
+  const cell = (label, value) => el('td.num', { 'data-label': label }, number(value));
+  const columns = ['actors', 'clicks', 'ordered', 'paid', 'blocked'];
+  return el('table.table', {},
+    el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, t('sim.group')), columns.map((name) => el('th.num', { scope: 'col' }, t(`sim.${name}`))))),
+    el('tbody', {}, Object.entries(report.groups).map(([name, group]) =>
+      el('tr', {}, el('td', {}, t(`vice.${name}`)), columns.map((column) => cell(t(`sim.${column}`), group[column]))))));
+}
+
+function state(simulation, end) {
+  const { progress, report } = simulation;
+  const share = progress ? Math.min(1, Math.max(0, (progress.now_ms - simulation.began_ms) / (progress.until_ms - simulation.began_ms))) : 0;
+  const running = simulation.state === 'running';
+  return el('section.card', { 'aria-live': 'polite' },
+    el('div.row', {},
+      el('span.chip', { 'data-tone': TONES[simulation.state] }, t(`sim.${simulation.state}`)),
+      el('span.soft', {}, `${simulation.asked.round}-${simulation.asked.product} · `, t('sim.by', { name: simulation.by, time: moment(simulation.began_ms) })),
+      el('span.gap'),
+      running && el('button.button.is-danger', { type: 'button', onclick: end }, t('sim.end'))),
+    running && el('progress.sim-bar', { max: 1, value: share, 'aria-label': t('sim.running') }),
+    progress && el('p.soft.num', {}, t('sim.progress', { requests: number(progress.requests), gone: number(progress.gone), actors: number(progress.actors) })),
+    simulation.trouble && el('p.mistake', {}, simulation.trouble),
+    report && table(report));
+}
+
+export async function show(root) {
+  const now = el('div');
+  const first = await api.get('/simulation');
+  const form = el('form.card');
+  let last = '';
+  let timer = 0;
+
+  async function read() {
+    const answer = await api.get('/simulation');
+    const text = JSON.stringify(answer.simulation);
+    if (text !== last) fill(now, answer.simulation.state !== 'none' && state(answer.simulation, end));
+    last = text;
+    clearTimeout(timer);
+    timer = setTimeout(() => read().catch(() => {}), answer.simulation.state === 'running' ? 1000 : 5000);
+  }
+
+  async function end() {
+    await api.call('DELETE', '/simulation').catch((error) => toast(said(error), 'bad'));
+    await read();
+  }
+
+  async function begin(event) {
+    event.preventDefault();
+    const data = new FormData(form);
+    const wanted = {
+      shoppers: Number(data.get('shoppers')), bots: Number(data.get('bots')), seconds: Number(data.get('seconds')),
+      round: data.get('round').trim(), product: data.get('product').trim(), wickedness: data.getAll('wickedness'),
+    };
+    const n = number(wanted.shoppers + wanted.bots);
+    if (!(await ask({ title: t('sim.sure', { n, round: wanted.round }), text: t('sim.what'), yes: t('sim.begin'), no: t('cancel'), danger: true }))) return;
+    try {
+      await api.post('/simulation', wanted);
+      await read();
+    } catch (error) {
+      toast(said(error), 'bad');
+    }
+  }
+
+  const may = first.rounds.length > 0 && first.demo_login;
+  const round = first.rounds.find((id) => id !== '*') ?? '1';
+  fill(form,
+    el('div.fields', {},
+      field('round', t('sim.round'), el('input', { value: round, required: true, maxlength: 32 })),
+      field('product', t('sim.product'), el('input', { value: '153', required: true, maxlength: 32 })),
+      field('seconds', t('sim.seconds'), amount(45, 1, 900)),
+      field('shoppers', t('sim.shoppers'), amount(200, 0, first.most)),
+      field('bots', t('sim.bots'), amount(50, 0, first.most)),
+      el('fieldset.w12', {}, el('legend.label', {}, t('sim.wickedness')),
+        el('div.row', {}, first.wickedness.map((vice) => el('label.sim-vice', {}, el('input', { type: 'checkbox', name: 'wickedness', value: vice }), ' ', t(`vice.${vice}`)))))),
+    el('div.row.is-end', {}, el('button.button.is-main', { type: 'submit' }, t('sim.begin'))));
+  form.addEventListener('submit', begin);
+  fill(root, el('div.head', {}, el('h1', {}, t('nav.simulation'))), el('p.soft', {}, t('sim.what')),
+    may ? form : el('div.card.empty', {}, el('h2', {}, t('sim.none.title')), el('p', {}, t('sim.none'))), now);
+  await read();
+  return () => clearTimeout(timer);
+}
