@@ -141,9 +141,7 @@ pub(super) async fn redrive(
     let kept = letters.find(&id).await?.ok_or_else(gone)?;
     let queues = queues(&state)?;
     let detail = json!({ "reason": kept.letter.reason, "source": kept.letter.source });
-    state
-        .note(&operator, "dead_letter.redrive", &id, detail)
-        .await?;
+    state.note(&operator, "letter.redrive", &id, detail).await?;
     match letters.redrive(&id, &queues).await? {
         Redriven::Sent => Ok(Json(Sent {
             sent: 1,
@@ -170,7 +168,7 @@ pub(super) async fn redrive_all(
     let queues = queues(&state)?;
     let detail = json!({ "letters": letters.count().await? });
     state
-        .note(&operator, "dead_letter.redrive", "all", detail)
+        .note(&operator, "letter.redrive", "all", detail)
         .await?;
     let (sent, stay) = letters.redrive_all(&queues).await?;
     Ok(Json(Sent { sent, stay }))

@@ -159,7 +159,7 @@ async fn dead_letters_are_shown_with_their_reason_and_sent_again() {
         .await;
     assert_eq!(all.body, json!({"sent": 2, "stay": []}));
     assert_eq!(letters.count().await.unwrap(), 0);
-    let log = audited(&console, &li, "dead_letter.").await;
+    let log = audited(&console, &li, "letter.").await;
     assert_eq!(log.len(), 2, "{log:?}");
     let wrong = console.get(&li, "/ops/api/dead-letters?after=x").await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
