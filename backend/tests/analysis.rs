@@ -94,7 +94,21 @@ impl Shop {
         };
         let store = LazyStore::opened(self.store.clone());
         let work = analysis::run(options, self.redis.link().await, store, stop.clone());
+        // What a log holds before it is first opened is history, and not counted:
+        // the test's lines come after that.
+        let mut conn = self.redis.link().await.conn().await.unwrap();
+        let _: i64 = conn.hdel(keys::ANALYSIS, "at_ms").await.unwrap();
         self.running = Some((tokio::spawn(work), stop));
+        eventually("the logs are open", || {
+            let mut conn = conn.clone();
+            async move {
+                conn.hexists(keys::ANALYSIS, "at_ms")
+                    .await
+                    .unwrap_or(false)
+                    .then_some(())
+            }
+        })
+        .await;
     }
 
     async fn stop(&mut self) {

@@ -39,7 +39,7 @@ async fn a_stock_key_that_is_missing_or_something_else_is_named() {
 
     let missing = buy(&mut conn, &click("li", "r1")).await.unwrap_err();
     assert_eq!(missing.code(), Some("NOSTOCK"));
-    assert!(missing.to_string().contains(&key) && missing.to_string().contains("approve"));
+    assert!(missing.to_string().contains(&key) && missing.to_string().contains("stock rebuild"));
 
     let set: RedisResult<()> = redis::cmd("SET")
         .arg(&key)

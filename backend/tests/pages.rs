@@ -77,7 +77,7 @@ impl Shop {
         );
         let rounds = file::parse(&text, Form::Toml, now_ms()).unwrap();
         let by = Actor::on_the_box();
-        import::import(&store, &rounds, &by, now_ms())
+        import::import_overlapping(&store, &rounds, &by, now_ms())
             .await
             .unwrap();
         let desk = Desk {

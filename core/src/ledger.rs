@@ -179,6 +179,8 @@ pub struct Replay {
     /// Items that there are, by all changes of their number.
     pub total: i64,
     seen: HashMap<(String, PurchaseId), usize>,
+    /// Purchases that are not released, by buyer and request id.
+    live: HashMap<(String, String), usize>,
     last: Option<usize>,
     /// What finished a purchase that has not been met yet: one that was lost may
     /// be entered again later.
@@ -232,12 +234,23 @@ impl Replay {
             return;
         };
         let name = (event.kind().to_owned(), event.purchase());
-        if let Some(first) = self.seen.insert(name, at) {
+        let first = self.seen.insert(name, at);
+        if let Some(first) = first.or_else(|| self.live_of(event)) {
             let what = format!("the {} is in the ledger twice", event.kind());
             return self.fault("event_doubled", what, vec![first, at]);
         }
         self.follow(events, at, change, self.last);
         self.last = Some(at);
+    }
+
+    /// The purchase that this one repeats: a copy is an entry of its own, and so
+    /// of another time, but a request buys once for as long as it has what it bought.
+    fn live_of(&self, event: &Event) -> Option<usize> {
+        if event.kind() != "purchase" {
+            return None;
+        }
+        let id = event.purchase();
+        self.live.get(&(id.user, id.request)).copied()
     }
 
     /// Names what finished a purchase that never came.
@@ -330,6 +343,8 @@ impl Replay {
                     ..Life::default()
                 };
                 let purchase = event.purchase();
+                let request = (purchase.user.clone(), purchase.request.clone());
+                self.live.insert(request, at);
                 let early = self.early.remove(&purchase);
                 self.purchases.insert(purchase, life);
                 if let Some(early) = early {
@@ -354,6 +369,10 @@ impl Replay {
             return;
         };
         let made = life.made;
+        if kind == "release" {
+            let id = event.purchase();
+            self.live.remove(&(id.user, id.request));
+        }
         if let Some(before) = life.confirmed.or(life.released) {
             let what = format!("the {kind} is of a purchase that was finished before");
             return self.fault("event_unfounded", what, vec![made, before, at]);
@@ -426,6 +445,19 @@ mod tests {
             assert!(!faults.is_empty(), "without event {gone}");
             assert_eq!(faults[0].kind, "event_missing", "without event {gone}");
         }
+    }
+
+    #[test]
+    fn a_purchase_copied_under_another_time_is_named_and_counts_once() {
+        let mut events = history();
+        let mut copy = events[1].clone();
+        copy.fields.insert("at_ms".into(), "32".into());
+        events.insert(2, copy);
+        let replayed = replay(&events);
+        assert_eq!(replayed.faults.len(), 1, "{:?}", replayed.faults);
+        assert_eq!(replayed.faults[0].kind, "event_doubled");
+        assert_eq!(replayed.faults[0].events, [1, 2]);
+        assert_eq!(replayed.amounts, replay(&history()).amounts);
     }
 
     #[test]
