@@ -49,18 +49,29 @@ async function openPuzzle(page) {
   await state(page, 'ready').waitFor();
 }
 
+/** Where the rail and the knob are, as soon as they stand still. */
+async function places(page) {
+  const look = async () => [await page.locator('.captcha-rail').boundingBox(), await page.locator('.captcha-knob').boundingBox()];
+  for (let [before, now] = [null, await look()]; ; [before, now] = [now, await look()]) {
+    if (JSON.stringify(before) === JSON.stringify(now)) return now;
+    await pause(50);
+  }
+}
+
 /** How far the knob has to go on the screen, by what the server keeps. */
 async function distance(page) {
+  const [rail, knob] = await places(page);
   const puzzle = page.puzzles.at(-1);
   const answer = Number(redis('GET', `seckill::{captcha}::puzzle::${puzzle.id}`).split('|')[3]);
-  const rail = await page.locator('.captcha-rail').boundingBox();
-  const knob = await page.locator('.captcha-knob').boundingBox();
   const run = rail.width - knob.width;
   const most = puzzle.slider.width - puzzle.slider.size;
   return { px: (answer * run) / most, x: knob.x + knob.width / 2, y: knob.y + knob.height / 2 };
 }
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Eyes first: the server knows when the picture was made. */
+const look = () => pause(450 + Math.random() * 300);
 
 /** A hand: quick, a little short, then a correction; it sways, and no two are alike. */
 async function dragAsAHand(page) {
@@ -70,6 +81,7 @@ async function dragAsAHand(page) {
     return u ** 3 * (10 - 15 * u + 6 * u * u);
   };
   const [short, sway, phase] = [0.86 + Math.random() * 0.08, 3 + Math.random() * 4, Math.random() * 6];
+  await look();
   await page.mouse.move(x, y);
   await page.mouse.down();
   const began = performance.now();
@@ -86,6 +98,7 @@ async function dragAsAHand(page) {
 /** A script: as far, but along a ruler and at one speed. */
 async function dragAsAScript(page) {
   const { px, x, y } = await distance(page);
+  await look();
   await page.mouse.move(x, y);
   await page.mouse.down();
   for (let step = 1; step <= 50; step += 1) {

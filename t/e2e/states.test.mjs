@@ -67,7 +67,7 @@ const rounds = (change) => async (page, now) => {
   }));
   const round = (id, starts, ends) => ({ id, name: `Round ${id}`, starts_ms: now + starts, ends_ms: now + ends, products: goods });
   const day = { date: '2026-01-01', rounds: [round('8', -600_000, 900_000), round('9', 7_200_000, 9_000_000), round('7', -9_000_000, -7_200_000)], ...change };
-  await page.route('**/api/rounds', (route) => route.fulfill({ json: day }));
+  await page.route('**/api/rounds*', (route) => route.fulfill({ json: day }));
   await page.route('**/state', (route) =>
     route.fulfill({ json: { state: route.request().url().includes('/154/') ? 'sold_out' : 'open', now_ms: now, opens_ms: now, ends_ms: now + 1 } }));
   await page.goto('/');
