@@ -74,6 +74,8 @@ async function close(page) {
 test('an operator makes a round, a supervisor approves it, and its page is under the CDN origin', async () => {
   const operator = await person('operator');
   const product = unique('p');
+  await operator.goto('/console/#/rounds');
+  await operator.locator('a[href="#/rounds/new"]').first().waitFor();
   await shoot(operator, 'console-rounds');
   await typeRound(operator, { name: 'Evening sale', product });
   await operator.fill(at('products.0.list_price_cents'), '999');

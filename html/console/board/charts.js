@@ -32,13 +32,20 @@ function shown(first, last) {
   return [Math.max(end - SHOWN_S[1], Math.min(first ?? end, end - SHOWN_S[0])), end];
 }
 
+/** Unless somebody points at a moment, the legend tells of the newest. */
+function tellNewest(plot) {
+  if (!(plot.cursor.left >= 0)) plot.setLegend({ idx: plot.data[0].length - 1 });
+}
+
 function options(series, axes, width) {
   return {
     width,
     height: HEIGHT,
-    padding: [10, 8, 0, 0],
+    // Room for half of the last moment's name.
+    padding: [10, 22, 0, 0],
     cursor: { drag: { x: false, y: false }, points: { size: 6 } },
     legend: { live: true },
+    hooks: { draw: [tellNewest], setCursor: [tellNewest] },
     scales: {
       x: { time: true, range: (_, first, last) => shown(first, last) },
       y: { range: (_, __, max) => [0, Math.max(5, (max ?? 0) * 1.1)] },
@@ -112,8 +119,6 @@ class Chart {
       this.made = made;
       this.plot = new uPlot(options(series, this.kind.axes?.() ?? [], width), data, this.box);
     }
-    // Unless somebody points at a moment, the legend tells of the newest.
-    if (this.plot.cursor.left === undefined || this.plot.cursor.left < 0) this.plot.setLegend({ idx: columns.at.length - 1 });
   }
 
   /** Says the newest numbers to those who do not see the lines. */
