@@ -83,6 +83,13 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   await shoot(operator, 'console-mistake');
   await operator.fill(at('products.0.list_price_cents'), '2599');
   await operator.frameLocator('.preview iframe').locator('h1:has-text("Robot vacuum")').waitFor();
+  // Recognised by what is in it, whatever its name says.
+  await operator.setInputFiles(at('products.0.picture'), { name: 'cat.png', mimeType: 'image/png', buffer: Buffer.from('<svg onload=alert(1)>') });
+  await operator.locator('.picture .mistake:has-text("picture")').waitFor();
+  await operator.setInputFiles(at('products.0.picture'), { name: 'photo.txt', mimeType: 'text/plain', buffer: await operator.screenshot() });
+  await operator.locator('.picture-shown img').waitFor();
+  await operator.frameLocator('.preview iframe').locator('img[srcset*="/pictures/"]').waitFor();
+  await shoot(operator, 'console-picture');
   const id = await save(operator);
   await operator.click('[data-act=submit]');
   await operator.locator('[data-act=withdraw]').waitFor();
@@ -99,7 +106,10 @@ test('an operator makes a round, a supervisor approves it, and its page is under
 
   const page = await fetch(`${BASE_URL}/product/${id}-${product}.html`);
   assert.equal(page.status, 200);
-  assert.match(await page.text(), /Cleans <strong>every<\/strong> corner/);
+  const html = await page.text();
+  assert.match(html, /Cleans <strong>every<\/strong> corner/);
+  const [picture] = html.match(/\/pictures\/[0-9a-f]{16}-480\.jpg/);
+  assert.equal((await fetch(`${BASE_URL}${picture}`)).headers.get('content-type'), 'image/jpeg');
   await supervisor.goto('/console/#/audit');
   await supervisor.locator(`tr:has-text("批准"):has(a[href="#/rounds/${id}"])`).waitFor();
   await shoot(supervisor, 'console-audit');

@@ -4,14 +4,17 @@ import { el } from '../dom.js';
 
 let count = 0;
 
-/** `name` is the field's name in the API's mistakes, such as `products.0.title`. */
-export function field({ name, label, hint, input, wide = '' }) {
+/**
+ * `name` is the field's name in the API's mistakes, such as `products.0.title`;
+ * `body` is what stands in the field if that is more than its `input`.
+ */
+export function field({ name, label, hint, input, body = input, wide = '' }) {
   count += 1;
   const id = input.id || `f${count}`;
   input.id = id;
   input.dataset.field = name;
   input.setAttribute('aria-describedby', `${id}-m ${id}-h`);
-  return el(`div.field${wide ? `.${wide}` : ''}`, {}, el('label', { for: id }, label), input,
+  return el(`div.field${wide ? `.${wide}` : ''}`, {}, el('label', { for: id }, label), body,
     el('p.mistake', { id: `${id}-m`, 'data-mistake': name }), hint ? el('p.hint', { id: `${id}-h` }, hint) : null);
 }
 

@@ -1,8 +1,66 @@
-// The field of a product's picture.
+// The field of a product's picture: chosen or dropped, sent at once, shown small.
 
-import { el } from '../dom.js';
+import { api } from '../api.js';
+import { el, fill } from '../dom.js';
+import { lang, t } from '../i18n.js';
 
-/** An element with the name of the picture; `change` is told of another one. */
-export function pictureField({ id, value, disabled, change }) {
-  return el('input', { id, value, disabled, maxlength: 100, spellcheck: 'false', autocomplete: 'off', oninput: (event) => change(event.target.value) });
+const KINDS = 'image/png,image/jpeg,image/webp';
+/** The narrow rendition that the shop keeps of every wider picture. */
+const NARROW = 480;
+
+/** Where the smallest rendition of a picture is, given its name: `hash-960x720`. */
+export function thumbnail(name) {
+  const [, hash, width] = /^([0-9a-f]{16})-(\d+)x\d+$/.exec(name) ?? [];
+  return hash ? `/pictures/${hash}-${Math.min(Number(width), NARROW)}.jpg` : null;
+}
+
+/** What was wrong with an upload, in the reader's language. */
+function sentence(error) {
+  const known = ['too_large', 'no_picture'].includes(error.code) && lang() !== 'en';
+  return known ? t(`picture.${error.code}`) : error.message;
+}
+
+/** The field's element and its control; `change` is told of another picture. */
+export function pictureField({ value, disabled, change }) {
+  const shown = el('div.picture-shown');
+  const said = el('p.mistake', { role: 'status' });
+  const input = el('input', { type: 'file', accept: KINDS, disabled, onchange: () => take(input.files[0]) });
+  const node = el('div.picture', {
+    ondragover: (event) => event.preventDefault(),
+    ondrop: (event) => {
+      event.preventDefault();
+      if (!input.disabled) take(event.dataTransfer.files[0]);
+    },
+  }, shown, input, said);
+
+  function show(name) {
+    const source = thumbnail(name);
+    const remove = el('button.button.is-small', { type: 'button', onclick: () => put('') }, t('picture.remove'));
+    fill(shown, source ? el('img', { src: source, alt: '' }) : el('span.soft.small', {}, t('picture.none')), source && !disabled ? remove : null);
+  }
+
+  function put(name) {
+    input.value = '';
+    show(name);
+    change(name);
+  }
+
+  async function take(file) {
+    if (!file) return;
+    said.textContent = '';
+    input.disabled = true;
+    node.setAttribute('aria-busy', 'true');
+    try {
+      put((await api.post('/pictures', file)).picture);
+    } catch (error) {
+      input.value = '';
+      said.textContent = sentence(error);
+    } finally {
+      input.disabled = disabled;
+      node.removeAttribute('aria-busy');
+    }
+  }
+
+  show(value);
+  return { node, input };
 }

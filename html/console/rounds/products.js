@@ -35,7 +35,8 @@ export function productCards({ draft, isLocked, isFixed, changed, look, looked, 
       changed(`products.${at}.${API[name]}`);
     };
     const input = (name, more = {}) => el('input', { value: product[name], autocomplete: 'off', ...more, disabled: isLocked || more.disabled, oninput: (event) => put(name)(event.target.value) });
-    const one = (name, words, wide, node, hint) => field({ name: `products.${at}.${API[name]}`, label: t(`product.${words}`), wide, input: node, hint: hint && t(hint) });
+    const one = (name, words, wide, input, hint, body) => field({ name: `products.${at}.${API[name]}`, label: t(`product.${words}`), wide, input, body, hint: hint && t(hint) });
+    const picture = pictureField({ value: product.picture, disabled: isLocked, change: put('picture') });
     const tool = (words, sign, act, off) => el('button.button.is-small', { type: 'button', title: t(`product.${words}`), 'aria-label': `${t(`product.${words}`)}: ${t('product.n', { n: at + 1 })}`, disabled: off, onclick: act }, sign);
     return el('fieldset.card.product', {
       'data-at': at,
@@ -69,7 +70,7 @@ export function productCards({ draft, isLocked, isFixed, changed, look, looked, 
       one('amount', 'amount', 'w3', input('amount', { inputmode: 'numeric' })),
       one('cap', 'cap', 'w3', input('cap', { inputmode: 'numeric', disabled: isFixed })),
       one('text', 'text', 'w8', el('textarea', { rows: 4, value: product.text, maxlength: 8000, disabled: isLocked, oninput: (event) => put('text')(event.target.value) }), 'product.text.hint'),
-      one('picture', 'picture', 'w4', pictureField({ value: product.picture, disabled: isLocked, change: put('picture') }), 'product.picture.hint')));
+      one('picture', 'picture', 'w4', picture.input, 'product.picture.hint', picture.node)));
   }
 
   function show() {
