@@ -89,6 +89,7 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   await operator.setInputFiles(at('products.0.picture'), { name: 'photo.txt', mimeType: 'text/plain', buffer: await operator.screenshot() });
   await operator.locator('.picture-shown img').waitFor();
   await operator.frameLocator('.preview iframe').locator('img[srcset*="/pictures/"]').waitFor();
+  await operator.locator('.picture-shown img').scrollIntoViewIfNeeded();
   await shoot(operator, 'console-picture');
   const id = await save(operator);
   await operator.click('[data-act=submit]');
