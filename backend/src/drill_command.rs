@@ -145,6 +145,9 @@ fn first_sentence(script: &str) -> String {
     let words = words.join(" ");
     let end = words.find(". ").unwrap_or(words.len());
     let sentence = words.get(..end).unwrap_or_default();
+    if sentence.ends_with(['?', '!']) {
+        return sentence.to_owned();
+    }
     format!("{}.", sentence.trim_end_matches(['.', ':']))
 }
 
