@@ -186,6 +186,8 @@ pub struct Config {
     pub page_keep_hours: u64,
     /// How long assets stay that no page needs any more, in hours.
     pub asset_keep_hours: u64,
+    /// How long pictures stay that no page shows and no round names, in hours.
+    pub picture_keep_hours: u64,
     /// The metrics of every edge, for the board.
     pub edges: Vec<Uri>,
     /// nginx workers; `None` for one a core.
@@ -272,6 +274,7 @@ impl Config {
             targets: values.targets()?,
             page_keep_hours: values.number("page_keep_hours", 24, 0..=876_000)?,
             asset_keep_hours: values.number("asset_keep_hours", 24, 0..=876_000)?,
+            picture_keep_hours: values.number("picture_keep_hours", 168, 0..=876_000)?,
             edges: values.edges(port)?,
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,

@@ -1,12 +1,14 @@
-//! Decisions on what the analysis found: it is a program, or it is a person.
+//! Decisions on what the analysis found: it is a program, or it is a person. Each is
+//! in the audit log, wherever it was made.
 
 use seckill_core::ban::{self, Kind, Record};
 use seckill_core::shared::bans::BadBan;
+use serde_json::json;
 
 use crate::bans;
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::store::findings::{Finding, FindingState};
-use crate::store::{Store, StoreError};
+use crate::store::{Actor, Done, Store, StoreError};
 
 /// How long somebody counts as a person once he was dismissed, in ms: 90 days.
 pub const GOOD_FOR_MS: u64 = 90 * 86_400_000;
@@ -35,13 +37,30 @@ pub struct Decision<'a> {
     pub kind: Kind,
     /// Which.
     pub subject: &'a str,
-    /// Who decides.
-    pub by: &'a str,
+    /// Who decides, and whence.
+    pub by: &'a Actor,
     /// When, epoch milliseconds.
     pub now_ms: u64,
 }
 
 impl Decision<'_> {
+    /// Writes down what is about to be done: the log may tell of a decision that broke
+    /// off and has to be made again, and never misses one.
+    async fn note(
+        &self,
+        store: &Store,
+        action: &'static str,
+        finding: &Finding,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        let done = Done {
+            action,
+            target: format!("{} {}", finding.kind, finding.subject),
+            detail: json!({ "score": finding.score, "ban_until_ms": until_ms }),
+        };
+        store.note_audit(self.by, &done, self.now_ms).await
+    }
+
     async fn finding(&self, store: &Store) -> Result<Finding, DecideError> {
         let found = store.finding(self.kind.as_str(), self.subject).await?;
         let unknown =
@@ -65,14 +84,16 @@ impl Decision<'_> {
         let record = Record {
             expires_ms: Some(until_ms),
             at_ms: self.now_ms,
-            by: self.by.to_owned(),
+            by: self.by.name.clone(),
             reason: reason_of(&finding),
         };
         let banned = self.kind.read(self.subject)?;
+        self.note(store, "finding.confirm", &finding, until_ms)
+            .await?;
         bans::add(&mut redis.conn().await?, &banned, &record, self.now_ms).await?;
         let key = (self.kind.as_str(), self.subject);
         store
-            .decide_finding(key, FindingState::Confirmed, until_ms, self.by)
+            .decide_finding(key, FindingState::Confirmed, until_ms, &self.by.name)
             .await?;
         self.finding(store).await
     }
@@ -82,13 +103,14 @@ impl Decision<'_> {
     /// # Errors
     /// [`DecideError`]; the decision is made again.
     pub async fn dismiss(&self, store: &Store, redis: &RedisLink) -> Result<Finding, DecideError> {
-        self.finding(store).await?;
+        let finding = self.finding(store).await?;
         let banned = self.kind.read(self.subject)?;
+        self.note(store, "finding.dismiss", &finding, 0).await?;
         // Written down first: otherwise the analysis might ban again in between.
         let key = (self.kind.as_str(), self.subject);
         let until_ms = self.now_ms.saturating_add(GOOD_FOR_MS);
         store
-            .decide_finding(key, FindingState::Dismissed, until_ms, self.by)
+            .decide_finding(key, FindingState::Dismissed, until_ms, &self.by.name)
             .await?;
         bans::lift(&mut redis.conn().await?, &banned).await?;
         self.finding(store).await

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use seckill::config::Config;
 use seckill::findings::Decision;
 use seckill::redis_link::RedisLink;
+use seckill::store::Actor;
 use seckill::store::findings::{Finding, FindingState};
 
 use crate::bans_command::{until, whoever_runs_this};
@@ -71,7 +72,7 @@ fn told(finding: &Finding, config: &Config) -> String {
 
 async fn confirm(config: &Config, whom: &Whom, time_ms: Option<u64>) -> anyhow::Result<()> {
     let (store, redis) = open(config).await?;
-    let by = whoever_runs_this();
+    let by = me();
     let for_ms = time_ms.unwrap_or(config.analysis.ban_for_ms);
     let confirmed = decision(whom, &by).confirm(&store, &redis, for_ms).await;
     store.close().await;
@@ -82,7 +83,7 @@ async fn confirm(config: &Config, whom: &Whom, time_ms: Option<u64>) -> anyhow::
 
 async fn dismiss(config: &Config, whom: &Whom) -> anyhow::Result<()> {
     let (store, redis) = open(config).await?;
-    let by = whoever_runs_this();
+    let by = me();
     let dismissed = decision(whom, &by).dismiss(&store, &redis).await;
     store.close().await;
     dismissed?;
@@ -98,7 +99,15 @@ async fn open(config: &Config) -> anyhow::Result<(seckill::store::Store, RedisLi
     Ok((open_store(config).await?, redis))
 }
 
-fn decision<'a>(whom: &'a Whom, by: &'a str) -> Decision<'a> {
+/// Whoever has the box, by the name that he has there.
+fn me() -> Actor {
+    Actor {
+        name: whoever_runs_this(),
+        ..Actor::on_the_box()
+    }
+}
+
+fn decision<'a>(whom: &'a Whom, by: &'a Actor) -> Decision<'a> {
     Decision {
         kind: whom.kind,
         subject: &whom.value,

@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use seckill_core::assets::{Assets, Missing};
+use seckill_core::assets::{Assets, Missing, Rewritten};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
 use crate::redis_link::{RedisLink, RedisLinkError};
-use crate::sale::page;
+use crate::sale::page::{self, PageContent};
+use crate::store::LazyStore;
 
 /// Brings the origin to what shoppers are to see.
 mod apply;
@@ -33,15 +34,18 @@ pub mod picture;
 pub mod purge;
 /// What renderers report of themselves.
 pub mod report;
+/// Takes away what nobody leads to any more.
+mod sweep;
 
 pub use purge::{PurgeMethod, Targets};
 
 pub(crate) use origin::replace as replace_file;
 
-use apply::{Changed, Keep, Rendered};
+use apply::{Changed, Failed};
 use message::Version;
 use origin::Origin;
 use purge::Purges;
+use sweep::Keep;
 
 /// How long one question for messages stands.
 const WAIT_MS: usize = 1_000;
@@ -61,6 +65,10 @@ pub struct Options {
     pub keep_pages: Duration,
     /// How long assets stay after the last page that needs them.
     pub keep_assets: Duration,
+    /// How long pictures stay that no page shows and no round names.
+    pub keep_pictures: Duration,
+    /// Where rounds are, drafts among them; without it no picture is removed.
+    pub rounds: Option<LazyStore>,
     /// How often orphans are looked for.
     pub sweep: Duration,
     /// Whom to tell of changes.
@@ -76,6 +84,8 @@ impl Options {
             origin: origin.to_owned(),
             keep_pages: Duration::from_secs(86_400),
             keep_assets: Duration::from_secs(86_400),
+            keep_pictures: Duration::from_secs(7 * 86_400),
+            rounds: None,
             sweep: SWEEP,
             targets: Targets::default(),
         }
@@ -162,6 +172,8 @@ impl Renderer {
         let purging = tokio::spawn(self.purges.clone().run(self.origin.clone(), stop.clone()));
         let reporting = report::run(self.origin.clone(), redis.clone(), stop.clone());
         let reporting = tokio::spawn(reporting);
+        let sweeping = sweep::run(self.origin.clone(), self.options.clone(), stop.clone());
+        let sweeping = tokio::spawn(sweeping);
         let mut ready = Some(ready);
         while !stop.is_cancelled() {
             tokio::select! {
@@ -174,7 +186,7 @@ impl Renderer {
                 }
             }
         }
-        for task in [purging, reporting] {
+        for task in [purging, reporting, sweeping] {
             // They end by the same word.
             let _ = task.await;
         }
@@ -257,12 +269,18 @@ impl Renderer {
         let content = content::read(&mut conn, round).await?;
         let over_ms = u64::try_from(self.options.keep_pages.as_millis()).unwrap_or(u64::MAX);
         let content = content.filter(|it| it.ends_ms.saturating_add(over_ms) > now_ms());
-        let rendered = content.map(|it| self.fill_in(&it)).transpose()?;
-        let (origin, purges) = (self.origin.clone(), self.purges.clone());
-        let id = round.to_owned();
-        let changed = self
-            .on_disk(move || apply::round(&origin, &purges, &id, version, rendered))
-            .await?;
+        let (me, id) = (self.clone(), round.to_owned());
+        // Where nobody waits for it: ten thousand pages take a moment.
+        let work = move || {
+            let fill_in = |page: &PageContent| me.fill_in(page);
+            let told = (version, content);
+            Ok(apply::round(&me.origin, &me.purges, &id, told, fill_in))
+        };
+        let changed = match self.on_disk(work).await? {
+            Ok(changed) => changed,
+            Err(Failed::Page(error)) => return Err(error),
+            Err(Failed::Disk(source)) => return Err(self.failed(source)),
+        };
         if changed != Changed::default() {
             let Changed { written, removed } = changed;
             tracing::info!(round, written, removed, "pages published");
@@ -270,24 +288,15 @@ impl Renderer {
         Ok(())
     }
 
-    fn fill_in(&self, content: &content::RoundContent) -> Result<Rendered, PagesError> {
-        let mut rendered = Rendered {
-            ends_ms: content.ends_ms,
-            ..Rendered::default()
-        };
-        for (product, content) in &content.pages {
-            let html = page::html(content).map_err(|source| PagesError::Render {
-                round: content.round.clone(),
-                product: product.clone(),
-                source,
-            })?;
-            let page = self
-                .assets
-                .rewrite_html("html/templates/product.html", &html)?;
-            rendered.assets.extend(page.needs);
-            rendered.pages.insert(product.clone(), page.html);
-        }
-        Ok(rendered)
+    fn fill_in(&self, content: &PageContent) -> Result<Rewritten, PagesError> {
+        let html = page::html(content).map_err(|source| PagesError::Render {
+            round: content.round.clone(),
+            product: content.product.clone(),
+            source,
+        })?;
+        Ok(self
+            .assets
+            .rewrite_html("html/templates/product.html", &html)?)
     }
 
     async fn tell_version(&self, version: Version) -> Result<(), PagesError> {
@@ -303,7 +312,7 @@ impl Renderer {
             assets: self.options.keep_assets,
         };
         let changed = self
-            .on_disk(move || apply::sweep(&origin, &purges, keep, now_ms()))
+            .on_disk(move || sweep::pages(&origin, &purges, keep, now_ms()))
             .await?;
         if changed.removed > 0 {
             tracing::info!(removed = changed.removed, "orphaned pages removed");
@@ -311,14 +320,16 @@ impl Renderer {
         Ok(())
     }
 
+    fn failed(&self, source: io::Error) -> PagesError {
+        let path = self.origin.root().to_owned();
+        PagesError::File { path, source }
+    }
+
     async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> Result<T, PagesError> {
-        blocking(work).await.map_err(|source| PagesError::File {
-            path: self.origin.root().to_owned(),
-            source,
-        })
+        blocking(work).await.map_err(|source| self.failed(source))
     }
 }
 

@@ -258,14 +258,10 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         start_orders(config, running, parts, store);
     }
     if has(Role::Ops) {
-        start_renderer(config, running, redis.clone()).await;
-        let console = ConsoleState::new(
-            config,
-            redis.clone(),
-            segments,
-            LazyStore::new(config, store),
-        )
-        .until(running.stop.clone());
+        let store = LazyStore::new(config, store);
+        start_renderer(config, running, redis.clone(), store.clone()).await;
+        let console =
+            ConsoleState::new(config, redis.clone(), segments, store).until(running.stop.clone());
         let state = OpsState::new(redis, config.time_zone.clone(), Some(&config.days_dir()));
         let router = ops::router(state).merge(console::router(console));
         running.serve(Role::Ops, &config.ops_listen, router)?;
@@ -275,7 +271,12 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
 
 /// The renderer. Rounds can be shown and edited without it, so that its absence
 /// ends nothing.
-async fn start_renderer(config: &Config, running: &mut Running, redis: RedisLink) {
+async fn start_renderer(
+    config: &Config,
+    running: &mut Running,
+    redis: RedisLink,
+    rounds: LazyStore,
+) {
     let Some(home) = &config.home else {
         tracing::error!(
             "no pages are rendered: the folder with html/ was not found; name it with SECKILL_HOME"
@@ -285,6 +286,8 @@ async fn start_renderer(config: &Config, running: &mut Running, redis: RedisLink
     let options = pages::Options {
         keep_pages: Duration::from_secs(config.page_keep_hours * 3600),
         keep_assets: Duration::from_secs(config.asset_keep_hours * 3600),
+        keep_pictures: Duration::from_secs(config.picture_keep_hours * 3600),
+        rounds: Some(rounds),
         targets: config.targets.clone(),
         ..pages::Options::new(&home.join("html/static"), &config.pages_dir())
     };

@@ -27,10 +27,8 @@ use seckill::analysis::policy::{Policy, Rules};
 use seckill::analysis::{self, Options, audience};
 use seckill::bans::{self, Listed};
 use seckill::console::account::Role;
-use seckill::findings::Decision;
 use seckill::store::findings::{Finding, FindingState};
-use seckill::store::{LazyStore, Store};
-use seckill_core::ban::Kind;
+use seckill::store::{AuditQuery, LazyStore, Store};
 use seckill_core::keys;
 use seckill_core::suspicion::watch::Limits;
 use serde_json::json;
@@ -256,25 +254,33 @@ async fn programs_are_banned_people_are_not_and_whoever_is_dismissed_is_left_alo
     assert_eq!(shop.finding("user", "li").await, None);
 
     // What an operator reads, and what he decides.
-    let listed = Command::new(env!("CARGO_BIN_EXE_seckill"))
-        .args(["findings", "list"])
-        .env("SECKILL_DATA", shop.folder.path())
-        .env("SECKILL_REDIS_URL", shop.redis.url())
-        .output()
-        .unwrap();
-    let listed = String::from_utf8(listed.stdout).unwrap();
+    let findings = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_seckill"))
+            .arg("findings")
+            .args(arguments)
+            .env("SECKILL_DATA", shop.folder.path())
+            .env("SECKILL_REDIS_URL", shop.redis.url())
+            .env("SUDO_USER", "li")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed = findings(&["list"]);
     assert!(
         listed.starts_with("user     bot") && listed.contains("times within"),
         "{listed}"
     );
-    let decision = Decision {
-        kind: Kind::User,
-        subject: "bot",
-        by: "li",
-        now_ms: now_ms(),
+    findings(&["dismiss", "user", "bot"]);
+    let query = AuditQuery {
+        action: "finding.".to_owned(),
+        limit: 10,
+        ..AuditQuery::default()
     };
-    let link = shop.redis.link().await;
-    decision.dismiss(&shop.store, &link).await.unwrap();
+    let log = shop.store.audit(&query).await.unwrap();
+    assert_eq!(log.len(), 1, "{log:?}");
+    let told = (&*log[0].who, &*log[0].via, &*log[0].action, &*log[0].target);
+    assert_eq!(told, ("li", "command", "finding.dismiss", "user bot"));
     assert_eq!(shop.bans().await, []);
 
     // It goes on, worse than before; another one shows that all was read.

@@ -11,6 +11,8 @@ mod common;
 /// Telling the buyers.
 #[path = "payments/notices.rs"]
 mod notices;
+#[path = "payments/secure.rs"]
+mod secure;
 
 use std::time::Duration;
 

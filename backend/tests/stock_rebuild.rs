@@ -10,19 +10,27 @@
 )]
 
 mod common;
+#[path = "stock_rebuild/masters.rs"]
+mod masters;
 
 use axum::http::StatusCode;
 use common::shop::{self, Shop};
 use common::{entry, eventually, item, stock};
 use jiff::tz::TimeZone;
-use seckill::segments::Segments;
 use seckill::stock::rebuild::{Options, RebuildError, Rebuilder, Report};
 use seckill_core::keys;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// A shop whose round of so many items the database knows too.
 async fn open(amount: u64) -> Shop {
-    let shop = Shop::open(amount).await;
+    known(Shop::open(amount).await, &[amount]).await
+}
+
+/// The shop, with its round in the database, this much in each segment.
+async fn known(shop: Shop, segments: &[u64]) -> Shop {
+    let amount: u64 = segments.iter().sum();
+    let segments: Vec<String> = segments.iter().map(u64::to_string).collect();
+    let segments = segments.join(",");
     let window = entry(amount, 1).window;
     let (opens, ends) = (window.opens_ms, window.ends_ms);
     let statements = format!(
@@ -32,7 +40,7 @@ async fn open(amount: u64) -> Shop {
              list_price_cents, per_buyer, segments)
              VALUES ('1', '153', 1, 'Phone', {amount}, 99900, 99900, 2, '');
          INSERT INTO frozen_stock (round, product, amount, frozen_ms, segments)
-             VALUES ('1', '153', {amount}, 1, '{amount}');"
+             VALUES ('1', '153', {amount}, 1, '{segments}');"
     );
     let mut database = SqliteConnection::connect(&shop.database_url).await.unwrap();
     let run = sqlx::raw_sql(sqlx::AssertSqlSafe(statements));
@@ -42,11 +50,10 @@ async fn open(amount: u64) -> Shop {
 }
 
 async fn rebuild(shop: &Shop, options: Options) -> Result<Report, RebuildError> {
-    let segments = Segments::on(shop.link.clone());
     let rebuilder = Rebuilder {
         store: &shop.store,
         redis: &shop.link,
-        segments: &segments,
+        segments: &shop.segments,
         zone: &TimeZone::UTC,
         queue_is_visible: true,
     };

@@ -214,6 +214,10 @@ pub const KEYS: &[Key] = &[
         meaning: "how long assets stay that no page needs any more",
     },
     Key {
+        name: "picture_keep_hours",
+        meaning: "how long pictures stay that no page shows and no round names",
+    },
+    Key {
         name: "edges",
         meaning: "the /metrics of every edge, which the console's board reads",
     },

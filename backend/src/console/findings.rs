@@ -14,8 +14,8 @@ use super::{ConsoleError, ConsoleState, Operator};
 use crate::api_error::json_response;
 use crate::findings::{DecideError, Decision};
 use crate::now_ms;
+use crate::store::Actor;
 use crate::store::findings::{Finding, FindingState};
-use crate::store::{Actor, Done, Store};
 
 /// Findings on one page.
 const MOST: u32 = 200;
@@ -83,7 +83,7 @@ pub(super) struct Whom {
 }
 
 impl Whom {
-    fn decision<'a>(&'a self, by: &'a Operator) -> Result<Decision<'a>, ConsoleError> {
+    fn decision<'a>(&'a self, by: &'a Actor) -> Result<Decision<'a>, ConsoleError> {
         let kind = Kind::parse(&self.kind).ok_or_else(|| {
             let given = &self.kind;
             ConsoleError::BadRequest(format!(
@@ -93,7 +93,7 @@ impl Whom {
         Ok(Decision {
             kind,
             subject: &self.subject,
-            by: &by.name,
+            by,
             now_ms: now_ms(),
         })
     }
@@ -127,9 +127,9 @@ pub(super) async fn confirm(
         }
     };
     let store = state.store.get().await?;
+    let by = Actor::at_console(&by.name);
     let decision = whom.decision(&by)?;
-    let decided = decision.confirm(store, &state.redis, for_ms).await?;
-    answer("finding.confirm", &by, store, &decided).await
+    answer(&decision.confirm(store, &state.redis, for_ms).await?)
 }
 
 /// It is a person: lifts its ban, and leaves it alone for 90 days.
@@ -144,24 +144,12 @@ pub(super) async fn dismiss(
 ) -> Result<Response, ConsoleError> {
     let whom = read(body)?;
     let store = state.store.get().await?;
-    let decided = whom.decision(&by)?.dismiss(store, &state.redis).await?;
-    answer("finding.dismiss", &by, store, &decided).await
+    let by = Actor::at_console(&by.name);
+    let decision = whom.decision(&by)?;
+    answer(&decision.dismiss(store, &state.redis).await?)
 }
 
-async fn answer(
-    action: &'static str,
-    by: &Operator,
-    store: &Store,
-    finding: &Finding,
-) -> Result<Response, ConsoleError> {
-    let done = Done {
-        action,
-        target: format!("{} {}", finding.kind, finding.subject),
-        detail: json!({ "score": finding.score, "ban_until_ms": finding.ban_until_ms }),
-    };
-    store
-        .note_audit(&Actor::at_console(&by.name), &done, now_ms())
-        .await?;
+fn answer(finding: &Finding) -> Result<Response, ConsoleError> {
     let body = serde_json::to_string(finding).map_err(|error| ConsoleError::internal(&error))?;
     Ok(json_response(StatusCode::OK, body))
 }

@@ -6,7 +6,7 @@ use lettre::transport::smtp;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use seckill_core::notice::{Channel, Facts, address, letter};
 
-use super::{Messenger, Notice, Told};
+use super::{Messenger, Notice, Told, trust};
 
 /// Writes e-mails through one mail server.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Messenger for Email {
         match self.server.send(message).await {
             Ok(_) => Told::Yes,
             Err(error) if error.is_permanent() => Told::Never(error.to_string()),
-            Err(error) => Told::NotNow(error.to_string()),
+            Err(error) => Told::NotNow(trust::with_cure(error.to_string())),
         }
     }
 }

@@ -16,7 +16,7 @@ use seckill_core::notice::{Channel, Kind};
 use seckill_core::payment;
 use seckill_core::purchase::Reason;
 
-use super::{Messenger, Notice, Told};
+use super::{Messenger, Notice, Told, trust};
 use crate::now_ms;
 
 type Body = Full<axum::body::Bytes>;
@@ -38,7 +38,8 @@ pub struct Webhook {
 
 impl Webhook {
     /// Posts to `to`, signed with the first of `keys`. An `https:` receiver is
-    /// verified by the certificates that this machine trusts.
+    /// verified by the authorities that this machine trusts, or those in
+    /// `SSL_CERT_FILE`.
     ///
     /// # Errors
     /// The machine's certificates cannot be read, and `to` needs them.
@@ -90,7 +91,7 @@ impl Messenger for Webhook {
             }
             // A mistake in how the receiver was set up is mended while we wait.
             Ok(answer) => Told::NotNow(format!("the receiver answered {}", answer.status())),
-            Err(error) => Told::NotNow(with_cause(&error)),
+            Err(error) => Told::NotNow(trust::with_cure(with_cause(&error))),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! kernel takes back from a process that dies. What the renderers note for
 //! themselves lies in `.origin/`, which no location serves.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -87,6 +88,13 @@ impl Origin {
         Ok(found)
     }
 
+    /// When a served file was last changed; `None` if it is not there.
+    pub(super) fn changed_ms(&self, file: &str) -> Option<u64> {
+        let changed = fs::metadata(self.root.join(file)).ok()?.modified();
+        let since = changed.ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        u64::try_from(since.as_millis()).ok()
+    }
+
     pub(super) fn has(&self, file: &str) -> bool {
         self.root.join(file).is_file()
     }
@@ -103,6 +111,67 @@ impl Locked<'_> {
         replace(&self.origin.root.join(file), bytes)
     }
 
+    /// Puts many files in their places, each in one step, all on the disk when it
+    /// returns. Waiting for the disk file by file takes as long as the disk turns.
+    pub(super) fn write_all(&self, files: &[(String, Vec<u8>)]) -> io::Result<()> {
+        if files.len() < WORTH_A_SYNC {
+            return files
+                .iter()
+                .try_for_each(|(file, bytes)| self.write(file, bytes));
+        }
+        let mut drafts = Vec::with_capacity(files.len());
+        let written = self
+            .write_drafts(files, &mut drafts)
+            .and_then(|()| self.put_in_place(&drafts));
+        if written.is_err() {
+            // Those that are in their places are no drafts any more; the first error
+            // is what matters.
+            for (draft, _) in &drafts {
+                let _ = fs::remove_file(draft);
+            }
+        }
+        written
+    }
+
+    fn write_drafts(
+        &self,
+        files: &[(String, Vec<u8>)],
+        drafts: &mut Vec<(PathBuf, PathBuf)>,
+    ) -> io::Result<()> {
+        for (file, bytes) in files {
+            let path = self.origin.root.join(file);
+            let draft = draft_of(&path)?;
+            drafts.push((draft.clone(), path.clone()));
+            drop(fill_draft(&draft, &path, bytes)?);
+        }
+        Ok(())
+    }
+
+    /// What is in a draft must be on the disk before its name is.
+    fn put_in_place(&self, drafts: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+        nix::unistd::syncfs(&File::open(&self.origin.root)?)?;
+        let mut folders = BTreeSet::new();
+        for (draft, path) in drafts {
+            fs::rename(draft, path)?;
+            folders.extend(path.parent());
+        }
+        folders
+            .into_iter()
+            .try_for_each(|folder| File::open(folder)?.sync_all())
+    }
+
+    /// Makes a file that is there as young as if it had just been written.
+    pub(super) fn renew(&self, file: &str) -> io::Result<()> {
+        match OpenOptions::new()
+            .write(true)
+            .open(self.origin.root.join(file))
+        {
+            Ok(file) => file.set_modified(SystemTime::now()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes a file that may be gone already.
     pub(super) fn remove(&self, file: &str) -> io::Result<()> {
         match fs::remove_file(self.origin.root.join(file)) {
@@ -114,6 +183,15 @@ impl Locked<'_> {
     pub(super) fn write_note(&self, name: &str, note: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_vec(note).map_err(io::Error::other)?;
         self.write(&format!("{NOTES}/{name}"), &text)
+    }
+
+    pub(super) fn write_notes(&self, notes: &[(String, impl Serialize)]) -> io::Result<()> {
+        let file = |(name, note): &(String, _)| {
+            let text = serde_json::to_vec(note).map_err(io::Error::other)?;
+            Ok((format!("{NOTES}/{name}"), text))
+        };
+        let files: io::Result<Vec<_>> = notes.iter().map(file).collect();
+        self.write_all(&files?)
     }
 
     pub(super) fn remove_note(&self, name: &str) -> io::Result<()> {
@@ -136,6 +214,9 @@ impl Locked<'_> {
 
 /// Counts this process's drafts.
 static DRAFTS: AtomicU64 = AtomicU64::new(0);
+/// From how many files on one wait for the whole file system is shorter than one
+/// for each of them.
+const WORTH_A_SYNC: usize = 8;
 /// How a draft's name ends.
 const DRAFT: &str = ".draft";
 
@@ -163,13 +244,10 @@ fn names(folder: &Path, prefix: &str, found: &mut Vec<String>) -> io::Result<()>
 /// Puts `bytes` at `path` in one step: a reader sees the old file or the new one,
 /// never half of one, and so does whoever looks after a power cut.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = draft_of(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // What is not changed under the lock does not share a draft.
-    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
-    let draft = folder.join(format!(".{name}.{}.{number}{DRAFT}", std::process::id()));
-    let written = write_draft(&draft, path, bytes)
+    let written = fill_draft(&draft, path, bytes)
+        .and_then(|file| file.sync_all())
         .and_then(|()| fs::rename(&draft, path))
         .and_then(|()| File::open(folder)?.sync_all());
     if written.is_err() {
@@ -179,7 +257,18 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-fn write_draft(draft: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Where the next version of `path` is written; its folder is there.
+fn draft_of(path: &Path) -> io::Result<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // What is not changed under the lock does not share a draft.
+    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    Ok(folder.join(format!(".{name}.{}.{number}{DRAFT}", std::process::id())))
+}
+
+/// Writes the draft, which is not yet sure to be on the disk.
+fn fill_draft(draft: &Path, path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = File::create(draft)?;
     file.write_all(bytes)?;
     // nginx makes the ETag of the length and the second of the last change: two
@@ -190,7 +279,7 @@ fn write_draft(draft: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
             file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(next))?;
         }
     }
-    file.sync_all()
+    Ok(file)
 }
 
 fn second_of(time: SystemTime) -> u64 {
@@ -215,6 +304,35 @@ mod tests {
         }
         assert!(seconds.is_sorted_by(|a, b| a < b), "{seconds:?}");
         assert_eq!(origin.files("product").unwrap(), ["1-1.html"]);
+        drop(locked);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn many_files_at_once_are_all_in_their_places_and_no_draft_is_left() {
+        let folder = std::env::temp_dir().join(format!("seckill-many-{}", std::process::id()));
+        let origin = Origin::open(&folder).unwrap();
+        let locked = origin.lock().unwrap();
+        let file = |n: usize| (format!("product/1-{n}.html"), n.to_string().into_bytes());
+        let files: Vec<_> = (0..3 * WORTH_A_SYNC).map(file).collect();
+        locked.write_all(&files).unwrap();
+        for (name, bytes) in &files {
+            assert!(!locked.differs(name, bytes), "{name}");
+        }
+        let there = fs::read_dir(folder.join("product")).unwrap().count();
+        assert_eq!(there, files.len());
+        // A folder stands where a file should: it fails, and cleans up.
+        fs::create_dir_all(folder.join("product/1-x.html/in")).unwrap();
+        let mut blocked = files;
+        blocked.push(("product/1-x.html".to_owned(), b"x".to_vec()));
+        assert!(locked.write_all(&blocked).is_err());
+        let names = fs::read_dir(folder.join("product")).unwrap();
+        let is_draft = |name: &str| name.ends_with(DRAFT);
+        assert!(
+            !names
+                .flatten()
+                .any(|it| is_draft(&it.file_name().to_string_lossy()))
+        );
         drop(locked);
         fs::remove_dir_all(folder).unwrap();
     }

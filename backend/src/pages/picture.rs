@@ -15,7 +15,7 @@ use image::{
 };
 use seckill_core::picture::{Picture, WIDTHS};
 
-use super::origin::replace;
+use super::origin::{Origin, replace};
 
 /// Largest file that is taken, in bytes.
 pub const MAX_BYTES: usize = 12 << 20;
@@ -87,6 +87,7 @@ pub fn take(origin: &Path, bytes: &[u8]) -> Result<Picture, PictureError> {
     let width = image.width().min(WIDTHS[WIDTHS.len() - 1]);
     let height = scaled(image.height(), width, image.width());
     let picture = Picture::of(bytes, width, height);
+    renew(origin, &picture)?;
     for rendition in picture.renditions() {
         let path = origin.join("pictures").join(&rendition.file);
         if path.is_file() {
@@ -103,6 +104,17 @@ pub fn take(origin: &Path, bytes: &[u8]) -> Result<Picture, PictureError> {
         replace(&path, &encode(&small)?)?;
     }
     Ok(picture)
+}
+
+/// What is there of the picture counts as just uploaded, so that no sweep takes it
+/// away that would have: under the lock that sweeps hold.
+fn renew(origin: &Path, picture: &Picture) -> io::Result<()> {
+    let origin = Origin::open(origin)?;
+    let locked = origin.lock()?;
+    let renditions = picture.renditions();
+    renditions
+        .iter()
+        .try_for_each(|it| locked.renew(&format!("pictures/{}", it.file)))
 }
 
 /// Whether all renditions of a picture are there.

@@ -110,22 +110,31 @@ impl Purges {
         }
     }
 
-    /// Notes that the address is about to change.
-    pub(super) fn note(&self, locked: &Locked<'_>, path: &str) -> io::Result<()> {
+    /// Notes that these addresses are about to change.
+    pub(super) fn note(
+        &self,
+        locked: &Locked<'_>,
+        paths: impl IntoIterator<Item = String>,
+    ) -> io::Result<()> {
         if self.targets.purge.is_empty() && self.targets.prewarm.is_empty() {
             return Ok(());
         }
         let now_ms = now_ms();
-        let note = Note {
-            path: path.to_owned(),
-            noted_ns: now_ns(),
-            since_ms: now_ms,
-            due_ms: now_ms,
-            attempts: 0,
-            done: Vec::new(),
-            error: String::new(),
-        };
-        locked.write_note(&name_of(path), &note)?;
+        let mut notes = Vec::new();
+        for path in paths {
+            let name = name_of(&path);
+            let note = Note {
+                path,
+                noted_ns: now_ns(),
+                since_ms: now_ms,
+                due_ms: now_ms,
+                attempts: 0,
+                done: Vec::new(),
+                error: String::new(),
+            };
+            notes.push((name, note));
+        }
+        locked.write_notes(&notes)?;
         self.news.notify_one();
         Ok(())
     }

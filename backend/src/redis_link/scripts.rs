@@ -151,13 +151,18 @@ pub async fn preload(
     segment: u16,
     amount: u64,
 ) -> Result<bool, RedisError> {
-    PRELOAD
-        .key(keys::stock(item, segment))
-        .key(keys::outbox(item, segment))
-        .arg(amount)
+    let calls = [preload_call(item, segment, amount)];
+    let replies = run_all(conn, &PRELOAD, &calls).await?;
+    replies.into_iter().next().unwrap_or(Ok(false))
+}
+
+/// The call that does so, for [`run_all`].
+pub(crate) fn preload_call(item: &Item, segment: u16, amount: u64) -> redis::Cmd {
+    let keys = [keys::stock(item, segment), keys::outbox(item, segment)];
+    let mut call = call(&PRELOAD, &keys);
+    call.arg(amount)
         .arg(item.round())
         .arg(item.product())
-        .arg(segment)
-        .invoke_async(conn)
-        .await
+        .arg(segment);
+    call
 }

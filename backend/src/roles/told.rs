@@ -35,7 +35,7 @@ pub(super) fn start(
         })?;
         let keys = Arc::new(keys);
         let messenger = Webhook::new(to.clone(), keys).map_err(|error| {
-            RoleError::Notify(format!("notify_webhook = \"{to}\" needs this machine's certificates, which cannot be read: {error}; install ca-certificates"))
+            RoleError::Notify(format!("notify_webhook = \"{to}\" needs this machine's certificates, which cannot be read: {error}; install ca-certificates, or name a file with authorities to trust in SSL_CERT_FILE"))
         })?;
         let tell = notices::run(desk.clone(), messenger, running.stop.clone());
         running.spawn(Role::Orders, tell);

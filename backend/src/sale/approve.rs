@@ -9,7 +9,7 @@ use seckill_core::catalogue::split_evenly;
 
 use super::file::MAX_SEGMENTS;
 use super::publish::{self, PublishError};
-use super::{Round, RoundState, moment};
+use super::{Round, RoundState, StoredRound, moment};
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::rounds::ChangeError;
@@ -135,7 +135,7 @@ impl Desk<'_> {
         };
         let was_published = stored.published_ms.is_some();
         let masters = self.segments.masters().await?;
-        let round = self.divide(id, was_published, masters.len()).await?;
+        let round = self.divide(&stored, masters.len()).await?;
         publish::publish(self.redis, self.segments, &round, self.zone, was_published)
             .await
             .map_err(|source| ApproveError::Publish {
@@ -148,34 +148,23 @@ impl Desk<'_> {
 
     /// Decides how each product is divided among segments, if nobody has: evenly
     /// among the masters. Returns the round as it sells.
-    async fn divide(
-        &self,
-        id: &str,
-        was_published: bool,
-        masters: usize,
-    ) -> Result<Round, ApproveError> {
-        let Some(stored) = self.store.round(id).await? else {
-            return Err(self.no_such_round(id).await?);
-        };
+    async fn divide(&self, stored: &StoredRound, masters: usize) -> Result<Round, StoreError> {
+        let masters = u16::try_from(masters.min(MAX_SEGMENTS)).unwrap_or(1);
         let mut round = stored.in_force();
-        for product in &mut round.products {
-            let asked = stored.round.products.iter().find(|it| it.id == product.id);
+        let mut divided = Vec::new();
+        for (product, asked) in round.products.iter_mut().zip(&stored.round.products) {
             if !product.segments.is_empty() {
                 continue;
             }
-            product.segments = match asked.map(|asked| asked.segments.as_slice()) {
-                Some(segments @ [_, ..]) => segments.to_vec(),
+            product.segments = match asked.segments.as_slice() {
+                segments @ [_, ..] => segments.to_vec(),
                 // What was published before segments could be chosen has one.
-                _ if was_published => vec![product.amount],
-                _ => {
-                    let masters = masters.min(MAX_SEGMENTS);
-                    split_evenly(product.amount, u16::try_from(masters).unwrap_or(1))
-                }
+                [] if stored.published_ms.is_some() => vec![product.amount],
+                [] => split_evenly(product.amount, masters),
             };
-            self.store
-                .freeze_segments(id, &product.id, &product.segments)
-                .await?;
+            divided.push((product.id.as_str(), product.segments.as_slice()));
         }
+        self.store.freeze_segments(&round.id, &divided).await?;
         Ok(round)
     }
 

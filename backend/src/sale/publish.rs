@@ -3,14 +3,15 @@
 //! Keys of different slots cannot be written in one transaction, so that the
 //! order matters: the stock first, what shoppers see next, then the catalogue, by
 //! which the edges begin to sell, and last the message that has the pages
-//! rendered. Every step may be repeated.
+//! rendered. Every step may be repeated. Products go out by the batch, so that a
+//! round of ten thousand costs some hundred round trips.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncCommands as _, RedisError};
+use redis::{AsyncCommands as _, Cmd, Pipeline, RedisError, Value, from_redis_value};
 use seckill_core::catalogue::Entry;
 use seckill_core::ids::Item;
 use seckill_core::keys;
@@ -21,6 +22,9 @@ use crate::pages::message;
 use crate::redis_link::scripts;
 use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::{Segment, Segments};
+
+/// Products, or segments, that one round trip is about.
+const BATCH: usize = 256;
 
 /// Why a round was not, or not wholly, written to Redis.
 #[derive(Debug, thiserror::Error)]
@@ -82,12 +86,8 @@ pub async fn publish(
     let date =
         date_of(round.opens_ms, zone).ok_or_else(|| PublishError::Start(round.id.clone()))?;
     let mut conn = redis.conn().await?;
-    for (item, product) in &items {
-        put_stock(segments, item, product, stock_is_there).await?;
-    }
-    for (position, (item, product)) in (1_u64..).zip(&items) {
-        put_item(&mut conn, item, product, round, position).await?;
-    }
+    put_stock(segments, &items, stock_is_there).await?;
+    put_items(&mut conn, round, &items).await?;
     put_round(&mut conn, round, &date).await?;
     let _: i64 = conn
         .zadd(keys::rounds(&date), &round.id, round.opens_ms)
@@ -124,47 +124,131 @@ fn count(product: &Product) -> u16 {
     u16::try_from(product.segments.len()).unwrap_or(1).max(1)
 }
 
-/// Preloads every segment. If that was done before, the stock must be there; it
-/// may have moved between the segments since.
+/// A segment that is to hold part of a product's stock.
+struct Shelf<'a> {
+    item: &'a Item,
+    number: u16,
+    amount: u64,
+}
+
+impl Shelf<'_> {
+    fn read(&self, pipe: &mut Pipeline) {
+        let fields = [
+            "sale_stock_amount",
+            "locked_stock_amount",
+            "saled_stock_amount",
+        ];
+        pipe.hmget(keys::stock(self.item, self.number), &fields);
+        pipe.hgetall(keys::transit(self.item, self.number));
+    }
+}
+
+/// What a segment holds: its three amounts, and what is on its way from it.
+type Held = (Vec<Option<u64>>, HashMap<String, String>);
+
+/// Puts every segment's stock in its place. If that was done before, all of it must
+/// be there; it may have moved between the segments since. Nothing is written if
+/// one product has other stock than it should.
 async fn put_stock(
     segments: &Segments,
-    item: &Item,
-    product: &Product,
+    items: &[(Item, &Product)],
     is_there: bool,
 ) -> Result<(), PublishError> {
-    let fields = [
-        "sale_stock_amount",
-        "locked_stock_amount",
-        "saled_stock_amount",
-    ];
-    let mut found = 0;
-    for (number, amount) in (1..).zip(&product.segments) {
-        let mut conn = segments.conn(item, number).await?;
-        if !is_there {
-            scripts::preload(&mut conn, item, number, *amount).await?;
+    let mut shelves = Vec::new();
+    for (item, product) in items {
+        shelves.extend((1..).zip(&product.segments).map(|(number, amount)| Shelf {
+            item,
+            number,
+            amount: *amount,
+        }));
+    }
+    let by_master = segments
+        .by_master(shelves, |shelf| (shelf.item, shelf.number))
+        .await?;
+    let mut found: HashMap<&Item, u64> = HashMap::with_capacity(items.len());
+    let mut empty = Vec::new();
+    for (_, shelves) in by_master {
+        for (shelf, held) in look(segments, shelves).await? {
+            let there = on(&held);
+            match there {
+                None if is_there => {
+                    let Shelf { item, number, .. } = shelf;
+                    let item = item.clone();
+                    return Err(PublishError::StockGone {
+                        item: Segment { item, number }.to_string(),
+                    });
+                }
+                None => {
+                    *found.entry(shelf.item).or_default() += shelf.amount;
+                    empty.push(shelf);
+                }
+                Some(there) => *found.entry(shelf.item).or_default() += there,
+            }
         }
-        let amounts: Vec<Option<u64>> = conn.hmget(keys::stock(item, number), &fields).await?;
-        let Some(sum) = amounts.into_iter().sum::<Option<u64>>() else {
-            let item = Segment {
-                item: item.clone(),
-                number,
-            };
-            return Err(PublishError::StockGone {
+    }
+    for (item, product) in items.iter().filter(|_| !is_there) {
+        let found = found.get(item).copied().unwrap_or_default();
+        if found != product.amount {
+            return Err(PublishError::OtherStock {
                 item: item.to_string(),
+                found,
+                amount: product.amount,
             });
-        };
-        found += sum;
-        let transit: HashMap<String, String> = conn.hgetall(keys::transit(item, number)).await?;
-        found += transit.values().filter_map(|it| items_of(it)).sum::<u64>();
+        }
     }
-    if found == product.amount || is_there {
-        return Ok(());
+    let by_master = segments
+        .by_master(empty, |shelf| (shelf.item, shelf.number))
+        .await?;
+    for (_, shelves) in by_master {
+        preload(segments, &shelves).await?;
     }
-    Err(PublishError::OtherStock {
-        item: item.to_string(),
-        found,
-        amount: product.amount,
-    })
+    Ok(())
+}
+
+/// What each of a master's segments holds.
+async fn look<'a>(
+    segments: &Segments,
+    shelves: Vec<Shelf<'a>>,
+) -> Result<Vec<(Shelf<'a>, Held)>, PublishError> {
+    let mut held = Vec::with_capacity(shelves.len());
+    for batch in shelves.chunks(BATCH) {
+        let Some(first) = batch.first() else { continue };
+        let mut ask = redis::pipe();
+        batch.iter().for_each(|shelf| shelf.read(&mut ask));
+        let mut conn = segments.conn(first.item, first.number).await?;
+        let replies: Vec<Value> = ask.query_async(&mut conn).await?;
+        let mut replies = replies.into_iter();
+        while let (Some(amounts), Some(transit)) = (replies.next(), replies.next()) {
+            let amounts = from_redis_value(amounts).map_err(RedisError::from)?;
+            held.push((
+                amounts,
+                from_redis_value(transit).map_err(RedisError::from)?,
+            ));
+        }
+    }
+    Ok(shelves.into_iter().zip(held).collect())
+}
+
+/// Preloads a master's segments. Each gets its stock once, whoever else is at it.
+async fn preload(segments: &Segments, shelves: &[Shelf<'_>]) -> Result<(), PublishError> {
+    for batch in shelves.chunks(BATCH) {
+        let Some(first) = batch.first() else { continue };
+        let call =
+            |shelf: &Shelf<'_>| scripts::preload_call(shelf.item, shelf.number, shelf.amount);
+        let calls: Vec<Cmd> = batch.iter().map(call).collect();
+        let mut conn = segments.conn(first.item, first.number).await?;
+        for reply in scripts::run_all::<bool>(&mut conn, &scripts::PRELOAD, &calls).await? {
+            reply?;
+        }
+    }
+    Ok(())
+}
+
+/// All that a segment holds, with what is on its way from it; `None` if its stock,
+/// or part of it, is missing.
+fn on((amounts, transit): &Held) -> Option<u64> {
+    let there: u64 = amounts.iter().copied().sum::<Option<u64>>()?;
+    Some(there + transit.values().filter_map(|it| items_of(it)).sum::<u64>())
 }
 
 /// The items of a transfer on its way, `items|destination|at_ms`.
@@ -172,14 +256,31 @@ fn items_of(transfer: &str) -> Option<u64> {
     transfer.split('|').next()?.parse().ok()
 }
 
-async fn put_item(
+async fn put_items(
     conn: &mut MultiplexedConnection,
+    round: &Round,
+    items: &[(Item, &Product)],
+) -> Result<(), RedisError> {
+    let placed: Vec<_> = (1_u64..).zip(items).collect();
+    for batch in placed.chunks(BATCH) {
+        let mut write = redis::pipe();
+        for (position, (item, product)) in batch {
+            let fields = info(round, item, product, *position);
+            write.hset_multiple(keys::info(item), &fields).ignore();
+        }
+        write.exec_async(conn).await?;
+    }
+    Ok(())
+}
+
+/// What shoppers and edges read of a product.
+fn info(
+    round: &Round,
     item: &Item,
     product: &Product,
-    round: &Round,
     position: u64,
-) -> Result<(), RedisError> {
-    let fields = [
+) -> [(&'static str, String); 14] {
+    [
         ("round", item.round().to_owned()),
         ("product", item.product().to_owned()),
         ("title", product.title.clone()),
@@ -194,8 +295,7 @@ async fn put_item(
         ("picture", product.picture.clone()),
         ("starts_ms", round.opens_ms.to_string()),
         ("ends_ms", round.ends_ms.to_string()),
-    ];
-    conn.hset_multiple(keys::info(item), &fields).await
+    ]
 }
 
 async fn put_round(
@@ -214,9 +314,12 @@ async fn put_round(
         .atomic()
         .hset_multiple(keys::round_info(&round.id), &fields)
         .ignore();
-    for (position, product) in (1_u64..).zip(&round.products) {
+    let placed: Vec<(u64, &str)> = (1..)
+        .zip(round.products.iter().map(|product| product.id.as_str()))
+        .collect();
+    for batch in placed.chunks(BATCH) {
         write
-            .zadd(keys::round_products(&round.id), &product.id, position)
+            .zadd_multiple(keys::round_products(&round.id), batch)
             .ignore();
     }
     write.query_async(conn).await
@@ -243,12 +346,14 @@ async fn put_catalogue(
 ) -> Result<(), RedisError> {
     let mut write = redis::pipe();
     write.atomic();
-    for (item, product) in items {
-        let line = entry(round, product).to_json();
-        write.hset(keys::CATALOGUE, item.to_string(), line).ignore();
+    let line =
+        |(item, product): &(Item, &Product)| (item.to_string(), entry(round, product).to_json());
+    let lines: Vec<(String, String)> = items.iter().map(line).collect();
+    for batch in lines.chunks(BATCH) {
+        write.hset_multiple(keys::CATALOGUE, batch).ignore();
     }
     // After the entries, in the same transaction: an edge that sees the new
-    // version reads all of them.
+    // version reads all of them, and sees it once whatever their number.
     write
         .hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1)
         .ignore();

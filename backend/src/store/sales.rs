@@ -1,6 +1,6 @@
 //! Rounds and their products in the database.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
@@ -17,6 +17,9 @@ use crate::sale::{Frozen, Product, Round, RoundState, StoredRound, Trail};
 pub(super) const COLUMNS: &str = "id, name, opens_ms, ends_ms, state, published_ms, version, \
                                   series, created_by, edited_by, edited_ms, submitted_by, \
                                   submitted_ms, decided_by, decided_ms, reason";
+
+/// Products that one statement divides: each row is compared with each of them.
+const FROZEN_AT_ONCE: usize = 100;
 
 /// What the database holds of one product's orders.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,26 +98,25 @@ impl Store {
             .pop())
     }
 
-    /// Sets down how the amount of an approved product is divided among its
-    /// segments, once.
+    /// Sets down how the amounts of approved products are divided among their
+    /// segments, each once.
     ///
     /// # Errors
-    /// The database.
+    /// The database; then nothing was set down.
     pub async fn freeze_segments(
         &self,
         round: &str,
-        product: &str,
-        segments: &[u64],
+        products: &[(&str, &[u64])],
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE frozen_stock SET segments = ? WHERE round = ? AND product = ? AND segments = ''",
-        )
-        .bind(amounts_text(segments))
-        .bind(round)
-        .bind(product)
-        .execute(self.main().writer())
-        .await?;
-        Ok(())
+        if products.is_empty() {
+            return Ok(());
+        }
+        // One transaction: a commit each would wait for the disk ten thousand times.
+        let mut transaction = self.main().begin().await?;
+        for chunk in products.chunks(FROZEN_AT_ONCE) {
+            freeze(&mut transaction, round, chunk).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 
     /// Notes that the amount of an approved product was adjusted.
@@ -147,6 +149,18 @@ impl Store {
             .execute(self.main().writer())
             .await?;
         Ok(())
+    }
+
+    /// The names of all pictures that rounds name, drafts and rounds that are over
+    /// among them.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn pictures(&self) -> Result<BTreeSet<String>, StoreError> {
+        let rows = sqlx::query("SELECT DISTINCT picture FROM round_products WHERE picture <> ''")
+            .fetch_all(self.main().readers())
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
     /// Live orders by round and product.
@@ -194,17 +208,40 @@ async fn import_one(
     note(connection, by, &done, now_ms).await
 }
 
+async fn freeze(
+    connection: &mut AnyConnection,
+    round: &str,
+    products: &[(&str, &[u64])],
+) -> Result<(), StoreError> {
+    let cases = "WHEN ? THEN ? ".repeat(products.len());
+    let ids = vec!["?"; products.len()].join(", ");
+    let statement = sqlx::AssertSqlSafe(format!(
+        "UPDATE frozen_stock SET segments = CASE product {cases}ELSE segments END
+         WHERE round = ? AND segments = '' AND product IN ({ids})"
+    ));
+    let mut update = sqlx::query(statement);
+    for (product, segments) in products {
+        update = update.bind(*product).bind(amounts_text(segments));
+    }
+    update = update.bind(round);
+    for (product, _) in products {
+        update = update.bind(*product);
+    }
+    update.execute(connection).await?;
+    Ok(())
+}
+
 /// The round of this id, or all of them by start.
 pub(super) async fn load(
     connection: &mut AnyConnection,
     id: Option<&str>,
 ) -> Result<Vec<StoredRound>, StoreError> {
+    let which = which("id", id);
     let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT {COLUMNS} FROM rounds WHERE ? IS NULL OR id = ? ORDER BY opens_ms, id"
+        "SELECT {COLUMNS} FROM rounds WHERE {which} ORDER BY opens_ms, id"
     ));
     let rows = sqlx::query(statement)
-        .bind(id)
-        .bind(id)
+        .bind(id.unwrap_or_default())
         .fetch_all(&mut *connection)
         .await?;
     let mut frozen = load_frozen(connection, id).await?;
@@ -219,19 +256,29 @@ pub(super) async fn load(
         .collect()
 }
 
+/// The condition for one of them or for all, with one parameter. One condition for
+/// both cases would keep a database from using its index.
+fn which(column: &str, one: Option<&str>) -> String {
+    match one {
+        Some(_) => format!("{column} = ?"),
+        None => format!("{column} <> ?"),
+    }
+}
+
 async fn load_products(
     connection: &mut AnyConnection,
     round: Option<&str>,
 ) -> Result<HashMap<String, Vec<Product>>, StoreError> {
-    let rows = sqlx::query(
+    let which = which("round", round);
+    let statement = sqlx::AssertSqlSafe(format!(
         "SELECT round, product, title, amount, price_cents, list_price_cents, per_buyer, segments,
                 text, picture
-         FROM round_products WHERE ? IS NULL OR round = ? ORDER BY round, position",
-    )
-    .bind(round)
-    .bind(round)
-    .fetch_all(connection)
-    .await?;
+         FROM round_products WHERE {which} ORDER BY round, position"
+    ));
+    let rows = sqlx::query(statement)
+        .bind(round.unwrap_or_default())
+        .fetch_all(connection)
+        .await?;
     let mut products: HashMap<String, Vec<Product>> = HashMap::new();
     for row in &rows {
         let product = Product {
@@ -254,13 +301,14 @@ async fn load_frozen(
     connection: &mut AnyConnection,
     round: Option<&str>,
 ) -> Result<HashMap<String, HashMap<String, Frozen>>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT round, product, amount, segments FROM frozen_stock WHERE ? IS NULL OR round = ?",
-    )
-    .bind(round)
-    .bind(round)
-    .fetch_all(connection)
-    .await?;
+    let which = which("round", round);
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT round, product, amount, segments FROM frozen_stock WHERE {which}"
+    ));
+    let rows = sqlx::query(statement)
+        .bind(round.unwrap_or_default())
+        .fetch_all(connection)
+        .await?;
     let mut frozen: HashMap<String, HashMap<String, Frozen>> = HashMap::new();
     for row in &rows {
         let of_product = Frozen {

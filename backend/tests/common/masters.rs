@@ -53,8 +53,8 @@ impl Market {
     }
 }
 
-/// Puts the item up for sale with these amounts, and opens a purchase role.
-pub async fn sell(link: &RedisLink, segments: &Segments, amounts: &[u64]) -> (Router, Entry) {
+/// Puts the item up for sale, this much on each segment.
+pub async fn put_on_masters(link: &RedisLink, segments: &Segments, amounts: &[u64]) -> Entry {
     let count = u16::try_from(amounts.len()).unwrap();
     let (item, entry) = (item(), entry(amounts.iter().sum(), count));
     for (number, amount) in (1..).zip(amounts) {
@@ -70,6 +70,12 @@ pub async fn sell(link: &RedisLink, segments: &Segments, amounts: &[u64]) -> (Ro
     pipe.hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1)
         .ignore();
     pipe.exec_async(&mut conn).await.unwrap();
+    entry
+}
+
+/// Puts the item up for sale with these amounts, and opens a purchase role.
+pub async fn sell(link: &RedisLink, segments: &Segments, amounts: &[u64]) -> (Router, Entry) {
+    let entry = put_on_masters(link, segments, amounts).await;
     let options = purchase::Options::default();
     let state = PurchaseState::new(link.clone(), segments.clone(), None, ring(), options);
     let app = purchase::router(state);

@@ -7,8 +7,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 
 /// What a receiver got, and how it answers next.
 #[derive(Clone, Default)]
@@ -33,6 +33,15 @@ pub type Call = (HeaderMap, Bytes, bool);
 
 /// An HTTP server; returns its address. It refuses with the status codes given.
 pub async fn http_server(refusals: &[&str]) -> (String, Inbox<Call>) {
+    let (app, inbox) = hook(refusals);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (url, inbox)
+}
+
+/// What such a server does.
+pub fn hook(refusals: &[&str]) -> (Router, Inbox<Call>) {
     async fn take(State(inbox): State<Inbox<Call>>, headers: HeaderMap, body: Bytes) -> StatusCode {
         let refusal = inbox.refusal();
         let taken = refusal.is_none();
@@ -48,10 +57,7 @@ pub async fn http_server(refusals: &[&str]) -> (String, Inbox<Call>) {
     let app = Router::new()
         .route("/hook", post(take))
         .with_state(inbox.clone());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    (url, inbox)
+    (app, inbox)
 }
 
 /// A letter: whom it was for, and its text.
@@ -71,13 +77,17 @@ pub async fn mail_server(refusals: &[&str]) -> (String, Inbox<Posted>) {
     let shared = inbox.clone();
     tokio::spawn(async move {
         while let Ok((line, _)) = listener.accept().await {
-            tokio::spawn(serve(line, shared.clone()));
+            tokio::spawn(take_mail(line, shared.clone()));
         }
     });
     (url, inbox)
 }
 
-async fn serve(line: TcpStream, inbox: Inbox<Posted>) -> std::io::Result<()> {
+/// One conversation of such a server.
+pub async fn take_mail(
+    line: impl AsyncRead + AsyncWrite + Unpin,
+    inbox: Inbox<Posted>,
+) -> std::io::Result<()> {
     let mut line = BufReader::new(line);
     line.write_all(b"220 test ESMTP\r\n").await?;
     let (mut to, mut said) = (String::new(), String::new());

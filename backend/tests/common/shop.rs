@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
+use redis::AsyncCommands as _;
 use seckill::captcha::{Captcha, Way};
 use seckill::purchase::{self, PurchaseState};
 use seckill::queue::{Queue, Queues, StreamsQueue};
@@ -22,12 +23,16 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::masters::put_on_masters;
 use super::{TestRedis, eventually, item, put_on_sale};
 
 /// All parts of the main path.
 pub struct Shop {
     pub redis: TestRedis,
+    /// Those that hold the stock; none: the one above.
+    pub masters: Vec<TestRedis>,
     pub link: RedisLink,
+    pub segments: Segments,
     pub store: Store,
     pub app: Router,
     pub roles: JoinSet<()>,
@@ -77,6 +82,33 @@ impl Shop {
         let redis = TestRedis::start().await;
         let link = redis.link().await;
         put_on_sale(&link, amount).await;
+        let segments = Segments::on(link);
+        Self::open_on(redis, (Vec::new(), segments), options, channels, way).await
+    }
+
+    /// A shop whose stock lies on as many masters, this much on each.
+    pub async fn open_on_masters(amounts: &[u64]) -> Self {
+        let redis = TestRedis::start().await;
+        let link = redis.link().await;
+        let mut masters = Vec::new();
+        for _ in amounts {
+            masters.push(TestRedis::start().await);
+        }
+        let urls: Vec<String> = masters.iter().map(TestRedis::url).collect();
+        let segments = Segments::open(&link, &urls).unwrap();
+        put_on_masters(&link, &segments, amounts).await;
+        let options = purchase::Options::default();
+        Self::open_on(redis, (masters, segments), options, &[], None).await
+    }
+
+    async fn open_on(
+        redis: TestRedis,
+        (masters, segments): (Vec<TestRedis>, Segments),
+        options: purchase::Options,
+        channels: &[Channel],
+        way: Option<Way>,
+    ) -> Self {
+        let link = redis.link().await;
         let folder = TempDir::new().unwrap();
         let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
         let store = Store::open(&url).await.unwrap().announcing(channels);
@@ -86,7 +118,7 @@ impl Shop {
         };
         let state = PurchaseState::new(
             link.clone(),
-            Segments::on(link.clone()),
+            segments.clone(),
             Some(store.clone()),
             super::ring(),
             options,
@@ -96,7 +128,9 @@ impl Shop {
         let app = purchase::router(state);
         let shop = Self {
             redis,
+            masters,
             link,
+            segments,
             store,
             app,
             roles: JoinSet::new(),
@@ -119,7 +153,7 @@ impl Shop {
     pub fn relay_to(&mut self, queue: impl Queue) {
         self.roles.spawn(relay::run(
             self.link.clone(),
-            Segments::on(self.link.clone()),
+            self.segments.clone(),
             queue,
             self.stop.clone(),
         ));
@@ -127,11 +161,10 @@ impl Shop {
 
     /// What `seckill verify` says.
     pub async fn verify(&self) -> Report {
-        let segments = Segments::on(self.link.clone());
         let system = verify::System {
             store: &self.store,
             redis: &self.link,
-            segments: &segments,
+            segments: &self.segments,
             queue_is_visible: true,
             pause: Duration::from_millis(50),
         };
@@ -143,7 +176,7 @@ impl Shop {
         self.roles.spawn(ledger::run(
             self.store.clone(),
             self.link.clone(),
-            Segments::on(self.link.clone()),
+            self.segments.clone(),
             self.stop.clone(),
         ));
     }
@@ -172,8 +205,8 @@ impl Shop {
         self.roles.spawn(orders::run(
             queues,
             store,
-            link.clone(),
-            Segments::on(link),
+            link,
+            self.segments.clone(),
             options,
             self.stop.clone(),
         ))
@@ -207,7 +240,7 @@ impl Shop {
 
     /// Has the stock follow its orders, and unpaid orders expire.
     pub fn settle(&mut self) {
-        let segments = Segments::on(self.link.clone());
+        let segments = self.segments.clone();
         let sweep = settle::run(self.store.clone(), segments, self.stop.clone());
         self.roles.spawn(sweep);
     }
@@ -248,10 +281,13 @@ impl Shop {
     pub async fn until_drained(&self) {
         eventually("nothing is left on the way", || async {
             let mut conn = self.link.conn().await.ok()?;
-            let mut pipe = redis::pipe();
-            pipe.xlen(keys::outbox(&item(), 1)).xlen(keys::QUEUE_ORDERS);
-            let (outbox, queue): (u64, u64) = pipe.query_async(&mut conn).await.ok()?;
-            (outbox == 0 && queue == 0).then_some(())
+            let mut waiting: u64 = conn.xlen(keys::QUEUE_ORDERS).await.ok()?;
+            for number in (1..).take(self.masters.len().max(1)) {
+                let mut conn = self.segments.conn(&item(), number).await.ok()?;
+                let outbox: u64 = conn.xlen(keys::outbox(&item(), number)).await.ok()?;
+                waiting += outbox;
+            }
+            (waiting == 0).then_some(())
         })
         .await;
     }
