@@ -26,8 +26,6 @@ use crate::store::{Store, StoreError};
 pub mod email;
 /// Which language a buyer reads.
 pub mod language;
-/// What to do about a receiver that is not trusted.
-mod trust;
 /// By a signed HTTP call.
 pub mod webhook;
 

@@ -6,7 +6,8 @@ use lettre::transport::smtp;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use seckill_core::notice::{Channel, Facts, address, letter};
 
-use super::{Messenger, Notice, Told, trust};
+use super::{Messenger, Notice, Told};
+use crate::https::trust;
 
 /// Writes e-mails through one mail server.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use seckill::store::{Actor, LazyStore, Store};
 use seckill_core::picture::Picture;
 use tokio::sync::oneshot;
 
-use super::Shop;
-use super::common::{eventually, now_ms};
+use crate::common::{eventually, now_ms};
+use crate::shop::Shop;
 
 /// How long a picture that nobody needs is kept here.
 const KEEP: Duration = Duration::from_millis(1_500);

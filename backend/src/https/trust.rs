@@ -5,7 +5,7 @@
 const REFUSED: &str = "invalid peer certificate";
 
 /// The failure, and if it is a certificate that was refused, what to do.
-pub(super) fn with_cure(failure: String) -> String {
+pub(crate) fn with_cure(failure: String) -> String {
     if !failure.contains(REFUSED) {
         return failure;
     }
