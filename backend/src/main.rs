@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use seckill::config::{Config, ConfigError, QueueKind};
-use seckill::redis_link::RedisLink;
+use seckill::config::{Config, ConfigError, QueueKind, Setting, Source};
+use seckill::redis_link::{RedisLink, RedisLinkError};
 use seckill::sale::approve::Desk;
 use seckill::sale::{export, file, import, repeat};
 use seckill::segments::Segments;
@@ -65,8 +65,44 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     if matches!(cli.command, Command::Up { demo: true, .. }) {
         config.prepare_demo();
     }
+    let stays = matches!(cli.command, Command::Up { .. } | Command::Serve { .. });
+    if !stays {
+        be_brief(&mut config);
+    }
     logging::start(&config);
-    match cli.command {
+    match carry_out(cli.command, &config).await {
+        Err(error) if !stays => Err(with_cure(error, &config)),
+        outcome => outcome,
+    }
+}
+
+/// A command that answers and ends tells by its answer that Redis is away; a log
+/// line before it says the same once more.
+fn be_brief(config: &mut Config) {
+    let is_untouched = |it: &Setting| it.key == "log" && it.source == Source::Default;
+    if config.settings().iter().any(is_untouched) {
+        config.log.push_str(",seckill::redis_link=error");
+    }
+}
+
+/// Whoever has no Redis of his own has to start the system, not to look for one.
+fn with_cure(error: anyhow::Error, config: &Config) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(RedisLinkError::Away { address, .. })
+            if !config.redis_is_external && config.redis_url.ends_with(address.as_str()) =>
+        {
+            anyhow::anyhow!(
+                "the system in {} is not running: no Redis listens at {address}; \"seckill up\" \
+                 starts it, and --data or SECKILL_DATA names another folder",
+                config.data.display()
+            )
+        }
+        _ => error,
+    }
+}
+
+async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
+    match command {
         Command::Up {
             demo,
             no_edge,
@@ -78,31 +114,31 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 no_edge,
                 roles: roles.unwrap_or_else(|| roles::Role::ALL.to_vec()),
             };
-            Ok(up::run(&config, options, stop_at_signals()?).await?)
+            Ok(up::run(config, options, stop_at_signals()?).await?)
         }
-        Command::Serve { roles } => Ok(roles::run(&config, &roles, stop_at_signals()?).await?),
+        Command::Serve { roles } => Ok(roles::run(config, &roles, stop_at_signals()?).await?),
         Command::Sale(Sale::Import {
             file,
             approve,
             overlapping,
-        }) => import_sale(&config, &file, approve, overlapping).await,
-        Command::Sale(Sale::Approve { round }) => approve_rounds(&config, &[round]).await,
-        Command::Sale(Sale::Export { json }) => export_sale(&config, json).await,
-        Command::Stock(command) => stock_command::run(&config, command).await,
-        Command::Accounts(asked) => accounts_command::run(&config, asked).await,
-        Command::Bans(asked) => bans_command::run(&config, asked).await,
+        }) => import_sale(config, &file, approve, overlapping).await,
+        Command::Sale(Sale::Approve { round }) => approve_rounds(config, &[round]).await,
+        Command::Sale(Sale::Export { json }) => export_sale(config, json).await,
+        Command::Stock(command) => stock_command::run(config, command).await,
+        Command::Accounts(asked) => accounts_command::run(config, asked).await,
+        Command::Bans(asked) => bans_command::run(config, asked).await,
         Command::Load(load) => {
             // Everybody has a connection of his own.
             up::raise_file_limit();
             load.run().await
         }
-        Command::Findings(asked) => findings_command::run(&config, asked).await,
-        Command::Orders(asked) => orders_command::run(&config, asked).await,
-        Command::Notices(asked) => notices_command::run(&config, asked).await,
-        Command::Status { json } => show_status(&config, json).await,
-        Command::Verify { json } => verify_system(&config, json).await,
-        Command::Capacity(asked) => capacity_command::run(&config, &asked),
-        Command::Drill { name, arguments } => drill_command::run(&config, &name, &arguments),
+        Command::Findings(asked) => findings_command::run(config, asked).await,
+        Command::Orders(asked) => orders_command::run(config, asked).await,
+        Command::Notices(asked) => notices_command::run(config, asked).await,
+        Command::Status { json } => show_status(config, json).await,
+        Command::Verify { json } => verify_system(config, json).await,
+        Command::Capacity(asked) => capacity_command::run(config, &asked),
+        Command::Drill { name, arguments } => drill_command::run(config, &name, &arguments),
         Command::Config => say(&config.table()),
     }
 }
@@ -260,8 +296,12 @@ async fn show_status(config: &Config, json: bool) -> anyhow::Result<()> {
         .filter(|part| !part.up)
         .map(|part| part.name)
         .collect();
+    let (are, them) = match down.len() {
+        1 => ("is", "it"),
+        _ => ("are", "them"),
+    };
     anyhow::bail!(
-        "not everything is up: {} is away; \"seckill up\" starts it",
+        "not everything is up: {} {are} away; \"seckill up\" starts {them}",
         down.join(", ")
     )
 }
