@@ -7,6 +7,7 @@
 //! round of ten thousand costs some hundred round trips.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -16,6 +17,7 @@ use seckill_core::catalogue::Entry;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::window::Window;
+use tokio::time::timeout;
 
 use super::{Product, Round};
 use crate::pages::message;
@@ -25,6 +27,10 @@ use crate::segments::{Segment, Segments};
 
 /// Products, or segments, that one round trip is about.
 const BATCH: usize = 256;
+/// How long all of it may take. It goes over connections of its own: ten thousand
+/// products take longer than a purchase may wait for its answer, and no purchase
+/// is to wait behind them.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a round was not, or not wholly, written to Redis.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +68,9 @@ pub enum PublishError {
         /// What the round has.
         amount: u64,
     },
+    /// Redis is too busy, or stands still.
+    #[error("Redis did not take the round within {} s; approve it again, which can do no harm", PATIENCE.as_secs())]
+    Slow,
     /// No connection.
     #[error(transparent)]
     Link(#[from] RedisLinkError),
@@ -85,14 +94,18 @@ pub async fn publish(
     let items = items(round)?;
     let date =
         date_of(round.opens_ms, zone).ok_or_else(|| PublishError::Start(round.id.clone()))?;
-    let mut conn = redis.conn().await?;
-    put_stock(segments, &items, stock_is_there).await?;
-    put_items(&mut conn, round, &items).await?;
-    put_round(&mut conn, round, &date).await?;
-    let _: i64 = conn
-        .zadd(keys::rounds(&date), &round.id, round.opens_ms)
-        .await?;
-    put_catalogue(&mut conn, round, &items).await?;
+    let write = async {
+        let mut conn = redis.dedicated().await?;
+        put_stock(segments, &items, stock_is_there).await?;
+        put_items(&mut conn, round, &items).await?;
+        put_round(&mut conn, round, &date).await?;
+        let day = keys::rounds(&date);
+        let _: i64 = conn.zadd(day, &round.id, round.opens_ms).await?;
+        put_catalogue(&mut conn, round, &items).await?;
+        Ok::<(), PublishError>(())
+    };
+    let written = timeout(PATIENCE, write).await;
+    written.unwrap_or(Err(PublishError::Slow))?;
     // Last: who hears it reads all of the above.
     message::announce(redis, &round.id).await?;
     Ok(())
@@ -211,11 +224,13 @@ async fn look<'a>(
     shelves: Vec<Shelf<'a>>,
 ) -> Result<Vec<(Shelf<'a>, Held)>, PublishError> {
     let mut held = Vec::with_capacity(shelves.len());
+    let Some(first) = shelves.first() else {
+        return Ok(Vec::new());
+    };
+    let mut conn = own_conn(segments, first).await?;
     for batch in shelves.chunks(BATCH) {
-        let Some(first) = batch.first() else { continue };
         let mut ask = redis::pipe();
         batch.iter().for_each(|shelf| shelf.read(&mut ask));
-        let mut conn = segments.conn(first.item, first.number).await?;
         let replies: Vec<Value> = ask.query_async(&mut conn).await?;
         let mut replies = replies.into_iter();
         while let (Some(amounts), Some(transit)) = (replies.next(), replies.next()) {
@@ -231,17 +246,30 @@ async fn look<'a>(
 
 /// Preloads a master's segments. Each gets its stock once, whoever else is at it.
 async fn preload(segments: &Segments, shelves: &[Shelf<'_>]) -> Result<(), PublishError> {
+    let Some(first) = shelves.first() else {
+        return Ok(());
+    };
+    let mut conn = own_conn(segments, first).await?;
     for batch in shelves.chunks(BATCH) {
-        let Some(first) = batch.first() else { continue };
         let call =
             |shelf: &Shelf<'_>| scripts::preload_call(shelf.item, shelf.number, shelf.amount);
         let calls: Vec<Cmd> = batch.iter().map(call).collect();
-        let mut conn = segments.conn(first.item, first.number).await?;
         for reply in scripts::run_all::<bool>(&mut conn, &scripts::PRELOAD, &calls).await? {
             reply?;
         }
     }
     Ok(())
+}
+
+/// A connection of its own to the master that holds this shelf.
+async fn own_conn(
+    segments: &Segments,
+    shelf: &Shelf<'_>,
+) -> Result<MultiplexedConnection, PublishError> {
+    // Finds out first where a segment of a Cluster lives by now.
+    segments.conn(shelf.item, shelf.number).await?;
+    let link = segments.link(shelf.item, shelf.number).await?;
+    Ok(link.dedicated().await?)
 }
 
 /// All that a segment holds, with what is on its way from it; `None` if its stock,
