@@ -92,6 +92,7 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   await operator.frameLocator('.preview iframe').locator('img[srcset*="/pictures/"]').waitFor();
   await operator.locator('.picture-shown img').scrollIntoViewIfNeeded();
   await shoot(operator, 'console-picture');
+  await isUsable(operator, 'a round with a picture');
   const id = await save(operator);
   await operator.click('[data-act=submit]');
   await operator.locator('[data-act=withdraw]').waitFor();
@@ -169,6 +170,7 @@ test('a round on several days is submitted in one action, and approved in one, e
   await supervisor.locator('dialog[open] .is-main').click();
   await supervisor.locator(`dialog[open] .mistakes li:has-text("${days[2]}")`).waitFor();
   await shoot(supervisor, 'console-series-refused');
+  await isUsable(supervisor, 'a day that was refused');
   await supervisor.locator('dialog[open] .is-main').click();
   await alike.waitFor({ state: 'detached' });
   const states = await supervisor.evaluate(async (of) => {
@@ -189,6 +191,7 @@ test('a login that expires in the middle of an edit loses nothing that was typed
   await operator.keyboard.press('Control+s');
   await operator.locator('#login[open]').waitFor();
   await shoot(operator, 'console-login-expired');
+  await isUsable(operator, 'the login that expired');
   assert.equal(await operator.inputValue(at('name')), 'Typed before the login expired');
   await logIn(operator, 'operator');
   await operator.locator('[data-act=submit]').waitFor();
@@ -218,6 +221,7 @@ test('two people who edit one round see each other’s edit before anything is o
   const clash = supervisor.locator('dialog[open]');
   await clash.locator('td:has-text("The operator was first")').waitFor();
   await shoot(supervisor, 'console-clash');
+  await isUsable(supervisor, 'two edits of one round');
   await clash.locator('.is-main').click();
   await clash.waitFor({ state: 'detached' });
   await supervisor.reload();

@@ -59,7 +59,10 @@ export async function rejectAll(days) {
 }
 
 /** From the first day to the last. */
-export const span = (days) => t('series.span', { from: moment(days[0].starts_ms), to: moment(days[days.length - 1].starts_ms) });
+export function span(days) {
+  const [from, to] = [days[0], days[days.length - 1]].map((it) => moment(it.starts_ms));
+  return days.length === 1 ? from : t('series.span', { from, to });
+}
 
 /** Does it day by day in sight of everybody, and tells of each day that refused. */
 async function eachDay(days, title, work) {
