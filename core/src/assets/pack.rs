@@ -129,6 +129,10 @@ impl<'a> Joined<'a> {
         if !import.is_empty() {
             return Err(self.refused(part, "has an import without a semicolon; add it"));
         }
+        // What ends in a comment must not swallow what follows.
+        if !self.body.ends_with('\n') {
+            self.body.push('\n');
+        }
         self.added.insert(part);
         Ok(())
     }
@@ -294,6 +298,13 @@ mod tests {
             "{told}"
         );
         assert!(told.contains("HOUR, as a.js does; rename one"), "{told}");
+    }
+
+    #[test]
+    fn a_part_that_ends_in_a_comment_swallows_nothing() {
+        let (a, b) = ("const a = 1; // one", "const b = 2;");
+        let packed = pack(&files(&[("a.js", a), ("b.js", b), ("ab.js", PACK)])).unwrap();
+        assert_eq!(packed.files["ab.js"], format!("{a}\n{b}\n").into_bytes());
     }
 
     #[test]
