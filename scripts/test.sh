@@ -138,9 +138,10 @@ test_rust() {
     stage rust-build "Building the Rust tests" "see the compiler's message above" \
         cargo test "${packages[@]}" --no-run || count 0 1
     end rocketmq || count 0 1
-    ! wanted nginx valgrind e2e drill || built module || true
-    # Nobody waits for it yet.
-    ! wanted e2e drill || build_begin programs nice -n 19
+    # Nobody waits for the programs yet.
+    if wanted nginx valgrind e2e drill && built module && wanted e2e drill; then
+        build_begin programs nice -n 19
+    fi
     stage rust "Rust tests" "repeat one with: cargo test NAME" \
         cargo test "${packages[@]}" --no-fail-fast || true
     local results=$log_folder/rust.log
@@ -271,6 +272,7 @@ for name in "${stages[@]}"; do
     esac
     "test_$name"
 done
+for name in "${!running[@]}"; do built "$name" || true; done
 
 if [ "$(services)" != "$services_before" ]; then
     printf 'seckill: a system service was started or enabled by the tests; compare: %s\n' \
