@@ -27,6 +27,8 @@ use crate::segments::Segments;
 use crate::store::{LazyStore, Store, StoreError};
 use crate::{analysis, ledger, orders, permits, relay, settle, transfer};
 
+/// HTTP on many connections.
+mod attend;
 /// Listening sockets.
 mod listener;
 /// Telling buyers of their orders.

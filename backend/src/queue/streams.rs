@@ -38,6 +38,9 @@ pub struct StreamsQueue {
     hold: Duration,
     /// The connection of blocking reads, while nobody reads.
     reader: Arc<Mutex<Option<MultiplexedConnection>>>,
+    /// Until when new messages alone are taken, because they come in full
+    /// batches and the others have just been looked for.
+    busy_until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl StreamsQueue {
@@ -64,6 +67,7 @@ impl StreamsQueue {
             stream: stream.to_owned(),
             hold,
             reader: Arc::default(),
+            busy_until: Arc::default(),
         }
     }
 
@@ -147,11 +151,14 @@ impl Queue for StreamsQueue {
     async fn next(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
         let until = Instant::now() + wait;
         loop {
-            let next_due = self.let_in_due().await?.unwrap_or(LOOK_ROUND);
-            match self.abandoned(max).await {
-                Ok(found) if found.is_empty() => {}
-                Err(error) if error.code() == Some("NOGROUP") => self.create_group().await?,
-                other => return Ok(other?),
+            let mut next_due = LOOK_ROUND;
+            if !self.is_busy() {
+                next_due = self.let_in_due().await?.unwrap_or(LOOK_ROUND);
+                match self.abandoned(max).await {
+                    Ok(found) if found.is_empty() => self.looked(),
+                    Err(error) if error.code() == Some("NOGROUP") => self.create_group().await?,
+                    other => return Ok(other?),
+                }
             }
             let left = until
                 .saturating_duration_since(Instant::now())
@@ -166,6 +173,9 @@ impl Queue for StreamsQueue {
                 Ok(found) => {
                     let found = found?;
                     self.keep(conn);
+                    if found.len() < max {
+                        self.is_idle();
+                    }
                     if !found.is_empty() {
                         return Ok(found);
                     }
