@@ -73,6 +73,8 @@ pub struct Row {
     pub way: &'static str,
     /// Whether several processes may sell this way.
     pub across_processes: bool,
+    /// Whether nothing is lost when a seller dies in the middle.
+    pub survives_a_crash: bool,
     /// Why it is not used.
     pub rejected_for: &'static str,
     /// Items sold a second.
@@ -214,6 +216,7 @@ impl<'a> Bench<'a> {
         Ok(Row {
             way: way.name(),
             across_processes: way.works_across_processes(),
+            survives_a_crash: way.survives_a_crash(),
             rejected_for: way.rejected_for(),
             sold_per_second: all.sold as f64 / elapsed.as_secs_f64(),
             latency_ms: Latency::of(all.latencies_us),
