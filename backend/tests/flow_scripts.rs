@@ -193,13 +193,13 @@ async fn ordered_is_told_once_and_only_to_the_purchase_it_belongs_to() {
         }
         script.invoke_async(&mut conn).await.unwrap()
     };
-    let replies = told(&[
+    let orders = [
         ("li", "r2", "7", bought),
         ("wang", "r1", "7", bought),
         ("li", "r1", "7", bought - 1),
         ("li", "r1", "7", bought),
-    ]);
-    assert_eq!(replies.await, [-1, -1, -1, 1]);
+    ];
+    assert_eq!(told(&orders).await, [-1, -1, -1, 1]);
     assert_eq!(told(&[("li", "r1", "8", bought)]).await, [0]);
     let on_record = record(&link, "li").await.unwrap();
     assert_eq!(
