@@ -84,19 +84,20 @@ impl Summary {
                 let goal = goal.map_or_else(|| "null".to_owned(), |goal| goal.to_string());
                 let _ = writeln!(text, "{name}\t{value:.3}\t{unit}\t{goal}\t{better}\t{peer}");
             };
-        let right: [(&str, fn(&Line) -> bool); 2] = [
-            ("across processes", |line| line.across_processes),
-            ("across processes that die", |line| {
-                line.across_processes && line.survives_a_crash
-            }),
-        ];
-        for (where_right, is_right) in right {
-            if let Some(best) = self.best_rejected(is_right) {
+        let mut against = |where_right: &str, best: Option<&Line>| {
+            if let Some(best) = best {
                 let name = format!("the script / best rejected way that is right {where_right}");
                 let (ratio, unit) = (best.script_ratio, "ratio of rates");
                 row(name, ratio, unit, Some(GOAL), "higher", best.way);
             }
-        }
+        };
+        let across = |line: &Line| line.across_processes;
+        against("across processes", self.best_rejected(across));
+        let though_they_die = |line: &Line| line.across_processes && line.survives_a_crash;
+        against(
+            "across processes that die",
+            self.best_rejected(though_they_die),
+        );
         for line in &self.lines {
             let Line { way, .. } = line;
             let peer = if *way == self.lines[0].way {
