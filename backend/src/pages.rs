@@ -33,6 +33,8 @@ pub mod picture;
 pub mod purge;
 /// What renderers report of themselves.
 pub mod report;
+/// Asks for changed pages and their files through caches.
+mod warm;
 
 pub use purge::{PurgeMethod, Targets};
 

@@ -231,7 +231,7 @@ fn line(
         ("1", "153")
     };
     let mut text = String::new();
-    writeln!(text, r#"{{"time":"","msec":{s}.{ms:03},"address":"{address}","method":"{method}","uri":"{uri}","status":{status},"bytes":1,"seconds":0.000,"upstream_seconds":"","request":"r","verdict":"{verdict}","user":"{user}","round":"{round}","product":"{product}","arrival":"","permit":"","agent":"x"}}"#).unwrap();
+    writeln!(text, r#"{{"time":"","msec":{s}.{ms:03},"address":"{address}","method":"{method}","uri":"{uri}","status":{status},"bytes":1,"seconds":0.000,"upstream_seconds":"","request":"r{at}","verdict":"{verdict}","user":"{user}","round":"{round}","product":"{product}","arrival":"","permit":"","agent":"x"}}"#).unwrap();
     text
 }
 
@@ -394,7 +394,12 @@ async fn at_the_console_people_decide_on_findings() {
     let judgement = seckill_core::suspicion::Judgement {
         subject: seckill_core::suspicion::Subject::User("bot".into()),
         score: 80,
-        reasons: vec![seckill_core::suspicion::Reason::NeverBrowsed { urls: 1, clicks: 2 }],
+        reasons: vec![seckill_core::suspicion::Reason::NeverBrowsed {
+            urls: 1,
+            clicks: 2,
+            for_ms: 30_000,
+            may_have_looked: false,
+        }],
         is_doubtful: false,
     };
     let found = Finding::new("user", "bot", &judgement, now_ms());

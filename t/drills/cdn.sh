@@ -85,9 +85,13 @@ cp "$work/seen" "$work/seen.before"
 assets=$(grep -o '/assets/[^"#]*' "$work/page" | sort -u)
 for path in $page $assets; do curl -fsS -o "$work/answer" "$cdn$path"; done
 seq "$visits" | xargs -P 4 -n 100 sh -c 'for n; do echo "url = '"$cdn$page"'"; echo "output = /dev/null"; done | curl -fsS -K -' sh
-sleep 0.2
-hits=$(tail -n +"$(($(wc -l <"$work/seen.before") + 1))" "$work/seen" | grep -c HIT || true)
-all=$(tail -n +"$(($(wc -l <"$work/seen.before") + 1))" "$work/seen" | wc -l)
+# A request is logged once it is over, which may be after its client has gone on.
+asked=$((visits + $(printf '%s\n' $page $assets | wc -l)))
+seen() { tail -n +"$(($(wc -l <"$work/seen.before") + 1))" "$work/seen"; }
+all_are_logged() { [ "$(seen | wc -l)" -ge "$asked" ]; }
+poll_until 10 all_are_logged || true
+hits=$(seen | grep -c HIT || true) all=$(seen | wc -l)
+fact "requests that the cache logged" "$asked" "$all"
 within "requests of $all that the cache answered" $((all * 98 / 100)) "$all" "$hits"
 
 step "What the page leads to can be kept for ever, the page itself by no browser"
