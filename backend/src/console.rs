@@ -28,6 +28,8 @@ mod asked;
 mod audit;
 /// Bans: listed, added, lifted.
 mod bans;
+/// What was sent.
+mod body;
 /// Dead letters, and refunds that are due.
 mod dead_letters;
 /// What the console cannot do, said in plain sentences.

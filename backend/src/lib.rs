@@ -16,6 +16,8 @@ pub mod config;
 pub mod console;
 /// Decisions on what the analysis found.
 pub mod findings;
+/// Calls to other services.
+mod https;
 /// Archives every event of every segment.
 pub mod ledger;
 /// Log format and level.

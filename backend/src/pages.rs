@@ -134,8 +134,7 @@ impl Renderer {
             move |source| PagesError::File { path, source }
         };
         let folder = options.shop.join("assets");
-        let mut files = BTreeMap::new();
-        read_files(&folder, "", &mut files).map_err(failed(&folder))?;
+        let files = read_files(&folder).map_err(failed(&folder))?;
         let assets = Assets::new(&files)?;
         let mut sources = BTreeMap::new();
         read_pages(&options.shop, &mut sources).map_err(failed(&options.shop))?;
@@ -343,27 +342,12 @@ fn now_ns() -> u64 {
 }
 
 /// All files below `folder`, by their paths.
-fn read_files(
-    folder: &Path,
-    prefix: &str,
-    files: &mut BTreeMap<String, Vec<u8>>,
-) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        if name.starts_with('.') {
-            continue;
-        }
-        let name = format!("{prefix}{name}");
-        if entry.file_type()?.is_dir() {
-            read_files(&entry.path(), &format!("{name}/"), files)?;
-        } else {
-            files.insert(name, std::fs::read(entry.path())?);
-        }
-    }
-    Ok(())
+fn read_files(folder: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    let read = |name: String| {
+        let bytes = std::fs::read(folder.join(&name))?;
+        Ok((name, bytes))
+    };
+    origin::names(folder)?.into_iter().map(read).collect()
 }
 
 /// The shop's own pages, by their names.

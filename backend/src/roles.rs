@@ -1,17 +1,14 @@
 //! Runs the chosen roles in one process until told to stop.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use seckill_core::keyring::{Keyring, KeyringError};
 use seckill_core::suspicion::watch::Limits;
 use tokio::sync::oneshot;
-use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::captcha::Captcha;
@@ -26,14 +23,15 @@ use crate::redis_link::{RedisLink, RedisLinkError};
 use crate::segments::Segments;
 use crate::store::{LazyStore, Store, StoreError};
 use crate::{analysis, ledger, orders, permits, relay, settle, transfer};
+use running::Running;
 
 /// Listening sockets.
 mod listener;
+/// The tasks.
+mod running;
 /// Telling buyers of their orders.
 mod told;
 
-/// How long what is in hand may take after the word to stop.
-const GRACE: Duration = Duration::from_secs(5);
 /// How long the ops role waits at its start until all pages are rendered.
 const FIRST_PAGES: Duration = Duration::from_secs(5);
 
@@ -165,11 +163,7 @@ pub async fn run(
     roles: &[Role],
     stop: CancellationToken,
 ) -> Result<(), RoleError> {
-    let mut running = Running {
-        tasks: JoinSet::new(),
-        names: HashMap::new(),
-        stop: stop.child_token(),
-    };
+    let mut running = Running::until(stop.child_token());
     let started = start(config, roles, &mut running).await;
     let outcome = match started {
         Ok(()) => tokio::select! {
@@ -394,67 +388,4 @@ fn read_keyring(path: &Path) -> Result<Keyring, RoleError> {
         path: path.to_owned(),
         source,
     })
-}
-
-/// The tasks of the roles that run.
-struct Running {
-    tasks: JoinSet<Result<(), io::Error>>,
-    /// Whose task it is: one that panicked can no longer say so itself.
-    names: HashMap<Id, Role>,
-    stop: CancellationToken,
-}
-
-impl Running {
-    fn spawn(&mut self, role: Role, work: impl Future<Output = ()> + Send + 'static) {
-        self.add(role, async move {
-            work.await;
-            Ok(())
-        });
-    }
-
-    fn serve(&mut self, role: Role, listen: &Listen, router: Router) -> Result<(), RoleError> {
-        let listener = listener::Bound::new(listen).map_err(|reason| RoleError::Listen {
-            role,
-            listen: listen.clone(),
-            reason,
-        })?;
-        tracing::debug!(%role, %listen, "listening");
-        self.add(role, listener.serve(router, self.stop.clone()));
-        Ok(())
-    }
-
-    fn add(
-        &mut self,
-        role: Role,
-        work: impl Future<Output = Result<(), io::Error>> + Send + 'static,
-    ) {
-        let id = self.tasks.spawn(work).id();
-        self.names.insert(id, role);
-    }
-
-    /// Waits for the first task that ends, which none should.
-    async fn first_death(&mut self) -> RoleError {
-        let Some(ended) = self.tasks.join_next_with_id().await else {
-            return std::future::pending().await;
-        };
-        let (id, reason) = match ended {
-            Ok((id, Ok(()))) => (id, "it finished its work".to_owned()),
-            Ok((id, Err(error))) => (id, error.to_string()),
-            Err(error) => (error.id(), error.to_string()),
-        };
-        let role = self.names.get(&id).copied().unwrap_or(Role::Purchase);
-        RoleError::Died { role, reason }
-    }
-
-    async fn finish(&mut self) {
-        self.stop.cancel();
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, all).await.is_err() {
-            tracing::warn!(
-                left = self.tasks.len(),
-                "some work was cut off after {GRACE:?}"
-            );
-            self.tasks.shutdown().await;
-        }
-    }
 }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use common::shop::Shop;
 use common::{eventually, item, now_ms, stock};
+use redis::AsyncCommands as _;
+use redis::streams::StreamInfoStreamReply;
 use seckill::queue::dead_letters::KeptLetter;
 use seckill::queue::{DeadLetters, Message, Queue as _, Queues, StreamsQueue};
 use seckill::segments::Segments;
@@ -125,22 +127,18 @@ async fn part_of_a_backlog_is_let_go_and_the_rest_is_placed() {
     }
     shop.relay();
     shop.archive();
-    eventually("the relay has published all", || async {
+    let backlog_after = Duration::from_millis(200);
+    eventually("all are published and have waited too long", || async {
         let mut conn = shop.link.conn().await.ok()?;
-        let mut length = redis::cmd("XLEN");
-        let length: u64 = length
-            .arg(keys::QUEUE_ORDERS)
-            .query_async(&mut conn)
-            .await
-            .ok()?;
-        (length == 60).then_some(())
+        let queue: StreamInfoStreamReply = conn.xinfo_stream(keys::QUEUE_ORDERS).await.ok()?;
+        let (youngest_ms, _) = queue.last_generated_id.split_once('-')?;
+        let waited = Duration::from_millis(now_ms().checked_sub(youngest_ms.parse().ok()?)?);
+        (queue.length == 60 && waited > backlog_after).then_some(())
     })
     .await;
-    // They have waited for some time now.
-    tokio::time::sleep(Duration::from_millis(300)).await;
     let options = orders::Options {
         per_second: 10,
-        backlog_after: Duration::from_millis(200),
+        backlog_after,
         release_per_second: 1000,
         ..Default::default()
     };

@@ -32,6 +32,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . t/drills/lib/facts.sh
 # shellcheck source=t/drills/lib/sale.sh
 . t/drills/lib/sale.sh
+# shellcheck source=t/drills/lib/kinds.sh
+. t/drills/lib/kinds.sh
 # shellcheck source=t/drills/lib/masters.sh
 . t/drills/lib/masters.sh
 # shellcheck source=t/drills/lib/order_workers.sh
@@ -59,16 +61,12 @@ unpaid=$((items / 3))
 export SECKILL_ORDERS_PER_SECOND=$((items / 20))
 work=
 load=${CARGO_TARGET_DIR:-target}/release/seckill-load
-mq_folder=
 
 finish() {
     trouble_stop
     workers_stop
     shop_stop || true
-    [ -z "$mq_folder" ] || scripts/rocketmq.sh kill "$mq_folder" || true
-    mq_folder=
-    [ -z "$mariadb_home" ] || { mariadb_stop && rm -rf "$mariadb_home"; }
-    mariadb_home=
+    kind_stop
     masters_stop
     wait 2>/dev/null || true
 }
@@ -83,27 +81,11 @@ open_shop() {
     rm -rf "$work"
     mkdir -p "$work"
     use_three_masters
-    shop_place "$work/data"
-    unset SECKILL_DATABASE_URL SECKILL_QUEUE SECKILL_ROCKETMQ_ENDPOINT
-    if [ "$1" != streams ]; then
-        # A socket's path must be short.
-        mariadb_place "$(mktemp -d)" shop
-        ROCKETMQ_PORT=$(free_ports_in_a_row 9)
-        export ROCKETMQ_PORT SECKILL_DATABASE_URL=$mariadb_url SECKILL_QUEUE=rocketmq
-        export SECKILL_ROCKETMQ_ENDPOINT=127.0.0.1:$ROCKETMQ_PORT
-        mq_folder=$work/rocketmq
-        scripts/rocketmq.sh start "$mq_folder"
-    fi
+    kind_place "$1"
     shop_start --roles purchase,relay,ops
     workers_start
 }
 
-ask_database() {
-    case ${SECKILL_QUEUE:-streams} in
-        streams) sqlite3 -readonly "$SECKILL_DATA/seckill.db" "$1" ;;
-        *) mariadb_ask shop "$1" ;;
-    esac
-}
 # orders ROUND STATE...: how many are in these states.
 orders() {
     local round=$1 states

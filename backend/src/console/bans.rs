@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::asked::page_of;
+use super::body::Body;
 use super::error::FieldMistake;
-use super::rounds::Body;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::bans::{self, Listed, Wanted};
 use crate::now_ms;

@@ -3,14 +3,14 @@
 
 use axum::Json;
 use axum::Router;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use seckill_core::ids;
 use serde::Deserialize;
 
 use super::ConsoleState;
+use super::body::Body;
 use super::error::{ConsoleError, FieldMistake, Part};
 use super::operator::Operator;
 use crate::now_ms;
@@ -26,6 +26,8 @@ mod changes;
 pub(super) mod files;
 /// A round as the editor sends it, and its rules.
 pub mod form;
+/// Ids for new rounds.
+mod numbering;
 /// The product page as it would be.
 pub(super) mod preview;
 /// Changes that the database's state does not allow.
@@ -38,6 +40,7 @@ pub(super) mod steps;
 pub mod view;
 
 use form::{Checked, RoundForm, Rules};
+use numbering::{free_like, free_number};
 use refusals::{no_round, not_as_seen, refused, waits};
 use view::{RoundList, RoundSummary, RoundView};
 
@@ -61,26 +64,6 @@ pub(super) fn router() -> Router<ConsoleState> {
         .route("/ops/api/rounds/{id}/reject", post(steps::reject))
         .route("/ops/api/rounds/{id}/publish", post(steps::publish))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-}
-
-/// JSON whose mistakes are told in a sentence.
-pub(super) struct Body<T>(pub(super) T);
-
-impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = ConsoleError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ConsoleError> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(JsonRejection::JsonDataError(error)) => {
-                Err(ConsoleError::BadRequest(format!("{}.", error.body_text())))
-            }
-            Err(error) => Err(ConsoleError::BadRequest(format!(
-                "This is not what was expected here: {}.",
-                error.body_text()
-            ))),
-        }
-    }
 }
 
 /// Which rounds.
@@ -364,43 +347,10 @@ fn done(action: &'static str, round: &Round) -> Done {
     }
 }
 
-/// The number after the highest.
-fn free_number(ids: &[String]) -> String {
-    let highest = ids.iter().filter_map(|id| id.parse::<u64>().ok()).max();
-    (highest.unwrap_or(0).saturating_add(1)).to_string()
-}
-
-/// An id for a copy: the next number, or the same with a number behind it.
-fn free_like(id: &str, ids: &[String]) -> String {
-    if id.parse::<u64>().is_ok() {
-        return free_number(ids);
-    }
-    let stem: String = id.chars().take(ids::MAX_ID - 5).collect();
-    (2_u32..)
-        .map(|number| format!("{stem}_{number}"))
-        .find(|candidate| !ids.contains(candidate))
-        .unwrap_or_else(|| free_number(ids))
-}
-
 /// Redis is needed for what was asked.
 async fn need_redis(state: &ConsoleState) -> Result<(), ConsoleError> {
     match state.redis.conn().await {
         Ok(_) => Ok(()),
         Err(_) => Err(ConsoleError::Away(Part::Redis)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_new_round_gets_an_id_that_nobody_has() {
-        let ids = ["1", "7", "noon", "noon_2"].map(str::to_owned);
-        assert_eq!(free_number(&ids), "8");
-        assert_eq!(free_like("7", &ids), "8");
-        assert_eq!(free_like("noon", &ids), "noon_3");
-        assert_eq!(free_number(&[]), "1");
-        assert!(ids::is_id(&free_like(&"x".repeat(32), &ids)));
     }
 }

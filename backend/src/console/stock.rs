@@ -10,8 +10,9 @@ use seckill_core::keys;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::body::Body;
 use super::error::{FieldMistake, Part};
-use super::rounds::{Body, steps};
+use super::rounds::steps;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::now_ms;
 use crate::purchase::catalogue;

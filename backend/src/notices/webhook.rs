@@ -7,26 +7,14 @@ use std::sync::Arc;
 
 use axum::http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use seckill_core::keyring::Keyring;
 use seckill_core::notice::{Channel, Kind};
 use seckill_core::payment;
 use seckill_core::purchase::Reason;
 
 use super::{Messenger, Notice, Told};
+use crate::https::Line;
 use crate::now_ms;
-
-type Body = Full<axum::body::Bytes>;
-
-/// Connections to the receiver.
-#[derive(Debug)]
-enum Line {
-    Plain(Client<HttpConnector, Body>),
-    Secure(Client<HttpsConnector<HttpConnector>, Body>),
-}
 
 /// Posts notices to one address.
 #[derive(Debug)]
@@ -43,17 +31,7 @@ impl Webhook {
     /// # Errors
     /// The machine's certificates cannot be read, and `to` needs them.
     pub fn new(to: Uri, keys: Arc<Keyring>) -> Result<Self, std::io::Error> {
-        let builder = Client::builder(TokioExecutor::new());
-        let line = if to.scheme_str() == Some("https") {
-            let connector = HttpsConnectorBuilder::new()
-                .with_native_roots()?
-                .https_only()
-                .enable_http1()
-                .build();
-            Line::Secure(builder.build(connector))
-        } else {
-            Line::Plain(builder.build(HttpConnector::new()))
-        };
+        let line = Line::new(to.scheme_str())?;
         Ok(Self { line, to, keys })
     }
 }
@@ -79,31 +57,16 @@ impl Messenger for Webhook {
             Ok(request) => request,
             Err(error) => return Told::Never(format!("no request can be made of it: {error}")),
         };
-        let answer = match &self.line {
-            Line::Plain(client) => client.request(request).await,
-            Line::Secure(client) => client.request(request).await,
-        };
-        match answer {
+        match self.line.ask(request).await {
             Ok(answer) if answer.status().is_success() => Told::Yes,
             Ok(answer) if answer.status() == StatusCode::GONE => {
                 Told::Never("the receiver answered 410 Gone".to_owned())
             }
             // A mistake in how the receiver was set up is mended while we wait.
             Ok(answer) => Told::NotNow(format!("the receiver answered {}", answer.status())),
-            Err(error) => Told::NotNow(with_cause(&error)),
+            Err(reason) => Told::NotNow(reason),
         }
     }
-}
-
-/// The error and what caused it: hyper's own words are only "client error".
-fn with_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// What is posted. Numbers of orders are text, as everywhere.

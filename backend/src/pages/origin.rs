@@ -75,16 +75,12 @@ impl Origin {
 
     /// Names of the notes in a folder of them.
     pub(super) fn notes(&self, folder: &str) -> io::Result<Vec<String>> {
-        let mut found = Vec::new();
-        names(&self.root.join(NOTES).join(folder), "", &mut found)?;
-        Ok(found)
+        names(&self.root.join(NOTES).join(folder))
     }
 
     /// Paths of the files below a served folder.
     pub(super) fn files(&self, folder: &str) -> io::Result<Vec<String>> {
-        let mut found = Vec::new();
-        names(&self.root.join(folder), "", &mut found)?;
-        Ok(found)
+        names(&self.root.join(folder))
     }
 
     pub(super) fn has(&self, file: &str) -> bool {
@@ -139,11 +135,17 @@ static DRAFTS: AtomicU64 = AtomicU64::new(0);
 /// How a draft's name ends.
 const DRAFT: &str = ".draft";
 
-/// Paths of the files below `folder`, drafts left out.
-fn names(folder: &Path, prefix: &str, found: &mut Vec<String>) -> io::Result<()> {
+/// Paths of the files below `folder`, hidden ones and so drafts left out.
+pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    add_names(folder, "", &mut found)?;
+    Ok(found)
+}
+
+fn add_names(folder: &Path, prefix: &str, found: &mut Vec<String>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // We made every name ourselves, of letters that are text anywhere.
+        // Every name of ours is of letters that are text anywhere.
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
@@ -152,7 +154,7 @@ fn names(folder: &Path, prefix: &str, found: &mut Vec<String>) -> io::Result<()>
         }
         let name = format!("{prefix}{name}");
         if entry.file_type()?.is_dir() {
-            names(&entry.path(), &format!("{name}/"), found)?;
+            add_names(&entry.path(), &format!("{name}/"), found)?;
         } else {
             found.push(name);
         }

@@ -7,8 +7,9 @@ use seckill::segments::Segments;
 use seckill_core::keys;
 use serde_json::{Value, json};
 
-use super::common::console::{Console, Session};
-use super::{common, set_stock};
+use crate::common;
+use crate::common::console::{Console, Session};
+use crate::watching::set_stock;
 
 #[tokio::test]
 async fn nobody_watches_without_a_login() {

@@ -260,6 +260,21 @@ pub async fn stock(link: &RedisLink) -> (i64, i64, i64) {
         .unwrap()
 }
 
+/// How many times Redis carried out a command.
+pub async fn calls(link: &RedisLink, command: &str) -> u64 {
+    let mut conn = link.conn().await.unwrap();
+    let mut info = redis::cmd("INFO");
+    let text: String = info
+        .arg("commandstats")
+        .query_async(&mut conn)
+        .await
+        .unwrap();
+    let line = format!("cmdstat_{command}:calls=");
+    let rest = text.lines().find_map(|it| it.strip_prefix(&line));
+    rest.and_then(|rest| rest.split(',').next()?.parse().ok())
+        .unwrap_or(0)
+}
+
 /// What the segment has on record of a buyer.
 pub async fn record(link: &RedisLink, user: &str) -> Option<Record> {
     let mut conn = link.conn().await.unwrap();

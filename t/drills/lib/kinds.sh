@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # $work is the drill's
 # Shops of two kinds, for drills: "streams" with the queue in Redis and the
-# database in a file, "rocketmq" with RocketMQ and MariaDB. Sourced after
-# scripts/lib/{steps,shop,mariadb}.sh.
+# database in a file; "rocketmq", or whatever else a drill calls its scenarios,
+# with RocketMQ and MariaDB. Sourced after scripts/lib/{steps,shop,mariadb}.sh.
 #
 # What a drill gives: $work, an empty folder with a short path.
 

@@ -8,14 +8,11 @@ use std::time::Duration;
 
 use axum::http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::{ServiceError, Verifier, Vouched};
+use crate::https::Line;
 
 /// Longest wait for a verdict: the shopper waits as well.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -31,20 +28,12 @@ const OUR_FAULT: [&str; 4] = [
 /// Codes that speak of the service itself.
 const ITS_FAULT: [&str; 1] = ["internal-error"];
 
-type Body = Full<axum::body::Bytes>;
-
 /// A service that is asked over HTTP.
 pub struct Siteverify {
     url: String,
     secret: String,
     patience: Duration,
     line: Line,
-}
-
-/// With certificates to verify, or, to a proxy on the shop's own ground, without.
-enum Line {
-    Plain(Client<HttpConnector, Body>),
-    Secure(Client<HttpsConnector<HttpConnector>, Body>),
 }
 
 impl fmt::Debug for Siteverify {
@@ -69,22 +58,12 @@ impl Siteverify {
     /// # Errors
     /// The machine's certificates cannot be read, and `url` needs them.
     pub fn new(url: &str, secret: &str) -> std::io::Result<Self> {
-        let builder = Client::builder(TokioExecutor::new());
-        let line = if url.starts_with("https:") {
-            let connector = HttpsConnectorBuilder::new()
-                .with_native_roots()?
-                .https_only()
-                .enable_http1()
-                .build();
-            Line::Secure(builder.build(connector))
-        } else {
-            Line::Plain(builder.build(HttpConnector::new()))
-        };
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme);
         Ok(Self {
             url: url.to_owned(),
             secret: secret.to_owned(),
             patience: PATIENCE,
-            line,
+            line: Line::new(scheme)?,
         })
     }
 
@@ -99,13 +78,9 @@ impl Siteverify {
             .method(Method::POST)
             .uri(&self.url)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(Body::from(form))
+            .body(Full::from(form))
             .map_err(|error| error.to_string())?;
-        let response = match &self.line {
-            Line::Plain(client) => client.request(request).await,
-            Line::Secure(client) => client.request(request).await,
-        };
-        let response = response.map_err(|error| in_full(&error))?;
+        let response = self.line.ask(request).await?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), MAX_ANSWER)
             .collect()
@@ -154,17 +129,6 @@ impl Verifier for Siteverify {
     fn vouches<'a>(&'a self, response: &'a str, address: Option<IpAddr>) -> Vouched<'a> {
         Box::pin(self.verdict(response, address))
     }
-}
-
-/// An error with its causes: the outermost one of a client says little.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(&format!(": {inner}"));
-        cause = inner.source();
-    }
-    text
 }
 
 /// The form's text.

@@ -4,9 +4,9 @@ use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 
-use super::Body;
 use super::form::{Figure, ProductForm, RoundForm};
 use crate::console::ConsoleState;
+use crate::console::body::Body;
 use crate::console::error::ConsoleError;
 use crate::console::operator::Operator;
 use crate::sale::{Product, Round, page};

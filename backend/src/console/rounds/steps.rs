@@ -5,8 +5,9 @@ use axum::extract::{Path, State};
 use serde::Deserialize;
 
 use super::view::RoundView;
-use super::{Body, need_redis, not_as_seen, refused, stored};
+use super::{need_redis, not_as_seen, refused, stored};
 use crate::console::ConsoleState;
+use crate::console::body::Body;
 use crate::console::error::ConsoleError;
 use crate::console::operator::{Operator, Supervisor};
 use crate::console::rounds::form;

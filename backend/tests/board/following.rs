@@ -1,12 +1,4 @@
-//! The live board, and what operators do beside it: bans, dead letters, refunds,
-//! amounts; on a real Redis and a real database.
-
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
-mod common;
-/// What operators do beside the board.
-#[path = "board/operations.rs"]
-mod operations;
+//! What the board shows of a sale, and of what goes wrong meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,152 +8,16 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
-use common::shop::Shop;
-use common::{eventually, item};
 use http_body_util::BodyExt as _;
-use jiff::tz::TimeZone;
-use seckill::board::{Board, Sources, api};
-use seckill::redis_link::RedisLink;
-use seckill::segments::Segments;
 use seckill::store::LazyStore;
 use seckill_core::keys;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-/// The sources of a shop's board, which no edge feeds.
-async fn sources(shop: &Shop) -> Sources {
-    let mut conn = shop.link.conn().await.unwrap();
-    let mut info = redis::pipe();
-    info.hset(keys::info(&item()), "title", "Phone")
-        .hset(keys::info(&item()), "limit", 100)
-        .hset(keys::round_info("1"), "name", "Noon");
-    info.exec_async(&mut conn).await.unwrap();
-    Sources {
-        redis: shop.link.clone(),
-        segments: Segments::on(shop.link.clone()),
-        store: LazyStore::opened(shop.store.clone()),
-        edges: Vec::new(),
-        in_streams: true,
-        time_zone: TimeZone::UTC,
-        linger: Duration::from_millis(100),
-        stop: shop.stop.clone(),
-    }
-}
-
-fn board(sources: Sources) -> Router {
-    api::router().with_state(Board::new(sources))
-}
-
-/// Somebody with the page open.
-struct Watcher {
-    body: Body,
-    text: String,
-    board: Value,
-    history: Value,
-}
-
-impl Watcher {
-    async fn of(app: &Router) -> Self {
-        let request = Request::get("/ops/api/board/stream");
-        let request = request.body(Body::empty()).unwrap();
-        let response = app.clone().oneshot(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        let mut watcher = Self {
-            body: response.into_body(),
-            text: String::new(),
-            board: Value::Null,
-            history: Value::Null,
-        };
-        while watcher.board.is_null() {
-            assert!(watcher.event().await, "the stream ended");
-        }
-        watcher
-    }
-
-    /// Takes the next event; `false` at the end of the stream.
-    async fn event(&mut self) -> bool {
-        loop {
-            if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let (event, rest) = (event.to_owned(), rest.to_owned());
-                self.text = rest;
-                self.take(&event);
-                return true;
-            }
-            let frame = tokio::time::timeout(common::DEADLINE, self.body.frame()).await;
-            match frame.unwrap() {
-                Some(frame) => {
-                    let bytes = frame.unwrap().into_data().unwrap();
-                    self.text.push_str(std::str::from_utf8(&bytes).unwrap());
-                }
-                None => return false,
-            }
-        }
-    }
-
-    fn take(&mut self, event: &str) {
-        let data = |kind: &str| {
-            let data = event.strip_prefix(&format!("event: {kind}\ndata: "))?;
-            Some(serde_json::from_str::<Value>(data).unwrap())
-        };
-        if let Some(mut snapshot) = data("snapshot") {
-            self.board = snapshot["board"].take();
-            self.history = snapshot["history"].take();
-        } else if let Some(patch) = data("patch") {
-            apply(&mut self.board, &patch);
-        } else {
-            assert!(event.starts_with(':'), "{event}");
-        }
-    }
-
-    /// Watches until the board is as told.
-    async fn until(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) {
-        let began = Instant::now();
-        while !is_so(&self.board) {
-            assert!(
-                began.elapsed() < common::DEADLINE,
-                "{what}: {:#}",
-                self.board
-            );
-            assert!(self.event().await, "the stream ended before {what}");
-        }
-    }
-
-    fn product(&self) -> &Value {
-        &self.board["products"]["1::153"]
-    }
-}
-
-/// A JSON merge patch.
-fn apply(target: &mut Value, patch: &Value) {
-    match patch {
-        Value::Object(changes) => {
-            if !target.is_object() {
-                *target = json!({});
-            }
-            for (name, change) in changes {
-                match change {
-                    Value::Null => drop(target.as_object_mut().unwrap().remove(name)),
-                    change => apply(&mut target[name], change),
-                }
-            }
-        }
-        other => *target = other.clone(),
-    }
-}
-
-fn alerts(board: &Value, code: &str) -> usize {
-    let all = board["alerts"].as_array().unwrap();
-    all.iter().filter(|alert| alert["code"] == code).count()
-}
-
-async fn set_stock(link: &RedisLink, field: &str, amount: i64) {
-    let mut conn = link.conn().await.unwrap();
-    let mut set = redis::cmd("HSET");
-    set.arg(keys::stock(&item(), 1)).arg(field).arg(amount);
-    set.exec_async(&mut conn).await.unwrap();
-}
+use crate::common::shop::Shop;
+use crate::common::{calls, eventually, item};
+use crate::watching::{Watcher, alerts, board, set_stock, sources};
 
 #[tokio::test]
 async fn a_purchase_is_followed_to_its_order_and_payment() {
@@ -266,13 +122,13 @@ async fn twenty_watchers_cost_redis_no_more_than_one() {
         others.push(Watcher::of(&app).await);
     }
     // The length of the queue is asked for once a look.
-    let looks_before = calls(&shop, "zcount").await;
+    let looks_before = calls(&shop.link, "zcount").await;
     let mut frames = 0;
     while frames < 5 {
         assert!(first.event().await);
         frames += 1;
     }
-    let looks = calls(&shop, "zcount").await - looks_before;
+    let looks = calls(&shop.link, "zcount").await - looks_before;
     assert!(
         (4..=7).contains(&looks),
         "{looks} looks for {frames} frames"
@@ -299,9 +155,9 @@ async fn nothing_is_read_when_nobody_watches() {
     let snapshot: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(snapshot["board"]["products"]["1::153"]["sale"], 100);
     eventually("the looks end", || async {
-        let before = calls(&shop, "zcount").await;
+        let before = calls(&shop.link, "zcount").await;
         tokio::time::sleep(Duration::from_millis(1_200)).await;
-        (calls(&shop, "zcount").await == before).then_some(())
+        (calls(&shop.link, "zcount").await == before).then_some(())
     })
     .await;
     // And begin again.
@@ -421,19 +277,4 @@ async fn serve_metrics(
         }
     });
     (address, stop)
-}
-
-/// How many times Redis carried out a command.
-async fn calls(shop: &Shop, command: &str) -> u64 {
-    let mut conn = shop.link.conn().await.unwrap();
-    let mut info = redis::cmd("INFO");
-    let text: String = info
-        .arg("commandstats")
-        .query_async(&mut conn)
-        .await
-        .unwrap();
-    let line = format!("cmdstat_{command}:calls=");
-    let rest = text.lines().find_map(|it| it.strip_prefix(&line));
-    rest.and_then(|rest| rest.split(',').next()?.parse().ok())
-        .unwrap_or(0)
 }

@@ -1,0 +1,12 @@
+//! The renderer on real files and a real Redis: what stands in the CDN origin,
+//! what caches are told, and what is taken away again; and the day's document.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod caches;
+mod day;
+mod rendering;
+mod shop;
