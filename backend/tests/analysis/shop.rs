@@ -155,16 +155,16 @@ impl Shop {
     pub(crate) fn person(&self, address: &str, user: &str, reaction: u64) -> String {
         let at = self.opens_ms;
         let mut text = line(
-            at - 40_000,
+            at - 20_000,
             address,
             user,
             "GET",
             "/product/1-153.html",
             (200, ""),
         );
-        text += &line(at - 39_900, address, user, "GET", "/api/time", (200, ""));
+        text += &line(at - 19_900, address, user, "GET", "/api/time", (200, ""));
         text += &line(
-            at - 30_000,
+            at - 15_000,
             address,
             user,
             "GET",
