@@ -303,6 +303,11 @@ fn found_of(seed: u64, slow_ms: f64, bots_come_ms: u64) -> (Vec<Judgement>, usiz
         Subject::Address(address) => address.starts_with("198."),
     };
     let all = bots.len();
+    let free = bots.iter().filter(|who| !is_banned(who));
+    let free: Vec<&str> = free.map(|who| &*who.user).collect();
+    println!(
+        "seed {seed}, {slow_ms} ms, {bots_come_ms} ms before: {banned} of {all} banned, not {free:?}"
+    );
     let people = judged.into_iter().filter(is_innocent).collect();
     (people, banned, all)
 }
