@@ -43,7 +43,8 @@ serves() { curl -fsS -o /dev/null "http://127.0.0.1:$port/healthz" 2>/dev/null; 
 poll_until 20 serves || { cat "$work/serve.log" >&2; fail "the purchase role did not start; its words are above"; }
 
 # load NAME CONNECTIONS: one round of it: requests a second, microseconds of the role's
-# CPU a request, all requests, puzzles and verdicts a second, answers that were neither.
+# CPU a request, all requests, puzzles and verdicts a second; and answers that were
+# neither, in a file of their own.
 load() {
     local before after
     before=$(cpu_ticks)
@@ -55,9 +56,9 @@ load() {
         /^Requests\/sec:/ { rate = $2 }
         /^puzzles:/ { puzzles = $2 }
         /^verdicts:/ { verdicts = $2 }
-        /^others:/ { others = $2 }
-        END { printf "%.0f %.2f %d %d %d %d\n", rate, ticks / hz * 1e6 / count, count, puzzles / seconds, verdicts / seconds, others }
+        END { printf "%.0f %.2f %d %d %d\n", rate, ticks / hz * 1e6 / count, count, puzzles / seconds, verdicts / seconds }
     ' "$work/wrk.out" >>"$work/$1.runs"
+    sed -n 's/^others: //p' "$work/wrk.out" >>"$work/others"
 }
 
 # An answer has to come from the puzzle's own buyer to be judged whole, and wrk only
@@ -71,8 +72,8 @@ for _ in $(seq "$rounds"); do
 done
 column() { cut -d' ' -f"$2" "$work/$1.runs" | median; }
 per_core() { awk -v us="$(column "$1" 2)" 'BEGIN { printf "%.0f\n", 1e6 / us }'; }
-others=$(cut -d' ' -f6 "$work/puzzle.runs" "$work/verdict.runs" | sort -n | tail -n 1)
-[ "$others" -eq 0 ] || step "$others answers of a round were neither puzzle nor verdict; BUYERS makes more buyers"
+others=$(sort -n "$work/others" | tail -n 1)
+[ "${others:-0}" -eq 0 ] || step "$others answers of a round were neither puzzle nor verdict; BUYERS makes more buyers"
 row "answered at once" "$(per_core way)" "requests/s of a core" null higher "-"
 row "puzzles" "$(per_core puzzle)" "puzzles/s of a core" null higher "answered at once: $(per_core way)"
 row "puzzles by rate" "$(ratio puzzle way)" "x" null higher "answered at once"

@@ -229,7 +229,7 @@ while kill -0 "$many_pid" 2>/dev/null; do
     now_open=$(find "/proc/$http_role/fd" -mindepth 1 2>/dev/null | wc -l)
     if [ "$now_open" -ge "$many" ]; then
         open=$now_open
-        most_mib=$(awk -v a="$(rss_mib)" -v b="$most_mib" 'BEGIN { print a > b ? a : b }')
+        most_mib=$(awk -v a="$(rss_mib)" -v b="$most_mib" 'BEGIN { print (a > b ? a : b) }')
     fi
     sleep 0.2
 done

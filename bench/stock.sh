@@ -13,8 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . bench/lib/edge.sh
 
 scripts/install.sh test
-cargo build --release --locked --quiet -p seckill-load ||
-    fail "the load generator did not build; the compiler's message above says where"
+build_programs --quiet
 start_redis
 
 clients=${CLIENTS:-64}

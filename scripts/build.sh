@@ -6,6 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/steps.sh
 
 step "Building the back end"
-cargo build --release --locked -p seckill ||
-    fail "the back end did not build; the compiler's message above says where"
+build_programs
 scripts/module.sh

@@ -2,10 +2,15 @@
 # Runs the tests: all of them, or the named ones of: rust nginx peer e2e drill;
 # and of valgrind and newer, which only run when they are named.
 #
-# Each stage says in a line what it does and writes its output to
-# target/test/STAGE.log; the end of that is shown when the stage fails. The other
-# stages still run. At the end nothing may be left running, and no system
-# service may have been started or enabled.
+# Each stage says in a line what it does, in another how long it took, and writes
+# its output to target/test/STAGE.log; the end of that is shown when the stage
+# fails. The other stages still run. At the end nothing may be left running, and
+# no system service may have been started or enabled.
+#
+# What mostly waits has what mostly computes beside it: the module is built with
+# the Rust tests, the programs at the lowest priority while those and the suites
+# run, and some drills run two at a time. What looks at speed has the machine for
+# itself.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/steps.sh
@@ -40,19 +45,52 @@ sum() { awk '{ total += $1 } END { print total + 0 }'; }
 # stage NAME TITLE CURE COMMAND...: runs it with its output in a log; a failure
 # shows the log's end and the cure. The status is the command's.
 stage() {
-    local name=$1 title=$2 cure=$3 log=$log_folder/$1.log began=$SECONDS status=0
+    begin "$@"
+    end "$1"
+}
+declare -A cures=() running=()
+broken=()
+
+# begin NAME TITLE CURE COMMAND...: the same beside what follows, until its end is
+# waited for.
+begin() {
+    local name=$1
+    step "$2"
+    cures[$name]=$3
     shift 3
-    step "$title"
-    "$@" >"$log" 2>&1 </dev/null || status=$?
+    set -m # a group of its own, to be ended as a whole
+    {
+        set +m
+        trap : TERM # its end is the command's end
+        local began=$SECONDS status=0
+        "$@" >"$log_folder/$name.log" 2>&1 </dev/null || status=$?
+        printf '   %s: %s s\n' "$name" $((SECONDS - began))
+        exit "$status"
+    } &
+    running[$name]=$!
+    set +m
+}
+end() {
+    local name=$1 status=0
+    wait "${running[$name]}" || status=$?
+    unset "running[$name]"
     if [ "$status" -ne 0 ]; then
-        failures_of "$log" >&2
-        printf 'seckill: %s failed (%s); %s\n' "$name" "target/test/$name.log" "$cure" >&2
+        failures_of "$log_folder/$name.log" >&2
+        printf 'seckill: %s failed (%s); %s\n' "$name" "target/test/$name.log" "${cures[$name]}" >&2
         broken+=("$name")
     fi
-    printf '   %s: %s s\n' "$name" $((SECONDS - began))
     return "$status"
 }
-broken=()
+
+# Ctrl-C or a kill: whatever runs tidies up and ends.
+interrupted() {
+    local group
+    for group in "${running[@]}"; do kill -TERM -- "-$group" 2>/dev/null || true; done
+    wait
+    exit "$1"
+}
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM HUP
 
 # The part of a log that tells why: the failed assertions if there are any, and
 # the end.
@@ -62,11 +100,50 @@ failures_of() {
     tail -n 15 "$1"
 }
 
+# --- What is built ---------------------------------------------------------
+
+# build_begin NAME [PREFIX...]: the module, or all that browsers and drills meet.
+build_begin() {
+    local name=$1
+    shift
+    case $name in
+        module) begin module "Building the module" "see the compiler's message above" "$@" scripts/module.sh ;;
+        programs) begin programs "Building the back end" "see the compiler's message above" "$@" scripts/build.sh ;;
+    esac
+}
+
+# built NAME: whether it is; waits for its end, and begins it unless it has begun.
+declare -A builds=()
+built() {
+    if [ -z "${builds[$1]:-}" ]; then
+        [ -n "${running[$1]:-}" ] || build_begin "$1"
+        end "$1" && builds[$1]=good || { builds[$1]=bad; count 0 1; }
+    fi
+    [ "${builds[$1]}" = good ]
+}
+
+# wanted STAGE...: whether one of them is to run.
+wanted() {
+    local one
+    for one in "$@"; do [[ " ${stages[*]} " != *" $one "* ]] || return 0; done
+    return 1
+}
+
+# --- The stages ------------------------------------------------------------
+
 test_rust() {
-    stage rocketmq "Fetching RocketMQ, unless it is here" "see whether mvn reaches its repository" \
-        scripts/rocketmq.sh install || count 0 1
+    local packages=(--locked --workspace --exclude seckill-nginx-module)
+    begin rocketmq "Fetching RocketMQ, unless it is here" "see whether mvn reaches its repository" scripts/rocketmq.sh install
+    ! wanted nginx valgrind e2e drill || build_begin module
+    stage rust-build "Building the Rust tests" "see the compiler's message above" \
+        cargo test "${packages[@]}" --no-run || count 0 1
+    end rocketmq || count 0 1
+    # Nobody waits for the programs yet.
+    if wanted nginx valgrind e2e drill && built module && wanted e2e drill; then
+        build_begin programs nice -n 19
+    fi
     stage rust "Rust tests" "repeat one with: cargo test NAME" \
-        cargo test --locked --no-fail-fast --workspace --exclude seckill-nginx-module || true
+        cargo test "${packages[@]}" --no-fail-fast || true
     local results=$log_folder/rust.log
     count "$(sed -n 's/^test result: .* \([0-9]*\) passed; .*/\1/p' "$results" | sum)" \
         "$(sed -n 's/^test result: .* passed; \([0-9]*\) failed; .*/\1/p' "$results" | sum)"
@@ -157,49 +234,45 @@ count_facts() {
     count "$good" "$bad"
 }
 
-test_drill() {
+begin_drill() {
+    local name=$1 title=$2
+    shift 2
+    begin "$name" "Drill: $title" "repeat it with: t/drills/$name.sh" env "$@" "t/drills/$name.sh"
+}
+end_drill() {
     local status=0
-    stage race "Drill: 5,000 buyers race for 100 items" "repeat it with: t/drills/race.sh" \
-        t/drills/race.sh || status=$?
-    count_facts "$log_folder/race.log" "$status"
-    status=0
-    stage edges "Drill: four edges, one Redis, and what goes wrong" "repeat it with: t/drills/edges.sh" \
-        env PERMITS=4000 SECONDS_EACH=3 t/drills/edges.sh || status=$?
-    count_facts "$log_folder/edges.log" "$status"
-    status=0
-    stage segments "Drill: stock on three Redis masters" "repeat it with: t/drills/segments.sh" \
-        t/drills/segments.sh || status=$?
-    count_facts "$log_folder/segments.log" "$status"
-    status=0
-    stage orders "Drill: a third paid, a third cancelled, a third unpaid, sold again" "repeat it with: t/drills/orders.sh" \
-        t/drills/orders.sh || status=$?
-    count_facts "$log_folder/orders.log" "$status"
-    status=0
-    stage poison "Drill: purchases that the database refuses" "repeat it with: t/drills/poison.sh" \
-        t/drills/poison.sh || status=$?
-    count_facts "$log_folder/poison.log" "$status"
-    status=0
-    stage pay "Drill: orders paid, cancelled, unpaid, on MariaDB" "repeat it with: t/drills/pay.sh" \
-        t/drills/pay.sh || status=$?
-    count_facts "$log_folder/pay.log" "$status"
+    end "$1" || status=$?
+    count_facts "$log_folder/$1.log" "$status"
+}
+
+test_drill() {
+    begin_drill race "5,000 buyers race for 100 items"
+    end_drill race
+    begin_drill edges "four edges, one Redis, and what goes wrong" PERMITS=4000 SECONDS_EACH=3
+    end_drill edges
+    # These wait most of their time, each in a place and on ports of its own.
+    begin_drill segments "stock on three Redis masters"
+    begin_drill poison "purchases that the database refuses"
+    end_drill segments
+    end_drill poison
+    begin_drill orders "a third paid, a third cancelled, a third unpaid, sold again"
+    begin_drill pay "orders paid, cancelled, unpaid, on MariaDB" PAY_WITHIN=30
+    end_drill orders
+    end_drill pay
 }
 
 services_before=$(services)
 scripts/install.sh test
 for name in "${stages[@]}"; do
     case $name in
-        rust) test_rust ;;
-        peer) test_peer ;;
-        newer) test_newer ;;
-        nginx | valgrind | e2e | drill)
-            [ -n "${built:-}" ] || stage build "Building the back end and the module" \
-                "see the compiler's message above" scripts/build.sh || { count 0 1; break; }
-            built=yes
-            "test_$name"
-            ;;
-        *) fail "unknown tests \"$name\"; there are: ${all[*]}" ;;
+        rust | peer | newer) ;;
+        nginx | valgrind) built module || break ;;
+        e2e | drill) built module && built programs || break ;;
+        *) fail "unknown tests \"$name\"; there are: ${all[*]}, valgrind, newer" ;;
     esac
+    "test_$name"
 done
+for name in "${!running[@]}"; do built "$name" || true; done
 
 if [ "$(services)" != "$services_before" ]; then
     printf 'seckill: a system service was started or enabled by the tests; compare: %s\n' \

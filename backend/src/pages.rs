@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use seckill_core::assets::{Assets, Missing};
+use seckill_core::assets::{Assets, Unfit};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -97,7 +97,7 @@ pub enum PagesError {
     },
     /// The shop's files do not fit together.
     #[error(transparent)]
-    Missing(#[from] Missing),
+    Unfit(#[from] Unfit),
     /// The template could not be filled in.
     #[error("the page of round {round}, product {product} could not be rendered: {source}")]
     Render {
@@ -140,7 +140,7 @@ impl Renderer {
         read_pages(&options.shop, &mut sources).map_err(failed(&options.shop))?;
         let (mut pages, mut needs) = (BTreeMap::new(), BTreeSet::new());
         for (name, html) in sources {
-            let rewritten = assets.rewrite_html(&name, &html)?;
+            let rewritten = assets.rewrite_html(&name, &html).map_err(Unfit::from)?;
             needs.extend(rewritten.needs);
             pages.insert(name, rewritten.html.into_bytes());
         }
@@ -284,7 +284,8 @@ impl Renderer {
             })?;
             let page = self
                 .assets
-                .rewrite_html("html/templates/product.html", &html)?;
+                .rewrite_html("html/templates/product.html", &html)
+                .map_err(Unfit::from)?;
             rendered.assets.extend(page.needs);
             rendered.pages.insert(product.clone(), page.html);
         }

@@ -25,6 +25,8 @@ use crate::store::{LazyStore, Store, StoreError};
 use crate::{analysis, ledger, orders, permits, relay, settle, transfer};
 use running::Running;
 
+/// HTTP on many connections.
+mod attend;
 /// Listening sockets.
 mod listener;
 /// The tasks.

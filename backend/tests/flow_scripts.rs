@@ -185,21 +185,22 @@ async fn ordered_is_told_once_and_only_to_the_purchase_it_belongs_to() {
     };
     buy(&mut conn, &permit).await.unwrap();
     let bought = record(&link, "li").await.unwrap().at_ms;
-    for (user, request, order, at_ms, reply) in [
-        ("li", "r2", "7", bought, -1),
-        ("wang", "r1", "7", bought, -1),
-        ("li", "r1", "7", bought - 1, -1),
-        ("li", "r1", "7", bought, 1),
-        ("li", "r1", "8", bought, 0),
-    ] {
-        let told: i64 = scripts::ORDERED
-            .key(keys::buyers(&item(), 1))
-            .arg((user, request, order, at_ms))
-            .invoke_async(&mut conn)
-            .await
-            .unwrap();
-        assert_eq!(told, reply, "{user} {request} {order}");
-    }
+    let mut told = async |orders: &[(&str, &str, &str, u64)]| -> Vec<i64> {
+        let mut script = scripts::ORDERED.prepare_invoke();
+        script.key(keys::buyers(&item(), 1));
+        for order in orders {
+            script.arg(order);
+        }
+        script.invoke_async(&mut conn).await.unwrap()
+    };
+    let orders = [
+        ("li", "r2", "7", bought),
+        ("wang", "r1", "7", bought),
+        ("li", "r1", "7", bought - 1),
+        ("li", "r1", "7", bought),
+    ];
+    assert_eq!(told(&orders).await, [-1, -1, -1, 1]);
+    assert_eq!(told(&[("li", "r1", "8", bought)]).await, [0]);
     let on_record = record(&link, "li").await.unwrap();
     assert_eq!(
         (on_record.state, on_record.order.as_str()),

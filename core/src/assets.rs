@@ -9,6 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
+mod pack;
+mod references;
+
+pub use pack::Unpackable;
+use references::{Reference, last_part, path_length, references_of};
+
 /// Where assets are served.
 pub const FOLDER: &str = "/assets/";
 /// Hexadecimal digits of a hash in a name: 64 bits.
@@ -28,6 +34,17 @@ pub struct Missing {
     pub to: String,
 }
 
+/// Why the assets cannot be published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// A reference leads nowhere.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// The parts of a pack do not go into one file.
+    #[error(transparent)]
+    Unpackable(#[from] Unpackable),
+}
+
 /// An asset under its hashed name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asset {
@@ -43,6 +60,8 @@ pub struct Asset {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assets {
     by_name: BTreeMap<String, Asset>,
+    /// The packs that parts went into.
+    home: BTreeMap<String, String>,
 }
 
 /// A page with its references rewritten.
@@ -54,24 +73,19 @@ pub struct Rewritten {
     pub needs: BTreeSet<String>,
 }
 
-/// A reference inside of a file.
-struct Reference {
-    /// Where the last part of the path stands, which the hash changes.
-    start: usize,
-    end: usize,
-    /// The asset's plain name.
-    name: String,
-}
-
 impl Assets {
-    /// Names the files of `html/static/assets`, given by their paths below it.
+    /// Names the files of `html/static/assets`, given by their paths below it, and
+    /// puts together what is a pack.
     ///
     /// # Errors
-    /// [`Missing`]: a file refers to one that is not there.
-    pub fn new(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, Missing> {
+    /// [`Unfit`]: a file refers to one that is not there, or a pack to parts that do
+    /// not go together.
+    pub fn new(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, Unfit> {
+        let packed = pack::pack(files)?;
+        let files = &packed.files;
         let mut references = BTreeMap::new();
         for (name, bytes) in files {
-            references.insert(name.as_str(), references_of(name, bytes, files)?);
+            references.insert(name.as_str(), references_of(name, bytes, &packed)?);
         }
         let reached: BTreeMap<&str, BTreeSet<&str>> = files
             .keys()
@@ -95,6 +109,7 @@ impl Assets {
         });
         Ok(Self {
             by_name: by_name.collect(),
+            home: packed.home,
         })
     }
 
@@ -124,7 +139,8 @@ impl Assets {
             let (before, after) = rest.split_at(at + BEFORE.len());
             let length = path_length(after.as_bytes());
             let name = &after[..length];
-            let Some(asset) = self.by_name.get(name) else {
+            let is_at = self.home.get(name).map_or(name, String::as_str);
+            let Some(asset) = self.by_name.get(is_at) else {
                 let line = 1 + html[..html.len() - rest.len() + at].matches('\n').count();
                 let (from, to) = (page.to_owned(), format!("{FOLDER}{name}"));
                 return Err(Missing { from, line, to });
@@ -214,81 +230,6 @@ fn rewrite(bytes: &[u8], references: &[Reference], hashed: &BTreeMap<&str, Strin
     out
 }
 
-fn last_part(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-/// How many bytes at the beginning can stand in a path.
-fn path_length(bytes: &[u8]) -> usize {
-    let is_path = |byte: &&u8| byte.is_ascii_alphanumeric() || b"._-/".contains(byte);
-    bytes.iter().take_while(is_path).count()
-}
-
-/// The references of a script or a style sheet; other files have none.
-fn references_of(
-    file: &str,
-    bytes: &[u8],
-    files: &BTreeMap<String, Vec<u8>>,
-) -> Result<Vec<Reference>, Missing> {
-    let is_style = file.ends_with(".css");
-    if !is_style && !file.ends_with(".js") && !file.ends_with(".mjs") {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
-    for at in 1..bytes.len() {
-        let opens = match bytes[at - 1] {
-            b'\'' | b'"' | b'`' => true,
-            b'(' => is_style,
-            _ => false,
-        };
-        let path = &bytes[at..at + path_length(&bytes[at..])];
-        let (true, Ok(path)) = (opens, std::str::from_utf8(path)) else {
-            continue;
-        };
-        let Some(name) = resolve(file, path) else {
-            continue;
-        };
-        if !files.contains_key(&name) {
-            let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
-            let (from, to) = (file.to_owned(), path.to_owned());
-            return Err(Missing { from, line, to });
-        }
-        let end = at + path.len();
-        found.push(Reference {
-            start: end - last_part(path).len(),
-            end,
-            name,
-        });
-    }
-    Ok(found)
-}
-
-/// The asset that `path`, written in `file`, names; `None` if it names none:
-/// an address of the shop, or a text that only looks like a path.
-fn resolve(file: &str, path: &str) -> Option<String> {
-    if !last_part(path).contains('.') || last_part(path).ends_with('.') {
-        return None;
-    }
-    if let Some(name) = path.strip_prefix(FOLDER) {
-        return Some(name.to_owned());
-    }
-    if !path.starts_with("./") && !path.starts_with("../") {
-        return None;
-    }
-    let mut parts: Vec<&str> = file.split('/').collect();
-    parts.pop();
-    for part in path.split('/') {
-        match part {
-            "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,9 +298,43 @@ mod tests {
     #[test]
     fn a_reference_that_leads_nowhere_is_named_with_its_line() {
         let error = Assets::new(&files(&[("a.js", "\n\nimport './b.js';")])).unwrap_err();
-        assert_eq!((error.line, error.to.as_str()), (3, "./b.js"));
+        let missing = Missing {
+            from: "a.js".to_owned(),
+            line: 3,
+            to: "./b.js".to_owned(),
+        };
+        assert_eq!(error, Unfit::Missing(missing));
         let error = shop("").rewrite_html("index.html", "<p>\n<img src=\"/assets/x.svg\">");
         assert_eq!(error.unwrap_err().line, 2);
+    }
+
+    #[test]
+    fn whoever_imports_a_part_gets_the_pack() {
+        let shop = Assets::new(&files(&[
+            ("i18n.js", "export const t = 1;\n"),
+            ("api.js", "export const get = 1;\n"),
+            (
+                "shop.js",
+                "export * from './i18n.js';\nexport * from './api.js';\n",
+            ),
+            (
+                "start.js",
+                "import { t } from './i18n.js';\nimport('./api.js');",
+            ),
+        ]))
+        .unwrap();
+        let pack = name(&shop, "shop.js");
+        let text = String::from_utf8(shop.get("start.js").unwrap().bytes.clone()).unwrap();
+        assert_eq!(
+            text,
+            format!("import {{ t }} from './{pack}';\nimport('./{pack}');")
+        );
+        assert!(shop.get("api.js").is_none());
+        let page = shop.rewrite_html("p", "<link href=\"/assets/api.js\">");
+        assert_eq!(
+            page.unwrap().html,
+            format!("<link href=\"/assets/{pack}\">")
+        );
     }
 
     #[test]

@@ -5,7 +5,8 @@ import { el, fill } from './dom.js';
 import { find, moment, t } from './i18n.js';
 import './rounds/words.js';
 
-const ACTIONS = ['round.create', 'round.edit', 'round.copy', 'round.delete', 'round.submit', 'round.withdraw', 'round.approve', 'round.reject', 'round.publish', 'round.import'];
+const ACTIONS = ['round.create', 'round.edit', 'round.copy', 'round.delete', 'round.submit', 'round.withdraw', 'round.approve', 'round.reject', 'round.publish', 'round.import',
+  'ban.add', 'ban.lift', 'finding.confirm', 'finding.dismiss', 'letter.redrive', 'stock.adjust', 'simulation.begin', 'simulation.end'];
 
 export async function show(root) {
   const asked = { who: '', target: '', action: '' };
@@ -61,9 +62,15 @@ function row(entry) {
 
 function detail(of) {
   if (Array.isArray(of?.changes)) {
-    return el('ul', {}, of.changes.slice(0, 12).map((it) => el('li', {}, el('b', {}, it.field), ': ', el('s', {}, shown(it.field, it.from)), ' → ', shown(it.field, it.to))));
+    return el('ul', {}, of.changes.slice(0, 12).map((it) => el('li', {}, el('b', {}, named(it.field)), ': ', el('s', {}, shown(it.field, it.from)), ' → ', shown(it.field, it.to))));
   }
-  return Object.entries(of ?? {}).map(([name, value]) => `${name}: ${shown(name, value)}`).join(' · ');
+  return Object.entries(of ?? {}).map(([name, value]) => `${named(name)}: ${shown(name, value)}`).join(' · ');
+}
+
+/** `p1.amount` and `name` as the editor calls them; what it has no word for stays. */
+function named(field) {
+  const [last, ...before] = field.split('.').reverse();
+  return [...before.reverse(), find(`field.${last}`) ?? last].join('.');
 }
 
 function shown(name, value) {

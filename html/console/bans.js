@@ -104,8 +104,8 @@ function adding(done) {
   const form = el('form.card', { novalidate: true, id: 'ban-form' },
     el('div.fields', {},
       field('ban-kind', t('bans.kind'), kind, null, 'w3'),
-      field('ban-value', t('bans.value'), value, notes.value, 'w3'),
-      field('ban-reason', t('bans.reason'), reason, notes.reason, 'w4'),
+      field('ban-value', t('bans.value'), value, notes.value, 'is-long w3'),
+      field('ban-reason', t('bans.reason'), reason, notes.reason, 'is-long w4'),
       field('ban-for', t('bans.for'), time, notes.for, 'w2')),
     el('div.row.is-end', {}, el('button.button.is-danger', { type: 'submit' }, t('bans.add'))));
   const hint = () => {

@@ -1,6 +1,6 @@
 // The live board: alerts, numbers, charts, funnel, and every product's stock.
 
-import { el, fill } from './dom.js';
+import { el, fill, put } from './dom.js';
 import { number, shopZone, lang, t } from './i18n.js';
 import { alerts } from './board/alerts.js';
 import { charts } from './board/charts.js';
@@ -67,8 +67,8 @@ function tiles() {
       for (const { name, value, below, node } of made) {
         const [n, text = ''] = TILES[name](board);
         node.hidden = n === null && OPTIONAL.has(name);
-        value.textContent = n === null ? '–' : number(Math.round(n * 10) / 10);
-        below.textContent = text;
+        put(value, n === null ? '–' : number(Math.round(n * 10) / 10));
+        put(below, text);
       }
     },
   };
@@ -77,9 +77,12 @@ function tiles() {
 function hot() {
   const list = el('ol.hot');
   const node = el('section.card', { hidden: true }, el('h2', {}, t('board.hot')), list);
+  let shown = null;
   return {
     node,
     show({ visitors, products: all }) {
+      if (visitors === shown) return;
+      shown = visitors;
       const told = visitors.hot ?? [];
       node.hidden = !told.length;
       fill(list, told.map(([key, n]) => el('li', {}, el('span', {}, all[key]?.title ?? key), el('span.num.soft', {}, t('board.hot.clicks', { n: number(n) })))));

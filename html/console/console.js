@@ -8,6 +8,7 @@ import { PAGES } from './nav.js';
 
 const main = document.querySelector('#main');
 const banner = document.querySelector('#banner');
+const nav = document.querySelector('#nav');
 let me = null;
 let stop = null;
 let shown = 0;
@@ -23,9 +24,12 @@ function showWho() {
 function showNav() {
   const at = place().name;
   const entries = PAGES.filter((page) => !page.unlisted && (!page.for || page.for === me?.role));
-  fill(document.querySelector('#nav'), entries.map((page) =>
+  fill(nav, entries.map((page) =>
     el('a', { href: `#/${page.name}`, 'aria-current': page.name === at ? 'page' : null }, t(`nav.${page.name}`),
       counts[page.name] ? [' ', el('span.count', {}, String(counts[page.name]))] : null)));
+  // On a phone the menu is a strip that may be longer than the screen.
+  const here = nav.querySelector('[aria-current]');
+  if (here && nav.scrollWidth > nav.clientWidth) nav.scrollLeft = here.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
 }
 
 /** The numbers beside the entries; one that cannot be had is left out. */

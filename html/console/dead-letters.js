@@ -29,7 +29,7 @@ addWords({
   en: {
     'letters.title': 'Dead letters',
     'letters.do': 'Messages of which no order could be made. Mend the cause, then send them again; sending one twice makes no second order.',
-    'letters.count': '{n} letters',
+    'letters.count': '{n} {n|letter|letters}',
     'letters.all': 'Send all again',
     'letters.all.title': 'Send all {n} dead letters again?',
     'letters.all.text': 'Each goes back to the queue that it came from and is tried once more.',

@@ -23,6 +23,11 @@ export function fill(node, ...children) {
   return node;
 }
 
+/** Says `text` in `node`; what it says already is not touched. */
+export function put(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 let hide = 0;
 
 /** A short word at the bottom of the screen, read out by screen readers. */

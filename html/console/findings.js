@@ -48,7 +48,7 @@ function card(finding, decide) {
 export async function show(root, { params }) {
   const wanted = STATES.includes(params[0]) ? params[0] : '';
   const about = el('p.soft');
-  const tabs = el('div.row', { role: 'group', 'aria-label': t('nav.findings') });
+  const tabs = el('div.row.states', { role: 'group', 'aria-label': t('nav.findings') });
   const list = el('div');
   let last = '';
 

@@ -20,9 +20,11 @@ export function t(key, values = {}) {
   return find(key, values) ?? key;
 }
 
-/** The same, null if there are none. */
+/** The same, null if there are none. `{n|day|days}` is the word for one or for more. */
 export function find(key, values = {}) {
-  return WORDS[current][key]?.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '') ?? null;
+  return WORDS[current][key]
+    ?.replace(/\{(\w+)\|([^|}]*)\|([^}]*)\}/g, (_, name, one, more) => (String(values[name]) === '1' ? one : more))
+    .replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '') ?? null;
 }
 
 /** What the server said, in the reader's language as far as the code is known. */
@@ -78,14 +80,24 @@ export function useZone(name) {
 }
 export const shopZone = () => zone.timeZone;
 
+// To make a formatter costs a hundred times what formatting does, and a board of two
+// hundred products asks for a thousand numbers.
+const formatters = new Map();
+
+function made(kind, options = {}) {
+  const key = JSON.stringify([kind, current, options]);
+  if (!formatters.has(key)) formatters.set(key, new Intl[kind](current, options));
+  return formatters.get(key);
+}
+
 /** A moment in the shop's time zone. */
 export function moment(ms, more = { second: undefined }) {
   if (ms === null || ms === undefined) return '–';
-  return new Intl.DateTimeFormat(current, {
+  return made('DateTimeFormat', {
     ...zone, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23', ...more,
   }).format(new Date(ms));
 }
 
-export const number = (value) => new Intl.NumberFormat(current).format(value);
+export const number = (value) => made('NumberFormat').format(value);
 /** Cents as ¥ with two digits. */
-export const money = (cents) => `¥${new Intl.NumberFormat(current, { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(cents / 100)}`;
+export const money = (cents) => `¥${made('NumberFormat', { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(cents / 100)}`;

@@ -1,25 +1,40 @@
--- Tells the buyer's record that the order is in the database.
+-- Tells buyers' records that their orders are in the database, a batch of one
+-- segment at a time.
 --
--- KEYS  1  buyers   hash, user -> state|request|quantity|permit|order|at_ms[|reason]
--- ARGV  1  user     buyer
---       2  request  request id of the purchase that the order was made from
---       3  order    order number
---       4  bought   when it was made, the record's at_ms: a buyer may use a
---                   request id again
+-- KEYS  1  buyers     hash, user -> state|request|quantity|permit|order|at_ms[|reason]
+-- ARGV  four for each order, a thousand orders at most:
+--       4n+1  user     buyer
+--       4n+2  request  request id of the purchase that the order was made from
+--       4n+3  order    order number
+--       4n+4  bought   when it was made, the record's at_ms: a buyer may use a
+--                      request id again
 --
--- Replies
+-- Replies, one for each order
 --    1  the record now says ordered
 --    0  it said so (or further: paid, cancelled) already
 --   -1  there is no such purchase: another request, or no record at all
 --
 -- Keeps: a record only moves forward, and only for the request that made it.
 
-local record = redis.call('HGET', KEYS[1], ARGV[1])
-if not record then return -1 end
-local state, request, quantity, permit, at_ms =
-  string.match(record, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|[^|]*|([^|]*)')
-if request ~= ARGV[2] or at_ms ~= ARGV[4] or state == 'failed' then return -1 end
-if state ~= 'succeeded' then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1],
-  'ordered|' .. request .. '|' .. quantity .. '|' .. permit .. '|' .. ARGV[3] .. '|' .. at_ms)
-return 1
+local users = {}
+for at = 1, #ARGV, 4 do users[#users + 1] = ARGV[at] end
+local records = redis.call('HMGET', KEYS[1], unpack(users))
+
+local replies, changes = {}, {}
+for n, record in ipairs(records) do
+  local at = 4 * n
+  local state, request, quantity, permit, at_ms =
+    string.match(record or '', '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|[^|]*|([^|]*)')
+  if not state or request ~= ARGV[at - 2] or at_ms ~= ARGV[at] or state == 'failed' then
+    replies[n] = -1
+  elseif state ~= 'succeeded' then
+    replies[n] = 0
+  else
+    replies[n] = 1
+    changes[#changes + 1] = ARGV[at - 3]
+    changes[#changes + 1] = 'ordered|' .. request .. '|' .. quantity .. '|' .. permit
+      .. '|' .. ARGV[at - 1] .. '|' .. at_ms
+  end
+end
+if #changes > 0 then redis.call('HSET', KEYS[1], unpack(changes)) end
+return replies

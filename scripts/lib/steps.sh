@@ -12,6 +12,13 @@ fail() {
     exit 1
 }
 
+# Builds the back end and the load generator, optimised; with cargo's options. Both
+# at once: built apart, what they share would be compiled twice.
+build_programs() {
+    cargo build --release --locked "$@" -p seckill -p seckill-load ||
+        fail "the back end did not build; the compiler's message above says where"
+}
+
 # Repeats a command until it succeeds: poll_until SECONDS COMMAND...
 # Waiting for a condition instead of for a time keeps a fast machine fast and a
 # slow one right.

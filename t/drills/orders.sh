@@ -241,7 +241,6 @@ run() {
     printf '     %s: %s s in all\n' "$1" $((SECONDS - began))
 }
 
-cargo build --release --locked --quiet -p seckill-load ||
-    fail "the load generator did not build; the compiler's message above says where"
+build_programs --quiet
 for scenario in "${chosen[@]}"; do run "$scenario"; done
 exit "$failed"

@@ -79,8 +79,7 @@ verified() {
 
 # --- The drill -------------------------------------------------------------
 
-cargo build --release --locked --quiet -p seckill-load ||
-    fail "the load generator did not build; the compiler's message above says where"
+build_programs --quiet
 rm -rf "$work"
 mkdir -p "$work"
 step "Starting MariaDB and the shop"

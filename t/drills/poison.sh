@@ -106,8 +106,7 @@ run() {
     finish
 }
 
-cargo build --release --locked --quiet -p seckill-load ||
-    fail "the load generator did not build; the compiler's message above says where"
+build_programs --quiet
 for one in "${chosen[@]}"; do
     case $one in
         streams | rocketmq) run "$one" ;;

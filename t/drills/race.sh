@@ -71,8 +71,7 @@ sold_out_exactly() {
 # --- The drill -------------------------------------------------------------
 
 mkdir -p "$work"
-cargo build --release --locked --quiet -p seckill-load ||
-    fail "the load generator did not build; the compiler's message above says where"
+build_programs --quiet
 shop_place "$work/data"
 shop_start
 

@@ -22,8 +22,7 @@ rate=${RATE:-1000}
 seconds=${SECONDS_EACH:-10}
 work=$PWD/target/drills/rate
 load=${CARGO_TARGET_DIR:-target}/release/seckill-load
-cargo build --release --locked --quiet -p seckill-load ||
-    fail "the load generator did not build; the compiler's message above says where"
+build_programs --quiet
 rm -rf "$work"
 mkdir -p "$work"
 

@@ -86,8 +86,7 @@ breaches() { fact "$1: breaches that buyers saw" "" "$(json "$work/$1.json" 'joi
 
 rm -rf "$work"
 mkdir -p "$work"
-cargo build --release --locked --quiet -p seckill-load ||
-    fail "the load generator did not build; the compiler's message above says where"
+build_programs --quiet
 use_three_masters
 export SECKILL_ORDERS_PER_SECOND=5000
 shop_place "$work/data"

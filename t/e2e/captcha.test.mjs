@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
+import { isUsable } from './axe.mjs';
 import { launch, logIn, notice, scene, shoot, shopper } from './browser.mjs';
 
 const ROUND = process.env.ROUND ?? '1';
@@ -118,6 +119,10 @@ for (const [lang, dark] of [['zh-CN', false], ['en', true]]) {
     const page = await customer({ lang, dark });
     await openPuzzle(page);
     await shoot(page, `captcha-ready-${lang}`);
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme });
+      await isUsable(page, `the open puzzle in ${lang}, ${colorScheme}`);
+    }
     await dragAsAHand(page);
     await scene(page, 'ordered').waitFor();
     assert.match(await page.textContent('#order'), /\S/);

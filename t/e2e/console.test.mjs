@@ -7,6 +7,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { isUsable } from './axe.mjs';
 import { BASE_URL, launch, shoot } from './browser.mjs';
 
 const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
@@ -91,6 +92,7 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   await operator.frameLocator('.preview iframe').locator('img[srcset*="/pictures/"]').waitFor();
   await operator.locator('.picture-shown img').scrollIntoViewIfNeeded();
   await shoot(operator, 'console-picture');
+  await isUsable(operator, 'a round with a picture');
   const id = await save(operator);
   await operator.click('[data-act=submit]');
   await operator.locator('[data-act=withdraw]').waitFor();
@@ -135,6 +137,52 @@ test('a supervisor cannot approve a round of his own, and is told who can', asyn
   await close(supervisor);
 });
 
+test('a round on several days is submitted in one action, and approved in one, each day as it was seen', async () => {
+  const [operator, supervisor] = [await person('operator'), await person('supervisor', { lang: 'zh-CN' })];
+  const series = unique('daily');
+  await typeRound(operator, { name: 'Every noon', product: unique('d') });
+  await operator.fill(at('id'), series);
+  await operator.fill(at('days'), '4');
+  await operator.keyboard.press('Control+s');
+  await operator.locator(`[data-round^="${series}_"]`).nth(3).waitFor();
+  const days = await operator.locator(`[data-round^="${series}_"]`).evaluateAll((rows) => rows.map((row) => row.dataset.round).sort());
+  // One day is to sell more than the others: whoever approves has to see that.
+  await operator.goto(`/console/#/rounds/${days[1]}`);
+  await operator.fill(at('products.0.amount'), '301');
+  await operator.locator('[data-act=save]').click();
+  await operator.locator('[data-act=submit_series]').click();
+  await operator.locator('dialog[open]:has-text("4 days") .is-main').click();
+  await operator.locator('[data-act=withdraw]').waitFor();
+
+  await supervisor.goto('/console/#/approvals');
+  const alike = supervisor.locator(`.waiting[data-series="${series}"]`);
+  await alike.locator('summary').click();
+  assert.deepEqual(await alike.locator('.days a').allTextContents(), [days[0], days[2], days[3]]);
+  assert.match(await supervisor.locator(`.waiting[data-round="${days[1]}"] tbody`).textContent(), /301/);
+  await shoot(supervisor, 'console-series');
+  await isUsable(supervisor, 'the inbox with a series');
+
+  // A day that was taken back meanwhile is told by name, and holds up no other.
+  await operator.goto(`/console/#/rounds/${days[2]}`);
+  await operator.locator('[data-act=withdraw]').click();
+  await operator.locator('[data-act=submit]').waitFor();
+  await alike.locator('.is-main').click();
+  await supervisor.locator('dialog[open] .is-main').click();
+  await supervisor.locator(`dialog[open] .mistakes li:has-text("${days[2]}")`).waitFor();
+  await shoot(supervisor, 'console-series-refused');
+  await isUsable(supervisor, 'a day that was refused');
+  await supervisor.locator('dialog[open] .is-main').click();
+  await alike.waitFor({ state: 'detached' });
+  const states = await supervisor.evaluate(async (of) => {
+    const { api } = await import('/console/api.js');
+    const { rounds } = await api.get(`/rounds?series=${of}`);
+    return rounds.map(({ id, state }) => [id, state]).sort();
+  }, series);
+  assert.deepEqual(states, [[days[0], 'published'], [days[1], 'submitted'], [days[2], 'draft'], [days[3], 'published']]);
+  await close(operator);
+  await close(supervisor);
+});
+
 test('a login that expires in the middle of an edit loses nothing that was typed', async () => {
   const operator = await person('operator');
   const product = unique('kept');
@@ -143,6 +191,7 @@ test('a login that expires in the middle of an edit loses nothing that was typed
   await operator.keyboard.press('Control+s');
   await operator.locator('#login[open]').waitFor();
   await shoot(operator, 'console-login-expired');
+  await isUsable(operator, 'the login that expired');
   assert.equal(await operator.inputValue(at('name')), 'Typed before the login expired');
   await logIn(operator, 'operator');
   await operator.locator('[data-act=submit]').waitFor();
@@ -172,6 +221,7 @@ test('two people who edit one round see each other’s edit before anything is o
   const clash = supervisor.locator('dialog[open]');
   await clash.locator('td:has-text("The operator was first")').waitFor();
   await shoot(supervisor, 'console-clash');
+  await isUsable(supervisor, 'two edits of one round');
   await clash.locator('.is-main').click();
   await clash.waitFor({ state: 'detached' });
   await supervisor.reload();

@@ -79,7 +79,7 @@ test('in a browser whose clock is five minutes fast the button opens within 50 m
   const lates = [];
   // The edge's clock and the page's are the real ones; only the sale is moved, so
   // that there are several openings. A loaded machine is late now and then, while
-  // a wrong clock would be wrong at all of them.
+  // a wrong clock would be wrong at all of them: the one in the middle counts.
   for (let i = 0; i < 5; i += 1) {
     const ahead = await edgeAhead();
     const opens = Math.round(Date.now() + ahead + 4_000);
@@ -90,7 +90,7 @@ test('in a browser whose clock is five minutes fast the button opens within 50 m
     lates.push(opened + (await edgeAhead()) - opens);
   }
   t.diagnostic(`opened after the edge's clock struck, in ms: ${lates.map((ms) => ms.toFixed(1)).join(' ')}`);
-  const best = Math.min(...lates.map(Math.abs));
-  assert.ok(best <= 50, `at best ${best.toFixed(1)} ms off`);
+  const [, , middle] = lates.map(Math.abs).sort((a, b) => a - b);
+  assert.ok(middle <= 50, `in the middle ${middle.toFixed(1)} ms off`);
   await close(page);
 });

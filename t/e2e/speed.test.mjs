@@ -9,10 +9,9 @@ const WIRE_LIMIT = 60 * 1024;
 // Slow 4G as Lighthouse has it, and a phone with a quarter of this machine's pace.
 const SLOW_4G = { offline: false, latency: 150, downloadThroughput: 1_600_000 / 8, uploadThroughput: 750_000 / 8 };
 const SLOWER = 4;
-const RUNS = 3;
-// The aim is a second. The test allows more, since it shares its machine.
-const AIM_MS = 1_000;
-const LIMIT_MS = 3_000;
+// The best of these counts, since the test shares its machine.
+const RUNS = 5;
+const LIMIT_MS = 1_000;
 
 let browser;
 before(async () => {
@@ -61,24 +60,47 @@ test('from opening to the order nothing on the page jumps', async () => {
   }
 });
 
-test('on a slow phone on slow 4G the product page answers within a second', async (t) => {
-  const times = [];
+test('on a slow phone on slow 4G the product page answers to a tap within a second', async (t) => {
+  const runs = [];
   for (let i = 0; i < RUNS; i += 1) {
     const page = await shopper(browser);
     const devtools = await page.context().newCDPSession(page);
     await devtools.send('Network.enable');
     await devtools.send('Network.emulateNetworkConditions', SLOW_4G);
-    await devtools.send('Emulation.setCPUThrottlingRate', { rate: SLOWER });
+    const got = share();
+    await devtools.send('Emulation.setCPUThrottlingRate', { rate: Math.max(1, SLOWER * got) });
+    await page.addInitScript(tapUntilAnswered);
     await page.goto(PAGE, { waitUntil: 'commit' });
-    // Answering: the scripts have run and the button is wired, and no task since
-    // has kept a finger waiting.
-    times.push(await page.evaluate(() => new Promise((done) => {
-      const look = () => (document.documentElement.dataset.ready ? done(Number(document.documentElement.dataset.ready)) : setTimeout(look, 10));
-      look();
-    })));
+    await page.locator('#login[open]').waitFor();
+    runs.push(await page.evaluate((of) => ({
+      share: of * 100,
+      answered: window.answeredAt,
+      painted: performance.getEntriesByName('first-contentful-paint')[0]?.startTime,
+      // What the page waited for: the files that came one after the other.
+      files: performance.getEntriesByType('resource').filter((it) => it.responseEnd < window.answeredAt && !it.name.includes('/api/')).length,
+    }), got));
     await close(page);
   }
-  const best = Math.min(...times);
-  t.diagnostic(`answers after ${times.map((ms) => Math.round(ms)).join(', ')} ms (aim: ${AIM_MS} ms)`);
+  const told = (of) => runs.map((it) => Math.round(it[of])).join(', ');
+  t.diagnostic(`answers after ${told('answered')} ms, painted after ${told('painted')} ms, from ${told('files')} files beside the page; of a processor there was ${told('share')} %`);
+  const best = Math.min(...runs.map((it) => it.answered));
   assert.ok(best <= LIMIT_MS, `at best after ${Math.round(best)} ms`);
 });
+
+/** How much of a processor whoever wants one gets just now: others' work slows a page already. */
+function share() {
+  const [began, used] = [performance.now(), process.cpuUsage()];
+  while (performance.now() - began < 200);
+  const { user, system } = process.cpuUsage(used);
+  return Math.min(1, (user + system) / 1_000 / (performance.now() - began));
+}
+
+// Runs inside the page: an impatient finger on "Log in" until the dialog opens.
+function tapUntilAnswered() {
+  const finger = setInterval(() => {
+    document.querySelector('#account')?.click();
+    if (!document.querySelector('#login')?.open) return;
+    window.answeredAt = performance.now();
+    clearInterval(finger);
+  }, 10);
+}

@@ -201,11 +201,22 @@ my $uses_default_config;
     };
 }
 
+# Ends the edge of the block before, which would otherwise live until that of this
+# block starts: it must not see this one's sale, nor take permits of it.
+my $end_last_edge = sub {
+    my ($name) = @_;
+    no warnings 'once';
+    return unless -f $Test::Nginx::Util::PidFile;
+    my $pid = Test::Nginx::Util::get_pid_from_pidfile($name);
+    Test::Nginx::Util::kill_process($pid, 1, $name) if $pid && kill 0, $pid;
+};
+
 add_block_preprocessor(sub {
     my $block = shift;
     for my $module (split ' ', $ENV{TEST_NGINX_LOAD_MODULES}) {
         -f $module or Test::More::BAIL_OUT("$module is missing; build it with: make module, or: scripts/install.sh test");
     }
+    $end_last_edge->($block->name);
     redis_start();
     redis('FLUSHALL');
     $put_on_sale->($block->sale // '');

@@ -1,5 +1,7 @@
 //! Tells the buyers' records that their orders are in the database.
 
+use std::collections::HashMap;
+
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::message::OrderMessage;
@@ -7,6 +9,9 @@ use seckill_core::order::OrderId;
 
 use crate::redis_link::{RedisLink, RedisLinkError, scripts};
 use crate::segments::Segments;
+
+/// Orders in one run of the script.
+const AT_ONCE: usize = 500;
 
 /// A purchase and the order that was made from it.
 pub(super) struct Told<'a> {
@@ -23,8 +28,7 @@ struct Call<'a> {
     order: OrderId,
 }
 
-/// Runs `ordered.lua` for each, all of one master in one round trip; says of
-/// each whether it worked. What is wrong with one master holds up no other.
+/// Runs `ordered.lua`, for all of one master in one round trip; says of each whether it worked. What is wrong with one master holds up no other.
 pub(super) async fn tell(segments: &Segments, orders: &[Told<'_>]) -> Vec<Result<(), String>> {
     let mut outcomes = vec![Ok(()); orders.len()];
     // Ids that are no ids have no record; the order stands all the same.
@@ -62,11 +66,20 @@ pub(super) async fn tell(segments: &Segments, orders: &[Told<'_>]) -> Vec<Result
 }
 
 async fn tell_one_master(link: &RedisLink, calls: &[Call<'_>]) -> Result<(), RedisLinkError> {
+    let mut of_segments: HashMap<String, Vec<&Call<'_>>> = HashMap::new();
+    for call in calls {
+        let buyers = keys::buyers(&call.item, call.purchase.segment);
+        of_segments.entry(buyers).or_default().push(call);
+    }
+    let mut commands = Vec::new();
+    for (buyers, calls) in &of_segments {
+        let chunks = calls.chunks(AT_ONCE);
+        commands.extend(chunks.map(|calls| command(buyers, calls)));
+    }
     let mut conn = link.conn().await?;
-    let commands: Vec<redis::Cmd> = calls.iter().map(command).collect();
-    let replies = scripts::run_all::<i64>(&mut conn, &scripts::ORDERED, &commands).await?;
-    let replies: Vec<i64> = replies.into_iter().collect::<Result<_, _>>()?;
-    let untold = replies.iter().filter(|reply| **reply < 0).count();
+    let replies = scripts::run_all::<Vec<i64>>(&mut conn, &scripts::ORDERED, &commands).await?;
+    let replies: Vec<Vec<i64>> = replies.into_iter().collect::<Result<_, _>>()?;
+    let untold = replies.iter().flatten().filter(|reply| **reply < 0).count();
     if untold > 0 {
         // An order without its record: Redis lost data that the queue kept.
         tracing::warn!(untold, "placed orders have no purchase on record");
@@ -74,18 +87,14 @@ async fn tell_one_master(link: &RedisLink, calls: &[Call<'_>]) -> Result<(), Red
     Ok(())
 }
 
-fn command(call: &Call<'_>) -> redis::Cmd {
-    let Call {
-        item,
-        purchase,
-        order,
-        ..
-    } = call;
-    let mut command = scripts::call(&scripts::ORDERED, &[keys::buyers(item, purchase.segment)]);
-    command
-        .arg(&purchase.user)
-        .arg(&purchase.request)
-        .arg(order.to_string())
-        .arg(purchase.at_ms);
+fn command(buyers: &String, calls: &[&Call<'_>]) -> redis::Cmd {
+    let mut command = scripts::call(&scripts::ORDERED, std::slice::from_ref(buyers));
+    for call in calls {
+        command
+            .arg(&call.purchase.user)
+            .arg(&call.purchase.request)
+            .arg(call.order.to_string())
+            .arg(call.purchase.at_ms);
+    }
     command
 }

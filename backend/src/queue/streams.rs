@@ -38,6 +38,9 @@ pub struct StreamsQueue {
     hold: Duration,
     /// The connection of blocking reads, while nobody reads.
     reader: Arc<Mutex<Option<MultiplexedConnection>>>,
+    /// Until when new messages alone are taken, because they come in full
+    /// batches and the others have just been looked for.
+    busy_until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl StreamsQueue {
@@ -64,40 +67,54 @@ impl StreamsQueue {
             stream: stream.to_owned(),
             hold,
             reader: Arc::default(),
+            busy_until: Arc::default(),
         }
     }
 
-    /// The command that stores `message`.
-    fn storing(&self, message: &Message, now_ms: u64) -> redis::Cmd {
-        let Message { body, key, after } = message;
-        if after.is_zero() {
-            let mut add = redis::cmd("XADD");
-            add.arg(&self.stream).arg("*");
-            add.arg("body").arg(body.as_slice()).arg("key").arg(key);
-            return add;
-        }
-        // A key with a separator in it could not be told from the body.
-        let mut member = format!("0|{}|", key.replace('|', "_")).into_bytes();
-        member.extend_from_slice(body);
-        let mut add = redis::cmd("ZADD");
-        add.arg(keys::delayed(&self.stream));
-        add.arg(now_ms.saturating_add(millis(*after))).arg(member);
-        add
-    }
-
-    /// Sends what fits, all in one round trip; each is answered by itself.
-    async fn send(&self, messages: &[&Message]) -> Result<Vec<RedisResult<Value>>, RedisLinkError> {
+    /// Sends what fits, all in one round trip, and tells of each what was wrong.
+    async fn send(&self, messages: &[&Message]) -> Result<Vec<Result<(), String>>, RedisLinkError> {
         let mut conn = self.redis.conn().await?;
+        let delayed = messages.iter().any(|message| !message.after.is_zero());
         // By Redis's clock, as the letting in is.
-        let now_ms = match messages.iter().any(|message| !message.after.is_zero()) {
+        let now_ms = match delayed {
             true => time_ms(&mut conn).await?,
             false => 0,
         };
+        // Those that are kept back go together.
+        let mut keep_back = redis::cmd("ZADD");
+        keep_back.arg(keys::delayed(&self.stream));
         let mut pipe = Pipeline::with_capacity(messages.len());
         for message in messages {
-            pipe.add_command(self.storing(message, now_ms));
+            let Message { body, key, after } = message;
+            if after.is_zero() {
+                let add = pipe.cmd("XADD").arg(&self.stream).arg("*");
+                add.arg("body").arg(body.as_slice()).arg("key").arg(key);
+            } else {
+                // A key with a separator in it could not be told from the body.
+                let mut member = format!("0|{}|", key.replace('|', "_")).into_bytes();
+                member.extend_from_slice(body);
+                keep_back.arg(now_ms.saturating_add(millis(*after)));
+                keep_back.arg(member);
+            }
         }
-        Ok(pipe.ignore_errors().query_async(&mut conn).await?)
+        if delayed {
+            pipe.add_command(keep_back);
+        }
+        let replies: Vec<RedisResult<Value>> = pipe.ignore_errors().query_async(&mut conn).await?;
+        let mut replies = replies
+            .into_iter()
+            .map(|reply| reply.map(drop).map_err(|error| error.to_string()));
+        let kept_back = match delayed {
+            true => replies.next_back().unwrap_or(Ok(())),
+            false => Ok(()),
+        };
+        let outcome = |message: &&Message| match message.after.is_zero() {
+            true => replies
+                .next()
+                .unwrap_or_else(|| Err("no answer".to_owned())),
+            false => kept_back.clone(),
+        };
+        Ok(messages.iter().map(outcome).collect())
     }
 }
 
@@ -124,8 +141,8 @@ impl Queue for StreamsQueue {
             Ok(answers) => {
                 for (slot, answer) in slots.zip(answers) {
                     *slot = match answer {
-                        Ok(_) => Published::Stored,
-                        Err(error) => Published::NotStored(error.to_string()),
+                        Ok(()) => Published::Stored,
+                        Err(reason) => Published::NotStored(reason),
                     };
                 }
             }
@@ -147,11 +164,14 @@ impl Queue for StreamsQueue {
     async fn next(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
         let until = Instant::now() + wait;
         loop {
-            let next_due = self.let_in_due().await?.unwrap_or(LOOK_ROUND);
-            match self.abandoned(max).await {
-                Ok(found) if found.is_empty() => {}
-                Err(error) if error.code() == Some("NOGROUP") => self.create_group().await?,
-                other => return Ok(other?),
+            let mut next_due = LOOK_ROUND;
+            if !self.is_busy() {
+                next_due = self.let_in_due().await?.unwrap_or(LOOK_ROUND);
+                match self.abandoned(max).await {
+                    Ok(found) if found.is_empty() => self.looked(),
+                    Err(error) if error.code() == Some("NOGROUP") => self.create_group().await?,
+                    other => return Ok(other?),
+                }
             }
             let left = until
                 .saturating_duration_since(Instant::now())
@@ -166,6 +186,9 @@ impl Queue for StreamsQueue {
                 Ok(found) => {
                     let found = found?;
                     self.keep(conn);
+                    if found.len() < max {
+                        self.is_idle();
+                    }
                     if !found.is_empty() {
                         return Ok(found);
                     }

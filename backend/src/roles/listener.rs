@@ -6,9 +6,11 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
+use super::attend::{self, ATTENDED};
 use crate::config::Listen;
 use crate::config::listen::MAX_SOCKET_PATH;
 
@@ -46,19 +48,19 @@ impl Bound {
     pub(super) async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
         match self {
             Bound::Unix(listener, path) => {
-                let served = axum::serve(listener, router)
-                    .with_graceful_shutdown(stop.cancelled_owned())
-                    .await;
+                attend::serve(listener, router, ATTENDED, stop).await;
                 // Gone already is as good.
                 let _ = std::fs::remove_file(&path);
-                served
             }
             Bound::Tcp(listener) => {
-                axum::serve(listener, router)
-                    .with_graceful_shutdown(stop.cancelled_owned())
-                    .await
+                // An answer is written at once, and has nothing to wait for.
+                let listener = listener.tap_io(|stream| {
+                    let _ = stream.set_nodelay(true);
+                });
+                attend::serve(listener, router, ATTENDED, stop).await;
             }
         }
+        Ok(())
     }
 }
 

@@ -129,6 +129,17 @@ async fn write_at_once(
     outcome: Outcome,
     now_ms: u64,
 ) -> Result<Vec<Placed>, StoreError> {
+    if channels.is_empty() && share.len() <= ROWS {
+        // One statement is a transaction, two round trips shorter.
+        insert(
+            &mut *database.writer().acquire().await?,
+            share,
+            outcome,
+            now_ms,
+        )
+        .await?;
+        return Ok(share.iter().map(|order| written(order, outcome)).collect());
+    }
     let mut transaction = database.begin().await?;
     for rows in share.chunks(ROWS) {
         insert(&mut transaction, rows, outcome, now_ms).await?;

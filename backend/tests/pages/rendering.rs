@@ -57,7 +57,7 @@ async fn every_asset_that_a_page_leads_to_is_there_and_bears_its_hash() {
     let start = fs::read_to_string(shop.origin().join("shop/index.html")).unwrap();
     let mut open = assets_in(&start);
     open.extend(assets_in(&shop.page("1-153.html").unwrap()));
-    assert!(open.iter().any(|name| name.starts_with("product.")));
+    assert!(open.iter().any(|name| name.starts_with("product-page.")));
     for name in open {
         let digits = name.split('.').nth(1).unwrap();
         assert_eq!(digits.len(), 16, "{name} bears a hash");
@@ -85,7 +85,7 @@ async fn a_new_version_of_the_shop_keeps_the_old_assets_for_open_pages() {
     let (old, new) = (assets_in(&old), assets_in(&new));
     let script = |of: &[String]| {
         of.iter()
-            .find(|it| it.starts_with("product.") && it.ends_with(".js"))
+            .find(|it| it.starts_with("product-page."))
             .unwrap()
             .clone()
     };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, RedisError, RedisResult};
+use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -18,6 +18,10 @@ pub mod summary;
 pub mod ways;
 
 use ways::{Answer, Line, Till, Way};
+
+/// How long Redis may take for an answer: putting millions of tokens into a list,
+/// or taking away what the way before has left, holds it up for a while.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// How to measure.
 #[derive(Debug, Clone)]
@@ -69,6 +73,8 @@ pub struct Row {
     pub way: &'static str,
     /// Whether several processes may sell this way.
     pub across_processes: bool,
+    /// Whether nothing is lost when a seller dies in the middle.
+    pub survives_a_crash: bool,
     /// Why it is not used.
     pub rejected_for: &'static str,
     /// Items sold a second.
@@ -121,7 +127,11 @@ impl<'a> Bench<'a> {
     }
 
     async fn conn(&self) -> Result<MultiplexedConnection, StockError> {
-        let conn = self.client.get_multiplexed_async_connection().await;
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER));
+        let conn = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await;
         conn.map_err(|source| self.options.failed(source))
     }
 
@@ -176,6 +186,7 @@ impl<'a> Bench<'a> {
     async fn time(&self, way: Way) -> Result<Row, StockError> {
         const AMOUNT: u64 = 4_000_000;
         let mut conn = self.prepare(way, AMOUNT).await?;
+        self.settle(&mut conn).await?;
         let line = ways::open_line(AMOUNT);
         let (stop, next) = (
             Arc::new(AtomicBool::new(false)),
@@ -205,6 +216,7 @@ impl<'a> Bench<'a> {
         Ok(Row {
             way: way.name(),
             across_processes: way.works_across_processes(),
+            survives_a_crash: way.survives_a_crash(),
             rejected_for: way.rejected_for(),
             sold_per_second: all.sold as f64 / elapsed.as_secs_f64(),
             latency_ms: Latency::of(all.latencies_us),
@@ -230,6 +242,19 @@ impl<'a> Bench<'a> {
         Ok(conn)
     }
 
+    /// Waits until Redis has freed what was removed, which a thread of its own
+    /// does on the core that is measured.
+    async fn settle(&self, conn: &mut MultiplexedConnection) -> Result<(), StockError> {
+        while self
+            .info(conn, "memory", "lazyfree_pending_objects:")
+            .await?
+            > 0.0
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
     async fn till(&self, way: Way, line: &Line, number: u64) -> Result<Till, StockError> {
         Ok(Till::new(
             way,
@@ -241,14 +266,23 @@ impl<'a> Bench<'a> {
 
     /// Seconds of CPU that Redis has used.
     async fn redis_cpu(&self, conn: &mut MultiplexedConnection) -> Result<f64, StockError> {
-        let info: RedisResult<String> = redis::cmd("INFO").arg("cpu").query_async(conn).await;
+        let user = self.info(conn, "cpu", "used_cpu_user:").await?;
+        Ok(user + self.info(conn, "cpu", "used_cpu_sys:").await?)
+    }
+
+    /// A number that Redis tells of itself, 0 if it does not.
+    async fn info(
+        &self,
+        conn: &mut MultiplexedConnection,
+        section: &str,
+        name: &str,
+    ) -> Result<f64, StockError> {
+        let info: RedisResult<String> = redis::cmd("INFO").arg(section).query_async(conn).await;
         let info = info.map_err(|source| self.options.failed(source))?;
-        let of = |name: &str| -> f64 {
-            let line = info.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|text| text.trim().parse().ok())
-                .unwrap_or(0.0)
-        };
-        Ok(of("used_cpu_user:") + of("used_cpu_sys:"))
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        Ok(line
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0.0))
     }
 }
 

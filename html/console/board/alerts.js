@@ -18,10 +18,14 @@ export function alerts() {
   const told = el('p.unseen', { role: 'status', 'aria-live': 'polite' });
   const node = el('div', {}, list, told);
   let known = null;
+  let shown = '';
   return {
     node,
     show(all, products) {
       const titles = new Map(all.map(({ subject }) => [subject, products[subject]?.title]).filter(([, title]) => title));
+      const sketch = JSON.stringify([all, [...titles]]);
+      if (sketch === shown) return;
+      shown = sketch;
       const items = all.map((alert) => el('li.alert', { 'data-level': alert.level, 'data-code': alert.code, 'data-subject': alert.subject },
         WHERE[alert.code] ? el('a', { href: WHERE[alert.code] }, sentence(alert, titles)) : sentence(alert, titles)));
       fill(list, items.length ? items : el('li.alert', { 'data-level': 'well' }, t('board.well')));

@@ -1,6 +1,6 @@
 // The funnel: how many got how far, and why the others were refused.
 
-import { el, fill } from '../dom.js';
+import { el, fill, put } from '../dom.js';
 import { find, lang, number, t } from '../i18n.js';
 import { steps } from './patch.js';
 
@@ -25,16 +25,19 @@ export function funnel() {
     return made;
   }
 
+  let shown = null;
   const chip = (text, n) => el('li.chip', {}, text, ' ', el('b.num', {}, number(n)));
 
   return {
     node,
     show(told) {
+      if (told === shown) return;
+      shown = told;
       for (const { name, n, share, ofAbove } of steps(told)) {
         const { bar, n: count, of } = row(name);
         bar.style.width = `${share * 100}%`;
-        count.textContent = n === null ? '–' : number(n);
-        of.textContent = ofAbove === null ? '' : t('board.above', { percent: percent(ofAbove) });
+        put(count, n === null ? '–' : number(n));
+        put(of, ofAbove === null ? '' : t('board.above', { percent: percent(ofAbove) }));
       }
       const reasons = Object.entries(told.refused).sort((a, b) => b[1] - a[1]);
       fill(refused, reasons.length ? reasons.map(([code, n]) => chip(find(`code.${code}`) ?? code, n)) : el('li.soft', {}, '–'));

@@ -1,12 +1,14 @@
 // Products by round, each with its three stocks as one bar. Rows are kept and
 // changed in place, so that two hundred of them cost only what changed.
 
-import { el, fill } from '../dom.js';
+import { el, fill, put } from '../dom.js';
 import { moment, number, t } from '../i18n.js';
 import { grouped, parts } from './patch.js';
 
 /** From so many products on there is something to search. */
 const MANY = 8;
+/** A round shows so many until somebody wants all of them; a search looks at all. */
+const FOLDED = 24;
 const PARTS = ['saled', 'locked', 'moving', 'sale'];
 
 const percent = (share) => `${(Math.floor(share * 1000) / 10).toFixed(share > 0 && share < 0.1 ? 1 : 0)}%`;
@@ -37,40 +39,54 @@ class Row {
     this.shown = product.same;
     const { limit, permits, ordered, cancelled, in_transit: moving = 0 } = product;
     const sold = product.locked + product.saled;
-    this.title.textContent = product.title;
-    this.id.textContent = `${product.round}::${product.product}`;
-    this.share.textContent = t('board.percent', { percent: percent(limit > 0 ? sold / limit : 0) });
+    put(this.title, product.title);
+    put(this.id, `${product.round}::${product.product}`);
+    put(this.share, t('board.percent', { percent: percent(limit > 0 ? sold / limit : 0) }));
     const widths = parts(product);
     for (const name of PARTS) this.bars[name].style.width = `${widths[name]}%`;
-    for (const [name, node] of Object.entries(this.numbers)) node.textContent = number(product[name]);
+    for (const [name, node] of Object.entries(this.numbers)) put(node, number(product[name]));
     this.bar.setAttribute('aria-label', Object.keys(this.numbers).map((name) => `${t(`board.${name}`)} ${number(product[name])}`).join(', '));
-    this.permits.textContent = t('board.permits', { n: number(permits), limit: number(limit) });
+    put(this.permits, t('board.permits', { n: number(permits), limit: number(limit) }));
     const told = [];
     if (ordered !== undefined) told.push(t('board.ordered.n', { n: number(ordered) }));
     if (cancelled) told.push(t('board.cancelled.n', { n: number(cancelled) }));
     if (moving) told.push(`${t('board.moving')} ${number(moving)}`);
-    this.orders.textContent = told.join(' · ');
-    this.note.textContent = product.missing ? t('board.missing') : '';
+    put(this.orders, told.join(' · '));
+    put(this.note, product.missing ? t('board.missing') : '');
   }
 }
 
 class Group {
-  constructor(round) {
+  /** `again` draws once more, when more is wanted. */
+  constructor(round, again) {
     this.name = el('b');
     this.state = el('span.chip');
     this.when = el('span.soft.small.num');
     this.list = el('ul.shelf');
+    this.isWhole = false;
+    this.more = el('button.button.is-plain', {
+      type: 'button',
+      onclick: () => {
+        this.isWhole = true;
+        again();
+      },
+    });
     // Rounds that are over are folded away until somebody wants them.
     this.node = el('details.board-round', { open: round.state !== 'ended' },
-      el('summary', {}, this.name, ' ', this.state, ' ', this.when), this.list);
+      el('summary', {}, this.name, ' ', this.state, ' ', this.when), this.list, this.more);
   }
 
-  show({ round, products }, rows) {
-    this.name.textContent = round.name;
-    this.state.textContent = t(`board.round.${round.state}`);
-    this.state.dataset.tone = { open: 'good', scheduled: 'info', ended: '' }[round.state];
-    this.when.textContent = `${moment(round.starts_ms)} – ${moment(round.ends_ms, { year: undefined, month: undefined, day: undefined, second: undefined })} · ${t('board.round.n', { n: number(products.length) })}`;
-    const wanted = products.map((product) => rows(product));
+  show({ round, products }, rows, isWhole) {
+    put(this.name, round.name);
+    put(this.state, t(`board.round.${round.state}`));
+    const tone = { open: 'good', scheduled: 'info', ended: '' }[round.state];
+    if (this.state.dataset.tone !== tone) this.state.dataset.tone = tone;
+    put(this.when, `${moment(round.starts_ms)} – ${moment(round.ends_ms, { year: undefined, month: undefined, day: undefined, second: undefined })} · ${t('board.round.n', { n: number(products.length) })}`);
+    const shown = isWhole || this.isWhole ? products : products.slice(0, FOLDED);
+    const isAll = shown.length === products.length;
+    if (this.more.hidden !== isAll) this.more.hidden = isAll;
+    if (!isAll) put(this.more, t('board.all', { n: number(products.length) }));
+    const wanted = shown.map((product) => rows(product));
     const same = wanted.length === this.list.children.length && wanted.every((node, at) => node === this.list.children[at]);
     if (!same) fill(this.list, wanted);
   }
@@ -98,10 +114,11 @@ export function products() {
   function show() {
     const count = Object.keys(board.products).length;
     tools.hidden = count < MANY;
-    const all = grouped(board.rounds, board.products, { text: tools.hidden ? '' : search.value, by: sort.value });
+    const text = tools.hidden ? '' : search.value;
+    const all = grouped(board.rounds, board.products, { text, by: sort.value });
     for (const group of all) {
-      if (!groups.has(group.id)) groups.set(group.id, new Group(group.round));
-      groups.get(group.id).show(group, row);
+      if (!groups.has(group.id)) groups.set(group.id, new Group(group.round, show));
+      groups.get(group.id).show(group, row, text.trim() !== '');
     }
     const wanted = all.map((group) => groups.get(group.id).node);
     if (!wanted.length) {

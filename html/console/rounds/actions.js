@@ -3,6 +3,7 @@
 import { api } from '../api.js';
 import { ask, el, toast } from '../dom.js';
 import { t } from '../i18n.js';
+import { submitSeries } from './series.js';
 
 /** Whether a round went through this person's hands, so that another has to approve it. */
 export const isOwn = (round, me) => [round.created_by, round.edited_by, round.submitted_by].includes(me.name);
@@ -53,9 +54,13 @@ export function actions({ round, me, dirty, isNew, act, save, take, leave }) {
     toast(t('act.submitted'));
   }, dirty ? '' : 'is-main');
   const saving = button('save', save, 'is-main');
+  const submitAll = round.series && !dirty ? button('submit_series', async () => {
+    await submitSeries(round.series);
+    take(await api.get(`/rounds/${encodeURIComponent(round.id)}`));
+  }) : null;
   switch (round.state) {
     case 'draft':
-    case 'rejected': return [remove, copy, submit, dirty ? saving : null];
+    case 'rejected': return [remove, copy, submitAll, submit, dirty ? saving : null];
     case 'submitted': {
       const decides = me.role === 'supervisor' && !isOwn(round, me);
       const decide = (words, work, tone) => button(words, async () => {

@@ -1,21 +1,33 @@
-// What waits for a supervisor, each round with all that he has to look at.
+// What waits for a supervisor, each round with all that he has to look at. Days of a
+// series that sell the very same are looked at, and decided, together.
 
 import { api } from '../api.js';
 import { el, fill, toast } from '../dom.js';
 import { moment, money, number, said, t } from '../i18n.js';
 import { approve, isOwn, reject } from './actions.js';
+import { allRounds, approveAll, rejectAll, span } from './series.js';
 import './words.js';
 
 const MOST_PRODUCTS = 20;
 
 export async function show(root, { me }) {
   const list = el('div');
-  async function read() {
-    const { rounds } = await api.get('/rounds?state=submitted');
-    const whole = await Promise.all(rounds.map(({ id }) => api.get(`/rounds/${encodeURIComponent(id)}`)));
-    if (!whole.length) return fill(list, el('div.card.empty', {}, el('h2', {}, t('approvals.empty')), el('p', {}, t('approvals.empty.do'))));
-    return fill(list, whole.reverse().map((round) => card(round, me, read)));
+  let seen = new Map();
+
+  /** A round that was read is read again only when somebody changed it. */
+  async function whole({ id, version }) {
+    const before = seen.get(id);
+    return before?.version === version ? before : api.get(`/rounds/${encodeURIComponent(id)}`);
   }
+
+  async function read() {
+    const rounds = [];
+    for (const it of await allRounds({ state: 'submitted' })) rounds.push(await whole(it));
+    seen = new Map(rounds.map((it) => [it.id, it]));
+    if (!rounds.length) return fill(list, el('div.card.empty', {}, el('h2', {}, t('approvals.empty')), el('p', {}, t('approvals.empty.do'))));
+    return fill(list, together(rounds, me).map((days) => card(days, me, read)));
+  }
+
   fill(root, el('div.head', {}, el('h1', {}, t('approvals.title'))), list);
   await read();
   const again = setInterval(() => {
@@ -24,18 +36,38 @@ export async function show(root, { me }) {
   return () => clearInterval(again);
 }
 
-function card(round, me, read) {
+const timeOfDay = (ms) => moment(ms, { year: undefined, month: undefined, day: undefined });
+
+/** Rounds in groups that need but one look: the same goods, name, hours and hands, on several days. */
+export function together(rounds, me) {
+  const groups = new Map();
+  for (const round of rounds) {
+    const goods = round.products.map(({ page, ...it }) => it);
+    const same = [round.series, round.name, timeOfDay(round.starts_ms), round.ends_ms - round.starts_ms, isOwn(round, me), round.submitted_by, goods];
+    const key = round.series ? JSON.stringify(same) : round.id;
+    groups.set(key, [...(groups.get(key) ?? []), round]);
+  }
+  return [...groups.values()];
+}
+
+function card(days, me, read) {
+  const [round] = days;
+  const isMany = days.length > 1;
   const act = (work) => async () => {
     try {
-      await work(round);
+      await work();
     } catch (error) {
       toast(said(error), 'bad');
     }
     await read();
   };
   const decides = me.role === 'supervisor' && !isOwn(round, me);
+  const button = (words, tone, work) => el('button.button', { type: 'button', class: tone, onclick: act(work) }, words);
   const tools = decides
-    ? [el('button.button', { type: 'button', onclick: act(reject) }, t('act.reject')), el('button.button.is-main', { type: 'button', onclick: act(approve) }, t('act.approve'))]
+    ? [
+      button(t(isMany ? 'act.reject_series' : 'act.reject', { n: days.length }), '', () => (isMany ? rejectAll(days) : reject(round))),
+      button(t(isMany ? 'act.approve_series' : 'act.approve', { n: days.length }), 'is-main', () => (isMany ? approveAll(days) : approve(round))),
+    ]
     : [el('p.soft', {}, t(me.role === 'supervisor' ? 'note.own' : 'error.supervisor_only'))];
   const line = (it) => el('tr', {},
     el('td', {}, el('b', {}, it.title), el('div.soft.small', {}, it.id)),
@@ -43,9 +75,17 @@ function card(round, me, read) {
     el('td.num', { 'data-label': t('product.list') }, money(it.list_price_cents)),
     el('td.num', { 'data-label': t('product.amount') }, number(it.amount)),
     el('td.num', { 'data-label': t('product.cap') }, number(it.per_buyer)));
-  return el('article.card.waiting', { 'data-round': round.id },
-    el('div.head', {}, el('h2', {}, el('a', { href: `#/rounds/${encodeURIComponent(round.id)}` }, round.name), ' ', el('span.soft.small', {}, round.id)), tools),
-    el('p', {}, moment(round.starts_ms), ' – ', moment(round.ends_ms)),
+  const link = (it, words) => el('a', { href: `#/rounds/${encodeURIComponent(it.id)}` }, words);
+  const when = isMany
+    ? [
+      el('p', {}, el('b', {}, t('series.days', { n: days.length })), ' · ', span(days)),
+      el('details', {}, el('summary', {}, t('series.each')), el('ul.days', {}, days.map((it) => el('li', {}, link(it, it.id), ' ', moment(it.starts_ms), ' – ', moment(it.ends_ms))))),
+    ]
+    : el('p', {}, moment(round.starts_ms), ' – ', moment(round.ends_ms));
+  const title = isMany ? [round.name, ' ', el('span.soft.small', {}, t('round.series', { series: round.series }))] : [link(round, round.name), ' ', el('span.soft.small', {}, round.id)];
+  return el('article.card.waiting', { 'data-round': isMany ? null : round.id, 'data-series': isMany ? round.series : null },
+    el('div.head', {}, el('h2', {}, title), el('div.row', {}, tools)),
+    when,
     el('p.soft.small', {}, t('approvals.by', { who: round.submitted_by ?? '', when: moment(round.submitted_ms) })),
     el('table.table', {}, el('thead', {}, el('tr', {}, ['title', 'price', 'list', 'amount', 'cap'].map((name, at) => el('th', { class: at ? 'num' : '' }, t(`product.${name}`))))),
       el('tbody', {}, round.products.slice(0, MOST_PRODUCTS).map(line))),

@@ -124,7 +124,7 @@ export async function editor(root, { id, me }) {
     if (isNew) {
       const made = await api.post('/rounds', toForm(draft, true));
       forget(null);
-      toast(t('act.saved'));
+      toast(made.length === 1 ? t('act.saved') : t('series.saved', { n: made.length }));
       location.hash = made.length === 1 ? `#/rounds/${encodeURIComponent(made[0].id)}` : '#/rounds';
       return made[0];
     }

@@ -3,7 +3,8 @@
 
 import { showService } from './captcha-service.js';
 import { begin, end, move, wayAt } from './captcha-track.js';
-import { t } from './i18n.js';
+import { learn, t } from './i18n.js';
+import * as words from './words-captcha.js';
 
 /** A piece that was hardly moved was touched, not dragged. */
 const TOUCH = 8;
@@ -34,6 +35,7 @@ const MARKUP = `
 
 /** The dialog, as soon as it can be shown. */
 export async function captchaView() {
+  learn(words);
   const style = document.createElement('link');
   style.rel = 'stylesheet';
   style.href = new URL('./captcha.css', import.meta.url);

@@ -4,8 +4,8 @@
 
 import * as api from './api.js';
 
-const EARLY_RETRY_MS = 150;
-const EARLY_RETRIES = 8;
+const PUZZLE_RETRY_MS = 150;
+const PUZZLE_RETRIES = 8;
 /** A pass is good for two minutes; what is nearly over is not used any more. */
 const PASS_KEPT_MS = 110_000;
 
@@ -62,8 +62,8 @@ export function passesFor(round, product, { isOpen, loggedOut }) {
   async function puzzle() {
     for (let early = 0; ; early += 1) {
       const answer = await api.getCaptcha(round, product);
-      if (answer.code !== 'too_early' || early >= EARLY_RETRIES) return answer;
-      await new Promise((done) => setTimeout(done, EARLY_RETRY_MS));
+      if (answer.code !== 'too_early' || early >= PUZZLE_RETRIES) return answer;
+      await new Promise((done) => setTimeout(done, PUZZLE_RETRY_MS));
     }
   }
 

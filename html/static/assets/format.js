@@ -39,25 +39,30 @@ export function count(n, lang) {
   return new Intl.NumberFormat(lang).format(n);
 }
 
-/** Wall-clock time of an edge instant in the shopper's own zone. */
-export function timeOfDay(ms, lang, withSeconds = false) {
-  return new Intl.DateTimeFormat(lang, {
-    hour: '2-digit',
-    minute: '2-digit',
-    second: withSeconds ? '2-digit' : undefined,
-    hourCycle: 'h23',
-  }).format(ms);
+const SHAPES = {
+  minute: { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
+  second: { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' },
+  day: { month: 'short', day: 'numeric' },
+  longDay: { month: 'long', day: 'numeric', weekday: 'long' },
+};
+// To make one costs a phone more than the rest of a redrawn page.
+const made = new Map();
+
+function formatted(ms, lang, shape) {
+  const key = `${lang} ${shape}`;
+  if (!made.has(key)) made.set(key, new Intl.DateTimeFormat(lang, SHAPES[shape]));
+  return made.get(key).format(ms);
 }
+
+/** Wall-clock time of an edge instant in the shopper's own zone. */
+export const timeOfDay = (ms, lang, withSeconds = false) => formatted(ms, lang, withSeconds ? 'second' : 'minute');
 
 export function dayAndTime(ms, now, lang) {
   if (isoDay(ms) === isoDay(now)) return timeOfDay(ms, lang);
-  const day = new Intl.DateTimeFormat(lang, { month: 'short', day: 'numeric' }).format(ms);
-  return `${day} ${timeOfDay(ms, lang)}`;
+  return `${formatted(ms, lang, 'day')} ${timeOfDay(ms, lang)}`;
 }
 
-export function longDay(ms, lang) {
-  return new Intl.DateTimeFormat(lang, { month: 'long', day: 'numeric', weekday: 'long' }).format(ms);
-}
+export const longDay = (ms, lang) => formatted(ms, lang, 'longDay');
 
 /** YYYY-MM-DD in the shopper's own zone. */
 export function isoDay(ms) {

@@ -49,7 +49,7 @@ export function reduce(s, event) {
     case 'refused':
       return refused(s, event);
     case 'result':
-      return result({ ...s, checked: true }, event.answer, event.now);
+      return told({ ...s, checked: true }, event.answer, event.now);
     case 'order':
       return ordered(s, event.answer);
     case 'unanswered':
@@ -116,7 +116,7 @@ function refused(s, { code, now, retryMs = 0 }) {
   }
 }
 
-function result(s, answer, now) {
+function told(s, answer, now) {
   const stale = s.grab && !s.grab.answered && isEarlier(answer, s.grab.before);
   const status = stale ? 'none' : answer.status;
   switch (status) {

@@ -6,7 +6,7 @@ import { EdgeClock, resampleAfter } from './clock.js';
 const FIRST_BURST = 5;
 const BURST = 3;
 const GAP_MS = 120;
-const RETRY_MS = 1_000;
+const LOST_RETRY_MS = 1_000;
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -37,7 +37,7 @@ export function keepTime(opensIn, onFirst) {
       if (left > 1) await pause(GAP_MS);
     }
     running = false;
-    timer = setTimeout(burst, heard ? resampleAfter(clock.ready ? opensIn() : 0) : RETRY_MS);
+    timer = setTimeout(burst, heard ? resampleAfter(clock.ready ? opensIn() : 0) : LOST_RETRY_MS);
   }
 
   burst();

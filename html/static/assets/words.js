@@ -1,10 +1,7 @@
 // Every sentence a shopper can read, in both languages. A refusal `code` has
 // `refused.<code>` for its heading and `refused.<code>.do` for what to do.
 
-import * as captcha from './words-captcha.js';
-
 export const zh = {
-  ...captcha.zh,
   'shop.name': '秒杀',
   'shop.tagline': '整点开抢，一人一次点击',
   'lang.switch': 'EN',
@@ -174,7 +171,6 @@ export const zh = {
 };
 
 export const en = {
-  ...captcha.en,
   'shop.name': 'Seckill',
   'shop.tagline': 'On the hour. One click each.',
   'lang.switch': '中文',

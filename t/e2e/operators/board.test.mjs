@@ -3,10 +3,12 @@
 //   CONSOLE_URL           where the console is, default http://127.0.0.1:8081
 //   SUPERVISOR_PASSWORD   of the demo's account "supervisor"
 //   SECKILL_DATA          the shop's data folder: its Redis is touched by hand here
+//   SECKILL               the program
 //   ROUND, PRODUCT        a product that sells within two minutes
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { isUsable } from '../axe.mjs';
 import { BASE_URL, launch, shoot } from '../browser.mjs';
@@ -16,6 +18,9 @@ const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
 const item = { round: process.env.ROUND ?? '1', product: process.env.PRODUCT ?? '154' };
 const ITEM = `${item.round}::${item.product}`;
 const STOCK = `seckill::{${ITEM}::01}::stock`;
+
+/** How often all products of a large round sell at once. */
+const TURNS = 5;
 
 let browser;
 before(async () => {
@@ -56,6 +61,15 @@ async function open(page, name) {
 async function close(page) {
   assert.deepEqual(page.complaints, []);
   await page.context().close();
+}
+
+/** A round that is on, by the command line. */
+function importRound(id, count) {
+  const product = (n) => `[[round.product]]\nid = "${id}_${n}"\ntitle = "Thing ${n}"\namount = 1000\nprice_cents = 100\nlist_price_cents = 200\nper_buyer = 1\n`;
+  const file = `${process.env.SECKILL_DATA}/${id}.toml`;
+  const round = `[[round]]\nid = "${id}"\nname = "Many things"\nstarts = "+1s"\nends = "+2h"\n\n`;
+  writeFileSync(file, round + Array.from({ length: count }, (_, n) => product(n + 1)).join('\n'));
+  execFileSync(process.env.SECKILL, ['sale', 'import', file, '--approve'], { encoding: 'utf8' });
 }
 
 async function untilOpen() {
@@ -112,6 +126,59 @@ test('the board follows a sale, and a change in Redis within a second', async (t
   t.diagnostic(`a change in Redis was in the page after ${took[4]} ms (median), ${took[8]} ms at most`);
   assert.ok(took[4] < 1000, `a change took ${took} ms`);
   await close(page);
+});
+
+test('of two hundred products only the rows that changed are touched, and all of them in time', async (t) => {
+  const round = `many${Date.now().toString(36)}`;
+  const thing = (n) => `${round}::${round}_${n}`;
+  importRound(round, 200);
+  for (const width of [1280, 390]) {
+    const page = await operator('en', { viewport: { width, height: 844 } });
+    await open(page, 'board');
+    const shelf = page.locator(`.board-round:has([data-product^="${round}::"])`);
+    await shelf.locator('summary .chip[data-tone=good]').waitFor();
+    await shelf.locator('.shelf-item').nth(23).waitFor();
+    assert.equal(await shelf.locator('.shelf-item').count(), 24, 'the others wait behind a button');
+    await shelf.locator('button:has-text("Show all 200")').click();
+    await shelf.locator('.shelf-item').nth(199).waitFor();
+
+    await page.evaluate((of) => {
+      window.touched = new Set();
+      new MutationObserver((changes) => {
+        for (const { target } of changes) {
+          const node = target instanceof Element ? target : target.parentElement;
+          window.touched.add(node?.closest('[data-product]')?.dataset.product ?? 'around');
+        }
+      }).observe(document.querySelector(`[data-product^="${of}::"]`).closest('.board-round'), { subtree: true, childList: true, characterData: true, attributes: true });
+    }, round);
+    redis('HINCRBY', `seckill::{${thing(7)}::01}::stock`, 'sale_stock_amount', '-1');
+    const locked = redis('HINCRBY', `seckill::{${thing(7)}::01}::stock`, 'locked_stock_amount', '1');
+    await page.locator(`[data-product="${thing(7)}"] .legend [data-part=locked] b`, { hasText: new RegExp(`^${locked}$`) }).waitFor();
+    assert.deepEqual(await page.evaluate(() => [...window.touched]), [thing(7)]);
+
+    // All of them sell at once. Counted is what the page's thread works, whoever else
+    // works on this machine.
+    const devtools = await page.context().newCDPSession(page);
+    await devtools.send('Performance.enable', { timeDomain: 'threadTicks' });
+    const worked = async () => (await devtools.send('Performance.getMetrics')).metrics.find((it) => it.name === 'TaskDuration').value * 1_000;
+    const selling = `for n = 1, 200 do local key = 'seckill::{${thing('')}' .. n .. '::01}::stock'; redis.call('HINCRBY', key, 'sale_stock_amount', -1); redis.call('HINCRBY', key, 'locked_stock_amount', 1) end`;
+    const before = await worked();
+    for (let n = 0; n < TURNS; n += 1) {
+      redis('EVAL', selling, '0');
+      const all = redis('HGET', `seckill::{${thing(200)}::01}::stock`, 'locked_stock_amount');
+      await page.locator(`[data-product="${thing(200)}"] .legend [data-part=locked] b`, { hasText: new RegExp(`^${all}$`) }).waitFor();
+    }
+    const each = ((await worked()) - before) / TURNS;
+    t.diagnostic(`at ${width} px a change of all 200 products costs the page ${each.toFixed(0)} ms`);
+    assert.ok(each < 150, `a change of all products costs ${each.toFixed(0)} ms, of the 400 that there are`);
+
+    await page.fill('.shelves input[type=search]', 'Thing 177');
+    await shelf.locator('.shelf-item').nth(1).waitFor({ state: 'detached' });
+    await page.locator(`[data-product="${thing(177)}"]`).waitFor();
+    await shoot(page, `board-many-${width}`);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing sticks out');
+    await close(page);
+  }
 });
 
 test('an alert says which invariant is off, and goes when it is mended', async () => {

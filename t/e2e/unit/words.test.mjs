@@ -4,10 +4,11 @@ import { test } from 'node:test';
 import { read } from '../../../html/static/assets/api.js';
 import { chooseLang } from '../../../html/static/assets/i18n.js';
 import { en as common, zh as commonZh } from '../../../html/static/assets/words.js';
+import * as captcha from '../../../html/static/assets/words-captcha.js';
 import * as orders from '../../../html/static/assets/words-orders.js';
 
-const en = { ...common, ...orders.en };
-const zh = { ...commonZh, ...orders.zh };
+const en = { ...common, ...captcha.en, ...orders.en };
+const zh = { ...commonZh, ...captcha.zh, ...orders.zh };
 
 const html = (path) => readFile(new URL(`../../../html/${path}`, import.meta.url), 'utf8');
 const names = (text) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort();
@@ -26,10 +27,28 @@ test('every refusal of the contract has a heading and says what to do', () => {
   for (const scene of ['sold_out', 'ended']) assert.ok(en[`scene.${scene}`] && en[`scene.${scene}.do`], scene);
 });
 
+const PAGES = ['static/index.html', 'static/orders.html', 'static/order.html', 'templates/product.html'];
+
 test('every word a page asks for exists', async () => {
-  for (const page of ['static/index.html', 'static/orders.html', 'static/order.html', 'templates/product.html']) {
+  for (const page of PAGES) {
     for (const [, key] of (await html(page)).matchAll(/data-t(?:-label|-hint)?="([^"]+)"/g)) assert.ok(key in en, `${page}: ${key}`);
   }
+});
+
+// The pages are plain files that can be opened and changed as they are; what they
+// share is written in each, and may not drift apart.
+test('every page has the same head, header and login', async () => {
+  const texts = await Promise.all(PAGES.map(html));
+  const part = (text, from, to) => text.slice(text.indexOf(from), text.indexOf(to, text.indexOf(from)));
+  const own = /^ *<(title|script|a class="crumb")|^<link rel="(stylesheet|preload|modulepreload)"/;
+  const shared = (text, from, to) => part(text, from, to).split('\n').filter((line) => !own.test(line)).join('\n');
+  const [start, ...others] = texts;
+  for (const [at, text] of others.entries()) {
+    assert.equal(shared(text, '<!doctype', '<body'), shared(start, '<!doctype', '<body'), PAGES[at + 1]);
+    assert.equal(shared(text, '<header', '</header>'), shared(start, '<header', '</header>'), PAGES[at + 1]);
+  }
+  const dialog = (text) => part(text, '<dialog id="login"', '</dialog>');
+  for (const text of texts.slice(2)) assert.equal(dialog(text), dialog(texts[1]));
 });
 
 test('the link decides the language, then an earlier choice, then the browser', () => {

@@ -9,8 +9,9 @@ use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamAutoClaimReply, StreamId, StreamPendingCountReply, StreamReadReply};
 use redis::{Pipeline, RedisResult};
 use seckill_core::keys;
+use tokio::time::Instant;
 
-use super::{CONSUMER, GROUP, StreamsQueue};
+use super::{CONSUMER, GROUP, LOOK_ROUND, StreamsQueue};
 use crate::queue::{Delivery, QueueError, Receipt, millis};
 use crate::redis_link::{RedisLinkError, scripts};
 
@@ -35,6 +36,27 @@ impl StreamsQueue {
 
     pub(super) fn keep(&self, conn: MultiplexedConnection) {
         *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(conn);
+    }
+
+    /// Whether only new messages are to be taken: while they come in full
+    /// batches, those that are due and those that were abandoned are looked for
+    /// every [`LOOK_ROUND`], which is two round trips less for each batch.
+    pub(super) fn is_busy(&self) -> bool {
+        let until = self.busy_until.lock();
+        let until = until.unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// The others were looked for.
+    pub(super) fn looked(&self) {
+        let until = self.busy_until.lock();
+        *until.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + LOOK_ROUND);
+    }
+
+    /// There is time to look for the others.
+    pub(super) fn is_idle(&self) {
+        let until = self.busy_until.lock();
+        *until.unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(super) async fn create_group(&self) -> Result<(), QueueError> {

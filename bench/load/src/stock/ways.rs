@@ -76,6 +76,13 @@ impl Way {
         self != Way::Fifo
     }
 
+    /// Whether a seller that dies in the middle leaves neither an item that
+    /// nobody can buy nor a sale without its order.
+    #[must_use]
+    pub fn survives_a_crash(self) -> bool {
+        matches!(self, Way::Script | Way::Watch | Way::Lock)
+    }
+
     /// Why it is not used.
     #[must_use]
     pub fn rejected_for(self) -> &'static str {
@@ -298,6 +305,9 @@ impl Till {
         let (sale, record): (u64, Option<String>) = self.ask(&look).await?;
         let sells = record.is_none() && sale > 0;
         let mut write = redis::pipe();
+        // All of it or nothing, the lock included, should this seller die.
+        write.atomic();
+        self.commands += 2;
         if sells {
             add_sale(&mut write, user, request);
         }

@@ -1,0 +1,176 @@
+use std::time::Duration;
+
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::*;
+
+/// More than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server with this many places, in a folder of its own.
+struct Server {
+    folder: tempfile::TempDir,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+    /// Told when somebody asks for what is slow.
+    slow: Arc<Notify>,
+}
+
+impl Server {
+    fn with_places(places: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
+        let slow = Arc::new(Notify::new());
+        let begun = Arc::clone(&slow);
+        let router = Router::new()
+            .route("/", get(async || "here"))
+            .route("/echo", post(async |body: String| body))
+            .route("/unread", post(async || "not read"))
+            .route(
+                "/slow",
+                get(async move || {
+                    begun.notify_one();
+                    sleep(Duration::from_millis(300)).await;
+                    "slow"
+                }),
+            );
+        let stop = CancellationToken::new();
+        Self {
+            folder,
+            served: tokio::spawn(serve(listener, router, places, stop.clone())),
+            stop,
+            slow,
+        }
+    }
+
+    async fn connect(&self) -> UnixStream {
+        let path = self.folder.path().join("socket");
+        timeout(PATIENCE, UnixStream::connect(path))
+            .await
+            .unwrap()
+            .unwrap()
+    }
+}
+
+async fn send(stream: &mut UnixStream, text: &str) {
+    stream.write_all(text.as_bytes()).await.unwrap();
+}
+
+async fn ask(stream: &mut UnixStream) {
+    send(stream, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+}
+
+/// Reads until `end` has come; what came.
+async fn read_until(stream: &mut UnixStream, end: &str) -> String {
+    let mut text = Vec::new();
+    let reading = async {
+        while !text.ends_with(end.as_bytes()) {
+            assert_ne!(stream.read_buf(&mut text).await.unwrap(), 0, "it ended");
+        }
+    };
+    timeout(PATIENCE, reading).await.expect("an answer");
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test]
+async fn more_connections_than_places_are_all_answered_and_stay_open() {
+    let server = Server::with_places(2);
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        streams.push(server.connect().await);
+    }
+    let mut clients = JoinSet::new();
+    for mut stream in streams {
+        clients.spawn(async move {
+            for _ in 0..3 {
+                ask(&mut stream).await;
+                let answer = read_until(&mut stream, "here").await;
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            }
+        });
+    }
+    while let Some(done) = clients.join_next().await {
+        done.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_stops_in_the_middle_of_a_request_keeps_nobody_waiting() {
+    let server = Server::with_places(1);
+    let mut half = server.connect().await;
+    send(&mut half, "GET / HTTP/1.1\r\nho").await;
+    for _ in 0..3 {
+        let mut other = server.connect().await;
+        ask(&mut other).await;
+        read_until(&mut other, "here").await;
+    }
+    send(&mut half, "st: a\r\n\r\n").await;
+    read_until(&mut half, "here").await;
+}
+
+#[tokio::test]
+async fn requests_that_come_together_are_all_answered() {
+    let server = Server::with_places(1);
+    let mut stream = server.connect().await;
+    let mut other = server.connect().await;
+    let one = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    send(&mut stream, &format!("{one}{one}GET /slow HTTP/1.1\r\n")).await;
+    ask(&mut other).await;
+    read_until(&mut other, "here").await;
+    send(&mut stream, "host: a\r\n\r\n").await;
+    let answers = read_until(&mut stream, "slow").await;
+    assert_eq!(answers.matches("here").count(), 2, "{answers}");
+}
+
+#[tokio::test]
+async fn bodies_arrive_whole_and_what_is_left_of_one_is_never_taken_for_a_request() {
+    let server = Server::with_places(1);
+    let mut stream = server.connect().await;
+    let mut other = server.connect().await;
+    send(
+        &mut stream,
+        "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\nabc",
+    )
+    .await;
+    send(&mut stream, "def").await;
+    read_until(&mut stream, "abcdef").await;
+    ask(&mut other).await;
+    read_until(&mut other, "here").await;
+
+    let mut stream = server.connect().await;
+    send(
+        &mut stream,
+        "POST /unread HTTP/1.1\r\nhost: a\r\ncontent-length: 200\r\n\r\nGET / HTTP/1.1\r\n",
+    )
+    .await;
+    read_until(&mut stream, "not read").await;
+    ask(&mut other).await;
+    read_until(&mut other, "here").await;
+    // It may be closed by now; an answer it may not have.
+    let _ = stream.write_all(b"host: a\r\n\r\n").await;
+    let mut more = Vec::new();
+    let ended = timeout(PATIENCE, stream.read_to_end(&mut more)).await;
+    assert!(ended.is_ok(), "it stays open with half a body unread");
+    assert!(more.is_empty(), "{}", String::from_utf8_lossy(&more));
+}
+
+#[tokio::test]
+async fn at_the_end_what_is_in_hand_is_finished_and_the_rest_is_closed() {
+    let server = Server::with_places(4);
+    let mut idle = server.connect().await;
+    ask(&mut idle).await;
+    read_until(&mut idle, "here").await;
+    let mut slow = server.connect().await;
+    send(&mut slow, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    timeout(PATIENCE, server.slow.notified()).await.unwrap();
+    server.stop.cancel();
+    read_until(&mut slow, "slow").await;
+    let mut rest = Vec::new();
+    let ended = timeout(PATIENCE, idle.read_to_end(&mut rest)).await;
+    assert_eq!(ended.unwrap().unwrap(), 0);
+    timeout(PATIENCE, server.served).await.unwrap().unwrap();
+}

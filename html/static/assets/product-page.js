@@ -1,0 +1,7 @@
+// The product page, published as one file (core/src/assets/pack.rs).
+
+export * from './purchase.js';
+export * from './cadence.js';
+export * from './captcha.js';
+export * from './product-view.js';
+export * from './product.js';

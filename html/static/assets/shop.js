@@ -1,0 +1,11 @@
+// What every page of the shop needs, published as one file (core/src/assets/pack.rs).
+
+export * from './words.js';
+export * from './store.js';
+export * from './format.js';
+export * from './i18n.js';
+export * from './api.js';
+export * from './account.js';
+export * from './clock.js';
+export * from './time.js';
+export * from './node.js';

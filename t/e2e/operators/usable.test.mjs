@@ -1,0 +1,139 @@
+// Every page of the console, looked at: a picture at each width and in each
+// language, and nothing in it that keeps people from using it.
+//
+// A page of your own: add an entry to PAGES.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { isUsable } from '../axe.mjs';
+import { launch, shoot } from '../browser.mjs';
+
+const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
+
+// What words are called in the console's lists of them.
+const KEYS = /\b(act|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|letter|mistake|nav|note|policy|preview|product|reason|refund|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+const now = Date.now();
+const finding = (kind, subject, state, score, reasons, more = {}) => ({
+  kind, subject, state, score, first_ms: now - 60_000, last_ms: now - 1_000, ban_until_ms: null, decided_by: null, reasons, ...more,
+});
+const reason = (code, points, values) => ({ code, points, sentence: `${code}: as the server says it in English`, ...values });
+const FINDINGS = {
+  counts: { proposed: 1, banned: 1, confirmed: 1, dismissed: 1 }, policy: 'ban', ban_score: 80, ban_minutes: 60,
+  findings: [
+    finding('address', '203.0.113.0/24', 'banned', 120, [reason('company', 60, { of: 40, suspicious: 38, never_browsed: 12, within_ms: 300 })], { ban_until_ms: now + 3_600_000 }),
+    finding('user', 'bot-17@example.com', 'proposed', 60, [reason('pace', 30, { clicks: 12, within_ms: 800 }), reason('even', 30, { intervals: 9, mean_ms: 50, spread_permille: 8 })]),
+    finding('user', 'bot-2', 'confirmed', 90, [reason('never_browsed', 90, { urls: 4, clicks: 9 })], { decided_by: 'supervisor' }),
+    finding('user', 'lin', 'dismissed', 40, [reason('early', 40, { asked: 3 })], { decided_by: 'supervisor' }),
+  ],
+};
+const group = { actors: 200, clicks: 1_400, ordered: 120, paid: 90, blocked: 0 };
+const SIMULATION = {
+  rounds: ['1'], demo_login: true, most: 5_000, wickedness: ['hammer', 'metronome', 'careful'],
+  simulation: {
+    state: 'running', asked: { round: '1', product: '153' }, by: 'supervisor', began_ms: now - 20_000, trouble: null,
+    progress: { now_ms: now, until_ms: now + 25_000, requests: 18_000, gone: 40, actors: 250 }, report: { groups: { shopper: group, hammer: { ...group, blocked: 31 } } },
+  },
+};
+
+const answers = (path, body) => async (page) => {
+  await page.route(`**/ops/api/${path}*`, (route) => (route.request().method() === 'GET' ? route.fulfill({ json: body }) : route.fallback()));
+};
+
+/** Where each is, what it shows once it is there, and what is done before and after. */
+const PAGES = {
+  'board': { at: 'board', shows: '.board [data-tile]' },
+  'rounds': { at: 'rounds', shows: 'tr[data-round]' },
+  'round-new': { at: 'rounds/new', shows: '[data-field="products.0.id"]', then: (page) => page.frameLocator('.preview iframe').locator('h1').waitFor({ state: 'attached' }) },
+  'round-mistakes': {
+    at: 'rounds/new', shows: '[data-field="products.0.id"]',
+    then: async (page) => {
+      await page.click('[data-act=save]');
+      await page.locator('[aria-invalid=true]').first().waitFor();
+    },
+  },
+  'round-running': { at: 'rounds/1', shows: '[data-act=publish]' },
+  'round-delete': {
+    at: 'rounds/1', shows: '[data-act=copy]',
+    then: async (page) => {
+      await page.click('[data-act=copy]');
+      await page.click('[data-act=delete]');
+      await page.locator('dialog[open] .is-danger').waitFor();
+    },
+    leave: async (page) => {
+      await page.click('dialog[open] .is-danger');
+      await page.locator('tr[data-round]').first().waitFor();
+    },
+  },
+  'approvals': { at: 'approvals', shows: '.waiting, .empty' },
+  'bans': { at: 'bans', shows: '#ban-form' },
+  'dead-letters': { at: 'dead-letters', shows: 'h1' },
+  'refunds': { at: 'refunds', shows: 'h2' },
+  'stock': { at: 'stock/1/154', shows: '#amount' },
+  'audit': { at: 'audit', shows: 'tr' },
+  'findings': { at: 'findings', shows: '.finding-why', first: answers('findings', FINDINGS) },
+  'simulation': { at: 'simulation', shows: '.sim-bar', first: answers('simulation', SIMULATION) },
+  'nowhere': { at: 'nowhere', shows: 'h1' },
+};
+
+async function logIn(page) {
+  await page.fill('#login-name', 'supervisor');
+  await page.fill('#login-password', process.env.SUPERVISOR_PASSWORD);
+  await page.click('#login-form [type=submit]');
+  await page.locator('#logout').waitFor();
+}
+
+for (const lang of ['zh-CN', 'en']) {
+  describe(`in ${lang}`, () => {
+    let page;
+    before(async () => {
+      const context = await browser.newContext({ baseURL: CONSOLE_URL, locale: lang, viewport: { width: 1280, height: 900 } });
+      page = await context.newPage();
+      page.complaints = [];
+      page.on('pageerror', (error) => page.complaints.push(String(error)));
+    });
+    after(async () => {
+      assert.deepEqual(page.complaints, []);
+      await page.context().close();
+    });
+
+    async function look(state) {
+      await shoot(page, `console-${state}-${lang}`);
+      for (const colorScheme of ['light', 'dark']) {
+        await page.emulateMedia({ colorScheme });
+        await isUsable(page, `${state} in ${lang}, ${colorScheme}`);
+      }
+      await page.emulateMedia({ colorScheme: 'light' });
+      const text = await page.locator('body').innerText();
+      assert.deepEqual(text.match(KEYS) ?? [], [], 'words that are missing stand as their keys');
+    }
+
+    test('the login can be used and was looked at', async () => {
+      await page.goto('/console/');
+      await page.fill('#login-name', 'supervisor');
+      await page.fill('#login-password', 'not this one');
+      await page.keyboard.press('Enter');
+      await page.locator('#login-note:not(:empty)').waitFor();
+      await look('login');
+      await logIn(page);
+    });
+
+    for (const [state, { at, shows, first, then, leave }] of Object.entries(PAGES)) {
+      test(`${state} can be used and was looked at`, async () => {
+        await first?.(page);
+        await page.goto(`/console/#/${at}`);
+        await page.locator(`#main ${shows}`).first().waitFor();
+        await then?.(page);
+        await look(state);
+        await leave?.(page);
+        await page.unrouteAll({ behavior: 'ignoreErrors' });
+      });
+    }
+  });
+}
