@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
+use redis::AsyncCommands as _;
+use redis::aio::MultiplexedConnection;
 use seckill_core::access_log::Line;
 use seckill_core::keys;
 use seckill_core::suspicion::FORGET_MS;
@@ -43,6 +45,8 @@ const POLL: Duration = Duration::from_millis(200);
 const EVERY: Duration = Duration::from_secs(1);
 /// Bytes of each log that are read before they are acted upon.
 const BUDGET: usize = 8 * 1024 * 1024;
+/// A log that has said nothing for so long is not waited for: an edge in reserve.
+const RESERVE_MS: u64 = 600_000;
 /// How long to wait after something was away.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -71,6 +75,8 @@ struct Counts {
 /// What reading needs; it moves to a thread of its own and back.
 struct Desk {
     followers: Vec<Follower>,
+    /// The newest request in each of the logs.
+    newest_ms: Vec<u64>,
     watch: Watch,
     audience: Audience,
     counts: Counts,
@@ -85,8 +91,10 @@ impl Desk {
                 tracing::error!(%log, %error, "this access log cannot be read; let the analysis read it, or name another in access_logs");
             }).ok()
         };
+        let followers: Vec<Follower> = options.logs.iter().filter_map(follow).collect();
         Self {
-            followers: options.logs.iter().filter_map(follow).collect(),
+            newest_ms: vec![0; followers.len()],
+            followers,
             watch: Watch::new(options.limits, options.rules.propose_score),
             audience: Audience::new(options.zone.clone()),
             counts: Counts::default(),
@@ -99,33 +107,44 @@ impl Desk {
         let now_ms = now_ms();
         let Self {
             followers,
+            newest_ms,
             watch,
             audience,
             counts,
             policy,
         } = self;
-        let mut told = |bytes: &[u8], is_history: bool| {
-            counts.lines += 1;
-            let line = match Line::parse(bytes) {
-                Ok(line) => line,
-                Err(error) => {
-                    counts.garbage += 1;
-                    tracing::debug!(%error, "a line of the access log was skipped");
-                    return;
+        let mut read = 0;
+        for (follower, newest_ms) in followers.iter_mut().zip(newest_ms) {
+            let mut told = |bytes: &[u8], is_history: bool| {
+                counts.lines += 1;
+                let line = match Line::parse(bytes) {
+                    Ok(line) => line,
+                    Err(error) => {
+                        counts.garbage += 1;
+                        tracing::debug!(%error, "a line of the access log was skipped");
+                        return;
+                    }
+                };
+                *newest_ms = line.at_ms.max(*newest_ms);
+                if !is_history {
+                    audience.note(&line);
+                }
+                if *policy != Policy::Off && line.at_ms + FORGET_MS > now_ms {
+                    watch.note(&line);
                 }
             };
-            if !is_history {
-                audience.note(&line);
-            }
-            if *policy != Policy::Off && line.at_ms + FORGET_MS > now_ms {
-                watch.note(&line);
-            }
-        };
-        let mut read = 0;
-        for follower in followers {
             read += follower.read(BUDGET, &mut told)?;
         }
+        let heard_ms = self.heard_ms();
+        self.watch.set_heard(heard_ms);
         Ok(read)
+    }
+
+    /// Up to when all logs are known, as far as their edges are at work.
+    fn heard_ms(&self) -> Option<u64> {
+        let newest_ms = self.newest_ms.iter().copied().max()?;
+        let at_work = |at: &u64| at + RESERVE_MS > newest_ms;
+        self.newest_ms.iter().copied().filter(at_work).min()
     }
 
     fn behind(&self) -> u64 {
@@ -175,6 +194,8 @@ struct Work {
     places: Places,
     redis: RedisLink,
     version: Option<String>,
+    /// Whether there were more edges than logs when they were last counted.
+    is_blind: bool,
     /// When the openings were last looked at, and the places written down.
     done: Option<Instant>,
     told: Counts,
@@ -189,6 +210,7 @@ impl Work {
             places,
             redis,
             version: None,
+            is_blind: false,
             done: None,
             told: Counts::default(),
         }
@@ -242,6 +264,24 @@ impl Work {
             self.desk.watch.set_openings(openings);
             self.version = version;
         }
+        self.count_edges(&mut conn).await
+    }
+
+    /// What an edge does whose log is not read cannot be told from what nobody did.
+    async fn count_edges(&mut self, conn: &mut MultiplexedConnection) -> Result<(), RoundError> {
+        let living: Result<usize, _> = conn.zcount(keys::EDGES, "(0", "+inf").await;
+        let edges = living.map_err(RedisLinkError::from)?;
+        let logs = self.desk.followers.len();
+        let is_blind = edges > logs;
+        if is_blind && !self.is_blind {
+            tracing::warn!(
+                edges,
+                logs,
+                "there are more edges than access logs, so that nobody is banned for what the logs do not show; name the logs of all edges in access_logs"
+            );
+        }
+        self.is_blind = is_blind;
+        self.desk.watch.set_blind(is_blind);
         Ok(())
     }
 

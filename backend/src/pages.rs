@@ -36,6 +36,8 @@ pub mod purge;
 pub mod report;
 /// Takes away what nobody leads to any more.
 mod sweep;
+/// Asks for changed pages and their files through caches.
+mod warm;
 
 pub use purge::{PurgeMethod, Targets};
 

@@ -49,6 +49,8 @@ pub struct Line<'a> {
     pub status: u16,
     /// The gate's verdict; empty where there is no gate.
     pub verdict: Cow<'a, str>,
+    /// The request's id: a page repeats a click under the same one.
+    pub request: Cow<'a, str>,
     /// The browser's name for itself.
     pub agent: Cow<'a, str>,
     round: Cow<'a, str>,
@@ -75,6 +77,8 @@ struct Raw<'a> {
     round: Cow<'a, str>,
     #[serde(borrow, default)]
     product: Cow<'a, str>,
+    #[serde(borrow, default)]
+    request: Cow<'a, str>,
     #[serde(borrow, default)]
     agent: Cow<'a, str>,
 }
@@ -104,6 +108,7 @@ impl<'a> Line<'a> {
             user: ids::is_user(&raw.user).then_some(raw.user),
             status: raw.status,
             verdict: raw.verdict,
+            request: raw.request,
             agent: raw.agent,
             round: raw.round,
             product: raw.product,

@@ -155,6 +155,16 @@ impl Assets {
     }
 }
 
+/// The files under [`FOLDER`] that a page's attributes refer to, each once.
+#[must_use]
+pub fn files_of(html: &str) -> BTreeSet<&str> {
+    html.split("=\"")
+        .skip(1)
+        .filter(|text| text.starts_with(FOLDER))
+        .filter_map(|text| text.split(['"', '#']).next())
+        .collect()
+}
+
 /// All files that `name` leads to, itself included. Modules may import each
 /// other in a circle.
 fn reach<'a>(name: &'a str, references: &'a BTreeMap<&str, Vec<Reference>>) -> BTreeSet<&'a str> {
@@ -348,6 +358,8 @@ mod tests {
                  <p>href=&#34;/assets/shop.css&#34; /assets/none.js</p>"
             )
         );
+        let (art_at, css_at) = (format!("{FOLDER}{art}"), format!("{FOLDER}{css}"));
+        assert_eq!(files_of(&page.html), [&*art_at, &*css_at].into());
         assert_eq!(page.needs, [art, css, name(&shop, "base.css")].into());
     }
 }

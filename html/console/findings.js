@@ -16,7 +16,10 @@ const EVERY_MS = 3000;
 function sentence(reason) {
   if (lang() === 'en') return reason.sentence;
   const seconds = (ms) => (ms < 1000 ? `${ms} 毫秒` : `${(ms / 1000).toFixed(1)} 秒`);
-  const values = { ...reason, within: seconds(reason.within_ms ?? 0), spread: ((reason.spread_permille ?? 0) / 10).toFixed(1) };
+  const values = {
+    ...reason, within: seconds(reason.within_ms ?? 0), during: seconds(reason.for_ms ?? 0), silent: seconds(reason.silent_ms ?? 0),
+    spread: ((reason.spread_permille ?? 0) / 10).toFixed(1),
+  };
   let text = t(`reason.${reason.code}`, values);
   if (reason.code === 'in_step' && reason.reaction_ms !== null) text += t('reason.in_step.reaction', values);
   if (reason.code === 'company' && reason.never_browsed > 0) text += t('reason.company.never', values);

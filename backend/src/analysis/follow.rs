@@ -186,10 +186,14 @@ impl Follower {
             }
             match self.renamed(place) {
                 Some(tail) => self.earlier.push(tail),
-                None => tracing::warn!(
-                    log = %self.path.display(),
-                    "a rotated log that was not read to its end is gone; keep one uncompressed"
-                ),
+                None => {
+                    tracing::warn!(
+                        log = %self.path.display(),
+                        "a rotated log that was not read to its end is gone; keep one uncompressed"
+                    );
+                    // What lies before a gap would make it look like silence.
+                    self.earlier.clear();
+                }
             }
         }
         self.current = current.map(|mut tail| {

@@ -3,8 +3,8 @@
 //! A purge is noted on the disk before its page is replaced, under the same lock,
 //! and sent after: whatever dies in between, every change is purged at least once,
 //! and none before the new page can be fetched. What fails is tried again for as
-//! long as it takes. Then the address is asked for once through the cache, so that
-//! the first shopper finds it warm.
+//! long as it takes. Then the address is asked for once through the cache, and what
+//! it leads to (`warm.rs`), so that the first shopper finds all of it there.
 
 use std::io;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::origin::{Locked, Origin};
+use super::warm::Warm;
 use super::{blocking, now_ns};
 use crate::now_ms;
 
@@ -94,9 +95,10 @@ pub struct Waiting {
 pub(super) struct Purges {
     targets: Arc<Targets>,
     news: Arc<Notify>,
+    warm: Arc<Warm>,
 }
 
-type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(super) type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 fn name_of(path: &str) -> String {
     format!("purges/{}.json", content_hash(path.as_bytes()))
@@ -107,6 +109,7 @@ impl Purges {
         Self {
             targets: Arc::new(targets),
             news: Arc::default(),
+            warm: Arc::default(),
         }
     }
 
@@ -178,10 +181,9 @@ impl Purges {
         let count = due.len();
         let mut sending = JoinSet::new();
         for mut note in due {
-            let (me, http) = (self.clone(), http.clone());
-            let is_there = note.path == "/" || is_there(origin, &note.path);
+            let (me, http, origin) = (self.clone(), http.clone(), origin.clone());
             sending.spawn(async move {
-                me.send(&http, &mut note, is_there).await;
+                me.send(&http, &mut note, &origin).await;
                 note
             });
         }
@@ -194,7 +196,7 @@ impl Purges {
     }
 
     /// Tells every target that was not told yet; what failed stands in the note.
-    async fn send(&self, http: &Http, note: &mut Note, is_there: bool) {
+    async fn send(&self, http: &Http, note: &mut Note, origin: &Origin) {
         note.error.clear();
         for target in &self.targets.purge {
             if note.done.contains(target) {
@@ -216,13 +218,9 @@ impl Purges {
             );
             return;
         }
-        if is_there {
-            for cache in &self.targets.prewarm {
-                // A cold page costs one shopper a moment; nothing depends on it.
-                if let Err(error) = prewarm(http, cache, self.host(), &note.path).await {
-                    tracing::debug!(path = note.path, %cache, %error, "not prewarmed");
-                }
-            }
+        for cache in &self.targets.prewarm {
+            let host = self.host();
+            self.warm.page(http, cache, host, origin, &note.path).await;
         }
     }
 
@@ -315,16 +313,12 @@ fn settle(origin: &Origin, note: &Note) -> io::Result<()> {
     }
 }
 
-fn is_there(origin: &Origin, path: &str) -> bool {
-    origin.has(path.trim_start_matches('/')) || origin.has(&format!("shop{path}"))
-}
-
 fn pause_ms(attempts: u32) -> u64 {
     let doubled = FIRST_PAUSE_MS << attempts.saturating_sub(1).min(16);
     doubled.min(LONGEST_PAUSE_MS)
 }
 
-fn joined(base: &str, path: &str) -> String {
+pub(super) fn joined(base: &str, path: &str) -> String {
     format!("{}{path}", base.trim_end_matches('/'))
 }
 
@@ -337,7 +331,11 @@ fn client() -> io::Result<Http> {
     Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
-fn request(method: Method, url: &str, body: Bytes) -> Result<Request<Full<Bytes>>, String> {
+pub(super) fn request(
+    method: Method,
+    url: &str,
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, String> {
     Request::builder()
         .method(method)
         .uri(url)
@@ -346,24 +344,8 @@ fn request(method: Method, url: &str, body: Bytes) -> Result<Request<Full<Bytes>
         .map_err(|error| error.to_string())
 }
 
-async fn prewarm(
-    http: &Http,
-    cache: &str,
-    host: Option<HeaderValue>,
-    path: &str,
-) -> Result<(), String> {
-    let mut request = request(Method::GET, &joined(cache, path), Bytes::new())?;
-    let headers = request.headers_mut();
-    // As browsers ask, so that they find the form that they want.
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-    if let Some(host) = host {
-        headers.insert(header::HOST, host);
-    }
-    exchange(http, request).await.map(drop)
-}
-
 /// The answer's status, once all of it was received.
-async fn exchange(http: &Http, request: Request<Full<Bytes>>) -> Result<u16, String> {
+pub(super) async fn exchange(http: &Http, request: Request<Full<Bytes>>) -> Result<u16, String> {
     let work = async {
         let response = http.request(request).await.map_err(|error| cause(&error))?;
         let status = response.status().as_u16();

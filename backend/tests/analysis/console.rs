@@ -16,7 +16,12 @@ async fn at_the_console_people_decide_on_findings() {
     let judgement = seckill_core::suspicion::Judgement {
         subject: seckill_core::suspicion::Subject::User("bot".into()),
         score: 80,
-        reasons: vec![seckill_core::suspicion::Reason::NeverBrowsed { urls: 1, clicks: 2 }],
+        reasons: vec![seckill_core::suspicion::Reason::NeverBrowsed {
+            urls: 1,
+            clicks: 2,
+            for_ms: 30_000,
+            may_have_looked: false,
+        }],
         is_doubtful: false,
     };
     let found = Finding::new("user", "bot", &judgement, now_ms());

@@ -155,16 +155,16 @@ impl Shop {
     pub(crate) fn person(&self, address: &str, user: &str, reaction: u64) -> String {
         let at = self.opens_ms;
         let mut text = line(
-            at - 40_000,
+            at - 20_000,
             address,
             user,
             "GET",
             "/product/1-153.html",
             (200, ""),
         );
-        text += &line(at - 39_900, address, user, "GET", "/api/time", (200, ""));
+        text += &line(at - 19_900, address, user, "GET", "/api/time", (200, ""));
         text += &line(
-            at - 30_000,
+            at - 15_000,
             address,
             user,
             "GET",
@@ -214,6 +214,6 @@ fn line(
         ("1", "153")
     };
     let mut text = String::new();
-    writeln!(text, r#"{{"time":"","msec":{s}.{ms:03},"address":"{address}","method":"{method}","uri":"{uri}","status":{status},"bytes":1,"seconds":0.000,"upstream_seconds":"","request":"r","verdict":"{verdict}","user":"{user}","round":"{round}","product":"{product}","arrival":"","permit":"","agent":"x"}}"#).unwrap();
+    writeln!(text, r#"{{"time":"","msec":{s}.{ms:03},"address":"{address}","method":"{method}","uri":"{uri}","status":{status},"bytes":1,"seconds":0.000,"upstream_seconds":"","request":"r{at}","verdict":"{verdict}","user":"{user}","round":"{round}","product":"{product}","arrival":"","permit":"","agent":"x"}}"#).unwrap();
     text
 }

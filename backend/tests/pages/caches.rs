@@ -91,6 +91,16 @@ async fn a_cache_is_told_of_each_change_until_it_listens_even_over_a_restart() {
     cache
         .until_told("GET shop.example.com/product/1-153.html")
         .await;
+    // And what the page leads to, once.
+    let page = shop.page("1-153.html").unwrap();
+    let files = seckill_core::assets::files_of(&page);
+    assert!(files.len() > 1, "{files:?}");
+    for file in files {
+        let ask = format!("GET shop.example.com{file}");
+        cache.until_told(&ask).await;
+        let asked = cache.told().iter().filter(|told| **told == ask).count();
+        assert_eq!(asked, 1, "{file}");
+    }
     eventually("nothing waits any more", || async {
         waiting(&shop)
             .await

@@ -16,6 +16,8 @@ use crate::client::{Call, Edge};
 mod bot;
 /// Its command line.
 pub mod command;
+/// Shoppers who are hard to tell from bots.
+mod hard;
 /// The report for people.
 pub mod html;
 /// Who comes.
@@ -123,7 +125,10 @@ async fn act(world: &World, actor: &Actor) -> Fate {
     match actor.vice {
         None => {
             let habits = Habits::of_person(&mut dice, world.opens_ms, come_ms);
-            shopper::shop(visit, dice, habits).await
+            match actor.hardship {
+                None => shopper::shop(visit, dice, habits).await,
+                Some(how) => hard::shop(visit, dice, habits, how).await,
+            }
         }
         Some(Vice::Careful) => {
             let habits = Habits::of_careful_bot(&mut dice, world.opens_ms, come_ms);

@@ -1,8 +1,9 @@
 //! What is remembered of one account.
 
+use super::presence::Presence;
 use super::{
-    ATTENDED, EARLY, EVEN_INTERVALS, EVEN_SPREAD, FORGED, PACE_CLICKS, PACE_MS, REACTION_MS,
-    Reason, SECOND_CLICKS, WATCHED_MS,
+    ATTENDED, EARLY, EVEN_INTERVALS, EVEN_SPREAD, FORGED, PACE_CLICKS, PACE_MS, QUIET_MS,
+    REACTION_MS, Reason, SECOND_CLICKS, WATCHED_MS,
 };
 use crate::access_log::{Line, What};
 
@@ -10,6 +11,11 @@ use crate::access_log::{Line, What};
 const CLICKS: usize = 32;
 /// Openings that are kept.
 const OPENINGS: usize = 8;
+/// Requests whose repeats are known as such.
+const REQUESTS: usize = 8;
+/// A page repeats a click under the same id: three times when it came a moment too
+/// early, once for a new URL, once for another puzzle.
+const REPEATS: u8 = 5;
 
 /// The first click on a product.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +23,17 @@ pub(super) struct First {
     pub(super) item: u64,
     pub(super) at_ms: u64,
     pub(super) opens_ms: Option<u64>,
+}
+
+/// What is known beside an account's own requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around {
+    /// Since when the logs are watched.
+    pub(super) since_ms: u64,
+    /// Up to when the logs are known.
+    pub(super) heard_ms: u64,
+    /// When somebody without a login last looked at a page from the same address.
+    pub(super) stranger_ms: Option<u64>,
 }
 
 /// One account's requests, as far as they may be needed.
@@ -30,10 +47,14 @@ pub struct Account {
     /// The last request that wanted to buy, and from which address.
     pub(super) wanted_ms: u64,
     pub(super) wanted_from: u64,
+    /// The first one.
+    first_wanted_ms: Option<u64>,
     /// The highest score that was told.
     pub(super) told: u32,
-    /// What it came to when it was last judged.
+    /// What it came to when it was last judged, and whether some of that was for
+    /// what the logs do not show.
     pub(super) score: u32,
+    pub(super) is_absent: bool,
     looks: u32,
     urls: u32,
     clicks: u32,
@@ -47,6 +68,9 @@ pub struct Account {
     /// Times of the last clicks, oldest first.
     times: Vec<u64>,
     firsts: Vec<First>,
+    presence: Presence,
+    /// Ids of the last clicks, and how often each was repeated.
+    requests: Vec<(u64, u8)>,
 }
 
 impl Account {
@@ -67,6 +91,7 @@ impl Account {
             last_opening_ms: self.last_opening_ms,
             otherwise: self.otherwise,
             firsts: std::mem::take(&mut self.firsts),
+            presence: self.presence.after_a_while(),
             ..Self::new(&self.name, at_ms)
         }
     }
@@ -107,6 +132,11 @@ impl Account {
         }
         if line.is_look() {
             self.looks = self.looks.saturating_add(1);
+            self.presence.look(line.at_ms);
+        }
+        if matches!(line.what, What::Path | What::Click) {
+            let first = self.first_wanted_ms.unwrap_or(line.at_ms);
+            self.first_wanted_ms = Some(first.min(line.at_ms));
         }
         let is_early = line.status == 425;
         match line.what {
@@ -122,8 +152,9 @@ impl Account {
 
     fn note_click(&mut self, line: &Line<'_>, is_early: bool, first: Option<First>) -> bool {
         self.clicks = self.clicks.saturating_add(1);
+        let is_repeat = self.is_repeat(&line.request);
         match &*line.verdict {
-            // A page repeats a click that came a moment too early, three times.
+            _ if is_early && is_repeat => {}
             _ if is_early => self.early = self.early.saturating_add(1),
             "bad_signature" => self.forged = self.forged.saturating_add(1),
             "duplicate" => self.doubles = self.doubles.saturating_add(1),
@@ -131,15 +162,19 @@ impl Account {
         }
         // Banned already: his page goes on asking in vain, and that proves nothing
         // more. What is repeated because the shop was away was not his idea.
-        if is_early || line.verdict == "blocked" || line.status >= 500 {
+        if line.verdict == "blocked" || line.status >= 500 {
             return false;
         }
-        let at = self.times.partition_point(|&time| time <= line.at_ms);
-        self.times.insert(at, line.at_ms);
-        if self.times.len() > CLICKS {
-            self.times.remove(0);
+        if !is_repeat {
+            let at = self.times.partition_point(|&time| time <= line.at_ms);
+            self.times.insert(at, line.at_ms);
+            if self.times.len() > CLICKS {
+                self.times.remove(0);
+            }
         }
-        let Some(first) = first else { return false };
+        let Some(first) = first.filter(|_| !is_early) else {
+            return false;
+        };
         if self.firsts.iter().any(|known| known.item == first.item) {
             return false;
         }
@@ -147,19 +182,42 @@ impl Account {
             self.firsts.remove(0);
         }
         self.firsts.push(first);
+        self.presence.click(first.at_ms);
         true
     }
 
-    /// What speaks against it, without what its neighbours do. The log has been
-    /// watched since `since_ms`.
-    pub(super) fn reasons(&self, since_ms: u64) -> Vec<Reason> {
-        let mut reasons = Vec::new();
-        if self.never_browsed() && since_ms + WATCHED_MS <= self.first_ms {
-            reasons.push(Reason::NeverBrowsed {
-                urls: self.urls,
-                clicks: self.clicks,
-            });
+    /// Whether the page itself repeats this request. Whoever gives all his clicks one
+    /// id gains [`REPEATS`] by it.
+    fn is_repeat(&mut self, request: &str) -> bool {
+        if request.is_empty() {
+            return false;
         }
+        let id = super::watch::hash(&request);
+        if let Some((_, times)) = self.requests.iter_mut().find(|(known, _)| *known == id) {
+            *times = times.saturating_add(1);
+            return *times <= REPEATS;
+        }
+        if self.requests.len() == REQUESTS {
+            self.requests.remove(0);
+        }
+        self.requests.push((id, 0));
+        false
+    }
+
+    /// Until when the logs have to be known before it is judged for good.
+    pub(super) fn open_until_ms(&self) -> u64 {
+        let quiet_ms = match self.first_wanted_ms {
+            Some(first) if self.looks == 0 => first + QUIET_MS,
+            _ => 0,
+        };
+        quiet_ms.max(self.presence.open_until_ms())
+    }
+
+    /// What speaks against it, without what its neighbours do.
+    pub(super) fn reasons(&self, around: Around) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        reasons.extend(self.absence(around));
+        reasons.extend(self.unattended(around));
         reasons.extend(self.pace());
         reasons.extend(self.even());
         reasons.extend(self.at_opening());
@@ -184,6 +242,31 @@ impl Account {
             });
         }
         reasons
+    }
+
+    fn absence(&self, around: Around) -> Option<Reason> {
+        let is_watched = around.since_ms + WATCHED_MS <= self.first_ms;
+        let first_ms = self.first_wanted_ms.filter(|_| self.looks == 0)?;
+        let for_ms = around.heard_ms.saturating_sub(first_ms);
+        // Whoever logs in on a page looked at it without a login before.
+        let may_have_looked = around
+            .stranger_ms
+            .is_some_and(|at| at + WATCHED_MS >= self.first_ms);
+        (is_watched && (!may_have_looked || for_ms >= QUIET_MS)).then_some(Reason::NeverBrowsed {
+            urls: self.urls,
+            clicks: self.clicks,
+            for_ms,
+            may_have_looked,
+        })
+    }
+
+    fn unattended(&self, around: Around) -> Option<Reason> {
+        let (since_ms, heard_ms) = (self.first_ms, around.heard_ms);
+        let absence = self.presence.absence(QUIET_MS, since_ms, heard_ms)?;
+        Some(Reason::Unattended {
+            clicks: absence.clicks,
+            silent_ms: absence.silent_ms,
+        })
     }
 
     /// The most clicks within [`PACE_MS`].

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::net::IpAddr;
 
-use super::account::{Account, First};
+use super::account::{Account, Around, First};
 use super::address::Address;
 use super::{
     COMPANY, COMPANY_PERCENT, FORGED_BY_STRANGERS, FORGET_MS, Judgement, PROPOSE, Reason,
-    SETTLE_MS, Subject,
+    SETTLE_MS, Subject, UNHEARD_MS,
 };
 use crate::access_log::{Line, What};
 use crate::shared::prefix::Prefix;
@@ -55,8 +55,14 @@ pub struct Watch {
     /// something new.
     due: HashSet<u64>,
     due_addresses: HashSet<u64>,
+    /// Where somebody without a login looked at a page, and when last.
+    strangers: HashMap<u64, u64>,
     since_ms: Option<u64>,
     newest_ms: u64,
+    /// Up to when all logs are known, if that is not the newest request.
+    heard_ms: Option<u64>,
+    /// Whether there are edges whose logs are not read.
+    is_blind: bool,
     propose: u32,
 }
 
@@ -72,8 +78,11 @@ impl Watch {
             in_order: Vec::new(),
             due: HashSet::new(),
             due_addresses: HashSet::new(),
+            strangers: HashMap::new(),
             since_ms: None,
             newest_ms: 0,
+            heard_ms: None,
+            is_blind: false,
             propose: propose.max(1),
         }
     }
@@ -94,6 +103,18 @@ impl Watch {
         self.newest_ms
     }
 
+    /// Takes in up to when all logs are known: one may lag behind the others, and
+    /// what it does not show yet may still have happened.
+    pub fn set_heard(&mut self, at_ms: Option<u64>) {
+        self.heard_ms = at_ms;
+    }
+
+    /// Takes in whether there are edges whose logs are not read. As long as there
+    /// are, nobody is surely a program for what the logs do not show.
+    pub fn set_blind(&mut self, is_blind: bool) {
+        self.is_blind = is_blind;
+    }
+
     /// How many accounts and addresses are remembered.
     #[must_use]
     pub fn sizes(&self) -> (usize, usize) {
@@ -106,6 +127,9 @@ impl Watch {
         self.newest_ms = self.newest_ms.max(line.at_ms);
         let wants = matches!(line.what, What::Path | What::Click);
         let Some(user) = line.user.as_deref() else {
+            if line.is_look() {
+                self.note_stranger(line);
+            }
             if line.what == What::Click && line.verdict == "bad_signature" {
                 let id = self.address(line);
                 if let Some(address) = self.addresses.get_mut(&id) {
@@ -143,6 +167,15 @@ impl Watch {
             }
             self.due_addresses.insert(at);
         }
+    }
+
+    fn note_stranger(&mut self, line: &Line<'_>) {
+        let id = hash(&network(line.address));
+        if !self.strangers.contains_key(&id) && self.strangers.len() >= self.limits.addresses {
+            forget_idle(&mut self.strangers, |last_ms| *last_ms);
+        }
+        let last_ms = self.strangers.entry(id).or_default();
+        *last_ms = line.at_ms.max(*last_ms);
     }
 
     fn first_of(&self, line: &Line<'_>) -> Option<First> {
@@ -196,8 +229,9 @@ impl Watch {
     /// Judges whoever tried to buy [`SETTLE_MS`] or longer before `now_ms`, and
     /// tells of those whose score has risen.
     pub fn judge(&mut self, now_ms: u64) -> Vec<Judgement> {
-        let is_doubtful = self.is_absence_doubtful();
+        let is_doubtful = self.is_blind || self.is_absence_doubtful();
         let since_ms = self.since_ms.unwrap_or(0);
+        let heard_ms = self.heard_ms.unwrap_or(self.newest_ms);
         let mut told = Vec::new();
         let mut later = HashSet::new();
         for id in std::mem::take(&mut self.due) {
@@ -208,13 +242,21 @@ impl Watch {
                 later.insert(id);
                 continue;
             }
-            let mut reasons = account.reasons(since_ms);
+            let mut reasons = account.reasons(Around {
+                since_ms,
+                heard_ms,
+                stranger_ms: self.strangers.get(&account.wanted_from).copied(),
+            });
             reasons.extend(self.step(id, account));
             let name = account.name.clone();
             let judgement = Judgement::new(Subject::User(name), reasons, is_doubtful);
-            let settled = account.wanted_ms + SETTLE_MS <= now_ms;
+            // What the logs have not shown yet may come, unless they have ended.
+            let settles_ms = account.wanted_ms.max(account.open_until_ms()) + SETTLE_MS;
+            let settled = settles_ms <= now_ms.min(heard_ms + SETTLE_MS)
+                || account.wanted_ms.max(account.open_until_ms()) + UNHEARD_MS <= now_ms;
             if let Some(account) = self.accounts.get_mut(&id) {
                 account.score = judgement.score;
+                account.is_absent = judgement.reasons.iter().any(Reason::is_by_absence);
                 self.due_addresses.insert(account.wanted_from);
                 if judgement.score >= self.propose && judgement.score > account.told {
                     account.told = judgement.score;
@@ -222,7 +264,6 @@ impl Watch {
                 }
             }
             if !settled {
-                // The last second's lines may still come.
                 later.insert(id);
             }
         }
@@ -265,12 +306,13 @@ impl Watch {
     /// Whether nearly all who try to buy from an address are like programs. Somebody
     /// who only looks does not count: a bot's owner may let a browser run there.
     fn company(&self, address: &Address) -> Option<Reason> {
-        let (mut of, mut suspicious, mut never_browsed) = (0, 0, 0);
+        let (mut of, mut suspicious, mut never_browsed, mut absent) = (0, 0, 0, 0);
         for account in address.members().filter_map(|id| self.accounts.get(&id)) {
             of += 1;
             if account.score >= PROPOSE {
                 suspicious += 1;
                 never_browsed += usize::from(account.never_browsed());
+                absent += usize::from(account.is_absent);
             }
         }
         let is_company = suspicious >= COMPANY && suspicious * 100 >= of * COMPANY_PERCENT;
@@ -279,10 +321,11 @@ impl Watch {
             of,
             within_ms: address.most_clicked_within(),
             never_browsed,
+            absent,
         })
     }
 
-    /// Whether so many seem never to browse that the logs are to blame.
+    /// Whether so many seem to have no page that the logs are to blame.
     #[must_use]
     pub fn is_absence_doubtful(&self) -> bool {
         let recent =
@@ -290,7 +333,7 @@ impl Watch {
         let (mut all, mut absent) = (0, 0);
         for account in self.accounts.values().filter(recent) {
             all += 1;
-            absent += usize::from(account.never_browsed());
+            absent += usize::from(account.never_browsed() || account.is_absent);
         }
         all >= DOUBT_ACCOUNTS && absent * 100 >= all * DOUBT_PERCENT
     }
@@ -313,7 +356,7 @@ fn named(prefix: &Prefix) -> String {
     }
 }
 
-fn hash(value: &impl std::hash::Hash) -> u64 {
+pub(super) fn hash(value: &impl std::hash::Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()

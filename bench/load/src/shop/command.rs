@@ -36,6 +36,11 @@ pub struct ShopArgs {
     /// … so many behind one address
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
     pub office: u32,
+    /// How many of a hundred people are hard to tell from bots: they log in in the
+    /// last moment, take the phone out for the opening, click on two devices, drum
+    /// on the button, or do without a mouse
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub hard: u32,
     /// How many bots among them
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub bots: u32,
@@ -117,6 +122,7 @@ impl ShopArgs {
                 shoppers: number(self.shoppers),
                 in_offices: number(self.in_offices.min(self.shoppers)),
                 office: number(self.office),
+                hard: self.hard,
                 bots: number(self.bots),
                 vices: self.wickedness.clone(),
                 farm: number(self.farm),

@@ -75,13 +75,41 @@ impl fmt::Display for Vice {
     }
 }
 
+/// What makes a person hard to tell from a bot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hardship {
+    /// Logs in on the open page in the last moment, and clicks at once.
+    LateLogin,
+    /// Has the page in a locked phone, and takes it out for the opening.
+    Asleep,
+    /// Two devices, one account, and clicks on both.
+    TwoDevices,
+    /// Does without a mouse: a computed proof instead of the slider, which takes the
+    /// same two seconds for everybody.
+    Keyboard,
+    /// Drums on the button from before the opening on.
+    Drums,
+}
+
+impl Hardship {
+    const ALL: [Self; 5] = [
+        Self::LateLogin,
+        Self::Asleep,
+        Self::TwoDevices,
+        Self::Keyboard,
+        Self::Drums,
+    ];
+}
+
 /// Whoever comes.
 #[derive(Debug, Clone)]
 pub struct Actor {
     /// His account.
     pub user: String,
-    /// `shopper`, `office` or the bot's vice.
+    /// `shopper`, `office`, `hard` or the bot's vice.
     pub group: &'static str,
+    /// A person's, if he has one.
+    pub hardship: Option<Hardship>,
     /// `None`: a person.
     pub vice: Option<Vice>,
     /// Where he comes from, if that can be chosen.
@@ -101,6 +129,8 @@ pub struct Crowd {
     pub in_offices: usize,
     /// … so many behind one address.
     pub office: usize,
+    /// How many of a hundred people are hard to tell from bots.
+    pub hard: u32,
     /// Bots.
     pub bots: usize,
     /// Their vices, dealt in turn.
@@ -139,9 +169,16 @@ impl Crowd {
         };
         for n in 0..self.shoppers {
             let in_office = n < self.in_offices;
+            let hardship = (self.hard > 0 && dice.percent(self.hard))
+                .then(|| Hardship::ALL[dice.usize(..Hardship::ALL.len())]);
             all.push(Actor {
                 user: format!("{}s{n:05}", self.prefix),
-                group: if in_office { "office" } else { "shopper" },
+                group: match hardship {
+                    Some(_) => "hard",
+                    None if in_office => "office",
+                    None => "shopper",
+                },
+                hardship,
                 vice: None,
                 source: if in_office {
                     net(32, 1 + n / self.office.max(1))
@@ -168,6 +205,7 @@ impl Crowd {
             all.push(Actor {
                 user: format!("{}b{n:05}-{vice}", self.prefix),
                 group: vice.as_str(),
+                hardship: None,
                 vice: Some(vice),
                 source: if vice.shares_address() {
                     net(96, 1 + farm)
@@ -235,6 +273,7 @@ mod tests {
             shoppers: 200,
             in_offices: 60,
             office: 30,
+            hard: 0,
             bots: 90,
             vices: Vec::new(),
             farm: 5,
@@ -261,6 +300,25 @@ mod tests {
             (10, 2, 2)
         );
         assert!(all.iter().all(|it| seckill_core::ids::is_user(&it.user)));
+    }
+
+    #[test]
+    fn as_many_people_are_hard_to_tell_as_were_asked_for() {
+        let all = Crowd {
+            shoppers: 1_000,
+            hard: 30,
+            ..crowd(3)
+        }
+        .gather();
+        let hard: Vec<_> = all.iter().filter_map(|it| it.hardship).collect();
+        assert!((250..350).contains(&hard.len()), "{}", hard.len());
+        for one in Hardship::ALL {
+            assert!(hard.iter().filter(|it| **it == one).count() > 30, "{one:?}");
+        }
+        assert!(
+            all.iter()
+                .all(|it| it.vice.is_none() || it.hardship.is_none())
+        );
     }
 
     #[test]

@@ -316,6 +316,7 @@ pub(super) mod tests {
         let actor = |user: &str, vice: Option<Vice>| Actor {
             user: user.to_owned(),
             group: vice.map_or("shopper", Vice::as_str),
+            hardship: None,
             vice,
             source: None,
             agent: "",

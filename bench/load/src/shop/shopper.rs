@@ -22,13 +22,13 @@ const EARLY_RETRY: Duration = Duration::from_millis(120);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Habits {
     /// When he clicks, after the opening or after the page is there, in ms.
-    reaction_ms: u64,
+    pub(super) reaction_ms: u64,
     /// When he opens the page, by the server's clock.
-    comes_ms: u64,
+    pub(super) comes_ms: u64,
     /// How long he waits for a sold-out product to come back, in ms.
     patience_ms: u64,
     /// Whether he drums on the button around the opening instead of reacting to it.
-    drums: bool,
+    pub(super) drums: bool,
     /// Whether he leaves without a click.
     only_looks: bool,
     /// Whether he pays, and how long he takes.
@@ -85,7 +85,13 @@ pub(super) async fn shop(mut visit: Visit<'_>, mut dice: Rng, habits: Habits) ->
     if habits.only_looks || world.is_over() {
         return visit.fate;
     }
-    buy(&mut visit, &mut dice, habits).await;
+    buy_and_pay(&mut visit, &mut dice, habits).await;
+    visit.fate
+}
+
+/// Clicks, and pays for what he gets.
+pub(super) async fn buy_and_pay(visit: &mut Visit<'_>, dice: &mut Rng, habits: Habits) {
+    buy(visit, dice, habits).await;
     if visit.fate.accepted {
         visit.follow().await;
         if let Some(after) = habits.pays_after_ms {
@@ -93,11 +99,10 @@ pub(super) async fn shop(mut visit: Visit<'_>, mut dice: Rng, habits: Habits) ->
             visit.pay().await;
         }
     }
-    visit.fate
 }
 
 /// What the page asks until the click.
-async fn wait(visit: &mut Visit<'_>, dice: &mut Rng, habits: Habits) {
+pub(super) async fn wait(visit: &mut Visit<'_>, dice: &mut Rng, habits: Habits) {
     let world = visit.world;
     let here_ms = world.now_ms();
     // Whoever comes late looks at the page before he clicks.
@@ -137,9 +142,7 @@ async fn wait(visit: &mut Visit<'_>, dice: &mut Rng, habits: Habits) {
             visit.get(Asked::Look, &state).await;
             state_ms = now + state_gap(world.opens_ms, now);
         } else if now >= time_ms {
-            for _ in 0..3 {
-                visit.get(Asked::Look, "/api/time").await;
-            }
+            look_at_the_clock(visit).await;
             time_ms = now + time_gap(world.opens_ms, now);
         }
     }
@@ -187,7 +190,37 @@ async fn buy(visit: &mut Visit<'_>, dice: &mut Rng, habits: Habits) {
         if !is_hopeful || again_ms >= world.until_ms {
             return;
         }
-        world.until(again_ms).await;
+        stay(visit, again_ms).await;
+    }
+}
+
+/// What an open page asks until then, while nobody does anything.
+pub(super) async fn stay(visit: &mut Visit<'_>, until_ms: u64) {
+    let world = visit.world;
+    let state = world.api("state");
+    let here_ms = world.now_ms();
+    let mut state_ms = here_ms + state_gap(world.opens_ms, here_ms);
+    let mut time_ms = here_ms + time_gap(world.opens_ms, here_ms);
+    loop {
+        world.until(state_ms.min(time_ms).min(until_ms)).await;
+        let now = world.now_ms();
+        if now >= until_ms.min(world.until_ms) {
+            return;
+        }
+        if now >= state_ms {
+            visit.get(Asked::Look, &state).await;
+            state_ms = now + state_gap(world.opens_ms, now);
+        }
+        if now >= time_ms {
+            look_at_the_clock(visit).await;
+            time_ms = now + time_gap(world.opens_ms, now);
+        }
+    }
+}
+
+pub(super) async fn look_at_the_clock(visit: &mut Visit<'_>) {
+    for _ in 0..3 {
+        visit.get(Asked::Look, "/api/time").await;
     }
 }
 

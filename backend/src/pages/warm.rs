@@ -1,0 +1,92 @@
+//! Asks for a changed page once through a cache, and for the files that it leads
+//! to: a page that is there and whose scripts are not is no faster for it.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use axum::body::Bytes;
+use axum::http::{HeaderValue, Method, header};
+use seckill_core::assets;
+
+use super::blocking;
+use super::origin::Origin;
+use super::purge::{Http, exchange, joined, request};
+
+/// Files that are remembered as warm; more than a shop has.
+const REMEMBERED: usize = 10_000;
+
+/// What was asked for: a file never changes under its name, so that once is enough
+/// for all the pages that need it.
+#[derive(Debug, Default)]
+pub(super) struct Warm {
+    files: Mutex<HashSet<String>>,
+}
+
+impl Warm {
+    /// Asks for the page at `path` and its files, if there is one. What fails is
+    /// left: a cold file costs one shopper a moment, and nothing depends on it.
+    pub(super) async fn page(
+        &self,
+        http: &Http,
+        cache: &str,
+        host: Option<HeaderValue>,
+        origin: &Origin,
+        path: &str,
+    ) {
+        let (held, name) = (origin.clone(), path.to_owned());
+        let Ok(Some(text)) = blocking(move || Ok(read(&held, &name))).await else {
+            return;
+        };
+        let mut cold = vec![path.to_owned()];
+        for file in assets::files_of(&text) {
+            let url = joined(cache, file);
+            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            if files.len() >= REMEMBERED {
+                files.clear();
+            }
+            if !files.contains(&url) {
+                cold.push(file.to_owned());
+            }
+        }
+        for path in cold {
+            match ask(http, cache, host.clone(), &path).await {
+                Ok(200) if path.starts_with(assets::FOLDER) => {
+                    let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+                    files.insert(joined(cache, &path));
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(path, %cache, %error, "not prewarmed"),
+            }
+        }
+    }
+}
+
+/// The text at an address of the origin, as nginx would find it; empty for what is
+/// no text.
+fn read(origin: &Origin, path: &str) -> Option<String> {
+    let name = match path {
+        "/" => "index.html",
+        path => path.trim_start_matches('/'),
+    };
+    let places = [name.to_owned(), format!("shop/{name}")];
+    places.iter().find_map(|place| {
+        let bytes = std::fs::read(origin.root().join(place)).ok()?;
+        Some(String::from_utf8(bytes).unwrap_or_default())
+    })
+}
+
+async fn ask(
+    http: &Http,
+    cache: &str,
+    host: Option<HeaderValue>,
+    path: &str,
+) -> Result<u16, String> {
+    let mut request = request(Method::GET, &joined(cache, path), Bytes::new())?;
+    let headers = request.headers_mut();
+    // As browsers ask, so that they find the form that they want.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    if let Some(host) = host {
+        headers.insert(header::HOST, host);
+    }
+    exchange(http, request).await
+}
