@@ -250,6 +250,10 @@ test_drill() {
     end_drill race
     begin_drill edges "four edges, one Redis, and what goes wrong" PERMITS=4000 SECONDS_EACH=3
     end_drill edges
+    begin_drill bots "bots among people, found by the access log"
+    end_drill bots
+    begin_drill cdn "pages through a cache, edited and purged" VISITS=200
+    end_drill cdn
     # These wait most of their time, each in a place and on ports of its own.
     begin_drill segments "stock on three Redis masters"
     begin_drill poison "purchases that the database refuses"
