@@ -174,7 +174,7 @@ fn the_exit_status_tells_a_failure_from_a_slip_of_the_hand() {
         ),
         (&["nonsense"], 2, "unrecognized subcommand"),
         (&["sale", "import", "/nowhere.toml"], 1, "/nowhere.toml"),
-        (&["status"], 1, "\"seckill up\" starts it"),
+        (&["status"], 1, "\"seckill up\" starts them"),
     ];
     for (arguments, code, words) in cases {
         let output = seckill(arguments);
