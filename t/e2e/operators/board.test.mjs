@@ -170,7 +170,7 @@ test('of two hundred products only the rows that changed are touched, and all of
     }
     const each = ((await worked()) - before) / TURNS;
     t.diagnostic(`at ${width} px a change of all 200 products costs the page ${each.toFixed(0)} ms`);
-    assert.ok(each < 150, `a change of all products costs ${each.toFixed(0)} ms, of the 400 that there are`);
+    assert.ok(each < 400, `a change of all products costs ${each.toFixed(0)} ms; the next one comes after 400`);
 
     await page.fill('.shelves input[type=search]', 'Thing 177');
     await shelf.locator('.shelf-item').nth(1).waitFor({ state: 'detached' });
