@@ -159,29 +159,35 @@ count_tap() {
 }
 
 test_nginx() {
-    local suites status=0
+    local suites lifetimes status=0
     # shellcheck disable=SC2206 # several suites may be named
     suites=(${SUITES:-t/*.t})
+    # The suites that exercise lifetimes say so in a comment; all of them take
+    # half an hour: scripts/test.sh valgrind. They compute while the others wait.
+    mapfile -t lifetimes < <(grep -l '^# Also runs under valgrind' "${suites[@]}")
+    [ ${#lifetimes[@]} -eq 0 ] || begin_valgrind "${lifetimes[@]}"
     stage nginx "Test::Nginx suites: ${suites[*]}" "repeat one with: prove -v t/NAME.t" \
         prove -v "${suites[@]}" || status=$?
     count_tap "$log_folder/nginx.log" "$status"
-    # The suites that exercise lifetimes say so in a comment; all of them take
-    # half an hour: scripts/test.sh valgrind.
-    mapfile -t suites < <(grep -l '^# Also runs under valgrind' "${suites[@]}")
-    [ ${#suites[@]} -eq 0 ] || under_valgrind "${suites[@]}"
+    [ ${#lifetimes[@]} -eq 0 ] || end_valgrind
 }
 
-# under_valgrind SUITE...: an invalid access or a leak fails the suite.
-under_valgrind() {
+# begin_valgrind SUITE...: an invalid access or a leak fails the suite.
+begin_valgrind() {
+    begin valgrind "Under valgrind: $*" "repeat one with: TEST_NGINX_USE_VALGRIND=1 prove -v t/NAME.t" \
+        env TEST_NGINX_SERVROOT="$PWD/target/t/under-valgrind" TEST_NGINX_USE_VALGRIND=1 TEST_NGINX_TIMEOUT=20 prove -v "$@"
+}
+
+end_valgrind() {
     local status=0
-    stage valgrind "Under valgrind: $*" "repeat one with: TEST_NGINX_USE_VALGRIND=1 prove -v t/NAME.t" \
-        env TEST_NGINX_USE_VALGRIND=1 TEST_NGINX_TIMEOUT=20 prove -v "$@" || status=$?
+    end valgrind || status=$?
     count_tap "$log_folder/valgrind.log" "$status"
 }
 
 test_valgrind() {
     # shellcheck disable=SC2086 # several suites may be named
-    under_valgrind ${SUITES:-t/*.t}
+    begin_valgrind ${SUITES:-t/*.t}
+    end_valgrind
 }
 
 # The suites whose claims the Lua edge shares, against it.

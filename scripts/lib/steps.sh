@@ -38,9 +38,16 @@ has_ended() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.*Z' "/proc/$1/statu
 cores() { taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' | while IFS=- read -r a b; do seq "$a" "${b:-$a}"; done; }
 
 # free_ports COUNT: that many TCP ports that nobody listens on at the moment, one
-# a line.
+# a line, below those that the system gives to clients: a crowd of them would take
+# a port again before its server listens.
 free_ports() {
-    perl -MIO::Socket::INET -e 'my @s = map { IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") } 1 .. shift;
+    perl -MIO::Socket::INET -e '
+        my ($count, @s) = shift;
+        for (1 .. 1000) {
+            last if @s == $count;
+            my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => 12000 + int rand 20000);
+            push @s, $s if $s;
+        }
         print $_->sockport, "\n" for @s' "$1"
 }
 
