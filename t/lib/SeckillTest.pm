@@ -30,8 +30,13 @@ my ($root, $suite, $port, $valgrind_logs);
 BEGIN {
     ($root) = $FindBin::RealBin =~ m{^(.*)/t$} or die "run the suites from t/\n";
     ($suite) = $0 =~ m{([^/]+?)(?:\.t)?$};
-    my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "no free port: $!\n";
-    $port = $free->sockport;
+    # Below those that the system gives to clients, who would take it meanwhile.
+    for (1 .. 100) {
+        my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => 12000 + int rand 20000) or next;
+        $port = $free->sockport;
+        last;
+    }
+    $port or die "no free port: $!\n";
     my $modules = '/usr/lib/nginx/modules';
     my $ours    = $ENV{SECKILL_MODULE} // "$root/target/nginx/ngx_http_seckill_module.so";
     $ENV{TEST_NGINX_BINARY}       //= '/usr/sbin/nginx';
