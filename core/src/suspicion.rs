@@ -85,7 +85,7 @@ pub const GROUP: usize = 8;
 /// In step: so near together, in ms. First clicks of people who saw the same
 /// button open are spread over several hundred.
 pub const STEP_MS: u64 = 50;
-/// Part of a group, in percent, that must be in step.
+/// Part of those who try to buy at an address, in percent, that must be in step.
 pub const STEP_PERCENT: usize = 60;
 /// Accounts like programs that condemn their address …
 pub const COMPANY: usize = 5;

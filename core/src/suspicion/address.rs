@@ -67,7 +67,9 @@ impl Address {
         });
     }
 
-    /// Whether `account` first clicked on `item` in step with most others here.
+    /// Whether `account` first clicked on `item` in step with most others who try to
+    /// buy here. Who is still waiting counts too: of a campus, those who drum on the
+    /// button click first, and together.
     pub(super) fn in_step(&self, account: u64, item: u64) -> Option<Reason> {
         let mut group: Vec<&First> = self.firsts.iter().filter(|it| it.item == item).collect();
         if group.len() < GROUP {
@@ -76,14 +78,15 @@ impl Address {
         group.sort_by_key(|first| first.at_ms);
         let (from, to) = densest(&group);
         let inside = &group[from..=to];
-        let is_in_step = inside.len() * 100 >= group.len() * STEP_PERCENT;
+        let of = group.len().max(self.members.len());
+        let is_in_step = inside.len() * 100 >= of * STEP_PERCENT;
         if !is_in_step || !inside.iter().any(|first| first.account == account) {
             return None;
         }
         let half = inside[(inside.len() - 1) / 2];
         Some(Reason::InStep {
             inside: inside.len(),
-            of: group.len(),
+            of,
             span_ms: inside[inside.len() - 1].at_ms - inside[0].at_ms,
             reaction_ms: half
                 .opens_ms

@@ -249,6 +249,22 @@ fn an_office_shares_an_address_and_is_left_alone() {
 }
 
 #[test]
+fn a_campus_where_some_drum_on_the_button_is_left_alone() {
+    let mut day = Day::new();
+    // They drum ten times a second, so that they click first, and together …
+    for n in 0..25_u64 {
+        day.person("203.0.113.7", &format!("drummer{n}"), 1 + n * 2);
+    }
+    // … while most others have not clicked when all is gone.
+    for n in 0..60_u64 {
+        let user = format!("student{n}");
+        day.page(OPENS - 40_000, "203.0.113.7", &user);
+        day.path(OPENS - 30_000, "203.0.113.7", &user, 200);
+    }
+    assert_eq!(day.judge(), []);
+}
+
+#[test]
 fn a_farm_that_looks_at_pages_is_betrayed_by_its_step() {
     let mut day = Day::new();
     for n in 0..40_u64 {
