@@ -127,7 +127,9 @@ impl<'a> Bench<'a> {
     }
 
     async fn conn(&self) -> Result<MultiplexedConnection, StockError> {
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER));
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(ANSWER))
+            .set_response_timeout(Some(ANSWER));
         let conn = self
             .client
             .get_multiplexed_async_connection_with_config(&config)
@@ -192,11 +194,16 @@ impl<'a> Bench<'a> {
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicU64::new(0)),
         );
+        // All are there before the first one sells: a line in memory would leave the
+        // others no time to connect.
+        let mut tills = Vec::new();
+        for client in 0..self.options.clients {
+            tills.push(self.till(way, &line, client).await?);
+        }
         let before = self.redis_cpu(&mut conn).await?;
         let began = Instant::now();
         let mut clicks = JoinSet::new();
-        for client in 0..self.options.clients {
-            let till = self.till(way, &line, client).await?;
+        for till in tills {
             clicks.spawn(shop(till, Arc::clone(&stop), Arc::clone(&next)));
         }
         tokio::time::sleep(self.options.time).await;
