@@ -45,7 +45,7 @@ impl Bound {
     }
 
     /// Serves until `stop`, then finishes the requests in hand.
-    pub(super) async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
+    pub(super) async fn serve(self, router: Router, stop: CancellationToken) {
         match self {
             Bound::Unix(listener, path) => {
                 attend::serve(listener, router, ATTENDED, stop).await;
@@ -60,7 +60,6 @@ impl Bound {
                 attend::serve(listener, router, ATTENDED, stop).await;
             }
         }
-        Ok(())
     }
 }
 

@@ -1,7 +1,6 @@
 //! The tasks of the roles that run in one process.
 
 use std::collections::HashMap;
-use std::io;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,7 +15,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// The tasks of the roles that run.
 pub(super) struct Running {
-    tasks: JoinSet<Result<(), io::Error>>,
+    tasks: JoinSet<()>,
     /// Whose task it is: one that panicked can no longer say so itself.
     names: HashMap<Id, Role>,
     /// Ends with the word to stop, or with the first task that should not end.
@@ -34,10 +33,8 @@ impl Running {
     }
 
     pub(super) fn spawn(&mut self, role: Role, work: impl Future<Output = ()> + Send + 'static) {
-        self.add(role, async move {
-            work.await;
-            Ok(())
-        });
+        let id = self.tasks.spawn(work).id();
+        self.names.insert(id, role);
     }
 
     pub(super) fn serve(
@@ -52,17 +49,8 @@ impl Running {
             reason,
         })?;
         tracing::debug!(%role, %listen, "listening");
-        self.add(role, listener.serve(router, self.stop.clone()));
+        self.spawn(role, listener.serve(router, self.stop.clone()));
         Ok(())
-    }
-
-    fn add(
-        &mut self,
-        role: Role,
-        work: impl Future<Output = Result<(), io::Error>> + Send + 'static,
-    ) {
-        let id = self.tasks.spawn(work).id();
-        self.names.insert(id, role);
     }
 
     /// Waits for the first task that ends, which none should.
@@ -71,8 +59,7 @@ impl Running {
             return std::future::pending().await;
         };
         let (id, reason) = match ended {
-            Ok((id, Ok(()))) => (id, "it finished its work".to_owned()),
-            Ok((id, Err(error))) => (id, error.to_string()),
+            Ok((id, ())) => (id, "it finished its work".to_owned()),
             Err(error) => (error.id(), error.to_string()),
         };
         let role = self.names.get(&id).copied().unwrap_or(Role::Purchase);
