@@ -1,200 +1,194 @@
-//! The command line: what can be asked for, and what each word means.
+//! `seckill`: the command line of the flash sale. Exit status 0: done, 1: it
+//! failed, 2: it was asked for in a way that makes no sense.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use seckill::config::{Given, Source};
-use seckill::roles;
-use seckill_load::command::Load;
+use anyhow::Context as _;
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-/// Accounts, bans, findings.
-mod people;
-/// Sales, stock, orders, notices.
-mod selling;
+use crate::config::{Config, ConfigError, Setting, Source};
+use crate::redis::RedisLinkError;
+use crate::store::Store;
+use crate::{roles, up};
 
-pub(crate) use people::{Accounts, Bans, Findings, Whom};
-pub(crate) use selling::{Letters, Notices, Orders, Sale, Stock, Which};
+/// `seckill accounts`.
+mod accounts;
+/// The arguments of every command.
+mod arguments;
+/// `seckill bans`.
+mod bans;
+/// `seckill capacity`.
+mod capacity;
+/// `seckill drill`.
+mod drill;
+/// `seckill findings`.
+mod findings;
+/// Log format and level.
+mod logging;
+/// `seckill notices`.
+mod notices;
+/// `seckill orders`.
+mod orders;
+/// `seckill sale`.
+mod sale;
+/// `seckill status`.
+mod status;
+/// `seckill stock`.
+mod stock;
+/// `seckill verify`.
+mod verify;
 
-/// A flash sale: shoppers come in at the edge, buyers go out with an order.
-///
-/// "seckill up --demo" starts all of it on this machine with a sale to try.
-/// Settings come from a TOML file, SECKILL_… variables and flags, in rising
-/// strength; "seckill config" shows those in force.
-#[derive(Debug, Parser)]
-#[command(
-    name = "seckill",
-    version,
-    arg_required_else_help = true,
-    max_term_width = 90
-)]
-pub(crate) struct Cli {
-    #[command(flatten)]
-    pub(crate) settings: Settings,
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
+use arguments::{Cli, Command};
 
-/// Settings that every command takes.
-#[derive(Debug, Args)]
-pub(crate) struct Settings {
-    /// Configuration file [default: seckill.toml, if it is there]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Folder of everything that is written [default: ./data]
-    #[arg(long, global = true, value_name = "DIR")]
-    data: Option<String>,
-    /// What is logged: error, warn, info, debug, trace, off [default: info]
-    #[arg(long, global = true, value_name = "LEVEL")]
-    log: Option<String>,
-    /// How log lines look: human or json [default: human]
-    #[arg(long, global = true, value_name = "FORMAT")]
-    log_format: Option<String>,
-    /// Any other setting of "seckill config"; may be repeated
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
-    set: Vec<(String, String)>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Start everything on this machine: Redis, nginx with the module, all roles
-    ///
-    /// Waits until each part is healthy, prints the addresses, and stops all of
-    /// it on Ctrl-C or when a part dies. Everything that is written lives in one
-    /// folder (--data); a second "up" continues where the first one ended.
-    Up {
-        /// Sell examples/sale.toml, and let anybody log in under any name
-        #[arg(long)]
-        demo: bool,
-        /// Port of the edge [default: 8080]
-        #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-        port: Option<u16>,
-        /// Start no nginx: run behind an nginx of your own that includes conf/seckill/
-        #[arg(long)]
-        no_edge: bool,
-        /// Play only these roles, and leave the others to "seckill serve" [default: all]
-        #[arg(
-            long,
-            value_name = "ROLES",
-            value_delimiter = ',',
-            value_parser = roles::Role::parse
-        )]
-        roles: Option<Vec<roles::Role>>,
-    },
-    /// Run roles of the back end against a Redis and a database that run elsewhere
-    Serve {
-        /// Which, separated by commas: purchase, relay, orders, ops, analysis
-        #[arg(
-            long,
-            value_name = "ROLES",
-            value_delimiter = ',',
-            required = true,
-            value_parser = roles::Role::parse
-        )]
-        roles: Vec<roles::Role>,
-    },
-    /// Import, approve and export sales
-    #[command(subcommand)]
-    Sale(Sale),
-    /// Keep addresses, networks and users out of the sale
-    ///
-    /// Every edge follows within a second, and keeps the bans while Redis is away.
-    #[command(subcommand)]
-    Bans(Bans),
-    /// Show who seems to be a program by the access logs, and decide on it
-    #[command(subcommand)]
-    Findings(Findings),
-    /// Say who may log in at the console
-    #[command(subcommand)]
-    Accounts(Accounts),
-    /// Show how much lies where, and change how much there is
-    #[command(subcommand)]
-    Stock(Stock),
-    /// Show orders, and messages of which none could be made
-    #[command(subcommand)]
-    Orders(Orders),
-    /// Shop by the thousand: people, and bots among them; races; steady clicks
-    #[command(subcommand)]
-    Load(Load),
-    /// Notices to buyers of what became of their orders
-    #[command(subcommand)]
-    Notices(Notices),
-    /// Show which parts run, and how far each sale is
-    Status {
-        /// As JSON, for programs
-        #[arg(long)]
-        json: bool,
-    },
-    /// Replay the ledger, and check that stock, permits, records and orders agree
-    ///
-    /// On a running system as well as on a stopped one, whose Redis it starts for
-    /// that time. Prints PASS with what was looked at, or FAIL with the first breach
-    /// and its events; then the exit status is 1.
-    Verify {
-        /// As JSON, with all breaches
-        #[arg(long)]
-        json: bool,
-    },
-    /// Compute how many edges, back ends, Redis masters and connections a rate needs
-    ///
-    /// From what the benchmarks measured on this machine (bench/results), or from
-    /// figures given by flags.
-    Capacity(crate::capacity_command::Asked),
-    /// Run the drills of the repository: a system of its own, struck and counted
-    ///
-    /// Each prints a PASS or FAIL line for each fact, with the numbers, and so does
-    /// the end. Needs a clone with what "make test" installs and "scripts/build.sh"
-    /// builds.
-    Drill {
-        /// "list", the name of one, or "all"
-        name: String,
-        /// What the drill itself takes, such as --full for the size of a real sale
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
-    /// Print the settings in force, where each came from and what it means
-    Config,
-}
-
-fn key_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write KEY=VALUE, such as port=9000".to_owned()),
+/// Reads the arguments of this process, carries the command out, and reports a failure
+/// on standard error.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads())
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")
+        // On the main thread: children of "up" live as long as the thread that
+        // started them.
+        .and_then(|runtime| runtime.block_on(start(cli)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The sentences themselves; they name their causes where that helps.
+            let _ = writeln!(std::io::stderr(), "seckill: {error}");
+            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
+        }
     }
 }
 
-impl Cli {
-    /// The settings given by flags, each with its flag's name.
-    pub(crate) fn given(&self) -> Vec<(String, Given)> {
-        let flag = |flag: &str, key: &str, value: &Option<String>| {
-            value.clone().map(|text| {
-                (
-                    key.to_owned(),
-                    Given {
-                        text,
-                        source: Source::Flag(flag.to_owned()),
-                    },
-                )
-            })
-        };
-        let settings = &self.settings;
-        let port = match &self.command {
-            Command::Up { port, .. } => port.map(|port| port.to_string()),
-            _ => None,
-        };
-        let sets = settings.set.iter().map(|(key, text)| {
-            let source = Source::Flag("--set".to_owned());
-            (
-                key.clone(),
-                Given {
-                    text: text.clone(),
-                    source,
-                },
+/// Half of the cores: Redis and nginx have work for the others, and threads beyond
+/// that cost a purchase more in wakings than they bring (on two cores, 26 us of CPU
+/// by one thread, 32 us by two). TOKIO_WORKER_THREADS says otherwise, for a box of
+/// this role alone.
+fn threads() -> usize {
+    let asked = std::env::var("TOKIO_WORKER_THREADS").ok();
+    let asked = asked.and_then(|text| text.parse().ok());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    asked.filter(|n| *n > 0).unwrap_or(cores.div_ceil(2))
+}
+
+async fn start(cli: Cli) -> anyhow::Result<()> {
+    let mut config = Config::load(cli.settings.config.as_deref(), cli.given())?;
+    if matches!(cli.command, Command::Up { demo: true, .. }) {
+        config.prepare_demo();
+    }
+    let stays = matches!(cli.command, Command::Up { .. } | Command::Serve { .. });
+    if !stays {
+        be_brief(&mut config);
+    }
+    logging::start(&config);
+    match carry_out(cli.command, &config).await {
+        Err(error) if !stays => Err(with_cure(error, &config)),
+        outcome => outcome,
+    }
+}
+
+/// A command that answers and ends tells by its answer that Redis is away; a log
+/// line before it says the same once more.
+fn be_brief(config: &mut Config) {
+    let is_untouched = |it: &Setting| it.key == "log" && it.source == Source::Default;
+    if config.settings().iter().any(is_untouched) {
+        config.log.push_str(",seckill::redis=error");
+    }
+}
+
+/// Whoever has no Redis of his own has to start the system, not to look for one.
+fn with_cure(error: anyhow::Error, config: &Config) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(RedisLinkError::Away { address, .. })
+            if !config.redis_is_external && config.redis_url.ends_with(address.as_str()) =>
+        {
+            anyhow::anyhow!(
+                "the system in {} is not running: no Redis listens at {address}; \"seckill up\" \
+                 starts it, and --data or SECKILL_DATA names another folder",
+                config.data.display()
             )
-        });
-        sets.chain(flag("--data", "data", &settings.data))
-            .chain(flag("--log", "log", &settings.log))
-            .chain(flag("--log-format", "log_format", &settings.log_format))
-            .chain(flag("--port", "port", &port))
-            .collect()
+        }
+        _ => error,
+    }
+}
+
+async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
+    match command {
+        Command::Up {
+            demo,
+            no_edge,
+            roles,
+            ..
+        } => {
+            let options = up::Options {
+                demo,
+                no_edge,
+                roles: roles.unwrap_or_else(|| roles::Role::ALL.to_vec()),
+            };
+            Ok(up::run(config, options, stop_at_signals()?).await?)
+        }
+        Command::Serve { roles } => Ok(roles::run(config, &roles, stop_at_signals()?).await?),
+        Command::Sale(command) => sale::run(config, command).await,
+        Command::Stock(command) => stock::run(config, command).await,
+        Command::Accounts(asked) => accounts::run(config, asked).await,
+        Command::Bans(asked) => bans::run(config, asked).await,
+        Command::Load(load) => {
+            // Everybody has a connection of his own.
+            up::raise_file_limit();
+            load.run().await
+        }
+        Command::Findings(asked) => findings::run(config, asked).await,
+        Command::Orders(asked) => orders::run(config, asked).await,
+        Command::Notices(asked) => notices::run(config, asked).await,
+        Command::Status { json } => status::show(config, json).await,
+        Command::Verify { json } => verify::verify(config, json).await,
+        Command::Capacity(asked) => capacity::run(config, &asked),
+        Command::Drill { name, arguments } => drill::run(config, &name, &arguments),
+        Command::Config => say(&config.table()),
+    }
+}
+
+/// A token that the first SIGINT or SIGTERM cancels.
+fn stop_at_signals() -> anyhow::Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be caught")?;
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be caught")?;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+        told.cancel();
+    });
+    Ok(stop)
+}
+
+/// Opens the database, whose folder is made if this is the first command.
+async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let data = &config.data;
+    up::folders::make_database(config).map_err(|error| {
+        let data = data.display();
+        anyhow::anyhow!(
+            "the data folder {data} cannot be used: {error}; choose another with SECKILL_DATA"
+        )
+    })?;
+    Ok(Store::open_sharded(&config.database_url, &config.order_databases).await?)
+}
+
+/// Writes to standard output. That a reader such as `head` left early is no error.
+fn say(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("the answer cannot be written")
+        }
+        _ => Ok(()),
     }
 }

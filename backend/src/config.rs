@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use axum::http::Uri;
 use jiff::tz::TimeZone;
 use lettre::message::Mailbox;
-use seckill_core::notice::Lang;
+use seckill_core::orders::notice::Lang;
 
-use crate::analysis::policy::Rules;
-use crate::pages::Targets;
+use crate::config::analysis::Rules;
+use crate::config::targets::Targets;
 
+/// The settings of the log analysis.
+pub mod analysis;
 /// How buyers show that they are people.
 pub mod captcha;
 /// Every key there is, with its variable and its meaning.
@@ -20,12 +22,18 @@ pub mod keys;
 mod layers;
 /// Where a role listens, and how that is written.
 pub mod listen;
+/// Which log lines are written.
+mod log_filter;
+/// Suggests the known name behind a misspelt one.
+pub mod nearest;
 /// Finds the repository's files and the nginx module.
 mod places;
 /// Reads one raw value as what it must be.
 mod read;
 /// Prints what is in force, secrets masked.
 mod shown;
+/// The caches in front of the CDN origin.
+pub mod targets;
 
 pub use captcha::CaptchaSettings;
 pub use layers::{Given, Source, gather};

@@ -13,11 +13,11 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
-use crate::board::{self, Board, Sources};
 use crate::config::Config;
+use crate::console::board::{Board, Sources};
 use crate::now_ms;
-use crate::redis_link::RedisLink;
-use crate::segments::Segments;
+use crate::redis::RedisLink;
+use crate::redis::segments::Segments;
 use crate::store::{Actor, Done, LazyStore};
 
 /// Accounts: roles, names, passwords.
@@ -28,6 +28,8 @@ mod asked;
 mod audit;
 /// Bans: listed, added, lifted.
 mod bans;
+/// The live board: what the whole system does at this moment.
+pub mod board;
 /// What was sent.
 mod body;
 /// Dead letters, and refunds that are due.

@@ -6,16 +6,16 @@
 
 use std::time::Duration;
 
-use seckill_core::order::OrderIds;
-use seckill_core::purchase::Reason;
+use seckill_core::orders::order::OrderIds;
+use seckill_core::orders::purchase::Reason;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::purchase::now_ms;
+use crate::now_ms;
 use crate::queue::{DeadLetters, Queue, Queues};
-use crate::redis_link::RedisLink;
-use crate::segments::Segments;
+use crate::redis::RedisLink;
+use crate::redis::segments::Segments;
 use crate::store::Store;
 
 /// How long messages wait, and which are let go when that is too long.
@@ -26,6 +26,8 @@ pub mod cancels;
 mod finish;
 /// A message in hand.
 mod job;
+/// Notifying buyers about their orders, by webhook and e-mail.
+pub mod notices;
 /// This worker's number.
 mod number;
 /// How many orders may be placed now.

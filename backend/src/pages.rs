@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use seckill_core::assets::{Assets, Rewritten, Unfit};
+use seckill_core::pages::assets::{Assets, Rewritten, Unfit};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
-use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::redis::{RedisLink, RedisLinkError};
+use crate::sale::message::{self, Version};
 use crate::sale::page::{self, PageContent};
 use crate::store::LazyStore;
 
@@ -24,8 +25,8 @@ use crate::store::LazyStore;
 mod apply;
 /// What shoppers are told of a round.
 mod content;
-/// Product messages.
-pub mod message;
+/// The rounds of a day, as one cached document.
+pub mod day;
 /// The folder that nginx serves.
 mod origin;
 /// Pictures: taken in, made small, kept by their content.
@@ -39,12 +40,11 @@ mod sweep;
 /// Asks for changed pages and their files through caches.
 mod warm;
 
-pub use purge::{PurgeMethod, Targets};
+use crate::config::targets::Targets;
 
 pub(crate) use origin::replace as replace_file;
 
 use apply::{Changed, Failed};
-use message::Version;
 use origin::Origin;
 use purge::Purges;
 use sweep::Keep;

@@ -6,29 +6,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use seckill_core::keyring::{Keyring, KeyringError};
+use seckill_core::signing::keyring::{Keyring, KeyringError};
 use seckill_core::suspicion::watch::Limits;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::captcha::Captcha;
+use crate::config::nearest::nearest;
 use crate::config::{Config, Listen};
 use crate::console::{self, ConsoleState};
-use crate::nearest::nearest;
-use crate::ops::{self, OpsState};
+use crate::edges::{analysis, leases as permits};
+use crate::orders;
+use crate::outbox::{archive as ledger, relay};
+use crate::pages::day as ops;
+use crate::pages::day::OpsState;
 use crate::pages::{self, Renderer};
-use crate::purchase::{self, PurchaseState};
 use crate::queue::{DeadLetters, Queues};
-use crate::redis_link::{RedisLink, RedisLinkError};
-use crate::segments::Segments;
+use crate::redis::segments::Segments;
+use crate::redis::{RedisLink, RedisLinkError};
+use crate::shop as purchase;
+use crate::shop::PurchaseState;
+use crate::shop::captcha::{Captcha, setup};
+use crate::stock::{following as settle, transfer};
 use crate::store::{LazyStore, Store, StoreError};
-use crate::{analysis, ledger, orders, permits, relay, settle, transfer};
 use running::Running;
 
-/// HTTP on many connections.
-mod attend;
-/// Listening sockets.
-mod listener;
 /// The tasks.
 mod running;
 /// Telling buyers of their orders.
@@ -380,7 +381,7 @@ fn captcha(config: &Config, redis: &RedisLink) -> Result<Option<Captcha>, RoleEr
         .as_deref()
         .map(RedisLink::lazy)
         .transpose()?;
-    let way = settings.way().map_err(RoleError::Captcha)?;
+    let way = setup::way(settings).map_err(RoleError::Captcha)?;
     Ok(way.map(|way| Captcha::new(way, own.unwrap_or_else(|| redis.clone()))))
 }
 

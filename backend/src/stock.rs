@@ -6,63 +6,21 @@
 
 /// Changing how much there is.
 pub mod adjust;
+/// Keeps the stock in step with its orders, and expires unpaid ones.
+pub mod following;
 /// How much lies where.
 pub mod levels;
-/// Putting it back after its Redis lost it.
-pub mod rebuild;
+/// Moves stock between the segments of a product.
+pub mod transfer;
 
 use std::sync::Arc;
 
-use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::message::OrderMessage;
-use seckill_core::purchase::Reason;
+use seckill_core::orders::purchase::Reason;
 
-use crate::redis_link::{RedisLink, RedisLinkError, scripts};
-use crate::segments::Segments;
-
-/// A purchase whose stock is to move. Buyer, request and time together name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bought {
-    /// Round and product.
-    pub item: Item,
-    /// The segment that locked its stock.
-    pub segment: u16,
-    /// Buyer.
-    pub user: String,
-    /// Request id.
-    pub request: String,
-    /// When the stock was locked, epoch milliseconds by Redis's clock.
-    pub at_ms: u64,
-    /// The order's number; empty if none was placed.
-    pub order: String,
-}
-
-impl Bought {
-    /// The purchase of a message; `None` if its ids are no ids, so that it can
-    /// have locked no stock.
-    #[must_use]
-    pub fn of(message: &OrderMessage) -> Option<Self> {
-        Some(Self {
-            item: Item::new(&message.round, &message.product)?,
-            segment: message.segment,
-            user: message.user.clone(),
-            request: message.request.clone(),
-            at_ms: message.at_ms,
-            order: String::new(),
-        })
-    }
-}
-
-/// Where the stock of a purchase goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Locked to sold.
-    Confirm,
-    /// Locked to for sale, for this reason. The buyer may grab again, and the
-    /// permit goes back.
-    Release(Reason),
-}
+use crate::redis::segments::Segments;
+use crate::redis::{RedisLink, RedisLinkError, scripts};
+use crate::store::due::{Bought, Step};
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,15 +6,17 @@
 
 use std::sync::Arc;
 
-use seckill_core::notice::Channel;
+use seckill_core::orders::notice::Channel;
 use sqlx::migrate::MigrateError;
 
 /// Accounts of the console.
-mod accounts;
+pub mod accounts;
 /// The audit log.
 mod audit;
 /// One database: opening it, its connections, what differs between kinds.
 mod database;
+/// What the stock has to follow.
+pub mod due;
 /// Who seems to be a program.
 pub mod findings;
 /// The database for whoever can do part of his work without it.
@@ -31,6 +33,8 @@ pub mod orders;
 pub mod payments;
 /// Writing a batch of orders.
 mod place;
+/// A round and its products, as the database keeps them.
+pub mod round;
 /// The rows of a round and its products.
 mod round_rows;
 /// Rounds change hands: saved, submitted, decided.

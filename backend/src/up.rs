@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Listen};
-use crate::probe;
+use crate::inspect::probe;
 use crate::roles::{self, Role, RoleError};
 
 /// Prints the addresses once all is up.

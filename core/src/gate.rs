@@ -4,14 +4,19 @@
 //! The order is part of the contract: a forged URL costs one digest, and learns
 //! nothing about sessions or stock.
 
+/// Arguments of the nginx directives, read into types.
+pub mod directive;
+/// Verdicts with their HTTP status and body.
+pub mod verdict;
+
 use crate::Verdict;
-use crate::captcha::{Captcha, Pass};
-use crate::catalogue::Entry;
-use crate::hidden_path::{HiddenPath, PATH_HORIZON_MS};
+use crate::captcha::pass::{Captcha, Pass};
 use crate::ids;
-use crate::keyring::{Digest, Keyring};
-use crate::session::Session;
-use crate::window::Phase;
+use crate::sale::catalogue::Entry;
+use crate::sale::window::Phase;
+use crate::signing::hidden_path::{HiddenPath, PATH_HORIZON_MS};
+use crate::signing::keyring::{Digest, Keyring};
+use crate::signing::session::Session;
 
 /// Who is buying.
 #[derive(Debug, Clone, Copy)]

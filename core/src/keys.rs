@@ -4,9 +4,12 @@
 //! slot and may be touched by one script. A segment's three keys share a tag,
 //! so do a product's.
 
+/// Redis Cluster's hash slots.
+pub mod slot;
+
 use crate::ids::Item;
 
-/// Hash of all approved products, `round::product` → [`crate::catalogue::Entry`];
+/// Hash of all approved products, `round::product` → [`crate::sale::catalogue::Entry`];
 /// the field [`CATALOGUE_VERSION`] changes with every edit.
 pub const CATALOGUE: &str = "seckill::catalogue";
 /// The field of [`CATALOGUE`] that tells an edge whether to read the rest again.
@@ -27,7 +30,7 @@ pub const PRODUCT_MESSAGES: &str = "seckill::products::messages";
 /// Hash: renderer → what it last reported of itself, as JSON.
 pub const RENDERERS: &str = "seckill::renderers";
 
-/// Hash: who is banned, see [`crate::ban`].
+/// Hash: who is banned, see [`crate::shared::bans::listed`].
 pub const BANS: &str = "seckill::{bans}::list";
 /// Sorted set: bans that end by themselves, scored by when, in ms.
 pub const BANS_EXPIRING: &str = "seckill::{bans}::expiring";
@@ -145,7 +148,7 @@ pub fn stock(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::stock")
 }
 
-/// Hash: user → [`crate::purchase::Record`].
+/// Hash: user → [`crate::orders::purchase::Record`].
 #[must_use]
 pub fn buyers(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::buyers")
@@ -190,7 +193,7 @@ pub fn visitors(item: &Item) -> String {
     format!("seckill::{{{item}}}::visitors")
 }
 
-/// Bitmap: who clicked to buy a product, see [`crate::participants`].
+/// Bitmap: who clicked to buy a product, see [`crate::suspicion::participants`].
 #[must_use]
 pub fn participants(item: &Item) -> String {
     format!("seckill::{{{item}}}::participants")
@@ -225,7 +228,7 @@ pub fn pass(item: &Item, segment: u16, nonce: &str) -> String {
     format!("seckill::{{{item}::{segment:02}}}::pass::{nonce}")
 }
 
-/// String: a puzzle that was handed out, [`crate::puzzle::Puzzle`]; taken out by
+/// String: a puzzle that was handed out, [`crate::captcha::puzzle::Puzzle`]; taken out by
 /// the first answer. All keys of puzzles share a tag and are used with no others,
 /// so that they may live in a Redis of their own.
 #[must_use]
@@ -234,20 +237,20 @@ pub fn puzzle(id: &str) -> String {
 }
 
 /// Counter: puzzles that this account or address was handed in the window, see
-/// [`crate::puzzle::ISSUED_WINDOW_MS`]. `who` is `user:…` or `address:…`.
+/// [`crate::captcha::puzzle::ISSUED_WINDOW_MS`]. `who` is `user:…` or `address:…`.
 #[must_use]
 pub fn puzzles_issued(who: &str) -> String {
     format!("seckill::{{captcha}}::issued::{who}")
 }
 
 /// Counter: answers of this account or address that failed in the window, see
-/// [`crate::puzzle::FAILED_WINDOW_MS`].
+/// [`crate::captcha::puzzle::FAILED_WINDOW_MS`].
 #[must_use]
 pub fn puzzles_failed(who: &str) -> String {
     format!("seckill::{{captcha}}::failed::{who}")
 }
 
-/// String: a track with this mark ([`crate::track::marks`]) has passed of late.
+/// String: a track with this mark ([`crate::captcha::track::marks`]) has passed of late.
 #[must_use]
 pub fn track(mark: [u8; 8]) -> String {
     format!(

@@ -26,10 +26,14 @@
 //! forgotten first. A record of an account takes about 400 bytes, one of an
 //! address up to 5 KB.
 
+/// Lines of the edges' access logs.
+pub mod access_log;
 /// What is remembered of one account.
 pub mod account;
 /// What is remembered of one address.
 pub mod address;
+/// The participants of a sale, one bit each.
+pub mod participants;
 /// Whether a page was open.
 mod presence;
 /// Why somebody seems to be a program.

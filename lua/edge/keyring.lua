@@ -2,7 +2,7 @@
 -- verify (course §075, the secret part of the hidden URL's digest).
 --
 -- Each purpose signs with a key of its own, derived from the secret as
--- core/src/keyring.rs derives it, so that either edge verifies what the other
+-- core/src/signing/keyring.rs derives it, so that either edge verifies what the other
 -- or the back end signed.
 
 local bit = require("bit")

@@ -1,6 +1,6 @@
 -- The buyer's session, `{user}.{expires}.{kid}.{digest}` in the cookie
 -- seckill_session (course §027-029 and §059 keep sessions in Redis; here the token
--- proves itself, as in core/src/session.rs, since the gate refuses strangers
+-- proves itself, as in core/src/signing/session.rs, since the gate refuses strangers
 -- before any I/O).
 
 local ids = require("edge.ids")

@@ -1,6 +1,6 @@
 -- What a request is told. Course §125: "busy" (the system's limit) and "sold
 -- out" (the product's limit) are two different messages. Codes and sentences
--- are those of core/src/verdict.rs.
+-- are those of core/src/gate/verdict.rs.
 
 local exit = ngx.exit
 local header = ngx.header

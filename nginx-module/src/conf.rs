@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use ngx::ffi::{ngx_shm_zone_t, ngx_uint_t};
 use seckill_core::Verdict;
-use seckill_core::census::Pace;
-use seckill_core::directive::{Fallback, RateLimit, Scope};
 use seckill_core::gate::Buyer;
-use seckill_core::keyring::{Digest, Keyring};
-use seckill_core::lease::Spent;
-use seckill_core::permit::PermitId;
+use seckill_core::gate::directive::{Fallback, RateLimit, Scope};
+use seckill_core::permits::lease::Spent;
+use seckill_core::permits::permit::PermitId;
+use seckill_core::rate::census::Pace;
+use seckill_core::signing::keyring::{Digest, Keyring};
 
 use crate::ctx::request::{Headers, Request};
 use crate::net::link::Target;

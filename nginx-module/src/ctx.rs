@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use ngx::ffi::{ngx_http_request_t, ngx_pool_cleanup_add, ngx_str_t};
 use seckill_core::Verdict;
-use seckill_core::lease::Spent;
+use seckill_core::permits::lease::Spent;
 
 use self::park::Parked;
 use self::request::Request;

@@ -1,11 +1,6 @@
-//! How buyers show that they are people: what is configured, and building it.
+//! The settings that begin with `captcha`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-
-use crate::captcha::Way;
-use crate::captcha::pool::Pool;
-use crate::captcha::service::{Brand, Service, Siteverify, WhenAway};
 
 /// What a buyer does for his pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,53 +38,43 @@ impl CaptchaSettings {
     pub fn is_on(&self) -> bool {
         self.kind != Kind::Off
     }
+}
 
-    /// Makes ready what is configured; `None` if nothing is needed.
-    ///
-    /// # Errors
-    /// A sentence that names the setting and the cure.
-    pub fn way(&self) -> Result<Option<Way>, String> {
-        match self.kind {
-            Kind::Off => Ok(None),
-            Kind::Slider => {
-                let pool = Pool::open().map_err(|error| error.to_string())?;
-                Ok(Some(Way::Puzzle {
-                    pool,
-                    work_bits: self.work_bits,
-                }))
-            }
-            Kind::Service(brand) => Ok(Some(Way::Service(Arc::new(self.service(brand)?)))),
+/// Which service, for the page's sake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brand {
+    /// Cloudflare Turnstile.
+    Turnstile,
+    /// hCaptcha.
+    Hcaptcha,
+}
+
+impl Brand {
+    /// Its name in settings and to pages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Brand::Turnstile => "turnstile",
+            Brand::Hcaptcha => "hcaptcha",
         }
     }
 
-    fn service(&self, brand: Brand) -> Result<Service, String> {
-        let name = brand.as_str();
-        if self.site_key.is_empty() {
-            return Err(format!(
-                "captcha = \"{name}\" needs captcha_site_key, the public key that the service gave you"
-            ));
+    /// Where it verifies.
+    #[must_use]
+    pub fn verify_url(self) -> &'static str {
+        match self {
+            Brand::Turnstile => "https://challenges.cloudflare.com/turnstile/v0/siteverify",
+            Brand::Hcaptcha => "https://api.hcaptcha.com/siteverify",
         }
-        let path = self.secret.display();
-        let secret = std::fs::read_to_string(&self.secret).map_err(|error| {
-            format!("captcha = \"{name}\" needs the service's secret in {path}, which cannot be read: {error}; captcha_secret names another file")
-        })?;
-        let secret = secret.trim();
-        if secret.is_empty() {
-            return Err(format!(
-                "{path} is empty; write the secret that {name} gave you into it"
-            ));
-        }
-        let url = self.verify_url.as_deref().unwrap_or(brand.verify_url());
-        let verifier = Siteverify::new(url, secret).map_err(|error| {
-            format!(
-                "{name} cannot be asked over HTTPS ({error}); install the package ca-certificates"
-            )
-        })?;
-        Ok(Service {
-            brand,
-            site_key: self.site_key.clone(),
-            when_away: self.when_away,
-            verifier: Box::new(verifier),
-        })
     }
+}
+
+/// What to do with a buyer whose response nobody can verify now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenAway {
+    /// He is told "unavailable": nobody buys without a verdict.
+    #[default]
+    Refuse,
+    /// He passes: a shop that would rather sell to bots than to nobody.
+    Pass,
 }

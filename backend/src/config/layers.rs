@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
 use super::keys::{self, FILE_KEY, KEYS, PREFIX};
-use crate::nearest::nearest;
+use crate::config::nearest::nearest;
 
 /// The file that is read if it is there and no other is named.
 const DEFAULT_FILE: &str = "seckill.toml";

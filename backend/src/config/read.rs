@@ -25,7 +25,7 @@ mod notify;
 mod queue;
 /// Whom to tell of changed pages.
 mod targets;
-use crate::segments::CLUSTER_SCHEME;
+use crate::redis::segments::CLUSTER_SCHEME;
 
 /// How the address of a database begins.
 const DATABASES: [&str; 3] = ["sqlite:", "mysql://", "mariadb://"];
@@ -348,7 +348,7 @@ impl Values {
         let right = "write error, warn, info, debug, trace or off, or directives such as \
                      \"info,seckill::purchase=debug\"";
         let parse = |text: &str| {
-            crate::logging::is_filter(text).then(|| (text.to_owned(), text.to_owned()))
+            super::log_filter::is_filter(text).then(|| (text.to_owned(), text.to_owned()))
         };
         self.read(
             "log",

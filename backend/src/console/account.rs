@@ -14,53 +14,6 @@ pub const MOST_PASSWORD: usize = 256;
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdA$\
                       BEh5S7Rm3zI0U8vVf4BCnTGdy2rZ2bHSPdOTf2y3i0Q";
 
-/// What somebody may do at the console.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Makes rounds and submits them.
-    Operator,
-    /// Does so too, and approves what others have submitted.
-    Supervisor,
-}
-
-impl Role {
-    /// As stored.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Operator => "operator",
-            Role::Supervisor => "supervisor",
-        }
-    }
-
-    /// Reads the stored form.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Role::Operator, Role::Supervisor]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-    }
-}
-
-/// An account as the database keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Under which one logs in ([`seckill_core::ids::is_user`]).
-    pub name: String,
-    /// What it may do.
-    pub role: Role,
-    /// Argon2id, as a PHC string.
-    pub password_hash: String,
-    /// Made by `seckill up --demo`.
-    pub is_demo: bool,
-    /// Changes with password and role.
-    pub version: u64,
-    /// When it was made, epoch milliseconds.
-    pub created_ms: u64,
-    /// When password or role last changed, epoch milliseconds.
-    pub changed_ms: u64,
-}
-
 /// Why a password is not taken, or an account's cannot be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {

@@ -4,8 +4,9 @@
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use seckill_core::ban::{self, Kind, Record};
 use seckill_core::shared::bans::Ban;
+use seckill_core::shared::bans::listed as ban;
+use seckill_core::shared::bans::listed::{Kind, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -13,7 +14,8 @@ use super::asked::page_of;
 use super::body::Body;
 use super::error::FieldMistake;
 use super::{ConsoleError, ConsoleState, Operator};
-use crate::bans::{self, Listed, Wanted};
+use crate::edges::bans;
+use crate::edges::bans::{Listed, Wanted};
 use crate::now_ms;
 
 /// Longest search text, in characters.

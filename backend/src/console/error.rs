@@ -4,9 +4,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::api_error::json_response;
+use crate::http::error::json_response;
 use crate::queue::QueueError;
-use crate::redis_link::RedisLinkError;
+use crate::redis::RedisLinkError;
 use crate::store::StoreError;
 
 /// A part that the console needs for what was asked and that is away.

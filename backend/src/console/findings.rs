@@ -6,13 +6,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use seckill_core::ban::Kind;
+use seckill_core::shared::bans::listed::Kind;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{ConsoleError, ConsoleState, Operator};
-use crate::api_error::json_response;
-use crate::findings::{DecideError, Decision};
+use crate::edges::findings::{DecideError, Decision};
+use crate::http::error::json_response;
 use crate::now_ms;
 use crate::store::Actor;
 use crate::store::findings::{Finding, FindingState};

@@ -16,7 +16,7 @@ use super::error::ConsoleError;
 use super::operator::{COOKIE, refuse_foreign, session_id};
 use super::sessions::Session;
 use super::tries;
-use crate::api_error::json_response;
+use crate::http::error::json_response;
 
 /// Largest login body, in bytes.
 const MAX_LOGIN: usize = 4096;

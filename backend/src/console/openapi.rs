@@ -5,7 +5,7 @@ use utoipa::OpenApi as _;
 
 use super::operator::Operator;
 use super::{audit, bans, dead_letters, findings, login, pictures, rounds, simulation, stock};
-use crate::board::api;
+use crate::console::board::api;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(

@@ -11,13 +11,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use seckill_core::session::cookie;
+use seckill_core::signing::session::cookie;
 use subtle::ConstantTimeEq as _;
 
 use super::ConsoleState;
-use super::account::Role;
 use super::error::ConsoleError;
 use super::sessions::Session;
+use crate::store::accounts::Role;
 
 /// The cookie with the session's id.
 pub const COOKIE: &str = "seckill_console";

@@ -7,12 +7,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use http_body_util::{BodyExt as _, Limited};
-use seckill_core::picture::{FOLDER, Picture};
+use seckill_core::pages::picture::{FOLDER, Picture};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::{ConsoleError, ConsoleState, Operator};
-use crate::api_error::json_response;
+use crate::http::error::json_response;
 use crate::pages::picture::{self, MAX_BYTES, PictureError};
 
 /// Pictures decoded at once: each may take 160 MB.

@@ -15,7 +15,7 @@ use super::error::{ConsoleError, FieldMistake, Part};
 use super::operator::Operator;
 use crate::now_ms;
 use crate::sale::repeat;
-use crate::sale::{Round, RoundState, StoredRound};
+use crate::store::round::{Round, RoundState, StoredRound};
 use crate::store::rounds::ChangeError;
 use crate::store::summaries::SummaryQuery;
 use crate::store::{Actor, Done, Store};

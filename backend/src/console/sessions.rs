@@ -10,11 +10,11 @@ use redis::AsyncCommands as _;
 use seckill_core::keys;
 use sha2::{Digest as _, Sha256};
 
-use super::account::{Account, Role};
 use super::error::ConsoleError;
 use crate::now_ms;
-use crate::redis_link::RedisLink;
+use crate::redis::RedisLink;
 use crate::store::LazyStore;
+use crate::store::accounts::{Account, Role};
 
 /// A session that is not used ends after this time, in seconds.
 const IDLE_S: i64 = 2 * 3_600;

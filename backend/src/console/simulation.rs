@@ -23,7 +23,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
 use super::{ConsoleError, ConsoleState, Operator};
-use crate::api_error::json_response;
+use crate::http::error::json_response;
 use crate::now_ms;
 use crate::store::{Actor, Done};
 

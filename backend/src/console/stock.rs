@@ -15,7 +15,7 @@ use super::error::{FieldMistake, Part};
 use super::rounds::steps;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::now_ms;
-use crate::purchase::catalogue;
+use crate::sale::catalogue;
 use crate::stock::adjust::{AdjustError, Adjusted, Adjuster};
 use crate::stock::levels::{self, Levels};
 

@@ -8,7 +8,7 @@ use seckill_core::keys;
 use tokio::time::Instant;
 
 use super::job::Job;
-use crate::redis_link::RedisLink;
+use crate::redis::RedisLink;
 
 /// Messages wait no longer than this in a normal sale: 10,000 orders at 500 a
 /// second.
@@ -123,7 +123,7 @@ fn level(age_ms: u64, backlog_ms: u64) -> Level {
 
 #[cfg(test)]
 mod tests {
-    use seckill_core::message::OrderMessage;
+    use seckill_core::orders::message::OrderMessage;
 
     use super::*;
     use crate::queue::Receipt;

@@ -4,16 +4,17 @@
 use std::time::Duration;
 
 use seckill_core::keys;
-use seckill_core::message::CancelMessage;
-use seckill_core::order::{OrderId, State};
+use seckill_core::orders::message::CancelMessage;
+use seckill_core::orders::order::{OrderId, State};
 use tokio_util::sync::CancellationToken;
 
 use super::job::{self, MAX_ATTEMPTS};
 use super::trouble::Trouble;
-use crate::purchase::now_ms;
+use crate::now_ms;
 use crate::queue::{DeadLetter, DeadLetters, Delivery, Queue, Receipt};
-use crate::segments::Segments;
-use crate::settle::{self, SettleError};
+use crate::redis::segments::Segments;
+use crate::stock::following as settle;
+use crate::stock::following::SettleError;
 use crate::store::Store;
 use crate::store::orders::Order;
 use crate::store::states::Changed;

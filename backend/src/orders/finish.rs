@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use seckill_core::message::{CancelMessage, VERSION};
-use seckill_core::order::OrderId;
+use seckill_core::orders::message::{CancelMessage, VERSION};
+use seckill_core::orders::order::OrderId;
 use tokio::sync::mpsc;
 
 use super::job::{self, Job};
 use super::tell::{self, Told};
 use super::trouble::Trouble;
 use crate::queue::{Message, Published, Queue, Receipt};
-use crate::segments::Segments;
+use crate::redis::segments::Segments;
 use crate::store::orders::Placed;
 
 /// What may be wrong.

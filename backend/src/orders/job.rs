@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seckill_core::keys;
-use seckill_core::message::OrderMessage;
+use seckill_core::orders::message::OrderMessage;
 
 use crate::queue::dead_letters::REDRIVEN;
 use crate::queue::{DeadLetter, DeadLetters, Delivery, Queue, QueueError, Receipt};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use seckill_core::keys;
 use tokio_util::sync::CancellationToken;
 
-use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::redis::{RedisLink, RedisLinkError};
 
 /// How long to pause while Redis is away.
 const PAUSE: Duration = Duration::from_millis(250);

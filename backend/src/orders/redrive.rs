@@ -7,7 +7,7 @@ use seckill_core::keys;
 use tokio_util::sync::CancellationToken;
 
 use crate::queue::{DeadLetters, Queue, QueueError, Queues};
-use crate::redis_link::RedisLink;
+use crate::redis::RedisLink;
 
 /// How often to look whether it is time.
 const LOOK_ROUND: Duration = Duration::from_secs(10);

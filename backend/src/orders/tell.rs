@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::message::OrderMessage;
-use seckill_core::order::OrderId;
+use seckill_core::orders::message::OrderMessage;
+use seckill_core::orders::order::OrderId;
 
-use crate::redis_link::{RedisLink, RedisLinkError, scripts};
-use crate::segments::Segments;
+use crate::redis::segments::Segments;
+use crate::redis::{RedisLink, RedisLinkError, scripts};
 
 /// Orders in one run of the script.
 const AT_ONCE: usize = 500;

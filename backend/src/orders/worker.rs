@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use seckill_core::order::OrderIds;
-use seckill_core::purchase::Reason;
+use seckill_core::orders::order::OrderIds;
+use seckill_core::orders::purchase::Reason;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Options;
 use super::job::{self, Job};
 use super::trouble::Trouble;
-use crate::purchase::now_ms;
+use crate::now_ms;
 use crate::queue::{DeadLetters, Delivery, Queue, Queues, Receipt};
 use crate::store::orders::{NewOrder, Placed};
 use crate::store::{Store, StoreError};

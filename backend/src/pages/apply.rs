@@ -10,14 +10,14 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use seckill_core::assets::{Assets, Rewritten};
+use seckill_core::pages::assets::{Assets, Rewritten};
 use serde::{Deserialize, Serialize};
 
 use super::PagesError;
 use super::content::RoundContent;
-use super::message::Version;
 use super::origin::{Locked, Origin};
 use super::purge::Purges;
+use crate::sale::message::Version;
 use crate::sale::page::{PageContent, path_of};
 
 /// The note about the shop's own pages.

@@ -7,9 +7,9 @@ use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::picture::Picture;
+use seckill_core::pages::picture::Picture;
 
-use crate::redis_link::RedisLinkError;
+use crate::redis::RedisLinkError;
 use crate::sale::page::PageContent;
 
 /// Products asked for at once.

@@ -13,7 +13,7 @@ use image::{
     DynamicImage, ExtendedColorType, ImageBuffer, ImageDecoder as _, ImageError, ImageFormat,
     ImageReader, Limits, Rgb, RgbImage,
 };
-use seckill_core::picture::{Picture, WIDTHS};
+use seckill_core::pages::picture::{Picture, WIDTHS};
 
 use super::origin::{Origin, replace};
 

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::{HeaderName, HeaderValue, Method, Request, Uri, header};
+use axum::http::{HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use seckill_core::assets::content_hash;
+use seckill_core::pages::assets::content_hash;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::origin::{Locked, Origin};
 use super::warm::Warm;
 use super::{blocking, now_ns};
+use crate::config::targets::{PurgeMethod, Targets};
 use crate::now_ms;
 
 /// Purges under way at once.
@@ -38,31 +39,6 @@ const LONGEST_PAUSE_MS: u64 = 300_000;
 /// How often notes are looked at though nobody said that there is a new one: one
 /// may be due again, or come from another renderer of this folder.
 const EVERY: Duration = Duration::from_secs(1);
-
-/// Where changes are told, and how.
-#[derive(Debug, Clone, Default)]
-pub struct Targets {
-    /// Caches (the path is appended), or webhooks (taken as they are).
-    pub purge: Vec<String>,
-    /// `PURGE` for caches; `POST` for webhooks, with `{"path","url"}` as JSON.
-    pub method: PurgeMethod,
-    /// A header that goes with every purge, such as a token.
-    pub header: Option<(HeaderName, HeaderValue)>,
-    /// The shop's address as shoppers know it, for `Host` and `url`.
-    pub site: Option<String>,
-    /// Addresses of the cache through which a changed page is asked for once.
-    pub prewarm: Vec<String>,
-}
-
-/// How a purge is told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum PurgeMethod {
-    /// HTTP PURGE of the address.
-    #[default]
-    Purge,
-    /// POST to a webhook.
-    Post,
-}
 
 /// A noted purge.
 #[derive(Debug, Clone, Serialize, Deserialize)]

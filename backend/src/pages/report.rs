@@ -13,7 +13,7 @@ use super::origin::Origin;
 use super::purge::{self, Waiting};
 use super::{apply, blocking};
 use crate::now_ms;
-use crate::redis_link::{RedisLink, RedisLinkError};
+use crate::redis::{RedisLink, RedisLinkError};
 
 /// How often a renderer reports.
 const EVERY: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seckill_core::picture::Picture;
+use seckill_core::pages::picture::Picture;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{Changed, Record, SHOP_NOTE, ShopRecord, file_of, note_of, recorded};

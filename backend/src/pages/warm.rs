@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::body::Bytes;
 use axum::http::{HeaderValue, Method, header};
-use seckill_core::assets;
+use seckill_core::pages::assets;
 
 use super::blocking;
 use super::origin::Origin;

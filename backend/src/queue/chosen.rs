@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::rocketmq::{RocketMqQueue, TopicType};
 use super::{Capabilities, Delivery, Message, Published, Queue, QueueError, Receipt, StreamsQueue};
 use crate::config::{Config, QueueKind};
-use crate::redis_link::RedisLink;
+use crate::redis::RedisLink;
 
 /// The queues of a shop.
 #[derive(Clone)]

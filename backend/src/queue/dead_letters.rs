@@ -7,8 +7,8 @@ use redis::streams::{StreamId, StreamRangeReply};
 use seckill_core::keys;
 
 use super::{Message, Published, Queue, QueueError, Queues};
-use crate::redis_link::{RedisLink, RedisLinkError};
-use crate::segments::Segments;
+use crate::redis::segments::Segments;
+use crate::redis::{RedisLink, RedisLinkError};
 
 /// The key of a message that was a dead letter. It is old, and that says nothing
 /// of how long other messages wait.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     Capabilities, Delivery, Message, Published, Queue, QueueError, Receipt, millis, unsent,
 };
-use crate::redis_link::{RESPONSE_TIMEOUT, RedisLink, RedisLinkError, scripts};
+use crate::redis::{RESPONSE_TIMEOUT, RedisLink, RedisLinkError, scripts};
 
 /// Taking messages.
 mod reading;

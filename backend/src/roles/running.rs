@@ -7,8 +7,9 @@ use axum::Router;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Role, RoleError, listener};
+use super::{Role, RoleError};
 use crate::config::Listen;
+use crate::http::listener;
 
 /// How long what is in hand may take after the word to stop.
 const GRACE: Duration = Duration::from_secs(5);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{Role, RoleError, Running, read_keyring};
 use crate::config::{Config, Notify};
-use crate::notices::email::Email;
-use crate::notices::webhook::Webhook;
-use crate::notices::{self, Desk};
-use crate::redis_link::RedisLink;
+use crate::orders::notices;
+use crate::orders::notices::Desk;
+use crate::orders::notices::email::Email;
+use crate::orders::notices::webhook::Webhook;
+use crate::redis::RedisLink;
 use crate::store::Store;
 
 /// Starts telling, by every channel that is set up.

@@ -5,13 +5,13 @@
 
 use jiff::tz::TimeZone;
 
-use seckill_core::catalogue::split_evenly;
+use seckill_core::sale::catalogue::split_evenly;
 
 use super::file::MAX_SEGMENTS;
 use super::publish::{self, PublishError};
-use super::{Round, RoundState, StoredRound, moment};
-use crate::redis_link::{RedisLink, RedisLinkError};
-use crate::segments::Segments;
+use crate::redis::segments::Segments;
+use crate::redis::{RedisLink, RedisLinkError};
+use crate::store::round::{Round, RoundState, StoredRound, moment};
 use crate::store::rounds::ChangeError;
 use crate::store::{Actor, Store, StoreError};
 

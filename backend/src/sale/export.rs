@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Product, Round, RoundState, StoredRound};
+use crate::store::round::{Product, Round, RoundState, StoredRound};
 
 /// The rounds as TOML, times in `zone`, each under a comment with its state.
 #[must_use]

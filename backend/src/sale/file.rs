@@ -6,9 +6,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::Round;
 use super::tree::{self, Node, Unreadable};
 use super::when::When;
+use crate::store::round::FileRound;
 
 /// Typed access to the fields of a table, which notes what is wrong.
 mod fields;
@@ -79,21 +79,6 @@ fn mistakes_text(path: &Path, mistakes: &[Mistake]) -> String {
         text.push_str(&format!("\n  {path}:{mistake}"));
     }
     text
-}
-
-/// A round as the file describes it, its times fixed by the moment of the import.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileRound {
-    /// What is sold, and when.
-    pub round: Round,
-    /// The start moves with the import (`starts = "+10s"`).
-    pub starts_relative: bool,
-    /// The end moves with the start (`ends = "+10m"`).
-    pub ends_relative: bool,
-    /// On how many days, one after the other; see [`super::repeat`].
-    pub days: u32,
-    /// The series that this is a day of.
-    pub series: Option<String>,
 }
 
 /// The form of a sale file.

@@ -7,9 +7,10 @@
 
 use std::fmt;
 
-use super::file::FileRound;
-use super::{Product, Round, RoundState, StoredRound, moment};
+use crate::store::round::FileRound;
+use crate::store::round::{Product, Round, RoundState, StoredRound, moment};
 use crate::store::rounds::{ChangeError, Overlap};
+use crate::store::sales::{Decision, Outcome};
 use crate::store::{Actor, Store};
 
 /// Why a sale was not imported. Nothing of it was.
@@ -46,66 +47,6 @@ pub struct ApprovedRound {
     state: &'static str,
     difference: String,
     cure: &'static str,
-}
-
-/// What to do with one round of the file.
-#[derive(Debug)]
-pub enum Decision {
-    /// It is stored as it is.
-    Keep,
-    /// Store it as a draft.
-    Save(Round),
-}
-
-/// What became of one round of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// The round's id.
-    pub round: String,
-    /// What was done.
-    pub change: Change,
-}
-
-/// What an import did with a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// It is new.
-    Created,
-    /// The draft was replaced.
-    Replaced,
-    /// It was there already, just so.
-    Unchanged,
-}
-
-impl Outcome {
-    pub(crate) fn unchanged(round: &str) -> Self {
-        Self {
-            round: round.to_owned(),
-            change: Change::Unchanged,
-        }
-    }
-
-    pub(crate) fn saved(round: &str, existed: bool) -> Self {
-        let change = if existed {
-            Change::Replaced
-        } else {
-            Change::Created
-        };
-        Self {
-            round: round.to_owned(),
-            change,
-        }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Change::Created => "imported as a draft",
-            Change::Replaced => "draft replaced",
-            Change::Unchanged => "unchanged",
-        })
-    }
 }
 
 /// Imports all rounds, or none.

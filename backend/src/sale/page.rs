@@ -2,9 +2,10 @@
 //! costs no more than a file.
 
 use askama::Template;
-use seckill_core::picture::Picture;
+use seckill_core::pages::picture::Picture;
 
-use super::{Product, Round, text};
+use super::text;
+use crate::store::round::{Product, Round};
 
 /// What a page shows, as shoppers are told by Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]

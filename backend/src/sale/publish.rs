@@ -13,17 +13,17 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands as _, Cmd, Pipeline, RedisError, Value, from_redis_value};
-use seckill_core::catalogue::Entry;
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::window::Window;
+use seckill_core::sale::catalogue::Entry;
+use seckill_core::sale::window::Window;
 use tokio::time::timeout;
 
-use super::{Product, Round};
-use crate::pages::message;
-use crate::redis_link::scripts;
-use crate::redis_link::{RedisLink, RedisLinkError};
-use crate::segments::{Segment, Segments};
+use crate::redis::scripts;
+use crate::redis::segments::{Segment, Segments};
+use crate::redis::{RedisLink, RedisLinkError};
+use crate::sale::message;
+use crate::store::round::{Product, Round};
 
 /// Products, or segments, that one round trip is about.
 const BATCH: usize = 256;

@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use seckill_core::ids;
 
-use super::file::FileRound;
-use super::{Round, moment};
+use crate::store::round::FileRound;
+use crate::store::round::{Round, moment};
 
 /// Most days of one series.
 pub const MAX_DAYS: u32 = 92;

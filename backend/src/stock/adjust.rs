@@ -7,15 +7,15 @@
 //! items that are not there.
 
 use redis::aio::MultiplexedConnection;
-use seckill_core::catalogue::{Entry, split_evenly};
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::sale::catalogue::{Entry, split_evenly};
 
 use super::levels::{self, Level, Unsteady};
-use crate::pages::message;
-use crate::purchase::catalogue;
-use crate::redis_link::{RedisLink, RedisLinkError, scripts};
-use crate::segments::Segments;
+use crate::redis::segments::Segments;
+use crate::redis::{RedisLink, RedisLinkError, scripts};
+use crate::sale::catalogue;
+use crate::sale::message;
 use crate::store::{Store, StoreError};
 
 /// For how long nobody else may adjust the same product, in ms.

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use seckill_core::catalogue::Entry;
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::sale::catalogue::Entry;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::redis_link::RedisLinkError;
-use crate::segments::{Segment, Segments};
+use crate::redis::RedisLinkError;
+use crate::redis::segments::{Segment, Segments};
 
 /// How long to wait for stock that is on its way between segments.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -4,7 +4,53 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, signed, unsigned};
-use crate::console::account::{Account, Role};
+
+/// What somebody may do at the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Makes rounds and submits them.
+    Operator,
+    /// Does so too, and approves what others have submitted.
+    Supervisor,
+}
+
+impl Role {
+    /// As stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Operator => "operator",
+            Role::Supervisor => "supervisor",
+        }
+    }
+
+    /// Reads the stored form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Role::Operator, Role::Supervisor]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+    }
+}
+
+/// An account as the database keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Under which one logs in ([`seckill_core::ids::is_user`]).
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Argon2id, as a PHC string.
+    pub password_hash: String,
+    /// Made by `seckill up --demo`.
+    pub is_demo: bool,
+    /// Changes with password and role.
+    pub version: u64,
+    /// When it was made, epoch milliseconds.
+    pub created_ms: u64,
+    /// When password or role last changed, epoch milliseconds.
+    pub changed_ms: u64,
+}
 
 const COLUMNS: &str = "name, role, password_hash, demo, version, created_ms, changed_ms";
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use seckill_core::ids::Item;
-use seckill_core::ledger::{EntryId, Event};
+use seckill_core::stock::ledger::{EntryId, Event};
 use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
 
 use super::{Store, StoreError, signed, unsigned};

@@ -1,6 +1,6 @@
 //! Orders of all buyers, for those who run the sale.
 
-use seckill_core::order::State;
+use seckill_core::orders::order::State;
 
 use super::orders::{Order, read, select_orders};
 use super::{Store, StoreError};

@@ -1,8 +1,8 @@
 //! What buyers are to be told: written with the change of their order, tried
 //! until it is told or given up.
 
-use seckill_core::notice::{Channel, Kind};
-use seckill_core::order::OrderId;
+use seckill_core::orders::notice::{Channel, Kind};
+use seckill_core::orders::order::OrderId;
 use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};

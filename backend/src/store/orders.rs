@@ -1,14 +1,14 @@
 //! Orders in the database: what there is, and reading it.
 
 use seckill_core::ids::Item;
-use seckill_core::message::OrderMessage;
-use seckill_core::order::{OrderId, State};
-use seckill_core::purchase::Reason;
+use seckill_core::orders::message::OrderMessage;
+use seckill_core::orders::order::{OrderId, State};
+use seckill_core::orders::purchase::Reason;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, signed, unsigned};
-use crate::stock::{Bought, Step};
+use crate::store::due::{Bought, Step};
 
 /// An order to be placed.
 #[derive(Debug, Clone)]

@@ -2,9 +2,10 @@
 //! transaction, so that of paying and cancelling at once one wins, and the money
 //! of the other is on record as to be given back.
 
-use seckill_core::notice::{Channel, Kind};
-use seckill_core::order::OrderId;
-use seckill_core::payment::{self, Decision, State, Told};
+use seckill_core::orders::notice::{Channel, Kind};
+use seckill_core::orders::order::OrderId;
+use seckill_core::orders::payment;
+use seckill_core::orders::payment::{Decision, State, Told};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 

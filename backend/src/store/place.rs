@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
-use seckill_core::message::OrderMessage;
-use seckill_core::notice::{Channel, Kind};
-use seckill_core::order::{OrderId, State};
-use seckill_core::purchase::Reason;
+use seckill_core::orders::message::OrderMessage;
+use seckill_core::orders::notice::{Channel, Kind};
+use seckill_core::orders::order::{OrderId, State};
+use seckill_core::orders::purchase::Reason;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
 
@@ -61,7 +61,7 @@ impl Store {
     /// [`Placed::Failed`]. A purchase that was placed before keeps its order:
     /// [`Placed::Before`].
     ///
-    /// The stock follows by [`crate::settle`]; until then, also after a crash,
+    /// The stock follows by [`crate::stock::following`]; until then, also after a crash,
     /// it is on record as due.
     ///
     /// # Errors

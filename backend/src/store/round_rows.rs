@@ -5,7 +5,7 @@ use sqlx::AnyConnection;
 use super::audit::Actor;
 use super::sales::amounts_text;
 use super::{StoreError, signed};
-use crate::sale::Round;
+use crate::store::round::Round;
 
 /// Products that one statement writes.
 const PRODUCTS_AT_ONCE: usize = 500;

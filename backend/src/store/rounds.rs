@@ -8,7 +8,7 @@ use super::audit::{Actor, Done, note};
 use super::round_rows::{insert_round, replace_products, update_draft};
 use super::sales::load;
 use super::{Store, StoreError, signed, unsigned};
-use crate::sale::{Round, RoundState, StoredRound, moment};
+use crate::store::round::{Round, RoundState, StoredRound, moment};
 
 /// Why a round was not changed.
 #[derive(Debug, thiserror::Error)]

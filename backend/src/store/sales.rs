@@ -1,5 +1,7 @@
 //! Rounds and their products in the database.
 
+use std::fmt;
+
 use std::collections::{BTreeSet, HashMap};
 
 use sqlx::any::AnyRow;
@@ -9,9 +11,68 @@ use super::audit::{Actor, Done, note};
 use super::round_rows::{insert_round, update_draft};
 use super::rounds::{ChangeError, refuse_overlap};
 use super::{Store, StoreError, signed};
-use crate::sale::file::FileRound;
-use crate::sale::import::{Decision, Outcome};
-use crate::sale::{Frozen, Product, Round, RoundState, StoredRound, Trail};
+use crate::store::round::FileRound;
+use crate::store::round::{Frozen, Product, Round, RoundState, StoredRound, Trail};
+
+/// What to do with one round of the file.
+#[derive(Debug)]
+pub enum Decision {
+    /// It is stored as it is.
+    Keep,
+    /// Store it as a draft.
+    Save(Round),
+}
+
+/// What became of one round of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The round's id.
+    pub round: String,
+    /// What was done.
+    pub change: Change,
+}
+
+/// What an import did with a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is new.
+    Created,
+    /// The draft was replaced.
+    Replaced,
+    /// It was there already, just so.
+    Unchanged,
+}
+
+impl Outcome {
+    pub(crate) fn unchanged(round: &str) -> Self {
+        Self {
+            round: round.to_owned(),
+            change: Change::Unchanged,
+        }
+    }
+
+    pub(crate) fn saved(round: &str, existed: bool) -> Self {
+        let change = if existed {
+            Change::Replaced
+        } else {
+            Change::Created
+        };
+        Self {
+            round: round.to_owned(),
+            change,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Change::Created => "imported as a draft",
+            Change::Replaced => "draft replaced",
+            Change::Unchanged => "unchanged",
+        })
+    }
+}
 
 /// What [`stored_round`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, name, opens_ms, ends_ms, state, published_ms, version, \

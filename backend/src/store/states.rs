@@ -2,9 +2,9 @@
 //! lets one through. In the same transaction it notes what the stock has to
 //! follow, so that a crash after it forgets nothing.
 
-use seckill_core::notice::{Channel, Kind};
-use seckill_core::order::OrderId;
-use seckill_core::purchase::Reason;
+use seckill_core::orders::notice::{Channel, Kind};
+use seckill_core::orders::order::OrderId;
+use seckill_core::orders::purchase::Reason;
 use sqlx::{Any, AnyConnection, QueryBuilder};
 
 use super::notices::announce;

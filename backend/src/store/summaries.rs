@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::sales::{COLUMNS, stored_round};
 use super::{Store, StoreError, signed, unsigned};
-use crate::sale::StoredRound;
+use crate::store::round::StoredRound;
 
 /// A round without its products.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use seckill_core::order::{OrderId, State};
+use seckill_core::orders::order::{OrderId, State};
 use sqlx::Row as _;
 
 use super::{Store, StoreError, signed, unsigned};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use seckill_core::order::OrderId;
+use seckill_core::orders::order::OrderId;
 use sqlx::{Any, QueryBuilder, Row as _};
 
 use super::notices::StoredNotice;

@@ -8,8 +8,9 @@ use super::Options;
 use super::logins::Logins;
 use crate::config::Config;
 use crate::now_ms;
-use crate::sale::{RoundState, StoredRound, page};
+use crate::sale::page;
 use crate::store::Store;
+use crate::store::round::{RoundState, StoredRound};
 
 /// Most product pages that are listed.
 const MOST_PAGES: usize = 9;

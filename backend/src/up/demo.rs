@@ -4,11 +4,13 @@ use super::UpError;
 use super::logins::{self, Logins};
 use crate::config::Config;
 use crate::now_ms;
-use crate::redis_link::RedisLink;
+use crate::redis::RedisLink;
+use crate::redis::segments::Segments;
 use crate::sale::approve::Desk;
-use crate::sale::file::{self, FileRound};
-use crate::sale::{RoundState, StoredRound, import};
-use crate::segments::Segments;
+use crate::sale::file;
+use crate::sale::import;
+use crate::store::round::FileRound;
+use crate::store::round::{RoundState, StoredRound};
 use crate::store::{Actor, Store};
 
 /// Imports and approves the demo sale if asked to, completes approvals that
@@ -113,7 +115,7 @@ fn take_free_id(round: &mut FileRound, stored: &[StoredRound], now_ms: u64) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sale::Round;
+    use crate::store::round::Round;
 
     fn round(id: &str, ends_ms: u64) -> Round {
         Round {

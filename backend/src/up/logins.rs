@@ -2,9 +2,10 @@
 //! that no copy of this program has one that others know.
 
 use super::UpError;
-use crate::console::account::{Role, hash_password};
+use crate::console::account::hash_password;
 use crate::now_ms;
 use crate::store::Store;
+use crate::store::accounts::Role;
 
 /// Their names. Two supervisors, so that each can approve what the other made.
 const DEMO: [(&str, Role); 3] = [

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::child::Child;
 use super::{PATIENCE, POLL, UpError};
 use crate::config::Config;
-use crate::probe::{self, RedisHealth};
+use crate::inspect::probe;
+use crate::inspect::probe::RedisHealth;
 
 const NAME: &str = "redis-server";
 /// How long reading the append-only file may take after a long sale.

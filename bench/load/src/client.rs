@@ -222,7 +222,7 @@ impl Edge {
             builder = builder.header("Idempotency-Key", request);
         }
         if let Some(pass) = call.captcha {
-            builder = builder.header(seckill_core::captcha::HEADER, pass);
+            builder = builder.header(seckill_core::captcha::pass::HEADER, pass);
         }
         if !call.body.is_empty() {
             builder = builder.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use seckill_core::keyring::Keyring;
+use seckill_core::signing::keyring::Keyring;
 
 use crate::decide::{self, Plan};
 use crate::lines;

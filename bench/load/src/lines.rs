@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use fastrand::Rng;
-use seckill_core::access_log::Line;
 use seckill_core::suspicion::PROPOSE;
+use seckill_core::suspicion::access_log::Line;
 use seckill_core::suspicion::watch::{Limits, Watch};
 use serde::Serialize;
 

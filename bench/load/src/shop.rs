@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fastrand::Rng;
 use hyper::Method;
-use seckill_core::keyring::Keyring;
+use seckill_core::signing::keyring::Keyring;
 use tokio::task::JoinSet;
 
 use crate::client::{Call, Edge};

@@ -1,7 +1,8 @@
 use super::*;
-use crate::keyring::tests::ring;
-use crate::window::Window;
-use crate::{captcha, hidden_path, session};
+use crate::captcha::pass as captcha;
+use crate::sale::window::Window;
+use crate::signing::keyring::tests::ring;
+use crate::signing::{hidden_path, session};
 
 const OPENS: u64 = 1_000_000;
 const NOW: u64 = OPENS + 1;

@@ -49,6 +49,8 @@ use crate::ids;
 
 mod filter;
 mod kind;
+/// Bans as Redis lists them.
+pub mod listed;
 mod sweep;
 
 use filter::{Filter, Turn};

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use super::seen::Request;
 use super::sets::{self, Set, Slot, WAYS};
 use super::siphash::Seed;
-use crate::captcha::PASS_HORIZON_MS;
+use crate::captcha::pass::PASS_HORIZON_MS;
 
 /// Domain of the seed: hashes for one purpose say nothing about the other's.
 const PASS: u64 = 0x7061_7373_0001;

@@ -13,11 +13,11 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::chains::{Occupancy, clear_vacated};
-use crate::catalogue::Entry;
-use crate::hand::Hand;
 use crate::ids::MAX_ID;
-use crate::standby::Standby;
-use crate::window::Window;
+use crate::permits::hand::Hand;
+use crate::permits::standby::Standby;
+use crate::sale::catalogue::Entry;
+use crate::sale::window::Window;
 
 /// Words that hold `round::product`: two ids and the separator, zero padded.
 const KEY_WORDS: usize = (2 * MAX_ID + 2).div_ceil(8);

@@ -5,7 +5,7 @@ use super::{
     ATTENDED, EARLY, EVEN_INTERVALS, EVEN_SPREAD, FORGED, PACE_CLICKS, PACE_MS, QUIET_MS,
     REACTION_MS, Reason, SECOND_CLICKS, WATCHED_MS,
 };
-use crate::access_log::{Line, What};
+use crate::suspicion::access_log::{Line, What};
 
 /// Clicks whose times are kept.
 const CLICKS: usize = 32;

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use super::watch::{Limits, Watch};
 use super::*;
-use crate::access_log::Line;
+use crate::suspicion::access_log::Line;
 
 /// What the logs do not show.
 mod absence;

@@ -10,9 +10,9 @@ use super::{
     COMPANY, COMPANY_PERCENT, FORGED_BY_STRANGERS, FORGET_MS, Judgement, PROPOSE, Reason,
     SETTLE_MS, Subject, UNHEARD_MS,
 };
-use crate::access_log::{Line, What};
+use crate::sale::window::PATH_LEAD_MS;
 use crate::shared::prefix::Prefix;
-use crate::window::PATH_LEAD_MS;
+use crate::suspicion::access_log::{Line, What};
 
 /// Around an opening: from so long before …
 const BEFORE_MS: u64 = PATH_LEAD_MS + 60_000;

@@ -1,4 +1,4 @@
-// The product page, published as one file (core/src/assets/pack.rs).
+// The product page, published as one file (core/src/pages/assets/pack.rs).
 
 export * from './purchase.js';
 export * from './cadence.js';

@@ -1,4 +1,4 @@
-// What every page of the shop needs, published as one file (core/src/assets/pack.rs).
+// What every page of the shop needs, published as one file (core/src/pages/assets/pack.rs).
 
 export * from './words.js';
 export * from './store.js';

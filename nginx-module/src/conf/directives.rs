@@ -1,5 +1,5 @@
 //! The directives: setters that turn arguments into types. What an argument may
-//! be is decided, and worded, in `seckill_core::directive`.
+//! be is decided, and worded, in `seckill_core::gate::directive`.
 
 use std::ffi::{c_char, c_void};
 use std::fs;
@@ -15,8 +15,9 @@ use ngx::ffi::{
 };
 use ngx::http::{HttpModuleLocationConf as _, HttpModuleMainConf as _, NgxHttpCoreModule};
 use ngx::ngx_string;
-use seckill_core::directive::{self, Fallback};
-use seckill_core::keyring::{Digest, Keyring};
+use seckill_core::gate::directive;
+use seckill_core::gate::directive::Fallback;
+use seckill_core::signing::keyring::{Digest, Keyring};
 
 use super::{LocConf, MainConf};
 use crate::net::address::SocketAddress;

@@ -7,7 +7,8 @@ use ngx::ffi::{
     NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_POST, ngx_http_get_indexed_variable, ngx_http_request_t,
     ngx_str_t, ngx_table_elt_t, ngx_uint_t,
 };
-use seckill_core::{captcha, session};
+use seckill_core::captcha::pass as captcha;
+use seckill_core::signing::session;
 
 /// Borrows nginx's request for the length of one handler call.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use ngx::ffi::sockaddr;
-use seckill_core::directive::Address;
+use seckill_core::gate::directive::Address;
 
 /// A resolved address, ready to be handed to nginx.
 #[derive(Clone)]

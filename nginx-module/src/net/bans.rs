@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use async_task::Task;
 use redis::RedisResult;
+use seckill_core::keys;
+use seckill_core::shared::bans::listed as ban;
 use seckill_core::shared::bans::{Ban, Bans, Sweep};
 use seckill_core::shared::zone_for_bans;
-use seckill_core::{ban, keys};
 
 use super::link::{self, Link};
 use crate::conf::Site;

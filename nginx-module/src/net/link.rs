@@ -12,7 +12,7 @@ use ngx::ffi::{NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_cycle};
 use ngx::ngx_log_error;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisResult};
-use seckill_core::directive::RedisTarget;
+use seckill_core::gate::directive::RedisTarget;
 
 use super::address::SocketAddress;
 use super::stream::PeerStream;

@@ -1,13 +1,14 @@
 //! Takes leases of permits, and gives back what was not spent.
 //!
-//! The rules are in `seckill_core::lease`; here are only their commands.
+//! The rules are in `seckill_core::permits::lease`; here are only their commands.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use redis::RedisResult;
 use seckill_core::ids::Item;
-use seckill_core::{keys, lease, standby};
+use seckill_core::keys;
+use seckill_core::permits::{lease, standby};
 
 use super::link;
 use crate::conf::Site;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use seckill_core::Verdict;
 use seckill_core::ids::Item;
-use seckill_core::lease::Spent;
+use seckill_core::permits::lease::Spent;
 
 use super::permits::{self, Outcome};
 use crate::conf::Site;

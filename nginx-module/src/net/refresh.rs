@@ -8,11 +8,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use redis::{RedisResult, Value};
-use seckill_core::catalogue::Entry;
-use seckill_core::census::Census;
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::window::Phase;
+use seckill_core::rate::census::Census;
+use seckill_core::sale::catalogue::Entry;
+use seckill_core::sale::window::Phase;
 
 use super::link::{self, Link};
 use super::{permits, regrabs, standby};

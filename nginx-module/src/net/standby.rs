@@ -1,12 +1,12 @@
 //! Keeps this edge's share of what is left for when Redis is away.
 //!
-//! The rules are in `seckill_core::standby`; here are only their commands.
+//! The rules are in `seckill_core::permits::standby`; here are only their commands.
 
 use redis::RedisResult;
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::permits::standby::{HOLD_MS, Step, share, step};
 use seckill_core::shared::products::Found;
-use seckill_core::standby::{HOLD_MS, Step, share, step};
 
 use super::link::Link;
 use super::permits;

@@ -8,10 +8,11 @@
 use std::time::Duration;
 
 use ngx::ffi::{NGX_AGAIN, NGX_DECLINED, ngx_int_t};
-use seckill_core::captcha::Captcha;
+use seckill_core::Verdict;
+use seckill_core::captcha::pass::Captcha;
 use seckill_core::gate::{Claim, Click};
 use seckill_core::ids::Item;
-use seckill_core::{Verdict, lease};
+use seckill_core::permits::lease;
 
 use super::{handler, state};
 use crate::clock;

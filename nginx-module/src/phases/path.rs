@@ -1,8 +1,9 @@
 //! `seckill_path`: hands out the hidden URL from one minute before the start.
 
 use ngx::ffi::ngx_int_t;
-use seckill_core::window::Phase;
-use seckill_core::{Verdict, gate, hidden_path};
+use seckill_core::sale::window::Phase;
+use seckill_core::signing::hidden_path;
+use seckill_core::{Verdict, gate};
 
 use super::{handler, state};
 use crate::clock;

@@ -2,8 +2,8 @@
 
 use ngx::ffi::ngx_int_t;
 use seckill_core::Verdict;
+use seckill_core::sale::window::SaleState;
 use seckill_core::shared::products::Found;
-use seckill_core::window::SaleState;
 
 use super::handler;
 use crate::clock;

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ngx::ffi::kill;
-use seckill_core::bucket::Rate;
-use seckill_core::census::Change;
+use seckill_core::rate::bucket::Rate;
+use seckill_core::rate::census::Change;
 
 use super::Zone;
 use crate::clock;

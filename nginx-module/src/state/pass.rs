@@ -3,7 +3,7 @@
 //! A shortcut that is exact for this edge; the stock script spends each pass once
 //! for all of them.
 
-use seckill_core::captcha;
+use seckill_core::captcha::pass as captcha;
 use seckill_core::gate::Admissible;
 use seckill_core::shared::passes::{Claim, Counts, Pass, Passes};
 use seckill_core::shared::seen::Request;

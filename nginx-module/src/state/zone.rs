@@ -9,7 +9,7 @@ use ngx::ffi::{
     ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
 };
 use ngx::ngx_log_error;
-use seckill_core::bucket::{Rate, Take};
+use seckill_core::rate::bucket::{Rate, Take};
 use seckill_core::shared::passes;
 use seckill_core::shared::products::{self, Products, Slot};
 use seckill_core::shared::seen::{self, Counts, Seen};

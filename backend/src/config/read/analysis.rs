@@ -7,8 +7,8 @@ use seckill_core::shared::prefix::Prefix;
 use seckill_core::suspicion;
 
 use super::{ConfigError, Values};
-use crate::analysis::policy::{Policy, Rules};
 use crate::config::ALL_ROUNDS;
+use crate::config::analysis::{Policy, Rules};
 
 /// A list as a TOML list, or separated by commas in one text.
 fn list(text: &str) -> impl Iterator<Item = &str> {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::Values;
-use crate::captcha::service::{Brand, WhenAway};
 use crate::config::captcha::Kind;
+use crate::config::captcha::{Brand, WhenAway};
 use crate::config::{CaptchaSettings, ConfigError, masked_url};
 
 impl Values {

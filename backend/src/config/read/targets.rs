@@ -3,8 +3,8 @@
 use axum::http::{HeaderName, HeaderValue, Uri};
 
 use super::Values;
+use crate::config::targets::{PurgeMethod, Targets};
 use crate::config::{ConfigError, masked_url};
-use crate::pages::{PurgeMethod, Targets};
 
 impl Values {
     pub(in crate::config) fn targets(&mut self) -> Result<Targets, ConfigError> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::sale::{Product, Round};
+use crate::store::round::{Product, Round};
 
 /// Most changes that one entry lists.
 const MOST: usize = 100;

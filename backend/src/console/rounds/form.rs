@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::console::error::FieldMistake;
 use crate::sale::file::MAX_AMOUNT;
 use crate::sale::repeat::MAX_DAYS;
-use crate::sale::{MAX_PICTURE, Product, Round, is_picture};
+use crate::store::round::{MAX_PICTURE, Product, Round, is_picture};
 
 /// The mistakes found so far, and the rules for single fields.
 mod notes;

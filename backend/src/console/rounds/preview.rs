@@ -9,7 +9,8 @@ use crate::console::ConsoleState;
 use crate::console::body::Body;
 use crate::console::error::ConsoleError;
 use crate::console::operator::Operator;
-use crate::sale::{Product, Round, page};
+use crate::sale::page;
+use crate::store::round::{Product, Round};
 
 /// A round being edited, and which of its products is to be seen.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -72,7 +73,7 @@ fn product(form: &ProductForm) -> Product {
             .map_or(1, |cap| u32::try_from(whole(cap)).unwrap_or(1)),
         segments: Vec::new(),
         text: form.text.clone(),
-        picture: if crate::sale::is_picture(&form.picture) {
+        picture: if crate::store::round::is_picture(&form.picture) {
             form.picture.clone()
         } else {
             String::new()

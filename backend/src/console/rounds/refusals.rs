@@ -5,7 +5,7 @@ use super::view::RoundView;
 use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
-use crate::sale::{RoundState, StoredRound};
+use crate::store::round::{RoundState, StoredRound};
 use crate::store::rounds::ChangeError;
 
 /// Nothing of this name.

@@ -14,8 +14,8 @@ use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
 use crate::sale::publish::date_of;
-use crate::sale::{Round, StoredRound};
 use crate::stock::adjust::{AdjustError, Adjuster};
+use crate::store::round::{Round, StoredRound};
 use crate::store::{Actor, Store};
 
 /// A start may be moved until so long before it, and to so long from now: pages
@@ -68,7 +68,7 @@ pub(super) fn revised(
         return Err(mistakes);
     }
     for (at, product) in round.products.iter_mut().enumerate() {
-        let same = |it: &&crate::sale::Product| it.id == product.id;
+        let same = |it: &&crate::store::round::Product| it.id == product.id;
         let (Some(was), Some(planned)) = (
             now.products.iter().find(same),
             stored.round.products.iter().find(same),

@@ -13,7 +13,7 @@ use crate::console::operator::{Operator, Supervisor};
 use crate::console::rounds::form;
 use crate::now_ms;
 use crate::sale::approve::{ApproveError, Desk};
-use crate::sale::{RoundState, StoredRound};
+use crate::store::round::{RoundState, StoredRound};
 use crate::store::rounds::{ChangeError, Step};
 use crate::store::{Actor, Done, Store};
 

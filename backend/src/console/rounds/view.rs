@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::sale::{Product, StoredRound};
+use crate::store::round::{Product, StoredRound};
 use crate::store::summaries::Summary;
 
 /// A round in a list.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{CONSUMER, GROUP, LOOK_ROUND, StreamsQueue};
 use crate::queue::{Delivery, QueueError, Receipt, millis};
-use crate::redis_link::{RedisLinkError, scripts};
+use crate::redis::{RedisLinkError, scripts};
 
 /// How many messages whose time has come are put into the stream at once.
 const DUE_BATCH: usize = 500;

@@ -4,7 +4,7 @@ use super::{MAX_NAME, Mistake, place};
 
 /// The fields that may be left out.
 mod optional;
-use crate::nearest::nearest;
+use crate::config::nearest::nearest;
 use crate::sale::tree::{Field, Node, Value};
 use crate::sale::when::{self, When};
 

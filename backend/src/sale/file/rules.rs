@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use super::fields::{Found, Placed, Table};
-use super::{FileRound, MAX_AMOUNT, MAX_PRICE_CENTS, MAX_SEGMENTS, fix_times};
+use super::{MAX_AMOUNT, MAX_PRICE_CENTS, MAX_SEGMENTS, fix_times};
 use crate::sale::repeat::MAX_DAYS;
 use crate::sale::tree::Node;
 use crate::sale::when::When;
-use crate::sale::{MAX_TEXT, Product, Round, moment};
+use crate::store::round::FileRound;
+use crate::store::round::{MAX_TEXT, Product, Round, moment};
 
 const ROUND: &str = "round";
 const PRODUCT: &str = "round.product";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use seckill_core::ids;
-use seckill_core::keyring::Keyring;
+use seckill_core::signing::keyring::Keyring;
 
 use super::people::{Crowd, Vice};
 use super::progress::Progress;

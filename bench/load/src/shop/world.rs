@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::Method;
-use seckill_core::captcha;
-use seckill_core::keyring::Keyring;
+use seckill_core::captcha::pass as captcha;
+use seckill_core::signing::keyring::Keyring;
 use tokio::time::sleep;
 
 use super::people::Actor;

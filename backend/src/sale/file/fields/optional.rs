@@ -2,7 +2,7 @@
 
 use super::{Found, Table};
 use crate::sale::tree::Value;
-use crate::sale::{MAX_PICTURE, is_picture};
+use crate::store::round::{MAX_PICTURE, is_picture};
 
 impl Table<'_> {
     /// A text of any number of lines; empty if it is not there.

@@ -1,0 +1,145 @@
+//! `seckill accounts`: who may log in at the console.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use crate::config::Config;
+use crate::console::account::{MOST_PASSWORD, hash_password};
+use crate::store::accounts::{Account, Role};
+use crate::store::round::moment;
+use anyhow::Context as _;
+use seckill_core::ids;
+
+use crate::cli::arguments::Accounts;
+use crate::cli::{open_store, say};
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// A name or password that cannot be one, an account that is or is not there, or
+/// the database.
+pub(crate) async fn run(config: &Config, asked: Accounts) -> anyhow::Result<()> {
+    match asked {
+        Accounts::Add { name, role } => add(config, &name, role).await,
+        Accounts::List { json } => list(config, json).await,
+        Accounts::Remove { name } => remove(config, &name).await,
+        Accounts::Password { name } => password(config, &name).await,
+    }
+}
+
+async fn add(config: &Config, name: &str, role: Role) -> anyhow::Result<()> {
+    if !ids::is_user(name) {
+        anyhow::bail!("\"{name}\" cannot be a name; write 1 to 64 letters, digits or _ . @ + -");
+    }
+    let store = open_store(config).await?;
+    // Before somebody types a password in vain.
+    let is_new = store.account(name).await?.is_none();
+    if is_new {
+        let hash = hash_password(&ask_password(name)?)?;
+        if store
+            .add_account(name, role, &hash, false, crate::now_ms())
+            .await?
+        {
+            store.close().await;
+            return say(&format!("Added {name}, {}.\n", role.as_str()));
+        }
+    }
+    anyhow::bail!(
+        "there is an account \"{name}\" already; change its password with \"seckill accounts \
+         password {name}\", or remove it first"
+    )
+}
+
+async fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    if !store.remove_account(name).await? {
+        return Err(no_account(name, &store.accounts().await?));
+    }
+    store.close().await;
+    say(&format!(
+        "Removed {name}; who is logged in with it is out within seconds.\n"
+    ))
+}
+
+async fn password(config: &Config, name: &str) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    if store.account(name).await?.is_none() {
+        return Err(no_account(name, &store.accounts().await?));
+    }
+    let hash = hash_password(&ask_password(name)?)?;
+    store.set_password(name, &hash, crate::now_ms()).await?;
+    store.close().await;
+    say(&format!(
+        "{name} has a new password, and has to log in again.\n"
+    ))
+}
+
+fn no_account(name: &str, accounts: &[Account]) -> anyhow::Error {
+    let names: Vec<&str> = accounts.iter().map(|it| it.name.as_str()).collect();
+    match names.as_slice() {
+        [] => anyhow::anyhow!(
+            "there is no account \"{name}\"; add one with \"seckill accounts add {name} --role \
+             operator\""
+        ),
+        names => anyhow::anyhow!(
+            "there is no account \"{name}\"; there are {}",
+            names.join(", ")
+        ),
+    }
+}
+
+async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    let accounts = store.accounts().await?;
+    store.close().await;
+    if json {
+        let shown: Vec<_> = accounts.iter().map(account_json).collect();
+        return say(&format!("{}\n", serde_json::json!({ "accounts": shown })));
+    }
+    if accounts.is_empty() {
+        return say(
+            "There is no account; add one with \"seckill accounts add NAME --role supervisor\".\n",
+        );
+    }
+    for account in &accounts {
+        let note = if account.is_demo { "  (demo)" } else { "" };
+        say(&format!(
+            "{:<24}  {:<10}  since {}{note}\n",
+            account.name,
+            account.role.as_str(),
+            moment(account.created_ms),
+        ))?;
+    }
+    Ok(())
+}
+
+fn account_json(account: &Account) -> serde_json::Value {
+    serde_json::json!({
+        "name": account.name,
+        "role": account.role.as_str(),
+        "demo": account.is_demo,
+        "created_ms": account.created_ms,
+        "changed_ms": account.changed_ms,
+    })
+}
+
+/// The password, never from the command line, which every process of the machine
+/// can read: asked for twice at a terminal, or the first line of standard input.
+fn ask_password(name: &str) -> anyhow::Result<String> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        let mut line = String::new();
+        let most = u64::try_from(MOST_PASSWORD + 2).unwrap_or(u64::MAX);
+        let mut input = std::io::Read::take(input.lock(), most);
+        input
+            .read_line(&mut line)
+            .context("the password cannot be read from standard input")?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    let asked = "the password cannot be read from this terminal";
+    let first = rpassword::prompt_password(format!("Password of {name}: ")).context(asked)?;
+    let again = rpassword::prompt_password("The same again: ").context(asked)?;
+    if first != again {
+        anyhow::bail!("the two are not the same; nothing was changed, try again");
+    }
+    Ok(first)
+}

@@ -1,0 +1,63 @@
+//! `seckill notices …`: what buyers could not be told.
+
+use crate::config::Config;
+use crate::now_ms;
+use crate::store::notices::DeadNotice;
+use crate::store::round::moment;
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::{open_store, say};
+use crate::cli::arguments::Notices;
+
+/// Notices shown of each database.
+const SHOWN: u32 = 500;
+
+/// Carries out a command of `seckill notices`.
+pub(crate) async fn run(config: &Config, command: Notices) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    let text = match command {
+        Notices::List { json } => {
+            let count = store.notice_count().await?;
+            let dead = store.dead_notices(SHOWN).await?;
+            if json {
+                let dead: Vec<_> = dead.iter().map(as_json).collect();
+                let all = json!({ "waiting": count.waiting, "dead": dead });
+                let text = serde_json::to_string_pretty(&all);
+                format!("{}\n", text.context("the list cannot be written")?)
+            } else {
+                let waiting = format!("{} waiting, {} given up\n", count.waiting, count.dead);
+                dead.iter().fold(waiting, |text, one| text + &line(one))
+            }
+        }
+        Notices::Retry => {
+            let again = store.retry_dead_notices(now_ms()).await?;
+            format!("{again} will be tried again\n")
+        }
+    };
+    store.close().await;
+    say(&text)
+}
+
+fn line(dead: &DeadNotice) -> String {
+    let (kind, channel) = (dead.key.kind.as_str(), dead.key.channel.as_str());
+    format!(
+        "{:<20} {kind:<10} by {channel:<8} {}  after {} tries: {}\n",
+        dead.key.order,
+        moment(dead.updated_ms),
+        dead.attempts,
+        dead.reason
+    )
+}
+
+fn as_json(dead: &DeadNotice) -> serde_json::Value {
+    json!({
+        "order": dead.key.order.to_string(),
+        "kind": dead.key.kind.as_str(),
+        "payment": dead.key.payment,
+        "channel": dead.key.channel.as_str(),
+        "attempts": dead.attempts,
+        "reason": dead.reason,
+        "given_up_ms": dead.updated_ms,
+    })
+}

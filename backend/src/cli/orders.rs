@@ -1,0 +1,202 @@
+//! `seckill orders …`: the orders of all buyers, and messages of which none
+//! could be made.
+
+use crate::config::Config;
+use crate::queue::dead_letters::{KeptLetter, Redriven};
+use crate::queue::{DeadLetters, Queues};
+use crate::redis::RedisLink;
+use crate::redis::segments::Segments;
+use crate::shop::payments as payments_api;
+use crate::store::orders::Order;
+use crate::store::payments::Payment;
+use crate::store::round::moment;
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::{open_store, say};
+use crate::cli::arguments::{Letters, Orders, Which};
+
+/// Letters shown of one page.
+const PAGE: usize = 500;
+/// Characters of a message that a line shows.
+const SHOWN: usize = 160;
+
+/// Carries out a command of `seckill orders`.
+pub(crate) async fn run(config: &Config, command: Orders) -> anyhow::Result<()> {
+    match command {
+        Orders::List {
+            user,
+            state,
+            limit,
+            json,
+        } => {
+            let store = open_store(config).await?;
+            let orders = store.list_orders(user.as_deref(), state, limit).await?;
+            store.close().await;
+            say(&orders_text(&orders, json)?)
+        }
+        Orders::Refunds { json } => {
+            let store = open_store(config).await?;
+            let due = store.refunds_due().await?;
+            store.close().await;
+            say(&refunds_text(&due, json)?)
+        }
+        Orders::DeadLetters { command, json } => match command.unwrap_or(Letters::List { json }) {
+            Letters::List { json } => list_letters(config, json).await,
+            Letters::Redrive(which) => redrive(config, which).await,
+        },
+        Orders::Redrive(which) => redrive(config, which).await,
+    }
+}
+
+fn refunds_text(due: &[Payment], json: bool) -> anyhow::Result<String> {
+    if json {
+        let told: Vec<_> = due.iter().map(payments_api::told).collect();
+        let text = serde_json::to_string_pretty(&told).context("the list cannot be written")?;
+        return Ok(format!("{text}\n"));
+    }
+    if due.is_empty() {
+        return Ok("Nothing is to be given back.\n".to_owned());
+    }
+    let line = |payment: &Payment| {
+        let reason = payment.reason.as_deref().unwrap_or("");
+        let Payment {
+            id,
+            order,
+            amount_cents,
+            ..
+        } = payment;
+        format!("{id}  order {order}  {amount_cents} cents  {reason}\n")
+    };
+    Ok(due.iter().map(line).collect())
+}
+
+fn orders_text(orders: &[Order], json: bool) -> anyhow::Result<String> {
+    if json {
+        let all: Vec<_> = orders.iter().map(order_json).collect();
+        let text = serde_json::to_string_pretty(&all).context("the orders cannot be written")?;
+        return Ok(format!("{text}\n"));
+    }
+    if orders.is_empty() {
+        return Ok("No such orders.\n".to_owned());
+    }
+    let lines = orders.iter().map(|order| {
+        let (state, placed) = (order.state.as_str(), moment(order.created_ms));
+        let reason = order.reason.map_or("", |reason| reason.as_str());
+        let line = format!(
+            "{:<20} {:<10} {:>3} of {}-{} for {}  {placed}  {reason}",
+            order.id, state, order.quantity, order.round, order.product, order.user
+        );
+        format!("{}\n", line.trim_end())
+    });
+    Ok(lines.collect())
+}
+
+fn order_json(order: &Order) -> serde_json::Value {
+    json!({
+        "order": order.id.to_string(),
+        "state": order.state.as_str(),
+        "reason": order.reason.map(|reason| reason.as_str()),
+        "user": order.user,
+        "round": order.round,
+        "product": order.product,
+        "segment": order.segment,
+        "quantity": order.quantity,
+        "total_cents": order.total_cents(),
+        "request": order.request,
+        "permit": order.permit,
+        "locked_ms": order.locked_ms,
+        "created_ms": order.created_ms,
+        "pay_by_ms": order.pay_by_ms,
+    })
+}
+
+async fn letters(config: &Config) -> anyhow::Result<(DeadLetters, RedisLink)> {
+    let redis = RedisLink::connect(&config.redis_url).await?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    Ok((DeadLetters::new(redis.clone(), segments), redis))
+}
+
+async fn list_letters(config: &Config, json: bool) -> anyhow::Result<()> {
+    let (letters, _) = letters(config).await?;
+    let (mut after, mut all) = (None, Vec::new());
+    loop {
+        let page = letters.list(after.as_deref(), PAGE).await?;
+        let Some(last) = page.last() else {
+            break;
+        };
+        after = Some(last.id.clone());
+        all.extend(page);
+    }
+    if json {
+        let all: Vec<_> = all.iter().map(letter_json).collect();
+        let text = serde_json::to_string_pretty(&all).context("the letters cannot be written")?;
+        return say(&format!("{text}\n"));
+    }
+    if all.is_empty() {
+        return say("There are no dead letters.\n");
+    }
+    let lines: String = all.iter().map(letter_text).collect();
+    let cure = "Send them on their way again: seckill orders dead-letters redrive ID…, or --all\n";
+    say(&format!("{lines}{cure}"))
+}
+
+fn letter_json(kept: &KeptLetter) -> serde_json::Value {
+    json!({
+        "id": kept.id,
+        "came_ms": kept.came_ms(),
+        "reason": kept.letter.reason,
+        "source": kept.letter.source,
+        "attempts": kept.letter.attempts,
+        "message": String::from_utf8_lossy(&kept.letter.body),
+    })
+}
+
+fn letter_text(kept: &KeptLetter) -> String {
+    let body = String::from_utf8_lossy(&kept.letter.body);
+    // One line each, whatever a broken message has in it.
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let shown: String = body.chars().map(printable).take(SHOWN).collect();
+    let more = if body.chars().count() > SHOWN {
+        "…"
+    } else {
+        ""
+    };
+    let letter = &kept.letter;
+    format!(
+        "{}  {}\n  {}\n  from {}, handed out {} times: {shown}{more}\n",
+        kept.id,
+        moment(kept.came_ms()),
+        letter.reason,
+        letter.source,
+        letter.attempts,
+    )
+}
+
+async fn redrive(config: &Config, which: Which) -> anyhow::Result<()> {
+    let (letters, redis) = letters(config).await?;
+    let queues = Queues::open(config, &redis).map_err(anyhow::Error::msg)?;
+    let (sent, stay) = match which.ids.is_empty() {
+        true => letters.redrive_all(&queues).await?,
+        false => some(&letters, &queues, &which.ids).await?,
+    };
+    say(&format!("{sent} sent on their way again.\n"))?;
+    anyhow::ensure!(stay.is_empty(), "not sent: {}", stay.join("; "));
+    Ok(())
+}
+
+async fn some(
+    letters: &DeadLetters,
+    queues: &Queues,
+    ids: &[String],
+) -> anyhow::Result<(u64, Vec<String>)> {
+    let (mut sent, mut stay) = (0, Vec::new());
+    for id in ids {
+        match letters.redrive(id, queues).await? {
+            Redriven::Sent => sent += 1,
+            Redriven::Gone => stay.push(format!("there is no dead letter {id}")),
+            Redriven::Stays(reason) => stay.push(format!("{id}: {reason}")),
+        }
+    }
+    Ok((sent, stay))
+}

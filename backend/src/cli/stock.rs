@@ -1,0 +1,164 @@
+//! `seckill stock …`: what lies where, and changing how much there is.
+
+use crate::config::{Config, QueueKind};
+use crate::inspect::rebuild::{Options, Rebuilder, Report};
+use crate::redis::RedisLink;
+use crate::redis::segments::Segments;
+use crate::sale::catalogue;
+use crate::stock::adjust::{Adjusted, Adjuster};
+use crate::stock::levels;
+use crate::store::Store;
+use anyhow::Context as _;
+use seckill_core::ids::{self, Item};
+
+use super::{open_store, say};
+use crate::cli::arguments::Stock;
+
+/// Carries out a command of `seckill stock`.
+pub(crate) async fn run(config: &Config, command: Stock) -> anyhow::Result<()> {
+    match command {
+        Stock::Show {
+            round,
+            product,
+            json,
+        } => {
+            let item = round.zip(product).map(|(r, p)| item(&r, &p)).transpose()?;
+            show(config, item, json).await
+        }
+        Stock::Rebuild {
+            round,
+            dry_run,
+            while_running,
+            json,
+        } => {
+            let options = Options {
+                round,
+                dry_run,
+                while_running,
+            };
+            // A stopped system's Redis is started for this; a running one's is used.
+            let alone = crate::up::redis_alone(config).await?;
+            let report = rebuild(config, &options).await;
+            if let Some(alone) = alone {
+                alone.stop().await;
+            }
+            let report = report?;
+            match json {
+                true => {
+                    let text = serde_json::to_string_pretty(&report)
+                        .context("the report cannot be written")?;
+                    say(&format!("{text}\n"))
+                }
+                false => say(&report.text(dry_run)),
+            }
+        }
+        Stock::Adjust {
+            round,
+            product,
+            amount,
+            request,
+        } => adjust(config, &item(&round, &product)?, amount, request).await,
+    }
+}
+
+fn item(round: &str, product: &str) -> anyhow::Result<Item> {
+    Item::new(round, product).with_context(|| {
+        format!(
+            "\"{round}\" and \"{product}\" cannot be ids of a round and a product; write 1 to {} \
+             letters, digits or underscores each",
+            ids::MAX_ID
+        )
+    })
+}
+
+async fn show(config: &Config, only: Option<Item>, json: bool) -> anyhow::Result<()> {
+    let redis = RedisLink::connect(&config.redis_url).await?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    let mut conn = redis.conn().await?;
+    let products = catalogue::read(&mut conn).await?;
+    let mut items: Vec<_> = products.keys().collect();
+    items.sort();
+    if let Some(only) = &only {
+        items.retain(|item| *item == only);
+        anyhow::ensure!(
+            !items.is_empty(),
+            "{only} is not on sale; \"seckill stock show\" lists what is"
+        );
+    }
+    let mut all = Vec::new();
+    for item in items {
+        if let Some(entry) = products.get(item) {
+            all.push(levels::read(&mut conn, &segments, item, entry).await?);
+        }
+    }
+    let text = if json {
+        let text = serde_json::to_string_pretty(&all).context("the levels cannot be written")?;
+        format!("{text}\n")
+    } else if all.is_empty() {
+        "Nothing is on sale. Import a sale: seckill sale import FILE --approve\n".to_owned()
+    } else {
+        let tables: Vec<String> = all.iter().map(levels::table).collect();
+        tables.join("\n")
+    };
+    say(&text)?;
+    let missing: Vec<&str> = all
+        .iter()
+        .flat_map(|levels| &levels.missing)
+        .map(String::as_str)
+        .collect();
+    anyhow::ensure!(
+        missing.is_empty(),
+        "segments cannot be read: {}",
+        missing.join("; ")
+    );
+    Ok(())
+}
+
+async fn rebuild(config: &Config, options: &Options) -> anyhow::Result<Report> {
+    let redis = RedisLink::connect(&config.redis_url).await?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    let store = open_store(config).await?;
+    let rebuilder = Rebuilder {
+        store: &store,
+        redis: &redis,
+        segments: &segments,
+        zone: &config.time_zone,
+        queue_is_visible: config.queue == QueueKind::Streams,
+    };
+    let report = rebuilder.rebuild(options).await;
+    store.close().await;
+    Ok(report?)
+}
+
+async fn adjust(
+    config: &Config,
+    item: &Item,
+    amount: u64,
+    request: Option<String>,
+) -> anyhow::Result<()> {
+    let request = match request {
+        Some(request) if ids::is_request(&request) => request,
+        Some(request) => anyhow::bail!(
+            "--request {request} cannot be a request id; write 1 to {} letters, digits, - or _",
+            ids::MAX_REQUEST
+        ),
+        None => format!("adjust-{}", crate::now_ms()),
+    };
+    let redis = RedisLink::connect(&config.redis_url).await?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    let store: Store = open_store(config).await?;
+    let adjuster = Adjuster {
+        redis: &redis,
+        segments: &segments,
+        store: &store,
+    };
+    let adjusted = adjuster.adjust(item, amount, &request).await?;
+    store.close().await;
+    say(&match adjusted {
+        Adjusted::Changed { from, to } if from == to => format!("{item} has {to} items already.\n"),
+        Adjusted::Changed { from, to } => format!("{item}: {to} items instead of {from}.\n"),
+        Adjusted::Before(amount) => {
+            format!("Request {request} set {item} to {amount} items before; nothing was done.\n")
+        }
+    })
+}

@@ -1,0 +1,13 @@
+//! What the back end does for the edges. It may use the sale's catalogue, the
+//! database and Redis; it knows nothing of orders.
+
+/// The analysis role: judges the edges' access logs, counts visitors.
+pub mod analysis;
+/// Bans: adding, lifting, and listing those that the edges follow.
+pub mod bans;
+/// An operator's decisions on what the analysis found.
+pub mod findings;
+/// Reclaims permits from leases whose requests never arrived.
+pub mod leases;
+/// Announces to the edges which buyers may buy again.
+pub mod regrabs;

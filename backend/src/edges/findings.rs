@@ -1,0 +1,129 @@
+//! Decisions on what the analysis found: it is a program, or it is a person. Each is
+//! in the audit log, wherever it was made.
+
+use seckill_core::shared::bans::BadBan;
+use seckill_core::shared::bans::listed as ban;
+use seckill_core::shared::bans::listed::{Kind, Record};
+use serde_json::json;
+
+use crate::edges::bans;
+use crate::redis::{RedisLink, RedisLinkError};
+use crate::store::findings::{Finding, FindingState};
+use crate::store::{Actor, Done, Store, StoreError};
+
+/// How long somebody counts as a person once he was dismissed, in ms: 90 days.
+pub const GOOD_FOR_MS: u64 = 90 * 86_400_000;
+
+/// Why a decision was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError {
+    /// There is nothing to decide on.
+    #[error("nothing was found about {0} {1}; \"seckill findings list\" shows what was")]
+    Unknown(String, String),
+    /// No address and no user.
+    #[error(transparent)]
+    Subject(#[from] BadBan),
+    /// The database is away.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Redis is away.
+    #[error(transparent)]
+    Redis(#[from] RedisLinkError),
+}
+
+/// A decision, and by whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Decision<'a> {
+    /// Address or user.
+    pub kind: Kind,
+    /// Which.
+    pub subject: &'a str,
+    /// Who decides, and whence.
+    pub by: &'a Actor,
+    /// When, epoch milliseconds.
+    pub now_ms: u64,
+}
+
+impl Decision<'_> {
+    /// Writes down what is about to be done: the log may tell of a decision that broke
+    /// off and has to be made again, and never misses one.
+    async fn note(
+        &self,
+        store: &Store,
+        action: &'static str,
+        finding: &Finding,
+        until_ms: u64,
+    ) -> Result<(), StoreError> {
+        let done = Done {
+            action,
+            target: format!("{} {}", finding.kind, finding.subject),
+            detail: json!({ "score": finding.score, "ban_until_ms": until_ms }),
+        };
+        store.note_audit(self.by, &done, self.now_ms).await
+    }
+
+    async fn finding(&self, store: &Store) -> Result<Finding, DecideError> {
+        let found = store.finding(self.kind.as_str(), self.subject).await?;
+        let unknown =
+            || DecideError::Unknown(self.kind.as_str().to_owned(), self.subject.to_owned());
+        found.ok_or_else(unknown)
+    }
+
+    /// It is a program: bans it for a time, with the analysis's reasons.
+    ///
+    /// # Errors
+    /// [`DecideError`]; then it may be banned and not be written down as decided,
+    /// and the decision is made again.
+    pub async fn confirm(
+        &self,
+        store: &Store,
+        redis: &RedisLink,
+        for_ms: u64,
+    ) -> Result<Finding, DecideError> {
+        let finding = self.finding(store).await?;
+        let until_ms = self.now_ms.saturating_add(for_ms);
+        let record = Record {
+            expires_ms: Some(until_ms),
+            at_ms: self.now_ms,
+            by: self.by.name.clone(),
+            reason: reason_of(&finding),
+        };
+        let banned = self.kind.read(self.subject)?;
+        self.note(store, "finding.confirm", &finding, until_ms)
+            .await?;
+        bans::add(&mut redis.conn().await?, &banned, &record, self.now_ms).await?;
+        let key = (self.kind.as_str(), self.subject);
+        store
+            .decide_finding(key, FindingState::Confirmed, until_ms, &self.by.name)
+            .await?;
+        self.finding(store).await
+    }
+
+    /// It is a person: lifts its ban, and leaves it alone for [`GOOD_FOR_MS`].
+    ///
+    /// # Errors
+    /// [`DecideError`]; the decision is made again.
+    pub async fn dismiss(&self, store: &Store, redis: &RedisLink) -> Result<Finding, DecideError> {
+        let finding = self.finding(store).await?;
+        let banned = self.kind.read(self.subject)?;
+        self.note(store, "finding.dismiss", &finding, 0).await?;
+        // Written down first: otherwise the analysis might ban again in between.
+        let key = (self.kind.as_str(), self.subject);
+        let until_ms = self.now_ms.saturating_add(GOOD_FOR_MS);
+        store
+            .decide_finding(key, FindingState::Dismissed, until_ms, &self.by.name)
+            .await?;
+        bans::lift(&mut redis.conn().await?, &banned).await?;
+        self.finding(store).await
+    }
+}
+
+/// The sentences of a finding, as far as a ban's reason has room for them.
+fn reason_of(finding: &Finding) -> String {
+    let sentences: Vec<&str> = finding
+        .reasons
+        .iter()
+        .filter_map(|reason| reason.get("sentence")?.as_str())
+        .collect();
+    sentences.join("; ").chars().take(ban::MAX_TEXT).collect()
+}

@@ -1,0 +1,240 @@
+//! Gives back permits that no purchase arrived for.
+//!
+//! An edge takes permits on a lease and names it with every request that it
+//! lets pass. A lease older than a request can be under way is closed on every
+//! segment, which fixes how many of its permits were seen, and then settled:
+//! the rest goes back. Both steps may be repeated, so that a crash between them
+//! and several instances at once do no harm.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use seckill_core::permits::permit::Lease;
+use seckill_core::sale::catalogue::Entry;
+use tokio_util::sync::CancellationToken;
+
+use crate::redis::segments::Segments;
+use crate::redis::{RedisLink, RedisLinkError, scripts};
+use crate::sale::catalogue;
+
+/// Leases closed and settled by one run of the scripts, so that each run keeps
+/// Redis for well under a millisecond.
+const BATCH: usize = 200;
+/// How long after its round's end a segment remembers closed leases, in ms.
+const KEEP_MS: u64 = 7 * 86_400_000;
+
+/// When leases are reclaimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// How long an admitted request may take to arrive; older leases are closed.
+    pub in_flight: Duration,
+    /// How often to look.
+    pub every: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            in_flight: Duration::from_secs(5),
+            every: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Gives back permits of requests that never arrived, until told to stop. Of
+/// several instances one works at a time, to spare Redis.
+pub async fn run(redis: RedisLink, segments: Segments, options: Options, stop: CancellationToken) {
+    let me = name();
+    while !stop.is_cancelled() {
+        if let Err(error) = turn(&redis, &segments, &options, &me).await {
+            tracing::debug!(%error, "leases wait to be reclaimed");
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(options.every) => {}
+        }
+    }
+}
+
+async fn turn(
+    redis: &RedisLink,
+    segments: &Segments,
+    options: &Options,
+    me: &str,
+) -> Result<(), RedisLinkError> {
+    let mut conn = redis.conn().await?;
+    if !is_mine(&mut conn, me, options.every * 3).await? {
+        return Ok(());
+    }
+    for (item, entry) in leased(&mut conn).await? {
+        match reclaim(&mut conn, segments, &item, &entry, options.in_flight).await {
+            Ok(0) => {}
+            Ok(back) => {
+                // Only for show: counted after the deed, it may miss one.
+                redis::cmd("INCRBY")
+                    .arg(keys::RECLAIMED)
+                    .arg(back)
+                    .exec_async(&mut conn)
+                    .await?;
+                tracing::info!(%item, back, "permits of requests that never arrived were given back");
+            }
+            // A segment whose master is away keeps the leases of its product open.
+            Err(error) => tracing::debug!(%item, %error, "leases wait to be reclaimed"),
+        }
+    }
+    Ok(())
+}
+
+/// The products that have leases at all, found in one round trip.
+async fn leased(conn: &mut MultiplexedConnection) -> Result<Vec<(Item, Entry)>, RedisLinkError> {
+    let products: Vec<_> = catalogue::read(conn).await?.into_iter().collect();
+    if products.is_empty() {
+        return Ok(products);
+    }
+    let mut pipe = redis::Pipeline::with_capacity(products.len());
+    for (item, _) in &products {
+        pipe.cmd("EXISTS").arg(keys::leases(item));
+    }
+    let exists: Vec<bool> = pipe.query_async(conn).await?;
+    Ok(products
+        .into_iter()
+        .zip(exists)
+        .filter_map(|(it, exists)| exists.then_some(it))
+        .collect())
+}
+
+/// Whether this instance is the one that reclaims, until it has been silent for `ttl`.
+async fn is_mine(
+    conn: &mut MultiplexedConnection,
+    me: &str,
+    ttl: Duration,
+) -> Result<bool, RedisLinkError> {
+    let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
+    let mut set = redis::cmd("SET");
+    set.arg(keys::RECLAIMER)
+        .arg(me)
+        .arg("NX")
+        .arg("PX")
+        .arg(ttl_ms);
+    let set: Option<String> = set.query_async(conn).await?;
+    if set.is_some() {
+        return Ok(true);
+    }
+    let holder: Option<String> = redis::cmd("GET")
+        .arg(keys::RECLAIMER)
+        .query_async(conn)
+        .await?;
+    if holder.as_deref() != Some(me) {
+        return Ok(false);
+    }
+    // Should it have passed to another in between, both work once: no harm.
+    redis::cmd("PEXPIRE")
+        .arg(keys::RECLAIMER)
+        .arg(ttl_ms)
+        .exec_async(conn)
+        .await?;
+    Ok(true)
+}
+
+/// Closes and settles the overdue leases of one product; returns the permits given back.
+///
+/// # Errors
+/// Redis is away or refuses; what was done stays done, and the next call goes on.
+pub async fn reclaim(
+    conn: &mut MultiplexedConnection,
+    segments: &Segments,
+    item: &Item,
+    entry: &Entry,
+    in_flight: Duration,
+) -> Result<u64, RedisLinkError> {
+    let overdue = overdue(conn, item, in_flight).await?;
+    let mut given_back = 0;
+    for leases in overdue.chunks(BATCH) {
+        let spent = close(segments, item, entry, leases).await?;
+        given_back += settle(conn, item, leases, &spent).await?;
+    }
+    Ok(given_back)
+}
+
+async fn overdue(
+    conn: &mut MultiplexedConnection,
+    item: &Item,
+    in_flight: Duration,
+) -> Result<Vec<String>, RedisLinkError> {
+    let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(conn).await?;
+    let now_ms = seconds * 1000 + micros / 1000;
+    let in_flight_ms = u64::try_from(in_flight.as_millis()).unwrap_or(u64::MAX);
+    let mut overdue = Vec::new();
+    let mut cursor = 0_u64;
+    loop {
+        let mut scan = redis::cmd("HSCAN");
+        scan.arg(keys::leases(item))
+            .arg(cursor)
+            .arg("COUNT")
+            .arg(1000);
+        let (next, leases): (u64, HashMap<String, String>) = scan.query_async(conn).await?;
+        overdue.extend(leases.into_iter().filter_map(|(id, text)| match Lease::parse(&text) {
+            Some(lease) => lease.is_overdue(now_ms, in_flight_ms).then_some(id),
+            None => {
+                tracing::error!(%item, lease = id, text, "a lease cannot be read and is removed");
+                Some(id)
+            }
+        }));
+        if next == 0 {
+            return Ok(overdue);
+        }
+        cursor = next;
+    }
+}
+
+/// Closes leases on every segment; returns how many permits of each were seen.
+async fn close(
+    segments: &Segments,
+    item: &Item,
+    entry: &Entry,
+    leases: &[String],
+) -> Result<Vec<u64>, RedisLinkError> {
+    let mut spent = vec![0; leases.len()];
+    for segment in 1..=entry.segments {
+        let mut conn = segments.conn(item, segment).await?;
+        let seen: Vec<u64> = scripts::CLOSE_LEASE
+            .key(keys::spent(item, segment))
+            .arg(entry.window.ends_ms.saturating_add(KEEP_MS))
+            .arg(leases)
+            .invoke_async(&mut conn)
+            .await?;
+        for (total, seen) in spent.iter_mut().zip(seen) {
+            *total += seen;
+        }
+    }
+    Ok(spent)
+}
+
+async fn settle(
+    conn: &mut MultiplexedConnection,
+    item: &Item,
+    leases: &[String],
+    spent: &[u64],
+) -> Result<u64, RedisLinkError> {
+    let mut call = scripts::SETTLE.prepare_invoke();
+    call.key(keys::permits(item)).key(keys::leases(item));
+    for (lease, spent) in leases.iter().zip(spent) {
+        call.arg(lease).arg(*spent);
+    }
+    let back: Vec<i64> = call.invoke_async(conn).await?;
+    Ok(back
+        .into_iter()
+        .filter_map(|back| u64::try_from(back).ok())
+        .sum())
+}
+
+/// A name of this instance's own.
+fn name() -> String {
+    let mut random = [0; 8];
+    // Without randomness instances share a name: they work side by side, which is safe.
+    let _ = getrandom::fill(&mut random);
+    format!("{:016x}", u64::from_be_bytes(random))
+}

@@ -1,0 +1,10 @@
+//! Looking at a running or stopped system as a whole.
+
+/// Checks whether a part responds.
+pub mod probe;
+/// Rebuilds stock that its Redis lost.
+pub mod rebuild;
+/// What a running system reports about itself.
+pub mod status;
+/// Replays the ledger and checks every invariant.
+pub mod verify;

@@ -1,0 +1,186 @@
+//! What a product's parts are beside what they must be.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use seckill_core::orders::purchase::{Record, State as Stands};
+use seckill_core::stock::ledger::{Event, PurchaseId};
+use seckill_core::stock::rebuild;
+use seckill_core::stock::rebuild::{Deed, Known, Plan};
+
+use super::report::{Rebuilt, SegmentRebuilt};
+use crate::inspect::verify::gather::{Shelf, State};
+use crate::store::orders::Order;
+use crate::store::round::Product;
+
+/// What a product's parts are, and what they must be.
+pub(super) struct Outcome<'a> {
+    pub(super) state: &'a State,
+    plans: Vec<Plan>,
+    oversold: u64,
+}
+
+impl<'a> Outcome<'a> {
+    pub(super) fn of(state: &'a State, product: &Product) -> Self {
+        let orders: Vec<Deed> = state.orders.iter().map(deed).collect();
+        let waiting = state.segments.iter().flat_map(|shelf| &shelf.waiting);
+        let queued = state.under_way.iter().flatten();
+        let under_way: HashSet<PurchaseId> = waiting.chain(queued).cloned().collect();
+        let whole = [product.amount];
+        let events = state.segments.iter().map(|it| it.events.as_slice());
+        let (plans, oversold) = rebuild::plan(&Known {
+            round: state.item.round(),
+            product: state.item.product(),
+            amount: product.amount,
+            preloaded: match product.segments.as_slice() {
+                [] => &whole,
+                segments => segments,
+            },
+            events: events.collect::<Vec<&[Event]>>(),
+            orders: &orders,
+            under_way: &under_way,
+        });
+        Self {
+            state,
+            plans,
+            oversold,
+        }
+    }
+
+    /// The segments that differ from their plans.
+    pub(super) fn wrong(&self) -> impl Iterator<Item = (&Shelf, &Plan)> {
+        let all = self.state.segments.iter().zip(&self.plans);
+        all.filter(|(shelf, plan)| differs(shelf, plan))
+    }
+
+    pub(super) fn is_right(&self, on_sale: bool) -> bool {
+        let Permits { bought, open, .. } = self.permits();
+        let out: i64 = self.state.permits.leases.values().sum();
+        let counted = self.state.permits.granted >= bought + out;
+        self.wrong().next().is_none() && counted && (on_sale || open.is_empty() && bought == 0)
+    }
+
+    fn is_open(&self, lease: &str) -> bool {
+        self.state.permits.leases.contains_key(lease)
+    }
+
+    /// What a segment has seen of each lease. Those that nobody has on record any
+    /// more are closed: what still comes with them is refused.
+    pub(super) fn spent(&self, shelf: &Shelf, plan: &Plan) -> BTreeMap<String, String> {
+        let mut spent = BTreeMap::new();
+        for lease in plan.spent.keys().chain(shelf.spent.keys()) {
+            let bought = plan.spent.get(lease).copied().unwrap_or(0);
+            let raw = shelf.spent.get(lease).and_then(|text| text.parse().ok());
+            let text = match self.is_open(lease) && !shelf.closed.contains_key(lease) {
+                true => bought.max(raw.unwrap_or(0)).to_string(),
+                false => format!("closed:{bought}"),
+            };
+            spent.insert(lease.clone(), text);
+        }
+        spent
+    }
+
+    pub(super) fn permits(&self) -> Permits {
+        let (mut bought, mut refunds) = (0_i64, Vec::new());
+        for (shelf, plan) in self.state.segments.iter().zip(&self.plans) {
+            let leases: HashMap<&String, i64> = match differs(shelf, plan) {
+                true => plan
+                    .spent
+                    .iter()
+                    .map(|(lease, n)| (lease, signed(*n)))
+                    .collect(),
+                false => shelf.closed.iter().map(|(lease, n)| (lease, *n)).collect(),
+            };
+            let closed = leases.into_iter().filter(|(lease, _)| !self.is_open(lease));
+            bought += closed.map(|(_, n)| n).sum::<i64>() - signed(plan.given_back);
+            refunds.extend(plan.refunds.iter().cloned());
+        }
+        let open = self.state.permits.leases.keys().cloned().collect();
+        Permits {
+            bought,
+            open,
+            refunds,
+        }
+    }
+
+    pub(super) fn told(&self) -> Rebuilt {
+        let segments = self.wrong().map(|(shelf, plan)| SegmentRebuilt {
+            segment: shelf.segment.number,
+            sale: plan.amounts.sale,
+            locked: plan.amounts.locked,
+            saled: plan.amounts.saled,
+            before: shelf.stock.map(|it| (it.sale, it.locked, it.saled)),
+            buyers: plan.buyers.len(),
+            adopted: plan.adopted,
+            redriven: plan.redriven.len(),
+            correction: plan.correction,
+        });
+        let Permits { bought, .. } = self.permits();
+        let out: i64 = self.state.permits.leases.values().sum();
+        Rebuilt {
+            item: self.state.item.to_string(),
+            segments: segments.collect(),
+            permits: Some(bought + out),
+            oversold: self.oversold,
+        }
+    }
+}
+
+/// What the count of permits follows from.
+pub(super) struct Permits {
+    /// Of purchases that count, without those of open leases.
+    pub(super) bought: i64,
+    /// Open leases.
+    pub(super) open: Vec<String>,
+    /// What was refunded.
+    pub(super) refunds: Vec<String>,
+}
+
+/// Whether a segment is not what ledger and orders say. That an order's number has
+/// not reached its buyer's record yet is no difference.
+fn differs(shelf: &Shelf, plan: &Plan) -> bool {
+    let stock = shelf.stock == Some(plan.amounts);
+    let ledger = plan.missing.len() == 1 && plan.gaps == 0 && plan.correction == 0;
+    let same = |(user, text): (&String, &String)| {
+        let (Some(have), Some(must)) = (
+            shelf.buyers.get(user).and_then(|text| Record::parse(text)),
+            Record::parse(text),
+        ) else {
+            return false;
+        };
+        let told = have.state == Stands::Succeeded && must.state == Stands::Ordered;
+        (have.state == must.state || told)
+            && (&have.request, have.at_ms) == (&must.request, must.at_ms)
+    };
+    let records = shelf.buyers.len() == plan.buyers.len() && plan.buyers.iter().all(same);
+    let seen = |lease: &String| {
+        let text = shelf.spent.get(lease)?;
+        text.strip_prefix("closed:").unwrap_or(text).parse().ok()
+    };
+    let permits = plan.spent.iter();
+    let permits = permits.map(|(lease, n)| seen(lease).is_some_and(|seen: u64| seen >= *n));
+    !(stock && ledger && records && plan.redriven.is_empty() && permits.into_iter().all(|it| it))
+}
+
+fn deed(order: &Order) -> Deed {
+    Deed {
+        segment: order.segment,
+        purchase: PurchaseId {
+            user: order.user.clone(),
+            request: order.request.clone(),
+            at_ms: order.locked_ms,
+        },
+        quantity: order.quantity,
+        price_cents: order.price_cents,
+        permit: order.permit.clone(),
+        order: order.id.to_string(),
+        stands: order.state,
+        reason: order
+            .reason
+            .map_or("cancelled", |it| it.as_str())
+            .to_owned(),
+    }
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

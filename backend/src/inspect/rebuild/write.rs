@@ -1,0 +1,106 @@
+//! Carries a plan out in Redis.
+
+use std::collections::BTreeMap;
+
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, pipe};
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use seckill_core::stock::rebuild::Plan;
+use serde_json::json;
+
+use super::outcome::Permits;
+use crate::inspect::verify::gather::Shelf;
+use crate::redis::scripts;
+use crate::redis::segments::Segment;
+
+/// Records, or events, sent at a time.
+const BATCH: usize = 500;
+
+/// Puts a segment back, unless something has happened there since `shelf` was
+/// read; tells whether it did.
+pub(super) async fn segment(
+    conn: &mut MultiplexedConnection,
+    shelf: &Shelf,
+    plan: &Plan,
+    spent: &BTreeMap<String, String>,
+) -> Result<bool, RedisError> {
+    let Segment { item, number } = &shelf.segment;
+    let written = keys::buyers_rebuilt(item, *number);
+    redis::cmd("DEL").arg(&written).exec_async(conn).await?;
+    let buyers: Vec<_> = plan.buyers.iter().collect();
+    for some in buyers.chunks(BATCH) {
+        let mut write = pipe();
+        write.hset_multiple(&written, some).ignore();
+        write.exec_async(conn).await?;
+    }
+    let events = plan.missing.iter().map(|fields| {
+        let flat = fields.iter().flat_map(|(name, text)| [name, text]);
+        flat.collect::<Vec<_>>()
+    });
+    let amounts = [plan.amounts.sale, plan.amounts.locked, plan.amounts.saled];
+    let plan = json!({
+        "amounts": amounts.map(|items| items.to_string()),
+        "events": events.collect::<Vec<_>>(),
+        "spent": spent,
+        "transfers": plan.transfers,
+    });
+    let stock = shelf.stock.map_or_else(
+        || "-".to_owned(),
+        |it| format!("{}|{}|{}", it.sale, it.locked, it.saled),
+    );
+    let archived = shelf.events.last().map_or(0, |event| event.id.ms);
+    let done: i64 = scripts::REBUILD_SEGMENT
+        .key(keys::stock(item, *number))
+        .key(keys::buyers(item, *number))
+        .key(keys::spent(item, *number))
+        .key(keys::outbox(item, *number))
+        .key(keys::transit(item, *number))
+        .key(keys::transfers(item, *number))
+        .key(&written)
+        .arg(shelf.newest.to_string())
+        .arg(stock)
+        .arg(archived.max(shelf.newest.ms))
+        .arg(plan.to_string())
+        .invoke_async(conn)
+        .await?;
+    Ok(done == 1)
+}
+
+/// Appends copies of purchases whose order message was lost. Should this break
+/// off, the next rebuild finds those that are missing.
+pub(super) async fn redriven(
+    conn: &mut MultiplexedConnection,
+    place: &Segment,
+    plan: &Plan,
+) -> Result<(), RedisError> {
+    for some in plan.redriven.chunks(BATCH) {
+        let mut write = pipe();
+        for fields in some {
+            let outbox = keys::outbox(&place.item, place.number);
+            write.xadd(outbox, "*", fields).ignore();
+        }
+        write.exec_async(conn).await?;
+    }
+    Ok(())
+}
+
+/// Sets the count of permits, unless leases were taken or settled since it was
+/// counted; tells whether it did.
+pub(super) async fn permits(
+    conn: &mut MultiplexedConnection,
+    item: &Item,
+    permits: &Permits,
+) -> Result<bool, RedisError> {
+    let granted: i64 = scripts::REBUILD_PERMITS
+        .key(keys::permits(item))
+        .key(keys::leases(item))
+        .key(keys::refunds(item))
+        .arg(permits.bought)
+        .arg(permits.open.len())
+        .arg(&permits.open)
+        .arg(&permits.refunds)
+        .invoke_async(conn)
+        .await?;
+    Ok(granted >= 0)
+}

@@ -1,0 +1,338 @@
+//! What a running system reports of itself.
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncCommands as _, RedisError};
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use seckill_core::sale::window::{Phase, Window};
+use serde::Serialize;
+
+use crate::config::{Config, Listen, QueueKind};
+use crate::inspect::probe;
+use crate::now_ms;
+use crate::pages::report;
+use crate::redis::segments::Segments;
+use crate::redis::{RedisLink, RedisLinkError};
+use crate::store::Store;
+use crate::store::notices::NoticeCount;
+use crate::store::round::{Product, RoundState, StoredRound};
+use crate::store::sales::OrderCount;
+
+/// The report as a table for people.
+mod table;
+
+/// The whole report.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Parts of the system.
+    pub parts: Vec<Part>,
+    /// Rounds, by start.
+    pub rounds: Vec<RoundStatus>,
+    /// Messages that wait in the queue or are being worked on; `None` without
+    /// Redis, and with RocketMQ, whose own tools tell.
+    pub queue: Option<u64>,
+    /// How long the messages that the workers took last had waited, in ms;
+    /// `None` if no worker has looked for ten seconds. Up to 20,000 is normal.
+    pub queue_age_ms: Option<u64>,
+    /// Messages that nobody could use; `None` without Redis.
+    pub dead_letters: Option<u64>,
+    /// What renderers reported of themselves lately.
+    pub renderers: Vec<report::Report>,
+    /// Notices to buyers that wait or were given up; `None` without the database.
+    pub notices: Option<NoticeCount>,
+}
+
+/// One part of the system.
+#[derive(Debug, Serialize)]
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it answers.
+    pub up: bool,
+    /// Where it should be.
+    pub address: String,
+}
+
+/// One round.
+#[derive(Debug, Serialize)]
+pub struct RoundStatus {
+    /// Its id.
+    pub id: String,
+    /// What shoppers call it.
+    pub name: String,
+    /// `draft`, `approved` (but not wholly in Redis), `scheduled`, `open` or `ended`.
+    pub state: &'static str,
+    /// Start, epoch milliseconds.
+    pub starts_ms: u64,
+    /// End, epoch milliseconds.
+    pub ends_ms: u64,
+    /// In the order in which they are shown.
+    pub products: Vec<ProductStatus>,
+}
+
+/// One product in a round. Numbers of Redis are `None` if it is away or the
+/// round is a draft.
+#[derive(Debug, Serialize)]
+pub struct ProductStatus {
+    /// Its id.
+    pub id: String,
+    /// What shoppers call it.
+    pub title: String,
+    /// Items for sale in all.
+    pub amount: u64,
+    /// How many permits the edges may grant.
+    pub limit: Option<u64>,
+    /// Permits granted and not returned.
+    pub permits: Option<u64>,
+    /// Items still for sale.
+    pub sale: Option<u64>,
+    /// Items in orders that are not paid.
+    pub locked: Option<u64>,
+    /// Items paid.
+    pub saled: Option<u64>,
+    /// Events that wait for the relay.
+    pub outbox: Option<u64>,
+    /// Live orders in the database.
+    pub orders: u64,
+    /// Items in them.
+    pub ordered_items: u64,
+}
+
+impl Status {
+    /// Whether every part answers.
+    #[must_use]
+    pub fn is_all_up(&self) -> bool {
+        self.parts.iter().all(|part| part.up)
+    }
+
+    /// The report for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        table::of(self)
+    }
+}
+
+/// Asks every part. A part that is away is a line of the report, not a failure.
+pub async fn read(config: &Config) -> Status {
+    let redis = RedisLink::lazy(&config.redis_url).ok();
+    let mut conn = match &redis {
+        Some(redis) => redis.conn().await.ok(),
+        None => None,
+    };
+    let segments = redis
+        .as_ref()
+        .and_then(|redis| Segments::open(redis, &config.redis_segments).ok());
+    let store = open_existing(config).await;
+    let rounds = match &store {
+        Some(store) => rounds(store, conn.as_mut().zip(segments.as_ref())).await,
+        None => None,
+    };
+    let edge = Listen::Tcp((std::net::Ipv4Addr::LOCALHOST, config.port).into());
+    let part = |name, up, address: String| Part { name, up, address };
+    let parts = vec![
+        part(
+            "edge",
+            probe::is_well(&edge, "/api/time").await,
+            format!("http://localhost:{}/", config.port),
+        ),
+        part(
+            "purchase",
+            probe::is_well(&config.purchase_listen, "/healthz").await,
+            config.purchase_listen.to_string(),
+        ),
+        part(
+            "ops",
+            probe::is_well(&config.ops_listen, "/healthz").await,
+            config.ops_listen.to_string(),
+        ),
+        part(
+            "redis",
+            conn.is_some(),
+            crate::config::masked_url(&config.redis_url),
+        ),
+        part(
+            "database",
+            rounds.is_some(),
+            crate::config::masked_url(&config.database_url),
+        ),
+    ];
+    let in_streams = config.queue == QueueKind::Streams;
+    let renderers = match conn.as_mut() {
+        Some(conn) => report::read(conn).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let (queue, queue_age_ms, dead_letters) = match conn.as_mut() {
+        Some(conn) => (
+            length(conn, keys::QUEUE_ORDERS)
+                .await
+                .ok()
+                .filter(|_| in_streams),
+            conn.get(keys::QUEUE_AGE).await.ok().flatten(),
+            length(conn, keys::QUEUE_DEAD_LETTERS).await.ok(),
+        ),
+        None => (None, None, None),
+    };
+    let notices = match &store {
+        Some(store) => store.notice_count().await.ok(),
+        None => None,
+    };
+    if let Some(store) = store {
+        store.close().await;
+    }
+    Status {
+        parts,
+        rounds: rounds.unwrap_or_default(),
+        queue,
+        queue_age_ms,
+        dead_letters,
+        renderers,
+        notices,
+    }
+}
+
+/// The database, if there is one: asking must not make one.
+async fn open_existing(config: &Config) -> Option<Store> {
+    if config.database_file().is_some_and(|path| !path.exists()) {
+        return None;
+    }
+    Store::open_sharded(&config.database_url, &config.order_databases)
+        .await
+        .ok()
+}
+
+async fn rounds(
+    store: &Store,
+    mut redis: Option<(&mut MultiplexedConnection, &Segments)>,
+) -> Option<Vec<RoundStatus>> {
+    let stored = store.rounds().await.ok()?;
+    let orders = store.order_counts().await.ok()?;
+    let now_ms = now_ms();
+    let mut rounds = Vec::new();
+    for stored in stored {
+        let round = stored.in_force();
+        let StoredRound {
+            state,
+            published_ms,
+            ..
+        } = stored;
+        let window = Window {
+            opens_ms: round.opens_ms,
+            ends_ms: round.ends_ms,
+        };
+        let state = match (state, published_ms) {
+            (RoundState::Draft | RoundState::Submitted | RoundState::Rejected, _) => state.as_str(),
+            (RoundState::Approved, None) => "approved",
+            (RoundState::Approved, Some(_)) => match window.phase(now_ms) {
+                Phase::Scheduled | Phase::Lead => "scheduled",
+                Phase::Open => "open",
+                Phase::Ended => "ended",
+            },
+        };
+        let mut products = Vec::new();
+        for product in round.products {
+            let key = (round.id.clone(), product.id.clone());
+            let count = orders.get(&key).copied().unwrap_or_default();
+            let redis = redis
+                .as_mut()
+                .map(|(conn, segments)| (&mut **conn, *segments));
+            products.push(product_status(&round.id, product, count, redis).await);
+        }
+        rounds.push(RoundStatus {
+            id: round.id,
+            name: round.name,
+            state,
+            starts_ms: round.opens_ms,
+            ends_ms: round.ends_ms,
+            products,
+        });
+    }
+    Some(rounds)
+}
+
+async fn product_status(
+    round: &str,
+    product: Product,
+    count: OrderCount,
+    redis: Option<(&mut MultiplexedConnection, &Segments)>,
+) -> ProductStatus {
+    let numbers = match (redis, Item::new(round, &product.id)) {
+        (Some((conn, segments)), Some(item)) => {
+            numbers(conn, segments, &item).await.unwrap_or_default()
+        }
+        _ => Numbers::default(),
+    };
+    ProductStatus {
+        id: product.id,
+        title: product.title,
+        amount: product.amount,
+        limit: numbers.limit,
+        permits: numbers.permits,
+        sale: numbers.stock.0,
+        locked: numbers.stock.1,
+        saled: numbers.stock.2,
+        outbox: numbers.outbox,
+        orders: count.orders,
+        ordered_items: count.items,
+    }
+}
+
+/// For sale, locked, sold.
+type Amounts = (Option<u64>, Option<u64>, Option<u64>);
+
+/// What Redis holds of a product.
+#[derive(Default)]
+struct Numbers {
+    limit: Option<u64>,
+    permits: Option<u64>,
+    stock: Amounts,
+    outbox: Option<u64>,
+}
+
+async fn numbers(
+    conn: &mut MultiplexedConnection,
+    segments: &Segments,
+    item: &Item,
+) -> Result<Numbers, RedisLinkError> {
+    let fields = [
+        "sale_stock_amount",
+        "locked_stock_amount",
+        "saled_stock_amount",
+    ];
+    let (limit, count, permits): (Option<u64>, Option<u16>, Option<u64>) = redis::pipe()
+        .hget(keys::info(item), "limit")
+        .hget(keys::info(item), "segments")
+        .get(keys::permits(item))
+        .query_async(conn)
+        .await?;
+    let (mut stock, mut outbox) = ((None, None, None), 0);
+    for segment in 1..=count.unwrap_or(0) {
+        let mut conn = segments.conn(item, segment).await?;
+        let (amounts, length): (Amounts, u64) = redis::pipe()
+            .hmget(keys::stock(item, segment), &fields)
+            .xlen(keys::outbox(item, segment))
+            .query_async(&mut conn)
+            .await?;
+        stock = (
+            added(stock.0, amounts.0),
+            added(stock.1, amounts.1),
+            added(stock.2, amounts.2),
+        );
+        outbox += length;
+    }
+    // No permit was granted as long as there is no counter.
+    let permits = limit.map(|_| permits.unwrap_or(0));
+    Ok(Numbers {
+        limit,
+        permits,
+        stock,
+        outbox: limit.map(|_| outbox),
+    })
+}
+
+fn added(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
+    more.map(|more| sum.unwrap_or(0) + more).or(sum)
+}
+
+async fn length(conn: &mut MultiplexedConnection, stream: &str) -> Result<u64, RedisError> {
+    conn.xlen(stream).await
+}

@@ -1,0 +1,107 @@
+//! The report as a table for people.
+
+use super::{ProductStatus, RoundStatus, Status};
+use crate::now_ms;
+use crate::pages::report::Report;
+use crate::store::round::moment;
+
+/// The columns of a product's line.
+const HEAD: [&str; 9] = [
+    "product", "amount", "limit", "permits", "sale", "locked", "saled", "outbox", "orders",
+];
+
+/// The whole report.
+pub(super) fn of(status: &Status) -> String {
+    let mut text = String::new();
+    for part in &status.parts {
+        let up = if part.up { "up" } else { "down" };
+        text.push_str(&format!("{:<10}{up:<6}{}\n", part.name, part.address));
+    }
+    text.push_str(&format!(
+        "\nqueue {}   waiting {}   dead letters {}\n",
+        number(status.queue),
+        status
+            .queue_age_ms
+            .map_or_else(|| "-".to_owned(), |ms| format!("{} s", ms / 1000)),
+        number(status.dead_letters)
+    ));
+    for renderer in &status.renderers {
+        text.push_str(&renderer_text(renderer));
+    }
+    // Silent where nobody is told anything.
+    if let Some(notices) = status.notices.filter(|it| it.waiting + it.dead > 0) {
+        text.push_str(&format!(
+            "notices to buyers: waiting {}   given up {}{}\n",
+            notices.waiting,
+            notices.dead,
+            if notices.dead > 0 {
+                "; see: seckill notices list"
+            } else {
+                ""
+            }
+        ));
+    }
+    if status.rounds.is_empty() {
+        text.push_str("\nNo rounds. Import a sale: seckill sale import FILE --approve\n");
+    }
+    for round in &status.rounds {
+        text.push_str(&round_text(round));
+    }
+    text
+}
+
+fn renderer_text(renderer: &Report) -> String {
+    let up = if renderer.is_up() { "" } else { "   DOWN" };
+    let waiting = &renderer.waiting;
+    let mut text = format!(
+        "pages {}   purges waiting {}   {}{up}\n",
+        renderer.pages, waiting.purges, renderer.name
+    );
+    if let (Some(since_ms), Some(error)) = (waiting.since_ms, &waiting.error) {
+        let seconds = now_ms().saturating_sub(since_ms) / 1000;
+        text.push_str(&format!("  the oldest for {seconds} s: {error}\n"));
+    }
+    text
+}
+
+fn round_text(round: &RoundStatus) -> String {
+    let (starts, ends) = (moment(round.starts_ms), moment(round.ends_ms));
+    let mut text = format!(
+        "\nRound {}  {}  {}  {starts} to {ends}\n",
+        round.id, round.name, round.state
+    );
+    let rows: Vec<[String; 9]> = std::iter::once(HEAD.map(str::to_owned))
+        .chain(round.products.iter().map(row))
+        .collect();
+    let widths: [usize; 9] =
+        std::array::from_fn(|i| rows.iter().map(|row| row[i].len()).max().unwrap_or(0));
+    let titles = std::iter::once("").chain(round.products.iter().map(|p| p.title.as_str()));
+    for (row, title) in rows.iter().zip(titles) {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:>width$}"))
+            .collect();
+        text.push_str(format!("  {}  {title}", cells.join("  ")).trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn row(product: &ProductStatus) -> [String; 9] {
+    [
+        product.id.clone(),
+        product.amount.to_string(),
+        number(product.limit),
+        number(product.permits),
+        number(product.sale),
+        number(product.locked),
+        number(product.saled),
+        number(product.outbox),
+        product.orders.to_string(),
+    ]
+}
+
+fn number(number: Option<u64>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+}

@@ -1,0 +1,258 @@
+//! Compares what was read: the ledger against stock, permits and records.
+
+use std::collections::{HashMap, HashSet};
+
+use seckill_core::orders::purchase::{Record, State as Stands};
+use seckill_core::stock::ledger::{PurchaseId, Replay, replay};
+
+use super::check_orders;
+use super::gather::{Shelf, State};
+use super::{Breach, Counts, lines};
+
+/// How long after its round's end a segment remembers closed leases, in ms, less
+/// an hour: later than that, permits can no longer be accounted for.
+const LEASES_KEPT_MS: u64 = 7 * 86_400_000 - 3_600_000;
+/// How long refunds are remembered at least, in ms, less an hour.
+const REFUNDS_KEPT_MS: u64 = 86_400_000 - 3_600_000;
+
+/// What was seen of a product, and what is wrong with it.
+pub(super) fn check(state: &State) -> (Counts, Vec<Breach>) {
+    let replays: Vec<Replay> = state
+        .segments
+        .iter()
+        .map(|shelf| replay(&shelf.events))
+        .collect();
+    let mut breaches = Vec::new();
+    for (shelf, replay) in state.segments.iter().zip(&replays) {
+        ledger(shelf, replay, &mut breaches);
+        stock(shelf, replay, &mut breaches);
+        records(shelf, replay, &mut breaches);
+    }
+    transfers(state, &replays, &mut breaches);
+    let on_their_way = check_orders::check(state, &replays, &mut breaches);
+    permits(state, &mut breaches);
+    let sum = |of: fn(&Shelf) -> usize| state.segments.iter().map(of).sum();
+    let items = state.segments.iter().filter_map(|shelf| shelf.stock);
+    let counts = Counts {
+        products: 1,
+        segments: state.segments.len(),
+        events: sum(|shelf| shelf.events.len()),
+        purchases: replays.iter().map(|replay| replay.purchases.len()).sum(),
+        orders: state.orders.len(),
+        on_their_way,
+        items: items.map(|it| it.sale + it.locked + it.saled).sum(),
+        permits: state.permits.granted,
+    };
+    (counts, breaches)
+}
+
+/// What is wrong with a segment's events by themselves.
+fn ledger(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
+    for fault in &replay.faults {
+        let events: Vec<_> = fault.events.iter().map(|at| &shelf.events[*at]).collect();
+        breaches.push(Breach {
+            invariant: 1,
+            kind: fault.kind,
+            place: shelf.segment.to_string(),
+            subject: events
+                .last()
+                .map_or_else(String::new, |it| it.id.to_string()),
+            what: fault.what.clone(),
+            events: lines(events),
+        });
+    }
+}
+
+/// The stock is what its events lead to.
+fn stock(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
+    let follows = replay.amounts;
+    let what = match shelf.stock {
+        Some(stock) if stock == follows => return,
+        Some(stock) => format!("the stock is {stock}, and its events lead to {follows}"),
+        None => format!("there is no stock, and its events lead to {follows}"),
+    };
+    breaches.push(Breach {
+        invariant: 1,
+        kind: "stock_differs",
+        place: shelf.segment.to_string(),
+        subject: String::new(),
+        what,
+        events: lines(shelf.events.last()),
+    });
+}
+
+/// Each buyer's record tells of his latest purchase, and as far as it has come.
+fn records(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
+    let mut latest: HashMap<&str, (&PurchaseId, usize)> = HashMap::new();
+    for (purchase, life) in &replay.purchases {
+        let last = latest
+            .entry(&purchase.user)
+            .or_insert((purchase, life.made));
+        if life.made > last.1 {
+            *last = (purchase, life.made);
+        }
+    }
+    let mut tell = |kind, user: &str, what: String, made: Option<usize>| {
+        breaches.push(Breach {
+            invariant: 4,
+            kind,
+            place: shelf.segment.to_string(),
+            subject: user.to_owned(),
+            what,
+            events: lines(made.map(|at| &shelf.events[at])),
+        });
+    };
+    for (user, (purchase, made)) in &latest {
+        let Some(text) = shelf.buyers.get(*user) else {
+            let what = format!("buyer {user} has a purchase in the ledger and no record");
+            tell("record_missing", user, what, Some(*made));
+            continue;
+        };
+        let life = &replay.purchases[*purchase];
+        let fits = Record::parse(text).is_some_and(|record| {
+            let stands = match (life.confirmed, life.released) {
+                (Some(_), _) => record.state == Stands::Paid,
+                (_, Some(_)) => record.state.may_grab_again(),
+                _ => matches!(record.state, Stands::Succeeded | Stands::Ordered),
+            };
+            stands && record.request == purchase.request && record.at_ms == purchase.at_ms
+        });
+        if !fits {
+            let what =
+                format!("the record of buyer {user}, \"{text}\", is not what his purchase came to");
+            tell("record_differs", user, what, Some(*made));
+        }
+    }
+    for user in shelf
+        .buyers
+        .keys()
+        .filter(|user| !latest.contains_key(user.as_str()))
+    {
+        let what = format!("buyer {user} has a record and no purchase in the ledger");
+        tell("record_unfounded", user, what, None);
+    }
+}
+
+/// What left a segment has arrived in another, or is on its way.
+fn transfers(state: &State, replays: &[Replay], breaches: &mut Vec<Breach>) {
+    let left: HashSet<&String> = replays.iter().flat_map(|it| it.left.keys()).collect();
+    let arrived: HashSet<&String> = replays.iter().flat_map(|it| it.arrived.keys()).collect();
+    for (shelf, replay) in state.segments.iter().zip(replays) {
+        let mut tell = |kind, id: &String, at: usize, what: &str| {
+            breaches.push(Breach {
+                invariant: 1,
+                kind,
+                place: shelf.segment.to_string(),
+                subject: id.clone(),
+                what: format!("transfer {id} {what}"),
+                events: lines([&shelf.events[at]]),
+            });
+        };
+        for (id, at) in &replay.left {
+            if !arrived.contains(id) && !shelf.transit.contains_key(id) {
+                tell(
+                    "transfer_lost",
+                    id,
+                    *at,
+                    "left and neither arrived nor is on its way",
+                );
+            }
+        }
+        for (id, at) in &replay.arrived {
+            if !left.contains(id) {
+                tell(
+                    "transfer_unfounded",
+                    id,
+                    *at,
+                    "arrived and never left anywhere",
+                );
+            }
+        }
+    }
+}
+
+/// Permits out are those of open leases, and those that were spent of closed ones
+/// and not given back since.
+fn permits(state: &State, breaches: &mut Vec<Breach>) {
+    let permits = &state.permits;
+    let over = |limit: &i64| permits.granted > *limit && !was_adjusted(state);
+    if let Some(limit) = permits.limit.filter(over) {
+        let granted = permits.granted;
+        let what = format!("{granted} permits are out, and the limit is {limit}");
+        breaches.push(of_permits(state, "permits_over_limit", what));
+    }
+    if state.at_ms > state.entry.window.ends_ms.saturating_add(LEASES_KEPT_MS) {
+        return;
+    }
+    let open: i64 = permits.leases.values().sum();
+    let spent: i64 = state
+        .segments
+        .iter()
+        .flat_map(|shelf| &shelf.closed)
+        .filter(|(lease, _)| !permits.leases.contains_key(*lease))
+        .map(|(_, seen)| *seen)
+        .sum();
+    let back = given_back(state, breaches);
+    if permits.granted != open + spent - back {
+        let granted = permits.granted;
+        let what = format!(
+            "{granted} permits are out; open leases have {open}, {spent} were spent, and {back} of \
+             those given back, which makes {}",
+            open + spent - back
+        );
+        breaches.push(of_permits(state, "permits_differ", what));
+    }
+}
+
+/// How many permits released purchases gave back. Names those that should have.
+fn given_back(state: &State, breaches: &mut Vec<Breach>) -> i64 {
+    let mut back = 0;
+    for shelf in &state.segments {
+        let mut seen = HashSet::new();
+        let releases = shelf.events.iter().filter(|event| {
+            event.kind() == "release"
+                && !event.text("permit").is_empty()
+                && seen.insert(event.purchase())
+        });
+        for event in releases {
+            let PurchaseId {
+                user,
+                request,
+                at_ms,
+            } = event.purchase();
+            let is_recent = shelf.at_ms < event.id.ms.saturating_add(REFUNDS_KEPT_MS);
+            let refund = format!("{user}:{request}:{at_ms}");
+            if !is_recent || state.permits.refunds.contains(&refund) {
+                back += event.number("quantity").unwrap_or(0);
+            } else if shelf.is_relayed(event) {
+                breaches.push(Breach {
+                    invariant: 5,
+                    kind: "permit_kept",
+                    place: shelf.segment.to_string(),
+                    subject: event.id.to_string(),
+                    what: format!(
+                        "the permit of buyer {user}'s released purchase was not given back"
+                    ),
+                    events: lines([event]),
+                });
+            }
+        }
+    }
+    back
+}
+
+fn was_adjusted(state: &State) -> bool {
+    let mut events = state.segments.iter().flat_map(|shelf| &shelf.events);
+    events.any(|event| event.kind() == "adjust")
+}
+
+fn of_permits(state: &State, kind: &'static str, what: String) -> Breach {
+    Breach {
+        invariant: 2,
+        kind,
+        place: state.item.to_string(),
+        subject: String::new(),
+        what,
+        events: Vec::new(),
+    }
+}

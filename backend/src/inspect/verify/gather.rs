@@ -1,0 +1,315 @@
+//! Reads a product's state from every part.
+//!
+//! In the order in which a purchase travels: permits, segments, queue, dead
+//! letters, database. What moves on while it is read is then met further on, and
+//! never seen nowhere.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use redis::aio::MultiplexedConnection;
+use redis::streams::{StreamId, StreamRangeReply};
+use redis::{FromRedisValue as _, Value};
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use seckill_core::orders::message::OrderMessage;
+use seckill_core::sale::catalogue::Entry;
+use seckill_core::stock::ledger::{Amounts, EntryId, Event, PurchaseId};
+
+use super::{System, VerifyError};
+use crate::outbox::archive as ledger;
+use crate::outbox::relay;
+use crate::redis::segments::Segment;
+use crate::store::orders::Order;
+
+/// A product's state.
+pub(crate) struct State {
+    pub(crate) item: Item,
+    pub(crate) entry: Entry,
+    pub(crate) permits: Permits,
+    pub(crate) segments: Vec<Shelf>,
+    /// Purchases in the queue or among the dead letters; `None` if the queue
+    /// cannot be looked into.
+    pub(crate) under_way: Option<HashSet<PurchaseId>>,
+    pub(crate) orders: Vec<Order>,
+    /// When this was read, by the main Redis's clock.
+    pub(crate) at_ms: u64,
+}
+
+/// What the main Redis says of permits, read in one step.
+pub(crate) struct Permits {
+    pub(crate) granted: i64,
+    pub(crate) limit: Option<i64>,
+    /// Open leases, with their amounts.
+    pub(crate) leases: HashMap<String, i64>,
+    /// Refunds done.
+    pub(crate) refunds: HashSet<String>,
+}
+
+/// What a segment says, read in one step, with the events archived before.
+pub(crate) struct Shelf {
+    pub(crate) segment: Segment,
+    /// `None` if the key is not there or is not whole.
+    pub(crate) stock: Option<Amounts>,
+    /// Buyers' records as stored.
+    pub(crate) buyers: HashMap<String, String>,
+    /// Transfers on their way from here.
+    pub(crate) transit: HashMap<String, String>,
+    /// Permits seen of leases, as stored.
+    pub(crate) spent: HashMap<String, String>,
+    /// Purchases that the relay is yet to hand on.
+    pub(crate) waiting: HashSet<PurchaseId>,
+    /// The last id of the stream before it was read; 0-0 if there was no stream.
+    pub(crate) newest: EntryId,
+    /// Permits seen of closed leases.
+    pub(crate) closed: HashMap<String, i64>,
+    /// The whole ledger.
+    pub(crate) events: Vec<Event>,
+    /// How far the relay has come.
+    pub(crate) relayed: EntryId,
+    /// Events that the relay was handed and is not done with.
+    pub(crate) held: HashSet<EntryId>,
+    /// When this was read, by the segment's own clock.
+    pub(crate) at_ms: u64,
+}
+
+impl Shelf {
+    /// Whether the relay is done with an event.
+    pub(super) fn is_relayed(&self, event: &Event) -> bool {
+        event.id <= self.relayed && !self.held.contains(&event.id)
+    }
+}
+
+/// Reads all of it.
+pub(crate) async fn gather(
+    system: System<'_>,
+    item: &Item,
+    entry: &Entry,
+) -> Result<State, VerifyError> {
+    let mut conn = system.redis.conn().await?;
+    let (permits, at_ms) = read_permits(&mut conn, item).await?;
+    let mut segments = Vec::new();
+    for segment in Segment::all(item, entry) {
+        segments.push(read_shelf(system, segment).await?);
+    }
+    let under_way = match system.queue_is_visible {
+        true => Some(read_queue(&mut conn, item).await?),
+        false => None,
+    };
+    let orders = system.store.all_orders(item).await?;
+    Ok(State {
+        item: item.clone(),
+        entry: *entry,
+        permits,
+        segments,
+        under_way,
+        orders,
+        at_ms,
+    })
+}
+
+async fn read_permits(
+    conn: &mut MultiplexedConnection,
+    item: &Item,
+) -> Result<(Permits, u64), VerifyError> {
+    type Read = (
+        Option<i64>,
+        Option<i64>,
+        HashMap<String, String>,
+        HashSet<String>,
+        (u64, u64),
+    );
+    let (granted, limit, leases, refunds, time): Read = redis::pipe()
+        .atomic()
+        .get(keys::permits(item))
+        .hget(keys::info(item), "limit")
+        .hgetall(keys::leases(item))
+        .smembers(keys::refunds(item))
+        .cmd("TIME")
+        .query_async(conn)
+        .await?;
+    let amount = |text: &String| text.split(':').next().and_then(|n| n.parse().ok());
+    let leases = leases
+        .iter()
+        .map(|(id, text)| (id.clone(), amount(text).unwrap_or(0)));
+    let permits = Permits {
+        granted: granted.unwrap_or(0),
+        limit,
+        leases: leases.collect(),
+        refunds,
+    };
+    Ok((permits, millis(time)))
+}
+
+async fn read_shelf(system: System<'_>, segment: Segment) -> Result<Shelf, VerifyError> {
+    let Segment { item, number } = &segment;
+    let mut conn = system.segments.conn(item, *number).await?;
+    let outbox = keys::outbox(item, *number);
+    let before = last_id(&mut conn, &outbox).await?;
+    type Read = (
+        (Option<i64>, Option<i64>, Option<i64>),
+        HashMap<String, String>,
+        HashMap<String, String>,
+        HashMap<String, String>,
+        StreamRangeReply,
+        (u64, u64),
+    );
+    let fields = [
+        "sale_stock_amount",
+        "locked_stock_amount",
+        "saled_stock_amount",
+    ];
+    let (stock, buyers, transit, spent, stream, time): Read = redis::pipe()
+        .atomic()
+        .hmget(keys::stock(item, *number), &fields)
+        .hgetall(keys::buyers(item, *number))
+        .hgetall(keys::transit(item, *number))
+        .hgetall(keys::spent(item, *number))
+        .xrange_all(&outbox)
+        .cmd("TIME")
+        .query_async(&mut conn)
+        .await?;
+    let (relayed, held) = read_relay(&mut conn, &outbox).await?;
+    // Archived events leave the stream, never the other way round: read second.
+    let mut events: BTreeMap<EntryId, Event> = BTreeMap::new();
+    for event in system.store.ledger(item, *number).await? {
+        events.insert(event.id, event);
+    }
+    let newest = stream
+        .ids
+        .last()
+        .and_then(|entry| EntryId::parse(&entry.id));
+    // What was archived after the stream was read is not in the other numbers.
+    let at_ms = millis(time);
+    let is_relayed = |id: &EntryId| *id <= relayed && !held.contains(id);
+    let waiting = stream.ids.iter().filter_map(ledger::event);
+    let waiting = waiting
+        .filter(|event| event.kind() == "purchase" && !is_relayed(&event.id))
+        .map(|event| event.purchase())
+        .collect();
+    events.retain(|id, _| newest.is_some_and(|newest| *id <= newest) || id.ms <= at_ms);
+    for event in stream.ids.iter().filter_map(ledger::event) {
+        events.insert(event.id, event);
+    }
+    let seen = |text: &String| text.strip_prefix("closed:").and_then(|n| n.parse().ok());
+    let closed: HashMap<String, i64> = spent
+        .iter()
+        .filter_map(|(lease, text)| Some((lease.clone(), seen(text)?)))
+        .collect();
+    Ok(Shelf {
+        stock: match stock {
+            (Some(sale), Some(locked), Some(saled)) => Some(Amounts {
+                sale,
+                locked,
+                saled,
+            }),
+            _ => None,
+        },
+        buyers,
+        transit,
+        closed,
+        spent,
+        waiting,
+        newest: before,
+        events: events.into_values().collect(),
+        relayed,
+        held,
+        at_ms,
+        segment,
+    })
+}
+
+/// The last id that a stream gave, also if its entry was taken out; 0-0 if there
+/// is no stream.
+async fn last_id(conn: &mut MultiplexedConnection, outbox: &str) -> Result<EntryId, VerifyError> {
+    let mut ask = redis::cmd("XINFO");
+    let told: redis::RedisResult<HashMap<String, Value>> =
+        ask.arg("STREAM").arg(outbox).query_async(conn).await;
+    let id = told.ok().and_then(|mut told| {
+        let id = String::from_redis_value(told.remove("last-generated-id")?).ok()?;
+        EntryId::parse(&id)
+    });
+    Ok(id.unwrap_or(EntryId { ms: 0, seq: 0 }))
+}
+
+/// How far the relay has come, and what it holds.
+async fn read_relay(
+    conn: &mut MultiplexedConnection,
+    outbox: &str,
+) -> Result<(EntryId, HashSet<EntryId>), VerifyError> {
+    let nothing = (EntryId { ms: 0, seq: 0 }, HashSet::new());
+    let groups: redis::RedisResult<Vec<HashMap<String, Value>>> = redis::cmd("XINFO")
+        .arg("GROUPS")
+        .arg(outbox)
+        .query_async(conn)
+        .await;
+    // No stream yet: nothing was ever relayed.
+    let Ok(groups) = groups else {
+        return Ok(nothing);
+    };
+    let text = |group: &HashMap<String, Value>, name: &str| {
+        let value = group.get(name)?.clone();
+        String::from_redis_value(value).ok()
+    };
+    let Some(group) = groups
+        .iter()
+        .find(|group| text(group, "name").as_deref() == Some(relay::GROUP))
+    else {
+        return Ok(nothing);
+    };
+    let relayed = text(group, "last-delivered-id").and_then(|id| EntryId::parse(&id));
+    let held: Vec<(String, Value, Value, Value)> = redis::cmd("XPENDING")
+        .arg(outbox)
+        .arg(relay::GROUP)
+        .arg(&["-", "+", "100000"])
+        .query_async(conn)
+        .await?;
+    let held = held.iter().filter_map(|(id, ..)| EntryId::parse(id));
+    Ok((relayed.unwrap_or(nothing.0), held.collect()))
+}
+
+/// Purchases of a product in the queue, kept back or not, and among the dead letters.
+async fn read_queue(
+    conn: &mut MultiplexedConnection,
+    item: &Item,
+) -> Result<HashSet<PurchaseId>, VerifyError> {
+    let (queued, delayed, dead): (StreamRangeReply, Vec<Vec<u8>>, StreamRangeReply) = redis::pipe()
+        .xrange_all(keys::QUEUE_ORDERS)
+        .zrange(keys::delayed(keys::QUEUE_ORDERS), 0, -1)
+        .xrange_all(keys::QUEUE_DEAD_LETTERS)
+        .query_async(conn)
+        .await?;
+    let body = |entry: &StreamId| entry.get::<Vec<u8>>("body").unwrap_or_default();
+    let bodies = queued.ids.iter().chain(&dead.ids).map(body).chain(delayed);
+    let purchases = bodies.filter_map(|body| {
+        // A message that is kept back has its key in front of it; an event among
+        // the dead letters is JSON with texts only.
+        let begin = body.iter().position(|byte| *byte == b'{')?;
+        let body = body.get(begin..)?;
+        match OrderMessage::parse(body) {
+            Ok(message) => named(item, &message),
+            Err(_) => event_named(item, body),
+        }
+    });
+    Ok(purchases.collect())
+}
+
+fn named(item: &Item, message: &OrderMessage) -> Option<PurchaseId> {
+    let same = message.round == item.round() && message.product == item.product();
+    same.then(|| PurchaseId {
+        user: message.user.clone(),
+        request: message.request.clone(),
+        at_ms: message.at_ms,
+    })
+}
+
+fn event_named(item: &Item, body: &[u8]) -> Option<PurchaseId> {
+    let fields: BTreeMap<String, String> = serde_json::from_slice(body).ok()?;
+    let id = EntryId { ms: 0, seq: 0 };
+    let event = Event { id, fields };
+    let same = event.text("round") == item.round() && event.text("product") == item.product();
+    same.then(|| event.purchase())
+}
+
+fn millis((seconds, micros): (u64, u64)) -> u64 {
+    seconds * 1000 + micros / 1000
+}

@@ -1,0 +1,166 @@
+//! Segment events as `purchase.lua` appends them: flat fields, one `kind` each.
+
+use redis::streams::StreamId;
+use seckill_core::ids::Item;
+use seckill_core::orders::message::{OrderMessage, VERSION};
+
+/// An event of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// Stock was locked: an order is to be placed.
+    Purchase(OrderMessage),
+    /// A permit is to be given back.
+    Refund(Refund),
+    /// A purchase came to nothing: its permit, if it had one, is to be given
+    /// back, and the buyer may click again.
+    Release {
+        item: Item,
+        user: String,
+        refund: Option<Refund>,
+    },
+    /// Stock came, went or moved, which asks nothing of the relay.
+    Movement,
+}
+
+/// A permit to be given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refund {
+    pub(super) item: Item,
+    /// What it is known by, so that it is done once.
+    pub(super) id: String,
+    /// The lease of an unspent permit; empty for one that had bought something.
+    pub(super) lease: String,
+    pub(super) quantity: u32,
+    pub(super) reason: String,
+}
+
+impl Event {
+    /// Reads an outbox entry; the error says which field is wrong.
+    pub(super) fn read(entry: &StreamId) -> Result<Self, String> {
+        let text = |name: &str| {
+            entry
+                .get::<String>(name)
+                .ok_or_else(|| format!("the event has no field \"{name}\""))
+        };
+        match text("kind")?.as_str() {
+            "purchase" => {
+                let v = number(&text("v")?, "v")?;
+                if v > VERSION {
+                    return Err(format!(
+                        "the event has version {v}, this relay reads up to {VERSION}; upgrade it"
+                    ));
+                }
+                Ok(Self::Purchase(OrderMessage {
+                    v,
+                    request: text("request")?,
+                    round: text("round")?,
+                    product: text("product")?,
+                    segment: number(&text("segment")?, "segment")?,
+                    user: text("user")?,
+                    quantity: number(&text("quantity")?, "quantity")?,
+                    price_cents: number(&text("price_cents")?, "price_cents")?,
+                    permit: text("permit")?,
+                    at_ms: number(&made(entry)?, "at_ms")?,
+                }))
+            }
+            "refund" => Ok(Self::Refund(Refund {
+                item: item(&text)?,
+                id: text("permit")?,
+                lease: text("lease")?,
+                quantity: number(&text("quantity")?, "quantity")?,
+                reason: text("reason")?,
+            })),
+            "release" => {
+                let (item, user) = (item(&text)?, text("user")?);
+                // Who bought without an edge spent no permit.
+                let refund = match text("permit")?.is_empty() {
+                    true => None,
+                    false => Some(Refund {
+                        item: item.clone(),
+                        id: format!("{user}:{}:{}", text("request")?, text("bought_ms")?),
+                        lease: String::new(),
+                        quantity: number(&text("quantity")?, "quantity")?,
+                        reason: text("reason")?,
+                    }),
+                };
+                Ok(Self::Release { item, user, refund })
+            }
+            "preload" | "adjust" | "transfer_out" | "transfer_in" | "confirm" | "rebuild" => {
+                Ok(Self::Movement)
+            }
+            other => Err(format!(
+                "the event is of kind \"{other}\", which this relay does not know"
+            )),
+        }
+    }
+}
+
+/// When a purchase was made: its entry's own time, unless it is a copy of an
+/// earlier one.
+fn made(entry: &StreamId) -> Result<String, String> {
+    let own = || entry.id.split('-').next().map(str::to_owned);
+    let made = entry.get::<String>("at_ms").or_else(own);
+    made.ok_or_else(|| "the event has no id".to_owned())
+}
+
+fn item(text: &impl Fn(&str) -> Result<String, String>) -> Result<Item, String> {
+    let (round, product) = (text("round")?, text("product")?);
+    Item::new(&round, &product).ok_or_else(|| format!("\"{round}::{product}\" names no product"))
+}
+
+fn number<T: std::str::FromStr>(text: &str, name: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| format!("field \"{name}\" is \"{text}\", not a number that fits"))
+}
+
+/// An entry as it stands, for the dead letters, with its time, which its id says.
+pub(super) fn as_json(entry: &StreamId) -> Vec<u8> {
+    let fields = entry.map.keys().map(|name| {
+        (
+            name.clone(),
+            serde_json::Value::from(entry.get::<String>(name).unwrap_or_default()),
+        )
+    });
+    let mut fields: serde_json::Map<_, _> = fields.collect();
+    if let Ok(made) = made(entry) {
+        fields.entry("at_ms").or_insert_with(|| made.into());
+    }
+    serde_json::Value::Object(fields).to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Value;
+
+    use super::*;
+
+    fn entry(fields: &[(&str, &str)]) -> StreamId {
+        let map = fields.iter().map(|(name, text)| {
+            (
+                (*name).to_owned(),
+                Value::BulkString(text.as_bytes().to_vec()),
+            )
+        });
+        StreamId {
+            map: map.collect(),
+            ..StreamId::default()
+        }
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_says_which_field_is_wrong() {
+        let cases: [(&[(&str, &str)], &str); 4] = [
+            (&[], "kind"),
+            (&[("kind", "greeting")], "greeting"),
+            (&[("kind", "purchase"), ("v", "9")], "upgrade"),
+            (
+                &[("kind", "refund"), ("round", "a-b"), ("product", "1")],
+                "a-b::1",
+            ),
+        ];
+        for (fields, named) in cases {
+            let reason = Event::read(&entry(fields)).unwrap_err();
+            assert!(reason.contains(named), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The relay: moves the events of every segment from its outbox to where they
+//! are handled, at least once each.
+//!
+//! Each master's outboxes are read by a loop of their own, so that one that is
+//! away holds up nobody else. An event leaves the outbox only after the queue
+//! has it, so that a queue that is away makes the outbox longer and loses
+//! nothing.
+
+use std::time::Duration;
+
+use redis::streams::StreamId;
+use seckill_core::keys;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::edges::regrabs as regrab;
+use crate::outbox::archive as ledger;
+use crate::queue::{DeadLetter, DeadLetters, Message, Published, Queue, QueueError};
+use crate::redis::segments::{Segment, Segments};
+use crate::redis::{RedisLink, RedisLinkError, scripts};
+
+use super::event::{self, Event, Refund};
+use super::reader::{LOOK_ROUND, Outbox, Outboxes};
+
+/// The group that all relays share.
+pub const GROUP: &str = "relay";
+/// Events read of one outbox at a time.
+pub(super) const BATCH: usize = 256;
+/// How long a relay may hold an event before another takes it over.
+pub(super) const HOLD: Duration = Duration::from_secs(2);
+/// How long to pause when Redis or the queue is away.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Moves segment events until told to stop; returns within a second of it.
+/// Several may run: each event is handed to one of them.
+pub async fn run(redis: RedisLink, segments: Segments, queue: impl Queue, stop: CancellationToken) {
+    let mut parts = JoinSet::new();
+    for part in segments.parts() {
+        let relay = Relay {
+            redis: redis.clone(),
+            segments: segments.clone(),
+            queue: queue.clone(),
+            outboxes: Outboxes::new(segments.clone(), part),
+            next_claim: Instant::now(),
+            held_up: false,
+            next_probe: Instant::now(),
+        };
+        parts.spawn(run_part(relay, stop.clone()));
+    }
+    parts.join_all().await;
+}
+
+async fn run_part<Q: Queue>(mut relay: Relay<Q>, stop: CancellationToken) {
+    let mut failing = false;
+    while !stop.is_cancelled() {
+        match relay.step().await {
+            Ok(()) if failing && !relay.held_up => {
+                failing = false;
+                tracing::info!("the relay moves events again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(%error, "the relay waits; events stay in their outboxes");
+                }
+                failing = true;
+                relay.outboxes.forget_reader();
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Why events are not being moved.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RelayError {
+    #[error(transparent)]
+    Redis(#[from] RedisLinkError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error("the queue did not take an order message: {0}")]
+    NotStored(String),
+    #[error("a read was not answered")]
+    Silent,
+}
+
+impl From<redis::RedisError> for RelayError {
+    fn from(error: redis::RedisError) -> Self {
+        Self::Redis(error.into())
+    }
+}
+
+/// What two steps came to: the first error, or the sum.
+fn both(
+    one: Result<usize, RelayError>,
+    other: Result<usize, RelayError>,
+) -> Result<usize, RelayError> {
+    Ok(one? + other?)
+}
+
+struct Relay<Q> {
+    /// The main Redis: permits and catalogue.
+    redis: RedisLink,
+    segments: Segments,
+    queue: Q,
+    /// What this loop reads.
+    outboxes: Outboxes,
+    next_claim: Instant,
+    /// The queue takes nothing at the moment.
+    held_up: bool,
+    /// When to read what is new all the same.
+    next_probe: Instant,
+}
+
+impl<Q: Queue> Relay<Q> {
+    async fn step(&mut self) -> Result<(), RelayError> {
+        self.outboxes.follow(&self.redis).await?;
+        let due = self.outboxes.due();
+        if due.is_empty() {
+            tokio::time::sleep(LOOK_ROUND).await;
+            return Ok(());
+        }
+        let mut outcome = Ok(0);
+        if Instant::now() >= self.next_claim {
+            for outbox in &due {
+                // What is wrong with one outbox must not hold up the others.
+                outcome = both(outcome, self.take_over(outbox).await);
+            }
+            self.next_claim = Instant::now() + HOLD / 2;
+        }
+        self.notice(&outcome);
+        if self.held_up && Instant::now() < self.next_probe {
+            tokio::time::sleep(PAUSE).await;
+            return outcome.map(|_| ());
+        }
+        self.next_probe = Instant::now() + HOLD;
+        for (outbox, entries) in self.outboxes.fresh(&due).await? {
+            outcome = both(outcome, self.relay(&outbox, &entries).await);
+        }
+        self.notice(&outcome);
+        outcome.map(|_| ())
+    }
+
+    /// While the queue takes nothing, new events are read only now and then, to
+    /// try: what was read and not handed on has to wait for its hold.
+    fn notice(&mut self, outcome: &Result<usize, RelayError>) {
+        match outcome {
+            Err(RelayError::NotStored(_)) => self.held_up = true,
+            Ok(stored) if *stored > 0 => self.held_up = false,
+            _ => {}
+        }
+    }
+
+    /// All that was held too long: after an absence of the queue that may be much.
+    async fn take_over(&mut self, outbox: &Outbox) -> Result<usize, RelayError> {
+        let mut stored = 0;
+        loop {
+            let held = self.outboxes.abandoned(outbox).await?;
+            stored += self.relay(outbox, &held).await?;
+            if held.len() < BATCH {
+                return Ok(stored);
+            }
+        }
+    }
+
+    /// Hands on the events of one outbox, then takes out those that have arrived;
+    /// tells how many purchases there were, all of which the queue has.
+    async fn relay(&self, outbox: &Outbox, entries: &[StreamId]) -> Result<usize, RelayError> {
+        let mut done = Vec::with_capacity(entries.len());
+        let mut messages = Vec::new();
+        let mut purchases = Vec::new();
+        for entry in entries {
+            match Event::read(entry) {
+                Ok(Event::Purchase(message)) => {
+                    messages.push(Message::new(message.to_json(), &message.request));
+                    purchases.push(entry);
+                }
+                Ok(Event::Refund(refund)) => {
+                    self.refund(&refund).await?;
+                    done.push(&entry.id);
+                }
+                Ok(Event::Release { item, user, refund }) => {
+                    if let Some(refund) = &refund {
+                        self.refund(refund).await?;
+                    }
+                    regrab::allow(&mut self.redis.conn().await?, &item, &user).await?;
+                    done.push(&entry.id);
+                }
+                Ok(Event::Movement) => done.push(&entry.id),
+                Err(reason) => {
+                    self.bury(outbox, event::as_json(entry), reason).await?;
+                    done.push(&entry.id);
+                }
+            }
+        }
+        let (mut not_stored, count) = (None, purchases.len());
+        let outcomes = self.queue.publish(&messages).await;
+        for ((entry, message), outcome) in purchases.into_iter().zip(messages).zip(outcomes) {
+            match outcome {
+                Published::Stored => done.push(&entry.id),
+                Published::Rejected(reason) => {
+                    self.bury(outbox, message.body, reason).await?;
+                    done.push(&entry.id);
+                }
+                // Stays pending, and is published again when its hold is over.
+                Published::NotStored(reason) | Published::Unknown(reason) => {
+                    not_stored = Some(reason);
+                }
+            }
+        }
+        self.take_out(outbox, &done).await?;
+        not_stored.map_or(Ok(count), |reason| Err(RelayError::NotStored(reason)))
+    }
+
+    async fn take_out(&self, outbox: &Outbox, done: &[&String]) -> Result<(), RelayError> {
+        if done.is_empty() {
+            return Ok(());
+        }
+        let Segment { item, number } = &outbox.segment;
+        let mut conn = self.segments.conn(item, *number).await?;
+        redis::cmd("XACK")
+            .arg(&outbox.key)
+            .arg(GROUP)
+            .arg(done)
+            .exec_async(&mut conn)
+            .await?;
+        // The archive may still want them.
+        ledger::trim(&mut conn, &outbox.key).await?;
+        Ok(())
+    }
+
+    async fn refund(&self, refund: &Refund) -> Result<(), RelayError> {
+        let mut conn = self.redis.conn().await?;
+        let back: i64 = scripts::REFUND
+            .key(keys::permits(&refund.item))
+            .key(keys::refunds(&refund.item))
+            .key(keys::leases(&refund.item))
+            .arg(&refund.id)
+            .arg(&refund.lease)
+            .arg(refund.quantity)
+            .invoke_async(&mut conn)
+            .await?;
+        let Refund {
+            item, id, reason, ..
+        } = refund;
+        tracing::debug!(%item, refund = id, reason, back, "permits given back");
+        Ok(())
+    }
+
+    async fn bury(&self, outbox: &Outbox, body: Vec<u8>, reason: String) -> Result<(), RelayError> {
+        tracing::error!(
+            outbox = outbox.key,
+            reason,
+            "an event goes to the dead letters"
+        );
+        let letter = DeadLetter {
+            body,
+            reason,
+            source: outbox.key.clone(),
+            attempts: 1,
+        };
+        let letters = DeadLetters::new(self.redis.clone(), self.segments.clone());
+        Ok(letters.bury(letter).await?)
+    }
+}

@@ -1,0 +1,177 @@
+//! Reads a day's rounds from Redis, in the layout that approval wrote.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+use redis::{AsyncCommands as _, RedisError, aio::MultiplexedConnection};
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use serde::Serialize;
+
+use crate::redis::RedisLinkError;
+use crate::sale::page;
+
+/// Which rounds are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Which {
+    /// Those that start on this day.
+    On(Date),
+    /// Today's, yesterday's that still run, and tomorrow's.
+    Now,
+}
+
+/// The answer of `GET /api/rounds`.
+#[derive(Debug, Serialize)]
+struct Day {
+    date: String,
+    rounds: Vec<RoundView>,
+}
+
+#[derive(Debug, Serialize)]
+struct RoundView {
+    id: String,
+    name: String,
+    starts_ms: u64,
+    ends_ms: u64,
+    products: Vec<ProductView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProductView {
+    id: String,
+    title: String,
+    amount: u64,
+    price_cents: u64,
+    list_price_cents: u64,
+    per_buyer: u32,
+    page: String,
+}
+
+impl Which {
+    /// What its document is called today. It ends with the day, since then it is
+    /// another one.
+    pub(super) fn name(self, zone: &TimeZone) -> String {
+        match self {
+            Which::On(date) => date.to_string(),
+            Which::Now => format!("now-{}", Timestamp::now().to_zoned(zone.clone()).date()),
+        }
+    }
+}
+
+/// What was read.
+pub(super) struct Read {
+    /// The answer's JSON.
+    pub(super) json: String,
+    /// Whether there is no round in it.
+    pub(super) is_empty: bool,
+}
+
+/// Reads the answer.
+pub(super) async fn read(
+    conn: &mut MultiplexedConnection,
+    which: Which,
+    zone: &TimeZone,
+) -> Result<Read, RedisLinkError> {
+    let now = Timestamp::now();
+    let today = now.to_zoned(zone.clone()).date();
+    let (date, days) = match which {
+        Which::On(date) => (date, vec![date]),
+        Which::Now => {
+            let yesterday = today.saturating_sub(1.day());
+            (today, vec![yesterday, today, today.saturating_add(1.day())])
+        }
+    };
+    let mut rounds = Vec::new();
+    for day in days {
+        let ids: Vec<String> = conn.zrange(keys::rounds(&day.to_string()), 0, -1).await?;
+        for id in ids {
+            if let Some(round) = read_round(conn, id).await? {
+                rounds.push((day, round));
+            }
+        }
+    }
+    let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    rounds.retain(|(day, round)| *day >= date || round.ends_ms > now_ms);
+    let is_empty = rounds.is_empty();
+    let rounds = rounds.into_iter().map(|(_, round)| round).collect();
+    let day = Day {
+        date: date.to_string(),
+        rounds,
+    };
+    // Strings and numbers only: there is nothing in it that could fail.
+    let json = serde_json::to_string(&day).unwrap_or_default();
+    Ok(Read { json, is_empty })
+}
+
+/// `None` for a round whose approval has not got that far, or was taken back.
+async fn read_round(
+    conn: &mut MultiplexedConnection,
+    id: String,
+) -> Result<Option<RoundView>, RedisError> {
+    type Info = (Option<String>, Option<u64>, Option<u64>);
+    let ((name, starts_ms, ends_ms), products): (Info, Vec<String>) = redis::pipe()
+        .hmget(keys::round_info(&id), &["name", "starts_ms", "ends_ms"])
+        .zrange(keys::round_products(&id), 0, -1)
+        .query_async(conn)
+        .await?;
+    let (Some(name), Some(starts_ms), Some(ends_ms)) = (name, starts_ms, ends_ms) else {
+        return Ok(None);
+    };
+    let products = read_products(conn, &id, products).await?;
+    Ok(Some(RoundView {
+        id,
+        name,
+        starts_ms,
+        ends_ms,
+        products,
+    }))
+}
+
+async fn read_products(
+    conn: &mut MultiplexedConnection,
+    round: &str,
+    ids: Vec<String>,
+) -> Result<Vec<ProductView>, RedisError> {
+    const FIELDS: [&str; 5] = [
+        "title",
+        "amount",
+        "price_cents",
+        "list_price_cents",
+        "per_buyer",
+    ];
+    let items: Vec<Item> = ids.iter().filter_map(|id| Item::new(round, id)).collect();
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut ask = redis::pipe();
+    for item in &items {
+        ask.hmget(keys::info(item), &FIELDS);
+    }
+    let infos: Vec<ProductInfo> = ask.query_async(conn).await?;
+    Ok(items
+        .iter()
+        .zip(infos)
+        .filter_map(|(item, info)| view(item, info))
+        .collect())
+}
+
+type ProductInfo = (
+    Option<String>,
+    Option<u64>,
+    Option<u64>,
+    Option<u64>,
+    Option<u32>,
+);
+
+fn view(item: &Item, info: ProductInfo) -> Option<ProductView> {
+    let (title, amount, price_cents, list_price_cents, per_buyer) = info;
+    Some(ProductView {
+        id: item.product().to_owned(),
+        title: title?,
+        amount: amount?,
+        price_cents: price_cents?,
+        list_price_cents: list_price_cents?,
+        per_buyer: per_buyer?,
+        page: page::path_of(item.round(), item.product()),
+    })
+}

@@ -1,0 +1,248 @@
+//! Finds the masters of a Redis Cluster and follows them when slots move.
+//!
+//! Each master gets a link of its own, as an independent one would: whether a
+//! failed command may have been executed is then told in the same way, blocking
+//! reads have their own connections, and scripts are loaded where they run. All
+//! commands touch one segment, hence one slot, so that nothing has to be routed
+//! but the link itself.
+
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use seckill_core::keys::slot::slot_of;
+use tokio::time::Instant;
+
+use crate::redis::{RedisLink, RedisLinkError};
+
+/// How often the map is read again.
+const LOOK_ROUND: Duration = Duration::from_millis(500);
+/// Younger than this, a map is good enough for whoever asks for a fresh one.
+const FRESH: Duration = Duration::from_millis(50);
+
+/// A Redis Cluster.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    /// The nodes that were configured.
+    seeds: Vec<RedisLink>,
+    map: RwLock<Arc<Map>>,
+    /// When the map was read; held while reading, so that a hundred callers read once.
+    flight: tokio::sync::Mutex<Option<Instant>>,
+}
+
+/// Who holds which slots.
+#[derive(Debug, Default)]
+struct Map {
+    /// First slot, last slot, and the master that holds them.
+    ranges: Vec<(u16, u16, RedisLink)>,
+}
+
+impl Map {
+    fn link(&self, slot: u16) -> Option<&RedisLink> {
+        self.ranges
+            .iter()
+            .find(|(first, last, _)| (*first..=*last).contains(&slot))
+            .map(|(_, _, link)| link)
+    }
+
+    /// The masters, in the order of their first slots.
+    fn masters(&self) -> Vec<RedisLink> {
+        let mut masters: Vec<RedisLink> = Vec::new();
+        for (_, _, link) in &self.ranges {
+            if !masters.iter().any(|known| known.is_same(link)) {
+                masters.push(link.clone());
+            }
+        }
+        masters
+    }
+}
+
+impl Cluster {
+    /// A cluster whose map is kept up to date by a task of its own, which ends
+    /// when the last handle is dropped. Must be called inside a runtime.
+    pub(super) fn following(seeds: Vec<RedisLink>) -> Arc<Self> {
+        let cluster = Arc::new(Self {
+            seeds,
+            map: RwLock::default(),
+            flight: tokio::sync::Mutex::default(),
+        });
+        tokio::spawn(follow(Arc::downgrade(&cluster)));
+        cluster
+    }
+
+    /// The master that holds `key`.
+    pub(super) async fn link(&self, key: &str) -> Result<RedisLink, RedisLinkError> {
+        let slot = slot_of(key);
+        if let Some(link) = self.map().link(slot) {
+            return Ok(link.clone());
+        }
+        self.refresh().await?;
+        self.map().link(slot).cloned().ok_or_else(|| {
+            let reason = format!("no master of the Cluster holds slot {slot}");
+            self.away(reason)
+        })
+    }
+
+    /// All masters.
+    pub(super) async fn masters(&self) -> Result<Vec<RedisLink>, RedisLinkError> {
+        if self.map().ranges.is_empty() {
+            self.refresh().await?;
+        }
+        Ok(self.map().masters())
+    }
+
+    /// Reads the map from the first node that tells it, unless somebody just did.
+    pub(super) async fn refresh(&self) -> Result<(), RedisLinkError> {
+        let mut read_at = self.flight.lock().await;
+        if read_at.is_some_and(|at| at.elapsed() < FRESH) {
+            return Ok(());
+        }
+        let mut reason = "no node is configured".to_owned();
+        for node in self.map().masters().iter().chain(&self.seeds) {
+            match self.read_from(node).await {
+                Ok(map) => {
+                    *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
+                    *read_at = Some(Instant::now());
+                    return Ok(());
+                }
+                Err(error) => reason = error.to_string(),
+            }
+        }
+        Err(self.away(reason))
+    }
+
+    async fn read_from(&self, node: &RedisLink) -> Result<Map, RedisLinkError> {
+        let mut conn = node.conn().await?;
+        let text: String = redis::cmd("CLUSTER")
+            .arg("NODES")
+            .query_async(&mut conn)
+            .await?;
+        let known: Vec<RedisLink> = self.map().masters();
+        let mut ranges = Vec::new();
+        for Holder {
+            address,
+            first,
+            last,
+        } in holders(&text, node.host())
+        {
+            let same = |link: &&RedisLink| link.address() == address;
+            let in_map = ranges
+                .iter()
+                .map(|(_, _, link)| link)
+                .chain(&known)
+                .chain(&self.seeds)
+                .find(same);
+            let link = match in_map {
+                Some(link) => link.clone(),
+                None => node.beside(&address)?,
+            };
+            ranges.push((first, last, link));
+        }
+        ranges.sort_by_key(|(first, _, _)| *first);
+        Ok(Map { ranges })
+    }
+
+    fn map(&self) -> Arc<Map> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&map)
+    }
+
+    fn away(&self, reason: String) -> RedisLinkError {
+        let addresses: Vec<&str> = self.seeds.iter().map(RedisLink::address).collect();
+        RedisLinkError::Away {
+            address: addresses.join(", "),
+            reason,
+        }
+    }
+}
+
+async fn follow(cluster: Weak<Cluster>) {
+    let mut failing = false;
+    while let Some(cluster) = cluster.upgrade() {
+        match cluster.refresh().await {
+            Ok(()) => failing = false,
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(%error, "the Cluster's masters cannot be looked up; those known are used");
+                }
+                failing = true;
+            }
+        }
+        drop(cluster);
+        tokio::time::sleep(LOOK_ROUND).await;
+    }
+}
+
+/// Slots and the `host:port` of the master that holds them.
+#[derive(Debug, PartialEq, Eq)]
+struct Holder {
+    address: String,
+    first: u16,
+    last: u16,
+}
+
+/// Reads the reply of `CLUSTER NODES`: a line for each node, `id host:port@bus
+/// flags master ping pong epoch state slot…`. A node that does not know its own
+/// host yet leaves it empty; it is the one that was asked, at `asked`.
+fn holders(text: &str, asked: &str) -> Vec<Holder> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [_, address, flags, _, _, _, _, _, slots @ ..] = fields.as_slice() else {
+            continue;
+        };
+        if !flags.split(',').any(|flag| flag == "master") {
+            continue;
+        }
+        let Some((host, port)) = address
+            .split('@')
+            .next()
+            .and_then(|address| address.rsplit_once(':'))
+        else {
+            continue;
+        };
+        let host = if host.is_empty() { asked } else { host };
+        for slots in slots {
+            // In brackets stand slots on their way; whoever holds them says so.
+            let (first, last) = slots.split_once('-').unwrap_or((slots, slots));
+            if let (Ok(first), Ok(last)) = (first.parse(), last.parse()) {
+                let address = format!("{host}:{port}");
+                found.push(Holder {
+                    address,
+                    first,
+                    last,
+                });
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masters_are_read_with_the_slots_they_hold() {
+        let text = "\
+a1 10.0.0.1:7000@17000 master - 0 0 1 connected 0-5460 9000
+b2 :7001@17001,host2 myself,master - 0 0 2 connected 5461-8999 [93-<-a1]
+c3 10.0.0.3:7002@17002 slave a1 0 0 1 connected
+d4 ::1:7003@17003 master,fail - 0 0 4 connected 9001-16383
+";
+        let found = holders(text, "10.0.0.2");
+        let shown: Vec<String> = found
+            .iter()
+            .map(|holder| format!("{} {}-{}", holder.address, holder.first, holder.last))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "10.0.0.1:7000 0-5460",
+                "10.0.0.1:7000 9000-9000",
+                "10.0.0.2:7001 5461-8999",
+                "::1:7003 9001-16383",
+            ]
+        );
+        assert!(holders("nonsense\n\n", "h").is_empty());
+    }
+}

@@ -1,0 +1,121 @@
+//! The catalogue as the back end reads it, and the copy that the purchase role
+//! decides by.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use seckill_core::sale::catalogue::Entry;
+
+use crate::redis::{RedisLink, RedisLinkError};
+
+/// How often the version is asked for.
+const POLL: Duration = Duration::from_millis(250);
+
+/// All approved products.
+pub type Products = HashMap<Item, Entry>;
+
+/// Reads the whole catalogue. An entry that cannot be read is left out and
+/// logged: one bad product must not stop the others from selling.
+///
+/// # Errors
+/// Redis is away, or the key holds something else.
+pub async fn read(conn: &mut MultiplexedConnection) -> Result<Products, RedisLinkError> {
+    let fields: HashMap<String, String> = redis::cmd("HGETALL")
+        .arg(keys::CATALOGUE)
+        .query_async(conn)
+        .await?;
+    let lines = fields
+        .iter()
+        .filter(|(field, _)| *field != keys::CATALOGUE_VERSION);
+    let readable = lines.filter_map(|(field, text)| {
+        let entry = Item::parse(field)
+            .ok_or("not round::product".to_owned())
+            .and_then(|item| {
+                Entry::parse(text)
+                    .map(|entry| (item, entry))
+                    .map_err(|error| error.to_string())
+            });
+        entry
+            .inspect_err(|reason| {
+                tracing::error!(
+                    field,
+                    reason,
+                    "a catalogue entry cannot be read; approve its round again"
+                );
+            })
+            .ok()
+    });
+    Ok(readable.collect())
+}
+
+/// The version, which changes with every edit; `None` before the first approval.
+pub(crate) async fn version(
+    conn: &mut MultiplexedConnection,
+) -> Result<Option<String>, RedisLinkError> {
+    let mut ask = redis::cmd("HGET");
+    Ok(ask
+        .arg(keys::CATALOGUE)
+        .arg(keys::CATALOGUE_VERSION)
+        .query_async(conn)
+        .await?)
+}
+
+/// A copy that follows the catalogue, a quarter of a second behind at most. While Redis
+/// is away the last good copy serves.
+#[derive(Debug, Clone, Default)]
+pub struct Mirror {
+    /// `None` until it was read once.
+    products: Arc<RwLock<Option<Arc<Products>>>>,
+}
+
+impl Mirror {
+    /// A copy that is kept up to date by a task of its own, which ends when the
+    /// last clone is dropped. Must be called inside a runtime.
+    #[must_use]
+    pub fn following(redis: RedisLink) -> Self {
+        let copy = Self::default();
+        let products = Arc::downgrade(&copy.products);
+        tokio::spawn(async move {
+            let mut seen = None;
+            while let Some(products) = products.upgrade() {
+                if let Err(error) = refresh(&redis, &products, &mut seen).await {
+                    tracing::debug!(%error, "the catalogue was not refreshed");
+                }
+                drop(products);
+                tokio::time::sleep(POLL).await;
+            }
+        });
+        copy
+    }
+
+    /// The products, or `None` as long as Redis has not been read once.
+    #[must_use]
+    pub fn products(&self) -> Option<Arc<Products>> {
+        self.products
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Reads the catalogue again if its version is another than `seen`.
+async fn refresh(
+    redis: &RedisLink,
+    products: &RwLock<Option<Arc<Products>>>,
+    seen: &mut Option<Option<String>>,
+) -> Result<(), RedisLinkError> {
+    let mut conn = redis.conn().await?;
+    // Asked before the rest, so that an edit in between is read once more.
+    let version = Some(version(&mut conn).await?);
+    if *seen != version {
+        let fresh = read(&mut conn).await?;
+        tracing::info!(products = fresh.len(), "catalogue read");
+        *products.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(fresh));
+        *seen = version;
+    }
+    Ok(())
+}

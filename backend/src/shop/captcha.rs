@@ -1,0 +1,220 @@
+//! The captcha: hands out puzzles, takes answers, signs passes.
+//!
+//! `GET /api/captcha?round=&product=` hands out a puzzle, `POST /api/captcha`
+//! takes its answer and tells the pass that the gate wants, `GET /api/captcha/way`
+//! says which way a page has to prepare for. What is right is decided in
+//! `seckill_core::{puzzle, track, work}`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use seckill_core::captcha::puzzle;
+use seckill_core::captcha::puzzle::{Answer, Puzzle};
+use seckill_core::captcha::{pass as captcha, work};
+use seckill_core::ids::Item;
+use seckill_core::signing::keyring::Key;
+
+use crate::now_ms;
+use crate::redis::{RedisLink, RedisLinkError};
+use crate::shop::captcha::pool::Pool;
+use crate::shop::captcha::service::Service;
+use crate::shop::captcha::tries::{Limited, Tries, Who};
+
+/// The HTTP side.
+mod api;
+/// Pictures: a landscape, a hole in it, and the piece.
+pub mod picture;
+/// Ready-made pictures, renewed in the background.
+pub mod pool;
+/// The port to commercial services, and its adapter.
+pub mod service;
+/// Builds what the captcha settings ask for.
+pub mod setup;
+/// Puzzles and tries in Redis.
+mod tries;
+
+pub(crate) use api::router;
+
+/// How a shopper shows that he is one.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// Our puzzle, or work for the device.
+    Puzzle {
+        /// Its pictures.
+        pool: Pool,
+        /// Zero bits that a first try has to find, see [`work::bits`].
+        work_bits: u32,
+    },
+    /// A commercial service.
+    Service(Arc<Service>),
+}
+
+/// The captcha in force, with where its state is.
+#[derive(Debug, Clone)]
+pub struct Captcha {
+    way: Way,
+    tries: Tries,
+}
+
+/// Why there is no puzzle, or no pass.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Too many tries; how long the windows still are.
+    #[error("too many tries")]
+    Limited(Limited),
+    /// The answer is wrong, or nobody's.
+    #[error("the answer failed")]
+    Failed,
+    /// Nothing to answer: it was answered already, or is too old.
+    #[error("no such puzzle")]
+    Gone,
+    /// An answer of another form than is wanted here.
+    #[error("malformed answer")]
+    Malformed,
+    /// Redis.
+    #[error(transparent)]
+    Redis(#[from] RedisLinkError),
+    /// The commercial service.
+    #[error(transparent)]
+    Service(#[from] service::ServiceError),
+    /// The system gives no random numbers.
+    #[error("no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// What came back from a shopper.
+#[derive(Debug)]
+pub enum Given {
+    /// The answer to the puzzle of this id.
+    Puzzle(String, Answer),
+    /// What a commercial service gave him for this item.
+    Service(Item, String),
+}
+
+impl Captcha {
+    /// Keeps its state in `redis`.
+    #[must_use]
+    pub fn new(way: Way, redis: RedisLink) -> Self {
+        Self {
+            way,
+            tries: Tries::new(redis),
+        }
+    }
+
+    /// What a page has to prepare for, as JSON.
+    #[must_use]
+    pub fn way(&self) -> String {
+        match &self.way {
+            Way::Puzzle { .. } => r#"{"way":"slider"}"#.to_owned(),
+            Way::Service(service) => service.way(),
+        }
+    }
+
+    /// A puzzle for `user`, as JSON.
+    ///
+    /// # Errors
+    /// [`Refusal::Limited`], or a part that is away.
+    pub async fn issue(
+        &self,
+        user: &str,
+        address: Option<IpAddr>,
+        item: Item,
+    ) -> Result<String, Refusal> {
+        let Way::Puzzle { pool, work_bits } = &self.way else {
+            return Ok(self.way());
+        };
+        let (id, picture, issued_ms) = (hex(random::<16>()?), pool.draw(), now_ms());
+        let puzzle = Puzzle {
+            user: user.to_owned(),
+            item,
+            answer: picture.answer,
+            issued_ms,
+            tries: work::Tries::default(),
+        };
+        let tries = self
+            .tries
+            .issue(&Who::new(user, address), &id, &puzzle)
+            .await?;
+        let bits = work::bits(*work_bits, tries);
+        Ok(format!(
+            r#"{{"way":"slider","id":"{id}","life_ms":{life},"slider":{slider},"work":{{"parts":{parts},"part_bits":{part_bits},"after_ms":{after}}}}}"#,
+            life = puzzle::LIFE_MS,
+            slider = picture.json,
+            parts = work::PARTS,
+            part_bits = work::part_bits(bits),
+            after = work::MIN_WAIT_MS,
+        ))
+    }
+
+    /// A pass for `user`, if what he gave is right.
+    ///
+    /// # Errors
+    /// [`Refusal`]: why not.
+    pub async fn answer(
+        &self,
+        user: &str,
+        address: Option<IpAddr>,
+        given: Given,
+        key: &Key,
+    ) -> Result<String, Refusal> {
+        let who = Who::new(user, address);
+        let item = match (&self.way, given) {
+            (Way::Puzzle { work_bits, .. }, Given::Puzzle(id, answer)) => {
+                self.solved(&who, &id, &answer, *work_bits).await?
+            }
+            (Way::Service(service), Given::Service(item, response)) => {
+                // Its own limits protect the service; ours protect our account there.
+                self.tries.count(&who).await?;
+                if !service.vouches(&response, address).await? {
+                    self.tries.failed(&who).await?;
+                    return Err(Refusal::Failed);
+                }
+                item
+            }
+            _ => return Err(Refusal::Malformed),
+        };
+        let ids = (item.round(), item.product());
+        Ok(captcha::sign(
+            key,
+            ids,
+            user,
+            now_ms() + captcha::PASS_LIFE_MS,
+            random()?,
+        ))
+    }
+
+    /// The item of a puzzle that was solved.
+    async fn solved(
+        &self,
+        who: &Who<'_>,
+        id: &str,
+        answer: &Answer,
+        work_bits: u32,
+    ) -> Result<Item, Refusal> {
+        let puzzle = self.tries.take(id).await?.ok_or(Refusal::Gone)?;
+        let checked = puzzle.check(id, who.user, answer, work_bits, now_ms());
+        let is_new = match (&checked, answer) {
+            (Ok(()), Answer::Track(track)) => self.tries.remember(track).await?,
+            _ => true,
+        };
+        match (checked, is_new) {
+            (Ok(()), true) => Ok(puzzle.item),
+            (checked, is_new) => {
+                // Neither the answer nor the track: nobody shall read one in a log.
+                tracing::debug!(why = ?checked.err(), replayed = !is_new, "a puzzle was not solved");
+                self.tries.failed(who).await?;
+                Err(Refusal::Failed)
+            }
+        }
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn hex(bytes: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(bytes))
+}

@@ -1,0 +1,77 @@
+//! Demo login and the session cookie.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::get;
+use seckill_core::signing::session;
+use seckill_core::signing::session::Session;
+use seckill_core::{Verdict, ids};
+use serde::Deserialize;
+
+use crate::http::error::{ApiError, json_response};
+use crate::now_ms;
+use crate::shop::{PurchaseState, refuse_body, session_token};
+
+/// Largest login body, in bytes.
+const MAX_LOGIN: usize = 1024;
+
+/// `GET /api/session` and `POST /api/session`.
+pub(crate) fn router() -> Router<PurchaseState> {
+    Router::new().route("/api/session", get(whose).post(log_in))
+}
+
+/// Who is logged in, and until when.
+async fn whose(
+    State(state): State<PurchaseState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    refuse_body(&body)?;
+    let user = state.buyer(&headers)?;
+    let expires_ms = session_token(&headers)
+        .and_then(Session::parse)
+        .map(|session| session.expires_ms)
+        .ok_or(Verdict::LoginRequired)?;
+    Ok(told(user, expires_ms))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    user: String,
+}
+
+/// Logs in whoever asks, by any name: only for demonstrations.
+async fn log_in(State(state): State<PurchaseState>, body: Body) -> Result<Response, ApiError> {
+    if !state.options.demo_login {
+        return Err(ApiError(Verdict::NotFound));
+    }
+    let bytes = to_bytes(body, MAX_LOGIN)
+        .await
+        .map_err(|_| Verdict::BadRequest)?;
+    let Login { user } = serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?;
+    if !ids::is_user(&user) {
+        return Err(ApiError(Verdict::BadRequest));
+    }
+    let expires_ms = now_ms() + session::SESSION_LIFE_MS;
+    let token = session::sign(state.keyring.first(), &user, expires_ms);
+    let cookie = format!(
+        "{}={token}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax",
+        session::COOKIE,
+        session::SESSION_LIFE_MS / 1000
+    );
+    let mut cookie = HeaderValue::from_str(&cookie).map_err(|_| Verdict::BadRequest)?;
+    // Keeps it out of any debug print of the headers.
+    cookie.set_sensitive(true);
+    let mut response = told(&user, expires_ms);
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    Ok(response)
+}
+
+fn told(user: &str, expires_ms: u64) -> Response {
+    let body = serde_json::json!({ "user": user, "expires_ms": expires_ms });
+    json_response(StatusCode::OK, body.to_string())
+}

@@ -1,0 +1,106 @@
+//! Has the stock follow what the database decided, and lets no order wait for
+//! ever to be paid.
+//!
+//! Whoever pays or cancels an order has its stock follow at once. This sweep is
+//! the safety net: whatever a crash or an absent Redis left due is found in the
+//! database and done, and orders that are unpaid past their time are cancelled
+//! even if no delayed message tells so.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::now_ms;
+use crate::redis::RedisLinkError;
+use crate::redis::segments::Segments;
+use crate::stock::{self, Moved};
+use crate::store::orders::{Order, StockDue};
+use crate::store::{Store, StoreError};
+
+/// How often to look.
+const EVERY: Duration = Duration::from_millis(500);
+/// Orders expired or settled by one look at a database.
+const BATCH: u32 = 500;
+/// How long whoever decided has for it before the sweep does it too, in ms.
+const HEAD_START_MS: u64 = 300;
+
+/// Why stock could not follow now. What is due stays on record.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Redis.
+    #[error(transparent)]
+    Redis(#[from] RedisLinkError),
+}
+
+/// Has the stock of these orders follow, as far as something is due; returns for
+/// how many it did.
+///
+/// # Errors
+/// A part is away. Calling again is safe, and the sweep will.
+pub async fn settle(
+    store: &Store,
+    segments: &Segments,
+    orders: &[Order],
+) -> Result<usize, SettleError> {
+    let due: Vec<_> = orders
+        .iter()
+        .filter_map(|order| Some((order, order.step_due()?)))
+        .collect();
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let steps: Vec<_> = due.iter().map(|(_, step)| step.clone()).collect();
+    let moved = stock::follow(segments, &steps).await?;
+    let (mut done, mut lost, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for ((order, _), moved) in due.into_iter().zip(moved) {
+        match moved {
+            Ok(Moved::Now | Moved::Before) => done.push(order),
+            Ok(Moved::Unknown) => lost.push(order),
+            Err(error) => {
+                tracing::error!(order = %order.id, %error, "stock does not follow its order");
+                refused.push(order);
+            }
+        }
+    }
+    store.stock_followed(&done, None).await?;
+    store.stock_followed(&lost, Some(StockDue::Lost)).await?;
+    // Behind the others, so that they cannot keep them waiting.
+    store.postpone_stock(&refused, now_ms()).await?;
+    Ok(done.len())
+}
+
+/// Sweeps until told to stop. Several may run: every step happens once.
+pub async fn run(store: Store, segments: Segments, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match sweep(&store, &segments).await {
+            // There may be more.
+            Ok(count) if count >= BATCH as usize => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "stock waits to follow its orders"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// Looks once: cancels what is unpaid past its time, and settles what is due.
+async fn sweep(store: &Store, segments: &Segments) -> Result<usize, SettleError> {
+    let now = now_ms();
+    let expired = store.expire_overdue(BATCH, now).await?;
+    if expired > 0 {
+        tracing::info!(expired, "orders were not paid in time and are cancelled");
+    }
+    // Those just expired were decided here: nobody else settles them.
+    let before = if expired > 0 {
+        now + 1
+    } else {
+        now.saturating_sub(HEAD_START_MS)
+    };
+    let due = store.stock_due(BATCH, before).await?;
+    settle(store, segments, &due).await
+}

@@ -1,0 +1,308 @@
+//! Moves stock between the segments of a product (course §132).
+//!
+//! A transfer leaves its source, arrives at its destination, and is then done at
+//! the source. Each step is one run of `transfer.lua` that may be repeated, so
+//! that whoever finds a transfer half-way may finish it: while it is on the way,
+//! the source's transit says how many items go where.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use tokio_util::sync::CancellationToken;
+
+use crate::redis::segments::{Segment, Segments};
+use crate::redis::{RedisLink, RedisLinkError, scripts};
+use crate::sale::catalogue;
+
+/// When transfers that were left half-way are finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// How long a transfer may take; an older one was left by whoever made it.
+    pub in_flight: Duration,
+    /// How often to look.
+    pub every: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            in_flight: Duration::from_secs(2),
+            every: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What a segment has to offer at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shelf {
+    /// Items for sale; `None` if the segment has no stock at all, which means
+    /// that it lost its data.
+    pub sale: Option<u64>,
+    /// Transfers on their way from here.
+    pub leaving: u64,
+    /// Transfers that have arrived here or elsewhere from here, ever.
+    pub moved: u64,
+}
+
+/// A step of a transfer.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Out,
+    In,
+    Done,
+}
+
+impl Step {
+    fn as_str(self) -> &'static str {
+        match self {
+            Step::Out => "out",
+            Step::In => "in",
+            Step::Done => "done",
+        }
+    }
+}
+
+/// What a segment has to offer, read in one atomic step.
+///
+/// # Errors
+/// Its master is away or refuses.
+pub async fn look(segments: &Segments, segment: &Segment) -> Result<Shelf, RedisLinkError> {
+    let Segment { item, number } = segment;
+    let mut conn = segments.conn(item, *number).await?;
+    let (sale, leaving, moved) = redis::pipe()
+        .atomic()
+        .hget(keys::stock(item, *number), "sale_stock_amount")
+        .hlen(keys::transit(item, *number))
+        .hlen(keys::transfers(item, *number))
+        .query_async(&mut conn)
+        .await?;
+    Ok(Shelf {
+        sale,
+        leaving,
+        moved,
+    })
+}
+
+/// Moves stock from segment `from` to segment `to` of an item: at least `items`,
+/// half of what is there if that is more, or what there is. Returns how many
+/// items arrived.
+///
+/// # Errors
+/// A master is away or refuses. What has left its segment by then arrives when
+/// [`run`] looks.
+pub async fn transfer(
+    segments: &Segments,
+    item: &Item,
+    from: u16,
+    to: u16,
+    items: u64,
+) -> Result<u64, RedisLinkError> {
+    let id = fresh_id();
+    let moved = withdraw(segments, item, (from, to), &id, items).await?;
+    if moved > 0 {
+        deliver(segments, item, (from, to), &id, moved).await?;
+    }
+    Ok(moved)
+}
+
+/// The first half: takes stock out of segment `from`, under a transfer id that
+/// was never used before. Returns how many items are on their way.
+///
+/// # Errors
+/// The master is away or refuses.
+pub async fn withdraw(
+    segments: &Segments,
+    item: &Item,
+    (from, to): (u16, u16),
+    id: &str,
+    items: u64,
+) -> Result<u64, RedisLinkError> {
+    step(segments, item, (from, to), Step::Out, id, items).await
+}
+
+/// The second half: puts the `items` of transfer `id` up for sale in segment
+/// `to`, and notes at the source that they arrived. May be repeated.
+///
+/// # Errors
+/// A master is away or refuses.
+pub async fn deliver(
+    segments: &Segments,
+    item: &Item,
+    (from, to): (u16, u16),
+    id: &str,
+    items: u64,
+) -> Result<(), RedisLinkError> {
+    step(segments, item, (to, from), Step::In, id, items).await?;
+    step(segments, item, (from, to), Step::Done, id, 0).await?;
+    Ok(())
+}
+
+async fn step(
+    segments: &Segments,
+    item: &Item,
+    (here, other): (u16, u16),
+    step: Step,
+    id: &str,
+    items: u64,
+) -> Result<u64, RedisLinkError> {
+    let mut conn = segments.conn(item, here).await?;
+    Ok(scripts::TRANSFER
+        .key(keys::stock(item, here))
+        .key(keys::transit(item, here))
+        .key(keys::transfers(item, here))
+        .key(keys::outbox(item, here))
+        .arg(step.as_str())
+        .arg(id)
+        .arg(items)
+        .arg(other)
+        .arg(item.round())
+        .arg(item.product())
+        .arg(here)
+        .invoke_async(&mut conn)
+        .await?)
+}
+
+/// Finishes transfers that somebody left half-way, until told to stop. Several
+/// instances do no harm.
+pub async fn run(redis: RedisLink, segments: Segments, options: Options, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = turn(&redis, &segments, &options).await {
+            tracing::debug!(%error, "transfers wait to be finished");
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(options.every) => {}
+        }
+    }
+}
+
+async fn turn(
+    redis: &RedisLink,
+    segments: &Segments,
+    options: &Options,
+) -> Result<(), RedisLinkError> {
+    let products = catalogue::read(&mut redis.conn().await?).await?;
+    let all: Vec<Segment> = products
+        .iter()
+        .filter(|(_, entry)| entry.segments > 1)
+        .flat_map(|(item, entry)| Segment::all(item, entry).collect::<Vec<_>>())
+        .collect();
+    for (link, sources) in segments.by_master(all, |it| (&it.item, it.number)).await? {
+        // A master that is away keeps what is in its transit until it is back.
+        if let Err(error) = finish(&link, segments, sources, options.in_flight).await {
+            tracing::debug!(address = link.address(), %error, "transfers wait to be finished");
+        }
+    }
+    Ok(())
+}
+
+/// Finishes what was left half-way at the segments of one master.
+async fn finish(
+    link: &RedisLink,
+    segments: &Segments,
+    sources: Vec<Segment>,
+    in_flight: Duration,
+) -> Result<(), RedisLinkError> {
+    let mut conn = link.conn().await?;
+    for Segment { item, number } in with_transit(&mut conn, sources).await? {
+        for left in left_behind(&mut conn, &item, number, in_flight).await? {
+            let Left { id, items, to } = left;
+            match deliver(segments, &item, (number, to), &id, items).await {
+                Ok(()) => {
+                    tracing::info!(%item, items, from = number, to, "a transfer of stock was finished");
+                }
+                Err(error) => {
+                    tracing::debug!(%item, items, from = number, to, %error, "a transfer waits");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Those that have anything in transit, found in one round trip.
+async fn with_transit(
+    conn: &mut MultiplexedConnection,
+    sources: Vec<Segment>,
+) -> Result<Vec<Segment>, RedisLinkError> {
+    let mut pipe = redis::Pipeline::with_capacity(sources.len());
+    for Segment { item, number } in &sources {
+        pipe.exists(keys::transit(item, *number));
+    }
+    let exists: Vec<bool> = pipe.query_async(conn).await?;
+    let found = sources.into_iter().zip(exists);
+    Ok(found
+        .filter_map(|(it, exists)| exists.then_some(it))
+        .collect())
+}
+
+/// A transfer that was left half-way.
+struct Left {
+    id: String,
+    items: u64,
+    to: u16,
+}
+
+async fn left_behind(
+    conn: &mut MultiplexedConnection,
+    item: &Item,
+    segment: u16,
+    in_flight: Duration,
+) -> Result<Vec<Left>, RedisLinkError> {
+    let ((seconds, micros), open): ((u64, u64), HashMap<String, String>) = redis::pipe()
+        .cmd("TIME")
+        .hgetall(keys::transit(item, segment))
+        .query_async(conn)
+        .await?;
+    let now_ms = seconds * 1000 + micros / 1000;
+    let in_flight_ms = u64::try_from(in_flight.as_millis()).unwrap_or(u64::MAX);
+    let left = open.into_iter().filter_map(|(id, text)| {
+        let Some((items, to, at_ms)) = parse_open(&text) else {
+            tracing::error!(%item, segment, id, text, "a transfer cannot be read; its items stay away until it is mended by hand");
+            return None;
+        };
+        (now_ms.saturating_sub(at_ms) >= in_flight_ms).then_some(Left { id, items, to })
+    });
+    Ok(left.collect())
+}
+
+/// Reads `items|destination|at_ms`.
+fn parse_open(text: &str) -> Option<(u64, u16, u64)> {
+    let mut fields = text.split('|');
+    let open = (
+        fields.next()?.parse().ok()?,
+        fields.next()?.parse().ok()?,
+        fields.next()?.parse().ok()?,
+    );
+    fields.next().is_none().then_some(open)
+}
+
+/// An id that no other transfer has.
+fn fresh_id() -> String {
+    let mut random = [0; 16];
+    if getrandom::fill(&mut random).is_err() {
+        // Without randomness, the time and an address of this process's memory.
+        let here = std::ptr::from_ref(&random) as usize as u64;
+        random[..8].copy_from_slice(&crate::now_ms().to_le_bytes());
+        random[8..].copy_from_slice(&here.to_le_bytes());
+    }
+    format!("{:032x}", u128::from_be_bytes(random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_transfer_reads_as_the_script_writes_it() {
+        assert_eq!(
+            parse_open("12|3|1700000000000"),
+            Some((12, 3, 1_700_000_000_000))
+        );
+        assert_eq!(parse_open("12|3"), None);
+        assert_eq!(parse_open("12|3|4|5"), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! A MariaDB server of the test's own, without the system's service.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use seckill::store::Store;
+use tempfile::TempDir;
+
+use super::eventually;
+
+/// A mariadbd on a socket in a folder of its own, gone when dropped.
+pub struct TestMariadb {
+    folder: TempDir,
+    child: Child,
+}
+
+impl TestMariadb {
+    /// Makes the system tables in a new folder, starts a server on them as the
+    /// current user, and waits until it answers.
+    pub async fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let made = Command::new("mariadb-install-db")
+            .args(["--no-defaults", "--auth-root-authentication-method=normal"])
+            .args(["--skip-test-db", "--skip-name-resolve"])
+            .arg(format!(
+                "--datadir={}",
+                folder.path().join("data").display()
+            ))
+            .arg(format!("--user={}", user()))
+            .stdin(Stdio::null())
+            .output()
+            .expect("mariadb-server is installed: scripts/install.sh test");
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let child = spawn(folder.path());
+        let server = Self { folder, child };
+        server.until_ready().await;
+        server
+    }
+
+    /// The address of a database on it.
+    pub fn url(&self, database: &str) -> String {
+        format!(
+            "mysql://root@localhost/{database}?socket={}",
+            self.socket().display()
+        )
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("mariadb.sock")
+    }
+
+    /// Makes an empty database.
+    pub fn create(&self, database: &str) {
+        let made = self.run(&format!("CREATE DATABASE {database}"));
+        assert!(made, "database {database} is made");
+    }
+
+    /// Kills it the hard way.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same files after a kill.
+    pub async fn start_again(&mut self) {
+        self.child = spawn(self.folder.path());
+        self.until_ready().await;
+    }
+
+    async fn until_ready(&self) {
+        eventually("mariadbd answers", || async {
+            self.run("SELECT 1").then_some(())
+        })
+        .await;
+    }
+
+    fn run(&self, statement: &str) -> bool {
+        let mut client = Command::new("mariadb");
+        client.arg("--no-defaults").arg("--user=root");
+        client.arg(format!("--socket={}", self.socket().display()));
+        client.arg("--execute").arg(statement);
+        let status = client.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.expect("the client mariadb is installed").success()
+    }
+}
+
+impl Drop for TestMariadb {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(folder: &Path) -> Child {
+    let path = |name: &str| folder.join(name).display().to_string();
+    Command::new("mariadbd")
+        .args(["--no-defaults", "--skip-networking", "--skip-name-resolve"])
+        .arg(format!("--user={}", user()))
+        .arg(format!("--datadir={}", path("data")))
+        .arg(format!("--socket={}", path("mariadb.sock")))
+        .arg(format!("--pid-file={}", path("mariadb.pid")))
+        .arg(format!("--log-error={}", path("mariadb.log")))
+        // A test's folder may be on a slow disk.
+        .arg("--innodb-buffer-pool-size=64M")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("mariadb-server is installed: scripts/install.sh test")
+}
+
+/// The current user, whom a server started by root must be told.
+fn user() -> String {
+    let uid = nix::unistd::getuid();
+    nix::unistd::User::from_uid(uid).unwrap().unwrap().name
+}
+
+/// The store in an empty database of this name.
+pub async fn store(server: &TestMariadb, database: &str) -> Store {
+    server.create(database);
+    Store::open(&server.url(database)).await.unwrap()
+}

@@ -1,0 +1,237 @@
+//! Products whose stock lives on several Redis masters, and a real Redis Cluster.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use seckill::redis::RedisLink;
+use seckill::redis::scripts::preload;
+use seckill::redis::segments::{Segment, Segments};
+use seckill::shop as purchase;
+use seckill::shop::PurchaseState;
+use seckill::stock::transfer;
+use seckill_core::keys;
+use seckill_core::sale::catalogue::Entry;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use super::{TestRedis, cookie, entry, eventually, hidden_url, item, ring};
+
+/// A purchase role whose stock lies on several masters.
+pub struct Market {
+    _main: TestRedis,
+    pub masters: Vec<TestRedis>,
+    pub link: RedisLink,
+    pub segments: Segments,
+    pub app: Router,
+    pub entry: Entry,
+}
+
+impl Market {
+    /// One master for each amount, besides the main Redis.
+    pub async fn open(amounts: &[u64]) -> Self {
+        let main = TestRedis::start().await;
+        let mut masters = Vec::new();
+        for _ in amounts {
+            masters.push(TestRedis::start().await);
+        }
+        let link = main.link().await;
+        let urls: Vec<String> = masters.iter().map(TestRedis::url).collect();
+        let segments = Segments::open(&link, &urls).unwrap();
+        let (app, entry) = sell(&link, &segments, amounts).await;
+        Self {
+            _main: main,
+            masters,
+            link,
+            segments,
+            app,
+            entry,
+        }
+    }
+}
+
+/// Puts the item up for sale, this much on each segment.
+pub async fn put_on_masters(link: &RedisLink, segments: &Segments, amounts: &[u64]) -> Entry {
+    let count = u16::try_from(amounts.len()).unwrap();
+    let (item, entry) = (item(), entry(amounts.iter().sum(), count));
+    for (number, amount) in (1..).zip(amounts) {
+        let mut conn = segments.conn(&item, number).await.unwrap();
+        assert!(preload(&mut conn, &item, number, *amount).await.unwrap());
+    }
+    let mut conn = link.conn().await.unwrap();
+    let mut pipe = redis::pipe();
+    pipe.hset(keys::CATALOGUE, item.to_string(), entry.to_json())
+        .ignore();
+    pipe.hset(keys::info(&item), "segments", count).ignore();
+    pipe.hset(keys::info(&item), "limit", entry.limit).ignore();
+    pipe.hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1)
+        .ignore();
+    pipe.exec_async(&mut conn).await.unwrap();
+    entry
+}
+
+/// Puts the item up for sale with these amounts, and opens a purchase role.
+pub async fn sell(link: &RedisLink, segments: &Segments, amounts: &[u64]) -> (Router, Entry) {
+    let entry = put_on_masters(link, segments, amounts).await;
+    let options = purchase::Options::default();
+    let state = PurchaseState::new(link.clone(), segments.clone(), None, ring(), options);
+    let app = purchase::router(state);
+    eventually("the purchase role knows the product", || async {
+        (ask(&app, "GET", "/healthz", "nobody").await.0 == StatusCode::OK).then_some(())
+    })
+    .await;
+    (app, entry)
+}
+
+/// Clicks for so many items; says the status and the code.
+pub async fn buy(app: &Router, user: &str, quantity: u32) -> (StatusCode, String) {
+    let path = format!("{}?quantity={quantity}", hidden_url(user));
+    let (status, body) = ask(app, "POST", &path, user).await;
+    let word = body["code"].as_str().or(body["status"].as_str());
+    (status, word.unwrap_or_default().to_owned())
+}
+
+/// Clicks with a permit, as an edge passes it on; says the code.
+pub async fn buy_with_permit(app: &Router, user: &str, permit: &str) -> String {
+    let request = Request::post(hidden_url(user))
+        .header("cookie", cookie(user))
+        .header("idempotency-key", format!("{user}-1"))
+        .header("x-seckill-permit", permit);
+    let (_, body) = send(app, request.body(Body::empty()).unwrap()).await;
+    body["code"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Clicks until the answer is not "try again".
+pub async fn buy_patiently(app: &Router, user: &str, quantity: u32) -> String {
+    eventually("there is a last word", || async {
+        let (status, word) = buy(app, user, quantity).await;
+        (status != StatusCode::TOO_MANY_REQUESTS).then_some(word)
+    })
+    .await
+}
+
+pub async fn ask(app: &Router, method: &str, path: &str, user: &str) -> (StatusCode, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("cookie", cookie(user))
+        .header("idempotency-key", format!("{user}-1"));
+    send(app, request.body(Body::empty()).unwrap()).await
+}
+
+async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Value) {
+    let response = app.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+/// What all segments hold together: for sale, locked, on its way between them.
+pub async fn totals(segments: &Segments, entry: &Entry) -> (u64, u64, u64) {
+    let (mut for_sale, mut in_orders, mut on_its_way) = (0, 0, 0);
+    for segment in Segment::all(&item(), entry) {
+        let shelf = transfer::look(segments, &segment).await.unwrap();
+        let mut conn = segments.conn(&segment.item, segment.number).await.unwrap();
+        let locked: u64 = redis::cmd("HGET")
+            .arg(keys::stock(&segment.item, segment.number))
+            .arg("locked_stock_amount")
+            .query_async(&mut conn)
+            .await
+            .unwrap();
+        for_sale += shelf.sale.unwrap();
+        in_orders += locked;
+        on_its_way += shelf.leaving;
+    }
+    (for_sale, in_orders, on_its_way)
+}
+
+/// A Redis Cluster of three masters, gone when dropped.
+pub struct TestCluster {
+    nodes: Vec<(Child, TempDir, u16)>,
+}
+
+impl TestCluster {
+    pub async fn start() -> Self {
+        let cluster = Self {
+            nodes: (0..3).map(|_| node()).collect(),
+        };
+        for (_, _, port) in &cluster.nodes {
+            let url = format!("redis://127.0.0.1:{port}");
+            eventually("a node answers", || async {
+                RedisLink::connect(&url).await.ok()
+            })
+            .await;
+        }
+        let mut create = vec!["--cluster".to_owned(), "create".to_owned()];
+        create.extend(cluster.addresses());
+        create.push("--cluster-yes".to_owned());
+        cluster.cli(&create);
+        eventually("every node knows all slots", || async {
+            let all = cluster.nodes.iter().all(|(_, _, port)| {
+                cluster
+                    .cli(&["-p", &port.to_string(), "cluster", "info"].map(str::to_owned))
+                    .contains("cluster_state:ok")
+            });
+            all.then_some(())
+        })
+        .await;
+        cluster
+    }
+
+    pub fn addresses(&self) -> Vec<String> {
+        let address = |(_, _, port): &(Child, TempDir, u16)| format!("127.0.0.1:{port}");
+        self.nodes.iter().map(address).collect()
+    }
+
+    /// The first node as it stands in the configuration; the others are found.
+    pub fn urls(&self) -> Vec<String> {
+        vec![format!("redis+cluster://{}", self.addresses()[0])]
+    }
+
+    /// What `redis-cli` says.
+    pub fn cli(&self, arguments: &[String]) -> String {
+        let output = Command::new("redis-cli").args(arguments).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "redis-cli {arguments:?}: {text}");
+        text
+    }
+}
+
+impl Drop for TestCluster {
+    fn drop(&mut self) {
+        for (child, _, _) in &mut self.nodes {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn node() -> (Child, TempDir, u16) {
+    let folder = TempDir::new().unwrap();
+    let (port, bus) = (free_port(), free_port());
+    let child = Command::new("redis-server")
+        .args(["--save", "", "--daemonize", "no", "--bind", "127.0.0.1"])
+        .args(["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])
+        .args([
+            "--port",
+            &port.to_string(),
+            "--cluster-port",
+            &bus.to_string(),
+        ])
+        .arg("--dir")
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed");
+    (child, folder, port)
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}

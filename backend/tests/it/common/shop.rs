@@ -1,0 +1,318 @@
+//! All parts of the main path, wired as the roles are.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use redis::AsyncCommands as _;
+use seckill::inspect::verify;
+use seckill::inspect::verify::Report;
+use seckill::orders;
+use seckill::outbox::{archive as ledger, relay};
+use seckill::queue::{Queue, Queues, StreamsQueue};
+use seckill::redis::RedisLink;
+use seckill::redis::segments::Segments;
+use seckill::shop as purchase;
+use seckill::shop::PurchaseState;
+use seckill::shop::captcha::{Captcha, Way};
+use seckill::stock::following as settle;
+use seckill::store::Store;
+use seckill_core::keys;
+use seckill_core::orders::notice::Channel;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use super::masters::put_on_masters;
+use super::{TestRedis, eventually, item, put_on_sale};
+
+/// All parts of the main path.
+pub struct Shop {
+    pub redis: TestRedis,
+    /// Those that hold the stock; none: the one above.
+    pub masters: Vec<TestRedis>,
+    pub link: RedisLink,
+    pub segments: Segments,
+    pub store: Store,
+    pub app: Router,
+    pub roles: JoinSet<()>,
+    pub stop: CancellationToken,
+    /// How long buyers have to pay.
+    pub pay_within: Duration,
+    /// Where its database is.
+    pub database_url: String,
+    _folder: TempDir,
+}
+
+impl Shop {
+    /// A shop whose purchase role serves, and whose other roles are not running yet.
+    pub async fn open(amount: u64) -> Self {
+        Self::open_with(amount, purchase::Options::default()).await
+    }
+
+    /// The same with other options, but for the demo login, which is on.
+    pub async fn open_with(amount: u64, options: purchase::Options) -> Self {
+        Self::open_as(amount, options, &[], None).await
+    }
+
+    /// The same, in which buyers are to be told of their orders by these channels.
+    pub async fn open_announcing(
+        amount: u64,
+        options: purchase::Options,
+        channels: &[Channel],
+    ) -> Self {
+        Self::open_as(amount, options, channels, None).await
+    }
+
+    /// A shop that wants captcha passes and hands them out in this way.
+    pub async fn open_with_captcha(amount: u64, way: Way) -> Self {
+        let options = purchase::Options {
+            captcha: true,
+            ..purchase::Options::default()
+        };
+        Self::open_as(amount, options, &[], Some(way)).await
+    }
+
+    async fn open_as(
+        amount: u64,
+        options: purchase::Options,
+        channels: &[Channel],
+        way: Option<Way>,
+    ) -> Self {
+        let redis = TestRedis::start().await;
+        let link = redis.link().await;
+        put_on_sale(&link, amount).await;
+        let segments = Segments::on(link);
+        Self::open_on(redis, (Vec::new(), segments), options, channels, way).await
+    }
+
+    /// A shop whose stock lies on as many masters, this much on each.
+    pub async fn open_on_masters(amounts: &[u64]) -> Self {
+        let redis = TestRedis::start().await;
+        let link = redis.link().await;
+        let mut masters = Vec::new();
+        for _ in amounts {
+            masters.push(TestRedis::start().await);
+        }
+        let urls: Vec<String> = masters.iter().map(TestRedis::url).collect();
+        let segments = Segments::open(&link, &urls).unwrap();
+        put_on_masters(&link, &segments, amounts).await;
+        let options = purchase::Options::default();
+        Self::open_on(redis, (masters, segments), options, &[], None).await
+    }
+
+    async fn open_on(
+        redis: TestRedis,
+        (masters, segments): (Vec<TestRedis>, Segments),
+        options: purchase::Options,
+        channels: &[Channel],
+        way: Option<Way>,
+    ) -> Self {
+        let link = redis.link().await;
+        let folder = TempDir::new().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
+        let store = Store::open(&url).await.unwrap().announcing(channels);
+        let options = purchase::Options {
+            demo_login: true,
+            ..options
+        };
+        let state = PurchaseState::new(
+            link.clone(),
+            segments.clone(),
+            Some(store.clone()),
+            super::ring(),
+            options,
+        )
+        .with_payment_keys(Some(super::payment_ring()))
+        .with_captcha(way.map(|way| Captcha::new(way, link.clone())));
+        let app = purchase::router(state);
+        let shop = Self {
+            redis,
+            masters,
+            link,
+            segments,
+            store,
+            app,
+            roles: JoinSet::new(),
+            stop: CancellationToken::new(),
+            pay_within: Duration::from_secs(600),
+            database_url: url,
+            _folder: folder,
+        };
+        eventually("the purchase role is healthy", || async {
+            (shop.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
+        })
+        .await;
+        shop
+    }
+
+    pub fn relay(&mut self) {
+        self.relay_to(StreamsQueue::orders(self.link.clone()));
+    }
+
+    pub fn relay_to(&mut self, queue: impl Queue) {
+        self.roles.spawn(relay::run(
+            self.link.clone(),
+            self.segments.clone(),
+            queue,
+            self.stop.clone(),
+        ));
+    }
+
+    /// What `seckill verify` says.
+    pub async fn verify(&self) -> Report {
+        let system = verify::System {
+            store: &self.store,
+            redis: &self.link,
+            segments: &self.segments,
+            queue_is_visible: true,
+            pause: Duration::from_millis(50),
+        };
+        verify::verify(system).await.unwrap()
+    }
+
+    /// Archives the ledger.
+    pub fn archive(&mut self) {
+        self.roles.spawn(ledger::run(
+            self.store.clone(),
+            self.link.clone(),
+            self.segments.clone(),
+            self.stop.clone(),
+        ));
+    }
+
+    pub fn orders(&mut self, queue: StreamsQueue) {
+        self.archive();
+        let cancels = StreamsQueue::cancels(self.link.clone());
+        let queues = Queues {
+            orders: queue,
+            cancels,
+        };
+        let options = orders::Options {
+            pay_within: self.pay_within,
+            ..orders::Options::default()
+        };
+        self.orders_from(queues, options);
+    }
+
+    /// Starts a worker; ending it by the handle leaves what it had in hand.
+    pub fn orders_from<O: Queue, C: Queue>(
+        &mut self,
+        queues: Queues<O, C>,
+        options: orders::Options,
+    ) -> AbortHandle {
+        let (store, link) = (self.store.clone(), self.link.clone());
+        self.roles.spawn(orders::run(
+            queues,
+            store,
+            link,
+            self.segments.clone(),
+            options,
+            self.stop.clone(),
+        ))
+    }
+
+    pub fn run_all(&mut self) {
+        self.relay();
+        self.orders(StreamsQueue::orders(self.link.clone()));
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (
+            status,
+            serde_json::from_slice(&body).expect("every answer is JSON"),
+        )
+    }
+
+    pub async fn get(&self, path: &str, user: &str) -> (StatusCode, Value) {
+        let request = Request::get(path).header("cookie", super::cookie(user));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Posts as a buyer, without a body.
+    pub async fn post(&self, path: &str, user: &str) -> (StatusCode, Value) {
+        let request = Request::post(path).header("cookie", super::cookie(user));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Has the stock follow its orders, and unpaid orders expire.
+    pub fn settle(&mut self) {
+        let segments = self.segments.clone();
+        let sweep = settle::run(self.store.clone(), segments, self.stop.clone());
+        self.roles.spawn(sweep);
+    }
+
+    pub async fn click(&self, user: &str, request: &str) -> (StatusCode, Value) {
+        self.send(click(user, request, None)).await
+    }
+
+    pub async fn result(&self, user: &str) -> Value {
+        self.get("/api/rounds/1/products/153/result", user).await.1
+    }
+
+    /// Clicks, and says whether the purchase is certain: a 202 alone may also
+    /// mean that the outcome is not known, as on a machine too busy to answer in
+    /// time, and then the shopper may have to click again.
+    pub async fn buys(&self, user: &str, request: &str) -> bool {
+        let accepted = self.click(user, request).await.0 == StatusCode::ACCEPTED;
+        let status = &self.result(user).await["status"];
+        accepted && (status == "succeeded" || status == "ordered")
+    }
+
+    pub async fn until_ordered(&self, user: &str) -> String {
+        eventually("the order is placed", || async {
+            let result = self.result(user).await;
+            (result["status"] == "ordered").then(|| result["order"].as_str().unwrap().to_owned())
+        })
+        .await
+    }
+
+    pub async fn until_orders(&self, count: u64) {
+        eventually("the orders are placed", || async {
+            (self.store.live_orders(&item()).await.unwrap() == count).then_some(())
+        })
+        .await;
+    }
+
+    /// Nothing is left on the way: outbox and queue are empty.
+    pub async fn until_drained(&self) {
+        eventually("nothing is left on the way", || async {
+            let mut conn = self.link.conn().await.ok()?;
+            let mut waiting: u64 = conn.xlen(keys::QUEUE_ORDERS).await.ok()?;
+            for number in (1..).take(self.masters.len().max(1)) {
+                let mut conn = self.segments.conn(&item(), number).await.ok()?;
+                let outbox: u64 = conn.xlen(keys::outbox(&item(), number)).await.ok()?;
+                waiting += outbox;
+            }
+            (waiting == 0).then_some(())
+        })
+        .await;
+    }
+
+    pub async fn shut(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.roles.join_next().await {
+            if let Err(error) = ended {
+                assert!(error.is_cancelled(), "{error}");
+            }
+        }
+        self.store.close().await;
+    }
+}
+
+pub fn click(user: &str, request: &str, permit: Option<&str>) -> Request<Body> {
+    let mut builder = Request::post(super::hidden_url(user))
+        .header("cookie", super::cookie(user))
+        .header("x-request-id", request);
+    if let Some(permit) = permit {
+        builder = builder.header("x-seckill-permit", permit);
+    }
+    builder.body(Body::empty()).unwrap()
+}

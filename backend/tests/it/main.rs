@@ -1,0 +1,82 @@
+//! Every integration test of the back end, in one program: linked once, and with
+//! the library's asynchronous code compiled once. Run one by its name, such as
+//! `cargo test -p seckill payments::`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "what is common is written as if it were a library"
+)]
+
+/// The analysis role on a real Redis and a real database: what is written into an
+/// access log, and who is banned for it.
+mod analysis;
+/// `seckill bans`: what an operator types, what he reads, and what edges find.
+mod bans;
+/// The live board, and what operators do beside it: bans, dead letters, refunds,
+/// amounts; on a real Redis and a real database.
+mod board;
+/// The captcha: puzzles, what other services say, and the pass they win.
+mod captcha;
+/// What tests of the back end share: a redis-server of their own, a product on sale,
+/// buyers with valid sessions and URLs.
+mod common;
+/// The console: its door, its rounds, what an attacker or a slip of the hand tries.
+mod console;
+/// What the purchase role answers: every refusal with its stable code.
+mod flow_http;
+/// From a click over HTTP to an order in the database, on real parts.
+mod flow_path;
+/// The queue over Redis Streams, the relay's dead letters, the store, and the link
+/// itself.
+mod flow_queue;
+/// The relay, with itself dying and its surroundings broken.
+mod flow_relay;
+/// The queue over a real RocketMQ.
+mod flow_rocketmq;
+/// The scripts under `lua/`, on a real Redis.
+mod flow_scripts;
+/// Import and approval: what the database, Redis and the pages hold afterwards.
+mod ops_approval;
+/// Which layer wins, and what is said of a value that makes no sense.
+mod ops_config;
+/// A round of ten thousand products: imported, approved, rendered, and right.
+mod ops_many;
+/// `seckill orders …`, as an operator uses it.
+mod ops_orders;
+/// A seller's mistakes in a sale file, and what he is told of each.
+mod ops_sale_file;
+/// `seckill up` without nginx: starts, is healthy, and leaves nothing behind, however
+/// it ends.
+mod ops_up;
+/// The orders role: retries, dead letters, backlogs, unpaid orders.
+mod orders_role;
+/// The renderer on real files and a real Redis: what stands in the CDN origin, what
+/// caches are told, and what is taken away again; and the day's document.
+mod pages;
+/// Paying, cancelling and expiring, from the HTTP call to the stock.
+mod payments;
+/// Telling the edges who may buy again.
+mod regrab;
+/// Stock on several Redis masters: exactly the total is sold, whatever its
+/// distribution, and whatever is left half-way.
+mod segments;
+/// An operator changes the amount during a sale: stock, permits and database follow,
+/// nothing sold is taken back, and a repetition changes nothing.
+mod stock_adjust;
+/// Stock that follows the database: confirmed or released, once.
+mod stock_follows;
+/// A Redis is lost in the middle of a sale, and its stock is put back from the
+/// database: nothing is oversold, selling goes on to the last item, and the ledger
+/// holds.
+mod stock_rebuild;
+/// Orders in the database: the same cases on SQLite and on MariaDB.
+mod store_orders;
+/// `seckill verify`: a sound system passes, running or not, and each kind of damage is
+/// found and named.
+mod verify;

@@ -1,0 +1,400 @@
+//! Import and approval: what the database, Redis and the pages hold afterwards.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::collections::HashMap;
+
+use crate::common::TestRedis;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use jiff::tz::TimeZone;
+use redis::AsyncCommands as _;
+use seckill::pages::day as ops;
+use seckill::pages::day::OpsState;
+use seckill::redis::RedisLink;
+use seckill::redis::segments::Segments;
+use seckill::sale::approve::Desk;
+use seckill::sale::export;
+use seckill::sale::file;
+use seckill::sale::file::Form;
+use seckill::sale::import;
+use seckill::store::round::FileRound;
+use seckill::store::round::RoundState;
+use seckill::store::sales::Change;
+use seckill::store::{Actor, Store};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+/// 2026-11-23T12:00:00+08:00.
+const OPENS_MS: u64 = 1_795_406_400_000;
+const NOW_MS: u64 = OPENS_MS - 60_000;
+
+/// A database and a page folder, and Redis besides.
+struct Shop {
+    folder: TempDir,
+    store: Store,
+    redis: RedisLink,
+    segments: Segments,
+    zone: TimeZone,
+    _server: TestRedis,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let server = TestRedis::start().await;
+        let folder = TempDir::new().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("seckill.db").display());
+        let store = Store::open(&url).await.unwrap();
+        let redis = server.link().await;
+        let zone = TimeZone::get("Asia/Shanghai").unwrap();
+        Self {
+            folder,
+            store,
+            segments: Segments::on(redis.clone()),
+            redis,
+            zone,
+            _server: server,
+        }
+    }
+
+    async fn approve(&self, round: &str) -> Result<(), String> {
+        let desk = Desk {
+            store: &self.store,
+            redis: &self.redis,
+            segments: &self.segments,
+            zone: &self.zone,
+        };
+        desk.approve(round, &Actor::on_the_box(), NOW_MS)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    async fn import(&self, text: &str) -> Result<Vec<Change>, String> {
+        let outcomes =
+            import::import(&self.store, &rounds(text), &Actor::on_the_box(), NOW_MS).await;
+        let outcomes = outcomes.map_err(|error| error.to_string())?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.change).collect())
+    }
+
+    async fn hash(&self, key: &str) -> HashMap<String, String> {
+        self.redis.conn().await.unwrap().hgetall(key).await.unwrap()
+    }
+}
+
+fn rounds(text: &str) -> Vec<FileRound> {
+    file::parse(text, Form::Toml, NOW_MS).unwrap()
+}
+
+fn round(id: &str, amount: u64) -> String {
+    format!(
+        "[[round]]\nid = \"{id}\"\nname = \"Noon\"\nstarts = \"2026-11-23T12:00:00+08:00\"\n\
+         ends = \"+10m\"\n[[round.product]]\nid = \"153\"\ntitle = \"<Phone> & more\"\n\
+         amount = {amount}\nprice_cents = 99900\nlist_price_cents = 399900\n\
+         [[round.product]]\nid = \"20\"\ntitle = \"Case\"\namount = 5\nprice_cents = 100\n\
+         per_buyer = 2\n"
+    )
+}
+
+fn pairs(of: &[(&str, &str)]) -> HashMap<String, String> {
+    of.iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn importing_an_unchanged_file_again_changes_nothing() {
+    let shop = Shop::open().await;
+    assert_eq!(
+        shop.import(&round("1", 10)).await.unwrap(),
+        [Change::Created]
+    );
+    assert_eq!(
+        shop.import(&round("1", 10)).await.unwrap(),
+        [Change::Unchanged]
+    );
+    assert_eq!(
+        shop.import(&round("1", 11)).await.unwrap(),
+        [Change::Replaced]
+    );
+    let stored = shop.store.round("1").await.unwrap().unwrap();
+    assert_eq!(
+        (stored.state, stored.round.products[0].amount),
+        (RoundState::Draft, 11)
+    );
+}
+
+#[tokio::test]
+async fn an_approved_round_is_never_changed_and_the_rest_of_the_file_is_left_out_too() {
+    let shop = Shop::open().await;
+    shop.import(&round("1", 10)).await.unwrap();
+    shop.approve("1").await.unwrap();
+    assert_eq!(
+        shop.import(&round("1", 10)).await.unwrap(),
+        [Change::Unchanged]
+    );
+    let file = format!("{}{}", round("2", 7), round("1", 12));
+    let refused = shop.import(&file).await.unwrap_err();
+    assert!(
+        refused.contains("amount of product 153 is 10, the file says 12"),
+        "{refused}"
+    );
+    assert!(
+        shop.store.round("2").await.unwrap().is_none(),
+        "half of the file was imported"
+    );
+}
+
+#[tokio::test]
+async fn a_relative_start_in_an_unchanged_file_is_no_change_of_an_approved_round() {
+    let shop = Shop::open().await;
+    let text = round("1", 10).replace("2026-11-23T12:00:00+08:00", "+1m");
+    shop.import(&text).await.unwrap();
+    shop.approve("1").await.unwrap();
+    let later = file::parse(&text, Form::Toml, NOW_MS + 30_000).unwrap();
+    let outcomes = import::import(&shop.store, &later, &Actor::on_the_box(), NOW_MS + 30_000)
+        .await
+        .unwrap();
+    assert_eq!(outcomes[0].change, Change::Unchanged);
+}
+
+#[tokio::test]
+async fn approval_writes_the_published_layout_and_writing_it_again_resets_nothing() {
+    let shop = Shop::open().await;
+    shop.import(&round("1", 10)).await.unwrap();
+    shop.approve("1").await.unwrap();
+    let mut conn = shop.redis.conn().await.unwrap();
+
+    let day: Vec<(String, u64)> = conn
+        .zrange_withscores("seckill::{2026-11-23}::rounds", 0, -1)
+        .await
+        .unwrap();
+    assert_eq!(day, [("1".to_owned(), OPENS_MS)]);
+    let (opens, ends) = (OPENS_MS.to_string(), (OPENS_MS + 600_000).to_string());
+    let info = pairs(&[
+        ("name", "Noon"),
+        ("starts_ms", &opens),
+        ("ends_ms", &ends),
+        ("date", "2026-11-23"),
+    ]);
+    assert_eq!(shop.hash("seckill::round::{1}::info").await, info);
+    let products: Vec<String> = conn
+        .zrange("seckill::round::{1}::products", 0, -1)
+        .await
+        .unwrap();
+    assert_eq!(products, ["153", "20"]);
+    let info = pairs(&[
+        ("round", "1"),
+        ("product", "153"),
+        ("title", "<Phone> & more"),
+        ("amount", "10"),
+        ("limit", "10"),
+        ("per_buyer", "1"),
+        ("segments", "1"),
+        ("price_cents", "99900"),
+        ("list_price_cents", "399900"),
+        ("position", "1"),
+        ("picture", ""),
+        ("text", ""),
+        ("starts_ms", &opens),
+        ("ends_ms", &ends),
+    ]);
+    assert_eq!(shop.hash("seckill::{1::153}::info").await, info);
+    let stock = "seckill::{1::153::01}::stock";
+    let full = pairs(&[
+        ("sale_stock_amount", "10"),
+        ("locked_stock_amount", "0"),
+        ("saled_stock_amount", "0"),
+    ]);
+    assert_eq!(shop.hash(stock).await, full);
+    let catalogue = shop.hash("seckill::catalogue").await;
+    assert_eq!(catalogue["version"], "1");
+    let entry: serde_json::Value = serde_json::from_str(&catalogue["1::153"]).unwrap();
+    assert_eq!(
+        (entry["limit"].as_u64(), entry["opens_ms"].as_u64()),
+        (Some(10), Some(OPENS_MS))
+    );
+
+    // Three are sold; then somebody approves once more.
+    let _: i64 = conn.hincr(stock, "sale_stock_amount", -3).await.unwrap();
+    let _: i64 = conn.hincr(stock, "locked_stock_amount", 3).await.unwrap();
+    shop.approve("1").await.unwrap();
+    let stock = shop.hash(stock).await;
+    assert_eq!(
+        (
+            stock["sale_stock_amount"].as_str(),
+            stock["locked_stock_amount"].as_str()
+        ),
+        ("7", "3")
+    );
+}
+
+#[tokio::test]
+async fn stock_is_divided_among_the_masters_once_and_exported_so() {
+    let mut shop = Shop::open().await;
+    // Three names of one server will do: what counts is who gets how much.
+    let url = shop._server.url();
+    let masters = |count| Segments::open(&shop.redis, &vec![url.clone(); count]).unwrap();
+    let (three, two) = (masters(3), masters(2));
+    shop.segments = three;
+    let text = round("1", 10).replace("per_buyer = 2", "per_buyer = 2\nsegments = [1, 4]");
+    shop.import(&text).await.unwrap();
+    shop.approve("1").await.unwrap();
+    // A fourth or a lost master does not divide anew what is on sale.
+    shop.segments = two;
+    shop.approve("1").await.unwrap();
+    let mut amounts = Vec::new();
+    for key in [
+        "1::153::01",
+        "1::153::02",
+        "1::153::03",
+        "1::20::01",
+        "1::20::02",
+        "1::20::03",
+    ] {
+        let stock = shop.hash(&format!("seckill::{{{key}}}::stock")).await;
+        amounts.push(stock.get("sale_stock_amount").cloned().unwrap_or_default());
+    }
+    assert_eq!(amounts, ["4", "3", "3", "1", "4", ""]);
+    let catalogue = shop.hash("seckill::catalogue").await;
+    let entry: serde_json::Value = serde_json::from_str(&catalogue["1::153"]).unwrap();
+    assert_eq!(
+        (&entry["segments"], &entry["limit"]),
+        (&3.into(), &10.into())
+    );
+
+    let exported = export::to_toml(&shop.store.rounds().await.unwrap(), &shop.zone);
+    assert!(exported.contains("segments = [4, 3, 3]"), "{exported}");
+    assert!(exported.contains("segments = [1, 4]"), "{exported}");
+    for file in [text.as_str(), &exported] {
+        assert_eq!(shop.import(file).await.unwrap(), [Change::Unchanged]);
+    }
+    let other = text.replace("[1, 4]", "[2, 3]");
+    let refused = shop.import(&other).await.unwrap_err();
+    assert!(
+        refused.contains("segments of product 20 is [1, 4], the file says [2, 3]"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn stock_that_vanished_from_redis_is_not_preloaded_a_second_time() {
+    let shop = Shop::open().await;
+    shop.import(&round("1", 10)).await.unwrap();
+    shop.approve("1").await.unwrap();
+    let mut conn = shop.redis.conn().await.unwrap();
+    let _: i64 = conn.del("seckill::{1::153::01}::stock").await.unwrap();
+    let refused = shop.approve("1").await.unwrap_err();
+    assert!(refused.contains("could sell it twice"), "{refused}");
+    let there: bool = conn.exists("seckill::{1::153::01}::stock").await.unwrap();
+    assert!(!there);
+}
+
+#[tokio::test]
+async fn stock_left_from_another_sale_of_the_same_name_is_not_sold_as_ours() {
+    let shop = Shop::open().await;
+    let mut conn = shop.redis.conn().await.unwrap();
+    let fields = [
+        ("sale_stock_amount", 4),
+        ("locked_stock_amount", 0),
+        ("saled_stock_amount", 0),
+    ];
+    let _: () = conn
+        .hset_multiple("seckill::{1::153::01}::stock", &fields)
+        .await
+        .unwrap();
+    shop.import(&round("1", 10)).await.unwrap();
+    let refused = shop.approve("1").await.unwrap_err();
+    assert!(
+        refused.contains("holds 4 items of 1::153 where the round has 10"),
+        "{refused}"
+    );
+    assert!(
+        shop.hash("seckill::catalogue").await.is_empty(),
+        "the edges would sell it"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_or_ended_round_is_not_approved() {
+    let shop = Shop::open().await;
+    shop.import(&round("1", 10)).await.unwrap();
+    let refused = shop.approve("7").await.unwrap_err();
+    assert!(refused.contains("no round \"7\"; there are 1"), "{refused}");
+}
+
+#[tokio::test]
+async fn shoppers_see_approved_rounds_with_the_database_gone() {
+    let shop = Shop::open().await;
+    let file = format!(
+        "{}{}",
+        round("2", 7)
+            .replace("12:00:00", "11:00:00")
+            .replace("+10m", "+2h")
+            .replace("\"153\"", "\"154\"")
+            .replace("\"20\"", "\"21\""),
+        round("1", 10)
+    );
+    let draft = round("draft", 3).replace("12:00:00", "14:00:00");
+    shop.import(&format!("{file}{draft}")).await.unwrap();
+    shop.approve("1").await.unwrap();
+    shop.approve("2").await.unwrap();
+    shop.store.close().await;
+    std::fs::remove_dir_all(shop.folder.path()).unwrap();
+
+    let app = ops::router(OpsState::new(shop.redis.clone(), shop.zone.clone(), None));
+    let ask = async |uri: &str| {
+        let request = Request::get(uri).body(Body::empty()).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        (head, body)
+    };
+    let (head, body) = ask("/api/rounds?date=2026-11-23").await;
+    assert_eq!(head.status, StatusCode::OK);
+    assert_eq!(head.headers["cache-control"], "public, max-age=300");
+    assert_eq!(body["date"], "2026-11-23");
+    let ids: Vec<_> = body["rounds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| &r["id"])
+        .collect();
+    assert_eq!(ids, ["2", "1"], "by start, and no draft");
+    let product = &body["rounds"][1]["products"][0];
+    assert_eq!(product["page"], "/product/1-153.html");
+    assert_eq!(
+        (&product["amount"], &product["list_price_cents"]),
+        (&10.into(), &399_900.into())
+    );
+
+    let (_, body) = ask("/api/rounds?date=2026-11-24").await;
+    assert_eq!(body["rounds"], serde_json::json!([]));
+    for bad in [
+        "/api/rounds?date=23.11.2026",
+        "/api/rounds?date=",
+        "/api/rounds?date=1&date=2",
+    ] {
+        let (head, body) = ask(bad).await;
+        assert_eq!(
+            (head.status.as_u16(), &body["code"]),
+            (400, &"bad_request".into()),
+            "{bad}"
+        );
+    }
+    assert_eq!(ask("/healthz").await.0.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_exported_sale_imports_to_the_same_rounds() {
+    let shop = Shop::open().await;
+    shop.import(&round("1", 10)).await.unwrap();
+    let stored = shop.store.rounds().await.unwrap();
+    let text = export::to_toml(&stored, &shop.zone);
+    assert!(
+        text.contains("starts = \"2026-11-23T12:00:00+08:00\""),
+        "{text}"
+    );
+    assert_eq!(shop.import(&text).await.unwrap(), [Change::Unchanged]);
+}

@@ -1,0 +1,115 @@
+//! `seckill orders …`, as an operator uses it.
+
+use std::process::{Command, Output};
+
+use crate::common::shop::Shop;
+use seckill::queue::{DeadLetter, DeadLetters, Queue as _, Queues};
+use seckill::redis::segments::Segments;
+use seckill_core::keys;
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn seckill(shop: &Shop, arguments: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_seckill"))
+        .args(arguments)
+        .env("SECKILL_DATA", folder.path())
+        .env("SECKILL_REDIS_URL", shop.redis.url())
+        .env("SECKILL_DATABASE_URL", &shop.database_url)
+        .output()
+        .unwrap()
+}
+
+/// What a command that succeeds prints.
+fn told(shop: &Shop, arguments: &[&str]) -> String {
+    let output = seckill(shop, arguments);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a command that fails complains of.
+fn complained(shop: &Shop, arguments: &[&str]) -> String {
+    let output = seckill(shop, arguments);
+    assert!(!output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("it is JSON")
+}
+
+#[tokio::test]
+async fn orders_are_listed_for_people_and_for_programs() {
+    let mut shop = Shop::open(10).await;
+    assert_eq!(told(&shop, &["orders", "list"]), "No such orders.\n");
+    shop.run_all();
+    for user in ["li", "wang"] {
+        assert_eq!(shop.click(user, "r").await.0.as_u16(), 202);
+        shop.until_ordered(user).await;
+    }
+    let listed = told(&shop, &["orders", "list"]);
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    let one = json(&told(&shop, &["orders", "list", "--user", "li", "--json"]));
+    let number = shop.until_ordered("li").await;
+    assert_eq!(
+        (&one[0]["order"], &one[0]["state"]),
+        (&Value::from(number), &Value::from("created"))
+    );
+    let paid = told(&shop, &["orders", "list", "--state", "paid", "--json"]);
+    assert_eq!(json(&paid), Value::Array(vec![]));
+    let complaint = complained(&shop, &["orders", "list", "--state", "sold"]);
+    assert!(complaint.contains("created, paid"), "{complaint}");
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_with_their_reasons_and_sent_again() {
+    let shop = Shop::open(10).await;
+    let none = told(&shop, &["orders", "dead-letters"]);
+    assert!(none.contains("no dead letters"), "{none}");
+    let letters = DeadLetters::new(shop.link.clone(), Segments::on(shop.link.clone()));
+    for reason in ["the first reason", "the second reason", "the third reason"] {
+        let letter = DeadLetter {
+            body: b"\x00nonsense".to_vec(),
+            reason: reason.to_owned(),
+            source: keys::QUEUE_ORDERS.to_owned(),
+            attempts: 1,
+        };
+        letters.bury(letter).await.unwrap();
+    }
+    let listed = told(&shop, &["orders", "dead-letters", "list"]);
+    assert!(
+        listed.contains("the second reason") && listed.contains("redrive"),
+        "{listed}"
+    );
+    let all = json(&told(&shop, &["orders", "dead-letters", "--json"]));
+    assert_eq!(all[2]["reason"], "the third reason");
+    let id = all[1]["id"].as_str().unwrap();
+
+    let redrive = ["orders", "dead-letters", "redrive"];
+    let complaint = complained(&shop, &redrive);
+    assert!(complaint.contains("--all"), "say which: {complaint}");
+    for wrong in ["12-0", "everything"] {
+        let complaint = complained(&shop, &[&redrive[..], &[wrong]].concat());
+        assert!(complaint.contains("no dead letter"), "{complaint}");
+    }
+    let sent = told(&shop, &[&redrive[..], &[id]].concat());
+    assert!(sent.starts_with("1 sent"), "{sent}");
+    let sent = told(&shop, &["orders", "redrive", "--all"]);
+    assert!(sent.starts_with("2 sent"), "{sent}");
+    let queue = Queues::streams(&shop.link).orders;
+    let got = queue
+        .next(10, std::time::Duration::from_secs(1))
+        .await
+        .unwrap();
+    assert_eq!(got.len(), 3);
+    let status = seckill(&shop, &["status", "--json"]).stdout;
+    let status = json(&String::from_utf8(status).unwrap());
+    assert_eq!(
+        (&status["dead_letters"], &status["queue"]),
+        (&0.into(), &3.into())
+    );
+    assert!(status["queue_age_ms"].is_null(), "no worker looks");
+    shop.shut().await;
+}

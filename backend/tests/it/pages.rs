@@ -1,0 +1,10 @@
+//! The renderer on real files and a real Redis: what stands in the CDN origin,
+//! what caches are told, and what is taken away again; and the day's document.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod caches;
+mod day;
+mod pictures;
+mod rendering;
+mod shop;

@@ -1,0 +1,243 @@
+//! Stock that follows the database: confirmed or released, once.
+
+use crate::common;
+use crate::common::scripts::{Click, buy, click, close, granted, outbox, settle, take};
+use crate::common::shop::Shop;
+use crate::common::{TestRedis, eventually, item, record, stock};
+use axum::http::StatusCode;
+use seckill::redis::segments::Segments;
+use seckill::redis::{RedisLink, scripts};
+use seckill::stock;
+use seckill::stock::Moved;
+use seckill::store::due::{Bought, Step};
+use seckill_core::keys;
+use seckill_core::orders::purchase::{Reason, State};
+
+/// What is on record of a buyer's purchase.
+async fn bought(link: &RedisLink, user: &str) -> Bought {
+    let record = record(link, user).await.unwrap();
+    Bought {
+        item: item(),
+        segment: 1,
+        user: user.into(),
+        request: record.request,
+        at_ms: record.at_ms,
+        order: "7".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_purchase_is_confirmed_or_released_once_and_never_both() {
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let mut conn = link.conn().await.unwrap();
+    scripts::preload(&mut conn, &item(), 1, 10).await.unwrap();
+    for user in ["li", "wang"] {
+        let two = Click {
+            quantity: 2,
+            ..click(user, "r1")
+        };
+        assert_eq!(buy(&mut conn, &two).await.unwrap(), "accepted");
+    }
+    let (li, wang) = (bought(&link, "li").await, bought(&link, "wang").await);
+    let confirm = stock::confirm(&Segments::on(link.clone()), li.clone())
+        .await
+        .unwrap();
+    let again = stock::confirm(&Segments::on(link.clone()), li.clone())
+        .await
+        .unwrap();
+    let opposite = stock::release(&Segments::on(link.clone()), li, Reason::Cancelled)
+        .await
+        .unwrap();
+    assert_eq!(
+        (confirm, again, opposite),
+        (Moved::Now, Moved::Before, Moved::Unknown)
+    );
+    assert_eq!(stock(&link).await, (6, 2, 2));
+
+    let release = stock::release(&Segments::on(link.clone()), wang.clone(), Reason::Unpaid)
+        .await
+        .unwrap();
+    let again = stock::release(&Segments::on(link.clone()), wang.clone(), Reason::Unpaid)
+        .await
+        .unwrap();
+    let opposite = stock::confirm(&Segments::on(link.clone()), wang)
+        .await
+        .unwrap();
+    assert_eq!(
+        (release, again, opposite),
+        (Moved::Now, Moved::Before, Moved::Unknown)
+    );
+    assert_eq!(stock(&link).await, (8, 0, 2));
+
+    let li = record(&link, "li").await.unwrap();
+    assert_eq!(
+        (li.state, li.order.as_str(), li.reason),
+        (State::Paid, "7", None)
+    );
+    let wang = record(&link, "wang").await.unwrap();
+    assert_eq!(
+        (wang.state, wang.reason.as_deref()),
+        (State::Cancelled, Some("unpaid"))
+    );
+    let kinds: Vec<_> = outbox(&mut conn)
+        .await
+        .into_iter()
+        .map(|(kind, _)| kind)
+        .collect();
+    assert_eq!(kinds, ["purchase", "purchase", "confirm", "release"]);
+}
+
+#[tokio::test]
+async fn a_late_release_does_not_touch_the_purchase_that_came_after_it() {
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let mut conn = link.conn().await.unwrap();
+    scripts::preload(&mut conn, &item(), 1, 10).await.unwrap();
+    buy(&mut conn, &click("li", "r1")).await.unwrap();
+    let first = bought(&link, "li").await;
+    stock::release(
+        &Segments::on(link.clone()),
+        first.clone(),
+        Reason::Cancelled,
+    )
+    .await
+    .unwrap();
+    for request in ["r2", "r1"] {
+        // Redis counts in whole milliseconds; a buyer is not that quick.
+        eventually("a millisecond passes", || async {
+            (common::now_ms() > first.at_ms + 2).then_some(())
+        })
+        .await;
+        assert_eq!(
+            buy(&mut conn, &click("li", request)).await.unwrap(),
+            "accepted"
+        );
+        let late = stock::release(
+            &Segments::on(link.clone()),
+            first.clone(),
+            Reason::Cancelled,
+        )
+        .await
+        .unwrap();
+        assert_eq!(late, Moved::Unknown, "{request}");
+        assert_eq!(stock(&link).await, (9, 1, 0));
+        let next = bought(&link, "li").await;
+        stock::release(&Segments::on(link.clone()), next, Reason::Cancelled)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_steps_is_answered_one_by_one() {
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let mut conn = link.conn().await.unwrap();
+    scripts::preload(&mut conn, &item(), 1, 10).await.unwrap();
+    for user in ["li", "wang", "zhao"] {
+        buy(&mut conn, &click(user, "r")).await.unwrap();
+    }
+    let nobody = Bought {
+        user: "nobody".into(),
+        ..bought(&link, "li").await
+    };
+    let steps = [
+        (bought(&link, "li").await, Step::Confirm),
+        (nobody, Step::Confirm),
+        (bought(&link, "wang").await, Step::Release(Reason::Backlog)),
+        (bought(&link, "zhao").await, Step::Confirm),
+    ];
+    // Forgotten scripts are loaded on the way.
+    redis::cmd("SCRIPT")
+        .arg("FLUSH")
+        .exec_async(&mut conn)
+        .await
+        .unwrap();
+    let moved: Vec<_> = stock::follow(&Segments::on(link.clone()), &steps)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(moved, [Moved::Now, Moved::Unknown, Moved::Now, Moved::Now]);
+    assert_eq!(stock(&link).await, (8, 0, 2));
+}
+
+#[tokio::test]
+async fn stock_that_somebody_changed_by_hand_is_named_and_left() {
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let mut conn = link.conn().await.unwrap();
+    scripts::preload(&mut conn, &item(), 1, 10).await.unwrap();
+    buy(&mut conn, &click("li", "r")).await.unwrap();
+    let key = keys::stock(&item(), 1);
+    let mut set = redis::cmd("HSET");
+    set.arg(&key)
+        .arg("locked_stock_amount")
+        .arg(0)
+        .exec_async(&mut conn)
+        .await
+        .unwrap();
+    for step in [Step::Confirm, Step::Release(Reason::Cancelled)] {
+        let li = bought(&link, "li").await;
+        let moved = stock::follow(&Segments::on(link.clone()), &[(li, step)])
+            .await
+            .unwrap();
+        let error = moved[0].as_ref().unwrap_err().to_string();
+        assert!(error.contains(&key) && error.contains("verify"), "{error}");
+    }
+    assert_eq!(record(&link, "li").await.unwrap().state, State::Succeeded);
+    assert_eq!(outbox(&mut conn).await.len(), 1);
+}
+
+async fn until_granted(link: &RedisLink, wanted: i64) {
+    let is_granted = || async {
+        let mut conn = link.conn().await.unwrap();
+        (granted(&mut conn).await == wanted).then_some(())
+    };
+    eventually("the permit is back", is_granted).await;
+}
+
+#[tokio::test]
+async fn a_released_purchase_gives_its_permit_back_once_whether_its_lease_is_open_or_settled() {
+    let mut shop = Shop::open(10).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    take(&mut conn, "e.l", 5).await;
+    for (user, permit) in [("li", "e.l.1"), ("wang", "e.l.2"), ("zhao", "e.l.3")] {
+        let arrival = common::shop::click(user, "r", Some(permit));
+        assert_eq!(shop.send(arrival).await.0, StatusCode::ACCEPTED);
+    }
+    shop.relay();
+    let li = bought(&shop.link, "li").await;
+    stock::release(&Segments::on(shop.link.clone()), li, Reason::Backlog)
+        .await
+        .unwrap();
+    until_granted(&shop.link, 4).await;
+    let spent = close(&mut conn, "e.l").await;
+    assert_eq!(
+        settle(&mut conn, "e.l", spent).await,
+        2,
+        "two were never spent"
+    );
+    let wang = bought(&shop.link, "wang").await;
+    stock::release(&Segments::on(shop.link.clone()), wang, Reason::Cancelled)
+        .await
+        .unwrap();
+    until_granted(&shop.link, 1).await;
+
+    eventually("the edges let both click again", || async {
+        let mut conn = shop.link.conn().await.unwrap();
+        let mut ask = redis::cmd("XLEN");
+        let told: u64 = ask.arg(keys::REGRABS).query_async(&mut conn).await.unwrap();
+        (told == 2).then_some(())
+    })
+    .await;
+    let result = shop.result("li").await;
+    assert_eq!(
+        (&result["status"], &result["reason"]),
+        (&"failed".into(), &"backlog".into())
+    );
+    assert_eq!(shop.click("li", "r-again").await.0, StatusCode::ACCEPTED);
+    shop.shut().await;
+}

@@ -1,0 +1,78 @@
+//! What buyers are to be told is written with their orders.
+
+use seckill::store::Store;
+use seckill::store::notices::Tried;
+use seckill::store::payments::{Notice, Via};
+use seckill_core::orders::notice::Channel;
+use seckill_core::orders::order::OrderId;
+use seckill_core::orders::payment::Told;
+use seckill_core::orders::purchase::Reason;
+
+use super::{order, place};
+
+pub(crate) async fn every_change_of_an_order_is_told_once_by_each_channel(store: Store) {
+    let store = store.announcing(&Channel::ALL);
+    for (id, user) in [(1, "li"), (2, "wang"), (3, "zhao")] {
+        place(&store, order(id, user, "r")).await;
+    }
+    // Redelivered, beside one that is new.
+    let again = [order(11, "li", "r"), order(4, "qian", "r")];
+    store.place_batch(&again, 6).await.unwrap();
+    let failed = [order(5, "sun", "r")];
+    for _ in 0..2 {
+        store.fail_batch(&failed, Reason::Backlog, 7).await.unwrap();
+    }
+    let paid = Notice {
+        payment: "p".to_owned(),
+        order: OrderId(1),
+        amount_cents: 199_800,
+        told: Told::Paid,
+        via: Via::Provider,
+    };
+    let twice = Notice {
+        payment: "q".to_owned(),
+        ..paid.clone()
+    };
+    for notice in [&paid, &twice, &paid, &twice] {
+        store.note_payment(notice, 8).await.unwrap();
+    }
+    for _ in 0..2 {
+        let cancelled = store.cancel("wang", OrderId(2), Reason::Cancelled, 9);
+        cancelled.await.unwrap();
+        store.expire_overdue(10, 1_000).await.unwrap();
+    }
+
+    let expected = [
+        (1, "ordered", ""),
+        (1, "paid", ""),
+        (1, "refund_due", "q"),
+        (2, "cancelled", ""),
+        (2, "ordered", ""),
+        (3, "cancelled", ""),
+        (3, "ordered", ""),
+        (4, "cancelled", ""),
+        (4, "ordered", ""),
+        (5, "failed", ""),
+    ];
+    for channel in Channel::ALL {
+        let taken = store
+            .take_notices(channel, 100, 2_000, 9_000)
+            .await
+            .unwrap();
+        let mut told: Vec<_> = taken
+            .iter()
+            .map(|it| {
+                (
+                    it.key.order.0,
+                    it.key.kind.as_str(),
+                    it.key.payment.as_str(),
+                )
+            })
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, expected, "{}", channel.as_str());
+        let sent: Vec<_> = taken.into_iter().map(|it| (it, Tried::Sent)).collect();
+        store.tried_notices(&sent, 3_000).await.unwrap();
+    }
+    assert_eq!(store.notice_count().await.unwrap(), Default::default());
+}

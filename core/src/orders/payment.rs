@@ -1,0 +1,258 @@
+//! Payments: what a notice of the payment provider means for an order, and how
+//! it is signed.
+//!
+//! A notice may come twice, late, or in the wrong order. It is known by the
+//! payment's id, and what was paid without a reason is to be paid back: nothing
+//! that somebody paid is ever forgotten.
+
+use crate::orders::order;
+use crate::signing::keyring::Keyring;
+
+/// How far a notice's time may be from ours, in ms. One that is sent again later
+/// has to be signed again.
+pub const WINDOW_MS: u64 = 300_000;
+
+/// What a notice tells of a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// The buyer's money arrived.
+    Paid,
+    /// It did not.
+    Failed,
+    /// It was given back.
+    Refunded,
+}
+
+/// Where a payment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// No money arrived; it may still.
+    Failed,
+    /// It pays its order.
+    Paid,
+    /// It pays nothing, and is to be given back.
+    RefundDue,
+    /// It was given back.
+    Refunded,
+}
+
+impl State {
+    const ALL: [State; 4] = [
+        State::Failed,
+        State::Paid,
+        State::RefundDue,
+        State::Refunded,
+    ];
+
+    /// As stored and as told.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Failed => "failed",
+            State::Paid => "paid",
+            State::RefundDue => "refund_due",
+            State::Refunded => "refunded",
+        }
+    }
+
+    /// Reads the stored form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// Why a payment is to be given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// There is no such order.
+    UnknownOrder,
+    /// It is not what the order costs.
+    WrongAmount,
+    /// Another payment paid the order.
+    AlreadyPaid,
+    /// The order was cancelled before.
+    Cancelled,
+}
+
+impl Reason {
+    /// As stored and as told.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::UnknownOrder => "unknown_order",
+            Reason::WrongAmount => "wrong_amount",
+            Reason::AlreadyPaid => "already_paid",
+            Reason::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What to do about a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing new: the payment stays as it is on record.
+    Keep(State),
+    /// The order is paid by it.
+    Pay,
+    /// The payment is put on record as this, and the order stays as it is.
+    Record(State, Option<Reason>),
+}
+
+/// Decides about a notice.
+///
+/// `known` is where the payment stands if it was heard of before, `order` where
+/// its order stands and what it costs in cents, if there is one.
+#[must_use]
+pub fn decide(
+    told: Told,
+    amount_cents: u64,
+    known: Option<State>,
+    order: Option<(order::State, u64)>,
+) -> Decision {
+    let due = |reason| Decision::Record(State::RefundDue, Some(reason));
+    match (told, known) {
+        (_, Some(State::Refunded)) => Decision::Keep(State::Refunded),
+        (Told::Refunded, _) => Decision::Record(State::Refunded, None),
+        (_, Some(state @ (State::Paid | State::RefundDue))) => Decision::Keep(state),
+        (Told::Failed, Some(State::Failed)) => Decision::Keep(State::Failed),
+        (Told::Failed, None) => Decision::Record(State::Failed, None),
+        (Told::Paid, None | Some(State::Failed)) => match order {
+            None | Some((order::State::Failed, _)) => due(Reason::UnknownOrder),
+            Some((order::State::Cancelled, _)) => due(Reason::Cancelled),
+            Some((order::State::Paid, _)) => due(Reason::AlreadyPaid),
+            Some((order::State::Created, cost)) if cost != amount_cents => due(Reason::WrongAmount),
+            Some((order::State::Created, _)) => Decision::Pay,
+        },
+    }
+}
+
+/// Why a notice is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distrust {
+    /// The signature is missing, malformed, or not ours.
+    Signature,
+    /// It was ours, but is too old, or from a clock that is far ahead.
+    Expired,
+}
+
+/// Signs a notice: `t={epoch ms},v1={hex}`, where the latter is the HMAC-SHA256
+/// of `{epoch ms}.{body}` under the secret that shop and provider share.
+#[must_use]
+pub fn sign(ring: &Keyring, at_ms: u64, body: &[u8]) -> String {
+    let mac = ring
+        .first()
+        .hmac_of(&[at_ms.to_string().as_bytes(), b".", body]);
+    let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={at_ms},v1={hex}")
+}
+
+/// Verifies the signature of a notice with any key of the ring.
+///
+/// # Errors
+/// [`Distrust`]. A notice that is both forged and old is told to be forged.
+pub fn verify(ring: &Keyring, signature: &str, body: &[u8], now_ms: u64) -> Result<(), Distrust> {
+    let parts = signature.split_once(",v1=");
+    let parts = parts.and_then(|(at, hex)| Some((at.strip_prefix("t=")?, from_hex(hex)?)));
+    let (at, given) = parts.ok_or(Distrust::Signature)?;
+    let genuine =
+        |key: &crate::signing::keyring::Key| key.is_hmac_of(&[at.as_bytes(), b".", body], &given);
+    let at_ms: u64 = at.parse().map_err(|_| Distrust::Signature)?;
+    if !ring.keys().any(genuine) {
+        return Err(Distrust::Signature);
+    }
+    match now_ms.abs_diff(at_ms) {
+        0..=WINDOW_MS => Ok(()),
+        _ => Err(Distrust::Expired),
+    }
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CREATED: Option<(order::State, u64)> = Some((order::State::Created, 500));
+
+    fn due(reason: Reason) -> Decision {
+        Decision::Record(State::RefundDue, Some(reason))
+    }
+
+    #[test]
+    fn only_the_right_amount_pays_an_order_that_waits_for_it() {
+        let paid = |amount, order| decide(Told::Paid, amount, None, order);
+        assert_eq!(paid(500, CREATED), Decision::Pay);
+        assert_eq!(paid(499, CREATED), due(Reason::WrongAmount));
+        assert_eq!(paid(500, None), due(Reason::UnknownOrder));
+        let order = |state| Some((state, 500));
+        assert_eq!(
+            paid(500, order(order::State::Paid)),
+            due(Reason::AlreadyPaid)
+        );
+        assert_eq!(
+            paid(500, order(order::State::Cancelled)),
+            due(Reason::Cancelled)
+        );
+        assert_eq!(
+            paid(500, order(order::State::Failed)),
+            due(Reason::UnknownOrder)
+        );
+    }
+
+    #[test]
+    fn a_notice_that_comes_again_or_in_the_wrong_order_changes_nothing() {
+        for state in [State::Paid, State::RefundDue, State::Refunded] {
+            for told in [Told::Paid, Told::Failed] {
+                assert_eq!(
+                    decide(told, 500, Some(state), CREATED),
+                    Decision::Keep(state)
+                );
+            }
+        }
+        // A first attempt failed, the second went through.
+        assert_eq!(
+            decide(Told::Paid, 500, Some(State::Failed), CREATED),
+            Decision::Pay
+        );
+        // Given back before we heard that it was paid: it pays nothing.
+        let refunded = decide(Told::Refunded, 500, None, CREATED);
+        assert_eq!(refunded, Decision::Record(State::Refunded, None));
+        let late = decide(Told::Paid, 500, Some(State::Refunded), CREATED);
+        assert_eq!(late, Decision::Keep(State::Refunded));
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_body_and_its_time() {
+        let ring = Keyring::parse(&format!("k1 {}", "p".repeat(32))).unwrap();
+        let other = Keyring::parse(&format!("k1 {}", "q".repeat(32))).unwrap();
+        let signature = sign(&ring, 1_000_000, b"{}");
+        let check = |ring, text: &str, body, now| verify(ring, text, body, now);
+        assert_eq!(
+            check(&ring, &signature, b"{}", 1_000_000 + WINDOW_MS),
+            Ok(())
+        );
+        let late = check(&ring, &signature, b"{}", 1_000_001 + WINDOW_MS);
+        assert_eq!(late, Err(Distrust::Expired));
+        let early = check(&ring, &signature, b"{}", 1_000_000 - WINDOW_MS - 1);
+        assert_eq!(early, Err(Distrust::Expired));
+        let forged = Err(Distrust::Signature);
+        assert_eq!(check(&other, &signature, b"{}", 1_000_000), forged);
+        assert_eq!(check(&ring, &signature, b"{} ", 1_000_000), forged);
+        let moved = signature.replace("t=1000000", "t=2000000");
+        assert_eq!(check(&ring, &moved, b"{}", 2_000_000), forged);
+        for bad in ["", "t=1", "t=,v1=", "t=1000000,v1=zz", "v1=00,t=1"] {
+            assert_eq!(check(&ring, bad, b"{}", 1_000_000), forged, "{bad}");
+        }
+    }
+}

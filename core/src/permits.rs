@@ -1,0 +1,10 @@
+//! Permits to buy. An edge leases them from Redis in blocks and spends them by itself.
+
+/// The permits that an edge has in hand for one product.
+pub mod hand;
+/// Leases: blocks of permits, taken in advance and spent for a bounded time.
+pub mod lease;
+/// A permit: its header, and how many a lease may grant or must return.
+pub mod permit;
+/// The share of permits that an edge holds for the time when Redis is away.
+pub mod standby;

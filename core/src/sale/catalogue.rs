@@ -1,0 +1,99 @@
+//! What an edge must know of a product to decide about a request: written once
+//! at approval, read by every edge at most a second later.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sale::window::Window;
+
+/// One product's line in the catalogue, stored as JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it sells.
+    #[serde(flatten)]
+    pub window: Window,
+    /// How many permits the edges may grant together.
+    pub limit: u64,
+    /// Most items in one purchase.
+    pub per_buyer: u32,
+    /// Number of stock segments, numbered from 1.
+    pub segments: u16,
+    /// Price of one item in cents.
+    pub price_cents: u64,
+}
+
+impl Entry {
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// The parser's message, which names the field.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The stored form.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Numbers only: there is nothing in it that could fail to serialize.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Which segment holds this buyer's record: the same one at every call, so
+    /// that a second click meets the first (FNV-1a, spread over the segments).
+    #[must_use]
+    pub fn segment_of(&self, user: &str) -> u16 {
+        let hash = user.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let segments = u64::from(self.segments.max(1));
+        1 + u16::try_from(hash % segments).unwrap_or(0)
+    }
+}
+
+/// Divides an amount evenly among segments; what is left over goes to the first.
+///
+/// 1,000 among three: 334, 333, 333.
+#[must_use]
+pub fn split_evenly(amount: u64, segments: u16) -> Vec<u64> {
+    let segments = segments.max(1);
+    let (each, over) = (amount / u64::from(segments), amount % u64::from(segments));
+    let mut amounts = vec![each; usize::from(segments)];
+    amounts[0] += over;
+    amounts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_even_split_adds_up() {
+        assert_eq!(split_evenly(1_000, 3), [334, 333, 333]);
+        assert_eq!(split_evenly(2, 3), [2, 0, 0]);
+        assert_eq!(split_evenly(5, 0), [5]);
+    }
+
+    #[test]
+    fn an_entry_reads_back_as_written() {
+        let entry = Entry {
+            window: Window {
+                opens_ms: 1,
+                ends_ms: 2,
+            },
+            limit: 3,
+            per_buyer: 1,
+            segments: 3,
+            price_cents: 99_900,
+        };
+        assert_eq!(Entry::parse(&entry.to_json()).unwrap(), entry);
+        assert!(
+            Entry::parse("{}")
+                .unwrap_err()
+                .to_string()
+                .contains("missing field")
+        );
+        let spread: std::collections::BTreeSet<_> = (0..100)
+            .map(|i| entry.segment_of(&format!("user{i}")))
+            .collect();
+        assert_eq!(spread.into_iter().collect::<Vec<_>>(), [1, 2, 3]);
+    }
+}

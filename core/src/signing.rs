@@ -1,0 +1,9 @@
+//! Everything that is signed with a secret of the key ring.
+
+/// Hidden purchase URLs: signing and verifying.
+pub mod hidden_path;
+mod hmac;
+/// Signing secrets: a ring of named keys, with one derived key per purpose.
+pub mod keyring;
+/// The buyer's session token.
+pub mod session;

@@ -1,0 +1,435 @@
+//! What a product's stock must be after its Redis lost it, wholly or in part:
+//! decided from the ledger's archive and the orders, which the database kept.
+//!
+//! Worked example. Ten items were preloaded. The archive has the purchases of li
+//! (2) and wang (1); the orders are li's, paid, and zhao's (1), whose purchase was
+//! lost before it was archived. Wang's order message was lost with the queue.
+//! Then: zhao's purchase is entered into the ledger again, li's is confirmed, and
+//! six are for sale, two locked, two sold. Wang's order message is sent again. What
+//! neither archive nor orders know has never been, and its stock is for sale.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::orders::order;
+use crate::permits::permit::PermitId;
+use crate::stock::ledger::{Amounts, EntryId, Event, Life, PurchaseId, Replay};
+
+/// The fields of an event to be appended.
+pub type Fields = Vec<(String, String)>;
+
+/// An order in the database, as far as its stock is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// The segment whose stock it has.
+    pub segment: u16,
+    /// The purchase it was made from.
+    pub purchase: PurchaseId,
+    /// Items.
+    pub quantity: u32,
+    /// Price of one item in cents.
+    pub price_cents: u64,
+    /// Permit of the purchase; empty if there was none.
+    pub permit: String,
+    /// Its number.
+    pub order: String,
+    /// Where it stands.
+    pub stands: order::State,
+    /// Why it was cancelled or failed, in one word.
+    pub reason: String,
+}
+
+/// What is known of a product.
+#[derive(Debug, Clone)]
+pub struct Known<'a> {
+    /// Round id.
+    pub round: &'a str,
+    /// Product id.
+    pub product: &'a str,
+    /// Items in all, as the database has them set aside.
+    pub amount: u64,
+    /// How they were divided among the segments when they were preloaded.
+    pub preloaded: &'a [u64],
+    /// The events of each segment, archived or still in its stream, oldest first.
+    pub events: Vec<&'a [Event]>,
+    /// Every order.
+    pub orders: &'a [Deed],
+    /// Purchases that are on their way to an order.
+    pub under_way: &'a HashSet<PurchaseId>,
+}
+
+/// What a segment must become.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Events that the ledger lacks, in order, each with the amounts after it; the
+    /// last one is the rebuild itself.
+    pub missing: Vec<Fields>,
+    /// The three amounts.
+    pub amounts: Amounts,
+    /// Items that are more, or, below 0, fewer than the ledger accounts for.
+    pub correction: i64,
+    /// The buyers' records.
+    pub buyers: BTreeMap<String, String>,
+    /// Permits that purchases were made with, by lease.
+    pub spent: BTreeMap<String, u64>,
+    /// Transfers that have arrived, here or from here.
+    pub transfers: BTreeMap<String, String>,
+    /// Released purchases whose permits went back, as the relay names them.
+    pub refunds: BTreeSet<String>,
+    /// Permits of released purchases.
+    pub given_back: u64,
+    /// Copies of purchases whose order message was lost, to be relayed again.
+    pub redriven: Vec<Fields>,
+    /// Purchases that only the orders knew of.
+    pub adopted: usize,
+    /// Places in the ledger behind which an event is missing.
+    pub gaps: usize,
+}
+
+/// The plans of all segments, in order, and how many items are sold beyond the
+/// amount: 0 unless it was oversold before.
+#[must_use]
+pub fn plan(known: &Known<'_>) -> (Vec<Plan>, u64) {
+    let mut shelves: Vec<Shelf> = (1..)
+        .zip(&known.events)
+        .map(|(number, events)| Shelf::new(known, number, events))
+        .collect();
+    for shelf in &mut shelves {
+        shelf.preload(known);
+        shelf.adopt(known);
+        shelf.follow(known);
+    }
+    finish_transfers(&mut shelves);
+    let oversold = correct(&mut shelves, known.amount);
+    let plans = shelves.into_iter().map(|shelf| shelf.finish(known));
+    (plans.collect(), oversold)
+}
+
+/// A segment while it is planned.
+struct Shelf<'a> {
+    number: u16,
+    ids: (&'a str, &'a str),
+    events: Vec<Event>,
+    replay: Replay,
+    plan: Plan,
+}
+
+impl<'a> Shelf<'a> {
+    fn new(known: &Known<'a>, number: u16, events: &[Event]) -> Self {
+        let mut replay = Replay::default();
+        for at in 1..=events.len() {
+            replay.push(&events[..at]);
+        }
+        let missing = replay.faults.iter().filter(|it| it.kind == "event_missing");
+        let plan = Plan {
+            gaps: missing.count(),
+            ..Plan::default()
+        };
+        Self {
+            number,
+            ids: (known.round, known.product),
+            events: events.to_vec(),
+            replay,
+            plan,
+        }
+    }
+
+    /// Enters an event that the ledger lacks; the amounts follow it.
+    fn enter(&mut self, kind: &str, fields: &[(&str, &str)]) {
+        let (round, product) = self.ids;
+        let segment = self.number.to_string();
+        let common = [
+            ("kind", kind),
+            ("v", "1"),
+            ("round", round),
+            ("product", product),
+            ("segment", &segment),
+        ];
+        let mut event = Event {
+            id: EntryId {
+                ms: u64::MAX,
+                seq: self.events.len() as u64,
+            },
+            fields: common
+                .iter()
+                .chain(fields)
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                .collect(),
+        };
+        let amounts = self.replay.after(&event);
+        for (name, items) in [
+            ("sale", amounts.sale),
+            ("locked", amounts.locked),
+            ("saled", amounts.saled),
+        ] {
+            event.fields.insert(name.to_owned(), items.to_string());
+        }
+        self.plan
+            .missing
+            .push(event.fields.clone().into_iter().collect());
+        self.events.push(event);
+        self.replay.push(&self.events);
+    }
+
+    fn preload(&mut self, known: &Known<'_>) {
+        if !self.events.iter().any(|event| event.kind() == "preload") {
+            let at = usize::from(self.number) - 1;
+            let amount = known.preloaded.get(at).copied().unwrap_or(0).to_string();
+            let fields = [("request", "preload"), ("user", ""), ("quantity", &amount)];
+            self.enter("preload", &fields);
+        }
+    }
+
+    fn orders<'k>(&self, known: &Known<'k>) -> HashMap<&'k PurchaseId, &'k Deed> {
+        let orders = known.orders.iter();
+        let here = orders.filter(|deed| deed.segment == self.number);
+        here.map(|deed| (&deed.purchase, deed)).collect()
+    }
+
+    /// Enters the purchases of orders that the ledger does not know.
+    fn adopt(&mut self, known: &Known<'_>) {
+        let mut unknown: Vec<&Deed> = self.orders(known).into_values().collect();
+        unknown.retain(|deed| !self.replay.purchases.contains_key(&deed.purchase));
+        unknown.sort_by_key(|deed| (deed.purchase.at_ms, &deed.order));
+        for deed in unknown {
+            let PurchaseId {
+                user,
+                request,
+                at_ms,
+            } = &deed.purchase;
+            let fields = [
+                ("request", request.as_str()),
+                ("user", user),
+                ("quantity", &deed.quantity.to_string()),
+                ("price_cents", &deed.price_cents.to_string()),
+                ("permit", &deed.permit),
+                ("at_ms", &at_ms.to_string()),
+            ];
+            self.enter("purchase", &fields);
+            self.plan.adopted += 1;
+        }
+    }
+
+    /// Has the stock follow what was decided of each order, and finds the purchases
+    /// whose order message was lost.
+    fn follow(&mut self, known: &Known<'_>) {
+        let orders = self.orders(known);
+        let open = |life: &Life| life.confirmed.is_none() && life.released.is_none();
+        let mut purchases: Vec<(PurchaseId, Life)> =
+            self.replay.purchases.clone().into_iter().collect();
+        purchases.retain(|(_, life)| open(life));
+        purchases.sort_by_key(|(_, life)| life.made);
+        for (purchase, life) in purchases {
+            let made = self.events[life.made].clone();
+            let bought = purchase.at_ms.to_string();
+            let Some(deed) = orders.get(&purchase) else {
+                if !known.under_way.contains(&purchase) {
+                    self.redrive(&made, &bought);
+                }
+                continue;
+            };
+            let quantity = life.quantity.to_string();
+            let mut fields = vec![
+                ("request", purchase.request.as_str()),
+                ("user", &purchase.user),
+                ("quantity", &quantity),
+                ("permit", made.text("permit")),
+                ("bought_ms", &bought),
+            ];
+            match deed.stands {
+                order::State::Created => {}
+                order::State::Paid => {
+                    fields.push(("order", &deed.order));
+                    self.enter("confirm", &fields);
+                }
+                order::State::Cancelled | order::State::Failed => {
+                    fields.push(("order", deed.number()));
+                    fields.push(("state", deed.stands.as_str()));
+                    fields.push(("reason", &deed.reason));
+                    self.enter("release", &fields);
+                }
+            }
+        }
+    }
+
+    fn redrive(&mut self, made: &Event, bought: &str) {
+        let mut fields = made.fields.clone();
+        fields.insert("at_ms".to_owned(), bought.to_owned());
+        fields.insert("redriven".to_owned(), "rebuild".to_owned());
+        self.plan.redriven.push(fields.into_iter().collect());
+    }
+
+    /// What is for sale if the items are as many as the ledger accounts for.
+    fn sale(&self) -> i64 {
+        let (locked, saled) = self.replay.bound();
+        self.replay.total - locked - saled
+    }
+
+    /// Enters the rebuild itself, and writes down what follows from it all.
+    fn finish(mut self, known: &Known<'_>) -> Plan {
+        let (locked, saled) = self.replay.bound();
+        let sale = self.sale() + self.plan.correction;
+        self.plan.amounts = Amounts {
+            sale,
+            locked,
+            saled,
+        };
+        self.records(known);
+        let texts = [sale, locked, saled, self.plan.correction].map(|items| items.to_string());
+        let (round, product) = self.ids;
+        let rebuild = [
+            ("kind", "rebuild"),
+            ("v", "1"),
+            ("request", "rebuild"),
+            ("round", round),
+            ("product", product),
+            ("segment", &self.number.to_string()),
+            ("user", ""),
+            ("quantity", &texts[3]),
+            ("sale", &texts[0]),
+            ("locked", &texts[1]),
+            ("saled", &texts[2]),
+        ];
+        let rebuild = rebuild.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        self.plan.missing.push(rebuild.to_vec());
+        self.plan
+    }
+
+    fn records(&mut self, known: &Known<'_>) {
+        let orders = self.orders(known);
+        let mut purchases: Vec<_> = self.replay.purchases.iter().collect();
+        purchases.sort_by_key(|(_, life)| life.made);
+        for (purchase, life) in purchases {
+            let permit = self.events[life.made].text("permit");
+            let items = u64::try_from(life.quantity).unwrap_or(0);
+            if let Some(permit) = PermitId::parse(permit) {
+                *self.plan.spent.entry(permit.lease_id()).or_default() += items;
+            }
+            let PurchaseId {
+                user,
+                request,
+                at_ms,
+            } = purchase;
+            let deed = orders.get(purchase);
+            let number = deed.map_or("", |deed| deed.number());
+            let (state, end) = match (life.confirmed, life.released) {
+                (Some(_), _) => ("paid", String::new()),
+                (_, Some(at)) => {
+                    let released = &self.events[at];
+                    if !permit.is_empty() {
+                        self.plan
+                            .refunds
+                            .insert(format!("{user}:{request}:{at_ms}"));
+                        self.plan.given_back += items;
+                    }
+                    (
+                        released.text("state"),
+                        format!("|{}", released.text("reason")),
+                    )
+                }
+                _ if deed.is_some() => ("ordered", String::new()),
+                _ => ("succeeded", String::new()),
+            };
+            let record = format!(
+                "{state}|{request}|{}|{permit}|{number}|{at_ms}{end}",
+                life.quantity
+            );
+            self.plan.buyers.insert(user.clone(), record);
+        }
+    }
+}
+
+impl Deed {
+    /// The number that people know; what was never placed has none.
+    fn number(&self) -> &str {
+        match self.stands {
+            order::State::Failed => "",
+            _ => &self.order,
+        }
+    }
+}
+
+/// Finishes every transfer of which one end is on record: what left arrives, and
+/// what arrived has left.
+fn finish_transfers(shelves: &mut [Shelf<'_>]) {
+    for out in [true, false] {
+        let mut open: Vec<(u16, String, String, u16)> = Vec::new();
+        for shelf in shelves.iter() {
+            let ends = if out {
+                &shelf.replay.left
+            } else {
+                &shelf.replay.arrived
+            };
+            for (id, at) in ends {
+                let other = shelf.events[*at].text("other").parse().unwrap_or(0_u16);
+                let known = shelves.iter().any(|it| match out {
+                    true => it.replay.arrived.contains_key(id),
+                    false => it.replay.left.contains_key(id),
+                });
+                if !known {
+                    let items = shelf.events[*at].text("quantity").to_owned();
+                    open.push((other, id.clone(), items, shelf.number));
+                }
+            }
+        }
+        open.sort();
+        let kind = if out { "transfer_in" } else { "transfer_out" };
+        for (end, id, items, other) in open {
+            let Some(shelf) = shelves.iter_mut().find(|it| it.number == end) else {
+                continue;
+            };
+            let other = other.to_string();
+            let fields = [
+                ("request", id.as_str()),
+                ("user", ""),
+                ("quantity", &items),
+                ("other", &other),
+            ];
+            shelf.enter(kind, &fields);
+        }
+    }
+    for shelf in shelves {
+        let ends = [("out", &shelf.replay.left), ("in", &shelf.replay.arrived)];
+        for (end, ids) in ends {
+            for (id, at) in ids {
+                let event = &shelf.events[*at];
+                let text = format!("{end}|{}|{}", event.text("quantity"), event.text("other"));
+                shelf.plan.transfers.insert(id.clone(), text);
+            }
+        }
+    }
+}
+
+/// Makes all segments together have the amount, and none less than nothing for
+/// sale; returns how many items are sold beyond the amount.
+fn correct(shelves: &mut [Shelf<'_>], amount: u64) -> u64 {
+    let amount = i64::try_from(amount).unwrap_or(i64::MAX);
+    let total: i64 = shelves.iter().map(|shelf| shelf.replay.total).sum();
+    let mut over = total - amount;
+    for shelf in shelves.iter_mut().filter(|shelf| shelf.sale() < 0) {
+        // Sold here beyond what was here: the others have so much less.
+        shelf.plan.correction = -shelf.sale();
+        over += shelf.plan.correction;
+    }
+    while over > 0 {
+        let left = |shelf: &Shelf<'_>| shelf.sale() + shelf.plan.correction;
+        let Some(richest) = shelves.iter_mut().max_by_key(|shelf| left(shelf)) else {
+            break;
+        };
+        let taken = over.min(left(richest));
+        if taken <= 0 {
+            break;
+        }
+        richest.plan.correction -= taken;
+        over -= taken;
+    }
+    if over < 0
+        && let Some(first) = shelves.first_mut()
+    {
+        first.plan.correction -= over;
+        over = 0;
+    }
+    u64::try_from(over).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;
