@@ -12,6 +12,9 @@ use seckill_core::orders::notice::Lang;
 use crate::config::analysis::Rules;
 use crate::config::targets::Targets;
 
+/// How the address of a Redis Cluster's node begins; any node of it will do.
+pub const CLUSTER_SCHEME: &str = "redis+cluster://";
+
 /// The settings of the log analysis.
 pub mod analysis;
 /// How buyers show that they are people.

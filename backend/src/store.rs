@@ -25,6 +25,8 @@ mod lazy;
 mod ledger;
 /// Orders of all buyers.
 mod list;
+/// The migrations, compiled in.
+mod migrations;
 /// What buyers are to be told.
 pub mod notices;
 /// Orders: placing and reading them.

@@ -25,7 +25,7 @@ mod notify;
 mod queue;
 /// Whom to tell of changed pages.
 mod targets;
-use crate::redis::segments::CLUSTER_SCHEME;
+use super::CLUSTER_SCHEME;
 
 /// How the address of a database begins.
 const DATABASES: [&str; 3] = ["sqlite:", "mysql://", "mariadb://"];

@@ -15,15 +15,13 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
 
+use crate::config::CLUSTER_SCHEME;
 use crate::redis::{RedisLink, RedisLinkError};
 
 /// Finds the masters of a Redis Cluster.
 mod cluster;
 
 use cluster::Cluster;
-
-/// How the address of a node of a Redis Cluster begins; any node will do.
-pub const CLUSTER_SCHEME: &str = "redis+cluster://";
 
 /// One segment of one product's stock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

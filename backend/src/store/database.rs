@@ -9,10 +9,10 @@
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 
-use super::StoreError;
+use super::{StoreError, migrations};
 use crate::config::masked_url;
 
 /// SQLite connections that read beside the one that writes.
@@ -36,9 +36,6 @@ const MYSQL_SESSION: &[&str] = &[
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     "SET SESSION innodb_lock_wait_timeout = 5",
 ];
-
-static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
-static MYSQL: Migrator = sqlx::migrate!("./migrations/mysql");
 
 /// Which database it is; SQL that differs is chosen by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,8 +156,8 @@ async fn open_mysql(url: &str) -> Result<(AnyPool, AnyPool), sqlx::Error> {
 async fn migrate(writer: &AnyPool, kind: Kind) -> Result<(), MigrateError> {
     const ATTEMPTS: u32 = 10;
     let steps = match kind {
-        Kind::Sqlite => &SQLITE,
-        Kind::Mysql => &MYSQL,
+        Kind::Sqlite => &*migrations::SQLITE,
+        Kind::Mysql => &*migrations::MYSQL,
     };
     let mut attempt = 1;
     loop {

@@ -14,6 +14,8 @@ pub mod lines;
 pub mod pace;
 /// Plots as SVG.
 pub mod plot;
+/// The program, for `main.rs`.
+pub mod program;
 /// Many buyers, few items.
 pub mod race;
 /// What was seen, counted.
