@@ -8,6 +8,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/install.sh test
 step "Formatting (cargo fmt)"
 cargo fmt --all --check || fail "some files are not formatted; run: cargo fmt --all"
+step "Layers: no circle, no arrow that runs up (scripts/layers.pl)"
+scripts/layers.pl --test || fail "scripts/layers.pl does not find what it should; see above"
+scripts/layers.pl core/src backend/src nginx-module/src bench/load/src ||
+    fail "a module uses what it may not; see above, and lib.rs of that crate for the order"
 step "Lints of the rules, the back end and the load generator (cargo clippy)"
 cargo clippy --locked --workspace --exclude seckill-nginx-module --all-targets -- -D warnings ||
     fail "clippy has something to say; see above"

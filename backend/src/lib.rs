@@ -5,40 +5,56 @@
 //! the list are the programs (`cli`, `up`, `roles`), then what the roles do, then
 //! what these share, then the stores.
 
-/// The command line: one file per command.
-pub mod cli;
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
-/// The operator's HTTP API: accounts, rounds, stock, bans, the live board.
-pub mod console;
-/// What the back end does for the edges: bans, log analysis, leases, new grabs.
-pub mod edges;
+
 /// HTTP as a server and as a client: errors, listeners, connections, TLS.
 pub mod http;
-/// Looking at a system as a whole: status, verification, rebuilding lost stock.
-pub mod inspect;
-/// The orders role: placing, cancelling, dead letters, notifying buyers.
-pub mod orders;
-/// Readers of the segments' outboxes: the relay to the queue, the ledger's archive.
-pub mod outbox;
-/// The CDN origin: product pages, assets, pictures, the document of the day.
-pub mod pages;
-/// The port to the message queue, and its adapters.
-pub mod queue;
+
 /// Connections to Redis, the scripts that run there, and the segments' masters.
 pub mod redis;
-/// Every role that can run by itself, wired from its parts.
-pub mod roles;
-/// Sales: the file, the import, the approval, the catalogue in Redis.
-pub mod sale;
-/// The buyer's HTTP API: session, captcha, purchase, result, orders, payments.
-pub mod shop;
-/// Stock in Redis: levels, transfers, adjustments, and following the orders.
-pub mod stock;
+
 /// The database: rounds, orders, payments, the ledger's archive, accounts, audit.
 pub mod store;
+
+/// The port to the message queue, and its adapters.
+pub mod queue;
+
+/// Sales: the file, the import, the approval, the catalogue in Redis.
+pub mod sale;
+
+/// What the back end does for the edges: bans, log analysis, leases, new grabs.
+pub mod edges;
+
+/// Stock in Redis: levels, transfers, adjustments, and following the orders.
+pub mod stock;
+
+/// Readers of the segments' outboxes: the relay to the queue, the ledger's archive.
+pub mod outbox;
+
+/// The CDN origin: product pages, assets, pictures, the document of the day.
+pub mod pages;
+
+/// The orders role: placing, cancelling, dead letters, notifying buyers.
+pub mod orders;
+
+/// The buyer's HTTP API: session, captcha, purchase, result, orders, payments.
+pub mod shop;
+
+/// Looking at a system as a whole: status, verification, rebuilding lost stock.
+pub mod inspect;
+
+/// The operator's HTTP API: accounts, rounds, stock, bans, the live board.
+pub mod console;
+
+/// Every role that can run by itself, wired from its parts.
+pub mod roles;
+
 /// One box: redis-server, nginx and all roles under one supervisor.
 pub mod up;
+
+/// The command line: one file per command.
+pub mod cli;
 
 /// The time, epoch milliseconds.
 #[must_use]

@@ -10,33 +10,46 @@
 
 #![forbid(unsafe_code)]
 
-/// The captcha: puzzles, the judgement of a drag, proof of work, the pass.
-pub mod captcha;
-/// The gate's decision, its verdicts, and the arguments of the nginx directives.
-pub mod gate;
 /// The format of every identifier: rounds, products, buyers, request ids.
 pub mod ids;
+
 /// Every Redis key name, built in this one place.
 pub mod keys;
+
 /// The text format that Prometheus scrapes.
 pub mod metrics;
-/// A purchase and what follows from it: message, order, payment, notification.
-pub mod orders;
-/// Content-hashed names for the shop's assets and product pictures.
-pub mod pages;
-/// Permits to buy: leases taken in blocks, and how an edge spends them.
-pub mod permits;
-/// The token bucket, and how living edges share the site's rate.
-pub mod rate;
+
 /// What is on sale: a product's time window, its catalogue entry, the capacity a sale needs.
 pub mod sale;
-/// Tables in memory that the workers of one edge share: products, buyers seen, bans.
-pub mod shared;
+
 /// Whatever is signed: key ring, session, hidden purchase URL.
 pub mod signing;
+
+/// The captcha: puzzles, the judgement of a drag, proof of work, the pass.
+pub mod captcha;
+
+/// The token bucket, and how living edges share the site's rate.
+pub mod rate;
+
+/// Permits to buy: leases taken in blocks, and how an edge spends them.
+pub mod permits;
+
+/// A purchase and what follows from it: message, order, payment, notification.
+pub mod orders;
+
 /// The ledger of a stock segment: replaying it, and rebuilding stock from it.
 pub mod stock;
+
+/// Tables in memory that the workers of one edge share: products, buyers seen, bans.
+pub mod shared;
+
+/// The gate's decision, its verdicts, and the arguments of the nginx directives.
+pub mod gate;
+
 /// Judging by the edges' access logs whether an account is a program.
 pub mod suspicion;
+
+/// Content-hashed names for the shop's assets and product pictures.
+pub mod pages;
 
 pub use gate::verdict::Verdict;

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -14,6 +15,17 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+
+/// The `host:port` of an edge's address `http://host:port`.
+///
+/// # Errors
+/// Another form.
+pub(crate) fn authority(base: &str) -> anyhow::Result<String> {
+    base.strip_prefix("http://")
+        .map(|rest| rest.trim_end_matches('/').to_owned())
+        .filter(|rest| rest.contains(':') && !rest.contains('/'))
+        .with_context(|| format!("--base {base} must look like http://127.0.0.1:8080"))
+}
 
 /// Longest wait for one answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

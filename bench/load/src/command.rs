@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use seckill_core::signing::keyring::Keyring;
 
+use crate::client::authority;
 use crate::decide::{self, Plan};
 use crate::lines;
 use crate::pace::{self, Click};
@@ -203,13 +204,6 @@ async fn stock(args: StockArgs) -> anyhow::Result<()> {
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(())
-}
-
-pub(crate) fn authority(base: &str) -> anyhow::Result<String> {
-    base.strip_prefix("http://")
-        .map(|rest| rest.trim_end_matches('/').to_owned())
-        .filter(|rest| rest.contains(':') && !rest.contains('/'))
-        .with_context(|| format!("--base {base} must look like http://127.0.0.1:8080"))
 }
 
 async fn decide(args: DecideArgs) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use super::people::{Crowd, Vice};
 use super::progress::Progress;
 use super::report::Report;
 use super::{Options, html, run};
-use crate::command::authority;
+use crate::client::authority;
 
 /// Options of `shop`.
 #[derive(Debug, Clone, Args)]
