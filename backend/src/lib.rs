@@ -5,6 +5,9 @@
 //! the list are the programs (`cli`, `up`, `roles`), then what the roles do, then
 //! what these share, then the stores.
 
+/// The time: reading the clock, and writing a moment for people.
+pub mod time;
+
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
 
@@ -56,11 +59,4 @@ pub mod up;
 /// The command line: one file per command.
 pub mod cli;
 
-/// The time, epoch milliseconds.
-#[must_use]
-pub fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
+pub use time::now_ms;

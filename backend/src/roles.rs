@@ -238,7 +238,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         running.spawn(Role::Relay, finish);
     }
     if has(Role::Analysis) {
-        let store = LazyStore::new(config, store.clone());
+        let store = lazy_store(config, store.clone());
         let options = analysis::Options {
             logs: config.access_logs.clone(),
             places: config.data.join("analysis.json"),
@@ -255,7 +255,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         start_orders(config, running, parts, store);
     }
     if has(Role::Ops) {
-        let store = LazyStore::new(config, store);
+        let store = lazy_store(config, store);
         start_renderer(config, running, redis.clone(), store.clone()).await;
         let console =
             ConsoleState::new(config, redis.clone(), segments, store).until(running.stop.clone());
@@ -264,6 +264,14 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         running.serve(Role::Ops, &config.ops_listen, router)?;
     }
     Ok(())
+}
+
+/// The database, opened when it is first needed unless another role has opened it.
+fn lazy_store(config: &Config, opened: Option<Store>) -> LazyStore {
+    match opened {
+        Some(store) => LazyStore::opened(store),
+        None => LazyStore::at(&config.database_url, &config.order_databases),
+    }
 }
 
 /// The renderer. Rounds can be shown and edited without it, so that its absence

@@ -14,6 +14,8 @@ pub mod export;
 pub mod file;
 /// Stores the rounds of a sale file as drafts.
 pub mod import;
+/// The limits of a round and a product.
+pub mod limits;
 /// The stream of product messages: which round changed.
 pub mod message;
 /// A product's page.

@@ -19,6 +19,10 @@ mod database;
 pub mod due;
 /// Who seems to be a program.
 pub mod findings;
+/// The amounts set aside at a round's approval.
+mod frozen;
+/// Importing the rounds of a sale file.
+pub mod import;
 /// The database for whoever can do part of his work without it.
 mod lazy;
 /// The archive of the ledger.
@@ -37,16 +41,14 @@ pub mod payments;
 mod place;
 /// A round and its products, as the database keeps them.
 pub mod round;
-/// The rows of a round and its products.
+/// Changes of rounds: saved, submitted, decided, published.
+pub mod round_changes;
+/// Rows of rounds, products and amounts set aside.
 mod round_rows;
-/// Rounds change hands: saved, submitted, decided.
+/// Reading rounds.
 pub mod rounds;
-/// Sales: rounds and products.
-pub mod sales;
 /// Orders change: paid, cancelled, and what the stock has to follow.
 pub mod states;
-/// Lists of rounds without their products.
-pub mod summaries;
 /// How many orders there are in each state.
 pub mod tally;
 /// What shoppers call what was ordered.

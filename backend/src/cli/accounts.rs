@@ -5,7 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use crate::config::Config;
 use crate::console::account::{MOST_PASSWORD, hash_password};
 use crate::store::accounts::{Account, Role};
-use crate::store::round::moment;
+use crate::time::rfc3339;
 use anyhow::Context as _;
 use seckill_core::ids;
 
@@ -106,7 +106,7 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
             "{:<24}  {:<10}  since {}{note}\n",
             account.name,
             account.role.as_str(),
-            moment(account.created_ms),
+            rfc3339(account.created_ms),
         ))?;
     }
     Ok(())

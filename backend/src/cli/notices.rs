@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::now_ms;
 use crate::store::notices::DeadNotice;
-use crate::store::round::moment;
+use crate::time::rfc3339;
 use anyhow::Context as _;
 use serde_json::json;
 
@@ -44,7 +44,7 @@ fn line(dead: &DeadNotice) -> String {
     format!(
         "{:<20} {kind:<10} by {channel:<8} {}  after {} tries: {}\n",
         dead.key.order,
-        moment(dead.updated_ms),
+        rfc3339(dead.updated_ms),
         dead.attempts,
         dead.reason
     )

@@ -9,7 +9,7 @@ use crate::redis::segments::Segments;
 use crate::shop::payments as payments_api;
 use crate::store::orders::Order;
 use crate::store::payments::Payment;
-use crate::store::round::moment;
+use crate::time::rfc3339;
 use anyhow::Context as _;
 use serde_json::json;
 
@@ -81,7 +81,7 @@ fn orders_text(orders: &[Order], json: bool) -> anyhow::Result<String> {
         return Ok("No such orders.\n".to_owned());
     }
     let lines = orders.iter().map(|order| {
-        let (state, placed) = (order.state.as_str(), moment(order.created_ms));
+        let (state, placed) = (order.state.as_str(), rfc3339(order.created_ms));
         let reason = order.reason.map_or("", |reason| reason.as_str());
         let line = format!(
             "{:<20} {:<10} {:>3} of {}-{} for {}  {placed}  {reason}",
@@ -166,7 +166,7 @@ fn letter_text(kept: &KeptLetter) -> String {
     format!(
         "{}  {}\n  {}\n  from {}, handed out {} times: {shown}{more}\n",
         kept.id,
-        moment(kept.came_ms()),
+        rfc3339(kept.came_ms()),
         letter.reason,
         letter.source,
         letter.attempts,

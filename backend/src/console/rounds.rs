@@ -16,8 +16,8 @@ use super::operator::Operator;
 use crate::now_ms;
 use crate::sale::repeat;
 use crate::store::round::{Round, RoundState, StoredRound};
-use crate::store::rounds::ChangeError;
-use crate::store::summaries::SummaryQuery;
+use crate::store::round_changes::ChangeError;
+use crate::store::rounds::SummaryQuery;
 use crate::store::{Actor, Done, Store};
 
 /// What an edit changed, in the words of the audit log.

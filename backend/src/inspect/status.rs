@@ -16,7 +16,7 @@ use crate::redis::{RedisLink, RedisLinkError};
 use crate::store::Store;
 use crate::store::notices::NoticeCount;
 use crate::store::round::{Product, RoundState, StoredRound};
-use crate::store::sales::OrderCount;
+use crate::store::tally::OrderCount;
 
 /// The report as a table for people.
 mod table;

@@ -7,13 +7,14 @@ use jiff::tz::TimeZone;
 
 use seckill_core::sale::catalogue::split_evenly;
 
-use super::file::MAX_SEGMENTS;
+use super::limits::MAX_SEGMENTS;
 use super::publish::{self, PublishError};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
-use crate::store::round::{Round, RoundState, StoredRound, moment};
-use crate::store::rounds::ChangeError;
+use crate::store::round::{Round, RoundState, StoredRound};
+use crate::store::round_changes::ChangeError;
 use crate::store::{Actor, Store, StoreError};
+use crate::time::rfc3339;
 
 /// Why a round was not, or not wholly, approved.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +30,7 @@ pub enum ApproveError {
     /// It is over.
     #[error(
         "round \"{round}\" is over since {}; import it with later times under another id",
-        moment(*ends_ms)
+        rfc3339(*ends_ms)
     )]
     Over {
         /// The round.

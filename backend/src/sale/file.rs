@@ -8,21 +8,27 @@ use std::path::{Path, PathBuf};
 
 use super::tree::{self, Node, Unreadable};
 use super::when::When;
-use crate::store::round::FileRound;
+use crate::store::round::Round;
 
 /// Typed access to the fields of a table, which notes what is wrong.
 mod fields;
 /// The rules for a round and a product.
 mod rules;
 
-/// Largest amount of one product, so that no sum of amounts can overflow.
-pub const MAX_AMOUNT: u64 = 1_000_000_000;
-/// Most stock segments of one product: their numbers have two digits in keys.
-pub const MAX_SEGMENTS: usize = 99;
-/// Highest price, in cents.
-pub const MAX_PRICE_CENTS: u64 = 1_000_000_000_000;
-/// Longest name or title, in characters.
-pub const MAX_NAME: usize = 120;
+/// A round as the file describes it, its times fixed by the moment of the import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRound {
+    /// What is sold, and when.
+    pub round: Round,
+    /// Whether the start moves with the import (`starts = "+10s"`).
+    pub starts_relative: bool,
+    /// Whether the end moves with the start (`ends = "+10m"`).
+    pub ends_relative: bool,
+    /// The number of successive days on which it is held; see [`super::repeat`].
+    pub days: u32,
+    /// The series that this is a day of.
+    pub series: Option<String>,
+}
 
 /// One mistake in a sale file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,11 +7,12 @@
 
 use std::fmt;
 
-use crate::store::round::FileRound;
-use crate::store::round::{Product, Round, RoundState, StoredRound, moment};
-use crate::store::rounds::{ChangeError, Overlap};
-use crate::store::sales::{Decision, Outcome};
+use super::file::FileRound;
+use crate::store::import::{Decision, Outcome};
+use crate::store::round::{Product, Round, RoundState, StoredRound};
+use crate::store::round_changes::{ChangeError, Overlap};
 use crate::store::{Actor, Store};
+use crate::time::rfc3339;
 
 /// Why a sale was not imported. Nothing of it was.
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +60,7 @@ pub async fn import(
     by: &Actor,
     now_ms: u64,
 ) -> Result<Vec<Outcome>, ImportError> {
-    let decide = |stored: Option<&StoredRound>, file: &FileRound| Ok(decide(stored, file)?);
-    store
-        .import_rounds(rounds, decide, false, (by, now_ms))
-        .await
+    import_all(store, rounds, false, (by, now_ms)).await
 }
 
 /// Imports all rounds, or none, also where a product is in two rounds at once: for
@@ -76,9 +74,18 @@ pub async fn import_overlapping(
     by: &Actor,
     now_ms: u64,
 ) -> Result<Vec<Outcome>, ImportError> {
+    import_all(store, rounds, true, (by, now_ms)).await
+}
+
+async fn import_all(
+    store: &Store,
+    rounds: &[FileRound],
+    may_overlap: bool,
+    by: (&Actor, u64),
+) -> Result<Vec<Outcome>, ImportError> {
     let decide = |stored: Option<&StoredRound>, file: &FileRound| Ok(decide(stored, file)?);
     store
-        .import_rounds(rounds, decide, true, (by, now_ms))
+        .import_rounds(rounds, |file| &file.round.id, decide, may_overlap, by)
         .await
 }
 
@@ -87,12 +94,16 @@ pub async fn import_overlapping(
 /// # Errors
 /// The stored round is approved and differs.
 pub fn decide(stored: Option<&StoredRound>, file: &FileRound) -> Result<Decision, ApprovedRound> {
+    let save = || Decision::Save {
+        round: file.round.clone(),
+        series: file.series.clone(),
+    };
     let Some(stored) = stored else {
-        return Ok(Decision::Save(file.round.clone()));
+        return Ok(save());
     };
     match stored.state {
         _ if stored.round == file.round => Ok(Decision::Keep),
-        RoundState::Draft | RoundState::Rejected => Ok(Decision::Save(file.round.clone())),
+        RoundState::Draft | RoundState::Rejected => Ok(save()),
         RoundState::Submitted | RoundState::Approved => {
             let file = with_first_times(file, &stored.round);
             // The file as it was imported, or as it was exported since.
@@ -137,10 +148,10 @@ fn difference(stored: &Round, file: &Round) -> Option<String> {
         return told("name", &stored.name, &file.name);
     }
     if stored.opens_ms != file.opens_ms {
-        return told("start", &moment(stored.opens_ms), &moment(file.opens_ms));
+        return told("start", &rfc3339(stored.opens_ms), &rfc3339(file.opens_ms));
     }
     if stored.ends_ms != file.ends_ms {
-        return told("end", &moment(stored.ends_ms), &moment(file.ends_ms));
+        return told("end", &rfc3339(stored.ends_ms), &rfc3339(file.ends_ms));
     }
     let ids = |round: &Round| {
         round

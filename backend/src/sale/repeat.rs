@@ -9,11 +9,11 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use seckill_core::ids;
 
-use crate::store::round::FileRound;
-use crate::store::round::{Round, moment};
+use super::file::FileRound;
+use super::limits::MAX_DAYS;
+use crate::store::round::Round;
+use crate::time::rfc3339;
 
-/// Most days of one series.
-pub const MAX_DAYS: u32 = 92;
 /// What a day adds to the id of its series: `_20261123`.
 const SUFFIX: usize = 9;
 
@@ -35,7 +35,7 @@ pub enum RepeatError {
     #[error(
         "round \"{id}\" lasts longer than a day, so that its days would overlap; let it end \
          before {}, or on one day only",
-        moment(*next_ms)
+        rfc3339(*next_ms)
     )]
     Overlaps {
         /// The series' id.

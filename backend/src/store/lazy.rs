@@ -1,5 +1,5 @@
-//! The database for whoever can do part of his work without it: opened when it is
-//! first needed, and again asked for when it was away.
+//! The database for parts that can do some of their work without it: opened when it
+//! is first needed, and tried again by the next call if it was away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,11 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use super::{Store, StoreError};
-use crate::config::Config;
 
 /// How long opening may take before the database counts as away.
-const PATIENCE: Duration = Duration::from_secs(3);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A database that may be away when this begins; cloning it is cheap.
+/// A database that may be away when this is made; cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct LazyStore {
     url: String,
@@ -21,17 +20,18 @@ pub struct LazyStore {
 }
 
 impl LazyStore {
-    /// The database of this configuration; `opened` if some other role has it open.
+    /// The databases at these addresses, see [`Store::open_sharded`]; opened by the
+    /// first [`LazyStore::get`].
     #[must_use]
-    pub fn new(config: &Config, opened: Option<Store>) -> Self {
+    pub fn at(url: &str, shards: &[String]) -> Self {
         Self {
-            url: config.database_url.clone(),
-            shards: config.order_databases.clone(),
-            opened: Arc::new(OnceCell::new_with(opened)),
+            url: url.to_owned(),
+            shards: shards.to_vec(),
+            opened: Arc::default(),
         }
     }
 
-    /// One that is open.
+    /// A database that is open already.
     #[must_use]
     pub fn opened(store: Store) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl LazyStore {
         }
     }
 
-    /// The database, opened now if it was not.
+    /// The database, opened now if it is not open.
     ///
     /// # Errors
     /// It cannot be opened, or not within three seconds.
@@ -49,7 +49,7 @@ impl LazyStore {
         let open = self
             .opened
             .get_or_try_init(|| Store::open_sharded(&self.url, &self.shards));
-        match tokio::time::timeout(PATIENCE, open).await {
+        match tokio::time::timeout(OPEN_TIMEOUT, open).await {
             Ok(opened) => opened,
             Err(_) => Err(StoreError::Statement(sqlx::Error::PoolTimedOut)),
         }

@@ -75,24 +75,11 @@ pub struct Product {
     /// The amount of each stock segment; empty for an even split among as many
     /// as there are masters at the approval.
     pub segments: Vec<u64>,
-    /// What is told of it, in the few marks of [`text`]; empty for nothing.
+    /// Its description, in the marks of `sale/text.rs`; empty for none.
     pub text: String,
-    /// The name of its picture ([`is_picture`]); empty for none.
+    /// The file name of its picture; empty for none.
     pub picture: String,
 }
-
-/// Whether `name` can be a picture's: a plain file name, never a path.
-#[must_use]
-pub fn is_picture(name: &str) -> bool {
-    let is_mark = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    name.len() <= MAX_PICTURE && !name.starts_with('.') && name.chars().all(is_mark)
-}
-
-/// Longest name of a picture, in bytes.
-pub const MAX_PICTURE: usize = 100;
-
-/// Longest text of a product, in characters.
-pub const MAX_TEXT: usize = 4_000;
 
 /// What was set aside of a product at its round's approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,28 +157,4 @@ impl StoredRound {
         }
         round
     }
-}
-
-/// A moment as it is shown to people and in sale files.
-#[must_use]
-pub fn moment(at_ms: u64) -> String {
-    i64::try_from(at_ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(|| at_ms.to_string(), |moment| moment.to_string())
-}
-
-/// A round as the file describes it, its times fixed by the moment of the import.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileRound {
-    /// What is sold, and when.
-    pub round: Round,
-    /// The start moves with the import (`starts = "+10s"`).
-    pub starts_relative: bool,
-    /// The end moves with the start (`ends = "+10m"`).
-    pub ends_relative: bool,
-    /// On how many days, one after the other; see [`super::repeat`].
-    pub days: u32,
-    /// The series that this is a day of.
-    pub series: Option<String>,
 }

@@ -1,11 +1,18 @@
-//! The rows of a round and its products.
+//! Rows of rounds, products and amounts set aside: written, and read as records.
 
-use sqlx::AnyConnection;
+use std::collections::HashMap;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
 
 use super::audit::Actor;
-use super::sales::amounts_text;
-use super::{StoreError, signed};
-use crate::store::round::Round;
+use super::round::{Frozen, Product, Round, RoundState, StoredRound, Trail};
+use super::{StoreError, signed, unsigned};
+
+/// What [`stored_round`] reads, in its order.
+pub(super) const COLUMNS: &str = "id, name, opens_ms, ends_ms, state, published_ms, version, \
+                                  series, created_by, edited_by, edited_ms, submitted_by, \
+                                  submitted_ms, decided_by, decided_ms, reason";
 
 /// Products that one statement writes.
 const PRODUCTS_AT_ONCE: usize = 500;
@@ -102,4 +109,159 @@ pub(super) async fn replace_products(
         insert.execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// The round of this id, or all of them by start.
+pub(super) async fn load(
+    connection: &mut AnyConnection,
+    id: Option<&str>,
+) -> Result<Vec<StoredRound>, StoreError> {
+    let which = which("id", id);
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM rounds WHERE {which} ORDER BY opens_ms, id"
+    ));
+    let rows = sqlx::query(statement)
+        .bind(id.unwrap_or_default())
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut frozen = load_frozen(connection, id).await?;
+    let mut products = load_products(connection, id).await?;
+    rows.iter()
+        .map(|row| {
+            let mut stored = stored_round(row)?;
+            stored.round.products = products.remove(&stored.round.id).unwrap_or_default();
+            stored.frozen = frozen.remove(&stored.round.id).unwrap_or_default();
+            Ok(stored)
+        })
+        .collect()
+}
+
+/// The condition for one of them or for all, with one parameter. One condition for
+/// both cases would keep a database from using its index.
+fn which(column: &str, one: Option<&str>) -> String {
+    match one {
+        Some(_) => format!("{column} = ?"),
+        None => format!("{column} <> ?"),
+    }
+}
+
+async fn load_products(
+    connection: &mut AnyConnection,
+    round: Option<&str>,
+) -> Result<HashMap<String, Vec<Product>>, StoreError> {
+    let which = which("round", round);
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT round, product, title, amount, price_cents, list_price_cents, per_buyer, segments,
+                text, picture
+         FROM round_products WHERE {which} ORDER BY round, position"
+    ));
+    let rows = sqlx::query(statement)
+        .bind(round.unwrap_or_default())
+        .fetch_all(connection)
+        .await?;
+    let mut products: HashMap<String, Vec<Product>> = HashMap::new();
+    for row in &rows {
+        let product = Product {
+            id: row.try_get(1)?,
+            title: row.try_get(2)?,
+            amount: number(row, 3)?,
+            price_cents: number(row, 4)?,
+            list_price_cents: number(row, 5)?,
+            per_buyer: u32::try_from(number(row, 6)?).unwrap_or(u32::MAX),
+            segments: amounts(row.try_get(7)?),
+            text: row.try_get(8)?,
+            picture: row.try_get(9)?,
+        };
+        products.entry(row.try_get(0)?).or_default().push(product);
+    }
+    Ok(products)
+}
+
+async fn load_frozen(
+    connection: &mut AnyConnection,
+    round: Option<&str>,
+) -> Result<HashMap<String, HashMap<String, Frozen>>, StoreError> {
+    let which = which("round", round);
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT round, product, amount, segments FROM frozen_stock WHERE {which}"
+    ));
+    let rows = sqlx::query(statement)
+        .bind(round.unwrap_or_default())
+        .fetch_all(connection)
+        .await?;
+    let mut frozen: HashMap<String, HashMap<String, Frozen>> = HashMap::new();
+    for row in &rows {
+        let of_product = Frozen {
+            amount: number(row, 2)?,
+            segments: amounts(row.try_get(3)?),
+        };
+        let of_round = frozen.entry(row.try_get(0)?).or_default();
+        of_round.insert(row.try_get(1)?, of_product);
+    }
+    Ok(frozen)
+}
+
+/// Amounts of segments as they are stored: `3000,3000,4000`.
+pub(super) fn amounts_text(amounts: &[u64]) -> String {
+    let texts: Vec<String> = amounts.iter().map(u64::to_string).collect();
+    texts.join(",")
+}
+
+/// Reads them; empty text for none.
+fn amounts(text: &str) -> Vec<u64> {
+    text.split(',')
+        .filter_map(|text| text.parse().ok())
+        .collect()
+}
+
+pub(super) fn stored_round(row: &AnyRow) -> Result<StoredRound, StoreError> {
+    let state: String = row.try_get(4)?;
+    let Some(state) = RoundState::parse(&state) else {
+        let (table, column) = ("rounds", "state");
+        return Err(StoreError::Row {
+            table,
+            id: row.try_get(0)?,
+            column,
+            value: state,
+        });
+    };
+    let published: Option<i64> = row.try_get(5)?;
+    Ok(StoredRound {
+        round: Round {
+            id: row.try_get(0)?,
+            name: row.try_get(1)?,
+            opens_ms: number(row, 2)?,
+            ends_ms: number(row, 3)?,
+            products: Vec::new(),
+        },
+        state,
+        trail: trail(row)?,
+        published_ms: published.map(|ms| u64::try_from(ms).unwrap_or(0)),
+        frozen: HashMap::new(),
+    })
+}
+
+fn trail(row: &AnyRow) -> Result<Trail, sqlx::Error> {
+    let time = |column| -> Result<Option<u64>, sqlx::Error> {
+        let ms: Option<i64> = row.try_get(column)?;
+        Ok(ms.map(unsigned))
+    };
+    Ok(Trail {
+        version: number(row, 6)?,
+        series: row.try_get(7)?,
+        created_by: row.try_get(8)?,
+        edited_by: row.try_get(9)?,
+        edited_ms: number(row, 10)?,
+        submitted_by: row.try_get(11)?,
+        submitted_ms: time(12)?,
+        decided_by: row.try_get(13)?,
+        decided_ms: time(14)?,
+        reason: row.try_get(15)?,
+    })
+}
+
+/// A column with a number that the table's checks keep from being negative.
+fn number(row: &AnyRow, column: usize) -> Result<u64, sqlx::Error> {
+    let value: i64 = row.try_get(column)?;
+    Ok(unsigned(value))
 }

@@ -1,358 +1,153 @@
-//! Rounds change hands: made, edited, submitted, approved, rejected, deleted. Each
-//! change is one transaction with its entry in the audit log, and names the version
-//! that its author has seen: of two at once, one wins and the other hears of it.
+//! Reading rounds: one, all, or a page of summaries.
 
-use sqlx::{AnyConnection, Row as _};
+use std::collections::BTreeSet;
 
-use super::audit::{Actor, Done, note};
-use super::round_rows::{insert_round, replace_products, update_draft};
-use super::sales::load;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::round::StoredRound;
+use super::round_rows::{COLUMNS, load, stored_round};
 use super::{Store, StoreError, signed, unsigned};
-use crate::store::round::{Round, RoundState, StoredRound, moment};
 
-/// Why a round was not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Nothing of this name.
-    #[error("there is no round \"{0}\"")]
-    NoSuchRound(String),
-    /// It is no longer as it was seen, or in a state that this does not begin from.
-    #[error("round \"{}\" was changed meanwhile; it is {}", .0.round.id, .0.state.as_str())]
-    NotAsSeen(Box<StoredRound>),
-    /// The id is taken.
-    #[error("there is a round \"{0}\" already; choose another id")]
-    Exists(String),
-    /// A product would be in two rounds at once.
-    #[error(transparent)]
-    Overlap(#[from] Overlap),
+/// A round without its products.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The round; its products are left out.
+    pub stored: StoredRound,
+    /// How many products it has.
+    pub products: u64,
+    /// Items of all of them, as they were planned.
+    pub items: u64,
 }
 
-impl From<sqlx::Error> for ChangeError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-/// A product that another round has at the same time.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "product {product} of round \"{round}\" is also in round \"{other}\" ({name}), which runs from \
-     {} to {}; choose a time that does not overlap, or take the product out of one of the two",
-    moment(*opens_ms), moment(*ends_ms)
-)]
-pub struct Overlap {
-    /// The product.
-    pub product: String,
-    /// The round that is being changed.
-    pub round: String,
-    /// The other.
-    pub other: String,
-    /// Its name.
-    pub name: String,
-    /// Its start, epoch milliseconds.
-    pub opens_ms: u64,
-    /// Its end, epoch milliseconds.
-    pub ends_ms: u64,
-}
-
-/// A step from one state to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// For a supervisor to look at.
-    Submit,
-    /// Back to being a draft.
-    Withdraw,
-    /// A supervisor says no and why.
-    Reject(&'a str),
+/// Which rounds are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct SummaryQuery {
+    /// A state as it is shown; empty for all.
+    pub state: String,
+    /// Part of a name or an id; empty for all.
+    pub search: String,
+    /// The series; empty for all.
+    pub series: String,
+    /// How many to skip.
+    pub skip: u64,
+    /// How many at most.
+    pub limit: u32,
 }
 
 impl Store {
-    /// Adds rounds, all or none.
+    /// All rounds, by start.
     ///
     /// # Errors
-    /// [`ChangeError::Exists`], [`ChangeError::Overlap`], the database.
-    pub async fn create_rounds(
-        &self,
-        rounds: &[(Round, Option<String>)],
-        by: &Actor,
-        done: impl Fn(&Round) -> Done,
-        now_ms: u64,
-    ) -> Result<(), ChangeError> {
-        let mut transaction = self.main().begin().await?;
-        for (round, series) in rounds {
-            if !load(&mut transaction, Some(&round.id)).await?.is_empty() {
-                return Err(ChangeError::Exists(round.id.clone()));
-            }
-            insert_round(&mut transaction, round, series.as_deref(), by, now_ms).await?;
-            refuse_overlap(&mut transaction, round, false).await?;
-            note(&mut transaction, by, &done(round), now_ms).await?;
-        }
-        Ok(transaction.commit().await?)
+    /// The database, or a row it cannot have.
+    pub async fn rounds(&self) -> Result<Vec<StoredRound>, StoreError> {
+        load(&mut *self.main().readers().acquire().await?, None).await
     }
 
-    /// Saves a round that nobody has submitted; a rejected one is a draft again.
+    /// The round of this id.
     ///
     /// # Errors
-    /// [`ChangeError`].
-    pub async fn save_round(
-        &self,
-        round: &Round,
-        seen: u64,
-        by: &Actor,
-        done: &Done,
-        now_ms: u64,
-    ) -> Result<(), ChangeError> {
-        let mut transaction = self.main().begin().await?;
-        if !update_draft(&mut transaction, round, Some(seen), by, now_ms).await? {
-            return Err(not_as_seen(&mut transaction, &round.id).await?);
-        }
-        refuse_overlap(&mut transaction, round, false).await?;
-        note(&mut transaction, by, done, now_ms).await?;
-        Ok(transaction.commit().await?)
+    /// The database, or a row it cannot have.
+    pub async fn round(&self, id: &str) -> Result<Option<StoredRound>, StoreError> {
+        Ok(load(&mut *self.main().readers().acquire().await?, Some(id))
+            .await?
+            .pop())
     }
 
-    /// Saves what may be changed of an approved round: the caller sees to it that
-    /// nothing else differs.
+    /// The names of all pictures that rounds name, drafts and rounds that are over
+    /// among them.
     ///
     /// # Errors
-    /// [`ChangeError`].
-    pub async fn revise_round(
-        &self,
-        round: &Round,
-        seen: u64,
-        by: &Actor,
-        done: &Done,
-        now_ms: u64,
-    ) -> Result<(), ChangeError> {
-        let mut transaction = self.main().begin().await?;
-        let changed = sqlx::query(
-            "UPDATE rounds SET name = ?, opens_ms = ?, ends_ms = ?, version = version + 1,
-             edited_by = ?, edited_ms = ? WHERE id = ? AND version = ? AND state = 'approved'",
-        )
-        .bind(&round.name)
-        .bind(signed(round.opens_ms))
-        .bind(signed(round.ends_ms))
-        .bind(&by.name)
-        .bind(signed(now_ms))
-        .bind(&round.id)
-        .bind(signed(seen))
-        .execute(&mut *transaction)
-        .await?;
-        if changed.rows_affected() == 0 {
-            return Err(not_as_seen(&mut transaction, &round.id).await?);
-        }
-        replace_products(&mut transaction, round).await?;
-        refuse_overlap(&mut transaction, round, false).await?;
-        note(&mut transaction, by, done, now_ms).await?;
-        Ok(transaction.commit().await?)
-    }
-
-    /// Takes a round one step on.
-    ///
-    /// # Errors
-    /// [`ChangeError`].
-    pub async fn step_round(
-        &self,
-        id: &str,
-        seen: u64,
-        step: Step<'_>,
-        by: &Actor,
-        now_ms: u64,
-    ) -> Result<(), ChangeError> {
-        let mut transaction = self.main().begin().await?;
-        let now = signed(now_ms);
-        let (statement, action) = match step {
-            Step::Submit => (
-                "UPDATE rounds SET state = 'submitted', version = version + 1, submitted_by = ?,
-                 submitted_ms = ?, reason = NULL WHERE id = ? AND version = ? AND state = 'draft'",
-                "round.submit",
-            ),
-            Step::Withdraw => (
-                "UPDATE rounds SET state = 'draft', version = version + 1, edited_by = ?,
-                 edited_ms = ? WHERE id = ? AND version = ? AND state = 'submitted'",
-                "round.withdraw",
-            ),
-            Step::Reject(_) => (
-                "UPDATE rounds SET state = 'rejected', version = version + 1, decided_by = ?,
-                 decided_ms = ? WHERE id = ? AND version = ? AND state = 'submitted'",
-                "round.reject",
-            ),
-        };
-        let changed = sqlx::query(statement)
-            .bind(&by.name)
-            .bind(now)
-            .bind(id)
-            .bind(signed(seen))
-            .execute(&mut *transaction)
+    /// The database.
+    pub async fn pictures(&self) -> Result<BTreeSet<String>, StoreError> {
+        let rows = sqlx::query("SELECT DISTINCT picture FROM round_products WHERE picture <> ''")
+            .fetch_all(self.main().readers())
             .await?;
-        if changed.rows_affected() == 0 {
-            return Err(not_as_seen(&mut transaction, id).await?);
-        }
-        let mut detail = serde_json::json!({});
-        if let Step::Reject(reason) = step {
-            sqlx::query("UPDATE rounds SET reason = ? WHERE id = ?")
-                .bind(reason)
-                .bind(id)
-                .execute(&mut *transaction)
-                .await?;
-            detail["reason"] = reason.into();
-        }
-        let done = Done {
-            action,
-            target: id.to_owned(),
-            detail,
-        };
-        note(&mut transaction, by, &done, now_ms).await?;
-        Ok(transaction.commit().await?)
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    /// Approves a round and sets its amounts aside. With `seen`, only one that was
-    /// submitted and is still as seen; without, whatever is not yet approved.
-    /// `false` if it was approved already, and nobody asked for a version.
+    /// A page of rounds, latest start first, and how many there are in all.
     ///
     /// # Errors
-    /// [`ChangeError`].
-    pub async fn approve_round(
+    /// The database, or a row it cannot have.
+    pub async fn round_summaries(
         &self,
-        id: &str,
-        seen: Option<u64>,
-        by: &Actor,
+        query: &SummaryQuery,
         now_ms: u64,
-    ) -> Result<bool, ChangeError> {
+    ) -> Result<(Vec<Summary>, u64), StoreError> {
+        let stands = condition(&query.state);
+        let found = format!(
+            "FROM rounds WHERE {stands} AND (? = '' OR LOWER(name) LIKE ? OR LOWER(id) LIKE ?)
+             AND (? = '' OR series = ?)"
+        );
+        let like = format!(
+            "%{}%",
+            query.search.to_lowercase().replace(['%', '_', '\\'], "")
+        );
+        let count = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) {found}"));
+        let page = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS},
+                    (SELECT COUNT(*) FROM round_products p WHERE p.round = rounds.id),
+                    (SELECT CAST(COALESCE(SUM(p.amount), 0) AS SIGNED) FROM round_products p
+                     WHERE p.round = rounds.id)
+             {found} ORDER BY opens_ms DESC, id LIMIT ? OFFSET ?"
+        ));
         let now = signed(now_ms);
-        let mut transaction = self.main().begin().await?;
-        let approved = sqlx::query(
-            "UPDATE rounds SET state = 'approved', version = version + 1, approved_ms = ?,
-             decided_by = ?, decided_ms = ?, reason = NULL
-             WHERE id = ? AND ((? < 0 AND state <> 'approved') OR (version = ? AND state = 'submitted'))",
-        )
-        .bind(now)
-        .bind(&by.name)
-        .bind(now)
-        .bind(id)
-        .bind(seen.map_or(-1, signed))
-        .bind(seen.map_or(-1, signed))
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected()
-            == 1;
-        if !approved {
-            let stored = load(&mut transaction, Some(id)).await?.pop();
-            let stored = stored.ok_or_else(|| ChangeError::NoSuchRound(id.to_owned()))?;
-            return match seen {
-                None if stored.state == RoundState::Approved => Ok(false),
-                _ => Err(ChangeError::NotAsSeen(Box::new(stored))),
-            };
-        }
-        // Whoever has the box may have meant it; see "seckill sale import --overlapping".
-        if seen.is_some()
-            && let Some(stored) = load(&mut transaction, Some(id)).await?.pop()
-        {
-            refuse_overlap(&mut transaction, &stored.round, true).await?;
-        }
-        set_aside(&mut transaction, id, now).await?;
-        let done = Done {
-            action: "round.approve",
-            target: id.to_owned(),
-            detail: serde_json::json!({}),
+        let bound = |statement| {
+            sqlx::query(statement)
+                .bind(now)
+                .bind(now)
+                .bind(query.search.clone())
+                .bind(like.clone())
+                .bind(like.clone())
+                .bind(query.series.clone())
+                .bind(query.series.clone())
         };
-        note(&mut transaction, by, &done, now_ms).await?;
-        transaction.commit().await?;
-        Ok(true)
+        let readers = self.main().readers();
+        let total: i64 = bound(count).fetch_one(readers).await?.try_get(0)?;
+        let rows = bound(page)
+            .bind(i64::from(query.limit))
+            .bind(signed(query.skip))
+            .fetch_all(readers)
+            .await?;
+        let summaries: Result<_, StoreError> = rows.iter().map(summary).collect();
+        Ok((summaries?, unsigned(total)))
     }
 
-    /// Deletes a round that was never approved.
+    /// All ids, to find one that is free.
     ///
     /// # Errors
-    /// [`ChangeError`].
-    pub async fn delete_round(
-        &self,
-        id: &str,
-        seen: u64,
-        by: &Actor,
-        now_ms: u64,
-    ) -> Result<(), ChangeError> {
-        let mut transaction = self.main().begin().await?;
-        let stored = load(&mut transaction, Some(id)).await?.pop();
-        let stored = stored.ok_or_else(|| ChangeError::NoSuchRound(id.to_owned()))?;
-        let deleted = sqlx::query(
-            "DELETE FROM rounds WHERE id = ? AND version = ? AND state IN ('draft', 'rejected')",
-        )
-        .bind(id)
-        .bind(signed(seen))
-        .execute(&mut *transaction)
-        .await?;
-        if deleted.rows_affected() == 0 {
-            return Err(ChangeError::NotAsSeen(Box::new(stored)));
-        }
-        let done = Done {
-            action: "round.delete",
-            target: id.to_owned(),
-            detail: serde_json::json!({ "name": stored.round.name }),
-        };
-        note(&mut transaction, by, &done, now_ms).await?;
-        Ok(transaction.commit().await?)
+    /// The database.
+    pub async fn round_ids(&self) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query("SELECT id FROM rounds")
+            .fetch_all(self.main().readers())
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 }
 
-/// Set aside once: preloading again starts from the same number.
-async fn set_aside(connection: &mut AnyConnection, id: &str, now: i64) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO frozen_stock (round, product, amount, frozen_ms)
-         SELECT p.round, p.product, p.amount, ? FROM round_products p
-         LEFT JOIN frozen_stock f ON f.round = p.round AND f.product = p.product
-         WHERE p.round = ? AND f.round IS NULL",
-    )
-    .bind(now)
-    .bind(id)
-    .execute(connection)
-    .await?;
-    Ok(())
+/// What a state, as it is shown, means in the table. Takes the time twice.
+fn condition(state: &str) -> &'static str {
+    match state {
+        "draft" => "state = 'draft' AND ? <> -1 AND ? <> -1",
+        "submitted" => "state = 'submitted' AND ? <> -1 AND ? <> -1",
+        "rejected" => "state = 'rejected' AND ? <> -1 AND ? <> -1",
+        "approved" => "state = 'approved' AND published_ms IS NULL AND ? < ends_ms AND ? <> -1",
+        "published" => {
+            "state = 'approved' AND published_ms IS NOT NULL AND ? < opens_ms AND ? <> -1"
+        }
+        "running" => {
+            "state = 'approved' AND published_ms IS NOT NULL AND ? >= opens_ms AND ? < ends_ms"
+        }
+        "ended" => "state = 'approved' AND ? >= ends_ms AND ? <> -1",
+        _ => "? <> -1 AND ? <> -1",
+    }
 }
 
-async fn not_as_seen(connection: &mut AnyConnection, id: &str) -> Result<ChangeError, StoreError> {
-    let stored = load(connection, Some(id)).await?.pop();
-    Ok(stored.map_or_else(
-        || ChangeError::NoSuchRound(id.to_owned()),
-        |stored| ChangeError::NotAsSeen(Box::new(stored)),
-    ))
-}
-
-/// Refuses a round of which a product is in another round at the same time: any
-/// that may come to be sold, or only those that are approved.
-pub(super) async fn refuse_overlap(
-    connection: &mut AnyConnection,
-    round: &Round,
-    only_approved: bool,
-) -> Result<(), ChangeError> {
-    let found = sqlx::query(
-        "SELECT mine.product, other.id, other.name, other.opens_ms, other.ends_ms
-         FROM rounds other
-         JOIN round_products theirs ON theirs.round = other.id
-         JOIN round_products mine ON mine.product = theirs.product AND mine.round = ?
-         WHERE other.opens_ms < ? AND other.ends_ms > ? AND other.id <> ?
-           AND other.state <> 'rejected' AND (? = 0 OR other.state = 'approved')
-         ORDER BY other.opens_ms, mine.position LIMIT 1",
-    )
-    .bind(&round.id)
-    .bind(signed(round.ends_ms))
-    .bind(signed(round.opens_ms))
-    .bind(&round.id)
-    .bind(i64::from(only_approved))
-    .fetch_optional(connection)
-    .await?;
-    let Some(row) = found else {
-        return Ok(());
-    };
-    Err(ChangeError::Overlap(Overlap {
-        product: row.try_get(0)?,
-        round: round.id.clone(),
-        other: row.try_get(1)?,
-        name: row.try_get(2)?,
-        opens_ms: unsigned(row.try_get(3)?),
-        ends_ms: unsigned(row.try_get(4)?),
-    }))
+fn summary(row: &AnyRow) -> Result<Summary, StoreError> {
+    Ok(Summary {
+        stored: stored_round(row)?,
+        products: unsigned(row.try_get(16)?),
+        items: unsigned(row.try_get(17)?),
+    })
 }

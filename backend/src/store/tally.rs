@@ -36,6 +36,15 @@ impl Tally {
     }
 }
 
+/// What the database holds of one product's orders.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OrderCount {
+    /// Orders that are not cancelled.
+    pub orders: u64,
+    /// Items in them.
+    pub items: u64,
+}
+
 impl Store {
     /// Items in orders by round, product and state. Reads all orders.
     ///
@@ -65,6 +74,30 @@ impl Store {
             }
         }
         Ok(all)
+    }
+
+    /// Live orders by round and product.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn order_counts(&self) -> Result<HashMap<(String, String), OrderCount>, StoreError> {
+        let mut counts: HashMap<_, OrderCount> = HashMap::new();
+        for shard in self.shards() {
+            let rows = sqlx::query(
+                "SELECT round, product, COUNT(*), CAST(SUM(quantity) AS SIGNED) FROM orders
+                 WHERE state IN ('created', 'paid') GROUP BY round, product",
+            )
+            .fetch_all(shard.readers())
+            .await?;
+            for row in &rows {
+                let count = counts
+                    .entry((row.try_get(0)?, row.try_get(1)?))
+                    .or_default();
+                count.orders += unsigned(row.try_get(2)?);
+                count.items += unsigned(row.try_get(3)?);
+            }
+        }
+        Ok(counts)
     }
 
     /// Orders that were placed in these milliseconds, `from` included and `to`

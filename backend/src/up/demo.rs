@@ -8,8 +8,8 @@ use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::approve::Desk;
 use crate::sale::file;
+use crate::sale::file::FileRound;
 use crate::sale::import;
-use crate::store::round::FileRound;
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::{Actor, Store};
 

@@ -16,7 +16,7 @@ use seckill::redis::segments::Segments;
 use seckill::sale::approve::Desk;
 use seckill::sale::file::{self, Form};
 use seckill::sale::import;
-use seckill::store::sales::Change;
+use seckill::store::import::Change;
 use seckill::store::{Actor, Store};
 use seckill_core::ids::Item;
 use seckill_core::keys;

@@ -56,7 +56,7 @@ pub(in crate::console) async fn import(
     let outcomes = outcomes.map_err(|error| match error {
         ImportError::Approved(error) => whole_file("round_fixed", error.to_string()),
         ImportError::Overlap(error) => whole_file("overlap_in_file", error.to_string()),
-        ImportError::Store(crate::store::rounds::ChangeError::Store(error)) => error.into(),
+        ImportError::Store(crate::store::round_changes::ChangeError::Store(error)) => error.into(),
         ImportError::Store(error) => whole_file("file", error.to_string()),
     })?;
     let told = outcomes.into_iter().map(|outcome| Imported {

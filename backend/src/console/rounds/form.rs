@@ -7,9 +7,8 @@ use seckill_core::ids;
 use serde::Deserialize;
 
 use crate::console::error::FieldMistake;
-use crate::sale::file::MAX_AMOUNT;
-use crate::sale::repeat::MAX_DAYS;
-use crate::store::round::{MAX_PICTURE, Product, Round, is_picture};
+use crate::sale::limits::{MAX_AMOUNT, MAX_DAYS, MAX_PICTURE, is_picture};
+use crate::store::round::{Product, Round};
 
 /// The mistakes found so far, and the rules for single fields.
 mod notes;

@@ -73,7 +73,7 @@ fn product(form: &ProductForm) -> Product {
             .map_or(1, |cap| u32::try_from(whole(cap)).unwrap_or(1)),
         segments: Vec::new(),
         text: form.text.clone(),
-        picture: if crate::store::round::is_picture(&form.picture) {
+        picture: if crate::sale::limits::is_picture(&form.picture) {
             form.picture.clone()
         } else {
             String::new()

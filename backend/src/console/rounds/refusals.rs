@@ -6,7 +6,7 @@ use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
 use crate::store::round::{RoundState, StoredRound};
-use crate::store::rounds::ChangeError;
+use crate::store::round_changes::ChangeError;
 
 /// Nothing of this name.
 pub(super) fn no_round(id: &str) -> ConsoleError {

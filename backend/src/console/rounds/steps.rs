@@ -14,7 +14,7 @@ use crate::console::rounds::form;
 use crate::now_ms;
 use crate::sale::approve::{ApproveError, Desk};
 use crate::store::round::{RoundState, StoredRound};
-use crate::store::rounds::{ChangeError, Step};
+use crate::store::round_changes::{ChangeError, Step};
 use crate::store::{Actor, Done, Store};
 
 /// Longest reason, in characters.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::store::round::{Product, StoredRound};
-use crate::store::summaries::Summary;
+use crate::store::rounds::Summary;
 
 /// A round in a list.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]

@@ -3,7 +3,7 @@
 use super::{ProductStatus, RoundStatus, Status};
 use crate::now_ms;
 use crate::pages::report::Report;
-use crate::store::round::moment;
+use crate::time::rfc3339;
 
 /// The columns of a product's line.
 const HEAD: [&str; 9] = [
@@ -65,7 +65,7 @@ fn renderer_text(renderer: &Report) -> String {
 }
 
 fn round_text(round: &RoundStatus) -> String {
-    let (starts, ends) = (moment(round.starts_ms), moment(round.ends_ms));
+    let (starts, ends) = (rfc3339(round.starts_ms), rfc3339(round.ends_ms));
     let mut text = format!(
         "\nRound {}  {}  {}  {starts} to {ends}\n",
         round.id, round.name, round.state

@@ -1,10 +1,11 @@
 //! Typed access to the fields of a table, which notes what is wrong.
 
-use super::{MAX_NAME, Mistake, place};
+use super::{Mistake, place};
 
 /// The fields that may be left out.
 mod optional;
 use crate::config::nearest::nearest;
+use crate::sale::limits::MAX_NAME;
 use crate::sale::tree::{Field, Node, Value};
 use crate::sale::when::{self, When};
 

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use super::fields::{Found, Placed, Table};
-use super::{MAX_AMOUNT, MAX_PRICE_CENTS, MAX_SEGMENTS, fix_times};
-use crate::sale::repeat::MAX_DAYS;
+use super::{FileRound, fix_times};
+use crate::sale::limits::{MAX_AMOUNT, MAX_DAYS, MAX_PRICE_CENTS, MAX_SEGMENTS, MAX_TEXT};
 use crate::sale::tree::Node;
 use crate::sale::when::When;
-use crate::store::round::FileRound;
-use crate::store::round::{MAX_TEXT, Product, Round, moment};
+use crate::store::round::{Product, Round};
+use crate::time::rfc3339;
 
 const ROUND: &str = "round";
 const PRODUCT: &str = "round.product";
@@ -112,14 +112,14 @@ fn check_times(
     const LATEST_MS: u64 = 4_102_444_800_000;
     let field = table.name("ends");
     if ends_ms <= opens_ms {
-        let (opens, ends_text) = (moment(opens_ms), moment(ends_ms));
+        let (opens, ends_text) = (rfc3339(opens_ms), rfc3339(ends_ms));
         let cure = "write a later end, or \"+10m\" for ten minutes after the start";
         let problem = format!("{ends_text} is not after the start, {opens}; {cure}");
         found.note(ends.at, field, problem);
     } else if ends_ms <= now_ms {
         let problem = format!(
             "the round is over since {}; write an end in the future, or leave the round out",
-            moment(ends_ms)
+            rfc3339(ends_ms)
         );
         found.note(ends.at, field, problem);
     } else if ends_ms > LATEST_MS {

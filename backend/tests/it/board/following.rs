@@ -189,7 +189,7 @@ async fn what_is_away_is_told_and_the_rest_goes_on() {
         Vec::new(),
     );
     let config = seckill::config::Config::from_layers(config.unwrap()).unwrap();
-    sources.store = LazyStore::new(&config, None);
+    sources.store = LazyStore::at(&config.database_url, &config.order_databases);
     let mut watcher = Watcher::of(&board(sources)).await;
     watcher
         .until("the database is missed", |board| {

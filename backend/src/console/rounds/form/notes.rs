@@ -2,8 +2,7 @@
 
 use super::{Figure, LATEST_MS, money};
 use crate::console::error::FieldMistake;
-use crate::sale::file::{MAX_NAME, MAX_PRICE_CENTS, MAX_SEGMENTS};
-use crate::store::round::MAX_TEXT;
+use crate::sale::limits::{MAX_NAME, MAX_PRICE_CENTS, MAX_SEGMENTS, MAX_TEXT};
 
 /// The mistakes found so far.
 #[derive(Default)]

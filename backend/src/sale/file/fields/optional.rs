@@ -1,8 +1,8 @@
 //! The fields that may be left out: text, picture, series.
 
 use super::{Found, Table};
+use crate::sale::limits::{MAX_PICTURE, is_picture};
 use crate::sale::tree::Value;
-use crate::store::round::{MAX_PICTURE, is_picture};
 
 impl Table<'_> {
     /// A text of any number of lines; empty if it is not there.
