@@ -2,6 +2,8 @@
 
 /// Serving many connections with little memory.
 pub mod attend;
+/// Request bodies where none belong.
+pub(crate) mod body;
 /// Calls to other services.
 pub(crate) mod client;
 /// Error responses and internal faults, each with its status.

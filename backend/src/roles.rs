@@ -24,7 +24,7 @@ use crate::queue::{DeadLetters, Queues};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::shop as purchase;
-use crate::shop::PurchaseState;
+use crate::shop::ShopState;
 use crate::shop::captcha::{Captcha, setup};
 use crate::stock::{following as settle, transfer};
 use crate::store::{LazyStore, Store, StoreError};
@@ -195,7 +195,7 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
             remember_language: config.notify.smtp.is_some() || config.notify.webhook.is_some(),
             ..purchase::Options::default()
         };
-        let state = PurchaseState::new(
+        let state = ShopState::new(
             redis.clone(),
             segments.clone(),
             store.clone(),

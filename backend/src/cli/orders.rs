@@ -6,7 +6,7 @@ use crate::queue::dead_letters::{KeptLetter, Redriven};
 use crate::queue::{DeadLetters, Queues};
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
-use crate::shop::payments as payments_api;
+use crate::shop::view;
 use crate::store::orders::Order;
 use crate::store::payments::Payment;
 use crate::time::rfc3339;
@@ -51,8 +51,8 @@ pub(crate) async fn run(config: &Config, command: Orders) -> anyhow::Result<()> 
 
 fn refunds_text(due: &[Payment], json: bool) -> anyhow::Result<String> {
     if json {
-        let told: Vec<_> = due.iter().map(payments_api::told).collect();
-        let text = serde_json::to_string_pretty(&told).context("the list cannot be written")?;
+        let payments: Vec<_> = due.iter().map(view::payment_json).collect();
+        let text = serde_json::to_string_pretty(&payments).context("the list cannot be written")?;
         return Ok(format!("{text}\n"));
     }
     if due.is_empty() {

@@ -16,12 +16,12 @@ use seckill_core::signing::keyring::Key;
 
 use crate::now_ms;
 use crate::redis::{RedisLink, RedisLinkError};
+use crate::shop::captcha::attempts::{Attempts, Limited, Who};
 use crate::shop::captcha::pool::Pool;
 use crate::shop::captcha::service::Service;
-use crate::shop::captcha::tries::{Limited, Tries, Who};
 
-/// The HTTP side.
-mod api;
+/// Puzzles that were handed out, and counts of attempts, in Redis.
+pub(super) mod attempts;
 /// Pictures: a landscape, a hole in it, and the piece.
 pub mod picture;
 /// Ready-made pictures, renewed in the background.
@@ -30,10 +30,6 @@ pub mod pool;
 pub mod service;
 /// Builds what the captcha settings ask for.
 pub mod setup;
-/// Puzzles and tries in Redis.
-mod tries;
-
-pub(crate) use api::router;
 
 /// How a shopper shows that he is one.
 #[derive(Debug, Clone)]
@@ -53,7 +49,7 @@ pub enum Way {
 #[derive(Debug, Clone)]
 pub struct Captcha {
     way: Way,
-    tries: Tries,
+    attempts: Attempts,
 }
 
 /// Why there is no puzzle, or no pass.
@@ -97,7 +93,7 @@ impl Captcha {
     pub fn new(way: Way, redis: RedisLink) -> Self {
         Self {
             way,
-            tries: Tries::new(redis),
+            attempts: Attempts::new(redis),
         }
     }
 
@@ -131,11 +127,11 @@ impl Captcha {
             issued_ms,
             tries: work::Tries::default(),
         };
-        let tries = self
-            .tries
+        let attempts = self
+            .attempts
             .issue(&Who::new(user, address), &id, &puzzle)
             .await?;
-        let bits = work::bits(*work_bits, tries);
+        let bits = work::bits(*work_bits, attempts);
         Ok(format!(
             r#"{{"way":"slider","id":"{id}","life_ms":{life},"slider":{slider},"work":{{"parts":{parts},"part_bits":{part_bits},"after_ms":{after}}}}}"#,
             life = puzzle::LIFE_MS,
@@ -164,9 +160,9 @@ impl Captcha {
             }
             (Way::Service(service), Given::Service(item, response)) => {
                 // Its own limits protect the service; ours protect our account there.
-                self.tries.count(&who).await?;
+                self.attempts.count(&who).await?;
                 if !service.vouches(&response, address).await? {
-                    self.tries.failed(&who).await?;
+                    self.attempts.count_failed(&who).await?;
                     return Err(Refusal::Failed);
                 }
                 item
@@ -191,10 +187,10 @@ impl Captcha {
         answer: &Answer,
         work_bits: u32,
     ) -> Result<Item, Refusal> {
-        let puzzle = self.tries.take(id).await?.ok_or(Refusal::Gone)?;
+        let puzzle = self.attempts.take(id).await?.ok_or(Refusal::Gone)?;
         let checked = puzzle.check(id, who.user, answer, work_bits, now_ms());
         let is_new = match (&checked, answer) {
-            (Ok(()), Answer::Track(track)) => self.tries.remember(track).await?,
+            (Ok(()), Answer::Track(track)) => self.attempts.remember(track).await?,
             _ => true,
         };
         match (checked, is_new) {
@@ -202,7 +198,7 @@ impl Captcha {
             (checked, is_new) => {
                 // Neither the answer nor the track: nobody shall read one in a log.
                 tracing::debug!(why = ?checked.err(), replayed = !is_new, "a puzzle was not solved");
-                self.tries.failed(who).await?;
+                self.attempts.count_failed(who).await?;
                 Err(Refusal::Failed)
             }
         }

@@ -1,48 +1,58 @@
-//! What became of a buyer's click, from his record in the segment.
+//! What became of a buyer's click, read from the buyer's record in the segment.
 
+use std::sync::Arc;
+
+use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use axum::routing::get;
 use seckill_core::ids::Item;
 use seckill_core::orders::order;
 use seckill_core::orders::purchase::Record;
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::{Verdict, keys};
 
-use super::{PurchaseState, refuse_body};
+use super::session;
+use super::state::ShopState;
+use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
 use crate::redis::RedisLinkError;
 
 /// `GET /api/rounds/{round}/products/{product}/result`.
-pub(super) async fn result(
-    State(state): State<PurchaseState>,
+pub(super) fn router() -> Router<Arc<ShopState>> {
+    Router::new().route("/api/rounds/{round}/products/{product}/result", get(result))
+}
+
+async fn result(
+    State(state): State<Arc<ShopState>>,
     ids: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
     let Path((round, product)) = ids.map_err(|_| Verdict::BadRequest)?;
-    let user = state.buyer(&headers)?;
+    let user = session::buyer(&state, &headers)?;
     let products = state.catalogue.products().ok_or(Verdict::Unavailable)?;
     let item = Item::new(&round, &product).ok_or(Verdict::NotFound)?;
     let entry = products.get(&item).ok_or(Verdict::NotFound)?;
-    let outcome = match record(&state, &item, entry, user).await {
+    let outcome = match buyers_record(&state, &item, entry, user).await {
         Ok(record) => Outcome::of(record),
         Err(error) => {
-            tracing::warn!(%error, %item, "a result is told from the database");
-            placed(&state, &item, user).await
+            tracing::warn!(%error, %item, "a result is read from the database instead of Redis");
+            placed_order(&state, &item, user).await
         }
     };
-    Ok(outcome.answer())
+    Ok(outcome.into_response())
 }
 
-/// What the page is told.
+/// What became of a click, as the page reads it.
 struct Outcome {
     status: &'static str,
     order: Option<String>,
-    /// Why it came to nothing, in one word, if it did.
+    /// Why the purchase failed or the order was cancelled, in one word.
     reason: Option<String>,
 }
 
@@ -62,7 +72,7 @@ impl Outcome {
         }
     }
 
-    fn answer(self) -> Response {
+    fn into_response(self) -> Response {
         let body = serde_json::json!({
             "status": self.status, "order": self.order, "reason": self.reason
         });
@@ -70,8 +80,8 @@ impl Outcome {
     }
 }
 
-async fn record(
-    state: &PurchaseState,
+async fn buyers_record(
+    state: &ShopState,
     item: &Item,
     entry: &Entry,
     user: &str,
@@ -94,7 +104,7 @@ async fn record(
 }
 
 /// Without Redis: an order in the database is certain, anything else unknown.
-async fn placed(state: &PurchaseState, item: &Item, user: &str) -> Outcome {
+async fn placed_order(state: &ShopState, item: &Item, user: &str) -> Outcome {
     let unknown = Outcome {
         status: "unknown",
         order: None,
@@ -116,7 +126,7 @@ async fn placed(state: &PurchaseState, item: &Item, user: &str) -> Outcome {
         },
         Ok(None) => unknown,
         Err(error) => {
-            tracing::error!(%error, %item, "the database does not tell of an order either");
+            tracing::error!(%error, %item, "the result cannot be read from the database either");
             unknown
         }
     }

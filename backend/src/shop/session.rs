@@ -1,4 +1,6 @@
-//! Demo login and the session cookie.
+//! The demo login, and the session cookie by which every handler knows the buyer.
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -6,36 +8,56 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
+use seckill_core::gate::{self, Buyer};
 use seckill_core::signing::session;
 use seckill_core::signing::session::Session;
 use seckill_core::{Verdict, ids};
 use serde::Deserialize;
 
+use super::state::ShopState;
+use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
-use crate::shop::{PurchaseState, refuse_body, session_token};
 
 /// Largest login body, in bytes.
 const MAX_LOGIN: usize = 1024;
 
 /// `GET /api/session` and `POST /api/session`.
-pub(crate) fn router() -> Router<PurchaseState> {
-    Router::new().route("/api/session", get(whose).post(log_in))
+pub(super) fn router() -> Router<Arc<ShopState>> {
+    Router::new().route("/api/session", get(show).post(log_in))
+}
+
+/// The session cookie's value, unverified.
+pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .find_map(|cookies| session::cookie(cookies, session::COOKIE))
+}
+
+/// The buyer whom the session cookie names, verified.
+///
+/// # Errors
+/// `login_required`, if there is no session or it is not valid.
+pub(super) fn buyer<'a>(state: &ShopState, headers: &'a HeaderMap) -> Result<&'a str, ApiError> {
+    gate::identify(Buyer::Cookie(token(headers)), &state.keyring, now_ms())
+        .ok_or(ApiError(Verdict::LoginRequired))
 }
 
 /// Who is logged in, and until when.
-async fn whose(
-    State(state): State<PurchaseState>,
+async fn show(
+    State(state): State<Arc<ShopState>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
-    let user = state.buyer(&headers)?;
-    let expires_ms = session_token(&headers)
+    let user = buyer(&state, &headers)?;
+    let expires_ms = token(&headers)
         .and_then(Session::parse)
         .map(|session| session.expires_ms)
         .ok_or(Verdict::LoginRequired)?;
-    Ok(told(user, expires_ms))
+    Ok(session_response(user, expires_ms))
 }
 
 #[derive(Deserialize)]
@@ -44,8 +66,8 @@ struct Login {
     user: String,
 }
 
-/// Logs in whoever asks, by any name: only for demonstrations.
-async fn log_in(State(state): State<PurchaseState>, body: Body) -> Result<Response, ApiError> {
+/// Logs anybody in under any name: only for demonstrations.
+async fn log_in(State(state): State<Arc<ShopState>>, body: Body) -> Result<Response, ApiError> {
     if !state.options.demo_login {
         return Err(ApiError(Verdict::NotFound));
     }
@@ -66,12 +88,12 @@ async fn log_in(State(state): State<PurchaseState>, body: Body) -> Result<Respon
     let mut cookie = HeaderValue::from_str(&cookie).map_err(|_| Verdict::BadRequest)?;
     // Keeps it out of any debug print of the headers.
     cookie.set_sensitive(true);
-    let mut response = told(&user, expires_ms);
+    let mut response = session_response(&user, expires_ms);
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)
 }
 
-fn told(user: &str, expires_ms: u64) -> Response {
+fn session_response(user: &str, expires_ms: u64) -> Response {
     let body = serde_json::json!({ "user": user, "expires_ms": expires_ms });
     json_response(StatusCode::OK, body.to_string())
 }

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use seckill::redis::segments::Segments;
 use seckill::shop as purchase;
-use seckill::shop::PurchaseState;
+use seckill::shop::ShopState;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::window::Window;
@@ -234,7 +234,7 @@ async fn a_login_makes_a_session_that_buys() {
 #[tokio::test]
 async fn without_the_demo_login_nobody_logs_in_here() {
     let redis = TestRedis::start().await;
-    let state = PurchaseState::new(
+    let state = ShopState::new(
         redis.link().await,
         Segments::on(redis.link().await),
         None,

@@ -78,7 +78,7 @@ async fn two_purchase_roles_do_not_sell_more_than_one() {
     let market = Market::open(&[0, 50, 0]).await;
     let urls: Vec<String> = market.masters.iter().map(TestRedis::url).collect();
     let others = Segments::open(&market.link, &urls).unwrap();
-    let state = seckill::shop::PurchaseState::new(
+    let state = seckill::shop::ShopState::new(
         market.link.clone(),
         others,
         None,

@@ -11,7 +11,7 @@ use seckill::redis::RedisLink;
 use seckill::redis::scripts::preload;
 use seckill::redis::segments::{Segment, Segments};
 use seckill::shop as purchase;
-use seckill::shop::PurchaseState;
+use seckill::shop::ShopState;
 use seckill::stock::transfer;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
@@ -78,7 +78,7 @@ pub async fn put_on_masters(link: &RedisLink, segments: &Segments, amounts: &[u6
 pub async fn sell(link: &RedisLink, segments: &Segments, amounts: &[u64]) -> (Router, Entry) {
     let entry = put_on_masters(link, segments, amounts).await;
     let options = purchase::Options::default();
-    let state = PurchaseState::new(link.clone(), segments.clone(), None, ring(), options);
+    let state = ShopState::new(link.clone(), segments.clone(), None, ring(), options);
     let app = purchase::router(state);
     eventually("the purchase role knows the product", || async {
         (ask(&app, "GET", "/healthz", "nobody").await.0 == StatusCode::OK).then_some(())

@@ -15,7 +15,7 @@ use seckill::queue::{Queue, Queues, StreamsQueue};
 use seckill::redis::RedisLink;
 use seckill::redis::segments::Segments;
 use seckill::shop as purchase;
-use seckill::shop::PurchaseState;
+use seckill::shop::ShopState;
 use seckill::shop::captcha::{Captcha, Way};
 use seckill::stock::following as settle;
 use seckill::store::Store;
@@ -120,7 +120,7 @@ impl Shop {
             demo_login: true,
             ..options
         };
-        let state = PurchaseState::new(
+        let state = ShopState::new(
             link.clone(),
             segments.clone(),
             Some(store.clone()),

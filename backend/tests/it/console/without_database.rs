@@ -7,7 +7,7 @@ use seckill::pages::day as ops;
 use seckill::pages::day::OpsState;
 use seckill::redis::segments::Segments;
 use seckill::shop as purchase;
-use seckill::shop::PurchaseState;
+use seckill::shop::ShopState;
 use seckill::store::LazyStore;
 use seckill::store::accounts::Role;
 use serde_json::json;
@@ -35,7 +35,7 @@ async fn with_the_database_stopped_shoppers_buy_on_and_the_console_says_what_is_
     put_on_sale(&console.link, 5).await;
     let segments = Segments::on(console.link.clone());
     let options = purchase::Options::default();
-    let state = PurchaseState::new(console.link.clone(), segments, Some(store), ring(), options);
+    let state = ShopState::new(console.link.clone(), segments, Some(store), ring(), options);
     let purchase = purchase::router(state);
     let answers = async |path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();

@@ -54,11 +54,11 @@ fn network(address: IpAddr) -> String {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Tries {
+pub(super) struct Attempts {
     redis: RedisLink,
 }
 
-impl Tries {
+impl Attempts {
     pub(super) fn new(redis: RedisLink) -> Self {
         Self { redis }
     }
@@ -146,7 +146,7 @@ impl Tries {
     }
 
     /// Counts a failed answer.
-    pub(super) async fn failed(&self, who: &Who<'_>) -> Result<(), Refusal> {
+    pub(super) async fn count_failed(&self, who: &Who<'_>) -> Result<(), Refusal> {
         let user = keys::puzzles_failed(&format!("user:{}", who.user));
         let address = who
             .address

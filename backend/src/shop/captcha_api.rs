@@ -1,6 +1,7 @@
-//! `/api/captcha`.
+//! `/api/captcha`: hands out puzzles and takes their answers.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -16,17 +17,19 @@ use seckill_core::captcha::track::Moment;
 use seckill_core::ids::Item;
 use serde::Deserialize;
 
-use super::tries::Limited;
-use super::{Captcha, Given, Refusal};
+use super::captcha::attempts::Limited;
+use super::captcha::{Captcha, Given, Refusal};
+use super::session;
+use super::state::ShopState;
+use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
-use crate::shop::{PurchaseState, refuse_body};
 
 /// Largest answer, in bytes: a track of [`seckill_core::captcha::track::MAX_MOMENTS`].
 const MAX_ANSWER: usize = 16 * 1024;
 
 /// `GET /api/captcha`, `POST /api/captcha`, `GET /api/captcha/way`.
-pub(crate) fn router() -> Router<PurchaseState> {
+pub(super) fn router() -> Router<Arc<ShopState>> {
     Router::new()
         .route("/api/captcha", get(issue).post(answer))
         .route("/api/captcha/way", get(way))
@@ -34,7 +37,7 @@ pub(crate) fn router() -> Router<PurchaseState> {
 
 /// What a page has to prepare for. The same for everybody, so that it may be kept
 /// for a while.
-async fn way(State(state): State<PurchaseState>) -> Response {
+async fn way(State(state): State<Arc<ShopState>>) -> Response {
     let way = state
         .captcha
         .as_ref()
@@ -54,7 +57,7 @@ struct Wanted {
 }
 
 async fn issue(
-    State(state): State<PurchaseState>,
+    State(state): State<Arc<ShopState>>,
     wanted: Result<Query<Wanted>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
@@ -64,7 +67,7 @@ async fn issue(
         .as_ref()
         .ok_or_else(|| refused(Verdict::NotFound))?;
     refuse_body(&body).map_err(ApiError::into_response)?;
-    let user = state.buyer(&headers).map_err(ApiError::into_response)?;
+    let user = session::buyer(&state, &headers).map_err(ApiError::into_response)?;
     let Query(Wanted { round, product }) = wanted.map_err(|_| refused(Verdict::BadRequest))?;
     let item = on_sale(&state, &round, &product).map_err(refused)?;
     let puzzle = captcha
@@ -75,7 +78,7 @@ async fn issue(
 }
 
 /// The item, if it is on sale now or in a moment.
-fn on_sale(state: &PurchaseState, round: &str, product: &str) -> Result<Item, Verdict> {
+fn on_sale(state: &ShopState, round: &str, product: &str) -> Result<Item, Verdict> {
     let products = state.catalogue.products().ok_or(Verdict::Unavailable)?;
     let item = Item::new(round, product).ok_or(Verdict::BadRequest)?;
     let window = products.get(&item).ok_or(Verdict::NotFound)?.window;
@@ -106,7 +109,7 @@ enum Sent {
 }
 
 async fn answer(
-    State(state): State<PurchaseState>,
+    State(state): State<Arc<ShopState>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Response> {
@@ -114,7 +117,7 @@ async fn answer(
         .captcha
         .as_ref()
         .ok_or_else(|| refused(Verdict::NotFound))?;
-    let user = state.buyer(&headers).map_err(ApiError::into_response)?;
+    let user = session::buyer(&state, &headers).map_err(ApiError::into_response)?;
     let bad = || refused(Verdict::BadRequest);
     let bytes = to_bytes(body, MAX_ANSWER).await.map_err(|_| bad())?;
     let sent: Sent = serde_json::from_slice(&bytes).map_err(|_| bad())?;
