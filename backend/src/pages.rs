@@ -23,6 +23,8 @@ use crate::store::LazyStore;
 
 /// Brings the origin to what shoppers are to see.
 mod apply;
+/// Requests to the caches in front of the origin.
+mod cache_client;
 /// What shoppers are told of a round.
 mod content;
 /// The rounds of a day, as one cached document.

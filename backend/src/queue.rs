@@ -7,17 +7,20 @@
 use std::future::Future;
 use std::time::Duration;
 
-/// The adapter that the configuration chooses.
-pub mod chosen;
+/// A queue of either adapter.
+pub mod any;
 /// Messages that nobody could use.
 pub mod dead_letters;
+/// The two queues of a shop.
+mod queues;
 /// The adapter over RocketMQ 5.
 pub mod rocketmq;
 /// The adapter over Redis Streams.
 pub mod streams;
 
-pub use chosen::{ChosenQueue, Queues};
+pub use any::AnyQueue;
 pub use dead_letters::{DeadLetter, DeadLetters};
+pub use queues::Queues;
 pub use rocketmq::RocketMqQueue;
 pub use streams::StreamsQueue;
 

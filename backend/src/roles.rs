@@ -17,8 +17,7 @@ use crate::console::{self, ConsoleState};
 use crate::edges::{analysis, leases as permits};
 use crate::orders;
 use crate::outbox::{archive as ledger, relay};
-use crate::pages::day as ops;
-use crate::pages::day::OpsState;
+use crate::pages::day::{self, DayState};
 use crate::pages::{self, Renderer};
 use crate::queue::{DeadLetters, Queues};
 use crate::redis::segments::Segments;
@@ -259,8 +258,8 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
         start_renderer(config, running, redis.clone(), store.clone()).await;
         let console =
             ConsoleState::new(config, redis.clone(), segments, store).until(running.stop.clone());
-        let state = OpsState::new(redis, config.time_zone.clone(), Some(&config.days_dir()));
-        let router = ops::router(state).merge(console::router(console));
+        let state = DayState::new(redis, config.time_zone.clone(), Some(&config.days_dir()));
+        let router = day::router(state).merge(console::router(console));
         running.serve(Role::Ops, &config.ops_listen, router)?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use super::{open_store, say};
 use crate::config::Config;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
-use crate::sale::approve::Desk;
+use crate::sale::approve::Approver;
 use crate::sale::{export, file, import, repeat};
 use crate::store::Actor;
 
@@ -62,14 +62,15 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
         .map_err(|error| not_running(&error))?;
     let store = open_store(config).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
-    let desk = Desk {
+    let approver = Approver {
         store: &store,
         redis: &redis,
         segments: &segments,
         zone: &config.time_zone,
     };
     for round in rounds {
-        desk.approve(round, &Actor::on_the_box(), crate::now_ms())
+        approver
+            .approve(round, &Actor::on_the_box(), crate::now_ms())
             .await?;
         say(&format!("Round {round}: approved and on sale.\n"))?;
     }

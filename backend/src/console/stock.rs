@@ -125,8 +125,8 @@ pub(super) async fn adjust(
         Adjusted::Before(amount) => (amount, amount, true),
     };
     // The page tells shoppers how many there are.
-    let desk = steps::desk(&state, store);
-    if let Err(error) = desk.put_on_sale(item.round(), now_ms()).await {
+    let approver = steps::approver(&state, store);
+    if let Err(error) = approver.put_on_sale(item.round(), now_ms()).await {
         tracing::warn!(%error, %item, "the amount is changed; its page does not tell so yet");
     }
     Ok(Json(Adjustment { from, to, before }))

@@ -16,7 +16,7 @@ pub(crate) mod trust;
 
 /// Connections to one service.
 #[derive(Debug)]
-pub(crate) enum Line {
+pub(crate) enum HttpClient {
     /// Without certificates.
     Plain(Client<HttpConnector, Full<Bytes>>),
     /// To a service that is verified by the authorities that this machine trusts, or
@@ -24,7 +24,7 @@ pub(crate) enum Line {
     Secure(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
-impl Line {
+impl HttpClient {
     /// To a service whose address has this scheme.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Line {
     }
 
     /// Sends a request; a failure is told with its causes.
-    pub(crate) async fn ask(
+    pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Body>, String> {

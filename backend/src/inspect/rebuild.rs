@@ -218,13 +218,13 @@ impl Rebuilder<'_> {
 
     /// Returns whether nothing came between.
     async fn carry_out(&self, item: &Item, outcome: &Outcome<'_>) -> Result<bool, RebuildError> {
-        for (shelf, plan) in outcome.wrong() {
-            let spent = outcome.spent(shelf, plan);
-            let mut conn = self.segments.conn(item, shelf.segment.number).await?;
-            if !write::segment(&mut conn, shelf, plan, &spent).await? {
+        for (segment, plan) in outcome.wrong() {
+            let spent = outcome.spent(segment, plan);
+            let mut conn = self.segments.conn(item, segment.id.number).await?;
+            if !write::segment(&mut conn, segment, plan, &spent).await? {
                 return Ok(false);
             }
-            write::redriven(&mut conn, &shelf.segment, plan).await?;
+            write::redriven(&mut conn, &segment.id, plan).await?;
         }
         let mut conn = self.redis.conn().await?;
         if !write::permits(&mut conn, item, &outcome.permits()).await? {

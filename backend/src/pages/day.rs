@@ -1,6 +1,7 @@
-//! The ops role: the day's rounds for shoppers (course §066), and the console.
+//! The document of the day: `GET /api/rounds` (course §066).
 //!
-//! Shoppers are answered from Redis alone, so that a stopped database stops none.
+//! It is assembled from Redis alone, so that shoppers see it while the database is
+//! away.
 
 use std::path::Path;
 
@@ -29,14 +30,14 @@ mod listing;
 /// of, so that they need not wait for it to pass.
 const MAX_AGE: &str = "public, max-age=300";
 
-/// What every handler of the ops role shares.
+/// State that the handlers of the day's document share.
 #[derive(Debug, Clone)]
-pub struct OpsState {
+pub struct DayState {
     redis: RedisLink,
     documents: document::Documents,
 }
 
-impl OpsState {
+impl DayState {
     /// Days begin and end at midnight in `zone`; copies of what was served are kept
     /// in `copies`, for when Redis is away.
     #[must_use]
@@ -48,8 +49,8 @@ impl OpsState {
     }
 }
 
-/// Everything that the ops role serves.
-pub fn router(state: OpsState) -> Router {
+/// Serves the document of the day, and the health of what it is read from.
+pub fn router(state: DayState) -> Router {
     Router::new()
         .route("/api/rounds", get(rounds))
         .route("/healthz", get(healthz))
@@ -68,7 +69,7 @@ struct Asked {
 /// a date: today's, and those around it that a shopper can still buy in, so
 /// that nobody loses sight of a round that runs over midnight.
 async fn rounds(
-    State(state): State<OpsState>,
+    State(state): State<DayState>,
     headers: HeaderMap,
     asked: Result<axum::extract::Query<Asked>, QueryRejection>,
 ) -> Result<Response, ApiError> {
@@ -122,7 +123,7 @@ fn bad_date() -> Response {
     json_response(StatusCode::BAD_REQUEST, body.to_owned())
 }
 
-async fn healthz(State(state): State<OpsState>) -> Result<Response, ApiError> {
+async fn healthz(State(state): State<DayState>) -> Result<Response, ApiError> {
     match state.redis.conn().await {
         Ok(_) => Ok(json_response(
             StatusCode::OK,

@@ -12,17 +12,14 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{HeaderValue, Method, Request, Uri, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::Full;
 use seckill_core::pages::assets::content_hash;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::cache_client::{self, Http, exchange, joined, request};
 use super::origin::{Locked, Origin};
 use super::warm::Warm;
 use super::{blocking, now_ns};
@@ -31,8 +28,6 @@ use crate::now_ms;
 
 /// Purges under way at once.
 const AT_ONCE: usize = 16;
-/// How long a cache may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause after the first failure; it doubles up to [`LONGEST_PAUSE_MS`].
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 300_000;
@@ -73,8 +68,6 @@ pub(super) struct Purges {
     news: Arc<Notify>,
     warm: Arc<Warm>,
 }
-
-pub(super) type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 fn name_of(path: &str) -> String {
     format!("purges/{}.json", content_hash(path.as_bytes()))
@@ -123,7 +116,7 @@ impl Purges {
         if self.targets.purge.is_empty() && self.targets.prewarm.is_empty() {
             return stop.cancelled().await;
         }
-        let http = match client() {
+        let http = match cache_client::open() {
             Ok(http) => http,
             Err(error) => {
                 tracing::error!(%error, "no page can be purged: the system's certificates cannot be read");
@@ -294,53 +287,6 @@ fn pause_ms(attempts: u32) -> u64 {
     doubled.min(LONGEST_PAUSE_MS)
 }
 
-pub(super) fn joined(base: &str, path: &str) -> String {
-    format!("{}{path}", base.trim_end_matches('/'))
-}
-
-fn client() -> io::Result<Http> {
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_native_roots()?
-        .https_or_http()
-        .enable_http1()
-        .build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
-}
-
-pub(super) fn request(
-    method: Method,
-    url: &str,
-    body: Bytes,
-) -> Result<Request<Full<Bytes>>, String> {
-    Request::builder()
-        .method(method)
-        .uri(url)
-        .header(header::USER_AGENT, "seckill")
-        .body(Full::new(body))
-        .map_err(|error| error.to_string())
-}
-
-/// The answer's status, once all of it was received.
-pub(super) async fn exchange(http: &Http, request: Request<Full<Bytes>>) -> Result<u16, String> {
-    let work = async {
-        let response = http.request(request).await.map_err(|error| cause(&error))?;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await;
-        body.map_err(|error| error.to_string())?;
-        Ok(status)
-    };
-    let answer = tokio::time::timeout(PATIENCE, work).await;
-    answer.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")))
-}
-
-/// The innermost cause: the client's own words only say that it did not work.
-fn cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => cause(source),
-        None => error.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,11 +295,5 @@ mod tests {
     fn pauses_double_up_to_their_limit() {
         assert_eq!([1, 2, 3].map(pause_ms), [1_000, 2_000, 4_000]);
         assert_eq!(pause_ms(1_000), LONGEST_PAUSE_MS);
-    }
-
-    #[test]
-    fn a_path_is_appended_to_an_address_with_one_slash() {
-        assert_eq!(joined("http://cache/", "/x"), "http://cache/x");
-        assert_eq!(joined("http://cache:80", "/x"), "http://cache:80/x");
     }
 }

@@ -9,8 +9,8 @@ use axum::http::{HeaderValue, Method, header};
 use seckill_core::pages::assets;
 
 use super::blocking;
+use super::cache_client::{Http, exchange, joined, request};
 use super::origin::Origin;
-use super::purge::{Http, exchange, joined, request};
 
 /// Files that are remembered as warm; more than a shop has.
 const REMEMBERED: usize = 10_000;

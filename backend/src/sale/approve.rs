@@ -68,7 +68,7 @@ impl From<ChangeError> for ApproveError {
 
 /// What approving needs.
 #[derive(Debug, Clone, Copy)]
-pub struct Desk<'a> {
+pub struct Approver<'a> {
     /// The database.
     pub store: &'a Store,
     /// Redis.
@@ -79,7 +79,7 @@ pub struct Desk<'a> {
     pub zone: &'a TimeZone,
 }
 
-impl Desk<'_> {
+impl Approver<'_> {
     /// Approves the round of this id, or completes its approval.
     ///
     /// # Errors

@@ -6,24 +6,27 @@
 //! rendered. Every step may be repeated. Products go out by the batch, so that a
 //! round of ten thousand costs some hundred round trips.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncCommands as _, Cmd, Pipeline, RedisError, Value, from_redis_value};
+use redis::{AsyncCommands as _, RedisError};
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::window::Window;
 use tokio::time::timeout;
 
-use crate::redis::scripts;
-use crate::redis::segments::{Segment, Segments};
+use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::message;
 use crate::store::round::{Product, Round};
+
+/// Preloads the stock.
+mod stock;
+
+use stock::put_stock;
 
 /// Products, or segments, that one round trip is about.
 const BATCH: usize = 256;
@@ -135,153 +138,6 @@ pub fn date_of(at_ms: u64, zone: &TimeZone) -> Option<String> {
 /// How many segments a product's stock has.
 fn count(product: &Product) -> u16 {
     u16::try_from(product.segments.len()).unwrap_or(1).max(1)
-}
-
-/// A segment that is to hold part of a product's stock.
-struct Shelf<'a> {
-    item: &'a Item,
-    number: u16,
-    amount: u64,
-}
-
-impl Shelf<'_> {
-    fn read(&self, pipe: &mut Pipeline) {
-        let fields = [
-            "sale_stock_amount",
-            "locked_stock_amount",
-            "saled_stock_amount",
-        ];
-        pipe.hmget(keys::stock(self.item, self.number), &fields);
-        pipe.hgetall(keys::transit(self.item, self.number));
-    }
-}
-
-/// What a segment holds: its three amounts, and what is on its way from it.
-type Held = (Vec<Option<u64>>, HashMap<String, String>);
-
-/// Puts every segment's stock in its place. If that was done before, all of it must
-/// be there; it may have moved between the segments since. Nothing is written if
-/// one product has other stock than it should.
-async fn put_stock(
-    segments: &Segments,
-    items: &[(Item, &Product)],
-    is_there: bool,
-) -> Result<(), PublishError> {
-    let mut shelves = Vec::new();
-    for (item, product) in items {
-        shelves.extend((1..).zip(&product.segments).map(|(number, amount)| Shelf {
-            item,
-            number,
-            amount: *amount,
-        }));
-    }
-    let by_master = segments
-        .by_master(shelves, |shelf| (shelf.item, shelf.number))
-        .await?;
-    let mut found: HashMap<&Item, u64> = HashMap::with_capacity(items.len());
-    let mut empty = Vec::new();
-    for (_, shelves) in by_master {
-        for (shelf, held) in look(segments, shelves).await? {
-            let there = on(&held);
-            match there {
-                None if is_there => {
-                    let Shelf { item, number, .. } = shelf;
-                    let item = item.clone();
-                    return Err(PublishError::StockGone {
-                        item: Segment { item, number }.to_string(),
-                    });
-                }
-                None => {
-                    *found.entry(shelf.item).or_default() += shelf.amount;
-                    empty.push(shelf);
-                }
-                Some(there) => *found.entry(shelf.item).or_default() += there,
-            }
-        }
-    }
-    for (item, product) in items.iter().filter(|_| !is_there) {
-        let found = found.get(item).copied().unwrap_or_default();
-        if found != product.amount {
-            return Err(PublishError::OtherStock {
-                item: item.to_string(),
-                found,
-                amount: product.amount,
-            });
-        }
-    }
-    let by_master = segments
-        .by_master(empty, |shelf| (shelf.item, shelf.number))
-        .await?;
-    for (_, shelves) in by_master {
-        preload(segments, &shelves).await?;
-    }
-    Ok(())
-}
-
-/// What each of a master's segments holds.
-async fn look<'a>(
-    segments: &Segments,
-    shelves: Vec<Shelf<'a>>,
-) -> Result<Vec<(Shelf<'a>, Held)>, PublishError> {
-    let mut held = Vec::with_capacity(shelves.len());
-    let Some(first) = shelves.first() else {
-        return Ok(Vec::new());
-    };
-    let mut conn = own_conn(segments, first).await?;
-    for batch in shelves.chunks(BATCH) {
-        let mut ask = redis::pipe();
-        batch.iter().for_each(|shelf| shelf.read(&mut ask));
-        let replies: Vec<Value> = ask.query_async(&mut conn).await?;
-        let mut replies = replies.into_iter();
-        while let (Some(amounts), Some(transit)) = (replies.next(), replies.next()) {
-            let amounts = from_redis_value(amounts).map_err(RedisError::from)?;
-            held.push((
-                amounts,
-                from_redis_value(transit).map_err(RedisError::from)?,
-            ));
-        }
-    }
-    Ok(shelves.into_iter().zip(held).collect())
-}
-
-/// Preloads a master's segments. Each gets its stock once, whoever else is at it.
-async fn preload(segments: &Segments, shelves: &[Shelf<'_>]) -> Result<(), PublishError> {
-    let Some(first) = shelves.first() else {
-        return Ok(());
-    };
-    let mut conn = own_conn(segments, first).await?;
-    for batch in shelves.chunks(BATCH) {
-        let call =
-            |shelf: &Shelf<'_>| scripts::preload_call(shelf.item, shelf.number, shelf.amount);
-        let calls: Vec<Cmd> = batch.iter().map(call).collect();
-        for reply in scripts::run_all::<bool>(&mut conn, &scripts::PRELOAD, &calls).await? {
-            reply?;
-        }
-    }
-    Ok(())
-}
-
-/// A connection of its own to the master that holds this shelf.
-async fn own_conn(
-    segments: &Segments,
-    shelf: &Shelf<'_>,
-) -> Result<MultiplexedConnection, PublishError> {
-    // Finds out first where a segment of a Cluster lives by now.
-    segments.conn(shelf.item, shelf.number).await?;
-    let link = segments.link(shelf.item, shelf.number).await?;
-    Ok(link.dedicated().await?)
-}
-
-/// All that a segment holds, with what is on its way from it; `None` if its stock,
-/// or part of it, is missing.
-fn on((amounts, transit): &Held) -> Option<u64> {
-    let there: u64 = amounts.iter().copied().sum::<Option<u64>>()?;
-    Some(there + transit.values().filter_map(|it| items_of(it)).sum::<u64>())
-}
-
-/// The items of a transfer on its way, `items|destination|at_ms`.
-fn items_of(transfer: &str) -> Option<u64> {
-    transfer.split('|').next()?.parse().ok()
 }
 
 async fn put_items(

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::now_ms;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
-use crate::sale::approve::Desk;
+use crate::sale::approve::Approver;
 use crate::sale::file;
 use crate::sale::file::FileRound;
 use crate::sale::import;
@@ -24,16 +24,16 @@ pub(super) async fn prepare(config: &Config, demo: bool) -> Result<Logins, UpErr
         .await
         .map_err(|error| sale(&error))?;
     let segments = Segments::open(&redis, &config.redis_segments).map_err(|error| sale(&error))?;
-    let desk = Desk {
+    let approver = Approver {
         store: &store,
         redis: &redis,
         segments: &segments,
         zone: &config.time_zone,
     };
     let prepared = async {
-        restore(&desk).await?;
+        restore(&approver).await?;
         if demo {
-            sell_demo(config, &desk).await?;
+            sell_demo(config, &approver).await?;
         }
         logins::prepare(&store, demo).await
     };
@@ -42,8 +42,8 @@ pub(super) async fn prepare(config: &Config, demo: bool) -> Result<Logins, UpErr
     prepared
 }
 
-async fn restore(desk: &Desk<'_>) -> Result<(), UpError> {
-    let stored = desk
+async fn restore(approver: &Approver<'_>) -> Result<(), UpError> {
+    let stored = approver
         .store
         .rounds()
         .await
@@ -56,7 +56,7 @@ async fn restore(desk: &Desk<'_>) -> Result<(), UpError> {
         let id = &stored.round.id;
         if stored.published_ms.is_none() {
             // One round that cannot be sold must not keep the others from it.
-            if let Err(error) = desk.approve(id, &Actor::system(), now_ms).await {
+            if let Err(error) = approver.approve(id, &Actor::system(), now_ms).await {
                 tracing::error!(round = id, "{error}");
             }
         }
@@ -64,7 +64,7 @@ async fn restore(desk: &Desk<'_>) -> Result<(), UpError> {
     Ok(())
 }
 
-async fn sell_demo(config: &Config, desk: &Desk<'_>) -> Result<(), UpError> {
+async fn sell_demo(config: &Config, approver: &Approver<'_>) -> Result<(), UpError> {
     let sale = |error: &dyn std::fmt::Display| UpError::Sale(error.to_string());
     let home = config.home.as_deref().ok_or_else(|| UpError::Missing {
         what: "the folder with examples/sale.toml",
@@ -74,14 +74,19 @@ async fn sell_demo(config: &Config, desk: &Desk<'_>) -> Result<(), UpError> {
     let now_ms = now_ms();
     let mut rounds =
         file::read(&home.join("examples/sale.toml"), now_ms).map_err(|error| sale(&error))?;
-    let stored = desk.store.rounds().await.map_err(|error| sale(&error))?;
+    let stored = approver
+        .store
+        .rounds()
+        .await
+        .map_err(|error| sale(&error))?;
     // A demo that runs is left as it is: its stock, its buyers, its times.
     rounds.retain_mut(|round| !take_free_id(round, &stored, now_ms));
-    import::import(desk.store, &rounds, &Actor::system(), now_ms)
+    import::import(approver.store, &rounds, &Actor::system(), now_ms)
         .await
         .map_err(|error| sale(&error))?;
     for round in &rounds {
-        desk.approve(&round.round.id, &Actor::system(), now_ms)
+        approver
+            .approve(&round.round.id, &Actor::system(), now_ms)
             .await
             .map_err(|error| sale(&error))?;
     }

@@ -10,11 +10,10 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use jiff::tz::TimeZone;
 use redis::AsyncCommands as _;
-use seckill::pages::day as ops;
-use seckill::pages::day::OpsState;
+use seckill::pages::day::{self, DayState};
 use seckill::redis::RedisLink;
 use seckill::redis::segments::Segments;
-use seckill::sale::approve::Desk;
+use seckill::sale::approve::Approver;
 use seckill::sale::export;
 use seckill::sale::file;
 use seckill::sale::file::FileRound;
@@ -59,13 +58,14 @@ impl Shop {
     }
 
     async fn approve(&self, round: &str) -> Result<(), String> {
-        let desk = Desk {
+        let approver = Approver {
             store: &self.store,
             redis: &self.redis,
             segments: &self.segments,
             zone: &self.zone,
         };
-        desk.approve(round, &Actor::on_the_box(), NOW_MS)
+        approver
+            .approve(round, &Actor::on_the_box(), NOW_MS)
             .await
             .map_err(|error| error.to_string())
     }
@@ -342,7 +342,7 @@ async fn shoppers_see_approved_rounds_with_the_database_gone() {
     shop.store.close().await;
     std::fs::remove_dir_all(shop.folder.path()).unwrap();
 
-    let app = ops::router(OpsState::new(shop.redis.clone(), shop.zone.clone(), None));
+    let app = day::router(DayState::new(shop.redis.clone(), shop.zone.clone(), None));
     let ask = async |uri: &str| {
         let request = Request::get(uri).body(Body::empty()).unwrap();
         let response = app.clone().oneshot(request).await.unwrap();

@@ -13,7 +13,7 @@ use redis::AsyncCommands as _;
 use seckill::pages::{Options, Renderer};
 use seckill::redis::RedisLink;
 use seckill::redis::segments::Segments;
-use seckill::sale::approve::Desk;
+use seckill::sale::approve::Approver;
 use seckill::sale::file::{self, Form};
 use seckill::sale::import;
 use seckill::store::import::Change;
@@ -79,7 +79,7 @@ async fn ten_thousand_products_are_imported_approved_and_rendered_as_one_change(
     took("imported", began);
     assert_eq!(outcomes[0].change, Change::Created);
 
-    let desk = Desk {
+    let approver = Approver {
         store: &store,
         redis: &redis,
         segments: &segments,
@@ -87,7 +87,7 @@ async fn ten_thousand_products_are_imported_approved_and_rendered_as_one_change(
     };
     for again in [false, true] {
         let began = Instant::now();
-        desk.approve("1", &by, now_ms()).await.unwrap();
+        approver.approve("1", &by, now_ms()).await.unwrap();
         took("approved", began);
         // Segments of the same product differ where its amount is odd.
         for (segment, link) in [(1, &redis), (2, &far)] {

@@ -8,7 +8,7 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 
 use super::form::{self, Checked, RoundForm, Rules, money, shown_time};
-use super::steps::desk;
+use super::steps::approver;
 use super::{changes, done, need_redis, refused, rules};
 use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
@@ -197,7 +197,9 @@ pub(super) async fn save(
         return Ok(None);
     }
     leave_old_day(state, &before.round, &round).await?;
-    let told = desk(state, store).put_on_sale(&round.id, now_ms()).await;
+    let told = approver(state, store)
+        .put_on_sale(&round.id, now_ms())
+        .await;
     Ok(told
         .err()
         .map(|error| format!("It is saved, but not everything follows yet: {error}.")))

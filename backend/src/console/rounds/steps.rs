@@ -12,7 +12,7 @@ use crate::console::error::ConsoleError;
 use crate::console::operator::{Operator, Supervisor};
 use crate::console::rounds::form;
 use crate::now_ms;
-use crate::sale::approve::{ApproveError, Desk};
+use crate::sale::approve::{ApproveError, Approver};
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::round_changes::{ChangeError, Step};
 use crate::store::{Actor, Done, Store};
@@ -121,7 +121,7 @@ pub(in crate::console) async fn approve(
     refuse_begun(&before, &state)?;
     need_redis(&state).await?;
     let by = Actor::at_console(&me.name);
-    let approved = desk(&state, store)
+    let approved = approver(&state, store)
         .approve_seen(&id, Some(seen.version), &by, now_ms())
         .await;
     outcome(&state, store, &id, approved).await
@@ -141,7 +141,7 @@ pub(in crate::console) async fn publish(
         return Err(not_as_seen(&before, &state));
     }
     need_redis(&state).await?;
-    let published = desk(&state, store).put_on_sale(&id, now_ms()).await;
+    let published = approver(&state, store).put_on_sale(&id, now_ms()).await;
     if published.is_ok() {
         let done = Done {
             action: "round.publish",
@@ -229,8 +229,8 @@ fn refuse_begun(stored: &StoredRound, state: &ConsoleState) -> Result<(), Consol
 }
 
 /// What approving and publishing need.
-pub(in crate::console) fn desk<'a>(state: &'a ConsoleState, store: &'a Store) -> Desk<'a> {
-    Desk {
+pub(in crate::console) fn approver<'a>(state: &'a ConsoleState, store: &'a Store) -> Approver<'a> {
+    Approver {
         store,
         redis: &state.redis,
         segments: &state.segments,

@@ -2,27 +2,27 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use seckill_core::orders::purchase::{Record, State as Stands};
+use seckill_core::orders::purchase::{Record, State};
 use seckill_core::stock::ledger::{Event, PurchaseId};
 use seckill_core::stock::rebuild;
 use seckill_core::stock::rebuild::{Deed, Known, Plan};
 
 use super::report::{Rebuilt, SegmentRebuilt};
-use crate::inspect::verify::gather::{Shelf, State};
+use crate::inspect::verify::gather::{ProductState, SegmentState};
 use crate::store::orders::Order;
 use crate::store::round::Product;
 
 /// What a product's parts are, and what they must be.
 pub(super) struct Outcome<'a> {
-    pub(super) state: &'a State,
+    pub(super) state: &'a ProductState,
     plans: Vec<Plan>,
     oversold: u64,
 }
 
 impl<'a> Outcome<'a> {
-    pub(super) fn of(state: &'a State, product: &Product) -> Self {
+    pub(super) fn of(state: &'a ProductState, product: &Product) -> Self {
         let orders: Vec<Deed> = state.orders.iter().map(deed).collect();
-        let waiting = state.segments.iter().flat_map(|shelf| &shelf.waiting);
+        let waiting = state.segments.iter().flat_map(|segment| &segment.waiting);
         let queued = state.under_way.iter().flatten();
         let under_way: HashSet<PurchaseId> = waiting.chain(queued).cloned().collect();
         let whole = [product.amount];
@@ -47,9 +47,9 @@ impl<'a> Outcome<'a> {
     }
 
     /// The segments that differ from their plans.
-    pub(super) fn wrong(&self) -> impl Iterator<Item = (&Shelf, &Plan)> {
+    pub(super) fn wrong(&self) -> impl Iterator<Item = (&SegmentState, &Plan)> {
         let all = self.state.segments.iter().zip(&self.plans);
-        all.filter(|(shelf, plan)| differs(shelf, plan))
+        all.filter(|(segment, plan)| differs(segment, plan))
     }
 
     pub(super) fn is_right(&self, on_sale: bool) -> bool {
@@ -65,12 +65,12 @@ impl<'a> Outcome<'a> {
 
     /// What a segment has seen of each lease. Those that nobody has on record any
     /// more are closed: what still comes with them is refused.
-    pub(super) fn spent(&self, shelf: &Shelf, plan: &Plan) -> BTreeMap<String, String> {
+    pub(super) fn spent(&self, segment: &SegmentState, plan: &Plan) -> BTreeMap<String, String> {
         let mut spent = BTreeMap::new();
-        for lease in plan.spent.keys().chain(shelf.spent.keys()) {
+        for lease in plan.spent.keys().chain(segment.spent.keys()) {
             let bought = plan.spent.get(lease).copied().unwrap_or(0);
-            let raw = shelf.spent.get(lease).and_then(|text| text.parse().ok());
-            let text = match self.is_open(lease) && !shelf.closed.contains_key(lease) {
+            let raw = segment.spent.get(lease).and_then(|text| text.parse().ok());
+            let text = match self.is_open(lease) && !segment.closed.contains_key(lease) {
                 true => bought.max(raw.unwrap_or(0)).to_string(),
                 false => format!("closed:{bought}"),
             };
@@ -81,14 +81,18 @@ impl<'a> Outcome<'a> {
 
     pub(super) fn permits(&self) -> Permits {
         let (mut bought, mut refunds) = (0_i64, Vec::new());
-        for (shelf, plan) in self.state.segments.iter().zip(&self.plans) {
-            let leases: HashMap<&String, i64> = match differs(shelf, plan) {
+        for (segment, plan) in self.state.segments.iter().zip(&self.plans) {
+            let leases: HashMap<&String, i64> = match differs(segment, plan) {
                 true => plan
                     .spent
                     .iter()
                     .map(|(lease, n)| (lease, signed(*n)))
                     .collect(),
-                false => shelf.closed.iter().map(|(lease, n)| (lease, *n)).collect(),
+                false => segment
+                    .closed
+                    .iter()
+                    .map(|(lease, n)| (lease, *n))
+                    .collect(),
             };
             let closed = leases.into_iter().filter(|(lease, _)| !self.is_open(lease));
             bought += closed.map(|(_, n)| n).sum::<i64>() - signed(plan.given_back);
@@ -103,12 +107,12 @@ impl<'a> Outcome<'a> {
     }
 
     pub(super) fn told(&self) -> Rebuilt {
-        let segments = self.wrong().map(|(shelf, plan)| SegmentRebuilt {
-            segment: shelf.segment.number,
+        let segments = self.wrong().map(|(segment, plan)| SegmentRebuilt {
+            segment: segment.id.number,
             sale: plan.amounts.sale,
             locked: plan.amounts.locked,
             saled: plan.amounts.saled,
-            before: shelf.stock.map(|it| (it.sale, it.locked, it.saled)),
+            before: segment.stock.map(|it| (it.sale, it.locked, it.saled)),
             buyers: plan.buyers.len(),
             adopted: plan.adopted,
             redriven: plan.redriven.len(),
@@ -137,23 +141,26 @@ pub(super) struct Permits {
 
 /// Whether a segment is not what ledger and orders say. That an order's number has
 /// not reached its buyer's record yet is no difference.
-fn differs(shelf: &Shelf, plan: &Plan) -> bool {
-    let stock = shelf.stock == Some(plan.amounts);
+fn differs(segment: &SegmentState, plan: &Plan) -> bool {
+    let stock = segment.stock == Some(plan.amounts);
     let ledger = plan.missing.len() == 1 && plan.gaps == 0 && plan.correction == 0;
     let same = |(user, text): (&String, &String)| {
         let (Some(have), Some(must)) = (
-            shelf.buyers.get(user).and_then(|text| Record::parse(text)),
+            segment
+                .buyers
+                .get(user)
+                .and_then(|text| Record::parse(text)),
             Record::parse(text),
         ) else {
             return false;
         };
-        let told = have.state == Stands::Succeeded && must.state == Stands::Ordered;
+        let told = have.state == State::Succeeded && must.state == State::Ordered;
         (have.state == must.state || told)
             && (&have.request, have.at_ms) == (&must.request, must.at_ms)
     };
-    let records = shelf.buyers.len() == plan.buyers.len() && plan.buyers.iter().all(same);
+    let records = segment.buyers.len() == plan.buyers.len() && plan.buyers.iter().all(same);
     let seen = |lease: &String| {
-        let text = shelf.spent.get(lease)?;
+        let text = segment.spent.get(lease)?;
         text.strip_prefix("closed:").unwrap_or(text).parse().ok()
     };
     let permits = plan.spent.iter();

@@ -10,22 +10,22 @@ use seckill_core::stock::rebuild::Plan;
 use serde_json::json;
 
 use super::outcome::Permits;
-use crate::inspect::verify::gather::Shelf;
+use crate::inspect::verify::gather::SegmentState;
 use crate::redis::scripts;
 use crate::redis::segments::Segment;
 
 /// Records, or events, sent at a time.
 const BATCH: usize = 500;
 
-/// Puts a segment back, unless something has happened there since `shelf` was
+/// Puts a segment back, unless something has happened there since `segment` was
 /// read; tells whether it did.
 pub(super) async fn segment(
     conn: &mut MultiplexedConnection,
-    shelf: &Shelf,
+    segment: &SegmentState,
     plan: &Plan,
     spent: &BTreeMap<String, String>,
 ) -> Result<bool, RedisError> {
-    let Segment { item, number } = &shelf.segment;
+    let Segment { item, number } = &segment.id;
     let written = keys::buyers_rebuilt(item, *number);
     redis::cmd("DEL").arg(&written).exec_async(conn).await?;
     let buyers: Vec<_> = plan.buyers.iter().collect();
@@ -45,11 +45,11 @@ pub(super) async fn segment(
         "spent": spent,
         "transfers": plan.transfers,
     });
-    let stock = shelf.stock.map_or_else(
+    let stock = segment.stock.map_or_else(
         || "-".to_owned(),
         |it| format!("{}|{}|{}", it.sale, it.locked, it.saled),
     );
-    let archived = shelf.events.last().map_or(0, |event| event.id.ms);
+    let archived = segment.events.last().map_or(0, |event| event.id.ms);
     let done: i64 = scripts::REBUILD_SEGMENT
         .key(keys::stock(item, *number))
         .key(keys::buyers(item, *number))
@@ -58,9 +58,9 @@ pub(super) async fn segment(
         .key(keys::transit(item, *number))
         .key(keys::transfers(item, *number))
         .key(&written)
-        .arg(shelf.newest.to_string())
+        .arg(segment.newest.to_string())
         .arg(stock)
-        .arg(archived.max(shelf.newest.ms))
+        .arg(archived.max(segment.newest.ms))
         .arg(plan.to_string())
         .invoke_async(conn)
         .await?;

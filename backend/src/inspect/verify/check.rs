@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use seckill_core::orders::purchase::{Record, State as Stands};
+use seckill_core::orders::purchase::{Record, State};
 use seckill_core::stock::ledger::{PurchaseId, Replay, replay};
 
 use super::check_orders;
-use super::gather::{Shelf, State};
+use super::gather::{ProductState, SegmentState};
 use super::{Breach, Counts, lines};
 
 /// How long after its round's end a segment remembers closed leases, in ms, less
@@ -16,27 +16,27 @@ const LEASES_KEPT_MS: u64 = 7 * 86_400_000 - 3_600_000;
 const REFUNDS_KEPT_MS: u64 = 86_400_000 - 3_600_000;
 
 /// What was seen of a product, and what is wrong with it.
-pub(super) fn check(state: &State) -> (Counts, Vec<Breach>) {
+pub(super) fn check(state: &ProductState) -> (Counts, Vec<Breach>) {
     let replays: Vec<Replay> = state
         .segments
         .iter()
-        .map(|shelf| replay(&shelf.events))
+        .map(|segment| replay(&segment.events))
         .collect();
     let mut breaches = Vec::new();
-    for (shelf, replay) in state.segments.iter().zip(&replays) {
-        ledger(shelf, replay, &mut breaches);
-        stock(shelf, replay, &mut breaches);
-        records(shelf, replay, &mut breaches);
+    for (segment, replay) in state.segments.iter().zip(&replays) {
+        ledger(segment, replay, &mut breaches);
+        stock(segment, replay, &mut breaches);
+        records(segment, replay, &mut breaches);
     }
     transfers(state, &replays, &mut breaches);
     let on_their_way = check_orders::check(state, &replays, &mut breaches);
     permits(state, &mut breaches);
-    let sum = |of: fn(&Shelf) -> usize| state.segments.iter().map(of).sum();
-    let items = state.segments.iter().filter_map(|shelf| shelf.stock);
+    let sum = |of: fn(&SegmentState) -> usize| state.segments.iter().map(of).sum();
+    let items = state.segments.iter().filter_map(|segment| segment.stock);
     let counts = Counts {
         products: 1,
         segments: state.segments.len(),
-        events: sum(|shelf| shelf.events.len()),
+        events: sum(|segment| segment.events.len()),
         purchases: replays.iter().map(|replay| replay.purchases.len()).sum(),
         orders: state.orders.len(),
         on_their_way,
@@ -47,13 +47,13 @@ pub(super) fn check(state: &State) -> (Counts, Vec<Breach>) {
 }
 
 /// What is wrong with a segment's events by themselves.
-fn ledger(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
+fn ledger(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) {
     for fault in &replay.faults {
-        let events: Vec<_> = fault.events.iter().map(|at| &shelf.events[*at]).collect();
+        let events: Vec<_> = fault.events.iter().map(|at| &segment.events[*at]).collect();
         breaches.push(Breach {
             invariant: 1,
             kind: fault.kind,
-            place: shelf.segment.to_string(),
+            place: segment.id.to_string(),
             subject: events
                 .last()
                 .map_or_else(String::new, |it| it.id.to_string()),
@@ -64,9 +64,9 @@ fn ledger(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
 }
 
 /// The stock is what its events lead to.
-fn stock(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
+fn stock(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) {
     let follows = replay.amounts;
-    let what = match shelf.stock {
+    let what = match segment.stock {
         Some(stock) if stock == follows => return,
         Some(stock) => format!("the stock is {stock}, and its events lead to {follows}"),
         None => format!("there is no stock, and its events lead to {follows}"),
@@ -74,15 +74,15 @@ fn stock(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
     breaches.push(Breach {
         invariant: 1,
         kind: "stock_differs",
-        place: shelf.segment.to_string(),
+        place: segment.id.to_string(),
         subject: String::new(),
         what,
-        events: lines(shelf.events.last()),
+        events: lines(segment.events.last()),
     });
 }
 
 /// Each buyer's record tells of his latest purchase, and as far as it has come.
-fn records(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
+fn records(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) {
     let mut latest: HashMap<&str, (&PurchaseId, usize)> = HashMap::new();
     for (purchase, life) in &replay.purchases {
         let last = latest
@@ -96,14 +96,14 @@ fn records(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
         breaches.push(Breach {
             invariant: 4,
             kind,
-            place: shelf.segment.to_string(),
+            place: segment.id.to_string(),
             subject: user.to_owned(),
             what,
-            events: lines(made.map(|at| &shelf.events[at])),
+            events: lines(made.map(|at| &segment.events[at])),
         });
     };
     for (user, (purchase, made)) in &latest {
-        let Some(text) = shelf.buyers.get(*user) else {
+        let Some(text) = segment.buyers.get(*user) else {
             let what = format!("buyer {user} has a purchase in the ledger and no record");
             tell("record_missing", user, what, Some(*made));
             continue;
@@ -111,9 +111,9 @@ fn records(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
         let life = &replay.purchases[*purchase];
         let fits = Record::parse(text).is_some_and(|record| {
             let stands = match (life.confirmed, life.released) {
-                (Some(_), _) => record.state == Stands::Paid,
+                (Some(_), _) => record.state == State::Paid,
                 (_, Some(_)) => record.state.may_grab_again(),
-                _ => matches!(record.state, Stands::Succeeded | Stands::Ordered),
+                _ => matches!(record.state, State::Succeeded | State::Ordered),
             };
             stands && record.request == purchase.request && record.at_ms == purchase.at_ms
         });
@@ -123,7 +123,7 @@ fn records(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
             tell("record_differs", user, what, Some(*made));
         }
     }
-    for user in shelf
+    for user in segment
         .buyers
         .keys()
         .filter(|user| !latest.contains_key(user.as_str()))
@@ -134,22 +134,22 @@ fn records(shelf: &Shelf, replay: &Replay, breaches: &mut Vec<Breach>) {
 }
 
 /// What left a segment has arrived in another, or is on its way.
-fn transfers(state: &State, replays: &[Replay], breaches: &mut Vec<Breach>) {
+fn transfers(state: &ProductState, replays: &[Replay], breaches: &mut Vec<Breach>) {
     let left: HashSet<&String> = replays.iter().flat_map(|it| it.left.keys()).collect();
     let arrived: HashSet<&String> = replays.iter().flat_map(|it| it.arrived.keys()).collect();
-    for (shelf, replay) in state.segments.iter().zip(replays) {
+    for (segment, replay) in state.segments.iter().zip(replays) {
         let mut tell = |kind, id: &String, at: usize, what: &str| {
             breaches.push(Breach {
                 invariant: 1,
                 kind,
-                place: shelf.segment.to_string(),
+                place: segment.id.to_string(),
                 subject: id.clone(),
                 what: format!("transfer {id} {what}"),
-                events: lines([&shelf.events[at]]),
+                events: lines([&segment.events[at]]),
             });
         };
         for (id, at) in &replay.left {
-            if !arrived.contains(id) && !shelf.transit.contains_key(id) {
+            if !arrived.contains(id) && !segment.transit.contains_key(id) {
                 tell(
                     "transfer_lost",
                     id,
@@ -173,7 +173,7 @@ fn transfers(state: &State, replays: &[Replay], breaches: &mut Vec<Breach>) {
 
 /// Permits out are those of open leases, and those that were spent of closed ones
 /// and not given back since.
-fn permits(state: &State, breaches: &mut Vec<Breach>) {
+fn permits(state: &ProductState, breaches: &mut Vec<Breach>) {
     let permits = &state.permits;
     let over = |limit: &i64| permits.granted > *limit && !was_adjusted(state);
     if let Some(limit) = permits.limit.filter(over) {
@@ -188,7 +188,7 @@ fn permits(state: &State, breaches: &mut Vec<Breach>) {
     let spent: i64 = state
         .segments
         .iter()
-        .flat_map(|shelf| &shelf.closed)
+        .flat_map(|segment| &segment.closed)
         .filter(|(lease, _)| !permits.leases.contains_key(*lease))
         .map(|(_, seen)| *seen)
         .sum();
@@ -205,11 +205,11 @@ fn permits(state: &State, breaches: &mut Vec<Breach>) {
 }
 
 /// How many permits released purchases gave back. Names those that should have.
-fn given_back(state: &State, breaches: &mut Vec<Breach>) -> i64 {
+fn given_back(state: &ProductState, breaches: &mut Vec<Breach>) -> i64 {
     let mut back = 0;
-    for shelf in &state.segments {
+    for segment in &state.segments {
         let mut seen = HashSet::new();
-        let releases = shelf.events.iter().filter(|event| {
+        let releases = segment.events.iter().filter(|event| {
             event.kind() == "release"
                 && !event.text("permit").is_empty()
                 && seen.insert(event.purchase())
@@ -220,15 +220,15 @@ fn given_back(state: &State, breaches: &mut Vec<Breach>) -> i64 {
                 request,
                 at_ms,
             } = event.purchase();
-            let is_recent = shelf.at_ms < event.id.ms.saturating_add(REFUNDS_KEPT_MS);
+            let is_recent = segment.at_ms < event.id.ms.saturating_add(REFUNDS_KEPT_MS);
             let refund = format!("{user}:{request}:{at_ms}");
             if !is_recent || state.permits.refunds.contains(&refund) {
                 back += event.number("quantity").unwrap_or(0);
-            } else if shelf.is_relayed(event) {
+            } else if segment.is_relayed(event) {
                 breaches.push(Breach {
                     invariant: 5,
                     kind: "permit_kept",
-                    place: shelf.segment.to_string(),
+                    place: segment.id.to_string(),
                     subject: event.id.to_string(),
                     what: format!(
                         "the permit of buyer {user}'s released purchase was not given back"
@@ -241,12 +241,12 @@ fn given_back(state: &State, breaches: &mut Vec<Breach>) -> i64 {
     back
 }
 
-fn was_adjusted(state: &State) -> bool {
-    let mut events = state.segments.iter().flat_map(|shelf| &shelf.events);
+fn was_adjusted(state: &ProductState) -> bool {
+    let mut events = state.segments.iter().flat_map(|segment| &segment.events);
     events.any(|event| event.kind() == "adjust")
 }
 
-fn of_permits(state: &State, kind: &'static str, what: String) -> Breach {
+fn of_permits(state: &ProductState, kind: &'static str, what: String) -> Breach {
     Breach {
         invariant: 2,
         kind,

@@ -3,15 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use seckill_core::orders::order::State as Stands;
+use seckill_core::orders::order::State;
 use seckill_core::stock::ledger::{Life, PurchaseId, Replay};
 
-use super::gather::{Shelf, State};
+use super::gather::{ProductState, SegmentState};
 use super::{Breach, lines};
 use crate::store::orders::{Order, StockDue};
 
 /// Returns how many purchases are on their way to an order.
-pub(super) fn check(state: &State, replays: &[Replay], breaches: &mut Vec<Breach>) -> usize {
+pub(super) fn check(state: &ProductState, replays: &[Replay], breaches: &mut Vec<Breach>) -> usize {
     live_orders(state, breaches);
     let mut orders: HashMap<(u16, PurchaseId), Vec<&Order>> = HashMap::new();
     for order in &state.orders {
@@ -19,11 +19,11 @@ pub(super) fn check(state: &State, replays: &[Replay], breaches: &mut Vec<Breach
         orders.entry(key).or_default().push(order);
     }
     let mut on_their_way = 0;
-    for (shelf, replay) in state.segments.iter().zip(replays) {
+    for (segment, replay) in state.segments.iter().zip(replays) {
         for (purchase, life) in &replay.purchases {
-            let key = (shelf.segment.number, purchase.clone());
+            let key = (segment.id.number, purchase.clone());
             let view = View {
-                shelf,
+                segment,
                 purchase,
                 life,
             };
@@ -53,10 +53,10 @@ fn purchase_of(order: &Order) -> PurchaseId {
 }
 
 /// A buyer has one live order at most.
-fn live_orders(state: &State, breaches: &mut Vec<Breach>) {
+fn live_orders(state: &ProductState, breaches: &mut Vec<Breach>) {
     let mut live: HashMap<&str, &Order> = HashMap::new();
     for order in &state.orders {
-        if !matches!(order.state, Stands::Created | Stands::Paid) {
+        if !matches!(order.state, State::Created | State::Paid) {
             continue;
         }
         if let Some(other) = live.insert(&order.user, order) {
@@ -75,22 +75,22 @@ fn live_orders(state: &State, breaches: &mut Vec<Breach>) {
 
 /// Orders that no purchase in the ledger led to. Those whose purchase came after
 /// the ledger was read are left for the next look.
-fn without_purchase(state: &State, replays: &[Replay], breaches: &mut Vec<Breach>) {
+fn without_purchase(state: &ProductState, replays: &[Replay], breaches: &mut Vec<Breach>) {
     let known: HashSet<(u16, &PurchaseId)> = state
         .segments
         .iter()
         .zip(replays)
-        .flat_map(|(shelf, replay)| {
+        .flat_map(|(segment, replay)| {
             replay
                 .purchases
                 .keys()
-                .map(|purchase| (shelf.segment.number, purchase))
+                .map(|purchase| (segment.id.number, purchase))
         })
         .collect();
     let read_ms: HashMap<u16, u64> = state
         .segments
         .iter()
-        .map(|shelf| (shelf.segment.number, shelf.at_ms))
+        .map(|segment| (segment.id.number, segment.at_ms))
         .collect();
     for order in &state.orders {
         let read_ms = read_ms.get(&order.segment).copied().unwrap_or(u64::MAX);
@@ -111,7 +111,7 @@ fn without_purchase(state: &State, replays: &[Replay], breaches: &mut Vec<Breach
 
 /// A purchase in the ledger.
 struct View<'a> {
-    shelf: &'a Shelf,
+    segment: &'a SegmentState,
     purchase: &'a PurchaseId,
     life: &'a Life,
 }
@@ -119,9 +119,9 @@ struct View<'a> {
 impl View<'_> {
     /// Whether its order may still come: the relay has not handed it on, or it
     /// is in the queue or among the dead letters.
-    fn is_on_its_way(&self, state: &State) -> bool {
-        let made = &self.shelf.events[self.life.made];
-        if !self.shelf.is_relayed(made) {
+    fn is_on_its_way(&self, state: &ProductState) -> bool {
+        let made = &self.segment.events[self.life.made];
+        if !self.segment.is_relayed(made) {
             return true;
         }
         match &state.under_way {
@@ -155,7 +155,7 @@ impl View<'_> {
     fn agrees(&self, order: &Order, breaches: &mut Vec<Breach>) {
         let Order { id, state, .. } = order;
         let subject = id.to_string();
-        let made = &self.shelf.events[self.life.made];
+        let made = &self.segment.events[self.life.made];
         if made.number("quantity") != Some(i64::from(order.quantity)) {
             let what = format!("order {id} is of another quantity than was bought");
             breaches.push(self.breach(3, "order_differs", &subject, what));
@@ -169,9 +169,9 @@ impl View<'_> {
         let state = state.as_str();
         let (confirmed, released) = (self.life.confirmed.is_some(), self.life.released.is_some());
         let (wants_confirm, wants_release) = match order.state {
-            Stands::Created => (false, false),
-            Stands::Paid => (true, false),
-            Stands::Cancelled | Stands::Failed => (false, true),
+            State::Created => (false, false),
+            State::Paid => (true, false),
+            State::Cancelled | State::Failed => (false, true),
         };
         if wants_confirm && !confirmed && !is_due {
             let what = format!("order {id} is paid, and its stock does not count as sold");
@@ -197,11 +197,11 @@ impl View<'_> {
             self.life.confirmed,
             self.life.released,
         ];
-        let events = life.iter().flatten().map(|at| &self.shelf.events[*at]);
+        let events = life.iter().flatten().map(|at| &self.segment.events[*at]);
         Breach {
             invariant,
             kind,
-            place: self.shelf.segment.to_string(),
+            place: self.segment.id.to_string(),
             subject: subject.to_owned(),
             what,
             events: lines(events),

@@ -22,11 +22,11 @@ use crate::redis::segments::Segment;
 use crate::store::orders::Order;
 
 /// A product's state.
-pub(crate) struct State {
+pub(crate) struct ProductState {
     pub(crate) item: Item,
     pub(crate) entry: Entry,
     pub(crate) permits: Permits,
-    pub(crate) segments: Vec<Shelf>,
+    pub(crate) segments: Vec<SegmentState>,
     /// Purchases in the queue or among the dead letters; `None` if the queue
     /// cannot be looked into.
     pub(crate) under_way: Option<HashSet<PurchaseId>>,
@@ -46,8 +46,8 @@ pub(crate) struct Permits {
 }
 
 /// What a segment says, read in one step, with the events archived before.
-pub(crate) struct Shelf {
-    pub(crate) segment: Segment,
+pub(crate) struct SegmentState {
+    pub(crate) id: Segment,
     /// `None` if the key is not there or is not whole.
     pub(crate) stock: Option<Amounts>,
     /// Buyers' records as stored.
@@ -72,7 +72,7 @@ pub(crate) struct Shelf {
     pub(crate) at_ms: u64,
 }
 
-impl Shelf {
+impl SegmentState {
     /// Whether the relay is done with an event.
     pub(super) fn is_relayed(&self, event: &Event) -> bool {
         event.id <= self.relayed && !self.held.contains(&event.id)
@@ -84,19 +84,19 @@ pub(crate) async fn gather(
     system: System<'_>,
     item: &Item,
     entry: &Entry,
-) -> Result<State, VerifyError> {
+) -> Result<ProductState, VerifyError> {
     let mut conn = system.redis.conn().await?;
     let (permits, at_ms) = read_permits(&mut conn, item).await?;
     let mut segments = Vec::new();
     for segment in Segment::all(item, entry) {
-        segments.push(read_shelf(system, segment).await?);
+        segments.push(read_segment(system, segment).await?);
     }
     let under_way = match system.queue_is_visible {
         true => Some(read_queue(&mut conn, item).await?),
         false => None,
     };
     let orders = system.store.all_orders(item).await?;
-    Ok(State {
+    Ok(ProductState {
         item: item.clone(),
         entry: *entry,
         permits,
@@ -140,7 +140,7 @@ async fn read_permits(
     Ok((permits, millis(time)))
 }
 
-async fn read_shelf(system: System<'_>, segment: Segment) -> Result<Shelf, VerifyError> {
+async fn read_segment(system: System<'_>, segment: Segment) -> Result<SegmentState, VerifyError> {
     let Segment { item, number } = &segment;
     let mut conn = system.segments.conn(item, *number).await?;
     let outbox = keys::outbox(item, *number);
@@ -195,7 +195,7 @@ async fn read_shelf(system: System<'_>, segment: Segment) -> Result<Shelf, Verif
         .iter()
         .filter_map(|(lease, text)| Some((lease.clone(), seen(text)?)))
         .collect();
-    Ok(Shelf {
+    Ok(SegmentState {
         stock: match stock {
             (Some(sale), Some(locked), Some(saled)) => Some(Amounts {
                 sale,
@@ -214,7 +214,7 @@ async fn read_shelf(system: System<'_>, segment: Segment) -> Result<Shelf, Verif
         relayed,
         held,
         at_ms,
-        segment,
+        id: segment,
     })
 }
 

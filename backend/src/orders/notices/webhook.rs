@@ -13,13 +13,13 @@ use seckill_core::orders::purchase::Reason;
 use seckill_core::signing::keyring::Keyring;
 
 use super::{Messenger, Notice, Told};
-use crate::http::client::Line;
+use crate::http::client::HttpClient;
 use crate::now_ms;
 
 /// Posts notices to one address.
 #[derive(Debug)]
 pub struct Webhook {
-    line: Line,
+    client: HttpClient,
     to: Uri,
     keys: Arc<Keyring>,
 }
@@ -32,8 +32,8 @@ impl Webhook {
     /// # Errors
     /// The machine's certificates cannot be read, and `to` needs them.
     pub fn new(to: Uri, keys: Arc<Keyring>) -> Result<Self, std::io::Error> {
-        let line = Line::new(to.scheme_str())?;
-        Ok(Self { line, to, keys })
+        let client = HttpClient::new(to.scheme_str())?;
+        Ok(Self { client, to, keys })
     }
 }
 
@@ -58,7 +58,7 @@ impl Messenger for Webhook {
             Ok(request) => request,
             Err(error) => return Told::Never(format!("no request can be made of it: {error}")),
         };
-        match self.line.ask(request).await {
+        match self.client.send(request).await {
             Ok(answer) if answer.status().is_success() => Told::Yes,
             Ok(answer) if answer.status() == StatusCode::GONE => {
                 Told::Never("the receiver answered 410 Gone".to_owned())

@@ -3,8 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use jiff::tz::TimeZone;
-use seckill::pages::day as ops;
-use seckill::pages::day::OpsState;
+use seckill::pages::day::{self, DayState};
 use seckill::redis::segments::Segments;
 use seckill::shop as purchase;
 use seckill::shop::ShopState;
@@ -70,7 +69,7 @@ async fn with_the_database_stopped_shoppers_buy_on_and_the_console_says_what_is_
         .oneshot(common::shop::click("ann", "r1", None));
     assert_eq!(bought.await.unwrap().status(), StatusCode::ACCEPTED);
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let shown = ops::router(OpsState::new(console.link.clone(), zone, None));
+    let shown = day::router(DayState::new(console.link.clone(), zone, None));
     let request = Request::get("/api/rounds").body(Body::empty()).unwrap();
     assert_eq!(
         shown.oneshot(request).await.unwrap().status(),

@@ -9,8 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use jiff::tz::TimeZone;
 use redis::AsyncCommands as _;
-use seckill::pages::day as ops;
-use seckill::pages::day::OpsState;
+use seckill::pages::day::{self, DayState};
 use seckill::redis::RedisLink;
 use seckill_core::keys;
 use tokio::task::JoinSet;
@@ -22,7 +21,7 @@ use crate::common::{calls, eventually, now_ms};
 /// An ops role with a connection of its own, as in a process of its own.
 fn ops(shop: &Shop, copies: Option<&Path>) -> Router {
     let redis = RedisLink::lazy(&shop.server.url()).unwrap();
-    ops::router(OpsState::new(redis, TimeZone::UTC, copies))
+    day::router(DayState::new(redis, TimeZone::UTC, copies))
 }
 
 async fn ask(app: &Router, etag: Option<&str>) -> (StatusCode, HeaderMap, String) {

@@ -10,7 +10,7 @@ use seckill::config::targets::Targets;
 use seckill::pages::{Options, Renderer};
 use seckill::redis::RedisLink;
 use seckill::redis::segments::Segments;
-use seckill::sale::approve::Desk;
+use seckill::sale::approve::Approver;
 use seckill::sale::file::{self, Form};
 use seckill::sale::import;
 use seckill::sale::message;
@@ -68,13 +68,13 @@ impl Shop {
         import::import_overlapping(&store, &rounds, &by, now_ms())
             .await
             .unwrap();
-        let desk = Desk {
+        let approver = Approver {
             store: &store,
             redis: &self.redis,
             segments: &Segments::on(self.redis.clone()),
             zone: &TimeZone::UTC,
         };
-        desk.approve(round, &by, now_ms()).await.unwrap();
+        approver.approve(round, &by, now_ms()).await.unwrap();
         store.close().await;
     }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::{ServiceError, Verifier, Vouched};
-use crate::http::client::Line;
+use crate::http::client::HttpClient;
 
 /// Longest wait for a verdict: the shopper waits as well.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -33,7 +33,7 @@ pub struct Siteverify {
     url: String,
     secret: String,
     patience: Duration,
-    line: Line,
+    client: HttpClient,
 }
 
 impl fmt::Debug for Siteverify {
@@ -63,7 +63,7 @@ impl Siteverify {
             url: url.to_owned(),
             secret: secret.to_owned(),
             patience: PATIENCE,
-            line: Line::new(scheme)?,
+            client: HttpClient::new(scheme)?,
         })
     }
 
@@ -80,7 +80,7 @@ impl Siteverify {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Full::from(form))
             .map_err(|error| error.to_string())?;
-        let response = self.line.ask(request).await?;
+        let response = self.client.send(request).await?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), MAX_ANSWER)
             .collect()
