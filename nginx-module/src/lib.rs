@@ -1,18 +1,60 @@
 //! The flash-sale gate as a dynamic module for nginx.
 //!
-//! `conf` reads the directives, `phases` decides, `state` is what the workers
-//! share, `net` speaks to Redis, `ctx` is the door to nginx's request, `rt`
-//! runs futures on nginx's event loop. Pointers stay in `net`, `state`, `ctx`,
-//! `rt` and in the setters of `conf`; the phases and all rules are safe code.
+//! The modules stand in the order of their layers: each may use those above it in
+//! this list, never those below; `make check` holds the order. Every layer may name
+//! this file's `ngx_http_seckill_module`, by which nginx knows the module. Raw
+//! pointers stay in `rt`, `net`, `state`, `ctx`, in the setters of `directives` and
+//! in the getter of `variables`; the handlers and all rules are safe code.
 
+/// The clocks: wall time and monotonic time, read from the system. Uses nothing.
 mod clock;
-mod conf;
-mod ctx;
-mod net;
-mod phases;
+
+/// Random bytes for nonces and hash seeds. Uses nothing.
 mod random;
+
+/// Lines in nginx's error log, for what happens outside a request. Uses nothing.
+mod error_log;
+
+/// The worker's executor: tasks, timers and time limits on nginx's event loop.
+/// Knows nothing of the module's work.
 mod rt;
+
+/// Sockets: resolved addresses, and a byte stream over an nginx connection. Knows
+/// no protocol.
+mod net;
+
+/// What the workers share: the zone's tables, counters and buckets. Holds no
+/// configuration and does no I/O.
 mod state;
+
+/// The configuration as types, with the zone it named. No directive is read here.
+mod conf;
+
+/// The door to nginx's request: reading it, parking it, responding. Decides
+/// nothing.
+mod ctx;
+
+/// The worker's connection to Redis, kept up by a supervisor that is given what to
+/// run on each new connection. Knows no key of the sale.
+mod link;
+
+/// Permits: leases taken from Redis and returned, and the queue of parked requests.
+mod permits;
+
+/// What a worker copies from Redis into the zone: catalogue, bans, living edges.
+mod refresh;
+
+/// The settings in force for one request.
+mod settings;
+
+/// The handlers: thin, safe code that asks `seckill_core` for each decision.
+mod phases;
+
+/// The variables, for logs and for headers to the back end.
+mod variables;
+
+/// The directives: setters that fill the configuration and install the handlers.
+mod directives;
 
 use std::ffi::c_void;
 use std::ptr;
@@ -39,7 +81,7 @@ impl HttpModule for Module {
 
     unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
         // SAFETY: nginx calls this with the configuration being read.
-        unsafe { conf::variables::add(cf) }
+        unsafe { variables::add(cf) }
     }
 
     unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
@@ -72,7 +114,7 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
             let missing = [
                 (
                     "seckill_zone, as in: seckill_zone seckill:64m;",
-                    main.zone.is_null(),
+                    main.zone.is_unset(),
                 ),
                 (
                     "seckill_redis, as in: seckill_redis 127.0.0.1:6379;",
@@ -94,6 +136,12 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
                 );
                 return NGX_ERROR as ngx_int_t;
             }
+        }
+        let tag = (&raw mut ngx_http_seckill_module).cast();
+        if let Err(why) = main.zone.request(cf, tag) {
+            let log = (*cf).log;
+            ngx_log_error!(NGX_LOG_EMERG, log, "seckill_zone {}", why);
+            return NGX_ERROR as ngx_int_t;
         }
         let Some(core) = NgxHttpCoreModule::main_conf_mut(&*cf) else {
             return NGX_ERROR as ngx_int_t;
@@ -135,9 +183,9 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx calls this with the worker's cycle.
     if let Some(main) = unsafe { main_conf(cycle) }
         && let Some(redis) = &main.redis
-        && let Some(site) = conf::Site::of(main)
+        && let Some(edge) = main.edge()
     {
-        net::link::start(redis.clone(), site);
+        link::start(redis.clone(), move |link| refresh::run(link, edge.clone()));
     }
     NGX_OK as ngx_int_t
 }
@@ -145,9 +193,9 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     // SAFETY: nginx calls this with the worker's cycle.
     if let Some(main) = unsafe { main_conf(cycle) }
-        && let Some(zone) = state::Zone::of(main.zone)
+        && let Some(zone) = main.zone.ready()
     {
-        net::link::stop();
+        link::stop();
         zone.release_refresh();
     }
 }
@@ -169,7 +217,7 @@ static MODULE_CTX: ngx_http_module_t = ngx_http_module_t {
 pub static mut ngx_http_seckill_module: ngx_module_t = ngx_module_t {
     ctx: ptr::addr_of!(MODULE_CTX) as *mut c_void,
     // SAFETY: only the address is taken.
-    commands: unsafe { &raw mut conf::directives::COMMANDS[0] },
+    commands: unsafe { &raw mut directives::COMMANDS[0] },
     type_: NGX_HTTP_MODULE as usize,
     init_process: Some(init_process),
     exit_process: Some(exit_process),

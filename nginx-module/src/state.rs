@@ -7,9 +7,11 @@ pub(crate) mod bans;
 pub(crate) mod counters;
 mod duty;
 mod known;
+mod mapping;
 mod pass;
 mod zone;
 
 pub(crate) use known::Known;
+pub(crate) use mapping::{SharedZone, wanted};
 pub(crate) use pass::Claimed;
-pub(crate) use zone::{MAX_BUCKETS, Zone, add, divide, wanted};
+pub(crate) use zone::{MAX_BUCKETS, Zone};

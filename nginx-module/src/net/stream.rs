@@ -25,7 +25,7 @@ thread_local! {
 
 /// Bytes that this worker has received from Redis so far: as long as it rises,
 /// Redis is not stalled.
-pub(super) fn received() -> u64 {
+pub(crate) fn received() -> u64 {
     RECEIVED.get()
 }
 

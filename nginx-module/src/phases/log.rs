@@ -4,9 +4,9 @@
 use ngx::ffi::{NGX_OK, ngx_int_t};
 
 use super::handler;
-use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Stand};
+use crate::settings::Settings;
 
 handler!(entry, look_back);
 
@@ -21,15 +21,15 @@ fn look_back(request: &Request<'_>) -> ngx_int_t {
         let status = request.answered();
         let is_admitted = ctx.stand.get() == Stand::Admitted;
         let is_over = is_admitted && came_to_nothing(status);
-        // 403 of the back end: the pass was spent at another edge.
+        // 403 of the back end: the pass was spent at another settings.
         let pass_is_good = !is_admitted || is_over && status != 403;
         let forgotten = ctx.known.get().filter(|_| is_over);
         let given_back = ctx.claimed.get().filter(|_| pass_is_good);
         if (forgotten.is_some() || given_back.is_some())
-            && let Ok(edge) = Edge::of(request)
+            && let Ok(settings) = Settings::of(request)
         {
-            forgotten.inspect(|known| known.forget(&edge.zone));
-            given_back.inspect(|claimed| claimed.give_back(&edge.zone));
+            forgotten.inspect(|known| known.forget(&settings.zone));
+            given_back.inspect(|claimed| claimed.give_back(&settings.zone));
             ctx.claimed.set(None);
         }
     }

@@ -7,10 +7,10 @@ use seckill_core::{Verdict, gate};
 
 use super::{handler, state};
 use crate::clock;
-use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::respond::{Answer, send};
 use crate::random;
+use crate::settings::Settings;
 use crate::state::bans;
 
 handler!(entry, answer);
@@ -23,13 +23,13 @@ fn answer(request: &Request<'_>) -> ngx_int_t {
 }
 
 fn hand_out(request: &Request<'_>) -> Result<String, Verdict> {
-    let edge = Edge::of(request)?;
+    let settings = Settings::of(request)?;
     let ids = state::ids(request, "/path").ok_or(Verdict::BadRequest)?;
     let now_ms = clock::now_ms();
-    let buyer = edge.buyer(request, &request.headers());
-    let user = gate::identify(buyer, edge.keyring, now_ms).ok_or(Verdict::LoginRequired)?;
-    bans::check(&edge.zone, user, request.address(), now_ms)?;
-    let found = state::lookup(&edge, ids.0, ids.1)?;
+    let buyer = settings.buyer(request, &request.headers());
+    let user = gate::identify(buyer, settings.keyring, now_ms).ok_or(Verdict::LoginRequired)?;
+    bans::check(&settings.zone, user, request.address(), now_ms)?;
+    let found = state::lookup(&settings, ids.0, ids.1)?;
     let window = found.entry.window;
     match window.phase(now_ms) {
         Phase::Scheduled => return Err(Verdict::TooEarly),
@@ -37,9 +37,9 @@ fn hand_out(request: &Request<'_>) -> Result<String, Verdict> {
         Phase::Lead | Phase::Open => {}
     }
     let expires_ms = hidden_path::expiry(&window, now_ms);
-    let key = edge.keyring.first();
-    let path = hidden_path::sign(key, edge.digest, ids, user, expires_ms, random::bytes());
-    edge.zone.counters().paths.add(1);
+    let key = settings.keyring.first();
+    let path = hidden_path::sign(key, settings.digest, ids, user, expires_ms, random::bytes());
+    settings.zone.counters().paths.add(1);
     Ok(format!(
         "{{\"path\":\"{path}\",\"opens_ms\":{}}}",
         window.opens_ms

@@ -7,14 +7,14 @@ use seckill_core::shared::products::Found;
 
 use super::handler;
 use crate::clock;
-use crate::conf::Edge;
 use crate::ctx::request::Request;
 use crate::ctx::respond::{Answer, send};
+use crate::settings::Settings;
 
 handler!(entry, answer);
 
 fn answer(request: &Request<'_>) -> ngx_int_t {
-    let body = Edge::of(request).and_then(|edge| find(request, &edge, "/state"));
+    let body = Settings::of(request).and_then(|settings| find(request, &settings, "/state"));
     match body {
         Ok(found) => {
             let now_ms = clock::now_ms();
@@ -37,11 +37,11 @@ fn answer(request: &Request<'_>) -> ngx_int_t {
 /// The product that `/api/rounds/{round}/products/{product}{suffix}` names.
 pub(super) fn find(
     request: &Request<'_>,
-    edge: &Edge<'_>,
+    settings: &Settings<'_>,
     suffix: &str,
 ) -> Result<Found<'static>, Verdict> {
     let (round, product) = ids(request, suffix).ok_or(Verdict::BadRequest)?;
-    lookup(edge, round, product)
+    lookup(settings, round, product)
 }
 
 /// The ids in such a path, if they are well formed and the method is right.
@@ -58,13 +58,13 @@ pub(super) fn ids<'r>(request: &Request<'r>, suffix: &str) -> Option<(&'r str, &
 /// Looks a product up. Before the catalogue was first read, nothing can be said
 /// of any product, least of all that it does not exist.
 pub(super) fn lookup(
-    edge: &Edge<'_>,
+    settings: &Settings<'_>,
     round: &str,
     product: &str,
 ) -> Result<Found<'static>, Verdict> {
-    match edge.zone.products().find(round, product) {
+    match settings.zone.products().find(round, product) {
         Some(found) => Ok(found),
-        None if edge.zone.has_catalogue() => Err(Verdict::NotFound),
+        None if settings.zone.has_catalogue() => Err(Verdict::NotFound),
         None => Err(Verdict::Unavailable),
     }
 }

@@ -8,9 +8,9 @@ use seckill_core::metrics::{Kind, Page};
 
 use super::handler;
 use crate::clock;
-use crate::conf::{Edge, confs};
 use crate::ctx::request::Request;
 use crate::ctx::respond::{Answer, send};
+use crate::settings::{Settings, confs};
 use crate::state::Zone;
 
 handler!(entry, answer);
@@ -19,16 +19,16 @@ fn answer(request: &Request<'_>) -> ngx_int_t {
     if !request.is_read() {
         return send(request, Verdict::BadRequest.into());
     }
-    let edge = match Edge::of(request) {
-        Ok(edge) => edge,
+    let settings = match Settings::of(request) {
+        Ok(settings) => settings,
         Err(verdict) => return send(request, verdict.into()),
     };
     let mut page = Page::default();
-    edge.zone.counters().write(&mut page);
-    write_buckets(request, &edge.zone, &mut page);
-    write_permits(&edge.zone, &mut page);
-    write_protection(&edge.zone, &mut page);
-    write_tables(&edge.zone, &mut page);
+    settings.zone.counters().write(&mut page);
+    write_buckets(request, &settings.zone, &mut page);
+    write_permits(&settings.zone, &mut page);
+    write_protection(&settings.zone, &mut page);
+    write_tables(&settings.zone, &mut page);
     send(
         request,
         Answer {

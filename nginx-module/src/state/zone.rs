@@ -1,20 +1,14 @@
-//! The zone itself: how it is laid out, made and kept over reloads.
+//! The zone's layout, and the handle through which workers use it.
 
-use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ngx::ffi::{
-    NGX_ERROR, NGX_LOG_EMERG, NGX_LOG_NOTICE, NGX_OK, ngx_conf_t, ngx_int_t, ngx_shared_memory_add,
-    ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
-};
-use ngx::ngx_log_error;
 use seckill_core::rate::bucket::{Rate, Take};
 use seckill_core::shared::passes;
 use seckill_core::shared::products::{self, Products, Slot};
 use seckill_core::shared::seen::{self, Counts, Seen};
 use seckill_core::shared::siphash::Seed;
-use seckill_core::shared::{Plan, Set, Wanted, plan};
+use seckill_core::shared::{Plan, Set};
 
 use super::bans::BanList;
 use super::counters::Counters;
@@ -64,6 +58,27 @@ pub(super) struct Shared {
     pub(super) pass_counts: passes::Counts,
 }
 
+impl Shared {
+    /// Lays out a fresh zone of `bytes` bytes.
+    ///
+    /// # Safety
+    /// `this` is all-zero memory, as large as the plan says.
+    pub(super) unsafe fn fill(this: *mut Self, bytes: usize, plan: &Plan) {
+        // SAFETY: by this function's contract; all-zero memory is the first state of
+        // every atomic in it.
+        let this = unsafe { &mut *this };
+        this.layout = LAYOUT;
+        this.products = (plan.products.offset, plan.products.count);
+        this.seen = (plan.seen.offset, plan.seen.count);
+        this.bans = (plan.bans.offset, plan.bans.count);
+        this.passes = (plan.passes.offset, plan.passes.count);
+        this.bytes = bytes;
+        this.seed = [random::word(), random::word()];
+        this.born_ms = clock::now_ms();
+        this.maker = u64::from(std::process::id());
+    }
+}
+
 /// A handle to the zone. Cheap to copy; valid for the life of the worker.
 #[derive(Clone)]
 pub(crate) struct Zone {
@@ -73,13 +88,17 @@ pub(crate) struct Zone {
 }
 
 impl Zone {
-    /// The zone that `add` declared, once nginx has mapped it.
-    pub(crate) fn of(zone: *mut ngx_shm_zone_t) -> Option<Self> {
-        // SAFETY: the pointer is null or that of a declared zone, whose data is
-        // null until `init` has run and then points to the zone's Shared.
-        let shared = unsafe { zone.as_ref()?.data.cast::<Shared>().as_ref()? };
-        // SAFETY: `init` allocated one piece for Shared and the tables, which
-        // begin and end where the plan says; both are made of atomics.
+    /// The zone in a piece of memory that was laid out; `None` if another version of
+    /// the module did that.
+    ///
+    /// # Safety
+    /// `shared` was filled by [`Shared::fill`] of some version of the module.
+    pub(super) unsafe fn new(shared: &'static Shared) -> Option<Self> {
+        if shared.layout != LAYOUT {
+            return None;
+        }
+        // SAFETY: the tables begin and end where the plan says, within the same
+        // allocation; both are made of atomics.
         let (slots, sets) = unsafe {
             let begin = ptr::from_ref(shared).cast::<u8>();
             let ((slots_at, slots), (sets_at, sets)) = (shared.products, shared.seen);
@@ -120,7 +139,7 @@ impl Zone {
 
     /// A table of sets.
     pub(super) fn sets(&self, (at, count): (usize, usize)) -> &'static [Set] {
-        // SAFETY: as in `of`: where the plan says, within the same allocation.
+        // SAFETY: as in `new`: where the plan says, within the same allocation.
         unsafe {
             let begin = ptr::from_ref(self.shared).cast::<u8>();
             std::slice::from_raw_parts(begin.add(at).cast::<Set>(), count)
@@ -186,126 +205,4 @@ impl Zone {
             clock::monotonic_ns(),
         )
     }
-}
-
-/// Declares the zone; nginx maps it after the configuration was read.
-///
-/// # Safety
-/// `cf` is the configuration being read and `tag` the module's own address.
-pub(crate) unsafe fn add(
-    cf: *mut ngx_conf_t,
-    name: &mut ngx_str_t,
-    size: usize,
-    tag: *mut c_void,
-) -> *mut ngx_shm_zone_t {
-    // SAFETY: by this function's contract.
-    unsafe {
-        let zone = ngx_shared_memory_add(cf, name, size, tag);
-        if let Some(zone) = zone.as_mut() {
-            zone.init = Some(init);
-        }
-        zone
-    }
-}
-
-/// What a zone should hold.
-pub(crate) fn wanted() -> Wanted {
-    Wanted {
-        reserved_bytes: size_of::<Shared>(),
-        ..Wanted::default()
-    }
-}
-
-/// How a zone of this size is divided.
-///
-/// # Errors
-/// A sentence that says how large it must be.
-pub(crate) fn divide(zone_bytes: usize) -> Result<Plan, String> {
-    plan(zone_bytes, &wanted()).map_err(|error| error.to_string())
-}
-
-extern "C" fn init(zone: *mut ngx_shm_zone_t, old_data: *mut c_void) -> ngx_int_t {
-    // SAFETY: nginx calls this with a mapped zone, before any worker starts.
-    unsafe {
-        if !old_data.is_null() {
-            // A reload: the zone is kept, with all that is in it.
-            return adopt(zone, old_data.cast());
-        }
-        let pool = (*zone).shm.addr.cast::<ngx_slab_pool_t>();
-        if (*zone).shm.exists != 0 {
-            return adopt(zone, (*pool).data.cast());
-        }
-        let plan = match divide((*zone).shm.size) {
-            Ok(plan) => plan,
-            Err(why) => return refuse(zone, &why),
-        };
-        let shared = ngx_slab_calloc(pool, plan.bytes).cast::<Shared>();
-        if shared.is_null() {
-            return refuse(zone, "cannot be allocated; make it larger");
-        }
-        // All-zero memory is the first state of every atomic in it.
-        (*shared).layout = LAYOUT;
-        (*shared).products = (plan.products.offset, plan.products.count);
-        (*shared).seen = (plan.seen.offset, plan.seen.count);
-        (*shared).bans = (plan.bans.offset, plan.bans.count);
-        (*shared).passes = (plan.passes.offset, plan.passes.count);
-        (*shared).bytes = (*zone).shm.size;
-        (*shared).seed = [random::word(), random::word()];
-        (*shared).born_ms = clock::now_ms();
-        (*shared).maker = u64::from(std::process::id());
-        (*pool).data = shared.cast();
-        (*zone).data = shared.cast();
-        if let Some(shortfall) = plan.shortfall() {
-            let name = name_of(zone);
-            let log = (*zone).shm.log;
-            ngx_log_error!(
-                NGX_LOG_NOTICE,
-                log,
-                "seckill_zone \"{}\": {}",
-                name,
-                shortfall
-            );
-        }
-    }
-    NGX_OK as ngx_int_t
-}
-
-/// # Safety
-/// `zone` is a declared zone.
-unsafe fn name_of(zone: *mut ngx_shm_zone_t) -> String {
-    // SAFETY: by this function's contract.
-    unsafe { String::from_utf8_lossy((*zone).shm.name.as_bytes()).into_owned() }
-}
-
-/// # Safety
-/// `shared` is what `init` stored for this zone at an earlier time.
-unsafe fn adopt(zone: *mut ngx_shm_zone_t, shared: *mut Shared) -> ngx_int_t {
-    // SAFETY: by this function's contract.
-    unsafe {
-        if shared.is_null() || (*shared).layout != LAYOUT {
-            return refuse(
-                zone,
-                "was laid out by another version of the module; restart nginx instead of reloading",
-            );
-        }
-        (*zone).data = shared.cast();
-    }
-    NGX_OK as ngx_int_t
-}
-
-/// # Safety
-/// `zone` is a declared zone.
-unsafe fn refuse(zone: *mut ngx_shm_zone_t, why: &str) -> ngx_int_t {
-    // SAFETY: by this function's contract.
-    unsafe {
-        let name = name_of(zone);
-        ngx_log_error!(
-            NGX_LOG_EMERG,
-            (*zone).shm.log,
-            "seckill_zone \"{}\" {}",
-            name,
-            why
-        );
-    }
-    NGX_ERROR as ngx_int_t
 }

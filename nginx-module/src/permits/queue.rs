@@ -12,14 +12,14 @@ use std::time::Duration;
 use seckill_core::Verdict;
 use seckill_core::ids::Item;
 use seckill_core::permits::lease::Spent;
+use seckill_core::shared::products::Found;
 
-use super::permits::{self, Outcome};
-use crate::conf::Site;
+use super::{Outcome, claim_flight, fetch, give_back};
+use crate::conf::Edge;
 use crate::ctx::park::Parked;
 use crate::ctx::{Ctx, Stand};
 use crate::state::Zone;
 use crate::{clock, rt};
-use seckill_core::shared::products::Found;
 
 /// Pause while another worker asks Redis for the same product.
 const TURN: Duration = Duration::from_millis(1);
@@ -53,8 +53,8 @@ pub(crate) fn is_waiting(product: &Found<'_>) -> bool {
 }
 
 /// Puts a parked request at the end of its product's queue.
-pub(crate) fn join(site: &Site, product: &Found<'static>, item: Item, waiting: Waiting) {
-    site.zone.counters().parked.add(1);
+pub(crate) fn join(edge: &Edge, product: &Found<'static>, item: Item, waiting: Waiting) {
+    edge.zone.counters().parked.add(1);
     let is_first = QUEUES.with_borrow_mut(|queues| match queues.get_mut(&product.id()) {
         Some(queue) => {
             queue.waiting.push_back(waiting);
@@ -72,28 +72,28 @@ pub(crate) fn join(site: &Site, product: &Found<'static>, item: Item, waiting: W
         }
     });
     if is_first {
-        let (site, id) = (site.clone(), product.id());
-        rt::spawn(async move { serve(&site, id).await }).detach();
+        let (edge, id) = (edge.clone(), product.id());
+        rt::spawn(async move { serve(&edge, id).await }).detach();
     }
 }
 
 /// Asks Redis for the next lease while the last one is still being spent, so
 /// that nobody has to wait for it.
-pub(crate) fn prefetch(site: &Site, item: Item) {
-    let site = site.clone();
-    rt::spawn(async move { permits::fetch(&site, &item, (0, 1)).await }).detach();
+pub(crate) fn prefetch(edge: &Edge, item: Item) {
+    let edge = edge.clone();
+    rt::spawn(async move { fetch(&edge, &item, (0, 1)).await }).detach();
 }
 
-async fn serve(site: &Site, id: usize) {
+async fn serve(edge: &Edge, id: usize) {
     let Some(item) = QUEUES.with_borrow(|queues| queues.get(&id).map(|queue| queue.item.clone()))
     else {
         return;
     };
     loop {
-        let Some(found) = site.zone.products().find(item.round(), item.product()) else {
-            return dismiss(site, id, Verdict::Ended);
+        let Some(found) = edge.zone.products().find(item.round(), item.product()) else {
+            return dismiss(edge, id, Verdict::Ended);
         };
-        let Some(quantity) = spend(site, id, &found) else {
+        let Some(quantity) = spend(edge, id, &found) else {
             return;
         };
         let now_ms = clock::monotonic_ms();
@@ -103,8 +103,8 @@ async fn serve(site: &Site, id: usize) {
             rt::sleep(TURN).await;
         } else if found.is_granted_out() && hand.left(now_ms) < u64::from(quantity) {
             // Only the first: others may be served where he wanted two.
-            refuse_first(site, id, Verdict::SoldOut);
-        } else if permits::claim_flight(&found, site.timeout) {
+            refuse_first(edge, id, Verdict::SoldOut);
+        } else if claim_flight(&found, edge.timeout) {
             // Enough in hand, but on several leases, and a purchase names one:
             // they go back, to be taken again as one.
             let scattered = hand.left(now_ms) >= u64::from(quantity);
@@ -114,14 +114,14 @@ async fn serve(site: &Site, id: usize) {
                 Vec::new()
             };
             if !loose.is_empty() {
-                permits::give_back(site, &item, &loose).await;
+                give_back(edge, &item, &loose).await;
             }
             let wanted = QUEUES.with_borrow(|queues| wanted(queues, id));
-            let asked = permits::fetch(site, &item, (wanted, u64::from(quantity))).await;
+            let asked = fetch(edge, &item, (wanted, u64::from(quantity))).await;
             match asked {
                 Outcome::Answered => {}
-                Outcome::Away => return without_redis(site, id, &item),
-                Outcome::Amiss => return dismiss(site, id, Verdict::Unavailable),
+                Outcome::Away => return without_redis(edge, id, &item),
+                Outcome::Amiss => return dismiss(edge, id, Verdict::Unavailable),
             }
         }
     }
@@ -139,13 +139,13 @@ fn wanted(queues: &Queues, id: usize) -> u64 {
 
 /// Serves from the front as far as the hand reaches; what the first of those who
 /// still wait wants.
-fn spend(site: &Site, id: usize, found: &Found<'_>) -> Option<u32> {
-    while let Some(quantity) = first_quantity(site, id) {
+fn spend(edge: &Edge, id: usize, found: &Found<'_>) -> Option<u32> {
+    while let Some(quantity) = first_quantity(edge, id) {
         let Some(spent) = found.hand().spend(quantity, clock::monotonic_ms()) else {
             return Some(quantity);
         };
-        if let Some(first) = leave(site, id) {
-            first.parked.resume(|ctx| admit(&site.zone, ctx, spent));
+        if let Some(first) = leave(edge, id) {
+            first.parked.resume(|ctx| admit(&edge.zone, ctx, spent));
         }
     }
     None
@@ -153,7 +153,7 @@ fn spend(site: &Site, id: usize, found: &Found<'_>) -> Option<u32> {
 
 /// What the first who is still there wants; those who left make room. An empty
 /// queue goes.
-fn first_quantity(site: &Site, id: usize) -> Option<u32> {
+fn first_quantity(edge: &Edge, id: usize) -> Option<u32> {
     QUEUES.with_borrow_mut(|queues| {
         let queue = queues.get_mut(&id)?;
         while let Some(first) = queue.waiting.front() {
@@ -161,7 +161,7 @@ fn first_quantity(site: &Site, id: usize) -> Option<u32> {
                 return Some(first.quantity);
             }
             queue.waiting.pop_front();
-            site.zone.counters().unparked.add(1);
+            edge.zone.counters().unparked.add(1);
         }
         queues.remove(&id);
         None
@@ -169,15 +169,15 @@ fn first_quantity(site: &Site, id: usize) -> Option<u32> {
 }
 
 /// Takes the first out of the queue.
-fn leave(site: &Site, id: usize) -> Option<Waiting> {
-    site.zone.counters().unparked.add(1);
+fn leave(edge: &Edge, id: usize) -> Option<Waiting> {
+    edge.zone.counters().unparked.add(1);
     QUEUES.with_borrow_mut(|queues| queues.get_mut(&id)?.waiting.pop_front())
 }
 
-fn refuse_first(site: &Site, id: usize, verdict: Verdict) {
-    if let Some(first) = leave(site, id) {
+fn refuse_first(edge: &Edge, id: usize, verdict: Verdict) {
+    if let Some(first) = leave(edge, id) {
         first.parked.resume(|ctx| {
-            site.zone.counters().refuse(verdict);
+            edge.zone.counters().refuse(verdict);
             ctx.stand.set(Stand::Refused(verdict));
         });
     }
@@ -185,9 +185,9 @@ fn refuse_first(site: &Site, id: usize, verdict: Verdict) {
 
 /// Redis is away: lets those pass who may, as far as this edge's share reaches,
 /// and refuses the others.
-fn without_redis(site: &Site, id: usize, item: &Item) {
-    let found = site.zone.products().find(item.round(), item.product());
-    while let Some(quantity) = first_quantity(site, id) {
+fn without_redis(edge: &Edge, id: usize, item: &Item) {
+    let found = edge.zone.products().find(item.round(), item.product());
+    while let Some(quantity) = first_quantity(edge, id) {
         let now_ms = clock::monotonic_ms();
         let passes = QUEUES.with_borrow(|queues| {
             let first = queues.get(&id).and_then(|queue| queue.waiting.front());
@@ -196,20 +196,20 @@ fn without_redis(site: &Site, id: usize, item: &Item) {
         let standby = found.as_ref().filter(|_| passes).map(Found::standby);
         match standby.and_then(|standby| standby.spend(quantity, now_ms)) {
             Some(spent) => {
-                site.zone.counters().fallbacks.add(1);
-                if let Some(first) = leave(site, id) {
-                    first.parked.resume(|ctx| admit(&site.zone, ctx, spent));
+                edge.zone.counters().fallbacks.add(1);
+                if let Some(first) = leave(edge, id) {
+                    first.parked.resume(|ctx| admit(&edge.zone, ctx, spent));
                 }
             }
-            None => refuse_first(site, id, Verdict::Unavailable),
+            None => refuse_first(edge, id, Verdict::Unavailable),
         }
     }
 }
 
 /// Refuses everybody who waits.
-fn dismiss(site: &Site, id: usize, verdict: Verdict) {
-    while first_quantity(site, id).is_some() {
-        refuse_first(site, id, verdict);
+fn dismiss(edge: &Edge, id: usize, verdict: Verdict) {
+    while first_quantity(edge, id).is_some() {
+        refuse_first(edge, id, verdict);
     }
 }
 

@@ -19,10 +19,9 @@ use seckill_core::gate::directive;
 use seckill_core::gate::directive::Fallback;
 use seckill_core::signing::keyring::{Digest, Keyring};
 
-use super::{LocConf, MainConf};
+use crate::conf::{LocConf, MainConf, Target};
 use crate::net::address::SocketAddress;
-use crate::net::link::Target;
-use crate::{Module, ngx_http_seckill_module, phases, state};
+use crate::{Module, phases, state};
 
 /// What a setter may use of the configuration that is being read.
 struct Reading<'a> {
@@ -123,22 +122,10 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
 }
 
 setter!(cmd_zone, MainConf, |reading, conf| {
-    let (name, size) = directive::zone(reading.args[0])?;
-    if !conf.zone.is_null() {
-        return Err("is given twice; one zone serves all".to_owned());
-    }
-    state::divide(size)?;
-    // SAFETY: the name is copied into the configuration's pool; the tag is the
-    // module's own address.
-    conf.zone = unsafe {
-        let mut name = ngx_str_t::from_str((*reading.cf).pool, name);
-        let tag = (&raw mut ngx_http_seckill_module).cast();
-        state::add(reading.cf, &mut name, size, tag)
-    };
-    if conf.zone.is_null() {
-        return Err("cannot be declared; is the name taken by another zone?".to_owned());
-    }
-    Ok(())
+    let (name, bytes) = directive::zone(reading.args[0])?;
+    // SAFETY: the name is copied into the configuration's pool.
+    let name = unsafe { ngx_str_t::from_str((*reading.cf).pool, name) };
+    conf.zone.configure(name, bytes)
 });
 
 setter!(cmd_redis, MainConf, |reading, conf| {

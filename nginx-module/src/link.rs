@@ -8,37 +8,25 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use async_task::Task;
-use ngx::ffi::{NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_cycle};
-use ngx::ngx_log_error;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisResult};
-use seckill_core::gate::directive::RedisTarget;
 
-use super::address::SocketAddress;
-use super::stream::PeerStream;
-use super::{bans, refresh, stream};
-use crate::conf::Site;
-use crate::rt;
+use crate::conf::Target;
+use crate::net::stream::{self, PeerStream};
+use crate::{error_log, rt};
 
 /// Redis is given this long to answer anything before the connection is
 /// dropped: a stopped server accepts bytes but never replies.
-const STALLED: Duration = Duration::from_millis(1_000);
+pub(crate) const STALLED: Duration = Duration::from_millis(1_000);
+/// Pause after the first failed attempt; it doubles with each further one.
+const FIRST_PAUSE_MS: u64 = 25;
 /// Longest pause between attempts; the gate must work again within a second.
 const LONGEST_PAUSE_MS: u64 = 400;
 
-const TAKE: &str = include_str!("../../../lua/permits/take.lua");
-const GIVE_BACK: &str = include_str!("../../../lua/permits/give_back.lua");
-const RENEW: &str = include_str!("../../../lua/permits/renew.lua");
-const HEARTBEAT: &str = include_str!("../../../lua/permits/heartbeat.lua");
-
-/// Where Redis is and how it is asked.
-#[derive(Clone)]
-pub(crate) struct Target {
-    /// What the operator wrote.
-    pub(crate) spec: RedisTarget,
-    /// Resolved.
-    pub(crate) address: SocketAddress,
-}
+const TAKE: &str = include_str!("../../lua/permits/take.lua");
+const GIVE_BACK: &str = include_str!("../../lua/permits/give_back.lua");
+const RENEW: &str = include_str!("../../lua/permits/renew.lua");
+const HEARTBEAT: &str = include_str!("../../lua/permits/heartbeat.lua");
 
 /// SHA-1 names of the scripts, as Redis gave them.
 pub(crate) struct Scripts {
@@ -103,9 +91,10 @@ fn set(status: Status) {
     }
 }
 
-/// Starts the supervisor of this worker.
-pub(crate) fn start(target: Target, site: Site) {
-    let task = rt::spawn(supervise(target, site));
+/// Starts the supervisor of this worker. It runs `work` on every new connection,
+/// until that returns the reason why the connection is of no use any more.
+pub(crate) fn start(target: Target, work: impl AsyncFn(Link) -> String + 'static) {
+    let task = rt::spawn(supervise(target, work));
     SUPERVISOR.with_borrow_mut(|slot| *slot = Some(task));
 }
 
@@ -117,34 +106,28 @@ pub(crate) fn stop() {
     rt::drain();
 }
 
-async fn supervise(target: Target, site: Site) {
-    let mut pause_ms = 25;
+async fn supervise(target: Target, work: impl AsyncFn(Link) -> String) {
+    let name = target.address.name();
+    let mut pause_ms = FIRST_PAUSE_MS;
     let mut reported = false;
     loop {
         match unless_stalled(open(&target)).await {
             Some(Ok((link, mut driver))) => {
                 if reported {
-                    log(
-                        NGX_LOG_NOTICE,
-                        &format!("redis at {} is back", target.address.name()),
-                    );
+                    error_log::notice(&format!("redis at {name} is back"));
                 }
-                pause_ms = 25;
+                pause_ms = FIRST_PAUSE_MS;
                 set(Status::Up(link.clone()));
-                site.zone.counters().redis_connects.add(1);
-                // Its end is noticed at once: until then requests would be sent
-                // into nothing, with the permits that they give back.
+                // The end of the connection is noticed at once: until then requests
+                // would be sent into nothing, with the permits that they return.
                 let closed = async {
                     (&mut driver).await;
                     "the connection was closed".to_owned()
                 };
-                let reason = rt::first(watch(&link, &site), closed).await;
+                let reason = rt::first(work(link), closed).await;
                 set(Status::Away);
                 drop(driver);
-                log(
-                    NGX_LOG_WARN,
-                    &format!("redis at {} is away: {reason}", target.address.name()),
-                );
+                error_log::warn(&format!("redis at {name} is away: {reason}"));
                 reported = true;
             }
             failure => {
@@ -154,16 +137,12 @@ async fn supervise(target: Target, site: Site) {
                         Some(Err(error)) => error.to_string(),
                         _ => "no answer".to_owned(),
                     };
-                    let name = target.address.name();
-                    log(
-                        NGX_LOG_WARN,
-                        &format!("redis at {name} cannot be reached: {reason}"),
-                    );
+                    error_log::warn(&format!("redis at {name} cannot be reached: {reason}"));
                     reported = true;
                 }
             }
         }
-        // Jitter keeps the workers of many edges from knocking at once.
+        // Jitter keeps the workers of many edges from connecting all at once.
         let jitter_ms = ngx::ffi::ngx_random() as u64 % pause_ms;
         rt::sleep(Duration::from_millis(pause_ms / 2 + jitter_ms / 2)).await;
         pause_ms = (pause_ms * 2).min(LONGEST_PAUSE_MS);
@@ -219,23 +198,9 @@ async fn load_scripts(connection: &mut MultiplexedConnection) -> RedisResult<Scr
     })
 }
 
-/// Polls until the connection fails or stalls; says why it ended.
-async fn watch(link: &Link, site: &Site) -> String {
-    // Ahead of the catalogue: nobody is let pass before the bans are known.
-    let _mirror = bans::follow(link.clone(), site.clone());
-    let mut refresh = refresh::Refresh::new(link.clone(), site.clone());
-    loop {
-        match unless_stalled(refresh.poll()).await {
-            Some(Ok(())) => rt::sleep(refresh.pause()).await,
-            Some(Err(error)) => return error.to_string(),
-            None => return format!("no answer for {} ms", STALLED.as_millis()),
-        }
-    }
-}
-
 /// The future's result, or `None` once nothing has come from Redis for
 /// [`STALLED`]. A round of many commands may take longer on a busy machine.
-async fn unless_stalled<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn unless_stalled<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     loop {
         let before = stream::received();
@@ -252,15 +217,4 @@ async fn unless_stalled<T>(future: impl Future<Output = T>) -> Option<T> {
 pub(crate) fn is_lost(error: &redis::RedisError) -> bool {
     error.code().is_none_or(|code| code == "NOSCRIPT")
         && error.kind() != redis::ErrorKind::UnexpectedReturnType
-}
-
-/// Writes a warning into nginx's error log.
-pub(crate) fn warn(text: &str) {
-    log(NGX_LOG_WARN, text);
-}
-
-fn log(level: u32, text: &str) {
-    // SAFETY: the cycle's log lives as long as the worker.
-    let log = unsafe { (*ngx_cycle).log };
-    ngx_log_error!(level, log, "seckill: {}", text);
 }

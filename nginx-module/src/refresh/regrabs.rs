@@ -8,8 +8,8 @@ use redis::RedisResult;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 
-use super::link::Link;
-use crate::conf::Site;
+use crate::conf::Edge;
+use crate::link::Link;
 use crate::state::Known;
 
 /// Names read with one command.
@@ -25,9 +25,9 @@ type Entry = (String, Vec<Vec<u8>>);
 ///
 /// # Errors
 /// The connection's error, also where the key holds something else.
-pub(super) async fn follow(link: &mut Link, site: &Site) -> RedisResult<()> {
+pub(super) async fn follow(link: &mut Link, edge: &Edge) -> RedisResult<()> {
     for _ in 0..BATCHES {
-        let (ms, number) = site.zone.regrabs_read();
+        let (ms, number) = edge.zone.regrabs_read();
         let entries: Vec<Entry> = redis::cmd("XRANGE")
             .arg(keys::REGRABS)
             .arg(format!("({ms}-{number}"))
@@ -39,12 +39,12 @@ pub(super) async fn follow(link: &mut Link, site: &Site) -> RedisResult<()> {
             return Ok(());
         };
         if let Some(position) = position(last) {
-            site.zone.set_regrabs_read(position);
+            edge.zone.set_regrabs_read(position);
         }
         for (_, fields) in &entries {
             if let Some((item, user)) = buyer(fields) {
                 let product = (item.round(), item.product());
-                Known::new(&site.zone, user, product, Some("")).forget(&site.zone);
+                Known::new(&edge.zone, user, product, Some("")).forget(&edge.zone);
             }
         }
         if entries.len() < BATCH {

@@ -16,10 +16,10 @@ use seckill_core::shared::bans::listed as ban;
 use seckill_core::shared::bans::{Ban, Bans, Sweep};
 use seckill_core::shared::zone_for_bans;
 
-use super::link::{self, Link};
-use crate::conf::Site;
+use crate::conf::Edge;
+use crate::link::{self, Link};
 use crate::state::bans::BanList;
-use crate::{clock, rt, state};
+use crate::{clock, error_log, rt, state};
 
 /// How often the version is asked for.
 const POLL: Duration = Duration::from_millis(250);
@@ -37,10 +37,10 @@ const RETRY_EVERY_MS: u64 = 30_000;
 const MOST_TOLD: usize = 100;
 
 /// Starts mirroring, on a worker's connection, until the task is dropped.
-pub(crate) fn follow(link: Link, site: Site) -> Task<()> {
+pub(super) fn follow(link: Link, edge: Edge) -> Task<()> {
     let mirror = Mirror {
         link,
-        site,
+        edge,
         version: None,
         passed_ms: 0,
         swept_ms: clock::monotonic_ms(),
@@ -62,7 +62,7 @@ struct Pass {
 
 struct Mirror {
     link: Link,
-    site: Site,
+    edge: Edge,
     /// Version of the list that the zone holds; `None` if this worker does not know.
     version: Option<String>,
     passed_ms: u64,
@@ -85,7 +85,7 @@ impl Mirror {
     }
 
     async fn turn(&mut self) -> RedisResult<()> {
-        if !self.site.zone.claim_refresh() {
+        if !self.edge.zone.claim_refresh() {
             self.version = None;
             return Ok(());
         }
@@ -110,11 +110,11 @@ impl Mirror {
     }
 
     fn list(&self) -> &'static BanList {
-        self.site.zone.ban_list()
+        self.edge.zone.ban_list()
     }
 
     fn bans(&self) -> Bans<'static> {
-        self.site.zone.bans()
+        self.edge.zone.bans()
     }
 
     /// The list's version in Redis; empty if it has none.
@@ -136,7 +136,7 @@ impl Mirror {
             let Some(changes) = self.changes_since(&last).await? else {
                 return self.read_all().await;
             };
-            if !self.site.zone.claim_refresh() {
+            if !self.edge.zone.claim_refresh() {
                 return Ok(());
             }
             let Some((newest, _, _)) = changes.last() else {
@@ -277,7 +277,7 @@ impl Mirror {
                 .arg(BATCH)
                 .query_async(&mut self.link.connection)
                 .await?;
-            if !self.site.zone.claim_refresh() {
+            if !self.edge.zone.claim_refresh() {
                 return Ok(None);
             }
             for (field, value) in &entries {
@@ -328,7 +328,7 @@ impl Mirror {
         let mut sweep = bans.begin_sweep(generation);
         while !bans.sweep_out(&mut sweep, SWEEP, clock::now_ms() / 1_000) {
             rt::sleep(BREATH).await;
-            if !self.site.zone.claim_refresh() {
+            if !self.edge.zone.claim_refresh() {
                 return None;
             }
         }
@@ -338,7 +338,7 @@ impl Mirror {
     // --- Complaints ------------------------------------------------------------
 
     fn tell_lack(&mut self, bans: u64) {
-        let zone = &self.site.zone;
+        let zone = &self.edge.zone;
         let holds = zone.mib();
         let needed = zone_for_bans(
             usize::try_from(bans).unwrap_or(usize::MAX),
@@ -357,9 +357,9 @@ impl Mirror {
             return;
         }
         if self.told.len() == MOST_TOLD {
-            link::warn("more entries of the bans are wrong; they are counted as bans_skipped");
+            error_log::warn("more entries of the bans are wrong; they are counted as bans_skipped");
         } else {
-            link::warn(&what);
+            error_log::warn(&what);
         }
         self.told.insert(what);
     }

@@ -8,10 +8,10 @@ use ngx::ffi::{
 };
 use seckill_core::{Verdict, gate};
 
-use super::{Edge, Site, confs};
 use crate::clock;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Stand};
+use crate::settings::{Settings, confs};
 
 /// A variable's text for one request, empty where it does not apply.
 type Text = fn(&Request<'_>, Option<&Ctx>, &mut String);
@@ -47,10 +47,10 @@ const VARIABLES: [(&str, Text); 6] = [
         }
     }),
     ("seckill_permit", |request, ctx, out| {
-        let site = Site::of(confs(request).0);
-        let permit = site
+        let edge = confs(request).0.edge();
+        let permit = edge
             .zip(ctx.and_then(|ctx| ctx.permit.get()))
-            .and_then(|(site, spent)| site.permit(&spent));
+            .and_then(|(edge, spent)| edge.permit(&spent));
         if let Some(permit) = permit {
             let _ = write!(out, "{permit}");
         }
@@ -60,9 +60,9 @@ const VARIABLES: [(&str, Text); 6] = [
 /// Whoever is logged in, where the gate did not get as far as to ask: the log has
 /// to say who looked at a page, or who was refused.
 fn visitor<'r>(request: &Request<'r>) -> Option<&'r str> {
-    let edge = Edge::of(request).ok()?;
-    let buyer = edge.buyer(request, &request.headers());
-    gate::identify(buyer, edge.keyring, clock::now_ms())
+    let settings = Settings::of(request).ok()?;
+    let buyer = settings.buyer(request, &request.headers());
+    gate::identify(buyer, settings.keyring, clock::now_ms())
 }
 
 fn push(text: ngx_str_t, out: &mut String) {

@@ -4,6 +4,9 @@
 //! Every worker polls its own connection, which also shows that it is alive;
 //! one of them, the refresher, writes what it reads into the zone.
 
+mod bans;
+mod regrabs;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -14,10 +17,10 @@ use seckill_core::rate::census::Census;
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::window::Phase;
 
-use super::link::{self, Link};
-use super::{permits, regrabs, standby};
-use crate::clock;
-use crate::conf::Site;
+use crate::conf::Edge;
+use crate::link::{self, Link};
+use crate::permits::{self, standby};
+use crate::{clock, error_log, rt};
 
 /// How often the catalogue and the permits that are out are looked at; also how
 /// fresh times and limits are.
@@ -25,10 +28,26 @@ const LOOK_MS: u64 = 250;
 /// Counters asked for in one command.
 const BATCH: usize = 500;
 
+/// Keeps the zone up to date over one connection, until that fails or stalls;
+/// returns the reason.
+pub(crate) async fn run(link: Link, edge: Edge) -> String {
+    edge.zone.counters().redis_connects.add(1);
+    // Ahead of the catalogue: nobody is let pass before the bans are known.
+    let _mirror = bans::follow(link.clone(), edge.clone());
+    let mut refresh = Refresh::new(link, edge);
+    loop {
+        match link::unless_stalled(refresh.poll()).await {
+            Some(Ok(())) => rt::sleep(refresh.pause()).await,
+            Some(Err(error)) => return error.to_string(),
+            None => return format!("no answer for {} ms", link::STALLED.as_millis()),
+        }
+    }
+}
+
 /// One worker's view of the refreshing.
-pub(crate) struct Refresh {
+struct Refresh {
     link: Link,
-    site: Site,
+    edge: Edge,
     /// Version of the catalogue that this worker wrote. A worker that becomes
     /// refresher starts with none and reads all, which also repairs a slot that
     /// a killed one left half written.
@@ -44,10 +63,10 @@ pub(crate) struct Refresh {
 
 impl Refresh {
     /// Of a worker that has just connected.
-    pub(crate) fn new(link: Link, site: Site) -> Self {
+    fn new(link: Link, edge: Edge) -> Self {
         Self {
             link,
-            site,
+            edge,
             version: None,
             items: Vec::new(),
             has_renewed: false,
@@ -57,8 +76,8 @@ impl Refresh {
     }
 
     /// How long to wait between two rounds.
-    pub(crate) fn pause(&self) -> Duration {
-        self.site.pace.pause.min(Duration::from_millis(LOOK_MS))
+    fn pause(&self) -> Duration {
+        self.edge.pace.pause.min(Duration::from_millis(LOOK_MS))
     }
 
     /// One round: a heartbeat and a look, as far as each is due.
@@ -66,8 +85,8 @@ impl Refresh {
     /// # Errors
     /// The connection's error. What Redis merely answers amiss is not one: the
     /// zone then keeps what it has.
-    pub(crate) async fn poll(&mut self) -> RedisResult<()> {
-        let refreshes = self.site.zone.claim_refresh();
+    async fn poll(&mut self) -> RedisResult<()> {
+        let refreshes = self.edge.zone.claim_refresh();
         // Before the first look: a share must be known before a click can pass.
         if refreshes {
             self.heartbeat().await?;
@@ -86,7 +105,7 @@ impl Refresh {
             .arg(keys::CATALOGUE_VERSION)
             .query_async(&mut self.link.connection)
             .await;
-        if !self.site.zone.claim_refresh() {
+        if !self.edge.zone.claim_refresh() {
             self.version = None;
             return version.map(drop);
         }
@@ -98,7 +117,7 @@ impl Refresh {
         self.read_permits().await?;
         let limits = self.read_limits().await;
         self.pass_over("a product's limit cannot be read", limits)?;
-        let regrabs = regrabs::follow(&mut self.link, &self.site).await;
+        let regrabs = regrabs::follow(&mut self.link, &self.edge).await;
         self.pass_over("who may buy again cannot be read", regrabs)?;
         let shares = self.keep_shares().await;
         self.pass_over("shares cannot be kept", shares)?;
@@ -124,7 +143,7 @@ impl Refresh {
             Ok(()) => self.complaints.retain(|told| *told != what),
             Err(error) if link::is_lost(&error) => return Err(error),
             Err(error) if !self.complaints.contains(&what) => {
-                link::warn(&format!("{what}: {error}"));
+                error_log::warn(&format!("{what}: {error}"));
                 self.complaints.push(what);
             }
             Err(_) => {}
@@ -138,17 +157,17 @@ impl Refresh {
             .arg(keys::CATALOGUE)
             .query_async(&mut self.link.connection)
             .await?;
-        if !self.site.zone.claim_refresh() {
+        if !self.edge.zone.claim_refresh() {
             return Ok(());
         }
-        let products = self.site.zone.products();
+        let products = self.edge.zone.products();
         let mut left_out = 0;
         self.items.clear();
         for (name, text) in &all {
             let (name, text) = (String::from_utf8_lossy(name), String::from_utf8_lossy(text));
             if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
                 if !products.put(item.round(), item.product(), &entry) {
-                    link::warn(&format!(
+                    error_log::warn(&format!(
                         "the zone has no room for product {item}: make seckill_zone larger"
                     ));
                     left_out += 1;
@@ -156,7 +175,7 @@ impl Refresh {
                 }
                 self.items.push((item, entry));
             } else if name != keys::CATALOGUE_VERSION {
-                link::warn(&format!(
+                error_log::warn(&format!(
                     "entry \"{}\" of the catalogue does not parse; approve its round again",
                     name.escape_debug()
                 ));
@@ -168,8 +187,8 @@ impl Refresh {
             .map(|(item, _)| item.to_string())
             .collect();
         products.retain(|name| listed.contains(name));
-        self.site.zone.counters().left_out.set(left_out);
-        self.site.zone.set_has_catalogue();
+        self.edge.zone.counters().left_out.set(left_out);
+        self.edge.zone.set_has_catalogue();
         Ok(())
     }
 
@@ -190,7 +209,7 @@ impl Refresh {
             }
             let counts: Vec<Value> = command.query_async(&mut self.link.connection).await?;
             for (item, count) in batch.iter().zip(counts) {
-                let Some(found) = self.site.zone.products().find(item.round(), item.product())
+                let Some(found) = self.edge.zone.products().find(item.round(), item.product())
                 else {
                     continue;
                 };
@@ -205,7 +224,7 @@ impl Refresh {
     /// catalogue says: it was lowered, and may be raised again.
     async fn read_limits(&mut self) -> RedisResult<()> {
         for (item, entry) in &self.items {
-            let Some(found) = self.site.zone.products().find(item.round(), item.product()) else {
+            let Some(found) = self.edge.zone.products().find(item.round(), item.product()) else {
                 continue;
             };
             if found.entry.limit == entry.limit {
@@ -228,10 +247,10 @@ impl Refresh {
     async fn give_back_lapsed(&self) {
         let now_ms = clock::monotonic_ms();
         for (item, _) in &self.items {
-            if let Some(found) = self.site.zone.products().find(item.round(), item.product()) {
+            if let Some(found) = self.edge.zone.products().find(item.round(), item.product()) {
                 let lapsed = found.hand().lapse(now_ms, false);
                 if !lapsed.is_empty() {
-                    permits::give_back(&self.site, item, &lapsed).await;
+                    permits::give_back(&self.edge, item, &lapsed).await;
                 }
             }
         }
@@ -246,7 +265,7 @@ impl Refresh {
             (item, matches!(phase, Phase::Lead | Phase::Open))
         });
         let all = !self.has_renewed;
-        standby::keep(&mut self.link, &self.site, items, all).await?;
+        standby::keep(&mut self.link, &self.edge, items, all).await?;
         self.has_renewed = true;
         Ok(())
     }
@@ -259,13 +278,13 @@ impl Refresh {
             .query_async(&mut self.link.connection)
             .await?;
         let reclaimed = redis::from_redis_value::<u64>(reclaimed).unwrap_or_default();
-        self.site.zone.counters().reclaimed.set(reclaimed);
+        self.edge.zone.counters().reclaimed.set(reclaimed);
         Ok(())
     }
 
     /// Says that this edge is alive, and takes its share of the site's rate.
     async fn heartbeat(&self) -> RedisResult<()> {
-        let (zone, pace) = (&self.site.zone, self.site.pace);
+        let (zone, pace) = (&self.edge.zone, self.edge.pace);
         let Some(silent_ms) = zone.heartbeat_due(pace.pause) else {
             return Ok(());
         };
@@ -273,7 +292,7 @@ impl Refresh {
             .arg(&self.link.scripts.heartbeat)
             .arg(1)
             .arg(keys::EDGES)
-            .arg(&*self.site.node)
+            .arg(&*self.edge.node)
             .arg(pace.alive.as_millis() as u64)
             .query_async(&mut self.link.connection.clone())
             .await?;
@@ -284,7 +303,7 @@ impl Refresh {
             silent_ms: if was_lost { silent_ms } else { 0 },
         };
         zone.set_edges(edges);
-        for (index, limit) in self.site.shared_rates.iter() {
+        for (index, limit) in self.edge.shared_rates.iter() {
             zone.apply(*index, limit.share(edges), census.change());
         }
         Ok(())

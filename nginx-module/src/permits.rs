@@ -2,18 +2,20 @@
 //!
 //! The rules are in `seckill_core::permits::lease`; here are only their commands.
 
+pub(crate) mod queue;
+pub(crate) mod standby;
+
 use std::io;
 use std::time::{Duration, Instant};
 
 use redis::RedisResult;
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::permits::{lease, standby};
-
-use super::link;
-use crate::conf::Site;
-use crate::{clock, rt};
+use seckill_core::permits::{lease, standby as rules};
 use seckill_core::shared::products::Found;
+
+use crate::conf::Edge;
+use crate::{clock, error_log, link, rt};
 
 /// How much longer than a command's time limit its claim lasts, in ms.
 const CLAIM_GRACE_MS: u64 = 100;
@@ -31,8 +33,8 @@ pub(crate) enum Outcome {
 }
 
 /// The lease's id in Redis: `{edge}.{lease}`.
-pub(super) fn lease_id(site: &Site, number: u64) -> String {
-    format!("{}.{}", site.node, site.lease(number))
+fn lease_id(edge: &Edge, number: u64) -> String {
+    format!("{}.{}", edge.node, edge.lease(number))
 }
 
 /// Claims the right to ask Redis for a product. The claim outlasts the command's
@@ -48,35 +50,35 @@ pub(crate) fn claim_flight(product: &Found<'_>, timeout: Duration) -> bool {
 /// Asks for a lease and puts it into the hand of the item. The caller has
 /// claimed the flight; it ends here. `waiting` permits are waited for, the first
 /// request in the queue needs `at_least` on one lease.
-pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u64)) -> Outcome {
-    let Some(found) = site.zone.products().find(item.round(), item.product()) else {
+pub(crate) async fn fetch(edge: &Edge, item: &Item, (waiting, at_least): (u64, u64)) -> Outcome {
+    let Some(found) = edge.zone.products().find(item.round(), item.product()) else {
         return Outcome::Amiss;
     };
     let hand = found.hand();
     let free = found.entry.limit.saturating_sub(found.granted());
     let left = free + found.standby().held();
-    let wanted = lease::ask(hand.block(), waiting, left, site.zone.edges()).max(at_least);
+    let wanted = lease::ask(hand.block(), waiting, left, edge.zone.edges()).max(at_least);
     // Where nothing is free any more, what is kept for when Redis is away is sold.
-    let loose = standby::loosen(wanted, waiting.max(at_least), free, found.standby().held());
+    let loose = rules::loosen(wanted, waiting.max(at_least), free, found.standby().held());
     let amount = wanted.min((free + loose).max(at_least));
     if loose > 0 {
-        give_back(site, item, &found.standby().take_out(loose)).await;
+        give_back(edge, item, &found.standby().take_out(loose)).await;
     }
-    let number = site.zone.counters().leases.next();
-    let counters = site.zone.counters();
+    let number = edge.zone.counters().leases.next();
+    let counters = edge.zone.counters();
     counters.permits_asked.add(amount);
     counters.redis_commands.add(1);
     // Before the question: a lease ends by this edge's clock, whenever Redis
     // thinks that it began.
     let asked_ms = clock::monotonic_ms();
     let begun = Instant::now();
-    let reply = rt::finish(site.timeout, ask(site, item, number, (amount, 0))).await;
+    let reply = rt::finish(edge.timeout, ask(edge, item, number, (amount, 0))).await;
     counters.redis_took(begun.elapsed().as_micros() as u64);
     let outcome = match reply {
         Some(Ok((granted, out, limit))) => {
             counters.permits_granted.add(granted);
-            if !keep(site, item, (granted, out, limit), (number, asked_ms)) {
-                give_back(site, item, &[(number, granted)]).await;
+            if !keep(edge, item, (granted, out, limit), (number, asked_ms)) {
+                give_back(edge, item, &[(number, granted)]).await;
             }
             Outcome::Answered
         }
@@ -85,7 +87,7 @@ pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u
             if error.is_io_error() {
                 Outcome::Away
             } else {
-                link::warn(&format!("permits of {item} cannot be taken: {error}"));
+                error_log::warn(&format!("permits of {item} cannot be taken: {error}"));
                 Outcome::Amiss
             }
         }
@@ -102,13 +104,13 @@ pub(crate) async fn fetch(site: &Site, item: &Item, (waiting, at_least): (u64, u
 /// False if it has to go back: the hand is full, or the product was withdrawn
 /// meanwhile.
 fn keep(
-    site: &Site,
+    edge: &Edge,
     item: &Item,
     (granted, out, limit): (u64, u64, u64),
     (number, asked_ms): (u64, u64),
 ) -> bool {
     // Found anew: its place in the table may be another's by now.
-    let Some(found) = site.zone.products().find(item.round(), item.product()) else {
+    let Some(found) = edge.zone.products().find(item.round(), item.product()) else {
         return granted == 0;
     };
     found.set_granted(out, limit);
@@ -118,8 +120,8 @@ fn keep(
 
 /// Asks for a lease; `hold_ms` is how long it stays on record for longer than
 /// others. Replies what was granted, what is out, and the limit.
-pub(super) async fn ask(
-    site: &Site,
+async fn ask(
+    edge: &Edge,
     item: &Item,
     number: u64,
     (amount, hold_ms): (u64, u64),
@@ -132,7 +134,7 @@ pub(super) async fn ask(
         .arg(keys::info(item))
         .arg(keys::permits(item))
         .arg(keys::leases(item))
-        .arg(lease_id(site, number))
+        .arg(lease_id(edge, number))
         .arg(amount)
         .arg(hold_ms)
         .query_async(&mut link.connection)
@@ -141,11 +143,11 @@ pub(super) async fn ask(
 
 /// Gives back what was taken out of the hand. Asked once: if the answer is lost,
 /// the back end closes the leases a little later.
-pub(crate) async fn give_back(site: &Site, item: &Item, leases: &[(u64, u64)]) {
+pub(crate) async fn give_back(edge: &Edge, item: &Item, leases: &[(u64, u64)]) {
     if leases.is_empty() {
         return;
     }
-    let returned = rt::finish(site.timeout, async {
+    let returned = rt::finish(edge.timeout, async {
         let mut link = link::ready().await?;
         let mut command = redis::cmd("EVALSHA");
         command
@@ -154,11 +156,11 @@ pub(crate) async fn give_back(site: &Site, item: &Item, leases: &[(u64, u64)]) {
             .arg(keys::permits(item))
             .arg(keys::leases(item));
         for (number, left) in leases {
-            command.arg(lease_id(site, *number)).arg(*left);
+            command.arg(lease_id(edge, *number)).arg(*left);
         }
         command.query_async(&mut link.connection).await.ok()
     });
     if let Some(Some(returned)) = returned.await {
-        site.zone.counters().permits_returned.add(returned);
+        edge.zone.counters().permits_returned.add(returned);
     }
 }
