@@ -14,8 +14,12 @@ run: ## Install what is missing, build, and run the demo sale on this box (Ctrl-
 	@scripts/run.sh
 
 .PHONY: test
-test: ## Install what is missing and run every test there is
+test: ## Install what is missing, build, and run the tests that a change must pass
 	@scripts/test.sh
+
+.PHONY: test-all
+test-all: ## The same, all suites under valgrind, and the suites against a newer nginx (an hour and a half)
+	@scripts/test.sh rust nginx peer e2e drill valgrind newer
 
 .PHONY: test-rust
 test-rust: ## Only the Rust tests

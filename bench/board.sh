@@ -11,6 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/steps.sh
 # shellcheck source=bench/lib/edge.sh
 . bench/lib/edge.sh
+SECKILL=${SECKILL:-${CARGO_TARGET_DIR:-$PWD/target}/release/seckill}
 # shellcheck source=scripts/lib/shop.sh
 . scripts/lib/shop.sh
 
@@ -19,7 +20,7 @@ products=${PRODUCTS:-200}
 seconds=${SECONDS_EACH:-20}
 
 prepare
-cargo build --release --locked --quiet -p seckill || fail "the back end did not build; the compiler's message above says where"
+build_release
 trap 'shop_stop || true; cleanup' EXIT
 shop_place "$work/data"
 shop_start --demo

@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . bench/lib/edge.sh
 
 scripts/install.sh test
-build_programs --quiet
+build_release
 start_redis
 
 clients=${CLIENTS:-64}

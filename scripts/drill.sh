@@ -7,9 +7,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if [ -z "${SECKILL_TEST_CONTAINED:-}" ]; then
     export SECKILL_TEST_CONTAINED=yes
+    scripts/install.sh test
     exec perl scripts/lib/contain.pl "$BASH" scripts/drill.sh "$@"
 fi
-scripts/install.sh test
 scripts/build.sh
 for drill in t/drills/*.sh; do
     step "Drill $(basename "$drill" .sh)"

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Installs what is missing: scripts/install.sh run | test
+# Sees to it that all is there before anything is built: scripts/install.sh run | test
 #
 # `run` is what building and running needs, `test` adds what the tests need.
-# A tool that is there already, from wherever, is left as it is, and when
-# nothing is missing nothing is done. Debian's nginx, redis-server and
-# mariadb-server start themselves when installed and at every boot; ours are
-# private children of `seckill up` and of the tests, so that this is prevented,
-# for packages that this run brings.
+# Everything is checked by its use (scripts/lib/checks.sh), and what is missing or
+# unsuitable is said in one list. What apt can bring is installed, and checked
+# again. A tool that works, from wherever, is left as it is, and when nothing is
+# missing nothing is done. Debian's nginx, redis-server and mariadb-server start
+# themselves when installed and at every boot; ours are private children of
+# `seckill up` and of the tests, so that this is prevented, for packages that this
+# run brings.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/steps.sh
@@ -15,64 +17,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 group=${1:-run}
 case $group in run | test) ;; *) fail "unknown group \"$group\"; use: scripts/install.sh run|test" ;; esac
 
-# --- What is missing -------------------------------------------------------
-
-has() { command -v "$1" >/dev/null 2>&1; }
-has_file() { compgen -G "$1" >/dev/null; }
-has_libclang() { [ -n "${LIBCLANG_PATH:-}" ] || has_file '/usr/lib/llvm-*/lib/libclang*.so*' || has llvm-config; }
-has_test_nginx() { perl -MTest::Nginx::Socket -e 1 >/dev/null 2>&1; }
-has_cjk_font() { fc-list :lang=zh 2>/dev/null | grep -q .; }
-
-missing=()
-# need PACKAGE CHECK...: notes the package when the check fails.
-need() {
-    local package=$1
-    shift
-    "$@" || missing+=("$package")
-}
-
-need build-essential has cc
-need nginx has nginx
-need nginx-dev has_file /usr/share/nginx/src/conf_flags
-need redis-server has redis-server
-need libclang-dev has_libclang
-if [ "$group" = test ]; then
-    need redis-tools has redis-cli
-    need libnginx-mod-http-lua has_file /usr/lib/nginx/modules/ngx_http_lua_module.so
-    need perl has prove
-    need curl has curl
-    need sqlite3 has sqlite3
-    need mariadb-server has mariadbd
-    need wrk has wrk
-    need valgrind has valgrind
-    need default-jre-headless has java
-    need maven has mvn
-    need shellcheck has shellcheck
-    need nodejs has node
-    need npm has npm
-    need chromium has chromium
-    need fontconfig has fc-list
-    need fonts-wqy-microhei has_cjk_font
-    need faketime has_file '/usr/lib/*/faketime/libfaketime.so.1'
-    need libtest-nginx-perl has_test_nginx
-fi
-
-has cargo || fail "cargo is missing; install Rust 1.88 or newer (Debian: the package rustup), then run this again"
-[ ${#missing[@]} -gt 0 ] || exit 0
-
-has apt-get || fail "missing: ${missing[*]} (Debian's names); install them with this system's own package manager, then run this again"
-step "Installing what is missing: ${missing[*]}"
-
-# --- As root ---------------------------------------------------------------
-
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-    has sudo || fail "installing needs root; as root run: apt-get install ${missing[*]}"
-    as_root=(sudo)
-fi
-root() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "$@" </dev/null; }
-
 work=$(mktemp -d)
+# shellcheck source=scripts/lib/checks.sh
+. scripts/lib/checks.sh
 policy=/usr/sbin/policy-rc.d
 own_policy=
 cleanup() {
@@ -82,6 +29,118 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+
+# --- What is missing -------------------------------------------------------
+
+# need PACKAGES CHECK...: these packages of Debian cure it when the check fails;
+# with none, the reason that the check prints says the cure.
+need() {
+    local packages=$1 reason
+    shift
+    reason=$("$@") && return 0
+    if [ -n "$packages" ]; then
+        problems+=("$reason (Debian: $packages)")
+        # shellcheck disable=SC2206 # several packages may be named
+        missing+=($packages)
+    else
+        problems+=("$reason")
+        incurable=yes
+    fi
+}
+
+look() {
+    problems=() missing=() incurable=
+    need "" rust_is_there
+    need build-essential cc_works
+    need "libclang-dev" libclang_works
+    need nginx nginx_works
+    if [ -z "${NGINX_SOURCE_DIR:-}${NGINX_BUILD_DIR:-}" ]; then need nginx-dev nginx_dev_fits; fi
+    need redis-server recent redis-server --version 6.2
+    need "" writable "$target" "make it yours, or name another folder with CARGO_TARGET_DIR"
+    case $group in
+        run)
+            need "" disk_space "$target" 4 trial/seckill
+            look_run
+            ;;
+        test)
+            need "" disk_space "$target" 8 trial/deps
+            look_test
+            ;;
+    esac
+}
+
+# What would otherwise fail only after the build.
+look_run() {
+    local data=${SECKILL_DATA:-data}
+    need "" writable "$data" "choose another folder with SECKILL_DATA"
+    need "" short_data_path "$data"
+    # A file of settings may name other ports.
+    if [ -z "${SECKILL_CONFIG:-}" ] && [ ! -e seckill.toml ]; then
+        need "" free_port SECKILL_PORT 8080
+        need "" free_port SECKILL_CONSOLE_PORT 8081
+    fi
+}
+
+look_test() {
+    need redis-tools recent redis-cli --version 7.0
+    need redis-server recent redis-server --version 7.0
+    need libnginx-mod-http-lua nginx_loads_lua
+    need perl runs prove --version
+    need perl perl_loads Time::HiRes
+    need libtest-nginx-perl perl_loads Test::Nginx::Socket
+    need curl runs curl --version
+    need openssl runs openssl version
+    need procps runs pgrep --version
+    need sqlite3 runs sqlite3 --version
+    need mariadb-server runs mariadbd --version
+    need mariadb-server there mariadb-install-db
+    need mariadb-client runs mariadb --version
+    need wrk wrk_works
+    need "valgrind libc6-dbg" valgrind_works
+    need default-jre-headless recent java --version 11
+    need maven runs mvn --version
+    need shellcheck runs shellcheck --version
+    need nodejs recent node --version 18.19
+    need npm runs npm --version
+    need chromium chromium_works
+    need "fontconfig fonts-wqy-microhei" chinese_font
+    need faketime faketime_works
+}
+
+rust_is_there() {
+    rust_works || { echo "; install Rust $(wanted_rust) or newer (Debian: the package rustup, then: rustup default stable; an older one: rustup update)"; return 1; }
+}
+
+# All problems, one a line.
+list() {
+    local problem
+    for problem in "${problems[@]}"; do printf '   - %s\n' "${problem//$'\n'/}"; done
+}
+
+target=${CARGO_TARGET_DIR:-target}
+look
+[ ${#problems[@]} -gt 0 ] || exit 0
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | awk 'NF && !seen[$0]++')
+
+if [ -n "$incurable" ]; then
+    printf 'seckill: before anything is built:\n' >&2
+    list >&2
+    [ ${#missing[@]} -eq 0 ] || printf 'seckill: what Debian has of it is installed once the rest is right\n' >&2
+    exit 1
+fi
+step "Missing or unsuitable:"
+list
+has apt-get || fail "install that with this system's own package manager, then run this again"
+step "Installing ${missing[*]}"
+
+# --- As root ---------------------------------------------------------------
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    has sudo || fail "installing needs root; as root run: apt-get install ${missing[*]}"
+    as_root=(sudo)
+fi
+root() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "$@" </dev/null; }
 
 # Debian asks this file whether a package may start its service: 101 is "no".
 # One that the owner of the machine wrote stays in force.
@@ -107,7 +166,7 @@ keep_services_off() {
         ! has deb-systemd-helper || root deb-systemd-helper disable "$unit" >>"$work/log" 2>&1 || true
         ! has update-rc.d || root update-rc.d "${unit%.service}" disable >>"$work/log" 2>&1 || true
         # Also its other names: a leftover alias still counts as enabled.
-        root find /etc/systemd/system -lname "*/$unit" -delete
+        [ ! -d /etc/systemd/system ] || root find /etc/systemd/system -lname "*/$unit" -delete
     done
 }
 
@@ -159,4 +218,13 @@ done
 apt install --yes --no-install-recommends "${wanted[@]}" ||
     fail "apt-get could not install ${missing[*]}; see above, and try: apt-get update && apt-get install ${missing[*]}"
 keep_services_off
-step "Installed: ${missing[*]}"
+installed=("${missing[@]}")
+
+hash -r
+look
+if [ ${#problems[@]} -gt 0 ]; then
+    printf 'seckill: still missing or unsuitable, with %s installed:\n' "${installed[*]}" >&2
+    list >&2
+    exit 1
+fi
+step "Installed: ${installed[*]}"

@@ -6,9 +6,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/steps.sh
 . scripts/lib/steps.sh
 
+# Kubernetes sets SECKILL_PORT=tcp://ADDRESS:PORT for a service called "seckill".
+for variable in SECKILL_PORT SECKILL_CONSOLE_PORT; do
+    [[ ${!variable:-} != tcp://* ]] || unset "$variable"
+done
+
 scripts/install.sh run
 scripts/build.sh
 step "Starting the demo sale (Ctrl-C stops everything)"
 # In place of this script, so that Ctrl-C and SIGTERM reach it and nothing is in
 # between that could end earlier than it.
-exec "${CARGO_TARGET_DIR:-target}/release/seckill" up --demo "$@"
+exec "$(trial_program seckill)" up --demo "$@"

@@ -7,26 +7,15 @@
 # fails. The other stages still run. At the end nothing may be left running, and
 # no system service may have been started or enabled.
 #
-# What mostly waits has what mostly computes beside it: the module is built with
-# the Rust tests, the programs at the lowest priority while those and the suites
-# run, and some drills run two at a time. What looks at speed has the machine for
-# itself.
+# Everything is built first, once, in the profile of `make run`. What mostly waits
+# has what mostly computes beside it, and some drills run two at a time. What looks
+# at speed has the machine for itself.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/steps.sh
 . scripts/lib/steps.sh
-
-if [ -z "${SECKILL_TEST_CONTAINED:-}" ]; then
-    export SECKILL_TEST_CONTAINED=yes
-    exec perl scripts/lib/contain.pl "$BASH" scripts/test.sh "$@"
-fi
-
-all=(rust nginx peer e2e drill)
-stages=("${@:-${all[@]}}")
-[ $# -gt 0 ] || stages=("${all[@]}")
-log_folder=$PWD/target/test
-mkdir -p "$log_folder"
-passed=0 failed=0
+# shellcheck source=scripts/lib/cargo.sh
+. scripts/lib/cargo.sh
 
 # Which of the services that Debian's packages bring run or start at boot.
 services() {
@@ -36,6 +25,20 @@ services() {
         [ ! -d /run/systemd/system ] || echo "$unit $(systemctl is-active "$unit" 2>/dev/null)"
     done
 }
+
+if [ -z "${SECKILL_TEST_CONTAINED:-}" ]; then
+    SECKILL_SERVICES_BEFORE=$(services)
+    export SECKILL_SERVICES_BEFORE SECKILL_TEST_CONTAINED=yes
+    scripts/install.sh test
+    exec perl scripts/lib/contain.pl "$BASH" scripts/test.sh "$@"
+fi
+
+all=(rust nginx peer e2e drill)
+stages=("${@:-${all[@]}}")
+[ $# -gt 0 ] || stages=("${all[@]}")
+log_folder=$PWD/target/test
+mkdir -p "$log_folder"
+passed=0 failed=0
 
 # Adds to the totals what a stage counted.
 count() { passed=$((passed + $1)) failed=$((failed + $2)); }
@@ -49,7 +52,20 @@ stage() {
     end "$1"
 }
 declare -A cures=() running=()
+# Those whose output everybody waits for.
+declare -A shown=([build]=yes [rust-build]=yes)
 broken=()
+: >"$log_folder/costs"
+
+# cost NAME WALL: says and keeps what a stage took, in seconds; the processor time
+# is that of this shell's ended children.
+cost() {
+    local cpu
+    times >"$log_folder/times.$1" # a subshell would have children of its own
+    cpu=$(awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); sum += 60 * t[1] + t[2] } } END { printf "%d", sum }' "$log_folder/times.$1")
+    rm "$log_folder/times.$1"
+    printf '%s %s %s\n' "$1" "$2" "$cpu" >>"$log_folder/costs"
+}
 
 # begin NAME TITLE CURE COMMAND...: the same beside what follows, until its end is
 # waited for.
@@ -63,8 +79,13 @@ begin() {
         set +m
         trap : TERM # its end is the command's end
         local began=$SECONDS status=0
-        "$@" >"$log_folder/$name.log" 2>&1 </dev/null || status=$?
+        if [ -n "${shown[$name]:-}" ]; then
+            "$@" 2>&1 </dev/null | tee "$log_folder/$name.log" || status=$?
+        else
+            "$@" >"$log_folder/$name.log" 2>&1 </dev/null || status=$?
+        fi
         printf '   %s: %s s\n' "$name" $((SECONDS - began))
+        cost "$name" $((SECONDS - began))
         exit "$status"
     } &
     running[$name]=$!
@@ -75,7 +96,7 @@ end() {
     wait "${running[$name]}" || status=$?
     unset "running[$name]"
     if [ "$status" -ne 0 ]; then
-        failures_of "$log_folder/$name.log" >&2
+        [ -n "${shown[$name]:-}" ] || failures_of "$log_folder/$name.log" >&2
         printf 'seckill: %s failed (%s); %s\n' "$name" "target/test/$name.log" "${cures[$name]}" >&2
         broken+=("$name")
     fi
@@ -100,50 +121,18 @@ failures_of() {
     tail -n 15 "$1"
 }
 
-# --- What is built ---------------------------------------------------------
-
-# build_begin NAME [PREFIX...]: the module, or all that browsers and drills meet.
-build_begin() {
-    local name=$1
-    shift
-    case $name in
-        module) begin module "Building the module" "see the compiler's message above" "$@" scripts/module.sh ;;
-        programs) begin programs "Building the back end" "see the compiler's message above" "$@" scripts/build.sh ;;
-    esac
-}
-
-# built NAME: whether it is; waits for its end, and begins it unless it has begun.
-declare -A builds=()
-built() {
-    if [ -z "${builds[$1]:-}" ]; then
-        [ -n "${running[$1]:-}" ] || build_begin "$1"
-        end "$1" && builds[$1]=good || { builds[$1]=bad; count 0 1; }
-    fi
-    [ "${builds[$1]}" = good ]
-}
-
-# wanted STAGE...: whether one of them is to run.
-wanted() {
-    local one
-    for one in "$@"; do [[ " ${stages[*]} " != *" $one "* ]] || return 0; done
-    return 1
-}
-
 # --- The stages ------------------------------------------------------------
 
+# In the profile of scripts/build.sh, so that what is built already fits. The module
+# has no test of this kind.
+rust_tests=(--workspace --exclude seckill-nginx-module)
 test_rust() {
-    local packages=(--locked --workspace --exclude seckill-nginx-module)
     begin rocketmq "Fetching RocketMQ, unless it is here" "see whether mvn reaches its repository" scripts/rocketmq.sh install
-    ! wanted nginx valgrind e2e drill || build_begin module
     stage rust-build "Building the Rust tests" "see the compiler's message above" \
-        cargo test "${packages[@]}" --no-run || count 0 1
+        cargo_shown rust-build "${rust_tests[@]}" || count 0 1
     end rocketmq || count 0 1
-    # Nobody waits for the programs yet.
-    if wanted nginx valgrind e2e drill && built module && wanted e2e drill; then
-        build_begin programs nice -n 19
-    fi
-    stage rust "Rust tests" "repeat one with: cargo test NAME" \
-        cargo test "${packages[@]}" --no-fail-fast || true
+    stage rust "Rust tests" "repeat one with: cargo test --profile trial NAME" \
+        cargo test --profile trial --locked "${rust_tests[@]}" --no-fail-fast || true
     local results=$log_folder/rust.log
     count "$(sed -n 's/^test result: .* \([0-9]*\) passed; .*/\1/p' "$results" | sum)" \
         "$(sed -n 's/^test result: .* passed; \([0-9]*\) failed; .*/\1/p' "$results" | sum)"
@@ -271,24 +260,23 @@ test_drill() {
     end_drill pay
 }
 
-services_before=$(services)
-scripts/install.sh test
 for name in "${stages[@]}"; do
-    case $name in
-        rust | peer | newer) ;;
-        nginx | valgrind) built module || break ;;
-        e2e | drill) built module && built programs || break ;;
-        *) fail "unknown tests \"$name\"; there are: ${all[*]}, valgrind, newer" ;;
-    esac
-    "test_$name"
+    [[ " ${all[*]} valgrind newer " == *" $name "* ]] || fail "unknown tests \"$name\"; there are: ${all[*]}, valgrind, newer"
 done
-for name in "${!running[@]}"; do built "$name" || true; done
+if stage build "Building all that is tested" "see the compiler's message above" scripts/build.sh --quiet; then
+    for name in "${stages[@]}"; do "test_$name"; done
+else
+    count 0 1
+fi
 
-if [ "$(services)" != "$services_before" ]; then
+if [ "$(services)" != "${SECKILL_SERVICES_BEFORE:-}" ]; then
     printf 'seckill: a system service was started or enabled by the tests; compare: %s\n' \
         "systemctl is-enabled nginx redis-server mariadb" >&2
     count 0 1
 fi
+cost all "$SECONDS"
+printf 'minutes of time and of processor time:\n'
+awk '{ printf "   %-12s %5.1f %5.1f\n", $1, $2 / 60, $3 / 60 }' "$log_folder/costs"
 [ ${#broken[@]} -eq 0 ] || printf 'seckill: failed: %s\n' "${broken[*]}" >&2
 printf 'total: %s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ] && [ ${#broken[@]} -eq 0 ] && [ "$passed" -gt 0 ]

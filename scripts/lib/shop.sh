@@ -3,8 +3,8 @@
 # ports, stopped by its pid. Sourced after steps.sh.
 
 shop_pid=
-# SECKILL names another program than the optimised one.
-seckill=${SECKILL:-${CARGO_TARGET_DIR:-$PWD/target}/release/seckill}
+# SECKILL names another program than that of scripts/build.sh.
+seckill=${SECKILL:-$(trial_program seckill)}
 
 # Gives the shop its place: shop_place FOLDER. What was there is removed.
 shop_place() {

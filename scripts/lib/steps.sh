@@ -12,10 +12,13 @@ fail() {
     exit 1
 }
 
-# Builds the back end and the load generator, optimised; with cargo's options. Both
-# at once: built apart, what they share would be compiled twice.
-build_programs() {
-    cargo build --release --locked "$@" -p seckill -p seckill-load ||
+# Where a program is that scripts/build.sh built: trial_program seckill
+trial_program() { printf '%s/trial/%s\n' "${CARGO_TARGET_DIR:-$PWD/target}" "$1"; }
+
+# Builds the programs as benchmarks measure them and packages ship them. Both at
+# once: built apart, what they share would be compiled twice.
+build_release() {
+    cargo build --release --locked --quiet -p seckill -p seckill-load ||
         fail "the back end did not build; the compiler's message above says where"
 }
 

@@ -19,7 +19,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . t/drills/lib/sale.sh
 
 purchases=${PURCHASES:-50000}
-seckill=${SECKILL:-${CARGO_TARGET_DIR:-$PWD/target}/release/seckill}
+seckill=${SECKILL:-$(trial_program seckill)}
 work=$PWD/target/drills/backlog
 rm -rf "$work"
 mkdir -p "$work"

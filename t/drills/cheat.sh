@@ -76,8 +76,7 @@ all_are_judged() {
 }
 
 mkdir -p "$work"
-[ -n "${SECKILL_PROGRAM:-}" ] || cargo build --release --locked --quiet -p seckill ||
-    fail "seckill did not build; the compiler's message above says where"
+[ -n "${SECKILL_PROGRAM:-}" ] || scripts/build.sh --quiet
 
 # --- Without ---------------------------------------------------------------
 

@@ -30,7 +30,7 @@ permits=${PERMITS:-10000}
 seconds=${SECONDS_EACH:-6}
 edges=4
 work=$PWD/target/drills/edges
-seckill=${SECKILL:-${CARGO_TARGET_DIR:-$PWD/target}/release/seckill}
+seckill=${SECKILL:-$(trial_program seckill)}
 back_end=
 rm -rf "$work"
 mkdir -p "$work/run"

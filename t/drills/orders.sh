@@ -60,7 +60,7 @@ unpaid=$((items / 3))
 # Ten seconds of placing, with two workers: the course's 500 a second each.
 export SECKILL_ORDERS_PER_SECOND=$((items / 20))
 work=
-load=${CARGO_TARGET_DIR:-target}/release/seckill-load
+load=$(trial_program seckill-load)
 
 finish() {
     trouble_stop
@@ -241,6 +241,6 @@ run() {
     printf '     %s: %s s in all\n' "$1" $((SECONDS - began))
 }
 
-build_programs --quiet
+scripts/build.sh --quiet
 for scenario in "${chosen[@]}"; do run "$scenario"; done
 exit "$failed"

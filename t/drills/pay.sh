@@ -31,7 +31,7 @@ items=$((items / 3 * 3))
 # Long enough to place, pay and cancel with two kills in between.
 pay_within=${PAY_WITHIN:-$((20 + items / 50))}
 work=$PWD/target/drills/pay
-load=${CARGO_TARGET_DIR:-target}/release/seckill-load
+load=$(trial_program seckill-load)
 
 finish() {
     shop_stop || true
@@ -79,7 +79,7 @@ verified() {
 
 # --- The drill -------------------------------------------------------------
 
-build_programs --quiet
+scripts/build.sh --quiet
 rm -rf "$work"
 mkdir -p "$work"
 step "Starting MariaDB and the shop"

@@ -28,7 +28,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 chosen=("${@:-streams}")
 [ $# -gt 0 ] || chosen=(streams rocketmq)
-load=${CARGO_TARGET_DIR:-target}/release/seckill-load
+load=$(trial_program seckill-load)
 buyers=30 refused=3
 work=
 
@@ -106,7 +106,7 @@ run() {
     finish
 }
 
-build_programs --quiet
+scripts/build.sh --quiet
 for one in "${chosen[@]}"; do
     case $one in
         streams | rocketmq) run "$one" ;;

@@ -22,7 +22,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 buyers=${BUYERS:-5000}
 items=100
 work=$PWD/target/drills/race
-load=${CARGO_TARGET_DIR:-target}/release/seckill-load
+load=$(trial_program seckill-load)
 
 trap 'shop_stop || true' EXIT
 trap 'exit 130' INT
@@ -71,7 +71,7 @@ sold_out_exactly() {
 # --- The drill -------------------------------------------------------------
 
 mkdir -p "$work"
-build_programs --quiet
+scripts/build.sh --quiet
 shop_place "$work/data"
 shop_start
 

@@ -21,8 +21,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 rate=${RATE:-1000}
 seconds=${SECONDS_EACH:-10}
 work=$PWD/target/drills/rate
-load=${CARGO_TARGET_DIR:-target}/release/seckill-load
-build_programs --quiet
+load=$(trial_program seckill-load)
+scripts/build.sh --quiet
 rm -rf "$work"
 mkdir -p "$work"
 

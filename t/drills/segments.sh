@@ -31,7 +31,7 @@ case ${1:-} in
 esac
 items=$((buyers / 50 * 10))
 work=$PWD/target/drills/segments
-load=${CARGO_TARGET_DIR:-target}/release/seckill-load
+load=$(trial_program seckill-load)
 
 finish() {
     shop_stop || true
@@ -86,7 +86,7 @@ breaches() { fact "$1: breaches that buyers saw" "" "$(json "$work/$1.json" 'joi
 
 rm -rf "$work"
 mkdir -p "$work"
-build_programs --quiet
+scripts/build.sh --quiet
 use_three_masters
 export SECKILL_ORDERS_PER_SECOND=5000
 shop_place "$work/data"
