@@ -359,7 +359,7 @@ async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, Ro
         return Ok(None);
     }
     match Store::open_sharded(&config.database_url, &config.order_databases).await {
-        Ok(store) => Ok(Some(store.announcing(&config.notify.channels()))),
+        Ok(store) => Ok(Some(store.notifying(&config.notify.channels()))),
         Err(error) if roles.contains(&Role::Orders) => Err(error.into()),
         Err(error) => {
             tracing::warn!(%error, "selling without the database; order lists are unavailable");

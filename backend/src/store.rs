@@ -1,4 +1,8 @@
-//! The database: orders, payments, the ledger, and sales.
+//! The database: rounds, orders, payments, the ledger's archive, accounts, audit.
+//!
+//! Every SQL statement of the back end lives here, and the records that they write
+//! and read. This module uses the configuration, the time and the rules of
+//! `seckill-core`, nothing else of the back end.
 //!
 //! The same statements run on SQLite and on MySQL or MariaDB; what differs is
 //! in `database.rs` and in the migrations. Orders, with their payments, may be
@@ -13,33 +17,33 @@ use sqlx::migrate::MigrateError;
 pub mod accounts;
 /// The audit log.
 mod audit;
-/// One database: opening it, its connections, what differs between kinds.
+/// One database: opening it, its connections, the differences between SQLite and MySQL.
 mod database;
-/// What the stock has to follow.
+/// The purchases whose stock is to be confirmed or released.
 pub mod due;
-/// Who seems to be a program.
+/// Findings: accounts and addresses that seem to be programs.
 pub mod findings;
 /// The amounts set aside at a round's approval.
 mod frozen;
 /// Importing the rounds of a sale file.
 pub mod import;
-/// The database for whoever can do part of his work without it.
+/// A database that is opened when it is first needed.
 mod lazy;
 /// The archive of the ledger.
 mod ledger;
-/// Orders of all buyers.
+/// Listing orders of all buyers.
 mod list;
 /// The migrations, compiled in.
 mod migrations;
-/// What buyers are to be told.
-pub mod notices;
+/// Notifications to buyers that wait to be sent.
+pub mod notifications;
 /// Orders: placing and reading them.
 pub mod orders;
-/// Payments, and what is to be given back.
+/// Payments, and refunds that are due.
 pub mod payments;
-/// Writing a batch of orders.
+/// Placing or failing a batch of orders.
 mod place;
-/// A round and its products, as the database keeps them.
+/// The records of a round and its products.
 pub mod round;
 /// Changes of rounds: saved, submitted, decided, published.
 pub mod round_changes;
@@ -47,21 +51,21 @@ pub mod round_changes;
 mod round_rows;
 /// Reading rounds.
 pub mod rounds;
-/// Orders change: paid, cancelled, and what the stock has to follow.
+/// Changes of orders: cancelled, expired, stock followed.
 pub mod states;
-/// How many orders there are in each state.
+/// Counts of orders by product and state.
 pub mod tally;
-/// What shoppers call what was ordered.
+/// Titles of the products and rounds of orders.
 pub mod titles;
 
 pub use audit::{Actor, AuditEntry, AuditQuery, Done, Via};
 pub(crate) use database::Database;
 pub use lazy::LazyStore;
 
-/// Why the database did not do what it was asked.
+/// Why a call of the database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The address is of a kind that this build does not speak.
+    /// The scheme of the address is not supported.
     #[error(
         "\"{0}\" is no database address; write sqlite:///path/to/seckill.db or mysql://user:password@host/database"
     )]
@@ -69,28 +73,28 @@ pub enum StoreError {
     /// The database could not be opened.
     #[error("the database {url} cannot be opened: {source}; {cure}")]
     Open {
-        /// As given, a password masked.
+        /// The address, its password masked.
         url: String,
-        /// What opening failed with.
+        /// The cause.
         source: sqlx::Error,
-        /// What to look at.
+        /// What an operator should check.
         cure: &'static str,
     },
     /// The tables could not be brought up to date.
     #[error("the tables of {url} cannot be brought up to date: {source}")]
     Migrate {
-        /// As given, a password masked.
+        /// The address, its password masked.
         url: String,
-        /// What the migration failed with.
+        /// The cause.
         source: MigrateError,
     },
     /// A statement failed.
-    #[error("the database refused: {0}")]
+    #[error("the database refused a statement: {0}")]
     Statement(#[from] sqlx::Error),
-    /// The order number that was drawn belongs to another order.
-    #[error("two workers drew the same order number; another one will be drawn")]
+    /// The order number that a worker drew belongs to another order.
+    #[error("the order number is in use; another one will be drawn")]
     NumberInUse,
-    /// A stored row cannot be read: newer software, or somebody's hand.
+    /// A stored row cannot be read: newer software or a person wrote it.
     #[error("row {id} of table {table} has {column} = \"{value}\", which this version cannot read")]
     Row {
         /// The table.
@@ -99,14 +103,14 @@ pub enum StoreError {
         id: String,
         /// The column.
         column: &'static str,
-        /// What stands there.
+        /// The value in it.
         value: String,
     },
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later: the fault lies with the
-    /// database's state, not with what it was given.
+    /// Whether the same call may succeed later: the state of the database is the
+    /// cause, not the data it was given.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
@@ -120,15 +124,15 @@ impl StoreError {
         }
     }
 
-    /// Whether a row with the same key is there already.
+    /// Whether a row with the same key exists.
     fn is_double(&self) -> bool {
         matches!(self, Self::Statement(sqlx::Error::Database(error)) if error.is_unique_violation())
     }
 }
 
-/// Whether this code says that what was given cannot be stored as it is: of
-/// SQLSTATE the classes 22 and 23, and 45 for rules that an operator added; of
-/// SQLite its constraints, triggers among them.
+/// Whether this error code says that the data itself cannot be stored: SQLSTATE
+/// classes 22 and 23, class 45 for rules that an operator added, and constraints of
+/// SQLite, which include its triggers.
 fn refuses_data(code: &str) -> bool {
     const SQLITE_CONSTRAINT: u32 = 19;
     match (code.len(), code.parse::<u32>()) {
@@ -147,8 +151,8 @@ pub struct Store {
     main: Database,
     /// Orders and their payments; `main` alone unless they are spread.
     shards: Arc<[Database]>,
-    /// The channels that changes of orders are put down for; none: nobody is told.
-    announced: Arc<[Channel]>,
+    /// The channels by which buyers are notified of changes of their orders.
+    channels: Arc<[Channel]>,
 }
 
 impl Store {
@@ -162,7 +166,7 @@ impl Store {
     }
 
     /// Opens the database at `url`, and those at `shards` for the orders. Their
-    /// number and order must never change: they say where a buyer's orders are.
+    /// number and order must never change: a buyer's orders are found by them.
     /// Without shards, orders are at `url` like everything else.
     ///
     /// # Errors
@@ -171,11 +175,11 @@ impl Store {
         let main = Database::open(url).await?;
         if shards.is_empty() {
             let shards = Arc::from([main.clone()]);
-            let announced = Arc::from([]);
+            let channels = Arc::from([]);
             return Ok(Self {
                 main,
                 shards,
-                announced,
+                channels,
             });
         }
         let mut opened = Vec::with_capacity(shards.len());
@@ -185,18 +189,18 @@ impl Store {
         Ok(Self {
             main,
             shards: opened.into(),
-            announced: Arc::from([]),
+            channels: Arc::from([]),
         })
     }
 
-    /// Where sales and the ledger are.
+    /// The database of everything but orders.
     pub(crate) fn main(&self) -> &Database {
         &self.main
     }
 
-    /// The channels that changes of orders are put down for.
-    pub(crate) fn announced(&self) -> &[Channel] {
-        &self.announced
+    /// The channels by which buyers are notified of changes of their orders.
+    pub(crate) fn channels(&self) -> &[Channel] {
+        &self.channels
     }
 
     /// All databases with orders.
@@ -204,7 +208,7 @@ impl Store {
         &self.shards
     }
 
-    /// Which of [`Store::shards`] has this buyer's orders.
+    /// The index in [`Store::shards`] of the database with this buyer's orders.
     pub(crate) fn shard_of(&self, user: &str) -> usize {
         let count = u64::try_from(self.shards.len()).unwrap_or(1);
         usize::try_from(fnv1a(user) % count.max(1)).unwrap_or(0)
@@ -215,7 +219,7 @@ impl Store {
         self.shards.get(self.shard_of(user)).unwrap_or(&self.main)
     }
 
-    /// Finishes what is running and closes the files.
+    /// Waits for running statements and closes the connections.
     pub async fn close(&self) {
         for shard in self.shards.iter() {
             shard.close().await;
@@ -224,15 +228,15 @@ impl Store {
     }
 }
 
-/// FNV-1a, written out since it must never change: it says where orders are.
+/// FNV-1a, written out since it must never change: it decides where orders are.
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// SQL integers are signed; ours stay below 2^63, and one that does not is
-/// kept apart from every real one rather than wrapped around.
+/// A number for SQL, whose integers are signed. Ours stay below 2^63; a larger one
+/// becomes the largest, which no real one is, rather than wrap around.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

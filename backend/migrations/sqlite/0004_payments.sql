@@ -1,12 +1,12 @@
--- What was paid, by whom it was told, and what has to be paid back.
+-- Payments: the amount, the sender of the notice, and refunds that are due.
 CREATE TABLE payments (
     id           TEXT    NOT NULL PRIMARY KEY,
     order_id     INTEGER NOT NULL,
     amount_cents INTEGER NOT NULL CHECK (amount_cents >= 0),
     state        TEXT    NOT NULL CHECK (state IN ('failed', 'paid', 'refund_due', 'refunded')),
-    -- Why it has to be paid back.
+    -- Why a refund is due.
     reason       TEXT,
-    -- shop: the buyer at our own page; provider: a signed callback.
+    -- shop: the shop's own payment page; provider: a signed callback.
     via          TEXT    NOT NULL CHECK (via IN ('shop', 'provider')),
     received_ms  INTEGER NOT NULL,
     updated_ms   INTEGER NOT NULL

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::now_ms;
-use crate::store::notices::DeadNotice;
+use crate::store::notifications::DeadNotification;
 use crate::time::rfc3339;
 use anyhow::Context as _;
 use serde_json::json;
@@ -18,8 +18,8 @@ pub(crate) async fn run(config: &Config, command: Notices) -> anyhow::Result<()>
     let store = open_store(config).await?;
     let text = match command {
         Notices::List { json } => {
-            let count = store.notice_count().await?;
-            let dead = store.dead_notices(SHOWN).await?;
+            let count = store.count_notifications().await?;
+            let dead = store.dead_notifications(SHOWN).await?;
             if json {
                 let dead: Vec<_> = dead.iter().map(as_json).collect();
                 let all = json!({ "waiting": count.waiting, "dead": dead });
@@ -31,7 +31,7 @@ pub(crate) async fn run(config: &Config, command: Notices) -> anyhow::Result<()>
             }
         }
         Notices::Retry => {
-            let again = store.retry_dead_notices(now_ms()).await?;
+            let again = store.retry_dead_notifications(now_ms()).await?;
             format!("{again} will be tried again\n")
         }
     };
@@ -39,7 +39,7 @@ pub(crate) async fn run(config: &Config, command: Notices) -> anyhow::Result<()>
     say(&text)
 }
 
-fn line(dead: &DeadNotice) -> String {
+fn line(dead: &DeadNotification) -> String {
     let (kind, channel) = (dead.key.kind.as_str(), dead.key.channel.as_str());
     format!(
         "{:<20} {kind:<10} by {channel:<8} {}  after {} tries: {}\n",
@@ -50,7 +50,7 @@ fn line(dead: &DeadNotice) -> String {
     )
 }
 
-fn as_json(dead: &DeadNotice) -> serde_json::Value {
+fn as_json(dead: &DeadNotification) -> serde_json::Value {
     json!({
         "order": dead.key.order.to_string(),
         "kind": dead.key.kind.as_str(),

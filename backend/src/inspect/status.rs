@@ -14,7 +14,7 @@ use crate::pages::report;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::store::Store;
-use crate::store::notices::NoticeCount;
+use crate::store::notifications::NotificationCount;
 use crate::store::round::{Product, RoundState, StoredRound};
 use crate::store::tally::OrderCount;
 
@@ -39,7 +39,7 @@ pub struct Status {
     /// What renderers reported of themselves lately.
     pub renderers: Vec<report::Report>,
     /// Notices to buyers that wait or were given up; `None` without the database.
-    pub notices: Option<NoticeCount>,
+    pub notices: Option<NotificationCount>,
 }
 
 /// One part of the system.
@@ -173,7 +173,7 @@ pub async fn read(config: &Config) -> Status {
         None => (None, None, None),
     };
     let notices = match &store {
-        Some(store) => store.notice_count().await.ok(),
+        Some(store) => store.count_notifications().await.ok(),
         None => None,
     };
     if let Some(store) = store {

@@ -1,7 +1,7 @@
 //! Tells buyers what became of their orders, by a webhook and by e-mail.
 //!
 //! What is to be told is written into the database with the change of the order
-//! ([`crate::store::notices`]). Here it is taken in batches, told, and put down:
+//! ([`crate::store::notifications`]). Here it is taken in batches, told, and put down:
 //! each notice at least once, and once unless a worker dies between telling and
 //! putting down. Its id is the same at every try, so that a receiver can tell.
 
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
 use crate::redis::RedisLink;
-use crate::store::notices::{StoredNotice, Tried};
+use crate::store::notifications::{SendOutcome, StoredNotification};
 use crate::store::{Store, StoreError};
 
 /// By e-mail.
@@ -144,7 +144,7 @@ async fn tell_due<M: Messenger>(
     let now = now_ms();
     let taken = desk
         .store
-        .take_notices(messenger.channel(), BATCH, now, now + LEASE_MS)
+        .claim_notifications(messenger.channel(), BATCH, now, now + LEASE_MS)
         .await?;
     let count = taken.len();
     let lanes = Arc::new(Semaphore::new(AT_ONCE));
@@ -173,26 +173,28 @@ async fn tell_due<M: Messenger>(
             Err(error) => tracing::error!(%error, "telling a buyer broke off"),
         }
     }
-    desk.store.tried_notices(&tried, now_ms()).await?;
+    desk.store.record_outcomes(&tried, now_ms()).await?;
     Ok(count)
 }
 
-fn say((notice, tried): &(StoredNotice, Tried)) {
+fn say((notice, tried): &(StoredNotification, SendOutcome)) {
     let (order, channel) = (notice.key.order, notice.key.channel.as_str());
     let (kind, attempts) = (notice.key.kind.as_str(), notice.attempts);
     match tried {
-        Tried::Sent => tracing::debug!(%order, kind, channel, "told"),
-        Tried::Skipped(reason) => tracing::debug!(%order, kind, channel, reason, "nobody to tell"),
-        Tried::Again { reason, .. } => {
+        SendOutcome::Sent => tracing::debug!(%order, kind, channel, "told"),
+        SendOutcome::Skipped(reason) => {
+            tracing::debug!(%order, kind, channel, reason, "nobody to tell")
+        }
+        SendOutcome::Retry { reason, .. } => {
             tracing::warn!(%order, kind, channel, attempts, reason, "not told, will be tried again");
         }
-        Tried::Dead(reason) => {
+        SendOutcome::Dead(reason) => {
             tracing::error!(%order, kind, channel, attempts, reason, "not told, and given up; once the cause is mended: seckill notices retry");
         }
     }
 }
 
-async fn tell<M: Messenger>(desk: &Desk, messenger: &M, stored: &StoredNotice) -> Told {
+async fn tell<M: Messenger>(desk: &Desk, messenger: &M, stored: &StoredNotification) -> Told {
     let notice = match gather(desk, stored).await {
         Ok(Some(notice)) => notice,
         Ok(None) => return Told::Never("its order is not in the database".to_owned()),
@@ -205,25 +207,25 @@ async fn tell<M: Messenger>(desk: &Desk, messenger: &M, stored: &StoredNotice) -
 }
 
 /// What a try means for the notice.
-fn outcome(told: Told, attempts: u32, now_ms: u64) -> Tried {
+fn outcome(told: Told, attempts: u32, now_ms: u64) -> SendOutcome {
     match told {
-        Told::Yes => Tried::Sent,
-        Told::Nobody(reason) => Tried::Skipped(reason),
-        Told::Never(reason) => Tried::Dead(reason),
+        Told::Yes => SendOutcome::Sent,
+        Told::Nobody(reason) => SendOutcome::Skipped(reason),
+        Told::Never(reason) => SendOutcome::Dead(reason),
         Told::NotNow(reason) => match notice::pause_ms(attempts) {
-            Some(pause) => Tried::Again {
+            Some(pause) => SendOutcome::Retry {
                 due_ms: now_ms + pause,
                 reason,
             },
-            None => Tried::Dead(reason),
+            None => SendOutcome::Dead(reason),
         },
     }
 }
 
 /// Reads all that there is to tell; `None` if there is no such order.
-async fn gather(desk: &Desk, stored: &StoredNotice) -> Result<Option<Notice>, StoreError> {
+async fn gather(desk: &Desk, stored: &StoredNotification) -> Result<Option<Notice>, StoreError> {
     let key = &stored.key;
-    let Some(order) = desk.store.order_told_of(stored).await? else {
+    let Some(order) = desk.store.order_of_notification(stored).await? else {
         return Ok(None);
     };
     let refund = match key.kind {
@@ -258,7 +260,7 @@ async fn gather(desk: &Desk, stored: &StoredNotice) -> Result<Option<Notice>, St
     }))
 }
 
-fn id(stored: &StoredNotice) -> String {
+fn id(stored: &StoredNotification) -> String {
     let key = &stored.key;
     match key.payment.as_str() {
         "" => format!("{}.{}", key.order, key.kind.as_str()),
@@ -284,16 +286,19 @@ mod tests {
     #[test]
     fn a_notice_is_tried_again_later_and_later_and_given_up_in_the_end() {
         let failed = |attempts| outcome(Told::NotNow("away".to_owned()), attempts, 1_000);
-        let again = |due_ms| Tried::Again {
+        let again = |due_ms| SendOutcome::Retry {
             due_ms,
             reason: "away".to_owned(),
         };
         assert_eq!(failed(1), again(6_000));
         assert_eq!(failed(2), again(21_000));
-        assert_eq!(failed(notice::ATTEMPTS), Tried::Dead("away".to_owned()));
+        assert_eq!(
+            failed(notice::ATTEMPTS),
+            SendOutcome::Dead("away".to_owned())
+        );
         let never = outcome(Told::Never("no such box".to_owned()), 1, 1_000);
-        assert_eq!(never, Tried::Dead("no such box".to_owned()));
-        assert_eq!(outcome(Told::Yes, 3, 1_000), Tried::Sent);
+        assert_eq!(never, SendOutcome::Dead("no such box".to_owned()));
+        assert_eq!(outcome(Told::Yes, 3, 1_000), SendOutcome::Sent);
     }
 
     #[test]

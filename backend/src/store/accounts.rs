@@ -5,17 +5,17 @@ use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, signed, unsigned};
 
-/// What somebody may do at the console.
+/// What an account may do at the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Makes rounds and submits them.
+    /// Creates rounds and submits them.
     Operator,
-    /// Does so too, and approves what others have submitted.
+    /// Does so too, and approves rounds that others have submitted.
     Supervisor,
 }
 
 impl Role {
-    /// As stored.
+    /// Its stored form.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,17 +36,17 @@ impl Role {
 /// An account as the database keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Under which one logs in ([`seckill_core::ids::is_user`]).
+    /// The name to log in with ([`seckill_core::ids::is_user`]).
     pub name: String,
-    /// What it may do.
+    /// Its permissions.
     pub role: Role,
     /// Argon2id, as a PHC string.
     pub password_hash: String,
-    /// Made by `seckill up --demo`.
+    /// Whether `seckill up --demo` created it.
     pub is_demo: bool,
-    /// Changes with password and role.
+    /// Increased by each change of password or role.
     pub version: u64,
-    /// When it was made, epoch milliseconds.
+    /// When it was created, epoch milliseconds.
     pub created_ms: u64,
     /// When password or role last changed, epoch milliseconds.
     pub changed_ms: u64,
@@ -58,7 +58,7 @@ impl Store {
     /// The account of this name.
     ///
     /// # Errors
-    /// The database, or a row it cannot have.
+    /// The database, or a row that cannot be read.
     pub async fn account(&self, name: &str) -> Result<Option<Account>, StoreError> {
         let statement =
             sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM accounts WHERE name = ?"));
@@ -72,7 +72,7 @@ impl Store {
     /// All accounts, by name.
     ///
     /// # Errors
-    /// The database, or a row it cannot have.
+    /// The database, or a row that cannot be read.
     pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         let statement =
             sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM accounts ORDER BY name"));
@@ -82,7 +82,7 @@ impl Store {
         rows.iter().map(account).collect()
     }
 
-    /// Adds an account; `false` if there is one of that name.
+    /// Adds an account; `false` if the name is in use.
     ///
     /// # Errors
     /// The database.
@@ -114,8 +114,8 @@ impl Store {
         }
     }
 
-    /// Gives an account a new password, which ends its sessions; `false` if there
-    /// is no such account.
+    /// Sets the password of an account, which ends its sessions; `false` if there is
+    /// no such account.
     ///
     /// # Errors
     /// The database.

@@ -1,23 +1,23 @@
-//! The audit log: who did what.
+//! The audit log: who did what, when.
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use super::{Store, StoreError, signed, unsigned};
 
-/// Whence somebody acted.
+/// The way by which an action came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
-    /// Logged in at the console.
+    /// A request of somebody who is logged in at the console.
     Console,
-    /// With a command on the box.
+    /// A command in a shell of the machine.
     Command,
-    /// Nobody: the system by itself.
+    /// The system itself.
     System,
 }
 
 impl Via {
-    /// As stored.
+    /// Its stored form.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -28,17 +28,17 @@ impl Via {
     }
 }
 
-/// Who does something.
+/// The author of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// An account, or the user of the box who ran the command.
+    /// The account, or the Unix user who ran the command.
     pub name: String,
-    /// Whence.
+    /// The way by which the action came.
     pub via: Via,
 }
 
 impl Actor {
-    /// Somebody at the console.
+    /// An account at the console.
     #[must_use]
     pub fn at_console(name: &str) -> Self {
         let name = name.to_owned();
@@ -48,7 +48,7 @@ impl Actor {
         }
     }
 
-    /// Whoever runs this command: he has the box, so that he may do everything.
+    /// The Unix user who runs this command. With a shell, they may do everything.
     #[must_use]
     pub fn on_the_box() -> Self {
         let user = nix::unistd::User::from_uid(nix::unistd::Uid::current());
@@ -70,14 +70,14 @@ impl Actor {
     }
 }
 
-/// One thing that was done.
+/// An action for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
-    /// Such as `round.approve`.
+    /// Its name, such as `round.approve`.
     pub action: &'static str,
-    /// On what, such as a round's id.
+    /// The object it changed, such as a round's id.
     pub target: String,
-    /// What belongs to it.
+    /// Details, by action.
     pub detail: serde_json::Value,
 }
 
@@ -88,36 +88,36 @@ pub struct AuditEntry {
     pub id: u64,
     /// When, epoch milliseconds.
     pub at_ms: u64,
-    /// Who: an account, or a user of the box.
+    /// The author: an account, or a Unix user.
     pub who: String,
     /// `console`, `command` or `system`.
     pub via: String,
-    /// What was done, such as `round.approve`.
+    /// The action, such as `round.approve`.
     pub action: String,
-    /// On what.
+    /// The object it changed, such as a round's id.
     pub target: String,
-    /// What belongs to it.
+    /// Details, by action.
     #[schema(value_type = Object)]
     pub detail: serde_json::Value,
 }
 
-/// Which entries are asked for; empty texts for all.
+/// A query of the log; an empty text matches every entry.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuery {
-    /// Older than this entry.
+    /// Only entries older than this one.
     pub before: Option<u64>,
-    /// By whom.
+    /// The author's name.
     pub who: String,
-    /// On what.
+    /// The object.
     pub target: String,
-    /// What, by how it begins: `round.`.
+    /// A prefix of the action, such as `round.`.
     pub action: String,
-    /// How many at most.
+    /// Most entries in the reply.
     pub limit: u32,
 }
 
 impl Store {
-    /// Writes down what was done outside of a transaction of this store.
+    /// Adds an entry for an action outside of a transaction of this store.
     ///
     /// # Errors
     /// The database.
@@ -150,7 +150,7 @@ impl Store {
     }
 }
 
-/// Writes down what is done in this transaction.
+/// Adds an entry for an action in this transaction.
 pub(super) async fn note(
     connection: &mut AnyConnection,
     by: &Actor,

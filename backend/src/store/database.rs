@@ -4,7 +4,7 @@
 //! off the queue as soon as its order is committed, so that a commit must
 //! survive a power cut. With NORMAL, WAL commits since the last checkpoint could
 //! be lost after their messages are gone. The cost is one fsync a commit, shared
-//! by all orders of a batch. InnoDB does the same unless it is told otherwise.
+//! by all orders of a batch. InnoDB does the same unless it is configured otherwise.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const SQLITE_READERS: u32 = 4;
 /// MySQL connections of one process.
 const MYSQL_CONNECTIONS: u32 = 8;
 /// How long to wait for a connection before the database counts as away.
-const ACQUIRE: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `busy_timeout`: how long a statement waits for another process that writes.
 const SQLITE_SESSION: &[&str] = &[
@@ -29,15 +29,15 @@ const SQLITE_SESSION: &[&str] = &[
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
 ];
-/// What does not fit is refused, not cut off. READ COMMITTED: whoever waited for
-/// another's insert must then see it, and gaps are not locked.
+/// Data that does not fit is refused, not cut off. READ COMMITTED: a statement that
+/// waited for another's insert must then see it, and gaps are not locked.
 const MYSQL_SESSION: &[&str] = &[
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     "SET SESSION innodb_lock_wait_timeout = 5",
 ];
 
-/// Which database it is; SQL that differs is chosen by it.
+/// The kind of database; SQL that differs is chosen by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Sqlite,
@@ -55,7 +55,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens it and brings its tables up to date.
+    /// Opens a database and brings its tables up to date.
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let kind = match url.split_once(':') {
@@ -71,9 +71,9 @@ impl Database {
             url: masked_url(url),
             source,
             cure: match kind {
-                Kind::Sqlite => "see that its folder exists and can be written to",
+                Kind::Sqlite => "check that its folder exists and can be written to",
                 Kind::Mysql => {
-                    "see that the server runs there, and that this user may use the database"
+                    "check that the server runs there, and that this user may use the database"
                 }
             },
         })?;
@@ -90,7 +90,7 @@ impl Database {
         })
     }
 
-    /// Begins a transaction that writes. SQLite takes its lock at once: the
+    /// Begins a transaction that writes. SQLite takes its lock at once, since the
     /// command line may write from another process.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         match self.kind {
@@ -99,12 +99,12 @@ impl Database {
         }
     }
 
-    /// Where single statements that write go.
+    /// Connections for single statements that write.
     pub(crate) fn writer(&self) -> &AnyPool {
         &self.writer
     }
 
-    /// Where statements that only read go.
+    /// Connections for statements that only read.
     pub(crate) fn readers(&self) -> &AnyPool {
         &self.readers
     }
@@ -118,7 +118,7 @@ impl Database {
 fn options(connections: u32, session: &'static [&'static str]) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(ACQUIRE)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(move |conn, _| {
             Box::pin(async move {
                 for statement in session {
@@ -142,7 +142,7 @@ async fn open_sqlite(url: &str) -> Result<(AnyPool, AnyPool), sqlx::Error> {
 }
 
 async fn open_mysql(url: &str) -> Result<(AnyPool, AnyPool), sqlx::Error> {
-    // A pool keeps trying, and says in the end only that it took too long.
+    // A pool retries, and reports in the end only that it took too long.
     AnyConnection::connect(url).await?.close().await?;
     let pool = options(MYSQL_CONNECTIONS, MYSQL_SESSION)
         .connect(url)
@@ -150,9 +150,9 @@ async fn open_mysql(url: &str) -> Result<(AnyPool, AnyPool), sqlx::Error> {
     Ok((pool.clone(), pool))
 }
 
-/// Brings the tables up to date. SQLite has no lock for it, so that of two
-/// processes that open a new database at once, one finds its step already done
-/// by the other and fails; looking again, it goes on behind it.
+/// Brings the tables up to date. SQLite has no lock for migrations: of two processes
+/// that open a new database at once, one fails because the other has just done its
+/// step. A retry starts from the state that the other has reached.
 async fn migrate(writer: &AnyPool, kind: Kind) -> Result<(), MigrateError> {
     const ATTEMPTS: u32 = 10;
     let steps = match kind {

@@ -1,10 +1,11 @@
-//! What the stock has to follow: a purchase, and where its items go.
+//! The purchases whose stock is to be confirmed or released.
 
 use seckill_core::ids::Item;
 use seckill_core::orders::message::OrderMessage;
 use seckill_core::orders::purchase::Reason;
 
-/// A purchase whose stock is to move. Buyer, request and time together name it.
+/// A purchase whose stock is to be confirmed or released. Buyer, request and time
+/// together name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bought {
     /// Round and product.
@@ -22,8 +23,8 @@ pub struct Bought {
 }
 
 impl Bought {
-    /// The purchase of a message; `None` if its ids are no ids, so that it can
-    /// have locked no stock.
+    /// The purchase of a message; `None` if an id is malformed, so that no stock can
+    /// have been locked.
     #[must_use]
     pub fn of(message: &OrderMessage) -> Option<Self> {
         Some(Self {
@@ -37,12 +38,12 @@ impl Bought {
     }
 }
 
-/// Where the stock of a purchase goes.
+/// The change of a purchase's stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Locked to sold.
+    /// Locked items become sold.
     Confirm,
-    /// Locked to for sale, for this reason. The buyer may grab again, and the
-    /// permit goes back.
+    /// Locked items are for sale again, for this reason. The permit is returned, and
+    /// the buyer may purchase again.
     Release(Reason),
 }

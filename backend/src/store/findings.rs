@@ -1,4 +1,5 @@
-//! Findings of the analysis: who seems to be a program, why, and what was decided.
+//! Findings of the analysis: an account or address that seems to be a program, the
+//! reasons, and the decision.
 
 use seckill_core::suspicion::{Judgement, Reason};
 use serde::Serialize;
@@ -8,22 +9,22 @@ use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, signed, unsigned};
 
-/// What was decided on a finding.
+/// The decision on a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingState {
-    /// Nothing yet.
+    /// No decision yet.
     Proposed,
-    /// The policy has banned.
+    /// The policy banned the subject.
     Banned,
-    /// A person has banned.
+    /// An operator banned the subject.
     Confirmed,
-    /// A person has said that it is a person: it stays that for a while.
+    /// An operator judged the subject to be a person, for a bounded time.
     Dismissed,
 }
 
 impl FindingState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 4] = [
         Self::Proposed,
         Self::Banned,
@@ -31,7 +32,7 @@ impl FindingState {
         Self::Dismissed,
     ];
 
-    /// Its word.
+    /// Its stored form.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,7 +43,7 @@ impl FindingState {
         }
     }
 
-    /// Reads its word.
+    /// Reads the stored form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
@@ -56,26 +57,26 @@ pub struct Finding {
     pub kind: String,
     /// The address, network or account.
     pub subject: String,
-    /// What was decided.
+    /// The decision.
     pub state: FindingState,
-    /// How sure it is.
+    /// The sum of the reasons' points.
     pub score: u32,
     /// Each reason: `code`, its numbers, `points`, and `sentence`.
     pub reasons: Vec<Value>,
     /// When it was first found, epoch milliseconds.
     pub first_ms: u64,
-    /// When it last became worse.
+    /// When its score last rose, epoch milliseconds.
     pub last_ms: u64,
-    /// Until when it is banned by this finding.
+    /// The end of the ban by this finding, epoch milliseconds.
     pub ban_until_ms: Option<u64>,
-    /// Until when it counts as a person, whatever it does.
+    /// Until when the subject counts as a person, whatever it does, epoch milliseconds.
     pub good_until_ms: Option<u64>,
     /// Who decided last.
     pub decided_by: Option<String>,
 }
 
 impl Finding {
-    /// A new one, proposed.
+    /// A new finding without a decision.
     #[must_use]
     pub fn new(kind: &str, subject: &str, judgement: &Judgement, now_ms: u64) -> Self {
         Self {
@@ -92,15 +93,15 @@ impl Finding {
         }
     }
 
-    /// Whether a person has said that this is a person.
+    /// Whether an operator's judgement that this is a person still holds.
     #[must_use]
     pub fn is_good(&self, now_ms: u64) -> bool {
         self.state == FindingState::Dismissed
             && self.good_until_ms.is_some_and(|until| until > now_ms)
     }
 
-    /// Whether it needs nothing done again for the same score: a ban that has
-    /// ended is set again when its subject goes on.
+    /// Whether the same score needs no new decision. A ban that has ended is set again
+    /// when its subject continues.
     pub(crate) fn is_settled(&self, now_ms: u64) -> bool {
         self.ban_until_ms.is_none_or(|until| until > now_ms)
     }
@@ -120,7 +121,7 @@ const COLUMNS: &str = "kind, subject, state, score, reasons, first_ms, last_ms, 
                        good_until_ms, decided_by";
 
 impl Store {
-    /// The finding about somebody.
+    /// The finding about a subject.
     ///
     /// # Errors
     /// The database is away, or the row cannot be read.
@@ -134,7 +135,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Findings, worst and newest first; those of one state, or all.
+    /// Up to `most` findings, worst and newest first; of one state, or all.
     ///
     /// # Errors
     /// The database is away, or a row cannot be read.
@@ -157,7 +158,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// How many findings there are in each state.
+    /// The number of findings in each state.
     ///
     /// # Errors
     /// The database is away.
@@ -172,8 +173,8 @@ impl Store {
         rows.iter().map(count).collect()
     }
 
-    /// Stores what the analysis found; what a person decided stays, and the worst
-    /// score with its reasons.
+    /// Stores a finding of the analysis. An operator's decision stays, and so does a
+    /// higher score with its reasons.
     ///
     /// # Errors
     /// The database is away.
@@ -200,7 +201,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether it was new.
+    /// Inserts a finding; `false` if there is one about its subject.
     async fn insert_finding(&self, finding: &Finding) -> Result<bool, StoreError> {
         let inserted = sqlx::query(
             "INSERT INTO findings (kind, subject, state, score, reasons, first_ms, last_ms, \
@@ -223,7 +224,7 @@ impl Store {
         }
     }
 
-    /// Writes down what a person decided. Whether there is such a finding.
+    /// Stores an operator's decision; `false` if there is no such finding.
     ///
     /// # Errors
     /// The database is away.

@@ -5,15 +5,15 @@ use sqlx::AnyConnection;
 use super::round_rows::amounts_text;
 use super::{Store, StoreError, signed};
 
-/// Products that one statement divides: each row is compared with each of them.
+/// Products that one statement updates: each row is compared with each of them.
 const FROZEN_AT_ONCE: usize = 100;
 
 impl Store {
-    /// Sets down how the amounts of approved products are divided among their
-    /// segments, each once.
+    /// Records how the amounts of approved products are divided among their segments,
+    /// unless that was recorded before.
     ///
     /// # Errors
-    /// The database; then nothing was set down.
+    /// The database; then nothing was recorded.
     pub async fn freeze_segments(
         &self,
         round: &str,
@@ -30,7 +30,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Notes that the amount of an approved product was adjusted.
+    /// Records the adjusted amount of an approved product.
     ///
     /// # Errors
     /// The database.
@@ -50,7 +50,7 @@ impl Store {
     }
 }
 
-/// Set aside once: preloading again starts from the same number.
+/// Sets the amounts of a round aside, once: preloading again starts from the same numbers.
 pub(super) async fn set_aside(
     connection: &mut AnyConnection,
     id: &str,

@@ -8,12 +8,11 @@ use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
 
 use super::{Store, StoreError, signed, unsigned};
 
-/// Events in one statement, or read at a time.
+/// Most events in one statement.
 const ROWS: u32 = 500;
 
 impl Store {
-    /// Archives events of a segment; those that were archived before stay as
-    /// they are.
+    /// Archives events of a segment, except those that were archived before.
     ///
     /// # Errors
     /// The database is away, or refuses an event; then none was archived.
@@ -121,7 +120,7 @@ async fn insert(
          (round, product, segment, entry_ms, entry_seq, kind, event, archived_ms) ",
     );
     query.push_values(events, |mut row, event| {
-        // Texts only: there is nothing in it that could fail to serialize.
+        // A map of texts always serializes.
         let fields = serde_json::to_string(&event.fields).unwrap_or_default();
         row.push_bind(item.round())
             .push_bind(item.product())

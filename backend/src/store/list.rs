@@ -1,4 +1,4 @@
-//! Orders of all buyers, for those who run the sale.
+//! Listing orders of all buyers.
 
 use seckill_core::orders::order::State;
 
@@ -6,8 +6,8 @@ use super::orders::{Order, read, select_orders};
 use super::{Store, StoreError};
 
 impl Store {
-    /// Up to `limit` orders, newest first: all, or only those of one buyer or in
-    /// one state. Purchases of which no order was made have the state `failed`.
+    /// Up to `limit` orders, newest first: all, or only those of one buyer or in one
+    /// state. A purchase that failed to become an order has the state `failed`.
     ///
     /// # Errors
     /// A database is away, or a row cannot be read.
@@ -34,7 +34,7 @@ impl Store {
                 orders.push(read(row)?);
             }
         }
-        // Each database gave its newest; the numbers themselves are in order of time.
+        // Each database returned its newest; order numbers are in order of time.
         orders.sort_by_key(|order| std::cmp::Reverse(order.id.0));
         orders.truncate(limit as usize);
         Ok(orders)

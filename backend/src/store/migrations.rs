@@ -1,4 +1,4 @@
-//! The migrations, compiled in. A new file under `backend/migrations/` is listed here;
+//! The migrations, compiled in. Each file under `backend/migrations/` is listed here;
 //! a test compares the lists with the folders.
 
 use std::sync::LazyLock;
@@ -6,12 +6,12 @@ use std::sync::LazyLock;
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// Version, description and statements, as the file's name and text say.
+/// A file: version and description from its name, and its statements.
 type File = (i64, &'static str, &'static str);
 
-/// For SQLite.
+/// The migrations of SQLite.
 pub(super) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(SQLITE_FILES));
-/// For MySQL and MariaDB.
+/// The migrations of MySQL and MariaDB.
 pub(super) static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(MYSQL_FILES));
 
 const SQLITE_FILES: &[File] = &[

@@ -1,4 +1,4 @@
-//! Orders in the database: what there is, and reading it.
+//! Orders: their records, and reading them.
 
 use seckill_core::ids::Item;
 use seckill_core::orders::message::OrderMessage;
@@ -7,31 +7,30 @@ use seckill_core::orders::purchase::Reason;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::due::{Bought, Step};
 use super::{Store, StoreError, signed, unsigned};
-use crate::store::due::{Bought, Step};
 
 /// An order to be placed.
 #[derive(Debug, Clone)]
 pub struct NewOrder {
-    /// The number it gets, if it is new.
+    /// Its number, unless the purchase has an order already.
     pub id: OrderId,
     /// The purchase it is made from.
     pub purchase: OrderMessage,
-    /// Until when it is to be paid, epoch milliseconds.
+    /// The deadline for its payment, epoch milliseconds.
     pub pay_by_ms: u64,
 }
 
-/// What became of an order that was to be placed.
+/// The outcome of placing an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placed {
-    /// It was written.
+    /// It was inserted.
     New(OrderId),
     /// The same purchase was placed before, under this number.
     Before(OrderId),
-    /// The buyer has a live order for this product from another purchase, this one.
+    /// The buyer has this live order for the product, from another purchase.
     Taken(OrderId),
-    /// It was decided before that no order is made of this purchase; its stock
-    /// goes, or went, back.
+    /// The purchase was failed before; its stock is released, or was.
     Failed,
 }
 
@@ -56,13 +55,13 @@ pub struct Order {
     pub price_cents: u64,
     /// Permit of the purchase; empty if there was none.
     pub permit: String,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     /// Why it was cancelled or failed.
     pub reason: Option<Reason>,
-    /// What the stock has still to follow.
+    /// What the stock has still to follow; `None` if nothing.
     pub stock_due: Option<StockDue>,
-    /// Until when it is to be paid, epoch milliseconds.
+    /// The deadline for its payment, epoch milliseconds.
     pub pay_by_ms: u64,
     /// When the stock was locked, epoch milliseconds.
     pub locked_ms: u64,
@@ -77,12 +76,12 @@ pub enum StockDue {
     Confirm,
     /// Cancelled or failed: the items are for sale again.
     Release,
-    /// Redis knows no such purchase: nothing can be done but to look into it.
+    /// Redis knows no such purchase: a person has to investigate.
     Lost,
 }
 
 impl StockDue {
-    /// As stored.
+    /// Its stored form.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -100,14 +99,14 @@ impl StockDue {
 }
 
 impl Order {
-    /// What it costs in all.
+    /// Its total price, in cents.
     #[must_use]
     pub fn total_cents(&self) -> u64 {
         self.price_cents.saturating_mul(u64::from(self.quantity))
     }
 
-    /// The purchase whose stock it has, and the step that is due; `None` if none
-    /// is, or if its ids are no ids, so that there is no stock.
+    /// Its purchase, and the step of the stock that is due; `None` if none is, or if
+    /// an id is malformed, so that there is no stock.
     #[must_use]
     pub fn step_due(&self) -> Option<(Bought, Step)> {
         let step = match self.stock_due? {
@@ -121,7 +120,7 @@ impl Order {
             user: self.user.clone(),
             request: self.request.clone(),
             at_ms: self.locked_ms,
-            // What was never placed has no number that anybody knows.
+            // The number of an order that was never placed was never shown.
             order: match self.state {
                 State::Failed => String::new(),
                 _ => self.id.to_string(),
@@ -131,7 +130,7 @@ impl Order {
     }
 }
 
-/// A query for whole orders, with what follows `FROM orders`.
+/// A query for whole orders; its argument follows `FROM orders`.
 macro_rules! select_orders {
     ($tail:literal) => {
         sqlx::query(concat!(
@@ -144,7 +143,7 @@ macro_rules! select_orders {
 pub(super) use select_orders;
 
 impl Store {
-    /// The order of this number, if it is this buyer's.
+    /// The order of this number, if it is this buyer's and was placed.
     ///
     /// # Errors
     /// The database is away, or the row cannot be read.
@@ -178,8 +177,8 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// What became of the buyer's latest purchase of a product in a round, one
-    /// that failed included.
+    /// The order of the buyer's latest purchase of a product in a round, also if it
+    /// failed.
     ///
     /// # Errors
     /// The database is away, or the row cannot be read.
@@ -191,7 +190,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Every order for a product in a round, those that failed included.
+    /// Every order for a product in a round, including failed ones.
     ///
     /// # Errors
     /// The database is away, or a row cannot be read.
@@ -210,8 +209,7 @@ impl Store {
         Ok(orders)
     }
 
-    /// How many orders there are for a product in a round, without those that
-    /// were cancelled or failed.
+    /// The number of orders for a product in a round that are created or paid.
     ///
     /// # Errors
     /// The database is away.

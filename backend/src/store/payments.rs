@@ -1,6 +1,6 @@
-//! Payments in the database: a notice and what it does to its order are one
-//! transaction, so that of paying and cancelling at once one wins, and the money
-//! of the other is on record as to be given back.
+//! Payments. A provider's notice and its effect on the order are one transaction: of
+//! paying and cancelling at the same time one wins, and if that is cancelling, a
+//! refund of the payment is due.
 
 use seckill_core::orders::notice::{Channel, Kind};
 use seckill_core::orders::order::OrderId;
@@ -9,28 +9,28 @@ use seckill_core::orders::payment::{Decision, State, Told};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
-use super::notices::announce;
+use super::notifications::announce;
 use super::orders::Order;
 use super::states::by_id;
 use super::{Database, Store, StoreError, signed, unsigned};
 
-/// What somebody tells of a payment.
+/// A notice of a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The payment's id, by which it is known.
+    /// The payment's id.
     pub payment: String,
     /// The order it is for.
     pub order: OrderId,
-    /// What was paid, in cents.
+    /// The amount that was paid, in cents.
     pub amount_cents: u64,
-    /// What is told.
+    /// What the notice says.
     pub told: Told,
-    /// Who tells.
+    /// Its sender.
     pub via: Via,
 }
 
 impl Notice {
-    /// A payment that was not made.
+    /// The payment of a notice that is refused.
     fn refused(&self, reason: Option<payment::Reason>, now_ms: u64) -> Payment {
         Payment {
             id: self.payment.clone(),
@@ -43,10 +43,10 @@ impl Notice {
     }
 }
 
-/// Who tells of a payment.
+/// The sender of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
-    /// The buyer, at our own page.
+    /// The shop's own payment page.
     Shop,
     /// The payment provider.
     Provider,
@@ -59,43 +59,43 @@ pub struct Payment {
     pub id: String,
     /// The order it was for.
     pub order: OrderId,
-    /// What was paid, in cents.
+    /// The amount that was paid, in cents.
     pub amount_cents: u64,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// Why it is to be given back, in one word.
+    /// Why a refund is due, in one word.
     pub reason: Option<String>,
-    /// When it was first heard of, epoch milliseconds.
+    /// When its first notice came, epoch milliseconds.
     pub received_ms: u64,
 }
 
-/// What became of a notice.
+/// The outcome of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Noted {
-    /// The payment as it stands now.
+    /// The payment after the notice.
     pub payment: Payment,
-    /// Its order as it stands now, if there is one.
+    /// Its order after the notice, if there is one.
     pub order: Option<Order>,
 }
 
 impl Store {
-    /// Takes a notice: pays the order, or puts on record why not.
+    /// Processes a notice: pays the order, or records why not.
     ///
     /// # Errors
     /// The database is away, and the notice is not on record.
     pub async fn note_payment(&self, notice: &Notice, now_ms: u64) -> Result<Noted, StoreError> {
         const ATTEMPTS: u32 = 5;
         let database = self.database_of(notice.order).await?;
+        // Another attempt if the payment or its order changed at the same time.
         for _ in 1..ATTEMPTS {
-            // Somebody else changed the payment or its order at the same time.
-            if let Some(noted) = note((database, self.announced()), notice, now_ms).await? {
+            if let Some(noted) = note((database, self.channels()), notice, now_ms).await? {
                 return Ok(noted);
             }
         }
         Err(StoreError::NumberInUse)
     }
 
-    /// All payments that were told for an order.
+    /// All payments for an order.
     ///
     /// # Errors
     /// The database is away, or a row cannot be read.
@@ -110,7 +110,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Payments that are to be given back, oldest first.
+    /// Payments whose refund is due, oldest first.
     ///
     /// # Errors
     /// The database is away, or a row cannot be read.
@@ -131,7 +131,7 @@ impl Store {
         Ok(due)
     }
 
-    /// The database that has this order; the first one if none has.
+    /// The database with this order; the first one if none has it.
     async fn database_of(&self, id: OrderId) -> Result<&Database, StoreError> {
         for shard in self.shards().iter().skip(1) {
             let found: Option<i64> = sqlx::query_scalar("SELECT id FROM orders WHERE id = ?")
@@ -146,7 +146,7 @@ impl Store {
     }
 }
 
-/// One attempt; `None` if another one came in between.
+/// One attempt; `None` if the payment or its order changed meanwhile.
 async fn note(
     (database, channels): (&Database, &[Channel]),
     notice: &Notice,
@@ -161,7 +161,7 @@ async fn note(
     let before = known.as_ref().map(|payment| payment.state);
     let decision = payment::decide(notice.told, notice.amount_cents, before, stands);
     if let (Via::Shop, Decision::Record(State::RefundDue, reason)) = (notice.via, decision) {
-        // The shop takes no money before it is decided: there is none to give back.
+        // The shop's own page takes no money before this decision: no refund is due.
         transaction.rollback().await?;
         let payment = notice.refused(reason, now_ms);
         return Ok(Some(Noted { payment, order }));
@@ -180,13 +180,13 @@ async fn note(
         transaction.rollback().await?;
         return Ok(None);
     }
-    let told = match decision {
+    let change = match decision {
         Decision::Pay => Some((Kind::Paid, "")),
         Decision::Record(State::RefundDue, _) => Some((Kind::RefundDue, notice.payment.as_str())),
         _ => None,
     };
-    // Of an order that does not exist there is no buyer to be told.
-    if let (Some((kind, payment)), Some(order)) = (told, &order) {
+    // An order that does not exist has no buyer to notify.
+    if let (Some((kind, payment)), Some(order)) = (change, &order) {
         announce(
             &mut transaction,
             channels,
@@ -215,7 +215,8 @@ async fn pay(conn: &mut AnyConnection, id: OrderId, now_ms: u64) -> Result<bool,
     Ok(done.rows_affected() == 1)
 }
 
-/// Puts a payment on record that is there as `before`, or not at all.
+/// Updates a payment that is in state `before`, or inserts it; `false` if it has
+/// changed meanwhile.
 async fn record(
     conn: &mut AnyConnection,
     notice: &Notice,

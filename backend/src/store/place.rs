@@ -1,8 +1,7 @@
-//! Writing a batch of orders, or of decisions that none is made.
+//! Placing a batch of orders, or failing a batch of purchases.
 //!
-//! The batch is written by one statement. Should that meet a row that is there
-//! already, which a redelivery does and nothing else should, the orders are
-//! written one by one.
+//! The batch is written by one statement. If that conflicts with an existing row,
+//! which only a redelivery should cause, the orders are written one by one.
 
 use std::collections::HashMap;
 
@@ -13,25 +12,25 @@ use seckill_core::orders::purchase::Reason;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
 
-use super::notices::announce;
+use super::notifications::announce;
 use super::orders::{NewOrder, Placed, StockDue};
 use super::{Database, Store, StoreError, signed, unsigned};
 
-/// Orders in one statement; the kinds of databases differ in how many
-/// parameters they take, and this is far below all of them.
+/// Most orders in one statement: each database limits its parameters, and this is
+/// far below all the limits.
 const ROWS: usize = 500;
 
-/// What is written of each order of a batch.
+/// The state in which each order of a batch is written.
 #[derive(Clone, Copy)]
 enum Outcome {
-    /// It is placed.
+    /// The order is placed.
     Created,
-    /// No order is made of it; its stock is to go back.
+    /// The purchase is failed; its stock is to be released.
     Failed(Reason),
 }
 
 impl Outcome {
-    /// What the buyer is told.
+    /// The notification that the buyer gets.
     fn kind(self) -> Kind {
         match self {
             Outcome::Created => Kind::Ordered,
@@ -42,12 +41,12 @@ impl Outcome {
 
 impl Store {
     /// Places orders: all that are returned are committed, each database's share
-    /// in one transaction. Placing a purchase again changes nothing and tells
-    /// its number.
+    /// in one transaction. Placing a purchase again changes nothing and returns the
+    /// number of its order.
     ///
     /// # Errors
-    /// Not all were placed, most often none. See [`StoreError::is_passing`]
-    /// whether to try again; that some were placed does no harm then.
+    /// Not all were placed, most often none. A retry may succeed if
+    /// [`StoreError::is_passing`]; orders that were placed do it no harm.
     pub async fn place_batch(
         &self,
         batch: &[NewOrder],
@@ -56,13 +55,12 @@ impl Store {
         self.write(batch, Outcome::Created, now_ms).await
     }
 
-    /// Decides that no order is made of these purchases, and that their stock
-    /// goes back. Whatever of their messages comes later finds it decided:
-    /// [`Placed::Failed`]. A purchase that was placed before keeps its order:
-    /// [`Placed::Before`].
+    /// Fails these purchases, so that their stock is released and no order is ever
+    /// placed from their messages: a later delivery returns [`Placed::Failed`]. A
+    /// purchase that was placed before keeps its order: [`Placed::Before`].
     ///
-    /// The stock follows by [`crate::stock::following`]; until then, also after a crash,
-    /// it is on record as due.
+    /// The caller releases the stock; until then, also after a crash, the release is
+    /// on record as due.
     ///
     /// # Errors
     /// See [`Store::place_batch`].
@@ -92,8 +90,7 @@ impl Store {
             let Some(database) = self.shards().get(shard) else {
                 continue;
             };
-            let written =
-                write_share((database, self.announced()), &share, outcome, now_ms).await?;
+            let written = write_share((database, self.channels()), &share, outcome, now_ms).await?;
             for (place, one) in places.into_iter().zip(written) {
                 if let Some(slot) = placed.get_mut(place) {
                     *slot = one;
@@ -162,7 +159,7 @@ async fn write_one(
             announce(conn, channels, &[order.id], outcome.kind(), "", now_ms).await?;
             Ok(written(order, outcome))
         }
-        Err(error) if error.is_double() => find_in_the_way(conn, &order.purchase).await,
+        Err(error) if error.is_double() => find_conflict(conn, &order.purchase).await,
         Err(error) => Err(error),
     }
 }
@@ -212,8 +209,9 @@ async fn insert(
     Ok(())
 }
 
-/// What an insert met: the same purchase, or the buyer's other live order.
-async fn find_in_the_way(
+/// Finds the row that an insert conflicts with: the same purchase, or the buyer's
+/// other live order.
+async fn find_conflict(
     conn: &mut AnyConnection,
     purchase: &OrderMessage,
 ) -> Result<Placed, StoreError> {
@@ -243,6 +241,6 @@ async fn find_in_the_way(
         }
         other = Some(id);
     }
-    // Neither: the number itself is in use. Another one will be drawn.
+    // Neither: the order number is in use. Another one will be drawn.
     other.map(Placed::Taken).ok_or(StoreError::NumberInUse)
 }

@@ -1,23 +1,22 @@
-//! A round and its products, as the database keeps them.
+//! The records of a round and its products.
 
 use std::collections::HashMap;
 
-/// Where a round stands.
+/// The state of a round, as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoundState {
-    /// Being made: editable, invisible to shoppers.
+    /// Can be edited; shoppers do not see it.
     Draft,
     /// Waits for a supervisor, and cannot be edited meanwhile.
     Submitted,
-    /// A supervisor said no and why; an edit makes it a draft again.
+    /// A supervisor rejected it and gave a reason; an edit makes it a draft again.
     Rejected,
-    /// Approved by a supervisor: visible, and from now on changed only where that
-    /// is safe.
+    /// Approved by a supervisor: shoppers see it, and only safe changes are possible.
     Approved,
 }
 
 impl RoundState {
-    /// As stored.
+    /// Its stored form.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,13 +46,13 @@ impl RoundState {
 pub struct Round {
     /// Its id ([`seckill_core::ids::is_id`]).
     pub id: String,
-    /// What shoppers call it.
+    /// Its name on the pages.
     pub name: String,
     /// Start, epoch milliseconds.
     pub opens_ms: u64,
-    /// End, epoch milliseconds, not part of the round.
+    /// End, epoch milliseconds; the round is over at this moment.
     pub ends_ms: u64,
-    /// In the order in which they are shown.
+    /// The products in the order of the pages.
     pub products: Vec<Product>,
 }
 
@@ -62,18 +61,18 @@ pub struct Round {
 pub struct Product {
     /// Its id ([`seckill_core::ids::is_id`]).
     pub id: String,
-    /// What shoppers call it.
+    /// Its name on the pages.
     pub title: String,
     /// Items for sale.
     pub amount: u64,
     /// Price in the round, in cents.
     pub price_cents: u64,
-    /// Price outside of it, in cents; never below the price.
+    /// Price outside of the round, in cents; never below the price.
     pub list_price_cents: u64,
     /// Most items in one purchase.
     pub per_buyer: u32,
-    /// The amount of each stock segment; empty for an even split among as many
-    /// as there are masters at the approval.
+    /// The amount of each stock segment; empty for an even split among the masters
+    /// that exist at the approval.
     pub segments: Vec<u64>,
     /// Its description, in the marks of `sale/text.rs`; empty for none.
     pub text: String,
@@ -81,25 +80,25 @@ pub struct Product {
     pub picture: String,
 }
 
-/// What was set aside of a product at its round's approval.
+/// The amount of a product that was set aside at its round's approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
-    /// Items, as adjusted since.
+    /// Items, with later adjustments.
     pub amount: u64,
-    /// The amount of each stock segment, as preloaded; empty before that was decided.
+    /// The amount of each stock segment, as preloaded; empty until that is decided.
     pub segments: Vec<u64>,
 }
 
-/// Through whose hands a round went. Names are empty where nobody noted them.
+/// The people who changed a round. A name is empty if it was not recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trail {
     /// Counts every change.
     pub version: u64,
     /// The name that the days of a repeated round share.
     pub series: Option<String>,
-    /// Who made it.
+    /// Who created it.
     pub created_by: String,
-    /// Who changed it last.
+    /// Who edited it last.
     pub edited_by: String,
     /// When, epoch milliseconds.
     pub edited_ms: u64,
@@ -118,22 +117,22 @@ pub struct Trail {
 /// A round as the database keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRound {
-    /// What is sold.
+    /// The round and its products.
     pub round: Round,
-    /// How far it has come.
+    /// Its stored state.
     pub state: RoundState,
-    /// Through whose hands it went.
+    /// The people who changed it.
     pub trail: Trail,
-    /// When Redis was told, epoch milliseconds; `None` for a draft, and for an
-    /// approval that was interrupted before Redis had all of it.
+    /// When it was written to Redis, epoch milliseconds; `None` for a draft, and for
+    /// an approval that was interrupted before Redis had all of it.
     pub published_ms: Option<u64>,
-    /// What was set aside at the approval, by product.
+    /// The amounts set aside at the approval, by product.
     pub frozen: HashMap<String, Frozen>,
 }
 
 impl StoredRound {
-    /// Where it stands, as it is shown to people: an approved round is published
-    /// once Redis has it, and then runs and ends by the clock.
+    /// Its state as people see it: an approved round is published once Redis has it,
+    /// and then runs and ends by the clock.
     #[must_use]
     pub fn shown_state(&self, now_ms: u64) -> &'static str {
         match (self.state, self.published_ms) {
@@ -144,8 +143,8 @@ impl StoredRound {
         }
     }
 
-    /// The round as it sells: with the amounts as adjusted since its approval, and
-    /// divided as they were preloaded.
+    /// The round as it sells: its amounts with later adjustments, divided as they were
+    /// preloaded.
     #[must_use]
     pub fn in_force(&self) -> Round {
         let mut round = self.round.clone();

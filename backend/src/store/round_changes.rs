@@ -1,6 +1,7 @@
-//! Rounds change hands: made, edited, submitted, approved, rejected, deleted. Each
-//! change is one transaction with its entry in the audit log, and names the version
-//! that its author has seen: of two at once, one wins and the other hears of it.
+//! Changes of rounds: created, edited, submitted, approved, rejected, published,
+//! deleted. Each change is one transaction with its entry in the audit log, and
+//! names the version that its author has seen: of two at once, one wins and the
+//! other fails with [`ChangeError::NotAsSeen`].
 
 use sqlx::{AnyConnection, Row as _};
 
@@ -17,14 +18,14 @@ pub enum ChangeError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Nothing of this name.
+    /// There is no round of this id.
     #[error("there is no round \"{0}\"")]
     NoSuchRound(String),
-    /// It is no longer as it was seen, or in a state that this does not begin from.
+    /// Its version is not the one that was seen, or its state does not allow the change.
     #[error("round \"{}\" was changed meanwhile; it is {}", .0.round.id, .0.state.as_str())]
     NotAsSeen(Box<StoredRound>),
-    /// The id is taken.
-    #[error("there is a round \"{0}\" already; choose another id")]
+    /// The id is in use.
+    #[error("round \"{0}\" exists already; choose another id")]
     Exists(String),
     /// A product would be in two rounds at once.
     #[error(transparent)]
@@ -37,7 +38,7 @@ impl From<sqlx::Error> for ChangeError {
     }
 }
 
-/// A product that another round has at the same time.
+/// A product that would be in two rounds at the same time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "product {product} of round \"{round}\" is also in round \"{other}\" ({name}), which runs from \
@@ -49,7 +50,7 @@ pub struct Overlap {
     pub product: String,
     /// The round that is being changed.
     pub round: String,
-    /// The other.
+    /// The other round.
     pub other: String,
     /// Its name.
     pub name: String,
@@ -62,11 +63,11 @@ pub struct Overlap {
 /// A step from one state to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// For a supervisor to look at.
+    /// An operator submits it for approval.
     Submit,
-    /// Back to being a draft.
+    /// It becomes a draft again.
     Withdraw,
-    /// A supervisor says no and why.
+    /// A supervisor rejects it, for this reason.
     Reject(&'a str),
 }
 
@@ -115,8 +116,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Saves what may be changed of an approved round: the caller sees to it that
-    /// nothing else differs.
+    /// Saves an approved round, of which the caller has changed only what is safe.
     ///
     /// # Errors
     /// [`ChangeError`].
@@ -151,7 +151,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Takes a round one step on.
+    /// Takes a step with a round.
     ///
     /// # Errors
     /// [`ChangeError`].
@@ -210,9 +210,9 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Approves a round and sets its amounts aside. With `seen`, only one that was
-    /// submitted and is still as seen; without, whatever is not yet approved.
-    /// `false` if it was approved already, and nobody asked for a version.
+    /// Approves a round and sets its amounts aside. With `seen`, the round must be
+    /// submitted and of that version; without, in any state. `false` if `seen` is
+    /// `None` and it was approved before.
     ///
     /// # Errors
     /// [`ChangeError`].
@@ -248,7 +248,7 @@ impl Store {
                 _ => Err(ChangeError::NotAsSeen(Box::new(stored))),
             };
         }
-        // Whoever has the box may have meant it; see "seckill sale import --overlapping".
+        // Somebody with a shell may want an overlap; see "seckill sale import --overlapping".
         if seen.is_some()
             && let Some(stored) = load(&mut transaction, Some(id)).await?.pop()
         {
@@ -265,7 +265,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Notes that Redis has all of an approved round.
+    /// Records that Redis has all of an approved round.
     ///
     /// # Errors
     /// The database.
@@ -320,8 +320,8 @@ async fn not_as_seen(connection: &mut AnyConnection, id: &str) -> Result<ChangeE
     ))
 }
 
-/// Refuses a round of which a product is in another round at the same time: any
-/// that may come to be sold, or only those that are approved.
+/// Refuses a round if one of its products is in another round at the same time: in
+/// any that is not rejected, or only in approved ones.
 pub(super) async fn refuse_overlap(
     connection: &mut AnyConnection,
     round: &Round,

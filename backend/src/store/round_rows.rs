@@ -9,7 +9,7 @@ use super::audit::Actor;
 use super::round::{Frozen, Product, Round, RoundState, StoredRound, Trail};
 use super::{StoreError, signed, unsigned};
 
-/// What [`stored_round`] reads, in its order.
+/// The columns that [`stored_round`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, name, opens_ms, ends_ms, state, published_ms, version, \
                                   series, created_by, edited_by, edited_ms, submitted_by, \
                                   submitted_ms, decided_by, decided_ms, reason";
@@ -17,7 +17,7 @@ pub(super) const COLUMNS: &str = "id, name, opens_ms, ends_ms, state, published_
 /// Products that one statement writes.
 const PRODUCTS_AT_ONCE: usize = 500;
 
-/// Writes a new draft.
+/// Inserts a new draft.
 pub(super) async fn insert_round(
     connection: &mut AnyConnection,
     round: &Round,
@@ -44,7 +44,7 @@ pub(super) async fn insert_round(
     replace_products(connection, round).await
 }
 
-/// `false` if it is no draft of the version that was seen.
+/// Updates a draft; `false` if it is no draft, or not of the version that was seen.
 pub(super) async fn update_draft(
     connection: &mut AnyConnection,
     round: &Round,
@@ -75,7 +75,7 @@ pub(super) async fn update_draft(
     Ok(true)
 }
 
-/// Writes the products anew.
+/// Replaces the products of a round.
 pub(super) async fn replace_products(
     connection: &mut AnyConnection,
     round: &Round,
@@ -111,7 +111,7 @@ pub(super) async fn replace_products(
     Ok(())
 }
 
-/// The round of this id, or all of them by start.
+/// Reads the round of this id, or all rounds by start.
 pub(super) async fn load(
     connection: &mut AnyConnection,
     id: Option<&str>,
@@ -136,8 +136,8 @@ pub(super) async fn load(
         .collect()
 }
 
-/// The condition for one of them or for all, with one parameter. One condition for
-/// both cases would keep a database from using its index.
+/// The condition for one row or for all, with one parameter. A single condition for
+/// both would keep a database from using its index.
 fn which(column: &str, one: Option<&str>) -> String {
     match one {
         Some(_) => format!("{column} = ?"),
@@ -201,13 +201,13 @@ async fn load_frozen(
     Ok(frozen)
 }
 
-/// Amounts of segments as they are stored: `3000,3000,4000`.
+/// The stored form of the segments' amounts: `3000,3000,4000`.
 pub(super) fn amounts_text(amounts: &[u64]) -> String {
     let texts: Vec<String> = amounts.iter().map(u64::to_string).collect();
     texts.join(",")
 }
 
-/// Reads them; empty text for none.
+/// Reads the segments' amounts; an empty text is none.
 fn amounts(text: &str) -> Vec<u64> {
     text.split(',')
         .filter_map(|text| text.parse().ok())

@@ -12,26 +12,26 @@ use super::{Store, StoreError, signed, unsigned};
 /// A round without its products.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// The round; its products are left out.
+    /// The round, without its products.
     pub stored: StoredRound,
     /// How many products it has.
     pub products: u64,
-    /// Items of all of them, as they were planned.
+    /// Items of all products, as planned.
     pub items: u64,
 }
 
-/// Which rounds are asked for.
+/// A query for summaries.
 #[derive(Debug, Clone, Default)]
 pub struct SummaryQuery {
-    /// A state as it is shown; empty for all.
+    /// A state as people see it ([`StoredRound::shown_state`]); empty for all.
     pub state: String,
     /// Part of a name or an id; empty for all.
     pub search: String,
-    /// The series; empty for all.
+    /// A series; empty for all.
     pub series: String,
-    /// How many to skip.
+    /// Rounds to skip.
     pub skip: u64,
-    /// How many at most.
+    /// Most rounds in the reply.
     pub limit: u32,
 }
 
@@ -39,7 +39,7 @@ impl Store {
     /// All rounds, by start.
     ///
     /// # Errors
-    /// The database, or a row it cannot have.
+    /// The database, or a row that cannot be read.
     pub async fn rounds(&self) -> Result<Vec<StoredRound>, StoreError> {
         load(&mut *self.main().readers().acquire().await?, None).await
     }
@@ -47,15 +47,14 @@ impl Store {
     /// The round of this id.
     ///
     /// # Errors
-    /// The database, or a row it cannot have.
+    /// The database, or a row that cannot be read.
     pub async fn round(&self, id: &str) -> Result<Option<StoredRound>, StoreError> {
         Ok(load(&mut *self.main().readers().acquire().await?, Some(id))
             .await?
             .pop())
     }
 
-    /// The names of all pictures that rounds name, drafts and rounds that are over
-    /// among them.
+    /// The names of all pictures in rounds, including drafts and rounds that are over.
     ///
     /// # Errors
     /// The database.
@@ -66,18 +65,18 @@ impl Store {
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    /// A page of rounds, latest start first, and how many there are in all.
+    /// A page of rounds, latest start first, and the number of all that match.
     ///
     /// # Errors
-    /// The database, or a row it cannot have.
+    /// The database, or a row that cannot be read.
     pub async fn round_summaries(
         &self,
         query: &SummaryQuery,
         now_ms: u64,
     ) -> Result<(Vec<Summary>, u64), StoreError> {
-        let stands = condition(&query.state);
+        let in_state = condition(&query.state);
         let found = format!(
-            "FROM rounds WHERE {stands} AND (? = '' OR LOWER(name) LIKE ? OR LOWER(id) LIKE ?)
+            "FROM rounds WHERE {in_state} AND (? = '' OR LOWER(name) LIKE ? OR LOWER(id) LIKE ?)
              AND (? = '' OR series = ?)"
         );
         let like = format!(
@@ -114,7 +113,7 @@ impl Store {
         Ok((summaries?, unsigned(total)))
     }
 
-    /// All ids, to find one that is free.
+    /// The ids of all rounds.
     ///
     /// # Errors
     /// The database.
@@ -126,7 +125,7 @@ impl Store {
     }
 }
 
-/// What a state, as it is shown, means in the table. Takes the time twice.
+/// The condition for a state as people see it; it has the time as two parameters.
 fn condition(state: &str) -> &'static str {
     match state {
         "draft" => "state = 'draft' AND ? <> -1 AND ? <> -1",

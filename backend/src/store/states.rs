@@ -1,29 +1,29 @@
-//! Orders change state by conditional updates: of two that race, the database
-//! lets one through. In the same transaction it notes what the stock has to
-//! follow, so that a crash after it forgets nothing.
+//! Orders change state by conditional updates: of two that race, one takes effect.
+//! The same transaction records what the stock has to follow, so that a crash after
+//! it loses nothing.
 
 use seckill_core::orders::notice::{Channel, Kind};
 use seckill_core::orders::order::OrderId;
 use seckill_core::orders::purchase::Reason;
 use sqlx::{Any, AnyConnection, QueryBuilder};
 
-use super::notices::announce;
+use super::notifications::announce;
 use super::orders::{Order, StockDue, read, select_orders};
 use super::{Database, Store, StoreError, signed};
 
-/// What became of an order that was to change.
+/// The outcome of changing an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    /// It changed, to this.
+    /// It changed to this order.
     Now(Order),
-    /// It had been decided before; this is how it stands.
+    /// It was decided before and stays as it is.
     Not(Order),
     /// There is no such order.
     Missing,
 }
 
 impl Store {
-    /// Cancels an unpaid order; a buyer's own only, if one is named.
+    /// Cancels an unpaid order of this buyer.
     ///
     /// # Errors
     /// The database is away, or the row cannot be read.
@@ -47,8 +47,8 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() == 1 {
-            let (channels, told) = (self.announced(), Kind::Cancelled);
-            announce(&mut transaction, channels, &[id], told, "", now_ms).await?;
+            let (channels, kind) = (self.channels(), Kind::Cancelled);
+            announce(&mut transaction, channels, &[id], kind, "", now_ms).await?;
         }
         let order = by_id(&mut transaction, id).await?;
         transaction.commit().await?;
@@ -59,8 +59,8 @@ impl Store {
         })
     }
 
-    /// Cancels this order if it is unpaid and its time is over: what a delayed
-    /// message asks for.
+    /// Cancels this order if it is unpaid past its time, as a delayed cancel message
+    /// requests.
     ///
     /// # Errors
     /// The database is away, or the row cannot be read.
@@ -85,7 +85,7 @@ impl Store {
     pub async fn expire_overdue(&self, limit: u32, now_ms: u64) -> Result<u64, StoreError> {
         let mut expired = 0;
         for shard in self.shards() {
-            expired += expire_overdue((shard, self.announced()), limit, now_ms).await?;
+            expired += expire_overdue((shard, self.channels()), limit, now_ms).await?;
         }
         Ok(expired)
     }
@@ -113,11 +113,11 @@ impl Store {
         Ok(orders)
     }
 
-    /// Notes that the stock of these orders has followed, or, with
+    /// Records that the stock of these orders has followed, or, with
     /// [`StockDue::Lost`], that it never can.
     ///
     /// # Errors
-    /// The database is away. The stock follows once more then, which does nothing.
+    /// The database is away. The stock then follows once more, which has no effect.
     pub async fn stock_followed(
         &self,
         orders: &[&Order],
@@ -140,7 +140,7 @@ impl Store {
         Ok(())
     }
 
-    /// Puts these at the end of the line of [`Store::stock_due`].
+    /// Moves these orders to the end of the queue of [`Store::stock_due`].
     ///
     /// # Errors
     /// The database is away.
@@ -192,8 +192,8 @@ async fn expire_overdue(
     Ok(done.rows_affected())
 }
 
-/// Puts down that the buyers of those of `ids` that have expired are to be told.
-/// Some may have been cancelled by their delayed message meanwhile, and told of.
+/// Writes notifications for those of `ids` that have expired. Some may have been
+/// cancelled by their delayed message meanwhile, with a notification.
 async fn announce_expired(
     conn: &mut AnyConnection,
     channel: Channel,
@@ -226,7 +226,7 @@ fn push_ids(query: &mut QueryBuilder<Any>, before: &'static str, ids: &[i64]) {
     query.push(")");
 }
 
-/// The order of this number, whosever it is.
+/// The order of this number, of any buyer.
 pub(super) async fn by_id(
     conn: &mut AnyConnection,
     id: OrderId,

@@ -1,4 +1,4 @@
-//! How many items are in orders of each state, for the board.
+//! Counts of orders and of the items in them.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ pub struct Tally {
     pub paid: u64,
     /// Placed and cancelled.
     pub cancelled: u64,
-    /// Purchased, and no order was made.
+    /// Purchased, and failed to become an order.
     pub failed: u64,
 }
 
@@ -27,7 +27,7 @@ impl Tally {
         self.created + self.paid + self.cancelled
     }
 
-    /// Adds those of another database or product.
+    /// Adds the items of another database or product.
     pub fn add(&mut self, more: &Tally) {
         self.created += more.created;
         self.paid += more.paid;
@@ -36,10 +36,10 @@ impl Tally {
     }
 }
 
-/// What the database holds of one product's orders.
+/// Orders of one product that are neither cancelled nor failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OrderCount {
-    /// Orders that are not cancelled.
+    /// Orders that are created or paid.
     pub orders: u64,
     /// Items in them.
     pub items: u64,
@@ -76,7 +76,7 @@ impl Store {
         Ok(all)
     }
 
-    /// Live orders by round and product.
+    /// Orders that are created or paid, by round and product.
     ///
     /// # Errors
     /// The database.
@@ -100,8 +100,8 @@ impl Store {
         Ok(counts)
     }
 
-    /// Orders that were placed in these milliseconds, `from` included and `to`
-    /// not, by their numbers.
+    /// The number of orders placed from `from_ms` until before `to_ms`, by the time in
+    /// their order numbers.
     ///
     /// # Errors
     /// A database is away.
@@ -120,7 +120,7 @@ impl Store {
         Ok(placed)
     }
 
-    /// Payments that are to be given back: how many.
+    /// The number of refunds that are due.
     ///
     /// # Errors
     /// A database is away.

@@ -1,29 +1,29 @@
-//! What shoppers call the products and rounds of orders.
+//! Titles of the products and rounds of orders.
 
 use std::collections::HashMap;
 
 use seckill_core::orders::order::OrderId;
 use sqlx::{Any, QueryBuilder, Row as _};
 
-use super::notices::StoredNotice;
+use super::notifications::StoredNotification;
 use super::orders::{Order, read, select_orders};
 use super::{Store, StoreError, signed};
 
 /// Titles by round and product.
 pub type Titles = HashMap<(String, String), Title>;
 
-/// What shoppers call a product, and its round.
+/// The titles of a product and its round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Title {
-    /// The product.
+    /// The product's title.
     pub product: String,
-    /// The round.
+    /// The round's name.
     pub round: String,
 }
 
 impl Store {
-    /// The titles of what these orders are for. One whose round was deleted has
-    /// none.
+    /// The titles of the products in these orders. A product whose round was deleted
+    /// has none.
     ///
     /// # Errors
     /// The database is away.
@@ -52,16 +52,16 @@ impl Store {
         Ok(titles)
     }
 
-    /// The order that a notice is about, whosever it is.
+    /// The order that a notification is about, of any buyer.
     ///
     /// # Errors
     /// The database is away, or the row cannot be read.
-    pub(crate) async fn order_told_of(
+    pub(crate) async fn order_of_notification(
         &self,
-        notice: &StoredNotice,
+        notification: &StoredNotification,
     ) -> Result<Option<Order>, StoreError> {
-        let OrderId(id) = notice.key.order;
-        let shard = self.shards().get(notice.shard).unwrap_or(self.main());
+        let OrderId(id) = notification.key.order;
+        let shard = self.shards().get(notification.shard).unwrap_or(self.main());
         let row = select_orders!("WHERE id = ?")
             .bind(signed(id))
             .fetch_optional(shard.readers())

@@ -60,7 +60,7 @@ impl Shop {
     }
 
     /// The same, in which buyers are to be told of their orders by these channels.
-    pub async fn open_announcing(
+    pub async fn open_notifying(
         amount: u64,
         options: purchase::Options,
         channels: &[Channel],
@@ -115,7 +115,7 @@ impl Shop {
         let link = redis.link().await;
         let folder = TempDir::new().unwrap();
         let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
-        let store = Store::open(&url).await.unwrap().announcing(channels);
+        let store = Store::open(&url).await.unwrap().notifying(channels);
         let options = purchase::Options {
             demo_login: true,
             ..options

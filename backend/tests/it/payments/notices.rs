@@ -7,7 +7,7 @@ use seckill::orders::notices::Desk;
 use seckill::orders::notices::email::Email;
 use seckill::orders::notices::webhook::Webhook;
 use seckill::shop::Options;
-use seckill::store::notices::{NoticeKey, StoredNotice, Tried};
+use seckill::store::notifications::{NotificationKey, SendOutcome, StoredNotification};
 use seckill::store::payments::{Notice, Via};
 use seckill_core::orders::notice::{Channel, Kind, Lang};
 use seckill_core::orders::order::OrderId;
@@ -25,7 +25,7 @@ async fn shop(channels: &[Channel]) -> Shop {
         remember_language: true,
         ..Options::default()
     };
-    let mut shop = Shop::open_announcing(10, options, channels).await;
+    let mut shop = Shop::open_notifying(10, options, channels).await;
     shop.run_all();
     shop.settle();
     shop
@@ -119,7 +119,7 @@ async fn a_webhook_that_fails_at_first_is_told_once_of_every_change_and_can_veri
     }
     // Told, and a moment later put down as told.
     let count = eventually("none waits any more", || async {
-        let count = shop.store.notice_count().await.ok()?;
+        let count = shop.store.count_notifications().await.ok()?;
         (count.waiting == 0).then_some(count)
     })
     .await;
@@ -149,7 +149,7 @@ async fn an_order_that_lapses_and_money_that_goes_back_are_told() {
     // What happened "long after" is due then; all is due by now if taken so.
     let due = shop
         .store
-        .take_notices(Channel::Webhook, 10, long_after, 0)
+        .claim_notifications(Channel::Webhook, 10, long_after, 0)
         .await
         .unwrap();
     assert_eq!(due.len(), 3);
@@ -210,20 +210,23 @@ async fn a_letter_that_can_never_arrive_is_given_up_and_one_without_an_address_i
     order(&shop, "li").await;
     order(&shop, "wang@example.org").await;
     let dead = eventually("one is given up", || async {
-        let dead = shop.store.dead_notices(10).await.unwrap();
+        let dead = shop.store.dead_notifications(10).await.unwrap();
         (!dead.is_empty()).then_some(dead)
     })
     .await;
     assert_eq!((dead.len(), dead[0].attempts), (1, 1));
     assert!(dead[0].reason.contains("no such box here"), "{:?}", dead[0]);
     eventually("nothing waits", || async {
-        let count = shop.store.notice_count().await.unwrap();
+        let count = shop.store.count_notifications().await.unwrap();
         (count.waiting == 0 && count.dead == 1).then_some(())
     })
     .await;
 
     // The box is there now, and somebody has it tried again.
-    assert_eq!(shop.store.retry_dead_notices(now_ms()).await.unwrap(), 1);
+    assert_eq!(
+        shop.store.retry_dead_notifications(now_ms()).await.unwrap(),
+        1
+    );
     eventually("the letter arrives", || async {
         let got = inbox.got();
         (got.len() == 1 && got[0].0.contains("wang@example.org")).then_some(())
@@ -236,34 +239,40 @@ async fn a_letter_that_can_never_arrive_is_given_up_and_one_without_an_address_i
 async fn a_worker_that_dies_while_telling_leaves_its_notices_to_another() {
     let shop = shop(&[Channel::Webhook, Channel::Email]).await;
     let id = order(&shop, "li").await;
-    let key = NoticeKey {
+    let key = NotificationKey {
         order: OrderId(id.parse().unwrap()),
         kind: Kind::Ordered,
         payment: String::new(),
         channel: Channel::Webhook,
     };
     let now = now_ms();
-    let take = |now, until| shop.store.take_notices(Channel::Webhook, 10, now, until);
+    let take = |now, until| {
+        shop.store
+            .claim_notifications(Channel::Webhook, 10, now, until)
+    };
     let first = take(now, now + 1_000).await.unwrap();
     assert_eq!(first.iter().map(|it| &it.key).collect::<Vec<_>>(), [&key]);
     assert!(
         take(now, now + 1_000).await.unwrap().is_empty(),
         "it is taken"
     );
-    let second: Vec<StoredNotice> = take(now + 1_000, now + 2_000).await.unwrap();
+    let second: Vec<StoredNotification> = take(now + 1_000, now + 2_000).await.unwrap();
     assert_eq!((second.len(), second[0].attempts), (1, 2));
 
-    let sent: Vec<_> = second.into_iter().map(|it| (it, Tried::Sent)).collect();
-    shop.store.tried_notices(&sent, now).await.unwrap();
+    let sent: Vec<_> = second
+        .into_iter()
+        .map(|it| (it, SendOutcome::Sent))
+        .collect();
+    shop.store.record_outcomes(&sent, now).await.unwrap();
     // The dead one wakes up: what is done stays done.
-    let late = Tried::Again {
+    let late = SendOutcome::Retry {
         due_ms: now,
         reason: "late".to_owned(),
     };
     let late: Vec<_> = first.into_iter().map(|it| (it, late.clone())).collect();
-    shop.store.tried_notices(&late, now).await.unwrap();
+    shop.store.record_outcomes(&late, now).await.unwrap();
     assert!(take(now + 9_000, now + 9_999).await.unwrap().is_empty());
-    let count = shop.store.notice_count().await.unwrap();
+    let count = shop.store.count_notifications().await.unwrap();
     assert_eq!(count.waiting, 1, "the letter of the other channel");
     shop.shut().await;
 }
@@ -272,6 +281,9 @@ async fn a_worker_that_dies_while_telling_leaves_its_notices_to_another() {
 async fn where_nobody_is_told_nothing_is_written() {
     let shop = shop(&[]).await;
     order(&shop, "li").await;
-    assert_eq!(shop.store.notice_count().await.unwrap(), Default::default());
+    assert_eq!(
+        shop.store.count_notifications().await.unwrap(),
+        Default::default()
+    );
     shop.shut().await;
 }

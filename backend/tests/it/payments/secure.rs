@@ -178,7 +178,7 @@ async fn a_receiver_that_is_not_trusted_is_told_nothing_until_its_authority_is_n
     let ports = (hook_port, mail_port);
 
     let channels = [Channel::Webhook, Channel::Email];
-    let mut shop = Shop::open_announcing(10, seckill::shop::Options::default(), &channels).await;
+    let mut shop = Shop::open_notifying(10, seckill::shop::Options::default(), &channels).await;
     shop.run_all();
     assert_eq!(shop.click("li", "r").await.0, StatusCode::ACCEPTED);
     shop.until_ordered("li").await;

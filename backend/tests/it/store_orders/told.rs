@@ -1,7 +1,7 @@
 //! What buyers are to be told is written with their orders.
 
 use seckill::store::Store;
-use seckill::store::notices::Tried;
+use seckill::store::notifications::SendOutcome;
 use seckill::store::payments::{Notice, Via};
 use seckill_core::orders::notice::Channel;
 use seckill_core::orders::order::OrderId;
@@ -11,7 +11,7 @@ use seckill_core::orders::purchase::Reason;
 use super::{order, place};
 
 pub(crate) async fn every_change_of_an_order_is_told_once_by_each_channel(store: Store) {
-    let store = store.announcing(&Channel::ALL);
+    let store = store.notifying(&Channel::ALL);
     for (id, user) in [(1, "li"), (2, "wang"), (3, "zhao")] {
         place(&store, order(id, user, "r")).await;
     }
@@ -56,7 +56,7 @@ pub(crate) async fn every_change_of_an_order_is_told_once_by_each_channel(store:
     ];
     for channel in Channel::ALL {
         let taken = store
-            .take_notices(channel, 100, 2_000, 9_000)
+            .claim_notifications(channel, 100, 2_000, 9_000)
             .await
             .unwrap();
         let mut told: Vec<_> = taken
@@ -71,8 +71,14 @@ pub(crate) async fn every_change_of_an_order_is_told_once_by_each_channel(store:
             .collect();
         told.sort_unstable();
         assert_eq!(told, expected, "{}", channel.as_str());
-        let sent: Vec<_> = taken.into_iter().map(|it| (it, Tried::Sent)).collect();
-        store.tried_notices(&sent, 3_000).await.unwrap();
+        let sent: Vec<_> = taken
+            .into_iter()
+            .map(|it| (it, SendOutcome::Sent))
+            .collect();
+        store.record_outcomes(&sent, 3_000).await.unwrap();
     }
-    assert_eq!(store.notice_count().await.unwrap(), Default::default());
+    assert_eq!(
+        store.count_notifications().await.unwrap(),
+        Default::default()
+    );
 }

@@ -1,5 +1,5 @@
-//! What buyers are to be told: written with the change of their order, tried
-//! until it is told or given up.
+//! Notifications to buyers. Each is written in the transaction that changes the
+//! order, and retried until it is sent or given up.
 
 use seckill_core::orders::notice::{Channel, Kind};
 use seckill_core::orders::order::OrderId;
@@ -9,99 +9,100 @@ use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
 
 use super::{Database, Store, StoreError, signed, unsigned};
 
-/// Characters of a reason that are kept.
-const REASON: usize = 250;
+/// Most characters of a reason that are stored.
+const MAX_REASON: usize = 250;
 
-/// What is told about: one order's change, and through which channel.
+/// Names a notification: the order, its change, and the channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoticeKey {
+pub struct NotificationKey {
     /// The order.
     pub order: OrderId,
-    /// What became of it.
+    /// The change of the order.
     pub kind: Kind,
-    /// The payment that is to be given back; else empty.
+    /// The payment whose refund is due; empty for other changes.
     pub payment: String,
-    /// The way it takes.
+    /// The channel it is sent by.
     pub channel: Channel,
 }
 
-/// A notice that waits to be told.
+/// A notification that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredNotice {
-    /// Which.
-    pub key: NoticeKey,
-    /// How often it was tried, this time included.
+pub struct StoredNotification {
+    /// Its name.
+    pub key: NotificationKey,
+    /// The number of attempts, including the current one.
     pub attempts: u32,
-    /// When it happened, epoch milliseconds.
+    /// When the order changed, epoch milliseconds.
     pub created_ms: u64,
-    /// The place of its database among the shards.
+    /// The index of its database in [`Store::shards`].
     pub(crate) shard: usize,
 }
 
-/// What became of a try.
+/// The outcome of an attempt to send a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tried {
-    /// It was told.
+pub enum SendOutcome {
+    /// It was sent.
     Sent,
-    /// There is nobody to tell, for this reason.
+    /// It has no recipient, for this reason.
     Skipped(String),
-    /// It did not work; it is tried again then, epoch milliseconds.
-    Again {
-        /// When.
+    /// It failed and is retried.
+    Retry {
+        /// The time of the next attempt, epoch milliseconds.
         due_ms: u64,
-        /// What was wrong.
+        /// The cause of the failure.
         reason: String,
     },
-    /// It did not work and is given up.
+    /// It failed for this reason and is given up.
     Dead(String),
 }
 
-/// How many notices stand where.
+/// Counts of notifications.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct NoticeCount {
-    /// Not told yet.
+pub struct NotificationCount {
+    /// Notifications that are not sent yet.
     pub waiting: u64,
-    /// When the oldest of them happened, epoch milliseconds.
+    /// When the order of the oldest of them changed, epoch milliseconds.
     pub oldest_ms: Option<u64>,
-    /// Given up.
+    /// Notifications that were given up.
     pub dead: u64,
 }
 
-/// A notice that was given up.
+/// A notification that was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadNotice {
-    /// Which.
-    pub key: NoticeKey,
-    /// How often it was tried.
+pub struct DeadNotification {
+    /// Its name.
+    pub key: NotificationKey,
+    /// The number of attempts.
     pub attempts: u32,
-    /// What was wrong.
+    /// The cause of the last failure.
     pub reason: String,
     /// When it was given up, epoch milliseconds.
     pub updated_ms: u64,
 }
 
 impl Store {
-    /// From now on every change of an order is put down for these channels.
+    /// The same store, which writes a notification for each channel whenever an order
+    /// changes.
     #[must_use]
-    pub fn announcing(self, channels: &[Channel]) -> Self {
+    pub fn notifying(self, channels: &[Channel]) -> Self {
         Self {
-            announced: channels.into(),
+            channels: channels.into(),
             ..self
         }
     }
 
-    /// Takes up to `limit` notices of a channel that are due, longest waiting
-    /// first, for itself until `until_ms`. Another who asks meanwhile gets others.
+    /// Claims up to `limit` notifications of a channel that are due, longest waiting
+    /// first. Nobody else gets them before `until_ms`.
     ///
     /// # Errors
     /// The database is away, or a row cannot be read.
-    pub async fn take_notices(
+    pub async fn claim_notifications(
         &self,
         channel: Channel,
         limit: u32,
         now_ms: u64,
         until_ms: u64,
-    ) -> Result<Vec<StoredNotice>, StoreError> {
+    ) -> Result<Vec<StoredNotification>, StoreError> {
         let mut taken = Vec::new();
         for (place, shard) in self.shards().iter().enumerate() {
             let due = due(shard, channel, limit, now_ms).await?;
@@ -129,18 +130,18 @@ impl Store {
         Ok(taken)
     }
 
-    /// Puts down what became of these.
+    /// Records the outcomes of attempts.
     ///
     /// # Errors
-    /// The database is away; they are tried once more then.
-    pub async fn tried_notices(
+    /// The database is away; the notifications are sent once more then.
+    pub async fn record_outcomes(
         &self,
-        tried: &[(StoredNotice, Tried)],
+        outcomes: &[(StoredNotification, SendOutcome)],
         now_ms: u64,
     ) -> Result<(), StoreError> {
         for (place, shard) in self.shards().iter().enumerate() {
             let mut of_shard = Vec::new();
-            for one in tried {
+            for one in outcomes {
                 if one.0.shard == place {
                     of_shard.push(one);
                 }
@@ -150,19 +151,19 @@ impl Store {
             }
             let mut transaction = shard.begin().await?;
             for (notice, outcome) in of_shard {
-                put_down(&mut transaction, notice, outcome, now_ms).await?;
+                record_outcome(&mut transaction, notice, outcome, now_ms).await?;
             }
             transaction.commit().await?;
         }
         Ok(())
     }
 
-    /// How many wait, and how many were given up.
+    /// Counts the notifications that wait and those that were given up.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn notice_count(&self) -> Result<NoticeCount, StoreError> {
-        let mut sum = NoticeCount::default();
+    pub async fn count_notifications(&self) -> Result<NotificationCount, StoreError> {
+        let mut sum = NotificationCount::default();
         for shard in self.shards() {
             let waiting = "SELECT COUNT(*), MIN(created_ms) FROM notices WHERE state = 'waiting'";
             let row = sqlx::query(waiting).fetch_one(shard.readers()).await?;
@@ -177,11 +178,14 @@ impl Store {
         Ok(sum)
     }
 
-    /// Notices that were given up, latest first: up to `limit` of each database.
+    /// Notifications that were given up, latest first: up to `limit` of each database.
     ///
     /// # Errors
     /// The database is away, or a row cannot be read.
-    pub async fn dead_notices(&self, limit: u32) -> Result<Vec<DeadNotice>, StoreError> {
+    pub async fn dead_notifications(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<DeadNotification>, StoreError> {
         let mut dead = Vec::new();
         for shard in self.shards() {
             let rows = sqlx::query(
@@ -192,7 +196,7 @@ impl Store {
             .fetch_all(shard.readers())
             .await?;
             for row in &rows {
-                dead.push(DeadNotice {
+                dead.push(DeadNotification {
                     key: read_key(row)?,
                     attempts: u32::try_from(row.try_get::<i64, _>(4)?).unwrap_or(u32::MAX),
                     reason: row.try_get::<Option<String>, _>(5)?.unwrap_or_default(),
@@ -203,12 +207,12 @@ impl Store {
         Ok(dead)
     }
 
-    /// Has everything that was given up tried again, as often as at first;
-    /// returns how much that is.
+    /// Makes all notifications that were given up due again, with as many attempts as
+    /// at first; returns their number.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn retry_dead_notices(&self, now_ms: u64) -> Result<u64, StoreError> {
+    pub async fn retry_dead_notifications(&self, now_ms: u64) -> Result<u64, StoreError> {
         let mut again = 0;
         for shard in self.shards() {
             let done = sqlx::query(
@@ -225,8 +229,8 @@ impl Store {
     }
 }
 
-/// Puts down that these orders' buyers are to be told this, in the transaction
-/// that changed them.
+/// Writes notifications of a change of these orders, in the transaction that changed
+/// them.
 pub(super) async fn announce(
     conn: &mut AnyConnection,
     channels: &[Channel],
@@ -264,7 +268,7 @@ async fn due(
     channel: Channel,
     limit: u32,
     now_ms: u64,
-) -> Result<Vec<(StoredNotice, i64)>, StoreError> {
+) -> Result<Vec<(StoredNotification, i64)>, StoreError> {
     let rows = sqlx::query(
         "SELECT order_id, kind, payment, channel, attempts, created_ms, due_ms FROM notices \
          WHERE channel = ? AND state = 'waiting' AND due_ms <= ? ORDER BY due_ms LIMIT ?",
@@ -276,7 +280,7 @@ async fn due(
     .await?;
     rows.iter()
         .map(|row| {
-            let notice = StoredNotice {
+            let notice = StoredNotification {
                 key: read_key(row)?,
                 attempts: u32::try_from(row.try_get::<i64, _>(4)?).unwrap_or(u32::MAX),
                 created_ms: unsigned(row.try_get(5)?),
@@ -287,19 +291,19 @@ async fn due(
         .collect()
 }
 
-async fn put_down(
+async fn record_outcome(
     conn: &mut AnyConnection,
-    notice: &StoredNotice,
-    outcome: &Tried,
+    notice: &StoredNotification,
+    outcome: &SendOutcome,
     now_ms: u64,
 ) -> Result<(), StoreError> {
     let (state, due_ms, reason) = match outcome {
-        Tried::Sent => ("sent", None, None),
-        Tried::Skipped(reason) => ("skipped", None, Some(reason)),
-        Tried::Again { due_ms, reason } => ("waiting", Some(*due_ms), Some(reason)),
-        Tried::Dead(reason) => ("dead", None, Some(reason)),
+        SendOutcome::Sent => ("sent", None, None),
+        SendOutcome::Skipped(reason) => ("skipped", None, Some(reason)),
+        SendOutcome::Retry { due_ms, reason } => ("waiting", Some(*due_ms), Some(reason)),
+        SendOutcome::Dead(reason) => ("dead", None, Some(reason)),
     };
-    let reason = reason.map(|reason| reason.chars().take(REASON).collect::<String>());
+    let reason = reason.map(|reason| reason.chars().take(MAX_REASON).collect::<String>());
     let mut query = QueryBuilder::<Any>::new("UPDATE notices SET state = ");
     query.push_bind(state).push(", reason = ").push_bind(reason);
     query.push(", updated_ms = ").push_bind(signed(now_ms));
@@ -312,7 +316,7 @@ async fn put_down(
     Ok(())
 }
 
-fn push_key(query: &mut QueryBuilder<Any>, key: &NoticeKey) {
+fn push_key(query: &mut QueryBuilder<Any>, key: &NotificationKey) {
     query
         .push(" WHERE order_id = ")
         .push_bind(signed(key.order.0));
@@ -324,7 +328,7 @@ fn push_key(query: &mut QueryBuilder<Any>, key: &NoticeKey) {
 }
 
 /// Reads the first four columns.
-fn read_key(row: &AnyRow) -> Result<NoticeKey, StoreError> {
+fn read_key(row: &AnyRow) -> Result<NotificationKey, StoreError> {
     let id: i64 = row.try_get(0)?;
     let (kind, channel): (String, String) = (row.try_get(1)?, row.try_get(3)?);
     let unreadable = |column, value| StoreError::Row {
@@ -333,7 +337,7 @@ fn read_key(row: &AnyRow) -> Result<NoticeKey, StoreError> {
         column,
         value,
     };
-    Ok(NoticeKey {
+    Ok(NotificationKey {
         order: OrderId(unsigned(id)),
         kind: Kind::parse(&kind).ok_or_else(|| unreadable("kind", kind))?,
         payment: row.try_get(2)?,
