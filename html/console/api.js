@@ -17,15 +17,15 @@ export class ApiError extends Error {
 
 let token = null;
 let logIn = null;
-let tell = () => {};
+let showAway = () => {};
 
-/** Who asks for a login (a promise of somebody who is in), and who is told of what is away. */
+/** `onLogin` asks for a login and resolves when there is one; `onAway(error)` shows that a part is away, or null. */
 export function wire({ onLogin, onAway }) {
   logIn = onLogin;
-  tell = onAway;
+  showAway = onAway;
 }
 
-/** Remembers the token that writing requests bring along. */
+/** Remembers the token that writing requests carry. */
 export function useToken(csrf) {
   token = csrf;
 }
@@ -37,14 +37,14 @@ const del = (path, options) => call('DELETE', path, undefined, options);
 export const api = { get, post, put, del, call };
 
 /**
- * Sends JSON (or, given a Blob or FormData, that) and gives back the answer's
- * JSON, or its text with `{ text: true }`. `quiet` asks for no login.
+ * Sends JSON (or, given a Blob or FormData, that) and returns the response's JSON,
+ * or its text with `{ text: true }`. With `quiet`, an expired login opens no dialog.
  */
 async function call(method, path, body, { quiet = false, text = false, signal, headers = {} } = {}) {
   for (;;) {
     const answer = await send(method, path, body, { signal, headers });
     if (answer.ok) {
-      tell(null);
+      showAway(null);
       return text ? answer.text() : answer.json();
     }
     const error = new ApiError(answer.status, await answer.json().catch(() => ({})));
@@ -54,7 +54,7 @@ async function call(method, path, body, { quiet = false, text = false, signal, h
     }
     // The token is another one after a login in another tab.
     if (error.code === 'foreign_request' && !quiet && (await refreshToken())) continue;
-    if (error.status === 503) tell(error);
+    if (error.status === 503) showAway(error);
     throw error;
   }
 }
@@ -71,7 +71,7 @@ async function send(method, path, body, { signal, headers }) {
   } catch (cause) {
     if (cause.name === 'AbortError') throw cause;
     const error = new ApiError(0, { code: 'offline', message: t('error.offline') });
-    tell(error);
+    showAway(error);
     throw error;
   }
 }

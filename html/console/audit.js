@@ -9,14 +9,14 @@ const ACTIONS = ['round.create', 'round.edit', 'round.copy', 'round.delete', 'ro
   'ban.add', 'ban.lift', 'finding.confirm', 'finding.dismiss', 'letter.redrive', 'stock.adjust', 'simulation.begin', 'simulation.end'];
 
 export async function show(root) {
-  const asked = { who: '', target: '', action: '' };
+  const wanted = { who: '', target: '', action: '' };
   let next = null;
   let typing = 0;
   const rows = el('tbody');
   const none = el('p.empty', { hidden: true }, t('audit.empty'));
   const older = el('button.button', { type: 'button', hidden: true, onclick: () => read(next) }, t('audit.older'));
   async function read(before = null) {
-    const query = new URLSearchParams({ ...asked, ...(before ? { before } : {}) });
+    const query = new URLSearchParams({ ...wanted, ...(before ? { before } : {}) });
     const log = await api.get(`/audit?${query}`);
     if (!before) fill(rows);
     rows.append(...log.entries.map(row));
@@ -31,14 +31,14 @@ export async function show(root) {
   const filter = (name) => el('input', {
     type: 'search', placeholder: t(`audit.filter.${name}`), 'aria-label': t(`audit.filter.${name}`),
     oninput: (event) => {
-      asked[name] = event.target.value.trim();
+      wanted[name] = event.target.value.trim();
       soon();
     },
   });
   const actions = el('select', {
     'aria-label': t('audit.did'),
     onchange: (event) => {
-      asked.action = event.target.value;
+      wanted.action = event.target.value;
       read();
     },
   }, el('option', { value: '' }, t('audit.all')), ACTIONS.map((action) => el('option', { value: action }, t(`did.${action}`))));

@@ -57,28 +57,28 @@ addWords({
     'bans.value.address': 'e.g. 203.0.113.7 or 203.0.113.0/24',
     'bans.value.user': 'e.g. eve',
     'bans.reason': 'Reason',
-    'bans.reason.hint': 'For whoever looks later, e.g. 90 clicks a second',
-    'bans.for': 'For',
+    'bans.reason.hint': 'For those who read it later, e.g. 90 clicks a second',
+    'bans.for': 'Duration',
     'bans.for.1h': '1 hour',
     'bans.for.1d': '1 day',
     'bans.for.7d': '7 days',
     'bans.for.30d': '30 days',
-    'bans.for.good': 'Good',
+    'bans.for.good': 'Permanent',
     'bans.add': 'Ban',
     'bans.added': 'Banned: {value}',
     'bans.lift': 'Lift',
     'bans.lift.title': 'Lift the ban of {value}?',
     'bans.lift.text': 'Every edge lets it pass again within a second. The reason was: {reason}',
     'bans.lifted': 'Lifted: {value}',
-    'bans.gone': '{value} was not banned any more.',
+    'bans.gone': '{value} was no longer banned.',
     'bans.search': 'Find by address, account, reason or who banned; an address also finds its networks',
     'bans.until': 'Until',
-    'bans.forever': 'For good',
+    'bans.forever': 'Permanent',
     'bans.since': 'Since',
     'bans.by': 'By',
     'bans.count': '{matching} of {all}',
     'bans.none': 'No bans',
-    'bans.none.do': 'Nobody is banned, or none fits.',
+    'bans.none.do': 'Nobody is banned, or no ban matches.',
     'bans.garbage': '{n} more entries are no bans and are skipped; run "seckill bans list" on the box to see them.',
     'page.before': 'Newer',
     'page.after': 'Older',
@@ -88,10 +88,10 @@ addWords({
 
 const TIMES = ['1h', '1d', '7d', '30d', 'good'];
 const PER_PAGE = 50;
-/** Typing is over when nothing was typed for so long. */
+/** A search starts when nothing was typed for this long. */
 const TYPED_MS = 250;
 
-/** A form that bans somebody; `done` is called after. */
+/** A form that adds a ban; `done` is called afterwards. */
 function adding(done) {
   const kind = el('select', { id: 'ban-kind' }, ['address', 'user'].map((name) => el('option', { value: name }, t(`bans.kind.${name}`))));
   const value = el('input', { id: 'ban-value', maxlength: 100, autocapitalize: 'none', spellcheck: 'false', 'aria-describedby': 'ban-value-mistake' });
@@ -128,10 +128,10 @@ function adding(done) {
     event.preventDefault();
     form.classList.add('is-busy');
     try {
-      const asked = { kind: kind.value, value: value.value.trim(), reason: reason.value.trim(), for: time.value === 'good' ? null : time.value };
-      await api.post('/bans', asked);
+      const ban = { kind: kind.value, value: value.value.trim(), reason: reason.value.trim(), for: time.value === 'good' ? null : time.value };
+      await api.post('/bans', ban);
       mark([]);
-      toast(t('bans.added', { value: asked.value }));
+      toast(t('bans.added', { value: ban.value }));
       value.value = '';
       reason.value = '';
       done();
@@ -156,13 +156,13 @@ export async function show(root) {
   const list = el('section.card', {}, el('div.row.finder', {}, search, only, count), body, turn);
   fill(root, el('div.head', {}, el('h1', {}, t('bans.title'))), el('p.soft.lead', {}, t('bans.do')), adding(() => read(1)), list);
 
-  let asked = 0;
+  let latest = 0;
   async function read(page = state.page) {
     state.page = page;
-    const mine = (asked += 1);
+    const mine = (latest += 1);
     const query = new URLSearchParams({ page, per_page: PER_PAGE, search: state.search, kind: state.kind });
     const found = await api.get(`/bans?${query}`);
-    if (mine === asked) draw(found);
+    if (mine === latest) draw(found);
   }
   const readAnew = () => read(1).catch((error) => toast(said(error), 'bad'));
 

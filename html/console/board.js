@@ -32,7 +32,7 @@ const sum = (all, of) => {
   return known.length ? known.reduce((a, b) => a + b, 0) : null;
 };
 
-/** Each tile: its number and a line below it, of a board. */
+/** For each tile, its number and the line below it, read from a board. */
 const TILES = {
   received: (it) => [sum(it.edges, (edge) => edge.received_per_second), t('board.tile.edges', { n: number(Object.values(it.edges).filter((edge) => edge.up).length) })],
   admitted: (it) => [sum(it.edges, (edge) => edge.admitted_per_second)],
@@ -83,9 +83,9 @@ function hot() {
     show({ visitors, products: all }) {
       if (visitors === shown) return;
       shown = visitors;
-      const told = visitors.hot ?? [];
-      node.hidden = !told.length;
-      fill(list, told.map(([key, n]) => el('li', {}, el('span', {}, all[key]?.title ?? key), el('span.num.soft', {}, t('board.hot.clicks', { n: number(n) })))));
+      const products = visitors.hot ?? [];
+      node.hidden = !products.length;
+      fill(list, products.map(([key, n]) => el('li', {}, el('span', {}, all[key]?.title ?? key), el('span.num.soft', {}, t('board.hot.clicks', { n: number(n) })))));
     },
   };
 }
@@ -138,7 +138,7 @@ export async function show(root, given) {
     frame ||= requestAnimationFrame(draw);
   };
 
-  function tell(name) {
+  function showState(name) {
     if (state.dataset.state === name && name !== 'lost') return;
     state.dataset.state = name;
     state.dataset.tone = { live: 'good', lost: 'bad' }[name] ?? 'info';
@@ -149,7 +149,7 @@ export async function show(root, given) {
   }
 
   const leave = follow({
-    onState: tell,
+    onState: showState,
     onBoard(now, history) {
       board = now;
       if (history) columns = new Columns(history);

@@ -1,4 +1,4 @@
-// The shell: who is in, the menu, the page that the address names.
+// The shell: who is logged in, the menu, the page that the address names.
 
 import { ApiError, api, useToken, wire } from './api.js';
 import { el, fill } from './dom.js';
@@ -32,7 +32,7 @@ function showNav() {
   if (here && nav.scrollWidth > nav.clientWidth) nav.scrollLeft = here.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
 }
 
-/** The numbers beside the entries; one that cannot be had is left out. */
+/** The numbers beside the menu's entries; one that cannot be read is left out. */
 async function countAgain() {
   for (const page of PAGES.filter((it) => it.count)) counts[page.name] = await page.count().catch(() => 0);
   showNav();
@@ -95,7 +95,7 @@ async function begin() {
     me = in_;
     showWho();
     showNav();
-    // Somebody else sees his own page, not what the one before him left open.
+    // Another operator gets their own page, not what the last one left open.
     if (other) location.reload();
   });
   document.querySelector('#logout').addEventListener('click', async () => {

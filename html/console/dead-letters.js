@@ -1,5 +1,5 @@
 // Dead letters: messages of which no order could be made, each with its reason,
-// and sending them on their way again.
+// and redriving them.
 
 import { api } from './api.js';
 import { ask, el, fill, toast } from './dom.js';
@@ -28,21 +28,21 @@ addWords({
   },
   en: {
     'letters.title': 'Dead letters',
-    'letters.do': 'Messages of which no order could be made. Mend the cause, then send them again; sending one twice makes no second order.',
+    'letters.do': 'Messages of which no order could be made. Fix the cause, then redrive them; redriving one twice places no second order.',
     'letters.count': '{n} {n|letter|letters}',
-    'letters.all': 'Send all again',
-    'letters.all.title': 'Send all {n} dead letters again?',
-    'letters.all.text': 'Each goes back to the queue that it came from and is tried once more.',
-    'letters.one': 'Send again',
-    'letters.sent': 'Sent: {n}',
-    'letters.stay': 'Sent: {n}. Not sent: {m}. {reason}',
-    'letters.came': 'Came',
+    'letters.all': 'Redrive all',
+    'letters.all.title': 'Redrive all {n} dead letters?',
+    'letters.all.text': 'Each is sent to the queue that it came from, and tried once more.',
+    'letters.one': 'Redrive',
+    'letters.sent': 'Redriven: {n}',
+    'letters.stay': 'Redriven: {n}. Not redriven: {m}. {reason}',
+    'letters.came': 'Arrived',
     'letters.from': 'From',
-    'letters.attempts': 'Tried',
+    'letters.attempts': 'Attempts',
     'letters.attempts.n': '{n} ×',
     'letters.message': 'The message',
     'letters.none': 'No dead letters',
-    'letters.none.do': 'Every purchase has its order, or is on its way.',
+    'letters.none.do': 'Every purchase has its order, or is still in the queue.',
     'letters.more': 'More',
   },
 });

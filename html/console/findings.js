@@ -1,5 +1,5 @@
-// Who seems to be a program by the access logs, each with its reasons, and what is
-// decided about it.
+// Accounts and addresses that seem to be programs by the access logs, each with its
+// reasons, and the decisions about them.
 
 import { api } from './api.js';
 import { ask, el, fill, toast } from './dom.js';
@@ -82,7 +82,7 @@ export async function show(root, { params }) {
   async function read() {
     const answer = await api.get(`/findings${wanted ? `?state=${wanted}` : ''}`);
     const now = JSON.stringify(answer);
-    // A page that is redrawn under the reader's pointer is no page.
+    // Drawn only when something changed: nothing moves under the reader's pointer.
     if (now !== last) draw(answer);
     last = now;
   }

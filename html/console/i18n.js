@@ -58,7 +58,7 @@ export function speak() {
     try {
       localStorage.setItem(STORED, current);
     } catch {
-      // A browser that keeps nothing asks again next time.
+      // Without storage, the choice is made again next time.
     }
     fillWords();
     for (const show of listeners) show();
@@ -81,7 +81,7 @@ export function useZone(name) {
 export const shopZone = () => zone.timeZone;
 
 // To make a formatter costs a hundred times what formatting does, and a board of two
-// hundred products asks for a thousand numbers.
+// hundred products formats a thousand numbers.
 const formatters = new Map();
 
 function made(kind, options = {}) {

@@ -10,11 +10,11 @@ const note = document.querySelector('#login-note');
 let waiting = null;
 let onIn = () => {};
 
-export function whenIn(told) {
-  onIn = told;
+export function whenIn(call) {
+  onIn = call;
 }
 
-/** Shows the dialog until somebody is logged in; asked for twice, it is one dialog. */
+/** Shows the dialog until somebody is logged in; called twice, it is one dialog. */
 export function logIn({ again = false } = {}) {
   waiting ??= new Promise((resolve) => {
     document.querySelector('#login-title').textContent = t(again ? 'login.again' : 'login.title');

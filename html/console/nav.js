@@ -1,8 +1,8 @@
 // The pages of the console, in the order of the menu. A page is a module whose
-// `show(root, { params, me })` fills `root` and may give back a function that
+// `show(root, { params, me })` fills `root` and may return a function that
 // stops what it began. `for` says who sees the entry: everybody, or a role; what
 // is `unlisted` is reached from other pages only.
-// `count` may give a number that is shown beside the entry.
+// `count` may return a number that is shown beside the entry.
 // The words `nav.NAME` are in words.js.
 
 import { api } from './api.js';

@@ -1,4 +1,4 @@
-// Payments that are to be given back: money that came and paid nothing.
+// Refunds due: payments that arrived and pay no order.
 
 import { api } from './api.js';
 import { el, fill } from './dom.js';
@@ -23,7 +23,7 @@ addWords({
   },
   en: {
     'refunds.title': 'Refunds due',
-    'refunds.do': 'Money that came and pays no order. Give it back through the payment provider; it leaves this list when the provider says so.',
+    'refunds.do': 'Payments that arrived and pay no order. Refund them through the payment provider; they leave this list when the provider confirms the refund.',
     'refunds.total': '{n}, {sum} in all',
     'refunds.payment': 'Payment',
     'refunds.order': 'Order',
@@ -31,7 +31,7 @@ addWords({
     'refunds.reason': 'Reason',
     'refunds.since': 'Received',
     'refunds.none': 'No refunds are due',
-    'refunds.none.do': 'Every payment that came has paid an order.',
+    'refunds.none.do': 'Every payment that arrived has paid an order.',
     'refund.cancelled': 'The order was cancelled',
     'refund.already_paid': 'The order was paid by another payment',
     'refund.wrong_amount': 'The amount is wrong',

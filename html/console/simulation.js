@@ -1,4 +1,4 @@
-// Simulated shoppers: how many, how wicked, in which round, and what came of it.
+// Simulated shoppers: how many, how they misbehave, in which round, and the report.
 
 import { api } from './api.js';
 import { ask, el, fill, toast } from './dom.js';

@@ -36,11 +36,11 @@ addWords({
   en: {
     'stock.title': 'Stock',
     'stock.back': 'Back to the live board',
-    'stock.total': 'In all',
+    'stock.total': 'Total',
     'stock.sale': 'For sale',
     'stock.locked': 'To be paid',
     'stock.saled': 'Paid',
-    'stock.moving': 'Moving',
+    'stock.moving': 'In transit',
     'stock.outbox': 'Events to handle',
     'stock.permits': 'Permits',
     'stock.of': '{n} of {limit}',
@@ -49,8 +49,8 @@ addWords({
     'stock.all': 'All',
     'stock.missing': 'Part of the stock cannot be read: {reason}',
     'stock.adjust': 'Adjust the amount',
-    'stock.adjust.do': 'Write the new amount in all, not a difference. It cannot be less than the {sold} that are sold. It counts at once and is written in the audit log.',
-    'stock.amount': 'New amount',
+    'stock.adjust.do': 'Enter the new total, not a difference. It cannot be less than the {sold} that are sold. It takes effect at once and is recorded in the audit log.',
+    'stock.amount': 'New total',
     'stock.more': '{n} more for sale, {sale} then.',
     'stock.less': '{n} fewer for sale, {sale} then.',
     'stock.same': 'The same as now.',
@@ -100,14 +100,14 @@ export async function show(root, { params: [round = '', product = ''] }) {
     const effect = el('p.hint', { id: 'amount-effect', 'aria-live': 'polite' });
     const amount = el('input', { id: 'amount', type: 'number', min: 1, step: 1, value: whole, required: true, inputmode: 'numeric', 'aria-describedby': 'amount-effect amount-mistake' });
     const button = el('button.button.is-main', { type: 'submit' }, t('stock.set'));
-    const tell = () => {
+    const preview = () => {
       const change = Number(amount.value) - whole;
       const words = { n: number(Math.abs(change)), sale: number(levels.sale + change) };
       note.textContent = '';
       effect.textContent = change === 0 || !amount.value ? t('stock.same') : t(change > 0 ? 'stock.more' : 'stock.less', words);
     };
-    amount.addEventListener('input', tell);
-    tell();
+    amount.addEventListener('input', preview);
+    preview();
     const form = el('form.card', { novalidate: true }, el('h2', {}, t('stock.adjust')),
       el('p.soft', {}, t('stock.adjust.do', { sold: number(sold) })),
       el('div.fields', {}, el('div', { class: 'w4' }, el('label', { for: 'amount' }, t('stock.amount')), amount, effect, note)),
@@ -119,9 +119,9 @@ export async function show(root, { params: [round = '', product = ''] }) {
       if (to !== whole && !(await ask({ title: t('stock.ask', words), text: effect.textContent, yes: t('stock.set'), no: t('cancel') }))) return;
       form.classList.add('is-busy');
       try {
-        const told = await api.post(path, { amount: to, request });
+        const adjusted = await api.post(path, { amount: to, request });
         request = requestId();
-        toast(t('stock.done', { from: number(told.from), to: number(told.to) }));
+        toast(t('stock.done', { from: number(adjusted.from), to: number(adjusted.to) }));
         await read();
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;

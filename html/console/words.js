@@ -66,7 +66,7 @@ export const en = {
   'logout': 'Log out',
   'login.title': 'Log in to the console',
   'login.again': 'Your login has expired',
-  'login.why': 'Use your account of the console.',
+  'login.why': 'Use your console account.',
   'login.why.again': 'Log in again and go on where you were: everything you typed is still there.',
   'login.name': 'Name',
   'login.password': 'Password',
@@ -82,5 +82,5 @@ export const en = {
   'page.gone': 'There is no such page',
   'page.gone.do': 'Choose one from the menu.',
   'page.failed': 'This page cannot be shown right now',
-  'error.offline': 'The console cannot be reached; it is tried again by itself, and everything you typed is still there.',
+  'error.offline': 'The console cannot be reached. This page keeps trying, and everything you typed is still there.',
 };

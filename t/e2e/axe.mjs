@@ -1,4 +1,4 @@
-// Asks axe-core what of a page keeps people from using it.
+// Checks with axe-core whether something on a page keeps people from using it.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-pra
 
 /** The serious and critical problems of the page as it is now, a sentence each. */
 export async function problems(page) {
-  // Colours on their way to others are neither here nor there.
+  // A colour in the middle of a transition is neither the old nor the new one.
   await page.evaluate(() => Promise.all(document.getAnimations().map((it) => {
     const endless = it.effect?.getTiming().iterations === Infinity;
     return endless ? null : it.finished.catch(() => null);
@@ -24,7 +24,7 @@ export async function problems(page) {
     .flatMap(({ id, help, nodes }) => nodes.map((it) => `${id}: ${help}: ${it.target} ${it.failureSummary}`));
 }
 
-/** Fails if there are any, naming the state that was looked at. */
+/** Fails if there are any, naming the state that was checked. */
 export async function isUsable(page, state) {
   assert.deepEqual(await problems(page), [], state);
 }

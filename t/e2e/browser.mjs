@@ -1,4 +1,4 @@
-// Opening the shop in a real browser, and looking over its shoulder.
+// Opens the shop in a real browser, and records what its pages do.
 //
 //   BASE_URL        where the shop is, default http://127.0.0.1:8080
 //   ROUND, PRODUCT  a product that opens between 8 s and 2 min after the start of the tests
@@ -38,15 +38,15 @@ export async function shopper(browser, { lang = 'zh-CN', clockOffBy = 0 } = {}) 
   page.complaints = [];
   page.on('pageerror', (error) => page.complaints.push(String(error)));
   page.on('console', (message) => {
-    // A refusal is an ordinary answer here, though the browser logs its status.
+    // A refusal is an ordinary response here, though the browser logs its status.
     const ordinary = message.text().startsWith('Failed to load resource');
     if (message.type() === 'error' && !ordinary) page.complaints.push(message.text());
   });
   return page;
 }
 
-// Runs inside the page: when the button opened, by a clock nobody overrides,
-// and how far things moved about.
+// Runs inside the page: records when the button opened, by a clock that no test
+// overrides, and how far things moved about.
 function watchPage() {
   window.seen = { openedAt: null, shift: 0 };
   new PerformanceObserver((list) => {
@@ -76,7 +76,7 @@ function setClock(offBy) {
 /** A name that no other shopper of these tests has. */
 export const name = () => `e2e-${Math.random().toString(36).slice(2, 10)}`;
 
-/** The shopper leaves; nothing may have gone wrong in his page's script. */
+/** The shopper leaves; nothing may have gone wrong in their page's script. */
 export async function close(page) {
   assert.deepEqual(page.complaints, []);
   await page.context().close();
@@ -96,7 +96,7 @@ export async function shoot(page, name) {
 export const scene = (page, name) => page.locator(`#product[data-scene=${name}]`);
 export const notice = (page, code) => page.locator(`#product[data-notice=${code}]`);
 
-/** How far the edge's clock is ahead of this machine's, by the quickest of several answers. */
+/** How far the edge's clock is ahead of this machine's, by the quickest of several responses. */
 export async function edgeAhead() {
   let best = { trip: Infinity, ahead: 0 };
   for (let i = 0; i < 8; i += 1) {
@@ -118,7 +118,7 @@ export async function logIn(page, user) {
 }
 
 /**
- * Answers the product's calls with what a live sale cannot show on demand. The
+ * Responds to the product's calls with what a live sale cannot show on demand. The
  * page, its assets and the clock stay the real ones. `show` may be changed later.
  */
 export async function pretend(page, show) {

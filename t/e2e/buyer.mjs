@@ -1,12 +1,12 @@
-// A shopper who needs no page: what the pages' calls do, without a browser.
+// A shopper without a page: the calls that the pages make, without a browser.
 
 import { BASE_URL, ROUND, PRODUCT } from './browser.mjs';
 
-/** Waits until `look` gives something, for at most a minute. */
-export async function eventually(what, look) {
+/** Polls `check` until it returns something, for at most a minute. */
+export async function eventually(what, check) {
   const until = Date.now() + 60_000;
   for (;;) {
-    const found = await look();
+    const found = await check();
     if (found) return found;
     if (Date.now() > until) throw new Error(`${what}: not within a minute`);
     await new Promise((done) => setTimeout(done, 100));

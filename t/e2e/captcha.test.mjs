@@ -1,8 +1,8 @@
-// The puzzle at the click, in a real browser, from a shop that asks for it.
+// The puzzle at the click, in a real browser, from a shop with a captcha.
 //
 //   BASE_URL        where the shop is; its captcha is "slider"
 //   ROUND, PRODUCT  a product that is open, or opens within two minutes
-//   REDIS_SOCKET    the shop's Redis: only there is the answer, which tests may look up
+//   REDIS_SOCKET    the shop's Redis, which alone holds the answers: tests read them there
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -25,7 +25,7 @@ after(() => browser?.close());
 const name = () => `puzzled-${Math.random().toString(36).slice(2, 10)}`;
 const redis = (...words) => execFileSync('redis-cli', ['-s', REDIS, '--raw', ...words], { encoding: 'utf8' }).trim();
 
-/** A shopper in front of an open product; `page.puzzles` collects the puzzles he is given. */
+/** A shopper in front of an open product; `page.puzzles` collects the puzzles they are given. */
 async function customer({ lang = 'zh-CN', dark = false } = {}) {
   const page = await shopper(browser, { lang });
   await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light' });
@@ -59,7 +59,7 @@ async function places(page) {
   }
 }
 
-/** How far the knob has to go on the screen, by what the server keeps. */
+/** How far the knob has to go on the screen, by the answer that the server keeps. */
 async function distance(page) {
   const [rail, knob] = await places(page);
   const puzzle = page.puzzles.at(-1);
@@ -130,7 +130,7 @@ for (const [lang, dark] of [['zh-CN', false], ['en', true]]) {
   });
 }
 
-test('a script that drags along a ruler fails, is told so, and its second try by hand is taken', async () => {
+test('a script that drags along a ruler fails, is told why, and a second attempt by hand is accepted', async () => {
   const page = await customer({ lang: 'en' });
   await openPuzzle(page);
   await dragAsAScript(page);
@@ -168,13 +168,13 @@ test('a track that has bought once does not buy again for another', async () => 
   kept[3] = String(Math.round(recorded.at(-1)[1]));
   kept[4] = String(Number(kept[4]) - 10_000);
   redis('SET', key, kept.join('|'), 'PX', '50000');
-  const told = await second.evaluate(async (body) => {
+  const response = await second.evaluate(async (body) => {
     const answer = await fetch('/api/captcha', { method: 'POST', body: JSON.stringify(body) });
     return { status: answer.status, ...(await answer.json()) };
   }, given);
-  assert.equal(told.status, 403);
-  assert.equal(told.code, 'captcha_required');
-  assert.equal(told.reason, 'failed');
+  assert.equal(response.status, 403);
+  assert.equal(response.code, 'captcha_required');
+  assert.equal(response.reason, 'failed');
   await close(second);
 });
 
@@ -183,7 +183,7 @@ test('with the keyboard alone a shopper has the device work, and buys', async (t
   await page.locator('#buy').focus();
   await page.keyboard.press('Enter');
   await state(page, 'ready').waitFor();
-  // Whoever comes by the keyboard lands on the way that needs no mouse.
+  // With the keyboard, the focus starts on the way that needs no mouse.
   assert.equal(await page.evaluate(() => document.activeElement.className), 'captcha-work');
   for (let i = 0; i < 6; i += 1) {
     await page.keyboard.press('Tab');
@@ -213,7 +213,7 @@ test('with the keyboard alone a shopper has the device work, and buys', async (t
   await close(page);
 });
 
-test('a puzzle that is too old is told plainly and a new one is there', async () => {
+test('a puzzle that is too old is replaced, and the page says so', async () => {
   const page = await customer();
   await openPuzzle(page);
   const going = dragAsAHand(page);
@@ -259,7 +259,7 @@ test('a pass that was used already opens another puzzle instead of an error', as
   await close(page);
 });
 
-test('too many tries are told with the time to wait', async () => {
+test('after too many attempts the page says how long to wait', async () => {
   const page = await customer();
   redis('SET', `seckill::{captcha}::issued::user:${page.user}`, '99', 'PX', '2500');
   await page.click('#buy');
@@ -270,7 +270,7 @@ test('too many tries are told with the time to wait', async () => {
   await close(page);
 });
 
-test('whoever closes the puzzle has ordered nothing and can click again at once', async () => {
+test('a shopper who closes the puzzle has ordered nothing and can click again at once', async () => {
   const page = await customer();
   await openPuzzle(page);
   await page.keyboard.press('Escape');

@@ -12,7 +12,7 @@ import { BASE_URL, launch, shoot } from './browser.mjs';
 
 const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
 const PASSWORDS = { operator: process.env.OPERATOR_PASSWORD, supervisor: process.env.SUPERVISOR_PASSWORD };
-// What every text field is fed: were any of it read as HTML, it would tell.
+// Typed into every text field: were any of it read as HTML, the script would run and be seen.
 const XSS = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';
 
 let browser;
@@ -21,7 +21,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** Somebody at the console, in a browser of his own. */
+/** An operator at the console, in a browser profile of their own. */
 async function person(name, { lang = 'en' } = {}) {
   const context = await browser.newContext({ baseURL: CONSOLE_URL, locale: lang, viewport: { width: 1280, height: 900 } });
   const page = await context.newPage();
@@ -60,7 +60,7 @@ async function typeRound(page, { name, product, title = 'Robot vacuum', text = '
   await page.fill(at('products.0.text'), text);
 }
 
-/** Saves the new round and gives back its id. */
+/** Saves the new round and returns its id. */
 async function save(page) {
   await page.keyboard.press('Control+s');
   await page.locator('[data-act=submit]').waitFor();
@@ -120,20 +120,20 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   await close(supervisor);
 });
 
-test('a supervisor cannot approve a round of his own, and is told who can', async () => {
+test('a supervisor cannot approve a round of their own, and reads who can', async () => {
   const supervisor = await person('supervisor');
   await typeRound(supervisor, { name: 'My own', product: unique('own') });
   const id = await save(supervisor);
   await supervisor.click('[data-act=submit]');
   await supervisor.locator('.note:has-text("another supervisor has to approve")').waitFor();
   assert.equal(await supervisor.locator('[data-act=approve]').count(), 0);
-  // Nor past the page.
-  const told = await supervisor.evaluate(async (round) => {
+  // Nor by calling the API without the page.
+  const refusal = await supervisor.evaluate(async (round) => {
     const { api } = await import('/console/api.js');
     const { version } = await api.get(`/rounds/${round}`);
     return api.post(`/rounds/${round}/approve`, { version }).catch((error) => [error.status, error.code]);
   }, id);
-  assert.deepEqual(told, [403, 'own_round']);
+  assert.deepEqual(refusal, [403, 'own_round']);
   await close(supervisor);
 });
 
@@ -146,7 +146,7 @@ test('a round on several days is submitted in one action, and approved in one, e
   await operator.keyboard.press('Control+s');
   await operator.locator(`[data-round^="${series}_"]`).nth(3).waitFor();
   const days = await operator.locator(`[data-round^="${series}_"]`).evaluateAll((rows) => rows.map((row) => row.dataset.round).sort());
-  // One day is to sell more than the others: whoever approves has to see that.
+  // One day is to sell more than the others: the supervisor has to see that.
   await operator.goto(`/console/#/rounds/${days[1]}`);
   await operator.fill(at('products.0.amount'), '301');
   await operator.locator('[data-act=save]').click();
@@ -162,7 +162,7 @@ test('a round on several days is submitted in one action, and approved in one, e
   await shoot(supervisor, 'console-series');
   await isUsable(supervisor, 'the inbox with a series');
 
-  // A day that was taken back meanwhile is told by name, and holds up no other.
+  // A day that was withdrawn meanwhile is listed by name, and holds up no other.
   await operator.goto(`/console/#/rounds/${days[2]}`);
   await operator.locator('[data-act=withdraw]').click();
   await operator.locator('[data-act=submit]').waitFor();

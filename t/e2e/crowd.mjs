@@ -1,23 +1,23 @@
-// Shoppers without a browser: they log in, ask for the hidden URL, and click.
+// Shoppers without a browser: they log in, fetch the hidden URL, and click.
 
 import { BASE_URL } from './browser.mjs';
 
 const json = { 'Content-Type': 'application/json' };
 
-/** A shopper who is logged in: gives back his cookie. */
+/** Logs a shopper in: returns the session cookie. */
 export async function enter(user) {
   const answer = await fetch(`${BASE_URL}/api/session`, { method: 'POST', headers: json, body: JSON.stringify({ user }) });
   if (!answer.ok) throw new Error(`${user} cannot log in: ${answer.status}`);
   return answer.headers.getSetCookie().map((cookie) => cookie.split(';')[0]).join('; ');
 }
 
-/** One click; gives back the answer's status and body. */
+/** One click; returns the response's status and body. */
 export async function click(cookie, { round, product }) {
   const headers = { Cookie: cookie };
-  const asked = await fetch(`${BASE_URL}/api/rounds/${round}/products/${product}/path`, { headers });
-  const told = await asked.json();
-  if (!asked.ok) return { status: asked.status, body: told };
-  const answer = await fetch(`${BASE_URL}${told.path}`, { method: 'POST', headers });
+  const response = await fetch(`${BASE_URL}/api/rounds/${round}/products/${product}/path`, { headers });
+  const body = await response.json();
+  if (!response.ok) return { status: response.status, body };
+  const answer = await fetch(`${BASE_URL}${body.path}`, { method: 'POST', headers });
   return { status: answer.status, body: await answer.json() };
 }
 

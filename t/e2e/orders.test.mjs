@@ -1,5 +1,5 @@
-// A buyer looks after his orders: pays, cancels, finds them again, and hears of
-// what happens to them on whatever page he is.
+// A buyer's orders: paying, cancelling, finding them again, and being notified of
+// what happens to them on whatever page the buyer is.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -47,7 +47,7 @@ test('an order is bought, paid within its ten minutes, and found in the list', a
   await close(page);
 });
 
-test('an order is cancelled only after a second word, and may be followed by another', async () => {
+test('an order is cancelled only after a confirmation, and may be followed by another', async () => {
   const page = await shopper(browser, { lang: 'en' });
   await logIn(page, name());
   const order = await buys(page, PRODUCT);
@@ -70,13 +70,13 @@ test('an order is cancelled only after a second word, and may be followed by ano
   await close(page);
 });
 
-test('whoever is on another page is told when his order is made, paid or cancelled', async () => {
+test('a buyer on another page is notified when their order is placed, paid or cancelled', async () => {
   const start = await shopper(browser, { lang: 'en' });
   await logIn(start, name());
   const product = await start.context().newPage();
   await product.goto(PAGE);
   await product.locator('#buy[aria-disabled=false]').waitFor(UNTIL_OPEN);
-  // The page is gone before the answer: only the start page can tell.
+  // The page is gone before the response: only the start page can notify.
   await product.route('**/result', (route) => route.abort());
   await product.click('#buy');
   await scene(product, 'sending').or(scene(product, 'processing')).first().waitFor();
@@ -110,7 +110,7 @@ test("another buyer's order does not exist, and nobody sees orders without a log
   await close(other);
 });
 
-test('a payment of which no answer comes is not called a failure, and not made twice', async () => {
+test('a payment without a response is not called a failure, and not made twice', async () => {
   const page = await shopper(browser, { lang: 'en' });
   await logIn(page, name());
   const order = await buys(page, PRODUCT);
@@ -127,7 +127,7 @@ test('a payment of which no answer comes is not called a failure, and not made t
   await close(page);
 });
 
-test('an order whose time to pay runs out on the page is told as cancelled', async () => {
+test('an order whose time to pay runs out is shown as cancelled', async () => {
   const page = await shopper(browser, { lang: 'en' });
   const order = { order: '7', round: '1', product: '154', title: 'Earbuds', quantity: 1, price_cents: 9900, total_cents: 9900, created_ms: 1, can_pay_here: true, payments: [] };
   await page.route('**/api/session', (route) => route.fulfill({ json: { user: 'ann', expires_ms: 9e15 } }));
@@ -149,12 +149,12 @@ test('a long list is turned page by page, and back is back', async () => {
   const page = await shopper(browser, { lang: 'en' });
   await page.route('**/api/session', (route) => route.fulfill({ json: { user: 'ann', expires_ms: 9e15 } }));
   await page.route('**/api/orders?page=*', (route) => {
-    const asked = Number(new URL(route.request().url()).searchParams.get('page'));
-    const orders = Array.from({ length: asked === 3 ? 5 : 20 }, (_, i) => ({
-      order: String(1000 - asked * 20 - i), round: '1', product: '155', quantity: 1, price_cents: 100, total_cents: 100,
+    const number = Number(new URL(route.request().url()).searchParams.get('page'));
+    const orders = Array.from({ length: number === 3 ? 5 : 20 }, (_, i) => ({
+      order: String(1000 - number * 20 - i), round: '1', product: '155', quantity: 1, price_cents: 100, total_cents: 100,
       status: 'cancelled', reason: 'unpaid', created_ms: 1, pay_by_ms: 2,
     }));
-    return route.fulfill({ json: { orders, page: asked, more: asked < 3 } });
+    return route.fulfill({ json: { orders, page: number, more: number < 3 } });
   });
   await page.goto('/orders.html');
   await page.locator('[data-order="980"]').waitFor();

@@ -115,7 +115,7 @@ test('an expired path is replaced silently and the purchase repeated as the same
   await close(page);
 });
 
-test('when no answer comes the page keeps asking, never claims failure, and shows the order', async () => {
+test('without a response the page keeps polling, never claims failure, and shows the order', async () => {
   const page = await shopper(browser, { lang: 'en' });
   const show = await pretend(page, { buy: 'no answer' });
   await page.goto(PAGE);

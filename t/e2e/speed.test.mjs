@@ -1,5 +1,5 @@
 // What a page costs a phone on a bad line: bytes, jumps, and the time until it
-// answers to a finger.
+// responds to a tap.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -60,7 +60,7 @@ test('from opening to the order nothing on the page jumps', async () => {
   }
 });
 
-test('on a slow phone on slow 4G the product page answers to a tap within a second', async (t) => {
+test('on a slow phone on slow 4G the product page responds to a tap within a second', async (t) => {
   const runs = [];
   for (let i = 0; i < RUNS; i += 1) {
     const page = await shopper(browser);
@@ -81,13 +81,13 @@ test('on a slow phone on slow 4G the product page answers to a tap within a seco
     }), got));
     await close(page);
   }
-  const told = (of) => runs.map((it) => Math.round(it[of])).join(', ');
-  t.diagnostic(`answers after ${told('answered')} ms, painted after ${told('painted')} ms, from ${told('files')} files beside the page; of a processor there was ${told('share')} %`);
+  const listed = (of) => runs.map((it) => Math.round(it[of])).join(', ');
+  t.diagnostic(`answers after ${listed('answered')} ms, painted after ${listed('painted')} ms, from ${listed('files')} files beside the page; of a processor there was ${listed('share')} %`);
   const best = Math.min(...runs.map((it) => it.answered));
   assert.ok(best <= LIMIT_MS, `at best after ${Math.round(best)} ms`);
 });
 
-/** How much of a processor whoever wants one gets just now: others' work slows a page already. */
+/** The share of a processor that a busy process gets just now: other work slows a page already. */
 function share() {
   const [began, used] = [performance.now(), process.cpuUsage()];
   while (performance.now() - began < 200);

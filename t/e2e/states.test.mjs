@@ -1,7 +1,7 @@
-// Every state of every page, looked at: a picture at each width and in each
-// language, and nothing in it that keeps people from using it.
+// Every state of every page: a screenshot at each width and in each language, and
+// nothing in it that keeps people from using it.
 //
-// A page of your own: add an entry to STATES, or call `isUsable` in your test.
+// To cover a new page, add an entry to STATES, or call `isUsable` in your test.
 
 import { after, before, describe, test } from 'node:test';
 import { isUsable } from './axe.mjs';
@@ -20,7 +20,7 @@ const ORDER = {
   quantity: 1, price_cents: 99_900, total_cents: 99_900, status: 'created', reason: null, can_pay_here: true, payments: [],
 };
 
-/** A product page in `where`, as the edge and the back end would tell it. */
+/** A product page in `where`, as the edge and the back end would report it. */
 const product = (where, shown, then) => async (page, now) => {
   const show = { ...shown };
   if (show.opensIn) show.times = { opens_ms: now + show.opensIn, ends_ms: now + show.opensIn + 600_000 };
@@ -39,9 +39,9 @@ const product = (where, shown, then) => async (page, now) => {
 /** The page of an order. */
 const order = (where, change, then) => async (page, now) => {
   await asBuyer(page);
-  const told = { ...ORDER, created_ms: now - 20_000, pay_by_ms: now + 580_000, ...change };
+  const order = { ...ORDER, created_ms: now - 20_000, pay_by_ms: now + 580_000, ...change };
   await page.route('**/api/orders/*', (route) =>
-    (change === null ? route.fulfill({ status: 404, json: { code: 'not_found', message: '' } }) : route.fulfill({ json: told })));
+    (change === null ? route.fulfill({ status: 404, json: { code: 'not_found', message: '' } }) : route.fulfill({ json: order })));
   await page.goto(`/order.html?order=${ORDER.order}`);
   await page.locator(`#main[data-state=${where}]`).waitFor();
   await then?.(page);
@@ -120,7 +120,7 @@ for (const lang of ['zh-CN', 'en']) {
   // Each has a browser profile of its own, and much of a state is waiting for it.
   describe(`in ${lang}`, { concurrency: 3 }, () => {
     for (const [state, show] of Object.entries(STATES)) {
-      test(`${state} can be used and was looked at`, async () => {
+      test(`${state} is usable and has its screenshots`, async () => {
         const page = await shopper(browser, { lang });
         await show(page, Math.round(Date.now() + ahead));
         await shoot(page, `${state}-${lang}`);

@@ -15,8 +15,8 @@ const WHERE = { dead_letters: '#/dead-letters' };
 export function alerts() {
   const list = el('ul.alerts', { 'aria-label': t('board.alerts') });
   // Read out when another alert comes, not at every number that changes in one.
-  const told = el('p.unseen', { role: 'status', 'aria-live': 'polite' });
-  const node = el('div', {}, list, told);
+  const spoken = el('p.unseen', { role: 'status', 'aria-live': 'polite' });
+  const node = el('div', {}, list, spoken);
   let known = null;
   let shown = '';
   return {
@@ -30,7 +30,7 @@ export function alerts() {
         WHERE[alert.code] ? el('a', { href: WHERE[alert.code] }, sentence(alert, titles)) : sentence(alert, titles)));
       fill(list, items.length ? items : el('li.alert', { 'data-level': 'well' }, t('board.well')));
       const now = all.map(({ code, subject }) => `${code} ${subject}`).join();
-      if (now !== known) told.textContent = list.textContent;
+      if (now !== known) spoken.textContent = list.textContent;
       known = now;
     },
   };

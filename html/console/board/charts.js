@@ -4,7 +4,7 @@ import uPlot from '../vendor/uplot/uPlot.esm.js';
 import { el, fill } from '../dom.js';
 import { lang, number, shopZone, t } from '../i18n.js';
 
-/** Colours that are told apart in both schemes, and by those who see no red. */
+/** Colours that can be distinguished in both schemes, and without seeing red. */
 const COLOURS = ['#3b7ddd', '#d9822b', '#2a9d8f', '#b5479d', '#7a8b2a', '#8a63d2', '#c0504d', '#4f8fa8'];
 const HEIGHT = 180;
 /** What a chart shows at least, and at most, in seconds. */
@@ -32,8 +32,8 @@ function shown(first, last) {
   return [Math.max(end - SHOWN_S[1], Math.min(first ?? end, end - SHOWN_S[0])), end];
 }
 
-/** Unless somebody points at a moment, the legend tells of the newest. */
-function tellNewest(plot) {
+/** Unless somebody points at a moment, the legend shows the newest. */
+function showNewest(plot) {
   if (!(plot.cursor.left >= 0)) plot.setLegend({ idx: plot.data[0].length - 1 });
 }
 
@@ -45,7 +45,7 @@ function options(series, axes, width) {
     padding: [10, 22, 0, 0],
     cursor: { drag: { x: false, y: false }, points: { size: 6 } },
     legend: { live: true },
-    hooks: { draw: [tellNewest], setCursor: [tellNewest] },
+    hooks: { draw: [showNewest], setCursor: [showNewest] },
     scales: {
       x: { time: true, range: (_, first, last) => shown(first, last) },
       y: { range: (_, __, max) => [0, Math.max(5, (max ?? 0) * 1.1)] },
@@ -122,7 +122,7 @@ class Chart {
   }
 
   /** Says the newest numbers to those who do not see the lines. */
-  tell(text) {
+  label(text) {
     this.box.setAttribute('aria-label', `${t(`board.chart.${this.name}`)}: ${text}`);
   }
 }
@@ -135,9 +135,9 @@ export function charts() {
     draw(columns, board) {
       for (const chart of Object.values(all)) chart.draw(columns);
       const rates = Object.entries(board.edges).map(([name, edge]) => `${name} ${number(Math.round(edge.received_per_second ?? 0))}`);
-      all.requests.tell(rates.join(', ') || '–');
-      all.orders.tell(number(Math.round(board.orders.per_second ?? 0)));
-      all.queue.tell(`${t('board.depth')} ${number(board.queue.depth ?? 0)}, ${t('board.age')} ${number(Math.round((board.queue.age_ms ?? 0) / 1000))} s`);
+      all.requests.label(rates.join(', ') || '–');
+      all.orders.label(number(Math.round(board.orders.per_second ?? 0)));
+      all.queue.label(`${t('board.depth')} ${number(board.queue.depth ?? 0)}, ${t('board.age')} ${number(Math.round((board.queue.age_ms ?? 0) / 1000))} s`);
     },
     stop() {
       for (const chart of Object.values(all)) chart.plot?.destroy();

@@ -1,19 +1,19 @@
 // The stream of the board: one snapshot, then patches. A browser reconnects an
-// event stream by itself; what it cannot mend (a login that has expired, a server
-// that answers in another way) is mended here.
+// event stream by itself; what it cannot recover from (a login that has expired, a
+// server that responds in another way) is handled here.
 
 import { api } from '../api.js';
 import { patched } from './patch.js';
 
-/** The server says something every ten seconds at least. */
+/** The server sends something every ten seconds at least. */
 const SILENT_MS = 15_000;
-/** A page that nobody looks at stops watching after this time. */
+/** A hidden page stops watching after this time. */
 const HIDDEN_MS = 60_000;
 const RETRY_MS = 2_000;
 
 /**
  * Calls `onBoard(board, history)` for every change, `history` with snapshots
- * only, and `onState('connecting' | 'live' | 'lost')`. Gives back what ends it.
+ * only, and `onState('connecting' | 'live' | 'lost')`. Returns the function that ends it.
  */
 export function follow({ onBoard, onState }) {
   let source = null;
@@ -46,10 +46,10 @@ export function follow({ onBoard, onState }) {
     if (ended || source) return;
     source = new EventSource('/ops/api/board/stream');
     source.addEventListener('snapshot', (event) => {
-      const told = JSON.parse(event.data);
-      board = told.board;
+      const sent = JSON.parse(event.data);
+      board = sent.board;
       heard();
-      onBoard(board, told.history);
+      onBoard(board, sent.history);
     });
     source.addEventListener('patch', (event) => {
       if (board === null) return;
@@ -63,7 +63,7 @@ export function follow({ onBoard, onState }) {
     };
   }
 
-  /** An ordinary call finds out what is wrong, and asks for a login if it is that. */
+  /** An ordinary call finds out what is wrong, and opens the login dialog if needed. */
   async function mend() {
     try {
       await api.get('/board');

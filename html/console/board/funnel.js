@@ -30,18 +30,18 @@ export function funnel() {
 
   return {
     node,
-    show(told) {
-      if (told === shown) return;
-      shown = told;
-      for (const { name, n, share, ofAbove } of steps(told)) {
+    show(counts) {
+      if (counts === shown) return;
+      shown = counts;
+      for (const { name, n, share, ofAbove } of steps(counts)) {
         const { bar, n: count, of } = row(name);
         bar.style.width = `${share * 100}%`;
         put(count, n === null ? '–' : number(n));
         put(of, ofAbove === null ? '' : t('board.above', { percent: percent(ofAbove) }));
       }
-      const reasons = Object.entries(told.refused).sort((a, b) => b[1] - a[1]);
+      const reasons = Object.entries(counts.refused).sort((a, b) => b[1] - a[1]);
       fill(refused, reasons.length ? reasons.map(([code, n]) => chip(find(`code.${code}`) ?? code, n)) : el('li.soft', {}, '–'));
-      fill(ended, ['cancelled', 'failed'].filter((name) => told[name]).map((name) => chip(t(`board.step.${name}`), told[name])));
+      fill(ended, ['cancelled', 'failed'].filter((name) => counts[name]).map((name) => chip(t(`board.step.${name}`), counts[name])));
     },
   };
 }

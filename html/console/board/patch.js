@@ -2,7 +2,7 @@
 
 /**
  * The board after a merge patch (RFC 7386). What did not change is the same
- * object as before, so that whoever shows it can tell by `===`.
+ * object as before, so that a view sees by `===` what to draw again.
  */
 export function patched(before, patch) {
   if (patch === null || typeof patch !== 'object' || Array.isArray(patch)) return patch;

@@ -5,9 +5,9 @@ import { el, fill, put } from '../dom.js';
 import { moment, number, t } from '../i18n.js';
 import { grouped, parts } from './patch.js';
 
-/** From so many products on there is something to search. */
+/** From this many products on there is a search field. */
 const MANY = 8;
-/** A round shows so many until somebody wants all of them; a search looks at all. */
+/** A round shows this many products until somebody unfolds it; a search covers all. */
 const FOLDED = 24;
 const PARTS = ['saled', 'locked', 'moving', 'sale'];
 
@@ -47,11 +47,11 @@ class Row {
     for (const [name, node] of Object.entries(this.numbers)) put(node, number(product[name]));
     this.bar.setAttribute('aria-label', Object.keys(this.numbers).map((name) => `${t(`board.${name}`)} ${number(product[name])}`).join(', '));
     put(this.permits, t('board.permits', { n: number(permits), limit: number(limit) }));
-    const told = [];
-    if (ordered !== undefined) told.push(t('board.ordered.n', { n: number(ordered) }));
-    if (cancelled) told.push(t('board.cancelled.n', { n: number(cancelled) }));
-    if (moving) told.push(`${t('board.moving')} ${number(moving)}`);
-    put(this.orders, told.join(' · '));
+    const facts = [];
+    if (ordered !== undefined) facts.push(t('board.ordered.n', { n: number(ordered) }));
+    if (cancelled) facts.push(t('board.cancelled.n', { n: number(cancelled) }));
+    if (moving) facts.push(`${t('board.moving')} ${number(moving)}`);
+    put(this.orders, facts.join(' · '));
     put(this.note, product.missing ? t('board.missing') : '');
   }
 }

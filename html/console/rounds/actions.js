@@ -1,4 +1,4 @@
-// What can be done with a round, by its state and by who looks at it.
+// What can be done with a round, by its state and by who is logged in.
 
 import { api } from '../api.js';
 import { ask, el, toast } from '../dom.js';
@@ -10,7 +10,7 @@ export const isOwn = (round, me) => [round.created_by, round.edited_by, round.su
 
 const post = (round, step, body = { version: round.version }) => api.post(`/rounds/${encodeURIComponent(round.id)}/${step}`, body);
 
-/** Asks, approves, tells; gives back the round as it is then. */
+/** Asks for confirmation, approves, shows the result; returns the round as it is then. */
 export async function approve(round) {
   if (!(await ask({ title: t('ask.approve', round), text: t('ask.approve.text'), yes: t('act.approve'), no: t('cancel') }))) return null;
   const is = await post(round, 'approve');

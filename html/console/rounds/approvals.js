@@ -1,5 +1,5 @@
-// What waits for a supervisor, each round with all that he has to look at. Days of a
-// series that sell the very same are looked at, and decided, together.
+// What waits for a supervisor, each round with all that has to be checked. Days of a
+// series that sell the very same are shown, and decided, together.
 
 import { api } from '../api.js';
 import { el, fill, toast } from '../dom.js';
@@ -38,7 +38,7 @@ export async function show(root, { me }) {
 
 const timeOfDay = (ms) => moment(ms, { year: undefined, month: undefined, day: undefined });
 
-/** Rounds in groups that need but one look: the same goods, name, hours and hands, on several days. */
+/** Rounds in groups that are checked once: the same products, name, hours and editors, on several days. */
 export function together(rounds, me) {
   const groups = new Map();
   for (const round of rounds) {

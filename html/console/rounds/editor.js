@@ -53,11 +53,11 @@ export async function editor(root, { id, me }) {
       mark([]);
     } catch (error) {
       if (error.code === 'mistakes') mark(error.mistakes);
-      // Everything else is told when it matters, at saving.
+      // Everything else is shown when it matters, at saving.
     }
   }
 
-  /** Before the first try to save, only what was touched is complained of. */
+  /** Before the first attempt to save, only fields that were touched show mistakes. */
   function mark(mistakes) {
     const shown = mistakes.filter((it) => tried || [...touched].some((name) => it.field === name || it.field.startsWith(`${name}.`)));
     showMistakes(form, shown, mistakeText);

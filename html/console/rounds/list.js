@@ -12,7 +12,7 @@ export async function show(root, { params: [id], me }) {
 }
 
 // Kept while the console is open, so that coming back from a round finds the same list.
-const asked = { state: '', q: '' };
+const filter = { state: '', q: '' };
 
 async function list(root) {
   let page = 1;
@@ -22,9 +22,9 @@ async function list(root) {
   const body = el('div.card.list');
   const more = el('button.button', { type: 'button', onclick: () => read(page + 1) }, t('rounds.more'));
   const search = el('input', {
-    type: 'search', value: asked.q, placeholder: t('rounds.search'), 'aria-label': t('rounds.search'),
+    type: 'search', value: filter.q, placeholder: t('rounds.search'), 'aria-label': t('rounds.search'),
     oninput: (event) => {
-      asked.q = event.target.value.trim();
+      filter.q = event.target.value.trim();
       clearTimeout(typing);
       typing = setTimeout(() => read(1), 250);
     },
@@ -32,16 +32,16 @@ async function list(root) {
   const states = el('div.states', { role: 'group', 'aria-label': t('rounds.state') });
   const showStates = () => fill(states, ['', ...STATES].map((state) =>
     el('button.button.is-small', {
-      type: 'button', 'aria-pressed': String(asked.state === state),
+      type: 'button', 'aria-pressed': String(filter.state === state),
       onclick: () => {
-        asked.state = state;
+        filter.state = state;
         showStates();
         read(1);
       },
     }, t(`state.${state || 'all'}`))));
 
   async function read(which) {
-    const query = new URLSearchParams({ ...asked, page: which });
+    const query = new URLSearchParams({ ...filter, page: which });
     const answer = await api.get(`/rounds?${query}`);
     page = which;
     if (page === 1) fill(rows);
@@ -49,7 +49,7 @@ async function list(root) {
     total.textContent = t('rounds.total', { n: number(answer.total) });
     more.hidden = rows.children.length >= answer.total;
     if (answer.total === 0) {
-      const any = asked.q || asked.state ? 'rounds.none' : 'rounds.empty';
+      const any = filter.q || filter.state ? 'rounds.none' : 'rounds.empty';
       fill(body, el('div.empty', {}, el('h2', {}, t(any)), el('p', {}, t(`${any}.do`))));
     } else {
       fill(body, el('table.table', {}, el('thead', {}, el('tr', {}, ['name', 'when', 'what', 'state', 'by'].map((name) => el('th', { scope: 'col' }, t(`rounds.${name}`))))), rows), more);
@@ -86,8 +86,8 @@ function fileTools(again) {
       if (!file) return;
       const type = file.name.toLowerCase().endsWith('.json') ? 'application/json' : 'application/toml';
       try {
-        const told = await api.post('/rounds/import', await file.text(), { headers: { 'Content-Type': type } });
-        toast(t('rounds.imported', { n: told.length }));
+        const imported = await api.post('/rounds/import', await file.text(), { headers: { 'Content-Type': type } });
+        toast(t('rounds.imported', { n: imported.length }));
         await again();
       } catch (error) {
         failed(error);

@@ -20,7 +20,7 @@ function sentence(error) {
   return known ? t(`picture.${error.code}`) : error.message;
 }
 
-/** The field's element and its control; `change` is told of another picture. */
+/** The field's element and its control; `change(name)` is called with another picture. */
 export function pictureField({ value, disabled, change }) {
   const shown = el('div.picture-shown');
   const said = el('p.mistake', { role: 'status' });

@@ -17,12 +17,12 @@ export function preview() {
   const frame = el('iframe', { title: t('preview.title'), sandbox: 'allow-same-origin', tabindex: -1 });
   const note = el('p.hint', {}, t('preview.hint'));
   const box = el('section.preview', { 'aria-label': t('preview.title') }, el('h2', {}, t('preview.title')), note, frame);
-  let asked = null;
+  let fetching = null;
   async function show(form, product) {
-    asked?.abort();
-    asked = new AbortController();
+    fetching?.abort();
+    fetching = new AbortController();
     try {
-      const html = await api.post('/rounds/preview', { round: form, product }, { text: true, signal: asked.signal });
+      const html = await api.post('/rounds/preview', { round: form, product }, { text: true, signal: fetching.signal });
       const page = new DOMParser().parseFromString(html, 'text/html');
       for (const script of page.querySelectorAll('script, link[rel=modulepreload], noscript, dialog, #panel, #account')) script.remove();
       await speak(page, form);

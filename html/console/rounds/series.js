@@ -1,6 +1,6 @@
 // The days of a series in one action. Each day is a round of its own, with a version
-// and an approval of its own, so that the action goes from day to day; what a day
-// refuses keeps none of the others, and is told by day.
+// and an approval of its own, so that the action goes from day to day; a day that
+// refuses stops none of the others, and is listed with its reason.
 
 import { api } from '../api.js';
 import { ask, el, fill, toast } from '../dom.js';
@@ -10,11 +10,11 @@ import './words.js';
 
 const path = (round, what) => `/rounds/${encodeURIComponent(round.id)}/${what}`;
 
-/** Every round that fits, whatever the length of a page; earliest first. */
-export async function allRounds(asked) {
+/** Every matching round, from all pages of the list; earliest first. */
+export async function allRounds(query) {
   const rounds = [];
   for (let page = 1; ; page += 1) {
-    const answer = await api.get(`/rounds?${new URLSearchParams({ ...asked, page })}`);
+    const answer = await api.get(`/rounds?${new URLSearchParams({ ...query, page })}`);
     rounds.push(...answer.rounds);
     if (!answer.rounds.length || rounds.length >= answer.total) return rounds.sort((a, b) => a.starts_ms - b.starts_ms);
   }
@@ -64,7 +64,7 @@ export function span(days) {
   return days.length === 1 ? from : t('series.span', { from, to });
 }
 
-/** Does it day by day in sight of everybody, and tells of each day that refused. */
+/** Does it day by day with a progress bar, and lists each day that refused. */
 async function eachDay(days, title, work) {
   const bar = el('progress', { max: days.length, value: 0, 'aria-label': title });
   const text = el('p.soft', { role: 'status' });

@@ -7,8 +7,8 @@ const USER = /^[A-Za-z0-9_.@+-]{1,64}$/;
 const RETRY_MS = 2_000;
 
 /**
- * Wires the page's login. `changed(user)` hears a name, null when nobody is
- * logged in, or '' when the shop would not say; `ask` brings the form to the shopper.
+ * Wires the page's login. `changed(user)` is called with a name, with null when nobody
+ * is logged in, or with '' when the shop would not say; `ask` shows the form.
  */
 export function watchAccount(changed, ask) {
   const form = document.querySelector('#login-form');
@@ -26,7 +26,7 @@ export function watchAccount(changed, ask) {
     form.querySelector('[type=submit]').textContent = t(user ? 'account.switch' : 'login.submit');
   }
 
-  function tell(next) {
+  function set(next) {
     if (next !== user) problem = null;
     user = next;
     draw();
@@ -36,8 +36,8 @@ export function watchAccount(changed, ask) {
   async function check() {
     const answer = await getSession();
     if (answer.lost) setTimeout(check, RETRY_MS);
-    else if (answer.code === 'login_required') tell(null);
-    else tell(answer.data?.user ?? '');
+    else if (answer.code === 'login_required') set(null);
+    else set(answer.data?.user ?? '');
   }
 
   form.addEventListener('submit', async (event) => {
@@ -48,7 +48,7 @@ export function watchAccount(changed, ask) {
       const answer = await logIn(name);
       if (answer.data) {
         form.elements.user.value = '';
-        tell(answer.data.user ?? name);
+        set(answer.data.user ?? name);
         return;
       }
       problem = answer.status === 404 ? 'login.elsewhere' : answer.code === 'bad_request' ? 'login.bad' : 'login.lost';
@@ -58,5 +58,5 @@ export function watchAccount(changed, ask) {
   chip.addEventListener('click', ask);
   onLang(draw);
   check();
-  return { check, expired: () => tell(null) };
+  return { check, expired: () => set(null) };
 }

@@ -1,7 +1,7 @@
-// Talking to the edge. Every call ends in one plain object and none throws:
-//   { status, data }                       a 2xx answer
+// Calls of the edge. Every call ends in one plain object and none throws:
+//   { status, data }                       a 2xx response
 //   { status, code, retryMs }              a refusal of the contract
-//   { status: 0 or 5xx, lost: true }       nobody can say what happened
+//   { status: 0 or 5xx, lost: true }       the outcome is unknown
 
 const TIMEOUT_MS = 5_000;
 // A purchase may have to wait in line; giving up sooner would only make more unknowns.
@@ -71,7 +71,7 @@ async function call(method, url, { timeout = TIMEOUT_MS, ...options } = {}) {
   }
 }
 
-/** What an answer means; apart from `call` so that it can be tested without a network. */
+/** What a response means; apart from `call` so that it can be tested without a network. */
 export function read(status, data, retryAfter) {
   if (status >= 200 && status < 300) return { status, data: data ?? {} };
   if (typeof data?.code === 'string') {

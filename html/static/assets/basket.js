@@ -1,13 +1,13 @@
 // What this browser knows of a shopper's purchases, so that every page of the
-// shop can tell how they stand without asking the order database. Pure but for
+// shop can show their state without a query to the order database. Pure but for
 // `load` and `save`; the rules are tested without a browser.
 
 import { load, save } from './store.js';
 
 const STORED = 'seckill:basket';
-/** What is settled is forgotten after this long. */
+/** A purchase that cannot change any more is forgotten after this long. */
 export const KEPT_MS = 24 * 3_600_000;
-/** What never got an answer is given up after this long: the round is long over. */
+/** A purchase without any result is given up after this long: the round is long over. */
 export const PENDING_MS = 15 * 60_000;
 
 const SETTLED = ['paid', 'cancelled', 'failed', 'none'];
@@ -22,7 +22,7 @@ function write(user, items) {
   save(STORED, { user, items });
 }
 
-/** Puts down how a purchase stands. */
+/** Notes the state of a purchase. */
 export function note(user, id, entry, now) {
   if (!user) return;
   const items = fresh(read(user), now);
@@ -31,19 +31,19 @@ export function note(user, id, entry, now) {
   write(user, items);
 }
 
-/** What is still worth keeping at `now`. */
+/** The purchases that are still worth keeping at `now`. */
 export function fresh(items, now) {
   return Object.fromEntries(Object.entries(items).filter(([, it]) => now - it.at <= KEPT_MS));
 }
 
-/** Ms between two questions for this purchase, or null when nothing can change any more. */
+/** Ms between two polls of this purchase, or null when nothing can change any more. */
 export function every(entry, now) {
   if (SETTLED.includes(entry.status)) return null;
   if (entry.status === 'ordered') return entry.payBy && now >= entry.payBy ? 2_000 : 10_000;
   return now - entry.at <= PENDING_MS ? 1_000 : null;
 }
 
-/** What the shopper has to be told when `before` became `status`: a word, or null. */
+/** The message for the shopper when `before` became `status`: a word, or null for none. */
 export function news(before, status) {
   if (before === status) return null;
   if (['ordered', 'paid', 'cancelled'].includes(status)) return status;

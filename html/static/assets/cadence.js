@@ -1,5 +1,5 @@
-// What a purchase page asks the edge for, and how often. A waiting crowd asks
-// only what can change what it sees. Pure, like purchase.js.
+// What a purchase page requests from the edge, and how often. A waiting crowd
+// requests only what can change what it sees. Pure, like purchase.js.
 
 import { PATH_WINDOW_MS, payLeft, sceneAt, saleAt } from './purchase.js';
 
@@ -8,18 +8,18 @@ export const PATH_MARGIN_MS = 30_000;
 /** The crowd spreads its requests for paths over this much of the last minute. */
 export const PATH_JITTER_MS = 5_000;
 
-/** Between two questions of a shopper who waits for what is sold out; with JITTER at most 750 ms. */
+/** Ms between two polls of a shopper who waits for what is sold out; with JITTER at most 750 ms. */
 export const REOPEN_MS = 675;
-/** By how much each pause is made longer or shorter, so that a crowd does not ask in step. */
+/** By how much each pause is made longer or shorter, so that a crowd does not poll in step. */
 export const JITTER = 0.11;
 
 const WAITING = ['scheduled', 'soon', 'open', 'sold_out'];
 
-/** Milliseconds between two questions for the product's state, or null for none. */
+/** Ms between two polls of the product's state, or null for none. */
 export function stateEvery(s, now, visible) {
   const scene = sceneAt(s, now);
   if (!visible || !s.online || !WAITING.includes(scene)) return null;
-  // The edge looks four times a second: together they are within a second.
+  // The edge polls Redis four times a second: together they are within a second.
   if (scene === 'sold_out') return REOPEN_MS;
   if (scene === 'open') return 2_000;
   const left = s.sale.opens - now;
@@ -27,18 +27,18 @@ export function stateEvery(s, now, visible) {
   return left <= PATH_WINDOW_MS ? 10_000 : 30_000;
 }
 
-/** Milliseconds between two questions for the outcome, or null for none. */
+/** Ms between two polls of the result, or null for none. */
 export function resultEvery(s, now, visible) {
   if (!s.online || s.user === null) return null;
   const scene = sceneAt(s, now);
   if (scene === 'overdue') return 5_000;
   if (s.grab && scene !== 'sending' && scene !== 'connecting') return 1_000;
   if (scene === 'ordered' && payLeft(s, now) === 0) return 2_000;
-  // An order changes when it is paid or lapses; nobody waits for that by the second.
+  // An order changes when it is paid or cancelled; nobody waits for that by the second.
   return scene === 'ordered' && visible ? 15_000 : null;
 }
 
-/** Whether the order should be asked for until when it is to be paid. */
+/** Whether the order should be fetched, to learn until when it is to be paid. */
 export function wantsOrder(s) {
   return s.online && Boolean(s.user) && s.outcome?.status === 'ordered' && Boolean(s.outcome.order) && !s.outcome.payBy;
 }

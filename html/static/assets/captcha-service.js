@@ -24,7 +24,7 @@ function load(name) {
   return loading[name];
 }
 
-/** Shows the widget in `place`; `solved(response)` and `failed()` hear what comes of it. */
+/** Shows the widget in `place`; then calls `solved(response)` or `failed()`. */
 export async function showService({ way, site_key: sitekey }, place, solved, failed) {
   try {
     await load(way);

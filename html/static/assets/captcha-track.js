@@ -1,6 +1,6 @@
-// What is kept of a drag: when the piece was where. Pure.
+// Records a drag: when the piece was where. Pure.
 
-/** More would not fit into the request. */
+/** Most moments of a track: more would not fit into the request. */
 export const MOST = 240;
 
 const tenth = (n) => Math.round(n * 10) / 10;

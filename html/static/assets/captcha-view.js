@@ -1,5 +1,5 @@
-// The puzzle's dialog: dragging, working, what went wrong. It speaks to the shop only through
-// what `open` is given.
+// The puzzle's dialog: dragging, working, what went wrong. It calls the shop only through the
+// functions that `open` is given.
 
 import { showService } from './captcha-service.js';
 import { begin, end, move, wayAt } from './captcha-track.js';
@@ -10,7 +10,7 @@ import * as words from './words-captcha.js';
 const TOUCH = 8;
 const PASSED_MS = 420;
 const SHAKE_MS = 450;
-const LOOK_MS = 500;
+const CHECK_MS = 500;
 
 const MARKUP = `
 <h2 id="captcha-title" tabindex="-1"></h2>
@@ -53,7 +53,7 @@ export async function captchaView() {
   const [cut, shade, edge] = ['clipPath path', '.captcha-shade', '.captcha-edge'].map((at) => dialog.querySelector(at));
   const pieceImage = dialog.querySelector('.captcha-piece image');
 
-  let round = null; // the opening that is under way: { asked, settle, puzzle, ... }
+  let round = null; // the opening that is under way: { calls, settle, puzzle, ... }
   let drag = null;
   let worker = null;
   let failures = 0;
@@ -80,19 +80,19 @@ export async function captchaView() {
     dialog.classList.toggle('is-service', service);
   }
 
-  const isService = () => round.asked.way.way !== 'slider';
+  const isService = () => round.calls.way.way !== 'slider';
 
-  /** Opens the dialog; what was won, null when it was closed, 'logged out' when nobody is logged in. */
-  function open(asked) {
+  /** Opens the dialog. Resolves to { pass }, to null when it was closed, or to 'logged out'. */
+  function open(calls) {
     return new Promise((done) => {
       const byKeyboard = document.activeElement?.matches(':focus-visible');
-      round = { asked, settle: done, puzzle: null };
+      round = { calls, settle: done, puzzle: null };
       failures = 0;
       label();
       dialog.showModal();
       (byKeyboard && !isService() ? $('work') : dialog.querySelector('h2')).focus();
-      const watch = () => (asked.isOpen() ? later(LOOK_MS, watch) : close(null));
-      later(LOOK_MS, watch);
+      const watch = () => (calls.isOpen() ? later(CHECK_MS, watch) : close(null));
+      later(CHECK_MS, watch);
       if (isService()) serve();
       else load();
     });
@@ -116,7 +116,7 @@ export async function captchaView() {
     stopWork();
     mine.puzzle = null;
     show('loading', key ?? 'captcha.loading');
-    const answer = await mine.asked.fetch();
+    const answer = await mine.calls.fetch();
     if (mine !== round) return;
     if (!answer.data?.id) return troubled(answer);
     mine.puzzle = { ...answer.data, since: performance.now() };
@@ -153,7 +153,7 @@ export async function captchaView() {
     dialog.style.setProperty('--way', String(way / (slider.width - slider.size)));
   }
 
-  /** What the shop says instead of a puzzle or a pass. */
+  /** Handles a response that is neither a puzzle nor a pass. */
   function troubled(answer) {
     if (answer.code === 'login_required') return close('logged out');
     if (['sold_out', 'ended', 'not_found'].includes(answer.code)) return close(null);
@@ -161,7 +161,7 @@ export async function captchaView() {
     return show('stuck', 'captcha.unavailable');
   }
 
-  /** Too many tries: counts the seconds down, then goes on. */
+  /** Too many attempts: counts the seconds down, then goes on. */
   function rest(seconds) {
     show('resting', 'captcha.limited', { s: seconds });
     later(1_000, () => round && (seconds > 1 ? rest(seconds - 1) : load()));
@@ -170,7 +170,7 @@ export async function captchaView() {
   async function send(given) {
     const mine = round;
     show('checking', 'captcha.checking');
-    const answer = await mine.asked.answer(given);
+    const answer = await mine.calls.answer(given);
     if (mine !== round) return;
     mine.puzzle = null;
     if (answer.data?.pass) {
@@ -226,7 +226,7 @@ export async function captchaView() {
   // Working instead.
   function work() {
     if (dialog.dataset.state !== 'ready') return;
-    const { id, work: asked, since } = round.puzzle;
+    const { id, work: task, since } = round.puzzle;
     try {
       worker = new Worker(new URL('./captcha-worker.js', import.meta.url));
     } catch {
@@ -235,7 +235,7 @@ export async function captchaView() {
     show('working', 'captcha.working');
     const bar = $('progress');
     bar.setAttribute('aria-hidden', 'false');
-    bar.max = asked.parts;
+    bar.max = task.parts;
     bar.value = 0;
     worker.onerror = () => {
       stopWork();
@@ -243,10 +243,10 @@ export async function captchaView() {
     };
     worker.onmessage = ({ data }) => {
       if (data.done) bar.value = data.done;
-      // An answer that comes sooner than people drag is not taken.
-      else later(Math.max(0, asked.after_ms + 100 - (performance.now() - since)), () => worker && finish(id, data.work));
+      // The shop refuses an answer that comes sooner than people drag.
+      else later(Math.max(0, task.after_ms + 100 - (performance.now() - since)), () => worker && finish(id, data.work));
     };
-    worker.postMessage({ id, parts: asked.parts, bits: asked.part_bits });
+    worker.postMessage({ id, parts: task.parts, bits: task.part_bits });
   }
 
   function finish(id, numbers) {
@@ -266,7 +266,7 @@ export async function captchaView() {
     $('service').replaceChildren(place);
     const mine = round;
     mine.remove = await showService(
-      mine.asked.way, place,
+      mine.calls.way, place,
       (response) => mine === round && send({ response }),
       () => mine === round && show('stuck', 'captcha.service.lost'),
     );

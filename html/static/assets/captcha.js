@@ -1,5 +1,5 @@
-// Wins the pass that a purchase needs: asks what the shop wants, opens the puzzle at the click,
-// keeps a pass that was not spent. How it looks is in captcha-view.js, which is loaded behind
+// Gets the pass that a purchase needs: asks which captcha the shop uses, opens the puzzle at the
+// click, keeps a pass that was not spent. The dialog is in captcha-view.js, which is loaded behind
 // everything else, and only where it is needed.
 
 import * as api from './api.js';
@@ -10,11 +10,11 @@ const PUZZLE_RETRIES = 8;
 const PASS_KEPT_MS = 110_000;
 
 /**
- * The passes for one product. `isOpen()` says whether it can still be bought, `loggedOut()`
- * hears that the session is over.
+ * The passes for one product. `isOpen()` says whether it can still be bought; `loggedOut()`
+ * is called when the session is over.
  */
 export function passesFor(round, product, { isOpen, loggedOut }) {
-  let wanted = null; // { way } as the shop told
+  let wanted = null; // { way } as the shop answered
   let kept = null; // { pass, until } by the performance clock
   let view = null;
 
@@ -25,7 +25,7 @@ export function passesFor(round, product, { isOpen, loggedOut }) {
     if (wanted && wanted.way !== 'off') look().catch(() => {});
   }
 
-  /** The dialog; a line that broke is tried again at the next click. */
+  /** Loads the dialog; if that fails, the next click tries again. */
   function look() {
     view ??= import('./captcha-view.js').then(({ captchaView }) => captchaView());
     view.catch(() => (view = null));
@@ -37,11 +37,11 @@ export function passesFor(round, product, { isOpen, loggedOut }) {
     if (kept && kept.until > performance.now()) return kept.pass;
     await ready;
     if (!wanted) await ask();
-    // Nobody knows: the edge will say if it wants one.
+    // Not known yet: the edge will refuse if it wants a pass.
     return !wanted || wanted.way === 'off' ? '' : solve();
   }
 
-  /** The edge wants a pass, and another one than it was brought. */
+  /** The edge refused the pass that was sent, or its absence: gets another one. */
   async function another() {
     kept = null;
     await ask();
@@ -69,7 +69,7 @@ export function passesFor(round, product, { isOpen, loggedOut }) {
 
   const send = (given) => api.answerCaptcha(given.response ? { round, product, ...given } : given);
 
-  /** What became of the purchase: a pass that bought nothing is still good. */
+  /** Notes how the purchase ended: a pass that bought nothing is still good. */
   function used(answer) {
     if (answer.lost || !answer.code || answer.code === 'captcha_required') kept = null;
   }

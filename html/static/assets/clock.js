@@ -1,10 +1,10 @@
-// The edge's clock, estimated from answers of the time service.
+// The edge's clock, estimated from responses of the time service.
 //
 // All times are milliseconds. "mono" is the browser's monotonic clock
-// (performance.now()), which nobody can set; "edge" is Unix time as the edge
-// tells it. The wall clock of the browser plays no part: it may be minutes off.
+// (performance.now()), which nobody can set; "edge" is Unix time by the
+// edge's clock. The wall clock of the browser plays no part: it may be minutes off.
 
-// An answer names a moment between sending and receiving, so the middle is
+// A response names a moment between sending and receiving, so the middle is
 // wrong by at most half the round trip. That bound ages: two quartz clocks
 // drift apart by up to this many ms in a ms.
 const DRIFT = 0.0002;
@@ -15,7 +15,7 @@ const KEPT = 12;
 const SLEW = 0.1;
 const STEP_MS = 250;
 
-// The first answers come over a cold connection; until this many are in, each
+// The first responses come over a cold connection; until this many are in, each
 // better one is adopted at once.
 const SETTLED = 4;
 
@@ -29,7 +29,7 @@ export class EdgeClock {
     return this.#taken > 0;
   }
 
-  /** Takes one answer: asked at `sent`, here at `received` (mono), saying `edgeMs`. */
+  /** Adds one response: requested at `sent`, received at `received` (mono), with the edge's time `edgeMs`. */
   add(sent, received, edgeMs) {
     const fresh = {
       offset: edgeMs - (sent + received) / 2,
@@ -81,7 +81,7 @@ function doubtAt(sample, mono) {
   return sample.doubt + Math.max(0, mono - sample.at) * DRIFT;
 }
 
-/** How long until the time service is asked again, `left` ms before the opening. */
+/** Ms until the next request to the time service, `left` ms before the opening. */
 export function resampleAfter(left) {
   if (left > 0 && left <= 10_000) return 3_000;
   if (left > 0 && left <= 60_000) return 10_000;

@@ -17,7 +17,7 @@ export function chooseLang(query, stored, browser) {
   return known(query) ?? known(stored) ?? known(browser) ?? 'en';
 }
 
-/** Adds words that only a part of the shop needs, before it asks for them. */
+/** Adds words that only a part of the shop needs, before it uses them. */
 export function learn(more) {
   Object.assign(WORDS['zh-CN'], more.zh);
   Object.assign(WORDS.en, more.en);

@@ -1,8 +1,8 @@
-// How an order is told, on the list and on its own page. Pure.
+// How an order is described, on the list and on its own page. Pure.
 
 import { price } from './format.js';
 
-/** 'created', 'late' (unpaid and past its time, not yet told as cancelled), 'paid' or 'cancelled'. */
+/** 'created', 'late' (unpaid and past its time, not yet reported as cancelled), 'paid' or 'cancelled'. */
 export function standing(order, now) {
   return order.status === 'created' && now >= order.pay_by_ms ? 'late' : order.status;
 }
@@ -14,7 +14,7 @@ export function payClock(order, now) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
 }
 
-/** The key and the values of the sentence that says what is to be done, and `has` whether there is such a key. */
+/** The key of the sentence that says what to do next; `has(key)` says whether there is such a sentence. */
 export function advice(order, now, has) {
   const where = standing(order, now);
   if (where === 'created') return order.can_pay_here === false ? 'order.elsewhere.do' : 'order.created.do';
@@ -22,7 +22,7 @@ export function advice(order, now, has) {
   return has(because) ? because : `order.${where}.do`;
 }
 
-/** What is to be said of money that goes back: keys with their values. */
+/** The sentences about refunds: keys with their values. */
 export function refunds(order, has) {
   return (order.payments ?? [])
     .filter((it) => ['refund_due', 'refunded'].includes(it.status))
@@ -32,6 +32,6 @@ export function refunds(order, has) {
     });
 }
 
-/** Where the product's own page is. */
+/** The address of the product's page. */
 export const pageOf = (order) => `/product/${encodeURIComponent(order.round)}-${encodeURIComponent(order.product)}.html`;
 export const orderUrl = (order) => `/order.html?order=${encodeURIComponent(order.order)}`;

@@ -1,5 +1,4 @@
-// One order: how it stands, its payment clock, paying, cancelling, and money
-// that goes back.
+// One order: its state, its payment clock, paying, cancelling, and refunds.
 
 import { watchAccount } from './account.js';
 import { cancelOrder, getOrder, payOrder } from './api.js';
@@ -25,7 +24,7 @@ const sure = document.querySelector('#sure');
 let user;
 let order = null;
 let problem = null; // 'missing' or 'lost'
-let trouble = null; // what the last click came to, as a key
+let trouble = null; // why the last click changed nothing, as a key
 let busy = null; // 'pay' or 'cancel' while it is under way
 let timer = 0;
 let drawn = '';
@@ -71,7 +70,7 @@ function keep() {
   const status = order.status === 'created' ? 'ordered' : order.status;
   const about = { title: order.title, status, order: order.order, payBy: order.pay_by_ms };
   const known = basket.read(user)[`${order.round}-${order.product}`];
-  // An older order must not hide what the buyer has in hand now.
+  // An older order must not hide the buyer's newest purchase.
   if (!known || known.order === order.order || status === 'ordered') {
     basket.note(user, `${order.round}-${order.product}`, about, now);
     watch.draw();

@@ -21,7 +21,7 @@ const paging = document.querySelector('#paging');
 const [newer, older] = [document.querySelector('#newer'), document.querySelector('#older')];
 
 let user;
-let told = null; // { orders, page, more }
+let shown = null; // { orders, page, more }
 let lost = false;
 let timer = 0;
 let reading = 0;
@@ -36,7 +36,7 @@ watchPurchases(() => user, () => time.now());
 function signedIn(next) {
   if (next === user) return;
   user = next;
-  told = null;
+  shown = null;
   dialog.close();
   read();
 }
@@ -52,8 +52,8 @@ async function read() {
   if (answer.code === 'login_required') return account.expired();
   lost = !answer.data?.orders;
   if (!lost) {
-    told = answer.data;
-    keep(told.orders);
+    shown = answer.data;
+    keep(shown.orders);
   }
   draw();
   timer = setTimeout(read, lost ? RETRY_MS : REFRESH_MS);
@@ -74,7 +74,7 @@ function keep(orders) {
 function state() {
   if (user === undefined) return 'loading';
   if (!user) return 'login';
-  if (told) return told.orders.length ? 'orders' : 'empty';
+  if (shown) return shown.orders.length ? 'orders' : 'empty';
   return lost ? 'lost' : 'loading';
 }
 
@@ -84,13 +84,13 @@ function draw() {
   if (where === 'loading' || now === null) return;
   main.dataset.state = where;
   list.setAttribute('aria-busy', 'false');
-  if (where === 'orders') list.replaceChildren(...told.orders.map((it) => row(it, now)));
+  if (where === 'orders') list.replaceChildren(...shown.orders.map((it) => row(it, now)));
   else list.replaceChildren(nothing(where));
-  paging.hidden = !told || (told.page === 1 && !told.more);
-  if (told) {
-    newer.disabled = told.page === 1;
-    older.disabled = !told.more;
-    document.querySelector('#page').textContent = t('orders.page', { n: told.page });
+  paging.hidden = !shown || (shown.page === 1 && !shown.more);
+  if (shown) {
+    newer.disabled = shown.page === 1;
+    older.disabled = !shown.more;
+    document.querySelector('#page').textContent = t('orders.page', { n: shown.page });
   }
 }
 

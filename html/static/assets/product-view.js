@@ -41,7 +41,7 @@ export function productView(page, act) {
   let quantity = 1;
   let doing = null;
   let said = '';
-  let told = Infinity;
+  let lastLeft = Infinity;
 
   button.addEventListener('click', () => doing && act[doing](quantity));
   $('action').addEventListener('click', () => act.login());
@@ -119,10 +119,10 @@ export function productView(page, act) {
     if (name !== said) {
       said = name;
       put($('say'), sentences.filter(Boolean).join(' '));
-    } else if (left !== null && ((told > 60_000 && left <= 60_000) || (told > 10_000 && left <= 10_000))) {
+    } else if (left !== null && ((lastLeft > 60_000 && left <= 60_000) || (lastLeft > 10_000 && left <= 10_000))) {
       put($('say'), t(left <= 10_000 ? 'tell.ten' : 'tell.minute'));
     }
-    told = left ?? Infinity;
+    lastLeft = left ?? Infinity;
   }
 
   function drawButton(s, now) {
@@ -186,7 +186,7 @@ function refusal({ code, reason }, scene) {
   const known = has(`refused.${code}`) ? code : 'bad_request';
   const because = `refused.${known}.${reason}`;
   const text = t(has(because) ? because : `refused.${known}.do`);
-  // Whoever came away without an order wants to know whether he may try again.
+  // Shoppers without an order want to know whether they may try again.
   const again = ['failed', 'cancelled'].includes(code) ? t(`again.${scene}`) : null;
   return { title: t(`refused.${known}`), text: [text, again].filter(Boolean).join(' ') };
 }

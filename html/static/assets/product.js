@@ -1,6 +1,6 @@
 // The product page: carries events from the edge and the shopper into the
-// purchase state and what it asks for back out. Decisions live in purchase.js
-// and cadence.js, the look in product-view.js.
+// purchase state, and its requests back out. Decisions live in purchase.js
+// and cadence.js, the drawing in product-view.js.
 
 import * as api from './api.js';
 import { watchAccount } from './account.js';
@@ -63,37 +63,37 @@ function signedIn(user) {
   if (!changed || user === null) return;
   dispatch({ type: 'restored', saved: load(stored) });
   view.loggedIn();
-  result.ask();
+  result.poll();
 }
 
-/** One kind of question, asked as often as `every` says and never twice at a time. */
-function asker(every, question) {
-  let asked = -Infinity;
-  let asking = false;
+/** Polls by `request` as often as `every` says, never twice at a time. */
+function poller(every, request) {
+  let polledAt = -Infinity;
+  let polling = false;
   let backoff = 1;
   let stretch = 1;
   const dueIn = () => {
     const gap = every();
-    return gap === null || asking ? Infinity : asked + gap * backoff * stretch - performance.now();
+    return gap === null || polling ? Infinity : polledAt + gap * backoff * stretch - performance.now();
   };
-  async function ask() {
-    if (asking) return;
-    asking = true;
-    asked = performance.now();
+  async function poll() {
+    if (polling) return;
+    polling = true;
+    polledAt = performance.now();
     stretch = 1 + JITTER * (2 * Math.random() - 1);
-    const well = await question();
-    backoff = well ? 1 : Math.min(MAX_BACKOFF, backoff * 2);
-    asking = false;
+    const ok = await request();
+    backoff = ok ? 1 : Math.min(MAX_BACKOFF, backoff * 2);
+    polling = false;
     wake();
   }
-  /** Puts the next question off until `ms` from now. */
-  const settle = (ms) => {
-    asked = performance.now() + ms - (every() ?? 0);
+  /** Puts the next poll off until `ms` from now. */
+  const postpone = (ms) => {
+    polledAt = performance.now() + ms - (every() ?? 0);
   };
-  return { dueIn, ask, settle };
+  return { dueIn, poll, postpone };
 }
 
-const state = asker(
+const state = poller(
   () => stateEvery(s, time.now(), visible()),
   async () => {
     const answer = await api.getState(round, product);
@@ -102,12 +102,12 @@ const state = asker(
   },
 );
 
-const result = asker(
+const result = poller(
   () => resultEvery(s, time.now(), visible()),
   async () => {
     const user = s.user;
     const answer = await api.getResult(round, product);
-    // Somebody else logged in meanwhile: this is not his purchase.
+    // Somebody else logged in meanwhile: this is not their purchase.
     if (user !== s.user) return true;
     if (answer.data?.status) dispatch({ type: 'result', answer: answer.data, now: time.now() ?? s.grab?.since ?? 0 });
     else if (answer.code === 'login_required') account.expired();
@@ -116,7 +116,7 @@ const result = asker(
   },
 );
 
-const path = asker(
+const path = poller(
   () => (time.now() !== null && wantsPath(s, time.now(), jitter) ? PATH_RETRY_MS : null),
   async () => {
     const answer = await fetchPath();
@@ -127,7 +127,7 @@ const path = asker(
   },
 );
 
-const order = asker(
+const order = poller(
   () => (wantsOrder(s) ? ORDER_RETRY_MS : null),
   async () => {
     const answer = await api.getOrder(s.outcome.order);
@@ -136,8 +136,8 @@ const order = asker(
   },
 );
 
-/** Everything that is asked for again and again. */
-const askers = [state, result, path, order];
+/** Everything that is polled. */
+const pollers = [state, result, path, order];
 
 async function fetchPath() {
   const answer = await api.getPath(round, product);
@@ -169,13 +169,13 @@ async function buy(quantity) {
   else dispatch({ type: 'refused', code: answer.code, retryMs: answer.retryMs, now });
 
   if (answer.code === 'login_required') account.expired();
-  else if (answer.code === 'duplicate') result.ask();
-  else if (!answer.code) result.settle(answer.lost ? RESULT_EVERY_MS : FIRST_RESULT_MS);
+  else if (answer.code === 'duplicate') result.poll();
+  else if (!answer.code) result.postpone(answer.lost ? RESULT_EVERY_MS : FIRST_RESULT_MS);
 }
 
 async function send(key, quantity, pass) {
   let renewed = false;
-  let asked = false;
+  let hasAnother = false;
   let early = 0;
   for (;;) {
     if (!s.path || s.path.expires <= time.now()) {
@@ -186,9 +186,9 @@ async function send(key, quantity, pass) {
     const more = { 'Accept-Language': lang(), ...(pass && { 'X-Seckill-Captcha': pass }) };
     const answer = await api.buy(s.path.path, key, quantity, more);
     const step = nextStep(answer, renewed, early);
-    if (answer.code === 'captcha_required' && !asked) {
+    if (answer.code === 'captcha_required' && !hasAnother) {
       // Nothing was bought: the pass was too old, or the shop has begun to ask for one.
-      asked = true;
+      hasAnother = true;
       pass = await captcha.another();
       if (pass === null) return answer;
     } else if (step === 'renew') {
@@ -206,7 +206,7 @@ async function send(key, quantity, pass) {
 let timer = 0;
 let queued = false;
 
-/** Draws and asks what is due, once the running task is over. */
+/** Draws, and polls what is due, once the running task is over. */
 function wake() {
   if (queued) return;
   queued = true;
@@ -219,19 +219,19 @@ function beat() {
   const now = time.now();
   view.draw(s, now, time);
   if (now !== null) {
-    for (const one of askers) if (one.dueIn() <= 0) one.ask();
+    for (const one of pollers) if (one.dueIn() <= 0) one.poll();
   }
   timer = setTimeout(beat, untilNext(now));
 }
 
-/** Ms until something on the page changes or has to be asked. The opening itself is such a change. */
+/** Ms until something on the page changes or a poll is due. The opening itself is such a change. */
 function untilNext(now) {
   if (now === null) return 1_000;
   const end = saleAt(s, now) === 'scheduled' ? s.sale.opens : s.sale.ends;
   const left = Math.max(0, end - now);
   const step = left <= 60_000 ? 100 : 1_000;
   const rest = buttonAt(s, now).wait > 0 || s.grab || payLeft(s, now) !== null ? 200 : Infinity;
-  const next = Math.min(left % step || step, rest, ...askers.map((one) => one.dueIn()));
+  const next = Math.min(left % step || step, rest, ...pollers.map((one) => one.dueIn()));
   return Math.max(1, Math.ceil(next));
 }
 
@@ -239,8 +239,8 @@ function untilNext(now) {
 function refresh() {
   time.resample();
   account.check();
-  state.ask();
-  if (s.user && sceneAt(s, time.now()) !== 'sending') result.ask();
+  state.poll();
+  if (s.user && sceneAt(s, time.now()) !== 'sending') result.poll();
 }
 
 window.addEventListener('pageshow', (event) => event.persisted && refresh());
@@ -252,7 +252,7 @@ window.addEventListener('online', () => {
 });
 if (!navigator.onLine) dispatch({ type: 'online', online: false });
 onLang(wake);
-state.ask();
+state.poll();
 // From here on a click is answered; the tests measure when that is.
 document.documentElement.dataset.ready = String(Math.round(performance.now()));
 import('./watch.js').then(({ watchPurchases }) => {

@@ -2,7 +2,7 @@
 // milliseconds of the edge's clock, nothing here reads a clock or a page.
 //
 // `reduce` takes in what happened; `saleAt`, `sceneAt` and `buttonAt` say what
-// the shopper sees; `cadence.js` says what to ask next.
+// the shopper sees; `cadence.js` says what to request next.
 
 /** A click rests the button this long, whatever the answer. */
 export const LOCK_MS = 30_000;
@@ -16,14 +16,14 @@ export const PATH_WINDOW_MS = 60_000;
 export function initial({ opens, ends }) {
   return {
     sale: { said: null, opens, ends },
-    user: undefined, // undefined: not asked yet; null: not logged in; '': the shop would not say
+    user: undefined, // undefined: not known yet; null: not logged in; '': the shop would not say
     owner: null, // the last one logged in here, whose purchase `grab` and `outcome` are
-    checked: false, // whether the shop was asked for an earlier purchase of this user
+    checked: false, // whether the shop was queried for an earlier purchase of this user
     online: true,
     path: null, // { path, expires }
     grab: null, // a purchase whose outcome is not known
-    outcome: null, // { status, order, reason } as the back end told it
-    notice: null, // { code }: the last thing the shopper has to be told
+    outcome: null, // { status, order, reason } as the back end reported it
+    notice: null, // { code }: the last thing that the shopper has to know
     lockUntil: 0,
   };
 }
@@ -49,7 +49,7 @@ export function reduce(s, event) {
     case 'refused':
       return refused(s, event);
     case 'result':
-      return told({ ...s, checked: true }, event.answer, event.now);
+      return reported({ ...s, checked: true }, event.answer, event.now);
     case 'order':
       return ordered(s, event.answer);
     case 'unanswered':
@@ -106,7 +106,7 @@ function refused(s, { code, now, retryMs = 0 }) {
       // Nothing was tried in anybody's name, so there is nothing to wait for.
       return { ...next, user: null, path: null, lockUntil: 0 };
     case 'captcha_required':
-      // The shopper closed the puzzle: he may open it again at once.
+      // The shopper closed the puzzle and may open it again at once.
       return { ...next, lockUntil: 0 };
     case 'expired':
     case 'bad_signature':
@@ -116,7 +116,7 @@ function refused(s, { code, now, retryMs = 0 }) {
   }
 }
 
-function told(s, answer, now) {
+function reported(s, answer, now) {
   const stale = s.grab && !s.grab.answered && isEarlier(answer, s.grab.before);
   const status = stale ? 'none' : answer.status;
   switch (status) {
@@ -137,12 +137,12 @@ function told(s, answer, now) {
 }
 
 // After an order was cancelled and a new click was lost on the way, the shop
-// still tells of the old order; that says nothing about the new purchase.
+// still reports the old order; that says nothing about the new purchase.
 function isEarlier(answer, before) {
   return Boolean(before) && before.status === answer.status && before.order === answer.order;
 }
 
-// What the order itself told: until when to pay, and how much.
+// What the order itself says: until when to pay, and how much.
 function ordered(s, answer) {
   if (s.outcome?.order !== answer.order) return s;
   return { ...s, outcome: { ...s.outcome, payBy: answer.pay_by_ms, cents: answer.total_cents } };
@@ -193,7 +193,7 @@ export function sceneAt(s, now) {
   return where;
 }
 
-/** What the shopper has to be told besides the scene, or null. */
+/** What the shopper has to know besides the scene, or null. */
 export function noticeAt(s, scene) {
   if (['ordered', 'paid', 'sending'].includes(scene)) return null;
   if (['failed', 'cancelled'].includes(s.notice?.code) && ['sold_out', 'ended'].includes(scene) && s.online) return s.notice;

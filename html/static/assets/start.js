@@ -47,7 +47,7 @@ async function read() {
   lost = !Array.isArray(day?.rounds);
   if (!lost) rounds = day.rounds;
   draw();
-  // Nobody needs the list to the second; a crowd should not ask for it all at once.
+  // Nobody needs the list to the second; a crowd should not fetch it all at once.
   timer = setTimeout(read, (lost ? RETRY_MS : REFRESH_MS) * (0.8 + 0.4 * Math.random()));
 }
 
@@ -139,7 +139,7 @@ function mark(made) {
   go.textContent = t(`card.${state}`);
 }
 
-/** Only cards on the screen are asked about: a long day must not become a flood. */
+/** Only cards on the screen fetch their state: a long day must not become a flood. */
 async function askStates() {
   if (asking || document.visibilityState !== 'visible' || !navigator.onLine) return;
   asking = true;

@@ -10,7 +10,7 @@ const LOST_RETRY_MS = 1_000;
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** Starts asking. `opensIn()` tells how many ms are left until what the page waits for. */
+/** Starts sampling. `opensIn()` is how many ms are left until what the page waits for. */
 export function keepTime(opensIn, onFirst) {
   const clock = new EdgeClock();
   let timer = 0;

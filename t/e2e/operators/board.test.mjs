@@ -28,7 +28,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** Runs a command in the shop's Redis, as somebody's slip of the hand would. */
+/** Runs a command in the shop's Redis, like an operator's mistake. */
 const redis = (...command) => execFileSync('redis-cli', ['-s', `${process.env.SECKILL_DATA}/run/redis.sock`, ...command], { encoding: 'utf8' }).trim();
 
 async function operator(lang = 'en', more = {}) {
@@ -156,8 +156,8 @@ test('of two hundred products only the rows that changed are touched, and all of
     await page.locator(`[data-product="${thing(7)}"] .legend [data-part=locked] b`, { hasText: new RegExp(`^${locked}$`) }).waitFor();
     assert.deepEqual(await page.evaluate(() => [...window.touched]), [thing(7)]);
 
-    // All of them sell at once. Counted is what the page's thread works, whoever else
-    // works on this machine.
+    // All of them sell at once. Only the work of the page's thread is counted, not that
+    // of other programs on this machine.
     const devtools = await page.context().newCDPSession(page);
     await devtools.send('Performance.enable', { timeDomain: 'threadTicks' });
     const worked = async () => (await devtools.send('Performance.getMetrics')).metrics.find((it) => it.name === 'TaskDuration').value * 1_000;
@@ -181,7 +181,7 @@ test('of two hundred products only the rows that changed are touched, and all of
   }
 });
 
-test('an alert says which invariant is off, and goes when it is mended', async () => {
+test('an alert says which invariant is broken, and goes when it holds again', async () => {
   await untilOpen();
   for (const lang of ['en', 'zh-CN']) {
     const page = await operator(lang);
@@ -197,7 +197,7 @@ test('an alert says which invariant is off, and goes when it is mended', async (
   }
 });
 
-test('an operator is told plainly when the connection is lost, and when it is back', async () => {
+test('an operator sees when the connection is lost, and when it is back', async () => {
   const page = await operator();
   await open(page, 'board');
   await page.locator('[data-state=live]').waitFor();
@@ -248,7 +248,7 @@ test('a ban that is added in the console acts at the edge, and ends when it is l
   await close(page);
 });
 
-test('a dead letter is shown with its reason, and sent on its way again', async () => {
+test('a dead letter is shown with its reason, and redriven', async () => {
   const body = '{"v":1,"request":"lost","round":"none","product":"none","segment":1,"user":"ann","quantity":1,"price_cents":1,"permit":"","at_ms":1}';
   const id = redis('XADD', 'seckill::queue::dead_letters', '*', 'body', body, 'reason', 'the database refused it: no such thing', 'source', 'seckill::queue::orders', 'attempts', '5');
   const page = await operator();
@@ -260,12 +260,12 @@ test('a dead letter is shown with its reason, and sent on its way again', async 
   await isUsable(page, 'dead-letters');
   await letter.getByRole('button').click();
   await letter.waitFor({ state: 'detached' });
-  // Whatever comes of it, this letter is no longer here.
+  // Whether or not its order is placed now, this letter is no longer here.
   assert.equal(redis('XRANGE', 'seckill::queue::dead_letters', id, id), '');
   await close(page);
 });
 
-test('an amount is adjusted with its effect told beforehand, and never below what is sold', async () => {
+test('an amount is adjusted after its effect was shown, and never below what is sold', async () => {
   await untilOpen();
   const page = await operator();
   await open(page, `stock/${item.round}/${item.product}`);

@@ -1,7 +1,7 @@
-// Every page of the console, looked at: a picture at each width and in each
-// language, and nothing in it that keeps people from using it.
+// Every page of the console: a screenshot at each width and in each language, and
+// nothing in it that keeps people from using it.
 //
-// A page of your own: add an entry to PAGES.
+// To cover a new page, add an entry to PAGES.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -10,7 +10,7 @@ import { launch, shoot } from '../browser.mjs';
 
 const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
 
-// What words are called in the console's lists of them.
+// The keys of the console's words, as its lists of them write keys.
 const KEYS = /\b(act|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|letter|mistake|nav|note|policy|preview|product|reason|refund|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
 
 let browser;
@@ -46,7 +46,7 @@ const answers = (path, body) => async (page) => {
   await page.route(`**/ops/api/${path}*`, (route) => (route.request().method() === 'GET' ? route.fulfill({ json: body }) : route.fallback()));
 };
 
-/** Where each is, what it shows once it is there, and what is done before and after. */
+/** Each page's address, what it shows once loaded, and what is done before and after. */
 const PAGES = {
   'board': { at: 'board', shows: '.board [data-tile]' },
   'rounds': { at: 'rounds', shows: 'tr[data-round]' },
@@ -114,7 +114,7 @@ for (const lang of ['zh-CN', 'en']) {
       assert.deepEqual(text.match(KEYS) ?? [], [], 'words that are missing stand as their keys');
     }
 
-    test('the login can be used and was looked at', async () => {
+    test('the login is usable and has its screenshots', async () => {
       await page.goto('/console/');
       await page.fill('#login-name', 'supervisor');
       await page.fill('#login-password', 'not this one');
@@ -125,7 +125,7 @@ for (const lang of ['zh-CN', 'en']) {
     });
 
     for (const [state, { at, shows, first, then, leave }] of Object.entries(PAGES)) {
-      test(`${state} can be used and was looked at`, async () => {
+      test(`${state} is usable and has its screenshots`, async () => {
         await first?.(page);
         await page.goto(`/console/#/${at}`);
         await page.locator(`#main ${shows}`).first().waitFor();

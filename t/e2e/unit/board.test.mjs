@@ -14,12 +14,12 @@ test('a patch changes what it names, and the rest stays the very same object', (
   assert.deepEqual(patched(after, { alerts: [] }).alerts, []);
 });
 
-test('the funnel tells each step as a share of the one above', () => {
-  const told = steps({ received: 100_000, admitted: 1_000, purchased: 1_000, ordered: 900 });
-  assert.deepEqual(told.map(({ name, n }) => [name, n]), [['received', 100_000], ['admitted', 1_000], ['purchased', 1_000], ['ordered', 900], ['paid', null]]);
-  assert.equal(told[1].ofAbove, 0.01);
-  assert.equal(told[3].ofAbove, 0.9);
-  assert.equal(told[4].ofAbove, null);
+test('the funnel shows each step as a share of the one above', () => {
+  const rows = steps({ received: 100_000, admitted: 1_000, purchased: 1_000, ordered: 900 });
+  assert.deepEqual(rows.map(({ name, n }) => [name, n]), [['received', 100_000], ['admitted', 1_000], ['purchased', 1_000], ['ordered', 900], ['paid', null]]);
+  assert.equal(rows[1].ofAbove, 0.01);
+  assert.equal(rows[3].ofAbove, 0.9);
+  assert.equal(rows[4].ofAbove, null);
   // Edges that started again have seen fewer requests than there are purchases.
   assert.equal(steps({ received: 5, admitted: 5, purchased: 50 })[2].ofAbove, null);
 });

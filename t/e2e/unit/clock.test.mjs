@@ -4,7 +4,7 @@ import { EdgeClock, resampleAfter } from '../../../html/static/assets/clock.js';
 
 const EDGE = 1_795_000_000_000;
 
-test('trusts the answer with the least round trip, wherever it comes in the row', () => {
+test('trusts the response with the shortest round trip, wherever it comes in the row', () => {
   const clock = new EdgeClock();
   clock.add(0, 300, EDGE + 290); // slow, and lopsided: 140 ms wrong
   clock.add(400, 410, EDGE + 405);
@@ -34,21 +34,21 @@ test('corrects a small error smoothly, without a jump and without running backwa
   assert.ok(Math.abs(last - (EDGE + 1_999)) < 1);
 });
 
-test('after a sleep in which the monotonic clock stood still, the next answer is right at once', () => {
+test('after a sleep in which the monotonic clock stood still, the next response is adopted at once', () => {
   const clock = new EdgeClock();
   for (let i = 0; i < 6; i += 1) clock.add(i * 100, i * 100 + 4, EDGE + i * 100 + 2);
   clock.add(1_000, 1_100, EDGE + 600_000);
   assert.ok(Math.abs(clock.now(1_100) - (EDGE + 600_050)) < 1);
 });
 
-test('follows a quartz that drifts, because old answers lose their worth', () => {
+test('follows a quartz that drifts, because old responses lose their weight', () => {
   const clock = new EdgeClock();
   const drift = 1.00005;
   for (let mono = 0; mono < 1_200_000; mono += 30_000) clock.add(mono, mono + 20, EDGE + (mono + 10) * drift);
   assert.ok(Math.abs(clock.now(1_201_000) - (EDGE + 1_201_000 * drift)) < 5);
 });
 
-test('asks more often in the last minute', () => {
+test('samples more often in the last minute', () => {
   assert.equal(resampleAfter(3_600_000), 30_000);
   assert.equal(resampleAfter(45_000), 10_000);
   assert.equal(resampleAfter(5_000), 3_000);

@@ -8,7 +8,7 @@ const NOW = 1_000_000;
 const ORDER = { status: 'created', pay_by_ms: NOW + 600_000, reason: null, payments: [] };
 const has = (key) => key in en;
 
-test('a purchase is followed closely until it is an order, and then until it is paid', () => {
+test('a purchase is polled often until it is an order, and less often until it is paid', () => {
   const entry = (status, more) => ({ status, at: NOW, ...more });
   assert.equal(basket.every(entry('processing'), NOW), 1_000);
   assert.equal(basket.every(entry('processing'), NOW + basket.PENDING_MS + 1), null);
@@ -17,7 +17,7 @@ test('a purchase is followed closely until it is an order, and then until it is 
   for (const settled of ['paid', 'cancelled', 'failed', 'none']) assert.equal(basket.every(entry(settled), NOW), null);
 });
 
-test('a shopper hears what is new, and once', () => {
+test('a shopper is notified of what is new, and once', () => {
   assert.equal(basket.news('processing', 'ordered'), 'ordered');
   assert.equal(basket.news('ordered', 'ordered'), null);
   assert.equal(basket.news('ordered', 'cancelled'), 'cancelled');
@@ -42,14 +42,14 @@ test('past its time an unpaid order is neither payable nor yet cancelled', () =>
   assert.equal(payClock(ORDER, ORDER.pay_by_ms + 5_000), '0:00');
 });
 
-test('every way in which an order may stand has its own advice', () => {
+test('every state of an order has its own advice', () => {
   assert.equal(advice(ORDER, NOW, has), 'order.created.do');
   assert.equal(advice({ ...ORDER, can_pay_here: false }, NOW, has), 'order.elsewhere.do');
   assert.equal(advice({ ...ORDER, status: 'cancelled', reason: 'unpaid' }, NOW, has), 'order.cancelled.unpaid');
   assert.equal(advice({ ...ORDER, status: 'cancelled', reason: 'strange' }, NOW, has), 'order.cancelled.do');
 });
 
-test('money that goes back is told with its amount', () => {
+test('a refund is shown with its amount', () => {
   const payments = [
     { status: 'paid', amount_cents: 99_900 },
     { status: 'refund_due', reason: 'already_paid', amount_cents: 99_900 },

@@ -13,7 +13,7 @@ const after = (s, ...events) => events.reduce(reduce, s);
 const loggedIn = (user = 'ann') =>
   after(initial({ opens: OPENS, ends: ENDS }), { type: 'session', user }, { type: 'result', answer: { status: 'none' }, now: OPENS });
 const clicked = (s = loggedIn(), now = NOW) => reduce(s, { type: 'click', now, key: 'k1', quantity: 1 });
-const told = (s, status, now, more = {}) => reduce(s, { type: 'result', answer: { status, ...more }, now });
+const result = (s, status, now, more = {}) => reduce(s, { type: 'result', answer: { status, ...more }, now });
 
 test('the button is grey until the very millisecond of the opening', () => {
   const s = loggedIn();
@@ -65,7 +65,7 @@ test('sold out reopens when pieces come back', () => {
   assert.equal(buttonAt(s, NOW).act, 'buy');
 });
 
-test('a lost answer is never called a failure, and is the same request after a reload', () => {
+test('a lost response is never called a failure, and is the same request after a reload', () => {
   const s = reduce(clicked(), { type: 'lost', now: NOW + 12_000 });
   assert.equal(sceneAt(s, NOW + 12_000), 'lost');
   const again = reduce(loggedIn(), { type: 'restored', saved: toSave(s) });
@@ -80,37 +80,37 @@ test('a reload in the middle of sending counts as not confirmed', () => {
 });
 
 test('"none" for 30 s after sending means it did not go through; the same request may be tried again', () => {
-  let s = told(reduce(clicked(), { type: 'lost', now: NOW }), 'none', NOW + 1_000);
-  s = told(s, 'none', NOW + 1_000 + NONE_MS);
+  let s = result(reduce(clicked(), { type: 'lost', now: NOW }), 'none', NOW + 1_000);
+  s = result(s, 'none', NOW + 1_000 + NONE_MS);
   assert.equal(sceneAt(s, NOW + 31_000), 'lost');
-  s = told(s, 'none', NOW + 1_001 + NONE_MS);
+  s = result(s, 'none', NOW + 1_001 + NONE_MS);
   assert.deepEqual(s.notice, { code: 'not_through', key: 'k1' });
   assert.equal(buttonAt(s, NOW + 32_000).act, 'buy');
 });
 
 test('"processing" in between starts the 30 s anew', () => {
-  let s = told(reduce(clicked(), { type: 'accepted', now: NOW }), 'none', NOW);
-  s = told(s, 'processing', NOW + 20_000);
-  s = told(s, 'none', NOW + 40_000);
+  let s = result(reduce(clicked(), { type: 'accepted', now: NOW }), 'none', NOW);
+  s = result(s, 'processing', NOW + 20_000);
+  s = result(s, 'none', NOW + 40_000);
   assert.equal(sceneAt(s, NOW + 40_000), 'processing');
 });
 
-test('after three minutes the page says that it does not know, and keeps asking', () => {
-  const s = told(reduce(clicked(), { type: 'accepted', now: NOW }), 'processing', NOW + OVERDUE_MS);
+test('after three minutes the page says that it does not know, and keeps polling', () => {
+  const s = result(reduce(clicked(), { type: 'accepted', now: NOW }), 'processing', NOW + OVERDUE_MS);
   assert.equal(sceneAt(s, NOW + OVERDUE_MS), 'processing');
   assert.equal(sceneAt(s, NOW + OVERDUE_MS + 1), 'overdue');
   assert.equal(cadence.resultEvery(s, NOW + OVERDUE_MS + 1, true), 5_000);
 });
 
 test('an order is shown whatever the sale does meanwhile', () => {
-  const s = told(reduce(clicked(), { type: 'accepted', now: NOW }), 'ordered', NOW + 900, { order: '7301' });
+  const s = result(reduce(clicked(), { type: 'accepted', now: NOW }), 'ordered', NOW + 900, { order: '7301' });
   assert.equal(sceneAt(s, ENDS + 1), 'ordered');
   assert.equal(s.outcome.order, '7301');
   assert.equal(toSave(s).grab, null);
 });
 
 test('an order has a payment clock as soon as it is known until when it is to be paid', () => {
-  let s = told(reduce(clicked(), { type: 'accepted', now: NOW }), 'ordered', NOW + 900, { order: '7301' });
+  let s = result(reduce(clicked(), { type: 'accepted', now: NOW }), 'ordered', NOW + 900, { order: '7301' });
   assert.equal(payLeft(s, NOW), null);
   assert.equal(cadence.wantsOrder(s), true);
   s = reduce(s, { type: 'order', answer: { order: '9', pay_by_ms: 1, total_cents: 1 } });
@@ -119,20 +119,20 @@ test('an order has a payment clock as soon as it is known until when it is to be
   assert.equal(payLeft(s, NOW + 1_000), 599_000);
   assert.equal(cadence.wantsOrder(s), false);
   assert.deepEqual(buttonAt(s, NOW), { scene: 'ordered', act: 'pay', wait: 0 });
-  s = told(s, 'ordered', NOW + 16_000, { order: '7301' });
+  s = result(s, 'ordered', NOW + 16_000, { order: '7301' });
   assert.equal(payLeft(s, NOW + 600_001), 0);
   assert.equal(cadence.resultEvery(s, NOW + 600_001, true), 2_000, 'then the truth is near');
-  s = told(s, 'paid', NOW + 600_002, { order: '7301' });
+  s = result(s, 'paid', NOW + 600_002, { order: '7301' });
   assert.equal(payLeft(s, NOW), null);
 });
 
-test('whoever came away without an order is told so, and whether he may try again, also when it is sold out', () => {
-  const s = told(reduce(loggedIn(), { type: 'sale', answer: { state: 'sold_out' } }), 'cancelled', NOW, { order: '7', reason: 'unpaid' });
+test('a shopper without an order reads so, and whether they may try again, also when it is sold out', () => {
+  const s = result(reduce(loggedIn(), { type: 'sale', answer: { state: 'sold_out' } }), 'cancelled', NOW, { order: '7', reason: 'unpaid' });
   assert.equal(noticeAt(s, 'sold_out').code, 'cancelled');
   assert.equal(noticeAt(s, 'ended').code, 'cancelled');
 });
 
-test('a cancelled order may be followed by a new purchase, and does not answer for it', () => {
+test('a cancelled order may be followed by a new purchase, and is not taken for it', () => {
   const cancelled = { status: 'cancelled', order: '7301', reason: null };
   let s = reduce(loggedIn(), { type: 'result', answer: cancelled, now: NOW });
   assert.equal(noticeAt(s, 'open').code, 'cancelled');
@@ -156,13 +156,13 @@ test('a login that ends in the middle keeps the purchase; another person starts 
   assert.equal(reduce(s, { type: 'session', user: 'bob' }).grab, null);
 });
 
-test('the button does not open before an earlier purchase was asked for', () => {
+test('the button does not open before an earlier purchase was looked up', () => {
   const s = reduce(initial({ opens: OPENS, ends: ENDS }), { type: 'session', user: 'ann' });
   assert.equal(sceneAt(s, NOW), 'connecting');
   assert.equal(buttonAt(reduce(s, { type: 'unanswered' }), NOW).act, 'buy');
 });
 
-test('a path is renewed silently once, a click a hair early is repeated, the rest is told', () => {
+test('a path is renewed silently once, a click a hair early is repeated, other refusals are shown', () => {
   assert.equal(nextStep({ status: 403, code: 'expired' }, false, 0), 'renew');
   assert.equal(nextStep({ status: 403, code: 'bad_signature' }, true, 0), 'refused');
   assert.equal(nextStep({ status: 425, code: 'too_early' }, false, 0), 'again');
@@ -183,7 +183,7 @@ test('the path is fetched in the last minute, spread over the crowd, and replace
   assert.equal(cadence.wantsPath(held, OPENS + 30_001, 0), true);
 });
 
-test('nobody asks for a state that cannot change what is seen', () => {
+test('nobody polls a state that cannot change what is seen', () => {
   const s = loggedIn();
   assert.equal(cadence.stateEvery(s, OPENS - 3_600_000, true), 30_000);
   assert.equal(cadence.stateEvery(s, OPENS - 3_000, true), 1_000);

@@ -29,7 +29,7 @@ test('every refusal of the contract has a heading and says what to do', () => {
 
 const PAGES = ['static/index.html', 'static/orders.html', 'static/order.html', 'templates/product.html'];
 
-test('every word a page asks for exists', async () => {
+test('every word that a page uses exists', async () => {
   for (const page of PAGES) {
     for (const [, key] of (await html(page)).matchAll(/data-t(?:-label|-hint)?="([^"]+)"/g)) assert.ok(key in en, `${page}: ${key}`);
   }
