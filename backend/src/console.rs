@@ -1,16 +1,19 @@
-//! The console: what operators and supervisors do, as a JSON API under
-//! `/ops/api/`. The pages in `html/console/` and any script use the same calls.
+//! The operator's HTTP API under `/ops/api/`. The pages in `html/console/` and any
+//! script use the same calls.
 //!
-//! Nothing of the sale needs it. It needs the database for rounds, accounts and
-//! the audit log, and says so while that is away; whoever is logged in goes on
-//! seeing what lies in Redis.
+//! Here live a router, its state, and one file per resource with its routes and
+//! handlers. They may use everything below the console in the crate's layers and what
+//! they share here (`auth`, `error`, `json_body`, `paging`), not one another.
+//!
+//! Nothing of the sale needs the console. It needs the database for rounds, accounts
+//! and the audit log, and says so while that is away; operators who are logged in go
+//! on seeing what Redis holds.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::FromRef;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -20,61 +23,63 @@ use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::store::{Actor, Done, LazyStore};
 
-/// Accounts: roles, names, passwords.
-pub mod account;
-/// What is asked page by page.
-mod asked;
-/// The audit log, for reading.
+/// The audit log.
 mod audit;
+/// Who makes a request, and whether it is forged.
+pub mod auth;
 /// Bans: listed, added, lifted.
 mod bans;
 /// The live board: what the whole system does at this moment.
 pub mod board;
-/// What was sent.
-mod body;
-/// Dead letters, and refunds that are due.
+/// Dead letters: listed and redriven.
 mod dead_letters;
-/// What the console cannot do, said in plain sentences.
+/// Refusals: each a code, a status and a sentence.
 pub mod error;
-/// What the analysis found.
+/// What the analysis found, and the decisions about it.
 mod findings;
+/// Request bodies read as JSON.
+mod json_body;
 /// Logging in and out.
 mod login;
-/// The description of the API.
+/// Limits how often logging in may be tried.
+pub mod login_attempts;
+/// The description of this API.
 mod openapi;
-/// Who is asking, and whether a request is a forgery.
-pub mod operator;
+/// Lists that are read page by page.
+mod paging;
+/// Hashing and checking the accounts' passwords.
+pub mod passwords;
 /// Uploads of pictures.
 mod pictures;
-/// Rounds and what is sold in them.
+/// Refunds due.
+mod refunds;
+/// Rounds and their products.
 pub mod rounds;
-/// Who is logged in.
+/// The sessions of operators, in Redis.
 pub mod sessions;
 /// Simulated shoppers.
 mod simulation;
-/// What lies where of a product, and changing how much there is.
+/// A product's stock, and adjusting its amount.
 mod stock;
-/// How often logging in may be tried.
-pub mod tries;
 
+pub use auth::{Operator, Supervisor};
 pub use error::ConsoleError;
-pub use operator::{Operator, Supervisor};
 
 /// What every handler of the console shares; cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct ConsoleState {
-    /// What is in force.
+    /// The configuration.
     pub config: Arc<Config>,
-    /// Redis.
+    /// The main Redis.
     pub redis: RedisLink,
-    /// Where the stock lies.
+    /// The Redis masters of the stock's segments.
     pub segments: Segments,
     /// The database, which may be away.
     pub store: LazyStore,
     board: Board,
     sessions: sessions::Sessions,
-    hashers: login::Hashers,
-    darkroom: pictures::Darkroom,
+    hash_limit: login::HashLimit,
+    decode_limit: pictures::DecodeLimit,
     simulations: simulation::Simulations,
 }
 
@@ -85,7 +90,7 @@ impl FromRef<ConsoleState> for Board {
 }
 
 impl ConsoleState {
-    /// A console of this shop.
+    /// A console for this shop.
     #[must_use]
     pub fn new(config: &Config, redis: RedisLink, segments: Segments, store: LazyStore) -> Self {
         let parts = (redis.clone(), segments.clone());
@@ -93,8 +98,8 @@ impl ConsoleState {
         Self {
             board: Board::new(sources),
             sessions: sessions::Sessions::new(redis.clone(), store.clone()),
-            hashers: login::Hashers::default(),
-            darkroom: pictures::Darkroom::default(),
+            hash_limit: login::HashLimit::default(),
+            decode_limit: pictures::DecodeLimit::default(),
             simulations: simulation::Simulations::default(),
             config: Arc::new(config.clone()),
             redis,
@@ -103,9 +108,23 @@ impl ConsoleState {
         }
     }
 
-    /// Writes down what somebody is about to do. What cannot be written down is
-    /// not done: on the box, the command line does it without the database.
-    async fn note(
+    /// The same, whose streams end at `stop`.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Self {
+        let sources = Sources {
+            stop,
+            ..self.board.sources().clone()
+        };
+        Self {
+            board: Board::new(sources),
+            ..self
+        }
+    }
+
+    /// Records in the audit log what an operator is about to do. An action that
+    /// cannot be recorded is not carried out; on the server, the command line does
+    /// it without the database.
+    async fn record(
         &self,
         operator: &Operator,
         action: &'static str,
@@ -121,46 +140,25 @@ impl ConsoleState {
         let store = self.store.get().await?;
         Ok(store.note_audit(&by, &done, now_ms()).await?)
     }
-
-    /// The same, whose streams end at `stop`.
-    #[must_use]
-    pub fn until(self, stop: CancellationToken) -> Self {
-        let sources = Sources {
-            stop,
-            ..self.board.sources().clone()
-        };
-        Self {
-            board: Board::new(sources),
-            ..self
-        }
-    }
 }
 
-/// Pictures are larger than axum takes by default; the handler has a limit of its own.
-fn pictures() -> Router<ConsoleState> {
-    Router::new()
-        .route("/ops/api/pictures", post(pictures::upload))
-        .layer(DefaultBodyLimit::disable())
-}
-
-/// All of the console's API. What is merged into `guarded` is for people with a
-/// login, and writing requests have been checked: handlers take [`Operator`] or
-/// [`Supervisor`], and paths begin with `/ops/api/`.
+/// All of the console's API. Routers that are merged into `guarded` need a login, and
+/// their writing requests have passed the guard against forgery: handlers take
+/// [`Operator`] or [`Supervisor`], and paths begin with `/ops/api/`.
 pub fn router(state: ConsoleState) -> Router {
     let guarded = Router::new()
-        .route("/ops/api/me", get(login::me))
-        .route("/ops/api/logout", post(login::log_out))
-        .merge(pictures())
-        .merge(findings::routes())
-        .merge(simulation::routes())
-        .route("/ops/api/audit", get(audit::list))
-        .route("/ops/api/openapi.json", get(openapi::document))
-        .merge(rounds::router())
-        .merge(board::api::router())
+        .merge(audit::router())
         .merge(bans::router())
+        .merge(board::api::router())
         .merge(dead_letters::router())
+        .merge(findings::router())
+        .merge(login::router())
+        .merge(openapi::router())
+        .merge(pictures::router())
+        .merge(refunds::router())
+        .merge(rounds::router())
+        .merge(simulation::router())
         .merge(stock::router())
-        .route_layer(from_fn_with_state(state.clone(), operator::guard));
-    let open = Router::new().route("/ops/api/login", post(login::log_in));
-    guarded.merge(open).with_state(state)
+        .route_layer(from_fn_with_state(state.clone(), auth::guard));
+    guarded.merge(login::open_router()).with_state(state)
 }

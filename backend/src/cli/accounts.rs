@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use crate::config::Config;
-use crate::console::account::{MOST_PASSWORD, hash_password};
+use crate::console::passwords::{MOST_PASSWORD, hash_password};
 use crate::store::accounts::{Account, Role};
 use crate::time::rfc3339;
 use anyhow::Context as _;

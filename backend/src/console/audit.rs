@@ -1,21 +1,27 @@
 //! The audit log, for reading.
 
-use axum::Json;
 use axum::extract::{Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::ConsoleState;
+use super::auth::Operator;
 use super::error::ConsoleError;
-use super::operator::Operator;
 use crate::store::{AuditEntry, AuditQuery};
 
 /// Entries on one page.
 const PAGE: u32 = 50;
 
+/// `GET /ops/api/audit`.
+pub(super) fn router() -> Router<ConsoleState> {
+    Router::new().route("/ops/api/audit", get(list))
+}
+
 /// Which entries.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct LogQuery {
     /// Older than this entry.
     before: Option<u64>,
     /// By whom.
@@ -36,22 +42,22 @@ pub(super) struct Log {
 }
 
 /// Who did what, newest first.
-#[utoipa::path(get, path = "/ops/api/audit", tag = "audit", params(Asked), responses(
+#[utoipa::path(get, path = "/ops/api/audit", tag = "audit", params(LogQuery), responses(
     (status = 200, body = Log),
 ))]
 pub(super) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    Query(asked): Query<Asked>,
+    Query(query): Query<LogQuery>,
 ) -> Result<Json<Log>, ConsoleError> {
-    let query = AuditQuery {
-        before: asked.before,
-        who: asked.who,
-        target: asked.target,
-        action: asked.action,
+    let wanted = AuditQuery {
+        before: query.before,
+        who: query.who,
+        target: query.target,
+        action: query.action,
         limit: PAGE + 1,
     };
-    let mut entries = state.store.get().await?.audit(&query).await?;
+    let mut entries = state.store.get().await?.audit(&wanted).await?;
     // One more than shown says whether there is more.
     let more = entries.len() > PAGE as usize;
     entries.truncate(PAGE as usize);

@@ -10,9 +10,9 @@ use seckill_core::shared::bans::listed::{Kind, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::asked::page_of;
-use super::body::Body;
 use super::error::FieldMistake;
+use super::json_body::JsonBody;
+use super::paging::page_of;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::edges::bans;
 use crate::edges::bans::{Listed, Wanted};
@@ -123,7 +123,7 @@ pub(super) struct Banned {
 pub(super) async fn add(
     State(state): State<ConsoleState>,
     operator: Operator,
-    Body(asked): Body<NewBan>,
+    JsonBody(asked): JsonBody<NewBan>,
 ) -> Result<Json<Banned>, ConsoleError> {
     let value = asked.value.trim();
     let (ban, reason, time_ms) = checked(&asked, value)?;
@@ -137,7 +137,7 @@ pub(super) async fn add(
     let mut conn = state.redis.conn().await?;
     let field = ban::field(&ban);
     let detail = json!({ "reason": record.reason, "expires_ms": record.expires_ms });
-    state.note(&operator, "ban.add", &field, detail).await?;
+    state.record(&operator, "ban.add", &field, detail).await?;
     let before = bans::add(&mut conn, &ban, &record, now_ms).await?;
     let was_banned = before.is_some_and(|it| it.expires_ms.is_none_or(|at| at > now_ms));
     Ok(Json(Banned {
@@ -197,7 +197,7 @@ pub(super) struct BannedOne {
 pub(super) async fn lift(
     State(state): State<ConsoleState>,
     operator: Operator,
-    Body(asked): Body<BannedOne>,
+    JsonBody(asked): JsonBody<BannedOne>,
 ) -> Result<Json<Banned>, ConsoleError> {
     let ban = kind(&asked.kind)?.read(&asked.value).map_err(|error| {
         let mistake = mistake("value", "ban_value", error.to_string(), &asked.value);
@@ -205,7 +205,9 @@ pub(super) async fn lift(
     })?;
     let mut conn = state.redis.conn().await?;
     let field = ban::field(&ban);
-    state.note(&operator, "ban.lift", &field, json!({})).await?;
+    state
+        .record(&operator, "ban.lift", &field, json!({}))
+        .await?;
     let was_banned = bans::lift(&mut conn, &ban).await?;
     Ok(Json(Banned {
         ban: field,

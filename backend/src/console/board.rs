@@ -1,9 +1,13 @@
-//! The live board: what the whole system does at this moment, for those who run
-//! a sale.
+//! The live board: what the whole system does at this moment, for those who run a
+//! sale.
 //!
-//! One gatherer a process looks at Redis, the edges and the database, while
-//! somebody watches and for half a minute longer. However many watch, each look
-//! is made and written once; a watcher costs what it takes to send the bytes.
+//! One poller per process polls Redis, the edges and the database, while somebody
+//! watches and for half a minute longer. However many watch, each poll is made and
+//! serialized once; a watcher costs what it takes to send the bytes.
+//!
+//! `api` serves what `poller` publishes; the other files each read or judge one kind
+//! of number. They use Redis, the store and plain HTTP, and nothing of the rest of the
+//! console.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,29 +27,33 @@ use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::store::LazyStore;
 
-/// What is wrong, by the numbers of one look.
+/// Judges what is wrong by the numbers of one poll.
 pub mod alerts;
 /// The board over HTTP.
 pub mod api;
-/// Follows the edges' counters.
+/// Reads an edge's `/metrics`.
+mod edge_metrics;
+/// Polls the edges.
 mod edges;
-/// Looks at everything.
-mod gather;
-/// Rates from counters.
-mod meter;
-/// What an edge says of itself.
-mod metrics;
-/// What changed between two snapshots.
+/// Orders as the database counts them.
+mod orders;
+/// The difference between two snapshots.
 mod patch;
-/// Products and rounds, with their names.
-mod shelves;
-/// Stock, permits and queues.
-mod stocks;
-/// What the database counts.
-mod tally;
+/// Pipelines in which one command may fail without the others.
+mod pipeline;
+/// Polls everything and publishes a board of it.
+mod poller;
+/// The rounds and products that the board shows.
+mod products;
+/// Rates from counters.
+mod rate;
+/// Numbers of the site as a whole: queues, living edges, bans.
+mod site;
+/// Stock and permits.
+mod stock;
 /// The board as it is sent.
 mod view;
-/// Who came, as the access logs tell.
+/// Visitors, as the access logs were counted.
 mod visitors;
 
 use view::{History, Point, View};
@@ -57,22 +65,22 @@ const POINTS: usize = 750;
 /// Frames that a watcher may be behind before it gets a whole snapshot again.
 const BEHIND: usize = 16;
 
-/// Where the numbers come from.
+/// What the board reads, and for how long.
 #[derive(Debug, Clone)]
 pub struct Sources {
     /// The main Redis.
     pub redis: RedisLink,
-    /// Where stock lies.
+    /// The Redis masters of the stock's segments.
     pub segments: Segments,
     /// The database.
     pub store: LazyStore,
-    /// The edges' metrics.
+    /// The addresses of the edges' `/metrics`.
     pub edges: Vec<Uri>,
-    /// Whether the queue is in Redis, where its length can be seen.
+    /// Whether the queue is in Redis, where its length can be read.
     pub in_streams: bool,
-    /// Whose midnight separates the days.
+    /// The time zone whose midnight separates the days.
     pub time_zone: TimeZone,
-    /// How long to go on when nobody watches any more: whoever reloads the page
+    /// How long to go on when nobody watches any more, so that a reload of the page
     /// finds its charts again.
     pub linger: Duration,
     /// Ends all streams.
@@ -80,7 +88,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Those that `config` names.
+    /// The sources that `config` names.
     #[must_use]
     pub fn new(
         config: &Config,
@@ -110,14 +118,14 @@ pub struct Board {
 #[derive(Debug)]
 struct Shared {
     sources: Sources,
-    stage: Mutex<Stage>,
+    latest: Mutex<Latest>,
     frames: broadcast::Sender<Bytes>,
 }
 
 #[derive(Debug, Default)]
-struct Stage {
-    gatherer: Option<JoinHandle<()>>,
-    /// What every watcher has; `None` before the first look.
+struct Latest {
+    poller: Option<JoinHandle<()>>,
+    /// What every watcher has; `None` before the first poll.
     current: Option<Value>,
     points: VecDeque<Point>,
 }
@@ -129,7 +137,7 @@ struct Snapshot<'a> {
     history: History,
 }
 
-impl Stage {
+impl Latest {
     fn snapshot(&self) -> Option<String> {
         let snapshot = Snapshot {
             board: self.current.as_ref()?,
@@ -140,82 +148,82 @@ impl Stage {
 }
 
 impl Board {
-    /// One that has not looked yet.
+    /// A board that polls nothing yet.
     #[must_use]
     pub fn new(sources: Sources) -> Self {
         Self {
             shared: Arc::new(Shared {
                 sources,
-                stage: Mutex::default(),
+                latest: Mutex::default(),
                 frames: broadcast::Sender::new(BEHIND),
             }),
         }
     }
 
-    /// Where its numbers come from.
+    /// What it reads.
     pub(crate) fn sources(&self) -> &Sources {
         &self.shared.sources
     }
 
-    fn stage(&self) -> MutexGuard<'_, Stage> {
+    fn latest(&self) -> MutexGuard<'_, Latest> {
         self.shared
-            .stage
+            .latest
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to watch: the snapshot, if there has been a look, and every frame
-    /// from then on. Must be called inside a runtime.
+    /// Begins to watch: the snapshot, if there has been a poll, and every frame from
+    /// then on. Must be called inside a runtime.
     fn watch(&self) -> (Option<String>, broadcast::Receiver<Bytes>) {
-        let mut stage = self.stage();
+        let mut latest = self.latest();
         let frames = self.shared.frames.subscribe();
-        if stage.gatherer.as_ref().is_none_or(JoinHandle::is_finished) {
-            stage.current = None;
-            stage.gatherer = Some(tokio::spawn(gather::run(self.clone())));
+        if latest.poller.as_ref().is_none_or(JoinHandle::is_finished) {
+            latest.current = None;
+            latest.poller = Some(tokio::spawn(poller::run(self.clone())));
         }
-        (stage.snapshot(), frames)
+        (latest.snapshot(), frames)
     }
 
-    /// The newest snapshot, for whoever is behind.
+    /// The newest snapshot, for a watcher who is behind.
     fn snapshot(&self) -> Option<String> {
-        self.stage().snapshot()
+        self.latest().snapshot()
     }
 
     fn is_watched(&self) -> bool {
         self.shared.frames.receiver_count() > 0
     }
 
-    /// Ends the gatherer's work, unless somebody has begun to watch.
-    fn put_away(&self) -> bool {
-        let mut stage = self.stage();
+    /// Lets the poller end, unless somebody has begun to watch.
+    fn stop_unless_watched(&self) -> bool {
+        let mut latest = self.latest();
         if self.is_watched() {
             return false;
         }
-        stage.gatherer = None;
-        stage.current = None;
+        latest.poller = None;
+        latest.current = None;
         true
     }
 
-    /// Tells every watcher what changed.
+    /// Sends every watcher what changed.
     fn publish(&self, view: &View) {
         let Ok(now) = serde_json::to_value(view) else {
             return;
         };
-        let mut stage = self.stage();
-        stage.points.push_back(Point::of(view));
-        while stage.points.len() > POINTS {
-            stage.points.pop_front();
+        let mut latest = self.latest();
+        latest.points.push_back(Point::of(view));
+        while latest.points.len() > POINTS {
+            latest.points.pop_front();
         }
-        let frame = match stage.current.replace(now) {
-            None => stage.snapshot().map(|text| frame("snapshot", &text)),
-            Some(before) => stage
+        let frame = match latest.current.replace(now) {
+            None => latest.snapshot().map(|text| frame("snapshot", &text)),
+            Some(before) => latest
                 .current
                 .as_ref()
                 .and_then(|now| patch::between(&before, now))
                 .map(|patch| frame("patch", &patch.to_string())),
         };
         if let Some(frame) = frame {
-            // Nobody watches: that is for the gatherer to find out.
+            // An error means that nobody watches, which the poller checks itself.
             let _ = self.shared.frames.send(frame);
         }
     }

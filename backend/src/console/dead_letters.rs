@@ -7,16 +7,13 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::asked::page_of;
+use super::paging::page_of;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::queue::dead_letters::{KeptLetter, Redriven};
 use crate::queue::{DeadLetters, Queues};
-use crate::store::payments::Payment;
 
 /// Characters of a message that are shown.
 const SHOWN: usize = 2_000;
-/// Payments that are shown, oldest first; the command line lists all.
-const MOST_REFUNDS: usize = 1_000;
 
 /// The paths, to be merged behind the console's guard.
 pub(super) fn router() -> Router<ConsoleState> {
@@ -24,7 +21,6 @@ pub(super) fn router() -> Router<ConsoleState> {
         .route("/ops/api/dead-letters", get(list))
         .route("/ops/api/dead-letters/redrive", post(redrive_all))
         .route("/ops/api/dead-letters/{id}/redrive", post(redrive))
-        .route("/ops/api/refunds", get(refunds))
 }
 
 /// Which letters.
@@ -141,7 +137,9 @@ pub(super) async fn redrive(
     let kept = letters.find(&id).await?.ok_or_else(gone)?;
     let queues = queues(&state)?;
     let detail = json!({ "reason": kept.letter.reason, "source": kept.letter.source });
-    state.note(&operator, "letter.redrive", &id, detail).await?;
+    state
+        .record(&operator, "letter.redrive", &id, detail)
+        .await?;
     match letters.redrive(&id, &queues).await? {
         Redriven::Sent => Ok(Json(Sent {
             sent: 1,
@@ -168,7 +166,7 @@ pub(super) async fn redrive_all(
     let queues = queues(&state)?;
     let detail = json!({ "letters": letters.count().await? });
     state
-        .note(&operator, "letter.redrive", "all", detail)
+        .record(&operator, "letter.redrive", "all", detail)
         .await?;
     let (sent, stay) = letters.redrive_all(&queues).await?;
     Ok(Json(Sent { sent, stay }))
@@ -176,54 +174,4 @@ pub(super) async fn redrive_all(
 
 fn queues(state: &ConsoleState) -> Result<Queues, ConsoleError> {
     Queues::open(&state.config, &state.redis).map_err(|error| ConsoleError::internal(&error))
-}
-
-/// Payments that are to be given back.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct Refunds {
-    /// The oldest thousand, oldest first.
-    refunds: Vec<Refund>,
-    /// How many there are.
-    all: usize,
-    /// Of all of them.
-    total_cents: u64,
-}
-
-/// One of them.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct Refund {
-    /// The payment's id.
-    payment: String,
-    /// The order it was for.
-    order: String,
-    /// What is to be given back.
-    amount_cents: u64,
-    /// Why, in one word.
-    reason: Option<String>,
-    /// When it was first heard of, epoch milliseconds.
-    received_ms: u64,
-}
-
-/// Payments that are to be given back, oldest first.
-#[utoipa::path(get, path = "/ops/api/refunds", tag = "refunds", responses(
-    (status = 200, body = Refunds),
-))]
-pub(super) async fn refunds(
-    State(state): State<ConsoleState>,
-    _: Operator,
-) -> Result<Json<Refunds>, ConsoleError> {
-    let due = state.store.get().await?.refunds_due().await?;
-    let (all, total_cents) = (due.len(), due.iter().map(|it| it.amount_cents).sum());
-    let refund = |payment: Payment| Refund {
-        payment: payment.id,
-        order: payment.order.to_string(),
-        amount_cents: payment.amount_cents,
-        reason: payment.reason,
-        received_ms: payment.received_ms,
-    };
-    Ok(Json(Refunds {
-        refunds: due.into_iter().take(MOST_REFUNDS).map(refund).collect(),
-        all,
-        total_cents,
-    }))
 }

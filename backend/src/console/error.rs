@@ -1,4 +1,4 @@
-//! What the console cannot do, said in plain sentences.
+//! Refusals of the console: each a stable code, a status and a sentence for operators.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,7 +9,7 @@ use crate::queue::QueueError;
 use crate::redis::RedisLinkError;
 use crate::store::StoreError;
 
-/// A part that the console needs for what was asked and that is away.
+/// A part that a request needs and that is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The database of rounds, accounts and the audit log.
@@ -27,79 +27,79 @@ impl Part {
     }
 }
 
-/// A field of what was sent that cannot be taken as it is.
+/// A field of the request that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldMistake {
-    /// Where, such as `products.0.price_cents`; empty for the whole.
+    /// The field, such as `products.0.price_cents`; empty for the whole request.
     pub field: String,
     /// A stable name of the mistake, for translations.
     pub code: &'static str,
-    /// The sentence: value and cure.
+    /// A sentence that names the value and what would be right.
     pub message: String,
     /// The values in the sentence, in its order, for translations.
     pub values: Vec<String>,
 }
 
-/// Why the console did not do what was asked. Each variant says its HTTP status.
+/// Why a request was refused. Each variant says its HTTP status.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
-    /// 400: the request's form is wrong.
+    /// 400: the request is malformed.
     #[error("{0}")]
     BadRequest(String),
     /// 401: nobody is logged in, or no longer.
-    #[error("You are not logged in, or your login has expired. Log in and go on where you were.")]
+    #[error("You are not logged in, or your login has expired. Log in and continue.")]
     LoginRequired,
-    /// 401: name and password do not fit.
+    /// 401: name and password do not belong together.
     #[error("This name and password do not belong together. Check both and try again.")]
     WrongLogin,
     /// 403: the request came from another site, or without the session's token.
     #[error(
-        "This request does not come from this console, so that nothing was done. Reload the page and try again."
+        "This request does not come from this console, so nothing was done. Reload the page and try again."
     )]
     Foreign,
-    /// 403: only a supervisor may.
-    #[error("Only a supervisor may do this. Ask somebody who is one.")]
+    /// 403: only a supervisor may do this.
+    #[error("Only a supervisor may do this. Ask a supervisor.")]
     SupervisorOnly,
-    /// 403: this person may not, for a reason of the case.
+    /// 403: this operator may not do this, or not now.
     #[error("{message}")]
     Forbidden {
         /// Stable name.
         code: &'static str,
-        /// What, and who may.
+        /// Why not, and who may.
         message: String,
     },
-    /// 404: nothing of that name.
+    /// 404: there is nothing of this name.
     #[error("{0}")]
     NotFound(String),
-    /// 409: it is no longer as the asker saw it.
+    /// 409: the state has changed since the operator read it.
     #[error("{message}")]
     Conflict {
         /// Stable name.
         code: &'static str,
-        /// What changed and what to do.
+        /// What changed, and what to do.
         message: String,
-        /// As it is now, if that helps: goes into the answer as `current`.
+        /// The present state, if that helps: the response's `current`.
         current: Option<Box<serde_json::Value>>,
     },
-    /// 422: fields that cannot be taken.
-    #[error("{} cannot be taken as it is; each mistake says what would be right.", if .0.len() == 1 { "One field".to_owned() } else { format!("{} fields", .0.len()) })]
+    /// 422: fields that are refused.
+    #[error("{} refused; each mistake says what would be right.", if .0.len() == 1 { "One field is".to_owned() } else { format!("{} fields are", .0.len()) })]
     Mistakes(Vec<FieldMistake>),
-    /// 429: too many logins were tried.
-    #[error("Too many logins were tried. Try again in {} min.", .0.div_ceil(60))]
-    TooManyTries(u64),
+    /// 429: too many login attempts; for how many seconds to wait.
+    #[error("Too many login attempts. Try again in {} min.", .0.div_ceil(60))]
+    TooManyAttempts(u64),
     /// 503: a part is away.
     #[error("{}", away(*.0))]
     Away(Part),
-    /// 500: something that must not happen. The cause is logged, not told.
-    #[error("Something went wrong here; the log of the ops role says what. Nothing was changed.")]
+    /// 500: something that must not happen. The cause is logged, not returned.
+    #[error("The console failed. Nothing was changed; the log of the ops role says why.")]
     Internal,
 }
 
 fn away(part: Part) -> &'static str {
     match part {
         Part::Database => {
-            "The database cannot be reached: rounds, accounts and the audit log are missing until \
-             it is back. Shoppers are not affected; pages, rounds and buying go on."
+            "The database cannot be reached: rounds, accounts and the audit log are unavailable \
+             until it is back. Shoppers are not affected: pages, rounds and buying go on."
         }
         Part::Redis => {
             "Redis cannot be reached: nobody can log in, and nothing can be published until it is \
@@ -109,7 +109,7 @@ fn away(part: Part) -> &'static str {
 }
 
 impl ConsoleError {
-    /// Logs what must not happen, and stands for it.
+    /// Logs an error that must not happen, and hides its cause from the response.
     pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "the console failed");
         Self::Internal
@@ -127,7 +127,7 @@ impl ConsoleError {
             Self::Forbidden { code, .. } | Self::Conflict { code, .. } => code,
             Self::NotFound(_) => "not_found",
             Self::Mistakes(_) => "mistakes",
-            Self::TooManyTries(_) => "too_many_tries",
+            Self::TooManyAttempts(_) => "too_many_tries",
             Self::Away(_) => "unavailable",
             Self::Internal => "internal",
         }
@@ -141,7 +141,7 @@ impl ConsoleError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::Mistakes(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooManyTries(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -153,7 +153,7 @@ impl From<StoreError> for ConsoleError {
         if error.is_passing()
             || matches!(error, StoreError::Open { .. } | StoreError::Migrate { .. })
         {
-            tracing::warn!(%error, "the console misses the database");
+            tracing::warn!(%error, "the console cannot reach the database");
             return Self::Away(Part::Database);
         }
         Self::internal(&error)
@@ -162,21 +162,21 @@ impl From<StoreError> for ConsoleError {
 
 impl From<RedisLinkError> for ConsoleError {
     fn from(error: RedisLinkError) -> Self {
-        tracing::warn!(%error, "the console misses Redis");
+        tracing::warn!(%error, "the console cannot reach Redis");
         Self::Away(Part::Redis)
     }
 }
 
 impl From<redis::RedisError> for ConsoleError {
     fn from(error: redis::RedisError) -> Self {
-        tracing::warn!(%error, "the console misses Redis");
+        tracing::warn!(%error, "the console cannot reach Redis");
         Self::Away(Part::Redis)
     }
 }
 
 impl From<QueueError> for ConsoleError {
     fn from(error: QueueError) -> Self {
-        tracing::warn!(%error, "the console misses the queue");
+        tracing::warn!(%error, "the console cannot reach the queue");
         Self::Away(Part::Redis)
     }
 }
@@ -194,7 +194,7 @@ impl IntoResponse for ConsoleError {
             _ => {}
         }
         let mut response = json_response(self.status(), body.to_string());
-        if let Self::TooManyTries(seconds) = self {
+        if let Self::TooManyAttempts(seconds) = self {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));

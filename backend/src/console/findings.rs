@@ -20,8 +20,8 @@ use crate::store::findings::{Finding, FindingState};
 /// Findings on one page.
 const MOST: u32 = 200;
 
-/// The routes, for people with a login.
-pub(super) fn routes() -> Router<ConsoleState> {
+/// Everything under `/ops/api/findings`.
+pub(super) fn router() -> Router<ConsoleState> {
     Router::new()
         .route("/ops/api/findings", get(list))
         .route("/ops/api/findings/confirm", post(confirm))

@@ -2,45 +2,64 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use axum::routing::{get, post};
 use seckill_core::ids;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::ConsoleState;
-use super::account;
+use super::auth::{COOKIE, refuse_foreign, session_id};
 use super::error::ConsoleError;
-use super::operator::{COOKIE, refuse_foreign, session_id};
+use super::login_attempts;
+use super::passwords;
 use super::sessions::Session;
-use super::tries;
 use crate::http::error::json_response;
 
 /// Largest login body, in bytes.
 const MAX_LOGIN: usize = 4096;
-/// Passwords that are hashed at the same time, each in 19 MiB.
+/// Passwords that are hashed at once, each in 19 MiB.
 const HASHES_AT_ONCE: usize = 2;
 
-/// Keeps logins from taking all memory and all cores.
-#[derive(Debug, Clone)]
-pub(super) struct Hashers(Arc<Semaphore>);
+/// `GET /ops/api/me` and `POST /ops/api/logout`, for operators who are logged in.
+pub(super) fn router() -> Router<ConsoleState> {
+    Router::new()
+        .route("/ops/api/me", get(me))
+        .route("/ops/api/logout", post(log_out))
+}
 
-impl Default for Hashers {
+/// `POST /ops/api/login`, for everybody.
+pub(super) fn open_router() -> Router<ConsoleState> {
+    Router::new().route("/ops/api/login", post(log_in))
+}
+
+/// Limits how many passwords are hashed at once, so that logins take neither all
+/// memory nor all cores.
+#[derive(Debug, Clone)]
+pub(super) struct HashLimit(Arc<Semaphore>);
+
+impl Default for HashLimit {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(HASHES_AT_ONCE)))
     }
 }
 
-impl Hashers {
-    async fn fits(&self, password: String, hash: Option<String>) -> Result<bool, ConsoleError> {
-        let _turn = self
+impl HashLimit {
+    async fn is_password(
+        &self,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<bool, ConsoleError> {
+        let _permit = self
             .0
             .acquire()
             .await
             .map_err(|e| ConsoleError::internal(&e))?;
-        let check = move || account::is_password(&password, hash.as_deref());
+        let check = move || passwords::is_password(&password, hash.as_deref());
         let checked = tokio::task::spawn_blocking(check).await;
         checked.map_err(|error| ConsoleError::internal(&error))
     }
@@ -65,12 +84,12 @@ pub(super) struct Me {
     time_zone: String,
     /// The port of the shop's pages on this host.
     shop_port: u16,
-    /// To be sent as `X-Seckill-Csrf` with every request that writes.
+    /// To be sent as `X-Seckill-Csrf` with every writing request.
     csrf: String,
 }
 
 impl Me {
-    fn answer(session: &Session, state: &ConsoleState) -> Result<Response, ConsoleError> {
+    fn response(session: &Session, state: &ConsoleState) -> Result<Response, ConsoleError> {
         let zone = state.config.time_zone.iana_name().unwrap_or("UTC");
         let me = Self {
             name: session.name.clone(),
@@ -84,12 +103,12 @@ impl Me {
     }
 }
 
-/// Logs in. Always under a new session id, so that one that somebody planted in
-/// the browser is worth nothing; the one before it ends.
+/// Logs in. The session id is always new, so that one that an attacker planted in the
+/// browser is worth nothing; the session before it ends.
 #[utoipa::path(post, path = "/ops/api/login", tag = "login", request_body = Login, responses(
     (status = 200, description = "Logged in; sets the cookie seckill_console", body = Me),
     (status = 401, description = "Name and password do not belong together"),
-    (status = 429, description = "Too many tries"),
+    (status = 429, description = "Too many attempts"),
 ))]
 pub(super) async fn log_in(
     State(state): State<ConsoleState>,
@@ -100,23 +119,23 @@ pub(super) async fn log_in(
     let Login { name, password } = read_login(&headers, body).await?;
     let address = address(&headers);
     let mut conn = state.redis.conn().await?;
-    tries::count(&mut conn, &name, &address).await?;
+    login_attempts::count(&mut conn, &name, &address).await?;
     let account = state.store.get().await?.account(&name).await?;
     let hash = account
         .as_ref()
         .map(|account| account.password_hash.clone());
-    let fits = state.hashers.fits(password, hash).await?;
+    let fits = state.hash_limit.is_password(password, hash).await?;
     let Some(account) = account.filter(|_| fits) else {
         tracing::warn!(name, address, "a login failed");
         return Err(ConsoleError::WrongLogin);
     };
-    tries::forgive(&mut conn, &name).await?;
+    login_attempts::reset(&mut conn, &name).await?;
     if let Some(earlier) = session_id(&headers) {
         state.sessions.end_id(earlier).await?;
     }
     let (id, session) = state.sessions.begin(&account).await?;
     tracing::info!(name, address, "logged in at the console");
-    let mut response = Me::answer(&session, &state)?;
+    let mut response = Me::response(&session, &state)?;
     put_cookie(&mut response, &cookie(&id, "", &headers))?;
     Ok(response)
 }
@@ -137,10 +156,10 @@ async fn read_login(headers: &HeaderMap, body: Body) -> Result<Login, ConsoleErr
         });
     let bytes = to_bytes(body, MAX_LOGIN).await.map_err(|_| wrong())?;
     let login: Login = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
-    if !is_json || login.password.len() > account::MOST_PASSWORD {
+    if !is_json || login.password.len() > passwords::MOST_PASSWORD {
         return Err(wrong());
     }
-    // What cannot be a name is nobody's; it must not become part of a key either.
+    // A text that cannot be a name has no account, and must not become part of a key.
     if !ids::is_user(&login.name) {
         return Err(ConsoleError::WrongLogin);
     }
@@ -165,16 +184,17 @@ pub(super) async fn log_out(
 /// Who is logged in.
 #[utoipa::path(get, path = "/ops/api/me", tag = "login", responses(
     (status = 200, description = "Who is logged in", body = Me),
-    (status = 401, description = "Nobody is"),
+    (status = 401, description = "Nobody is logged in"),
 ))]
 pub(super) async fn me(
     State(state): State<ConsoleState>,
     session: Session,
 ) -> Result<Response, ConsoleError> {
-    Me::answer(&session, &state)
+    Me::response(&session, &state)
 }
 
-/// Sent to the API alone: neither the shop on the next port nor a page sees it.
+/// The session cookie. It is sent to the API alone: neither the shop on the next port
+/// nor a page's script sees it.
 fn cookie(id: &str, more: &str, headers: &HeaderMap) -> String {
     let is_https = headers
         .get("x-forwarded-proto")
@@ -192,7 +212,7 @@ fn put_cookie(response: &mut Response, cookie: &str) -> Result<(), ConsoleError>
     Ok(())
 }
 
-/// The address nginx saw. Only what can stand in a key.
+/// The address that nginx saw, if it is one that may become part of a key.
 fn address(headers: &HeaderMap) -> String {
     headers
         .get("x-real-ip")

@@ -1,39 +1,44 @@
 //! The description of the API, generated from its handlers.
 
-use axum::Json;
+use axum::routing::get;
+use axum::{Json, Router};
 use utoipa::OpenApi as _;
 
-use super::operator::Operator;
-use super::{audit, bans, dead_letters, findings, login, pictures, rounds, simulation, stock};
+use super::ConsoleState;
+use super::auth::Operator;
+use super::{
+    audit, bans, dead_letters, findings, login, pictures, refunds, rounds, simulation, stock,
+};
 use crate::console::board::api;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Seckill console",
-        description = "What the console's pages use. Log in first; send the cookie, and with every \
-                       request that writes the header X-Seckill-Csrf with the token that the login \
-                       gave. Refusals are JSON with `code` and `message`; `mistakes` names fields."
+        description = "The API of the console's pages. Log in first; send the cookie, and with every \
+                       writing request the header X-Seckill-Csrf with the token from the login's \
+                       response. Refusals are JSON with `code` and `message`; `mistakes` lists the \
+                       fields that were refused."
     ),
     paths(
         login::log_in,
         login::log_out,
         login::me,
-        rounds::list,
-        rounds::show,
-        rounds::create,
-        rounds::check,
-        rounds::save,
-        rounds::remove,
-        rounds::copy,
+        rounds::list::list,
+        rounds::list::show,
+        rounds::edit::create,
+        rounds::edit::check,
+        rounds::edit::save,
+        rounds::edit::remove,
+        rounds::edit::copy,
         rounds::preview::preview,
-        rounds::files::import,
-        rounds::files::export,
-        rounds::steps::submit,
-        rounds::steps::withdraw,
-        rounds::steps::approve,
-        rounds::steps::reject,
-        rounds::steps::publish,
+        rounds::sale_files::import,
+        rounds::sale_files::export,
+        rounds::approval::submit,
+        rounds::approval::withdraw,
+        rounds::approval::approve,
+        rounds::approval::reject,
+        rounds::approval::publish,
         pictures::upload,
         audit::list,
         findings::list,
@@ -50,7 +55,7 @@ use crate::console::board::api;
         dead_letters::list,
         dead_letters::redrive,
         dead_letters::redrive_all,
-        dead_letters::refunds,
+        refunds::list,
         stock::show,
         stock::adjust,
     ),
@@ -58,7 +63,12 @@ use crate::console::board::api;
 )]
 struct Api;
 
+/// `GET /ops/api/openapi.json`.
+pub(super) fn router() -> Router<ConsoleState> {
+    Router::new().route("/ops/api/openapi.json", get(document))
+}
+
 /// The OpenAPI document.
-pub(super) async fn document(_: Operator) -> Json<utoipa::openapi::OpenApi> {
+async fn document(_: Operator) -> Json<utoipa::openapi::OpenApi> {
     Json(Api::openapi())
 }

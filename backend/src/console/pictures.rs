@@ -1,11 +1,13 @@
-//! `POST /ops/api/pictures`: an operator uploads a picture of a product.
+//! `POST /ops/api/pictures`: an operator uploads a product's picture.
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use axum::routing::post;
 use http_body_util::{BodyExt as _, Limited};
 use seckill_core::pages::picture::{FOLDER, Picture};
 use serde::Serialize;
@@ -15,19 +17,27 @@ use super::{ConsoleError, ConsoleState, Operator};
 use crate::http::error::json_response;
 use crate::pages::picture::{self, MAX_BYTES, PictureError};
 
-/// Pictures decoded at once: each may take 160 MB.
-#[derive(Debug, Clone)]
-pub(super) struct Darkroom(Arc<Semaphore>);
+/// `POST /ops/api/pictures`. Pictures are larger than axum accepts by default; the
+/// handler has a limit of its own.
+pub(super) fn router() -> Router<ConsoleState> {
+    Router::new()
+        .route("/ops/api/pictures", post(upload))
+        .layer(DefaultBodyLimit::disable())
+}
 
-impl Default for Darkroom {
+/// Lets one picture at a time be decoded: each may take 160 MB.
+#[derive(Debug, Clone)]
+pub(super) struct DecodeLimit(Arc<Semaphore>);
+
+impl Default for DecodeLimit {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(1)))
     }
 }
 
-/// A picture that was taken.
+/// A picture that was stored.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct Taken {
+pub(super) struct Uploaded {
     /// What a product's `picture` is set to.
     picture: String,
     /// Width of the widest rendition, in pixels.
@@ -38,7 +48,7 @@ pub(super) struct Taken {
     addresses: Vec<String>,
 }
 
-/// Takes the file in the request's body, whatever it says of its type.
+/// Stores the file in the request's body, whatever its Content-Type.
 #[utoipa::path(
     post,
     path = "/ops/api/pictures",
@@ -46,9 +56,9 @@ pub(super) struct Taken {
     request_body(content = String, content_type = "application/octet-stream",
         description = "The file of a PNG, JPEG or WebP picture."),
     responses(
-        (status = 201, body = Taken, description = "The picture was taken; set a product's `picture` to its name."),
-        (status = 413, description = "The file or the picture is too large; the sentence says by what limit."),
-        (status = 422, description = "This is no picture that can be shown."),
+        (status = 201, body = Uploaded, description = "The picture is stored; set a product's `picture` to its name."),
+        (status = 413, description = "The file or the picture is too large; the message names the limit."),
+        (status = 422, description = "The file is no picture that can be shown."),
     )
 )]
 pub(super) async fn upload(
@@ -61,24 +71,26 @@ pub(super) async fn upload(
         Ok(bytes) => bytes,
         Err(error) => return refuse(&error),
     };
-    let Ok(_turn) = state.darkroom.0.acquire().await else {
-        return Err(ConsoleError::internal(&"the darkroom is closed"));
+    let Ok(_turn) = state.decode_limit.0.acquire().await else {
+        return Err(ConsoleError::internal(
+            &"the limit of pictures decoded at once is closed",
+        ));
     };
     let origin = state.config.pages_dir();
-    let taken = tokio::task::spawn_blocking(move || picture::take(&origin, &bytes)).await;
-    match taken {
+    let stored = tokio::task::spawn_blocking(move || picture::take(&origin, &bytes)).await;
+    match stored {
         Ok(Ok(picture)) => {
             tracing::info!(operator = operator.name, %picture, "a picture was uploaded");
-            let answer = serde_json::to_string(&told(&picture));
-            let answer = answer.map_err(|error| ConsoleError::internal(&error))?;
-            Ok(json_response(StatusCode::CREATED, answer))
+            let body = serde_json::to_string(&uploaded(&picture));
+            let body = body.map_err(|error| ConsoleError::internal(&error))?;
+            Ok(json_response(StatusCode::CREATED, body))
         }
         Ok(Err(error)) => refuse(&error),
         Err(error) => Err(ConsoleError::internal(&error)),
     }
 }
 
-/// All of the body, unless it is too large: then not even the rest is read.
+/// Reads the body, up to the limit: the rest of a larger one is not read.
 async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, PictureError> {
     let length = headers.get(header::CONTENT_LENGTH);
     let length: Option<usize> = length.and_then(|it| it.to_str().ok()?.parse().ok());
@@ -94,8 +106,8 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, PictureError> {
     }
 }
 
-fn told(picture: &Picture) -> Taken {
-    Taken {
+fn uploaded(picture: &Picture) -> Uploaded {
+    Uploaded {
         picture: picture.to_string(),
         width: picture.width(),
         height: picture.height(),
@@ -107,7 +119,7 @@ fn told(picture: &Picture) -> Taken {
     }
 }
 
-/// The sentence that says why, as the console's other refusals do.
+/// A refusal with a sentence that says why, as the console's other refusals have.
 fn refuse(error: &PictureError) -> Result<Response, ConsoleError> {
     let (status, code) = match error {
         PictureError::TooLarge(_) | PictureError::TooManyPixels { .. } => {

@@ -10,9 +10,9 @@ use seckill_core::keys;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::body::Body;
 use super::error::{FieldMistake, Part};
-use super::rounds::steps;
+use super::json_body::JsonBody;
+use super::rounds::approval;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::now_ms;
 use crate::sale::catalogue;
@@ -89,7 +89,7 @@ pub(super) async fn adjust(
     State(state): State<ConsoleState>,
     operator: Operator,
     Path((round, product)): Path<(String, String)>,
-    Body(asked): Body<NewAmount>,
+    JsonBody(asked): JsonBody<NewAmount>,
 ) -> Result<Json<Adjustment>, ConsoleError> {
     let item = item(&round, &product)?;
     if asked.amount == 0 || asked.amount > MOST {
@@ -112,7 +112,7 @@ pub(super) async fn adjust(
     let store = state.store.get().await?;
     let detail = json!({ "amount": asked.amount, "request": request });
     state
-        .note(&operator, "stock.adjust", &item.to_string(), detail)
+        .record(&operator, "stock.adjust", &item.to_string(), detail)
         .await?;
     let adjuster = Adjuster {
         redis: &state.redis,
@@ -125,7 +125,7 @@ pub(super) async fn adjust(
         Adjusted::Before(amount) => (amount, amount, true),
     };
     // The page tells shoppers how many there are.
-    let approver = steps::approver(&state, store);
+    let approver = approval::approver(&state, store);
     if let Err(error) = approver.put_on_sale(item.round(), now_ms()).await {
         tracing::warn!(%error, %item, "the amount is changed; its page does not tell so yet");
     }
@@ -177,11 +177,11 @@ fn told(error: AdjustError, amount: u64) -> ConsoleError {
             message: error.to_string(),
         },
         AdjustError::Link(_) => {
-            tracing::warn!(%error, "the console misses Redis");
+            tracing::warn!(%error, "the console cannot reach Redis");
             ConsoleError::Away(Part::Redis)
         }
         AdjustError::Store(_) => {
-            tracing::warn!(%error, "the console misses the database");
+            tracing::warn!(%error, "the console cannot reach the database");
             ConsoleError::Away(Part::Database)
         }
     }

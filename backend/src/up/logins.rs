@@ -2,7 +2,7 @@
 //! that no copy of this program has one that others know.
 
 use super::UpError;
-use crate::console::account::hash_password;
+use crate::console::passwords::hash_password;
 use crate::now_ms;
 use crate::store::Store;
 use crate::store::accounts::Role;

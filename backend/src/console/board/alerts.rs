@@ -1,49 +1,43 @@
-//! What is wrong, by the numbers of one look: pure, and each fault with what an
+//! Judges what is wrong by the numbers of one poll: pure, and each alert says what an
 //! operator does about it.
-//!
-//! Masters are not read at one instant, so that sums may be off for a moment
-//! while stock moves. What could be such a moment is told only if several looks
-//! in a row found the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::stocks::Stock;
+use super::stock::Stock;
 
-/// Looks that must find the same fault before it is told, if it could be a moment
-/// between two reads.
-const LOOKS: u32 = 3;
-/// For how long they must find it, in ms.
-const STEADY_MS: u64 = 1_500;
+/// Leaves out faults that may be a passing moment.
+pub(super) mod debounce;
+
 /// Up to this age of the queue's messages, in ms, all is well.
 const QUEUE_SLOW_MS: u64 = 20_000;
-/// Above this age, in ms, part of the backlog is let go.
+/// Above this age, in ms, the oldest messages may be failed.
 const QUEUE_BACKLOG_MS: u64 = 120_000;
-/// How long an event may lie in an outbox, in ms.
+/// How long an event may wait in an outbox, in ms.
 const OUTBOX_SLOW_MS: u64 = 20_000;
 
-/// How bad it is.
+/// How severe an alert is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// An invariant is off, or a part is away.
+    /// An invariant is broken, or a part is away.
     Critical,
-    /// Somebody should look.
+    /// An operator should check.
     Warning,
 }
 
-/// What is wrong, as pages and programs know it.
+/// The stable name of what is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// The main Redis does not answer.
+    /// The main Redis is away.
     RedisAway,
-    /// The database does not answer.
+    /// The database is away.
     DatabaseAway,
-    /// An edge does not answer.
+    /// An edge does not respond.
     EdgeAway,
-    /// More edges live than the board reads.
+    /// More edges are alive than the board polls.
     EdgesUnread,
     /// Part of a product's stock cannot be read.
     SegmentAway,
@@ -55,9 +49,9 @@ pub enum Code {
     PermitsOver,
     /// Orders wait too long.
     QueueOld,
-    /// Nobody takes messages from the queue.
+    /// No worker reads messages from the queue.
     QueueUnread,
-    /// Events of a product are not handled.
+    /// Events of a product wait too long.
     OutboxOld,
     /// There are dead letters.
     DeadLetters,
@@ -70,43 +64,43 @@ pub enum Code {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Alert {
-    /// What.
+    /// What is wrong.
     pub code: Code,
-    /// How bad.
+    /// How severe it is.
     pub level: Level,
-    /// Of whom: a product, an edge; empty for the site.
+    /// The product or edge that it is about; empty for the site.
     pub subject: String,
     /// The numbers, by the names that the page's sentences use.
     pub values: BTreeMap<&'static str, String>,
-    /// In words, with the cure.
+    /// A sentence, with what to do.
     pub message: String,
 }
 
-/// What an edge's state says.
+/// What is judged of an edge.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct EdgeFacts {
-    /// Where it is read.
+    /// Its `host:port`.
     pub(super) name: String,
-    /// Why it does not answer.
+    /// Why it does not respond; `None` while it does.
     pub(super) away: Option<String>,
-    /// Bans without room.
+    /// Bans for which its memory has no room.
     pub(super) bans_unmirrored: u64,
-    /// Products without room.
+    /// Products for which its memory has no room.
     pub(super) products_left_out: u64,
 }
 
 /// All that is judged.
 #[derive(Debug, Default)]
 pub(super) struct Facts<'a> {
-    /// Why the main Redis does not answer.
+    /// Why the main Redis is away; `None` while it replies.
     pub(super) redis_away: Option<String>,
-    /// Why the database does not answer.
+    /// Why the database is away; `None` while it responds.
     pub(super) database_away: Option<String>,
-    /// Edges that the board reads.
+    /// Edges that the board polls.
     pub(super) edges: Vec<EdgeFacts>,
     /// Edges whose heartbeat counts.
     pub(super) living_edges: u64,
-    /// Age of the queue.
+    /// How long the messages that were read last had waited, in ms.
     pub(super) queue_age_ms: Option<u64>,
     /// Messages in the queue.
     pub(super) queue_depth: u64,
@@ -118,7 +112,7 @@ pub(super) struct Facts<'a> {
     pub(super) now_ms: u64,
 }
 
-/// Everything that is wrong, the worst first.
+/// Everything that is wrong, the most severe first.
 pub(super) fn faults(facts: &Facts<'_>) -> Vec<Alert> {
     let mut found = Vec::new();
     parts(facts, &mut found);
@@ -135,13 +129,13 @@ pub(super) fn faults(facts: &Facts<'_>) -> Vec<Alert> {
 fn parts(facts: &Facts<'_>, found: &mut Vec<Alert>) {
     if let Some(reason) = &facts.redis_away {
         let message = format!(
-            "Redis is away, so that nothing is sold and these numbers stand still: {reason}"
+            "Redis is away: nothing is sold, and these numbers stand still. The reason: {reason}"
         );
         found.push(alert(Code::RedisAway, "", &[("reason", reason)], message));
     }
     if let Some(reason) = &facts.database_away {
         let message = format!(
-            "The database is away. Selling goes on, and orders wait in the queue: {reason}"
+            "The database is away. Selling goes on, and orders wait in the queue. The reason: {reason}"
         );
         found.push(alert(
             Code::DatabaseAway,
@@ -164,7 +158,7 @@ fn parts(facts: &Facts<'_>, found: &mut Vec<Alert>) {
             facts.edges.len().to_string(),
         );
         let message = format!(
-            "{living} edges are alive, and this board reads {read}; list the /metrics of all in \
+            "{living} edges are alive, and this board polls {read}; list the /metrics of all in \
              the setting \"edges\""
         );
         found.push(alert(
@@ -179,14 +173,14 @@ fn parts(facts: &Facts<'_>, found: &mut Vec<Alert>) {
 fn edge_faults(edge: &EdgeFacts, found: &mut Vec<Alert>) {
     let name = &edge.name;
     if let Some(reason) = &edge.away {
-        let message = format!("The edge {name} does not answer: {reason}");
+        let message = format!("The edge {name} does not respond: {reason}");
         found.push(alert(Code::EdgeAway, name, &[("reason", reason)], message));
         return;
     }
     if edge.bans_unmirrored > 0 {
         let n = edge.bans_unmirrored.to_string();
         let message = format!(
-            "The edge {name} has no room for {n} bans and refuses whoever may be meant; make its \
+            "The edge {name} has no room for {n} bans and refuses everybody they may mean; make its \
              seckill_zone larger"
         );
         found.push(alert(Code::BansUnmirrored, name, &[("n", &n)], message));
@@ -206,12 +200,15 @@ fn queue(facts: &Facts<'_>, found: &mut Vec<Alert>) {
         Some(age) if age > QUEUE_SLOW_MS => {
             let seconds = (age / 1_000).to_string();
             let (level, what) = match age > QUEUE_BACKLOG_MS {
-                true => (Level::Critical, "part of the backlog may be let go"),
+                true => (
+                    Level::Critical,
+                    "the oldest may be failed, so that others stay fast",
+                ),
                 false => (Level::Warning, "up to 20 s is usual"),
             };
             let message = format!(
                 "Orders wait for {seconds} s ({what}); raise orders_per_second if the database \
-                 bears it, or start another orders role"
+                 can bear it, or start another orders role"
             );
             let values = [("seconds", seconds.as_str())];
             found.push(Alert {
@@ -222,7 +219,7 @@ fn queue(facts: &Facts<'_>, found: &mut Vec<Alert>) {
         None if facts.queue_depth > 0 => {
             let n = facts.queue_depth.to_string();
             let message = format!(
-                "{n} messages wait and nobody takes them from the queue; see that the orders role runs"
+                "{n} messages wait and no worker reads them; check that the orders role runs"
             );
             found.push(alert(Code::QueueUnread, "", &[("n", &n)], message));
         }
@@ -265,8 +262,8 @@ fn product(name: &str, stock: &Stock, now_ms: u64, found: &mut Vec<Alert>) {
     if age_ms > OUTBOX_SLOW_MS {
         let (n, seconds) = (stock.outbox.to_string(), (age_ms / 1_000).to_string());
         let message = format!(
-            "{n} events of {name} wait in the outbox, the oldest for {seconds} s; see that the \
-             relay and orders roles run, and that queue and database answer"
+            "{n} events of {name} wait in the outbox, the oldest for {seconds} s; check that the \
+             relay and orders roles run, and that queue and database respond"
         );
         found.push(alert(
             Code::OutboxOld,
@@ -277,13 +274,14 @@ fn product(name: &str, stock: &Stock, now_ms: u64, found: &mut Vec<Alert>) {
     }
 }
 
-/// Stock against what there should be, permits against their limit.
+/// Checks the stock against what was preloaded and adjusted, and permits against their
+/// limit.
 fn sums(name: &str, stock: &Stock, found: &mut Vec<Alert>) {
     let Some(limit) = stock.limit.filter(|_| !stock.is_adjusting) else {
         return;
     };
     let sum = stock.sale + stock.locked + stock.saled;
-    // What is in transit may have arrived, or not.
+    // Items in transit may have arrived, or not.
     let is_off = sum > limit || sum + stock.in_transit < limit;
     if stock.missing.is_empty() && is_off {
         let [sum, expected, differs] = [sum, limit, sum - limit].map(|n| n.to_string());
@@ -325,44 +323,6 @@ fn alert(code: Code, subject: &str, values: &[(&'static str, &str)], message: St
             .collect(),
         message,
     }
-}
-
-/// Remembers faults from look to look, so that no passing moment is told as one.
-#[derive(Debug, Default)]
-pub(super) struct Watch {
-    /// Code, subject and numbers, since when, and in how many looks.
-    seen: HashMap<String, (u64, u32)>,
-}
-
-impl Watch {
-    /// Those of `found` that are to be told now, a monotonic time in ms.
-    pub(super) fn steady(&mut self, now_ms: u64, found: Vec<Alert>) -> Vec<Alert> {
-        let mut seen = HashMap::new();
-        let mut told = Vec::new();
-        for alert in found {
-            let differs = alert.values.get("differs");
-            let name = format!("{:?} {} {differs:?}", alert.code, alert.subject);
-            let (since, looks) = self.seen.get(&name).copied().unwrap_or((now_ms, 0));
-            seen.insert(name, (since, looks + 1));
-            if is_plain(alert.code) || (looks + 1 >= LOOKS && now_ms - since >= STEADY_MS) {
-                told.push(alert);
-            }
-        }
-        self.seen = seen;
-        told
-    }
-}
-
-/// Whether one look suffices.
-fn is_plain(code: Code) -> bool {
-    !matches!(
-        code,
-        Code::StockOff
-            | Code::PermitsOver
-            | Code::EdgesUnread
-            | Code::SegmentAway
-            | Code::QueueUnread
-    )
 }
 
 #[cfg(test)]

@@ -21,16 +21,16 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::Board;
 use crate::http::error::{ApiError, json_response};
 
-/// How long to wait for the first look.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a stream lasts. The browser then asks again, and is asked who it is:
-/// whoever has logged out watches no longer than this.
+/// How long to wait for the first poll.
+const FIRST_POLL: Duration = Duration::from_secs(3);
+/// How long a stream lasts. The browser then reconnects, and its session is checked:
+/// after a logout a stream lasts no longer than this.
 const LIFE: Duration = Duration::from_secs(600);
-/// How long a stream may be silent before it says that it is alive, so that no
-/// proxy in between takes it for dead.
+/// After this long without an event a comment is sent, so that no proxy in between
+/// takes the stream for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// Frames that wait for one watcher's network.
-const IN_HAND: usize = 2;
+/// Frames that may wait for one watcher's network.
+const QUEUED_FRAMES: usize = 2;
 
 /// The board's paths, to be merged behind the console's guard.
 pub fn router<S>() -> Router<S>
@@ -53,8 +53,8 @@ pub(crate) async fn snapshot(State(board): State<Board>) -> Result<Response, Api
     let text = match first {
         Some(text) => Some(text),
         None => {
-            // The first frame after this tells that there was a look.
-            let _ = timeout(PATIENCE, frames.recv()).await;
+            // The first frame arrives after the first poll.
+            let _ = timeout(FIRST_POLL, frames.recv()).await;
             board.snapshot()
         }
     };
@@ -69,20 +69,20 @@ pub(crate) async fn snapshot(State(board): State<Board>) -> Result<Response, Api
 ))]
 pub(crate) async fn stream(State(board): State<Board>) -> Response {
     let (first, frames) = board.watch();
-    let (to_watcher, sent) = mpsc::channel(IN_HAND);
+    let (to_watcher, sent) = mpsc::channel(QUEUED_FRAMES);
     tokio::spawn(send(board, first, frames, to_watcher));
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
-        // A nginx in front hands on each event as it comes.
+        // An nginx in front forwards each event at once.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     let frames = ReceiverStream::new(sent).map(Ok::<_, Infallible>);
     (headers, Body::from_stream(frames)).into_response()
 }
 
-/// Sends frames until the watcher leaves or the role stops. One who is behind is
-/// told all anew, and costs no memory.
+/// Sends frames until the watcher leaves or the role stops. A watcher who is behind
+/// gets a whole snapshot, and costs no memory.
 async fn send(
     board: Board,
     first: Option<String>,

@@ -1,5 +1,5 @@
-//! Reads the edges' `/metrics`, each over a connection that stays open, each by
-//! itself: one that hangs holds up nobody.
+//! Polls the edges' `/metrics`, each over a connection that stays open and in a task
+//! of its own: an edge that hangs delays no other.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,43 +14,47 @@ use hyper_util::rt::TokioExecutor;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::meter::{Counted, Meter, Rate};
-use super::metrics::{self, Reading};
+use super::edge_metrics::{self, EdgeMetrics};
+use super::rate::{GateCounts, Rate, RateMeter};
 
-/// How often each edge is asked.
+/// How often each edge is polled.
 const EVERY: Duration = Duration::from_millis(500);
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+/// Timeout of one request.
+const TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Largest page that is read, in bytes.
 const MAX_PAGE: usize = 512 * 1024;
 
-/// How an edge stands.
+/// The last known state of an edge.
 #[derive(Debug, Clone, Default)]
-pub(super) struct EdgeSeen {
-    /// Its last answer.
-    pub(super) reading: Reading,
-    /// Requests a second.
+pub(super) struct EdgeState {
+    /// Its last metrics.
+    pub(super) metrics: EdgeMetrics,
+    /// Requests per second.
     pub(super) rate: Option<Rate>,
-    /// All that it counted, over restarts that were seen.
-    pub(super) total: Counted,
-    /// Why it does not answer; `None` while it does.
+    /// Requests at its gate since it started, and before restarts that were seen.
+    pub(super) total: GateCounts,
+    /// Why it does not respond; `None` while it does.
     pub(super) away: Option<String>,
 }
 
 type Http = Client<HttpConnector, Empty<Bytes>>;
 
-/// The edges, by `host:port`, as they were seen last; empty until they were asked.
-pub(super) type Seen = Arc<Mutex<BTreeMap<String, EdgeSeen>>>;
+/// The edges' last known states, by `host:port`; empty until they were polled.
+pub(super) type EdgeStates = Arc<Mutex<BTreeMap<String, EdgeState>>>;
 
 /// Follows the edges at these addresses until the set of tasks is dropped.
-pub(super) fn follow(addresses: &[Uri]) -> (Seen, JoinSet<()>) {
-    let seen = Seen::default();
+pub(super) fn follow(addresses: &[Uri]) -> (EdgeStates, JoinSet<()>) {
+    let states = EdgeStates::default();
     let mut tasks = JoinSet::new();
     let http: Http = Client::builder(TokioExecutor::new()).build_http();
     for address in addresses {
-        tasks.spawn(follow_one(http.clone(), address.clone(), Arc::clone(&seen)));
+        tasks.spawn(follow_one(
+            http.clone(),
+            address.clone(),
+            Arc::clone(&states),
+        ));
     }
-    (seen, tasks)
+    (states, tasks)
 }
 
 /// What the board calls an edge.
@@ -59,27 +63,27 @@ pub(super) fn name_of(address: &Uri) -> String {
     format!("{host}:{}", address.port_u16().unwrap_or(80))
 }
 
-async fn follow_one(http: Http, address: Uri, seen: Seen) {
+async fn follow_one(http: Http, address: Uri, states: EdgeStates) {
     let name = name_of(&address);
-    let (started, mut meter) = (Instant::now(), Meter::default());
+    let (started, mut meter) = (Instant::now(), RateMeter::default());
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let asked = timeout(PATIENCE, ask(&http, &address)).await;
-        let answer = asked.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
+        let response = timeout(TIMEOUT, fetch(&http, &address)).await;
+        let metrics = response.unwrap_or_else(|_| Err(format!("no response within {TIMEOUT:?}")));
         let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut all = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = states.lock().unwrap_or_else(PoisonError::into_inner);
         let edge = all.entry(name.clone()).or_default();
-        match answer {
-            Ok(reading) => {
-                meter.saw(now_ms, reading.counted.clone());
+        match metrics {
+            Ok(metrics) => {
+                meter.add(now_ms, metrics.gate.clone());
                 edge.total = meter.total().clone();
-                edge.reading = reading;
+                edge.metrics = metrics;
                 edge.away = None;
             }
             Err(reason) => {
-                meter.lost();
+                meter.reset();
                 edge.away = Some(reason);
             }
         }
@@ -87,24 +91,24 @@ async fn follow_one(http: Http, address: Uri, seen: Seen) {
     }
 }
 
-/// One question.
-async fn ask(http: &Http, address: &Uri) -> Result<Reading, String> {
-    let asked = http.get(address.clone()).await;
-    let response = asked.map_err(|error| cause(&error))?;
+/// Fetches the metrics once.
+async fn fetch(http: &Http, address: &Uri) -> Result<EdgeMetrics, String> {
+    let response = http.get(address.clone()).await;
+    let response = response.map_err(|error| cause(&error))?;
     let status = response.status();
     let body = Limited::new(response.into_body(), MAX_PAGE).collect().await;
     let body = body.map_err(|error| error.to_string())?.to_bytes();
     match status {
-        StatusCode::OK => metrics::read(&String::from_utf8_lossy(&body))
+        StatusCode::OK => edge_metrics::read(&String::from_utf8_lossy(&body))
             .ok_or_else(|| format!("{address} is no page of the module's metrics")),
         StatusCode::FORBIDDEN => Err(format!(
             "{address} is forbidden to this machine; allow its address in the edge's \"location = /metrics\""
         )),
-        other => Err(format!("{address} answers {other}")),
+        other => Err(format!("{address} responds with {other}")),
     }
 }
 
-/// What lies at the bottom of an error: "connection refused", not "client error".
+/// The root cause of an error: "connection refused", not "client error".
 fn cause(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {

@@ -1,5 +1,5 @@
-//! What changed between two snapshots, as a JSON merge patch (RFC 7386): members
-//! that are new or another, and `null` for those that are gone.
+//! The difference between two snapshots, as a JSON merge patch (RFC 7386): members
+//! that are new or changed, and `null` for those that are gone.
 //!
 //! `{"a":1,"b":{"c":2,"d":3}}` to `{"b":{"c":2,"d":4}}` is `{"a":null,"b":{"d":4}}`.
 
@@ -42,7 +42,7 @@ mod tests {
 
     use super::*;
 
-    /// What a reader does with a patch (RFC 7386 § 2).
+    /// How a reader applies a patch (RFC 7386 § 2).
     fn apply(target: &mut Value, patch: &Value) {
         let Value::Object(changes) = patch else {
             *target = patch.clone();
@@ -62,7 +62,7 @@ mod tests {
         }
     }
 
-    /// The same without members that are `null`.
+    /// The value without members that are `null`.
     fn dense(value: &Value) -> Value {
         match value {
             Value::Object(members) => members
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_told() {
+    fn only_what_changed_is_in_the_patch() {
         let before = json!({"a": 1, "b": {"c": 2, "d": 3}, "list": [1, 2]});
         let after = json!({"b": {"c": 2, "d": 4}, "list": [1, 2], "e": null});
         let patch = between(&before, &after).unwrap();
@@ -97,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whoever_applies_the_patch_has_the_new_snapshot(before in tree(), after in tree()) {
+        fn applying_the_patch_gives_the_new_snapshot(before in tree(), after in tree()) {
             let (before, after) = (json!({"at": dense(&before)}), json!({"at": after}));
             let mut copy = before.clone();
             if let Some(patch) = between(&before, &after) {

@@ -1,5 +1,5 @@
-//! The board as it is sent: members that may be missing are left out or `null`,
-//! and lists that change are maps, so that a patch tells little.
+//! The board as it is sent: members that may be missing are left out or `null`, and
+//! lists that change are maps, so that patches stay small.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use super::alerts::Alert;
 /// Everything that the board shows at one instant.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct View {
-    /// When Redis was looked at, epoch ms by this machine's clock.
+    /// When Redis was polled, epoch ms by this machine's clock.
     pub(super) at_ms: u64,
     /// What is wrong, the worst first.
     pub(super) alerts: Vec<Alert>,
-    /// Layer by layer.
+    /// How many requests and items got how far.
     pub(super) funnel: Funnel,
     /// Edges by `host:port`.
     pub(super) edges: BTreeMap<String, EdgeView>,
     /// Edges whose heartbeat counts.
     pub(super) living_edges: u64,
-    /// Waiting messages.
+    /// Messages that wait.
     pub(super) queue: QueueView,
-    /// Orders.
+    /// Orders placed, and refunds due.
     pub(super) orders: OrdersView,
-    /// Who came.
+    /// Visitors of today.
     pub(super) visitors: VisitorsView,
     /// Entries on the list of bans.
     pub(super) bans: u64,
@@ -38,36 +38,36 @@ pub(super) struct View {
 /// below are items, of the rounds on the board.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Funnel {
-    /// Purchases that came to a gate.
+    /// Purchase requests that reached a gate.
     pub(super) received: u64,
-    /// Of those, refused, by code.
+    /// Requests refused, by code.
     pub(super) refused: BTreeMap<String, u64>,
-    /// Let pass.
+    /// Requests admitted.
     pub(super) admitted: u64,
     /// Items that were locked for a buyer, ever.
     pub(super) purchased: i64,
-    /// Items in orders that were placed, ever; `None` until the database has told.
+    /// Items in orders that were placed, ever; `None` until the database was read.
     pub(super) ordered: Option<u64>,
     /// Items paid.
     pub(super) paid: Option<u64>,
     /// Items in cancelled orders.
     pub(super) cancelled: Option<u64>,
-    /// Items that were locked, and no order was made.
+    /// Items that were locked and released because no order could be placed.
     pub(super) failed: Option<u64>,
 }
 
 /// An edge.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct EdgeView {
-    /// Whether it answers.
+    /// Whether it responds.
     pub(super) up: bool,
-    /// Purchases a second at its gate.
+    /// Purchase requests per second at its gate.
     pub(super) received_per_second: Option<f64>,
-    /// Let pass a second.
+    /// Requests admitted per second.
     pub(super) admitted_per_second: Option<f64>,
-    /// Since it started.
+    /// Requests since it started, and before restarts that were seen.
     pub(super) received: u64,
-    /// Since it started.
+    /// Requests admitted in the same time.
     pub(super) admitted: u64,
     /// Requests that wait for Redis.
     pub(super) parked: u64,
@@ -76,30 +76,30 @@ pub(super) struct EdgeView {
 /// Messages on their way from a purchase to its order.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct QueueView {
-    /// In the queue; `None` with RocketMQ, whose own tools tell.
+    /// Messages in the queue; `None` with RocketMQ, whose own tools show it.
     pub(super) depth: Option<u64>,
-    /// Waiting to be tried again.
+    /// Messages that wait for their retry.
     pub(super) delayed: u64,
-    /// How long those that were taken last had waited, in ms.
+    /// How long the messages that were read last had waited, in ms.
     pub(super) age_ms: Option<u64>,
-    /// Events that relay or ledger have still to handle.
+    /// Events that the relay or the archive has still to handle.
     pub(super) outbox: u64,
-    /// Since when the oldest of them waits, epoch ms.
+    /// When the oldest of these events was written, epoch ms.
     pub(super) oldest_ms: Option<u64>,
-    /// Of which no order could be made.
+    /// Dead letters.
     pub(super) dead_letters: u64,
 }
 
-/// Orders.
+/// Orders placed, and refunds due.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct OrdersView {
-    /// Placed a second.
+    /// Orders placed per second.
     pub(super) per_second: Option<f64>,
-    /// Payments that are to be given back.
+    /// Refunds that are due.
     pub(super) refunds_due: u64,
 }
 
-/// Who came, as far as the access logs were read.
+/// Visitors of today, as far as the access logs were read.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct VisitorsView {
     /// Different visitors today, within a percent.
@@ -132,19 +132,19 @@ pub(super) struct ProductView {
     pub(super) product: String,
     /// What shoppers call it.
     pub(super) title: String,
-    /// Where it stands in its round.
+    /// Its place in its round, from 0.
     pub(super) position: usize,
     /// How many permits may be granted: its amount.
     pub(super) limit: i64,
     /// Permits granted and not returned.
     pub(super) permits: i64,
-    /// For sale.
+    /// Items for sale.
     pub(super) sale: i64,
-    /// In orders that are not paid.
+    /// Items in orders that are not paid.
     pub(super) locked: i64,
-    /// Paid.
+    /// Items paid.
     pub(super) saled: i64,
-    /// On their way between segments.
+    /// Items in transit between segments.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) in_transit: i64,
     /// Items in orders that were placed, ever.
@@ -172,7 +172,7 @@ pub(super) struct Point {
 }
 
 impl Point {
-    /// Of this view.
+    /// The point of this view.
     pub(super) fn of(view: &View) -> Self {
         let edges = view.edges.iter();
         let rate =
@@ -205,7 +205,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Of these points, oldest first.
+    /// The columns of these points, oldest first.
     pub(super) fn of<'a>(points: impl Iterator<Item = &'a Point> + Clone) -> Self {
         let names = points.clone().flat_map(|point| point.edges.keys());
         let mut edges: BTreeMap<String, Vec<Option<f64>>> =

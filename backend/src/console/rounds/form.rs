@@ -11,9 +11,9 @@ use crate::sale::limits::{MAX_AMOUNT, MAX_DAYS, MAX_PICTURE, is_picture};
 use crate::store::round::{Product, Round};
 
 /// The mistakes found so far, and the rules for single fields.
-mod notes;
+mod mistakes;
 
-use notes::Notes;
+use mistakes::Mistakes;
 
 /// Most products of one round.
 pub const MAX_PRODUCTS: usize = 10_000;
@@ -130,9 +130,9 @@ pub struct Rules<'a> {
 /// # Errors
 /// All mistakes.
 pub fn check(form: &RoundForm, id: &str, rules: Rules<'_>) -> Result<Checked, Vec<FieldMistake>> {
-    let mut notes = Notes::default();
+    let mut mistakes = Mistakes::default();
     if !ids::is_id(id) {
-        notes.add(
+        mistakes.add(
             "id",
             "id_form",
             &[id],
@@ -142,21 +142,21 @@ pub fn check(form: &RoundForm, id: &str, rules: Rules<'_>) -> Result<Checked, Ve
             ),
         );
     }
-    notes.label("name", &form.name);
-    let times = times(form, rules, &mut notes);
+    mistakes.label("name", &form.name);
+    let times = times(form, rules, &mut mistakes);
     let days = match &form.days {
         None => 1,
-        Some(days) => notes
+        Some(days) => mistakes
             .number("days", days, (1, u64::from(MAX_DAYS)))
             .unwrap_or(1),
     };
     if form.products.is_empty() {
         let message = "There is no product in the round; add at least one".to_owned();
-        notes.add("products", "no_products", &[], message);
+        mistakes.add("products", "no_products", &[], message);
     }
     if form.products.len() > MAX_PRODUCTS {
         let count = form.products.len().to_string();
-        notes.add(
+        mistakes.add(
             "products",
             "too_many_products",
             &[&count],
@@ -172,7 +172,7 @@ pub fn check(form: &RoundForm, id: &str, rules: Rules<'_>) -> Result<Checked, Ve
         .map(|(at, product)| {
             if !seen.insert(product.id.as_str()) && !product.id.is_empty() {
                 let field = format!("products.{at}.id");
-                notes.add(
+                mistakes.add(
                     &field,
                     "twice",
                     &[&product.id],
@@ -182,11 +182,11 @@ pub fn check(form: &RoundForm, id: &str, rules: Rules<'_>) -> Result<Checked, Ve
                     ),
                 );
             }
-            check_product(&format!("products.{at}."), product, &mut notes)
+            check_product(&format!("products.{at}."), product, &mut mistakes)
         })
         .collect();
     match (times, products.into_iter().collect::<Option<Vec<_>>>()) {
-        (Some((opens_ms, ends_ms)), Some(products)) if notes.0.is_empty() => Ok(Checked {
+        (Some((opens_ms, ends_ms)), Some(products)) if mistakes.0.is_empty() => Ok(Checked {
             round: Round {
                 id: id.to_owned(),
                 name: form.name.trim().to_owned(),
@@ -196,20 +196,20 @@ pub fn check(form: &RoundForm, id: &str, rules: Rules<'_>) -> Result<Checked, Ve
             },
             days: u32::try_from(days).unwrap_or(1),
         }),
-        _ => Err(notes.0),
+        _ => Err(mistakes.0),
     }
 }
 
-fn times(form: &RoundForm, rules: Rules<'_>, notes: &mut Notes) -> Option<(u64, u64)> {
-    let opens = notes.time("starts_ms", &form.starts_ms);
-    let ends = notes.time("ends_ms", &form.ends_ms);
+fn times(form: &RoundForm, rules: Rules<'_>, mistakes: &mut Mistakes) -> Option<(u64, u64)> {
+    let opens = mistakes.time("starts_ms", &form.starts_ms);
+    let ends = mistakes.time("ends_ms", &form.ends_ms);
     let shown = |ms| shown_time(ms, rules.zone);
     if let Some(opens) = opens
         && opens <= rules.now_ms
         && !rules.may_have_begun
     {
         let value = shown(opens);
-        notes.add(
+        mistakes.add(
             "starts_ms",
             "past",
             &[&value],
@@ -219,7 +219,7 @@ fn times(form: &RoundForm, rules: Rules<'_>, notes: &mut Notes) -> Option<(u64, 
     let (opens, ends) = (opens?, ends?);
     if ends <= opens {
         let values = [shown(ends), shown(opens)];
-        notes.add(
+        mistakes.add(
             "ends_ms",
             "ends_before_start",
             &[&values[0], &values[1]],
@@ -232,7 +232,7 @@ fn times(form: &RoundForm, rules: Rules<'_>, notes: &mut Notes) -> Option<(u64, 
     }
     if ends <= rules.now_ms {
         let value = shown(ends);
-        notes.add(
+        mistakes.add(
             "ends_ms",
             "over",
             &[&value],
@@ -243,10 +243,10 @@ fn times(form: &RoundForm, rules: Rules<'_>, notes: &mut Notes) -> Option<(u64, 
     Some((opens, ends))
 }
 
-fn check_product(at: &str, form: &ProductForm, notes: &mut Notes) -> Option<Product> {
+fn check_product(at: &str, form: &ProductForm, mistakes: &mut Mistakes) -> Option<Product> {
     let field = |name: &str| format!("{at}{name}");
     if !ids::is_id(&form.id) {
-        notes.add(
+        mistakes.add(
             &field("id"),
             "id_form",
             &[&form.id],
@@ -257,22 +257,22 @@ fn check_product(at: &str, form: &ProductForm, notes: &mut Notes) -> Option<Prod
             ),
         );
     }
-    notes.label(&field("title"), &form.title);
-    let amount = notes.number(&field("amount"), &form.amount, (1, MAX_AMOUNT));
-    let price = notes.price(&field("price_cents"), &form.price_cents);
+    mistakes.label(&field("title"), &form.title);
+    let amount = mistakes.number(&field("amount"), &form.amount, (1, MAX_AMOUNT));
+    let price = mistakes.price(&field("price_cents"), &form.price_cents);
     let list = match &form.list_price_cents {
         None => price,
-        Some(list) => notes.price(&field("list_price_cents"), list),
+        Some(list) => mistakes.price(&field("list_price_cents"), list),
     };
     let per_buyer = match &form.per_buyer {
         None => Some(1),
-        Some(cap) => notes.number(&field("per_buyer"), cap, (1, u64::from(u32::MAX))),
+        Some(cap) => mistakes.number(&field("per_buyer"), cap, (1, u64::from(u32::MAX))),
     };
     if let (Some(price), Some(list)) = (price, list)
         && price > list
     {
         let values = [money(price), money(list)];
-        notes.add(&field("price_cents"), "price_above_list", &[&values[0], &values[1]], format!(
+        mistakes.add(&field("price_cents"), "price_above_list", &[&values[0], &values[1]], format!(
             "The price, {}, is above the list price, {}; lower the price or raise the list price",
             values[0], values[1]
         ));
@@ -281,14 +281,14 @@ fn check_product(at: &str, form: &ProductForm, notes: &mut Notes) -> Option<Prod
         && cap > amount
     {
         let values = [cap.to_string(), amount.to_string()];
-        notes.add(&field("per_buyer"), "cap_above_amount", &[&values[0], &values[1]], format!(
+        mistakes.add(&field("per_buyer"), "cap_above_amount", &[&values[0], &values[1]], format!(
             "{cap} for one buyer is more than the amount, {amount}; write a number from 1 to {amount}"
         ));
     }
-    notes.segments(&field("segments"), &form.segments, amount);
-    notes.text(&field("text"), &form.text);
+    mistakes.segments(&field("segments"), &form.segments, amount);
+    mistakes.text(&field("text"), &form.text);
     if !is_picture(&form.picture) {
-        notes.add(
+        mistakes.add(
             &field("picture"),
             "picture_form",
             &[&form.picture],

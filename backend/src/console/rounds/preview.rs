@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::form::{Figure, ProductForm, RoundForm};
 use crate::console::ConsoleState;
-use crate::console::body::Body;
+use crate::console::auth::Operator;
 use crate::console::error::ConsoleError;
-use crate::console::operator::Operator;
+use crate::console::json_body::JsonBody;
 use crate::sale::page;
 use crate::store::round::{Product, Round};
 
@@ -30,7 +30,7 @@ pub(in crate::console) struct Wanted {
 pub(in crate::console) async fn preview(
     State(_): State<ConsoleState>,
     _: Operator,
-    Body(wanted): Body<Wanted>,
+    JsonBody(wanted): JsonBody<Wanted>,
 ) -> Result<Response, ConsoleError> {
     let form = &wanted.round;
     let opens_ms = whole(&form.starts_ms);

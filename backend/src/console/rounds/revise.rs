@@ -7,9 +7,10 @@ use redis::AsyncCommands as _;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 
+use super::approval::approver;
+use super::conflicts::refused;
 use super::form::{self, Checked, RoundForm, Rules, money, shown_time};
-use super::steps::approver;
-use super::{changes, done, need_redis, refused, rules};
+use super::{audit_entry, changes, need_redis, rules};
 use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
@@ -180,7 +181,7 @@ pub(super) async fn save(
     let store = state.store.get().await?;
     let seen = before.trail.version;
     adjust(state, store, &amounts, seen).await?;
-    let mut done = done("round.edit", &round);
+    let mut entry = audit_entry("round.edit", &round);
     let mut shown = round.clone();
     for product in &mut shown.products {
         let same = |(_, item, _): &&(usize, Item, u64)| item.product() == product.id;
@@ -190,8 +191,8 @@ pub(super) async fn save(
             .map_or(product.amount, |it| it.amount);
         product.amount = amounts.iter().find(same).map_or(now, |(_, _, to)| *to);
     }
-    done.detail = changes::between(&before.in_force(), &shown);
-    let revised = store.revise_round(&round, seen, by, &done, now_ms()).await;
+    entry.detail = changes::between(&before.in_force(), &shown);
+    let revised = store.revise_round(&round, seen, by, &entry, now_ms()).await;
     revised.map_err(|error| refused(error, state))?;
     if before.published_ms.is_none() {
         return Ok(None);

@@ -81,7 +81,7 @@ async fn simulated_shoppers_come_only_where_somebody_on_the_box_allowed_them() {
         ),
         (
             json!({"shoppers": 5, "wickedness": ["kind"], "round": "1", "product": "153", "seconds": 5}),
-            "no wickedness",
+            "no kind of misbehaviour",
         ),
         (
             json!({"shoppers": 5, "round": "1; rm", "product": "153", "seconds": 5}),

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, request};
 use http_body_util::BodyExt as _;
 use redis::AsyncCommands as _;
 use seckill::config::{Config, gather};
-use seckill::console::account::hash_password;
+use seckill::console::passwords::hash_password;
 use seckill::console::{self, ConsoleState};
 use seckill::redis::RedisLink;
 use seckill::redis::segments::Segments;

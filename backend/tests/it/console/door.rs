@@ -1,7 +1,7 @@
 //! The console's door: who gets in, who stays in, and what an attacker tries.
 
 use axum::http::{Method, StatusCode};
-use seckill::console::tries::MOST_BY_ACCOUNT;
+use seckill::console::login_attempts::MOST_BY_ACCOUNT;
 use seckill::store::accounts::Role;
 use serde_json::json;
 
@@ -199,7 +199,7 @@ async fn a_removed_account_and_a_new_password_end_the_sessions() {
     );
     let (li, wang) = (console.enter(&li).await, console.enter(&wang).await);
     assert!(console.store.remove_account("li").await.unwrap());
-    let hash = seckill::console::account::hash_password("another password").unwrap();
+    let hash = seckill::console::passwords::hash_password("another password").unwrap();
     assert!(console.store.set_password("wang", &hash, 1).await.unwrap());
     for session in [&li, &wang] {
         common::eventually("the session ends", || async {

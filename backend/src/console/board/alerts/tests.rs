@@ -37,7 +37,7 @@ fn a_sale_that_runs_as_it_should_has_no_alerts() {
 }
 
 #[test]
-fn stock_that_is_off_by_one_is_told_with_its_numbers() {
+fn stock_that_is_off_by_one_is_an_alert_with_its_numbers() {
     for (sale, differs) in [(11, "1"), (9, "-1")] {
         let stock = stock(sale, 20, 70);
         let facts = Facts {
@@ -80,7 +80,7 @@ fn an_amount_below_zero_is_seen_even_if_the_sum_is_right() {
 }
 
 #[test]
-fn permits_over_the_limit_are_told_unless_the_amount_was_lowered() {
+fn permits_over_the_limit_are_an_alert_unless_the_amount_was_lowered() {
     let mut over = stock(10, 20, 70);
     over.permits = 101;
     assert_eq!(of(&over), [Code::PermitsOver]);
@@ -103,7 +103,7 @@ fn the_queue_is_slow_after_twenty_seconds_and_bad_after_two_minutes() {
 }
 
 #[test]
-fn messages_that_nobody_takes_are_told() {
+fn messages_that_no_worker_reads_are_an_alert() {
     let facts = Facts {
         queue_depth: 3,
         ..Facts::default()
@@ -112,7 +112,7 @@ fn messages_that_nobody_takes_are_told() {
 }
 
 #[test]
-fn parts_that_are_away_are_told_and_old_numbers_are_not_judged() {
+fn parts_that_are_away_are_alerts_and_old_numbers_are_not_judged() {
     let broken = stock(0, 0, 0);
     let facts = Facts {
         redis_away: Some("connection refused".to_owned()),
@@ -143,14 +143,14 @@ fn an_edge_that_nobody_reads_is_missed() {
 }
 
 #[test]
-fn an_outbox_that_nobody_empties_is_told() {
+fn an_outbox_that_nobody_empties_is_an_alert() {
     let mut waiting = stock(10, 20, 70);
     (waiting.outbox, waiting.oldest_ms) = (12, Some(1_000_000 - 20_001));
     assert_eq!(of(&waiting), [Code::OutboxOld]);
 }
 
 #[test]
-fn sums_that_are_off_for_a_moment_are_not_told() {
+fn sums_that_are_off_for_a_moment_are_no_alert() {
     let off = |sale| {
         let stock = stock(sale, 20, 70);
         faults(&Facts {
@@ -158,13 +158,13 @@ fn sums_that_are_off_for_a_moment_are_not_told() {
             ..Facts::default()
         })
     };
-    let mut watch = Watch::default();
-    // Another difference at every look: stock that moves between two reads.
+    let mut debouncer = debounce::Debouncer::default();
+    // Another difference at every poll: stock that moves between two reads.
     for (at, sale) in [(0, 9), (500, 8), (1_000, 7), (1_500, 9), (2_000, 8)] {
-        assert_eq!(watch.steady(at, off(sale)), []);
+        assert_eq!(debouncer.confirmed(at, off(sale)), []);
     }
-    assert_eq!(watch.steady(2_500, off(9)), []);
-    assert_eq!(watch.steady(3_000, off(9)), []);
-    assert_eq!(watch.steady(4_000, off(9)).len(), 1);
-    assert_eq!(watch.steady(4_500, off(10)), []);
+    assert_eq!(debouncer.confirmed(2_500, off(9)), []);
+    assert_eq!(debouncer.confirmed(3_000, off(9)), []);
+    assert_eq!(debouncer.confirmed(4_000, off(9)).len(), 1);
+    assert_eq!(debouncer.confirmed(4_500, off(10)), []);
 }

@@ -1,4 +1,4 @@
-//! What was sent, read as JSON.
+//! Request bodies read as JSON.
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -6,10 +6,10 @@ use axum::extract::{FromRequest, Request};
 
 use super::error::ConsoleError;
 
-/// JSON whose mistakes are told in a sentence.
-pub(super) struct Body<T>(pub(super) T);
+/// A JSON body. One that cannot be read is refused with a sentence that says why.
+pub(super) struct JsonBody<T>(pub(super) T);
 
-impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ConsoleError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ConsoleError> {

@@ -1,13 +1,13 @@
-//! What an edge says of itself: the few lines of its `/metrics` that the board
-//! shows, in Prometheus's text form.
+//! Reads an edge's `/metrics`, in Prometheus's text format: the few lines that the
+//! board shows.
 
-use super::meter::Counted;
+use super::rate::GateCounts;
 
-/// What the board reads of an edge.
+/// The metrics of an edge that the board shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Reading {
-    /// At the gate.
-    pub(super) counted: Counted,
+pub(super) struct EdgeMetrics {
+    /// Requests at its gate.
+    pub(super) gate: GateCounts,
     /// Edges that it knows to be alive, itself included.
     pub(super) edges: u64,
     /// Requests that wait for Redis now.
@@ -18,9 +18,9 @@ pub(super) struct Reading {
     pub(super) products_left_out: u64,
 }
 
-/// Reads a page of metrics; `None` if it is none of ours.
-pub(super) fn read(page: &str) -> Option<Reading> {
-    let (mut reading, mut is_ours) = (Reading::default(), false);
+/// Reads a page of metrics; `None` if it is not one of the module's.
+pub(super) fn read(page: &str) -> Option<EdgeMetrics> {
+    let (mut metrics, mut is_module) = (EdgeMetrics::default(), false);
     let samples = page.lines().filter(|line| !line.starts_with('#'));
     for (name, value) in samples.filter_map(|line| line.rsplit_once(' ')) {
         let Some(name) = name.strip_prefix("seckill_") else {
@@ -31,21 +31,21 @@ pub(super) fn read(page: &str) -> Option<Reading> {
         };
         match name {
             "admitted_total" => {
-                reading.counted.admitted = value;
-                is_ours = true;
+                metrics.gate.admitted = value;
+                is_module = true;
             }
-            "edges" => reading.edges = value,
-            "parked" => reading.parked = value,
-            "bans_unmirrored" => reading.bans_unmirrored = value,
-            "products_left_out" => reading.products_left_out = value,
+            "edges" => metrics.edges = value,
+            "parked" => metrics.parked = value,
+            "bans_unmirrored" => metrics.bans_unmirrored = value,
+            "products_left_out" => metrics.products_left_out = value,
             _ => {
                 if let Some(code) = code_of(name) {
-                    reading.counted.refused.insert(code.to_owned(), value);
+                    metrics.gate.refused.insert(code.to_owned(), value);
                 }
             }
         }
     }
-    is_ours.then_some(reading)
+    is_module.then_some(metrics)
 }
 
 /// `busy` of `refused_total{code="busy"}`.
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_edge_s_page_is_read_and_nobody_else_s() {
+    fn the_modules_page_is_read_and_no_other() {
         let page = "# HELP seckill_refused_total Requests refused.\n\
                     # TYPE seckill_refused_total counter\n\
                     seckill_refused_total{code=\"busy\"} 7\n\
@@ -69,10 +69,10 @@ mod tests {
                     seckill_parked 1\n\
                     seckill_redis_command_seconds_bucket{le=\"+Inf\"} 8\n\
                     seckill_redis_command_seconds_sum 1.5\n";
-        let reading = read(page).unwrap();
-        assert_eq!(reading.counted.received(), 15);
-        assert_eq!(reading.counted.refused["busy"], 7);
-        assert_eq!((reading.edges, reading.parked), (2, 1));
+        let metrics = read(page).unwrap();
+        assert_eq!(metrics.gate.received(), 15);
+        assert_eq!(metrics.gate.refused["busy"], 7);
+        assert_eq!((metrics.edges, metrics.parked), (2, 1));
         assert_eq!(read("<html>404</html>"), None);
         assert_eq!(read(""), None);
     }

@@ -1,15 +1,16 @@
-//! Stock, permits and queues of all products at once: one pipeline for each
-//! Redis, made when the catalogue changes and sent again at every look.
+//! Stock and permits of all products at once: one pipeline for each Redis, built when
+//! the catalogue changes and sent at every poll.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use redis::{FromRedisValue, Pipeline, RedisResult, Value};
+use redis::{FromRedisValue as _, Pipeline, RedisResult, Value};
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use tokio::task::JoinSet;
 
-use super::shelves::Shelf;
+use super::pipeline::{read, send};
+use super::products::Product;
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError};
 
@@ -17,18 +18,16 @@ use crate::redis::{RedisLink, RedisLinkError};
 const OF_PRODUCT: usize = 4;
 /// Replies for a segment on its master.
 const OF_SEGMENT: usize = 4;
-/// How long after its last heartbeat counts an edge is still asked for, in ms.
-const FOREVER: &str = "+inf";
 
-/// One product as it was at this look. Amounts are signed, so that one that
-/// fell below zero is seen as that.
+/// One product at this poll. Amounts are signed, so that one that fell below zero is
+/// visible.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Stock {
     /// Permits granted and not returned.
     pub(super) permits: i64,
-    /// How many may be granted.
+    /// How many permits may be granted.
     pub(super) limit: Option<i64>,
-    /// Whether the amount is being adjusted at this moment.
+    /// Whether the amount is being adjusted now.
     pub(super) is_adjusting: bool,
     /// Whether it was ever adjusted.
     pub(super) was_adjusted: bool,
@@ -38,55 +37,37 @@ pub(super) struct Stock {
     pub(super) locked: i64,
     /// Items paid.
     pub(super) saled: i64,
-    /// Items on their way between segments.
+    /// Items in transit between segments.
     pub(super) in_transit: i64,
     /// Whether an amount of a segment is below zero.
     pub(super) is_negative: bool,
-    /// Events that somebody has still to handle.
+    /// Events that a reader has still to handle.
     pub(super) outbox: u64,
-    /// When the oldest of them was written, epoch ms.
+    /// When the oldest of these events was written, epoch ms.
     pub(super) oldest_ms: Option<u64>,
-    /// Segments that cannot be read, and why.
+    /// Segments that cannot be read, each with the reason.
     pub(super) missing: Vec<String>,
 }
 
-/// The queues, and who else is there.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Queues {
-    /// Messages in the queue of orders, with Redis Streams.
-    pub(super) depth: Option<u64>,
-    /// Of those that failed, how many wait to be tried again.
-    pub(super) delayed: u64,
-    /// How long those that were taken last had waited, in ms; `None` if nobody
-    /// has looked for ten seconds.
-    pub(super) age_ms: Option<u64>,
-    /// Dead letters.
-    pub(super) dead_letters: u64,
-    /// Edges whose heartbeat counts.
-    pub(super) living_edges: u64,
-    /// Entries on the list of bans.
-    pub(super) bans: u64,
-}
-
-/// The pipelines of some products.
-pub(super) struct Plan {
+/// The pipelines that read the stock of some products.
+pub(super) struct StockPoll {
     items: Vec<Item>,
     main: Pipeline,
     masters: Vec<(RedisLink, Vec<Segment>, Arc<Pipeline>)>,
 }
 
-impl Plan {
-    /// What to ask for these products.
+impl StockPoll {
+    /// Builds the pipelines for these products.
     ///
     /// # Errors
-    /// No node of the Redis Cluster tells who holds a segment.
+    /// No node of the Redis Cluster says which master holds a segment.
     pub(super) async fn new(
         segments: &Segments,
-        shelves: &[Shelf],
+        products: &[Product],
     ) -> Result<Self, RedisLinkError> {
         let mut main = redis::pipe();
         let mut all = Vec::new();
-        for Shelf { item, entry, .. } in shelves {
+        for Product { item, entry, .. } in products {
             main.get(keys::permits(item));
             main.hget(keys::info(item), keys::INFO_LIMIT);
             main.exists(keys::adjusting(item));
@@ -97,43 +78,46 @@ impl Plan {
             .by_master(all, |segment| (&segment.item, segment.number))
             .await?;
         let masters = sorted.into_iter().map(|(link, segments)| {
-            let ask = ask_segments(&segments);
-            (link, segments, Arc::new(ask))
+            let query = segments_query(&segments);
+            (link, segments, Arc::new(query))
         });
         main.ignore_errors();
         Ok(Self {
-            items: shelves.iter().map(|shelf| shelf.item.clone()).collect(),
+            items: products
+                .iter()
+                .map(|product| product.item.clone())
+                .collect(),
             masters: masters.collect(),
             main,
         })
     }
 
-    /// Asks. A segment whose master is away is told as missing.
+    /// Sends the pipelines. A segment whose master is away is listed as missing.
     ///
     /// # Errors
     /// The main Redis is away.
-    pub(super) async fn look(
+    pub(super) async fn poll(
         &self,
         redis: &RedisLink,
     ) -> Result<HashMap<Item, Stock>, RedisLinkError> {
-        let mut asked = JoinSet::new();
-        for (at, (link, _, ask)) in self.masters.iter().enumerate() {
-            let (link, ask) = (link.clone(), Arc::clone(ask));
-            asked.spawn(async move { (at, send(&link, &ask).await) });
+        let mut queries = JoinSet::new();
+        for (at, (link, _, query)) in self.masters.iter().enumerate() {
+            let (link, query) = (link.clone(), Arc::clone(query));
+            queries.spawn(async move { (at, send(&link, &query).await) });
         }
         let main = send(redis, &self.main).await?;
         let mut stocks: HashMap<Item, Stock> = self
             .items
             .iter()
             .zip(main.chunks(OF_PRODUCT))
-            .map(|(item, told)| (item.clone(), of_product(told)))
+            .map(|(item, replies)| (item.clone(), of_product(replies)))
             .collect();
-        while let Some(answer) = asked.join_next().await {
-            let Ok((at, told)) = answer else { continue };
+        while let Some(done) = queries.join_next().await {
+            let Ok((at, replies)) = done else { continue };
             let Some((_, segments, _)) = self.masters.get(at) else {
                 continue;
             };
-            add_segments(&mut stocks, segments, told);
+            add_segments(&mut stocks, segments, replies);
         }
         for stock in stocks.values_mut() {
             stock.missing.sort_unstable();
@@ -142,32 +126,32 @@ impl Plan {
     }
 }
 
-fn ask_segments(segments: &[Segment]) -> Pipeline {
+fn segments_query(segments: &[Segment]) -> Pipeline {
     let fields = [
         "sale_stock_amount",
         "locked_stock_amount",
         "saled_stock_amount",
     ];
-    let mut ask = redis::pipe();
+    let mut query = redis::pipe();
     for Segment { item, number } in segments {
-        ask.hmget(keys::stock(item, *number), &fields);
-        ask.hvals(keys::transit(item, *number));
-        ask.xlen(keys::outbox(item, *number));
-        // Only its number is wanted; it begins with when the event was written.
+        query.hmget(keys::stock(item, *number), &fields);
+        query.hvals(keys::transit(item, *number));
+        query.xlen(keys::outbox(item, *number));
+        // Only its id is needed; it begins with the time when the event was written.
         let mut oldest = redis::cmd("XRANGE");
         oldest.arg(keys::outbox(item, *number));
         oldest.arg("-").arg("+").arg("COUNT").arg(1);
-        ask.add_command(oldest);
+        query.add_command(oldest);
     }
-    ask.ignore_errors().clone()
+    query.ignore_errors().clone()
 }
 
-fn of_product(told: &[RedisResult<Value>]) -> Stock {
+fn of_product(replies: &[RedisResult<Value>]) -> Stock {
     Stock {
-        permits: read::<Option<i64>>(told, 0).flatten().unwrap_or(0),
-        limit: read::<Option<i64>>(told, 1).flatten(),
-        is_adjusting: read::<bool>(told, 2).unwrap_or(false),
-        was_adjusted: read::<u64>(told, 3).unwrap_or(0) > 0,
+        permits: read::<Option<i64>>(replies, 0).flatten().unwrap_or(0),
+        limit: read::<Option<i64>>(replies, 1).flatten(),
+        is_adjusting: read::<bool>(replies, 2).unwrap_or(false),
+        was_adjusted: read::<u64>(replies, 3).unwrap_or(0) > 0,
         ..Stock::default()
     }
 }
@@ -175,18 +159,18 @@ fn of_product(told: &[RedisResult<Value>]) -> Stock {
 fn add_segments(
     stocks: &mut HashMap<Item, Stock>,
     segments: &[Segment],
-    told: Result<Vec<RedisResult<Value>>, RedisLinkError>,
+    replies: Result<Vec<RedisResult<Value>>, RedisLinkError>,
 ) {
     for (at, segment) in segments.iter().enumerate() {
         let Some(stock) = stocks.get_mut(&segment.item) else {
             continue;
         };
-        let replies = told.as_ref().map(|all| {
+        let of_segment = replies.as_ref().map(|all| {
             all.get(at * OF_SEGMENT..(at + 1) * OF_SEGMENT)
                 .unwrap_or(&[])
         });
-        match replies {
-            Ok(replies) if add_segment(stock, replies).is_some() => {}
+        match of_segment {
+            Ok(of_segment) if add_segment(stock, of_segment).is_some() => {}
             Ok(_) => stock.missing.push(format!(
                 "{segment}: {}",
                 RedisLinkError::NoStock(segment.to_string())
@@ -197,24 +181,24 @@ fn add_segments(
 }
 
 /// `None` if the segment has no stock that could be read.
-fn add_segment(stock: &mut Stock, told: &[RedisResult<Value>]) -> Option<()> {
-    let (sale, locked, saled) = read::<(i64, i64, i64)>(told, 0)?;
+fn add_segment(stock: &mut Stock, replies: &[RedisResult<Value>]) -> Option<()> {
+    let (sale, locked, saled) = read::<(i64, i64, i64)>(replies, 0)?;
     let items = |open: &String| open.split('|').next()?.parse::<i64>().ok();
-    let transit: Vec<String> = read(told, 1)?;
+    let transit: Vec<String> = read(replies, 1)?;
     stock.sale += sale;
     stock.locked += locked;
     stock.saled += saled;
     stock.in_transit += transit.iter().filter_map(items).sum::<i64>();
     stock.is_negative |= sale < 0 || locked < 0 || saled < 0;
-    stock.outbox += read::<u64>(told, 2)?;
-    let oldest = told
+    stock.outbox += read::<u64>(replies, 2)?;
+    let oldest = replies
         .get(3)
         .and_then(|reply| oldest_ms(reply.as_ref().ok()?));
     stock.oldest_ms = [stock.oldest_ms, oldest].into_iter().flatten().min();
     Some(())
 }
 
-/// When the first entry of a stream was written, by its number.
+/// When the first entry of a stream was written, by its id.
 fn oldest_ms(entries: &Value) -> Option<u64> {
     let Value::Array(entries) = entries else {
         return None;
@@ -224,48 +208,6 @@ fn oldest_ms(entries: &Value) -> Option<u64> {
     };
     let id = String::from_redis_value_ref(entry.first()?).ok()?;
     id.split('-').next()?.parse().ok()
-}
-
-/// Reads the queues and the numbers of the site as a whole.
-///
-/// # Errors
-/// Redis is away.
-pub(super) async fn queues(
-    redis: &RedisLink,
-    in_streams: bool,
-    now_ms: u64,
-) -> Result<Queues, RedisLinkError> {
-    let mut ask = redis::pipe();
-    ask.xlen(keys::QUEUE_ORDERS);
-    ask.zcard(keys::delayed(keys::QUEUE_ORDERS));
-    ask.get(keys::QUEUE_AGE);
-    ask.xlen(keys::QUEUE_DEAD_LETTERS);
-    ask.zcount(keys::EDGES, now_ms, FOREVER);
-    ask.hlen(keys::BANS);
-    ask.ignore_errors();
-    let told = send(redis, &ask).await?;
-    Ok(Queues {
-        depth: read::<u64>(&told, 0).filter(|_| in_streams),
-        delayed: read(&told, 1).unwrap_or(0),
-        age_ms: read::<Option<u64>>(&told, 2).flatten(),
-        dead_letters: read(&told, 3).unwrap_or(0),
-        living_edges: read(&told, 4).unwrap_or(0),
-        bans: read(&told, 5).unwrap_or(0),
-    })
-}
-
-async fn send(link: &RedisLink, ask: &Pipeline) -> Result<Vec<RedisResult<Value>>, RedisLinkError> {
-    if ask.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut conn = link.conn().await?;
-    // Errors are ignored: a key that holds something else must not hide all others.
-    Ok(ask.query_async(&mut conn).await?)
-}
-
-fn read<T: FromRedisValue>(told: &[RedisResult<Value>], at: usize) -> Option<T> {
-    let value = told.get(at)?.as_ref().ok()?;
-    T::from_redis_value_ref(value).ok()
 }
 
 #[cfg(test)]
@@ -302,9 +244,9 @@ mod tests {
     #[test]
     fn a_segment_without_stock_is_missing() {
         let mut stock = Stock::default();
-        let mut told = segment("5", &[]);
-        told[0] = Ok(Value::Array(vec![Value::Nil, Value::Nil, Value::Nil]));
-        assert!(add_segment(&mut stock, &told).is_none());
+        let mut replies = segment("5", &[]);
+        replies[0] = Ok(Value::Array(vec![Value::Nil, Value::Nil, Value::Nil]));
+        assert!(add_segment(&mut stock, &replies).is_none());
         assert!(add_segment(&mut stock, &[]).is_none());
         assert_eq!(stock, Stock::default());
     }

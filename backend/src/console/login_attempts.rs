@@ -1,5 +1,5 @@
-//! How often logging in may be tried: by account and by address, counted in Redis
-//! so that several ops roles count together.
+//! Limits login attempts by account and by address. They are counted in Redis, so that
+//! several ops roles count together.
 
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
@@ -7,15 +7,18 @@ use seckill_core::keys;
 
 use super::error::ConsoleError;
 
-/// Tries that are counted together, in seconds.
+/// Attempts are counted over this many seconds.
 const WINDOW_S: u64 = 15 * 60;
-/// Tries for one account within that time.
+/// Most attempts for one account in that time.
 pub const MOST_BY_ACCOUNT: u64 = 10;
-/// Tries from one address, which an office may share.
+/// Most attempts from one address, which an office may share.
 pub const MOST_BY_ADDRESS: u64 = 50;
 
-/// Counts a try before the password is looked at, so that tries at the same
-/// moment cannot slip through together.
+/// Counts an attempt, before the password is checked, so that attempts at the same
+/// moment cannot pass together.
+///
+/// # Errors
+/// [`ConsoleError::TooManyAttempts`], or Redis is away.
 pub(super) async fn count(
     conn: &mut MultiplexedConnection,
     name: &str,
@@ -32,7 +35,7 @@ pub(super) async fn count(
         ),
     ];
     for (key, most) in counted {
-        let (tries, left_s): (u64, i64) = redis::pipe()
+        let (attempts, left_s): (u64, i64) = redis::pipe()
             .atomic()
             .cmd("SET")
             .arg(&key)
@@ -45,17 +48,17 @@ pub(super) async fn count(
             .ttl(&key)
             .query_async(conn)
             .await?;
-        if tries > most {
+        if attempts > most {
             let left_s = u64::try_from(left_s).unwrap_or(WINDOW_S).max(1);
-            tracing::warn!(name, address, tries, "too many logins were tried");
-            return Err(ConsoleError::TooManyTries(left_s));
+            tracing::warn!(name, address, attempts, "too many login attempts");
+            return Err(ConsoleError::TooManyAttempts(left_s));
         }
     }
     Ok(())
 }
 
-/// Whoever knows the password has not been guessing.
-pub(super) async fn forgive(
+/// Forgets the attempts for an account after a login with the right password.
+pub(super) async fn reset(
     conn: &mut MultiplexedConnection,
     name: &str,
 ) -> Result<(), ConsoleError> {

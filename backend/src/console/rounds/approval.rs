@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 
+use super::conflicts::{not_as_seen, refused};
 use super::view::RoundView;
-use super::{need_redis, not_as_seen, refused, stored};
+use super::{need_redis, stored};
 use crate::console::ConsoleState;
-use crate::console::body::Body;
+use crate::console::auth::{Operator, Supervisor};
 use crate::console::error::ConsoleError;
-use crate::console::operator::{Operator, Supervisor};
+use crate::console::json_body::JsonBody;
 use crate::console::rounds::form;
 use crate::now_ms;
 use crate::sale::approve::{ApproveError, Approver};
@@ -45,7 +46,7 @@ pub(in crate::console) async fn submit(
     State(state): State<ConsoleState>,
     me: Operator,
     Path(id): Path<String>,
-    Body(seen): Body<SeenVersion>,
+    JsonBody(seen): JsonBody<SeenVersion>,
 ) -> Result<Json<RoundView>, ConsoleError> {
     let store = state.store.get().await?;
     refuse_begun(&stored(store, &id).await?, &state)?;
@@ -59,7 +60,7 @@ pub(in crate::console) async fn withdraw(
     State(state): State<ConsoleState>,
     me: Operator,
     Path(id): Path<String>,
-    Body(seen): Body<SeenVersion>,
+    JsonBody(seen): JsonBody<SeenVersion>,
 ) -> Result<Json<RoundView>, ConsoleError> {
     step(&state, &me, &id, seen.version, Step::Withdraw).await
 }
@@ -71,7 +72,7 @@ pub(in crate::console) async fn reject(
     State(state): State<ConsoleState>,
     Supervisor(me): Supervisor,
     Path(id): Path<String>,
-    Body(rejection): Body<Rejection>,
+    JsonBody(rejection): JsonBody<Rejection>,
 ) -> Result<Json<RoundView>, ConsoleError> {
     let reason = rejection.reason.trim();
     let count = reason.chars().count();
@@ -110,7 +111,7 @@ pub(in crate::console) async fn approve(
     State(state): State<ConsoleState>,
     Supervisor(me): Supervisor,
     Path(id): Path<String>,
-    Body(seen): Body<SeenVersion>,
+    JsonBody(seen): JsonBody<SeenVersion>,
 ) -> Result<Json<RoundView>, ConsoleError> {
     let store = state.store.get().await?;
     let before = stored(store, &id).await?;

@@ -1,5 +1,5 @@
-//! What the board shows: the products of rounds that run, are to come, or ended
-//! a while ago, with their names.
+//! The rounds and products that the board shows: those that run, are to come, or have
+//! ended within a day, with their names.
 
 use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
@@ -10,27 +10,27 @@ use seckill_core::sale::window::{Phase, Window};
 use crate::redis::RedisLinkError;
 use crate::sale::catalogue;
 
-/// How long after its end a round is shown, in ms.
+/// For how long after its end a round is shown, in ms.
 const SHOWN_MS: u64 = 24 * 3_600_000;
-/// How long after its end a round is looked at as often as one that runs, in ms:
-/// orders are still paid, or lapse.
+/// For how long after its end a round is polled as often as one that runs, in ms:
+/// its orders are still paid or cancelled.
 const WARM_MS: u64 = 20 * 60_000;
 
 /// A product on the board.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Shelf {
+pub(super) struct Product {
     /// Round and product.
     pub(super) item: Item,
     /// When it sells, and how many segments it has.
     pub(super) entry: Entry,
     /// What shoppers call it.
     pub(super) title: String,
-    /// Where it stands in its round.
+    /// Its place in its round, from 0.
     pub(super) position: usize,
 }
 
-impl Shelf {
-    /// Whether its numbers hardly change any more.
+impl Product {
+    /// Whether its round ended so long ago that its numbers hardly change.
     pub(super) fn is_cold(&self, now_ms: u64) -> bool {
         now_ms > self.entry.window.ends_ms.saturating_add(WARM_MS)
     }
@@ -38,7 +38,7 @@ impl Shelf {
 
 /// A round on the board.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Heading {
+pub(super) struct Round {
     /// Its id.
     pub(super) id: String,
     /// What shoppers call it.
@@ -47,7 +47,7 @@ pub(super) struct Heading {
     pub(super) window: Window,
 }
 
-impl Heading {
+impl Round {
     /// `scheduled`, `open` or `ended`.
     pub(super) fn state(&self, now_ms: u64) -> &'static str {
         match self.window.phase(now_ms) {
@@ -58,23 +58,23 @@ impl Heading {
     }
 }
 
-/// All of them, as of one version of the catalogue.
+/// All rounds and products, as of one version of the catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Shelves {
-    /// Rounds.
-    pub(super) rounds: Vec<Heading>,
-    /// Products.
-    pub(super) products: Vec<Shelf>,
+pub(super) struct Listing {
+    /// In the order of their ids.
+    pub(super) rounds: Vec<Round>,
+    /// In the order of their item keys.
+    pub(super) products: Vec<Product>,
 }
 
-/// Reads what is to be shown now.
+/// Reads the rounds and products to be shown now.
 ///
 /// # Errors
 /// Redis is away, or a key holds something else.
 pub(super) async fn read(
     conn: &mut MultiplexedConnection,
     now_ms: u64,
-) -> Result<Shelves, RedisLinkError> {
+) -> Result<Listing, RedisLinkError> {
     let mut products: Vec<(Item, Entry)> = catalogue::read(conn)
         .await?
         .into_iter()
@@ -83,28 +83,28 @@ pub(super) async fn read(
     products.sort_by(|a, b| a.0.cmp(&b.0));
     let mut ids: Vec<&str> = products.iter().map(|(item, _)| item.round()).collect();
     ids.dedup();
-    let mut ask = redis::pipe();
+    let mut query = redis::pipe();
     for id in &ids {
-        ask.hget(keys::round_info(id), "name");
-        ask.zrange(keys::round_products(id), 0, -1);
+        query.hget(keys::round_info(id), "name");
+        query.zrange(keys::round_products(id), 0, -1);
     }
     for (item, _) in &products {
-        ask.hget(keys::info(item), "title");
+        query.hget(keys::info(item), "title");
     }
     if ids.is_empty() {
-        return Ok(Shelves::default());
+        return Ok(Listing::default());
     }
-    let replies: Vec<redis::Value> = ask.query_async(conn).await?;
+    let replies: Vec<redis::Value> = query.query_async(conn).await?;
     let (of_rounds, of_products) = replies.split_at(2 * ids.len());
     let (mut rounds, mut orders) = (Vec::new(), Vec::new());
-    for (id, told) in ids.iter().zip(of_rounds.chunks(2)) {
+    for (id, replies) in ids.iter().zip(of_rounds.chunks(2)) {
         let window = products.iter().find(|(item, _)| item.round() == *id);
         let Some(window) = window.map(|(_, entry)| entry.window) else {
             continue;
         };
-        let name: Option<String> = told.first().and_then(read_as);
-        let order: Vec<String> = told.get(1).and_then(read_as).unwrap_or_default();
-        rounds.push(Heading {
+        let name: Option<String> = replies.first().and_then(read_as);
+        let order: Vec<String> = replies.get(1).and_then(read_as).unwrap_or_default();
+        rounds.push(Round {
             id: (*id).to_owned(),
             name: name.unwrap_or_else(|| (*id).to_owned()),
             window,
@@ -118,14 +118,14 @@ pub(super) async fn read(
             .iter()
             .position(|id| id == item.product())
     };
-    let shelf = |((item, entry), title): (&(Item, Entry), &redis::Value)| Shelf {
+    let product = |((item, entry), title): (&(Item, Entry), &redis::Value)| Product {
         position: position(item).unwrap_or(usize::MAX),
         title: read_as(title).unwrap_or_else(|| item.product().to_owned()),
         item: item.clone(),
         entry: *entry,
     };
-    let products = products.iter().zip(of_products).map(shelf).collect();
-    Ok(Shelves { rounds, products })
+    let products = products.iter().zip(of_products).map(product).collect();
+    Ok(Listing { rounds, products })
 }
 
 fn read_as<T: redis::FromRedisValue>(value: &redis::Value) -> Option<T> {

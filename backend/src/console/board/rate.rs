@@ -1,4 +1,4 @@
-//! Rates from counters that only rise, of edges that come, go and start again.
+//! Rates from counters that only rise, of edges that come, go and restart.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,32 +6,32 @@ use std::collections::{BTreeMap, VecDeque};
 /// to show an opening.
 const WINDOW_MS: u64 = 2_000;
 
-/// What an edge counted at its gate since it started.
+/// Purchase requests at an edge's gate since it started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Counted {
-    /// Requests let pass.
+pub(super) struct GateCounts {
+    /// Requests admitted.
     pub(super) admitted: u64,
     /// Requests refused, by code.
     pub(super) refused: BTreeMap<String, u64>,
 }
 
-impl Counted {
-    /// Requests that came to the gate.
+impl GateCounts {
+    /// Requests that reached the gate.
     pub(super) fn received(&self) -> u64 {
         self.admitted + self.refused.values().sum::<u64>()
     }
 
-    /// Adds what another edge, or the same one later, counted.
-    pub(super) fn add(&mut self, more: &Counted) {
+    /// Adds the counts of another edge, or later ones of the same edge.
+    pub(super) fn add(&mut self, more: &GateCounts) {
         self.admitted += more.admitted;
         for (code, n) in &more.refused {
             *self.refused.entry(code.clone()).or_default() += n;
         }
     }
 
-    /// What was counted since `before`. A counter that fell means that the edge
-    /// has started again: then all of it is new.
-    fn since(&self, before: &Counted) -> Counted {
+    /// What was counted since `before`. A counter that fell means that the edge has
+    /// restarted: then all of it is new.
+    fn since(&self, before: &GateCounts) -> GateCounts {
         let fell = |code: &String, was: &u64| self.refused.get(code).unwrap_or(&0) < was;
         let restarted = self.admitted < before.admitted
             || before.refused.iter().any(|(code, was)| fell(code, was));
@@ -42,34 +42,34 @@ impl Counted {
             let was = before.refused.get(code).unwrap_or(&0);
             (code.clone(), n - was)
         };
-        Counted {
+        GateCounts {
             admitted: self.admitted - before.admitted,
             refused: self.refused.iter().map(more).collect(),
         }
     }
 }
 
-/// Requests a second.
+/// Requests per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rate {
-    /// That came to the gate.
+    /// That reached the gate.
     pub(super) received: f64,
-    /// That it let pass.
+    /// That were admitted.
     pub(super) admitted: f64,
 }
 
 /// Follows the counters of one edge.
 #[derive(Debug, Default)]
-pub(super) struct Meter {
-    last: Option<Counted>,
-    total: Counted,
+pub(super) struct RateMeter {
+    last: Option<GateCounts>,
+    total: GateCounts,
     /// When, and the totals then: received and admitted.
     marks: VecDeque<(u64, u64, u64)>,
 }
 
-impl Meter {
-    /// The edge says that it has counted this by now, a monotonic time in ms.
-    pub(super) fn saw(&mut self, now_ms: u64, counted: Counted) {
+impl RateMeter {
+    /// Adds the edge's counts at `now_ms`, a monotonic time in ms.
+    pub(super) fn add(&mut self, now_ms: u64, counted: GateCounts) {
         let new = match &self.last {
             Some(last) => counted.since(last),
             None => counted.clone(),
@@ -88,12 +88,13 @@ impl Meter {
         }
     }
 
-    /// The edge is away: there is no rate until it has answered twice.
-    pub(super) fn lost(&mut self) {
+    /// The edge is away: there is no rate until it has responded twice.
+    pub(super) fn reset(&mut self) {
         self.marks.clear();
     }
 
-    /// Its rate of late; `None` until it has answered twice in a row.
+    /// The rate over the last two seconds; `None` until the edge has responded twice
+    /// in a row.
     pub(super) fn rate(&self) -> Option<Rate> {
         let (first, last) = (self.marks.front()?, self.marks.back()?);
         let seconds = last.0.checked_sub(first.0).filter(|ms| *ms > 0)? as f64 / 1e3;
@@ -104,7 +105,7 @@ impl Meter {
     }
 
     /// All that was counted, over restarts.
-    pub(super) fn total(&self) -> &Counted {
+    pub(super) fn total(&self) -> &GateCounts {
         &self.total
     }
 }
@@ -113,49 +114,49 @@ impl Meter {
 mod tests {
     use super::*;
 
-    fn counted(admitted: u64, busy: u64) -> Counted {
-        Counted {
+    fn counted(admitted: u64, busy: u64) -> GateCounts {
+        GateCounts {
             admitted,
             refused: BTreeMap::from([("busy".to_owned(), busy)]),
         }
     }
 
     #[test]
-    fn a_rate_is_what_came_in_the_last_two_seconds() {
-        let mut meter = Meter::default();
-        meter.saw(0, counted(1_000_000, 0));
+    fn a_rate_is_taken_over_the_last_two_seconds() {
+        let mut meter = RateMeter::default();
+        meter.add(0, counted(1_000_000, 0));
         assert_eq!(meter.rate(), None);
         for second in 1..=4 {
-            meter.saw(
+            meter.add(
                 second * 1_000,
                 counted(1_000_000 + second * 10, second * 90),
             );
         }
         let rate = meter.rate().unwrap();
         assert!((rate.received - 100.0).abs() < 1e-9 && (rate.admitted - 10.0).abs() < 1e-9);
-        meter.saw(6_500, counted(1_000_040, 360));
+        meter.add(6_500, counted(1_000_040, 360));
         assert_eq!(meter.rate().unwrap().received, 0.0);
     }
 
     #[test]
-    fn an_edge_that_starts_again_loses_nothing_and_has_no_negative_rate() {
-        let mut meter = Meter::default();
-        meter.saw(0, counted(100, 900));
-        meter.saw(1_000, counted(5, 45));
+    fn an_edge_that_restarts_loses_nothing_and_has_no_negative_rate() {
+        let mut meter = RateMeter::default();
+        meter.add(0, counted(100, 900));
+        meter.add(1_000, counted(5, 45));
         assert_eq!(meter.total().received(), 1_050);
         assert!((meter.rate().unwrap().received - 50.0).abs() < 1e-9);
         // One counter may be above what it was, and still have started from zero.
-        meter.saw(2_000, counted(50, 3));
+        meter.add(2_000, counted(50, 3));
         assert_eq!(meter.total(), &counted(155, 948));
     }
 
     #[test]
-    fn an_edge_that_was_away_has_no_rate_until_it_answered_twice() {
-        let mut meter = Meter::default();
-        meter.saw(0, counted(1, 1));
-        meter.saw(1_000, counted(2, 2));
-        meter.lost();
-        meter.saw(60_000, counted(60_000, 2));
+    fn an_edge_that_was_away_has_no_rate_until_it_responded_twice() {
+        let mut meter = RateMeter::default();
+        meter.add(0, counted(1, 1));
+        meter.add(1_000, counted(2, 2));
+        meter.reset();
+        meter.add(60_000, counted(60_000, 2));
         assert_eq!(meter.rate(), None);
         assert_eq!(meter.total().received(), 60_002);
     }

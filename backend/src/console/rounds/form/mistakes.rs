@@ -6,9 +6,9 @@ use crate::sale::limits::{MAX_NAME, MAX_PRICE_CENTS, MAX_SEGMENTS, MAX_TEXT};
 
 /// The mistakes found so far.
 #[derive(Default)]
-pub(super) struct Notes(pub(super) Vec<FieldMistake>);
+pub(super) struct Mistakes(pub(super) Vec<FieldMistake>);
 
-impl Notes {
+impl Mistakes {
     pub(super) fn add(
         &mut self,
         field: &str,

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::console::ConsoleState;
+use crate::console::auth::Operator;
 use crate::console::error::{ConsoleError, FieldMistake};
-use crate::console::operator::Operator;
 use crate::now_ms;
 use crate::sale::file::{self, Form};
 use crate::sale::import::{self, ImportError};

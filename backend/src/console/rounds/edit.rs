@@ -1,0 +1,219 @@
+//! Making, checking, saving, copying and deleting rounds.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use super::conflicts::{not_as_seen, refused, waits};
+use super::form::{self, Checked, RoundForm};
+use super::new_ids::{free_like, free_number};
+use super::view::RoundView;
+use super::{audit_entry, changes, revise, rules, stored};
+use crate::console::ConsoleState;
+use crate::console::auth::Operator;
+use crate::console::error::{ConsoleError, FieldMistake};
+use crate::console::json_body::JsonBody;
+use crate::now_ms;
+use crate::sale::repeat;
+use crate::store::Actor;
+use crate::store::round::{Round, RoundState};
+use crate::store::round_changes::ChangeError;
+
+/// Makes a draft, or one a day on several days.
+#[utoipa::path(post, path = "/ops/api/rounds", tag = "rounds", request_body = RoundForm, responses(
+    (status = 201, body = Vec<RoundView>),
+    (status = 422, description = "Fields that cannot be taken, each with its mistake"),
+))]
+pub(in crate::console) async fn create(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    JsonBody(form): JsonBody<RoundForm>,
+) -> Result<(StatusCode, Json<Vec<RoundView>>), ConsoleError> {
+    let store = state.store.get().await?;
+    let id = match form.id.as_deref().map(str::trim) {
+        Some(id) if !id.is_empty() => id.to_owned(),
+        _ => free_number(&store.round_ids().await?),
+    };
+    let rounds = checked_days(&form, &id, &state)?;
+    let by = Actor::at_console(&me.name);
+    let made = |round: &Round| audit_entry("round.create", round);
+    let created = store.create_rounds(&rounds, &by, made, now_ms()).await;
+    created.map_err(|error| refused(error, &state))?;
+    let mut views = Vec::with_capacity(rounds.len());
+    for (round, _) in &rounds {
+        views.push(RoundView::of(&stored(store, &round.id).await?, now_ms()));
+    }
+    Ok((StatusCode::CREATED, Json(views)))
+}
+
+/// Says what is wrong with a round, and stores nothing: for the editor, while
+/// somebody types.
+#[utoipa::path(post, path = "/ops/api/rounds/check", tag = "rounds", request_body = RoundForm, responses(
+    (status = 200, description = "Nothing is"),
+    (status = 422, description = "Fields that cannot be taken, each with its mistake"),
+))]
+pub(in crate::console) async fn check(
+    State(state): State<ConsoleState>,
+    _: Operator,
+    JsonBody(form): JsonBody<RoundForm>,
+) -> Result<Json<serde_json::Value>, ConsoleError> {
+    // A new round need not have an id yet.
+    let id = form.id.clone().filter(|id| !id.is_empty());
+    let known = match (&id, form.version) {
+        (Some(id), Some(_)) => state.store.get().await?.round(id).await?,
+        _ => None,
+    };
+    match known {
+        Some(stored) if stored.state == RoundState::Approved => {
+            revise::revised(&stored, &form, rules(&state)).map_err(ConsoleError::Mistakes)?;
+        }
+        _ => {
+            checked_days(&form, id.as_deref().unwrap_or("1"), &state)?;
+        }
+    }
+    Ok(Json(serde_json::json!({})))
+}
+
+/// Saves an edit: of a draft as it is, of an approved round where that is safe.
+#[utoipa::path(put, path = "/ops/api/rounds/{id}", tag = "rounds", request_body = RoundForm, responses(
+    (status = 200, body = RoundView),
+    (status = 409, description = "Somebody else changed it meanwhile; `current` is what it is now"),
+    (status = 422, description = "Fields that cannot be taken, each with its mistake"),
+))]
+pub(in crate::console) async fn save(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    Path(id): Path<String>,
+    JsonBody(form): JsonBody<RoundForm>,
+) -> Result<Json<RoundView>, ConsoleError> {
+    let store = state.store.get().await?;
+    let seen = form.version.ok_or_else(|| {
+        let right = "send \"version\" as it was when the round was read";
+        ConsoleError::BadRequest(format!("The version is missing; {right}."))
+    })?;
+    let before = stored(store, &id).await?;
+    if before.trail.version != seen {
+        return Err(not_as_seen(&before, &state));
+    }
+    let by = Actor::at_console(&me.name);
+    match before.state {
+        RoundState::Approved => {
+            let problem = revise::save(&state, &before, &form, &by).await?;
+            let mut view = RoundView::of(&stored(store, &id).await?, now_ms());
+            view.problem = problem;
+            return Ok(Json(view));
+        }
+        RoundState::Submitted => return Err(waits(&before)),
+        _ => {}
+    }
+    let Checked { round, .. } =
+        form::check(&form, &id, rules(&state)).map_err(ConsoleError::Mistakes)?;
+    let mut entry = audit_entry("round.edit", &round);
+    entry.detail = changes::between(&before.round, &round);
+    let saved = store.save_round(&round, seen, &by, &entry, now_ms()).await;
+    saved.map_err(|error| refused(error, &state))?;
+    Ok(Json(RoundView::of(&stored(store, &id).await?, now_ms())))
+}
+
+/// The version that was seen.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+pub(in crate::console) struct Seen {
+    /// As it was when the round was read.
+    version: u64,
+}
+
+/// Deletes a round that was never approved.
+#[utoipa::path(delete, path = "/ops/api/rounds/{id}", tag = "rounds", params(Seen), responses(
+    (status = 200, description = "It is gone"),
+    (status = 409, description = "Somebody changed it meanwhile, or it is approved"),
+))]
+pub(in crate::console) async fn remove(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    Path(id): Path<String>,
+    seen: Result<Query<Seen>, QueryRejection>,
+) -> Result<Json<serde_json::Value>, ConsoleError> {
+    let Query(Seen { version }) = seen.map_err(|_| {
+        ConsoleError::BadRequest("Add ?version= with the version that you have seen.".to_owned())
+    })?;
+    let by = Actor::at_console(&me.name);
+    let store = state.store.get().await?;
+    let deleted = store.delete_round(&id, version, &by, now_ms()).await;
+    deleted.map_err(|error| refused(error, &state))?;
+    Ok(Json(serde_json::json!({})))
+}
+
+/// A draft like this one, at the same time of day on the first day that is free.
+#[utoipa::path(post, path = "/ops/api/rounds/{id}/copy", tag = "rounds", responses(
+    (status = 201, body = RoundView),
+))]
+pub(in crate::console) async fn copy(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<RoundView>), ConsoleError> {
+    let store = state.store.get().await?;
+    let from = stored(store, &id).await?;
+    let by = Actor::at_console(&me.name);
+    let mut round = from.in_force();
+    for product in &mut round.products {
+        // How it is divided is decided anew, for the masters there are then.
+        product.segments = Vec::new();
+    }
+    round.id = free_like(&id, &store.round_ids().await?);
+    let copied = |round: &Round| {
+        let mut entry = audit_entry("round.copy", round);
+        entry.detail["from"] = id.clone().into();
+        entry
+    };
+    let zone = &state.config.time_zone;
+    let days = repeat::next_days(round, now_ms(), zone).ok_or_else(|| {
+        let message = "This round lies on days that no calendar has; make a new one instead.";
+        ConsoleError::BadRequest(message.to_owned())
+    })?;
+    let mut last = None;
+    for round in days {
+        let new = [(round, None)];
+        match store.create_rounds(&new, &by, copied, now_ms()).await {
+            Ok(()) => {
+                let [(round, _)] = &new;
+                let view = RoundView::of(&stored(store, &round.id).await?, now_ms());
+                return Ok((StatusCode::CREATED, Json(view)));
+            }
+            Err(ChangeError::Overlap(overlap)) => last = Some(overlap),
+            Err(error) => return Err(refused(error, &state)),
+        }
+    }
+    match last {
+        Some(overlap) => Err(refused(ChangeError::Overlap(overlap), &state)),
+        None => Err(ConsoleError::Internal),
+    }
+}
+
+/// The rounds of a form: one, or one a day.
+fn checked_days(
+    form: &RoundForm,
+    id: &str,
+    state: &ConsoleState,
+) -> Result<Vec<(Round, Option<String>)>, ConsoleError> {
+    let Checked { round, days } =
+        form::check(form, id, rules(state)).map_err(ConsoleError::Mistakes)?;
+    if days <= 1 {
+        return Ok(vec![(round, None)]);
+    }
+    let series = Some(round.id.clone());
+    let rounds = repeat::days(&round, days, &state.config.time_zone).map_err(|error| {
+        ConsoleError::Mistakes(vec![FieldMistake {
+            field: "days".to_owned(),
+            code: error.code(),
+            message: format!("The {error}."),
+            values: Vec::new(),
+        }])
+    })?;
+    Ok(rounds
+        .into_iter()
+        .map(|round| (round, series.clone()))
+        .collect())
+}
