@@ -84,6 +84,10 @@ bench-captcha: ## What a puzzle and its verdict cost beside answering at once
 bench-board: ## What twenty live boards cost the back end, and how soon they know
 	@bench/board.sh
 
+.PHONY: screenshots
+screenshots: ## Take the pictures of README.md anew, of a demo under load
+	@scripts/screenshots.sh
+
 .PHONY: clean
 clean: ## Remove everything that was built (SECKILL_DATA stays)
 	@rm -rf target bench/results t/e2e/node_modules t/e2e/screenshots

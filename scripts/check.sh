@@ -12,6 +12,9 @@ step "Layers: no circle, no arrow that runs up (scripts/layers.pl)"
 scripts/layers.pl --test || fail "scripts/layers.pl does not find what it should; see above"
 scripts/layers.pl core/src backend/src nginx-module/src bench/load/src ||
     fail "a module uses what it may not; see above, and lib.rs of that crate for the order"
+step "Documents: links, paths, commands and settings that are not there (scripts/check-docs)"
+scripts/check-docs --test || fail "scripts/check-docs does not find what it should; see above"
+scripts/check-docs || fail "the documents name what is not there; see above"
 step "Lints of the rules, the back end and the load generator (cargo clippy)"
 cargo clippy --locked --workspace --exclude seckill-nginx-module --all-targets -- -D warnings ||
     fail "clippy has something to say; see above"

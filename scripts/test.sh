@@ -263,6 +263,7 @@ test_drill() {
 for name in "${stages[@]}"; do
     [[ " ${all[*]} valgrind newer " == *" $name "* ]] || fail "unknown tests \"$name\"; there are: ${all[*]}, valgrind, newer"
 done
+[ $# -gt 0 ] || { stage docs "What the documents say, against the tree" "repeat it with: scripts/check-docs" scripts/check-docs && count 1 0 || count 0 1; }
 if stage build "Building all that is tested" "see the compiler's message above" scripts/build.sh --quiet; then
     for name in "${stages[@]}"; do "test_$name"; done
 else
