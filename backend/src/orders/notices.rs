@@ -101,6 +101,16 @@ pub trait Messenger: Send + Sync + 'static {
     fn tell(&self, notice: &Notice) -> impl Future<Output = Told> + Send;
 }
 
+impl<M: Messenger> Messenger for Arc<M> {
+    fn channel(&self) -> Channel {
+        (**self).channel()
+    }
+
+    fn tell(&self, notice: &Notice) -> impl Future<Output = Told> + Send {
+        (**self).tell(notice)
+    }
+}
+
 /// What telling needs besides a way.
 #[derive(Debug, Clone)]
 pub struct Desk {

@@ -1,27 +1,30 @@
-//! Telling buyers of their orders: a task a channel, in the orders role.
+//! Notifications to buyers: a task a channel, in the orders role.
 
 use std::sync::Arc;
 
-use super::{Role, RoleError, Running, read_keyring};
-use crate::config::{Config, Notify};
+use super::running::Running;
+use super::{Parts, Role, RoleError, read_keyring};
+use crate::config::Notify;
 use crate::orders::notices;
 use crate::orders::notices::Desk;
 use crate::orders::notices::email::Email;
 use crate::orders::notices::webhook::Webhook;
-use crate::redis::RedisLink;
 use crate::store::Store;
 
-/// Starts telling, by every channel that is set up.
+/// Starts a task for each channel that is set up.
+///
+/// # Errors
+/// [`RoleError::Notify`]: a setting of a channel is missing or wrong.
 pub(super) fn start(
-    config: &Config,
-    running: &mut Running,
-    redis: &RedisLink,
+    parts: &Parts<'_>,
     store: &Store,
+    running: &mut Running,
 ) -> Result<(), RoleError> {
+    let config = parts.config;
     let Notify { webhook, smtp, .. } = &config.notify;
     let desk = Desk {
         store: store.clone(),
-        redis: redis.clone(),
+        redis: parts.redis.clone(),
         language: config.notify.language,
         zone: config.time_zone.clone(),
     };
@@ -29,7 +32,7 @@ pub(super) fn start(
         let keys = read_keyring(&config.notify.keys).map_err(|error| match error {
             RoleError::NoKeys { path, source } => RoleError::Notify(format!(
                 "notify_webhook is set, but its keys {} cannot be read: {source}; write one \
-                 line \"kid secret\" that its receiver knows too, and see notify_keys",
+                 line \"kid secret\" that its receiver has too, and see notify_keys",
                 path.display()
             )),
             other => other,
@@ -38,8 +41,10 @@ pub(super) fn start(
         let messenger = Webhook::new(to.clone(), keys).map_err(|error| {
             RoleError::Notify(format!("notify_webhook = \"{to}\" needs this machine's certificates, which cannot be read: {error}; install ca-certificates, or name a file with authorities to trust in SSL_CERT_FILE"))
         })?;
-        let tell = notices::run(desk.clone(), messenger, running.stop.clone());
-        running.spawn(Role::Orders, tell);
+        let (desk, messenger) = (desk.clone(), Arc::new(messenger));
+        running.spawn(Role::Orders, move |stop| {
+            notices::run(desk.clone(), messenger.clone(), stop)
+        });
     }
     if let Some(url) = smtp {
         let from = config.notify.from.clone().ok_or_else(|| {
@@ -48,8 +53,10 @@ pub(super) fn start(
         let messenger = Email::new(url, from, &config.notify.email).map_err(|error| {
             RoleError::Notify(format!("notify_smtp is no mail server: {error}"))
         })?;
-        let tell = notices::run(desk, messenger, running.stop.clone());
-        running.spawn(Role::Orders, tell);
+        let messenger = Arc::new(messenger);
+        running.spawn(Role::Orders, move |stop| {
+            notices::run(desk.clone(), messenger.clone(), stop)
+        });
     }
     Ok(())
 }

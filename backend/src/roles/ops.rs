@@ -1,0 +1,74 @@
+//! The ops role: the day's rounds, the console, and the renderer of the pages.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::running::Running;
+use super::{Parts, Role, RoleError};
+use crate::console::{self, ConsoleState};
+use crate::pages::day::{self, DayState};
+use crate::pages::{self, Renderer};
+use crate::store::LazyStore;
+
+/// How long the role waits at its start until all pages are rendered.
+const FIRST_PAGES: Duration = Duration::from_secs(5);
+
+/// Starts the renderer, then serves at `ops_listen`.
+///
+/// # Errors
+/// The address is taken.
+pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), RoleError> {
+    let (config, redis) = (parts.config, &parts.redis);
+    let store = parts.lazy_store();
+    start_renderer(parts, store.clone(), running).await;
+    let console = ConsoleState::new(config, redis.clone(), parts.segments.clone(), store)
+        .until(running.stop());
+    let state = DayState::new(
+        redis.clone(),
+        config.time_zone.clone(),
+        Some(&config.days_dir()),
+    );
+    let router = day::router(state).merge(console::router(console));
+    running.serve(Role::Ops, &config.ops_listen, router)
+}
+
+/// Starts the renderer. Rounds can be shown and edited without it, so that its
+/// absence is logged and stops nothing.
+async fn start_renderer(parts: &Parts<'_>, rounds: LazyStore, running: &mut Running) {
+    let config = parts.config;
+    let Some(home) = &config.home else {
+        tracing::error!(
+            "no pages are rendered: the folder with html/ was not found; name it with SECKILL_HOME"
+        );
+        return;
+    };
+    let options = pages::Options {
+        keep_pages: Duration::from_secs(config.page_keep_hours * 3600),
+        keep_assets: Duration::from_secs(config.asset_keep_hours * 3600),
+        keep_pictures: Duration::from_secs(config.picture_keep_hours * 3600),
+        rounds: Some(rounds),
+        targets: config.targets.clone(),
+        ..pages::Options::new(&home.join("html/static"), &config.pages_dir())
+    };
+    let opened = tokio::task::spawn_blocking(move || Renderer::open(options)).await;
+    let renderer = match opened {
+        Ok(Ok(renderer)) => renderer,
+        Ok(Err(error)) => return tracing::error!(%error, "no pages are rendered"),
+        Err(error) => return tracing::error!(%error, "no pages are rendered"),
+    };
+    let (ready, all_rendered) = oneshot::channel();
+    let (mut first, redis) = (Some(ready), parts.redis.clone());
+    running.spawn(Role::Ops, move |stop| {
+        // Nobody waits for the pages after the first start.
+        let ready = first.take().unwrap_or_else(|| oneshot::channel().0);
+        renderer.clone().run(redis.clone(), ready, stop)
+    });
+    // A role that is up has its pages.
+    if tokio::time::timeout(FIRST_PAGES, all_rendered)
+        .await
+        .is_err()
+    {
+        tracing::warn!("not all pages are rendered yet; the others follow in the background");
+    }
+}
