@@ -9,7 +9,7 @@ use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ConfigError, Setting, Source};
+use crate::config::{Beside, Config, ConfigError, Setting, Source};
 use crate::redis::RedisLinkError;
 use crate::store::Store;
 use crate::{roles, up};
@@ -78,7 +78,11 @@ fn threads() -> usize {
 }
 
 async fn start(cli: Cli) -> anyhow::Result<()> {
-    let mut config = Config::load(cli.settings.config.as_deref(), cli.given())?;
+    let beside = match cli.command {
+        Command::Up { .. } => Beside::Nothing,
+        _ => Beside::RunningSystem,
+    };
+    let mut config = Config::load(cli.settings.config.as_deref(), cli.given(), beside)?;
     if matches!(cli.command, Command::Up { demo: true, .. }) {
         config.prepare_demo();
     }
@@ -87,6 +91,9 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
         be_brief(&mut config);
     }
     logging::start(&config);
+    if let Some(warning) = config.warning() {
+        tracing::warn!("{warning}");
+    }
     match carry_out(cli.command, &config).await {
         Err(error) if !stays => Err(with_cure(error, &config)),
         outcome => outcome,

@@ -1,6 +1,8 @@
-//! What is in force: defaults, then a TOML file, then `SECKILL_…` variables,
-//! then flags, each overriding the one before.
+//! What is in force: defaults, then a TOML file, then the addresses of the system
+//! that runs in the data folder, then `SECKILL_…` variables, then flags, each
+//! overriding the one before.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +12,14 @@ use lettre::message::Mailbox;
 use seckill_core::orders::notice::Lang;
 
 use crate::config::analysis::Rules;
+use crate::config::running::RunningSystem;
 use crate::config::targets::Targets;
 
 /// How the address of a Redis Cluster's node begins; any node of it will do.
 pub const CLUSTER_SCHEME: &str = "redis+cluster://";
+
+/// The data folder unless somebody names another, below the current folder.
+const DEFAULT_DATA: &str = "data";
 
 /// The settings of the log analysis.
 pub mod analysis;
@@ -21,6 +27,8 @@ pub mod analysis;
 pub mod captcha;
 /// Every key there is, with its variable and its meaning.
 pub mod keys;
+/// Variables that Kubernetes sets.
+mod kubernetes;
 /// Gathers the raw values and where each came from.
 mod layers;
 /// Where a role listens, and how that is written.
@@ -33,13 +41,15 @@ pub mod nearest;
 mod places;
 /// Reads one raw value as what it must be.
 mod read;
+/// The file by which commands find a running system.
+pub mod running;
 /// Prints what is in force, secrets masked.
 mod shown;
 /// The caches in front of the CDN origin.
 pub mod targets;
 
 pub use captcha::CaptchaSettings;
-pub use layers::{Given, Source, gather};
+pub use layers::{Given, Source, gather, gather_beside};
 pub use listen::Listen;
 pub use shown::{Setting, masked_url};
 
@@ -222,20 +232,43 @@ pub struct Config {
     /// The folder with `html/`, `conf/` and `examples/`; `None` if it was found nowhere.
     pub home: Option<PathBuf>,
     settings: Vec<Setting>,
+    addresses: BTreeMap<String, String>,
+    warning: Option<String>,
+}
+
+/// Whether the addresses of the system that runs in the data folder are in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// They are: this is a command beside that system.
+    RunningSystem,
+    /// They are not: this is that system.
+    Nothing,
 }
 
 impl Config {
-    /// Reads `seckill.toml` (or the file that a flag or `SECKILL_CONFIG` names),
-    /// the process's environment, and `flags`, pairs of key and value with the
-    /// flag's name.
+    /// Reads `seckill.toml` (or the file that a flag or `SECKILL_CONFIG` names), the
+    /// file of the running system if `beside` says so, the process's environment, and
+    /// `flags`, pairs of key and value with the flag's name.
     ///
     /// # Errors
     /// [`ConfigError`], which names key, value, origin and cure.
-    pub fn load(file: Option<&Path>, flags: Vec<(String, Given)>) -> Result<Self, ConfigError> {
+    pub fn load(
+        file: Option<&Path>,
+        flags: Vec<(String, Given)>,
+        beside: Beside,
+    ) -> Result<Self, ConfigError> {
         let environment: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self::from_layers(gather(file, &environment, flags)?)
+        let find = |data: &Path| match beside {
+            Beside::RunningSystem => RunningSystem::find(data),
+            Beside::Nothing => None,
+        };
+        let config = Self::from_layers(gather_beside(file, &environment, flags, find)?)?;
+        Ok(Self {
+            warning: kubernetes::warning(&layers::ignored(&environment)),
+            ..config
+        })
     }
 
     /// Types the gathered values and fills in what nobody gave.
@@ -244,11 +277,12 @@ impl Config {
     /// [`ConfigError::Wrong`] for the first value that its key cannot take.
     pub fn from_layers(given: Vec<(&'static str, Given)>) -> Result<Self, ConfigError> {
         let mut values = read::Values::new(given);
-        let data = values.folder("data", Path::new("data"))?;
+        let data = values.folder("data", Path::new(DEFAULT_DATA))?;
         let run = data.join("run");
         let site_rate = values.number("site_rate", 50_000, 1..=100_000_000)?;
-        let redis_is_external = values.is_given("redis_url");
         let redis_default = format!("unix://{}", run.join("redis.sock").display());
+        let redis_is_external =
+            values.is_given("redis_url") && !values.is_running("redis_url", &redis_default);
         let home = values.found_folder("home", places::home)?;
         let port = values.number("port", 8080, 1..=65_535)?;
         let config = Self {
@@ -299,6 +333,8 @@ impl Config {
             home,
             data,
             settings: Vec::new(),
+            addresses: values.addresses(),
+            warning: None,
         };
         Ok(Self {
             settings: values.into_settings(),
@@ -310,6 +346,19 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> &[Setting] {
         &self.settings
+    }
+
+    /// Where this system and what belongs to it can be found, by the keys of the
+    /// settings. Not masked.
+    #[must_use]
+    pub fn addresses(&self) -> &BTreeMap<String, String> {
+        &self.addresses
+    }
+
+    /// What an operator should know of how the settings came about.
+    #[must_use]
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// The settings as a table for people.

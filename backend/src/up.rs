@@ -1,12 +1,16 @@
 //! One box: redis-server, nginx and all roles under one supervisor.
 //!
-//! The children die with it, whatever happens to it, and it stops in order when
-//! one of them dies. Everything that is written lives in one data folder.
+//! A child that dies is started again, with growing pauses; one that cannot be kept
+//! up for a minute ends the system, in order. The children die with the supervisor,
+//! whatever happens to it. Everything that is written lives in one data folder.
 
+use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,9 +18,9 @@ use crate::config::{Config, Listen};
 use crate::inspect::probe;
 use crate::roles::{self, Role, RoleError};
 
-/// Prints the addresses once all is up.
+/// Prints the addresses once everything is up.
 mod banner;
-/// A child process that cannot outlive us.
+/// A child process that cannot outlive its supervisor.
 mod child;
 /// The demo sale.
 mod demo;
@@ -24,29 +28,37 @@ mod demo;
 mod edge;
 /// The data folder: made, checked, locked.
 pub mod folders;
+/// The processes of a group.
+mod group;
 /// Stops what a killed run left behind.
 mod leftovers;
 /// The demo's accounts at the console.
 mod logins;
+/// Whether the ports can be had, and if not, why.
+mod ports;
 /// The redis-server of this box.
 mod redis_server;
+/// Keeps a child up.
+mod supervised;
 
-use child::Child;
 pub use child::raise_file_limit;
+use edge::Edge;
+use redis_server::RedisServer;
+use supervised::{Program, Supervised};
 
 /// How long a part may take to become healthy.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is asked.
+/// How often its health is checked until then.
 const POLL: Duration = Duration::from_millis(10);
 
-/// What `up` is asked to do.
+/// What `up` is to run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Sell the demo sale.
     pub demo: bool,
     /// Start no nginx: somebody runs one in front.
     pub no_edge: bool,
-    /// The roles played here; the others run elsewhere.
+    /// The roles that run here; the others run elsewhere.
     pub roles: Vec<Role>,
 }
 
@@ -58,15 +70,15 @@ pub enum UpError {
     Data {
         /// The folder, or the file in it.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// Another `up` runs there.
+    /// Another `up` runs in this folder.
     #[error("another \"seckill up\" (process {pid}) runs in {}; stop it, or choose another folder with SECKILL_DATA", path.display())]
     Locked {
         /// The data folder.
         path: PathBuf,
-        /// Its process id, as far as it is known.
+        /// Its process id, or "unknown".
         pid: String,
     },
     /// A socket's path would not fit.
@@ -75,43 +87,73 @@ pub enum UpError {
         /// The socket.
         path: PathBuf,
     },
-    /// A port is taken.
+    /// Another program listens on a port.
     #[error(
-        "port {port} is in use by another program; stop it, or choose another port with {variable}"
+        "port {port} is in use by {by}; stop that program, or choose another port with {variable}"
     )]
     PortTaken {
-        /// Which.
+        /// The port.
         port: u16,
+        /// Who has it, and where.
+        by: String,
         /// The variable that moves it.
         variable: &'static str,
     },
+    /// This user may not listen on a port.
+    #[error(
+        "port {port} of {part} is below 1024, where only root may listen; choose another with {variable}, or run this with the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
+    )]
+    PortForbidden {
+        /// The port.
+        port: u16,
+        /// The part that was to listen there.
+        part: &'static str,
+        /// The variable that moves it.
+        variable: &'static str,
+    },
+    /// An address belongs to another machine, or to none.
+    #[error(
+        "{part} cannot listen on {address}: this machine has no such address; name one of its own, or 0.0.0.0 for all, with {variable}"
+    )]
+    NoSuchAddress {
+        /// The part that was to listen there.
+        part: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The variable that names it.
+        variable: &'static str,
+    },
     /// A program or file is not there.
-    #[error("{what} was not found ({looked}); {cure}")]
+    #[error("{what} was not found ({searched}); {cure}")]
     Missing {
-        /// What.
+        /// What is missing.
         what: &'static str,
-        /// Where it was looked for.
-        looked: String,
+        /// Where it was searched for.
+        searched: String,
         /// How to get it.
         cure: &'static str,
     },
-    /// A child did not start.
+    /// A part did not start.
     #[error("{name} did not start: {reason}")]
     Start {
-        /// Which.
+        /// The part.
         name: &'static str,
         /// Why, with the last lines of its log.
         reason: String,
     },
-    /// A child died.
-    #[error("{name} died ({how}), so that all was stopped.{log}")]
+    /// A child could not be kept up.
+    #[error(
+        "{name} ended {ends} times within {within:.0?}, so that everything was stopped; the last time, {end}"
+    )]
     Died {
-        /// Which.
+        /// The child.
         name: &'static str,
-        /// Its exit status.
-        how: String,
-        /// The last lines of its log.
-        log: String,
+        /// How often it ended.
+        ends: u32,
+        /// How long after its first end.
+        within: Duration,
+        /// How it ended the last time, with the last lines of its log.
+        end: String,
     },
     /// A process of a killed run cannot be stopped.
     #[error(
@@ -120,39 +162,38 @@ pub enum UpError {
     Leftover {
         /// Its id.
         pid: i32,
-        /// What it is.
+        /// Its program's name.
         name: String,
     },
-    /// The roles.
+    /// A role could not start, or could not be kept up.
     #[error(transparent)]
     Roles(#[from] RoleError),
-    /// The demo sale, or a round whose approval was interrupted.
+    /// The demo sale, or a round whose approval was interrupted, cannot be sold.
     #[error("{0}")]
     Sale(String),
 }
 
-/// The roles' task, and the word that ends it.
+/// The roles' task, and the token that stops it.
 type RunningRoles = (JoinHandle<Result<(), RoleError>>, CancellationToken);
 
 /// What runs, in the order of its start.
-#[derive(Default)]
 struct Parts {
-    redis: Option<Child>,
+    redis: Option<Supervised<RedisServer>>,
     roles: Option<RunningRoles>,
-    edge: Option<Child>,
+    edge: Option<Supervised<Edge>>,
 }
 
-/// The Redis of a stopped system, started to be looked into.
+/// The Redis of a stopped system, started to be read.
 pub struct RedisAlone {
-    redis: Child,
+    redis: Supervised<RedisServer>,
     /// Keeps "up" from starting meanwhile.
     _lock: folders::Lock,
 }
 
 impl RedisAlone {
     /// Stops it.
-    pub async fn stop(self) {
-        self.redis.stop(nix::sys::signal::Signal::SIGTERM).await;
+    pub async fn stop(mut self) {
+        self.redis.stop(Signal::SIGTERM).await;
     }
 }
 
@@ -168,11 +209,15 @@ pub async fn redis_alone(config: &Config) -> Result<Option<RedisAlone>, UpError>
     }
     let _lock = folders::lock(config)?;
     leftovers::stop(&config.data).await?;
-    let redis = redis_server::start(config).await?;
+    let mut redis = Supervised::new(RedisServer::prepare(config)?);
+    if let Err(error) = redis.start().await {
+        redis.stop(Signal::SIGTERM).await;
+        return Err(error);
+    }
     Ok(Some(RedisAlone { redis, _lock }))
 }
 
-/// Starts everything, and runs until `stop` or until a part dies.
+/// Starts everything, and keeps it up until `stop`, or until a part cannot be kept up.
 ///
 /// Must be awaited on a thread that lives as long as the process (the main one):
 /// the kernel ends the children when the thread that started them ends.
@@ -187,50 +232,16 @@ pub async fn run(
     let began = Instant::now();
     let _lock = folders::prepare(config, &options)?;
     leftovers::stop(&config.data).await?;
-    let edge_plan = if options.no_edge {
-        None
-    } else {
-        Some(edge::Plan::check(config)?)
-    };
     child::raise_file_limit();
-
-    let mut parts = Parts::default();
+    let mut parts = Parts::prepare(config, &options).await?;
+    let _announced = folders::announce(config)?;
     let outcome = tokio::select! {
         biased;
         () = stop.cancelled() => Ok(()),
-        outcome = start_and_watch(config, &options, edge_plan, &mut parts, began) => outcome,
+        failure = parts.start_and_keep_up(config, &options, began) => Err(failure),
     };
     parts.stop().await;
     outcome
-}
-
-async fn start_and_watch(
-    config: &Config,
-    options: &Options,
-    edge_plan: Option<edge::Plan>,
-    parts: &mut Parts,
-    began: Instant,
-) -> Result<(), UpError> {
-    if !config.redis_is_external {
-        parts.redis = Some(redis_server::start(config).await?);
-    }
-    let Parts { redis, roles, edge } = &mut *parts;
-    let others = async {
-        let logins = demo::prepare(config, options.demo).await?;
-        start_roles(config, &options.roles, roles).await?;
-        if let Some(plan) = edge_plan {
-            *edge = Some(plan.start(config).await?);
-        }
-        Ok::<_, UpError>(logins)
-    };
-    let logins = tokio::select! {
-        biased;
-        // Everything after it needs Redis: without it they would wait in vain.
-        died = child::death(redis) => return Err(died),
-        started = others => started?,
-    };
-    banner::print(config, options, began.elapsed(), &logins).await;
-    parts.watch().await
 }
 
 /// Starts these roles and waits until they are healthy.
@@ -240,9 +251,9 @@ async fn start_roles(
     roles: &mut Option<RunningRoles>,
 ) -> Result<(), UpError> {
     let stop = CancellationToken::new();
-    let (told, config_of_roles) = (stop.clone(), config.clone());
+    let (stopped, config_of_roles) = (stop.clone(), config.clone());
     let to_run = chosen.to_vec();
-    let running = tokio::spawn(async move { roles::run(&config_of_roles, &to_run, told).await });
+    let running = tokio::spawn(async move { roles::run(&config_of_roles, &to_run, stopped).await });
     let (running, _) = roles.insert((running, stop));
     let healthy = async {
         for (role, listen) in [
@@ -270,40 +281,88 @@ async fn start_roles(
 }
 
 impl Parts {
-    /// Waits for the first part that dies.
-    async fn watch(&mut self) -> Result<(), UpError> {
+    /// Finds out what can be found out before anything is started.
+    async fn prepare(config: &Config, options: &Options) -> Result<Self, UpError> {
+        ports::check(config, !options.no_edge)?;
+        let redis = match config.redis_is_external {
+            true => None,
+            false => Some(Supervised::new(RedisServer::prepare(config)?)),
+        };
+        let edge = match options.no_edge {
+            true => None,
+            false => Some(Supervised::new(Edge::prepare(config).await?)),
+        };
+        Ok(Self {
+            redis,
+            roles: None,
+            edge,
+        })
+    }
+
+    /// Starts all parts and keeps them up; returns why that ended.
+    async fn start_and_keep_up(
+        &mut self,
+        config: &Config,
+        options: &Options,
+        began: Instant,
+    ) -> UpError {
         let Self { redis, roles, edge } = self;
-        tokio::select! {
-            died = child::death(redis) => Err(died),
-            died = child::death(edge) => Err(died),
-            ended = async {
-                match roles {
-                    Some((running, _)) => running.await,
-                    None => std::future::pending().await,
-                }
-            } => {
-                *roles = None;
-                Err(role_error(ended))
+        if let Some(redis) = redis
+            && let Err(error) = redis.start().await
+        {
+            return error;
+        }
+        let others = async {
+            let logins = demo::prepare(config, options.demo).await?;
+            start_roles(config, &options.roles, roles).await?;
+            if let Some(edge) = edge {
+                edge.start().await?;
             }
+            banner::print(config, options, began.elapsed(), &logins).await;
+            tokio::select! {
+                failure = keep_up(edge) => Err::<Infallible, _>(failure),
+                failure = failure_of(roles) => Err(failure),
+            }
+        };
+        tokio::select! {
+            failure = keep_up(redis) => failure,
+            Err(failure) = others => failure,
+            never = redis_server::sync_every_second(config.data.join("redis")) => match never {},
         }
     }
 
     /// Stops in the order in which no part misses another: the edge lets no new
-    /// request in, the roles finish what they have, Redis writes it down.
+    /// request in, the roles finish what they work on, Redis writes it down.
     async fn stop(mut self) {
-        use nix::sys::signal::Signal::{SIGQUIT, SIGTERM};
-        if let Some(edge) = self.edge.take() {
-            edge.stop(SIGQUIT).await;
+        if let Some(edge) = &mut self.edge {
+            edge.stop(Signal::SIGQUIT).await;
         }
         if let Some((running, stop)) = self.roles.take() {
             stop.cancel();
             // An error at the very end was logged by the role itself.
             let _ = running.await;
         }
-        if let Some(redis) = self.redis.take() {
-            redis.stop(SIGTERM).await;
+        if let Some(redis) = &mut self.redis {
+            redis.stop(Signal::SIGTERM).await;
         }
     }
+}
+
+async fn keep_up<P: Program>(part: &mut Option<Supervised<P>>) -> UpError {
+    match part {
+        Some(part) => part.keep_up().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the end of the roles, which is a failure of one of them.
+async fn failure_of(roles: &mut Option<RunningRoles>) -> UpError {
+    let ended = match roles {
+        Some((running, _)) => running.await,
+        None => std::future::pending().await,
+    };
+    *roles = None;
+    role_error(ended)
 }
 
 fn role_error(ended: Result<Result<(), RoleError>, tokio::task::JoinError>) -> UpError {
@@ -311,7 +370,7 @@ fn role_error(ended: Result<Result<(), RoleError>, tokio::task::JoinError>) -> U
         Ok(Err(error)) => UpError::Roles(error),
         Ok(Ok(())) => UpError::Start {
             name: "the back end",
-            reason: "it stopped before it was told to".to_owned(),
+            reason: "it ended though nobody stopped it".to_owned(),
         },
         Err(error) => UpError::Start {
             name: "the back end",
@@ -320,7 +379,7 @@ fn role_error(ended: Result<Result<(), RoleError>, tokio::task::JoinError>) -> U
     }
 }
 
-/// Asks until the answer is 200.
+/// Requests `path` until the status is 200.
 async fn until_well(listen: &Listen, path: &str) {
     while !probe::is_well(listen, path).await {
         tokio::time::sleep(POLL).await;

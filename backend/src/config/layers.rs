@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
 use super::keys::{self, FILE_KEY, KEYS, PREFIX};
+use super::running::{self, ADDRESSES, RunningSystem};
+use super::{ConfigError, DEFAULT_DATA, kubernetes};
 use crate::config::nearest::nearest;
 
 /// The file that is read if it is there and no other is named.
@@ -20,6 +21,8 @@ pub enum Source {
     Default,
     /// A line of a file.
     File(PathBuf, usize),
+    /// The system that runs in the data folder; the file that it wrote.
+    Running(PathBuf),
     /// An environment variable.
     Variable(String),
     /// A flag.
@@ -31,6 +34,7 @@ impl fmt::Display for Source {
         match self {
             Source::Default => f.write_str("default"),
             Source::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Source::Running(path) => write!(f, "running system, {}", path.display()),
             Source::Variable(name) | Source::Flag(name) => f.write_str(name),
         }
     }
@@ -54,6 +58,21 @@ pub fn gather(
     environment: &[(String, String)],
     flags: Vec<(String, Given)>,
 ) -> Result<Vec<(&'static str, Given)>, ConfigError> {
+    gather_beside(file, environment, flags, |_| None)
+}
+
+/// The same, with the addresses of the system that `find` finds in the data folder.
+/// These are stronger than the configuration file, which may have been changed since
+/// that system was started, and weaker than variables and flags.
+///
+/// # Errors
+/// As [`gather`].
+pub fn gather_beside(
+    file: Option<&Path>,
+    environment: &[(String, String)],
+    flags: Vec<(String, Given)>,
+    find: impl FnOnce(&Path) -> Option<RunningSystem>,
+) -> Result<Vec<(&'static str, Given)>, ConfigError> {
     let mut values = HashMap::new();
     let environment = from_environment(environment)?;
     if let Some((path, source)) = which_file(file, &environment) {
@@ -66,14 +85,29 @@ pub fn gather(
             },
         );
     }
-    values.extend(environment.into_iter().filter(|(key, _)| *key != FILE_KEY));
+    let mut stronger: HashMap<_, _> = environment
+        .into_iter()
+        .filter(|(key, _)| *key != FILE_KEY)
+        .collect();
     for (name, given) in flags {
         let Some(key) = keys::find(&name).filter(|key| key.name != FILE_KEY) else {
             let (place, cure) = (given.source.to_string(), suggestion(&name));
             return Err(ConfigError::Unknown { place, name, cure });
         };
-        values.insert(key.name, given);
+        stronger.insert(key.name, given);
     }
+    let data = stronger.get("data").or_else(|| values.get("data"));
+    let data = PathBuf::from(data.map_or(DEFAULT_DATA, |given| &given.text));
+    if let Some(system) = find(&data) {
+        let source = Source::Running(running::file(&data));
+        let found = system.settings.into_iter().filter_map(|(name, text)| {
+            let key = ADDRESSES.into_iter().find(|key| *key == name)?;
+            let source = source.clone();
+            Some((key, Given { text, source }))
+        });
+        values.extend(found);
+    }
+    values.extend(stronger);
     Ok(values.into_iter().collect())
 }
 
@@ -140,6 +174,15 @@ fn from_file(path: &Path) -> Result<Vec<(&'static str, Given)>, ConfigError> {
     Ok(values)
 }
 
+/// Variables that are named like a setting and were set by Kubernetes, not by a
+/// person: they are ignored.
+pub(super) fn ignored(environment: &[(String, String)]) -> Vec<(String, String)> {
+    let is_ignored = |(name, value): &&(String, String)| {
+        KEYS.iter().any(|key| key.variable() == *name) && kubernetes::is_service_link(name, value)
+    };
+    environment.iter().filter(is_ignored).cloned().collect()
+}
+
 /// Variables of ours. One whose name is close to a key's is a slip and is
 /// refused; any other may belong to a script around us and is left alone.
 fn from_environment(
@@ -154,6 +197,7 @@ fn from_environment(
         match KEYS.iter().find(|key| key.variable() == *name) {
             // An empty variable is how a shell unsets one for a single command.
             Some(_) if value.is_empty() => {}
+            Some(_) if kubernetes::is_service_link(name, value) => {}
             Some(key) => values.push((
                 key.name,
                 Given {
@@ -161,6 +205,7 @@ fn from_environment(
                     source,
                 },
             )),
+            None if kubernetes::is_service_link(name, value) => {}
             None => {
                 if let Some(near) = nearest(rest, KEYS.iter().map(|key| key.name)) {
                     return Err(ConfigError::Unknown {

@@ -1,6 +1,6 @@
 //! Reads one raw value as what it must be.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::str::FromStr;
 use jiff::tz::TimeZone;
 
 use super::keys::KEYS;
+use super::running::ADDRESSES;
 use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
 
 /// What the analysis does, and where the logs are.
@@ -51,6 +52,28 @@ impl Values {
 
     pub(super) fn is_given(&self, key: &str) -> bool {
         self.given.contains_key(key)
+    }
+
+    /// Whether the value of `key` is `text` because a running system wrote it down.
+    pub(super) fn is_running(&self, key: &str, text: &str) -> bool {
+        let given = self.given.get(key);
+        given.is_some_and(|given| matches!(given.source, Source::Running(_)) && given.text == text)
+    }
+
+    /// The addresses in force, as they were written. A default that cannot be written
+    /// as a value is left out.
+    pub(super) fn addresses(&self) -> BTreeMap<String, String> {
+        let text = |key: &str| match self.given.get(key) {
+            Some(given) => Some(given.text.clone()),
+            None => {
+                let (shown, _) = self.taken.get(key)?;
+                (shown != "none").then(|| shown.clone())
+            }
+        };
+        ADDRESSES
+            .into_iter()
+            .filter_map(|key| Some((key.to_owned(), text(key)?)))
+            .collect()
     }
 
     /// Reads the value of `key` by `parse`; if nobody gave one, it is `default`.

@@ -7,6 +7,7 @@ use seckill_core::keys;
 use seckill_core::sale::window::{Phase, Window};
 use serde::Serialize;
 
+use crate::config::running::RunningSystem;
 use crate::config::{Config, Listen, QueueKind};
 use crate::inspect::probe;
 use crate::now_ms;
@@ -24,6 +25,8 @@ mod table;
 /// The whole report.
 #[derive(Debug, Serialize)]
 pub struct Status {
+    /// The "seckill up" that runs in the data folder; `None` if none does.
+    pub running: Option<Running>,
     /// Parts of the system.
     pub parts: Vec<Part>,
     /// Rounds, by start.
@@ -40,6 +43,15 @@ pub struct Status {
     pub renderers: Vec<report::Report>,
     /// Notices to buyers that wait or were given up; `None` without the database.
     pub notices: Option<NotificationCount>,
+}
+
+/// A system that "seckill up" runs.
+#[derive(Debug, Serialize)]
+pub struct Running {
+    /// The process.
+    pub pid: u32,
+    /// When it started, epoch milliseconds.
+    pub started_ms: u64,
 }
 
 /// One part of the system.
@@ -179,7 +191,12 @@ pub async fn read(config: &Config) -> Status {
     if let Some(store) = store {
         store.close().await;
     }
+    let running = RunningSystem::find(&config.data).map(|it| Running {
+        pid: it.pid,
+        started_ms: it.started_ms,
+    });
     Status {
+        running,
         parts,
         rounds: rounds.unwrap_or_default(),
         queue,

@@ -1,6 +1,6 @@
 //! A child process that cannot outlive us.
 
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -8,16 +8,18 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 use tokio::process::Command;
 
-use super::UpError;
+use super::{UpError, group};
 
 /// How long a child may take to stop before it is made to.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many lines of a dead child's log are shown.
 const TAIL: usize = 8;
+/// How many bytes at the end of a log are searched for them.
+const TAIL_BYTES: u64 = 16_384;
 /// Open files a process on this box has use for.
 const FILES: u64 = 65_536;
 
@@ -25,6 +27,8 @@ const FILES: u64 = 65_536;
 pub(super) struct Child {
     name: &'static str,
     process: tokio::process::Child,
+    /// The group that it leads, and that its own children are in.
+    group: Option<Pid>,
     log: PathBuf,
 }
 
@@ -53,9 +57,11 @@ impl Child {
             name,
             reason: format!("{} cannot be run: {error}", program.display()),
         })?;
+        let id = process.id().and_then(|id| i32::try_from(id).ok());
         Ok(Self {
             name,
             process,
+            group: id.map(Pid::from_raw),
             log: log.to_owned(),
         })
     }
@@ -96,12 +102,7 @@ impl Child {
 
     /// Sends `signal`, waits, and kills what is left after [`PATIENCE`].
     pub(super) async fn stop(mut self, signal: Signal) {
-        let group = self
-            .process
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .map(Pid::from_raw);
-        if let Some(pid) = group {
+        if let (Some(pid), Some(_)) = (self.group, self.process.id()) {
             // It may have ended in this very moment; then there is nothing to do.
             let _ = kill(pid, signal);
         }
@@ -113,37 +114,30 @@ impl Child {
                 part = self.name,
                 "did not stop within {PATIENCE:?} and is killed"
             );
-            if let Some(group) = group {
-                let _ = killpg(group, Signal::SIGKILL);
+            // Before it is waited for: until then nobody else has its id.
+            if let Some(pid) = self.group {
+                let _ = kill(pid, Signal::SIGKILL);
             }
             let _ = self.process.wait().await;
         }
+        self.kill_group().await;
     }
-}
 
-/// Waits for the child's death; for ever, if there is none.
-pub(super) async fn death(child: &mut Option<Child>) -> UpError {
-    let Some(running) = child else {
-        return std::future::pending().await;
-    };
-    let group = running
-        .process
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .map(Pid::from_raw);
-    let ended = running.process.wait().await;
-    if let Some(group) = group {
-        // nginx's workers outlive a master that was killed.
-        let _ = killpg(group, Signal::SIGKILL);
+    /// Waits until it ends, and kills what it leaves behind. Returns how it ended,
+    /// and the end of its log.
+    pub(super) async fn ended(&mut self) -> (String, String) {
+        let ended = self.process.wait().await;
+        self.kill_group().await;
+        let how = ended.map_or_else(|error| error.to_string(), in_words);
+        (how, tail(&self.log))
     }
-    let how = ended.map_or_else(|error| error.to_string(), in_words);
-    let error = UpError::Died {
-        name: running.name,
-        how,
-        log: tail(&running.log),
-    };
-    *child = None;
-    error
+
+    /// nginx's workers outlive a master that was killed, and hold its port.
+    async fn kill_group(&self) {
+        if let Some(leader) = self.group {
+            group::kill(leader).await;
+        }
+    }
 }
 
 fn in_words(status: ExitStatus) -> String {
@@ -193,7 +187,7 @@ pub(super) fn file_limit() -> u64 {
 
 /// The last lines of a log, introduced and indented; empty if there are none.
 pub(super) fn tail(log: &Path) -> String {
-    let Ok(bytes) = std::fs::read(log) else {
+    let Ok(bytes) = end_of(log) else {
         return String::new();
     };
     let text = String::from_utf8_lossy(&bytes);
@@ -206,4 +200,13 @@ pub(super) fn tail(log: &Path) -> String {
         return String::new();
     }
     format!(" The end of {}:\n  {}", log.display(), last.join("\n  "))
+}
+
+fn end_of(log: &Path) -> io::Result<Vec<u8>> {
+    let mut file = std::fs::File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

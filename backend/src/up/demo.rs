@@ -68,7 +68,7 @@ async fn sell_demo(config: &Config, approver: &Approver<'_>) -> Result<(), UpErr
     let sale = |error: &dyn std::fmt::Display| UpError::Sale(error.to_string());
     let home = config.home.as_deref().ok_or_else(|| UpError::Missing {
         what: "the folder with examples/sale.toml",
-        looked: "above the executable and above this folder".to_owned(),
+        searched: "above the executable and above this folder".to_owned(),
         cure: "name it with SECKILL_HOME",
     })?;
     let now_ms = now_ms();

@@ -1,6 +1,6 @@
 //! nginx with the module, in front of everything.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,65 +8,52 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::child::Child;
+use super::supervised::Program;
 use super::{PATIENCE, UpError, until_well};
 use crate::config::{Config, Listen};
 
 /// The generated top-level configuration.
 mod conf;
 
-const NAME: &str = "nginx";
 /// How long nginx may take to check its configuration.
 const CHECK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Everything nginx needs, found before anything is started.
-pub(super) struct Plan {
+/// nginx, ready to be started.
+pub(super) struct Edge {
     program: PathBuf,
-    module: PathBuf,
-    home: PathBuf,
+    arguments: [String; 6],
+    folder: PathBuf,
+    log: PathBuf,
+    address: Listen,
 }
 
-impl Plan {
-    /// Finds nginx, the module and the repository's files, and checks the port.
-    pub(super) fn check(config: &Config) -> Result<Self, UpError> {
-        for (port, variable) in [
-            (config.port, "SECKILL_PORT"),
-            (config.console_port, "SECKILL_CONSOLE_PORT"),
-        ] {
-            if !is_free(port) {
-                return Err(UpError::PortTaken { port, variable });
-            }
-        }
+impl Edge {
+    /// Finds nginx, the module and the repository's files, writes the configuration,
+    /// and lets nginx check it.
+    pub(super) async fn prepare(config: &Config) -> Result<Self, UpError> {
         let program = find_program(&config.nginx).ok_or_else(|| UpError::Missing {
             what: "nginx",
-            looked: config.nginx.display().to_string(),
+            searched: config.nginx.display().to_string(),
             cure: "install it with \"apt-get install nginx-light\", or name it with SECKILL_NGINX",
         })?;
-        let module = config.module.clone().ok_or_else(|| UpError::Missing {
+        let module = config.module.as_deref().ok_or_else(|| UpError::Missing {
             what: "the nginx module",
-            looked: "beside the executable and in nginx's own folder".to_owned(),
+            searched: "beside the executable and in nginx's own folder".to_owned(),
             cure: "build it with \"make module\", or name it with SECKILL_MODULE",
         })?;
-        let home = config.home.clone().ok_or_else(|| UpError::Missing {
+        let home = config.home.as_deref().ok_or_else(|| UpError::Missing {
             what: "the folder with html/ and conf/",
-            looked: "above the executable and above this folder".to_owned(),
+            searched: "above the executable and above this folder".to_owned(),
             cure: "name it with SECKILL_HOME",
         })?;
-        Ok(Self {
-            program,
-            module,
-            home,
-        })
-    }
-
-    /// Starts nginx and waits until the module answers.
-    pub(super) async fn start(self, config: &Config) -> Result<Child, UpError> {
         let folder = config.data.join("nginx");
-        let file = folder.join("nginx.conf");
         let log = config.logs_dir().join("edge.log");
-        let text = conf::text(config, &self.module, &self.home);
-        write_private(&file, &text).map_err(|source| UpError::Data {
-            path: file.clone(),
-            source,
+        let file = folder.join("nginx.conf");
+        write_private(&file, &conf::text(config, module, home)).map_err(|source| {
+            UpError::Data {
+                path: file.clone(),
+                source,
+            }
         })?;
         let arguments = [
             "-c".to_owned(),
@@ -76,25 +63,26 @@ impl Plan {
             "-p".to_owned(),
             format!("{}/", folder.display()),
         ];
-        self.try_configuration(&arguments).await?;
-        let mut child = Child::spawn(NAME, &self.program, &arguments, &folder, &log)?;
-        let address = Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, config.port)));
-        let started = child
-            .until(until_well(&address, "/api/time"), PATIENCE)
-            .await;
-        if let Err(error) = started {
-            child.stop(nix::sys::signal::Signal::SIGTERM).await;
-            return Err(error);
-        }
-        Ok(child)
+        let edge = Self {
+            program,
+            arguments,
+            folder,
+            log,
+            address: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, config.port))),
+        };
+        edge.check_configuration(config).await?;
+        Ok(edge)
     }
 
-    /// Lets nginx check its configuration, so that its own words can be shown.
-    async fn try_configuration(&self, arguments: &[String]) -> Result<(), UpError> {
-        let failed = |reason: String| UpError::Start { name: NAME, reason };
+    /// Lets nginx check its configuration, so that its own message can be shown.
+    async fn check_configuration(&self, config: &Config) -> Result<(), UpError> {
+        let failed = |reason: String| UpError::Start {
+            name: Self::NAME,
+            reason,
+        };
         let check = Command::new(&self.program)
             .arg("-t")
-            .args(arguments)
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
@@ -107,7 +95,46 @@ impl Plan {
         if output.status.success() {
             return Ok(());
         }
-        Err(failed(complaint(&String::from_utf8_lossy(&output.stderr))))
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let ports = [
+            ("the edge", config.port, "SECKILL_PORT"),
+            ("the console", config.console_port, "SECKILL_CONSOLE_PORT"),
+        ];
+        let mut ports = ports.into_iter();
+        match ports.find(|(_, port, _)| is_forbidden(&stderr, *port)) {
+            Some((part, port, variable)) => Err(UpError::PortForbidden {
+                port,
+                part,
+                variable,
+            }),
+            None => Err(failed(complaint(&stderr))),
+        }
+    }
+}
+
+/// Whether nginx reports that it may not listen on this port.
+fn is_forbidden(stderr: &str, port: u16) -> bool {
+    let report = format!(":{port} failed (13: Permission denied)");
+    stderr.lines().any(|line| line.contains(&report))
+}
+
+impl Program for Edge {
+    const NAME: &'static str = "nginx";
+
+    fn spawn(&self) -> Result<Child, UpError> {
+        Child::spawn(
+            Self::NAME,
+            &self.program,
+            &self.arguments,
+            &self.folder,
+            &self.log,
+        )
+    }
+
+    async fn until_healthy(&self, child: &mut Child) -> Result<(), UpError> {
+        child
+            .until(until_well(&self.address, "/api/time"), PATIENCE)
+            .await
     }
 }
 
@@ -119,11 +146,6 @@ fn complaint(stderr: &str) -> String {
         .map(|line| line.trim_start_matches("nginx: "))
         .collect();
     format!("it refuses its configuration:\n  {}", lines.join("\n  "))
-}
-
-/// Whether nobody listens on this port.
-fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
 /// The file holds Redis's password, if it has one.
@@ -154,6 +176,16 @@ pub(super) fn find_program(name: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_nginx_may_not_have_is_told_from_other_trouble() {
+        let stderr = "nginx: [emerg] bind() to 0.0.0.0:80 failed (13: Permission denied)\n\
+                      nginx: configuration file /c test failed\n";
+        assert!(is_forbidden(stderr, 80));
+        assert!(!is_forbidden(stderr, 8080));
+        let other = "nginx: [emerg] open() \"/k:80\" failed (13: Permission denied)\n";
+        assert!(!is_forbidden(other, 80));
+    }
 
     #[test]
     fn nginx_is_quoted_without_its_own_noise() {

@@ -3,13 +3,20 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{Options, UpError};
 use crate::config::listen::MAX_SOCKET_PATH;
+use crate::config::running::{self, RunningSystem};
 use crate::config::{Config, Listen};
+
+/// How often the lock is tried for, and the pause in between.
+const LOCK_ATTEMPTS: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Held as long as the system is up; the kernel lets go of it when we end.
 pub(super) struct Lock {
@@ -76,8 +83,9 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
     std::fs::remove_file(&probe)
 }
 
+/// Takes the lock of the folder, which says that a system runs in it.
 pub(super) fn lock(config: &Config) -> Result<Lock, UpError> {
-    let path = config.run_dir().join("up.lock");
+    let path = running::lock_file(&config.data);
     let failed = |source| UpError::Data {
         path: path.clone(),
         source,
@@ -89,7 +97,7 @@ pub(super) fn lock(config: &Config) -> Result<Lock, UpError> {
         .truncate(false)
         .open(&path)
         .map_err(failed)?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+    match lock_patiently(file) {
         Ok(mut file) => {
             // For whoever is refused: the lock itself is the kernel's.
             let written = file
@@ -99,7 +107,7 @@ pub(super) fn lock(config: &Config) -> Result<Lock, UpError> {
             written.map_err(failed)?;
             Ok(Lock { _file: file })
         }
-        Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+        Err((mut file, Errno::EWOULDBLOCK)) => {
             let mut pid = String::new();
             // Without the number the sentence still says what to do.
             let _ = file.read_to_string(&mut pid);
@@ -114,6 +122,46 @@ pub(super) fn lock(config: &Config) -> Result<Lock, UpError> {
             })
         }
         Err((_, error)) => Err(failed(error.into())),
+    }
+}
+
+/// Tries for a moment: a command that finds out whether a system runs here holds the
+/// lock for some microseconds.
+fn lock_patiently(mut file: File) -> Result<Flock<File>, (File, Errno)> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((back, Errno::EWOULDBLOCK)) => file = back,
+            other => return other,
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Err((file, Errno::EWOULDBLOCK))
+}
+
+/// The file by which commands find this system; removed when it is dropped.
+pub(super) struct Announced {
+    file: PathBuf,
+}
+
+/// Writes that file. Called with the lock held.
+pub(super) fn announce(config: &Config) -> Result<Announced, UpError> {
+    let file = running::file(&config.data);
+    let system = RunningSystem {
+        pid: std::process::id(),
+        started_ms: crate::now_ms(),
+        settings: config.addresses().clone(),
+    };
+    system.write(&config.data).map_err(|source| UpError::Data {
+        path: file.clone(),
+        source,
+    })?;
+    Ok(Announced { file })
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        // Left behind it would be stale, which its readers notice.
+        let _ = std::fs::remove_file(&self.file);
     }
 }
 

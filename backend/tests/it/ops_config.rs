@@ -1,11 +1,12 @@
-//! Which layer wins, and what is said of a value that makes no sense.
+//! Which layer wins, and how a value that makes no sense is refused.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use seckill::config::{Config, Given, Source, gather};
+use seckill::config::running::RunningSystem;
+use seckill::config::{Config, Given, Source, gather, gather_beside};
 use tempfile::TempDir;
 
 fn load(file: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
@@ -73,6 +74,64 @@ fn flags_beat_variables_beat_the_file_beats_defaults() {
 }
 
 #[test]
+fn a_running_system_is_stronger_than_the_file_and_weaker_than_variables() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("shop.toml");
+    std::fs::write(&path, "data = \"/srv/sale\"\nport = 1\nconsole_port = 2\n").unwrap();
+    let variables = [("SECKILL_CONSOLE_PORT".to_owned(), "12".to_owned())];
+    let own_redis = "unix:///srv/sale/run/redis.sock";
+    let settings = [
+        ("port", "31"),
+        ("console_port", "32"),
+        ("redis_url", own_redis),
+        ("site_rate", "7"),
+    ];
+    let running = RunningSystem {
+        pid: 1,
+        started_ms: 1,
+        settings: settings
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    };
+    let given = gather_beside(Some(&path), &variables, Vec::new(), |data| {
+        assert_eq!(data, PathBuf::from("/srv/sale"));
+        Some(running)
+    });
+    let config = Config::from_layers(given.unwrap()).unwrap();
+    assert_eq!((config.port, config.console_port), (31, 12));
+    assert_eq!(
+        origin(&config, "port").1,
+        "running system, /srv/sale/run/up.json"
+    );
+    assert_eq!(config.site_rate, 50_000, "that is no address");
+    assert!(!config.redis_is_external, "it is that system's own Redis");
+    assert_eq!(config.redis_url, own_redis);
+}
+
+#[test]
+fn the_addresses_of_a_system_are_those_that_others_read_back() {
+    let config = load(
+        "redis_segments = [\"redis://a:1\", \"redis://b:2\"]\nport = 9000\n",
+        &[("SECKILL_DATABASE_URL", "mysql://li:s3cret@h/shop")],
+        &[],
+    )
+    .unwrap();
+    let running = RunningSystem {
+        pid: 1,
+        started_ms: 1,
+        settings: config.addresses().clone(),
+    };
+    let found = gather_beside(None, &[], Vec::new(), |_| Some(running)).unwrap();
+    let found = Config::from_layers(found).unwrap();
+    assert_eq!(found.addresses(), config.addresses());
+    assert_eq!(found.port, 9000);
+    assert_eq!(found.redis_segments, ["redis://a:1", "redis://b:2"]);
+    assert_eq!(found.database_url, "mysql://li:s3cret@h/shop");
+    assert_eq!(found.edges[0].to_string(), "http://127.0.0.1:9000/metrics");
+    assert!(!found.redis_is_external);
+}
+
+#[test]
 fn what_lies_in_the_data_folder_moves_with_it() {
     let config = load("", &[("SECKILL_DATA", "/srv/sale")], &[]).unwrap();
     assert_eq!(config.keys, PathBuf::from("/srv/sale/keys"));
@@ -84,15 +143,15 @@ fn what_lies_in_the_data_folder_moves_with_it() {
 
 #[test]
 fn a_misspelt_name_is_refused_with_the_right_one() {
-    let told = load("prot = 1", &[], &[]).unwrap_err();
+    let error = load("prot = 1", &[], &[]).unwrap_err();
     assert!(
-        told.contains("shop.toml:1 sets \"prot\"") && told.contains("\"port\"?"),
-        "{told}"
+        error.contains("shop.toml:1 sets \"prot\"") && error.contains("\"port\"?"),
+        "{error}"
     );
-    let told = load("", &[("SECKILL_DEMOLOGIN", "on")], &[]).unwrap_err();
+    let error = load("", &[("SECKILL_DEMOLOGIN", "on")], &[]).unwrap_err();
     assert!(
-        told.contains("SECKILL_DEMOLOGIN") && told.contains("SECKILL_DEMO_LOGIN?"),
-        "{told}"
+        error.contains("SECKILL_DEMOLOGIN") && error.contains("SECKILL_DEMO_LOGIN?"),
+        "{error}"
     );
     load(
         "",
@@ -103,7 +162,7 @@ fn a_misspelt_name_is_refused_with_the_right_one() {
 }
 
 #[test]
-fn a_wrong_value_is_told_with_key_value_origin_and_cure() {
+fn a_wrong_value_is_error_with_key_value_origin_and_cure() {
     let cases = [
         ("port", "99999999", "a whole number from 1 to 65535"),
         ("port", "0", "a whole number from 1 to 65535"),
@@ -120,12 +179,12 @@ fn a_wrong_value_is_told_with_key_value_origin_and_cure() {
     ];
     for (key, value, right) in cases {
         let variable = format!("SECKILL_{}", key.to_uppercase());
-        let told = load("", &[(&variable, value)], &[]).unwrap_err();
+        let error = load("", &[(&variable, value)], &[]).unwrap_err();
         assert!(
-            told.contains(&format!("{key} = \"{value}\" (from {variable})")),
-            "{told}"
+            error.contains(&format!("{key} = \"{value}\" (from {variable})")),
+            "{error}"
         );
-        assert!(told.contains(right), "{told}");
+        assert!(error.contains(right), "{error}");
     }
 }
 
@@ -134,8 +193,8 @@ fn passwords_are_never_shown() {
     let config = load("redis_url = \"redis://li:s3cret@h:6379/0\"", &[], &[]).unwrap();
     assert!(config.redis_url.contains("s3cret") && config.redis_is_external);
     assert!(!config.table().contains("s3cret"), "{}", config.table());
-    let told = load("redis_url = \"http://li:s3cret@h\"", &[], &[]).unwrap_err();
-    assert!(!told.contains("s3cret"), "{told}");
+    let error = load("redis_url = \"http://li:s3cret@h\"", &[], &[]).unwrap_err();
+    assert!(!error.contains("s3cret"), "{error}");
 }
 
 #[test]
@@ -152,9 +211,14 @@ fn the_demo_turns_the_login_on_unless_somebody_turned_it_off() {
 }
 
 fn seckill(arguments: &[&str]) -> Output {
+    seckill_with(&[], arguments)
+}
+
+fn seckill_with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let folder = TempDir::new().unwrap();
     Command::new(env!("CARGO_BIN_EXE_seckill"))
         .args(arguments)
+        .envs(variables.iter().copied())
         .current_dir(folder.path())
         .env("SECKILL_DATA", folder.path().join("data"))
         .output()
@@ -178,12 +242,40 @@ fn the_exit_status_tells_a_failure_from_a_slip_of_the_hand() {
     ];
     for (arguments, code, words) in cases {
         let output = seckill(arguments);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
-        assert!(told.contains(words), "{arguments:?}: {told}");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+        assert!(error.contains(words), "{arguments:?}: {error}");
         assert!(
-            !told.contains("Error {") && !told.contains("backtrace"),
-            "{told}"
+            !error.contains("Error {") && !error.contains("backtrace"),
+            "{error}"
         );
     }
+}
+
+#[test]
+fn variables_that_kubernetes_sets_do_no_harm() {
+    let link = "tcp://10.0.0.1:8080";
+    let output = seckill_with(
+        &[
+            ("SECKILL_PORT", link),
+            ("SECKILL_SERVICE_HOST", "10.0.0.1"),
+            ("SECKILL_SERVICE_PORT", "8080"),
+            ("SECKILL_PORT_8080_TCP", link),
+            ("SECKILL_PORT_8080_TCP_PORT", "8080"),
+        ],
+        &["config"],
+    );
+    let (stdout, stderr) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert!(output.status.success(), "{stderr}");
+    let port = stdout.lines().find(|line| line.starts_with("port "));
+    assert!(port.unwrap().contains("8080"), "{stdout}");
+    assert!(port.unwrap().contains("default"), "{stdout}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(
+        stderr.contains("SECKILL_PORT=tcp://10.0.0.1:8080 ignored"),
+        "{stderr}"
+    );
 }

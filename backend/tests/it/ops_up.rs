@@ -1,5 +1,5 @@
-//! `seckill up` without nginx: starts, is healthy, and leaves nothing behind,
-//! however it ends.
+//! `seckill up` without nginx: starts, is healthy, starts again what died, and
+//! leaves nothing behind, however it ends.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
@@ -41,10 +41,16 @@ impl Box {
 
     /// Starts `up --no-edge --demo` and waits until it has a round on sale.
     async fn up(&mut self) {
+        self.up_with(&[]).await;
+    }
+
+    /// The same with further arguments.
+    async fn up_with(&mut self, arguments: &[&str]) {
         let child = self
             .command(&["up", "--no-edge", "--demo"])
+            .args(arguments)
             .stdout(Stdio::null())
-            .stderr(std::fs::File::create(self.said()).unwrap())
+            .stderr(std::fs::File::create(self.log()).unwrap())
             .spawn()
             .unwrap();
         self.child = Some(child);
@@ -57,9 +63,9 @@ impl Box {
         .await;
     }
 
-    /// Where its standard error goes.
-    fn said(&self) -> PathBuf {
-        self.data.path().join("said")
+    /// Where its log lines go.
+    fn log(&self) -> PathBuf {
+        self.data.path().join("log")
     }
 
     fn status(&self) -> serde_json::Value {
@@ -71,10 +77,10 @@ impl Box {
         kill(Pid::from_raw(pid), signal).unwrap();
     }
 
-    /// Waits for the end: the exit code and what was said.
+    /// Waits for the end: the exit code and the log.
     fn ended(&mut self) -> (Option<i32>, String) {
         let status = self.child.take().unwrap().wait().unwrap();
-        (status.code(), std::fs::read_to_string(self.said()).unwrap())
+        (status.code(), std::fs::read_to_string(self.log()).unwrap())
     }
 
     /// Processes that work in this data folder.
@@ -126,12 +132,12 @@ async fn it_starts_sells_the_demo_and_stops_in_order() {
     );
 
     let second = system.run(&["up", "--no-edge"]);
-    let told = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert_eq!(second.status.code(), Some(1), "{told}");
+    let error = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{error}");
     let pid = system.child.as_ref().unwrap().id();
     assert!(
-        told.contains(&format!("another \"seckill up\" (process {pid})")),
-        "{told}"
+        error.contains(&format!("another \"seckill up\" (process {pid})")),
+        "{error}"
     );
 
     system.signal(Signal::SIGTERM);
@@ -164,29 +170,101 @@ async fn killed_the_hard_way_it_takes_redis_along_and_continues_the_same_sale() 
 }
 
 #[tokio::test]
-async fn when_redis_dies_all_is_stopped_and_the_reason_told() {
+async fn a_redis_that_dies_is_started_again_and_has_lost_nothing() {
     let mut system = Box::new();
     system.up().await;
-    let redis = system.running();
-    assert_eq!(redis.len(), 1);
-    kill(Pid::from_raw(redis[0]), Signal::SIGKILL).unwrap();
-    let (code, told) = system.ended();
-    assert_eq!(code, Some(1));
-    assert!(told.contains("redis-server died (signal 9)"), "{told}");
-    assert!(told.contains("redis.log"), "{told}");
+    let killed = system.running();
+    assert_eq!(killed.len(), 1);
+    kill(Pid::from_raw(killed[0]), Signal::SIGKILL).unwrap();
+    eventually("another redis serves", || async {
+        let is_other = system.running().iter().any(|pid| *pid != killed[0]);
+        let parts = system.status()["parts"].clone();
+        let is_up = |name: &str| {
+            let parts = parts.as_array().unwrap();
+            parts.iter().any(|p| p["name"] == name && p["up"] == true)
+        };
+        (is_other && is_up("redis") && is_up("purchase")).then_some(())
+    })
+    .await;
+    assert_eq!(system.status()["rounds"][0]["products"][0]["sale"], 1_000);
+    system.signal(Signal::SIGTERM);
+    let (code, log) = system.ended();
+    assert_eq!(code, Some(0), "{log}");
+    let started_again = "redis-server is started again in 100ms: it died (signal 9) after";
+    assert!(log.contains(started_again), "{log}");
+    assert!(log.contains("redis.log"), "{log}");
+    assert!(log.contains("redis-server is up again after"), "{log}");
+    assert!(system.running().is_empty());
+}
+
+#[tokio::test]
+async fn commands_find_a_running_system_by_its_data_folder() {
+    let mut system = Box::new();
+    let listen = ["purchase_listen", "ops_listen"].map(|key| format!("{key}={}", free_address()));
+    system
+        .up_with(&["--set", &listen[0], "--set", &listen[1]])
+        .await;
+    let status = system.status();
+    let pid = system.child.as_ref().unwrap().id();
+    assert_eq!(status["running"]["pid"], pid, "{status}");
+    let config = || String::from_utf8(system.run(&["config"]).stdout).unwrap();
+    let line = |config: &str| {
+        let mut lines = config.lines().map(str::to_owned);
+        lines.find(|line| line.starts_with("ops_listen ")).unwrap()
+    };
+    assert!(line(&config()).contains("running system"), "{}", config());
+
+    // What a flag says is stronger.
+    let flag = system.run(&["config", "--set", "ops_listen=127.0.0.1:9"]);
+    let flag = line(&String::from_utf8(flag.stdout).unwrap());
+    assert!(
+        flag.contains("127.0.0.1:9 ") && flag.contains("--set"),
+        "{flag}"
+    );
+
+    // A killed system leaves its file, which is stale and counts for nothing.
+    system.signal(Signal::SIGKILL);
+    system.ended();
+    assert!(system.data.path().join("run/up.json").exists());
+    let config = String::from_utf8(system.run(&["config"]).stdout).unwrap();
+    assert!(line(&config).contains("default"), "{config}");
+    eventually("redis ends too", || async {
+        system.running().is_empty().then_some(())
+    })
+    .await;
+}
+
+/// An address of this machine on which nobody listens.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 #[test]
-fn a_port_in_use_is_told_before_anything_is_started() {
+fn a_port_in_use_is_reported_before_anything_is_started() {
     let system = Box::new();
-    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
-    let output = system.run(&["up", "--port", &port]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1));
+    // The edge needs the port on every address, so that one is enough.
+    for address in ["0.0.0.0:0", "127.0.0.1:0"] {
+        let taken = TcpListener::bind(address).unwrap();
+        let address = taken.local_addr().unwrap();
+        let output = system.run(&["up", "--port", &address.port().to_string()]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        let pid = std::process::id();
+        for words in [
+            format!("port {} is in use", address.port()),
+            format!("(process {pid}), which listens on {address}"),
+            "SECKILL_PORT".to_owned(),
+        ] {
+            assert!(error.contains(&words), "{words} in {error}");
+        }
+    }
+    let elsewhere = system.run(&["up", "--set", "console_address=203.0.113.1"]);
+    let error = String::from_utf8_lossy(&elsewhere.stderr).into_owned();
     assert!(
-        told.contains(&format!("port {port} is in use")) && told.contains("SECKILL_PORT"),
-        "{told}"
+        error.contains("203.0.113.1:8081: this machine has no such address")
+            && error.contains("SECKILL_CONSOLE_ADDRESS"),
+        "{error}"
     );
     assert!(!system.data.path().join("logs/redis.log").exists());
 }
@@ -207,12 +285,12 @@ fn what_is_missing_is_named_with_its_cure() {
     ];
     for (arguments, words) in cases {
         let output = system.run(arguments);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_ne!(output.status.code(), Some(0), "{arguments:?}");
-        assert!(told.contains(words), "{arguments:?}: {told}");
+        assert!(error.contains(words), "{arguments:?}: {error}");
     }
     let long = "x".repeat(120);
     let output = system.run(&["up", "--no-edge", "--data", &format!("/tmp/{long}")]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("the kernel takes 107"), "{told}");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("the kernel takes 107"), "{error}");
 }

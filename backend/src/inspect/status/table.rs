@@ -1,6 +1,6 @@
 //! The report as a table for people.
 
-use super::{ProductStatus, RoundStatus, Status};
+use super::{ProductStatus, RoundStatus, Running, Status};
 use crate::now_ms;
 use crate::pages::report::Report;
 use crate::time::rfc3339;
@@ -12,7 +12,15 @@ const HEAD: [&str; 9] = [
 
 /// The whole report.
 pub(super) fn of(status: &Status) -> String {
-    let mut text = String::new();
+    let mut text = match &status.running {
+        Some(Running { pid, started_ms }) => {
+            format!(
+                "seckill up, process {pid}, since {}\n\n",
+                rfc3339(*started_ms)
+            )
+        }
+        None => String::new(),
+    };
     for part in &status.parts {
         let up = if part.up { "up" } else { "down" };
         text.push_str(&format!("{:<10}{up:<6}{}\n", part.name, part.address));

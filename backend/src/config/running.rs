@@ -1,0 +1,128 @@
+//! The file by which commands find the system that runs in a data folder:
+//! `run/up.json`, written by "seckill up".
+//!
+//! It holds the addresses in force, whoever gave them, so that "seckill status"
+//! beside a system with other ports asks the right ones. It counts only while the
+//! process that wrote it holds the lock of the folder: what a killed run left is
+//! stale and is ignored.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+/// The settings that say where a running system and what belongs to it can be found.
+pub(super) const ADDRESSES: [&str; 15] = [
+    "port",
+    "console_port",
+    "console_address",
+    "redis_url",
+    "redis_segments",
+    "redis_port",
+    "database_url",
+    "order_databases",
+    "queue",
+    "rocketmq_endpoint",
+    "rocketmq_orders_topic",
+    "rocketmq_cancels_topic",
+    "purchase_listen",
+    "ops_listen",
+    "edges",
+];
+
+/// What "seckill up" writes of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningSystem {
+    /// The process.
+    pub pid: u32,
+    /// When it started, epoch milliseconds.
+    pub started_ms: u64,
+    /// Its addresses, by the keys of the settings.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// The file of the system in this data folder.
+#[must_use]
+pub fn file(data: &Path) -> PathBuf {
+    data.join("run/up.json")
+}
+
+/// The file whose lock says that a system runs in this data folder. It holds the
+/// process id of whoever has the lock.
+#[must_use]
+pub fn lock_file(data: &Path) -> PathBuf {
+    data.join("run/up.lock")
+}
+
+impl RunningSystem {
+    /// The system that runs in this data folder; `None` if none does.
+    #[must_use]
+    pub fn find(data: &Path) -> Option<Self> {
+        let text = std::fs::read(file(data)).ok()?;
+        let system: Self = serde_json::from_slice(&text).ok()?;
+        (lock_holder(&lock_file(data)) == Some(system.pid)).then_some(system)
+    }
+
+    /// Writes the file, never half of it. Only the user who runs the system can read
+    /// it: an address may hold a password.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, data: &Path) -> io::Result<()> {
+        let path = file(data);
+        let draft = path.with_extension("new");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let text = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
+        options.open(&draft)?.write_all(&text)?;
+        std::fs::rename(&draft, &path)
+    }
+}
+
+/// The process that holds this lock; `None` if nobody does.
+fn lock_holder(lock: &Path) -> Option<u32> {
+    let file = File::open(lock).ok()?;
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        // It was free, and is again when it is dropped here.
+        Ok(_) => None,
+        Err((mut file, Errno::EWOULDBLOCK)) => {
+            let mut pid = String::new();
+            file.read_to_string(&mut pid).ok()?;
+            pid.trim().parse().ok()
+        }
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_counts_while_its_writer_holds_the_lock() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let data = folder.path();
+        std::fs::create_dir(data.join("run")).unwrap();
+        assert_eq!(RunningSystem::find(data), None);
+        let system = RunningSystem {
+            pid: 4711,
+            started_ms: 5,
+            settings: BTreeMap::from([("port".to_owned(), "18080".to_owned())]),
+        };
+        system.write(data).unwrap();
+        assert_eq!(RunningSystem::find(data), None, "nobody holds the lock");
+
+        std::fs::write(lock_file(data), "4711").unwrap();
+        let file = File::open(lock_file(data)).unwrap();
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
+        assert_eq!(RunningSystem::find(data), Some(system));
+        std::fs::write(lock_file(data), "4712").unwrap();
+        assert_eq!(RunningSystem::find(data), None, "somebody else holds it");
+        drop(lock);
+    }
+}
