@@ -24,7 +24,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_level_is_refused() {
-        for good in ["info", "WARN", "info,seckill::purchase=debug", "off"] {
+        for good in ["info", "WARN", "info,seckill::shop=debug", "off"] {
             assert!(is_filter(good), "{good}");
         }
         for bad in ["", "verbose", "info,", "seckill=loud"] {

@@ -369,7 +369,7 @@ impl Values {
 
     pub(super) fn log_level(&mut self, default: &str) -> Result<String, ConfigError> {
         let right = "write error, warn, info, debug, trace or off, or directives such as \
-                     \"info,seckill::purchase=debug\"";
+                     \"info,seckill::shop=debug\"";
         let parse = |text: &str| {
             super::log_filter::is_filter(text).then(|| (text.to_owned(), text.to_owned()))
         };
