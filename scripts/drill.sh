@@ -8,8 +8,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ -z "${SECKILL_TEST_CONTAINED:-}" ]; then
     export SECKILL_TEST_CONTAINED=yes
     scripts/install.sh test
+    enter_link
     exec perl scripts/lib/contain.pl "$BASH" scripts/drill.sh "$@"
 fi
+trap leave_link EXIT
 scripts/build.sh
 for drill in t/drills/*.sh; do
     step "Drill $(basename "$drill" .sh)"

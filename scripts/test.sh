@@ -30,8 +30,10 @@ if [ -z "${SECKILL_TEST_CONTAINED:-}" ]; then
     SECKILL_SERVICES_BEFORE=$(services)
     export SECKILL_SERVICES_BEFORE SECKILL_TEST_CONTAINED=yes
     scripts/install.sh test
+    enter_link
     exec perl scripts/lib/contain.pl "$BASH" scripts/test.sh "$@"
 fi
+trap leave_link EXIT
 
 all=(rust nginx peer e2e drill)
 stages=("${@:-${all[@]}}")

@@ -29,6 +29,9 @@ my ($root, $suite, $port, $valgrind_logs);
 
 BEGIN {
     ($root) = $FindBin::RealBin =~ m{^(.*)/t$} or die "run the suites from t/\n";
+    # scripts/test.sh comes by a path without spaces.
+    $root = $ENV{PWD} if $root =~ /\s/ && join(':', (stat $root)[0, 1]) eq join(':', (stat($ENV{PWD} // ''))[0, 1]);
+    $root !~ /\s/ or die "Test::Nginx takes no path with a space; run the suites with: scripts/test.sh nginx\n";
     ($suite) = $0 =~ m{([^/]+?)(?:\.t)?$};
     # Below those that the system gives to clients, who would take it meanwhile.
     for (1 .. 100) {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     Capabilities, Delivery, Message, Published, Queue, QueueError, Receipt, millis, unsent,
 };
-use crate::redis::{RESPONSE_TIMEOUT, RedisLink, RedisLinkError, scripts};
+use crate::redis::{RedisLink, RedisLinkError, scripts};
 
 /// Taking messages.
 mod reading;
@@ -179,7 +179,7 @@ impl Queue for StreamsQueue {
                 .min(next_due);
             let mut conn = self.reader().await?;
             // Should the server vanish without a word, the read must end all the same.
-            let bound = left + RESPONSE_TIMEOUT;
+            let bound = left + self.redis.patience();
             let read = timeout(bound, self.fresh(&mut conn, max, left)).await;
             match read {
                 Ok(Err(error)) if error.code() == Some("NOGROUP") => self.create_group().await?,

@@ -13,12 +13,11 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
-/// How long a command may go without an answer.
+/// How long a command may go without an answer, and connecting may take, greeting
+/// included.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long connecting may take, greeting included.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long a caller waits for a connection that another one is making.
-const CONN_WAIT: Duration = Duration::from_millis(600);
+/// How much longer a caller waits for a connection that another one is making.
+const CONN_WAIT: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts to connect.
 const MAX_BACKOFF: Duration = Duration::from_millis(400);
 /// How often a silent connection is asked whether it lives.
@@ -85,6 +84,8 @@ pub struct RedisLink {
 struct Shared {
     client: Client,
     address: String,
+    /// How long a command may go without an answer, and connecting may take.
+    patience: Duration,
     live: RwLock<Option<Live>>,
     /// Held while connecting, so that a hundred callers make one connection.
     flight: tokio::sync::Mutex<Flight>,
@@ -136,12 +137,21 @@ impl RedisLink {
     /// # Errors
     /// The address is wrong.
     pub fn lazy(url: &str) -> Result<Self, RedisLinkError> {
+        Self::lazy_with(url, RESPONSE_TIMEOUT)
+    }
+
+    /// The same with another time than [`RESPONSE_TIMEOUT`] for connecting and for
+    /// each answer: a test on a busy machine must not take a late answer for none.
+    ///
+    /// # Errors
+    /// The address is wrong.
+    pub fn lazy_with(url: &str, patience: Duration) -> Result<Self, RedisLinkError> {
         let refuse = |reason: String| RedisLinkError::Address {
             url: without_password(url),
             reason,
         };
         let client = Client::open(url).map_err(|error| refuse(error.to_string()))?;
-        Self::from_client(client)
+        Self::from_client(client, patience)
             .ok_or_else(|| refuse("this kind of connection is not spoken here".into()))
     }
 
@@ -161,10 +171,11 @@ impl RedisLink {
         let info = self.shared.client.get_connection_info().clone();
         let client = Client::open(info.set_addr(ConnectionAddr::Tcp(host, port)))
             .map_err(|error| refuse(&error.to_string()))?;
-        Self::from_client(client).ok_or_else(|| refuse("it cannot be reached over TCP"))
+        Self::from_client(client, self.shared.patience)
+            .ok_or_else(|| refuse("it cannot be reached over TCP"))
     }
 
-    fn from_client(client: Client) -> Option<Self> {
+    fn from_client(client: Client, patience: Duration) -> Option<Self> {
         let address = match client.get_connection_info().addr() {
             ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
             ConnectionAddr::Unix(path) => path.display().to_string(),
@@ -173,6 +184,7 @@ impl RedisLink {
         let shared = Shared {
             client,
             address,
+            patience,
             live: RwLock::default(),
             flight: Default::default(),
         };
@@ -185,6 +197,11 @@ impl RedisLink {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.shared.address
+    }
+
+    /// How long a command may go without an answer.
+    pub(crate) fn patience(&self) -> Duration {
+        self.shared.patience
     }
 
     /// Its host, without the port.
@@ -210,7 +227,7 @@ impl RedisLink {
         if let Some(conn) = self.shared.live() {
             return Ok(conn);
         }
-        match timeout(CONN_WAIT, self.shared.reconnect()).await {
+        match timeout(self.shared.patience + CONN_WAIT, self.shared.reconnect()).await {
             Ok(result) => result,
             Err(_) => Err(self.shared.away("connecting takes too long".into())),
         }
@@ -223,7 +240,7 @@ impl RedisLink {
     /// [`RedisLinkError::Away`].
     pub async fn dedicated(&self) -> Result<MultiplexedConnection, RedisLinkError> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_connection_timeout(Some(self.shared.patience))
             .set_response_timeout(None);
         self.shared
             .client
@@ -256,7 +273,7 @@ impl Shared {
         if flight.not_before.is_some_and(|at| Instant::now() < at) {
             return Err(self.away(flight.last_error.clone()));
         }
-        let attempt = timeout(CONNECT_TIMEOUT, self.open()).await;
+        let attempt = timeout(self.patience, self.open()).await;
         match attempt.unwrap_or_else(|_| Err("connecting takes too long".into())) {
             Ok(live) => {
                 if flight.failures > 0 {
@@ -305,7 +322,7 @@ impl Shared {
         S: Unpin + tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
     {
         let config = AsyncConnectionConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_response_timeout(Some(self.patience))
             .set_pipeline_buffer_size(PIPELINE);
         let settings = self.client.get_connection_info().redis_settings();
         let (conn, driver) = MultiplexedConnection::new_with_config(settings, stream, config)

@@ -96,7 +96,10 @@ impl Segments {
             .filter_map(|url| url.strip_prefix(CLUSTER_SCHEME))
             .collect();
         if nodes.is_empty() {
-            let links: Result<Vec<_>, _> = urls.iter().map(|url| RedisLink::lazy(url)).collect();
+            let links: Result<Vec<_>, _> = urls
+                .iter()
+                .map(|url| RedisLink::lazy_with(url, main.patience()))
+                .collect();
             return Ok(Self {
                 home: Home::Masters(links?.into()),
             });
@@ -106,7 +109,7 @@ impl Segments {
         }
         let seeds: Result<Vec<_>, _> = nodes
             .iter()
-            .map(|rest| RedisLink::lazy(&format!("redis://{rest}")))
+            .map(|rest| RedisLink::lazy_with(&format!("redis://{rest}"), main.patience()))
             .collect();
         Ok(Self {
             home: Home::Cluster(Cluster::following(seeds?)),

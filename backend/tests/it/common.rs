@@ -26,6 +26,8 @@ pub mod console;
 pub mod mariadb;
 /// Several Redis masters.
 pub mod masters;
+/// Ports for servers.
+pub mod ports;
 /// What every queue keeps.
 pub mod queue_suite;
 /// Those who are told of orders.
@@ -37,8 +39,12 @@ pub mod scripts;
 /// The main path.
 pub mod shop;
 
-/// How long a test waits for something that must happen.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+/// How long a test waits for something that must happen, also on a machine that
+/// has much else to do.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+/// How long a test waits for an answer of Redis: so long that a late answer is no
+/// unknown outcome.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A redis-server on a socket in a folder of its own, gone when dropped.
 pub struct TestRedis {
@@ -69,10 +75,7 @@ impl TestRedis {
     /// A connected link.
     pub async fn link(&self) -> RedisLink {
         let url = self.url();
-        eventually("redis-server answers", || async {
-            RedisLink::connect(&url).await.ok()
-        })
-        .await
+        eventually("redis-server answers", || async { connect(&url).await }).await
     }
 
     /// Kills it the hard way.
@@ -127,6 +130,12 @@ impl Drop for TestRedis {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A link that is connected, if there is a server to answer.
+pub async fn connect(url: &str) -> Option<RedisLink> {
+    let link = RedisLink::lazy_with(url, PATIENCE).unwrap();
+    link.conn().await.is_ok().then_some(link)
 }
 
 fn spawn(folder: &TempDir) -> Child {

@@ -320,7 +320,7 @@ async fn a_script_that_redis_forgot_is_loaded_again() {
 async fn an_unknown_outcome_is_processing_and_the_result_tells() {
     let shop = Shop::open(10).await;
     shop.redis.freeze();
-    let (status, answer) = shop.click("li", "r-1").await;
+    let (status, answer) = shop.click_once("li", "r-1").await;
     assert_eq!(
         (status, &answer["status"]),
         (StatusCode::ACCEPTED, &"processing".into())

@@ -211,7 +211,7 @@ async fn redis_killed_in_the_middle_loses_nothing_it_acknowledged() {
         }
     }
     shop.redis.kill();
-    let (status, refused) = shop.click("late", "r").await;
+    let (status, refused) = shop.click_once("late", "r").await;
     // Away and known to be, or away since a moment ago: never a failure that is
     // not certain.
     match status {
@@ -219,7 +219,7 @@ async fn redis_killed_in_the_middle_loses_nothing_it_acknowledged() {
         status => assert_eq!(status, StatusCode::ACCEPTED, "{refused}"),
     }
     eventually("it is known that Redis is away", || async {
-        (shop.click("later", "r").await.1["code"] == "unavailable").then_some(())
+        (shop.click_once("later", "r").await.1["code"] == "unavailable").then_some(())
     })
     .await;
     assert_eq!(shop.result("nobody").await["status"], "unknown");

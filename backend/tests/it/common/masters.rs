@@ -1,7 +1,7 @@
 //! Products whose stock lives on several Redis masters, and a real Redis Cluster.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -19,7 +19,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use super::{TestRedis, cookie, entry, eventually, hidden_url, item, ring};
+use super::{
+    DEADLINE, TestRedis, connect, cookie, entry, eventually, hidden_url, item, ports, ring,
+};
 
 /// A purchase role whose stock lies on several masters.
 pub struct Market {
@@ -156,15 +158,9 @@ pub struct TestCluster {
 
 impl TestCluster {
     pub async fn start() -> Self {
-        let cluster = Self {
-            nodes: (0..3).map(|_| node()).collect(),
-        };
-        for (_, _, port) in &cluster.nodes {
-            let url = format!("redis://127.0.0.1:{port}");
-            eventually("a node answers", || async {
-                RedisLink::connect(&url).await.ok()
-            })
-            .await;
+        let mut cluster = Self { nodes: Vec::new() };
+        for _ in 0..3 {
+            cluster.nodes.push(node().await);
         }
         let mut create = vec!["--cluster".to_owned(), "create".to_owned()];
         create.extend(cluster.addresses());
@@ -210,28 +206,43 @@ impl Drop for TestCluster {
     }
 }
 
-fn node() -> (Child, TempDir, u16) {
-    let folder = TempDir::new().unwrap();
-    let (port, bus) = (free_port(), free_port());
-    let child = Command::new("redis-server")
+/// Starts a node, on other ports if one was taken meanwhile, and waits until it
+/// answers.
+async fn node() -> (Child, TempDir, u16) {
+    loop {
+        let folder = TempDir::new().unwrap();
+        let port = ports::free_row(2);
+        let mut child = spawn_node(&folder, port);
+        if answers(&mut child, port).await {
+            return (child, folder, port);
+        }
+    }
+}
+
+/// Waits until the node answers; `false` if it has ended.
+async fn answers(child: &mut Child, port: u16) -> bool {
+    let (url, started) = (format!("redis://127.0.0.1:{port}"), Instant::now());
+    while child.try_wait().unwrap().is_none() {
+        if connect(&url).await.is_some() {
+            return true;
+        }
+        assert!(started.elapsed() < DEADLINE, "a node answers");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
+/// Its bus has the next port.
+fn spawn_node(folder: &TempDir, port: u16) -> Child {
+    let number = |port: u16| port.to_string();
+    Command::new("redis-server")
         .args(["--save", "", "--daemonize", "no", "--bind", "127.0.0.1"])
         .args(["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])
-        .args([
-            "--port",
-            &port.to_string(),
-            "--cluster-port",
-            &bus.to_string(),
-        ])
+        .args(["--port", &number(port), "--cluster-port", &number(port + 1)])
         .arg("--dir")
         .arg(folder.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("redis-server is installed");
-    (child, folder, port)
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+        .expect("redis-server is installed")
 }

@@ -1,12 +1,16 @@
 //! A RocketMQ of a test's own.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use seckill::queue::RocketMqQueue;
 use seckill::queue::rocketmq::TopicType;
 use tempfile::TempDir;
+
+use super::ports;
+
+/// How many places a server is tried in: a port may be taken meanwhile.
+const TRIES: u32 = 5;
 
 /// One node in a folder of its own, on ports of its own, gone when dropped.
 pub struct TestRocketMq {
@@ -29,13 +33,19 @@ impl TestRocketMq {
             println!("SKIPPED, RocketMQ is not tested: {why}");
             return None;
         }
-        let mq = Self {
-            folder: TempDir::new().unwrap(),
-            port: nine_free_ports(),
-            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
-        };
-        mq.run("start");
-        Some(mq)
+        let mut failures = Vec::new();
+        for _ in 0..TRIES {
+            let mq = Self {
+                folder: TempDir::new().unwrap(),
+                port: ports::free_row(9),
+                topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            };
+            match mq.try_run("start") {
+                Ok(()) => return Some(mq),
+                Err(said) => failures.push(said),
+            }
+        }
+        panic!("rocketmq.sh start: {}", failures.join("\n"));
     }
 
     /// Where clients find it.
@@ -59,6 +69,12 @@ impl TestRocketMq {
     }
 
     fn run(&self, command: &str) {
+        if let Err(said) = self.try_run(command) {
+            panic!("rocketmq.sh {command}: {said}");
+        }
+    }
+
+    fn try_run(&self, command: &str) -> Result<(), String> {
         let script = PathBuf::from(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../scripts/rocketmq.sh"
@@ -70,8 +86,8 @@ impl TestRocketMq {
             .env("ROCKETMQ_TOPICS", self.topics.join(" "))
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "rocketmq.sh {command}: {said}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.success().then_some(()).ok_or(said)
     }
 }
 
@@ -87,16 +103,4 @@ impl Drop for TestRocketMq {
             .arg(self.folder.path())
             .status();
     }
-}
-
-/// The first of nine ports in a row that nobody listens on.
-fn nine_free_ports() -> u16 {
-    let bind = |port: u16| TcpListener::bind(("127.0.0.1", port));
-    for _ in 0..1000 {
-        let first = bind(0).unwrap().local_addr().unwrap().port();
-        if first < u16::MAX - 9 && (first..first + 9).all(|port| bind(port).is_ok()) {
-            return first;
-        }
-    }
-    panic!("there are no nine free ports in a row");
 }

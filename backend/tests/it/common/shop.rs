@@ -249,7 +249,21 @@ impl Shop {
         self.roles.spawn(sweep);
     }
 
+    /// Clicks until the outcome is certain: a 202 may also mean that Redis was sent
+    /// the purchase and did not answer in time, as on a busy machine, and then the
+    /// same request is made again.
     pub async fn click(&self, user: &str, request: &str) -> (StatusCode, Value) {
+        eventually("the outcome is certain", || async {
+            let answer = self.click_once(user, request).await;
+            let accepted = answer.0 == StatusCode::ACCEPTED;
+            let uncertain = accepted && self.result(user).await["status"] == "none";
+            (!uncertain).then_some(answer)
+        })
+        .await
+    }
+
+    /// Clicks, whatever the answer is.
+    pub async fn click_once(&self, user: &str, request: &str) -> (StatusCode, Value) {
         self.send(click(user, request, None)).await
     }
 
@@ -257,11 +271,9 @@ impl Shop {
         self.get("/api/rounds/1/products/153/result", user).await.1
     }
 
-    /// Clicks, and says whether the purchase is certain: a 202 alone may also
-    /// mean that the outcome is not known, as on a machine too busy to answer in
-    /// time, and then the shopper may have to click again.
+    /// Clicks once, and says whether the purchase is certain.
     pub async fn buys(&self, user: &str, request: &str) -> bool {
-        let accepted = self.click(user, request).await.0 == StatusCode::ACCEPTED;
+        let accepted = self.click_once(user, request).await.0 == StatusCode::ACCEPTED;
         let status = &self.result(user).await["status"];
         accepted && (status == "succeeded" || status == "ordered")
     }
