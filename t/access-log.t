@@ -6,7 +6,7 @@ use IO::Socket::INET;
 
 our $shop = gate_location() . ' location = /start { return 200; } access_log logs/seckill.json seckill_json;';
 
-# Sends $text as it is, and waits for the answer.
+# Sends $text as it is, and waits for the response.
 sub raw {
     my ($text) = @_;
     my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $ENV{TEST_NGINX_SERVER_PORT}) or die $!;
@@ -27,7 +27,7 @@ sub lines {
 }
 
 # Each line's status and verdict.
-sub told { CORE::join ', ', map {"$_->{status} $_->{verdict}"} @_ }
+sub summary { CORE::join ', ', map {"$_->{status} $_->{verdict}"} @_ }
 
 run_tests();
 
@@ -45,14 +45,14 @@ sub {
     my ($first) = @lines;
     my @about = map { $first->{$_} } qw(method uri user round product arrival);
     my $permit = $first->{permit} =~ /^[\w-]+\.[\w-]+\.1$/ ? 'a permit' : $first->{permit};
-    return main::told(@lines) . "; @about, $permit\n";
+    return main::summary(@lines) . "; @about, $permit\n";
 }
 --- response_body
 202 admitted, 409 duplicate, 410 sold_out; POST /buy/ li 1 153 1, a permit
 
 
 
-=== TEST 2: whoever leaves while he waits has a line as well
+=== TEST 2: a buyer who leaves while waiting has a line as well
 --- sale
 1 153 limit=10
 --- config eval: $::shop
@@ -61,11 +61,11 @@ sub {
 sub {
     kill 'STOP', redis_pid();
     my $edge = main::click('li');
-    # Sent, and gone before an answer.
+    # Leaves before a response.
     close $edge;
     my (undef, @lines) = main::lines(2);
     kill 'CONT', redis_pid();
-    return main::told(@lines) . "\n";
+    return main::summary(@lines) . "\n";
 }
 --- response_body_like: ^(499|503) (unavailable)?$
 --- allow_errors
@@ -90,7 +90,7 @@ sub {
     main::raw("GET / HTTP/1.1\r\n\xff\r\n\r\n");
     main::raw("GET /" . 'x' x 9000 . " HTTP/1.1\r\n$end");
     my (undef, @lines) = main::lines(8);
-    return main::told(@lines) . "\n";
+    return main::summary(@lines) . "\n";
 }
 --- response_body
 400 , 404 , 400 bad_request, 400 , 200 , 400 , 414 
@@ -120,7 +120,7 @@ nothing
 
 
 
-=== TEST 5: who looks at a page, and who is refused, is told by his session alone
+=== TEST 5: the session alone names the user of a page, and of a refused purchase
 --- sale
 1 153 limit=10
 --- config eval

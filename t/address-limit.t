@@ -3,14 +3,14 @@ use SeckillTest 'no_plan';
 use SeckillClick qw(metric);
 
 # nginx's own leaky bucket for each address, before the gate, and the module's
-# token bucket for all of them together, behind it. Requests from this machine
-# are not limited by address, so that these come from elsewhere, as a proxy on
-# this machine says.
+# token bucket for all of them together, after it. Requests from this machine
+# are not limited by address, so that these come from elsewhere, by the word of a
+# proxy on this machine.
 our $shop = gate_location('seckill_rate rate=1r/s burst=210;') . ' location = /metrics { seckill_status; }';
 our $from = 'set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;';
 
 # $n purchases over one connection, by different buyers, from $address: their
-# statuses, counted, and the last answer of each kind.
+# statuses, counted, and the last response of each kind.
 sub storm {
     my ($n, $address) = @_;
     my (%count, %last);
@@ -31,7 +31,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: one address is stopped before the gate, in our own words
+=== TEST 1: one address is refused before the gate, in the same form
 --- sale
 1 153 limit=1000
 --- http_config eval: http_config($::from)
@@ -44,14 +44,14 @@ sub {
     my $words = $refused =~ /"code":"busy"/ && $refused =~ /^Retry-After: 1\r$/m
         && $refused =~ m{^Content-Type: application/json\r$}m ? 'busy' : $refused;
     my $counted = main::metric('seckill_admitted_total') == $count->{202} ? 'the gate saw the rest' : 'the gate saw others';
-    return ($count->{202} >= 200 && $count->{429} >= 1 ? "told $words, $counted\n" : "202 x $count->{202}\n");
+    return ($count->{202} >= 200 && $count->{429} >= 1 ? "refused as $words, $counted\n" : "202 x $count->{202}\n");
 }
 --- response_body
-told busy, the gate saw the rest
+refused as busy, the gate saw the rest
 
 
 
-=== TEST 2: another address is not, until all of them together are too many
+=== TEST 2: another address is not, until all together are over the rate
 --- sale
 1 153 limit=1000
 --- http_config eval: http_config($::from)
@@ -66,10 +66,10 @@ sub {
     my $by_gate = SeckillClick::get('/metrics') =~ /^seckill_refused_total\{code="busy"\} (\d+)$/m ? $1 : 0;
     return "150 = $one->{202}, then "
         . ($passed >= 60 && $passed <= 80 ? 'the rest of the burst' : $passed)
-        . ", told $words by the " . ($by_gate == 150 - $passed ? "gate\n" : "address limit\n");
+        . ", refused as $words by the " . ($by_gate == 150 - $passed ? "gate\n" : "address limit\n");
 }
 --- response_body
-150 = 150, then the rest of the burst, told busy by the gate
+150 = 150, then the rest of the burst, refused as busy by the gate
 
 
 

@@ -2,11 +2,11 @@ use lib 't/lib';
 use SeckillTest 'no_plan';
 use SeckillClick qw(status_of metric get);
 
-# What others wrote into Redis: whatever it is, nobody passes over the limit, and
-# the edge works again once it is mended.
+# Wrong values in Redis: whatever they are, nobody passes over the limit, and the
+# edge works again once they are corrected.
 our $gate = gate_location() . ' location ~ /state$ { seckill_state; } location = /metrics { seckill_status; }';
 
-# The answers of $n clicks by different shoppers, counted.
+# The statuses of $n clicks by different shoppers, counted.
 sub clicks {
     my ($prefix, $n) = @_;
     my %count;
@@ -14,7 +14,7 @@ sub clicks {
     return CORE::join ' ', map {"$_ x $count{$_}"} sort keys %count;
 }
 
-# Clicks until one passes: whether that was within a second.
+# Clicks until one passes; returns whether that took less than a second.
 sub reopens {
     my ($buyer) = @_;
     return SeckillTest::eventually(sub { status_of($buyer) == 202 }, 1) ? 'reopens' : 'stays closed';
@@ -37,9 +37,9 @@ __DATA__
 --- response_body_filters eval
 sub {
     redis('LPUSH', main::permits(), 'garbage');
-    my $told = main::clicks('early', 5);
+    my $statuses = main::clicks('early', 5);
     redis('DEL', main::permits());
-    return "$told, " . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
+    return "$statuses, " . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
 }
 --- response_body
 503 x 5, reopens, 202 x 9 410 x 11
@@ -57,9 +57,9 @@ sub {
     my $before = main::clicks('early', 3);
     SeckillTest::eventually(sub { redis('GET', main::permits()) == 3 });
     redis('SET', main::permits(), 'many');
-    my $told = main::clicks('during', 5);
+    my $statuses = main::clicks('during', 5);
     redis('SET', main::permits(), 3);
-    return "$before, $told, " . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
+    return "$before, $statuses, " . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
 }
 --- response_body
 202 x 3, 503 x 5, reopens, 202 x 6 410 x 14
@@ -75,9 +75,9 @@ sub {
 --- response_body_filters eval
 sub {
     redis('SET', main::permits(), '99999999999999999999');
-    my $told = main::clicks('early', 5);
+    my $statuses = main::clicks('early', 5);
     redis('DEL', main::permits());
-    return ($told =~ /202/ ? $told : 'nobody') . ', ' . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
+    return ($statuses =~ /202/ ? $statuses : 'nobody') . ', ' . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
 }
 --- response_body
 nobody, reopens, 202 x 9 410 x 11
@@ -85,7 +85,7 @@ nobody, reopens, 202 x 9 410 x 11
 
 
 
-=== TEST 4: a negative limit lets nobody pass until it is mended
+=== TEST 4: a negative limit lets nobody pass until it is corrected
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -93,9 +93,9 @@ nobody, reopens, 202 x 9 410 x 11
 --- response_body_filters eval
 sub {
     redis('HSET', main::info(), 'limit', -5);
-    my $told = main::clicks('early', 5);
+    my $statuses = main::clicks('early', 5);
     redis('HSET', main::info(), 'limit', 10);
-    return "$told, " . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
+    return "$statuses, " . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
 }
 --- response_body
 503 x 5, reopens, 202 x 9 410 x 11
@@ -103,7 +103,7 @@ sub {
 
 
 
-=== TEST 5: a limit that is no number lets nobody pass until it is mended
+=== TEST 5: a limit that is no number lets nobody pass until it is corrected
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -111,9 +111,9 @@ sub {
 --- response_body_filters eval
 sub {
     redis('HSET', main::info(), 'limit', 'plenty');
-    my $told = main::clicks('early', 5);
+    my $statuses = main::clicks('early', 5);
     redis('HSET', main::info(), 'limit', 10);
-    return "$told, " . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
+    return "$statuses, " . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
 }
 --- response_body
 503 x 5, reopens, 202 x 9 410 x 11
@@ -129,9 +129,9 @@ sub {
 --- response_body_filters eval
 sub {
     redis('DEL', main::info());
-    my $told = main::clicks('early', 5);
+    my $statuses = main::clicks('early', 5);
     redis('HSET', main::info(), 'limit', 10);
-    return "$told, " . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
+    return "$statuses, " . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
 }
 --- response_body
 503 x 5, reopens, 202 x 9 410 x 11
@@ -181,7 +181,7 @@ sub {
 
 
 
-=== TEST 9: garbage in the catalogue stops only the product that it is about
+=== TEST 9: garbage in the catalogue stops only the product that it names
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -200,7 +200,7 @@ sub {
 
 
 
-=== TEST 10: a catalogue that is no catalogue: the last one that was serves
+=== TEST 10: a catalogue of another type: the one read last stays in force
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -209,11 +209,11 @@ sub {
 sub {
     redis('SET', 'seckill::catalogue', 'garbage');
     SeckillTest::eventually(sub { SeckillClick::log_has('error.log', 'the catalogue cannot be read') });
-    my $told = main::clicks('early', 5);
+    my $statuses = main::clicks('early', 5);
     redis('DEL', 'seckill::catalogue');
     SeckillRedis::offer('1', '153', opens => now_ms() - 10_000, ends => now_ms() + 3_600_000, limit => 12);
     SeckillTest::eventually(sub { redis('HGET', main::info(), 'limit') == 12 });
-    return "$told, " . main::clicks('late', 12) . "\n";
+    return "$statuses, " . main::clicks('late', 12) . "\n";
 }
 --- response_body
 202 x 5, 202 x 7 410 x 5
@@ -229,9 +229,9 @@ sub {
 --- response_body_filters eval
 sub {
     redis('SET', 'seckill::{1::153}::leases', 'garbage');
-    my $told = main::clicks('early', 3);
+    my $statuses = main::clicks('early', 3);
     redis('DEL', 'seckill::{1::153}::leases', main::permits());
-    return ($told =~ /202/ ? $told : 'nobody') . ', ' . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
+    return ($statuses =~ /202/ ? $statuses : 'nobody') . ', ' . main::reopens('mended') . ', ' . main::clicks('late', 20) . "\n";
 }
 --- response_body
 nobody, reopens, 202 x 9 410 x 11

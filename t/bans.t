@@ -9,7 +9,7 @@ our $gate = gate_location() . ' location = /metrics { seckill_status; } location
 our $realip = 'set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;';
 
 # The list, written as lua/bans/ documents it. The scripts themselves are tested
-# with the back end; here every edge has to follow what stands in Redis.
+# with the back end; here every edge has to follow what is in Redis.
 my ($add, $lift);
 
 sub script {
@@ -33,7 +33,8 @@ sub lift {
     redis('EVAL', $lift, 4, @keys, shift, 1000);
 }
 
-# One click on product 153: its status and code. $from is told as a proxy does.
+# One click on product 153: its status and code. A proxy reports
+# $from as the address.
 sub click {
     my ($user, $from) = @_;
     my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $ENV{TEST_NGINX_SERVER_PORT}) or return 0;
@@ -47,7 +48,8 @@ sub click {
 my $visitor = 0;
 sub fresh { 'visitor' . ++$visitor }
 
-# Whether, within a second, a click is answered so: '' or what it was.
+# Clicks until a response is as expected, for some seconds; returns it, and says so
+# if it took more than a second or never came.
 sub soon {
     my ($expected, $click) = @_;
     my ($begun, $said) = (time);
@@ -63,8 +65,8 @@ sub nth {
     return join '.', $n % 200 + 20, int($n / 200) % 250, int $n / 50_000, $n % 7;
 }
 
-# What a block says it saw.
-sub told { return join(', ', @_) . "\n" }
+# What a block saw, as one line.
+sub summary { return join(', ', @_) . "\n" }
 
 run_tests();
 
@@ -80,7 +82,7 @@ __DATA__
 sub {
     main::ban('user:eve');
     my $eve = main::soon('403 blocked', sub { main::click('eve') });
-    return main::told($eve, main::click('li'));
+    return main::summary($eve, main::click('li'));
 }
 --- response_body
 403 blocked, 202
@@ -122,7 +124,7 @@ wrong:
 
 
 
-=== TEST 4: whoever is not a trusted proxy cannot choose his address
+=== TEST 4: a client that is not a trusted proxy cannot choose its address
 --- sale
 1 153 limit=10
 --- config eval: 'set_real_ip_from 192.0.2.1; real_ip_header X-Forwarded-For;' . $::gate
@@ -167,7 +169,7 @@ sub {
 
 
 
-=== TEST 6: a ban ends by itself, on time, also when Redis is away by then
+=== TEST 6: a ban ends by itself, on time, also while Redis is away
 --- sale
 1 153 limit=100
 --- config eval: $::gate
@@ -178,7 +180,7 @@ sub {
 sub {
     main::ban('user:eve', 5);
     my $ends = now_ms() + 5_000;
-    # Mirrored behind eve, so that her ban is known without a click of hers.
+    # Mirrored after eve, so that her ban is known without a click of hers.
     main::ban('user:marker');
     main::soon('403 blocked', sub { main::click('marker') });
     my $banned = main::click('eve');
@@ -196,7 +198,7 @@ sub {
 
 
 
-=== TEST 7: Redis away keeps the bans, and so does its return
+=== TEST 7: bans stay in force while Redis is away and after it returns
 --- sale
 1 153 limit=100
 --- config eval: $::gate
@@ -212,7 +214,7 @@ sub {
     push @said, main::click('eve');
     redis_start();
     push @said, main::soon('202', sub { main::click(main::fresh()) }) =~ s/, too late//r, main::click('eve');
-    return main::told(@said);
+    return main::summary(@said);
 }
 --- response_body
 403 blocked, 403 blocked, 202, 403 blocked
@@ -241,14 +243,14 @@ sub {
     $said{main::click('eve')}++ for 1 .. 50;
     main::lift('user:eve');
     my $lifted = main::soon('202', sub { main::click('eve') });
-    return main::told(sort(keys %said), $lifted);
+    return main::summary(sort(keys %said), $lifted);
 }
 --- response_body
 403 blocked, 202
 
 
 
-=== TEST 9: garbage is skipped, counted, and logged once with its text
+=== TEST 9: an entry that is no ban is skipped, counted, and logged once with its text
 --- sale
 1 153 limit=100
 --- redis
@@ -262,7 +264,7 @@ HSET seckill::{bans}::list user:eve 0|1|ops|x
 --- response_body_filters eval
 sub {
     my @said = (main::click('eve'), main::click('mallory'), map { main::metric("seckill_$_") } qw(bans bans_skipped bans_unmirrored));
-    # Read again, because a hand has changed the version: not told again.
+    # Read again, because the version was changed by hand: not logged again.
     redis('SET', $main::keys[3], 'by hand');
     redis('HSET', $main::keys[0], 'user:oscar' => '0|1|ops|x');
     redis('SET', $main::keys[3], 'by hand again');
@@ -271,7 +273,7 @@ sub {
         open my $log, '<', "$ENV{TEST_NGINX_SERVROOT}/logs/error.log";
         push @said, scalar grep {/\[warn\].*$text/} <$log>;
     }
-    return main::told(@said);
+    return main::summary(@said);
 }
 --- response_body
 403 blocked, 202, 1, 3, 0, 403 blocked, 1, 1, 1
@@ -279,7 +281,7 @@ sub {
 
 
 
-=== TEST 10: what a hand removed from the list is lifted once the version is another
+=== TEST 10: a ban removed from the list by hand is lifted once the version changes
 --- sale
 1 153 limit=100
 --- redis
@@ -292,7 +294,7 @@ HSET seckill::{bans}::list user:oscar 0|1|ops|test
 sub {
     redis('HDEL', $main::keys[0], 'user:eve');
     redis('SET', $main::keys[3], 'edited');
-    return main::told(main::soon('202', sub { main::click('eve') }), main::click('oscar'));
+    return main::summary(main::soon('202', sub { main::click('eve') }), main::click('oscar'));
 }
 --- response_body
 202, 403 blocked
@@ -311,14 +313,14 @@ sub {
     main::soon('403 blocked', sub { main::click('first') });
     main::ban("user:many$_") for 1 .. 300;
     redis('XTRIM', $main::keys[2], 'MAXLEN', 10);
-    return main::told(map { my $user = $_; main::soon('403 blocked', sub { main::click($user) }) } qw(many300 many1 many150 first));
+    return main::summary(map { my $user = $_; main::soon('403 blocked', sub { main::click($user) }) } qw(many300 many1 many150 first));
 }
 --- response_body
 403 blocked, 403 blocked, 403 blocked, 403 blocked
 
 
 
-=== TEST 12: a ban comes behind the session, and before window, second click and rate
+=== TEST 12: a ban is checked after the session, and before window, second click and rate
 --- sale
 1 153 limit=10
 1 154 opens=+30s ends=+1h
@@ -347,7 +349,7 @@ HSET seckill::{bans}::list user:eve 0|1|ops|test
 
 
 
-=== TEST 14: a list that is no list: nobody is let through by a guess, and the log says why
+=== TEST 14: a list of another type: nobody is admitted by a guess, and the log says why
 --- sale
 1 153 limit=10
 --- redis
@@ -384,9 +386,9 @@ sub {
     $banned{main::click('bot' . int(1 + rand 60_000))}++ for 1 .. 300;
     $free{main::click(main::fresh())}++ for 1 .. 300;
     my $unmirrored = main::metric('seckill_bans_unmirrored');
-    # What is lifted makes room for others, and at last all fit.
+    # A lifted ban makes room for others, and at last all fit.
     my $passes = delete $free{202} // 0;
-    return main::told(sort(keys %banned), sort(keys %free), $passes >= 100 ? 'others pass' : "only $passes of others pass",
+    return main::summary(sort(keys %banned), sort(keys %free), $passes >= 100 ? 'others pass' : "only $passes of others pass",
         $unmirrored > 10_000 && $unmirrored < 40_000 ? 'counted' : "unmirrored: $unmirrored");
 }
 --- response_body
@@ -409,7 +411,7 @@ SET seckill::{bans}::version 1-1
 --- error_code: 400
 --- response_body_filters eval
 sub {
-    # Nobody is let through before all are known.
+    # Nobody is admitted before all bans are known.
     my (%early, $begun);
     $begun = time;
     SeckillTest::eventually(sub { my $said = main::click('eve'); $early{$said}++; $said eq '403 blocked' }, 30);
@@ -417,14 +419,14 @@ sub {
     SeckillTest::eventually(sub { main::click(main::fresh()) eq '202' }, 30);
     my $took = time - $begun;
     my $all = redis('HLEN', $main::keys[0]) == main::metric('seckill_bans') ? 'all' : main::metric('seckill_bans');
-    my %told = (banned => {}, free => {});
+    my %seen = (banned => {}, free => {});
     for (1 .. 300) {
         my $address = main::nth(1 + int rand 1_000_000);
-        $told{banned}{main::click(main::fresh(), $address)}++;
-        $told{free}{main::click(main::fresh(), $address =~ s/^\d+/2/r)}++;
+        $seen{banned}{main::click(main::fresh(), $address)}++;
+        $seen{free}{main::click(main::fresh(), $address =~ s/^\d+/2/r)}++;
     }
     main::ban('user:late');
-    return main::told($all, keys %{$told{banned}}, keys %{$told{free}}, main::soon('403 blocked', sub { main::click('late') }),
+    return main::summary($all, keys %{$seen{banned}}, keys %{$seen{free}}, main::soon('403 blocked', sub { main::click('late') }),
         keys %early, $took < ($ENV{TEST_NGINX_USE_VALGRIND} ? 120 : 20) ? 'in time' : "$took s");
 }
 --- response_body

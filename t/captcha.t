@@ -11,7 +11,7 @@ our $gate = gate_location('seckill_captcha on;');
 sub li { ('POST ' . hidden_path('li', '1', '153')) x shift }
 sub with { [map { cookie('li') . "\n$_" } @_] }
 
-# One click by itself: its status and code.
+# One click: its status and code.
 sub click {
     my ($user, @lines) = @_;
     my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $ENV{TEST_NGINX_SERVER_PORT}) or return 0;
@@ -21,14 +21,14 @@ sub click {
     return join ' ', ($answer =~ m{^HTTP/1\.1 (\d+)})[0] // 0, $answer =~ /"code":"(\w+)"/;
 }
 
-# What a block says it saw.
-sub told { return join(', ', @_) . "\n" }
+# What a block saw, as one line.
+sub summary { return join(', ', @_) . "\n" }
 
 run_tests();
 
 __DATA__
 
-=== TEST 1: with a pass of his own a buyer is let through
+=== TEST 1: a buyer with a pass of their own is admitted
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -38,7 +38,7 @@ __DATA__
 
 
 
-=== TEST 2: without a pass, with garbage, and with somebody else's or another product's, nobody is
+=== TEST 2: without a pass, with garbage, and with another buyer's or product's pass, nobody is
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -54,7 +54,7 @@ main::with(
 
 
 
-=== TEST 3: a pass that has expired, and one that is good for longer than any of ours
+=== TEST 3: a pass that has expired, and one that is valid for longer than the back end issues
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -88,7 +88,7 @@ main::with("$pass\nIdempotency-Key: one", "$pass\nIdempotency-Key: one", "$pass\
 
 
 
-=== TEST 6: the pass comes behind shape, expiry, signature, session and window
+=== TEST 6: the pass is checked after shape, expiry, signature, session and window
 --- sale
 1 153 limit=10
 1 154 opens=+30s ends=+1h
@@ -102,7 +102,7 @@ main::with("$pass\nIdempotency-Key: one", "$pass\nIdempotency-Key: one", "$pass\
 
 
 
-=== TEST 7: a pass that met a busy shop is still good
+=== TEST 7: a pass stays valid after a refusal as busy
 --- sale
 1 153 limit=10
 --- config eval: gate_location('seckill_captcha on; seckill_rate rate=2r/s burst=1;')
@@ -114,14 +114,14 @@ sub {
     my @said = (main::click('wang', captcha('wang', '1', '153')), main::click('li', $pass));
     my $last;
     SeckillTest::eventually(sub { ($last = main::click('li', $pass)) ne '429 busy' });
-    return main::told(@said, $last);
+    return main::summary(@said, $last);
 }
 --- response_body
 202, 429 busy, 202
 
 
 
-=== TEST 8: a pass that met an empty shelf is good for what comes back
+=== TEST 8: a pass stays valid after a refusal as sold out
 --- sale
 1 153 limit=1
 --- config eval: $::gate
@@ -135,14 +135,14 @@ sub {
     redis('DECRBY', 'seckill::{1::153}::permits', 1);
     my $last;
     SeckillTest::eventually(sub { ($last = main::click('li', $pass)) ne '410 sold_out' });
-    return main::told(@said, $last);
+    return main::summary(@said, $last);
 }
 --- response_body
 202, 410 sold_out, 202
 
 
 
-=== TEST 9: a pass is good again if the back end could not sell, and not if it says that it was spent
+=== TEST 9: a pass is valid again if the back end could not sell, and not if it reports the pass as spent
 --- sale
 1 153 limit=10
 --- http_config eval: http_config() =~ s{return 202 [^;]*;}{if (\$http_x_try = 410) { return 410; } if (\$http_x_try = 403) { return 403; } return 202 ok;}r
@@ -153,7 +153,7 @@ sub {
 sub {
     my ($good, $bad) = map { captcha($_, '1', '153', nonce => 'c' x 16) } qw(li wang);
     my @said = map { main::click(@$_) } ['li', $good, 'X-Try: 410'], ['li', $good], ['wang', $bad, 'X-Try: 403'], ['wang', $bad];
-    return main::told(@said);
+    return main::summary(@said);
 }
 --- response_body
 410, 202, 403, 403 captcha_required
@@ -183,7 +183,7 @@ sub {
 
 
 
-=== TEST 11: inherited from the server, and off in a location
+=== TEST 11: seckill_captcha is inherited from the server, and off in a location
 --- sale
 1 153 limit=10
 --- config eval: 'seckill_captcha on;' . gate_location('seckill_captcha off;')

@@ -17,13 +17,13 @@ sub leave_while_parked {
     my @clicks = map { click("gone$_") } 1 .. 10;
     eventually { metric('seckill_parked') == 10 } or return 'they were not parked';
     close $_ for @clicks;
-    eventually { log_has('access.log', '"status":499') == 10 } or return 'nobody noticed that they left';
+    eventually { log_has('access.log', '"status":499') == 10 } or return 'their leaving was not noticed';
     kill 'CONT', redis_pid();
-    eventually { metric('seckill_parked') == 0 } or return 'their permits were never answered for';
+    eventually { metric('seckill_parked') == 0 } or return 'they stayed parked';
     return '';
 }
 
-# Everything that was taken came back.
+# Permits granted and leases open, once all permits were returned.
 sub permits_left {
     eventually { redis('GET', 'seckill::{1::153}::permits') == 0 };
     return 'permits: ' . redis('GET', 'seckill::{1::153}::permits')
@@ -36,7 +36,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: shoppers who leave while they wait give their permits back
+=== TEST 1: the permits of shoppers who leave while they wait are returned
 --- sale
 1 153 limit=10
 --- http_config eval: $::patient
@@ -49,7 +49,7 @@ permits: 0 leases: 0
 
 
 
-=== TEST 2: what they gave back is for others
+=== TEST 2: the returned permits are for others
 --- sale
 1 153 limit=10
 --- http_config eval: $::patient
@@ -68,7 +68,7 @@ sub {
 
 
 
-=== TEST 3: a shopper whose connection breaks is logged with what was known of him
+=== TEST 3: a shopper whose connection breaks is logged with what was known of them
 --- sale
 1 153 limit=10
 --- http_config eval: $::patient
@@ -84,7 +84,7 @@ sub {
 
 
 
-=== TEST 4: the deadline passes, and Redis answers afterwards
+=== TEST 4: the deadline passes, and Redis replies afterwards
 --- sale
 1 153 limit=10
 --- config eval: $::gate

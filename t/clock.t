@@ -1,7 +1,7 @@
 use lib 't/lib';
 
-# An nginx whose wall clock this suite sets: libfaketime reads how far it is off
-# from a file, each time somebody asks.
+# An nginx whose wall clock this suite sets: libfaketime reads the offset from a
+# file at each call.
 our $offset;
 
 # Sets the wall clock of nginx, as an offset to the right one.
@@ -20,7 +20,7 @@ BEGIN {
     $offset = "$folder/offset";
     my $nginx = $ENV{TEST_NGINX_BINARY} // '/usr/sbin/nginx';
     open my $wrapper, '>', "$folder/nginx" or die $!;
-    # The monotonic clock never jumps, on no machine.
+    # The monotonic clock never jumps on a real machine either.
     print $wrapper "#!/bin/sh\nexec env LD_PRELOAD=$library FAKETIME_TIMESTAMP_FILE=$offset",
         " FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 $nginx \"\$@\"\n";
     close $wrapper;
@@ -35,7 +35,7 @@ use SeckillClick qw(status_of get);
 our $gate = gate_location() . ' location = /api/time { seckill_time; } location ~ /state$ { seckill_state; }'
     . ' location ~ /path$ { seckill_path; }';
 
-# The answers of $n clicks by different shoppers, counted.
+# The statuses of $n clicks by different shoppers, counted.
 sub clicks {
     my ($prefix, $n) = @_;
     my %count;
@@ -43,9 +43,9 @@ sub clicks {
     return CORE::join ' ', map {"$_ x $count{$_}"} sort keys %count;
 }
 
-# Different shoppers click until $n have got one, for ten seconds at most: what a
-# lease had left that ends meanwhile is for sale again a moment later. Then ten more
-# click in vain.
+# Different shoppers click until $n were admitted, for ten seconds at most: the
+# unspent permits of a lease that ends meanwhile can be bought a moment later. Then
+# ten more are refused.
 sub sells {
     my ($prefix, $n) = @_;
     my ($sold, $clicks, $until) = (0, 0, now_ms() + 10_000);
@@ -64,7 +64,7 @@ sub hours_off {
 
 sub state { get('/api/rounds/1/products/153/state') =~ /"state":"(\w+)"/ ? $1 : 'none' }
 
-# A worker gets of the environment only what the configuration names.
+# A worker gets only the environment variables that the configuration names.
 add_block_preprocessor(sub {
     my $names = CORE::join ' ', map {"env $_;"} qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE
         FAKETIME_DONT_FAKE_MONOTONIC DONT_FAKE_MONOTONIC);
@@ -82,15 +82,15 @@ __DATA__
 --- request: GET /api/time
 --- response_body_filters eval
 sub {
-    my @told = main::clicks('early', 10);
+    my @results = main::clicks('early', 10);
     main::set_clock('-3600');
-    push @told, main::hours_off() . ' h', main::state();
+    push @results, main::hours_off() . ' h', main::state();
     my %count;
-    # Signed by the right clock, they are none of this edge's for now.
-    push @told, main::clicks('during', 5);
+    # Signed by the right clock, their URLs are not valid at this edge for now.
+    push @results, main::clicks('during', 5);
     main::set_clock('+0');
-    push @told, main::state(), main::sells('late', 10);
-    return CORE::join(', ', @told) . "\n";
+    push @results, main::state(), main::sells('late', 10);
+    return CORE::join(', ', @results) . "\n";
 }
 --- response_body
 202 x 10, -1 h, scheduled, 403 x 5, open, 202 x 10, then 410 x 10
@@ -104,12 +104,12 @@ sub {
 --- request: GET /api/time
 --- response_body_filters eval
 sub {
-    my @told = main::clicks('early', 10);
+    my @results = main::clicks('early', 10);
     main::set_clock('-30');
-    push @told, main::state(), main::clicks('during', 5), main::clicks('early', 1);
+    push @results, main::state(), main::clicks('during', 5), main::clicks('early', 1);
     main::set_clock('+0');
-    push @told, main::sells('late', 5);
-    return CORE::join(', ', @told) . "\n";
+    push @results, main::sells('late', 5);
+    return CORE::join(', ', @results) . "\n";
 }
 --- response_body
 202 x 10, open, 202 x 5, 409 x 1, 202 x 5, then 410 x 10
@@ -123,12 +123,12 @@ sub {
 --- request: GET /api/time
 --- response_body_filters eval
 sub {
-    my @told = main::clicks('early', 10);
+    my @results = main::clicks('early', 10);
     main::set_clock('+7200');
-    push @told, main::state(), main::clicks('during', 5);
+    push @results, main::state(), main::clicks('during', 5);
     main::set_clock('+0');
-    push @told, main::state(), main::sells('late', 10);
-    return CORE::join(', ', @told) . "\n";
+    push @results, main::state(), main::sells('late', 10);
+    return CORE::join(', ', @results) . "\n";
 }
 --- response_body
 202 x 10, ended, 403 x 5, open, 202 x 10, then 410 x 10

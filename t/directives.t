@@ -22,7 +22,7 @@ __DATA__
 
 
 
-=== TEST 3: a Redis address that is none
+=== TEST 3: a malformed Redis address
 --- http_config
     seckill_zone test:8m;
     seckill_redis nowhere;
@@ -40,7 +40,7 @@ __DATA__
 
 
 
-=== TEST 5: a timeout that is no time
+=== TEST 5: a timeout that is no duration
 --- http_config
     seckill_zone test:8m;
     seckill_redis 127.0.0.1:6379 timeout=soon;
@@ -154,7 +154,7 @@ GET /metrics
 
 
 
-=== TEST 18: a small zone that works says what it holds, and how large it should be
+=== TEST 18: a notice says what a small zone holds, and how large it should be
 --- http_config eval: http_config() =~ s/test:8m/test:2m/r
 --- config
     location = /metrics { seckill_status; }
@@ -162,3 +162,21 @@ GET /metrics
 GET /metrics
 --- error_code: 200
 --- error_log eval: [qr/\[notice\].*seckill_zone "test": a zone of 2 MiB holds [\d]+ products, \d+ admitted buyers, \d+ bans and \d+ captcha passes; make it \d+m to hold 10000, 1000000, 1000000 and 125000/]
+
+
+
+=== TEST 19: a second zone
+--- http_config
+    seckill_zone test:8m;
+    seckill_zone other:8m;
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_zone: is given twice; one zone serves all/]
+
+
+
+=== TEST 20: a zone whose name another module has taken
+--- http_config
+    seckill_zone test:8m;
+    limit_req_zone $binary_remote_addr zone=test:8m rate=1r/s;
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_zone "test" cannot be declared; is the name taken by another zone\?/]

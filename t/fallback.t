@@ -6,7 +6,7 @@ use SeckillClick qw(status_of metric get);
 our $refuse = gate_location() . ' location = /metrics { seckill_status; }';
 our $pass   = gate_location('seckill_fallback pass;') . ' location = /metrics { seckill_status; }';
 
-# The answers of $n clicks by different shoppers, counted.
+# The statuses of $n clicks by different shoppers, counted.
 sub clicks {
     my ($prefix, $n) = @_;
     my %count;
@@ -23,7 +23,7 @@ sub keeps {
         : 'keeps ' . metric('seckill_permits_kept') . " instead of $n";
 }
 
-# Pretends that another edge lives, which Redis counts among the living.
+# Registers another edge as living.
 sub neighbour { redis('ZADD', 'seckill::edges', now_ms() + 3_600_000, 'neighbour') }
 
 run_tests();
@@ -51,7 +51,7 @@ sub {
 
 
 
-=== TEST 2: pass: what was left goes through, exactly
+=== TEST 2: pass: exactly what was left is admitted
 --- sale
 1 153 limit=100
 --- config eval: $::pass
@@ -73,7 +73,7 @@ sub {
 
 
 
-=== TEST 3: what was passed was counted before, and is counted once
+=== TEST 3: permits spent while Redis is away were counted before, and are counted once
 --- sale
 1 153 limit=100
 --- config eval: $::pass
@@ -94,7 +94,7 @@ sub {
 
 
 
-=== TEST 4: a neighbour's share is not ours
+=== TEST 4: another edge's share is not spent
 --- sale
 1 153 limit=100
 --- config eval: $::pass
@@ -103,13 +103,13 @@ sub {
 --- response_body_filters eval
 sub {
     main::neighbour();
-    # Half of what is left, since the neighbour has taken nothing yet.
+    # Half of what is left, since the other edge has taken nothing yet.
     SeckillTest::eventually(sub { main::metric('seckill_edges') == 2 });
     my $kept = main::keeps(50);
     redis_stop();
     my $during = main::clicks('away', 60);
     redis_start();
-    # Whether the rest is told "sold out" depends on what was last heard.
+    # Whether the rest is refused as sold out depends on the last reply from Redis.
     return "$kept, then " . $during =~ s/(?:410|503) x/others x/r . "\n";
 }
 --- response_body
@@ -117,7 +117,7 @@ keeps 50, then 202 x 50 others x 10
 
 
 
-=== TEST 5: it sells from its own share when nothing else is free
+=== TEST 5: an edge sells its share when nothing else is free
 --- sale
 1 153 limit=100
 --- config eval: $::pass
@@ -152,7 +152,7 @@ keeps 0, then 410 x 5
 
 
 
-=== TEST 7: Redis stalled: those who wait pass from the share
+=== TEST 7: Redis stalled: parked requests are admitted from the share
 --- sale
 1 153 limit=100
 --- config eval: $::pass
@@ -171,7 +171,7 @@ sub {
 
 
 
-=== TEST 8: a limit lowered below what is kept lets the rest go
+=== TEST 8: a limit lowered below the share: the excess is returned
 --- sale
 1 153 limit=100
 --- config eval: $::pass

@@ -25,7 +25,7 @@ __DATA__
 
 
 
-=== TEST 2: the counter in Redis says what was granted
+=== TEST 2: the counter in Redis counts the granted permits
 --- sale
 1 153 limit=3
 --- config eval: $::gate
@@ -85,7 +85,7 @@ __DATA__
 
 
 
-=== TEST 7: a quantity that is no number
+=== TEST 7: a quantity that is not a number
 --- sale
 1 153 limit=9 per_buyer=2
 --- config eval: $::gate
@@ -107,7 +107,7 @@ __DATA__
 
 
 
-=== TEST 9: over the rate it is busy, and says when to come again
+=== TEST 9: over the rate the gate is busy, and says when to retry
 --- only: module
 --- sale
 1 153 limit=9
@@ -139,7 +139,7 @@ POST /buy/anything
 
 
 
-=== TEST 12: a user that the operator vouches for needs no session of ours
+=== TEST 12: a user whom nginx vouches for needs no session
 --- sale
 1 153
 --- config eval: gate_location('seckill_user $http_x_member;')
@@ -150,7 +150,7 @@ X-Member: a
 
 
 
-=== TEST 13: and without that user a login is required
+=== TEST 13: without that user a login is required
 --- sale
 1 153
 --- config eval: gate_location('seckill_user $http_x_member;')
@@ -196,7 +196,7 @@ GET /api/rounds/1/products/999/state
 
 
 
-=== TEST 17: the log's variables tell who, what and why
+=== TEST 17: the variables name buyer, product and verdict
 --- only: module
 --- sale
 1 153 limit=1
@@ -209,7 +209,7 @@ gate_location('add_header X-Log "$seckill_verdict $seckill_user $seckill_round $
 
 
 
-=== TEST 18: refusals are never kept by anyone on the way
+=== TEST 18: refusals are never cached on the way
 --- sale
 1 153 limit=1
 --- config eval: $::gate

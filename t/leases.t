@@ -4,7 +4,7 @@ use SeckillClick qw(status_of metric);
 
 our $gate = gate_location() . ' location = /metrics { seckill_status; }';
 
-# The answers of $n clicks by different shoppers, counted.
+# The statuses of $n clicks by different shoppers, counted.
 sub clicks {
     my ($prefix, $n) = @_;
     my %count;
@@ -18,39 +18,39 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: with the limit far away the edge rarely asks Redis
+=== TEST 1: far from the limit the edge rarely sends a command to Redis
 --- sale
 1 153 limit=100000
 --- config eval: $::gate
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
-    my $told = main::clicks('buyer', 1000);
-    my $asked = main::metric('seckill_redis_commands_total');
-    return "$told, asked " . ($asked <= 50 ? "rarely\n" : "$asked times\n");
+    my $statuses = main::clicks('buyer', 1000);
+    my $commands = main::metric('seckill_redis_commands_total');
+    return "$statuses, " . ($commands <= 50 ? "few commands\n" : "$commands commands\n");
 }
 --- response_body
-202 x 1000, asked rarely
+202 x 1000, few commands
 
 
 
-=== TEST 2: what was taken and not spent goes back by itself
+=== TEST 2: permits that were granted and not spent are returned by themselves
 --- sale
 1 153 limit=100000
 --- config eval: $::gate
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
-    my $told = main::clicks('buyer', 300);
+    my $statuses = main::clicks('buyer', 300);
     SeckillTest::eventually(sub { main::permits() == 300 });
-    return "$told, permits " . main::permits() . "\n";
+    return "$statuses, permits " . main::permits() . "\n";
 }
 --- response_body
 202 x 300, permits 300
 
 
 
-=== TEST 3: permits that came back reopen a sold-out product within a second
+=== TEST 3: returned permits reopen a sold-out product within a second
 --- sale
 1 153 limit=20
 --- config eval: $::gate
@@ -84,7 +84,7 @@ sub {
 
 
 
-=== TEST 5: a counter below zero lets nobody pass until it is mended
+=== TEST 5: a counter below zero lets nobody pass until it is corrected
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -92,10 +92,10 @@ sub {
 --- response_body_filters eval
 sub {
     redis('SET', 'seckill::{1::153}::permits', -1000);
-    my $told = main::clicks('buyer', 30);
+    my $statuses = main::clicks('buyer', 30);
     redis('DEL', 'seckill::{1::153}::permits');
-    SeckillTest::eventually(sub { main::status_of('mended') == 202 }, 1) or return "$told, stays closed\n";
-    return "$told, then " . main::clicks('after', 20) . "\n";
+    SeckillTest::eventually(sub { main::status_of('mended') == 202 }, 1) or return "$statuses, stays closed\n";
+    return "$statuses, then " . main::clicks('after', 20) . "\n";
 }
 --- response_body
 503 x 30, then 202 x 9 410 x 11
@@ -109,8 +109,8 @@ sub {
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
-    my @told = map { main::status_of("buyer$_", 2) } 1 .. 4;
-    return "@told" . ', then ' . main::clicks('single', 2) . "\n";
+    my @statuses = map { main::status_of("buyer$_", 2) } 1 .. 4;
+    return "@statuses" . ', then ' . main::clicks('single', 2) . "\n";
 }
 --- response_body
 202 202 202 410, then 202 x 1 410 x 1

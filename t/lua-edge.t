@@ -1,5 +1,5 @@
 # Needs Debian's nginx: its Lua module.
-# What only the Lua edge claims. What it shares with the module is in the other
+# What holds for the Lua edge alone. What it shares with the module is in the other
 # suites, which run against it with SECKILL_EDGE=lua.
 BEGIN { $ENV{SECKILL_EDGE} = 'lua' }
 use lib 't/lib';
@@ -19,8 +19,8 @@ sub race {
     return join(', ', map {"$times{$_} x $_"} sort keys %times) . "\n";
 }
 
-# How often Redis was asked to do this.
-sub asked {
+# How often Redis ran this command.
+sub commands {
     my ($command) = @_;
     return redis('INFO', 'commandstats') =~ /^cmdstat_\Q$command\E:calls=(\d+)/m ? $1 : 0;
 }
@@ -44,7 +44,7 @@ sub { main::race(1 .. 60) . redis('GET', $::permits) . "\n" }
 
 
 
-=== TEST 2: what went over the limit is taken back, and a smaller purchase passes
+=== TEST 2: an increment over the limit is reverted, and a smaller purchase passes
 --- sale
 1 153 limit=3 per_buyer=2
 --- config eval: $::gate
@@ -58,7 +58,7 @@ sub { main::race(1 .. 60) . redis('GET', $::permits) . "\n" }
 
 
 
-=== TEST 3: once it is known to be sold out, Redis is hardly asked
+=== TEST 3: once a product is known to be sold out, Redis gets hardly any command
 --- sale
 1 153 limit=1
 --- config eval: $::gate
@@ -68,8 +68,8 @@ sub { main::race(1 .. 60) . redis('GET', $::permits) . "\n" }
 sub {
     my $first = main::status_of('first');
     redis('CONFIG', 'RESETSTAT');
-    my $told = main::race(1 .. 100);
-    return "$first, then $told" . (main::asked('incrby') <= 5 ? "hardly\n" : main::asked('incrby') . " times\n");
+    my $statuses = main::race(1 .. 100);
+    return "$first, then $statuses" . (main::commands('incrby') <= 5 ? "hardly\n" : main::commands('incrby') . " times\n");
 }
 --- response_body
 202, then 100 x 410
@@ -77,7 +77,7 @@ hardly
 
 
 
-=== TEST 4: a permit that came back reopens the product
+=== TEST 4: a returned permit reopens the product
 --- sale
 1 153 limit=1
 --- config eval: $::gate
@@ -85,10 +85,10 @@ hardly
 --- error_code: 400
 --- response_body_filters eval
 sub {
-    my @told = map { main::status_of($_) } qw(a b);
+    my @statuses = map { main::status_of($_) } qw(a b);
     redis('DECRBY', $::permits, 1);
     my $reopened = eventually { main::status_of('c' . rand) == 202 } 5;
-    return "@told " . ($reopened ? "reopened\n" : "never again\n");
+    return "@statuses " . ($reopened ? "reopened\n" : "never again\n");
 }
 --- response_body
 202 410 reopened
@@ -103,17 +103,17 @@ sub {
 --- error_code: 400
 --- response_body_filters eval
 sub {
-    my $told = main::race(1 .. 40);
-    my ($passed) = $told =~ /^(\d+) x 202, \d+ x 429$/ or return $told;
+    my $statuses = main::race(1 .. 40);
+    my ($passed) = $statuses =~ /^(\d+) x 202, \d+ x 429$/ or return $statuses;
     # The forty clicks may fall into two seconds.
-    return $passed == 5 || $passed == 10 ? "the rate\n" : $told;
+    return $passed == 5 || $passed == 10 ? "the rate\n" : $statuses;
 }
 --- response_body
 the rate
 
 
 
-=== TEST 6: over the rate it is busy, and says when to come again
+=== TEST 6: over the rate the gate is busy, and says when to retry
 --- sale
 1 153 limit=1000
 --- config eval: gate_location('seckill_rate rate=1r/s;')
@@ -126,7 +126,7 @@ busy
 
 
 
-=== TEST 7: a counter that is none grants nothing
+=== TEST 7: a counter that is no number grants nothing
 --- sale
 1 153 limit=1000
 --- config eval: $::gate
@@ -136,15 +136,15 @@ busy
 --- response_body_filters eval
 sub {
     redis('SET', $::permits, 'many');
-    my $told = main::race(1 .. 10);
-    return $told =~ /202/ ? $told : "nothing\n";
+    my $statuses = main::race(1 .. 10);
+    return $statuses =~ /202/ ? $statuses : "nothing\n";
 }
 --- response_body
 nothing
 
 
 
-=== TEST 8: without Redis nobody passes, with it the gate works by itself
+=== TEST 8: nobody passes while Redis is away, and the gate recovers by itself
 --- sale
 1 153 limit=1000
 --- config eval: $::gate
@@ -176,7 +176,7 @@ sub {
 
 
 
-=== TEST 10: an address of Redis that is none
+=== TEST 10: a malformed address of Redis
 --- http_config
     init_by_lua_block { require("edge.settings").open{ redis = "nowhere", keys = "/nowhere" } }
 --- must_die
@@ -184,7 +184,7 @@ sub {
 
 
 
-=== TEST 11: an option that there is not
+=== TEST 11: an unknown option
 --- http_config
     init_by_lua_block { require("edge.settings").open{ redis = "127.0.0.1:1", keys = "/nowhere", options = "rate=fast" } }
 --- must_die

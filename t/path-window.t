@@ -9,7 +9,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: more than a minute before the start there is no address
+=== TEST 1: more than a minute before the start there is no purchase URL
 --- sale
 1 153 opens=+90s ends=+1h
 --- config eval: $::path
@@ -31,7 +31,7 @@ __DATA__
 
 
 
-=== TEST 3: an address is never kept by anyone on the way
+=== TEST 3: a purchase URL is never cached on the way
 --- sale
 1 153
 --- config eval: $::path
@@ -43,7 +43,7 @@ Cache-Control: .*no-store.*
 
 
 
-=== TEST 4: the address handed out is signed as the contract says
+=== TEST 4: the purchase URL is signed as documented
 --- sale
 1 153
 --- config eval: $::path
@@ -60,7 +60,7 @@ same
 
 
 
-=== TEST 5: with MD5 it is the course's digest
+=== TEST 5: with seckill_digest md5 the URL has the course's digest
 --- sale
 1 153
 --- config
@@ -72,7 +72,7 @@ same
 
 
 
-=== TEST 6: two addresses of one buyer differ by their nonce
+=== TEST 6: two purchase URLs of one buyer differ by their nonce
 --- sale
 1 153
 --- config eval: $::path
@@ -89,7 +89,7 @@ same
 
 
 
-=== TEST 7: no session, no address
+=== TEST 7: no session, no purchase URL
 --- sale
 1 153
 --- config eval: $::path
@@ -145,7 +145,7 @@ GET /api/rounds/1/products/1-3/path
 
 
 
-=== TEST 12: an address used before the start
+=== TEST 12: a purchase URL used before the start
 --- sale
 1 153 opens=+30s ends=+1h
 --- config eval: $::both
@@ -156,7 +156,7 @@ GET /api/rounds/1/products/1-3/path
 
 
 
-=== TEST 13: an address used after the end
+=== TEST 13: a purchase URL used after the end
 --- sale
 1 153 opens=-1h ends=-1s
 --- config eval: $::both
@@ -167,7 +167,7 @@ GET /api/rounds/1/products/1-3/path
 
 
 
-=== TEST 14: a signed address of a product that is not on sale
+=== TEST 14: a signed purchase URL of a product that is not on sale
 --- sale
 1 153
 --- config eval: $::both

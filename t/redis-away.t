@@ -5,7 +5,7 @@ use Time::HiRes qw(time);
 
 our $gate = gate_location();
 
-# A click, then $away happens, a click, then $back happens: both answers, and
+# A click, then $away happens, a click, then $back happens: both statuses, and
 # whether the gate worked again within a second.
 sub away_and_back {
     my ($away, $back) = @_;
@@ -23,7 +23,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: Redis gone: nobody passes; Redis back: the gate works by itself
+=== TEST 1: Redis stopped: nobody passes; Redis back: the gate recovers by itself
 --- sale
 1 153 limit=1000
 --- config eval: $::gate
@@ -37,7 +37,7 @@ sub { main::away_and_back(sub { redis_stop() }, sub { redis_start() }) }
 
 
 
-=== TEST 2: Redis killed in the middle of its work
+=== TEST 2: Redis killed under load
 --- sale
 1 153 limit=1000
 --- config eval: $::gate
@@ -51,7 +51,7 @@ sub { main::away_and_back(sub { redis_stop('KILL') }, sub { redis_start() }) }
 
 
 
-=== TEST 3: Redis stalled: shoppers are told in time, and it works again when Redis does
+=== TEST 3: Redis stalled: shoppers get a response in time, and the gate works again when Redis does
 --- sale
 1 153 limit=1000
 --- config eval: $::gate
@@ -65,7 +65,7 @@ sub { main::away_and_back(sub { kill 'STOP', redis_pid() }, sub { kill 'CONT', r
 
 
 
-=== TEST 4: Redis stalled for so long that its connection is given up
+=== TEST 4: Redis stalled for so long that the edge closes the connection
 --- only: module
 --- sale
 1 153 limit=1000
@@ -86,7 +86,7 @@ sub {
 
 
 
-=== TEST 5: times and limits outlive Redis: what needs no permit goes on
+=== TEST 5: Redis stopped: what needs no permit still works
 --- sale
 1 153 limit=1000
 --- config
@@ -119,7 +119,7 @@ sub { redis('SET', 'seckill::{1::153}::permits', 'many'); return main::status_of
 
 
 
-=== TEST 7: a Redis that cannot be talked to is not knocked at without end
+=== TEST 7: the edge backs off from a Redis that accepts connections and closes them
 --- only: module
 --- sale
 1 153 limit=1000
@@ -131,27 +131,27 @@ sub { redis('SET', 'seckill::{1::153}::permits', 'many'); return main::status_of
 sub {
     my $before = main::status_of('before');
     redis_stop();
-    # Somebody who takes every connection and hangs up.
+    # A server that accepts every connection and closes it.
     unlink SeckillRedis::socket_path();
-    my $door = IO::Socket::UNIX->new(Local => SeckillRedis::socket_path(), Listen => 64) or die "no socket: $!\n";
+    my $server = IO::Socket::UNIX->new(Local => SeckillRedis::socket_path(), Listen => 64) or die "no socket: $!\n";
     chmod 0777, SeckillRedis::socket_path();
-    my ($knocks, $end, $looks) = (0, main::time() + 3, IO::Select->new($door));
+    my ($attempts, $end, $select) = (0, main::time() + 3, IO::Select->new($server));
     my (@pauses, $last);
     while ((my $left = $end - main::time()) > 0) {
-        next unless $looks->can_read($left);
-        close $door->accept;
+        next unless $select->can_read($left);
+        close $server->accept;
         push @pauses, main::time() - $last if $last;
         $last = main::time();
-        $knocks++;
+        $attempts++;
     }
-    close $door;
+    close $server;
     redis_start();
     my $open = SeckillTest::eventually(sub { main::status_of('after' . int rand 1e9) == 202 }, 1) ? 'works again' : 'stays away';
     # Pauses grow to 200 to 400 ms, none like the other.
     my @late = map { int $_ * 1000 } @pauses[-4 .. -1];
     my %different = map { $_ => 1 } @late;
     my $jitter = (grep { $_ < 150 || $_ > 700 } @late) ? "pauses of @late ms" : keys %different > 1 ? 'different pauses' : 'the same pauses';
-    return "$before, " . ($knocks >= 5 && $knocks <= 20 ? 'a few' : $knocks) . " knocks with $jitter, $open\n";
+    return "$before, " . ($attempts >= 5 && $attempts <= 20 ? 'a few' : $attempts) . " attempts with $jitter, $open\n";
 }
 --- response_body
-202, a few knocks with different pauses, works again
+202, a few attempts with different pauses, works again

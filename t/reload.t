@@ -11,8 +11,8 @@ our $patient = do {
 };
 
 # Clicks while the edge is reloaded again and again, until $limit shoppers were
-# let pass, and twenty times more; the answers, counted. "Sold out" on the way is
-# no fault: permits that were about to go back may be bought a moment later.
+# let pass, and twenty times more; the statuses, counted. "Sold out" in between is no
+# fault: permits that are about to be returned may be bought a moment later.
 sub clicks_under_reload {
     my ($limit) = @_;
     my $master = edge_pid();
@@ -32,8 +32,8 @@ sub clicks_under_reload {
     $late{status_of("late$_")}++ for 1 .. 20;
     kill 'KILL', $reloader;
     waitpid $reloader, 0;
-    my $told = sub { my ($of) = @_; join ' ', map {"$_ x $$of{$_}"} sort keys %$of };
-    return $told->(\%count) . ', then ' . $told->(\%late);
+    my $text = sub { my ($of) = @_; join ' ', map {"$_ x $$of{$_}"} sort keys %$of };
+    return $text->(\%count) . ', then ' . $text->(\%late);
 }
 
 sub worker_pids { split ' ', `pgrep -P @{[ edge_pid() ]}` }
@@ -55,7 +55,7 @@ sub { return main::clicks_under_reload(150) . ' permits ' . redis('GET', 'seckil
 
 
 
-=== TEST 2: who waits for Redis when the edge is reloaded is served by the old worker
+=== TEST 2: requests that wait for Redis at a reload are served by the old worker
 --- sale
 1 153 limit=100
 --- http_config eval: $::patient

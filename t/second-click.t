@@ -4,7 +4,7 @@ use SeckillClick qw(status_of);
 
 our $gate = gate_location() . ' location = /metrics { seckill_status; }';
 
-# The back end lets a buyer buy again, as its regrab module does.
+# Lets a buyer buy again, as the back end does.
 sub may_buy_again { redis('XADD', 'seckill::regrabs', '*', 'item', '1::153', 'user', shift) }
 
 our $stop_second;
@@ -21,7 +21,7 @@ sub second_edge {
     my $text = CORE::join '', <$in>;
     $text =~ s/\Q$ENV{TEST_NGINX_SERVROOT}\E/$root/g;
     $text =~ s/listen\s+\Q$ENV{TEST_NGINX_SERVER_PORT}\E/listen $port/g;
-    # The first one's sockets stay its own; it answers as the back end of both.
+    # The first edge keeps its sockets, and is the back end of both.
     $text =~ s/^\s*server \{\s*listen unix:.*?^    \}\n//gms;
     # Under valgrind Test::Nginx keeps nginx in the foreground.
     $text =~ s/daemon off;/daemon on;/;
@@ -46,7 +46,7 @@ sub second_edge {
     return { click => $click, stop => $stop_second };
 }
 
-# Whatever happened to the test.
+# Also after a test that died.
 END { $stop_second->() if $stop_second }
 
 run_tests();
@@ -64,7 +64,7 @@ __DATA__
 
 
 
-=== TEST 2: the same request may come again, to get the same answer
+=== TEST 2: the same request passes again, to get the same response
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -85,7 +85,7 @@ __DATA__
 
 
 
-=== TEST 4: whom the back end could not serve may click again at once
+=== TEST 4: a buyer whom the back end could not serve may click again at once
 --- sale
 1 153 limit=10
 --- config eval: $::gate =~ s{proxy_pass .*?;}{proxy_pass http://unix:/nowhere.sock;}r
@@ -97,7 +97,7 @@ __DATA__
 
 
 
-=== TEST 5: whom the back end lets buy again is no second click any more
+=== TEST 5: a buyer whom the back end lets buy again passes
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -115,7 +115,7 @@ sub {
 
 
 
-=== TEST 6: it holds when it was said while the edge could not reach Redis
+=== TEST 6: also one who was named while the edge could not reach Redis
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -134,7 +134,7 @@ sub {
 
 
 
-=== TEST 7: a key of that name that holds something else stops nothing
+=== TEST 7: a stream of another type stops nobody
 --- sale
 1 153 limit=10
 --- config eval: $::gate
@@ -151,7 +151,7 @@ sub {
 
 
 
-=== TEST 8: every edge hears of it, each by itself
+=== TEST 8: every edge reads the stream by itself
 --- sale
 1 153 limit=10
 --- config eval: $::gate

@@ -10,7 +10,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: a buyer's own address passes
+=== TEST 1: a buyer's own URL passes
 --- sale eval: $::sale
 --- config eval: $::gate
 --- request eval: 'POST ' . hidden_path('li', '1', '153')
@@ -20,7 +20,7 @@ __DATA__
 
 
 
-=== TEST 2: so it does with the course's MD5 digest
+=== TEST 2: a URL with the course's MD5 digest passes
 --- sale eval: $::sale
 --- config eval: $::md5
 --- request eval: 'POST ' . hidden_path('li', '1', '153', digest => 'md5')
@@ -29,7 +29,7 @@ __DATA__
 
 
 
-=== TEST 3: an MD5 address is refused where HMAC is asked for
+=== TEST 3: an MD5 URL is refused where HMAC is configured
 --- sale eval: $::sale
 --- config eval: $::gate
 --- request eval: 'POST ' . hidden_path('li', '1', '153', digest => 'md5')
@@ -39,7 +39,7 @@ __DATA__
 
 
 
-=== TEST 4: an HMAC address is refused where MD5 is asked for
+=== TEST 4: an HMAC URL is refused where MD5 is configured
 --- sale eval: $::sale
 --- config eval: $::md5
 --- request eval: 'POST ' . hidden_path('li', '1', '153')
@@ -49,7 +49,7 @@ __DATA__
 
 
 
-=== TEST 5: an address signed with the older key passes
+=== TEST 5: a URL signed with the older key passes
 --- sale eval: $::sale
 --- config eval: $::gate
 --- request eval: 'POST ' . hidden_path('li', '1', '153', kid => 'k1')
@@ -68,7 +68,7 @@ __DATA__
 
 
 
-=== TEST 7: another buyer's address
+=== TEST 7: another buyer's URL
 --- sale eval: $::sale
 --- config eval: $::gate
 --- request eval: 'POST ' . hidden_path('wang', '1', '153')
@@ -78,7 +78,7 @@ __DATA__
 
 
 
-=== TEST 8: an address of another product
+=== TEST 8: a URL of another product
 --- sale
 1 153
 1 154
@@ -100,7 +100,7 @@ __DATA__
 
 
 
-=== TEST 10: an expired address
+=== TEST 10: an expired URL
 --- sale eval: $::sale
 --- config eval: $::gate
 --- request eval: 'POST ' . hidden_path('li', '1', '153', expires => now_ms() - 1)
@@ -110,7 +110,7 @@ __DATA__
 
 
 
-=== TEST 11: an address of a far future is none of ours, even if signed
+=== TEST 11: a URL that expires in the far future is refused, even if signed
 --- sale eval: $::sale
 --- config eval: $::gate
 --- request eval: 'POST ' . hidden_path('li', '1', '153', expires => now_ms() + 3_600_000)
@@ -139,7 +139,7 @@ __DATA__
 
 
 
-=== TEST 14: a session signed with a secret that is not ours
+=== TEST 14: a session signed with an unknown secret
 --- sale eval: $::sale
 --- config eval: $::gate
 --- request eval: 'POST ' . hidden_path('li', '1', '153')
@@ -158,7 +158,7 @@ __DATA__
 
 
 
-=== TEST 16: a path that is no purchase address
+=== TEST 16: a path that is no purchase URL
 --- sale eval: $::sale
 --- config eval: $::gate
 --- request
@@ -179,7 +179,7 @@ POST /buy/1/153
 
 
 
-=== TEST 18: GET buys nothing
+=== TEST 18: a GET request
 --- sale eval: $::sale
 --- config eval: $::gate
 --- request eval: 'GET ' . hidden_path('li', '1', '153')
@@ -189,7 +189,7 @@ POST /buy/1/153
 
 
 
-=== TEST 19: a body where none belongs
+=== TEST 19: a request with a body
 --- sale eval: $::sale
 --- config eval: $::gate
 --- request eval: 'POST ' . hidden_path('li', '1', '153') . "\nquantity=2"
@@ -219,7 +219,7 @@ POST /buy/1/153
 
 
 
-=== TEST 22: what a client writes into the edge's own headers does not pass
+=== TEST 22: the edge's own headers cannot be set by a client
 --- sale eval: $::sale
 --- config eval: $::gate
 --- request eval: 'POST ' . hidden_path('li', '1', '153')

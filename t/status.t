@@ -6,7 +6,7 @@ our $gate = gate_location('seckill_rate rate=1000r/s burst=100;') . ' location =
 
 # Reads a page as Prometheus does and more strictly: each family once, HELP, TYPE
 # and samples in that order; no sample twice; counters end in _total; histograms
-# rise up to +Inf, which is the count. Returns the samples, or what is wrong.
+# rise up to +Inf, which is the count. Returns the samples, or a sentence about the fault.
 sub read_page {
     my ($page) = @_;
     my (%type, %sample, $family, $stage);
@@ -58,12 +58,12 @@ __DATA__
 Content-Type: text/plain; version=0.0.4
 --- response_body_filters eval
 sub {
-    my @told = map { main::status_of($_) } qw(a b c d a);
+    my @statuses = map { main::status_of($_) } qw(a b c d a);
     # The last connection of this one comes after those clicks.
     my $read = main::read_page(main::get('/metrics'));
     return "$read\n" unless ref $read;
     my $n = sub { my ($name) = @_; $read->{"seckill_$name"} // "no $name" };
-    return CORE::join ', ', "@told", map { "$_ " . $n->($_) } (
+    return CORE::join ', ', "@statuses", map { "$_ " . $n->($_) } (
         'admitted_total', 'refused_total{code="sold_out"}', 'refused_total{code="duplicate"}', 'edges',
         'table_entries{table="products"}', 'table_entries{table="seen"}', 'table_evicted_total{table="seen"}',
         'products_left_out', 'parked', 'permits_granted_total', 'permits_kept', 'permits_held',
@@ -75,7 +75,7 @@ sub {
 
 
 
-=== TEST 2: round trips to Redis are counted by how long they took
+=== TEST 2: round trips to Redis are counted by duration
 --- sale
 1 153 limit=100
 --- config eval: $::gate
@@ -85,9 +85,9 @@ sub {
     main::status_of("buyer$_") for 1 .. 5;
     my $read = main::read_page(main::get('/metrics'));
     return "$read\n" unless ref $read;
-    my ($count, $asked) = map { $read->{"seckill_redis_$_"} } qw(command_seconds_count commands_total);
+    my ($count, $commands) = map { $read->{"seckill_redis_$_"} } qw(command_seconds_count commands_total);
     my $sum = $read->{seckill_redis_command_seconds_sum};
-    return $count == $asked && $count > 0 && $sum > 0 && $sum < 5 ? "all\n" : "$count of $asked in $sum s\n";
+    return $count == $commands && $count > 0 && $sum > 0 && $sum < 5 ? "all\n" : "$count of $commands in $sum s\n";
 }
 --- response_body
 all
@@ -110,7 +110,7 @@ ten fewer
 
 
 
-=== TEST 4: what the back end gave back is told
+=== TEST 4: permits that the back end reclaimed are reported
 --- sale
 1 153 limit=100
 --- config eval: $::gate
@@ -118,10 +118,10 @@ ten fewer
 --- response_body_filters eval
 sub {
     redis('SET', 'seckill::reclaimed', 42);
-    return SeckillTest::eventually(sub { main::metric('seckill_site_permits_reclaimed_total') == 42 }) ? "told\n" : "not told\n";
+    return SeckillTest::eventually(sub { main::metric('seckill_site_permits_reclaimed_total') == 42 }) ? "reported\n" : "not reported\n";
 }
 --- response_body
-told
+reported
 
 
 
@@ -133,7 +133,7 @@ HEAD /metrics
 
 
 
-=== TEST 6: posting to it is a bad request
+=== TEST 6: POST is a bad request
 --- config eval: $::gate
 --- request
 POST /metrics

@@ -5,7 +5,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: the time service tells the server's clock
+=== TEST 1: the time service returns the server's clock
 --- config
     location = /api/time { seckill_time; }
 --- request
@@ -15,15 +15,15 @@ GET /api/time
 Content-Type: application/json
 --- response_body_filters eval
 [sub {
-    my ($told) = $_[0] =~ /^\{"now_ms":(\d{13})\}\s*$/;
-    return defined $told && abs($told - SeckillSign::now_ms()) < 5_000 ? "right\n" : "wrong: $_[0]";
+    my ($now_ms) = $_[0] =~ /^\{"now_ms":(\d{13})\}\s*$/;
+    return defined $now_ms && abs($now_ms - SeckillSign::now_ms()) < 5_000 ? "right\n" : "wrong: $_[0]";
 }]
 --- response_body
 right
 
 
 
-=== TEST 2: nobody on the way keeps the answer
+=== TEST 2: the response is not cached on the way
 --- config
     location = /api/time { seckill_time; }
 --- request
@@ -44,7 +44,7 @@ HEAD /api/time
 
 
 
-=== TEST 4: posting the time is a bad request
+=== TEST 4: POST is a bad request
 --- config
     location = /api/time { seckill_time; }
 --- request

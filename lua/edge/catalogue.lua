@@ -3,8 +3,8 @@
 --
 -- Once a second one of the workers compares the catalogue's version and, when
 -- it changed, writes the products into a shared dict; every worker keeps them
--- parsed until the version in the dict changes. The same round asks how many
--- permits are out, so that a product whose permits came back sells again.
+-- parsed until the version in the dict changes. The same pass reads how many
+-- permits are granted, so that a product whose permits were returned sells again.
 
 local redis = require("edge.redis")
 
@@ -18,9 +18,9 @@ local counters = ngx.shared.seckill_counters
 local INTERVAL_S = 1
 -- A little less than the interval, so that another worker steps in at once.
 local CLAIM_S = 0.9
--- No shopper waits for the catalogue.
-local PATIENCE_MS = 1000
--- How long "sold out" is remembered without asking Redis again.
+-- Long, since no shopper waits for the catalogue.
+local TIMEOUT_MS = 1000
+-- How long "sold out" is remembered without a command to Redis.
 local SOLD_OUT_S = 1
 local BATCH = 500
 local FIELDS = { "opens_ms", "ends_ms", "limit", "per_buyer" }
@@ -47,8 +47,8 @@ local function parse(round, product, text)
     return entry
 end
 
--- The product, or nil; the second value tells whether the catalogue was read
--- at all: before that nothing can be said of any product.
+-- The product, or nil; the second value is whether the catalogue was ever read:
+-- before that, an unknown product may exist.
 function _M.find(round, product)
     local version = products:get("version")
     if version ~= entries_version then
@@ -71,7 +71,7 @@ function _M.find(round, product)
     return entry, true
 end
 
--- Remembers for a short time that the product's permits are gone.
+-- Remembers for a short time that all permits of the product are granted.
 function _M.remember_sold_out(entry, seconds)
     counters:set(entry.sold_out, true, seconds or SOLD_OUT_S)
 end
@@ -116,11 +116,11 @@ local function list(connection, version)
     return true
 end
 
--- Asks how many permits are out of what sells now.
+-- Reads how many permits are granted of each product that is on sale now.
 local function count(connection)
     local now_ms = ngx.now() * 1000
     local batch = {}
-    local function ask()
+    local function read_batch()
         local words = { "MGET" }
         for i = 1, #batch do
             words[i + 1] = batch[i].permits
@@ -130,7 +130,7 @@ local function count(connection)
             return nil, err
         end
         for i = 1, #batch do
-            -- A text that is no number grants nothing until it is mended.
+            -- A value that is no number grants nothing until it is corrected.
             local out = granted[i] == false and 0 or tonumber(granted[i]) or math.huge
             if out >= batch[i].limit then
                 _M.remember_sold_out(batch[i], 2 * INTERVAL_S)
@@ -147,7 +147,7 @@ local function count(connection)
             batch[#batch + 1] = entry
         end
         if #batch == BATCH or (i == #listed and #batch > 0) then
-            local ok, err = ask()
+            local ok, err = read_batch()
             if not ok then
                 return nil, err
             end
@@ -171,27 +171,27 @@ local function refresh(connection)
     return count(connection)
 end
 
-local function keep_up(is_leaving)
+local function refresh_once(is_leaving)
     if is_leaving or not counters:add("refreshing", true, CLAIM_S) then
         return
     end
-    local connection, err = redis.connect(PATIENCE_MS)
+    local connection, err = redis.connect(TIMEOUT_MS)
     if not connection then
-        return redis.complain("the catalogue cannot be read", err)
+        return redis.warn("the catalogue cannot be read", err)
     end
     local ok, failed = refresh(connection)
     if ok then
         redis.keep(connection)
     else
         connection:close()
-        redis.complain("the catalogue cannot be read", failed)
+        redis.warn("the catalogue cannot be read", failed)
     end
 end
 
--- Starts to keep up with Redis; runs in init_worker_by_lua.
+-- Starts to follow the catalogue in Redis; runs in init_worker_by_lua.
 function _M.follow()
-    ngx.timer.at(0, keep_up)
-    ngx.timer.every(INTERVAL_S, keep_up)
+    ngx.timer.at(0, refresh_once)
+    ngx.timer.every(INTERVAL_S, refresh_once)
 end
 
 -- The ids in /api/rounds/{round}/products/{product}{suffix}, or nil.

@@ -1,5 +1,5 @@
 -- The gate in front of the purchase (course §125): illegal requests first,
--- then the system's limit, then the product's limit; who is left is proxied.
+-- then the system's limit, then the product's limit; a request that passes all is proxied.
 --
 -- The order is that of core/src/gate.rs, cheapest refusal first: shape →
 -- expiry → signature → session → window → cap → bucket → permit.
@@ -44,8 +44,8 @@ local function quantity()
     return number and number >= 1 and number <= U32_MAX and number or nil
 end
 
--- Decides without I/O: the product and the permits wanted, or nil and the
--- verdict to refuse with.
+-- Decides without I/O: the product and the number of permits, or nil and the
+-- verdict of the refusal.
 local function screen(options)
     if get_method() ~= "POST" then
         return nil, verdict.bad_request
@@ -65,7 +65,7 @@ local function screen(options)
     if now_ms >= expires_ms then
         return nil, verdict.expired
     elseif expires_ms > now_ms + HORIZON_MS then
-        -- We never sign that far ahead.
+        -- No URL is signed that far ahead.
         return nil, verdict.bad_signature
     end
     local user, expires, kid, digest = session.claimed(options)
@@ -89,7 +89,7 @@ local function screen(options)
     return entry, wanted
 end
 
--- Lets the request pass, or answers it.
+-- Lets the request pass, or refuses it.
 function _M.pass(text)
     local options = settings.of(text)
     local entry, wanted = screen(options)

@@ -16,7 +16,7 @@ local tohex = bit.tohex
 ffi.cdef([[ int RAND_bytes(unsigned char *bytes, int count); ]])
 
 local LIFE_MS = 600000
--- Handed out a lead before the start, good for a life after it, and a minute
+-- Handed out from LEAD before the start and valid for LIFE after it, with a minute
 -- for clocks that disagree.
 local LEAD_MS = 60000
 local HORIZON_MS = LEAD_MS + LIFE_MS + 60000
@@ -29,8 +29,8 @@ local parts = {}
 
 local _M = { LEAD_MS = LEAD_MS, HORIZON_MS = HORIZON_MS }
 
--- Takes a path apart: round, product, expires, nonce, kid, digest in a table
--- that is good until the next call; nil if it is no purchase URL.
+-- Parses a path: round, product, expires, nonce, kid, digest in a table that is
+-- valid until the next call; nil if it is no purchase URL.
 function _M.parse(path)
     return match(path, SHAPE, "jo", nil, parts)
 end
@@ -49,7 +49,7 @@ function _M.is_signed_for(user, path, md5_wanted)
     return key ~= nil and digest(key, md5_wanted, user, path[1], path[2], path[3], path[4]) == path[6]
 end
 
--- A new URL for `user`, good from the later of now and the start for its life.
+-- A new URL for `user`, valid for its life, counted from the later of now and the start.
 function _M.sign(user, round, product, entry, md5_wanted, now_ms)
     local expires = string.format("%.0f", min(max(now_ms, entry.opens_ms) + LIFE_MS, entry.ends_ms))
     if ffi.C.RAND_bytes(random_bytes, 8) ~= 1 then

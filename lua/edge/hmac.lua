@@ -1,7 +1,7 @@
 -- HMAC-SHA256 and MD5 through the OpenSSL that nginx is linked with.
 --
 -- The course digests the hidden URL with MD5 (§075); HMAC-SHA256 is what both
--- edges use by default. Of the ways to it from Lua this is the fastest: the
+-- edges use by default. Of the ways to compute it from Lua this is the fastest: the
 -- state after the two key blocks is kept, as the module keeps it, and copied
 -- for each message, so that a short message costs three SHA-256 blocks and no
 -- allocation on OpenSSL's side (its HMAC() looks the digest up and schedules
@@ -72,8 +72,8 @@ function _M:sign(message)
     return to_string(digest, DIGEST)
 end
 
--- The same as 43 characters of base64url. To compare two of these leaks no
--- time: Lua keeps one copy of each string and compares addresses.
+-- The same as 43 characters of base64url. Comparing two of these leaks no
+-- timing: Lua keeps one copy of each string and compares addresses.
 function _M:text(message)
     return encode(self:sign(message))
 end

@@ -1,4 +1,4 @@
--- Which names may stand in a URL, a key and a log (core/src/ids.rs; the course
+-- The names that may appear in a URL, a key and a log (core/src/ids.rs; the course
 -- names no rule).
 
 -- Compiled regular expressions: Lua's own patterns keep LuaJIT from compiling

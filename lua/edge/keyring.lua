@@ -12,7 +12,7 @@ local hmac = require("edge.hmac")
 
 local match = string.match
 
--- The part of Linux's struct statx that tells who may read a file.
+-- The part of Linux's struct statx that holds a file's mode.
 ffi.cdef([[
 typedef struct {
     uint32_t mask, blksize;

@@ -1,10 +1,10 @@
 -- The product's limit (course §125): each request that may pass counts itself
--- with INCRBY, and is told "sold out" when the count goes over the limit.
+-- with INCRBY, and is refused as sold out when the count goes over the limit.
 --
--- What went over is taken back with DECRBY, so that the counter means the same
--- to both edges. There is no lease: a permit whose request is lost between the
--- count and the purchase stays lost, and while an overshoot is on its way back
--- another request may be told "sold out" a moment too early.
+-- An increment over the limit is reverted with DECRBY, so that the counter means
+-- the same to both edges. There is no lease: a permit whose request is lost
+-- between the count and the purchase stays lost, and until an increment is
+-- reverted another request may be refused as sold out too early.
 
 local catalogue = require("edge.catalogue")
 local redis = require("edge.redis")
@@ -15,7 +15,7 @@ local call = redis.call
 local _M = {}
 
 local function failed(entry, connection, err, is_broken)
-    redis.complain("permits of " .. entry.item .. " cannot be taken", err)
+    redis.warn("permits of " .. entry.item .. " cannot be taken", err)
     if is_broken then
         connection:close()
     elseif connection then
@@ -25,7 +25,7 @@ local function failed(entry, connection, err, is_broken)
 end
 
 -- Takes permits: true, false when nothing is left, nil when Redis does not
--- answer (whether something was taken is then unknown).
+-- reply (the outcome is then unknown).
 function _M.take(entry, quantity)
     if catalogue.is_sold_out(entry) then
         return false

@@ -3,7 +3,7 @@
 --
 -- Debian's lua-nginx-redis would do the same, but wants the package
 -- nginx-extras, which switches two dozen modules on in the system's nginx; and
--- with ready-made requests and replies of one line this is quicker.
+-- with encoded commands and replies of one line this is faster.
 
 local settings = require("edge.settings")
 
@@ -18,7 +18,7 @@ local POOL = { pool_size = 256 }
 
 local _M = {}
 
--- The wire form of a command. Worth keeping for one that is sent often.
+-- The wire form of a command; keep it for a command that is sent often.
 function _M.encode(...)
     local words = { ... }
     local out = { "*" .. #words .. "\r\n" }
@@ -29,8 +29,8 @@ function _M.encode(...)
     return concat(out)
 end
 
--- One reply: its value (false for a null); nil and a text if Redis refused,
--- nil, text and true if the connection broke.
+-- One reply: its value (false for a null); nil and a text if Redis replied
+-- with an error; nil, text and true if the connection broke.
 local function receive(connection)
     local line, err = connection:receive()
     if not line then
@@ -46,7 +46,7 @@ local function receive(connection)
     end
     local count = tonumber(sub(line, 2))
     if not count then
-        return nil, "no reply of Redis's: " .. line, true
+        return nil, "this is no Redis reply: " .. line, true
     elseif count < 0 then
         return false
     elseif kind == 36 then -- "$"
@@ -76,7 +76,7 @@ function _M.call(connection, request)
     return receive(connection)
 end
 
-local function introduce(connection, to)
+local function log_in(connection, to)
     local words = {}
     if to.password then
         words[1] = _M.encode("AUTH", to.password)
@@ -94,8 +94,8 @@ local function introduce(connection, to)
     return connection
 end
 
--- A connection, from the pool if one is free, that waits no longer than the
--- configured time or this one; nil and why not.
+-- A connection, from the pool if one is free, whose calls time out after
+-- `timeout_ms` or the configured time; nil and the reason if there is none.
 function _M.connect(timeout_ms)
     local to = settings.redis
     local connection = tcp()
@@ -110,19 +110,19 @@ function _M.connect(timeout_ms)
         return nil, err
     end
     if (to.password or to.db ~= 0) and connection:getreusedtimes() == 0 then
-        return introduce(connection, to)
+        return log_in(connection, to)
     end
     return connection
 end
 
--- Puts a connection whose every reply was read back into the pool.
+-- Returns a connection to the pool; all of its replies were read.
 function _M.keep(connection)
     return connection:setkeepalive(IDLE_MS, POOL.pool_size)
 end
 
--- Tells the log, once a second at most, what cannot be done and why.
-function _M.complain(what, err)
-    if ngx.shared.seckill_counters:add("complained", true, 1) then
+-- Logs what failed and the reason, at most once a second.
+function _M.warn(what, err)
+    if ngx.shared.seckill_counters:add("warned", true, 1) then
         ngx.log(ngx.WARN, what, ": Redis at ", settings.redis.host, " says: ", err)
     end
 end

@@ -16,8 +16,8 @@ local SHAPE = "^([A-Za-z0-9_.@+-]{1,64})\\.([0-9]{1,20})\\.([^.]*)\\.([^.]*)$"
 local _M = {}
 local parts = {}
 
--- Takes the request's token apart: user, expires, kid, digest; nil if there is
--- none or its shape is wrong.
+-- Parses the token: user, expires, kid, digest; nil if there is none or its form
+-- is wrong.
 local function parse(token)
     if token and match(token, SHAPE, "jo", nil, parts) then
         return parts[1], parts[2], parts[3], parts[4]
@@ -30,8 +30,8 @@ local function is_valid(user, expires, kid, digest, now_ms)
         and key.session:text(user .. "\n" .. expires .. "\n") == digest
 end
 
--- Who the request says it comes from, without verifying it, and a function's
--- worth of arguments for `confirm`.
+-- The user whom the request names, unverified, followed by the arguments with
+-- which `confirm` verifies it.
 function _M.claimed(options)
     if not options.user_variable then
         return parse(var.cookie_seckill_session)
@@ -42,8 +42,7 @@ function _M.claimed(options)
     end
 end
 
--- Whether the claim holds. A user without a token is one that the operator's
--- own configuration vouches for.
+-- Whether the claim is valid. For a user from a variable, nginx vouches.
 function _M.confirm(options, now_ms, user, expires, kid, digest)
     return options.user_variable ~= nil or is_valid(user, expires, kid, digest, now_ms)
 end

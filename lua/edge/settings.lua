@@ -1,9 +1,9 @@
--- What an operator sets for the Lua edge: once in http{} (redis, key ring, rate)
--- and, where a location differs, in that location.
+-- The settings of the Lua edge: once in http{} (redis, key ring, rate) and, where
+-- a location differs, in that location.
 --
 -- Course §125: what Lua must know before the sale is loaded into memory ahead
 -- of it. `open` runs in init_by_lua, so that a wrong setting stops `nginx -t`
--- with a sentence that says what would be right.
+-- with a sentence that says what is right.
 
 local keyring = require("edge.keyring")
 
@@ -13,7 +13,7 @@ local match = string.match
 local tonumber = tonumber
 
 local _M = {
-    -- Where permits are kept; see open().
+    -- Address and options of Redis; see open().
     redis = nil,
     -- The options of a location that sets none.
     defaults = nil,

@@ -1,6 +1,6 @@
 -- A product's state from shared memory: what waiting pages poll (course §074
--- polls the time only; the state spares the gate the clicks of those who are
--- too late).
+-- polls the time only; the state spares the gate the clicks that come too
+-- late).
 --
 --   content_by_lua_block { require("edge.state").answer() }
 

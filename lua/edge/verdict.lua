@@ -1,4 +1,4 @@
--- What a request is told. Course §125: "busy" (the system's limit) and "sold
+-- The verdicts and their responses. Course §125: "busy" (the system's limit) and "sold
 -- out" (the product's limit) are two different messages. Codes and sentences
 -- are those of core/src/gate/verdict.rs.
 
@@ -25,7 +25,7 @@ local _M = {
     unavailable = verdict(503, "unavailable", "The shop cannot answer right now; try again shortly.", "1"),
 }
 
--- Answers with a JSON text that nobody may keep.
+-- Responds with a JSON text that no cache may keep.
 local function answer(body, length)
     header["Content-Type"] = "application/json"
     header["Content-Length"] = length
@@ -38,8 +38,8 @@ function _M.answer(body)
     return answer(body, #body)
 end
 
--- Whether the request asks and changes nothing. A body that came with any other
--- is passed over, so that the connection can serve the next request.
+-- Whether the method is GET or HEAD. The body of any other request is discarded,
+-- so that the connection can serve the next one.
 function _M.is_read()
     local method = ngx.req.get_method()
     if method == "GET" or method == "HEAD" then
@@ -49,7 +49,7 @@ function _M.is_read()
     return false
 end
 
--- Refuses the request; the last thing that a phase does.
+-- Refuses the request; nothing may follow it in a phase.
 function _M.refuse(refusal)
     ngx.status = refusal.status
     if refusal.retry_after then

@@ -1,7 +1,7 @@
 package SeckillClick;
 
 # Clicks over connections of their own, for suites in which several requests are
-# under way at once or the shopper leaves before the answer.
+# under way at once or the shopper leaves before the response.
 
 use strict;
 use warnings;
@@ -36,7 +36,7 @@ sub click {
     return $edge;
 }
 
-# The whole answer on a connection; empty if none came within $seconds.
+# The whole response on a connection; empty if none came within $seconds.
 sub answer {
     my ($edge, $seconds) = @_;
     my ($text, $ready) = ('', IO::Select->new($edge));
@@ -47,7 +47,7 @@ sub answer {
     return $text;
 }
 
-# The status of one click; 0 if the connection broke without an answer.
+# The status of one click; 0 if the connection broke without a response.
 sub status_of {
     my ($buyer, $quantity) = @_;
     my $edge = eval { click($buyer, $quantity) } or return 0;

@@ -1,8 +1,8 @@
 package SeckillLuaEdge;
 
 # Lets a suite that was written for the module run against the Lua edge: with
-# SECKILL_EDGE=lua in the environment, what a block says in the module's
-# directives is put in the Lua edge's words. The module is not loaded then, so
+# SECKILL_EDGE=lua in the environment, a block's directives of the
+# module are translated into the Lua edge's options. The module is not loaded then, so
 # that a directive without a counterpart is an error and not a pass by accident;
 # a block that uses one is marked `--- only: module`.
 
@@ -15,8 +15,8 @@ our @EXPORT_OK = qw(is_lua in_lua gate_in_lua packages_in_lua http_in_lua);
 
 sub is_lua () { ($ENV{SECKILL_EDGE} // 'module') eq 'lua' }
 
-# Takes the directives that Lua knows as options out of a text:
-# the options, as the Lua edge reads them, and what is left.
+# Takes the directives that Lua has as options out of a text. Returns the options,
+# as the Lua edge reads them, and the rest of the text.
 sub _options {
     my ($text) = @_;
     my @options;
@@ -40,8 +40,7 @@ sub _location {
     return $body;
 }
 
-# A block's config: each location that one of the module's handlers answers is
-# answered by Lua's.
+# A block's config, with each of the module's handlers replaced by Lua's.
 sub in_lua {
     my ($config) = @_;
     $config =~ s/\{([^{}]*\bseckill_(?:time|path|state|gate)\b[^{}]*)\}/'{' . _location($1) . '}'/ge;
@@ -63,7 +62,7 @@ sub packages_in_lua {
     return qq(lua_package_path "$root/lua/?.lua;;";\n);
 }
 
-# What stands in http{} for the module's zone, connection and key ring.
+# What replaces, in http{}, the module's zone, connection and key ring.
 sub http_in_lua {
     my ($root, $redis, $ring) = @_;
     return packages_in_lua($root)

@@ -8,8 +8,8 @@ package SeckillTest;
 #                       times are relative to now (ms, s, m, h)
 #   --- redis           one command a line, for Redis before nginx starts
 #   --- allow_errors    this block may log above info
-#   --- only: module    what this block claims is the module's (or lua: the Lua
-#                       edge's) alone; the other one skips it
+#   --- only: module    this block holds for the module (or lua: the Lua edge)
+#                       alone; the other one skips it
 #
 # SECKILL_EDGE=lua runs a suite against the Lua edge, see SeckillLuaEdge.
 #
@@ -33,7 +33,7 @@ BEGIN {
     $root = $ENV{PWD} if $root =~ /\s/ && join(':', (stat $root)[0, 1]) eq join(':', (stat($ENV{PWD} // ''))[0, 1]);
     $root !~ /\s/ or die "Test::Nginx takes no path with a space; run the suites with: scripts/test.sh nginx\n";
     ($suite) = $0 =~ m{([^/]+?)(?:\.t)?$};
-    # Below those that the system gives to clients, who would take it meanwhile.
+    # Below the ports that the system hands to clients, which could take it meanwhile.
     for (1 .. 100) {
         my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => 12000 + int rand 20000) or next;
         $port = $free->sockport;
@@ -48,7 +48,7 @@ BEGIN {
     $ENV{TEST_NGINX_LOAD_MODULES} //= "$modules/ndk_http_module.so $modules/ngx_http_lua_module.so $ours";
     $ENV{TEST_NGINX_SERVROOT}     //= "$root/target/t/$suite";
     $ENV{TEST_NGINX_SERVER_PORT}  //= $port;
-    # What the contract promises is silence above info.
+    # The suites promise no line above info.
     $ENV{TEST_NGINX_LOG_LEVEL} //= 'info';
     File::Path::make_path($ENV{TEST_NGINX_SERVROOT});
 
@@ -113,7 +113,7 @@ our $redis_timeout = defined $valgrind_logs ? '5s' : '50ms';
 
 # What a block gets in http{}; http_config($more) for one that adds to it: the
 # shipped part (less the directive that Test::Nginx writes itself), and a back
-# end that answers what it was told by the gate, so that a test can look at it.
+# end that responds with the headers that it got from the gate.
 sub http_config (;$) {
     my $more = shift // '';
     my ($redis, $ring, $backend) = (socket_path(), keys_file(), backend_socket());
@@ -143,7 +143,7 @@ _CONFIG_
 }
 
 # Repeats $check until it returns something true: eventually { ... } or die.
-# Waits for what a test waits for and not for a time; ten seconds at most.
+# Waits for an event instead of a fixed time; ten seconds at most.
 sub eventually (&;$) {
     my ($check, $seconds) = @_;
     my $deadline = Time::HiRes::time() + ($seconds // 10);
@@ -174,24 +174,24 @@ my $put_on_sale = sub {
     }
 };
 
-# Whether the edge knows the product: what its state endpoint says.
-# The status that the edge answers a product's question with; 0 for none.
+# The status of GET .../products/PRODUCT/ENDPOINT at the edge; 0 for no response.
 my $status_at_ready = sub {
-    my ($round, $product, $question) = @_;
+    my ($round, $product, $endpoint) = @_;
     my $edge = IO::Socket::UNIX->new(Peer => $ready_socket) or return 0;
-    print $edge "GET /api/rounds/$round/products/$product/$question HTTP/1.0\r\nHost: ready\r\n",
+    print $edge "GET /api/rounds/$round/products/$product/$endpoint HTTP/1.0\r\nHost: ready\r\n",
         'Cookie: seckill_session=', session('ready'), "\r\n\r\n";
     return (<$edge> // '') =~ m{^HTTP/1\.\d (\d+)} ? $1 : 0;
 };
-# Where a block bans somebody beforehand, also that the bans were read.
+# Whether the edge knows the product and, where a block bans somebody beforehand,
+# has read the bans.
 my $bans_beforehand;
 my $is_known = sub {
     return $status_at_ready->(@_, 'state') == 200
         && (!$bans_beforehand || $status_at_ready->(@_, 'path') !~ /^(?:0|503)$/);
 };
 
-# An edge reads the catalogue after its start; a block's first request comes
-# when it has, as a shopper's does.
+# An edge reads the catalogue after its start: a block's first request is sent when
+# it has.
 my $uses_default_config;
 {
     no warnings 'once';
@@ -209,8 +209,8 @@ my $uses_default_config;
     };
 }
 
-# Ends the edge of the block before, which would otherwise live until that of this
-# block starts: it must not see this one's sale, nor take permits of it.
+# Ends the edge of the block before, which would otherwise run until this block's
+# starts: it must not see this block's sale, nor take its permits.
 my $end_last_edge = sub {
     my ($name) = @_;
     no warnings 'once';
@@ -256,8 +256,8 @@ add_block_preprocessor(sub {
     }
     if (!defined $block->error_log && !defined $block->allow_errors
         && !defined $block->no_error_log && !defined $block->must_die) {
-        # Under valgrind it is memory that is looked at; that Redis seems slow
-        # to an edge that crawls is a true warning.
+        # Under valgrind the edge is so slow that its warnings of a slow Redis are
+        # right; there the suites check memory.
         my $warnings = defined $valgrind_logs ? '' : "[warn]\n";
         $block->set_value(no_error_log => "$warnings\[error]\n[crit]\n[alert]\n[emerg]");
     }
