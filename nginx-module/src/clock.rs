@@ -1,4 +1,4 @@
-//! Where the module takes the time from.
+//! The time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

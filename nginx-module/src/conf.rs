@@ -1,4 +1,4 @@
-//! Configuration: what the directives said, as types.
+//! The configuration as types.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -26,14 +26,18 @@ pub(crate) struct Target {
 /// The configuration of the `http` block.
 #[derive(Default)]
 pub(crate) struct MainConf {
+    /// The shared memory that `seckill_zone` names.
     pub(crate) zone: SharedZone,
+    /// `seckill_redis`.
     pub(crate) redis: Option<Target>,
+    /// The keys in the file that `seckill_keys` names.
     pub(crate) keyring: Option<Keyring>,
+    /// `seckill_node`.
     pub(crate) node: Option<String>,
-    /// Buckets given to `seckill_rate` directives so far.
+    /// The limits of the `seckill_rate` directives, in the order of the file.
     pub(crate) rates: Vec<RateLimit>,
-    /// Whether some location says `seckill_fallback pass`, so that this edge keeps
-    /// a share of what is left for when Redis is away.
+    /// Whether some location has `seckill_fallback pass`, so that this edge keeps a
+    /// share of what is left for when Redis is away.
     pub(crate) keeps_share: bool,
     /// The first directive seen that needs zone, Redis and keys.
     pub(crate) needs_all: Option<&'static str>,
@@ -63,9 +67,9 @@ pub(crate) struct Edge {
     pub(crate) timeout: Duration,
     /// Whether this edge keeps a share of what is left for when Redis is away.
     pub(crate) keeps_share: bool,
-    /// How often this edge says that it is alive.
+    /// How often this edge sends a heartbeat.
     pub(crate) pace: Pace,
-    /// Index and figure of each bucket that is shared with the other edges.
+    /// Index and limit of each bucket that is shared with the other edges.
     pub(crate) shared_rates: Rc<[(usize, RateLimit)]>,
 }
 
@@ -92,13 +96,13 @@ impl Edge {
         })
     }
 
-    /// The permit's full name, as the back end wants it.
+    /// The permit's full name, `{edge}.{lease}.{n}`.
     pub(crate) fn permit(&self, spent: &Spent) -> Option<PermitId> {
         PermitId::new(&self.node, &self.lease(spent.lease), spent.n)
     }
 
-    /// A lease's own part of its name: the zone's birth, because numbers begin
-    /// anew with a zone, and the number.
+    /// The lease's part of that name: when the zone was made, because numbers begin
+    /// anew with a zone, and the lease's number.
     pub(crate) fn lease(&self, number: u64) -> String {
         format!("{:x}-{number:x}", self.zone.born_ms())
     }
@@ -107,15 +111,17 @@ impl Edge {
 /// The configuration of a location, with what it inherits.
 #[derive(Default)]
 pub(crate) struct LocConf {
+    /// `seckill_gate`.
     pub(crate) gate: Option<bool>,
     /// Index into [`MainConf::rates`], and of the bucket in the zone.
     pub(crate) rate: Option<usize>,
     /// Index of the variable that names the buyer.
     pub(crate) user: Option<ngx_uint_t>,
+    /// `seckill_digest`.
     pub(crate) digest: Option<Digest>,
-    /// What happens when Redis is away and no permit is in hand.
+    /// `seckill_fallback`: what happens when Redis is away and no permit is in hand.
     pub(crate) fallback: Option<Fallback>,
-    /// Whether the gate also wants a captcha pass.
+    /// `seckill_captcha`: whether the gate requires a captcha pass.
     pub(crate) captcha: Option<bool>,
 }
 

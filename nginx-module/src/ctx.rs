@@ -1,5 +1,5 @@
-//! What the module knows of one request, and the only door to nginx's own
-//! request structure: the phases see [`Request`], never a pointer.
+//! The module's context of a request, and the only access to nginx's own request
+//! structure: the phases see [`Request`], never a pointer.
 
 pub(crate) mod park;
 pub(crate) mod request;
@@ -16,37 +16,43 @@ use seckill_core::permits::lease::Spent;
 use self::park::Parked;
 use self::request::Request;
 use crate::ngx_http_seckill_module;
-use crate::state::{Claimed, Known};
+use crate::state::{ClaimedPass, SeenClick};
 
-/// Where the gate stands with a request.
+/// The gate's decision about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stand {
-    /// Not yet decided.
-    Open,
-    /// Waits for Redis.
-    Pending,
-    /// May pass.
+pub(crate) enum Decision {
+    /// None yet.
+    Undecided,
+    /// The request waits for Redis.
+    Waiting,
+    /// It may pass.
     Admitted,
-    /// Refused.
+    /// It is refused.
     Refused(Verdict),
 }
 
 /// Kept in the request's pool, so that the variables can still be logged after
 /// the request itself is over.
 pub(crate) struct Ctx {
-    pub(crate) stand: Cell<Stand>,
+    /// The gate's decision.
+    pub(crate) decision: Cell<Decision>,
+    /// The verified buyer; empty before.
     pub(crate) user: Cell<ngx_str_t>,
+    /// The round of the purchase.
     pub(crate) round: Cell<ngx_str_t>,
+    /// The product of the purchase.
     pub(crate) product: Cell<ngx_str_t>,
+    /// The request's place in the order of arrival at this edge, from 1.
     pub(crate) arrival: Cell<u64>,
-    /// Permits that it waits for.
+    /// Number of permits that the request waits for.
     pub(crate) quantity: Cell<u32>,
-    /// By what the buyer's click is remembered.
-    pub(crate) known: Cell<Option<Known>>,
-    /// The captcha pass that it is the first to use.
-    pub(crate) claimed: Cell<Option<Claimed>>,
-    /// The permit that admitted it.
+    /// The click, for the table of seen buyers.
+    pub(crate) click: Cell<Option<SeenClick>>,
+    /// The captcha pass, if this request was the first to claim it.
+    pub(crate) pass: Cell<Option<ClaimedPass>>,
+    /// The permit that admitted the request.
     pub(crate) permit: Cell<Option<Spent>>,
+    /// The handle by which a future resumes the request.
     pub(crate) parked: RefCell<Option<Rc<Parked>>>,
 }
 
@@ -103,8 +109,8 @@ impl Ctx {
         None
     }
 
-    /// Records whom and what the request is about, for the variables. The texts
-    /// live in the request's own buffers, as long as the context.
+    /// Records buyer, round and product, for the variables. The texts live in the
+    /// request's own buffers, as long as the context.
     pub(crate) fn remember(&self, user: &str, round: &str, product: &str) {
         let string = |text: &str| ngx_str_t {
             len: text.len(),
@@ -115,7 +121,7 @@ impl Ctx {
         self.product.set(string(product));
     }
 
-    /// The round and the product that were remembered, empty before.
+    /// The recorded round and product; empty before.
     pub(crate) fn item(&self) -> (&str, &str) {
         // SAFETY: `remember` stored text that lives as long as the context.
         let text = |cell: &Cell<ngx_str_t>| unsafe { request::text(cell.get()) };
@@ -125,14 +131,14 @@ impl Ctx {
 
     fn new() -> Self {
         Self {
-            stand: Cell::new(Stand::Open),
+            decision: Cell::new(Decision::Undecided),
             user: Cell::new(ngx_str_t::default()),
             round: Cell::new(ngx_str_t::default()),
             product: Cell::new(ngx_str_t::default()),
             arrival: Cell::new(0),
             quantity: Cell::new(0),
-            known: Cell::new(None),
-            claimed: Cell::new(None),
+            click: Cell::new(None),
+            pass: Cell::new(None),
             permit: Cell::new(None),
             parked: RefCell::new(None),
         }

@@ -1,5 +1,5 @@
-//! The directives: setters that turn arguments into types. What an argument may
-//! be is decided, and worded, in `seckill_core::gate::directive`.
+//! The directives: setters that turn arguments into types. Which arguments are valid,
+//! and the error sentences, are in `seckill_core::gate::directive`.
 
 use std::ffi::{c_char, c_void};
 use std::fs;
@@ -23,7 +23,7 @@ use crate::conf::{LocConf, MainConf, Target};
 use crate::net::address::SocketAddress;
 use crate::{Module, phases, state};
 
-/// What a setter may use of the configuration that is being read.
+/// The directive that is being read, for its setter.
 struct Reading<'a> {
     cf: *mut ngx_conf_t,
     /// The directive's arguments, without its name.
@@ -41,7 +41,7 @@ impl Reading<'_> {
         change(main.ok_or("stands outside of the http block")?)
     }
 
-    /// Remembers that `directive` needs zone, Redis and keys.
+    /// Records that `directive` needs zone, Redis and keys.
     fn needs_all(&self, directive: &'static str) -> Result<(), String> {
         self.with_main(|main| {
             main.needs_all.get_or_insert(directive);
@@ -50,8 +50,8 @@ impl Reading<'_> {
     }
 }
 
-/// Makes the C entry of a setter: reads the arguments, calls `inner`, and turns
-/// its sentence into an error that names directive, file and line.
+/// Makes the C entry of a setter: reads the arguments, calls `inner`, and reports an
+/// error sentence with directive, file and line.
 macro_rules! setter {
     ($name:ident, $conf:ty, $inner:expr) => {
         unsafe extern "C" fn $name(
@@ -238,7 +238,7 @@ setter!(cmd_captcha, LocConf, |reading, conf| {
     once(&mut conf.captcha, switch(reading.args[0])?)
 });
 
-/// A directive that makes its location answer by itself.
+/// A directive that installs a content handler in its location.
 macro_rules! content {
     ($name:ident, $directive:literal, $needs:literal, $handler:path) => {
         setter!($name, LocConf, |reading, _conf| {

@@ -23,7 +23,7 @@ mod rt;
 /// no protocol.
 mod net;
 
-/// What the workers share: the zone's tables, counters and buckets. Holds no
+/// The memory that the workers share: the zone's tables, counters and buckets. Holds no
 /// configuration and does no I/O.
 mod state;
 
@@ -34,20 +34,20 @@ mod conf;
 /// nothing.
 mod ctx;
 
-/// The worker's connection to Redis, kept up by a supervisor that is given what to
-/// run on each new connection. Knows no key of the sale.
+/// The worker's connection to Redis, and the supervisor that keeps it up. Work on a
+/// connection is passed in; no key of the sale is known here.
 mod link;
 
 /// Permits: leases taken from Redis and returned, and the queue of parked requests.
 mod permits;
 
-/// What a worker copies from Redis into the zone: catalogue, bans, living edges.
+/// The copies of Redis in the zone: catalogue, bans, living edges.
 mod refresh;
 
 /// The settings in force for one request.
 mod settings;
 
-/// The handlers: thin, safe code that asks `seckill_core` for each decision.
+/// The handlers: thin, safe code; `seckill_core` makes each decision.
 mod phases;
 
 /// The variables, for logs and for headers to the back end.
@@ -100,7 +100,8 @@ unsafe impl HttpModuleLocationConf for Module {
     type LocationConf = LocConf;
 }
 
-/// Checks that the parts fit together, and puts the gate into its phases.
+/// Checks that the configuration is complete, requests the zone, and puts the gate and
+/// the log handler into their phases.
 ///
 /// # Safety
 /// `cf` is the configuration that was read.
@@ -165,7 +166,7 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
     NGX_OK as ngx_int_t
 }
 
-/// The configuration of a cycle.
+/// The configuration, in a process that serves requests.
 ///
 /// # Safety
 /// `cycle` is the worker's.

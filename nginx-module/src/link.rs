@@ -1,6 +1,6 @@
 //! The worker's one connection to Redis, and the supervisor that keeps it up.
 //!
-//! connect → handshake → load the scripts → publish → watch → clear → back off.
+//! connect → log in → load the scripts → publish → work → withdraw → back off.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,8 +15,8 @@ use crate::conf::Target;
 use crate::net::stream::{self, PeerStream};
 use crate::{error_log, rt};
 
-/// Redis is given this long to answer anything before the connection is
-/// dropped: a stopped server accepts bytes but never replies.
+/// Longest time without any reply before the connection is dropped: a stopped server
+/// accepts bytes but never replies.
 pub(crate) const STALLED: Duration = Duration::from_millis(1_000);
 /// Pause after the first failed attempt; it doubles with each further one.
 const FIRST_PAUSE_MS: u64 = 25;
@@ -28,7 +28,7 @@ const GIVE_BACK: &str = include_str!("../../lua/permits/give_back.lua");
 const RENEW: &str = include_str!("../../lua/permits/renew.lua");
 const HEARTBEAT: &str = include_str!("../../lua/permits/heartbeat.lua");
 
-/// SHA-1 names of the scripts, as Redis gave them.
+/// SHA-1 names of the loaded scripts.
 pub(crate) struct Scripts {
     /// `lua/permits/take.lua`
     pub(crate) take: String,
@@ -43,17 +43,19 @@ pub(crate) struct Scripts {
 /// A live connection. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Link {
-    /// Commands of all requests share it; they gather into one write.
+    /// Shared by the commands of all requests, which gather into one write.
     pub(crate) connection: MultiplexedConnection,
     /// Loaded on this very connection.
     pub(crate) scripts: Rc<Scripts>,
 }
 
-/// How it stands with Redis.
+/// The state of the connection.
 enum Status {
-    /// The worker has just begun and is connecting; these wait for the outcome.
+    /// The worker has just started and is connecting; these tasks wait for it.
     Starting(Vec<Waker>),
+    /// Connected.
     Up(Link),
+    /// Redis is away.
     Away,
 }
 
@@ -67,7 +69,7 @@ pub(crate) fn is_away() -> bool {
     STATUS.with_borrow(|status| matches!(status, Status::Away))
 }
 
-/// The connection, unless Redis is away. A worker that has just begun, after a
+/// The connection, unless Redis is away. A worker that has just started, after a
 /// reload for example, makes its first requests wait instead of refusing them.
 pub(crate) async fn ready() -> Option<Link> {
     std::future::poll_fn(|context| {
@@ -83,7 +85,7 @@ pub(crate) async fn ready() -> Option<Link> {
     .await
 }
 
-/// Publishes how it stands, and wakes those who wait for it.
+/// Publishes the state, and wakes the tasks that wait for it.
 fn set(status: Status) {
     let old = STATUS.replace(status);
     if let Status::Starting(waiting) = old {
@@ -135,7 +137,7 @@ async fn supervise(target: Target, work: impl AsyncFn(Link) -> String) {
                 if !reported {
                     let reason = match failure {
                         Some(Err(error)) => error.to_string(),
-                        _ => "no answer".to_owned(),
+                        _ => "no reply".to_owned(),
                     };
                     error_log::warn(&format!("redis at {name} cannot be reached: {reason}"));
                     reported = true;
@@ -149,7 +151,7 @@ async fn supervise(target: Target, work: impl AsyncFn(Link) -> String) {
     }
 }
 
-/// Connects, shakes hands and loads the scripts. The task drives the
+/// Connects, logs in and loads the scripts. The task drives the
 /// connection's input and output; dropping it closes the socket.
 async fn open(target: &Target) -> RedisResult<(Link, Task<()>)> {
     let stream = PeerStream::connect(&target.address).await?;
@@ -198,8 +200,8 @@ async fn load_scripts(connection: &mut MultiplexedConnection) -> RedisResult<Scr
     })
 }
 
-/// The future's result, or `None` once nothing has come from Redis for
-/// [`STALLED`]. A round of many commands may take longer on a busy machine.
+/// The future's result, or `None` once no byte has come from Redis for [`STALLED`]. A
+/// future of many commands may take longer on a busy machine.
 pub(crate) async fn unless_stalled<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     loop {
@@ -212,8 +214,8 @@ pub(crate) async fn unless_stalled<T>(future: impl Future<Output = T>) -> Option
     }
 }
 
-/// Whether an error ends the connection: nothing came, or Redis has forgotten the
-/// scripts, which are loaded when connecting.
+/// Whether an error ends the connection: no reply came, or Redis has forgotten the
+/// scripts, which are loaded on connecting.
 pub(crate) fn is_lost(error: &redis::RedisError) -> bool {
     error.code().is_none_or(|code| code == "NOSCRIPT")
         && error.kind() != redis::ErrorKind::UnexpectedReturnType

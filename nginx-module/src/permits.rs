@@ -1,6 +1,6 @@
-//! Takes leases of permits, and gives back what was not spent.
+//! Takes leases of permits, and returns unspent permits.
 //!
-//! The rules are in `seckill_core::permits::lease`; here are only their commands.
+//! The rules are in `seckill_core::permits::lease`; here are the commands.
 
 pub(crate) mod queue;
 pub(crate) mod standby;
@@ -17,19 +17,19 @@ use seckill_core::shared::products::Found;
 use crate::conf::Edge;
 use crate::{clock, error_log, link, rt};
 
-/// How much longer than a command's time limit its claim lasts, in ms.
+/// How much longer than a command's timeout its claim lasts, in ms.
 const CLAIM_GRACE_MS: u64 = 100;
 
-/// What came of asking.
+/// The outcome of a request for a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Redis answered; what it granted is in the hand.
-    Answered,
-    /// Redis is away. Should it have granted something, nobody spends it, and the
-    /// back end gives it back.
+    /// Redis replied, and the granted permits are in the hand.
+    Replied,
+    /// Redis is away. Permits that it may have granted are not spent, and the back end
+    /// reclaims them.
     Away,
-    /// Redis answers amiss, or the product was withdrawn: nobody may pass.
-    Amiss,
+    /// Redis replied with an error, or the product was withdrawn: no request may pass.
+    Failed,
 }
 
 /// The lease's id in Redis: `{edge}.{lease}`.
@@ -37,8 +37,8 @@ fn lease_id(edge: &Edge, number: u64) -> String {
     format!("{}.{}", edge.node, edge.lease(number))
 }
 
-/// Claims the right to ask Redis for a product. The claim outlasts the command's
-/// time limit, and lapses if the worker dies.
+/// Claims the right to request a lease of a product for the whole edge. The claim
+/// outlasts the command's timeout, and lapses if the worker dies.
 pub(crate) fn claim_flight(product: &Found<'_>, timeout: Duration) -> bool {
     let now_ms = clock::monotonic_ms();
     let until_ms = now_ms + timeout.as_millis() as u64 + CLAIM_GRACE_MS;
@@ -47,40 +47,40 @@ pub(crate) fn claim_flight(product: &Found<'_>, timeout: Duration) -> bool {
         .claim_flight(std::process::id(), now_ms, until_ms)
 }
 
-/// Asks for a lease and puts it into the hand of the item. The caller has
-/// claimed the flight; it ends here. `waiting` permits are waited for, the first
-/// request in the queue needs `at_least` on one lease.
+/// Requests a lease and puts it into the hand of the item. The caller has claimed
+/// the flight; it ends here. The queue waits for `waiting` permits, and its first
+/// request needs `at_least` on one lease.
 pub(crate) async fn fetch(edge: &Edge, item: &Item, (waiting, at_least): (u64, u64)) -> Outcome {
     let Some(found) = edge.zone.products().find(item.round(), item.product()) else {
-        return Outcome::Amiss;
+        return Outcome::Failed;
     };
     let hand = found.hand();
     let free = found.entry.limit.saturating_sub(found.granted());
     let left = free + found.standby().held();
     let wanted = lease::ask(hand.block(), waiting, left, edge.zone.edges()).max(at_least);
-    // Where nothing is free any more, what is kept for when Redis is away is sold.
+    // Where nothing is free any more, the share kept for when Redis is away is sold.
     let loose = rules::loosen(wanted, waiting.max(at_least), free, found.standby().held());
     let amount = wanted.min((free + loose).max(at_least));
     if loose > 0 {
-        give_back(edge, item, &found.standby().take_out(loose)).await;
+        return_unspent(edge, item, &found.standby().take_out(loose)).await;
     }
     let number = edge.zone.counters().leases.next();
     let counters = edge.zone.counters();
-    counters.permits_asked.add(amount);
+    counters.permits_requested.add(amount);
     counters.redis_commands.add(1);
-    // Before the question: a lease ends by this edge's clock, whenever Redis
-    // thinks that it began.
-    let asked_ms = clock::monotonic_ms();
+    // Before the command is sent: a lease ends by this edge's clock, whenever Redis
+    // recorded its beginning.
+    let sent_ms = clock::monotonic_ms();
     let begun = Instant::now();
-    let reply = rt::finish(edge.timeout, ask(edge, item, number, (amount, 0))).await;
+    let reply = rt::finish(edge.timeout, take(edge, item, number, (amount, 0))).await;
     counters.redis_took(begun.elapsed().as_micros() as u64);
     let outcome = match reply {
         Some(Ok((granted, out, limit))) => {
             counters.permits_granted.add(granted);
-            if !keep(edge, item, (granted, out, limit), (number, asked_ms)) {
-                give_back(edge, item, &[(number, granted)]).await;
+            if !add_to_hand(edge, item, (granted, out, limit), (number, sent_ms)) {
+                return_unspent(edge, item, &[(number, granted)]).await;
             }
-            Outcome::Answered
+            Outcome::Replied
         }
         Some(Err(error)) => {
             counters.redis_failures.add(1);
@@ -88,7 +88,7 @@ pub(crate) async fn fetch(edge: &Edge, item: &Item, (waiting, at_least): (u64, u
                 Outcome::Away
             } else {
                 error_log::warn(&format!("permits of {item} cannot be taken: {error}"));
-                Outcome::Amiss
+                Outcome::Failed
             }
         }
         None => {
@@ -100,27 +100,30 @@ pub(crate) async fn fetch(edge: &Edge, item: &Item, (waiting, at_least): (u64, u
     outcome
 }
 
-/// Puts a lease into the hand of its product, and records what Redis said of it.
-/// False if it has to go back: the hand is full, or the product was withdrawn
+/// Puts a lease into the hand of its product, and records the product's counts. False
+/// if the lease must be returned: the hand is full, or the product was withdrawn
 /// meanwhile.
-fn keep(
+fn add_to_hand(
     edge: &Edge,
     item: &Item,
     (granted, out, limit): (u64, u64, u64),
-    (number, asked_ms): (u64, u64),
+    (number, sent_ms): (u64, u64),
 ) -> bool {
-    // Found anew: its place in the table may be another's by now.
+    // Looked up again: its slot in the table may be another product's by now.
     let Some(found) = edge.zone.products().find(item.round(), item.product()) else {
         return granted == 0;
     };
     found.set_granted(out, limit);
     found.hand().adapt(clock::monotonic_ms());
-    granted == 0 || found.hand().put(number, granted, asked_ms)
+    granted == 0 || found.hand().put(number, granted, sent_ms)
 }
 
-/// Asks for a lease; `hold_ms` is how long it stays on record for longer than
-/// others. Replies what was granted, what is out, and the limit.
-async fn ask(
+/// Takes a lease; `hold_ms` is how much longer than others it stays on record.
+/// Returns the number of permits granted to it, those granted in all, and the limit.
+///
+/// # Errors
+/// Redis is away, or replied with an error.
+async fn take(
     edge: &Edge,
     item: &Item,
     number: u64,
@@ -141,9 +144,9 @@ async fn ask(
         .await
 }
 
-/// Gives back what was taken out of the hand. Asked once: if the answer is lost,
-/// the back end closes the leases a little later.
-pub(crate) async fn give_back(edge: &Edge, item: &Item, leases: &[(u64, u64)]) {
+/// Returns unspent permits, as pairs of lease number and count. Sent once: if the reply is
+/// lost, the back end closes the leases a little later.
+pub(crate) async fn return_unspent(edge: &Edge, item: &Item, leases: &[(u64, u64)]) {
     if leases.is_empty() {
         return;
     }

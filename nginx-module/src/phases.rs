@@ -1,4 +1,4 @@
-//! What the module does with a request: thin handlers over the rules of core.
+//! The handlers: thin code over the rules of `seckill_core`.
 
 pub(crate) mod gate;
 pub(crate) mod log;
@@ -7,7 +7,7 @@ pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod time;
 
-/// Wraps `fn(&Request, &Edge) -> ngx_int_t` as a handler for nginx.
+/// Wraps `fn(&Request) -> ngx_int_t` as a handler for nginx.
 macro_rules! handler {
     ($name:ident, $inner:path) => {
         /// Entry point for nginx.

@@ -4,13 +4,12 @@ use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 thread_local! {
-    /// Keyed by the system at the worker's start.
+    /// A key that the system drew at the worker's start, and a counter.
     static STATE: RefCell<(RandomState, u64)> = RefCell::new((RandomState::new(), 0));
 }
 
-/// Eight bytes that nobody outside can foresee: SipHash, under a key from the
-/// system, over a counter. A nonce need not be more than that; what cannot be
-/// forged is the digest beside it.
+/// Eight unpredictable bytes: SipHash, under a key from the system, over a counter.
+/// That is enough for a nonce; the digest beside it is what cannot be forged.
 pub(crate) fn bytes() -> [u8; 8] {
     word().to_be_bytes()
 }

@@ -1,5 +1,5 @@
-//! Keeps the zone's copy of the catalogue, the permits that are out, and the
-//! number of living edges up to date.
+//! Keeps the zone's copies up to date: the catalogue, the permits granted of each
+//! product, the bans, the number of living edges.
 //!
 //! Every worker polls its own connection, which also shows that it is alive;
 //! one of them, the refresher, writes what it reads into the zone.
@@ -22,47 +22,48 @@ use crate::link::{self, Link};
 use crate::permits::{self, standby};
 use crate::{clock, error_log, rt};
 
-/// How often the catalogue and the permits that are out are looked at; also how
-/// fresh times and limits are.
-const LOOK_MS: u64 = 250;
-/// Counters asked for in one command.
+/// How often the catalogue and the granted permits are read; also how old times and
+/// limits may be.
+const POLL_MS: u64 = 250;
+/// Counters read with one command.
 const BATCH: usize = 500;
 
 /// Keeps the zone up to date over one connection, until that fails or stalls;
 /// returns the reason.
 pub(crate) async fn run(link: Link, edge: Edge) -> String {
     edge.zone.counters().redis_connects.add(1);
-    // Ahead of the catalogue: nobody is let pass before the bans are known.
+    // Before the catalogue: nobody is admitted before the bans are known.
     let _mirror = bans::follow(link.clone(), edge.clone());
     let mut refresh = Refresh::new(link, edge);
     loop {
-        match link::unless_stalled(refresh.poll()).await {
+        match link::unless_stalled(refresh.pass()).await {
             Some(Ok(())) => rt::sleep(refresh.pause()).await,
             Some(Err(error)) => return error.to_string(),
-            None => return format!("no answer for {} ms", link::STALLED.as_millis()),
+            None => return format!("no reply for {} ms", link::STALLED.as_millis()),
         }
     }
 }
 
-/// One worker's view of the refreshing.
+/// One worker's part in refreshing.
 struct Refresh {
     link: Link,
     edge: Edge,
-    /// Version of the catalogue that this worker wrote. A worker that becomes
-    /// refresher starts with none and reads all, which also repairs a slot that
-    /// a killed one left half written.
+    /// Version of the catalogue that this worker wrote into the zone. A worker that
+    /// becomes refresher starts with none and reads everything, which also repairs a
+    /// slot that a killed worker left half written.
     version: Option<Vec<u8>>,
+    /// The products of that version.
     items: Vec<(Item, Entry)>,
-    /// Whether what is kept was renewed since this worker connected.
+    /// Whether the leases of the shares were renewed since this worker connected.
     has_renewed: bool,
-    /// When this worker looked last, by its monotonic clock.
-    looked_ms: u64,
-    /// What was complained of and has not been mended since.
-    complaints: Vec<&'static str>,
+    /// When this worker read the catalogue last, monotonic ms.
+    polled_ms: u64,
+    /// The failures that were logged and have not ended since.
+    failing: Vec<&'static str>,
 }
 
 impl Refresh {
-    /// Of a worker that has just connected.
+    /// The state of a worker that has just connected.
     fn new(link: Link, edge: Edge) -> Self {
         Self {
             link,
@@ -70,36 +71,37 @@ impl Refresh {
             version: None,
             items: Vec::new(),
             has_renewed: false,
-            looked_ms: 0,
-            complaints: Vec::new(),
+            polled_ms: 0,
+            failing: Vec::new(),
         }
     }
 
-    /// How long to wait between two rounds.
+    /// The pause between two passes.
     fn pause(&self) -> Duration {
-        self.edge.pace.pause.min(Duration::from_millis(LOOK_MS))
+        self.edge.pace.pause.min(Duration::from_millis(POLL_MS))
     }
 
-    /// One round: a heartbeat and a look, as far as each is due.
+    /// One pass: the heartbeat and the readings that are due.
     ///
     /// # Errors
-    /// The connection's error. What Redis merely answers amiss is not one: the
-    /// zone then keeps what it has.
-    async fn poll(&mut self) -> RedisResult<()> {
+    /// The error of a lost connection. An error reply of Redis is logged instead, and the
+    /// zone keeps its copy.
+    async fn pass(&mut self) -> RedisResult<()> {
         let refreshes = self.edge.zone.claim_refresh();
-        // Before the first look: a share must be known before a click can pass.
+        // Before the first reading: the share of the rate must be known before a click
+        // can pass.
         if refreshes {
             self.heartbeat().await?;
         }
         let now = clock::monotonic_ms();
-        if now - self.looked_ms < LOOK_MS {
+        if now - self.polled_ms < POLL_MS {
             return Ok(());
         }
-        self.looked_ms = now;
-        self.look().await
+        self.polled_ms = now;
+        self.read().await
     }
 
-    async fn look(&mut self) -> RedisResult<()> {
+    async fn read(&mut self) -> RedisResult<()> {
         let version: RedisResult<Option<Vec<u8>>> = redis::cmd("HGET")
             .arg(keys::CATALOGUE)
             .arg(keys::CATALOGUE_VERSION)
@@ -113,21 +115,21 @@ impl Refresh {
             Ok(version) => self.follow_catalogue(version.unwrap_or_default()).await,
             Err(error) => Err(error),
         };
-        self.pass_over("the catalogue cannot be read", catalogue)?;
+        self.tolerate("the catalogue cannot be read", catalogue)?;
         self.read_permits().await?;
         let limits = self.read_limits().await;
-        self.pass_over("a product's limit cannot be read", limits)?;
+        self.tolerate("a product's limit cannot be read", limits)?;
         let regrabs = regrabs::follow(&mut self.link, &self.edge).await;
-        self.pass_over("who may buy again cannot be read", regrabs)?;
+        self.tolerate("who may buy again cannot be read", regrabs)?;
         let shares = self.keep_shares().await;
-        self.pass_over("shares cannot be kept", shares)?;
+        self.tolerate("shares cannot be kept", shares)?;
         let reclaimed = self.read_reclaimed().await;
-        self.pass_over("what was reclaimed cannot be read", reclaimed)?;
-        self.give_back_lapsed().await;
+        self.tolerate("the number of reclaimed permits cannot be read", reclaimed)?;
+        self.return_lapsed().await;
         Ok(())
     }
 
-    /// Reads the catalogue if its version is another than the last one read.
+    /// Reads the catalogue if its version has changed.
     async fn follow_catalogue(&mut self, version: Vec<u8>) -> RedisResult<()> {
         if self.version.as_ref() != Some(&version) {
             self.read_catalogue().await?;
@@ -136,15 +138,15 @@ impl Refresh {
         Ok(())
     }
 
-    /// Logs, once in a row, what Redis answers amiss; lets a lost connection's
-    /// error through, and that of a Redis that has forgotten the scripts.
-    fn pass_over(&mut self, what: &'static str, result: RedisResult<()>) -> RedisResult<()> {
+    /// Logs an error reply of Redis, once until the command succeeds again. Returns the
+    /// error of a lost connection, and of a Redis that has forgotten the scripts.
+    fn tolerate(&mut self, what: &'static str, result: RedisResult<()>) -> RedisResult<()> {
         match result {
-            Ok(()) => self.complaints.retain(|told| *told != what),
+            Ok(()) => self.failing.retain(|failing| *failing != what),
             Err(error) if link::is_lost(&error) => return Err(error),
-            Err(error) if !self.complaints.contains(&what) => {
+            Err(error) if !self.failing.contains(&what) => {
                 error_log::warn(&format!("{what}: {error}"));
-                self.complaints.push(what);
+                self.failing.push(what);
             }
             Err(_) => {}
         }
@@ -152,7 +154,7 @@ impl Refresh {
     }
 
     async fn read_catalogue(&mut self) -> RedisResult<()> {
-        // Bytes: what is no text must not keep the rest from being read.
+        // Bytes: an entry that is not text must not prevent reading the rest.
         let all: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL")
             .arg(keys::CATALOGUE)
             .query_async(&mut self.link.connection)
@@ -192,8 +194,8 @@ impl Refresh {
         Ok(())
     }
 
-    /// Asks how many permits are out for each product that sells, or is about to, so that
-    /// permits that came back reopen it here.
+    /// Reads how many permits are granted of each product that is on sale or about to
+    /// be, so that returned permits reopen it here.
     async fn read_permits(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
         let open: Vec<&Item> = self
@@ -220,8 +222,8 @@ impl Refresh {
         Ok(())
     }
 
-    /// Reads the limit of products for which a lease told another one than the
-    /// catalogue says: it was lowered, and may be raised again.
+    /// Reads the limit of products for which a lease brought another limit than the
+    /// catalogue has: it was lowered, and may be raised again.
     async fn read_limits(&mut self) -> RedisResult<()> {
         for (item, entry) in &self.items {
             let Some(found) = self.edge.zone.products().find(item.round(), item.product()) else {
@@ -242,22 +244,22 @@ impl Refresh {
         Ok(())
     }
 
-    /// Gives back what this edge may not spend any more. Of products that are
-    /// over, too: their permits are counted in the end.
-    async fn give_back_lapsed(&self) {
+    /// Returns permits of leases that have ended, also of products whose sale is over:
+    /// their permits are counted in the end.
+    async fn return_lapsed(&self) {
         let now_ms = clock::monotonic_ms();
         for (item, _) in &self.items {
             if let Some(found) = self.edge.zone.products().find(item.round(), item.product()) {
                 let lapsed = found.hand().lapse(now_ms, false);
                 if !lapsed.is_empty() {
-                    permits::give_back(&self.edge, item, &lapsed).await;
+                    permits::return_unspent(&self.edge, item, &lapsed).await;
                 }
             }
         }
     }
 
-    /// Keeps this edge's share of products that sell, or are about to, for when
-    /// Redis is away.
+    /// Adjusts this edge's share, for when Redis is away, of each product that is on sale
+    /// or about to be.
     async fn keep_shares(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
         let items = self.items.iter().map(|(item, entry)| {
@@ -265,13 +267,13 @@ impl Refresh {
             (item, matches!(phase, Phase::Lead | Phase::Open))
         });
         let all = !self.has_renewed;
-        standby::keep(&mut self.link, &self.edge, items, all).await?;
+        standby::adjust(&mut self.link, &self.edge, items, all).await?;
         self.has_renewed = true;
         Ok(())
     }
 
-    /// Reads, only for show, what the back end gave back; whatever else lies there
-    /// counts as nothing.
+    /// Reads how many permits the back end has reclaimed, for the metrics; a value that is
+    /// no number counts as zero.
     async fn read_reclaimed(&mut self) -> RedisResult<()> {
         let reclaimed: Value = redis::cmd("GET")
             .arg(keys::RECLAIMED)
@@ -282,7 +284,7 @@ impl Refresh {
         Ok(())
     }
 
-    /// Says that this edge is alive, and takes its share of the site's rate.
+    /// Sends a heartbeat, and takes this edge's share of the site's rate.
     async fn heartbeat(&self) -> RedisResult<()> {
         let (zone, pace) = (&self.edge.zone, self.edge.pace);
         let Some(silent_ms) = zone.heartbeat_due(pace.pause) else {
@@ -297,7 +299,7 @@ impl Refresh {
             .query_async(&mut self.link.connection.clone())
             .await?;
         let census = Census {
-            before: zone.edges_heard(),
+            before: zone.edges_read(),
             now: edges,
             unheard_ms,
             silent_ms: if was_lost { silent_ms } else { 0 },

@@ -92,14 +92,14 @@ pub(crate) fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Ta
         };
         post(runnable, queue);
     });
-    // SAFETY: `spawn_unchecked` asks for Send and Sync because wakers may move
+    // SAFETY: `spawn_unchecked` requires Send and Sync because wakers may move
     // between threads; here there is only one. Future and schedule are 'static.
     let (runnable, task) = unsafe { async_task::spawn_unchecked(future, schedule) };
     runnable.schedule();
     task
 }
 
-/// Runs what is queued until nothing is, for the end of a worker: cancelled
+/// Runs queued tasks until none is left, for the end of a worker: cancelled
 /// futures own sockets that nginx would otherwise report as left open.
 pub(crate) fn drain() {
     // SAFETY: called from `exit_process`, outside any task.
@@ -189,8 +189,8 @@ pub(crate) async fn timeout<T>(limit: Duration, future: impl Future<Output = T>)
     race(future, sleep(limit)).await
 }
 
-/// The same for what must not be left half done: a worker that is leaving waits
-/// for it. An answer that nobody hears would strand the permits in it.
+/// The same for a command that must not be abandoned: a worker that is leaving waits
+/// for it. A lost reply would strand the permits in it.
 pub(crate) async fn finish<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
     let limit = Sleep {
         duration: limit,

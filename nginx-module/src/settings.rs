@@ -16,14 +16,13 @@ use crate::state::Zone;
 pub(crate) struct Settings<'a> {
     /// Shared memory.
     pub(crate) zone: Zone,
-    /// Secrets.
+    /// Signing keys.
     pub(crate) keyring: &'a Keyring,
     /// How hidden URLs are digested here.
     pub(crate) digest: Digest,
-    /// Whether requests here may be passed from this edge's share while Redis is
-    /// away.
-    pub(crate) passes: bool,
-    /// Whether a captcha pass is needed here.
+    /// Whether requests here are admitted from this edge's share while Redis is away.
+    pub(crate) has_fallback: bool,
+    /// Whether a captcha pass is required here.
     pub(crate) captcha: bool,
     user: Option<ngx_uint_t>,
     rate: Option<(usize, RateLimit)>,
@@ -42,7 +41,7 @@ impl<'a> Settings<'a> {
             zone: main.zone.ready().ok_or(Verdict::Unavailable)?.clone(),
             keyring: main.keyring.as_ref().ok_or(Verdict::Unavailable)?,
             digest: location.digest.unwrap_or_default(),
-            passes: location.fallback == Some(Fallback::Pass),
+            has_fallback: location.fallback == Some(Fallback::Pass),
             captcha: location.captcha == Some(true),
             user: location.user,
             main,
@@ -50,7 +49,7 @@ impl<'a> Settings<'a> {
         })
     }
 
-    /// What is needed to take permits.
+    /// This edge, for commands to Redis.
     pub(crate) fn edge(&self) -> Option<Edge> {
         self.main.edge()
     }
@@ -60,7 +59,7 @@ impl<'a> Settings<'a> {
         confs(request).1.gate == Some(true)
     }
 
-    /// Who is buying, as far as can be said without verifying it.
+    /// The buyer whom the request names, unverified.
     pub(crate) fn buyer<'r>(&self, request: &Request<'r>, headers: &Headers<'r>) -> Buyer<'r> {
         match self.user {
             Some(index) => Buyer::Vouched(request.variable(index)),

@@ -1,17 +1,17 @@
-//! What the workers of this edge share: one zone of shared memory.
+//! The shared memory of this edge's workers: one zone.
 //!
-//! Everything in it is an atomic, and there are no locks: a lock held by a
-//! killed worker would stay locked for ever.
+//! Everything in it is an atomic, and there are no locks: a lock held by a killed
+//! worker would stay locked for ever.
 
 pub(crate) mod bans;
 pub(crate) mod counters;
-mod duty;
-mod known;
 mod mapping;
-mod pass;
+mod passes;
+mod refresher;
+mod seen;
 mod zone;
 
-pub(crate) use known::Known;
 pub(crate) use mapping::{SharedZone, wanted};
-pub(crate) use pass::Claimed;
+pub(crate) use passes::ClaimedPass;
+pub(crate) use seen::SeenClick;
 pub(crate) use zone::{MAX_BUCKETS, Zone};

@@ -10,7 +10,7 @@ use seckill_core::{Verdict, gate};
 
 use crate::clock;
 use crate::ctx::request::Request;
-use crate::ctx::{Ctx, Stand};
+use crate::ctx::{Ctx, Decision};
 use crate::settings::{Settings, confs};
 
 /// A variable's text for one request, empty where it does not apply.
@@ -18,10 +18,10 @@ type Text = fn(&Request<'_>, Option<&Ctx>, &mut String);
 
 const VARIABLES: [(&str, Text); 6] = [
     ("seckill_verdict", |_, ctx, out| {
-        out.push_str(match ctx.map(|ctx| ctx.stand.get()) {
-            Some(Stand::Admitted) => "admitted",
-            Some(Stand::Refused(verdict)) => Verdict::code(verdict),
-            Some(Stand::Open | Stand::Pending) | None => "",
+        out.push_str(match ctx.map(|ctx| ctx.decision.get()) {
+            Some(Decision::Admitted) => "admitted",
+            Some(Decision::Refused(verdict)) => Verdict::code(verdict),
+            Some(Decision::Undecided | Decision::Waiting) | None => "",
         });
     }),
     ("seckill_user", |request, ctx, out| {
@@ -57,8 +57,8 @@ const VARIABLES: [(&str, Text); 6] = [
     }),
 ];
 
-/// Whoever is logged in, where the gate did not get as far as to ask: the log has
-/// to say who looked at a page, or who was refused.
+/// The logged-in user of a request that the gate has not identified: the log names who
+/// viewed a page, and who was refused.
 fn visitor<'r>(request: &Request<'r>) -> Option<&'r str> {
     let settings = Settings::of(request).ok()?;
     let buyer = settings.buyer(request, &request.headers());
@@ -69,7 +69,7 @@ fn push(text: ngx_str_t, out: &mut String) {
     out.push_str(text.to_str().unwrap_or_default());
 }
 
-/// Registers them all.
+/// Registers all variables.
 ///
 /// # Safety
 /// `cf` is the configuration being read.

@@ -2,7 +2,7 @@
 //!
 //! A parked request stays in its phase. Its deadline is a timer on the
 //! connection's write event (which, unlike a cancelable one, also keeps a
-//! worker that is being replaced alive until the request is answered). The
+//! worker that is being replaced alive until the request is served). The
 //! future that waits for Redis holds only [`Parked`], whose pointer nginx's
 //! cleanup nulls when the request goes: a future never touches a request that
 //! is gone, and it never runs phases itself; it posts the event that does.
@@ -21,7 +21,7 @@ use ngx::ffi::{
 use super::Ctx;
 use super::request::Request;
 
-/// Shared by the request and the future that works for it.
+/// A parked request, in the hands of the future that it waits for.
 pub(crate) struct Parked {
     request: Cell<*mut ngx_http_request_t>,
 }
@@ -41,7 +41,7 @@ pub(crate) fn park(request: &Request<'_>, ctx: &Ctx, limit: Duration) -> Option<
         (*cleanup).handler = Some(detach);
         (*cleanup).data = Rc::as_ptr(&parked).cast_mut().cast();
 
-        // So that a client that leaves meanwhile is noticed.
+        // A client that leaves meanwhile is noticed.
         (*raw).read_event_handler = Some(ngx_http_test_reading);
         let write = (*(*raw).connection).write;
         (*write).set_delayed(1);
@@ -56,8 +56,8 @@ unsafe extern "C" fn detach(data: *mut std::ffi::c_void) {
     unsafe { (*data.cast::<Parked>()).request.set(ptr::null_mut()) };
 }
 
-/// The deadline has passed: whatever comes from Redis now is not for this
-/// request any more.
+/// Unparks a request whose deadline has passed: a later reply from Redis does not
+/// reach it.
 pub(crate) fn give_up(request: &Request<'_>, ctx: &Ctx) {
     if let Some(parked) = &*ctx.parked.borrow() {
         parked.request.set(ptr::null_mut());
@@ -67,14 +67,13 @@ pub(crate) fn give_up(request: &Request<'_>, ctx: &Ctx) {
 }
 
 impl Parked {
-    /// Whether the request is still there and waits.
+    /// Whether the request still exists and waits.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.request.get().is_null()
     }
 
-    /// Lets `decide` write what came of the waiting, and has nginx go on with
-    /// the request at its next turn. Nothing happens
-    /// if the request is gone.
+    /// Lets `decide` record the outcome, and has nginx continue with the request in
+    /// the next turn of its event loop. Does nothing if the request is gone.
     pub(crate) fn resume(&self, decide: impl FnOnce(&Ctx)) {
         let raw = self.request.replace(ptr::null_mut());
         if raw.is_null() {

@@ -1,4 +1,4 @@
-//! A request as the phases see it.
+//! A request as the handlers see it.
 
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,7 +17,7 @@ pub(crate) struct Request<'a> {
     life: PhantomData<&'a ngx_http_request_t>,
 }
 
-/// The headers that the gate looks at, found in one pass.
+/// The headers that the gate uses, found in one pass.
 #[derive(Default, Clone, Copy)]
 pub(crate) struct Headers<'a> {
     /// Value of the session cookie.
@@ -28,7 +28,7 @@ pub(crate) struct Headers<'a> {
     pub(crate) captcha: Option<&'a str>,
 }
 
-/// A string of nginx's, as text; `None` if it is not UTF-8.
+/// An nginx string as text; `None` if it is not UTF-8.
 ///
 /// # Safety
 /// The string's memory lives as long as `'a`.
@@ -50,7 +50,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// For code in `ctx` and `conf`.
+    /// For code that needs nginx's own structure: `ctx` and `settings`.
     pub(crate) fn as_ptr(&self) -> *mut ngx_http_request_t {
         self.raw
     }
@@ -70,13 +70,13 @@ impl<'a> Request<'a> {
         self.raw().method & (NGX_HTTP_GET | NGX_HTTP_HEAD) as ngx_uint_t != 0
     }
 
-    /// Whether a body comes with it.
+    /// Whether the request has a body.
     pub(crate) fn has_body(&self) -> bool {
         let headers = &self.raw().headers_in;
         headers.content_length_n > 0 || headers.chunked() != 0
     }
 
-    /// The decoded path; empty if it is not UTF-8, which no path of ours is.
+    /// The decoded path; empty if it is not UTF-8. Every valid path is.
     pub(crate) fn path(&self) -> &'a str {
         // SAFETY: the path lives in the request's pool.
         unsafe { text(self.raw().uri) }.unwrap_or_default()
@@ -92,7 +92,7 @@ impl<'a> Request<'a> {
             .find_map(|(key, value)| (key == name).then_some(value))
     }
 
-    /// The headers that the gate looks at.
+    /// The headers that the gate uses.
     pub(crate) fn headers(&self) -> Headers<'a> {
         let mut found = Headers::default();
         let mut part = &self.raw().headers_in.headers.part;
@@ -131,8 +131,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Where the client is; `None` on a unix socket. Behind a trusted proxy this is
-    /// what nginx's realip module took from the proxy's header.
+    /// The client's address; `None` on a unix socket. Behind a trusted proxy it is the
+    /// one that nginx's realip module took from the proxy's header.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         // SAFETY: a request has a connection, whose socket address lives as long
         // and is as long as its family says. The families' structures may lie at
@@ -170,12 +170,12 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The status of the answer; 0 if there was none.
-    pub(crate) fn answered(&self) -> u16 {
+    /// The status of the response; 0 if there was none.
+    pub(crate) fn status(&self) -> u16 {
         u16::try_from(self.raw().headers_out.status).unwrap_or(0)
     }
 
-    /// Whether the request waits behind its deadline (see [`super::park`]).
+    /// Whether the request waits and its deadline (see [`super::park`]) has not passed.
     pub(crate) fn is_delayed(&self) -> bool {
         // SAFETY: a request has a connection, which has both events.
         unsafe { (*(*self.raw().connection).write).delayed() != 0 }

@@ -1,4 +1,4 @@
-//! Answers that the module sends itself.
+//! Responses that the module itself sends.
 
 use std::borrow::Cow;
 use std::ptr;
@@ -14,19 +14,19 @@ use seckill_core::Verdict;
 
 use super::request::Request;
 
-/// What to answer.
-pub(crate) struct Answer {
+/// A response.
+pub(crate) struct Response {
     /// HTTP status.
     pub(crate) status: u16,
     /// Content type.
     pub(crate) content_type: &'static str,
-    /// Body; a constant is sent from where it is.
+    /// Body; a constant is sent without a copy.
     pub(crate) body: Cow<'static, str>,
-    /// `Retry-After`.
+    /// `Retry-After`, in seconds.
     pub(crate) retry_after_s: Option<u32>,
 }
 
-impl Answer {
+impl Response {
     /// 200 with a JSON body.
     pub(crate) fn json(body: String) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Answer {
     }
 }
 
-impl From<Verdict> for Answer {
+impl From<Verdict> for Response {
     fn from(verdict: Verdict) -> Self {
         Self {
             status: verdict.status(),
@@ -49,8 +49,8 @@ impl From<Verdict> for Answer {
     }
 }
 
-/// Sends an answer from a content handler; the value is for nginx.
-pub(crate) fn send(request: &Request<'_>, answer: Answer) -> ngx_int_t {
+/// Sends a response from a content handler. Returns nginx's return code.
+pub(crate) fn send(request: &Request<'_>, response: Response) -> ngx_int_t {
     let raw = request.as_ptr();
     // SAFETY: the request is alive.
     unsafe {
@@ -58,11 +58,11 @@ pub(crate) fn send(request: &Request<'_>, answer: Answer) -> ngx_int_t {
         if rc != NGX_OK as ngx_int_t {
             return rc;
         }
-        write_out(raw, answer)
+        write_out(raw, response)
     }
 }
 
-/// Refuses from the access phase; the value is for nginx.
+/// Refuses a request from the access phase. Returns nginx's return code.
 ///
 /// Where the operator has an `error_page` for the status, nginx serves that.
 pub(crate) fn refuse(request: &Request<'_>, verdict: Verdict) -> ngx_int_t {
@@ -102,12 +102,12 @@ unsafe fn has_error_page(raw: *mut ngx_http_request_t, status: u16) -> bool {
 
 /// # Safety
 /// The request is alive and nothing was sent for it yet.
-unsafe fn write_out(raw: *mut ngx_http_request_t, answer: Answer) -> ngx_int_t {
+unsafe fn write_out(raw: *mut ngx_http_request_t, response: Response) -> ngx_int_t {
     // SAFETY: by this function's contract; what is handed to nginx is either
     // static or allocated in the request's pool.
     unsafe {
         let pool = Pool::from_ngx_pool((*raw).pool);
-        let body: &[u8] = match &answer.body {
+        let body: &[u8] = match &response.body {
             Cow::Borrowed(text) => text.as_bytes(),
             Cow::Owned(text) => {
                 let copy = pool.alloc_unaligned(text.len()).cast::<u8>();
@@ -119,17 +119,17 @@ unsafe fn write_out(raw: *mut ngx_http_request_t, answer: Answer) -> ngx_int_t {
             }
         };
         let out = &mut (*raw).headers_out;
-        out.status = answer.status.into();
-        if answer.status == 425 {
-            // nginx knows no name for it.
+        out.status = response.status.into();
+        if response.status == 425 {
+            // nginx has no reason phrase for it.
             out.status_line = constant("425 Too Early");
         }
         out.content_length_n = body.len() as i64;
-        out.content_type = constant(answer.content_type);
-        out.content_type_len = answer.content_type.len();
+        out.content_type = constant(response.content_type);
+        out.content_type_len = response.content_type.len();
         out.content_type_lowcase = ptr::null_mut();
         push_header(raw, "Cache-Control", constant("no-store"));
-        match answer.retry_after_s {
+        match response.retry_after_s {
             None => {}
             Some(1) => push_header(raw, "Retry-After", constant("1")),
             Some(seconds) => {
@@ -158,7 +158,7 @@ unsafe fn write_out(raw: *mut ngx_http_request_t, answer: Answer) -> ngx_int_t {
     }
 }
 
-/// nginx's form of a constant; nginx only reads it.
+/// A constant in nginx's form; nginx only reads it.
 fn constant(text: &'static str) -> ngx_str_t {
     ngx_str_t {
         len: text.len(),
@@ -170,7 +170,7 @@ fn constant(text: &'static str) -> ngx_str_t {
 /// The request is alive, its header was not sent, and `value` lives as long.
 unsafe fn push_header(raw: *mut ngx_http_request_t, name: &'static str, value: ngx_str_t) {
     // SAFETY: by this function's contract. A header that finds no memory is
-    // left out; the answer stands without it.
+    // left out; the response is sent without it.
     unsafe {
         let header = ngx_list_push(&mut (*raw).headers_out.headers).cast::<ngx_table_elt_t>();
         if let Some(header) = header.as_mut() {

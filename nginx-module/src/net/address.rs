@@ -1,4 +1,4 @@
-//! Socket addresses in the form that nginx wants, resolved once at start.
+//! Socket addresses in nginx's form, resolved once at start.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -89,22 +89,22 @@ impl SocketAddress {
         }
     }
 
-    /// For nginx, which only reads it.
+    /// The address for nginx, which only reads it.
     pub(crate) fn as_ptr(&self) -> *mut sockaddr {
         (&raw const self.storage).cast_mut().cast()
     }
 
-    /// Bytes in use.
+    /// Length of the address in bytes.
     pub(crate) fn len(&self) -> u32 {
         self.length
     }
 
-    /// As the operator wrote it.
+    /// The address as the operator wrote it.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is host and port.
+    /// Whether it is a TCP address.
     pub(crate) fn is_tcp(&self) -> bool {
         self.is_tcp
     }

@@ -41,11 +41,11 @@ struct Shared {
 pub(crate) struct PeerStream {
     connection: *mut ngx_connection_t,
     shared: Box<Shared>,
-    /// For TCP, where small writes must not wait for each other.
+    /// Whether it is TCP, where small writes must not wait for each other.
     is_tcp: bool,
 }
 
-// SAFETY: the redis crate asks for Send because its drivers usually run on a
+// SAFETY: the redis crate requires Send because its drivers usually run on a
 // thread pool. Here everything stays on the worker's one thread.
 unsafe impl Send for PeerStream {}
 
@@ -197,7 +197,7 @@ impl AsyncRead for PeerStream {
         };
         match received {
             n if n >= 0 => {
-                // Zero is the end of the stream, told by filling nothing.
+                // Zero is the end of the stream: the buffer stays as it is.
                 buffer.advance(n as usize);
                 RECEIVED.set(RECEIVED.get() + n as u64);
                 Poll::Ready(Ok(()))

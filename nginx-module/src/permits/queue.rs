@@ -1,8 +1,8 @@
-//! Requests that wait for a permit, in order of their arrival at this worker.
+//! Requests that wait for a permit, in the order of their arrival at this worker.
 //!
-//! One task a product serves its queue: it spends what is in the hand, asks
-//! Redis when there is nothing (one flight a product and edge), and ends with
-//! the queue.
+//! One task for each product serves its queue: it spends the permits in the hand,
+//! requests a lease when there are none (one flight for each product and edge), and
+//! ends with the queue.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -14,50 +14,50 @@ use seckill_core::ids::Item;
 use seckill_core::permits::lease::Spent;
 use seckill_core::shared::products::Found;
 
-use super::{Outcome, claim_flight, fetch, give_back};
+use super::{Outcome, claim_flight, fetch, return_unspent};
 use crate::conf::Edge;
 use crate::ctx::park::Parked;
-use crate::ctx::{Ctx, Stand};
+use crate::ctx::{Ctx, Decision};
 use crate::state::Zone;
 use crate::{clock, rt};
 
-/// Pause while another worker asks Redis for the same product.
+/// Pause while another worker requests a lease of the same product.
 const TURN: Duration = Duration::from_millis(1);
 
-/// One who waits.
-pub(crate) struct Waiting {
-    /// The request.
+/// A request that waits.
+pub(crate) struct Waiter {
+    /// Resumes the request.
     pub(crate) parked: Rc<Parked>,
-    /// Permits that it wants.
+    /// Number of permits that it needs.
     pub(crate) quantity: u32,
-    /// Whether it may pass from this edge's share, should Redis be away.
-    pub(crate) passes: bool,
+    /// Whether it may pass from this edge's share while Redis is away.
+    pub(crate) has_fallback: bool,
 }
 
 struct Queue {
     item: Item,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Waiter>,
 }
 
-/// By the product's slot.
+/// Queues by the product's slot.
 type Queues = HashMap<usize, Queue>;
 
 thread_local! {
     static QUEUES: RefCell<Queues> = RefCell::new(HashMap::new());
 }
 
-/// Whether requests for the product wait already: whoever comes now must not be
-/// served before them.
+/// Whether requests for the product wait already: a new one must not be served
+/// before them.
 pub(crate) fn is_waiting(product: &Found<'_>) -> bool {
     QUEUES.with_borrow(|queues| queues.contains_key(&product.id()))
 }
 
 /// Puts a parked request at the end of its product's queue.
-pub(crate) fn join(edge: &Edge, product: &Found<'static>, item: Item, waiting: Waiting) {
+pub(crate) fn join(edge: &Edge, product: &Found<'static>, item: Item, waiter: Waiter) {
     edge.zone.counters().parked.add(1);
     let is_first = QUEUES.with_borrow_mut(|queues| match queues.get_mut(&product.id()) {
         Some(queue) => {
-            queue.waiting.push_back(waiting);
+            queue.waiting.push_back(waiter);
             false
         }
         None => {
@@ -65,7 +65,7 @@ pub(crate) fn join(edge: &Edge, product: &Found<'static>, item: Item, waiting: W
                 product.id(),
                 Queue {
                     item,
-                    waiting: VecDeque::from([waiting]),
+                    waiting: VecDeque::from([waiter]),
                 },
             );
             true
@@ -77,8 +77,8 @@ pub(crate) fn join(edge: &Edge, product: &Found<'static>, item: Item, waiting: W
     }
 }
 
-/// Asks Redis for the next lease while the last one is still being spent, so
-/// that nobody has to wait for it.
+/// Requests the next lease while the last one is still being spent, so that no
+/// request has to wait for it.
 pub(crate) fn prefetch(edge: &Edge, item: Item) {
     let edge = edge.clone();
     rt::spawn(async move { fetch(&edge, &item, (0, 1)).await }).detach();
@@ -91,37 +91,37 @@ async fn serve(edge: &Edge, id: usize) {
     };
     loop {
         let Some(found) = edge.zone.products().find(item.round(), item.product()) else {
-            return dismiss(edge, id, Verdict::Ended);
+            return refuse_all(edge, id, Verdict::Ended);
         };
-        let Some(quantity) = spend(edge, id, &found) else {
+        let Some(quantity) = serve_from_hand(edge, id, &found) else {
             return;
         };
         let now_ms = clock::monotonic_ms();
         let hand = found.hand();
         if hand.in_flight(now_ms) {
-            // Another worker's, or this one's early one.
+            // Another worker's flight, or this one's prefetch.
             rt::sleep(TURN).await;
         } else if found.is_granted_out() && hand.left(now_ms) < u64::from(quantity) {
-            // Only the first: others may be served where he wanted two.
+            // Only the first: others may be served where it needs two.
             refuse_first(edge, id, Verdict::SoldOut);
         } else if claim_flight(&found, edge.timeout) {
-            // Enough in hand, but on several leases, and a purchase names one:
-            // they go back, to be taken again as one.
-            let scattered = hand.left(now_ms) >= u64::from(quantity);
-            let loose = if scattered {
+            // Enough in hand, but on several leases, and a purchase names one: they are
+            // returned, to be taken again as one lease.
+            let is_scattered = hand.left(now_ms) >= u64::from(quantity);
+            let scattered = if is_scattered {
                 hand.lapse(now_ms, true)
             } else {
                 Vec::new()
             };
-            if !loose.is_empty() {
-                give_back(edge, &item, &loose).await;
+            if !scattered.is_empty() {
+                return_unspent(edge, &item, &scattered).await;
             }
             let wanted = QUEUES.with_borrow(|queues| wanted(queues, id));
-            let asked = fetch(edge, &item, (wanted, u64::from(quantity))).await;
-            match asked {
-                Outcome::Answered => {}
-                Outcome::Away => return without_redis(edge, id, &item),
-                Outcome::Amiss => return dismiss(edge, id, Verdict::Unavailable),
+            let outcome = fetch(edge, &item, (wanted, u64::from(quantity))).await;
+            match outcome {
+                Outcome::Replied => {}
+                Outcome::Away => return serve_from_share(edge, id, &item),
+                Outcome::Failed => return refuse_all(edge, id, Verdict::Unavailable),
             }
         }
     }
@@ -133,26 +133,26 @@ fn wanted(queues: &Queues, id: usize) -> u64 {
     waiting
         .into_iter()
         .flatten()
-        .map(|waiting| u64::from(waiting.quantity))
+        .map(|waiter| u64::from(waiter.quantity))
         .sum()
 }
 
-/// Serves from the front as far as the hand reaches; what the first of those who
-/// still wait wants.
-fn spend(edge: &Edge, id: usize, found: &Found<'_>) -> Option<u32> {
+/// Serves from the front of the queue as far as the hand suffices; the quantity of
+/// the first request that still waits.
+fn serve_from_hand(edge: &Edge, id: usize, found: &Found<'_>) -> Option<u32> {
     while let Some(quantity) = first_quantity(edge, id) {
         let Some(spent) = found.hand().spend(quantity, clock::monotonic_ms()) else {
             return Some(quantity);
         };
-        if let Some(first) = leave(edge, id) {
+        if let Some(first) = pop_first(edge, id) {
             first.parked.resume(|ctx| admit(&edge.zone, ctx, spent));
         }
     }
     None
 }
 
-/// What the first who is still there wants; those who left make room. An empty
-/// queue goes.
+/// The quantity of the first request that still exists; those of clients that left
+/// are removed, and so is an empty queue.
 fn first_quantity(edge: &Edge, id: usize) -> Option<u32> {
     QUEUES.with_borrow_mut(|queues| {
         let queue = queues.get_mut(&id)?;
@@ -168,36 +168,36 @@ fn first_quantity(edge: &Edge, id: usize) -> Option<u32> {
     })
 }
 
-/// Takes the first out of the queue.
-fn leave(edge: &Edge, id: usize) -> Option<Waiting> {
+/// Takes the first request out of the queue.
+fn pop_first(edge: &Edge, id: usize) -> Option<Waiter> {
     edge.zone.counters().unparked.add(1);
     QUEUES.with_borrow_mut(|queues| queues.get_mut(&id)?.waiting.pop_front())
 }
 
 fn refuse_first(edge: &Edge, id: usize, verdict: Verdict) {
-    if let Some(first) = leave(edge, id) {
+    if let Some(first) = pop_first(edge, id) {
         first.parked.resume(|ctx| {
             edge.zone.counters().refuse(verdict);
-            ctx.stand.set(Stand::Refused(verdict));
+            ctx.decision.set(Decision::Refused(verdict));
         });
     }
 }
 
-/// Redis is away: lets those pass who may, as far as this edge's share reaches,
-/// and refuses the others.
-fn without_redis(edge: &Edge, id: usize, item: &Item) {
+/// While Redis is away: admits requests that have a fallback, as far as this edge's
+/// share suffices, and refuses the others.
+fn serve_from_share(edge: &Edge, id: usize, item: &Item) {
     let found = edge.zone.products().find(item.round(), item.product());
     while let Some(quantity) = first_quantity(edge, id) {
         let now_ms = clock::monotonic_ms();
-        let passes = QUEUES.with_borrow(|queues| {
+        let has_fallback = QUEUES.with_borrow(|queues| {
             let first = queues.get(&id).and_then(|queue| queue.waiting.front());
-            first.is_some_and(|first| first.passes)
+            first.is_some_and(|first| first.has_fallback)
         });
-        let standby = found.as_ref().filter(|_| passes).map(Found::standby);
+        let standby = found.as_ref().filter(|_| has_fallback).map(Found::standby);
         match standby.and_then(|standby| standby.spend(quantity, now_ms)) {
             Some(spent) => {
                 edge.zone.counters().fallbacks.add(1);
-                if let Some(first) = leave(edge, id) {
+                if let Some(first) = pop_first(edge, id) {
                     first.parked.resume(|ctx| admit(&edge.zone, ctx, spent));
                 }
             }
@@ -206,19 +206,19 @@ fn without_redis(edge: &Edge, id: usize, item: &Item) {
     }
 }
 
-/// Refuses everybody who waits.
-fn dismiss(edge: &Edge, id: usize, verdict: Verdict) {
+/// Refuses every request of the queue.
+fn refuse_all(edge: &Edge, id: usize, verdict: Verdict) {
     while first_quantity(edge, id).is_some() {
         refuse_first(edge, id, verdict);
     }
 }
 
-/// Writes an admission into a request's context.
+/// Records an admission in a request's context, and counts it.
 pub(crate) fn admit(zone: &Zone, ctx: &Ctx, spent: Spent) {
     zone.counters().admitted.add(1);
-    if let Some(known) = ctx.known.get() {
-        known.record(zone);
+    if let Some(click) = ctx.click.get() {
+        click.record(zone);
     }
     ctx.permit.set(Some(spent));
-    ctx.stand.set(Stand::Admitted);
+    ctx.decision.set(Decision::Admitted);
 }

@@ -1,6 +1,6 @@
 //! Keeps this edge's share of what is left for when Redis is away.
 //!
-//! The rules are in `seckill_core::permits::standby`; here are only their commands.
+//! The rules are in `seckill_core::permits::standby`; here are the commands.
 
 use redis::RedisResult;
 use seckill_core::ids::Item;
@@ -8,22 +8,22 @@ use seckill_core::keys;
 use seckill_core::permits::standby::{HOLD_MS, Step, share, step};
 use seckill_core::shared::products::Found;
 
-use super::{ask, give_back, lease_id};
+use super::{lease_id, return_unspent, take};
 use crate::clock;
 use crate::conf::Edge;
 use crate::link::Link;
 
-/// Most products whose share changes in one turn, so that a turn stays short.
+/// Most products whose share changes in one pass, so that a pass stays short.
 const MOST_STEPS: usize = 200;
 
-/// One turn: brings the share of each product to what it should be. `sells` tells
-/// of a product whether it sells now or is about to; whatever is kept of others
-/// goes back. With `all` set every lease is renewed, also those that are used up:
-/// what was passed while Redis was away has that long to arrive.
+/// One pass: brings the share of each product to its target. `items` pairs a product
+/// with whether it is on sale now or about to be; the shares of others are returned.
+/// With `all` set every lease is renewed, also those that are used up: purchases
+/// admitted while Redis was away have that long to arrive.
 ///
 /// # Errors
 /// The connection's error.
-pub(crate) async fn keep<'a>(
+pub(crate) async fn adjust<'a>(
     link: &mut Link,
     edge: &Edge,
     items: impl Iterator<Item = (&'a Item, bool)>,
@@ -39,7 +39,7 @@ pub(crate) async fn keep<'a>(
             renew(link, edge, (item, &found), &due).await?;
             steps += 1;
         }
-        if settle(edge, item, &found, sells && edge.keeps_share).await {
+        if adjust_one(edge, item, &found, sells && edge.keeps_share).await {
             steps += 1;
         }
         if steps >= MOST_STEPS {
@@ -49,14 +49,14 @@ pub(crate) async fn keep<'a>(
     Ok(())
 }
 
-/// Lets leases stay on record. One that is not there any more must not be spent.
+/// Keeps leases on record. A lease that is no longer on record must not be spent.
 async fn renew(
     link: &mut Link,
     edge: &Edge,
     (item, found): (&Item, &Found<'_>),
     leases: &[u64],
 ) -> RedisResult<()> {
-    let asked_ms = clock::monotonic_ms();
+    let sent_ms = clock::monotonic_ms();
     let mut command = redis::cmd("EVALSHA");
     command
         .arg(&link.scripts.renew)
@@ -69,7 +69,7 @@ async fn renew(
     let kept: Vec<u64> = command.query_async(&mut link.connection).await?;
     for (number, kept) in leases.iter().zip(kept) {
         if kept == 1 {
-            found.standby().renewed(*number, asked_ms);
+            found.standby().renewed(*number, sent_ms);
         } else {
             found.standby().lost(*number);
         }
@@ -77,8 +77,8 @@ async fn renew(
     Ok(())
 }
 
-/// Takes or gives back what the share lacks or has too much; whether it did.
-async fn settle(edge: &Edge, item: &Item, found: &Found<'_>, sells: bool) -> bool {
+/// Takes the permits that the share lacks, or returns its excess; whether it did.
+async fn adjust_one(edge: &Edge, item: &Item, found: &Found<'_>, sells: bool) -> bool {
     let standby = found.standby();
     let held = standby.held();
     let target = match sells && !found.is_unknown() {
@@ -95,24 +95,24 @@ async fn settle(edge: &Edge, item: &Item, found: &Found<'_>, sells: bool) -> boo
         // The smaller lease makes room for one that holds both.
         Step::Grow(_) => standby.take_out(1.max(standby.smallest())),
     };
-    give_back(edge, item, &back).await;
+    return_unspent(edge, item, &back).await;
     true
 }
 
 async fn grow(edge: &Edge, item: &Item, amount: u64) {
     let number = edge.zone.counters().leases.next();
-    let asked_ms = clock::monotonic_ms();
+    let sent_ms = clock::monotonic_ms();
     // A reply that is lost leaves a lease that nobody spends; the back end closes it.
-    let Ok((granted, out, limit)) = ask(edge, item, number, (amount, HOLD_MS)).await else {
+    let Ok((granted, out, limit)) = take(edge, item, number, (amount, HOLD_MS)).await else {
         return;
     };
-    // Found anew: its place in the table may be another's by now.
+    // Looked up again: its slot in the table may be another product's by now.
     let found = edge.zone.products().find(item.round(), item.product());
     let is_kept = found.is_some_and(|found| {
         found.set_granted(out, limit);
-        granted == 0 || found.standby().put(number, granted, asked_ms)
+        granted == 0 || found.standby().put(number, granted, sent_ms)
     });
     if !is_kept && granted > 0 {
-        give_back(edge, item, &[(number, granted)]).await;
+        return_unspent(edge, item, &[(number, granted)]).await;
     }
 }

@@ -1,9 +1,8 @@
-//! `seckill_gate`: lets exactly as many requests through as there are permits.
+//! `seckill_gate`: admits exactly as many requests as there are permits.
 //!
-//! The verdict comes cheapest first and without I/O, up to the permit; only a
-//! request that has passed everything else waits for Redis. The handler is
-//! entered again by stray events while a request waits, and decides by the
-//! request's [`Stand`] alone.
+//! Cheap checks come first, and all of them without I/O; only a request that has
+//! passed every check may wait for Redis, for its permit. nginx calls the handler again
+//! on stray events while a request waits; it acts on the request's [`Decision`] alone.
 
 use std::time::Duration;
 
@@ -16,83 +15,85 @@ use seckill_core::permits::lease;
 
 use super::{handler, state};
 use crate::ctx::request::Request;
-use crate::ctx::{Ctx, Stand, park, respond};
-use crate::permits::queue::{self, Waiting};
+use crate::ctx::{Ctx, Decision, park, respond};
+use crate::permits::queue::{self, Waiter};
 use crate::settings::Settings;
-use crate::state::{Claimed, Known, bans};
+use crate::state::{ClaimedPass, SeenClick, bans};
 use crate::{clock, link, permits};
 use seckill_core::shared::products::Found;
 
-/// How much longer than Redis's time limit a request waits, see [`permit`].
+/// How much longer than the timeout of a command a request waits for its permit.
 const GRACE: Duration = Duration::from_millis(50);
 
-handler!(entry, pass);
+handler!(entry, gate);
 
-fn pass(request: &Request<'_>) -> ngx_int_t {
+fn gate(request: &Request<'_>) -> ngx_int_t {
     if !Settings::guards(request) {
         return NGX_DECLINED as ngx_int_t;
     }
     let Some(ctx) = Ctx::of(request) else {
         return respond::refuse(request, Verdict::Unavailable);
     };
-    let stand = match ctx.stand.get() {
-        Stand::Open => ask(request, ctx).unwrap_or_else(|verdict| refused(request, verdict)),
-        Stand::Pending if request.is_delayed() => Stand::Pending,
-        Stand::Pending => {
-            // The deadline has passed without an answer.
+    let decision = match ctx.decision.get() {
+        Decision::Undecided => {
+            decide(request, ctx).unwrap_or_else(|verdict| refused(request, verdict))
+        }
+        Decision::Waiting if request.is_delayed() => Decision::Waiting,
+        Decision::Waiting => {
+            // The deadline has passed without a reply.
             park::give_up(request, ctx);
-            late(request, ctx).unwrap_or_else(|verdict| refused(request, verdict))
+            decide_late(request, ctx).unwrap_or_else(|verdict| refused(request, verdict))
         }
         decided => decided,
     };
-    ctx.stand.set(stand);
-    match stand {
-        Stand::Open | Stand::Pending => NGX_AGAIN as ngx_int_t,
-        // Not OK: passing the gate must not stand in for other access checks
-        // where the operator wrote `satisfy any`.
-        Stand::Admitted => NGX_DECLINED as ngx_int_t,
-        Stand::Refused(verdict) => respond::refuse(request, verdict),
+    ctx.decision.set(decision);
+    match decision {
+        Decision::Undecided | Decision::Waiting => NGX_AGAIN as ngx_int_t,
+        // Not OK: with `satisfy any`, passing the gate must not replace the other
+        // access checks.
+        Decision::Admitted => NGX_DECLINED as ngx_int_t,
+        Decision::Refused(verdict) => respond::refuse(request, verdict),
     }
 }
 
-/// Counts a refusal, once: a decided request is not decided again.
-fn refused(request: &Request<'_>, verdict: Verdict) -> Stand {
+/// Counts a refusal. It is counted once, since a decision is final.
+fn refused(request: &Request<'_>, verdict: Verdict) -> Decision {
     if let Ok(settings) = Settings::of(request) {
         settings.zone.counters().refuse(verdict);
     }
-    Stand::Refused(verdict)
+    Decision::Refused(verdict)
 }
 
-/// Redis has not answered in time: what is kept for when it is away.
-fn late(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
+/// Decides about a request to which Redis has not replied in time.
+fn decide_late(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
     let settings = Settings::of(request)?;
     let (round, product) = ctx.item();
     let product = state::lookup(&settings, round, product)?;
     if product.is_unknown() {
         return Err(Verdict::Unavailable);
     }
-    pass_over(ctx, &settings, &product, ctx.quantity.get())
+    admit_from_share(ctx, &settings, &product, ctx.quantity.get())
 }
 
-/// Lets a request pass without Redis, where the operator wants it and this edge's
-/// share of what was left lasts.
-fn pass_over(
+/// Admits a request without Redis, where the location has `seckill_fallback pass` and
+/// this edge's share suffices.
+fn admit_from_share(
     ctx: &Ctx,
     settings: &Settings<'_>,
     product: &Found<'static>,
     quantity: u32,
-) -> Result<Stand, Verdict> {
+) -> Result<Decision, Verdict> {
     let spent = settings
-        .passes
+        .has_fallback
         .then(|| product.standby().spend(quantity, clock::monotonic_ms()))
         .flatten()
         .ok_or(Verdict::Unavailable)?;
     settings.zone.counters().fallbacks.add(1);
     queue::admit(&settings.zone, ctx, spent);
-    Ok(Stand::Admitted)
+    Ok(Decision::Admitted)
 }
 
-fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
+fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
     let settings = Settings::of(request)?;
     let headers = request.headers();
     ctx.arrival.set(settings.zone.counters().arrivals.next());
@@ -108,26 +109,26 @@ fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
     let (now_ms, monotonic_ns) = (clock::now_ms(), clock::monotonic_ns());
     let claim = Claim::read(&click, now_ms)?;
     claim.verify_url(settings.keyring, settings.digest)?;
-    let known = Known::new(&settings.zone, claim.user(), claim.item(), headers.request);
-    // What is looked at last comes from memory while the next digest is computed.
-    known.prefetch(&settings.zone);
+    let seen = SeenClick::new(&settings.zone, claim.user(), claim.item(), headers.request);
+    // The memory for the last check is fetched while the next digest is computed.
+    seen.prefetch(&settings.zone);
     claim.verify_buyer(settings.keyring, now_ms)?;
     bans::check(&settings.zone, claim.user(), request.address(), now_ms)?;
     let (round, product) = claim.item();
     let product = state::lookup(&settings, round, product)?;
     let admissible = claim.admit(&product.entry, settings.keyring, now_ms)?;
     ctx.remember(admissible.user, admissible.round, admissible.product);
-    let claimed = Claimed::claim(&settings.zone, &admissible, headers.request, now_ms)?;
-    ctx.claimed.set(claimed);
-    if known.is_second_click(&settings.zone, monotonic_ns) {
+    let pass = ClaimedPass::claim(&settings.zone, &admissible, headers.request, now_ms)?;
+    ctx.pass.set(pass);
+    if seen.is_second_click(&settings.zone, monotonic_ns) {
         return Err(Verdict::Duplicate);
     }
-    ctx.known.set(Some(known));
+    ctx.click.set(Some(seen));
     if !settings.take_token(monotonic_ns) {
         return Err(Verdict::Busy);
     }
     let wants = (admissible.round, admissible.product, admissible.quantity);
-    permit(
+    take_permit(
         request,
         ctx,
         &settings,
@@ -137,23 +138,23 @@ fn ask(request: &Request<'_>, ctx: &Ctx) -> Result<Stand, Verdict> {
     )
 }
 
-/// Spends a permit that is in the hand, or waits for one.
-fn permit(
+/// Spends a permit that is in the hand, or parks the request until there is one.
+fn take_permit(
     request: &Request<'_>,
     ctx: &Ctx,
     settings: &Settings<'_>,
     product: &Found<'static>,
     (round, id, quantity): (&str, &str, u32),
     now_ms: u64,
-) -> Result<Stand, Verdict> {
-    // Nobody overtakes those who wait.
+) -> Result<Decision, Verdict> {
+    // No request overtakes those that wait.
     let in_turn = !queue::is_waiting(product);
     if in_turn && let Some(spent) = product.hand().spend(quantity, now_ms) {
         queue::admit(&settings.zone, ctx, spent);
         if lease::is_low(spent.word.left(), product.hand().block()) {
             refill(settings, product, (round, id), now_ms);
         }
-        return Ok(Stand::Admitted);
+        return Ok(Decision::Admitted);
     }
     if in_turn && product.is_exhausted(now_ms) && !product.is_unknown() {
         return Err(Verdict::SoldOut);
@@ -162,22 +163,22 @@ fn permit(
         return Err(Verdict::Unavailable);
     }
     if link::is_away() {
-        return pass_over(ctx, settings, product, quantity);
+        return admit_from_share(ctx, settings, product, quantity);
     }
     let item = Item::new(round, id).ok_or(Verdict::BadRequest)?;
     let edge = settings.edge().ok_or(Verdict::Unavailable)?;
     let parked = park::park(request, ctx, edge.timeout + GRACE).ok_or(Verdict::Unavailable)?;
     ctx.quantity.set(quantity);
-    let waiting = Waiting {
+    let waiter = Waiter {
         parked,
         quantity,
-        passes: settings.passes,
+        has_fallback: settings.has_fallback,
     };
-    queue::join(&edge, product, item, waiting);
-    Ok(Stand::Pending)
+    queue::join(&edge, product, item, waiter);
+    Ok(Decision::Waiting)
 }
 
-/// Asks for the next lease if what is in the hand runs low, and nobody asks yet.
+/// Requests the next lease if the hand runs low and no request for one is in flight.
 fn refill(
     settings: &Settings<'_>,
     product: &Found<'static>,

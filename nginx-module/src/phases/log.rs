@@ -1,36 +1,36 @@
-//! After a request: what became of it tells whether its buyer may click again at
-//! once, and whether his captcha pass is still good.
+//! After a request: by its outcome, the buyer may click again at once, and the captcha
+//! pass is valid again.
 
 use ngx::ffi::{NGX_OK, ngx_int_t};
 
 use super::handler;
 use crate::ctx::request::Request;
-use crate::ctx::{Ctx, Stand};
+use crate::ctx::{Ctx, Decision};
 use crate::settings::Settings;
 
-handler!(entry, look_back);
+handler!(entry, conclude);
 
-/// The back end has refused the purchase, and said so.
-fn came_to_nothing(status: u16) -> bool {
-    // 409: he has one. 499: he left, and nobody knows what became of it.
+/// Whether the back end has surely refused the purchase.
+fn is_refusal(status: u16) -> bool {
+    // 409: the buyer has one already. 499: the client left, and the outcome is unknown.
     status >= 400 && status != 409 && status != 499
 }
 
-fn look_back(request: &Request<'_>) -> ngx_int_t {
+fn conclude(request: &Request<'_>) -> ngx_int_t {
     if let Some(ctx) = Ctx::find(request) {
-        let status = request.answered();
-        let is_admitted = ctx.stand.get() == Stand::Admitted;
-        let is_over = is_admitted && came_to_nothing(status);
-        // 403 of the back end: the pass was spent at another settings.
-        let pass_is_good = !is_admitted || is_over && status != 403;
-        let forgotten = ctx.known.get().filter(|_| is_over);
-        let given_back = ctx.claimed.get().filter(|_| pass_is_good);
-        if (forgotten.is_some() || given_back.is_some())
+        let status = request.status();
+        let is_admitted = ctx.decision.get() == Decision::Admitted;
+        let has_failed = is_admitted && is_refusal(status);
+        // 403 from the back end: the pass was spent at another edge.
+        let pass_is_valid = !is_admitted || has_failed && status != 403;
+        let forgotten = ctx.click.get().filter(|_| has_failed);
+        let released = ctx.pass.get().filter(|_| pass_is_valid);
+        if (forgotten.is_some() || released.is_some())
             && let Ok(settings) = Settings::of(request)
         {
-            forgotten.inspect(|known| known.forget(&settings.zone));
-            given_back.inspect(|claimed| claimed.give_back(&settings.zone));
-            ctx.claimed.set(None);
+            forgotten.inspect(|click| click.forget(&settings.zone));
+            released.inspect(|pass| pass.release(&settings.zone));
+            ctx.pass.set(None);
         }
     }
     NGX_OK as ngx_int_t

@@ -8,16 +8,16 @@ use seckill_core::{Verdict, gate};
 use super::{handler, state};
 use crate::clock;
 use crate::ctx::request::Request;
-use crate::ctx::respond::{Answer, send};
+use crate::ctx::respond::{Response, send};
 use crate::random;
 use crate::settings::Settings;
 use crate::state::bans;
 
-handler!(entry, answer);
+handler!(entry, respond);
 
-fn answer(request: &Request<'_>) -> ngx_int_t {
+fn respond(request: &Request<'_>) -> ngx_int_t {
     match hand_out(request) {
-        Ok(body) => send(request, Answer::json(body)),
+        Ok(body) => send(request, Response::json(body)),
         Err(verdict) => send(request, verdict.into()),
     }
 }

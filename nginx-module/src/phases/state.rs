@@ -1,4 +1,4 @@
-//! `seckill_state`: a product's state, from shared memory: what waiting pages poll.
+//! `seckill_state`: a product's state, from shared memory, for pages that wait.
 
 use ngx::ffi::ngx_int_t;
 use seckill_core::Verdict;
@@ -8,12 +8,12 @@ use seckill_core::shared::products::Found;
 use super::handler;
 use crate::clock;
 use crate::ctx::request::Request;
-use crate::ctx::respond::{Answer, send};
+use crate::ctx::respond::{Response, send};
 use crate::settings::Settings;
 
-handler!(entry, answer);
+handler!(entry, respond);
 
-fn answer(request: &Request<'_>) -> ngx_int_t {
+fn respond(request: &Request<'_>) -> ngx_int_t {
     let body = Settings::of(request).and_then(|settings| find(request, &settings, "/state"));
     match body {
         Ok(found) => {
@@ -22,7 +22,7 @@ fn answer(request: &Request<'_>) -> ngx_int_t {
             let state = SaleState::at(&window, now_ms, found.is_exhausted(clock::monotonic_ms()));
             send(
                 request,
-                Answer::json(format!(
+                Response::json(format!(
                     "{{\"state\":\"{}\",\"now_ms\":{now_ms},\"opens_ms\":{},\"ends_ms\":{}}}",
                     state.as_str(),
                     window.opens_ms,
@@ -55,8 +55,11 @@ pub(super) fn ids<'r>(request: &Request<'r>, suffix: &str) -> Option<(&'r str, &
     (well_formed && request.is_read()).then_some((round, product))
 }
 
-/// Looks a product up. Before the catalogue was first read, nothing can be said
-/// of any product, least of all that it does not exist.
+/// Looks a product up.
+///
+/// # Errors
+/// [`Verdict::NotFound`]; before the catalogue was first read, when an unknown product
+/// may exist, [`Verdict::Unavailable`].
 pub(super) fn lookup(
     settings: &Settings<'_>,
     round: &str,

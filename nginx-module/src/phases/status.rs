@@ -1,4 +1,4 @@
-//! `seckill_status`: what this edge has done, in Prometheus's text form.
+//! `seckill_status`: this edge's metrics, in Prometheus's text format.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ use seckill_core::metrics::{Kind, Page};
 use super::handler;
 use crate::clock;
 use crate::ctx::request::Request;
-use crate::ctx::respond::{Answer, send};
+use crate::ctx::respond::{Response, send};
 use crate::settings::{Settings, confs};
 use crate::state::Zone;
 
-handler!(entry, answer);
+handler!(entry, respond);
 
-fn answer(request: &Request<'_>) -> ngx_int_t {
+fn respond(request: &Request<'_>) -> ngx_int_t {
     if !request.is_read() {
         return send(request, Verdict::BadRequest.into());
     }
@@ -31,7 +31,7 @@ fn answer(request: &Request<'_>) -> ngx_int_t {
     write_tables(&settings.zone, &mut page);
     send(
         request,
-        Answer {
+        Response {
             status: 200,
             content_type: "text/plain; version=0.0.4",
             body: Cow::Owned(page.into_text()),
@@ -90,7 +90,7 @@ fn write_protection(zone: &Zone, page: &mut Page) {
         ),
         (
             "bans_skipped",
-            "Entries of the list of bans that are none, and are skipped.",
+            "Invalid entries of the list of bans, which are skipped.",
             bans.skipped(),
         ),
     ];
@@ -105,7 +105,7 @@ fn write_protection(zone: &Zone, page: &mut Page) {
         ),
         (
             "captcha_passes_given_back_total",
-            "Of those, how many are good again because the request was refused.",
+            "Of those, passes that are valid again because the request was refused.",
             passes.given_back(),
         ),
         (
@@ -119,7 +119,7 @@ fn write_protection(zone: &Zone, page: &mut Page) {
     }
 }
 
-/// What each table in the zone holds, what it is made for, and what gave way.
+/// Entries of each table in the zone, its capacity, and evictions.
 fn write_tables(zone: &Zone, page: &mut Page) {
     let (seen, products) = (zone.seen_counts(), zone.products());
     let room = zone.room();
@@ -132,13 +132,13 @@ fn write_tables(zone: &Zone, page: &mut Page) {
     let family = (
         "table_room",
         Kind::Gauge,
-        "Entries that each table is made for.",
+        "Entries that each table has room for.",
     );
     page.each(family, "table", room);
     let family = (
         "table_evicted_total",
         Kind::Counter,
-        "Entries that gave way to others.",
+        "Entries that were evicted for others.",
     );
     page.each(family, "table", [("seen", seen.evicted())]);
     page.one(

@@ -6,16 +6,16 @@ use seckill_core::Verdict;
 use super::handler;
 use crate::clock;
 use crate::ctx::request::Request;
-use crate::ctx::respond::{Answer, send};
+use crate::ctx::respond::{Response, send};
 
-handler!(entry, answer);
+handler!(entry, respond);
 
-fn answer(request: &Request<'_>) -> ngx_int_t {
+fn respond(request: &Request<'_>) -> ngx_int_t {
     if !request.is_read() {
         return send(request, Verdict::BadRequest.into());
     }
     send(
         request,
-        Answer::json(format!("{{\"now_ms\":{}}}", clock::now_ms())),
+        Response::json(format!("{{\"now_ms\":{}}}", clock::now_ms())),
     )
 }

@@ -1,10 +1,10 @@
 //! Mirrors the list of bans from Redis into the zone.
 //!
-//! One worker of an edge asks four times a second whether the list has changed,
-//! by its version, and reads what changed from a short stream. What the stream
-//! does not hold any more, and all of it at the start, is read from the list
-//! itself, a thousand entries at a time, between which requests are served. All
-//! that was mirrored stays in force meanwhile, and while Redis is away.
+//! One worker of an edge polls the list's version four times a second, and reads
+//! changes from a short stream. At the start, and when the stream no longer reaches
+//! back far enough, it reads the list itself, a thousand entries at a time, between
+//! which requests are served. The mirrored bans stay in force meanwhile, and while
+//! Redis is away.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -21,20 +21,20 @@ use crate::link::{self, Link};
 use crate::state::bans::BanList;
 use crate::{clock, error_log, rt, state};
 
-/// How often the version is asked for.
+/// How often the version is polled.
 const POLL: Duration = Duration::from_millis(250);
-/// Entries asked for in one command.
+/// Entries read with one command.
 const BATCH: usize = 1_000;
-/// Sets that are swept at once: a fraction of a millisecond.
+/// Sets swept at once, which takes a fraction of a millisecond.
 const SWEEP: usize = 4_096;
 /// Pause between two parts of a sweep.
-const BREATH: Duration = Duration::from_millis(1);
-/// How often what has expired is swept out.
+const SWEEP_PAUSE: Duration = Duration::from_millis(1);
+/// How often expired bans are swept out.
 const SWEEP_EVERY_MS: u64 = 60_000;
-/// How often all is read again while the zone has no room for it.
+/// How often the whole list is read again while the zone has no room for it.
 const RETRY_EVERY_MS: u64 = 30_000;
-/// Different complaints that are logged; the rest is only counted.
-const MOST_TOLD: usize = 100;
+/// Most different warnings that are logged; further invalid entries are counted only.
+const MOST_WARNINGS: usize = 100;
 
 /// Starts mirroring, on a worker's connection, until the task is dropped.
 pub(super) fn follow(link: Link, edge: Edge) -> Task<()> {
@@ -44,15 +44,15 @@ pub(super) fn follow(link: Link, edge: Edge) -> Task<()> {
         version: None,
         passed_ms: 0,
         swept_ms: clock::monotonic_ms(),
-        told: HashSet::new(),
+        warned: HashSet::new(),
     };
     rt::spawn(mirror.run())
 }
 
-/// Entries of the list, as fields and values, and where to go on.
+/// The cursor of the next batch, and entries of the list as fields and values.
 type Batch = (u64, Vec<(Vec<u8>, Vec<u8>)>);
 
-/// What one reading of the whole list met.
+/// Counts of one reading of the whole list.
 #[derive(Default, Clone, Copy)]
 struct Pass {
     bans: u64,
@@ -63,28 +63,30 @@ struct Pass {
 struct Mirror {
     link: Link,
     edge: Edge,
-    /// Version of the list that the zone holds; `None` if this worker does not know.
+    /// Version of the list in the zone; `None` if this worker does not know it.
     version: Option<String>,
+    /// When the whole list was read last, monotonic ms.
     passed_ms: u64,
+    /// When it was swept last, monotonic ms.
     swept_ms: u64,
-    /// What was complained of.
-    told: HashSet<String>,
+    /// The warnings that were logged.
+    warned: HashSet<String>,
 }
 
 impl Mirror {
     async fn run(mut self) {
         loop {
-            if let Err(error) = self.turn().await
-                // A broken connection is noticed, and told, by its supervisor.
+            if let Err(error) = self.update().await
+                // A broken connection is noticed, and logged, by its supervisor.
                 && !link::is_lost(&error)
             {
-                self.tell(format!("the bans cannot be read: {error}"));
+                self.warn_once(format!("the bans cannot be read: {error}"));
             }
             rt::sleep(POLL).await;
         }
     }
 
-    async fn turn(&mut self) -> RedisResult<()> {
+    async fn update(&mut self) -> RedisResult<()> {
         if !self.edge.zone.claim_refresh() {
             self.version = None;
             return Ok(());
@@ -102,7 +104,7 @@ impl Mirror {
             return self.catch_up(held, &current).await;
         }
         self.version = Some(held);
-        // The filter that a sweep makes would not know of bans without room.
+        // The filter that a sweep makes would lack the bans without room.
         if !lacks_room && now_ms - self.swept_ms >= SWEEP_EVERY_MS && self.list().mirrored() > 0 {
             self.sweep(self.list().generation()).await;
         }
@@ -128,10 +130,10 @@ impl Mirror {
 
     // --- Changes ---------------------------------------------------------------
 
-    /// Reads what has changed since `held`; all of it if that cannot be told.
+    /// Reads the changes since `held`; the whole list if the stream does not have them.
     async fn catch_up(&mut self, held: String, current: &str) -> RedisResult<()> {
         let mut last = held;
-        let mut met = false;
+        let mut reaches_current = false;
         loop {
             let Some(changes) = self.changes_since(&last).await? else {
                 return self.read_all().await;
@@ -144,18 +146,18 @@ impl Mirror {
             };
             last.clone_from(newest);
             for (id, field, value) in &changes {
-                met |= id == current;
+                reaches_current |= id == current;
                 self.change(field, value);
             }
         }
-        if met {
+        if reaches_current {
             self.version = Some(last);
             return Ok(());
         }
         self.read_all().await
     }
 
-    /// The next changes behind `last`, as id, ban and value; `None` if the stream
+    /// The next changes after `last`, as id, ban and value; `None` if the stream
     /// does not reach back to it.
     async fn changes_since(
         &mut self,
@@ -176,7 +178,7 @@ impl Mirror {
             .query_async(&mut self.link.connection)
             .await?;
         let mut entries = entries.into_iter();
-        // What is younger than an entry that is still there is there, too.
+        // Entries younger than one that is still there are there, too.
         if entries.next().is_none_or(|(id, _)| id != last) {
             return Ok(None);
         }
@@ -205,13 +207,13 @@ impl Mirror {
             ban::parse(field, value).map(|(ban, expires_ms)| {
                 if !self.put(ban, expires_ms, list.generation()) {
                     list.set_unmirrored(list.unmirrored() + 1);
-                    self.tell_lack(list.mirrored() + list.unmirrored());
+                    self.warn_of_lack(list.mirrored() + list.unmirrored());
                 }
             })
         };
         if let Err(error) = result {
             list.set_skipped(list.skipped() + 1);
-            self.tell(error.to_string());
+            self.warn_once(error.to_string());
         }
     }
 
@@ -231,7 +233,7 @@ impl Mirror {
 
     /// Reads the whole list, and removes what is not on it.
     async fn read_all(&mut self) -> RedisResult<()> {
-        // Before the list: what changes meanwhile is read again.
+        // Before the list: changes made meanwhile are read again.
         let version = self.current().await?;
         let list = self.list();
         let generation = list.next_generation();
@@ -239,9 +241,8 @@ impl Mirror {
             return Ok(());
         };
         if pass.unmirrored > 0 {
-            // What was lifted makes room once it is swept out. The second reading
-            // comes before the sweep's filter is put into use, so that the filter
-            // knows of all.
+            // Lifted bans make room once they are swept out. The second reading comes
+            // before the sweep's filter is put into use, so that the filter has all.
             let Some(sweep) = self.sweep_out(generation).await else {
                 return Ok(());
             };
@@ -257,7 +258,7 @@ impl Mirror {
         list.set_skipped(pass.skipped);
         list.set_read();
         if pass.unmirrored > 0 {
-            self.tell_lack(pass.bans);
+            self.warn_of_lack(pass.bans);
         }
         self.passed_ms = clock::monotonic_ms();
         self.swept_ms = self.passed_ms;
@@ -297,21 +298,21 @@ impl Mirror {
                 pass.bans += 1;
                 if !self.put(ban, expires_ms, generation) {
                     pass.unmirrored += 1;
-                    // At once: whoever cannot be cleared has to wait.
+                    // At once: from now on a buyer who cannot be cleared is refused.
                     let list = self.list();
                     list.set_unmirrored(list.unmirrored().max(pass.unmirrored));
                 }
             }
             Err(error) => {
                 pass.skipped += 1;
-                self.tell(error.to_string());
+                self.warn_once(error.to_string());
             }
         }
     }
 
     // --- Sweeping --------------------------------------------------------------
 
-    /// Removes what is not of `generation`, or has expired; false if another
+    /// Removes bans that are not of `generation` or have expired; false if another
     /// worker took over.
     async fn sweep(&mut self, generation: u32) -> bool {
         self.swept_ms = clock::monotonic_ms();
@@ -322,12 +323,13 @@ impl Mirror {
         true
     }
 
-    /// The same, but for its end; `None` if another worker took over.
+    /// The same without putting the new filter into use; `None` if another worker took
+    /// over.
     async fn sweep_out(&self, generation: u32) -> Option<Sweep> {
         let bans = self.bans();
         let mut sweep = bans.begin_sweep(generation);
         while !bans.sweep_out(&mut sweep, SWEEP, clock::now_ms() / 1_000) {
-            rt::sleep(BREATH).await;
+            rt::sleep(SWEEP_PAUSE).await;
             if !self.edge.zone.claim_refresh() {
                 return None;
             }
@@ -335,32 +337,32 @@ impl Mirror {
         Some(sweep)
     }
 
-    // --- Complaints ------------------------------------------------------------
+    // --- Warnings --------------------------------------------------------------
 
-    fn tell_lack(&mut self, bans: u64) {
+    fn warn_of_lack(&mut self, bans: u64) {
         let zone = &self.edge.zone;
         let holds = zone.mib();
         let needed = zone_for_bans(
             usize::try_from(bans).unwrap_or(usize::MAX),
             &state::wanted(),
         );
-        self.tell(format!(
+        self.warn_once(format!(
             "the zone of {holds} MiB has no room for all bans: until it has, a buyer who cannot be \
              cleared of being banned is refused as unavailable; make seckill_zone at least {}m",
             needed >> 20
         ));
     }
 
-    /// Logs a sentence, once.
-    fn tell(&mut self, what: String) {
-        if self.told.contains(&what) || self.told.len() > MOST_TOLD {
+    /// Logs a warning, once.
+    fn warn_once(&mut self, what: String) {
+        if self.warned.contains(&what) || self.warned.len() > MOST_WARNINGS {
             return;
         }
-        if self.told.len() == MOST_TOLD {
+        if self.warned.len() == MOST_WARNINGS {
             error_log::warn("more entries of the bans are wrong; they are counted as bans_skipped");
         } else {
             error_log::warn(&what);
         }
-        self.told.insert(what);
+        self.warned.insert(what);
     }
 }

@@ -1,8 +1,8 @@
 //! Buyers who may buy again: the back end names them in a stream, and the edge
-//! forgets that it has let them pass.
+//! forgets that it admitted them.
 //!
-//! How far it was read lies in the zone, so that no worker reads a name twice,
-//! and what was written while Redis could not be reached is read afterwards.
+//! The position in the stream is kept in the zone, so that no worker reads a name
+//! twice, and names written while Redis was away are read afterwards.
 
 use redis::RedisResult;
 use seckill_core::ids::Item;
@@ -10,21 +10,21 @@ use seckill_core::keys;
 
 use crate::conf::Edge;
 use crate::link::Link;
-use crate::state::Known;
+use crate::state::SeenClick;
 
-/// Names read with one command.
+/// Entries read with one command.
 const BATCH: usize = 1_000;
-/// Commands in one poll; the rest waits for the next one.
+/// Most commands in one pass; the rest is read in the next.
 const BATCHES: usize = 10;
 
-/// An entry's id, and its fields as names and values in turn. Bytes: what is no text
-/// must not keep the rest from being read.
+/// An entry's id, and its fields as names and values in turn. Bytes: an entry that
+/// is not text must not prevent reading the rest.
 type Entry = (String, Vec<Vec<u8>>);
 
-/// Forgets everybody who was named since the last call.
+/// Forgets the buyers named since the last call.
 ///
 /// # Errors
-/// The connection's error, also where the key holds something else.
+/// The connection's error, or Redis's where the key is no stream.
 pub(super) async fn follow(link: &mut Link, edge: &Edge) -> RedisResult<()> {
     for _ in 0..BATCHES {
         let (ms, number) = edge.zone.regrabs_read();
@@ -44,7 +44,7 @@ pub(super) async fn follow(link: &mut Link, edge: &Edge) -> RedisResult<()> {
         for (_, fields) in &entries {
             if let Some((item, user)) = buyer(fields) {
                 let product = (item.round(), item.product());
-                Known::new(&edge.zone, user, product, Some("")).forget(&edge.zone);
+                SeenClick::new(&edge.zone, user, product, Some("")).forget(&edge.zone);
             }
         }
         if entries.len() < BATCH {
@@ -60,7 +60,7 @@ fn position(id: &str) -> Option<(u64, u64)> {
     Some((ms.parse().ok()?, number.parse().ok()?))
 }
 
-/// Whom an entry names; what does not read as one names nobody.
+/// The buyer whom an entry names; `None` for an invalid entry.
 fn buyer(fields: &[Vec<u8>]) -> Option<(Item, &str)> {
     let field = |name: &str| {
         let mut pairs = fields.chunks_exact(2);

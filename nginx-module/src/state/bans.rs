@@ -1,4 +1,4 @@
-//! Whom this edge keeps out: the mirrored bans, and how far they can be relied on.
+//! The bans that this edge has mirrored, and how complete they are.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,19 +8,19 @@ use seckill_core::shared::bans::{Bans, Index, Standing};
 
 use super::Zone;
 
-/// The list's own share of shared memory. Zero bytes are its first state.
+/// The state of the mirror, in shared memory. Zero bytes are its first state.
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct BanList {
-    /// Of the table.
+    /// Entries and filter of the table.
     index: Index,
-    /// The last pass over Redis that began.
+    /// Number of the last pass over the list in Redis.
     generation: AtomicU64,
-    /// Whether one ever ended.
+    /// 1 once a pass has ended.
     was_read: AtomicU64,
-    /// Bans of the last pass that found no room.
+    /// Bans of the last pass for which the table had no room.
     unmirrored: AtomicU64,
-    /// Entries of the last pass, and changes since, that were no bans.
+    /// Invalid entries of the last pass, and of the changes since.
     skipped: AtomicU64,
 }
 
@@ -30,17 +30,17 @@ impl BanList {
         self.index.entries()
     }
 
-    /// Bans that found no room.
+    /// Bans for which the table had no room.
     pub(crate) fn unmirrored(&self) -> u64 {
         self.unmirrored.load(Ordering::Acquire)
     }
 
-    /// Entries that were no bans.
+    /// Entries that are no valid bans.
     pub(crate) fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
     }
 
-    /// The number of a new pass.
+    /// Begins a pass: its number.
     pub(crate) fn next_generation(&self) -> u32 {
         (self.generation.fetch_add(1, Ordering::AcqRel) + 1) as u32
     }
@@ -50,30 +50,31 @@ impl BanList {
         self.generation.load(Ordering::Acquire) as u32
     }
 
-    /// From here on, whoever cannot be cleared has to wait.
+    /// Sets the number of bans without room. While it is above zero, a buyer whom the
+    /// filter cannot clear is refused.
     pub(crate) fn set_unmirrored(&self, count: u64) {
         self.unmirrored.store(count, Ordering::Release);
     }
 
-    /// Counts entries that are no bans.
+    /// Sets the number of entries that are no valid bans.
     pub(crate) fn set_skipped(&self, count: u64) {
         self.skipped.store(count, Ordering::Relaxed);
     }
 
-    /// A pass has ended: the bans are known.
+    /// Records that a pass has ended: the bans are known.
     pub(crate) fn set_read(&self) {
         self.was_read.store(1, Ordering::Release);
     }
 }
 
 impl Zone {
-    /// Who is banned.
+    /// The table of bans.
     pub(crate) fn bans(&self) -> Bans<'static> {
         let sets = self.sets(self.shared.bans);
         Bans::new(sets, &self.shared.ban_list.index, self.seed())
     }
 
-    /// How far the bans are known.
+    /// The state of the mirror.
     pub(crate) fn ban_list(&self) -> &'static BanList {
         &self.shared.ban_list
     }
@@ -81,9 +82,10 @@ impl Zone {
 
 /// Refuses a verified buyer who is banned, or comes from a banned address.
 ///
-/// Nobody passes whose bans are not known: before they were read once, and, where
-/// the zone has no room for all of them, whoever the table's filter cannot clear,
-/// is told that the shop cannot answer.
+/// # Errors
+/// [`Verdict::Blocked`] for a ban. [`Verdict::Unavailable`] where it is not known
+/// whether there is one: before the bans were first read and, while the zone has no
+/// room for all of them, for a buyer whom the table's filter cannot clear.
 pub(crate) fn check(
     zone: &Zone,
     user: &str,

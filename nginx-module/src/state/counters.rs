@@ -1,11 +1,11 @@
-//! What has happened at this edge since the zone was made.
+//! The counters of this edge, from the making of its zone on.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use seckill_core::Verdict;
 use seckill_core::metrics::{Kind, LATENCY_BOUNDS_US, Page, latency_bucket};
 
-/// A number that rises, or one that is taken from elsewhere.
+/// A number that rises, or one that was counted elsewhere.
 #[repr(transparent)]
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -16,12 +16,12 @@ impl Counter {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// Takes over what somebody else counted.
+    /// Sets it to a number that was counted elsewhere.
     pub(crate) fn set(&self, n: u64) {
         self.0.store(n, Relaxed);
     }
 
-    /// Adds one and says how many there are now.
+    /// Adds one; the new value.
     pub(crate) fn next(&self) -> u64 {
         self.0.fetch_add(1, Relaxed) + 1
     }
@@ -32,45 +32,45 @@ impl Counter {
     }
 }
 
-/// All of them. Lives in shared memory: zero bytes are its first state.
+/// All counters, in shared memory. Zero bytes are their first state.
 #[repr(C)]
 #[derive(Default)]
 pub(crate) struct Counters {
     /// Refusals at the gate by verdict.
     pub(crate) refused: [Counter; Verdict::ALL.len()],
-    /// Requests that the gate let pass.
+    /// Requests that the gate admitted.
     pub(crate) admitted: Counter,
-    /// Of those, how many passed while Redis was away, from this edge's share.
+    /// Of those, requests admitted while Redis was away, from this edge's share.
     pub(crate) fallbacks: Counter,
     /// Requests that had to wait for Redis.
     pub(crate) parked: Counter,
-    /// Requests that no longer wait, whatever came of it.
+    /// Requests that no longer wait, with whichever outcome.
     pub(crate) unparked: Counter,
-    /// Permits asked of Redis.
-    pub(crate) permits_asked: Counter,
+    /// Permits requested from Redis.
+    pub(crate) permits_requested: Counter,
     /// Permits granted by Redis.
     pub(crate) permits_granted: Counter,
-    /// Permits given back unspent.
+    /// Permits returned unspent.
     pub(crate) permits_returned: Counter,
     /// Hidden URLs handed out.
     pub(crate) paths: Counter,
     /// Commands sent to Redis for requests.
     pub(crate) redis_commands: Counter,
-    /// Microseconds that those took, together.
+    /// Microseconds that these took together.
     pub(crate) redis_micros: Counter,
-    /// Of those, how many failed or took too long.
+    /// Of those, commands that failed or took too long.
     pub(crate) redis_failures: Counter,
-    /// How many of them took how long.
+    /// The same commands by duration.
     pub(crate) redis_latency: [Counter; LATENCY_BOUNDS_US.len() + 1],
-    /// Permits that the back end gave back at the whole site, as last read.
+    /// Permits that the back end reclaimed at the whole site, as last read.
     pub(crate) reclaimed: Counter,
-    /// Products that found no room in the zone when the catalogue was last read.
+    /// Products for which the zone had no room when the catalogue was last read.
     pub(crate) left_out: Counter,
     /// Times that a worker connected to Redis.
     pub(crate) redis_connects: Counter,
-    /// Next lease number.
+    /// Last lease number that was used.
     pub(crate) leases: Counter,
-    /// Next arrival number.
+    /// Last arrival number that was used.
     pub(crate) arrivals: Counter,
 }
 
@@ -80,13 +80,13 @@ impl Counters {
         self.refused[verdict as usize].add(1);
     }
 
-    /// A command to Redis has ended after `micros`, whether it was answered or not.
+    /// Counts a command to Redis that ended after `micros`, with a reply or without.
     pub(crate) fn redis_took(&self, micros: u64) {
         self.redis_latency[latency_bucket(micros)].add(1);
         self.redis_micros.add(micros);
     }
 
-    /// Writes all of them.
+    /// Writes all counters as metrics.
     pub(crate) fn write(&self, page: &mut Page) {
         let refused = Verdict::ALL.map(|verdict| {
             let n = self.refused[verdict as usize].get();
@@ -108,12 +108,12 @@ impl Counters {
         let counters: [(&str, &str, &Counter); 10] = [
             (
                 "admitted_total",
-                "Requests that the gate let pass.",
+                "Requests that the gate admitted.",
                 &self.admitted,
             ),
             (
                 "fallback_admitted_total",
-                "Of those, requests let pass while Redis was away, from this edge's share.",
+                "Of those, requests admitted while Redis was away, from this edge's share.",
                 &self.fallbacks,
             ),
             ("paths_total", "Hidden URLs handed out.", &self.paths),
@@ -124,8 +124,8 @@ impl Counters {
             ),
             (
                 "permits_asked_total",
-                "Permits asked of Redis.",
-                &self.permits_asked,
+                "Permits requested from Redis.",
+                &self.permits_requested,
             ),
             (
                 "permits_granted_total",
@@ -134,7 +134,7 @@ impl Counters {
             ),
             (
                 "permits_returned_total",
-                "Permits that this edge gave back unspent.",
+                "Permits that this edge returned unspent.",
                 &self.permits_returned,
             ),
             (
@@ -159,7 +159,7 @@ impl Counters {
         page.one(
             "site_permits_reclaimed_total",
             Kind::Counter,
-            "Permits that the back end gave back for edges that did not, at the whole site.",
+            "Permits that the back end reclaimed from edges that did not return them, at the whole site.",
             self.reclaimed.get(),
         );
         page.latency(

@@ -1,5 +1,5 @@
-//! How the zone comes to be: read from a directive, mapped by nginx, laid out
-//! once, and kept over reloads.
+//! The making of the zone: configured by a directive, mapped by nginx, laid out once,
+//! and kept over reloads.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -94,7 +94,7 @@ impl SharedZone {
     }
 }
 
-/// What a zone should hold.
+/// The entries that a zone should have room for.
 pub(crate) fn wanted() -> Wanted {
     Wanted {
         reserved_bytes: size_of::<Shared>(),

@@ -14,14 +14,14 @@ use super::bans::BanList;
 use super::counters::Counters;
 use crate::{clock, random};
 
-/// How long an edge refuses a buyer's second click by itself, in seconds: as long
-/// as the page keeps its button grey (course §076). After that the stock script
+/// How long an edge itself refuses a buyer's second click, in seconds: as long as
+/// the page keeps its button disabled (course §076). After that the stock script
 /// decides, as it would have anyway.
 const SEEN_LIFE_S: u64 = 30;
 /// Most `seckill_rate` directives in one configuration.
 pub(crate) const MAX_BUCKETS: usize = 16;
-/// Changes with every change of the layout: a zone kept over a reload by a
-/// newer module is recognised and refused rather than misread.
+/// Changes with every change of the layout: after a reload with a newer module, a
+/// zone of the old layout is refused rather than misread.
 const LAYOUT: u64 = 0x5ec_c111_0010;
 
 #[repr(C)]
@@ -36,18 +36,18 @@ pub(super) struct Shared {
     bytes: usize,
     /// Keys the hashes of the tables, so that nobody can craft collisions.
     seed: [u64; 2],
-    /// When the zone was made; part of every lease id, so that the numbers of
-    /// an earlier life of this edge are not used again.
+    /// When the zone was made, epoch ms; part of every lease id, so that the numbers
+    /// of an earlier zone of this edge are not used again.
     born_ms: u64,
-    /// Tells this edge from others that were made in the same millisecond.
+    /// Distinguishes zones that were made in the same millisecond.
     maker: u64,
     /// `until_ms << PID_BITS | pid` of the worker that refreshes.
     pub(super) refresher: AtomicU64,
     /// Whether the catalogue was ever read.
     has_catalogue: AtomicU64,
-    /// Living edges, as last heard.
+    /// Living edges, as last read.
     pub(super) edges: AtomicU64,
-    /// When this edge last said that it is alive, monotonic ms; 0 for never.
+    /// When this edge sent its last heartbeat, monotonic ms; 0 for never.
     pub(super) heartbeat_ms: AtomicU64,
     /// How far the stream of buyers who may buy again was read: ms and number.
     pub(super) regrabs: [AtomicU64; 2],
@@ -119,12 +119,12 @@ impl Zone {
         Products::new(self.slots)
     }
 
-    /// Buyers who were let pass lately.
+    /// Buyers who were admitted lately.
     pub(crate) fn seen(&self) -> Seen<'static> {
         Seen::new(self.sets, &self.shared.seen_counts, SEEN_LIFE_S)
     }
 
-    /// What that table has been through.
+    /// Counts of that table.
     pub(crate) fn seen_counts(&self) -> &'static Counts {
         &self.shared.seen_counts
     }
@@ -137,7 +137,7 @@ impl Zone {
         ]
     }
 
-    /// A table of sets.
+    /// The table of `count` sets at offset `at`.
     pub(super) fn sets(&self, (at, count): (usize, usize)) -> &'static [Set] {
         // SAFETY: as in `new`: where the plan says, within the same allocation.
         unsafe {
@@ -156,7 +156,7 @@ impl Zone {
         Seed::new(self.shared.seed)
     }
 
-    /// What has happened.
+    /// The counters.
     pub(crate) fn counters(&self) -> &'static Counters {
         &self.shared.counters
     }
@@ -172,13 +172,13 @@ impl Zone {
         format!("edge-{:x}-{:x}", self.shared.born_ms, self.shared.maker)
     }
 
-    /// Whether the catalogue was ever read: before that nothing can be said of
-    /// any product.
+    /// Whether the catalogue was ever read: before that, a product that is not found
+    /// may exist.
     pub(crate) fn has_catalogue(&self) -> bool {
         self.shared.has_catalogue.load(Ordering::Acquire) != 0
     }
 
-    /// The catalogue has been read.
+    /// Records that the catalogue was read.
     pub(crate) fn set_has_catalogue(&self) {
         self.shared.has_catalogue.store(1, Ordering::Release);
     }

@@ -1,22 +1,22 @@
-//! Second clicks: what the edge remembers of a buyer whom it has let pass.
+//! Second clicks: what the edge remembers of a buyer whom it admitted.
 //!
-//! Only a shortcut: whatever gets by, the stock script decides.
+//! Only a shortcut: the stock script decides about every click that passes.
 
 use seckill_core::shared::seen::{Answer, Buyer, Request};
 
 use super::Zone;
 use crate::{clock, random};
 
-/// A buyer's click on one product, as the table knows it.
+/// A buyer's click on one product, in the form of the table of seen buyers.
 #[derive(Clone, Copy)]
-pub(crate) struct Known {
+pub(crate) struct SeenClick {
     buyer: Buyer,
     request: Request,
 }
 
-impl Known {
-    /// Of `user`'s click on a product. A click without a request id of its own is
-    /// like no other.
+impl SeenClick {
+    /// The click of `user` on a product. A click without a request id of its own
+    /// equals no other.
     pub(crate) fn new(
         zone: &Zone,
         user: &str,
@@ -34,7 +34,7 @@ impl Known {
         }
     }
 
-    /// Has memory bring what [`Self::is_second_click`] will look at: two lines
+    /// Prefetches the memory that [`Self::is_second_click`] will read: two lines
     /// of a large table, which are hardly ever in a cache.
     pub(crate) fn prefetch(self, zone: &Zone) {
         for line in zone.seen().lines(self.buyer) {
@@ -42,21 +42,21 @@ impl Known {
         }
     }
 
-    /// Whether this buyer was let pass by another request a moment ago. The same
-    /// request may come again, to get the same answer.
+    /// Whether another request of this buyer was admitted a moment ago. A repeated
+    /// request is no second click: it gets the same response.
     pub(crate) fn is_second_click(self, zone: &Zone, now_ns: u64) -> bool {
         let now_s = now_ns / 1_000_000_000;
         let answer = zone.seen().check(self.buyer, self.request, now_s);
         answer == Answer::SecondClick
     }
 
-    /// He is let pass.
+    /// Remembers the buyer as admitted.
     pub(crate) fn record(self, zone: &Zone) {
         zone.seen()
             .record(self.buyer, self.request, clock::monotonic_s());
     }
 
-    /// It came to nothing: he may click again.
+    /// Forgets the buyer, who may click again.
     pub(crate) fn forget(self, zone: &Zone) {
         zone.seen().forget(self.buyer);
     }

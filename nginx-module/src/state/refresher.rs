@@ -1,4 +1,5 @@
-//! Which worker speaks for this edge, and what it knows of the other edges.
+//! The refresher: the one worker that reads from Redis for all workers of this edge,
+//! and what it knows of the other edges.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,15 +17,15 @@ const CLAIM_MS: u64 = 1_000;
 const PID_BITS: u32 = 22;
 
 impl Zone {
-    /// Whether this worker is the one that refreshes; claims the task if nobody
-    /// else holds it. To be asked again after every wait.
+    /// Whether this worker is the refresher; claims the task if no other worker
+    /// holds it. Call it again after every wait.
     pub(crate) fn claim_refresh(&self) -> bool {
         let now = clock::monotonic_ms();
         let word = self.shared.refresher.load(Ordering::Relaxed);
         let (until, holder) = (word >> PID_BITS, word & ((1 << PID_BITS) - 1));
         let me = u64::from(std::process::id());
-        // A killed worker's claim does not hold: without heartbeats the other edges
-        // would take this one for dead.
+        // A killed worker's claim is void: without heartbeats the other edges would take
+        // this one for dead.
         if holder != me && now < until && is_process(holder) {
             return false;
         }
@@ -36,7 +37,7 @@ impl Zone {
             .is_ok()
     }
 
-    /// Gives the task up, at the end of a worker.
+    /// Ends this worker's claim, at the end of the worker.
     pub(crate) fn release_refresh(&self) {
         let word = self.shared.refresher.load(Ordering::Relaxed);
         if word & ((1 << PID_BITS) - 1) == u64::from(std::process::id()) {
@@ -51,13 +52,13 @@ impl Zone {
         self.shared.edges.load(Ordering::Relaxed).max(1)
     }
 
-    /// Living edges as last heard; 0 before the first time.
-    pub(crate) fn edges_heard(&self) -> u64 {
+    /// Living edges as last read; 0 before the first reading.
+    pub(crate) fn edges_read(&self) -> u64 {
         self.shared.edges.load(Ordering::Relaxed)
     }
 
-    /// Whether it is time for a heartbeat: how many ms passed since the one
-    /// before (0 for the first). Notes the time.
+    /// Milliseconds since the last heartbeat (0 for the first) if the next one is due
+    /// after `pause`; `None` if it is not. Records the time of a heartbeat that is due.
     pub(crate) fn heartbeat_due(&self, pause: Duration) -> Option<u64> {
         let now = clock::monotonic_ms();
         let last = self.shared.heartbeat_ms.load(Ordering::Relaxed);
@@ -97,20 +98,20 @@ impl Zone {
         (ms.load(Ordering::Relaxed), number.load(Ordering::Relaxed))
     }
 
-    /// It was read up to here. One worker at a time does so; a mixed pair, should
-    /// two take turns at that instant, only skips or repeats some names.
+    /// Records how far that stream was read. One worker at a time does so; should two
+    /// do it in the same instant, a mixed pair skips or repeats some names.
     pub(crate) fn set_regrabs_read(&self, (ms, number): (u64, u64)) {
         self.shared.regrabs[0].store(ms, Ordering::Relaxed);
         self.shared.regrabs[1].store(number, Ordering::Relaxed);
     }
 }
 
-/// Whether there is a process of this id.
+/// Whether a process of this id exists.
 fn is_process(pid: u64) -> bool {
     let Ok(pid) = i32::try_from(pid) else {
         return false;
     };
-    // SAFETY: signal 0 asks only; it reaches nobody.
-    let asked = unsafe { kill(pid, 0) };
-    asked == 0 || std::io::Error::last_os_error().kind() == std::io::ErrorKind::PermissionDenied
+    // SAFETY: signal 0 only checks; nothing is delivered.
+    let result = unsafe { kill(pid, 0) };
+    result == 0 || std::io::Error::last_os_error().kind() == std::io::ErrorKind::PermissionDenied
 }

@@ -1,7 +1,7 @@
-//! Captcha passes: what a request has claimed of them.
+//! Captcha passes: each can be claimed by one request.
 //!
 //! A shortcut that is exact for this edge; the stock script spends each pass once
-//! for all of them.
+//! for all edges.
 
 use seckill_core::captcha::pass as captcha;
 use seckill_core::gate::Admissible;
@@ -19,16 +19,16 @@ impl Zone {
         Passes::new(sets, &self.shared.pass_counts)
     }
 
-    /// What that table has been through.
+    /// Counts of that table.
     pub(crate) fn pass_counts(&self) -> &'static Counts {
         &self.shared.pass_counts
     }
 }
 
-/// A pass that a request was the first to claim, to be given back if the request
-/// is refused after all.
+/// A pass that a request was the first to claim. It is released if the request is
+/// refused after all.
 #[derive(Clone, Copy)]
-pub(crate) struct Claimed {
+pub(crate) struct ClaimedPass {
     pass: Pass,
     request: Request,
 }
@@ -38,10 +38,10 @@ fn of(seed: Seed, admissible: &Admissible<'_>, pass: &captcha::Pass<'_>) -> Pass
     Pass::new(seed, admissible.user, item, pass.nonce, pass.expires_ms)
 }
 
-impl Claimed {
+impl ClaimedPass {
     /// Claims the pass of a request that needs one; `None` if it needs none, or if
-    /// the same request had claimed it before. A request without an id is like
-    /// no other.
+    /// the same request had claimed it before. A request without an id equals no
+    /// other.
     ///
     /// # Errors
     /// [`Verdict::CaptchaRequired`] if another request has it, [`Verdict::Busy`]
@@ -69,8 +69,8 @@ impl Claimed {
         }
     }
 
-    /// The request was refused: the pass is good again.
-    pub(crate) fn give_back(self, zone: &Zone) {
+    /// Releases the pass of a request that was refused: it is valid again.
+    pub(crate) fn release(self, zone: &Zone) {
         zone.passes().release(self.pass, self.request);
     }
 }
