@@ -153,7 +153,7 @@ pings() { [ "$(cli PING 2>/dev/null)" = PONG ]; }
 poll_until 10 pings || fail "redis-server did not start; see $work/redis.log"
 mariadb_place "$work/mariadb" shop
 export SECKILL_DATABASE_URL=$mariadb_url
-script=$(cli SCRIPT LOAD "$(cat lua/stock/purchase.lua)")
+script=$(cli SCRIPT LOAD "$(cat lua/stock/prelude.lua lua/stock/purchase.lua)")
 for clients in 1 2; do
     for ((n = 0; n < clients; n++)); do bare_rows "$n" "$clients" >"$work/bare.$clients.$n"; done
 done

@@ -54,7 +54,7 @@ restock() {
 }
 accepted() { cli HLEN "$segment::buyers"; }
 restock
-script=$(cli SCRIPT LOAD "$(<lua/stock/purchase.lua)")
+script=$(cli SCRIPT LOAD "$(cat lua/stock/prelude.lua lua/stock/purchase.lua)")
 
 # --- The servers ---------------------------------------------------------------
 

@@ -32,10 +32,10 @@ pub mod notices;
 mod number;
 /// How many orders may be placed now.
 mod pace;
-/// Sending dead letters on their way again.
+/// Writing order numbers into the buyers' records.
+mod records;
+/// Redrives dead letters from time to time.
 pub mod redrive;
-/// Telling the buyers' records.
-mod tell;
 /// Saying once that something is away.
 mod trouble;
 /// The steps of a batch.

@@ -1,9 +1,10 @@
-//! Redis: connections that reconnect, the scripts, and which master holds which
-//! segment. Nothing here knows what a sale is.
+//! Redis: connections that reconnect, a typed function for each script, and which
+//! master holds which segment. It may use the core's types and key names; it decides
+//! nothing about a sale.
 
 /// A connection that is made again when it is lost.
 mod link;
-/// The Lua scripts, compiled in.
+/// The Lua scripts, compiled in: one typed function each.
 pub mod scripts;
 /// The Redis masters that hold the stock, and which segment lives on which.
 pub mod segments;

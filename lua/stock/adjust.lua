@@ -22,10 +22,6 @@
 
 local request, change = ARGV[1], tonumber(ARGV[2])
 
-local function misplaced(key, reply)
-  return redis.error_reply("BADSTOCK key '" .. key .. "' cannot be used: " .. reply.err)
-end
-
 if not change or change ~= math.floor(change) or math.abs(change) > 999999999999999 then
   return redis.error_reply("BADSTOCK change '" .. ARGV[2] .. "' is not a whole number")
 end
@@ -33,16 +29,8 @@ local before = redis.pcall('HGET', KEYS[2], request)
 if type(before) == 'table' then return misplaced(KEYS[2], before) end
 if before then return tonumber(before) end
 
-local amounts = redis.pcall('HMGET', KEYS[1],
-  'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount')
-if amounts.err then return misplaced(KEYS[1], amounts) end
-if not amounts[1] then
-  return redis.error_reply("NOSTOCK key '" .. KEYS[1] .. "' has no stock; if its Redis lost it, run 'seckill stock rebuild'")
-end
-local sale, locked, saled = tonumber(amounts[1]), tonumber(amounts[2]), tonumber(amounts[3])
-if not (sale and locked and saled) then
-  return redis.error_reply("BADSTOCK key '" .. KEYS[1] .. "' has an amount that is no number")
-end
+local wrong, sale, locked, saled = read_stock(KEYS[1])
+if wrong then return wrong end
 change = math.max(change, -sale)
 
 if change ~= 0 then
@@ -52,7 +40,7 @@ if change ~= 0 then
     'kind', 'adjust', 'v', '1', 'request', request, 'round', ARGV[3], 'product', ARGV[4],
     'segment', ARGV[5], 'user', '', 'quantity', string.format('%d', change),
     'sale', string.format('%d', sale + change), 'locked', locked, 'saled', saled, 'at_ms', at_ms)
-  if type(appended) == 'table' and appended.err then return misplaced(KEYS[3], appended) end
+  if type(appended) == 'table' then return misplaced(KEYS[3], appended) end
   redis.call('HINCRBY', KEYS[1], 'sale_stock_amount', string.format('%d', change))
 end
 redis.call('HSET', KEYS[2], request, string.format('%d', change))

@@ -23,8 +23,7 @@ local records = redis.call('HMGET', KEYS[1], unpack(users))
 local replies, changes = {}, {}
 for n, record in ipairs(records) do
   local at = 4 * n
-  local state, request, quantity, permit, at_ms =
-    string.match(record or '', '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|[^|]*|([^|]*)')
+  local state, request, quantity, permit, at_ms = parse_record(record)
   if not state or request ~= ARGV[at - 2] or at_ms ~= ARGV[at] or state == 'failed' then
     replies[n] = -1
   elseif state ~= 'succeeded' then
@@ -32,8 +31,7 @@ for n, record in ipairs(records) do
   else
     replies[n] = 1
     changes[#changes + 1] = ARGV[at - 3]
-    changes[#changes + 1] = 'ordered|' .. request .. '|' .. quantity .. '|' .. permit
-      .. '|' .. ARGV[at - 1] .. '|' .. at_ms
+    changes[#changes + 1] = record_of('ordered', request, quantity, permit, ARGV[at - 1], at_ms)
   end
 end
 if #changes > 0 then redis.call('HSET', KEYS[1], unpack(changes)) end

@@ -24,13 +24,11 @@ end
 local kind = redis.call('TYPE', KEYS[1])['ok']
 if kind == 'none' then
   local time = redis.call('TIME')
+  local at_ms = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
   local appended = redis.pcall('XADD', KEYS[2], '*', 'kind', 'preload', 'v', '1', 'request', 'preload',
     'round', ARGV[2], 'product', ARGV[3], 'segment', ARGV[4], 'user', '', 'quantity', amount,
-    'sale', amount, 'locked', 0, 'saled', 0,
-    'at_ms', string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000)))
-  if type(appended) == 'table' and appended.err then
-    return redis.error_reply("BADSTOCK key '" .. KEYS[2] .. "' cannot be used: " .. appended.err)
-  end
+    'sale', amount, 'locked', 0, 'saled', 0, 'at_ms', at_ms)
+  if type(appended) == 'table' then return misplaced(KEYS[2], appended) end
   redis.call('HSET', KEYS[1],
     'sale_stock_amount', amount, 'locked_stock_amount', 0, 'saled_stock_amount', 0)
   return 1

@@ -53,10 +53,6 @@
 
 local user, request, quantity, permit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
-local function misplaced(key, reply)
-  return redis.error_reply("BADSTOCK key '" .. key .. "' cannot be used: " .. reply.err)
-end
-
 local record = redis.pcall('HGET', KEYS[2], user)
 if type(record) == 'table' then return misplaced(KEYS[2], record) end
 local pass_spent = false
@@ -65,11 +61,8 @@ if KEYS[5] then
   if type(pass_spent) == 'table' then return misplaced(KEYS[5], pass_spent) end
 end
 
--- A record is `state|request|quantity|permit|order|at_ms`.
-local state, made_by, made_with
-if record then
-  state, made_by, made_with = string.match(record, '^([^|]*)|([^|]*)|[^|]*|([^|]*)|')
-end
+local state, made_by, made_with, _
+if record then state, made_by, _, made_with = parse_record(record) end
 local live = state == 'succeeded' or state == 'ordered' or state == 'paid'
 
 if made_by == request or pass_spent or live then
@@ -87,16 +80,8 @@ if made_by == request or pass_spent or live then
   return answer
 end
 
-local amounts = redis.pcall('HMGET', KEYS[1],
-  'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount')
-if amounts.err then return misplaced(KEYS[1], amounts) end
-if not amounts[1] then
-  return redis.error_reply("NOSTOCK key '" .. KEYS[1] .. "' has no stock; if its Redis lost it, run 'seckill stock rebuild'")
-end
-local sale, locked, saled = tonumber(amounts[1]), tonumber(amounts[2]), amounts[3]
-if not (sale and locked and tonumber(saled)) then
-  return redis.error_reply("BADSTOCK key '" .. KEYS[1] .. "' has an amount that is no number")
-end
+local wrong, sale, locked, saled = read_stock(KEYS[1])
+if wrong then return wrong end
 
 local enough = sale >= quantity
 if lease ~= '' and (enough or ARGV[10] ~= '1') then
@@ -121,7 +106,7 @@ if type(appended) == 'table' then
   return misplaced(KEYS[4], appended)
 end
 redis.call('HSET', KEYS[1], 'sale_stock_amount', sale_after, 'locked_stock_amount', locked_after)
-redis.call('HSET', KEYS[2], user, 'succeeded|' .. request .. '|' .. ARGV[3] .. '|' .. permit
-  .. '||' .. string.match(appended, '^%d+'))
+redis.call('HSET', KEYS[2], user,
+  record_of('succeeded', request, ARGV[3], permit, '', string.match(appended, '^%d+')))
 if KEYS[5] then redis.call('SET', KEYS[5], request, 'PX', ARGV[11]) end
 return 'accepted'

@@ -19,37 +19,30 @@
 --    1  the stock is for sale again, and the buyer may grab again
 --    0  this purchase was released before; nothing is done again
 --   -1  there is no such purchase on record, or the record says that it is paid
+--   error NOSTOCK   the segment lost its amounts, though not the record
 --   error BADSTOCK  a key of the segment holds something else, or less is
 --                   locked than the purchase has
 --
 -- Keeps: sale + locked + saled = preloaded; a purchase is released or confirmed
--- at most once, and its event, which says what the
--- three amounts are after it, is in the outbox if and only if its stock moved.
+-- at most once, and its event, which says what the three amounts are after it, is
+-- in the outbox if and only if its stock moved.
 -- The event asks for the permit too, which the relay gives back once.
 -- All reads come before the first write, and the append, which can be refused,
 -- before the rest.
 
 local user, request, bought, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
-local function misplaced(key, reply)
-  return redis.error_reply("BADSTOCK key '" .. key .. "' cannot be used: " .. reply.err)
-end
-
 local record = redis.pcall('HGET', KEYS[2], user)
 if type(record) == 'table' then return misplaced(KEYS[2], record) end
-if not record then return -1 end
-local stands, made_by, quantity, permit, at_ms =
-  string.match(record, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|[^|]*|([^|]*)')
+local stands, made_by, quantity, permit, at_ms = parse_record(record)
 if made_by ~= request or at_ms ~= bought then return -1 end
 if stands == 'failed' or stands == 'cancelled' then return 0 end
 if stands ~= 'succeeded' and stands ~= 'ordered' then return -1 end
 
-local amounts = redis.pcall('HMGET', KEYS[1],
-  'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount')
-if amounts.err then return misplaced(KEYS[1], amounts) end
-local sale, locked, saled = tonumber(amounts[1]), tonumber(amounts[2]), tonumber(amounts[3])
-if not (sale and locked and saled) or locked < tonumber(quantity) then
-  return redis.error_reply("BADSTOCK key '" .. KEYS[1] .. "' has " .. (amounts[2] or 'nothing')
+local wrong, sale, locked, saled = read_stock(KEYS[1])
+if wrong then return wrong end
+if locked < tonumber(quantity) then
+  return redis.error_reply("BADSTOCK key '" .. KEYS[1] .. "' has " .. locked
     .. ' locked, and a purchase of ' .. quantity .. " is to be released; run 'seckill verify'")
 end
 
@@ -60,9 +53,9 @@ local appended = redis.pcall('XADD', KEYS[3], '*',
   'segment', ARGV[9], 'user', user, 'quantity', quantity, 'permit', permit,
   'bought_ms', bought, 'order', ARGV[6], 'state', state, 'reason', ARGV[5],
   'sale', sale + quantity, 'locked', locked - quantity, 'saled', saled, 'at_ms', now_ms)
-if type(appended) == 'table' and appended.err then return misplaced(KEYS[3], appended) end
+if type(appended) == 'table' then return misplaced(KEYS[3], appended) end
 redis.call('HINCRBY', KEYS[1], 'locked_stock_amount', -quantity)
 redis.call('HINCRBY', KEYS[1], 'sale_stock_amount', quantity)
-redis.call('HSET', KEYS[2], user, state .. '|' .. request .. '|' .. quantity .. '|' .. permit
-  .. '|' .. ARGV[6] .. '|' .. bought .. '|' .. ARGV[5])
+redis.call('HSET', KEYS[2], user,
+  record_of(state, request, quantity, permit, ARGV[6], bought) .. '|' .. ARGV[5])
 return 1

@@ -33,10 +33,6 @@
 
 local step, id, items = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
-local function misplaced(key, reply)
-  return redis.error_reply("BADSTOCK key '" .. key .. "' cannot be used: " .. reply.err)
-end
-
 local open = redis.pcall('HGET', KEYS[2], id)
 if type(open) == 'table' then return misplaced(KEYS[2], open) end
 local known = redis.pcall('HGET', KEYS[3], id)
@@ -52,16 +48,8 @@ end
 if known then return 0 end
 if open then return tonumber(string.match(open, '^%d+')) end
 
-local amounts = redis.pcall('HMGET', KEYS[1],
-  'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount')
-if amounts.err then return misplaced(KEYS[1], amounts) end
-if not amounts[1] then
-  return redis.error_reply("NOSTOCK key '" .. KEYS[1] .. "' has no stock; if its Redis lost it, run 'seckill stock rebuild'")
-end
-local sale, locked, saled = tonumber(amounts[1]), tonumber(amounts[2]), tonumber(amounts[3])
-if not (sale and locked and saled) then
-  return redis.error_reply("BADSTOCK key '" .. KEYS[1] .. "' has an amount that is no number")
-end
+local wrong, sale, locked, saled = read_stock(KEYS[1])
+if wrong then return wrong end
 
 local change = items
 if step == 'out' then
@@ -75,7 +63,7 @@ local appended = redis.pcall('XADD', KEYS[4], '*',
   'kind', 'transfer_' .. step, 'v', '1', 'request', id, 'round', ARGV[5], 'product', ARGV[6],
   'segment', ARGV[7], 'user', '', 'quantity', math.abs(change), 'other', ARGV[4],
   'sale', sale + change, 'locked', locked, 'saled', saled, 'at_ms', at_ms)
-if type(appended) == 'table' and appended.err then return misplaced(KEYS[4], appended) end
+if type(appended) == 'table' then return misplaced(KEYS[4], appended) end
 redis.call('HINCRBY', KEYS[1], 'sale_stock_amount', change)
 if step == 'in' then
   redis.call('HSET', KEYS[3], id, 'in|' .. items .. '|' .. ARGV[4])

@@ -56,7 +56,7 @@ start redis-server --port 0 --save '' --unixsocket "$work/redis.sock" --dir "$wo
 poll_until 10 redis_answers || fail "redis-server did not start; see $work/log"
 approve "$work/log" 1 +0s +1h "$purchases"
 start "$seckill" serve --roles relay
-script=$(redis SCRIPT LOAD "$(cat lua/stock/purchase.lua)")
+script=$(redis SCRIPT LOAD "$(cat lua/stock/prelude.lua lua/stock/purchase.lua)")
 perl -e '
     my ($script, $count) = @ARGV;
     for my $n (1 .. $count) {

@@ -16,9 +16,6 @@ use serde::Serialize;
 use crate::redis::RedisLinkError;
 use crate::redis::scripts;
 
-/// Changes that are kept for edges that poll; an edge that has missed more of
-/// them reads the whole list.
-const CHANGES_KEPT: u32 = 10_000;
 /// Entries read at once: Redis answers others in between.
 const BATCH: u32 = 1_000;
 
@@ -61,19 +58,7 @@ pub async fn add(
     record: &Record,
     now_ms: u64,
 ) -> Result<Option<Record>, RedisLinkError> {
-    let before: Option<String> = scripts::BAN_ADD
-        .key(keys::BANS)
-        .key(keys::BANS_EXPIRING)
-        .key(keys::BANS_CHANGES)
-        .key(keys::BANS_VERSION)
-        .arg(ban::field(ban))
-        .arg(record.expires_ms.unwrap_or(0))
-        .arg(record.to_string())
-        .arg(now_ms)
-        .arg(CHANGES_KEPT)
-        .invoke_async(conn)
-        .await?;
-    Ok(before.and_then(|text| Record::parse(&text)))
+    Ok(scripts::bans::add(ban, record, now_ms).run(conn).await?)
 }
 
 /// Lifts a ban. Whether there was one.
@@ -81,16 +66,7 @@ pub async fn add(
 /// # Errors
 /// Redis is away, or a key holds something else.
 pub async fn lift(conn: &mut MultiplexedConnection, ban: &Ban<'_>) -> Result<bool, RedisLinkError> {
-    let before: Option<String> = scripts::BAN_LIFT
-        .key(keys::BANS)
-        .key(keys::BANS_EXPIRING)
-        .key(keys::BANS_CHANGES)
-        .key(keys::BANS_VERSION)
-        .arg(ban::field(ban))
-        .arg(CHANGES_KEPT)
-        .invoke_async(conn)
-        .await?;
-    Ok(before.is_some())
+    Ok(scripts::bans::lift(ban).run(conn).await?)
 }
 
 /// Reads the whole list, in pieces.

@@ -200,12 +200,9 @@ async fn close(
     let mut spent = vec![0; leases.len()];
     for segment in 1..=entry.segments {
         let mut conn = segments.conn(item, segment).await?;
-        let seen: Vec<u64> = scripts::CLOSE_LEASE
-            .key(keys::spent(item, segment))
-            .arg(entry.window.ends_ms.saturating_add(KEEP_MS))
-            .arg(leases)
-            .invoke_async(&mut conn)
-            .await?;
+        let keep_until_ms = entry.window.ends_ms.saturating_add(KEEP_MS);
+        let call = scripts::stock::close_leases(item, segment, keep_until_ms, leases);
+        let seen = call.run(&mut conn).await?;
         for (total, seen) in spent.iter_mut().zip(seen) {
             *total += seen;
         }
@@ -219,16 +216,9 @@ async fn settle(
     leases: &[String],
     spent: &[u64],
 ) -> Result<u64, RedisLinkError> {
-    let mut call = scripts::SETTLE.prepare_invoke();
-    call.key(keys::permits(item)).key(keys::leases(item));
-    for (lease, spent) in leases.iter().zip(spent) {
-        call.arg(lease).arg(*spent);
-    }
-    let back: Vec<i64> = call.invoke_async(conn).await?;
-    Ok(back
-        .into_iter()
-        .filter_map(|back| u64::try_from(back).ok())
-        .sum())
+    let leases = leases.iter().map(String::as_str).zip(spent.iter().copied());
+    let back = scripts::permits::settle(item, leases).run(conn).await?;
+    Ok(back.into_iter().flatten().sum())
 }
 
 /// A name of this instance's own.

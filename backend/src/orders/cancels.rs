@@ -13,8 +13,7 @@ use super::trouble::Trouble;
 use crate::now_ms;
 use crate::queue::{DeadLetter, DeadLetters, Delivery, Queue, Receipt};
 use crate::redis::segments::Segments;
-use crate::stock::following as settle;
-use crate::stock::following::SettleError;
+use crate::stock::following::{self, FollowError};
 use crate::store::Store;
 use crate::store::orders::Order;
 use crate::store::states::Changed;
@@ -71,7 +70,7 @@ pub async fn run(
             }
         }
         // Should this fail, the sweep finds that their stock is due.
-        if let Err(error) = settle::settle(&store, &segments, &cancelled).await {
+        if let Err(error) = following::follow(&store, &segments, &cancelled).await {
             tracing::warn!(%error, "the stock of cancelled orders follows later");
         }
         if let Err(error) = queue.ack(&done).await {
@@ -85,7 +84,7 @@ async fn expire(
     store: &Store,
     delivery: &Delivery,
     cancelled: &mut Vec<Order>,
-) -> Result<Verdict, SettleError> {
+) -> Result<Verdict, FollowError> {
     if delivery.attempt > MAX_ATTEMPTS {
         return Ok(Verdict::Useless("it was tried too often".to_owned()));
     }

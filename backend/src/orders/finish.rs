@@ -9,7 +9,7 @@ use seckill_core::orders::order::OrderId;
 use tokio::sync::mpsc;
 
 use super::job::{self, Job};
-use super::tell::{self, Told};
+use super::records::{self, Numbered};
 use super::trouble::Trouble;
 use crate::queue::{Message, Published, Queue, Receipt};
 use crate::redis::segments::Segments;
@@ -40,7 +40,7 @@ impl<Q: Queue, C: Queue> Finisher<Q, C> {
     /// Tells the records, announces the cancelling, and acknowledges; the orders
     /// are committed.
     async fn finish(&mut self, orders: Vec<(Job, Placed)>) {
-        let outcomes = tell::tell(&self.segments, &told(&orders)).await;
+        let outcomes = records::write_numbers(&self.segments, &numbered(&orders)).await;
         self.announce_cancels(&orders).await;
         let mut done = Vec::with_capacity(orders.len());
         let mut again: HashMap<Duration, Vec<Receipt>> = HashMap::new();
@@ -94,14 +94,14 @@ impl<Q: Queue, C: Queue> Finisher<Q, C> {
     }
 }
 
-/// What each buyer is to be told.
-fn told(orders: &[(Job, Placed)]) -> Vec<Told<'_>> {
-    let told = orders.iter().map(|(job, placed)| Told {
+/// The orders with their purchases.
+fn numbered(orders: &[(Job, Placed)]) -> Vec<Numbered<'_>> {
+    let numbered = orders.iter().map(|(job, placed)| Numbered {
         purchase: &job.purchase,
         order: match placed {
             Placed::New(order) | Placed::Before(order) => Some(OrderId(order.0)),
             Placed::Taken(_) | Placed::Failed => None,
         },
     });
-    told.collect()
+    numbered.collect()
 }

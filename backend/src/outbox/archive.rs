@@ -196,12 +196,7 @@ impl Archive {
 /// # Errors
 /// Redis is away or refuses; the next call does it.
 pub async fn trim(conn: &mut MultiplexedConnection, outbox: &str) -> RedisResult<u64> {
-    let mut call = scripts::TRIM.prepare_invoke();
-    call.key(outbox);
-    for group in ALL_GROUPS {
-        call.arg(group);
-    }
-    call.invoke_async(conn).await
+    scripts::stock::trim(outbox, &ALL_GROUPS).run(conn).await
 }
 
 async fn create_group(conn: &mut MultiplexedConnection, segment: &Segment) -> RedisResult<()> {

@@ -9,7 +9,6 @@
 use std::time::Duration;
 
 use redis::streams::StreamId;
-use seckill_core::keys;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -235,18 +234,15 @@ impl<Q: Queue> Relay<Q> {
 
     async fn refund(&self, refund: &Refund) -> Result<(), RelayError> {
         let mut conn = self.redis.conn().await?;
-        let back: i64 = scripts::REFUND
-            .key(keys::permits(&refund.item))
-            .key(keys::refunds(&refund.item))
-            .key(keys::leases(&refund.item))
-            .arg(&refund.id)
-            .arg(&refund.lease)
-            .arg(refund.quantity)
-            .invoke_async(&mut conn)
-            .await?;
         let Refund {
-            item, id, reason, ..
+            item,
+            id,
+            lease,
+            quantity,
+            reason,
         } = refund;
+        let call = scripts::permits::refund(item, id, lease, *quantity);
+        let back = call.run(&mut conn).await?;
         tracing::debug!(%item, refund = id, reason, back, "permits given back");
         Ok(())
     }

@@ -221,16 +221,10 @@ impl Queue for StreamsQueue {
             return Ok(());
         }
         let mut conn = self.redis.conn().await?;
-        let mut script = scripts::QUEUE_RELEASE.prepare_invoke();
-        script
-            .key(&self.stream)
-            .key(keys::delayed(&self.stream))
-            .arg(GROUP)
-            .arg(millis(after.min(LONGEST_DELAY)));
-        for receipt in receipts {
-            script.arg(&receipt.0);
-        }
-        let _: i64 = script.invoke_async(&mut conn).await?;
+        let ids = receipts.iter().map(|receipt| receipt.0.as_str());
+        let after_ms = millis(after.min(LONGEST_DELAY));
+        let call = scripts::queue::release(&self.stream, GROUP, after_ms, ids);
+        call.run(&mut conn).await?;
         Ok(())
     }
 

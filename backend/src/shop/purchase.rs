@@ -5,13 +5,13 @@ use seckill_core::Verdict;
 use seckill_core::captcha::pass::CLOCKS_MS;
 use seckill_core::gate::Admissible;
 use seckill_core::ids::Item;
-use seckill_core::keys;
 use seckill_core::permits::permit::PermitId;
 use seckill_core::sale::catalogue::Entry;
 use tokio::time::Instant;
 
 use super::refill::{self, Refilled};
 use super::state::ShopState;
+use crate::redis::scripts::stock::{Pass, Sold};
 use crate::redis::segments::Segment;
 use crate::redis::{RedisLinkError, scripts};
 
@@ -44,21 +44,14 @@ impl Purchase<'_> {
                 return Err(Verdict::Unavailable);
             }
         };
-        match reply.as_str() {
-            "accepted" | "repeated" => Ok(()),
-            "duplicate" => Err(Verdict::Duplicate),
-            "captcha" => Err(Verdict::CaptchaRequired),
-            "sold_out" => Err(Verdict::SoldOut),
-            "busy" => {
+        match reply {
+            Sold::Accepted | Sold::Repeated => Ok(()),
+            Sold::Duplicate => Err(Verdict::Duplicate),
+            Sold::Captcha => Err(Verdict::CaptchaRequired),
+            Sold::SoldOut => Err(Verdict::SoldOut),
+            Sold::Busy | Sold::Empty => {
                 self.return_permit(state).await;
                 Err(Verdict::Busy)
-            }
-            other => {
-                tracing::error!(
-                    reply = other,
-                    "purchase.lua replied what this version does not know"
-                );
-                Ok(())
             }
         }
     }
@@ -68,17 +61,12 @@ impl Purchase<'_> {
     /// again, would otherwise use up the permits of all others.
     async fn return_permit(&self, state: &ShopState) {
         let Some(permit) = &self.permit else { return };
-        let returned: Result<i64, RedisLinkError> = async {
+        let returned: Result<u64, RedisLinkError> = async {
             let mut conn = state.redis.conn().await?;
-            Ok(scripts::REFUND
-                .key(keys::permits(&self.item))
-                .key(keys::refunds(&self.item))
-                .key(keys::leases(&self.item))
-                .arg(permit.to_string())
-                .arg(permit.lease_id())
-                .arg(self.admissible.quantity)
-                .invoke_async(&mut conn)
-                .await?)
+            let quantity = self.admissible.quantity;
+            let (id, lease) = (permit.to_string(), permit.lease_id());
+            let refund = scripts::permits::refund(&self.item, &id, &lease, quantity);
+            Ok(refund.run(&mut conn).await?)
         }
         .await;
         if let Err(error) = returned {
@@ -89,7 +77,7 @@ impl Purchase<'_> {
 
     /// Runs the script on the buyer's segment until its reply does not depend on
     /// stock in other segments.
-    async fn sell(&self, state: &ShopState) -> Result<String, RedisLinkError> {
+    async fn sell(&self, state: &ShopState) -> Result<Sold, RedisLinkError> {
         let home = Segment {
             item: self.item.clone(),
             number: self.entry.segment_of(self.admissible.user),
@@ -103,7 +91,7 @@ impl Purchase<'_> {
         loop {
             let seen = refills.count();
             let reply = self.run_script(state, home.number, true).await?;
-            if reply != "empty" {
+            if reply != Sold::Empty {
                 return Ok(reply);
             }
             let quantity = self.admissible.quantity;
@@ -113,7 +101,7 @@ impl Purchase<'_> {
                 .await
             {
                 Refilled::Stocked if Instant::now() < deadline => {}
-                Refilled::Stocked | Refilled::InTransit => return Ok("busy".to_owned()),
+                Refilled::Stocked | Refilled::InTransit => return Ok(Sold::Busy),
                 Refilled::NoneLeft => return self.run_script(state, home.number, false).await,
                 // The buyer's own segment replied that it did nothing.
                 Refilled::Away(error) => {
@@ -136,7 +124,7 @@ impl Purchase<'_> {
         state: &ShopState,
         segment: u16,
         elsewhere: bool,
-    ) -> Result<String, RedisLinkError> {
+    ) -> Result<Sold, RedisLinkError> {
         let mut attempt = 1;
         loop {
             match self.run_script_on(state, segment, elsewhere).await {
@@ -151,42 +139,21 @@ impl Purchase<'_> {
         state: &ShopState,
         segment: u16,
         elsewhere: bool,
-    ) -> Result<String, RedisLinkError> {
-        let (item, user) = (&self.item, self.admissible.user);
-        let mut conn = state.segments.conn(item, segment).await?;
-        let permit = self
-            .permit
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let lease = self
-            .permit
-            .as_ref()
-            .map(PermitId::lease_id)
-            .unwrap_or_default();
-        let pass = self.admissible.pass.as_ref();
-        let mut sale = scripts::Call::new(&scripts::PURCHASE, 4 + usize::from(pass.is_some()));
-        sale.arg(keys::stock(item, segment))
-            .arg(keys::buyers(item, segment))
-            .arg(keys::spent(item, segment))
-            .arg(keys::outbox(item, segment));
-        if let Some(pass) = pass {
-            sale.arg(keys::pass(item, segment, pass.nonce));
-        }
-        sale.arg(user)
-            .arg(&self.request)
-            .arg(self.admissible.quantity)
-            .arg(permit)
-            .arg(lease)
-            .arg(item.round())
-            .arg(item.product())
-            .arg(segment)
-            .arg(self.entry.price_cents)
-            .arg(u8::from(elsewhere));
-        if let Some(pass) = pass {
-            let left_ms = pass.expires_ms.saturating_sub(self.now_ms);
-            sale.arg(left_ms + CLOCKS_MS);
-        }
-        Ok(sale.run(&mut conn).await?)
+    ) -> Result<Sold, RedisLinkError> {
+        let mut conn = state.segments.conn(&self.item, segment).await?;
+        let purchase = scripts::stock::Purchase {
+            user: self.admissible.user,
+            request: &self.request,
+            quantity: self.admissible.quantity,
+            permit: self.permit.as_ref(),
+            price_cents: self.entry.price_cents,
+            elsewhere,
+            pass: self.admissible.pass.as_ref().map(|pass| Pass {
+                nonce: pass.nonce,
+                keep_ms: pass.expires_ms.saturating_sub(self.now_ms) + CLOCKS_MS,
+            }),
+        };
+        let call = scripts::stock::purchase(&self.item, segment, &purchase);
+        Ok(call.run(&mut conn).await?)
     }
 }

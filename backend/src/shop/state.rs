@@ -11,7 +11,7 @@ use crate::http::error::ApiError;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::catalogue;
-use crate::stock::following::settle;
+use crate::stock::following;
 use crate::store::orders::Order;
 use crate::store::{Store, StoreError};
 
@@ -96,7 +96,9 @@ impl ShopState {
     /// the sweep of the orders role tries again.
     pub(super) async fn stock_follows(&self, order: &Order) {
         let Some(store) = &self.store else { return };
-        if let Err(error) = settle(store, &self.segments, std::slice::from_ref(order)).await {
+        if let Err(error) =
+            following::follow(store, &self.segments, std::slice::from_ref(order)).await
+        {
             tracing::warn!(order = %order.id, %error, "the stock follows this order later");
         }
     }

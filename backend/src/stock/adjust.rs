@@ -229,17 +229,8 @@ impl Adjuster<'_> {
         change: i64,
     ) -> Result<i64, RedisLinkError> {
         let mut conn = self.segments.conn(item, segment).await?;
-        Ok(scripts::ADJUST
-            .key(keys::stock(item, segment))
-            .key(keys::adjustments(item, segment))
-            .key(keys::outbox(item, segment))
-            .arg(id)
-            .arg(change)
-            .arg(item.round())
-            .arg(item.product())
-            .arg(segment)
-            .invoke_async(&mut conn)
-            .await?)
+        let call = scripts::stock::adjust(item, segment, id, change);
+        Ok(call.run(&mut conn).await?)
     }
 }
 

@@ -12,21 +12,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
 use crate::redis::RedisLinkError;
+use crate::redis::scripts::stock::Moved;
 use crate::redis::segments::Segments;
-use crate::stock::{self, Moved};
+use crate::stock::steps;
 use crate::store::orders::{Order, StockDue};
 use crate::store::{Store, StoreError};
 
-/// How often to look.
+/// Pause between two passes.
 const EVERY: Duration = Duration::from_millis(500);
-/// Orders expired or settled by one look at a database.
+/// Orders that one pass expires, and orders whose stock it has follow.
 const BATCH: u32 = 500;
 /// How long whoever decided has for it before the sweep does it too, in ms.
 const HEAD_START_MS: u64 = 300;
 
 /// Why stock could not follow now. What is due stays on record.
 #[derive(Debug, thiserror::Error)]
-pub enum SettleError {
+pub enum FollowError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -40,11 +41,11 @@ pub enum SettleError {
 ///
 /// # Errors
 /// A part is away. Calling again is safe, and the sweep will.
-pub async fn settle(
+pub async fn follow(
     store: &Store,
     segments: &Segments,
     orders: &[Order],
-) -> Result<usize, SettleError> {
+) -> Result<usize, FollowError> {
     let due: Vec<_> = orders
         .iter()
         .filter_map(|order| Some((order, order.step_due()?)))
@@ -53,7 +54,7 @@ pub async fn settle(
         return Ok(0);
     }
     let steps: Vec<_> = due.iter().map(|(_, step)| step.clone()).collect();
-    let moved = stock::follow(segments, &steps).await?;
+    let moved = steps::take(segments, &steps).await?;
     let (mut done, mut lost, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for ((order, _), moved) in due.into_iter().zip(moved) {
         match moved {
@@ -72,7 +73,7 @@ pub async fn settle(
     Ok(done.len())
 }
 
-/// Sweeps until told to stop. Several may run: every step happens once.
+/// Sweeps until `stop`. Several may run: every step happens once.
 pub async fn run(store: Store, segments: Segments, stop: CancellationToken) {
     while !stop.is_cancelled() {
         match sweep(&store, &segments).await {
@@ -88,19 +89,19 @@ pub async fn run(store: Store, segments: Segments, stop: CancellationToken) {
     }
 }
 
-/// Looks once: cancels what is unpaid past its time, and settles what is due.
-async fn sweep(store: &Store, segments: &Segments) -> Result<usize, SettleError> {
+/// One pass: cancels what is unpaid past its time, and has the stock follow that is due.
+async fn sweep(store: &Store, segments: &Segments) -> Result<usize, FollowError> {
     let now = now_ms();
     let expired = store.expire_overdue(BATCH, now).await?;
     if expired > 0 {
         tracing::info!(expired, "orders were not paid in time and are cancelled");
     }
-    // Those just expired were decided here: nobody else settles them.
+    // Those just expired were decided here: nobody else has their stock follow.
     let before = if expired > 0 {
         now + 1
     } else {
         now.saturating_sub(HEAD_START_MS)
     };
     let due = store.stock_due(BATCH, before).await?;
-    settle(store, segments, &due).await
+    follow(store, segments, &due).await
 }

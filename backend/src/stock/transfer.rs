@@ -13,6 +13,7 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 use tokio_util::sync::CancellationToken;
 
+use crate::redis::scripts::stock::TransferStep;
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue;
@@ -45,24 +46,6 @@ pub struct Shelf {
     pub leaving: u64,
     /// Transfers that have arrived here or elsewhere from here, ever.
     pub moved: u64,
-}
-
-/// A step of a transfer.
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    Out,
-    In,
-    Done,
-}
-
-impl Step {
-    fn as_str(self) -> &'static str {
-        match self {
-            Step::Out => "out",
-            Step::In => "in",
-            Step::Done => "done",
-        }
-    }
 }
 
 /// What a segment has to offer, read in one atomic step.
@@ -120,7 +103,8 @@ pub async fn withdraw(
     id: &str,
     items: u64,
 ) -> Result<u64, RedisLinkError> {
-    step(segments, item, (from, to), Step::Out, id, items).await
+    let out = TransferStep::Out { wanted: items };
+    step(segments, item, (from, to), out, id).await
 }
 
 /// The second half: puts the `items` of transfer `id` up for sale in segment
@@ -135,34 +119,21 @@ pub async fn deliver(
     id: &str,
     items: u64,
 ) -> Result<(), RedisLinkError> {
-    step(segments, item, (to, from), Step::In, id, items).await?;
-    step(segments, item, (from, to), Step::Done, id, 0).await?;
+    step(segments, item, (to, from), TransferStep::In { items }, id).await?;
+    step(segments, item, (from, to), TransferStep::Done, id).await?;
     Ok(())
 }
 
 async fn step(
     segments: &Segments,
     item: &Item,
-    (here, other): (u16, u16),
-    step: Step,
+    ends: (u16, u16),
+    step: TransferStep,
     id: &str,
-    items: u64,
 ) -> Result<u64, RedisLinkError> {
-    let mut conn = segments.conn(item, here).await?;
-    Ok(scripts::TRANSFER
-        .key(keys::stock(item, here))
-        .key(keys::transit(item, here))
-        .key(keys::transfers(item, here))
-        .key(keys::outbox(item, here))
-        .arg(step.as_str())
-        .arg(id)
-        .arg(items)
-        .arg(other)
-        .arg(item.round())
-        .arg(item.product())
-        .arg(here)
-        .invoke_async(&mut conn)
-        .await?)
+    let mut conn = segments.conn(item, ends.0).await?;
+    let call = scripts::stock::transfer(item, ends, id, step);
+    Ok(call.run(&mut conn).await?)
 }
 
 /// Finishes transfers that somebody left half-way, until told to stop. Several

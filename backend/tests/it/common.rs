@@ -10,7 +10,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use seckill::redis::RedisLink;
-use seckill::redis::scripts::preload;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::orders::purchase::Record;
@@ -231,7 +230,7 @@ pub fn entry(amount: u64, segments: u16) -> Entry {
 pub async fn put_on_sale(link: &RedisLink, amount: u64) -> Entry {
     let (item, entry) = (item(), entry(amount, 1));
     let mut conn = link.conn().await.unwrap();
-    assert!(preload(&mut conn, &item, 1, amount).await.unwrap());
+    assert!(scripts::preload(&mut conn, &item, 1, amount).await.unwrap());
     let field = item.to_string();
     let mut pipe = redis::pipe();
     pipe.atomic()

@@ -1,11 +1,15 @@
 //! The scripts under `lua/`, on a real Redis.
 
 use crate::common;
-use crate::common::scripts::{Click, buy, click, close, granted, outbox, refund, settle, take};
+use crate::common::scripts::{
+    Click, buy, click, close, granted, outbox, preload, refund, settle, take,
+};
 use crate::common::{TestRedis, item, record, stock};
 use redis::RedisResult;
 use seckill::redis::scripts;
+use seckill::redis::scripts::stock::{Moved, PurchaseRef, Sold};
 use seckill_core::keys;
+use seckill_core::orders::order::OrderId;
 use seckill_core::orders::purchase::State;
 use tokio::task::JoinSet;
 
@@ -14,12 +18,12 @@ async fn preloading_twice_gives_the_stock_once() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
-    assert!(scripts::preload(&mut conn, &item(), 1, 10).await.unwrap());
+    assert!(preload(&mut conn, &item(), 1, 10).await.unwrap());
     assert_eq!(
         buy(&mut conn, &click("li", "r1")).await.unwrap(),
-        "accepted"
+        Sold::Accepted
     );
-    assert!(!scripts::preload(&mut conn, &item(), 1, 10).await.unwrap());
+    assert!(!preload(&mut conn, &item(), 1, 10).await.unwrap());
     assert_eq!(stock(&link).await, (9, 1, 0));
 }
 
@@ -42,9 +46,7 @@ async fn a_stock_key_that_is_missing_or_something_else_is_named() {
     let wrong = buy(&mut conn, &click("li", "r1")).await.unwrap_err();
     assert_eq!(wrong.code(), Some("BADSTOCK"));
     assert!(wrong.to_string().contains(&key), "{wrong}");
-    let wrong = scripts::preload(&mut conn, &item(), 1, 10)
-        .await
-        .unwrap_err();
+    let wrong = preload(&mut conn, &item(), 1, 10).await.unwrap_err();
     assert_eq!(wrong.code(), Some("BADSTOCK"));
     assert!(outbox(&mut conn).await.is_empty());
 }
@@ -54,7 +56,7 @@ async fn an_outbox_that_cannot_be_written_sells_nothing() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 10).await.unwrap();
+    preload(&mut conn, &item(), 1, 10).await.unwrap();
     let key = keys::outbox(&item(), 1);
     redis::cmd("SET")
         .arg(&key)
@@ -74,30 +76,30 @@ async fn one_buyer_buys_once_and_each_reply_is_the_true_one() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 3).await.unwrap();
+    preload(&mut conn, &item(), 1, 3).await.unwrap();
 
     let two = Click {
         quantity: 2,
         ..click("li", "r1")
     };
-    assert_eq!(buy(&mut conn, &two).await.unwrap(), "accepted");
-    assert_eq!(buy(&mut conn, &two).await.unwrap(), "repeated");
+    assert_eq!(buy(&mut conn, &two).await.unwrap(), Sold::Accepted);
+    assert_eq!(buy(&mut conn, &two).await.unwrap(), Sold::Repeated);
     assert_eq!(
         buy(&mut conn, &click("li", "r2")).await.unwrap(),
-        "duplicate"
+        Sold::Duplicate
     );
     let more = Click {
         quantity: 2,
         ..click("wang", "r1")
     };
-    assert_eq!(buy(&mut conn, &more).await.unwrap(), "sold_out");
+    assert_eq!(buy(&mut conn, &more).await.unwrap(), Sold::SoldOut);
     assert_eq!(
         buy(&mut conn, &click("wang", "r1")).await.unwrap(),
-        "accepted"
+        Sold::Accepted
     );
     assert_eq!(
         buy(&mut conn, &click("zhao", "r1")).await.unwrap(),
-        "sold_out"
+        Sold::SoldOut
     );
 
     assert_eq!(stock(&link).await, (0, 3, 0));
@@ -119,7 +121,7 @@ async fn two_hundred_buyers_at_once_take_exactly_the_ten_items() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 10).await.unwrap();
+    preload(&mut conn, &item(), 1, 10).await.unwrap();
     let mut clicks = JoinSet::new();
     for n in 0..200 {
         let mut conn = conn.clone();
@@ -127,11 +129,17 @@ async fn two_hundred_buyers_at_once_take_exactly_the_ten_items() {
     }
     let replies = clicks.join_all().await;
     assert_eq!(
-        replies.iter().filter(|reply| *reply == "accepted").count(),
+        replies
+            .iter()
+            .filter(|reply| **reply == Sold::Accepted)
+            .count(),
         10
     );
     assert_eq!(
-        replies.iter().filter(|reply| *reply == "sold_out").count(),
+        replies
+            .iter()
+            .filter(|reply| **reply == Sold::SoldOut)
+            .count(),
         190
     );
     assert_eq!(stock(&link).await, (0, 10, 0));
@@ -143,11 +151,11 @@ async fn a_purchase_that_came_to_nothing_may_be_made_again() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 5).await.unwrap();
+    preload(&mut conn, &item(), 1, 5).await.unwrap();
     for (user, state, reply) in [
-        ("a", "failed", "accepted"),
-        ("b", "cancelled", "accepted"),
-        ("c", "paid", "duplicate"),
+        ("a", "failed", Sold::Accepted),
+        ("b", "cancelled", Sold::Accepted),
+        ("c", "paid", Sold::Duplicate),
     ] {
         let text = format!("{state}|r1|1|||1000");
         let mut set = redis::cmd("HSET");
@@ -166,33 +174,38 @@ async fn a_purchase_that_came_to_nothing_may_be_made_again() {
 }
 
 #[tokio::test]
-async fn ordered_is_told_once_and_only_to_the_purchase_it_belongs_to() {
+async fn an_order_number_is_recorded_once_and_only_for_its_own_purchase() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 5).await.unwrap();
+    preload(&mut conn, &item(), 1, 5).await.unwrap();
     let permit = Click {
         permit: "e.l.1",
         ..click("li", "r1")
     };
     buy(&mut conn, &permit).await.unwrap();
     let bought = record(&link, "li").await.unwrap().at_ms;
-    let mut told = async |orders: &[(&str, &str, &str, u64)]| -> Vec<i64> {
-        let mut script = scripts::ORDERED.prepare_invoke();
-        script.key(keys::buyers(&item(), 1));
-        for order in orders {
-            script.arg(order);
-        }
-        script.invoke_async(&mut conn).await.unwrap()
+    let mut ordered = async |orders: &[(&str, &str, u64, u64)]| {
+        let orders = orders.iter().map(|&(user, request, order, at_ms)| {
+            let purchase = PurchaseRef {
+                user,
+                request,
+                at_ms,
+            };
+            (purchase, OrderId(order))
+        });
+        let call = scripts::stock::ordered(&item(), 1, orders);
+        call.run(&mut conn).await.unwrap()
     };
     let orders = [
-        ("li", "r2", "7", bought),
-        ("wang", "r1", "7", bought),
-        ("li", "r1", "7", bought - 1),
-        ("li", "r1", "7", bought),
+        ("li", "r2", 7, bought),
+        ("wang", "r1", 7, bought),
+        ("li", "r1", 7, bought - 1),
+        ("li", "r1", 7, bought),
     ];
-    assert_eq!(told(&orders).await, [-1, -1, -1, 1]);
-    assert_eq!(told(&[("li", "r1", "8", bought)]).await, [0]);
+    use Moved::{Before, Now, Unknown};
+    assert_eq!(ordered(&orders).await, [Unknown, Unknown, Unknown, Now]);
+    assert_eq!(ordered(&[("li", "r1", 8, bought)]).await, [Before]);
     let on_record = record(&link, "li").await.unwrap();
     assert_eq!(
         (on_record.state, on_record.order.as_str()),
@@ -206,17 +219,17 @@ async fn a_closed_lease_buys_nothing_and_its_rest_goes_back_once() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 100).await.unwrap();
+    preload(&mut conn, &item(), 1, 100).await.unwrap();
     take(&mut conn, "e.l", 10).await;
     for (user, permit) in [("a", "e.l.1"), ("b", "e.l.2"), ("c", "e.l.3")] {
         let arrival = Click {
             permit,
             ..click(user, "r")
         };
-        assert_eq!(buy(&mut conn, &arrival).await.unwrap(), "accepted");
+        assert_eq!(buy(&mut conn, &arrival).await.unwrap(), Sold::Accepted);
         assert_eq!(
             buy(&mut conn, &arrival).await.unwrap(),
-            "repeated",
+            Sold::Repeated,
             "a retry by nginx"
         );
     }
@@ -226,21 +239,21 @@ async fn a_closed_lease_buys_nothing_and_its_rest_goes_back_once() {
         permit: "e.l.4",
         ..click("d", "r")
     };
-    assert_eq!(buy(&mut conn, &late).await.unwrap(), "busy");
+    assert_eq!(buy(&mut conn, &late).await.unwrap(), Sold::Busy);
     let known = Click {
         permit: "e.l.1",
         ..click("a", "r")
     };
     assert_eq!(
         buy(&mut conn, &known).await.unwrap(),
-        "repeated",
+        Sold::Repeated,
         "it was sold before"
     );
 
     // A crash here: whoever comes next closes again and must see the same.
     assert_eq!(close(&mut conn, "e.l").await, 3);
-    assert_eq!(settle(&mut conn, "e.l", 3).await, 7);
-    assert_eq!(settle(&mut conn, "e.l", 3).await, -1);
+    assert_eq!(settle(&mut conn, "e.l", 3).await, Some(7));
+    assert_eq!(settle(&mut conn, "e.l", 3).await, None);
     assert_eq!(granted(&mut conn).await, 3);
     assert_eq!(close(&mut conn, "e.l").await, 3);
     assert_eq!(stock(&link).await, (97, 3, 0));
@@ -250,7 +263,7 @@ async fn a_closed_lease_buys_nothing_and_its_rest_goes_back_once() {
 async fn the_permit_of_a_duplicate_goes_back_exactly_once() {
     let redis = TestRedis::start().await;
     let mut conn = redis.link().await.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 100).await.unwrap();
+    preload(&mut conn, &item(), 1, 100).await.unwrap();
     take(&mut conn, "e.l", 10).await;
     buy(
         &mut conn,
@@ -265,17 +278,17 @@ async fn the_permit_of_a_duplicate_goes_back_exactly_once() {
         permit: "e.l.2",
         ..click("li", "r2")
     };
-    assert_eq!(buy(&mut conn, &again).await.unwrap(), "duplicate");
+    assert_eq!(buy(&mut conn, &again).await.unwrap(), Sold::Duplicate);
     assert_eq!(
         buy(&mut conn, &again).await.unwrap(),
-        "duplicate",
+        Sold::Duplicate,
         "a retry by nginx"
     );
     let same_key = Click {
         permit: "e.l.3",
         ..click("li", "r1")
     };
-    assert_eq!(buy(&mut conn, &same_key).await.unwrap(), "repeated");
+    assert_eq!(buy(&mut conn, &same_key).await.unwrap(), Sold::Repeated);
     let refunds: Vec<_> = outbox(&mut conn).await.into_iter().skip(1).collect();
     let asked = |permit: &str| ("refund".to_owned(), permit.to_owned());
     assert_eq!(refunds, [asked("e.l.2"), asked("e.l.2"), asked("e.l.3")]);
@@ -286,7 +299,7 @@ async fn the_permit_of_a_duplicate_goes_back_exactly_once() {
     // The lease is settled before the second refund is handled: its permit was
     // never spent, so it goes back with the rest, and the refund finds nothing.
     let spent = close(&mut conn, "e.l").await;
-    assert_eq!(settle(&mut conn, "e.l", spent).await, 8);
+    assert_eq!(settle(&mut conn, "e.l", spent).await, Some(8));
     assert_eq!(refund(&mut conn, "e.l.3", 1).await, 0);
     assert_eq!(granted(&mut conn).await, 1, "one item was sold");
 }
@@ -303,7 +316,7 @@ async fn the_counter_of_permits_never_falls_below_zero() {
         .await
         .unwrap();
     assert_eq!(refund(&mut conn, "e.l.1", 1).await, 1);
-    assert_eq!(settle(&mut conn, "e.l", 0).await, 1);
+    assert_eq!(settle(&mut conn, "e.l", 0).await, Some(1));
     assert_eq!(granted(&mut conn).await, 0);
 }
 
@@ -311,12 +324,12 @@ async fn the_counter_of_permits_never_falls_below_zero() {
 async fn permits_that_met_an_empty_shelf_stay_spent() {
     let redis = TestRedis::start().await;
     let mut conn = redis.link().await.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 0).await.unwrap();
+    preload(&mut conn, &item(), 1, 0).await.unwrap();
     take(&mut conn, "e.l", 2).await;
     let arrival = Click {
         permit: "e.l.1",
         ..click("li", "r1")
     };
-    assert_eq!(buy(&mut conn, &arrival).await.unwrap(), "sold_out");
+    assert_eq!(buy(&mut conn, &arrival).await.unwrap(), Sold::SoldOut);
     assert_eq!(close(&mut conn, "e.l").await, 1);
 }

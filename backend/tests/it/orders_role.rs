@@ -10,7 +10,7 @@ use seckill::orders;
 use seckill::queue::dead_letters::KeptLetter;
 use seckill::queue::{DeadLetters, Message, Queue as _, Queues, StreamsQueue};
 use seckill::redis::segments::Segments;
-use seckill::stock::following as settle;
+use seckill::stock::following;
 use seckill_core::keys;
 use seckill_core::orders::message::OrderMessage;
 
@@ -135,7 +135,7 @@ async fn part_of_a_backlog_is_let_go_and_the_rest_is_placed() {
         ..Default::default()
     };
     shop.orders_from(Queues::streams(&shop.link), options);
-    let sweep = settle::run(
+    let sweep = following::run(
         shop.store.clone(),
         Segments::on(shop.link.clone()),
         shop.stop.clone(),

@@ -116,14 +116,8 @@ async fn a_change_of_a_segment_is_made_once_and_stands_in_its_ledger() {
         ("b", -20, -15, 0),
         ("c", -1, 0, 0),
     ] {
-        let reply: i64 = scripts::ADJUST
-            .key(keys::stock(&item(), 1))
-            .key(keys::adjustments(&item(), 1))
-            .key(keys::outbox(&item(), 1))
-            .arg((request, change, "1", "153", 1))
-            .invoke_async(&mut conn)
-            .await
-            .unwrap();
+        let call = scripts::stock::adjust(&item(), 1, request, change);
+        let reply = call.run(&mut conn).await.unwrap();
         let now: i64 = conn
             .hget(keys::stock(&item(), 1), "sale_stock_amount")
             .await

@@ -1,14 +1,14 @@
 //! Stock that follows the database: confirmed or released, once.
 
 use crate::common;
-use crate::common::scripts::{Click, buy, click, close, granted, outbox, settle, take};
+use crate::common::scripts::{Click, buy, click, close, granted, outbox, preload, settle, take};
 use crate::common::shop::Shop;
 use crate::common::{TestRedis, eventually, item, record, stock};
 use axum::http::StatusCode;
+use seckill::redis::RedisLink;
+use seckill::redis::scripts::stock::{Moved, Sold};
 use seckill::redis::segments::Segments;
-use seckill::redis::{RedisLink, scripts};
-use seckill::stock;
-use seckill::stock::Moved;
+use seckill::stock::steps;
 use seckill::store::due::{Bought, Step};
 use seckill_core::keys;
 use seckill_core::orders::purchase::{Reason, State};
@@ -31,22 +31,22 @@ async fn a_purchase_is_confirmed_or_released_once_and_never_both() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 10).await.unwrap();
+    preload(&mut conn, &item(), 1, 10).await.unwrap();
     for user in ["li", "wang"] {
         let two = Click {
             quantity: 2,
             ..click(user, "r1")
         };
-        assert_eq!(buy(&mut conn, &two).await.unwrap(), "accepted");
+        assert_eq!(buy(&mut conn, &two).await.unwrap(), Sold::Accepted);
     }
     let (li, wang) = (bought(&link, "li").await, bought(&link, "wang").await);
-    let confirm = stock::confirm(&Segments::on(link.clone()), li.clone())
+    let confirm = steps::confirm(&Segments::on(link.clone()), li.clone())
         .await
         .unwrap();
-    let again = stock::confirm(&Segments::on(link.clone()), li.clone())
+    let again = steps::confirm(&Segments::on(link.clone()), li.clone())
         .await
         .unwrap();
-    let opposite = stock::release(&Segments::on(link.clone()), li, Reason::Cancelled)
+    let opposite = steps::release(&Segments::on(link.clone()), li, Reason::Cancelled)
         .await
         .unwrap();
     assert_eq!(
@@ -55,13 +55,13 @@ async fn a_purchase_is_confirmed_or_released_once_and_never_both() {
     );
     assert_eq!(stock(&link).await, (6, 2, 2));
 
-    let release = stock::release(&Segments::on(link.clone()), wang.clone(), Reason::Unpaid)
+    let release = steps::release(&Segments::on(link.clone()), wang.clone(), Reason::Unpaid)
         .await
         .unwrap();
-    let again = stock::release(&Segments::on(link.clone()), wang.clone(), Reason::Unpaid)
+    let again = steps::release(&Segments::on(link.clone()), wang.clone(), Reason::Unpaid)
         .await
         .unwrap();
-    let opposite = stock::confirm(&Segments::on(link.clone()), wang)
+    let opposite = steps::confirm(&Segments::on(link.clone()), wang)
         .await
         .unwrap();
     assert_eq!(
@@ -93,10 +93,10 @@ async fn a_late_release_does_not_touch_the_purchase_that_came_after_it() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 10).await.unwrap();
+    preload(&mut conn, &item(), 1, 10).await.unwrap();
     buy(&mut conn, &click("li", "r1")).await.unwrap();
     let first = bought(&link, "li").await;
-    stock::release(
+    steps::release(
         &Segments::on(link.clone()),
         first.clone(),
         Reason::Cancelled,
@@ -111,9 +111,9 @@ async fn a_late_release_does_not_touch_the_purchase_that_came_after_it() {
         .await;
         assert_eq!(
             buy(&mut conn, &click("li", request)).await.unwrap(),
-            "accepted"
+            Sold::Accepted
         );
-        let late = stock::release(
+        let late = steps::release(
             &Segments::on(link.clone()),
             first.clone(),
             Reason::Cancelled,
@@ -123,7 +123,7 @@ async fn a_late_release_does_not_touch_the_purchase_that_came_after_it() {
         assert_eq!(late, Moved::Unknown, "{request}");
         assert_eq!(stock(&link).await, (9, 1, 0));
         let next = bought(&link, "li").await;
-        stock::release(&Segments::on(link.clone()), next, Reason::Cancelled)
+        steps::release(&Segments::on(link.clone()), next, Reason::Cancelled)
             .await
             .unwrap();
     }
@@ -134,7 +134,7 @@ async fn a_batch_of_steps_is_answered_one_by_one() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 10).await.unwrap();
+    preload(&mut conn, &item(), 1, 10).await.unwrap();
     for user in ["li", "wang", "zhao"] {
         buy(&mut conn, &click(user, "r")).await.unwrap();
     }
@@ -154,7 +154,7 @@ async fn a_batch_of_steps_is_answered_one_by_one() {
         .exec_async(&mut conn)
         .await
         .unwrap();
-    let moved: Vec<_> = stock::follow(&Segments::on(link.clone()), &steps)
+    let moved: Vec<_> = steps::take(&Segments::on(link.clone()), &steps)
         .await
         .unwrap()
         .into_iter()
@@ -169,7 +169,7 @@ async fn stock_that_somebody_changed_by_hand_is_named_and_left() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
-    scripts::preload(&mut conn, &item(), 1, 10).await.unwrap();
+    preload(&mut conn, &item(), 1, 10).await.unwrap();
     buy(&mut conn, &click("li", "r")).await.unwrap();
     let key = keys::stock(&item(), 1);
     let mut set = redis::cmd("HSET");
@@ -181,7 +181,7 @@ async fn stock_that_somebody_changed_by_hand_is_named_and_left() {
         .unwrap();
     for step in [Step::Confirm, Step::Release(Reason::Cancelled)] {
         let li = bought(&link, "li").await;
-        let moved = stock::follow(&Segments::on(link.clone()), &[(li, step)])
+        let moved = steps::take(&Segments::on(link.clone()), &[(li, step)])
             .await
             .unwrap();
         let error = moved[0].as_ref().unwrap_err().to_string();
@@ -210,18 +210,18 @@ async fn a_released_purchase_gives_its_permit_back_once_whether_its_lease_is_ope
     }
     shop.relay();
     let li = bought(&shop.link, "li").await;
-    stock::release(&Segments::on(shop.link.clone()), li, Reason::Backlog)
+    steps::release(&Segments::on(shop.link.clone()), li, Reason::Backlog)
         .await
         .unwrap();
     until_granted(&shop.link, 4).await;
     let spent = close(&mut conn, "e.l").await;
     assert_eq!(
         settle(&mut conn, "e.l", spent).await,
-        2,
+        Some(2),
         "two were never spent"
     );
     let wang = bought(&shop.link, "wang").await;
-    stock::release(&Segments::on(shop.link.clone()), wang, Reason::Cancelled)
+    steps::release(&Segments::on(shop.link.clone()), wang, Reason::Cancelled)
         .await
         .unwrap();
     until_granted(&shop.link, 1).await;

@@ -45,26 +45,15 @@ pub(super) async fn segment(
         "spent": spent,
         "transfers": plan.transfers,
     });
-    let stock = segment.stock.map_or_else(
-        || "-".to_owned(),
-        |it| format!("{}|{}|{}", it.sale, it.locked, it.saled),
-    );
     let archived = segment.events.last().map_or(0, |event| event.id.ms);
-    let done: i64 = scripts::REBUILD_SEGMENT
-        .key(keys::stock(item, *number))
-        .key(keys::buyers(item, *number))
-        .key(keys::spent(item, *number))
-        .key(keys::outbox(item, *number))
-        .key(keys::transit(item, *number))
-        .key(keys::transfers(item, *number))
-        .key(&written)
-        .arg(segment.newest.to_string())
-        .arg(stock)
-        .arg(archived.max(segment.newest.ms))
-        .arg(plan.to_string())
-        .invoke_async(conn)
-        .await?;
-    Ok(done == 1)
+    let rebuild = scripts::stock::Rebuild {
+        seen: segment.newest,
+        amounts: segment.stock.map(|it| [it.sale, it.locked, it.saled]),
+        after_ms: archived.max(segment.newest.ms),
+        plan: &plan.to_string(),
+    };
+    let call = scripts::stock::rebuild(item, *number, &rebuild);
+    call.run(conn).await
 }
 
 /// Appends copies of purchases whose order message was lost. Should this break
@@ -92,15 +81,11 @@ pub(super) async fn permits(
     item: &Item,
     permits: &Permits,
 ) -> Result<bool, RedisError> {
-    let granted: i64 = scripts::REBUILD_PERMITS
-        .key(keys::permits(item))
-        .key(keys::leases(item))
-        .key(keys::refunds(item))
-        .arg(permits.bought)
-        .arg(permits.open.len())
-        .arg(&permits.open)
-        .arg(&permits.refunds)
-        .invoke_async(conn)
-        .await?;
-    Ok(granted >= 0)
+    let Permits {
+        bought,
+        open,
+        refunds,
+    } = permits;
+    let call = scripts::permits::rebuild(item, *bought, open, refunds);
+    Ok(call.run(conn).await?.is_some())
 }

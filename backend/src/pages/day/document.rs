@@ -240,9 +240,7 @@ impl Documents {
             Ok(_) => self.write(conn, which, name, version).await,
             Err(error) => Err(error),
         };
-        let mut unlock = scripts::DAY_UNLOCK.key(&lock);
-        let let_go: Result<i64, _> = unlock.arg(&token).invoke_async(conn).await;
-        if let Err(error) = let_go {
+        if let Err(error) = scripts::day::unlock(&lock, &token).run(conn).await {
             tracing::debug!(%error, "the lock of the day's document lapses by itself");
         }
         outcome.map(Some)

@@ -8,7 +8,6 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamAutoClaimReply, StreamId, StreamPendingCountReply, StreamReadReply};
 use redis::{Pipeline, RedisResult};
-use seckill_core::keys;
 use tokio::time::Instant;
 
 use super::{CONSUMER, GROUP, LOOK_ROUND, StreamsQueue};
@@ -78,13 +77,8 @@ impl StreamsQueue {
     /// the next one is due, `None` if there is none.
     pub(super) async fn let_in_due(&self) -> Result<Option<Duration>, QueueError> {
         let mut conn = self.redis.conn().await?;
-        let next_ms: i64 = scripts::QUEUE_DUE
-            .key(keys::delayed(&self.stream))
-            .key(&self.stream)
-            .arg(DUE_BATCH)
-            .invoke_async(&mut conn)
-            .await?;
-        Ok(u64::try_from(next_ms).ok().map(Duration::from_millis))
+        let due = scripts::queue::due(&self.stream, DUE_BATCH);
+        Ok(due.run(&mut conn).await?.map(Duration::from_millis))
     }
 
     /// What other workers took and have not been heard of for the time of a hold.

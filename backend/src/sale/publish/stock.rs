@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisError, Value, from_redis_value};
+use redis::{Pipeline, RedisError, Value, from_redis_value};
 use seckill_core::ids::Item;
 use seckill_core::keys;
 
@@ -131,10 +131,10 @@ async fn preload(segments: &Segments, planned: &[PlannedSegment<'_>]) -> Result<
     let mut conn = own_conn(segments, first).await?;
     for batch in planned.chunks(BATCH) {
         let call = |segment: &PlannedSegment<'_>| {
-            scripts::preload_call(segment.item, segment.number, segment.amount)
+            scripts::stock::preload(segment.item, segment.number, segment.amount)
         };
-        let calls: Vec<Cmd> = batch.iter().map(call).collect();
-        for reply in scripts::run_all::<bool>(&mut conn, &scripts::PRELOAD, &calls).await? {
+        let calls: Vec<_> = batch.iter().map(call).collect();
+        for reply in scripts::run_all(&mut conn, &calls).await? {
             reply?;
         }
     }

@@ -10,16 +10,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use redis::Value;
-use seckill_core::captcha::puzzle::{
-    FAILED_WINDOW_MS, ISSUED_WINDOW_MS, LIFE_MS, LIMITS, Puzzle, TRACK_KEPT_MS,
-};
+use seckill_core::captcha::puzzle::{FAILED_WINDOW_MS, Puzzle, TRACK_KEPT_MS};
 use seckill_core::captcha::track;
 use seckill_core::captcha::track::Moment;
 use seckill_core::captcha::work;
 use seckill_core::keys;
 
 use super::Refusal;
+use crate::redis::scripts::captcha::Issued;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 
 /// Over a limit: how long to wait.
@@ -79,39 +77,14 @@ impl Attempts {
     }
 
     async fn run(&self, who: &Who<'_>, id: &str, puzzle: &str) -> Result<work::Tries, Refusal> {
-        let user = format!("user:{}", who.user);
-        let address = format!("address:{}", who.address.as_deref().unwrap_or("none"));
         let mut conn = self.redis.conn().await?;
-        let (said, counts): (String, Vec<u64>) = split(
-            scripts::CAPTCHA_ISSUE
-                .key(keys::puzzles_issued(&user))
-                .key(keys::puzzles_failed(&user))
-                .key(keys::puzzles_issued(&address))
-                .key(keys::puzzles_failed(&address))
-                .key(keys::puzzle(id))
-                .arg((ISSUED_WINDOW_MS, LIMITS.user_issued, LIMITS.user_failed))
-                .arg((LIMITS.address_issued, LIMITS.address_failed))
-                .arg((u8::from(who.address.is_some()), puzzle, LIFE_MS))
-                .invoke_async::<Vec<Value>>(&mut conn)
-                .await
-                .map_err(RedisLinkError::from)?,
-        );
-        let count = |index: usize| {
-            counts
-                .get(index)
-                .and_then(|count| u32::try_from(*count).ok())
-                .unwrap_or_default()
-        };
-        if said == "limited" {
-            let wait_ms = counts.first().copied().unwrap_or(ISSUED_WINDOW_MS);
-            return Err(Refusal::Limited(Limited(Duration::from_millis(wait_ms))));
+        let call = scripts::captcha::issue(who.user, who.address.as_deref(), id, puzzle);
+        match call.run(&mut conn).await.map_err(RedisLinkError::from)? {
+            Issued::Within(tries) => Ok(tries),
+            Issued::Limited { wait_ms } => {
+                Err(Refusal::Limited(Limited(Duration::from_millis(wait_ms))))
+            }
         }
-        Ok(work::Tries {
-            user_issued: count(0),
-            address_issued: count(1),
-            user_failed: count(2),
-            address_failed: count(3),
-        })
     }
 
     /// Takes a puzzle out, so that nobody answers it twice.
@@ -167,21 +140,6 @@ impl Attempts {
             .await
             .map_err(RedisLinkError::from)?)
     }
-}
-
-/// The script's word and the numbers behind it.
-fn split(reply: Vec<Value>) -> (String, Vec<u64>) {
-    let mut reply = reply.into_iter();
-    let said = reply
-        .next()
-        .and_then(|word| redis::from_redis_value(word).ok())
-        .unwrap_or_default();
-    (
-        said,
-        reply
-            .filter_map(|number| redis::from_redis_value(number).ok())
-            .collect(),
-    )
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use seckill::redis::RedisLink;
-use seckill::redis::scripts::preload;
 use seckill::redis::segments::{Segment, Segments};
 use seckill::shop as purchase;
 use seckill::shop::ShopState;
@@ -19,6 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+use super::scripts::preload;
 use super::{
     DEADLINE, TestRedis, connect, cookie, entry, eventually, hidden_url, item, ports, ring,
 };

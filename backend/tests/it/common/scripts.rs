@@ -3,8 +3,11 @@
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamRangeReply;
-use seckill::redis::scripts;
+use seckill::redis::scripts::permits;
+use seckill::redis::scripts::stock::{self, Purchase, Sold};
+use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::permits::permit::PermitId;
 
 use super::item;
 
@@ -26,59 +29,45 @@ pub fn click(user: &str, request: &str) -> Click {
     }
 }
 
-pub async fn buy(conn: &mut MultiplexedConnection, click: &Click) -> RedisResult<String> {
-    let lease = click.permit.rsplit_once('.').map_or("", |(lease, _)| lease);
-    let item = item();
-    scripts::PURCHASE
-        .key(keys::stock(&item, 1))
-        .key(keys::buyers(&item, 1))
-        .key(keys::spent(&item, 1))
-        .key(keys::outbox(&item, 1))
-        .arg((
-            &click.user,
-            &click.request,
-            click.quantity,
-            click.permit,
-            lease,
-        ))
-        .arg(("1", "153", 1, 99_900))
-        .invoke_async(conn)
-        .await
+/// Puts `amount` items up for sale in a segment.
+pub async fn preload(
+    conn: &mut MultiplexedConnection,
+    item: &Item,
+    segment: u16,
+    amount: u64,
+) -> RedisResult<bool> {
+    stock::preload(item, segment, amount).run(conn).await
+}
+
+pub async fn buy(conn: &mut MultiplexedConnection, click: &Click) -> RedisResult<Sold> {
+    let permit = (!click.permit.is_empty()).then(|| PermitId::parse(click.permit).unwrap());
+    let purchase = Purchase {
+        user: &click.user,
+        request: &click.request,
+        quantity: click.quantity,
+        permit: permit.as_ref(),
+        price_cents: 99_900,
+        elsewhere: false,
+        pass: None,
+    };
+    stock::purchase(&item(), 1, &purchase).run(conn).await
 }
 
 pub async fn close(conn: &mut MultiplexedConnection, lease: &str) -> u64 {
     let keep_until = super::now_ms() + 60_000;
-    let spent = keys::spent(&item(), 1);
-    let seen: Vec<u64> = scripts::CLOSE_LEASE
-        .key(spent)
-        .arg(keep_until)
-        .arg(lease)
-        .invoke_async(conn)
-        .await
-        .unwrap();
-    seen[0]
+    let call = stock::close_leases(&item(), 1, keep_until, &[lease.to_owned()]);
+    call.run(conn).await.unwrap()[0]
 }
 
-pub async fn settle(conn: &mut MultiplexedConnection, lease: &str, spent: u64) -> i64 {
-    let mut call = scripts::SETTLE.prepare_invoke();
-    call.key(keys::permits(&item()))
-        .key(keys::leases(&item()))
-        .arg(lease)
-        .arg(spent);
-    let back: Vec<i64> = call.invoke_async(conn).await.unwrap();
-    back[0]
+pub async fn settle(conn: &mut MultiplexedConnection, lease: &str, spent: u64) -> Option<u64> {
+    let call = permits::settle(&item(), [(lease, spent)]);
+    call.run(conn).await.unwrap()[0]
 }
 
-pub async fn refund(conn: &mut MultiplexedConnection, permit: &str, n: u32) -> i64 {
+pub async fn refund(conn: &mut MultiplexedConnection, permit: &str, n: u32) -> u64 {
     let lease = permit.rsplit_once('.').unwrap().0;
-    scripts::REFUND
-        .key(keys::permits(&item()))
-        .key(keys::refunds(&item()))
-        .key(keys::leases(&item()))
-        .arg((permit, lease, n))
-        .invoke_async(conn)
-        .await
-        .unwrap()
+    let call = permits::refund(&item(), permit, lease, n);
+    call.run(conn).await.unwrap()
 }
 
 /// What the edge does when it takes permits.

@@ -17,7 +17,7 @@ use seckill::redis::segments::Segments;
 use seckill::shop as purchase;
 use seckill::shop::ShopState;
 use seckill::shop::captcha::{Captcha, Way};
-use seckill::stock::following as settle;
+use seckill::stock::following;
 use seckill::store::Store;
 use seckill_core::keys;
 use seckill_core::orders::notice::Channel;
@@ -245,7 +245,7 @@ impl Shop {
     /// Has the stock follow its orders, and unpaid orders expire.
     pub fn settle(&mut self) {
         let segments = self.segments.clone();
-        let sweep = settle::run(self.store.clone(), segments, self.stop.clone());
+        let sweep = following::run(self.store.clone(), segments, self.stop.clone());
         self.roles.spawn(sweep);
     }
 

@@ -13,8 +13,12 @@ use seckill_core::keys;
 use tokio::sync::{mpsc, oneshot};
 
 /// The real script, as the purchase role runs it.
-static PURCHASE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../../../../lua/stock/purchase.lua")));
+static PURCHASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("../../../../lua/stock/prelude.lua"),
+        include_str!("../../../../lua/stock/purchase.lua"),
+    ))
+});
 /// Lets go of a lock if it is still ours: whoever was away for longer than the
 /// lock holds must not open another's.
 static UNLOCK: LazyLock<Script> = LazyLock::new(|| {

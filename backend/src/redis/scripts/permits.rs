@@ -1,0 +1,66 @@
+//! Scripts that count permits. The edges run the others of this folder.
+
+use redis::from_redis_value;
+use seckill_core::ids::Item;
+use seckill_core::keys;
+
+use super::Call;
+
+scripts! {
+    REFUND = "permits/refund.lua";
+    SETTLE = "permits/settle.lua";
+    REBUILD = "permits/rebuild.lua";
+}
+
+/// Gives back `permits` that bought nothing, or whose purchase was released; replies
+/// how many. `refund` names it, so that it is done once. `lease` is that of a permit
+/// that no segment counts as spent; empty for one that bought something.
+#[must_use]
+pub fn refund(item: &Item, refund: &str, lease: &str, permits: u32) -> Call<u64> {
+    Call::new(&REFUND, 3)
+        .arg(keys::permits(item))
+        .arg(keys::refunds(item))
+        .arg(keys::leases(item))
+        .arg(refund)
+        .arg(lease)
+        .arg(permits)
+}
+
+/// Settles closed leases, each with the permits that were seen of it; replies for each
+/// in order how many went back, `None` if it was settled before.
+pub fn settle<'a>(
+    item: &Item,
+    leases: impl IntoIterator<Item = (&'a str, u64)>,
+) -> Call<Vec<Option<u64>>> {
+    let call = Call::decoded(&SETTLE, 2, |reply| {
+        let replies: Vec<i64> = from_redis_value(reply)?;
+        Ok(replies.into_iter().map(|it| it.try_into().ok()).collect())
+    });
+    let call = call.arg(keys::permits(item)).arg(keys::leases(item));
+    leases
+        .into_iter()
+        .fold(call, |call, (lease, seen)| call.arg(lease).arg(seen))
+}
+
+/// Sets the count of permits to the `bought` ones and those of the leases that are
+/// `open`, and remembers what was `refunded`. Replies the count; `None` if other
+/// leases are open by now: nothing was done.
+#[must_use]
+pub fn rebuild(
+    item: &Item,
+    bought: i64,
+    open: &[String],
+    refunded: &[String],
+) -> Call<Option<u64>> {
+    Call::decoded(&REBUILD, 3, |reply| {
+        let count: i64 = from_redis_value(reply)?;
+        Ok(count.try_into().ok())
+    })
+    .arg(keys::permits(item))
+    .arg(keys::leases(item))
+    .arg(keys::refunds(item))
+    .arg(bought)
+    .arg(open.len())
+    .arg(open)
+    .arg(refunded)
+}

@@ -1,0 +1,120 @@
+//! The steps that a purchase's stock takes after its order: paid, the items count as
+//! sold; cancelled or never placed, they are for sale again.
+//!
+//! Each step is one run of a script that is idempotent by purchase, so that whoever
+//! finds that its effect may be missing may repeat it.
+
+use std::sync::Arc;
+
+use seckill_core::orders::purchase::Reason;
+
+use crate::redis::scripts::stock::{Moved, PurchaseRef};
+use crate::redis::scripts::{self, Call};
+use crate::redis::segments::Segments;
+use crate::redis::{RedisLink, RedisLinkError};
+use crate::store::due::{Bought, Step};
+
+/// The outcome of one step; an error does not keep the others from being taken.
+pub type Taken = Result<Moved, Arc<RedisLinkError>>;
+
+/// Takes the step of each purchase, all of one master in one round trip; returns the
+/// outcomes in the same order. Those whose master is away may have been taken: call
+/// again with them.
+///
+/// # Errors
+/// [`RedisLinkError::Away`]: it is not known which masters there are.
+pub async fn take(
+    segments: &Segments,
+    steps: &[(Bought, Step)],
+) -> Result<Vec<Taken>, RedisLinkError> {
+    let mut taken: Vec<Taken> = steps.iter().map(|_| Ok(Moved::Unknown)).collect();
+    let numbered: Vec<(usize, &(Bought, Step))> = steps.iter().enumerate().collect();
+    let sorted = segments
+        .by_master(numbered, |(_, (bought, _))| (&bought.item, bought.segment))
+        .await?;
+    for (link, steps) in sorted {
+        match take_on(&link, &steps).await {
+            Ok(outcomes) => {
+                for ((at, _), outcome) in steps.iter().zip(outcomes) {
+                    taken[*at] = outcome;
+                }
+            }
+            // A master that is away must not hold up the stock of the others.
+            Err(error) => {
+                let error = Arc::new(error);
+                for (at, _) in steps {
+                    taken[at] = Err(Arc::clone(&error));
+                }
+            }
+        }
+    }
+    Ok(taken)
+}
+
+/// Takes the steps of one master.
+async fn take_on(
+    link: &RedisLink,
+    steps: &[(usize, &(Bought, Step))],
+) -> Result<Vec<Taken>, RedisLinkError> {
+    let mut conn = link.conn().await?;
+    let calls: Vec<_> = steps.iter().map(|(_, step)| call(step)).collect();
+    let replies = scripts::run_all(&mut conn, &calls).await?;
+    let outcomes = steps.iter().zip(replies).map(|((_, step), reply)| {
+        if let Ok(Moved::Unknown) = reply {
+            report_unknown(step);
+        }
+        reply.map_err(|error| Arc::new(error.into()))
+    });
+    Ok(outcomes.collect())
+}
+
+fn call((bought, step): &(Bought, Step)) -> Call<Moved> {
+    let Bought {
+        item,
+        segment,
+        order,
+        ..
+    } = bought;
+    let purchase = PurchaseRef {
+        user: &bought.user,
+        request: &bought.request,
+        at_ms: bought.at_ms,
+    };
+    match step {
+        Step::Confirm => scripts::stock::confirm(item, *segment, purchase, order),
+        Step::Release(reason) => scripts::stock::release(item, *segment, purchase, *reason, order),
+    }
+}
+
+fn report_unknown((bought, step): &(Bought, Step)) {
+    let Bought {
+        item,
+        user,
+        request,
+        ..
+    } = bought;
+    tracing::error!(%item, user, request, ?step,
+        "stock cannot follow: the segment has no such purchase; run \"seckill verify\"");
+}
+
+/// Counts the items of a paid order as sold.
+///
+/// # Errors
+/// See [`take`].
+pub async fn confirm(segments: &Segments, bought: Bought) -> Taken {
+    take_one(segments, bought, Step::Confirm).await
+}
+
+/// Puts the items of a purchase up for sale again, sets the buyer's record, and has
+/// the relay give the permit back.
+///
+/// # Errors
+/// See [`take`].
+pub async fn release(segments: &Segments, bought: Bought, reason: Reason) -> Taken {
+    take_one(segments, bought, Step::Release(reason)).await
+}
+
+async fn take_one(segments: &Segments, bought: Bought, step: Step) -> Taken {
+    let taken = take(segments, &[(bought, step)]).await.map_err(Arc::new)?;
+    taken.into_iter().next().unwrap_or(Ok(Moved::Unknown))
+}

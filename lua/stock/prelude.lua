@@ -1,0 +1,43 @@
+-- What the stock scripts share: reading a segment's amounts, and reading and writing
+-- its buyers' records. Not a script by itself: the back end puts this text before each
+-- script that uses it when it loads the script.
+--
+-- A buyer's record   state|request|quantity|permit|order|at_ms, and |reason behind
+--                    it once the stock went back. State is succeeded, ordered, paid,
+--                    failed or cancelled; permit and order may be empty; at_ms is when
+--                    the stock was locked. No field holds a bar.
+--
+-- It holds no more than these, because each function in it is made anew at every call,
+-- also at every purchase.
+
+-- The error reply for a key that holds something else; `reply` is what Redis said.
+local function misplaced(key, reply)
+  return redis.error_reply("BADSTOCK key '" .. key .. "' cannot be used: " .. reply.err)
+end
+
+-- An error reply or nil, then sale, locked and saled of a segment. Saled stays text,
+-- since most scripts only copy it.
+local function read_stock(key)
+  local amounts = redis.pcall('HMGET', key,
+    'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount')
+  if amounts.err then return misplaced(key, amounts) end
+  if not amounts[1] then
+    return redis.error_reply("NOSTOCK key '" .. key .. "' has no stock; if its Redis lost it, run 'seckill stock rebuild'")
+  end
+  local sale, locked = tonumber(amounts[1]), tonumber(amounts[2])
+  if not (sale and locked and tonumber(amounts[3])) then
+    return redis.error_reply("BADSTOCK key '" .. key .. "' has an amount that is no number")
+  end
+  return nil, sale, locked, amounts[3]
+end
+
+-- State, request, quantity, permit and at_ms of a record, all as text; nil if the record
+-- is false (there is none) or malformed.
+local function parse_record(record)
+  return string.match(record or '', '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|[^|]*|([^|]*)')
+end
+
+-- The text of a record that has no reason.
+local function record_of(state, request, quantity, permit, order, at_ms)
+  return state .. '|' .. request .. '|' .. quantity .. '|' .. permit .. '|' .. order .. '|' .. at_ms
+end
