@@ -1,9 +1,10 @@
-//! The renderer: hears product messages and keeps the CDN origin as shoppers are
-//! to see it (course §068, §183).
+//! The renderer: follows product messages and keeps the CDN origin up to date (course
+//! §068, §183); and the document of the day.
 //!
-//! At its start it brings everything up to date, whatever it missed; from then on
-//! it follows the messages. What it renders it reads from Redis, so that it needs
-//! no database. Several may run, on one folder or on folders of their own.
+//! At its start the renderer brings everything up to date, whatever it missed; from
+//! then on it follows the messages. It renders from Redis, and needs the database only
+//! to remove pictures. Several may run, on one folder or on folders of their own. This
+//! module uses sales, the store, Redis and HTTP.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -21,25 +22,25 @@ use crate::sale::message::{self, Version};
 use crate::sale::page::{self, PageContent};
 use crate::store::LazyStore;
 
-/// Brings the origin to what shoppers are to see.
+/// Brings the pages in the origin up to date.
 mod apply;
 /// Requests to the caches in front of the origin.
 mod cache_client;
-/// What shoppers are told of a round.
+/// Reads the content of a round's pages from Redis.
 mod content;
-/// The rounds of a day, as one cached document.
+/// The document of the day: a day's rounds, assembled once and cached.
 pub mod day;
-/// The folder that nginx serves.
+/// The CDN origin: the folder that nginx serves.
 mod origin;
-/// Pictures: taken in, made small, kept by their content.
+/// Pictures of products: checked, scaled, stored by their content.
 pub mod picture;
-/// Tells caches of changed addresses.
+/// Purges changed addresses from caches.
 pub mod purge;
-/// What renderers report of themselves.
+/// Reports of the renderers for `seckill status`.
 pub mod report;
-/// Takes away what nobody leads to any more.
+/// Removes orphaned pages, assets and pictures.
 mod sweep;
-/// Asks for changed pages and their files through caches.
+/// Prewarms caches with changed pages and their files.
 mod warm;
 
 use crate::config::targets::Targets;
@@ -51,14 +52,14 @@ use origin::Origin;
 use purge::Purges;
 use sweep::Keep;
 
-/// How long one question for messages stands.
+/// How long one read waits for product messages, in milliseconds.
 const WAIT_MS: usize = 1_000;
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How often orphans are looked for.
+/// How often orphans are removed.
 const SWEEP: Duration = Duration::from_secs(30);
 
-/// How a renderer works.
+/// The options of a renderer.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The shop's own files: `html/static`.
@@ -69,18 +70,18 @@ pub struct Options {
     pub keep_pages: Duration,
     /// How long assets stay after the last page that needs them.
     pub keep_assets: Duration,
-    /// How long pictures stay that no page shows and no round names.
+    /// How long pictures stay that neither a page nor a round uses.
     pub keep_pictures: Duration,
-    /// Where rounds are, drafts among them; without it no picture is removed.
+    /// The database with all rounds, also drafts; without it no picture is removed.
     pub rounds: Option<LazyStore>,
-    /// How often orphans are looked for.
+    /// How often orphans are removed.
     pub sweep: Duration,
-    /// Whom to tell of changes.
+    /// The caches to purge and to prewarm.
     pub targets: Targets,
 }
 
 impl Options {
-    /// A renderer of these files into this folder that tells nobody.
+    /// A renderer of these files into this folder that purges no cache.
     #[must_use]
     pub fn new(shop: &Path, origin: &Path) -> Self {
         Self {
@@ -96,15 +97,15 @@ impl Options {
     }
 }
 
-/// Why there is no renderer, or a page was not rendered.
+/// Why a renderer could not be opened, or a page not rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum PagesError {
-    /// A file of the shop or of the origin.
+    /// A file of the shop or of the origin cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// What the system says.
+        /// The cause.
         source: io::Error,
     },
     /// The shop's files do not fit together.
@@ -117,10 +118,10 @@ pub enum PagesError {
         round: String,
         /// The product's id.
         product: String,
-        /// What the template says.
+        /// The cause.
         source: askama::Error,
     },
-    /// Redis.
+    /// Redis is away or refused.
     #[error(transparent)]
     Redis(#[from] RedisLinkError),
 }
@@ -156,7 +157,7 @@ impl Renderer {
             needs.extend(rewritten.needs);
             pages.insert(name, rewritten.html.into_bytes());
         }
-        // Modules that are only loaded by name, and by pages to come.
+        // Also modules that are loaded only by name, or by later pages.
         needs.extend(assets.iter().map(|asset| asset.file.clone()));
         let origin = Origin::open(&options.origin).map_err(failed(&options.origin))?;
         let purges = Purges::new(options.targets.clone());
@@ -169,8 +170,8 @@ impl Renderer {
         })
     }
 
-    /// Renders until told to stop. `ready` hears when everything is up to date
-    /// for the first time.
+    /// Renders until `stop`. `ready` is notified when everything is up to date for the
+    /// first time.
     pub async fn run(self, redis: RedisLink, ready: oneshot::Sender<()>, stop: CancellationToken) {
         let purging = tokio::spawn(self.purges.clone().run(self.origin.clone(), stop.clone()));
         let reporting = report::run(self.origin.clone(), redis.clone(), stop.clone());
@@ -183,14 +184,14 @@ impl Renderer {
                 () = stop.cancelled() => {}
                 ended = self.follow(&redis, &mut ready) => {
                     if let Err(error) = ended {
-                        tracing::warn!(%error, "pages wait to be rendered");
+                        tracing::warn!(%error, "pages are not rendered for now");
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
         for task in [purging, reporting, sweeping] {
-            // They end by the same word.
+            // They end by the same `stop`.
             let _ = task.await;
         }
     }
@@ -210,18 +211,18 @@ impl Renderer {
         let mut listening = redis.dedicated().await?;
         let mut swept = Instant::now();
         loop {
-            let told = message::next(&mut listening, last, WAIT_MS).await?;
-            // Of several messages about a round the last one says it all.
-            let rounds: BTreeMap<&str, Version> = told
+            let messages = message::next(&mut listening, last, WAIT_MS).await?;
+            // Of several messages about a round only the last one matters.
+            let rounds: BTreeMap<&str, Version> = messages
                 .iter()
-                .map(|told| (told.round.as_str(), told.version))
+                .map(|message| (message.round.as_str(), message.version))
                 .collect();
             for (round, version) in rounds {
                 self.render(redis, round, version).await?;
             }
-            if let Some(told) = told.last() {
-                last = told.version;
-                self.tell_version(last).await?;
+            if let Some(message) = messages.last() {
+                last = message.version;
+                self.publish_version(last).await?;
             }
             if swept.elapsed() >= self.options.sweep {
                 self.sweep().await?;
@@ -230,8 +231,8 @@ impl Renderer {
         }
     }
 
-    /// Renders all rounds, and takes away what is of none. Returns the version
-    /// that this was read at.
+    /// Renders all rounds, and removes pages of no round. Returns the version of the
+    /// rounds that were read.
     ///
     /// # Errors
     /// Redis is away, or a file cannot be written.
@@ -243,7 +244,7 @@ impl Renderer {
         let (recorded, latest) = self
             .on_disk(move || apply::recorded_versions(&origin))
             .await?;
-        // Nothing is recorded that was not told before: then Redis has lost it.
+        // A recorded version had its message: if it is unknown now, Redis has lost it.
         if latest > message::version(&mut conn).await? {
             tracing::warn!("Redis is older than the pages; they are made to follow it");
             let origin = self.origin.clone();
@@ -254,7 +255,7 @@ impl Renderer {
         for round in rounds {
             self.render(redis, &round, version).await?;
         }
-        self.tell_version(version).await?;
+        self.publish_version(version).await?;
         self.sweep().await?;
         Ok(version)
     }
@@ -273,11 +274,11 @@ impl Renderer {
         let over_ms = u64::try_from(self.options.keep_pages.as_millis()).unwrap_or(u64::MAX);
         let content = content.filter(|it| it.ends_ms.saturating_add(over_ms) > now_ms());
         let (me, id) = (self.clone(), round.to_owned());
-        // Where nobody waits for it: ten thousand pages take a moment.
+        // In a thread for blocking work: ten thousand pages take a moment.
         let work = move || {
             let fill_in = |page: &PageContent| me.fill_in(page);
-            let told = (version, content);
-            Ok(apply::round(&me.origin, &me.purges, &id, told, fill_in))
+            let state = (version, content);
+            Ok(apply::round(&me.origin, &me.purges, &id, state, fill_in))
         };
         let changed = match self.on_disk(work).await? {
             Ok(changed) => changed,
@@ -303,9 +304,9 @@ impl Renderer {
             .map_err(Unfit::from)?)
     }
 
-    async fn tell_version(&self, version: Version) -> Result<(), PagesError> {
+    async fn publish_version(&self, version: Version) -> Result<(), PagesError> {
         let (origin, purges) = (self.origin.clone(), self.purges.clone());
-        self.on_disk(move || apply::tell_version(&origin, &purges, version))
+        self.on_disk(move || apply::publish_version(&origin, &purges, version))
             .await
     }
 
@@ -337,7 +338,7 @@ impl Renderer {
     }
 }
 
-/// Runs what waits for a disk where nobody else waits for it.
+/// Runs work that waits for a disk in a thread for blocking work.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

@@ -1,15 +1,17 @@
-//! Port to the message queue.
+//! The port to the message queue, its adapters, and the dead letters.
 //!
-//! Pull, not push, so that the worker decides how fast it works. Delivery is at
-//! least once: a message that was handed out and neither acknowledged nor
-//! extended comes again, to whoever asks next.
+//! Workers pull, so that each decides how fast it works. Delivery is at least once:
+//! a message that was delivered and neither acknowledged nor extended is delivered
+//! again, to the next worker that asks. An adapter knows one queue product; what is
+//! in a message is not known here. This module uses the configuration and the
+//! connections to Redis.
 
 use std::future::Future;
 use std::time::Duration;
 
 /// A queue of either adapter.
 pub mod any;
-/// Messages that nobody could use.
+/// Messages that failed for good.
 pub mod dead_letters;
 /// The two queues of a shop.
 mod queues;
@@ -24,13 +26,13 @@ pub use queues::Queues;
 pub use rocketmq::RocketMqQueue;
 pub use streams::StreamsQueue;
 
-/// What an adapter can do of itself.
+/// The limits of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Longest delay, of a published or a released message. What is to wait
-    /// longer comes sooner, and its reader puts it off again.
+    /// Longest delay of a published or requeued message. One that is to wait longer is
+    /// delivered after this time, and its worker requeues it.
     pub longest_delay: Duration,
-    /// How long a message that was handed out stays with its worker.
+    /// How long a delivered message stays with its worker.
     pub hold: Duration,
     /// Largest body, in bytes.
     pub max_body: usize,
@@ -39,16 +41,16 @@ pub struct Capabilities {
 /// A message to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// What is said.
+    /// Its content.
     pub body: Vec<u8>,
-    /// What people find it by in the queue's own tools: a request or an order.
+    /// A request id or an order number, to find it by in the queue's own tools.
     pub key: String,
-    /// How long it is kept back before anybody gets it.
+    /// How long its delivery is delayed.
     pub after: Duration,
 }
 
 impl Message {
-    /// One that is to be delivered at once.
+    /// A message that is delivered at once.
     #[must_use]
     pub fn new(body: impl Into<Vec<u8>>, key: &str) -> Self {
         Self {
@@ -58,36 +60,37 @@ impl Message {
         }
     }
 
-    /// The same, delivered `after` it was published.
+    /// The same message, delivered `after` it was published.
     #[must_use]
     pub fn after(self, after: Duration) -> Self {
         Self { after, ..self }
     }
 }
 
-/// What became of a published message.
+/// The outcome of publishing a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Published {
     /// The queue has it.
     Stored,
-    /// The queue does not have it; publish it again later.
+    /// The queue does not have it, for this reason; publish it again later.
     NotStored(String),
-    /// It may or may not have it; publish it again, readers absorb doubles.
+    /// The outcome is unknown, for this reason; publish it again: consumers are
+    /// idempotent.
     Unknown(String),
-    /// It will never take this one, for this reason.
+    /// The queue will never accept it, for this reason.
     Rejected(String),
 }
 
-/// A message handed out to a worker.
+/// A message as it was delivered to a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// What to acknowledge it by.
+    /// Names this delivery.
     pub receipt: Receipt,
     /// The message.
     pub body: Vec<u8>,
-    /// The key it was published with.
+    /// The key that it was published with.
     pub key: String,
-    /// How many times it was handed out, this time included.
+    /// The number of its deliveries, including this one.
     pub attempt: u32,
 }
 
@@ -95,41 +98,42 @@ pub struct Delivery {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Receipt(pub(crate) String);
 
-/// The queue could not be asked.
+/// Why a call of the queue failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// Its server is away or did not answer.
+    /// Its server is away or did not reply.
     #[error("the queue cannot be used: {0}")]
     Unavailable(String),
 }
 
 /// A message queue, from either end.
 pub trait Queue: Clone + Send + Sync + 'static {
-    /// What it can do of itself.
+    /// Its limits.
     fn capabilities(&self) -> Capabilities;
 
-    /// Publishes each message, and tells of each, in order, what became of it.
+    /// Publishes messages; returns the outcome of each, in order.
     fn publish(&self, batch: &[Message]) -> impl Future<Output = Vec<Published>> + Send;
 
-    /// Up to `max` messages; waits up to `wait` for the first, then takes what is there.
+    /// Receives up to `max` messages; waits up to `wait` for the first.
     fn next(
         &self,
         max: usize,
         wait: Duration,
     ) -> impl Future<Output = Result<Vec<Delivery>, QueueError>> + Send;
 
-    /// These are done and never come again.
+    /// Acknowledges deliveries: their messages are done and never delivered again.
     fn ack(&self, receipts: &[Receipt]) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// These come again after `after`, or [`Capabilities::longest_delay`] if that is sooner.
-    fn release(
+    /// Requeues deliveries: their messages are delivered again after `after`, or
+    /// [`Capabilities::longest_delay`] if that is shorter.
+    fn requeue(
         &self,
         receipts: &[Receipt],
         after: Duration,
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// These are still being worked on: holds them for another
-    /// [`Capabilities::hold`]. The receipts are replaced by those that count
+    /// Extends deliveries that are still being worked on by another
+    /// [`Capabilities::hold`]. The receipts are replaced by those that are valid
     /// from then on.
     fn extend(
         &self,
@@ -137,13 +141,13 @@ pub trait Queue: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
 }
 
-/// What publishing comes to as long as nothing was heard of the server: too
-/// large a message will never be taken.
+/// The outcome of publishing a message before it is sent: one that is too large is
+/// rejected.
 fn unsent(message: &Message, most: usize) -> Published {
     let len = message.body.len();
     if len > most {
         Published::Rejected(format!(
-            "the message has {len} bytes, the queue takes {most}"
+            "the message has {len} bytes, the queue accepts {most}"
         ))
     } else {
         Published::NotStored("not yet sent".into())

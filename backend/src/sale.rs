@@ -1,32 +1,34 @@
-//! Sales: what is sold when, from the file a seller writes to what shoppers see.
+//! Sales: rounds and products, from the sale file to the catalogue in Redis.
 //!
-//! A sale file is read ([`file`]), its rounds are kept as drafts ([`import`]),
-//! and a supervisor's approval ([`approve`]) writes them to Redis and has their
-//! pages ([`page`]) rendered. Shoppers are served from Redis alone.
+//! A sale file is read ([`file`]), its rounds are stored as drafts ([`import`]),
+//! and a supervisor's approval ([`approve`]) publishes them to Redis ([`publish`])
+//! and has their pages ([`page`]) rendered. Shoppers are served from Redis alone.
+//! This module uses the store, Redis and the configuration; it knows neither HTTP
+//! nor who calls it.
 
-/// Approval: the double write to database and Redis.
+/// Approval of a round: the double write to database and Redis.
 pub mod approve;
-/// The catalogue in Redis, and the copy by which decisions are made.
+/// Reads the catalogue in Redis, and keeps a copy of it in memory.
 pub mod catalogue;
-/// The way back: rounds as a sale file.
+/// Exports rounds as a sale file.
 pub mod export;
-/// Reads a sale file and checks every field of it.
+/// Reads a sale file and checks every field.
 pub mod file;
 /// Stores the rounds of a sale file as drafts.
 pub mod import;
 /// The limits of a round and a product.
 pub mod limits;
-/// The stream of product messages: which round changed.
+/// The stream of product messages, each of which names a round that changed.
 pub mod message;
-/// A product's page.
+/// The page of a product.
 pub mod page;
 /// Writes an approved round to Redis.
 pub mod publish;
-/// A round on several days.
+/// Repeats a round on several days.
 pub mod repeat;
-/// What is told of a product, from a few marks to HTML.
+/// Turns the description of a product into HTML.
 pub mod text;
-/// TOML and JSON as one tree that knows where each value stands.
+/// TOML and JSON as one tree of values with their positions.
 mod tree;
 /// Times in a sale file.
 mod when;

@@ -77,7 +77,7 @@ pub(super) async fn upload(
         ));
     };
     let origin = state.config.pages_dir();
-    let stored = tokio::task::spawn_blocking(move || picture::take(&origin, &bytes)).await;
+    let stored = tokio::task::spawn_blocking(move || picture::store(&origin, &bytes)).await;
     match stored {
         Ok(Ok(picture)) => {
             tracing::info!(operator = operator.name, %picture, "a picture was uploaded");

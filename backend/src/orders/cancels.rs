@@ -112,7 +112,7 @@ async fn expire(
 }
 
 async fn give_back(queue: &impl Queue, receipt: Receipt, after: Duration) {
-    if let Err(error) = queue.release(&[receipt], after).await {
+    if let Err(error) = queue.requeue(&[receipt], after).await {
         tracing::debug!(%error, "a delayed cancel comes again when its hold is over");
     }
 }

@@ -77,7 +77,7 @@ pub(super) async fn acknowledge(queue: &impl Queue, receipts: &[Receipt]) {
 
 /// These come again after a while.
 pub(super) async fn give_back(queue: &impl Queue, receipts: &[Receipt], after: Duration) {
-    if let Err(error) = queue.release(receipts, after).await {
+    if let Err(error) = queue.requeue(receipts, after).await {
         tracing::debug!(%error, "messages come again when their hold is over");
     }
 }

@@ -1,8 +1,8 @@
-//! Brings the CDN origin to what shoppers are to see, one round at a time.
+//! Brings the pages in the CDN origin up to date, one round at a time.
 //!
-//! A record of each round says of which version its pages are and which files
-//! they need. It is written before the pages, too, so that a renderer that dies
-//! in the middle leaves no page of which nobody knows.
+//! A record of each round holds the version of its pages and the files that they
+//! need. It is written before the pages as well as after, so that a renderer that
+//! dies in between leaves no page without a record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,40 +20,39 @@ use super::purge::Purges;
 use crate::sale::message::Version;
 use crate::sale::page::{PageContent, path_of};
 
-/// The note about the shop's own pages.
+/// The note with the record of the shop's own pages.
 pub(super) const SHOP_NOTE: &str = "shop.json";
-/// Pages that are rendered and written together: as many as are held in memory.
+/// Most pages that are rendered and written together, and so held in memory.
 const PAGES_AT_ONCE: usize = 500;
 
-/// Tells open pages the version of what shoppers see.
+/// The file from which open pages learn the current version.
 const VERSION_FILE: &str = "shop/version.json";
 
-/// What is known of a round's pages.
+/// The record of a round's pages.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) version: String,
     pub(super) ends_ms: u64,
     pub(super) products: BTreeSet<String>,
     pub(super) assets: BTreeSet<String>,
-    /// Names of the pictures that the pages show; `None` in a record of before they
-    /// were noted.
+    /// Names of the pictures on the pages; `None` in a record of an early version.
     #[serde(default)]
     pub(super) pictures: Option<BTreeSet<String>>,
 }
 
-/// What is known of the shop's own pages.
+/// The record of the shop's own pages.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct ShopRecord {
     pub(super) pages: BTreeSet<String>,
     pub(super) assets: BTreeSet<String>,
 }
 
-/// A round was not, or not wholly, brought up to date.
+/// Why the pages of a round were not brought up to date, or only some of them.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// A file.
+    /// A file could not be read or written.
     Disk(io::Error),
-    /// A page could not be filled in.
+    /// A page could not be rendered.
     Page(PagesError),
 }
 
@@ -63,7 +62,7 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// What was changed.
+/// The number of pages that were changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Changed {
     pub(super) written: usize,
@@ -78,7 +77,7 @@ pub(super) fn file_of(round: &str, product: &str) -> String {
     path_of(round, product).trim_start_matches('/').to_owned()
 }
 
-/// Puts the shop's own pages and all assets into the origin.
+/// Writes the shop's own pages and all assets to the origin.
 pub(super) fn shop(
     origin: &Origin,
     purges: &Purges,
@@ -123,7 +122,7 @@ fn note_shop_page(purges: &Purges, locked: &Locked<'_>, name: &str) -> io::Resul
     purges.note(locked, [format!("/{name}")])
 }
 
-/// An asset never changes under its name, so that one that is there is right.
+/// Writes an asset unless it exists: its content never changes under its name.
 fn put_asset(origin: &Origin, locked: &Locked<'_>, file: &str, bytes: &[u8]) -> io::Result<()> {
     let file = format!("assets/{file}");
     let packed = format!("{file}.gz");
@@ -141,8 +140,8 @@ fn put_asset(origin: &Origin, locked: &Locked<'_>, file: &str, bytes: &[u8]) -> 
     Ok(())
 }
 
-/// Brings the pages of `round` to `content`, read at `version`, as `fill_in` renders
-/// them; `None` takes them away. Does nothing if they are of a later version already.
+/// Writes the pages of `round` with `content`, read at `version`, as `fill_in` renders
+/// them; `None` removes them. Does nothing if they are of a later version.
 pub(super) fn round(
     origin: &Origin,
     purges: &Purges,
@@ -206,16 +205,20 @@ pub(super) fn round(
     Ok(changed)
 }
 
-/// The rounds of which there is a record.
+/// The rounds that have a record.
 pub(super) fn recorded(origin: &Origin) -> io::Result<BTreeSet<String>> {
     let notes = origin.notes("rounds")?;
     let rounds = notes.iter().filter_map(|name| name.strip_suffix(".json"));
     Ok(rounds.map(str::to_owned).collect())
 }
 
-/// Writes down the version of what shoppers see where their pages look for it: an
-/// open page asks for the day's rounds again when it changes.
-pub(super) fn tell_version(origin: &Origin, purges: &Purges, version: Version) -> io::Result<()> {
+/// Publishes the current version in the file that open pages poll: when it changes,
+/// they request the day's rounds again.
+pub(super) fn publish_version(
+    origin: &Origin,
+    purges: &Purges,
+    version: Version,
+) -> io::Result<()> {
     let locked = origin.lock()?;
     let text = format!("{{\"version\":\"{version}\"}}\n");
     if locked.differs(VERSION_FILE, text.as_bytes()) {
@@ -225,7 +228,7 @@ pub(super) fn tell_version(origin: &Origin, purges: &Purges, version: Version) -
     Ok(())
 }
 
-/// The rounds of which there is a record, and the latest version among them.
+/// The rounds that have a record, and the latest version among them.
 pub(super) fn recorded_versions(origin: &Origin) -> io::Result<(BTreeSet<String>, Version)> {
     let rounds = recorded(origin)?;
     let version = |round: &String| {
@@ -236,7 +239,7 @@ pub(super) fn recorded_versions(origin: &Origin) -> io::Result<(BTreeSet<String>
     Ok((rounds, latest.unwrap_or_default()))
 }
 
-/// Lets pages of any version replace those that are there.
+/// Lets pages of any version replace the present ones.
 pub(super) fn forget_versions(origin: &Origin) -> io::Result<()> {
     let locked = origin.lock()?;
     for round in recorded(origin)? {
@@ -248,7 +251,7 @@ pub(super) fn forget_versions(origin: &Origin) -> io::Result<()> {
     Ok(())
 }
 
-/// How many product pages there are.
+/// The number of product pages.
 pub(super) fn pages(origin: &Origin) -> io::Result<usize> {
     Ok(origin.files("product")?.len())
 }

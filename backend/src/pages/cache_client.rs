@@ -17,6 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// A client that keeps its connections to the caches.
 pub(super) type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
+/// The URL of a path behind the address of a cache.
 pub(super) fn joined(base: &str, path: &str) -> String {
     format!("{}{path}", base.trim_end_matches('/'))
 }
@@ -34,6 +35,7 @@ pub(super) fn open() -> io::Result<Http> {
     Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
+/// A request as the renderer sends it.
 pub(super) fn request(
     method: Method,
     url: &str,
@@ -47,7 +49,7 @@ pub(super) fn request(
         .map_err(|error| error.to_string())
 }
 
-/// The answer's status, once all of it was received.
+/// Sends a request; returns the status of the response once all of it was received.
 pub(super) async fn exchange(http: &Http, request: Request<Full<Bytes>>) -> Result<u16, String> {
     let work = async {
         let response = http.request(request).await.map_err(|error| cause(&error))?;
@@ -56,11 +58,11 @@ pub(super) async fn exchange(http: &Http, request: Request<Full<Bytes>>) -> Resu
         body.map_err(|error| error.to_string())?;
         Ok(status)
     };
-    let answer = tokio::time::timeout(TIMEOUT, work).await;
-    answer.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")))
+    let status = tokio::time::timeout(TIMEOUT, work).await;
+    status.unwrap_or_else(|_| Err(format!("no response within {TIMEOUT:?}")))
 }
 
-/// The innermost cause: the client's own words only say that it did not work.
+/// The innermost cause: the client's own error says only that the request failed.
 fn cause(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => cause(source),

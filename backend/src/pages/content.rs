@@ -1,5 +1,5 @@
-//! What shoppers are told of a round, read from Redis: pages are rendered with
-//! the database stopped, too.
+//! Reads the content of a round's pages from Redis, so that pages are rendered also
+//! while the database is away.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,18 +12,18 @@ use seckill_core::pages::picture::Picture;
 use crate::redis::RedisLinkError;
 use crate::sale::page::PageContent;
 
-/// Products asked for at once.
+/// Products in one query.
 const BATCH: usize = 256;
 
-/// A round as its pages show it.
+/// The content of a round's pages.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RoundContent {
     pub(super) ends_ms: u64,
-    /// By product.
+    /// The content of each page, by product.
     pub(super) pages: BTreeMap<String, PageContent>,
 }
 
-/// All rounds that sell or have sold.
+/// All rounds in the catalogue.
 pub(super) async fn rounds(
     conn: &mut MultiplexedConnection,
 ) -> Result<BTreeSet<String>, RedisLinkError> {
@@ -32,7 +32,7 @@ pub(super) async fn rounds(
     Ok(items.map(|item| item.round().to_owned()).collect())
 }
 
-/// The round of this id; `None` if it is not for shoppers.
+/// Reads the round of this id; `None` if shoppers may not see it.
 pub(super) async fn read(
     conn: &mut MultiplexedConnection,
     round: &str,
@@ -52,11 +52,11 @@ pub(super) async fn read(
         .collect();
     let mut pages = BTreeMap::new();
     for batch in items.chunks(BATCH) {
-        let mut ask = redis::pipe();
+        let mut query = redis::pipe();
         for item in batch {
-            ask.hgetall(keys::info(item));
+            query.hgetall(keys::info(item));
         }
-        let infos: Vec<BTreeMap<String, String>> = ask.query_async(conn).await?;
+        let infos: Vec<BTreeMap<String, String>> = query.query_async(conn).await?;
         for (item, info) in batch.iter().zip(infos) {
             if let Some(page) = page(item, &info, &name, (opens_ms, ends_ms)) {
                 pages.insert(item.product().to_owned(), page);
@@ -66,7 +66,7 @@ pub(super) async fn read(
     Ok(Some(RoundContent { ends_ms, pages }))
 }
 
-/// `None` for a product whose approval has not got that far.
+/// `None` for a product that its approval has not written yet.
 fn page(
     item: &Item,
     info: &BTreeMap<String, String>,

@@ -20,14 +20,14 @@ use crate::http::error::{ApiError, json_response, not_found, wrong_method};
 use crate::redis::RedisLink;
 use crate::sale::message::Version;
 
-/// The day's document: assembled once, kept by all.
+/// Assembles the document and keeps it in Redis, in memory and on the disk.
 mod document;
 /// Reads a day's rounds from Redis.
 mod listing;
 
-/// How long a browser or a cache in between may keep the answer, in seconds. The
-/// shop's own pages ask under an address that names the version that they heard
-/// of, so that they need not wait for it to pass.
+/// How long a browser or a cache in between may keep the response, in seconds. The
+/// shop's own pages put the latest version that they know in the address, so that
+/// they need not wait for it to expire.
 const MAX_AGE: &str = "public, max-age=300";
 
 /// State that the handlers of the day's document share.
@@ -60,32 +60,32 @@ pub fn router(state: DayState) -> Router {
 }
 
 #[derive(Debug, Deserialize)]
-struct Asked {
+struct Parameters {
     date: Option<String>,
     version: Option<String>,
 }
 
 /// `GET /api/rounds?date=YYYY-MM-DD`: the rounds that start on that day. Without
-/// a date: today's, and those around it that a shopper can still buy in, so
-/// that nobody loses sight of a round that runs over midnight.
+/// a date: today's, and those around it in which a shopper can still buy, so that a
+/// round that runs over midnight stays visible.
 async fn rounds(
     State(state): State<DayState>,
     headers: HeaderMap,
-    asked: Result<axum::extract::Query<Asked>, QueryRejection>,
+    parameters: Result<axum::extract::Query<Parameters>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Ok(axum::extract::Query(asked)) = asked else {
+    let Ok(axum::extract::Query(parameters)) = parameters else {
         return Err(ApiError(Verdict::BadRequest));
     };
-    let which = match asked.date {
+    let which = match parameters.date {
         None => listing::Which::Now,
         Some(text) => match strict_date(&text) {
             Some(date) => listing::Which::On(date),
             None => return Ok(bad_date()),
         },
     };
-    let version = asked.version.as_deref().and_then(Version::parse);
+    let version = parameters.version.as_deref().and_then(Version::parse);
     match state.documents.get(which, version).await {
-        Ok(document) => Ok(answer(&document, headers.get(header::IF_NONE_MATCH))),
+        Ok(document) => Ok(respond(&document, headers.get(header::IF_NONE_MATCH))),
         Err(error) => {
             tracing::warn!(%error, "the day's rounds cannot be read");
             Err(ApiError(Verdict::Unavailable))
@@ -93,9 +93,9 @@ async fn rounds(
     }
 }
 
-/// The document, or that the asker's copy of it is still right.
-fn answer(document: &document::Document, held: Option<&HeaderValue>) -> Response {
-    // A proxy that packs an answer marks its ETag as weak.
+/// Responds with the document, or with 304 if the client's copy is current.
+fn respond(document: &document::Document, held: Option<&HeaderValue>) -> Response {
+    // A proxy that compresses a response marks its ETag as weak.
     let is_held = held
         .and_then(|held| held.to_str().ok())
         .is_some_and(|held| held.trim_start_matches("W/") == &*document.etag);

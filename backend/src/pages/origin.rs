@@ -1,9 +1,8 @@
-//! The CDN origin: a folder that nginx serves, changed in steps that a reader
-//! never sees half of.
+//! The CDN origin: a folder that nginx serves, changed in atomic steps.
 //!
-//! Several renderers may share it; who changes anything holds the lock, which the
-//! kernel takes back from a process that dies. What the renderers note for
-//! themselves lies in `.origin/`, which no location serves.
+//! Several renderers may share it. Every change is made under the lock, which the
+//! kernel releases when a process dies. The renderers keep their own notes in
+//! `.origin/`, which no location serves.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -20,13 +19,13 @@ use serde::de::DeserializeOwned;
 /// Folder of the renderers' own notes.
 const NOTES: &str = ".origin";
 
-/// The folder.
+/// The CDN origin.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
     root: PathBuf,
 }
 
-/// Held while something is changed.
+/// The lock of the origin, and the changes that it allows.
 pub(super) struct Locked<'a> {
     origin: &'a Origin,
     _file: Flock<File>,
@@ -51,7 +50,7 @@ impl Origin {
         &self.root
     }
 
-    /// Waits for the lock. Blocks: not for the runtime's own threads.
+    /// Waits for the lock. Blocks; not for the runtime's own threads.
     pub(super) fn lock(&self) -> io::Result<Locked<'_>> {
         let path = self.root.join(NOTES).join("lock");
         let file = OpenOptions::new()
@@ -67,14 +66,14 @@ impl Origin {
         })
     }
 
-    /// A note, or `None` if there is none that can be read: every note can be
-    /// made again.
+    /// Reads a note; `None` if it is missing or damaged, since every note can be made
+    /// again.
     pub(super) fn note<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let bytes = fs::read(self.root.join(NOTES).join(name)).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// Names of the notes in a folder of them.
+    /// Names of the notes in a folder.
     pub(super) fn notes(&self, folder: &str) -> io::Result<Vec<String>> {
         names(&self.root.join(NOTES).join(folder))
     }
@@ -84,7 +83,7 @@ impl Origin {
         names(&self.root.join(folder))
     }
 
-    /// When a served file was last changed; `None` if it is not there.
+    /// When a served file was last changed, epoch milliseconds; `None` if it is missing.
     pub(super) fn changed_ms(&self, file: &str) -> Option<u64> {
         let changed = fs::metadata(self.root.join(file)).ok()?.modified();
         let since = changed.ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -97,18 +96,18 @@ impl Origin {
 }
 
 impl Locked<'_> {
-    /// Whether the file holds something else, or is not there.
+    /// Whether the file has another content or is missing.
     pub(super) fn differs(&self, file: &str, bytes: &[u8]) -> bool {
         fs::read(self.origin.root.join(file)).map_or(true, |held| held != bytes)
     }
 
-    /// Puts `bytes` at `file` in one step, on the disk when it returns.
+    /// Writes a file atomically; it is on the disk when this returns.
     pub(super) fn write(&self, file: &str, bytes: &[u8]) -> io::Result<()> {
         replace(&self.origin.root.join(file), bytes)
     }
 
-    /// Puts many files in their places, each in one step, all on the disk when it
-    /// returns. Waiting for the disk file by file takes as long as the disk turns.
+    /// Writes many files, each atomically; all are on the disk when this returns.
+    /// Waiting for the disk once is much faster than once for each file.
     pub(super) fn write_all(&self, files: &[(String, Vec<u8>)]) -> io::Result<()> {
         if files.len() < WORTH_A_SYNC {
             return files
@@ -118,10 +117,9 @@ impl Locked<'_> {
         let mut drafts = Vec::with_capacity(files.len());
         let written = self
             .write_drafts(files, &mut drafts)
-            .and_then(|()| self.put_in_place(&drafts));
+            .and_then(|()| self.rename_drafts(&drafts));
         if written.is_err() {
-            // Those that are in their places are no drafts any more; the first error
-            // is what matters.
+            // Drafts that were renamed are gone; the first error is reported.
             for (draft, _) in &drafts {
                 let _ = fs::remove_file(draft);
             }
@@ -143,8 +141,8 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// What is in a draft must be on the disk before its name is.
-    fn put_in_place(&self, drafts: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+    /// Renames drafts, whose content must be on the disk before that.
+    fn rename_drafts(&self, drafts: &[(PathBuf, PathBuf)]) -> io::Result<()> {
         nix::unistd::syncfs(&File::open(&self.origin.root)?)?;
         let mut folders = BTreeSet::new();
         for (draft, path) in drafts {
@@ -156,7 +154,7 @@ impl Locked<'_> {
             .try_for_each(|folder| File::open(folder)?.sync_all())
     }
 
-    /// Makes a file that is there as young as if it had just been written.
+    /// Sets the time of a file's last change to now, if it exists.
     pub(super) fn renew(&self, file: &str) -> io::Result<()> {
         match OpenOptions::new()
             .write(true)
@@ -168,7 +166,7 @@ impl Locked<'_> {
         }
     }
 
-    /// Removes a file that may be gone already.
+    /// Removes a file, if it exists.
     pub(super) fn remove(&self, file: &str) -> io::Result<()> {
         match fs::remove_file(self.origin.root.join(file)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -194,8 +192,8 @@ impl Locked<'_> {
         self.remove(&format!("{NOTES}/{name}"))
     }
 
-    /// Removes drafts that a killed renderer left: whoever holds the lock knows
-    /// that nobody is writing one.
+    /// Removes drafts that a killed renderer left: under the lock nobody else writes
+    /// one.
     pub(super) fn remove_drafts(&self, folder: &str) -> io::Result<()> {
         for name in fs::read_dir(self.origin.root.join(folder))? {
             let name = name?.file_name();
@@ -210,13 +208,13 @@ impl Locked<'_> {
 
 /// Counts this process's drafts.
 static DRAFTS: AtomicU64 = AtomicU64::new(0);
-/// From how many files on one wait for the whole file system is shorter than one
-/// for each of them.
+/// The number of files from which on syncing the whole file system is faster than
+/// syncing each file.
 const WORTH_A_SYNC: usize = 8;
-/// How a draft's name ends.
+/// The end of a draft's name.
 const DRAFT: &str = ".draft";
 
-/// Paths of the files below `folder`, hidden ones and so drafts left out.
+/// Paths of the files below `folder`, without hidden ones such as drafts.
 pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     add_names(folder, "", &mut found)?;
@@ -226,7 +224,7 @@ pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
 fn add_names(folder: &Path, prefix: &str, found: &mut Vec<String>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // Every name of ours is of letters that are text anywhere.
+        // Names that are not UTF-8 are not ours.
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
@@ -243,8 +241,8 @@ fn add_names(folder: &Path, prefix: &str, found: &mut Vec<String>) -> io::Result
     Ok(())
 }
 
-/// Puts `bytes` at `path` in one step: a reader sees the old file or the new one,
-/// never half of one, and so does whoever looks after a power cut.
+/// Writes a file atomically: a reader sees the old content or the new one, never a
+/// part, also after a power cut.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = draft_of(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -253,23 +251,23 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .and_then(|()| fs::rename(&draft, path))
         .and_then(|()| File::open(folder)?.sync_all());
     if written.is_err() {
-        // The draft is of no use to anybody; the first error is what matters.
+        // The first error is reported.
         let _ = fs::remove_file(&draft);
     }
     written
 }
 
-/// Where the next version of `path` is written; its folder is there.
+/// The path of the next draft of `path`, whose folder is created.
 fn draft_of(path: &Path) -> io::Result<PathBuf> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // What is not changed under the lock does not share a draft.
+    // Callers without the lock must not share a draft.
     let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
     Ok(folder.join(format!(".{name}.{}.{number}{DRAFT}", std::process::id())))
 }
 
-/// Writes the draft, which is not yet sure to be on the disk.
+/// Writes the draft, without waiting for the disk.
 fn fill_draft(draft: &Path, path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = File::create(draft)?;
     file.write_all(bytes)?;

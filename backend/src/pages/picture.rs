@@ -1,8 +1,8 @@
-//! Pictures of products: taken in, checked, made small, kept under the origin.
+//! Pictures of products: checked, scaled, and stored under the origin.
 //!
-//! What a picture is decides its content, not its name. It is decoded and encoded
-//! anew, so that nothing of the file itself, neither metadata nor what hides
-//! behind them, reaches a shopper.
+//! The format is recognised by the content, not the name. A picture is decoded and
+//! encoded anew, so that nothing else in the file, such as metadata, reaches a
+//! shopper.
 
 use std::io::{self, Cursor};
 use std::path::Path;
@@ -17,45 +17,46 @@ use seckill_core::pages::picture::{Picture, WIDTHS};
 
 use super::origin::{Origin, replace};
 
-/// Largest file that is taken, in bytes.
+/// Largest file, in bytes.
 pub const MAX_BYTES: usize = 12 << 20;
-/// Most pixels that are decoded: a phone's camera has no more by default, and
-/// they take 160 MB of memory.
+/// Most pixels: a phone's camera has no more by default, and they take 160 MB of
+/// memory.
 pub const MAX_PIXELS: u64 = 40_000_000;
 /// Longest side, in pixels.
 const MAX_SIDE: u32 = 20_000;
-/// Least width, in pixels: less than that is no picture of a product.
+/// Shortest side, in pixels.
 const MIN_SIDE: u32 = 16;
-/// How many times as high as wide a picture may be, and the other way round.
+/// Largest ratio of the longer to the shorter side.
 const MAX_RATIO: u32 = 8;
-/// Of 100: differences are hard to see, and a picture of 960 pixels takes about 80 KB.
+/// JPEG quality of 100: differences are hard to see, and a picture 960 pixels wide
+/// takes about 80 KB.
 const QUALITY: u8 = 82;
 
-/// Why a picture was not taken.
+/// Why a picture was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
-    /// Too many bytes.
+    /// It has too many bytes.
     #[error("the picture has {} and may have {} MB; save it smaller or as JPEG", mega(.0), MAX_BYTES >> 20)]
     TooLarge(Option<usize>),
-    /// Too many pixels.
+    /// It has too many pixels.
     #[error("the picture has {width} × {height} pixels and may have {} million in all; scale it down, 960 pixels of width are shown at most", MAX_PIXELS / 1_000_000)]
     TooManyPixels {
-        /// In pixels.
+        /// Its width in pixels.
         width: u32,
-        /// In pixels.
+        /// Its height in pixels.
         height: u32,
     },
-    /// Of no use on a page.
+    /// It is too small or too long for a page.
     #[error(
         "the picture has {width} × {height} pixels; it must have {MIN_SIDE} on either side, and be at most {MAX_RATIO} times as long as broad"
     )]
     Shape {
-        /// In pixels.
+        /// Its width in pixels.
         width: u32,
-        /// In pixels.
+        /// Its height in pixels.
         height: u32,
     },
-    /// Not one of the formats.
+    /// Its format is not supported.
     #[error(
         "this is no PNG, JPEG or WebP picture, whatever its name says; save it as one of these"
     )]
@@ -63,12 +64,12 @@ pub enum PictureError {
     /// It cannot be decoded.
     #[error("the picture is damaged ({0}); save it again")]
     Damaged(ImageError),
-    /// The disk.
-    #[error("the picture could not be kept: {0}")]
+    /// It could not be written.
+    #[error("the picture could not be stored: {0}")]
     Disk(#[from] io::Error),
 }
 
-/// How large it is, if that is known: what is too large is not read to its end.
+/// The size in MB, if it is known: a file that is too large is not read to its end.
 fn mega(bytes: &Option<usize>) -> String {
     match bytes {
         Some(bytes) => format!("{} MB", bytes.div_ceil(1 << 20)),
@@ -76,13 +77,12 @@ fn mega(bytes: &Option<usize>) -> String {
     }
 }
 
-/// Takes in the file of a picture: its renditions are under `origin` when this
-/// returns. The same file again gives the same picture. Blocks, and takes a second
-/// for a large one.
+/// Stores the renditions of a picture under `origin`. The same file again gives the
+/// same picture. Blocks, for about a second if it is large.
 ///
 /// # Errors
 /// [`PictureError`].
-pub fn take(origin: &Path, bytes: &[u8]) -> Result<Picture, PictureError> {
+pub fn store(origin: &Path, bytes: &[u8]) -> Result<Picture, PictureError> {
     let image = decode(bytes)?;
     let width = image.width().min(WIDTHS[WIDTHS.len() - 1]);
     let height = scaled(image.height(), width, image.width());
@@ -106,8 +106,8 @@ pub fn take(origin: &Path, bytes: &[u8]) -> Result<Picture, PictureError> {
     Ok(picture)
 }
 
-/// What is there of the picture counts as just uploaded, so that no sweep takes it
-/// away that would have: under the lock that sweeps hold.
+/// Has the existing renditions of a picture count as just uploaded, lest a sweep remove
+/// them: under the lock that sweeps hold.
 fn renew(origin: &Path, picture: &Picture) -> io::Result<()> {
     let origin = Origin::open(origin)?;
     let locked = origin.lock()?;
@@ -117,7 +117,7 @@ fn renew(origin: &Path, picture: &Picture) -> io::Result<()> {
         .try_for_each(|it| locked.renew(&format!("pictures/{}", it.file)))
 }
 
-/// Whether all renditions of a picture are there.
+/// Whether all renditions of a picture exist.
 #[must_use]
 pub fn is_there(origin: &Path, picture: &Picture) -> bool {
     let folder = origin.join("pictures");
@@ -130,7 +130,7 @@ fn scaled(side: u32, to: u32, from: u32) -> u32 {
     u32::try_from(scaled).unwrap_or(u32::MAX).max(1)
 }
 
-/// The picture as it is looked at: turned as its camera noted, on white.
+/// Decodes a picture, turned as its camera noted, on white.
 fn decode(bytes: &[u8]) -> Result<RgbImage, PictureError> {
     if bytes.len() > MAX_BYTES {
         return Err(PictureError::TooLarge(Some(bytes.len())));
@@ -172,7 +172,7 @@ fn too_large_or_damaged(error: ImageError) -> PictureError {
     }
 }
 
-/// JPEG knows no transparency; the page behind a picture is white.
+/// Puts a picture on white: JPEG has no transparency, and pages are white.
 fn on_white(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
@@ -226,7 +226,7 @@ mod tests {
         let mut bytes = file(&photo(2_000, 1_500), ImageFormat::Jpeg);
         // Behind the picture hides a script.
         bytes.extend_from_slice(b"<script>alert(1)</script>");
-        let picture = take(&folder, &bytes).unwrap();
+        let picture = store(&folder, &bytes).unwrap();
         assert_eq!((picture.width(), picture.height()), (960, 720));
         for rendition in picture.renditions() {
             let made = std::fs::read(folder.join("pictures").join(&rendition.file)).unwrap();
@@ -238,7 +238,7 @@ mod tests {
             assert!(!made.windows(8).any(|part| part == b"<script>"));
         }
         assert!(is_there(&folder, &picture));
-        assert_eq!(take(&folder, &bytes).unwrap(), picture);
+        assert_eq!(store(&folder, &bytes).unwrap(), picture);
         std::fs::remove_dir_all(folder).unwrap();
     }
 
@@ -248,7 +248,7 @@ mod tests {
         let clear =
             DynamicImage::ImageRgba8(ImageBuffer::from_pixel(64, 48, image::Rgba([9, 9, 9, 0])));
         for format in [ImageFormat::Png, ImageFormat::WebP] {
-            let picture = take(&folder, &file(&clear, format)).unwrap();
+            let picture = store(&folder, &file(&clear, format)).unwrap();
             let made = folder.join("pictures").join(&picture.renditions()[0].file);
             let seen = image::open(made).unwrap().into_rgb8();
             assert!(
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn what_cannot_be_shown_is_refused_with_the_limit() {
         let folder = folder("refused");
-        let refused = |bytes: &[u8]| take(&folder, bytes).unwrap_err().to_string();
+        let refused = |bytes: &[u8]| store(&folder, bytes).unwrap_err().to_string();
         assert!(refused(&vec![0xff; 30 << 20]).contains("30 MB and may have 12 MB"));
         for bad in [&b"GIF89a"[..], b"<svg xmlns='x'/>", b"", b"<html>"] {
             assert!(refused(bad).contains("no PNG, JPEG or WebP"));

@@ -1,10 +1,10 @@
-//! Tells caches in front of the origin that an address has changed.
+//! Purges changed addresses from the caches in front of the origin.
 //!
 //! A purge is noted on the disk before its page is replaced, under the same lock,
 //! and sent after: whatever dies in between, every change is purged at least once,
-//! and none before the new page can be fetched. What fails is tried again for as
-//! long as it takes. Then the address is asked for once through the cache, and what
-//! it leads to (`warm.rs`), so that the first shopper finds all of it there.
+//! and none before the new page can be fetched. A purge that fails is retried until
+//! it succeeds. Then the caches are prewarmed with the page and its files (`warm.rs`),
+//! so that the first shopper finds all of them there.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache_client::{self, Http, exchange, joined, request};
 use super::origin::{Locked, Origin};
-use super::warm::Warm;
+use super::warm::Prewarmer;
 use super::{blocking, now_ns};
 use crate::config::targets::{PurgeMethod, Targets};
 use crate::now_ms;
@@ -31,42 +31,42 @@ const AT_ONCE: usize = 16;
 /// The pause after the first failure; it doubles up to [`LONGEST_PAUSE_MS`].
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 300_000;
-/// How often notes are looked at though nobody said that there is a new one: one
-/// may be due again, or come from another renderer of this folder.
+/// How often notes are checked without a notification: one may be due again, or be
+/// from another renderer of this folder.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// A noted purge.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Note {
     path: String,
-    /// Tells one change of the address from the next.
+    /// Distinguishes one change of the address from the next, epoch nanoseconds.
     noted_ns: u64,
-    /// When the oldest change that was not purged yet was noted.
+    /// When the oldest change that is not purged yet was noted, epoch milliseconds.
     since_ms: u64,
     due_ms: u64,
     attempts: u32,
-    /// Targets that have been told.
+    /// Targets that were purged.
     done: Vec<String>,
     error: String,
 }
 
-/// What waits.
+/// Purges that wait.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// How many addresses.
+    /// Their number.
     pub purges: usize,
     /// Since when the oldest waits, epoch milliseconds.
     pub since_ms: Option<u64>,
-    /// What the last failure was.
+    /// The last failure.
     pub error: Option<String>,
 }
 
-/// The notes, and who they are for.
+/// Notes purges and sends them to the targets.
 #[derive(Debug, Clone)]
 pub(super) struct Purges {
     targets: Arc<Targets>,
-    news: Arc<Notify>,
-    warm: Arc<Warm>,
+    noted: Arc<Notify>,
+    warm: Arc<Prewarmer>,
 }
 
 fn name_of(path: &str) -> String {
@@ -77,7 +77,7 @@ impl Purges {
     pub(super) fn new(targets: Targets) -> Self {
         Self {
             targets: Arc::new(targets),
-            news: Arc::default(),
+            noted: Arc::default(),
             warm: Arc::default(),
         }
     }
@@ -107,11 +107,11 @@ impl Purges {
             notes.push((name, note));
         }
         locked.write_notes(&notes)?;
-        self.news.notify_one();
+        self.noted.notify_one();
         Ok(())
     }
 
-    /// Sends what is due until told to stop.
+    /// Sends purges that are due, until `stop`.
     pub(super) async fn run(self, origin: Origin, stop: CancellationToken) {
         if self.targets.purge.is_empty() && self.targets.prewarm.is_empty() {
             return stop.cancelled().await;
@@ -124,7 +124,7 @@ impl Purges {
             }
         };
         while !stop.is_cancelled() {
-            match self.turn(&origin, &http).await {
+            match self.send_due(&origin, &http).await {
                 // There may be more.
                 Ok(AT_ONCE) => continue,
                 Ok(_) => {}
@@ -132,17 +132,17 @@ impl Purges {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.news.notified() => {}
+                () = self.noted.notified() => {}
                 () = tokio::time::sleep(EVERY) => {}
             }
         }
     }
 
-    /// Sends up to [`AT_ONCE`] that are due; how many.
-    async fn turn(&self, origin: &Origin, http: &Http) -> io::Result<usize> {
+    /// Sends up to [`AT_ONCE`] purges that are due; returns their number.
+    async fn send_due(&self, origin: &Origin, http: &Http) -> io::Result<usize> {
         let reading = origin.clone();
         let due = blocking(move || {
-            // Whoever replaces pages holds the lock until they are there.
+            // Under the lock, since pages of these notes may be about to be replaced.
             let _locked = reading.lock()?;
             due(&reading, now_ms())
         })
@@ -159,19 +159,19 @@ impl Purges {
         while let Some(sent) = sending.join_next().await {
             let Ok(note) = sent else { continue };
             let origin = origin.clone();
-            blocking(move || settle(&origin, &note)).await?;
+            blocking(move || finish(&origin, &note)).await?;
         }
         Ok(count)
     }
 
-    /// Tells every target that was not told yet; what failed stands in the note.
+    /// Purges every target that is not purged yet; a failure is written to the note.
     async fn send(&self, http: &Http, note: &mut Note, origin: &Origin) {
         note.error.clear();
         for target in &self.targets.purge {
             if note.done.contains(target) {
                 continue;
             }
-            match self.tell(http, target, &note.path).await {
+            match self.purge(http, target, &note.path).await {
                 Ok(()) => note.done.push(target.clone()),
                 Err(error) => note.error = format!("{target}: {error}"),
             }
@@ -193,13 +193,13 @@ impl Purges {
         }
     }
 
-    /// What caches know the shop by.
+    /// The host name by which caches know the shop.
     fn host(&self) -> Option<HeaderValue> {
         let uri: Uri = self.targets.site.as_deref()?.parse().ok()?;
         HeaderValue::from_str(uri.authority()?.as_str()).ok()
     }
 
-    async fn tell(&self, http: &Http, target: &str, path: &str) -> Result<(), String> {
+    async fn purge(&self, http: &Http, target: &str, path: &str) -> Result<(), String> {
         let request = match self.targets.method {
             PurgeMethod::Purge => {
                 let method = Method::from_bytes(b"PURGE").map_err(|error| error.to_string())?;
@@ -219,16 +219,16 @@ impl Purges {
                 request
             }
         };
-        let status = self.ask(http, request).await?;
+        let status = self.request(http, request).await?;
         let is_purge = self.targets.method == PurgeMethod::Purge;
-        // Caches say in several ways that they hold nothing under this address.
+        // Several statuses mean that a cache holds nothing under this address.
         if (200..300).contains(&status) || is_purge && [404, 410, 412].contains(&status) {
             return Ok(());
         }
         Err(format!("answered {status}"))
     }
 
-    async fn ask(&self, http: &Http, mut request: Request<Full<Bytes>>) -> Result<u16, String> {
+    async fn request(&self, http: &Http, mut request: Request<Full<Bytes>>) -> Result<u16, String> {
         if let Some((name, value)) = &self.targets.header {
             request.headers_mut().insert(name.clone(), value.clone());
         }
@@ -236,7 +236,7 @@ impl Purges {
     }
 }
 
-/// What waits in this folder.
+/// The purges that wait in this folder.
 pub(super) fn waiting(origin: &Origin) -> io::Result<Waiting> {
     let mut waiting = Waiting::default();
     for name in origin.notes("purges")? {
@@ -267,9 +267,9 @@ fn due(origin: &Origin, now_ms: u64) -> io::Result<Vec<Note>> {
     Ok(due)
 }
 
-/// Removes a note that was carried out, or puts it off, unless the address has
+/// Removes a note whose purge was sent, or stores its failure, unless the address has
 /// changed again meanwhile.
-fn settle(origin: &Origin, note: &Note) -> io::Result<()> {
+fn finish(origin: &Origin, note: &Note) -> io::Result<()> {
     let locked = origin.lock()?;
     let name = name_of(&note.path);
     let is_same = origin

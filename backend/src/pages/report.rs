@@ -1,4 +1,4 @@
-//! What renderers report of themselves, for `seckill status`.
+//! Reports of the renderers, for `seckill status`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,17 +17,17 @@ use crate::redis::{RedisLink, RedisLinkError};
 
 /// How often a renderer reports.
 const EVERY: Duration = Duration::from_secs(1);
-/// A renderer that was silent for this long is not running.
+/// A renderer without a report for this long is not running.
 const SILENT_MS: u64 = 10_000;
-/// And is forgotten after this.
+/// A renderer without a report for this long is forgotten.
 const FORGOTTEN_MS: u64 = 86_400_000;
 
-/// One renderer.
+/// The report of one renderer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Its machine and folder.
+    /// The renderer's machine and folder.
     pub name: String,
-    /// When it reported, epoch milliseconds.
+    /// The time of the report, epoch milliseconds.
     pub at_ms: u64,
     /// Product pages in its folder.
     pub pages: usize,
@@ -36,14 +36,14 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether it reported lately.
+    /// Whether the report is recent.
     #[must_use]
     pub fn is_up(&self) -> bool {
         now_ms().saturating_sub(self.at_ms) < SILENT_MS
     }
 }
 
-/// What every renderer reported last; those that were silent for a day left out.
+/// The latest report of each renderer, without those that are a day old.
 ///
 /// # Errors
 /// Redis is away or refused.
@@ -58,13 +58,13 @@ pub async fn read(conn: &mut MultiplexedConnection) -> Result<Vec<Report>, Redis
     Ok(reports)
 }
 
-/// Reports until told to stop, and at the end that this one stops.
+/// Reports every second until `stop`.
 pub(super) async fn run(origin: Origin, redis: RedisLink, stop: CancellationToken) {
     let machine = nix::unistd::gethostname().unwrap_or_default();
     let name = format!("{}:{}", machine.to_string_lossy(), origin.root().display());
     while !stop.is_cancelled() {
-        if let Err(error) = tell(&origin, &redis, &name).await {
-            tracing::debug!(%error, "the renderer's report waits");
+        if let Err(error) = report(&origin, &redis, &name).await {
+            tracing::debug!(%error, "the renderer did not report");
         }
         tokio::select! {
             () = stop.cancelled() => {}
@@ -73,11 +73,11 @@ pub(super) async fn run(origin: Origin, redis: RedisLink, stop: CancellationToke
     }
 }
 
-async fn tell(origin: &Origin, redis: &RedisLink, name: &str) -> Result<(), RedisLinkError> {
+async fn report(origin: &Origin, redis: &RedisLink, name: &str) -> Result<(), RedisLinkError> {
     let reading = origin.clone();
     let read = blocking(move || Ok((apply::pages(&reading)?, purge::waiting(&reading)?))).await;
     let Ok((pages, waiting)) = read else {
-        // The renderer itself says what is wrong with the folder.
+        // The renderer itself logs what is wrong with the folder.
         return Ok(());
     };
     let report = Report {
@@ -86,7 +86,7 @@ async fn tell(origin: &Origin, redis: &RedisLink, name: &str) -> Result<(), Redi
         pages,
         waiting,
     };
-    // Numbers and texts only: there is nothing in it that could fail.
+    // Numbers and texts always serialize.
     let text = serde_json::to_string(&report).unwrap_or_default();
     let mut conn = redis.conn().await?;
     let _: i64 = conn.hset(keys::RENDERERS, name, text).await?;

@@ -1,5 +1,5 @@
-//! Takes away what nobody leads to any more: pages of rounds that are over or
-//! unknown, and assets and pictures that no page needs.
+//! Removes orphans: pages of rounds that are over or unknown, and assets and pictures
+//! that no page needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,26 +17,26 @@ use crate::now_ms;
 use crate::sale::page::path_of;
 use crate::store::LazyStore;
 
-/// How long the record of a round that has no pages any more is kept: it keeps a
-/// renderer that lags behind from bringing them back.
+/// How long the record of a round without pages is kept: it prevents a renderer that
+/// lags behind from writing them again.
 const KEEP_EMPTY_MS: u64 = 86_400_000;
-/// Since when which assets are no longer needed.
+/// The note of assets that are no longer needed, each with the time since when.
 const LEAVING_NOTE: &str = "leaving.json";
-/// The same of pictures.
+/// The note of pictures that are no longer needed, each with the time since when.
 const LEAVING_PICTURES_NOTE: &str = "leaving-pictures.json";
 
-/// How long things that nobody needs any more are kept.
+/// How long files are kept that are no longer needed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keep {
-    /// Pages, after their round's end.
+    /// Keeps pages, after their round's end.
     pub(super) pages: Duration,
-    /// Assets, after the last page that needed them was replaced: pages that are
-    /// open may still load them.
+    /// Keeps assets, after the last page that needed them was replaced: open pages may
+    /// still load them.
     pub(super) assets: Duration,
 }
 
-/// Takes away pages of rounds that are over, pages of which nobody knows, and
-/// assets that no page needs any more.
+/// Removes pages of rounds that are over, pages without a record, and assets that no
+/// page needs any more.
 pub(super) fn pages(
     origin: &Origin,
     purges: &Purges,
@@ -113,17 +113,17 @@ fn sweep_assets(
     locked.write_note(LEAVING_NOTE, &leaving)
 }
 
-/// Takes away orphaned pictures, again and again until told to stop: beside the
-/// rendering, which must not wait for a database.
+/// Removes orphaned pictures regularly until `stop`, in a task of its own: rendering
+/// must not wait for a database.
 pub(super) async fn run(origin: Origin, options: Arc<Options>, stop: CancellationToken) {
     let Some(rounds) = &options.rounds else {
         return stop.cancelled().await;
     };
     while !stop.is_cancelled() {
-        match orphaned(&origin, rounds, options.keep_pictures).await {
+        match remove_pictures(&origin, rounds, options.keep_pictures).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "orphaned pictures removed"),
-            // Whoever asks the database for his own sake says louder that it is away.
+            // The roles that depend on the database warn that it is away.
             Err(error) => tracing::debug!(%error, "orphaned pictures are left for now"),
         }
         tokio::select! {
@@ -133,9 +133,9 @@ pub(super) async fn run(origin: Origin, options: Arc<Options>, stop: Cancellatio
     }
 }
 
-async fn orphaned(origin: &Origin, rounds: &LazyStore, keep: Duration) -> io::Result<usize> {
-    let looking = origin.clone();
-    if !blocking(move || has_unshown(&looking)).await? {
+async fn remove_pictures(origin: &Origin, rounds: &LazyStore, keep: Duration) -> io::Result<usize> {
+    let reading = origin.clone();
+    if !blocking(move || has_unshown(&reading)).await? {
         return Ok(0);
     }
     let store = rounds.get().await.map_err(io::Error::other)?;
@@ -144,8 +144,8 @@ async fn orphaned(origin: &Origin, rounds: &LazyStore, keep: Duration) -> io::Re
     blocking(move || pictures(&origin, &named, keep, now_ms())).await
 }
 
-/// Whether there are pictures that no page shows: then it is worth to ask whether a
-/// draft does.
+/// Whether there are pictures that no page shows: only then the database is queried
+/// for rounds that use them.
 fn has_unshown(origin: &Origin) -> io::Result<bool> {
     let Some(shown) = shown(origin)? else {
         return Ok(false);
@@ -156,8 +156,8 @@ fn has_unshown(origin: &Origin) -> io::Result<bool> {
         .any(|file| is_ours(file) && !shown.contains(file)))
 }
 
-/// Takes away pictures that neither a page shows nor a round names (`named`, as the
-/// database has them) since `keep`. One that is uploaded again meanwhile begins anew.
+/// Removes pictures that for the time `keep` neither a page shows nor a round names
+/// (`named`, from the database). An upload of the same picture starts that time anew.
 fn pictures(
     origin: &Origin,
     named: &BTreeSet<String>,
@@ -190,8 +190,8 @@ fn pictures(
     Ok(removed)
 }
 
-/// The files of all pictures that pages show; `None` while there is a record of
-/// pages that does not say.
+/// The files of all pictures on pages; `None` while there is a record without
+/// pictures.
 fn shown(origin: &Origin) -> io::Result<Option<BTreeSet<String>>> {
     let mut shown = BTreeSet::new();
     for round in recorded(origin)? {
@@ -213,8 +213,8 @@ fn files_of(picture: &str) -> Vec<String> {
     renditions.into_iter().map(|it| it.file).collect()
 }
 
-/// Whether the file is a rendition that an upload made, `{hash}-{width}.jpg`: what
-/// somebody else put there is his.
+/// Whether the file is a rendition of an upload, `{hash}-{width}.jpg`: files that
+/// people put there are left alone.
 fn is_ours(file: &str) -> bool {
     let size = |name: &str| Picture::parse(&format!("{name}x1")).is_some();
     file.strip_suffix(".jpg").is_some_and(size)

@@ -1,5 +1,5 @@
-//! Asks for a changed page once through a cache, and for the files that it leads
-//! to: a page that is there and whose scripts are not is no faster for it.
+//! Prewarms caches: requests a changed page once through a cache, and the files that
+//! it loads, since a cached page whose scripts are not cached is no faster.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,19 +12,19 @@ use super::blocking;
 use super::cache_client::{Http, exchange, joined, request};
 use super::origin::Origin;
 
-/// Files that are remembered as warm; more than a shop has.
+/// Most files that are remembered as requested; more than a shop has.
 const REMEMBERED: usize = 10_000;
 
-/// What was asked for: a file never changes under its name, so that once is enough
-/// for all the pages that need it.
+/// Prewarms, and remembers the files that were requested: a file never changes under
+/// its name, so that once is enough for all pages that need it.
 #[derive(Debug, Default)]
-pub(super) struct Warm {
+pub(super) struct Prewarmer {
     files: Mutex<HashSet<String>>,
 }
 
-impl Warm {
-    /// Asks for the page at `path` and its files, if there is one. What fails is
-    /// left: a cold file costs one shopper a moment, and nothing depends on it.
+impl Prewarmer {
+    /// Requests the page at `path` and its files, if it exists. Failures are logged and
+    /// not retried: a cold file costs one shopper a moment, and nothing depends on it.
     pub(super) async fn page(
         &self,
         http: &Http,
@@ -49,7 +49,7 @@ impl Warm {
             }
         }
         for path in cold {
-            match ask(http, cache, host.clone(), &path).await {
+            match fetch(http, cache, host.clone(), &path).await {
                 Ok(200) if path.starts_with(assets::FOLDER) => {
                     let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
                     files.insert(joined(cache, &path));
@@ -61,8 +61,8 @@ impl Warm {
     }
 }
 
-/// The text at an address of the origin, as nginx would find it; empty for what is
-/// no text.
+/// The text at an address of the origin, as nginx would find it; empty if it is not
+/// text.
 fn read(origin: &Origin, path: &str) -> Option<String> {
     let name = match path {
         "/" => "index.html",
@@ -75,7 +75,7 @@ fn read(origin: &Origin, path: &str) -> Option<String> {
     })
 }
 
-async fn ask(
+async fn fetch(
     http: &Http,
     cache: &str,
     host: Option<HeaderValue>,
@@ -83,7 +83,7 @@ async fn ask(
 ) -> Result<u16, String> {
     let mut request = request(Method::GET, &joined(cache, path), Bytes::new())?;
     let headers = request.headers_mut();
-    // As browsers ask, so that they find the form that they want.
+    // As browsers request it, so that they find this form in the cache.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     if let Some(host) = host {
         headers.insert(header::HOST, host);

@@ -41,8 +41,8 @@ impl Queue for AnyQueue {
         dispatch!(self, queue => queue.ack(receipts).await)
     }
 
-    async fn release(&self, receipts: &[Receipt], after: Duration) -> Result<(), QueueError> {
-        dispatch!(self, queue => queue.release(receipts, after).await)
+    async fn requeue(&self, receipts: &[Receipt], after: Duration) -> Result<(), QueueError> {
+        dispatch!(self, queue => queue.requeue(receipts, after).await)
     }
 
     async fn extend(&self, receipts: &mut [Receipt]) -> Result<(), QueueError> {

@@ -1,7 +1,7 @@
-//! Messages that nobody could use, kept for people to look at, each with the
-//! reason. They live in a stream of their own in Redis whichever queue is
-//! chosen: a queue can be read from one end only, but a letter is to be found
-//! by its number, shown without being taken, and sent on its way again alone.
+//! Dead letters: messages that failed for good and wait for a person, each with the
+//! reason. They live in a stream of their own in Redis whichever queue is in use: a
+//! queue can be read from one end only, but a letter must be found by its number,
+//! shown without being consumed, and redriven alone.
 
 use redis::streams::{StreamId, StreamRangeReply};
 use seckill_core::keys;
@@ -10,43 +10,43 @@ use super::{Message, Published, Queue, QueueError, Queues};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 
-/// The key of a message that was a dead letter. It is old, and that says nothing
-/// of how long other messages wait.
+/// The key of a redriven message. Its age says nothing of how long other messages
+/// wait.
 pub const REDRIVEN: &str = "redriven";
 /// Letters read at a time.
 const PAGE: usize = 500;
 
-/// A message that nobody could use.
+/// A message that failed for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The message as it was.
+    /// The body of the message.
     pub body: Vec<u8>,
-    /// Why it is here, as a sentence.
+    /// Why it failed, as a sentence.
     pub reason: String,
-    /// Where it came from: a queue or an outbox.
+    /// The queue or outbox that it came from.
     pub source: String,
-    /// How many times it was handed out.
+    /// The number of its deliveries.
     pub attempts: u32,
 }
 
-/// A letter that is kept.
+/// A dead letter with its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptLetter {
-    /// Its number, which begins with when it came here, in epoch milliseconds.
+    /// Its number, which begins with the time of its addition in epoch milliseconds.
     pub id: String,
     /// The letter.
     pub letter: DeadLetter,
 }
 
 impl KeptLetter {
-    /// When it came here, epoch milliseconds: its number begins with it.
+    /// When it was added, epoch milliseconds.
     #[must_use]
     pub fn came_ms(&self) -> u64 {
         let ms = self.id.split('-').next();
         ms.and_then(|ms| ms.parse().ok()).unwrap_or_default()
     }
 
-    /// Whether a letter can have this number.
+    /// Whether `id` has the form of a letter's number.
     #[must_use]
     pub fn is_id(id: &str) -> bool {
         let is_number = |part: &str| part.parse::<u64>().is_ok();
@@ -54,14 +54,14 @@ impl KeptLetter {
     }
 }
 
-/// What became of a letter that was to be sent on its way again.
+/// The outcome of redriving a letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redriven {
-    /// It is on its way.
+    /// Its message was sent.
     Sent,
-    /// There is no such letter; somebody else may have sent it.
+    /// There is no such letter; somebody else may have redriven it.
     Gone,
-    /// It stays here, for this reason.
+    /// It stays a dead letter, for this reason.
     Stays(String),
 }
 
@@ -73,14 +73,14 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Those that are kept in `redis`, of a shop with these segments.
+    /// The dead letters in `redis`, of a shop with these segments.
     #[must_use]
     pub fn new(redis: RedisLink, segments: Segments) -> Self {
         Self { redis, segments }
     }
 
-    /// Keeps a letter. Acknowledging its message is a step of its own, taken
-    /// after this one, so that it is never in neither place.
+    /// Adds a letter. The caller acknowledges its message afterwards, so that the
+    /// message is never lost between the two.
     ///
     /// # Errors
     /// Redis is away.
@@ -95,7 +95,7 @@ impl DeadLetters {
         Ok(add.exec_async(&mut conn).await?)
     }
 
-    /// Up to `most` letters, oldest first, from the one after `after` on.
+    /// Up to `most` letters, oldest first, starting after the letter `after`.
     ///
     /// # Errors
     /// Redis is away.
@@ -108,7 +108,7 @@ impl DeadLetters {
         self.range(&from, "+", most).await
     }
 
-    /// How many there are.
+    /// The number of dead letters.
     ///
     /// # Errors
     /// Redis is away.
@@ -126,7 +126,7 @@ impl DeadLetters {
     /// # Errors
     /// Redis is away.
     pub async fn find(&self, id: &str) -> Result<Option<KeptLetter>, QueueError> {
-        // What is no number of a letter is one that does not exist.
+        // A malformed number names no letter.
         if !KeptLetter::is_id(id) {
             return Ok(None);
         }
@@ -151,12 +151,12 @@ impl DeadLetters {
         Ok(reply.ids.iter().map(kept).collect())
     }
 
-    /// Sends a letter on its way again, back to the queue or the outbox that it
-    /// came from. Only what has arrived there is taken out here.
+    /// Redrives a letter to the queue or the outbox that it came from, and removes it
+    /// once it has arrived there.
     ///
     /// # Errors
-    /// Redis is away. The letter may be on its way and still be here; sending
-    /// it twice does no harm.
+    /// Redis is away. The letter may have been sent and still be here; sending it
+    /// twice does no harm.
     pub async fn redrive<O: Queue, C: Queue>(
         &self,
         id: &str,
@@ -172,15 +172,15 @@ impl DeadLetters {
         };
         if sent == Redriven::Sent {
             let mut conn = self.redis.conn().await?;
-            let mut take_out = redis::cmd("XDEL");
-            take_out.arg(keys::QUEUE_DEAD_LETTERS).arg(id);
-            take_out.exec_async(&mut conn).await?;
+            let mut remove = redis::cmd("XDEL");
+            remove.arg(keys::QUEUE_DEAD_LETTERS).arg(id);
+            remove.exec_async(&mut conn).await?;
         }
         Ok(sent)
     }
 
-    /// Sends every letter that is here now on its way again; tells how many,
-    /// and what keeps the others here.
+    /// Redrives every letter that is here now; returns the number of those that were
+    /// sent, and the reasons why others stay.
     ///
     /// # Errors
     /// See [`Self::redrive`].
@@ -208,7 +208,7 @@ impl DeadLetters {
         Ok((sent, stay))
     }
 
-    /// The newest letter: what comes while all are sent is left for the next time.
+    /// The newest letter: those that are added while all are redriven are left alone.
     async fn last(&self) -> Result<Option<String>, QueueError> {
         let mut conn = self.redis.conn().await?;
         let mut range = redis::cmd("XREVRANGE");
@@ -228,7 +228,7 @@ impl DeadLetters {
         fields: &[(String, String)],
     ) -> Result<Redriven, QueueError> {
         let Some((item, segment)) = keys::parse_outbox(outbox) else {
-            return Ok(Redriven::Stays(format!("\"{outbox}\" is no outbox")));
+            return Ok(Redriven::Stays(format!("\"{outbox}\" is not an outbox")));
         };
         let mut conn = self.segments.conn(&item, segment).await?;
         let mut add = redis::cmd("XADD");
@@ -236,7 +236,7 @@ impl DeadLetters {
         for (name, text) in fields {
             add.arg(name).arg(text);
         }
-        // The ledger has the event already, and must not count it twice.
+        // The ledger has the event, and must not count it twice.
         add.arg("redriven").arg(1);
         match add
             .exec_async(&mut conn)
@@ -263,18 +263,18 @@ async fn publish(queue: &impl Queue, letter: DeadLetter) -> Redriven {
         Some(
             Published::NotStored(reason) | Published::Unknown(reason) | Published::Rejected(reason),
         ) => Redriven::Stays(reason),
-        None => Redriven::Stays("the queue said nothing".to_owned()),
+        None => Redriven::Stays("the queue did not reply".to_owned()),
     }
 }
 
-/// The fields of an outbox event; `None` for what was a queue's message.
+/// The fields of an outbox event; `None` if the letter was a message of a queue.
 fn event_fields(letter: &DeadLetter) -> Option<Vec<(String, String)>> {
     if [keys::QUEUE_ORDERS, keys::QUEUE_CANCELS].contains(&letter.source.as_str()) {
         return None;
     }
     let event: serde_json::Value = serde_json::from_slice(&letter.body).ok()?;
     let fields = event.as_object()?;
-    // A purchase that the queue rejected was a message already.
+    // A purchase that the queue rejected is a message, not an event.
     fields.get("kind")?;
     let field = |(name, value): (&String, &serde_json::Value)| {
         Some((name.clone(), value.as_str()?.to_owned()))

@@ -8,9 +8,9 @@ use crate::redis::RedisLink;
 /// The queues of a shop.
 #[derive(Clone)]
 pub struct Queues<O = AnyQueue, C = AnyQueue> {
-    /// Purchases that are to become orders.
+    /// Purchases from which orders are to be placed.
     pub orders: O,
-    /// Orders that are to be cancelled unless they are paid by then.
+    /// Orders that are to be cancelled unless they are paid by the time of delivery.
     pub cancels: C,
 }
 

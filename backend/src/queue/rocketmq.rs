@@ -1,6 +1,6 @@
 //! The queue over RocketMQ 5, by the gRPC contract of its proxy: messages are
-//! pulled, acknowledged one by one, given back for a time of their own, and
-//! published with the moment of their delivery.
+//! pulled, acknowledged one by one, requeued each with its own delay, and published
+//! with the time of their delivery.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use super::{Capabilities, Delivery, Message, Published, Queue, QueueError, Recei
 
 /// Calls and sessions.
 mod proxy;
-/// Taking messages.
+/// Receiving messages.
 mod receiving;
-/// Messages of the contract.
+/// The messages of the gRPC contract.
 mod wire;
 
 use proxy::{CallError, Proxy, Session};
@@ -26,17 +26,17 @@ use wire::{
     WireMessage, code,
 };
 
-/// How long a message that was handed out stays with its worker; the proxy
-/// allows no less than ten seconds.
+/// How long a delivered message stays with its worker; the proxy allows no less than
+/// ten seconds.
 const HOLD: Duration = Duration::from_secs(10);
-/// Longest delay: the proxy keeps a message that was given back for half a day
-/// at most, and one that was published for a day.
+/// Longest delay: the proxy hides a requeued message for half a day at most, and
+/// delays a published one for a day.
 const LONGEST_DELAY: Duration = Duration::from_secs(12 * 3600);
 /// Largest message, in bytes; an order message has some 300. The broker would
 /// take 4 MB.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The calls.
+/// Paths of the calls.
 mod method {
     pub(super) const QUERY_ROUTE: &str = "/apache.rocketmq.v2.MessagingService/QueryRoute";
     pub(super) const SEND: &str = "/apache.rocketmq.v2.MessagingService/SendMessage";
@@ -46,12 +46,12 @@ mod method {
         "/apache.rocketmq.v2.MessagingService/ChangeInvisibleDuration";
 }
 
-/// What kind of topic it is, as its attribute `message.type` says.
+/// The kind of a topic, by its attribute `message.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopicType {
     /// `NORMAL`: messages are delivered at once.
     Normal,
-    /// `DELAY`: each message has its own moment of delivery.
+    /// `DELAY`: each message has its own time of delivery.
     Delay,
 }
 
@@ -63,7 +63,7 @@ pub struct RocketMqQueue {
     receiving: Arc<Mutex<Receiving>>,
 }
 
-/// One end of it.
+/// A client of one topic, in one consumer group.
 #[derive(Clone)]
 struct Consumer {
     proxy: Proxy,
@@ -140,8 +140,8 @@ impl Queue for RocketMqQueue {
             if matches!(outcome[at], Published::Rejected(_)) {
                 continue;
             }
-            // One a call: a request of several stands or falls as a whole, and
-            // takes no delayed ones.
+            // One message a call: a request with several fails as a whole, and
+            // cannot have delayed ones.
             let (consumer, message) = (self.consumer.clone(), self.outgoing(message));
             calls.spawn(async move { (at, send(&consumer, message).await) });
         }
@@ -169,7 +169,7 @@ impl Queue for RocketMqQueue {
             ..
         } = &self.consumer;
         let entries = receipts.iter().filter_map(parts);
-        let question = AckMessageRequest {
+        let request = AckMessageRequest {
             group: Some(resource(group)),
             topic: Some(resource(topic)),
             entries: entries
@@ -179,17 +179,17 @@ impl Queue for RocketMqQueue {
                 })
                 .collect(),
         };
-        let answer: AckMessageResponse = proxy.ask(method::ACK, question).await?;
-        // One whose time has run out belongs to somebody else by now.
+        let response: AckMessageResponse = proxy.call(method::ACK, request).await?;
+        // A delivery whose hold has expired belongs to another worker by now.
         let also = [code::MULTIPLE_RESULTS, code::INVALID_RECEIPT_HANDLE];
-        proxy.accept(answer.status, &also)?;
-        for entry in answer.entries {
+        proxy.accept(response.status, &also)?;
+        for entry in response.entries {
             proxy.accept(entry.status, &also)?;
         }
         Ok(())
     }
 
-    async fn release(&self, receipts: &[Receipt], after: Duration) -> Result<(), QueueError> {
+    async fn requeue(&self, receipts: &[Receipt], after: Duration) -> Result<(), QueueError> {
         let mut receipts = receipts.to_vec();
         let after = after.min(LONGEST_DELAY);
         Ok(change_invisible(&self.consumer, &mut receipts, after).await?)
@@ -201,11 +201,11 @@ impl Queue for RocketMqQueue {
 }
 
 async fn send(consumer: &Consumer, message: WireMessage) -> Published {
-    let question = SendMessageRequest {
+    let request = SendMessageRequest {
         messages: vec![message],
     };
-    let answer: Result<SendMessageResponse, _> = consumer.proxy.ask(method::SEND, question).await;
-    let outcome = answer.and_then(|answer| consumer.proxy.accept(answer.status, &[]));
+    let response: Result<SendMessageResponse, _> = consumer.proxy.call(method::SEND, request).await;
+    let outcome = response.and_then(|response| consumer.proxy.accept(response.status, &[]));
     let Err(error) = outcome else {
         return Published::Stored;
     };
@@ -216,7 +216,7 @@ async fn send(consumer: &Consumer, message: WireMessage) -> Published {
         CallError::Refused { status, .. } => match status.code {
             code::TOPIC_NOT_FOUND | code::MESSAGE_PROPERTY_CONFLICT_WITH_TYPE => {
                 Published::NotStored(format!(
-                    "{error}; make the topic \"{topic}\" with: mqadmin updateTopic -t {topic} \
+                    "{error}; create the topic \"{topic}\" with: mqadmin updateTopic -t {topic} \
                      -c CLUSTER -a +message.type=NORMAL (DELAY for cancels)"
                 ))
             }
@@ -230,8 +230,7 @@ async fn send(consumer: &Consumer, message: WireMessage) -> Published {
     }
 }
 
-/// Hides messages that were handed out for another while. Each has a new receipt
-/// from then on.
+/// Hides delivered messages for `time` from now on. Each gets a new receipt.
 async fn change_invisible(
     consumer: &Consumer,
     receipts: &mut [Receipt],
@@ -242,7 +241,7 @@ async fn change_invisible(
         let Some((message_id, receipt_handle)) = parts(old) else {
             continue;
         };
-        let question = ChangeInvisibleDurationRequest {
+        let request = ChangeInvisibleDurationRequest {
             group: Some(resource(&consumer.group)),
             topic: Some(resource(&consumer.topic)),
             receipt_handle: receipt_handle.to_owned(),
@@ -251,10 +250,10 @@ async fn change_invisible(
         };
         let (proxy, message_id) = (consumer.proxy.clone(), message_id.to_owned());
         calls.spawn(async move {
-            let answer: ChangeInvisibleDurationResponse =
-                proxy.ask(method::CHANGE_INVISIBLE, question).await?;
-            proxy.accept(answer.status, &[code::INVALID_RECEIPT_HANDLE])?;
-            Ok((at, message_id, answer.receipt_handle))
+            let response: ChangeInvisibleDurationResponse =
+                proxy.call(method::CHANGE_INVISIBLE, request).await?;
+            proxy.accept(response.status, &[code::INVALID_RECEIPT_HANDLE])?;
+            Ok((at, message_id, response.receipt_handle))
         });
     }
     let mut outcome = Ok(());
@@ -292,7 +291,7 @@ fn receipt(message_id: &str, handle: &str) -> Receipt {
     Receipt(format!("{message_id} {handle}"))
 }
 
-/// Message id and handle.
+/// The message id and the handle in a receipt.
 fn parts(receipt: &Receipt) -> Option<(&str, &str)> {
     receipt.0.split_once(' ')
 }
@@ -300,8 +299,8 @@ fn parts(receipt: &Receipt) -> Option<(&str, &str)> {
 /// A new message id: 17 bytes in hexadecimal, the first of which is the version.
 fn message_id() -> String {
     let mut random = [0; 16];
-    // Without randomness an id would be of no use to those who look for it; the
-    // message is as good.
+    // Without randomness the id is of no use to people who search for it, and the
+    // message works all the same.
     let _ = getrandom::fill(&mut random);
     let digits: String = random.iter().map(|byte| format!("{byte:02X}")).collect();
     format!("01{digits}")

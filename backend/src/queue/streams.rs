@@ -1,6 +1,6 @@
-//! The queue over Redis Streams: one consumer group, whose pending list is what
-//! has been handed out and not yet acknowledged. Messages that are kept back lie
-//! in a sorted set by when they are due; whoever reads lets them in.
+//! The queue over Redis Streams: one consumer group, whose pending list holds the
+//! messages that were delivered and not yet acknowledged. Delayed messages are in a
+//! sorted set by the time they are due; workers move them into the stream.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,17 +15,18 @@ use super::{
 };
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 
-/// Taking messages.
+/// Receiving messages.
 mod reading;
 
 /// The group that all workers of a queue share.
 const GROUP: &str = "workers";
-/// All workers read under one name: who holds a message is told by how long it
-/// has been held, and names of workers long dead need not be swept.
+/// All workers read under one name: that a message was abandoned shows by how long it
+/// has been pending, and names of dead workers need not be removed.
 const CONSUMER: &str = "worker";
-/// How long one blocking read waits before it looks for abandoned messages.
-const LOOK_ROUND: Duration = Duration::from_millis(500);
-/// Longest delay. A sorted set keeps any; this is where a delay is a mistake.
+/// How often workers check for due and abandoned messages; one blocking read waits
+/// no longer.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+/// Longest delay. A sorted set allows any; a longer one is taken for a mistake.
 const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Largest message, in bytes; an order message has some 300.
 const MAX_BODY: usize = 64 * 1024;
@@ -36,15 +37,16 @@ pub struct StreamsQueue {
     redis: RedisLink,
     stream: String,
     hold: Duration,
-    /// The connection of blocking reads, while nobody reads.
+    /// The connection for blocking reads, while no read is under way.
     reader: Arc<Mutex<Option<MultiplexedConnection>>>,
-    /// Until when new messages alone are taken, because they come in full
-    /// batches and the others have just been looked for.
+    /// Until when only new messages are received, because they come in full batches
+    /// and the others have just been checked for.
     busy_until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl StreamsQueue {
-    /// How long an abandoned message waits for its next worker, by default.
+    /// How long a message stays with its worker by default, before it counts as
+    /// abandoned.
     pub const HOLD: Duration = Duration::from_secs(10);
 
     /// The queue of order messages.
@@ -59,7 +61,7 @@ impl StreamsQueue {
         Self::new(redis, keys::QUEUE_CANCELS, Self::HOLD)
     }
 
-    /// A queue in stream `stream`, whose messages stay with a worker for `hold`.
+    /// A queue in stream `stream`, whose messages stay with their worker for `hold`.
     #[must_use]
     pub fn new(redis: RedisLink, stream: &str, hold: Duration) -> Self {
         Self {
@@ -71,18 +73,18 @@ impl StreamsQueue {
         }
     }
 
-    /// Sends what fits, all in one round trip, and tells of each what was wrong.
+    /// Sends messages in one round trip; returns for each why it failed.
     async fn send(&self, messages: &[&Message]) -> Result<Vec<Result<(), String>>, RedisLinkError> {
         let mut conn = self.redis.conn().await?;
         let delayed = messages.iter().any(|message| !message.after.is_zero());
-        // By Redis's clock, as the letting in is.
+        // By Redis's clock, like the script that moves them into the stream.
         let now_ms = match delayed {
             true => time_ms(&mut conn).await?,
             false => 0,
         };
-        // Those that are kept back go together.
-        let mut keep_back = redis::cmd("ZADD");
-        keep_back.arg(keys::delayed(&self.stream));
+        // Delayed messages go in one command.
+        let mut delay = redis::cmd("ZADD");
+        delay.arg(keys::delayed(&self.stream));
         let mut pipe = Pipeline::with_capacity(messages.len());
         for message in messages {
             let Message { body, key, after } = message;
@@ -90,29 +92,27 @@ impl StreamsQueue {
                 let add = pipe.cmd("XADD").arg(&self.stream).arg("*");
                 add.arg("body").arg(body.as_slice()).arg("key").arg(key);
             } else {
-                // A key with a separator in it could not be told from the body.
+                // A separator in the key would end it.
                 let mut member = format!("0|{}|", key.replace('|', "_")).into_bytes();
                 member.extend_from_slice(body);
-                keep_back.arg(now_ms.saturating_add(millis(*after)));
-                keep_back.arg(member);
+                delay.arg(now_ms.saturating_add(millis(*after)));
+                delay.arg(member);
             }
         }
         if delayed {
-            pipe.add_command(keep_back);
+            pipe.add_command(delay);
         }
         let replies: Vec<RedisResult<Value>> = pipe.ignore_errors().query_async(&mut conn).await?;
         let mut replies = replies
             .into_iter()
             .map(|reply| reply.map(drop).map_err(|error| error.to_string()));
-        let kept_back = match delayed {
+        let delayed_reply = match delayed {
             true => replies.next_back().unwrap_or(Ok(())),
             false => Ok(()),
         };
         let outcome = |message: &&Message| match message.after.is_zero() {
-            true => replies
-                .next()
-                .unwrap_or_else(|| Err("no answer".to_owned())),
-            false => kept_back.clone(),
+            true => replies.next().unwrap_or_else(|| Err("no reply".to_owned())),
+            false => delayed_reply.clone(),
         };
         Ok(messages.iter().map(outcome).collect())
     }
@@ -138,9 +138,9 @@ impl Queue for StreamsQueue {
         let sent = self.send(&messages).await;
         let slots = outcome.iter_mut().filter(|outcome| fits(outcome));
         match sent {
-            Ok(answers) => {
-                for (slot, answer) in slots.zip(answers) {
-                    *slot = match answer {
+            Ok(replies) => {
+                for (slot, reply) in slots.zip(replies) {
+                    *slot = match reply {
                         Ok(()) => Published::Stored,
                         Err(reason) => Published::NotStored(reason),
                     };
@@ -164,36 +164,36 @@ impl Queue for StreamsQueue {
     async fn next(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
         let until = Instant::now() + wait;
         loop {
-            let mut next_due = LOOK_ROUND;
+            let mut next_due = CHECK_EVERY;
             if !self.is_busy() {
-                next_due = self.let_in_due().await?.unwrap_or(LOOK_ROUND);
+                next_due = self.move_due().await?.unwrap_or(CHECK_EVERY);
                 match self.abandoned(max).await {
-                    Ok(found) if found.is_empty() => self.looked(),
+                    Ok(found) if found.is_empty() => self.set_busy(),
                     Err(error) if error.code() == Some("NOGROUP") => self.create_group().await?,
                     other => return Ok(other?),
                 }
             }
             let left = until
                 .saturating_duration_since(Instant::now())
-                .min(LOOK_ROUND)
+                .min(CHECK_EVERY)
                 .min(next_due);
             let mut conn = self.reader().await?;
-            // Should the server vanish without a word, the read must end all the same.
-            let bound = left + self.redis.patience();
-            let read = timeout(bound, self.fresh(&mut conn, max, left)).await;
+            // The read must end even if the server vanishes.
+            let limit = left + self.redis.patience();
+            let read = timeout(limit, self.fresh(&mut conn, max, left)).await;
             match read {
                 Ok(Err(error)) if error.code() == Some("NOGROUP") => self.create_group().await?,
                 Ok(found) => {
                     let found = found?;
                     self.keep(conn);
                     if found.len() < max {
-                        self.is_idle();
+                        self.set_idle();
                     }
                     if !found.is_empty() {
                         return Ok(found);
                     }
                 }
-                Err(_) => return Err(QueueError::Unavailable("a read was not answered".into())),
+                Err(_) => return Err(QueueError::Unavailable("a read got no reply".into())),
             }
             if Instant::now() >= until {
                 return Ok(Vec::new());
@@ -216,7 +216,7 @@ impl Queue for StreamsQueue {
         Ok(pipe.exec_async(&mut conn).await?)
     }
 
-    async fn release(&self, receipts: &[Receipt], after: Duration) -> Result<(), QueueError> {
+    async fn requeue(&self, receipts: &[Receipt], after: Duration) -> Result<(), QueueError> {
         if receipts.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Approval: the double write to database and Redis (course §065, §179).
 //!
-//! The database first: what Redis is told must be something that a supervisor
-//! approved. An approval that was interrupted is completed by another one.
+//! The database comes first: only what a supervisor approved may be written to
+//! Redis. An approval that was interrupted is completed by approving again.
 
 use jiff::tz::TimeZone;
 
@@ -16,20 +16,20 @@ use crate::store::round_changes::ChangeError;
 use crate::store::{Actor, Store, StoreError};
 use crate::time::rfc3339;
 
-/// Why a round was not, or not wholly, approved.
+/// Why a round was not approved, or only partly.
 #[derive(Debug, thiserror::Error)]
 pub enum ApproveError {
-    /// Nothing of this name.
+    /// There is no round of this id.
     #[error("there is no round \"{round}\"; {known}")]
     NoSuchRound {
-        /// As asked for.
+        /// The id.
         round: String,
-        /// Which there are.
+        /// The rounds that exist, as a sentence.
         known: String,
     },
-    /// It is over.
+    /// The round is over.
     #[error(
-        "round \"{round}\" is over since {}; import it with later times under another id",
+        "round \"{round}\" ended at {}; import it with later times under another id",
         rfc3339(*ends_ms)
     )]
     Over {
@@ -38,21 +38,21 @@ pub enum ApproveError {
         /// Its end, epoch milliseconds.
         ends_ms: u64,
     },
-    /// Redis is not there, so that nothing was begun.
+    /// Redis is away, so that the approval was not begun.
     #[error("nothing was approved: {0}")]
     NoRedis(#[from] RedisLinkError),
     /// The database refused.
     #[error("the approval could not be stored: {0}")]
     Store(#[from] StoreError),
-    /// Somebody else was there first, or a product is in another round too.
+    /// The round has changed meanwhile, or a product is in another round too.
     #[error("nothing was approved: {0}")]
     Change(ChangeError),
-    /// Redis has not all of it.
+    /// The approval is stored, and not all of the round is in Redis.
     #[error("round \"{round}\" is approved but not yet on sale: {source}")]
     Publish {
         /// The round.
         round: String,
-        /// What went wrong.
+        /// The cause.
         source: PublishError,
     },
 }
@@ -66,16 +66,16 @@ impl From<ChangeError> for ApproveError {
     }
 }
 
-/// What approving needs.
+/// Approves rounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Approver<'a> {
     /// The database.
     pub store: &'a Store,
     /// Redis.
     pub redis: &'a RedisLink,
-    /// Where the stock goes.
+    /// The stock's masters.
     pub segments: &'a Segments,
-    /// Whose midnight separates the days.
+    /// The zone in which days begin and end.
     pub zone: &'a TimeZone,
 }
 
@@ -88,11 +88,11 @@ impl Approver<'_> {
         self.approve_seen(id, None, by, now_ms).await
     }
 
-    /// Approves the round if it waits for that in the version that was seen; of two
-    /// supervisors at once, one does.
+    /// Approves the round if it is submitted in the version that was seen: of two
+    /// supervisors at once, one succeeds.
     ///
     /// # Errors
-    /// [`ApproveError`], with [`ChangeError::NotAsSeen`] for the other.
+    /// [`ApproveError`], for the other with [`ChangeError::NotAsSeen`].
     pub async fn approve_seen(
         &self,
         id: &str,
@@ -107,7 +107,7 @@ impl Approver<'_> {
             let (round, ends_ms) = (id.to_owned(), stored.round.ends_ms);
             return Err(ApproveError::Over { round, ends_ms });
         }
-        // Without Redis the approval would be left half done.
+        // Checked first, lest the approval be left half done.
         self.redis.conn().await?;
         let masters = self.segments.masters().await?;
         for master in &masters {
@@ -123,11 +123,11 @@ impl Approver<'_> {
         Ok(())
     }
 
-    /// Tells Redis of an approved round and has its pages rendered: the second half of an
-    /// approval, and again after an edit.
+    /// Publishes an approved round to Redis and has its pages rendered: the second half
+    /// of an approval, repeated after each edit.
     ///
     /// # Errors
-    /// [`ApproveError`]; a repetition completes what was begun.
+    /// [`ApproveError`]; a retry completes what was begun.
     pub async fn put_on_sale(&self, id: &str, now_ms: u64) -> Result<(), ApproveError> {
         let stored = self.store.round(id).await?;
         let approved = stored.filter(|stored| stored.state == RoundState::Approved);
@@ -147,19 +147,19 @@ impl Approver<'_> {
         Ok(())
     }
 
-    /// Decides how each product is divided among segments, if nobody has: evenly
-    /// among the masters. Returns the round as it sells.
+    /// Divides each product among its segments, evenly among the masters unless the
+    /// round says otherwise or it was divided before. Returns the round as it sells.
     async fn divide(&self, stored: &StoredRound, masters: usize) -> Result<Round, StoreError> {
         let masters = u16::try_from(masters.min(MAX_SEGMENTS)).unwrap_or(1);
         let mut round = stored.in_force();
         let mut divided = Vec::new();
-        for (product, asked) in round.products.iter_mut().zip(&stored.round.products) {
+        for (product, planned) in round.products.iter_mut().zip(&stored.round.products) {
             if !product.segments.is_empty() {
                 continue;
             }
-            product.segments = match asked.segments.as_slice() {
+            product.segments = match planned.segments.as_slice() {
                 segments @ [_, ..] => segments.to_vec(),
-                // What was published before segments could be chosen has one.
+                // Rounds published by an early version have one segment.
                 [] if stored.published_ms.is_some() => vec![product.amount],
                 [] => split_evenly(product.amount, masters),
             };

@@ -1,5 +1,5 @@
-//! The catalogue as the back end reads it, and the copy that the purchase role
-//! decides by.
+//! Reads the catalogue in Redis, and keeps a copy of it in memory for the purchase
+//! role.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,10 +12,10 @@ use seckill_core::sale::catalogue::Entry;
 
 use crate::redis::{RedisLink, RedisLinkError};
 
-/// How often the version is asked for.
+/// How often the version is read.
 const POLL: Duration = Duration::from_millis(250);
 
-/// All approved products.
+/// Every approved product, with its entry.
 pub type Products = HashMap<Item, Entry>;
 
 /// Reads the whole catalogue. An entry that cannot be read is left out and
@@ -56,25 +56,25 @@ pub async fn read(conn: &mut MultiplexedConnection) -> Result<Products, RedisLin
 pub(crate) async fn version(
     conn: &mut MultiplexedConnection,
 ) -> Result<Option<String>, RedisLinkError> {
-    let mut ask = redis::cmd("HGET");
-    Ok(ask
+    let mut get = redis::cmd("HGET");
+    Ok(get
         .arg(keys::CATALOGUE)
         .arg(keys::CATALOGUE_VERSION)
         .query_async(conn)
         .await?)
 }
 
-/// A copy that follows the catalogue, a quarter of a second behind at most. While Redis
-/// is away the last good copy serves.
+/// A copy of the catalogue in memory, at most a quarter of a second behind. While
+/// Redis is away, it stays as it was last read.
 #[derive(Debug, Clone, Default)]
 pub struct Mirror {
-    /// `None` until it was read once.
+    /// `None` until the catalogue was read once.
     products: Arc<RwLock<Option<Arc<Products>>>>,
 }
 
 impl Mirror {
-    /// A copy that is kept up to date by a task of its own, which ends when the
-    /// last clone is dropped. Must be called inside a runtime.
+    /// A copy that a task of its own keeps up to date, until the last clone is
+    /// dropped. Must be called inside a runtime.
     #[must_use]
     pub fn following(redis: RedisLink) -> Self {
         let copy = Self::default();
@@ -109,7 +109,7 @@ async fn refresh(
     seen: &mut Option<Option<String>>,
 ) -> Result<(), RedisLinkError> {
     let mut conn = redis.conn().await?;
-    // Asked before the rest, so that an edit in between is read once more.
+    // Read before the entries, so that after an edit in between they are read again.
     let version = Some(version(&mut conn).await?);
     if *seen != version {
         let fresh = read(&mut conn).await?;

@@ -1,4 +1,4 @@
-//! The way back: rounds as a sale file, which imports to the same rounds.
+//! Exports rounds as a sale file, which imports to the same rounds.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -104,7 +104,7 @@ fn product_json(product: &Product) -> serde_json::Value {
     value
 }
 
-/// A TOML string. Names hold no control characters, as the import sees to.
+/// A TOML string. The import has refused names with control characters.
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }

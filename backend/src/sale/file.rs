@@ -1,6 +1,6 @@
-//! Reads a sale file and checks every field of it.
+//! Reads a sale file and checks every field.
 //!
-//! All mistakes are told at once, each with its place, its value and its cure;
+//! All mistakes are reported at once, each with its place, its value and its cure;
 //! a file with a mistake yields nothing that could be imported.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use super::tree::{self, Node, Unreadable};
 use super::when::When;
 use crate::store::round::Round;
 
-/// Typed access to the fields of a table, which notes what is wrong.
+/// Typed access to the fields of a table, which notes mistakes.
 mod fields;
 /// The rules for a round and a product.
 mod rules;
@@ -37,9 +37,9 @@ pub struct Mistake {
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
-    /// Which field, such as `round.product.amount`; empty when it is the file's form.
+    /// The field, such as `round.product.amount`; empty if the file cannot be parsed.
     pub field: String,
-    /// What is wrong and what would be right.
+    /// What is wrong, and the cure.
     pub problem: String,
 }
 
@@ -53,15 +53,15 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Why a sale file was not taken.
+/// Why a sale file was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SaleFileError {
-    /// The file cannot be read at all.
+    /// The file cannot be read.
     #[error("cannot read the sale file {}: {source}", path.display())]
     Unreadable {
         /// Its path.
         path: PathBuf,
-        /// What the system says.
+        /// The cause.
         source: std::io::Error,
     },
     /// It has mistakes.
@@ -152,7 +152,7 @@ fn place(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// Whether both times of a round fit together: `(opens_ms, ends_ms)`.
+/// The start and end of a round, epoch milliseconds, counted from the import.
 fn fix_times(starts: When, ends: When, now_ms: u64) -> (u64, u64) {
     let opens_ms = starts.from(now_ms);
     (opens_ms, ends.from(opens_ms))

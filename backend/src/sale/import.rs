@@ -1,9 +1,8 @@
 //! Stores the rounds of a sale file as drafts.
 //!
-//! Importing the same file again changes nothing. A draft is replaced by what
-//! the file says; an approved round is not changed by a file, since shoppers, edges
-//! and stock rely on it (the console changes what is safe), nor is one that waits
-//! for its approval.
+//! Importing the same file again changes nothing. A draft is replaced by the file's
+//! round. A file changes no approved round, since shoppers, edges and stock rely on
+//! it (the console allows safe changes), and none that is submitted.
 
 use std::fmt;
 
@@ -14,10 +13,10 @@ use crate::store::round_changes::{ChangeError, Overlap};
 use crate::store::{Actor, Store};
 use crate::time::rfc3339;
 
-/// Why a sale was not imported. Nothing of it was.
+/// Why a sale was not imported. All of its rounds are as they were.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// A round is approved, or waits for that, and the file says something else.
+    /// A round is approved or submitted, and the file has it differently.
     #[error(transparent)]
     Approved(#[from] ApprovedRound),
     /// A product would be in two rounds at once.
@@ -37,7 +36,7 @@ impl From<ChangeError> for ImportError {
     }
 }
 
-/// A round that the file would change and that is no draft.
+/// A round that the file would change although it is approved or submitted.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "round \"{round}\" is {state} and cannot be changed ({difference}), so nothing was imported; \
@@ -63,8 +62,8 @@ pub async fn import(
     import_all(store, rounds, false, (by, now_ms)).await
 }
 
-/// Imports all rounds, or none, also where a product is in two rounds at once: for
-/// whoever knows what he does, such as a drill.
+/// Imports all rounds, or none, also if a product is in two rounds at the same time,
+/// as a drill may want it.
 ///
 /// # Errors
 /// [`ImportError`].
@@ -89,10 +88,11 @@ async fn import_all(
         .await
 }
 
-/// What to do with a round of the file, given what is stored under its id.
+/// Decides what to do with a round of the file, given the round that is stored under
+/// its id.
 ///
 /// # Errors
-/// The stored round is approved and differs.
+/// The stored round is approved or submitted, and differs.
 pub fn decide(stored: Option<&StoredRound>, file: &FileRound) -> Result<Decision, ApprovedRound> {
     let save = || Decision::Save {
         round: file.round.clone(),
@@ -125,8 +125,8 @@ pub fn decide(stored: Option<&StoredRound>, file: &FileRound) -> Result<Decision
     }
 }
 
-/// The file's round, its relative times counted from the first import: "+10s"
-/// in an unchanged file does not mean a change.
+/// The file's round with its relative times counted from the first import, so that
+/// "+10s" in an unchanged file is no change.
 fn with_first_times(file: &FileRound, stored: &Round) -> Round {
     let mut round = file.round.clone();
     let length_ms = round.ends_ms.saturating_sub(round.opens_ms);
@@ -139,19 +139,19 @@ fn with_first_times(file: &FileRound, stored: &Round) -> Round {
     round
 }
 
-/// The first difference, in words; `None` if there is none.
+/// Describes the first difference; `None` if there is none.
 fn difference(stored: &Round, file: &Round) -> Option<String> {
-    let told = |what: &str, was: &dyn fmt::Display, is: &dyn fmt::Display| {
+    let differs = |what: &str, was: &dyn fmt::Display, is: &dyn fmt::Display| {
         Some(format!("its {what} is {was}, the file says {is}"))
     };
     if stored.name != file.name {
-        return told("name", &stored.name, &file.name);
+        return differs("name", &stored.name, &file.name);
     }
     if stored.opens_ms != file.opens_ms {
-        return told("start", &rfc3339(stored.opens_ms), &rfc3339(file.opens_ms));
+        return differs("start", &rfc3339(stored.opens_ms), &rfc3339(file.opens_ms));
     }
     if stored.ends_ms != file.ends_ms {
-        return told("end", &rfc3339(stored.ends_ms), &rfc3339(file.ends_ms));
+        return differs("end", &rfc3339(stored.ends_ms), &rfc3339(file.ends_ms));
     }
     let ids = |round: &Round| {
         round
@@ -162,7 +162,7 @@ fn difference(stored: &Round, file: &Round) -> Option<String> {
             .join(", ")
     };
     if ids(stored) != ids(file) {
-        return told("list of products", &ids(stored), &ids(file));
+        return differs("list of products", &ids(stored), &ids(file));
     }
     stored
         .products
@@ -172,7 +172,7 @@ fn difference(stored: &Round, file: &Round) -> Option<String> {
         .map(|(was, is)| product_difference(was, is))
 }
 
-/// Segments that the file leaves open are whatever was decided.
+/// Whether a product is unchanged; segments that the file leaves out count as equal.
 fn is_same(was: &Product, is: &Product) -> bool {
     let segments = if is.segments.is_empty() { was } else { is }
         .segments

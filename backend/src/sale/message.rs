@@ -1,9 +1,9 @@
-//! Product messages: told at every approval and every edit, read by renderers
-//! and by whoever keeps the day's document (course §068).
+//! Product messages: published at every approval and every edit, read by renderers
+//! and by the caches of the day's document (course §068).
 //!
-//! A message names a round and nothing of its content: whoever hears it reads
-//! what Redis holds by then. So a message may come twice, late, or out of order,
-//! and what was trimmed from the stream is found by looking at all rounds.
+//! A message names a round and nothing of its content: its reader reads what Redis
+//! holds by then. So a message may come twice, late, or out of order, and a reader
+//! that missed messages which were trimmed from the stream reads all rounds.
 
 use std::fmt;
 
@@ -14,14 +14,14 @@ use seckill_core::keys;
 
 use crate::redis::{RedisLink, RedisLinkError};
 
-/// How many messages the stream keeps, roughly. Who is further behind than that
-/// reads all rounds, as everybody does at his start.
+/// About how many messages the stream keeps. A reader with a larger lag reads all
+/// rounds, as every reader does at its start.
 const KEEP: usize = 10_000;
-/// How many are read at once.
+/// Most messages that are read at once.
 const BATCH: usize = 256;
 
-/// Which state of the shop something was made of: the id of the last product
-/// message before it was read. A page of a later version is never replaced by one
+/// The version of the rounds that something was made from: the id of the last product
+/// message before they were read. A page of a later version is never replaced by one
 /// of an earlier.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
@@ -45,11 +45,11 @@ impl fmt::Display for Version {
     }
 }
 
-/// Says that `round` was approved, edited or taken back. Call it after all of the
-/// change stands in Redis.
+/// Publishes a message that `round` was approved, edited or withdrawn. To be called
+/// when all of the change is in Redis.
 ///
 /// # Errors
-/// Redis is away or refused; the change stands, and saying so again does no harm.
+/// Redis is away or refused; the change stays, and another message does no harm.
 pub async fn announce(redis: &RedisLink, round: &str) -> Result<Version, RedisLinkError> {
     let mut conn = redis.conn().await?;
     let id: String = redis::cmd("XADD")
@@ -62,12 +62,12 @@ pub async fn announce(redis: &RedisLink, round: &str) -> Result<Version, RedisLi
     Ok(Version::parse(&id).unwrap_or_default())
 }
 
-/// The version of what shoppers see; the lowest there is if nothing was ever told.
+/// The current version; the lowest one if no message was ever published.
 ///
 /// # Errors
 /// Redis is away or refused.
 pub async fn version(conn: &mut MultiplexedConnection) -> Result<Version, RedisLinkError> {
-    // Not the last entry, which may have been trimmed.
+    // Not the id of the last entry, which may have been trimmed.
     let info: RedisResult<StreamInfoStreamReply> = conn.xinfo_stream(keys::PRODUCT_MESSAGES).await;
     match info {
         Ok(info) => Ok(Version::parse(&info.last_generated_id).unwrap_or_default()),
@@ -76,33 +76,33 @@ pub async fn version(conn: &mut MultiplexedConnection) -> Result<Version, RedisL
     }
 }
 
-/// A message as it was read.
+/// A product message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct ProductMessage {
     pub(crate) version: Version,
     pub(crate) round: String,
 }
 
-/// The messages after `last`; waits up to `wait_ms` for the first. `conn` must be
-/// one that nobody else uses.
+/// Reads the messages after `last`; waits up to `wait_ms` for the first. `conn` must
+/// be a connection that nobody else uses.
 pub(crate) async fn next(
     conn: &mut MultiplexedConnection,
     last: Version,
     wait_ms: usize,
-) -> Result<Vec<Told>, RedisLinkError> {
+) -> Result<Vec<ProductMessage>, RedisLinkError> {
     let options = StreamReadOptions::default().count(BATCH).block(wait_ms);
     let reply: Option<StreamReadReply> = conn
         .xread_options(&[keys::PRODUCT_MESSAGES], &[last.to_string()], &options)
         .await?;
     let entries = reply.into_iter().flat_map(|reply| reply.keys);
-    let told = entries.flat_map(|stream| stream.ids).filter_map(|entry| {
-        Some(Told {
+    let messages = entries.flat_map(|stream| stream.ids).filter_map(|entry| {
+        Some(ProductMessage {
             version: Version::parse(&entry.id)?,
-            // Without a round it is nobody's message, but it counts.
+            // A message without a round concerns no page, but it has a version.
             round: entry.get("round").unwrap_or_default(),
         })
     });
-    Ok(told.collect())
+    Ok(messages.collect())
 }
 
 #[cfg(test)]

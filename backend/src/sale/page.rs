@@ -1,5 +1,5 @@
-//! A product's page (course §068): static from its rendering on, so that a crowd
-//! costs no more than a file.
+//! The page of a product (course §068): rendered once and then static, so that a
+//! crowd costs no more than a file.
 
 use askama::Template;
 use seckill_core::pages::picture::Picture;
@@ -7,7 +7,7 @@ use seckill_core::pages::picture::Picture;
 use super::text;
 use crate::store::round::{Product, Round};
 
-/// What a page shows, as shoppers are told by Redis.
+/// The content of a page, from Redis or, for a preview, from a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageContent {
     /// The round's id.
@@ -18,7 +18,7 @@ pub struct PageContent {
     pub product: String,
     /// The product's name.
     pub title: String,
-    /// What is told of it, in the few marks of [`text`]; may be empty.
+    /// Its description, in the marks of [`text`]; may be empty.
     pub text: String,
     /// Its picture, if it has one.
     pub picture: Option<Picture>,
@@ -26,7 +26,7 @@ pub struct PageContent {
     pub amount: u64,
     /// Price in the round, in cents.
     pub price_cents: u64,
-    /// Price outside of it, in cents.
+    /// Price outside of the round, in cents.
     pub list_price_cents: u64,
     /// Most items in one purchase.
     pub per_buyer: u32,
@@ -36,7 +36,7 @@ pub struct PageContent {
     pub ends_ms: u64,
 }
 
-/// What `html/templates/product.html` is filled in with.
+/// The variables of `html/templates/product.html`.
 #[derive(Template)]
 #[template(path = "product.html")]
 struct ProductPage<'a> {
@@ -52,7 +52,7 @@ struct ProductPage<'a> {
     per_buyer: u32,
     opens_ms: u64,
     ends_ms: u64,
-    /// HTML, of which nothing but its few tags is the operator's.
+    /// The description as HTML, escaped.
     text: String,
 }
 
@@ -63,7 +63,7 @@ pub fn path_of(round: &str, product: &str) -> String {
 }
 
 impl PageContent {
-    /// What the page of a product of `round` shows, for a preview.
+    /// The content of the page of a product of `round`, for a preview.
     #[must_use]
     pub fn of(round: &Round, product: &Product) -> Self {
         Self {
@@ -106,13 +106,13 @@ pub fn html(content: &PageContent) -> Result<String, askama::Error> {
     page.render()
 }
 
-/// Cents as shown: 99900 is `999.00`.
+/// Cents as a price: 99900 is `999.00`.
 fn money(cents: u64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
 }
 
-/// By how much the price is below the list price, in whole percent, rounded
-/// down: a shop does not promise more than it gives.
+/// The discount on the list price in whole percent, rounded down so that no more is
+/// promised than given.
 fn discount_percent(price_cents: u64, list_price_cents: u64) -> u64 {
     match list_price_cents {
         0 => 0,

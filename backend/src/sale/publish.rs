@@ -3,7 +3,7 @@
 //! Keys of different slots cannot be written in one transaction, so that the
 //! order matters: the stock first, what shoppers see next, then the catalogue, by
 //! which the edges begin to sell, and last the message that has the pages
-//! rendered. Every step may be repeated. Products go out by the batch, so that a
+//! rendered. Every step may be repeated. Products are written in batches, so that a
 //! round of ten thousand costs some hundred round trips.
 
 use std::time::Duration;
@@ -28,78 +28,78 @@ mod stock;
 
 use stock::put_stock;
 
-/// Products, or segments, that one round trip is about.
+/// Products or segments in one round trip.
 const BATCH: usize = 256;
-/// How long all of it may take. It goes over connections of its own: ten thousand
-/// products take longer than a purchase may wait for its answer, and no purchase
-/// is to wait behind them.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long publishing a round may take. It uses connections of its own: ten thousand
+/// products take longer than a purchase may wait for its reply, and no purchase is
+/// to wait behind them.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why a round was not, or not wholly, written to Redis.
+/// Why a round was not written to Redis, or only partly.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// An id that no key can be built of.
-    #[error("round \"{round}\", product \"{product}\": these ids cannot stand in a key")]
+    /// An id from which no key can be built.
+    #[error("round \"{round}\", product \"{product}\": these ids cannot be used in a key")]
     Ids {
         /// The round's id.
         round: String,
         /// The product's id.
         product: String,
     },
-    /// A start that no calendar has.
+    /// A start beyond the calendar.
     #[error("round \"{0}\" starts at a time that no calendar has; import it again")]
     Start(String),
     /// The stock was preloaded before and is no longer there.
     #[error(
         "the stock of {item} was put into Redis before and is no longer there; preloading it \
-         again could sell it twice. Put back what is left: seckill stock rebuild"
+         again could sell it twice. Restore what is left: seckill stock rebuild"
     )]
     StockGone {
-        /// Whose stock.
+        /// The product or segment.
         item: String,
     },
-    /// Redis holds another amount under this name.
+    /// Redis holds another amount of this product.
     #[error(
         "Redis already holds {found} items of {item} where the round has {amount}: they are left \
          from another sale of the same name. Give the round another id"
     )]
     OtherStock {
-        /// Whose stock.
+        /// The product or segment.
         item: String,
-        /// What Redis holds: for sale, locked and sold together.
+        /// The items in Redis: for sale, locked and sold together.
         found: u64,
-        /// What the round has.
+        /// The amount in the round.
         amount: u64,
     },
-    /// Redis is too busy, or stands still.
-    #[error("Redis did not take the round within {} s; approve it again, which can do no harm", PATIENCE.as_secs())]
+    /// Redis is too slow.
+    #[error("the round was not written to Redis within {} s; approve it again, which can do no harm", TIMEOUT.as_secs())]
     Slow,
     /// No connection.
     #[error(transparent)]
     Link(#[from] RedisLinkError),
     /// Redis refused.
-    #[error("Redis did not take the round: {0}; approve it again, which can do no harm")]
+    #[error("Redis refused the round: {0}; approve it again, which can do no harm")]
     Redis(#[from] RedisError),
 }
 
-/// Writes the whole round. `stock_is_there` says that it was published before:
-/// then the stock must be in Redis, and is not preloaded again.
+/// Writes the whole round. If it `was_published` before, the stock must be in Redis,
+/// and is not preloaded again.
 ///
 /// # Errors
-/// [`PublishError`]; what was written stays, and a repetition completes it.
+/// [`PublishError`]; what was written stays, and a retry completes it.
 pub async fn publish(
     redis: &RedisLink,
     segments: &Segments,
     round: &Round,
     zone: &TimeZone,
-    stock_is_there: bool,
+    was_published: bool,
 ) -> Result<(), PublishError> {
     let items = items(round)?;
     let date =
         date_of(round.opens_ms, zone).ok_or_else(|| PublishError::Start(round.id.clone()))?;
     let write = async {
         let mut conn = redis.dedicated().await?;
-        put_stock(segments, &items, stock_is_there).await?;
+        put_stock(segments, &items, was_published).await?;
         put_items(&mut conn, round, &items).await?;
         put_round(&mut conn, round, &date).await?;
         let day = keys::rounds(&date);
@@ -107,9 +107,9 @@ pub async fn publish(
         put_catalogue(&mut conn, round, &items).await?;
         Ok::<(), PublishError>(())
     };
-    let written = timeout(PATIENCE, write).await;
+    let written = timeout(TIMEOUT, write).await;
     written.unwrap_or(Err(PublishError::Slow))?;
-    // Last: who hears it reads all of the above.
+    // Last: readers of the message read all of the above.
     message::announce(redis, &round.id).await?;
     Ok(())
 }
@@ -135,8 +135,8 @@ pub fn date_of(at_ms: u64, zone: &TimeZone) -> Option<String> {
     Some(moment.to_zoned(zone.clone()).date().to_string())
 }
 
-/// How many segments a product's stock has.
-fn count(product: &Product) -> u16 {
+/// The number of segments of a product's stock.
+fn segment_count(product: &Product) -> u16 {
     u16::try_from(product.segments.len()).unwrap_or(1).max(1)
 }
 
@@ -157,7 +157,7 @@ async fn put_items(
     Ok(())
 }
 
-/// What shoppers and edges read of a product.
+/// The fields of a product that shoppers and edges read.
 fn info(
     round: &Round,
     item: &Item,
@@ -171,7 +171,7 @@ fn info(
         ("amount", product.amount.to_string()),
         ("limit", product.amount.to_string()),
         ("per_buyer", product.per_buyer.to_string()),
-        ("segments", count(product).to_string()),
+        ("segments", segment_count(product).to_string()),
         ("price_cents", product.price_cents.to_string()),
         ("list_price_cents", product.list_price_cents.to_string()),
         ("position", position.to_string()),
@@ -218,7 +218,7 @@ pub(crate) fn entry(round: &Round, product: &Product) -> Entry {
         },
         limit: product.amount,
         per_buyer: product.per_buyer,
-        segments: count(product),
+        segments: segment_count(product),
         price_cents: product.price_cents,
     }
 }

@@ -1,8 +1,8 @@
-//! A round on several days.
+//! Repeats a round on several days.
 //!
 //! Each day is a round of its own, with an id, a stock, an approval and a page of
-//! its own: what was left on one day is not sold on the next, and one day can be
-//! changed or called off without the others. What they share is the name of their
+//! its own: items left on one day are not sold on the next, and one day can be
+//! changed or called off without the others. The days share the name of their
 //! series, and the time of day in the shop's zone.
 
 use jiff::tz::TimeZone;
@@ -14,7 +14,7 @@ use super::limits::MAX_DAYS;
 use crate::store::round::Round;
 use crate::time::rfc3339;
 
-/// What a day adds to the id of its series: `_20261123`.
+/// Length of what a day adds to the id of its series: `_20261123`.
 const SUFFIX: usize = 9;
 
 /// Why a round cannot be repeated.
@@ -28,7 +28,7 @@ pub enum RepeatError {
     LongId {
         /// The series' id.
         id: String,
-        /// Longest that fits.
+        /// Longest id that fits.
         most: usize,
     },
     /// A day would begin before the one before it ends.
@@ -43,7 +43,7 @@ pub enum RepeatError {
         /// When the second day begins, epoch milliseconds.
         next_ms: u64,
     },
-    /// A day that no calendar has.
+    /// A day is beyond the calendar.
     #[error("round \"{id}\" runs over days that no calendar has; choose an earlier start")]
     NoSuchDay {
         /// The series' id.
@@ -66,7 +66,7 @@ impl RepeatError {
 /// Every round of the file, those on several days as one round a day.
 ///
 /// # Errors
-/// [`RepeatError`] of the first that cannot be repeated.
+/// [`RepeatError`] of the first round that cannot be repeated.
 pub fn by_day(rounds: Vec<FileRound>, zone: &TimeZone) -> Result<Vec<FileRound>, RepeatError> {
     let mut all = Vec::with_capacity(rounds.len());
     for file in rounds {
@@ -127,8 +127,8 @@ pub fn days(round: &Round, count: u32, zone: &TimeZone) -> Result<Vec<Round>, Re
     Ok(rounds)
 }
 
-/// The round on the days after its own, at the same time of day, as far as they are
-/// still to come. `None` if no calendar has its start.
+/// The round on later days, at the same time of day, without days whose start is
+/// past. `None` if its own start is beyond the calendar.
 #[must_use]
 pub fn next_days(
     round: Round,
@@ -189,12 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn days_that_overlap_and_ids_that_do_not_fit_are_told() {
+    fn days_that_overlap_and_ids_that_do_not_fit_are_refused() {
         let zone = TimeZone::UTC;
         let long = days(&noon("n", 30), 2, &zone).unwrap_err().to_string();
         assert!(long.contains("its days would overlap"), "{long}");
         let id = "a".repeat(24);
-        let told = days(&noon(&id, 1), 2, &zone).unwrap_err().to_string();
-        assert!(told.contains("at most 23 characters"), "{told}");
+        let refused = days(&noon(&id, 1), 2, &zone).unwrap_err().to_string();
+        assert!(refused.contains("at most 23 characters"), "{refused}");
     }
 }

@@ -1,5 +1,5 @@
-//! What is told of a product: plain text with three marks, as people write them in
-//! messages anyway. Paragraphs are divided by an empty line, lines that begin with
+//! The description of a product: plain text with three marks that people know from
+//! messages. Paragraphs are divided by an empty line, lines that begin with
 //! `- ` are a list, and what stands between `**` is bold. Everything else is shown
 //! as it was typed: no HTML comes from an operator.
 

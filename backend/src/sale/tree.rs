@@ -1,5 +1,5 @@
-//! TOML and JSON as one tree that knows where each value stands, so that a
-//! mistake is shown at its line and column, whichever form the file has.
+//! TOML and JSON as one tree of values with their positions, so that a mistake is
+//! shown at its line and column, whichever form the file has.
 
 use jsonc_parser::{CollectOptions, ParseOptions, ast};
 use toml::de::{DeTable, DeValue};
@@ -11,7 +11,7 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
-/// What can stand in a sale file.
+/// A value in a sale file.
 #[derive(Debug)]
 pub(super) enum Value {
     Text(String),
@@ -21,7 +21,8 @@ pub(super) enum Value {
     Time(String),
     List(Vec<Node>),
     Table(Vec<Field>),
-    /// What no field takes: fractions, booleans, null. Its kind and its text.
+    /// A value that fits no field, such as a fraction, a boolean or null: its kind and
+    /// its text.
     Other(&'static str, String),
 }
 
@@ -33,7 +34,7 @@ pub(super) struct Field {
     pub(super) node: Node,
 }
 
-/// Why a file is neither: the parser's message and the byte it stopped at.
+/// Why a file cannot be parsed: the parser's message and the byte it stopped at.
 #[derive(Debug)]
 pub(super) struct Unreadable {
     pub(super) at: usize,
@@ -41,7 +42,7 @@ pub(super) struct Unreadable {
 }
 
 impl Value {
-    /// The value as it is shown in a message: `"12:00" (text)`, `1.5 (a fraction)`.
+    /// The value for a message: `"12:00" (text)`, `1.5 (a fraction)`.
     pub(super) fn shown(&self) -> String {
         match self {
             Value::Text(text) => format!("\"{text}\" (text)"),
@@ -84,7 +85,7 @@ fn toml_table(source: &str, table: DeTable<'_>) -> Value {
             }
         })
         .collect();
-    // The parser sorts by name; mistakes are told in the order of the file.
+    // The parser sorts by name; mistakes are listed in the order of the file.
     fields.sort_by_key(|field| field.at);
     Value::Table(fields)
 }
@@ -174,11 +175,10 @@ fn json_table(object: ast::Object<'_>) -> Result<Value, Unreadable> {
     for property in object.properties {
         let at = property.range.start;
         let name = property.name.into_string();
-        // Which of the two was meant cannot be known.
         if fields.iter().any(|field| field.name == name) {
             return Err(Unreadable {
                 at,
-                message: format!("\"{name}\" stands here twice"),
+                message: format!("\"{name}\" is given twice"),
             });
         }
         fields.push(Field {

@@ -1,4 +1,4 @@
-//! Times in a sale file: a moment with its offset, or a while after another moment.
+//! Times in a sale file: a moment with its offset, or a duration after another moment.
 
 use jiff::Timestamp;
 
@@ -7,19 +7,20 @@ use jiff::Timestamp;
 pub(super) enum When {
     /// A moment, epoch milliseconds.
     At(u64),
-    /// That many milliseconds after: the import (for a start) or the start (for an end).
+    /// A duration in milliseconds after the import (for a start) or the start (for an
+    /// end).
     After(u64),
 }
 
-/// What a time may look like, for messages.
+/// The forms of a time, for messages.
 pub(super) const FORMS: &str = "a time with its offset such as \"2026-11-23T12:00:00+08:00\", \
-                                or a while such as \"+10s\", \"+10m\" or \"+1h\"";
+                                or a duration such as \"+10s\", \"+10m\" or \"+1h\"";
 
 impl When {
     /// Reads either form.
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix('+') {
-            Some(rest) => while_ms(rest).map(When::After),
+            Some(rest) => duration_ms(rest).map(When::After),
             None => {
                 let moment: Timestamp = text.parse().ok()?;
                 u64::try_from(moment.as_millisecond()).ok().map(When::At)
@@ -42,7 +43,7 @@ impl When {
 }
 
 /// Reads `90s`, `1h30m`: numbers, each with its unit.
-fn while_ms(text: &str) -> Option<u64> {
+fn duration_ms(text: &str) -> Option<u64> {
     let mut total: u64 = 0;
     let mut rest = text;
     while !rest.is_empty() {
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_moments_and_whiles() {
+    fn reads_moments_and_durations() {
         assert_eq!(
             When::parse("1970-01-01T08:00:01+08:00"),
             Some(When::At(1_000))

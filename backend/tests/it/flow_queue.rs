@@ -87,7 +87,7 @@ async fn a_delayed_message_keeps_every_byte() {
     queue_suite::publish(&queue, &[sent]).await;
     let got = queue_suite::one(&queue).await;
     assert_eq!(got.body, body);
-    queue.release(&[got.receipt], Duration::ZERO).await.unwrap();
+    queue.requeue(&[got.receipt], Duration::ZERO).await.unwrap();
     assert_eq!(queue_suite::one(&queue).await.body, body);
 }
 

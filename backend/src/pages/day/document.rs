@@ -1,14 +1,14 @@
-//! The day's document: assembled once for the whole site, kept for ten minutes,
-//! and made anew as soon as a round is approved or edited (course §067).
+//! The document of the day: assembled once for the whole site, cached for ten minutes,
+//! and assembled again as soon as a round is approved or edited (course §067).
 //!
-//! It lies in Redis for all processes, in the memory of each, and on its disk for
-//! when Redis is away. Whoever finds it outdated assembles it, if nobody else
-//! does: under a lock in Redis that is let go of by its owner alone. The others
-//! serve the old one meanwhile, so that no crowd ever assembles twice.
+//! It is cached in Redis for all processes, in the memory of each, and on its disk
+//! for when Redis is away. The process that finds it outdated assembles it, under a
+//! lock in Redis that only its owner releases. The others serve the old document
+//! meanwhile, so that no crowd ever assembles twice.
 //!
-//! It is outdated when a product message was told after it was assembled. That is
-//! looked up in Redis at most every [`LOOK`], so that a change is visible at once
-//! and a crowd costs Redis nothing.
+//! It is outdated when a product message was published after it was assembled. Redis
+//! is checked for that at most every [`CHECK_EVERY`], so that a change is visible at
+//! once and a crowd costs Redis nothing.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -30,33 +30,33 @@ use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::message;
 use crate::sale::message::Version;
 
-/// How long a document is good for though nobody told of a change.
+/// How long a document is current without a product message, in milliseconds.
 const LIFE_MS: u64 = 600_000;
-/// How long Redis keeps it, to be served while a new one is assembled.
+/// How long Redis keeps it in milliseconds, to be served while a new one is assembled.
 const KEEP_MS: u64 = 86_400_000;
-/// How long what was heard of the version holds.
-const LOOK: Duration = Duration::from_millis(50);
-/// When a lock lapses whose owner died.
+/// How long a version that was read from Redis counts as the latest.
+const CHECK_EVERY: Duration = Duration::from_millis(50);
+/// How long a lock lasts whose owner died, in milliseconds.
 const LOCK_MS: u64 = 5_000;
-/// How long one who has nothing to serve waits for whoever assembles.
-const PATIENCE: Duration = Duration::from_secs(6);
-/// How often he looks.
+/// How long a process without any document waits for the one that assembles it.
+const WAIT: Duration = Duration::from_secs(6);
+/// How often it polls meanwhile.
 const POLL: Duration = Duration::from_millis(10);
-/// How many documents are kept in memory and on the disk. Whoever asks for a
-/// thousand days must not make this process hold a thousand answers.
-const MOST: usize = 32;
+/// Most documents in memory and on the disk. A client that requests a thousand days
+/// must not make this process hold a thousand documents.
+const MAX_DOCUMENTS: usize = 32;
 
 /// A document as it is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Document {
-    /// What it was assembled of.
+    /// The version of the rounds that it was assembled from.
     #[serde(with = "as_text")]
     version: Version,
-    /// When, epoch milliseconds.
+    /// When it was assembled, epoch milliseconds.
     at_ms: u64,
-    /// The answer's JSON.
+    /// The JSON of the response.
     pub(super) body: Arc<str>,
-    /// The answer's ETag.
+    /// The ETag of the response.
     #[serde(skip)]
     pub(super) etag: Arc<str>,
 }
@@ -71,18 +71,18 @@ impl Document {
         }
     }
 
-    /// Whether it says what shoppers are to know at `version`.
+    /// Whether it may be served when the latest version is `version`.
     fn is_current(&self, version: Version) -> bool {
         self.version >= version && self.at_ms.saturating_add(LIFE_MS) > now_ms()
     }
 }
 
-/// What this process holds.
+/// The cache in this process's memory.
 #[derive(Debug, Default)]
 struct Held {
     documents: HashMap<String, Document>,
-    /// The version as last heard, and when.
-    heard: Option<(Instant, Version)>,
+    /// The version that was last read from Redis, and when.
+    latest: Option<(Instant, Version)>,
 }
 
 /// The documents of a process.
@@ -90,11 +90,11 @@ struct Held {
 pub(super) struct Documents {
     redis: RedisLink,
     zone: TimeZone,
-    /// Where copies are written; none without a folder.
+    /// The folder for copies on the disk, if there are any.
     folder: Option<PathBuf>,
     held: Arc<Mutex<Held>>,
-    /// Held by who refreshes in this process: the others of the process serve what
-    /// is there, or wait if there is nothing.
+    /// Held by the task of this process that refreshes: the others serve what is
+    /// cached, or wait if nothing is.
     flight: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -110,8 +110,8 @@ impl Documents {
     }
 
     /// The document of `which`: the current one, or the last one while another is
-    /// being assembled or cannot be. `wanted` is a version that the asker heard
-    /// of: nothing older is current for him.
+    /// being assembled or cannot be. `wanted` is a version that the client knows: an
+    /// older document is not current for them.
     pub(super) async fn get(
         &self,
         which: Which,
@@ -124,7 +124,7 @@ impl Documents {
         let old = self.held().documents.get(&name).cloned();
         let flight = match (&old, self.flight.try_lock()) {
             (_, Ok(flight)) => flight,
-            // Somebody is at it.
+            // Another task refreshes it.
             (Some(old), Err(_)) => return Ok(old.clone()),
             (None, Err(_)) => self.flight.lock().await,
         };
@@ -150,19 +150,19 @@ impl Documents {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What can be served without asking anybody.
+    /// The document, if memory alone shows that it is current.
     fn current(&self, name: &str, wanted: Option<Version>) -> Option<Document> {
         let held = self.held();
-        let (at, version) = held.heard?;
+        let (at, version) = held.latest?;
         let document = held.documents.get(name)?;
-        let is_heard = at.elapsed() < LOOK;
+        let is_recent = at.elapsed() < CHECK_EVERY;
         let is_new_enough = document.is_current(version) && Some(document.version) >= wanted;
-        (is_heard && is_new_enough).then(|| document.clone())
+        (is_recent && is_new_enough).then(|| document.clone())
     }
 
     fn hold(&self, name: &str, document: &Document) {
         let mut held = self.held();
-        if held.documents.len() >= MOST && !held.documents.contains_key(name) {
+        if held.documents.len() >= MAX_DOCUMENTS && !held.documents.contains_key(name) {
             let oldest = held.documents.iter().min_by_key(|(_, it)| it.at_ms);
             if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
                 held.documents.remove(&oldest);
@@ -171,8 +171,8 @@ impl Documents {
         held.documents.insert(name.to_owned(), document.clone());
     }
 
-    /// Hears the version, and if what is held is outdated, takes what another
-    /// process assembled or assembles it.
+    /// Reads the latest version; if the document is outdated, takes the one that another
+    /// process assembled, or assembles it.
     async fn refresh(
         &self,
         which: Which,
@@ -183,7 +183,7 @@ impl Documents {
         let began = Instant::now();
         loop {
             let version = message::version(&mut conn).await?;
-            self.held().heard = Some((Instant::now(), version));
+            self.held().latest = Some((Instant::now(), version));
             if let Some(old) = old.filter(|old| old.is_current(version)) {
                 return Ok(old.clone());
             }
@@ -195,15 +195,15 @@ impl Documents {
             if let Some(document) = self.assemble(&mut conn, which, name, version).await? {
                 return Ok(document);
             }
-            // Another process is at it.
+            // Another process assembles it.
             if let Some(document) = stored.as_ref().or(old) {
                 self.hold(name, document);
                 return Ok(document.clone());
             }
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > WAIT {
                 return Err(RedisLinkError::Away {
                     address: self.redis.address().to_owned(),
-                    reason: "nobody finishes assembling the day's rounds".to_owned(),
+                    reason: "no process finished assembling the day's rounds".to_owned(),
                 });
             }
             tokio::time::sleep(POLL).await;
@@ -231,7 +231,7 @@ impl Documents {
         if taken.is_none() {
             return Ok(None);
         }
-        // Whoever had the lock until now may have just finished.
+        // The last owner of the lock may have just finished.
         let outcome = match stored(conn, name).await {
             Ok(Some(document)) if document.is_current(version) => {
                 self.keep(which, name, &document);
@@ -241,7 +241,7 @@ impl Documents {
             Err(error) => Err(error),
         };
         if let Err(error) = scripts::day::unlock(&lock, &token).run(conn).await {
-            tracing::debug!(%error, "the lock of the day's document lapses by itself");
+            tracing::debug!(%error, "the lock of the day's document was not released; it expires by itself");
         }
         outcome.map(Some)
     }
@@ -255,7 +255,7 @@ impl Documents {
     ) -> Result<Document, RedisLinkError> {
         let body = day::read(conn, which, &self.zone).await?;
         let document = Document::new(version, now_ms(), &body.json);
-        // A day without rounds is quickly assembled, and anybody may ask for any
+        // A day without rounds is quickly assembled, and clients may request any
         // number of them.
         if !body.is_empty || which == Which::Now {
             let key = keys::day_document(name);
@@ -278,7 +278,7 @@ impl Documents {
         Ok(document)
     }
 
-    /// In memory, and on the disk for when Redis is away.
+    /// Keeps a document in memory, and on the disk for when Redis is away.
     fn keep(&self, which: Which, name: &str, document: &Document) {
         self.hold(name, document);
         let Some(folder) = &self.folder else { return };
@@ -290,7 +290,7 @@ impl Documents {
                 .and_then(|text| replace_file(&path, &text))
                 .and_then(|()| remove_oldest(&folder));
             if let Err(error) = written {
-                tracing::warn!(path = %path.display(), %error, "the day's document has no copy on the disk");
+                tracing::warn!(path = %path.display(), %error, "the day's document was not written to the disk");
             }
         });
     }
@@ -302,8 +302,8 @@ impl Documents {
     }
 }
 
-/// "Now" has one copy whatever the day: after midnight without Redis, yesterday's
-/// still says what was to come.
+/// The path of a document's copy. [`Which::Now`] has one copy for all days: after
+/// midnight without Redis, yesterday's still lists the rounds to come.
 fn copy_of(folder: &Path, which: Which) -> PathBuf {
     match which {
         Which::On(date) => folder.join(format!("{date}.json")),
@@ -311,7 +311,7 @@ fn copy_of(folder: &Path, which: Which) -> PathBuf {
     }
 }
 
-/// Keeps as many copies as are held in memory.
+/// Removes the oldest copies beyond [`MAX_DOCUMENTS`].
 fn remove_oldest(folder: &Path) -> std::io::Result<()> {
     let mut copies = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -321,14 +321,14 @@ fn remove_oldest(folder: &Path) -> std::io::Result<()> {
         }
     }
     copies.sort();
-    let over = copies.len().saturating_sub(MOST);
+    let over = copies.len().saturating_sub(MAX_DOCUMENTS);
     copies
         .iter()
         .take(over)
         .try_for_each(|(_, path)| std::fs::remove_file(path))
 }
 
-/// The document that Redis holds, of whatever age.
+/// The document in Redis, of any age.
 async fn stored(
     conn: &mut MultiplexedConnection,
     name: &str,
@@ -343,16 +343,16 @@ async fn stored(
     })
 }
 
-/// Tells one owner of a lock from another.
+/// A token that distinguishes the owner of a lock from others.
 fn token() -> String {
     let mut random = [0_u8; 8];
-    // Without randomness the process and the time are still his own.
+    // Without randomness, the process id and the time still distinguish it.
     let _ = getrandom::fill(&mut random);
     let random = u64::from_be_bytes(random);
     format!("{}-{}-{random:016x}", std::process::id(), now_ms())
 }
 
-/// A version in JSON.
+/// Serializes a version as text.
 mod as_text {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 

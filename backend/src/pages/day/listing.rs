@@ -11,16 +11,16 @@ use serde::Serialize;
 use crate::redis::RedisLinkError;
 use crate::sale::page;
 
-/// Which rounds are asked for.
+/// The rounds of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Which {
-    /// Those that start on this day.
+    /// Rounds that start on this day.
     On(Date),
-    /// Today's, yesterday's that still run, and tomorrow's.
+    /// Rounds of today and tomorrow, and those of yesterday that still run.
     Now,
 }
 
-/// The answer of `GET /api/rounds`.
+/// The body of `GET /api/rounds`.
 #[derive(Debug, Serialize)]
 struct Day {
     date: String,
@@ -48,8 +48,8 @@ struct ProductView {
 }
 
 impl Which {
-    /// What its document is called today. It ends with the day, since then it is
-    /// another one.
+    /// The name of its document today. The name of [`Which::Now`] ends with the day,
+    /// since it is another document every day.
     pub(super) fn name(self, zone: &TimeZone) -> String {
         match self {
             Which::On(date) => date.to_string(),
@@ -58,15 +58,15 @@ impl Which {
     }
 }
 
-/// What was read.
+/// The rounds that were read.
 pub(super) struct Read {
-    /// The answer's JSON.
+    /// The JSON of the document.
     pub(super) json: String,
-    /// Whether there is no round in it.
+    /// Whether it has no rounds.
     pub(super) is_empty: bool,
 }
 
-/// Reads the answer.
+/// Reads the rounds of a document.
 pub(super) async fn read(
     conn: &mut MultiplexedConnection,
     which: Which,
@@ -98,12 +98,12 @@ pub(super) async fn read(
         date: date.to_string(),
         rounds,
     };
-    // Strings and numbers only: there is nothing in it that could fail.
+    // Texts and numbers always serialize.
     let json = serde_json::to_string(&day).unwrap_or_default();
     Ok(Read { json, is_empty })
 }
 
-/// `None` for a round whose approval has not got that far, or was taken back.
+/// `None` for a round that its approval has not written yet, or that was withdrawn.
 async fn read_round(
     conn: &mut MultiplexedConnection,
     id: String,
@@ -143,11 +143,11 @@ async fn read_products(
     if items.is_empty() {
         return Ok(Vec::new());
     }
-    let mut ask = redis::pipe();
+    let mut query = redis::pipe();
     for item in &items {
-        ask.hmget(keys::info(item), &FIELDS);
+        query.hmget(keys::info(item), &FIELDS);
     }
-    let infos: Vec<ProductInfo> = ask.query_async(conn).await?;
+    let infos: Vec<ProductInfo> = query.query_async(conn).await?;
     Ok(items
         .iter()
         .zip(infos)

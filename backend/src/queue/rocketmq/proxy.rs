@@ -1,5 +1,5 @@
 //! Calls to RocketMQ's proxy, and the session that a consumer has to keep open
-//! there.
+//! with it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,24 +25,24 @@ use super::wire::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a call may take that does not wait for messages.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often the proxy is told that this consumer lives.
+/// How often a heartbeat is sent to the proxy.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
     /// Nothing was sent.
     #[error("RocketMQ at {endpoint} is away: {reason}")]
     Away { endpoint: Arc<str>, reason: String },
-    /// It may have arrived.
-    #[error("RocketMQ at {endpoint} did not answer: {reason}")]
+    /// The outcome is unknown: the request may have arrived.
+    #[error("RocketMQ at {endpoint} did not respond: {reason}")]
     Broken { endpoint: Arc<str>, reason: String },
-    /// It was answered by a refusal.
+    /// The proxy refused the request.
     #[error("RocketMQ at {endpoint} refused: {} (code {})", status.message, status.code)]
     Refused { endpoint: Arc<str>, status: Status },
 }
 
-/// How to reach the proxy, and under which name. Cloning it is cheap.
+/// The connection to the proxy, and the client's name. Cloning it is cheap.
 #[derive(Clone)]
 pub(super) struct Proxy {
     channel: Channel,
@@ -51,8 +51,8 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Takes the address, `HOST:PORT`; connects on first use, and again
-    /// whenever that is needed.
+    /// A connection to `HOST:PORT`, which is made on first use and again whenever it
+    /// is lost.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the address.
@@ -71,7 +71,7 @@ impl Proxy {
         })
     }
 
-    /// The address in the contract's form.
+    /// The address in the form of the gRPC contract.
     pub(super) fn address(&self) -> Endpoints {
         let (host, port) = self
             .endpoint
@@ -113,54 +113,56 @@ impl Proxy {
         }
     }
 
-    /// A question with one answer.
-    pub(super) async fn ask<Q, A>(&self, method: &'static str, question: Q) -> Result<A, CallError>
+    /// Sends a request with one response.
+    pub(super) async fn call<Q, A>(&self, method: &'static str, body: Q) -> Result<A, CallError>
     where
         Q: prost::Message + 'static,
         A: prost::Message + Default + 'static,
     {
-        let mut request = self.request(question);
+        let mut request = self.request(body);
         request.set_timeout(CALL_TIMEOUT);
         let codec = ProstCodec::<Q, A>::default();
-        let answer = self
+        let response = self
             .ready()
             .await?
             .unary(request, path(method), codec)
             .await;
-        Ok(answer.map_err(|status| self.failure(&status))?.into_inner())
+        Ok(response
+            .map_err(|status| self.failure(&status))?
+            .into_inner())
     }
 
-    /// A question with several answers, the last of which comes within `wait`.
-    pub(super) async fn ask_for_many<Q, A>(
+    /// Sends a request with several responses, all of which come within `wait`.
+    pub(super) async fn call_streaming<Q, A>(
         &self,
         method: &'static str,
-        question: Q,
+        body: Q,
         wait: Duration,
     ) -> Result<Vec<A>, CallError>
     where
         Q: prost::Message + 'static,
         A: prost::Message + Default + 'static,
     {
-        let mut request = self.request(question);
+        let mut request = self.request(body);
         request.set_timeout(wait);
         let codec = ProstCodec::<Q, A>::default();
         let mut grpc = self.ready().await?;
         let all = async {
-            let answer = grpc.server_streaming(request, path(method), codec).await;
-            let mut answers: Streaming<A> = answer?.into_inner();
+            let opened = grpc.server_streaming(request, path(method), codec).await;
+            let mut responses: Streaming<A> = opened?.into_inner();
             let mut all = Vec::new();
-            while let Some(answer) = answers.message().await? {
-                all.push(answer);
+            while let Some(response) = responses.message().await? {
+                all.push(response);
             }
             Ok(all)
         };
         match timeout(wait, all).await {
             Ok(all) => all.map_err(|status: tonic::Status| self.failure(&status)),
-            Err(_) => Err(self.broken(format!("nothing came within {wait:?}"))),
+            Err(_) => Err(self.broken(format!("no response within {wait:?}"))),
         }
     }
 
-    /// `Ok` if `status` says so, or is one of `also`.
+    /// `Ok` if the status is OK or one of `also`.
     pub(super) fn accept(&self, status: Option<Status>, also: &[i32]) -> Result<(), CallError> {
         let status = status.unwrap_or_default();
         if status.code == code::OK || also.contains(&status.code) {
@@ -198,7 +200,7 @@ fn path(method: &'static str) -> PathAndQuery {
     PathAndQuery::from_static(method)
 }
 
-/// What lies at the bottom of an error: "Connection refused", not "transport error".
+/// The innermost cause of an error: "Connection refused", not "transport error".
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {
@@ -207,7 +209,7 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     innermost.to_string()
 }
 
-/// Unique among all clients: the proxy keeps a client's settings under it.
+/// A name that is unique among all clients: the proxy keeps a client's settings by it.
 fn client_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let host = nix::unistd::gethostname().ok();
@@ -222,8 +224,8 @@ fn client_id() -> String {
     format!("seckill-{host}@{pid}@{count}@{now_ms:x}")
 }
 
-/// A consumer's standing with the proxy: it hands out messages only to a client
-/// that has told what it is and says every few seconds that it lives.
+/// A consumer's session with the proxy, which delivers messages only to a client that
+/// has sent its settings and sends a heartbeat every few seconds.
 pub(super) struct Session {
     settings: Settings,
     heartbeat: HeartbeatRequest,
@@ -240,7 +242,7 @@ impl Drop for Keeper {
 }
 
 impl Session {
-    /// One with these settings, not begun yet.
+    /// A session for this subscription that has not begun.
     pub(super) fn new(proxy: &Proxy, subscription: super::wire::Subscription) -> Self {
         let group = subscription.group.clone();
         let client_type = ClientType::SimpleConsumer.into();
@@ -261,7 +263,7 @@ impl Session {
         }
     }
 
-    /// Begins it, if it has not begun or has ended.
+    /// Begins the session if it has not begun or has ended.
     pub(super) async fn hold(&self, proxy: &Proxy) -> Result<(), CallError> {
         let mut keeper = self.keeper.lock().await;
         if keeper
@@ -271,9 +273,10 @@ impl Session {
             return Ok(());
         }
         let telemetry = timeout(CALL_TIMEOUT, self.begin(proxy)).await;
-        let answers = telemetry.map_err(|_| proxy.broken("no session was begun".to_owned()))??;
+        let commands =
+            telemetry.map_err(|_| proxy.broken("no session began in time".to_owned()))??;
         let (proxy, heartbeat) = (proxy.clone(), self.heartbeat.clone());
-        *keeper = Some(Keeper(tokio::spawn(keep(proxy, heartbeat, answers))));
+        *keeper = Some(Keeper(tokio::spawn(keep(proxy, heartbeat, commands))));
         Ok(())
     }
 
@@ -282,27 +285,27 @@ impl Session {
             status: None,
             settings: Some(self.settings.clone()),
         };
-        // The stream stays open: its end is the session's.
+        // The stream stays open: its end ends the session.
         let ours = tokio_stream::once(command).chain(tokio_stream::pending());
         let codec = ProstCodec::<TelemetryCommand, TelemetryCommand>::default();
         let telemetry = path("/apache.rocketmq.v2.MessagingService/Telemetry");
         let mut grpc = proxy.ready().await?;
         let opened = grpc.streaming(proxy.request(ours), telemetry, codec).await;
-        let mut answers = opened
+        let mut commands = opened
             .map_err(|status| proxy.failure(&status))?
             .into_inner();
-        match answers.message().await {
+        match commands.message().await {
             Ok(Some(TelemetryCommand {
                 settings: Some(_), ..
-            })) => Ok(answers),
-            Ok(answer) => {
-                proxy.accept(answer.and_then(|answer| answer.status), &[])?;
-                Ok(answers)
+            })) => Ok(commands),
+            Ok(command) => {
+                proxy.accept(command.and_then(|command| command.status), &[])?;
+                Ok(commands)
             }
             Err(status) if status.message().contains("group not found") => {
                 let group = self.heartbeat.group.as_ref().map_or("", |it| &it.name);
                 Err(proxy.broken(format!(
-                    "there is no group \"{group}\"; make it with: mqadmin updateSubGroup -g {group} \
+                    "there is no group \"{group}\"; create it with: mqadmin updateSubGroup -g {group} \
                      -c CLUSTER"
                 )))
             }
@@ -311,20 +314,24 @@ impl Session {
     }
 }
 
-/// Keeps a session until the proxy ends it or is not there any more.
-async fn keep(proxy: Proxy, heartbeat: HeartbeatRequest, mut answers: Streaming<TelemetryCommand>) {
+/// Keeps a session until the proxy ends it or is away.
+async fn keep(
+    proxy: Proxy,
+    heartbeat: HeartbeatRequest,
+    mut commands: Streaming<TelemetryCommand>,
+) {
     let mut beat = interval(HEARTBEAT);
     loop {
         tokio::select! {
-            // Commands are for clients that push; only the end means something here.
-            answer = answers.message() => match answer {
+            // Commands concern other kinds of clients; only the end of the stream matters.
+            command = commands.message() => match command {
                 Ok(Some(_)) => {}
                 _ => return,
             },
             _ = beat.tick() => {
                 let path = "/apache.rocketmq.v2.MessagingService/Heartbeat";
-                let beaten: Result<HeartbeatResponse, _> = proxy.ask(path, heartbeat.clone()).await;
-                if beaten.and_then(|answer| proxy.accept(answer.status, &[])).is_err() {
+                let sent: Result<HeartbeatResponse, _> = proxy.call(path, heartbeat.clone()).await;
+                if sent.and_then(|response| proxy.accept(response.status, &[])).is_err() {
                     return;
                 }
             }

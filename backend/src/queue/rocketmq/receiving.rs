@@ -1,6 +1,6 @@
-//! Taking messages. The proxy lets a question wait for at least five seconds, so
-//! that questions are asked in tasks of their own: whoever waits for a shorter
-//! time leaves them standing for the next one.
+//! Receiving messages by long polls. The proxy holds a long poll for at least five
+//! seconds, so that each runs in a task of its own: a caller that waits for a shorter
+//! time leaves it running for the next call.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,27 +16,27 @@ use super::wire::{
 use super::{Consumer, HOLD, everything, method, receipt, resource, span};
 use crate::queue::Delivery;
 
-/// The shortest wait that the proxy allows for.
+/// The shortest long poll that the proxy allows.
 const POLL: Duration = Duration::from_secs(5);
-/// Most messages that a broker hands out at a time.
-const AT_ONCE: usize = 32;
-/// Most questions that stand at a time, for each broker: together they ask for
-/// as many messages as a worker works on.
-const QUESTIONS: usize = 4;
-/// How long it is believed which brokers there are.
+/// Most messages that a broker returns for one long poll.
+const BATCH: usize = 32;
+/// Most long polls at a time, for each broker: together they request as many messages
+/// as a worker works on.
+const POLLS: usize = 4;
+/// How long the list of brokers is taken to be right.
 const ROUTE_FRESH: Duration = Duration::from_secs(30);
-/// How long to wait before asking again where there was none: a proxy that has
-/// just started answers before its broker has told the name server of itself.
-const ROUTE_AGAIN: Duration = Duration::from_millis(200);
+/// The pause before the next query if no broker was found: a proxy that has just
+/// started replies before its broker has registered with the name server.
+const ROUTE_RETRY: Duration = Duration::from_millis(200);
 
-/// Questions that stand, and what came in reply and was not yet asked for.
+/// Long polls under way, and messages that came and were not yet returned.
 #[derive(Default)]
 pub(super) struct Receiving {
-    questions: JoinSet<Result<Vec<Delivery>, CallError>>,
-    came: VecDeque<(Instant, Delivery)>,
+    polls: JoinSet<Result<Vec<Delivery>, CallError>>,
+    received: VecDeque<(Instant, Delivery)>,
     brokers: Vec<String>,
     route_until: Option<Instant>,
-    /// Whose turn it is.
+    /// The index of the broker that was polled last.
     turn: usize,
 }
 
@@ -51,72 +51,73 @@ impl Receiving {
         let until = Instant::now() + wait;
         loop {
             self.drop_stale();
-            if self.came.len() < max {
-                self.ask(consumer, max - self.came.len()).await?;
+            if self.received.len() < max {
+                self.poll(consumer, max - self.received.len()).await?;
             }
-            while let Some(answered) = self.questions.try_join_next() {
-                self.take(answered)?;
+            while let Some(ended) = self.polls.try_join_next() {
+                self.take(ended)?;
             }
-            if !self.came.is_empty() {
-                let count = max.min(self.came.len());
-                return Ok(self.came.drain(..count).map(|(_, one)| one).collect());
+            if !self.received.is_empty() {
+                let count = max.min(self.received.len());
+                return Ok(self.received.drain(..count).map(|(_, one)| one).collect());
             }
-            if self.questions.is_empty() {
-                if Instant::now() + ROUTE_AGAIN >= until {
+            if self.polls.is_empty() {
+                if Instant::now() + ROUTE_RETRY >= until {
                     sleep_until(until).await;
                     return Ok(Vec::new());
                 }
-                sleep(ROUTE_AGAIN).await;
+                sleep(ROUTE_RETRY).await;
                 continue;
             }
-            match timeout_at(until, self.questions.join_next()).await {
-                Ok(answered) => answered.into_iter().try_for_each(|it| self.take(it))?,
+            match timeout_at(until, self.polls.join_next()).await {
+                Ok(ended) => ended.into_iter().try_for_each(|it| self.take(it))?,
                 Err(_) => return Ok(Vec::new()),
             }
         }
     }
 
-    /// What has lain here for long may be handed to somebody else at any moment.
+    /// Drops messages that waited here for so long that another worker may soon get
+    /// them.
     fn drop_stale(&mut self) {
         let oldest = Instant::now().checked_sub(HOLD / 2);
-        self.came.retain(|(came, _)| Some(*came) >= oldest);
+        self.received.retain(|(at, _)| Some(*at) >= oldest);
     }
 
     fn take(
         &mut self,
-        answered: Result<Result<Vec<Delivery>, CallError>, tokio::task::JoinError>,
+        ended: Result<Result<Vec<Delivery>, CallError>, tokio::task::JoinError>,
     ) -> Result<(), CallError> {
-        let Ok(answer) = answered else {
+        let Ok(outcome) = ended else {
             return Ok(());
         };
         let now = Instant::now();
-        match answer {
+        match outcome {
             Ok(deliveries) => {
-                let came = deliveries.into_iter().map(|delivery| (now, delivery));
-                self.came.extend(came);
+                let received = deliveries.into_iter().map(|delivery| (now, delivery));
+                self.received.extend(received);
                 Ok(())
             }
             Err(error) => {
-                // The others wait for a broker that may not be the right one any more.
+                // Query the brokers again: they may have changed.
                 self.route_until = None;
                 Err(error)
             }
         }
     }
 
-    /// Lets so many questions stand as `wanted` messages take, at least one for
+    /// Starts long polls until `wanted` messages are requested, at least one poll for
     /// each broker.
-    async fn ask(&mut self, consumer: &Consumer, wanted: usize) -> Result<(), CallError> {
+    async fn poll(&mut self, consumer: &Consumer, wanted: usize) -> Result<(), CallError> {
         consumer.session.hold(&consumer.proxy).await?;
         self.find_brokers(consumer).await?;
-        let enough = wanted.div_ceil(AT_ONCE).min(QUESTIONS * self.brokers.len());
-        while self.questions.len() < enough.max(self.brokers.len()) {
+        let enough = wanted.div_ceil(BATCH).min(POLLS * self.brokers.len());
+        while self.polls.len() < enough.max(self.brokers.len()) {
             self.turn = (self.turn + 1) % self.brokers.len().max(1);
             let Some(broker) = self.brokers.get(self.turn).cloned() else {
                 return Ok(());
             };
-            let (consumer, most) = (consumer.clone(), wanted.min(AT_ONCE));
-            self.questions
+            let (consumer, most) = (consumer.clone(), wanted.min(BATCH));
+            self.polls
                 .spawn(async move { receive(&consumer, broker, most).await });
         }
         Ok(())
@@ -127,11 +128,11 @@ impl Receiving {
             return Ok(());
         }
         let proxy = &consumer.proxy;
-        let question = QueryRouteRequest {
+        let request = QueryRouteRequest {
             topic: Some(resource(&consumer.topic)),
             endpoints: Some(proxy.address()),
         };
-        let route: QueryRouteResponse = proxy.ask(method::QUERY_ROUTE, question).await?;
+        let route: QueryRouteResponse = proxy.call(method::QUERY_ROUTE, request).await?;
         proxy.accept(route.status, &[])?;
         let readable = |queue: &MessageQueue| {
             queue.permission() == Permission::Read || queue.permission() == Permission::ReadWrite
@@ -148,7 +149,7 @@ impl Receiving {
     }
 }
 
-/// Asks `broker` for up to `most` messages of whichever of its queues has some.
+/// Requests up to `most` messages from any queue of `broker`.
 async fn receive(
     consumer: &Consumer,
     broker: String,
@@ -169,7 +170,7 @@ async fn receive(
         }),
         ..MessageQueue::default()
     };
-    let question = ReceiveMessageRequest {
+    let request = ReceiveMessageRequest {
         group: Some(resource(group)),
         message_queue: Some(queue),
         filter_expression: Some(everything()),
@@ -178,12 +179,12 @@ async fn receive(
         auto_renew: false,
         long_polling_timeout: span(POLL),
     };
-    let answers: Vec<ReceiveMessageResponse> = proxy
-        .ask_for_many(method::RECEIVE, question, POLL + CALL_TIMEOUT)
+    let responses: Vec<ReceiveMessageResponse> = proxy
+        .call_streaming(method::RECEIVE, request, POLL + CALL_TIMEOUT)
         .await?;
     let mut deliveries = Vec::new();
-    for answer in answers {
-        match answer.content {
+    for response in responses {
+        match response.content {
             Some(Received::Status(status)) => {
                 let none = [code::MESSAGE_NOT_FOUND, code::TOO_MANY_REQUESTS];
                 proxy.accept(Some(status), &none)?;

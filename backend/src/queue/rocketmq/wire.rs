@@ -1,7 +1,7 @@
-//! The part of RocketMQ's gRPC contract (`apache.rocketmq.v2`) that is spoken
-//! here: message by message the fields that are used, under their numbers.
-//! Protocol Buffers leave out what is empty and pass over what is unknown, so
-//! that the rest of the contract need not be written down.
+//! The part of RocketMQ's gRPC contract (`apache.rocketmq.v2`) that is used
+//! here: of each message the fields that are used, by their numbers. Protocol
+//! Buffers leave out empty fields and skip unknown ones, so that the rest of the
+//! contract need not be written down.
 
 #![allow(
     missing_docs,
@@ -144,7 +144,7 @@ pub(super) struct Status {
     pub(super) message: String,
 }
 
-/// Those outcomes that are told apart here.
+/// The status codes that are distinguished here.
 pub(super) mod code {
     pub(in super::super) const OK: i32 = 20_000;
     pub(in super::super) const MULTIPLE_RESULTS: i32 = 30_000;
@@ -157,7 +157,7 @@ pub(super) mod code {
     pub(in super::super) const MESSAGE_BODY_TOO_LARGE: i32 = 41_301;
     pub(in super::super) const MESSAGE_BODY_EMPTY: i32 = 41_302;
     pub(in super::super) const TOO_MANY_REQUESTS: i32 = 42_900;
-    /// From here on it is the server's fault, and the message may be stored.
+    /// This and higher codes are faults of the server; the message may be stored.
     pub(in super::super) const INTERNAL_ERROR: i32 = 50_000;
 }
 

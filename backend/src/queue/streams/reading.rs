@@ -1,5 +1,4 @@
-//! The taking of messages: those that are due, those that were abandoned, and
-//! those that are new.
+//! Receiving messages: those that are due, those that were abandoned, and new ones.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -10,17 +9,17 @@ use redis::streams::{StreamAutoClaimReply, StreamId, StreamPendingCountReply, St
 use redis::{Pipeline, RedisResult};
 use tokio::time::Instant;
 
-use super::{CONSUMER, GROUP, LOOK_ROUND, StreamsQueue};
+use super::{CHECK_EVERY, CONSUMER, GROUP, StreamsQueue};
 use crate::queue::{Delivery, QueueError, Receipt, millis};
 use crate::redis::{RedisLinkError, scripts};
 
-/// How many messages whose time has come are put into the stream at once.
+/// Most due messages that one call of the script moves into the stream.
 const DUE_BATCH: usize = 500;
 
 impl StreamsQueue {
-    /// A connection for a blocking read, which would hold up all that share it.
-    /// Taken out of its place, so that a read that is given up half-way closes
-    /// it: its messages must not be handed to nobody.
+    /// A connection for a blocking read, which would delay all who share it. It is
+    /// moved out, so that a read that is cancelled closes it: its messages must not
+    /// be delivered to nobody.
     pub(super) async fn reader(&self) -> Result<MultiplexedConnection, RedisLinkError> {
         let kept = self
             .reader
@@ -33,27 +32,28 @@ impl StreamsQueue {
         }
     }
 
+    /// Keeps the connection for the next read.
     pub(super) fn keep(&self, conn: MultiplexedConnection) {
         *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(conn);
     }
 
-    /// Whether only new messages are to be taken: while they come in full
-    /// batches, those that are due and those that were abandoned are looked for
-    /// every [`LOOK_ROUND`], which is two round trips less for each batch.
+    /// Whether only new messages are to be received. While they come in full batches,
+    /// due and abandoned messages are checked for every [`CHECK_EVERY`], which saves
+    /// two round trips for each batch.
     pub(super) fn is_busy(&self) -> bool {
         let until = self.busy_until.lock();
         let until = until.unwrap_or_else(PoisonError::into_inner);
         until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// The others were looked for.
-    pub(super) fn looked(&self) {
+    /// Notes that due and abandoned messages were just checked for.
+    pub(super) fn set_busy(&self) {
         let until = self.busy_until.lock();
-        *until.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + LOOK_ROUND);
+        *until.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + CHECK_EVERY);
     }
 
-    /// There is time to look for the others.
-    pub(super) fn is_idle(&self) {
+    /// Has the next call check for due and abandoned messages.
+    pub(super) fn set_idle(&self) {
         let until = self.busy_until.lock();
         *until.unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -73,15 +73,16 @@ impl StreamsQueue {
         }
     }
 
-    /// Puts messages whose time has come into the stream; tells how long until
-    /// the next one is due, `None` if there is none.
-    pub(super) async fn let_in_due(&self) -> Result<Option<Duration>, QueueError> {
+    /// Moves due messages into the stream; returns the time until the next one is due,
+    /// `None` if there is none.
+    pub(super) async fn move_due(&self) -> Result<Option<Duration>, QueueError> {
         let mut conn = self.redis.conn().await?;
         let due = scripts::queue::due(&self.stream, DUE_BATCH);
         Ok(due.run(&mut conn).await?.map(Duration::from_millis))
     }
 
-    /// What other workers took and have not been heard of for the time of a hold.
+    /// Messages that workers received and neither acknowledged nor extended within the
+    /// time of a hold.
     pub(super) async fn abandoned(&self, max: usize) -> RedisResult<Vec<Delivery>> {
         let Ok(mut conn) = self.redis.conn().await else {
             return Ok(Vec::new());
@@ -162,11 +163,11 @@ impl StreamsQueue {
     }
 }
 
-/// An entry that its worker was handed `times` times since it came, or came
-/// back, into the stream.
+/// An entry that was delivered `times` times since it was added, or requeued, to the
+/// stream.
 fn delivery(entry: &StreamId, times: u32) -> Delivery {
-    // An entry without a body is somebody else's writing; it reads as empty and
-    // ends among the dead letters.
+    // An entry without a body was written by another program; its empty body makes
+    // it a dead letter.
     let body = entry.get("body").unwrap_or_default();
     let before: u32 = entry.get("attempts").unwrap_or(0);
     Delivery {

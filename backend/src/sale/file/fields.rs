@@ -1,15 +1,15 @@
-//! Typed access to the fields of a table, which notes what is wrong.
+//! Typed access to the fields of a table, which notes mistakes.
 
 use super::{Mistake, place};
 
-/// The fields that may be left out.
+/// Optional fields.
 mod optional;
 use crate::config::nearest::nearest;
 use crate::sale::limits::MAX_NAME;
 use crate::sale::tree::{Field, Node, Value};
 use crate::sale::when::{self, When};
 
-/// The mistakes found so far, by the byte at which they stand.
+/// The mistakes found so far, with the byte at which each begins.
 #[derive(Default)]
 pub(super) struct Found {
     notes: Vec<(usize, String, String)>,
@@ -43,7 +43,7 @@ impl Found {
     }
 }
 
-/// A value and where it stands.
+/// A value and the byte at which it begins.
 #[derive(Debug, Clone)]
 pub(super) struct Placed<T> {
     pub(super) at: usize,
@@ -119,7 +119,7 @@ impl<'a> Table<'a> {
         node
     }
 
-    /// A list that must be there.
+    /// A required list that is not empty.
     pub(super) fn list(
         &self,
         name: &str,
@@ -145,7 +145,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// An id that must be there and well formed.
+    /// The required id.
     pub(super) fn id(&self, example: &str, found: &mut Found) -> Option<Placed<String>> {
         let node = self.required("id", &format!("id = \"{example}\""), found)?;
         match &node.value {
@@ -169,7 +169,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// A name for people that must be there.
+    /// A required name for people.
     pub(super) fn label(&self, name: &str, example: &str, found: &mut Found) -> Option<String> {
         let node = self.required(name, &format!("{name} = \"{example}\""), found)?;
         let right = format!("write 1 to {MAX_NAME} characters on one line in quotes");
@@ -188,7 +188,7 @@ impl<'a> Table<'a> {
         None
     }
 
-    /// A time that must be there.
+    /// A required time.
     pub(super) fn when(
         &self,
         name: &str,
@@ -216,7 +216,8 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// A list of 1 to `most` whole numbers up to `largest`; empty if it is not there.
+    /// An optional list of 1 to `most` whole numbers up to `largest`; empty if it is
+    /// missing.
     pub(super) fn amounts(
         &self,
         name: &str,
@@ -258,8 +259,7 @@ impl<'a> Table<'a> {
         None
     }
 
-    /// A whole number from `least` to `most` that must be there, unless
-    /// `default` says what it is without.
+    /// A whole number from `least` to `most`, required unless it has a `default`.
     pub(super) fn number(
         &self,
         name: &str,

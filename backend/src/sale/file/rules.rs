@@ -12,7 +12,7 @@ use crate::time::rfc3339;
 
 const ROUND: &str = "round";
 const PRODUCT: &str = "round.product";
-/// The position of what has none.
+/// The position of a product without one.
 const LAST: u64 = 1_000_000;
 const ROUND_FIELDS: [&str; 7] = ["id", "name", "starts", "ends", "days", "series", "product"];
 const PRODUCT_FIELDS: [&str; 10] = [
@@ -28,7 +28,7 @@ const PRODUCT_FIELDS: [&str; 10] = [
     "picture",
 ];
 
-/// Reads all rounds; what is wrong goes to `found`.
+/// Reads all rounds; mistakes go to `found`.
 pub(super) fn rounds(tree: &Node, now_ms: u64, found: &mut Found) -> Vec<FileRound> {
     let Some(file) = Table::open(tree, "", &[ROUND], found) else {
         return Vec::new();
@@ -45,8 +45,8 @@ pub(super) fn rounds(tree: &Node, now_ms: u64, found: &mut Found) -> Vec<FileRou
 
 fn round(node: &Node, now_ms: u64, ids: &mut Ids, found: &mut Found) -> Option<FileRound> {
     let table = Table::open(node, ROUND, &ROUND_FIELDS, found)?;
-    // Every field is looked at before any is given up, so that one run of the
-    // import tells all that is wrong.
+    // Every field is checked before the first mistake ends the round, so that one run
+    // of the import reports all mistakes.
     let id = table.id("1", found);
     if let Some(id) = &id {
         ids.check(id, &table, found);
@@ -90,7 +90,7 @@ fn round(node: &Node, now_ms: u64, ids: &mut Ids, found: &mut Found) -> Option<F
     })
 }
 
-/// In the order of the file, or of the positions that it gives.
+/// Reads products in the order of their positions, then of the file.
 fn products(items: &[Node], found: &mut Found) -> Vec<Product> {
     let mut ids = Ids::default();
     let mut products: Vec<(u64, Product)> = items
@@ -118,7 +118,7 @@ fn check_times(
         found.note(ends.at, field, problem);
     } else if ends_ms <= now_ms {
         let problem = format!(
-            "the round is over since {}; write an end in the future, or leave the round out",
+            "the round ended at {}; write an end in the future, or leave the round out",
             rfc3339(ends_ms)
         );
         found.note(ends.at, field, problem);
@@ -168,7 +168,7 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<(u64, Produc
         );
         found.note(cap.at, table.name("per_buyer"), problem);
     }
-    // What has none comes last, in the order of the file.
+    // Products without a position come last, in the order of the file.
     let position = table.number("position", (1, LAST), Some(LAST), found);
     let text = table.text("text", MAX_TEXT, found);
     let picture = table.picture("picture", found);
@@ -186,7 +186,7 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<(u64, Produc
     Some((position?.value, product))
 }
 
-/// Segments that are given must make up the amount.
+/// The amounts of segments must add up to the product's amount.
 fn check_segments(
     segments: &Placed<Vec<u64>>,
     amount: &Placed<u64>,

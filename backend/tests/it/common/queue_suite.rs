@@ -73,7 +73,7 @@ pub async fn a_released_message_comes_again_after_its_time_and_counts(queue: imp
         let got = one(&queue).await;
         assert_eq!((got.attempt, text(&got).as_str()), (attempt, "a"));
         let released = Instant::now();
-        queue.release(&[got.receipt], 2 * SECOND).await.unwrap();
+        queue.requeue(&[got.receipt], 2 * SECOND).await.unwrap();
         nothing_comes_for(&queue, SECOND).await;
         assert!(released.elapsed() >= SECOND);
     }

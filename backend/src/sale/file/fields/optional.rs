@@ -1,11 +1,11 @@
-//! The fields that may be left out: text, picture, series.
+//! Optional fields: text, picture, series.
 
 use super::{Found, Table};
 use crate::sale::limits::{MAX_PICTURE, is_picture};
 use crate::sale::tree::Value;
 
 impl Table<'_> {
-    /// A text of any number of lines; empty if it is not there.
+    /// An optional text of any number of lines; empty if it is missing.
     pub(in crate::sale::file) fn text(
         &self,
         name: &str,
@@ -30,7 +30,7 @@ impl Table<'_> {
         None
     }
 
-    /// The name of a picture; empty if it is not there.
+    /// An optional name of a picture; empty if it is missing.
     pub(in crate::sale::file) fn picture(&self, name: &str, found: &mut Found) -> Option<String> {
         let Some(node) = self.optional(name) else {
             return Some(String::new());
@@ -47,7 +47,7 @@ impl Table<'_> {
         None
     }
 
-    /// An id that may be left out.
+    /// An optional id.
     #[expect(clippy::option_option, reason = "wrong, left out, or there")]
     pub(in crate::sale::file) fn optional_id(
         &self,
