@@ -1,4 +1,4 @@
-// Who did what.
+// The audit log: who did what, and when.
 
 import { api } from './api.js';
 import { el, fill } from './dom.js';

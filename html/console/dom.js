@@ -30,7 +30,7 @@ export function put(node, text) {
 
 let hide = 0;
 
-/** A short word at the bottom of the screen, read out by screen readers. */
+/** A short message at the bottom of the screen, announced to screen readers. */
 export function toast(text, tone = 'good') {
   const node = document.querySelector('#toast');
   node.textContent = text;

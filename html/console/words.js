@@ -1,4 +1,4 @@
-// What every page of the console says. Pages add their own by addWords().
+// The words that every page of the console uses. Pages add their own by addWords().
 
 export const zh = {
   'title': '秒杀控制台',

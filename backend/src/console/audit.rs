@@ -1,4 +1,4 @@
-//! The audit log, for reading.
+//! Reading the audit log.
 
 use axum::extract::{Query, State};
 use axum::routing::get;
@@ -18,17 +18,17 @@ pub(super) fn router() -> Router<ConsoleState> {
     Router::new().route("/ops/api/audit", get(list))
 }
 
-/// Which entries.
+/// Which entries to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default)]
 pub(super) struct LogQuery {
-    /// Older than this entry.
+    /// Entries older than the one with this id.
     before: Option<u64>,
-    /// By whom.
+    /// Whose actions.
     who: String,
-    /// On what, such as a round's id.
+    /// The target, such as a round's id.
     target: String,
-    /// What, by how it begins, such as `round.`.
+    /// How the action begins, such as `round.`.
     action: String,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct LogQuery {
 pub(super) struct Log {
     /// Newest first.
     entries: Vec<AuditEntry>,
-    /// What to ask for as `before` to go on; none at the end.
+    /// The `before` of the next page; none at the end.
     next: Option<u64>,
 }
 

@@ -1,10 +1,10 @@
-//! Who is asking. Every request but the login passes [`guard`]: it finds the
-//! session, and refuses what another site may have sent in somebody's name.
+//! Authentication. Every request but the login passes [`guard`]: it finds the session,
+//! and refuses requests that another site may have sent in an operator's name.
 //!
-//! Against forged requests stand three things, each enough by itself in a browser
-//! of today: the cookie is `SameSite=Strict`; a writing request must name our own
-//! origin; and it must bring the session's token in a header, which no form and no
-//! script of another origin can do.
+//! Three things prevent forged requests, each enough by itself in a current browser:
+//! the cookie is `SameSite=Strict`; a writing request must name our own origin; and it
+//! must carry the session's token in a header, which no form and no script of another
+//! origin can set.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -24,12 +24,12 @@ pub const COOKIE: &str = "seckill_console";
 /// The header with the session's token.
 pub const CSRF_HEADER: &str = "x-seckill-csrf";
 
-/// Who is logged in; a handler that takes it is for people with a login.
+/// The operator who is logged in; a handler that takes it needs a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator {
     /// The account's name.
     pub name: String,
-    /// What it may do.
+    /// The account's role.
     pub role: Role,
 }
 
@@ -71,7 +71,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// Lets a request through whose session is alive and which is no forgery.
+/// Passes a request on if its session is alive and it is not forged.
 pub(super) async fn guard(
     State(state): State<ConsoleState>,
     mut request: Request,
@@ -83,7 +83,7 @@ pub(super) async fn guard(
     }
     let id = session_id(request.headers()).ok_or(ConsoleError::LoginRequired)?;
     let session = state.sessions.find(id).await?;
-    if writes && !brings_token(request.headers(), &session) {
+    if writes && !has_token(request.headers(), &session) {
         return Err(ConsoleError::Foreign);
     }
     request.extensions_mut().insert(session);
@@ -99,8 +99,8 @@ pub(super) fn session_id(headers: &HeaderMap) -> Option<&str> {
         .find_map(|cookies| cookie(cookies, COOKIE))
 }
 
-/// Refuses a request that a browser says comes from another origin. What is no
-/// browser says nothing, and has no cookie that somebody else could use.
+/// Refuses a request that a browser says comes from another origin. Programs that are
+/// no browsers say nothing, and hold no cookie that another site could use.
 pub(super) fn refuse_foreign(headers: &HeaderMap) -> Result<(), ConsoleError> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let ours = match (headers.get(header::ORIGIN), text(header::HOST)) {
@@ -121,7 +121,7 @@ pub(super) fn refuse_foreign(headers: &HeaderMap) -> Result<(), ConsoleError> {
     }
 }
 
-fn brings_token(headers: &HeaderMap, session: &Session) -> bool {
+fn has_token(headers: &HeaderMap, session: &Session) -> bool {
     headers
         .get(CSRF_HEADER)
         .is_some_and(|token| bool::from(token.as_bytes().ct_eq(session.csrf.as_bytes())))

@@ -1,5 +1,5 @@
-//! Bans at the console: the list, searched and page by page, adding and lifting.
-//! Every edge follows within a second.
+//! Bans: searching the list page by page, adding and lifting. Every edge follows within
+//! a second.
 
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
@@ -21,14 +21,14 @@ use crate::now_ms;
 /// Longest search text, in characters.
 const MAX_SEARCH: usize = 100;
 
-/// The paths of the bans, to be merged behind the console's guard.
+/// Everything under `/ops/api/bans`.
 pub(super) fn router() -> Router<ConsoleState> {
     Router::new()
         .route("/ops/api/bans", get(list).post(add))
         .route("/ops/api/bans/lift", post(lift))
 }
 
-/// Which bans.
+/// Which bans to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default)]
 pub(super) struct Search {
@@ -36,9 +36,9 @@ pub(super) struct Search {
     search: String,
     /// `address` or `user`; empty for both.
     kind: String,
-    /// From 1.
+    /// The page, counted from 1.
     page: Option<usize>,
-    /// 50 unless given, 500 at most.
+    /// Bans on a page: 50 unless given, 500 at most.
     per_page: Option<usize>,
 }
 
@@ -47,13 +47,13 @@ pub(super) struct Search {
 pub(super) struct BanPage {
     /// Newest first.
     bans: Vec<Listed>,
-    /// How many fit the search.
+    /// How many match the search.
     matching: usize,
     /// How many are in force.
     all: usize,
-    /// Which page this is.
+    /// The page, counted from 1.
     page: usize,
-    /// How many a page has.
+    /// Bans on a page.
     per_page: usize,
     /// Entries of the list that are no bans.
     garbage: usize,
@@ -66,15 +66,15 @@ pub(super) struct BanPage {
 pub(super) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    Query(asked): Query<Search>,
+    Query(search): Query<Search>,
 ) -> Result<Json<BanPage>, ConsoleError> {
-    let (page, per_page) = page_of(asked.page, asked.per_page)?;
-    let kind = match asked.kind.as_str() {
+    let (page, per_page) = page_of(search.page, search.per_page)?;
+    let kind = match search.kind.as_str() {
         "" => None,
         word => Some(kind(word)?),
     };
     let wanted = Wanted {
-        text: asked.search.trim().chars().take(MAX_SEARCH).collect(),
+        text: search.search.trim().chars().take(MAX_SEARCH).collect(),
         kind,
         skip: (page - 1) * per_page,
         most: per_page,
@@ -90,7 +90,7 @@ pub(super) async fn list(
     }))
 }
 
-/// Somebody who is to be banned.
+/// A ban to be added.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewBan {
@@ -98,35 +98,35 @@ pub(super) struct NewBan {
     kind: String,
     /// An address, a network or an account.
     value: String,
-    /// Why, for whoever looks later.
+    /// Why, for operators who read it later.
     reason: String,
-    /// Such as `1h`; nothing for a ban that does not end by itself.
+    /// How long, such as `1h`; nothing for a permanent ban.
     #[serde(rename = "for")]
     time: Option<String>,
 }
 
-/// What became of a ban.
+/// The result of adding or lifting a ban.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Banned {
     /// As it is listed, such as `address:203.0.113.0/24`.
     ban: String,
-    /// Until when, epoch milliseconds; nothing for good.
+    /// Until when, epoch milliseconds; nothing if it is permanent.
     expires_ms: Option<u64>,
-    /// Whether it was banned before.
+    /// Whether there was a ban before.
     was_banned: bool,
 }
 
-/// Bans somebody, or edits his ban.
+/// Bans an address, network or account, or replaces its ban.
 #[utoipa::path(post, path = "/ops/api/bans", tag = "bans", request_body = NewBan, responses(
     (status = 200, body = Banned), (status = 422, description = "Mistakes, field by field"),
 ))]
 pub(super) async fn add(
     State(state): State<ConsoleState>,
     operator: Operator,
-    JsonBody(asked): JsonBody<NewBan>,
+    JsonBody(new): JsonBody<NewBan>,
 ) -> Result<Json<Banned>, ConsoleError> {
-    let value = asked.value.trim();
-    let (ban, reason, time_ms) = checked(&asked, value)?;
+    let value = new.value.trim();
+    let (ban, reason, time_ms) = checked(&new, value)?;
     let now_ms = now_ms();
     let record = Record {
         expires_ms: time_ms.map(|ms| now_ms + ms),
@@ -147,22 +147,22 @@ pub(super) async fn add(
     }))
 }
 
-/// What was asked for, or every mistake in it.
+/// The ban, its reason and its time in ms, or every mistake in them.
 fn checked<'a>(
-    asked: &NewBan,
+    new: &NewBan,
     value: &'a str,
 ) -> Result<(Ban<'a>, String, Option<u64>), ConsoleError> {
     let mut mistakes = Vec::new();
-    let ban = kind(&asked.kind)?.read(value).map_err(|error| {
+    let ban = kind(&new.kind)?.read(value).map_err(|error| {
         mistakes.push(mistake("value", "ban_value", error.to_string(), value));
     });
-    let reason = asked.reason.trim();
+    let reason = new.reason.trim();
     if reason.is_empty() || !ban::is_text(reason) {
         let most = ban::MAX_TEXT;
         let message = format!("Write why in 1 to {most} characters, without \"|\" or line breaks.");
         mistakes.push(mistake("reason", "ban_reason", message, &most.to_string()));
     }
-    let time = asked
+    let time = new
         .time
         .as_deref()
         .map(str::trim)
@@ -170,7 +170,7 @@ fn checked<'a>(
     let time_ms = time.map(bans::parse_time).transpose().map_err(|_| {
         let text = time.unwrap_or_default();
         let message = format!(
-            "\"{text}\" is no time; write a number and s, m, h or d, such as 1h, or nothing for good."
+            "\"{text}\" is no time; write a number and s, m, h or d, such as 1h, or nothing for a permanent ban."
         );
         mistakes.push(mistake("for", "ban_time", message, text));
     });
@@ -180,27 +180,27 @@ fn checked<'a>(
     }
 }
 
-/// Somebody who is banned.
+/// A ban to be lifted.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BannedOne {
+pub(super) struct BanToLift {
     /// `address` or `user`.
     kind: String,
-    /// As it was banned.
+    /// The address, network or account, as it was banned.
     value: String,
 }
 
 /// Lifts a ban; a network is lifted as it was banned.
-#[utoipa::path(post, path = "/ops/api/bans/lift", tag = "bans", request_body = BannedOne, responses(
+#[utoipa::path(post, path = "/ops/api/bans/lift", tag = "bans", request_body = BanToLift, responses(
     (status = 200, body = Banned, description = "`was_banned` says whether there was one"),
 ))]
 pub(super) async fn lift(
     State(state): State<ConsoleState>,
     operator: Operator,
-    JsonBody(asked): JsonBody<BannedOne>,
+    JsonBody(lifted): JsonBody<BanToLift>,
 ) -> Result<Json<Banned>, ConsoleError> {
-    let ban = kind(&asked.kind)?.read(&asked.value).map_err(|error| {
-        let mistake = mistake("value", "ban_value", error.to_string(), &asked.value);
+    let ban = kind(&lifted.kind)?.read(&lifted.value).map_err(|error| {
+        let mistake = mistake("value", "ban_value", error.to_string(), &lifted.value);
         ConsoleError::Mistakes(vec![mistake])
     })?;
     let mut conn = state.redis.conn().await?;
@@ -219,7 +219,7 @@ pub(super) async fn lift(
 fn kind(word: &str) -> Result<Kind, ConsoleError> {
     Kind::parse(word).ok_or_else(|| {
         ConsoleError::BadRequest(format!(
-            "\"{word}\" is nothing that can be banned; \"kind\" is \"address\" or \"user\"."
+            "\"{word}\" cannot be banned; \"kind\" is \"address\" or \"user\"."
         ))
     })
 }

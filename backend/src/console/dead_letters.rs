@@ -1,5 +1,4 @@
-//! Dead letters at the console: each with its reason, and sending them on their
-//! way again. Beside them, payments that are to be given back.
+//! Dead letters, each with its reason, and redriving them.
 
 use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
@@ -15,7 +14,7 @@ use crate::queue::{DeadLetters, Queues};
 /// Characters of a message that are shown.
 const SHOWN: usize = 2_000;
 
-/// The paths, to be merged behind the console's guard.
+/// Everything under `/ops/api/dead-letters`.
 pub(super) fn router() -> Router<ConsoleState> {
     Router::new()
         .route("/ops/api/dead-letters", get(list))
@@ -23,13 +22,13 @@ pub(super) fn router() -> Router<ConsoleState> {
         .route("/ops/api/dead-letters/{id}/redrive", post(redrive))
 }
 
-/// Which letters.
+/// Which letters to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default)]
 pub(super) struct After {
-    /// Those after this one.
+    /// Letters after the one with this id.
     after: Option<String>,
-    /// 50 unless given, 500 at most.
+    /// Letters on a page: 50 unless given, 500 at most.
     limit: Option<usize>,
 }
 
@@ -40,33 +39,33 @@ pub(super) struct Letters {
     letters: Vec<Letter>,
     /// How many there are.
     all: u64,
-    /// After which one to go on; nothing at the end.
+    /// The `after` of the next page; nothing at the end.
     next: Option<String>,
 }
 
 /// A message of which no order could be made.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Letter {
-    /// Its number.
+    /// Its id.
     id: String,
-    /// When it came, epoch milliseconds.
+    /// When it arrived, epoch milliseconds.
     came_ms: u64,
     /// Why it is here, as a sentence.
     reason: String,
     /// The queue or outbox that it came from.
     source: String,
-    /// How many times it was tried.
+    /// How many times placing its order was tried.
     attempts: u32,
-    /// What it says, 2,000 characters at most.
+    /// The message, 2,000 characters at most.
     message: String,
 }
 
-/// What became of letters that were sent again.
+/// The result of a redrive.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct Sent {
-    /// How many are on their way.
+pub(super) struct RedriveResult {
+    /// How many were sent to their queues.
     sent: u64,
-    /// What keeps the others here.
+    /// Why the others stay.
     stay: Vec<String>,
 }
 
@@ -95,14 +94,13 @@ fn letters(state: &ConsoleState) -> DeadLetters {
 pub(super) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    Query(asked): Query<After>,
+    Query(query): Query<After>,
 ) -> Result<Json<Letters>, ConsoleError> {
-    let (_, most) = page_of(None, asked.limit)?;
+    let (_, most) = page_of(None, query.limit)?;
     let letters = letters(&state);
-    let after = match &asked.after {
-        // A number that is none is a page that begins nowhere.
+    let after = match &query.after {
         Some(id) if !KeptLetter::is_id(id) => {
-            let message = format!("\"{id}\" is no number of a letter; begin without \"after\".");
+            let message = format!("\"{id}\" is no id of a letter; begin without \"after\".");
             return Err(ConsoleError::BadRequest(message));
         }
         after => after.as_deref(),
@@ -118,20 +116,20 @@ pub(super) async fn list(
     }))
 }
 
-/// Sends one on its way again.
+/// Redrives one letter.
 #[utoipa::path(post, path = "/ops/api/dead-letters/{id}/redrive", tag = "dead letters", responses(
-    (status = 200, body = Sent), (status = 404, description = "There is none"),
-    (status = 409, description = "It stays, for the reason that is told"),
+    (status = 200, body = RedriveResult), (status = 404, description = "There is none"),
+    (status = 409, description = "It stays; the message says why"),
 ))]
 pub(super) async fn redrive(
     State(state): State<ConsoleState>,
     operator: Operator,
     Path(id): Path<String>,
-) -> Result<Json<Sent>, ConsoleError> {
+) -> Result<Json<RedriveResult>, ConsoleError> {
     let letters = letters(&state);
     let gone = || {
         ConsoleError::NotFound(format!(
-            "There is no dead letter {id}; somebody else may have sent it on its way."
+            "There is no dead letter {id}; another operator may have redriven it."
         ))
     };
     let kept = letters.find(&id).await?.ok_or_else(gone)?;
@@ -141,7 +139,7 @@ pub(super) async fn redrive(
         .record(&operator, "letter.redrive", &id, detail)
         .await?;
     match letters.redrive(&id, &queues).await? {
-        Redriven::Sent => Ok(Json(Sent {
+        Redriven::Sent => Ok(Json(RedriveResult {
             sent: 1,
             stay: Vec::new(),
         })),
@@ -149,19 +147,19 @@ pub(super) async fn redrive(
         Redriven::Stays(reason) => Err(ConsoleError::Conflict {
             code: "letter_stays",
             current: None,
-            message: format!("The letter stays where it is: {reason}"),
+            message: format!("The letter was not redriven: {reason}"),
         }),
     }
 }
 
-/// Sends all that are here now on their way again.
+/// Redrives all letters that are here now.
 #[utoipa::path(post, path = "/ops/api/dead-letters/redrive", tag = "dead letters", responses(
-    (status = 200, body = Sent),
+    (status = 200, body = RedriveResult),
 ))]
 pub(super) async fn redrive_all(
     State(state): State<ConsoleState>,
     operator: Operator,
-) -> Result<Json<Sent>, ConsoleError> {
+) -> Result<Json<RedriveResult>, ConsoleError> {
     let letters = letters(&state);
     let queues = queues(&state)?;
     let detail = json!({ "letters": letters.count().await? });
@@ -169,7 +167,7 @@ pub(super) async fn redrive_all(
         .record(&operator, "letter.redrive", "all", detail)
         .await?;
     let (sent, stay) = letters.redrive_all(&queues).await?;
-    Ok(Json(Sent { sent, stay }))
+    Ok(Json(RedriveResult { sent, stay }))
 }
 
 fn queues(state: &ConsoleState) -> Result<Queues, ConsoleError> {

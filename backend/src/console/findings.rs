@@ -1,4 +1,4 @@
-//! What the analysis of access logs found, for people to decide on.
+//! What the analysis of the access logs found, and operators' decisions about it.
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
@@ -29,21 +29,21 @@ pub(super) fn router() -> Router<ConsoleState> {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct FindingQuery {
     state: Option<String>,
 }
 
 /// Findings, worst first; `?state=` chooses proposed, banned, confirmed or dismissed.
 #[utoipa::path(get, path = "/ops/api/findings", tag = "findings",
     params(("state" = Option<String>, Query, description = "proposed, banned, confirmed or dismissed")),
-    responses((status = 200, description = "At most 200, worst first, the counts of all states, and what the policy is"))
+    responses((status = 200, description = "At most 200, worst first, with the counts of all states and the policy"))
 )]
 pub(super) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    Query(asked): Query<Asked>,
+    Query(query): Query<FindingQuery>,
 ) -> Result<Response, ConsoleError> {
-    let wanted = match asked.state.as_deref() {
+    let wanted = match query.state.as_deref() {
         None | Some("") => None,
         Some(text) => Some(FindingState::parse(text).ok_or_else(|| {
             ConsoleError::BadRequest(format!(
@@ -70,24 +70,24 @@ pub(super) async fn list(
     Ok(json_response(StatusCode::OK, body.to_string()))
 }
 
-/// Whom a decision is about.
+/// Which finding a decision is about.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Whom {
+pub(super) struct FindingChoice {
     /// `address` or `user`.
     kind: String,
     /// The address, network or account, as it was found.
     subject: String,
-    /// For how long to ban, in minutes; without it, as long as the policy does.
+    /// For how long to ban, in minutes; without it, as long as the policy bans.
     minutes: Option<u64>,
 }
 
-impl Whom {
+impl FindingChoice {
     fn decision<'a>(&'a self, by: &'a Actor) -> Result<Decision<'a>, ConsoleError> {
         let kind = Kind::parse(&self.kind).ok_or_else(|| {
             let given = &self.kind;
             ConsoleError::BadRequest(format!(
-                "\"{given}\" cannot be found; write \"address\" or \"user\"."
+                "\"{given}\" cannot be a finding's kind; write \"address\" or \"user\"."
             ))
         })?;
         Ok(Decision {
@@ -99,25 +99,25 @@ impl Whom {
     }
 }
 
-fn read(body: Result<Json<Whom>, JsonRejection>) -> Result<Whom, ConsoleError> {
+fn read(body: Result<Json<FindingChoice>, JsonRejection>) -> Result<FindingChoice, ConsoleError> {
     let right = r#"send JSON such as {"kind":"user","subject":"li"}"#;
-    let Json(whom) =
+    let Json(choice) =
         body.map_err(|error| ConsoleError::BadRequest(format!("{}; {right}.", error.body_text())))?;
-    Ok(whom)
+    Ok(choice)
 }
 
-/// It is a program: bans it.
-#[utoipa::path(post, path = "/ops/api/findings/confirm", tag = "findings", request_body = Whom, responses(
+/// Confirms that it is a program, and bans it.
+#[utoipa::path(post, path = "/ops/api/findings/confirm", tag = "findings", request_body = FindingChoice, responses(
     (status = 200, description = "Banned; the finding as it is now"),
     (status = 404, description = "Nothing was found about it"),
 ))]
 pub(super) async fn confirm(
     State(state): State<ConsoleState>,
     by: Operator,
-    body: Result<Json<Whom>, JsonRejection>,
+    body: Result<Json<FindingChoice>, JsonRejection>,
 ) -> Result<Response, ConsoleError> {
-    let whom = read(body)?;
-    let for_ms = match whom.minutes {
+    let choice = read(body)?;
+    let for_ms = match choice.minutes {
         None => state.config.analysis.ban_for_ms,
         Some(minutes @ 1..=525_600) => minutes * 60_000,
         Some(minutes) => {
@@ -128,28 +128,28 @@ pub(super) async fn confirm(
     };
     let store = state.store.get().await?;
     let by = Actor::at_console(&by.name);
-    let decision = whom.decision(&by)?;
-    answer(&decision.confirm(store, &state.redis, for_ms).await?)
+    let decision = choice.decision(&by)?;
+    finding_response(&decision.confirm(store, &state.redis, for_ms).await?)
 }
 
-/// It is a person: lifts its ban, and leaves it alone for 90 days.
-#[utoipa::path(post, path = "/ops/api/findings/dismiss", tag = "findings", request_body = Whom, responses(
+/// Decides that it is a person: lifts the ban, and leaves it alone for 90 days.
+#[utoipa::path(post, path = "/ops/api/findings/dismiss", tag = "findings", request_body = FindingChoice, responses(
     (status = 200, description = "Lifted; the finding as it is now"),
     (status = 404, description = "Nothing was found about it"),
 ))]
 pub(super) async fn dismiss(
     State(state): State<ConsoleState>,
     by: Operator,
-    body: Result<Json<Whom>, JsonRejection>,
+    body: Result<Json<FindingChoice>, JsonRejection>,
 ) -> Result<Response, ConsoleError> {
-    let whom = read(body)?;
+    let choice = read(body)?;
     let store = state.store.get().await?;
     let by = Actor::at_console(&by.name);
-    let decision = whom.decision(&by)?;
-    answer(&decision.dismiss(store, &state.redis).await?)
+    let decision = choice.decision(&by)?;
+    finding_response(&decision.dismiss(store, &state.redis).await?)
 }
 
-fn answer(finding: &Finding) -> Result<Response, ConsoleError> {
+fn finding_response(finding: &Finding) -> Result<Response, ConsoleError> {
     let body = serde_json::to_string(finding).map_err(|error| ConsoleError::internal(&error))?;
     Ok(json_response(StatusCode::OK, body))
 }

@@ -1,15 +1,18 @@
-//! Lists that are asked for page by page.
+//! Lists that are read page by page.
 
 use super::ConsoleError;
 
-/// Entries of one page unless somebody asks for another number.
+/// Entries on a page unless the request says otherwise.
 const PER_PAGE: usize = 50;
-/// Most entries of one page.
+/// Most entries on a page.
 const MOST_PER_PAGE: usize = 500;
-/// Deepest entry that is shown page by page: whoever looks further searches.
+/// Deepest entry that is shown page by page; beyond it, operators search.
 const DEEPEST: usize = 20_000;
 
-/// Which page, from 1 on, and how many entries it has.
+/// The page, counted from 1, and how many entries it has.
+///
+/// # Errors
+/// There is no such page.
 pub(super) fn page_of(
     page: Option<usize>,
     per_page: Option<usize>,

@@ -1,4 +1,4 @@
-//! Accounts of the console: roles, names, passwords.
+//! Hashes and checks the passwords of the console's accounts.
 
 use argon2::Argon2;
 use argon2::password_hash::{
@@ -7,14 +7,14 @@ use argon2::password_hash::{
 
 /// Shortest password, in characters.
 pub const LEAST_PASSWORD: usize = 10;
-/// Longest password, in bytes: hashing must not become a way to keep us busy.
+/// Longest password, in bytes: hashing must not become a way to overload the server.
 pub const MOST_PASSWORD: usize = 256;
 
 /// The hash of a password that nobody has.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdA$\
                       BEh5S7Rm3zI0U8vVf4BCnTGdy2rZ2bHSPdOTf2y3i0Q";
 
-/// Why a password is not taken, or an account's cannot be checked.
+/// Why a password is refused or cannot be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
     /// Too short.
@@ -31,7 +31,7 @@ pub enum PasswordError {
     Hash(HashError),
 }
 
-/// The hash of a password that is fit to be one.
+/// Hashes a password, if it is neither too short nor too long.
 ///
 /// # Errors
 /// [`PasswordError`].
@@ -52,17 +52,17 @@ pub fn hash_password(password: &str) -> Result<String, PasswordError> {
         .map_err(PasswordError::Hash)
 }
 
-/// Whether `password` is the one behind `hash`. Without an account (`None`) the
-/// work is done all the same, so that the time does not tell which names exist.
+/// Whether `password` matches `hash`. Without an account (`None`) the work is done all
+/// the same, so that the response time does not reveal which names exist.
 #[must_use]
 pub fn is_password(password: &str, hash: Option<&str>) -> bool {
     let Ok(parsed) = PasswordHash::new(hash.unwrap_or(NOBODY)) else {
         return false;
     };
-    let fits = Argon2::default()
+    let matches = Argon2::default()
         .verify_password(password.as_bytes(), &parsed)
         .is_ok();
-    fits && hash.is_some()
+    matches && hash.is_some()
 }
 
 #[cfg(test)]
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_known_by_its_hash_and_no_other_is() {
+    fn a_password_matches_its_hash_and_no_other_does() {
         let hash = hash_password("correct horse").unwrap();
         assert!(
             hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_short_or_too_long_is_told_by_its_length() {
+    fn a_password_that_is_too_short_or_too_long_is_refused_with_its_length() {
         let short = hash_password("secret").unwrap_err().to_string();
         assert!(
             short.contains("6 characters") && short.contains("10"),

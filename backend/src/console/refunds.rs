@@ -16,33 +16,33 @@ pub(super) fn router() -> Router<ConsoleState> {
     Router::new().route("/ops/api/refunds", get(list))
 }
 
-/// Payments that are to be given back.
+/// Refunds that are due.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Refunds {
     /// The oldest thousand, oldest first.
     refunds: Vec<Refund>,
     /// How many there are.
     all: usize,
-    /// Of all of them.
+    /// The sum of all, in cents.
     total_cents: u64,
 }
 
-/// One of them.
+/// A refund that is due.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Refund {
     /// The payment's id.
     payment: String,
-    /// The order it was for.
+    /// The order that it was for.
     order: String,
-    /// What is to be given back.
+    /// How much is to be refunded, in cents.
     amount_cents: u64,
     /// Why, in one word.
     reason: Option<String>,
-    /// When it was first heard of, epoch milliseconds.
+    /// When the provider reported the payment, epoch milliseconds.
     received_ms: u64,
 }
 
-/// Payments that are to be given back, oldest first.
+/// Refunds that are due, oldest first.
 #[utoipa::path(get, path = "/ops/api/refunds", tag = "refunds", responses(
     (status = 200, body = Refunds),
 ))]

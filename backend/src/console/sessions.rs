@@ -1,5 +1,5 @@
-//! Who is logged in, in Redis: with the database stopped, whoever is in stays in,
-//! and goes on watching.
+//! The sessions of operators, in Redis: with the database stopped, operators who are
+//! logged in stay logged in and go on watching.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -16,26 +16,26 @@ use crate::redis::RedisLink;
 use crate::store::LazyStore;
 use crate::store::accounts::{Account, Role};
 
-/// A session that is not used ends after this time, in seconds.
+/// An unused session ends after this time, in seconds.
 const IDLE_S: i64 = 2 * 3_600;
-/// However much it is used, it ends after this time.
+/// A session ends after this time, however much it is used.
 const LIFE_MS: u64 = 12 * 3_600_000;
-/// How long an account's standing is believed before the database is asked again:
-/// within this time a removed account is out.
-const STANDING: Duration = Duration::from_secs(3);
-/// How long that question may take.
-const PATIENCE: Duration = Duration::from_millis(800);
+/// How long an account is cached before it is read from the database again: a removed
+/// account is logged out within this time.
+const CACHED: Duration = Duration::from_secs(3);
+/// Timeout of that read.
+const TIMEOUT: Duration = Duration::from_millis(800);
 
 /// A session of the console.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// Where Redis has it.
+    /// The digest of its id, which is part of its key in Redis.
     pub(super) digest: String,
     /// The account.
     pub name: String,
-    /// What it may do.
+    /// The account's role.
     pub role: Role,
-    /// What every writing request has to bring along.
+    /// The token that every writing request has to carry.
     pub csrf: String,
     began_ms: u64,
     version: u64,
@@ -46,13 +46,15 @@ pub struct Session {
 pub struct Sessions {
     redis: RedisLink,
     store: LazyStore,
-    standings: Arc<Mutex<HashMap<String, Standing>>>,
+    accounts: Arc<Mutex<HashMap<String, CachedAccount>>>,
 }
 
-/// An account as the database last had it; `None`: it was away.
+/// An account as it was last read.
 #[derive(Debug, Clone, Copy)]
-struct Standing {
-    asked: Instant,
+struct CachedAccount {
+    read_at: Instant,
+    /// Role and version; `None` if the database was away, `Some(None)` if there is no
+    /// such account.
     account: Option<Option<(Role, u64)>>,
 }
 
@@ -61,11 +63,11 @@ impl Sessions {
         Self {
             redis,
             store,
-            standings: Arc::default(),
+            accounts: Arc::default(),
         }
     }
 
-    /// Begins a session: its id, for the cookie, is known to nobody before.
+    /// Begins a session under a new random id, which goes into the cookie.
     pub(super) async fn begin(&self, account: &Account) -> Result<(String, Session), ConsoleError> {
         let (id, csrf) = (random_hex()?, random_hex()?);
         let session = Session {
@@ -91,11 +93,14 @@ impl Sessions {
             .expire(&key, IDLE_S)
             .exec_async(&mut conn)
             .await?;
-        self.note(&session.name, Some(Some((session.role, session.version))));
+        self.cache(&session.name, Some(Some((session.role, session.version))));
         Ok((id, session))
     }
 
-    /// The session with this id, if it is one of ours and not over.
+    /// The session with this id.
+    ///
+    /// # Errors
+    /// There is none, it has ended, or its account has changed; or Redis is away.
     pub(super) async fn find(&self, id: &str) -> Result<Session, ConsoleError> {
         if id.len() != 64 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(ConsoleError::LoginRequired);
@@ -109,7 +114,9 @@ impl Sessions {
             .query_async(&mut conn)
             .await?;
         let session = read(digest, &fields).ok_or(ConsoleError::LoginRequired)?;
-        if now_ms() >= session.began_ms.saturating_add(LIFE_MS) || !self.stands(&session).await {
+        if now_ms() >= session.began_ms.saturating_add(LIFE_MS)
+            || !self.is_unchanged(&session).await
+        {
             self.end(&session.digest).await?;
             return Err(ConsoleError::LoginRequired);
         }
@@ -123,45 +130,43 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends the session with this id, whoever sent it.
+    /// Ends the session with this id, if there is one.
     pub(super) async fn end_id(&self, id: &str) -> Result<(), ConsoleError> {
         self.end(&digest(id)).await
     }
 
     /// Whether the account is still what it was when the session began. While the
     /// database is away nobody can have changed it.
-    async fn stands(&self, session: &Session) -> bool {
-        let known = self.standing(&session.name).await;
+    async fn is_unchanged(&self, session: &Session) -> bool {
+        let known = self.account(&session.name).await;
         known.is_none_or(|account| account == Some((session.role, session.version)))
     }
 
-    async fn standing(&self, name: &str) -> Option<Option<(Role, u64)>> {
+    async fn account(&self, name: &str) -> Option<Option<(Role, u64)>> {
         let kept = self.lock().get(name).copied();
         if let Some(kept) = kept
-            && kept.asked.elapsed() < STANDING
+            && kept.read_at.elapsed() < CACHED
         {
             return kept.account;
         }
-        let ask = async { self.store.get().await?.account(name).await };
-        let account = match tokio::time::timeout(PATIENCE, ask).await {
+        let read = async { self.store.get().await?.account(name).await };
+        let account = match tokio::time::timeout(TIMEOUT, read).await {
             Ok(Ok(account)) => Some(account.map(|it| (it.role, it.version))),
             _ => None,
         };
-        self.note(name, account);
+        self.cache(name, account);
         account
     }
 
-    fn note(&self, name: &str, account: Option<Option<(Role, u64)>>) {
-        let asked = Instant::now();
-        let mut standings = self.lock();
+    fn cache(&self, name: &str, account: Option<Option<(Role, u64)>>) {
+        let read_at = Instant::now();
+        let mut accounts = self.lock();
         // Names come from sessions, so that there are no more than accounts.
-        standings.insert(name.to_owned(), Standing { asked, account });
+        accounts.insert(name.to_owned(), CachedAccount { read_at, account });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Standing>> {
-        self.standings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, CachedAccount>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,5 +1,4 @@
-//! Stock at the console: what lies where of a product, and changing how much
-//! there is.
+//! A product's stock, segment by segment, and adjusting its amount.
 
 use axum::extract::{Path, State};
 use axum::routing::get;
@@ -19,38 +18,38 @@ use crate::sale::catalogue;
 use crate::stock::adjust::{AdjustError, Adjusted, Adjuster};
 use crate::stock::levels::{self, Levels};
 
-/// Most items of a product.
+/// Largest amount of a product.
 const MOST: u64 = 1_000_000_000;
 
-/// The paths, to be merged behind the console's guard.
+/// Everything under `/ops/api/stock`.
 pub(super) fn router() -> Router<ConsoleState> {
     Router::new().route("/ops/api/stock/{round}/{product}", get(show).post(adjust))
 }
 
-/// What lies where of a product.
+/// A product's stock, segment by segment.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct Shown {
+pub(super) struct StockView {
     /// What shoppers call it.
     title: String,
     #[serde(flatten)]
     levels: Levels,
 }
 
-/// What lies where of a product.
+/// A product's stock, segment by segment.
 #[utoipa::path(get, path = "/ops/api/stock/{round}/{product}", tag = "stock", responses(
-    (status = 200, body = Shown), (status = 404, description = "It is not on sale"),
+    (status = 200, body = StockView), (status = 404, description = "It is not on sale"),
 ))]
 pub(super) async fn show(
     State(state): State<ConsoleState>,
     _: Operator,
     Path((round, product)): Path<(String, String)>,
-) -> Result<Json<Shown>, ConsoleError> {
+) -> Result<Json<StockView>, ConsoleError> {
     let item = item(&round, &product)?;
     let mut conn = state.redis.conn().await?;
     let products = catalogue::read(&mut conn).await?;
     let entry = products.get(&item).ok_or_else(|| not_on_sale(&item))?;
     let title: Option<String> = conn.hget(keys::info(&item), "title").await?;
-    Ok(Json(Shown {
+    Ok(Json(StockView {
         title: title.unwrap_or_else(|| product.clone()),
         levels: levels::read(&mut conn, &state.segments, &item, entry).await?,
     }))
@@ -60,46 +59,46 @@ pub(super) async fn show(
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewAmount {
-    /// Items in all.
+    /// The new total of items.
     amount: u64,
-    /// Names this change: sent again with the same id, it is made once.
+    /// The request id: sent again with the same id, the change is made once.
     request: Option<String>,
 }
 
-/// What an adjustment came to.
+/// The result of an adjustment.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Adjustment {
     /// Items before.
     from: u64,
     /// Items now.
     to: u64,
-    /// Whether a request of this id was carried out before, so that nothing was
-    /// done.
+    /// Whether a request with this id was carried out before, so that nothing was
+    /// changed.
     before: bool,
 }
 
-/// Gives a product so many items in all, once for each request id.
+/// Sets the total of a product's items, once for each request id.
 #[utoipa::path(post, path = "/ops/api/stock/{round}/{product}", tag = "stock",
     request_body = NewAmount, responses(
     (status = 200, body = Adjustment),
-    (status = 409, description = "Stock moves; try again"),
-    (status = 422, description = "Fewer than are sold"),
+    (status = 409, description = "Stock is in transit; try again"),
+    (status = 422, description = "Fewer than are sold already"),
 ))]
 pub(super) async fn adjust(
     State(state): State<ConsoleState>,
     operator: Operator,
     Path((round, product)): Path<(String, String)>,
-    JsonBody(asked): JsonBody<NewAmount>,
+    JsonBody(new): JsonBody<NewAmount>,
 ) -> Result<Json<Adjustment>, ConsoleError> {
     let item = item(&round, &product)?;
-    if asked.amount == 0 || asked.amount > MOST {
+    if new.amount == 0 || new.amount > MOST {
         let message = format!(
-            "{} is no amount; choose one from 1 to {MOST}.",
-            asked.amount
+            "The amount cannot be {}; choose one from 1 to {MOST}.",
+            new.amount
         );
-        return Err(refused("amount_range", message, asked.amount));
+        return Err(refused("amount_range", message, new.amount));
     }
-    let request = match asked.request {
+    let request = match new.request {
         Some(request) if ids::is_request(&request) => request,
         Some(request) => {
             return Err(ConsoleError::BadRequest(format!(
@@ -110,7 +109,7 @@ pub(super) async fn adjust(
         None => format!("adjust-{}", now_ms()),
     };
     let store = state.store.get().await?;
-    let detail = json!({ "amount": asked.amount, "request": request });
+    let detail = json!({ "amount": new.amount, "request": request });
     state
         .record(&operator, "stock.adjust", &item.to_string(), detail)
         .await?;
@@ -119,22 +118,22 @@ pub(super) async fn adjust(
         segments: &state.segments,
         store,
     };
-    let adjusted = adjuster.adjust(&item, asked.amount, &request).await;
-    let (from, to, before) = match adjusted.map_err(|error| told(error, asked.amount))? {
+    let adjusted = adjuster.adjust(&item, new.amount, &request).await;
+    let (from, to, before) = match adjusted.map_err(|error| adjust_error(error, new.amount))? {
         Adjusted::Changed { from, to } => (from, to, false),
         Adjusted::Before(amount) => (amount, amount, true),
     };
-    // The page tells shoppers how many there are.
+    // The product page shows the amount.
     let approver = approval::approver(&state, store);
     if let Err(error) = approver.put_on_sale(item.round(), now_ms()).await {
-        tracing::warn!(%error, %item, "the amount is changed; its page does not tell so yet");
+        tracing::warn!(%error, %item, "the amount is adjusted; its page does not show it yet");
     }
     Ok(Json(Adjustment { from, to, before }))
 }
 
 fn item(round: &str, product: &str) -> Result<Item, ConsoleError> {
     Item::new(round, product)
-        .ok_or_else(|| ConsoleError::NotFound(format!("\"{round}::{product}\" names no product.")))
+        .ok_or_else(|| ConsoleError::NotFound(format!("\"{round}::{product}\" is no item key.")))
 }
 
 fn not_on_sale(item: &Item) -> ConsoleError {
@@ -152,7 +151,7 @@ fn refused(code: &'static str, message: String, amount: u64) -> ConsoleError {
     }])
 }
 
-fn told(error: AdjustError, amount: u64) -> ConsoleError {
+fn adjust_error(error: AdjustError, amount: u64) -> ConsoleError {
     match error {
         AdjustError::NotOnSale(item) => not_on_sale(&item),
         AdjustError::BelowSold {

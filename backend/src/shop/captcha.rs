@@ -1,9 +1,8 @@
 //! The captcha: hands out puzzles, takes answers, signs passes.
 //!
-//! `GET /api/captcha?round=&product=` hands out a puzzle, `POST /api/captcha`
-//! takes its answer and tells the pass that the gate wants, `GET /api/captcha/way`
-//! says which way a page has to prepare for. What is right is decided in
-//! `seckill_core::{puzzle, track, work}`.
+//! It knows no HTTP (that is `shop::captcha_api`). Whether an answer is right is decided
+//! in `seckill_core::captcha`; here live the pictures, the limits in Redis, and the port
+//! to commercial services.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,24 +27,24 @@ pub mod picture;
 pub mod pool;
 /// The port to commercial services, and its adapter.
 pub mod service;
-/// Builds what the captcha settings ask for.
+/// Builds the captcha that is configured.
 pub mod setup;
 
-/// How a shopper shows that he is one.
+/// How shoppers show that they are people.
 #[derive(Debug, Clone)]
 pub enum Way {
     /// Our puzzle, or work for the device.
     Puzzle {
         /// Its pictures.
         pool: Pool,
-        /// Zero bits that a first try has to find, see [`work::bits`].
+        /// Zero bits that a first attempt has to find, see [`work::bits`].
         work_bits: u32,
     },
     /// A commercial service.
     Service(Arc<Service>),
 }
 
-/// The captcha in force, with where its state is.
+/// The captcha in use, and its state in Redis.
 #[derive(Debug, Clone)]
 pub struct Captcha {
     way: Way,
@@ -55,22 +54,22 @@ pub struct Captcha {
 /// Why there is no puzzle, or no pass.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// Too many tries; how long the windows still are.
-    #[error("too many tries")]
+    /// Too many attempts; how long to wait.
+    #[error("too many attempts")]
     Limited(Limited),
-    /// The answer is wrong, or nobody's.
+    /// The answer is wrong, or repeats another one's track.
     #[error("the answer failed")]
     Failed,
-    /// Nothing to answer: it was answered already, or is too old.
+    /// There is no such puzzle: it was answered already, or is too old.
     #[error("no such puzzle")]
     Gone,
-    /// An answer of another form than is wanted here.
+    /// The answer is of another kind than this captcha's.
     #[error("malformed answer")]
     Malformed,
-    /// Redis.
+    /// Redis is away.
     #[error(transparent)]
     Redis(#[from] RedisLinkError),
-    /// The commercial service.
+    /// The commercial service is away, or its configuration is wrong.
     #[error(transparent)]
     Service(#[from] service::ServiceError),
     /// The system gives no random numbers.
@@ -78,12 +77,12 @@ pub enum Refusal {
     Random(#[from] getrandom::Error),
 }
 
-/// What came back from a shopper.
+/// A shopper's answer.
 #[derive(Debug)]
 pub enum Given {
     /// The answer to the puzzle of this id.
     Puzzle(String, Answer),
-    /// What a commercial service gave him for this item.
+    /// The response of a commercial service, for this item.
     Service(Item, String),
 }
 
@@ -97,7 +96,7 @@ impl Captcha {
         }
     }
 
-    /// What a page has to prepare for, as JSON.
+    /// The kind of captcha, for which pages prepare, as JSON.
     #[must_use]
     pub fn way(&self) -> String {
         match &self.way {
@@ -142,10 +141,10 @@ impl Captcha {
         ))
     }
 
-    /// A pass for `user`, if what he gave is right.
+    /// A pass for `user`, if the answer is right.
     ///
     /// # Errors
-    /// [`Refusal`]: why not.
+    /// [`Refusal`] says why not.
     pub async fn answer(
         &self,
         user: &str,
@@ -159,7 +158,7 @@ impl Captcha {
                 self.solved(&who, &id, &answer, *work_bits).await?
             }
             (Way::Service(service), Given::Service(item, response)) => {
-                // Its own limits protect the service; ours protect our account there.
+                // The service's limits protect the service; ours protect our account there.
                 self.attempts.count(&who).await?;
                 if !service.vouches(&response, address).await? {
                     self.attempts.count_failed(&who).await?;
@@ -196,7 +195,7 @@ impl Captcha {
         match (checked, is_new) {
             (Ok(()), true) => Ok(puzzle.item),
             (checked, is_new) => {
-                // Neither the answer nor the track: nobody shall read one in a log.
+                // Neither the answer nor the track may appear in a log.
                 tracing::debug!(why = ?checked.err(), replayed = !is_new, "a puzzle was not solved");
                 self.attempts.count_failed(who).await?;
                 Err(Refusal::Failed)

@@ -35,8 +35,8 @@ pub(super) fn router() -> Router<Arc<ShopState>> {
         .route("/api/captcha/way", get(way))
 }
 
-/// What a page has to prepare for. The same for everybody, so that it may be kept
-/// for a while.
+/// The kind of captcha, for which pages prepare. It is the same for everybody, so that
+/// it may be cached for a minute.
 async fn way(State(state): State<Arc<ShopState>>) -> Response {
     let way = state
         .captcha
@@ -51,14 +51,14 @@ async fn way(State(state): State<Arc<ShopState>>) -> Response {
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct ItemQuery {
     round: String,
     product: String,
 }
 
 async fn issue(
     State(state): State<Arc<ShopState>>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    wanted: Result<Query<ItemQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Response> {
@@ -68,16 +68,16 @@ async fn issue(
         .ok_or_else(|| refused(Verdict::NotFound))?;
     refuse_body(&body).map_err(ApiError::into_response)?;
     let user = session::buyer(&state, &headers).map_err(ApiError::into_response)?;
-    let Query(Wanted { round, product }) = wanted.map_err(|_| refused(Verdict::BadRequest))?;
+    let Query(ItemQuery { round, product }) = wanted.map_err(|_| refused(Verdict::BadRequest))?;
     let item = on_sale(&state, &round, &product).map_err(refused)?;
     let puzzle = captcha
         .issue(user, address(&headers), item)
         .await
-        .map_err(told)?;
+        .map_err(refusal_response)?;
     Ok(json_response(StatusCode::OK, puzzle))
 }
 
-/// The item, if it is on sale now or in a moment.
+/// The item, if it is on sale now or opens soon.
 fn on_sale(state: &ShopState, round: &str, product: &str) -> Result<Item, Verdict> {
     let products = state.catalogue.products().ok_or(Verdict::Unavailable)?;
     let item = Item::new(round, product).ok_or(Verdict::BadRequest)?;
@@ -89,7 +89,7 @@ fn on_sale(state: &ShopState, round: &str, product: &str) -> Result<Item, Verdic
     }
 }
 
-/// An answer as it is sent: to a puzzle of ours, or a service's response.
+/// The body of an answer: to our puzzle, or a service's response.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Sent {
@@ -141,14 +141,14 @@ async fn answer(
     let pass = captcha
         .answer(user, address(&headers), given, key)
         .await
-        .map_err(told)?;
+        .map_err(refusal_response)?;
     Ok(json_response(
         StatusCode::OK,
         serde_json::json!({ "pass": pass }).to_string(),
     ))
 }
 
-/// The shopper's address as the edge tells it.
+/// The shopper's address, from the edge's header.
 fn address(headers: &HeaderMap) -> Option<IpAddr> {
     headers.get("x-real-ip")?.to_str().ok()?.trim().parse().ok()
 }
@@ -157,9 +157,9 @@ fn refused(verdict: Verdict) -> Response {
     ApiError(verdict).into_response()
 }
 
-/// A refusal in plain words. `reason` tells pages apart what the stable code does
-/// not: that it was wrong, or that there was nothing left to answer.
-fn told(refusal: Refusal) -> Response {
+/// A refusal with a sentence. `reason` distinguishes for pages what the stable code does
+/// not: a wrong answer, or a puzzle that is gone.
+fn refusal_response(refusal: Refusal) -> Response {
     match refusal {
         Refusal::Limited(Limited(wait)) => limited(wait.as_millis().div_ceil(1000).max(1)),
         Refusal::Failed => captcha_required(
@@ -168,7 +168,7 @@ fn told(refusal: Refusal) -> Response {
         ),
         Refusal::Gone => captcha_required(
             "gone",
-            "This puzzle was answered already or is older than a minute. Ask for a new one.",
+            "This puzzle was already answered or is older than a minute. Get a new one.",
         ),
         Refusal::Malformed => refused(Verdict::BadRequest),
         Refusal::Redis(_) | Refusal::Service(_) | Refusal::Random(_) => {
@@ -185,7 +185,7 @@ fn captcha_required(reason: &str, message: &str) -> Response {
 }
 
 fn limited(seconds: u128) -> Response {
-    let message = format!("Too many tries. Wait {seconds} seconds, then try again.");
+    let message = format!("Too many attempts. Wait {seconds} seconds, then try again.");
     let body =
         serde_json::json!({ "code": Verdict::Busy.code(), "reason": "tries", "message": message });
     let mut response = json_response(StatusCode::TOO_MANY_REQUESTS, body.to_string());

@@ -1,4 +1,4 @@
-//! The captcha: puzzles, what other services say, and the pass they win.
+//! The captcha: puzzles, commercial services, and the passes that they earn.
 
 mod hand;
 mod pass;

@@ -1,11 +1,11 @@
-//! The console: its door, its rounds, what an attacker or a slip of the hand tries.
+//! The console: logging in, rounds, and what attackers and typing mistakes try.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-/// What cannot be taken, and how that is told.
+/// Input that is refused, and the sentences that say why.
 mod bad_input;
-/// Who gets in and who stays in.
-mod door;
+/// Logging in and staying logged in.
+mod login;
 /// Rounds made, approved, edited.
 mod rounds;
 /// With the database stopped.

@@ -1,4 +1,4 @@
-//! What the purchase role answers: every refusal with its stable code.
+//! The responses of the purchase role: every refusal with its stable code.
 
 use crate::common;
 use std::sync::Arc;
@@ -172,14 +172,17 @@ async fn each_bad_request_has_its_own_code() {
         (request("GET", "/api/nothing", &me, ""), 404, "not_found"),
     ];
     for (request, status, code) in cases {
-        let told = format!("{} {}", request.method(), request.uri());
+        let request_line = format!("{} {}", request.method(), request.uri());
         let (answered, body) = shop.send(request).await;
         assert_eq!(
             (answered.as_u16(), &body["code"]),
             (status, &code.into()),
-            "{told}"
+            "{request_line}"
         );
-        assert!(body["message"].as_str().unwrap().ends_with('.'), "{told}");
+        assert!(
+            body["message"].as_str().unwrap().ends_with('.'),
+            "{request_line}"
+        );
     }
     assert_eq!(
         common::stock(&shop.link).await,
@@ -314,10 +317,10 @@ async fn a_script_that_redis_forgot_is_loaded_again() {
     shop.shut().await;
 }
 
-/// A Redis that stops answering after it was sent the purchase: the buyer may
-/// well have it, so that he must not be told that he has not.
+/// Redis stops replying after the purchase was sent: the buyer may have bought, so the
+/// response must not say that they have not.
 #[tokio::test]
-async fn an_unknown_outcome_is_processing_and_the_result_tells() {
+async fn an_unknown_outcome_is_processing_and_the_result_says_which() {
     let shop = Shop::open(10).await;
     shop.redis.freeze();
     let (status, answer) = shop.click_once("li", "r-1").await;
@@ -326,7 +329,7 @@ async fn an_unknown_outcome_is_processing_and_the_result_tells() {
         (StatusCode::ACCEPTED, &"processing".into())
     );
     shop.redis.thaw();
-    eventually("the result tells", || async {
+    eventually("the result is known", || async {
         (shop.result("li").await["status"] == "succeeded").then_some(())
     })
     .await;

@@ -18,17 +18,17 @@
 mod analysis;
 /// `seckill bans`: what an operator types, what he reads, and what edges find.
 mod bans;
-/// The live board, and what operators do beside it: bans, dead letters, refunds,
+/// The live board, and operators' other tasks: bans, dead letters, refunds,
 /// amounts; on a real Redis and a real database.
 mod board;
-/// The captcha: puzzles, what other services say, and the pass they win.
+/// The captcha: puzzles, commercial services, and the passes that they earn.
 mod captcha;
 /// What tests of the back end share: a redis-server of their own, a product on sale,
 /// buyers with valid sessions and URLs.
 mod common;
-/// The console: its door, its rounds, what an attacker or a slip of the hand tries.
+/// The console: logging in, rounds, and what attackers and typing mistakes try.
 mod console;
-/// What the purchase role answers: every refusal with its stable code.
+/// The responses of the purchase role: every refusal with its stable code.
 mod flow_http;
 /// From a click over HTTP to an order in the database, on real parts.
 mod flow_path;

@@ -1,6 +1,6 @@
 //! Paying, cancelling and expiring, from the HTTP call to the stock.
 
-/// Telling the buyers.
+/// Notifications to buyers.
 mod notices;
 mod secure;
 
@@ -131,8 +131,8 @@ async fn a_notice_is_believed_if_it_is_signed_and_fresh_and_done_once() {
     );
 
     for _ in 0..3 {
-        let (status, told) = shop.send(notice(&body, now_ms())).await;
-        assert_eq!((status, &told["status"]), (StatusCode::OK, &"paid".into()));
+        let (status, body) = shop.send(notice(&body, now_ms())).await;
+        assert_eq!((status, &body["status"]), (StatusCode::OK, &"paid".into()));
     }
     assert_eq!(stock(&shop.link).await, (9, 0, 1));
     let order = shop
@@ -158,14 +158,14 @@ async fn money_that_comes_after_the_cancel_is_on_record_to_be_given_back() {
     shop.post(&format!("/api/orders/{}/cancel", orders[0]), "li")
         .await;
     let late = notice(&paid("p-1", &orders[0], 99_900), now_ms());
-    let (status, told) = shop.send(late).await;
+    let (status, body) = shop.send(late).await;
     assert_eq!(
         status,
         StatusCode::OK,
-        "the provider need not tell it again"
+        "the provider need not send it again"
     );
     assert_eq!(
-        (&told["status"], &told["reason"]),
+        (&body["status"], &body["reason"]),
         (&"refund_due".into(), &"cancelled".into())
     );
     let wrong = notice(&paid("p-2", &orders[1], 1), now_ms());

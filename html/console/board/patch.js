@@ -1,4 +1,4 @@
-// What the board decides without a browser. Pure: no page, no clock.
+// The board's calculations, which need no browser. Pure: no page, no clock.
 
 /**
  * The board after a merge patch (RFC 7386). What did not change is the same
@@ -36,7 +36,7 @@ export function steps(funnel) {
   });
 }
 
-/** What a product's amount is made of, in percent of its bar. */
+/** The parts of a product's amount, in percent of its bar. */
 export function parts({ sale, locked, saled, in_transit: moving = 0, limit }) {
   const whole = Math.max(limit, sale + locked + saled + moving, 1);
   const percent = (n) => (Math.max(0, n) * 100) / whole;

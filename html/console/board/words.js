@@ -1,4 +1,4 @@
-// What the live board says.
+// The words of the live board.
 
 import { addWords } from '../i18n.js';
 

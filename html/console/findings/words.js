@@ -1,4 +1,4 @@
-// What the pages of findings and of simulated shoppers say.
+// The words of the pages of findings and of simulated shoppers.
 
 export const zh = {
   'kind.user': '账号',

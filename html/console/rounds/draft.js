@@ -18,7 +18,7 @@ export function fromRound(round) {
   return {
     version: round.version, id: round.id, name: round.name, starts: wallClock(round.starts_ms), ends: wallClock(round.ends_ms), days: '1',
     products: round.products.map((it) => ({
-      id: it.id, title: it.title, amount: String(it.amount), price: euros(it.price_cents), list: euros(it.list_price_cents),
+      id: it.id, title: it.title, amount: String(it.amount), price: yuan(it.price_cents), list: yuan(it.list_price_cents),
       cap: String(it.per_buyer), text: it.text, picture: it.picture, segments: it.segments, page: it.page,
     })),
   };
@@ -40,7 +40,7 @@ export function toForm(draft, isNew) {
   return form;
 }
 
-const euros = (value) => (value / 100).toFixed(2);
+const yuan = (value) => (value / 100).toFixed(2);
 
 export function cents(text) {
   const plain = text.trim().replace(/^¥/, '').replaceAll(',', '');

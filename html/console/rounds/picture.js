@@ -14,7 +14,7 @@ export function thumbnail(name) {
   return hash ? `/pictures/${hash}-${Math.min(Number(width), NARROW)}.jpg` : null;
 }
 
-/** What was wrong with an upload, in the reader's language. */
+/** Why an upload was refused, in the reader's language. */
 function sentence(error) {
   const known = ['too_large', 'no_picture'].includes(error.code) && lang() !== 'en';
   return known ? t(`picture.${error.code}`) : error.message;

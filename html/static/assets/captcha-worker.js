@@ -1,7 +1,7 @@
 // Proof of work in a Web Worker: for each part, a number so that the SHA-256 of
 // `{id}.{part}.{number}` begins with enough zero bits. Our own SHA-256, because
-// the browser's is asynchronous and only there on https; a text of one block is all
-// that it can do and all that is needed.
+// the browser's is asynchronous and exists only on https; it handles texts of one block,
+// which is all that is needed.
 
 const K = new Int32Array(64);
 const FIRST = new Int32Array(8);

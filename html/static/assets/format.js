@@ -1,4 +1,4 @@
-// Turning times and amounts into what a shopper reads. Pure: no clock, no page.
+// Formats times and amounts for shoppers. Pure: no clock, no page.
 
 const pad = (n) => String(n).padStart(2, '0');
 
@@ -30,7 +30,7 @@ export function price(cents) {
   return (cents / 100).toFixed(2);
 }
 
-/** Percent taken off the list price, rounded down so that no more is promised than given. */
+/** Percent taken off the list price, rounded down so that the page never promises too much. */
 export function percentOff(cents, listCents) {
   return listCents > cents ? Math.floor(((listCents - cents) * 100) / listCents) : 0;
 }
@@ -45,7 +45,7 @@ const SHAPES = {
   day: { month: 'short', day: 'numeric' },
   longDay: { month: 'long', day: 'numeric', weekday: 'long' },
 };
-// To make one costs a phone more than the rest of a redrawn page.
+// Making a formatter costs a phone more than the rest of a redrawn page.
 const made = new Map();
 
 function formatted(ms, lang, shape) {

@@ -1,4 +1,4 @@
-// The login form in a dialog, as the pages show it that are not about logging in.
+// The login form in a dialog, for pages that are not about logging in.
 
 /** Wires the dialog; returns how to open and close it. */
 export function loginDialog() {

@@ -1,5 +1,5 @@
-// How the product page looks for a given purchase state. Text is written only
-// when it changes, so that an idle second costs nothing and readers stay quiet.
+// Draws the product page for a purchase state. Text is written only when it changes,
+// so that an idle second costs nothing and screen readers stay quiet.
 
 import { count, countdown, dayAndTime, timeOfDay } from './format.js';
 import { lang, onLang, t } from './i18n.js';
@@ -12,7 +12,7 @@ const TONE = {
   sending: 'work', processing: 'work', reserved: 'work', lost: 'warn', overdue: 'warn',
   ordered: 'good', paid: 'good', sold_out: 'over', ended: 'over',
 };
-// Which of the row's states the shopper is in: clicked, in progress, order, payment,
+// Which step of the row the shopper has reached: clicked, in progress, order, payment,
 // paid; 0 when there is nothing to do yet or any more.
 const STEP = {
   connecting: 0, scheduled: 0, soon: 0, open: 1,
@@ -114,7 +114,7 @@ export function productView(page, act) {
     $('pay-line').classList.toggle('is-short', left <= 60_000);
   }
 
-  /** Speaks a change of scene, not the seconds inside of it. */
+  /** Announces a change of scene to screen readers, not the seconds within it. */
   function announce(name, sentences, left) {
     if (name !== said) {
       said = name;

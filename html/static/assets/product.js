@@ -187,7 +187,7 @@ async function send(key, quantity, pass) {
     const answer = await api.buy(s.path.path, key, quantity, more);
     const step = nextStep(answer, renewed, early);
     if (answer.code === 'captcha_required' && !hasAnother) {
-      // Nothing was bought: the pass was too old, or the shop has begun to ask for one.
+      // Nothing was bought: the pass was too old, or the shop wants one only now.
       hasAnother = true;
       pass = await captcha.another();
       if (pass === null) return answer;
@@ -253,7 +253,7 @@ window.addEventListener('online', () => {
 if (!navigator.onLine) dispatch({ type: 'online', online: false });
 onLang(wake);
 state.poll();
-// From here on a click is answered; the tests measure when that is.
+// From here on the page responds to a click; the tests measure when that is.
 document.documentElement.dataset.ready = String(Math.round(performance.now()));
 import('./watch.js').then(({ watchPurchases }) => {
   watch = watchPurchases(() => s.user, () => time.now(), `${round}-${product}`);

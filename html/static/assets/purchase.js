@@ -1,16 +1,16 @@
 // What a purchase page knows and what follows from it. Pure: times come in as
 // milliseconds of the edge's clock, nothing here reads a clock or a page.
 //
-// `reduce` takes in what happened; `saleAt`, `sceneAt` and `buttonAt` say what
+// `reduce` applies an event to the state; `saleAt`, `sceneAt` and `buttonAt` say what
 // the shopper sees; `cadence.js` says what to request next.
 
-/** A click rests the button this long, whatever the answer. */
+/** After a click the button rests this long, whatever the response. */
 export const LOCK_MS = 30_000;
 /** "none" for this long after sending means that the purchase never arrived. */
 export const NONE_MS = 30_000;
-/** After this long without an outcome the page stops saying "in progress". */
+/** After this long without a result the page stops saying "in progress". */
 export const OVERDUE_MS = 180_000;
-/** The hidden path is given out from this long before the opening. */
+/** The hidden path is handed out from this long before the opening. */
 export const PATH_WINDOW_MS = 60_000;
 
 export function initial({ opens, ends }) {
@@ -67,7 +67,7 @@ function session(s, user) {
   if (user === s.user) return s;
   const next = { ...s, user, checked: false, path: null };
   if (!user || user === s.owner) return next;
-  // Purchases and orders belong to a person; another one starts clean.
+  // Purchases and orders belong to one buyer; another buyer starts clean.
   return { ...next, owner: user, grab: null, outcome: null, notice: null, lockUntil: 0 };
 }
 
@@ -103,7 +103,7 @@ function refused(s, { code, now, retryMs = 0 }) {
     case 'ended':
       return { ...next, notice: null, sale: { ...s.sale, said: code } };
     case 'login_required':
-      // Nothing was tried in anybody's name, so there is nothing to wait for.
+      // Nobody was logged in, so nothing was tried and there is nothing to wait for.
       return { ...next, user: null, path: null, lockUntil: 0 };
     case 'captcha_required':
       // The shopper closed the puzzle and may open it again at once.
@@ -136,7 +136,7 @@ function reported(s, answer, now) {
   }
 }
 
-// After an order was cancelled and a new click was lost on the way, the shop
+// After an order was cancelled and a new click was lost in transit, the shop
 // still reports the old order; that says nothing about the new purchase.
 function isEarlier(answer, before) {
   return Boolean(before) && before.status === answer.status && before.order === answer.order;
@@ -166,12 +166,12 @@ function none(s, now) {
   if (!s.grab || s.grab.phase === 'sending') return s;
   const noneSince = s.grab.noneSince ?? now;
   if (now - noneSince <= NONE_MS) return { ...s, grab: { ...s.grab, noneSince } };
-  // The key stays with the notice: should the first request still be on its way,
+  // The key stays with the notice: should the first request still arrive,
   // the repetition is the same request and cannot buy twice.
   return { ...s, grab: null, notice: { code: 'not_through', key: s.grab.key } };
 }
 
-/** Where the sale is, by the edge's clock and by what the edge last said. */
+/** The sale's state, by the edge's clock and the edge's last response. */
 export function saleAt(s, now) {
   const { said, opens, ends } = s.sale;
   if (said === 'ended' || now >= ends) return 'ended';
@@ -179,7 +179,7 @@ export function saleAt(s, now) {
   return said === 'sold_out' ? 'sold_out' : 'open';
 }
 
-/** The one thing the page says. `now` is null while the edge's clock is unknown. */
+/** The scene, which is the one thing that the page says. `now` is null while the edge's clock is unknown. */
 export function sceneAt(s, now) {
   if (s.outcome?.status === 'ordered' || s.outcome?.status === 'paid') return s.outcome.status;
   if (now === null) return 'connecting';
@@ -219,7 +219,7 @@ export function buttonAt(s, now) {
 }
 
 /**
- * What to do with the answer to a purchase: 'accepted', 'lost', 'refused', or
+ * What to do with the response to a purchase: 'accepted', 'lost', 'refused', or
  * silently 'renew' the path (once) or go 'again' with the same one. The last is
  * for a click in the few milliseconds by which two clocks may differ: it should
  * not cost the shopper the 30 s rest.
@@ -231,7 +231,7 @@ export function nextStep(answer, renewed, early) {
   return answer.code === 'too_early' && early < 3 ? 'again' : 'refused';
 }
 
-/** What has to outlive a reload. */
+/** The part of the state that has to survive a reload. */
 export function toSave(s) {
   return { user: s.owner, grab: s.grab, lockUntil: s.lockUntil };
 }

@@ -1,4 +1,4 @@
-// Where a round stands by the edge's clock. Pure.
+// A round's state by the edge's clock. Pure.
 
 /** 'scheduled', 'open' or 'ended'. */
 export function roundAt(round, now) {
@@ -6,7 +6,7 @@ export function roundAt(round, now) {
   return now < round.ends_ms ? 'open' : 'ended';
 }
 
-/** Rounds in the order a shopper cares: on now, then next, then over. */
+/** Rounds in the order that matters to shoppers: on now, then next, then over. */
 export function inOrder(rounds, now) {
   const rank = { open: 0, scheduled: 1, ended: 2 };
   return [...rounds].sort(
@@ -14,7 +14,7 @@ export function inOrder(rounds, now) {
   );
 }
 
-/** Until the next start or end, or null for a round that is over. */
+/** Ms until the next start or end, or null for a round that is over. */
 export function leftOf(round, now) {
   const where = roundAt(round, now);
   if (where === 'ended') return null;

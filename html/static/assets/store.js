@@ -1,4 +1,4 @@
-// What a purchase page keeps in the browser, so that a reload goes on where it was.
+// What the pages keep in the browser, so that a reload continues where it was.
 // Browsers may refuse storage; then it lasts as long as the page.
 
 const memory = new Map();

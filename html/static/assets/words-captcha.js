@@ -1,4 +1,4 @@
-// What the puzzle before a purchase says, in both languages.
+// The words of the puzzle before a purchase, in both languages.
 
 export const zh = {
   'captcha.title': '拼好图，就下单',

@@ -1,4 +1,4 @@
-// What the order pages say, in both languages; other pages need none of it.
+// The words of the order pages, in both languages; other pages need none of them.
 
 export const zh = {
   'orders.title': '我的订单',

@@ -1,4 +1,4 @@
-//! A round from hand to hand: submitted, withdrawn, approved, rejected, published.
+//! A round's approval: submit, withdraw, approve, reject, publish.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -21,11 +21,11 @@ use crate::store::{Actor, Done, Store};
 /// Longest reason, in characters.
 const MAX_REASON: usize = 500;
 
-/// The version that was seen.
+/// The version that the operator saw.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::console) struct SeenVersion {
-    /// As it was when the round was read.
+    /// The `version` of the round when it was read.
     version: u64,
 }
 
@@ -33,13 +33,13 @@ pub(in crate::console) struct SeenVersion {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::console) struct Rejection {
-    /// As it was when the round was read.
+    /// The `version` of the round when it was read.
     version: u64,
-    /// Why, for whoever made the round.
+    /// Why, for the operator who submitted the round.
     reason: String,
 }
 
-/// Hands a draft to the supervisors.
+/// Submits a draft for approval.
 #[utoipa::path(post, path = "/ops/api/rounds/{id}/submit", tag = "approval", request_body = SeenVersion,
     responses((status = 200, body = RoundView)))]
 pub(in crate::console) async fn submit(
@@ -53,7 +53,7 @@ pub(in crate::console) async fn submit(
     step(&state, &me, &id, seen.version, Step::Submit).await
 }
 
-/// Takes a round back to be edited.
+/// Withdraws a submitted round, so that it can be edited.
 #[utoipa::path(post, path = "/ops/api/rounds/{id}/withdraw", tag = "approval", request_body = SeenVersion,
     responses((status = 200, body = RoundView)))]
 pub(in crate::console) async fn withdraw(
@@ -65,7 +65,7 @@ pub(in crate::console) async fn withdraw(
     step(&state, &me, &id, seen.version, Step::Withdraw).await
 }
 
-/// Says no to a round and why.
+/// Rejects a round, with a reason.
 #[utoipa::path(post, path = "/ops/api/rounds/{id}/reject", tag = "approval", request_body = Rejection,
     responses((status = 200, body = RoundView)))]
 pub(in crate::console) async fn reject(
@@ -77,7 +77,8 @@ pub(in crate::console) async fn reject(
     let reason = rejection.reason.trim();
     let count = reason.chars().count();
     if reason.is_empty() || count > MAX_REASON {
-        let right = format!("write 1 to {MAX_REASON} characters for whoever made the round");
+        let right =
+            format!("write 1 to {MAX_REASON} characters for the operator who submitted the round");
         return Err(ConsoleError::BadRequest(format!(
             "The reason has {count} characters; {right}."
         )));
@@ -99,12 +100,12 @@ async fn step(
     view(store, id, None).await
 }
 
-/// Approves a round that somebody else made: its stock goes into Redis, its pages
-/// under the edge.
+/// Approves a round that another operator made: its stock is loaded into Redis, its
+/// pages are published.
 #[utoipa::path(post, path = "/ops/api/rounds/{id}/approve", tag = "approval", request_body = SeenVersion,
     responses(
         (status = 200, body = RoundView),
-        (status = 403, description = "One's own round, or no supervisor"),
+        (status = 403, description = "The supervisor's own round, or no supervisor"),
         (status = 409, description = "Another supervisor was there first"),
     ))]
 pub(in crate::console) async fn approve(
@@ -128,7 +129,7 @@ pub(in crate::console) async fn approve(
     outcome(&state, store, &id, approved).await
 }
 
-/// Completes an approval that was interrupted before Redis or the pages had all.
+/// Completes an approval that was interrupted before everything was published.
 #[utoipa::path(post, path = "/ops/api/rounds/{id}/publish", tag = "approval",
     responses((status = 200, body = RoundView)))]
 pub(in crate::console) async fn publish(
@@ -155,8 +156,8 @@ pub(in crate::console) async fn publish(
     outcome(&state, store, &id, published).await
 }
 
-/// What approving or publishing came to. Once the approval is stored, what is
-/// missing is a problem of the round, not a refusal.
+/// The response to approving or publishing. Once the approval is stored, a failure to
+/// publish is a problem of the round, not a refusal.
 async fn outcome(
     state: &ConsoleState,
     store: &Store,
@@ -195,7 +196,7 @@ async fn view(
     Ok(Json(view))
 }
 
-/// Four eyes: nobody approves what went through his own hands.
+/// Four eyes: supervisors cannot approve rounds that they made, changed or submitted.
 fn refuse_own(stored: &StoredRound, me: &Operator) -> Result<(), ConsoleError> {
     let trail = &stored.trail;
     let did = [
@@ -208,13 +209,11 @@ fn refuse_own(stored: &StoredRound, me: &Operator) -> Result<(), ConsoleError> {
     };
     Err(ConsoleError::Forbidden {
         code: "own_round",
-        message: format!(
-            "You {did} this round yourself, so that another supervisor has to approve it."
-        ),
+        message: format!("You {did} this round yourself, so another supervisor has to approve it."),
     })
 }
 
-/// A sale that would open in the moment of its approval surprises everybody.
+/// Refuses a round whose start has passed: it would open at the moment of its approval.
 fn refuse_begun(stored: &StoredRound, state: &ConsoleState) -> Result<(), ConsoleError> {
     if stored.round.opens_ms > now_ms() {
         return Ok(());
@@ -229,7 +228,7 @@ fn refuse_begun(stored: &StoredRound, state: &ConsoleState) -> Result<(), Consol
     })
 }
 
-/// What approving and publishing need.
+/// The approver of this console's shop.
 pub(in crate::console) fn approver<'a>(state: &'a ConsoleState, store: &'a Store) -> Approver<'a> {
     Approver {
         store,

@@ -1,4 +1,4 @@
-//! What an edit changed, in the words of the audit log.
+//! What an edit changed, as the audit log keeps it.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Changes that the database's state does not allow, in words for the editor.
+//! Changes that the round's state does not allow, as refusals for the editor.
 
 use super::form;
 use super::view::RoundView;
@@ -8,14 +8,14 @@ use crate::now_ms;
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::round_changes::ChangeError;
 
-/// Nothing of this name.
+/// There is no round of this id.
 pub(super) fn no_round(id: &str) -> ConsoleError {
     ConsoleError::NotFound(format!(
         "There is no round \"{id}\"; it may have been deleted. The list shows which there are."
     ))
 }
 
-/// A change that the database's state did not allow, in words for the editor.
+/// The refusal of a change that the store did not make.
 pub(super) fn refused(error: ChangeError, state: &ConsoleState) -> ConsoleError {
     match error {
         ChangeError::Store(error) => error.into(),
@@ -46,7 +46,7 @@ pub(super) fn refused(error: ChangeError, state: &ConsoleState) -> ConsoleError 
     }
 }
 
-/// Somebody else was there first: who, when, and what it is now.
+/// Another operator was first: who, when, and the present state.
 pub(super) fn not_as_seen(stored: &StoredRound, state: &ConsoleState) -> ConsoleError {
     let trail = &stored.trail;
     let time = |ms| form::shown_time(ms, &state.config.time_zone);
@@ -55,21 +55,22 @@ pub(super) fn not_as_seen(stored: &StoredRound, state: &ConsoleState) -> Console
     let (code, message) = match stored.state {
         RoundState::Approved => (
             "already_approved",
-            format!("{decided} approved this round at {decided_at}. Nothing more is to do."),
+            format!("{decided} approved this round at {decided_at}. There is nothing left to do."),
         ),
         RoundState::Rejected => (
             "already_rejected",
-            format!("{decided} rejected this round at {decided_at}. Look at the reason."),
+            format!("{decided} rejected this round at {decided_at}. Read the reason."),
         ),
         RoundState::Submitted => (
             "waits_for_approval",
-            "This round waits for its approval by now. Withdraw it to change it.".to_owned(),
+            "This round was submitted and waits for its approval. Withdraw it to change it."
+                .to_owned(),
         ),
         RoundState::Draft => (
             "changed_meanwhile",
             format!(
-                "{} changed this round at {}, after you had opened it, so that yours was not saved \
-                 over it. Look at what is there now, then decide.",
+                "{} changed this round at {}, after you had opened it, so your edit was not saved. \
+                 Compare it with what is there now, then decide.",
                 if trail.edited_by.is_empty() {
                     "Somebody"
                 } else {
@@ -87,7 +88,7 @@ pub(super) fn not_as_seen(stored: &StoredRound, state: &ConsoleState) -> Console
     }
 }
 
-/// What waits for its approval is not edited.
+/// A round that waits for its approval cannot be edited.
 pub(super) fn waits(stored: &StoredRound) -> ConsoleError {
     ConsoleError::Conflict {
         code: "waits_for_approval",

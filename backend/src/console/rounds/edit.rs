@@ -21,10 +21,10 @@ use crate::store::Actor;
 use crate::store::round::{Round, RoundState};
 use crate::store::round_changes::ChangeError;
 
-/// Makes a draft, or one a day on several days.
+/// Makes a draft, or one for each of several days.
 #[utoipa::path(post, path = "/ops/api/rounds", tag = "rounds", request_body = RoundForm, responses(
     (status = 201, body = Vec<RoundView>),
-    (status = 422, description = "Fields that cannot be taken, each with its mistake"),
+    (status = 422, description = "Fields that are refused, each with its mistake"),
 ))]
 pub(in crate::console) async fn create(
     State(state): State<ConsoleState>,
@@ -48,11 +48,10 @@ pub(in crate::console) async fn create(
     Ok((StatusCode::CREATED, Json(views)))
 }
 
-/// Says what is wrong with a round, and stores nothing: for the editor, while
-/// somebody types.
+/// Checks a round without storing it: for the editor, while an operator types.
 #[utoipa::path(post, path = "/ops/api/rounds/check", tag = "rounds", request_body = RoundForm, responses(
-    (status = 200, description = "Nothing is"),
-    (status = 422, description = "Fields that cannot be taken, each with its mistake"),
+    (status = 200, description = "There is no mistake"),
+    (status = 422, description = "Fields that are refused, each with its mistake"),
 ))]
 pub(in crate::console) async fn check(
     State(state): State<ConsoleState>,
@@ -76,11 +75,11 @@ pub(in crate::console) async fn check(
     Ok(Json(serde_json::json!({})))
 }
 
-/// Saves an edit: of a draft as it is, of an approved round where that is safe.
+/// Saves an edit: of a draft everything, of an approved round what is safe to change.
 #[utoipa::path(put, path = "/ops/api/rounds/{id}", tag = "rounds", request_body = RoundForm, responses(
     (status = 200, body = RoundView),
-    (status = 409, description = "Somebody else changed it meanwhile; `current` is what it is now"),
-    (status = 422, description = "Fields that cannot be taken, each with its mistake"),
+    (status = 409, description = "Another operator has changed it since; `current` is the present state"),
+    (status = 422, description = "Fields that are refused, each with its mistake"),
 ))]
 pub(in crate::console) async fn save(
     State(state): State<ConsoleState>,
@@ -117,17 +116,17 @@ pub(in crate::console) async fn save(
     Ok(Json(RoundView::of(&stored(store, &id).await?, now_ms())))
 }
 
-/// The version that was seen.
+/// The version that the operator saw.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 pub(in crate::console) struct Seen {
-    /// As it was when the round was read.
+    /// The `version` of the round when it was read.
     version: u64,
 }
 
 /// Deletes a round that was never approved.
 #[utoipa::path(delete, path = "/ops/api/rounds/{id}", tag = "rounds", params(Seen), responses(
-    (status = 200, description = "It is gone"),
-    (status = 409, description = "Somebody changed it meanwhile, or it is approved"),
+    (status = 200, description = "It is deleted"),
+    (status = 409, description = "Another operator has changed it since, or it is approved"),
 ))]
 pub(in crate::console) async fn remove(
     State(state): State<ConsoleState>,
@@ -145,7 +144,8 @@ pub(in crate::console) async fn remove(
     Ok(Json(serde_json::json!({})))
 }
 
-/// A draft like this one, at the same time of day on the first day that is free.
+/// Makes a draft like this round, at the same time of day on the first day that is
+/// free.
 #[utoipa::path(post, path = "/ops/api/rounds/{id}/copy", tag = "rounds", responses(
     (status = 201, body = RoundView),
 ))]
@@ -159,7 +159,7 @@ pub(in crate::console) async fn copy(
     let by = Actor::at_console(&me.name);
     let mut round = from.in_force();
     for product in &mut round.products {
-        // How it is divided is decided anew, for the masters there are then.
+        // The split over segments is decided anew, for the masters there are then.
         product.segments = Vec::new();
     }
     round.id = free_like(&id, &store.round_ids().await?);
@@ -170,7 +170,8 @@ pub(in crate::console) async fn copy(
     };
     let zone = &state.config.time_zone;
     let days = repeat::next_days(round, now_ms(), zone).ok_or_else(|| {
-        let message = "This round lies on days that no calendar has; make a new one instead.";
+        let message =
+            "The calendar has no such days for a copy of this round; make a new one instead.";
         ConsoleError::BadRequest(message.to_owned())
     })?;
     let mut last = None;

@@ -1,5 +1,5 @@
-//! A round as it comes from the editor, and the rules for it. Every mistake is told
-//! at once, at its field, with its value and what would be right.
+//! A round as the editor sends it, and the rules for it. All mistakes are reported
+//! together, each at its field, with its value and what would be right.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -17,10 +17,11 @@ use mistakes::Mistakes;
 
 /// Most products of one round.
 pub const MAX_PRODUCTS: usize = 10_000;
-/// Far enough that no sum of times overflows, and a typing slip in a year shows.
+/// Latest time, epoch ms: no sum of times overflows, and a typo in a year is noticed.
 const LATEST_MS: u64 = 4_102_444_800_000;
 
-/// A number as it was sent: what is none is told by its value, not by a parser.
+/// A number as it was sent. A value that is no number is refused with a sentence that
+/// quotes it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Figure {
@@ -94,10 +95,10 @@ pub struct ProductForm {
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     pub per_buyer: Option<Figure>,
-    /// How much lies in each stock segment; left out, evenly.
+    /// Items in each stock segment; left out, an even split.
     #[serde(default)]
     pub segments: Vec<u64>,
-    /// What is told of it: paragraphs, `- ` lists, `**bold**`.
+    /// The text on its page: paragraphs, `- ` lists, `**bold**`.
     #[serde(default)]
     pub text: String,
     /// The name of its picture.
@@ -105,7 +106,7 @@ pub struct ProductForm {
     pub picture: String,
 }
 
-/// A round that was checked, and on how many days it is.
+/// A round without mistakes, and on how many days it is repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// The round.
@@ -114,18 +115,18 @@ pub struct Checked {
     pub days: u32,
 }
 
-/// What is to be taken into account besides the form.
+/// What the rules depend on besides the form.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
     /// Now, epoch milliseconds.
     pub now_ms: u64,
-    /// In which times are told.
+    /// The time zone of times in sentences.
     pub zone: &'a TimeZone,
-    /// Whether the start may lie behind us: for a round that was approved.
+    /// Whether the start may be past: for a round that was approved.
     pub may_have_begun: bool,
 }
 
-/// Checks all of it. `id` is the round's.
+/// Checks a form. `id` is the round's id.
 ///
 /// # Errors
 /// All mistakes.
@@ -236,7 +237,7 @@ fn times(form: &RoundForm, rules: Rules<'_>, mistakes: &mut Mistakes) -> Option<
             "ends_ms",
             "over",
             &[&value],
-            format!("The round would be over since {value}; choose an end that is still to come"),
+            format!("The end, {value}, is in the past; choose an end that is still to come"),
         );
         return None;
     }
@@ -317,7 +318,7 @@ pub(super) fn money(cents: u64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
 }
 
-/// A moment as the shop's clock shows it.
+/// A time as the shop's clock shows it.
 pub(super) fn shown_time(at_ms: u64, zone: &TimeZone) -> String {
     i64::try_from(at_ms)
         .ok()

@@ -15,7 +15,7 @@ use crate::store::rounds::SummaryQuery;
 /// Rounds on one page of the list.
 const PAGE: u32 = 50;
 
-/// Which rounds.
+/// Which rounds to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default)]
 pub(in crate::console) struct RoundQuery {
@@ -25,7 +25,7 @@ pub(in crate::console) struct RoundQuery {
     q: String,
     /// The name that the days of a repeated round share.
     series: String,
-    /// From 1; 50 rounds each.
+    /// The page of 50 rounds, counted from 1.
     page: u64,
 }
 

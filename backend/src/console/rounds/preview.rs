@@ -1,4 +1,4 @@
-//! The product page as it would be, from the very template that shoppers get.
+//! A preview of the product page, from the same template as the page itself.
 
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
@@ -12,27 +12,27 @@ use crate::console::json_body::JsonBody;
 use crate::sale::page;
 use crate::store::round::{Product, Round};
 
-/// A round being edited, and which of its products is to be seen.
+/// A round that is being edited, and which of its products to show.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::console) struct Wanted {
+pub(in crate::console) struct PreviewForm {
     /// The round, which may have mistakes.
     round: RoundForm,
-    /// Which product, counted from 0.
+    /// The product's place in the round, counted from 0.
     product: usize,
 }
 
-/// The page as HTML. What is missing or wrong shows as a zero, so that a page can be
-/// seen before all is filled in.
-#[utoipa::path(post, path = "/ops/api/rounds/preview", tag = "rounds", request_body = Wanted, responses(
+/// The page as HTML. Missing or wrong numbers are shown as zero, so that a page can be
+/// seen before everything is filled in.
+#[utoipa::path(post, path = "/ops/api/rounds/preview", tag = "rounds", request_body = PreviewForm, responses(
     (status = 200, description = "The page", content_type = "text/html"),
 ))]
 pub(in crate::console) async fn preview(
     State(_): State<ConsoleState>,
     _: Operator,
-    JsonBody(wanted): JsonBody<Wanted>,
+    JsonBody(preview): JsonBody<PreviewForm>,
 ) -> Result<Response, ConsoleError> {
-    let form = &wanted.round;
+    let form = &preview.round;
     let opens_ms = whole(&form.starts_ms);
     let round = Round {
         id: "0".to_owned(),
@@ -41,11 +41,11 @@ pub(in crate::console) async fn preview(
         ends_ms: whole(&form.ends_ms).max(opens_ms),
         products: Vec::new(),
     };
-    let product = form.products.get(wanted.product).map(product);
+    let product = form.products.get(preview.product).map(product);
     let product = product.ok_or_else(|| {
-        let (asked, count) = (wanted.product, form.products.len());
+        let (number, count) = (preview.product, form.products.len());
         ConsoleError::BadRequest(format!(
-            "There is no product {asked}; the round has {count}."
+            "There is no product {number}; the round has {count}."
         ))
     })?;
     let html = page::html(&page::PageContent::of(&round, &product))

@@ -1,7 +1,7 @@
-//! Edits of a round that is approved: only what leaves every promise standing. Name,
-//! title, text, picture and order are what shoppers read; an end may be moved
-//! later; a start may be moved while nobody is about to click; the amount goes the
-//! way of `seckill stock adjust`. Prices, caps and the list of products stay.
+//! Edits of a round that is approved: only those that keep every promise to shoppers.
+//! Name, title, text, picture and order may change; an end may be moved later; a start
+//! may be moved while it is more than a minute away; the amount is adjusted as by
+//! `seckill stock adjust`. Prices, caps and the list of products stay.
 
 use redis::AsyncCommands as _;
 use seckill_core::ids::Item;
@@ -19,23 +19,23 @@ use crate::stock::adjust::{AdjustError, Adjuster};
 use crate::store::round::{Round, StoredRound};
 use crate::store::{Actor, Store};
 
-/// A start may be moved until so long before it, and to so long from now: pages
-/// that wait have asked again by then.
+/// A start may be moved until this long before it, and no closer than this from now,
+/// in ms: waiting pages have polled the new start by then.
 const NOTICE_MS: u64 = 60_000;
 
-/// An edit that may be carried out.
+/// An edit that is allowed.
 #[derive(Debug)]
 pub(super) struct Revised {
     /// The round as it will be, with the amounts that it was approved with.
     round: Round,
-    /// Products whose amount changes: where in the form, and to what.
+    /// Products whose amount changes: their place in the form, and the new amount.
     amounts: Vec<(usize, Item, u64)>,
 }
 
-/// What `form` makes of an approved round.
+/// Applies `form` to an approved round.
 ///
 /// # Errors
-/// Each field that cannot be changed any more.
+/// The fields that cannot be changed any more.
 pub(super) fn revised(
     stored: &StoredRound,
     form: &RoundForm,
@@ -47,7 +47,7 @@ pub(super) fn revised(
     };
     let mut form = form.clone();
     for product in &mut form.products {
-        // How the stock is divided is settled, and follows the amount by itself.
+        // The split over segments is fixed, and follows the amount by itself.
         product.segments.clear();
     }
     let Checked { mut round, .. } = form::check(&form, &stored.round.id, rules)?;
@@ -55,16 +55,16 @@ pub(super) fn revised(
     let mut mistakes = time_mistakes(&now, &round, rules);
     let mut amounts = Vec::new();
     let mut known: Vec<&str> = now.products.iter().map(|it| it.id.as_str()).collect();
-    let mut asked: Vec<&str> = round.products.iter().map(|it| it.id.as_str()).collect();
+    let mut sent: Vec<&str> = round.products.iter().map(|it| it.id.as_str()).collect();
     known.sort_unstable();
-    asked.sort_unstable();
-    if known != asked {
+    sent.sort_unstable();
+    if known != sent {
         let list = known.join(", ");
         mistakes.push(fixed(
             "products",
             "fixed_products",
             &list,
-            format!("After the approval no product can be added or taken out; these are {list}"),
+            format!("After the approval no product can be added or removed; these are {list}"),
         ));
         return Err(mistakes);
     }
@@ -98,7 +98,7 @@ pub(super) fn revised(
                 &format!("products.{at}.{field}"),
                 "fixed",
                 &value,
-                format!("After the approval this stays {value}: shoppers have seen it"),
+                format!("After the approval this stays {value}, since shoppers have seen it"),
             ));
         }
         if was.amount != product.amount
@@ -117,10 +117,10 @@ pub(super) fn revised(
     }
 }
 
-fn time_mistakes(now: &Round, asked: &Round, rules: Rules<'_>) -> Vec<FieldMistake> {
+fn time_mistakes(now: &Round, revised: &Round, rules: Rules<'_>) -> Vec<FieldMistake> {
     let mut mistakes = Vec::new();
     let shown = |ms| shown_time(ms, rules.zone);
-    if asked.opens_ms != now.opens_ms {
+    if revised.opens_ms != now.opens_ms {
         let value = shown(now.opens_ms);
         if now.opens_ms < rules.now_ms + NOTICE_MS {
             mistakes.push(fixed(
@@ -129,14 +129,14 @@ fn time_mistakes(now: &Round, asked: &Round, rules: Rules<'_>) -> Vec<FieldMista
                 &value,
                 format!("The start stays {value}: it is less than a minute away, or has passed"),
             ));
-        } else if asked.opens_ms < rules.now_ms + NOTICE_MS {
+        } else if revised.opens_ms < rules.now_ms + NOTICE_MS {
             mistakes.push(fixed(
                 "starts_ms",
                 "start_too_soon",
                 &value,
                 format!(
-                    "{} is less than a minute away; leave waiting shoppers time to hear of it",
-                    shown(asked.opens_ms)
+                    "{} is less than a minute away; waiting shoppers need time to see it",
+                    shown(revised.opens_ms)
                 ),
             ));
         }
@@ -147,13 +147,18 @@ fn time_mistakes(now: &Round, asked: &Round, rules: Rules<'_>) -> Vec<FieldMista
             "ends_ms",
             "round_over",
             &value,
-            format!("The round is over since {value}; copy it for another day"),
+            format!("The round ended at {value}; copy it for another day"),
         ));
-    } else if asked.ends_ms < now.ends_ms && asked.opens_ms == now.opens_ms {
+    } else if revised.ends_ms < now.ends_ms && revised.opens_ms == now.opens_ms {
         let value = shown(now.ends_ms);
-        mistakes.push(fixed("ends_ms", "fixed_end", &value, format!(
-            "The end can be moved later than {value}, not earlier: shoppers were promised that time"
-        )));
+        mistakes.push(fixed(
+            "ends_ms",
+            "fixed_end",
+            &value,
+            format!(
+                "The end can be moved later than {value}, not earlier: shoppers rely on that time"
+            ),
+        ));
     }
     mistakes
 }
@@ -167,8 +172,8 @@ fn fixed(field: &str, code: &'static str, value: &str, message: String) -> Field
     }
 }
 
-/// Carries the edit out: amounts, database, Redis, pages. What is missing in the
-/// end comes back as a sentence.
+/// Carries the edit out: amounts, database, Redis, pages. Returns a sentence if the
+/// edit is saved but not everything follows yet.
 pub(super) async fn save(
     state: &ConsoleState,
     before: &StoredRound,
@@ -198,10 +203,10 @@ pub(super) async fn save(
         return Ok(None);
     }
     leave_old_day(state, &before.round, &round).await?;
-    let told = approver(state, store)
+    let published = approver(state, store)
         .put_on_sale(&round.id, now_ms())
         .await;
-    Ok(told
+    Ok(published
         .err()
         .map(|error| format!("It is saved, but not everything follows yet: {error}.")))
 }
@@ -238,7 +243,7 @@ async fn adjust(
     Ok(())
 }
 
-/// A round that moves to another day leaves the list of the one it was on.
+/// Takes a round that moves to another day out of the list of its old day.
 async fn leave_old_day(
     state: &ConsoleState,
     before: &Round,

@@ -1,4 +1,4 @@
-//! Sale files in and out: the same rounds as with `seckill sale import|export`.
+//! Sale files: the same import and export as `seckill sale import|export`.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -15,7 +15,7 @@ use crate::sale::import::{self, ImportError};
 use crate::sale::{export, repeat};
 use crate::store::Actor;
 
-/// What became of one round of the file.
+/// The result for one round of the file.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(in crate::console) struct Imported {
     /// Its id.
@@ -44,7 +44,7 @@ pub(in crate::console) async fn import(
     let now_ms = now_ms();
     let zone = state.config.time_zone.clone();
     let read = move || file::parse(&text, form, now_ms);
-    // Ten thousand products take a while, which others need not wait for.
+    // Ten thousand products take a while; other requests need not wait.
     let read = tokio::task::spawn_blocking(read).await;
     let rounds = read.map_err(|error| ConsoleError::internal(&error))?;
     let rounds = rounds
@@ -59,11 +59,11 @@ pub(in crate::console) async fn import(
         ImportError::Store(crate::store::round_changes::ChangeError::Store(error)) => error.into(),
         ImportError::Store(error) => whole_file("file", error.to_string()),
     })?;
-    let told = outcomes.into_iter().map(|outcome| Imported {
+    let imported = outcomes.into_iter().map(|outcome| Imported {
         round: outcome.round,
         change: outcome.change.to_string(),
     });
-    Ok(Json(told.collect()))
+    Ok(Json(imported.collect()))
 }
 
 fn in_file(mistake: file::Mistake) -> FieldMistake {
@@ -84,7 +84,7 @@ fn whole_file(code: &'static str, message: String) -> ConsoleError {
     }])
 }
 
-/// In which form.
+/// The form of the file.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default)]
 pub(in crate::console) struct ExportForm {
@@ -99,11 +99,11 @@ pub(in crate::console) struct ExportForm {
 pub(in crate::console) async fn export(
     State(state): State<ConsoleState>,
     _: Operator,
-    Query(asked): Query<ExportForm>,
+    Query(query): Query<ExportForm>,
 ) -> Result<Response, ConsoleError> {
     let rounds = state.store.get().await?.rounds().await?;
     let zone = &state.config.time_zone;
-    let (text, kind, name) = match asked.form.as_str() {
+    let (text, kind, name) = match query.form.as_str() {
         "json" => (
             export::to_json(&rounds, zone),
             "application/json",

@@ -22,11 +22,11 @@ pub struct RoundSummary {
     pub version: u64,
     /// The name that the days of a repeated round share.
     pub series: Option<String>,
-    /// How many products.
+    /// The number of products.
     pub product_count: u64,
-    /// Items of all of them.
+    /// Items of all products.
     pub items: u64,
-    /// Who made it.
+    /// Who created it.
     pub created_by: String,
     /// Who changed it last.
     pub edited_by: String,
@@ -61,7 +61,7 @@ pub struct RoundView {
     pub summary: RoundSummary,
     /// What is sold, in the order in which it is shown.
     pub products: Vec<ProductView>,
-    /// What is not yet as it should be, such as an approval that Redis has not got.
+    /// What is not complete, such as an approval that has not reached Redis.
     pub problem: Option<String>,
 }
 
@@ -80,13 +80,13 @@ pub struct ProductView {
     pub list_price_cents: u64,
     /// Most items of one buyer.
     pub per_buyer: u32,
-    /// How much lies in each stock segment; empty for an even split.
+    /// Items in each stock segment; empty for an even split.
     pub segments: Vec<u64>,
-    /// What is told of it.
+    /// The text on its page.
     pub text: String,
     /// The name of its picture.
     pub picture: String,
-    /// Where its page is, once published.
+    /// The path of its page, once published.
     pub page: Option<String>,
 }
 

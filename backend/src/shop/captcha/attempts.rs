@@ -1,11 +1,10 @@
-//! What Redis keeps of puzzles: those that were handed out, how often somebody
-//! has tried, and which tracks have passed.
+//! What Redis keeps of puzzles: those that were handed out, counts of attempts, and the
+//! tracks that have passed.
 //!
-//! The answer is kept there and not sealed into a token, since the limits need
-//! Redis for each puzzle anyway: the script that counts also stores, in the same
-//! round trip, and no answer leaves the server in any form. Puzzles are in no
-//! step with the stock, so that `captcha_redis_url` may give them a Redis of
-//! their own.
+//! The answer is kept there and not sealed into a token, since the limits need Redis
+//! for each puzzle anyway: the script that counts also stores, in the same round trip,
+//! and no answer leaves the server in any form. Puzzles share no transaction with the
+//! stock, so that `captcha_redis_url` may give them a Redis of their own.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,16 +19,16 @@ use super::Refusal;
 use crate::redis::scripts::captcha::Issued;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 
-/// Over a limit: how long to wait.
+/// Over a limit, and how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limited(pub Duration);
 
-/// Who tries.
+/// The shopper whose attempts are counted.
 #[derive(Debug)]
 pub(super) struct Who<'a> {
     pub(super) user: &'a str,
-    /// `None` where it does not count: nobody knows it, or it is this machine's,
-    /// where load balancers and tests come from.
+    /// `None` if it is not counted: it is unknown, or this machine's, from which load
+    /// balancers and tests connect.
     address: Option<String>,
 }
 
@@ -43,7 +42,7 @@ impl<'a> Who<'a> {
     }
 }
 
-/// The address as it is counted: an IPv6 shopper has a whole /64 to himself.
+/// The address as it is counted: of IPv6 the /64, since one shopper has all of it.
 fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
@@ -61,7 +60,7 @@ impl Attempts {
         Self { redis }
     }
 
-    /// Stores a puzzle and counts it; says what was counted so far.
+    /// Stores a puzzle and counts it; returns the counts so far.
     pub(super) async fn issue(
         &self,
         who: &Who<'_>,
@@ -71,7 +70,7 @@ impl Attempts {
         self.run(who, id, &puzzle.to_text()).await
     }
 
-    /// Counts a try for which there is no puzzle of ours.
+    /// Counts an attempt without a puzzle of ours.
     pub(super) async fn count(&self, who: &Who<'_>) -> Result<work::Tries, Refusal> {
         self.run(who, "none", "").await
     }
@@ -87,7 +86,7 @@ impl Attempts {
         }
     }
 
-    /// Takes a puzzle out, so that nobody answers it twice.
+    /// Takes a puzzle out of Redis, so that it can be answered only once.
     pub(super) async fn take(&self, id: &str) -> Result<Option<Puzzle>, Refusal> {
         let mut conn = self.redis.conn().await?;
         let mut take = redis::cmd("GETDEL");
@@ -147,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_and_nobody_are_not_counted_and_ipv6_by_its_network() {
+    fn local_and_unknown_addresses_are_not_counted_and_ipv6_by_its_network() {
         let who = |text: &str| Who::new("li", text.parse().ok()).address;
         assert_eq!(who("127.0.0.1"), None);
         assert_eq!(who("::1"), None);

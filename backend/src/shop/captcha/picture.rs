@@ -4,8 +4,8 @@
 //! photographs to be learnt by heart: a landscape out of noise, the hole, and
 //! decoys, which are holes that the piece does not fit into. Comparing pixels
 //! is made dear: piece and picture have grain of their own, edges fade, and holes
-//! have the colours of the landscape. Somebody who trains a network will find the
-//! hole all the same; what keeps his programs slow are the track and the limits.
+//! have the colours of the landscape. A trained network will find the hole all the
+//! same; the track and the limits keep such programs slow.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -32,7 +32,7 @@ pub const NEAREST: usize = BOX + 20;
 pub const FARTHEST: usize = WIDTH - BOX - 6;
 /// JPEG quality of the picture: small, and coarse enough to blur single pixels.
 const QUALITY: u8 = 58;
-/// Of the piece.
+/// JPEG quality of the piece.
 const PIECE_QUALITY: u8 = 66;
 
 /// A finished picture.
@@ -44,8 +44,8 @@ pub struct Picture {
     pub json: String,
 }
 
-/// Draws a picture. `place` decides where the hole is, `seed` everything else: one
-/// of them cannot be told from the other.
+/// Draws a picture. `place` decides where the hole is, `seed` everything else: neither
+/// can be computed from the other.
 ///
 /// # Errors
 /// The encoder refuses, which it does for sizes that are not ours.
@@ -217,14 +217,14 @@ mod tests {
     #[test]
     fn a_picture_and_its_piece_are_small_and_valid_json() {
         for picture in pictures() {
-            let told: serde_json::Value = serde_json::from_str(&picture.json).unwrap();
+            let shown: serde_json::Value = serde_json::from_str(&picture.json).unwrap();
             assert!(
                 picture.json.len() <= 25 * 1024,
                 "{} bytes",
                 picture.json.len()
             );
             for part in ["picture", "piece"] {
-                let data = told[part]
+                let data = shown[part]
                     .as_str()
                     .unwrap()
                     .strip_prefix("data:image/jpeg;base64,")
@@ -240,12 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_is_in_reach_and_nowhere_in_what_the_page_is_told() {
+    fn the_answer_is_in_reach_and_nowhere_in_what_the_page_gets() {
         for picture in pictures() {
             let answer = usize::from(picture.answer);
             assert!((NEAREST..=FARTHEST).contains(&answer));
-            let told: serde_json::Value = serde_json::from_str(&picture.json).unwrap();
-            let fields: Vec<&String> = told.as_object().unwrap().keys().collect();
+            let shown: serde_json::Value = serde_json::from_str(&picture.json).unwrap();
+            let fields: Vec<&String> = shown.as_object().unwrap().keys().collect();
             assert_eq!(
                 fields,
                 [
@@ -253,7 +253,7 @@ mod tests {
                 ]
             );
             // The same for every picture, whatever its answer.
-            let sizes = ["height", "size", "width"].map(|field| told[field].as_u64());
+            let sizes = ["height", "size", "width"].map(|field| shown[field].as_u64());
             assert_eq!(sizes, [HEIGHT, BOX, WIDTH].map(|size| Some(size as u64)));
         }
     }

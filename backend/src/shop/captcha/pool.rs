@@ -4,8 +4,8 @@
 //! process keeps some hundred pictures, hands them out by turns, and a thread of its own
 //! draws new ones for those that were used, with a quarter of one core at most.
 //! With fewer shoppers than that, each sees a picture that nobody has seen; in a rush
-//! many see the same one. What a program gains by knowing a picture again is that it need
-//! not look for the hole; it still has to bring a drag of its own, in real time.
+//! many see the same one. A program that recognises a picture need not search for the
+//! hole; it still has to send a drag of its own, in real time.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
@@ -113,7 +113,7 @@ fn keep_fresh(pool: &Weak<Shared>) {
         };
         drop(shared);
         if let Some(rest) = rest {
-            // Nobody unparks it: this is a rest with an end.
+            // Nothing unparks it: this is a sleep.
             std::thread::park_timeout(rest);
         }
     }

@@ -1,8 +1,7 @@
 //! The port to commercial captcha services.
 //!
-//! A service shows its own puzzle in the shopper's browser and gives him a
-//! response; whether that is good is asked from here. Anything that can answer
-//! this question is a [`Verifier`].
+//! A service shows its own puzzle in the shopper's browser, which sends its response
+//! here. A [`Verifier`] checks with the service whether the response is good.
 
 use std::fmt;
 use std::future::Future;
@@ -16,13 +15,12 @@ pub mod siteverify;
 
 pub use siteverify::Siteverify;
 
-/// A yes, a no, or why there is neither.
+/// The verdict, or why there is none.
 pub type Vouched<'a> = Pin<Box<dyn Future<Output = Result<bool, ServiceError>> + Send + 'a>>;
 
-/// Says whether a response is good. It is asked once for each: services refuse a
-/// second time themselves.
+/// Checks responses, each once: services refuse a second check themselves.
 pub trait Verifier: fmt::Debug + Send + Sync {
-    /// Whether the service vouches for whoever brought `response` from `address`.
+    /// Whether the service vouches for the shopper who sent `response` from `address`.
     fn vouches<'a>(&'a self, response: &'a str, address: Option<IpAddr>) -> Vouched<'a>;
 }
 
@@ -32,12 +30,12 @@ pub enum ServiceError {
     /// It could not be reached, or did not answer in time.
     #[error("the captcha service {0} is away: {1}")]
     Away(String, String),
-    /// It answered, but not what it should.
+    /// It responded, but without a verdict.
     #[error("the captcha service {0} gave no verdict: {1}")]
     Unclear(String, String),
-    /// It does not take our secret.
+    /// It refuses our secret.
     #[error(
-        "the captcha service {0} does not take our secret ({1}); see the file that \"captcha_secret\" names"
+        "the captcha service {0} refuses our secret ({1}); check the file that \"captcha_secret\" names"
     )]
     Secret(String, String),
 }
@@ -45,13 +43,13 @@ pub enum ServiceError {
 /// A service as it is configured.
 #[derive(Debug)]
 pub struct Service {
-    /// Which.
+    /// Which service.
     pub brand: Brand,
     /// The public key that its widget wants.
     pub site_key: String,
     /// What happens while it is away.
     pub when_away: WhenAway,
-    /// Who asks it.
+    /// Checks responses with it.
     pub verifier: Box<dyn Verifier>,
 }
 
@@ -59,12 +57,12 @@ pub struct Service {
 pub const MAX_RESPONSE: usize = 4096;
 
 impl Service {
-    /// What a page has to prepare for, as JSON.
+    /// The kind of captcha, for which pages prepare, as JSON.
     pub(super) fn way(&self) -> String {
         serde_json::json!({ "way": self.brand.as_str(), "site_key": self.site_key }).to_string()
     }
 
-    /// Asks the service, and decides if it is away.
+    /// Checks a response with the service; while it is away, `when_away` decides.
     pub(super) async fn vouches(
         &self,
         response: &str,

@@ -1,4 +1,4 @@
-//! Builds what the captcha settings ask for.
+//! Builds the captcha that is configured.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::pool::Pool;
 use super::service::{Service, Siteverify};
 use crate::config::captcha::{Brand, CaptchaSettings, Kind};
 
-/// Makes ready what is configured; `None` if nothing is needed.
+/// Builds the captcha that is configured; `None` if it is off.
 ///
 /// # Errors
 /// A sentence that names the setting and the cure.
@@ -44,7 +44,7 @@ fn service(settings: &CaptchaSettings, brand: Brand) -> Result<Service, String> 
     }
     let url = settings.verify_url.as_deref().unwrap_or(brand.verify_url());
     let verifier = Siteverify::new(url, secret).map_err(|error| {
-        format!("{name} cannot be asked over HTTPS ({error}); install the package ca-certificates")
+        format!("{name} cannot be called over HTTPS ({error}); install the package ca-certificates")
     })?;
     Ok(Service {
         brand,

@@ -76,7 +76,7 @@ async fn a_change_in_redis_is_seen_within_a_second() {
 }
 
 #[tokio::test]
-async fn an_invariant_that_is_broken_by_hand_is_told_until_it_is_mended() {
+async fn an_invariant_that_is_broken_by_hand_is_an_alert_until_it_holds_again() {
     let shop = Shop::open(100).await;
     let app = board(sources(&shop).await);
     let mut watcher = Watcher::of(&app).await;
@@ -121,17 +121,17 @@ async fn twenty_watchers_cost_redis_no_more_than_one() {
     for _ in 1..20 {
         others.push(Watcher::of(&app).await);
     }
-    // The length of the queue is asked for once a look.
-    let looks_before = calls(&shop.link, "zcount").await;
+    // Living edges are counted once per poll.
+    let polls_before = calls(&shop.link, "zcount").await;
     let mut frames = 0;
     while frames < 5 {
         assert!(first.event().await);
         frames += 1;
     }
-    let looks = calls(&shop.link, "zcount").await - looks_before;
+    let polls = calls(&shop.link, "zcount").await - polls_before;
     assert!(
-        (4..=7).contains(&looks),
-        "{looks} looks for {frames} frames"
+        (4..=7).contains(&polls),
+        "{polls} polls for {frames} frames"
     );
     for other in &mut others {
         other
@@ -154,7 +154,7 @@ async fn nothing_is_read_when_nobody_watches() {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     let snapshot: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(snapshot["board"]["products"]["1::153"]["sale"], 100);
-    eventually("the looks end", || async {
+    eventually("the polls end", || async {
         let before = calls(&shop.link, "zcount").await;
         tokio::time::sleep(Duration::from_millis(1_200)).await;
         (calls(&shop.link, "zcount").await == before).then_some(())
@@ -177,7 +177,7 @@ async fn a_stream_ends_when_the_role_stops() {
 }
 
 #[tokio::test]
-async fn what_is_away_is_told_and_the_rest_goes_on() {
+async fn a_part_that_is_away_is_an_alert_and_the_rest_goes_on() {
     let mut shop = Shop::open(100).await;
     let mut sources = sources(&shop).await;
     let config = seckill::config::gather(
@@ -248,7 +248,7 @@ async fn an_edge_is_followed_over_restarts_and_missed_when_it_is_gone() {
     shop.shut().await;
 }
 
-/// Serves what an edge serves there, until stopped.
+/// Serves an edge's metrics until stopped.
 async fn serve_metrics(
     address: Option<&str>,
     admitted: &Arc<AtomicU64>,

@@ -1,4 +1,4 @@
-//! Somebody who watches the board, and the shop that he watches.
+//! A watcher of the board, and the shop whose board it is.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ pub(crate) fn board(sources: Sources) -> Router {
     api::router().with_state(Board::new(sources))
 }
 
-/// Somebody with the page open.
+/// A client that reads the board's stream, like a page that is open.
 pub(crate) struct Watcher {
     body: Body,
     text: String,
@@ -104,7 +104,7 @@ impl Watcher {
         }
     }
 
-    /// Watches until the board is as told.
+    /// Watches until the board is as wanted.
     pub(crate) async fn until(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) {
         let began = Instant::now();
         while !is_so(&self.board) {

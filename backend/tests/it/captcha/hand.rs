@@ -1,4 +1,4 @@
-//! A hand that drags the piece.
+//! Drags the piece as a person does.
 
 /// Moments of a drag over `way` pixels: milliseconds, way so far, height. A quick
 /// movement that falls a little short, a correction, a slow sway; another for each

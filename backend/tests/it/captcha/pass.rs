@@ -40,11 +40,11 @@ async fn click(shop: &Shop, user: &str, request: &str, pass: &str) -> (StatusCod
 }
 
 #[tokio::test]
-async fn nobody_buys_without_a_pass_of_his_own_for_this_product() {
+async fn nobody_buys_without_a_pass_of_their_own_for_this_product() {
     let shop = shop(10).await;
-    let (status, told) = shop.click("li", "r").await;
+    let (status, body) = shop.click("li", "r").await;
     assert_eq!(
-        (status, &told["code"]),
+        (status, &body["code"]),
         (StatusCode::FORBIDDEN, &"captcha_required".into())
     );
     let expired = pass_of("li", "153", 1, -1);
@@ -52,16 +52,16 @@ async fn nobody_buys_without_a_pass_of_his_own_for_this_product() {
     let others = pass("wang", 1);
     let elsewhere = pass_of("li", "154", 1, 60_000);
     for bad in ["", "1.2.3", &expired, &endless, &others, &elsewhere] {
-        let (status, told) = click(&shop, "li", "r", bad).await;
+        let (status, body) = click(&shop, "li", "r", bad).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{bad}");
-        assert_eq!(told["code"], "captcha_required", "{bad}");
+        assert_eq!(body["code"], "captcha_required", "{bad}");
     }
     assert_eq!(stock(&shop.link).await, (10, 0, 0));
     let (status, _) = click(&shop, "li", "r", &pass("li", 1)).await;
     assert_eq!(status, StatusCode::ACCEPTED);
 }
 
-/// Two edges know nothing of each other's passes: this is what they meet.
+/// Two edges know nothing of each other's passes: the back end spends each once.
 #[tokio::test]
 async fn a_pass_is_spent_once_whichever_edge_it_comes_by() {
     let shop = shop(10).await;
@@ -70,9 +70,9 @@ async fn a_pass_is_spent_once_whichever_edge_it_comes_by() {
     assert_eq!(first.0, StatusCode::ACCEPTED);
     // nginx's retry, or the shopper's: the same request, the same answer.
     assert_eq!(click(&shop, "li", "one", &spent).await, first);
-    let (status, told) = click(&shop, "li", "two", &spent).await;
+    let (status, body) = click(&shop, "li", "two", &spent).await;
     assert_eq!(
-        (status, &told["code"]),
+        (status, &body["code"]),
         (StatusCode::FORBIDDEN, &"captcha_required".into())
     );
     // A new pass does not make it a first purchase.
@@ -153,7 +153,7 @@ async fn the_permit_of_a_pass_that_was_spent_goes_back() {
     let second = shop::click("li", "two", Some("edge-b.1.3"));
     let (status, _) = shop.send(with(&spent, second)).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    eventually("the permit is given back", || async {
+    eventually("the permit is returned", || async {
         let mut conn = shop.link.conn().await.unwrap();
         (granted(&mut conn).await == 4).then_some(())
     })

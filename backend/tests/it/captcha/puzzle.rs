@@ -61,21 +61,21 @@ async fn drag(shop: &Shop, user: &str, seed: u32) -> (StatusCode, Value) {
     .await
 }
 
-fn refused(told: &(StatusCode, Value), reason: &str) {
-    assert_eq!(told.0, StatusCode::FORBIDDEN, "{}", told.1);
+fn refused(response: &(StatusCode, Value), reason: &str) {
+    assert_eq!(response.0, StatusCode::FORBIDDEN, "{}", response.1);
     assert_eq!(
-        (&told.1["code"], &told.1["reason"]),
+        (&response.1["code"], &response.1["reason"]),
         (&"captcha_required".into(), &reason.into())
     );
-    assert!(told.1["message"].as_str().unwrap().ends_with('.'));
+    assert!(response.1["message"].as_str().unwrap().ends_with('.'));
 }
 
 #[tokio::test]
 async fn who_drags_the_piece_into_its_hole_gets_a_pass_that_buys_once() {
     let shop = shop().await;
-    let (status, told) = drag(&shop, "li", 1).await;
-    assert_eq!(status, StatusCode::OK, "{told}");
-    let pass = told["pass"].as_str().unwrap().to_owned();
+    let (status, response) = drag(&shop, "li", 1).await;
+    assert_eq!(status, StatusCode::OK, "{response}");
+    let pass = response["pass"].as_str().unwrap().to_owned();
     let click = |request: &str| {
         let mut click = shop::click("li", request, None);
         click
@@ -179,9 +179,9 @@ async fn who_fails_often_has_more_to_do_and_then_to_wait() {
         .parse()
         .unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
-    let (_, told) = shop.get(ASK, "li").await;
-    assert_eq!(told["code"], "busy");
-    assert!(told["message"].as_str().unwrap().contains("seconds"));
+    let (_, response) = shop.get(ASK, "li").await;
+    assert_eq!(response["code"], "busy");
+    assert!(response["message"].as_str().unwrap().contains("seconds"));
     assert_eq!(
         shop.get(ASK, "wang").await.0,
         StatusCode::OK,
@@ -226,17 +226,17 @@ async fn an_address_with_many_accounts_has_a_limit_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_answer_is_in_nothing_that_a_shopper_is_told() {
+async fn the_answer_is_in_nothing_that_a_shopper_receives() {
     let shop = shop().await;
     for user in ["a", "b", "c"] {
         let puzzle = ask(&shop, user).await;
         let way = answer_of(&shop, &puzzle).await;
-        let mut told = puzzle.clone();
+        let mut response = puzzle.clone();
         for picture in ["picture", "piece", "outline"] {
-            told["slider"][picture].take();
+            response["slider"][picture].take();
         }
-        told["id"].take();
-        let numbers = told.to_string();
+        response["id"].take();
+        let numbers = response.to_string();
         assert!(
             !numbers.contains(&format!(":{way},")) && !numbers.contains(&format!(":{way}}}")),
             "{numbers}"

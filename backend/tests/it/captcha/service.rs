@@ -20,16 +20,16 @@ use crate::common::shop::{self, Shop};
 
 const SECRET: &str = "0x4AAA&the=secret";
 
-/// The service: what it was asked, and its mood.
+/// The service, and the forms that it received.
 #[derive(Clone, Default)]
 struct Played {
-    asked: Arc<Mutex<Vec<Form>>>,
+    received: Arc<Mutex<Vec<Form>>>,
 }
 
 /// The fields of a form, in order.
 type Form = Vec<(String, String)>;
 
-/// Answers as the service does, by the response that it is shown.
+/// Responds as the service does, depending on the shopper's response.
 async fn siteverify(
     State(played): State<Played>,
     headers: HeaderMap,
@@ -53,7 +53,7 @@ async fn siteverify(
             json!({ "success": false, "error-codes": [code] }).to_string(),
         )
     };
-    let told = match (field("secret"), field("response")) {
+    let response = match (field("secret"), field("response")) {
         (Some(SECRET), Some("good one")) => {
             let at = "2026-11-23T04:00:00Z";
             (StatusCode::OK, json!({ "success": true, "challenge_ts": at, "hostname": "shop.example", "error-codes": [] }).to_string())
@@ -69,8 +69,8 @@ async fn siteverify(
         (Some(SECRET), Some(_)) => no("invalid-input-response"),
         _ => no("invalid-input-secret"),
     };
-    played.asked.lock().unwrap().push(fields);
-    told
+    played.received.lock().unwrap().push(fields);
+    response
 }
 
 fn decoded(text: &str) -> String {
@@ -131,10 +131,10 @@ async fn whom_the_service_vouches_for_gets_a_pass_that_buys() {
     let shop = shop_at(&url, SECRET, WhenAway::Refuse).await;
     let way = json!({ "way": "turnstile", "site_key": "1x00000000000000000000AA" });
     assert_eq!(shop.get("/api/captcha/way", "").await.1, way);
-    let (status, told) = bring(&shop, "good one").await;
-    assert_eq!(status, StatusCode::OK, "{told}");
-    let asked = played.asked.lock().unwrap().pop().unwrap();
-    let fields: Vec<(&str, &str)> = asked
+    let (status, body) = bring(&shop, "good one").await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let form = played.received.lock().unwrap().pop().unwrap();
+    let fields: Vec<(&str, &str)> = form
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
@@ -147,7 +147,7 @@ async fn whom_the_service_vouches_for_gets_a_pass_that_buys() {
         ]
     );
     let mut click = shop::click("li", "one", None);
-    let pass = told["pass"].as_str().unwrap().parse().unwrap();
+    let pass = body["pass"].as_str().unwrap().parse().unwrap();
     click
         .headers_mut()
         .insert(seckill_core::captcha::pass::HEADER, pass);

@@ -1,4 +1,4 @@
-//! What cannot be taken, each told at its field with its value and a cure.
+//! Input that is refused: each mistake at its field, with its value and a cure.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::rounds::{edit, form, make, step, three};
 use crate::common::now_ms;
 
 #[tokio::test]
-async fn each_mistake_is_told_at_its_field_with_its_value_and_its_cure() {
+async fn each_mistake_is_reported_at_its_field_with_its_value_and_its_cure() {
     let (console, li, ..) = three().await;
     let past = now_ms() - 1_000;
     let cases: Vec<(&str, Value, &str, &str)> = vec![
@@ -37,32 +37,32 @@ async fn each_mistake_is_told_at_its_field_with_its_value_and_its_cure() {
             "/days",
             json!(0),
             "days",
-            "0 cannot be; write a whole number from 1 to 92",
+            "0 is not allowed; write a whole number from 1 to 92",
         ),
         ("/products", json!([]), "products", "add at least one"),
         (
             "/products/0/amount",
             json!(0),
             "products.0.amount",
-            "0 cannot be; write a whole number from 1",
+            "0 is not allowed; write a whole number from 1",
         ),
         (
             "/products/0/amount",
             json!(-5),
             "products.0.amount",
-            "-5 cannot be",
+            "-5 is not allowed",
         ),
         (
             "/products/0/amount",
             json!(1.5),
             "products.0.amount",
-            "1.5 cannot be",
+            "1.5 is not allowed",
         ),
         (
             "/products/0/amount",
             json!("many"),
             "products.0.amount",
-            "many cannot be",
+            "many is not allowed",
         ),
         (
             "/products/0/price_cents",
@@ -127,8 +127,8 @@ async fn each_mistake_is_told_at_its_field_with_its_value_and_its_cure() {
             );
             let mistake = &refused.body["mistakes"][0];
             assert_eq!(mistake["field"], field, "{}", refused.body);
-            let told = mistake["message"].as_str().unwrap();
-            assert!(told.contains(words), "{pointer} {value}: {told}");
+            let message = mistake["message"].as_str().unwrap();
+            assert!(message.contains(words), "{pointer} {value}: {message}");
         }
     }
     let list = console.get(&li, "/ops/api/rounds").await.body;
@@ -140,14 +140,14 @@ async fn a_product_cannot_be_in_two_rounds_at_once() {
     let (console, li, wang, _) = three().await;
     make(&console, &li, &form("153")).await;
     let refused = console.post(&li, "/ops/api/rounds", &form("153")).await;
-    let told = refused.body["mistakes"][0]["message"].as_str().unwrap();
+    let message = refused.body["mistakes"][0]["message"].as_str().unwrap();
     assert!(
-        told.starts_with("Product 153 is also in round 1 (Noon), which runs from "),
-        "{told}"
+        message.starts_with("Product 153 is also in round 1 (Noon), which runs from "),
+        "{message}"
     );
     assert!(
-        told.contains("Choose a time that does not overlap"),
-        "{told}"
+        message.contains("Choose a time that does not overlap"),
+        "{message}"
     );
     // Nor by an import, nor by moving a round there.
     let sale = console

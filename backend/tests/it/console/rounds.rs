@@ -119,7 +119,7 @@ async fn an_operator_makes_a_round_a_supervisor_approves_it_and_it_is_on_sale() 
 }
 
 #[tokio::test]
-async fn nobody_approves_what_went_through_his_own_hands() {
+async fn supervisors_cannot_approve_rounds_that_they_made_or_changed() {
     let (console, li, wang, zhao) = three().await;
     let own = make(&console, &wang, &form("1")).await;
     let own = step(&console, &wang, &own, "submit").await.body;
@@ -155,7 +155,7 @@ async fn nobody_approves_what_went_through_his_own_hands() {
 }
 
 #[tokio::test]
-async fn of_two_supervisors_at_once_one_approves_and_the_other_is_told_who_did() {
+async fn of_two_supervisors_at_once_one_approves_and_the_other_reads_who_did() {
     let (console, li, wang, zhao) = three().await;
     for number in 0..5 {
         let round = make(&console, &li, &form(&format!("p{number}"))).await;
@@ -170,10 +170,10 @@ async fn of_two_supervisors_at_once_one_approves_and_the_other_is_told_who_did()
         assert_eq!(first.status, StatusCode::OK, "{}", first.body);
         assert_eq!(second.status, StatusCode::CONFLICT, "{}", second.body);
         assert_eq!(second.body["code"], "already_approved");
-        let told = second.body["message"].as_str().unwrap();
+        let message = second.body["message"].as_str().unwrap();
         assert!(
-            told.starts_with(&format!("{winner} approved this round")),
-            "{told}"
+            message.starts_with(&format!("{winner} approved this round")),
+            "{message}"
         );
         let path = format!(
             "/ops/api/audit?action=round.approve&target={}",
@@ -190,7 +190,7 @@ async fn of_two_supervisors_at_once_one_approves_and_the_other_is_told_who_did()
 }
 
 #[tokio::test]
-async fn nobody_overwrites_an_edit_that_he_has_not_seen() {
+async fn nobody_overwrites_an_edit_that_they_have_not_seen() {
     let (console, li, wang, _) = three().await;
     let round = make(&console, &li, &form("153")).await;
     let (mut one, mut other) = (edit(&round), edit(&round));

@@ -1,4 +1,5 @@
-//! With the database stopped: shoppers buy on, the console says what is missing.
+//! With the database stopped: shoppers go on buying, the console says what is
+//! unavailable.
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -54,15 +55,19 @@ async fn with_the_database_stopped_shoppers_buy_on_and_the_console_says_what_is_
         missing.body
     );
     assert_eq!(missing.body["missing"], "database");
-    let told = missing.body["message"].as_str().unwrap();
+    let message = missing.body["message"].as_str().unwrap();
     assert!(
-        told.contains("The database cannot be reached") && told.contains("buying go on"),
-        "{told}"
+        message.contains("The database cannot be reached") && message.contains("buying go on"),
+        "{message}"
     );
     let login = console.try_log_in("li", "password of li").await;
     assert_eq!(login.body["missing"], "database", "{}", login.body);
     let me = console.get(&li, "/ops/api/me").await;
-    assert_eq!(me.body["name"], json!("li"), "whoever is in stays in");
+    assert_eq!(
+        me.body["name"],
+        json!("li"),
+        "operators who are logged in stay logged in"
+    );
 
     let bought = purchase
         .clone()

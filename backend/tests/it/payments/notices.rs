@@ -1,4 +1,4 @@
-//! Buyers are told what became of their orders, by a webhook and by e-mail.
+//! Buyers are notified of their orders, by a webhook and by e-mail.
 
 use axum::http::{Method, Request, StatusCode, header};
 use jiff::tz::TimeZone;
@@ -19,7 +19,7 @@ use crate::common::receivers::{Call, Inbox, http_server, mail_server};
 use crate::common::shop::{Shop, click};
 use crate::common::{eventually, now_ms, payment_ring};
 
-/// A shop that tells by these channels, all roles running.
+/// A shop that notifies by these channels, all roles running.
 async fn shop(channels: &[Channel]) -> Shop {
     let options = Options {
         remember_language: true,
@@ -58,7 +58,7 @@ async fn order(shop: &Shop, user: &str) -> String {
     shop.until_ordered(user).await
 }
 
-/// Waits until this many calls were taken; returns what they told.
+/// Waits until this many calls were accepted; returns their bodies.
 async fn taken(inbox: &Inbox<Call>, count: usize) -> Vec<Value> {
     eventually("the webhook is called", || async {
         let taken: Vec<Value> = inbox
@@ -73,7 +73,7 @@ async fn taken(inbox: &Inbox<Call>, count: usize) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_webhook_that_fails_at_first_is_told_once_of_every_change_and_can_verify_it() {
+async fn a_webhook_that_fails_at_first_is_called_once_for_every_change_and_can_verify_it() {
     let mut shop = shop(&[Channel::Webhook]).await;
     let (url, inbox) = http_server(&["503"]).await;
     tell_by_webhook(&mut shop, &url);
@@ -86,7 +86,7 @@ async fn a_webhook_that_fails_at_first_is_told_once_of_every_change_and_can_veri
     let path = format!("/api/orders/{cancelled}/cancel");
     assert_eq!(shop.post(&path, "wang").await.0, StatusCode::OK);
 
-    let mut told: Vec<(String, String)> = taken(&inbox, 4)
+    let mut events: Vec<(String, String)> = taken(&inbox, 4)
         .await
         .iter()
         .map(|it| {
@@ -94,7 +94,7 @@ async fn a_webhook_that_fails_at_first_is_told_once_of_every_change_and_can_veri
             (text("order"), text("event"))
         })
         .collect();
-    told.sort();
+    events.sort();
     let mut expected = [
         (paid.clone(), "order.ordered"),
         (paid, "order.paid"),
@@ -103,7 +103,7 @@ async fn a_webhook_that_fails_at_first_is_told_once_of_every_change_and_can_veri
     ]
     .map(|(order, event)| (order, event.to_owned()));
     expected.sort();
-    assert_eq!(told, expected);
+    assert_eq!(events, expected);
 
     let calls = inbox.got();
     assert_eq!(
@@ -117,7 +117,7 @@ async fn a_webhook_that_fails_at_first_is_told_once_of_every_change_and_can_veri
         let signature = headers["x-seckill-signature"].to_str().unwrap();
         payment::verify(&payment_ring(), signature, body, now_ms()).unwrap();
     }
-    // Told, and a moment later put down as told.
+    // Sent, and a moment later recorded as sent.
     let count = eventually("none waits any more", || async {
         let count = shop.store.count_notifications().await.ok()?;
         (count.waiting == 0).then_some(count)
@@ -128,7 +128,7 @@ async fn a_webhook_that_fails_at_first_is_told_once_of_every_change_and_can_veri
 }
 
 #[tokio::test]
-async fn an_order_that_lapses_and_money_that_goes_back_are_told() {
+async fn cancelled_orders_and_refunds_due_are_notified() {
     let mut shop = shop(&[Channel::Webhook]).await;
     let (url, inbox) = http_server(&[]).await;
     let id = order(&shop, "li").await;
@@ -155,8 +155,8 @@ async fn an_order_that_lapses_and_money_that_goes_back_are_told() {
     assert_eq!(due.len(), 3);
 
     tell_by_webhook(&mut shop, &url);
-    let told = taken(&inbox, 3).await;
-    let of = |event: &str| told.iter().find(|it| it["event"] == event).unwrap();
+    let calls = taken(&inbox, 3).await;
+    let of = |event: &str| calls.iter().find(|it| it["event"] == event).unwrap();
     assert_eq!(of("order.cancelled")["reason"], "unpaid");
     let refund = of("payment.refund_due");
     assert_eq!(
@@ -278,7 +278,7 @@ async fn a_worker_that_dies_while_telling_leaves_its_notices_to_another() {
 }
 
 #[tokio::test]
-async fn where_nobody_is_told_nothing_is_written() {
+async fn without_channels_no_notification_is_written() {
     let shop = shop(&[]).await;
     order(&shop, "li").await;
     assert_eq!(

@@ -1,5 +1,5 @@
 //! Receivers that are reached over TLS, with an authority of their own: they are
-//! told if this machine trusts it, and otherwise not, with a word on what to do.
+//! notified if this machine trusts it, and otherwise the log says what to do.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use crate::common::eventually;
 use crate::common::receivers::{Inbox, Posted, hook, take_mail};
 use crate::common::shop::Shop;
 
-/// An authority that nobody knows, and what it signed for "localhost".
+/// An unknown authority, and the certificate that it signed for "localhost".
 struct Authority {
     folder: TempDir,
 }
@@ -40,11 +40,11 @@ impl Authority {
             "req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=Nobody"
         ));
         authority.openssl(&format!(
-            "req {key} -keyout key.pem -out asked.pem -subj /CN=localhost"
+            "req {key} -keyout key.pem -out request.pem -subj /CN=localhost"
         ));
         fs::write(authority.file("names"), "subjectAltName=DNS:localhost\n").unwrap();
         authority.openssl(
-            "x509 -req -in asked.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
              -out cert.pem -extfile names",
         );
         authority
@@ -101,7 +101,7 @@ impl Listener for Secure {
             let Ok((line, from)) = self.listener.accept().await else {
                 continue;
             };
-            // Whoever does not trust it hangs up.
+            // A client that does not trust it hangs up.
             if let Ok(line) = self.acceptor.accept(line).await {
                 return (line, from);
             }
@@ -169,7 +169,7 @@ impl Drop for Teller {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_is_not_trusted_is_told_nothing_until_its_authority_is_named() {
+async fn a_receiver_that_is_not_trusted_gets_nothing_until_its_authority_is_named() {
     let authority = Authority::new();
     let (app, calls) = hook(&[]);
     let (secure, hook_port) = Secure::open(&authority).await;
@@ -188,7 +188,7 @@ async fn a_receiver_that_is_not_trusted_is_told_nothing_until_its_authority_is_n
     let key_file = folder.path().join("notify-keys");
     fs::write(&key_file, keys).unwrap();
     let teller = Teller::start(&shop, ports, folder.path(), None);
-    let said = eventually("both say why nothing was told", || async {
+    let said = eventually("both say why nothing was sent", || async {
         let said = fs::read_to_string(folder.path().join("said")).unwrap();
         (said.matches("not told").count() >= 2).then_some(said)
     })
@@ -205,7 +205,7 @@ async fn a_receiver_that_is_not_trusted_is_told_nothing_until_its_authority_is_n
 
     let trusted = authority.file("ca.pem");
     let teller = Teller::start(&shop, ports, folder.path(), Some(&trusted));
-    eventually("both are told", || async {
+    eventually("both are notified", || async {
         (calls.got().len() == 1 && letters.got().len() == 1).then_some(())
     })
     .await;

@@ -35,7 +35,7 @@ impl Mistakes {
             let message = format!("This has {count} characters; write at most {MAX_NAME}");
             self.add(field, "too_long", &[&values[0], &values[1]], message);
         } else if text.chars().any(char::is_control) {
-            let message = "There is a line break or control character in it; write one line";
+            let message = "This contains a line break or control character; write one line";
             self.add(field, "control", &[], message.to_owned());
         }
     }
@@ -50,7 +50,7 @@ impl Mistakes {
             .chars()
             .any(|c| c.is_control() && !matches!(c, '\n' | '\r'))
         {
-            let message = "There is a control character in it; take it out";
+            let message = "This contains a control character; remove it";
             self.add(field, "control", &[], message.to_owned());
         }
     }
@@ -83,7 +83,8 @@ impl Mistakes {
         };
         let values = [value.clone(), least.to_string(), most.to_string()];
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
-        let message = format!("{value} cannot be; write a whole number from {least} to {most}");
+        let message =
+            format!("{value} is not allowed; write a whole number from {least} to {most}");
         self.add(field, "number_range", &values, message);
         None
     }

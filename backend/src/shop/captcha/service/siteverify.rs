@@ -14,21 +14,21 @@ use tokio::time::timeout;
 use super::{ServiceError, Verifier, Vouched};
 use crate::http::client::HttpClient;
 
-/// Longest wait for a verdict: the shopper waits as well.
+/// Timeout of a verdict: the shopper waits as well.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Largest answer that is read, in bytes.
+/// Largest response that is read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
-/// Codes that speak of us and not of the shopper.
+/// Codes that mean a mistake in our configuration.
 const OUR_FAULT: [&str; 4] = [
     "missing-input-secret",
     "invalid-input-secret",
     "sitekey-secret-mismatch",
     "not-using-dummy-secret",
 ];
-/// Codes that speak of the service itself.
+/// Codes that mean a fault of the service.
 const ITS_FAULT: [&str; 1] = ["internal-error"];
 
-/// A service that is asked over HTTP.
+/// A service that is called over HTTP.
 pub struct Siteverify {
     url: String,
     secret: String,
@@ -53,7 +53,7 @@ struct Answer {
 }
 
 impl Siteverify {
-    /// Asks at `url`, with the secret that the service gave to the shop.
+    /// Calls `url`, with the secret that the service gave to the shop.
     ///
     /// # Errors
     /// The machine's certificates cannot be read, and `url` needs them.
@@ -96,7 +96,7 @@ impl Siteverify {
         let away = |reason: String| ServiceError::Away(self.url.clone(), reason);
         let (status, body) = timeout(self.patience, self.ask(form))
             .await
-            .map_err(|_| away(format!("no answer within {:?}", self.patience)))?
+            .map_err(|_| away(format!("no response within {:?}", self.patience)))?
             .map_err(away)?;
         if status >= 500 || status == 429 {
             return Err(away(format!("HTTP status {status}")));
@@ -140,7 +140,7 @@ fn form(secret: &str, response: &str, address: Option<IpAddr>) -> String {
     form
 }
 
-/// Percent-encoded: everything but what no form gives a meaning to.
+/// Percent-encodes everything but characters without a meaning in forms.
 fn encoded(text: &str) -> String {
     let is_plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');

@@ -1,4 +1,4 @@
-//! The console's door: who gets in, who stays in, and what an attacker tries.
+//! Logging in, staying logged in, and what an attacker tries.
 
 use axum::http::{Method, StatusCode};
 use seckill::console::login_attempts::MOST_BY_ACCOUNT;
@@ -48,7 +48,7 @@ async fn without_a_login_every_path_asks_for_one_and_a_wrong_password_says_nothi
     assert_eq!(wrong.body["code"], "wrong_login");
     assert_eq!(
         wrong.body, nobody.body,
-        "an answer must not tell which names exist"
+        "a response must not reveal which names exist"
     );
 }
 
@@ -99,7 +99,7 @@ async fn forged_requests_are_refused_whatever_they_lack() {
         .await;
     assert_eq!(me.status, StatusCode::OK, "nothing was done");
 
-    // Logging somebody in as the attacker would have him type into a foreign account.
+    // A victim logged in as the attacker would type into a foreign account.
     let login = console
         .ask(Method::POST, "/ops/api/login")
         .header("origin", "http://evil.example")
@@ -149,24 +149,24 @@ async fn a_planted_session_id_is_worth_nothing_and_each_login_gets_a_new_one() {
 async fn guessing_a_password_ends_after_ten_tries_even_if_they_come_at_once() {
     let console = Console::open().await;
     let li = console.account("li", Role::Operator).await;
-    let mut tries = tokio::task::JoinSet::new();
+    let mut attempts = tokio::task::JoinSet::new();
     for guess in 0..30 {
         let console = console.clone();
-        tries.spawn(async move {
+        attempts.spawn(async move {
             console
                 .try_log_in("li", &format!("guess number {guess}"))
                 .await
                 .status
         });
     }
-    let answers = tries.join_all().await;
+    let answers = attempts.join_all().await;
     let looked_at = answers.iter().filter(|it| **it == StatusCode::UNAUTHORIZED);
     assert_eq!(looked_at.count() as u64, MOST_BY_ACCOUNT);
     let right = console.try_log_in("li", &li.password).await;
     assert_eq!(right.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(right.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
 
-    // Others are not locked out with him.
+    // Other accounts are not locked out with this one.
     let wang = console.account("wang", Role::Supervisor).await;
     assert_eq!(
         console.try_log_in("wang", &wang.password).await.status,
