@@ -37,7 +37,7 @@ sub { main::away_and_back(sub { redis_stop() }, sub { redis_start() }) }
 
 
 
-=== TEST 2: Redis killed under load
+=== TEST 2: Redis killed
 --- sale
 1 153 limit=1000
 --- config eval: $::gate
@@ -82,7 +82,7 @@ sub {
 }
 --- response_body
 202, 503 unavailable, works within a second
---- error_log: is away: no answer for 1000 ms
+--- error_log: is away: no reply for 1000 ms
 
 
 
