@@ -51,7 +51,7 @@ const board = await logInAtConsole(browser);
 const crowd = CROWD.map(([kind, ...options]) =>
   spawn(SECKILL, ['load', kind, '--base', BASE_URL, '--round', '1', ...options], { stdio: ['ignore', 'ignore', 'inherit'] }));
 try {
-  const shop = await open(browser, BASE_URL, { width: 1000, height: 780 });
+  const shop = await open(browser, BASE_URL, { width: 1000, height: 768 });
   await shop.request.post('/api/session', { data: { user: 'li.wei' } });
   await shop.goto('/product/1-154.html');
   await shop.locator('#buy[aria-disabled=false]').waitFor(PATIENCE);
