@@ -247,6 +247,8 @@ test_drill() {
     end_drill race
     begin_drill edges "four edges, one Redis, and what goes wrong" PERMITS=4000 SECONDS_EACH=3
     end_drill edges
+    begin_drill supervisor "each child of the supervisor is killed in a race"
+    end_drill supervisor
     begin_drill bots "bots among people, found by the access log"
     end_drill bots
     begin_drill cdn "pages through a cache, edited and purged" VISITS=200
