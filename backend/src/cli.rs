@@ -1,5 +1,5 @@
-//! `seckill`: the command line of the flash sale. Exit status 0: done, 1: it
-//! failed, 2: it was asked for in a way that makes no sense.
+//! `seckill`: the command line of the flash sale; a file a command. The exit status is
+//! 0 if it was done, 1 if it failed, and 2 if arguments or settings are wrong.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -12,11 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Beside, Config, ConfigError, Setting, Source};
 use crate::redis::RedisLinkError;
 use crate::store::Store;
-use crate::{roles, up};
 
 /// `seckill accounts`.
 mod accounts;
-/// The arguments of every command.
+/// The commands, and the settings that each of them takes.
 mod arguments;
 /// `seckill bans`.
 mod bans;
@@ -34,10 +33,14 @@ mod notices;
 mod orders;
 /// `seckill sale`.
 mod sale;
+/// `seckill serve`.
+mod serve;
 /// `seckill status`.
 mod status;
 /// `seckill stock`.
 mod stock;
+/// `seckill up`.
+mod up;
 /// `seckill verify`.
 mod verify;
 
@@ -59,7 +62,7 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The sentences themselves; they name their causes where that helps.
+            // Only the sentence itself: it names its cause where that helps.
             let _ = writeln!(std::io::stderr(), "seckill: {error}");
             ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
         }
@@ -68,25 +71,25 @@ pub fn run() -> ExitCode {
 
 /// Half of the cores: Redis and nginx have work for the others, and threads beyond
 /// that cost a purchase more in wakings than they bring (on two cores, 26 us of CPU
-/// by one thread, 32 us by two). TOKIO_WORKER_THREADS says otherwise, for a box of
-/// this role alone.
+/// by one thread, 32 us by two). TOKIO_WORKER_THREADS overrides it, for a machine that
+/// runs nothing else.
 fn threads() -> usize {
-    let asked = std::env::var("TOKIO_WORKER_THREADS").ok();
-    let asked = asked.and_then(|text| text.parse().ok());
+    let set = std::env::var("TOKIO_WORKER_THREADS").ok();
+    let set = set.and_then(|text| text.parse().ok());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    asked.filter(|n| *n > 0).unwrap_or(cores.div_ceil(2))
+    set.filter(|n| *n > 0).unwrap_or(cores.div_ceil(2))
 }
 
 async fn start(cli: Cli) -> anyhow::Result<()> {
     let beside = match cli.command {
-        Command::Up { .. } => Beside::Nothing,
+        Command::Up(_) => Beside::Nothing,
         _ => Beside::RunningSystem,
     };
     let mut config = Config::load(cli.settings.config.as_deref(), cli.given(), beside)?;
-    if matches!(cli.command, Command::Up { demo: true, .. }) {
+    if matches!(&cli.command, Command::Up(arguments) if arguments.demo) {
         config.prepare_demo();
     }
-    let stays = matches!(cli.command, Command::Up { .. } | Command::Serve { .. });
+    let stays = matches!(cli.command, Command::Up(_) | Command::Serve(_));
     if !stays {
         be_brief(&mut config);
     }
@@ -100,8 +103,8 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// A command that answers and ends tells by its answer that Redis is away; a log
-/// line before it says the same once more.
+/// A command that prints something and ends reports itself that Redis is away; a log
+/// line before that would only repeat it.
 fn be_brief(config: &mut Config) {
     let is_untouched = |it: &Setting| it.key == "log" && it.source == Source::Default;
     if config.settings().iter().any(is_untouched) {
@@ -109,7 +112,8 @@ fn be_brief(config: &mut Config) {
     }
 }
 
-/// Whoever has no Redis of his own has to start the system, not to look for one.
+/// The cure for a Redis that is away is to start the system, unless the operator runs
+/// Redis elsewhere.
 fn with_cure(error: anyhow::Error, config: &Config) -> anyhow::Error {
     match error.downcast_ref() {
         Some(RedisLinkError::Away { address, .. })
@@ -127,36 +131,24 @@ fn with_cure(error: anyhow::Error, config: &Config) -> anyhow::Error {
 
 async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
     match command {
-        Command::Up {
-            demo,
-            no_edge,
-            roles,
-            ..
-        } => {
-            let options = up::Options {
-                demo,
-                no_edge,
-                roles: roles.unwrap_or_else(|| roles::Role::ALL.to_vec()),
-            };
-            Ok(up::run(config, options, stop_at_signals()?).await?)
-        }
-        Command::Serve { roles } => Ok(roles::run(config, &roles, stop_at_signals()?).await?),
+        Command::Up(arguments) => up::run(config, arguments).await,
+        Command::Serve(arguments) => serve::run(config, arguments).await,
         Command::Sale(command) => sale::run(config, command).await,
         Command::Stock(command) => stock::run(config, command).await,
-        Command::Accounts(asked) => accounts::run(config, asked).await,
-        Command::Bans(asked) => bans::run(config, asked).await,
+        Command::Accounts(command) => accounts::run(config, command).await,
+        Command::Bans(command) => bans::run(config, command).await,
         Command::Load(load) => {
-            // Everybody has a connection of his own.
-            up::raise_file_limit();
+            // Every buyer has a connection of their own.
+            crate::up::raise_file_limit();
             load.run().await
         }
-        Command::Findings(asked) => findings::run(config, asked).await,
-        Command::Orders(asked) => orders::run(config, asked).await,
-        Command::Notices(asked) => notices::run(config, asked).await,
-        Command::Status { json } => status::show(config, json).await,
-        Command::Verify { json } => verify::verify(config, json).await,
-        Command::Capacity(asked) => capacity::run(config, &asked),
-        Command::Drill { name, arguments } => drill::run(config, &name, &arguments),
+        Command::Findings(command) => findings::run(config, command).await,
+        Command::Orders(command) => orders::run(config, command).await,
+        Command::Notices(command) => notices::run(config, command).await,
+        Command::Status(arguments) => status::show(config, &arguments).await,
+        Command::Verify(arguments) => verify::verify(config, &arguments).await,
+        Command::Capacity(arguments) => capacity::run(config, &arguments),
+        Command::Drill(arguments) => drill::run(config, &arguments),
         Command::Config => say(&config.table()),
     }
 }
@@ -166,14 +158,14 @@ fn stop_at_signals() -> anyhow::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be caught")?;
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be caught")?;
     let stop = CancellationToken::new();
-    let told = stop.clone();
+    let stopped = stop.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
         tracing::info!("stopping");
-        told.cancel();
+        stopped.cancel();
     });
     Ok(stop)
 }
@@ -181,7 +173,7 @@ fn stop_at_signals() -> anyhow::Result<CancellationToken> {
 /// Opens the database, whose folder is made if this is the first command.
 async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let data = &config.data;
-    up::folders::make_database(config).map_err(|error| {
+    crate::up::folders::make_database(config).map_err(|error| {
         let data = data.display();
         anyhow::anyhow!(
             "the data folder {data} cannot be used: {error}; choose another with SECKILL_DATA"
@@ -194,7 +186,7 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
 fn say(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("the answer cannot be written")
+            Err(error).context("standard output cannot be written")
         }
         _ => Ok(()),
     }

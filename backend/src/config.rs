@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 
 use axum::http::Uri;
 use jiff::tz::TimeZone;
-use lettre::message::Mailbox;
-use seckill_core::orders::notice::Lang;
 
 use crate::config::analysis::Rules;
 use crate::config::running::RunningSystem;
@@ -18,13 +16,15 @@ use crate::config::targets::Targets;
 /// How the address of a Redis Cluster's node begins; any node of it will do.
 pub const CLUSTER_SCHEME: &str = "redis+cluster://";
 
-/// The data folder unless somebody names another, below the current folder.
+/// The default of the data folder, below the current folder.
 const DEFAULT_DATA: &str = "data";
 
 /// The settings of the log analysis.
 pub mod analysis;
 /// How buyers show that they are people.
 pub mod captcha;
+/// Why the configuration is refused.
+mod error;
 /// Every key there is, with its variable and its meaning.
 pub mod keys;
 /// Variables that Kubernetes sets.
@@ -37,6 +37,8 @@ pub mod listen;
 mod log_filter;
 /// Suggests the known name behind a misspelt one.
 pub mod nearest;
+/// The settings that begin with `notify`.
+mod notify;
 /// Finds the repository's files and the nginx module.
 mod places;
 /// Reads one raw value as what it must be.
@@ -49,59 +51,16 @@ mod shown;
 pub mod targets;
 
 pub use captcha::CaptchaSettings;
+pub use error::ConfigError;
 pub use layers::{Given, Source, gather, gather_beside};
 pub use listen::Listen;
+pub use notify::Notify;
 pub use shown::{Setting, masked_url};
-
-/// Why the configuration was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The configuration file cannot be read.
-    #[error("cannot read the configuration file {}: {source}", path.display())]
-    Unreadable {
-        /// Its path.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The configuration file is not TOML.
-    #[error("{}:{line} is not TOML: {message}", path.display())]
-    NotToml {
-        /// Its path.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// The parser's words.
-        message: String,
-    },
-    /// A name that means nothing here.
-    #[error("{place} sets \"{name}\", which is no setting; {cure}")]
-    Unknown {
-        /// Where it stands.
-        place: String,
-        /// The name as written.
-        name: String,
-        /// The nearest right one, or where to find them all.
-        cure: String,
-    },
-    /// A value that the key cannot take.
-    #[error("{key} = \"{value}\" (from {source_name}) is wrong; {right}")]
-    Wrong {
-        /// The key.
-        key: &'static str,
-        /// The value as given, masked if it is secret.
-        value: String,
-        /// Where it came from.
-        source_name: String,
-        /// What would be right.
-        right: String,
-    },
-}
 
 /// In `simulation_rounds`: every round.
 pub const ALL_ROUNDS: &str = "*";
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -119,23 +78,6 @@ pub enum QueueKind {
     RocketMq,
 }
 
-/// How buyers are told of their orders.
-#[derive(Debug, Clone)]
-pub struct Notify {
-    /// Where notices are posted; `None` for no webhook.
-    pub webhook: Option<Uri>,
-    /// Key ring file shared with the webhook's receiver.
-    pub keys: PathBuf,
-    /// The mail server; `None` for no e-mail.
-    pub smtp: Option<String>,
-    /// Who e-mails are from.
-    pub from: Option<Mailbox>,
-    /// Whom they go to: `{user}` stands for the buyer's name.
-    pub email: String,
-    /// The language of buyers of whom none is known.
-    pub language: Lang,
-}
-
 /// The configuration in force.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -149,7 +91,7 @@ pub struct Config {
     pub console_address: Option<IpAddr>,
     /// Redis: `redis://…` or `unix:///path`.
     pub redis_url: String,
-    /// Whether Redis is run by somebody else, so that `up` starts none.
+    /// Whether Redis runs elsewhere, so that `up` starts none.
     pub redis_is_external: bool,
     /// Redis masters that hold the stock segments: `redis://…` each, or nodes of
     /// one Redis Cluster, `redis+cluster://…`; empty for the main Redis.
@@ -168,13 +110,13 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// Whether anybody may log in under any name.
     pub demo_login: bool,
-    /// How a buyer shows that he is a person.
+    /// Which captcha a purchase needs.
     pub captcha: CaptchaSettings,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: LogFormat,
     /// What is logged: a level, or directives such as `seckill=debug`.
     pub log: String,
-    /// How buyers are told of their orders.
+    /// How buyers are notified of their orders.
     pub notify: Notify,
     /// Which queue carries purchases to the orders role.
     pub queue: QueueKind,
@@ -184,24 +126,23 @@ pub struct Config {
     pub rocketmq_orders_topic: String,
     /// Topic of delayed cancels.
     pub rocketmq_cancels_topic: String,
-    /// How often a message that cannot be placed is tried.
+    /// How often a message is tried before it is a dead letter.
     pub order_attempts: u32,
-    /// How often dead letters are sent on their way again, in minutes; 0: never.
+    /// Minutes between redrives of the dead letters; 0: none.
     pub redrive_minutes: u64,
-    /// How long purchases may wait for their orders before part of them is let
-    /// go, in seconds.
+    /// How long an order message may wait before the oldest are failed, in seconds.
     pub backlog_after: u64,
-    /// How many orders a second are written.
+    /// Orders placed per second, at most.
     pub orders_per_second: u32,
     /// How long a buyer has to pay, in seconds.
     pub pay_within: u64,
-    /// How long a request may be on its way between edge and back end, in ms.
+    /// How long a request may take between edge and back end, in ms.
     pub in_flight_ms: u64,
-    /// Requests a second that the site lets through.
+    /// Requests per second that the site admits.
     pub site_rate: u32,
-    /// Requests that may come at once above the rate.
+    /// Requests admitted at once above that rate.
     pub site_burst: u32,
-    /// Whom to tell of changed pages.
+    /// Which caches are purged when a page changes.
     pub targets: Targets,
     /// How long pages stay after their round's end, in hours.
     pub page_keep_hours: u64,
@@ -271,7 +212,7 @@ impl Config {
         })
     }
 
-    /// Types the gathered values and fills in what nobody gave.
+    /// Types the gathered values, and fills in the defaults.
     ///
     /// # Errors
     /// [`ConfigError::Wrong`] for the first value that its key cannot take.
@@ -367,7 +308,7 @@ impl Config {
         shown::table(&self.settings)
     }
 
-    /// What `--demo` turns on unless somebody said otherwise: the demo login, the
+    /// What `--demo` turns on unless it is set otherwise: the demo login, the
     /// puzzle, and simulated shoppers, since nothing is real in a demo.
     pub fn prepare_demo(&mut self) {
         if self.is_untouched("demo_login", "on") {
@@ -381,7 +322,7 @@ impl Config {
         }
     }
 
-    /// Whether nobody gave a value for `key`; then `--demo` gives this one.
+    /// Whether `key` is not set; then `--demo` sets it to this value.
     fn is_untouched(&mut self, key: &str, value: &str) -> bool {
         let untouched = |s: &&mut Setting| s.key == key && s.source == Source::Default;
         let setting = self.settings.iter_mut().find(untouched);

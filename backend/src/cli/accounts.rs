@@ -7,22 +7,54 @@ use crate::console::passwords::{MOST_PASSWORD, hash_password};
 use crate::store::accounts::{Account, Role};
 use crate::time::rfc3339;
 use anyhow::Context as _;
+use clap::Subcommand;
 use seckill_core::ids;
 
-use crate::cli::arguments::Accounts;
-use crate::cli::{open_store, say};
+use super::{open_store, say};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountsCommand {
+    /// Add an account; its password is typed at a prompt, or read from standard input
+    Add {
+        /// The name to log in with: letters, digits, _ . @ + -
+        name: String,
+        /// operator (makes rounds) or supervisor (approves what others made)
+        #[arg(long, value_name = "ROLE", value_parser = account_role)]
+        role: Role,
+    },
+    /// Show the accounts
+    List {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove an account; its sessions end within seconds
+    Remove {
+        /// Its name
+        name: String,
+    },
+    /// Give an account a new password, which ends its sessions
+    Password {
+        /// Its name
+        name: String,
+    },
+}
+
+fn account_role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| "write operator or supervisor".to_owned())
+}
 
 /// Runs one of the commands.
 ///
 /// # Errors
 /// A name or password that cannot be one, an account that is or is not there, or
 /// the database.
-pub(crate) async fn run(config: &Config, asked: Accounts) -> anyhow::Result<()> {
-    match asked {
-        Accounts::Add { name, role } => add(config, &name, role).await,
-        Accounts::List { json } => list(config, json).await,
-        Accounts::Remove { name } => remove(config, &name).await,
-        Accounts::Password { name } => password(config, &name).await,
+pub(crate) async fn run(config: &Config, command: AccountsCommand) -> anyhow::Result<()> {
+    match command {
+        AccountsCommand::Add { name, role } => add(config, &name, role).await,
+        AccountsCommand::List { json } => list(config, json).await,
+        AccountsCommand::Remove { name } => remove(config, &name).await,
+        AccountsCommand::Password { name } => password(config, &name).await,
     }
 }
 
@@ -56,7 +88,7 @@ async fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
     }
     store.close().await;
     say(&format!(
-        "Removed {name}; who is logged in with it is out within seconds.\n"
+        "Removed {name}; its sessions end within seconds.\n"
     ))
 }
 
@@ -123,7 +155,7 @@ fn account_json(account: &Account) -> serde_json::Value {
 }
 
 /// The password, never from the command line, which every process of the machine
-/// can read: asked for twice at a terminal, or the first line of standard input.
+/// can read: typed twice at a prompt, or the first line of standard input.
 fn ask_password(name: &str) -> anyhow::Result<String> {
     let input = std::io::stdin();
     if !input.is_terminal() {
@@ -135,9 +167,9 @@ fn ask_password(name: &str) -> anyhow::Result<String> {
             .context("the password cannot be read from standard input")?;
         return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
     }
-    let asked = "the password cannot be read from this terminal";
-    let first = rpassword::prompt_password(format!("Password of {name}: ")).context(asked)?;
-    let again = rpassword::prompt_password("The same again: ").context(asked)?;
+    let failed = "the password cannot be read from this terminal";
+    let first = rpassword::prompt_password(format!("Password of {name}: ")).context(failed)?;
+    let again = rpassword::prompt_password("The same again: ").context(failed)?;
     if first != again {
         anyhow::bail!("the two are not the same; nothing was changed, try again");
     }

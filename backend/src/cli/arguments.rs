@@ -1,25 +1,32 @@
-//! The command line: what can be asked for, and what each word means.
+//! The command line: the commands, and the settings that each of them takes.
 
 use std::path::PathBuf;
 
-use crate::config::{Given, Source};
-use crate::roles;
 use clap::{Args, Parser, Subcommand};
 use seckill_load::command::Load;
 
-/// Accounts, bans, findings.
-mod people;
-/// Sales, stock, orders, notices.
-mod selling;
+use super::accounts::AccountsCommand;
+use super::bans::BansCommand;
+use super::capacity::CapacityArgs;
+use super::drill::DrillArgs;
+use super::findings::FindingsCommand;
+use super::notices::NoticesCommand;
+use super::orders::OrdersCommand;
+use super::sale::SaleCommand;
+use super::serve::ServeArgs;
+use super::status::StatusArgs;
+use super::stock::StockCommand;
+use super::up::UpArgs;
+use super::verify::VerifyArgs;
+use crate::config::{Given, Source};
 
-pub(crate) use people::{Accounts, Bans, Findings, Whom};
-pub(crate) use selling::{Letters, Notices, Orders, Sale, Stock, Which};
-
-/// A flash sale: shoppers come in at the edge, buyers go out with an order.
+/// A flash sale: shoppers come in at the edge, buyers leave with an order.
 ///
-/// "seckill up --demo" starts all of it on this machine with a sale to try.
-/// Settings come from a TOML file, SECKILL_… variables and flags, in rising
-/// strength; "seckill config" shows those in force.
+/// "seckill up --demo" starts everything on this machine with a sale to try. The other
+/// commands find a running system by its data folder (--data), whatever its ports are.
+///
+/// Settings come from a TOML file, the running system, SECKILL_… variables and flags,
+/// each stronger than the one before; "seckill config" shows those in force.
 #[derive(Debug, Parser)]
 #[command(
     name = "seckill",
@@ -29,24 +36,24 @@ pub(crate) use selling::{Letters, Notices, Orders, Sale, Stock, Which};
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(crate) settings: Settings,
+    pub(crate) settings: SettingsArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 /// Settings that every command takes.
 #[derive(Debug, Args)]
-pub(crate) struct Settings {
+pub(crate) struct SettingsArgs {
     /// Configuration file [default: seckill.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Folder of everything that is written [default: ./data]
+    /// Data folder, by which a running system is found [default: ./data]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<String>,
-    /// What is logged: error, warn, info, debug, trace, off [default: info]
+    /// Level of the log: error, warn, info, debug, trace, off [default: info]
     #[arg(long, global = true, value_name = "LEVEL")]
     log: Option<String>,
-    /// How log lines look: human or json [default: human]
+    /// Format of log lines: human or json [default: human]
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<String>,
     /// Any other setting of "seckill config"; may be repeated
@@ -58,99 +65,62 @@ pub(crate) struct Settings {
 pub(crate) enum Command {
     /// Start everything on this machine: Redis, nginx with the module, all roles
     ///
-    /// Waits until each part is healthy, prints the addresses, and stops all of
-    /// it on Ctrl-C or when a part dies. Everything that is written lives in one
-    /// folder (--data); a second "up" continues where the first one ended.
-    Up {
-        /// Sell examples/sale.toml, and let anybody log in under any name
-        #[arg(long)]
-        demo: bool,
-        /// Port of the edge [default: 8080]
-        #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-        port: Option<u16>,
-        /// Start no nginx: run behind an nginx of your own that includes conf/seckill/
-        #[arg(long)]
-        no_edge: bool,
-        /// Play only these roles, and leave the others to "seckill serve" [default: all]
-        #[arg(
-            long,
-            value_name = "ROLES",
-            value_delimiter = ',',
-            value_parser = roles::Role::parse
-        )]
-        roles: Option<Vec<roles::Role>>,
-    },
+    /// Waits until each part is healthy, prints the addresses, and stops everything on
+    /// Ctrl-C. A part that dies is started again; one that cannot stay up for a minute
+    /// stops the system. Everything that is written lives in one folder (--data), where
+    /// the other commands find this system; a second "up" continues where the first one
+    /// ended.
+    Up(UpArgs),
     /// Run roles of the back end against a Redis and a database that run elsewhere
-    Serve {
-        /// Which, separated by commas: purchase, relay, orders, ops, analysis
-        #[arg(
-            long,
-            value_name = "ROLES",
-            value_delimiter = ',',
-            required = true,
-            value_parser = roles::Role::parse
-        )]
-        roles: Vec<roles::Role>,
-    },
+    Serve(ServeArgs),
     /// Import, approve and export sales
     #[command(subcommand)]
-    Sale(Sale),
+    Sale(SaleCommand),
     /// Keep addresses, networks and users out of the sale
     ///
     /// Every edge follows within a second, and keeps the bans while Redis is away.
     #[command(subcommand)]
-    Bans(Bans),
+    Bans(BansCommand),
     /// Show who seems to be a program by the access logs, and decide on it
     #[command(subcommand)]
-    Findings(Findings),
-    /// Say who may log in at the console
+    Findings(FindingsCommand),
+    /// Manage the accounts that may log in at the console
     #[command(subcommand)]
-    Accounts(Accounts),
-    /// Show how much lies where, and change how much there is
+    Accounts(AccountsCommand),
+    /// Show the stock of each segment, and change how many items there are
     #[command(subcommand)]
-    Stock(Stock),
-    /// Show orders, and messages of which none could be made
+    Stock(StockCommand),
+    /// Show orders, and messages from which no order could be placed
     #[command(subcommand)]
-    Orders(Orders),
-    /// Shop by the thousand: people, and bots among them; races; steady clicks
+    Orders(OrdersCommand),
+    /// Send load: shoppers with bots among them, races, steady clicks
     #[command(subcommand)]
     Load(Load),
-    /// Notices to buyers of what became of their orders
+    /// Show and retry notifications to buyers about their orders
     #[command(subcommand)]
-    Notices(Notices),
-    /// Show which parts run, and how far each sale is
-    Status {
-        /// As JSON, for programs
-        #[arg(long)]
-        json: bool,
-    },
+    Notices(NoticesCommand),
+    /// Show which parts are up, and how far each sale is
+    ///
+    /// Finds the system by its data folder (--data). The exit status is 1 if a part is
+    /// away.
+    Status(StatusArgs),
     /// Replay the ledger, and check that stock, permits, records and orders agree
     ///
     /// On a running system as well as on a stopped one, whose Redis it starts for
-    /// that time. Prints PASS with what was looked at, or FAIL with the first breach
+    /// that time. Prints PASS with what was checked, or FAIL with the first breach
     /// and its events; then the exit status is 1.
-    Verify {
-        /// As JSON, with all breaches
-        #[arg(long)]
-        json: bool,
-    },
+    Verify(VerifyArgs),
     /// Compute how many edges, back ends, Redis masters and connections a rate needs
     ///
     /// From what the benchmarks measured on this machine (bench/results), or from
     /// figures given by flags.
-    Capacity(crate::cli::capacity::Asked),
-    /// Run the drills of the repository: a system of its own, struck and counted
+    Capacity(CapacityArgs),
+    /// Run the drills of the repository, each on a system of its own
     ///
-    /// Each prints a PASS or FAIL line for each fact, with the numbers, and so does
-    /// the end. Needs a clone with what "make test" installs and "scripts/build.sh"
-    /// builds.
-    Drill {
-        /// "list", the name of one, or "all"
-        name: String,
-        /// What the drill itself takes, such as --full for the size of a real sale
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    /// A drill breaks something and counts the consequences. It prints a PASS or FAIL
+    /// line for each fact, with the numbers, and the end sums them up. Needs a clone
+    /// with what "make test" installs and "scripts/build.sh" builds.
+    Drill(DrillArgs),
     /// Print the settings in force, where each came from and what it means
     Config,
 }
@@ -167,29 +137,18 @@ impl Cli {
     pub(crate) fn given(&self) -> Vec<(String, Given)> {
         let flag = |flag: &str, key: &str, value: &Option<String>| {
             value.clone().map(|text| {
-                (
-                    key.to_owned(),
-                    Given {
-                        text,
-                        source: Source::Flag(flag.to_owned()),
-                    },
-                )
+                let source = Source::Flag(flag.to_owned());
+                (key.to_owned(), Given { text, source })
             })
         };
         let settings = &self.settings;
         let port = match &self.command {
-            Command::Up { port, .. } => port.map(|port| port.to_string()),
+            Command::Up(arguments) => arguments.port.map(|port| port.to_string()),
             _ => None,
         };
         let sets = settings.set.iter().map(|(key, text)| {
-            let source = Source::Flag("--set".to_owned());
-            (
-                key.clone(),
-                Given {
-                    text: text.clone(),
-                    source,
-                },
-            )
+            let (text, source) = (text.clone(), Source::Flag("--set".to_owned()));
+            (key.clone(), Given { text, source })
         });
         sets.chain(flag("--data", "data", &settings.data))
             .chain(flag("--log", "log", &settings.log))

@@ -1,27 +1,84 @@
-//! `seckill bans`: what it prints.
+//! `seckill bans`: keeps addresses, networks and users out.
 
 use crate::config::Config;
 use crate::edges::bans;
 use crate::edges::bans::Listed;
 use crate::redis::RedisLink;
 use anyhow::Context as _;
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use seckill_core::shared::bans::Ban;
 use seckill_core::shared::bans::listed as ban;
-use seckill_core::shared::bans::listed::Record;
+use seckill_core::shared::bans::listed::{Kind, Record};
 
-use crate::cli::arguments::{Bans, Whom};
-use crate::cli::say;
+use super::say;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BansCommand {
+    /// Ban an address, a network or a user; or change the ban that is there
+    Add {
+        #[command(flatten)]
+        target: BanTargetArgs,
+        /// The reason, which the list shows
+        #[arg(long, value_name = "TEXT", value_parser = short_text)]
+        reason: String,
+        /// For how long, such as 30s, 15m, 1h, 7d [default: for good]
+        #[arg(long = "for", value_name = "TIME", value_parser = bans::parse_time)]
+        time_ms: Option<u64>,
+        /// Name of the operator [default: the name of the user who runs this]
+        #[arg(long, value_name = "NAME", value_parser = short_text)]
+        by: Option<String>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lift a ban
+    Lift {
+        #[command(flatten)]
+        target: BanTargetArgs,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the bans in force
+    List {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// An address, a network or a user.
+#[derive(Debug, Args)]
+pub(crate) struct BanTargetArgs {
+    /// "address" (or a network) or "user"
+    #[arg(value_name = "KIND", value_parser = ban_kind)]
+    pub(crate) kind: Kind,
+    /// 203.0.113.7, 203.0.113.0/24, 2001:db8::/32, or the user's id
+    pub(crate) value: String,
+}
+
+fn ban_kind(text: &str) -> Result<Kind, String> {
+    Kind::parse(text).ok_or_else(|| "write \"address\" or \"user\"".to_owned())
+}
+
+fn short_text(text: &str) -> Result<String, String> {
+    if seckill_core::shared::bans::listed::is_text(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("write at most 200 characters on one line, without \"|\"".to_owned())
+    }
+}
 
 /// Runs one of the commands.
 ///
 /// # Errors
 /// The value is no address or user, or Redis is away.
-pub(crate) async fn run(config: &Config, asked: Bans) -> anyhow::Result<()> {
-    match asked {
-        Bans::Add {
-            whom,
+pub(crate) async fn run(config: &Config, command: BansCommand) -> anyhow::Result<()> {
+    match command {
+        BansCommand::Add {
+            target,
             reason,
             time_ms,
             by,
@@ -34,38 +91,43 @@ pub(crate) async fn run(config: &Config, asked: Bans) -> anyhow::Result<()> {
                 by: by.unwrap_or_else(whoever_runs_this),
                 reason,
             };
-            add(config, &whom, &record, json).await
+            add(config, &target, &record, json).await
         }
-        Bans::Lift { whom, json } => lift(config, &whom, json).await,
-        Bans::List { json } => list(config, json).await,
+        BansCommand::Lift { target, json } => lift(config, &target, json).await,
+        BansCommand::List { json } => list(config, json).await,
     }
 }
 
-async fn add(config: &Config, whom: &Whom, record: &Record, json: bool) -> anyhow::Result<()> {
-    let ban = whom.kind.read(&whom.value)?;
+async fn add(
+    config: &Config,
+    target: &BanTargetArgs,
+    record: &Record,
+    json: bool,
+) -> anyhow::Result<()> {
+    let ban = target.kind.read(&target.value)?;
     let redis = RedisLink::connect(&config.redis_url).await?;
     let before = bans::add(&mut redis.conn().await?, &ban, record, record.at_ms).await?;
     let was_banned = before.is_some_and(|before| !has_ended(before.expires_ms, record.at_ms));
     if json {
-        let told = serde_json::json!({
+        let report = serde_json::json!({
             "ban": ban::field(&ban),
             "expires_ms": record.expires_ms,
             "was_banned": was_banned,
         });
-        return say(&format!("{told}\n"));
+        return say(&format!("{report}\n"));
     }
     let until = until(record.expires_ms, &config.time_zone);
     let before = if was_banned { ", as before" } else { "" };
     say(&format!("Banned {until}{before}: {}.\n", named(&ban)))
 }
 
-async fn lift(config: &Config, whom: &Whom, json: bool) -> anyhow::Result<()> {
-    let ban = whom.kind.read(&whom.value)?;
+async fn lift(config: &Config, target: &BanTargetArgs, json: bool) -> anyhow::Result<()> {
+    let ban = target.kind.read(&target.value)?;
     let redis = RedisLink::connect(&config.redis_url).await?;
     let was_banned = bans::lift(&mut redis.conn().await?, &ban).await?;
     if json {
-        let told = serde_json::json!({ "ban": ban::field(&ban), "was_banned": was_banned });
-        return say(&format!("{told}\n"));
+        let report = serde_json::json!({ "ban": ban::field(&ban), "was_banned": was_banned });
+        return say(&format!("{report}\n"));
     }
     let name = named(&ban);
     if was_banned {
@@ -131,7 +193,7 @@ pub(crate) fn until(expires_ms: Option<u64>, zone: &TimeZone) -> String {
     }
 }
 
-/// The name under which the system knows whoever types this.
+/// The name of the user who runs this command.
 pub(crate) fn whoever_runs_this() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()

@@ -18,7 +18,7 @@ const PURCHASE_PER_CORE: f64 = 20_000.0;
 const REDIS_PER_MASTER: f64 = 40_000.0;
 
 #[derive(Debug, Args)]
-pub(crate) struct Asked {
+pub(crate) struct CapacityArgs {
     /// Requests a second at the peak, of all kinds
     #[arg(long, value_name = "N", value_parser = rate)]
     rps: f64,
@@ -70,7 +70,7 @@ struct Figure {
 }
 
 #[derive(Debug, Serialize)]
-struct Told {
+struct Plan {
     load: Load,
     measured: Measured,
     from: [String; 4],
@@ -78,7 +78,7 @@ struct Told {
 }
 
 /// Computes and prints it.
-pub(crate) fn run(config: &Config, asked: &Asked) -> anyhow::Result<()> {
+pub(crate) fn run(config: &Config, arguments: &CapacityArgs) -> anyhow::Result<()> {
     let home = || {
         config
             .home
@@ -86,18 +86,18 @@ pub(crate) fn run(config: &Config, asked: &Asked) -> anyhow::Result<()> {
             .unwrap_or_default()
             .join("bench/results")
     };
-    let results = asked.results.clone().unwrap_or_else(home);
+    let results = arguments.results.clone().unwrap_or_else(home);
     let row = |file: &str, name: &str| read_row(&results.join(file), name);
     // Microseconds of CPU each, as requests that a second of CPU serves.
     let sold = |us: Option<(f64, String)>| us.map(|(us, from)| (1e6 / us, from));
     let edge = pick(
-        asked.edge_rps,
+        arguments.edge_rps,
         "--edge-rps",
         || sold(row("edge.json", "admitted, module, CPU")),
         EDGE_PER_CORE,
     );
     let purchase = pick(
-        asked.purchase_rps,
+        arguments.purchase_rps,
         "--purchase-rps",
         || {
             sold(row(
@@ -108,7 +108,7 @@ pub(crate) fn run(config: &Config, asked: &Asked) -> anyhow::Result<()> {
         PURCHASE_PER_CORE,
     );
     let redis = pick(
-        asked.redis_rps,
+        arguments.redis_rps,
         "--redis-rps",
         || {
             sold(row(
@@ -129,24 +129,24 @@ pub(crate) fn run(config: &Config, asked: &Asked) -> anyhow::Result<()> {
         orders_per_second: orders.value,
     };
     let load = Load {
-        rps: asked.rps,
-        shoppers: asked.shoppers.unwrap_or(asked.rps.ceil() as u64),
-        items: asked.items,
-        edge_cores: asked.edge_cores,
-        fill: f64::from(asked.fill) / 100.0,
-        purchase_ms: asked.purchase_ms,
+        rps: arguments.rps,
+        shoppers: arguments.shoppers.unwrap_or(arguments.rps.ceil() as u64),
+        items: arguments.items,
+        edge_cores: arguments.edge_cores,
+        fill: f64::from(arguments.fill) / 100.0,
+        purchase_ms: arguments.purchase_ms,
     };
-    let told = Told {
+    let plan = Plan {
         capacity: capacity::plan(&load, &measured),
         load,
         measured,
         from: [edge.from, purchase.from, redis.from, orders.from],
     };
-    if asked.json {
-        let text = serde_json::to_string_pretty(&told).context("the answer cannot be written")?;
+    if arguments.json {
+        let text = serde_json::to_string_pretty(&plan).context("the plan cannot be written")?;
         return say(&format!("{text}\n"));
     }
-    say(&table(&told))
+    say(&table(&plan))
 }
 
 fn pick(
@@ -171,13 +171,13 @@ fn read_row(path: &Path, name: &str) -> Option<(f64, String)> {
     Some((value, path.display().to_string()))
 }
 
-fn table(told: &Told) -> String {
-    let Told {
+fn table(plan: &Plan) -> String {
+    let Plan {
         load,
         measured,
         from,
         capacity: it,
-    } = told;
+    } = plan;
     let measured = [
         ("requests/s of an edge's core", measured.edge_per_core),
         ("purchases/s of a role's core", measured.purchase_per_core),

@@ -1,5 +1,5 @@
 //! `seckill drill …`: runs the repository's drills, which are scripts that start
-//! a system of their own, strike it, and count.
+//! a system of their own, break something, and count.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -9,11 +9,21 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::config::nearest::nearest;
 use anyhow::Context as _;
+use clap::Args;
 
 use super::say;
 
-/// Where they are, in the repository.
+/// Their folder in the repository.
 const FOLDER: &str = "t/drills";
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillArgs {
+    /// "list", the name of one, or "all"
+    name: String,
+    /// Options of the drill itself, such as --full for the size of a real sale
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
 
 /// A drill that can be run.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,11 +34,11 @@ struct Drill {
     about: String,
 }
 
-/// What one came to.
+/// The result of one.
 #[derive(Debug, Default)]
 struct Outcome {
     facts: usize,
-    /// The lines of what was not as it should be.
+    /// The FAIL lines.
     failures: Vec<String>,
     took: Duration,
 }
@@ -49,14 +59,15 @@ impl Outcome {
 }
 
 /// Carries out `seckill drill NAME [ARGUMENT...]`; "list" and "all" are names too.
-pub(crate) fn run(config: &Config, name: &str, arguments: &[String]) -> anyhow::Result<()> {
+pub(super) fn run(config: &Config, arguments: &DrillArgs) -> anyhow::Result<()> {
+    let DrillArgs { name, arguments } = arguments;
     let home = repository(config)?;
     let drills = find(&home)?;
     anyhow::ensure!(
-        arguments.is_empty() || !["list", "all"].contains(&name),
+        arguments.is_empty() || !["list", "all"].contains(&name.as_str()),
         "\"{name}\" takes no arguments: each drill has its own; name one"
     );
-    let chosen: Vec<&Drill> = match name {
+    let chosen: Vec<&Drill> = match name.as_str() {
         "list" => return list(&drills),
         "all" => drills.iter().collect(),
         name => vec![named(&drills, name)?],
@@ -152,7 +163,7 @@ fn first_sentence(script: &str) -> String {
 }
 
 impl Drill {
-    /// Runs it with its words on our standard output, and counts its facts.
+    /// Runs it with its output on our standard output, and counts its facts.
     fn run(&self, home: &Path, arguments: &[String]) -> anyhow::Result<Outcome> {
         let began = Instant::now();
         let mut command = Command::new("bash");
@@ -174,9 +185,9 @@ impl Drill {
             .spawn()
             .context("bash cannot be started, which drills are written for")?;
         let mut outcome = Outcome::default();
-        let words = child.stdout.take().context("a drill has no output")?;
-        for line in BufReader::new(words).lines() {
-            let line = line.context("a drill's words cannot be read")?;
+        let output = child.stdout.take().context("a drill has no output")?;
+        for line in BufReader::new(output).lines() {
+            let line = line.context("a drill's output cannot be read")?;
             say(&format!("{line}\n"))?;
             outcome.facts += usize::from(line.starts_with("PASS ") || line.starts_with("FAIL "));
             if line.starts_with("FAIL ") {
@@ -185,7 +196,7 @@ impl Drill {
         }
         let status = child.wait().context("a drill was lost")?;
         if !status.success() && outcome.failures.is_empty() {
-            let reason = format!("it broke off ({status}); its last words are above");
+            let reason = format!("it broke off ({status}); its last lines are above");
             outcome.failures.push(reason);
         }
         outcome.took = began.elapsed();

@@ -1,25 +1,60 @@
-//! `seckill findings`: what it prints.
+//! `seckill findings`: who seems to be a program, and the decisions on it.
 
 use crate::config::Config;
+use crate::edges::bans;
 use crate::edges::findings::Decision;
 use crate::redis::RedisLink;
 use crate::store::Actor;
 use crate::store::findings::{Finding, FindingState};
 use anyhow::Context as _;
+use clap::Subcommand;
 
-use crate::cli::arguments::{Findings, Whom};
-use crate::cli::bans::{until, whoever_runs_this};
-use crate::cli::{open_store, say};
+use super::bans::{BanTargetArgs, until, whoever_runs_this};
+use super::{open_store, say};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FindingsCommand {
+    /// Print them, worst first, each with its reasons
+    List {
+        /// Only those that are proposed, banned, confirmed or dismissed
+        #[arg(long, value_name = "STATE", value_parser = finding_state)]
+        state: Option<FindingState>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// It is a program: ban it
+    Confirm {
+        #[command(flatten)]
+        target: BanTargetArgs,
+        /// For how long, such as 30s, 15m, 1h, 7d [default: analysis_ban_minutes]
+        #[arg(long = "for", value_name = "TIME", value_parser = bans::parse_time)]
+        time_ms: Option<u64>,
+    },
+    /// It is a person: lift the ban, and leave it alone for 90 days
+    Dismiss {
+        #[command(flatten)]
+        target: BanTargetArgs,
+    },
+}
+
+fn finding_state(text: &str) -> Result<FindingState, String> {
+    FindingState::parse(text)
+        .ok_or_else(|| "write proposed, banned, confirmed or dismissed".to_owned())
+}
 
 /// Runs one of the commands.
 ///
 /// # Errors
 /// The database or Redis is away, or there is no such finding.
-pub(crate) async fn run(config: &Config, asked: Findings) -> anyhow::Result<()> {
-    match asked {
-        Findings::List { state, limit, json } => list(config, state, limit, json).await,
-        Findings::Confirm { whom, time_ms } => confirm(config, &whom, time_ms).await,
-        Findings::Dismiss { whom } => dismiss(config, &whom).await,
+pub(crate) async fn run(config: &Config, command: FindingsCommand) -> anyhow::Result<()> {
+    match command {
+        FindingsCommand::List { state, limit, json } => list(config, state, limit, json).await,
+        FindingsCommand::Confirm { target, time_ms } => confirm(config, &target, time_ms).await,
+        FindingsCommand::Dismiss { target } => dismiss(config, &target).await,
     }
 }
 
@@ -38,13 +73,13 @@ async fn list(
         return say(&format!("{text}\n"));
     }
     if findings.is_empty() {
-        return say("Nobody was found.\n");
+        return say("There are no findings.\n");
     }
-    let text: Vec<String> = findings.iter().map(|one| told(one, config)).collect();
+    let text: Vec<String> = findings.iter().map(|one| line(one, config)).collect();
     say(&format!("{}\n", text.join("\n")))
 }
 
-fn told(finding: &Finding, config: &Config) -> String {
+fn line(finding: &Finding, config: &Config) -> String {
     let Finding {
         kind,
         subject,
@@ -70,24 +105,28 @@ fn told(finding: &Finding, config: &Config) -> String {
     text
 }
 
-async fn confirm(config: &Config, whom: &Whom, time_ms: Option<u64>) -> anyhow::Result<()> {
+async fn confirm(
+    config: &Config,
+    target: &BanTargetArgs,
+    time_ms: Option<u64>,
+) -> anyhow::Result<()> {
     let (store, redis) = open(config).await?;
     let by = me();
     let for_ms = time_ms.unwrap_or(config.analysis.ban_for_ms);
-    let confirmed = decision(whom, &by).confirm(&store, &redis, for_ms).await;
+    let confirmed = decision(target, &by).confirm(&store, &redis, for_ms).await;
     store.close().await;
     let until = until(confirmed?.ban_until_ms, &config.time_zone);
-    let Whom { kind, value } = whom;
+    let BanTargetArgs { kind, value } = target;
     say(&format!("Banned {until}: {} {value}.\n", kind.as_str()))
 }
 
-async fn dismiss(config: &Config, whom: &Whom) -> anyhow::Result<()> {
+async fn dismiss(config: &Config, target: &BanTargetArgs) -> anyhow::Result<()> {
     let (store, redis) = open(config).await?;
     let by = me();
-    let dismissed = decision(whom, &by).dismiss(&store, &redis).await;
+    let dismissed = decision(target, &by).dismiss(&store, &redis).await;
     store.close().await;
     dismissed?;
-    let Whom { kind, value } = whom;
+    let BanTargetArgs { kind, value } = target;
     let kind = kind.as_str();
     say(&format!(
         "Lifted, and left alone for 90 days: {kind} {value}.\n"
@@ -99,7 +138,7 @@ async fn open(config: &Config) -> anyhow::Result<(crate::store::Store, RedisLink
     Ok((open_store(config).await?, redis))
 }
 
-/// Whoever has the box, by the name that he has there.
+/// The person at this machine, by the name that they have on it.
 fn me() -> Actor {
     Actor {
         name: whoever_runs_this(),
@@ -107,10 +146,10 @@ fn me() -> Actor {
     }
 }
 
-fn decision<'a>(whom: &'a Whom, by: &'a Actor) -> Decision<'a> {
+fn decision<'a>(target: &'a BanTargetArgs, by: &'a Actor) -> Decision<'a> {
     Decision {
-        kind: whom.kind,
-        subject: &whom.value,
+        kind: target.kind,
+        subject: &target.value,
         by,
         now_ms: crate::now_ms(),
     }

@@ -1,5 +1,5 @@
 //! Log format and level. Lines go to standard error, so that what a command
-//! answers can be piped on.
+//! prints can be piped on.
 
 use std::io::IsTerminal as _;
 

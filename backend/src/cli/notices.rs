@@ -1,23 +1,35 @@
-//! `seckill notices …`: what buyers could not be told.
+//! `seckill notices …`: the notifications that could not be delivered.
 
 use crate::config::Config;
 use crate::now_ms;
 use crate::store::notifications::DeadNotification;
 use crate::time::rfc3339;
 use anyhow::Context as _;
+use clap::Subcommand;
 use serde_json::json;
 
 use super::{open_store, say};
-use crate::cli::arguments::Notices;
 
-/// Notices shown of each database.
+/// Notifications shown of each database.
 const SHOWN: u32 = 500;
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum NoticesCommand {
+    /// Show how many wait, and those that were given up, each with the reason
+    List {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Retry those that were given up
+    Retry,
+}
+
 /// Carries out a command of `seckill notices`.
-pub(crate) async fn run(config: &Config, command: Notices) -> anyhow::Result<()> {
+pub(crate) async fn run(config: &Config, command: NoticesCommand) -> anyhow::Result<()> {
     let store = open_store(config).await?;
     let text = match command {
-        Notices::List { json } => {
+        NoticesCommand::List { json } => {
             let count = store.count_notifications().await?;
             let dead = store.dead_notifications(SHOWN).await?;
             if json {
@@ -30,7 +42,7 @@ pub(crate) async fn run(config: &Config, command: Notices) -> anyhow::Result<()>
                 dead.iter().fold(waiting, |text, one| text + &line(one))
             }
         }
-        Notices::Retry => {
+        NoticesCommand::Retry => {
             let again = store.retry_dead_notifications(now_ms()).await?;
             format!("{again} will be tried again\n")
         }

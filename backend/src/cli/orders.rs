@@ -1,5 +1,4 @@
-//! `seckill orders …`: the orders of all buyers, and messages of which none
-//! could be made.
+//! `seckill orders …`: the orders of all buyers, and the dead letters.
 
 use crate::config::Config;
 use crate::queue::dead_letters::{KeptLetter, Redriven};
@@ -11,20 +10,84 @@ use crate::store::orders::Order;
 use crate::store::payments::Payment;
 use crate::time::rfc3339;
 use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use seckill_core::orders::order::State;
 use serde_json::json;
 
 use super::{open_store, say};
-use crate::cli::arguments::{Letters, Orders, Which};
 
 /// Letters shown of one page.
 const PAGE: usize = 500;
 /// Characters of a message that a line shows.
 const SHOWN: usize = 160;
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum OrdersCommand {
+    /// Show orders, newest first
+    List {
+        /// Only those of this buyer
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Only those in this state: created, paid, cancelled or failed
+        #[arg(long, value_name = "STATE", value_parser = order_state)]
+        state: Option<State>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show refunds due: payments that pay no order, each with the reason
+    Refunds {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show dead letters, each with the reason, or redrive them
+    DeadLetters {
+        #[command(subcommand)]
+        command: Option<DeadLettersCommand>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send dead letters to the queue again: the same as "dead-letters redrive"
+    Redrive(LetterArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// Show them, oldest first
+    List {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send them to the queue again, once the cause of their failure is mended
+    Redrive(LetterArgs),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct LetterArgs {
+    /// Their numbers, as "seckill orders dead-letters" shows them
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+}
+
+fn order_state(text: &str) -> Result<State, String> {
+    State::parse(text).ok_or_else(|| "write created, paid, cancelled or failed".to_owned())
+}
+
 /// Carries out a command of `seckill orders`.
-pub(crate) async fn run(config: &Config, command: Orders) -> anyhow::Result<()> {
+pub(crate) async fn run(config: &Config, command: OrdersCommand) -> anyhow::Result<()> {
     match command {
-        Orders::List {
+        OrdersCommand::List {
             user,
             state,
             limit,
@@ -35,17 +98,19 @@ pub(crate) async fn run(config: &Config, command: Orders) -> anyhow::Result<()> 
             store.close().await;
             say(&orders_text(&orders, json)?)
         }
-        Orders::Refunds { json } => {
+        OrdersCommand::Refunds { json } => {
             let store = open_store(config).await?;
             let due = store.refunds_due().await?;
             store.close().await;
             say(&refunds_text(&due, json)?)
         }
-        Orders::DeadLetters { command, json } => match command.unwrap_or(Letters::List { json }) {
-            Letters::List { json } => list_letters(config, json).await,
-            Letters::Redrive(which) => redrive(config, which).await,
-        },
-        Orders::Redrive(which) => redrive(config, which).await,
+        OrdersCommand::DeadLetters { command, json } => {
+            match command.unwrap_or(DeadLettersCommand::List { json }) {
+                DeadLettersCommand::List { json } => list_letters(config, json).await,
+                DeadLettersCommand::Redrive(which) => redrive(config, which).await,
+            }
+        }
+        OrdersCommand::Redrive(which) => redrive(config, which).await,
     }
 }
 
@@ -56,7 +121,7 @@ fn refunds_text(due: &[Payment], json: bool) -> anyhow::Result<String> {
         return Ok(format!("{text}\n"));
     }
     if due.is_empty() {
-        return Ok("Nothing is to be given back.\n".to_owned());
+        return Ok("No refunds are due.\n".to_owned());
     }
     let line = |payment: &Payment| {
         let reason = payment.reason.as_deref().unwrap_or("");
@@ -137,7 +202,7 @@ async fn list_letters(config: &Config, json: bool) -> anyhow::Result<()> {
         return say("There are no dead letters.\n");
     }
     let lines: String = all.iter().map(letter_text).collect();
-    let cure = "Send them on their way again: seckill orders dead-letters redrive ID…, or --all\n";
+    let cure = "Send them to the queue again: seckill orders dead-letters redrive ID…, or --all\n";
     say(&format!("{lines}{cure}"))
 }
 
@@ -164,7 +229,7 @@ fn letter_text(kept: &KeptLetter) -> String {
     };
     let letter = &kept.letter;
     format!(
-        "{}  {}\n  {}\n  from {}, handed out {} times: {shown}{more}\n",
+        "{}  {}\n  {}\n  from {}, delivered {} times: {shown}{more}\n",
         kept.id,
         rfc3339(kept.came_ms()),
         letter.reason,
@@ -173,14 +238,14 @@ fn letter_text(kept: &KeptLetter) -> String {
     )
 }
 
-async fn redrive(config: &Config, which: Which) -> anyhow::Result<()> {
+async fn redrive(config: &Config, which: LetterArgs) -> anyhow::Result<()> {
     let (letters, redis) = letters(config).await?;
     let queues = Queues::open(config, &redis).map_err(anyhow::Error::msg)?;
     let (sent, stay) = match which.ids.is_empty() {
         true => letters.redrive_all(&queues).await?,
         false => some(&letters, &queues, &which.ids).await?,
     };
-    say(&format!("{sent} sent on their way again.\n"))?;
+    say(&format!("{sent} sent to the queue again.\n"))?;
     anyhow::ensure!(stay.is_empty(), "not sent: {}", stay.join("; "));
     Ok(())
 }

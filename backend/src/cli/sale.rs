@@ -1,8 +1,9 @@
 //! `seckill sale`: importing, approving and exporting rounds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::arguments::Sale;
+use clap::Subcommand;
+
 use super::{open_store, say};
 use crate::config::Config;
 use crate::redis::RedisLink;
@@ -11,16 +12,48 @@ use crate::sale::approve::Approver;
 use crate::sale::{export, file, import, repeat};
 use crate::store::Actor;
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum SaleCommand {
+    /// Check a sale file and store its rounds as drafts, all or none
+    ///
+    /// The file is TOML, or JSON of the same shape if its name ends in .json;
+    /// examples/sale.toml shows all fields. Importing an unchanged file again
+    /// changes nothing; an approved round cannot be changed.
+    Import {
+        /// The sale file
+        file: PathBuf,
+        /// Approve its rounds at once
+        #[arg(long)]
+        approve: bool,
+        /// Take it even if a product is in two rounds at the same time
+        #[arg(long)]
+        overlapping: bool,
+    },
+    /// Put a round on sale: stock into Redis, pages under the edge
+    ///
+    /// Approving again is safe, and completes an approval that was interrupted.
+    Approve {
+        /// The round's id
+        round: String,
+    },
+    /// Print all rounds as a sale file
+    Export {
+        /// As JSON of the same shape
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// Carries the command out.
-pub(super) async fn run(config: &Config, command: Sale) -> anyhow::Result<()> {
+pub(super) async fn run(config: &Config, command: SaleCommand) -> anyhow::Result<()> {
     match command {
-        Sale::Import {
+        SaleCommand::Import {
             file,
             approve,
             overlapping,
         } => import_sale(config, &file, approve, overlapping).await,
-        Sale::Approve { round } => approve_rounds(config, &[round]).await,
-        Sale::Export { json } => export_sale(config, json).await,
+        SaleCommand::Approve { round } => approve_rounds(config, &[round]).await,
+        SaleCommand::Export { json } => export_sale(config, json).await,
     }
 }
 
@@ -33,8 +66,8 @@ async fn import_sale(
     let now_ms = crate::now_ms();
     let rounds = repeat::by_day(file::read(path, now_ms)?, &config.time_zone)?;
     if approve {
-        // Asked before anything is stored: a sale that cannot be approved now
-        // should not be half of what was wanted.
+        // Checked before anything is stored: a sale that cannot be approved now
+        // should not be stored without being approved.
         RedisLink::connect(&config.redis_url)
             .await
             .map_err(|error| not_running(&error))?;

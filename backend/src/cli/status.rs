@@ -1,15 +1,23 @@
-//! `seckill status`: what a running system reports about itself.
+//! `seckill status`: which parts are up, and how far each sale is.
 
 use anyhow::Context as _;
+use clap::Args;
 
 use super::say;
 use crate::config::Config;
 use crate::inspect::status;
 
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// As JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
 /// Prints the status; an error if a part is down.
-pub(super) async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
+pub(super) async fn show(config: &Config, arguments: &StatusArgs) -> anyhow::Result<()> {
     let status = status::read(config).await;
-    if json {
+    if arguments.json {
         let text = serde_json::to_string_pretty(&status).context("the report cannot be written")?;
         say(&format!("{text}\n"))?;
     } else {

@@ -1,4 +1,4 @@
-//! `seckill stock …`: what lies where, and changing how much there is.
+//! `seckill stock …`: the stock of each segment, its rebuilding and its changes.
 
 use crate::config::{Config, QueueKind};
 use crate::inspect::rebuild::{Options, Rebuilder, Report};
@@ -9,15 +9,66 @@ use crate::stock::adjust::{Adjusted, Adjuster};
 use crate::stock::levels;
 use crate::store::Store;
 use anyhow::Context as _;
+use clap::Subcommand;
 use seckill_core::ids::{self, Item};
 
 use super::{open_store, say};
-use crate::cli::arguments::Stock;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StockCommand {
+    /// Show each segment's amounts, transfers between segments, and permits
+    Show {
+        /// The round's id; all products without it
+        #[arg(requires = "product")]
+        round: Option<String>,
+        /// The product's id
+        product: Option<String>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put stock back after its Redis lost it, from the database
+    ///
+    /// For a Redis that was emptied or restored from an older snapshot: rounds,
+    /// amounts, buyers' records and permits follow from the approved rounds, the
+    /// archived ledger and the orders; lost order messages are sent again. Refused
+    /// while a sale runs on it. Repeating it changes nothing.
+    Rebuild {
+        /// Only this round
+        #[arg(long, value_name = "ID")]
+        round: Option<String>,
+        /// Only print what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// Also while edges and back ends work on this Redis
+        #[arg(long)]
+        while_running: bool,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change how many items a product has in all, while it sells
+    ///
+    /// The permits follow. An amount below what is sold is refused. A command that
+    /// broke off is repeated as it was.
+    Adjust {
+        /// The round's id
+        round: String,
+        /// The product's id
+        product: String,
+        /// Items in all, sold ones included
+        #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+        amount: u64,
+        /// Id of this request: repeated with it, it is carried out once
+        #[arg(long, value_name = "ID")]
+        request: Option<String>,
+    },
+}
 
 /// Carries out a command of `seckill stock`.
-pub(crate) async fn run(config: &Config, command: Stock) -> anyhow::Result<()> {
+pub(crate) async fn run(config: &Config, command: StockCommand) -> anyhow::Result<()> {
     match command {
-        Stock::Show {
+        StockCommand::Show {
             round,
             product,
             json,
@@ -25,7 +76,7 @@ pub(crate) async fn run(config: &Config, command: Stock) -> anyhow::Result<()> {
             let item = round.zip(product).map(|(r, p)| item(&r, &p)).transpose()?;
             show(config, item, json).await
         }
-        Stock::Rebuild {
+        StockCommand::Rebuild {
             round,
             dry_run,
             while_running,
@@ -52,7 +103,7 @@ pub(crate) async fn run(config: &Config, command: Stock) -> anyhow::Result<()> {
                 false => say(&report.text(dry_run)),
             }
         }
-        Stock::Adjust {
+        StockCommand::Adjust {
             round,
             product,
             amount,

@@ -1,6 +1,7 @@
 //! `seckill verify`: checks every invariant of the system in a data folder.
 
 use anyhow::Context as _;
+use clap::Args;
 
 use super::{open_store, say};
 use crate::config::{Config, QueueKind};
@@ -9,8 +10,15 @@ use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::up;
 
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// As JSON, with all breaches
+    #[arg(long)]
+    json: bool,
+}
+
 /// Prints the report; an error if there is a breach.
-pub(super) async fn verify(config: &Config, json: bool) -> anyhow::Result<()> {
+pub(super) async fn verify(config: &Config, arguments: &VerifyArgs) -> anyhow::Result<()> {
     // A stopped system's Redis is started for this; a running one's is used.
     let alone = up::redis_alone(config).await?;
     let report = read_and_verify(config).await;
@@ -18,7 +26,7 @@ pub(super) async fn verify(config: &Config, json: bool) -> anyhow::Result<()> {
         alone.stop().await;
     }
     let report = report?;
-    match json {
+    match arguments.json {
         true => {
             let text =
                 serde_json::to_string_pretty(&report).context("the report cannot be written")?;

@@ -5,11 +5,11 @@ use seckill_core::shared::prefix::Prefix;
 /// What to do with findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// Judge nobody; count visitors only.
+    /// Judge nobody, only count visitors.
     Off,
-    /// Tell operators.
+    /// Report them to operators, who decide.
     Propose,
-    /// Ban whoever is beyond doubt, tell operators of the others.
+    /// Ban those beyond doubt, and report the others to operators.
     Ban,
 }
 
@@ -27,7 +27,7 @@ impl Policy {
 }
 
 impl Policy {
-    /// Its word.
+    /// Its name in settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,13 +43,13 @@ impl Policy {
 pub struct Rules {
     /// What to do.
     pub policy: Policy,
-    /// From this score on operators are told.
+    /// From this score on a finding is reported to operators.
     pub propose_score: u32,
     /// From this score on the policy bans.
     pub ban_score: u32,
     /// How long a ban lasts, in ms.
     pub ban_for_ms: u64,
-    /// Addresses and networks that are never found: the shop's own, load tests.
+    /// Addresses and networks that are never judged: the shop's own, load tests.
     pub allow: Vec<Prefix>,
     /// How many bans a minute at most: a mistake should not empty the shop.
     pub bans_per_minute: usize,

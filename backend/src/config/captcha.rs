@@ -2,23 +2,23 @@
 
 use std::path::PathBuf;
 
-/// What a buyer does for his pass.
+/// What a buyer does for a captcha pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing: none is needed.
+    /// Nothing: purchases need no pass.
     Off,
-    /// Our puzzle.
+    /// Solve our puzzle.
     Slider,
-    /// A commercial service's.
+    /// Solve the puzzle of a commercial service.
     Service(Brand),
 }
 
 /// The settings that begin with `captcha`.
 #[derive(Debug, Clone)]
 pub struct CaptchaSettings {
-    /// What a buyer does for his pass.
+    /// What a buyer does for a captcha pass.
     pub kind: Kind,
-    /// Zero bits of a first try's work.
+    /// Zero bits of the proof of work of a first attempt.
     pub work_bits: u32,
     /// Redis of the puzzles, if they have one of their own.
     pub redis_url: Option<String>,
@@ -40,7 +40,7 @@ impl CaptchaSettings {
     }
 }
 
-/// Which service, for the page's sake.
+/// A captcha service; pages load its widget by this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Brand {
     /// Cloudflare Turnstile.
@@ -69,12 +69,12 @@ impl Brand {
     }
 }
 
-/// What to do with a buyer whose response nobody can verify now.
+/// What to do with a buyer whose solution the service cannot verify now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenAway {
-    /// He is told "unavailable": nobody buys without a verdict.
+    /// Refuse with `unavailable`: no purchase without a verdict.
     #[default]
     Refuse,
-    /// He passes: a shop that would rather sell to bots than to nobody.
+    /// Let them pass: rather sell to bots than to nobody.
     Pass,
 }

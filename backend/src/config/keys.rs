@@ -27,11 +27,11 @@ pub const FILE_KEY: &str = "config";
 pub const KEYS: &[Key] = &[
     Key {
         name: "data",
-        meaning: "folder of everything that is written",
+        meaning: "data folder: everything that is written",
     },
     Key {
         name: "port",
-        meaning: "port of the edge, where shoppers come in",
+        meaning: "port of the edge, which serves shoppers",
     },
     Key {
         name: "console_port",
@@ -39,7 +39,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "console_address",
-        meaning: "local: the console only for this machine; or an address",
+        meaning: "local (only this machine), or the address the console listens on",
     },
     Key {
         name: "demo_login",
@@ -47,19 +47,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "captcha",
-        meaning: "off, slider, turnstile or hcaptcha: what a buyer does for his pass",
+        meaning: "off, slider, turnstile or hcaptcha: which captcha a purchase needs",
     },
     Key {
         name: "captcha_work_bits",
-        meaning: "slider: zero bits of the work instead of a drag; one more doubles it",
+        meaning: "slider: zero bits of the proof of work instead of a drag; one more doubles it",
     },
     Key {
         name: "captcha_redis_url",
-        meaning: "slider: Redis of the puzzles; unset: the one below",
+        meaning: "slider: Redis of the puzzles; unset: redis_url",
     },
     Key {
         name: "captcha_site_key",
-        meaning: "turnstile, hcaptcha: the public key",
+        meaning: "turnstile, hcaptcha: public key",
     },
     Key {
         name: "captcha_secret",
@@ -67,7 +67,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "captcha_verify_url",
-        meaning: "turnstile, hcaptcha: where responses are verified",
+        meaning: "turnstile, hcaptcha: URL that verifies solutions",
     },
     Key {
         name: "captcha_when_away",
@@ -75,39 +75,39 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "time_zone",
-        meaning: "whose midnight separates the days",
+        meaning: "time zone whose midnight separates the days",
     },
     Key {
         name: "site_rate",
-        meaning: "requests a second that the site lets through",
+        meaning: "requests per second that the site admits",
     },
     Key {
         name: "site_burst",
-        meaning: "requests that may come at once above the rate",
+        meaning: "requests admitted at once above that rate",
     },
     Key {
         name: "orders_per_second",
-        meaning: "orders written a second",
+        meaning: "orders placed per second, at most",
     },
     Key {
         name: "pay_within",
-        meaning: "how long a buyer has to pay, in seconds",
+        meaning: "seconds a buyer has to pay",
     },
     Key {
         name: "order_attempts",
-        meaning: "how often an order is tried before its message is a dead letter",
+        meaning: "attempts to place an order before its message is a dead letter",
     },
     Key {
         name: "redrive_minutes",
-        meaning: "how often dead letters are tried again; 0: only by command",
+        meaning: "minutes between redrives of the dead letters; 0: only by command",
     },
     Key {
         name: "backlog_after",
-        meaning: "seconds that orders may wait before part of them is let go",
+        meaning: "seconds an order message may wait before the oldest are failed",
     },
     Key {
         name: "notify_webhook",
-        meaning: "where changes of orders are posted, signed; none: nowhere",
+        meaning: "URL to which notifications are posted, signed; none: no webhook",
     },
     Key {
         name: "notify_keys",
@@ -115,19 +115,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "notify_smtp",
-        meaning: "mail server that writes to buyers; none: nobody is written to",
+        meaning: "mail server for notifications; none: no e-mail",
     },
     Key {
         name: "notify_from",
-        meaning: "who e-mails are from",
+        meaning: "sender of e-mails",
     },
     Key {
         name: "notify_email",
-        meaning: "whom they go to; {user} stands for the buyer's name",
+        meaning: "recipient of e-mails; {user} stands for the buyer's name",
     },
     Key {
         name: "notify_language",
-        meaning: "language of e-mails to buyers of whom none is known",
+        meaning: "language of e-mails to buyers whose language is unknown",
     },
     Key {
         name: "queue",
@@ -147,7 +147,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "in_flight_ms",
-        meaning: "how long a request may be under way, in ms",
+        meaning: "ms a request may take between edge and back end",
     },
     Key {
         name: "redis_url",
@@ -155,15 +155,15 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "redis_segments",
-        meaning: "Redis masters that hold the stock; none: the one above",
+        meaning: "Redis masters that hold the stock; none: redis_url",
     },
     Key {
         name: "redis_port",
-        meaning: "TCP port of that Redis besides its socket; 0: none",
+        meaning: "TCP port of the Redis of \"seckill up\", besides its socket; 0: none",
     },
     Key {
         name: "database_url",
-        meaning: "database of orders and sales",
+        meaning: "database of sales and orders",
     },
     Key {
         name: "order_databases",
@@ -171,7 +171,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "keys",
-        meaning: "key ring file",
+        meaning: "key ring file of sessions and purchase URLs",
     },
     Key {
         name: "payment_keys",
@@ -203,23 +203,23 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "prewarm_urls",
-        meaning: "caches through which a changed page is asked for once",
+        meaning: "caches that fetch a changed page at once",
     },
     Key {
         name: "page_keep_hours",
-        meaning: "how long pages stay after their round's end",
+        meaning: "hours that pages stay after their round's end",
     },
     Key {
         name: "asset_keep_hours",
-        meaning: "how long assets stay that no page needs any more",
+        meaning: "hours that assets stay that no page needs any more",
     },
     Key {
         name: "picture_keep_hours",
-        meaning: "how long pictures stay that no page shows and no round names",
+        meaning: "hours that pictures stay that no page shows and no round names",
     },
     Key {
         name: "edges",
-        meaning: "the /metrics of every edge, which the console's board reads",
+        meaning: "URLs of the metrics of every edge, for the console's board",
     },
     Key {
         name: "edge_workers",
@@ -227,7 +227,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "access_logs",
-        meaning: "access logs of all edges, which the analysis reads",
+        meaning: "access logs of all edges, for the analysis",
     },
     Key {
         name: "analysis",
@@ -235,35 +235,35 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "analysis_propose_score",
-        meaning: "from this score on operators are told",
+        meaning: "score from which a finding is reported to operators",
     },
     Key {
         name: "analysis_ban_score",
-        meaning: "from this score on the policy \"ban\" bans",
+        meaning: "score from which the policy \"ban\" bans",
     },
     Key {
         name: "analysis_ban_minutes",
-        meaning: "how long such a ban lasts",
+        meaning: "minutes that such a ban lasts",
     },
     Key {
         name: "analysis_bans_per_minute",
-        meaning: "how many of them at most; the others wait",
+        meaning: "most such bans per minute; the others wait",
     },
     Key {
         name: "analysis_allow",
-        meaning: "addresses and networks that are never found",
+        meaning: "addresses and networks that are never judged",
     },
     Key {
         name: "simulation_rounds",
-        meaning: "rounds in which the console may let programs buy",
+        meaning: "rounds in which the console may run simulated shoppers",
     },
     Key {
         name: "log",
-        meaning: "what is logged",
+        meaning: "level of the log",
     },
     Key {
         name: "log_format",
-        meaning: "human or json",
+        meaning: "format of log lines: human or json",
     },
     Key {
         name: "nginx",

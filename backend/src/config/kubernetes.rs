@@ -1,8 +1,8 @@
 //! Variables that Kubernetes sets in every container for the services beside it.
 //!
 //! A service named "seckill" makes `SECKILL_PORT=tcp://10.0.0.1:8080`, and one named
-//! "seckill-console" `SECKILL_CONSOLE_PORT=tcp://…`: names that are settings here. Nobody
-//! meant them, so that they are ignored. The names are those of Docker's container
+//! "seckill-console" `SECKILL_CONSOLE_PORT=tcp://…`: names that are settings here. They
+//! are ignored. The names are those of Docker's container
 //! links, as "Accessing the Service" in Kubernetes' documentation describes them.
 
 /// Whether Kubernetes, not a person, set this variable: `…_SERVICE_HOST`,

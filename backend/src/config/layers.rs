@@ -17,7 +17,7 @@ const DEFAULT_FILE: &str = "seckill.toml";
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody gave one.
+    /// The value built into the program.
     Default,
     /// A line of a file.
     File(PathBuf, usize),
@@ -45,7 +45,7 @@ impl fmt::Display for Source {
 pub struct Given {
     /// As written.
     pub text: String,
-    /// Who wrote it.
+    /// Where it was written.
     pub source: Source,
 }
 

@@ -1,5 +1,5 @@
 //! Finds the repository's files and the nginx module, so that a clone runs
-//! without being told where it is.
+//! without settings.
 
 use std::path::{Path, PathBuf};
 

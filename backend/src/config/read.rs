@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use jiff::tz::TimeZone;
@@ -18,13 +18,15 @@ mod analysis;
 mod captcha;
 /// Where the console listens.
 mod console;
-/// Where the edges tell what they have done.
+/// Where the metrics of the edges are.
 mod edges;
-/// How buyers are told of their orders.
+/// How buyers are notified of their orders.
 mod notify;
+/// Paths of files, folders and programs.
+mod paths;
 /// Which queue, and where it is.
 mod queue;
-/// Whom to tell of changed pages.
+/// Which caches are purged when a page changes.
 mod targets;
 use super::CLUSTER_SCHEME;
 
@@ -76,7 +78,7 @@ impl Values {
             .collect()
     }
 
-    /// Reads the value of `key` by `parse`; if nobody gave one, it is `default`.
+    /// Reads the value of `key` by `parse`; if it is not set, it is `default`.
     fn read<T>(
         &mut self,
         key: &'static str,
@@ -129,7 +131,7 @@ impl Values {
         self.read(key, &right, || (default, default.to_string()), parse)
     }
 
-    /// A number, or the word `none` for no number; unset means the word.
+    /// A number, or the word `none` for no number, which is the default.
     pub(super) fn optional_number(
         &mut self,
         key: &'static str,
@@ -154,106 +156,6 @@ impl Values {
             _ => None,
         };
         self.read(key, "write on or off", || shown(default), parse)
-    }
-
-    /// A path, made absolute so that it means the same to every child process.
-    pub(super) fn path(
-        &mut self,
-        key: &'static str,
-        default: &Path,
-    ) -> Result<PathBuf, ConfigError> {
-        let parse = |text: &str| {
-            let path = std::path::absolute(text).ok()?;
-            let shown = path.display().to_string();
-            Some((path, shown))
-        };
-        let fallback = std::path::absolute(default).unwrap_or_else(|_| default.to_owned());
-        let shown = fallback.display().to_string();
-        self.read(key, "write a path", || (fallback, shown), parse)
-    }
-
-    /// The data folder: a path that can stand inside an nginx configuration.
-    pub(super) fn folder(
-        &mut self,
-        key: &'static str,
-        default: &Path,
-    ) -> Result<PathBuf, ConfigError> {
-        let path = self.path(key, default)?;
-        let text = path.display().to_string();
-        let source = self.taken.get(key).map(|(_, source)| source.to_string());
-        if path.to_str().is_none() || text.contains(['"', '\'', '\\', '$', ';', '{', '}', '\n']) {
-            return Err(ConfigError::Wrong {
-                key,
-                value: text,
-                source_name: source.unwrap_or_default(),
-                right: "nginx cannot take quotes, backslashes, $ ; { or } in a path; choose \
-                        another folder"
-                    .to_owned(),
-            });
-        }
-        Ok(path)
-    }
-
-    /// A folder that is searched for if nobody names it.
-    pub(super) fn found_folder(
-        &mut self,
-        key: &'static str,
-        search: impl FnOnce() -> Option<PathBuf>,
-    ) -> Result<Option<PathBuf>, ConfigError> {
-        self.found(
-            key,
-            "write the path of a folder that is there",
-            search,
-            Path::is_dir,
-        )
-    }
-
-    /// A file that is searched for if nobody names it.
-    pub(super) fn found_file(
-        &mut self,
-        key: &'static str,
-        search: impl FnOnce() -> Option<PathBuf>,
-    ) -> Result<Option<PathBuf>, ConfigError> {
-        self.found(
-            key,
-            "write the path of a file that is there",
-            search,
-            Path::is_file,
-        )
-    }
-
-    fn found(
-        &mut self,
-        key: &'static str,
-        right: &str,
-        search: impl FnOnce() -> Option<PathBuf>,
-        exists: impl FnOnce(&Path) -> bool,
-    ) -> Result<Option<PathBuf>, ConfigError> {
-        let shown = |path: &Path| path.display().to_string();
-        let default = || {
-            let path = search();
-            let text = path
-                .as_deref()
-                .map_or_else(|| "not found".to_owned(), shown);
-            (path, text)
-        };
-        let parse = |text: &str| {
-            let path = std::path::absolute(text).ok().filter(|path| exists(path))?;
-            let text = shown(&path);
-            Some((Some(path), text))
-        };
-        self.read(key, right, default, parse)
-    }
-
-    /// A program: a path, or a name to be looked up.
-    pub(super) fn program(&mut self, key: &'static str, default: &str) -> PathBuf {
-        let (text, source) = match self.given.get(key) {
-            Some(given) => (given.text.clone(), given.source.clone()),
-            None => (default.to_owned(), Source::Default),
-        };
-        let path = PathBuf::from(&text);
-        self.taken.insert(key, (text, source));
-        path
     }
 
     pub(super) fn redis_url(&mut self, default: &str) -> Result<String, ConfigError> {

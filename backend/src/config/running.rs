@@ -1,9 +1,9 @@
 //! The file by which commands find the system that runs in a data folder:
 //! `run/up.json`, written by "seckill up".
 //!
-//! It holds the addresses in force, whoever gave them, so that "seckill status"
-//! beside a system with other ports asks the right ones. It counts only while the
-//! process that wrote it holds the lock of the folder: what a killed run left is
+//! It holds the addresses in force, wherever they were set, so that "seckill status"
+//! finds a system with other ports than the default ones. It counts only while the
+//! process that wrote it holds the lock of the folder: the file of a killed run is
 //! stale and is ignored.
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderName, HeaderValue};
 
-/// Where changes are told, and how.
+/// Which caches are purged, and how.
 #[derive(Debug, Clone, Default)]
 pub struct Targets {
     /// Caches (the path is appended), or webhooks (taken as they are).
@@ -13,11 +13,11 @@ pub struct Targets {
     pub header: Option<(HeaderName, HeaderValue)>,
     /// The shop's address as shoppers know it, for `Host` and `url`.
     pub site: Option<String>,
-    /// Addresses of the cache through which a changed page is asked for once.
+    /// Caches through which a changed page is fetched once, so that they have it.
     pub prewarm: Vec<String>,
 }
 
-/// How a purge is told.
+/// How a purge is sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PurgeMethod {
     /// HTTP PURGE of the address.

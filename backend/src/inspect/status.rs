@@ -1,4 +1,4 @@
-//! What a running system reports of itself.
+//! The status of a system: its parts, its rounds, its queue.
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands as _, RedisError};
@@ -32,14 +32,14 @@ pub struct Status {
     /// Rounds, by start.
     pub rounds: Vec<RoundStatus>,
     /// Messages that wait in the queue or are being worked on; `None` without
-    /// Redis, and with RocketMQ, whose own tools tell.
+    /// Redis, and with RocketMQ, which has tools of its own for that.
     pub queue: Option<u64>,
     /// How long the messages that the workers took last had waited, in ms;
-    /// `None` if no worker has looked for ten seconds. Up to 20,000 is normal.
+    /// `None` if no worker has polled for ten seconds. Up to 20,000 is normal.
     pub queue_age_ms: Option<u64>,
-    /// Messages that nobody could use; `None` without Redis.
+    /// Dead letters; `None` without Redis.
     pub dead_letters: Option<u64>,
-    /// What renderers reported of themselves lately.
+    /// The latest reports of the renderers.
     pub renderers: Vec<report::Report>,
     /// Notices to buyers that wait or were given up; `None` without the database.
     pub notices: Option<NotificationCount>,
@@ -59,9 +59,9 @@ pub struct Running {
 pub struct Part {
     /// Its name.
     pub name: &'static str,
-    /// Whether it answers.
+    /// Whether it serves.
     pub up: bool,
-    /// Where it should be.
+    /// Where it should listen.
     pub address: String,
 }
 
@@ -111,7 +111,7 @@ pub struct ProductStatus {
 }
 
 impl Status {
-    /// Whether every part answers.
+    /// Whether every part is up.
     #[must_use]
     pub fn is_all_up(&self) -> bool {
         self.parts.iter().all(|part| part.up)
@@ -124,7 +124,8 @@ impl Status {
     }
 }
 
-/// Asks every part. A part that is away is a line of the report, not a failure.
+/// Requests the state of every part. A part that is away is a line of the report, not
+/// a failure.
 pub async fn read(config: &Config) -> Status {
     let redis = RedisLink::lazy(&config.redis_url).ok();
     let mut conn = match &redis {
@@ -207,7 +208,7 @@ pub async fn read(config: &Config) -> Status {
     }
 }
 
-/// The database, if there is one: asking must not make one.
+/// The database, if there is one: reading the status must not create one.
 async fn open_existing(config: &Config) -> Option<Store> {
     if config.database_file().is_some_and(|path| !path.exists()) {
         return None;

@@ -15,7 +15,7 @@ use crate::store::round::{RoundState, StoredRound};
 /// Most product pages that are listed.
 const MOST_PAGES: usize = 9;
 
-/// Prints to standard output; that nobody reads it is no reason to stop.
+/// Prints to standard output. A closed output is no reason to stop.
 pub(super) async fn print(config: &Config, options: &Options, took: Duration, logins: &Logins) {
     let rounds = rounds(config).await;
     let mut text = text(config, options, took, &rounds, now_ms());
@@ -23,7 +23,7 @@ pub(super) async fn print(config: &Config, options: &Options, took: Duration, lo
     if config.captcha.is_on() {
         text.push_str("\nBuyers have to solve a puzzle; SECKILL_CAPTCHA=off sells without.");
     }
-    text.push_str("\nCtrl-C stops all of it.\n\n");
+    text.push_str("\nCtrl-C stops everything.\n\n");
     let _ = std::io::stdout().write_all(text.as_bytes());
     let _ = std::io::stdout().flush();
 }

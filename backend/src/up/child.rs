@@ -1,4 +1,4 @@
-//! A child process that cannot outlive us.
+//! A child process that cannot outlive its supervisor.
 
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use tokio::process::Command;
 
 use super::{UpError, group};
 
-/// How long a child may take to stop before it is made to.
+/// How long a child may take to stop before it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many lines of a dead child's log are shown.
 const TAIL: usize = 8;
 /// How many bytes at the end of a log are searched for them.
 const TAIL_BYTES: u64 = 16_384;
-/// Open files a process on this box has use for.
+/// Most open files that a process on this box can use.
 const FILES: u64 = 65_536;
 
 /// A running child.

@@ -13,7 +13,7 @@ use crate::sale::import;
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::{Actor, Store};
 
-/// Imports and approves the demo sale if asked to, completes approvals that
+/// Imports and approves the demo sale if `demo`, and completes approvals that
 /// were interrupted.
 pub(super) async fn prepare(config: &Config, demo: bool) -> Result<Logins, UpError> {
     let sale = |error: &dyn std::fmt::Display| UpError::Sale(error.to_string());

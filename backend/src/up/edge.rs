@@ -158,7 +158,7 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// The program at this path, or of this name in the usual places. `/usr/sbin`
-/// is among them, where Debian puts nginx and not everybody looks.
+/// is among them: Debian puts nginx there, and it is not in every PATH.
 pub(super) fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return name

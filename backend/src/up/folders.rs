@@ -77,7 +77,7 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
         .recursive(true)
         .mode(mode)
         .create(folder)?;
-    // A folder that exists may belong to somebody else: find out now.
+    // A folder that exists may belong to another user: find out now.
     let probe = folder.join(".writable");
     File::create(&probe)?;
     std::fs::remove_file(&probe)
@@ -99,7 +99,7 @@ pub(super) fn lock(config: &Config) -> Result<Lock, UpError> {
         .map_err(failed)?;
     match lock_patiently(file) {
         Ok(mut file) => {
-            // For whoever is refused: the lock itself is the kernel's.
+            // For the message of the next one; the lock itself is the kernel's.
             let written = file
                 .set_len(0)
                 .and_then(|()| file.rewind())

@@ -1,9 +1,9 @@
 //! Stops what a killed run left behind.
 //!
-//! Children are told to end when we end, but they need a moment, and a nginx
-//! whose master was killed too has workers that nobody tells. They are known
-//! by their working folder, which lies in this data folder: a process id in a
-//! file may be somebody else's by now.
+//! Children get a signal when their supervisor ends, but they need a moment, and the
+//! workers of an nginx whose master was killed too get none. They are recognised by
+//! their working folder, which lies in this data folder: a process id in a file may
+//! belong to another program by now.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

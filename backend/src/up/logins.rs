@@ -18,12 +18,12 @@ const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Letters of a password, 5 bits each.
 const LENGTH: usize = 20;
 
-/// Who can log in at the console.
+/// The accounts with which one can log in at the console.
 #[derive(Debug, Default)]
 pub(super) struct Logins {
     /// Name and password of each demo account.
     pub(super) demo: Vec<(&'static str, String)>,
-    /// Nobody can: there is no account.
+    /// There is no account at all.
     pub(super) none: bool,
 }
 

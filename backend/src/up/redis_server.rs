@@ -81,7 +81,7 @@ impl Program for RedisServer {
     const NAME: &'static str = "redis-server";
 
     fn spawn(&self) -> Result<Child, UpError> {
-        // A killed server leaves its socket, on which nobody answers.
+        // A killed server leaves its socket, which refuses connections.
         let _ = std::fs::remove_file(&self.socket);
         Child::spawn(
             Self::NAME,

@@ -1,4 +1,4 @@
-//! Where the edges tell what they have done.
+//! Where the metrics of the edges are.
 
 use axum::http::Uri;
 

@@ -1,8 +1,8 @@
-//! How buyers are told of their orders.
+//! How buyers are notified of their orders.
 
 use axum::http::Uri;
 use lettre::message::Mailbox;
-use seckill_core::orders::notice::{Channel, Lang};
+use seckill_core::orders::notice::Lang;
 
 use super::Values;
 use crate::config::{ConfigError, Notify, masked_url};
@@ -77,15 +77,5 @@ impl Values {
         let parse = |text: &str| Lang::parse(text).map(|lang| (lang, lang.as_str().to_owned()));
         let default = || (Lang::Zh, Lang::Zh.as_str().to_owned());
         self.read("notify_language", "write zh-CN or en", default, parse)
-    }
-}
-
-impl Notify {
-    /// The channels that are in use.
-    #[must_use]
-    pub fn channels(&self) -> Vec<Channel> {
-        let webhook = self.webhook.as_ref().map(|_| Channel::Webhook);
-        let email = self.smtp.as_ref().map(|_| Channel::Email);
-        webhook.into_iter().chain(email).collect()
     }
 }

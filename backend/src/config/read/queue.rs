@@ -16,7 +16,7 @@ impl Values {
         self.read("queue", right, fallback, parse)
     }
 
-    /// `HOST:PORT`; empty if nobody gave one.
+    /// `HOST:PORT`; empty if it is not set.
     pub(in crate::config) fn rocketmq_endpoint(&mut self) -> Result<String, ConfigError> {
         let parse = |text: &str| {
             let (host, port) = text.rsplit_once(':')?;

@@ -1,4 +1,4 @@
-//! Whom to tell of changed pages.
+//! Which caches are purged when a page changes.
 
 use axum::http::{HeaderName, HeaderValue, Uri};
 
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_web_addresses_are_told() {
+    fn only_web_addresses_are_targets() {
         for good in ["http://cache", "https://api.example.com/v1/purge?zone=1"] {
             assert!(is_web_address(good), "{good}");
         }

@@ -36,10 +36,10 @@ pub(super) fn of(status: &Status) -> String {
     for renderer in &status.renderers {
         text.push_str(&renderer_text(renderer));
     }
-    // Silent where nobody is told anything.
+    // Left out where there are none.
     if let Some(notices) = status.notices.filter(|it| it.waiting + it.dead > 0) {
         text.push_str(&format!(
-            "notices to buyers: waiting {}   given up {}{}\n",
+            "notifications to buyers: waiting {}   given up {}{}\n",
             notices.waiting,
             notices.dead,
             if notices.dead > 0 {

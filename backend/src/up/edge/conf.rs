@@ -28,7 +28,7 @@ error_log "{logs}/edge.log" warn;
 load_module "{module}";
 
 events {{
-    # A shopper on his way to the back end takes two.
+    # A request that is passed to the back end takes two.
     worker_connections {connections};
 }}
 
@@ -50,7 +50,7 @@ http {{
 
     seckill_zone seckill:64m;
     # Longer than the default: on one box, where the edge shares its cores with
-    # everything else, an answer is sooner late than lost.
+    # everything else, a late reply is better than none.
     seckill_redis {redis} timeout=500ms;
     seckill_keys "{keys}";
     seckill_rate rate={rate}r/s burst={burst};
@@ -93,7 +93,7 @@ http {{
 }
 
 /// Workers of a nginx that root starts would become `nobody`, who can read
-/// neither a clone in root's home nor the key ring. Whoever is not root cannot
+/// neither a clone in root's home nor the key ring. Another user cannot
 /// change users anyway, and nginx would warn about the line.
 fn user() -> &'static str {
     if Uid::effective().is_root() {
@@ -118,7 +118,7 @@ fn listen(port: u16) -> String {
     lines
 }
 
-/// The console is for this machine alone, unless somebody names an address.
+/// The console is for this machine alone, unless the settings name an address.
 fn listen_console(config: &Config) -> String {
     let port = config.console_port;
     let line = |address: SocketAddr| format!("        listen {address};\n");
@@ -162,7 +162,7 @@ mod tests {
     use crate::config::gather;
 
     #[test]
-    fn the_edge_asks_for_a_pass_when_the_back_end_does() {
+    fn the_edge_demands_a_pass_when_the_back_end_does() {
         for (given, directive) in [
             ("on", "seckill_captcha on;"),
             ("slider", "seckill_captcha on;"),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edge_is_told_of_the_same_redis_as_the_back_end() {
+    fn the_edge_uses_the_same_redis_as_the_back_end() {
         assert_eq!(
             redis("unix:///d/run/redis.sock"),
             "\"unix:/d/run/redis.sock\""
