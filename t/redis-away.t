@@ -76,7 +76,7 @@ sub { main::away_and_back(sub { kill 'STOP', redis_pid() }, sub { kill 'CONT', r
 sub {
     my $stalled = sub {
         kill 'STOP', redis_pid();
-        SeckillTest::eventually(sub { SeckillClick::log_has('error.log', 'no answer for 1000 ms') });
+        SeckillTest::eventually(sub { SeckillClick::log_has('error.log', 'no reply for 1000 ms') });
     };
     main::away_and_back($stalled, sub { kill 'CONT', redis_pid() });
 }
