@@ -1,10 +1,11 @@
-//! HTTP, without knowledge of what is served or called.
+//! HTTP as a server and as a client: listeners, connections, errors, TLS. Nothing here
+//! knows what is served or called; it uses the configuration.
 
-/// Serving many connections with little memory.
+/// Serves many connections with little memory.
 pub mod attend;
 /// Request bodies where none belong.
 pub(crate) mod body;
-/// Calls to other services.
+/// Requests to other services.
 pub(crate) mod client;
 /// Error responses and internal faults, each with its status.
 pub mod error;

@@ -2,10 +2,10 @@
 //!
 //! A connection that is being read or answered needs some 20 KiB of buffers and
 //! state; one that waits for its client needs its socket. So at most
-//! [`ATTENDED`] are attended at once. When more have something to say, those in
-//! which nothing is under way give up their places and are parked until their
-//! clients speak again; whoever waits for a place is served in the order of
-//! arrival. Below that number no connection is ever parked.
+//! [`ATTENDED`] are attended at once. When more have data to read, those without a
+//! request under way give up their slots and are parked until their clients send
+//! again; connections that wait for a slot get one in the order of arrival. Below
+//! that number no connection is ever parked.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -29,17 +29,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
-/// What a connection shows of itself while it is attended.
+/// Watches a connection for requests under way.
 mod watched;
 
-use watched::{Answer, Signs, Watched};
+use watched::{Activity, ResponseBody, Watched};
 
 /// Connections that are attended at once.
 pub(super) const ATTENDED: usize = 1024;
 
 /// A stream that can be waited on without a buffer.
 pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Returns when there is something to read, or the peer has left.
+    /// Returns when there is data to read, or the peer has closed the connection.
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
 }
 
@@ -55,7 +55,7 @@ impl Socket for UnixStream {
     }
 }
 
-/// Serves until `stop`, then finishes the requests in hand.
+/// Serves until `stop`, then finishes the requests under way.
 pub(super) async fn serve<L>(
     mut listener: L,
     router: Router,
@@ -65,15 +65,15 @@ pub(super) async fn serve<L>(
     L: Listener,
     L::Io: Socket,
 {
-    let places = Places::new(attended);
+    let slots = Slots::new(attended);
     let connections = TaskTracker::new();
     loop {
         let (stream, _) = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let (router, places, stop) = (router.clone(), Arc::clone(&places), stop.clone());
-        connections.spawn(connection(stream, router, places, stop));
+        let (router, slots, stop) = (router.clone(), Arc::clone(&slots), stop.clone());
+        connections.spawn(connection(stream, router, slots, stop));
     }
     drop(listener);
     connections.close();
@@ -84,57 +84,57 @@ pub(super) async fn serve<L>(
 async fn connection<S: Socket>(
     stream: S,
     router: Router,
-    places: Arc<Places>,
+    slots: Arc<Slots>,
     stop: CancellationToken,
 ) {
     let mut parked = Watched::new(stream);
     loop {
-        let spoke = tokio::select! {
+        let readable = tokio::select! {
             () = stop.cancelled() => return,
-            spoke = parked.stream().readable() => spoke,
+            readable = parked.stream().readable() => readable,
         };
-        if spoke.is_err() {
+        if readable.is_err() {
             return;
         }
-        let _place = places.take().await;
+        let _slot = slots.take().await;
         // Boxed, so that a parked connection does not have its size.
-        match Box::pin(attend(parked, &router, &places, &stop)).await {
+        match Box::pin(attend(parked, &router, &slots, &stop)).await {
             Some(again) => parked = again,
             None => return,
         }
     }
 }
 
-/// Serves a connection until it ends, or until others need its place and
-/// nothing is under way in it.
+/// Serves a connection until it ends, or until others need its slot while it has no
+/// request under way.
 async fn attend<S: Socket>(
     stream: Watched<S>,
     router: &Router,
-    places: &Places,
+    slots: &Slots,
     stop: &CancellationToken,
 ) -> Option<Watched<S>> {
-    let signs = stream.signs();
-    let answering = Answering {
+    let activity = stream.activity();
+    let handler = Handler {
         router: router.clone(),
-        signs: Arc::clone(&signs),
+        activity: Arc::clone(&activity),
     };
-    let mut http = Builder::new().serve_connection(TokioIo::new(stream), answering);
+    let mut http = Builder::new().serve_connection(TokioIo::new(stream), handler);
     let mut is_leaving = false;
     loop {
         tokio::select! {
             biased;
-            // An error is the client's way to leave.
+            // An error ends the connection as well: the client has left.
             _ = &mut http => return None,
             () = stop.cancelled(), if !is_leaving => {
                 Pin::new(&mut http).graceful_shutdown();
                 is_leaving = true;
             }
-            () = places.needed_of(&signs), if !is_leaving => {
-                if signs.are_between_requests() {
+            () = slots.needed_of(&activity), if !is_leaving => {
+                if activity.is_between_requests() {
                     return Some(park(http));
                 }
-                // What is left of a body cannot be told from a next request by
-                // anybody else, so that it does not go on elsewhere.
+                // After parking, the rest of a body could not be distinguished from a
+                // next request, so this connection ends instead.
                 Pin::new(&mut http).graceful_shutdown();
                 is_leaving = true;
             }
@@ -142,45 +142,45 @@ async fn attend<S: Socket>(
     }
 }
 
-/// The stream again, with what was read of a request that is not yet complete.
-fn park<S: Socket>(http: Connection<TokioIo<Watched<S>>, Answering>) -> Watched<S> {
+/// Takes the stream back, with the part of the next request that was already read.
+fn park<S: Socket>(http: Connection<TokioIo<Watched<S>>, Handler>) -> Watched<S> {
     let parts = http.into_parts();
     let mut stream = parts.io.into_inner();
     stream.put_back(parts.read_buf);
     stream
 }
 
-/// The router, as a connection calls it.
-struct Answering {
+/// Calls the router for a connection.
+struct Handler {
     router: Router,
-    signs: Arc<Signs>,
+    activity: Arc<Activity>,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Answering {
-    type Response = axum::http::Response<Answer>;
+impl hyper::service::Service<Request<Incoming>> for Handler {
+    type Response = axum::http::Response<ResponseBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let in_hand = self.signs.request(request.body());
-        let answered = self.router.clone().call(request.map(Body::new));
+        let under_way = self.activity.request(request.body());
+        let response = self.router.clone().call(request.map(Body::new));
         Box::pin(async move {
-            let response = answered.await?;
-            Ok(response.map(|body| Answer::new(body, in_hand)))
+            let response = response.await?;
+            Ok(response.map(|body| ResponseBody::new(body, under_way)))
         })
     }
 }
 
-/// The places for attended connections.
-struct Places {
+/// The slots of attended connections.
+struct Slots {
     free: Arc<Semaphore>,
-    /// How many wait for one.
+    /// The number of connections that wait for a slot.
     waiting: AtomicUsize,
-    /// Told whenever one more waits.
+    /// Notified whenever one more waits.
     needed: Notify,
 }
 
-impl Places {
+impl Slots {
     fn new(count: usize) -> Arc<Self> {
         Arc::new(Self {
             free: Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))),
@@ -189,39 +189,39 @@ impl Places {
         })
     }
 
-    /// A place; given back when it is dropped.
+    /// Waits for a slot, which is free again when it is dropped.
     async fn take(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
-            return Some(place);
+        if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
+            return Some(slot);
         }
         self.waiting.fetch_add(1, Ordering::SeqCst);
         self.needed.notify_waiters();
-        let place = Arc::clone(&self.free).acquire_owned().await;
+        let slot = Arc::clone(&self.free).acquire_owned().await;
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         // The semaphore is never closed.
-        place.ok()
+        slot.ok()
     }
 
-    /// Returns when somebody waits for a place while no request is in hand
-    /// behind `signs`. Polled after the connection, whose progress wakes it.
-    async fn needed_of(&self, signs: &Signs) {
+    /// Returns when another connection waits for a slot while this one is idle. Polled
+    /// after the connection, whose progress wakes it.
+    async fn needed_of(&self, activity: &Activity) {
         loop {
-            let mut told = pin!(self.needed.notified());
-            let is_told = poll_fn(|cx| {
-                if !signs.are_idle() {
+            let mut notified = pin!(self.needed.notified());
+            let is_needed = poll_fn(|cx| {
+                if !activity.is_idle() {
                     return Poll::Pending;
                 }
-                // Heard from here on, so that nobody begins to wait unnoticed.
-                let told = told.as_mut().poll(cx).is_ready();
+                // Registered before the check, so that no waiter is missed.
+                let is_notified = notified.as_mut().poll(cx).is_ready();
                 if self.waiting.load(Ordering::SeqCst) > 0 {
                     return Poll::Ready(true);
                 }
-                if told {
+                if is_notified {
                     return Poll::Ready(false);
                 }
                 Poll::Pending
             });
-            if is_told.await {
+            if is_needed.await {
                 return;
             }
         }

@@ -1,4 +1,4 @@
-//! Calls to other services: over HTTPS, or, on the shop's own ground, without.
+//! Requests to other services, over HTTPS or HTTP.
 
 use std::error::Error;
 use std::io;
@@ -11,21 +11,21 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// What to do about a receiver that is not trusted.
+/// The cure when the certificate of a service is refused.
 pub(crate) mod trust;
 
-/// Connections to one service.
+/// A client of one service, which keeps its connections.
 #[derive(Debug)]
 pub(crate) enum HttpClient {
-    /// Without certificates.
+    /// HTTP.
     Plain(Client<HttpConnector, Full<Bytes>>),
-    /// To a service that is verified by the authorities that this machine trusts, or
+    /// HTTPS. The service is verified by the authorities that this machine trusts, or
     /// those in `SSL_CERT_FILE`.
     Secure(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
 impl HttpClient {
-    /// To a service whose address has this scheme.
+    /// A client for a service whose address has this scheme.
     ///
     /// # Errors
     /// The machine's certificates cannot be read, and the scheme is `https`.
@@ -42,23 +42,26 @@ impl HttpClient {
         Ok(Self::Secure(builder.build(connector)))
     }
 
-    /// Sends a request; a failure is told with its causes.
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// A sentence with all causes of the failure.
     pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Body>, String> {
-        let answer = match self {
+        let response = match self {
             Self::Plain(client) => client.request(request).await,
             Self::Secure(client) => client.request(request).await,
         };
-        match answer {
-            Ok(answer) => Ok(answer.map(Body::new)),
+        match response {
+            Ok(response) => Ok(response.map(Body::new)),
             Err(error) => Err(trust::with_cure(in_full(&error))),
         }
     }
 }
 
-/// The error and what caused it: a client's own words are only "client error".
+/// The error with all its causes: by itself it says only "client error".
 fn in_full(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

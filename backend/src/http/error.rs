@@ -1,11 +1,11 @@
-//! Every refusal of this back end is the contract's JSON with its stable code.
+//! Error responses: JSON with a stable code, as the HTTP contract describes it.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use seckill_core::Verdict;
 
-/// A request that is not served. Built from a [`Verdict`]; what caused an
-/// `unavailable` is logged where it happens and never told to the client.
+/// The error response of a [`Verdict`]. The cause of an `unavailable` is logged where
+/// it happens and never sent to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApiError(pub Verdict);
 
@@ -30,7 +30,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A JSON answer that no cache may keep.
+/// A JSON response that no cache may store.
 pub fn json_response(status: StatusCode, body: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
@@ -39,12 +39,12 @@ pub fn json_response(status: StatusCode, body: String) -> Response {
     (status, headers, body).into_response()
 }
 
-/// The answer to a path that leads nowhere.
+/// The response to an unknown path.
 pub async fn not_found() -> ApiError {
     ApiError(Verdict::NotFound)
 }
 
-/// The answer to a path that exists, asked with the wrong method.
+/// The response to a known path with a wrong method.
 pub async fn wrong_method() -> ApiError {
     ApiError(Verdict::BadRequest)
 }

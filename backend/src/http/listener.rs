@@ -21,7 +21,10 @@ pub(crate) enum Bound {
 }
 
 impl Bound {
-    /// Binds, or says in words why not. Must be called inside a runtime.
+    /// Binds a socket. Must be called inside a runtime.
+    ///
+    /// # Errors
+    /// A sentence with the cause and the cure.
     pub(crate) fn new(listen: &Listen) -> Result<Self, String> {
         match listen {
             Listen::Unix(path) => {
@@ -44,16 +47,16 @@ impl Bound {
         }
     }
 
-    /// Serves until `stop`, then finishes the requests in hand.
+    /// Serves until `stop`, then finishes the requests under way.
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
         match self {
             Bound::Unix(listener, path) => {
                 attend::serve(listener, router, ATTENDED, stop).await;
-                // Gone already is as good.
+                // It may be gone already.
                 let _ = std::fs::remove_file(&path);
             }
             Bound::Tcp(listener) => {
-                // An answer is written at once, and has nothing to wait for.
+                // A response is written at once: waiting for more data gains nothing.
                 let listener = listener.tap_io(|stream| {
                     let _ = stream.set_nodelay(true);
                 });
@@ -73,14 +76,14 @@ fn bind_unix(path: &Path) -> Result<UnixListener, String> {
     }
     remove_stale(path)?;
     let listener = UnixListener::bind(path).map_err(|error| error.to_string())?;
-    // nginx's workers may run as another user; whoever gets in is verified again.
+    // nginx's workers may run as another user; every request is verified anyway.
     std::fs::set_permissions(path, Permissions::from_mode(0o666))
         .map_err(|error| error.to_string())?;
     Ok(listener)
 }
 
-/// Removes the socket that a killed process left behind, and nothing else: not
-/// one that is listened on, and no file of another kind.
+/// Removes the socket that a killed process left behind. A socket that is listened on
+/// and a file of another kind are errors.
 fn remove_stale(path: &Path) -> Result<(), String> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else {
         return Ok(());

@@ -1,11 +1,10 @@
-//! Puts stock back after its Redis lost it: emptied, or restored from an older
-//! snapshot.
+//! Rebuilds stock after its Redis was emptied or restored from an older snapshot.
 //!
-//! The database is what survived: the approved rounds with what was set aside for
-//! them, the ledger's archive and the orders. [`seckill_core::stock::rebuild`] decides what
-//! follows from these; here it is carried out, segment by segment, each in one step
-//! that is refused if anything happened there since it was decided. Then come the
-//! permits, and last the catalogue, by which the edges begin to sell.
+//! The database has survived: the approved rounds with the amounts set aside, the
+//! ledger's archive and the orders. [`seckill_core::stock::rebuild`] plans from these;
+//! here the plan is carried out segment by segment, each in one step that is refused
+//! if the segment has changed since it was read. Then come the permits, and last the
+//! catalogue, by which the edges begin to sell.
 
 use jiff::tz::TimeZone;
 use seckill_core::ids::Item;
@@ -22,36 +21,36 @@ use crate::store::orders::{Order, StockDue};
 use crate::store::round::{Product, Round};
 use crate::store::{Store, StoreError};
 
-/// What is beside what must be.
+/// Compares the state of a product with its plan.
 mod outcome;
-/// What is told of it.
+/// The report of a rebuild.
 mod report;
-/// What is written to Redis.
+/// Writes a plan to Redis.
 mod write;
 
 use outcome::Outcome;
 pub use report::{Rebuilt, Report, SegmentRebuilt};
 
-/// Plans of one product that may be overtaken by sales before it is given up.
+/// Attempts for one product while sales change it meanwhile.
 const ATTEMPTS: u32 = 20;
 
-/// Why stock was not, or not wholly, put back.
+/// Why stock was not rebuilt, or only partly.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    /// Somebody sells by this Redis.
+    /// Edges or back ends sell from this Redis.
     #[error(
         "the sale runs on this Redis ({0}); stop its edges and back ends first, or say \
          --while-running if they cannot be stopped: each segment is put back in one step, but what \
          was sold from wrong stock until then stays sold"
     )]
     Running(String),
-    /// Nothing of this name was ever on sale.
+    /// No round of this id was ever on sale.
     #[error("no approved round is called \"{0}\"; \"seckill status\" shows what there is")]
     NoSuchRound(String),
-    /// An id that no key can be built of.
-    #[error("round \"{0}\", product \"{1}\": these ids cannot stand in a key")]
+    /// An id from which no key can be built.
+    #[error("round \"{0}\", product \"{1}\": these ids cannot be used in a key")]
     Ids(String, String),
-    /// It sells faster than it can be planned.
+    /// It changes faster than it can be rebuilt.
     #[error("{0} changes while it is put back; stop its edges and back ends, and try again")]
     Moving(Item),
     /// Reading failed.
@@ -74,45 +73,44 @@ impl From<redis::RedisError> for RebuildError {
     }
 }
 
-/// What is to be put back, and how.
+/// The options of a rebuild.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Only this round.
     pub round: Option<String>,
-    /// Only say what would be done.
+    /// Only report what would be done.
     pub dry_run: bool,
-    /// Also if somebody sells by this Redis.
+    /// Rebuild also while edges or back ends sell from this Redis.
     pub while_running: bool,
 }
 
-/// What rebuilding needs.
+/// Rebuilds stock.
 #[derive(Clone, Copy)]
 pub struct Rebuilder<'a> {
     /// The database.
     pub store: &'a Store,
     /// The main Redis.
     pub redis: &'a RedisLink,
-    /// Where the stock lies.
+    /// The stock's masters.
     pub segments: &'a Segments,
-    /// Whose midnight separates the days.
+    /// The zone in which days begin and end.
     pub zone: &'a TimeZone,
-    /// Whether the queue of orders is in Redis, where it can be looked into.
+    /// Whether the queue of orders is in Redis, so that its messages can be read.
     pub queue_is_visible: bool,
 }
 
 impl Rebuilder<'_> {
-    /// Puts back whatever differs from what the database knows. Doing it again
-    /// does nothing more.
+    /// Rebuilds all stock that differs from the database. A repetition changes nothing.
     ///
     /// # Errors
-    /// [`RebuildError`]; what was put back stays, and the next call goes on.
+    /// [`RebuildError`]; what was rebuilt stays, and the next call continues.
     pub async fn rebuild(&self, options: &Options) -> Result<Report, RebuildError> {
         if !options.dry_run && !options.while_running {
             self.refuse_running().await?;
         }
-        let asked = |id: &str| options.round.as_ref().is_none_or(|round| round == id);
+        let is_chosen = |id: &str| options.round.as_ref().is_none_or(|round| round == id);
         let mut rounds = self.store.rounds().await?;
-        rounds.retain(|stored| stored.published_ms.is_some() && asked(&stored.round.id));
+        rounds.retain(|stored| stored.published_ms.is_some() && is_chosen(&stored.round.id));
         if let (Some(round), []) = (&options.round, rounds.as_slice()) {
             return Err(RebuildError::NoSuchRound(round.clone()));
         }
@@ -172,8 +170,8 @@ impl Rebuilder<'_> {
         Ok(true)
     }
 
-    /// Edges and back ends compare versions of the catalogue: what is restored must
-    /// not bear one that they have seen.
+    /// Publishes a round under a version of the catalogue that edges and back ends, who
+    /// compare versions, cannot have seen.
     async fn publish(&self, round: &Round) -> Result<(), RebuildError> {
         let mut conn = self.redis.conn().await?;
         let mut leap = redis::cmd("HINCRBY");
@@ -207,16 +205,16 @@ impl Rebuilder<'_> {
                 return Ok(None);
             }
             if dry_run {
-                return Ok(Some(outcome.told()));
+                return Ok(Some(outcome.rebuilt()));
             }
             if self.carry_out(&item, &outcome).await? {
-                return Ok(Some(outcome.told()));
+                return Ok(Some(outcome.rebuilt()));
             }
         }
         Err(RebuildError::Moving(item))
     }
 
-    /// Returns whether nothing came between.
+    /// Writes the plans; `false` if the stock has changed since it was read.
     async fn carry_out(&self, item: &Item, outcome: &Outcome<'_>) -> Result<bool, RebuildError> {
         for (segment, plan) in outcome.wrong() {
             let spent = outcome.spent(segment, plan);
@@ -230,7 +228,7 @@ impl Rebuilder<'_> {
         if !write::permits(&mut conn, item, &outcome.permits()).await? {
             return Ok(false);
         }
-        // Their stock has followed by now, or is about to.
+        // Orders whose purchase Redis had lost: their stock has followed by now.
         let lost = outcome.state.orders.iter();
         let lost: Vec<&Order> = lost
             .filter(|order| order.stock_due == Some(StockDue::Lost))

@@ -1,9 +1,9 @@
 //! `seckill verify`: replays the ledger and checks that stock, permits, buyers'
 //! records, orders and events agree.
 //!
-//! On a running system things move while they are read: what looks like a breach
-//! may be a step that is being taken. So a breach counts only if it is found
-//! again, the same one, in every one of several looks.
+//! A running system changes while it is read: an apparent breach may be a step that
+//! is under way. So a breach counts only if the same one is found in every one of
+//! several passes.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -18,28 +18,28 @@ use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::catalogue;
 use crate::store::{Store, StoreError};
 
-/// Compares what was read.
+/// Checks a product's state against the invariants.
 mod check;
-/// Orders against the ledger.
+/// Checks orders against the ledger.
 mod check_orders;
-/// Reads a product's state from every part.
+/// Reads the state of a product from Redis, queue and database.
 pub(crate) mod gather;
 
-/// Looks at a breach before it counts.
-const LOOKS: u32 = 6;
-/// Pause between two looks, unless told otherwise.
+/// Passes in which a breach must be found before it counts.
+const PASSES: u32 = 6;
+/// Pause between two passes by default.
 pub const PAUSE: Duration = Duration::from_millis(500);
-/// Events told with a breach.
-const TOLD: usize = 10;
+/// Most events that are reported with a breach.
+const MAX_EVENTS: usize = 10;
 
-/// Why it cannot be verified.
+/// Why a system cannot be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// Redis.
-    #[error("it cannot be verified: {0}")]
+    /// Redis is away or refused.
+    #[error("the system cannot be verified: {0}")]
     Redis(#[from] RedisLinkError),
-    /// The database.
-    #[error("it cannot be verified: {0}")]
+    /// The database is away or refused.
+    #[error("the system cannot be verified: {0}")]
     Store(#[from] StoreError),
 }
 
@@ -49,31 +49,31 @@ impl From<redis::RedisError> for VerifyError {
     }
 }
 
-/// Something that can never be so.
+/// A state that breaks an invariant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Breach {
-    /// Which invariant, 1 to 5.
+    /// The invariant, 1 to 5.
     pub invariant: u8,
-    /// What it is, in one word.
+    /// The kind of breach, in one word.
     pub kind: &'static str,
-    /// Round and product, and the segment if it is about one.
+    /// Round and product, and the segment if the breach is in one.
     pub place: String,
-    /// What exactly: a buyer, an order, an event. With kind and place, its name.
+    /// The buyer, order or event in question. With kind and place, it names the breach.
     pub subject: String,
-    /// As a sentence.
+    /// The breach as a sentence.
     pub what: String,
     /// The events that show it.
     pub events: Vec<String>,
 }
 
 impl Breach {
-    /// Whether `other` is this breach, found at another look.
+    /// Whether `other` is this breach, found in another pass.
     fn is(&self, other: &Breach) -> bool {
         (self.kind, &self.place, &self.subject) == (other.kind, &other.place, &other.subject)
     }
 }
 
-/// What was looked at.
+/// Counts of what was checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Products.
@@ -99,13 +99,13 @@ pub struct Counts {
 pub struct Report {
     /// Whether every invariant holds.
     pub pass: bool,
-    /// What was looked at.
+    /// Counts of what was checked.
     pub counts: Counts,
-    /// What is wrong, first things first.
+    /// The breaches, by invariant.
     pub breaches: Vec<Breach>,
 }
 
-/// What is verified.
+/// The parts of the system that is verified.
 #[derive(Clone, Copy)]
 pub struct System<'a> {
     /// The database.
@@ -114,16 +114,16 @@ pub struct System<'a> {
     pub redis: &'a RedisLink,
     /// The stock's masters.
     pub segments: &'a Segments,
-    /// Whether the queue of orders is in Redis, where it can be looked into.
+    /// Whether the queue of orders is in Redis, so that its messages can be read.
     pub queue_is_visible: bool,
-    /// Pause between two looks at something that seems to be a breach.
+    /// Pause between two passes.
     pub pause: Duration,
 }
 
 /// Verifies every product of the catalogue.
 ///
 /// # Errors
-/// A part is away, so that nothing can be said.
+/// A part of the system is away.
 pub async fn verify(system: System<'_>) -> Result<Report, VerifyError> {
     let mut conn = system.redis.conn().await?;
     let products = catalogue::read(&mut conn).await?;
@@ -132,18 +132,18 @@ pub async fn verify(system: System<'_>) -> Result<Report, VerifyError> {
     for item in items {
         let entry = &products[item];
         let mut found = Vec::new();
-        for look in 0..LOOKS {
+        for pass in 0..PASSES {
             let state = gather::gather(system, item, entry).await?;
             let (seen, again) = check::check(&state);
-            found = match look {
+            found = match pass {
                 0 => again,
-                // As told by the last look, which is the latest truth.
+                // In the words of the last pass, which is the most recent.
                 _ => again
                     .into_iter()
                     .filter(|breach| found.iter().any(|known: &Breach| known.is(breach)))
                     .collect(),
             };
-            if found.is_empty() || look + 1 == LOOKS {
+            if found.is_empty() || pass + 1 == PASSES {
                 counts.add(&seen);
                 break;
             }
@@ -205,19 +205,19 @@ impl Report {
         if others > 0 {
             let _ = writeln!(
                 text,
-                "     {others} more breaches; --json tells all of them"
+                "     {others} more breaches; --json lists all of them"
             );
         }
-        let _ = writeln!(text, "     looked at {seen}");
+        let _ = writeln!(text, "     checked {seen}");
         text
     }
 }
 
-/// Events as they are told.
+/// The first events as lines of the report.
 fn lines<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<String> {
     events
         .into_iter()
-        .take(TOLD)
+        .take(MAX_EVENTS)
         .map(ToString::to_string)
         .collect()
 }

@@ -102,8 +102,8 @@ async fn ten_thousand_products_are_imported_approved_and_rendered_as_one_change(
         // Edges and renderers see one change for all products.
         let version = if again { "2" } else { "1" };
         assert_eq!(lines[keys::CATALOGUE_VERSION], version);
-        let told: u64 = conn.xlen(keys::PRODUCT_MESSAGES).await.unwrap();
-        assert_eq!(told.to_string(), version);
+        let messages: u64 = conn.xlen(keys::PRODUCT_MESSAGES).await.unwrap();
+        assert_eq!(messages.to_string(), version);
         for product in [1, 4_321, PRODUCTS] {
             let entry = Entry::parse(&lines[&format!("1::{product}")]).unwrap();
             assert_eq!((entry.limit, entry.segments), (amount(product), 2));

@@ -21,7 +21,7 @@ fn seckill(shop: &Shop, arguments: &[&str]) -> Output {
 }
 
 /// What a command that succeeds prints.
-fn told(shop: &Shop, arguments: &[&str]) -> String {
+fn output(shop: &Shop, arguments: &[&str]) -> String {
     let output = seckill(shop, arguments);
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{arguments:?}: {complaint}");
@@ -42,21 +42,24 @@ fn json(text: &str) -> Value {
 #[tokio::test]
 async fn orders_are_listed_for_people_and_for_programs() {
     let mut shop = Shop::open(10).await;
-    assert_eq!(told(&shop, &["orders", "list"]), "No such orders.\n");
+    assert_eq!(output(&shop, &["orders", "list"]), "No such orders.\n");
     shop.run_all();
     for user in ["li", "wang"] {
         assert_eq!(shop.click(user, "r").await.0.as_u16(), 202);
         shop.until_ordered(user).await;
     }
-    let listed = told(&shop, &["orders", "list"]);
+    let listed = output(&shop, &["orders", "list"]);
     assert_eq!(listed.lines().count(), 2, "{listed}");
-    let one = json(&told(&shop, &["orders", "list", "--user", "li", "--json"]));
+    let one = json(&output(
+        &shop,
+        &["orders", "list", "--user", "li", "--json"],
+    ));
     let number = shop.until_ordered("li").await;
     assert_eq!(
         (&one[0]["order"], &one[0]["state"]),
         (&Value::from(number), &Value::from("created"))
     );
-    let paid = told(&shop, &["orders", "list", "--state", "paid", "--json"]);
+    let paid = output(&shop, &["orders", "list", "--state", "paid", "--json"]);
     assert_eq!(json(&paid), Value::Array(vec![]));
     let complaint = complained(&shop, &["orders", "list", "--state", "sold"]);
     assert!(complaint.contains("created, paid"), "{complaint}");
@@ -66,7 +69,7 @@ async fn orders_are_listed_for_people_and_for_programs() {
 #[tokio::test]
 async fn dead_letters_are_listed_with_their_reasons_and_sent_again() {
     let shop = Shop::open(10).await;
-    let none = told(&shop, &["orders", "dead-letters"]);
+    let none = output(&shop, &["orders", "dead-letters"]);
     assert!(none.contains("no dead letters"), "{none}");
     let letters = DeadLetters::new(shop.link.clone(), Segments::on(shop.link.clone()));
     for reason in ["the first reason", "the second reason", "the third reason"] {
@@ -78,12 +81,12 @@ async fn dead_letters_are_listed_with_their_reasons_and_sent_again() {
         };
         letters.bury(letter).await.unwrap();
     }
-    let listed = told(&shop, &["orders", "dead-letters", "list"]);
+    let listed = output(&shop, &["orders", "dead-letters", "list"]);
     assert!(
         listed.contains("the second reason") && listed.contains("redrive"),
         "{listed}"
     );
-    let all = json(&told(&shop, &["orders", "dead-letters", "--json"]));
+    let all = json(&output(&shop, &["orders", "dead-letters", "--json"]));
     assert_eq!(all[2]["reason"], "the third reason");
     let id = all[1]["id"].as_str().unwrap();
 
@@ -94,9 +97,9 @@ async fn dead_letters_are_listed_with_their_reasons_and_sent_again() {
         let complaint = complained(&shop, &[&redrive[..], &[wrong]].concat());
         assert!(complaint.contains("no dead letter"), "{complaint}");
     }
-    let sent = told(&shop, &[&redrive[..], &[id]].concat());
+    let sent = output(&shop, &[&redrive[..], &[id]].concat());
     assert!(sent.starts_with("1 sent"), "{sent}");
-    let sent = told(&shop, &["orders", "redrive", "--all"]);
+    let sent = output(&shop, &["orders", "redrive", "--all"]);
     assert!(sent.starts_with("2 sent"), "{sent}");
     let queue = Queues::streams(&shop.link).orders;
     let got = queue

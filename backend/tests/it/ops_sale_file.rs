@@ -1,4 +1,4 @@
-//! A seller's mistakes in a sale file, and what he is told of each.
+//! A seller's mistakes in a sale file, and how each is reported.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
@@ -87,7 +87,7 @@ fn json_of_the_same_shape_says_the_same() {
 }
 
 #[test]
-fn each_mistake_is_told_with_its_line_its_field_and_the_cure() {
+fn each_mistake_is_reported_with_its_line_its_field_and_the_cure() {
     // What stands there, what a seller wrote instead, line, field, words of the message.
     let cases = [
         (
@@ -228,17 +228,17 @@ fn each_mistake_is_told_with_its_line_its_field_and_the_cure() {
     ];
     for (line, instead, expected_line, field, words) in cases {
         let mistakes = mistakes_after(line, instead);
-        let told = mistakes.iter().any(|mistake| {
+        let is_reported = mistakes.iter().any(|mistake| {
             mistake.line == expected_line
                 && mistake.field == field
                 && mistake.problem.contains(words)
         });
-        assert!(told, "{instead:?}: {mistakes:#?}");
+        assert!(is_reported, "{instead:?}: {mistakes:#?}");
     }
 }
 
 #[test]
-fn a_round_that_is_over_and_ids_used_twice_are_told() {
+fn a_round_that_is_over_and_ids_used_twice_are_reported() {
     let over = RIGHT
         .replace("+10s", "2020-01-01T00:00:00Z")
         .replace("+10m", "2020-01-01T01:00:00Z");
@@ -246,7 +246,7 @@ fn a_round_that_is_over_and_ids_used_twice_are_told() {
     assert!(
         mistakes[0]
             .problem
-            .contains("over since 2020-01-01T01:00:00Z"),
+            .contains("ended at 2020-01-01T01:00:00Z"),
         "{mistakes:?}"
     );
 
@@ -260,7 +260,7 @@ fn a_round_that_is_over_and_ids_used_twice_are_told() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+fn all_mistakes_are_reported_at_once_in_the_order_of_the_file() {
     let spoilt = RIGHT
         .replace("\"+10s\"", "\"soon\"")
         .replace("amount = 1000", "amount = 0")

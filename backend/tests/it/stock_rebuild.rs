@@ -212,7 +212,7 @@ async fn a_redis_from_an_older_snapshot_that_sold_on_is_put_right() {
 }
 
 #[tokio::test]
-async fn a_sale_that_runs_is_left_alone_unless_told_otherwise() {
+async fn a_sale_that_runs_is_left_alone_unless_the_options_allow_it() {
     let shop = open(10).await;
     let mut conn = shop.link.conn().await.unwrap();
     let alive = common::now_ms() + 60_000;
@@ -221,11 +221,11 @@ async fn a_sale_that_runs_is_left_alone_unless_told_otherwise() {
     add.exec_async(&mut conn).await.unwrap();
     let refused = rebuild(&shop, Options::default()).await.unwrap_err();
     assert!(refused.to_string().contains("living edges: 1"), "{refused}");
-    let told = Options {
+    let options = Options {
         while_running: true,
         ..Options::default()
     };
-    rebuild(&shop, told).await.unwrap();
+    rebuild(&shop, options).await.unwrap();
     assert_eq!(stock(&shop.link).await, (10, 0, 0));
     let unknown = Options {
         round: Some("9".into()),

@@ -1,7 +1,7 @@
 //! Orders in the database: the same cases on SQLite and on MariaDB.
 
-/// What buyers are to be told.
-mod told;
+/// Notifications of changes of orders.
+mod notifications;
 
 use crate::common;
 use std::future::Future;
@@ -9,6 +9,7 @@ use std::pin::Pin;
 
 use crate::common::item;
 use crate::common::mariadb::{self, TestMariadb};
+use notifications::every_change_of_an_order_has_one_notification_for_each_channel;
 use seckill::sale::import::import;
 use seckill::store::orders::{NewOrder, Placed, StockDue};
 use seckill::store::payments::{Notice, Via};
@@ -21,7 +22,6 @@ use seckill_core::orders::payment::Told;
 use seckill_core::orders::purchase::Reason;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-use told::every_change_of_an_order_is_told_once_by_each_channel;
 
 type Case = fn(Store) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -51,7 +51,7 @@ macro_rules! on_both {
 }
 
 on_both!(
-    a_purchase_is_placed_once_and_what_is_in_the_way_is_told,
+    a_purchase_is_placed_once_and_a_conflicting_order_is_returned,
     a_request_id_may_be_used_again_after_its_purchase_came_to_nothing,
     of_many_who_cancel_at_once_one_does,
     what_failed_is_never_placed_and_what_was_placed_never_fails,
@@ -63,7 +63,7 @@ on_both!(
     sales_are_kept,
     of_paying_and_cancelling_at_once_one_wins_and_no_money_is_lost,
     a_payment_is_known_by_its_id,
-    every_change_of_an_order_is_told_once_by_each_channel,
+    every_change_of_an_order_has_one_notification_for_each_channel,
 );
 
 fn purchase(user: &str, request: &str, at_ms: u64) -> OrderMessage {
@@ -93,7 +93,7 @@ async fn place(store: &Store, order: NewOrder) -> Placed {
     store.place_batch(&[order], 5).await.unwrap()[0]
 }
 
-async fn a_purchase_is_placed_once_and_what_is_in_the_way_is_told(store: Store) {
+async fn a_purchase_is_placed_once_and_a_conflicting_order_is_returned(store: Store) {
     let batch = [
         order(1, "li", "r1"),
         order(2, "li", "r1"),
@@ -209,8 +209,8 @@ async fn what_failed_is_never_placed_and_what_was_placed_never_fails(store: Stor
     );
     let due = store.stock_due(10, 7).await.unwrap();
     assert_eq!((due.len(), due[0].reason), (1, Some(Reason::Backlog)));
-    let told = store.latest_order("li", &item()).await.unwrap().unwrap();
-    assert_eq!(told.state, State::Failed);
+    let latest = store.latest_order("li", &item()).await.unwrap().unwrap();
+    assert_eq!(latest.state, State::Failed);
     // He may buy again.
     assert_eq!(
         place(&store, order(5, "li", "r2")).await,

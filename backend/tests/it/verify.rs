@@ -282,8 +282,8 @@ async fn each_kind_of_damage_is_found_and_named() {
         assert_eq!(breach.invariant, invariant, "{kind}");
         assert!(breach.place.starts_with("1::153"), "{}", breach.place);
         if invariant != 2 && !["two_live_orders", "order_unfounded"].contains(&kind) {
-            let told = !breach.events.is_empty() || kind == "stock_differs";
-            assert!(told, "{kind} names its events: {breach:?}");
+            let has_events = !breach.events.is_empty() || kind == "stock_differs";
+            assert!(has_events, "{kind} names its events: {breach:?}");
         }
         assert!(text.starts_with("FAIL invariant "), "{text}");
         shop.shut().await;

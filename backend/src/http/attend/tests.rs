@@ -8,20 +8,20 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 
-/// More than anything here takes on a busy machine.
+/// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server with this many places, in a folder of its own.
+/// A server with this many slots, in a folder of its own.
 struct Server {
     folder: tempfile::TempDir,
     stop: CancellationToken,
     served: JoinHandle<()>,
-    /// Told when somebody asks for what is slow.
+    /// Notified when a request for `/slow` arrives.
     slow: Arc<Notify>,
 }
 
 impl Server {
-    fn with_places(places: usize) -> Self {
+    fn with_slots(slots: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
         let slow = Arc::new(Notify::new());
@@ -41,7 +41,7 @@ impl Server {
         let stop = CancellationToken::new();
         Self {
             folder,
-            served: tokio::spawn(serve(listener, router, places, stop.clone())),
+            served: tokio::spawn(serve(listener, router, slots, stop.clone())),
             stop,
             slow,
         }
@@ -60,11 +60,11 @@ async fn send(stream: &mut UnixStream, text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
 }
 
-async fn ask(stream: &mut UnixStream) {
+async fn request(stream: &mut UnixStream) {
     send(stream, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
 }
 
-/// Reads until `end` has come; what came.
+/// Reads until `end` has come; returns what was read.
 async fn read_until(stream: &mut UnixStream, end: &str) -> String {
     let mut text = Vec::new();
     let reading = async {
@@ -72,13 +72,13 @@ async fn read_until(stream: &mut UnixStream, end: &str) -> String {
             assert_ne!(stream.read_buf(&mut text).await.unwrap(), 0, "it ended");
         }
     };
-    timeout(PATIENCE, reading).await.expect("an answer");
+    timeout(PATIENCE, reading).await.expect("a response");
     String::from_utf8(text).unwrap()
 }
 
 #[tokio::test]
-async fn more_connections_than_places_are_all_answered_and_stay_open() {
-    let server = Server::with_places(2);
+async fn more_connections_than_slots_are_all_answered_and_stay_open() {
+    let server = Server::with_slots(2);
     let mut streams = Vec::new();
     for _ in 0..100 {
         streams.push(server.connect().await);
@@ -87,9 +87,9 @@ async fn more_connections_than_places_are_all_answered_and_stay_open() {
     for mut stream in streams {
         clients.spawn(async move {
             for _ in 0..3 {
-                ask(&mut stream).await;
-                let answer = read_until(&mut stream, "here").await;
-                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                request(&mut stream).await;
+                let response = read_until(&mut stream, "here").await;
+                assert!(response.starts_with("HTTP/1.1 200"), "{response}");
             }
         });
     }
@@ -99,13 +99,13 @@ async fn more_connections_than_places_are_all_answered_and_stay_open() {
 }
 
 #[tokio::test]
-async fn a_client_that_stops_in_the_middle_of_a_request_keeps_nobody_waiting() {
-    let server = Server::with_places(1);
+async fn a_client_that_stops_in_the_middle_of_a_request_delays_no_other() {
+    let server = Server::with_slots(1);
     let mut half = server.connect().await;
     send(&mut half, "GET / HTTP/1.1\r\nho").await;
     for _ in 0..3 {
         let mut other = server.connect().await;
-        ask(&mut other).await;
+        request(&mut other).await;
         read_until(&mut other, "here").await;
     }
     send(&mut half, "st: a\r\n\r\n").await;
@@ -114,21 +114,21 @@ async fn a_client_that_stops_in_the_middle_of_a_request_keeps_nobody_waiting() {
 
 #[tokio::test]
 async fn requests_that_come_together_are_all_answered() {
-    let server = Server::with_places(1);
+    let server = Server::with_slots(1);
     let mut stream = server.connect().await;
     let mut other = server.connect().await;
     let one = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
     send(&mut stream, &format!("{one}{one}GET /slow HTTP/1.1\r\n")).await;
-    ask(&mut other).await;
+    request(&mut other).await;
     read_until(&mut other, "here").await;
     send(&mut stream, "host: a\r\n\r\n").await;
-    let answers = read_until(&mut stream, "slow").await;
-    assert_eq!(answers.matches("here").count(), 2, "{answers}");
+    let responses = read_until(&mut stream, "slow").await;
+    assert_eq!(responses.matches("here").count(), 2, "{responses}");
 }
 
 #[tokio::test]
 async fn bodies_arrive_whole_and_what_is_left_of_one_is_never_taken_for_a_request() {
-    let server = Server::with_places(1);
+    let server = Server::with_slots(1);
     let mut stream = server.connect().await;
     let mut other = server.connect().await;
     send(
@@ -138,7 +138,7 @@ async fn bodies_arrive_whole_and_what_is_left_of_one_is_never_taken_for_a_reques
     .await;
     send(&mut stream, "def").await;
     read_until(&mut stream, "abcdef").await;
-    ask(&mut other).await;
+    request(&mut other).await;
     read_until(&mut other, "here").await;
 
     let mut stream = server.connect().await;
@@ -148,9 +148,9 @@ async fn bodies_arrive_whole_and_what_is_left_of_one_is_never_taken_for_a_reques
     )
     .await;
     read_until(&mut stream, "not read").await;
-    ask(&mut other).await;
+    request(&mut other).await;
     read_until(&mut other, "here").await;
-    // It may be closed by now; an answer it may not have.
+    // It may be closed by now; a response must not come.
     let _ = stream.write_all(b"host: a\r\n\r\n").await;
     let mut more = Vec::new();
     let ended = timeout(PATIENCE, stream.read_to_end(&mut more)).await;
@@ -159,10 +159,10 @@ async fn bodies_arrive_whole_and_what_is_left_of_one_is_never_taken_for_a_reques
 }
 
 #[tokio::test]
-async fn at_the_end_what_is_in_hand_is_finished_and_the_rest_is_closed() {
-    let server = Server::with_places(4);
+async fn at_the_end_requests_under_way_are_finished_and_idle_connections_closed() {
+    let server = Server::with_slots(4);
     let mut idle = server.connect().await;
-    ask(&mut idle).await;
+    request(&mut idle).await;
     read_until(&mut idle, "here").await;
     let mut slow = server.connect().await;
     send(&mut slow, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;

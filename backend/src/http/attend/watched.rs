@@ -1,4 +1,4 @@
-//! A stream and an answer that tell whether anything is under way.
+//! A stream and a response body that show whether a request is under way.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,64 +10,64 @@ use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What is known of a connection from outside.
+/// The activity of a connection, as seen from outside of it.
 #[derive(Debug, Default)]
-pub(super) struct Signs {
-    /// A request was taken and its answer is not yet written.
-    in_hand: AtomicBool,
-    /// The latest request had a body, of which something may still come.
+pub(super) struct Activity {
+    /// A request was read and its response is not yet written.
+    under_way: AtomicBool,
+    /// The latest request had a body, whose rest may still come.
     had_body: AtomicBool,
-    /// The client takes no more of an answer at the moment.
+    /// The client accepts no more data at the moment.
     is_blocked: AtomicBool,
 }
 
-impl Signs {
-    /// A request begins; it is in hand until what is returned is dropped.
-    pub(super) fn request(self: &Arc<Self>, body: &Incoming) -> InHand {
-        self.in_hand.store(true, Ordering::Relaxed);
+impl Activity {
+    /// Notes that a request begins; it ends when the returned guard is dropped.
+    pub(super) fn request(self: &Arc<Self>, body: &Incoming) -> UnderWay {
+        self.under_way.store(true, Ordering::Relaxed);
         self.had_body
             .store(!body.is_end_stream(), Ordering::Relaxed);
-        InHand(Arc::clone(self))
+        UnderWay(Arc::clone(self))
     }
 
-    /// Whether nothing is to be answered or written.
-    pub(super) fn are_idle(&self) -> bool {
-        !self.in_hand.load(Ordering::Relaxed) && !self.is_blocked.load(Ordering::Relaxed)
+    /// Whether no request is under way and no data waits to be written.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.under_way.load(Ordering::Relaxed) && !self.is_blocked.load(Ordering::Relaxed)
     }
 
-    /// Whether what comes next is certainly a request.
-    pub(super) fn are_between_requests(&self) -> bool {
-        self.are_idle() && !self.had_body.load(Ordering::Relaxed)
+    /// Whether the next data is certainly a new request.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.is_idle() && !self.had_body.load(Ordering::Relaxed)
     }
 }
 
-/// A request, until its answer is written.
+/// A request under way, until its response is written.
 #[derive(Debug)]
-pub(super) struct InHand(Arc<Signs>);
+pub(super) struct UnderWay(Arc<Activity>);
 
-impl Drop for InHand {
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.in_hand.store(false, Ordering::Relaxed);
+        self.0.under_way.store(false, Ordering::Relaxed);
     }
 }
 
-/// The body of an answer; the connection drops it when it has all of it.
+/// The body of a response; the connection drops it when all of it is written.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ResponseBody {
     body: Body,
-    _in_hand: InHand,
+    _under_way: UnderWay,
 }
 
-impl Answer {
-    pub(super) fn new(body: Body, in_hand: InHand) -> Self {
+impl ResponseBody {
+    pub(super) fn new(body: Body, under_way: UnderWay) -> Self {
         Self {
             body,
-            _in_hand: in_hand,
+            _under_way: under_way,
         }
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -87,12 +87,12 @@ impl HttpBody for Answer {
     }
 }
 
-/// A stream that gives signs, and takes back what was read too much.
+/// A stream that records its activity, and takes data back that was read too early.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     stream: S,
     unread: Bytes,
-    signs: Arc<Signs>,
+    activity: Arc<Activity>,
 }
 
 impl<S> Watched<S> {
@@ -100,7 +100,7 @@ impl<S> Watched<S> {
         Self {
             stream,
             unread: Bytes::new(),
-            signs: Arc::default(),
+            activity: Arc::default(),
         }
     }
 
@@ -108,13 +108,13 @@ impl<S> Watched<S> {
         &self.stream
     }
 
-    pub(super) fn signs(&self) -> Arc<Signs> {
-        Arc::clone(&self.signs)
+    pub(super) fn activity(&self) -> Arc<Activity> {
+        Arc::clone(&self.activity)
     }
 
-    /// These are to be read again, before all others.
+    /// Puts data back, to be read again before all other.
     pub(super) fn put_back(&mut self, read: Bytes) {
-        // A copy of its own: it would else keep the whole buffer that it is in.
+        // A copy, since `read` keeps the whole buffer alive that it is a part of.
         self.unread = Bytes::copy_from_slice(&read);
     }
 }
@@ -137,7 +137,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 impl<S: AsyncWrite + Unpin> Watched<S> {
     fn written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         let is_blocked = written.is_pending();
-        self.signs.is_blocked.store(is_blocked, Ordering::Relaxed);
+        self.activity
+            .is_blocked
+            .store(is_blocked, Ordering::Relaxed);
         written
     }
 }

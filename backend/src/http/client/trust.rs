@@ -1,10 +1,11 @@
-//! What to do about a receiver whose certificate is refused: without a word on it
-//! an operator reads of issuers and names, and not where he can say whom to trust.
+//! The cure when the certificate of a service is refused. The TLS library's own
+//! message names issuers and names, and not where an operator configures whom to
+//! trust.
 
-/// How rustls begins what it says of a certificate.
+/// How rustls begins a message about a certificate.
 const REFUSED: &str = "invalid peer certificate";
 
-/// The failure, and if it is a certificate that was refused, what to do.
+/// The failure, followed by the cure if a certificate was refused.
 pub(crate) fn with_cure(failure: String) -> String {
     if !failure.contains(REFUSED) {
         return failure;
@@ -16,9 +17,9 @@ pub(crate) fn with_cure(failure: String) -> String {
     } else if failure.contains("NotValidForName") || failure.contains("not valid for name") {
         "write the receiver's address with a name that its certificate bears"
     } else if failure.contains("Expired") || failure.contains("expired") {
-        "have the receiver renew it, and see that this machine's clock is right"
+        "have the receiver renew it, and check this machine's clock"
     } else {
-        "have the receiver use a certificate that is in order"
+        "have the receiver use a valid certificate"
     };
     format!("{failure}; {cure}")
 }
@@ -28,7 +29,7 @@ mod tests {
     use super::with_cure;
 
     #[test]
-    fn a_refused_certificate_comes_with_what_to_do_and_other_failures_stay_as_they_are() {
+    fn a_refused_certificate_comes_with_its_cure_and_other_failures_stay_as_they_are() {
         let unknown = with_cure("client error: invalid peer certificate: UnknownIssuer".to_owned());
         assert!(unknown.contains("SSL_CERT_FILE"), "{unknown}");
         let name = with_cure(

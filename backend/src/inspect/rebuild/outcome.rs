@@ -63,8 +63,8 @@ impl<'a> Outcome<'a> {
         self.state.permits.leases.contains_key(lease)
     }
 
-    /// What a segment has seen of each lease. Those that nobody has on record any
-    /// more are closed: what still comes with them is refused.
+    /// The permits spent of each lease in a segment. Leases without a record are closed:
+    /// purchases with their permits are refused.
     pub(super) fn spent(&self, segment: &SegmentState, plan: &Plan) -> BTreeMap<String, String> {
         let mut spent = BTreeMap::new();
         for lease in plan.spent.keys().chain(segment.spent.keys()) {
@@ -106,7 +106,7 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    pub(super) fn told(&self) -> Rebuilt {
+    pub(super) fn rebuilt(&self) -> Rebuilt {
         let segments = self.wrong().map(|(segment, plan)| SegmentRebuilt {
             segment: segment.id.number,
             sale: plan.amounts.sale,
@@ -129,18 +129,18 @@ impl<'a> Outcome<'a> {
     }
 }
 
-/// What the count of permits follows from.
+/// The permits that the count is computed from.
 pub(super) struct Permits {
-    /// Of purchases that count, without those of open leases.
+    /// Permits of purchases, without those of open leases.
     pub(super) bought: i64,
     /// Open leases.
     pub(super) open: Vec<String>,
-    /// What was refunded.
+    /// Refunds that were made.
     pub(super) refunds: Vec<String>,
 }
 
-/// Whether a segment is not what ledger and orders say. That an order's number has
-/// not reached its buyer's record yet is no difference.
+/// Whether a segment differs from its plan. An order number that has not reached its
+/// buyer's record yet is no difference.
 fn differs(segment: &SegmentState, plan: &Plan) -> bool {
     let stock = segment.stock == Some(plan.amounts);
     let ledger = plan.missing.len() == 1 && plan.gaps == 0 && plan.correction == 0;
@@ -154,8 +154,8 @@ fn differs(segment: &SegmentState, plan: &Plan) -> bool {
         ) else {
             return false;
         };
-        let told = have.state == State::Succeeded && must.state == State::Ordered;
-        (have.state == must.state || told)
+        let is_behind = have.state == State::Succeeded && must.state == State::Ordered;
+        (have.state == must.state || is_behind)
             && (&have.request, have.at_ms) == (&must.request, must.at_ms)
     };
     let records = segment.buyers.len() == plan.buyers.len() && plan.buyers.iter().all(same);

@@ -1,13 +1,13 @@
-//! What a rebuild did, or would do, as data and as sentences.
+//! The report of a rebuild, as data and as sentences.
 
 use serde::Serialize;
 
-/// What was, or would be, done.
+/// The report of a rebuild, or of a dry run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Product by product.
+    /// The products that differed.
     pub products: Vec<Rebuilt>,
-    /// Rounds that went, or would go, on sale again.
+    /// Rounds that are on sale again, or would be.
     pub published: Vec<String>,
 }
 
@@ -20,7 +20,7 @@ pub struct Rebuilt {
     pub segments: Vec<SegmentRebuilt>,
     /// Permits granted and not returned, if the count was set.
     pub permits: Option<i64>,
-    /// Items sold beyond the amount, by what was lost: orders have to be cancelled.
+    /// Items sold beyond the amount: so many have to be cancelled.
     pub oversold: u64,
 }
 
@@ -35,11 +35,11 @@ pub struct SegmentRebuilt {
     pub locked: i64,
     /// Items paid.
     pub saled: i64,
-    /// What was there before: the three amounts, or none.
+    /// The three amounts before; `None` if there was no stock.
     pub before: Option<(i64, i64, i64)>,
     /// Buyers with a record.
     pub buyers: usize,
-    /// Purchases that only their orders told of.
+    /// Purchases that were known from their orders only.
     pub adopted: usize,
     /// Order messages that are sent again.
     pub redriven: usize,
@@ -48,7 +48,7 @@ pub struct SegmentRebuilt {
 }
 
 impl Report {
-    /// For people: what was done, or would be.
+    /// The report for people.
     #[must_use]
     pub fn text(&self, dry_run: bool) -> String {
         use std::fmt::Write as _;

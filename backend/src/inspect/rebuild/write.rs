@@ -1,4 +1,4 @@
-//! Carries a plan out in Redis.
+//! Writes a plan to Redis.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::inspect::verify::gather::SegmentState;
 use crate::redis::scripts;
 use crate::redis::segments::Segment;
 
-/// Records, or events, sent at a time.
+/// Records or events in one round trip.
 const BATCH: usize = 500;
 
 /// Puts a segment back, unless something has happened there since `segment` was

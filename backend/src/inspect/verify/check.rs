@@ -1,4 +1,4 @@
-//! Compares what was read: the ledger against stock, permits and records.
+//! Checks the state of a product: the ledger against stock, permits and records.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,7 @@ const LEASES_KEPT_MS: u64 = 7 * 86_400_000 - 3_600_000;
 /// How long refunds are remembered at least, in ms, less an hour.
 const REFUNDS_KEPT_MS: u64 = 86_400_000 - 3_600_000;
 
-/// What was seen of a product, and what is wrong with it.
+/// Checks a product; returns what was counted and the breaches.
 pub(super) fn check(state: &ProductState) -> (Counts, Vec<Breach>) {
     let replays: Vec<Replay> = state
         .segments
@@ -46,7 +46,7 @@ pub(super) fn check(state: &ProductState) -> (Counts, Vec<Breach>) {
     (counts, breaches)
 }
 
-/// What is wrong with a segment's events by themselves.
+/// Reports faults in a segment's events by themselves.
 fn ledger(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) {
     for fault in &replay.faults {
         let events: Vec<_> = fault.events.iter().map(|at| &segment.events[*at]).collect();
@@ -63,7 +63,7 @@ fn ledger(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) {
     }
 }
 
-/// The stock is what its events lead to.
+/// Checks that the stock is what its events lead to.
 fn stock(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) {
     let follows = replay.amounts;
     let what = match segment.stock {
@@ -81,7 +81,7 @@ fn stock(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) {
     });
 }
 
-/// Each buyer's record tells of his latest purchase, and as far as it has come.
+/// Checks that each buyer's record is of their latest purchase, in its latest state.
 fn records(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) {
     let mut latest: HashMap<&str, (&PurchaseId, usize)> = HashMap::new();
     for (purchase, life) in &replay.purchases {
@@ -119,7 +119,7 @@ fn records(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) 
         });
         if !fits {
             let what =
-                format!("the record of buyer {user}, \"{text}\", is not what his purchase came to");
+                format!("the record of buyer {user}, \"{text}\", does not match their purchase");
             tell("record_differs", user, what, Some(*made));
         }
     }
@@ -133,7 +133,7 @@ fn records(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) 
     }
 }
 
-/// What left a segment has arrived in another, or is on its way.
+/// Checks that every transfer that left a segment has arrived or is on its way.
 fn transfers(state: &ProductState, replays: &[Replay], breaches: &mut Vec<Breach>) {
     let left: HashSet<&String> = replays.iter().flat_map(|it| it.left.keys()).collect();
     let arrived: HashSet<&String> = replays.iter().flat_map(|it| it.arrived.keys()).collect();
@@ -171,8 +171,8 @@ fn transfers(state: &ProductState, replays: &[Replay], breaches: &mut Vec<Breach
     }
 }
 
-/// Permits out are those of open leases, and those that were spent of closed ones
-/// and not given back since.
+/// Checks that the permits out are those of open leases, and those that were spent of
+/// closed ones and not refunded since.
 fn permits(state: &ProductState, breaches: &mut Vec<Breach>) {
     let permits = &state.permits;
     let over = |limit: &i64| permits.granted > *limit && !was_adjusted(state);
@@ -192,20 +192,20 @@ fn permits(state: &ProductState, breaches: &mut Vec<Breach>) {
         .filter(|(lease, _)| !permits.leases.contains_key(*lease))
         .map(|(_, seen)| *seen)
         .sum();
-    let back = given_back(state, breaches);
+    let back = refunded(state, breaches);
     if permits.granted != open + spent - back {
         let granted = permits.granted;
         let what = format!(
             "{granted} permits are out; open leases have {open}, {spent} were spent, and {back} of \
-             those given back, which makes {}",
+             those refunded, which makes {}",
             open + spent - back
         );
         breaches.push(of_permits(state, "permits_differ", what));
     }
 }
 
-/// How many permits released purchases gave back. Names those that should have.
-fn given_back(state: &ProductState, breaches: &mut Vec<Breach>) -> i64 {
+/// The number of permits that released purchases refunded. Reports missing refunds.
+fn refunded(state: &ProductState, breaches: &mut Vec<Breach>) -> i64 {
     let mut back = 0;
     for segment in &state.segments {
         let mut seen = HashSet::new();
@@ -231,7 +231,7 @@ fn given_back(state: &ProductState, breaches: &mut Vec<Breach>) -> i64 {
                     place: segment.id.to_string(),
                     subject: event.id.to_string(),
                     what: format!(
-                        "the permit of buyer {user}'s released purchase was not given back"
+                        "the permit of buyer {user}'s released purchase was not refunded"
                     ),
                     events: lines([event]),
                 });

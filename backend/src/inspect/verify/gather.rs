@@ -21,65 +21,65 @@ use crate::outbox::relay;
 use crate::redis::segments::Segment;
 use crate::store::orders::Order;
 
-/// A product's state.
+/// The state of a product.
 pub(crate) struct ProductState {
     pub(crate) item: Item,
     pub(crate) entry: Entry,
     pub(crate) permits: Permits,
     pub(crate) segments: Vec<SegmentState>,
-    /// Purchases in the queue or among the dead letters; `None` if the queue
-    /// cannot be looked into.
+    /// Purchases in the queue or among the dead letters; `None` if the messages of the
+    /// queue cannot be read.
     pub(crate) under_way: Option<HashSet<PurchaseId>>,
     pub(crate) orders: Vec<Order>,
     /// When this was read, by the main Redis's clock.
     pub(crate) at_ms: u64,
 }
 
-/// What the main Redis says of permits, read in one step.
+/// The permits in the main Redis, read in one transaction.
 pub(crate) struct Permits {
     pub(crate) granted: i64,
     pub(crate) limit: Option<i64>,
     /// Open leases, with their amounts.
     pub(crate) leases: HashMap<String, i64>,
-    /// Refunds done.
+    /// Refunds that were made.
     pub(crate) refunds: HashSet<String>,
 }
 
-/// What a segment says, read in one step, with the events archived before.
+/// The state of a segment, read in one transaction, with the events archived before.
 pub(crate) struct SegmentState {
     pub(crate) id: Segment,
-    /// `None` if the key is not there or is not whole.
+    /// The three amounts; `None` if one is missing.
     pub(crate) stock: Option<Amounts>,
     /// Buyers' records as stored.
     pub(crate) buyers: HashMap<String, String>,
     /// Transfers on their way from here.
     pub(crate) transit: HashMap<String, String>,
-    /// Permits seen of leases, as stored.
+    /// Permits spent of leases, as stored.
     pub(crate) spent: HashMap<String, String>,
-    /// Purchases that the relay is yet to hand on.
+    /// Purchases that the relay has not published yet.
     pub(crate) waiting: HashSet<PurchaseId>,
     /// The last id of the stream before it was read; 0-0 if there was no stream.
     pub(crate) newest: EntryId,
-    /// Permits seen of closed leases.
+    /// Permits spent of closed leases.
     pub(crate) closed: HashMap<String, i64>,
     /// The whole ledger.
     pub(crate) events: Vec<Event>,
-    /// How far the relay has come.
+    /// The last event that was delivered to the relay.
     pub(crate) relayed: EntryId,
-    /// Events that the relay was handed and is not done with.
+    /// Events that were delivered to the relay and not acknowledged.
     pub(crate) held: HashSet<EntryId>,
     /// When this was read, by the segment's own clock.
     pub(crate) at_ms: u64,
 }
 
 impl SegmentState {
-    /// Whether the relay is done with an event.
+    /// Whether the relay has published an event.
     pub(super) fn is_relayed(&self, event: &Event) -> bool {
         event.id <= self.relayed && !self.held.contains(&event.id)
     }
 }
 
-/// Reads all of it.
+/// Reads the state of a product.
 pub(crate) async fn gather(
     system: System<'_>,
     item: &Item,

@@ -54,7 +54,7 @@ pub async fn every_message_comes_and_once_if_it_is_acknowledged(queue: impl Queu
     while seen.len() < bodies.len() {
         assert!(started.elapsed() < DEADLINE, "only {} came", seen.len());
         let got = queue.next(40, SECOND).await.unwrap();
-        assert!(got.len() <= 40, "no more than asked for: {}", got.len());
+        assert!(got.len() <= 40, "no more than requested: {}", got.len());
         for one in &got {
             assert_eq!(one.attempt, 1);
             assert!(seen.insert(text(one)), "{} came twice", text(one));

@@ -1,4 +1,4 @@
-//! What caches are told, and what is taken away with it.
+//! Purges of caches, and the removal of orphans.
 
 use std::fs;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -17,10 +17,10 @@ use seckill_core::keys;
 use super::shop::Shop;
 use crate::common::{eventually, now_ms};
 
-/// A cache that writes down what it is told, and answers with `status`.
+/// A cache that records its requests, and responds with `status`.
 #[derive(Clone)]
 struct Cache {
-    told: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
     status: Arc<AtomicU16>,
     url: String,
 }
@@ -29,31 +29,34 @@ impl Cache {
     async fn open(status: u16) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let cache = Self {
-            told: Arc::default(),
+            requests: Arc::default(),
             status: Arc::new(AtomicU16::new(status)),
             url: format!("http://{}", listener.local_addr().unwrap()),
         };
-        let app = Router::new().fallback(hear).with_state(cache.clone());
+        let app = Router::new().fallback(record).with_state(cache.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         cache
     }
 
-    fn told(&self) -> Vec<String> {
-        self.told.lock().unwrap().clone()
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 
-    async fn until_told(&self, what: &str) {
-        eventually(&format!("the cache is told {what}"), || async {
-            self.told().iter().any(|told| told == what).then_some(())
+    async fn until_requested(&self, what: &str) {
+        eventually(&format!("the cache gets {what}"), || async {
+            self.requests()
+                .iter()
+                .any(|line| line == what)
+                .then_some(())
         })
         .await;
     }
 }
 
-async fn hear(State(cache): State<Cache>, request: Request) -> StatusCode {
+async fn record(State(cache): State<Cache>, request: Request) -> StatusCode {
     let host = request.headers()["host"].to_str().unwrap().to_owned();
     let line = format!("{} {host}{}", request.method(), request.uri());
-    cache.told.lock().unwrap().push(line);
+    cache.requests.lock().unwrap().push(line);
     StatusCode::from_u16(cache.status.load(Ordering::SeqCst)).unwrap()
 }
 
@@ -63,7 +66,7 @@ async fn waiting(shop: &Shop) -> Option<report::Report> {
 }
 
 #[tokio::test]
-async fn a_cache_is_told_of_each_change_until_it_listens_even_over_a_restart() {
+async fn a_purge_is_retried_until_the_cache_accepts_it_even_over_a_restart() {
     let mut shop = Shop::open().await;
     shop.render().await.cancel();
     let cache = Cache::open(503).await;
@@ -76,7 +79,7 @@ async fn a_cache_is_told_of_each_change_until_it_listens_even_over_a_restart() {
     let stop = shop.render().await;
     shop.edit("title", "New").await;
     let purge = "PURGE shop.example.com/product/1-153.html";
-    cache.until_told(purge).await;
+    cache.until_requested(purge).await;
     // The page, and the version of what shoppers see.
     let report = eventually("the failures are reported", || async {
         let report = waiting(&shop).await?;
@@ -87,21 +90,25 @@ async fn a_cache_is_told_of_each_change_until_it_listens_even_over_a_restart() {
     stop.cancel();
 
     cache.status.store(200, Ordering::SeqCst);
-    cache.told.lock().unwrap().clear();
+    cache.requests.lock().unwrap().clear();
     shop.render().await;
-    cache.until_told(purge).await;
+    cache.until_requested(purge).await;
     cache
-        .until_told("GET shop.example.com/product/1-153.html")
+        .until_requested("GET shop.example.com/product/1-153.html")
         .await;
     // And what the page leads to, once.
     let page = shop.page("1-153.html").unwrap();
     let files = seckill_core::pages::assets::files_of(&page);
     assert!(files.len() > 1, "{files:?}");
     for file in files {
-        let ask = format!("GET shop.example.com{file}");
-        cache.until_told(&ask).await;
-        let asked = cache.told().iter().filter(|told| **told == ask).count();
-        assert_eq!(asked, 1, "{file}");
+        let request = format!("GET shop.example.com{file}");
+        cache.until_requested(&request).await;
+        let count = cache
+            .requests()
+            .iter()
+            .filter(|line| **line == request)
+            .count();
+        assert_eq!(count, 1, "{file}");
     }
     eventually("nothing waits any more", || async {
         waiting(&shop)
@@ -110,9 +117,9 @@ async fn a_cache_is_told_of_each_change_until_it_listens_even_over_a_restart() {
     })
     .await;
     let others = cache
-        .told()
+        .requests()
         .iter()
-        .filter(|told| told.contains("1-20"))
+        .filter(|line| line.contains("1-20"))
         .count();
     assert_eq!(others, 0, "an unchanged page is not purged");
 }
@@ -132,11 +139,11 @@ async fn a_webhook_is_posted_to_as_it_stands() {
     };
     shop.render().await;
     let host = hook.url.trim_start_matches("http://");
-    hook.until_told(&format!("POST {host}/v1/purge?zone=7"))
+    hook.until_requested(&format!("POST {host}/v1/purge?zone=7"))
         .await;
     // Two products, the start page under both of its names, and the shop's others.
-    eventually("every page is told of", || async {
-        (hook.told().len() >= 4).then_some(())
+    eventually("every page is purged", || async {
+        (hook.requests().len() >= 4).then_some(())
     })
     .await;
 }
@@ -154,19 +161,19 @@ async fn pages_of_what_is_over_deleted_or_unknown_go_with_a_purge() {
     assert!(shop.page("1-153.html").is_some() && !stray.exists());
     let host = cache.url.trim_start_matches("http://").to_owned();
     cache
-        .until_told(&format!("PURGE {host}/product/9-9.html"))
+        .until_requested(&format!("PURGE {host}/product/9-9.html"))
         .await;
 
     let mut conn = shop.redis.conn().await.unwrap();
     let _: () = conn.zrem(keys::round_products("1"), "20").await.unwrap();
     message::announce(&shop.redis, "1").await.unwrap();
-    cache.told.lock().unwrap().clear();
+    cache.requests.lock().unwrap().clear();
     eventually("the deleted product's page is gone", || async {
         shop.page("1-20.html").is_none().then_some(())
     })
     .await;
     cache
-        .until_told(&format!("PURGE {host}/product/1-20.html"))
+        .until_requested(&format!("PURGE {host}/product/1-20.html"))
         .await;
     assert!(shop.page("1-153.html").is_some());
 
@@ -181,6 +188,6 @@ async fn pages_of_what_is_over_deleted_or_unknown_go_with_a_purge() {
     })
     .await;
     cache
-        .until_told(&format!("PURGE {host}/product/1-153.html"))
+        .until_requested(&format!("PURGE {host}/product/1-153.html"))
         .await;
 }

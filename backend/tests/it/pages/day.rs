@@ -40,7 +40,7 @@ async fn ask_for(app: &Router, uri: &str, etag: Option<&str>) -> (StatusCode, He
     (head.status, head.headers, body)
 }
 
-/// How often Redis was asked for the products of a round: once an assembly.
+/// How often the products of a round were read from Redis: once an assembly.
 async fn assemblies(shop: &Shop) -> u64 {
     // Three days and one round of products are read for "now".
     let calls = calls(&shop.redis, "zrange").await;
@@ -86,7 +86,7 @@ async fn the_day_is_kept_by_clients_and_confirmed_by_its_etag() {
     let (status, _, body) = ask(&app, Some(&format!("W/{etag}"))).await;
     assert_eq!((status, body.as_str()), (StatusCode::NOT_MODIFIED, ""));
     shop.edit("title", "Another").await;
-    eventually("another is told", || async {
+    eventually("another is served", || async {
         (ask(&app, Some(etag)).await.0 == StatusCode::OK).then_some(())
     })
     .await;
@@ -103,7 +103,7 @@ async fn the_day_is_served_without_redis_as_long_as_a_copy_is_there() {
     })
     .await;
     shop.server.kill();
-    // Whoever heard of a later version has Redis asked, however lately it was.
+    // A client that knows a later version causes a read of Redis, however recent the last one.
     let later = format!("/api/rounds?version={}-0", now_ms() + 60_000);
     assert_eq!(ask_for(&app, &later, None).await.2, body, "from memory");
     let restarted = ops(&shop, Some(&copies));

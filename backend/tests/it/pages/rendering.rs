@@ -163,8 +163,8 @@ async fn several_renderers_of_one_folder_end_with_the_last_edit() {
         shop.edit("title", &format!("Edit {n}.")).await;
     }
     shop.until_page("1-153.html", "Edit 39.").await;
-    // Who waits for the next message has done with all that were told: whoever
-    // lagged behind has had his turn.
+    // A renderer that waits for the next message has processed all earlier ones: also
+    // one that lagged behind is done.
     let conn = shop.redis.conn().await.unwrap();
     eventually("all three wait for another message", || {
         let mut conn = conn.clone();

@@ -1,4 +1,4 @@
-//! What buyers are to be told is written with their orders.
+//! Notifications are written in the transaction that changes an order.
 
 use seckill::store::Store;
 use seckill::store::notifications::SendOutcome;
@@ -10,7 +10,7 @@ use seckill_core::orders::purchase::Reason;
 
 use super::{order, place};
 
-pub(crate) async fn every_change_of_an_order_is_told_once_by_each_channel(store: Store) {
+pub(crate) async fn every_change_of_an_order_has_one_notification_for_each_channel(store: Store) {
     let store = store.notifying(&Channel::ALL);
     for (id, user) in [(1, "li"), (2, "wang"), (3, "zhao")] {
         place(&store, order(id, user, "r")).await;
@@ -59,7 +59,7 @@ pub(crate) async fn every_change_of_an_order_is_told_once_by_each_channel(store:
             .claim_notifications(channel, 100, 2_000, 9_000)
             .await
             .unwrap();
-        let mut told: Vec<_> = taken
+        let mut kinds: Vec<_> = taken
             .iter()
             .map(|it| {
                 (
@@ -69,8 +69,8 @@ pub(crate) async fn every_change_of_an_order_is_told_once_by_each_channel(store:
                 )
             })
             .collect();
-        told.sort_unstable();
-        assert_eq!(told, expected, "{}", channel.as_str());
+        kinds.sort_unstable();
+        assert_eq!(kinds, expected, "{}", channel.as_str());
         let sent: Vec<_> = taken
             .into_iter()
             .map(|it| (it, SendOutcome::Sent))
