@@ -18,15 +18,15 @@ export function passesFor(round, product, { isOpen, loggedOut }) {
   let kept = null; // { pass, until } by the performance clock
   let view = null;
 
-  const ready = ask();
-  async function ask() {
+  const ready = readWay();
+  async function readWay() {
     const answer = await api.getCaptchaWay();
     wanted = answer.data ?? null;
-    if (wanted && wanted.way !== 'off') look().catch(() => {});
+    if (wanted && wanted.way !== 'off') loadView().catch(() => {});
   }
 
   /** Loads the dialog; if that fails, the next click tries again. */
-  function look() {
+  function loadView() {
     view ??= import('./captcha-view.js').then(({ captchaView }) => captchaView());
     view.catch(() => (view = null));
     return view;
@@ -36,7 +36,7 @@ export function passesFor(round, product, { isOpen, loggedOut }) {
   async function pass() {
     if (kept && kept.until > performance.now()) return kept.pass;
     await ready;
-    if (!wanted) await ask();
+    if (!wanted) await readWay();
     // Not known yet: the edge will refuse if it wants a pass.
     return !wanted || wanted.way === 'off' ? '' : solve();
   }
@@ -44,12 +44,12 @@ export function passesFor(round, product, { isOpen, loggedOut }) {
   /** The edge refused the pass that was sent, or its absence: gets another one. */
   async function another() {
     kept = null;
-    await ask();
+    await readWay();
     return (wanted && wanted.way !== 'off' && (await solve())) || null;
   }
 
   async function solve() {
-    const dialog = await look().catch(() => null);
+    const dialog = await loadView().catch(() => null);
     // The edge will refuse, and the page says so.
     if (!dialog) return '';
     const won = await dialog.open({ way: wanted, isOpen, fetch: puzzle, answer: send });

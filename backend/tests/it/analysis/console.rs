@@ -27,7 +27,10 @@ async fn at_the_console_people_decide_on_findings() {
     let found = Finding::new("user", "bot", &judgement, now_ms());
     console.store.put_finding(&found).await.unwrap();
 
-    let anybody = console.ask(Method::GET, "/ops/api/findings").send().await;
+    let anybody = console
+        .request(Method::GET, "/ops/api/findings")
+        .send()
+        .await;
     assert_eq!(anybody.status, StatusCode::UNAUTHORIZED);
     let listed = console.get(&li, "/ops/api/findings?state=proposed").await;
     assert_eq!(listed.body["findings"][0]["subject"], "bot");

@@ -15,7 +15,7 @@ use crate::common::console::{Console, Session};
 async fn nobody_watches_without_a_login() {
     let console = Console::open().await;
     for path in ["/ops/api/board", "/ops/api/board/stream", "/ops/api/bans"] {
-        let answer = console.ask(Method::GET, path).send().await;
+        let answer = console.request(Method::GET, path).send().await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
     }
     let li = console.person("li", Role::Operator).await;

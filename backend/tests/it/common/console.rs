@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 
 use super::TestRedis;
 
-/// A console and what it stands on; cloning it is cheap.
+/// A console with its Redis and database; cloning it is cheap.
 #[derive(Clone)]
 pub struct Console {
     pub app: Router,
@@ -44,7 +44,7 @@ pub struct Session {
     pub csrf: String,
 }
 
-/// What came back.
+/// A response, its body read as JSON.
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -121,7 +121,7 @@ impl Console {
 
     pub async fn try_log_in(&self, name: &str, password: &str) -> Answer {
         let login = serde_json::json!({ "name": name, "password": password });
-        self.ask(Method::POST, "/ops/api/login")
+        self.request(Method::POST, "/ops/api/login")
             .json(&login)
             .send()
             .await
@@ -140,12 +140,12 @@ impl Console {
         answer.session()
     }
 
-    pub fn ask(&self, method: Method, path: &str) -> Ask {
+    pub fn request(&self, method: Method, path: &str) -> PendingRequest {
         let builder = Request::builder()
             .method(method)
             .uri(path)
             .header("host", "console.test:8081");
-        Ask {
+        PendingRequest {
             app: self.app.clone(),
             builder,
             body: Body::empty(),
@@ -153,11 +153,11 @@ impl Console {
     }
 
     pub async fn get(&self, session: &Session, path: &str) -> Answer {
-        self.ask(Method::GET, path).of(session).send().await
+        self.request(Method::GET, path).of(session).send().await
     }
 
     pub async fn post(&self, session: &Session, path: &str, body: &Value) -> Answer {
-        self.ask(Method::POST, path)
+        self.request(Method::POST, path)
             .of(session)
             .json(body)
             .send()
@@ -165,7 +165,7 @@ impl Console {
     }
 
     pub async fn put(&self, session: &Session, path: &str, body: &Value) -> Answer {
-        self.ask(Method::PUT, path)
+        self.request(Method::PUT, path)
             .of(session)
             .json(body)
             .send()
@@ -179,13 +179,13 @@ impl Console {
 }
 
 /// A request that is being made.
-pub struct Ask {
+pub struct PendingRequest {
     app: Router,
     builder: request::Builder,
     body: Body,
 }
 
-impl Ask {
+impl PendingRequest {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.builder = self.builder.header(name, value);
         self

@@ -156,7 +156,7 @@ async fn a_product_cannot_be_in_two_rounds_at_once() {
         .body
         .to_string();
     let import = console
-        .ask(Method::POST, "/ops/api/rounds/import")
+        .request(Method::POST, "/ops/api/rounds/import")
         .of(&li)
         .header("content-type", "application/json");
     let other = sale.replacen("\"id\":\"1\"", "\"id\":\"2\"", 1);
@@ -194,7 +194,7 @@ async fn ten_thousand_products_are_imported_quickly() {
                                    "ends": "+1h", "product": products }] });
     let began = Instant::now();
     let import = console
-        .ask(Method::POST, "/ops/api/rounds/import")
+        .request(Method::POST, "/ops/api/rounds/import")
         .of(&li)
         .json(&sale);
     let answer = import.send().await;

@@ -38,7 +38,7 @@ async fn without_a_login_every_path_asks_for_one_and_a_wrong_password_says_nothi
         (Method::GET, "/ops/api/me"),
         (Method::POST, "/ops/api/logout"),
     ] {
-        let answer = console.ask(method, path).send().await;
+        let answer = console.request(method, path).send().await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
         assert_eq!(answer.body["code"], "login_required", "{path}");
     }
@@ -57,7 +57,7 @@ async fn forged_requests_are_refused_whatever_they_lack() {
     let console = Console::open().await;
     let li = console.account("li", Role::Operator).await;
     let someone = console.enter(&li).await;
-    let logout = || console.ask(Method::POST, "/ops/api/logout");
+    let logout = || console.request(Method::POST, "/ops/api/logout");
     let forged = [
         ("no token", logout().cookie(&someone)),
         (
@@ -93,7 +93,7 @@ async fn forged_requests_are_refused_whatever_they_lack() {
         assert_eq!(answer.body["code"], "foreign_request", "{what}");
     }
     let me = console
-        .ask(Method::GET, "/ops/api/me")
+        .request(Method::GET, "/ops/api/me")
         .of(&someone)
         .send()
         .await;
@@ -101,12 +101,12 @@ async fn forged_requests_are_refused_whatever_they_lack() {
 
     // A victim logged in as the attacker would type into a foreign account.
     let login = console
-        .ask(Method::POST, "/ops/api/login")
+        .request(Method::POST, "/ops/api/login")
         .header("origin", "http://evil.example")
         .json(&json!({ "name": "li", "password": li.password }));
     assert_eq!(login.send().await.status, StatusCode::FORBIDDEN);
     let form = console
-        .ask(Method::POST, "/ops/api/login")
+        .request(Method::POST, "/ops/api/login")
         .header("content-type", "text/plain")
         .text(&json!({ "name": "li", "password": li.password }).to_string());
     assert_eq!(form.send().await.status, StatusCode::BAD_REQUEST);
@@ -118,7 +118,7 @@ async fn a_planted_session_id_is_worth_nothing_and_each_login_gets_a_new_one() {
     let li = console.account("li", Role::Operator).await;
     let planted = "ab".repeat(32);
     let with_planted = console
-        .ask(Method::POST, "/ops/api/login")
+        .request(Method::POST, "/ops/api/login")
         .header("cookie", &format!("seckill_console={planted}"))
         .json(&json!({ "name": "li", "password": li.password }));
     let answer = with_planted.send().await;
@@ -126,19 +126,19 @@ async fn a_planted_session_id_is_worth_nothing_and_each_login_gets_a_new_one() {
     let given = answer.session();
     assert_ne!(given.id, planted);
     let as_planted = console
-        .ask(Method::GET, "/ops/api/me")
+        .request(Method::GET, "/ops/api/me")
         .header("cookie", &format!("seckill_console={planted}"));
     assert_eq!(as_planted.send().await.status, StatusCode::UNAUTHORIZED);
 
     // A second login in the same browser ends the first session.
     let again = console
-        .ask(Method::POST, "/ops/api/login")
+        .request(Method::POST, "/ops/api/login")
         .cookie(&given)
         .json(&json!({ "name": "li", "password": li.password }));
     let second = again.send().await.session();
     assert_ne!(second.id, given.id);
     let old = console
-        .ask(Method::GET, "/ops/api/me")
+        .request(Method::GET, "/ops/api/me")
         .of(&given)
         .send()
         .await;
@@ -180,7 +180,7 @@ async fn one_address_that_tries_many_names_is_stopped_too() {
     let mut last = StatusCode::OK;
     for guess in 0..60 {
         let request = console
-            .ask(Method::POST, "/ops/api/login")
+            .request(Method::POST, "/ops/api/login")
             .header("x-real-ip", "203.0.113.7")
             .json(&json!({ "name": format!("name{guess}"), "password": "password one" }));
         last = request.send().await.status;
@@ -204,7 +204,7 @@ async fn a_removed_account_and_a_new_password_end_the_sessions() {
     for session in [&li, &wang] {
         common::eventually("the session ends", || async {
             let me = console
-                .ask(Method::GET, "/ops/api/me")
+                .request(Method::GET, "/ops/api/me")
                 .of(session)
                 .send()
                 .await;
@@ -220,14 +220,14 @@ async fn a_session_that_was_logged_out_is_over() {
     let li = console.account("li", Role::Operator).await;
     let session = console.enter(&li).await;
     let out = console
-        .ask(Method::POST, "/ops/api/logout")
+        .request(Method::POST, "/ops/api/logout")
         .of(&session)
         .send()
         .await;
     assert_eq!(out.status, StatusCode::OK);
     assert!(out.header("set-cookie").unwrap().contains("Max-Age=0"));
     let me = console
-        .ask(Method::GET, "/ops/api/me")
+        .request(Method::GET, "/ops/api/me")
         .of(&session)
         .send()
         .await;
@@ -239,8 +239,8 @@ async fn an_operator_uploads_a_picture_and_nothing_else() {
     let console = Console::open().await;
     let operator = console.person("olive", Role::Operator).await;
     let upload = async |bytes: Vec<u8>| {
-        let ask = console.ask(Method::POST, "/ops/api/pictures");
-        ask.of(&operator).bytes(bytes).send().await
+        let upload = console.request(Method::POST, "/ops/api/pictures");
+        upload.of(&operator).bytes(bytes).send().await
     };
     let mut photo = std::io::Cursor::new(Vec::new());
     let pixels = image::RgbImage::from_pixel(600, 450, image::Rgb([200, 30, 20]));
@@ -262,7 +262,9 @@ async fn an_operator_uploads_a_picture_and_nothing_else() {
         assert!(file.is_file(), "{}", file.display());
     }
 
-    let announced = console.ask(Method::POST, "/ops/api/pictures").of(&operator);
+    let announced = console
+        .request(Method::POST, "/ops/api/pictures")
+        .of(&operator);
     let announced = announced.header("content-length", &(30 << 20).to_string());
     let answer = announced.bytes(vec![0xff; 30 << 20]).send().await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
@@ -276,11 +278,11 @@ async fn an_operator_uploads_a_picture_and_nothing_else() {
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
 
     let stranger = console
-        .ask(Method::POST, "/ops/api/pictures")
+        .request(Method::POST, "/ops/api/pictures")
         .bytes(photo.clone());
     assert_eq!(stranger.send().await.status, StatusCode::UNAUTHORIZED);
     let forged = console
-        .ask(Method::POST, "/ops/api/pictures")
+        .request(Method::POST, "/ops/api/pictures")
         .cookie(&operator)
         .bytes(photo);
     assert_eq!(forged.send().await.status, StatusCode::FORBIDDEN);

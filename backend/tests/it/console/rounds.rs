@@ -211,7 +211,11 @@ async fn nobody_overwrites_an_edit_that_they_have_not_seen() {
             .starts_with("li changed this round")
     );
     let stale = format!("/ops/api/rounds/1?version={}", round["version"]);
-    let deleted = console.ask(Method::DELETE, &stale).of(&wang).send().await;
+    let deleted = console
+        .request(Method::DELETE, &stale)
+        .of(&wang)
+        .send()
+        .await;
     assert_eq!(deleted.status, StatusCode::CONFLICT);
     other["version"] = second.body["current"]["version"].clone();
     assert_eq!(
@@ -242,7 +246,7 @@ async fn a_rejected_round_says_why_and_is_a_draft_again_once_it_is_edited() {
     let path = format!("/ops/api/rounds/1?version={}", round["version"]);
     assert_eq!(
         console
-            .ask(Method::DELETE, &path)
+            .request(Method::DELETE, &path)
             .of(&li)
             .send()
             .await
@@ -379,7 +383,9 @@ async fn what_is_exported_imports_again_and_the_description_names_every_path() {
         };
         assert!(body.contains("phone.webp"), "{body}");
         let kind = format!("application/{kind}");
-        let import = console.ask(Method::POST, "/ops/api/rounds/import").of(&li);
+        let import = console
+            .request(Method::POST, "/ops/api/rounds/import")
+            .of(&li);
         let answer = import
             .header("content-type", &kind)
             .text(&body)
