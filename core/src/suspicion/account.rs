@@ -1,11 +1,13 @@
 //! What is remembered of one account.
 
+use super::access_log::{Line, What};
+use super::key::key_of;
 use super::presence::Presence;
-use super::{
+use super::reason::Reason;
+use super::thresholds::{
     ATTENDED, EARLY, EVEN_INTERVALS, EVEN_SPREAD, FORGED, PACE_CLICKS, PACE_MS, QUIET_MS,
-    REACTION_MS, Reason, SECOND_CLICKS, WATCHED_MS,
+    REACTION_MS, SECOND_CLICKS, WATCHED_MS,
 };
-use crate::suspicion::access_log::{Line, What};
 
 /// Clicks whose times are kept.
 const CLICKS: usize = 32;
@@ -38,7 +40,7 @@ pub(super) struct Around {
 
 /// One account's requests, as far as they may be needed.
 #[derive(Debug, Clone, Default)]
-pub struct Account {
+pub(super) struct Account {
     /// Its name.
     pub(super) name: String,
     /// First and last request.
@@ -192,7 +194,7 @@ impl Account {
         if request.is_empty() {
             return false;
         }
-        let id = super::watch::hash(&request);
+        let id = key_of(&request);
         if let Some((_, times)) = self.requests.iter_mut().find(|(known, _)| *known == id) {
             *times = times.saturating_add(1);
             return *times <= REPEATS;

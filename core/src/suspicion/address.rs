@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{GROUP, Reason, STEP_MS, STEP_PERCENT};
+use super::reason::Reason;
+use super::thresholds::{GROUP, STEP_MS, STEP_PERCENT};
 
 /// Accounts of an address that are told apart; more are counted as nothing new.
 const MEMBERS: usize = 256;
@@ -20,7 +21,7 @@ struct First {
 
 /// One address's requests, as far as they may be needed.
 #[derive(Debug, Clone, Default)]
-pub struct Address {
+pub(super) struct Address {
     /// As it would be banned.
     pub(super) name: String,
     pub(super) last_ms: u64,

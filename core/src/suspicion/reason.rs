@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{EARLY, FORGED, PACE_CLICKS_SURE, QUIET_MS, SECOND_CLICKS, WATCHED_MS};
+use super::thresholds::{EARLY, FORGED, PACE_CLICKS_SURE, QUIET_MS, SECOND_CLICKS, WATCHED_MS};
 
 /// Why somebody seems to be a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,8 +1,9 @@
 use std::fmt::Write as _;
 
+use super::access_log::Line;
+use super::thresholds::*;
 use super::watch::{Limits, Watch};
 use super::*;
-use crate::suspicion::access_log::Line;
 
 /// What the logs do not show.
 mod absence;

@@ -1,18 +1,19 @@
 //! All accounts and addresses, and what follows from them.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hasher as _};
 use std::net::IpAddr;
 
+use super::access_log::{Line, What};
 use super::account::{Account, Around, First};
 use super::address::Address;
-use super::{
-    COMPANY, COMPANY_PERCENT, FORGED_BY_STRANGERS, FORGET_MS, Judgement, PROPOSE, Reason,
-    SETTLE_MS, Subject, UNHEARD_MS,
+use super::judgement::{Judgement, Subject};
+use super::key::key_of;
+use super::reason::Reason;
+use super::thresholds::{
+    COMPANY, COMPANY_PERCENT, FORGED_BY_STRANGERS, FORGET_MS, PROPOSE, SETTLE_MS, UNHEARD_MS,
 };
 use crate::sale::window::PATH_LEAD_MS;
 use crate::shared::prefix::Prefix;
-use crate::suspicion::access_log::{Line, What};
 
 /// Around an opening: from so long before …
 const BEFORE_MS: u64 = PATH_LEAD_MS + 60_000;
@@ -90,7 +91,7 @@ impl Watch {
     /// Takes in when products open: round, product and time.
     pub fn set_openings<'a>(&mut self, openings: impl Iterator<Item = (&'a str, &'a str, u64)>) {
         self.openings = openings
-            .map(|(round, product, at)| (hash(&(round, product)), at))
+            .map(|(round, product, at)| (key_of(&(round, product)), at))
             .collect();
         self.in_order = self.openings.values().copied().collect();
         self.in_order.sort_unstable();
@@ -141,7 +142,7 @@ impl Watch {
         };
         let near = self.opening_near(line.at_ms);
         let first = self.first_of(line);
-        let id = hash(&user);
+        let id = key_of(&user);
         self.make_room_for_account(id);
         let account = self
             .accounts
@@ -155,7 +156,7 @@ impl Watch {
         let is_first = account.note(line, near, first);
         if wants {
             account.wanted_ms = account.wanted_ms.max(line.at_ms);
-            account.wanted_from = hash(&network(line.address));
+            account.wanted_from = key_of(&network(line.address));
             self.due.insert(id);
             let at = self.address(line);
             if let Some(address) = self.addresses.get_mut(&at) {
@@ -170,7 +171,7 @@ impl Watch {
     }
 
     fn note_stranger(&mut self, line: &Line<'_>) {
-        let id = hash(&network(line.address));
+        let id = key_of(&network(line.address));
         if !self.strangers.contains_key(&id) && self.strangers.len() >= self.limits.addresses {
             forget_idle(&mut self.strangers, |last_ms| *last_ms);
         }
@@ -182,7 +183,7 @@ impl Watch {
         if line.what != What::Click {
             return None;
         }
-        let item = hash(&line.item()?);
+        let item = key_of(&line.item()?);
         Some(First {
             item,
             at_ms: line.at_ms,
@@ -203,7 +204,7 @@ impl Watch {
     /// The record of the line's address, made if it is new.
     fn address(&mut self, line: &Line<'_>) -> u64 {
         let prefix = network(line.address);
-        let id = hash(&prefix);
+        let id = key_of(&prefix);
         if !self.addresses.contains_key(&id) && self.addresses.len() >= self.limits.addresses {
             forget_idle(&mut self.addresses, |address| address.last_ms);
         }
@@ -354,12 +355,6 @@ fn named(prefix: &Prefix) -> String {
         Some(address) if prefix.is_v4() => address.to_owned(),
         _ => text,
     }
-}
-
-pub(super) fn hash(value: &impl std::hash::Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Forgets the tenth that was idle longest, so that this is rare.
