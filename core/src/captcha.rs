@@ -1,4 +1,8 @@
 //! The captcha: which answer to a puzzle is right, and the pass that it earns.
+//!
+//! Here belong puzzles, the judgement of answers, and the pass as a signed text
+//! (`signing`). Which passes were spent is remembered elsewhere: by an edge in
+//! `shared::passes`, for all edges by the stock script.
 
 /// The pass: signing and verifying.
 pub mod pass;

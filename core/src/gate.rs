@@ -1,8 +1,12 @@
 //! The gate's decision before any I/O, cheapest refusal first:
 //! shape → expiry → signature → session → ban → window → cap → captcha pass.
 //!
-//! The order is part of the contract: a forged URL costs one digest, and learns
-//! nothing about sessions or stock.
+//! The order is part of the contract: a forged URL costs one digest, and its sender
+//! learns nothing about sessions or stock.
+//!
+//! Here belong the decision, its verdicts, and the directives that configure it. It
+//! may use every module that is declared before it in `lib.rs`; the caller does all look-ups in tables
+//! between the steps, and passes what it found.
 
 /// Arguments of the nginx directives, read into types.
 pub mod directive;

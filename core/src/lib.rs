@@ -22,7 +22,7 @@ pub mod metrics;
 /// What is on sale: a product's time window, its catalogue entry, the capacity a sale needs.
 pub mod sale;
 
-/// Whatever is signed: key ring, session, hidden purchase URL.
+/// Signed texts: key ring, session, hidden purchase URL.
 pub mod signing;
 
 /// The captcha: puzzles, the judgement of a drag, proof of work, the pass.
@@ -40,7 +40,7 @@ pub mod orders;
 /// The ledger of a stock segment: replaying it, and rebuilding stock from it.
 pub mod stock;
 
-/// Tables in memory that the workers of one edge share: products, buyers seen, bans.
+/// Tables in memory that the workers of one edge share: products, buyers seen, bans, passes.
 pub mod shared;
 
 /// The gate's decision, its verdicts, and the arguments of the nginx directives.

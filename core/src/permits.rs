@@ -1,4 +1,9 @@
 //! Permits to buy. An edge leases them from Redis in blocks and spends them by itself.
+//!
+//! Here belong the rules that keep the sum of all permits exact, and the words in
+//! shared memory that follow them. The commands to Redis are the module's
+//! (`nginx-module/src/net`) and the back end's (`backend/src/edges/leases.rs`).
+//! It uses no other module.
 
 /// The permits that an edge has in hand for one product.
 pub mod hand;

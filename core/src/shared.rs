@@ -1,17 +1,18 @@
 //! The tables that the workers of one edge share, as safe code over atomics.
 //!
 //! They live in nginx's shared memory: the module maps it and hands slices of
-//! these types in. What holds for all of them:
+//! these types in. Here belong tables and how they share a zone; a table may use
+//! the types of other modules that it stores. What holds for all of them:
 //!
 //! - **All-zero bytes are the empty table.** Nothing has to be initialised.
 //! - **No locks.** A worker may be killed at any instruction; what it leaves
 //!   half done is at worst an entry that counts as absent until it is written
 //!   again, and is never waited for.
 //! - **Fixed size.** Nothing grows; what happens when a table is full is said
-//!   in its own page.
-//! - **Whoever calls brings the time**, in seconds, and the random seed.
+//!   in its module's documentation.
+//! - **The caller passes the time**, in seconds, and the random seed.
 //!
-//! Sizes at the usual order, computed by `plan`:
+//! Default sizes, computed by `plan`:
 //!
 //! | table | entries | bytes each | together |
 //! |---|---|---|---|
@@ -28,11 +29,11 @@ pub mod bans;
 pub mod passes;
 /// Addresses and networks as they are written in a ban.
 pub mod prefix;
-/// The catalogue.
+/// The catalogue: each product's window, limit and permits.
 pub mod products;
 /// Buyers who were admitted already.
 pub mod seen;
-/// Hashing that nobody outside can foresee.
+/// A keyed hash whose values nobody can predict without the key.
 pub mod siphash;
 
 mod chains;

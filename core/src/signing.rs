@@ -1,4 +1,8 @@
 //! Everything that is signed with a secret of the key ring.
+//!
+//! Here belong the formats of signed texts, and signing and verifying them. It may
+//! use `ids` and the times of `sale`. What a valid signature permits is decided
+//! above, by `gate`.
 
 /// Hidden purchase URLs: signing and verifying.
 pub mod hidden_path;

@@ -28,9 +28,8 @@
 //!
 //! # What may live here
 //! Everything that turns log lines into a [`Judgement`], by the time stamps in the
-//! lines alone. Of the layers below, it may use what a round's window and an address
-//! are (`sale`, `shared::prefix`) and nothing of the gate, whose refusals it reads
-//! from the log like everybody.
+//! lines alone. It may use what a round's window and an address are (`sale`,
+//! `shared::prefix`), and nothing of the gate: refusals it knows from the log.
 
 /// Lines of the edges' access logs.
 pub mod access_log;
