@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use seckill_core::orders::notice::Channel;
+use seckill_core::orders::notification::Channel;
 use sqlx::migrate::MigrateError;
 
 /// Accounts of the console.

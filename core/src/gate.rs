@@ -24,7 +24,7 @@ use crate::signing::session::Session;
 
 /// Who is buying.
 #[derive(Debug, Clone, Copy)]
-pub enum Buyer<'a> {
+pub enum Credential<'a> {
     /// The module's own session cookie, if there was one; still to be verified.
     Cookie(Option<&'a str>),
     /// A user that the operator's own configuration vouches for (`seckill_user`).
@@ -45,7 +45,7 @@ pub struct Click<'a> {
     /// `Idempotency-Key`, if there is one.
     pub request: Option<&'a str>,
     /// Who is buying.
-    pub buyer: Buyer<'a>,
+    pub buyer: Credential<'a>,
     /// Whether a captcha pass is needed, and the one that was brought.
     pub captcha: Captcha<'a>,
 }
@@ -67,7 +67,7 @@ pub struct Admissible<'a> {
 
 /// The verified buyer, or `None`.
 #[must_use]
-pub fn identify<'a>(buyer: Buyer<'a>, ring: &Keyring, now_ms: u64) -> Option<&'a str> {
+pub fn identify<'a>(buyer: Credential<'a>, ring: &Keyring, now_ms: u64) -> Option<&'a str> {
     let identity = Identity::read(buyer)?;
     identity.is_proven(ring, now_ms).then_some(identity.user)
 }
@@ -81,13 +81,13 @@ struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    fn read(buyer: Buyer<'a>) -> Option<Self> {
+    fn read(buyer: Credential<'a>) -> Option<Self> {
         match buyer {
-            Buyer::Cookie(token) => Session::parse(token?).map(|session| Self {
+            Credential::Cookie(token) => Session::parse(token?).map(|session| Self {
                 user: session.user,
                 session: Some(session),
             }),
-            Buyer::Vouched(user) => ids::is_user(user).then_some(Self {
+            Credential::Vouched(user) => ids::is_user(user).then_some(Self {
                 user,
                 session: None,
             }),

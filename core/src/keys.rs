@@ -148,7 +148,7 @@ pub fn stock(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::stock")
 }
 
-/// Hash: user → [`crate::orders::purchase::Record`].
+/// Hash: user → [`crate::orders::purchase::BuyerRecord`].
 #[must_use]
 pub fn buyers(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::buyers")

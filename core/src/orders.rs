@@ -7,7 +7,7 @@
 /// The order message, as the queue carries it.
 pub mod message;
 /// Notifying buyers about their orders: channels, retries, texts.
-pub mod notice;
+pub mod notification;
 /// Order states and sortable order numbers.
 pub mod order;
 /// Payments: the meaning of a provider's notice, and its signature.

@@ -40,5 +40,7 @@ mod chains;
 mod plan;
 mod sets;
 
-pub use plan::{MIN_ZONE_BYTES, Part, Plan, Wanted, ZoneTooSmall, plan, zone_for, zone_for_bans};
+pub use plan::{
+    MIN_ZONE_BYTES, TablePlace, ZoneNeeds, ZonePlan, ZoneTooSmall, plan, zone_for, zone_for_bans,
+};
 pub use sets::{Set, WAYS};

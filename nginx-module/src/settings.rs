@@ -3,7 +3,7 @@
 
 use ngx::ffi::ngx_uint_t;
 use seckill_core::Verdict;
-use seckill_core::gate::Buyer;
+use seckill_core::gate::Credential;
 use seckill_core::gate::directive::{Fallback, RateLimit};
 use seckill_core::signing::keyring::{Digest, Keyring};
 
@@ -60,10 +60,10 @@ impl<'a> Settings<'a> {
     }
 
     /// The buyer whom the request names, unverified.
-    pub(crate) fn buyer<'r>(&self, request: &Request<'r>, headers: &Headers<'r>) -> Buyer<'r> {
+    pub(crate) fn buyer<'r>(&self, request: &Request<'r>, headers: &Headers<'r>) -> Credential<'r> {
         match self.user {
-            Some(index) => Buyer::Vouched(request.variable(index)),
-            None => Buyer::Cookie(headers.session),
+            Some(index) => Credential::Vouched(request.variable(index)),
+            None => Credential::Cookie(headers.session),
         }
     }
 

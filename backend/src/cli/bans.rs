@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use seckill_core::shared::bans::Ban;
-use seckill_core::shared::bans::listed as ban;
+use seckill_core::shared::bans::listed;
 use seckill_core::shared::bans::listed::{Kind, Record};
 
 use super::say;
@@ -110,7 +110,7 @@ async fn add(
     let was_banned = before.is_some_and(|before| !has_ended(before.expires_ms, record.at_ms));
     if json {
         let report = serde_json::json!({
-            "ban": ban::field(&ban),
+            "ban": listed::field(&ban),
             "expires_ms": record.expires_ms,
             "was_banned": was_banned,
         });
@@ -126,7 +126,7 @@ async fn lift(config: &Config, target: &BanTargetArgs, json: bool) -> anyhow::Re
     let redis = RedisLink::connect(&config.redis_url).await?;
     let was_banned = bans::lift(&mut redis.conn().await?, &ban).await?;
     if json {
-        let report = serde_json::json!({ "ban": ban::field(&ban), "was_banned": was_banned });
+        let report = serde_json::json!({ "ban": listed::field(&ban), "was_banned": was_banned });
         return say(&format!("{report}\n"));
     }
     let name = named(&ban);
@@ -198,6 +198,6 @@ pub(crate) fn whoever_runs_this() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok())
-        .filter(|name| !name.is_empty() && ban::is_text(name))
+        .filter(|name| !name.is_empty() && listed::is_text(name))
         .unwrap_or_else(|| "unknown".to_owned())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use axum::http::Uri;
 use lettre::message::Mailbox;
-use seckill_core::orders::notice::{Channel, Lang};
+use seckill_core::orders::notification::{Channel, Lang};
 
 /// How buyers are notified of their orders.
 #[derive(Debug, Clone)]

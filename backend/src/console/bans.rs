@@ -5,7 +5,7 @@ use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use seckill_core::shared::bans::Ban;
-use seckill_core::shared::bans::listed as ban;
+use seckill_core::shared::bans::listed;
 use seckill_core::shared::bans::listed::{Kind, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -135,7 +135,7 @@ pub(super) async fn add(
         reason,
     };
     let mut conn = state.redis.conn().await?;
-    let field = ban::field(&ban);
+    let field = listed::field(&ban);
     let detail = json!({ "reason": record.reason, "expires_ms": record.expires_ms });
     state.record(&operator, "ban.add", &field, detail).await?;
     let before = bans::add(&mut conn, &ban, &record, now_ms).await?;
@@ -157,8 +157,8 @@ fn checked<'a>(
         mistakes.push(mistake("value", "ban_value", error.to_string(), value));
     });
     let reason = new.reason.trim();
-    if reason.is_empty() || !ban::is_text(reason) {
-        let most = ban::MAX_TEXT;
+    if reason.is_empty() || !listed::is_text(reason) {
+        let most = listed::MAX_TEXT;
         let message = format!("Write why in 1 to {most} characters, without \"|\" or line breaks.");
         mistakes.push(mistake("reason", "ban_reason", message, &most.to_string()));
     }
@@ -204,7 +204,7 @@ pub(super) async fn lift(
         ConsoleError::Mistakes(vec![mistake])
     })?;
     let mut conn = state.redis.conn().await?;
-    let field = ban::field(&ban);
+    let field = listed::field(&ban);
     state
         .record(&operator, "ban.lift", &field, json!({}))
         .await?;

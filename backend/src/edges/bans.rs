@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use redis::aio::MultiplexedConnection;
 use seckill_core::keys;
 use seckill_core::shared::bans::Ban;
-use seckill_core::shared::bans::listed as ban;
+use seckill_core::shared::bans::listed;
 use seckill_core::shared::bans::listed::{BadEntry, Record};
 use seckill_core::shared::prefix::Prefix;
 use serde::Serialize;
@@ -130,7 +130,7 @@ pub struct Wanted {
     /// looked for in banned networks. Empty: all.
     pub text: String,
     /// Only of this kind.
-    pub kind: Option<ban::Kind>,
+    pub kind: Option<listed::Kind>,
     /// How many of the newest are left out.
     pub skip: usize,
     /// How many are wanted after those.
@@ -201,10 +201,10 @@ pub async fn find(
 }
 
 fn read(field: &str, value: &str) -> Result<Listed, BadEntry> {
-    let (ban, expires_ms) = ban::parse(field, value)?;
+    let (ban, expires_ms) = listed::parse(field, value)?;
     let (kind, value_text) = match &ban {
-        Ban::Address(prefix) => (ban::Kind::Address, prefix.to_string()),
-        Ban::User(user) => (ban::Kind::User, (*user).to_owned()),
+        Ban::Address(prefix) => (listed::Kind::Address, prefix.to_string()),
+        Ban::User(user) => (listed::Kind::User, (*user).to_owned()),
     };
     // An expiry is all that an edge needs; the rest may be missing.
     let record = Record::parse(value);
@@ -276,7 +276,7 @@ mod tests {
             assert!(!fits(text, &network), "{text}");
         }
         let users = Wanted {
-            kind: Some(ban::Kind::User),
+            kind: Some(listed::Kind::User),
             ..Wanted::default()
         };
         assert!(users.fits(&listed("user", "eve")) && !users.fits(&network));

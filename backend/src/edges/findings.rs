@@ -2,7 +2,7 @@
 //! in the audit log, wherever it was made.
 
 use seckill_core::shared::bans::BadBan;
-use seckill_core::shared::bans::listed as ban;
+use seckill_core::shared::bans::listed;
 use seckill_core::shared::bans::listed::{Kind, Record};
 use serde_json::json;
 
@@ -125,5 +125,9 @@ fn reason_of(finding: &Finding) -> String {
         .iter()
         .filter_map(|reason| reason.get("sentence")?.as_str())
         .collect();
-    sentences.join("; ").chars().take(ban::MAX_TEXT).collect()
+    sentences
+        .join("; ")
+        .chars()
+        .take(listed::MAX_TEXT)
+        .collect()
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::permits::permit::Lease;
+use seckill_core::permits::lease;
 use seckill_core::sale::catalogue::Entry;
 use tokio_util::sync::CancellationToken;
 
@@ -176,7 +176,7 @@ async fn overdue(
             .arg("COUNT")
             .arg(1000);
         let (next, leases): (u64, HashMap<String, String>) = scan.query_async(conn).await?;
-        overdue.extend(leases.into_iter().filter_map(|(id, text)| match Lease::parse(&text) {
+        overdue.extend(leases.into_iter().filter_map(|(id, text)| match lease::Record::parse(&text) {
             Some(lease) => lease.is_overdue(now_ms, in_flight_ms).then_some(id),
             None => {
                 tracing::error!(%item, lease = id, text, "a lease cannot be read and is removed");

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use seckill_core::orders::notice;
-use seckill_core::orders::notice::{Channel, Kind, Lang};
+use seckill_core::orders::notification;
+use seckill_core::orders::notification::{Channel, Kind, Lang};
 use seckill_core::orders::order;
 use seckill_core::orders::order::OrderId;
 use seckill_core::orders::purchase::Reason;
@@ -222,7 +222,7 @@ fn outcome(told: Told, attempts: u32, now_ms: u64) -> SendOutcome {
         Told::Yes => SendOutcome::Sent,
         Told::Nobody(reason) => SendOutcome::Skipped(reason),
         Told::Never(reason) => SendOutcome::Dead(reason),
-        Told::NotNow(reason) => match notice::pause_ms(attempts) {
+        Told::NotNow(reason) => match notification::pause_ms(attempts) {
             Some(pause) => SendOutcome::Retry {
                 due_ms: now_ms + pause,
                 reason,
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(failed(1), again(6_000));
         assert_eq!(failed(2), again(21_000));
         assert_eq!(
-            failed(notice::ATTEMPTS),
+            failed(notification::ATTEMPTS),
             SendOutcome::Dead("away".to_owned())
         );
         let never = outcome(Told::Never("no such box".to_owned()), 1, 1_000);

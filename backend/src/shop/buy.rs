@@ -10,9 +10,9 @@ use axum::routing::any;
 use seckill_core::Verdict;
 use seckill_core::captcha::pass;
 use seckill_core::captcha::pass::Captcha;
-use seckill_core::gate::{Buyer, Claim, Click};
+use seckill_core::gate::{Claim, Click, Credential};
 use seckill_core::ids::{self, Item};
-use seckill_core::orders::notice::Lang;
+use seckill_core::orders::notification::Lang;
 use seckill_core::permits::permit::PermitId;
 
 use super::purchase::Purchase;
@@ -42,7 +42,7 @@ async fn buy(
         path: uri.path(),
         quantity: quantity(uri),
         request: request_id,
-        buyer: Buyer::Cookie(session::token(headers)),
+        buyer: Credential::Cookie(session::token(headers)),
         captcha: Captcha::new(state.options.captcha, pass(headers)),
     };
     let now_ms = now_ms();

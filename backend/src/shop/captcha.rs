@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use seckill_core::captcha::puzzle;
 use seckill_core::captcha::puzzle::{Answer, Puzzle};
-use seckill_core::captcha::{pass as captcha, work};
+use seckill_core::captcha::{pass, work};
 use seckill_core::ids::Item;
 use seckill_core::signing::keyring::Key;
 
@@ -169,11 +169,11 @@ impl Captcha {
             _ => return Err(Refusal::Malformed),
         };
         let ids = (item.round(), item.product());
-        Ok(captcha::sign(
+        Ok(pass::sign(
             key,
             ids,
             user,
-            now_ms() + captcha::PASS_LIFE_MS,
+            now_ms() + pass::PASS_LIFE_MS,
             random()?,
         ))
     }

@@ -17,7 +17,7 @@ use axum::routing::{get, post};
 use seckill_core::Verdict;
 use seckill_core::orders::order;
 use seckill_core::orders::order::OrderId;
-use seckill_core::orders::payment::Told;
+use seckill_core::orders::payment::Reported;
 use seckill_core::orders::purchase::Reason;
 use serde::Deserialize;
 
@@ -121,7 +121,7 @@ async fn pay(
         payment: format!("shop-{}", order.id),
         order: order.id,
         amount_cents: order.total_cents(),
-        told: Told::Paid,
+        told: Reported::Paid,
         via: Via::Shop,
     };
     let noted = state.store()?.note_payment(&notice, now_ms()).await;

@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::post;
 use seckill_core::orders::order::OrderId;
 use seckill_core::orders::payment;
-use seckill_core::orders::payment::{Distrust, Told};
+use seckill_core::orders::payment::{Reported, SignatureError};
 use seckill_core::{Verdict, ids};
 use serde::Deserialize;
 
@@ -35,7 +35,7 @@ struct CallbackBody {
     payment: String,
     order: String,
     amount_cents: u64,
-    status: Told,
+    status: Reported,
 }
 
 /// Records a notice. The response is 200 once the notice is on record, whatever was
@@ -80,8 +80,8 @@ fn verified_notice(
     payment::verify(keys, signature.unwrap_or_default(), body, now_ms()).map_err(|distrust| {
         tracing::warn!(?distrust, "a payment notice is refused");
         match distrust {
-            Distrust::Signature => Verdict::BadSignature,
-            Distrust::Expired => Verdict::Expired,
+            SignatureError::Invalid => Verdict::BadSignature,
+            SignatureError::Expired => Verdict::Expired,
         }
     })?;
     let given: CallbackBody = serde_json::from_slice(body).map_err(|_| Verdict::BadRequest)?;

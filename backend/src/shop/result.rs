@@ -11,7 +11,7 @@ use axum::response::Response;
 use axum::routing::get;
 use seckill_core::ids::Item;
 use seckill_core::orders::order;
-use seckill_core::orders::purchase::Record;
+use seckill_core::orders::purchase::BuyerRecord;
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::{Verdict, keys};
 
@@ -57,7 +57,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn of(record: Option<Record>) -> Self {
+    fn of(record: Option<BuyerRecord>) -> Self {
         match record {
             None => Self {
                 status: "none",
@@ -85,7 +85,7 @@ async fn buyers_record(
     item: &Item,
     entry: &Entry,
     user: &str,
-) -> Result<Option<Record>, RedisLinkError> {
+) -> Result<Option<BuyerRecord>, RedisLinkError> {
     let segment = entry.segment_of(user);
     let mut conn = state.segments.conn(item, segment).await?;
     let key = keys::buyers(item, segment);
@@ -95,7 +95,7 @@ async fn buyers_record(
         .query_async(&mut conn)
         .await?;
     Ok(text.and_then(|text| {
-        let record = Record::parse(&text);
+        let record = BuyerRecord::parse(&text);
         if record.is_none() {
             tracing::error!(%item, user, text, "a buyer's record cannot be read");
         }

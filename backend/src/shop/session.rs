@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
-use seckill_core::gate::{self, Buyer};
+use seckill_core::gate::{self, Credential};
 use seckill_core::signing::session;
 use seckill_core::signing::session::Session;
 use seckill_core::{Verdict, ids};
@@ -41,7 +41,7 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
 /// # Errors
 /// `login_required`, if there is no session or it is not valid.
 pub(super) fn buyer<'a>(state: &ShopState, headers: &'a HeaderMap) -> Result<&'a str, ApiError> {
-    gate::identify(Buyer::Cookie(token(headers)), &state.keyring, now_ms())
+    gate::identify(Credential::Cookie(token(headers)), &state.keyring, now_ms())
         .ok_or(ApiError(Verdict::LoginRequired))
 }
 

@@ -1,7 +1,7 @@
 //! Notifications to buyers. Each is written in the transaction that changes the
 //! order, and retried until it is sent or given up.
 
-use seckill_core::orders::notice::{Channel, Kind};
+use seckill_core::orders::notification::{Channel, Kind};
 use seckill_core::orders::order::OrderId;
 use serde::Serialize;
 use sqlx::any::AnyRow;

@@ -2,10 +2,10 @@
 //! paying and cancelling at the same time one wins, and if that is cancelling, a
 //! refund of the payment is due.
 
-use seckill_core::orders::notice::{Channel, Kind};
+use seckill_core::orders::notification::{Channel, Kind};
 use seckill_core::orders::order::OrderId;
 use seckill_core::orders::payment;
-use seckill_core::orders::payment::{Decision, State, Told};
+use seckill_core::orders::payment::{Decision, Reported, State};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
@@ -24,7 +24,7 @@ pub struct Notice {
     /// The amount that was paid, in cents.
     pub amount_cents: u64,
     /// What the notice says.
-    pub told: Told,
+    pub told: Reported,
     /// Its sender.
     pub via: Via,
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use seckill_core::orders::message::OrderMessage;
-use seckill_core::orders::notice::{Channel, Kind};
+use seckill_core::orders::notification::{Channel, Kind};
 use seckill_core::orders::order::{OrderId, State};
 use seckill_core::orders::purchase::Reason;
 use sqlx::any::AnyRow;

@@ -2,7 +2,7 @@
 //! The same transaction records what the stock has to follow, so that a crash after
 //! it loses nothing.
 
-use seckill_core::orders::notice::{Channel, Kind};
+use seckill_core::orders::notification::{Channel, Kind};
 use seckill_core::orders::order::OrderId;
 use seckill_core::orders::purchase::Reason;
 use sqlx::{Any, AnyConnection, QueryBuilder};

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use crate::common::{TestRedis, eventually, now_ms};
 use redis::aio::MultiplexedConnection;
 use seckill_core::keys;
-use seckill_core::shared::bans::listed as ban;
+use seckill_core::shared::bans::listed;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -176,8 +176,13 @@ async fn edges_find_each_change_in_the_stream_and_its_id_as_the_version() {
     assert_eq!(changes.last().unwrap().0, version);
     let bans: Vec<&str> = changes.iter().map(|(_, fields)| &*fields[1]).collect();
     assert_eq!(bans, ["user:eve", "address:2001:db8::7/128", "user:eve"]);
-    assert!(ban::parse(bans[0], &changes[0].1[3]).unwrap().1.is_none());
-    let expires_ms = ban::parse(bans[1], &changes[1].1[3]).unwrap().1.unwrap();
+    assert!(
+        listed::parse(bans[0], &changes[0].1[3])
+            .unwrap()
+            .1
+            .is_none()
+    );
+    let expires_ms = listed::parse(bans[1], &changes[1].1[3]).unwrap().1.unwrap();
     assert!(expires_ms > now_ms() && expires_ms <= now_ms() + 60_000);
     assert_eq!(changes[2].1[3], "");
 }

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use seckill::redis::RedisLink;
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::orders::purchase::Record;
+use seckill_core::orders::purchase::BuyerRecord;
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::window::Window;
 use seckill_core::signing::keyring::{Digest, Keyring};
@@ -273,7 +273,7 @@ pub async fn calls(link: &RedisLink, command: &str) -> u64 {
 }
 
 /// What the segment has on record of a buyer.
-pub async fn record(link: &RedisLink, user: &str) -> Option<Record> {
+pub async fn record(link: &RedisLink, user: &str) -> Option<BuyerRecord> {
     let mut conn = link.conn().await.unwrap();
     let text: Option<String> = redis::cmd("HGET")
         .arg(keys::buyers(&item(), 1))
@@ -281,7 +281,7 @@ pub async fn record(link: &RedisLink, user: &str) -> Option<Record> {
         .query_async(&mut conn)
         .await
         .unwrap();
-    text.map(|text| Record::parse(&text).expect("the record reads"))
+    text.map(|text| BuyerRecord::parse(&text).expect("the record reads"))
 }
 
 /// The value of a `Cookie` header that logs `user` in.

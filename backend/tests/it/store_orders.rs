@@ -18,7 +18,7 @@ use seckill::store::{Actor, Store};
 use seckill_core::orders::message::OrderMessage;
 use seckill_core::orders::order::{OrderId, State};
 use seckill_core::orders::payment;
-use seckill_core::orders::payment::Told;
+use seckill_core::orders::payment::Reported;
 use seckill_core::orders::purchase::Reason;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -335,7 +335,7 @@ async fn sales_are_kept(store: Store) {
     assert_eq!(round.round.products, stored[0].round.products);
 }
 
-fn notice(payment: &str, order: u64, amount_cents: u64, told: Told) -> Notice {
+fn notice(payment: &str, order: u64, amount_cents: u64, told: Reported) -> Notice {
     Notice {
         payment: payment.into(),
         order: OrderId(order),
@@ -357,7 +357,7 @@ async fn of_paying_and_cancelling_at_once_one_wins_and_no_money_is_lost(store: S
         for _ in 0..2 {
             let store = store.clone();
             racers.spawn(async move {
-                let paid = notice(&format!("p{n}"), n, 199_800, Told::Paid);
+                let paid = notice(&format!("p{n}"), n, 199_800, Reported::Paid);
                 store.note_payment(&paid, 6).await.unwrap();
             });
         }
@@ -401,15 +401,22 @@ async fn a_payment_is_known_by_its_id(store: Store) {
         .unwrap();
     use payment::State::{Failed, Paid, RefundDue, Refunded};
     for (payment, to, amount, told, state, reason) in [
-        ("a", 1, 199_800, Told::Failed, Failed, None),
-        ("a", 1, 199_800, Told::Paid, Paid, None),
-        ("a", 1, 199_800, Told::Failed, Paid, None),
-        ("b", 1, 199_800, Told::Paid, RefundDue, Some("already_paid")),
-        ("c", 2, 1, Told::Paid, RefundDue, Some("wrong_amount")),
-        ("c", 2, 1, Told::Refunded, Refunded, None),
-        ("d", 2, 199_800, Told::Refunded, Refunded, None),
-        ("d", 2, 199_800, Told::Paid, Refunded, None),
-        ("e", 99, 5, Told::Paid, RefundDue, Some("unknown_order")),
+        ("a", 1, 199_800, Reported::Failed, Failed, None),
+        ("a", 1, 199_800, Reported::Paid, Paid, None),
+        ("a", 1, 199_800, Reported::Failed, Paid, None),
+        (
+            "b",
+            1,
+            199_800,
+            Reported::Paid,
+            RefundDue,
+            Some("already_paid"),
+        ),
+        ("c", 2, 1, Reported::Paid, RefundDue, Some("wrong_amount")),
+        ("c", 2, 1, Reported::Refunded, Refunded, None),
+        ("d", 2, 199_800, Reported::Refunded, Refunded, None),
+        ("d", 2, 199_800, Reported::Paid, Refunded, None),
+        ("e", 99, 5, Reported::Paid, RefundDue, Some("unknown_order")),
     ] {
         let noted = store
             .note_payment(&notice(payment, to, amount, told), 6)

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::Method;
-use seckill_core::captcha::pass as captcha;
+use seckill_core::captcha::pass;
 use seckill_core::signing::keyring::Keyring;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -339,8 +339,8 @@ impl Race {
         let mut nonce = [0; 8];
         // Without one the click goes out without a pass, and its answer says so.
         getrandom::fill(&mut nonce).ok()?;
-        let expires_ms = self.server_now_ms() + captcha::PASS_LIFE_MS;
-        Some(captcha::sign(key, item, user, expires_ms, nonce))
+        let expires_ms = self.server_now_ms() + pass::PASS_LIFE_MS;
+        Some(pass::sign(key, item, user, expires_ms, nonce))
     }
 
     /// Whether nothing is known of a purchase that was said to be worked on. The

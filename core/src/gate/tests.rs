@@ -1,5 +1,5 @@
 use super::*;
-use crate::captcha::pass as captcha;
+use crate::captcha::pass;
 use crate::sale::window::Window;
 use crate::signing::keyring::tests::ring;
 use crate::signing::{hidden_path, session};
@@ -57,7 +57,7 @@ fn each_fault_has_its_own_verdict() {
         path: &path,
         quantity: None,
         request: Some("r-1"),
-        buyer: Buyer::Cookie(Some(&cookie)),
+        buyer: Credential::Cookie(Some(&cookie)),
         captcha: Captcha::Off,
     };
     assert_eq!(decide(&good, NOW), Ok(1));
@@ -153,7 +153,7 @@ fn each_fault_has_its_own_verdict() {
         ),
         (
             Click {
-                buyer: Buyer::Cookie(None),
+                buyer: Credential::Cookie(None),
                 ..good
             },
             NOW,
@@ -161,7 +161,7 @@ fn each_fault_has_its_own_verdict() {
         ),
         (
             Click {
-                buyer: Buyer::Cookie(Some(&stale)),
+                buyer: Credential::Cookie(Some(&stale)),
                 ..good
             },
             NOW,
@@ -169,7 +169,7 @@ fn each_fault_has_its_own_verdict() {
         ),
         (
             Click {
-                buyer: Buyer::Cookie(Some(&tampered)),
+                buyer: Credential::Cookie(Some(&tampered)),
                 ..good
             },
             NOW,
@@ -177,7 +177,7 @@ fn each_fault_has_its_own_verdict() {
         ),
         (
             Click {
-                buyer: Buyer::Vouched(""),
+                buyer: Credential::Vouched(""),
                 ..good
             },
             NOW,
@@ -207,7 +207,7 @@ fn a_vouched_user_needs_no_cookie() {
         path: &path,
         quantity: None,
         request: None,
-        buyer: Buyer::Vouched("li"),
+        buyer: Credential::Vouched("li"),
         captcha: Captcha::Off,
     };
     assert_eq!(decide(&click, NOW), Ok(1));
@@ -216,7 +216,7 @@ fn a_vouched_user_needs_no_cookie() {
 #[test]
 fn a_ban_comes_before_the_window_and_a_pass_behind_it() {
     let key_ring = ring();
-    let pass = |user, item| captcha::sign(key_ring.first(), item, user, NOW + 9_000, [1; 8]);
+    let pass = |user, item| pass::sign(key_ring.first(), item, user, NOW + 9_000, [1; 8]);
     let (own, others, other) = (
         pass("li", ("1", "153")),
         pass("eve", ("1", "153")),
@@ -230,7 +230,7 @@ fn a_ban_comes_before_the_window_and_a_pass_behind_it() {
         path: &path,
         quantity: None,
         request: None,
-        buyer: Buyer::Vouched("li"),
+        buyer: Credential::Vouched("li"),
         captcha,
     };
     let wanted = |pass| click(Captcha::Wanted(pass));
@@ -250,7 +250,7 @@ fn a_ban_comes_before_the_window_and_a_pass_behind_it() {
     let path = url("eve", NOW + 1_000);
     let eve = Click {
         path: &path,
-        buyer: Buyer::Vouched("eve"),
+        buyer: Credential::Vouched("eve"),
         ..wanted(None)
     };
     assert_eq!(decide(&eve, NOW), Err(Verdict::Blocked));

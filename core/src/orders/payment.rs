@@ -15,7 +15,7 @@ pub const WINDOW_MS: u64 = 300_000;
 /// What a notice tells of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Told {
+pub enum Reported {
     /// The buyer's money arrived.
     Paid,
     /// It did not.
@@ -106,19 +106,19 @@ pub enum Decision {
 /// its order stands and what it costs in cents, if there is one.
 #[must_use]
 pub fn decide(
-    told: Told,
+    reported: Reported,
     amount_cents: u64,
     known: Option<State>,
     order: Option<(order::State, u64)>,
 ) -> Decision {
     let due = |reason| Decision::Record(State::RefundDue, Some(reason));
-    match (told, known) {
+    match (reported, known) {
         (_, Some(State::Refunded)) => Decision::Keep(State::Refunded),
-        (Told::Refunded, _) => Decision::Record(State::Refunded, None),
+        (Reported::Refunded, _) => Decision::Record(State::Refunded, None),
         (_, Some(state @ (State::Paid | State::RefundDue))) => Decision::Keep(state),
-        (Told::Failed, Some(State::Failed)) => Decision::Keep(State::Failed),
-        (Told::Failed, None) => Decision::Record(State::Failed, None),
-        (Told::Paid, None | Some(State::Failed)) => match order {
+        (Reported::Failed, Some(State::Failed)) => Decision::Keep(State::Failed),
+        (Reported::Failed, None) => Decision::Record(State::Failed, None),
+        (Reported::Paid, None | Some(State::Failed)) => match order {
             None | Some((order::State::Failed, _)) => due(Reason::UnknownOrder),
             Some((order::State::Cancelled, _)) => due(Reason::Cancelled),
             Some((order::State::Paid, _)) => due(Reason::AlreadyPaid),
@@ -130,9 +130,9 @@ pub fn decide(
 
 /// Why a notice is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Distrust {
+pub enum SignatureError {
     /// The signature is missing, malformed, or not ours.
-    Signature,
+    Invalid,
     /// It was ours, but is too old, or from a clock that is far ahead.
     Expired,
 }
@@ -151,20 +151,25 @@ pub fn sign(ring: &Keyring, at_ms: u64, body: &[u8]) -> String {
 /// Verifies the signature of a notice with any key of the ring.
 ///
 /// # Errors
-/// [`Distrust`]. A notice that is both forged and old is told to be forged.
-pub fn verify(ring: &Keyring, signature: &str, body: &[u8], now_ms: u64) -> Result<(), Distrust> {
+/// [`SignatureError`]. A notice that is both forged and old is told to be forged.
+pub fn verify(
+    ring: &Keyring,
+    signature: &str,
+    body: &[u8],
+    now_ms: u64,
+) -> Result<(), SignatureError> {
     let parts = signature.split_once(",v1=");
     let parts = parts.and_then(|(at, hex)| Some((at.strip_prefix("t=")?, from_hex(hex)?)));
-    let (at, given) = parts.ok_or(Distrust::Signature)?;
+    let (at, given) = parts.ok_or(SignatureError::Invalid)?;
     let genuine =
         |key: &crate::signing::keyring::Key| key.is_hmac_of(&[at.as_bytes(), b".", body], &given);
-    let at_ms: u64 = at.parse().map_err(|_| Distrust::Signature)?;
+    let at_ms: u64 = at.parse().map_err(|_| SignatureError::Invalid)?;
     if !ring.keys().any(genuine) {
-        return Err(Distrust::Signature);
+        return Err(SignatureError::Invalid);
     }
     match now_ms.abs_diff(at_ms) {
         0..=WINDOW_MS => Ok(()),
-        _ => Err(Distrust::Expired),
+        _ => Err(SignatureError::Expired),
     }
 }
 
@@ -191,7 +196,7 @@ mod tests {
 
     #[test]
     fn only_the_right_amount_pays_an_order_that_waits_for_it() {
-        let paid = |amount, order| decide(Told::Paid, amount, None, order);
+        let paid = |amount, order| decide(Reported::Paid, amount, None, order);
         assert_eq!(paid(500, CREATED), Decision::Pay);
         assert_eq!(paid(499, CREATED), due(Reason::WrongAmount));
         assert_eq!(paid(500, None), due(Reason::UnknownOrder));
@@ -213,22 +218,22 @@ mod tests {
     #[test]
     fn a_notice_that_comes_again_or_in_the_wrong_order_changes_nothing() {
         for state in [State::Paid, State::RefundDue, State::Refunded] {
-            for told in [Told::Paid, Told::Failed] {
+            for reported in [Reported::Paid, Reported::Failed] {
                 assert_eq!(
-                    decide(told, 500, Some(state), CREATED),
+                    decide(reported, 500, Some(state), CREATED),
                     Decision::Keep(state)
                 );
             }
         }
         // A first attempt failed, the second went through.
         assert_eq!(
-            decide(Told::Paid, 500, Some(State::Failed), CREATED),
+            decide(Reported::Paid, 500, Some(State::Failed), CREATED),
             Decision::Pay
         );
         // Given back before we heard that it was paid: it pays nothing.
-        let refunded = decide(Told::Refunded, 500, None, CREATED);
+        let refunded = decide(Reported::Refunded, 500, None, CREATED);
         assert_eq!(refunded, Decision::Record(State::Refunded, None));
-        let late = decide(Told::Paid, 500, Some(State::Refunded), CREATED);
+        let late = decide(Reported::Paid, 500, Some(State::Refunded), CREATED);
         assert_eq!(late, Decision::Keep(State::Refunded));
     }
 
@@ -243,10 +248,10 @@ mod tests {
             Ok(())
         );
         let late = check(&ring, &signature, b"{}", 1_000_001 + WINDOW_MS);
-        assert_eq!(late, Err(Distrust::Expired));
+        assert_eq!(late, Err(SignatureError::Expired));
         let early = check(&ring, &signature, b"{}", 1_000_000 - WINDOW_MS - 1);
-        assert_eq!(early, Err(Distrust::Expired));
-        let forged = Err(Distrust::Signature);
+        assert_eq!(early, Err(SignatureError::Expired));
+        let forged = Err(SignatureError::Invalid);
         assert_eq!(check(&other, &signature, b"{}", 1_000_000), forged);
         assert_eq!(check(&ring, &signature, b"{} ", 1_000_000), forged);
         let moved = signature.replace("t=1000000", "t=2000000");

@@ -127,7 +127,7 @@ impl Reason {
 /// Plain text with bars, because `purchase.lua` compares the first two fields
 /// and must not parse JSON for each of a hundred thousand requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct BuyerRecord {
     /// Where the purchase stands.
     pub state: State,
     /// Request id that made it.
@@ -144,7 +144,7 @@ pub struct Record {
     pub reason: Option<String>,
 }
 
-impl Record {
+impl BuyerRecord {
     /// Reads the stored form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -168,14 +168,14 @@ mod tests {
 
     #[test]
     fn a_record_reads_as_the_script_writes_it() {
-        let record = Record::parse("succeeded|r-1|2|e.l.1||1700000000000").unwrap();
+        let record = BuyerRecord::parse("succeeded|r-1|2|e.l.1||1700000000000").unwrap();
         assert_eq!(record.state, State::Succeeded);
         assert_eq!((record.quantity, record.order.as_str()), (2, ""));
-        assert_eq!(Record::parse("succeeded|r-1|2|e.l.1|"), None);
-        assert_eq!(Record::parse("unheard_of|r|1|||0"), None);
-        let record = Record::parse("failed|r-1|2|e.l.1||1700000000000|backlog").unwrap();
+        assert_eq!(BuyerRecord::parse("succeeded|r-1|2|e.l.1|"), None);
+        assert_eq!(BuyerRecord::parse("unheard_of|r|1|||0"), None);
+        let record = BuyerRecord::parse("failed|r-1|2|e.l.1||1700000000000|backlog").unwrap();
         assert_eq!(record.reason.as_deref(), Some("backlog"));
-        assert_eq!(Record::parse("failed|r|1|||0|backlog|more"), None);
+        assert_eq!(BuyerRecord::parse("failed|r|1|||0|backlog|more"), None);
     }
 
     #[test]

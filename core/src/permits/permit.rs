@@ -8,15 +8,6 @@
 
 use std::fmt;
 
-/// How many permits to grant of `asked`, with `granted` of `limit` gone.
-///
-/// Never more than what is left; nothing when the limit was lowered below what
-/// is granted.
-#[must_use]
-pub fn clip(asked: u64, granted: u64, limit: u64) -> u64 {
-    asked.min(limit.saturating_sub(granted))
-}
-
 /// Names one admitted request: which edge let it pass, on which lease, and how
 /// many-th of the lease it is. Travels as `X-Seckill-Permit: {edge}.{lease}.{n}`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -69,44 +60,8 @@ pub fn is_part(s: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-/// A lease as Redis records it: `{amount}:{taken_ms}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    /// Permits taken with it.
-    pub amount: u64,
-    /// When, epoch milliseconds by Redis's clock.
-    pub taken_ms: u64,
-}
-
-impl Lease {
-    /// Reads the recorded form.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (amount, taken_ms) = text.split_once(':')?;
-        Some(Self {
-            amount: amount.parse().ok()?,
-            taken_ms: taken_ms.parse().ok()?,
-        })
-    }
-
-    /// Whether every request admitted on it must have arrived by `now_ms`, so
-    /// that what the stock script has not seen may be given back.
-    #[must_use]
-    pub fn is_overdue(&self, now_ms: u64, in_flight_ms: u64) -> bool {
-        now_ms.saturating_sub(self.taken_ms) > in_flight_ms
-    }
-}
-
-/// How many permits go back when a lease of `amount` is closed with `spent` seen.
-#[must_use]
-pub fn unspent(amount: u64, spent: u64) -> u64 {
-    amount.saturating_sub(spent)
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -117,64 +72,6 @@ mod tests {
         assert_eq!(PermitId::parse("edge-1.k3-7.10"), Some(permit));
         for bad in ["", "a.b", "a.b.0", "a.b.c", "a.b.1.2", "a b.c.1", "..1"] {
             assert_eq!(PermitId::parse(bad), None, "{bad:?}");
-        }
-    }
-
-    #[derive(Debug, Clone)]
-    enum Step {
-        Take(u64),
-        Spend(usize),
-        Close(usize),
-        Limit(u64),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            4 => (1u64..5).prop_map(Step::Take),
-            4 => any::<usize>().prop_map(Step::Spend),
-            2 => any::<usize>().prop_map(Step::Close),
-            1 => (0u64..60).prop_map(Step::Limit),
-        ]
-    }
-
-    proptest! {
-        /// Whatever edges take, spend, and lose by dying, permits out never
-        /// exceed the highest limit there was, and closing every lease leaves
-        /// exactly what was spent.
-        #[test]
-        fn granted_never_exceeds_the_limit(steps in prop::collection::vec(step(), 1..300)) {
-            let (mut limit, mut granted, mut highest) = (40u64, 0u64, 40u64);
-            let mut leases: Vec<(u64, u64)> = Vec::new();
-            let mut spent_for_good = 0;
-            for step in steps {
-                match step {
-                    Step::Take(asked) => {
-                        let got = clip(asked, granted, limit);
-                        granted += got;
-                        if got > 0 {
-                            prop_assert!(granted <= limit);
-                            leases.push((got, 0));
-                        }
-                    }
-                    Step::Spend(i) if !leases.is_empty() => {
-                        let i = i % leases.len();
-                        if leases[i].1 < leases[i].0 { leases[i].1 += 1; }
-                    }
-                    Step::Close(i) if !leases.is_empty() => {
-                        let (amount, spent) = leases.swap_remove(i % leases.len());
-                        granted -= unspent(amount, spent);
-                        spent_for_good += spent;
-                    }
-                    Step::Limit(next) => { limit = next; highest = highest.max(next); }
-                    _ => {}
-                }
-                prop_assert!(granted <= highest);
-            }
-            for (amount, spent) in leases {
-                granted -= unspent(amount, spent);
-                spent_for_good += spent;
-            }
-            prop_assert_eq!(granted, spent_for_good);
         }
     }
 }

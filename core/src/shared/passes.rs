@@ -13,7 +13,7 @@
 //!
 //! # When it is full
 //! Nothing that is in force is displaced: a pass that finds no room is not let
-//! through (`Claim::Full`). Entries end by themselves, with their passes. The
+//! through (`ClaimResult::Full`). Entries end by themselves, with their passes. The
 //! purchase script spends the pass too, once for all edges.
 //!
 //! # Two workers at once
@@ -24,7 +24,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use super::seen::Request;
+use super::seen::RequestKey;
 use super::sets::{self, Set, Slot, WAYS};
 use super::siphash::Seed;
 use crate::captcha::pass::PASS_HORIZON_MS;
@@ -38,12 +38,12 @@ const LONGEST_S: u64 = PASS_HORIZON_MS / 1_000 + 1;
 
 /// One pass of one buyer for one product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pass {
+pub struct PassKey {
     tag: u64,
     expires_s: u64,
 }
 
-impl Pass {
+impl PassKey {
     /// Of these ids, and the nonce and expiry of the pass.
     #[must_use]
     pub fn new(
@@ -63,7 +63,7 @@ impl Pass {
 
 /// What came of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claim {
+pub enum ClaimResult {
     /// It is this request's now.
     First,
     /// It was this request's before.
@@ -119,7 +119,7 @@ impl Counts {
 }
 
 /// The value of an entry. Zero: nobody's.
-fn mark(pass: Pass, request: Request) -> u64 {
+fn mark(pass: PassKey, request: RequestKey) -> u64 {
     let check = pass.tag.wrapping_mul(CHECK) >> 56;
     let word = u64::from(request.bits()) << 32 | (pass.expires_s & TIME_MASK) << 8 | check;
     word.max(1)
@@ -147,7 +147,7 @@ impl<'a> Passes<'a> {
 
     /// Claims a pass that is good at `now_s` for a request.
     #[must_use]
-    pub fn claim(&self, pass: Pass, request: Request, now_s: u64) -> Claim {
+    pub fn claim(&self, pass: PassKey, request: RequestKey, now_s: u64) -> ClaimResult {
         let mark = mark(pass, request);
         if let Some(claim) = self.others(pass, mark, None, now_s) {
             return claim;
@@ -170,10 +170,10 @@ impl<'a> Passes<'a> {
             return match self.others(pass, mark, Some(slot), now_s) {
                 None => {
                     self.counts.claimed.fetch_add(1, Ordering::Relaxed);
-                    Claim::First
+                    ClaimResult::First
                 }
                 // The same click met two workers: both entries say the same.
-                Some(Claim::Again) => Claim::Again,
+                Some(ClaimResult::Again) => ClaimResult::Again,
                 Some(claim) => {
                     slot.value.store(0, Ordering::Release);
                     claim
@@ -181,11 +181,11 @@ impl<'a> Passes<'a> {
             };
         }
         self.counts.full.fetch_add(1, Ordering::Relaxed);
-        Claim::Full
+        ClaimResult::Full
     }
 
     /// Gives a pass back that this request has claimed first.
-    pub fn release(&self, pass: Pass, request: Request) {
+    pub fn release(&self, pass: PassKey, request: RequestKey) {
         let mark = mark(pass, request);
         let mut was_there = false;
         for slot in sets::matching(self.sets, pass.tag) {
@@ -199,23 +199,29 @@ impl<'a> Passes<'a> {
     }
 
     /// What a slot other than `own` says of this pass, if one does.
-    fn others(&self, pass: Pass, mark: u64, own: Option<Slot<'_>>, now_s: u64) -> Option<Claim> {
+    fn others(
+        &self,
+        pass: PassKey,
+        mark: u64,
+        own: Option<Slot<'_>>,
+        now_s: u64,
+    ) -> Option<ClaimResult> {
         sets::matching(self.sets, pass.tag)
             .filter(|slot| own.is_none_or(|own| !std::ptr::eq(own.value, slot.value)))
             .map(|slot| slot.value.load(Ordering::Acquire))
             .filter(|value| !is_free(*value, now_s))
             .map(|value| {
                 if value == mark {
-                    Claim::Again
+                    ClaimResult::Again
                 } else {
-                    Claim::Spent
+                    ClaimResult::Spent
                 }
             })
             .next()
     }
 
     /// A slot that is free and what is in it, in the emptier of the two sets.
-    fn vacancy(&self, pass: Pass, now_s: u64) -> Option<(Slot<'a>, u64)> {
+    fn vacancy(&self, pass: PassKey, now_s: u64) -> Option<(Slot<'a>, u64)> {
         let mut free = [0; 2];
         let mut first = [None; 2];
         for (index, slot) in sets::candidates(self.sets, pass.tag).enumerate() {
@@ -242,8 +248,8 @@ mod tests {
     /// The last second in which a pass of these tests is good.
     const LAST: u64 = NOW + 119;
 
-    fn pass(n: usize) -> Pass {
-        Pass::new(
+    fn pass(n: usize) -> PassKey {
+        PassKey::new(
             SEED,
             "li",
             ("1", "153"),
@@ -252,19 +258,22 @@ mod tests {
         )
     }
 
-    fn request(id: &str) -> Request {
-        Request::new(SEED, id)
+    fn request(id: &str) -> RequestKey {
+        RequestKey::new(SEED, id)
     }
 
     #[test]
     fn a_pass_is_spent_by_one_request_which_may_come_again() {
         let (sets, counts) = (zeroed(4), Counts::default());
         let passes = Passes::new(&sets, &counts);
-        assert_eq!(passes.claim(pass(1), request("a"), NOW), Claim::First);
-        assert_eq!(passes.claim(pass(1), request("a"), NOW), Claim::Again);
-        assert_eq!(passes.claim(pass(1), request("b"), NOW), Claim::Spent);
-        assert_eq!(passes.claim(pass(1), request("b"), LAST), Claim::Spent);
-        assert_eq!(passes.claim(pass(2), request("b"), NOW), Claim::First);
+        assert_eq!(passes.claim(pass(1), request("a"), NOW), ClaimResult::First);
+        assert_eq!(passes.claim(pass(1), request("a"), NOW), ClaimResult::Again);
+        assert_eq!(passes.claim(pass(1), request("b"), NOW), ClaimResult::Spent);
+        assert_eq!(
+            passes.claim(pass(1), request("b"), LAST),
+            ClaimResult::Spent
+        );
+        assert_eq!(passes.claim(pass(2), request("b"), NOW), ClaimResult::First);
         assert_eq!(counts.claimed(), 2);
     }
 
@@ -272,11 +281,11 @@ mod tests {
     fn a_refused_request_gives_its_pass_back_and_nobody_elses() {
         let (sets, counts) = (zeroed(4), Counts::default());
         let passes = Passes::new(&sets, &counts);
-        assert_eq!(passes.claim(pass(1), request("a"), NOW), Claim::First);
+        assert_eq!(passes.claim(pass(1), request("a"), NOW), ClaimResult::First);
         passes.release(pass(1), request("b"));
-        assert_eq!(passes.claim(pass(1), request("b"), NOW), Claim::Spent);
+        assert_eq!(passes.claim(pass(1), request("b"), NOW), ClaimResult::Spent);
         passes.release(pass(1), request("a"));
-        assert_eq!(passes.claim(pass(1), request("b"), NOW), Claim::First);
+        assert_eq!(passes.claim(pass(1), request("b"), NOW), ClaimResult::First);
         assert_eq!((counts.claimed(), counts.given_back()), (2, 1));
     }
 
@@ -286,16 +295,26 @@ mod tests {
         let passes = Passes::new(&sets, &counts);
         let first = (0..1_000).map(|n| passes.claim(pass(n), request("a"), NOW));
         let first: Vec<_> = first.collect();
-        let let_through = first.iter().filter(|claim| **claim == Claim::First).count();
+        let let_through = first
+            .iter()
+            .filter(|claim| **claim == ClaimResult::First)
+            .count();
         assert_eq!(let_through, 2 * WAYS);
         assert_eq!(counts.full(), 1_000 - let_through as u64);
         // Whoever was let through is still known, and nobody else got his place.
         for (n, claim) in first.into_iter().enumerate() {
             let again = passes.claim(pass(n), request("b"), LAST);
-            assert_eq!(again == Claim::Spent, claim == Claim::First, "pass {n}");
+            assert_eq!(
+                again == ClaimResult::Spent,
+                claim == ClaimResult::First,
+                "pass {n}"
+            );
         }
-        let later = Pass::new(SEED, "li", ("1", "153"), "later", (NOW + 200) * 1_000);
-        assert_eq!(passes.claim(later, request("c"), LAST + 1), Claim::First);
+        let later = PassKey::new(SEED, "li", ("1", "153"), "later", (NOW + 200) * 1_000);
+        assert_eq!(
+            passes.claim(later, request("c"), LAST + 1),
+            ClaimResult::First
+        );
     }
 
     #[test]
@@ -304,7 +323,7 @@ mod tests {
         let counts = Counts::default();
         let passes = Passes::new(&sets, &counts);
         for n in 0..10_000 {
-            assert_eq!(passes.claim(pass(n), request("a"), NOW), Claim::First);
+            assert_eq!(passes.claim(pass(n), request("a"), NOW), ClaimResult::First);
         }
         assert!(holds(sets.len()) >= 10_000);
     }
@@ -318,7 +337,7 @@ mod tests {
                 scope.spawn(move || {
                     let request = request(&worker.to_string());
                     let claims = (0..300).map(|n| passes.claim(pass(n), request, NOW));
-                    claims.map(|claim| claim == Claim::First).collect()
+                    claims.map(|claim| claim == ClaimResult::First).collect()
                 })
             });
             let workers: Vec<_> = workers.collect();

@@ -15,7 +15,7 @@ const ALIGN: usize = 128;
 
 /// What a zone should hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ZoneNeeds {
     /// Products in the catalogue.
     pub products: usize,
     /// Buyers who are remembered.
@@ -28,7 +28,7 @@ pub struct Wanted {
     pub reserved_bytes: usize,
 }
 
-impl Default for Wanted {
+impl Default for ZoneNeeds {
     fn default() -> Self {
         Self {
             products: 10_000,
@@ -42,7 +42,7 @@ impl Default for Wanted {
 
 /// One table's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct TablePlace {
     /// Bytes from the beginning of the allocation, which must begin at a multiple
     /// of 128 (large allocations of nginx begin at a page).
     pub offset: usize,
@@ -54,19 +54,19 @@ pub struct Part {
 
 /// How a zone is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
+pub struct ZonePlan {
     /// The catalogue, of [`products::Slot`].
-    pub products: Part,
+    pub products: TablePlace,
     /// Buyers who were admitted, of [`Set`].
-    pub seen: Part,
+    pub seen: TablePlace,
     /// Bans, of [`Set`].
-    pub bans: Part,
+    pub bans: TablePlace,
     /// Captcha passes that were spent, of [`Set`].
-    pub passes: Part,
+    pub passes: TablePlace,
     /// Bytes to allocate, with what the caller reserved.
     pub bytes: usize,
     zone_bytes: usize,
-    wanted: Wanted,
+    wanted: ZoneNeeds,
 }
 
 /// A zone that is smaller than [`MIN_ZONE_BYTES`], or than what the caller reserves.
@@ -82,7 +82,7 @@ pub struct ZoneTooSmall {
     pub least_mib: usize,
     /// Size that holds everything wanted, in MiB.
     pub full_mib: usize,
-    wanted: Wanted,
+    wanted: ZoneNeeds,
 }
 
 /// Bytes of a zone that may be allocated in one piece. nginx keeps 24 bytes a
@@ -97,7 +97,7 @@ fn up(bytes: usize) -> usize {
 }
 
 /// Bytes of the tables: products, seen, bans, passes.
-fn needs(wanted: &Wanted) -> [usize; 4] {
+fn needs(wanted: &ZoneNeeds) -> [usize; 4] {
     [
         up(products::bytes_for(wanted.products)),
         seen::bytes_for(wanted.seen),
@@ -114,7 +114,7 @@ fn share(value: usize, numerator: usize, denominator: usize) -> usize {
 
 /// Size of a zone that holds everything wanted, in whole MiB.
 #[must_use]
-pub fn zone_for(wanted: &Wanted) -> usize {
+pub fn zone_for(wanted: &ZoneNeeds) -> usize {
     let rest = [128 << 10, up(wanted.reserved_bytes), 3 * ALIGN];
     let bytes = needs(wanted)
         .iter()
@@ -128,7 +128,7 @@ pub fn zone_for(wanted: &Wanted) -> usize {
 
 /// Size of a zone whose share for bans is large enough for `bans`, in whole MiB.
 #[must_use]
-pub fn zone_for_bans(bans: usize, wanted: &Wanted) -> usize {
+pub fn zone_for_bans(bans: usize, wanted: &ZoneNeeds) -> usize {
     let is_enough = |mib: usize| plan(mib << 20, wanted).is_ok_and(|plan| plan.bans.holds >= bans);
     // Beyond a TiB nobody asks.
     let (mut too_small, mut enough) = (0_usize, 1 << 20);
@@ -160,9 +160,9 @@ pub fn zone_for_bans(bans: usize, wanted: &Wanted) -> usize {
 ///
 /// # Errors
 /// [`ZoneTooSmall`], whose sentence says how large the zone must be.
-pub fn plan(zone_bytes: usize, wanted: &Wanted) -> Result<Plan, ZoneTooSmall> {
+pub fn plan(zone_bytes: usize, wanted: &ZoneNeeds) -> Result<ZonePlan, ZoneTooSmall> {
     let reserved = up(wanted.reserved_bytes);
-    let least = zone_for(&Wanted {
+    let least = zone_for(&ZoneNeeds {
         products: 1_000,
         seen: 0,
         bans: 0,
@@ -198,23 +198,23 @@ pub fn plan(zone_bytes: usize, wanted: &Wanted) -> Result<Plan, ZoneTooSmall> {
     let bans_at = seen_at + seen_count * size_of::<Set>();
     let passes_at = bans_at + bans_count * size_of::<Set>();
     let product_slots = products_bytes / size_of::<Slot>();
-    Ok(Plan {
-        products: Part {
+    Ok(ZonePlan {
+        products: TablePlace {
             offset: reserved,
             count: product_slots,
             holds: products::holds(product_slots),
         },
-        seen: Part {
+        seen: TablePlace {
             offset: seen_at,
             count: seen_count,
             holds: seen::holds(seen_count),
         },
-        bans: Part {
+        bans: TablePlace {
             offset: bans_at,
             count: bans_count,
             holds: bans::holds(bans_count),
         },
-        passes: Part {
+        passes: TablePlace {
             offset: passes_at,
             count: passes_count,
             holds: passes::holds(passes_count),
@@ -225,7 +225,7 @@ pub fn plan(zone_bytes: usize, wanted: &Wanted) -> Result<Plan, ZoneTooSmall> {
     })
 }
 
-impl Plan {
+impl ZonePlan {
     /// A sentence for the log if the zone holds less than was wanted.
     #[must_use]
     pub fn shortfall(&self) -> Option<String> {
@@ -260,9 +260,9 @@ mod tests {
 
     #[test]
     fn the_usual_order_fits_far_below_128_mib() {
-        let wanted = Wanted {
+        let wanted = ZoneNeeds {
             reserved_bytes: 64 << 10,
-            ..Wanted::default()
+            ..ZoneNeeds::default()
         };
         assert!(zone_for(&wanted) <= 62 << 20, "{}", zone_for(&wanted));
         let plan = plan(128 << 20, &wanted).unwrap();
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn the_documented_sizes_are_right() {
         let told = |mib: usize| {
-            let plan = plan(mib << 20, &Wanted::default()).unwrap();
+            let plan = plan(mib << 20, &ZoneNeeds::default()).unwrap();
             (
                 plan.products.holds,
                 plan.seen.holds,
@@ -285,12 +285,12 @@ mod tests {
         assert_eq!(told(16), (10_000, 206_354, 206_360, 25_795));
         assert_eq!(told(62), (10_014, 1_001_473, 1_001_472, 125_185));
         assert_eq!(told(128), (20_696, 2_069_732, 2_069_736, 258_720));
-        assert_eq!(zone_for(&Wanted::default()), 62 << 20);
+        assert_eq!(zone_for(&ZoneNeeds::default()), 62 << 20);
     }
 
     #[test]
     fn a_small_zone_says_what_it_holds_and_how_large_it_should_be() {
-        let plan = plan(2 << 20, &Wanted::default()).unwrap();
+        let plan = plan(2 << 20, &ZoneNeeds::default()).unwrap();
         assert!(plan.products.holds >= 1_000 && plan.seen.holds >= 20_000);
         let told = plan.shortfall().unwrap();
         assert!(
@@ -301,11 +301,13 @@ mod tests {
 
     #[test]
     fn a_zone_too_small_says_how_large_it_must_be() {
-        let told = plan(1 << 20, &Wanted::default()).unwrap_err().to_string();
+        let told = plan(1 << 20, &ZoneNeeds::default())
+            .unwrap_err()
+            .to_string();
         assert!(told.contains("at least 2m, or 62m"), "{told}");
-        let greedy = Wanted {
+        let greedy = ZoneNeeds {
             reserved_bytes: 10 << 20,
-            ..Wanted::default()
+            ..ZoneNeeds::default()
         };
         let error = plan(4 << 20, &greedy).unwrap_err();
         assert_eq!(error.least_mib, 11);
@@ -315,12 +317,13 @@ mod tests {
     #[test]
     fn a_zone_for_many_bans_is_as_large_as_it_must_be_and_no_larger() {
         for bans in [0, 30_000, 1_000_000, 5_000_000] {
-            let zone = zone_for_bans(bans, &Wanted::default());
-            let holds = |bytes| plan(bytes, &Wanted::default()).map_or(0, |plan| plan.bans.holds);
+            let zone = zone_for_bans(bans, &ZoneNeeds::default());
+            let holds =
+                |bytes| plan(bytes, &ZoneNeeds::default()).map_or(0, |plan| plan.bans.holds);
             assert!(holds(zone) >= bans, "{bans}");
             assert!(bans == 0 || holds(zone - (1 << 20)) < bans, "{bans}");
         }
-        assert_eq!(zone_for_bans(0, &Wanted::default()), MIN_ZONE_BYTES);
+        assert_eq!(zone_for_bans(0, &ZoneNeeds::default()), MIN_ZONE_BYTES);
     }
 
     proptest! {
@@ -333,9 +336,9 @@ mod tests {
             passes in 0..1_000_000_usize,
             reserved_bytes in 0..100_000_usize,
         ) {
-            let wanted = Wanted { products, seen, bans, passes, reserved_bytes };
+            let wanted = ZoneNeeds { products, seen, bans, passes, reserved_bytes };
             let plan = plan(zone, &wanted).unwrap();
-            let end = |part: Part, size: usize| {
+            let end = |part: TablePlace, size: usize| {
                 assert_eq!(part.offset % 128, 0);
                 part.offset + part.count * size
             };

@@ -54,13 +54,13 @@ const ATTEMPTS: usize = 2 * WAYS;
 
 /// One buyer of one product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Buyer(u64);
+pub struct BuyerKey(u64);
 
 /// One request id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request(u32);
+pub struct RequestKey(u32);
 
-impl Buyer {
+impl BuyerKey {
     /// Of these ids.
     #[must_use]
     pub fn new(seed: Seed, round: &str, product: &str, user: &str) -> Self {
@@ -68,7 +68,7 @@ impl Buyer {
     }
 }
 
-impl Request {
+impl RequestKey {
     /// Of this id.
     #[must_use]
     pub fn new(seed: Seed, id: &str) -> Self {
@@ -139,11 +139,11 @@ pub const fn holds(sets: usize) -> usize {
 struct Mark(u64);
 
 impl Mark {
-    fn new(buyer: Buyer, request: Request, now_s: u64) -> Self {
+    fn new(buyer: BuyerKey, request: RequestKey, now_s: u64) -> Self {
         Self(u64::from(request.0) << 32 | (now_s & TIME_MASK) << 8 | Self::check(buyer))
     }
 
-    fn check(buyer: Buyer) -> u64 {
+    fn check(buyer: BuyerKey) -> u64 {
         buyer.0.wrapping_mul(CHECK) >> 56
     }
 
@@ -151,12 +151,12 @@ impl Mark {
         Self(slot.value.load(Ordering::Acquire))
     }
 
-    fn is_for(self, buyer: Buyer) -> bool {
+    fn is_for(self, buyer: BuyerKey) -> bool {
         self.0 & 0xff == Self::check(buyer)
     }
 
-    fn request(self) -> Request {
-        Request((self.0 >> 32) as u32)
+    fn request(self) -> RequestKey {
+        RequestKey((self.0 >> 32) as u32)
     }
 
     /// Seconds since it was recorded, plus [`SKEW_S`].
@@ -189,13 +189,13 @@ impl<'a> Seen<'a> {
 
     /// The sets that [`Self::check`] will read, whose first lines a caller may
     /// have memory bring beforehand.
-    pub fn lines(&self, buyer: Buyer) -> impl Iterator<Item = &'a Set> + use<'a> {
+    pub fn lines(&self, buyer: BuyerKey) -> impl Iterator<Item = &'a Set> + use<'a> {
         sets::choices(self.sets, buyer.0)
     }
 
     /// What is known of this click. Reads two cache lines, four on a hit.
     #[must_use]
-    pub fn check(&self, buyer: Buyer, request: Request, now_s: u64) -> Answer {
+    pub fn check(&self, buyer: BuyerKey, request: RequestKey, now_s: u64) -> Answer {
         let mut answer = Answer::Unseen;
         for slot in sets::matching(self.sets, buyer.0) {
             let mark = Mark::of(slot);
@@ -210,7 +210,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Remembers that this request was admitted.
-    pub fn record(&self, buyer: Buyer, request: Request, now_s: u64) {
+    pub fn record(&self, buyer: BuyerKey, request: RequestKey, now_s: u64) {
         let mark = Mark::new(buyer, request, now_s);
         if let Some(slot) = self.own_slot(buyer, request, now_s) {
             slot.value.store(mark.0, Ordering::Release);
@@ -234,7 +234,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Forgets a buyer whom the back end lets buy again. Whether he was there.
-    pub fn forget(&self, buyer: Buyer) -> bool {
+    pub fn forget(&self, buyer: BuyerKey) -> bool {
         let mut was_there = false;
         for slot in sets::matching(self.sets, buyer.0) {
             if slot.claim(buyer.0, 0) {
@@ -247,7 +247,7 @@ impl<'a> Seen<'a> {
 
     /// The slot of this buyer that is to be written again: that of the same
     /// request or of nobody's, else the older one if he has all that he may.
-    fn own_slot(&self, buyer: Buyer, request: Request, now_s: u64) -> Option<Slot<'a>> {
+    fn own_slot(&self, buyer: BuyerKey, request: RequestKey, now_s: u64) -> Option<Slot<'a>> {
         let mut oldest = None;
         let mut count = 0;
         for slot in sets::matching(self.sets, buyer.0) {
@@ -266,7 +266,7 @@ impl<'a> Seen<'a> {
     }
 
     /// A slot to write to and the tag in it: an empty one, else the oldest.
-    fn victim(&self, buyer: Buyer, now_s: u64) -> Option<(Slot<'a>, u64)> {
+    fn victim(&self, buyer: BuyerKey, now_s: u64) -> Option<(Slot<'a>, u64)> {
         if let Some(slot) = sets::vacancy(self.sets, buyer.0) {
             return Some((slot, 0));
         }

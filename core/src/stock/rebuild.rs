@@ -19,7 +19,7 @@ pub type Fields = Vec<(String, String)>;
 
 /// An order in the database, as far as its stock is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deed {
+pub struct OrderRecord {
     /// The segment whose stock it has.
     pub segment: u16,
     /// The purchase it was made from.
@@ -52,7 +52,7 @@ pub struct Known<'a> {
     /// The events of each segment, archived or still in its stream, oldest first.
     pub events: Vec<&'a [Event]>,
     /// Every order.
-    pub orders: &'a [Deed],
+    pub orders: &'a [OrderRecord],
     /// Purchases that are on their way to an order.
     pub under_way: &'a HashSet<PurchaseId>,
 }
@@ -76,7 +76,7 @@ pub struct Plan {
     /// Released purchases whose permits went back, as the relay names them.
     pub refunds: BTreeSet<String>,
     /// Permits of released purchases.
-    pub given_back: u64,
+    pub returned: u64,
     /// Copies of purchases whose order message was lost, to be relayed again.
     pub redriven: Vec<Fields>,
     /// Purchases that only the orders knew of.
@@ -89,23 +89,23 @@ pub struct Plan {
 /// amount: 0 unless it was oversold before.
 #[must_use]
 pub fn plan(known: &Known<'_>) -> (Vec<Plan>, u64) {
-    let mut shelves: Vec<Shelf> = (1..)
+    let mut segments: Vec<SegmentState> = (1..)
         .zip(&known.events)
-        .map(|(number, events)| Shelf::new(known, number, events))
+        .map(|(number, events)| SegmentState::new(known, number, events))
         .collect();
-    for shelf in &mut shelves {
-        shelf.preload(known);
-        shelf.adopt(known);
-        shelf.follow(known);
+    for segment in &mut segments {
+        segment.preload(known);
+        segment.adopt(known);
+        segment.follow(known);
     }
-    finish_transfers(&mut shelves);
-    let oversold = correct(&mut shelves, known.amount);
-    let plans = shelves.into_iter().map(|shelf| shelf.finish(known));
+    finish_transfers(&mut segments);
+    let oversold = correct(&mut segments, known.amount);
+    let plans = segments.into_iter().map(|segment| segment.finish(known));
     (plans.collect(), oversold)
 }
 
 /// A segment while it is planned.
-struct Shelf<'a> {
+struct SegmentState<'a> {
     number: u16,
     ids: (&'a str, &'a str),
     events: Vec<Event>,
@@ -113,7 +113,7 @@ struct Shelf<'a> {
     plan: Plan,
 }
 
-impl<'a> Shelf<'a> {
+impl<'a> SegmentState<'a> {
     fn new(known: &Known<'a>, number: u16, events: &[Event]) -> Self {
         let mut replay = Replay::default();
         for at in 1..=events.len() {
@@ -179,29 +179,29 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    fn orders<'k>(&self, known: &Known<'k>) -> HashMap<&'k PurchaseId, &'k Deed> {
+    fn orders<'k>(&self, known: &Known<'k>) -> HashMap<&'k PurchaseId, &'k OrderRecord> {
         let orders = known.orders.iter();
-        let here = orders.filter(|deed| deed.segment == self.number);
-        here.map(|deed| (&deed.purchase, deed)).collect()
+        let here = orders.filter(|order| order.segment == self.number);
+        here.map(|order| (&order.purchase, order)).collect()
     }
 
     /// Enters the purchases of orders that the ledger does not know.
     fn adopt(&mut self, known: &Known<'_>) {
-        let mut unknown: Vec<&Deed> = self.orders(known).into_values().collect();
-        unknown.retain(|deed| !self.replay.purchases.contains_key(&deed.purchase));
-        unknown.sort_by_key(|deed| (deed.purchase.at_ms, &deed.order));
-        for deed in unknown {
+        let mut unknown: Vec<&OrderRecord> = self.orders(known).into_values().collect();
+        unknown.retain(|order| !self.replay.purchases.contains_key(&order.purchase));
+        unknown.sort_by_key(|order| (order.purchase.at_ms, &order.order));
+        for order in unknown {
             let PurchaseId {
                 user,
                 request,
                 at_ms,
-            } = &deed.purchase;
+            } = &order.purchase;
             let fields = [
                 ("request", request.as_str()),
                 ("user", user),
-                ("quantity", &deed.quantity.to_string()),
-                ("price_cents", &deed.price_cents.to_string()),
-                ("permit", &deed.permit),
+                ("quantity", &order.quantity.to_string()),
+                ("price_cents", &order.price_cents.to_string()),
+                ("permit", &order.permit),
                 ("at_ms", &at_ms.to_string()),
             ];
             self.enter("purchase", &fields);
@@ -221,7 +221,7 @@ impl<'a> Shelf<'a> {
         for (purchase, life) in purchases {
             let made = self.events[life.made].clone();
             let bought = purchase.at_ms.to_string();
-            let Some(deed) = orders.get(&purchase) else {
+            let Some(order) = orders.get(&purchase) else {
                 if !known.under_way.contains(&purchase) {
                     self.redrive(&made, &bought);
                 }
@@ -235,16 +235,16 @@ impl<'a> Shelf<'a> {
                 ("permit", made.text("permit")),
                 ("bought_ms", &bought),
             ];
-            match deed.stands {
+            match order.stands {
                 order::State::Created => {}
                 order::State::Paid => {
-                    fields.push(("order", &deed.order));
+                    fields.push(("order", &order.order));
                     self.enter("confirm", &fields);
                 }
                 order::State::Cancelled | order::State::Failed => {
-                    fields.push(("order", deed.number()));
-                    fields.push(("state", deed.stands.as_str()));
-                    fields.push(("reason", &deed.reason));
+                    fields.push(("order", order.number()));
+                    fields.push(("state", order.stands.as_str()));
+                    fields.push(("reason", &order.reason));
                     self.enter("release", &fields);
                 }
             }
@@ -309,8 +309,8 @@ impl<'a> Shelf<'a> {
                 request,
                 at_ms,
             } = purchase;
-            let deed = orders.get(purchase);
-            let number = deed.map_or("", |deed| deed.number());
+            let order = orders.get(purchase);
+            let number = order.map_or("", |order| order.number());
             let (state, end) = match (life.confirmed, life.released) {
                 (Some(_), _) => ("paid", String::new()),
                 (_, Some(at)) => {
@@ -319,14 +319,14 @@ impl<'a> Shelf<'a> {
                         self.plan
                             .refunds
                             .insert(format!("{user}:{request}:{at_ms}"));
-                        self.plan.given_back += items;
+                        self.plan.returned += items;
                     }
                     (
                         released.text("state"),
                         format!("|{}", released.text("reason")),
                     )
                 }
-                _ if deed.is_some() => ("ordered", String::new()),
+                _ if order.is_some() => ("ordered", String::new()),
                 _ => ("succeeded", String::new()),
             };
             let record = format!(
@@ -338,7 +338,7 @@ impl<'a> Shelf<'a> {
     }
 }
 
-impl Deed {
+impl OrderRecord {
     /// The number that people know; what was never placed has none.
     fn number(&self) -> &str {
         match self.stands {
@@ -350,31 +350,31 @@ impl Deed {
 
 /// Finishes every transfer of which one end is on record: what left arrives, and
 /// what arrived has left.
-fn finish_transfers(shelves: &mut [Shelf<'_>]) {
+fn finish_transfers(segments: &mut [SegmentState<'_>]) {
     for out in [true, false] {
         let mut open: Vec<(u16, String, String, u16)> = Vec::new();
-        for shelf in shelves.iter() {
+        for segment in segments.iter() {
             let ends = if out {
-                &shelf.replay.left
+                &segment.replay.left
             } else {
-                &shelf.replay.arrived
+                &segment.replay.arrived
             };
             for (id, at) in ends {
-                let other = shelf.events[*at].text("other").parse().unwrap_or(0_u16);
-                let known = shelves.iter().any(|it| match out {
+                let other = segment.events[*at].text("other").parse().unwrap_or(0_u16);
+                let known = segments.iter().any(|it| match out {
                     true => it.replay.arrived.contains_key(id),
                     false => it.replay.left.contains_key(id),
                 });
                 if !known {
-                    let items = shelf.events[*at].text("quantity").to_owned();
-                    open.push((other, id.clone(), items, shelf.number));
+                    let items = segment.events[*at].text("quantity").to_owned();
+                    open.push((other, id.clone(), items, segment.number));
                 }
             }
         }
         open.sort();
         let kind = if out { "transfer_in" } else { "transfer_out" };
         for (end, id, items, other) in open {
-            let Some(shelf) = shelves.iter_mut().find(|it| it.number == end) else {
+            let Some(segment) = segments.iter_mut().find(|it| it.number == end) else {
                 continue;
             };
             let other = other.to_string();
@@ -384,16 +384,19 @@ fn finish_transfers(shelves: &mut [Shelf<'_>]) {
                 ("quantity", &items),
                 ("other", &other),
             ];
-            shelf.enter(kind, &fields);
+            segment.enter(kind, &fields);
         }
     }
-    for shelf in shelves {
-        let ends = [("out", &shelf.replay.left), ("in", &shelf.replay.arrived)];
+    for segment in segments {
+        let ends = [
+            ("out", &segment.replay.left),
+            ("in", &segment.replay.arrived),
+        ];
         for (end, ids) in ends {
             for (id, at) in ids {
-                let event = &shelf.events[*at];
+                let event = &segment.events[*at];
                 let text = format!("{end}|{}|{}", event.text("quantity"), event.text("other"));
-                shelf.plan.transfers.insert(id.clone(), text);
+                segment.plan.transfers.insert(id.clone(), text);
             }
         }
     }
@@ -401,18 +404,18 @@ fn finish_transfers(shelves: &mut [Shelf<'_>]) {
 
 /// Makes all segments together have the amount, and none less than nothing for
 /// sale; returns how many items are sold beyond the amount.
-fn correct(shelves: &mut [Shelf<'_>], amount: u64) -> u64 {
+fn correct(segments: &mut [SegmentState<'_>], amount: u64) -> u64 {
     let amount = i64::try_from(amount).unwrap_or(i64::MAX);
-    let total: i64 = shelves.iter().map(|shelf| shelf.replay.total).sum();
+    let total: i64 = segments.iter().map(|segment| segment.replay.total).sum();
     let mut over = total - amount;
-    for shelf in shelves.iter_mut().filter(|shelf| shelf.sale() < 0) {
+    for segment in segments.iter_mut().filter(|segment| segment.sale() < 0) {
         // Sold here beyond what was here: the others have so much less.
-        shelf.plan.correction = -shelf.sale();
-        over += shelf.plan.correction;
+        segment.plan.correction = -segment.sale();
+        over += segment.plan.correction;
     }
     while over > 0 {
-        let left = |shelf: &Shelf<'_>| shelf.sale() + shelf.plan.correction;
-        let Some(richest) = shelves.iter_mut().max_by_key(|shelf| left(shelf)) else {
+        let left = |segment: &SegmentState<'_>| segment.sale() + segment.plan.correction;
+        let Some(richest) = segments.iter_mut().max_by_key(|segment| left(segment)) else {
             break;
         };
         let taken = over.min(left(richest));
@@ -423,7 +426,7 @@ fn correct(shelves: &mut [Shelf<'_>], amount: u64) -> u64 {
         over -= taken;
     }
     if over < 0
-        && let Some(first) = shelves.first_mut()
+        && let Some(first) = segments.first_mut()
     {
         first.plan.correction -= over;
         over = 0;

@@ -19,7 +19,7 @@ pub struct BadLine(String);
 
 /// What somebody asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum What {
+pub enum Endpoint {
     /// A product's page.
     Page,
     /// The time service.
@@ -44,7 +44,7 @@ pub struct Line<'a> {
     /// Who, by a verified session.
     pub user: Option<Cow<'a, str>>,
     /// What for.
-    pub what: What,
+    pub endpoint: Endpoint,
     /// HTTP status of the answer.
     pub status: u16,
     /// The gate's verdict; empty where there is no gate.
@@ -104,7 +104,7 @@ impl<'a> Line<'a> {
         Ok(Self {
             at_ms,
             address: address.to_canonical(),
-            what: what(&raw.method, &raw.uri),
+            endpoint: endpoint_of(&raw.method, &raw.uri),
             user: ids::is_user(&raw.user).then_some(raw.user),
             status: raw.status,
             verdict: raw.verdict,
@@ -119,10 +119,10 @@ impl<'a> Line<'a> {
     /// Round and product that it is about, if it names any.
     #[must_use]
     pub fn item(&self) -> Option<(&str, &str)> {
-        let (round, product) = match self.what {
-            What::Page => page_ids(&self.uri)?,
-            What::State => api_ids(&self.uri, "/state")?,
-            What::Path => api_ids(&self.uri, "/path")?,
+        let (round, product) = match self.endpoint {
+            Endpoint::Page => page_ids(&self.uri)?,
+            Endpoint::State => api_ids(&self.uri, "/state")?,
+            Endpoint::Path => api_ids(&self.uri, "/path")?,
             _ => (&*self.round, &*self.product),
         };
         (ids::is_id(round) && ids::is_id(product)).then_some((round, product))
@@ -132,7 +132,10 @@ impl<'a> Line<'a> {
     /// that only wants to buy.
     #[must_use]
     pub fn is_look(&self) -> bool {
-        matches!(self.what, What::Page | What::Time | What::State)
+        matches!(
+            self.endpoint,
+            Endpoint::Page | Endpoint::Time | Endpoint::State
+        )
     }
 }
 
@@ -148,14 +151,14 @@ fn milliseconds(seconds: f64) -> Option<u64> {
     (0.0..9.0e15).contains(&ms).then_some(ms as u64)
 }
 
-fn what(method: &str, uri: &str) -> What {
+fn endpoint_of(method: &str, uri: &str) -> Endpoint {
     match uri {
-        "/buy/" if method == "POST" => What::Click,
-        "/api/time" => What::Time,
-        _ if page_ids(uri).is_some() => What::Page,
-        _ if api_ids(uri, "/state").is_some() => What::State,
-        _ if api_ids(uri, "/path").is_some() => What::Path,
-        _ => What::Other,
+        "/buy/" if method == "POST" => Endpoint::Click,
+        "/api/time" => Endpoint::Time,
+        _ if page_ids(uri).is_some() => Endpoint::Page,
+        _ if api_ids(uri, "/state").is_some() => Endpoint::State,
+        _ if api_ids(uri, "/path").is_some() => Endpoint::Path,
+        _ => Endpoint::Other,
     }
 }
 
@@ -181,7 +184,10 @@ pub(crate) mod tests {
     fn a_click_says_who_what_and_when_it_arrived() {
         let line = Line::parse(CLICK.as_bytes()).unwrap();
         assert_eq!(line.at_ms, 1_795_406_400_200, "before it took 50 ms");
-        assert_eq!((line.user.as_deref(), line.what), (Some("li"), What::Click));
+        assert_eq!(
+            (line.user.as_deref(), line.endpoint),
+            (Some("li"), Endpoint::Click)
+        );
         assert_eq!(line.item(), Some(("1", "153")));
         assert!(!line.is_look());
     }
@@ -189,28 +195,28 @@ pub(crate) mod tests {
     #[test]
     fn what_a_browser_asks_for_is_known_by_its_address() {
         for (uri, what, item) in [
-            ("/product/1-153.html", What::Page, Some(("1", "153"))),
-            ("/api/time", What::Time, None),
+            ("/product/1-153.html", Endpoint::Page, Some(("1", "153"))),
+            ("/api/time", Endpoint::Time, None),
             (
                 "/api/rounds/1/products/153/state",
-                What::State,
+                Endpoint::State,
                 Some(("1", "153")),
             ),
             (
                 "/api/rounds/1/products/153/path",
-                What::Path,
+                Endpoint::Path,
                 Some(("1", "153")),
             ),
-            ("/assets/product.js", What::Other, None),
-            ("/product/1-a.b.html", What::Page, None),
-            ("/buy/", What::Other, None),
+            ("/assets/product.js", Endpoint::Other, None),
+            ("/product/1-a.b.html", Endpoint::Page, None),
+            ("/buy/", Endpoint::Other, None),
         ] {
             let text = CLICK
                 .replace("POST", "GET")
                 .replace("/buy/", uri)
                 .replace("\"round\":\"1\",\"product\":\"153\"", "\"round\":\"\"");
             let line = Line::parse(text.as_bytes()).unwrap();
-            assert_eq!((line.what, line.item()), (what, item), "{uri}");
+            assert_eq!((line.endpoint, line.item()), (what, item), "{uri}");
         }
     }
 

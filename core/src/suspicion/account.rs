@@ -1,6 +1,6 @@
 //! What is remembered of one account.
 
-use super::access_log::{Line, What};
+use super::access_log::{Endpoint, Line};
 use super::key::key_of;
 use super::presence::Presence;
 use super::reason::Reason;
@@ -136,17 +136,17 @@ impl Account {
             self.looks = self.looks.saturating_add(1);
             self.presence.look(line.at_ms);
         }
-        if matches!(line.what, What::Path | What::Click) {
+        if matches!(line.endpoint, Endpoint::Path | Endpoint::Click) {
             let first = self.first_wanted_ms.unwrap_or(line.at_ms);
             self.first_wanted_ms = Some(first.min(line.at_ms));
         }
         let is_early = line.status == 425;
-        match line.what {
-            What::Path => {
+        match line.endpoint {
+            Endpoint::Path => {
                 self.urls = self.urls.saturating_add(1);
                 self.early = self.early.saturating_add(u32::from(is_early));
             }
-            What::Click => return self.note_click(line, is_early, first),
+            Endpoint::Click => return self.note_click(line, is_early, first),
             _ => {}
         }
         false

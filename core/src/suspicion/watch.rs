@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use super::access_log::{Line, What};
+use super::access_log::{Endpoint, Line};
 use super::account::{Account, Around, First};
 use super::address::Address;
 use super::judgement::{Judgement, Subject};
@@ -126,12 +126,12 @@ impl Watch {
     pub fn note(&mut self, line: &Line<'_>) {
         self.since_ms = Some(self.since_ms.map_or(line.at_ms, |ms| ms.min(line.at_ms)));
         self.newest_ms = self.newest_ms.max(line.at_ms);
-        let wants = matches!(line.what, What::Path | What::Click);
+        let wants = matches!(line.endpoint, Endpoint::Path | Endpoint::Click);
         let Some(user) = line.user.as_deref() else {
             if line.is_look() {
                 self.note_stranger(line);
             }
-            if line.what == What::Click && line.verdict == "bad_signature" {
+            if line.endpoint == Endpoint::Click && line.verdict == "bad_signature" {
                 let id = self.address(line);
                 if let Some(address) = self.addresses.get_mut(&id) {
                     address.forged = address.forged.saturating_add(1);
@@ -180,7 +180,7 @@ impl Watch {
     }
 
     fn first_of(&self, line: &Line<'_>) -> Option<First> {
-        if line.what != What::Click {
+        if line.endpoint != Endpoint::Click {
             return None;
         }
         let item = key_of(&line.item()?);

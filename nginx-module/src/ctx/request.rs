@@ -7,7 +7,7 @@ use ngx::ffi::{
     NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_POST, ngx_http_get_indexed_variable, ngx_http_request_t,
     ngx_str_t, ngx_table_elt_t, ngx_uint_t,
 };
-use seckill_core::captcha::pass as captcha;
+use seckill_core::captcha::pass;
 use seckill_core::signing::session;
 
 /// Borrows nginx's request for the length of one handler call.
@@ -117,7 +117,7 @@ impl<'a> Request<'a> {
                     15 if key.eq_ignore_ascii_case(b"idempotency-key") => {
                         found.request = Some(value().unwrap_or_default());
                     }
-                    17 if key.eq_ignore_ascii_case(captcha::HEADER.as_bytes()) => {
+                    17 if key.eq_ignore_ascii_case(pass::HEADER.as_bytes()) => {
                         found.captcha = Some(value().unwrap_or_default());
                     }
                     _ => {}

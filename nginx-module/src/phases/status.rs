@@ -106,7 +106,7 @@ fn write_protection(zone: &Zone, page: &mut Page) {
         (
             "captcha_passes_given_back_total",
             "Of those, passes that are valid again because the request was refused.",
-            passes.given_back(),
+            passes.released(),
         ),
         (
             "captcha_passes_full_total",

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_task::Task;
 use redis::RedisResult;
 use seckill_core::keys;
-use seckill_core::shared::bans::listed as ban;
+use seckill_core::shared::bans::listed;
 use seckill_core::shared::bans::{Ban, Bans, Sweep};
 use seckill_core::shared::zone_for_bans;
 
@@ -200,11 +200,11 @@ impl Mirror {
     fn change(&mut self, field: &str, value: &str) {
         let list = self.list();
         let result = if value.is_empty() {
-            ban::parse_field(field).map(|ban| {
+            listed::parse_field(field).map(|ban| {
                 self.bans().remove(ban);
             })
         } else {
-            ban::parse(field, value).map(|(ban, expires_ms)| {
+            listed::parse(field, value).map(|(ban, expires_ms)| {
                 if !self.put(ban, expires_ms, list.generation()) {
                     list.set_unmirrored(list.unmirrored() + 1);
                     self.warn_of_lack(list.mirrored() + list.unmirrored());
@@ -218,7 +218,7 @@ impl Mirror {
     }
 
     /// Puts a ban into the zone; false if there is no room.
-    fn put(&self, ban: Ban<'_>, expires_ms: ban::Expiry, generation: u32) -> bool {
+    fn put(&self, ban: Ban<'_>, expires_ms: listed::Expiry, generation: u32) -> bool {
         let has_expired = expires_ms.is_some_and(|ms| ms <= clock::now_ms());
         if has_expired {
             self.bans().remove(ban);
@@ -293,7 +293,7 @@ impl Mirror {
 
     fn read(&mut self, field: &[u8], value: &[u8], generation: u32, pass: &mut Pass) {
         let field = String::from_utf8_lossy(field);
-        match ban::parse(&field, &String::from_utf8_lossy(value)) {
+        match listed::parse(&field, &String::from_utf8_lossy(value)) {
             Ok((ban, expires_ms)) => {
                 pass.bans += 1;
                 if !self.put(ban, expires_ms, generation) {

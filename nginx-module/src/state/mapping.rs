@@ -9,7 +9,7 @@ use ngx::ffi::{
     ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
 };
 use ngx::ngx_log_error;
-use seckill_core::shared::{Plan, Wanted, plan};
+use seckill_core::shared::{ZonePlan, ZoneNeeds, plan};
 
 use super::zone::{Shared, Zone};
 
@@ -95,10 +95,10 @@ impl SharedZone {
 }
 
 /// The entries that a zone should have room for.
-pub(crate) fn wanted() -> Wanted {
-    Wanted {
+pub(crate) fn wanted() -> ZoneNeeds {
+    ZoneNeeds {
         reserved_bytes: size_of::<Shared>(),
-        ..Wanted::default()
+        ..ZoneNeeds::default()
     }
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn wanted() -> Wanted {
 ///
 /// # Errors
 /// A sentence that says how large it must be.
-fn divide(zone_bytes: usize) -> Result<Plan, String> {
+fn divide(zone_bytes: usize) -> Result<ZonePlan, String> {
     plan(zone_bytes, &wanted()).map_err(|error| error.to_string())
 }
 

@@ -3,10 +3,10 @@
 //! A shortcut that is exact for this edge; the stock script spends each pass once
 //! for all edges.
 
-use seckill_core::captcha::pass as captcha;
+use seckill_core::captcha::pass;
 use seckill_core::gate::Admissible;
-use seckill_core::shared::passes::{Claim, Counts, Pass, Passes};
-use seckill_core::shared::seen::Request;
+use seckill_core::shared::passes::{ClaimResult, Counts, PassKey, Passes};
+use seckill_core::shared::seen::RequestKey;
 use seckill_core::{Verdict, shared::siphash::Seed};
 
 use super::Zone;
@@ -29,13 +29,13 @@ impl Zone {
 /// refused after all.
 #[derive(Clone, Copy)]
 pub(crate) struct ClaimedPass {
-    pass: Pass,
-    request: Request,
+    pass: PassKey,
+    request: RequestKey,
 }
 
-fn of(seed: Seed, admissible: &Admissible<'_>, pass: &captcha::Pass<'_>) -> Pass {
+fn of(seed: Seed, admissible: &Admissible<'_>, pass: &pass::Pass<'_>) -> PassKey {
     let item = (admissible.round, admissible.product);
-    Pass::new(seed, admissible.user, item, pass.nonce, pass.expires_ms)
+    PassKey::new(seed, admissible.user, item, pass.nonce, pass.expires_ms)
 }
 
 impl ClaimedPass {
@@ -58,14 +58,14 @@ impl ClaimedPass {
         let seed = zone.seed();
         let pass = of(seed, admissible, pass);
         let request = match request {
-            Some(id) => Request::new(seed, id),
-            None => Request::new(seed, &format!("{:x}", random::word())),
+            Some(id) => RequestKey::new(seed, id),
+            None => RequestKey::new(seed, &format!("{:x}", random::word())),
         };
         match zone.passes().claim(pass, request, now_ms / 1_000) {
-            Claim::First => Ok(Some(Self { pass, request })),
-            Claim::Again => Ok(None),
-            Claim::Spent => Err(Verdict::CaptchaRequired),
-            Claim::Full => Err(Verdict::Busy),
+            ClaimResult::First => Ok(Some(Self { pass, request })),
+            ClaimResult::Again => Ok(None),
+            ClaimResult::Spent => Err(Verdict::CaptchaRequired),
+            ClaimResult::Full => Err(Verdict::Busy),
         }
     }
 

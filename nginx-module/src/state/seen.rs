@@ -2,7 +2,7 @@
 //!
 //! Only a shortcut: the stock script decides about every click that passes.
 
-use seckill_core::shared::seen::{Answer, Buyer, Request};
+use seckill_core::shared::seen::{Answer, BuyerKey, RequestKey};
 
 use super::Zone;
 use crate::{clock, random};
@@ -10,8 +10,8 @@ use crate::{clock, random};
 /// A buyer's click on one product, in the form of the table of seen buyers.
 #[derive(Clone, Copy)]
 pub(crate) struct SeenClick {
-    buyer: Buyer,
-    request: Request,
+    buyer: BuyerKey,
+    request: RequestKey,
 }
 
 impl SeenClick {
@@ -25,11 +25,11 @@ impl SeenClick {
     ) -> Self {
         let seed = zone.seed();
         let request = match request {
-            Some(id) => Request::new(seed, id),
-            None => Request::new(seed, &format!("{:x}", random::word())),
+            Some(id) => RequestKey::new(seed, id),
+            None => RequestKey::new(seed, &format!("{:x}", random::word())),
         };
         Self {
-            buyer: Buyer::new(seed, round, product, user),
+            buyer: BuyerKey::new(seed, round, product, user),
             request,
         }
     }

@@ -8,7 +8,7 @@ use seckill_core::shared::passes;
 use seckill_core::shared::products::{self, Products, Slot};
 use seckill_core::shared::seen::{self, Counts, Seen};
 use seckill_core::shared::siphash::Seed;
-use seckill_core::shared::{Plan, Set};
+use seckill_core::shared::{Set, ZonePlan};
 
 use super::bans::BanList;
 use super::counters::Counters;
@@ -63,7 +63,7 @@ impl Shared {
     ///
     /// # Safety
     /// `this` is all-zero memory, as large as the plan says.
-    pub(super) unsafe fn fill(this: *mut Self, bytes: usize, plan: &Plan) {
+    pub(super) unsafe fn fill(this: *mut Self, bytes: usize, plan: &ZonePlan) {
         // SAFETY: by this function's contract; all-zero memory is the first state of
         // every atomic in it.
         let this = unsafe { &mut *this };

@@ -2,7 +2,7 @@
 
 use axum::http::Uri;
 use lettre::message::Mailbox;
-use seckill_core::orders::notice::Lang;
+use seckill_core::orders::notification::Lang;
 
 use super::Values;
 use crate::config::{ConfigError, Notify, masked_url};

@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands as _, RedisError};
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::suspicion::access_log::{Line, What};
+use seckill_core::suspicion::access_log::{Endpoint, Line};
 use seckill_core::suspicion::participants;
 use serde::Serialize;
 
@@ -59,7 +59,7 @@ impl Audience {
         else {
             return;
         };
-        if line.is_look() || line.what == What::Path {
+        if line.is_look() || line.endpoint == Endpoint::Path {
             let visitor = visitor(line);
             if self.seen.len() >= REMEMBERED {
                 self.seen.clear();
@@ -71,11 +71,11 @@ impl Audience {
                     .insert(visitor);
             }
         }
-        if let (What::Click, Some(user)) = (line.what, line.user.as_deref()) {
+        if let (Endpoint::Click, Some(user)) = (line.endpoint, line.user.as_deref()) {
             let bits = self.participants.entry(item.clone()).or_default();
             bits.insert(participants::bit(user));
         }
-        if matches!(line.what, What::Page | What::Click) {
+        if matches!(line.endpoint, Endpoint::Page | Endpoint::Click) {
             let day = self.day_of(line.at_ms);
             *self.hot.entry((day, item)).or_default() += 1;
         }

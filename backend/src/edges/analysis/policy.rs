@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use seckill_core::shared::bans::Ban;
-use seckill_core::shared::bans::listed as ban;
+use seckill_core::shared::bans::listed;
 use seckill_core::shared::bans::listed::{Kind, Record};
 use seckill_core::shared::prefix::Prefix;
 use seckill_core::suspicion::{Judgement, Subject};
@@ -155,7 +155,7 @@ impl Bench {
             name,
             score = finding.score,
             banned = bans,
-            reason = judgement.summary(ban::MAX_TEXT),
+            reason = judgement.summary(listed::MAX_TEXT),
             "found"
         );
         Ok(match (bans, wants_ban) {
@@ -197,7 +197,7 @@ impl Bench {
         let mut conn = self.redis.conn().await?;
         let known: Option<String> = redis::cmd("HGET")
             .arg(seckill_core::keys::BANS)
-            .arg(ban::field(banned))
+            .arg(listed::field(banned))
             .query_async(&mut conn)
             .await?;
         let in_force = |record: &Record| record.expires_ms.is_none_or(|until| until > now_ms);
@@ -212,7 +212,7 @@ impl Bench {
             expires_ms: Some(now_ms + self.rules.ban_for_ms),
             at_ms: now_ms,
             by: BY.to_owned(),
-            reason: judgement.summary(ban::MAX_TEXT),
+            reason: judgement.summary(listed::MAX_TEXT),
         };
         bans::add(&mut conn, banned, &record, now_ms).await?;
         Ok(())

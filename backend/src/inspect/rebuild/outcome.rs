@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use seckill_core::orders::purchase::{Record, State};
+use seckill_core::orders::purchase::{BuyerRecord, State};
 use seckill_core::stock::ledger::{Event, PurchaseId};
 use seckill_core::stock::rebuild;
-use seckill_core::stock::rebuild::{Deed, Known, Plan};
+use seckill_core::stock::rebuild::{Known, OrderRecord, Plan};
 
 use super::report::{Rebuilt, SegmentRebuilt};
 use crate::inspect::verify::gather::{ProductState, SegmentState};
@@ -21,7 +21,7 @@ pub(super) struct Outcome<'a> {
 
 impl<'a> Outcome<'a> {
     pub(super) fn of(state: &'a ProductState, product: &Product) -> Self {
-        let orders: Vec<Deed> = state.orders.iter().map(deed).collect();
+        let orders: Vec<OrderRecord> = state.orders.iter().map(order).collect();
         let waiting = state.segments.iter().flat_map(|segment| &segment.waiting);
         let queued = state.under_way.iter().flatten();
         let under_way: HashSet<PurchaseId> = waiting.chain(queued).cloned().collect();
@@ -95,7 +95,7 @@ impl<'a> Outcome<'a> {
                     .collect(),
             };
             let closed = leases.into_iter().filter(|(lease, _)| !self.is_open(lease));
-            bought += closed.map(|(_, n)| n).sum::<i64>() - signed(plan.given_back);
+            bought += closed.map(|(_, n)| n).sum::<i64>() - signed(plan.returned);
             refunds.extend(plan.refunds.iter().cloned());
         }
         let open = self.state.permits.leases.keys().cloned().collect();
@@ -149,8 +149,8 @@ fn differs(segment: &SegmentState, plan: &Plan) -> bool {
             segment
                 .buyers
                 .get(user)
-                .and_then(|text| Record::parse(text)),
-            Record::parse(text),
+                .and_then(|text| BuyerRecord::parse(text)),
+            BuyerRecord::parse(text),
         ) else {
             return false;
         };
@@ -168,8 +168,8 @@ fn differs(segment: &SegmentState, plan: &Plan) -> bool {
     !(stock && ledger && records && plan.redriven.is_empty() && permits.into_iter().all(|it| it))
 }
 
-fn deed(order: &Order) -> Deed {
-    Deed {
+fn order(order: &Order) -> OrderRecord {
+    OrderRecord {
         segment: order.segment,
         purchase: PurchaseId {
             user: order.user.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use seckill_core::orders::purchase::{Record, State};
+use seckill_core::orders::purchase::{BuyerRecord, State};
 use seckill_core::stock::ledger::{PurchaseId, Replay, replay};
 
 use super::check_orders;
@@ -109,7 +109,7 @@ fn records(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) 
             continue;
         };
         let life = &replay.purchases[*purchase];
-        let fits = Record::parse(text).is_some_and(|record| {
+        let fits = BuyerRecord::parse(text).is_some_and(|record| {
             let stands = match (life.confirmed, life.released) {
                 (Some(_), _) => record.state == State::Paid,
                 (_, Some(_)) => record.state.may_grab_again(),

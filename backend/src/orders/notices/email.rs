@@ -4,7 +4,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, header};
 use lettre::transport::smtp;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
-use seckill_core::orders::notice::{Channel, Facts, address, letter};
+use seckill_core::orders::notification::{Channel, Facts, address, email};
 
 use super::{Messenger, Notice, Told};
 use crate::http::client::trust;
@@ -36,7 +36,7 @@ impl Email {
     fn write(&self, notice: &Notice, to: Mailbox) -> Result<Message, lettre::error::Error> {
         let order = notice.order.to_string();
         let cents = notice.refund.as_ref().map(|(_, cents)| *cents);
-        let letter = letter(
+        let letter = email(
             notice.kind,
             notice.lang,
             &Facts {

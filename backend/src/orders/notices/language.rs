@@ -3,7 +3,7 @@
 
 use redis::AsyncCommands as _;
 use seckill_core::keys;
-use seckill_core::orders::notice::Lang;
+use seckill_core::orders::notification::Lang;
 
 use crate::redis::RedisLink;
 

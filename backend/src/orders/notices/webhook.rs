@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
-use seckill_core::orders::notice::{Channel, Kind};
+use seckill_core::orders::notification::{Channel, Kind};
 use seckill_core::orders::payment;
 use seckill_core::orders::purchase::Reason;
 use seckill_core::signing::keyring::Keyring;

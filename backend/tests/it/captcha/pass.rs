@@ -6,7 +6,7 @@ use crate::common::{eventually, item, now_ms, record, ring, stock};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode};
 use seckill::shop::Options;
-use seckill_core::captcha::pass as captcha;
+use seckill_core::captcha::pass;
 use seckill_core::keys;
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ async fn shop(amount: u64) -> Shop {
 fn pass_of(user: &str, product: &str, nonce: u8, lives_ms: i64) -> String {
     let expires_ms = now_ms().checked_add_signed(lives_ms).unwrap();
     let ring = ring();
-    captcha::sign(ring.first(), ("1", product), user, expires_ms, [nonce; 8])
+    pass::sign(ring.first(), ("1", product), user, expires_ms, [nonce; 8])
 }
 
 fn pass(user: &str, nonce: u8) -> String {
@@ -30,7 +30,7 @@ fn pass(user: &str, nonce: u8) -> String {
 
 fn with(pass: &str, mut request: Request<Body>) -> Request<Body> {
     let value = HeaderValue::from_str(pass).unwrap();
-    request.headers_mut().insert(captcha::HEADER, value);
+    request.headers_mut().insert(pass::HEADER, value);
     request
 }
 

@@ -6,7 +6,7 @@ use redis::AsyncCommands as _;
 use seckill::shop::captcha::Way;
 use seckill::shop::captcha::pool::Pool;
 use seckill_core::captcha::puzzle::LIMITS;
-use seckill_core::captcha::{pass as captcha, work};
+use seckill_core::captcha::{pass, work};
 use seckill_core::keys;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -80,7 +80,7 @@ async fn who_drags_the_piece_into_its_hole_gets_a_pass_that_buys_once() {
         let mut click = shop::click("li", request, None);
         click
             .headers_mut()
-            .insert(captcha::HEADER, pass.parse().unwrap());
+            .insert(pass::HEADER, pass.parse().unwrap());
         click
     };
     assert_eq!(shop.send(click("one")).await.0, StatusCode::ACCEPTED);

@@ -20,7 +20,7 @@ use seckill::shop::captcha::{Captcha, Way};
 use seckill::stock::following;
 use seckill::store::Store;
 use seckill_core::keys;
-use seckill_core::orders::notice::Channel;
+use seckill_core::orders::notification::Channel;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::{AbortHandle, JoinSet};

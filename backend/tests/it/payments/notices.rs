@@ -9,10 +9,10 @@ use seckill::orders::notices::webhook::Webhook;
 use seckill::shop::Options;
 use seckill::store::notifications::{NotificationKey, SendOutcome, StoredNotification};
 use seckill::store::payments::{Notice, Via};
-use seckill_core::orders::notice::{Channel, Kind, Lang};
+use seckill_core::orders::notification::{Channel, Kind, Lang};
 use seckill_core::orders::order::OrderId;
 use seckill_core::orders::payment;
-use seckill_core::orders::payment::Told;
+use seckill_core::orders::payment::Reported;
 use serde_json::Value;
 
 use crate::common::receivers::{Call, Inbox, http_server, mail_server};
@@ -139,7 +139,7 @@ async fn cancelled_orders_and_refunds_due_are_notified() {
         payment: "late".to_owned(),
         order: id,
         amount_cents: 99_900,
-        told: Told::Paid,
+        told: Reported::Paid,
         via: Via::Provider,
     };
     shop.store.note_payment(&late, now_ms()).await.unwrap();

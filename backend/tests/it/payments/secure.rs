@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::serve::Listener;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use seckill_core::orders::notice::Channel;
+use seckill_core::orders::notification::Channel;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;

@@ -3,9 +3,9 @@
 use seckill::store::Store;
 use seckill::store::notifications::SendOutcome;
 use seckill::store::payments::{Notice, Via};
-use seckill_core::orders::notice::Channel;
+use seckill_core::orders::notification::Channel;
 use seckill_core::orders::order::OrderId;
-use seckill_core::orders::payment::Told;
+use seckill_core::orders::payment::Reported;
 use seckill_core::orders::purchase::Reason;
 
 use super::{order, place};
@@ -26,7 +26,7 @@ pub(crate) async fn every_change_of_an_order_has_one_notification_for_each_chann
         payment: "p".to_owned(),
         order: OrderId(1),
         amount_cents: 199_800,
-        told: Told::Paid,
+        told: Reported::Paid,
         via: Via::Provider,
     };
     let twice = Notice {

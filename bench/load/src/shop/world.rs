@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::Method;
-use seckill_core::captcha::pass as captcha;
+use seckill_core::captcha::pass;
 use seckill_core::signing::keyring::Keyring;
 use tokio::time::sleep;
 
@@ -274,14 +274,8 @@ impl<'w> Visit<'w> {
         let item = (&*self.world.round, &*self.world.product);
         let mut nonce = [0; 8];
         getrandom::fill(&mut nonce).ok()?;
-        let expires_ms = self.world.now_ms() + captcha::PASS_LIFE_MS;
-        Some(captcha::sign(
-            key,
-            item,
-            &self.actor.user,
-            expires_ms,
-            nonce,
-        ))
+        let expires_ms = self.world.now_ms() + pass::PASS_LIFE_MS;
+        Some(pass::sign(key, item, &self.actor.user, expires_ms, nonce))
     }
 
     /// Asks once what became of the purchase; notes the order.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::permits::permit::{clip, unspent};
+use crate::permits::lease::{clip, unspent};
 
 #[test]
 fn the_share_is_what_is_left_divided_by_the_living_edges() {

@@ -11,12 +11,12 @@ const SEED: Seed = Seed::new([0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210]);
 const NOW: u64 = 1_795_406_400;
 const DAY_S: u64 = 86_400;
 
-fn buyer(user: u64) -> Buyer {
-    Buyer::new(SEED, "1", "153", &format!("user{user}"))
+fn buyer(user: u64) -> BuyerKey {
+    BuyerKey::new(SEED, "1", "153", &format!("user{user}"))
 }
 
-fn request(id: u64) -> Request {
-    Request::new(SEED, &format!("request{id}"))
+fn request(id: u64) -> RequestKey {
+    RequestKey::new(SEED, &format!("request{id}"))
 }
 
 struct Table {
@@ -45,7 +45,7 @@ fn tells_a_repeated_request_from_a_second_click() {
     assert_eq!(seen.check(buyer(1), request(1), NOW), Answer::SameRequest);
     assert_eq!(seen.check(buyer(1), request(2), NOW), Answer::SecondClick);
     assert_eq!(seen.check(buyer(2), request(1), NOW), Answer::Unseen);
-    let elsewhere = Buyer::new(SEED, "1", "154", "user1");
+    let elsewhere = BuyerKey::new(SEED, "1", "154", "user1");
     assert_eq!(seen.check(elsewhere, request(1), NOW), Answer::Unseen);
 }
 
@@ -132,9 +132,9 @@ fn a_million_buyers_in_24_mib_without_losing_one() {
     assert!(holds(table.sets.len()) >= 1_000_000);
     let seen = table.seen();
     // Tags as a keyed hash gives them, without its cost in a debug build.
-    let buyer = |user: u64| Buyer(SEED.hash_words([user]).max(1));
+    let buyer = |user: u64| BuyerKey(SEED.hash_words([user]).max(1));
     for user in 0..1_000_000 {
-        seen.record(buyer(user), Request(user as u32), NOW);
+        seen.record(buyer(user), RequestKey(user as u32), NOW);
     }
     assert_eq!(
         (table.counts.entries(), table.counts.evicted()),
@@ -142,15 +142,15 @@ fn a_million_buyers_in_24_mib_without_losing_one() {
     );
     for user in (0..1_000_000).step_by(7) {
         assert_eq!(
-            seen.check(buyer(user), Request(user as u32), NOW),
+            seen.check(buyer(user), RequestKey(user as u32), NOW),
             Answer::SameRequest
         );
         assert_eq!(
-            seen.check(buyer(user), Request(0x8000_0000), NOW),
+            seen.check(buyer(user), RequestKey(0x8000_0000), NOW),
             Answer::SecondClick
         );
         assert_eq!(
-            seen.check(buyer(user + 1_000_000), Request(0), NOW),
+            seen.check(buyer(user + 1_000_000), RequestKey(0), NOW),
             Answer::Unseen
         );
     }

@@ -11,8 +11,8 @@ fn event(seq: u64, text: &str) -> Event {
     }
 }
 
-fn deed(user: &str, quantity: u32, stands: order::State) -> Deed {
-    Deed {
+fn order(user: &str, quantity: u32, stands: order::State) -> OrderRecord {
+    OrderRecord {
         segment: 1,
         purchase: PurchaseId {
             user: user.to_owned(),
@@ -43,7 +43,7 @@ fn archived() -> Vec<Event> {
 
 fn known<'a>(
     events: Vec<&'a [Event]>,
-    orders: &'a [Deed],
+    orders: &'a [OrderRecord],
     under_way: &'a HashSet<PurchaseId>,
 ) -> Known<'a> {
     Known {
@@ -76,8 +76,8 @@ fn carried_out(before: &[Event], plan: &Plan) -> Replay {
 fn orders_and_archive_together_are_what_was_sold() {
     let archived = archived();
     let orders = [
-        deed("li", 2, order::State::Paid),
-        deed("zhao", 1, order::State::Created),
+        order("li", 2, order::State::Paid),
+        order("zhao", 1, order::State::Created),
     ];
     let nobody = HashSet::new();
     let (plans, oversold) = plan(&known(vec![&archived], &orders, &nobody));
@@ -96,11 +96,11 @@ fn orders_and_archive_together_are_what_was_sold() {
 #[test]
 fn what_was_carried_out_needs_nothing_more() {
     let archived = archived();
-    let orders = [deed("li", 2, order::State::Cancelled)];
+    let orders = [order("li", 2, order::State::Cancelled)];
     let nobody = HashSet::new();
     let (first, _) = plan(&known(vec![&archived], &orders, &nobody));
     assert_eq!(first[0].refunds.len(), 1);
-    assert_eq!(first[0].given_back, 2);
+    assert_eq!(first[0].returned, 2);
     let mut events = archived;
     for fields in &first[0].missing {
         events.push(Event {
@@ -111,7 +111,7 @@ fn what_was_carried_out_needs_nothing_more() {
             fields: fields.iter().cloned().collect(),
         });
     }
-    let wang = HashSet::from([deed("wang", 1, order::State::Created).purchase]);
+    let wang = HashSet::from([order("wang", 1, order::State::Created).purchase]);
     let (second, _) = plan(&known(vec![&events], &orders, &wang));
     assert_eq!(second[0].missing.len(), 1, "only a rebuild");
     assert_eq!(second[0].amounts, first[0].amounts);
@@ -146,7 +146,7 @@ fn a_transfer_that_was_cut_in_half_arrives() {
 fn nothing_is_oversold_further() {
     let archived = archived();
     let nobody = HashSet::new();
-    let orders = [deed("zhao", 9, order::State::Paid)];
+    let orders = [order("zhao", 9, order::State::Paid)];
     let (plans, oversold) = plan(&known(vec![&archived], &orders, &nobody));
     assert_eq!(oversold, 2);
     assert_eq!(plans[0].amounts.to_string(), "0 for sale, 3 locked, 9 sold");

@@ -4,7 +4,7 @@
 use super::{Kind, Lang};
 use crate::orders::purchase::Reason;
 
-/// What a letter is about.
+/// What an e-mail is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts<'a> {
     /// The order's number.
@@ -23,16 +23,16 @@ pub struct Facts<'a> {
 
 /// An e-mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct Email {
     /// One line.
     pub subject: String,
     /// Plain text.
     pub body: String,
 }
 
-/// Writes the letter that tells this.
+/// Writes the e-mail of this kind.
 #[must_use]
-pub fn letter(kind: Kind, lang: Lang, facts: &Facts<'_>) -> Letter {
+pub fn email(kind: Kind, lang: Lang, facts: &Facts<'_>) -> Email {
     let Facts {
         order,
         title,
@@ -102,7 +102,7 @@ pub fn letter(kind: Kind, lang: Lang, facts: &Facts<'_>) -> Letter {
         (Lang::Zh, _) => format!("订单号：{order}\n商品：{title} × {quantity}\n金额：{amount}"),
         (Lang::En, _) => format!("Order: {order}\nItem: {title} × {quantity}\nAmount: {amount}"),
     };
-    Letter {
+    Email {
         subject,
         body: format!("{text}\n\n{facts}\n"),
     }
@@ -122,13 +122,13 @@ mod tests {
     };
 
     #[test]
-    fn a_letter_says_what_happened_how_much_and_until_when() {
-        let zh = letter(Kind::Ordered, Lang::Zh, &FACTS);
+    fn an_email_says_what_happened_how_much_and_until_when() {
+        let zh = email(Kind::Ordered, Lang::Zh, &FACTS);
         assert_eq!(zh.subject, "抢到了：折叠屏手机");
         for part in ["12:10", "730", "× 2", "¥1998.05"] {
             assert!(zh.body.contains(part), "{part} in {}", zh.body);
         }
-        let en = letter(Kind::Cancelled, Lang::En, &FACTS);
+        let en = email(Kind::Cancelled, Lang::En, &FACTS);
         assert!(en.body.contains("not paid in time"), "{}", en.body);
         assert!(en.body.contains("you may buy again"), "{}", en.body);
     }
@@ -139,14 +139,14 @@ mod tests {
             title: "a\r\nBcc: everybody@example.com",
             ..FACTS
         };
-        let letter = letter(Kind::Paid, Lang::En, &facts);
-        assert!(!letter.subject.contains(['\r', '\n']), "{}", letter.subject);
+        let email = email(Kind::Paid, Lang::En, &facts);
+        assert!(!email.subject.contains(['\r', '\n']), "{}", email.subject);
     }
 
     #[test]
     fn what_came_to_nothing_has_no_number() {
-        let letter = letter(Kind::Failed, Lang::En, &FACTS);
-        assert!(!letter.body.contains("730"), "{}", letter.body);
-        assert!(letter.body.contains("nothing was charged"));
+        let email = email(Kind::Failed, Lang::En, &FACTS);
+        assert!(!email.body.contains("730"), "{}", email.body);
+        assert!(email.body.contains("nothing was charged"));
     }
 }

@@ -1,10 +1,10 @@
 //! Telling buyers what became of their orders: what is told, through which
 //! channel, in which words, and when it is tried again.
 
-/// The words of an e-mail.
-mod words;
+/// What an e-mail says.
+mod email;
 
-pub use words::{Facts, Letter, letter};
+pub use email::{Email, Facts, email};
 
 /// How often a notice is tried before it is given up.
 pub const ATTEMPTS: u32 = 10;
