@@ -22,7 +22,7 @@ use crate::signing::hidden_path::{HiddenPath, PATH_HORIZON_MS};
 use crate::signing::keyring::{Digest, Keyring};
 use crate::signing::session::Session;
 
-/// Who is buying.
+/// How the buyer is identified.
 #[derive(Debug, Clone, Copy)]
 pub enum Credential<'a> {
     /// The module's own session cookie, if there was one; still to be verified.
@@ -50,7 +50,7 @@ pub struct Click<'a> {
     pub captcha: Captcha<'a>,
 }
 
-/// A purchase request that may ask for permits.
+/// A purchase request that may spend permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admissible<'a> {
     /// The verified buyer.
@@ -72,11 +72,11 @@ pub fn identify<'a>(buyer: Credential<'a>, ring: &Keyring, now_ms: u64) -> Optio
     identity.is_proven(ring, now_ms).then_some(identity.user)
 }
 
-/// Who somebody says he is.
+/// The user that a credential names.
 #[derive(Debug, Clone, Copy)]
 struct Identity<'a> {
     user: &'a str,
-    /// What has to be verified, unless the operator vouches for him.
+    /// The session to verify; `None` if the operator vouches for the user.
     session: Option<Session<'a>>,
 }
 
@@ -100,12 +100,12 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// A click whose shape is right: who says that he buys what. Nothing of it is
-/// verified yet.
+/// A click whose shape is right: it claims to be by a user and for a product. Nothing
+/// of it is verified yet.
 ///
-/// The gate goes on with [`Claim::verify_url`] and [`Claim::verify_buyer`], asks
-/// whether the buyer is banned, looks the product up, and ends with [`Claim::admit`]. These are steps of their
-/// own, so that the caller does its own looking between them.
+/// The gate continues with [`Claim::verify_url`] and [`Claim::verify_buyer`], looks up
+/// bans and the product, and ends with [`Claim::admit`]. These are separate steps, so
+/// that the caller does its look-ups between them.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
     path: HiddenPath<'a>,
@@ -118,7 +118,7 @@ impl<'a> Claim<'a> {
     /// Reads a click.
     ///
     /// # Errors
-    /// The [`Verdict`] to refuse with: a wrong shape, an expired URL, nobody.
+    /// The [`Verdict`] to refuse with: a wrong shape, an expired URL, no credential.
     pub fn read(click: &Click<'a>, now_ms: u64) -> Result<Self, Verdict> {
         if !click.is_post || click.has_body {
             return Err(Verdict::BadRequest);
@@ -141,7 +141,7 @@ impl<'a> Claim<'a> {
             return Err(Verdict::Expired);
         }
         if path.expires_ms > now_ms + PATH_HORIZON_MS {
-            // We never sign that far ahead.
+            // No URL of ours expires that far ahead.
             return Err(Verdict::BadSignature);
         }
         Ok(Self {
@@ -152,13 +152,13 @@ impl<'a> Claim<'a> {
         })
     }
 
-    /// Who buys.
+    /// The user who buys.
     #[must_use]
     pub fn user(&self) -> &'a str {
         self.identity.user
     }
 
-    /// What: the ids of round and product.
+    /// The ids of round and product.
     #[must_use]
     pub fn item(&self) -> (&'a str, &'a str) {
         (self.path.round, self.path.product)
@@ -176,7 +176,7 @@ impl<'a> Claim<'a> {
         }
     }
 
-    /// Verifies that the buyer is who he says.
+    /// Verifies the buyer's session.
     ///
     /// # Errors
     /// [`Verdict::LoginRequired`].
@@ -188,8 +188,8 @@ impl<'a> Claim<'a> {
         }
     }
 
-    /// Decides by what the catalogue says of the product, and by the captcha
-    /// pass. To be asked of a verified claim only.
+    /// Decides by the product's catalogue entry and the captcha pass. Call it only
+    /// after the claim was verified.
     ///
     /// # Errors
     /// The [`Verdict`] to refuse with.

@@ -1,5 +1,5 @@
-//! Identifiers are checked once, at the border; behind it they are known to be
-//! safe inside a URL, a Redis key, a file name and a JSON string.
+//! Identifiers are checked once, where they come in; from there on they are known to
+//! be safe inside a URL, a Redis key, a file name and a JSON string.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ pub fn is_request(s: &str) -> bool {
     (1..=MAX_REQUEST).contains(&s.len()) && consists_of(REQUEST, s)
 }
 
-/// Of what a text may consist, one bit a kind of text.
+/// The kinds of text, one bit each.
 const DIGIT: u8 = 1;
 const HEX: u8 = 2;
 const WORD: u8 = 4;
@@ -38,7 +38,7 @@ const ID: u8 = 8;
 const USER: u8 = 16;
 const REQUEST: u8 = 32;
 
-/// Bits of every byte: one look tells what a byte may stand in.
+/// For every byte the kinds of text in which it may stand.
 const KINDS: [u8; 256] = {
     let mut kinds = [0; 256];
     let mut at = 0;
@@ -72,7 +72,7 @@ fn consists_of(kind: u8, text: &str) -> bool {
         .all(|byte| KINDS[usize::from(byte)] & kind != 0)
 }
 
-/// Reads a text from left to right, field by field. Each byte is looked at once:
+/// Reads a text from left to right, field by field. Each byte is read once:
 /// `str::split` and a check of each part afterwards cost the gate more than the
 /// rest of the parsing together.
 pub(crate) struct Fields<'a> {
@@ -84,8 +84,8 @@ impl<'a> Fields<'a> {
         Self { rest: text }
     }
 
-    /// The next field: up to `max` bytes of a kind, at least one, and `end` behind
-    /// them, which is passed over.
+    /// The next field: 1 to `max` bytes of one kind, followed by `end`, which is
+    /// skipped.
     fn next(&mut self, kind: u8, max: usize, end: u8) -> Option<&'a str> {
         let bytes = self.rest.as_bytes();
         let length = bytes

@@ -12,20 +12,21 @@ use crate::ids::Item;
 /// Hash of all approved products, `round::product` → [`crate::sale::catalogue::Entry`];
 /// the field [`CATALOGUE_VERSION`] changes with every edit.
 pub const CATALOGUE: &str = "seckill::catalogue";
-/// The field of [`CATALOGUE`] that tells an edge whether to read the rest again.
+/// The field of [`CATALOGUE`] by which an edge knows whether to read the rest again.
 pub const CATALOGUE_VERSION: &str = "version";
 /// Sorted set of edges, name → until when its last heartbeat counts, in ms by
-/// Redis's clock; below zero once the others took it for dead.
+/// Redis's clock; negative once the others have taken the edge for dead.
 pub const EDGES: &str = "seckill::edges";
 /// Queue of order messages: the stream that the relay fills and the workers read.
 pub const QUEUE_ORDERS: &str = "seckill::queue::orders";
-/// Queue of orders that are to be cancelled unless they are paid by then.
+/// Queue of orders that are cancelled when they are due and not yet paid.
 pub const QUEUE_CANCELS: &str = "seckill::queue::cancels";
 /// Order messages that no worker could place, with the reason.
 pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
 
-/// Stream of product messages: `round` changed, so that its pages and every day's
-/// document may have to. The id of its last entry is the version of what shoppers see.
+/// Stream of product messages: `round` changed, so that its pages and the documents
+/// of its days may be out of date. The id of its last entry is the version of what
+/// shoppers see.
 pub const PRODUCT_MESSAGES: &str = "seckill::products::messages";
 /// Hash: renderer → what it last reported of itself, as JSON.
 pub const RENDERERS: &str = "seckill::renderers";
@@ -36,28 +37,28 @@ pub const BANS: &str = "seckill::{bans}::list";
 pub const BANS_EXPIRING: &str = "seckill::{bans}::expiring";
 /// Stream: the latest changes of [`BANS`], so that an edge need not read all again.
 pub const BANS_CHANGES: &str = "seckill::{bans}::changes";
-/// Id of the last entry of [`BANS_CHANGES`]. Whoever edits the list by hand sets
+/// Id of the last entry of [`BANS_CHANGES`]. After an edit of the list by hand, set
 /// it to anything else; every edge then reads the whole list.
 pub const BANS_VERSION: &str = "seckill::{bans}::version";
-/// Stream of buyers who may buy a product again, `item` and `user`: edges read it
-/// and forget that they have let them pass.
+/// Stream of buyers who may buy a product again, with `item` and `user`: the edges
+/// read it and forget that they have admitted them.
 pub const REGRABS: &str = "seckill::regrabs";
 
-/// Hash: how far the analysis of access logs is; gone when nobody reads them.
+/// Hash: how far the analysis of access logs is; expires when no analysis runs.
 pub const ANALYSIS: &str = "seckill::analysis";
 
-/// How long messages of [`QUEUE_ORDERS`] wait at the moment, in ms, as the
-/// workers last saw it; gone when none has looked for a while.
+/// How long messages of [`QUEUE_ORDERS`] wait at the moment, in ms, as a worker last
+/// measured it; expires when no worker has for a while.
 pub const QUEUE_AGE: &str = "seckill::queue::age";
-/// Which instance sends dead letters on their way again; it lapses when it is
-/// time to do so once more.
+/// Which instance redrove the dead letters last; expires when the next redrive is
+/// due.
 pub const REDRIVER: &str = "seckill::queue::redriver";
 
 /// Counter that gives each orders worker a number of its own.
 pub const WORKERS: &str = "seckill::workers";
-/// Counter: permits given back by the back end because an edge did not.
+/// Counter: permits that the back end returned because an edge did not.
 pub const RECLAIMED: &str = "seckill::reclaimed";
-/// Which instance gives back unspent permits at the moment.
+/// Which instance reclaims leases at the moment.
 pub const RECLAIMER: &str = "seckill::reclaimer";
 
 /// The language in which a buyer bought last, a BCP 47 tag; lapses after a month.
@@ -85,7 +86,7 @@ pub fn day_document(name: &str) -> String {
     format!("seckill::{{day::{name}}}::document")
 }
 
-/// Who assembles a day's document at the moment: a token of his own.
+/// Which instance assembles a day's document at the moment: its random token.
 #[must_use]
 pub fn day_lock(name: &str) -> String {
     format!("seckill::{{day::{name}}}::lock")
@@ -124,7 +125,7 @@ pub fn leases(item: &Item) -> String {
     format!("seckill::{{{item}}}::leases")
 }
 
-/// Set: refunds already given back to [`permits`], so that each counts once.
+/// Set: refunds already returned to [`permits`], so that each counts once.
 #[must_use]
 pub fn refunds(item: &Item) -> String {
     format!("seckill::{{{item}}}::refunds")
@@ -136,7 +137,7 @@ pub fn adjusted(item: &Item) -> String {
     format!("seckill::{{{item}}}::adjusted")
 }
 
-/// Who is adjusting the amount at the moment.
+/// Which instance is adjusting the amount at the moment.
 #[must_use]
 pub fn adjusting(item: &Item) -> String {
     format!("seckill::{{{item}}}::adjusting")
@@ -166,7 +167,7 @@ pub fn outbox(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::outbox")
 }
 
-/// Hash: changes of this segment's amount, request id → items added or taken off.
+/// Hash: adjustments of this segment's amount, request id → items added or removed.
 #[must_use]
 pub fn adjustments(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::adjustments")
@@ -228,7 +229,7 @@ pub fn pass(item: &Item, segment: u16, nonce: &str) -> String {
     format!("seckill::{{{item}::{segment:02}}}::pass::{nonce}")
 }
 
-/// String: a puzzle that was handed out, [`crate::captcha::puzzle::Puzzle`]; taken out by
+/// String: a puzzle that was handed out, [`crate::captcha::puzzle::Puzzle`]; removed by
 /// the first answer. All keys of puzzles share a tag and are used with no others,
 /// so that they may live in a Redis of their own.
 #[must_use]
@@ -250,7 +251,7 @@ pub fn puzzles_failed(who: &str) -> String {
     format!("seckill::{{captcha}}::failed::{who}")
 }
 
-/// String: a track with this mark ([`crate::captcha::track::marks`]) has passed of late.
+/// String: a track with this mark ([`crate::captcha::track::marks`]) was accepted recently.
 #[must_use]
 pub fn track(mark: [u8; 8]) -> String {
     format!(
@@ -259,15 +260,14 @@ pub fn track(mark: [u8; 8]) -> String {
     )
 }
 
-/// Hash: somebody who is logged in at the console, by the digest of the session's
-/// id: whoever reads Redis cannot use it.
+/// Hash: a session at the console, named by the digest of its id, so that reading
+/// Redis is not enough to use it.
 #[must_use]
 pub fn console_session(digest: &str) -> String {
     format!("seckill::console::session::{digest}")
 }
 
-/// Counter: how often logging in was tried of late, by `account:NAME` or
-/// `address:ADDRESS`.
+/// Counter: recent attempts to log in, by `account:NAME` or `address:ADDRESS`.
 #[must_use]
 pub fn console_tries(whose: &str) -> String {
     format!("seckill::console::tries::{whose}")

@@ -2,7 +2,7 @@
 //!
 //! Here belong the forms in which a purchase travels and is stored, which state may
 //! follow which, and what a payment means for its order. It may use `signing`. How
-//! stock follows an order is told by `stock`; the database is the back end's.
+//! stock follows an order is in `stock`; the database is the back end's.
 
 /// The order message, as the queue carries it.
 pub mod message;

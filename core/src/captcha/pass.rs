@@ -1,9 +1,9 @@
 //! The captcha pass: `{expires}.{nonce}.{kid}.{digest}` in a header of the purchase.
 //!
-//! Whoever solved a puzzle gets one. Buyer, round and product are not written
-//! in it: they stand in the request, and the digest covers them, so that a pass
-//! is of no use to anybody else or for anything else. The nonce makes every
-//! pass one of its own, to be spent once.
+//! A buyer earns one by solving a puzzle. Buyer, round and product are not written
+//! in it: they are in the request, and the digest covers them, so that a pass is
+//! useless to other buyers and for other products. The nonce makes every pass
+//! unique, so that it can be spent once.
 
 use crate::ids::Fields;
 use crate::signing::hidden_path::{EXPIRES_MAX_LEN, NONCE_LEN};
@@ -11,7 +11,7 @@ use crate::signing::keyring::{Digest, HMAC_TEXT_LEN, Key, Keyring, MAX_KID, Purp
 
 /// The header that carries it, in lower case.
 pub const HEADER: &str = "x-seckill-captcha";
-/// How long a pass is good, in ms: time to click, not to sell it on.
+/// How long a pass is good, in ms: enough to click, too short to sell it on.
 pub const PASS_LIFE_MS: u64 = 120_000;
 /// By how much clocks may disagree, in ms.
 pub const CLOCKS_MS: u64 = 60_000;
@@ -23,24 +23,24 @@ pub const PASS_HORIZON_MS: u64 = PASS_LIFE_MS + CLOCKS_MS;
 pub struct Pass<'a> {
     /// Until when it is good, epoch milliseconds.
     pub expires_ms: u64,
-    /// What tells it from every other: 16 hex digits.
+    /// Makes the pass unique: 16 hex digits.
     pub nonce: &'a str,
     expires: &'a str,
     kid: &'a str,
     digest: &'a str,
 }
 
-/// Whether a purchase needs a pass.
+/// Whether a purchase needs a pass, and the one that the request brought.
 #[derive(Debug, Clone, Copy)]
 pub enum Captcha<'a> {
-    /// No.
+    /// No pass is needed.
     Off,
-    /// Yes: this is what the request brought, still to be verified.
+    /// A pass is needed: the header of the request, still to be verified.
     Wanted(Option<&'a str>),
 }
 
 impl<'a> Captcha<'a> {
-    /// Of what the configuration says and the request brought.
+    /// From the configuration (`is_on`) and the request's header.
     #[must_use]
     pub fn new(is_on: bool, header: Option<&'a str>) -> Self {
         if is_on {
@@ -72,7 +72,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Whether a key of this ring signed it for `user` and this product, and it
-    /// has not expired. Says nothing of whether it was spent.
+    /// has not expired. Whether it was spent is not checked here.
     #[must_use]
     pub fn is_good_for(
         &self,

@@ -1,4 +1,4 @@
-//! A puzzle as the server keeps it: for whom it was made, and its answer.
+//! A puzzle as the server keeps it: its buyer, its product, and its answer.
 
 use crate::captcha::track;
 use crate::captcha::track::{Flaw, Moment};
@@ -10,14 +10,14 @@ use crate::ids::{self, Item};
 pub const LIFE_MS: u64 = 60_000;
 /// How far beside the hole the piece may be left, in pixels of the picture.
 pub const TOLERANCE: f64 = 5.0;
-/// How long before the opening puzzles are handed out, in ms: by what the clocks
-/// of edge and back end may differ, and no more. A puzzle belongs to the click:
-/// the time that it takes spreads the clicks of a crowd over half a minute
-/// (course §076), and what could be solved in advance would not.
+/// How long before the opening puzzles are handed out, in ms: no longer than the
+/// clocks of edge and back end may differ. A puzzle belongs to the click: the time
+/// that it takes spreads the clicks of a crowd over half a minute (course §076); one
+/// that could be solved in advance would not.
 pub const BEFORE_OPENING_MS: u64 = 1_000;
-/// For how long the puzzles that were handed out are counted, in ms.
+/// The window in which the puzzles handed out are counted, in ms.
 pub const ISSUED_WINDOW_MS: u64 = 60_000;
-/// For how long failures are counted, in ms.
+/// The window in which failures are counted, in ms.
 pub const FAILED_WINDOW_MS: u64 = 600_000;
 /// How long a track is remembered, in ms: half an hour, about 130 bytes of Redis for each
 /// of its two marks.
@@ -37,34 +37,34 @@ pub const LIMITS: Tries = Tries {
 /// A puzzle that was handed out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Puzzle {
-    /// For whom.
+    /// The buyer whom it was made for.
     pub user: String,
-    /// For what.
+    /// The product that it lets them buy.
     pub item: Item,
-    /// Where the piece belongs: its way from the left, in pixels.
+    /// Where the piece belongs: its distance from the left, in pixels.
     pub answer: u16,
     /// When it was made, epoch milliseconds.
     pub issued_ms: u64,
-    /// What was counted when it was handed out; the work goes by it.
+    /// The counts when it was handed out; they decide how much work is needed.
     pub tries: Tries,
 }
 
-/// Why an answer is not taken. For logs and counters, not for whoever sent it.
+/// Why an answer is refused. For logs and counters only: a bot must not learn it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// It was made for another account.
     NotYours,
     /// The piece was left beside the hole.
     Missed,
-    /// No hand drags like that.
+    /// No hand drags like this.
     Track(Flaw),
-    /// The numbers prove nothing.
+    /// The numbers do not prove the work.
     NoWork,
     /// The work was sent sooner than [`work::MIN_WAIT_MS`].
     TooSoon,
 }
 
-/// What came back.
+/// What the browser sent back.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// The drag; where it ends is the answer.
@@ -244,7 +244,7 @@ mod tests {
             }
             .check(ID, "li.wei@example.com", &work, 10, 3_000),
             Err(Failure::NoWork),
-            "who failed often has more to do"
+            "frequent failures cost more work"
         );
     }
 
@@ -273,8 +273,8 @@ mod tests {
                     y: (step as f64 / 9.0).sin() * 4.0,
                 })
                 .collect();
-            let told = puzzle().check(ID, "li.wei@example.com", &Answer::Track(track), 10, 60_000);
-            prop_assert!(told.is_err());
+            let result = puzzle().check(ID, "li.wei@example.com", &Answer::Track(track), 10, 60_000);
+            prop_assert!(result.is_err());
         }
 
         #[test]

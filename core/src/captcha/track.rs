@@ -49,7 +49,7 @@ pub struct Moment {
     pub y: f64,
 }
 
-/// What gives a track away. For logs and counters, not for whoever sent it.
+/// What gives a track away. For logs and counters only: a bot must not learn it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
     /// Too few or too many moments, times that run backwards, places far away.

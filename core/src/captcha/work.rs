@@ -1,32 +1,32 @@
-//! Proof of work: the way past the puzzle for whoever cannot drag or does not
+//! Proof of work: the alternative for shoppers who cannot drag the slider, or do not
 //! want to.
 //!
-//! The device looks for numbers whose SHA-256 begins with enough zero bits. It
-//! looks for several ([`PARTS`]) of which each is easy, since the time for a
+//! The device searches for numbers whose SHA-256 begins with enough zero bits: for
+//! several ([`PARTS`]) of which each is easy, since the time for a
 //! single hard one varies too much: with eight, nine in ten are done within 1.5
-//! times the mean. A program in machine code looks forty times faster than a phone's
+//! times the mean. A program in machine code searches forty times faster than a phone's
 //! browser, so that computing alone would not cost a bot what a drag costs a
-//! shopper; therefore an answer also has to wait ([`MIN_WAIT_MS`]), and what is
-//! asked grows with the tries of the account and of the address.
+//! shopper; therefore an answer also has to wait ([`MIN_WAIT_MS`]), and the work
+//! grows with the tries of the account and of the address.
 
 use sha2::{Digest as _, Sha256};
 
-/// How many numbers are looked for.
+/// How many numbers are searched for.
 pub const PARTS: usize = 8;
-/// Zero bits of one part are the whole's less this: the parts take turns.
+/// How many zero bits fewer a part has than the whole: there are 2³ parts.
 const PARTS_BITS: u32 = PARTS.trailing_zeros();
 /// Soonest answer after the puzzle was made, in ms: about what a quick drag takes.
 pub const MIN_WAIT_MS: u64 = 2_000;
 /// By how many bits the work can grow: 2⁵ times the time.
 pub const MAX_GROWTH: u32 = 5;
 
-/// What account and address have done of late. A window is a minute for puzzles
+/// Recent tries of an account and its address. A window is a minute for puzzles
 /// and ten for failures, see [`crate::captcha::puzzle`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tries {
-    /// Puzzles the account was given.
+    /// Puzzles handed out to the account.
     pub user_issued: u32,
-    /// Puzzles the address was given.
+    /// Puzzles handed out to the address.
     pub address_issued: u32,
     /// Answers of the account that failed.
     pub user_failed: u32,

@@ -1,7 +1,7 @@
 //! Arguments of the nginx directives, read into types.
 //!
 //! Kept here rather than in the module because a module links only inside
-//! nginx: here the sentences that an operator sees can be tested.
+//! nginx: here the error messages that an operator sees can be tested.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub struct RedisTarget {
     pub password: Option<String>,
     /// Database number.
     pub db: i64,
-    /// How long a request may wait for an answer.
+    /// How long a request may wait for a reply.
     pub timeout: Duration,
 }
 
@@ -34,20 +34,20 @@ pub enum Address {
 /// (`seckill_fallback`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fallback {
-    /// He is told that the shop cannot answer right now.
+    /// They are refused with `unavailable`.
     #[default]
     Refuse,
-    /// He passes, as long as this edge's share of what was left lasts.
+    /// They pass, as long as this edge's share of what was left lasts.
     Pass,
 }
 
-/// How a rate counts.
+/// Which requests a rate counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scope {
-    /// For this edge alone.
+    /// Requests to this edge alone.
     #[default]
     Edge,
-    /// For the whole site, shared evenly by the edges that are alive.
+    /// Requests to the whole site; the living edges have equal shares.
     Site,
 }
 
@@ -58,7 +58,7 @@ pub struct RateLimit {
     pub per_second: u64,
     /// Requests that may come at once.
     pub burst: u64,
-    /// Whom it counts for.
+    /// Whether it counts for this edge or for the whole site.
     pub scope: Scope,
 }
 

@@ -1,4 +1,4 @@
-//! What a request is told. The codes are public: clients and log analysis rely
+//! The verdicts on a request. Their codes are public: clients and log analysis rely
 //! on them, so that they never change meaning.
 
 /// A refusal, with its stable code.
@@ -11,15 +11,15 @@ pub enum Verdict {
     LoginRequired,
     /// The hidden URL was not signed by us for this buyer and product.
     BadSignature,
-    /// The hidden URL was ours, but is too old.
+    /// The hidden URL is ours, but too old.
     Expired,
     /// The address or the account is banned.
     Blocked,
     /// No valid captcha pass.
     CaptchaRequired,
-    /// Nothing of this name.
+    /// No product has this name.
     NotFound,
-    /// This buyer has this product already.
+    /// The buyer has bought this product already.
     Duplicate,
     /// No permit, or no stock, is left.
     SoldOut,
@@ -29,7 +29,7 @@ pub enum Verdict {
     TooEarly,
     /// Over the site's rate: try again in a moment.
     Busy,
-    /// A part that is needed for an answer is away.
+    /// A service that is needed for the decision is away.
     Unavailable,
 }
 
@@ -90,10 +90,10 @@ impl Verdict {
         }
     }
 
-    /// The whole answer, ready to send: code and a sentence for people.
+    /// The whole response body, ready to send: code and a sentence for people.
     ///
-    /// Pages translate by the code; the sentence serves whoever reads the raw
-    /// answer. A constant, so that refusing allocates nothing.
+    /// Pages translate by the code; the sentence is for people who read the raw
+    /// response. A constant, so that refusing allocates nothing.
     #[must_use]
     pub const fn json(self) -> &'static str {
         match self {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn busy_and_sold_out_are_told_apart() {
+    fn busy_and_sold_out_differ() {
         assert_ne!(Verdict::Busy.status(), Verdict::SoldOut.status());
         assert_eq!(Verdict::Busy.retry_after_s(), Some(1));
         assert_eq!(Verdict::SoldOut.retry_after_s(), None);

@@ -9,7 +9,7 @@ pub const VERSION: u32 = 1;
 /// Stock was locked for a buyer: an order is to be placed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderMessage {
-    /// Form of this message; a reader refuses what is newer than it knows.
+    /// Version of this message; a reader refuses a newer one than it knows.
     pub v: u32,
     /// Request id: the same purchase always carries the same one.
     pub request: String,
@@ -31,10 +31,10 @@ pub struct OrderMessage {
     pub at_ms: u64,
 }
 
-/// An order was placed: it is to be cancelled unless it is paid by then.
+/// An order was placed: it is cancelled when this message is due, unless it is paid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelMessage {
-    /// Form of this message; a reader refuses what is newer than it knows.
+    /// Version of this message; a reader refuses a newer one than it knows.
     pub v: u32,
     /// The order's number.
     pub order: u64,
@@ -54,14 +54,14 @@ pub enum MessageError {
 }
 
 impl OrderMessage {
-    /// The queue form.
+    /// As JSON for the queue.
     #[must_use]
     pub fn to_json(&self) -> String {
         // Strings and numbers only: there is nothing in it that could fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads the queue form.
+    /// Reads the JSON.
     ///
     /// # Errors
     /// [`MessageError`]; such a message goes to the dead letters.
@@ -71,13 +71,13 @@ impl OrderMessage {
 }
 
 impl CancelMessage {
-    /// The queue form.
+    /// As JSON for the queue.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads the queue form.
+    /// Reads the JSON.
     ///
     /// # Errors
     /// [`MessageError`]; such a message goes to the dead letters.
@@ -86,7 +86,7 @@ impl CancelMessage {
     }
 }
 
-/// Looks at the version before anything else: a newer form may look any way.
+/// Reads the version before anything else: a newer form may have any fields.
 fn parse<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, MessageError> {
     #[derive(Deserialize)]
     struct Versioned {

@@ -1,28 +1,28 @@
-//! Telling buyers what became of their orders: what is told, through which
-//! channel, in which words, and when it is tried again.
+//! Notifications to buyers about their orders: which there are, through which channel
+//! and in which language they are sent, and when a failed one is retried.
 
 /// What an e-mail says.
 mod email;
 
 pub use email::{Email, Facts, email};
 
-/// How often a notice is tried before it is given up.
+/// How often sending is tried before a notification is given up.
 pub const ATTEMPTS: u32 = 10;
 /// Longest pause between two tries, in ms.
 pub const LONGEST_PAUSE_MS: u64 = 3_600_000;
 
-/// What a buyer is told.
+/// What a notification is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// His order was placed and waits to be paid.
+    /// The order was placed and waits to be paid.
     Ordered,
-    /// It is paid.
+    /// The order is paid.
     Paid,
-    /// It was cancelled, by him or because it was not paid in time.
+    /// The order was cancelled by its buyer, or because it was not paid in time.
     Cancelled,
-    /// No order was made of his purchase.
+    /// The purchase did not become an order.
     Failed,
-    /// He paid in vain and gets his money back.
+    /// A payment was not needed and will be refunded.
     RefundDue,
 }
 
@@ -35,7 +35,7 @@ impl Kind {
         Kind::RefundDue,
     ];
 
-    /// As stored, and as webhooks tell it behind `order.`.
+    /// As stored, and as it follows `order.` in the event type of webhooks.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Kind {
     }
 }
 
-/// The way a notice takes.
+/// How a notification is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Channel {
     /// A signed HTTP call to the shop's own systems.
@@ -83,7 +83,7 @@ impl Channel {
     }
 }
 
-/// A language that the shop speaks.
+/// A language of the shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lang {
     /// Chinese, simplified.
@@ -135,9 +135,8 @@ pub fn pause_ms(tried: u32) -> Option<u64> {
     Some(pause.min(LONGEST_PAUSE_MS))
 }
 
-/// Where to write to this user. `{user}` in the template stands for his name, so
-/// that `{user}` alone means that names are addresses. `None` if nothing comes of
-/// it that could be one.
+/// The e-mail address of a user: the template with the user's id for `{user}`, so that
+/// `{user}` alone means that ids are addresses. `None` if the result is no address.
 #[must_use]
 pub fn address(template: &str, user: &str) -> Option<String> {
     let address = template.replace("{user}", user);
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_makes_no_address_is_written_to_by_nobody() {
+    fn a_name_that_makes_no_address_gets_no_email() {
         let cases = [
             ("{user}", "li@example.com", Some("li@example.com")),
             ("{user}", "li", None),
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_language_that_is_spoken_here_is_taken() {
+    fn the_first_language_of_the_shop_is_taken() {
         assert_eq!(Lang::accepted("fr-FR, en;q=0.8, zh;q=0.5"), Some(Lang::En));
         assert_eq!(Lang::accepted("zh-Hans-CN"), Some(Lang::Zh));
         assert_eq!(Lang::accepted("de"), None);

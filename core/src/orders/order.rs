@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Where an order stands. The database decides each step by a conditional update.
+/// The state of an order. The database decides each step by a conditional update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Placed, to be paid.
@@ -11,7 +11,7 @@ pub enum State {
     Paid,
     /// Cancelled.
     Cancelled,
-    /// Decided not to be placed: there never was an order.
+    /// The purchase was failed instead: there never was an order.
     Failed,
 }
 
@@ -79,7 +79,8 @@ pub struct OrderIds {
 }
 
 impl OrderIds {
-    /// For the worker of this number, 0 to 1,023; no two that run at once share one.
+    /// For the worker of this number, 0 to 1,023. No two workers that run at once may
+    /// have the same.
     #[must_use]
     pub fn new(worker: u16) -> Self {
         Self {

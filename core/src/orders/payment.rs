@@ -1,26 +1,25 @@
-//! Payments: what a notice of the payment provider means for an order, and how
-//! it is signed.
+//! Payments: what a provider's notice means for an order, and how it is signed.
 //!
-//! A notice may come twice, late, or in the wrong order. It is known by the
-//! payment's id, and what was paid without a reason is to be paid back: nothing
-//! that somebody paid is ever forgotten.
+//! A notice may arrive twice, late, or in the wrong order. It is recognised by the
+//! payment's id, and a payment that no order needs becomes a refund due: no money that
+//! was received is ever forgotten.
 
 use crate::orders::order;
 use crate::signing::keyring::Keyring;
 
-/// How far a notice's time may be from ours, in ms. One that is sent again later
+/// How far a notice's time may be from ours, in ms. A notice that is resent later
 /// has to be signed again.
 pub const WINDOW_MS: u64 = 300_000;
 
-/// What a notice tells of a payment.
+/// What a notice reports of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reported {
     /// The buyer's money arrived.
     Paid,
-    /// It did not.
+    /// The payment failed.
     Failed,
-    /// It was given back.
+    /// The money was refunded.
     Refunded,
 }
 
@@ -31,9 +30,9 @@ pub enum State {
     Failed,
     /// It pays its order.
     Paid,
-    /// It pays nothing, and is to be given back.
+    /// No order needs it; the money is to be refunded.
     RefundDue,
-    /// It was given back.
+    /// The money was refunded.
     Refunded,
 }
 
@@ -45,7 +44,7 @@ impl State {
         State::Refunded,
     ];
 
-    /// As stored and as told.
+    /// As stored, and as in responses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -63,12 +62,12 @@ impl State {
     }
 }
 
-/// Why a payment is to be given back.
+/// Why a payment is to be refunded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// There is no such order.
+    /// No order has this number.
     UnknownOrder,
-    /// It is not what the order costs.
+    /// The amount is not what the order costs.
     WrongAmount,
     /// Another payment paid the order.
     AlreadyPaid,
@@ -77,7 +76,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// As stored and as told.
+    /// As stored, and as in responses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -92,9 +91,9 @@ impl Reason {
 /// What to do about a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing new: the payment stays as it is on record.
+    /// The payment stays as it is on record.
     Keep(State),
-    /// The order is paid by it.
+    /// The payment pays its order.
     Pay,
     /// The payment is put on record as this, and the order stays as it is.
     Record(State, Option<Reason>),
@@ -102,8 +101,8 @@ pub enum Decision {
 
 /// Decides about a notice.
 ///
-/// `known` is where the payment stands if it was heard of before, `order` where
-/// its order stands and what it costs in cents, if there is one.
+/// `known` is the state of the payment if it is on record, `order` the state of its
+/// order and what it costs in cents, if there is one.
 #[must_use]
 pub fn decide(
     reported: Reported,
@@ -128,12 +127,12 @@ pub fn decide(
     }
 }
 
-/// Why a notice is not believed.
+/// Why the signature of a notice is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureError {
-    /// The signature is missing, malformed, or not ours.
+    /// It is missing, malformed, or made with another secret.
     Invalid,
-    /// It was ours, but is too old, or from a clock that is far ahead.
+    /// It is genuine, but too old, or from a clock that is far ahead.
     Expired,
 }
 
@@ -151,7 +150,7 @@ pub fn sign(ring: &Keyring, at_ms: u64, body: &[u8]) -> String {
 /// Verifies the signature of a notice with any key of the ring.
 ///
 /// # Errors
-/// [`SignatureError`]. A notice that is both forged and old is told to be forged.
+/// [`SignatureError`]; of a notice that is both forged and old, `Invalid`.
 pub fn verify(
     ring: &Keyring,
     signature: &str,
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_that_comes_again_or_in_the_wrong_order_changes_nothing() {
+    fn a_notice_that_is_repeated_or_out_of_order_changes_nothing() {
         for state in [State::Paid, State::RefundDue, State::Refunded] {
             for reported in [Reported::Paid, Reported::Failed] {
                 assert_eq!(
@@ -230,7 +229,7 @@ mod tests {
             decide(Reported::Paid, 500, Some(State::Failed), CREATED),
             Decision::Pay
         );
-        // Given back before we heard that it was paid: it pays nothing.
+        // Refunded before we heard that it was paid: it pays nothing.
         let refunded = decide(Reported::Refunded, 500, None, CREATED);
         assert_eq!(refunded, Decision::Record(State::Refunded, None));
         let late = decide(Reported::Paid, 500, Some(State::Refunded), CREATED);

@@ -1,5 +1,5 @@
 //! A buyer's purchase of one product, as the stock segment records it
-//! (course §148: the state decides whether he may grab again).
+//! (course §148: the state decides whether they may buy again).
 
 use serde::{Deserialize, Serialize};
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Stock is locked for him; the order is on its way.
+    /// Stock is locked for the buyer; the order is not placed yet.
     Succeeded,
     /// The order is in the database, to be paid.
     Ordered,
     /// Paid.
     Paid,
-    /// No order could be placed; the stock went back.
+    /// No order could be placed; the stock was released.
     Failed,
-    /// Cancelled, by him or unpaid; the stock went back.
+    /// Cancelled, by the buyer or because it was not paid; the stock was released.
     Cancelled,
 }
 
 impl State {
-    /// As stored and as told to the page.
+    /// As stored, and as in responses to the page.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -46,9 +46,9 @@ impl State {
         .find(|state| state.as_str() == text)
     }
 
-    /// Whether the buyer may grab the product again.
+    /// Whether the buyer may buy the product again.
     #[must_use]
-    pub fn may_grab_again(self) -> bool {
+    pub fn may_buy_again(self) -> bool {
         matches!(self, State::Failed | State::Cancelled)
     }
 
@@ -60,14 +60,14 @@ impl State {
         self == next
             || matches!(
                 (self, next),
-                // The word that the order is placed may be overtaken by the
-                // word of what became of it.
+                // That the order is placed may be reported after that it was paid,
+                // cancelled or failed.
                 (Succeeded, Ordered | Paid | Cancelled | Failed) | (Ordered, Paid | Cancelled)
             )
     }
 }
 
-/// Why the stock of a purchase went back for sale.
+/// Why the stock of a purchase was released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -75,9 +75,9 @@ pub enum Reason {
     Cancelled,
     /// The order was not paid in time.
     Unpaid,
-    /// It waited too long behind other orders, and was let go to shorten the wait.
+    /// It waited too long behind other orders, and was failed to shorten the wait.
     Backlog,
-    /// The database refused the order for what it says.
+    /// The database refused the order for its contents.
     Refused,
     /// The buyer has another live order for the product.
     Duplicate,
@@ -93,7 +93,7 @@ impl Reason {
         Reason::Duplicate,
     ];
 
-    /// As stored and as told to the page.
+    /// As stored, and as in responses to the page.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -111,7 +111,7 @@ impl Reason {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 
-    /// What the purchase is from then on.
+    /// The state of the purchase from then on.
     #[must_use]
     pub fn state(self) -> State {
         match self {
@@ -121,8 +121,8 @@ impl Reason {
     }
 }
 
-/// A buyer's record, stored as `state|request|quantity|permit|order|at_ms`, and
-/// `|reason` behind it once the stock went back.
+/// A buyer's record, stored as `state|request|quantity|permit|order|at_ms`, followed
+/// by `|reason` once the stock was released.
 ///
 /// Plain text with bars, because `purchase.lua` compares the first two fields
 /// and must not parse JSON for each of a hundred thousand requests.
@@ -140,7 +140,7 @@ pub struct BuyerRecord {
     pub order: String,
     /// When the stock was deducted, epoch milliseconds by Redis's clock.
     pub at_ms: u64,
-    /// Why the stock went back, in one word, if it did.
+    /// Why the stock was released, in one word, if it was.
     pub reason: Option<String>,
 }
 
@@ -182,15 +182,15 @@ mod tests {
     fn a_reason_leads_to_a_purchase_that_may_be_repeated() {
         for reason in Reason::ALL {
             assert_eq!(Reason::parse(reason.as_str()), Some(reason));
-            assert!(reason.state().may_grab_again());
+            assert!(reason.state().may_buy_again());
             assert!(State::Succeeded.may_become(reason.state()));
         }
     }
 
     #[test]
-    fn only_a_purchase_that_came_to_nothing_may_be_repeated() {
-        assert!(State::Failed.may_grab_again() && State::Cancelled.may_grab_again());
-        assert!(!State::Succeeded.may_grab_again() && !State::Paid.may_grab_again());
+    fn only_a_failed_or_cancelled_purchase_may_be_repeated() {
+        assert!(State::Failed.may_buy_again() && State::Cancelled.may_buy_again());
+        assert!(!State::Succeeded.may_buy_again() && !State::Paid.may_buy_again());
         assert!(!State::Paid.may_become(State::Cancelled));
         assert!(!State::Cancelled.may_become(State::Paid));
         assert!(State::Succeeded.may_become(State::Ordered));

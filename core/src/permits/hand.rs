@@ -16,17 +16,17 @@ const PLACES: usize = 4;
 /// Linux process ids have at most 22 bits.
 const PID_BITS: u32 = 22;
 
-/// See the module.
+/// The permits in hand; see the module.
 #[repr(C)]
 #[derive(Default)]
 pub struct Hand {
     words: [AtomicU64; PLACES],
     asked_ms: [AtomicU64; PLACES],
-    /// `until_ms << PID_BITS | pid` of the worker that asks Redis now.
+    /// `until_ms << PID_BITS | pid` of the worker that is taking a lease now.
     flight: AtomicU64,
-    /// What demand suggests to ask for; 0 before the first lease.
+    /// The block size that demand suggests; 0 before the first lease.
     block: AtomicU64,
-    /// When the last lease came in.
+    /// When the last lease came in, monotonic ms.
     filled_ms: AtomicU64,
 }
 
@@ -75,8 +75,8 @@ impl Hand {
             .sum()
     }
 
-    /// Takes a lease into the hand. False if there is no place for it; then it
-    /// is to be given back.
+    /// Puts a lease into the hand. False if there is no place for it; then the caller
+    /// returns it.
     pub fn put(&self, number: u64, amount: u64, asked_ms: u64) -> bool {
         for (place, asked) in self.words.iter().zip(&self.asked_ms) {
             let word = place.load(Ordering::Acquire);
@@ -98,8 +98,8 @@ impl Hand {
         false
     }
 
-    /// Takes out what may not be spent any more: lease numbers with what was
-    /// left on each, to be given back. With `all` set, everything.
+    /// Takes out what may not be spent any more: lease numbers with the permits left
+    /// on each, for the caller to return. With `all` set, everything.
     pub fn lapse(&self, now_ms: u64, all: bool) -> Vec<(u64, u64)> {
         let mut lapsed = Vec::new();
         for (place, asked) in self.words.iter().zip(&self.asked_ms) {
@@ -110,7 +110,7 @@ impl Hand {
             }
             let empty = Word::new(Word(word).lease(), 0).0;
             let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
-            // Whoever spends from it in this moment wins; the next turn sees the rest.
+            // A worker that spends from it in this moment wins; the next turn sees the rest.
             if place.compare_exchange(word, empty, done, failed).is_ok() {
                 lapsed.push((Word(word).lease(), Word(word).left()));
             }
@@ -118,8 +118,8 @@ impl Hand {
         lapsed
     }
 
-    /// Claims the right to ask Redis, until `until_ms`, for process `pid`: one
-    /// flight a product and edge. A claim lapses, should its worker die.
+    /// Claims the right to take a lease, until `until_ms`, for process `pid`: one
+    /// flight per product and edge. The claim lapses if its worker dies.
     pub fn claim_flight(&self, pid: u32, now_ms: u64, until_ms: u64) -> bool {
         let word = self.flight.load(Ordering::Acquire);
         let claim = until_ms << PID_BITS | u64::from(pid);
@@ -130,7 +130,7 @@ impl Hand {
                 .is_ok()
     }
 
-    /// Whether somebody is asking Redis now.
+    /// Whether a worker is taking a lease now.
     #[must_use]
     pub fn in_flight(&self, now_ms: u64) -> bool {
         self.flight.load(Ordering::Acquire) >> PID_BITS > now_ms
@@ -141,7 +141,7 @@ impl Hand {
         self.flight.store(0, Ordering::Release);
     }
 
-    /// What demand suggests to ask for.
+    /// The block size that demand suggests.
     #[must_use]
     pub fn block(&self) -> u64 {
         self.block.load(Ordering::Relaxed).max(1)

@@ -93,11 +93,11 @@ pub fn may_spend(asked_ms: u64, now_ms: u64) -> bool {
         .is_some_and(|age| age < LIFE_MS)
 }
 
-/// How many permits to ask for.
+/// How many permits to take at once.
 ///
 /// `block` is what demand suggests, `waiting` what requests wait for at this
 /// moment, `left` what Redis last said is left for all `edges`. Near the limit
-/// nobody takes more than half of his even share, down to one at a time, so that
+/// no edge takes more than half of its even share, down to one at a time, so that
 /// the last permits go to whoever has a request in hand.
 #[must_use]
 pub fn ask(block: u64, waiting: u64, left: u64, edges: u64) -> u64 {
@@ -152,7 +152,7 @@ impl Record {
     }
 
     /// Whether every request admitted on it must have arrived by `now_ms`, so
-    /// that what the stock script has not seen may be given back.
+    /// that what the stock script has not seen may be returned.
     #[must_use]
     pub fn is_overdue(&self, now_ms: u64, in_flight_ms: u64) -> bool {
         now_ms.saturating_sub(self.taken_ms) > in_flight_ms

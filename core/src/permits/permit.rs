@@ -1,10 +1,11 @@
-//! Permits (course §125): as many requests pass the edges as there are items.
+//! The permit that a request carries (course §125): as many requests pass the edges as
+//! there are items.
 //!
 //! Worked example. The limit is 1,000 and 990 are granted. Edge A asks for 64:
 //! it gets the 10 that are left, as lease `a.k3-7`. Edge B asks for 64: it gets
 //! none and answers "sold out". A's tenth request carries the permit
 //! `a.k3-7.10`. If A dies after seven of them reached the stock script, the
-//! lease is closed and three are given back: 997 granted.
+//! lease is closed and three are returned: 997 granted.
 
 use std::fmt;
 

@@ -12,8 +12,8 @@
 //! 2. Its record is stamped [`HOLD_MS`] ahead and stamped again every
 //!    [`RENEW_MS`]. The edge spends it until [`HOLD_MS`] have passed since it last
 //!    *asked* for that; only after that, and the time that a request may be under
-//!    way, does the back end close it. Nobody's share is given to others while he
-//!    may still spend it.
+//!    way, does the back end close it. No share is given to others while its
+//!    edge may still spend it.
 //! 3. While Redis can be reached the share shrinks with what is left, four times a
 //!    second, and an edge that has nothing else sells from its own.
 //!
@@ -71,7 +71,7 @@ pub fn step(held: u64, target: u64) -> Step {
     }
 }
 
-/// How many permits to give back of a share of `held`, so that somebody may take
+/// How many permits to return of a share of `held`, so that another edge may take
 /// `wanted` (of which `needed` are waited for) while only `free` are there: what is
 /// needed, and of the rest no more than an eighth of the share. What is on its
 /// way when Redis goes away is lost to this edge.

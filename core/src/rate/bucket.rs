@@ -16,7 +16,7 @@ pub struct Rate {
     burst: u64,
 }
 
-/// The outcome of asking for a token.
+/// The outcome of [`Rate::take`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Take {
     /// Granted; the word to store.
@@ -47,11 +47,11 @@ impl Rate {
         self.per_second
     }
 
-    /// Asks for one token at `now_ns`, given the stored word (0 at first).
+    /// Takes one token at `now_ns`, given the stored word (0 at first).
     ///
     /// `now_ns` is monotonic nanoseconds, the same clock for every caller that
     /// shares the word. Pure: the caller stores the word with compare-and-swap
-    /// and asks again if another worker was faster.
+    /// and tries again if another worker was faster.
     #[must_use]
     pub fn take(&self, word: u64, now_ns: u64) -> Take {
         let token_ns = SECOND_NS / self.per_second;

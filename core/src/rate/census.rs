@@ -1,6 +1,6 @@
-//! Who is alive among the edges, and what the living make of it: with
-//! `scope=site` each has an equal share of the site's rate, so that a death and
-//! an arrival change what every bucket may give.
+//! Which edges are alive, and what that means for their buckets: with `scope=site`
+//! each has an equal share of the site's rate, so that a death or an arrival changes
+//! what every bucket may grant.
 //!
 //! One bucket for the whole site would go on filling while an edge lies dead and
 //! unnoticed. The shares reproduce that: the survivors inherit what the dead one's
@@ -10,7 +10,7 @@
 
 use core::time::Duration;
 
-/// How often an edge says that it is alive.
+/// How often an edge sends a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// Pause between two heartbeats.
@@ -20,14 +20,14 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Of an edge that shares a rate: a death costs the site at most what the
+    /// For an edge that shares a rate: a death costs the site at most what the
     /// dead edge's share fills in this time, if the buckets are too small to
     /// inherit it. Missing one heartbeat of three is forgiven.
     pub const SHARING: Self = Self {
         pause: Duration::from_millis(50),
         alive: Duration::from_millis(150),
     };
-    /// Of an edge that only wants to know how many ask for permits.
+    /// For an edge that only needs to know how many edges take permits.
     pub const ALONE: Self = Self {
         pause: Duration::from_millis(500),
         alive: Duration::from_millis(2_000),
@@ -38,21 +38,21 @@ impl Pace {
 /// times are nanoseconds of the bucket's own filling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing.
+    /// The bucket stays as it is.
     None,
-    /// This edge has just come to others, whose buckets are full of the site's
-    /// burst already: it begins with none.
+    /// This edge has just joined others, whose buckets hold the site's burst
+    /// already: its bucket begins empty.
     Drain,
-    /// Others went: this much is inherited.
+    /// Other edges died: this edge inherits this much.
     Credit(u64),
-    /// Others took this edge for dead: this much is paid back.
+    /// Others took this edge for dead: it pays this much back.
     Debit(u64),
 }
 
-/// One heartbeat's news.
+/// What an edge learns by one heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Census {
-    /// Living edges before, this one included; 0 if it never asked.
+    /// Living edges before, this one included; 0 before its first heartbeat.
     pub before: u64,
     /// Living edges now, this one included.
     pub now: u64,
@@ -64,7 +64,7 @@ pub struct Census {
 }
 
 impl Census {
-    /// What is to be done with each bucket of a shared rate.
+    /// The change for each bucket of a shared rate.
     #[must_use]
     pub fn change(&self) -> Change {
         const MS: u64 = 1_000_000;

@@ -1,15 +1,15 @@
 //! How much of everything a rate of requests needs.
 //!
 //! Worked example. 100,000 requests a second, an edge's core serves 60,000, boxes
-//! of four cores, filled to 70 %: one box bears 168,000, so that one would do and
-//! two stand there, since one may die. 10,000 items may all be bought within the
+//! of four cores, filled to 70 %: one box serves 168,000, so that one would do and
+//! two are planned, since one may die. 10,000 items may all be bought within the
 //! first second: a core of the purchase role serves 20,000 purchases, so again two
 //! processes; Redis executes 40,000, one master. The two edges hold 50,000 shoppers'
 //! connections each when both live, and all 100,000 when one is left.
 
 use serde::Serialize;
 
-/// What one unit bears, as measured on the machines in question.
+/// What one unit serves, as measured on the machines in question.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Measured {
     /// Requests a second that one core of an edge answers.
@@ -22,7 +22,7 @@ pub struct Measured {
     pub orders_per_second: f64,
 }
 
-/// What is expected.
+/// The load that is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Load {
     /// Requests a second, of all kinds, at the peak.
@@ -39,7 +39,7 @@ pub struct Load {
     pub purchase_ms: f64,
 }
 
-/// What it takes.
+/// The capacity that a load needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Capacity {
     /// Edges, one to spare.
@@ -78,10 +78,10 @@ pub struct Capacity {
     pub megabits: u64,
 }
 
-/// A permit block is to last for so long: the module doubles blocks that are used
+/// How long a permit block should last, in seconds: the module doubles blocks that are used
 /// up sooner (ARCHITECTURE.md, "Permits, exactly").
 const BLOCK_S: f64 = 0.1;
-/// Bytes of an answer with its headers, frames included: what `bench-edge` sends.
+/// Bytes of a response with headers and frames, as `bench-edge` measures it.
 const ANSWER_BYTES: f64 = 700.0;
 /// Megabytes of zone for a million admitted buyers, products and bans included.
 const ZONE_MIB_A_MILLION: f64 = 64.0;
@@ -90,7 +90,7 @@ const PURCHASE_BYTES: f64 = 1_500.0;
 /// Files of a worker that are no connections: logs, sockets, modules.
 const OTHER_FILES: u64 = 64;
 
-/// Computes it.
+/// Computes the capacity that `load` needs.
 ///
 /// Machines by utilisation (`n = peak / (capacity × fill)`, rounded up), and one
 /// to spare where a death must not be felt; connections by Little's law
@@ -136,7 +136,7 @@ pub fn plan(load: &Load, measured: &Measured) -> Capacity {
 }
 
 fn up(number: f64) -> u64 {
-    // A float beyond u64 saturates, which nobody can have that many of.
+    // A float beyond u64 saturates.
     number.ceil().max(0.0) as u64
 }
 

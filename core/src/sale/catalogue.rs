@@ -1,5 +1,5 @@
-//! What an edge must know of a product to decide about a request: written once
-//! at approval, read by every edge at most a second later.
+//! What an edge must know of a product to decide about a request: written at
+//! approval, read by every edge at most a second later.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ impl Entry {
     }
 }
 
-/// Divides an amount evenly among segments; what is left over goes to the first.
+/// Divides an amount evenly among segments; the remainder goes to the first.
 ///
 /// 1,000 among three: 334, 333, 333.
 #[must_use]

@@ -1,4 +1,4 @@
-//! When a round sells.
+//! The time window in which a round sells, and what a waiting page shows of it.
 
 use serde::{Deserialize, Serialize};
 

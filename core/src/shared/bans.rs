@@ -22,7 +22,7 @@
 //! 1,300,000 is for a time when old and new entries are both there. A ban that
 //! finds no slot is an error (`Full`) and never drops another. The filter knows
 //! it all the same: `Standing::Unclear` are all whom the filter cannot clear, so
-//! that whoever mirrors more bans than fit can keep out those who may be banned.
+//! that an edge that mirrors more bans than fit can keep out those who may be banned.
 //!
 //! # Mirroring
 //! *As a whole*: choose the next generation, `Bans::put` every ban that Redis
@@ -66,7 +66,7 @@ const NEVER: u32 = u32::MAX;
 const GENERATION_BITS: u32 = 24;
 const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
 
-/// Who is banned.
+/// What is banned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ban<'a> {
     /// An address or a network.
@@ -75,19 +75,19 @@ pub enum Ban<'a> {
     User(&'a str),
 }
 
-/// How somebody stands with the bans.
+/// What the table knows of an address or a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// No ban of his was ever put here.
+    /// Certainly not banned.
     Clear,
-    /// The filter cannot clear him, and no entry bans him: one in twenty of those
+    /// The filter cannot clear them, and no entry bans them: one in twenty of those
     /// who are not banned, if the table holds what it was made for.
     Unclear,
     /// Banned.
     Banned,
 }
 
-/// Text that is no ban.
+/// A text that does not name a ban.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadBan {
     /// Neither an address nor a network.
@@ -244,7 +244,7 @@ impl<'a> Bans<'a> {
         self.standing_of_address(address, now_s) == Standing::Banned
     }
 
-    /// The same, and whether he could be cleared.
+    /// The same, and whether the filter could clear them.
     #[must_use]
     pub fn standing_of_address(&self, address: IpAddr, now_s: u64) -> Standing {
         let (bits, is_v4) = prefix::bits_of(address);
@@ -266,7 +266,7 @@ impl<'a> Bans<'a> {
         self.standing_of_user(user, now_s) == Standing::Banned
     }
 
-    /// The same, and whether he could be cleared.
+    /// The same, and whether the filter could clear them.
     #[must_use]
     pub fn standing_of_user(&self, user: &str, now_s: u64) -> Standing {
         if self.index.in_use.has(Kind::USER) {
@@ -276,8 +276,8 @@ impl<'a> Bans<'a> {
         }
     }
 
-    /// Bans somebody until `expires_s` (`None`: for good), or confirms and edits
-    /// the ban that is there. Only one worker may write at a time.
+    /// Puts a ban that is in force until `expires_s` (`None`: for good), or confirms and edits
+    /// the one that is there. Only one worker may write at a time.
     ///
     /// # Errors
     /// [`Full`]: the ban is not in force.
@@ -309,7 +309,7 @@ impl<'a> Bans<'a> {
         Ok(())
     }
 
-    /// Lifts a ban. Whether it was there. Only one worker may write at a time.
+    /// Lifts a ban. Returns whether it was there. Only one worker may write at a time.
     pub fn remove(&self, ban: Ban<'_>) -> bool {
         let (_, tag) = self.key(ban);
         let mut was_there = false;

@@ -24,7 +24,7 @@ pub(super) enum Occupancy {
 /// Calls `clear` for every vacated slot that no key is reached through.
 ///
 /// Walks backwards, twice round, with the smallest home of all keys behind: a
-/// slot before that home is on nobody's way. Takes two steps a slot.
+/// slot before that home is passed by no search. Takes two steps a slot.
 pub(super) fn clear_vacated(
     count: usize,
     occupancy: impl Fn(usize) -> Occupancy,

@@ -6,20 +6,20 @@
 //! expires, in seconds modulo 2²⁴; and eight check bits that follow from the hash.
 //!
 //! # Claimed, then spent
-//! A request claims its pass before it asks for a permit, and gives it back if
-//! it is refused after that: so a pass that met a busy shop is still good, and
-//! of two requests with the same pass only one can be under way. The same
-//! request may come again.
+//! A request claims its pass before it takes a permit, and releases it if it is
+//! refused after that: so a pass that met a busy shop is still good, and of two
+//! requests with the same pass only one can be under way. The same request may be
+//! repeated.
 //!
 //! # When it is full
-//! Nothing that is in force is displaced: a pass that finds no room is not let
-//! through (`ClaimResult::Full`). Entries end by themselves, with their passes. The
+//! No valid entry is displaced: a pass that finds no room is refused
+//! (`ClaimResult::Full`). Entries expire with their passes. The
 //! purchase script spends the pass too, once for all edges.
 //!
 //! # Two workers at once
 //! A slot is taken by one exchange of its value, and only if the value is empty
-//! or over; then its tag is written. Who finds, after that, the same tag in
-//! another slot gives his own back: of two, one or none passes. A worker that is
+//! or expired; then its tag is written. A worker that then finds the same tag in
+//! another slot gives up its own: of two, one or none passes. A worker that is
 //! killed keeps a slot until its pass expires.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -33,10 +33,10 @@ use crate::captcha::pass::PASS_HORIZON_MS;
 const PASS: u64 = 0x7061_7373_0001;
 const CHECK: u64 = 0x9e37_79b9_7f4a_7c15;
 const TIME_MASK: u64 = (1 << 24) - 1;
-/// No entry is in force for longer, in seconds.
+/// Longest life of an entry, in seconds.
 const LONGEST_S: u64 = PASS_HORIZON_MS / 1_000 + 1;
 
-/// One pass of one buyer for one product.
+/// The key of one pass of one buyer for one product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PassKey {
     tag: u64,
@@ -44,7 +44,7 @@ pub struct PassKey {
 }
 
 impl PassKey {
-    /// Of these ids, and the nonce and expiry of the pass.
+    /// From these ids, and the nonce and expiry of the pass.
     #[must_use]
     pub fn new(
         seed: Seed,
@@ -61,16 +61,16 @@ impl PassKey {
     }
 }
 
-/// What came of a claim.
+/// The result of [`Passes::claim`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimResult {
-    /// It is this request's now.
+    /// The pass belongs to this request now.
     First,
-    /// It was this request's before.
+    /// The pass belonged to this request before.
     Again,
-    /// Another request has it.
+    /// The pass belongs to another request.
     Spent,
-    /// There is no room to remember it.
+    /// The table has no room for it.
     Full,
 }
 
@@ -89,12 +89,12 @@ pub const fn holds(sets: usize) -> usize {
     sets * 11 / 2
 }
 
-/// What the table has been through. Zero bytes are its first state.
+/// Counters of the table. Zero bytes are their first state.
 #[derive(Default)]
 #[repr(C)]
 pub struct Counts {
     claimed: AtomicU64,
-    given_back: AtomicU64,
+    released: AtomicU64,
     full: AtomicU64,
 }
 
@@ -105,10 +105,10 @@ impl Counts {
         self.claimed.load(Ordering::Relaxed)
     }
 
-    /// Of those, how many were given back.
+    /// Claimed passes that were released again.
     #[must_use]
-    pub fn given_back(&self) -> u64 {
-        self.given_back.load(Ordering::Relaxed)
+    pub fn released(&self) -> u64 {
+        self.released.load(Ordering::Relaxed)
     }
 
     /// Passes that found no room.
@@ -118,14 +118,14 @@ impl Counts {
     }
 }
 
-/// The value of an entry. Zero: nobody's.
+/// The value of an entry, never zero: a zero value is free.
 fn mark(pass: PassKey, request: RequestKey) -> u64 {
     let check = pass.tag.wrapping_mul(CHECK) >> 56;
     let word = u64::from(request.bits()) << 32 | (pass.expires_s & TIME_MASK) << 8 | check;
     word.max(1)
 }
 
-/// Whether an entry is over, or none.
+/// Whether an entry is empty or expired.
 fn is_free(value: u64, now_s: u64) -> bool {
     let left = (value >> 8 & TIME_MASK).wrapping_sub(now_s) & TIME_MASK;
     value == 0 || left == 0 || left > LONGEST_S
@@ -184,7 +184,7 @@ impl<'a> Passes<'a> {
         ClaimResult::Full
     }
 
-    /// Gives a pass back that this request has claimed first.
+    /// Releases a pass that this request has claimed first.
     pub fn release(&self, pass: PassKey, request: RequestKey) {
         let mark = mark(pass, request);
         let mut was_there = false;
@@ -194,11 +194,11 @@ impl<'a> Passes<'a> {
             was_there |= taken.is_ok();
         }
         if was_there {
-            self.counts.given_back.fetch_add(1, Ordering::Relaxed);
+            self.counts.released.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// What a slot other than `own` says of this pass, if one does.
+    /// The claim that a slot other than `own` holds of this pass, if there is one.
     fn others(
         &self,
         pass: PassKey,
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_is_spent_by_one_request_which_may_come_again() {
+    fn a_pass_is_spent_by_one_request_which_may_be_repeated() {
         let (sets, counts) = (zeroed(4), Counts::default());
         let passes = Passes::new(&sets, &counts);
         assert_eq!(passes.claim(pass(1), request("a"), NOW), ClaimResult::First);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_request_gives_its_pass_back_and_nobody_elses() {
+    fn a_refused_request_releases_its_own_pass_only() {
         let (sets, counts) = (zeroed(4), Counts::default());
         let passes = Passes::new(&sets, &counts);
         assert_eq!(passes.claim(pass(1), request("a"), NOW), ClaimResult::First);
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(passes.claim(pass(1), request("b"), NOW), ClaimResult::Spent);
         passes.release(pass(1), request("a"));
         assert_eq!(passes.claim(pass(1), request("b"), NOW), ClaimResult::First);
-        assert_eq!((counts.claimed(), counts.given_back()), (2, 1));
+        assert_eq!((counts.claimed(), counts.released()), (2, 1));
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod tests {
             .count();
         assert_eq!(let_through, 2 * WAYS);
         assert_eq!(counts.full(), 1_000 - let_through as u64);
-        // Whoever was let through is still known, and nobody else got his place.
+        // Every pass that was let through is still known; no other took its place.
         for (n, claim) in first.into_iter().enumerate() {
             let again = passes.claim(pass(n), request("b"), LAST);
             assert_eq!(

@@ -13,7 +13,7 @@ const MAX_PRODUCTS: usize = 65_536;
 /// Where a table may begin: what lies in two cache lines stays there.
 const ALIGN: usize = 128;
 
-/// What a zone should hold.
+/// The entries that a zone should hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZoneNeeds {
     /// Products in the catalogue.
@@ -40,7 +40,7 @@ impl Default for ZoneNeeds {
     }
 }
 
-/// One table's place.
+/// Where in the zone a table lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TablePlace {
     /// Bytes from the beginning of the allocation, which must begin at a multiple
@@ -130,7 +130,7 @@ pub fn zone_for(wanted: &ZoneNeeds) -> usize {
 #[must_use]
 pub fn zone_for_bans(bans: usize, wanted: &ZoneNeeds) -> usize {
     let is_enough = |mib: usize| plan(mib << 20, wanted).is_ok_and(|plan| plan.bans.holds >= bans);
-    // Beyond a TiB nobody asks.
+    // No zone is larger than a TiB.
     let (mut too_small, mut enough) = (0_usize, 1 << 20);
     while enough - too_small > 1 {
         let middle = too_small.midpoint(enough);
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_documented_sizes_are_right() {
-        let told = |mib: usize| {
+        let holds = |mib: usize| {
             let plan = plan(mib << 20, &ZoneNeeds::default()).unwrap();
             (
                 plan.products.holds,
@@ -281,10 +281,10 @@ mod tests {
                 plan.passes.holds,
             )
         };
-        assert_eq!(told(2), (1_190, 24_293, 24_304, 3_036));
-        assert_eq!(told(16), (10_000, 206_354, 206_360, 25_795));
-        assert_eq!(told(62), (10_014, 1_001_473, 1_001_472, 125_185));
-        assert_eq!(told(128), (20_696, 2_069_732, 2_069_736, 258_720));
+        assert_eq!(holds(2), (1_190, 24_293, 24_304, 3_036));
+        assert_eq!(holds(16), (10_000, 206_354, 206_360, 25_795));
+        assert_eq!(holds(62), (10_014, 1_001_473, 1_001_472, 125_185));
+        assert_eq!(holds(128), (20_696, 2_069_732, 2_069_736, 258_720));
         assert_eq!(zone_for(&ZoneNeeds::default()), 62 << 20);
     }
 
@@ -292,19 +292,19 @@ mod tests {
     fn a_small_zone_says_what_it_holds_and_how_large_it_should_be() {
         let plan = plan(2 << 20, &ZoneNeeds::default()).unwrap();
         assert!(plan.products.holds >= 1_000 && plan.seen.holds >= 20_000);
-        let told = plan.shortfall().unwrap();
+        let sentence = plan.shortfall().unwrap();
         assert!(
-            told.contains("2 MiB holds") && told.contains("make it 62m"),
-            "{told}"
+            sentence.contains("2 MiB holds") && sentence.contains("make it 62m"),
+            "{sentence}"
         );
     }
 
     #[test]
     fn a_zone_too_small_says_how_large_it_must_be() {
-        let told = plan(1 << 20, &ZoneNeeds::default())
+        let sentence = plan(1 << 20, &ZoneNeeds::default())
             .unwrap_err()
             .to_string();
-        assert!(told.contains("at least 2m, or 62m"), "{told}");
+        assert!(sentence.contains("at least 2m, or 62m"), "{sentence}");
         let greedy = ZoneNeeds {
             reserved_bytes: 10 << 20,
             ..ZoneNeeds::default()

@@ -41,8 +41,8 @@ pub struct Slot {
     ends_ms: AtomicU64,
     limit: AtomicU64,
     per_buyer: AtomicU64,
-    /// Permits out at all edges, as last heard. Not under the sequence number:
-    /// it changes with every answer of Redis.
+    /// Permits granted to all edges, as Redis last replied. Not under the sequence number:
+    /// it changes with every reply of Redis.
     granted: AtomicU64,
     /// Permits that this edge holds.
     hand: Hand,
@@ -77,27 +77,27 @@ impl<'a> Found<'a> {
         &self.slot.standby
     }
 
-    /// Permits out at all edges, as Redis last said.
+    /// Permits granted to all edges, as Redis last replied.
     #[must_use]
     pub fn granted(&self) -> u64 {
         self.slot.granted.load(Ordering::Relaxed)
     }
 
-    /// Whether Redis last said that it has no permit left, and this edge keeps
-    /// none either.
+    /// Whether Redis last replied that no permit is left, and this edge keeps none in
+    /// its standby either.
     #[must_use]
     pub fn is_granted_out(&self) -> bool {
         self.granted() >= self.entry.limit && self.standby().held() == 0
     }
 
-    /// Whether nobody can be let pass now: Redis has no permit left and neither
-    /// has this edge, nor is one on its way here.
+    /// Whether no request can be admitted now: Redis has no permit left, this edge has
+    /// none, and none is on its way here.
     #[must_use]
     pub fn is_exhausted(&self, now_ms: u64) -> bool {
         self.is_granted_out() && self.hand().left(now_ms) == 0 && !self.hand().in_flight(now_ms)
     }
 
-    /// Records what Redis said: permits out, and of how many. To be called right
+    /// Records what Redis replied: permits granted, and the limit. To be called right
     /// after the product was found: much later the slot may hold another, which
     /// would then seem sold out until the counts are read again.
     pub fn set_granted(&self, granted: u64, limit: u64) {
@@ -105,20 +105,20 @@ impl<'a> Found<'a> {
         self.slot.granted.store(granted, Ordering::Relaxed);
     }
 
-    /// Records of how many permits; as for [`Self::set_granted`].
+    /// Records the limit; to be called like [`Self::set_granted`].
     pub fn set_limit(&self, limit: u64) {
         self.slot.limit.store(limit, Ordering::Relaxed);
     }
 
-    /// Records how many permits are out; `None` if the counter in Redis is no
-    /// count, so that nobody may pass until it is mended.
+    /// Records how many permits are granted; `None` if the counter in Redis is not a
+    /// number, so that no request may pass until it is repaired.
     pub fn set_counted(&self, granted: Option<u64>) {
         self.slot
             .granted
             .store(granted.unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
 
-    /// Whether the counter in Redis is no count.
+    /// Whether the counter in Redis is not a number.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.granted() == UNKNOWN
@@ -235,8 +235,8 @@ impl<'a> Products<'a> {
         }
         let Some(slot) = vacant else { return false };
         slot.granted.store(0, Ordering::Relaxed);
-        // What was held for another product is not for this one; the back end
-        // settles those leases.
+        // Permits for another product are not for this one; the back end reclaims
+        // their leases.
         slot.hand.lapse(0, true);
         slot.standby.take_out(u64::MAX);
         slot.write(hash, &key, Some(entry));
@@ -259,10 +259,10 @@ impl<'a> Products<'a> {
         self.slots.iter().filter(listed).count()
     }
 
-    /// Takes every product out for which `keep` says no, given `round::product`,
-    /// and whatever a killed writer left half written. Slots that no search
-    /// passes any more become empty, the others stay in their chains, to be
-    /// used again. Only one worker may write at a time.
+    /// Removes every product for which `keep`, given `round::product`, returns false,
+    /// and slots that a killed writer left half written. Slots that no search passes
+    /// any more become empty; the others stay in their chains, to be used again. Only
+    /// one worker may write at a time.
     pub fn retain(&self, keep: impl Fn(&str) -> bool) {
         for slot in self.slots {
             let key = slot.key_words();

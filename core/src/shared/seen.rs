@@ -9,11 +9,11 @@
 //! knows that both words were written for the same buyer.
 //!
 //! # How often a stranger is refused
-//! He is taken for one of `n` recorded buyers with probability `n · 2⁻⁶⁴`; the
+//! They are taken for one of `n` recorded buyers with probability `n · 2⁻⁶⁴`; the
 //! set in which an entry lies follows from the same 64 bits and adds nothing.
 //! With 1,000,000 recorded and 10,000,000 strangers, the chance that one of them
 //! in the whole sale is refused wrongly is 10⁶ · 10⁷ / 1.8·10¹⁹ = 5·10⁻⁷. With 48
-//! bits it would be 3.6 %, with 32 bits 2,300 people. Nobody can raise it by choosing
+//! bits it would be 3.6 %, with 32 bits 2,300 people. An attacker cannot raise it by choosing
 //! names, since the seed is secret. Two requests of *one* buyer seem the same
 //! with probability 2⁻³²; the script then answers the second one.
 //!
@@ -23,12 +23,12 @@
 //! Beyond that the oldest of the 16 slots gives way, and that is counted.
 //!
 //! # Two workers at once
-//! Both may find a buyer unseen and record him, each with its own request: a
-//! double click that met two workers. Then he lies in the table twice, both
-//! requests count as `Answer::SameRequest` when they are repeated, and the
-//! script says which one won. (Once for each worker that raced, that is; a later
-//! request takes the place of the older of two, so that nobody fills a set.) A worker that loses a slot to another tries the next; one that
-//! is killed between the two words leaves a buyer who counts as unseen.
+//! Both may find a buyer unseen and record them, each with its own request: a
+//! double click that met two workers. Then the buyer is in the table twice, both
+//! requests count as `Answer::SameRequest` when they are repeated, and the script
+//! decides which one won. (A later request takes the place of the older of two, so
+//! that one buyer cannot fill a set.) A worker that loses a slot to another tries the
+//! next; one that is killed between the two words leaves a buyer who counts as unseen.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,21 +47,21 @@ const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 const SKEW_S: u64 = 60;
 /// Longest life of an entry, in seconds: 194 days.
 pub const MAX_LIFE_S: u64 = TIME_MASK - 2 * SKEW_S;
-/// Entries that one buyer may have, see the module's page.
+/// Entries that one buyer may have, see the module's documentation.
 const PER_BUYER: usize = 2;
 /// How often a slot may be lost to another worker before a buyer is not recorded.
 const ATTEMPTS: usize = 2 * WAYS;
 
-/// One buyer of one product.
+/// The key of one buyer of one product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuyerKey(u64);
 
-/// One request id.
+/// The key of one request id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestKey(u32);
 
 impl BuyerKey {
-    /// Of these ids.
+    /// From these ids.
     #[must_use]
     pub fn new(seed: Seed, round: &str, product: &str, user: &str) -> Self {
         Self(sets::tag_of(seed.hash_texts(BUYER, [round, product, user])))
@@ -69,7 +69,7 @@ impl BuyerKey {
 }
 
 impl RequestKey {
-    /// Of this id.
+    /// From this id.
     #[must_use]
     pub fn new(seed: Seed, id: &str) -> Self {
         Self(seed.hash_texts(REQUEST, [id]) as u32)
@@ -81,18 +81,18 @@ impl RequestKey {
     }
 }
 
-/// What is known of a click.
+/// What the table knows of a click.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// The buyer was not admitted yet, as far as this edge remembers.
     Unseen,
-    /// This very request was admitted: let it through, to get the same answer.
+    /// This very request was admitted: let it through, to get the same response.
     SameRequest,
     /// Another request of this buyer was admitted: refuse as a duplicate.
     SecondClick,
 }
 
-/// What the table has been through. Zero bytes are its first state.
+/// Counters of the table. Zero bytes are their first state.
 #[derive(Default)]
 #[repr(C)]
 pub struct Counts {
@@ -175,8 +175,8 @@ pub struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     /// Over `sets`, of any number. An entry older than `life_s` seconds (at most
-    /// [`MAX_LIFE_S`]) no longer counts: a buyer whose admitted request came to
-    /// nothing without anybody's telling may then click again.
+    /// [`MAX_LIFE_S`]) no longer counts: a buyer whose admitted request failed
+    /// unnoticed may then click again.
     #[must_use]
     pub fn new(sets: &'a [Set], counts: &'a Counts, life_s: u64) -> Self {
         let life_s = life_s.min(MAX_LIFE_S);
@@ -193,7 +193,7 @@ impl<'a> Seen<'a> {
         sets::choices(self.sets, buyer.0)
     }
 
-    /// What is known of this click. Reads two cache lines, four on a hit.
+    /// What the table knows of this click. Reads two cache lines, four on a hit.
     #[must_use]
     pub fn check(&self, buyer: BuyerKey, request: RequestKey, now_s: u64) -> Answer {
         let mut answer = Answer::Unseen;
@@ -233,7 +233,7 @@ impl<'a> Seen<'a> {
         self.counts.lost.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Forgets a buyer whom the back end lets buy again. Whether he was there.
+    /// Forgets a buyer whom the back end lets buy again. Whether they were recorded.
     pub fn forget(&self, buyer: BuyerKey) -> bool {
         let mut was_there = false;
         for slot in sets::matching(self.sets, buyer.0) {
@@ -245,8 +245,8 @@ impl<'a> Seen<'a> {
         was_there
     }
 
-    /// The slot of this buyer that is to be written again: that of the same
-    /// request or of nobody's, else the older one if he has all that he may.
+    /// The slot of this buyer to overwrite: that of the same request, or one that was
+    /// left half written, else the older one if the buyer has [`PER_BUYER`].
     fn own_slot(&self, buyer: BuyerKey, request: RequestKey, now_s: u64) -> Option<Slot<'a>> {
         let mut oldest = None;
         let mut count = 0;

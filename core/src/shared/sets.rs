@@ -1,4 +1,5 @@
-//! Sets of eight slots, the ground of `super::seen` and `super::bans`.
+//! Sets of eight slots, of which `super::seen`, `super::bans` and `super::passes` are
+//! made.
 //!
 //! A slot is a *tag*, the 64-bit hash of the key, and a *value*. Eight tags fill
 //! one cache line and their values the next, so that a search without a hit,

@@ -1,10 +1,10 @@
-//! SipHash: a keyed hash whose values nobody can foresee without the key, so
-//! that nobody can choose names that collide (Aumasson and Bernstein, 2012).
+//! SipHash: a keyed hash whose values cannot be predicted without the key, so that
+//! an attacker cannot choose names that collide (Aumasson and Bernstein, 2012).
 //!
 //! With one round a word and three at the end (SipHash-1-3, as in Rust's and
 //! Python's own hash tables) a buyer's key of 20 letters costs some 15 ns.
 
-/// A secret drawn once for a zone, by whoever makes it.
+/// A random secret, drawn when a zone is made.
 #[derive(Clone, Copy)]
 pub struct Seed([u64; 2]);
 

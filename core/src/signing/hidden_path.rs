@@ -13,9 +13,9 @@ use crate::signing::keyring::{
 
 /// How long a URL is good for, counted from the later of "now" and the start, in ms.
 pub const PATH_LIFE_MS: u64 = 600_000;
-/// How far in the future an expiry may lie before it cannot be ours, in ms:
-/// handed out a lead before the start, good for a life after it, and a minute
-/// for clocks that disagree.
+/// How far in the future the expiry of a URL of ours may lie, in ms: it is handed
+/// out up to [`PATH_LEAD_MS`] before the start and good for [`PATH_LIFE_MS`] after it,
+/// and clocks may differ by a minute.
 pub const PATH_HORIZON_MS: u64 = PATH_LEAD_MS + PATH_LIFE_MS + 60_000;
 /// Length of the nonce: 8 random bytes in hex.
 pub const NONCE_LEN: usize = 16;
@@ -80,7 +80,7 @@ pub fn expiry(window: &Window, now_ms: u64) -> u64 {
     (now_ms.max(window.opens_ms) + PATH_LIFE_MS).min(window.ends_ms)
 }
 
-/// Writes a signed URL for `user`. The ids must be well formed ([`ids`]).
+/// Writes a signed URL for `user`. The ids must be well formed ([`crate::ids`]).
 #[must_use]
 pub fn sign(
     key: &Key,

@@ -35,7 +35,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Of a secret of any length.
+    /// Prepares a secret of any length.
     pub(crate) fn new(secret: &[u8]) -> Self {
         let mut block = [0; BLOCK];
         if secret.len() <= BLOCK {
@@ -66,7 +66,7 @@ impl Key {
         self.finish(inner)
     }
 
-    /// The digest of `parts`, one behind the other.
+    /// The digest of the concatenated `parts`.
     pub(crate) fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut inner = Hash::after(self.inner, BLOCK);
         parts.iter().for_each(|part| inner.update(part));
@@ -91,7 +91,7 @@ struct Hash {
 }
 
 impl Hash {
-    /// After `length` bytes, whole blocks, that led to `state`.
+    /// Continues after `length` bytes (whole blocks) that led to `state`.
     fn after(state: State, length: usize) -> Self {
         Self {
             state,

@@ -44,7 +44,7 @@ pub enum KeyringError {
         /// The id as read.
         kid: String,
     },
-    /// The secret is short enough to be guessed.
+    /// The secret is shorter than [`MIN_SECRET`].
     #[error(
         "line {line}: the secret has {len} bytes and needs at least {MIN_SECRET}; \
          \"openssl rand -hex 32\" makes a good one"

@@ -15,7 +15,7 @@ pub const SESSION_LIFE_MS: u64 = 86_400_000;
 /// A session token, taken apart but not yet verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session<'a> {
-    /// Who the token says its holder is.
+    /// The user whom the token names.
     pub user: &'a str,
     /// Until when, epoch milliseconds.
     pub expires_ms: u64,
@@ -53,7 +53,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// What stands before and behind the last dot.
+/// The texts before and after the last dot.
 fn cut_last(text: &str) -> Option<(&str, &str)> {
     let at = text.bytes().rposition(|byte| byte == b'.')?;
     Some((&text[..at], &text[at + 1..]))

@@ -1,7 +1,8 @@
 //! The ledger: every movement of stock is an event of its segment, and says what
-//! the three amounts are after it. Replaying them tells whether one is missing,
-//! doubled, or was never decided. After a Redis was lost, a `rebuild` says what the
-//! amounts are from there on; what is missing before it was lost with that Redis.
+//! the three amounts are after it. Replaying them shows whether one is missing,
+//! doubled, or without foundation. After a Redis was lost, a `rebuild` says what the
+//! amounts are from there on; events that are missing before it were lost with that
+//! Redis.
 //!
 //! Worked example. `preload 10` leaves (10, 0, 0); `purchase 2` leaves (8, 2, 0);
 //! `confirm 2` leaves (8, 0, 2). If the purchase is taken out, the confirm's
@@ -54,7 +55,7 @@ impl Event {
         self.fields.get(name).map_or("", String::as_str)
     }
 
-    /// A field that is a number; `None` if it is none.
+    /// A field as a number; `None` if it is missing or no number.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<i64> {
         self.text(name).parse().ok()
@@ -66,11 +67,11 @@ impl Event {
         self.text("kind")
     }
 
-    /// The purchase it is about: one it made, or one that was made before.
+    /// The purchase that the event makes, confirms or releases.
     #[must_use]
     pub fn purchase(&self) -> PurchaseId {
         let at_ms = match self.kind() {
-            // Its entry's own time, unless it is a copy of an earlier one.
+            // The time of its own entry, unless it is a copy of an earlier one.
             "purchase" => self.text("at_ms").parse().unwrap_or(self.id.ms),
             _ => self.text("bought_ms").parse().unwrap_or(0),
         };
@@ -138,7 +139,7 @@ pub struct PurchaseId {
     pub at_ms: u64,
 }
 
-/// What became of a purchase, as places in the list of events.
+/// The events of one purchase, as indices in the list of events.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Life {
     /// The event that made it.
@@ -147,7 +148,7 @@ pub struct Life {
     pub quantity: i64,
     /// The event that counted it as sold.
     pub confirmed: Option<usize>,
-    /// The event that put it up for sale again.
+    /// The event that released its items.
     pub released: Option<usize>,
 }
 
@@ -159,7 +160,7 @@ pub struct Fault {
     pub kind: &'static str,
     /// As a sentence.
     pub what: String,
-    /// The events that show it, as places in the list.
+    /// The events that show it, as indices in the list.
     pub events: Vec<usize>,
 }
 
@@ -176,14 +177,14 @@ pub struct Replay {
     pub left: HashMap<String, usize>,
     /// Transfers that arrived, by id.
     pub arrived: HashMap<String, usize>,
-    /// Items that there are, by all changes of their number.
+    /// All items, by the events that change their number.
     pub total: i64,
     seen: HashMap<(String, PurchaseId), usize>,
     /// Purchases that are not released, by buyer and request id.
     live: HashMap<(String, String), usize>,
     last: Option<usize>,
-    /// What finished a purchase that has not been met yet: one that was lost may
-    /// be entered again later.
+    /// Events that finish a purchase which has not been replayed yet: a lost purchase
+    /// may be entered again later.
     early: BTreeMap<PurchaseId, usize>,
 }
 
@@ -217,7 +218,7 @@ fn change(event: &Event) -> Option<Amounts> {
 }
 
 impl Replay {
-    /// Goes on by the last of these events; all before it were replayed already.
+    /// Replays the last of these events; all before it were replayed already.
     pub(crate) fn push(&mut self, events: &[Event]) {
         let Some((event, before)) = events.split_last() else {
             return;
@@ -229,7 +230,7 @@ impl Replay {
             return;
         }
         // A redriven event is a copy that was made on purpose; refunds of
-        // permits move no stock, and may be asked for again.
+        // permits move no stock, and may be repeated.
         let Some(change) = change(event).filter(|_| event.text("redriven").is_empty()) else {
             return;
         };
@@ -243,8 +244,8 @@ impl Replay {
         self.last = Some(at);
     }
 
-    /// The purchase that this one repeats: a copy is an entry of its own, and so
-    /// of another time, but a request buys once for as long as it has what it bought.
+    /// The purchase that this event repeats: a copy is an entry of its own with
+    /// another time, but a request buys at most once until its purchase is released.
     fn live_of(&self, event: &Event) -> Option<usize> {
         if event.kind() != "purchase" {
             return None;
@@ -253,7 +254,7 @@ impl Replay {
         self.live.get(&(id.user, id.request)).copied()
     }
 
-    /// Names what finished a purchase that never came.
+    /// Records a fault for each event that finished an unknown purchase.
     fn close(&mut self, events: &[Event]) {
         for (_, at) in std::mem::take(&mut self.early) {
             let kind = events[at].kind();

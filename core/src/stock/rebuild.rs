@@ -5,8 +5,9 @@
 //! (2) and wang (1); the orders are li's, paid, and zhao's (1), whose purchase was
 //! lost before it was archived. Wang's order message was lost with the queue.
 //! Then: zhao's purchase is entered into the ledger again, li's is confirmed, and
-//! six are for sale, two locked, two sold. Wang's order message is sent again. What
-//! neither archive nor orders know has never been, and its stock is for sale.
+//! six are for sale, two locked, two sold. Wang's order message is sent again. A
+//! purchase that neither archive nor orders know counts as never made; its stock is for
+//! sale.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -22,7 +23,7 @@ pub type Fields = Vec<(String, String)>;
 pub struct OrderRecord {
     /// The segment whose stock it has.
     pub segment: u16,
-    /// The purchase it was made from.
+    /// The purchase that it was placed for.
     pub purchase: PurchaseId,
     /// Items.
     pub quantity: u32,
@@ -30,9 +31,9 @@ pub struct OrderRecord {
     pub price_cents: u64,
     /// Permit of the purchase; empty if there was none.
     pub permit: String,
-    /// Its number.
+    /// The order's number.
     pub order: String,
-    /// Where it stands.
+    /// Its state.
     pub stands: order::State,
     /// Why it was cancelled or failed, in one word.
     pub reason: String,
@@ -53,7 +54,7 @@ pub struct Known<'a> {
     pub events: Vec<&'a [Event]>,
     /// Every order.
     pub orders: &'a [OrderRecord],
-    /// Purchases that are on their way to an order.
+    /// Purchases whose order messages are in the queue.
     pub under_way: &'a HashSet<PurchaseId>,
 }
 
@@ -69,19 +70,19 @@ pub struct Plan {
     pub correction: i64,
     /// The buyers' records.
     pub buyers: BTreeMap<String, String>,
-    /// Permits that purchases were made with, by lease.
+    /// Permits that purchases have spent, by lease.
     pub spent: BTreeMap<String, u64>,
     /// Transfers that have arrived, here or from here.
     pub transfers: BTreeMap<String, String>,
-    /// Released purchases whose permits went back, as the relay names them.
+    /// Released purchases whose permits were refunded, as the relay names them.
     pub refunds: BTreeSet<String>,
     /// Permits of released purchases.
     pub returned: u64,
     /// Copies of purchases whose order message was lost, to be relayed again.
     pub redriven: Vec<Fields>,
-    /// Purchases that only the orders knew of.
+    /// Purchases that were in the orders but not in the ledger.
     pub adopted: usize,
-    /// Places in the ledger behind which an event is missing.
+    /// How often an event is missing in the ledger.
     pub gaps: usize,
 }
 
@@ -133,7 +134,7 @@ impl<'a> SegmentState<'a> {
         }
     }
 
-    /// Enters an event that the ledger lacks; the amounts follow it.
+    /// Appends an event that the ledger lacks, and adjusts the amounts.
     fn enter(&mut self, kind: &str, fields: &[(&str, &str)]) {
         let (round, product) = self.ids;
         let segment = self.number.to_string();
@@ -185,7 +186,7 @@ impl<'a> SegmentState<'a> {
         here.map(|order| (&order.purchase, order)).collect()
     }
 
-    /// Enters the purchases of orders that the ledger does not know.
+    /// Appends the purchases of orders that the ledger lacks.
     fn adopt(&mut self, known: &Known<'_>) {
         let mut unknown: Vec<&OrderRecord> = self.orders(known).into_values().collect();
         unknown.retain(|order| !self.replay.purchases.contains_key(&order.purchase));
@@ -209,7 +210,7 @@ impl<'a> SegmentState<'a> {
         }
     }
 
-    /// Has the stock follow what was decided of each order, and finds the purchases
+    /// Confirms or releases the stock of each decided order, and finds the purchases
     /// whose order message was lost.
     fn follow(&mut self, known: &Known<'_>) {
         let orders = self.orders(known);
@@ -258,13 +259,13 @@ impl<'a> SegmentState<'a> {
         self.plan.redriven.push(fields.into_iter().collect());
     }
 
-    /// What is for sale if the items are as many as the ledger accounts for.
+    /// Items for sale, by the ledger alone.
     fn sale(&self) -> i64 {
         let (locked, saled) = self.replay.bound();
         self.replay.total - locked - saled
     }
 
-    /// Enters the rebuild itself, and writes down what follows from it all.
+    /// Appends the rebuild event, and completes the plan.
     fn finish(mut self, known: &Known<'_>) -> Plan {
         let (locked, saled) = self.replay.bound();
         let sale = self.sale() + self.plan.correction;
@@ -339,7 +340,7 @@ impl<'a> SegmentState<'a> {
 }
 
 impl OrderRecord {
-    /// The number that people know; what was never placed has none.
+    /// The number that the buyer knows; an order that was never placed has none.
     fn number(&self) -> &str {
         match self.stands {
             order::State::Failed => "",
@@ -409,7 +410,7 @@ fn correct(segments: &mut [SegmentState<'_>], amount: u64) -> u64 {
     let total: i64 = segments.iter().map(|segment| segment.replay.total).sum();
     let mut over = total - amount;
     for segment in segments.iter_mut().filter(|segment| segment.sale() < 0) {
-        // Sold here beyond what was here: the others have so much less.
+        // More was sold here than was here: the other segments have that much less.
         segment.plan.correction = -segment.sale();
         over += segment.plan.correction;
     }

@@ -12,12 +12,12 @@ use crate::ids;
 /// Longest line that is read, in bytes; nginx's own limits keep real ones shorter.
 pub const MAX_LINE: usize = 32 * 1024;
 
-/// A line that says nothing.
+/// A line that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("not a line of format seckill_json: {0}")]
 pub struct BadLine(String);
 
-/// What somebody asked for.
+/// What was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// A product's page.
@@ -39,13 +39,13 @@ pub enum Endpoint {
 pub struct Line<'a> {
     /// When it arrived, epoch milliseconds.
     pub at_ms: u64,
-    /// From where.
+    /// The client's address.
     pub address: IpAddr,
-    /// Who, by a verified session.
+    /// The user, by a verified session.
     pub user: Option<Cow<'a, str>>,
-    /// What for.
+    /// What was requested.
     pub endpoint: Endpoint,
-    /// HTTP status of the answer.
+    /// HTTP status of the response.
     pub status: u16,
     /// The gate's verdict; empty where there is no gate.
     pub verdict: Cow<'a, str>,
@@ -94,7 +94,7 @@ impl<'a> Line<'a> {
         let address = raw
             .address
             .parse::<IpAddr>()
-            // A unix socket has no address: all who come by it are one.
+            // A unix socket has no address: all its clients count as one.
             .or_else(|_| match &*raw.address {
                 "unix:" => Ok(IpAddr::from([127, 0, 0, 1])),
                 other => Err(BadLine(format!("\"{other}\" is no address"))),
@@ -116,7 +116,7 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// Round and product that it is about, if it names any.
+    /// The round and product that it names, if any.
     #[must_use]
     pub fn item(&self) -> Option<(&str, &str)> {
         let (round, product) = match self.endpoint {
@@ -128,8 +128,8 @@ impl<'a> Line<'a> {
         (ids::is_id(round) && ids::is_id(product)).then_some((round, product))
     }
 
-    /// Whether a page that runs in a browser asked this, rather than a program
-    /// that only wants to buy.
+    /// Whether a page that is open in a browser sends this by itself; a program that
+    /// only wants to buy does not.
     #[must_use]
     pub fn is_look(&self) -> bool {
         matches!(

@@ -51,10 +51,10 @@ pub(super) struct Account {
     pub(super) wanted_from: u64,
     /// The first one.
     first_wanted_ms: Option<u64>,
-    /// The highest score that was told.
-    pub(super) told: u32,
-    /// What it came to when it was last judged, and whether some of that was for
-    /// what the logs do not show.
+    /// The highest score that was reported.
+    pub(super) reported: u32,
+    /// The score when it was last judged, and whether a part of it rests on what the
+    /// logs do not show.
     pub(super) score: u32,
     pub(super) is_absent: bool,
     looks: u32,
@@ -62,7 +62,7 @@ pub(super) struct Account {
     clicks: u32,
     early: u32,
     forged: u32,
-    doubles: u32,
+    second_clicks: u32,
     /// Openings attended, and requests at other times.
     attended: u32,
     last_opening_ms: u64,
@@ -98,12 +98,12 @@ impl Account {
         }
     }
 
-    /// Whether it ever tried to buy.
+    /// Whether the account ever tried to buy.
     pub(super) fn wants(&self) -> bool {
         self.wanted_ms > 0
     }
 
-    /// Whether no page of it ever asked for anything.
+    /// Whether no page of it ever sent a request.
     pub(super) fn never_browsed(&self) -> bool {
         self.looks == 0 && self.wants()
     }
@@ -112,7 +112,7 @@ impl Account {
         &self.firsts
     }
 
-    /// Takes in a request. Whether it is the first click on an item.
+    /// Takes in a request. Returns whether it is the first click on an item.
     ///
     /// `near` is the opening around this moment, if there is one; `first` the item
     /// and its opening, if the click names one.
@@ -159,11 +159,11 @@ impl Account {
             _ if is_early && is_repeat => {}
             _ if is_early => self.early = self.early.saturating_add(1),
             "bad_signature" => self.forged = self.forged.saturating_add(1),
-            "duplicate" => self.doubles = self.doubles.saturating_add(1),
+            "duplicate" => self.second_clicks = self.second_clicks.saturating_add(1),
             _ => {}
         }
-        // Banned already: his page goes on asking in vain, and that proves nothing
-        // more. What is repeated because the shop was away was not his idea.
+        // Banned already: an open page repeats its requests all the same, which proves
+        // nothing more. A repeat because the shop was away is not the buyer's doing.
         if line.verdict == "blocked" || line.status >= 500 {
             return false;
         }
@@ -188,8 +188,8 @@ impl Account {
         true
     }
 
-    /// Whether the page itself repeats this request. Whoever gives all his clicks one
-    /// id gains [`REPEATS`] by it.
+    /// Whether the page itself repeats this request. A program that gives all its clicks
+    /// one id gains no more than [`REPEATS`] by it.
     fn is_repeat(&mut self, request: &str) -> bool {
         if request.is_empty() {
             return false;
@@ -227,10 +227,10 @@ impl Account {
             (self.early, EARLY, Reason::Early { asked: self.early }),
             (self.forged, FORGED, Reason::Forged { urls: self.forged }),
             (
-                self.doubles,
+                self.second_clicks,
                 SECOND_CLICKS,
                 Reason::SecondClicks {
-                    clicks: self.doubles,
+                    clicks: self.second_clicks,
                 },
             ),
         ];
@@ -250,7 +250,7 @@ impl Account {
         let is_watched = around.since_ms + WATCHED_MS <= self.first_ms;
         let first_ms = self.first_wanted_ms.filter(|_| self.looks == 0)?;
         let for_ms = around.heard_ms.saturating_sub(first_ms);
-        // Whoever logs in on a page looked at it without a login before.
+        // A shopper who logs in on a page looked at it without a login before.
         let may_have_looked = around
             .stranger_ms
             .is_some_and(|at| at + WATCHED_MS >= self.first_ms);
@@ -335,7 +335,7 @@ impl Account {
             .copied()
             .filter(|ms| *ms <= REACTION_MS)
             .collect();
-        // Once in a while somebody hits it by chance.
+        // Now and then a shopper hits it by chance.
         if quick.is_empty() || quick.len() * 2 < reactions.len() {
             return None;
         }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::reason::Reason;
 use super::thresholds::{GROUP, STEP_MS, STEP_PERCENT};
 
-/// Accounts of an address that are told apart; more are counted as nothing new.
+/// Accounts of an address that are kept apart; further ones are ignored.
 const MEMBERS: usize = 256;
 /// First clicks that are kept.
 const FIRSTS: usize = 128;
@@ -25,8 +25,8 @@ pub(super) struct Address {
     /// As it would be banned.
     pub(super) name: String,
     pub(super) last_ms: u64,
-    /// The highest score that was told.
-    pub(super) told: u32,
+    /// The highest score that was reported.
+    pub(super) reported: u32,
     /// Whether anybody ever was logged in here.
     pub(super) has_users: bool,
     /// Forged URLs without a login.
@@ -69,7 +69,7 @@ impl Address {
     }
 
     /// Whether `account` first clicked on `item` in step with most others who try to
-    /// buy here. Who is still waiting counts too: of a campus, those who drum on the
+    /// buy here. Those who are still waiting count too: of a campus, those who drum on the
     /// button click first, and together.
     pub(super) fn in_step(&self, account: u64, item: u64) -> Option<Reason> {
         let mut group: Vec<&First> = self.firsts.iter().filter(|it| it.item == item).collect();

@@ -2,7 +2,7 @@
 //!
 //! User ids are texts, so that a bit's place is a hash of the id, and two users
 //! may share one. With [`BITS`] = 2^20 (128 KiB a product) the number of users is
-//! told from the bits by linear counting, `n = -m ln(1 - k/m)` (Whang et al.,
+//! estimated from the bits by linear counting, `n = -m ln(1 - k/m)` (Whang et al.,
 //! 1990), whose standard error is `sqrt(m (e^t - t - 1)) / n` with `t = n/m`:
 //!
 //! | users | error |

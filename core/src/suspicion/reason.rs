@@ -11,13 +11,13 @@ use super::thresholds::{EARLY, FORGED, PACE_CLICKS_SURE, QUIET_MS, SECOND_CLICKS
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Reason {
-    /// Buys, and no page of his ever asked for anything.
+    /// Buys, and no page of the account ever sent a request.
     NeverBrowsed {
         /// Hidden URLs fetched.
         urls: u32,
         /// Clicks.
         clicks: u32,
-        /// For how long it is known to have asked for nothing else, in ms.
+        /// For how long it is known to have requested nothing else, in ms.
         for_ms: u64,
         /// Whether somebody without a login looked at a page from its address: it
         /// may have been this one.
@@ -55,22 +55,22 @@ pub enum Reason {
         /// … within how many ms at most.
         within_ms: u64,
     },
-    /// Asks for URLs before they are given out, or clicks before the opening.
+    /// Requests URLs before they are handed out, or clicks before the opening.
     Early {
         /// How often.
         asked: u32,
     },
-    /// URLs that we did not sign for him.
+    /// URLs that were not signed for the account.
     Forged {
         /// How many.
         urls: u32,
     },
-    /// Clicks for what he has.
+    /// Clicks for a product that the account has bought.
     SecondClicks {
         /// How many.
         clicks: u32,
     },
-    /// Clicks together with others at his address.
+    /// Clicks together with others at its address.
     InStep {
         /// How many of them …
         inside: usize,
@@ -124,13 +124,13 @@ impl Reason {
             Self::NeverBrowsed { for_ms, .. } if for_ms >= QUIET_MS => 100,
             Self::NeverBrowsed { .. } => 80,
             // A page that was put aside asks again when it is looked at, before and
-            // after the click; that both were lost on the way happens to nobody who
-            // was away for a minute, and to nobody twice.
+            // after the click; that both are lost on the way does not happen after an
+            // absence of a minute, and does not happen twice.
             Self::Unattended { clicks, silent_ms } if clicks > 1 || silent_ms >= WATCHED_MS => 100,
             Self::Unattended { .. } => 60,
             Self::Pace { clicks, .. } if clicks >= PACE_CLICKS_SURE => 100,
             Self::Pace { .. } | Self::Even { .. } => 60,
-            // Not 25 for each: whoever drums on the button always drums on it.
+            // Not 25 for each: a shopper who drums on the button does so every time.
             Self::AtOpening { times, .. } => [0, 25, 40, 60][times.min(3) as usize],
             Self::Early { asked } => steps(asked, EARLY, 40, 60),
             Self::Forged { urls } => steps(urls, FORGED, 50, 100),
@@ -224,13 +224,16 @@ impl fmt::Display for Reason {
             ),
             Self::Early { asked } => write!(
                 f,
-                "asked {asked} times for what is given out or sold only later"
+                "requested {asked} times what is handed out or sold only later"
             ),
             Self::Forged { urls } => {
-                write!(f, "sent {urls} purchase URLs that were not signed for him")
+                write!(
+                    f,
+                    "sent {urls} purchase URLs that were not signed for this account"
+                )
             }
             Self::SecondClicks { clicks } => {
-                write!(f, "clicked {clicks} times for what he has already")
+                write!(f, "clicked {clicks} times for a product that it had bought")
             }
             Self::InStep {
                 inside,

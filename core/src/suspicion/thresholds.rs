@@ -1,8 +1,8 @@
 //! Every figure by which the analysis judges: scores, counts, and times in ms.
 
-/// From this score on somebody is worth a person's look.
+/// From this score on an account or address is shown to an operator.
 pub const PROPOSE: u32 = 60;
-/// From this score on a person is out of the question.
+/// From this score on it is certainly a program.
 pub const BAN: u32 = 100;
 
 /// How long a log must have been watched before the absence of page requests says
@@ -12,12 +12,12 @@ pub const WATCHED_MS: u64 = 65_000;
 /// How much later than others a line may arrive: nginx's workers each keep lines
 /// back for a second.
 pub const SETTLE_MS: u64 = 2_000;
-/// An open page asks for the time every 30 s: whoever was not heard of for so long
-/// has none, unless it was put aside.
+/// An open page asks for the time every 30 s: an account that sent nothing for so long,
+/// in ms, has none, unless it was put aside.
 pub const QUIET_MS: u64 = 35_000;
-/// A log that says nothing for so long is not waited for.
+/// A log without a line for so long, in ms, is not waited for.
 pub const UNHEARD_MS: u64 = 60_000;
-/// Whoever was idle for so long starts clean.
+/// An account that was idle for so long, in ms, starts clean.
 pub const FORGET_MS: u64 = 1_800_000;
 
 /// Clicks within [`PACE_MS`] that no page makes: it rests its button for 30 s.
@@ -34,12 +34,12 @@ pub const EVEN_SPREAD: f64 = 0.03;
 /// A first click so soon after the opening, in ms: a person needs 150 to see and
 /// react, and the request has to travel.
 pub const REACTION_MS: u64 = 60;
-/// URLs asked for before they are given out: a page never asks, except by a clock
-/// that is a moment off.
+/// URLs requested before they are handed out: a page does so only if its clock is a
+/// moment off.
 pub const EARLY: u32 = 3;
 /// URLs that were not signed by us for this buyer.
 pub const FORGED: u32 = 3;
-/// Clicks for what he has already.
+/// Clicks for a product that the account has bought.
 pub const SECOND_CLICKS: u32 = 3;
 /// Accounts at one address that may be in step.
 pub const GROUP: usize = 8;
@@ -54,5 +54,5 @@ pub const COMPANY: usize = 5;
 pub const COMPANY_PERCENT: usize = 80;
 /// Forged URLs without a login from one address.
 pub const FORGED_BY_STRANGERS: u32 = 20;
-/// Rounds that somebody attends before "never otherwise" means anything.
+/// Rounds that an account attends before "never at any other time" means anything.
 pub const ATTENDED: u32 = 3;

@@ -43,7 +43,7 @@ impl Default for Limits {
     }
 }
 
-/// Everybody who is watched.
+/// All accounts and addresses that are watched.
 #[derive(Debug)]
 pub struct Watch {
     limits: Limits,
@@ -68,7 +68,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Tells of everybody whose score reaches `propose`.
+    /// Reports every account and address whose score reaches `propose`.
     #[must_use]
     pub fn new(limits: Limits, propose: u32) -> Self {
         Self {
@@ -111,7 +111,7 @@ impl Watch {
     }
 
     /// Takes in whether there are edges whose logs are not read. As long as there
-    /// are, nobody is surely a program for what the logs do not show.
+    /// are, no account is certainly a program for what the logs do not show.
     pub fn set_blind(&mut self, is_blind: bool) {
         self.is_blind = is_blind;
     }
@@ -227,13 +227,13 @@ impl Watch {
         }
     }
 
-    /// Judges whoever tried to buy [`SETTLE_MS`] or longer before `now_ms`, and
-    /// tells of those whose score has risen.
+    /// Judges every account that tried to buy [`SETTLE_MS`] or longer before `now_ms`,
+    /// and reports those whose score has risen.
     pub fn judge(&mut self, now_ms: u64) -> Vec<Judgement> {
         let is_doubtful = self.is_blind || self.is_absence_doubtful();
         let since_ms = self.since_ms.unwrap_or(0);
         let heard_ms = self.heard_ms.unwrap_or(self.newest_ms);
-        let mut told = Vec::new();
+        let mut reports = Vec::new();
         let mut later = HashSet::new();
         for id in std::mem::take(&mut self.due) {
             let Some(account) = self.accounts.get(&id) else {
@@ -259,9 +259,9 @@ impl Watch {
                 account.score = judgement.score;
                 account.is_absent = judgement.reasons.iter().any(Reason::is_by_absence);
                 self.due_addresses.insert(account.wanted_from);
-                if judgement.score >= self.propose && judgement.score > account.told {
-                    account.told = judgement.score;
-                    told.push(judgement);
+                if judgement.score >= self.propose && judgement.score > account.reported {
+                    account.reported = judgement.score;
+                    reports.push(judgement);
                 }
             }
             if !settled {
@@ -269,8 +269,8 @@ impl Watch {
             }
         }
         self.due = later;
-        self.judge_addresses(is_doubtful, &mut told);
-        told
+        self.judge_addresses(is_doubtful, &mut reports);
+        reports
     }
 
     fn step(&self, id: u64, account: &Account) -> Option<Reason> {
@@ -281,7 +281,7 @@ impl Watch {
             .max_by_key(Reason::points)
     }
 
-    fn judge_addresses(&mut self, is_doubtful: bool, told: &mut Vec<Judgement>) {
+    fn judge_addresses(&mut self, is_doubtful: bool, reports: &mut Vec<Judgement>) {
         for id in std::mem::take(&mut self.due_addresses) {
             let Some(address) = self.addresses.get(&id) else {
                 continue;
@@ -296,10 +296,10 @@ impl Watch {
             let judgement = Judgement::new(Subject::Address(name), reasons, is_doubtful);
             if let Some(address) = self.addresses.get_mut(&id)
                 && judgement.score >= self.propose
-                && judgement.score > address.told
+                && judgement.score > address.reported
             {
-                address.told = judgement.score;
-                told.push(judgement);
+                address.reported = judgement.score;
+                reports.push(judgement);
             }
         }
     }

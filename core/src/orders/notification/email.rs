@@ -13,7 +13,7 @@ pub struct Facts<'a> {
     pub title: &'a str,
     /// How many.
     pub quantity: u32,
-    /// What it costs in all, or what is given back, in cents.
+    /// What it costs in all, or what is refunded, in cents.
     pub cents: u64,
     /// Until when to pay, as the shop's clock shows it.
     pub pay_by: &'a str,
@@ -96,7 +96,7 @@ pub fn email(kind: Kind, lang: Lang, facts: &Facts<'_>) -> Email {
         },
     };
     let facts = match (lang, kind) {
-        // A purchase that came to nothing has no number that its buyer could know.
+        // A failed purchase has no number that its buyer could know.
         (Lang::Zh, Kind::Failed) => format!("商品：{title} × {quantity}"),
         (Lang::En, Kind::Failed) => format!("Item: {title} × {quantity}"),
         (Lang::Zh, _) => format!("订单号：{order}\n商品：{title} × {quantity}\n金额：{amount}"),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_to_nothing_has_no_number() {
+    fn a_failed_purchase_has_no_number() {
         let email = email(Kind::Failed, Lang::En, &FACTS);
         assert!(!email.body.contains("730"), "{}", email.body);
         assert!(email.body.contains("nothing was charged"));

@@ -257,7 +257,7 @@ mod tests {
 
     const PACK: &str = "// All of it.\nexport * from './a.js';\nexport * from './b.js';\n";
 
-    fn told(a: &str, b: &str) -> String {
+    fn refusal(a: &str, b: &str) -> String {
         let packed = pack(&files(&[("a.js", a), ("b.js", b), ("ab.js", PACK)]));
         packed.unwrap_err().to_string()
     }
@@ -291,13 +291,16 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_two_parts_use_is_told_with_both() {
-        let told = told("const HOUR = 1;\n", "let { x: HOUR } = page;\n");
+    fn a_name_that_two_parts_use_is_reported_with_both() {
+        let refusal = refusal("const HOUR = 1;\n", "let { x: HOUR } = page;\n");
         assert!(
-            told.contains("ab.js cannot be published as one file: b.js"),
-            "{told}"
+            refusal.contains("ab.js cannot be published as one file: b.js"),
+            "{refusal}"
         );
-        assert!(told.contains("HOUR, as a.js does; rename one"), "{told}");
+        assert!(
+            refusal.contains("HOUR, as a.js does; rename one"),
+            "{refusal}"
+        );
     }
 
     #[test]
@@ -308,22 +311,22 @@ mod tests {
     }
 
     #[test]
-    fn names_inside_of_functions_are_nobodys_concern() {
+    fn names_inside_of_functions_do_not_matter() {
         let part = "export function f() {\n  const x = 1;\n}\n";
         let other = "export function g() {\n  const x = 2;\n}\n";
         assert!(pack(&files(&[("a.js", part), ("b.js", other), ("ab.js", PACK)])).is_ok());
     }
 
     #[test]
-    fn what_packs_cannot_do_is_told_with_its_cure() {
-        let later = told("import { b } from './b.js';\n", "export const b = 1;\n");
+    fn what_packs_cannot_do_is_reported_with_its_cure() {
+        let later = refusal("import { b } from './b.js';\n", "export const b = 1;\n");
         assert!(later.contains("put b.js before it"), "{later}");
-        let renamed = told(
+        let renamed = refusal(
             "export const a = 1;\n",
             "import { a as c } from './a.js';\n",
         );
         assert!(renamed.contains("under other names"), "{renamed}");
-        let default = told("export default 1;\n", "");
+        let default = refusal("export default 1;\n", "");
         assert!(default.contains("give it a name"), "{default}");
         let gone = pack(&files(&[("ab.js", PACK)])).unwrap_err().to_string();
         assert!(gone.contains("a.js is not there"), "{gone}");

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::shared::bans::{BadBan, Ban};
 
-/// Longest reason and longest name of whoever banned, in characters.
+/// Longest reason, and longest name of the operator who banned, in characters.
 pub const MAX_TEXT: usize = 200;
 /// What the field of an address or a network begins with.
 const ADDRESS: &str = "address";
@@ -27,7 +27,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its word.
+    /// As written before the colon of a field.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// Reads its word.
+    /// Reads [`Kind::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Kind::Address, Kind::User]
@@ -123,16 +123,16 @@ pub fn parse<'a>(field: &'a str, value: &str) -> Result<(Ban<'a>, Expiry), BadEn
     Ok((ban, (expires_ms > 0).then_some(expires_ms)))
 }
 
-/// What the list says of a ban.
+/// The value of a ban in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Until when, epoch milliseconds; `None`: for good.
     pub expires_ms: Expiry,
-    /// Since when, epoch milliseconds.
+    /// When it was put into force, epoch milliseconds.
     pub at_ms: u64,
-    /// By whom.
+    /// The operator or the role that banned.
     pub by: String,
-    /// Why.
+    /// The reason, for people.
     pub reason: String,
 }
 
