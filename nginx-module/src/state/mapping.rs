@@ -9,7 +9,7 @@ use ngx::ffi::{
     ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_pool_t, ngx_str_t,
 };
 use ngx::ngx_log_error;
-use seckill_core::shared::{ZonePlan, ZoneNeeds, plan};
+use seckill_core::shared::{ZoneNeeds, ZonePlan, plan};
 
 use super::zone::{Shared, Zone};
 
