@@ -2,6 +2,8 @@
 //! master holds which segment. It may use the core's types and key names; it decides
 //! nothing about a sale.
 
+/// The commands of a stream's consumer group.
+pub mod consumer_group;
 /// A connection that is made again when it is lost.
 mod link;
 /// The Lua scripts, compiled in: one typed function each.

@@ -3,6 +3,7 @@
 use redis::streams::StreamId;
 use seckill_core::ids::Item;
 use seckill_core::orders::message::{OrderMessage, VERSION};
+use seckill_core::stock::ledger::{self, EntryId};
 
 /// An event of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +112,19 @@ fn item(text: &impl Fn(&str) -> Result<String, String>) -> Result<Item, String> 
 fn number<T: std::str::FromStr>(text: &str, name: &str) -> Result<T, String> {
     text.parse()
         .map_err(|_| format!("field \"{name}\" is \"{text}\", not a number that fits"))
+}
+
+/// An entry as an event of the ledger; `None` if its id is malformed. A field that is no
+/// text reads as empty.
+pub(crate) fn of_ledger(entry: &StreamId) -> Option<ledger::Event> {
+    let fields = entry
+        .map
+        .keys()
+        .map(|name| (name.clone(), entry.get::<String>(name).unwrap_or_default()));
+    Some(ledger::Event {
+        id: EntryId::parse(&entry.id)?,
+        fields: fields.collect(),
+    })
 }
 
 /// An entry as it stands, for the dead letters, with its time, which its id says.

@@ -14,20 +14,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::edges::regrabs as regrab;
-use crate::outbox::archive as ledger;
 use crate::queue::{DeadLetter, DeadLetters, Message, Published, Queue, QueueError};
-use crate::redis::segments::{Segment, Segments};
+use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 
 use super::event::{self, Event, Refund};
-use super::reader::{LOOK_ROUND, Outbox, Outboxes};
+use super::reader::{Outbox, OutboxReader, RELAY, ReadError, WAIT};
 
-/// The group that all relays share.
-pub const GROUP: &str = "relay";
-/// Events read of one outbox at a time.
-pub(super) const BATCH: usize = 256;
-/// How long a relay may hold an event before another takes it over.
-pub(super) const HOLD: Duration = Duration::from_secs(2);
 /// How long to pause when Redis or the queue is away.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -40,8 +33,7 @@ pub async fn run(redis: RedisLink, segments: Segments, queue: impl Queue, stop: 
             redis: redis.clone(),
             segments: segments.clone(),
             queue: queue.clone(),
-            outboxes: Outboxes::new(segments.clone(), part),
-            next_claim: Instant::now(),
+            reader: OutboxReader::new(RELAY, segments.clone(), part),
             held_up: false,
             next_probe: Instant::now(),
         };
@@ -64,7 +56,6 @@ async fn run_part<Q: Queue>(mut relay: Relay<Q>, stop: CancellationToken) {
                     tracing::warn!(%error, "the relay waits; events stay in their outboxes");
                 }
                 failing = true;
-                relay.outboxes.forget_reader();
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep(PAUSE) => {}
@@ -83,8 +74,8 @@ pub(super) enum RelayError {
     Queue(#[from] QueueError),
     #[error("the queue did not take an order message: {0}")]
     NotStored(String),
-    #[error("a read was not answered")]
-    Silent,
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 impl From<redis::RedisError> for RelayError {
@@ -107,8 +98,7 @@ struct Relay<Q> {
     segments: Segments,
     queue: Q,
     /// What this loop reads.
-    outboxes: Outboxes,
-    next_claim: Instant,
+    reader: OutboxReader,
     /// The queue takes nothing at the moment.
     held_up: bool,
     /// When to read what is new all the same.
@@ -117,27 +107,26 @@ struct Relay<Q> {
 
 impl<Q: Queue> Relay<Q> {
     async fn step(&mut self) -> Result<(), RelayError> {
-        self.outboxes.follow(&self.redis).await?;
-        let due = self.outboxes.due();
-        if due.is_empty() {
-            tokio::time::sleep(LOOK_ROUND).await;
+        self.reader.follow(&self.redis).await?;
+        let due = self.reader.due();
+        if due.outboxes.is_empty() {
+            tokio::time::sleep(WAIT).await;
             return Ok(());
         }
         let mut outcome = Ok(0);
-        if Instant::now() >= self.next_claim {
-            for outbox in &due {
+        if due.claim {
+            for outbox in &due.outboxes {
                 // What is wrong with one outbox must not hold up the others.
                 outcome = both(outcome, self.take_over(outbox).await);
             }
-            self.next_claim = Instant::now() + HOLD / 2;
         }
         self.notice(&outcome);
         if self.held_up && Instant::now() < self.next_probe {
             tokio::time::sleep(PAUSE).await;
             return outcome.map(|_| ());
         }
-        self.next_probe = Instant::now() + HOLD;
-        for (outbox, entries) in self.outboxes.fresh(&due).await? {
+        self.next_probe = Instant::now() + RELAY.hold;
+        for (outbox, entries) in self.reader.wait_for_new(&due.outboxes).await? {
             outcome = both(outcome, self.relay(&outbox, &entries).await);
         }
         self.notice(&outcome);
@@ -158,9 +147,9 @@ impl<Q: Queue> Relay<Q> {
     async fn take_over(&mut self, outbox: &Outbox) -> Result<usize, RelayError> {
         let mut stored = 0;
         loop {
-            let held = self.outboxes.abandoned(outbox).await?;
+            let held = self.reader.abandoned(outbox).await?;
             stored += self.relay(outbox, &held).await?;
-            if held.len() < BATCH {
+            if held.len() < RELAY.batch {
                 return Ok(stored);
             }
         }
@@ -180,19 +169,19 @@ impl<Q: Queue> Relay<Q> {
                 }
                 Ok(Event::Refund(refund)) => {
                     self.refund(&refund).await?;
-                    done.push(&entry.id);
+                    done.push(entry.id.as_str());
                 }
                 Ok(Event::Release { item, user, refund }) => {
                     if let Some(refund) = &refund {
                         self.refund(refund).await?;
                     }
                     regrab::allow(&mut self.redis.conn().await?, &item, &user).await?;
-                    done.push(&entry.id);
+                    done.push(entry.id.as_str());
                 }
-                Ok(Event::Movement) => done.push(&entry.id),
+                Ok(Event::Movement) => done.push(entry.id.as_str()),
                 Err(reason) => {
                     self.bury(outbox, event::as_json(entry), reason).await?;
-                    done.push(&entry.id);
+                    done.push(entry.id.as_str());
                 }
             }
         }
@@ -200,10 +189,10 @@ impl<Q: Queue> Relay<Q> {
         let outcomes = self.queue.publish(&messages).await;
         for ((entry, message), outcome) in purchases.into_iter().zip(messages).zip(outcomes) {
             match outcome {
-                Published::Stored => done.push(&entry.id),
+                Published::Stored => done.push(entry.id.as_str()),
                 Published::Rejected(reason) => {
                     self.bury(outbox, message.body, reason).await?;
-                    done.push(&entry.id);
+                    done.push(entry.id.as_str());
                 }
                 // Stays pending, and is published again when its hold is over.
                 Published::NotStored(reason) | Published::Unknown(reason) => {
@@ -211,25 +200,8 @@ impl<Q: Queue> Relay<Q> {
                 }
             }
         }
-        self.take_out(outbox, &done).await?;
+        self.reader.acknowledge(outbox, &done).await?;
         not_stored.map_or(Ok(count), |reason| Err(RelayError::NotStored(reason)))
-    }
-
-    async fn take_out(&self, outbox: &Outbox, done: &[&String]) -> Result<(), RelayError> {
-        if done.is_empty() {
-            return Ok(());
-        }
-        let Segment { item, number } = &outbox.segment;
-        let mut conn = self.segments.conn(item, *number).await?;
-        redis::cmd("XACK")
-            .arg(&outbox.key)
-            .arg(GROUP)
-            .arg(done)
-            .exec_async(&mut conn)
-            .await?;
-        // The archive may still want them.
-        ledger::trim(&mut conn, &outbox.key).await?;
-        Ok(())
     }
 
     async fn refund(&self, refund: &Refund) -> Result<(), RelayError> {

@@ -13,16 +13,19 @@ use tokio::time::{Instant, timeout};
 use super::{
     Capabilities, Delivery, Message, Published, Queue, QueueError, Receipt, millis, unsent,
 };
+use crate::redis::consumer_group::ConsumerGroup;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 
 /// Receiving messages.
 mod reading;
 
 /// The group that all workers of a queue share.
-const GROUP: &str = "workers";
 /// All workers read under one name: that a message was abandoned shows by how long it
 /// has been pending, and names of dead workers need not be removed.
-const CONSUMER: &str = "worker";
+const WORKERS: ConsumerGroup = ConsumerGroup {
+    name: "workers",
+    consumer: "worker",
+};
 /// How often workers check for due and abandoned messages; one blocking read waits
 /// no longer.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
@@ -209,7 +212,7 @@ impl Queue for StreamsQueue {
         let mut conn = self.redis.conn().await?;
         let mut pipe = redis::pipe();
         pipe.atomic()
-            .xack(&self.stream, GROUP, &ids)
+            .xack(&self.stream, WORKERS.name, &ids)
             .ignore()
             .xdel(&self.stream, &ids)
             .ignore();
@@ -223,7 +226,7 @@ impl Queue for StreamsQueue {
         let mut conn = self.redis.conn().await?;
         let ids = receipts.iter().map(|receipt| receipt.0.as_str());
         let after_ms = millis(after.min(LONGEST_DELAY));
-        let call = scripts::queue::release(&self.stream, GROUP, after_ms, ids);
+        let call = scripts::queue::release(&self.stream, WORKERS.name, after_ms, ids);
         call.run(&mut conn).await?;
         Ok(())
     }
@@ -234,7 +237,11 @@ impl Queue for StreamsQueue {
         }
         let mut conn = self.redis.conn().await?;
         let mut claim = redis::cmd("XCLAIM");
-        claim.arg(&self.stream).arg(GROUP).arg(CONSUMER).arg(0);
+        claim
+            .arg(&self.stream)
+            .arg(WORKERS.name)
+            .arg(WORKERS.consumer)
+            .arg(0);
         for receipt in receipts {
             claim.arg(&receipt.0);
         }

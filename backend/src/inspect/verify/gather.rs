@@ -16,8 +16,8 @@ use seckill_core::sale::catalogue::Entry;
 use seckill_core::stock::ledger::{Amounts, EntryId, Event, PurchaseId};
 
 use super::{System, VerifyError};
-use crate::outbox::archive as ledger;
-use crate::outbox::relay;
+use crate::outbox::event;
+use crate::outbox::reader::RELAY;
 use crate::redis::segments::Segment;
 use crate::store::orders::Order;
 
@@ -181,13 +181,13 @@ async fn read_segment(system: System<'_>, segment: Segment) -> Result<SegmentSta
     // What was archived after the stream was read is not in the other numbers.
     let at_ms = millis(time);
     let is_relayed = |id: &EntryId| *id <= relayed && !held.contains(id);
-    let waiting = stream.ids.iter().filter_map(ledger::event);
+    let waiting = stream.ids.iter().filter_map(event::of_ledger);
     let waiting = waiting
         .filter(|event| event.kind() == "purchase" && !is_relayed(&event.id))
         .map(|event| event.purchase())
         .collect();
     events.retain(|id, _| newest.is_some_and(|newest| *id <= newest) || id.ms <= at_ms);
-    for event in stream.ids.iter().filter_map(ledger::event) {
+    for event in stream.ids.iter().filter_map(event::of_ledger) {
         events.insert(event.id, event);
     }
     let seen = |text: &String| text.strip_prefix("closed:").and_then(|n| n.parse().ok());
@@ -252,14 +252,14 @@ async fn read_relay(
     };
     let Some(group) = groups
         .iter()
-        .find(|group| text(group, "name").as_deref() == Some(relay::GROUP))
+        .find(|group| text(group, "name").as_deref() == Some(RELAY.group.name))
     else {
         return Ok(nothing);
     };
     let relayed = text(group, "last-delivered-id").and_then(|id| EntryId::parse(&id));
     let held: Vec<(String, Value, Value, Value)> = redis::cmd("XPENDING")
         .arg(outbox)
-        .arg(relay::GROUP)
+        .arg(RELAY.group.name)
         .arg(&["-", "+", "100000"])
         .query_async(conn)
         .await?;

@@ -5,13 +5,13 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::streams::{StreamAutoClaimReply, StreamId, StreamPendingCountReply, StreamReadReply};
+use redis::streams::{StreamAutoClaimReply, StreamId, StreamPendingCountReply};
 use redis::{Pipeline, RedisResult};
 use tokio::time::Instant;
 
-use super::{CHECK_EVERY, CONSUMER, GROUP, StreamsQueue};
-use crate::queue::{Delivery, QueueError, Receipt, millis};
-use crate::redis::{RedisLinkError, scripts};
+use super::{CHECK_EVERY, StreamsQueue, WORKERS};
+use crate::queue::{Delivery, QueueError, Receipt};
+use crate::redis::{RedisLinkError, consumer_group, scripts};
 
 /// Most due messages that one call of the script moves into the stream.
 const DUE_BATCH: usize = 500;
@@ -60,17 +60,8 @@ impl StreamsQueue {
 
     pub(super) async fn create_group(&self) -> Result<(), QueueError> {
         let mut conn = self.redis.conn().await?;
-        let mut create = redis::cmd("XGROUP");
-        create
-            .arg("CREATE")
-            .arg(&self.stream)
-            .arg(GROUP)
-            .arg("0")
-            .arg("MKSTREAM");
-        match create.exec_async(&mut conn).await {
-            Err(error) if error.code() != Some("BUSYGROUP") => Err(error.into()),
-            _ => Ok(()),
-        }
+        let reply = WORKERS.create(&self.stream).exec_async(&mut conn).await;
+        Ok(consumer_group::created(reply)?)
     }
 
     /// Moves due messages into the stream; returns the time until the next one is due,
@@ -87,14 +78,8 @@ impl StreamsQueue {
         let Ok(mut conn) = self.redis.conn().await else {
             return Ok(Vec::new());
         };
-        let claimed: StreamAutoClaimReply = redis::cmd("XAUTOCLAIM")
-            .arg(&self.stream)
-            .arg(GROUP)
-            .arg(CONSUMER)
-            .arg(millis(self.hold))
-            .arg("0")
-            .arg("COUNT")
-            .arg(max)
+        let claimed: StreamAutoClaimReply = WORKERS
+            .claim(&self.stream, self.hold, max)
             .query_async(&mut conn)
             .await?;
         if claimed.claimed.is_empty() {
@@ -118,7 +103,7 @@ impl StreamsQueue {
         for entry in entries {
             pipe.cmd("XPENDING")
                 .arg(&self.stream)
-                .arg(GROUP)
+                .arg(WORKERS.name)
                 .arg(&entry.id)
                 .arg(&entry.id)
                 .arg(1);
@@ -141,25 +126,9 @@ impl StreamsQueue {
         max: usize,
         wait: Duration,
     ) -> RedisResult<Vec<Delivery>> {
-        let mut read = redis::cmd("XREADGROUP");
-        read.arg("GROUP")
-            .arg(GROUP)
-            .arg(CONSUMER)
-            .arg("COUNT")
-            .arg(max);
-        // BLOCK 0 would wait for ever.
-        read.arg("BLOCK")
-            .arg(millis(wait).max(1))
-            .arg("STREAMS")
-            .arg(&self.stream)
-            .arg(">");
-        let reply: Option<StreamReadReply> = read.query_async(conn).await?;
-        let keys = reply.map(|reply| reply.keys).unwrap_or_default();
-        Ok(keys
-            .iter()
-            .flat_map(|key| &key.ids)
-            .map(|entry| delivery(entry, 1))
-            .collect())
+        let read = WORKERS.read(&[&self.stream], max, Some(wait));
+        let entries = consumer_group::entries(read.query_async(conn).await?);
+        Ok(entries.iter().map(|entry| delivery(entry, 1)).collect())
     }
 }
 
