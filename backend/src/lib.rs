@@ -8,6 +8,9 @@
 /// The time: reading the clock, and writing a moment for people.
 pub mod time;
 
+/// Work that is done pass by pass: the loop, its pauses and what it logs.
+pub mod periodic;
+
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
 

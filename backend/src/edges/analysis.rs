@@ -21,6 +21,7 @@ use seckill_core::suspicion::watch::{Limits, Watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
+use crate::periodic::Passes;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::catalogue;
 use crate::store::LazyStore;
@@ -49,8 +50,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const BUDGET: usize = 8 * 1024 * 1024;
 /// A log that has said nothing for so long is not waited for: an edge in reserve.
 const RESERVE_MS: u64 = 600_000;
-/// How long to wait after something was away.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Pause after a pass that failed.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What the role is told.
 #[derive(Debug, Clone)]
@@ -161,26 +162,21 @@ impl Desk {
 /// may take one for a while.
 pub async fn run(options: Options, redis: RedisLink, store: LazyStore, stop: CancellationToken) {
     let mut work = Work::new(&options, redis, store);
-    while !stop.is_cancelled() {
-        let pause = match work.round().await {
+    let waiting = "the analysis waits; nothing is lost as long as the logs are kept";
+    let mut passes = Passes::new(stop, waiting, RETRY);
+    while passes.go_on() {
+        let pause = work.pass().await.map(|read| match read >= BUDGET / 2 {
             // More is waiting.
-            Ok(read) if read >= BUDGET / 2 => Duration::ZERO,
-            Ok(_) => POLL,
-            Err(error) => {
-                tracing::warn!(%error, "the analysis waits; nothing is lost as long as the logs are kept");
-                PAUSE
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(pause) => {}
-        }
+            true => Duration::ZERO,
+            false => POLL,
+        });
+        passes.pause_after(pause).await;
     }
 }
 
 /// Why a round was not finished; it is begun again.
 #[derive(Debug, thiserror::Error)]
-enum RoundError {
+enum PassError {
     #[error(transparent)]
     Redis(#[from] RedisLinkError),
     #[error(transparent)]
@@ -220,7 +216,7 @@ impl Work {
 
     /// Reads on, acts upon it, and writes down how far that was. How many bytes
     /// were read.
-    async fn round(&mut self) -> Result<usize, RoundError> {
+    async fn pass(&mut self) -> Result<usize, PassError> {
         let is_due = self.done.is_none_or(|at| at.elapsed() >= EVERY);
         if is_due {
             // Before the first line: whoever clicks is measured by them.
@@ -237,7 +233,7 @@ impl Work {
         Ok(read)
     }
 
-    async fn act(&mut self) -> Result<(), RoundError> {
+    async fn act(&mut self) -> Result<(), PassError> {
         let mut conn = self.redis.conn().await?;
         let written = self.desk.audience.write(&mut conn).await;
         written.map_err(RedisLinkError::from)?;
@@ -255,7 +251,7 @@ impl Work {
         Ok(self.bench.act(now_ms).await?)
     }
 
-    async fn read_openings(&mut self) -> Result<(), RoundError> {
+    async fn read_openings(&mut self) -> Result<(), PassError> {
         let mut conn = self.redis.conn().await?;
         let version = catalogue::version(&mut conn).await?;
         if version.is_none() || version != self.version {
@@ -270,7 +266,7 @@ impl Work {
     }
 
     /// What an edge does whose log is not read cannot be told from what nobody did.
-    async fn count_edges(&mut self, conn: &mut MultiplexedConnection) -> Result<(), RoundError> {
+    async fn count_edges(&mut self, conn: &mut MultiplexedConnection) -> Result<(), PassError> {
         let living: Result<usize, _> = conn.zcount(keys::EDGES, "(0", "+inf").await;
         let edges = living.map_err(RedisLinkError::from)?;
         let logs = self.desk.followers.len();
@@ -287,7 +283,7 @@ impl Work {
         Ok(())
     }
 
-    async fn write_down(&mut self) -> Result<(), RoundError> {
+    async fn write_down(&mut self) -> Result<(), PassError> {
         let now_ms = now_ms();
         self.places.note(&self.desk.followers, now_ms);
         tokio::task::block_in_place(|| self.places.save())?;

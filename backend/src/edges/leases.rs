@@ -16,6 +16,7 @@ use seckill_core::permits::lease;
 use seckill_core::sale::catalogue::Entry;
 use tokio_util::sync::CancellationToken;
 
+use crate::periodic::Passes;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue;
@@ -31,7 +32,7 @@ const KEEP_MS: u64 = 7 * 86_400_000;
 pub struct Options {
     /// How long an admitted request may take to arrive; older leases are closed.
     pub in_flight: Duration,
-    /// How often to look.
+    /// Pause between two passes.
     pub every: Duration,
 }
 
@@ -48,18 +49,16 @@ impl Default for Options {
 /// several instances one works at a time, to spare Redis.
 pub async fn run(redis: RedisLink, segments: Segments, options: Options, stop: CancellationToken) {
     let me = name();
-    while !stop.is_cancelled() {
-        if let Err(error) = turn(&redis, &segments, &options, &me).await {
-            tracing::debug!(%error, "leases wait to be reclaimed");
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(options.every) => {}
-        }
+    let every = options.every;
+    let mut passes = Passes::new(stop, "leases wait to be reclaimed", every);
+    while passes.go_on() {
+        let outcome = pass(&redis, &segments, &options, &me).await;
+        passes.pause_after(outcome.map(|()| every)).await;
     }
 }
 
-async fn turn(
+/// Reclaims the overdue leases of all products, if it is this instance's turn.
+async fn pass(
     redis: &RedisLink,
     segments: &Segments,
     options: &Options,

@@ -6,11 +6,12 @@ use std::time::Duration;
 use seckill_core::keys;
 use tokio_util::sync::CancellationToken;
 
+use crate::periodic::Passes;
 use crate::queue::{DeadLetters, Queue, QueueError, Queues};
 use crate::redis::RedisLink;
 
-/// How often to look whether it is time.
-const LOOK_ROUND: Duration = Duration::from_secs(10);
+/// Longest pause before it is checked again whether it is time.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// Sends all dead letters on their way again `every` so often, until told to
 /// stop. Several may run: one of them does it each time.
@@ -21,17 +22,14 @@ pub async fn run<O: Queue, C: Queue>(
     every: Duration,
     stop: CancellationToken,
 ) {
-    let look_round = LOOK_ROUND.min(every);
-    while !stop.is_cancelled() {
-        match is_my_turn(&redis, every).await {
-            Ok(true) => redrive(&letters, &queues).await,
-            Ok(false) => {}
-            Err(error) => tracing::debug!(%error, "dead letters wait"),
+    let pause = PAUSE.min(every);
+    let mut passes = Passes::new(stop, "dead letters wait to be redriven", pause);
+    while passes.go_on() {
+        let turn = is_my_turn(&redis, every).await;
+        if let Ok(true) = turn {
+            redrive(&letters, &queues).await;
         }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(look_round) => {}
-        }
+        passes.pause_after(turn.map(|_| pause)).await;
     }
 }
 

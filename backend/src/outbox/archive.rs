@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::event;
 use super::reader::{ARCHIVE, Outbox, OutboxReader, ReadError};
 use crate::now_ms;
+use crate::periodic::Passes;
 use crate::redis::RedisLink;
 use crate::redis::segments::{Segment, Segments};
 use crate::store::{Store, StoreError};
@@ -56,32 +57,18 @@ struct Archive {
 
 impl Archive {
     async fn run(mut self, stop: CancellationToken) {
-        let (mut pause, mut failing) = (PAUSE, false);
-        while !stop.is_cancelled() {
-            match self.pass().await {
-                Ok(found) => {
-                    if failing {
-                        tracing::info!("the ledger is archived again");
-                    }
-                    failing = false;
-                    pause = if found {
-                        PAUSE
-                    } else {
-                        (pause * 2).min(LONG_PAUSE)
-                    };
-                }
-                Err(error) => {
-                    if !failing {
-                        tracing::warn!(%error, "the ledger waits; events stay in their streams");
-                    }
-                    failing = true;
-                    pause = LONG_PAUSE;
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
+        let waiting = "events wait in their outboxes to be archived";
+        let mut passes = Passes::new(stop, waiting, LONG_PAUSE);
+        let mut pause = PAUSE;
+        while passes.go_on() {
+            let outcome = self.pass().await.map(|found| {
+                pause = match found {
+                    true => PAUSE,
+                    false => (pause * 2).min(LONG_PAUSE),
+                };
+                pause
+            });
+            passes.pause_after(outcome).await;
         }
     }
 

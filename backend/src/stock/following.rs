@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
+use crate::periodic::Passes;
 use crate::redis::RedisLinkError;
 use crate::redis::scripts::stock::Moved;
 use crate::redis::segments::Segments;
@@ -75,17 +76,15 @@ pub async fn follow(
 
 /// Sweeps until `stop`. Several may run: every step happens once.
 pub async fn run(store: Store, segments: Segments, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        match sweep(&store, &segments).await {
-            // There may be more.
-            Ok(count) if count >= BATCH as usize => continue,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "stock waits to follow its orders"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(EVERY) => {}
-        }
+    let mut passes = Passes::new(stop, "stock waits to follow its orders", EVERY);
+    while passes.go_on() {
+        let outcome = sweep(&store, &segments).await;
+        // After a full batch there may be more.
+        let pause = outcome.map(|followed| match followed >= BATCH as usize {
+            true => Duration::ZERO,
+            false => EVERY,
+        });
+        passes.pause_after(pause).await;
     }
 }
 

@@ -13,6 +13,7 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 use tokio_util::sync::CancellationToken;
 
+use crate::periodic::Passes;
 use crate::redis::scripts::stock::TransferStep;
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
@@ -23,7 +24,7 @@ use crate::sale::catalogue;
 pub struct Options {
     /// How long a transfer may take; an older one was left by whoever made it.
     pub in_flight: Duration,
-    /// How often to look.
+    /// Pause between two passes.
     pub every: Duration,
 }
 
@@ -139,18 +140,16 @@ async fn step(
 /// Finishes transfers that somebody left half-way, until told to stop. Several
 /// instances do no harm.
 pub async fn run(redis: RedisLink, segments: Segments, options: Options, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        if let Err(error) = turn(&redis, &segments, &options).await {
-            tracing::debug!(%error, "transfers wait to be finished");
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(options.every) => {}
-        }
+    let every = options.every;
+    let mut passes = Passes::new(stop, "transfers of stock wait to be finished", every);
+    while passes.go_on() {
+        let outcome = pass(&redis, &segments, &options).await;
+        passes.pause_after(outcome.map(|()| every)).await;
     }
 }
 
-async fn turn(
+/// Looks at the transit of every segment once, and finishes what was left half-way.
+async fn pass(
     redis: &RedisLink,
     segments: &Segments,
     options: &Options,
