@@ -62,8 +62,8 @@ archive() {
 settings() {
     local root=$1 home=$2 file
     cp /etc/resolv.conf "$root/etc/resolv.conf"
-    grep -lE '^ *Acquire::' /etc/apt/apt.conf /etc/apt/apt.conf.d/* 2>/dev/null | while read -r file; do
-        cp "$file" "$root/etc/apt/apt.conf.d/99host-$(basename "$file")"
+    for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*; do
+        ! grep -qE '^ *Acquire::' "$file" 2>/dev/null || cp "$file" "$root/etc/apt/apt.conf.d/99host-$(basename "$file")"
     done
     cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/host.crt"
     mkdir -p "$home/.cargo" "$home/.m2"
@@ -71,7 +71,8 @@ settings() {
         [ ! -e "$HOME/$file" ] || cp "$HOME/$file" "$home/$file"
     done
     {
-        env -0 | grep -zE '^(([a-z]+|[A-Z]+)_(proxy|PROXY)|CARGO_(HTTP|REGISTR|SOURCE)[A-Z_]*)=' | xargs -0 -r printf 'export %q\n'
+        # As "declare -x NAME=VALUE" lines, quoted by the shell.
+        export -p | grep -E '^declare -x (([a-z]+|[A-Z]+)_(proxy|PROXY)|CARGO_(HTTP|REGISTR|SOURCE)[A-Z_]*)=' || true
         printf 'export %s=/etc/ssl/host.crt\n' SSL_CERT_FILE CARGO_HTTP_CAINFO NODE_EXTRA_CA_CERTS
     } >"$root/etc/host.sh"
 }
