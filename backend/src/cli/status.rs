@@ -36,8 +36,15 @@ pub(super) async fn show(config: &Config, arguments: &StatusArgs) -> anyhow::Res
         1 => ("is", "it"),
         _ => ("are", "them"),
     };
-    anyhow::bail!(
-        "not everything is up: {} {are} away; \"seckill up\" starts {them}",
-        down.join(", ")
-    )
+    let down = down.join(", ");
+    match status.running {
+        Some(running) => anyhow::bail!(
+            "not everything is up: {down} {are} away; the log of \"seckill up\" (process {}) says \
+             why",
+            running.pid
+        ),
+        None => {
+            anyhow::bail!("not everything is up: {down} {are} away; \"seckill up\" starts {them}")
+        }
+    }
 }

@@ -30,6 +30,8 @@ pub(super) struct Child {
     /// The group that it leads, and that its own children are in.
     group: Option<Pid>,
     log: PathBuf,
+    /// Where its own lines begin in the log: the length that it had before.
+    log_start: u64,
 }
 
 impl Child {
@@ -53,6 +55,7 @@ impl Child {
             // we stop the children in order.
             .process_group(0);
         die_with_parent(&mut command);
+        let log_start = std::fs::metadata(log).map_or(0, |log| log.len());
         let process = command.spawn().map_err(|error| UpError::Start {
             name,
             reason: format!("{} cannot be run: {error}", program.display()),
@@ -63,6 +66,7 @@ impl Child {
             process,
             group: id.map(Pid::from_raw),
             log: log.to_owned(),
+            log_start,
         })
     }
 
@@ -72,7 +76,7 @@ impl Child {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(UpError::Start {
                 name: self.name,
-                reason: format!("it ended at once ({status}).{}", tail(&self.log)),
+                reason: format!("it ended at once ({status}).{}", self.tail()),
             }),
             Err(error) => Err(UpError::Start {
                 name: self.name,
@@ -93,7 +97,7 @@ impl Child {
             waited = tokio::time::timeout(patience, work) => {
                 return waited.map_err(|_| UpError::Start {
                     name: self.name,
-                    reason: format!("it was not healthy within {patience:?}.{}", tail(&self.log)),
+                    reason: format!("it was not healthy within {patience:?}.{}", self.tail()),
                 });
             }
         }
@@ -129,7 +133,14 @@ impl Child {
         let ended = self.process.wait().await;
         self.kill_group().await;
         let how = ended.map_or_else(|error| error.to_string(), in_words);
-        (how, tail(&self.log))
+        (how, self.tail())
+    }
+
+    /// The last lines that it wrote into its log, introduced and indented; empty if
+    /// there are none.
+    pub(super) fn tail(&self) -> String {
+        let bytes = end_of(&self.log, self.log_start);
+        bytes.map_or_else(|_| String::new(), |bytes| last_lines(&self.log, &bytes))
     }
 
     /// nginx's workers outlive a master that was killed, and hold its port.
@@ -185,12 +196,10 @@ pub(super) fn file_limit() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(1_024, |(soft, _)| soft)
 }
 
-/// The last lines of a log, introduced and indented; empty if there are none.
-pub(super) fn tail(log: &Path) -> String {
-    let Ok(bytes) = end_of(log) else {
-        return String::new();
-    };
-    let text = String::from_utf8_lossy(&bytes);
+/// The last lines of `bytes` of this log, introduced and indented; empty if there are
+/// none.
+fn last_lines(log: &Path, bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -202,11 +211,39 @@ pub(super) fn tail(log: &Path) -> String {
     format!(" The end of {}:\n  {}", log.display(), last.join("\n  "))
 }
 
-fn end_of(log: &Path) -> io::Result<Vec<u8>> {
+/// The end of a log, not from before `start`.
+fn end_of(log: &Path, start: u64) -> io::Result<Vec<u8>> {
     let mut file = std::fs::File::open(log)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    // Shorter than it was: somebody emptied it.
+    let start = if start > length { 0 } else { start };
+    file.seek(SeekFrom::Start(
+        start.max(length.saturating_sub(TAIL_BYTES)),
+    ))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_lines_of_this_run_are_shown() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let log = folder.path().join("log");
+        std::fs::write(&log, "an earlier run\n").unwrap();
+        let start = std::fs::metadata(&log).unwrap().len();
+        let shown = |start| last_lines(&log, &end_of(&log, start).unwrap());
+        assert_eq!(shown(start), "");
+        let lines: String = (1..=20).map(|n| format!("line {n}\n\n")).collect();
+        std::fs::write(&log, format!("an earlier run\n{lines}")).unwrap();
+        let text = shown(start);
+        assert!(text.starts_with(" The end of "), "{text}");
+        assert!(text.ends_with("\n  line 19\n  line 20"), "{text}");
+        assert!(!text.contains("line 12"), "{text}");
+        std::fs::write(&log, "emptied\n").unwrap();
+        assert!(shown(start + 1).contains("emptied"));
+    }
 }

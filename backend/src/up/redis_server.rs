@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::child::{Child, tail};
+use super::child::Child;
 use super::edge::find_program;
 use super::supervised::Program;
 use super::{PATIENCE, POLL, UpError};
@@ -104,7 +104,7 @@ impl Program for RedisServer {
             if began.elapsed() > patience {
                 return Err(UpError::Start {
                     name: Self::NAME,
-                    reason: format!("it does not serve after {patience:?}.{}", tail(&self.log)),
+                    reason: format!("it does not serve after {patience:?}.{}", child.tail()),
                 });
             }
             tokio::time::sleep(POLL).await;

@@ -109,3 +109,54 @@ impl<P: Program> Supervised<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A shell that notes each start, ends with status 7 the first two times, and then
+    /// stays.
+    struct Shell {
+        folder: TempDir,
+    }
+
+    impl Program for Shell {
+        const NAME: &'static str = "shell";
+
+        fn spawn(&self) -> Result<Child, UpError> {
+            let script = "echo >>starts; [ $(wc -l <starts) -gt 2 ] || exit 7; exec sleep 60";
+            let arguments = ["-c".to_owned(), script.to_owned()];
+            let folder = self.folder.path();
+            let log = folder.join("log");
+            Child::spawn(Self::NAME, Path::new("/bin/sh"), &arguments, folder, &log)
+        }
+
+        async fn until_healthy(&self, _child: &mut Child) -> Result<(), UpError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_child_that_dies_is_started_again_until_it_stays_up() {
+        let folder = TempDir::new().unwrap();
+        let starts = folder.path().join("starts");
+        let mut shell = Supervised::new(Shell { folder });
+        shell.start().await.unwrap();
+        let third_start = async {
+            while !std::fs::read_to_string(&starts).is_ok_and(|starts| starts.len() >= 3) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            failure = shell.keep_up() => unreachable!("{failure}"),
+            () = third_start => {}
+            () = tokio::time::sleep(Duration::from_secs(20)) => unreachable!("not started again"),
+        }
+        shell.stop(Signal::SIGTERM).await;
+        assert!(shell.child.is_none());
+    }
+}
