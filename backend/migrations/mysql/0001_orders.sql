@@ -11,12 +11,13 @@ CREATE TABLE orders (
     quantity    BIGINT       NOT NULL CHECK (quantity > 0),
     price_cents BIGINT       NOT NULL CHECK (price_cents >= 0),
     permit      VARCHAR(128) NOT NULL,
-    -- failed: never to be placed; a redelivery of its message finds this row.
+    -- failed: decided not to be placed, so that its message, should it come
+    -- again, finds that.
     state       VARCHAR(16)  NOT NULL CHECK (state IN ('created', 'paid', 'cancelled', 'failed')),
     -- Why it was cancelled or failed.
     reason      VARCHAR(32),
     -- What the stock in Redis still has to follow: written in the transaction
-    -- that decided it, removed when it is done. lost: Redis knows no such
+    -- that decided it, taken out when it is done. lost: Redis knows no such
     -- purchase.
     stock_due   VARCHAR(16)  CHECK (stock_due IN ('confirm', 'release', 'lost')),
     pay_by_ms   BIGINT       NOT NULL,
@@ -28,7 +29,7 @@ CREATE TABLE orders (
 
     -- A purchase is delivered at least once and becomes one order. Request ids
     -- are chosen by clients: unique neither among buyers, nor, once a purchase
-    -- has failed, among the purchases of one buyer.
+    -- came to nothing, among the purchases of one buyer.
     UNIQUE KEY orders_one_purchase (request, user, round, product, locked_ms),
     -- Whatever the queue or Redis may do, a buyer never has two live orders.
     UNIQUE KEY orders_one_live (round, product, user, type, live),

@@ -27,8 +27,8 @@ CREATE TABLE round_products (
     CHECK (per_buyer BETWEEN 1 AND amount)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
--- The amounts set aside for a round at its approval: written once, so that
--- preloading the stock again starts from the same numbers.
+-- What the inventory set aside for a round at its approval: written once, so
+-- that preloading the stock again starts from the same number.
 CREATE TABLE frozen_stock (
     round     VARCHAR(32) NOT NULL,
     product   VARCHAR(32) NOT NULL,

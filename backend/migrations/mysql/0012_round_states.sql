@@ -1,4 +1,4 @@
--- Rounds have states: drafted, submitted, approved or rejected by another
+-- Rounds go from hand to hand: drafted, submitted, approved or rejected by another
 -- person. MySQL and MariaDB name the old CHECK differently, so that the tables are
 -- copied as they are for SQLite.
 CREATE TABLE rounds_with_states (
@@ -7,7 +7,7 @@ CREATE TABLE rounds_with_states (
     opens_ms     BIGINT       NOT NULL,
     ends_ms      BIGINT       NOT NULL,
     state        VARCHAR(16)  NOT NULL CHECK (state IN ('draft', 'submitted', 'rejected', 'approved')),
-    -- Counts every change, so that nobody overwrites a change they have not seen.
+    -- Counts every change, so that nobody overwrites what he has not seen.
     version      BIGINT       NOT NULL DEFAULT 1,
     -- The name that the days of a repeated round share.
     series       VARCHAR(32),
@@ -16,7 +16,7 @@ CREATE TABLE rounds_with_states (
     edited_ms    BIGINT       NOT NULL DEFAULT 0,
     submitted_by VARCHAR(64),
     submitted_ms BIGINT,
-    -- Who approved or rejected it, when, and the reason of a rejection.
+    -- Who approved or rejected it, when, and why not.
     decided_by   VARCHAR(64),
     decided_ms   BIGINT,
     reason       VARCHAR(500),
@@ -39,7 +39,7 @@ CREATE TABLE round_products_with_text (
     list_price_cents BIGINT        NOT NULL,
     per_buyer        BIGINT        NOT NULL,
     segments         VARCHAR(1100) NOT NULL DEFAULT '',
-    -- Its description, in the marks of sale/text.rs.
+    -- What is told of it, in the few marks of sale/text.rs.
     text             VARCHAR(4000) NOT NULL DEFAULT '',
     -- The name of its picture; empty for none.
     picture          VARCHAR(128)  NOT NULL DEFAULT '',

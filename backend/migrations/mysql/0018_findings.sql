@@ -1,4 +1,4 @@
--- Accounts and addresses that seem to be programs, by the analysis of access logs.
+-- Who seems to be a program, by the analysis of access logs.
 CREATE TABLE findings (
     kind          VARCHAR(16) NOT NULL CHECK (kind IN ('address', 'user')),
     subject       VARCHAR(64) NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE findings (
     first_ms      BIGINT      NOT NULL,
     last_ms       BIGINT      NOT NULL,
     ban_until_ms  BIGINT,
-    -- Dismissed: the subject counts as a person until then, whatever it does.
+    -- Dismissed: a person until then, whatever it does.
     good_until_ms BIGINT,
     decided_by    VARCHAR(200),
     PRIMARY KEY (kind, subject),

@@ -23,8 +23,8 @@ CREATE TABLE round_products (
     PRIMARY KEY (round, product)
 ) STRICT;
 
--- The amounts set aside for a round at its approval: written once, so that
--- preloading the stock again starts from the same numbers.
+-- What the inventory set aside for a round at its approval: written once, so
+-- that preloading the stock again starts from the same number.
 CREATE TABLE frozen_stock (
     round     TEXT    NOT NULL,
     product   TEXT    NOT NULL,

@@ -11,12 +11,13 @@ CREATE TABLE orders_with_states (
     quantity    INTEGER NOT NULL CHECK (quantity > 0),
     price_cents INTEGER NOT NULL CHECK (price_cents >= 0),
     permit      TEXT    NOT NULL,
-    -- failed: never to be placed; a redelivery of its message finds this row.
+    -- failed: decided not to be placed, so that its message, should it come
+    -- again, finds that.
     state       TEXT    NOT NULL CHECK (state IN ('created', 'paid', 'cancelled', 'failed')),
     -- Why it was cancelled or failed.
     reason      TEXT,
     -- What the stock in Redis still has to follow: written in the transaction
-    -- that decided it, removed when it is done. lost: Redis knows no such
+    -- that decided it, taken out when it is done. lost: Redis knows no such
     -- purchase.
     stock_due   TEXT    CHECK (stock_due IN ('confirm', 'release', 'lost')),
     pay_by_ms   INTEGER NOT NULL,
@@ -34,8 +35,8 @@ DROP TABLE orders;
 ALTER TABLE orders_with_states RENAME TO orders;
 
 -- A purchase is delivered at least once and becomes one order. Request ids are
--- chosen by clients: unique neither among buyers, nor, once a purchase has
--- failed, among the purchases of one buyer.
+-- chosen by clients: unique neither among buyers, nor, once a purchase came to
+-- nothing, among the purchases of one buyer.
 CREATE UNIQUE INDEX orders_one_purchase ON orders (request, user, round, product, locked_ms);
 
 -- Whatever the queue or Redis may do, a buyer never has two live orders.

@@ -1,4 +1,4 @@
--- Rounds have states: drafted, submitted, approved or rejected by another
+-- Rounds go from hand to hand: drafted, submitted, approved or rejected by another
 -- person. SQLite cannot widen a CHECK, so that the tables are copied; both, since
 -- dropping the rounds would take their products along.
 CREATE TABLE rounds_with_states (
@@ -7,7 +7,7 @@ CREATE TABLE rounds_with_states (
     opens_ms     INTEGER NOT NULL,
     ends_ms      INTEGER NOT NULL CHECK (ends_ms > opens_ms),
     state        TEXT    NOT NULL CHECK (state IN ('draft', 'submitted', 'rejected', 'approved')),
-    -- Counts every change, so that nobody overwrites a change they have not seen.
+    -- Counts every change, so that nobody overwrites what he has not seen.
     version      INTEGER NOT NULL DEFAULT 1,
     -- The name that the days of a repeated round share.
     series       TEXT,
@@ -16,7 +16,7 @@ CREATE TABLE rounds_with_states (
     edited_ms    INTEGER NOT NULL DEFAULT 0,
     submitted_by TEXT,
     submitted_ms INTEGER,
-    -- Who approved or rejected it, when, and the reason of a rejection.
+    -- Who approved or rejected it, when, and why not.
     decided_by   TEXT,
     decided_ms   INTEGER,
     reason       TEXT,
@@ -36,7 +36,7 @@ CREATE TABLE round_products_with_text (
     list_price_cents INTEGER NOT NULL CHECK (list_price_cents >= price_cents),
     per_buyer        INTEGER NOT NULL CHECK (per_buyer BETWEEN 1 AND amount),
     segments         TEXT    NOT NULL DEFAULT '',
-    -- Its description, in the marks of sale/text.rs.
+    -- What is told of it, in the few marks of sale/text.rs.
     text             TEXT    NOT NULL DEFAULT '',
     -- The name of its picture; empty for none.
     picture          TEXT    NOT NULL DEFAULT '',

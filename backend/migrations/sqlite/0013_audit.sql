@@ -1,15 +1,15 @@
--- The audit log, written in the transaction of each action.
+-- Who did what, written in the transaction that did it.
 CREATE TABLE audit (
     id     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     at_ms  INTEGER NOT NULL,
     who    TEXT    NOT NULL,
-    -- console: by this account; command: by this Unix user; system: by itself.
+    -- console: with this account; command: whoever ran it on the box; system: by itself.
     via    TEXT    NOT NULL CHECK (via IN ('console', 'command', 'system')),
     -- Such as round.approve.
     action TEXT    NOT NULL,
-    -- The object: a round's id, an account, an address; empty if there is none.
+    -- On what: a round's id, an account, an address; empty for nothing in particular.
     target TEXT    NOT NULL DEFAULT '',
-    -- A JSON object with the details of the action.
+    -- A JSON object with what belongs to the action.
     detail TEXT    NOT NULL
 ) STRICT;
 

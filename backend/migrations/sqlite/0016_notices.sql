@@ -1,15 +1,15 @@
--- Notifications to buyers, a row a channel: written in the transaction that changed
--- their order, so that neither happens without the other.
+-- What buyers are to be told, a row a channel: written in the transaction that
+-- changed their order, so that neither happens without the other.
 CREATE TABLE notices (
     order_id   INTEGER NOT NULL,
     kind       TEXT    NOT NULL CHECK (kind IN ('ordered', 'paid', 'cancelled', 'failed', 'refund_due')),
-    -- The payment whose refund is due; empty for other kinds.
+    -- The payment that is to be given back; else empty.
     payment    TEXT    NOT NULL DEFAULT '',
     channel    TEXT    NOT NULL CHECK (channel IN ('webhook', 'email')),
-    -- skipped: it has no recipient. dead: given up; the reason is beside it.
+    -- skipped: there is nobody to tell. dead: given up, for the reason beside it.
     state      TEXT    NOT NULL CHECK (state IN ('waiting', 'sent', 'skipped', 'dead')),
     attempts   INTEGER NOT NULL,
-    -- The time of the next attempt; during an attempt, the end of its claim.
+    -- When it is to be tried next; while somebody tries, until when he has.
     due_ms     INTEGER NOT NULL,
     reason     TEXT,
     created_ms INTEGER NOT NULL,

@@ -1,4 +1,4 @@
--- Accounts and addresses that seem to be programs, by the analysis of access logs.
+-- Who seems to be a program, by the analysis of access logs.
 CREATE TABLE findings (
     kind          TEXT    NOT NULL CHECK (kind IN ('address', 'user')),
     subject       TEXT    NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE findings (
     first_ms      INTEGER NOT NULL,
     last_ms       INTEGER NOT NULL,
     ban_until_ms  INTEGER,
-    -- Dismissed: the subject counts as a person until then, whatever it does.
+    -- Dismissed: a person until then, whatever it does.
     good_until_ms INTEGER,
     decided_by    TEXT,
     PRIMARY KEY (kind, subject)

@@ -139,6 +139,8 @@ fn migrator(files: &[File]) -> Migrator {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
 
     #[test]
@@ -155,6 +157,46 @@ mod tests {
                 .map(|(version, description, _)| format!("{version:04}_{description}.sql"))
                 .collect();
             assert_eq!(found, listed, "{dialect}");
+        }
+    }
+
+    /// The files as released. A database remembers a checksum of each migration that it
+    /// has been through, and is refused when one differs, even in a comment.
+    const RELEASED: &[(&str, &str)] = &[
+        ("sqlite/0001_orders.sql", "3f815ebb02b726ec"),
+        ("sqlite/0002_sales.sql", "98cc702dadc517ef"),
+        ("sqlite/0003_order_states.sql", "bb7ec012bdf911cc"),
+        ("sqlite/0004_payments.sql", "0add37555f1dae56"),
+        ("sqlite/0005_ledger.sql", "4b7328b4e634851b"),
+        ("sqlite/0010_segments.sql", "f494a1a58c457145"),
+        ("sqlite/0011_accounts.sql", "07106bb05e26c621"),
+        ("sqlite/0012_round_states.sql", "e01abc00b6365575"),
+        ("sqlite/0013_audit.sql", "5891e133a3b74e6e"),
+        ("sqlite/0016_notices.sql", "ad2b19cb9dd806ac"),
+        ("sqlite/0018_findings.sql", "621e118d2e02d771"),
+        ("mysql/0001_orders.sql", "f0059ac2cc8958c1"),
+        ("mysql/0002_sales.sql", "4d4e758fadb76e65"),
+        ("mysql/0004_payments.sql", "209050745f812313"),
+        ("mysql/0005_ledger.sql", "4278677e6f314488"),
+        ("mysql/0010_segments.sql", "4eb992ca166fa77c"),
+        ("mysql/0011_accounts.sql", "582c848eee632d27"),
+        ("mysql/0012_round_states.sql", "332b290370fb1528"),
+        ("mysql/0013_audit.sql", "d308b210a49947aa"),
+        ("mysql/0016_notices.sql", "ca60a90e0e176b0f"),
+        ("mysql/0018_findings.sql", "5b25c3d4ab0213df"),
+    ];
+
+    #[test]
+    fn a_released_migration_is_never_changed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/").to_owned();
+        for (name, digest) in RELEASED {
+            let bytes = std::fs::read(folder.clone() + name).unwrap();
+            let found: String = Sha256::digest(bytes)
+                .iter()
+                .take(8)
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            assert_eq!(found, *digest, "{name} was changed; write a new migration");
         }
     }
 }
