@@ -1,8 +1,10 @@
-//! The orders role: takes order messages from the queue at its own pace, places
-//! them in batches, tells the buyers' records, and only then acknowledges.
+//! The orders role: takes order messages from the queue at its own pace, places them in
+//! batches, writes the order numbers into the buyers' records, and only then
+//! acknowledges.
 //!
-//! Each step may be repeated: placing a purchase again finds its order, telling
-//! a record again changes nothing. So a worker may die anywhere.
+//! Each step may be repeated: placing a purchase again finds its order, writing a number
+//! again changes nothing. So a worker may die anywhere. What lives here may use the
+//! queue, the database, the stock and Redis; it knows nothing of HTTP.
 
 use std::time::Duration;
 
@@ -18,40 +20,40 @@ use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::store::Store;
 
-/// How long messages wait, and which are let go when that is too long.
+/// The steps after orders are committed.
+mod after_commit;
+/// How long messages wait, and which are failed when that is too long.
 mod backlog;
 /// Cancelling what was not paid in time.
 pub mod cancels;
-/// What is left to do for orders that are placed.
-mod finish;
-/// A message in hand.
+/// One order message and what may be done with it.
 mod job;
 /// Notifying buyers about their orders, by webhook and e-mail.
-pub mod notices;
-/// This worker's number.
-mod number;
-/// How many orders may be placed now.
-mod pace;
+pub mod notifications;
+/// What fails at the moment, reported once.
+mod outages;
 /// Writing order numbers into the buyers' records.
 mod records;
 /// Redrives dead letters from time to time.
 pub mod redrive;
-/// Saying once that something is away.
-mod trouble;
-/// The steps of a batch.
+/// How many orders may be placed now.
+mod throttle;
+/// The steps of a batch up to the commit.
 mod worker;
+/// The worker id, which tells order numbers apart.
+mod worker_id;
 
-use backlog::Watch;
-use finish::Finisher;
-use pace::Pace;
-use trouble::Trouble;
+use after_commit::AfterCommit;
+use backlog::BacklogWatch;
+use outages::Outages;
+use throttle::Throttle;
 use worker::Worker;
 
-/// How long to wait for a message before looking whether to stop.
-const LOOK_ROUND: Duration = Duration::from_millis(500);
-/// Batches that are placed and wait to be finished, besides the one in work.
-const TO_FINISH: usize = 1;
-/// What is wrong when the queue is away.
+/// Longest wait for a message, and so how late a stop is noticed.
+const WAIT: Duration = Duration::from_millis(500);
+/// Batches that are placed and wait for the steps after the commit.
+const PLACED: usize = 1;
+/// What fails when the queue is away, as operators read it.
 const UNREADABLE: &str = "messages cannot be read";
 
 /// How orders are written.
@@ -62,17 +64,17 @@ pub struct Options {
     pub per_second: u32,
     /// Most orders in flight at once: taken from the queue and not yet committed.
     pub in_flight: usize,
-    /// Number of this worker, 0 to 1,023, unique among those that run; drawn
-    /// from a counter in Redis if `None`.
+    /// The worker id, 0 to 1,023, unique among the workers that run; drawn from a
+    /// counter in Redis if `None`.
     pub worker: Option<u16>,
     /// How long a buyer has to pay.
     pub pay_within: Duration,
-    /// How often a message that cannot be placed is tried before it goes to the
-    /// dead letters.
+    /// How often a message that cannot be placed is tried before it becomes a dead
+    /// letter.
     pub attempts: u32,
-    /// How long a message may wait before part of those behind it is let go.
+    /// How long a message may wait before part of the backlog is failed.
     pub backlog_after: Duration,
-    /// How many a second are let go then.
+    /// How many a second are failed then.
     pub release_per_second: u32,
 }
 
@@ -90,8 +92,8 @@ impl Default for Options {
     }
 }
 
-/// Places orders until told to stop; what is in hand then is finished, or given
-/// back to the queue if that is not possible at once.
+/// Places orders until `stop`. Messages taken by then are finished, or requeued if that
+/// is not possible at once.
 pub async fn run<Q: Queue, C: Queue>(
     queues: Queues<Q, C>,
     store: Store,
@@ -100,67 +102,62 @@ pub async fn run<Q: Queue, C: Queue>(
     options: Options,
     stop: CancellationToken,
 ) {
-    let Some(number) = number::draw(&redis, options.worker, &stop).await else {
+    let Some(worker_id) = worker_id::draw(&redis, options.worker, &stop).await else {
         return;
     };
-    let (placed, to_finish) = mpsc::channel(TO_FINISH);
-    let finisher = Finisher {
+    let (placed, committed) = mpsc::channel(PLACED);
+    let after_commit = AfterCommit {
         orders: queues.orders.clone(),
         cancels: queues.cancels.clone(),
         segments: segments.clone(),
         pay_within: options.pay_within,
-        trouble: Trouble::new(stop.clone()),
+        outages: Outages::new(stop.clone()),
     };
-    let watch = Watch::new(redis.clone(), options.backlog_after);
+    let watch = BacklogWatch::new(redis.clone(), options.backlog_after);
     let worker = Worker {
         letters: DeadLetters::new(redis, segments),
         queues,
         store,
         placed,
-        ids: OrderIds::new(number),
+        ids: OrderIds::new(worker_id),
         options,
-        trouble: Trouble::new(stop.clone()),
+        outages: Outages::new(stop.clone()),
         stop,
     };
-    // The finisher ends when the worker, and with it the way there, is gone.
-    tokio::join!(place(worker, watch), finisher.run(to_finish));
+    // The steps after the commit end when the worker, and with it the sender, is gone.
+    tokio::join!(place(worker, watch), after_commit.run(committed));
 }
 
-/// Takes messages and places them until told to stop.
-async fn place<Q: Queue, C: Queue>(mut worker: Worker<Q, C>, mut watch: Watch) {
+/// Takes messages and places them until the worker is to stop.
+async fn place<Q: Queue, C: Queue>(mut worker: Worker<Q, C>, mut watch: BacklogWatch) {
     let now = Instant::now();
-    let mut pace = Pace::new(worker.options.per_second, now);
-    let mut release_pace = Pace::new(worker.options.release_per_second, now);
+    let mut throttle = Throttle::new(worker.options.per_second, now);
+    let mut failing = Throttle::new(worker.options.release_per_second, now);
     let most = worker.options.in_flight.max(1);
     while !worker.stop.is_cancelled() {
         let now = Instant::now();
-        let placing = pace.allowed(now).min(most);
-        let releasing = match watch.is_backlog() {
-            true => release_pace.allowed(now).min(most),
+        let to_place = throttle.allowed(now).min(most);
+        let to_fail = match watch.is_backlog() {
+            true => failing.allowed(now).min(most),
             false => 0,
         };
-        if placing + releasing == 0 {
-            tokio::time::sleep(pace.pause()).await;
+        if to_place + to_fail == 0 {
+            tokio::time::sleep(throttle.pause()).await;
             continue;
         }
-        match worker
-            .queues
-            .orders
-            .next(placing + releasing, LOOK_ROUND)
-            .await
-        {
+        match worker.queues.orders.next(to_place + to_fail, WAIT).await {
             Ok(batch) => {
-                worker.trouble.is_over(UNREADABLE);
+                worker.outages.over(UNREADABLE);
                 let jobs = worker.readable(batch).await;
                 let now_ms = now_ms();
-                watch.saw(&jobs, now_ms).await;
-                let (place, let_go) = watch.split(jobs, placing, now_ms);
-                pace.used(place.len());
-                release_pace.used(let_go.len());
-                worker.let_go(let_go, Reason::Backlog).await;
+                watch.observe(&jobs, now_ms).await;
+                let (place, fail) = watch.split(jobs, to_place, now_ms);
+                throttle.used(place.len());
+                failing.used(fail.len());
+                worker.fail(fail, Reason::Backlog).await;
                 worker.work(place).await;
             }
-            Err(error) => worker.trouble.wait(UNREADABLE, &error).await,
+            Err(error) => worker.outages.report_and_pause(UNREADABLE, &error).await,
         }
     }
 }

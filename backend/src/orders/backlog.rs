@@ -1,6 +1,6 @@
-//! How long messages wait, and what is done when that is too long (course §143
-//! to §145): part of the backlog is let go, so that its buyers may grab again,
-//! while the rest is still placed.
+//! How long messages wait, and what is done when that is too long (course §143 to
+//! §145): part of the backlog is failed, so that its buyers may buy again, while the rest
+//! is still placed.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::redis::RedisLink;
 /// Messages wait no longer than this in a normal sale: 10,000 orders at 500 a
 /// second.
 const NORMAL_MS: u64 = 20_000;
-/// How often the age is written down for `seckill status`.
+/// How often the age is published for `seckill status`.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// For how long what is written down counts, in ms.
+/// For how long a published age counts, in ms.
 const REPORT_LASTS_MS: u64 = 10_000;
 
-/// How bad it is.
+/// How long messages wait, in three steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Normal,
@@ -27,14 +27,14 @@ enum Level {
 }
 
 /// Watches the age of messages.
-pub(super) struct Watch {
+pub(super) struct BacklogWatch {
     redis: RedisLink,
     backlog_ms: u64,
     level: Level,
     reported: Option<Instant>,
 }
 
-impl Watch {
+impl BacklogWatch {
     pub(super) fn new(redis: RedisLink, backlog_after: Duration) -> Self {
         Self {
             redis,
@@ -44,19 +44,19 @@ impl Watch {
         }
     }
 
-    /// Whether messages wait so long that part of them is to be let go.
+    /// Whether messages wait so long that part of them is to be failed.
     pub(super) fn is_backlog(&self) -> bool {
         self.level == Level::Backlog
     }
 
-    /// Takes note of what came, or that nothing did.
-    pub(super) async fn saw(&mut self, jobs: &[Job], now_ms: u64) {
+    /// Notes the batch that was read, or that it was empty.
+    pub(super) async fn observe(&mut self, jobs: &[Job], now_ms: u64) {
         let oldest = jobs.iter().filter_map(|job| job.waited_ms(now_ms)).max();
         if oldest.is_none() && !jobs.is_empty() {
             return;
         }
         let age_ms = oldest.unwrap_or(0);
-        self.tell_of(age_ms);
+        self.set_level(age_ms);
         let due = self.reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
         if !due {
             return;
@@ -66,12 +66,12 @@ impl Watch {
             let mut set = redis::cmd("SET");
             set.arg(keys::QUEUE_AGE).arg(age_ms);
             set.arg("PX").arg(REPORT_LASTS_MS);
-            // Only for show: the next report is a second away.
+            // A failure is ignored: the next report is a second away.
             let _ = set.exec_async(&mut conn).await;
         }
     }
 
-    fn tell_of(&mut self, age_ms: u64) {
+    fn set_level(&mut self, age_ms: u64) {
         let level = level(age_ms, self.backlog_ms);
         if level == self.level {
             return;
@@ -81,16 +81,16 @@ impl Watch {
             Level::Slow => tracing::warn!(age_ms, "orders wait longer than usual to be placed"),
             Level::Backlog => tracing::error!(
                 age_ms,
-                "orders wait too long: part of the backlog is let go, and its buyers may grab again"
+                "orders wait too long: part of the backlog is failed, and its buyers may buy again"
             ),
         }
         self.level = level;
     }
 
-    /// Which of these are placed, and which are let go: while there is a backlog,
-    /// only as many as may be placed now, the youngest first, since their buyers
-    /// are most likely to wait still. What does not wait too long is placed in
-    /// any case.
+    /// Divides messages into those to place and those to fail. During a backlog only as
+    /// many are placed as may be placed now, the youngest first, since their buyers are
+    /// most likely still waiting. A message that has not waited too long is placed in any
+    /// case.
     pub(super) fn split(
         &self,
         mut jobs: Vec<Job>,
@@ -103,11 +103,11 @@ impl Watch {
         let waited = |job: &Job| job.waited_ms(now_ms).unwrap_or(0);
         jobs.sort_by_key(waited);
         let rest = jobs.split_off(placing.min(jobs.len()));
-        let (let_go, more): (Vec<Job>, Vec<Job>) = rest
+        let (failed, more): (Vec<Job>, Vec<Job>) = rest
             .into_iter()
             .partition(|job| waited(job) > self.backlog_ms);
         jobs.extend(more);
-        (jobs, let_go)
+        (jobs, failed)
     }
 }
 
@@ -131,9 +131,9 @@ mod tests {
 
     const NOW: u64 = 1_000_000;
 
-    fn watch(level: Level) -> Watch {
+    fn watch(level: Level) -> BacklogWatch {
         let redis = RedisLink::lazy("unix:///nowhere").unwrap();
-        let mut watch = Watch::new(redis, Duration::from_secs(120));
+        let mut watch = BacklogWatch::new(redis, Duration::from_secs(120));
         watch.level = level;
         watch
     }
@@ -163,22 +163,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn in_a_backlog_the_youngest_are_placed_and_the_oldest_let_go() {
+    async fn in_a_backlog_the_youngest_are_placed_and_the_oldest_fail() {
         let jobs: Vec<Job> = [200_000, 130_000, 10_000, 300_000].map(waiting).into();
-        let (placed, let_go) = watch(Level::Backlog).split(jobs.clone(), 2, NOW);
+        let (placed, failed) = watch(Level::Backlog).split(jobs.clone(), 2, NOW);
         assert_eq!(ages(&placed), [10_000, 130_000]);
-        assert_eq!(ages(&let_go), [200_000, 300_000]);
-        let (placed, let_go) = watch(Level::Normal).split(jobs, 2, NOW);
-        assert_eq!((placed.len(), let_go.len()), (4, 0));
+        assert_eq!(ages(&failed), [200_000, 300_000]);
+        let (placed, failed) = watch(Level::Normal).split(jobs, 2, NOW);
+        assert_eq!((placed.len(), failed.len()), (4, 0));
     }
 
     #[tokio::test]
-    async fn nothing_is_let_go_that_waited_for_another_reason_or_not_for_long() {
+    async fn a_message_that_waited_for_another_reason_or_not_for_long_is_not_failed() {
         let mut jobs: Vec<Job> = [60_000, 200_000, 200_000].map(waiting).into();
         jobs[1].attempt = 2;
         jobs[2].key = REDRIVEN.to_owned();
-        let (placed, let_go) = watch(Level::Backlog).split(jobs, 0, NOW);
-        assert_eq!((placed.len(), let_go.len()), (3, 0));
+        let (placed, failed) = watch(Level::Backlog).split(jobs, 0, NOW);
+        assert_eq!((placed.len(), failed.len()), (3, 0));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Cancels orders that were not paid in time, as the delayed messages tell that
-//! were published when they were placed (course §139).
+//! Cancels orders that were not paid in time, by the delayed messages that were
+//! published when they were placed (course §139).
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use seckill_core::orders::order::{OrderId, State};
 use tokio_util::sync::CancellationToken;
 
 use super::job::{self, MAX_ATTEMPTS};
-use super::trouble::Trouble;
+use super::outages::Outages;
 use crate::now_ms;
 use crate::queue::{DeadLetter, DeadLetters, Delivery, Queue, Receipt};
 use crate::redis::segments::Segments;
@@ -18,25 +18,25 @@ use crate::store::Store;
 use crate::store::orders::Order;
 use crate::store::states::Changed;
 
-/// How long to wait for a message before looking whether to stop.
-const LOOK_ROUND: Duration = Duration::from_millis(500);
-/// Messages worked on at a time.
+/// Longest wait for a message, and so how late a stop is noticed.
+const WAIT: Duration = Duration::from_millis(500);
+/// Messages of one batch.
 const BATCH: usize = 100;
-/// What may be wrong.
+/// What can fail, as operators read it.
 const UNREADABLE: &str = "delayed cancels cannot be read; the sweep of the database will do";
 const NOT_CANCELLED: &str = "unpaid orders cannot be cancelled";
 
 /// What is to be done with a message.
-enum Verdict {
-    /// It is done.
+enum Outcome {
+    /// It is done: acknowledge it.
     Done,
-    /// It came too early.
+    /// It came too early: requeue it for so long.
     Later(Duration),
-    /// It will never be of use.
-    Useless(String),
+    /// It can never be carried out: make it a dead letter.
+    Dead(String),
 }
 
-/// Cancels until told to stop. Several may run: each order is cancelled once.
+/// Cancels until `stop`. Several may run: each order is cancelled once.
 pub async fn run(
     queue: impl Queue,
     letters: DeadLetters,
@@ -44,29 +44,29 @@ pub async fn run(
     segments: Segments,
     stop: CancellationToken,
 ) {
-    let mut trouble = Trouble::new(stop.clone());
+    let mut outages = Outages::new(stop.clone());
     while !stop.is_cancelled() {
-        let batch = match queue.next(BATCH, LOOK_ROUND).await {
+        let batch = match queue.next(BATCH, WAIT).await {
             Ok(batch) => batch,
             Err(error) => {
-                trouble.wait(UNREADABLE, &error).await;
+                outages.report_and_pause(UNREADABLE, &error).await;
                 continue;
             }
         };
-        trouble.is_over(UNREADABLE);
+        outages.over(UNREADABLE);
         let (mut done, mut cancelled) = (Vec::new(), Vec::new());
         for delivery in batch {
-            let verdict = match expire(&store, &delivery, &mut cancelled).await {
+            let outcome = match expire(&store, &delivery, &mut cancelled).await {
                 Ok(verdict) => verdict,
                 Err(error) => {
-                    trouble.say(NOT_CANCELLED, &error);
-                    Verdict::Later(job::retry_after(delivery.attempt))
+                    outages.report(NOT_CANCELLED, &error);
+                    Outcome::Later(job::retry_after(delivery.attempt))
                 }
             };
-            match verdict {
-                Verdict::Done => done.push(delivery.receipt),
-                Verdict::Later(after) => give_back(&queue, delivery.receipt, after).await,
-                Verdict::Useless(reason) => bury(&letters, &queue, delivery, reason).await,
+            match outcome {
+                Outcome::Done => done.push(delivery.receipt),
+                Outcome::Later(after) => requeue(&queue, delivery.receipt, after).await,
+                Outcome::Dead(reason) => bury(&letters, &queue, delivery, reason).await,
             }
         }
         // Should this fail, the sweep finds that their stock is due.
@@ -74,7 +74,7 @@ pub async fn run(
             tracing::warn!(%error, "the stock of cancelled orders follows later");
         }
         if let Err(error) = queue.ack(&done).await {
-            tracing::debug!(%error, "delayed cancels come again");
+            tracing::debug!(%error, "delayed cancels are redelivered");
         }
     }
 }
@@ -84,13 +84,13 @@ async fn expire(
     store: &Store,
     delivery: &Delivery,
     cancelled: &mut Vec<Order>,
-) -> Result<Verdict, FollowError> {
+) -> Result<Outcome, FollowError> {
     if delivery.attempt > MAX_ATTEMPTS {
-        return Ok(Verdict::Useless("it was tried too often".to_owned()));
+        return Ok(Outcome::Dead("it was tried too often".to_owned()));
     }
     let message = match CancelMessage::parse(&delivery.body) {
         Ok(message) => message,
-        Err(error) => return Ok(Verdict::Useless(error.to_string())),
+        Err(error) => return Ok(Outcome::Dead(error.to_string())),
     };
     let now_ms = now_ms();
     let changed = store
@@ -100,20 +100,20 @@ async fn expire(
         Changed::Now(order) => {
             tracing::info!(order = %order.id, "an order was not paid in time and is cancelled");
             cancelled.push(order);
-            Verdict::Done
+            Outcome::Done
         }
-        // Sooner than asked for: the queue keeps nothing back for that long.
+        // Delivered early: the queue cannot delay for that long.
         Changed::Not(order) if order.state == State::Created => {
             let left_ms = order.pay_by_ms.saturating_sub(now_ms);
-            Verdict::Later(Duration::from_millis(left_ms.max(1)))
+            Outcome::Later(Duration::from_millis(left_ms.max(1)))
         }
-        Changed::Not(_) | Changed::Missing => Verdict::Done,
+        Changed::Not(_) | Changed::Missing => Outcome::Done,
     })
 }
 
-async fn give_back(queue: &impl Queue, receipt: Receipt, after: Duration) {
+async fn requeue(queue: &impl Queue, receipt: Receipt, after: Duration) {
     if let Err(error) = queue.requeue(&[receipt], after).await {
-        tracing::debug!(%error, "a delayed cancel comes again when its hold is over");
+        tracing::debug!(%error, "a delayed cancel is redelivered when its hold is over");
     }
 }
 
@@ -129,6 +129,6 @@ async fn bury(letters: &DeadLetters, queue: &impl Queue, delivery: Delivery, rea
         Ok(()) => {
             let _ = queue.ack(&[delivery.receipt]).await;
         }
-        Err(error) => tracing::warn!(%error, "a dead letter was not put away"),
+        Err(error) => tracing::warn!(%error, "a dead letter was not stored"),
     }
 }

@@ -1,4 +1,4 @@
-//! A message in hand.
+//! One order message and what may be done with it.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use seckill_core::orders::message::OrderMessage;
 use crate::queue::dead_letters::REDRIVEN;
 use crate::queue::{DeadLetter, DeadLetters, Delivery, Queue, QueueError, Receipt};
 
-/// A message that was handed out this often has killed its workers, or waits for
-/// something that does not come back. RocketMQ itself would put it aside after 17.
+/// A message that was delivered more often than this has killed its workers, or waits
+/// for something that does not come back. RocketMQ itself would give it up after 17.
 pub(super) const MAX_ATTEMPTS: u32 = 16;
-/// How long a message is kept back the first time, and at most.
+/// Delay before the first redelivery, and the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
@@ -25,12 +25,12 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// The purchase in a message, or why there is none to be had.
+    /// Reads the purchase in a message; the error says why there is none.
     pub(super) fn read(delivery: &Delivery) -> Result<Self, String> {
         let attempt = delivery.attempt;
         if attempt > MAX_ATTEMPTS {
             return Err(format!(
-                "it was handed out {attempt} times and never finished"
+                "it was delivered {attempt} times and never finished"
             ));
         }
         let purchase = OrderMessage::parse(&delivery.body).map_err(|error| error.to_string())?;
@@ -42,7 +42,7 @@ impl Job {
         })
     }
 
-    /// The message again.
+    /// Turns it back into its message.
     pub(super) fn into_delivery(self) -> Delivery {
         Delivery {
             body: self.purchase.to_json().into_bytes(),
@@ -52,37 +52,37 @@ impl Job {
         }
     }
 
-    /// How long the buyer has waited, in ms; `None` if that says nothing of the
-    /// queue, because the message was tried before or lay among the dead letters.
+    /// How long the buyer has waited, in ms; `None` if that says nothing of the queue,
+    /// because the message was tried before or is a redriven dead letter.
     pub(super) fn waited_ms(&self, now_ms: u64) -> Option<u64> {
         let fresh = self.attempt == 1 && self.key != REDRIVEN;
         fresh.then(|| now_ms.saturating_sub(self.purchase.at_ms))
     }
 }
 
-/// How long to keep a message back that could not be finished at its `attempt`:
-/// 1 s after the first, then twice as long each time, up to five minutes.
+/// Delay before a message that could not be finished at its `attempt` is redelivered: 1 s
+/// after the first, then twice as long each time, up to five minutes.
 pub(super) fn retry_after(attempt: u32) -> Duration {
     let doubled = 2u32.saturating_pow(attempt.saturating_sub(1));
     FIRST_RETRY.saturating_mul(doubled).min(LONGEST_RETRY)
 }
 
-/// These are done.
+/// Acknowledges messages that are done.
 pub(super) async fn acknowledge(queue: &impl Queue, receipts: &[Receipt]) {
     if let Err(error) = queue.ack(receipts).await {
-        // They come again, and are found decided.
+        // They are redelivered, and found decided.
         tracing::warn!(%error, count = receipts.len(), "messages were not acknowledged");
     }
 }
 
-/// These come again after a while.
-pub(super) async fn give_back(queue: &impl Queue, receipts: &[Receipt], after: Duration) {
+/// Requeues messages, to be redelivered after a while.
+pub(super) async fn requeue(queue: &impl Queue, receipts: &[Receipt], after: Duration) {
     if let Err(error) = queue.requeue(receipts, after).await {
-        tracing::debug!(%error, "messages come again when their hold is over");
+        tracing::debug!(%error, "messages are redelivered when their hold is over");
     }
 }
 
-/// Puts a message of the orders queue among the dead letters.
+/// Makes a message of the orders queue a dead letter.
 pub(super) async fn bury(
     letters: &DeadLetters,
     queue: &impl Queue,
@@ -102,7 +102,7 @@ pub(super) async fn bury(
     }
     .await;
     if let Err(error) = buried {
-        tracing::warn!(%error, "a dead letter was not put away; its message comes again");
+        tracing::warn!(%error, "a dead letter was not stored; its message is redelivered");
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retries_come_ever_later_up_to_five_minutes() {
+    fn delays_double_up_to_five_minutes() {
         let seconds = [1, 2, 4, 8, 16].map(Duration::from_secs);
         assert_eq!([1, 2, 3, 4, 5].map(retry_after), seconds);
         assert_eq!(retry_after(10), LONGEST_RETRY);

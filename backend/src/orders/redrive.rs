@@ -1,5 +1,5 @@
-//! Sends dead letters on their way again from time to time (course §151): what
-//! could not be placed because of a fault may be placed once it is mended.
+//! Redrives dead letters from time to time (course §151): what could not be placed
+//! because of a fault may be placed once it is mended.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::redis::RedisLink;
 /// Longest pause before it is checked again whether it is time.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Sends all dead letters on their way again `every` so often, until told to
-/// stop. Several may run: one of them does it each time.
+/// Redrives all dead letters at an interval of `every`, until `stop`. Several may run: one
+/// of them does it each time.
 pub async fn run<O: Queue, C: Queue>(
     letters: DeadLetters,
     redis: RedisLink,
@@ -37,16 +37,16 @@ async fn redrive<O: Queue, C: Queue>(letters: &DeadLetters, queues: &Queues<O, C
     match letters.redrive_all(queues).await {
         Ok((0, stay)) if stay.is_empty() => {}
         Ok((sent, stay)) => {
-            tracing::info!(sent, "dead letters were sent on their way again");
+            tracing::info!(sent, "dead letters were redriven");
             for reason in stay {
-                tracing::warn!(reason, "a dead letter stays");
+                tracing::warn!(reason, "a dead letter was not redriven");
             }
         }
-        Err(error) => tracing::warn!(%error, "dead letters wait for the next time"),
+        Err(error) => tracing::warn!(%error, "dead letters wait for the next redrive"),
     }
 }
 
-/// Whoever finds no mark sets one, which lapses when it is time again.
+/// The first instance that finds no mark sets one, which expires when it is time again.
 async fn is_my_turn(redis: &RedisLink, every: Duration) -> Result<bool, QueueError> {
     let mut conn = redis.conn().await?;
     let mut set = redis::cmd("SET");

@@ -10,30 +10,30 @@ use tokio_util::sync::CancellationToken;
 
 use super::Options;
 use super::job::{self, Job};
-use super::trouble::Trouble;
+use super::outages::Outages;
 use crate::now_ms;
 use crate::queue::{DeadLetters, Delivery, Queue, Queues, Receipt};
 use crate::store::orders::{NewOrder, Placed};
 use crate::store::{Store, StoreError};
 
-/// What may be wrong.
+/// What can fail, as operators read it.
 const NOT_PLACED: &str = "orders cannot be placed";
 
-/// Works on one batch after another.
+/// Places one batch after another.
 pub(super) struct Worker<Q, C> {
     pub(super) queues: Queues<Q, C>,
     pub(super) store: Store,
-    /// Where placed orders go, to be finished.
+    /// Takes placed orders to the steps after the commit.
     pub(super) placed: mpsc::Sender<Vec<(Job, Placed)>>,
     pub(super) letters: DeadLetters,
     pub(super) ids: OrderIds,
     pub(super) options: Options,
-    pub(super) trouble: Trouble,
+    pub(super) outages: Outages,
     pub(super) stop: CancellationToken,
 }
 
 impl<Q: Queue, C: Queue> Worker<Q, C> {
-    /// The messages that say what to do. The others will never be of use.
+    /// The messages that can be read; the others become dead letters.
     pub(super) async fn readable(&self, batch: Vec<Delivery>) -> Vec<Job> {
         let mut jobs = Vec::with_capacity(batch.len());
         for delivery in batch {
@@ -45,7 +45,7 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         jobs
     }
 
-    /// Places orders, and hands them on to be finished.
+    /// Places orders, and hands them on to the steps after the commit.
     pub(super) async fn work(&mut self, jobs: Vec<Job>) {
         let Some(placed) = self.place(jobs).await else {
             return;
@@ -56,16 +56,16 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         // A buyer with a live order from another purchase: only lost data can
         // lead to that.
         let taken = taken.into_iter().map(|(job, _)| job).collect();
-        self.let_go(taken, Reason::Duplicate).await;
+        self.fail(taken, Reason::Duplicate).await;
         // The next batch is placed while this one is finished. Nobody takes it
-        // only if the finishing panicked, which ends the role.
+        // only if the steps after the commit panicked, which ends the role.
         if !orders.is_empty() {
             let _ = self.placed.send(orders).await;
         }
     }
 
-    /// Places jobs, trying until it works or the worker is to stop. A message
-    /// that the database refuses for what it says is set apart.
+    /// Places jobs, retrying until it works or the worker is to stop. A message whose
+    /// contents the database refuses is placed by itself and fails by itself.
     async fn place(&mut self, mut jobs: Vec<Job>) -> Option<Vec<(Job, Placed)>> {
         if jobs.is_empty() {
             return Some(Vec::new());
@@ -75,13 +75,13 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
             let orders = self.numbered(&jobs);
             match self.store.place_batch(&orders, now_ms()).await {
                 Ok(placed) => {
-                    self.trouble.is_over(NOT_PLACED);
+                    self.outages.over(NOT_PLACED);
                     return Some(jobs.into_iter().zip(placed).collect());
                 }
                 Err(error) if !error.is_passing() => return Some(self.place_singly(jobs).await),
                 Err(error) => {
-                    self.trouble.wait(NOT_PLACED, &error).await;
-                    self.keep_or_give_back(&mut jobs, &mut held).await?;
+                    self.outages.report_and_pause(NOT_PLACED, &error).await;
+                    self.extend_or_requeue(&mut jobs, &mut held).await?;
                 }
             }
         }
@@ -93,26 +93,26 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
             let order = self.numbered(std::slice::from_ref(&job));
             match self.store.place_batch(&order, now_ms()).await {
                 Ok(one) => placed.extend(one.into_iter().next().map(|one| (job, one))),
-                Err(error) => self.put_off(job, &error).await,
+                Err(error) => self.retry_later(job, &error).await,
             }
         }
         placed
     }
 
-    /// Tries this message later, or never again.
-    async fn put_off(&self, job: Job, error: &StoreError) {
+    /// Requeues this message, or makes it a dead letter after its last attempt.
+    async fn retry_later(&self, job: Job, error: &StoreError) {
         if !error.is_passing() && job.attempt >= self.options.attempts {
             let reason = format!("no order can be made of it: {error}");
             return self.bury(job.into_delivery(), reason).await;
         }
         let (request, after) = (&job.purchase.request, job::retry_after(job.attempt));
-        tracing::warn!(%error, request, ?after, "an order is tried again later");
-        self.give_back(&[job.receipt], after).await;
+        tracing::warn!(%error, request, ?after, "an order is retried later");
+        self.requeue(&[job.receipt], after).await;
     }
 
-    /// Decides that no orders are made of these. The decision is on record in
-    /// the database before the messages are gone; stock and permits follow it.
-    pub(super) async fn let_go(&mut self, jobs: Vec<Job>, reason: Reason) {
+    /// Decides that these purchases fail. The decision is in the database before the
+    /// messages are acknowledged; stock and permits follow it.
+    pub(super) async fn fail(&mut self, jobs: Vec<Job>, reason: Reason) {
         if jobs.is_empty() {
             return;
         }
@@ -122,8 +122,8 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         match decided {
             Ok(_) => self.acknowledge(&receipts).await,
             Err(error) => {
-                tracing::warn!(%error, ?reason, "purchases wait to be let go");
-                self.give_back(&receipts, job::retry_after(1)).await;
+                tracing::warn!(%error, ?reason, "purchases wait to be failed");
+                self.requeue(&receipts, job::retry_after(1)).await;
             }
         }
     }
@@ -132,8 +132,8 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         job::acknowledge(&self.queues.orders, receipts).await;
     }
 
-    async fn give_back(&self, receipts: &[Receipt], after: Duration) {
-        job::give_back(&self.queues.orders, receipts, after).await;
+    async fn requeue(&self, receipts: &[Receipt], after: Duration) {
+        job::requeue(&self.queues.orders, receipts, after).await;
     }
 
     async fn bury(&self, delivery: Delivery, reason: String) {
@@ -152,13 +152,12 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         jobs.iter().map(number).collect()
     }
 
-    /// Keeps hold of what is in hand, so that waiting for a part that is away
-    /// does not count as a failed delivery; gives it back, and tells so by
-    /// `None`, if the worker is to stop.
-    async fn keep_or_give_back(&self, jobs: &mut [Job], held: &mut Instant) -> Option<()> {
+    /// Extends the hold on messages, so that waiting for the database does not count as a
+    /// failed delivery. If the worker is to stop, requeues them and returns `None`.
+    async fn extend_or_requeue(&self, jobs: &mut [Job], held: &mut Instant) -> Option<()> {
         let mut receipts: Vec<Receipt> = jobs.iter().map(|job| job.receipt.clone()).collect();
         if self.stop.is_cancelled() {
-            self.give_back(&receipts, Duration::ZERO).await;
+            self.requeue(&receipts, Duration::ZERO).await;
             return None;
         }
         if held.elapsed() < self.queues.orders.capabilities().hold / 3 {
@@ -166,7 +165,7 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         }
         *held = Instant::now();
         if let Err(error) = self.queues.orders.extend(&mut receipts).await {
-            tracing::debug!(%error, "messages in hand may be handed out again");
+            tracing::debug!(%error, "messages may be delivered a second time");
         }
         for (job, receipt) in jobs.iter_mut().zip(receipts) {
             job.receipt = receipt;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::running::Running;
 use super::{Parts, Role, RoleError, read_keyring};
 use crate::config::Notify;
-use crate::orders::notices;
-use crate::orders::notices::Desk;
-use crate::orders::notices::email::Email;
-use crate::orders::notices::webhook::Webhook;
+use crate::orders::notifications;
+use crate::orders::notifications::Notifier;
+use crate::orders::notifications::email::Email;
+use crate::orders::notifications::webhook::Webhook;
 use crate::store::Store;
 
 /// Starts a task for each channel that is set up.
@@ -22,7 +22,7 @@ pub(super) fn start(
 ) -> Result<(), RoleError> {
     let config = parts.config;
     let Notify { webhook, smtp, .. } = &config.notify;
-    let desk = Desk {
+    let notifier = Notifier {
         store: store.clone(),
         redis: parts.redis.clone(),
         language: config.notify.language,
@@ -41,9 +41,9 @@ pub(super) fn start(
         let messenger = Webhook::new(to.clone(), keys).map_err(|error| {
             RoleError::Notify(format!("notify_webhook = \"{to}\" needs this machine's certificates, which cannot be read: {error}; install ca-certificates, or name a file with authorities to trust in SSL_CERT_FILE"))
         })?;
-        let (desk, messenger) = (desk.clone(), Arc::new(messenger));
+        let (notifier, messenger) = (notifier.clone(), Arc::new(messenger));
         running.spawn(Role::Orders, move |stop| {
-            notices::run(desk.clone(), messenger.clone(), stop)
+            notifications::run(notifier.clone(), messenger.clone(), stop)
         });
     }
     if let Some(url) = smtp {
@@ -55,7 +55,7 @@ pub(super) fn start(
         })?;
         let messenger = Arc::new(messenger);
         running.spawn(Role::Orders, move |stop| {
-            notices::run(desk.clone(), messenger.clone(), stop)
+            notifications::run(notifier.clone(), messenger.clone(), stop)
         });
     }
     Ok(())

@@ -21,7 +21,7 @@ use super::state::ShopState;
 use crate::http::body::has_body;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
-use crate::orders::notices::language;
+use crate::orders::notifications::language;
 
 /// Every method on `/buy/…`, since a wrong one has its own refusal.
 pub(super) fn router() -> Router<Arc<ShopState>> {

@@ -2,10 +2,10 @@
 
 use axum::http::{Method, Request, StatusCode, header};
 use jiff::tz::TimeZone;
-use seckill::orders::notices;
-use seckill::orders::notices::Desk;
-use seckill::orders::notices::email::Email;
-use seckill::orders::notices::webhook::Webhook;
+use seckill::orders::notifications;
+use seckill::orders::notifications::Notifier;
+use seckill::orders::notifications::email::Email;
+use seckill::orders::notifications::webhook::Webhook;
 use seckill::shop::Options;
 use seckill::store::notifications::{NotificationKey, SendOutcome, StoredNotification};
 use seckill::store::payments::{Notice, Via};
@@ -31,8 +31,8 @@ async fn shop(channels: &[Channel]) -> Shop {
     shop
 }
 
-fn desk(shop: &Shop) -> Desk {
-    Desk {
+fn notifier(shop: &Shop) -> Notifier {
+    Notifier {
         store: shop.store.clone(),
         redis: shop.link.clone(),
         language: Lang::Zh,
@@ -42,15 +42,21 @@ fn desk(shop: &Shop) -> Desk {
 
 fn tell_by_webhook(shop: &mut Shop, url: &str) {
     let messenger = Webhook::new(url.parse().unwrap(), payment_ring()).unwrap();
-    shop.roles
-        .spawn(notices::run(desk(shop), messenger, shop.stop.clone()));
+    shop.roles.spawn(notifications::run(
+        notifier(shop),
+        messenger,
+        shop.stop.clone(),
+    ));
 }
 
 fn tell_by_email(shop: &mut Shop, url: &str, template: &str) {
     let from = "Shop <shop@example.com>".parse().unwrap();
     let messenger = Email::new(url, from, template).unwrap();
-    shop.roles
-        .spawn(notices::run(desk(shop), messenger, shop.stop.clone()));
+    shop.roles.spawn(notifications::run(
+        notifier(shop),
+        messenger,
+        shop.stop.clone(),
+    ));
 }
 
 async fn order(shop: &Shop, user: &str) -> String {

@@ -190,14 +190,17 @@ async fn a_receiver_that_is_not_trusted_gets_nothing_until_its_authority_is_name
     let teller = Teller::start(&shop, ports, folder.path(), None);
     let said = eventually("both say why nothing was sent", || async {
         let said = fs::read_to_string(folder.path().join("said")).unwrap();
-        (said.matches("not told").count() >= 2).then_some(said)
+        (said.matches("notification not sent").count() >= 2).then_some(said)
     })
     .await;
     teller.stop();
-    let not_told: Vec<&str> = said.lines().filter(|it| it.contains("not told")).collect();
+    let failures: Vec<&str> = said
+        .lines()
+        .filter(|it| it.contains("notification not sent"))
+        .collect();
     for channel in ["webhook", "email"] {
         let of = |line: &&&str| line.contains(channel);
-        let why = not_told.iter().find(of).unwrap();
+        let why = failures.iter().find(of).unwrap();
         assert!(why.contains("UnknownIssuer"), "{why}");
         assert!(why.contains("SSL_CERT_FILE"), "the cure is named: {why}");
     }

@@ -1,4 +1,5 @@
-//! Flow control (course §142): so many orders a second, whatever the queue holds.
+//! Flow control (course §142): a fixed number of orders a second, whatever the queue
+//! holds.
 
 use std::time::Duration;
 
@@ -6,17 +7,16 @@ use tokio::time::Instant;
 
 /// An allowance of orders that grows with time, up to one second's worth.
 ///
-/// With 500 a second, one second's quiet allows 500 at once and then one every
-/// 2 ms. A batch is taken out as a whole, so that the core's one-token bucket
-/// would have to be asked once for each of its orders.
+/// With 500 a second, an idle second allows 500 at once, and then one every 2 ms. The
+/// core's token bucket takes one token a call; here a whole batch is taken in one.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct Throttle {
     per_second: f64,
     allowance: f64,
     at: Instant,
 }
 
-impl Pace {
+impl Throttle {
     pub(super) fn new(per_second: u32, now: Instant) -> Self {
         let per_second = f64::from(per_second.max(1));
         Self {
@@ -34,7 +34,7 @@ impl Pace {
         self.allowance as usize
     }
 
-    /// Takes out what was placed.
+    /// Takes what was placed out of the allowance.
     pub(super) fn used(&mut self, orders: usize) {
         self.allowance -= orders as f64;
     }
@@ -53,11 +53,11 @@ mod tests {
     #[test]
     fn a_second_allows_its_rate_and_no_more_is_saved_up() {
         let start = Instant::now();
-        let mut pace = Pace::new(500, start);
-        assert_eq!(pace.allowed(start), 500);
-        pace.used(500);
-        assert_eq!(pace.allowed(start), 0);
-        assert_eq!(pace.allowed(start + Duration::from_millis(100)), 50);
-        assert_eq!(pace.allowed(start + Duration::from_secs(60)), 500);
+        let mut throttle = Throttle::new(500, start);
+        assert_eq!(throttle.allowed(start), 500);
+        throttle.used(500);
+        assert_eq!(throttle.allowed(start), 0);
+        assert_eq!(throttle.allowed(start + Duration::from_millis(100)), 50);
+        assert_eq!(throttle.allowed(start + Duration::from_secs(60)), 500);
     }
 }

@@ -1,5 +1,5 @@
-//! Which language a buyer reads: the one in which he bought last, as his page
-//! said. Kept in Redis for a month, since nothing breaks without it.
+//! The language in which a buyer is notified: that of the page on which they bought
+//! last. Kept in Redis for a month, since nothing breaks without it.
 
 use redis::AsyncCommands as _;
 use seckill_core::keys;
@@ -10,7 +10,8 @@ use crate::redis::RedisLink;
 /// How long it is remembered, in seconds.
 const KEPT_S: u64 = 30 * 24 * 3600;
 
-/// Remembers it. That it could not is no reason to keep a buyer waiting.
+/// Remembers a buyer's language. A failure is only logged: it must not keep the buyer
+/// waiting.
 pub(crate) async fn remember(redis: &RedisLink, user: &str, lang: Lang) {
     let Ok(mut conn) = redis.conn().await else {
         return;
@@ -18,7 +19,7 @@ pub(crate) async fn remember(redis: &RedisLink, user: &str, lang: Lang) {
     let key = keys::language(user);
     let kept: Result<(), _> = conn.set_ex(key, lang.as_str(), KEPT_S).await;
     if let Err(error) = kept {
-        tracing::debug!(%error, "a buyer's language is not remembered");
+        tracing::debug!(%error, "a buyer's language was not remembered");
     }
 }
 

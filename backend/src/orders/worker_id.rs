@@ -1,5 +1,5 @@
-//! This worker's number, which makes its order numbers different from those of
-//! all other workers.
+//! The worker id, which keeps the order numbers of this worker apart from those of all
+//! others.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::redis::{RedisLink, RedisLinkError};
 
-/// How long to pause while Redis is away.
+/// Pause while Redis is away.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// `given`, or the next one of a counter rather than chance: a thousand starts
-/// pass before one comes again. `None` if told to stop before there was one.
+/// The configured id, or the next one of a counter in Redis: unlike a random id, it is
+/// used again only after a thousand starts. `None` if `stop` came first.
 pub(super) async fn draw(
     redis: &RedisLink,
     given: Option<u16>,
@@ -33,7 +33,7 @@ pub(super) async fn draw(
         match drawn {
             Ok(number) => return u16::try_from(number % 1024).ok(),
             Err(error) => {
-                tracing::warn!(%error, "the orders worker waits for its number");
+                tracing::warn!(%error, "the orders worker waits for its worker id");
                 tokio::time::sleep(PAUSE).await;
             }
         }

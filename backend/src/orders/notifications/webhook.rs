@@ -1,4 +1,4 @@
-//! Notices as signed HTTP calls to the shop's own systems.
+//! Sends notifications as signed HTTP requests to the shop's own systems.
 //!
 //! The signature is that of payment notices: `X-Seckill-Signature:
 //! t={epoch ms},v1={hex}`, the HMAC-SHA256 of `{epoch ms}.{body}`.
@@ -12,11 +12,11 @@ use seckill_core::orders::payment;
 use seckill_core::orders::purchase::Reason;
 use seckill_core::signing::keyring::Keyring;
 
-use super::{Messenger, Notice, Told};
+use super::{Attempt, Messenger, Notification};
 use crate::http::client::HttpClient;
 use crate::now_ms;
 
-/// Posts notices to one address.
+/// Posts notifications to one address.
 #[derive(Debug)]
 pub struct Webhook {
     client: HttpClient,
@@ -42,56 +42,56 @@ impl Messenger for Webhook {
         Channel::Webhook
     }
 
-    async fn tell(&self, notice: &Notice) -> Told {
-        let body = body(notice).to_string();
-        // Signed anew at every try: receivers refuse what was signed long ago.
+    async fn send(&self, notification: &Notification) -> Attempt {
+        let body = body(notification).to_string();
+        // Signed anew at every attempt: receivers refuse what was signed long ago.
         let signature = payment::sign(&self.keys, now_ms(), body.as_bytes());
         let request = Request::builder()
             .method(Method::POST)
             .uri(&self.to)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, "seckill")
-            .header("idempotency-key", &notice.id)
+            .header("idempotency-key", &notification.id)
             .header("x-seckill-signature", signature)
             .body(Full::from(body));
         let request = match request {
             Ok(request) => request,
-            Err(error) => return Told::Never(format!("no request can be made of it: {error}")),
+            Err(error) => return Attempt::Failed(format!("no request can be made of it: {error}")),
         };
         match self.client.send(request).await {
-            Ok(answer) if answer.status().is_success() => Told::Yes,
-            Ok(answer) if answer.status() == StatusCode::GONE => {
-                Told::Never("the receiver answered 410 Gone".to_owned())
+            Ok(response) if response.status().is_success() => Attempt::Delivered,
+            Ok(response) if response.status() == StatusCode::GONE => {
+                Attempt::Failed("the receiver responded 410 Gone".to_owned())
             }
             // A mistake in how the receiver was set up is mended while we wait.
-            Ok(answer) => Told::NotNow(format!("the receiver answered {}", answer.status())),
-            Err(reason) => Told::NotNow(reason),
+            Ok(response) => Attempt::Retry(format!("the receiver responded {}", response.status())),
+            Err(reason) => Attempt::Retry(reason),
         }
     }
 }
 
 /// What is posted. Numbers of orders are text, as everywhere.
-fn body(notice: &Notice) -> serde_json::Value {
+fn body(notification: &Notification) -> serde_json::Value {
     let mut body = serde_json::json!({
-        "notice": notice.id,
-        "event": match notice.kind {
+        "notice": notification.id,
+        "event": match notification.kind {
             Kind::RefundDue => "payment.refund_due".to_owned(),
             kind => format!("order.{}", kind.as_str()),
         },
-        "at_ms": notice.at_ms,
-        "user": notice.user,
-        "lang": notice.lang.as_str(),
-        "order": notice.order.to_string(),
-        "status": notice.state.as_str(),
-        "reason": notice.reason.map(Reason::as_str),
-        "round": notice.round,
-        "product": notice.product,
-        "title": notice.title,
-        "quantity": notice.quantity,
-        "total_cents": notice.total_cents,
-        "pay_by_ms": notice.pay_by_ms,
+        "at_ms": notification.at_ms,
+        "user": notification.user,
+        "lang": notification.lang.as_str(),
+        "order": notification.order.to_string(),
+        "status": notification.state.as_str(),
+        "reason": notification.reason.map(Reason::as_str),
+        "round": notification.round,
+        "product": notification.product,
+        "title": notification.title,
+        "quantity": notification.quantity,
+        "total_cents": notification.total_cents,
+        "pay_by_ms": notification.pay_by_ms,
     });
-    if let Some((payment, cents)) = &notice.refund {
+    if let Some((payment, cents)) = &notification.refund {
         body["payment"] = payment.as_str().into();
         body["refund_cents"] = (*cents).into();
     }
