@@ -1,4 +1,5 @@
-//! What the back end does for the edges. It may use the sale's catalogue, the
+//! What the back end does for the edges: bans, the analysis of their access logs,
+//! overdue leases, and buyers who may buy again. It may use the sale's catalogue, the
 //! database and Redis; it knows nothing of orders.
 
 /// The analysis role: judges the edges' access logs, counts visitors.

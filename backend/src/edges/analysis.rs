@@ -3,8 +3,8 @@
 //! who tried to buy it.
 //!
 //! What a score means is in [`seckill_core::suspicion`]; what it leads to, in
-//! [`policy`]. Logs are read, judged and acted upon before their place is written
-//! down, so that a crash repeats and does not forget. Nothing of the sale waits
+//! [`enforcement`]. Log lines are read, judged and acted upon before the position behind
+//! them is saved, so that a crash repeats lines and skips none. Nothing of the sale waits
 //! for this role.
 
 use std::io;
@@ -26,57 +26,57 @@ use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::catalogue;
 use crate::store::LazyStore;
 
-/// Visitors, participants, hot products.
+/// Counts visitors, participants and hot products.
 pub mod audience;
-/// One log file, through rotations.
+/// Turns judgements into proposals and bans.
+pub mod enforcement;
+/// Follows one log file through rotations.
 pub mod follow;
-/// Where to go on after a restart.
-mod places;
-/// What a judgement leads to.
-pub mod policy;
+/// The positions in the logs, kept for a restart.
+mod positions;
 
 use audience::Audience;
+use enforcement::Enforcer;
 use follow::Follower;
-use places::Places;
-use policy::Bench;
+use positions::Positions;
 
 use crate::config::analysis::{Policy, Rules};
 
-/// How often the logs are looked at while they are quiet.
+/// Pause between two passes while the logs are quiet.
 const POLL: Duration = Duration::from_millis(200);
-/// How often the openings are read from Redis, and the places are written down.
+/// How often the openings are read from Redis, and the positions are saved.
 const EVERY: Duration = Duration::from_secs(1);
-/// Bytes of each log that are read before they are acted upon.
+/// Bytes of each log that one pass reads.
 const BUDGET: usize = 8 * 1024 * 1024;
-/// A log that has said nothing for so long is not waited for: an edge in reserve.
-const RESERVE_MS: u64 = 600_000;
+/// A log without a line for so long is not waited for: its edge is a spare.
+const SPARE_MS: u64 = 600_000;
 /// Pause after a pass that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What the role is told.
+/// What the role needs to know.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The logs.
+    /// The access logs of all edges.
     pub logs: Vec<PathBuf>,
-    /// Where to write down how far they were read.
-    pub places: PathBuf,
-    /// What to do with findings.
+    /// The file in which the positions in the logs are saved.
+    pub positions: PathBuf,
+    /// What findings lead to.
     pub rules: Rules,
-    /// Whose midnight separates the days of hot products.
+    /// The time zone whose midnight separates the days of hot products.
     pub zone: TimeZone,
-    /// How much is remembered.
+    /// How many accounts and addresses are remembered.
     pub limits: Limits,
 }
 
-/// Lines so far.
+/// Lines read since the start; `garbage` could not be parsed.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     lines: u64,
     garbage: u64,
 }
 
-/// What reading needs; it moves to a thread of its own and back.
-struct Desk {
+/// Reads the logs into the tables from which judgements and counts are made.
+struct LogReader {
     followers: Vec<Follower>,
     /// The newest request in each of the logs.
     newest_ms: Vec<u64>,
@@ -86,10 +86,10 @@ struct Desk {
     policy: Policy,
 }
 
-impl Desk {
-    fn open(options: &Options, places: &Places) -> Self {
+impl LogReader {
+    fn open(options: &Options, positions: &Positions) -> Self {
         let follow = |path: &PathBuf| {
-            Follower::open(path, places.of(path)).inspect_err(|error| {
+            Follower::open(path, positions.of(path)).inspect_err(|error| {
                 let log = path.display();
                 tracing::error!(%log, %error, "this access log cannot be read; let the analysis read it, or name another in access_logs");
             }).ok()
@@ -105,7 +105,7 @@ impl Desk {
         }
     }
 
-    /// Reads what there is, up to a limit. How many bytes.
+    /// Reads what there is, up to [`BUDGET`]; returns how many bytes.
     fn read(&mut self) -> io::Result<usize> {
         let now_ms = now_ms();
         let Self {
@@ -118,7 +118,7 @@ impl Desk {
         } = self;
         let mut read = 0;
         for (follower, newest_ms) in followers.iter_mut().zip(newest_ms) {
-            let mut told = |bytes: &[u8], is_history: bool| {
+            let mut take = |bytes: &[u8], is_history: bool| {
                 counts.lines += 1;
                 let line = match Line::parse(bytes) {
                     Ok(line) => line,
@@ -136,20 +136,21 @@ impl Desk {
                     watch.note(&line);
                 }
             };
-            read += follower.read(BUDGET, &mut told)?;
+            read += follower.read(BUDGET, &mut take)?;
         }
         let heard_ms = self.heard_ms();
         self.watch.set_heard(heard_ms);
         Ok(read)
     }
 
-    /// Up to when all logs are known, as far as their edges are at work.
+    /// The time up to which the logs of all edges at work have been read.
     fn heard_ms(&self) -> Option<u64> {
         let newest_ms = self.newest_ms.iter().copied().max()?;
-        let at_work = |at: &u64| at + RESERVE_MS > newest_ms;
+        let at_work = |at: &u64| at + SPARE_MS > newest_ms;
         self.newest_ms.iter().copied().filter(at_work).min()
     }
 
+    /// Bytes that wait to be read.
     fn behind(&self) -> u64 {
         self.followers
             .iter()
@@ -158,8 +159,8 @@ impl Desk {
     }
 }
 
-/// Runs until `stop`; on a runtime of several threads, since reading and judging
-/// may take one for a while.
+/// Runs until `stop`. It needs a runtime of several threads, since reading and judging
+/// may keep one for a while.
 pub async fn run(options: Options, redis: RedisLink, store: LazyStore, stop: CancellationToken) {
     let mut work = Work::new(&options, redis, store);
     let waiting = "the analysis waits; nothing is lost as long as the logs are kept";
@@ -174,60 +175,60 @@ pub async fn run(options: Options, redis: RedisLink, store: LazyStore, stop: Can
     }
 }
 
-/// Why a round was not finished; it is begun again.
+/// Why a pass broke off; the next one begins where it began.
 #[derive(Debug, thiserror::Error)]
 enum PassError {
     #[error(transparent)]
     Redis(#[from] RedisLinkError),
     #[error(transparent)]
-    Act(#[from] policy::ActError),
+    Act(#[from] enforcement::ActError),
     #[error("{0}")]
     Files(#[from] io::Error),
 }
 
 /// The role's state.
 struct Work {
-    desk: Desk,
-    bench: Bench,
-    places: Places,
+    reader: LogReader,
+    enforcer: Enforcer,
+    positions: Positions,
     redis: RedisLink,
     version: Option<String>,
     /// Whether there were more edges than logs when they were last counted.
     is_blind: bool,
-    /// When the openings were last looked at, and the places written down.
+    /// When the openings were last read, and the positions saved.
     done: Option<Instant>,
-    told: Counts,
+    reported: Counts,
 }
 
 impl Work {
     fn new(options: &Options, redis: RedisLink, store: LazyStore) -> Self {
-        let places = Places::open(&options.places);
+        let positions = Positions::open(&options.positions);
         Self {
-            desk: Desk::open(options, &places),
-            bench: Bench::new(options.rules.clone(), store, redis.clone()),
-            places,
+            reader: LogReader::open(options, &positions),
+            enforcer: Enforcer::new(options.rules.clone(), store, redis.clone()),
+            positions,
             redis,
             version: None,
             is_blind: false,
             done: None,
-            told: Counts::default(),
+            reported: Counts::default(),
         }
     }
 
-    /// Reads on, acts upon it, and writes down how far that was. How many bytes
+    /// Reads on, acts upon what was read, and saves the positions; returns how many bytes
     /// were read.
     async fn pass(&mut self) -> Result<usize, PassError> {
         let is_due = self.done.is_none_or(|at| at.elapsed() >= EVERY);
         if is_due {
-            // Before the first line: whoever clicks is measured by them.
+            // Before the first line: clicks are measured by the openings.
             self.read_openings().await?;
         }
-        // What was read before and could not be written comes first.
+        // First what an earlier pass read and could not write.
         self.act().await?;
-        let read = tokio::task::block_in_place(|| self.desk.read())?;
+        let read = tokio::task::block_in_place(|| self.reader.read())?;
         self.act().await?;
         if is_due {
-            self.write_down().await?;
+            self.save().await?;
             self.done = Some(Instant::now());
         }
         Ok(read)
@@ -235,20 +236,20 @@ impl Work {
 
     async fn act(&mut self) -> Result<(), PassError> {
         let mut conn = self.redis.conn().await?;
-        let written = self.desk.audience.write(&mut conn).await;
+        let written = self.reader.audience.write(&mut conn).await;
         written.map_err(RedisLinkError::from)?;
         let now_ms = now_ms();
-        // As long as lines wait to be read, the log's time counts and not ours.
-        let behind = self.desk.behind();
-        let watch = &mut self.desk.watch;
+        // As long as lines wait to be read, the time of the newest line counts, not ours.
+        let behind = self.reader.behind();
+        let watch = &mut self.reader.watch;
         let at_ms = if behind > 0 {
             watch.newest_ms()
         } else {
             now_ms.max(watch.newest_ms())
         };
         let found = tokio::task::block_in_place(|| watch.judge(at_ms));
-        self.bench.add(found);
-        Ok(self.bench.act(now_ms).await?)
+        self.enforcer.add(found);
+        Ok(self.enforcer.act(now_ms).await?)
     }
 
     async fn read_openings(&mut self) -> Result<(), PassError> {
@@ -259,17 +260,18 @@ impl Work {
             let openings = products
                 .iter()
                 .map(|(item, entry)| (item.round(), item.product(), entry.window.opens_ms));
-            self.desk.watch.set_openings(openings);
+            self.reader.watch.set_openings(openings);
             self.version = version;
         }
         self.count_edges(&mut conn).await
     }
 
-    /// What an edge does whose log is not read cannot be told from what nobody did.
+    /// Counts the living edges. Requests to an edge whose log is not read look like requests
+    /// that nobody made.
     async fn count_edges(&mut self, conn: &mut MultiplexedConnection) -> Result<(), PassError> {
         let living: Result<usize, _> = conn.zcount(keys::EDGES, "(0", "+inf").await;
         let edges = living.map_err(RedisLinkError::from)?;
-        let logs = self.desk.followers.len();
+        let logs = self.reader.followers.len();
         let is_blind = edges > logs;
         if is_blind && !self.is_blind {
             tracing::warn!(
@@ -279,20 +281,20 @@ impl Work {
             );
         }
         self.is_blind = is_blind;
-        self.desk.watch.set_blind(is_blind);
+        self.reader.watch.set_blind(is_blind);
         Ok(())
     }
 
-    async fn write_down(&mut self) -> Result<(), PassError> {
+    async fn save(&mut self) -> Result<(), PassError> {
         let now_ms = now_ms();
-        self.places.note(&self.desk.followers, now_ms);
-        tokio::task::block_in_place(|| self.places.save())?;
-        let counts = self.desk.counts;
-        let (accounts, addresses) = self.desk.watch.sizes();
+        self.positions.note(&self.reader.followers, now_ms);
+        tokio::task::block_in_place(|| self.positions.save())?;
+        let counts = self.reader.counts;
+        let (accounts, addresses) = self.reader.watch.sizes();
         let fields: [(&str, u64); 6] = [
             ("lines", counts.lines),
             ("garbage", counts.garbage),
-            ("behind_bytes", self.desk.behind()),
+            ("behind_bytes", self.reader.behind()),
             ("accounts", accounts as u64),
             ("addresses", addresses as u64),
             ("at_ms", now_ms),
@@ -300,17 +302,17 @@ impl Work {
         let mut conn = self.redis.conn().await?;
         let mut pipe = redis::pipe();
         pipe.hset_multiple(keys::ANALYSIS, &fields).ignore();
-        // Whoever looks sees that nobody reads the logs.
+        // Without an entry, status reports that nobody reads the logs.
         pipe.expire(keys::ANALYSIS, 30).ignore();
         let written = pipe.query_async::<()>(&mut conn).await;
         written.map_err(RedisLinkError::from)?;
-        let garbage = counts.garbage - self.told.garbage;
+        let garbage = counts.garbage - self.reported.garbage;
         if garbage > 0 {
             tracing::warn!(
                 garbage,
-                "lines of the access logs were no lines of ours and were skipped"
+                "lines of the access logs were not in the expected format and were skipped"
             );
-            self.told = counts;
+            self.reported = counts;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Who is banned. Redis holds the list; every edge mirrors it and follows its
-//! changes within a second (`lua/bans/` says how).
+//! The list of bans. Redis holds it; every edge mirrors it and follows its changes within
+//! a second (`lua/bans/` describes how).
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::redis::scripts;
 /// Entries read at once: Redis answers others in between.
 const BATCH: u32 = 1_000;
 
-/// Where to go on reading, and entries as fields and values.
+/// The cursor for the next batch, and entries as fields and values.
 type Batch = (u64, Vec<(Vec<u8>, Vec<u8>)>);
 
 /// One ban, as it is listed.
@@ -29,26 +29,26 @@ pub struct Listed {
     pub kind: String,
     /// The address, network or user.
     pub value: String,
-    /// Until when, epoch milliseconds; `None`: for good.
+    /// When it ends, epoch milliseconds; `None` if it does not end by itself.
     pub expires_ms: Option<u64>,
-    /// Since when, epoch milliseconds.
+    /// When it was set, epoch milliseconds.
     pub at_ms: u64,
-    /// By whom.
+    /// Who set it.
     pub by: String,
-    /// Why.
+    /// The reason given.
     pub reason: String,
 }
 
-/// The bans in force, and what stands on the list beside them.
+/// The bans in force, and the entries of the list that are none.
 #[derive(Debug, Default)]
 pub struct Bans {
     /// In force, sorted.
     pub listed: Vec<Listed>,
-    /// Why each of the other entries is none.
+    /// For each entry that cannot be read, why.
     pub garbage: Vec<String>,
 }
 
-/// Bans somebody, or edits his ban. Returns what was known of him before.
+/// Sets a ban, or edits one; returns the ban that was there before.
 ///
 /// # Errors
 /// Redis is away, or a key holds something else.
@@ -61,7 +61,7 @@ pub async fn add(
     Ok(scripts::bans::add(ban, record, now_ms).run(conn).await?)
 }
 
-/// Lifts a ban. Whether there was one.
+/// Lifts a ban; returns whether there was one.
 ///
 /// # Errors
 /// Redis is away, or a key holds something else.
@@ -90,7 +90,7 @@ pub async fn list(conn: &mut MultiplexedConnection, now_ms: u64) -> Result<Bans,
     Ok(bans)
 }
 
-/// Hands over every entry that is in force, and why each of the others is none.
+/// Hands `take` every entry that is in force, and every one that cannot be read.
 async fn scan(
     conn: &mut MultiplexedConnection,
     now_ms: u64,
@@ -123,17 +123,17 @@ async fn scan(
     }
 }
 
-/// Which bans somebody looks for.
+/// Which bans are searched for.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// A part of value, reason or whoever banned; or an address, which is also
-    /// looked for in banned networks. Empty: all.
+    /// Part of the value, the reason or the operator's name; or an address, which also
+    /// matches the banned networks that contain it. Empty matches all.
     pub text: String,
     /// Only of this kind.
     pub kind: Option<listed::Kind>,
     /// How many of the newest are left out.
     pub skip: usize,
-    /// How many are wanted after those.
+    /// How many are returned after those.
     pub most: usize,
 }
 
@@ -155,21 +155,21 @@ impl Wanted {
     }
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Those that were wanted, newest first.
+    /// The bans of this page, newest first.
     pub listed: Vec<Listed>,
-    /// How many fit.
+    /// How many match.
     pub matching: usize,
     /// How many are in force.
     pub all: usize,
-    /// How many entries are no bans.
+    /// How many entries cannot be read.
     pub garbage: usize,
 }
 
-/// Looks through the whole list, in pieces, and keeps no more than is wanted: it
-/// may have a million entries.
+/// Searches the whole list in batches, and keeps no more than is asked for: it may have
+/// a million entries.
 ///
 /// # Errors
 /// Redis is away, or the key holds something else.

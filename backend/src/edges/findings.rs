@@ -1,5 +1,5 @@
-//! Decisions on what the analysis found: it is a program, or it is a person. Each is
-//! in the audit log, wherever it was made.
+//! An operator's decisions on what the analysis found: it is a program, or it is a
+//! person. Each is in the audit log, whether it was made at the console or by command.
 
 use seckill_core::shared::bans::BadBan;
 use seckill_core::shared::bans::listed;
@@ -11,7 +11,7 @@ use crate::redis::{RedisLink, RedisLinkError};
 use crate::store::findings::{Finding, FindingState};
 use crate::store::{Actor, Done, Store, StoreError};
 
-/// How long somebody counts as a person once he was dismissed, in ms: 90 days.
+/// How long a dismissed finding protects its subject from new ones, in ms: 90 days.
 pub const GOOD_FOR_MS: u64 = 90 * 86_400_000;
 
 /// Why a decision was not carried out.
@@ -20,10 +20,10 @@ pub enum DecideError {
     /// There is nothing to decide on.
     #[error("nothing was found about {0} {1}; \"seckill findings list\" shows what was")]
     Unknown(String, String),
-    /// No address and no user.
+    /// The subject is neither an address nor a user.
     #[error(transparent)]
     Subject(#[from] BadBan),
-    /// The database is away.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Redis is away.
@@ -31,22 +31,22 @@ pub enum DecideError {
     Redis(#[from] RedisLinkError),
 }
 
-/// A decision, and by whom.
+/// A decision and who makes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Decision<'a> {
-    /// Address or user.
+    /// Whether the subject is an address or a user.
     pub kind: Kind,
-    /// Which.
+    /// The address or the user.
     pub subject: &'a str,
-    /// Who decides, and whence.
+    /// Who decides, and from which address.
     pub by: &'a Actor,
-    /// When, epoch milliseconds.
+    /// When it is made, epoch milliseconds.
     pub now_ms: u64,
 }
 
 impl Decision<'_> {
-    /// Writes down what is about to be done: the log may tell of a decision that broke
-    /// off and has to be made again, and never misses one.
+    /// Writes the decision to the audit log before it is carried out: the log may hold one
+    /// that broke off and has to be made again, and never misses one.
     async fn note(
         &self,
         store: &Store,
@@ -69,11 +69,11 @@ impl Decision<'_> {
         found.ok_or_else(unknown)
     }
 
-    /// It is a program: bans it for a time, with the analysis's reasons.
+    /// Confirms that it is a program: bans it for a time, with the analysis's reasons.
     ///
     /// # Errors
-    /// [`DecideError`]; then it may be banned and not be written down as decided,
-    /// and the decision is made again.
+    /// [`DecideError`]; it may be banned without being recorded as decided. Make the
+    /// decision again.
     pub async fn confirm(
         &self,
         store: &Store,
@@ -99,15 +99,16 @@ impl Decision<'_> {
         self.finding(store).await
     }
 
-    /// It is a person: lifts its ban, and leaves it alone for [`GOOD_FOR_MS`].
+    /// Decides that it is a person: lifts the ban, and protects the subject from new findings
+    /// for [`GOOD_FOR_MS`].
     ///
     /// # Errors
-    /// [`DecideError`]; the decision is made again.
+    /// [`DecideError`]; make the decision again.
     pub async fn dismiss(&self, store: &Store, redis: &RedisLink) -> Result<Finding, DecideError> {
         let finding = self.finding(store).await?;
         let banned = self.kind.read(self.subject)?;
         self.note(store, "finding.dismiss", &finding, 0).await?;
-        // Written down first: otherwise the analysis might ban again in between.
+        // Recorded first: otherwise the analysis might ban again in between.
         let key = (self.kind.as_str(), self.subject);
         let until_ms = self.now_ms.saturating_add(GOOD_FOR_MS);
         store

@@ -1,10 +1,10 @@
-//! Gives back permits that no purchase arrived for.
+//! Returns permits for which no purchase arrived.
 //!
-//! An edge takes permits on a lease and names it with every request that it
-//! lets pass. A lease older than a request can be under way is closed on every
-//! segment, which fixes how many of its permits were seen, and then settled:
-//! the rest goes back. Both steps may be repeated, so that a crash between them
-//! and several instances at once do no harm.
+//! An edge takes permits on a lease and names it with every request that it admits. A
+//! lease that is older than a request can be under way is closed on every segment, which
+//! fixes how many of its permits were spent, and then settled: the rest is returned. Both
+//! steps may be repeated, so that a crash between them, or several instances at once, do
+//! no harm.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,8 +21,8 @@ use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue;
 
-/// Leases closed and settled by one run of the scripts, so that each run keeps
-/// Redis for well under a millisecond.
+/// Leases closed and settled by one run of the scripts, so that a run occupies Redis for
+/// well under a millisecond.
 const BATCH: usize = 200;
 /// How long after its round's end a segment remembers closed leases, in ms.
 const KEEP_MS: u64 = 7 * 86_400_000;
@@ -30,7 +30,7 @@ const KEEP_MS: u64 = 7 * 86_400_000;
 /// When leases are reclaimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// How long an admitted request may take to arrive; older leases are closed.
+    /// Longest time for an admitted request to arrive; older leases are closed.
     pub in_flight: Duration,
     /// Pause between two passes.
     pub every: Duration,
@@ -45,10 +45,10 @@ impl Default for Options {
     }
 }
 
-/// Gives back permits of requests that never arrived, until told to stop. Of
-/// several instances one works at a time, to spare Redis.
+/// Returns permits of requests that never arrived, until `stop`. Of several instances one
+/// works at a time, to spare Redis.
 pub async fn run(redis: RedisLink, segments: Segments, options: Options, stop: CancellationToken) {
-    let me = name();
+    let me = instance_name();
     let every = options.every;
     let mut passes = Passes::new(stop, "leases wait to be reclaimed", every);
     while passes.go_on() {
@@ -72,13 +72,13 @@ async fn pass(
         match reclaim(&mut conn, segments, &item, &entry, options.in_flight).await {
             Ok(0) => {}
             Ok(back) => {
-                // Only for show: counted after the deed, it may miss one.
+                // A figure for the board only: a crash before this line loses a count.
                 redis::cmd("INCRBY")
                     .arg(keys::RECLAIMED)
                     .arg(back)
                     .exec_async(&mut conn)
                     .await?;
-                tracing::info!(%item, back, "permits of requests that never arrived were given back");
+                tracing::info!(%item, back, "permits of requests that never arrived were returned");
             }
             // A segment whose master is away keeps the leases of its product open.
             Err(error) => tracing::debug!(%item, %error, "leases wait to be reclaimed"),
@@ -87,7 +87,7 @@ async fn pass(
     Ok(())
 }
 
-/// The products that have leases at all, found in one round trip.
+/// The products that have open leases, found in one round trip.
 async fn leased(conn: &mut MultiplexedConnection) -> Result<Vec<(Item, Entry)>, RedisLinkError> {
     let products: Vec<_> = catalogue::read(conn).await?.into_iter().collect();
     if products.is_empty() {
@@ -105,7 +105,8 @@ async fn leased(conn: &mut MultiplexedConnection) -> Result<Vec<(Item, Entry)>, 
         .collect())
 }
 
-/// Whether this instance is the one that reclaims, until it has been silent for `ttl`.
+/// Whether this instance is the one that reclaims. Another takes over when it has been
+/// silent for `ttl`.
 async fn is_mine(
     conn: &mut MultiplexedConnection,
     me: &str,
@@ -129,7 +130,7 @@ async fn is_mine(
     if holder.as_deref() != Some(me) {
         return Ok(false);
     }
-    // Should it have passed to another in between, both work once: no harm.
+    // If another took over in between, both work once, which does no harm.
     redis::cmd("PEXPIRE")
         .arg(keys::RECLAIMER)
         .arg(ttl_ms)
@@ -138,10 +139,11 @@ async fn is_mine(
     Ok(true)
 }
 
-/// Closes and settles the overdue leases of one product; returns the permits given back.
+/// Closes and settles the overdue leases of one product; returns how many permits were
+/// returned.
 ///
 /// # Errors
-/// Redis is away or refuses; what was done stays done, and the next call goes on.
+/// Redis is away or refuses; the next call completes what was begun.
 pub async fn reclaim(
     conn: &mut MultiplexedConnection,
     segments: &Segments,
@@ -150,12 +152,12 @@ pub async fn reclaim(
     in_flight: Duration,
 ) -> Result<u64, RedisLinkError> {
     let overdue = overdue(conn, item, in_flight).await?;
-    let mut given_back = 0;
+    let mut returned = 0;
     for leases in overdue.chunks(BATCH) {
         let spent = close(segments, item, entry, leases).await?;
-        given_back += settle(conn, item, leases, &spent).await?;
+        returned += settle(conn, item, leases, &spent).await?;
     }
-    Ok(given_back)
+    Ok(returned)
 }
 
 async fn overdue(
@@ -189,7 +191,7 @@ async fn overdue(
     }
 }
 
-/// Closes leases on every segment; returns how many permits of each were seen.
+/// Closes leases on every segment; returns how many permits of each were spent.
 async fn close(
     segments: &Segments,
     item: &Item,
@@ -220,10 +222,10 @@ async fn settle(
     Ok(back.into_iter().flatten().sum())
 }
 
-/// A name of this instance's own.
-fn name() -> String {
+/// A random name for this instance.
+fn instance_name() -> String {
     let mut random = [0; 8];
-    // Without randomness instances share a name: they work side by side, which is safe.
+    // Without randomness instances share a name and all reclaim, which is safe.
     let _ = getrandom::fill(&mut random);
     format!("{:016x}", u64::from_be_bytes(random))
 }

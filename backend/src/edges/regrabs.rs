@@ -1,13 +1,13 @@
-//! Tells the edges who may buy again.
+//! Notifies the edges of buyers who may buy again.
 //!
-//! An edge remembers for half a minute whom it has let pass, and refuses his
-//! second click. Whoever has come away without an order (it failed, was cancelled,
-//! or lies among the dead letters) is not to be refused for that: the edges read
-//! this stream four times a second and forget him.
+//! An edge remembers for half a minute which buyers it has admitted, and refuses their
+//! second click. A buyer whose purchase ended without an order (it failed, was cancelled,
+//! or is a dead letter) must not be refused for that: the edges read this stream four
+//! times a second and forget such buyers.
 //!
-//! Call it after the buyer's record in Redis says that he may buy again. Telling
-//! twice does no harm, and a word that is lost costs the buyer the rest of his
-//! half minute: the stock script is what decides.
+//! Call it after the buyer's record in Redis allows another purchase. Repeating it does no
+//! harm, and an entry that is lost costs the buyer the rest of the half minute: the stock
+//! script is what decides.
 
 use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
@@ -16,14 +16,14 @@ use seckill_core::keys;
 
 use crate::redis::RedisLinkError;
 
-/// Entries kept, about: far more than come in the time that an edge can miss
-/// and that a buyer is remembered for.
+/// About how many entries are kept: far more than are written while an edge is away or
+/// remembers a buyer.
 const KEPT: u64 = 100_000;
 
 /// Lets `user` buy `item` again at every edge, within a quarter of a second.
 ///
 /// # Errors
-/// Redis is away or refuses; asking again is safe.
+/// Redis is away or refuses; calling again is safe.
 pub async fn allow(
     conn: &mut MultiplexedConnection,
     item: &Item,

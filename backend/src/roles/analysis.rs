@@ -11,7 +11,7 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) {
     let config = parts.config;
     let options = analysis::Options {
         logs: config.access_logs.clone(),
-        places: config.data.join("analysis.json"),
+        positions: config.data.join("analysis.json"),
         rules: config.analysis.clone(),
         zone: config.time_zone.clone(),
         limits: Limits::default(),

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::redis::RedisLinkError;
 use crate::redis::segments::{Segment, Segments};
 use crate::stock::transfer;
-use crate::stock::transfer::Shelf;
+use crate::stock::transfer::SegmentOffer;
 
 /// How long a buyer waits for stock that is in transit.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
@@ -130,7 +130,7 @@ impl Refiller {
             match richest {
                 Some((
                     from,
-                    Shelf {
+                    SegmentOffer {
                         sale: Some(1..), ..
                     },
                 )) => {
@@ -162,23 +162,23 @@ impl Refiller {
 
     /// Reads all segments at once. One that is away is passed over as long as
     /// another has stock.
-    async fn survey(&self, home: &Segment, count: u16) -> Result<Vec<Shelf>, Refilled> {
+    async fn survey(&self, home: &Segment, count: u16) -> Result<Vec<SegmentOffer>, Refilled> {
         let mut reads = tokio::task::JoinSet::new();
         for number in 1..=count {
             let (segments, item) = (self.segments.clone(), home.item.clone());
             reads.spawn(async move {
                 let segment = Segment { item, number };
-                let level = transfer::look(&segments, &segment).await;
+                let level = transfer::offer(&segments, &segment).await;
                 (segment, level)
             });
         }
-        let mut levels = vec![Shelf::default(); usize::from(count)];
+        let mut levels = vec![SegmentOffer::default(); usize::from(count)];
         let mut missing = None;
         while let Some(read) = reads.join_next().await {
             // A read neither panics nor is it aborted.
             let Ok((segment, level)) = read else { continue };
             match level {
-                Ok(Shelf { sale: None, .. }) => missing = Some(Refilled::Lost(segment)),
+                Ok(SegmentOffer { sale: None, .. }) => missing = Some(Refilled::Lost(segment)),
                 Ok(level) => levels[usize::from(segment.number) - 1] = level,
                 Err(error) if segment == *home => return Err(Refilled::Away(error)),
                 Err(error) => missing = missing.or(Some(Refilled::Away(error))),

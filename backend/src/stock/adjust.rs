@@ -1,10 +1,10 @@
-//! An operator changes a product's amount while it sells.
+//! Changes a product's amount while it sells, by an operator's order.
 //!
-//! The new amount is a whole, not a difference, so that a command that broke off
-//! is simply given again. It becomes true in three places: the segments' stock,
-//! the limit of permits, and what the database says was set aside. Raised, the
-//! stock comes first; lowered, the limit does: no permit is ever granted for
-//! items that are not there.
+//! The new amount is a total, not a difference, so that a command that broke off is simply
+//! repeated. It is written in three places: the segments' stock, the limit of permits, and
+//! the amount that the database has set aside. When it is raised, the stock comes first;
+//! when it is lowered, the limit does: no permit is ever granted for items that do not
+//! exist.
 
 use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
@@ -18,8 +18,8 @@ use crate::sale::catalogue;
 use crate::sale::message;
 use crate::store::{Store, StoreError};
 
-/// For how long nobody else may adjust the same product, in ms.
-const HOLD_MS: u64 = 30_000;
+/// For how long a product is locked against other adjustments, in ms.
+const LOCK_MS: u64 = 30_000;
 
 /// Why an amount was not, or not wholly, changed.
 #[derive(Debug, thiserror::Error)]
@@ -27,15 +27,15 @@ pub enum AdjustError {
     /// Nothing of this name is on sale.
     #[error("{0} is not on sale; \"seckill stock show\" lists what is")]
     NotOnSale(Item),
-    /// More is sold than is to be there.
+    /// More items are sold than there are to be.
     #[error(
         "{item} cannot have {amount} items: {sold} are sold ({saled} paid, {locked} in orders that \
          wait for payment) of {now}; choose {sold} or more"
     )]
     BelowSold {
-        /// Which product.
+        /// The product.
         item: Item,
-        /// As asked for.
+        /// The amount asked for.
         amount: u64,
         /// Locked and paid together.
         sold: u64,
@@ -46,7 +46,7 @@ pub enum AdjustError {
         /// Items there are.
         now: u64,
     },
-    /// Somebody else is at it.
+    /// Another adjustment of the product is under way.
     #[error("somebody else is adjusting {0} at this moment; try again in half a minute at most")]
     Busy(Item),
     /// Stock cannot be counted at the moment.
@@ -55,10 +55,8 @@ pub enum AdjustError {
     /// Redis is away or refuses.
     #[error("the amount was not wholly changed: {0}; give the same command again")]
     Link(#[from] RedisLinkError),
-    /// The database does not know of it yet.
-    #[error(
-        "the stock was changed, but the database was not told: {0}; give the same command again"
-    )]
+    /// The database could not be changed.
+    #[error("the stock was changed, but not the database: {0}; give the same command again")]
     Store(#[from] StoreError),
 }
 
@@ -68,7 +66,7 @@ impl From<redis::RedisError> for AdjustError {
     }
 }
 
-/// What an adjustment came to.
+/// The outcome of an adjustment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adjusted {
     /// The amount changed.
@@ -82,19 +80,19 @@ pub enum Adjusted {
     Before(u64),
 }
 
-/// What adjusting needs.
+/// Adjusts amounts.
 #[derive(Debug, Clone, Copy)]
 pub struct Adjuster<'a> {
     /// The main Redis.
     pub redis: &'a RedisLink,
-    /// Where the stock lies.
+    /// The masters of the segments.
     pub segments: &'a Segments,
     /// The database.
     pub store: &'a Store,
 }
 
 impl Adjuster<'_> {
-    /// Gives `item` so many items in all, once for each request id.
+    /// Sets the amount of `item`, once for each request id.
     ///
     /// # Errors
     /// [`AdjustError`]; giving the same order again completes what was begun.
@@ -106,13 +104,13 @@ impl Adjuster<'_> {
     ) -> Result<Adjusted, AdjustError> {
         let mut conn = self.redis.conn().await?;
         let adjusted = keys::adjusted(item);
-        let mut ask = redis::cmd("HGET");
-        ask.arg(&adjusted).arg(request);
-        let before: Option<u64> = ask.query_async(&mut conn).await?;
+        let mut get = redis::cmd("HGET");
+        get.arg(&adjusted).arg(request);
+        let before: Option<u64> = get.query_async(&mut conn).await?;
         if let Some(before) = before {
             return Ok(Adjusted::Before(before));
         }
-        self.hold(&mut conn, item, request).await?;
+        self.lock(&mut conn, item, request).await?;
         let outcome = self.change(&mut conn, item, amount, request).await;
         if outcome.is_ok() {
             message::announce(self.redis, item.round()).await?;
@@ -125,13 +123,13 @@ impl Adjuster<'_> {
             .query_async(&mut conn)
             .await;
         if let Err(error) = free {
-            tracing::debug!(%error, "the hold on an adjustment ends by itself");
+            tracing::debug!(%error, "the lock on a product's adjustment expires by itself");
         }
         outcome
     }
 
-    /// One adjustment of a product at a time: two would count on each other's items.
-    async fn hold(
+    /// Locks the product, since two adjustments at a time would count each other's items.
+    async fn lock(
         &self,
         conn: &mut MultiplexedConnection,
         item: &Item,
@@ -139,7 +137,7 @@ impl Adjuster<'_> {
     ) -> Result<(), AdjustError> {
         let mut set = redis::cmd("SET");
         set.arg(keys::adjusting(item)).arg(request);
-        set.arg("NX").arg("PX").arg(HOLD_MS);
+        set.arg("NX").arg("PX").arg(LOCK_MS);
         let set: Option<String> = set.query_async(conn).await?;
         set.map(|_| ())
             .ok_or_else(|| AdjustError::Busy(item.clone()))
@@ -162,7 +160,7 @@ impl Adjuster<'_> {
         if amount < from {
             set_limit(conn, item, entry, amount).await?;
             if let Err(error) = self.lower(item, &entry, amount, request).await {
-                // What is there stays on sale.
+                // All items that are left stay on sale.
                 set_limit(conn, item, entry, from).await?;
                 return Err(error);
             }
@@ -192,8 +190,8 @@ impl Adjuster<'_> {
         Ok(())
     }
 
-    /// Takes items off the sale, from whoever has most, until the amount is
-    /// reached. What is sold meanwhile is found out by counting again.
+    /// Takes items off sale, from the fullest segment first, until the amount is reached.
+    /// Counting again finds what was sold meanwhile.
     async fn lower(
         &self,
         item: &Item,
@@ -251,8 +249,7 @@ fn refuse_below_sold(item: &Item, amount: u64, levels: &[Level]) -> Result<(), A
     })
 }
 
-/// Tells the edges how many permits they may grant, and shoppers how many items
-/// there are.
+/// Sets how many permits the edges may grant, and how many items shoppers see.
 async fn set_limit(
     conn: &mut MultiplexedConnection,
     item: &Item,
@@ -260,7 +257,7 @@ async fn set_limit(
     limit: u64,
 ) -> Result<(), RedisLinkError> {
     let entry = Entry { limit, ..entry };
-    // In two steps, for the keys live in two slots: what the take script obeys first.
+    // In two steps, since the keys are in two slots: first what the take script reads.
     let mut info = redis::pipe();
     info.atomic()
         .hset(keys::info(item), "limit", limit)

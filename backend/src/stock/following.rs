@@ -1,10 +1,9 @@
-//! Has the stock follow what the database decided, and lets no order wait for
-//! ever to be paid.
+//! Has the stock follow what the database decided of an order, and cancels orders that
+//! were not paid in time.
 //!
-//! Whoever pays or cancels an order has its stock follow at once. This sweep is
-//! the safety net: whatever a crash or an absent Redis left due is found in the
-//! database and done, and orders that are unpaid past their time are cancelled
-//! even if no delayed message tells so.
+//! The process that decides has the stock follow at once. The sweep is the safety net: it
+//! finds in the database what a crash or an absent Redis left due and does it, and cancels
+//! orders that are unpaid past their time even if no delayed message arrives.
 
 use std::time::Duration;
 
@@ -23,25 +22,25 @@ use crate::store::{Store, StoreError};
 const EVERY: Duration = Duration::from_millis(500);
 /// Orders that one pass expires, and orders whose stock it has follow.
 const BATCH: u32 = 500;
-/// How long whoever decided has for it before the sweep does it too, in ms.
+/// How long the process that decided has before the sweep does it too, in ms.
 const HEAD_START_MS: u64 = 300;
 
-/// Why stock could not follow now. What is due stays on record.
+/// Why stock could not follow now. What is due stays in the database.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Redis.
+    /// Redis is away or refuses.
     #[error(transparent)]
     Redis(#[from] RedisLinkError),
 }
 
-/// Has the stock of these orders follow, as far as something is due; returns for
-/// how many it did.
+/// Has the stock of these orders follow, where something is due; returns for how many it
+/// did.
 ///
 /// # Errors
-/// A part is away. Calling again is safe, and the sweep will.
+/// The database or Redis is away. Calling again is safe, and the sweep does.
 pub async fn follow(
     store: &Store,
     segments: &Segments,
@@ -69,7 +68,7 @@ pub async fn follow(
     }
     store.stock_followed(&done, None).await?;
     store.stock_followed(&lost, Some(StockDue::Lost)).await?;
-    // Behind the others, so that they cannot keep them waiting.
+    // They go behind the others, so that they cannot hold them up.
     store.postpone_stock(&refused, now_ms()).await?;
     Ok(done.len())
 }

@@ -1,4 +1,4 @@
-//! How much of a product lies where.
+//! How many items of a product each of its segments has.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use tokio::time::Instant;
 use crate::redis::RedisLinkError;
 use crate::redis::segments::{Segment, Segments};
 
-/// How long to wait for stock that is on its way between segments.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Pause between two looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Longest wait for stock that is on its way between segments.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between two readings.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The amounts of one segment at one instant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Level {
-    /// Which segment, counted from 1.
+    /// The segment, counted from 1.
     pub segment: u16,
-    /// Where it lives.
+    /// The address of the master that holds it.
     pub master: String,
     /// Items for sale.
     pub sale: u64,
@@ -33,9 +33,9 @@ pub struct Level {
     pub saled: u64,
     /// Items on their way to another segment.
     pub in_transit: u64,
-    /// Events that have not been handled by everybody yet.
+    /// Events that are still in its outbox.
     pub outbox: u64,
-    /// Transfers that have arrived here, or elsewhere from here, ever.
+    /// Transfers from or to here that have ever arrived.
     #[serde(skip)]
     moved: u64,
 }
@@ -67,14 +67,13 @@ pub struct Levels {
     pub saled: u64,
     /// Items on their way between segments.
     pub in_transit: u64,
-    /// Segment by segment.
+    /// The level of each segment.
     pub segments: Vec<Level>,
     /// Segments that cannot be read, and why.
     pub missing: Vec<String>,
 }
 
-/// Reads what lies where of one product. A segment that cannot be read is told
-/// as missing.
+/// Reads the levels of one product. A segment that cannot be read is listed as missing.
 ///
 /// # Errors
 /// The main Redis is away.
@@ -124,8 +123,8 @@ pub enum Unsteady {
     Moving(Item),
 }
 
-/// All levels as they were at one instant, with nothing on its way: two looks in
-/// a row that found each segment's sum the same and no transfer between them.
+/// All levels as they were at one instant, with nothing on its way: two readings in a row
+/// that found each segment's sum the same and no transfer between them.
 ///
 /// # Errors
 /// A segment cannot be read, or stock kept moving for five seconds.
@@ -134,7 +133,7 @@ pub async fn steady(
     item: &Item,
     entry: &Entry,
 ) -> Result<Vec<Level>, Unsteady> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let mut before: Option<Vec<(u64, u64)>> = None;
     loop {
         let mut levels = Vec::new();
@@ -153,7 +152,7 @@ pub async fn steady(
             return Err(Unsteady::Moving(item.clone()));
         }
         before = still.then_some(now);
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

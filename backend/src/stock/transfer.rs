@@ -1,9 +1,9 @@
 //! Moves stock between the segments of a product (course §132).
 //!
-//! A transfer leaves its source, arrives at its destination, and is then done at
-//! the source. Each step is one run of `transfer.lua` that may be repeated, so
-//! that whoever finds a transfer half-way may finish it: while it is on the way,
-//! the source's transit says how many items go where.
+//! A transfer leaves its source, arrives at its destination, and is then marked done at
+//! the source. Each step is one run of `transfer.lua` that may be repeated, so that any
+//! process that finds an unfinished transfer can finish it: while it is on the way, the
+//! source's transit hash says how many items go to which segment.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue;
 
-/// When transfers that were left half-way are finished.
+/// When unfinished transfers are finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// How long a transfer may take; an older one was left by whoever made it.
+    /// Longest time of a transfer; the process that made an older one is gone.
     pub in_flight: Duration,
     /// Pause between two passes.
     pub every: Duration,
@@ -37,23 +37,23 @@ impl Default for Options {
     }
 }
 
-/// What a segment has to offer at one instant.
+/// What a segment can give to others at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Shelf {
+pub struct SegmentOffer {
     /// Items for sale; `None` if the segment has no stock at all, which means
     /// that it lost its data.
     pub sale: Option<u64>,
     /// Transfers on their way from here.
     pub leaving: u64,
-    /// Transfers that have arrived here or elsewhere from here, ever.
+    /// Transfers from or to here that have ever arrived.
     pub moved: u64,
 }
 
-/// What a segment has to offer, read in one atomic step.
+/// Reads what a segment can give, in one atomic step.
 ///
 /// # Errors
 /// Its master is away or refuses.
-pub async fn look(segments: &Segments, segment: &Segment) -> Result<Shelf, RedisLinkError> {
+pub async fn offer(segments: &Segments, segment: &Segment) -> Result<SegmentOffer, RedisLinkError> {
     let Segment { item, number } = segment;
     let mut conn = segments.conn(item, *number).await?;
     let (sale, leaving, moved) = redis::pipe()
@@ -63,7 +63,7 @@ pub async fn look(segments: &Segments, segment: &Segment) -> Result<Shelf, Redis
         .hlen(keys::transfers(item, *number))
         .query_async(&mut conn)
         .await?;
-    Ok(Shelf {
+    Ok(SegmentOffer {
         sale,
         leaving,
         moved,
@@ -75,8 +75,8 @@ pub async fn look(segments: &Segments, segment: &Segment) -> Result<Shelf, Redis
 /// items arrived.
 ///
 /// # Errors
-/// A master is away or refuses. What has left its segment by then arrives when
-/// [`run`] looks.
+/// A master is away or refuses. Items that have left their segment by then are delivered
+/// by [`run`].
 pub async fn transfer(
     segments: &Segments,
     item: &Item,
@@ -137,8 +137,8 @@ async fn step(
     Ok(call.run(&mut conn).await?)
 }
 
-/// Finishes transfers that somebody left half-way, until told to stop. Several
-/// instances do no harm.
+/// Finishes transfers that were left unfinished, until `stop`. Several instances do no
+/// harm.
 pub async fn run(redis: RedisLink, segments: Segments, options: Options, stop: CancellationToken) {
     let every = options.every;
     let mut passes = Passes::new(stop, "transfers of stock wait to be finished", every);
@@ -148,7 +148,7 @@ pub async fn run(redis: RedisLink, segments: Segments, options: Options, stop: C
     }
 }
 
-/// Looks at the transit of every segment once, and finishes what was left half-way.
+/// Reads the transit of every segment once, and finishes overdue transfers.
 async fn pass(
     redis: &RedisLink,
     segments: &Segments,
@@ -169,7 +169,7 @@ async fn pass(
     Ok(())
 }
 
-/// Finishes what was left half-way at the segments of one master.
+/// Finishes the overdue transfers from segments of one master.
 async fn finish(
     link: &RedisLink,
     segments: &Segments,
@@ -178,11 +178,11 @@ async fn finish(
 ) -> Result<(), RedisLinkError> {
     let mut conn = link.conn().await?;
     for Segment { item, number } in with_transit(&mut conn, sources).await? {
-        for left in left_behind(&mut conn, &item, number, in_flight).await? {
-            let Left { id, items, to } = left;
+        for left in overdue(&mut conn, &item, number, in_flight).await? {
+            let Overdue { id, items, to } = left;
             match deliver(segments, &item, (number, to), &id, items).await {
                 Ok(()) => {
-                    tracing::info!(%item, items, from = number, to, "a transfer of stock was finished");
+                    tracing::info!(%item, items, from = number, to, "an unfinished transfer of stock was finished");
                 }
                 Err(error) => {
                     tracing::debug!(%item, items, from = number, to, %error, "a transfer waits");
@@ -209,19 +209,19 @@ async fn with_transit(
         .collect())
 }
 
-/// A transfer that was left half-way.
-struct Left {
+/// A transfer that is overdue.
+struct Overdue {
     id: String,
     items: u64,
     to: u16,
 }
 
-async fn left_behind(
+async fn overdue(
     conn: &mut MultiplexedConnection,
     item: &Item,
     segment: u16,
     in_flight: Duration,
-) -> Result<Vec<Left>, RedisLinkError> {
+) -> Result<Vec<Overdue>, RedisLinkError> {
     let ((seconds, micros), open): ((u64, u64), HashMap<String, String>) = redis::pipe()
         .cmd("TIME")
         .hgetall(keys::transit(item, segment))
@@ -231,10 +231,10 @@ async fn left_behind(
     let in_flight_ms = u64::try_from(in_flight.as_millis()).unwrap_or(u64::MAX);
     let left = open.into_iter().filter_map(|(id, text)| {
         let Some((items, to, at_ms)) = parse_open(&text) else {
-            tracing::error!(%item, segment, id, text, "a transfer cannot be read; its items stay away until it is mended by hand");
+            tracing::error!(%item, segment, id, text, "a transfer cannot be read; its items are not for sale until it is mended by hand");
             return None;
         };
-        (now_ms.saturating_sub(at_ms) >= in_flight_ms).then_some(Left { id, items, to })
+        (now_ms.saturating_sub(at_ms) >= in_flight_ms).then_some(Overdue { id, items, to })
     });
     Ok(left.collect())
 }

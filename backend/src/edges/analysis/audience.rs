@@ -1,5 +1,5 @@
-//! Who saw a product, who tried to buy it, and which products are hot: counted
-//! from the logs, written to Redis in batches.
+//! Counts from the logs who saw a product, who tried to buy it, and which products are
+//! hot, and writes the counts to Redis in batches.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,8 +17,8 @@ use serde::Serialize;
 const KEPT_S: i64 = 28 * 86_400;
 /// Commands sent at once.
 const BATCH: usize = 1_000;
-/// Visits that are remembered, so that a page that asks each second costs one
-/// command and not a thousand.
+/// Visits that are remembered, so that a page that polls each second costs one command
+/// and not a thousand.
 const REMEMBERED: usize = 500_000;
 
 /// What was counted and is not yet in Redis.
@@ -29,7 +29,7 @@ pub struct Audience {
     participants: HashMap<Item, HashSet<u64>>,
     hot: HashMap<(String, Item), u64>,
     seen: HashSet<(Item, u64)>,
-    /// The day of the line before, which is nearly always that of the next.
+    /// The day of the previous line, which is nearly always that of the next.
     day: Option<(u64, String)>,
 }
 
@@ -47,9 +47,9 @@ impl Audience {
         }
     }
 
-    /// Takes in a request that concerns a product; others count for nothing.
+    /// Counts a request that concerns a product; others are ignored.
     pub fn note(&mut self, line: &Line<'_>) {
-        // What is not there is no product, whatever it is called.
+        // A request for a product that does not exist counts for none.
         if line.status == 404 || line.status == 400 {
             return;
         }
@@ -152,7 +152,7 @@ impl Audience {
     }
 }
 
-/// Who it is: an account, or somebody at an address with a browser.
+/// A number for one visitor: an account, or an address with a browser.
 fn visitor(line: &Line<'_>) -> u64 {
     let mark = |text: &str| {
         text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -1,11 +1,11 @@
-//! Follows one log file: half lines, garbage, rotation, and where to go on after
-//! a restart.
+//! Follows one log file: incomplete lines, garbage, rotation, and where to go on after a
+//! restart.
 //!
 //! A log that is renamed is read on for a while beside its successor, since
 //! nginx's workers go on writing to it until each has reopened the new one. One
 //! that has become shorter was truncated (`copytruncate`) and is read from its
 //! beginning; what was written between the copy and the truncation is lost to
-//! everybody, which is why renaming is the better way.
+//! every reader, which is why renaming is the better way.
 
 use std::fs::File;
 use std::io;
@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize};
 const CHUNK: usize = 256 * 1024;
 /// How long a renamed log is read on.
 const LINGER: Duration = Duration::from_secs(5);
-/// How much of a log that was never read before is read to know who is who.
+/// Bytes of a log never read before that are read as history.
 pub(super) const HISTORY: u64 = 64 * 1024 * 1024;
 
-/// A place in a file that survives the file's renaming.
+/// A position in a file, which stays valid when the file is renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct Position {
     /// The device of its file system.
     pub device: u64,
     /// The file's number there.
@@ -42,9 +42,9 @@ struct Tail {
     inode: u64,
     /// Bytes read.
     offset: u64,
-    /// A line whose end has not been read.
+    /// The beginning of a line whose end has not been read.
     half: Vec<u8>,
-    /// Whether the rest of a line is skipped that was too long.
+    /// Whether the rest of a line that was too long is being skipped.
     skips: bool,
 }
 
@@ -66,17 +66,18 @@ impl Tail {
         (self.device, self.inode) == (device, inode)
     }
 
-    /// Where the first line begins that was not told.
-    fn place(&self) -> Place {
-        Place {
+    /// Where the first line begins that was not handed over.
+    fn position(&self) -> Position {
+        Position {
             device: self.device,
             inode: self.inode,
             offset: self.offset - u64::try_from(self.half.len()).unwrap_or(0),
         }
     }
 
-    /// Reads on for about `budget` bytes and tells each whole line.
-    fn read(&mut self, budget: usize, told: &mut impl FnMut(&[u8])) -> io::Result<usize> {
+    /// Reads on for about `budget` bytes and hands each whole line to `take`; returns how
+    /// many bytes were read.
+    fn read(&mut self, budget: usize, take: &mut impl FnMut(&[u8])) -> io::Result<usize> {
         let mut chunk = vec![0; CHUNK];
         let mut read = 0;
         while read < budget {
@@ -88,21 +89,21 @@ impl Tail {
             };
             self.offset += u64::try_from(n).unwrap_or(0);
             read += n;
-            self.split(&chunk[..n], told);
+            self.split(&chunk[..n], take);
         }
         Ok(read)
     }
 
-    fn split(&mut self, mut bytes: &[u8], told: &mut impl FnMut(&[u8])) {
+    fn split(&mut self, mut bytes: &[u8], take: &mut impl FnMut(&[u8])) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
             if std::mem::take(&mut self.skips) {
-                // Its beginning was told as garbage.
+                // Its beginning was handed over as garbage.
             } else if self.half.is_empty() {
-                told(&line[..line.len().min(MAX_LINE)]);
+                take(&line[..line.len().min(MAX_LINE)]);
             } else {
                 self.half.extend_from_slice(line);
-                told(&self.half[..self.half.len().min(MAX_LINE)]);
+                take(&self.half[..self.half.len().min(MAX_LINE)]);
                 self.half.clear();
             }
             bytes = rest;
@@ -111,34 +112,34 @@ impl Tail {
             self.half.extend_from_slice(bytes);
         }
         if self.half.len() > MAX_LINE {
-            told(&self.half[..MAX_LINE]);
+            take(&self.half[..MAX_LINE]);
             self.half.clear();
             self.skips = true;
         }
     }
 }
 
-/// One log, through its rotations.
+/// One log, followed through its rotations.
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
-    /// Renamed, and read on for a while.
+    /// The renamed file, which is read on for a while.
     old: Option<(Tail, Instant)>,
     current: Option<Tail>,
     /// Files to be read before [`Follower::current`], after a restart.
     earlier: Vec<Tail>,
-    /// What was acted upon before the restart: lines before it are history.
-    acted: Option<Place>,
+    /// The position up to which lines were acted upon before the restart: they are history.
+    acted: Option<Position>,
 }
 
 impl Follower {
-    /// Goes on where the lines before `acted` were acted upon; everything from
-    /// `from` on is told again, as history. Without a place, what is there already
-    /// is history.
+    /// Goes on behind `acted`, the second position of `known`: lines before it were acted
+    /// upon, and those from the first position on are handed over again, as history.
+    /// Without positions, what is there already is history.
     ///
     /// # Errors
-    /// The log is there and cannot be read.
-    pub fn open(path: &Path, known: Option<(Place, Place)>) -> io::Result<Self> {
+    /// The log exists and cannot be read.
+    pub fn open(path: &Path, known: Option<(Position, Position)>) -> io::Result<Self> {
         let mut follower = Self {
             path: path.to_owned(),
             old: None,
@@ -162,29 +163,29 @@ impl Follower {
             let length = tail.file.metadata()?.len();
             tail.offset = length.saturating_sub(HISTORY);
             tail.skips = tail.offset > 0;
-            self.acted = (length > 0).then_some(Place {
+            self.acted = (length > 0).then_some(Position {
                 offset: length,
-                ..tail.place()
+                ..tail.position()
             });
             self.current = Some(tail);
         }
         Ok(())
     }
 
-    fn go_on(&mut self, from: Place, acted: Place, current: Option<Tail>) {
+    fn go_on(&mut self, from: Position, acted: Position, current: Option<Tail>) {
         self.acted = Some(acted);
-        let mut places = vec![from];
+        let mut positions = vec![from];
         if (acted.device, acted.inode) != (from.device, from.inode) {
-            places.push(Place { offset: 0, ..acted });
+            positions.push(Position { offset: 0, ..acted });
         }
-        for place in places {
+        for position in positions {
             if current
                 .as_ref()
-                .is_some_and(|it| it.is(place.device, place.inode))
+                .is_some_and(|it| it.is(position.device, position.inode))
             {
                 continue;
             }
-            match self.renamed(place) {
+            match self.renamed(position) {
                 Some(tail) => self.earlier.push(tail),
                 None => {
                     tracing::warn!(
@@ -215,16 +216,16 @@ impl Follower {
         }
     }
 
-    /// The file of this place, under the name that rotation gave it.
-    fn renamed(&self, place: Place) -> Option<Tail> {
+    /// The file of this position, under the name that rotation gave it.
+    fn renamed(&self, position: Position) -> Option<Tail> {
         let name = self.path.file_name()?.to_str()?;
         let folder = std::fs::read_dir(self.path.parent()?).ok()?;
         folder.flatten().find_map(|entry| {
             let metadata = entry.metadata().ok()?;
-            let is_it = (metadata.dev(), metadata.ino()) == (place.device, place.inode);
+            let is_it = (metadata.dev(), metadata.ino()) == (position.device, position.inode);
             let is_log = entry.file_name().to_str()?.starts_with(name);
             if is_it && is_log {
-                Tail::open(&entry.path(), place.offset).ok()
+                Tail::open(&entry.path(), position.offset).ok()
             } else {
                 None
             }
@@ -237,20 +238,20 @@ impl Follower {
         &self.path
     }
 
-    /// Where to go on: what comes before has been told. `None` as long as there is
-    /// no log.
+    /// Where to go on: all lines before it were handed over. `None` as long as there is no
+    /// log.
     #[must_use]
-    pub fn place(&self) -> Option<Place> {
+    pub fn position(&self) -> Option<Position> {
         // As long as an earlier file is being read, everything behind it is open.
         let tail = self.earlier.first().or(self.current.as_ref());
-        // History is told again after the next restart too, and not more.
-        match (self.acted, tail.map(Tail::place)) {
+        // Only history is handed over again after the next restart.
+        match (self.acted, tail.map(Tail::position)) {
             (Some(acted), Some(_)) => Some(acted),
-            (_, place) => place,
+            (_, position) => position,
         }
     }
 
-    /// Whether the end of the log is reached, as far as one can know.
+    /// How many bytes wait to be read, as far as is known.
     ///
     /// # Errors
     /// The file cannot be looked at.
@@ -261,21 +262,21 @@ impl Follower {
             .sum()
     }
 
-    /// Reads on for about `budget` bytes, and tells each whole line and whether it
-    /// is history. How many bytes were read.
+    /// Reads on for about `budget` bytes, and hands each whole line to `take` with whether
+    /// it is history; returns how many bytes were read.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn read(&mut self, budget: usize, told: &mut impl FnMut(&[u8], bool)) -> io::Result<usize> {
+    pub fn read(&mut self, budget: usize, take: &mut impl FnMut(&[u8], bool)) -> io::Result<usize> {
         let mut read = 0;
         if let Some((tail, since)) = &mut self.old {
-            read += tail.read(budget, &mut |line| told(line, false))?;
+            read += tail.read(budget, &mut |line| take(line, false))?;
             if read == 0 && since.elapsed() > LINGER {
                 self.old = None;
             }
         }
         while let Some(tail) = self.earlier.first_mut() {
-            let n = read_on(tail, &mut self.acted, budget, told)?;
+            let n = read_on(tail, &mut self.acted, budget, take)?;
             read += n;
             if n > 0 {
                 return Ok(read);
@@ -283,7 +284,7 @@ impl Follower {
             self.earlier.remove(0);
         }
         if let Some(tail) = &mut self.current {
-            let n = read_on(tail, &mut self.acted, budget, told)?;
+            let n = read_on(tail, &mut self.acted, budget, take)?;
             read += n;
             if n > 0 {
                 return Ok(read);
@@ -323,29 +324,29 @@ impl Follower {
     }
 }
 
-/// Reads on; what lies before `acted` is history. Past it, there is no more.
+/// Reads on; lines before `acted` are history. Behind it, there is no history.
 fn read_on(
     tail: &mut Tail,
-    acted: &mut Option<Place>,
+    acted: &mut Option<Position>,
     budget: usize,
-    told: &mut impl FnMut(&[u8], bool),
+    take: &mut impl FnMut(&[u8], bool),
 ) -> io::Result<usize> {
-    let Some(place) = *acted else {
-        return tail.read(budget, &mut |line| told(line, false));
+    let Some(position) = *acted else {
+        return tail.read(budget, &mut |line| take(line, false));
     };
-    if !tail.is(place.device, place.inode) {
-        // An older file than the one that was acted upon last.
-        return tail.read(budget, &mut |line| told(line, true));
+    if !tail.is(position.device, position.inode) {
+        // This file is older than the one that was acted upon last.
+        return tail.read(budget, &mut |line| take(line, true));
     }
     // Where a part of a line was skipped this is a little too low, so that a line
     // more than there was counts as history.
-    let mut at = tail.place().offset;
+    let mut at = tail.position().offset;
     let read = tail.read(budget, &mut |line| {
-        let history = at < place.offset;
+        let history = at < position.offset;
         at += u64::try_from(line.len()).unwrap_or(0) + 1;
-        told(line, history);
+        take(line, history);
     })?;
-    if tail.place().offset >= place.offset {
+    if tail.position().offset >= position.offset {
         *acted = None;
     }
     Ok(read)

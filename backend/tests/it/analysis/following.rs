@@ -118,16 +118,16 @@ fn a_restart_goes_on_behind_what_was_acted_upon_and_repeats_the_time_before_as_h
     let mut follower = Follower::open(&log.path(), None).unwrap();
     log.write("one\n");
     read(&mut follower);
-    let from = follower.place().unwrap();
+    let from = follower.position().unwrap();
     log.write("two\nthr");
     read(&mut follower);
-    let acted = follower.place().unwrap();
+    let acted = follower.position().unwrap();
     drop(follower);
     log.write("ee\n");
     let mut follower = Follower::open(&log.path(), Some((from, acted))).unwrap();
     assert_eq!(read(&mut follower), ["(two)", "three"]);
     // Rotated while nobody read.
-    let acted = follower.place().unwrap();
+    let acted = follower.position().unwrap();
     drop(follower);
     log.write("four\n");
     log.rename(1);
@@ -142,7 +142,7 @@ fn truncated_while_nobody_read() {
     log.write("one\ntwo\n");
     let mut follower = Follower::open(&log.path(), None).unwrap();
     read(&mut follower);
-    let place = follower.place().unwrap();
+    let place = follower.position().unwrap();
     File::create(log.path()).unwrap();
     log.write("new\n");
     let mut follower = Follower::open(&log.path(), Some((place, place))).unwrap();

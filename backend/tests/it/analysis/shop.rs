@@ -72,7 +72,7 @@ impl Shop {
         let stop = CancellationToken::new();
         let options = Options {
             logs: vec![self.log()],
-            places: self.folder.path().join("analysis.json"),
+            positions: self.folder.path().join("analysis.json"),
             rules: self.rules.clone(),
             zone: TimeZone::UTC,
             limits: Limits::default(),

@@ -136,7 +136,7 @@ async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Value) {
 pub async fn totals(segments: &Segments, entry: &Entry) -> (u64, u64, u64) {
     let (mut for_sale, mut in_orders, mut on_its_way) = (0, 0, 0);
     for segment in Segment::all(&item(), entry) {
-        let shelf = transfer::look(segments, &segment).await.unwrap();
+        let shelf = transfer::offer(segments, &segment).await.unwrap();
         let mut conn = segments.conn(&segment.item, segment.number).await.unwrap();
         let locked: u64 = redis::cmd("HGET")
             .arg(keys::stock(&segment.item, segment.number))

@@ -1,4 +1,4 @@
-//! What a judgement leads to: a proposal, a ban, or nothing.
+//! Turns judgements into proposals or bans, as the rules say.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -15,9 +15,9 @@ use crate::redis::{RedisLink, RedisLinkError};
 use crate::store::findings::{Finding, FindingState};
 use crate::store::{LazyStore, StoreError};
 
-/// The name by which the analysis bans.
+/// The name under which the analysis bans.
 pub const BY: &str = "analysis";
-/// Judgements that wait for their turn.
+/// Most judgements that wait to be acted upon.
 const WAITING: usize = 20_000;
 
 /// Why a judgement could not be acted upon; it will be tried again.
@@ -29,18 +29,19 @@ pub(super) enum ActError {
     Redis(#[from] RedisLinkError),
 }
 
-/// Acts on judgements.
+/// Acts on judgements, within the permitted number of bans a minute.
 #[derive(Debug)]
-pub(super) struct Bench {
+pub(super) struct Enforcer {
     rules: Rules,
     store: LazyStore,
     redis: RedisLink,
+    /// Judgements, each with whether it was proposed already.
     waiting: VecDeque<(Judgement, bool)>,
-    /// When the last bans were set.
+    /// When the bans of the last minute were set, epoch milliseconds.
     banned: VecDeque<u64>,
 }
 
-impl Bench {
+impl Enforcer {
     pub(super) fn new(rules: Rules, store: LazyStore, redis: RedisLink) -> Self {
         Self {
             rules,
@@ -54,7 +55,7 @@ impl Bench {
     pub(super) fn add(&mut self, judgements: Vec<Judgement>) {
         for judgement in judgements {
             if self.waiting.len() >= WAITING {
-                // The oldest are told again when they grow.
+                // The oldest are judged again when their scores grow.
                 self.waiting.pop_front();
             }
             self.waiting.push_back((judgement, false));
@@ -70,25 +71,25 @@ impl Bench {
             });
     }
 
-    /// Acts on what waits. What is over the limit of bans goes on waiting, and is a
-    /// proposal meanwhile.
+    /// Acts on the judgements that wait. Those over the limit of bans go on waiting, and
+    /// are proposals meanwhile.
     pub(super) async fn act(&mut self, now_ms: u64) -> Result<(), ActError> {
         while self.banned.front().is_some_and(|at| at + 60_000 <= now_ms) {
             self.banned.pop_front();
         }
         let mut later = VecDeque::new();
         let mut held = 0_usize;
-        while let Some((judgement, is_told)) = self.waiting.pop_front() {
+        while let Some((judgement, is_proposed)) = self.waiting.pop_front() {
             let has_room = self.banned.len() < self.rules.bans_per_minute;
-            match self.act_on(&judgement, is_told, has_room, now_ms).await {
+            match self.act_on(&judgement, is_proposed, has_room, now_ms).await {
                 Ok(Acted::Done) => {}
                 Ok(Acted::Banned) => self.banned.push_back(now_ms),
                 Ok(Acted::Later) => {
-                    held += usize::from(!is_told);
+                    held += usize::from(!is_proposed);
                     later.push_back((judgement, true));
                 }
                 Err(error) => {
-                    self.waiting.push_front((judgement, is_told));
+                    self.waiting.push_front((judgement, is_proposed));
                     self.waiting.append(&mut later);
                     return Err(error);
                 }
@@ -109,7 +110,7 @@ impl Bench {
     async fn act_on(
         &self,
         judgement: &Judgement,
-        is_told: bool,
+        is_proposed: bool,
         has_room: bool,
         now_ms: u64,
     ) -> Result<Acted, ActError> {
@@ -136,7 +137,7 @@ impl Bench {
             }
         }
         let bans = wants_ban && has_room;
-        if is_told && !bans {
+        if is_proposed && !bans {
             return Ok(Acted::Later);
         }
         let mut finding = Finding::new(kind.as_str(), name, judgement, now_ms);
@@ -193,7 +194,7 @@ impl Bench {
         judgement: &Judgement,
         now_ms: u64,
     ) -> Result<(), RedisLinkError> {
-        // What a person has banned, for longer or for another reason, is his.
+        // A ban that a person has set, for longer or for another reason, stays.
         let mut conn = self.redis.conn().await?;
         let known: Option<String> = redis::cmd("HGET")
             .arg(seckill_core::keys::BANS)
@@ -219,7 +220,7 @@ impl Bench {
     }
 }
 
-/// What became of a judgement.
+/// What a judgement led to.
 enum Acted {
     Done,
     Banned,

@@ -1,8 +1,8 @@
-//! Where to go on after a restart, on disk.
+//! Saves on disk where reading the logs goes on after a restart.
 //!
-//! The tables of the analysis are made of log lines, and are made again of the
-//! same lines: besides the place up to which lines were acted upon, places of the
-//! last half an hour are kept, and the oldest is where reading begins again.
+//! The tables of the analysis are made of log lines, and after a restart of the same
+//! lines again: besides the position up to which lines were acted upon, positions of the
+//! last half an hour are kept, and reading begins again at the oldest.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -11,37 +11,37 @@ use std::path::{Path, PathBuf};
 use seckill_core::suspicion::FORGET_MS;
 use serde::{Deserialize, Serialize};
 
-use super::follow::{Follower, HISTORY, Place};
+use super::follow::{Follower, HISTORY, Position};
 
-/// How far apart the kept places lie.
+/// Time between two kept positions.
 const EVERY_MS: u64 = 60_000;
 
 /// What is known of one log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Known {
-    /// Lines before it were acted upon.
-    acted: Place,
-    /// Earlier places, oldest first, and when they were acted upon.
-    marks: Vec<(u64, Place)>,
+    /// The position before which all lines were acted upon.
+    acted: Position,
+    /// Earlier positions, oldest first, and when they were current.
+    marks: Vec<(u64, Position)>,
 }
 
-/// The places of all logs, and their file.
+/// The positions in all logs, and their file.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Positions {
     file: PathBuf,
     logs: BTreeMap<PathBuf, Known>,
 }
 
-impl Places {
-    /// Reads the file; one that cannot be read counts as none, so that a broken
-    /// file costs a part of the past and not the future.
+impl Positions {
+    /// Reads the file. One that cannot be read is ignored, so that a broken file costs a
+    /// part of the past and not the future.
     pub(super) fn open(file: &Path) -> Self {
         let logs = std::fs::read(file)
             .and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from))
             .inspect_err(|error| {
                 if error.kind() != io::ErrorKind::NotFound {
                     let file = file.display();
-                    tracing::warn!(%file, %error, "the places in the logs cannot be read; beginning anew");
+                    tracing::warn!(%file, %error, "the positions in the logs cannot be read; beginning anew");
                 }
             })
             .unwrap_or_default();
@@ -52,16 +52,19 @@ impl Places {
     }
 
     /// Where the history of this log begins, and where it ends.
-    pub(super) fn of(&self, log: &Path) -> Option<(Place, Place)> {
+    pub(super) fn of(&self, log: &Path) -> Option<(Position, Position)> {
         let known = self.logs.get(log)?;
-        let from = known.marks.first().map_or(known.acted, |(_, place)| *place);
+        let from = known
+            .marks
+            .first()
+            .map_or(known.acted, |(_, position)| *position);
         Some((from, known.acted))
     }
 
     /// Notes how far the logs have been acted upon.
     pub(super) fn note(&mut self, followers: &[Follower], now_ms: u64) {
         for follower in followers {
-            let Some(acted) = follower.place() else {
+            let Some(acted) = follower.position() else {
                 continue;
             };
             let known = self
@@ -71,11 +74,11 @@ impl Places {
                     acted,
                     marks: vec![(now_ms, beginning(acted))],
                 });
-            let is_due = |(at, _): &(u64, Place)| at + EVERY_MS <= now_ms;
+            let is_due = |(at, _): &(u64, Position)| at + EVERY_MS <= now_ms;
             if known.marks.last().is_none_or(is_due) {
                 known.marks.push((now_ms, known.acted));
             }
-            // The last one that is old enough stays.
+            // The latest of those that are old enough stays.
             while known
                 .marks
                 .get(1)
@@ -100,12 +103,12 @@ impl Places {
     }
 }
 
-/// Where the first history begins: with the file, unless that is long.
-fn beginning(acted: Place) -> Place {
+/// Where the first history begins: at the beginning of the file, unless it is long.
+fn beginning(acted: Position) -> Position {
     let offset = if acted.offset <= HISTORY {
         0
     } else {
         acted.offset
     };
-    Place { offset, ..acted }
+    Position { offset, ..acted }
 }
