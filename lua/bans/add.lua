@@ -1,4 +1,4 @@
--- Bans an address, a network or a user, or edits his ban.
+-- Bans an address, a network or a user, or edits a ban.
 --
 -- KEYS  1  list      hash, ban -> expires_ms|at_ms|by|reason
 --       2  expiring  sorted set, ban -> expires_ms
@@ -10,12 +10,12 @@
 --       4  now      epoch milliseconds
 --       5  keep     changes that are kept for edges that poll
 --
--- Reply: the value that was there, or false.
+-- Replies  the value that was there, or false.
 --
--- Keeps: a ban is in `expiring` if and only if it ends by itself; whoever holds
--- a version that is still in the stream learns of everything since by reading on
--- from there. A few bans that have ended are removed at each call, which no edge
--- has to be told of: it ends them by its own clock.
+-- Keeps: a ban is in `expiring` if and only if it ends by itself; a reader that
+-- holds a version that is still in the stream learns of everything since by reading on
+-- from there. A few bans that have ended are removed at each call, of which no edge is
+-- notified: it ends them by its own clock.
 
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])

@@ -7,11 +7,11 @@
 -- ARGV  1  ban   "address:203.0.113.0/24" or "user:li", in its one spelling
 --       2  keep  changes that are kept for edges that poll
 --
--- Reply: the value that was there, or false if there was no such ban.
+-- Replies  the value that was there, or false if there was no such ban.
 --
--- Keeps: whoever holds a version that is still in the stream learns of everything
--- since by reading on from there. A ban that was not there is told, too: an edge
--- may know of one that was removed by hand.
+-- Keeps: a reader that holds a version that is still in the stream learns of everything
+-- since by reading on from there. Lifting a ban that was not there is a change, too: an
+-- edge may know of one that was removed by hand.
 
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[1], ARGV[1])

@@ -1,4 +1,4 @@
--- Hands out a puzzle, or only counts a try, within the limits of account and address.
+-- Stores a puzzle, or only counts a try, within the limits of account and address.
 --
 -- KEYS  1  user issued     counter, puzzles of the account in the window
 --       2  user failed     counter, failed answers of the account

@@ -1,4 +1,4 @@
--- An edge gives back permits of a lease that it will not spend.
+-- Returns permits of a lease that the edge will not spend.
 --
 -- KEYS[1]  permits  counter of permits granted and not returned
 -- KEYS[2]  leases   hash of open leases, lease id -> "amount:taken_ms"
@@ -8,9 +8,9 @@
 --
 -- Invariant: what goes back leaves the lease's amount in the same step, so that
 -- closing the lease cannot give it back again. A lease that was closed already
--- took its rest with it, and gives nothing. The caller has taken these permits
--- out of its hand first, and asks once: an answer that is lost costs nothing,
--- since the back end closes the lease a little later.
+-- took its rest with it, and returns nothing. The caller has taken these permits out of
+-- its hand first, and calls once: a call that is lost costs nothing, since the back end
+-- closes the lease a little later.
 
 local back = 0
 for i = 1, #ARGV, 2 do

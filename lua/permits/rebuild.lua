@@ -2,7 +2,7 @@
 --
 -- KEYS  1  permits  counter of permits granted and not returned
 --       2  leases   hash of open leases, lease id -> amount:taken_ms
---       3  refunds  set of refunds that were given back
+--       3  refunds  set of the refunds that were done
 -- ARGV  1  bought   permits of purchases that count, without those of open leases
 --       2  held     how many leases were open when that was counted
 --       3… leases   these leases, then what was refunded

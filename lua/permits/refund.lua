@@ -1,23 +1,23 @@
--- Gives back permits that bought nothing, or whose purchase came to nothing.
+-- Returns permits that bought nothing, or whose purchase failed or was cancelled.
 --
 -- KEYS  1  permits  counter of permits granted and not returned
 --       2  refunds  set of the refunds that were done
 --       3  leases   hash, lease id -> amount:taken_ms
--- ARGV  1  refund   what this refund is known by: the permit {edge}.{lease}.{n}
+-- ARGV  1  refund   id of this refund: the permit {edge}.{lease}.{n}
 --                   of a request that bought nothing, or the purchase that was
 --                   released
 --       2  lease    {edge}.{lease} of a permit that no segment counts as spent;
 --                   empty for one that bought something, which does
---       3  n        permits to give back
+--       3  n        permits to return
 --
--- Replies: how many were given back; 0 when this refund was done before, or
+-- Replies: how many were returned; 0 when this refund was done before, or
 -- when the lease is settled: its rest, this permit included, went back with it.
 --
--- Keeps: a permit goes back once. An unspent one is taken out of its lease's
--- amount, so that settling cannot give it back a second time; a spent one is
--- left out of every lease's rest, so that nothing else ever gives it back. The
+-- Keeps: a permit is returned once. An unspent one is taken out of its lease's
+-- amount, so that settling cannot return it a second time; a spent one is
+-- left out of every lease's rest, so that nothing else ever returns it. The
 -- counter never falls below 0. The set is forgotten a day after the last
--- refund; an event is handed out again within seconds.
+-- refund; an event is redelivered within seconds.
 
 local DAY_MS = 86400000
 

@@ -1,10 +1,10 @@
--- Settles closed leases: gives back what no purchase arrived for.
+-- Settles closed leases: returns the permits for which no purchase arrived.
 --
 -- KEYS  1  permits  counter of permits granted and not returned
 --       2  leases   hash, lease id -> amount:taken_ms
 -- ARGV  lease id and permits seen of it, again and again: lease, spent, lease, spent, …
 --
--- Replies: for each lease, in order, how many permits were given back, or -1
+-- Replies: for each lease, in order, how many permits were returned, or -1
 -- when it had been settled before.
 --
 -- Keeps: each lease is settled once, since its entry goes in the same step as
@@ -17,8 +17,8 @@ for i = 1, #ARGV, 2 do
   if not lease then
     back[#back + 1] = -1
   else
-    -- An entry that does not read as a lease gives nothing back, and goes: it
-    -- would otherwise be looked at for ever.
+    -- A malformed entry returns nothing and is removed: it would otherwise stay overdue
+    -- for ever.
     local amount = tonumber(string.match(lease, '^(%d+):%d+$') or '0')
     local granted = tonumber(redis.call('GET', KEYS[1]) or '0')
     local rest = math.max(0, math.min(amount - tonumber(ARGV[i + 1]), granted))

@@ -4,7 +4,7 @@
 --                   each is attempts|key|body
 --       2  stream   the queue
 -- ARGV  1  most     how many to put in at most, so that a thousand that are due
---                   at once do not hold up everybody else
+--                   at once do not hold up other commands
 --
 -- Replies: how many ms until the next one is due: 0 if some are due already, -1
 -- if there is none.

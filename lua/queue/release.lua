@@ -1,17 +1,17 @@
--- Takes messages back from a worker, to be handed out again later.
+-- Requeues messages of a worker, to be delivered again later.
 --
 -- KEYS  1  stream   the queue
 --       2  delayed  sorted set of messages, scored by when they are due, in ms;
 --                   each is attempts|key|body
 -- ARGV  1  group    the workers' group
---       2  after    for how many ms they are kept back
+--       2  after    delay until they are due, in ms
 --       3… ids      entries of the stream
 --
--- Replies: how many were taken back. One that is not in the stream any more was
--- acknowledged, or released before.
+-- Replies: how many were requeued. One that is not in the stream any more was
+-- acknowledged, or requeued before.
 --
 -- Keeps: a message is either in the set or in the stream, never in neither; how
--- often it was handed out is carried along.
+-- often it was delivered is carried along.
 
 local time = redis.call('TIME')
 local due_ms = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2])

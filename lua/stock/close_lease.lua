@@ -1,5 +1,5 @@
 -- Closes leases on one segment: from now on a purchase that arrives with one of
--- them is refused as busy, so that what was not seen may be given back.
+-- them is refused as busy, so that permits that were not seen may be returned.
 --
 -- KEYS  1  spent       hash, lease id -> permits seen, or closed:seen
 -- ARGV  1  keep_until  epoch ms until which the hash is kept; far enough after

@@ -1,5 +1,5 @@
--- Tells buyers' records that their orders are in the database, a batch of one
--- segment at a time.
+-- Writes the numbers of placed orders into the buyers' records, a batch of one segment
+-- at a time.
 --
 -- KEYS  1  buyers     hash, user -> state|request|quantity|permit|order|at_ms[|reason]
 -- ARGV  four for each order, a thousand orders at most:

@@ -28,7 +28,7 @@
 --   empty      fewer items are left here than are wanted, and other segments may
 --              have more (elsewhere is 1): nothing was done
 --   sold_out   fewer items are left than are wanted
---   busy       the lease of the permit was closed and its rest given back
+--   busy       the lease of the permit was closed and its rest returned
 --   error NOSTOCK   the segment was never preloaded
 --   error BADSTOCK  a key of the segment holds something else
 --

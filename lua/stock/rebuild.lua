@@ -18,7 +18,7 @@
 --   1  done
 --   0  something has happened here since the plan was made: nothing was done
 --
--- Keeps: whoever buys meanwhile meets either the old segment or the new one. The
+-- Keeps: a purchase meanwhile meets either the old segment or the new one. The
 -- amounts are those of the last event, a rebuild.
 
 local last = '0-0'

@@ -1,4 +1,4 @@
--- Gives the stock of a purchase back for sale: its order was cancelled, or none
+-- Puts the stock of a purchase up for sale again: its order was cancelled, or none
 -- could be placed. The database has decided so before.
 --
 -- KEYS  1  stock     hash of the segment's three amounts
@@ -16,7 +16,7 @@
 --       9  segment   /
 --
 -- Replies
---    1  the stock is for sale again, and the buyer may grab again
+--    1  the stock is for sale again, and the buyer may buy again
 --    0  this purchase was released before; nothing is done again
 --   -1  there is no such purchase on record, or the record says that it is paid
 --   error NOSTOCK   the segment lost its amounts, though not the record
@@ -26,7 +26,7 @@
 -- Keeps: sale + locked + saled = preloaded; a purchase is released or confirmed
 -- at most once, and its event, which says what the three amounts are after it, is
 -- in the outbox if and only if its stock moved.
--- The event asks for the permit too, which the relay gives back once.
+-- The event requests the refund of the permit too, which the relay does once.
 -- All reads come before the first write, and the append, which can be refused,
 -- before the rest.
 

@@ -1,6 +1,6 @@
 -- Moves a block of stock from one segment to another, in three steps that may
--- each be repeated: out of the source, into the destination, done at the source.
--- Whoever finds a transfer that was left half-way takes the steps that are missing.
+-- each be repeated: out of the source, into the destination, done at the source. Any
+-- process that finds an unfinished transfer takes the steps that are missing.
 --
 -- KEYS  1  stock      hash of this segment's three amounts
 --       2  transit    hash, transfer id -> items|destination|at_ms: what has left

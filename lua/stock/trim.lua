@@ -1,10 +1,10 @@
--- Takes out of a segment's outbox what every reader is done with.
+-- Deletes from a segment's outbox the events that every reader is done with.
 --
 -- KEYS  1  outbox   stream of the segment's events
--- ARGV  groups      the consumer groups that must be done: the relay, which hands
---                   events on, and the ledger, which archives them
+-- ARGV  groups      the consumer groups that must be done: the relay, which
+--                   publishes events, and the ledger, which archives them
 --
--- Replies: how many events were taken out; 0 as long as one of the groups has
+-- Replies: how many events were deleted; 0 as long as one of the groups has
 -- never read this outbox.
 --
 -- Keeps: an event stays until each of the groups has acknowledged it and all

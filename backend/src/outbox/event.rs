@@ -10,24 +10,24 @@ use seckill_core::stock::ledger::{self, EntryId};
 pub(super) enum Event {
     /// Stock was locked: an order is to be placed.
     Purchase(OrderMessage),
-    /// A permit is to be given back.
+    /// A permit is to be returned.
     Refund(Refund),
-    /// A purchase came to nothing: its permit, if it had one, is to be given
-    /// back, and the buyer may click again.
+    /// A purchase failed or was cancelled: its permit, if it had one, is to be returned,
+    /// and the buyer may buy again.
     Release {
         item: Item,
         user: String,
         refund: Option<Refund>,
     },
-    /// Stock came, went or moved, which asks nothing of the relay.
+    /// Stock came, went or moved, with which the relay has nothing to do.
     Movement,
 }
 
-/// A permit to be given back.
+/// A permit to be returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refund {
     pub(super) item: Item,
-    /// What it is known by, so that it is done once.
+    /// Its id, so that it is done once.
     pub(super) id: String,
     /// The lease of an unspent permit; empty for one that had bought something.
     pub(super) lease: String,
@@ -73,7 +73,7 @@ impl Event {
             })),
             "release" => {
                 let (item, user) = (item(&text)?, text("user")?);
-                // Who bought without an edge spent no permit.
+                // A purchase without an edge spent no permit.
                 let refund = match text("permit")?.is_empty() {
                     true => None,
                     false => Some(Refund {
@@ -96,7 +96,7 @@ impl Event {
     }
 }
 
-/// When a purchase was made: its entry's own time, unless it is a copy of an
+/// When a purchase was made: the time in its entry's id, unless it is a copy of an
 /// earlier one.
 fn made(entry: &StreamId) -> Result<String, String> {
     let own = || entry.id.split('-').next().map(str::to_owned);
@@ -127,7 +127,7 @@ pub(crate) fn of_ledger(entry: &StreamId) -> Option<ledger::Event> {
     })
 }
 
-/// An entry as it stands, for the dead letters, with its time, which its id says.
+/// An entry as JSON, for the dead letters, with the time that its id carries.
 pub(super) fn as_json(entry: &StreamId) -> Vec<u8> {
     let fields = entry.map.keys().map(|name| {
         (

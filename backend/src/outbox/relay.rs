@@ -1,10 +1,9 @@
-//! The relay: moves the events of every segment from its outbox to where they
-//! are handled, at least once each.
+//! The relay: publishes purchases from the outboxes to the queue, and carries out refunds
+//! and releases, each event at least once.
 //!
 //! Each master's outboxes are read by a loop of their own, so that one that is
-//! away holds up nobody else. An event leaves the outbox only after the queue
-//! has it, so that a queue that is away makes the outbox longer and loses
-//! nothing.
+//! away does not hold up the others. An event leaves the outbox only after the queue has
+//! it, so that a queue that is away makes the outbox longer and loses nothing.
 
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::edges::regrabs as regrab;
+use crate::periodic;
 use crate::queue::{DeadLetter, DeadLetters, Message, Published, Queue, QueueError};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
@@ -21,11 +21,11 @@ use crate::redis::{RedisLink, RedisLinkError, scripts};
 use super::event::{self, Event, Refund};
 use super::reader::{Outbox, OutboxReader, RELAY, ReadError, WAIT};
 
-/// How long to pause when Redis or the queue is away.
+/// Pause while Redis or the queue is away.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Moves segment events until told to stop; returns within a second of it.
-/// Several may run: each event is handed to one of them.
+/// Relays events until `stop`; returns within a second of it. Several may run: each event
+/// is delivered to one of them.
 pub async fn run(redis: RedisLink, segments: Segments, queue: impl Queue, stop: CancellationToken) {
     let mut parts = JoinSet::new();
     for part in segments.parts() {
@@ -48,7 +48,7 @@ async fn run_part<Q: Queue>(mut relay: Relay<Q>, stop: CancellationToken) {
         match relay.step().await {
             Ok(()) if failing && !relay.held_up => {
                 failing = false;
-                tracing::info!("the relay moves events again");
+                tracing::info!("the relay publishes events again");
             }
             Ok(()) => {}
             Err(error) => {
@@ -56,23 +56,20 @@ async fn run_part<Q: Queue>(mut relay: Relay<Q>, stop: CancellationToken) {
                     tracing::warn!(%error, "the relay waits; events stay in their outboxes");
                 }
                 failing = true;
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(PAUSE) => {}
-                }
+                periodic::sleep(&stop, PAUSE).await;
             }
         }
     }
 }
 
-/// Why events are not being moved.
+/// Why events are not being relayed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RelayError {
     #[error(transparent)]
     Redis(#[from] RedisLinkError),
     #[error(transparent)]
     Queue(#[from] QueueError),
-    #[error("the queue did not take an order message: {0}")]
+    #[error("the queue did not store an order message: {0}")]
     NotStored(String),
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -84,7 +81,7 @@ impl From<redis::RedisError> for RelayError {
     }
 }
 
-/// What two steps came to: the first error, or the sum.
+/// The outcome of two steps: the first error, or the sum.
 fn both(
     one: Result<usize, RelayError>,
     other: Result<usize, RelayError>,
@@ -99,9 +96,9 @@ struct Relay<Q> {
     queue: Q,
     /// What this loop reads.
     reader: OutboxReader,
-    /// The queue takes nothing at the moment.
+    /// The queue stores nothing at the moment.
     held_up: bool,
-    /// When to read what is new all the same.
+    /// When to read new events all the same.
     next_probe: Instant,
 }
 
@@ -120,7 +117,7 @@ impl<Q: Queue> Relay<Q> {
                 outcome = both(outcome, self.take_over(outbox).await);
             }
         }
-        self.notice(&outcome);
+        self.note_queue(&outcome);
         if self.held_up && Instant::now() < self.next_probe {
             tokio::time::sleep(PAUSE).await;
             return outcome.map(|_| ());
@@ -129,13 +126,13 @@ impl<Q: Queue> Relay<Q> {
         for (outbox, entries) in self.reader.wait_for_new(&due.outboxes).await? {
             outcome = both(outcome, self.relay(&outbox, &entries).await);
         }
-        self.notice(&outcome);
+        self.note_queue(&outcome);
         outcome.map(|_| ())
     }
 
-    /// While the queue takes nothing, new events are read only now and then, to
-    /// try: what was read and not handed on has to wait for its hold.
-    fn notice(&mut self, outcome: &Result<usize, RelayError>) {
+    /// While the queue stores nothing, new events are read only now and then, to try: an
+    /// event that was read and not published has to wait for the end of its hold.
+    fn note_queue(&mut self, outcome: &Result<usize, RelayError>) {
         match outcome {
             Err(RelayError::NotStored(_)) => self.held_up = true,
             Ok(stored) if *stored > 0 => self.held_up = false,
@@ -143,7 +140,8 @@ impl<Q: Queue> Relay<Q> {
         }
     }
 
-    /// All that was held too long: after an absence of the queue that may be much.
+    /// Takes over all events that were held too long, which may be many after the queue was
+    /// away; returns how many purchases were published.
     async fn take_over(&mut self, outbox: &Outbox) -> Result<usize, RelayError> {
         let mut stored = 0;
         loop {
@@ -155,8 +153,8 @@ impl<Q: Queue> Relay<Q> {
         }
     }
 
-    /// Hands on the events of one outbox, then takes out those that have arrived;
-    /// tells how many purchases there were, all of which the queue has.
+    /// Relays the events of one outbox, and acknowledges those that are done; returns how
+    /// many purchases there were, all of which the queue has.
     async fn relay(&self, outbox: &Outbox, entries: &[StreamId]) -> Result<usize, RelayError> {
         let mut done = Vec::with_capacity(entries.len());
         let mut messages = Vec::new();
@@ -215,7 +213,7 @@ impl<Q: Queue> Relay<Q> {
         } = refund;
         let call = scripts::permits::refund(item, id, lease, *quantity);
         let back = call.run(&mut conn).await?;
-        tracing::debug!(%item, refund = id, reason, back, "permits given back");
+        tracing::debug!(%item, refund = id, reason, back, "permits returned");
         Ok(())
     }
 
@@ -223,7 +221,7 @@ impl<Q: Queue> Relay<Q> {
         tracing::error!(
             outbox = outbox.key,
             reason,
-            "an event goes to the dead letters"
+            "an event becomes a dead letter"
         );
         let letter = DeadLetter {
             body,

@@ -1,8 +1,8 @@
-//! The connection to Redis: one, shared, pipelining, that mends itself.
+//! The connection to Redis: one, shared by all callers, pipelining, which reconnects.
 //!
-//! What a caller must know of a failed command is whether it may have been
-//! executed. [`RedisLinkError::Away`] says that nothing was sent;
-//! [`RedisLinkError::Unknown`] that it was, and that no answer came.
+//! What a caller must know of a failed command is whether it may have been executed.
+//! [`RedisLinkError::Away`] says that nothing was sent; [`RedisLinkError::Unknown`] that
+//! it was sent and no reply came.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -20,12 +20,12 @@ pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 const CONN_WAIT: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts to connect.
 const MAX_BACKOFF: Duration = Duration::from_millis(400);
-/// How often a silent connection is asked whether it lives.
+/// How often a connection is checked by a PING.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Commands that may wait for the socket before callers have to.
+/// Commands that may wait for the socket before callers have to wait.
 const PIPELINE: usize = 1024;
 
-/// Why a command was not answered.
+/// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisLinkError {
     /// The address cannot be used.
@@ -38,7 +38,7 @@ pub enum RedisLinkError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Two kinds of segment masters at once.
+    /// Two kinds of segment masters are configured.
     #[error(
         "segments live either on independent masters (redis://…) or in one Redis Cluster \
          (redis+cluster://…, any of its nodes); write all addresses in one way"
@@ -58,9 +58,9 @@ pub enum RedisLinkError {
         reason: String,
     },
     /// The command was sent, and whether it was executed is not known.
-    #[error("Redis did not answer ({0}); the command may or may not have been executed")]
+    #[error("Redis did not reply ({0}); the command may or may not have been executed")]
     Unknown(RedisError),
-    /// Redis answered with an error: the command was not executed.
+    /// Redis replied with an error: the command was not executed.
     #[error("Redis refused: {0}")]
     Refused(RedisError),
 }
@@ -105,7 +105,7 @@ impl Drop for Live {
     }
 }
 
-/// What the attempts to connect have come to.
+/// The failed attempts to connect since the last success.
 #[derive(Default)]
 struct Flight {
     failures: u32,
@@ -152,7 +152,7 @@ impl RedisLink {
         };
         let client = Client::open(url).map_err(|error| refuse(error.to_string()))?;
         Self::from_client(client, patience)
-            .ok_or_else(|| refuse("this kind of connection is not spoken here".into()))
+            .ok_or_else(|| refuse("this kind of connection is not supported".into()))
     }
 
     /// The server at `host:port`, under the same password as this one.
@@ -199,7 +199,7 @@ impl RedisLink {
         &self.shared.address
     }
 
-    /// How long a command may go without an answer.
+    /// Longest time for the reply to a command.
     pub(crate) fn patience(&self) -> Duration {
         self.shared.patience
     }
@@ -218,8 +218,8 @@ impl RedisLink {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// The shared connection. Commands of all callers go out together; each
-    /// is answered within [`RESPONSE_TIMEOUT`] or fails.
+    /// The shared connection. Commands of all callers go out together; each has its reply
+    /// within [`RESPONSE_TIMEOUT`] or fails.
     ///
     /// # Errors
     /// [`RedisLinkError::Away`], at once while Redis is known to be away.
@@ -313,7 +313,7 @@ impl Shared {
                 stream.set_nodelay(true).map_err(io)?;
                 self.greet(stream).await
             }
-            _ => Err("this kind of connection is not spoken here".into()),
+            _ => Err("this kind of connection is not supported".into()),
         }
     }
 
@@ -341,8 +341,8 @@ impl Shared {
             watch: watch.abort_handle(),
         };
         // Refused by a server that is still reading its files, which greets but
-        // cannot serve. And a script that is known before it is called cannot be
-        // missing at the one moment when nobody can answer that it is.
+        // cannot serve. And a script that is loaded before it is called is not missing
+        // when a call cannot be repeated.
         super::scripts::load_all(&mut first)
             .await
             .map_err(|error| error.to_string())?;
@@ -350,8 +350,8 @@ impl Shared {
     }
 }
 
-/// Returns when the peer has left two heartbeats in a row unanswered: a machine
-/// that vanished closes no connection.
+/// Returns when two heartbeats in a row had no reply: a machine that vanished closes no
+/// connection.
 async fn until_silent(mut probe: MultiplexedConnection) {
     let mut missed = 0;
     while missed < 2 {
@@ -372,7 +372,7 @@ fn backoff(failures: u32, random: u8) -> Duration {
     whole / 2 + whole.mul_f64(f64::from(random) / 510.0)
 }
 
-/// The address as it may be shown: whatever stands before an `@` is masked.
+/// The address as it may be shown: everything before an `@` is masked.
 fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),

@@ -26,9 +26,9 @@ use cluster::Cluster;
 /// One segment of one product's stock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Segment {
-    /// Whose stock.
+    /// The product.
     pub item: Item,
-    /// Counted from 1.
+    /// Its number, counted from 1.
     pub number: u16,
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for Segment {
     }
 }
 
-/// Where segments live; cloning it is cheap.
+/// Which master holds which segment; cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Segments {
     home: Home,
@@ -119,7 +119,7 @@ impl Segments {
     /// The master that holds this segment.
     ///
     /// # Errors
-    /// [`RedisLinkError::Away`]: no node of the Cluster tells who holds it.
+    /// [`RedisLinkError::Away`]: no node of the Cluster says which master holds it.
     pub async fn link(&self, item: &Item, segment: u16) -> Result<RedisLink, RedisLinkError> {
         match &self.home {
             Home::Masters(links) => Ok(links[index(segment, links.len())].clone()),
@@ -148,9 +148,9 @@ impl Segments {
         }
     }
 
-    /// Whether Redis refused a command because the segment lives elsewhere by
-    /// now, or is on its way there. If so, the masters are looked up again; the
-    /// command was not executed and may be repeated.
+    /// Whether Redis refused a command because another master holds the segment by now, or
+    /// will soon. If so, the masters are looked up again; the command was not executed and
+    /// may be repeated.
     pub async fn has_moved(&self, error: &RedisLinkError) -> bool {
         match (&self.home, error) {
             (Home::Cluster(cluster), RedisLinkError::Refused(error)) if is_redirection(error) => {
@@ -160,7 +160,7 @@ impl Segments {
         }
     }
 
-    /// Sorts `things` by the master that holds the segment of each.
+    /// Groups `things` by the master that holds the segment of each.
     ///
     /// # Errors
     /// As [`Segments::link`].
@@ -203,7 +203,7 @@ impl Segments {
     /// Every master there is, with its address.
     ///
     /// # Errors
-    /// [`RedisLinkError::Away`]: no node of the Cluster answers.
+    /// [`RedisLinkError::Away`]: no node of the Cluster replies.
     pub async fn masters(&self) -> Result<Vec<RedisLink>, RedisLinkError> {
         match &self.home {
             Home::Masters(links) => Ok(links.to_vec()),
@@ -217,7 +217,7 @@ fn index(segment: u16, masters: usize) -> usize {
     usize::from(segment.saturating_sub(1)) % masters.max(1)
 }
 
-/// Whether a node of a Cluster says that it is not the one to ask at the moment.
+/// Whether a node of a Cluster replied that another one serves the key.
 fn is_redirection(error: &redis::RedisError) -> bool {
     matches!(
         error.code(),

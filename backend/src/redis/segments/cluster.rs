@@ -1,7 +1,7 @@
 //! Finds the masters of a Redis Cluster and follows them when slots move.
 //!
 //! Each master gets a link of its own, as an independent one would: whether a
-//! failed command may have been executed is then told in the same way, blocking
+//! failed command may have been executed is then known in the same way, blocking
 //! reads have their own connections, and scripts are loaded where they run. All
 //! commands touch one segment, hence one slot, so that nothing has to be routed
 //! but the link itself.
@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use crate::redis::{RedisLink, RedisLinkError};
 
 /// How often the map is read again.
-const LOOK_ROUND: Duration = Duration::from_millis(500);
-/// Younger than this, a map is good enough for whoever asks for a fresh one.
+const REFRESH: Duration = Duration::from_millis(500);
+/// A map younger than this counts as fresh.
 const FRESH: Duration = Duration::from_millis(50);
 
 /// A Redis Cluster.
@@ -90,7 +90,7 @@ impl Cluster {
         Ok(self.map().masters())
     }
 
-    /// Reads the map from the first node that tells it, unless somebody just did.
+    /// Reads the map from the first node that replies, unless another caller just did.
     pub(super) async fn refresh(&self) -> Result<(), RedisLinkError> {
         let mut read_at = self.flight.lock().await;
         if read_at.is_some_and(|at| at.elapsed() < FRESH) {
@@ -168,7 +168,7 @@ async fn follow(cluster: Weak<Cluster>) {
             }
         }
         drop(cluster);
-        tokio::time::sleep(LOOK_ROUND).await;
+        tokio::time::sleep(REFRESH).await;
     }
 }
 
@@ -202,7 +202,7 @@ fn holders(text: &str, asked: &str) -> Vec<Holder> {
         };
         let host = if host.is_empty() { asked } else { host };
         for slots in slots {
-            // In brackets stand slots on their way; whoever holds them says so.
+            // Slots in brackets are being moved; the master that holds them lists them.
             let (first, last) = slots.split_once('-').unwrap_or((slots, slots));
             if let (Ok(first), Ok(last)) = (first.parse(), last.parse()) {
                 let address = format!("{host}:{port}");
