@@ -1,7 +1,7 @@
 -- An edge says that it is alive, and learns of the others.
 --
 -- KEYS[1]  edges  sorted set, edge name -> until when it counts as alive, in ms
---                 by this clock; below zero once somebody took it for dead
+--                 by this clock; below zero once another edge took it for dead
 -- ARGV[1]  the edge's name
 -- ARGV[2]  how long an edge counts as alive after a heartbeat, in ms
 --

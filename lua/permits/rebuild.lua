@@ -9,7 +9,7 @@
 --
 -- Replies  the new count, or -1 when other leases are open by now: nothing was done.
 --
--- Keeps: the count is what is open and what was bought and not given back.
+-- Keeps: the count is what is open and what was bought and not refunded.
 
 local DAY_MS = 86400000
 local held, open = tonumber(ARGV[2]), redis.call('HGETALL', KEYS[2])

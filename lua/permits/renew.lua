@@ -9,8 +9,8 @@
 --          edge must not spend it.
 --
 -- Invariant: only the time of a lease changes. It lies ahead of the clock by the
--- hold, so that whoever closes leases some seconds after they were taken does so
--- that long after the edge has stopped spending.
+-- hold, so that a process that closes leases some seconds after they were taken does
+-- so that long after the edge has stopped spending.
 
 local time = redis.call('TIME')
 local until_ms = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[1])

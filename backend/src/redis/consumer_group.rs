@@ -6,7 +6,7 @@ use redis::streams::{StreamId, StreamReadReply};
 use redis::{Cmd, RedisError, RedisResult, cmd};
 
 /// A consumer group whose readers all share one consumer name: what one of them left
-/// is taken over when it has been held too long, whoever held it.
+/// is taken over by another when it has been held too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsumerGroup {
     /// The name of the group.

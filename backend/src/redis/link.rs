@@ -93,7 +93,7 @@ struct Shared {
 
 struct Live {
     conn: MultiplexedConnection,
-    /// Ends when the connection does, or when nobody holds a clone of it.
+    /// Ends when the connection does, or when no clone of it is left.
     driver: AbortHandle,
     /// Ends the driver when the peer has fallen silent.
     watch: AbortHandle,

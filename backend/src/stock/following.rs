@@ -94,7 +94,7 @@ async fn sweep(store: &Store, segments: &Segments) -> Result<usize, FollowError>
     if expired > 0 {
         tracing::info!(expired, "orders were not paid in time and are cancelled");
     }
-    // Those just expired were decided here: nobody else has their stock follow.
+    // Those just expired were decided here: no other process has their stock follow.
     let before = if expired > 0 {
         now + 1
     } else {

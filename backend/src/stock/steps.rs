@@ -1,8 +1,8 @@
 //! The steps that a purchase's stock takes after its order: paid, the items count as
 //! sold; cancelled or never placed, they are for sale again.
 //!
-//! Each step is one run of a script that is idempotent by purchase, so that whoever
-//! finds that its effect may be missing may repeat it.
+//! Each step is one run of a script that is idempotent by purchase, so that any
+//! process that finds that its effect may be missing can repeat it.
 
 use std::sync::Arc;
 

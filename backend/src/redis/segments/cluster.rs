@@ -182,8 +182,8 @@ struct Holder {
 
 /// Reads the reply of `CLUSTER NODES`: a line for each node, `id host:port@bus
 /// flags master ping pong epoch state slot…`. A node that does not know its own
-/// host yet leaves it empty; it is the one that was asked, at `asked`.
-fn holders(text: &str, asked: &str) -> Vec<Holder> {
+/// host yet leaves it empty; it is the node that replied, at `own_host`.
+fn holders(text: &str, own_host: &str) -> Vec<Holder> {
     let mut found = Vec::new();
     for line in text.lines() {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -200,7 +200,7 @@ fn holders(text: &str, asked: &str) -> Vec<Holder> {
         else {
             continue;
         };
-        let host = if host.is_empty() { asked } else { host };
+        let host = if host.is_empty() { own_host } else { host };
         for slots in slots {
             // Slots in brackets are being moved; the master that holds them lists them.
             let (first, last) = slots.split_once('-').unwrap_or((slots, slots));
