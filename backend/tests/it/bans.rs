@@ -1,4 +1,4 @@
-//! `seckill bans`: what an operator types, what he reads, and what edges find.
+//! `seckill bans`: what an operator types, what they read, and what edges find.
 
 use std::process::{Command, Output};
 
@@ -9,12 +9,12 @@ use seckill_core::shared::bans::listed;
 use serde_json::Value;
 use tempfile::TempDir;
 
-struct Desk {
+struct Operator {
     redis: TestRedis,
     data: TempDir,
 }
 
-impl Desk {
+impl Operator {
     async fn open() -> Self {
         let redis = TestRedis::start().await;
         let data = TempDir::new().unwrap();
@@ -34,8 +34,8 @@ impl Desk {
 
     fn said(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {told}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {printed}");
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -56,22 +56,22 @@ impl Desk {
 
 #[tokio::test]
 async fn what_is_banned_is_listed_with_reason_name_and_end_until_it_is_lifted() {
-    let desk = Desk::open().await;
-    assert_eq!(desk.said(&["list"]), "Nobody is banned.\n");
+    let operator = Operator::open().await;
+    assert_eq!(operator.said(&["list"]), "Nobody is banned.\n");
     let because = ["--reason", "90 clicks a second", "--by", "ops"];
     let add = |kind, value, more: &[&str]| {
         let arguments = [&["add", kind, value], &because[..], more].concat();
-        desk.said(&arguments)
+        operator.said(&arguments)
     };
     assert_eq!(
         add("address", "203.0.113.7/24", &[]),
         "Banned for good: address 203.0.113.0/24.\n"
     );
-    let told = add("user", "eve@example.com", &["--for", "1h"]);
-    assert!(told.starts_with("Banned until 20"), "{told}");
-    assert!(told.ends_with(": user eve@example.com.\n"), "{told}");
+    let printed = add("user", "eve@example.com", &["--for", "1h"]);
+    assert!(printed.starts_with("Banned until 20"), "{printed}");
+    assert!(printed.ends_with(": user eve@example.com.\n"), "{printed}");
 
-    let listed = desk.listed();
+    let listed = operator.listed();
     assert_eq!(listed.as_array().unwrap().len(), 2);
     assert_eq!(listed[0]["kind"], "address");
     assert_eq!(listed[0]["value"], "203.0.113.0/24");
@@ -80,49 +80,49 @@ async fn what_is_banned_is_listed_with_reason_name_and_end_until_it_is_lifted() 
     assert_eq!(listed[0]["by"], "ops");
     let left_ms = listed[1]["expires_ms"].as_u64().unwrap() - now_ms();
     assert!((3_500_000..=3_600_000).contains(&left_ms), "{left_ms}");
-    let text = desk.said(&["list"]);
+    let text = operator.said(&["list"]);
     assert!(text.contains("203.0.113.0/24") && text.contains("90 clicks a second (ops)"));
 
     // However the network is written.
     assert_eq!(
-        desk.said(&["lift", "address", "203.0.113.99/24"]),
+        operator.said(&["lift", "address", "203.0.113.99/24"]),
         "Lifted: address 203.0.113.0/24.\n"
     );
-    let told = desk.said(&["lift", "address", "203.0.113.0/24"]);
-    assert!(told.contains("was not banned"), "{told}");
-    assert_eq!(desk.listed().as_array().unwrap().len(), 1);
+    let printed = operator.said(&["lift", "address", "203.0.113.0/24"]);
+    assert!(printed.contains("was not banned"), "{printed}");
+    assert_eq!(operator.listed().as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn banning_twice_changes_the_ban_and_is_one_ban() {
-    let desk = Desk::open().await;
+    let operator = Operator::open().await;
     let add = |more: &[&str]| {
-        let told = desk.said(&[&["add", "user", "eve", "--json"], more].concat());
-        serde_json::from_str::<Value>(&told).unwrap()
+        let printed = operator.said(&[&["add", "user", "eve", "--json"], more].concat());
+        serde_json::from_str::<Value>(&printed).unwrap()
     };
     assert_eq!(add(&["--reason", "a", "--for", "1h"])["was_banned"], false);
     let again = add(&["--reason", "b"]);
     assert_eq!(again["was_banned"], true);
     assert_eq!(again["ban"], "user:eve");
-    let listed = desk.listed();
+    let listed = operator.listed();
     assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!(
         (&listed[0]["reason"], &listed[0]["expires_ms"]),
         (&"b".into(), &Value::Null)
     );
     let lifted: Value =
-        serde_json::from_str(&desk.said(&["lift", "user", "eve", "--json"])).unwrap();
+        serde_json::from_str(&operator.said(&["lift", "user", "eve", "--json"])).unwrap();
     assert_eq!(lifted["was_banned"], true);
 }
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_by_its_name_and_nothing_is_stored() {
-    let desk = Desk::open().await;
+    let operator = Operator::open().await;
     let add = ["add", "address", "203.0.113.300", "--reason", "x"];
-    let told = desk.refused(&add);
+    let printed = operator.refused(&add);
     assert!(
-        told.contains("\"203.0.113.300\" is neither an address nor a network"),
-        "{told}"
+        printed.contains("\"203.0.113.300\" is neither an address nor a network"),
+        "{printed}"
     );
     for (arguments, said) in [
         (
@@ -136,22 +136,22 @@ async fn what_makes_no_sense_is_refused_by_its_name_and_nothing_is_stored() {
         (["add", "user", "eve", "--reason", "a|b"], "without \"|\""),
         (["lift", "address", "1.2.3.4/33", "--json", "--json"], ""),
     ] {
-        let told = desk.refused(&arguments);
-        assert!(told.contains(said), "{told}");
+        let printed = operator.refused(&arguments);
+        assert!(printed.contains(said), "{printed}");
     }
-    let told = desk.refused(&["add", "user", "eve", "--reason", "x", "--for", "soon"]);
-    assert!(told.contains("such as 1h"), "{told}");
-    let told = desk.refused(&["add", "user", "eve"]);
-    assert!(told.contains("--reason"), "{told}");
-    assert_eq!(desk.listed(), serde_json::json!([]));
+    let printed = operator.refused(&["add", "user", "eve", "--reason", "x", "--for", "soon"]);
+    assert!(printed.contains("such as 1h"), "{printed}");
+    let printed = operator.refused(&["add", "user", "eve"]);
+    assert!(printed.contains("--reason"), "{printed}");
+    assert_eq!(operator.listed(), serde_json::json!([]));
 }
 
 #[tokio::test]
 async fn edges_find_each_change_in_the_stream_and_its_id_as_the_version() {
-    let desk = Desk::open().await;
-    let mut conn = desk.conn().await;
-    desk.said(&["add", "user", "eve", "--reason", "x", "--by", "ops"]);
-    desk.said(&[
+    let operator = Operator::open().await;
+    let mut conn = operator.conn().await;
+    operator.said(&["add", "user", "eve", "--reason", "x", "--by", "ops"]);
+    operator.said(&[
         "add",
         "address",
         "2001:db8::7",
@@ -160,7 +160,7 @@ async fn edges_find_each_change_in_the_stream_and_its_id_as_the_version() {
         "--for",
         "1m",
     ]);
-    desk.said(&["lift", "user", "eve"]);
+    operator.said(&["lift", "user", "eve"]);
     let changes: Vec<(String, Vec<String>)> = redis::cmd("XRANGE")
         .arg(keys::BANS_CHANGES)
         .arg("-")
@@ -189,14 +189,14 @@ async fn edges_find_each_change_in_the_stream_and_its_id_as_the_version() {
 
 #[tokio::test]
 async fn a_ban_that_has_ended_is_not_listed_and_goes_with_the_next_one() {
-    let desk = Desk::open().await;
-    let mut conn = desk.conn().await;
-    desk.said(&["add", "user", "eve", "--reason", "x", "--for", "1s"]);
+    let operator = Operator::open().await;
+    let mut conn = operator.conn().await;
+    operator.said(&["add", "user", "eve", "--reason", "x", "--for", "1s"]);
     eventually("the ban has ended", || async {
-        (desk.listed() == serde_json::json!([])).then_some(())
+        (operator.listed() == serde_json::json!([])).then_some(())
     })
     .await;
-    desk.said(&["add", "user", "oscar", "--reason", "x"]);
+    operator.said(&["add", "user", "oscar", "--reason", "x"]);
     let left: Vec<String> = redis::cmd("HKEYS")
         .arg(keys::BANS)
         .query_async(&mut conn)
@@ -212,33 +212,33 @@ async fn a_ban_that_has_ended_is_not_listed_and_goes_with_the_next_one() {
 }
 
 #[tokio::test]
-async fn garbage_on_the_list_is_told_and_hides_nothing() {
-    let desk = Desk::open().await;
-    let mut conn = desk.conn().await;
-    desk.said(&["add", "user", "eve", "--reason", "x"]);
+async fn garbage_on_the_list_is_reported_and_hides_nothing() {
+    let operator = Operator::open().await;
+    let mut conn = operator.conn().await;
+    operator.said(&["add", "user", "eve", "--reason", "x"]);
     let _: u64 = redis::cmd("HSET")
         .arg(keys::BANS)
         .arg(&["nonsense", "0|1|a|b", "address:1.2.3", "0|1|a|b"])
         .query_async(&mut conn)
         .await
         .unwrap();
-    let output = desk.run(&["list", "--json"]);
+    let output = operator.run(&["list", "--json"]);
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(listed.as_array().unwrap().len(), 1);
-    let told = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stderr);
     assert!(
-        told.contains("nonsense") && told.contains("1.2.3"),
-        "{told}"
+        printed.contains("nonsense") && printed.contains("1.2.3"),
+        "{printed}"
     );
 }
 
 #[tokio::test]
 async fn without_redis_the_command_says_where_it_looked() {
-    let mut desk = Desk::open().await;
-    desk.redis.kill();
-    let told = desk.refused(&["add", "user", "eve", "--reason", "x"]);
+    let mut operator = Operator::open().await;
+    operator.redis.kill();
+    let printed = operator.refused(&["add", "user", "eve", "--reason", "x"]);
     assert!(
-        told.contains("redis.sock") && told.contains("redis-server"),
-        "{told}"
+        printed.contains("redis.sock") && printed.contains("redis-server"),
+        "{printed}"
     );
 }

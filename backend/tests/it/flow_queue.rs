@@ -92,7 +92,7 @@ async fn a_delayed_message_keeps_every_byte() {
 }
 
 #[tokio::test]
-async fn publishing_tells_whether_redis_may_have_the_message() {
+async fn publishing_reports_whether_redis_may_have_the_message() {
     let mut redis = TestRedis::start().await;
     let queue = queue(&redis.link().await, SECOND);
     let batch = [queue_suite::message("a")];

@@ -216,12 +216,12 @@ async fn an_order_that_is_not_paid_in_time_is_cancelled_by_its_delayed_message()
 }
 
 #[tokio::test]
-async fn a_worker_whose_redis_comes_back_tells_the_buyers_then() {
+async fn a_worker_whose_redis_comes_back_writes_the_records_then() {
     let mut shop = Shop::open(10).await;
     shop.relay();
     shop.archive();
     assert_eq!(shop.click("li", "r").await.0.as_u16(), 202);
-    // Something in the record's place keeps the worker from telling.
+    // Something in the record's place keeps the worker from writing it.
     let mut conn = shop.link.conn().await.unwrap();
     let buyers = keys::buyers(&item(), 1);
     let mut pipe = redis::pipe();

@@ -118,7 +118,7 @@ async fn each_step_of_a_transfer_may_be_repeated() {
     assert_eq!(out().await.unwrap(), 0, "it is done");
     assert_eq!(totals(segments, &market.entry).await, (10, 0, 0));
 
-    // Both ends tell of it in their ledgers, with the amounts that it led to.
+    // Both ends have it in their ledgers, with the amounts that it led to.
     for (segment, kind, sale) in [(1, "transfer_out", "5"), (2, "transfer_in", "5")] {
         let mut conn = segments.conn(&item, segment).await.unwrap();
         let events: redis::streams::StreamRangeReply = redis::cmd("XRANGE")
@@ -156,7 +156,7 @@ async fn stock_that_was_left_half_way_arrives_and_is_sold() {
     assert_eq!(
         (status, word.as_str()),
         (StatusCode::TOO_MANY_REQUESTS, "busy"),
-        "five are on their way, so that nobody may be told that all is gone"
+        "five are on their way, so that no buyer may read that all is sold out"
     );
     let stop = CancellationToken::new();
     let options = transfer::Options {

@@ -126,13 +126,13 @@ async fn a_change_of_a_segment_is_made_once_and_stands_in_its_ledger() {
     }
     let events: redis::streams::StreamRangeReply =
         conn.xrange_all(keys::outbox(&item(), 1)).await.unwrap();
-    let told: Vec<_> = events
+    let logged: Vec<_> = events
         .ids
         .iter()
         .map(|event| ["kind", "quantity", "sale"].map(|f| event.get::<String>(f).unwrap()))
         .collect();
     assert_eq!(
-        told,
+        logged,
         [
             ["preload", "10", "10"],
             ["adjust", "5", "15"],

@@ -229,8 +229,8 @@ async fn a_released_purchase_gives_its_permit_back_once_whether_its_lease_is_ope
     eventually("the edges let both click again", || async {
         let mut conn = shop.link.conn().await.unwrap();
         let mut ask = redis::cmd("XLEN");
-        let told: u64 = ask.arg(keys::REGRABS).query_async(&mut conn).await.unwrap();
-        (told == 2).then_some(())
+        let announced: u64 = ask.arg(keys::REGRABS).query_async(&mut conn).await.unwrap();
+        (announced == 2).then_some(())
     })
     .await;
     let result = shop.result("li").await;

@@ -30,7 +30,7 @@ async fn programs_are_banned_people_are_not_and_whoever_is_dismissed_is_left_alo
     assert!(banned[0].expires_ms.is_some_and(|at| at > now_ms()));
     assert_eq!(shop.finding("user", "li").await, None);
 
-    // What an operator reads, and what he decides.
+    // What an operator reads, and what they decide.
     let findings = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_seckill"))
             .arg("findings")
@@ -56,8 +56,8 @@ async fn programs_are_banned_people_are_not_and_whoever_is_dismissed_is_left_alo
     };
     let log = shop.store.audit(&query).await.unwrap();
     assert_eq!(log.len(), 1, "{log:?}");
-    let told = [&log[0].who, &log[0].via, &log[0].action, &log[0].target];
-    assert_eq!(told, ["li", "command", "finding.dismiss", "user bot"]);
+    let entry = [&log[0].who, &log[0].via, &log[0].action, &log[0].target];
+    assert_eq!(entry, ["li", "command", "finding.dismiss", "user bot"]);
     assert_eq!(shop.bans().await, []);
 
     // It goes on, worse than before; another one shows that all was read.

@@ -17,7 +17,7 @@ use crate::common::{entry, eventually, item};
 const AMOUNTS: [u64; 3] = [20, 20, 20];
 const TOTAL: u64 = 60;
 
-/// Each buys one item and has his order; every third pays, every third cancels.
+/// Each buys one item and has an order; every third pays, every third cancels.
 async fn sell(shop: &Shop, buyers: Range<u32>) {
     for n in buyers {
         let user = format!("buyer{n}");
@@ -104,7 +104,7 @@ async fn of_several_masters_one_is_emptied_and_one_is_old_and_exactly_all_is_sol
 
     // Nobody of before gets a second one.
     for n in (2..24).step_by(3) {
-        let answer = eventually("he is told", || async {
+        let answer = eventually("the buyer reads the outcome", || async {
             let (_, answer) = shop.click(&format!("buyer{n}"), "again").await;
             (answer["code"] != "busy" && answer["code"] != "unavailable").then_some(answer)
         })
