@@ -57,7 +57,7 @@ pub async fn run(
         let (mut done, mut cancelled) = (Vec::new(), Vec::new());
         for delivery in batch {
             let outcome = match expire(&store, &delivery, &mut cancelled).await {
-                Ok(verdict) => verdict,
+                Ok(outcome) => outcome,
                 Err(error) => {
                     outages.report(NOT_CANCELLED, &error);
                     Outcome::Later(job::retry_after(delivery.attempt))
@@ -118,7 +118,7 @@ async fn requeue(queue: &impl Queue, receipt: Receipt, after: Duration) {
 }
 
 async fn bury(letters: &DeadLetters, queue: &impl Queue, delivery: Delivery, reason: String) {
-    tracing::error!(reason, "a delayed cancel goes to the dead letters");
+    tracing::error!(reason, "a delayed cancel becomes a dead letter");
     let letter = DeadLetter {
         body: delivery.body,
         reason,

@@ -89,7 +89,7 @@ pub(super) async fn bury(
     delivery: Delivery,
     reason: String,
 ) {
-    tracing::error!(reason, "an order message goes to the dead letters");
+    tracing::error!(reason, "an order message becomes a dead letter");
     let letter = DeadLetter {
         body: delivery.body,
         reason,
