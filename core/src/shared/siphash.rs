@@ -2,7 +2,8 @@
 //! an attacker cannot choose names that collide (Aumasson and Bernstein, 2012).
 //!
 //! With one round a word and three at the end (SipHash-1-3, as in Rust's and
-//! Python's own hash tables) a buyer's key of 20 letters costs some 15 ns.
+//! Python's own hash tables) a buyer's key of 20 letters is nine words,
+//! and costs some 0.1 µs (`make bench-core`).
 
 /// A random secret, drawn when a zone is made.
 #[derive(Clone, Copy)]

@@ -3,8 +3,9 @@
 //! The key's two blocks are hashed once, when the key is read; a message then
 //! costs its own blocks and one more. SHA-256's compression is the `sha2`
 //! crate's, with the processor's instructions where it has them. Only the framing
-//! is here, because a general buffer cost the gate more than the hashing: of
-//! 210 ns for a session's digest, 60 ns were SHA-256.
+//! is here, for a few short parts. `make bench-core` sets it beside the `hmac` crate
+//! and beside SHA-256 alone: without instructions for SHA-256, hashing is half of the
+//! time, and the crate takes about as long.
 
 use sha2::compress256;
 use sha2::digest::generic_array::GenericArray;
