@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
-use seckill_load::shop::people::Vice;
+use seckill_load::shop::people::BotKind;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -63,7 +63,7 @@ pub(super) fn router() -> Router<ConsoleState> {
 
 /// The state of the simulation, and what may be simulated.
 #[utoipa::path(get, path = "/ops/api/simulation", tag = "simulation", responses(
-    (status = 200, description = "The running simulation or the last one, with its report; the rounds and vices there are"),
+    (status = 200, description = "The running simulation or the last one, with its report; the rounds and kinds there are"),
 ))]
 pub(super) async fn show(
     State(state): State<ConsoleState>,
@@ -74,12 +74,12 @@ pub(super) async fn show(
         Some(run) => run.status().await,
         None => json!({ "state": "none" }),
     };
-    let vices: Vec<&str> = Vice::ALL.iter().map(|vice| vice.as_str()).collect();
+    let kinds: Vec<&str> = BotKind::ALL.iter().map(|kind| kind.as_str()).collect();
     let config = &state.config;
     let body = json!({
         "simulation": now,
         "rounds": config.simulation_rounds,
-        "wickedness": vices,
+        "wickedness": kinds,
         "demo_login": config.demo_login,
         "most": MOST_ACTORS,
     });
@@ -173,9 +173,9 @@ fn check(plan: &Plan) -> Result<(), ConsoleError> {
             "{seconds} seconds cannot be simulated; write 1 to {MOST_SECONDS}."
         ));
     }
-    let known = |word: &String| Vice::ALL.iter().any(|vice| vice.as_str() == word);
+    let known = |word: &String| BotKind::ALL.iter().any(|kind| kind.as_str() == word);
     if let Some(word) = plan.wickedness.iter().find(|word| !known(word)) {
-        let all: Vec<_> = Vice::ALL.iter().map(|vice| vice.as_str()).collect();
+        let all: Vec<_> = BotKind::ALL.iter().map(|kind| kind.as_str()).collect();
         return bad(format!(
             "\"{word}\" is no kind of misbehaviour; choose among {}.",
             all.join(", ")

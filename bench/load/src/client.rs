@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE, USER_AGENT};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::Semaphore;
@@ -27,26 +27,27 @@ pub(crate) fn authority(base: &str) -> anyhow::Result<String> {
         .with_context(|| format!("--base {base} must look like http://127.0.0.1:8080"))
 }
 
-/// Longest wait for one answer.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for one response.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// Nobody listens, or the connection broke: the request may have happened.
+    /// The edge refuses connections, or the connection broke: the request may have
+    /// taken effect.
     #[error("no connection to {0}")]
     Connection(String),
-    /// Nothing came back in [`ANSWER_TIMEOUT`]: the request may have happened.
-    #[error("no answer in {} s", ANSWER_TIMEOUT.as_secs())]
+    /// Nothing came back in [`RESPONSE_TIMEOUT`]: the request may have taken effect.
+    #[error("no response in {} s", RESPONSE_TIMEOUT.as_secs())]
     Timeout,
     /// The request cannot be written: a path or header with forbidden bytes.
     #[error("malformed request: {0}")]
     Request(#[from] hyper::http::Error),
 }
 
-/// An answer as far as a shopper cares.
+/// A response, as far as a shopper needs it.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// HTTP status.
     pub status: u16,
     /// The first cookie that was set, as `name=value`.
@@ -55,7 +56,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Answer {
+impl Response {
     /// The string in field `name` of a JSON body.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
@@ -80,7 +81,7 @@ impl Answer {
     }
 }
 
-/// A request, about to be sent.
+/// A request to send.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     /// Method.
@@ -118,9 +119,9 @@ type Connection = SendRequest<Full<Bytes>>;
 #[derive(Debug)]
 pub struct Edge {
     authority: String,
-    /// Where connections come from; the system's choice without it.
+    /// Source address of the connections; the system's choice if `None`.
     source: Option<Ipv4Addr>,
-    /// The browser's name for itself.
+    /// The `User-Agent`.
     agent: String,
     slots: Semaphore,
     idle: Mutex<Vec<Connection>>,
@@ -149,19 +150,19 @@ impl Edge {
         }
     }
 
-    /// Sends one request and reads the whole answer.
+    /// Sends one request and reads the whole response.
     ///
     /// # Errors
     /// [`CallError`]; except for a malformed request the outcome is unknown.
-    pub async fn call(&self, call: Call<'_>) -> Result<Answer, CallError> {
-        // Never closed, so that a permit always comes.
+    pub async fn call(&self, call: Call<'_>) -> Result<Response, CallError> {
+        // The semaphore is never closed, so that this cannot fail.
         let _slot = self.slots.acquire().await;
-        timeout(ANSWER_TIMEOUT, self.exchange(call))
+        timeout(RESPONSE_TIMEOUT, self.exchange(call))
             .await
             .map_err(|_| CallError::Timeout)?
     }
 
-    async fn exchange(&self, call: Call<'_>) -> Result<Answer, CallError> {
+    async fn exchange(&self, call: Call<'_>) -> Result<Response, CallError> {
         let request = self.request(call)?;
         let broken = |_| CallError::Connection(self.authority.clone());
         let mut connection = match self.take_idle() {
@@ -182,7 +183,7 @@ impl Edge {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(connection);
         }
-        Ok(Answer {
+        Ok(Response {
             status,
             cookie,
             body,
@@ -191,7 +192,7 @@ impl Edge {
 
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those the edge has closed meanwhile are dropped.
+        // Connections that the edge has closed meanwhile are dropped.
         std::iter::from_fn(|| idle.pop()).find(SendRequest::is_ready)
     }
 
@@ -243,7 +244,7 @@ impl Edge {
     }
 }
 
-fn first_cookie<T>(response: &Response<T>) -> Option<String> {
+fn first_cookie<T>(response: &hyper::Response<T>) -> Option<String> {
     let cookie = response.headers().get(SET_COOKIE)?.to_str().ok()?;
     Some(cookie.split(';').next().unwrap_or(cookie).trim().to_owned())
 }

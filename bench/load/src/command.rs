@@ -15,8 +15,8 @@ use crate::pace::{self, Click};
 use crate::race::{self, Options};
 use crate::shop::command::ShopArgs;
 use crate::stock;
+use crate::stock::strategies::Strategy;
 use crate::stock::summary::Summary;
-use crate::stock::ways::Way;
 
 /// What a load generator can do.
 #[derive(Debug, Subcommand)]
@@ -24,30 +24,30 @@ pub enum Load {
     /// Let shoppers who behave like people, and bots among them, shop for one
     /// product, and write a report as JSON and as HTML with plots
     Shop(ShopArgs),
-    /// Race buyers for one product and print a JSON summary; exits with 1 if a
-    /// buyer lived through what must not happen
+    /// Race buyers for one product and print a JSON summary; exits with 1 if
+    /// something happened that must not
     Race(RaceArgs),
     /// Send clicks that were signed beforehand at a steady rate, whatever the
-    /// answers are, and print their codes as JSON
+    /// responses are, and print their codes as JSON
     Pace(PaceArgs),
-    /// Let buyers pay or cancel their orders and print how these stand then
+    /// Let buyers pay or cancel their orders and print the states of these afterwards
     Decide(DecideArgs),
-    /// Sell by the stock script and by the ways that were rejected; prints a
+    /// Sell by the stock script and by the strategies that were rejected; prints a
     /// table to standard error and result rows, separated by tabs, to standard output
     Stock(StockArgs),
     /// Measure how many lines of access logs one core reads and judges; prints JSON
     Lines {
-        /// How many
+        /// How many lines
         #[arg(default_value_t = 1_000_000)]
         lines: usize,
     },
 }
 
 impl Load {
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
-    /// It could not begin, or something happened that must not.
+    /// It could not begin, or something happened that must never happen.
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Load::Shop(args) => args.run().await,
@@ -66,10 +66,10 @@ pub struct StockArgs {
     /// A Redis for this bench alone, whose keys of item 1::153 are removed
     #[arg(long)]
     redis: String,
-    /// Buyers at once, each on a connection of his own
+    /// Buyers at once, each on a connection of their own
     #[arg(long, default_value_t = 64)]
     clients: u64,
-    /// How long each way is measured in a round, in seconds
+    /// How long each strategy is measured in a round, in seconds
     #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Rounds; the median counts
@@ -98,7 +98,7 @@ pub struct DecideArgs {
     /// Connections, and so requests under way at once
     #[arg(long, default_value_t = 64)]
     concurrency: usize,
-    /// How long to ask again while the shop cannot answer, in seconds
+    /// How long to retry while the shop is unavailable, in seconds
     #[arg(long, default_value_t = 60)]
     limit: u64,
 }
@@ -150,19 +150,19 @@ pub struct RaceArgs {
     /// Connections, and so requests under way at once
     #[arg(long, default_value_t = 256)]
     concurrency: usize,
-    /// Ask again after "busy", "unavailable", lost connections and purchases that
-    /// a dying back end forgot
+    /// Retry after "busy", "unavailable", lost connections and purchases that a dying
+    /// back end forgot
     #[arg(long)]
     retry_busy: bool,
-    /// Keep clicking after "sold out" until nobody was told anything else for
-    /// this many seconds
+    /// Keep clicking after "sold out" until every response was "sold out" for this
+    /// many seconds
     #[arg(long, value_name = "SECONDS")]
     until_sold_out: Option<u64>,
     /// Longest time for the race after the opening, in seconds
     #[arg(long, default_value_t = 120)]
     limit: u64,
-    /// The system's key ring: sign a captcha pass for every click, where they are
-    /// asked for
+    /// The system's key ring: sign a captcha pass for every click, where the shop wants
+    /// one
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 }
@@ -191,8 +191,8 @@ async fn stock(args: StockArgs) -> anyhow::Result<()> {
     let mut rounds = Vec::new();
     for _ in 0..args.rounds.max(1) {
         let mut round = Vec::new();
-        for way in Way::ALL {
-            round.push(stock::measure(way, &options).await?);
+        for strategy in Strategy::ALL {
+            round.push(stock::measure(strategy, &options).await?);
         }
         rounds.push(round);
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::client::{Answer, Call, CallError, Edge};
+use crate::client::{Call, CallError, Edge, Response};
 
 /// What the buyers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -21,7 +21,7 @@ pub enum Plan {
     Thirds,
 }
 
-/// Whose orders, and what about them.
+/// The buyers, and what they do.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Round id.
@@ -30,42 +30,42 @@ pub struct Options {
     pub users: Vec<String>,
     /// What they do.
     pub plan: Plan,
-    /// How long to ask again while the shop cannot answer.
+    /// How long to retry while the shop is unavailable.
     pub limit: Duration,
 }
 
-/// What came of it.
+/// How the orders ended, counted.
 #[derive(Debug, Default, Serialize)]
-pub struct Decided {
+pub struct DecideReport {
     /// Buyers with an order to decide about.
     pub orders: usize,
-    /// How their orders stand afterwards.
+    /// The states of their orders afterwards.
     pub states: BTreeMap<String, usize>,
-    /// Answers to paying and cancelling, by code.
+    /// Responses to paying and cancelling, by code.
     pub codes: BTreeMap<String, usize>,
-    /// Buyers who never got an answer.
+    /// Buyers who never got a response.
     pub unanswered: usize,
 }
 
-/// Lets the buyers decide; each asks again until he knows how his order stands.
+/// Lets the buyers decide; each retries until the state of their order is known.
 ///
 /// # Errors
-/// A task of ours was lost.
+/// A task of this program panicked.
 pub async fn run(
     authority: &str,
     connections: usize,
     options: Options,
-) -> Result<Decided, tokio::task::JoinError> {
+) -> Result<DecideReport, tokio::task::JoinError> {
     let until = Instant::now() + options.limit;
     let shop = Arc::new((Edge::new(authority, connections), options, until));
-    let mut looking = JoinSet::new();
+    let mut finding = JoinSet::new();
     for user in &shop.1.users {
         let (user, shop) = (user.clone(), Arc::clone(&shop));
-        looking.spawn(async move { find(&shop, &user).await });
+        finding.spawn(async move { find(&shop, &user).await });
     }
-    let mut decided = Decided::default();
+    let mut decided = DecideReport::default();
     let mut buyers = Vec::new();
-    for found in looking.join_all().await {
+    for found in finding.join_all().await {
         match found {
             Some(Some(buyer)) => buyers.push(buyer),
             Some(None) => {}
@@ -95,23 +95,23 @@ type Shop = (Edge, Options, Instant);
 
 struct Buyer {
     cookie: String,
-    /// Of his order.
+    /// The path of their order.
     path: String,
 }
 
-/// Logs a buyer in and looks for his order; `None` without an answer in time.
+/// Logs a buyer in and finds their order; `None` without a response in time.
 async fn find((edge, options, until): &Shop, user: &str) -> Option<Option<Buyer>> {
     let body = serde_json::json!({ "user": user }).to_string();
     let login = Call {
         body: &body,
         ..Call::new(&Method::POST, "/api/session")
     };
-    let cookie = patiently(edge, login, *until).await?.cookie?;
+    let cookie = call_until(edge, login, *until).await?.cookie?;
     let list = Call {
         cookie: Some(&cookie),
         ..Call::new(&Method::GET, "/api/orders")
     };
-    let answer = patiently(edge, list, *until).await?;
+    let answer = call_until(edge, list, *until).await?;
     let answer: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
     let orders = answer["orders"].as_array()?;
     let mine = orders
@@ -136,7 +136,7 @@ impl Buyer {
                 cookie: Some(&self.cookie),
                 ..Call::new(&Method::POST, &path)
             };
-            let answer = patiently(edge, call, *until).await;
+            let answer = call_until(edge, call, *until).await;
             let code = answer.map_or_else(|| "no answer".to_owned(), |answer| answer.code());
             format!("{step} {code}")
         };
@@ -149,19 +149,19 @@ impl Buyer {
             (Plan::Thirds, 1) => vec![step("cancel").await],
             (Plan::Thirds, _) => Vec::new(),
         };
-        let look = Call {
+        let read = Call {
             cookie: Some(&self.cookie),
             ..Call::new(&Method::GET, &self.path)
         };
-        let stands = patiently(edge, look, *until).await;
+        let stands = call_until(edge, read, *until).await;
         (codes, stands.and_then(|answer| answer.text("status")))
     }
 }
 
-/// Asks again while there is no answer, or none but that there is none now.
-async fn patiently(edge: &Edge, call: Call<'_>, until: Instant) -> Option<Answer> {
+/// Retries while there is no response, or the shop is busy or unavailable.
+async fn call_until(edge: &Edge, call: Call<'_>, until: Instant) -> Option<Response> {
     loop {
-        let answer: Result<Answer, CallError> = edge.call(call).await;
+        let answer: Result<Response, CallError> = edge.call(call).await;
         match answer {
             Ok(answer) if answer.status < 500 && answer.status != 429 => return Some(answer),
             _ if Instant::now() >= until => return None,

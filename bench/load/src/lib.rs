@@ -1,6 +1,6 @@
 //! A load generator that behaves as shoppers do: it logs in, fetches the hidden
-//! purchase URL, waits for the opening by the server's clock, clicks, and asks
-//! what became of it.
+//! purchase URL, waits for the opening by the server's clock, clicks, and polls the
+//! result.
 //!
 //! The modules stand in the order of their layers, the lowest first.
 
@@ -10,25 +10,25 @@ pub mod client;
 /// Plots as SVG.
 pub mod plot;
 
-/// What was seen, counted.
+/// Counts and summary of a race.
 pub mod report;
 
-/// The analysis of access logs.
+/// How fast access logs are read and judged.
 pub mod lines;
 
-/// Buyers pay, cancel, or let the time pass.
+/// Buyers who pay, cancel, or let the time pass.
 pub mod decide;
 
 /// A steady stream of clicks at several edges.
 pub mod pace;
 
-/// Many buyers, few items.
+/// A race of many buyers for few items.
 pub mod race;
 
-/// The stock script beside the ways that were rejected.
+/// The stock script beside the strategies that were rejected.
 pub mod stock;
 
-/// Shoppers who behave like people, and bots of chosen wickedness among them.
+/// Shoppers who behave like people, and bots of chosen kinds among them.
 pub mod shop;
 
 /// The command line, for this program and for `seckill load`.

@@ -14,24 +14,24 @@ const OPENS_MS: u64 = 1_795_406_400_000;
 
 /// What was measured.
 #[derive(Debug, Serialize)]
-pub struct Lines {
-    /// Lines.
+pub struct LineReport {
+    /// LineReport.
     pub lines: usize,
     /// Bytes of a line, on average.
     pub bytes_per_line: usize,
     /// Accounts in them.
     pub accounts: usize,
-    /// Lines a second, read and taken in.
+    /// LineReport a second, read and taken in.
     pub lines_per_second: f64,
     /// Milliseconds for judging everybody once.
     pub judge_ms: f64,
-    /// Accounts and addresses that were told of.
+    /// Accounts and addresses that were reported.
     pub found: usize,
 }
 
 /// Takes in `lines` lines of a sale with an account for each forty.
 #[must_use]
-pub fn measure(lines: usize) -> Lines {
+pub fn measure(lines: usize) -> LineReport {
     let accounts = (lines / 40).max(1);
     let text = write(lines, accounts);
     let mut watch = Watch::new(Limits::default(), PROPOSE);
@@ -45,7 +45,7 @@ pub fn measure(lines: usize) -> Lines {
     let took = began.elapsed();
     let began = Instant::now();
     let found = watch.judge(OPENS_MS + 3_600_000).len();
-    Lines {
+    LineReport {
         lines,
         bytes_per_line: text.len() / lines.max(1),
         accounts,
@@ -55,7 +55,7 @@ pub fn measure(lines: usize) -> Lines {
     }
 }
 
-/// Lines as an edge writes them: mostly states and times, some clicks.
+/// LineReport as an edge writes them: mostly states and times, some clicks.
 fn write(lines: usize, accounts: usize) -> String {
     let mut dice = Rng::with_seed(1);
     let mut text = String::with_capacity(lines * 420);

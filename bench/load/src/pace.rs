@@ -1,5 +1,5 @@
 //! A steady stream of clicks that were signed beforehand, in step with the clock
-//! whatever the answers are, spread over several edges as a load balancer does.
+//! whatever the responses are, spread over several edges as a load balancer does.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +14,8 @@ use crate::client::{Call, CallError, Edge};
 
 /// How often due clicks are sent.
 const TICK: Duration = Duration::from_millis(2);
-/// Every buyer repeats one and the same request: a second one is refused as a
-/// second click.
+/// The request id of every click: with ids of their own, all but the first click of a
+/// buyer would be refused as second clicks.
 const REQUEST: &str = "pace";
 
 /// A purchase that only has to be sent.
@@ -26,7 +26,7 @@ pub struct Click {
 }
 
 impl Click {
-    /// From a line `path TAB session`.
+    /// Reads a line `path TAB session`.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let (path, session) = line.split_once('\t')?;
@@ -44,20 +44,20 @@ pub struct Options {
     pub edges: Vec<String>,
     /// Clicks a second at all edges together.
     pub rate: u64,
-    /// For how long.
+    /// How long to click.
     pub time: Duration,
     /// Connections to each edge.
     pub connections: usize,
 }
 
-/// What came of it.
+/// The responses, counted.
 #[derive(Debug, Serialize)]
-pub struct Paced {
+pub struct PaceReport {
     /// Clicks that were sent.
     pub sent: u64,
     /// From the first click to the last, in ms.
     pub elapsed_ms: u64,
-    /// Answers by code; 2xx by their number.
+    /// Responses by code; 2xx by their status.
     pub codes: BTreeMap<String, u64>,
     /// Edges that could not be reached any more.
     pub lost_edges: usize,
@@ -66,13 +66,13 @@ pub struct Paced {
 /// Why the clicks could not be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum PaceError {
-    /// Nothing to send.
+    /// The file holds no click.
     #[error("there are no clicks: each line must be a path, a tab and a session")]
     NoClicks,
-    /// Nobody to send them to.
+    /// No edge can be reached.
     #[error("no edge is left that can be reached")]
     NoEdges,
-    /// A task of ours was lost.
+    /// A task of this program panicked.
     #[error("a click was lost: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -81,7 +81,7 @@ pub enum PaceError {
 ///
 /// # Errors
 /// [`PaceError`]; refusals are no errors, they are counted.
-pub async fn run(clicks: &[Click], options: &Options) -> Result<Paced, PaceError> {
+pub async fn run(clicks: &[Click], options: &Options) -> Result<PaceReport, PaceError> {
     if clicks.is_empty() {
         return Err(PaceError::NoClicks);
     }
@@ -114,7 +114,7 @@ pub async fn run(clicks: &[Click], options: &Options) -> Result<Paced, PaceError
     while let Some(code) = under_way.join_next().await {
         *codes.entry(code?).or_default() += 1;
     }
-    Ok(Paced {
+    Ok(PaceReport {
         sent,
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         codes,

@@ -1,5 +1,5 @@
-//! Many buyers, few items: everybody logs in, fetches his URL, waits for the
-//! opening, clicks at once, and asks at the end what became of it.
+//! A race of many buyers for few items: all log in, fetch their URLs, wait for the
+//! opening, click at once, and poll the results at the end.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,17 +10,17 @@ use seckill_core::signing::keyring::Keyring;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::client::{Answer, Call, CallError, Edge};
-use crate::report::{Fate, Report, Tally};
+use crate::client::{Call, CallError, Edge, Response};
+use crate::report::{BuyerOutcome, Report, Tally};
 
-/// Pause before a buyer asks again after "busy", "unavailable" or no answer.
+/// Pause before a retry after "busy", "unavailable" or no response.
 const RETRY: Duration = Duration::from_millis(250);
-/// How long a buyer asks what became of his purchase.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// How a click is counted that was said to be worked on and then was not known.
+/// How long a buyer polls the result of their purchase.
+const RESULT_TIMEOUT: Duration = Duration::from_secs(180);
+/// The code under which a click is counted that was accepted and then unknown.
 const LOST: &str = "202_then_none";
 /// Pause before a buyer clicks again after "sold out".
-const HOPE: Duration = Duration::from_secs(2);
+const SOLD_OUT_RETRY: Duration = Duration::from_secs(2);
 
 /// How to race.
 #[derive(Debug, Clone)]
@@ -37,15 +37,15 @@ pub struct Options {
     pub rate: Option<u32>,
     /// Clicks of each at once, each a purchase of its own.
     pub clicks_per_buyer: usize,
-    /// Ask again after "busy", "unavailable", lost connections and purchases that
-    /// a dying back end forgot, as the same click.
+    /// Retry after "busy", "unavailable", lost connections and purchases that a dying
+    /// back end forgot, as the same click.
     pub retry_busy: bool,
-    /// Keep clicking after "sold out" until nobody was told anything else for
-    /// this long: permits may come back.
+    /// Keep clicking after "sold out" until every response was "sold out" for this
+    /// long: permits may come back.
     pub until_sold_out: Option<Duration>,
     /// Longest time for the whole race after the opening.
     pub limit: Duration,
-    /// Signs a captcha pass for every click, as the back end does for whoever has
+    /// Signs a captcha pass for every click, as the back end does for a buyer who has
     /// solved a puzzle.
     pub keyring: Option<Keyring>,
 }
@@ -68,20 +68,20 @@ pub enum RaceError {
     /// A buyer could not log in.
     #[error("{user} cannot log in: {reason}; is the demo login on (SECKILL_DEMO_LOGIN=on)?")]
     Login {
-        /// Who.
+        /// The buyer.
         user: String,
-        /// What the server said.
+        /// The server's response.
         reason: String,
     },
     /// A buyer got no purchase URL.
     #[error("{user} gets no purchase URL: {reason}")]
     Path {
-        /// Who.
+        /// The buyer.
         user: String,
-        /// What the server said.
+        /// The server's response.
         reason: String,
     },
-    /// A task of ours was lost.
+    /// A task of this program panicked.
     #[error("a buyer was lost: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -139,11 +139,11 @@ pub async fn run(
     let began = Instant::now();
     // Quiet counts from the opening, not from the start of the program.
     *race.tally.lock().unwrap_or_else(PoisonError::into_inner) = Tally::default();
-    let fates = shop(&race, buyers, began).await?;
+    let outcomes = shop(&race, buyers, began).await?;
     let elapsed = began.elapsed();
-    let fates = settle(&race, fates).await?;
+    let outcomes = settle(&race, outcomes).await?;
     let tally = std::mem::take(&mut *race.tally.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Report::new(&fates, tally, elapsed))
+    Ok(Report::new(&outcomes, tally, elapsed))
 }
 
 async fn clock_offset(edge: &Edge) -> Result<i64, RaceError> {
@@ -153,20 +153,20 @@ async fn clock_offset(edge: &Edge) -> Result<i64, RaceError> {
         .map_err(|error| RaceError::Time(error.to_string()))?;
     let theirs = answer
         .number("now_ms")
-        .ok_or_else(|| RaceError::Time(said(&answer)))?;
+        .ok_or_else(|| RaceError::Time(description(&answer)))?;
     Ok(signed(theirs) - signed(our_now_ms()))
 }
 
-/// Logs a buyer in and fetches his URL, waiting for the last minute if need be.
+/// Logs a buyer in and fetches their URL, waiting for the last minute if need be.
 async fn enter(race: Arc<Race>, user: String) -> Result<Buyer, RaceError> {
     let body = serde_json::json!({ "user": user }).to_string();
     let call = Call {
         body: &body,
         ..Call::new(&Method::POST, "/api/session")
     };
-    let login = race.patiently(call).await;
+    let login = race.call_with_retries(call).await;
     let cookie = match login {
-        Ok(Answer {
+        Ok(Response {
             cookie: Some(cookie),
             status: 200..300,
             ..
@@ -174,7 +174,7 @@ async fn enter(race: Arc<Race>, user: String) -> Result<Buyer, RaceError> {
         Ok(answer) => {
             return Err(RaceError::Login {
                 user,
-                reason: said(&answer),
+                reason: description(&answer),
             });
         }
         Err(error) => {
@@ -190,7 +190,7 @@ async fn enter(race: Arc<Race>, user: String) -> Result<Buyer, RaceError> {
         ..Call::new(&Method::GET, &url)
     };
     loop {
-        let answer = match race.patiently(call).await {
+        let answer = match race.call_with_retries(call).await {
             Ok(answer) => answer,
             Err(error) => {
                 return Err(RaceError::Path {
@@ -206,7 +206,7 @@ async fn enter(race: Arc<Race>, user: String) -> Result<Buyer, RaceError> {
         let (Some(path), Some(opens_ms)) = (answer.text("path"), answer.number("opens_ms")) else {
             return Err(RaceError::Path {
                 user,
-                reason: said(&answer),
+                reason: description(&answer),
             });
         };
         return Ok(Buyer {
@@ -237,25 +237,25 @@ async fn shop(
             });
         }
     }
-    let mut words = vec![Vec::new(); buyers.len()];
+    let mut codes = vec![Vec::new(); buyers.len()];
     while let Some(done) = clicks.join_next().await {
-        let (index, word) = done?;
-        words[index].push(word);
+        let (index, code) = done?;
+        codes[index].push(code);
     }
-    Ok(buyers.into_iter().zip(words).collect())
+    Ok(buyers.into_iter().zip(codes).collect())
 }
 
-/// Asks for every buyer what became of his purchase, until it is decided.
+/// Polls the result of every buyer's purchase until it is decided.
 async fn settle(
     race: &Arc<Race>,
-    words: Vec<(Arc<Buyer>, Vec<String>)>,
-) -> Result<Vec<Fate>, RaceError> {
-    let mut asking = JoinSet::new();
-    for (buyer, clicks) in words {
+    codes: Vec<(Arc<Buyer>, Vec<String>)>,
+) -> Result<Vec<BuyerOutcome>, RaceError> {
+    let mut polling = JoinSet::new();
+    for (buyer, clicks) in codes {
         let race = Arc::clone(race);
-        asking.spawn(async move {
+        polling.spawn(async move {
             let (status, order) = race.result(&buyer).await;
-            Fate {
+            BuyerOutcome {
                 user: buyer.user.clone(),
                 clicks,
                 status,
@@ -263,11 +263,11 @@ async fn settle(
             }
         });
     }
-    let mut fates = Vec::new();
-    while let Some(fate) = asking.join_next().await {
-        fates.push(fate?);
+    let mut outcomes = Vec::new();
+    while let Some(outcome) = polling.join_next().await {
+        outcomes.push(outcome?);
     }
-    Ok(fates)
+    Ok(outcomes)
 }
 
 impl Race {
@@ -281,7 +281,7 @@ impl Race {
     }
 
     /// Repeats a call while the system is away or busy, for a minute at most.
-    async fn patiently(&self, call: Call<'_>) -> Result<Answer, CallError> {
+    async fn call_with_retries(&self, call: Call<'_>) -> Result<Response, CallError> {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let result = self.edge.call(call).await;
@@ -296,8 +296,8 @@ impl Race {
         }
     }
 
-    /// One click, repeated under the same request id as the options say. Returns
-    /// the last word on it.
+    /// One click, repeated under the same request id as the options say. Returns the
+    /// code of the last response.
     async fn click(&self, buyer: &Buyer, number: usize, deadline: Instant) -> String {
         let request = format!("{}-{number}", buyer.user);
         loop {
@@ -337,15 +337,15 @@ impl Race {
         let key = self.options.keyring.as_ref()?.first();
         let item = (&*self.options.round, &*self.options.product);
         let mut nonce = [0; 8];
-        // Without one the click goes out without a pass, and its answer says so.
+        // Without a nonce the click is sent without a pass, and its response says so.
         getrandom::fill(&mut nonce).ok()?;
         let expires_ms = self.server_now_ms() + pass::PASS_LIFE_MS;
         Some(pass::sign(key, item, user, expires_ms, nonce))
     }
 
-    /// Whether nothing is known of a purchase that was said to be worked on. The
-    /// edge says so too when the back end died with the request in its hands:
-    /// then a shopper's page finds no purchase, and clicks again.
+    /// Whether an accepted purchase is unknown. The edge responds 202 also when the back
+    /// end died while handling the request: then a shopper's page finds no purchase, and
+    /// clicks again.
     async fn is_lost(&self, buyer: &Buyer) -> bool {
         let url = format!("{}/result", self.product_url());
         let call = Call {
@@ -354,9 +354,9 @@ impl Race {
         };
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let answer = self.patiently(call).await;
+            let answer = self.call_with_retries(call).await;
             let status = answer.ok().and_then(|answer| answer.text("status"));
-            // As long as his record cannot be read, it may be there.
+            // As long as the buyer's record cannot be read, it may exist.
             if status.as_deref() != Some("unknown") || Instant::now() > deadline {
                 return status.as_deref() == Some("none");
             }
@@ -373,21 +373,21 @@ impl Race {
             "sold_out" => self
                 .options
                 .until_sold_out
-                .and_then(|needed| (quiet < needed).then_some(HOPE)),
+                .and_then(|needed| (quiet < needed).then_some(SOLD_OUT_RETRY)),
             _ => None,
         }
     }
 
-    /// Where the buyer's purchase stands once it is decided, and his order.
+    /// The state of the buyer's purchase once it is decided, and their order.
     async fn result(&self, buyer: &Buyer) -> (String, Option<String>) {
         let url = format!("{}/result", self.product_url());
         let call = Call {
             cookie: Some(&buyer.cookie),
             ..Call::new(&Method::GET, &url)
         };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RESULT_TIMEOUT;
         loop {
-            let answer = self.patiently(call).await;
+            let answer = self.call_with_retries(call).await;
             let status = answer
                 .as_ref()
                 .ok()
@@ -403,7 +403,7 @@ impl Race {
     }
 }
 
-fn said(answer: &Answer) -> String {
+fn description(answer: &Response) -> String {
     format!(
         "HTTP {} {}",
         answer.status,

@@ -1,4 +1,4 @@
-//! What a race saw, counted while it runs and summed up at its end.
+//! The responses of a race, counted while it runs and summed up at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct Tally {
     codes: BTreeMap<String, u64>,
     latencies_us: Vec<u64>,
-    last_unrest: Instant,
+    last_other: Instant,
 }
 
 impl Default for Tally {
@@ -18,26 +18,26 @@ impl Default for Tally {
         Self {
             codes: BTreeMap::new(),
             latencies_us: Vec::new(),
-            last_unrest: Instant::now(),
+            last_other: Instant::now(),
         }
     }
 }
 
 impl Tally {
-    /// Notes one answer of the edge, and how long it took.
+    /// Counts one response of the edge, and how long it took.
     pub fn note(&mut self, code: &str, took: Duration) {
         *self.codes.entry(code.to_owned()).or_default() += 1;
         self.latencies_us
             .push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         if code != "sold_out" && code != "duplicate" {
-            self.last_unrest = Instant::now();
+            self.last_other = Instant::now();
         }
     }
 
-    /// For how long the edge has said nothing but that all is gone.
+    /// For how long every response was "sold out" or "duplicate".
     #[must_use]
     pub fn quiet_for(&self) -> Duration {
-        self.last_unrest.elapsed()
+        self.last_other.elapsed()
     }
 }
 
@@ -70,16 +70,16 @@ impl Latency {
     }
 }
 
-/// What became of one buyer.
+/// How the race ended for one buyer.
 #[derive(Debug, Clone, Default)]
-pub struct Fate {
-    /// Who.
+pub struct BuyerOutcome {
+    /// The buyer.
     pub user: String,
-    /// The last word on each of his clicks.
+    /// The last code of each of their clicks.
     pub clicks: Vec<String>,
-    /// Where his purchase stands after the race.
+    /// The state of their purchase after the race.
     pub status: String,
-    /// His order.
+    /// Their order.
     pub order: Option<String>,
 }
 
@@ -88,20 +88,20 @@ pub struct Fate {
 pub struct Report {
     /// How many took part.
     pub buyers: usize,
-    /// How many were told that their purchase is being worked on.
+    /// How many got 202 for a click.
     pub accepted: usize,
     /// How many have an order in the end.
     pub ordered: usize,
     /// Different order numbers among those.
     pub orders: usize,
-    /// How often the edge answered what; `no_connection` and `no_answer` are not
-    /// answers.
+    /// Responses by code; `no_connection` and `no_answer` stand for those that did not
+    /// come.
     pub codes: BTreeMap<String, u64>,
-    /// How many clicks ended with what.
+    /// Clicks by the code of their last response.
     pub last_words: BTreeMap<String, u64>,
-    /// How long an answer to a click took, milliseconds.
+    /// How long the response to a click took, milliseconds.
     pub latency_ms: Latency,
-    /// From the opening to the last answer, milliseconds.
+    /// From the opening to the last response, milliseconds.
     pub elapsed_ms: u64,
     /// What must not happen and did; empty after a good race.
     pub breaches: Vec<String>,
@@ -110,58 +110,68 @@ pub struct Report {
 impl Report {
     /// Sums up a race.
     #[must_use]
-    pub fn new(fates: &[Fate], tally: Tally, elapsed: Duration) -> Self {
+    pub fn new(outcomes: &[BuyerOutcome], tally: Tally, elapsed: Duration) -> Self {
         let mut last_words = BTreeMap::new();
-        for word in fates.iter().flat_map(|fate| &fate.clicks) {
+        for word in outcomes.iter().flat_map(|outcome| &outcome.clicks) {
             *last_words.entry(word.clone()).or_default() += 1;
         }
-        let orders: BTreeSet<_> = fates
+        let orders: BTreeSet<_> = outcomes
             .iter()
-            .filter_map(|fate| fate.order.as_ref())
+            .filter_map(|outcome| outcome.order.as_ref())
             .collect();
         Self {
-            buyers: fates.len(),
-            accepted: fates.iter().filter(|fate| was_accepted(fate)).count(),
-            ordered: fates.iter().filter(|fate| fate.order.is_some()).count(),
+            buyers: outcomes.len(),
+            accepted: outcomes
+                .iter()
+                .filter(|outcome| was_accepted(outcome))
+                .count(),
+            ordered: outcomes
+                .iter()
+                .filter(|outcome| outcome.order.is_some())
+                .count(),
             orders: orders.len(),
             codes: tally.codes,
             last_words,
             latency_ms: Latency::of(tally.latencies_us),
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            breaches: breaches(fates, orders.len()),
+            breaches: breaches(outcomes, orders.len()),
         }
     }
 }
 
-fn was_accepted(fate: &Fate) -> bool {
-    fate.clicks.iter().any(|word| word == "202")
+fn was_accepted(outcome: &BuyerOutcome) -> bool {
+    outcome.clicks.iter().any(|word| word == "202")
 }
 
-/// What no buyer may live through: two purchases, an acceptance that came to
-/// nothing without a word, an order that shares its number with another.
-fn breaches(fates: &[Fate], different_orders: usize) -> Vec<String> {
+/// What must not happen to a buyer: two purchases, an accepted purchase that is unknown
+/// afterwards, an order that shares its number with another.
+fn breaches(outcomes: &[BuyerOutcome], different_orders: usize) -> Vec<String> {
     let mut found = Vec::new();
-    for fate in fates {
-        let accepted = fate.clicks.iter().filter(|word| *word == "202").count();
-        let user = &fate.user;
+    for outcome in outcomes {
+        let accepted = outcome.clicks.iter().filter(|word| *word == "202").count();
+        let user = &outcome.user;
         if accepted > 1 {
             found.push(format!("{user} was accepted {accepted} times"));
         }
-        if accepted > 0 && matches!(fate.status.as_str(), "none" | "unknown" | "") {
-            let status = &fate.status;
+        if accepted > 0 && matches!(outcome.status.as_str(), "none" | "unknown" | "") {
+            let status = &outcome.status;
             found.push(format!(
-                "{user} was accepted, and now his purchase is \"{status}\""
+                "{user} was accepted, and now the purchase is \"{status}\""
             ));
         }
-        if fate.order.is_some() != matches!(fate.status.as_str(), "ordered" | "paid" | "cancelled")
+        if outcome.order.is_some()
+            != matches!(outcome.status.as_str(), "ordered" | "paid" | "cancelled")
         {
-            let (status, order) = (&fate.status, &fate.order);
+            let (status, order) = (&outcome.status, &outcome.order);
             found.push(format!(
                 "{user} has status \"{status}\" with order {order:?}"
             ));
         }
     }
-    let ordered = fates.iter().filter(|fate| fate.order.is_some()).count();
+    let ordered = outcomes
+        .iter()
+        .filter(|outcome| outcome.order.is_some())
+        .count();
     if ordered != different_orders {
         found.push(format!(
             "{ordered} buyers share {different_orders} order numbers"
@@ -174,8 +184,8 @@ fn breaches(fates: &[Fate], different_orders: usize) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn fate(clicks: &[&str], status: &str, order: Option<&str>) -> Fate {
-        Fate {
+    fn outcome(clicks: &[&str], status: &str, order: Option<&str>) -> BuyerOutcome {
+        BuyerOutcome {
             user: "li".to_owned(),
             clicks: clicks.iter().map(|&word| word.to_owned()).collect(),
             status: status.to_owned(),
@@ -185,11 +195,11 @@ mod tests {
 
     #[test]
     fn a_good_race_has_no_breach() {
-        let fates = [
-            fate(&["202", "duplicate"], "ordered", Some("1")),
-            fate(&["sold_out"], "none", None),
+        let outcomes = [
+            outcome(&["202", "duplicate"], "ordered", Some("1")),
+            outcome(&["sold_out"], "none", None),
         ];
-        let report = Report::new(&fates, Tally::default(), Duration::from_secs(1));
+        let report = Report::new(&outcomes, Tally::default(), Duration::from_secs(1));
         assert_eq!((report.accepted, report.ordered, report.orders), (1, 1, 1));
         assert!(report.breaches.is_empty(), "{:?}", report.breaches);
         assert_eq!(report.last_words["duplicate"], 1);
@@ -197,9 +207,9 @@ mod tests {
 
     #[test]
     fn each_breach_is_named() {
-        let twice = fate(&["202", "202"], "ordered", Some("1"));
-        let vanished = fate(&["202"], "none", None);
-        let shared = fate(&["202"], "ordered", Some("1"));
+        let twice = outcome(&["202", "202"], "ordered", Some("1"));
+        let vanished = outcome(&["202"], "none", None);
+        let shared = outcome(&["202"], "ordered", Some("1"));
         let report = Report::new(
             &[twice, vanished, shared],
             Tally::default(),
@@ -209,7 +219,7 @@ mod tests {
             report.breaches,
             [
                 "li was accepted 2 times",
-                "li was accepted, and now his purchase is \"none\"",
+                "li was accepted, and now the purchase is \"none\"",
                 "2 buyers share 1 order numbers",
             ]
         );
@@ -227,7 +237,7 @@ mod tests {
     fn only_sold_out_and_duplicate_count_as_quiet() {
         let mut tally = Tally::default();
         let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
-        tally.last_unrest = long_ago;
+        tally.last_other = long_ago;
         tally.note("sold_out", Duration::ZERO);
         assert!(tally.quiet_for() >= Duration::from_secs(60));
         tally.note("202", Duration::ZERO);

@@ -1,4 +1,4 @@
-//! Shoppers who behave like people, and bots of chosen wickedness among them.
+//! Shoppers who behave like people, and bots of chosen kinds among them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,32 +14,32 @@ use crate::client::{Call, Edge};
 
 /// Bots.
 mod bot;
-/// Its command line.
+/// The command line of `seckill load shop`.
 pub mod command;
-/// Shoppers who are hard to tell from bots.
-mod hard;
 /// The report for people.
 pub mod html;
-/// Who comes.
+/// People who look like bots.
+mod lookalike;
+/// The crowd: people and bots, drawn from one seed.
 pub mod people;
-/// How far it is.
+/// The progress bar and file.
 pub mod progress;
 /// The report's numbers.
 pub mod report;
 /// Shoppers.
 mod shopper;
-/// What all share.
+/// What all actors share.
 pub mod world;
 
-use people::{Actor, Crowd, Vice};
+use people::{Actor, BotKind, Crowd};
 use progress::Progress;
 use shopper::Habits;
-use world::{Fate, Visit, World};
+use world::{Outcome, Visit, World};
 
 /// How early people come, before the opening.
 const COME_MS: u64 = 75_000;
 
-/// What to do.
+/// The sale to shop at, and the crowd.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// `host:port` of the edge.
@@ -48,53 +48,53 @@ pub struct Options {
     pub round: String,
     /// Product id.
     pub product: String,
-    /// Who comes.
+    /// People and bots.
     pub crowd: Crowd,
     /// How long they stay after the opening, or from now on if that is later.
     pub time: Duration,
-    /// Signs captcha passes, where they are asked for.
+    /// Signs captcha passes, where the shop wants them.
     pub keyring: Option<Keyring>,
 }
 
-/// Why nobody could shop.
+/// Why the crowd could not shop.
 #[derive(Debug, thiserror::Error)]
 pub enum ShopError {
     /// The product's state could not be read.
     #[error(
-        "product {product} of round {round} cannot be asked for at {authority}: {reason}; is the system up, and the round approved?"
+        "the state of product {product} of round {round} cannot be read at {authority}: {reason}; is the system up, and the round approved?"
     )]
     State {
-        /// Where.
+        /// The edge.
         authority: String,
-        /// Which.
+        /// The round.
         round: String,
-        /// Which.
+        /// The product.
         product: String,
-        /// What the server said.
+        /// The server's response.
         reason: String,
     },
     /// The sale is over.
     #[error("round {0} is over; choose one that is not")]
     Over(String),
-    /// A task of ours was lost.
+    /// A task of this program panicked.
     #[error("an actor was lost: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 
-/// What was seen.
+/// Everything that happened while the crowd shopped.
 #[derive(Debug)]
-pub struct Shopped {
-    /// The shared part, with all answers.
+pub struct ShopRun {
+    /// The shared part, with all responses.
     pub world: Arc<World>,
-    /// Each actor and what became of him.
-    pub fates: Vec<(Actor, Fate)>,
+    /// Each actor and how the sale ended for them.
+    pub outcomes: Vec<(Actor, Outcome)>,
 }
 
-/// Lets everybody shop.
+/// Lets the whole crowd shop.
 ///
 /// # Errors
-/// [`ShopError`] if it could not begin; what happens to whom is in the result.
-pub async fn run(options: Options, progress: Progress) -> Result<Shopped, ShopError> {
+/// [`ShopError`] if it could not begin; what happens to each actor is in the result.
+pub async fn run(options: Options, progress: Progress) -> Result<ShopRun, ShopError> {
     let world = Arc::new(open(&options).await?);
     let actors = options.crowd.gather();
     let all = actors.len();
@@ -103,38 +103,38 @@ pub async fn run(options: Options, progress: Progress) -> Result<Shopped, ShopEr
     for actor in actors {
         let (world, gone) = (Arc::clone(&world), Arc::clone(&gone));
         shopping.spawn(async move {
-            let fate = act(&world, &actor).await;
+            let outcome = act(&world, &actor).await;
             gone.fetch_add(1, Ordering::Relaxed);
-            (actor, fate)
+            (actor, outcome)
         });
     }
     let shown = tokio::spawn(progress.show(Arc::clone(&world), Arc::clone(&gone), all));
-    let mut fates = Vec::with_capacity(all);
+    let mut outcomes = Vec::with_capacity(all);
     while let Some(done) = shopping.join_next().await {
-        fates.push(done?);
+        outcomes.push(done?);
     }
     shown.await?;
-    fates.sort_by(|(a, _), (b, _)| a.user.cmp(&b.user));
-    Ok(Shopped { world, fates })
+    outcomes.sort_by(|(a, _), (b, _)| a.user.cmp(&b.user));
+    Ok(ShopRun { world, outcomes })
 }
 
-async fn act(world: &World, actor: &Actor) -> Fate {
+async fn act(world: &World, actor: &Actor) -> Outcome {
     let mut dice = Rng::with_seed(actor.seed);
     let visit = Visit::new(world, actor);
     let come_ms = world.opens_ms.saturating_sub(COME_MS).max(world.now_ms());
-    match actor.vice {
+    match actor.bot_kind {
         None => {
             let habits = Habits::of_person(&mut dice, world.opens_ms, come_ms);
-            match actor.hardship {
+            match actor.lookalike {
                 None => shopper::shop(visit, dice, habits).await,
-                Some(how) => hard::shop(visit, dice, habits, how).await,
+                Some(how) => lookalike::shop(visit, dice, habits, how).await,
             }
         }
-        Some(Vice::Careful) => {
+        Some(BotKind::Careful) => {
             let habits = Habits::of_careful_bot(&mut dice, world.opens_ms, come_ms);
             shopper::shop(visit, dice, habits).await
         }
-        Some(vice) => bot::run(visit, dice, vice).await,
+        Some(bot_kind) => bot::run(visit, dice, bot_kind).await,
     }
 }
 
@@ -180,15 +180,15 @@ async fn open(options: &Options) -> Result<World, ShopError> {
 
 /// How many actors there are in each group.
 #[must_use]
-pub fn groups(fates: &[(Actor, Fate)]) -> BTreeMap<&'static str, usize> {
+pub fn groups(outcomes: &[(Actor, Outcome)]) -> BTreeMap<&'static str, usize> {
     let mut groups = BTreeMap::new();
-    for (actor, _) in fates {
+    for (actor, _) in outcomes {
         *groups.entry(actor.group).or_default() += 1;
     }
     groups
 }
 
-/// How many answers there are so far.
+/// How many responses there are so far.
 fn answers(world: &World) -> usize {
     world
         .seen

@@ -1,5 +1,5 @@
-//! The stock script beside the ways that were rejected: the same load, the same
-//! Redis, throughput, latency and what it costs Redis.
+//! The stock script beside the strategies that were rejected: the same load on the same
+//! Redis; throughput, latency and what it costs Redis.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,25 +12,25 @@ use tokio::task::JoinSet;
 
 use crate::report::Latency;
 
+/// The script, and the strategies that were rejected.
+pub mod strategies;
 /// The rounds summed up, as rows, table and plot.
 pub mod summary;
-/// The ways.
-pub mod ways;
 
-use ways::{Answer, Line, Till, Way};
+use strategies::{Queue, SaleResult, Seller, Strategy};
 
-/// How long Redis may take for an answer: putting millions of tokens into a list,
-/// or taking away what the way before has left, holds it up for a while.
-const ANSWER: Duration = Duration::from_secs(60);
+/// How long Redis may take for a reply: putting millions of tokens into a list,
+/// or removing what the strategy before has left, holds it up for a while.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How to measure.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The Redis to use; its keys of this bench are removed.
     pub url: String,
-    /// Buyers at once, each on a connection of his own.
+    /// Buyers at once, each on a connection of their own.
     pub clients: u64,
-    /// How long each way is measured.
+    /// How long each strategy is measured.
     pub time: Duration,
 }
 
@@ -40,38 +40,38 @@ pub enum StockError {
     /// Redis is away or refuses.
     #[error("Redis at {url}: {source}")]
     Redis {
-        /// Where.
+        /// Its address.
         url: String,
-        /// What it says.
+        /// The reason.
         source: RedisError,
     },
-    /// A way sold too much, too little, or twice.
+    /// A strategy sold too much, too little, or twice.
     #[error(
         "{way} sold {sold} items of {amount} to {buyers} buyers, with {messages} messages; it is wrong"
     )]
     Wrong {
-        /// Which.
+        /// The strategy.
         way: &'static str,
         /// Items there were.
         amount: u64,
-        /// Times that somebody was told that he has it.
+        /// Items that buyers were told they have.
         sold: u64,
         /// Buyers on record.
         buyers: u64,
         /// Order messages.
         messages: u64,
     },
-    /// A task of ours was lost.
+    /// A task of this program panicked.
     #[error("a buyer was lost: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 
-/// How one way did.
+/// The figures of one strategy.
 #[derive(Debug, Serialize)]
 pub struct Row {
     /// Its name.
     pub way: &'static str,
-    /// Whether several processes may sell this way.
+    /// Whether several processes may sell by it.
     pub across_processes: bool,
     /// Whether nothing is lost when a seller dies in the middle.
     pub survives_a_crash: bool,
@@ -83,18 +83,18 @@ pub struct Row {
     pub latency_ms: Latency,
     /// Commands sent to Redis for an item sold.
     pub commands: f64,
-    /// Answers of Redis waited for, for an item sold.
+    /// Replies of Redis waited for, for an item sold.
     pub round_trips: f64,
     /// Redis's CPU for an item sold, microseconds.
     pub redis_cpu_us: f64,
 }
 
-/// Measures one way, after it has proved that it sells right.
+/// Measures one strategy, after it has proved that it sells right.
 ///
 /// # Errors
 /// [`StockError`].
-pub async fn measure(way: Way, options: &Options) -> Result<Row, StockError> {
-    let bench = Bench::open(options).map_err(|source| options.failed(source))?;
+pub async fn measure(way: Strategy, options: &Options) -> Result<Row, StockError> {
+    let bench = Harness::open(options).map_err(|source| options.failed(source))?;
     bench.prove(way).await?;
     bench.time(way).await
 }
@@ -106,21 +106,21 @@ impl Options {
     }
 }
 
-struct Bench<'a> {
+struct Harness<'a> {
     options: &'a Options,
     client: Client,
 }
 
-/// What a crowd of buyers came to.
+/// The sums over a crowd of buyers.
 #[derive(Default)]
-struct Crowd {
+struct Totals {
     sold: u64,
     commands: u64,
     trips: u64,
     latencies_us: Vec<u64>,
 }
 
-impl<'a> Bench<'a> {
+impl<'a> Harness<'a> {
     fn open(options: &'a Options) -> RedisResult<Self> {
         let client = Client::open(options.url.as_str())?;
         Ok(Self { options, client })
@@ -128,8 +128,8 @@ impl<'a> Bench<'a> {
 
     async fn conn(&self) -> Result<MultiplexedConnection, StockError> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(ANSWER))
-            .set_response_timeout(Some(ANSWER));
+            .set_connection_timeout(Some(REPLY_TIMEOUT))
+            .set_response_timeout(Some(REPLY_TIMEOUT));
         let conn = self
             .client
             .get_multiplexed_async_connection_with_config(&config)
@@ -138,22 +138,22 @@ impl<'a> Bench<'a> {
     }
 
     /// Every buyer clicks twice at once, there are fewer items than buyers, and
-    /// tills share nothing but Redis, as those of several processes would.
-    async fn prove(&self, way: Way) -> Result<(), StockError> {
+    /// sellers share nothing but Redis, as those of several processes would.
+    async fn prove(&self, way: Strategy) -> Result<(), StockError> {
         const AMOUNT: u64 = 150;
         const BUYERS: u64 = 400;
         let mut conn = self.prepare(way, AMOUNT).await?;
-        let line = ways::open_line(AMOUNT);
+        let line = strategies::open_queue(AMOUNT);
         let mut clicks = JoinSet::new();
         let clients = self.options.clients.min(32);
         for client in 0..clients {
-            let mut till = self.till(way, &line, client).await?;
+            let mut seller = self.seller(way, &line, client).await?;
             clicks.spawn(async move {
                 let mut sold = 0;
                 for click in (client..BUYERS * 2).step_by(clients as usize) {
                     let user = format!("u{}", click % BUYERS);
-                    let answer = till.sell(&user, &format!("r{click}")).await?;
-                    sold += u64::from(answer == Answer::Sold);
+                    let answer = seller.sell(&user, &format!("r{click}")).await?;
+                    sold += u64::from(answer == SaleResult::Sold);
                 }
                 Ok::<_, RedisError>(sold)
             });
@@ -164,10 +164,10 @@ impl<'a> Bench<'a> {
         }
         let (buyers, messages) = match way {
             // Nothing of it is in Redis.
-            Way::Fifo => (AMOUNT, AMOUNT),
+            Strategy::Fifo => (AMOUNT, AMOUNT),
             _ => redis::pipe()
-                .hlen(&ways::KEYS.buyers)
-                .xlen(&ways::KEYS.outbox)
+                .hlen(&strategies::KEYS.buyers)
+                .xlen(&strategies::KEYS.outbox)
                 .query_async(&mut conn)
                 .await
                 .map_err(|source| self.options.failed(source))?,
@@ -185,30 +185,30 @@ impl<'a> Bench<'a> {
     }
 
     /// More items than anybody can sell in the time, a new buyer at every click.
-    async fn time(&self, way: Way) -> Result<Row, StockError> {
+    async fn time(&self, way: Strategy) -> Result<Row, StockError> {
         const AMOUNT: u64 = 4_000_000;
         let mut conn = self.prepare(way, AMOUNT).await?;
         self.settle(&mut conn).await?;
-        let line = ways::open_line(AMOUNT);
+        let line = strategies::open_queue(AMOUNT);
         let (stop, next) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicU64::new(0)),
         );
         // All are there before the first one sells: a line in memory would leave the
         // others no time to connect.
-        let mut tills = Vec::new();
+        let mut sellers = Vec::new();
         for client in 0..self.options.clients {
-            tills.push(self.till(way, &line, client).await?);
+            sellers.push(self.seller(way, &line, client).await?);
         }
         let before = self.redis_cpu(&mut conn).await?;
         let began = Instant::now();
         let mut clicks = JoinSet::new();
-        for till in tills {
-            clicks.spawn(shop(till, Arc::clone(&stop), Arc::clone(&next)));
+        for seller in sellers {
+            clicks.spawn(shop(seller, Arc::clone(&stop), Arc::clone(&next)));
         }
         tokio::time::sleep(self.options.time).await;
         stop.store(true, Ordering::Relaxed);
-        let mut all = Crowd::default();
+        let mut all = Totals::default();
         while let Some(done) = clicks.join_next().await {
             let one = done?.map_err(|source| self.options.failed(source))?;
             all.sold += one.sold;
@@ -231,16 +231,20 @@ impl<'a> Bench<'a> {
             round_trips: all.trips as f64 / sold,
             redis_cpu_us: match way {
                 // What Redis does beside is not its.
-                Way::Fifo => 0.0,
+                Strategy::Fifo => 0.0,
                 _ => cpu * 1e6 / sold,
             },
         })
     }
 
-    async fn prepare(&self, way: Way, amount: u64) -> Result<MultiplexedConnection, StockError> {
+    async fn prepare(
+        &self,
+        way: Strategy,
+        amount: u64,
+    ) -> Result<MultiplexedConnection, StockError> {
         let mut conn = self.conn().await?;
         let prepared = async {
-            ways::load(&mut conn).await?;
+            strategies::load(&mut conn).await?;
             way.prepare(&mut conn, amount).await
         };
         prepared
@@ -262,8 +266,8 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    async fn till(&self, way: Way, line: &Line, number: u64) -> Result<Till, StockError> {
-        Ok(Till::new(
+    async fn seller(&self, way: Strategy, line: &Queue, number: u64) -> Result<Seller, StockError> {
+        Ok(Seller::new(
             way,
             self.conn().await?,
             Some(line.clone()),
@@ -277,7 +281,7 @@ impl<'a> Bench<'a> {
         Ok(user + self.info(conn, "cpu", "used_cpu_sys:").await?)
     }
 
-    /// A number that Redis tells of itself, 0 if it does not.
+    /// A number that Redis reports of itself, 0 if it does not.
     async fn info(
         &self,
         conn: &mut MultiplexedConnection,
@@ -293,14 +297,18 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// One buyer after another, until told to stop.
-async fn shop(mut till: Till, stop: Arc<AtomicBool>, next: Arc<AtomicU64>) -> RedisResult<Crowd> {
-    let mut crowd = Crowd::default();
+/// One buyer after another, until `stop` is set.
+async fn shop(
+    mut seller: Seller,
+    stop: Arc<AtomicBool>,
+    next: Arc<AtomicU64>,
+) -> RedisResult<Totals> {
+    let mut crowd = Totals::default();
     while !stop.load(Ordering::Relaxed) {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let (user, request) = (format!("buyer{number}"), format!("request{number}"));
         let clicked = Instant::now();
-        if till.sell(&user, &request).await? == Answer::Sold {
+        if seller.sell(&user, &request).await? == SaleResult::Sold {
             crowd.sold += 1;
         }
         let took = clicked.elapsed().as_micros();
@@ -310,7 +318,7 @@ async fn shop(mut till: Till, stop: Arc<AtomicBool>, next: Arc<AtomicU64>) -> Re
         // A line in memory never waits for the network; the others must have their turn.
         tokio::task::consume_budget().await;
     }
-    crowd.commands = till.commands;
-    crowd.trips = till.trips;
+    crowd.commands = seller.commands;
+    crowd.trips = seller.trips;
     Ok(crowd)
 }

@@ -1,53 +1,53 @@
-//! Bots: each does what its vice is, and otherwise as little as it needs.
+//! Bots: each behaves as its kind says, and otherwise does as little as it needs.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 use tokio::time::sleep;
 
-use super::people::{Dice as _, Vice};
-use super::world::{Fate, Visit};
+use super::people::{BotKind, Dice as _};
+use super::world::{Outcome, Visit};
 
-/// URLs are given out from this long before the opening.
+/// URLs are handed out from this long before the opening.
 const PATH_LEAD_MS: u64 = 60_000;
 
 /// Buys, or tries to.
-pub(super) async fn run(mut visit: Visit<'_>, mut dice: Rng, vice: Vice) -> Fate {
+pub(super) async fn run(mut visit: Visit<'_>, mut dice: Rng, bot_kind: BotKind) -> Outcome {
     let opens_ms = visit.world.opens_ms;
     let comes_ms = opens_ms.saturating_sub(PATH_LEAD_MS + 20_000) + dice.u64(..15_000);
     visit.world.until(comes_ms).await;
     if !visit.log_in().await {
-        return visit.fate;
+        return visit.outcome;
     }
-    if vice.looks() {
+    if bot_kind.looks() {
         visit.load_page(100).await;
     }
-    if vice == Vice::Early {
-        ask_early(&mut visit, &mut dice).await;
+    if bot_kind == BotKind::Early {
+        fetch_path_early(&mut visit, &mut dice).await;
     }
     get_path(&mut visit, &mut dice).await;
     if visit.path.is_some() {
-        match vice {
-            Vice::Blind => snipe(&mut visit, &mut dice, 2..30).await,
-            Vice::Farm => snipe(&mut visit, &mut dice, 5..35).await,
-            Vice::Hammer | Vice::Classic => drum(&mut visit, &mut dice, -300, 66, 20).await,
-            Vice::Metronome => tick(&mut visit, &mut dice).await,
-            Vice::Forger => forge(&mut visit, &mut dice).await,
-            Vice::Early => drum(&mut visit, &mut dice, -2_500, 150, 40).await,
-            Vice::Greedy => overdo(&mut visit, &mut dice).await,
+        match bot_kind {
+            BotKind::Blind => snipe(&mut visit, &mut dice, 2..30).await,
+            BotKind::Farm => snipe(&mut visit, &mut dice, 5..35).await,
+            BotKind::Hammer | BotKind::Classic => drum(&mut visit, &mut dice, -300, 66, 20).await,
+            BotKind::Metronome => tick(&mut visit, &mut dice).await,
+            BotKind::Forger => forge(&mut visit, &mut dice).await,
+            BotKind::Early => drum(&mut visit, &mut dice, -2_500, 150, 40).await,
+            BotKind::Greedy => overdo(&mut visit, &mut dice).await,
             // A careful one shops as people do.
-            Vice::Careful => {}
+            BotKind::Careful => {}
         }
     }
-    if visit.fate.accepted {
+    if visit.outcome.accepted {
         visit.follow().await;
         sleep(Duration::from_millis(dice.u64(200..3_000))).await;
         visit.pay().await;
     }
-    visit.fate
+    visit.outcome
 }
 
-/// Fetches the URL as soon as it is given out.
+/// Fetches the URL as soon as it is handed out.
 async fn get_path(visit: &mut Visit<'_>, dice: &mut Rng) {
     let from_ms = visit.world.opens_ms.saturating_sub(PATH_LEAD_MS);
     visit.world.until(from_ms + dice.u64(30..2_500)).await;
@@ -103,7 +103,7 @@ async fn tick(visit: &mut Visit<'_>, dice: &mut Rng) {
     }
 }
 
-/// URLs with another digest, then his own.
+/// Sends URLs with another digest, then its own.
 async fn forge(visit: &mut Visit<'_>, dice: &mut Rng) {
     visit
         .world
@@ -125,8 +125,8 @@ async fn forge(visit: &mut Visit<'_>, dice: &mut Rng) {
     visit.click(false).await;
 }
 
-/// Asks for the URL long before it is given out.
-async fn ask_early(visit: &mut Visit<'_>, dice: &mut Rng) {
+/// Requests the URL long before it is handed out.
+async fn fetch_path_early(visit: &mut Visit<'_>, dice: &mut Rng) {
     let until = visit.world.opens_ms.saturating_sub(PATH_LEAD_MS + 200);
     while visit.world.now_ms() < until {
         if visit.fetch_path().await == "blocked" {
@@ -136,7 +136,7 @@ async fn ask_early(visit: &mut Visit<'_>, dice: &mut Rng) {
     }
 }
 
-/// Reacts as a person would, and goes on clicking when he has bought.
+/// Reacts as a person would, and goes on clicking after it has bought.
 async fn overdo(visit: &mut Visit<'_>, dice: &mut Rng) {
     let at = visit.world.opens_ms + dice.time(300.0, 0.3);
     visit.world.until(at).await;

@@ -9,7 +9,7 @@ use clap::Args;
 use seckill_core::ids;
 use seckill_core::signing::keyring::Keyring;
 
-use super::people::{Crowd, Vice};
+use super::people::{BotKind, Crowd};
 use super::progress::Progress;
 use super::report::Report;
 use super::{Options, html, run};
@@ -44,9 +44,9 @@ pub struct ShopArgs {
     /// How many bots among them
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub bots: u32,
-    /// What is wicked about them, dealt in turn [default: everything]
+    /// How the bots behave, assigned in turn [default: every kind]
     #[arg(long, value_enum, value_delimiter = ',')]
-    pub wickedness: Vec<Vice>,
+    pub wickedness: Vec<BotKind>,
     /// Accounts of a farm at one address
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub farm: u32,
@@ -59,20 +59,20 @@ pub struct ShopArgs {
     /// The same seed, the same crowd
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// The system's key ring: sign a captcha pass for every click, where they are
-    /// asked for
+    /// The system's key ring: sign a captcha pass for every click, where the shop wants
+    /// one
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
     /// Where to write NAME.json and NAME.html
     #[arg(long, value_name = "NAME")]
     pub report: Option<PathBuf>,
-    /// A file that always holds how far it is, as JSON
+    /// A file that always holds the progress, as JSON
     #[arg(long, value_name = "FILE")]
     pub progress: Option<PathBuf>,
 }
 
 impl ShopArgs {
-    /// Lets everybody shop, and writes the report.
+    /// Lets the crowd shop, and writes the report.
     ///
     /// # Errors
     /// It could not begin, or the report cannot be written.
@@ -124,7 +124,7 @@ impl ShopArgs {
                 office: number(self.office),
                 hard: self.hard,
                 bots: number(self.bots),
-                vices: self.wickedness.clone(),
+                bot_kinds: self.wickedness.clone(),
                 farm: number(self.farm),
                 prefix: self.prefix.clone(),
                 seed: self.seed,

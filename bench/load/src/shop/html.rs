@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::report::{Group, Report};
-use crate::plot::short as number;
+use crate::plot::short;
 
 const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 240.0;
@@ -32,10 +32,10 @@ pub fn page(report: &Report) -> String {
          <title>Load on {item}</title><style>{STYLE}</style></head><body><main>\n\
          <h1>Load on {item}</h1><p>{actors} people and {bots} bots at {edge}; {requests} requests.</p>\n",
         item = escaped(&report.item),
-        actors = number(report.people.actors as f64),
-        bots = number(report.bots.actors as f64),
+        actors = short(report.people.actors as f64),
+        bots = short(report.bots.actors as f64),
         edge = escaped(&report.edge),
-        requests = number(report.requests as f64),
+        requests = short(report.requests as f64),
     );
     text.push_str(&cards(report));
     section(
@@ -46,10 +46,10 @@ pub fn page(report: &Report) -> String {
     section(&mut text, "How far they got", &funnel(report));
     section(
         &mut text,
-        "How long an answer took, by kind (ms)",
+        "How long a response took, by kind (ms)",
         &latencies(report),
     );
-    section(&mut text, "What clicks were told", &clicks(report));
+    section(&mut text, "Responses to clicks", &clicks(report));
     section(&mut text, "By group", &groups(report));
     text.push_str("</main></body></html>\n");
     text
@@ -68,8 +68,8 @@ fn cards(report: &Report) -> String {
         .map(|it| it.looks + it.paths + it.clicks + it.after)
         .max();
     let values = [
-        ("orders", number(sold as f64)),
-        ("of them by bots", number(report.bots.ordered as f64)),
+        ("orders", short(sold as f64)),
+        ("of them by bots", short(report.bots.ordered as f64)),
         (
             "bots blocked",
             share(report.bots.blocked, report.bots.actors),
@@ -80,7 +80,7 @@ fn cards(report: &Report) -> String {
         ),
         (
             "requests in the busiest second",
-            number(peak.unwrap_or(0) as f64),
+            short(peak.unwrap_or(0) as f64),
         ),
     ];
     let cards = values.map(|(name, value)| format!("<div><b>{value}</b>{name}</div>"));
@@ -88,7 +88,7 @@ fn cards(report: &Report) -> String {
 }
 
 fn share(part: u64, all: u64) -> String {
-    format!("{} of {}", number(part as f64), number(all as f64))
+    format!("{} of {}", short(part as f64), short(all as f64))
 }
 
 fn throughput(report: &Report) -> String {
@@ -101,7 +101,7 @@ fn throughput(report: &Report) -> String {
     ];
     let seconds = &report.seconds;
     let (Some(first), Some(last)) = (seconds.first(), seconds.last()) else {
-        return "<p>Nothing was asked.</p>".to_owned();
+        return "<p>No request was sent.</p>".to_owned();
     };
     let most = seconds
         .iter()
@@ -123,7 +123,7 @@ fn throughput(report: &Report) -> String {
              <text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             LEFT - 6.0,
             y(value) + 4.0,
-            number(value),
+            short(value),
             at = y(value),
         );
     }
@@ -195,7 +195,7 @@ fn bars(rows: &[(String, Vec<(f64, &str)>)], scale: impl Fn(f64) -> f64) -> Stri
                  <text class=\"v\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 NAMES + length + 6.0,
                 y + 10.0,
-                number(*value)
+                short(*value)
             );
         }
         top += row_height(row);
@@ -218,7 +218,7 @@ fn funnel(report: &Report) -> String {
         ("loaded the page", |it| it.looked),
         ("have a purchase URL", |it| it.got_url),
         ("clicked", |it| it.clicked),
-        ("were taken", |it| it.accepted),
+        ("were accepted", |it| it.accepted),
         ("have an order", |it| it.ordered),
         ("paid", |it| it.paid),
     ];
@@ -239,7 +239,7 @@ fn latencies(report: &Report) -> String {
     let rows: Vec<_> = shown
         .iter()
         .map(|it| {
-            let name = format!("{} ({})", it.kind, number(it.count as f64));
+            let name = format!("{} ({})", it.kind, short(it.count as f64));
             (name, vec![(it.p50_ms, "var(--a)"), (it.p99_ms, "var(--b)")])
         })
         .collect();
@@ -264,7 +264,7 @@ fn clicks(report: &Report) -> String {
 
 fn groups(report: &Report) -> String {
     let mut text = String::from(
-        "<table><thead><tr><th>group<th>came<th>looked<th>got URL<th>clicks<th>taken<th>ordered<th>paid<th>blocked<th>before the opening</tr></thead><tbody>",
+        "<table><thead><tr><th>group<th>came<th>looked<th>got URL<th>clicks<th>accepted<th>ordered<th>paid<th>blocked<th>before the opening</tr></thead><tbody>",
     );
     let rows = report.groups.iter().map(|(name, it)| (*name, it, ""));
     let sums = [
@@ -284,7 +284,7 @@ fn groups(report: &Report) -> String {
             group.blocked,
             group.blocked_before,
         ] {
-            let _ = write!(text, "<td>{}", number(value as f64));
+            let _ = write!(text, "<td>{}", short(value as f64));
         }
         text.push_str("</tr>");
     }

@@ -1,13 +1,13 @@
-//! Who comes: shoppers, offices, bots of each wickedness, all drawn from one seed.
+//! The crowd: shoppers, offices, bots of each kind, all drawn from one seed.
 
 use std::fmt;
 use std::net::Ipv4Addr;
 
 use fastrand::Rng;
 
-/// What is wicked about a bot.
+/// How a bot behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
-pub enum Vice {
+pub enum BotKind {
     /// Never looks at a page; clicks once, within 30 ms of the opening
     Blind,
     /// Looks at the page once, then clicks 15 times a second
@@ -20,7 +20,7 @@ pub enum Vice {
     Classic,
     /// Sends URLs whose signature it made up
     Forger,
-    /// Asks for its URL long before it is given out, clicks before the opening
+    /// Requests its URL long before it is handed out, clicks before the opening
     Early,
     /// Goes on clicking once it has bought
     Greedy,
@@ -28,48 +28,48 @@ pub enum Vice {
     Careful,
 }
 
-impl Vice {
+impl BotKind {
     /// All of them.
-    pub const ALL: [Vice; 9] = [
-        Vice::Blind,
-        Vice::Hammer,
-        Vice::Metronome,
-        Vice::Farm,
-        Vice::Classic,
-        Vice::Forger,
-        Vice::Early,
-        Vice::Greedy,
-        Vice::Careful,
+    pub const ALL: [BotKind; 9] = [
+        BotKind::Blind,
+        BotKind::Hammer,
+        BotKind::Metronome,
+        BotKind::Farm,
+        BotKind::Classic,
+        BotKind::Forger,
+        BotKind::Early,
+        BotKind::Greedy,
+        BotKind::Careful,
     ];
 
-    /// Its word.
+    /// As written on the command line and in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Vice::Blind => "blind",
-            Vice::Hammer => "hammer",
-            Vice::Metronome => "metronome",
-            Vice::Farm => "farm",
-            Vice::Classic => "classic",
-            Vice::Forger => "forger",
-            Vice::Early => "early",
-            Vice::Greedy => "greedy",
-            Vice::Careful => "careful",
+            BotKind::Blind => "blind",
+            BotKind::Hammer => "hammer",
+            BotKind::Metronome => "metronome",
+            BotKind::Farm => "farm",
+            BotKind::Classic => "classic",
+            BotKind::Forger => "forger",
+            BotKind::Early => "early",
+            BotKind::Greedy => "greedy",
+            BotKind::Careful => "careful",
         }
     }
 
     fn shares_address(self) -> bool {
-        matches!(self, Vice::Farm | Vice::Classic)
+        matches!(self, BotKind::Farm | BotKind::Classic)
     }
 
     /// Whether it ever loads a page.
     #[must_use]
     pub fn looks(self) -> bool {
-        !matches!(self, Vice::Blind | Vice::Classic)
+        !matches!(self, BotKind::Blind | BotKind::Classic)
     }
 }
 
-impl fmt::Display for Vice {
+impl fmt::Display for BotKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -77,7 +77,7 @@ impl fmt::Display for Vice {
 
 /// What makes a person hard to tell from a bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hardship {
+pub enum Lookalike {
     /// Logs in on the open page in the last moment, and clicks at once.
     LateLogin,
     /// Has the page in a locked phone, and takes it out for the opening.
@@ -91,7 +91,7 @@ pub enum Hardship {
     Drums,
 }
 
-impl Hardship {
+impl Lookalike {
     const ALL: [Self; 5] = [
         Self::LateLogin,
         Self::Asleep,
@@ -101,26 +101,26 @@ impl Hardship {
     ];
 }
 
-/// Whoever comes.
+/// One member of the crowd.
 #[derive(Debug, Clone)]
 pub struct Actor {
-    /// His account.
+    /// The account.
     pub user: String,
-    /// `shopper`, `office`, `hard` or the bot's vice.
+    /// `shopper`, `office`, `hard`, or the kind of the bot.
     pub group: &'static str,
-    /// A person's, if he has one.
-    pub hardship: Option<Hardship>,
-    /// `None`: a person.
-    pub vice: Option<Vice>,
-    /// Where he comes from, if that can be chosen.
+    /// How the person looks like a bot, if they do.
+    pub lookalike: Option<Lookalike>,
+    /// The kind of the bot; `None` for a person.
+    pub bot_kind: Option<BotKind>,
+    /// The source address, if it can be chosen.
     pub source: Option<Ipv4Addr>,
-    /// His browser's name for itself.
+    /// The `User-Agent`.
     pub agent: &'static str,
-    /// His own dice.
+    /// The seed of their random numbers.
     pub seed: u64,
 }
 
-/// How many of whom.
+/// The size and make-up of a crowd.
 #[derive(Debug, Clone)]
 pub struct Crowd {
     /// People, offices included.
@@ -133,8 +133,8 @@ pub struct Crowd {
     pub hard: u32,
     /// Bots.
     pub bots: usize,
-    /// Their vices, dealt in turn.
-    pub vices: Vec<Vice>,
+    /// Their kinds, assigned in turn.
+    pub bot_kinds: Vec<BotKind>,
     /// Accounts of a farm at one address.
     pub farm: usize,
     /// What their names begin with.
@@ -156,7 +156,7 @@ const AGENTS: [&str; 6] = [
 ];
 
 impl Crowd {
-    /// Everybody, in a random order.
+    /// All actors, in a random order.
     #[must_use]
     pub fn gather(&self) -> Vec<Actor> {
         let mut dice = Rng::with_seed(self.seed);
@@ -169,17 +169,17 @@ impl Crowd {
         };
         for n in 0..self.shoppers {
             let in_office = n < self.in_offices;
-            let hardship = (self.hard > 0 && dice.percent(self.hard))
-                .then(|| Hardship::ALL[dice.usize(..Hardship::ALL.len())]);
+            let lookalike = (self.hard > 0 && dice.percent(self.hard))
+                .then(|| Lookalike::ALL[dice.usize(..Lookalike::ALL.len())]);
             all.push(Actor {
                 user: format!("{}s{n:05}", self.prefix),
-                group: match hardship {
+                group: match lookalike {
                     Some(_) => "hard",
                     None if in_office => "office",
                     None => "shopper",
                 },
-                hardship,
-                vice: None,
+                lookalike,
+                bot_kind: None,
                 source: if in_office {
                     net(32, 1 + n / self.office.max(1))
                 } else {
@@ -194,25 +194,25 @@ impl Crowd {
                 seed: dice.u64(..),
             });
         }
-        let vices = if self.vices.is_empty() {
-            &Vice::ALL[..]
+        let bot_kinds = if self.bot_kinds.is_empty() {
+            &BotKind::ALL[..]
         } else {
-            &self.vices
+            &self.bot_kinds
         };
         for n in 0..self.bots {
-            let (vice, turn) = (vices[n % vices.len()], n / vices.len());
-            let farm = turn / self.farm.max(1) * vices.len() + n % vices.len();
+            let (bot_kind, turn) = (bot_kinds[n % bot_kinds.len()], n / bot_kinds.len());
+            let farm = turn / self.farm.max(1) * bot_kinds.len() + n % bot_kinds.len();
             all.push(Actor {
-                user: format!("{}b{n:05}-{vice}", self.prefix),
-                group: vice.as_str(),
-                hardship: None,
-                vice: Some(vice),
-                source: if vice.shares_address() {
+                user: format!("{}b{n:05}-{bot_kind}", self.prefix),
+                group: bot_kind.as_str(),
+                lookalike: None,
+                bot_kind: Some(bot_kind),
+                source: if bot_kind.shares_address() {
                     net(96, 1 + farm)
                 } else {
                     net(64, 1 + n)
                 },
-                agent: AGENTS[if vice.looks() {
+                agent: AGENTS[if bot_kind.looks() {
                     dice.usize(..AGENTS.len())
                 } else {
                     4
@@ -275,7 +275,7 @@ mod tests {
             office: 30,
             hard: 0,
             bots: 90,
-            vices: Vec::new(),
+            bot_kinds: Vec::new(),
             farm: 5,
             prefix: String::new(),
             seed,
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_what_was_asked_for_and_the_same_for_the_same_seed() {
+    fn a_crowd_is_as_configured_and_the_same_for_the_same_seed() {
         let all = crowd(1).gather();
         let names = |all: &[Actor]| all.iter().map(|it| it.user.clone()).collect::<Vec<_>>();
         assert_eq!(names(&all), names(&crowd(1).gather()));
@@ -303,21 +303,21 @@ mod tests {
     }
 
     #[test]
-    fn as_many_people_are_hard_to_tell_as_were_asked_for() {
+    fn as_many_people_look_like_bots_as_configured() {
         let all = Crowd {
             shoppers: 1_000,
             hard: 30,
             ..crowd(3)
         }
         .gather();
-        let hard: Vec<_> = all.iter().filter_map(|it| it.hardship).collect();
+        let hard: Vec<_> = all.iter().filter_map(|it| it.lookalike).collect();
         assert!((250..350).contains(&hard.len()), "{}", hard.len());
-        for one in Hardship::ALL {
+        for one in Lookalike::ALL {
             assert!(hard.iter().filter(|it| **it == one).count() > 30, "{one:?}");
         }
         assert!(
             all.iter()
-                .all(|it| it.vice.is_none() || it.hardship.is_none())
+                .all(|it| it.bot_kind.is_none() || it.lookalike.is_none())
         );
     }
 

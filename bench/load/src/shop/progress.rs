@@ -1,4 +1,4 @@
-//! How far it is: a line at the terminal, a file for a program that waits.
+//! Progress: a line at the terminal, a file for a program that waits.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::world::World;
 const EVERY: Duration = Duration::from_millis(250);
 const WIDTH: usize = 30;
 
-/// Where progress is told.
+/// Where progress is reported.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
     /// A file that always holds the latest state as JSON.
@@ -32,7 +32,7 @@ impl Progress {
             last = (Instant::now(), answers);
             if is_terminal {
                 let line = bar(&world, from_ms, (done, all), answers, rate);
-                // A terminal that is gone misses nothing.
+                // A closed terminal is no reason to stop.
                 let _ = write!(std::io::stderr(), "\r{line}\x1b[K");
             }
             self.write(&world, done, all, answers);

@@ -1,4 +1,4 @@
-//! What was seen, counted: by group, by second, by kind of answer.
+//! The responses, counted: by group, by second, by kind.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Shopped;
-use super::world::{Asked, Seen};
+use super::ShopRun;
+use super::world::{Exchange, RequestKind};
 
 /// One group's part.
 #[derive(Debug, Default, Clone, Serialize)]
@@ -23,7 +23,7 @@ pub struct Group {
     pub got_url: u64,
     /// … clicked, …
     pub clicked: u64,
-    /// … were taken, …
+    /// … had a purchase accepted, …
     pub accepted: u64,
     /// … have an order, …
     pub ordered: u64,
@@ -31,7 +31,7 @@ pub struct Group {
     pub paid: u64,
     /// Clicks of all together.
     pub clicks: u64,
-    /// How many were told that they are banned, …
+    /// How many were refused as banned, …
     pub blocked: u64,
     /// … and how many of these before the opening.
     pub blocked_before: u64,
@@ -70,10 +70,10 @@ pub struct Second {
     pub after: u64,
 }
 
-/// How long answers of one kind took, in ms.
+/// How long responses of one kind took, in ms.
 #[derive(Debug, Clone, Serialize)]
 pub struct Latency {
-    /// What was asked, and what was answered.
+    /// The request and the response.
     pub kind: String,
     /// How many there were.
     pub count: usize,
@@ -87,80 +87,80 @@ pub struct Latency {
     pub max_ms: f64,
 }
 
-/// Who an actor was.
+/// One actor, for the report.
 #[derive(Debug, Clone, Serialize)]
-pub struct Who {
+pub struct ActorSummary {
     /// Account.
     pub user: String,
     /// Group.
     pub group: &'static str,
     /// Address, if it was chosen.
     pub address: Option<String>,
-    /// Whether an order is his.
+    /// Whether they have an order.
     pub ordered: bool,
-    /// Whether he was told that he is banned.
+    /// Whether they were refused as banned.
     pub blocked: bool,
 }
 
-/// The whole.
+/// The whole report.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// Where.
+    /// The edge.
     pub edge: String,
     /// Round and product.
     pub item: String,
     /// When it opened, epoch milliseconds.
     pub opens_ms: u64,
-    /// Answers in all.
+    /// Responses in all.
     pub requests: usize,
-    /// All people and all bots.
+    /// All people.
     pub people: Group,
-    /// See above.
+    /// All bots.
     pub bots: Group,
     /// By group.
     pub groups: BTreeMap<&'static str, Group>,
-    /// How often which click was answered with what: people, then bots.
+    /// Clicks by the code of the response: of people, then of bots.
     pub clicks: BTreeMap<String, (u64, u64)>,
     /// By second.
     pub seconds: Vec<Second>,
-    /// By kind of answer, most frequent first.
+    /// By kind of response, most frequent first.
     pub latencies: Vec<Latency>,
-    /// Everybody.
-    pub actors: Vec<Who>,
+    /// All actors.
+    pub actors: Vec<ActorSummary>,
 }
 
 impl Report {
-    /// Counts.
+    /// Counts the exchanges of a run.
     #[must_use]
-    pub fn new(shopped: &Shopped) -> Self {
+    pub fn new(shopped: &ShopRun) -> Self {
         let world = &shopped.world;
         let seen = world.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut groups: BTreeMap<&'static str, Group> = BTreeMap::new();
-        let mut actors = Vec::with_capacity(shopped.fates.len());
-        for (actor, fate) in &shopped.fates {
+        let mut actors = Vec::with_capacity(shopped.outcomes.len());
+        for (actor, outcome) in &shopped.outcomes {
             let one = |it: bool| u64::from(it);
             let group = groups.entry(actor.group).or_default();
-            group.is_bot = actor.vice.is_some();
+            group.is_bot = actor.bot_kind.is_some();
             group.add(&Group {
                 actors: 1,
                 is_bot: false,
-                looked: one(fate.looked),
-                got_url: one(fate.has_url),
-                clicked: one(fate.clicks > 0),
-                accepted: one(fate.accepted),
-                ordered: one(fate.order.is_some()),
-                paid: one(fate.paid),
-                clicks: u64::from(fate.clicks),
-                blocked: one(fate.blocked_ms.is_some()),
-                blocked_before: one(fate.blocked_ms.is_some_and(|at| at < 0)),
-                troubled: one(fate.trouble.is_some()),
+                looked: one(outcome.looked),
+                got_url: one(outcome.has_url),
+                clicked: one(outcome.clicks > 0),
+                accepted: one(outcome.accepted),
+                ordered: one(outcome.order.is_some()),
+                paid: one(outcome.paid),
+                clicks: u64::from(outcome.clicks),
+                blocked: one(outcome.blocked_ms.is_some()),
+                blocked_before: one(outcome.blocked_ms.is_some_and(|at| at < 0)),
+                troubled: one(outcome.trouble.is_some()),
             });
-            actors.push(Who {
+            actors.push(ActorSummary {
                 user: actor.user.clone(),
                 group: actor.group,
                 address: actor.source.map(|it| it.to_string()),
-                ordered: fate.order.is_some(),
-                blocked: fate.blocked_ms.is_some(),
+                ordered: outcome.order.is_some(),
+                blocked: outcome.blocked_ms.is_some(),
             });
         }
         let mut people = Group::default();
@@ -222,9 +222,9 @@ impl Report {
     }
 }
 
-fn clicks(seen: &[Seen]) -> BTreeMap<String, (u64, u64)> {
+fn clicks(seen: &[Exchange]) -> BTreeMap<String, (u64, u64)> {
     let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    for one in seen.iter().filter(|one| one.asked == Asked::Click) {
+    for one in seen.iter().filter(|one| one.kind == RequestKind::Click) {
         let count = counts.entry(one.code.clone()).or_default();
         if one.is_bot {
             count.1 += 1;
@@ -235,7 +235,7 @@ fn clicks(seen: &[Seen]) -> BTreeMap<String, (u64, u64)> {
     counts
 }
 
-fn seconds(seen: &[Seen]) -> Vec<Second> {
+fn seconds(seen: &[Exchange]) -> Vec<Second> {
     let mut by_second: BTreeMap<i64, Second> = BTreeMap::new();
     let span = seen.iter().map(|one| one.at_ms.div_euclid(1_000));
     if let (Some(from), Some(to)) = (span.clone().min(), span.max()) {
@@ -251,24 +251,24 @@ fn seconds(seen: &[Seen]) -> Vec<Second> {
     }
     for one in seen {
         let second = by_second.entry(one.at_ms.div_euclid(1_000)).or_default();
-        *match one.asked {
-            Asked::Look => &mut second.looks,
-            Asked::Path => &mut second.paths,
-            Asked::Click => &mut second.clicks,
-            Asked::After => &mut second.after,
+        *match one.kind {
+            RequestKind::Look => &mut second.looks,
+            RequestKind::Path => &mut second.paths,
+            RequestKind::Click => &mut second.clicks,
+            RequestKind::After => &mut second.after,
         } += 1;
     }
     by_second.into_values().collect()
 }
 
-fn latencies(seen: &[Seen]) -> Vec<Latency> {
+fn latencies(seen: &[Exchange]) -> Vec<Latency> {
     let mut by_kind: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
     for one in seen {
-        let kind = match one.asked {
-            Asked::Look => "look".to_owned(),
-            Asked::Path => format!("url {}", one.code),
-            Asked::Click => format!("click {}", one.code),
-            Asked::After => "result".to_owned(),
+        let kind = match one.kind {
+            RequestKind::Look => "look".to_owned(),
+            RequestKind::Path => format!("url {}", one.code),
+            RequestKind::Click => format!("click {}", one.code),
+            RequestKind::After => "result".to_owned(),
         };
         by_kind.entry(kind).or_default().push(one.took);
     }
@@ -301,42 +301,42 @@ fn latency(kind: String, mut took: Vec<Duration>) -> Latency {
 pub(super) mod tests {
     use std::sync::{Arc, Mutex};
 
-    use super::super::people::{Actor, Vice};
-    use super::super::world::{Fate, World};
+    use super::super::people::{Actor, BotKind};
+    use super::super::world::{Outcome, World};
     use super::*;
 
-    pub(crate) fn shopped() -> Shopped {
-        let seen = |asked, code: &str, at_ms, ms, is_bot| Seen {
-            asked,
+    pub(crate) fn shopped() -> ShopRun {
+        let seen = |kind, code: &str, at_ms, ms, is_bot| Exchange {
+            kind,
             code: code.to_owned(),
             at_ms,
             took: Duration::from_millis(ms),
             is_bot,
         };
-        let actor = |user: &str, vice: Option<Vice>| Actor {
+        let actor = |user: &str, bot_kind: Option<BotKind>| Actor {
             user: user.to_owned(),
-            group: vice.map_or("shopper", Vice::as_str),
-            hardship: None,
-            vice,
+            group: bot_kind.map_or("shopper", BotKind::as_str),
+            lookalike: None,
+            bot_kind,
             source: None,
             agent: "",
             seed: 0,
         };
-        let bought = Fate {
+        let bought = Outcome {
             looked: true,
             has_url: true,
             clicks: 1,
             accepted: true,
             order: Some("7".into()),
             paid: true,
-            ..Fate::default()
+            ..Outcome::default()
         };
-        let banned = Fate {
+        let banned = Outcome {
             clicks: 3,
             blocked_ms: Some(-5),
-            ..Fate::default()
+            ..Outcome::default()
         };
-        Shopped {
+        ShopRun {
             world: Arc::new(World {
                 authority: "127.0.0.1:1".into(),
                 round: "1".into(),
@@ -346,22 +346,22 @@ pub(super) mod tests {
                 keyring: None,
                 ahead_ms: 0,
                 seen: Mutex::new(vec![
-                    seen(Asked::Look, "200", -1_500, 1, false),
-                    seen(Asked::Path, "200", -1, 2, true),
-                    seen(Asked::Click, "202", 400, 30, false),
-                    seen(Asked::Click, "blocked", 10, 1, true),
-                    seen(Asked::Click, "blocked", 20, 3, true),
+                    seen(RequestKind::Look, "200", -1_500, 1, false),
+                    seen(RequestKind::Path, "200", -1, 2, true),
+                    seen(RequestKind::Click, "202", 400, 30, false),
+                    seen(RequestKind::Click, "blocked", 10, 1, true),
+                    seen(RequestKind::Click, "blocked", 20, 3, true),
                 ]),
             }),
-            fates: vec![
+            outcomes: vec![
                 (actor("li", None), bought),
-                (actor("<b>", Some(Vice::Hammer)), banned),
+                (actor("<b>", Some(BotKind::Hammer)), banned),
             ],
         }
     }
 
     #[test]
-    fn everybody_and_every_answer_is_counted_once() {
+    fn every_actor_and_every_response_is_counted_once() {
         let report = Report::new(&shopped());
         assert_eq!((report.people.ordered, report.bots.ordered), (1, 0));
         assert_eq!((report.bots.blocked, report.bots.blocked_before), (1, 1));

@@ -1,4 +1,4 @@
-//! A person at the product page: what the page asks by itself, and what a person
+//! A person at the product page: what the page requests by itself, and what a person
 //! does when.
 
 use std::time::Duration;
@@ -7,9 +7,9 @@ use fastrand::Rng;
 use tokio::time::sleep;
 
 use super::people::Dice as _;
-use super::world::{Asked, Fate, Visit};
+use super::world::{Outcome, RequestKind, Visit};
 
-/// URLs are given out from this long before the opening.
+/// URLs are handed out from this long before the opening.
 const PATH_LEAD_MS: u64 = 60_000;
 /// The page spreads its requests for URLs over this much time.
 const PATH_JITTER_MS: u64 = 5_000;
@@ -21,17 +21,17 @@ const EARLY_RETRY: Duration = Duration::from_millis(120);
 /// How somebody shops.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Habits {
-    /// When he clicks, after the opening or after the page is there, in ms.
+    /// When they click, after the opening or after the page is there, in ms.
     pub(super) reaction_ms: u64,
-    /// When he opens the page, by the server's clock.
+    /// When they open the page, by the server's clock.
     pub(super) comes_ms: u64,
-    /// How long he waits for a sold-out product to come back, in ms.
+    /// How long they wait for a sold-out product to come back, in ms.
     patience_ms: u64,
-    /// Whether he drums on the button around the opening instead of reacting to it.
+    /// Whether they drum on the button around the opening instead of reacting to it.
     pub(super) drums: bool,
-    /// Whether he leaves without a click.
+    /// Whether they leave without a click.
     only_looks: bool,
-    /// Whether he pays, and how long he takes.
+    /// After how many ms they pay; `None` if they do not.
     pays_after_ms: Option<u64>,
 }
 
@@ -55,7 +55,7 @@ impl Habits {
         }
     }
 
-    /// A bot's that means to be taken for one.
+    /// A bot's that passes itself off as a person.
     pub(super) fn of_careful_bot(dice: &mut Rng, opens_ms: u64, comes_from_ms: u64) -> Self {
         Self {
             reaction_ms: dice.time(230.0, 0.25),
@@ -68,31 +68,31 @@ impl Habits {
 }
 
 /// Shops.
-pub(super) async fn shop(mut visit: Visit<'_>, mut dice: Rng, habits: Habits) -> Fate {
+pub(super) async fn shop(mut visit: Visit<'_>, mut dice: Rng, habits: Habits) -> Outcome {
     let world = visit.world;
     world.until(habits.comes_ms).await;
     if dice.percent(40) {
-        visit.get(Asked::Look, "/").await;
-        visit.get(Asked::Look, "/api/rounds").await;
+        visit.get(RequestKind::Look, "/").await;
+        visit.get(RequestKind::Look, "/api/rounds").await;
         sleep(Duration::from_millis(dice.time(2_500.0, 0.6))).await;
     }
     if !visit.log_in().await {
-        return visit.fate;
+        return visit.outcome;
     }
     visit.load_page(120).await;
     visit.result().await;
     wait(&mut visit, &mut dice, habits).await;
     if habits.only_looks || world.is_over() {
-        return visit.fate;
+        return visit.outcome;
     }
     buy_and_pay(&mut visit, &mut dice, habits).await;
-    visit.fate
+    visit.outcome
 }
 
-/// Clicks, and pays for what he gets.
+/// Clicks, and pays for an order.
 pub(super) async fn buy_and_pay(visit: &mut Visit<'_>, dice: &mut Rng, habits: Habits) {
     buy(visit, dice, habits).await;
-    if visit.fate.accepted {
+    if visit.outcome.accepted {
         visit.follow().await;
         if let Some(after) = habits.pays_after_ms {
             sleep(Duration::from_millis(after)).await;
@@ -101,11 +101,11 @@ pub(super) async fn buy_and_pay(visit: &mut Visit<'_>, dice: &mut Rng, habits: H
     }
 }
 
-/// What the page asks until the click.
+/// What the page requests until the click.
 pub(super) async fn wait(visit: &mut Visit<'_>, dice: &mut Rng, habits: Habits) {
     let world = visit.world;
     let here_ms = world.now_ms();
-    // Whoever comes late looks at the page before he clicks.
+    // A latecomer looks at the page before the click.
     let click_ms = if habits.drums {
         (world.opens_ms + dice.u64(..160)).saturating_sub(80)
     } else {
@@ -139,7 +139,7 @@ pub(super) async fn wait(visit: &mut Visit<'_>, dice: &mut Rng, habits: Habits) 
                 sleep(Duration::from_secs(2)).await;
             }
         } else if now >= state_ms {
-            visit.get(Asked::Look, &state).await;
+            visit.get(RequestKind::Look, &state).await;
             state_ms = now + state_gap(world.opens_ms, now);
         } else if now >= time_ms {
             look_at_the_clock(visit).await;
@@ -148,7 +148,7 @@ pub(super) async fn wait(visit: &mut Visit<'_>, dice: &mut Rng, habits: Habits) 
     }
 }
 
-/// How long the page waits between two questions for the state.
+/// How long the page waits between two polls of the state, in ms.
 fn state_gap(opens_ms: u64, now_ms: u64) -> u64 {
     match opens_ms.saturating_sub(now_ms) {
         0 => 2_000,
@@ -158,7 +158,7 @@ fn state_gap(opens_ms: u64, now_ms: u64) -> u64 {
     }
 }
 
-/// How long it waits between two questions for the time.
+/// How long it waits between two polls of the time, in ms.
 fn time_gap(opens_ms: u64, now_ms: u64) -> u64 {
     match opens_ms.saturating_sub(now_ms) {
         1..=10_000 => 3_000,
@@ -167,7 +167,7 @@ fn time_gap(opens_ms: u64, now_ms: u64) -> u64 {
     }
 }
 
-/// Clicks, and hopes.
+/// Clicks, and again as long as there is hope.
 async fn buy(visit: &mut Visit<'_>, dice: &mut Rng, habits: Habits) {
     let world = visit.world;
     let state = world.api("state");
@@ -194,7 +194,7 @@ async fn buy(visit: &mut Visit<'_>, dice: &mut Rng, habits: Habits) {
     }
 }
 
-/// What an open page asks until then, while nobody does anything.
+/// What an open page requests until then, while the shopper does nothing.
 pub(super) async fn stay(visit: &mut Visit<'_>, until_ms: u64) {
     let world = visit.world;
     let state = world.api("state");
@@ -208,7 +208,7 @@ pub(super) async fn stay(visit: &mut Visit<'_>, until_ms: u64) {
             return;
         }
         if now >= state_ms {
-            visit.get(Asked::Look, &state).await;
+            visit.get(RequestKind::Look, &state).await;
             state_ms = now + state_gap(world.opens_ms, now);
         }
         if now >= time_ms {
@@ -220,14 +220,14 @@ pub(super) async fn stay(visit: &mut Visit<'_>, until_ms: u64) {
 
 pub(super) async fn look_at_the_clock(visit: &mut Visit<'_>) {
     for _ in 0..3 {
-        visit.get(Asked::Look, "/api/time").await;
+        visit.get(RequestKind::Look, "/api/time").await;
     }
 }
 
-/// Watches whether something comes back, until `until_ms`.
+/// Polls until `until_ms` whether the product is open again.
 async fn watch(visit: &mut Visit<'_>, state: &str, until_ms: u64) -> bool {
     while visit.world.now_ms() < until_ms && !visit.world.is_over() {
-        let answer = visit.get(Asked::Look, state).await;
+        let answer = visit.get(RequestKind::Look, state).await;
         if answer.and_then(|it| it.text("state")).as_deref() == Some("open") {
             return true;
         }

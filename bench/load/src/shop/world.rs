@@ -1,4 +1,4 @@
-//! What all actors share: the product, the server's clock, and what was seen.
+//! What all actors share: the product, the server's clock, and every response.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,58 +9,58 @@ use seckill_core::signing::keyring::Keyring;
 use tokio::time::sleep;
 
 use super::people::Actor;
-use crate::client::{Answer, Call, CallError, Edge};
+use crate::client::{Call, CallError, Edge, Response};
 
-/// What was asked.
+/// What a request was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Asked {
+pub enum RequestKind {
     /// A page, a file, the time, a state.
     Look,
     /// A purchase URL.
     Path,
     /// A click.
     Click,
-    /// What became of it, and paying.
+    /// The result, and paying.
     After,
 }
 
-/// One answer.
+/// One request and its response.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    /// What was asked.
-    pub asked: Asked,
-    /// What was answered: a code of the contract, or the status.
+pub struct Exchange {
+    /// What the request was for.
+    pub kind: RequestKind,
+    /// The response: a code of the contract, or the status.
     pub code: String,
-    /// When, in ms from the opening.
+    /// When it was sent, in ms from the opening.
     pub at_ms: i64,
     /// How long it took.
     pub took: Duration,
-    /// Whether a bot asked.
+    /// Whether a bot sent it.
     pub is_bot: bool,
 }
 
-/// What became of somebody.
+/// How the sale ended for one actor.
 #[derive(Debug, Clone, Default)]
-pub struct Fate {
-    /// He looked at the page.
+pub struct Outcome {
+    /// They loaded the page.
     pub looked: bool,
-    /// He has a purchase URL.
+    /// They have a purchase URL.
     pub has_url: bool,
-    /// How often he clicked.
+    /// How often they clicked.
     pub clicks: u32,
-    /// His purchase was taken.
+    /// Their purchase was accepted.
     pub accepted: bool,
-    /// His order.
+    /// Their order.
     pub order: Option<String>,
-    /// He paid.
+    /// They paid.
     pub paid: bool,
-    /// When he was first told that he is banned, in ms from the opening.
+    /// When they were first refused as banned, in ms from the opening.
     pub blocked_ms: Option<i64>,
-    /// Why he could not even begin.
+    /// Why they could not even begin.
     pub trouble: Option<String>,
 }
 
-/// What all share.
+/// What all actors share.
 #[derive(Debug)]
 pub struct World {
     /// `host:port` of the edge.
@@ -69,16 +69,16 @@ pub struct World {
     pub round: String,
     /// Product id.
     pub product: String,
-    /// When it opens, and when the actors leave, by the server's clock.
+    /// When it opens, by the server's clock.
     pub opens_ms: u64,
-    /// See above.
+    /// When the actors leave, by the server's clock.
     pub until_ms: u64,
-    /// Signs captcha passes, where they are asked for.
+    /// Signs captcha passes, where the shop wants them.
     pub keyring: Option<Keyring>,
     /// Server's clock minus ours, ms.
     pub ahead_ms: i64,
-    /// All answers.
-    pub seen: Mutex<Vec<Seen>>,
+    /// All responses.
+    pub seen: Mutex<Vec<Exchange>>,
 }
 
 impl World {
@@ -114,25 +114,25 @@ impl World {
     }
 }
 
-/// Somebody at his browser, or a program that stands in for one.
+/// An actor's browser, or a program that acts as one.
 pub struct Visit<'w> {
-    /// What all share.
+    /// What all actors share.
     pub world: &'w World,
-    /// Who.
+    /// Whose browser it is.
     pub actor: &'w Actor,
     edge: Edge,
     cookie: Option<String>,
-    /// His purchase URL.
+    /// The actor's purchase URL.
     pub path: Option<String>,
-    /// What became of him.
-    pub fate: Fate,
+    /// How the sale has gone for them so far.
+    pub outcome: Outcome,
     requests: u32,
 }
 
 impl<'w> Visit<'w> {
     /// Opens the browser.
     pub fn new(world: &'w World, actor: &'w Actor) -> Self {
-        // A browser keeps up to six; two are enough for what is asked here.
+        // A browser keeps up to six; two are enough here.
         let edge = Edge::new(&world.authority, 2).from(actor.source, actor.agent);
         Self {
             world,
@@ -140,12 +140,12 @@ impl<'w> Visit<'w> {
             edge,
             cookie: None,
             path: None,
-            fate: Fate::default(),
+            outcome: Outcome::default(),
             requests: 0,
         }
     }
 
-    async fn ask(&mut self, asked: Asked, call: Call<'_>) -> Option<Answer> {
+    async fn send(&mut self, kind: RequestKind, call: Call<'_>) -> Option<Response> {
         let sent = Instant::now();
         let at_ms = self.world.since_opening();
         let call = Call {
@@ -159,15 +159,15 @@ impl<'w> Visit<'w> {
             Err(CallError::Timeout) => "no_answer".to_owned(),
             Err(CallError::Request(_)) => "malformed".to_owned(),
         };
-        if code == "blocked" && self.fate.blocked_ms.is_none() {
-            self.fate.blocked_ms = Some(at_ms);
+        if code == "blocked" && self.outcome.blocked_ms.is_none() {
+            self.outcome.blocked_ms = Some(at_ms);
         }
-        let seen = Seen {
-            asked,
+        let seen = Exchange {
+            kind,
             code,
             at_ms,
             took: sent.elapsed(),
-            is_bot: self.actor.vice.is_some(),
+            is_bot: self.actor.bot_kind.is_some(),
         };
         let mut all = self
             .world
@@ -178,12 +178,12 @@ impl<'w> Visit<'w> {
         answer.ok()
     }
 
-    /// A GET; whether it was answered well.
-    pub async fn get(&mut self, asked: Asked, path: &str) -> Option<Answer> {
-        self.ask(asked, Call::new(&Method::GET, path)).await
+    /// Sends a GET; `None` without a response.
+    pub async fn get(&mut self, kind: RequestKind, path: &str) -> Option<Response> {
+        self.send(kind, Call::new(&Method::GET, path)).await
     }
 
-    /// Logs in; tries again while the shop is busy.
+    /// Logs in; retries while the shop is busy.
     pub async fn log_in(&mut self) -> bool {
         let body = serde_json::json!({ "user": self.actor.user }).to_string();
         for attempt in 0..10 {
@@ -191,49 +191,49 @@ impl<'w> Visit<'w> {
                 body: &body,
                 ..Call::new(&Method::POST, "/api/session")
             };
-            match self.ask(Asked::Look, call).await {
+            match self.send(RequestKind::Look, call).await {
                 Some(answer) if answer.status < 300 && answer.cookie.is_some() => {
                     self.cookie = answer.cookie;
                     return true;
                 }
                 Some(answer) if answer.status < 500 && answer.status != 429 => {
-                    self.fate.trouble = Some(format!("login: {}", answer.code()));
+                    self.outcome.trouble = Some(format!("login: {}", answer.code()));
                     return false;
                 }
                 _ => sleep(Duration::from_millis(200 << attempt.min(4))).await,
             }
         }
-        self.fate.trouble = Some("login: no answer".to_owned());
+        self.outcome.trouble = Some("login: no answer".to_owned());
         false
     }
 
-    /// Loads the page as a browser does, and asks for the time and the state.
+    /// Loads the page as a browser does, and requests the time and the state.
     pub async fn load_page(&mut self, gap_ms: u64) {
         let World { round, product, .. } = self.world;
         let page = format!("/product/{round}-{product}.html");
-        let answer = self.get(Asked::Look, &page).await;
+        let answer = self.get(RequestKind::Look, &page).await;
         let html = answer.map(|it| it.body).unwrap_or_default();
         for file in assets(&String::from_utf8_lossy(&html)) {
-            self.get(Asked::Look, &file).await;
+            self.get(RequestKind::Look, &file).await;
         }
-        self.fate.looked = true;
-        self.get(Asked::Look, "/api/session").await;
+        self.outcome.looked = true;
+        self.get(RequestKind::Look, "/api/session").await;
         let state = self.world.api("state");
-        self.get(Asked::Look, &state).await;
+        self.get(RequestKind::Look, &state).await;
         for _ in 0..5 {
-            self.get(Asked::Look, "/api/time").await;
+            self.get(RequestKind::Look, "/api/time").await;
             sleep(Duration::from_millis(gap_ms)).await;
         }
     }
 
-    /// Asks for the purchase URL; the code of the answer.
+    /// Requests the purchase URL; returns the code of the response.
     pub async fn fetch_path(&mut self) -> String {
         let url = self.world.api("path");
-        match self.get(Asked::Path, &url).await {
+        match self.get(RequestKind::Path, &url).await {
             Some(answer) => {
                 if let Some(path) = answer.text("path") {
                     self.path = Some(path);
-                    self.fate.has_url = true;
+                    self.outcome.has_url = true;
                 }
                 answer.code()
             }
@@ -241,7 +241,7 @@ impl<'w> Visit<'w> {
         }
     }
 
-    /// Clicks; the code of the answer. Each click is a request of its own unless
+    /// Clicks; returns the code of the response. Each click is a request of its own unless
     /// `again`.
     pub async fn click(&mut self, again: bool) -> String {
         let Some(path) = self.path.clone() else {
@@ -253,7 +253,7 @@ impl<'w> Visit<'w> {
     /// The same with another URL than one's own.
     pub async fn click_at(&mut self, path: &str, again: bool) -> String {
         self.requests += u32::from(!again);
-        self.fate.clicks += 1;
+        self.outcome.clicks += 1;
         let request = format!("{}-{}", self.world.opens_ms % 1_000_000_000, self.requests);
         let pass = self.pass();
         let call = Call {
@@ -261,11 +261,11 @@ impl<'w> Visit<'w> {
             captcha: pass.as_deref(),
             ..Call::new(&Method::POST, path)
         };
-        let code = match self.ask(Asked::Click, call).await {
+        let code = match self.send(RequestKind::Click, call).await {
             Some(answer) => answer.code(),
             None => "no_answer".to_owned(),
         };
-        self.fate.accepted |= code == "202";
+        self.outcome.accepted |= code == "202";
         code
     }
 
@@ -278,17 +278,17 @@ impl<'w> Visit<'w> {
         Some(pass::sign(key, item, &self.actor.user, expires_ms, nonce))
     }
 
-    /// Asks once what became of the purchase; notes the order.
+    /// Requests the result once; records the order.
     pub async fn result(&mut self) -> Option<String> {
         let url = self.world.api("result");
-        let answer = self.get(Asked::After, &url).await?;
+        let answer = self.get(RequestKind::After, &url).await?;
         if let Some(order) = answer.text("order") {
-            self.fate.order = Some(order);
+            self.outcome.order = Some(order);
         }
         answer.text("status")
     }
 
-    /// Asks until it is decided, as the page does.
+    /// Polls the result until it is decided, as the page does.
     pub async fn follow(&mut self) -> String {
         sleep(Duration::from_millis(300)).await;
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -304,14 +304,14 @@ impl<'w> Visit<'w> {
 
     /// Pays the order, if there is one.
     pub async fn pay(&mut self) {
-        let Some(order) = self.fate.order.clone() else {
+        let Some(order) = self.outcome.order.clone() else {
             return;
         };
         let path = format!("/api/orders/{order}/pay");
         let answer = self
-            .ask(Asked::After, Call::new(&Method::POST, &path))
+            .send(RequestKind::After, Call::new(&Method::POST, &path))
             .await;
-        self.fate.paid = answer.is_some_and(|answer| answer.status < 300);
+        self.outcome.paid = answer.is_some_and(|answer| answer.status < 300);
     }
 }
 

@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use super::Row;
 use crate::plot::{self, Panel};
 
-/// What the script must be against the best other way that works across processes.
+/// What the script must be against the best other strategy that works across processes.
 const GOAL: f64 = 3.0;
 
-/// One way over all rounds.
+/// One strategy over all rounds.
 #[derive(Debug)]
 struct Line {
     way: &'static str,
@@ -22,18 +22,18 @@ struct Line {
     commands: f64,
     round_trips: f64,
     redis_cpu_us: f64,
-    /// Sold by the script for each item sold this way.
+    /// Items sold by the script for each item sold by this one.
     script_ratio: f64,
 }
 
-/// All ways over all rounds; the script is the first.
+/// All strategies over all rounds; the script is the first.
 #[derive(Debug)]
 pub struct Summary {
     lines: Vec<Line>,
 }
 
 impl Summary {
-    /// Sums up rounds that list the same ways in the same order.
+    /// Sums up rounds that list the same strategies in the same order.
     #[must_use]
     pub fn of(rounds: &[Vec<Row>]) -> Self {
         let ways = rounds.first().map_or(0, Vec::len);
@@ -69,7 +69,7 @@ impl Summary {
         }
     }
 
-    /// The best of the rejected ways that this is true of.
+    /// The best of the rejected strategies that this is true of.
     fn best_rejected(&self, is_right: fn(&Line) -> bool) -> Option<&Line> {
         let rejected = self.lines.iter().skip(1).filter(|line| is_right(line));
         rejected.min_by(|a, b| a.script_ratio.total_cmp(&b.script_ratio))
@@ -157,7 +157,7 @@ impl Summary {
         text
     }
 
-    /// The table for people.
+    /// The table for the terminal.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = format!(

@@ -1,7 +1,7 @@
-//! Ways to sell stock without selling it twice: the script, and those that were
-//! rejected (course §129–§131). Each does the same work: it refuses a buyer who
-//! has the product, deducts, and in one transaction sets the amounts, his record
-//! and the order message, so that these agree whenever somebody looks.
+//! Strategies to sell stock without selling it twice: the script, and those that were
+//! rejected (course §129–§131). Each does the same work: it refuses a buyer who has the
+//! product, deducts, and in one transaction writes the amounts, the buyer's record and
+//! the order message, so that these agree at every moment.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -19,8 +19,8 @@ static PURCHASE: LazyLock<Script> = LazyLock::new(|| {
         include_str!("../../../../lua/stock/purchase.lua"),
     ))
 });
-/// Lets go of a lock if it is still ours: whoever was away for longer than the
-/// lock holds must not open another's.
+/// Releases a lock if it is still ours: a seller that was away for longer than the lock
+/// holds must not release another's.
 static UNLOCK: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0",
@@ -28,21 +28,21 @@ static UNLOCK: LazyLock<Script> = LazyLock::new(|| {
 });
 const SALE: &str = "sale_stock_amount";
 const LOCKED: &str = "locked_stock_amount";
-/// How many there were; only the counter's way needs it.
+/// How many there were; only the counter needs it.
 const AMOUNT: &str = "amount";
 /// How long a lock holds without its owner, in ms.
 const LOCK_MS: u64 = 5_000;
 
-/// A way to sell.
+/// A strategy to sell stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Strategy {
     /// One script does it all: what the system uses.
     Script,
-    /// One counter says who came in time; the rest follows in steps of their own.
+    /// One counter decides who came in time; the rest follows in separate steps.
     Incr,
     /// A list with a token for each item.
     Tokens,
-    /// Optimistic: read, then write if nobody wrote meanwhile, else again.
+    /// Optimistic: read, then write unless another has written meanwhile; else retry.
     Watch,
     /// A lock in Redis, opened only by its owner.
     Lock,
@@ -50,56 +50,58 @@ pub enum Way {
     Fifo,
 }
 
-impl Way {
+impl Strategy {
     /// All, the system's own first.
-    pub const ALL: [Way; 6] = [
-        Way::Script,
-        Way::Incr,
-        Way::Tokens,
-        Way::Watch,
-        Way::Lock,
-        Way::Fifo,
+    pub const ALL: [Strategy; 6] = [
+        Strategy::Script,
+        Strategy::Incr,
+        Strategy::Tokens,
+        Strategy::Watch,
+        Strategy::Lock,
+        Strategy::Fifo,
     ];
 
     /// Its name in tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Way::Script => "the script",
-            Way::Incr => "one INCR",
-            Way::Tokens => "token list",
-            Way::Watch => "WATCH loop",
-            Way::Lock => "lock with owner check",
-            Way::Fifo => "FIFO in memory",
+            Strategy::Script => "the script",
+            Strategy::Incr => "one INCR",
+            Strategy::Tokens => "token list",
+            Strategy::Watch => "WATCH loop",
+            Strategy::Lock => "lock with owner check",
+            Strategy::Fifo => "FIFO in memory",
         }
     }
 
-    /// Whether several processes may sell the same stock this way.
+    /// Whether several processes may sell the same stock by it.
     #[must_use]
     pub fn works_across_processes(self) -> bool {
-        self != Way::Fifo
+        self != Strategy::Fifo
     }
 
     /// Whether a seller that dies in the middle leaves neither an item that
     /// nobody can buy nor a sale without its order.
     #[must_use]
     pub fn survives_a_crash(self) -> bool {
-        matches!(self, Way::Script | Way::Watch | Way::Lock)
+        matches!(self, Strategy::Script | Strategy::Watch | Strategy::Lock)
     }
 
     /// Why it is not used.
     #[must_use]
     pub fn rejected_for(self) -> &'static str {
         match self {
-            Way::Script => "used",
-            Way::Incr | Way::Tokens => "a crash between its steps loses the item or the order",
-            Way::Watch => "buyers of one product always collide",
-            Way::Lock => "buyers of one product stand in line, three round trips each",
-            Way::Fifo => "sells in one process only, and forgets at a crash",
+            Strategy::Script => "used",
+            Strategy::Incr | Strategy::Tokens => {
+                "a crash between its steps loses the item or the order"
+            }
+            Strategy::Watch => "buyers of one product always collide",
+            Strategy::Lock => "buyers of one product stand in queue, three round trips each",
+            Strategy::Fifo => "sells in one process only, and forgets at a crash",
         }
     }
 
-    /// Puts `amount` items up for sale this way, and forgets all buyers.
+    /// Puts `amount` items up for sale, and forgets all buyers.
     ///
     /// # Errors
     /// Redis refuses.
@@ -126,7 +128,7 @@ impl Way {
         )
         .ignore();
         pipe.exec_async(conn).await?;
-        if self == Way::Tokens {
+        if self == Strategy::Tokens {
             let mut left = amount;
             while left > 0 {
                 let some = usize::try_from(left.min(100_000)).unwrap_or(1);
@@ -140,64 +142,69 @@ impl Way {
     }
 }
 
-/// What a buyer was told.
+/// The result for a buyer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// It is his.
+pub enum SaleResult {
+    /// They have the item.
     Sold,
-    /// He had it before.
+    /// They had it before.
     Duplicate,
-    /// All is gone.
+    /// Sold out.
     Gone,
 }
 
 /// Where requests wait in the memory of one process.
-pub type Line = mpsc::UnboundedSender<(String, oneshot::Sender<Answer>)>;
+pub type Queue = mpsc::UnboundedSender<(String, oneshot::Sender<SaleResult>)>;
 
 /// Opens a line for `amount` items, worked off by a task of its own.
 #[must_use]
-pub fn open_line(amount: u64) -> Line {
-    let (line, mut waiting) = mpsc::unbounded_channel::<(String, oneshot::Sender<Answer>)>();
+pub fn open_queue(amount: u64) -> Queue {
+    let (queue, mut waiting) = mpsc::unbounded_channel::<(String, oneshot::Sender<SaleResult>)>();
     tokio::spawn(async move {
         let (mut left, mut buyers, mut orders) = (amount, HashSet::new(), Vec::new());
-        while let Some((user, tell)) = waiting.recv().await {
+        while let Some((user, reply)) = waiting.recv().await {
             let answer = if left == 0 && !buyers.contains(&user) {
-                Answer::Gone
+                SaleResult::Gone
             } else if buyers.insert(user.clone()) {
                 left -= 1;
                 orders.push(user);
-                Answer::Sold
+                SaleResult::Sold
             } else {
-                Answer::Duplicate
+                SaleResult::Duplicate
             };
-            // Whoever left meanwhile hears nothing.
-            let _ = tell.send(answer);
+            // A buyer who left meanwhile gets no reply.
+            let _ = reply.send(answer);
         }
     });
-    line
+    queue
 }
 
-/// One buyer after another, on a connection of its own.
+/// Sells to one buyer after another, on a connection of its own.
 #[derive(Debug)]
-pub struct Till {
-    way: Way,
+pub struct Seller {
+    way: Strategy,
     conn: MultiplexedConnection,
-    line: Option<Line>,
+    queue: Option<Queue>,
     /// Commands sent, a script counted as one.
     pub commands: u64,
-    /// Times that an answer was waited for.
+    /// Replies that were waited for.
     pub trips: u64,
     random: u64,
 }
 
-impl Till {
-    /// A till that sells this way; a FIFO needs its line.
+impl Seller {
+    /// A seller by this strategy; a FIFO needs its queue.
     #[must_use]
-    pub fn new(way: Way, conn: MultiplexedConnection, line: Option<Line>, number: u64) -> Self {
+    pub fn new(
+        way: Strategy,
+        conn: MultiplexedConnection,
+        queue: Option<Queue>,
+        number: u64,
+    ) -> Self {
         Self {
             way,
             conn,
-            line,
+            queue,
             commands: 0,
             trips: 0,
             random: number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
@@ -208,18 +215,18 @@ impl Till {
     ///
     /// # Errors
     /// Redis refuses or is away.
-    pub async fn sell(&mut self, user: &str, request: &str) -> RedisResult<Answer> {
+    pub async fn sell(&mut self, user: &str, request: &str) -> RedisResult<SaleResult> {
         match self.way {
-            Way::Script => self.by_script(user, request).await,
-            Way::Incr => self.by_incr(user, request).await,
-            Way::Tokens => self.by_token(user, request).await,
-            Way::Watch => self.by_watch(user, request).await,
-            Way::Lock => self.by_lock(user, request).await,
-            Way::Fifo => Ok(self.by_line(user).await),
+            Strategy::Script => self.by_script(user, request).await,
+            Strategy::Incr => self.by_incr(user, request).await,
+            Strategy::Tokens => self.by_token(user, request).await,
+            Strategy::Watch => self.by_watch(user, request).await,
+            Strategy::Lock => self.by_lock(user, request).await,
+            Strategy::Fifo => Ok(self.by_line(user).await),
         }
     }
 
-    async fn by_script(&mut self, user: &str, request: &str) -> RedisResult<Answer> {
+    async fn by_script(&mut self, user: &str, request: &str) -> RedisResult<SaleResult> {
         self.count(1);
         let reply: String = PURCHASE
             .key(&KEYS.stock)
@@ -231,16 +238,16 @@ impl Till {
             .invoke_async(&mut self.conn)
             .await?;
         Ok(match reply.as_str() {
-            "accepted" => Answer::Sold,
-            "sold_out" => Answer::Gone,
-            _ => Answer::Duplicate,
+            "accepted" => SaleResult::Sold,
+            "sold_out" => SaleResult::Gone,
+            _ => SaleResult::Duplicate,
         })
     }
 
     /// The counter comes after the record, or a second click would take an item.
-    async fn by_incr(&mut self, user: &str, request: &str) -> RedisResult<Answer> {
+    async fn by_incr(&mut self, user: &str, request: &str) -> RedisResult<SaleResult> {
         if !self.claim(user, request).await? {
-            return Ok(Answer::Duplicate);
+            return Ok(SaleResult::Duplicate);
         }
         let mut pipe = redis::pipe();
         pipe.cmd("INCR")
@@ -254,9 +261,9 @@ impl Till {
         self.order(user, request).await
     }
 
-    async fn by_token(&mut self, user: &str, request: &str) -> RedisResult<Answer> {
+    async fn by_token(&mut self, user: &str, request: &str) -> RedisResult<SaleResult> {
         if !self.claim(user, request).await? {
-            return Ok(Answer::Duplicate);
+            return Ok(SaleResult::Duplicate);
         }
         let mut pipe = redis::pipe();
         pipe.cmd("LPOP").arg(&KEYS.tokens);
@@ -267,7 +274,7 @@ impl Till {
         }
     }
 
-    async fn by_watch(&mut self, user: &str, request: &str) -> RedisResult<Answer> {
+    async fn by_watch(&mut self, user: &str, request: &str) -> RedisResult<SaleResult> {
         loop {
             let mut look = redis::pipe();
             look.cmd("WATCH").arg(&KEYS.stock).ignore();
@@ -286,12 +293,12 @@ impl Till {
             self.commands += 2;
             let done: Option<Value> = self.ask(&write).await?;
             if done.is_some() {
-                return Ok(Answer::Sold);
+                return Ok(SaleResult::Sold);
             }
         }
     }
 
-    async fn by_lock(&mut self, user: &str, request: &str) -> RedisResult<Answer> {
+    async fn by_lock(&mut self, user: &str, request: &str) -> RedisResult<SaleResult> {
         let owner = format!("{user}-{}", self.next_random());
         loop {
             let mut take = redis::pipe();
@@ -317,23 +324,27 @@ impl Till {
         }
         write.add_command(unlock(&owner)).ignore();
         let _: Value = self.ask(&write).await?;
-        Ok(if sells { Answer::Sold } else { refusal(record) })
+        Ok(if sells {
+            SaleResult::Sold
+        } else {
+            refusal(record)
+        })
     }
 
-    async fn by_line(&mut self, user: &str) -> Answer {
-        let (tell, told) = oneshot::channel();
+    async fn by_line(&mut self, user: &str) -> SaleResult {
+        let (reply, replied) = oneshot::channel();
         let in_line = self
-            .line
+            .queue
             .as_ref()
-            .map(|line| line.send((user.to_owned(), tell)));
+            .map(|queue| queue.send((user.to_owned(), reply)));
         match in_line {
-            Some(Ok(())) => told.await.unwrap_or(Answer::Gone),
-            _ => Answer::Gone,
+            Some(Ok(())) => replied.await.unwrap_or(SaleResult::Gone),
+            _ => SaleResult::Gone,
         }
     }
 
-    /// Records the buyer, unless he is on record. Whether he has bought is said by
-    /// [`Till::order`], in the step that writes the message.
+    /// Records the buyer, unless they are on record. [`Seller::order`] completes the
+    /// record in the step that writes the message.
     async fn claim(&mut self, user: &str, request: &str) -> RedisResult<bool> {
         let mut pipe = redis::pipe();
         pipe.cmd("HSETNX")
@@ -342,21 +353,21 @@ impl Till {
         Ok(first)
     }
 
-    async fn give_up(&mut self, user: &str) -> RedisResult<Answer> {
+    async fn give_up(&mut self, user: &str) -> RedisResult<SaleResult> {
         let mut pipe = redis::pipe();
         pipe.cmd("HDEL").arg((&KEYS.buyers, user));
         let _: Value = self.ask(&pipe).await?;
-        Ok(Answer::Gone)
+        Ok(SaleResult::Gone)
     }
 
-    async fn order(&mut self, user: &str, request: &str) -> RedisResult<Answer> {
+    async fn order(&mut self, user: &str, request: &str) -> RedisResult<SaleResult> {
         let mut pipe = redis::pipe();
-        // Amounts, record and message must agree whenever somebody looks.
+        // Amounts, record and message must agree at every moment.
         pipe.atomic();
         add_sale(&mut pipe, user, request);
         self.commands += 2;
         let _: Value = self.ask(&pipe).await?;
-        Ok(Answer::Sold)
+        Ok(SaleResult::Sold)
     }
 
     async fn ask<T: redis::FromRedisValue>(&mut self, pipe: &Pipeline) -> RedisResult<T> {
@@ -377,8 +388,8 @@ impl Till {
     }
 }
 
-fn refusal(record: Option<String>) -> Answer {
-    record.map_or(Answer::Gone, |_| Answer::Duplicate)
+fn refusal(record: Option<String>) -> SaleResult {
+    record.map_or(SaleResult::Gone, |_| SaleResult::Duplicate)
 }
 
 fn add_look(pipe: &mut Pipeline, user: &str) {
@@ -437,7 +448,7 @@ pub(super) struct Keys {
     pub(super) buyers: String,
     pub(super) outbox: String,
     spent: String,
-    /// The counter of [`Way::Incr`]; this and the next two only the bench has.
+    /// The counter of [`Strategy::Incr`]; this and the next two only the bench has.
     sold: String,
     tokens: String,
     lock: String,
