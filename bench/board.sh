@@ -35,9 +35,9 @@ shop_start --demo
 
 step "$boards boards on $products products, $seconds s without and with them"
 password=$(sed -n 's,^  Login  *operator / ,,p' "$shop_log")
-told=$(node bench/lib/board.mjs "http://127.0.0.1:$SECKILL_CONSOLE_PORT" operator "$password" "$shop_pid" \
+figures=$(node bench/lib/board.mjs "http://127.0.0.1:$SECKILL_CONSOLE_PORT" operator "$password" "$shop_pid" \
     "$SECKILL_DATA/run/redis.sock" board::p1 "$boards" "$seconds") || fail "the boards could not be watched; the words above say why"
-number() { printf '%s' "$told" | sed "s/.*\"$1\":\([0-9.]*\).*/\1/"; }
+number() { printf '%s' "$figures" | sed "s/.*\"$1\":\([0-9.]*\).*/\1/"; }
 row "back end, nobody watches" "$(number idle)" "% of a core" null lower ""
 row "back end, $boards boards of $products products" "$(number watched)" "% of a core" null lower ""
 row "what $boards boards cost" "$(awk -v a="$(number watched)" -v b="$(number idle)" 'BEGIN { printf "%.2f", a - b }')" "% of a core" 5 lower "nobody watches"

@@ -19,7 +19,7 @@ seckill=${SECKILL_BINARY:-${CARGO_TARGET_DIR:-target}/release/seckill}
 start_redis
 cli CONFIG SET save '' >/dev/null
 
-# Buyers enough that nobody meets his limit, each with a session.
+# Buyers enough that nobody meets their limit, each with a session.
 perl bench/lib/clicks.pl keys >"$work/keys"
 chmod 600 "$work/keys"
 perl bench/lib/clicks.pl good 153 "${BUYERS:-60000}" | sed 's/.*\t/seckill_session=/' >"$work/sessions"

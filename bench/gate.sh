@@ -186,8 +186,8 @@ port_of() {
     esac
 }
 
-# told EDGE KIND: the code in the answer to one click of this kind.
-told() {
+# verdict_of EDGE KIND: the code in the response to one click of this kind.
+verdict_of() {
     local path token id headers
     IFS=$'\t' read -r path token id <"$work/$2.clicks"
     headers=(-H "Cookie: seckill_session=$token")
@@ -195,7 +195,7 @@ told() {
     curl -sS -X POST "${headers[@]}" "http://127.0.0.1:$(port_of "$1" "$2")$path" |
         sed 's/.*"code":"\([a-z_]*\)".*/\1/; s/^xx*$/admitted/'
 }
-says() { [ "$(told "$1" "$2")" = "$3" ]; }
+says() { [ "$(verdict_of "$1" "$2")" = "$3" ]; }
 code_of() {
     case $1 in
         no_session) echo login_required ;;
@@ -210,11 +210,11 @@ refusals_of() { if [ "$1" = module ]; then echo "${refusals[*]} ${own_refusals[*
 sign_clicks
 for edge in "${edges[@]}"; do
     poll_until 10 says "$edge" admitted admitted ||
-        fail "the $edge edge does not admit a good click; it says: $(told "$edge" admitted)"
+        fail "the $edge edge does not admit a good click; it says: $(verdict_of "$edge" admitted)"
     for kind in $(refusals_of "$edge"); do
         # The first click may take the only item or token.
         poll_until 10 says "$edge" "$kind" "$(code_of "$kind")" ||
-            fail "the $edge edge should say $(code_of "$kind"), and says: $(told "$edge" "$kind")"
+            fail "the $edge edge should say $(code_of "$kind"), and says: $(verdict_of "$edge" "$kind")"
     done
 done
 
@@ -233,7 +233,7 @@ forget_leases() {
 weigh() {
     worker=${worker_of[$2]}
     kill -CONT "$worker"
-    poll_until 10 says "$2" admitted admitted || fail "the edge with many $2 says: $(told "$2" admitted)"
+    poll_until 10 says "$2" admitted admitted || fail "the edge with many $2 says: $(verdict_of "$2" admitted)"
     measure "$1" "${port[$2]}" "$3"
     kill -STOP "$worker"
     worker=$server

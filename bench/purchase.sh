@@ -4,7 +4,7 @@
 #   role        purchases over HTTP, answered by the purchase role, against
 #               redis-benchmark running the same script with the same arguments
 #   end to end  purchases through nginx with the shipped configuration, the gate,
-#               the role and the script, every click of a buyer of his own, against
+#               the role and the script, every click by a buyer of its own, against
 #               the same nginx passing the same clicks, ungated, to a back end that
 #               answers at once
 #   memory      of the role while 10,000 connections buy

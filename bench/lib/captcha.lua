@@ -1,5 +1,5 @@
 -- wrk: WHAT is "way", answered at once; "puzzle"; or "verdict", puzzles and answers by turns.
--- SESSIONS is a file of cookies, one a line; each buyer comes in his turn.
+-- SESSIONS is a file of cookies, one a line; each buyer comes in turn.
 
 local what = os.getenv('WHAT')
 local sessions = {}

@@ -5,7 +5,7 @@
 #                                    KIND: good bad_signature expired no_session
 #   perl bench/lib/clicks.pl keys    the key ring that signed them
 #
-# Every click is of a buyer of his own, PREFIX1 and so on (buyer1), in ROUND (1),
+# Every click is by a buyer of its own, PREFIX1 and so on (buyer1), in ROUND (1),
 # signed as the suites sign.
 use strict;
 use warnings;

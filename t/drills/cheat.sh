@@ -9,7 +9,7 @@
 # drum on the button, or do without a mouse. The bots come in nine kinds in equal
 # parts ("seckill load shop --help"). One of them, "careful", has the page open and
 # reacts as people do: it cannot be found by its requests, and nothing is asked of
-# the rules for it. Everybody comes from a loopback address of his own, campuses and
+# the rules for it. Everybody comes from a loopback address of their own, campuses and
 # farms from one each.
 #
 # Prints who was banned and who bought, and PASS or FAIL for what must hold: not one
@@ -60,7 +60,7 @@ sale() {
 
 sold_to_bots() { json "$work/$1.json" '$j->{bots}{ordered}'; }
 sold_to_people() { json "$work/$1.json" '$j->{people}{ordered}'; }
-# Whoever clicked last is judged five seconds later, when no page of his went on.
+# Whoever clicked last is judged five seconds later, when no page of theirs went on.
 nobody_new_is_banned() {
     local before=$now_banned
     now_banned=$("$seckill" bans list --json | grep -c '"value"' || true)
@@ -132,11 +132,11 @@ step "A program is banned while it goes on, and the ban is lifted"
 sell_in_shop third +1s +120s 10
 is_banned_while_it_goes_on third one-more-bot
 session=$(session one-more-bot)
-# The second sale is over, which is told to whoever is not banned.
-fact "what it is told while it is banned" blocked "$(told "$session" second)"
+# The second sale is over, as the edge answers whoever is not banned.
+fact "the edge's answer while it is banned" blocked "$(verdict_of "$session" second)"
 "$seckill" findings dismiss user one-more-bot >>"$shop_log" 2>&1
 lifted=$(date +%s%3N)
-is_let_in() { [ "$(told "$session" second)" = ended ]; }
+is_let_in() { [ "$(verdict_of "$session" second)" = ended ]; }
 poll_until 10 is_let_in || true
 within "ms until the edge lets it in again" 0 1000 $(($(date +%s%3N) - lifted))
 stays_let_in() {

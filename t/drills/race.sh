@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Races buyers for few items through the whole system and counts what came of it:
 #
-#   1. 5,000 buyers for 100 items: exactly 100 orders, everybody else is told.
+#   1. 5,000 buyers for 100 items: exactly 100 orders, everybody else gets an answer.
 #   2. One buyer clicks 50 times at once, another repeats one request: one order
 #      each.
 #   3. The same race with `kill -9` in its middle and a restart: still exactly

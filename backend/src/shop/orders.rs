@@ -121,7 +121,7 @@ async fn pay(
         payment: format!("shop-{}", order.id),
         order: order.id,
         amount_cents: order.total_cents(),
-        told: Reported::Paid,
+        reported: Reported::Paid,
         via: Via::Shop,
     };
     let noted = state.store()?.note_payment(&notice, now_ms()).await;

@@ -93,7 +93,7 @@ fn verified_notice(
         payment: given.payment,
         order,
         amount_cents: given.amount_cents,
-        told: given.status,
+        reported: given.status,
         via: Via::Provider,
     })
 }

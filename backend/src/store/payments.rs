@@ -24,7 +24,7 @@ pub struct Notice {
     /// The amount that was paid, in cents.
     pub amount_cents: u64,
     /// What the notice says.
-    pub told: Reported,
+    pub reported: Reported,
     /// Its sender.
     pub via: Via,
 }
@@ -159,7 +159,7 @@ async fn note(
         .as_ref()
         .map(|order| (order.state, order.total_cents()));
     let before = known.as_ref().map(|payment| payment.state);
-    let decision = payment::decide(notice.told, notice.amount_cents, before, stands);
+    let decision = payment::decide(notice.reported, notice.amount_cents, before, stands);
     if let (Via::Shop, Decision::Record(State::RefundDue, reason)) = (notice.via, decision) {
         // The shop's own page takes no money before this decision: no refund is due.
         transaction.rollback().await?;

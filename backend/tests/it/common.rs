@@ -29,7 +29,7 @@ pub mod masters;
 pub mod ports;
 /// What every queue keeps.
 pub mod queue_suite;
-/// Those who are told of orders.
+/// Receivers of notifications.
 pub mod receivers;
 /// A RocketMQ of a test's own.
 pub mod rocketmq;

@@ -16,7 +16,7 @@
 /// The analysis role on a real Redis and a real database: what is written into an
 /// access log, and who is banned for it.
 mod analysis;
-/// `seckill bans`: what an operator types, what he reads, and what edges find.
+/// `seckill bans`: what an operator types and reads, and what edges enforce.
 mod bans;
 /// The live board, and operators' other tasks: bans, dead letters, refunds,
 /// amounts; on a real Redis and a real database.
@@ -49,7 +49,7 @@ mod ops_config;
 mod ops_many;
 /// `seckill orders …`, as an operator uses it.
 mod ops_orders;
-/// A seller's mistakes in a sale file, and what he is told of each.
+/// Mistakes in a sale file, each reported with its place and its cure.
 mod ops_sale_file;
 /// `seckill up` without nginx: starts, is healthy, and leaves nothing behind, however
 /// it ends.
@@ -57,7 +57,7 @@ mod ops_up;
 /// The orders role: retries, dead letters, backlogs, unpaid orders.
 mod orders_role;
 /// The renderer on real files and a real Redis: what stands in the CDN origin, what
-/// caches are told, and what is taken away again; and the day's document.
+/// caches get as purges, and what is removed again; and the day's document.
 mod pages;
 /// Paying, cancelling and expiring, from the HTTP call to the stock.
 mod payments;

@@ -1,5 +1,5 @@
 //! The renderer on real files and a real Redis: what stands in the CDN origin,
-//! what caches are told, and what is taken away again; and the day's document.
+//! which purges caches get, and what is removed again; and the day's document.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 

@@ -335,12 +335,12 @@ async fn sales_are_kept(store: Store) {
     assert_eq!(round.round.products, stored[0].round.products);
 }
 
-fn notice(payment: &str, order: u64, amount_cents: u64, told: Reported) -> Notice {
+fn notice(payment: &str, order: u64, amount_cents: u64, reported: Reported) -> Notice {
     Notice {
         payment: payment.into(),
         order: OrderId(order),
         amount_cents,
-        told,
+        reported,
         via: Via::Provider,
     }
 }
@@ -400,7 +400,7 @@ async fn a_payment_is_known_by_its_id(store: Store) {
         .await
         .unwrap();
     use payment::State::{Failed, Paid, RefundDue, Refunded};
-    for (payment, to, amount, told, state, reason) in [
+    for (payment, to, amount, reported, state, reason) in [
         ("a", 1, 199_800, Reported::Failed, Failed, None),
         ("a", 1, 199_800, Reported::Paid, Paid, None),
         ("a", 1, 199_800, Reported::Failed, Paid, None),
@@ -419,11 +419,11 @@ async fn a_payment_is_known_by_its_id(store: Store) {
         ("e", 99, 5, Reported::Paid, RefundDue, Some("unknown_order")),
     ] {
         let noted = store
-            .note_payment(&notice(payment, to, amount, told), 6)
+            .note_payment(&notice(payment, to, amount, reported), 6)
             .await
             .unwrap();
         let stands = (noted.payment.state, noted.payment.reason.as_deref());
-        assert_eq!(stands, (state, reason), "{payment} {told:?}");
+        assert_eq!(stands, (state, reason), "{payment} {reported:?}");
     }
     let due = store.refunds_due().await.unwrap();
     let ids: Vec<&str> = due.iter().map(|payment| payment.id.as_str()).collect();

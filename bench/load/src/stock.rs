@@ -54,7 +54,7 @@ pub enum StockError {
         way: &'static str,
         /// Items there were.
         amount: u64,
-        /// Items that buyers were told they have.
+        /// Items that buyers were answered they have.
         sold: u64,
         /// Buyers on record.
         buyers: u64,

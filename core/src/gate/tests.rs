@@ -236,16 +236,16 @@ fn a_ban_comes_before_the_window_and_a_pass_behind_it() {
     let wanted = |pass| click(Captcha::Wanted(pass));
     assert_eq!(decide(&wanted(Some(&own)), NOW), Ok(1));
     for bad in [None, Some(""), Some("?"), Some(&*others), Some(&*other)] {
-        let told = decide(&wanted(bad), NOW);
-        assert_eq!(told, Err(Verdict::CaptchaRequired), "{bad:?}");
+        let decided = decide(&wanted(bad), NOW);
+        assert_eq!(decided, Err(Verdict::CaptchaRequired), "{bad:?}");
     }
     let expired = Click {
         path: &late,
         ..wanted(Some(&own))
     };
     assert_eq!(decide(&expired, NOW + 8_999), Ok(1));
-    let told = decide(&expired, NOW + 9_000);
-    assert_eq!(told, Err(Verdict::CaptchaRequired));
+    let decided = decide(&expired, NOW + 9_000);
+    assert_eq!(decided, Err(Verdict::CaptchaRequired));
     assert_eq!(decide(&wanted(None), OPENS - 1), Err(Verdict::TooEarly));
     let path = url("eve", NOW + 1_000);
     let eve = Click {

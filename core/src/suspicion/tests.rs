@@ -15,7 +15,7 @@ mod properties;
 /// An opening, and half an hour of watching before it.
 const OPENS: u64 = 1_795_406_400_000;
 
-/// A day in the log: lines in any order, told to a watch by their arrival.
+/// A day in the log: lines in any order, given to a watch in the order of their arrival.
 #[derive(Default)]
 struct Day {
     lines: Vec<(u64, String)>,
@@ -235,7 +235,7 @@ fn an_office_shares_an_address_and_is_left_alone() {
         day.person("203.0.113.7", &format!("clerk{n}"), reaction);
     }
     assert_eq!(day.judge(), []);
-    // One of them uses a program: he is found, and his colleagues still buy.
+    // One of them uses a program: they are found, and their colleagues still buy.
     for n in 0..15 {
         day.click(
             OPENS + 1_000 + n * 100 + n * n,

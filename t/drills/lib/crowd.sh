@@ -21,7 +21,7 @@ banned() {
         }
         printf "%s %d %d %d\n", $_, $n{$_} // 0, $all{$_}, $items{$_} // 0 for sort keys %all;' "$work/bans.json" "$work/$1.json"
 }
-# found ROUND: who is a finding now, whatever was decided, he or his address:
+# found ROUND: who is a finding now, whatever was decided, the account or its address:
 # "group found of-all" a line.
 found() {
     "$seckill" findings list --limit 100000 --json >"$work/findings.json"
@@ -56,8 +56,8 @@ session() {
     curl -fsS -D - -o "$work/answer" -H 'Content-Type: application/json' -d "{\"user\":\"$1\"}" "$shop_url/api/session" |
         sed -n 's/^[Ss]et-[Cc]ookie: *\([^;]*\).*/\1/p'
 }
-# told SESSION ROUND: what the edge says when he asks for his purchase URL.
-told() { curl -sS -b "$1" "$shop_url/api/rounds/$2/products/1/path" | sed 's/.*"code":"\([^"]*\)".*/\1/'; }
+# verdict_of SESSION ROUND: the response of the edge to the request for the purchase URL.
+verdict_of() { curl -sS -b "$1" "$shop_url/api/rounds/$2/products/1/path" | sed 's/.*"code":"\([^"]*\)".*/\1/'; }
 
 # is_banned_while_it_goes_on ROUND USER: forges URLs as fast as it can until the
 # edge refuses it. A fact: how long that takes from the decision to ban. Printed: how
@@ -71,7 +71,7 @@ is_banned_while_it_goes_on() {
         n=$((n + 1))
         [ "$n" -gt 1 ] || first=$(date +%s%3N)
         [ "$n" -gt 40 ] || curl -sS -o "$work/answer" -b "$session" -X POST -H "Idempotency-Key: $user-$n" "$shop_url${path%?}$wrong"
-        [ "$(told "$session" "$round")" = blocked ]
+        [ "$(verdict_of "$session" "$round")" = blocked ]
     }
     if ! poll_until 30 is_refused; then
         fact "whether the edge refuses it in the end" yes no

@@ -222,10 +222,10 @@ async fn read_segment(system: System<'_>, segment: Segment) -> Result<SegmentSta
 /// is no stream.
 async fn last_id(conn: &mut MultiplexedConnection, outbox: &str) -> Result<EntryId, VerifyError> {
     let mut ask = redis::cmd("XINFO");
-    let told: redis::RedisResult<HashMap<String, Value>> =
+    let info: redis::RedisResult<HashMap<String, Value>> =
         ask.arg("STREAM").arg(outbox).query_async(conn).await;
-    let id = told.ok().and_then(|mut told| {
-        let id = String::from_redis_value(told.remove("last-generated-id")?).ok()?;
+    let id = info.ok().and_then(|mut info| {
+        let id = String::from_redis_value(info.remove("last-generated-id")?).ok()?;
         EntryId::parse(&id)
     });
     Ok(id.unwrap_or(EntryId { ms: 0, seq: 0 }))

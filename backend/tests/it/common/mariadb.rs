@@ -113,7 +113,7 @@ fn spawn(folder: &Path) -> Child {
         .expect("mariadb-server is installed: scripts/install.sh test")
 }
 
-/// The current user, whom a server started by root must be told.
+/// The current user, which a server started by root must be given.
 fn user() -> String {
     let uid = nix::unistd::getuid();
     nix::unistd::User::from_uid(uid).unwrap().unwrap().name

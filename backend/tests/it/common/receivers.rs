@@ -1,4 +1,4 @@
-//! Those who are told: an HTTP server and a mail server that refuse at first.
+//! Receivers of notifications: an HTTP server and a mail server that refuse at first.
 
 use std::sync::{Arc, Mutex};
 

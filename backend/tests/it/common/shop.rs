@@ -59,7 +59,7 @@ impl Shop {
         Self::open_as(amount, options, &[], None).await
     }
 
-    /// The same, in which buyers are to be told of their orders by these channels.
+    /// The same, in which buyers are notified by these channels.
     pub async fn open_notifying(
         amount: u64,
         options: purchase::Options,

@@ -145,7 +145,7 @@ async fn cancelled_orders_and_refunds_due_are_notified() {
         payment: "late".to_owned(),
         order: id,
         amount_cents: 99_900,
-        told: Reported::Paid,
+        reported: Reported::Paid,
         via: Via::Provider,
     };
     shop.store.note_payment(&late, now_ms()).await.unwrap();

@@ -26,7 +26,7 @@ pub(crate) async fn every_change_of_an_order_has_one_notification_for_each_chann
         payment: "p".to_owned(),
         order: OrderId(1),
         amount_cents: 199_800,
-        told: Reported::Paid,
+        reported: Reported::Paid,
         via: Via::Provider,
     };
     let twice = Notice {

@@ -129,8 +129,8 @@ fn a_full_table_says_so_and_drops_nothing() {
     assert_eq!((full.held, full.made_for), (16, 8));
     assert!(full.needed_bytes > size_of_val(table.sets.as_slice()));
     assert!(holds(full.needed_bytes / size_of::<Set>()) >= full.needed);
-    let told = full.to_string();
-    assert!(told.contains("0.0.0.16/32") && told.contains(&full.needed_bytes.to_string()));
+    let message = full.to_string();
+    assert!(message.contains("0.0.0.16/32") && message.contains(&full.needed_bytes.to_string()));
     bans.put(v4(3), Some(NOW), 1).unwrap();
     for n in 0..17 {
         let banned = bans.contains_address(Ipv4Addr::from_bits(n).into(), NOW);

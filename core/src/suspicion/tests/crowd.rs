@@ -45,7 +45,7 @@ struct Sale {
     slow_ms: f64,
 }
 
-/// Somebody and where he is.
+/// A person and where they are.
 struct Who {
     user: String,
     address: String,
@@ -107,7 +107,7 @@ impl Sale {
         verdict == "admitted"
     }
 
-    /// A person at his page: a click, its repeats, and what comes after.
+    /// A person at their page: a click, its repeats, and what comes after.
     fn buys(&mut self, who: &Who, at: u64) {
         let leaves = at + 2_000 + self.dice.wait(8_000.0);
         let won = if at < OPENS {
@@ -125,7 +125,7 @@ impl Sale {
             self.clicks(who, at, 40)
         };
         if won {
-            // The page asks for its result, and then he pays.
+            // The page asks for its result, and then the person pays.
             let user = who.user.clone();
             self.polls(who, &user, leaves, leaves + 1_000);
             return;

@@ -7,8 +7,8 @@ use super::*;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever somebody does by the page alone, he is never proposed: at any
-    /// reaction, drumming included, from any crowd behind his address.
+    /// Whatever somebody does by the page alone, they are never proposed: at any
+    /// reaction, drumming included, from any crowd behind their address.
     #[test]
     fn nobody_who_uses_the_page_is_proposed(
         people in prop::collection::vec((0_u64..4_000, 0_u64..35_000, 0_u32..3), 1..40),
