@@ -61,7 +61,7 @@ archive() {
 # The settings by which this machine reaches its mirrors: settings ROOT HOME
 settings() {
     local root=$1 home=$2 file
-    cp /etc/resolv.conf "$root/etc/resolv.conf"
+    cp /etc/resolv.conf /etc/hosts "$root/etc/"
     for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*; do
         ! grep -qE '^ *Acquire::' "$file" 2>/dev/null || cp "$file" "$root/etc/apt/apt.conf.d/99host-$(basename "$file")"
     done
