@@ -150,12 +150,14 @@ count_tap() {
 }
 
 test_nginx() {
-    local suites lifetimes status=0
+    local suites lifetimes=() status=0
     # shellcheck disable=SC2206 # several suites may be named
     suites=(${SUITES:-t/*.t})
     # The suites that exercise lifetimes say so in a comment; all of them take
     # half an hour: scripts/test.sh valgrind. They compute while the others wait.
-    mapfile -t lifetimes < <(grep -l '^# Also runs under valgrind' "${suites[@]}")
+    # The stage "valgrind" runs them too.
+    [[ " ${stages[*]} " == *" valgrind "* ]] ||
+        mapfile -t lifetimes < <(grep -l '^# Also runs under valgrind' "${suites[@]}")
     [ ${#lifetimes[@]} -eq 0 ] || begin_valgrind "${lifetimes[@]}"
     stage nginx "Test::Nginx suites: ${suites[*]}" "repeat one with: prove -v t/NAME.t" \
         prove -v "${suites[@]}" || status=$?

@@ -104,17 +104,25 @@ main::with("$pass\nIdempotency-Key: one", "$pass\nIdempotency-Key: one", "$pass\
 
 === TEST 7: a pass stays valid after a refusal as busy
 --- sale
-1 153 limit=10
+1 153 limit=50
 --- config eval: gate_location('seckill_captcha on; seckill_rate rate=2r/s burst=1;')
 --- request: POST /buy/
 --- error_code: 400
 --- response_body_filters eval
 sub {
-    my $pass = captcha('li', '1', '153', nonce => 'a' x 16);
-    my @said = (main::click('wang', captcha('wang', '1', '153')), main::click('li', $pass));
-    my $last;
-    SeckillTest::eventually(sub { ($last = main::click('li', $pass)) ne '429 busy' });
-    return main::summary(@said, $last);
+    my ($said, $last) = ('');
+    # A machine that is too slow for two clicks in half a second refuses neither:
+    # others try then.
+    for my $n (1 .. 20) {
+        my $pass = captcha("li$n", '1', '153', nonce => 'a' x 16);
+        my ($first, $second);
+        SeckillTest::eventually(sub { ($first = main::click("wang$n", captcha("wang$n", '1', '153'))) ne '429 busy' });
+        $said = join ', ', $first, $second = main::click("li$n", $pass);
+        next if $second ne '429 busy';
+        SeckillTest::eventually(sub { ($last = main::click("li$n", $pass)) ne '429 busy' });
+        last;
+    }
+    return main::summary($said, $last // 'never busy');
 }
 --- response_body
 202, 429 busy, 202

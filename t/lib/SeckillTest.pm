@@ -199,7 +199,7 @@ my $uses_default_config;
     $Test::Nginx::Util::RunTestHelper = sub ($$) {
         if ($uses_default_config) {
             for my $item (@items) {
-                my $seconds = $ENV{TEST_NGINX_USE_VALGRIND} ? 60 : 10;
+                my $seconds = 60;
                 Test::More::fail("$0: the edge did not learn of @$item in $seconds s")
                     unless SeckillTest::eventually(sub { $is_known->(@$item) }, $seconds);
             }
