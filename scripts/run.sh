@@ -6,11 +6,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/steps.sh
 . scripts/lib/steps.sh
 
-# Kubernetes sets SECKILL_PORT=tcp://ADDRESS:PORT for a service called "seckill".
-for variable in SECKILL_PORT SECKILL_CONSOLE_PORT; do
-    [[ ${!variable:-} != tcp://* ]] || unset "$variable"
-done
-
 scripts/install.sh run
 scripts/build.sh
 step "Starting the demo sale (Ctrl-C stops everything)"

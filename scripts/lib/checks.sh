@@ -159,6 +159,9 @@ disk_space() {
 # free_port VARIABLE DEFAULT: a server of this user could listen there.
 free_port() {
     local port=${!1:-$2}
+    # Kubernetes sets SECKILL_PORT=tcp://ADDRESS:PORT for a service called "seckill";
+    # the back end ignores that too.
+    [[ $port != *://* ]] || port=$2
     [[ $port =~ ^[0-9]{1,5}$ ]] && ((port >= 1 && port <= 65535)) ||
         { echo "$1 is \"$port\", and has to be a port from 1 to 65535"; return 1; }
     perl -MSocket -e '
