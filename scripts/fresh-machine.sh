@@ -119,9 +119,18 @@ result up
 SESSION
 }
 
+inside=
+interrupted() {
+    # All in there ends with it; it heeds no gentler signal.
+    [ -z "$inside" ] || kill -KILL "$inside"
+    exit "$1"
+}
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM HUP
+
 # part RELEASE USER PART: with mounts, processes and, offline, a network of its own.
 part() {
-    local release=$1 user=$2 part=$3 root home own=() said
+    local release=$1 user=$2 part=$3 root home own=() said log
     root=$place/$release-$user
     home=/root
     [ "$user" = root ] || home=/home/$user
@@ -129,9 +138,11 @@ part() {
     local ports=()
     # The network is this machine's, and others may use its ports.
     [ "$part" = offline ] || ports=(SECKILL_PORT="$(free_ports 1)" SECKILL_CONSOLE_PORT="$(free_ports 1)")
+    log=$place/$release-$user-$part
     step "$release, $user: $part"
+    set -m # Ctrl-C is for this script, which then ends the other
     # shellcheck disable=SC2016 # for the shell inside
-    said=$(unshare --mount --pid --fork --kill-child=KILL "${own[@]}" bash -c '
+    unshare --mount --pid --fork --kill-child=KILL "${own[@]}" bash -c '
         set -e
         root=$1 rust=$2 user=$3 net=$4
         shift 4
@@ -142,9 +153,14 @@ part() {
         [ -z "$net" ] || ip link set lo up
         exec chroot "$root" su - "$user" -s /bin/bash -c "$(printf "%q " "$@")"
     ' inside "$root" "$rust" "$user" "${own[*]}" env "${ports[@]}" bash /usr/local/lib/newcomer.sh "$clone" "$part" \
-        2>"$place/$release-$user-$part.err" | tail -n 1) || true
-    cp "$root$home/$part.log" "$place/$release-$user-$part.log" 2>/dev/null || true
-    [ -n "$said" ] || said="- FAILED: $(tail -n 1 "$place/$release-$user-$part.err")"
+        >"$log.out" 2>"$log.err" </dev/null &
+    inside=$!
+    set +m
+    wait "$inside" || true
+    inside=
+    said=$(tail -n 1 "$log.out")
+    cp "$root$home/$part.log" "$log.log" 2>/dev/null || true
+    [ -n "$said" ] || said="- FAILED: $(tail -n 1 "$log.err")"
     printf '%s|%s|%s|%s|%s\n' "$release" "$user" "$part" "${said%% *}" "${said#* }" >>"$table"
     tail -n 1 "$table"
 }
