@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the rules of core/ cost, one operation each, beside what they replace: the
-# benchmarks in core/benches/, on one core. Absolute figures are of this machine;
+# benchmarks in bench/core/, on one core. Absolute figures are of this machine;
 # the ratios are of one run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -11,9 +11,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 step "The rules of core/, one operation each, about three minutes"
 export CRITERION_HOME=$work/criterion
-cargo bench --locked --quiet -p seckill-core --bench core --no-run ||
+cargo bench --locked --quiet -p seckill-bench-core --bench core --no-run ||
     fail "the benchmarks did not build; the compiler's message above says where"
-taskset -c "$server_cpu" cargo bench --locked --quiet -p seckill-core --bench core >"$work/core.out" 2>&1 ||
+taskset -c "$server_cpu" cargo bench --locked --quiet -p seckill-bench-core --bench core >"$work/core.out" 2>&1 ||
     { tail -n 20 "$work/core.out" >&2; fail "the benchmarks broke off; their last words are above"; }
 
 # ns NAME: the median of a benchmark, in nanoseconds.

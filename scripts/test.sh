@@ -127,7 +127,7 @@ failures_of() {
 
 # In the profile of scripts/build.sh, so that what is built already fits. The module
 # has no test of this kind.
-rust_tests=(--workspace --exclude seckill-nginx-module)
+rust_tests=(-p seckill-core -p seckill-load -p seckill)
 test_rust() {
     begin rocketmq "Fetching RocketMQ, unless it is here" "see whether mvn reaches its repository" scripts/rocketmq.sh install
     stage rust-build "Building the Rust tests" "see the compiler's message above" \

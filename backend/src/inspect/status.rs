@@ -110,11 +110,22 @@ pub struct ProductStatus {
     pub ordered_items: u64,
 }
 
+/// The name of the part that knows the rounds.
+const DATABASE: &str = "database";
+
 impl Status {
     /// Whether every part is up.
     #[must_use]
     pub fn is_all_up(&self) -> bool {
         self.parts.iter().all(|part| part.up)
+    }
+
+    /// Whether the database said which rounds there are.
+    #[must_use]
+    pub fn knows_rounds(&self) -> bool {
+        self.parts
+            .iter()
+            .all(|part| part.name != DATABASE || part.up)
     }
 
     /// The report for people.
@@ -164,7 +175,7 @@ pub async fn read(config: &Config) -> Status {
             crate::config::masked_url(&config.redis_url),
         ),
         part(
-            "database",
+            DATABASE,
             rounds.is_some(),
             crate::config::masked_url(&config.database_url),
         ),

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::edges::regrabs as regrab;
+use crate::edges::regrabs;
 use crate::periodic;
 use crate::queue::{DeadLetter, DeadLetters, Message, Published, Queue, QueueError};
 use crate::redis::segments::Segments;
@@ -173,7 +173,7 @@ impl<Q: Queue> Relay<Q> {
                     if let Some(refund) = &refund {
                         self.refund(refund).await?;
                     }
-                    regrab::allow(&mut self.redis.conn().await?, &item, &user).await?;
+                    regrabs::allow(&mut self.redis.conn().await?, &item, &user).await?;
                     done.push(entry.id.as_str());
                 }
                 Ok(Event::Movement) => done.push(entry.id.as_str()),

@@ -49,7 +49,9 @@ pub(super) fn of(status: &Status) -> String {
             }
         ));
     }
-    if status.rounds.is_empty() {
+    if !status.knows_rounds() {
+        text.push_str("\nRounds: not known, because the database is away.\n");
+    } else if status.rounds.is_empty() {
         text.push_str("\nNo rounds. Import a sale: seckill sale import FILE --approve\n");
     }
     for round in &status.rounds {

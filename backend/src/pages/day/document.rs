@@ -23,8 +23,7 @@ use seckill_core::pages::assets::content_hash;
 use serde::{Deserialize, Serialize};
 
 use crate::now_ms;
-use crate::pages::day::listing as day;
-use crate::pages::day::listing::Which;
+use crate::pages::day::listing::{self, Which};
 use crate::pages::replace_file;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::message;
@@ -253,7 +252,7 @@ impl Documents {
         name: &str,
         version: Version,
     ) -> Result<Document, RedisLinkError> {
-        let body = day::read(conn, which, &self.zone).await?;
+        let body = listing::read(conn, which, &self.zone).await?;
         let document = Document::new(version, now_ms(), &body.json);
         // A day without rounds is quickly assembled, and clients may request any
         // number of them.

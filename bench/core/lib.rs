@@ -1,0 +1,1 @@
+//! Empty: the benchmarks of `seckill-core` are in `benches/`.
