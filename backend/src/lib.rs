@@ -1,15 +1,12 @@
 //! The back end of the flash sale.
 //!
 //! The modules stand in the order of their layers: each may use those above it in
-//! this list, never those below. `make check` holds the order. At the bottom of
-//! the list are the programs (`cli`, `up`, `roles`), then what the roles do, then
-//! what these share, then the stores.
+//! this list, never those below; `make check` holds the order. The last ones are
+//! the programs (`roles`, `up`, `cli`); before them is what the roles do, then what
+//! these share, and first the stores.
 
-/// The time: reading the clock, and writing a moment for people.
+/// The time: reading the clock, writing a moment for people, passes that repeat.
 pub mod time;
-
-/// Work that is done pass by pass: the loop, its pauses and what it logs.
-pub mod periodic;
 
 /// What is in force: defaults, file, environment, flags.
 pub mod config;

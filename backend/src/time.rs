@@ -1,4 +1,7 @@
-//! The time: reading the clock, and writing a moment for people.
+//! The time: reading the clock, writing a moment for people, and passes that repeat.
+
+/// Work that is done pass by pass until the program stops.
+pub mod periodic;
 
 /// The time, epoch milliseconds.
 #[must_use]

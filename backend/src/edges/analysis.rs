@@ -21,10 +21,10 @@ use seckill_core::suspicion::watch::{Limits, Watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
-use crate::periodic::Passes;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::catalogue;
 use crate::store::LazyStore;
+use crate::time::periodic::Passes;
 
 /// Counts visitors, participants and hot products.
 pub mod audience;

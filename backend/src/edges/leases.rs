@@ -16,10 +16,10 @@ use seckill_core::permits::lease;
 use seckill_core::sale::catalogue::Entry;
 use tokio_util::sync::CancellationToken;
 
-use crate::periodic::Passes;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue;
+use crate::time::periodic::Passes;
 
 /// Leases closed and settled by one run of the scripts, so that a run occupies Redis for
 /// well under a millisecond.

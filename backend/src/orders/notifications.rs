@@ -21,10 +21,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
-use crate::periodic::Passes;
 use crate::redis::RedisLink;
 use crate::store::notifications::{SendOutcome, StoredNotification};
 use crate::store::{Store, StoreError};
+use crate::time::periodic::Passes;
 
 /// Sends notifications as e-mails.
 pub mod email;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::periodic;
+use crate::time::periodic;
 
 /// First and longest pause while something fails.
 const PAUSE: Duration = Duration::from_millis(250);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use seckill_core::keys;
 use tokio_util::sync::CancellationToken;
 
-use crate::periodic::Passes;
 use crate::queue::{DeadLetters, Queue, QueueError, Queues};
 use crate::redis::RedisLink;
+use crate::time::periodic::Passes;
 
 /// Longest pause before it is checked again whether it is time.
 const PAUSE: Duration = Duration::from_secs(10);

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::event;
 use super::reader::{ARCHIVE, Outbox, OutboxReader, ReadError};
 use crate::now_ms;
-use crate::periodic::Passes;
 use crate::redis::RedisLink;
 use crate::redis::segments::{Segment, Segments};
 use crate::store::{Store, StoreError};
+use crate::time::periodic::Passes;
 
 /// Pause after a pass that found nothing; it doubles up to [`LONG_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(50);

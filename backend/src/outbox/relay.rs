@@ -13,10 +13,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::edges::regrabs;
-use crate::periodic;
 use crate::queue::{DeadLetter, DeadLetters, Message, Published, Queue, QueueError};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
+use crate::time::periodic;
 
 use super::event::{self, Event, Refund};
 use super::reader::{Outbox, OutboxReader, RELAY, ReadError, WAIT};

@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
-use crate::periodic::Passes;
 use crate::redis::RedisLinkError;
 use crate::redis::scripts::stock::Moved;
 use crate::redis::segments::Segments;
 use crate::stock::steps;
 use crate::store::orders::{Order, StockDue};
 use crate::store::{Store, StoreError};
+use crate::time::periodic::Passes;
 
 /// Pause between two passes.
 const EVERY: Duration = Duration::from_millis(500);

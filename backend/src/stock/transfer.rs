@@ -13,11 +13,11 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 use tokio_util::sync::CancellationToken;
 
-use crate::periodic::Passes;
 use crate::redis::scripts::stock::TransferStep;
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue;
+use crate::time::periodic::Passes;
 
 /// When unfinished transfers are finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
