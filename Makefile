@@ -58,7 +58,7 @@ drill: ## Race thousands of buyers, kill the system in the middle, count the ord
 	@scripts/drill.sh
 
 .PHONY: bench
-bench: bench-edge bench-stock bench-purchase bench-orders bench-captcha bench-board bench-core ## Every benchmark, each into bench/results/NAME.json
+bench: bench-edge bench-stock bench-purchase bench-orders bench-captcha bench-board bench-page bench-core ## Every benchmark, each into bench/results/NAME.json
 
 .PHONY: bench-edge
 bench-edge: ## What the gate costs beside nginx itself and beside the Lua edge
@@ -83,6 +83,10 @@ bench-captcha: ## What a puzzle and its verdict cost beside answering at once
 .PHONY: bench-board
 bench-board: ## What twenty live boards cost the back end, and how soon they know
 	@bench/board.sh
+
+.PHONY: bench-page
+bench-page: ## Until the product page responds to a tap on a slow phone, beside a page of one file
+	@bench/page.sh
 
 .PHONY: bench-core
 bench-core: ## The rules of core/, one operation each, beside what they replace

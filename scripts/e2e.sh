@@ -22,13 +22,13 @@ step "A person in a browser"
 CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || fail "no Chromium found; run: scripts/install.sh test"
 export BASE_URL=$shop_url CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots
 # To look at every state of every page takes as long as the others together, which
-# mostly wait; only what looks at speed is alone.
+# mostly wait.
 npm run --silent states --prefix t/e2e >target/e2e/states.log 2>&1 &
 states=$!
 npm run --silent shop --prefix t/e2e || status=1
 wait "$states" || status=1
 cat target/e2e/states.log
-npm run --silent speed --prefix t/e2e || status=1
+npm run --silent weight --prefix t/e2e || status=1
 step "Operators and supervisors at the console"
 password_of() { sed -n "s,^  Login  *$1 / ,,p" "$shop_log"; }
 CONSOLE_URL=http://127.0.0.1:$SECKILL_CONSOLE_PORT BASE_URL=$shop_url CHROMIUM=$CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots \

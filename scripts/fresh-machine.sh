@@ -2,9 +2,10 @@
 # Shows that a newcomer's `make run` works: on a bare Debian, from a clean clone of
 # the last commit, as root and as an ordinary user with sudo, in a folder with a
 # space in its name; and once more without a network.
-#   scripts/fresh-machine.sh [--test] [RELEASE...]     (default: bookworm trixie)
+#   scripts/fresh-machine.sh [--test] [--user root|newcomer] [RELEASE...]
 #
-# --test also runs `make test` there. Needs root and debootstrap, a network for
+# Without a RELEASE: bookworm and trixie; without --user: both.
+# --test also runs `make test` there, twice. Needs root and debootstrap, a network for
 # packages, and 12 GB in target/fresh. It takes some ten minutes for each user and
 # release, and prints a table: release, user, part, seconds, result.
 #
@@ -20,14 +21,24 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/steps.sh
 . scripts/lib/steps.sh
 
+use="use: scripts/fresh-machine.sh [--test] [--user root|newcomer] [RELEASE...]"
 parts=(run offline)
+users=(root newcomer)
 releases=()
-for argument in "$@"; do
-    case $argument in
-        --test) parts+=(test) ;;
-        -*) fail "unknown option \"$argument\"; use: scripts/fresh-machine.sh [--test] [RELEASE...]" ;;
-        *) releases+=("$argument") ;;
+while [ $# -gt 0 ]; do
+    case $1 in
+        --test) parts+=(test again) ;;
+        --user)
+            case ${2:-} in
+                root | newcomer) users=("$2") ;;
+                *) fail "unknown user \"${2:-}\"; $use" ;;
+            esac
+            shift
+            ;;
+        -*) fail "unknown option \"$1\"; $use" ;;
+        *) releases+=("$1") ;;
     esac
+    shift
 done
 [ ${#releases[@]} -gt 0 ] || releases=(bookworm trixie)
 [ "$(id -u)" -eq 0 ] || fail "this makes folders with devices and changes their root; run it as root"
@@ -94,9 +105,11 @@ result() {
     awk -v a="$began" -v b="$(date +%s.%N)" -v r="$1" 'BEGIN { printf "%.0f %s\n", b - a, r }'
     exit
 }
-if [ "$part" = test ]; then
-    make test >"$log" 2>&1 </dev/null && result "$(tail -n 1 "$log")" || result "FAILED: $(tail -n 1 "$log")"
-fi
+case $part in
+    test | again)
+        make test >"$log" 2>&1 </dev/null && result "$(tail -n 1 "$log")" || result "FAILED: $(tail -n 1 "$log")"
+        ;;
+esac
 set -m # Ctrl-C reaches all of it
 make run >"$log" 2>&1 </dev/null &
 make=$!
@@ -167,7 +180,7 @@ part() {
 
 for release in "${releases[@]}"; do
     archive "$release"
-    for user in root newcomer; do
+    for user in "${users[@]}"; do
         root=$place/$release-$user
         rm -rf "$root"
         mkdir -p "$root"

@@ -8,8 +8,7 @@
 # no system service may have been started or enabled.
 #
 # Everything is built first, once, in the profile of `make run`. What mostly waits
-# has what mostly computes beside it, and some drills run two at a time. What looks
-# at speed has the machine for itself.
+# has what mostly computes beside it, and some drills run two at a time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/steps.sh
