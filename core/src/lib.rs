@@ -16,6 +16,9 @@ pub mod ids;
 /// Every Redis key name, built in this one place.
 pub mod keys;
 
+/// What a Redis server says of itself: conditions, roles, outages.
+pub mod redis;
+
 /// The text format that Prometheus scrapes.
 pub mod metrics;
 

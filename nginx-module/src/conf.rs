@@ -5,22 +5,50 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ngx::ffi::ngx_uint_t;
-use seckill_core::gate::directive::{Fallback, RateLimit, RedisTarget, Scope};
+use seckill_core::gate::directive::{Address, Fallback, RateLimit, RedisTarget, Scope};
 use seckill_core::permits::lease::Spent;
 use seckill_core::permits::permit::PermitId;
 use seckill_core::rate::census::Pace;
 use seckill_core::signing::keyring::{Digest, Keyring};
 
-use crate::net::address::SocketAddress;
+use crate::net::names::Names;
+use crate::net::tls::TlsClient;
 use crate::state::{SharedZone, Zone};
+
+/// A user and their password, read from where the directive says.
+#[derive(Clone, Default)]
+pub(crate) struct Login {
+    /// An ACL user; `None` for Redis's default user.
+    pub(crate) user: Option<String>,
+    /// The password, if one is needed.
+    pub(crate) password: Option<String>,
+}
 
 /// Where Redis is, and how to log in to it.
 #[derive(Clone)]
 pub(crate) struct Target {
     /// The arguments of `seckill_redis`.
     pub(crate) spec: RedisTarget,
-    /// Its address, resolved.
-    pub(crate) address: SocketAddress,
+    /// For the server.
+    pub(crate) login: Login,
+    /// For the Sentinels.
+    pub(crate) sentinel_login: Login,
+    /// TLS with all of them, if it is on.
+    pub(crate) tls: Option<TlsClient>,
+    /// How host names are looked up; set when the whole configuration was read.
+    pub(crate) names: Option<Rc<Names>>,
+}
+
+impl Target {
+    /// The servers as an operator knows them.
+    pub(crate) fn name(&self) -> String {
+        let shown: Vec<String> = self.spec.addresses.iter().map(Address::to_string).collect();
+        let shown = shown.join(", ");
+        match &self.spec.sentinel {
+            Some(name) => format!("\"{name}\" of the Sentinels {shown}"),
+            None => shown,
+        }
+    }
 }
 
 /// The configuration of the `http` block.

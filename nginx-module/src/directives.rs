@@ -2,117 +2,28 @@
 //! and the error sentences, are in `seckill_core::gate::directive`.
 
 use std::ffi::{c_char, c_void};
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::ptr;
 
-use ngx::core::NGX_CONF_OK;
 use ngx::ffi::{
     NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE123, NGX_HTTP_LOC_CONF,
     NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF,
-    NGX_LOG_EMERG, NGX_OK, ngx_command_t, ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t,
-    ngx_http_get_variable_index, ngx_int_t, ngx_str_t, ngx_uint_t,
+    ngx_command_t, ngx_conf_t, ngx_http_get_variable_index, ngx_str_t, ngx_uint_t,
 };
-use ngx::http::{HttpModuleLocationConf as _, HttpModuleMainConf as _, NgxHttpCoreModule};
+use ngx::http::{HttpModuleLocationConf as _, NgxHttpCoreModule};
 use ngx::ngx_string;
 use seckill_core::gate::directive;
-use seckill_core::gate::directive::Fallback;
+use seckill_core::gate::directive::{Address, Fallback};
 use seckill_core::signing::keyring::{Digest, Keyring};
+
+mod files;
+mod reading;
+
+use files::read_secret;
+use reading::{Reading, setter};
 
 use crate::conf::{LocConf, MainConf, Target};
 use crate::net::address::SocketAddress;
-use crate::{Module, phases, state};
-
-/// The directive that is being read, for its setter.
-struct Reading<'a> {
-    cf: *mut ngx_conf_t,
-    /// The directive's arguments, without its name.
-    args: Vec<&'a str>,
-}
-
-impl Reading<'_> {
-    /// Lets `change` write to the http block's configuration.
-    fn with_main<T>(
-        &self,
-        change: impl FnOnce(&mut MainConf) -> Result<T, String>,
-    ) -> Result<T, String> {
-        // SAFETY: setters run one after another with a living configuration.
-        let main = unsafe { Module::main_conf_mut(&*self.cf) };
-        change(main.ok_or("stands outside of the http block")?)
-    }
-
-    /// Records that `directive` needs zone, Redis and keys.
-    fn needs_all(&self, directive: &'static str) -> Result<(), String> {
-        self.with_main(|main| {
-            main.needs_all.get_or_insert(directive);
-            Ok(())
-        })
-    }
-}
-
-/// Makes the C entry of a setter: reads the arguments, calls `inner`, and reports an
-/// error sentence with directive, file and line.
-macro_rules! setter {
-    ($name:ident, $conf:ty, $inner:expr) => {
-        unsafe extern "C" fn $name(
-            cf: *mut ngx_conf_t,
-            command: *mut ngx_command_t,
-            conf: *mut c_void,
-        ) -> *mut c_char {
-            let inner: fn(&Reading<'_>, &mut $conf) -> Result<(), String> = $inner;
-            // SAFETY: nginx calls a setter with its own configuration, the
-            // command that was met, and the structure at the command's offset.
-            unsafe {
-                let result = arguments(cf)
-                    .and_then(|args| inner(&Reading { cf, args }, &mut *conf.cast::<$conf>()));
-                report(cf, command, result)
-            }
-        }
-    };
-}
-
-/// # Safety
-/// `cf` is the configuration being read.
-unsafe fn arguments<'a>(cf: *mut ngx_conf_t) -> Result<Vec<&'a str>, String> {
-    // SAFETY: by this function's contract the words are an array of ngx_str_t.
-    let words = unsafe { (*(*cf).args).as_slice::<ngx_str_t>() };
-    words
-        .iter()
-        .skip(1)
-        .map(|word| {
-            word.to_str()
-                .map_err(|_| "arguments must be UTF-8 text".to_owned())
-        })
-        .collect()
-}
-
-/// # Safety
-/// As for the setters.
-unsafe fn report(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    result: Result<(), String>,
-) -> *mut c_char {
-    match result {
-        Ok(()) => NGX_CONF_OK,
-        Err(why) => {
-            // SAFETY: by this function's contract; the format takes a name and
-            // a text with its length.
-            unsafe {
-                ngx_conf_log_error(
-                    NGX_LOG_EMERG as ngx_uint_t,
-                    cf,
-                    0,
-                    c"%V: %*s".as_ptr(),
-                    &raw mut (*command).name,
-                    why.len(),
-                    why.as_ptr(),
-                );
-            }
-            ngx::core::NGX_CONF_ERROR
-        }
-    }
-}
+use crate::{phases, state};
 
 fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
     match slot.replace(value) {
@@ -130,30 +41,24 @@ setter!(cmd_zone, MainConf, |reading, conf| {
 
 setter!(cmd_redis, MainConf, |reading, conf| {
     let spec = directive::redis(&reading.args)?;
-    let address = SocketAddress::resolve(&spec.address)?;
-    once(&mut conf.redis, Target { spec, address })
+    for address in &spec.addresses {
+        if let Address::Unix(path) = address {
+            SocketAddress::unix(path)?;
+        }
+    }
+    let target = Target {
+        login: reading.login(&spec.login)?,
+        sentinel_login: reading.login(&spec.sentinel_login)?,
+        tls: spec.tls.as_ref().map(|tls| reading.tls(tls)).transpose()?,
+        names: None,
+        spec,
+    };
+    once(&mut conf.redis, target)
 });
 
 setter!(cmd_keys, MainConf, |reading, conf| {
-    // SAFETY: the name is copied into the pool; nginx makes it absolute there.
-    let path = unsafe {
-        let mut name = ngx_str_t::from_str((*reading.cf).pool, reading.args[0]);
-        if ngx_conf_full_name((*reading.cf).cycle, &mut name, 1) != NGX_OK as ngx_int_t {
-            return Err("memory is short".to_owned());
-        }
-        name.to_str().unwrap_or_default().to_owned()
-    };
-    let unreadable = |error| format!("file \"{path}\" cannot be read: {error}");
-    let mode = fs::metadata(&path)
-        .map_err(unreadable)?
-        .permissions()
-        .mode();
-    if mode & 0o007 != 0 {
-        return Err(format!(
-            "file \"{path}\" is open to others; run: chmod o= {path}"
-        ));
-    }
-    let text = fs::read_to_string(&path).map_err(unreadable)?;
+    let path = reading.full_name(reading.args[0])?;
+    let text = read_secret(&path)?;
     let ring = Keyring::parse(&text).map_err(|error| format!("file \"{path}\": {error}"))?;
     once(&mut conf.keyring, ring)
 });

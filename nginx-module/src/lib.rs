@@ -12,15 +12,15 @@ mod clock;
 /// Random bytes for nonces and hash seeds. Uses nothing.
 mod random;
 
-/// Lines in nginx's error log, for what happens outside a request. Uses nothing.
+/// Lines in nginx's error log, for what happens outside a request. Uses the clocks.
 mod error_log;
 
 /// The worker's executor: tasks, timers and time limits on nginx's event loop.
 /// Knows nothing of the module's work.
 mod rt;
 
-/// Sockets: resolved addresses, and a byte stream over an nginx connection. Knows
-/// no protocol.
+/// Sockets: names and addresses, a byte stream over an nginx connection, and TLS over
+/// that. Knows no other protocol.
 mod net;
 
 /// The memory that the workers share: the zone's tables, counters and buckets. Holds no
@@ -58,6 +58,7 @@ mod directives;
 
 use std::ffi::c_void;
 use std::ptr;
+use std::rc::Rc;
 
 use ngx::ffi::{
     NGX_ERROR, NGX_HTTP_MODULE, NGX_LOG_EMERG, NGX_OK, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
@@ -67,8 +68,10 @@ use ngx::ffi::{
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
+use seckill_core::gate::directive::Address;
 
 use crate::conf::{LocConf, MainConf};
+use crate::net::names::Names;
 
 /// The module, for ngx's constructors.
 struct Module;
@@ -138,6 +141,11 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
                 return NGX_ERROR as ngx_int_t;
             }
         }
+        if let Err(why) = find_names(cf, main) {
+            let log = (*cf).log;
+            ngx_log_error!(NGX_LOG_EMERG, log, "seckill_redis: {}", why);
+            return NGX_ERROR as ngx_int_t;
+        }
         let tag = (&raw mut ngx_http_seckill_module).cast();
         if let Err(why) = main.zone.request(cf, tag) {
             let log = (*cf).log;
@@ -166,6 +174,60 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
     NGX_OK as ngx_int_t
 }
 
+/// Prepares the look-up of Redis's hosts, and tries it where it may block. With a
+/// `resolver` in the `http` block names are looked up by the workers alone.
+///
+/// # Errors
+/// A sentence that names the hosts: none of them has an address.
+///
+/// # Safety
+/// `cf` is the configuration that was read.
+unsafe fn find_names(cf: *mut ngx_conf_t, main: &mut MainConf) -> Result<(), String> {
+    let Some(target) = &mut main.redis else {
+        return Ok(());
+    };
+    // SAFETY: by this function's contract; nginx has merged the configuration, so that
+    // there is a resolver, which may have no servers.
+    let (names, is_configured) = unsafe {
+        let core = NgxHttpCoreModule::location_conf(&*cf);
+        let resolver = core.map_or(ptr::null_mut(), |core| core.resolver);
+        let is_configured = !resolver.is_null() && (*resolver).connections.nelts > 0;
+        let resolver = if is_configured {
+            resolver
+        } else {
+            ptr::null_mut()
+        };
+        (Names::new(cf, resolver), is_configured)
+    };
+    if !is_configured {
+        let is_lost = |address: &&Address| match address {
+            Address::Tcp { host, .. } => !names.resolve_now(host),
+            Address::Unix(_) => false,
+        };
+        let addresses = &target.spec.addresses;
+        let lost: Vec<String> = addresses
+            .iter()
+            .filter(is_lost)
+            .map(Address::to_string)
+            .collect();
+        let shown = lost.join("\", \"");
+        if lost.len() == addresses.len() {
+            return Err(format!(
+                "host of \"{shown}\" cannot be resolved; write its IP address, or mend the name service"
+            ));
+        }
+        if !lost.is_empty() {
+            let line = format!(
+                "seckill_redis: host of \"{shown}\" cannot be resolved now; the others are used until it can"
+            );
+            // SAFETY: by this function's contract.
+            unsafe { error_log::warn_at(cf, &line) };
+        }
+    }
+    target.names = Some(Rc::new(names));
+    Ok(())
+}
+
 /// The configuration, in a process that serves requests.
 ///
 /// # Safety
@@ -186,7 +248,10 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         && let Some(redis) = &main.redis
         && let Some(edge) = main.edge()
     {
-        link::start(redis.clone(), move |link| refresh::run(link, edge.clone()));
+        let zone = edge.zone.clone();
+        link::start(redis.clone(), zone, move |link| {
+            refresh::run(link, edge.clone())
+        });
     }
     NGX_OK as ngx_int_t
 }

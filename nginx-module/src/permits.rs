@@ -84,10 +84,11 @@ pub(crate) async fn fetch(edge: &Edge, item: &Item, (waiting, at_least): (u64, u
         }
         Some(Err(error)) => {
             counters.redis_failures.add(1);
-            if error.is_io_error() {
+            if link::judge(&error) {
                 Outcome::Away
             } else {
-                error_log::warn(&format!("permits of {item} cannot be taken: {error}"));
+                let why = link::text_of(&error);
+                error_log::warn_rarely(&format!("permits of {item} cannot be taken: {why}"));
                 Outcome::Failed
             }
         }
@@ -131,7 +132,7 @@ async fn take(
 ) -> RedisResult<(u64, u64, u64)> {
     let away = || redis::RedisError::from(io::Error::from(io::ErrorKind::NotConnected));
     let mut link = link::ready().await.ok_or_else(away)?;
-    redis::cmd("EVALSHA")
+    let taken = redis::cmd("EVALSHA")
         .arg(&link.scripts.take)
         .arg(3)
         .arg(keys::info(item))
@@ -141,7 +142,9 @@ async fn take(
         .arg(amount)
         .arg(hold_ms)
         .query_async(&mut link.connection)
-        .await
+        .await?;
+    link::works();
+    Ok(taken)
 }
 
 /// Returns unspent permits, as pairs of lease number and count. Sent once: if the reply is
@@ -161,7 +164,11 @@ pub(crate) async fn return_unspent(edge: &Edge, item: &Item, leases: &[(u64, u64
         for (number, left) in leases {
             command.arg(lease_id(edge, *number)).arg(*left);
         }
-        command.query_async(&mut link.connection).await.ok()
+        let returned = command.query_async(&mut link.connection).await;
+        if let Err(error) = &returned {
+            link::judge(error);
+        }
+        returned.ok()
     });
     if let Some(Some(returned)) = returned.await {
         edge.zone.counters().permits_returned.add(returned);

@@ -5,6 +5,8 @@
 //! one of them, the refresher, writes what it reads into the zone.
 
 mod bans;
+mod failing;
+mod heart;
 mod regrabs;
 
 use std::collections::HashSet;
@@ -13,7 +15,6 @@ use std::time::Duration;
 use redis::{RedisResult, Value};
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::rate::census::Census;
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::window::Phase;
 
@@ -21,10 +22,12 @@ use crate::conf::Edge;
 use crate::link::{self, Link};
 use crate::permits::{self, standby};
 use crate::{clock, error_log, rt};
+use failing::Failing;
+use heart::Heart;
 
 /// How often the catalogue and the granted permits are read; also how old times and
 /// limits may be.
-const POLL_MS: u64 = 250;
+const POLL: Duration = Duration::from_millis(250);
 /// Counters read with one command.
 const BATCH: usize = 500;
 
@@ -34,13 +37,39 @@ pub(crate) async fn run(link: Link, edge: Edge) -> String {
     edge.zone.counters().redis_connects.add(1);
     // Before the catalogue: nobody is admitted before the bans are known.
     let _mirror = bans::follow(link.clone(), edge.clone());
-    let mut refresh = Refresh::new(link, edge);
-    loop {
-        match link::unless_stalled(refresh.pass()).await {
-            Some(Ok(())) => rt::sleep(refresh.pause()).await,
-            Some(Err(error)) => return error.to_string(),
-            None => return format!("no reply for {} ms", link::STALLED.as_millis()),
+    let mut heart = Heart::new(link.clone(), edge.clone());
+    let mut refresh = Refresh::new(link.clone(), edge);
+    // Before the first reading: the share of the rate must be known before a click
+    // can pass.
+    if let Some(reason) = failure(&link, heart.beat()).await {
+        return reason;
+    }
+    // Each on its own: no reading, however long, may delay a heartbeat.
+    let heartbeats = async {
+        loop {
+            rt::sleep(heart.pause()).await;
+            if let Some(reason) = failure(&link, heart.beat()).await {
+                return reason;
+            }
         }
+    };
+    let readings = async {
+        loop {
+            if let Some(reason) = failure(&link, refresh.pass()).await {
+                return reason;
+            }
+            rt::sleep(POLL).await;
+        }
+    };
+    rt::first(heartbeats, readings).await
+}
+
+/// Why a pass makes the connection useless, if it does.
+async fn failure(link: &Link, pass: impl Future<Output = RedisResult<()>>) -> Option<String> {
+    match link.unless_stalled(pass).await {
+        Some(Ok(())) => None,
+        Some(Err(error)) => Some(link::text_of(&error)),
+        None => Some(format!("no reply for {} ms", link::STALLED.as_millis())),
     }
 }
 
@@ -56,10 +85,7 @@ struct Refresh {
     items: Vec<(Item, Entry)>,
     /// Whether the leases of the shares were renewed since this worker connected.
     has_renewed: bool,
-    /// When this worker read the catalogue last, monotonic ms.
-    polled_ms: u64,
-    /// The failures that were logged and have not ended since.
-    failing: Vec<&'static str>,
+    failing: Failing,
 }
 
 impl Refresh {
@@ -71,37 +97,16 @@ impl Refresh {
             version: None,
             items: Vec::new(),
             has_renewed: false,
-            polled_ms: 0,
-            failing: Vec::new(),
+            failing: Failing::default(),
         }
     }
 
-    /// The pause between two passes.
-    fn pause(&self) -> Duration {
-        self.edge.pace.pause.min(Duration::from_millis(POLL_MS))
-    }
-
-    /// One pass: the heartbeat and the readings that are due.
+    /// One pass over all that is read.
     ///
     /// # Errors
     /// The error of a lost connection. An error reply of Redis is logged instead, and the
     /// zone keeps its copy.
     async fn pass(&mut self) -> RedisResult<()> {
-        let refreshes = self.edge.zone.claim_refresh();
-        // Before the first reading: the share of the rate must be known before a click
-        // can pass.
-        if refreshes {
-            self.heartbeat().await?;
-        }
-        let now = clock::monotonic_ms();
-        if now - self.polled_ms < POLL_MS {
-            return Ok(());
-        }
-        self.polled_ms = now;
-        self.read().await
-    }
-
-    async fn read(&mut self) -> RedisResult<()> {
         let version: RedisResult<Option<Vec<u8>>> = redis::cmd("HGET")
             .arg(keys::CATALOGUE)
             .arg(keys::CATALOGUE_VERSION)
@@ -109,22 +114,31 @@ impl Refresh {
             .await;
         if !self.edge.zone.claim_refresh() {
             self.version = None;
-            return version.map(drop);
+            let version = version.map(drop);
+            return self
+                .failing
+                .tolerate("the catalogue cannot be read", version);
         }
         let catalogue = match version {
             Ok(version) => self.follow_catalogue(version.unwrap_or_default()).await,
             Err(error) => Err(error),
         };
-        self.tolerate("the catalogue cannot be read", catalogue)?;
-        self.read_permits().await?;
+        self.failing
+            .tolerate("the catalogue cannot be read", catalogue)?;
+        let permits = self.read_permits().await;
+        self.failing
+            .tolerate("the granted permits cannot be read", permits)?;
         let limits = self.read_limits().await;
-        self.tolerate("a product's limit cannot be read", limits)?;
+        self.failing
+            .tolerate("a product's limit cannot be read", limits)?;
         let regrabs = regrabs::follow(&mut self.link, &self.edge).await;
-        self.tolerate("who may buy again cannot be read", regrabs)?;
+        self.failing
+            .tolerate("who may buy again cannot be read", regrabs)?;
         let shares = self.keep_shares().await;
-        self.tolerate("shares cannot be kept", shares)?;
+        self.failing.tolerate("shares cannot be kept", shares)?;
         let reclaimed = self.read_reclaimed().await;
-        self.tolerate("the number of reclaimed permits cannot be read", reclaimed)?;
+        self.failing
+            .tolerate("the number of reclaimed permits cannot be read", reclaimed)?;
         self.return_lapsed().await;
         Ok(())
     }
@@ -134,21 +148,6 @@ impl Refresh {
         if self.version.as_ref() != Some(&version) {
             self.read_catalogue().await?;
             self.version = Some(version);
-        }
-        Ok(())
-    }
-
-    /// Logs an error reply of Redis, once until the command succeeds again. Returns the
-    /// error of a lost connection, and of a Redis that has forgotten the scripts.
-    fn tolerate(&mut self, what: &'static str, result: RedisResult<()>) -> RedisResult<()> {
-        match result {
-            Ok(()) => self.failing.retain(|failing| *failing != what),
-            Err(error) if link::is_lost(&error) => return Err(error),
-            Err(error) if !self.failing.contains(&what) => {
-                error_log::warn(&format!("{what}: {error}"));
-                self.failing.push(what);
-            }
-            Err(_) => {}
         }
         Ok(())
     }
@@ -281,33 +280,6 @@ impl Refresh {
             .await?;
         let reclaimed = redis::from_redis_value::<u64>(reclaimed).unwrap_or_default();
         self.edge.zone.counters().reclaimed.set(reclaimed);
-        Ok(())
-    }
-
-    /// Sends a heartbeat, and takes this edge's share of the site's rate.
-    async fn heartbeat(&self) -> RedisResult<()> {
-        let (zone, pace) = (&self.edge.zone, self.edge.pace);
-        let Some(silent_ms) = zone.heartbeat_due(pace.pause) else {
-            return Ok(());
-        };
-        let (edges, unheard_ms, was_lost): (u64, u64, bool) = redis::cmd("EVALSHA")
-            .arg(&self.link.scripts.heartbeat)
-            .arg(1)
-            .arg(keys::EDGES)
-            .arg(&*self.edge.node)
-            .arg(pace.alive.as_millis() as u64)
-            .query_async(&mut self.link.connection.clone())
-            .await?;
-        let census = Census {
-            before: zone.edges_read(),
-            now: edges,
-            unheard_ms,
-            silent_ms: if was_lost { silent_ms } else { 0 },
-        };
-        zone.set_edges(edges);
-        for (index, limit) in self.edge.shared_rates.iter() {
-            zone.apply(*index, limit.share(edges), census.change());
-        }
         Ok(())
     }
 }

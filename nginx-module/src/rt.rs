@@ -211,6 +211,50 @@ pub(crate) async fn first<T>(one: impl Future<Output = T>, other: impl Future<Ou
     .await
 }
 
+/// Runs futures at the same time: their results in their order, `None` for those that
+/// took too long. Once `enough` of the results are good, the others have `grace` left.
+pub(crate) async fn gather<F: Future>(
+    futures: impl Iterator<Item = F>,
+    enough: usize,
+    is_good: impl Fn(&F::Output) -> bool,
+    grace: Duration,
+) -> Vec<Option<F::Output>> {
+    let mut running: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
+    let mut results: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
+    let mut patience: Option<Pin<Box<Sleep>>> = None;
+    std::future::poll_fn(move |context| {
+        for (slot, result) in running.iter_mut().zip(&mut results) {
+            if let Some(future) = slot
+                && let Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *slot = None;
+                *result = Some(value);
+            }
+        }
+        let good = results.iter().flatten().filter(|value| is_good(value));
+        let is_enough = good.count() >= enough;
+        // A good one before all that still run cannot be bettered.
+        let first_open = running.iter().position(Option::is_some);
+        let is_first = enough == 1
+            && results
+                .iter()
+                .take(first_open.unwrap_or(0))
+                .flatten()
+                .any(&is_good);
+        if first_open.is_none() || is_first {
+            return Poll::Ready(std::mem::take(&mut results));
+        }
+        if is_enough {
+            let patience = patience.get_or_insert_with(|| Box::pin(sleep(grace)));
+            if patience.as_mut().poll(context).is_ready() {
+                return Poll::Ready(std::mem::take(&mut results));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
 async fn race<T>(future: impl Future<Output = T>, limit: Sleep) -> Option<T> {
     let mut future = std::pin::pin!(future);
     let mut limit = std::pin::pin!(limit);

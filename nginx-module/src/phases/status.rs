@@ -26,6 +26,7 @@ fn respond(request: &Request<'_>) -> ngx_int_t {
     let mut page = Page::default();
     settings.zone.counters().write(&mut page);
     write_buckets(request, &settings.zone, &mut page);
+    write_redis(&settings.zone, &mut page);
     write_permits(&settings.zone, &mut page);
     write_protection(&settings.zone, &mut page);
     write_tables(&settings.zone, &mut page);
@@ -56,6 +57,16 @@ fn write_buckets(request: &Request<'_>, zone: &Zone, page: &mut Page) {
         "Tokens in the bucket of each seckill_rate, in the order of the file.",
     );
     page.each(family, "bucket", levels);
+}
+
+/// Whether Redis works.
+fn write_redis(zone: &Zone, page: &mut Page) {
+    page.one(
+        "redis_away",
+        Kind::Gauge,
+        "1 while Redis is away: not reached, not a master, or refusing to work.",
+        u64::from(zone.is_outage()),
+    );
 }
 
 fn write_permits(zone: &Zone, page: &mut Page) {

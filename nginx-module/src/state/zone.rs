@@ -4,6 +4,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use seckill_core::rate::bucket::{Rate, Take};
+use seckill_core::redis::outage::Logged;
 use seckill_core::shared::passes;
 use seckill_core::shared::products::{self, Products, Slot};
 use seckill_core::shared::seen::{self, Counts, Seen};
@@ -22,7 +23,7 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: after a reload with a newer module, a
 /// zone of the old layout is refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0010;
+const LAYOUT: u64 = 0x5ec_c111_0011;
 
 #[repr(C)]
 pub(super) struct Shared {
@@ -51,6 +52,10 @@ pub(super) struct Shared {
     pub(super) heartbeat_ms: AtomicU64,
     /// How far the stream of buyers who may buy again was read: ms and number.
     pub(super) regrabs: [AtomicU64; 2],
+    /// Whether Redis is away, and when that was logged: [`Logged`].
+    outage: AtomicU64,
+    /// How often Sentinels were seen to name another master.
+    switches: AtomicU64,
     pub(super) buckets: [AtomicU64; MAX_BUCKETS],
     counters: Counters,
     seen_counts: Counts,
@@ -181,6 +186,33 @@ impl Zone {
     /// Records that the catalogue was read.
     pub(crate) fn set_has_catalogue(&self) {
         self.shared.has_catalogue.store(1, Ordering::Release);
+    }
+
+    /// Whether a change of Redis's state is to be logged by this worker now; then it
+    /// counts as logged. See [`Logged::next`].
+    pub(crate) fn log_outage(&self, away: bool) -> bool {
+        let word = self.shared.outage.load(Ordering::Relaxed);
+        let Some(next) = Logged(word).next(away, clock::monotonic_ms()) else {
+            return false;
+        };
+        let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
+        let outage = &self.shared.outage;
+        outage.compare_exchange(word, next.0, old, new).is_ok()
+    }
+
+    /// Whether Redis was away when its state was logged last.
+    pub(crate) fn is_outage(&self) -> bool {
+        Logged(self.shared.outage.load(Ordering::Relaxed)).is_away()
+    }
+
+    /// How often Sentinels were seen to name another master.
+    pub(crate) fn switches(&self) -> u64 {
+        self.shared.switches.load(Ordering::Relaxed)
+    }
+
+    /// Counts one such change, so that every worker connects anew.
+    pub(crate) fn count_switch(&self) {
+        self.shared.switches.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes a token from bucket `index`; whether there was one.

@@ -1,0 +1,41 @@
+//! The scripts that the edge runs in Redis.
+
+use redis::RedisResult;
+use redis::aio::MultiplexedConnection;
+
+const TAKE: &str = include_str!("../../../lua/permits/take.lua");
+const GIVE_BACK: &str = include_str!("../../../lua/permits/give_back.lua");
+const RENEW: &str = include_str!("../../../lua/permits/renew.lua");
+const HEARTBEAT: &str = include_str!("../../../lua/permits/heartbeat.lua");
+
+/// SHA-1 names of the loaded scripts.
+pub(crate) struct Scripts {
+    /// `lua/permits/take.lua`
+    pub(crate) take: String,
+    /// `lua/permits/give_back.lua`
+    pub(crate) give_back: String,
+    /// `lua/permits/renew.lua`
+    pub(crate) renew: String,
+    /// `lua/permits/heartbeat.lua`
+    pub(crate) heartbeat: String,
+}
+
+impl Scripts {
+    /// Loads them on a connection.
+    ///
+    /// # Errors
+    /// The connection's error, or Redis's.
+    pub(super) async fn load(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
+        let mut commands = redis::pipe();
+        for text in [TAKE, GIVE_BACK, RENEW, HEARTBEAT] {
+            commands.cmd("SCRIPT").arg("LOAD").arg(text);
+        }
+        let (take, give_back, renew, heartbeat) = commands.query_async(connection).await?;
+        Ok(Self {
+            take,
+            give_back,
+            renew,
+            heartbeat,
+        })
+    }
+}
