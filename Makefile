@@ -53,6 +53,10 @@ check: ## Formatting and lints, without running anything
 module: ## Build the nginx module for Debian's nginx (or NGINX_SOURCE_DIR and NGINX_BUILD_DIR)
 	@scripts/module.sh
 
+.PHONY: test-sites
+test-sites: ## Run conf/sites on this machine: TLS, hot links, limits, a closed origin
+	@scripts/test-sites.sh
+
 .PHONY: drill
 drill: ## Race thousands of buyers, kill the system in the middle, count the orders
 	@scripts/drill.sh
