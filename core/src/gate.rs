@@ -1,8 +1,14 @@
 //! The gate's decision before any I/O, cheapest refusal first:
-//! shape → expiry → signature → session → ban → window → cap → captcha pass.
+//! shape → expiry → ended or sold out → signature → session → ban → window → cap →
+//! captcha pass → second click. The caller then takes a token of the rate, and a permit.
 //!
-//! The order is part of the contract: a forged URL costs one digest, and its sender
-//! learns nothing about sessions or stock.
+//! The order is part of the contract. In a sale 98 of 100 clicks come too late: their
+//! response costs no digest, for whether a product is sold out is public (`…/state`).
+//! Only who may be among those who were admitted is looked at fully ([`refuse_late`],
+//! [`answer_known`]), so that a buyer whose first response was lost is not told that they
+//! lost. A forged URL costs one digest, and its sender learns nothing about sessions.
+//! A token is taken behind all of these, so that clicks that can buy nothing leave the
+//! rate to those that can.
 //!
 //! Here belong the decision, its verdicts, and the directives that configure it. It
 //! may use every module that is declared before it in `lib.rs`; the caller does all look-ups in tables
@@ -17,7 +23,8 @@ use crate::Verdict;
 use crate::captcha::pass::{Captcha, Pass};
 use crate::ids;
 use crate::sale::catalogue::Entry;
-use crate::sale::window::Phase;
+use crate::sale::window::{Phase, Window};
+use crate::shared::seen::Answer;
 use crate::signing::hidden_path::{HiddenPath, PATH_HORIZON_MS};
 use crate::signing::keyring::{Digest, Keyring};
 use crate::signing::session::Session;
@@ -100,16 +107,54 @@ impl<'a> Identity<'a> {
     }
 }
 
+/// What anybody may know of a product: the verdict for all who come too late, or `None`
+/// while it can be bought or has yet to open. `is_exhausted` says whether all of its
+/// permits are granted and spent.
+#[must_use]
+pub fn closed(window: &Window, now_ms: u64, is_exhausted: bool) -> Option<Verdict> {
+    match window.phase(now_ms) {
+        Phase::Ended => Some(Verdict::Ended),
+        Phase::Open if is_exhausted => Some(Verdict::SoldOut),
+        Phase::Open | Phase::Scheduled | Phase::Lead => None,
+    }
+}
+
+/// Refuses a click on a product that is `closed`, unless the buyer may be one of those
+/// who were admitted. To be called before anything is verified.
+///
+/// # Errors
+/// The verdict of [`closed`].
+pub fn refuse_late(closed: Option<Verdict>, may_be_known: bool) -> Result<(), Verdict> {
+    match closed {
+        Some(verdict) if !may_be_known => Err(verdict),
+        _ => Ok(()),
+    }
+}
+
+/// What a verified buyer is told instead of a refusal for want of permits: `Ok` if this
+/// very request was admitted before, so that the back end is to give its answer again.
+///
+/// # Errors
+/// [`Verdict::Duplicate`] for another click of a buyer who was admitted; `verdict` for
+/// everybody else.
+pub fn answer_known(verdict: Verdict, known: Answer) -> Result<(), Verdict> {
+    match known {
+        Answer::SameRequest => Ok(()),
+        Answer::SecondClick if verdict != Verdict::Unavailable => Err(Verdict::Duplicate),
+        Answer::SecondClick | Answer::Unseen => Err(verdict),
+    }
+}
+
 /// A click whose shape is right: it claims to be by a user and for a product. Nothing
 /// of it is verified yet.
 ///
-/// The gate continues with [`Claim::verify_url`] and [`Claim::verify_buyer`], looks up
-/// bans and the product, and ends with [`Claim::admit`]. These are separate steps, so
-/// that the caller does its look-ups between them.
+/// The gate continues with [`refuse_late`], [`Claim::verify_url`] and
+/// [`Claim::verify_buyer`], looks up bans, and ends with [`Claim::admit`]. These are
+/// separate steps, so that the caller does its look-ups between them.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
     path: HiddenPath<'a>,
-    identity: Identity<'a>,
+    identity: Option<Identity<'a>>,
     quantity: u32,
     captcha: Captcha<'a>,
 }
@@ -118,7 +163,7 @@ impl<'a> Claim<'a> {
     /// Reads a click.
     ///
     /// # Errors
-    /// The [`Verdict`] to refuse with: a wrong shape, an expired URL, no credential.
+    /// The [`Verdict`] to refuse with: a wrong shape, or an expired URL.
     pub fn read(click: &Click<'a>, now_ms: u64) -> Result<Self, Verdict> {
         if !click.is_post || click.has_body {
             return Err(Verdict::BadRequest);
@@ -146,16 +191,20 @@ impl<'a> Claim<'a> {
         }
         Ok(Self {
             path,
-            identity: Identity::read(click.buyer).ok_or(Verdict::LoginRequired)?,
+            identity: Identity::read(click.buyer),
             quantity,
             captcha: click.captcha,
         })
     }
 
-    /// The user who buys.
+    /// The user who buys; `None` if nobody is named.
     #[must_use]
-    pub fn user(&self) -> &'a str {
-        self.identity.user
+    pub fn user(&self) -> Option<&'a str> {
+        self.identity.map(|identity| identity.user)
+    }
+
+    fn identity(&self) -> Result<Identity<'a>, Verdict> {
+        self.identity.ok_or(Verdict::LoginRequired)
     }
 
     /// The ids of round and product.
@@ -164,13 +213,14 @@ impl<'a> Claim<'a> {
         (self.path.round, self.path.product)
     }
 
-    /// Verifies that the URL was signed for the buyer.
+    /// Verifies that the URL was signed for the buyer; their name.
     ///
     /// # Errors
-    /// [`Verdict::BadSignature`].
-    pub fn verify_url(&self, ring: &Keyring, digest: Digest) -> Result<(), Verdict> {
-        if self.path.is_signed_for(self.user(), ring, digest) {
-            Ok(())
+    /// [`Verdict::BadSignature`], or [`Verdict::LoginRequired`] if nobody is named.
+    pub fn verify_url(&self, ring: &Keyring, digest: Digest) -> Result<&'a str, Verdict> {
+        let user = self.identity()?.user;
+        if self.path.is_signed_for(user, ring, digest) {
+            Ok(user)
         } else {
             Err(Verdict::BadSignature)
         }
@@ -181,7 +231,7 @@ impl<'a> Claim<'a> {
     /// # Errors
     /// [`Verdict::LoginRequired`].
     pub fn verify_buyer(&self, ring: &Keyring, now_ms: u64) -> Result<(), Verdict> {
-        if self.identity.is_proven(ring, now_ms) {
+        if self.identity()?.is_proven(ring, now_ms) {
             Ok(())
         } else {
             Err(Verdict::LoginRequired)
@@ -207,17 +257,18 @@ impl<'a> Claim<'a> {
         if self.quantity > entry.per_buyer {
             return Err(Verdict::BadRequest);
         }
+        let user = self.identity()?.user;
         let pass = match self.captcha {
             Captcha::Off => None,
             Captcha::Wanted(text) => Some(
                 text.and_then(Pass::parse)
-                    .filter(|pass| pass.is_good_for(self.user(), self.item(), ring, now_ms))
+                    .filter(|pass| pass.is_good_for(user, self.item(), ring, now_ms))
                     .ok_or(Verdict::CaptchaRequired)?,
             ),
         };
         let (round, product) = self.item();
         Ok(Admissible {
-            user: self.user(),
+            user,
             round,
             product,
             quantity: self.quantity,

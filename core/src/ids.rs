@@ -30,6 +30,17 @@ pub fn is_request(s: &str) -> bool {
     (1..=MAX_REQUEST).contains(&s.len()) && consists_of(REQUEST, s)
 }
 
+/// The id in a header `Idempotency-Key`: as it is, or in the quotes that the IETF's
+/// draft of that header wants (a structured field's string). Both forms name the
+/// same request.
+#[must_use]
+pub fn unquoted(header: &str) -> &str {
+    let inner = header
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    inner.unwrap_or(header)
+}
+
 /// The kinds of text, one bit each.
 const DIGIT: u8 = 1;
 const HEX: u8 = 2;
@@ -188,6 +199,15 @@ mod tests {
         assert!(is_id("153") && is_id("Noon_2026"));
         assert!(is_user("li.wei+1@example.com") && !is_user("a\"b") && !is_user("a\n"));
         assert!(is_request("3f2a-9_Z") && !is_request("a b") && !is_request(""));
+    }
+
+    #[test]
+    fn a_request_id_is_the_same_with_quotes_and_without() {
+        assert_eq!(unquoted("\"3f2a-9\""), "3f2a-9");
+        assert_eq!(unquoted("3f2a-9"), "3f2a-9");
+        for text in ["\"", "\"a", "a\"", "\"a\"b\"", "\"\"a\"\""] {
+            assert!(!is_request(unquoted(text)), "{text}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use ngx::ffi::{ngx_http_request_t, ngx_pool_cleanup_add, ngx_str_t};
 use seckill_core::Verdict;
 use seckill_core::permits::lease::Spent;
+use seckill_core::shared::seen::Answer;
 
 use self::park::Parked;
 use self::request::Request;
@@ -48,6 +49,8 @@ pub(crate) struct Ctx {
     pub(crate) quantity: Cell<u32>,
     /// The click, for the table of seen buyers.
     pub(crate) click: Cell<Option<SeenClick>>,
+    /// What that table knew of it.
+    pub(crate) known: Cell<Answer>,
     /// The captcha pass, if this request was the first to claim it.
     pub(crate) pass: Cell<Option<ClaimedPass>>,
     /// The permit that admitted the request.
@@ -138,6 +141,7 @@ impl Ctx {
             arrival: Cell::new(0),
             quantity: Cell::new(0),
             click: Cell::new(None),
+            known: Cell::new(Answer::Unseen),
             pass: Cell::new(None),
             permit: Cell::new(None),
             parked: RefCell::new(None),

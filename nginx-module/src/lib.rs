@@ -56,15 +56,16 @@ mod variables;
 /// The directives: setters that fill the configuration and install the handlers.
 mod directives;
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::ptr;
 use std::rc::Rc;
 
+use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 use ngx::ffi::{
-    NGX_ERROR, NGX_HTTP_MODULE, NGX_LOG_EMERG, NGX_OK, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
-    ngx_array_push, ngx_conf_t, ngx_cycle_t, ngx_http_handler_pt, ngx_http_module_t,
-    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_request_t,
-    ngx_int_t, ngx_module_t, ngx_process,
+    NGX_ERROR, NGX_HTTP_MODULE, NGX_HTTP_SATISFY_ANY, NGX_LOG_EMERG, NGX_OK, NGX_PROCESS_SINGLE,
+    NGX_PROCESS_WORKER, ngx_array_push, ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_handler_pt,
+    ngx_http_module_t, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
+    ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_process, ngx_uint_t,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
@@ -155,20 +156,14 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
         let Some(core) = NgxHttpCoreModule::main_conf_mut(&*cf) else {
             return NGX_ERROR as ngx_int_t;
         };
-        let phases: [(
-            u32,
-            unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t,
-        ); 2] = [
+        let phases: [(u32, PhaseHandler); 2] = [
             (ngx_http_phases_NGX_HTTP_ACCESS_PHASE, phases::gate::entry),
             (ngx_http_phases_NGX_HTTP_LOG_PHASE, phases::log::entry),
         ];
         for (phase, entry) in phases {
-            let handlers = &mut core.phases[phase as usize].handlers;
-            let handler: *mut ngx_http_handler_pt = ngx_array_push(handlers).cast();
-            if handler.is_null() {
+            if !run_last(&mut core.phases[phase as usize].handlers, entry) {
                 return NGX_ERROR as ngx_int_t;
             }
-            *handler = Some(entry);
         }
     }
     NGX_OK as ngx_int_t
@@ -228,6 +223,59 @@ unsafe fn find_names(cf: *mut ngx_conf_t, main: &mut MainConf) -> Result<(), Str
     Ok(())
 }
 
+type PhaseHandler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
+
+/// Puts a handler into its phase so that it runs last. nginx runs a phase's handlers
+/// from the end of the array to its front: whoever may not pass (`deny`,
+/// `auth_request`) is refused before a permit is spent, and the variables that they
+/// set are there. False if memory is short.
+///
+/// # Safety
+/// `handlers` is the array of a phase, while the configuration is read.
+unsafe fn run_last(handlers: *mut ngx_array_t, handler: PhaseHandler) -> bool {
+    // SAFETY: by this function's contract, and after the push the array holds one more.
+    unsafe {
+        let added: *mut ngx_http_handler_pt = ngx_array_push(handlers).cast();
+        if added.is_null() {
+            return false;
+        }
+        let first: *mut ngx_http_handler_pt = (*handlers).elts.cast();
+        ptr::copy(first, first.add(1), (*handlers).nelts - 1);
+        *first = Some(handler);
+    }
+    true
+}
+
+/// Merges a location's configuration with what it inherits, and refuses a gate under
+/// `satisfy any`: there any `allow` would replace the gate.
+///
+/// # Safety
+/// nginx calls it with the configuration being read, and with two of our structures.
+unsafe extern "C" fn merge_location(
+    cf: *mut ngx_conf_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: by this function's contract. The core module comes before ours, so that
+    // its structure of this location is merged already.
+    unsafe {
+        let merged = Module::merge_loc_conf(cf, outer, inner);
+        let is_gated = (*inner.cast::<LocConf>()).gate == Some(true);
+        let any = NgxHttpCoreModule::location_conf(&*cf)
+            .is_some_and(|core| core.satisfy == NGX_HTTP_SATISFY_ANY as ngx_uint_t);
+        if merged == NGX_CONF_OK && is_gated && any {
+            let log = (*cf).log;
+            ngx_log_error!(
+                NGX_LOG_EMERG,
+                log,
+                "seckill_gate and \"satisfy any\" are in force in the same location, where another access check could let pass whom the gate refuses; write \"satisfy all;\" there"
+            );
+            return NGX_CONF_ERROR;
+        }
+        merged
+    }
+}
+
 /// The configuration, in a process that serves requests.
 ///
 /// # Safety
@@ -274,7 +322,7 @@ static MODULE_CTX: ngx_http_module_t = ngx_http_module_t {
     create_srv_conf: None,
     merge_srv_conf: None,
     create_loc_conf: Some(Module::create_loc_conf),
-    merge_loc_conf: Some(Module::merge_loc_conf),
+    merge_loc_conf: Some(merge_location),
 };
 
 /// The module as nginx sees it.

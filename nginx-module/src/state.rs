@@ -8,7 +8,7 @@ pub(crate) mod counters;
 mod mapping;
 mod passes;
 mod refresher;
-mod seen;
+pub(crate) mod seen;
 mod zone;
 
 pub(crate) use mapping::{SharedZone, wanted};

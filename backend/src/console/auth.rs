@@ -95,8 +95,7 @@ pub(super) fn session_id(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .find_map(|cookies| cookie(cookies, COOKIE))
+        .find_map(|cookies| cookie(cookies.as_bytes(), COOKIE))
 }
 
 /// Refuses a request that a browser says comes from another origin. Programs that are

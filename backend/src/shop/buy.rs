@@ -43,7 +43,7 @@ async fn buy(
         quantity: quantity(uri),
         request: request_id,
         buyer: Credential::Cookie(session::token(headers)),
-        captcha: Captcha::new(state.options.captcha, pass(headers)),
+        captcha: Captcha::new(state.options.captcha, single(headers, pass::HEADER)?),
     };
     let now_ms = now_ms();
     let claim = Claim::read(&click, now_ms)?;
@@ -77,13 +77,27 @@ async fn buy(
 /// The request id: the edge's, which stays the same when nginx retries; without an
 /// edge the client's own.
 fn request_id(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let given = headers
-        .get("x-request-id")
-        .or_else(|| headers.get("idempotency-key"));
-    let Some(given) = given else { return Ok(None) };
-    match given.to_str() {
-        Ok(id) if ids::is_request(id) => Ok(Some(id)),
-        _ => Err(ApiError(Verdict::BadRequest)),
+    let given = match single(headers, "x-request-id")? {
+        None => single(headers, "idempotency-key")?,
+        edge => edge,
+    };
+    match given.map(ids::unquoted) {
+        Some(id) if !ids::is_request(id) => Err(ApiError(Verdict::BadRequest)),
+        id => Ok(id),
+    }
+}
+
+/// The value of a header that decides. One that is no text is read as an empty value,
+/// which is malformed.
+///
+/// # Errors
+/// `bad_request`, if it was sent twice: others may have read the other one.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    match values.next() {
+        None => Ok(first.map(|value| value.to_str().unwrap_or_default())),
+        Some(_) => Err(ApiError(Verdict::BadRequest)),
     }
 }
 
@@ -98,18 +112,11 @@ fn fresh_request_id() -> Result<String, ApiError> {
 
 /// The permit that the edge spent on this request; `None` if it came without an edge.
 fn permit(headers: &HeaderMap) -> Result<Option<PermitId>, ApiError> {
-    let Some(value) = headers.get("x-seckill-permit") else {
+    let Some(value) = single(headers, "x-seckill-permit")? else {
         return Ok(None);
     };
-    let permit = value.to_str().ok().and_then(PermitId::parse);
+    let permit = PermitId::parse(value);
     permit.map(Some).ok_or(ApiError(Verdict::BadRequest))
-}
-
-/// The captcha pass, unverified. A header that is no text is read as an empty pass,
-/// which is malformed.
-fn pass(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(pass::HEADER)?;
-    Some(value.to_str().unwrap_or_default())
 }
 
 /// The language of the page on which they buy.

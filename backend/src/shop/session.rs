@@ -32,8 +32,7 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .find_map(|cookies| session::cookie(cookies, session::COOKIE))
+        .find_map(|cookies| session::cookie(cookies.as_bytes(), session::COOKIE))
 }
 
 /// The buyer whom the session cookie names, verified.

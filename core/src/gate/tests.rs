@@ -35,9 +35,9 @@ fn url(user: &str, expires_ms: u64) -> String {
 /// The whole decision, as the gate takes it.
 fn decide(click: &Click<'_>, now_ms: u64) -> Result<u32, Verdict> {
     let claim = Claim::read(click, now_ms)?;
-    claim.verify_url(&ring(), Digest::HmacSha256)?;
+    let user = claim.verify_url(&ring(), Digest::HmacSha256)?;
     claim.verify_buyer(&ring(), now_ms)?;
-    if claim.user() == "eve" {
+    if user == "eve" {
         return Err(Verdict::Blocked);
     }
     if claim.item() != ("1", "153") {
@@ -257,4 +257,61 @@ fn a_ban_comes_before_the_window_and_a_pass_behind_it() {
     assert_eq!(decide(&eve, OPENS - 1), Err(Verdict::Blocked));
     let forged = Click { path: &late, ..eve };
     assert_eq!(decide(&forged, NOW), Err(Verdict::BadSignature));
+}
+
+#[test]
+fn a_product_is_closed_when_it_is_over_or_sold_out_and_not_before_it_opens() {
+    let window = entry().window;
+    assert_eq!(closed(&window, OPENS - 1, true), None);
+    assert_eq!(closed(&window, NOW, false), None);
+    assert_eq!(closed(&window, NOW, true), Some(Verdict::SoldOut));
+    let over = window.ends_ms;
+    assert_eq!(closed(&window, over, false), Some(Verdict::Ended));
+    assert_eq!(closed(&window, over, true), Some(Verdict::Ended));
+}
+
+#[test]
+fn the_crowd_that_comes_too_late_is_refused_before_anything_is_verified() {
+    for verdict in [Verdict::SoldOut, Verdict::Ended] {
+        assert_eq!(refuse_late(Some(verdict), false), Err(verdict));
+        assert_eq!(refuse_late(Some(verdict), true), Ok(()));
+    }
+    assert_eq!(refuse_late(None, false), Ok(()));
+    // Nobody has to be named for that.
+    let path = url("li", NOW + 1_000);
+    let nobody = Click {
+        is_post: true,
+        has_body: false,
+        path: &path,
+        quantity: None,
+        request: None,
+        buyer: Credential::Cookie(None),
+        captcha: Captcha::Off,
+    };
+    let claim = Claim::read(&nobody, NOW).unwrap();
+    assert_eq!((claim.user(), claim.item()), (None, ("1", "153")));
+    assert_eq!(
+        claim.verify_url(&ring(), Digest::HmacSha256),
+        Err(Verdict::LoginRequired)
+    );
+}
+
+#[test]
+fn a_winner_is_answered_as_one_whatever_has_run_out() {
+    for verdict in [
+        Verdict::SoldOut,
+        Verdict::Ended,
+        Verdict::Busy,
+        Verdict::Unavailable,
+    ] {
+        assert_eq!(answer_known(verdict, Answer::SameRequest), Ok(()));
+        assert_eq!(answer_known(verdict, Answer::Unseen), Err(verdict));
+    }
+    for verdict in [Verdict::SoldOut, Verdict::Ended, Verdict::Busy] {
+        let told = answer_known(verdict, Answer::SecondClick);
+        assert_eq!(told, Err(Verdict::Duplicate));
+    }
+    // Whether they bought is not known without the back end.
+    let away = answer_known(Verdict::Unavailable, Answer::SecondClick);
+    assert_eq!(away, Err(Verdict::Unavailable));
 }

@@ -8,6 +8,7 @@ use ngx::ffi::{
     ngx_str_t, ngx_table_elt_t, ngx_uint_t,
 };
 use seckill_core::captcha::pass;
+use seckill_core::ids;
 use seckill_core::signing::session;
 
 /// Borrows nginx's request for the length of one handler call.
@@ -22,22 +23,39 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Headers<'a> {
     /// Value of the session cookie.
     pub(crate) session: Option<&'a str>,
-    /// `Idempotency-Key`; a value that is not text counts as malformed.
+    /// `Idempotency-Key`, without quotes; a value that is not text counts as malformed.
     pub(crate) request: Option<&'a str>,
     /// The captcha pass, unverified.
     pub(crate) captcha: Option<&'a str>,
+    /// Whether one of the latter two was sent twice, so that others on the way may
+    /// read another one of them.
+    pub(crate) is_ambiguous: bool,
+}
+
+/// Keeps a header's value; notes one that was there before.
+fn keep<'a>(slot: &mut Option<&'a str>, value: Option<&'a str>, twice: &mut bool) {
+    *twice |= slot.replace(value.unwrap_or_default()).is_some();
+}
+
+/// An nginx string.
+///
+/// # Safety
+/// The string's memory lives as long as `'a`.
+pub(super) unsafe fn bytes<'a>(string: ngx_str_t) -> &'a [u8] {
+    if string.len == 0 {
+        return &[];
+    }
+    // SAFETY: by this function's contract.
+    unsafe { std::slice::from_raw_parts(string.data, string.len) }
 }
 
 /// An nginx string as text; `None` if it is not UTF-8.
 ///
 /// # Safety
-/// The string's memory lives as long as `'a`.
+/// As for [`bytes`].
 pub(super) unsafe fn text<'a>(string: ngx_str_t) -> Option<&'a str> {
-    if string.len == 0 {
-        return Some("");
-    }
     // SAFETY: by this function's contract.
-    std::str::from_utf8(unsafe { std::slice::from_raw_parts(string.data, string.len) }).ok()
+    std::str::from_utf8(unsafe { bytes(string) }).ok()
 }
 
 impl<'a> Request<'a> {
@@ -82,6 +100,28 @@ impl<'a> Request<'a> {
         unsafe { text(self.raw().uri) }.unwrap_or_default()
     }
 
+    /// Whether the back end reads the same path as [`Self::path`]: nginx passes on the
+    /// request line's own path, which may differ from the decoded and merged one.
+    pub(crate) fn is_path_plain(&self) -> bool {
+        let raw = self.raw();
+        if raw.valid_unparsed_uri() == 0 {
+            // Rewritten: nginx passes on what `path` says.
+            return true;
+        }
+        // SAFETY: both live in the request's buffers.
+        let [line, path] = unsafe { [bytes(raw.unparsed_uri), bytes(raw.uri)] };
+        line.split(|byte| *byte == b'?').next() == Some(path)
+    }
+
+    /// Whether the query is empty or text that every HTTP server accepts in one.
+    pub(crate) fn is_query_plain(&self) -> bool {
+        // SAFETY: the query lives in the request's header buffer.
+        let query = unsafe { bytes(self.raw().args) };
+        query
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'#'))
+    }
+
     /// The value of one query argument, undecoded.
     pub(crate) fn argument(&self, name: &str) -> Option<&'a str> {
         // SAFETY: the query lives in the request's header buffer.
@@ -105,20 +145,19 @@ impl<'a> Request<'a> {
             };
             for element in elements {
                 // SAFETY: keys and values live in the request's buffers.
-                let (key, value) = unsafe {
-                    let key = std::slice::from_raw_parts(element.key.data, element.key.len);
-                    (key, || text(element.value))
-                };
+                let (key, value) = unsafe { (bytes(element.key), || text(element.value)) };
+                let twice = &mut found.is_ambiguous;
                 match key.len() {
                     6 if key.eq_ignore_ascii_case(b"cookie") => {
-                        let header = value().unwrap_or_default();
+                        // SAFETY: as above.
+                        let header = unsafe { bytes(element.value) };
                         found.session = found.session.or(session::cookie(header, session::COOKIE));
                     }
                     15 if key.eq_ignore_ascii_case(b"idempotency-key") => {
-                        found.request = Some(value().unwrap_or_default());
+                        keep(&mut found.request, value().map(ids::unquoted), twice);
                     }
                     17 if key.eq_ignore_ascii_case(pass::HEADER.as_bytes()) => {
-                        found.captcha = Some(value().unwrap_or_default());
+                        keep(&mut found.captcha, value(), twice);
                     }
                     _ => {}
                 }

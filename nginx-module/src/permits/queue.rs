@@ -10,9 +10,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use seckill_core::Verdict;
+use seckill_core::gate::answer_known;
 use seckill_core::ids::Item;
 use seckill_core::permits::lease::Spent;
 use seckill_core::shared::products::Found;
+use seckill_core::shared::seen::Answer;
 
 use super::{Outcome, claim_flight, fetch, return_unspent};
 use crate::conf::Edge;
@@ -176,10 +178,15 @@ fn pop_first(edge: &Edge, id: usize) -> Option<Waiter> {
 
 fn refuse_first(edge: &Edge, id: usize, verdict: Verdict) {
     if let Some(first) = pop_first(edge, id) {
-        first.parked.resume(|ctx| {
-            edge.zone.counters().refuse(verdict);
-            ctx.decision.set(Decision::Refused(verdict));
-        });
+        first
+            .parked
+            .resume(|ctx| match answer_known(verdict, ctx.known.get()) {
+                Ok(()) => repeat(&edge.zone, ctx),
+                Err(verdict) => {
+                    edge.zone.counters().refuse(verdict);
+                    ctx.decision.set(Decision::Refused(verdict));
+                }
+            });
     }
 }
 
@@ -217,8 +224,20 @@ fn refuse_all(edge: &Edge, id: usize, verdict: Verdict) {
 pub(crate) fn admit(zone: &Zone, ctx: &Ctx, spent: Spent) {
     zone.counters().admitted.add(1);
     if let Some(click) = ctx.click.get() {
-        click.record(zone);
+        match ctx.known.get() {
+            // It may have bought before by another request, which is kept.
+            Answer::SecondClick => click.touch(zone),
+            Answer::Unseen | Answer::SameRequest => click.record(zone),
+        }
     }
     ctx.permit.set(Some(spent));
+    ctx.decision.set(Decision::Admitted);
+}
+
+/// Lets a request pass without a permit that was admitted before, to be answered again.
+pub(crate) fn repeat(zone: &Zone, ctx: &Ctx) {
+    zone.counters().repeats.add(1);
+    // Whatever the answer is, the buyer was admitted by the first request.
+    ctx.click.set(None);
     ctx.decision.set(Decision::Admitted);
 }

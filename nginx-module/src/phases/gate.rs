@@ -9,18 +9,20 @@ use std::time::Duration;
 use ngx::ffi::{NGX_AGAIN, NGX_DECLINED, ngx_int_t};
 use seckill_core::Verdict;
 use seckill_core::captcha::pass::Captcha;
+use seckill_core::gate;
 use seckill_core::gate::{Claim, Click};
 use seckill_core::ids::Item;
 use seckill_core::permits::lease;
+use seckill_core::shared::products::Found;
+use seckill_core::shared::seen::Answer;
 
 use super::{handler, state};
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Decision, park, respond};
 use crate::permits::queue::{self, Waiter};
 use crate::settings::Settings;
-use crate::state::{ClaimedPass, SeenClick, bans};
+use crate::state::{ClaimedPass, SeenClick, bans, seen};
 use crate::{clock, link, permits};
-use seckill_core::shared::products::Found;
 
 /// How much longer than the timeout of a command a request waits for its permit.
 const GRACE: Duration = Duration::from_millis(50);
@@ -35,25 +37,34 @@ fn gate(request: &Request<'_>) -> ngx_int_t {
         return respond::refuse(request, Verdict::Unavailable);
     };
     let decision = match ctx.decision.get() {
-        Decision::Undecided => {
-            decide(request, ctx).unwrap_or_else(|verdict| refused(request, verdict))
-        }
+        Decision::Undecided => decide(request, ctx)
+            .or_else(|verdict| answer_known(request, ctx, verdict))
+            .unwrap_or_else(|verdict| refused(request, verdict)),
         Decision::Waiting if request.is_delayed() => Decision::Waiting,
         Decision::Waiting => {
             // The deadline has passed without a reply.
             park::give_up(request, ctx);
-            decide_late(request, ctx).unwrap_or_else(|verdict| refused(request, verdict))
+            decide_late(request, ctx)
+                .or_else(|verdict| answer_known(request, ctx, verdict))
+                .unwrap_or_else(|verdict| refused(request, verdict))
         }
         decided => decided,
     };
     ctx.decision.set(decision);
     match decision {
         Decision::Undecided | Decision::Waiting => NGX_AGAIN as ngx_int_t,
-        // Not OK: with `satisfy any`, passing the gate must not replace the other
-        // access checks.
+        // Not OK: passing the gate must never replace another access check.
         Decision::Admitted => NGX_DECLINED as ngx_int_t,
         Decision::Refused(verdict) => respond::refuse(request, verdict),
     }
+}
+
+/// Lets a request pass without a permit that was admitted before, when there is none to
+/// be had: the back end only answers it again.
+fn answer_known(request: &Request<'_>, ctx: &Ctx, verdict: Verdict) -> Result<Decision, Verdict> {
+    gate::answer_known(verdict, ctx.known.get())?;
+    queue::repeat(&Settings::of(request)?.zone, ctx);
+    Ok(Decision::Admitted)
 }
 
 /// Counts a refusal. It is counted once, since a decision is final.
@@ -97,6 +108,10 @@ fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
     let settings = Settings::of(request)?;
     let headers = request.headers();
     ctx.arrival.set(settings.zone.counters().arrivals.next());
+    if headers.is_ambiguous || !request.is_path_plain() || !request.is_query_plain() {
+        // Another reader of this request, such as the back end, may read it otherwise.
+        return Err(Verdict::BadRequest);
+    }
     let click = Click {
         is_post: request.is_post(),
         has_body: request.has_body(),
@@ -108,25 +123,45 @@ fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
     };
     let (now_ms, monotonic_ns) = (clock::now_ms(), clock::monotonic_ns());
     let claim = Claim::read(&click, now_ms)?;
-    claim.verify_url(settings.keyring, settings.digest)?;
-    let seen = SeenClick::new(&settings.zone, claim.user(), claim.item(), headers.request);
+    let (round, product) = claim.item();
+    ctx.remember("", round, product);
+    let product = state::lookup(&settings, round, product);
+    let closed = product.as_ref().ok().and_then(|product| {
+        let is_exhausted = product.is_exhausted(monotonic_ns / 1_000_000);
+        gate::closed(&product.entry.window, now_ms, is_exhausted)
+    });
+    let is_known = |user| seen::is_known(&settings.zone, user, claim.item());
+    gate::refuse_late(
+        closed,
+        closed.is_some() && claim.user().is_some_and(is_known),
+    )?;
+    let user = claim.verify_url(settings.keyring, settings.digest)?;
+    let seen = SeenClick::new(&settings.zone, user, claim.item(), headers.request);
     // The memory for the last check is fetched while the next digest is computed.
     seen.prefetch(&settings.zone);
     claim.verify_buyer(settings.keyring, now_ms)?;
-    bans::check(&settings.zone, claim.user(), request.address(), now_ms)?;
-    let (round, product) = claim.item();
-    let product = state::lookup(&settings, round, product)?;
+    bans::check(&settings.zone, user, request.address(), now_ms)?;
+    ctx.remember(user, claim.item().0, claim.item().1);
+    if let Some(verdict) = closed {
+        let known = seen.recall(&settings.zone);
+        if known == Answer::SameRequest && !settings.take_token(monotonic_ns) {
+            return Err(Verdict::Busy);
+        }
+        ctx.known.set(known);
+        return Err(verdict);
+    }
+    let product = product?;
     let admissible = claim.admit(&product.entry, settings.keyring, now_ms)?;
-    ctx.remember(admissible.user, admissible.round, admissible.product);
     let pass = ClaimedPass::claim(&settings.zone, &admissible, headers.request, now_ms)?;
     ctx.pass.set(pass);
     if seen.is_second_click(&settings.zone, monotonic_ns) {
         return Err(Verdict::Duplicate);
     }
-    ctx.click.set(Some(seen));
     if !settings.take_token(monotonic_ns) {
         return Err(Verdict::Busy);
     }
+    ctx.known.set(seen.recall(&settings.zone));
+    ctx.click.set(Some(seen));
     let wants = (admissible.round, admissible.product, admissible.quantity);
     take_permit(
         request,
