@@ -125,6 +125,12 @@ pub fn leases(item: &Item) -> String {
     format!("seckill::{{{item}}}::leases")
 }
 
+/// Hash: what edges reported of their open leases, lease id → `used:returned`.
+#[must_use]
+pub fn reports(item: &Item) -> String {
+    format!("seckill::{{{item}}}::reports")
+}
+
 /// Set: refunds already returned to [`permits`], so that each counts once.
 #[must_use]
 pub fn refunds(item: &Item) -> String {

@@ -4,6 +4,7 @@
 pub(crate) mod park;
 pub(crate) mod request;
 pub(crate) mod respond;
+pub(crate) mod upstream;
 
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
@@ -12,6 +13,7 @@ use std::rc::Rc;
 use ngx::ffi::{ngx_http_request_t, ngx_pool_cleanup_add, ngx_str_t};
 use seckill_core::Verdict;
 use seckill_core::permits::lease::Spent;
+use seckill_core::permits::outcome::Outcome;
 use seckill_core::shared::seen::Answer;
 
 use self::park::Parked;
@@ -55,6 +57,10 @@ pub(crate) struct Ctx {
     pub(crate) pass: Cell<Option<ClaimedPass>>,
     /// The permit that admitted the request.
     pub(crate) permit: Cell<Option<Spent>>,
+    /// Whether nginx went on with the request after the gate admitted it.
+    pub(crate) is_passed_on: Cell<bool>,
+    /// What became of the permit; it was counted if it is known.
+    pub(crate) outcome: Cell<Option<Outcome>>,
     /// The handle by which a future resumes the request.
     pub(crate) parked: RefCell<Option<Rc<Parked>>>,
 }
@@ -144,6 +150,8 @@ impl Ctx {
             known: Cell::new(Answer::Unseen),
             pass: Cell::new(None),
             permit: Cell::new(None),
+            is_passed_on: Cell::new(false),
+            outcome: Cell::new(None),
             parked: RefCell::new(None),
         }
     }

@@ -61,17 +61,20 @@ use std::ptr;
 use std::rc::Rc;
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
+use ngx::ffi::ngx_http_top_header_filter;
 use ngx::ffi::{
     NGX_ERROR, NGX_HTTP_MODULE, NGX_HTTP_SATISFY_ANY, NGX_LOG_EMERG, NGX_OK, NGX_PROCESS_SINGLE,
     NGX_PROCESS_WORKER, ngx_array_push, ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_handler_pt,
-    ngx_http_module_t, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
-    ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_process, ngx_uint_t,
+    ngx_http_module_t, ngx_http_output_header_filter_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
+    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_process,
+    ngx_uint_t,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
 use seckill_core::gate::directive::Address;
 
 use crate::conf::{LocConf, MainConf};
+use crate::ctx::request::Request;
 use crate::net::names::Names;
 
 /// The module, for ngx's constructors.
@@ -165,6 +168,9 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
                 return NGX_ERROR as ngx_int_t;
             }
         }
+        // nginx makes the chain of filters anew with each configuration.
+        NEXT_HEADER_FILTER = ngx_http_top_header_filter;
+        ngx_http_top_header_filter = Some(header_filter);
     }
     NGX_OK as ngx_int_t
 }
@@ -221,6 +227,18 @@ unsafe fn find_names(cf: *mut ngx_conf_t, main: &mut MainConf) -> Result<(), Str
     }
     target.names = Some(Rc::new(names));
     Ok(())
+}
+
+/// The filter behind ours; written while the configuration is read, before any request.
+static mut NEXT_HEADER_FILTER: ngx_http_output_header_filter_pt = None;
+
+/// Sees the header of every response before it is sent.
+unsafe extern "C" fn header_filter(raw: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx calls filters with a living request, after the configuration was read.
+    unsafe {
+        phases::log::filter(&Request::new(raw));
+        NEXT_HEADER_FILTER.map_or(NGX_OK as ngx_int_t, |next| next(raw))
+    }
 }
 
 type PhaseHandler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;

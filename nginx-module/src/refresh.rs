@@ -20,7 +20,7 @@ use seckill_core::sale::window::Phase;
 
 use crate::conf::Edge;
 use crate::link::{self, Link};
-use crate::permits::{self, standby};
+use crate::permits::{reports, standby};
 use crate::{clock, error_log, rt};
 use failing::Failing;
 use heart::Heart;
@@ -107,6 +107,7 @@ impl Refresh {
     /// The error of a lost connection. An error reply of Redis is logged instead, and the
     /// zone keeps its copy.
     async fn pass(&mut self) -> RedisResult<()> {
+        reports::hurry(&self.edge);
         let version: RedisResult<Option<Vec<u8>>> = redis::cmd("HGET")
             .arg(keys::CATALOGUE)
             .arg(keys::CATALOGUE_VERSION)
@@ -139,7 +140,7 @@ impl Refresh {
         let reclaimed = self.read_reclaimed().await;
         self.failing
             .tolerate("the number of reclaimed permits cannot be read", reclaimed)?;
-        self.return_lapsed().await;
+        self.return_lapsed();
         Ok(())
     }
 
@@ -204,18 +205,25 @@ impl Refresh {
             .map(|(item, _)| item)
             .collect();
         for batch in open.chunks(BATCH) {
-            let mut command = redis::cmd("MGET");
+            // In one transaction: all permits granted and no lease open means sold out
+            // only if both were so at the same time.
+            let mut pipe = redis::pipe();
+            pipe.atomic().ignore_errors();
             for item in batch {
-                command.arg(keys::permits(item));
+                pipe.cmd("GET").arg(keys::permits(item));
+                pipe.cmd("HLEN").arg(keys::leases(item));
             }
-            let counts: Vec<Value> = command.query_async(&mut self.link.connection).await?;
-            for (item, count) in batch.iter().zip(counts) {
+            let counts: Vec<Value> = pipe.query_async(&mut self.link.connection).await?;
+            for (item, counts) in batch.iter().zip(counts.chunks_exact(2)) {
                 let Some(found) = self.edge.zone.products().find(item.round(), item.product())
                 else {
                     continue;
                 };
-                let counted = redis::from_redis_value::<Option<u64>>(count);
-                found.set_counted(counted.map(Option::unwrap_or_default).ok());
+                let granted = redis::from_redis_value::<Option<u64>>(counts[0].clone());
+                // Leases that cannot be counted are open.
+                let open = redis::from_redis_value::<u64>(counts[1].clone()).unwrap_or(1);
+                let counted = granted.map(|granted| (granted.unwrap_or_default(), open));
+                found.set_counted(counted.ok());
             }
         }
         Ok(())
@@ -244,15 +252,15 @@ impl Refresh {
     }
 
     /// Returns permits of leases that have ended, also of products whose sale is over:
-    /// their permits are counted in the end.
-    async fn return_lapsed(&self) {
+    /// their permits are counted in the end. Where nothing is left to be granted, all
+    /// permits in hand are returned, for whoever has a request for them.
+    fn return_lapsed(&self) {
         let now_ms = clock::monotonic_ms();
         for (item, _) in &self.items {
             if let Some(found) = self.edge.zone.products().find(item.round(), item.product()) {
-                let lapsed = found.hand().lapse(now_ms, false);
-                if !lapsed.is_empty() {
-                    permits::return_unspent(&self.edge, item, &lapsed).await;
-                }
+                let is_wanted = found.is_granted_out();
+                let lapsed = found.hand().lapse(now_ms, is_wanted);
+                reports::returned(&self.edge, item, &lapsed);
             }
         }
     }

@@ -119,6 +119,15 @@ pub(crate) fn sleep(duration: Duration) -> Sleep {
     }
 }
 
+/// The same with a timer for which a worker that is leaving waits.
+pub(crate) fn hold(duration: Duration) -> Sleep {
+    Sleep {
+        duration,
+        holds_worker: true,
+        timer: None,
+    }
+}
+
 struct Timer {
     event: ngx_event_t,
     waker: Option<Waker>,
@@ -192,12 +201,37 @@ pub(crate) async fn timeout<T>(limit: Duration, future: impl Future<Output = T>)
 /// The same for a command that must not be abandoned: a worker that is leaving waits
 /// for it. A lost reply would strand the permits in it.
 pub(crate) async fn finish<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let limit = Sleep {
-        duration: limit,
-        holds_worker: true,
-        timer: None,
-    };
-    race(future, limit).await
+    race(future, hold(limit)).await
+}
+
+/// The results of both. `one` is polled first, so that what it sends is sent first.
+pub(crate) async fn both<A, B>(
+    one: impl Future<Output = A>,
+    other: impl Future<Output = B>,
+) -> (A, B) {
+    let mut one = std::pin::pin!(one);
+    let mut other = std::pin::pin!(other);
+    let (mut first, mut second) = (None, None);
+    std::future::poll_fn(move |context| {
+        if first.is_none()
+            && let Poll::Ready(value) = one.as_mut().poll(context)
+        {
+            first = Some(value);
+        }
+        if second.is_none()
+            && let Poll::Ready(value) = other.as_mut().poll(context)
+        {
+            second = Some(value);
+        }
+        match (first.take(), second.take()) {
+            (Some(one), Some(other)) => Poll::Ready((one, other)),
+            (one, other) => {
+                (first, second) = (one, other);
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 /// The result of whichever ends first; the other one is dropped.

@@ -113,7 +113,8 @@ our $redis_timeout = defined $valgrind_logs ? '5s' : '50ms';
 
 # What a block gets in http{}; http_config($more) for one that adds to it: the
 # shipped part (less the directive that Test::Nginx writes itself), and a back
-# end that responds with the headers that it got from the gate.
+# end that responds with the headers that it got from the gate, and that the permit
+# was used.
 sub http_config (;$) {
     my $more = shift // '';
     my ($redis, $ring, $backend) = (socket_path(), keys_file(), backend_socket());
@@ -130,6 +131,7 @@ $shipped
     server {
         listen unix:$backend;
         location / {
+            add_header X-Seckill-Outcome used always;
             return 202 "permit=\$http_x_seckill_permit request=\$http_x_request_id uri=\$request_uri\\n";
         }
     }

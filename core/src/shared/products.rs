@@ -24,8 +24,10 @@ const KEY_WORDS: usize = (2 * MAX_ID + 2).div_ceil(8);
 
 type Key = [u64; KEY_WORDS];
 
+/// Set in a count of permits when no lease was open, so that all of them were spent.
+const ALL_SPENT: u64 = 1 << 63;
 /// In place of a count that cannot be read.
-const UNKNOWN: u64 = u64::MAX;
+const UNKNOWN: u64 = !ALL_SPENT;
 
 /// One product's line. Zero bytes: never used.
 #[derive(Default)]
@@ -41,8 +43,9 @@ pub struct Slot {
     ends_ms: AtomicU64,
     limit: AtomicU64,
     per_buyer: AtomicU64,
-    /// Permits granted to all edges, as Redis last replied. Not under the sequence number:
-    /// it changes with every reply of Redis.
+    /// Permits granted to all edges, as Redis last replied, and whether all of them were
+    /// spent ([`ALL_SPENT`]). Not under the sequence number: it changes with every reply
+    /// of Redis.
     granted: AtomicU64,
     /// Permits that this edge holds.
     hand: Hand,
@@ -80,7 +83,14 @@ impl<'a> Found<'a> {
     /// Permits granted to all edges, as Redis last replied.
     #[must_use]
     pub fn granted(&self) -> u64 {
-        self.slot.granted.load(Ordering::Relaxed)
+        self.slot.granted.load(Ordering::Relaxed) & !ALL_SPENT
+    }
+
+    /// Whether none of the granted permits can still come back unspent: when Redis last
+    /// replied, no lease was open.
+    #[must_use]
+    pub fn is_all_spent(&self) -> bool {
+        self.slot.granted.load(Ordering::Relaxed) & ALL_SPENT != 0
     }
 
     /// Whether Redis last replied that no permit is left, and this edge keeps none in
@@ -90,19 +100,23 @@ impl<'a> Found<'a> {
         self.granted() >= self.entry.limit && self.standby().held() == 0
     }
 
-    /// Whether no request can be admitted now: Redis has no permit left, this edge has
-    /// none, and none is on its way here.
+    /// Whether the product is sold out: Redis has no permit left, all that were granted
+    /// are known to be spent, and none is on its way here. While some are granted and not
+    /// spent it is not: they may come back, and the items are there.
     #[must_use]
     pub fn is_exhausted(&self, now_ms: u64) -> bool {
-        self.is_granted_out() && self.hand().left(now_ms) == 0 && !self.hand().in_flight(now_ms)
+        self.is_granted_out()
+            && self.is_all_spent()
+            && self.hand().left(now_ms) == 0
+            && !self.hand().in_flight(now_ms)
     }
 
-    /// Records what Redis replied: permits granted, and the limit. To be called right
-    /// after the product was found: much later the slot may hold another, which
-    /// would then seem sold out until the counts are read again.
-    pub fn set_granted(&self, granted: u64, limit: u64) {
+    /// Records what Redis replied: permits granted, leases open, and the limit. To be
+    /// called right after the product was found: much later the slot may hold another,
+    /// which would then seem sold out until the counts are read again.
+    pub fn set_granted(&self, granted: u64, open: u64, limit: u64) {
         self.slot.limit.store(limit, Ordering::Relaxed);
-        self.slot.granted.store(granted, Ordering::Relaxed);
+        self.set_counted(Some((granted, open)));
     }
 
     /// Records the limit; to be called like [`Self::set_granted`].
@@ -110,12 +124,13 @@ impl<'a> Found<'a> {
         self.slot.limit.store(limit, Ordering::Relaxed);
     }
 
-    /// Records how many permits are granted; `None` if the counter in Redis is not a
-    /// number, so that no request may pass until it is repaired.
-    pub fn set_counted(&self, granted: Option<u64>) {
-        self.slot
-            .granted
-            .store(granted.unwrap_or(UNKNOWN), Ordering::Relaxed);
+    /// Records how many permits are granted and how many leases are open; `None` if the
+    /// counter in Redis is not a number, so that no request may pass until it is repaired.
+    pub fn set_counted(&self, counted: Option<(u64, u64)>) {
+        let word = counted.map_or(UNKNOWN, |(granted, open)| {
+            granted.min(UNKNOWN - 1) | if open == 0 { ALL_SPENT } else { 0 }
+        });
+        self.slot.granted.store(word, Ordering::Relaxed);
     }
 
     /// Whether the counter in Redis is not a number.

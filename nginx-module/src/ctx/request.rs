@@ -78,6 +78,11 @@ impl<'a> Request<'a> {
         unsafe { &*self.raw }
     }
 
+    /// Whether it is a client's request, and not a part of a page that nginx composes.
+    pub(crate) fn is_main(&self) -> bool {
+        std::ptr::eq(self.raw, self.raw().main)
+    }
+
     /// Whether the method is POST.
     pub(crate) fn is_post(&self) -> bool {
         self.raw().method == NGX_HTTP_POST as ngx_uint_t

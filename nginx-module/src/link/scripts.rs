@@ -4,7 +4,7 @@ use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
 const TAKE: &str = include_str!("../../../lua/permits/take.lua");
-const GIVE_BACK: &str = include_str!("../../../lua/permits/give_back.lua");
+const REPORT: &str = include_str!("../../../lua/permits/report.lua");
 const RENEW: &str = include_str!("../../../lua/permits/renew.lua");
 const HEARTBEAT: &str = include_str!("../../../lua/permits/heartbeat.lua");
 
@@ -12,8 +12,8 @@ const HEARTBEAT: &str = include_str!("../../../lua/permits/heartbeat.lua");
 pub(crate) struct Scripts {
     /// `lua/permits/take.lua`
     pub(crate) take: String,
-    /// `lua/permits/give_back.lua`
-    pub(crate) give_back: String,
+    /// `lua/permits/report.lua`
+    pub(crate) report: String,
     /// `lua/permits/renew.lua`
     pub(crate) renew: String,
     /// `lua/permits/heartbeat.lua`
@@ -27,13 +27,13 @@ impl Scripts {
     /// The connection's error, or Redis's.
     pub(super) async fn load(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
         let mut commands = redis::pipe();
-        for text in [TAKE, GIVE_BACK, RENEW, HEARTBEAT] {
+        for text in [TAKE, REPORT, RENEW, HEARTBEAT] {
             commands.cmd("SCRIPT").arg("LOAD").arg(text);
         }
-        let (take, give_back, renew, heartbeat) = commands.query_async(connection).await?;
+        let (take, report, renew, heartbeat) = commands.query_async(connection).await?;
         Ok(Self {
             take,
-            give_back,
+            report,
             renew,
             heartbeat,
         })

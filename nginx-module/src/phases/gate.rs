@@ -54,7 +54,10 @@ fn gate(request: &Request<'_>) -> ngx_int_t {
     match decision {
         Decision::Undecided | Decision::Waiting => NGX_AGAIN as ngx_int_t,
         // Not OK: passing the gate must never replace another access check.
-        Decision::Admitted => NGX_DECLINED as ngx_int_t,
+        Decision::Admitted => {
+            ctx.is_passed_on.set(true);
+            NGX_DECLINED as ngx_int_t
+        }
         Decision::Refused(verdict) => respond::refuse(request, verdict),
     }
 }
@@ -182,8 +185,9 @@ fn take_permit(
     (round, id, quantity): (&str, &str, u32),
     now_ms: u64,
 ) -> Result<Decision, Verdict> {
+    ctx.quantity.set(quantity);
     // No request overtakes those that wait.
-    let in_turn = !queue::is_waiting(product);
+    let in_turn = !queue::is_waiting(round, id);
     if in_turn && let Some(spent) = product.hand().spend(quantity, now_ms) {
         queue::admit(&settings.zone, ctx, spent);
         if lease::is_low(spent.word.left(), product.hand().block()) {
@@ -191,25 +195,25 @@ fn take_permit(
         }
         return Ok(Decision::Admitted);
     }
-    if in_turn && product.is_exhausted(now_ms) && !product.is_unknown() {
-        return Err(Verdict::SoldOut);
-    }
     if product.is_unknown() {
         return Err(Verdict::Unavailable);
     }
     if link::is_away() {
         return admit_from_share(ctx, settings, product, quantity);
     }
+    if in_turn && product.is_granted_out() && queue::is_none_free(round, id, now_ms) {
+        // Not sold out: some are granted and not spent, and may come back.
+        return Err(Verdict::Busy);
+    }
     let item = Item::new(round, id).ok_or(Verdict::BadRequest)?;
     let edge = settings.edge().ok_or(Verdict::Unavailable)?;
     let parked = park::park(request, ctx, edge.timeout + GRACE).ok_or(Verdict::Unavailable)?;
-    ctx.quantity.set(quantity);
     let waiter = Waiter {
         parked,
         quantity,
         has_fallback: settings.has_fallback,
     };
-    queue::join(&edge, product, item, waiter);
+    queue::join(&edge, item, waiter);
     Ok(Decision::Waiting)
 }
 
@@ -226,8 +230,8 @@ fn refill(
         return;
     }
     if let (Some(edge), Some(item)) = (settings.edge(), Item::new(round, id))
-        && permits::claim_flight(product, edge.timeout)
+        && let Some(flight) = permits::claim_flight(product, edge.timeout)
     {
-        queue::prefetch(&edge, item);
+        queue::prefetch(&edge, item, flight);
     }
 }

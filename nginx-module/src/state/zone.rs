@@ -3,6 +3,7 @@
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use seckill_core::permits::tally::{TALLIES, Tallies};
 use seckill_core::rate::bucket::{Rate, Take};
 use seckill_core::redis::outage::Logged;
 use seckill_core::shared::passes;
@@ -23,7 +24,7 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: after a reload with a newer module, a
 /// zone of the old layout is refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0011;
+const LAYOUT: u64 = 0x5ec_c111_0012;
 
 #[repr(C)]
 pub(super) struct Shared {
@@ -57,6 +58,8 @@ pub(super) struct Shared {
     /// How often Sentinels were seen to name another master.
     switches: AtomicU64,
     pub(super) buckets: [AtomicU64; MAX_BUCKETS],
+    /// What became of the permits of the latest leases.
+    tallies: [AtomicU64; TALLIES],
     counters: Counters,
     seen_counts: Counts,
     pub(super) ban_list: BanList,
@@ -164,6 +167,11 @@ impl Zone {
     /// The counters.
     pub(crate) fn counters(&self) -> &'static Counters {
         &self.shared.counters
+    }
+
+    /// What became of the permits of the latest leases.
+    pub(crate) fn tallies(&self) -> Tallies<'static> {
+        Tallies::new(&self.shared.tallies)
     }
 
     /// When the zone was made, epoch milliseconds.
