@@ -85,6 +85,9 @@ settings() {
         # As "declare -x NAME=VALUE" lines, quoted by the shell.
         export -p | grep -E '^declare -x (([a-z]+|[A-Z]+)_(proxy|PROXY)|CARGO_(HTTP|REGISTR|SOURCE)[A-Z_]*)=' || true
         printf 'export %s=/etc/ssl/host.crt\n' SSL_CERT_FILE CARGO_HTTP_CAINFO NODE_EXTRA_CA_CERTS
+        # Java has a store of its own.
+        ! cp -L /etc/ssl/certs/java/cacerts "$root/etc/ssl/host.jks" 2>/dev/null ||
+            echo 'export MAVEN_OPTS="-Djavax.net.ssl.trustStore=/etc/ssl/host.jks -Djavax.net.ssl.trustStorePassword=changeit"'
     } >"$root/etc/host.sh"
 }
 
