@@ -26,6 +26,8 @@ pub mod page;
 pub mod publish;
 /// Repeats a round on several days.
 pub mod repeat;
+/// Whether every living edge has room for the catalogue with one more round in it.
+pub mod room;
 /// Turns the description of a product into HTML.
 pub mod text;
 /// TOML and JSON as one tree of values with their positions.

@@ -14,8 +14,8 @@ use crate::ids::Item;
 pub const CATALOGUE: &str = "seckill::catalogue";
 /// The field of [`CATALOGUE`] by which an edge knows whether to read the rest again.
 pub const CATALOGUE_VERSION: &str = "version";
-/// Sorted set of edges, name → until when its last heartbeat counts, in ms by
-/// Redis's clock; negative once the others have taken the edge for dead.
+/// Sorted set of edges, [`crate::edge::EdgeLine`] → until when its last heartbeat
+/// counts, in ms by Redis's clock; negative once the others have taken the edge for dead.
 pub const EDGES: &str = "seckill::edges";
 /// Queue of order messages: the stream that the relay fills and the workers read.
 pub const QUEUE_ORDERS: &str = "seckill::queue::orders";

@@ -37,6 +37,9 @@ pub mod rate;
 /// Permits to buy: leases taken in blocks, and how an edge spends them.
 pub mod permits;
 
+/// An edge as the others know it.
+pub mod edge;
+
 /// A purchase and what follows from it: message, order, payment, notification.
 pub mod orders;
 

@@ -42,5 +42,6 @@ mod sets;
 
 pub use plan::{
     MIN_ZONE_BYTES, TablePlace, ZoneNeeds, ZonePlan, ZoneTooSmall, plan, zone_for, zone_for_bans,
+    zone_for_products,
 };
 pub use sets::{Set, WAYS};

@@ -1,14 +1,17 @@
 //! The configuration as types.
 
 use std::cell::OnceCell;
+use std::ffi::c_void;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ngx::ffi::ngx_uint_t;
+use ngx::ffi::{ngx_http_core_loc_conf_t, ngx_uint_t};
+use seckill_core::edge::EdgeLine;
 use seckill_core::gate::directive::{Address, Fallback, RateLimit, RedisTarget, Scope};
 use seckill_core::permits::lease::Spent;
 use seckill_core::permits::permit::PermitId;
 use seckill_core::rate::census::Pace;
+use seckill_core::shared::siphash::Seed;
 use seckill_core::signing::keyring::{Digest, Keyring};
 
 use crate::net::names::Names;
@@ -40,6 +43,12 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Names the place where the data is: the servers, the master's name, the database.
+    fn source(&self) -> u64 {
+        let db = self.spec.db.to_string();
+        Seed::new([0, 0]).hash_texts(0, [&self.name(), &db]) | 1
+    }
+
     /// The servers as an operator knows them.
     pub(crate) fn name(&self) -> String {
         let shown: Vec<String> = self.spec.addresses.iter().map(Address::to_string).collect();
@@ -69,8 +78,24 @@ pub(crate) struct MainConf {
     pub(crate) keeps_share: bool,
     /// The first directive seen that needs zone, Redis and keys.
     pub(crate) needs_all: Option<&'static str>,
+    /// Where gates, hidden URLs and responses of the module are configured, for warnings.
+    pub(crate) places: Vec<Place>,
     /// Made at its first use, when the zone is there.
     edge: OnceCell<Edge>,
+}
+
+/// A location with a directive of the module, as it was met in the file.
+pub(crate) struct Place {
+    /// The directive.
+    pub(crate) directive: &'static str,
+    /// File and line.
+    pub(crate) at: String,
+    /// The location's configuration, which lives as long as this.
+    pub(crate) location: *const LocConf,
+    /// Names the server block.
+    pub(crate) server: *const c_void,
+    /// nginx's own configuration of that location, for directives that respond.
+    pub(crate) core: *const ngx_http_core_loc_conf_t,
 }
 
 impl MainConf {
@@ -91,6 +116,8 @@ pub(crate) struct Edge {
     pub(crate) zone: Zone,
     /// This edge's name.
     pub(crate) node: Rc<str>,
+    /// Its line among the living edges.
+    pub(crate) line: Rc<EdgeLine>,
     /// How long a command may take.
     pub(crate) timeout: Duration,
     /// Whether this edge keeps a share of what is left for when Redis is away.
@@ -103,9 +130,18 @@ pub(crate) struct Edge {
 
 impl Edge {
     fn new(main: &MainConf) -> Option<Self> {
-        let zone = main.zone.ready()?.clone();
-        let node = main.node.clone().unwrap_or_else(|| zone.name());
-        let timeout = main.redis.as_ref()?.spec.timeout;
+        let redis = main.redis.as_ref()?;
+        let zone = main.zone.ready()?.clone().of_source(redis.source());
+        let identity = zone.identity();
+        let own_name = || format!("edge-{identity:x}");
+        let node = main.node.clone().unwrap_or_else(own_name);
+        let line = EdgeLine {
+            node: node.clone(),
+            identity,
+            room: zone.room_for_products(),
+            host: host_name(),
+        };
+        let timeout = redis.spec.timeout;
         let rates = main.rates.iter().copied().enumerate();
         let shared_rates: Rc<[_]> = rates
             .filter(|(_, limit)| limit.scope == Scope::Site)
@@ -113,6 +149,7 @@ impl Edge {
         Some(Self {
             zone,
             node: node.into(),
+            line: line.into(),
             timeout,
             keeps_share: main.keeps_share,
             pace: if shared_rates.is_empty() {
@@ -129,11 +166,25 @@ impl Edge {
         PermitId::new(&self.node, &self.lease(spent.lease), spent.n)
     }
 
-    /// The lease's part of that name: when the zone was made, because numbers begin
-    /// anew with a zone, and the lease's number.
+    /// The lease's part of that name: the edge's random identity, since another edge may
+    /// have the same name, and the lease's number.
     pub(crate) fn lease(&self, number: u64) -> String {
-        format!("{:x}-{number:x}", self.zone.born_ms())
+        format!("{:x}-{number:x}", self.zone.identity())
     }
+}
+
+/// The name of this machine, as far as it is plain text.
+fn host_name() -> String {
+    let mut bytes = [0_u8; 256];
+    // SAFETY: the buffer is valid for writing all but its last byte, which stays 0.
+    let failed = unsafe { libc::gethostname(bytes.as_mut_ptr().cast(), bytes.len() - 1) };
+    let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(0);
+    let name = String::from_utf8_lossy(&bytes[..length]);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if failed != 0 || name.is_empty() || !name.chars().all(is_plain) {
+        return "unknown".to_owned();
+    }
+    name.into_owned()
 }
 
 /// The configuration of a location, with what it inherits.

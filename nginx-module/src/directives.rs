@@ -7,21 +7,25 @@ use std::ptr;
 use ngx::ffi::{
     NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE123, NGX_HTTP_LOC_CONF,
     NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF,
-    ngx_command_t, ngx_conf_t, ngx_http_get_variable_index, ngx_str_t, ngx_uint_t,
+    ngx_command_t, ngx_conf_t, ngx_http_get_variable_index, ngx_http_request_t, ngx_int_t,
+    ngx_str_t, ngx_uint_t,
 };
 use ngx::http::{HttpModuleLocationConf as _, NgxHttpCoreModule};
 use ngx::ngx_string;
 use seckill_core::gate::directive;
 use seckill_core::gate::directive::{Address, Fallback};
+use seckill_core::permits::lease;
 use seckill_core::signing::keyring::{Digest, Keyring};
 
+mod checks;
 mod files;
 mod reading;
 
+pub(crate) use checks::warn_of_mistakes;
 use files::read_secret;
 use reading::{Reading, setter};
 
-use crate::conf::{LocConf, MainConf, Target};
+use crate::conf::{LocConf, MainConf, Place, Target};
 use crate::net::address::SocketAddress;
 use crate::{phases, state};
 
@@ -46,6 +50,7 @@ setter!(cmd_redis, MainConf, |reading, conf| {
             SocketAddress::unix(path)?;
         }
     }
+    let spec_timeout_ms = spec.timeout.as_millis() as u64;
     let target = Target {
         login: reading.login(&spec.login)?,
         sentinel_login: reading.login(&spec.sentinel_login)?,
@@ -53,6 +58,12 @@ setter!(cmd_redis, MainConf, |reading, conf| {
         names: None,
         spec,
     };
+    if spec_timeout_ms > lease::LIFE_MS / 2 {
+        reading.warn(&format!(
+            "seckill_redis: timeout={spec_timeout_ms}ms is near the {} ms for which an edge spends a lease: permits that arrive late return unspent; 50ms to 500ms is usual",
+            lease::LIFE_MS
+        ));
+    }
     once(&mut conf.redis, target)
 });
 
@@ -93,6 +104,11 @@ setter!(cmd_user, LocConf, |reading, conf| {
                 reading.args[0]
             )
         })?;
+    if directive::is_chosen_by_client(name) {
+        reading.warn(&format!(
+            "seckill_user: ${name} holds what the client sends, so that anybody can buy as anybody, unless a proxy before this nginx sets it; take a variable that nginx vouches for, as of auth_request_set"
+        ));
+    }
     // SAFETY: the name is copied into the configuration's pool.
     let index = unsafe {
         let mut name = ngx_str_t::from_str((*reading.cf).pool, name);
@@ -135,6 +151,17 @@ setter!(cmd_gate, LocConf, |reading, conf| {
     let on = switch(reading.args[0])?;
     if on {
         reading.needs_all("seckill_gate")?;
+        let location = ptr::from_ref(conf);
+        reading.with_main(|main| {
+            main.places.push(Place {
+                directive: "seckill_gate",
+                at: reading.place(),
+                location,
+                server: reading.server(),
+                core: ptr::null(),
+            });
+            Ok(())
+        })?;
     }
     once(&mut conf.gate, on)
 });
@@ -146,12 +173,26 @@ setter!(cmd_captcha, LocConf, |reading, conf| {
 /// A directive that installs a content handler in its location.
 macro_rules! content {
     ($name:ident, $directive:literal, $needs:literal, $handler:path) => {
-        setter!($name, LocConf, |reading, _conf| {
+        setter!($name, LocConf, |reading, conf| {
             // SAFETY: setters of a location run with that location's core
             // configuration in place.
             let core = unsafe { NgxHttpCoreModule::location_conf_mut(&*reading.cf) };
             let core = core.ok_or("memory is short")?;
+            if core.handler.is_some() {
+                reading.warn(&checks::clash($directive));
+            }
             core.handler = Some($handler);
+            let (location, core) = (ptr::from_ref(conf), ptr::from_ref(core));
+            reading.with_main(|main| {
+                main.places.push(Place {
+                    directive: $directive,
+                    at: reading.place(),
+                    location,
+                    server: reading.server(),
+                    core,
+                });
+                Ok(())
+            })?;
             if $needs {
                 reading.needs_all($directive)?;
             }
@@ -159,6 +200,16 @@ macro_rules! content {
         });
     };
 }
+
+/// The handlers that the module puts into locations.
+const HANDLERS: [(&str, Handler); 4] = [
+    ("seckill_time", phases::time::entry),
+    ("seckill_path", phases::path::entry),
+    ("seckill_state", phases::state::entry),
+    ("seckill_status", phases::status::entry),
+];
+
+type Handler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 
 content!(cmd_time, "seckill_time", false, phases::time::entry);
 content!(cmd_path, "seckill_path", true, phases::path::entry);

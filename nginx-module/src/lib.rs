@@ -9,7 +9,7 @@
 /// The clocks: wall time and monotonic time, read from the system. Uses nothing.
 mod clock;
 
-/// Random bytes for nonces and hash seeds. Uses nothing.
+/// Random bytes for nonces, identities and hash seeds. Uses the clocks.
 mod random;
 
 /// Lines in nginx's error log, for what happens outside a request. Uses the clocks.
@@ -56,6 +56,7 @@ mod variables;
 /// The directives: setters that fill the configuration and install the handlers.
 mod directives;
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::ptr;
 use std::rc::Rc;
@@ -150,6 +151,7 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
             ngx_log_error!(NGX_LOG_EMERG, log, "seckill_redis: {}", why);
             return NGX_ERROR as ngx_int_t;
         }
+        directives::warn_of_mistakes(cf, main);
         let tag = (&raw mut ngx_http_seckill_module).cast();
         if let Err(why) = main.zone.request(cf, tag) {
             let log = (*cf).log;
@@ -315,8 +317,15 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         && let Some(edge) = main.edge()
     {
         let zone = edge.zone.clone();
+        // Permits of another Redis are not to be spent: here nobody counts them.
+        let leases = if zone.adopt_source() {
+            zone.products().take_back(|_| true)
+        } else {
+            Vec::new()
+        };
+        let leases = Cell::new(leases);
         link::start(redis.clone(), zone, move |link| {
-            refresh::run(link, edge.clone())
+            refresh::run(link, edge.clone(), leases.take())
         });
     }
     NGX_OK as ngx_int_t

@@ -150,6 +150,11 @@ pub(crate) async fn fetch(
 /// if the lease must be returned: the hand is full, the reply came too late for it, or the
 /// product was withdrawn meanwhile.
 fn add_to_hand(edge: &Edge, item: &Item, reply: &Reply, (number, sent_ms): (u64, u64)) -> bool {
+    // A worker that is leaving may have taken it from another Redis than is configured
+    // by now.
+    if !edge.zone.is_current() {
+        return reply.granted == 0;
+    }
     // Looked up again: its slot in the table may be another product's by now.
     let Some(found) = edge.zone.products().find(item.round(), item.product()) else {
         return reply.granted == 0;

@@ -5,23 +5,24 @@
 //! one of them, the refresher, writes what it reads into the zone.
 
 mod bans;
+mod catalogue;
 mod failing;
 mod heart;
 mod regrabs;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use redis::{RedisResult, Value};
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::window::Phase;
+use seckill_core::shared::products::Returns;
 
 use crate::conf::Edge;
 use crate::link::{self, Link};
 use crate::permits::{reports, standby};
-use crate::{clock, error_log, rt};
+use crate::{clock, rt};
+use catalogue::Catalogue;
 use failing::Failing;
 use heart::Heart;
 
@@ -32,8 +33,14 @@ const POLL: Duration = Duration::from_millis(250);
 const BATCH: usize = 500;
 
 /// Keeps the zone up to date over one connection, until that fails or stalls;
-/// returns the reason.
-pub(crate) async fn run(link: Link, edge: Edge) -> String {
+/// returns the reason. The leases are those of another Redis that was configured
+/// before: what is left of them is returned, in case this one has the same data.
+pub(crate) async fn run(link: Link, edge: Edge, leases: Vec<Returns>) -> String {
+    for (name, leases) in leases {
+        if let Some(item) = Item::parse(&name) {
+            reports::returned(&edge, &item, &leases);
+        }
+    }
     edge.zone.counters().redis_connects.add(1);
     // Before the catalogue: nobody is admitted before the bans are known.
     let _mirror = bans::follow(link.clone(), edge.clone());
@@ -77,12 +84,7 @@ async fn failure(link: &Link, pass: impl Future<Output = RedisResult<()>>) -> Op
 struct Refresh {
     link: Link,
     edge: Edge,
-    /// Version of the catalogue that this worker wrote into the zone. A worker that
-    /// becomes refresher starts with none and reads everything, which also repairs a
-    /// slot that a killed worker left half written.
-    version: Option<Vec<u8>>,
-    /// The products of that version.
-    items: Vec<(Item, Entry)>,
+    catalogue: Catalogue,
     /// Whether the leases of the shares were renewed since this worker connected.
     has_renewed: bool,
     failing: Failing,
@@ -94,8 +96,7 @@ impl Refresh {
         Self {
             link,
             edge,
-            version: None,
-            items: Vec::new(),
+            catalogue: Catalogue::default(),
             has_renewed: false,
             failing: Failing::default(),
         }
@@ -114,14 +115,18 @@ impl Refresh {
             .query_async(&mut self.link.connection)
             .await;
         if !self.edge.zone.claim_refresh() {
-            self.version = None;
+            self.catalogue.forget();
             let version = version.map(drop);
             return self
                 .failing
                 .tolerate("the catalogue cannot be read", version);
         }
         let catalogue = match version {
-            Ok(version) => self.follow_catalogue(version.unwrap_or_default()).await,
+            Ok(version) => {
+                let version = version.unwrap_or_default();
+                let (link, edge) = (&mut self.link, &self.edge);
+                self.catalogue.follow(link, edge, version).await
+            }
             Err(error) => Err(error),
         };
         self.failing
@@ -144,63 +149,12 @@ impl Refresh {
         Ok(())
     }
 
-    /// Reads the catalogue if its version has changed.
-    async fn follow_catalogue(&mut self, version: Vec<u8>) -> RedisResult<()> {
-        if self.version.as_ref() != Some(&version) {
-            self.read_catalogue().await?;
-            self.version = Some(version);
-        }
-        Ok(())
-    }
-
-    async fn read_catalogue(&mut self) -> RedisResult<()> {
-        // Bytes: an entry that is not text must not prevent reading the rest.
-        let all: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL")
-            .arg(keys::CATALOGUE)
-            .query_async(&mut self.link.connection)
-            .await?;
-        if !self.edge.zone.claim_refresh() {
-            return Ok(());
-        }
-        let products = self.edge.zone.products();
-        let mut left_out = 0;
-        self.items.clear();
-        for (name, text) in &all {
-            let (name, text) = (String::from_utf8_lossy(name), String::from_utf8_lossy(text));
-            if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
-                if !products.put(item.round(), item.product(), &entry) {
-                    error_log::warn(&format!(
-                        "the zone has no room for product {item}: make seckill_zone larger"
-                    ));
-                    left_out += 1;
-                    continue;
-                }
-                self.items.push((item, entry));
-            } else if name != keys::CATALOGUE_VERSION {
-                error_log::warn(&format!(
-                    "entry \"{}\" of the catalogue does not parse; approve its round again",
-                    name.escape_debug()
-                ));
-            }
-        }
-        let listed: HashSet<String> = self
-            .items
-            .iter()
-            .map(|(item, _)| item.to_string())
-            .collect();
-        products.retain(|name| listed.contains(name));
-        self.edge.zone.counters().left_out.set(left_out);
-        self.edge.zone.set_has_catalogue();
-        Ok(())
-    }
-
     /// Reads how many permits are granted of each product that is on sale or about to
     /// be, so that returned permits reopen it here.
     async fn read_permits(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
-        let open: Vec<&Item> = self
-            .items
-            .iter()
+        let items = self.catalogue.items().iter();
+        let open: Vec<&Item> = items
             .filter(|(_, entry)| matches!(entry.window.phase(now), Phase::Lead | Phase::Open))
             .map(|(item, _)| item)
             .collect();
@@ -232,7 +186,7 @@ impl Refresh {
     /// Reads the limit of products for which a lease brought another limit than the
     /// catalogue has: it was lowered, and may be raised again.
     async fn read_limits(&mut self) -> RedisResult<()> {
-        for (item, entry) in &self.items {
+        for (item, entry) in self.catalogue.items() {
             let Some(found) = self.edge.zone.products().find(item.round(), item.product()) else {
                 continue;
             };
@@ -256,7 +210,7 @@ impl Refresh {
     /// permits in hand are returned, for whoever has a request for them.
     fn return_lapsed(&self) {
         let now_ms = clock::monotonic_ms();
-        for (item, _) in &self.items {
+        for (item, _) in self.catalogue.items() {
             if let Some(found) = self.edge.zone.products().find(item.round(), item.product()) {
                 let is_wanted = found.is_granted_out();
                 let lapsed = found.hand().lapse(now_ms, is_wanted);
@@ -269,7 +223,7 @@ impl Refresh {
     /// or about to be.
     async fn keep_shares(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
-        let items = self.items.iter().map(|(item, entry)| {
+        let items = self.catalogue.items().iter().map(|(item, entry)| {
             let phase = entry.window.phase(now);
             (item, matches!(phase, Phase::Lead | Phase::Open))
         });

@@ -9,6 +9,7 @@ use seckill_core::sale::catalogue::split_evenly;
 
 use super::limits::MAX_SEGMENTS;
 use super::publish::{self, PublishError};
+use super::room::{self, NoRoom};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::store::round::{Round, RoundState, StoredRound};
@@ -41,6 +42,9 @@ pub enum ApproveError {
     /// Redis is away, so that the approval was not begun.
     #[error("nothing was approved: {0}")]
     NoRedis(#[from] RedisLinkError),
+    /// A living edge has no room for it.
+    #[error("nothing was approved: {0}")]
+    NoRoom(#[from] NoRoom),
     /// The database refused.
     #[error("the approval could not be stored: {0}")]
     Store(#[from] StoreError),
@@ -113,6 +117,7 @@ impl Approver<'_> {
         for master in &masters {
             master.conn().await?;
         }
+        room::check(self.redis, &stored.round, now_ms).await??;
         self.store.approve_round(id, seen, by, now_ms).await?;
         self.put_on_sale(id, now_ms).await?;
         tracing::info!(

@@ -148,6 +148,27 @@ pub fn fallback(arg: &str) -> Result<Fallback, String> {
     }
 }
 
+/// Whether the client chooses what is in nginx's variable of this name (without `$`):
+/// whoever is named by it can name anybody.
+#[must_use]
+pub fn is_chosen_by_client(variable: &str) -> bool {
+    ["http_", "arg_", "cookie_"]
+        .iter()
+        .any(|prefix| variable.starts_with(prefix))
+        || [
+            "args",
+            "query_string",
+            "request",
+            "request_uri",
+            "request_body",
+            "uri",
+            "document_uri",
+            "host",
+            "content_type",
+        ]
+        .contains(&variable)
+}
+
 /// Reads `seckill_node name`.
 ///
 /// # Errors
@@ -190,6 +211,21 @@ mod tests {
             assert!(error.contains(expected), "{error:?} lacks {expected:?}");
         }
         assert!(node("edge 1").is_err() && node("edge-1").is_ok());
+    }
+
+    #[test]
+    fn a_variable_that_the_client_fills_is_told_from_one_that_nginx_fills() {
+        for chosen in ["http_x_user", "arg_user", "cookie_user", "args"] {
+            assert!(is_chosen_by_client(chosen), "{chosen}");
+        }
+        for vouched in [
+            "remote_user",
+            "jwt_claim_sub",
+            "auth_user",
+            "ssl_client_s_dn",
+        ] {
+            assert!(!is_chosen_by_client(vouched), "{vouched}");
+        }
     }
 
     #[test]

@@ -190,6 +190,9 @@ pub const fn holds(slots: usize) -> usize {
     slots * 5 / 8
 }
 
+/// A product's name, and its leases as pairs of number and permits left.
+pub type Returns = (String, Vec<(u64, u64)>);
+
 impl<'a> Products<'a> {
     /// Over `slots`, of any number.
     #[must_use]
@@ -267,6 +270,31 @@ impl<'a> Products<'a> {
         self.slots.iter().map(of).fold((0, 0), add)
     }
 
+    /// How many products may be written: seven slots in eight, so that a search for a
+    /// product that does not exist stays short.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.slots.len() / 8 * 7
+    }
+
+    /// Takes the permits out of the hands of the products for which `which`, given
+    /// `round::product`, returns true: they are to be returned. Only one worker may do
+    /// so at a time.
+    pub fn take_back(&self, which: impl Fn(&str) -> bool) -> Vec<Returns> {
+        let listed = self.slots.iter().filter(|slot| !slot.is_free());
+        listed
+            .filter_map(|slot| {
+                let name = name_of(&slot.key_words());
+                let mut leases = Vec::new();
+                if which(&name) {
+                    leases = slot.hand.lapse(0, true);
+                    leases.extend(slot.standby.take_out(u64::MAX));
+                }
+                (!leases.is_empty()).then_some((name, leases))
+            })
+            .collect()
+    }
+
     /// How many products are in the table.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -298,12 +326,17 @@ impl<'a> Products<'a> {
 }
 
 fn is_kept(key: &Key, keep: impl Fn(&str) -> bool) -> bool {
+    keep(&name_of(key))
+}
+
+/// The name that a key holds; empty if it is torn.
+fn name_of(key: &Key) -> String {
     let mut bytes = [0; KEY_WORDS * 8];
     for (to, word) in bytes.chunks_exact_mut(8).zip(key) {
         to.copy_from_slice(&word.to_le_bytes());
     }
     let name = std::str::from_utf8(&bytes).unwrap_or_default();
-    keep(name.trim_end_matches('\0'))
+    name.trim_end_matches('\0').to_owned()
 }
 
 impl Slot {

@@ -1,15 +1,16 @@
 //! The directive that is being read: its arguments, and the report of what is wrong.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 
 use ngx::core::NGX_CONF_OK;
 use ngx::ffi::{
-    NGX_LOG_EMERG, ngx_command_t, ngx_conf_log_error, ngx_conf_t, ngx_str_t, ngx_uint_t,
+    NGX_LOG_EMERG, ngx_command_t, ngx_conf_log_error, ngx_conf_t, ngx_http_conf_ctx_t, ngx_str_t,
+    ngx_uint_t,
 };
 use ngx::http::HttpModuleMainConf as _;
 
-use crate::Module;
 use crate::conf::MainConf;
+use crate::{Module, error_log};
 
 /// The directive that is being read, for its setter.
 pub(super) struct Reading<'a> {
@@ -28,6 +29,36 @@ impl Reading<'_> {
         // SAFETY: setters run one after another with a living configuration.
         let main = unsafe { Module::main_conf_mut(&*self.cf) };
         change(main.ok_or("stands outside of the http block")?)
+    }
+
+    /// File and line of the directive.
+    pub(super) fn place(&self) -> String {
+        // SAFETY: while a directive is read, nginx has a file or, for `-g`, none.
+        unsafe {
+            match (*self.cf).conf_file.as_ref() {
+                Some(file) => {
+                    let name = String::from_utf8_lossy(file.file.name.as_bytes());
+                    format!("{name}:{}", file.line)
+                }
+                None => "the command line".to_owned(),
+            }
+        }
+    }
+
+    /// Names the server block in which the directive stands.
+    pub(super) fn server(&self) -> *const c_void {
+        // SAFETY: within the http block the context is of this type.
+        unsafe {
+            (*(*self.cf).ctx.cast::<ngx_http_conf_ctx_t>())
+                .srv_conf
+                .cast()
+        }
+    }
+
+    /// Warns about this directive.
+    pub(super) fn warn(&self, text: &str) {
+        // SAFETY: the configuration is being read.
+        unsafe { error_log::warn_at(self.cf, text) };
     }
 
     /// Records that `directive` needs zone, Redis and keys.

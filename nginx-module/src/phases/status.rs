@@ -1,6 +1,7 @@
 //! `seckill_status`: this edge's metrics, in Prometheus's text format.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 
 use ngx::ffi::ngx_int_t;
 use seckill_core::Verdict;
@@ -49,6 +50,21 @@ fn write_buckets(request: &Request<'_>, zone: &Zone, page: &mut Page) {
         "Edges alive, this one included.",
         edges,
     );
+    page.one(
+        "edges_same_name",
+        Kind::Gauge,
+        "Other living edges that claim this one's name; they are counted apart.",
+        zone.namesakes().load(Ordering::Relaxed),
+    );
+    if let Some(edge) = confs(request).0.edge() {
+        let family = (
+            "edge_info",
+            Kind::Gauge,
+            "This edge: its name and its random identity.",
+        );
+        let name = format!("{}.{:x}", edge.line.node, edge.line.identity);
+        page.each(family, "edge", [(name, 1)]);
+    }
     let rates = confs(request).0.rates.iter().enumerate();
     let levels = rates.map(|(index, limit)| (index, zone.bucket_level(index, limit.share(edges))));
     let family = (

@@ -179,6 +179,16 @@ async fn outcome(
                     .map(Box::new),
             })
         }
+        Err(ApproveError::NoRoom(error)) => {
+            let current = stored(store, id).await?;
+            Err(ConsoleError::Conflict {
+                code: "no_room",
+                message: format!("Nothing was approved: {error}."),
+                current: serde_json::to_value(RoundView::of(&current, now_ms()))
+                    .ok()
+                    .map(Box::new),
+            })
+        }
         Err(error) => {
             tracing::error!(round = id, %error, "an approval is not complete");
             view(store, id, Some(format!("{error}."))).await
