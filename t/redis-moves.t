@@ -218,7 +218,7 @@ SET seckill::edges something
 sub {
     my @seen = main::works('without heartbeats');
     # As many heartbeats fail as fit into eight readings of the permits.
-    my $reads = sub { redis('INFO', 'commandstats') =~ /cmdstat_mget:calls=(\d+)/ ? $1 : 0 };
+    my $reads = sub { redis('INFO', 'commandstats') =~ /cmdstat_hlen:calls=(\d+)/ ? $1 : 0 };
     my $begun = $reads->();
     SeckillTest::eventually(sub { $reads->() >= $begun + 8 });
     push @seen, main::metric('seckill_redis_connects_total') . ' connection';

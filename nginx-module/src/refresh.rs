@@ -159,25 +159,20 @@ impl Refresh {
             .map(|(item, _)| item)
             .collect();
         for batch in open.chunks(BATCH) {
-            // In one transaction: all permits granted and no lease open means sold out
-            // only if both were so at the same time.
-            let mut pipe = redis::pipe();
-            pipe.atomic().ignore_errors();
+            let mut command = redis::cmd("EVALSHA");
+            command.arg(&self.link.scripts.count).arg(2 * batch.len());
             for item in batch {
-                pipe.cmd("GET").arg(keys::permits(item));
-                pipe.cmd("HLEN").arg(keys::leases(item));
+                command.arg(keys::permits(item)).arg(keys::leases(item));
             }
-            let counts: Vec<Value> = pipe.query_async(&mut self.link.connection).await?;
+            let counts: Vec<i64> = command.query_async(&mut self.link.connection).await?;
             for (item, counts) in batch.iter().zip(counts.chunks_exact(2)) {
                 let Some(found) = self.edge.zone.products().find(item.round(), item.product())
                 else {
                     continue;
                 };
-                let granted = redis::from_redis_value::<Option<u64>>(counts[0].clone());
-                // Leases that cannot be counted are open.
-                let open = redis::from_redis_value::<u64>(counts[1].clone()).unwrap_or(1);
-                let counted = granted.map(|granted| (granted.unwrap_or_default(), open));
-                found.set_counted(counted.ok());
+                let (granted, open) = (u64::try_from(counts[0]), u64::try_from(counts[1]));
+                let counted = granted.ok().map(|granted| (granted, open.unwrap_or(1)));
+                found.set_counted(counted);
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ use redis::aio::MultiplexedConnection;
 const TAKE: &str = include_str!("../../../lua/permits/take.lua");
 const REPORT: &str = include_str!("../../../lua/permits/report.lua");
 const RENEW: &str = include_str!("../../../lua/permits/renew.lua");
+const COUNT: &str = include_str!("../../../lua/permits/count.lua");
 const HEARTBEAT: &str = include_str!("../../../lua/permits/heartbeat.lua");
 
 /// SHA-1 names of the loaded scripts.
@@ -16,6 +17,8 @@ pub(crate) struct Scripts {
     pub(crate) report: String,
     /// `lua/permits/renew.lua`
     pub(crate) renew: String,
+    /// `lua/permits/count.lua`
+    pub(crate) count: String,
     /// `lua/permits/heartbeat.lua`
     pub(crate) heartbeat: String,
 }
@@ -27,14 +30,15 @@ impl Scripts {
     /// The connection's error, or Redis's.
     pub(super) async fn load(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
         let mut commands = redis::pipe();
-        for text in [TAKE, REPORT, RENEW, HEARTBEAT] {
+        for text in [TAKE, REPORT, RENEW, COUNT, HEARTBEAT] {
             commands.cmd("SCRIPT").arg("LOAD").arg(text);
         }
-        let (take, report, renew, heartbeat) = commands.query_async(connection).await?;
+        let (take, report, renew, count, heartbeat) = commands.query_async(connection).await?;
         Ok(Self {
             take,
             report,
             renew,
+            count,
             heartbeat,
         })
     }
