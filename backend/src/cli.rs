@@ -21,6 +21,8 @@ mod arguments;
 mod bans;
 /// `seckill capacity`.
 mod capacity;
+/// `seckill doctor`.
+mod doctor;
 /// `seckill drill`.
 mod drill;
 /// `seckill findings`.
@@ -148,6 +150,7 @@ async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
         Command::Status(arguments) => status::show(config, &arguments).await,
         Command::Verify(arguments) => verify::verify(config, &arguments).await,
         Command::Capacity(arguments) => capacity::run(config, &arguments),
+        Command::Doctor(arguments) => doctor::run(config, arguments).await,
         Command::Drill(arguments) => drill::run(config, &arguments),
         Command::Config => say(&config.table()),
     }

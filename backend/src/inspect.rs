@@ -1,5 +1,7 @@
 //! Looking at a running or stopped system as a whole.
 
+/// Looks for what keeps a system from selling, and says the cures.
+pub mod doctor;
 /// Checks whether a part responds.
 pub mod probe;
 /// Rebuilds stock that its Redis lost.

@@ -8,6 +8,7 @@ use seckill_load::command::Load;
 use super::accounts::AccountsCommand;
 use super::bans::BansCommand;
 use super::capacity::CapacityArgs;
+use super::doctor::DoctorArgs;
 use super::drill::DrillArgs;
 use super::findings::FindingsCommand;
 use super::notices::NoticesCommand;
@@ -110,6 +111,12 @@ pub(crate) enum Command {
     /// that time. Prints PASS with what was checked, or FAIL with the first breach
     /// and its events; then the exit status is 1.
     Verify(VerifyArgs),
+    /// Look for what keeps this system from selling, and say each cure
+    ///
+    /// nginx and the module, running and installed; the edge's configuration and key
+    /// ring beside the back end's; Redis, clocks, files. Changes nothing. The exit
+    /// status is 1 if something is wrong.
+    Doctor(DoctorArgs),
     /// Compute how many edges, back ends, Redis masters and connections a rate needs
     ///
     /// From what the benchmarks measured on this machine (bench/results), or from

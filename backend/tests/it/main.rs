@@ -28,6 +28,8 @@ mod captcha;
 mod common;
 /// The console: logging in, rounds, and what attackers and typing mistakes try.
 mod console;
+/// `seckill doctor`: what is wrong with a machine, and the cures.
+mod doctor;
 /// The responses of the purchase role: every refusal with its stable code.
 mod flow_http;
 /// From a click over HTTP to an order in the database, on real parts.
