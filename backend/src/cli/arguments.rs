@@ -45,7 +45,8 @@ pub(crate) struct Cli {
 /// Settings that every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct SettingsArgs {
-    /// Configuration file [default: seckill.toml, if it is there]
+    /// Configuration file [default: seckill.toml, if it is there; installed by a
+    /// package: /etc/seckill/seckill.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Data folder, by which a running system is found [default: ./data]

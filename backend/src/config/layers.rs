@@ -13,6 +13,11 @@ use crate::config::nearest::nearest;
 
 /// The file that is read if it is there and no other is named.
 const DEFAULT_FILE: &str = "seckill.toml";
+/// The file of the package, read by the program that a package installed if the usual
+/// one is not in the current folder.
+const INSTALLED_FILE: &str = "/etc/seckill/seckill.toml";
+/// Where packages install programs.
+const INSTALLED_PROGRAMS: &str = "/usr/bin";
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,16 +116,29 @@ pub fn gather_beside(
     Ok(values.into_iter().collect())
 }
 
+/// The usual file, or the package's for the package's program: a clone on a machine
+/// that has the package too is not configured by it.
+fn usual_file() -> Option<PathBuf> {
+    let is_installed = || {
+        std::env::current_exe().is_ok_and(|path| path.parent() == Some(INSTALLED_PROGRAMS.as_ref()))
+    };
+    let here = Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists());
+    let installed = || {
+        let path = PathBuf::from(INSTALLED_FILE);
+        Some(path).filter(|path| path.exists() && is_installed())
+    };
+    here.or_else(installed)
+}
+
 /// The file to read: the flag's, the variable's, or the usual one if it is there.
 fn which_file(
     flag: Option<&Path>,
     environment: &[(&'static str, Given)],
 ) -> Option<(PathBuf, Source)> {
     let variable = || environment.iter().find(|(key, _)| *key == FILE_KEY);
-    let usual = || Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists());
     flag.map(|path| (path.to_owned(), Source::Flag("--config".to_owned())))
         .or_else(|| variable().map(|(_, given)| (PathBuf::from(&given.text), given.source.clone())))
-        .or_else(|| usual().map(|path| (path, Source::Default)))
+        .or_else(|| usual_file().map(|path| (path, Source::Default)))
 }
 
 fn suggestion(name: &str) -> String {
