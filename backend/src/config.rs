@@ -158,6 +158,9 @@ pub struct Config {
     pub purchase_listen: Listen,
     /// Where the ops role listens.
     pub ops_listen: Listen,
+    /// Where the metrics of a process are served, for one whose roles serve nothing
+    /// else; `None` for nowhere.
+    pub status_listen: Option<Listen>,
     /// Access logs of all edges.
     pub access_logs: Vec<PathBuf>,
     /// What the analysis does with likely programs.
@@ -265,6 +268,7 @@ impl Config {
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,
             ops_listen: values.listen("ops_listen", &run.join("ops.sock"))?,
+            status_listen: values.optional_listen("status_listen")?,
             access_logs: values.paths("access_logs", &data.join("logs/access.log"))?,
             analysis: values.analysis()?,
             simulation_rounds: values.round_ids("simulation_rounds")?,

@@ -108,6 +108,12 @@ impl ConsoleState {
         }
     }
 
+    /// The live board.
+    #[must_use]
+    pub fn board(&self) -> Board {
+        self.board.clone()
+    }
+
     /// The same, whose streams end at `stop`.
     #[must_use]
     pub fn until(self, stop: CancellationToken) -> Self {

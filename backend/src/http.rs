@@ -11,3 +11,5 @@ pub(crate) mod client;
 pub mod error;
 /// Listening sockets.
 pub mod listener;
+/// Counts what a role serves, and serves the counts.
+pub(crate) mod observed;

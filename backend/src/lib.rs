@@ -8,6 +8,9 @@
 /// The time: reading the clock, writing a moment for people, passes that repeat.
 pub mod time;
 
+/// What this process counts, for Prometheus.
+pub mod metrics;
+
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
 

@@ -223,6 +223,9 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
     if let (true, Some(store)) = (has(Role::Orders), parts.store.clone()) {
         orders::start(&parts, store, running)?;
     }
+    if let (Some(listen), Some(first)) = (&config.status_listen, roles.first()) {
+        running.serve_status(*first, listen)?;
+    }
     if has(Role::Ops) {
         ops::start(&parts, running).await?;
     }

@@ -186,6 +186,10 @@ pub const KEYS: &[Key] = &[
         meaning: "where the ops role listens",
     },
     Key {
+        name: "status_listen",
+        meaning: "where a process serves its /metrics besides; none: with purchase and ops only",
+    },
+    Key {
         name: "site_url",
         meaning: "the shop's address as shoppers know it",
     },

@@ -302,6 +302,23 @@ impl Values {
         )
     }
 
+    /// Where to listen, or `none`.
+    pub(super) fn optional_listen(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Listen>, ConfigError> {
+        let parse = |text: &str| match text {
+            "none" | "" => Some((None, "none".to_owned())),
+            _ => Listen::parse(text).map(|listen| (Some(listen), text.to_owned())),
+        };
+        self.read(
+            key,
+            "write unix:/PATH, ADDRESS:PORT such as 127.0.0.1:9000, or none",
+            || (None, "none".to_owned()),
+            parse,
+        )
+    }
+
     /// What was read, in the order of [`KEYS`].
     pub(super) fn into_settings(mut self) -> Vec<Setting> {
         KEYS.iter()

@@ -16,6 +16,7 @@ use seckill_core::permits::lease;
 use seckill_core::sale::catalogue::Entry;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue;
@@ -157,6 +158,7 @@ pub async fn reclaim(
         let spent = close(segments, item, entry, leases).await?;
         returned += settle(conn, item, leases, &spent).await?;
     }
+    metrics::RECLAIMED.add(usize::try_from(returned).unwrap_or(usize::MAX));
     Ok(returned)
 }
 

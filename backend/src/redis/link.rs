@@ -280,6 +280,7 @@ impl Shared {
                     tracing::info!(address = %self.address, "redis is back");
                 }
                 *flight = Flight::default();
+                crate::metrics::REDIS_CONNECTS.count();
                 let conn = live.conn.clone();
                 *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(live);
                 Ok(conn)

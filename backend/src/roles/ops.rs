@@ -1,5 +1,6 @@
 //! The ops role: the day's rounds, the console, and the renderer of the pages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -7,6 +8,7 @@ use tokio::sync::oneshot;
 use super::running::Running;
 use super::{Parts, Role, RoleError};
 use crate::console::{self, ConsoleState};
+use crate::http::observed::MoreMetrics;
 use crate::pages::day::{self, DayState};
 use crate::pages::{self, Renderer};
 use crate::store::LazyStore;
@@ -24,13 +26,18 @@ pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<()
     start_renderer(parts, store.clone(), running).await;
     let console = ConsoleState::new(config, redis.clone(), parts.segments.clone(), store)
         .until(running.stop());
+    let board = console.board();
     let state = DayState::new(
         redis.clone(),
         config.time_zone.clone(),
         Some(&config.days_dir()),
     );
     let router = day::router(state).merge(console::router(console));
-    running.serve(Role::Ops, &config.ops_listen, router)
+    let more: MoreMetrics = Arc::new(move || {
+        let board = board.clone();
+        Box::pin(async move { board.metrics().await })
+    });
+    running.serve(Role::Ops, &config.ops_listen, router, Some(more))
 }
 
 /// Starts the renderer. Rounds can be shown and edited without it, so that its

@@ -35,7 +35,7 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
     .with_payment_keys(payment_keys(config)?)
     .with_captcha(captcha(config, &parts.redis)?);
     let router = shop::router(state);
-    running.serve(Role::Purchase, &config.purchase_listen, router)
+    running.serve(Role::Purchase, &config.purchase_listen, router, None)
 }
 
 /// The keys shared with the payment provider; `None` for a shop without one.

@@ -43,6 +43,8 @@ mod flow_relay;
 mod flow_rocketmq;
 /// The scripts under `lua/`, on a real Redis.
 mod flow_scripts;
+/// `/metrics` of every role.
+mod metrics;
 /// Import and approval: what the database, Redis and the pages hold afterwards.
 mod ops_approval;
 /// Which layer wins, and what is said of a value that makes no sense.
