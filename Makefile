@@ -57,6 +57,14 @@ module: ## Build the nginx module for Debian's nginx (or NGINX_SOURCE_DIR and NG
 test-sites: ## Run conf/sites on this machine: TLS, hot links, limits, a closed origin
 	@scripts/test-sites.sh
 
+.PHONY: test-address
+test-address: ## Kill the active one of two balancers in the middle of a race; its address moves (needs root)
+	@scripts/test-address.sh
+
+.PHONY: test-monitoring
+test-monitoring: ## Check metrics, alert rules and the Grafana board against a running system and Prometheus
+	@scripts/test-monitoring.sh
+
 .PHONY: drill
 drill: ## Race thousands of buyers, kill the system in the middle, count the orders
 	@scripts/drill.sh

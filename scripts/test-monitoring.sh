@@ -79,9 +79,10 @@ load=$(dirname "$seckill")/seckill-load
 until_open() { curl -fsS "$shop_url/api/rounds/1/products/154/state" | grep -q '"open"'; }
 poll_until 90 until_open || true
 $load race --base "$shop_url" --round 1 --product 154 --buyers 200 >"$work/race.json" 2>"$work/race.err" || true
-ordered() { [ "$(value 'sum(seckill_orders_placed_total)')" -ge 200 ]; }
+# Here all roles are one process, which both addresses tell of.
+ordered() { [ "$(value 'max(seckill_orders_placed_total)') $(value 'sum(seckill_ordered_items{product="154"})')" = "200 200" ]; }
 poll_until 60 ordered || true
-fact "orders placed, by the roles themselves" 200 "$(value 'sum(seckill_orders_placed_total)')"
+fact "orders placed, by the role itself" 200 "$(value 'max(seckill_orders_placed_total)')"
 fact "items ordered, by the database" 200 "$(value 'sum(seckill_ordered_items{product="154"})')"
 fact "stock and amount of product 154" "20000 20000" "$(value 'sum(seckill_stock_items{product="154"})') $(value 'seckill_stock_amount{product="154"}')"
 
