@@ -7,6 +7,8 @@
 /// Redis Cluster's hash slots.
 pub mod slot;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::ids::Item;
 
 /// Hash of all approved products, `round::product` → [`crate::sale::catalogue::Entry`];
@@ -243,6 +245,16 @@ pub fn puzzle(id: &str) -> String {
     format!("seckill::{{captcha}}::puzzle::{id}")
 }
 
+/// Hash: a bucket of `seckill_rate key=… scope=site`, of one key of a zone. The key
+/// itself, which may be anything, is in it as half of its SHA-256.
+#[must_use]
+pub fn rate(zone: &str, key: &[u8]) -> String {
+    let digest = Sha256::digest(key);
+    let digest = digest.iter().take(16);
+    let digest: String = digest.map(|byte| format!("{byte:02x}")).collect();
+    format!("seckill::rate::{{{zone}::{digest}}}")
+}
+
 /// Counter: puzzles that this account or address was handed in the window, see
 /// [`crate::captcha::puzzle::ISSUED_WINDOW_MS`]. `who` is `user:…` or `address:…`.
 #[must_use]
@@ -294,6 +306,10 @@ mod tests {
         assert_eq!(stock(&item, 1), "seckill::{1::153::01}::stock");
         assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
         assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");
+        assert_eq!(
+            rate("login", b"li"),
+            "seckill::rate::{login::00a9e4255a5b63067b76cbfb9fd67f26}"
+        );
         assert_eq!(pass(&item, 1, "0f"), "seckill::{1::153::01}::pass::0f");
         assert_eq!(puzzle("0f"), "seckill::{captcha}::puzzle::0f");
         assert_eq!(

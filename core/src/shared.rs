@@ -25,6 +25,8 @@
 
 /// Banned addresses, networks and users.
 pub mod bans;
+/// Buckets by key, for `seckill_rate key=…`.
+pub mod limits;
 /// Captcha passes that were spent.
 pub mod passes;
 /// Addresses and networks as they are written in a ban.
@@ -41,7 +43,7 @@ mod plan;
 mod sets;
 
 pub use plan::{
-    MIN_ZONE_BYTES, TablePlace, ZoneNeeds, ZonePlan, ZoneTooSmall, plan, zone_for, zone_for_bans,
-    zone_for_products,
+    MIN_ZONE_BYTES, TablePlace, ZoneNeeds, ZonePlan, ZoneTooSmall, plan, usable, zone_for,
+    zone_for_bans, zone_for_products,
 };
 pub use sets::{Set, WAYS};

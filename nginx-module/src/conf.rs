@@ -16,7 +16,7 @@ use seckill_core::signing::keyring::{Digest, Keyring};
 
 use crate::net::names::Names;
 use crate::net::tls::TlsClient;
-use crate::state::{SharedZone, Zone};
+use crate::state::{LimitZone, SharedZone, Zone};
 
 /// A user and their password, read from where the directive says.
 #[derive(Clone, Default)]
@@ -73,11 +73,17 @@ pub(crate) struct MainConf {
     pub(crate) node: Option<String>,
     /// The limits of the `seckill_rate` directives, in the order of the file.
     pub(crate) rates: Vec<RateLimit>,
+    /// The zones of `seckill_rate key=…`, which nginx knows by their addresses.
+    pub(crate) limits: Vec<Rc<LimitZone>>,
     /// Whether some location has `seckill_fallback pass`, so that this edge keeps a
     /// share of what is left for when Redis is away.
     pub(crate) keeps_share: bool,
     /// The first directive seen that needs zone, Redis and keys.
     pub(crate) needs_all: Option<&'static str>,
+    /// The first directive seen that needs a zone, if nothing else.
+    pub(crate) needs_zone: Option<&'static str>,
+    /// Whether some limit by key needs zone and Redis.
+    pub(crate) needs_redis: bool,
     /// Where gates, hidden URLs and responses of the module are configured, for warnings.
     pub(crate) places: Vec<Place>,
     /// Made at its first use, when the zone is there.
@@ -194,6 +200,8 @@ pub(crate) struct LocConf {
     pub(crate) gate: Option<bool>,
     /// Index into [`MainConf::rates`], and of the bucket in the zone.
     pub(crate) rate: Option<usize>,
+    /// Index into [`MainConf::limits`]: whom requests here are counted with.
+    pub(crate) limit: Option<usize>,
     /// Index of the variable that names the buyer.
     pub(crate) user: Option<ngx_uint_t>,
     /// `seckill_digest`.
@@ -208,6 +216,7 @@ impl ngx::http::Merge for LocConf {
     fn merge(&mut self, outer: &Self) -> Result<(), ngx::http::MergeConfigError> {
         self.gate = self.gate.or(outer.gate);
         self.rate = self.rate.or(outer.rate);
+        self.limit = self.limit.or(outer.limit);
         self.user = self.user.or(outer.user);
         self.digest = self.digest.or(outer.digest);
         self.fallback = self.fallback.or(outer.fallback);

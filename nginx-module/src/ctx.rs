@@ -34,6 +34,23 @@ pub(crate) enum Decision {
     Refused(Verdict),
 }
 
+/// The decision of a limit by key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limiting {
+    /// None yet.
+    Undecided,
+    /// The request waits for Redis.
+    Waiting,
+    /// Redis has granted a token.
+    Granted,
+    /// Redis is away: this edge decides by its own part of the rate.
+    Alone,
+    /// It may pass.
+    Passed,
+    /// It is refused; ms until there is a token.
+    Refused(u64),
+}
+
 /// Kept in the request's pool, so that the variables can still be logged after
 /// the request itself is over.
 pub(crate) struct Ctx {
@@ -62,7 +79,9 @@ pub(crate) struct Ctx {
     /// What became of the permit; it was counted if it is known.
     pub(crate) outcome: Cell<Option<Outcome>>,
     /// The handle by which a future resumes the request.
-    pub(crate) parked: RefCell<Option<Rc<Parked>>>,
+    pub(crate) parked: RefCell<Vec<Rc<Parked>>>,
+    /// What `seckill_rate key=…` decided.
+    pub(crate) limiting: Cell<Limiting>,
 }
 
 impl Ctx {
@@ -152,7 +171,8 @@ impl Ctx {
             permit: Cell::new(None),
             is_passed_on: Cell::new(false),
             outcome: Cell::new(None),
-            parked: RefCell::new(None),
+            parked: RefCell::default(),
+            limiting: Cell::new(Limiting::Undecided),
         }
     }
 }

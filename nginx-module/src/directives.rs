@@ -5,15 +5,14 @@ use std::ffi::{c_char, c_void};
 use std::ptr;
 
 use ngx::ffi::{
-    NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE123, NGX_HTTP_LOC_CONF,
-    NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF,
-    ngx_command_t, ngx_conf_t, ngx_http_get_variable_index, ngx_http_request_t, ngx_int_t,
-    ngx_str_t, ngx_uint_t,
+    NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
+    NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, ngx_command_t, ngx_conf_t,
+    ngx_http_request_t, ngx_int_t, ngx_str_t, ngx_uint_t,
 };
 use ngx::http::{HttpModuleLocationConf as _, NgxHttpCoreModule};
 use ngx::ngx_string;
 use seckill_core::gate::directive;
-use seckill_core::gate::directive::{Address, Fallback};
+use seckill_core::gate::directive::{Address, Fallback, Keyed, RateLimit, Scope};
 use seckill_core::permits::lease;
 use seckill_core::signing::keyring::{Digest, Keyring};
 
@@ -27,7 +26,8 @@ use reading::{Reading, setter};
 
 use crate::conf::{LocConf, MainConf, Place, Target};
 use crate::net::address::SocketAddress;
-use crate::{phases, state};
+use crate::state::LimitZone;
+use crate::{ngx_http_seckill_module, phases, state};
 
 fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
     match slot.replace(value) {
@@ -79,7 +79,11 @@ setter!(cmd_node, MainConf, |reading, conf| {
 });
 
 setter!(cmd_rate, LocConf, |reading, conf| {
-    let limit = directive::rate(&reading.args)?;
+    let directive::RateArguments { limit, keyed } = directive::rate(&reading.args)?;
+    if let Some(keyed) = keyed {
+        let index = limit_by_key(reading, limit, &keyed)?;
+        return once(&mut conf.limit, index);
+    }
     reading.needs_all("seckill_rate")?;
     let index = reading.with_main(|main| {
         if main.rates.len() == state::MAX_BUCKETS {
@@ -93,6 +97,44 @@ setter!(cmd_rate, LocConf, |reading, conf| {
     })?;
     once(&mut conf.rate, index)
 });
+
+/// The index of the zone of a limit by key, made where the directive gives its size.
+fn limit_by_key(
+    reading: &Reading<'_>,
+    limit: RateLimit,
+    keyed: &Keyed<'_>,
+) -> Result<usize, String> {
+    let key = reading.variable(keyed.variable)?;
+    let name = keyed.zone;
+    reading.with_main(|main| {
+        main.needs_redis |= limit.scope == Scope::Site;
+        let known = main.limits.iter().position(|zone| zone.name == name);
+        match (known, keyed.bytes) {
+            (Some(index), None) => {
+                let zone = &main.limits[index];
+                if (zone.limit, zone.key) != (limit, key) {
+                    return Err(format!(
+                        "zone \"{name}\" has another key, rate, burst or scope; write the same, or take another zone"
+                    ));
+                }
+                Ok(index)
+            }
+            (None, Some(bytes)) => {
+                let tag = (&raw mut ngx_http_seckill_module).cast();
+                // SAFETY: the configuration is being read.
+                let zone = unsafe { LimitZone::declare(reading.cf, tag, (name, bytes), limit, key) };
+                main.limits.push(zone?);
+                Ok(main.limits.len() - 1)
+            }
+            (Some(_), Some(_)) => Err(format!(
+                "zone \"{name}\" is declared twice; give its size once, and zone={name} elsewhere"
+            )),
+            (None, None) => Err(format!(
+                "zone \"{name}\" is not declared; give its size at its first use, as in zone={name}:1m"
+            )),
+        }
+    })
+}
 
 setter!(cmd_user, LocConf, |reading, conf| {
     let name = reading.args[0]
@@ -109,12 +151,7 @@ setter!(cmd_user, LocConf, |reading, conf| {
             "seckill_user: ${name} holds what the client sends, so that anybody can buy as anybody, unless a proxy before this nginx sets it; take a variable that nginx vouches for, as of auth_request_set"
         ));
     }
-    // SAFETY: the name is copied into the configuration's pool.
-    let index = unsafe {
-        let mut name = ngx_str_t::from_str((*reading.cf).pool, name);
-        ngx_http_get_variable_index(reading.cf, &mut name)
-    };
-    let index = ngx_uint_t::try_from(index).map_err(|_| "memory is short".to_owned())?;
+    let index = reading.variable(name)?;
     once(&mut conf.user, index)
 });
 
@@ -184,6 +221,9 @@ macro_rules! content {
             core.handler = Some($handler);
             let (location, core) = (ptr::from_ref(conf), ptr::from_ref(core));
             reading.with_main(|main| {
+                if $directive == "seckill_status" {
+                    main.needs_zone.get_or_insert($directive);
+                }
                 main.places.push(Place {
                     directive: $directive,
                     at: reading.place(),
@@ -214,7 +254,7 @@ type Handler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 content!(cmd_time, "seckill_time", false, phases::time::entry);
 content!(cmd_path, "seckill_path", true, phases::path::entry);
 content!(cmd_state, "seckill_state", true, phases::state::entry);
-content!(cmd_status, "seckill_status", true, phases::status::entry);
+content!(cmd_status, "seckill_status", false, phases::status::entry);
 
 type Setter = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
 
@@ -263,7 +303,7 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 15] = [
     ),
     command(
         ngx_string!("seckill_rate"),
-        ANY | NGX_CONF_TAKE123,
+        ANY | NGX_CONF_1MORE,
         IN_LOCATION,
         cmd_rate,
     ),

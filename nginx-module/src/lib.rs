@@ -41,6 +41,9 @@ mod link;
 /// Permits: leases taken from Redis and returned, and the queue of parked requests.
 mod permits;
 
+/// Tokens of the site's buckets by key, taken from Redis.
+mod limiter;
+
 /// The copies of Redis in the zone: catalogue, bans, living edges.
 mod refresh;
 
@@ -67,8 +70,8 @@ use ngx::ffi::{
     NGX_ERROR, NGX_HTTP_MODULE, NGX_HTTP_SATISFY_ANY, NGX_LOG_EMERG, NGX_OK, NGX_PROCESS_SINGLE,
     NGX_PROCESS_WORKER, ngx_array_push, ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_handler_pt,
     ngx_http_module_t, ngx_http_output_header_filter_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
-    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_process,
-    ngx_uint_t,
+    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+    ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_process, ngx_uint_t,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
@@ -119,6 +122,11 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
         let Some(main) = Module::main_conf_mut(&*cf) else {
             return NGX_ERROR as ngx_int_t;
         };
+        if let Err(why) = complete_without_sale(main) {
+            let log = (*cf).log;
+            ngx_log_error!(NGX_LOG_EMERG, log, "{} in the http block", why);
+            return NGX_ERROR as ngx_int_t;
+        }
         if let Some(directive) = main.needs_all {
             let missing = [
                 (
@@ -161,7 +169,11 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
         let Some(core) = NgxHttpCoreModule::main_conf_mut(&*cf) else {
             return NGX_ERROR as ngx_int_t;
         };
-        let phases: [(u32, PhaseHandler); 2] = [
+        let phases: [(u32, PhaseHandler); 3] = [
+            (
+                ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+                phases::limit::entry,
+            ),
             (ngx_http_phases_NGX_HTTP_ACCESS_PHASE, phases::gate::entry),
             (ngx_http_phases_NGX_HTTP_LOG_PHASE, phases::log::entry),
         ];
@@ -175,6 +187,27 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
         ngx_http_top_header_filter = Some(header_filter);
     }
     NGX_OK as ngx_int_t
+}
+
+/// Checks what directives need that have nothing to do with a sale.
+///
+/// # Errors
+/// A sentence without its end: which directive needs what.
+fn complete_without_sale(main: &MainConf) -> Result<(), String> {
+    let by_site = main.needs_redis.then_some("seckill_rate with scope=site");
+    if let Some(directive) = main.needs_zone.or(by_site)
+        && main.zone.is_unset()
+    {
+        return Err(format!(
+            "{directive} needs seckill_zone, as in: seckill_zone seckill:64m;"
+        ));
+    }
+    match by_site {
+        Some(directive) if main.redis.is_none() => Err(format!(
+            "{directive} needs seckill_redis, as in: seckill_redis 127.0.0.1:6379;"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Prepares the look-up of Redis's hosts, and tries it where it may block. With a

@@ -3,8 +3,10 @@
 //! Kept here rather than in the module because a module links only inside
 //! nginx: here the error messages that an operator sees can be tested.
 
+mod rate;
 mod target;
 
+pub use rate::{Keyed, RateArguments, rate};
 pub use target::{Address, Login, Password, RedisTarget, Tls, redis};
 
 use crate::permits::permit;
@@ -56,61 +58,6 @@ impl RateLimit {
             }
         }
     }
-}
-
-/// Reads the arguments of `seckill_rate`.
-///
-/// # Errors
-/// A sentence that names the argument and what would be right.
-pub fn rate(args: &[&str]) -> Result<RateLimit, String> {
-    let mut per_second = None;
-    let (mut burst, mut scope) = (None, Scope::Edge);
-    for arg in args {
-        match arg.split_once('=') {
-            Some(("rate", value)) => {
-                let number = value
-                    .strip_suffix("r/s")
-                    .and_then(|n| n.parse::<u64>().ok());
-                per_second = Some(
-                    number
-                        .filter(|n| (1..=1_000_000_000).contains(n))
-                        .ok_or_else(|| {
-                            format!(
-                                "rate \"{value}\" must be at least 1 a second, as in rate=50000r/s"
-                            )
-                        })?,
-                );
-            }
-            Some(("burst", value)) => {
-                burst = Some(
-                    value
-                        .parse::<u64>()
-                        .ok()
-                        .filter(|n| *n >= 1)
-                        .ok_or_else(|| {
-                            format!("burst \"{value}\" must be a number from 1, as in burst=1000")
-                        })?,
-                );
-            }
-            Some(("scope", "edge")) => scope = Scope::Edge,
-            Some(("scope", "site")) => scope = Scope::Site,
-            Some(("scope", value)) => {
-                return Err(format!("scope \"{value}\" must be edge or site"));
-            }
-            _ => {
-                return Err(format!(
-                    "unknown argument \"{arg}\"; known are rate=, burst= and scope="
-                ));
-            }
-        }
-    }
-    let per_second = per_second.ok_or("needs a rate, as in rate=50000r/s")?;
-    // A tenth of a second's worth: a worker that was busy for that long may catch up.
-    Ok(RateLimit {
-        per_second,
-        burst: burst.unwrap_or((per_second / 10).max(1)),
-        scope,
-    })
 }
 
 /// Reads `seckill_zone name:size`: the name and the size in bytes.
@@ -230,9 +177,9 @@ mod tests {
 
     #[test]
     fn two_edges_halve_the_sites_rate() {
-        let site = rate(&["rate=50000r/s", "scope=site"]).unwrap();
+        let site = rate(&["rate=50000r/s", "scope=site"]).unwrap().limit;
         assert_eq!(site.share(2).per_second(), 25_000);
-        let edge = rate(&["rate=50000r/s"]).unwrap();
+        let edge = rate(&["rate=50000r/s"]).unwrap().limit;
         assert_eq!(edge.share(2).per_second(), 50_000);
         assert_eq!(zone("s:8m"), Ok(("s", 8 << 20)));
     }

@@ -88,7 +88,8 @@ pub struct ZoneTooSmall {
 /// Bytes of a zone that may be allocated in one piece. nginx keeps 24 bytes a
 /// page of 4 KiB, some 700 at the beginning, and begins at a whole page, which
 /// on some machines has 64 KiB.
-fn usable(zone_bytes: usize) -> usize {
+#[must_use]
+pub fn usable(zone_bytes: usize) -> usize {
     zone_bytes.saturating_sub(zone_bytes / 128 + (128 << 10))
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn park(request: &Request<'_>, ctx: &Ctx, limit: Duration) -> Option<
         (*write).set_delayed(1);
         ngx_add_timer(write, limit.as_millis() as _);
     }
-    *ctx.parked.borrow_mut() = Some(Rc::clone(&parked));
+    ctx.parked.borrow_mut().push(Rc::clone(&parked));
     Some(parked)
 }
 
@@ -65,7 +65,7 @@ unsafe extern "C" fn detach(data: *mut std::ffi::c_void) {
 /// Unparks a request whose deadline has passed: a later reply from Redis does not
 /// reach it.
 pub(crate) fn give_up(request: &Request<'_>, ctx: &Ctx) {
-    if let Some(parked) = &*ctx.parked.borrow() {
+    if let Some(parked) = ctx.parked.borrow().last() {
         parked.request.set(ptr::null_mut());
     }
     // SAFETY: the request is alive.

@@ -198,18 +198,21 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The value of an indexed variable; empty if it has none.
+    /// The value of an indexed variable; empty if it has none, or is no text.
     pub(crate) fn variable(&self, index: ngx_uint_t) -> &'a str {
+        std::str::from_utf8(self.variable_bytes(index)).unwrap_or_default()
+    }
+
+    /// The same as it is.
+    pub(crate) fn variable_bytes(&self, index: ngx_uint_t) -> &'a [u8] {
         // SAFETY: the request is alive and the index came from nginx; values
         // live in the request's pool.
         unsafe {
             match ngx_http_get_indexed_variable(self.raw, index).as_ref() {
-                Some(value) if value.not_found() == 0 => text(ngx_str_t {
-                    len: value.len() as usize,
-                    data: value.data,
-                })
-                .unwrap_or_default(),
-                _ => "",
+                Some(value) if value.not_found() == 0 && value.len() > 0 => {
+                    std::slice::from_raw_parts(value.data, value.len() as usize)
+                }
+                _ => &[],
             }
         }
     }

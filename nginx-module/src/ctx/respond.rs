@@ -69,13 +69,18 @@ pub(crate) fn send(request: &Request<'_>, response: Response) -> ngx_int_t {
 ///
 /// Where the operator has an `error_page` for the status, nginx serves that.
 pub(crate) fn refuse(request: &Request<'_>, verdict: Verdict) -> ngx_int_t {
+    refuse_with(request, verdict.into())
+}
+
+/// The same with another response.
+pub(crate) fn refuse_with(request: &Request<'_>, response: Response) -> ngx_int_t {
     let raw = request.as_ptr();
     // SAFETY: the request is alive until it is finalized, which is the last step.
     unsafe {
-        let rc = if has_error_page(raw, verdict.status()) {
-            verdict.status() as ngx_int_t
+        let rc = if has_error_page(raw, response.status) {
+            response.status as ngx_int_t
         } else {
-            send(request, verdict.into())
+            send(request, response)
         };
         ngx_http_finalize_request(raw, rc);
     }

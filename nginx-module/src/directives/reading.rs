@@ -4,8 +4,8 @@ use std::ffi::{c_char, c_void};
 
 use ngx::core::NGX_CONF_OK;
 use ngx::ffi::{
-    NGX_LOG_EMERG, ngx_command_t, ngx_conf_log_error, ngx_conf_t, ngx_http_conf_ctx_t, ngx_str_t,
-    ngx_uint_t,
+    NGX_LOG_EMERG, ngx_command_t, ngx_conf_log_error, ngx_conf_t, ngx_http_conf_ctx_t,
+    ngx_http_get_variable_index, ngx_str_t, ngx_uint_t,
 };
 use ngx::http::HttpModuleMainConf as _;
 
@@ -53,6 +53,16 @@ impl Reading<'_> {
                 .srv_conf
                 .cast()
         }
+    }
+
+    /// The index of a variable, by its name without `$`.
+    pub(super) fn variable(&self, name: &str) -> Result<ngx_uint_t, String> {
+        // SAFETY: the name is copied into the configuration's pool.
+        let index = unsafe {
+            let mut name = ngx_str_t::from_str((*self.cf).pool, name);
+            ngx_http_get_variable_index(self.cf, &mut name)
+        };
+        ngx_uint_t::try_from(index).map_err(|_| "memory is short".to_owned())
     }
 
     /// Warns about this directive.

@@ -11,8 +11,8 @@ use super::handler;
 use crate::clock;
 use crate::ctx::request::Request;
 use crate::ctx::respond::{Response, send};
-use crate::settings::{Settings, confs};
-use crate::state::Zone;
+use crate::settings::confs;
+use crate::state::{LimitCounts, Zone};
 
 handler!(entry, respond);
 
@@ -20,17 +20,18 @@ fn respond(request: &Request<'_>) -> ngx_int_t {
     if !request.is_read() {
         return send(request, Verdict::BadRequest.into());
     }
-    let settings = match Settings::of(request) {
-        Ok(settings) => settings,
-        Err(verdict) => return send(request, verdict.into()),
+    // `nginx -t` refuses a configuration without a zone.
+    let Some(zone) = confs(request).0.zone.ready() else {
+        return send(request, Verdict::Unavailable.into());
     };
     let mut page = Page::default();
-    settings.zone.counters().write(&mut page);
-    write_buckets(request, &settings.zone, &mut page);
-    write_redis(&settings.zone, &mut page);
-    write_permits(&settings.zone, &mut page);
-    write_protection(&settings.zone, &mut page);
-    write_tables(&settings.zone, &mut page);
+    zone.counters().write(&mut page);
+    write_buckets(request, zone, &mut page);
+    write_redis(zone, &mut page);
+    write_permits(zone, &mut page);
+    write_protection(zone, &mut page);
+    write_limits(request, &mut page);
+    write_tables(zone, &mut page);
     send(
         request,
         Response {
@@ -74,6 +75,39 @@ fn write_buckets(request: &Request<'_>, zone: &Zone, page: &mut Page) {
     );
     page.each(family, "bucket", levels);
 }
+
+/// Limits by key.
+fn write_limits(request: &Request<'_>, page: &mut Page) {
+    let limits = &confs(request).0.limits;
+    if limits.is_empty() {
+        return;
+    }
+    let families: [(&str, &str, Count); 3] = [
+        (
+            "limit_passed_total",
+            "Requests that seckill_rate key=… let pass, by zone.",
+            |counts| counts.passed.get(),
+        ),
+        (
+            "limit_refused_total",
+            "Requests that seckill_rate key=… refused, by zone.",
+            |counts| counts.refused.get(),
+        ),
+        (
+            "limit_alone_total",
+            "Of both, requests decided by this edge's part of the rate because Redis was away.",
+            |counts| counts.alone.get(),
+        ),
+    ];
+    for (name, help, count) in families {
+        let counts = limits
+            .iter()
+            .map(|zone| (&zone.name, zone.counts().map_or(0, count)));
+        page.each((name, Kind::Counter, help), "zone", counts);
+    }
+}
+
+type Count = fn(&LimitCounts) -> u64;
 
 /// Whether Redis works.
 fn write_redis(zone: &Zone, page: &mut Page) {
