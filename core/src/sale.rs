@@ -7,6 +7,8 @@
 pub mod capacity;
 /// The catalogue entry of a product: window, permit limit, cap per buyer.
 pub mod catalogue;
+/// Which texts people may be shown: no invisible characters, none that turn directions.
+pub mod label;
 /// Which products an edge keeps if its zone has no room for all.
 pub mod urgency;
 /// The time window of a round: scheduled, URLs handed out, open, ended.

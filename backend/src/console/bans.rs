@@ -230,5 +230,6 @@ fn mistake(field: &str, code: &'static str, message: String, value: &str) -> Fie
         code,
         message,
         values: vec![value.chars().take(MAX_SEARCH).collect()],
+        place: None,
     }
 }

@@ -148,6 +148,7 @@ fn refused(code: &'static str, message: String, amount: u64) -> ConsoleError {
         code,
         message,
         values: vec![amount.to_string()],
+        place: None,
     }])
 }
 
@@ -167,6 +168,7 @@ fn adjust_error(error: AdjustError, amount: u64) -> ConsoleError {
                 values: [amount, sold, saled, locked]
                     .map(|n| n.to_string())
                     .to_vec(),
+                place: None,
             };
             ConsoleError::Mistakes(vec![mistake])
         }

@@ -39,6 +39,10 @@ pub struct Mistake {
     pub column: usize,
     /// The field, such as `round.product.amount`; empty if the file cannot be parsed.
     pub field: String,
+    /// Names the kind of mistake.
+    pub code: &'static str,
+    /// The values that its sentence names, in their order.
+    pub values: Vec<String>,
     /// What is wrong, and the cure.
     pub problem: String,
 }
@@ -127,12 +131,14 @@ pub fn parse(text: &str, form: Form, now_ms: u64) -> Result<Vec<FileRound>, Vec<
     let tree: Node = tree.map_err(|Unreadable { at, message }| {
         let form = if form == Form::Json { "JSON" } else { "TOML" };
         let (line, column) = place(text, at);
-        let problem = format!("this is not {form}: {}", message.trim_end_matches('.'));
+        let message = message.trim_end_matches('.');
         vec![Mistake {
             line,
             column,
             field: String::new(),
-            problem,
+            code: "syntax",
+            values: vec![form.to_owned(), message.to_owned()],
+            problem: format!("this is not {form}: {message}"),
         }]
     })?;
     let mut found = fields::Found::default();

@@ -169,6 +169,7 @@ fn fixed(field: &str, code: &'static str, value: &str, message: String) -> Field
         code,
         message: format!("{message}."),
         values: vec![value.to_owned()],
+        place: None,
     }
 }
 

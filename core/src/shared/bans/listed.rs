@@ -8,6 +8,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::sale::label::check_label;
 use crate::shared::bans::{BadBan, Ban};
 
 /// Longest reason, and longest name of the operator who banned, in characters.
@@ -159,10 +160,12 @@ impl fmt::Display for Record {
 }
 
 /// Whether a text may stand as reason or name: no bar would end it early, no
-/// line break would forge a line of a list.
+/// line break would forge a line of a list, no character would hide or turn it.
 #[must_use]
 pub fn is_text(text: &str) -> bool {
-    text.chars().count() <= MAX_TEXT && !text.chars().any(|c| c.is_control() || c == '|')
+    text.chars().count() <= MAX_TEXT
+        && !text.contains('|')
+        && (text.is_empty() || check_label(text).is_ok())
 }
 
 #[cfg(test)]
