@@ -1,6 +1,7 @@
 //! Orders and payments as JSON, for the buyer's API and the command line.
 
 use seckill_core::orders::purchase::Reason;
+use seckill_core::pages::picture;
 use serde_json::{Value, json};
 
 use crate::store::orders::Order;
@@ -31,6 +32,7 @@ pub(crate) fn titled_order_json(order: &Order, titles: &Titles) -> Value {
     if let Some(title) = titles.get(&(order.round.clone(), order.product.clone())) {
         body["title"] = title.product.as_str().into();
         body["round_name"] = title.round.as_str().into();
+        body["picture"] = json!(picture::first(&title.picture));
     }
     body
 }

@@ -70,6 +70,11 @@ const SQLITE_FILES: &[File] = &[
         "findings",
         include_str!("../../migrations/sqlite/0018_findings.sql"),
     ),
+    (
+        51,
+        "board_history",
+        include_str!("../../migrations/sqlite/0051_board_history.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -121,6 +126,16 @@ const MYSQL_FILES: &[File] = &[
         18,
         "findings",
         include_str!("../../migrations/mysql/0018_findings.sql"),
+    ),
+    (
+        50,
+        "pictures",
+        include_str!("../../migrations/mysql/0050_pictures.sql"),
+    ),
+    (
+        51,
+        "board_history",
+        include_str!("../../migrations/mysql/0051_board_history.sql"),
     ),
 ];
 

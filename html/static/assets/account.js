@@ -2,9 +2,11 @@
 
 import { getSession, logIn } from './api.js';
 import { onLang, t } from './i18n.js';
+import { onSavedElsewhere, save } from './store.js';
 
 const USER = /^[A-Za-z0-9_.@+-]{1,64}$/;
 const RETRY_MS = 2_000;
+const STORED_USER = 'seckill:account';
 
 /**
  * Wires the page's login. `changed(user)` is called with a name, with null when nobody
@@ -46,16 +48,21 @@ export function watchAccount(changed, ask) {
     problem = USER.test(name) ? null : 'login.bad';
     if (!problem) {
       const answer = await logIn(name);
-      if (answer.data) {
+      // The shop logged them in; only a second call shows whether the browser kept it.
+      const kept = answer.data ? await getSession() : null;
+      if (kept?.data || kept?.lost) {
         form.elements.user.value = '';
-        set(answer.data.user ?? name);
+        set(kept.data?.user ?? answer.data.user ?? name);
+        save(STORED_USER, user);
         return;
       }
-      problem = answer.status === 404 ? 'login.elsewhere' : answer.code === 'bad_request' ? 'login.bad' : 'login.lost';
+      problem = kept ? 'login.cookies' : answer.status === 404 ? 'login.elsewhere' : answer.code === 'bad_request' ? 'login.bad' : 'login.lost';
     }
     draw();
   });
   chip.addEventListener('click', ask);
+  // Another tab logged in, as somebody else perhaps.
+  onSavedElsewhere(STORED_USER, check);
   onLang(draw);
   check();
   return { check, expired: () => set(null) };

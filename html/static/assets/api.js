@@ -3,6 +3,8 @@
 //   { status, code, retryMs }              a refusal of the contract
 //   { status: 0 or 5xx, lost: true }       the outcome is unknown
 
+import { noteCall } from './reach.js';
+
 const TIMEOUT_MS = 5_000;
 // A purchase may have to wait in line; giving up sooner would only make more unknowns.
 const PURCHASE_TIMEOUT_MS = 12_000;
@@ -19,6 +21,7 @@ export async function getRounds() {
   if (typeof data?.version !== 'string') return call('GET', '/api/rounds', { cache: 'no-cache' });
   return call('GET', `/api/rounds?version=${encodeURIComponent(data.version)}`, { cache: 'default' });
 }
+export const getLeft = () => call('GET', '/left.json', { cache: 'default' });
 export const getSession = () => call('GET', '/api/session');
 export const getPath = (round, product) => call('GET', productUrl(round, product, 'path'));
 export const getState = (round, product) => call('GET', productUrl(round, product, 'state'));
@@ -62,9 +65,11 @@ async function call(method, url, { timeout = TIMEOUT_MS, ...options } = {}) {
       signal: stop.signal,
       ...options,
     });
+    noteCall(true);
     const data = await response.json().catch(() => null);
     return read(response.status, data, response.headers.get('Retry-After'));
   } catch {
+    noteCall(false);
     return { status: 0, lost: true };
   } finally {
     clearTimeout(timer);

@@ -8,6 +8,8 @@ import { lang, learn, onLang, speak, t } from './i18n.js';
 import { loginDialog } from './login-dialog.js';
 import { art, node } from './node.js';
 import { advice, pageOf, payClock, refunds, standing } from './order-words.js';
+import { isReached, onReach } from './reach.js';
+import { BASKET, onSavedElsewhere } from './store.js';
 import { keepTime } from './time.js';
 import { watchPurchases } from './watch.js';
 import * as more from './words-orders.js';
@@ -30,7 +32,7 @@ let timer = 0;
 let drawn = '';
 
 learn(more);
-speak();
+await speak();
 const dialog = loginDialog();
 const time = keepTime(() => 60_000, () => draw());
 const account = watchAccount(signedIn, () => dialog.open());
@@ -117,7 +119,7 @@ function draw() {
   const now = time.now();
   const where = state(now);
   if (where === 'loading') return;
-  const sketch = JSON.stringify([where, lang(), order, busy, trouble, navigator.onLine]);
+  const sketch = JSON.stringify([where, lang(), order, busy, trouble, isReached()]);
   if (sketch === drawn) return;
   drawn = sketch;
   const focused = document.activeElement?.id;
@@ -154,11 +156,18 @@ function sheet(now, where) {
   );
   const notes = refunds(order, has).map(([key, values]) => node('p', { class: 'refund' }, t(key, values)));
   if (trouble) notes.unshift(node('p', { class: 'trouble', role: 'alert' }, t(trouble)));
-  if (!navigator.onLine) notes.unshift(node('p', { class: 'trouble' }, t('order.offline')));
+  if (!isReached()) notes.unshift(node('p', { class: 'trouble' }, t('order.offline')));
   return [card, ...notes, actions(where), item(now)].filter(Boolean);
 }
 
+function printButton() {
+  const button = node('button', { id: 'print', class: 'plain', type: 'button' }, t('order.print'));
+  button.addEventListener('click', () => window.print());
+  return button;
+}
+
 function actions(where) {
+  if (where === 'paid') return node('p', { class: 'actions' }, printButton());
   if (where === 'cancelled') return node('p', { class: 'actions' }, node('a', { class: 'solid', href: pageOf(order) }, t('order.again')));
   if (where !== 'created') return null;
   const cancelButton = node('button', { id: 'cancel', class: 'plain', type: 'button' }, t('order.cancel'));
@@ -167,17 +176,17 @@ function actions(where) {
   if (order.can_pay_here === false) return node('p', { class: 'actions' }, cancelButton);
   const label = busy === 'pay' ? t('order.paying') : t('order.pay', { total: price(order.total_cents) });
   const payButton = node('button', { id: 'pay', class: 'pay', type: 'button' }, label);
-  payButton.disabled = busy !== null || !navigator.onLine;
+  payButton.disabled = busy !== null || !isReached();
   payButton.addEventListener('click', () => change('pay', payOrder));
   return node('p', { class: 'actions' }, payButton, cancelButton);
 }
 
 function item(now) {
-  const fact = (key, value, className) => node('div', {}, node('dt', {}, t(key)), node('dd', { class: className }, value));
+  const fact = (key, value, className) => node('div', {}, node('dt', {}, t(key)), node('dd', { class: className, dir: 'auto' }, value));
   return node(
     'section',
     { class: 'bought' },
-    node('a', { class: 'bought-item', href: pageOf(order) }, art(order.product), node('b', {}, order.title ?? order.product)),
+    node('a', { class: 'bought-item', href: pageOf(order) }, art(order.product, order.picture), node('b', { dir: 'auto' }, order.title ?? order.product)),
     node(
       'dl',
       { class: 'facts' },
@@ -204,8 +213,9 @@ function tick() {
 
 const refresh = () => document.visibilityState === 'visible' && !busy && read();
 setInterval(tick, 250);
-window.addEventListener('online', refresh);
-window.addEventListener('offline', draw);
+onReach((reached) => (reached ? refresh() : draw()));
+// Paid or cancelled in another tab: this one says so at once.
+onSavedElsewhere(BASKET, refresh);
 window.addEventListener('pageshow', (event) => event.persisted && refresh());
 document.addEventListener('visibilitychange', refresh);
 onLang(draw);

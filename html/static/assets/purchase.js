@@ -13,6 +13,9 @@ export const OVERDUE_MS = 180_000;
 /** The hidden path is handed out from this long before the opening. */
 export const PATH_WINDOW_MS = 60_000;
 
+/** Refusals that another click cannot change: the button stays off until the edge takes them back. */
+const LASTING = ['blocked', 'not_found'];
+
 export function initial({ opens, ends }) {
   return {
     sale: { said: null, opens, ends },
@@ -37,7 +40,7 @@ export function reduce(s, event) {
     case 'sale':
       return sale(s, event.answer);
     case 'path':
-      return { ...s, path: readPath(event.answer.path), sale: moved(s.sale, event.answer) };
+      return { ...s, path: readPath(event.answer.path), sale: moved(s.sale, event.answer), notice: LASTING.includes(s.notice?.code) ? null : s.notice };
     case 'path_dropped':
       return { ...s, path: null };
     case 'click':
@@ -111,6 +114,10 @@ function refused(s, { code, now, retryMs = 0 }) {
     case 'expired':
     case 'bad_signature':
       return { ...next, path: null };
+    case 'blocked':
+    case 'not_found':
+      // The page keeps requesting a path; that it gets one shows that the ban is over.
+      return { ...next, path: null, lockUntil: Math.max(s.lockUntil, now + retryMs) };
     default:
       return { ...next, lockUntil: Math.max(s.lockUntil, now + retryMs) };
   }
@@ -213,6 +220,7 @@ export function buttonAt(s, now) {
   const scene = sceneAt(s, now);
   if (scene === 'ordered' && s.outcome.order) return { scene, act: 'pay', wait: 0 };
   if (scene !== 'open') return { scene, act: null, wait: 0 };
+  if (s.user && LASTING.includes(s.notice?.code)) return { scene, act: null, wait: 0, lasting: s.notice.code };
   if (s.user === null) return { scene, act: 'login', wait: 0 };
   const wait = Math.max(0, Math.ceil((s.lockUntil - now) / 1000));
   return { scene, act: wait === 0 && s.online ? 'buy' : null, wait };

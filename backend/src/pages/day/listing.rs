@@ -6,6 +6,7 @@ use jiff::{Timestamp, ToSpan as _};
 use redis::{AsyncCommands as _, RedisError, aio::MultiplexedConnection};
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::pages::picture::{self, Shown};
 use serde::Serialize;
 
 use crate::redis::RedisLinkError;
@@ -45,6 +46,8 @@ struct ProductView {
     list_price_cents: u64,
     per_buyer: u32,
     page: String,
+    /// What stands for it; `null` for the drawing that pages have by themselves.
+    picture: Option<Shown>,
 }
 
 impl Which {
@@ -132,12 +135,13 @@ async fn read_products(
     round: &str,
     ids: Vec<String>,
 ) -> Result<Vec<ProductView>, RedisError> {
-    const FIELDS: [&str; 5] = [
+    const FIELDS: [&str; 6] = [
         "title",
         "amount",
         "price_cents",
         "list_price_cents",
         "per_buyer",
+        "picture",
     ];
     let items: Vec<Item> = ids.iter().filter_map(|id| Item::new(round, id)).collect();
     if items.is_empty() {
@@ -161,10 +165,11 @@ type ProductInfo = (
     Option<u64>,
     Option<u64>,
     Option<u32>,
+    Option<String>,
 );
 
 fn view(item: &Item, info: ProductInfo) -> Option<ProductView> {
-    let (title, amount, price_cents, list_price_cents, per_buyer) = info;
+    let (title, amount, price_cents, list_price_cents, per_buyer, picture) = info;
     Some(ProductView {
         id: item.product().to_owned(),
         title: title?,
@@ -173,5 +178,6 @@ fn view(item: &Item, info: ProductInfo) -> Option<ProductView> {
         list_price_cents: list_price_cents?,
         per_buyer: per_buyer?,
         page: page::path_of(item.round(), item.product()),
+        picture: picture.as_deref().and_then(picture::first),
     })
 }
