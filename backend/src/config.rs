@@ -150,6 +150,8 @@ pub struct Config {
     pub asset_keep_hours: u64,
     /// How long pictures stay that no page shows and no round names, in hours.
     pub picture_keep_hours: u64,
+    /// How long the board's numbers are kept, in days.
+    pub board_history_days: u64,
     /// The metrics of every edge, for the board.
     pub edges: Vec<Uri>,
     /// nginx workers; `None` for one a core.
@@ -264,6 +266,7 @@ impl Config {
             page_keep_hours: values.number("page_keep_hours", 24, 0..=876_000)?,
             asset_keep_hours: values.number("asset_keep_hours", 24, 0..=876_000)?,
             picture_keep_hours: values.number("picture_keep_hours", 168, 0..=876_000)?,
+            board_history_days: values.number("board_history_days", 7, 1..=3_660)?,
             edges: values.edges(port)?,
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,

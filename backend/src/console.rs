@@ -127,6 +127,12 @@ impl ConsoleState {
         }
     }
 
+    /// Records the board's numbers until `stop`.
+    pub async fn record_board(self, stop: CancellationToken) {
+        let (sources, days) = (self.board.sources().clone(), self.config.board_history_days);
+        board::recorder::run(sources, days, stop).await;
+    }
+
     /// Records in the audit log what an operator is about to do. An action that
     /// cannot be recorded is not carried out; on the server, the command line does
     /// it without the database.
@@ -156,6 +162,7 @@ pub fn router(state: ConsoleState) -> Router {
         .merge(audit::router())
         .merge(bans::router())
         .merge(board::api::router())
+        .merge(board::past::router())
         .merge(dead_letters::router())
         .merge(findings::router())
         .merge(login::router())

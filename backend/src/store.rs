@@ -25,6 +25,8 @@ pub mod due;
 pub mod findings;
 /// The amounts set aside at a round's approval.
 mod frozen;
+/// What the live board showed in the past.
+pub mod history;
 /// Importing the rounds of a sale file.
 pub mod import;
 /// A database that is opened when it is first needed.

@@ -43,7 +43,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "demo_login",
-        meaning: "on: anybody may log in under any name",
+        meaning: "on: anybody may log in under any name of letters and digits",
     },
     Key {
         name: "captcha",
@@ -220,6 +220,10 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "picture_keep_hours",
         meaning: "hours that pictures stay that no page shows and no round names",
+    },
+    Key {
+        name: "board_history_days",
+        meaning: "days that the numbers of the console's board are kept",
     },
     Key {
         name: "edges",

@@ -40,6 +40,8 @@ mod edges;
 mod metrics;
 /// Orders as the database counts them.
 mod orders;
+/// The recorded past over HTTP.
+pub mod past;
 /// The difference between two snapshots.
 mod patch;
 /// Pipelines in which one command may fail without the others.
@@ -50,6 +52,8 @@ mod poller;
 mod products;
 /// Rates from counters.
 mod rate;
+/// Records the board's numbers, always.
+pub(crate) mod recorder;
 /// Numbers of the site as a whole: queues, living edges, bans.
 mod site;
 /// Stock and permits.

@@ -27,6 +27,8 @@ pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<()
     let console = ConsoleState::new(config, redis.clone(), parts.segments.clone(), store)
         .until(running.stop());
     let board = console.board();
+    let recorded = console.clone();
+    running.spawn(Role::Ops, move |stop| recorded.clone().record_board(stop));
     let state = DayState::new(
         redis.clone(),
         config.time_zone.clone(),
@@ -70,6 +72,14 @@ async fn start_renderer(parts: &Parts<'_>, rounds: LazyStore, running: &mut Runn
         // Nobody waits for the pages after the first start.
         let ready = first.take().unwrap_or_else(|| oneshot::channel().0);
         renderer.clone().run(redis.clone(), ready, stop)
+    });
+    let (origin, redis, segments) = (
+        config.pages_dir(),
+        parts.redis.clone(),
+        parts.segments.clone(),
+    );
+    running.spawn(Role::Ops, move |stop| {
+        pages::left::run(origin.clone(), redis.clone(), segments.clone(), stop)
     });
     // A role that is up has its pages.
     if tokio::time::timeout(FIRST_PAGES, all_rendered)

@@ -2,7 +2,7 @@
 // changed in place, so that two hundred of them cost only what changed.
 
 import { el, fill, put } from '../dom.js';
-import { moment, number, t } from '../i18n.js';
+import { number, span, t } from '../i18n.js';
 import { grouped, parts } from './patch.js';
 
 /** From this many products on there is a search field. */
@@ -81,7 +81,7 @@ class Group {
     put(this.state, t(`board.round.${round.state}`));
     const tone = { open: 'good', scheduled: 'info', ended: '' }[round.state];
     if (this.state.dataset.tone !== tone) this.state.dataset.tone = tone;
-    put(this.when, `${moment(round.starts_ms)} – ${moment(round.ends_ms, { year: undefined, month: undefined, day: undefined, second: undefined })} · ${t('board.round.n', { n: number(products.length) })}`);
+    put(this.when, `${span(round.starts_ms, round.ends_ms)} · ${t('board.round.n', { n: number(products.length) })}`);
     const shown = isWhole || this.isWhole ? products : products.slice(0, FOLDED);
     const isAll = shown.length === products.length;
     if (this.more.hidden !== isAll) this.more.hidden = isAll;

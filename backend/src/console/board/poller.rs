@@ -239,6 +239,7 @@ impl Poller {
             title: product.title.clone(),
             position: product.position,
             limit: stock.limit.unwrap_or(0),
+            price_cents: product.entry.price_cents,
             permits: stock.permits,
             sale: stock.sale,
             locked: stock.locked,
@@ -270,15 +271,17 @@ impl Poller {
         let counted = |n: u64| is_counted.then_some(n);
         // Every purchase is locked or sold now, or was cancelled or failed since.
         let stocks = shown.filter_map(|product| self.stocks.get(&product.item));
-        let held: i64 = stocks.map(|stock| stock.locked + stock.saled).sum();
+        let held: i64 = stocks.clone().map(|stock| stock.locked + stock.saled).sum();
         let undone = i64::try_from(tally.cancelled + tally.failed).unwrap_or(i64::MAX);
         Funnel {
             received: gate.received(),
             admitted: gate.admitted,
             refused: gate.refused.into_iter().filter(|(_, n)| *n > 0).collect(),
+            offered: stocks.filter_map(|stock| stock.limit).sum(),
             purchased: held.saturating_add(undone),
             ordered: counted(tally.ordered()),
             paid: counted(tally.paid),
+            unpaid: counted(tally.created),
             cancelled: counted(tally.cancelled),
             failed: counted(tally.failed),
         }
