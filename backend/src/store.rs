@@ -59,6 +59,8 @@ pub mod states;
 pub mod tally;
 /// Titles of the products and rounds of orders.
 pub mod titles;
+/// What a round sold.
+pub mod totals;
 
 pub use audit::{Actor, AuditEntry, AuditQuery, Done, Via};
 pub(crate) use database::Database;

@@ -100,8 +100,8 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   await operator.setInputFiles(at('products.0.picture'), { name: 'second.png', mimeType: 'image/png', buffer: await operator.screenshot({ clip: { x: 0, y: 0, width: 400, height: 300 } }) });
   await operator.click('dialog[open] .is-main');
   await operator.locator('.picture-shown figure').nth(1).waitFor();
-  await operator.frameLocator('.preview iframe').locator('img[srcset*="/pictures/"]').waitFor();
-  await operator.locator('.picture-shown img').scrollIntoViewIfNeeded();
+  await operator.frameLocator('.preview iframe').locator('img[srcset*="/pictures/"]').nth(1).waitFor({ state: 'attached' });
+  await operator.locator('.picture-shown img').first().scrollIntoViewIfNeeded();
   await shoot(operator, 'console-picture');
   await isUsable(operator, 'a round with a picture');
   const id = await save(operator);
@@ -175,7 +175,7 @@ test('a round on several days is submitted in one action, and approved in one, e
 
   await supervisor.goto('/console/#/approvals');
   const alike = supervisor.locator(`.waiting[data-series="${series}"]`);
-  await alike.locator('summary').click();
+  await alike.locator('> details > summary').click();
   assert.deepEqual(await alike.locator('.days a').allTextContents(), [days[0], days[2], days[3]]);
   assert.match(await supervisor.locator(`.waiting[data-round="${days[1]}"] tbody`).textContent(), /301/);
   await shoot(supervisor, 'console-series');

@@ -32,6 +32,7 @@ use crate::console::board::api;
         rounds::edit::remove,
         rounds::edit::copy,
         rounds::preview::preview,
+        rounds::report::report,
         rounds::sale_files::import,
         rounds::sale_files::export,
         rounds::approval::submit,

@@ -31,6 +31,8 @@ pub(super) mod list;
 mod new_ids;
 /// A preview of the product page.
 pub(super) mod preview;
+/// What a round sold.
+pub(super) mod report;
 /// Edits of a round that is approved.
 mod revise;
 /// Sale files: import and export.
@@ -57,6 +59,7 @@ pub(super) fn router() -> Router<ConsoleState> {
             get(list::show).put(edit::save).delete(edit::remove),
         )
         .route("/ops/api/rounds/{id}/copy", post(edit::copy))
+        .route("/ops/api/rounds/{id}/report", get(report::report))
         .route("/ops/api/rounds/{id}/submit", post(approval::submit))
         .route("/ops/api/rounds/{id}/withdraw", post(approval::withdraw))
         .route("/ops/api/rounds/{id}/approve", post(approval::approve))

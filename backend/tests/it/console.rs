@@ -7,6 +7,6 @@ mod bad_input;
 /// Logging in and staying logged in.
 mod login;
 /// Rounds made, approved, edited.
-mod rounds;
+pub(crate) mod rounds;
 /// With the database stopped.
 mod without_database;

@@ -70,7 +70,8 @@ function row(round) {
     el('td', {}, el('a.name', { href: `#/rounds/${encodeURIComponent(round.id)}`, dir: 'auto' }, round.name), el('div.soft.small', {}, round.id, round.series ? ` · ${t('round.series', { series: round.series })}` : '')),
     el('td', { 'data-label': t('rounds.when') }, el('span', {}, span(round.starts_ms, round.ends_ms))),
     el('td', { 'data-label': t('rounds.what') }, t('rounds.products', { n: number(round.product_count), items: number(round.items) })),
-    el('td', { 'data-label': t('rounds.state') }, chip(round.state)),
+    el('td', { 'data-label': t('rounds.state') }, el('span', {}, chip(round.state),
+      ['running', 'ended'].includes(round.state) ? [' ', el('a.small', { href: `#/report/${encodeURIComponent(round.id)}` }, t('rounds.report'))] : null)),
     el('td', { 'data-label': t('rounds.by') }, el('span', {}, round.edited_by || '–', el('div.soft.small', {}, moment(round.edited_ms)))));
 }
 

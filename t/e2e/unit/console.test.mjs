@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { rectangle } from '../../../html/console/rounds/cut.js';
 import { matching, reasonsOf } from '../../../html/console/findings.js';
+import { sums } from '../../../html/console/report.js';
 import { summary } from '../../../html/console/simulation.js';
 
 test('the part of a picture has the chosen ratio, and moves within the picture', () => {
@@ -32,4 +33,16 @@ test('a simulation ends with sentences about people, bots and bans', () => {
   assert.equal(summary({ people: group(20, 3, 0), bots: group(30, 27, 0) })[1][1].percent, 90);
   assert.deepEqual(keys({ people: group(20, 3, 0), bots: group(0, 0, 0) }), ['sim.sum.people']);
   assert.equal(summary({ people: group(9, 0, 0), bots: group(9, 0, 9) })[2][0], 'sim.sum.blocked');
+});
+
+test('a report sums what was sold, and says how long a product lasted only if it was sold out', () => {
+  const product = (id, amount, paid, unpaid, more = {}) => ({
+    id, amount, price_cents: 1_000, list_price_cents: 3_000, orders: paid + unpaid, paid_items: paid, paid_cents: paid * 1_000,
+    unpaid_items: unpaid, cancelled_items: 0, failed_items: 0, first_ms: 1_500, last_ms: 9_000, ...more,
+  });
+  const all = sums({ starts_ms: 1_000, products: [product('a', 10, 8, 2), product('b', 30, 5, 0), product('c', 0, 0, 0, { last_ms: null })] });
+  assert.equal(all.cents, 13_000);
+  assert.equal(all.saved, 26_000);
+  assert.equal(all.sold, 15 / 40);
+  assert.deepEqual(all.out, { a: 8_000, b: null, c: null });
 });

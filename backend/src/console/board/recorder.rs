@@ -13,7 +13,7 @@ use crate::now_ms;
 use crate::store::{Actor, Done};
 
 /// The length of a point, in ms.
-pub(super) const EVERY_MS: u64 = 10_000;
+pub(crate) const EVERY_MS: u64 = 10_000;
 /// Timeout of reading one part: what is late is missing from the point.
 const TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How often old points are removed, in points: an hour.

@@ -6,6 +6,7 @@ use seckill::store::{Actor, Done};
 use serde_json::json;
 
 use crate::common::console::Console;
+use crate::console::rounds;
 
 /// A whole ten seconds.
 const FROM: u64 = 1_700_000_000_000;
@@ -57,4 +58,30 @@ async fn the_past_is_shown_in_means_with_what_happened_meanwhile() {
         )
         .await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_report_says_what_a_round_sold_and_what_came_for_it() {
+    let (console, li, ..) = rounds::three().await;
+    let round = rounds::make(&console, &li, &rounds::form("153")).await;
+    let starts_ms = round["starts_ms"].as_u64().unwrap();
+    for (at_ms, rate) in [(0, 5.0), (10_000, 30.0)] {
+        let data = json!({ "received": rate }).to_string();
+        let at_ms = starts_ms + at_ms;
+        assert!(console.store.record_history(at_ms, &data).await.unwrap());
+    }
+    let path = format!("/ops/api/rounds/{}/report", round["id"].as_str().unwrap());
+    let report = console.get(&li, &path).await;
+    assert_eq!(report.status, StatusCode::OK, "{}", report.body);
+    assert_eq!(report.body["name"], "Noon");
+    assert_eq!(report.body["requests"], 350);
+    assert_eq!(report.body["peak_per_second"], 30.0);
+    let product = &report.body["products"][0];
+    assert_eq!(
+        (&product["amount"], &product["paid_items"]),
+        (&json!(100), &json!(0))
+    );
+    assert_eq!(product["first_ms"], json!(null));
+    let unknown = console.get(&li, "/ops/api/rounds/none/report").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
 }
