@@ -132,7 +132,7 @@ fn large(id: &str, products: usize) -> String {
     );
     let product = |n| {
         format!(
-            "[[round.product]]\nid = \"{id}-{n}\"\ntitle = \"Case\"\namount = 5\nprice_cents = 100\n"
+            "[[round.product]]\nid = \"{id}_{n}\"\ntitle = \"Case\"\namount = 5\nprice_cents = 100\n"
         )
     };
     std::iter::once(head)
