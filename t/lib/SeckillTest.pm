@@ -109,7 +109,7 @@ sub gate_location (;$) {
 
 # How long a request waits for Redis. Under valgrind everything takes thirty
 # times as long.
-our $redis_timeout = defined $valgrind_logs ? '5s' : '50ms';
+our $redis_timeout = defined $valgrind_logs ? '5s' : '1s';
 
 # What a block gets in http{}; http_config($more) for one that adds to it: the
 # shipped part (less the directive that Test::Nginx writes itself), and a back

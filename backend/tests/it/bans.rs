@@ -1,8 +1,8 @@
 //! `seckill bans`: what an operator types, what they read, and what edges find.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
-use crate::common::{TestRedis, eventually, now_ms};
+use crate::common::{TestRedis, eventually, now_ms, program};
 use redis::aio::MultiplexedConnection;
 use seckill_core::keys;
 use seckill_core::shared::bans::listed;
@@ -22,7 +22,7 @@ impl Operator {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_seckill"))
+        program()
             .arg("bans")
             .args(arguments)
             .env("SECKILL_DATA", self.data.path())

@@ -38,6 +38,19 @@ pub mod scripts;
 /// The main path.
 pub mod shop;
 
+/// The program under test, without what the shell that runs the tests sets for a system
+/// of its own.
+#[must_use]
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seckill"));
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"SECKILL_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// How long a test waits for something that must happen, also on a machine that
 /// has much else to do.
 pub const DEADLINE: Duration = Duration::from_secs(120);

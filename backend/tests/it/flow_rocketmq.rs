@@ -1,10 +1,10 @@
 //! The queue over a real RocketMQ.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use crate::common::rocketmq::TestRocketMq;
 use crate::common::shop::Shop;
-use crate::common::{eventually, item, queue_suite, stock};
+use crate::common::{eventually, item, program, queue_suite, stock};
 use seckill::queue::DeadLetters;
 use seckill::queue::rocketmq::TopicType;
 use seckill::redis::segments::Segments;
@@ -34,7 +34,7 @@ async fn rocketmq_keeps_what_every_queue_keeps() {
 
 /// The orders role as a process of its own, which can be killed.
 fn worker(shop: &Shop, mq: &TestRocketMq, folder: &TempDir) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_seckill"))
+    program()
         .args(["serve", "--roles", "orders"])
         .env("SECKILL_DATA", folder.path())
         .env("SECKILL_REDIS_URL", shop.redis.url())

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use seckill::config::running::RunningSystem;
 use seckill::config::{Config, Given, Source, gather, gather_beside};
 use tempfile::TempDir;
+
+use crate::common::program;
 
 fn load(file: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
     let folder = TempDir::new().unwrap();
@@ -216,7 +218,7 @@ fn seckill(arguments: &[&str]) -> Output {
 
 fn seckill_with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let folder = TempDir::new().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_seckill"))
+    program()
         .args(arguments)
         .envs(variables.iter().copied())
         .current_dir(folder.path())

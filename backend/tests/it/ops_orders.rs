@@ -1,7 +1,8 @@
 //! `seckill orders …`, as an operator uses it.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
+use crate::common::program;
 use crate::common::shop::Shop;
 use seckill::queue::{DeadLetter, DeadLetters, Queue as _, Queues};
 use seckill::redis::segments::Segments;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 
 fn seckill(shop: &Shop, arguments: &[&str]) -> Output {
     let folder = TempDir::new().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_seckill"))
+    program()
         .args(arguments)
         .env("SECKILL_DATA", folder.path())
         .env("SECKILL_REDIS_URL", shop.redis.url())

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::common::eventually;
+use crate::common::{eventually, program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -27,7 +27,7 @@ impl Box {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_seckill"));
+        let mut command = program();
         command
             .args(arguments)
             .env("SECKILL_DATA", self.data.path())

@@ -1,14 +1,12 @@
 //! Who is found and banned for what stands in a log, and who is not.
 
-use std::process::Command;
-
 use jiff::tz::TimeZone;
 use seckill::edges::analysis::audience;
 use seckill::store::AuditQuery;
 use seckill::store::findings::FindingState;
 
 use super::shop::Shop;
-use crate::common::{eventually, item, now_ms};
+use crate::common::{eventually, item, now_ms, program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_are_banned_people_are_not_and_whoever_is_dismissed_is_left_alone() {
@@ -32,7 +30,7 @@ async fn programs_are_banned_people_are_not_and_whoever_is_dismissed_is_left_alo
 
     // What an operator reads, and what they decide.
     let findings = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_seckill"))
+        let output = program()
             .arg("findings")
             .args(arguments)
             .env("SECKILL_DATA", shop.folder.path())

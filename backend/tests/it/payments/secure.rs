@@ -21,9 +21,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
-use crate::common::eventually;
 use crate::common::receivers::{Inbox, Posted, hook, take_mail};
 use crate::common::shop::Shop;
+use crate::common::{eventually, program};
 
 /// An unknown authority, and the certificate that it signed for "localhost".
 struct Authority {
@@ -131,7 +131,7 @@ struct Teller(Child);
 
 impl Teller {
     fn start(shop: &Shop, (hook, mail): (u16, u16), folder: &Path, trusted: Option<&Path>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_seckill"));
+        let mut command = program();
         command
             .args(["serve", "--roles", "orders"])
             .env("SECKILL_DATA", folder)
