@@ -149,7 +149,7 @@ location ~ /state$ { seckill_state; }
 --- sale
 1 153 limit=50
 --- http_config eval
-(my $patient = http_config()) =~ s/(seckill_redis [^;]+)/$1 timeout=20s/; $patient
+(my $patient = http_config()) =~ s/(seckill_redis [^;]+) timeout=\w+/$1 timeout=20s/; $patient
 --- config eval: main::gate('', 'access_log logs/access.log seckill_json;')
 --- request: GET /metrics
 --- response_body_filters eval

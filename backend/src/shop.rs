@@ -16,6 +16,8 @@ use seckill_core::Verdict;
 
 use crate::http::error::{ApiError, json_response, not_found, wrong_method};
 
+/// What an edge vouched for, read from its signed headers.
+mod admission;
 /// `POST /buy/…`: reads and screens a purchase request.
 mod buy;
 /// The captcha: puzzles, the answers to them, and the passes that they earn.

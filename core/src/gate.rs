@@ -14,6 +14,8 @@
 //! may use every module that is declared before it in `lib.rs`; the caller does all look-ups in tables
 //! between the steps, and passes what it found.
 
+/// What an edge vouches for when it passes a purchase on.
+pub mod admission;
 /// Arguments of the nginx directives, read into types.
 pub mod directive;
 /// Verdicts with their HTTP status and body.
@@ -145,6 +147,18 @@ pub fn answer_known(verdict: Verdict, known: Answer) -> Result<(), Verdict> {
     }
 }
 
+/// Reads the query's `quantity`: 1 where there is none.
+///
+/// # Errors
+/// [`Verdict::BadRequest`] for anything but a number from 1.
+pub fn quantity(text: Option<&str>) -> Result<u32, Verdict> {
+    match text.map(str::parse::<u32>) {
+        None => Ok(1),
+        Some(Ok(n)) if n >= 1 => Ok(n),
+        Some(_) => Err(Verdict::BadRequest),
+    }
+}
+
 /// A click whose shape is right: it claims to be by a user and for a product. Nothing
 /// of it is verified yet.
 ///
@@ -175,13 +189,7 @@ impl<'a> Claim<'a> {
         {
             return Err(Verdict::BadRequest);
         }
-        let quantity = match click.quantity {
-            None => 1,
-            Some(text) => match text.parse::<u32>() {
-                Ok(n) if n >= 1 => n,
-                _ => return Err(Verdict::BadRequest),
-            },
-        };
+        let quantity = quantity(click.quantity)?;
         if now_ms >= path.expires_ms {
             return Err(Verdict::Expired);
         }
@@ -205,6 +213,12 @@ impl<'a> Claim<'a> {
 
     fn identity(&self) -> Result<Identity<'a>, Verdict> {
         self.identity.ok_or(Verdict::LoginRequired)
+    }
+
+    /// Items wanted.
+    #[must_use]
+    pub fn quantity(&self) -> u32 {
+        self.quantity
     }
 
     /// The ids of round and product.

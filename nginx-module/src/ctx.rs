@@ -1,6 +1,7 @@
 //! The module's context of a request, and the only access to nginx's own request
 //! structure: the phases see [`Request`], never a pointer.
 
+mod forward;
 pub(crate) mod park;
 pub(crate) mod request;
 pub(crate) mod respond;
@@ -62,6 +63,10 @@ pub(crate) struct Ctx {
     pub(crate) round: Cell<ngx_str_t>,
     /// The product of the purchase.
     pub(crate) product: Cell<ngx_str_t>,
+    /// The request's id: the client's, or nginx's own.
+    pub(crate) request: Cell<ngx_str_t>,
+    /// The captcha pass that was verified; empty where none is required.
+    pub(crate) captcha: Cell<ngx_str_t>,
     /// The request's place in the order of arrival at this edge, from 1.
     pub(crate) arrival: Cell<u64>,
     /// Number of permits that the request waits for.
@@ -140,21 +145,27 @@ impl Ctx {
     /// Records buyer, round and product, for the variables. The texts live in the
     /// request's own buffers, as long as the context.
     pub(crate) fn remember(&self, user: &str, round: &str, product: &str) {
-        let string = |text: &str| ngx_str_t {
-            len: text.len(),
-            data: text.as_ptr().cast_mut(),
-        };
         self.user.set(string(user));
         self.round.set(string(round));
         self.product.set(string(product));
     }
 
+    /// Records the request's id and its captcha pass, for the back end. They live as long
+    /// as the context, as above.
+    pub(crate) fn remember_request(&self, request: &str, captcha: &str) {
+        self.request.set(string(request));
+        self.captcha.set(string(captcha));
+    }
+
     /// The recorded round and product; empty before.
     pub(crate) fn item(&self) -> (&str, &str) {
-        // SAFETY: `remember` stored text that lives as long as the context.
-        let text = |cell: &Cell<ngx_str_t>| unsafe { request::text(cell.get()) };
-        let [round, product] = [&self.round, &self.product].map(text);
-        (round.unwrap_or_default(), product.unwrap_or_default())
+        (Self::text(&self.round), Self::text(&self.product))
+    }
+
+    /// The text that was recorded in one of these fields; empty before.
+    pub(crate) fn text(cell: &Cell<ngx_str_t>) -> &str {
+        // SAFETY: `remember` and its like stored text that lives as long as the context.
+        unsafe { request::text(cell.get()) }.unwrap_or_default()
     }
 
     fn new() -> Self {
@@ -163,6 +174,8 @@ impl Ctx {
             user: Cell::new(ngx_str_t::default()),
             round: Cell::new(ngx_str_t::default()),
             product: Cell::new(ngx_str_t::default()),
+            request: Cell::new(ngx_str_t::default()),
+            captcha: Cell::new(ngx_str_t::default()),
             arrival: Cell::new(0),
             quantity: Cell::new(0),
             click: Cell::new(None),
@@ -174,6 +187,13 @@ impl Ctx {
             parked: RefCell::default(),
             limiting: Cell::new(Limiting::Undecided),
         }
+    }
+}
+
+fn string(text: &str) -> ngx_str_t {
+    ngx_str_t {
+        len: text.len(),
+        data: text.as_ptr().cast_mut(),
     }
 }
 

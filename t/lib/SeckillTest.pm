@@ -107,8 +107,8 @@ sub gate_location (;$) {
     return $gate;
 }
 
-# How long a request waits for Redis. Under valgrind everything takes thirty
-# times as long.
+# How long a request waits for Redis: long enough for a machine with much else to do.
+# Under valgrind everything takes thirty times as long.
 our $redis_timeout = defined $valgrind_logs ? '5s' : '1s';
 
 # What a block gets in http{}; http_config($more) for one that adds to it: the

@@ -28,6 +28,12 @@ const BATCH: usize = 200;
 /// How long after its round's end a segment remembers closed leases, in ms.
 const KEEP_MS: u64 = 7 * 86_400_000;
 
+/// Until when a segment remembers how many permits of each lease were spent, epoch ms.
+#[must_use]
+pub fn spent_until_ms(entry: &Entry) -> u64 {
+    entry.window.ends_ms.saturating_add(KEEP_MS)
+}
+
 /// When leases are reclaimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -203,8 +209,8 @@ async fn close(
     let mut spent = vec![0; leases.len()];
     for segment in 1..=entry.segments {
         let mut conn = segments.conn(item, segment).await?;
-        let keep_until_ms = entry.window.ends_ms.saturating_add(KEEP_MS);
-        let call = scripts::stock::close_leases(item, segment, keep_until_ms, leases);
+        let until_ms = spent_until_ms(entry);
+        let call = scripts::stock::close_leases(item, segment, until_ms, leases);
         let seen = call.run(&mut conn).await?;
         for (total, seen) in spent.iter_mut().zip(seen) {
             *total += seen;

@@ -5,12 +5,14 @@ use seckill_core::Verdict;
 use seckill_core::captcha::pass::CLOCKS_MS;
 use seckill_core::gate::Admissible;
 use seckill_core::ids::Item;
+use seckill_core::permits::outcome::Outcome;
 use seckill_core::permits::permit::PermitId;
 use seckill_core::sale::catalogue::Entry;
 use tokio::time::Instant;
 
 use super::refill::{self, Refilled};
 use super::state::ShopState;
+use crate::edges::leases;
 use crate::redis::scripts::stock::{Pass, Sold};
 use crate::redis::segments::Segment;
 use crate::redis::{RedisLinkError, scripts};
@@ -25,53 +27,45 @@ pub(super) struct Purchase<'a> {
     pub(super) now_ms: u64,
 }
 
+/// What became of a purchase.
+pub(super) struct Made {
+    /// `Ok` if it was made, now or by an earlier request with the same id, and also if
+    /// its outcome is not known: `…/result` says which.
+    pub(super) result: Result<(), Verdict>,
+    /// What became of the permit, for the edge, which returns one that was not used;
+    /// `None` if that is not known.
+    pub(super) permit: Option<Outcome>,
+}
+
 impl Purchase<'_> {
-    /// Makes the purchase. `Ok` if it was made, now or by an earlier request with
-    /// the same id, and also if its outcome is not known: `…/result` says which.
-    ///
-    /// # Errors
-    /// Why it was certainly not made.
-    pub(super) async fn make(&self, state: &ShopState) -> Result<(), Verdict> {
+    /// Makes the purchase.
+    pub(super) async fn make(&self, state: &ShopState) -> Made {
+        let certainly = |result, outcome| Made {
+            result,
+            permit: Some(outcome),
+        };
         let reply = match self.sell(state).await {
             Ok(reply) => reply,
             Err(RedisLinkError::Unknown(error)) => {
                 tracing::warn!(%error, request = self.request, "the outcome of a purchase is not known");
-                return Ok(());
+                return Made {
+                    result: Ok(()),
+                    permit: None,
+                };
             }
             Err(error) => {
                 tracing::error!(%error, item = %self.item, "a purchase was not made");
-                self.return_permit(state).await;
-                return Err(Verdict::Unavailable);
+                return certainly(Err(Verdict::Unavailable), Outcome::Unused);
             }
         };
         match reply {
-            Sold::Accepted | Sold::Repeated => Ok(()),
-            Sold::Duplicate => Err(Verdict::Duplicate),
-            Sold::Captcha => Err(Verdict::CaptchaRequired),
-            Sold::SoldOut => Err(Verdict::SoldOut),
-            Sold::Busy | Sold::Empty => {
-                self.return_permit(state).await;
-                Err(Verdict::Busy)
-            }
-        }
-    }
-
-    /// Returns the permit of a request that certainly bought nothing. While a
-    /// segment is away no lease can be settled, and its buyers, who try again and
-    /// again, would otherwise use up the permits of all others.
-    async fn return_permit(&self, state: &ShopState) {
-        let Some(permit) = &self.permit else { return };
-        let returned: Result<u64, RedisLinkError> = async {
-            let mut conn = state.redis.conn().await?;
-            let quantity = self.admissible.quantity;
-            let (id, lease) = (permit.to_string(), permit.lease_id());
-            let refund = scripts::permits::refund(&self.item, &id, &lease, quantity);
-            Ok(refund.run(&mut conn).await?)
-        }
-        .await;
-        if let Err(error) = returned {
-            // It is returned when its lease is settled.
-            tracing::debug!(%error, "a permit was not returned at once");
+            Sold::Accepted | Sold::Repeated => certainly(Ok(()), Outcome::Used),
+            Sold::Again => certainly(Ok(()), Outcome::Unused),
+            Sold::Duplicate => certainly(Err(Verdict::Duplicate), Outcome::Unused),
+            Sold::Captcha => certainly(Err(Verdict::CaptchaRequired), Outcome::Unused),
+            // The limit follows the amount: the permit stays with the stock that is gone.
+            Sold::SoldOut => certainly(Err(Verdict::SoldOut), Outcome::Used),
+            Sold::Busy | Sold::Empty => certainly(Err(Verdict::Busy), Outcome::Unused),
         }
     }
 
@@ -148,6 +142,8 @@ impl Purchase<'_> {
             permit: self.permit.as_ref(),
             price_cents: self.entry.price_cents,
             elsewhere,
+            edge_returns: self.permit.is_some(),
+            spent_until_ms: leases::spent_until_ms(&self.entry),
             pass: self.admissible.pass.as_ref().map(|pass| Pass {
                 nonce: pass.nonce,
                 keep_ms: pass.expires_ms.saturating_sub(self.now_ms) + CLOCKS_MS,

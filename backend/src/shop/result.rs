@@ -11,7 +11,7 @@ use axum::response::Response;
 use axum::routing::get;
 use seckill_core::ids::Item;
 use seckill_core::orders::order;
-use seckill_core::orders::purchase::BuyerRecord;
+use seckill_core::orders::purchase::{BuyerRecord, State as Standing};
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::{Verdict, keys};
 
@@ -101,6 +101,60 @@ async fn buyers_record(
         }
         record
     }))
+}
+
+/// Answers a request again that an edge admitted before: `Ok` if it made the purchase.
+///
+/// # Errors
+/// `duplicate` if another request of the buyer did; `sold_out` if nobody's did and
+/// nothing is left; else `busy`, for the first request may still be under way.
+pub(super) async fn answer_again(
+    state: &ShopState,
+    item: &Item,
+    entry: &Entry,
+    user: &str,
+    request: &str,
+) -> Result<(), Verdict> {
+    let away = |error: RedisLinkError| {
+        tracing::warn!(%error, %item, "a request cannot be answered again");
+        Verdict::Unavailable
+    };
+    match buyers_record(state, item, entry, user)
+        .await
+        .map_err(away)?
+    {
+        Some(record) if record.request == request => Ok(()),
+        Some(BuyerRecord {
+            state: Standing::Succeeded | Standing::Ordered | Standing::Paid,
+            ..
+        }) => Err(Verdict::Duplicate),
+        _ if entry.segments > 1 => Err(Verdict::Busy),
+        _ => {
+            let left = left(state, item, entry, user).await.map_err(away)?;
+            let is_gone = left.is_some_and(|left| left <= 0);
+            Err(if is_gone {
+                Verdict::SoldOut
+            } else {
+                Verdict::Busy
+            })
+        }
+    }
+}
+
+/// Items left in the buyer's segment.
+async fn left(
+    state: &ShopState,
+    item: &Item,
+    entry: &Entry,
+    user: &str,
+) -> Result<Option<i64>, RedisLinkError> {
+    let segment = entry.segment_of(user);
+    let mut conn = state.segments.conn(item, segment).await?;
+    let mut amount = redis::cmd("HGET");
+    amount
+        .arg(keys::stock(item, segment))
+        .arg("sale_stock_amount");
+    Ok(amount.query_async(&mut conn).await?)
 }
 
 /// Without Redis: an order in the database is certain, anything else unknown.

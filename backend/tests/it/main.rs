@@ -13,6 +13,8 @@
     reason = "what is common is written as if it were a library"
 )]
 
+/// Purchases that an edge vouches for, and those that only say so.
+mod admission;
 /// The analysis role on a real Redis and a real database: what is written into an
 /// access log, and who is banned for it.
 mod analysis;

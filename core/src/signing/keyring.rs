@@ -70,16 +70,24 @@ pub enum Purpose {
     Session,
     /// Captcha pass.
     Captcha,
+    /// What an edge admitted.
+    Admission,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 3] = [Purpose::Path, Purpose::Session, Purpose::Captcha];
+    const ALL: [Purpose; 4] = [
+        Purpose::Path,
+        Purpose::Session,
+        Purpose::Captcha,
+        Purpose::Admission,
+    ];
 
     fn label(self) -> &'static [u8] {
         match self {
             Purpose::Path => b"seckill path v1",
             Purpose::Session => b"seckill session v1",
             Purpose::Captcha => b"seckill captcha v1",
+            Purpose::Admission => b"seckill admission v1",
         }
     }
 }
@@ -101,7 +109,7 @@ pub enum Digest {
 pub struct Key {
     kid: String,
     secret: Vec<u8>,
-    prepared: [hmac::Key; 3],
+    prepared: [hmac::Key; 4],
 }
 
 impl std::fmt::Debug for Key {

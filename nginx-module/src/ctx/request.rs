@@ -2,14 +2,33 @@
 
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ngx::ffi::{
-    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_POST, ngx_http_get_indexed_variable, ngx_http_request_t,
-    ngx_str_t, ngx_table_elt_t, ngx_uint_t,
+    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_POST, ngx_conf_t, ngx_http_get_indexed_variable,
+    ngx_http_get_variable_index, ngx_http_request_t, ngx_str_t, ngx_table_elt_t, ngx_uint_t,
 };
 use seckill_core::captcha::pass;
 use seckill_core::ids;
 use seckill_core::signing::session;
+
+/// Index of the variable `$request_id`.
+static REQUEST_ID: AtomicUsize = AtomicUsize::new(0);
+
+/// Finds the variables that requests are asked for. False if memory is short.
+///
+/// # Safety
+/// `cf` is the configuration being read.
+pub(crate) unsafe fn find_variables(cf: *mut ngx_conf_t) -> bool {
+    // SAFETY: by this function's contract; the name is copied.
+    let index = unsafe {
+        let mut name = ngx_str_t::from_str((*cf).pool, "request_id");
+        ngx_http_get_variable_index(cf, &mut name)
+    };
+    let index = usize::try_from(index).ok();
+    index.inspect(|index| REQUEST_ID.store(*index, Ordering::Relaxed));
+    index.is_some()
+}
 
 /// Borrows nginx's request for the length of one handler call.
 #[derive(Clone, Copy)]
@@ -215,6 +234,11 @@ impl<'a> Request<'a> {
                 _ => &[],
             }
         }
+    }
+
+    /// nginx's own id of the request, `$request_id`.
+    pub(crate) fn own_id(&self) -> &'a str {
+        self.variable(REQUEST_ID.load(Ordering::Relaxed))
     }
 
     /// The status of the response; 0 if there was none.

@@ -72,8 +72,8 @@ unsafe fn is_outcome(element: &ngx_table_elt_t) -> bool {
 /// The elements of a list of headers.
 ///
 /// # Safety
-/// As for [`outcome`]; the list lives, and does not change, as long as the iterator.
-unsafe fn elements(list: &ngx_list_t) -> impl Iterator<Item = *mut ngx_table_elt_t> {
+/// As for [`outcome`]; the list lives, and does not grow, as long as the iterator.
+pub(super) unsafe fn elements(list: &ngx_list_t) -> impl Iterator<Item = *mut ngx_table_elt_t> {
     let mut part: *const _ = &raw const list.part;
     let mut index = 0;
     std::iter::from_fn(move || {

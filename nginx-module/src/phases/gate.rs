@@ -10,6 +10,7 @@ use ngx::ffi::{NGX_AGAIN, NGX_DECLINED, ngx_int_t};
 use seckill_core::Verdict;
 use seckill_core::captcha::pass::Captcha;
 use seckill_core::gate;
+use seckill_core::gate::admission::{self, Admission};
 use seckill_core::gate::{Claim, Click};
 use seckill_core::ids::Item;
 use seckill_core::permits::lease;
@@ -54,12 +55,43 @@ fn gate(request: &Request<'_>) -> ngx_int_t {
     match decision {
         Decision::Undecided | Decision::Waiting => NGX_AGAIN as ngx_int_t,
         // Not OK: passing the gate must never replace another access check.
-        Decision::Admitted => {
-            ctx.is_passed_on.set(true);
-            NGX_DECLINED as ngx_int_t
-        }
+        Decision::Admitted if ctx.is_passed_on.get() => NGX_DECLINED as ngx_int_t,
+        Decision::Admitted => match pass_on(request, ctx) {
+            Ok(()) => {
+                ctx.is_passed_on.set(true);
+                NGX_DECLINED as ngx_int_t
+            }
+            Err(verdict) => respond::refuse(request, verdict),
+        },
         Decision::Refused(verdict) => respond::refuse(request, verdict),
     }
+}
+
+/// Sets the headers that the back end reads, and signs them.
+fn pass_on(request: &Request<'_>, ctx: &Ctx) -> Result<(), Verdict> {
+    let settings = Settings::of(request)?;
+    let edge = settings.edge().ok_or(Verdict::Unavailable)?;
+    let permit = ctx.permit.get().and_then(|spent| edge.permit(&spent));
+    let permit = permit.map(|permit| permit.to_string()).unwrap_or_default();
+    let (round, product) = ctx.item();
+    let admission = Admission {
+        user: Ctx::text(&ctx.user),
+        round,
+        product,
+        quantity: ctx.quantity.get(),
+        request: Ctx::text(&ctx.request),
+        permit: &permit,
+        pass: Ctx::text(&ctx.captcha),
+    };
+    let headers = [
+        (admission::PERMIT_HEADER, admission.permit),
+        (admission::USER_HEADER, admission.user),
+        (admission::REQUEST_HEADER, admission.request),
+        (admission::ARRIVAL_HEADER, &ctx.arrival.get().to_string()),
+        (admission::HEADER, &admission.sign(settings.keyring.first())),
+    ];
+    let is_done = request.forward(&headers);
+    is_done.then_some(()).ok_or(Verdict::Unavailable)
 }
 
 /// Lets a request pass without a permit that was admitted before, when there is none to
@@ -145,6 +177,9 @@ fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
     claim.verify_buyer(settings.keyring, now_ms)?;
     bans::check(&settings.zone, user, request.address(), now_ms)?;
     ctx.remember(user, claim.item().0, claim.item().1);
+    let id = headers.request.unwrap_or_else(|| request.own_id());
+    ctx.remember_request(id, "");
+    ctx.quantity.set(claim.quantity());
     if let Some(verdict) = closed {
         let known = seen.recall(&settings.zone);
         if known == Answer::SameRequest && !settings.take_token(monotonic_ns) {
@@ -155,6 +190,9 @@ fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
     }
     let product = product?;
     let admissible = claim.admit(&product.entry, settings.keyring, now_ms)?;
+    if admissible.pass.is_some() {
+        ctx.remember_request(id, headers.captcha.unwrap_or_default());
+    }
     let pass = ClaimedPass::claim(&settings.zone, &admissible, headers.request, now_ms)?;
     ctx.pass.set(pass);
     if seen.is_second_click(&settings.zone, monotonic_ns) {
@@ -185,7 +223,6 @@ fn take_permit(
     (round, id, quantity): (&str, &str, u32),
     now_ms: u64,
 ) -> Result<Decision, Verdict> {
-    ctx.quantity.set(quantity);
     // No request overtakes those that wait.
     let in_turn = !queue::is_waiting(round, id);
     if in_turn && let Some(spent) = product.hand().spend(quantity, now_ms) {

@@ -53,6 +53,10 @@ pub struct Purchase<'a> {
     pub elsewhere: bool,
     /// The captcha pass, if one is needed.
     pub pass: Option<Pass<'a>>,
+    /// Whether the edge itself returns a permit that bought nothing.
+    pub edge_returns: bool,
+    /// Until when the counts of leases are kept, epoch milliseconds; 0 for ever.
+    pub spent_until_ms: u64,
 }
 
 /// A captcha pass that a purchase spends.
@@ -71,6 +75,8 @@ pub enum Sold {
     Accepted,
     /// This request was accepted before.
     Repeated,
+    /// It was accepted before with another permit: this one bought nothing.
+    Again,
     /// Another request spent the captcha pass.
     Captcha,
     /// The buyer has this product by another request.
@@ -107,10 +113,9 @@ pub fn purchase(item: &Item, segment: u16, it: &Purchase<'_>) -> Call<Sold> {
         .arg(segment)
         .arg(it.price_cents)
         .arg(u8::from(it.elsewhere));
-    match it.pass {
-        Some(pass) => call.arg(pass.keep_ms),
-        None => call,
-    }
+    call.arg(it.pass.map_or(0, |pass| pass.keep_ms))
+        .arg(u8::from(it.edge_returns))
+        .arg(it.spent_until_ms)
 }
 
 fn sold(reply: Value) -> RedisResult<Sold> {
@@ -118,6 +123,7 @@ fn sold(reply: Value) -> RedisResult<Sold> {
     Ok(match word.as_str() {
         "accepted" => Sold::Accepted,
         "repeated" => Sold::Repeated,
+        "again" => Sold::Again,
         "captcha" => Sold::Captcha,
         "duplicate" => Sold::Duplicate,
         "empty" => Sold::Empty,

@@ -19,6 +19,7 @@ use seckill::shop::ShopState;
 use seckill::shop::captcha::{Captcha, Way};
 use seckill::stock::following;
 use seckill::store::Store;
+use seckill_core::gate::admission::{self, Admission};
 use seckill_core::keys;
 use seckill_core::orders::notification::Channel;
 use serde_json::Value;
@@ -231,6 +232,14 @@ impl Shop {
         )
     }
 
+    /// The status, and what the response says of the permit.
+    pub async fn outcome(&self, request: Request<Body>) -> (StatusCode, String) {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let said = response.headers().get("x-seckill-outcome");
+        let said = said.map(|said| said.to_str().unwrap().to_owned());
+        (response.status(), said.unwrap_or_default())
+    }
+
     pub async fn get(&self, path: &str, user: &str) -> (StatusCode, Value) {
         let request = Request::get(path).header("cookie", super::cookie(user));
         self.send(request.body(Body::empty()).unwrap()).await
@@ -319,12 +328,35 @@ impl Shop {
     }
 }
 
+/// A click as it comes without an edge, or with a permit as an edge passes it on.
 pub fn click(user: &str, request: &str, permit: Option<&str>) -> Request<Body> {
-    let mut builder = Request::post(super::hidden_url(user))
-        .header("cookie", super::cookie(user))
-        .header("x-request-id", request);
-    if let Some(permit) = permit {
-        builder = builder.header("x-seckill-permit", permit);
+    let url = super::hidden_url(user);
+    match permit {
+        Some(permit) => admitted(&url, user, request, permit),
+        None => Request::post(url)
+            .header("cookie", super::cookie(user))
+            .header("x-request-id", request)
+            .body(Body::empty())
+            .unwrap(),
     }
-    builder.body(Body::empty()).unwrap()
+}
+
+/// A click that an edge vouches for; without a permit one that is to be answered again.
+pub fn admitted(url: &str, user: &str, request: &str, permit: &str) -> Request<Body> {
+    let admission = Admission {
+        user,
+        round: "1",
+        product: "153",
+        quantity: 1,
+        request,
+        permit,
+        pass: "",
+    };
+    Request::post(url)
+        .header(admission::USER_HEADER, user)
+        .header(admission::REQUEST_HEADER, request)
+        .header(admission::PERMIT_HEADER, permit)
+        .header(admission::HEADER, admission.sign(super::ring().first()))
+        .body(Body::empty())
+        .unwrap()
 }

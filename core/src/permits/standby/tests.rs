@@ -159,7 +159,7 @@ impl World {
         (self.numbers, amount)
     }
 
-    /// `give_back.lua`
+    /// `report.lua`
     fn give_back(&mut self, leases: Vec<(u64, u64)>) {
         for (lease, n) in leases {
             if let Some(record) = self.record.get_mut(&lease).filter(|record| !record.closed) {
