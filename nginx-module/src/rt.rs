@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use async_task::{Runnable, ScheduleInfo, Task, WithInfo};
 use ngx::ffi::{
-    ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_post_event, ngx_posted_events,
-    ngx_posted_next_events, ngx_queue_t,
+    ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_exiting, ngx_post_event,
+    ngx_posted_events, ngx_posted_next_events, ngx_queue_t,
 };
 
 struct Executor {
@@ -97,6 +97,12 @@ pub(crate) fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Ta
     let (runnable, task) = unsafe { async_task::spawn_unchecked(future, schedule) };
     runnable.schedule();
     task
+}
+
+/// Whether this worker is leaving, as soon as its requests and timers have ended.
+pub(crate) fn is_leaving() -> bool {
+    // SAFETY: nginx's own thread writes to it, which is this one.
+    unsafe { ngx_exiting != 0 }
 }
 
 /// Runs queued tasks until none is left, for the end of a worker: cancelled

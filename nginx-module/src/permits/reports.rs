@@ -20,6 +20,8 @@ use crate::{link, rt};
 /// How long used permits are gathered before they are reported, while others are free:
 /// far less than the back end leaves a lease open.
 const GATHER: Duration = Duration::from_secs(1);
+/// How often meanwhile a worker looks whether it is leaving: then it reports at once.
+const GATHER_TURNS: u32 = 20;
 /// Pause before a report that failed is sent again.
 const RETRY: Duration = Duration::from_millis(100);
 /// Leases in one report.
@@ -109,7 +111,12 @@ fn note(edge: &Edge, item: &Item, number: u64, at_once: bool) {
         rt::spawn(async move { send_all(&edge).await }).detach();
     } else if gather {
         rt::spawn(async move {
-            rt::hold(GATHER).await;
+            for _ in 0..GATHER_TURNS {
+                rt::hold(GATHER / GATHER_TURNS).await;
+                if rt::is_leaving() {
+                    break;
+                }
+            }
             let send = DUE.with_borrow_mut(|due| {
                 due.is_gathering = false;
                 !std::mem::replace(&mut due.is_sending, true)
