@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use axum::http::Uri;
 use jiff::tz::TimeZone;
+use seckill_core::signing::keyring::Digest;
 
 use crate::config::analysis::Rules;
 use crate::config::running::RunningSystem;
@@ -110,6 +111,8 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// Whether anybody may log in under any name.
     pub demo_login: bool,
+    /// How purchase URLs are digested.
+    pub digest: Digest,
     /// Which captcha a purchase needs.
     pub captcha: CaptchaSettings,
     /// The format of log lines.
@@ -246,6 +249,7 @@ impl Config {
             payment_keys: values.path("payment_keys", &data.join("payment-keys"))?,
             time_zone: values.time_zone("Asia/Shanghai")?,
             demo_login: values.switch("demo_login", false)?,
+            digest: values.digest()?,
             captcha: values.captcha(&data)?,
             log_format: values.log_format()?,
             log: values.log_level("info")?,

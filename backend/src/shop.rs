@@ -24,6 +24,8 @@ mod buy;
 pub mod captcha;
 /// `/api/captcha`: hands out puzzles and takes their answers.
 mod captcha_api;
+/// Who sends a request.
+mod identity;
 /// `/api/orders`: the buyer's own orders, paying and cancelling them.
 mod orders;
 /// `POST /api/payments/callback`: the payment provider's notices.
@@ -34,7 +36,7 @@ mod purchase;
 mod refill;
 /// `GET …/result`: what became of a click.
 mod result;
-/// `/api/session`: the demo login, and reading the session cookie.
+/// `/api/session`: who is logged in, and the demo login.
 mod session;
 /// What every handler shares.
 mod state;

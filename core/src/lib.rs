@@ -13,6 +13,9 @@
 /// The format of every identifier: rounds, products, buyers, request ids.
 pub mod ids;
 
+/// A keyed hash whose values nobody can predict without the key.
+pub mod siphash;
+
 /// Every Redis key name, built in this one place.
 pub mod keys;
 

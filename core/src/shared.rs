@@ -35,13 +35,12 @@ pub mod prefix;
 pub mod products;
 /// Buyers who were admitted already.
 pub mod seen;
-/// A keyed hash whose values nobody can predict without the key.
-pub mod siphash;
 
 mod chains;
 mod plan;
 mod sets;
 
+pub use crate::siphash;
 pub use plan::{
     MIN_ZONE_BYTES, TablePlace, ZoneNeeds, ZonePlan, ZoneTooSmall, plan, usable, zone_for,
     zone_for_bans, zone_for_products,

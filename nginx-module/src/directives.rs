@@ -156,11 +156,8 @@ setter!(cmd_user, LocConf, |reading, conf| {
 });
 
 setter!(cmd_digest, LocConf, |reading, conf| {
-    let digest = match reading.args[0] {
-        "hmac-sha256" => Digest::HmacSha256,
-        "md5" => Digest::Md5,
-        other => return Err(format!("\"{other}\" must be hmac-sha256 or md5")),
-    };
+    let digest = Digest::parse(reading.args[0])
+        .ok_or_else(|| format!("\"{}\" must be hmac-sha256 or md5", reading.args[0]))?;
     once(&mut conf.digest, digest)
 });
 

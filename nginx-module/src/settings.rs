@@ -2,10 +2,10 @@
 //! keys and the shared memory to decide by.
 
 use ngx::ffi::ngx_uint_t;
-use seckill_core::Verdict;
 use seckill_core::gate::Credential;
 use seckill_core::gate::directive::{Fallback, RateLimit};
 use seckill_core::signing::keyring::{Digest, Keyring};
+use seckill_core::{Verdict, ids};
 
 use crate::conf::{Edge, LocConf, MainConf};
 use crate::ctx::request::{Headers, Request};
@@ -59,10 +59,16 @@ impl<'a> Settings<'a> {
         confs(request).1.gate == Some(true)
     }
 
+    /// The buyer for whom this configuration vouches; `None` where nobody does.
+    pub(crate) fn vouched<'r>(&self, request: &Request<'r>) -> Option<&'r str> {
+        let name = request.variable_bytes(self.user?);
+        Some(request.keep(ids::user::write(name)?))
+    }
+
     /// The buyer whom the request names, unverified.
     pub(crate) fn buyer<'r>(&self, request: &Request<'r>, headers: &Headers<'r>) -> Credential<'r> {
         match self.user {
-            Some(index) => Credential::Vouched(request.variable(index)),
+            Some(_) => Credential::Vouched(self.vouched(request).unwrap_or_default()),
             None => Credential::Cookie(headers.session),
         }
     }

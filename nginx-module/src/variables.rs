@@ -7,6 +7,7 @@ use ngx::ffi::{
     ngx_http_add_variable, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_str_t,
     ngx_uint_t,
 };
+use seckill_core::signing::identity;
 use seckill_core::{Verdict, gate};
 
 use crate::clock;
@@ -33,6 +34,9 @@ const VARIABLES: [(&str, Text); 7] = [
             Some(user) => push(user, out),
             None => out.push_str(visitor(request).unwrap_or_default()),
         }
+    }),
+    ("seckill_identity", |request, _, out| {
+        out.push_str(&identity(request).unwrap_or_default());
     }),
     ("seckill_round", |_, ctx, out| {
         if let Some(ctx) = ctx {
@@ -80,6 +84,18 @@ fn visitor<'r>(request: &Request<'r>) -> Option<&'r str> {
     let settings = Settings::of(request).ok()?;
     let buyer = settings.buyer(request, &request.headers());
     gate::identify(buyer, settings.keyring, clock::now_ms())
+}
+
+/// For the back end: the buyer for whom this nginx vouches, signed. The session cookie
+/// needs no such header, since the back end verifies it itself.
+fn identity(request: &Request<'_>) -> Option<String> {
+    let settings = Settings::of(request).ok()?;
+    let user = settings.vouched(request)?;
+    Some(identity::sign(
+        settings.keyring.first(),
+        user,
+        clock::now_ms(),
+    ))
 }
 
 fn push(text: ngx_str_t, out: &mut String) {

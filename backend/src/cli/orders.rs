@@ -1,5 +1,7 @@
 //! `seckill orders …`: the orders of all buyers, and the dead letters.
 
+use std::borrow::Cow;
+
 use crate::config::Config;
 use crate::queue::dead_letters::{KeptLetter, Redriven};
 use crate::queue::{DeadLetters, Queues};
@@ -11,6 +13,7 @@ use crate::store::payments::Payment;
 use crate::time::rfc3339;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use seckill_core::ids;
 use seckill_core::orders::order::State;
 use serde_json::json;
 
@@ -26,7 +29,7 @@ pub(crate) enum OrdersCommand {
     /// Show orders, newest first
     List {
         /// Only those of this buyer
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = buyer)]
         user: Option<String>,
         /// Only those in this state: created, paid, cancelled or failed
         #[arg(long, value_name = "STATE", value_parser = order_state)]
@@ -78,6 +81,12 @@ pub(crate) struct LetterArgs {
     /// All of them
     #[arg(long)]
     all: bool,
+}
+
+fn buyer(text: &str) -> Result<String, String> {
+    ids::user::given(text)
+        .map(Cow::into_owned)
+        .ok_or_else(|| "write 1 to 255 bytes".to_owned())
 }
 
 fn order_state(text: &str) -> Result<State, String> {
@@ -162,7 +171,7 @@ fn order_json(order: &Order) -> serde_json::Value {
         "order": order.id.to_string(),
         "state": order.state.as_str(),
         "reason": order.reason.map(|reason| reason.as_str()),
-        "user": order.user,
+        "user": ids::user::name(&order.user),
         "round": order.round,
         "product": order.product,
         "segment": order.segment,

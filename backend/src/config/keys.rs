@@ -46,6 +46,10 @@ pub const KEYS: &[Key] = &[
         meaning: "on: anybody may log in under any name of letters and digits",
     },
     Key {
+        name: "digest",
+        meaning: "hmac-sha256 or md5: digest of purchase URLs, as the edges' seckill_digest",
+    },
+    Key {
         name: "captcha",
         meaning: "off, slider, turnstile or hcaptcha: which captcha a purchase needs",
     },

@@ -20,6 +20,8 @@ mod captcha;
 mod console;
 /// Where the metrics of the edges are.
 mod edges;
+/// How buyers log in.
+mod login;
 /// How buyers are notified of their orders.
 mod notify;
 /// Paths of files, folders and programs.

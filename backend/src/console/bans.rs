@@ -125,8 +125,9 @@ pub(super) async fn add(
     operator: Operator,
     JsonBody(new): JsonBody<NewBan>,
 ) -> Result<Json<Banned>, ConsoleError> {
-    let value = new.value.trim();
-    let (ban, reason, time_ms) = checked(&new, value)?;
+    let kind = kind(&new.kind)?;
+    let value = kind.written(new.value.trim());
+    let (ban, reason, time_ms) = checked(&new, kind, &value)?;
     let now_ms = now_ms();
     let record = Record {
         expires_ms: time_ms.map(|ms| now_ms + ms),
@@ -150,10 +151,11 @@ pub(super) async fn add(
 /// The ban, its reason and its time in ms, or every mistake in them.
 fn checked<'a>(
     new: &NewBan,
+    kind: Kind,
     value: &'a str,
 ) -> Result<(Ban<'a>, String, Option<u64>), ConsoleError> {
     let mut mistakes = Vec::new();
-    let ban = kind(&new.kind)?.read(value).map_err(|error| {
+    let ban = kind.read(value).map_err(|error| {
         mistakes.push(mistake("value", "ban_value", error.to_string(), value));
     });
     let reason = new.reason.trim();
@@ -199,8 +201,10 @@ pub(super) async fn lift(
     operator: Operator,
     JsonBody(lifted): JsonBody<BanToLift>,
 ) -> Result<Json<Banned>, ConsoleError> {
-    let ban = kind(&lifted.kind)?.read(&lifted.value).map_err(|error| {
-        let mistake = mistake("value", "ban_value", error.to_string(), &lifted.value);
+    let kind = kind(&lifted.kind)?;
+    let value = kind.written(&lifted.value);
+    let ban = kind.read(&value).map_err(|error| {
+        let mistake = mistake("value", "ban_value", error.to_string(), &value);
         ConsoleError::Mistakes(vec![mistake])
     })?;
     let mut conn = state.redis.conn().await?;

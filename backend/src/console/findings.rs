@@ -103,8 +103,11 @@ impl FindingChoice {
 
 fn read(body: Result<Json<FindingChoice>, JsonRejection>) -> Result<FindingChoice, ConsoleError> {
     let right = r#"send JSON such as {"kind":"user","subject":"li"}"#;
-    let Json(choice) =
+    let Json(mut choice) =
         body.map_err(|error| ConsoleError::BadRequest(format!("{}; {right}.", error.body_text())))?;
+    if let Some(kind) = Kind::parse(&choice.kind) {
+        choice.subject = kind.written(&choice.subject).into_owned();
+    }
     Ok(choice)
 }
 

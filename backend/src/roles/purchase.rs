@@ -20,6 +20,7 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
     let config = parts.config;
     let keyring = Arc::new(read_keyring(&config.keys)?);
     let options = shop::Options {
+        digest: config.digest,
         demo_login: config.demo_login,
         captcha: config.captcha.is_on(),
         remember_language: config.notify.smtp.is_some() || config.notify.webhook.is_some(),

@@ -11,16 +11,16 @@ use axum::routing::any;
 use seckill_core::Verdict;
 use seckill_core::captcha::pass;
 use seckill_core::captcha::pass::{Captcha, Pass};
-use seckill_core::gate::{self, Claim, Click, Credential};
+use seckill_core::gate::{self, Claim, Click};
 use seckill_core::ids::{self, Item};
 use seckill_core::orders::notification::Lang;
 use seckill_core::permits::outcome::{self, Outcome};
 use seckill_core::sale::catalogue::Entry;
 
 use super::admission::{self, Admitted, single};
+use super::identity::{self, Caller};
 use super::purchase::{Made, Purchase};
 use super::result::answer_again;
-use super::session;
 use super::state::ShopState;
 use crate::http::body::has_body;
 use crate::http::error::{ApiError, json_response};
@@ -37,7 +37,8 @@ async fn buy(
     // The whole request, since extractors of its parts would copy them.
     request: Request,
 ) -> Response {
-    let (answer, outcome) = match screen(&state, &request) {
+    let caller = identity::caller(&state, request.headers()).await;
+    let (answer, outcome) = match screen(&state, &request, &caller) {
         Ok(Screened::New(purchase)) => {
             let Made { result, permit } = purchase.make(&state).await;
             if let (Ok(()), true, Some(lang)) = (
@@ -82,7 +83,11 @@ enum Screened<'a> {
     Again(Item, Entry, Admitted<'a>),
 }
 
-fn screen<'a>(state: &ShopState, request: &'a Request) -> Result<Screened<'a>, Verdict> {
+fn screen<'a>(
+    state: &ShopState,
+    request: &'a Request,
+    caller: &'a Result<Caller<'a>, ApiError>,
+) -> Result<Screened<'a>, Verdict> {
     let (uri, headers, now_ms) = (request.uri(), request.headers(), now_ms());
     let products = state.catalogue.products().ok_or(Verdict::Unavailable)?;
     let find = |round: &str, product: &str| {
@@ -92,7 +97,8 @@ fn screen<'a>(state: &ShopState, request: &'a Request) -> Result<Screened<'a>, V
     };
     let wanted = gate::quantity(quantity(uri))?;
     let Some(mut admitted) = admission::read(headers, uri.path(), wanted, &state.keyring)? else {
-        return screen_without_edge(state, request, find, now_ms).map(Screened::New);
+        let caller = caller.as_ref().map_err(|error| error.0)?;
+        return screen_without_edge(state, request, caller, find, now_ms).map(Screened::New);
     };
     let admissible = &mut admitted.admissible;
     let found = find(admissible.round, admissible.product);
@@ -126,6 +132,7 @@ fn screen<'a>(state: &ShopState, request: &'a Request) -> Result<Screened<'a>, V
 fn screen_without_edge<'a>(
     state: &ShopState,
     request: &'a Request,
+    caller: &'a Caller<'a>,
     find: impl Fn(&str, &str) -> Option<(Item, Entry)>,
     now_ms: u64,
 ) -> Result<Purchase<'a>, Verdict> {
@@ -137,7 +144,7 @@ fn screen_without_edge<'a>(
         path: uri.path(),
         quantity: quantity(uri),
         request: request_id,
-        buyer: Credential::Cookie(session::token(headers)),
+        buyer: caller.credential(),
         captcha: Captcha::new(state.options.captcha, single(headers, pass::HEADER)?),
     };
     let claim = Claim::read(&click, now_ms)?;
@@ -180,7 +187,8 @@ fn fresh_request_id() -> Result<String, Verdict> {
 
 /// The language of the page on which they buy.
 fn lang(headers: &HeaderMap) -> Option<Lang> {
-    Lang::accepted(headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?)
+    let accepted = headers.get(header::ACCEPT_LANGUAGE)?.as_bytes();
+    Lang::accepted(&String::from_utf8_lossy(accepted))
 }
 
 /// The query's first `quantity`, as nginx reads it.

@@ -21,7 +21,7 @@ use seckill_core::orders::payment::Reported;
 use seckill_core::orders::purchase::Reason;
 use serde::Deserialize;
 
-use super::session;
+use super::identity;
 use super::state::{ShopState, database_failed};
 use super::view;
 use crate::http::body::refuse_body;
@@ -55,7 +55,7 @@ async fn list(
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
-    let user = session::buyer(&state, &headers)?;
+    let user = &*identity::buyer(&state, &headers).await?;
     let page = page(uri.query())?;
     let store = state.store()?;
     // One more than is shown says whether there is a next page.
@@ -79,7 +79,7 @@ async fn show(
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
-    let user = session::buyer(&state, &headers)?;
+    let user = &*identity::buyer(&state, &headers).await?;
     let order = own_order(&state, user, order).await?;
     let store = state.store()?;
     let payments = store.payments_of(&order).await.map_err(database_failed)?;
@@ -108,7 +108,7 @@ async fn pay(
     if !state.options.demo_login {
         return Err(ApiError(Verdict::NotFound));
     }
-    let user = session::buyer(&state, &headers)?;
+    let user = &*identity::buyer(&state, &headers).await?;
     let seen_cents = read_amount(body).await?;
     let order = own_order(&state, user, order).await?;
     if seen_cents.is_some_and(|cents| cents != order.total_cents()) {
@@ -137,7 +137,7 @@ async fn cancel(
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
-    let user = session::buyer(&state, &headers)?;
+    let user = &*identity::buyer(&state, &headers).await?;
     let order = own_order(&state, user, order).await?;
     let store = state.store()?;
     let cancelled = store.cancel(user, order.id, Reason::Cancelled, now_ms());

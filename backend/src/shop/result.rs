@@ -15,7 +15,7 @@ use seckill_core::orders::purchase::{BuyerRecord, State as Standing};
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::{Verdict, keys};
 
-use super::session;
+use super::identity;
 use super::state::ShopState;
 use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
@@ -34,7 +34,7 @@ async fn result(
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
     let Path((round, product)) = ids.map_err(|_| Verdict::BadRequest)?;
-    let user = session::buyer(&state, &headers)?;
+    let user = &*identity::buyer(&state, &headers).await?;
     let products = state.catalogue.products().ok_or(Verdict::Unavailable)?;
     let item = Item::new(&round, &product).ok_or(Verdict::NotFound)?;
     let entry = products.get(&item).ok_or(Verdict::NotFound)?;

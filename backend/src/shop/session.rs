@@ -1,4 +1,4 @@
-//! The demo login, and the session cookie by which every handler knows the buyer.
+//! `/api/session`: who is logged in, and the demo login.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
-use seckill_core::gate::{self, Credential};
 use seckill_core::signing::session;
 use seckill_core::signing::session::Session;
 use seckill_core::{Verdict, ids};
 use serde::Deserialize;
 
+use super::identity::{self, Caller};
 use super::state::ShopState;
 use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
@@ -27,23 +27,6 @@ pub(super) fn router() -> Router<Arc<ShopState>> {
     Router::new().route("/api/session", get(show).post(log_in))
 }
 
-/// The session cookie's value, unverified.
-pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .find_map(|cookies| session::cookie(cookies.as_bytes(), session::COOKIE))
-}
-
-/// The buyer whom the session cookie names, verified.
-///
-/// # Errors
-/// `login_required`, if there is no session or it is not valid.
-pub(super) fn buyer<'a>(state: &ShopState, headers: &'a HeaderMap) -> Result<&'a str, ApiError> {
-    gate::identify(Credential::Cookie(token(headers)), &state.keyring, now_ms())
-        .ok_or(ApiError(Verdict::LoginRequired))
-}
-
 /// Who is logged in, and until when.
 async fn show(
     State(state): State<Arc<ShopState>>,
@@ -51,12 +34,13 @@ async fn show(
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
-    let user = buyer(&state, &headers)?;
-    let expires_ms = token(&headers)
-        .and_then(Session::parse)
-        .map(|session| session.expires_ms)
-        .ok_or(Verdict::LoginRequired)?;
-    Ok(session_response(user, expires_ms))
+    let user = identity::buyer(&state, &headers).await?;
+    let expires_ms = match identity::caller(&state, &headers).await? {
+        // The login that nginx asked knows until when.
+        Caller::Verified(_) => None,
+        Caller::Session(token) => token.and_then(Session::parse).map(|it| it.expires_ms),
+    };
+    Ok(session_response(&user, expires_ms))
 }
 
 #[derive(Deserialize)]
@@ -74,9 +58,7 @@ async fn log_in(State(state): State<Arc<ShopState>>, body: Body) -> Result<Respo
         .await
         .map_err(|_| Verdict::BadRequest)?;
     let Login { user } = serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?;
-    if !ids::is_user(&user) {
-        return Err(ApiError(Verdict::BadRequest));
-    }
+    let user = ids::user::write(user.as_bytes()).ok_or(Verdict::BadRequest)?;
     let expires_ms = now_ms() + session::SESSION_LIFE_MS;
     let token = session::sign(state.keyring.first(), &user, expires_ms);
     let cookie = format!(
@@ -87,12 +69,12 @@ async fn log_in(State(state): State<Arc<ShopState>>, body: Body) -> Result<Respo
     let mut cookie = HeaderValue::from_str(&cookie).map_err(|_| Verdict::BadRequest)?;
     // Keeps it out of any debug print of the headers.
     cookie.set_sensitive(true);
-    let mut response = session_response(&user, expires_ms);
+    let mut response = session_response(&user, Some(expires_ms));
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)
 }
 
-fn session_response(user: &str, expires_ms: u64) -> Response {
-    let body = serde_json::json!({ "user": user, "expires_ms": expires_ms });
+fn session_response(user: &str, expires_ms: Option<u64>) -> Response {
+    let body = serde_json::json!({ "user": ids::user::name(user), "expires_ms": expires_ms });
     json_response(StatusCode::OK, body.to_string())
 }

@@ -128,6 +128,11 @@ const MYSQL_FILES: &[File] = &[
         include_str!("../../migrations/mysql/0018_findings.sql"),
     ),
     (
+        23,
+        "user_ids",
+        include_str!("../../migrations/mysql/0023_user_ids.sql"),
+    ),
+    (
         50,
         "pictures",
         include_str!("../../migrations/mysql/0050_pictures.sql"),
@@ -199,6 +204,7 @@ mod tests {
         ("mysql/0013_audit.sql", "d308b210a49947aa"),
         ("mysql/0016_notices.sql", "ca60a90e0e176b0f"),
         ("mysql/0018_findings.sql", "5b25c3d4ab0213df"),
+        ("mysql/0023_user_ids.sql", "0a930e0290442b77"),
     ];
 
     #[test]

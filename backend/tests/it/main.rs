@@ -45,6 +45,8 @@ mod flow_relay;
 mod flow_rocketmq;
 /// The scripts under `lua/`, on a real Redis.
 mod flow_scripts;
+/// Who the buyer is: their ids, other people's cookies, what an edge vouches for.
+mod login;
 /// `/metrics` of every role.
 mod metrics;
 /// Import and approval: what the database, Redis and the pages hold afterwards.

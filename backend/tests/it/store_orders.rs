@@ -15,6 +15,7 @@ use seckill::store::orders::{NewOrder, Placed, StockDue};
 use seckill::store::payments::{Notice, Via};
 use seckill::store::states::Changed;
 use seckill::store::{Actor, Store};
+use seckill_core::ids;
 use seckill_core::orders::message::OrderMessage;
 use seckill_core::orders::order::{OrderId, State};
 use seckill_core::orders::payment;
@@ -64,7 +65,23 @@ on_both!(
     of_paying_and_cancelling_at_once_one_wins_and_no_money_is_lost,
     a_payment_is_known_by_its_id,
     every_change_of_an_order_has_one_notification_for_each_channel,
+    the_longest_name_of_a_buyer_is_kept_whole,
 );
+
+async fn the_longest_name_of_a_buyer_is_kept_whole(store: Store) {
+    let user = ids::user::write("京".repeat(85).as_bytes()).unwrap();
+    let mut twin = user.clone().into_owned();
+    twin.replace_range(twin.len() - 2.., "AD");
+    for (id, name) in [(1, &*user), (2, &twin)] {
+        let placed = place(&store, order(id, name, "r1")).await;
+        assert_eq!(placed, Placed::New(OrderId(id)));
+    }
+    for name in [&*user, &twin] {
+        let orders = store.orders_of(name, 0, 10).await.unwrap();
+        assert_eq!(orders.len(), 1);
+        assert_eq!(orders[0].user, name);
+    }
+}
 
 fn purchase(user: &str, request: &str, at_ms: u64) -> OrderMessage {
     OrderMessage {

@@ -45,11 +45,15 @@ impl<'a> Session<'a> {
     /// Whether a key of this ring signed the token and it has not expired.
     #[must_use]
     pub fn is_valid(&self, ring: &Keyring, now_ms: u64) -> bool {
-        now_ms < self.expires_ms
-            && ring.find(self.kid).is_some_and(|key| {
-                let fields = [self.user, self.expires];
-                key.verify(Purpose::Session, Digest::HmacSha256, &fields, self.digest)
-            })
+        now_ms < self.expires_ms && self.is_signed(Purpose::Session, ring)
+    }
+
+    /// Whether a key of this ring signed the token for this purpose.
+    pub(super) fn is_signed(&self, purpose: Purpose, ring: &Keyring) -> bool {
+        ring.find(self.kid).is_some_and(|key| {
+            let fields = [self.user, self.expires];
+            key.verify(purpose, Digest::HmacSha256, &fields, self.digest)
+        })
     }
 }
 
@@ -62,8 +66,13 @@ fn cut_last(text: &str) -> Option<(&str, &str)> {
 /// Writes a token for `user`, who must be well formed ([`ids::is_user`]).
 #[must_use]
 pub fn sign(key: &Key, user: &str, expires_ms: u64) -> String {
+    sign_for(Purpose::Session, key, user, expires_ms)
+}
+
+/// The same for another purpose.
+pub(super) fn sign_for(purpose: Purpose, key: &Key, user: &str, expires_ms: u64) -> String {
     let expires = expires_ms.to_string();
-    let text = key.sign(Purpose::Session, Digest::HmacSha256, &[user, &expires]);
+    let text = key.sign(purpose, Digest::HmacSha256, &[user, &expires]);
     format!("{user}.{expires}.{}.{text}", key.kid())
 }
 

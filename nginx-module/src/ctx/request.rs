@@ -1,5 +1,6 @@
 //! A request as the handlers see it.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -239,6 +240,18 @@ impl<'a> Request<'a> {
     /// nginx's own id of the request, `$request_id`.
     pub(crate) fn own_id(&self) -> &'a str {
         self.variable(REQUEST_ID.load(Ordering::Relaxed))
+    }
+
+    /// A text that lives as long as the request: itself, or a copy in its pool. Empty
+    /// if memory is short.
+    pub(crate) fn keep(&self, kept: Cow<'a, str>) -> &'a str {
+        match kept {
+            Cow::Borrowed(text) => text,
+            // SAFETY: the request's pool lives as long as `'a`.
+            Cow::Owned(copied) => unsafe {
+                text(ngx_str_t::from_str(self.raw().pool, &copied)).unwrap_or_default()
+            },
+        }
     }
 
     /// The status of the response; 0 if there was none.

@@ -54,6 +54,7 @@ http {{
     seckill_redis {redis} timeout=500ms;
     seckill_keys "{keys}";
     seckill_rate rate={rate}r/s burst={burst};
+    seckill_digest {digest};
     seckill_captcha {captcha};
 
     include "{home}/conf/seckill/http.conf";
@@ -85,6 +86,7 @@ http {{
         keys = config.keys.display(),
         rate = config.site_rate,
         burst = config.site_burst,
+        digest = config.digest.as_str(),
         captcha = if config.captcha.is_on() { "on" } else { "off" },
         listen = listen(config.port),
         pages = config.pages_dir().display(),
@@ -173,6 +175,20 @@ mod tests {
             let config = Config::from_layers(given).unwrap();
             let text = text(&config, Path::new("/m.so"), Path::new("/h"));
             assert!(text.contains(directive), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_edge_digests_purchase_urls_as_the_back_end_does() {
+        for digest in ["hmac-sha256", "md5"] {
+            let variables = [("SECKILL_DIGEST".to_owned(), digest.to_owned())];
+            let given = gather(None, &variables, Vec::new()).unwrap();
+            let config = Config::from_layers(given).unwrap();
+            let text = text(&config, Path::new("/m.so"), Path::new("/h"));
+            assert!(
+                text.contains(&format!("seckill_digest {digest};")),
+                "{text}"
+            );
         }
     }
 

@@ -1,0 +1,7 @@
+//! Who the buyer is, to every role: whatever the shop's login calls them, and whatever
+//! else a browser sends.
+
+/// Headers and cookies of others never matter.
+mod bytes;
+/// Buyers for whom an edge vouches.
+mod vouched;
