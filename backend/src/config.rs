@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use axum::http::Uri;
 use jiff::tz::TimeZone;
+use seckill_core::gate::directive::jwt::Jwt;
 use seckill_core::signing::keyring::Digest;
 
 use crate::config::analysis::Rules;
@@ -111,6 +112,8 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// Whether anybody may log in under any name.
     pub demo_login: bool,
+    /// The tokens of the shop's own login; `None` if it has none.
+    pub jwt: Option<Jwt>,
     /// How purchase URLs are digested.
     pub digest: Digest,
     /// Which captcha a purchase needs.
@@ -249,6 +252,7 @@ impl Config {
             payment_keys: values.path("payment_keys", &data.join("payment-keys"))?,
             time_zone: values.time_zone("Asia/Shanghai")?,
             demo_login: values.switch("demo_login", false)?,
+            jwt: values.jwt()?,
             digest: values.digest()?,
             captcha: values.captcha(&data)?,
             log_format: values.log_format()?,

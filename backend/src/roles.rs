@@ -122,6 +122,9 @@ pub enum RoleError {
     /// The settings of the captcha are wrong.
     #[error("{0}")]
     Captcha(String),
+    /// The tokens of the login cannot be verified.
+    #[error("the keys of the login (jwt_jwks) cannot be read: {0}")]
+    Login(#[source] std::io::Error),
     /// The address of the queue is wrong.
     #[error("{0}")]
     Queue(String),

@@ -40,6 +40,8 @@ mod result;
 mod session;
 /// What every handler shares.
 mod state;
+/// Tokens of the shop's own login.
+pub mod tokens;
 /// Orders and payments as JSON, for the API and the command line.
 pub mod view;
 

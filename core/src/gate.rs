@@ -31,9 +31,24 @@ use crate::signing::hidden_path::{HiddenPath, PATH_HORIZON_MS};
 use crate::signing::keyring::{Digest, Keyring};
 use crate::signing::session::Session;
 
+/// What proves who the buyer is, and takes time to verify: a token of the shop's login.
+pub trait Proof: std::fmt::Debug {
+    /// The user whom it names, unverified.
+    fn user(&self) -> &str;
+
+    /// Verifies it.
+    ///
+    /// # Errors
+    /// [`Verdict::LoginRequired`] if it proves nothing; [`Verdict::Unavailable`] if
+    /// what it takes to verify it is not at hand.
+    fn verify(&self) -> Result<(), Verdict>;
+}
+
 /// How the buyer is identified.
 #[derive(Debug, Clone, Copy)]
 pub enum Credential<'a> {
+    /// A proof of another kind, still to be verified.
+    Proof(&'a dyn Proof),
     /// The module's own session cookie, if there was one; still to be verified.
     Cookie(Option<&'a str>),
     /// A user that the operator's own configuration vouches for (`seckill_user`).
@@ -74,19 +89,36 @@ pub struct Admissible<'a> {
     pub pass: Option<Pass<'a>>,
 }
 
-/// The verified buyer, or `None`.
-#[must_use]
-pub fn identify<'a>(buyer: Credential<'a>, ring: &Keyring, now_ms: u64) -> Option<&'a str> {
-    let identity = Identity::read(buyer)?;
-    identity.is_proven(ring, now_ms).then_some(identity.user)
+/// The verified buyer.
+///
+/// # Errors
+/// [`Verdict::LoginRequired`] if there is none; [`Verdict::Unavailable`] if that cannot
+/// be verified now.
+pub fn identify<'a>(
+    buyer: Credential<'a>,
+    ring: &Keyring,
+    now_ms: u64,
+) -> Result<&'a str, Verdict> {
+    let identity = Identity::read(buyer).ok_or(Verdict::LoginRequired)?;
+    identity.verify(ring, now_ms)?;
+    Ok(identity.user)
 }
 
 /// The user that a credential names.
 #[derive(Debug, Clone, Copy)]
 struct Identity<'a> {
     user: &'a str,
-    /// The session to verify; `None` if the operator vouches for the user.
-    session: Option<Session<'a>>,
+    evidence: Evidence<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Evidence<'a> {
+    /// To be verified.
+    Session(Session<'a>),
+    /// To be verified.
+    Proof(&'a dyn Proof),
+    /// The operator vouches for the user.
+    Word,
 }
 
 impl<'a> Identity<'a> {
@@ -94,18 +126,27 @@ impl<'a> Identity<'a> {
         match buyer {
             Credential::Cookie(token) => Session::parse(token?).map(|session| Self {
                 user: session.user,
-                session: Some(session),
+                evidence: Evidence::Session(session),
+            }),
+            Credential::Proof(proof) => Some(Self {
+                user: proof.user(),
+                evidence: Evidence::Proof(proof),
             }),
             Credential::Vouched(user) => ids::is_user(user).then_some(Self {
                 user,
-                session: None,
+                evidence: Evidence::Word,
             }),
         }
     }
 
-    fn is_proven(&self, ring: &Keyring, now_ms: u64) -> bool {
-        self.session
-            .is_none_or(|session| session.is_valid(ring, now_ms))
+    fn verify(&self, ring: &Keyring, now_ms: u64) -> Result<(), Verdict> {
+        match self.evidence {
+            Evidence::Session(session) if !session.is_valid(ring, now_ms) => {
+                Err(Verdict::LoginRequired)
+            }
+            Evidence::Session(_) | Evidence::Word => Ok(()),
+            Evidence::Proof(proof) => proof.verify(),
+        }
     }
 }
 
@@ -240,16 +281,12 @@ impl<'a> Claim<'a> {
         }
     }
 
-    /// Verifies the buyer's session.
+    /// Verifies the buyer's session, or other proof.
     ///
     /// # Errors
-    /// [`Verdict::LoginRequired`].
+    /// As for [`identify`].
     pub fn verify_buyer(&self, ring: &Keyring, now_ms: u64) -> Result<(), Verdict> {
-        if self.identity()?.is_proven(ring, now_ms) {
-            Ok(())
-        } else {
-            Err(Verdict::LoginRequired)
-        }
+        self.identity()?.verify(ring, now_ms)
     }
 
     /// Decides by the product's catalogue entry and the captcha pass. Call it only

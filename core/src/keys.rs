@@ -26,6 +26,12 @@ pub const QUEUE_CANCELS: &str = "seckill::queue::cancels";
 /// Order messages that no worker could place, with the reason.
 pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
 
+/// Hash: URL of a JWK Set → the set as JSON, for the edges, which fetch none themselves.
+pub const JWKS: &str = "seckill::{jwks}::sets";
+/// Set by an edge that was shown a token of a key which is not in its set, so that the
+/// back end fetches the sets again; gone when it has.
+pub const JWKS_WANTED: &str = "seckill::{jwks}::wanted";
+
 /// Stream of product messages: `round` changed, so that its pages and the documents
 /// of its days may be out of date. The id of its last entry is the version of what
 /// shoppers see.

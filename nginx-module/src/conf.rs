@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ngx::ffi::{ngx_http_core_loc_conf_t, ngx_uint_t};
 use seckill_core::edge::EdgeLine;
+use seckill_core::gate::directive::jwt::Jwks;
 use seckill_core::gate::directive::{Address, Fallback, RateLimit, RedisTarget, Scope};
 use seckill_core::permits::lease::Spent;
 use seckill_core::permits::permit::PermitId;
@@ -17,6 +18,7 @@ use seckill_core::signing::keyring::{Digest, Keyring};
 use crate::net::names::Names;
 use crate::net::tls::TlsClient;
 use crate::state::{LimitZone, SharedZone, Zone};
+use crate::tokens::Jwt;
 
 /// A user and their password, read from where the directive says.
 #[derive(Clone, Default)]
@@ -71,6 +73,8 @@ pub(crate) struct MainConf {
     pub(crate) keyring: Option<Keyring>,
     /// `seckill_node`.
     pub(crate) node: Option<String>,
+    /// The `seckill_jwt` directives, in the order of the file.
+    pub(crate) jwts: Vec<Jwt>,
     /// The limits of the `seckill_rate` directives, in the order of the file.
     pub(crate) rates: Vec<RateLimit>,
     /// The zones of `seckill_rate key=…`, which nginx knows by their addresses.
@@ -132,6 +136,8 @@ pub(crate) struct Edge {
     pub(crate) pace: Pace,
     /// Index and limit of each bucket that is shared with the other edges.
     pub(crate) shared_rates: Rc<[(usize, RateLimit)]>,
+    /// URLs of the key sets that the back end fetches.
+    pub(crate) jwks: Rc<[String]>,
 }
 
 impl Edge {
@@ -152,7 +158,12 @@ impl Edge {
         let shared_rates: Rc<[_]> = rates
             .filter(|(_, limit)| limit.scope == Scope::Site)
             .collect();
+        let jwks = main.jwts.iter().filter_map(|jwt| match &jwt.jwks {
+            Jwks::Url(url) => Some(url.clone()),
+            Jwks::File(_) => None,
+        });
         Some(Self {
+            jwks: jwks.collect(),
             zone,
             node: node.into(),
             line: line.into(),
@@ -204,6 +215,8 @@ pub(crate) struct LocConf {
     pub(crate) limit: Option<usize>,
     /// Index of the variable that names the buyer.
     pub(crate) user: Option<ngx_uint_t>,
+    /// Index into [`MainConf::jwts`]; `Some(None)` for `off`.
+    pub(crate) jwt: Option<Option<usize>>,
     /// `seckill_digest`.
     pub(crate) digest: Option<Digest>,
     /// `seckill_fallback`: what happens when Redis is away and no permit is in hand.
@@ -218,6 +231,7 @@ impl ngx::http::Merge for LocConf {
         self.rate = self.rate.or(outer.rate);
         self.limit = self.limit.or(outer.limit);
         self.user = self.user.or(outer.user);
+        self.jwt = self.jwt.or(outer.jwt);
         self.digest = self.digest.or(outer.digest);
         self.fallback = self.fallback.or(outer.fallback);
         self.captcha = self.captcha.or(outer.captcha);

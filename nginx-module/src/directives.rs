@@ -3,6 +3,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
+use std::rc::Rc;
 
 use ngx::ffi::{
     NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
@@ -12,6 +13,7 @@ use ngx::ffi::{
 use ngx::http::{HttpModuleLocationConf as _, NgxHttpCoreModule};
 use ngx::ngx_string;
 use seckill_core::gate::directive;
+use seckill_core::gate::directive::jwt::{self, Jwks};
 use seckill_core::gate::directive::{Address, Fallback, Keyed, RateLimit, Scope};
 use seckill_core::permits::lease;
 use seckill_core::signing::keyring::{Digest, Keyring};
@@ -21,12 +23,13 @@ mod files;
 mod reading;
 
 pub(crate) use checks::warn_of_mistakes;
-use files::read_secret;
+use files::{read_key_set, read_secret};
 use reading::{Reading, setter};
 
 use crate::conf::{LocConf, MainConf, Place, Target};
 use crate::net::address::SocketAddress;
 use crate::state::LimitZone;
+use crate::tokens::Jwt;
 use crate::{ngx_http_seckill_module, phases, state};
 
 fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
@@ -155,6 +158,30 @@ setter!(cmd_user, LocConf, |reading, conf| {
     once(&mut conf.user, index)
 });
 
+setter!(cmd_jwt, LocConf, |reading, conf| {
+    if reading.args == ["off"] {
+        return once(&mut conf.jwt, None);
+    }
+    let read = jwt::jwt(&reading.args)?;
+    let from_file = match &read.jwks {
+        Jwks::File(name) => Some(Rc::new(read_key_set(&reading.full_name(name)?)?)),
+        Jwks::Url(_) => None,
+    };
+    let index = reading.with_main(|main| {
+        let index = main.jwts.len();
+        main.jwts.push(Jwt {
+            index,
+            policy: read.policy,
+            cookie: read.cookie,
+            jwks: read.jwks,
+            from_file,
+        });
+        Ok(index)
+    })?;
+    reading.needs_all("seckill_jwt")?;
+    once(&mut conf.jwt, Some(index))
+});
+
 setter!(cmd_digest, LocConf, |reading, conf| {
     let digest = Digest::parse(reading.args[0])
         .ok_or_else(|| format!("\"{}\" must be hmac-sha256 or md5", reading.args[0]))?;
@@ -273,7 +300,7 @@ const IN_MAIN: usize = NGX_HTTP_MAIN_CONF_OFFSET;
 const IN_LOCATION: usize = NGX_HTTP_LOC_CONF_OFFSET;
 
 /// All directives, for nginx.
-pub(crate) static mut COMMANDS: [ngx_command_t; 15] = [
+pub(crate) static mut COMMANDS: [ngx_command_t; 16] = [
     command(
         ngx_string!("seckill_zone"),
         MAIN | NGX_CONF_TAKE1,
@@ -309,6 +336,12 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 15] = [
         ANY | NGX_CONF_TAKE1,
         IN_LOCATION,
         cmd_user,
+    ),
+    command(
+        ngx_string!("seckill_jwt"),
+        ANY | NGX_CONF_1MORE,
+        IN_LOCATION,
+        cmd_jwt,
     ),
     command(
         ngx_string!("seckill_digest"),

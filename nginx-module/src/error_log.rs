@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use ngx::ffi::{
-    NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_conf_log_error, ngx_conf_t, ngx_cycle, ngx_uint_t,
+    NGX_LOG_DEBUG, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_conf_log_error, ngx_conf_t, ngx_cycle,
+    ngx_uint_t,
 };
 use ngx::ngx_log_error;
 
@@ -74,6 +75,11 @@ pub(crate) fn warn(text: &str) {
 /// Writes a notice.
 pub(crate) fn notice(text: &str) {
     write(NGX_LOG_NOTICE, text);
+}
+
+/// Writes a line for whoever looks for a cause, at a level that is off in production.
+pub(crate) fn debug(text: &str) {
+    write(NGX_LOG_DEBUG, text);
 }
 
 fn write(level: u32, text: &str) {

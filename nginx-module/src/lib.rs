@@ -27,6 +27,9 @@ mod net;
 /// configuration and does no I/O.
 mod state;
 
+/// Tokens of the shop's own login: a worker's keys, and what it has verified.
+mod tokens;
+
 /// The configuration as types, with the zone it named. No directive is read here.
 mod conf;
 

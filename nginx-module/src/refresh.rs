@@ -8,6 +8,7 @@ mod bans;
 mod catalogue;
 mod failing;
 mod heart;
+mod jwks;
 mod regrabs;
 
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub(crate) async fn run(link: Link, edge: Edge, leases: Vec<Returns>) -> String 
     edge.zone.counters().redis_connects.add(1);
     // Before the catalogue: nobody is admitted before the bans are known.
     let _mirror = bans::follow(link.clone(), edge.clone());
+    let _key_sets = jwks::follow(link.clone(), edge.clone());
     let mut heart = Heart::new(link.clone(), edge.clone());
     let mut refresh = Refresh::new(link.clone(), edge);
     // Before the first reading: the share of the rate must be known before a click

@@ -1,5 +1,6 @@
 //! The variables, for logs and for headers to the back end.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use ngx::ffi::{
@@ -82,15 +83,18 @@ const VARIABLES: [(&str, Text); 7] = [
 /// viewed a page, and who was refused.
 fn visitor<'r>(request: &Request<'r>) -> Option<&'r str> {
     let settings = Settings::of(request).ok()?;
-    let buyer = settings.buyer(request, &request.headers());
-    gate::identify(buyer, settings.keyring, clock::now_ms())
+    let buyer = settings.buyer(request, &request.headers()).ok()?;
+    gate::identify(buyer.credential(), settings.keyring, clock::now_ms())
+        .ok()
+        .map(|user| request.keep(Cow::Owned(user.to_owned())))
 }
 
-/// For the back end: the buyer for whom this nginx vouches, signed. The session cookie
-/// needs no such header, since the back end verifies it itself.
+/// For the back end: the buyer for whom this nginx vouches, or whose token it has
+/// verified, signed. The session cookie needs no such header, since the back end
+/// verifies it itself.
 fn identity(request: &Request<'_>) -> Option<String> {
     let settings = Settings::of(request).ok()?;
-    let user = settings.vouched(request)?;
+    let user = settings.told(request)?;
     Some(identity::sign(
         settings.keyring.first(),
         user,

@@ -46,6 +46,26 @@ pub const KEYS: &[Key] = &[
         meaning: "on: anybody may log in under any name of letters and digits",
     },
     Key {
+        name: "jwt_jwks",
+        meaning: "file or URL of the keys (JWKS) of your login's tokens; none: no tokens",
+    },
+    Key {
+        name: "jwt_claim",
+        meaning: "claim of a token that names the buyer",
+    },
+    Key {
+        name: "jwt_issuer",
+        meaning: "issuer whose tokens are believed; none: any",
+    },
+    Key {
+        name: "jwt_audience",
+        meaning: "audiences of which a token must name one; none: any",
+    },
+    Key {
+        name: "jwt_cookie",
+        meaning: "cookie that holds a token, besides the header Authorization",
+    },
+    Key {
         name: "digest",
         meaning: "hmac-sha256 or md5: digest of purchase URLs, as the edges' seckill_digest",
     },

@@ -10,6 +10,7 @@ use super::{Parts, Role, RoleError, read_keyring};
 use crate::config::Config;
 use crate::redis::RedisLink;
 use crate::shop::captcha::{Captcha, setup};
+use crate::shop::tokens::{Reading, Tokens};
 use crate::shop::{self, ShopState};
 
 /// Serves the API at `purchase_listen`.
@@ -34,6 +35,7 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
         options,
     )
     .with_payment_keys(payment_keys(config)?)
+    .with_tokens(tokens(config, &parts.redis)?)
     .with_captcha(captcha(config, &parts.redis)?);
     let router = shop::router(state);
     running.serve(Role::Purchase, &config.purchase_listen, router, None)
@@ -49,6 +51,16 @@ fn payment_keys(config: &Config) -> Result<Option<Arc<Keyring>>, RoleError> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// What verifies the tokens of the shop's own login; `None` if it has none.
+fn tokens(config: &Config, redis: &RedisLink) -> Result<Option<Arc<Tokens>>, RoleError> {
+    let Some(jwt) = config.jwt.clone() else {
+        return Ok(None);
+    };
+    let reading = Reading::start(&jwt.jwks, redis.clone()).map_err(RoleError::Login)?;
+    let tokens = Tokens::new(jwt, reading).map_err(|error| RoleError::Login(error.into()))?;
+    Ok(Some(Arc::new(tokens)))
 }
 
 /// What hands out captcha passes; `None` if the captcha is off.

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use axum::http::{HeaderMap, header};
 use seckill_core::Verdict;
 use seckill_core::gate::{self, Credential};
-use seckill_core::signing::{identity, session};
+use seckill_core::signing::{identity, jwt, session};
 
 use super::state::ShopState;
+use super::tokens::Tokens;
 use crate::http::error::ApiError;
 use crate::now_ms;
 
@@ -39,7 +40,13 @@ pub(super) async fn caller<'a>(
     headers: &'a HeaderMap,
 ) -> Result<Caller<'a>, ApiError> {
     let Some(vouched) = headers.get(identity::HEADER) else {
-        return Ok(Caller::Session(token(headers)));
+        return Ok(match login_token(state, headers) {
+            Some((tokens, text)) => {
+                let user = tokens.user(text).await.map_err(Verdict::from)?;
+                Caller::Verified(Cow::Owned(user))
+            }
+            None => Caller::Session(token(headers)),
+        });
     };
     let vouched = vouched.to_str().ok();
     match vouched.and_then(|text| identity::verify(text, &state.keyring, now_ms())) {
@@ -55,12 +62,31 @@ pub(super) async fn caller<'a>(
     }
 }
 
+/// The token of the shop's own login, where such tokens are believed; unverified.
+pub(super) fn login_token<'a>(
+    state: &'a ShopState,
+    headers: &'a HeaderMap,
+) -> Option<(&'a Tokens, &'a str)> {
+    let tokens = state.tokens.as_deref()?;
+    let authorization = headers.get(header::AUTHORIZATION);
+    let bearer = authorization.and_then(|value| jwt::bearer(value.as_bytes()));
+    let text = bearer.or_else(|| {
+        // A session of ours may stand where a token is looked for.
+        cookie(headers, tokens.cookie()).filter(|text| jwt::is_token(text))
+    })?;
+    Some((tokens, text))
+}
+
 /// The session cookie's value, unverified.
 pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, session::COOKIE)
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .find_map(|cookies| session::cookie(cookies.as_bytes(), session::COOKIE))
+        .find_map(|cookies| session::cookie(cookies.as_bytes(), name))
 }
 
 /// The written id of the buyer who sends a request, verified.
@@ -75,8 +101,7 @@ pub(super) async fn buyer<'a>(
         Caller::Verified(user) => Ok(user),
         Caller::Session(token) => {
             let user = gate::identify(Credential::Cookie(token), &state.keyring, now_ms());
-            user.map(Cow::Borrowed)
-                .ok_or(ApiError(Verdict::LoginRequired))
+            Ok(Cow::Borrowed(user?))
         }
     }
 }

@@ -8,6 +8,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
+use seckill_core::signing::identity as vouched;
+use seckill_core::signing::jwt::Refusal;
 use seckill_core::signing::session;
 use seckill_core::signing::session::Session;
 use seckill_core::{Verdict, ids};
@@ -15,6 +17,7 @@ use serde::Deserialize;
 
 use super::identity::{self, Caller};
 use super::state::ShopState;
+use super::tokens::NoUser;
 use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
@@ -34,6 +37,12 @@ async fn show(
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
+    if !headers.contains_key(vouched::HEADER)
+        && let Some((tokens, text)) = identity::login_token(&state, &headers)
+        && let Err(NoUser::Refused(refusal)) = tokens.user(text).await
+    {
+        return Ok(refused(refusal));
+    }
     let user = identity::buyer(&state, &headers).await?;
     let expires_ms = match identity::caller(&state, &headers).await? {
         // The login that nginx asked knows until when.
@@ -72,6 +81,16 @@ async fn log_in(State(state): State<Arc<ShopState>>, body: Body) -> Result<Respo
     let mut response = session_response(&user, Some(expires_ms));
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)
+}
+
+/// Says why a token names nobody, for those who set up a login.
+fn refused(refusal: Refusal) -> Response {
+    let body = serde_json::json!({
+        "code": Verdict::LoginRequired.code(),
+        "reason": refusal.code(),
+        "message": format!("Log in again: {refusal}."),
+    });
+    json_response(StatusCode::UNAUTHORIZED, body.to_string())
 }
 
 fn session_response(user: &str, expires_ms: Option<u64>) -> Response {

@@ -7,6 +7,7 @@ use seckill_core::signing::keyring::{Digest, Keyring};
 
 use super::captcha::Captcha;
 use super::refill::Refiller;
+use super::tokens::Tokens;
 use crate::http::error::ApiError;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
@@ -39,6 +40,8 @@ pub struct ShopState {
     pub(super) keyring: Arc<Keyring>,
     /// Shared with the payment provider; without them, no notice is accepted.
     pub(super) payment_keys: Option<Arc<Keyring>>,
+    /// Verifies tokens of the shop's own login; `None` if it has none.
+    pub(super) tokens: Option<Arc<Tokens>>,
     pub(super) options: Options,
     /// Hands out passes; `None` if this shop has no captcha.
     pub(super) captcha: Option<Captcha>,
@@ -64,6 +67,7 @@ impl ShopState {
             store,
             keyring,
             payment_keys: None,
+            tokens: None,
             options,
             captcha: None,
         }
@@ -76,6 +80,12 @@ impl ShopState {
             payment_keys,
             ..self
         }
+    }
+
+    /// Believes the tokens of the shop's own login.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Option<Arc<Tokens>>) -> Self {
+        Self { tokens, ..self }
     }
 
     /// Hands out passes by this captcha.

@@ -3,6 +3,8 @@
 //! Kept here rather than in the module because a module links only inside
 //! nginx: here the error messages that an operator sees can be tested.
 
+/// `seckill_jwt`: tokens of the shop's own login.
+pub mod jwt;
 mod rate;
 mod target;
 

@@ -47,8 +47,10 @@ pub(crate) struct Headers<'a> {
     pub(crate) request: Option<&'a str>,
     /// The captcha pass, unverified.
     pub(crate) captcha: Option<&'a str>,
-    /// Whether one of the latter two was sent twice, so that others on the way may
-    /// read another one of them.
+    /// `Authorization`.
+    pub(crate) authorization: Option<&'a [u8]>,
+    /// Whether request id or pass was sent twice, so that others on the way may read
+    /// another one of them.
     pub(crate) is_ambiguous: bool,
 }
 
@@ -157,42 +159,58 @@ impl<'a> Request<'a> {
             .find_map(|(key, value)| (key == name).then_some(value))
     }
 
+    /// All headers, in the order in which they came.
+    fn elements(&self) -> impl Iterator<Item = &'a ngx_table_elt_t> + use<'a> {
+        // SAFETY: the list's parts are linked within the request's pool, and each holds
+        // `nelts` elements of the list's type.
+        let parts =
+            std::iter::successors(Some(&self.raw().headers_in.headers.part), |part| unsafe {
+                part.next.as_ref()
+            });
+        parts.flat_map(|part| match part.nelts {
+            0 => &[][..],
+            // SAFETY: as above.
+            n => unsafe { std::slice::from_raw_parts(part.elts.cast::<ngx_table_elt_t>(), n) },
+        })
+    }
+
+    /// The value of a cookie.
+    pub(crate) fn cookie(&self, name: &str) -> Option<&'a str> {
+        self.elements().find_map(|element| {
+            // SAFETY: keys and values live in the request's buffers.
+            let (key, value) = unsafe { (bytes(element.key), bytes(element.value)) };
+            let is_cookie = key.eq_ignore_ascii_case(b"cookie");
+            is_cookie.then(|| session::cookie(value, name)).flatten()
+        })
+    }
+
     /// The headers that the gate uses.
     pub(crate) fn headers(&self) -> Headers<'a> {
         let mut found = Headers::default();
-        let mut part = &self.raw().headers_in.headers.part;
-        loop {
-            // SAFETY: a part holds `nelts` elements of the list's type.
-            let elements: &'a [ngx_table_elt_t] = match part.nelts {
-                0 => &[],
-                // SAFETY: as above.
-                n => unsafe { std::slice::from_raw_parts(part.elts.cast(), n) },
-            };
-            for element in elements {
-                // SAFETY: keys and values live in the request's buffers.
-                let (key, value) = unsafe { (bytes(element.key), || text(element.value)) };
-                let twice = &mut found.is_ambiguous;
-                match key.len() {
-                    6 if key.eq_ignore_ascii_case(b"cookie") => {
-                        // SAFETY: as above.
-                        let header = unsafe { bytes(element.value) };
-                        found.session = found.session.or(session::cookie(header, session::COOKIE));
-                    }
-                    15 if key.eq_ignore_ascii_case(b"idempotency-key") => {
-                        keep(&mut found.request, value().map(ids::unquoted), twice);
-                    }
-                    17 if key.eq_ignore_ascii_case(pass::HEADER.as_bytes()) => {
-                        keep(&mut found.captcha, value(), twice);
-                    }
-                    _ => {}
+        for element in self.elements() {
+            // SAFETY: keys and values live in the request's buffers.
+            let (key, value) = unsafe { (bytes(element.key), || text(element.value)) };
+            let twice = &mut found.is_ambiguous;
+            match key.len() {
+                6 if key.eq_ignore_ascii_case(b"cookie") => {
+                    // SAFETY: as above.
+                    let header = unsafe { bytes(element.value) };
+                    found.session = found.session.or(session::cookie(header, session::COOKIE));
                 }
-            }
-            // SAFETY: the parts are linked within the request's pool.
-            match unsafe { part.next.as_ref() } {
-                Some(next) => part = next,
-                None => return found,
+                13 if key.eq_ignore_ascii_case(b"authorization") => {
+                    // SAFETY: as above.
+                    found.authorization = Some(unsafe { bytes(element.value) });
+                }
+                15 if key.eq_ignore_ascii_case(b"idempotency-key") => {
+                    keep(&mut found.request, value().map(ids::unquoted), twice);
+                }
+                17 if key.eq_ignore_ascii_case(pass::HEADER.as_bytes()) => {
+                    keep(&mut found.captcha, value(), twice);
+                }
+                _ => {}
             }
         }
+        found
     }
 
     /// The client's address; `None` on a unix socket. Behind a trusted proxy it is the

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use ngx::ffi::{NGX_OK, ngx_conf_full_name, ngx_int_t, ngx_str_t};
 use seckill_core::gate::directive::{self, Password, Tls};
+use seckill_core::signing::jwt::KeySet;
 
 use super::reading::Reading;
 use crate::conf::Login;
@@ -88,4 +89,14 @@ pub(super) fn read_secret(path: &str) -> Result<String, String> {
         ));
     }
     fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+}
+
+/// Reads a set of keys that verify tokens. Secrets among them must not be open to others.
+pub(super) fn read_key_set(path: &str) -> Result<KeySet, String> {
+    let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let keys = KeySet::parse(&text).map_err(|error| format!("file \"{path}\": {error}"))?;
+    if KeySet::parse_public(&text).is_err() {
+        read_secret(path)?;
+    }
+    Ok(keys)
 }

@@ -147,13 +147,14 @@ fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
         // Another reader of this request, such as the back end, may read it otherwise.
         return Err(Verdict::BadRequest);
     }
+    let buyer = settings.buyer(request, &headers)?;
     let click = Click {
         is_post: request.is_post(),
         has_body: request.has_body(),
         path: request.path(),
         quantity: request.argument("quantity"),
         request: headers.request,
-        buyer: settings.buyer(request, &headers),
+        buyer: buyer.credential(),
         captcha: Captcha::new(settings.captcha, headers.captcha),
     };
     let (now_ms, monotonic_ns) = (clock::now_ms(), clock::monotonic_ns());

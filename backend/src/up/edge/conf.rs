@@ -6,6 +6,7 @@ use std::path::Path;
 
 use nix::unistd::Uid;
 use redis::{ConnectionAddr, IntoConnectionInfo as _};
+use seckill_core::gate::directive::jwt::Jwks;
 
 use super::super::child::file_limit;
 use crate::config::{Config, Listen};
@@ -54,7 +55,7 @@ http {{
     seckill_redis {redis} timeout=500ms;
     seckill_keys "{keys}";
     seckill_rate rate={rate}r/s burst={burst};
-    seckill_digest {digest};
+{jwt}    seckill_digest {digest};
     seckill_captcha {captcha};
 
     include "{home}/conf/seckill/http.conf";
@@ -86,12 +87,33 @@ http {{
         keys = config.keys.display(),
         rate = config.site_rate,
         burst = config.site_burst,
+        jwt = jwt(config),
         digest = config.digest.as_str(),
         captcha = if config.captcha.is_on() { "on" } else { "off" },
         listen = listen(config.port),
         pages = config.pages_dir().display(),
         console = listen_console(config),
     )
+}
+
+/// The line of `seckill_jwt` for the tokens that the back end believes.
+fn jwt(config: &Config) -> String {
+    let Some(jwt) = &config.jwt else {
+        return String::new();
+    };
+    let (Jwks::File(jwks) | Jwks::Url(jwks)) = &jwt.jwks;
+    let policy = &jwt.policy;
+    let mut line = format!(
+        "    seckill_jwt \"jwks={jwks}\" claim={} cookie={}",
+        policy.claim, jwt.cookie
+    );
+    if let Some(issuer) = &policy.issuer {
+        line.push_str(&format!(" \"issuer={issuer}\""));
+    }
+    for audience in &policy.audiences {
+        line.push_str(&format!(" \"audience={audience}\""));
+    }
+    line + ";\n"
 }
 
 /// Workers of a nginx that root starts would become `nobody`, who can read
@@ -190,6 +212,23 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn the_edge_believes_the_tokens_that_the_back_end_believes() {
+        let given = [
+            ("SECKILL_JWT_JWKS", "https://login.example.com/jwks"),
+            ("SECKILL_JWT_ISSUER", "https://login.example.com/"),
+            ("SECKILL_JWT_AUDIENCE", "shop, app"),
+        ];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::from_layers(gather(None, &given, Vec::new()).unwrap()).unwrap();
+        assert_eq!(
+            jwt(&config),
+            "    seckill_jwt \"jwks=https://login.example.com/jwks\" claim=sub \
+             cookie=seckill_session \"issuer=https://login.example.com/\" \
+             \"audience=shop\" \"audience=app\";\n"
+        );
     }
 
     #[test]
