@@ -3,5 +3,7 @@
 
 /// Headers and cookies of others never matter.
 mod bytes;
+/// Tokens of the shop's own login.
+mod jwt;
 /// Buyers for whom an edge vouches.
 mod vouched;

@@ -69,17 +69,18 @@ on_both!(
 );
 
 async fn the_longest_name_of_a_buyer_is_kept_whole(store: Store) {
-    let user = ids::user::write("京".repeat(85).as_bytes()).unwrap();
-    let mut twin = user.clone().into_owned();
+    let name = "京".repeat(85);
+    let user = ids::user::write(name.as_bytes()).unwrap().into_owned();
+    let mut twin = user.clone();
     twin.replace_range(twin.len() - 2.., "AD");
-    for (id, name) in [(1, &*user), (2, &twin)] {
+    for (id, name) in [(1, &user), (2, &twin)] {
         let placed = place(&store, order(id, name, "r1")).await;
         assert_eq!(placed, Placed::New(OrderId(id)));
     }
-    for name in [&*user, &twin] {
+    for name in [&user, &twin] {
         let orders = store.orders_of(name, 0, 10).await.unwrap();
         assert_eq!(orders.len(), 1);
-        assert_eq!(orders[0].user, name);
+        assert_eq!(&orders[0].user, name);
     }
 }
 

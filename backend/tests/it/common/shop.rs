@@ -1,5 +1,6 @@
 //! All parts of the main path, wired as the roles are.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,9 +18,11 @@ use seckill::redis::segments::Segments;
 use seckill::shop as purchase;
 use seckill::shop::ShopState;
 use seckill::shop::captcha::{Captcha, Way};
+use seckill::shop::tokens::{Reading, Tokens};
 use seckill::stock::following;
 use seckill::store::Store;
 use seckill_core::gate::admission::{self, Admission};
+use seckill_core::gate::directive::jwt::Jwt;
 use seckill_core::keys;
 use seckill_core::orders::notification::Channel;
 use serde_json::Value;
@@ -149,6 +152,24 @@ impl Shop {
         })
         .await;
         shop
+    }
+
+    /// Believes the tokens of the shop's own login from now on.
+    pub async fn believe(&mut self, jwt: Jwt) {
+        let reading = Reading::start(&jwt.jwks, self.link.clone()).unwrap();
+        let tokens = Tokens::new(jwt, reading).unwrap();
+        let state = ShopState::new(
+            self.link.clone(),
+            self.segments.clone(),
+            Some(self.store.clone()),
+            super::ring(),
+            purchase::Options::default(),
+        );
+        self.app = purchase::router(state.with_tokens(Some(Arc::new(tokens))));
+        eventually("the purchase role is healthy", || async {
+            (self.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
+        })
+        .await;
     }
 
     pub fn relay(&mut self) {
