@@ -37,6 +37,8 @@ mod orders;
 mod sale;
 /// `seckill serve`.
 mod serve;
+/// `seckill session`.
+mod session;
 /// `seckill status`.
 mod status;
 /// `seckill stock`.
@@ -147,6 +149,7 @@ async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
         Command::Findings(command) => findings::run(config, command).await,
         Command::Orders(command) => orders::run(config, command).await,
         Command::Notices(command) => notices::run(config, command).await,
+        Command::Session(command) => session::run(config, command),
         Command::Status(arguments) => status::show(config, &arguments).await,
         Command::Verify(arguments) => verify::verify(config, &arguments).await,
         Command::Capacity(arguments) => capacity::run(config, &arguments),

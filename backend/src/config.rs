@@ -37,6 +37,8 @@ mod layers;
 pub mod listen;
 /// Which log lines are written.
 mod log_filter;
+/// The names under which the shop's pages are served.
+pub mod names;
 /// Suggests the known name behind a misspelt one.
 pub mod nearest;
 /// The settings that begin with `notify`.
@@ -56,6 +58,7 @@ pub use captcha::CaptchaSettings;
 pub use error::ConfigError;
 pub use layers::{Given, Source, gather, gather_beside};
 pub use listen::Listen;
+pub use names::Names;
 pub use notify::Notify;
 pub use shown::{Setting, masked_url};
 
@@ -114,6 +117,10 @@ pub struct Config {
     pub demo_login: bool,
     /// The tokens of the shop's own login; `None` if it has none.
     pub jwt: Option<Jwt>,
+    /// The names under which the shop's pages are served.
+    pub names: Names,
+    /// Key ring file shared with the shop's servers that begin sessions.
+    pub login_keys: PathBuf,
     /// How purchase URLs are digested.
     pub digest: Digest,
     /// Which captcha a purchase needs.
@@ -253,6 +260,8 @@ impl Config {
             time_zone: values.time_zone("Asia/Shanghai")?,
             demo_login: values.switch("demo_login", false)?,
             jwt: values.jwt()?,
+            names: values.names()?,
+            login_keys: values.path("login_keys", &data.join("login-keys"))?,
             digest: values.digest()?,
             captcha: values.captcha(&data)?,
             log_format: values.log_format()?,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
 use seckill_core::Verdict;
@@ -28,6 +29,8 @@ mod captcha_api;
 mod identity;
 /// `/api/orders`: the buyer's own orders, paying and cancelling them.
 mod orders;
+/// Refuses what another site's page posts.
+mod origin;
 /// `POST /api/payments/callback`: the payment provider's notices.
 mod payments;
 /// Sells to one buyer: runs the stock script on the buyer's segment.
@@ -49,6 +52,7 @@ pub use state::{Options, ShopState};
 
 /// Everything that the purchase role serves.
 pub fn router(state: ShopState) -> Router {
+    let state = Arc::new(state);
     Router::new()
         .route("/healthz", get(healthz))
         .merge(buy::router())
@@ -59,7 +63,8 @@ pub fn router(state: ShopState) -> Router {
         .merge(payments::router())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(Arc::new(state))
+        .layer(from_fn_with_state(state.clone(), origin::refuse_foreign))
+        .with_state(state)
 }
 
 /// Healthy means able to sell: the catalogue was read, and Redis replies.

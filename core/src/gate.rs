@@ -18,6 +18,8 @@
 pub mod admission;
 /// Arguments of the nginx directives, read into types.
 pub mod directive;
+/// Whether a request comes from a page of ours.
+pub mod origin;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
 

@@ -15,6 +15,7 @@ use super::notices::NoticesCommand;
 use super::orders::OrdersCommand;
 use super::sale::SaleCommand;
 use super::serve::ServeArgs;
+use super::session::SessionCommand;
 use super::status::StatusArgs;
 use super::stock::StockCommand;
 use super::up::UpArgs;
@@ -101,6 +102,9 @@ pub(crate) enum Command {
     /// Show and retry notifications to buyers about their orders
     #[command(subcommand)]
     Notices(NoticesCommand),
+    /// Make a buyer's session, or say whose one is
+    #[command(subcommand)]
+    Session(SessionCommand),
     /// Show which parts are up, and how far each sale is
     ///
     /// Finds the system by its data folder (--data). The exit status is 1 if a part is

@@ -66,6 +66,34 @@ pub const KEYS: &[Key] = &[
         meaning: "cookie that holds a token, besides the header Authorization",
     },
     Key {
+        name: "login_url",
+        meaning: "your login, to which pages lead; {return} stands for the page; none: none",
+    },
+    Key {
+        name: "logout_url",
+        meaning: "where your shop logs out; none: the session alone ends",
+    },
+    Key {
+        name: "login_keys",
+        meaning: "key ring file shared with your servers that begin sessions",
+    },
+    Key {
+        name: "shop_origins",
+        meaning: "origins of pages on other names that may post for a buyer",
+    },
+    Key {
+        name: "cookie_domain",
+        meaning: "domain of the session cookie; none: the host that sets it",
+    },
+    Key {
+        name: "cookie_same_site",
+        meaning: "lax, strict or none: SameSite of the session cookie",
+    },
+    Key {
+        name: "cookie_secure",
+        meaning: "auto (if site_url is https), on or off: Secure of the session cookie",
+    },
+    Key {
         name: "digest",
         meaning: "hmac-sha256 or md5: digest of purchase URLs, as the edges' seckill_digest",
     },

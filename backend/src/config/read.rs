@@ -22,6 +22,8 @@ mod console;
 mod edges;
 /// How buyers log in.
 mod login;
+/// The names under which the shop's pages are served.
+mod names;
 /// How buyers are notified of their orders.
 mod notify;
 /// Paths of files, folders and programs.

@@ -7,7 +7,8 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
+use seckill_core::orders::payment::{self, SignatureError};
 use seckill_core::signing::identity as vouched;
 use seckill_core::signing::jwt::Refusal;
 use seckill_core::signing::session;
@@ -24,10 +25,18 @@ use crate::now_ms;
 
 /// Largest login body, in bytes.
 const MAX_LOGIN: usize = 1024;
+/// Largest body of a server that wants a session, in bytes.
+const MAX_WANTED: usize = 4096;
+/// The header with such a server's signature.
+const SIGNATURE: &str = "x-seckill-signature";
 
 /// `GET /api/session` and `POST /api/session`.
 pub(super) fn router() -> Router<Arc<ShopState>> {
-    Router::new().route("/api/session", get(show).post(log_in))
+    Router::new()
+        .route("/api/session", get(show).post(log_in))
+        .route("/api/session/way", get(way))
+        .route("/api/session/logout", post(log_out))
+        .route("/api/session/mint", post(mint))
 }
 
 /// Who is logged in, and until when.
@@ -70,17 +79,99 @@ async fn log_in(State(state): State<Arc<ShopState>>, body: Body) -> Result<Respo
     let user = ids::user::write(user.as_bytes()).ok_or(Verdict::BadRequest)?;
     let expires_ms = now_ms() + session::SESSION_LIFE_MS;
     let token = session::sign(state.keyring.first(), &user, expires_ms);
+    let cookie = cookie(&state, &token, session::SESSION_LIFE_MS / 1000)?;
+    let mut response = session_response(&user, Some(expires_ms));
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    Ok(response)
+}
+
+/// The session cookie with this value, for so long.
+fn cookie(state: &ShopState, token: &str, seconds: u64) -> Result<HeaderValue, ApiError> {
+    let attributes = state.names.cookie_attributes();
     let cookie = format!(
-        "{}={token}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax",
-        session::COOKIE,
-        session::SESSION_LIFE_MS / 1000
+        "{}={token}; Max-Age={seconds}; {attributes}",
+        session::COOKIE
     );
     let mut cookie = HeaderValue::from_str(&cookie).map_err(|_| Verdict::BadRequest)?;
     // Keeps it out of any debug print of the headers.
     cookie.set_sensitive(true);
-    let mut response = session_response(&user, Some(expires_ms));
-    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    Ok(cookie)
+}
+
+/// Ends the session in this browser.
+async fn log_out(State(state): State<Arc<ShopState>>, body: Body) -> Result<Response, ApiError> {
+    refuse_body(&body)?;
+    let mut response = json_response(StatusCode::OK, r#"{"user":null}"#.to_owned());
+    let ended = cookie(&state, "", 0)?;
+    response.headers_mut().insert(header::SET_COOKIE, ended);
     Ok(response)
+}
+
+/// How a shopper logs in here, for the pages. The same for everybody, so that it may be
+/// cached for a minute.
+async fn way(State(state): State<Arc<ShopState>>) -> Response {
+    let names = &state.names;
+    let way = match (&names.login_url, state.options.demo_login) {
+        (Some(_), _) => "page",
+        (None, true) => "demo",
+        (None, false) => "none",
+    };
+    let body = serde_json::json!({
+        "way": way,
+        "login_url": names.login_url,
+        "logout_url": names.logout_url,
+    });
+    let mut response = json_response(StatusCode::OK, body.to_string());
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=60"),
+    );
+    response
+}
+
+/// What a server of the shop's wants a session for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    user: String,
+    seconds: Option<u64>,
+}
+
+/// Begins a session for a server of the shop's, which signs what it wants.
+async fn mint(
+    State(state): State<Arc<ShopState>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let keys = state.login_keys.as_ref().ok_or(Verdict::NotFound)?;
+    let bytes = to_bytes(body, MAX_WANTED)
+        .await
+        .map_err(|_| Verdict::BadRequest)?;
+    let signature = headers.get(SIGNATURE).and_then(|text| text.to_str().ok());
+    payment::verify(keys, signature.unwrap_or_default(), &bytes, now_ms()).map_err(|distrust| {
+        tracing::warn!(?distrust, "a server that wants a session is refused");
+        match distrust {
+            SignatureError::Invalid => Verdict::BadSignature,
+            SignatureError::Expired => Verdict::Expired,
+        }
+    })?;
+    let Wanted { user, seconds } =
+        serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?;
+    let seconds = seconds.unwrap_or(session::SESSION_LIFE_MS / 1000);
+    if !(1..=session::MAX_LIFE_MS / 1000).contains(&seconds) {
+        return Err(ApiError(Verdict::BadRequest));
+    }
+    let written = ids::user::write(user.as_bytes()).ok_or(Verdict::BadRequest)?;
+    let expires_ms = now_ms() + seconds * 1000;
+    let token = session::sign(state.keyring.first(), &written, expires_ms);
+    let cookie = cookie(&state, &token, seconds)?;
+    let body = serde_json::json!({
+        "user": user,
+        "session": token,
+        "expires_ms": expires_ms,
+        "set_cookie": cookie.to_str().unwrap_or_default(),
+    });
+    Ok(json_response(StatusCode::OK, body.to_string()))
 }
 
 /// Says why a token names nobody, for those who set up a login.

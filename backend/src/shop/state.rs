@@ -8,6 +8,7 @@ use seckill_core::signing::keyring::{Digest, Keyring};
 use super::captcha::Captcha;
 use super::refill::Refiller;
 use super::tokens::Tokens;
+use crate::config::Names;
 use crate::http::error::ApiError;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
@@ -42,6 +43,10 @@ pub struct ShopState {
     pub(super) payment_keys: Option<Arc<Keyring>>,
     /// Verifies tokens of the shop's own login; `None` if it has none.
     pub(super) tokens: Option<Arc<Tokens>>,
+    /// Shared with the shop's servers that begin sessions; without them none may.
+    pub(super) login_keys: Option<Arc<Keyring>>,
+    /// The names under which the shop's pages are served.
+    pub(super) names: Names,
     pub(super) options: Options,
     /// Hands out passes; `None` if this shop has no captcha.
     pub(super) captcha: Option<Captcha>,
@@ -68,6 +73,8 @@ impl ShopState {
             keyring,
             payment_keys: None,
             tokens: None,
+            login_keys: None,
+            names: Names::default(),
             options,
             captcha: None,
         }
@@ -86,6 +93,18 @@ impl ShopState {
     #[must_use]
     pub fn with_tokens(self, tokens: Option<Arc<Tokens>>) -> Self {
         Self { tokens, ..self }
+    }
+
+    /// Begins sessions for servers that sign with one of these keys.
+    #[must_use]
+    pub fn with_login_keys(self, login_keys: Option<Arc<Keyring>>) -> Self {
+        Self { login_keys, ..self }
+    }
+
+    /// Serves pages under these names.
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Self {
+        Self { names, ..self }
     }
 
     /// Hands out passes by this captcha.

@@ -12,6 +12,9 @@ pub const COOKIE: &str = "seckill_session";
 /// How long a session lasts, in ms: a day.
 pub const SESSION_LIFE_MS: u64 = 86_400_000;
 
+/// How long a session may last at most, in ms: 30 days.
+pub const MAX_LIFE_MS: u64 = 30 * SESSION_LIFE_MS;
+
 /// A session token, taken apart but not yet verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session<'a> {

@@ -9,6 +9,9 @@ const TIMEOUT_MS = 5_000;
 // A purchase may have to wait in line; giving up sooner would only make more unknowns.
 const PURCHASE_TIMEOUT_MS = 12_000;
 
+// Where the API is: on this page's own name, unless the page says otherwise.
+const BASE = globalThis.document?.querySelector('meta[name="seckill-api"]')?.content.replace(/\/$/, '') ?? '';
+
 const productUrl = (round, product, what) =>
   `/api/rounds/${encodeURIComponent(round)}/products/${encodeURIComponent(product)}/${what}`;
 
@@ -23,6 +26,9 @@ export async function getRounds() {
 }
 export const getLeft = () => call('GET', '/left.json', { cache: 'default' });
 export const getSession = () => call('GET', '/api/session');
+/** How a shopper logs in here: by a page of the shop's, by the demo's form, or not at all. */
+export const getLoginWay = () => call('GET', '/api/session/way', { cache: 'default' });
+export const logOut = () => call('POST', '/api/session/logout');
 export const getPath = (round, product) => call('GET', productUrl(round, product, 'path'));
 export const getState = (round, product) => call('GET', productUrl(round, product, 'state'));
 export const getResult = (round, product) => call('GET', productUrl(round, product, 'result'));
@@ -58,10 +64,10 @@ async function call(method, url, { timeout = TIMEOUT_MS, ...options } = {}) {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), timeout);
   try {
-    const response = await fetch(url, {
+    const response = await fetch(url.startsWith('/api/') || url.startsWith('/buy/') ? BASE + url : url, {
       method,
       cache: 'no-store',
-      credentials: 'same-origin',
+      credentials: BASE ? 'include' : 'same-origin',
       signal: stop.signal,
       ...options,
     });

@@ -15,6 +15,7 @@ export const zh = {
 
   'account.login': '登录',
   'account.switch': '切换账号',
+  'account.logout': '退出登录',
   'login.title': '演示登录',
   'login.why': '提前登录，开抢更快。演示用户名：1–64 位字母、数字或 _ . @ + -',
   'login.user': '用户名',
@@ -207,6 +208,7 @@ export const en = {
 
   'account.login': 'Log in',
   'account.switch': 'Switch account',
+  'account.logout': 'Log out',
   'login.title': 'Demo login',
   'login.why': 'Log in early to save time. Demo user names have 1–64 letters, digits or _ . @ + -',
   'login.user': 'User name',

@@ -96,6 +96,12 @@ http {{
     )
 }
 
+/// The pages of other names that may call the API, as http.conf includes them.
+pub(super) fn origins(config: &Config) -> String {
+    let line = |origin: &String| format!("{origin} $http_origin;\n");
+    config.names.origins.iter().map(line).collect()
+}
+
 /// The line of `seckill_jwt` for the tokens that the back end believes.
 fn jwt(config: &Config) -> String {
     let Some(jwt) = &config.jwt else {
@@ -229,6 +235,21 @@ mod tests {
              cookie=seckill_session \"issuer=https://login.example.com/\" \
              \"audience=shop\" \"audience=app\";\n"
         );
+    }
+
+    #[test]
+    fn pages_of_other_names_may_call_the_edge_if_they_may_call_the_back_end() {
+        let given = [
+            ("SECKILL_SHOP_ORIGINS", "https://mall.example.com"),
+            ("SECKILL_SITE_URL", "https://seckill.example.com/"),
+        ];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::from_layers(gather(None, &given, Vec::new()).unwrap()).unwrap();
+        assert_eq!(
+            origins(&config),
+            "https://mall.example.com $http_origin;\nhttps://seckill.example.com $http_origin;\n"
+        );
+        assert!(config.names.secure);
     }
 
     #[test]

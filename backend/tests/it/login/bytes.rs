@@ -23,7 +23,7 @@ fn bytes(parts: &[&[u8]]) -> HeaderValue {
 }
 
 /// Adds `cookie` and others in every arrangement, and other headers with such bytes.
-fn among_others(cookie: &str) -> Vec<impl Fn(Builder) -> Builder> {
+fn among_others(cookie: &str) -> Vec<impl Fn(Builder) -> Builder + use<>> {
     let ours = cookie.as_bytes();
     FOREIGN
         .iter()
@@ -81,7 +81,8 @@ async fn a_purchase_is_made_whatever_cookies_others_have_set() {
     let shop = Shop::open(100).await;
     let names: Vec<String> = (0..12).map(|n| format!("buyer{n}")).collect();
     for (number, name) in names.iter().enumerate() {
-        let with_others = &among_others(&cookie(name))[number];
+        let all = among_others(&cookie(name));
+        let with_others = &all[number];
         let request = with_others(Request::post(hidden_url(name))).header("x-request-id", name);
         let (status, body) = shop.send(request.body(Body::empty()).unwrap()).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{number}: {body}");
