@@ -5,5 +5,7 @@
 mod bytes;
 /// Tokens of the shop's own login.
 mod jwt;
+/// Pages of other names, and servers that begin sessions.
+mod names;
 /// Buyers for whom an edge vouches.
 mod vouched;
