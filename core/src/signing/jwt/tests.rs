@@ -11,8 +11,8 @@ use super::*;
 /// 2026-11-28, in seconds.
 const NOW_S: u64 = 1_795_000_000;
 const NOW_MS: u64 = NOW_S * 1000;
-/// A key of these tests alone.
-const RSA: &[u8] = include_bytes!("tests/rsa.pk8");
+/// A key of these tests alone: PKCS#8 in base64.
+const RSA: &str = include_str!("tests/rsa.txt");
 const SECRET: &[u8] = b"a secret of thirty-two bytes and more";
 
 fn encode(bytes: &[u8]) -> String {
@@ -22,8 +22,15 @@ fn encode(bytes: &[u8]) -> String {
 /// Signs as a provider would, by an implementation of its own.
 type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
+fn rsa_file() -> Vec<u8> {
+    let text: String = RSA.split_whitespace().collect();
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .unwrap()
+}
+
 fn rsa() -> (Value, Sign) {
-    let pair = RsaKeyPair::from_pkcs8(RSA).unwrap();
+    let pair = RsaKeyPair::from_pkcs8(&rsa_file()).unwrap();
     let public: RsaPublicKeyComponents<Vec<u8>> = pair.public().into();
     let jwk = json!({
         "kty": "RSA", "use": "sig", "alg": "RS256", "kid": "r1",
@@ -162,7 +169,7 @@ fn an_algorithm_that_is_none_or_unknown_is_refused() {
 fn the_public_key_is_no_secret() {
     let (jwk, _) = rsa();
     let modulus = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
-    let forms = [modulus, jwk.to_string().into_bytes(), RSA.to_vec()];
+    let forms = [modulus, jwk.to_string().into_bytes(), rsa_file()];
     for secret in forms {
         let forge: Sign = Box::new(move |message| hs256(&secret, message));
         for header in [
