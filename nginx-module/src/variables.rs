@@ -22,7 +22,7 @@ const REQUEST: &str = "seckill_request";
 /// A variable's text for one request, empty where it does not apply.
 type Text = fn(&Request<'_>, Option<&Ctx>, &mut String);
 
-const VARIABLES: [(&str, Text); 7] = [
+const VARIABLES: [(&str, Text); 8] = [
     ("seckill_verdict", |_, ctx, out| {
         out.push_str(match ctx.map(|ctx| ctx.decision.get()) {
             Some(Decision::Admitted) => "admitted",

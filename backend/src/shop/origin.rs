@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use seckill_core::gate::origin::Whence;
+use seckill_core::permits::outcome::{self, Outcome};
 
 use super::state::ShopState;
 use crate::http::error::json_response;
@@ -31,7 +32,13 @@ pub(super) async fn refuse_foreign(
         host = ?request.headers().get(header::HOST),
         "a request of another site's page is refused; if it is the shop's, list it in shop_origins"
     );
-    json_response(StatusCode::FORBIDDEN, FOREIGN.to_owned())
+    let mut response = json_response(StatusCode::FORBIDDEN, FOREIGN.to_owned());
+    // Should it be a purchase that an edge let pass, its permit bought nothing.
+    response.headers_mut().insert(
+        HeaderName::from_static(outcome::HEADER),
+        HeaderValue::from_static(Outcome::Unused.as_str()),
+    );
+    response
 }
 
 fn whence(headers: &HeaderMap) -> Whence<'_> {
