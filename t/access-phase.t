@@ -151,6 +151,7 @@ location ~ /state$ { seckill_state; }
 --- http_config eval
 (my $patient = http_config()) =~ s/(seckill_redis [^;]+) timeout=\w+/$1 timeout=20s/; $patient
 --- config eval: main::gate('', 'access_log logs/access.log seckill_json;')
+--- allow_errors
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
