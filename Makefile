@@ -65,6 +65,26 @@ test-address: ## Kill the active one of two balancers in the middle of a race; i
 test-monitoring: ## Check metrics, alert rules and the Grafana board against a running system and Prometheus
 	@scripts/test-monitoring.sh
 
+.PHONY: packages
+packages: ## Build the Debian packages of the back end and of the module (Debian 12 and 13) into target/packages
+	@scripts/packages.sh
+
+.PHONY: test-packages
+test-packages: ## Install, upgrade, remove and purge the packages in bare Debians, and sell there (needs root)
+	@scripts/test-packages.sh
+
+.PHONY: images
+images: ## Build the container images seckill and seckill-edge with podman or docker
+	@scripts/images.sh
+
+.PHONY: compose-test
+compose-test: ## Run docker/compose.yaml, race buyers through it, kill each container once (needs root)
+	@scripts/test-compose.sh
+
+.PHONY: test-kubernetes
+test-kubernetes: ## Check the manifests in kubernetes/ offline
+	@scripts/test-kubernetes.sh
+
 .PHONY: drill
 drill: ## Race thousands of buyers, kill the system in the middle, count the orders
 	@scripts/drill.sh
