@@ -25,14 +25,20 @@ mod capacity;
 mod doctor;
 /// `seckill drill`.
 mod drill;
+/// `seckill feed`.
+mod feed;
 /// `seckill findings`.
 mod findings;
+/// `seckill inventory`.
+mod inventory;
 /// Log format and level.
 mod logging;
 /// `seckill notices`.
 mod notices;
 /// `seckill orders`.
 mod orders;
+/// `seckill payments`.
+mod payments;
 /// `seckill sale`.
 mod sale;
 /// `seckill serve`.
@@ -146,8 +152,11 @@ async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
             crate::up::raise_file_limit();
             load.run().await
         }
+        Command::Feed(command) => feed::run(config, command).await,
         Command::Findings(command) => findings::run(config, command).await,
         Command::Orders(command) => orders::run(config, command).await,
+        Command::Inventory(command) => inventory::run(config, command).await,
+        Command::Payments(command) => payments::run(config, command).await,
         Command::Notices(command) => notices::run(config, command).await,
         Command::Session(command) => session::run(config, command),
         Command::Status(arguments) => status::show(config, &arguments).await,
@@ -185,7 +194,11 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
             "the data folder {data} cannot be used: {error}; choose another with SECKILL_DATA"
         )
     })?;
-    Ok(Store::open_sharded(&config.database_url, &config.order_databases).await?)
+    let store = Store::open_sharded(&config.database_url, &config.order_databases).await?;
+    // What a command changes is announced as what a role changes.
+    let store = store.notifying(&config.notify.channels());
+    let store = store.with_refund_stock(config.refund_stock);
+    Ok(store.feeding(config.feed.is_on()))
 }
 
 /// Writes to standard output. That a reader such as `head` left early is no error.

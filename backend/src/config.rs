@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use axum::http::Uri;
 use jiff::tz::TimeZone;
 use seckill_core::gate::directive::jwt::Jwt;
+use seckill_core::orders::money::Currency;
 use seckill_core::signing::keyring::Digest;
 
 use crate::config::analysis::Rules;
@@ -27,6 +28,8 @@ pub mod analysis;
 pub mod captcha;
 /// Why the configuration is refused.
 mod error;
+/// The settings of the order feed.
+mod feed;
 /// Every key there is, with its variable and its meaning.
 pub mod keys;
 /// Variables that Kubernetes sets.
@@ -56,6 +59,7 @@ pub mod targets;
 
 pub use captcha::CaptchaSettings;
 pub use error::ConfigError;
+pub use feed::FeedSettings;
 pub use layers::{Given, Source, gather, gather_beside};
 pub use listen::Listen;
 pub use names::Names;
@@ -72,6 +76,15 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
+}
+
+/// What becomes of the stock of an order whose money was returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundStock {
+    /// Its items stay sold.
+    Keep,
+    /// Its items are for sale again, and its buyer may buy again.
+    Release,
 }
 
 /// Which queue carries purchases to the orders role.
@@ -111,6 +124,14 @@ pub struct Config {
     pub keys: PathBuf,
     /// Key ring file shared with the payment provider.
     pub payment_keys: PathBuf,
+    /// File with the payment providers' settings.
+    pub payments: PathBuf,
+    /// The currency of all prices.
+    pub currency: Currency,
+    /// How long after its deadline an order still waits for money, in seconds.
+    pub pay_grace: u64,
+    /// What becomes of the stock of an order whose money was returned.
+    pub refund_stock: RefundStock,
     /// The zone whose midnight separates one day's rounds from the next.
     pub time_zone: TimeZone,
     /// Whether anybody may log in under any name.
@@ -131,6 +152,12 @@ pub struct Config {
     pub log: String,
     /// How buyers are notified of their orders.
     pub notify: Notify,
+    /// The shop's own inventory; `None` if there is none.
+    pub inventory_url: Option<Uri>,
+    /// Key ring file shared with the inventory.
+    pub inventory_keys: PathBuf,
+    /// Which of the shop's own systems follow the orders.
+    pub feed: FeedSettings,
     /// Which queue carries purchases to the orders role.
     pub queue: QueueKind,
     /// `HOST:PORT` where RocketMQ's proxy listens for gRPC; empty unless it is used.
@@ -257,6 +284,10 @@ impl Config {
             order_databases: values.database_urls("order_databases")?,
             keys: values.path("keys", &data.join("keys"))?,
             payment_keys: values.path("payment_keys", &data.join("payment-keys"))?,
+            payments: values.path("payments", &data.join("payments.toml"))?,
+            currency: values.currency()?,
+            pay_grace: values.number("pay_grace", 10, 0..=86_400)?,
+            refund_stock: values.refund_stock()?,
             time_zone: values.time_zone("Asia/Shanghai")?,
             demo_login: values.switch("demo_login", false)?,
             jwt: values.jwt()?,
@@ -267,6 +298,9 @@ impl Config {
             log_format: values.log_format()?,
             log: values.log_level("info")?,
             notify: values.notify(&data.join("notify-keys"))?,
+            inventory_url: values.inventory_url()?,
+            inventory_keys: values.path("inventory_keys", &data.join("inventory-keys"))?,
+            feed: values.feed()?,
             queue: values.queue()?,
             rocketmq_endpoint: values.rocketmq_endpoint()?,
             rocketmq_orders_topic: values.topic("rocketmq_orders_topic", "seckill-orders")?,

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::console::board::{Board, Sources};
+use crate::inventory::HttpInventory;
 use crate::now_ms;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
@@ -76,6 +77,8 @@ pub struct ConsoleState {
     pub segments: Segments,
     /// The database, which may be away.
     pub store: LazyStore,
+    /// The shop's own inventory, which holds the items of approved rounds.
+    pub inventory: Option<Arc<HttpInventory>>,
     board: Board,
     sessions: sessions::Sessions,
     hash_limit: login::HashLimit,
@@ -97,6 +100,7 @@ impl ConsoleState {
         let sources = Sources::new(config, parts, store.clone(), CancellationToken::new());
         Self {
             board: Board::new(sources),
+            inventory: None,
             sessions: sessions::Sessions::new(redis.clone(), store.clone()),
             hash_limit: login::HashLimit::default(),
             decode_limit: pictures::DecodeLimit::default(),
@@ -112,6 +116,13 @@ impl ConsoleState {
     #[must_use]
     pub fn board(&self) -> Board {
         self.board.clone()
+    }
+
+    /// A console whose approvals have this inventory hold the items.
+    #[must_use]
+    pub fn with_inventory(self, inventory: Option<HttpInventory>) -> Self {
+        let inventory = inventory.map(Arc::new);
+        Self { inventory, ..self }
     }
 
     /// The same, whose streams end at `stop`.

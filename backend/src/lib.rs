@@ -26,6 +26,9 @@ pub mod store;
 /// The port to the message queue, and its adapters.
 pub mod queue;
 
+/// The port to the shop's own inventory: choosing items, holding and returning them.
+pub mod inventory;
+
 /// Sales: the file, the import, the approval, the catalogue in Redis.
 pub mod sale;
 
@@ -34,6 +37,9 @@ pub mod edges;
 
 /// Stock in Redis: levels, transfers, adjustments, and following the orders.
 pub mod stock;
+
+/// The port to payment providers, its adapters, and reconciliation with their records.
+pub mod payments;
 
 /// Readers of the segments' outboxes: the relay to the queue, the ledger's archive.
 pub mod outbox;

@@ -26,6 +26,8 @@ mod after_commit;
 mod backlog;
 /// Cancelling what was not paid in time.
 pub mod cancels;
+/// Sends every change of an order to the shop's own systems.
+pub mod feed;
 /// One order message and what may be done with it.
 mod job;
 /// Notifying buyers about their orders, by webhook and e-mail.

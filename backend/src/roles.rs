@@ -11,20 +11,29 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::nearest::nearest;
 use crate::config::{Config, Listen};
+use crate::payments::SettingsError;
 use crate::queue::Queues;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::store::{LazyStore, Store, StoreError};
+pub(crate) use inventory::inventory;
+pub(crate) use payments::payments;
 use running::Running;
 
 /// The analysis role.
 mod analysis;
+/// The order feed, which the orders role sends.
+mod feed;
+/// The shop's own inventory.
+mod inventory;
 /// Notifications to buyers, which the orders role sends.
 mod notify;
 /// The ops role.
 mod ops;
 /// The orders role.
 mod orders;
+/// The payment providers that are set up.
+mod payments;
 /// The purchase role.
 mod purchase;
 /// The relay role.
@@ -134,6 +143,9 @@ pub enum RoleError {
     /// The settings of the notifications are wrong.
     #[error("{0}")]
     Notify(String),
+    /// The settings of the payment providers are wrong.
+    #[error(transparent)]
+    Payments(#[from] SettingsError),
     /// A role cannot listen.
     #[error("the {role} role cannot listen on {listen}: {reason}")]
     Listen {
@@ -243,7 +255,12 @@ async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, Ro
         return Ok(None);
     }
     match Store::open_sharded(&config.database_url, &config.order_databases).await {
-        Ok(store) => Ok(Some(store.notifying(&config.notify.channels()))),
+        Ok(store) => {
+            let grace = Duration::from_secs(config.pay_grace);
+            let store = store.with_pay_grace(grace).feeding(config.feed.is_on());
+            let store = store.with_refund_stock(config.refund_stock);
+            Ok(Some(store.notifying(&config.notify.channels())))
+        }
         Err(error) if roles.contains(&Role::Orders) => Err(error.into()),
         Err(error) => {
             tracing::warn!(%error, "selling without the database; order lists are unavailable");

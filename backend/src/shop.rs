@@ -25,13 +25,15 @@ mod buy;
 pub mod captcha;
 /// `/api/captcha`: hands out puzzles and takes their answers.
 mod captcha_api;
+/// Sends a buyer to a provider to pay an order.
+mod checkout;
 /// Who sends a request.
 mod identity;
 /// `/api/orders`: the buyer's own orders, paying and cancelling them.
 mod orders;
 /// Refuses what another site's page posts.
 mod origin;
-/// `POST /api/payments/callback`: the payment provider's notices.
+/// `POST /api/payments/{provider}`: the payment providers' notices.
 mod payments;
 /// Sells to one buyer: runs the stock script on the buyer's segment.
 mod purchase;

@@ -10,9 +10,12 @@ use super::bans::BansCommand;
 use super::capacity::CapacityArgs;
 use super::doctor::DoctorArgs;
 use super::drill::DrillArgs;
+use super::feed::FeedCommand;
 use super::findings::FindingsCommand;
+use super::inventory::InventoryCommand;
 use super::notices::NoticesCommand;
 use super::orders::OrdersCommand;
+use super::payments::PaymentsCommand;
 use super::sale::SaleCommand;
 use super::serve::ServeArgs;
 use super::session::SessionCommand;
@@ -96,9 +99,18 @@ pub(crate) enum Command {
     /// Show orders, and messages from which no order could be placed
     #[command(subcommand)]
     Orders(OrdersCommand),
+    /// Show how far the shop's own systems are with the orders, and send orders again
+    #[command(subcommand)]
+    Feed(FeedCommand),
     /// Send load: shoppers with bots among them, races, steady clicks
     #[command(subcommand)]
     Load(Load),
+    /// Choose items of the shop's own inventory, and show what it holds
+    #[command(subcommand)]
+    Inventory(InventoryCommand),
+    /// Compare payments with the providers' lists, and return money
+    #[command(subcommand)]
+    Payments(PaymentsCommand),
     /// Show and retry notifications to buyers about their orders
     #[command(subcommand)]
     Notices(NoticesCommand),

@@ -95,11 +95,13 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
         .map_err(|error| not_running(&error))?;
     let store = open_store(config).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
+    let inventory = crate::roles::inventory(config)?;
     let approver = Approver {
         store: &store,
         redis: &redis,
         segments: &segments,
         zone: &config.time_zone,
+        inventory: inventory.as_ref(),
     };
     for round in rounds {
         approver

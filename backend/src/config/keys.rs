@@ -146,6 +146,18 @@ pub const KEYS: &[Key] = &[
         meaning: "seconds a buyer has to pay",
     },
     Key {
+        name: "pay_grace",
+        meaning: "seconds an order still waits for money after that",
+    },
+    Key {
+        name: "refund_stock",
+        meaning: "keep or release: whether a refunded order's items are for sale again",
+    },
+    Key {
+        name: "currency",
+        meaning: "currency of all prices, three letters",
+    },
+    Key {
         name: "order_attempts",
         meaning: "attempts to place an order before its message is a dead letter",
     },
@@ -182,6 +194,22 @@ pub const KEYS: &[Key] = &[
         meaning: "language of e-mails to buyers whose language is unknown",
     },
     Key {
+        name: "orders_webhook",
+        meaning: "URL to which every change of an order is posted, signed; none: no webhook",
+    },
+    Key {
+        name: "feed_keep_days",
+        meaning: "days that changes of orders can be sent again",
+    },
+    Key {
+        name: "inventory_url",
+        meaning: "URL of the shop's own inventory; none: amounts are only ours",
+    },
+    Key {
+        name: "inventory_keys",
+        meaning: "key ring file shared with the inventory",
+    },
+    Key {
         name: "queue",
         meaning: "streams (in Redis) or rocketmq",
     },
@@ -196,6 +224,10 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "rocketmq_cancels_topic",
         meaning: "topic of delayed cancels, message.type=DELAY",
+    },
+    Key {
+        name: "rocketmq_feed_topic",
+        meaning: "topic of changes of orders, message.type=FIFO; none: no topic",
     },
     Key {
         name: "in_flight_ms",
@@ -228,6 +260,10 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "payment_keys",
         meaning: "key ring file shared with the payment provider",
+    },
+    Key {
+        name: "payments",
+        meaning: "file with the payment providers' settings",
     },
     Key {
         name: "purchase_listen",

@@ -7,10 +7,11 @@ use std::path::Path;
 use std::str::FromStr;
 
 use jiff::tz::TimeZone;
+use seckill_core::orders::money::Currency;
 
 use super::keys::KEYS;
 use super::running::ADDRESSES;
-use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
+use super::{ConfigError, Given, Listen, LogFormat, RefundStock, Setting, Source, masked_url};
 
 /// What the analysis does, and where the logs are.
 mod analysis;
@@ -20,6 +21,8 @@ mod captcha;
 mod console;
 /// Where the metrics of the edges are.
 mod edges;
+/// Which of the shop's own systems follow the orders.
+mod feed;
 /// How buyers log in.
 mod login;
 /// The names under which the shop's pages are served.
@@ -261,6 +264,23 @@ impl Values {
             fallback,
             parse,
         )
+    }
+
+    pub(super) fn currency(&mut self) -> Result<Currency, ConfigError> {
+        let shown = |currency: Currency| (currency, currency.to_string());
+        let parse = |text: &str| Currency::parse(text).map(shown);
+        let right = "write the three letters of a currency, such as CNY or EUR";
+        self.read("currency", right, || shown(Currency::CNY), parse)
+    }
+
+    pub(super) fn refund_stock(&mut self) -> Result<RefundStock, ConfigError> {
+        let parse = |text: &str| match text {
+            "keep" => Some((RefundStock::Keep, text.to_owned())),
+            "release" => Some((RefundStock::Release, text.to_owned())),
+            _ => None,
+        };
+        let fallback = || (RefundStock::Keep, "keep".to_owned());
+        self.read("refund_stock", "write keep or release", fallback, parse)
     }
 
     pub(super) fn log_format(&mut self) -> Result<LogFormat, ConfigError> {

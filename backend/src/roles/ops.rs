@@ -25,6 +25,7 @@ pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<()
     let store = parts.lazy_store();
     start_renderer(parts, store.clone(), running).await;
     let console = ConsoleState::new(config, redis.clone(), parts.segments.clone(), store)
+        .with_inventory(super::inventory(config)?)
         .until(running.stop());
     let board = console.board();
     let recorded = console.clone();

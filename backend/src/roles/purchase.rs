@@ -34,25 +34,13 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
         keyring,
         options,
     )
-    .with_payment_keys(payment_keys(config)?)
+    .with_payments(super::payments(config)?)
     .with_login_keys(login_keys(config)?)
     .with_names(config.names.clone())
     .with_tokens(tokens(config, &parts.redis)?)
     .with_captcha(captcha(config, &parts.redis)?);
     let router = shop::router(state);
     running.serve(Role::Purchase, &config.purchase_listen, router, None)
-}
-
-/// The keys shared with the payment provider; `None` for a shop without one.
-fn payment_keys(config: &Config) -> Result<Option<Arc<Keyring>>, RoleError> {
-    match read_keyring(&config.payment_keys) {
-        Ok(keys) => Ok(Some(Arc::new(keys))),
-        Err(RoleError::NoKeys { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            tracing::info!("no payment keys: a payment provider's notices are refused");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
 }
 
 /// The keys shared with the shop's servers that begin sessions; `None` without them.

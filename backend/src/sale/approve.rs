@@ -10,6 +10,7 @@ use seckill_core::sale::catalogue::split_evenly;
 use super::limits::MAX_SEGMENTS;
 use super::publish::{self, PublishError};
 use super::room::{self, NoRoom};
+use crate::inventory::{HoldError, HttpInventory, holds};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::store::round::{Round, RoundState, StoredRound};
@@ -48,6 +49,9 @@ pub enum ApproveError {
     /// The database refused.
     #[error("the approval could not be stored: {0}")]
     Store(#[from] StoreError),
+    /// The shop's own inventory does not hold the items.
+    #[error("nothing was approved: {0}")]
+    Hold(#[from] HoldError),
     /// The round has changed meanwhile, or a product is in another round too.
     #[error("nothing was approved: {0}")]
     Change(ChangeError),
@@ -81,6 +85,8 @@ pub struct Approver<'a> {
     pub segments: &'a Segments,
     /// The zone in which days begin and end.
     pub zone: &'a TimeZone,
+    /// The shop's own inventory, which holds the items of approved rounds.
+    pub inventory: Option<&'a HttpInventory>,
 }
 
 impl Approver<'_> {
@@ -118,6 +124,11 @@ impl Approver<'_> {
             master.conn().await?;
         }
         room::check(self.redis, &stored.round, now_ms).await??;
+        // Held first: what is approved is sold, and what is sold must be there. Should the
+        // approval fail now, the sweep returns what is held.
+        if let Some(inventory) = self.inventory {
+            holds::hold_round(self.store, inventory, &stored.round).await?;
+        }
         self.store.approve_round(id, seen, by, now_ms).await?;
         self.put_on_sale(id, now_ms).await?;
         tracing::info!(

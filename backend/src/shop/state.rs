@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use seckill_core::Verdict;
+use seckill_core::orders::money::Currency;
 use seckill_core::signing::keyring::{Digest, Keyring};
 
 use super::captcha::Captcha;
@@ -10,6 +11,7 @@ use super::refill::Refiller;
 use super::tokens::Tokens;
 use crate::config::Names;
 use crate::http::error::ApiError;
+use crate::payments::Payments;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::catalogue;
@@ -39,8 +41,8 @@ pub struct ShopState {
     pub(super) refiller: Refiller,
     pub(super) store: Option<Store>,
     pub(super) keyring: Arc<Keyring>,
-    /// Shared with the payment provider; without them, no notice is accepted.
-    pub(super) payment_keys: Option<Arc<Keyring>>,
+    /// The payment providers that are set up.
+    pub(super) payments: Payments,
     /// Verifies tokens of the shop's own login; `None` if it has none.
     pub(super) tokens: Option<Arc<Tokens>>,
     /// Shared with the shop's servers that begin sessions; without them none may.
@@ -71,7 +73,7 @@ impl ShopState {
             segments,
             store,
             keyring,
-            payment_keys: None,
+            payments: Payments::new(Currency::CNY, Vec::new()),
             tokens: None,
             login_keys: None,
             names: Names::default(),
@@ -80,13 +82,10 @@ impl ShopState {
         }
     }
 
-    /// Accepts payment notices that are signed with one of these keys.
+    /// Takes payments by these providers.
     #[must_use]
-    pub fn with_payment_keys(self, payment_keys: Option<Arc<Keyring>>) -> Self {
-        Self {
-            payment_keys,
-            ..self
-        }
+    pub fn with_payments(self, payments: Payments) -> Self {
+        Self { payments, ..self }
     }
 
     /// Believes the tokens of the shop's own login.

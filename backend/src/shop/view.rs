@@ -1,5 +1,6 @@
 //! Orders and payments as JSON, for the buyer's API and the command line.
 
+use seckill_core::orders::money::Currency;
 use seckill_core::orders::purchase::Reason;
 use seckill_core::pages::picture;
 use serde_json::{Value, json};
@@ -41,8 +42,11 @@ pub(crate) fn titled_order_json(order: &Order, titles: &Titles) -> Value {
 pub(crate) fn payment_json(payment: &Payment) -> Value {
     json!({
         "payment": payment.id,
-        "order": payment.order.to_string(),
+        "order": payment.order,
+        "provider": payment.provider.as_str(),
         "amount_cents": payment.amount_cents,
+        "currency": payment.currency.as_ref().map(Currency::as_str),
+        "refunded_cents": payment.refunded_cents,
         "status": payment.state.as_str(),
         "reason": payment.reason,
     })

@@ -27,11 +27,13 @@ pub(super) async fn prepare(config: &Config, demo: bool) -> Result<Logins, UpErr
         .await
         .map_err(|error| sale(&error))?;
     let segments = Segments::open(&redis, &config.redis_segments).map_err(|error| sale(&error))?;
+    let inventory = crate::roles::inventory(config).map_err(|error| sale(&error))?;
     let approver = Approver {
         store: &store,
         redis: &redis,
         segments: &segments,
         zone: &config.time_zone,
+        inventory: inventory.as_ref(),
     };
     let prepared = async {
         restore(&approver).await?;

@@ -53,6 +53,8 @@ mod metrics;
 mod ops_approval;
 /// Which layer wins, and what is said of a value that makes no sense.
 mod ops_config;
+/// The shop's own inventory: held at the approval, returned after the end, compared.
+mod ops_inventory;
 /// A round of ten thousand products: imported, approved, rendered, and right.
 mod ops_many;
 /// `seckill orders …`, as an operator uses it.
@@ -62,6 +64,8 @@ mod ops_sale_file;
 /// `seckill up` without nginx: starts, is healthy, and leaves nothing behind, however
 /// it ends.
 mod ops_up;
+/// The order feed: what the shop's own systems get, in which order, and how often.
+mod order_feed;
 /// The orders role: retries, dead letters, backlogs, unpaid orders.
 mod orders_role;
 /// The renderer on real files and a real Redis: what stands in the CDN origin, what

@@ -64,6 +64,7 @@ impl Shop {
             redis: &self.redis,
             segments: &self.segments,
             zone: &self.zone,
+            inventory: None,
         };
         approver
             .approve(round, &Actor::on_the_box(), NOW_MS)

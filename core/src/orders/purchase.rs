@@ -81,16 +81,19 @@ pub enum Reason {
     Refused,
     /// The buyer has another live order for the product.
     Duplicate,
+    /// It was paid, and its money was returned.
+    Refunded,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 5] = [
+    pub const ALL: [Reason; 6] = [
         Reason::Cancelled,
         Reason::Unpaid,
         Reason::Backlog,
         Reason::Refused,
         Reason::Duplicate,
+        Reason::Refunded,
     ];
 
     /// As stored, and as in responses to the page.
@@ -102,6 +105,7 @@ impl Reason {
             Reason::Backlog => "backlog",
             Reason::Refused => "refused",
             Reason::Duplicate => "duplicate",
+            Reason::Refunded => "refunded",
         }
     }
 
@@ -115,7 +119,7 @@ impl Reason {
     #[must_use]
     pub fn state(self) -> State {
         match self {
-            Reason::Cancelled | Reason::Unpaid => State::Cancelled,
+            Reason::Cancelled | Reason::Unpaid | Reason::Refunded => State::Cancelled,
             Reason::Backlog | Reason::Refused | Reason::Duplicate => State::Failed,
         }
     }

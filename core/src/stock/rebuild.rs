@@ -238,6 +238,11 @@ impl<'a> SegmentState<'a> {
             ];
             match order.stands {
                 order::State::Created => {}
+                // What was paid and refunded counts as sold until its stock follows.
+                order::State::Cancelled if order.reason == "refunded" => {
+                    fields.push(("order", &order.order));
+                    self.enter("confirm", &fields);
+                }
                 order::State::Paid => {
                     fields.push(("order", &order.order));
                     self.enter("confirm", &fields);
@@ -313,7 +318,7 @@ impl<'a> SegmentState<'a> {
             let order = orders.get(purchase);
             let number = order.map_or("", |order| order.number());
             let (state, end) = match (life.confirmed, life.released) {
-                (Some(_), _) => ("paid", String::new()),
+                (Some(_), None) => ("paid", String::new()),
                 (_, Some(at)) => {
                     let released = &self.events[at];
                     if !permit.is_empty() {

@@ -49,6 +49,9 @@ const orderUrl = (order, what = '') => `/api/orders/${encodeURIComponent(order)}
 export const getOrders = (page) => call('GET', `/api/orders?page=${page}`);
 export const getOrder = (order) => call('GET', orderUrl(order));
 export const payOrder = (order) => call('POST', orderUrl(order, '/pay'));
+/** Where the buyer pays with this provider: `data.pay_url`. */
+export const payWith = (order, provider) =>
+  call('POST', orderUrl(order, '/pay'), { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ provider }) });
 export const cancelOrder = (order) => call('POST', orderUrl(order, '/cancel'));
 
 /** Buys; `more` are further headers, such as the language in which the buyer reads. */

@@ -1,13 +1,13 @@
 // One order: its state, its payment clock, paying, cancelling, and refunds.
 
 import { watchAccount } from './account.js';
-import { cancelOrder, getOrder, payOrder } from './api.js';
+import { cancelOrder, getOrder, payOrder, payWith } from './api.js';
 import * as basket from './basket.js';
 import { dayAndTime, price } from './format.js';
 import { lang, learn, onLang, speak, t } from './i18n.js';
 import { loginDialog } from './login-dialog.js';
 import { art, node } from './node.js';
-import { advice, pageOf, payClock, refunds, standing } from './order-words.js';
+import { advice, isPayUrl, pageOf, payClock, refunds, standing, ways } from './order-words.js';
 import { isReached, onReach } from './reach.js';
 import { BASKET, onSavedElsewhere } from './store.js';
 import { keepTime } from './time.js';
@@ -27,7 +27,7 @@ let user;
 let order = null;
 let problem = null; // 'missing' or 'lost'
 let trouble = null; // why the last click changed nothing, as a key
-let busy = null; // 'pay' or 'cancel' while it is under way
+let busy = null; // 'cancel', or the way to pay, while it is under way
 let timer = 0;
 let drawn = '';
 
@@ -155,6 +155,7 @@ function sheet(now, where) {
     clock,
   );
   const notes = refunds(order, has).map(([key, values]) => node('p', { class: 'refund' }, t(key, values)));
+  if (order.status === 'paid') trouble = null;
   if (trouble) notes.unshift(node('p', { class: 'trouble', role: 'alert' }, t(trouble)));
   if (!isReached()) notes.unshift(node('p', { class: 'trouble' }, t('order.offline')));
   return [card, ...notes, actions(where), item(now)].filter(Boolean);
@@ -173,12 +174,37 @@ function actions(where) {
   const cancelButton = node('button', { id: 'cancel', class: 'plain', type: 'button' }, t('order.cancel'));
   cancelButton.disabled = busy !== null;
   cancelButton.addEventListener('click', cancel);
-  if (order.can_pay_here === false) return node('p', { class: 'actions' }, cancelButton);
-  const label = busy === 'pay' ? t('order.paying') : t('order.pay', { total: price(order.total_cents) });
-  const payButton = node('button', { id: 'pay', class: 'pay', type: 'button' }, label);
-  payButton.disabled = busy !== null || !isReached();
-  payButton.addEventListener('click', () => change('pay', payOrder));
-  return node('p', { class: 'actions' }, payButton, cancelButton);
+  return node('p', { class: 'actions' }, ...ways(order).map(payButton), cancelButton);
+}
+
+function payButton(way, place, all) {
+  const button = node('button', { id: place ? `pay-${way}` : 'pay', class: 'pay', type: 'button' }, payLabel(way, all.length));
+  button.disabled = busy !== null || !isReached();
+  button.addEventListener('click', () => (way === 'here' ? change(way, payOrder) : leave(way)));
+  return button;
+}
+
+function payLabel(way, ways) {
+  if (busy === way) return t('order.paying');
+  const total = price(order.total_cents);
+  if (order.total_cents === 0) return t('order.pay.free');
+  const name = ways > 1 ? t(`order.pay.${way}`) : null;
+  return name ? t('order.pay.with', { name, total }) : t('order.pay', { total });
+}
+
+/** Leaves for the page of a provider, which sends the buyer back here. */
+async function leave(way) {
+  busy = way;
+  trouble = null;
+  draw();
+  const answer = await payWith(id, way);
+  busy = null;
+  if (isPayUrl(answer.data?.pay_url)) {
+    location.assign(answer.data.pay_url);
+  } else if (answer.code !== 'login_required') {
+    trouble = answer.code === 'order_cancelled' ? 'order.late.pay' : 'order.pay.away';
+  }
+  await read();
 }
 
 function item(now) {

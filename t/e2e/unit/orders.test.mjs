@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as basket from '../../../html/static/assets/basket.js';
-import { advice, payClock, refunds, standing } from '../../../html/static/assets/order-words.js';
+import { advice, payClock, refunds, standing, isPayUrl, ways } from '../../../html/static/assets/order-words.js';
 import { en } from '../../../html/static/assets/words-orders.js';
 
 const NOW = 1_000_000;
@@ -47,6 +47,16 @@ test('every state of an order has its own advice', () => {
   assert.equal(advice({ ...ORDER, can_pay_here: false }, NOW, has), 'order.elsewhere.do');
   assert.equal(advice({ ...ORDER, status: 'cancelled', reason: 'unpaid' }, NOW, has), 'order.cancelled.unpaid');
   assert.equal(advice({ ...ORDER, status: 'cancelled', reason: 'strange' }, NOW, has), 'order.cancelled.do');
+});
+
+test('an order is paid here, at its providers, or in some other place', () => {
+  const elsewhere = { ...ORDER, can_pay_here: false };
+  assert.deepEqual(ways(ORDER), ['here']);
+  assert.deepEqual(ways({ ...elsewhere, pay_with: ['alipay', 'wechat'] }), ['alipay', 'wechat']);
+  assert.deepEqual(ways(elsewhere), []);
+  assert.equal(advice({ ...elsewhere, pay_with: ['stripe'] }, NOW, has), 'order.created.do');
+  for (const good of ['https://pay.example/1', 'weixin://wxpay/1']) assert.ok(isPayUrl(good), good);
+  for (const bad of ['javascript:alert(1)', '//evil.example', 'data:text/html,x', '', null, ' https://x']) assert.ok(!isPayUrl(bad), bad);
 });
 
 test('a refund is shown with its amount', () => {

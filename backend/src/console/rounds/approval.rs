@@ -169,6 +169,11 @@ async fn outcome(
         Err(ApproveError::Change(error)) => Err(refused(error, state)),
         Err(ApproveError::Store(error)) => Err(refused(ChangeError::Store(error), state)),
         Err(ApproveError::NoRedis(error)) => Err(error.into()),
+        Err(error @ ApproveError::Hold(_)) => Err(ConsoleError::Conflict {
+            code: "not_held",
+            message: format!("Nothing was approved: {error}."),
+            current: None,
+        }),
         Err(error @ (ApproveError::NoSuchRound { .. } | ApproveError::Over { .. })) => {
             let current = stored(store, id).await?;
             Err(ConsoleError::Conflict {
@@ -245,5 +250,6 @@ pub(in crate::console) fn approver<'a>(state: &'a ConsoleState, store: &'a Store
         redis: &state.redis,
         segments: &state.segments,
         zone: &state.config.time_zone,
+        inventory: state.inventory.as_deref(),
     }
 }

@@ -210,7 +210,7 @@ fn refunded(state: &ProductState, breaches: &mut Vec<Breach>) -> i64 {
     for segment in &state.segments {
         let mut seen = HashSet::new();
         let releases = segment.events.iter().filter(|event| {
-            event.kind() == "release"
+            matches!(event.kind(), "release" | "return")
                 && !event.text("permit").is_empty()
                 && seen.insert(event.purchase())
         });

@@ -12,6 +12,8 @@ use seckill::inspect::verify;
 use seckill::inspect::verify::Report;
 use seckill::orders;
 use seckill::outbox::{archive as ledger, relay};
+use seckill::payments::signed::Signed;
+use seckill::payments::{AnyProvider, Payments};
 use seckill::queue::{Queue, Queues, StreamsQueue};
 use seckill::redis::RedisLink;
 use seckill::redis::segments::Segments;
@@ -24,6 +26,7 @@ use seckill::store::Store;
 use seckill_core::gate::admission::{self, Admission};
 use seckill_core::gate::directive::jwt::Jwt;
 use seckill_core::keys;
+use seckill_core::orders::money::Currency;
 use seckill_core::orders::notification::Channel;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -91,7 +94,29 @@ impl Shop {
         let link = redis.link().await;
         put_on_sale(&link, amount).await;
         let segments = Segments::on(link);
-        Self::open_on(redis, (Vec::new(), segments), options, channels, way).await
+        let payments = signed_payments();
+        let parts = (options, payments, false);
+        Self::open_on(redis, (Vec::new(), segments), parts, channels, way).await
+    }
+
+    /// A shop whose orders are followed by the feed.
+    pub async fn open_feeding(amount: u64) -> Self {
+        let redis = TestRedis::start().await;
+        let link = redis.link().await;
+        put_on_sale(&link, amount).await;
+        let segments = Segments::on(link);
+        let parts = (purchase::Options::default(), signed_payments(), true);
+        Self::open_on(redis, (Vec::new(), segments), parts, &[], None).await
+    }
+
+    /// A shop outside the demo, in which these providers take the money.
+    pub async fn open_paid_by(amount: u64, payments: Payments) -> Self {
+        let redis = TestRedis::start().await;
+        let link = redis.link().await;
+        put_on_sale(&link, amount).await;
+        let segments = Segments::on(link);
+        let parts = (purchase::Options::default(), payments, false);
+        Self::open_on(redis, (Vec::new(), segments), parts, &[], None).await
     }
 
     /// A shop whose stock lies on as many masters, this much on each.
@@ -106,22 +131,28 @@ impl Shop {
         let segments = Segments::open(&link, &urls).unwrap();
         put_on_masters(&link, &segments, amounts).await;
         let options = purchase::Options::default();
-        Self::open_on(redis, (masters, segments), options, &[], None).await
+        let parts = (options, signed_payments(), false);
+        Self::open_on(redis, (masters, segments), parts, &[], None).await
     }
 
     async fn open_on(
         redis: TestRedis,
         (masters, segments): (Vec<TestRedis>, Segments),
-        options: purchase::Options,
+        (options, payments, feed): (purchase::Options, Payments, bool),
         channels: &[Channel],
         way: Option<Way>,
     ) -> Self {
         let link = redis.link().await;
         let folder = TempDir::new().unwrap();
         let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
-        let store = Store::open(&url).await.unwrap().notifying(channels);
+        let store = Store::open(&url)
+            .await
+            .unwrap()
+            .notifying(channels)
+            .feeding(feed);
         let options = purchase::Options {
-            demo_login: true,
+            // A shop with a provider to send buyers to is none of a demo.
+            demo_login: payments.pages().next().is_none(),
             ..options
         };
         let state = ShopState::new(
@@ -131,7 +162,7 @@ impl Shop {
             super::ring(),
             options,
         )
-        .with_payment_keys(Some(super::payment_ring()))
+        .with_payments(payments)
         .with_captcha(way.map(|way| Captcha::new(way, link.clone())));
         let app = purchase::router(state);
         let shop = Self {
@@ -261,6 +292,14 @@ impl Shop {
         (response.status(), said.unwrap_or_default())
     }
 
+    /// Posts a provider's notice, whose response is whatever the provider reads.
+    pub async fn notify(&self, request: Request<Body>) -> (StatusCode, String) {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
     pub async fn get(&self, path: &str, user: &str) -> (StatusCode, Value) {
         let request = Request::get(path).header("cookie", super::cookie(user));
         self.send(request.body(Body::empty()).unwrap()).await
@@ -347,6 +386,12 @@ impl Shop {
         }
         self.store.close().await;
     }
+}
+
+/// Takes notices that are signed as this system signs.
+pub fn signed_payments() -> Payments {
+    let signed = Signed::new(super::payment_ring(), Currency::CNY);
+    Payments::new(Currency::CNY, vec![AnyProvider::Signed(signed)])
 }
 
 /// A click as it comes without an edge, or with a permit as an edge passes it on.
