@@ -90,7 +90,7 @@ drill: ## Race thousands of buyers, kill the system in the middle, count the ord
 	@scripts/drill.sh
 
 .PHONY: bench
-bench: bench-edge bench-stock bench-purchase bench-orders bench-captcha bench-board bench-page bench-core ## Every benchmark, each into bench/results/NAME.json
+bench: bench-edge bench-stock bench-purchase bench-orders bench-captcha bench-board bench-page bench-core bench-journal ## Every benchmark, each into bench/results/NAME.json
 
 .PHONY: bench-edge
 bench-edge: ## What the gate costs beside nginx itself and beside the Lua edge
@@ -119,6 +119,10 @@ bench-board: ## What twenty live boards cost the back end, and how soon they kno
 .PHONY: bench-page
 bench-page: ## Until the product page responds to a tap on a slow phone, beside a page of one file
 	@bench/page.sh
+
+.PHONY: bench-journal
+bench-journal: ## What the purchase journal takes a second beside the disk's bare syncs
+	@bench/journal.sh
 
 .PHONY: bench-core
 bench-core: ## The rules of core/, one operation each, beside what they replace

@@ -163,7 +163,7 @@ async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
         Command::Verify(arguments) => verify::verify(config, &arguments).await,
         Command::Capacity(arguments) => capacity::run(config, &arguments),
         Command::Doctor(arguments) => doctor::run(config, arguments).await,
-        Command::Drill(arguments) => drill::run(config, &arguments),
+        Command::Drill(arguments) => drill::run(config, &arguments).await,
         Command::Config => say(&config.table()),
     }
 }

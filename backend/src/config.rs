@@ -176,6 +176,8 @@ pub struct Config {
     pub orders_per_second: u32,
     /// How long a buyer has to pay, in seconds.
     pub pay_within: u64,
+    /// Megabytes that a purchase journal may grow to; 0: none is kept.
+    pub journal_max_mb: u64,
     /// How long a request may take between edge and back end, in ms.
     pub in_flight_ms: u64,
     /// Requests per second that the site admits.
@@ -310,6 +312,7 @@ impl Config {
             backlog_after: values.number("backlog_after", 120, 1..=31_536_000)?,
             orders_per_second: values.number("orders_per_second", 500, 1..=1_000_000)?,
             pay_within: values.number("pay_within", 600, 1..=31_536_000)?,
+            journal_max_mb: values.number("journal_max_mb", 64, 0..=1_048_576)?,
             in_flight_ms: values.number("in_flight_ms", 5_000, 100..=600_000)?,
             site_rate,
             site_burst: values.number("site_burst", site_rate, 1..=100_000_000)?,
@@ -419,6 +422,12 @@ impl Config {
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
         self.data.join("logs")
+    }
+
+    /// Journals of purchases that wait for Redis.
+    #[must_use]
+    pub fn journal_dir(&self) -> PathBuf {
+        self.data.join("journal")
     }
 
     /// Copies of the day's document, for when Redis is away.

@@ -20,6 +20,9 @@ pub mod http;
 /// Connections to Redis, the scripts that run there, and the segments' masters.
 pub mod redis;
 
+/// The purchase journal on disk: admitted requests that wait for Redis.
+pub mod journal;
+
 /// The database: rounds, orders, payments, the ledger's archive, accounts, audit.
 pub mod store;
 
@@ -38,6 +41,8 @@ pub mod edges;
 /// Stock in Redis: levels, transfers, adjustments, and following the orders.
 pub mod stock;
 
+/// Fences segments whose Redis knows less than the archive, or than this process.
+pub mod fence;
 /// The port to payment providers, its adapters, and reconciliation with their records.
 pub mod payments;
 
@@ -64,6 +69,9 @@ pub mod roles;
 
 /// One box: redis-server, nginx and all roles under one supervisor.
 pub mod up;
+
+/// Drills: a system of its own that is struck in the middle of a sale, and a verdict.
+pub mod drill;
 
 /// The command line: one file per command.
 pub mod cli;

@@ -26,8 +26,12 @@ mod after_commit;
 mod backlog;
 /// Cancelling what was not paid in time.
 pub mod cancels;
+/// When the database was away.
+mod excused;
 /// Sends every change of an order to the shop's own systems.
 pub mod feed;
+/// Gives up dead letters.
+pub mod give_up;
 /// One order message and what may be done with it.
 mod job;
 /// Notifying buyers about their orders, by webhook and e-mail.
@@ -47,6 +51,7 @@ mod worker_id;
 
 use after_commit::AfterCommit;
 use backlog::BacklogWatch;
+use excused::Excused;
 use outages::Outages;
 use throttle::Throttle;
 use worker::Worker;
@@ -124,6 +129,7 @@ pub async fn run<Q: Queue, C: Queue>(
         ids: OrderIds::new(worker_id),
         options,
         outages: Outages::new(stop.clone()),
+        excused: Excused::default(),
         stop,
     };
     // The steps after the commit end when the worker, and with it the sender, is gone.
@@ -152,8 +158,8 @@ async fn place<Q: Queue, C: Queue>(mut worker: Worker<Q, C>, mut watch: BacklogW
                 worker.outages.over(UNREADABLE);
                 let jobs = worker.readable(batch).await;
                 let now_ms = now_ms();
-                watch.observe(&jobs, now_ms).await;
-                let (place, fail) = watch.split(jobs, to_place, now_ms);
+                watch.observe(&jobs, now_ms, &worker.excused).await;
+                let (place, fail) = watch.split(jobs, to_place, now_ms, &worker.excused);
                 throttle.used(place.len());
                 failing.used(fail.len());
                 worker.fail(fail, Reason::Backlog).await;

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use seckill_core::signing::keyring::{Keyring, KeyringError};
@@ -11,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::nearest::nearest;
 use crate::config::{Config, Listen};
+use crate::fence::Fence;
+use crate::journal::Journal;
 use crate::payments::SettingsError;
 use crate::queue::Queues;
 use crate::redis::segments::Segments;
@@ -180,6 +183,9 @@ struct Parts<'a> {
     queues: Queues,
     /// `None` if no role needs it, or if it is away and none of them depends on it.
     store: Option<Store>,
+    /// The purchase role's; `None` without that role, or if there is to be none.
+    journal: Option<Journal>,
+    fence: Arc<Fence>,
 }
 
 impl Parts<'_> {
@@ -218,14 +224,26 @@ pub async fn run(
 
 async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result<(), RoleError> {
     let redis = RedisLink::lazy(&config.redis_url)?;
+    let has = |role| roles.contains(&role);
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    let store = open_store(config, roles).await?;
+    let archive = match &store {
+        Some(store) => LazyStore::opened(store.clone()),
+        None => LazyStore::at(&config.database_url, &config.order_databases),
+    };
+    let journal = match has(Role::Purchase) {
+        true => purchase::open_journal(config),
+        false => None,
+    };
     let parts = Parts {
         config,
-        segments: Segments::open(&redis, &config.redis_segments)?,
+        fence: Fence::around(redis.clone(), segments.clone(), archive, journal.clone()),
+        segments,
         queues: Queues::open(config, &redis).map_err(RoleError::Queue)?,
-        store: open_store(config, roles).await?,
+        store,
+        journal,
         redis,
     };
-    let has = |role| roles.contains(&role);
     if has(Role::Purchase) {
         purchase::start(&parts, running)?;
     }

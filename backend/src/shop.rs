@@ -13,9 +13,10 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
-use seckill_core::Verdict;
+use seckill_core::{Verdict, keys};
 
 use crate::http::error::{ApiError, json_response, not_found, wrong_method};
+use crate::redis::RedisLinkError;
 
 /// What an edge vouched for, read from its signed headers.
 mod admission;
@@ -29,6 +30,8 @@ mod captcha_api;
 mod checkout;
 /// Who sends a request.
 mod identity;
+/// Takes a purchase into the journal while Redis does not answer.
+mod journalled;
 /// `/api/orders`: the buyer's own orders, paying and cancelling them.
 mod orders;
 /// Refuses what another site's page posts.
@@ -39,6 +42,8 @@ mod payments;
 mod purchase;
 /// Brings stock to a buyer whose segment is empty.
 mod refill;
+/// Replays journalled purchases once Redis answers again.
+mod replay;
 /// `GET …/result`: what became of a click.
 mod result;
 /// `/api/session`: who is logged in, and the demo login.
@@ -50,6 +55,7 @@ pub mod tokens;
 /// Orders and payments as JSON, for the API and the command line.
 pub mod view;
 
+pub use replay::Replayer;
 pub use state::{Options, ShopState};
 
 /// Everything that the purchase role serves.
@@ -71,12 +77,27 @@ pub fn router(state: ShopState) -> Router {
 
 /// Healthy means able to sell: the catalogue was read, and Redis replies.
 async fn healthz(State(state): State<Arc<ShopState>>) -> Result<Response, ApiError> {
-    let redis_replies = state.redis.conn().await.is_ok();
     match state.catalogue.products() {
-        Some(_) if redis_replies => Ok(json_response(
+        Some(_) if can_write(&state).await => Ok(json_response(
             StatusCode::OK,
             r#"{"status":"ok"}"#.to_owned(),
         )),
         _ => Err(ApiError(Verdict::Unavailable)),
     }
+}
+
+/// Whether Redis takes a write: one that is full, cannot save, or is a replica, replies
+/// and sells nothing.
+async fn can_write(state: &ShopState) -> bool {
+    let written: Result<(), RedisLinkError> = async {
+        let mut conn = state.redis.conn().await?;
+        let mut set = redis::cmd("SET");
+        set.arg(keys::HEALTH).arg(1).arg("PX").arg(1000);
+        Ok(set.exec_async(&mut conn).await?)
+    }
+    .await;
+    if let Err(error) = &written {
+        tracing::debug!(%error, "the purchase role is not healthy");
+    }
+    written.is_ok()
 }

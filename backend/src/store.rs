@@ -66,6 +66,8 @@ pub mod round_changes;
 mod round_rows;
 /// Reading rounds.
 pub mod rounds;
+/// Ends statements that wait for a MySQL server that does not respond.
+mod stalled;
 /// Changes of orders: cancelled, expired, stock followed.
 pub mod states;
 /// Counts of orders by product and state.

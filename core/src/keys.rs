@@ -62,6 +62,9 @@ pub const QUEUE_AGE: &str = "seckill::queue::age";
 /// due.
 pub const REDRIVER: &str = "seckill::queue::redriver";
 
+/// Written by health checks, to see that Redis takes a write.
+pub const HEALTH: &str = "seckill::health";
+
 /// Counter that gives each orders worker a number of its own.
 pub const WORKERS: &str = "seckill::workers";
 /// Counter: permits that the back end returned because an edge did not.
@@ -157,6 +160,10 @@ pub fn adjusting(item: &Item) -> String {
     format!("seckill::{{{item}}}::adjusting")
 }
 
+/// The field of [`stock`] that says why nothing changes in the segment: its Redis has
+/// forgotten events.
+pub const STOCK_HALTED: &str = "halted";
+
 /// Hash: a segment's `sale_stock_amount`, `locked_stock_amount`, `saled_stock_amount`.
 #[must_use]
 pub fn stock(item: &Item, segment: u16) -> String {
@@ -179,6 +186,20 @@ pub fn buyers_rebuilt(item: &Item, segment: u16) -> String {
 #[must_use]
 pub fn outbox(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::outbox")
+}
+
+/// Hash: how far purchase journals were replayed on this segment, id of a journal's file
+/// → number of its last record that was replayed.
+#[must_use]
+pub fn journals(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::journals")
+}
+
+/// Hash: user → [`crate::orders::purchase::BuyerRecord`] of a journalled request that
+/// bought nothing when it was replayed.
+#[must_use]
+pub fn refused(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::refused")
 }
 
 /// Hash: adjustments of this segment's amount, request id → items added or removed.

@@ -49,6 +49,12 @@ pub mod orders;
 /// The ledger of a stock segment: replaying it, and rebuilding stock from it.
 pub mod stock;
 
+/// The purchase journal: the format of its files, and reading back what a crash left.
+pub mod journal;
+
+/// Checks what shoppers were told against what happened.
+pub mod history;
+
 /// Tables in memory that the workers of one edge share: products, buyers seen, bans, passes.
 pub mod shared;
 

@@ -24,7 +24,7 @@
 --      13  until     epoch ms until which the leases' counts are kept; 0 for ever
 --
 -- Replies
---   accepted   stock is locked and the order is on its way
+--   accepted ID  stock is locked and the order is on its way; ID is its event
 --   repeated   this request was accepted before; nothing is done again
 --   again      the same, but with another permit, which bought nothing
 --   captcha    the captcha pass was spent by another request
@@ -35,6 +35,7 @@
 --   busy       the lease of the permit was closed and its rest returned
 --   error NOSTOCK   the segment was never preloaded
 --   error BADSTOCK  a key of the segment holds something else
+--   error HALTED    the segment is halted: its Redis has forgotten events
 --
 -- Keeps: sale + locked + saled = preloaded; at most one live purchase a buyer;
 -- a purchase is in the outbox if and only if its stock is locked. Its event says
@@ -115,4 +116,4 @@ redis.call('HSET', KEYS[1], 'sale_stock_amount', sale_after, 'locked_stock_amoun
 redis.call('HSET', KEYS[2], user,
   record_of('succeeded', request, ARGV[3], permit, '', string.match(appended, '^%d+')))
 if KEYS[5] then redis.call('SET', KEYS[5], request, 'PX', ARGV[11]) end
-return 'accepted'
+return 'accepted ' .. appended

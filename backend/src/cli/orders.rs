@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::config::Config;
+use crate::orders::give_up::{GiveUp, GivenUp};
 use crate::queue::dead_letters::{KeptLetter, Redriven};
 use crate::queue::{DeadLetters, Queues};
 use crate::redis::RedisLink;
@@ -10,6 +11,7 @@ use crate::redis::segments::Segments;
 use crate::shop::view;
 use crate::store::orders::Order;
 use crate::store::payments::Payment;
+use crate::store::{Actor, Done};
 use crate::time::rfc3339;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -57,6 +59,16 @@ pub(crate) enum OrdersCommand {
     },
     /// Send dead letters to the queue again: the same as "dead-letters redrive"
     Redrive(LetterArgs),
+    /// Give up dead letters: their purchases fail, items and permits return, and their
+    /// buyers may buy again
+    GiveUp {
+        /// Their numbers, as "seckill orders dead-letters" shows them
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -120,6 +132,7 @@ pub(crate) async fn run(config: &Config, command: OrdersCommand) -> anyhow::Resu
             }
         }
         OrdersCommand::Redrive(which) => redrive(config, which).await,
+        OrdersCommand::GiveUp { ids, reason } => give_up(config, &ids, &reason).await,
     }
 }
 
@@ -211,7 +224,8 @@ async fn list_letters(config: &Config, json: bool) -> anyhow::Result<()> {
         return say("There are no dead letters.\n");
     }
     let lines: String = all.iter().map(letter_text).collect();
-    let cure = "Send them to the queue again: seckill orders dead-letters redrive ID…, or --all\n";
+    let cure = "Send them to the queue again: seckill orders dead-letters redrive ID…, or --all\n\
+                Or let their purchases fail: seckill orders give-up ID… --reason TEXT\n";
     say(&format!("{lines}{cure}"))
 }
 
@@ -256,6 +270,47 @@ async fn redrive(config: &Config, which: LetterArgs) -> anyhow::Result<()> {
     };
     say(&format!("{sent} sent to the queue again.\n"))?;
     anyhow::ensure!(stay.is_empty(), "not sent: {}", stay.join("; "));
+    Ok(())
+}
+
+async fn give_up(config: &Config, ids: &[String], reason: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !reason.trim().is_empty(),
+        "--reason \"\" says nothing; write why these purchases fail, for the audit log"
+    );
+    let redis = RedisLink::connect(&config.redis_url).await?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    let store = open_store(config).await?;
+    let mut giving_up = GiveUp::new(&redis, &segments, &store).await;
+    let mut stay = Vec::new();
+    for id in ids {
+        let done = Done {
+            action: "letter.giveup",
+            target: id.clone(),
+            detail: json!({ "reason": reason }),
+        };
+        // Before it takes effect, as everything in the audit log.
+        store
+            .note_audit(&Actor::on_the_box(), &done, crate::now_ms())
+            .await?;
+        match giving_up.letter(id).await? {
+            GivenUp::Failed { user } => {
+                say(&format!(
+                    "{id}: the purchase of {user} failed; stock and permit return\n"
+                ))?;
+            }
+            GivenUp::HasOrder(order) => {
+                say(&format!(
+                    "{id}: its purchase has order {order}, which stays\n"
+                ))?;
+            }
+            GivenUp::Removed => say(&format!("{id}: removed; it was no purchase\n"))?,
+            GivenUp::Gone => stay.push(format!("there is no dead letter {id}")),
+            GivenUp::Stays(why) => stay.push(format!("{id}: {why}")),
+        }
+    }
+    store.close().await;
+    anyhow::ensure!(stay.is_empty(), "not given up: {}", stay.join("; "));
     Ok(())
 }
 

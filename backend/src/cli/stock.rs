@@ -86,6 +86,7 @@ pub(crate) async fn run(config: &Config, command: StockCommand) -> anyhow::Resul
                 round,
                 dry_run,
                 while_running,
+                ..Options::default()
             };
             // A stopped system's Redis is started for this; a running one's is used.
             let alone = crate::up::redis_alone(config).await?;

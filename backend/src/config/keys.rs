@@ -230,6 +230,10 @@ pub const KEYS: &[Key] = &[
         meaning: "topic of changes of orders, message.type=FIFO; none: no topic",
     },
     Key {
+        name: "journal_max_mb",
+        meaning: "MB of purchases journalled while Redis is away; 0: they are refused",
+    },
+    Key {
         name: "in_flight_ms",
         meaning: "ms a request may take between edge and back end",
     },

@@ -14,8 +14,8 @@ use seckill_core::sale::catalogue::Entry;
 use crate::inspect::verify;
 use crate::inspect::verify::VerifyError;
 use crate::inspect::verify::gather;
-use crate::redis::segments::Segments;
-use crate::redis::{RedisLink, RedisLinkError};
+use crate::redis::segments::{Segment, Segments};
+use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::publish::{self, PublishError};
 use crate::store::orders::{Order, StockDue};
 use crate::store::round::{Product, Round};
@@ -53,6 +53,17 @@ pub enum RebuildError {
     /// It changes faster than it can be rebuilt.
     #[error("{0} changes while it is put back; stop its edges and back ends, and try again")]
     Moving(Item),
+    /// Ledger and orders do not account for every item.
+    #[error(
+        "{item} stays halted: ledger and orders do not account for every item ({why}); look at \"seckill \
+         stock rebuild --dry-run\", then give it without --dry-run and with --while-running"
+    )]
+    NotExact {
+        /// The product.
+        item: Item,
+        /// What does not add up.
+        why: String,
+    },
     /// Reading failed.
     #[error("the stock was not wholly put back: {0}; give the same command again")]
     Read(#[from] VerifyError),
@@ -82,6 +93,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Rebuild also while edges or back ends sell from this Redis.
     pub while_running: bool,
+    /// Leave a product alone of which ledger and orders do not account for every item.
+    pub only_exact: bool,
 }
 
 /// Rebuilds stock.
@@ -119,8 +132,11 @@ impl Rebuilder<'_> {
             let round = stored.in_force();
             let on_sale = self.is_on_sale(&round).await?;
             for product in &round.products {
-                let rebuilt = self.product(&round, product, on_sale, options.dry_run);
+                let rebuilt = self.product(&round, product, on_sale, options);
                 report.products.extend(rebuilt.await?);
+                if !options.dry_run {
+                    self.let_sell(&round, product).await?;
+                }
             }
             if !on_sale {
                 report.published.push(round.id.clone());
@@ -188,7 +204,7 @@ impl Rebuilder<'_> {
         round: &Round,
         product: &Product,
         on_sale: bool,
-        dry_run: bool,
+        options: &Options,
     ) -> Result<Option<Rebuilt>, RebuildError> {
         let (item, entry) = (item(round, product)?, publish::entry(round, product));
         let system = verify::System {
@@ -204,7 +220,10 @@ impl Rebuilder<'_> {
             if outcome.is_right(on_sale) {
                 return Ok(None);
             }
-            if dry_run {
+            if let Some(why) = outcome.inexact().filter(|_| options.only_exact) {
+                return Err(RebuildError::NotExact { item, why });
+            }
+            if options.dry_run {
                 return Ok(Some(outcome.rebuilt()));
             }
             if self.carry_out(&item, &outcome).await? {
@@ -212,6 +231,18 @@ impl Rebuilder<'_> {
             }
         }
         Err(RebuildError::Moving(item))
+    }
+
+    /// Lets segments sell that were halted, now that they are as they must be.
+    async fn let_sell(&self, round: &Round, product: &Product) -> Result<(), RebuildError> {
+        let (item, entry) = (item(round, product)?, publish::entry(round, product));
+        for segment in Segment::all(&item, &entry) {
+            let mut conn = self.segments.conn(&item, segment.number).await?;
+            scripts::stock::halt(&item, segment.number, "")
+                .run(&mut conn)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Writes the plans; `false` if the stock has changed since it was read.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::excused::Excused;
 use super::job::{self, Job};
 use super::outages::Outages;
 use crate::queue::{DeadLetters, Delivery, Queue, Queues, Receipt};
@@ -29,6 +30,8 @@ pub(super) struct Worker<Q, C> {
     pub(super) ids: OrderIds,
     pub(super) options: Options,
     pub(super) outages: Outages,
+    /// When the database was away.
+    pub(super) excused: Excused,
     pub(super) stop: CancellationToken,
 }
 
@@ -73,14 +76,17 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         let mut held = Instant::now();
         loop {
             let orders = self.numbered(&jobs);
-            match self.store.place_batch(&orders, now_ms()).await {
+            let asked_ms = now_ms();
+            match self.store.place_batch(&orders, asked_ms).await {
                 Ok(placed) => {
+                    self.excused.back(now_ms());
                     self.outages.over(NOT_PLACED);
                     metrics::PLACED.add(placed.len());
                     return Some(jobs.into_iter().zip(placed).collect());
                 }
                 Err(error) if !error.is_passing() => return Some(self.place_singly(jobs).await),
                 Err(error) => {
+                    self.excused.away(asked_ms);
                     self.outages.report_and_pause(NOT_PLACED, &error).await;
                     self.extend_or_requeue(&mut jobs, &mut held).await?;
                 }

@@ -42,6 +42,8 @@ pub mod day;
 pub mod permits;
 /// `lua/queue`: the queue on Redis Streams.
 pub mod queue;
+/// `lua/stock/replay.lua`: purchases that were journalled.
+pub mod replay;
 /// `lua/stock`: everything that changes a segment.
 pub mod stock;
 

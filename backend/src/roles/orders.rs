@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::running::Running;
 use super::{Parts, Role, RoleError, feed, inventory, notify, payments};
+use crate::config::QueueKind;
+use crate::inspect::heal::Healer;
 use crate::orders;
 use crate::outbox::archive;
 use crate::payments::reconcile;
@@ -54,6 +56,15 @@ pub(super) fn start(
             stop,
         )
     });
+
+    let healer = Healer {
+        store: store.clone(),
+        redis: parts.redis.clone(),
+        segments: parts.segments.clone(),
+        zone: config.time_zone.clone(),
+        queue_is_visible: config.queue == QueueKind::Streams,
+    };
+    running.spawn(Role::Orders, move |stop| healer.clone().run(stop));
 
     if config.redrive_minutes > 0 {
         let every = Duration::from_secs(config.redrive_minutes * 60);

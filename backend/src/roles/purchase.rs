@@ -8,6 +8,7 @@ use seckill_core::signing::keyring::Keyring;
 use super::running::Running;
 use super::{Parts, Role, RoleError, read_keyring};
 use crate::config::Config;
+use crate::journal::{Journal, Limits};
 use crate::redis::RedisLink;
 use crate::shop::captcha::{Captcha, setup};
 use crate::shop::tokens::{Reading, Tokens};
@@ -38,9 +39,33 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
     .with_login_keys(login_keys(config)?)
     .with_names(config.names.clone())
     .with_tokens(tokens(config, &parts.redis)?)
-    .with_captcha(captcha(config, &parts.redis)?);
+    .with_captcha(captcha(config, &parts.redis)?)
+    .with_journal(parts.journal.clone())
+    .with_fence(Some(Arc::clone(&parts.fence)));
+    if let Some(journal) = parts.journal.clone() {
+        let limits = Limits::megabytes(config.journal_max_mb);
+        let replayer = state.replayer().adopting(config.journal_dir(), limits);
+        running.spawn(Role::Purchase, move |stop| {
+            replayer.clone().run(journal.clone(), stop)
+        });
+    }
     let router = shop::router(state);
     running.serve(Role::Purchase, &config.purchase_listen, router, None)
+}
+
+/// The journal for when Redis does not answer. Selling goes on without one.
+pub(super) fn open_journal(config: &Config) -> Option<Journal> {
+    if config.journal_max_mb == 0 {
+        return None;
+    }
+    let limits = Limits::megabytes(config.journal_max_mb);
+    match Journal::open(&config.journal_dir(), limits) {
+        Ok(journal) => Some(journal),
+        Err(error) => {
+            tracing::error!(%error, "purchases are refused while Redis is away");
+            None
+        }
+    }
 }
 
 /// The keys shared with the shop's servers that begin sessions; `None` without them.

@@ -8,9 +8,12 @@ use seckill_core::signing::keyring::{Digest, Keyring};
 
 use super::captcha::Captcha;
 use super::refill::Refiller;
+use super::replay::Replayer;
 use super::tokens::Tokens;
 use crate::config::Names;
+use crate::fence::Fence;
 use crate::http::error::ApiError;
+use crate::journal::Journal;
 use crate::payments::Payments;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
@@ -53,6 +56,10 @@ pub struct ShopState {
     /// Hands out passes; `None` if this shop has no captcha.
     pub(super) captcha: Option<Captcha>,
     pub(super) catalogue: catalogue::Mirror,
+    /// Where requests wait while Redis does not answer; without one, they are refused.
+    pub(super) journal: Option<Journal>,
+    /// Remembers what this process sold, in case its Redis forgets it.
+    pub(super) fence: Option<Arc<Fence>>,
 }
 
 impl ShopState {
@@ -79,6 +86,8 @@ impl ShopState {
             names: Names::default(),
             options,
             captcha: None,
+            journal: None,
+            fence: None,
         }
     }
 
@@ -110,6 +119,28 @@ impl ShopState {
     #[must_use]
     pub fn with_captcha(self, captcha: Option<Captcha>) -> Self {
         Self { captcha, ..self }
+    }
+
+    /// Takes requests into this journal while Redis does not answer.
+    #[must_use]
+    pub fn with_journal(self, journal: Option<Journal>) -> Self {
+        Self { journal, ..self }
+    }
+
+    /// Tells this fence what is sold.
+    #[must_use]
+    pub fn with_fence(self, fence: Option<Arc<Fence>>) -> Self {
+        Self { fence, ..self }
+    }
+
+    /// What replays journals on this shop's stock.
+    #[must_use]
+    pub fn replayer(&self) -> Replayer {
+        Replayer::new(
+            self.redis.clone(),
+            self.segments.clone(),
+            self.refiller.clone(),
+        )
     }
 
     /// The database.

@@ -30,8 +30,12 @@ mod captcha;
 mod common;
 /// The console: logging in, rounds, and what attackers and typing mistakes try.
 mod console;
+/// A database that stands still with its connections open.
+mod database_hangs;
 /// `seckill doctor`: what is wrong with a machine, and the cures.
 mod doctor;
+/// A Redis that comes back older than what was sold from it.
+mod fence;
 /// The responses of the purchase role: every refusal with its stable code.
 mod flow_http;
 /// From a click over HTTP to an order in the database, on real parts.
@@ -45,6 +49,8 @@ mod flow_relay;
 mod flow_rocketmq;
 /// The scripts under `lua/`, on a real Redis.
 mod flow_scripts;
+/// Purchases while Redis does not answer: the journal on disk, and its replay.
+mod journal;
 /// Who the buyer is: their ids, other people's cookies, what an edge vouches for.
 mod login;
 /// `/metrics` of every role.

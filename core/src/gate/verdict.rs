@@ -31,11 +31,13 @@ pub enum Verdict {
     Busy,
     /// A service that is needed for the decision is away.
     Unavailable,
+    /// The product's stock is older than what was sold from it, and is being put right.
+    Halted,
 }
 
 impl Verdict {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Verdict; 13] = [
+    pub const ALL: [Verdict; 14] = [
         Verdict::BadRequest,
         Verdict::LoginRequired,
         Verdict::BadSignature,
@@ -49,6 +51,7 @@ impl Verdict {
         Verdict::TooEarly,
         Verdict::Busy,
         Verdict::Unavailable,
+        Verdict::Halted,
     ];
 
     /// The HTTP status.
@@ -66,7 +69,7 @@ impl Verdict {
             Verdict::SoldOut | Verdict::Ended => 410,
             Verdict::TooEarly => 425,
             Verdict::Busy => 429,
-            Verdict::Unavailable => 503,
+            Verdict::Unavailable | Verdict::Halted => 503,
         }
     }
 
@@ -87,6 +90,7 @@ impl Verdict {
             Verdict::TooEarly => "too_early",
             Verdict::Busy => "busy",
             Verdict::Unavailable => "unavailable",
+            Verdict::Halted => "halted",
         }
     }
 
@@ -132,6 +136,9 @@ impl Verdict {
             Verdict::Unavailable => {
                 r#"{"code":"unavailable","message":"The shop cannot answer right now; try again shortly."}"#
             }
+            Verdict::Halted => {
+                r#"{"code":"halted","message":"This product is not sold for a moment, while its stock is checked; try again shortly."}"#
+            }
         }
     }
 
@@ -139,7 +146,7 @@ impl Verdict {
     #[must_use]
     pub const fn retry_after_s(self) -> Option<u32> {
         match self {
-            Verdict::Busy | Verdict::Unavailable => Some(1),
+            Verdict::Busy | Verdict::Unavailable | Verdict::Halted => Some(1),
             _ => None,
         }
     }

@@ -123,6 +123,8 @@ export const zh = {
 
   'refused.busy': '当前人数过多，请稍后再试',
   'refused.busy.do': '商品尚未抢光，您没有下单。按钮恢复后请再点一次。',
+  'refused.halted': '正在核对库存，暂停片刻',
+  'refused.halted.do': '您没有下单。按钮恢复后请再点一次。',
   'refused.unavailable': '商城暂时无法下单',
   'refused.unavailable.do': '您没有下单。按钮恢复后请再点一次。',
   'refused.blocked': '此账号暂时无法购买',
@@ -149,6 +151,7 @@ export const zh = {
   'refused.not_through.do': '商城没有收到您的请求，您没有下单。可以再试一次。',
   'refused.failed': '很遗憾，没有抢到',
   'refused.failed.do': '您没有下单，也没有扣款。',
+  'refused.failed.captcha_required': '这次验证已经用过，请重新验证后再试。您没有下单，也没有扣款。',
   'refused.failed.backlog': '排队人数过多，您的请求等待超时。您没有下单，也没有扣款。',
   'refused.failed.sold_out': '轮到您时已经抢光。您没有下单，也没有扣款。',
   'refused.cancelled': '订单已取消',
@@ -316,6 +319,8 @@ export const en = {
 
   'refused.busy': 'Too many shoppers right now',
   'refused.busy.do': 'It is not sold out, and nothing was ordered. Click again when the button is back.',
+  'refused.halted': 'Its stock is being checked for a moment',
+  'refused.halted.do': 'Nothing was ordered. Click again when the button is back.',
   'refused.unavailable': 'The shop cannot take orders right now',
   'refused.unavailable.do': 'Nothing was ordered. Click again when the button is back.',
   'refused.blocked': 'This account cannot buy for now',
@@ -342,6 +347,7 @@ export const en = {
   'refused.not_through.do': 'The shop never received it and nothing was ordered. You can try again.',
   'refused.failed': 'Sorry, you did not get it',
   'refused.failed.do': 'Nothing was ordered or charged.',
+  'refused.failed.captcha_required': 'That check was used before; solve a new one and try again. Nothing was ordered or charged.',
   'refused.failed.backlog': 'Too many people were ahead of you and your request timed out. Nothing was ordered or charged.',
   'refused.failed.sold_out': 'It was sold out when it was your turn. Nothing was ordered or charged.',
   'refused.cancelled': 'Your order was cancelled',

@@ -1,5 +1,6 @@
 //! All parts of the main path, wired as the roles are.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use redis::AsyncCommands as _;
+use seckill::fence::Fence;
 use seckill::inspect::verify;
 use seckill::inspect::verify::Report;
+use seckill::journal::{Journal, Limits};
 use seckill::orders;
 use seckill::outbox::{archive as ledger, relay};
 use seckill::payments::signed::Signed;
@@ -22,7 +25,7 @@ use seckill::shop::ShopState;
 use seckill::shop::captcha::{Captcha, Way};
 use seckill::shop::tokens::{Reading, Tokens};
 use seckill::stock::following;
-use seckill::store::Store;
+use seckill::store::{LazyStore, Store};
 use seckill_core::gate::admission::{self, Admission};
 use seckill_core::gate::directive::jwt::Jwt;
 use seckill_core::keys;
@@ -52,7 +55,9 @@ pub struct Shop {
     pub pay_within: Duration,
     /// Where its database is.
     pub database_url: String,
-    _folder: TempDir,
+    /// The last journal that it was given.
+    journal: Option<Journal>,
+    folder: TempDir,
 }
 
 impl Shop {
@@ -176,7 +181,8 @@ impl Shop {
             stop: CancellationToken::new(),
             pay_within: Duration::from_secs(600),
             database_url: url,
-            _folder: folder,
+            journal: None,
+            folder,
         };
         eventually("the purchase role is healthy", || async {
             (shop.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
@@ -197,10 +203,88 @@ impl Shop {
             purchase::Options::default(),
         );
         self.app = purchase::router(state.with_tokens(Some(Arc::new(tokens))));
+    }
+
+    /// Journals purchases from now on while Redis does not answer.
+    pub async fn journalling(&mut self, limits: Limits) {
+        let base = self.folder.path().join("journal");
+        self.journalling_in(base, limits).await;
+    }
+
+    /// The same, behind a fence: on a connection of its own, since the fence looks at a
+    /// new one.
+    pub async fn fenced(&mut self, limits: Limits) {
+        self.link = self.redis.link().await;
+        self.segments = Segments::on(self.link.clone());
+        let journal = Journal::open(&self.folder.path().join("journal"), limits).unwrap();
+        let archive = LazyStore::opened(self.store.clone());
+        let (link, segments) = (self.link.clone(), self.segments.clone());
+        let fence = Fence::around(link, segments, archive, Some(journal.clone()));
+        self.sell_by(journal, Some(fence)).await;
+    }
+
+    /// The same, in a folder that may hold a journal already.
+    pub async fn journalling_in(&mut self, base: PathBuf, limits: Limits) {
+        let journal = Journal::open(&base, limits).unwrap();
+        self.sell_by(journal, None).await;
+    }
+
+    /// Ends all roles but selling.
+    pub async fn stop_roles(&mut self) {
+        self.roles.shutdown().await;
+    }
+
+    /// Replays the journal again, after the roles were stopped.
+    pub fn replays(&mut self) {
+        let state = ShopState::new(
+            self.link.clone(),
+            self.segments.clone(),
+            None,
+            super::ring(),
+            purchase::Options::default(),
+        );
+        let replayer = state.replayer();
+        self.roles
+            .spawn(replayer.run(self.journal().clone(), self.stop.clone()));
+    }
+
+    async fn sell_by(&mut self, journal: Journal, fence: Option<Arc<Fence>>) {
+        let state = ShopState::new(
+            self.link.clone(),
+            self.segments.clone(),
+            Some(self.store.clone()),
+            super::ring(),
+            purchase::Options::default(),
+        )
+        .with_journal(Some(journal.clone()))
+        .with_fence(fence);
+        let replayer = state.replayer();
+        self.roles
+            .spawn(replayer.run(journal.clone(), self.stop.clone()));
+        self.app = purchase::router(state);
+        self.journal = Some(journal);
         eventually("the purchase role is healthy", || async {
             (self.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
         })
         .await;
+    }
+
+    pub fn journal(&self) -> &Journal {
+        self.journal.as_ref().expect("this shop has a journal")
+    }
+
+    /// What another process would find, were this one killed now.
+    pub fn copy_of_journal(&self) -> PathBuf {
+        let copy = self.folder.path().join("journal-left");
+        let (from, to) = (self.journal().folder(), copy.join("1"));
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap() != "lock" {
+                std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        copy
     }
 
     pub fn relay(&mut self) {
