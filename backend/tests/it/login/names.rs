@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::common::shop::Shop;
-use crate::common::{cookie, hidden_url, now_ms, ring};
+use crate::common::{cookie, eventually, hidden_url, now_ms, ring};
 
 fn login_ring() -> Arc<Keyring> {
     Arc::new(Keyring::parse(&format!("s1 {}", "l".repeat(32))).unwrap())
 }
 
 /// The purchase role of a shop whose pages are on other names too.
-fn named(shop: &Shop) -> Router {
+async fn named(shop: &Shop) -> Router {
     let options = Options {
         demo_login: true,
         ..Options::default()
@@ -39,7 +39,13 @@ fn named(shop: &Shop) -> Router {
         logout_url: None,
     };
     let state = ShopState::new(link, segments, store, ring(), options);
-    shop::router(state.with_names(names).with_login_keys(Some(login_ring())))
+    let app = shop::router(state.with_names(names).with_login_keys(Some(login_ring())));
+    eventually("the catalogue is read", || async {
+        let healthz = Request::get("/healthz").body(Body::empty()).unwrap();
+        (send(&app, healthz).await.0 == StatusCode::OK).then_some(())
+    })
+    .await;
+    app
 }
 
 async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Value, Option<String>) {
@@ -54,7 +60,7 @@ async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Value, Optio
 #[tokio::test]
 async fn what_another_sites_page_posts_is_refused_whatever_it_posts() {
     let shop = Shop::open(10).await;
-    let app = named(&shop);
+    let app = named(&shop).await;
     let url = hidden_url("li");
     let paths = [
         "/api/session",
@@ -89,7 +95,7 @@ async fn what_another_sites_page_posts_is_refused_whatever_it_posts() {
 #[tokio::test]
 async fn pages_of_ours_may_post_and_so_may_programs() {
     let shop = Shop::open(10).await;
-    let app = named(&shop);
+    let app = named(&shop).await;
     let ours = [
         ("origin", "https://seckill.example.com"),
         ("origin", "https://mall.example.com"),
@@ -111,7 +117,7 @@ async fn pages_of_ours_may_post_and_so_may_programs() {
 #[tokio::test]
 async fn a_session_is_set_for_the_names_of_the_shop_and_ended_there() {
     let shop = Shop::open(10).await;
-    let app = named(&shop);
+    let app = named(&shop).await;
     let body = json!({ "user": "li" }).to_string();
     let request = Request::post("/api/session").body(Body::from(body));
     let (_, _, set) = send(&app, request.unwrap()).await;
@@ -138,7 +144,7 @@ async fn a_session_is_set_for_the_names_of_the_shop_and_ended_there() {
 #[tokio::test]
 async fn a_server_of_the_shop_begins_a_session_by_its_signature() {
     let shop = Shop::open(10).await;
-    let app = named(&shop);
+    let app = named(&shop).await;
     let wants = |body: &str, signature: String| {
         let request = Request::post("/api/session/mint").header("x-seckill-signature", signature);
         request.body(Body::from(body.to_owned())).unwrap()
