@@ -26,6 +26,8 @@ sub keep {
 }
 keep($file, 0600, { kty => 'oct', kid => 'h1', k => encode_base64url($secret) }, $rsa_key);
 keep($public, 0644, $rsa_key);
+our $open = folder() . '/open.json';
+keep($open, 0644, { kty => 'oct', kid => 'h1', k => encode_base64url($secret) });
 
 sub rs256 {
     my ($text) = @_;
@@ -196,9 +198,7 @@ read wanted
 
 
 === TEST 9: a key set with a secret must not be open to others
---- config eval
-chmod 0644, $::file;
-"seckill_jwt jwks=$::file;"
+--- config eval: "seckill_jwt jwks=$::open;"
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_jwt.*open to others; run: chmod o=/]
 
@@ -212,6 +212,6 @@ chmod 0644, $::file;
 
 
 === TEST 11: an unknown argument is named
---- config eval: chmod 0600, $::file; "seckill_jwt jwks=$::file leeway=5;"
+--- config eval: "seckill_jwt jwks=$::file leeway=5;"
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_jwt.*unknown argument "leeway=5"; known are/]
