@@ -43,7 +43,7 @@ SECKILL_PORT=$(free_ports 1) SECKILL_CONSOLE_PORT=$(free_ports 1)
 export SECKILL_PORT SECKILL_CONSOLE_PORT
 export SECKILL_IMAGE=localhost/seckill EDGE_IMAGE=localhost/seckill-edge REDIS_IMAGE=localhost/redis
 
-compose() { "$composer" -p "$project" -f compose.yaml "$@" >>"$work/compose.log" 2>&1; }
+compose() { "$composer" --in-pod false -p "$project" -f compose.yaml "$@" >>"$work/compose.log" 2>&1; }
 container() { podman ps -a --filter "label=io.podman.compose.project=$project" --filter "label=com.docker.compose.service=$1" --format '{{.Names}}' | head -n 1; }
 in_container() { podman exec "$(container "$1")" "${@:2}"; }
 is_running() { [ "$(podman inspect --format '{{.State.Running}}' "$(container "$1")" 2>/dev/null)" = true ]; }
@@ -82,7 +82,7 @@ done
 fact "secrets in the environment of a container" "" "$(podman inspect --format '{{.Config.Env}}' "$(container purchase)" "$(container edge)" | grep -oE 'k1 [0-9a-f]{8}' || true)"
 for service in purchase ops; do
     healthy() { podman healthcheck run "$(container "$service")" >/dev/null 2>&1; }
-    poll_until 30 healthy && said=healthy || said=unhealthy
+    poll_until 90 healthy && said=healthy || said=unhealthy
     fact "$service: health check" healthy "$said"
 done
 
