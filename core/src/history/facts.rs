@@ -147,6 +147,8 @@ fn free_items(history: &History, purchases: &HashMap<&str, Vec<Purchase>>) -> Ve
             (Answer::Accepted | Answer::Lost, Some(made)) => made,
             // It bought nothing in the end; its permit may be out until its answer.
             (Answer::Accepted | Answer::Lost, None) => EVER,
+            // Who is told "sold out" never had a permit.
+            (Answer::Refused(code), _) if code == "sold_out" => continue,
             _ => call.returned_us,
         };
         if until > call.called_us {
