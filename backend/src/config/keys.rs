@@ -110,12 +110,20 @@ pub const KEYS: &[Key] = &[
         meaning: "slider: Redis of the puzzles; unset: redis_url",
     },
     Key {
+        name: "captcha_redis_url_file",
+        meaning: "file that holds captcha_redis_url, for secrets",
+    },
+    Key {
         name: "captcha_site_key",
         meaning: "turnstile, hcaptcha: public key",
     },
     Key {
         name: "captcha_secret",
         meaning: "turnstile, hcaptcha: file with the secret",
+    },
+    Key {
+        name: "captcha_secret_file",
+        meaning: "file that holds captcha_secret, for secrets",
     },
     Key {
         name: "captcha_verify_url",
@@ -174,12 +182,20 @@ pub const KEYS: &[Key] = &[
         meaning: "URL to which notifications are posted, signed; none: no webhook",
     },
     Key {
+        name: "notify_webhook_file",
+        meaning: "file that holds notify_webhook, for secrets",
+    },
+    Key {
         name: "notify_keys",
         meaning: "key ring file shared with the webhook's receiver",
     },
     Key {
         name: "notify_smtp",
         meaning: "mail server for notifications; none: no e-mail",
+    },
+    Key {
+        name: "notify_smtp_file",
+        meaning: "file that holds notify_smtp, for secrets",
     },
     Key {
         name: "notify_from",
@@ -242,8 +258,16 @@ pub const KEYS: &[Key] = &[
         meaning: "Redis; unset: the one that \"seckill up\" starts",
     },
     Key {
+        name: "redis_url_file",
+        meaning: "file that holds redis_url, for secrets",
+    },
+    Key {
         name: "redis_segments",
         meaning: "Redis masters that hold the stock; none: redis_url",
+    },
+    Key {
+        name: "redis_segments_file",
+        meaning: "file that holds redis_segments, for secrets",
     },
     Key {
         name: "redis_port",
@@ -254,8 +278,16 @@ pub const KEYS: &[Key] = &[
         meaning: "database of sales and orders",
     },
     Key {
+        name: "database_url_file",
+        meaning: "file that holds database_url, for secrets",
+    },
+    Key {
         name: "order_databases",
         meaning: "databases that orders are spread over by buyer",
+    },
+    Key {
+        name: "order_databases_file",
+        meaning: "file that holds order_databases, for secrets",
     },
     Key {
         name: "keys",
@@ -296,6 +328,10 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "purge_header",
         meaning: "a header for it, \"Name: value\"",
+    },
+    Key {
+        name: "purge_header_file",
+        meaning: "file that holds purge_header, for secrets",
     },
     Key {
         name: "prewarm_urls",
@@ -385,6 +421,19 @@ pub const KEYS: &[Key] = &[
         name: "config",
         meaning: "the configuration file",
     },
+];
+
+/// Settings that may hold a secret, each with the one that names a file to read it from.
+pub(super) const SECRETS: [(&str, &str); 9] = [
+    ("captcha_redis_url", "captcha_redis_url_file"),
+    ("captcha_secret", "captcha_secret_file"),
+    ("notify_webhook", "notify_webhook_file"),
+    ("notify_smtp", "notify_smtp_file"),
+    ("redis_url", "redis_url_file"),
+    ("redis_segments", "redis_segments_file"),
+    ("database_url", "database_url_file"),
+    ("order_databases", "order_databases_file"),
+    ("purge_header", "purge_header_file"),
 ];
 
 /// The key of this name.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, FILE_KEY, KEYS, PREFIX};
+use super::keys::{self, FILE_KEY, KEYS, PREFIX, SECRETS};
 use super::running::{self, ADDRESSES, RunningSystem};
 use super::{ConfigError, DEFAULT_DATA, kubernetes};
 use crate::config::nearest::nearest;
@@ -32,6 +32,19 @@ pub enum Source {
     Variable(String),
     /// A flag.
     Flag(String),
+}
+
+impl Source {
+    /// How strong its layer is.
+    fn rank(&self) -> u8 {
+        match self {
+            Source::Default => 0,
+            Source::File(..) => 1,
+            Source::Running(_) => 2,
+            Source::Variable(_) => 3,
+            Source::Flag(_) => 4,
+        }
+    }
 }
 
 impl fmt::Display for Source {
@@ -113,6 +126,7 @@ pub fn gather_beside(
         values.extend(found);
     }
     values.extend(stronger);
+    read_secrets(&mut values)?;
     Ok(values.into_iter().collect())
 }
 
@@ -128,6 +142,36 @@ fn usual_file() -> Option<PathBuf> {
         Some(path).filter(|path| path.exists() && is_installed())
     };
     here.or_else(installed)
+}
+
+/// Replaces `KEY_file` by `KEY`, with what its file holds. Of the two the stronger layer's
+/// wins; in one layer both are refused.
+fn read_secrets(values: &mut HashMap<&'static str, Given>) -> Result<(), ConfigError> {
+    for (name, file_key) in SECRETS {
+        let Some(file) = values.remove(file_key) else {
+            continue;
+        };
+        if let Some(given) = values.get(name) {
+            let (plain, of_file) = (given.source.rank(), file.source.rank());
+            if plain > of_file {
+                continue;
+            }
+            if plain == of_file {
+                return Err(ConfigError::Unknown {
+                    place: file.source.to_string(),
+                    name: file_key.to_owned(),
+                    cure: format!("{name} is set there too; keep one of the two"),
+                });
+            }
+        }
+        let path = PathBuf::from(&file.text);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| ConfigError::Unreadable { path, source })?;
+        let text = text.trim_end_matches(['\n', '\r']).to_owned();
+        let source = file.source;
+        values.insert(name, Given { text, source });
+    }
+    Ok(())
 }
 
 /// The file to read: the flag's, the variable's, or the usual one if it is there.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use jiff::tz::TimeZone;
 use seckill_core::orders::money::Currency;
 
-use super::keys::KEYS;
+use super::keys::{KEYS, SECRETS};
 use super::running::ADDRESSES;
 use super::{ConfigError, Given, Listen, LogFormat, RefundStock, Setting, Source, masked_url};
 
@@ -103,7 +103,7 @@ impl Values {
                 None => {
                     return Err(ConfigError::Wrong {
                         key,
-                        value: masked_url(&given.text),
+                        value: shown_wrong(key, &given.text),
                         source_name: given.source.to_string(),
                         right: right.to_owned(),
                     });
@@ -356,5 +356,15 @@ impl Values {
                 })
             })
             .collect()
+    }
+}
+
+/// A value that is refused, as it may be shown: where a secret may stand, nothing that
+/// could be one.
+fn shown_wrong(key: &str, text: &str) -> String {
+    let may_be_secret = SECRETS.iter().any(|(name, _)| *name == key);
+    match may_be_secret || text.contains("://") {
+        true => masked_url(text),
+        false => text.to_owned(),
     }
 }
