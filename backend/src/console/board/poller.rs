@@ -35,7 +35,8 @@ const LISTING_HOLDS: Duration = Duration::from_secs(30);
 pub(super) async fn run(board: Board) {
     let sources = board.sources();
     let (edge_states, _edge_tasks) = edges::follow(&sources.edges);
-    let (order_counts, _order_tasks) = orders::follow(sources.store.clone());
+    let rounds = orders::RoundIds::default();
+    let (order_counts, _order_tasks) = orders::follow(sources.store.clone(), rounds.clone());
     let mut poller = Poller::new(sources.clone());
     let mut debouncer = Debouncer::default();
     let (started, mut watched) = (Instant::now(), Instant::now());
@@ -47,6 +48,8 @@ pub(super) async fn run(board: Board) {
             _ = ticks.tick() => {}
         }
         let redis_away = poller.poll().await.err().map(|error| error.to_string());
+        let listed = poller.listing.rounds.iter().map(|round| round.id.clone());
+        *rounds.lock().unwrap_or_else(PoisonError::into_inner) = listed.collect();
         let edges = edge_states
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
