@@ -10,6 +10,8 @@
 pub mod approve;
 /// Reads the catalogue in Redis, and keeps a copy of it in memory.
 pub mod catalogue;
+/// The characters of files that people write: encodings, byte order marks.
+pub mod characters;
 /// Exports rounds as a sale file.
 pub mod export;
 /// Reads a sale file and checks every field.
