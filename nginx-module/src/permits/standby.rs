@@ -85,7 +85,7 @@ async fn adjust_one(edge: &Edge, item: &Item, found: &Found<'_>, sells: bool) ->
         true => share(found.entry.limit, found.granted(), held, edge.zone.edges()),
         false => 0,
     };
-    let back = match step(held, target) {
+    let back = match step(held, target, standby.has_rested(clock::monotonic_ms())) {
         Step::Keep => return false,
         Step::Shrink(n) => standby.take_out(n),
         Step::Grow(n) if standby.has_place() => {
