@@ -95,7 +95,7 @@ own id, two, signed, signed
 --- sale
 1 153 limit=5
 --- http_config eval: $::echoing
---- config eval: $::gate =~ s/seckill_gate on;/seckill_gate on; seckill_captcha on;/r
+--- config eval: $::gate =~ s{seckill_gate\s+on;}{seckill_gate on; seckill_captcha on;}r
 --- request: GET /metrics
 --- response_body_filters eval
 sub {

@@ -40,9 +40,9 @@ sub {
     ) {
         push @told, main::told($change);
     }
-    return join(', ', @told) . ', permits ' . main::permits() . "\n";
+    return CORE::join(', ', @told) . ', permits ' . main::permits() . "\n";
 }
---- response_body eval: join(', ', ('400 bad_request') x 10) . ", permits 0\n"
+--- response_body eval: CORE::join(', ', ('400 bad_request') x 10) . ", permits 0\n"
 
 
 
@@ -74,7 +74,7 @@ sub { return main::told(sub {"/shop$_[0]"}) . "\n" }
 --- only: module
 --- sale
 1 153 limit=5
---- config eval: $::gate =~ s/seckill_gate on;/seckill_gate on; seckill_captcha on;/r
+--- config eval: $::gate =~ s{seckill_gate\s+on;}{seckill_gate on; seckill_captcha on;}r
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
@@ -85,7 +85,7 @@ sub {
         main::told(undef, $pass, captcha('li', '1', '153')),
         main::told(undef, $pass, 'Idempotency-Key: a'),
     );
-    return join(', ', @told) . "\n";
+    return CORE::join(', ', @told) . "\n";
 }
 --- response_body
 400 bad_request, 400 bad_request, 400 bad_request, 202
@@ -100,7 +100,7 @@ sub {
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
-    return join(', ', map { main::told(undef, "Idempotency-Key: $_") } '"one-1"', 'one-1', '"two"', '"', '"a"b"', 'a b') . "\n";
+    return CORE::join(', ', map { main::told(undef, "Idempotency-Key: $_") } '"one-1"', 'one-1', '"two"', '"', '"a"b"', 'a b') . "\n";
 }
 --- response_body
 202, 202, 409 duplicate, 400 bad_request, 400 bad_request, 400 bad_request
@@ -116,7 +116,7 @@ sub {
 --- response_body_filters eval
 sub {
     my $own = cookie('li') =~ s/^Cookie: //r;
-    return join(', ', map { main::told(undef, 'Idempotency-Key: same', @$_) }
+    return CORE::join(', ', map { main::told(undef, 'Idempotency-Key: same', @$_) }
         ["Cookie: name=\xfc; $own"], ["Cookie: $own; name=\xff\xfe"], ["Cookie: name=\xe9", "Cookie: $own"],
         ["X-Note: caf\xe9"], ["Cookie: $own", "Referer: http://shop/\xff"]) . "\n";
 }
