@@ -90,7 +90,9 @@ export async function shoot(page, name) {
     await page.setViewportSize(size);
     await page.screenshot({ path: join(SHOTS, `${name}-${width}.png`) });
     // A page that is wider than its window hides what stands at its end.
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    const stickingOut = () => document.documentElement.scrollWidth - document.documentElement.clientWidth;
+    await page.waitForFunction(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth, null, { timeout: 5_000 }).catch(() => {});
+    const over = await page.evaluate(stickingOut);
     assert.ok(over <= 0, `${name} is ${over} px wider than ${width} px`);
   }
   await page.setViewportSize(before);

@@ -21,11 +21,15 @@ function write(user, items) {
   save(BASKET, { user, items });
 }
 
-/** Notes the state of a purchase. */
+/**
+ * Notes the state of a purchase. What is known already is not saved again: each of two
+ * tabs follows what the other one saves, and they would go on for ever.
+ */
 export function note(user, id, entry, now) {
   if (!user) return;
   const items = fresh(read(user), now);
   const before = items[id];
+  if (before && Object.keys(entry).every((field) => before[field] === entry[field])) return;
   items[id] = { ...before, ...entry, at: now };
   write(user, items);
 }

@@ -70,3 +70,11 @@ test('a refund is shown with its amount', () => {
     ['refund.done', { amount: '0.05' }],
   ]);
 });
+
+test('a purchase is saved when something of it changed, and not for a later look', () => {
+  basket.note('li', '1-153', { status: 'ordered', order: '7' }, 1_000);
+  basket.note('li', '1-153', { status: 'ordered', order: '7' }, 2_000);
+  assert.equal(basket.read('li')['1-153'].at, 1_000);
+  basket.note('li', '1-153', { status: 'paid', order: '7' }, 3_000);
+  assert.equal(basket.read('li')['1-153'].at, 3_000);
+});
