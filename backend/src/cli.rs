@@ -39,6 +39,8 @@ mod notices;
 mod orders;
 /// `seckill payments`.
 mod payments;
+/// `seckill round`.
+mod round;
 /// `seckill sale`.
 mod sale;
 /// `seckill serve`.
@@ -143,6 +145,7 @@ async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
     match command {
         Command::Up(arguments) => up::run(config, arguments).await,
         Command::Serve(arguments) => serve::run(config, arguments).await,
+        Command::Round(command) => round::run(config, command).await,
         Command::Sale(command) => sale::run(config, command).await,
         Command::Stock(command) => stock::run(config, command).await,
         Command::Accounts(command) => accounts::run(config, command).await,

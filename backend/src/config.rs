@@ -186,6 +186,8 @@ pub struct Config {
     pub site_burst: u32,
     /// Which caches are purged when a page changes.
     pub targets: Targets,
+    /// Hours after its end when a settled round leaves Redis; 0 for never.
+    pub retire_hours: u64,
     /// How long pages stay after their round's end, in hours.
     pub page_keep_hours: u64,
     /// How long assets stay that no page needs any more, in hours.
@@ -317,6 +319,7 @@ impl Config {
             site_rate,
             site_burst: values.number("site_burst", site_rate, 1..=100_000_000)?,
             targets: values.targets()?,
+            retire_hours: values.number("retire_hours", 24, 0..=87_600)?,
             page_keep_hours: values.number("page_keep_hours", 24, 0..=876_000)?,
             asset_keep_hours: values.number("asset_keep_hours", 24, 0..=876_000)?,
             picture_keep_hours: values.number("picture_keep_hours", 168, 0..=876_000)?,

@@ -46,6 +46,8 @@ mod login;
 pub mod login_attempts;
 /// The description of this API.
 mod openapi;
+/// Orders of all buyers.
+mod orders;
 /// Lists that are read page by page.
 mod paging;
 /// Hashing and checking the accounts' passwords.
@@ -144,24 +146,38 @@ impl ConsoleState {
         board::recorder::run(sources, days, stop).await;
     }
 
-    /// Records in the audit log what an operator is about to do. An action that
-    /// cannot be recorded is not carried out; on the server, the command line does
-    /// it without the database.
-    async fn record(
+    /// Carries an action out and records in the audit log what came of it. The entry is
+    /// written first: an action that cannot be recorded is not carried out; on the
+    /// server, the command line does it without the database. `act` returns the entry's
+    /// final detail, `None` if there was nothing to do. What is refused leaves no entry;
+    /// what may or may not have taken effect stays, with `"outcome": "unknown"`.
+    ///
+    /// # Errors
+    /// Those of `act`, and the database's.
+    async fn recorded<T>(
         &self,
         operator: &Operator,
-        action: &'static str,
-        target: &str,
-        detail: serde_json::Value,
-    ) -> Result<(), ConsoleError> {
-        let done = Done {
-            action,
-            target: target.to_owned(),
-            detail,
-        };
+        mut done: Done,
+        act: impl Future<Output = Result<(T, Option<serde_json::Value>), ConsoleError>>,
+    ) -> Result<T, ConsoleError> {
         let by = Actor::at_console(&operator.name);
         let store = self.store.get().await?;
-        Ok(store.note_audit(&by, &done, now_ms()).await?)
+        let entry = store.note_audit(&by, &done, now_ms()).await?;
+        let (outcome, corrected) = match act.await {
+            Ok((result, None)) => (Ok(result), store.forget_audit(entry).await),
+            Ok((result, Some(detail))) if detail == done.detail => (Ok(result), Ok(())),
+            Ok((result, Some(detail))) => (Ok(result), store.amend_audit(entry, &detail).await),
+            Err(error @ ConsoleError::Away(_)) => {
+                done.detail["outcome"] = "unknown".into();
+                (Err(error), store.amend_audit(entry, &done.detail).await)
+            }
+            Err(error) => (Err(error), store.forget_audit(entry).await),
+        };
+        if let Err(error) = corrected {
+            let (action, target) = (done.action, done.target);
+            tracing::error!(%error, action, target, "the audit log has an entry that was not corrected");
+        }
+        outcome
     }
 }
 
@@ -178,6 +194,7 @@ pub fn router(state: ConsoleState) -> Router {
         .merge(findings::router())
         .merge(login::router())
         .merge(openapi::router())
+        .merge(orders::router())
         .merge(pictures::router())
         .merge(refunds::router())
         .merge(rounds::router())

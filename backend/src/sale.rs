@@ -30,6 +30,8 @@ pub mod publish;
 pub mod repeat;
 /// Whether every living edge has room for the catalogue with one more round in it.
 pub mod room;
+/// The stop switch: pausing, ending and withdrawing what is on sale.
+pub mod switch;
 /// Turns the description of a product into HTML.
 pub mod text;
 /// TOML and JSON as one tree of values with their positions.

@@ -16,6 +16,7 @@ use axum::routing::get;
 use seckill_core::{Verdict, keys};
 
 use crate::http::error::{ApiError, json_response, not_found, wrong_method};
+use crate::http::health::{self, Check, Part, PartHealth};
 use crate::redis::RedisLinkError;
 
 /// What an edge vouched for, read from its signed headers.
@@ -32,6 +33,10 @@ mod checkout;
 mod identity;
 /// Takes a purchase into the journal while Redis does not answer.
 mod journalled;
+/// The key ring, which follows its file.
+pub mod key_file;
+/// Orders as JSON and as CSV, for operators.
+pub(crate) mod order_export;
 /// `/api/orders`: the buyer's own orders, paying and cancelling them.
 mod orders;
 /// Refuses what another site's page posts.
@@ -63,6 +68,7 @@ pub fn router(state: ShopState) -> Router {
     let state = Arc::new(state);
     Router::new()
         .route("/healthz", get(healthz))
+        .merge(health::router(check_of(state.clone())))
         .merge(buy::router())
         .merge(result::router())
         .merge(captcha_api::router())
@@ -73,6 +79,33 @@ pub fn router(state: ShopState) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(state.clone(), origin::refuse_foreign))
         .with_state(state)
+}
+
+/// It sells without the database, and cannot show orders or take payment notices then.
+fn check_of(state: Arc<ShopState>) -> Check {
+    Arc::new(move || {
+        let state = state.clone();
+        Box::pin(async move {
+            let redis = state.redis.conn().await.is_ok();
+            let catalogue = state.catalogue.products().is_some();
+            let mut parts = vec![
+                part("redis", redis, true),
+                part("catalogue", catalogue, true),
+            ];
+            if let Some(store) = &state.store {
+                parts.push(part("database", store.is_up().await, false));
+            }
+            parts
+        })
+    })
+}
+
+fn part(name: &'static str, is_up: bool, is_needed: bool) -> Part {
+    Part {
+        name,
+        health: PartHealth::of(is_up),
+        is_needed,
+    }
 }
 
 /// Healthy means able to sell: the catalogue was read, and Redis replies.

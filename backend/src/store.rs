@@ -50,6 +50,12 @@ mod listeners;
 mod migrations;
 /// Notifications to buyers that wait to be sent.
 pub mod notifications;
+/// What operators do with one order.
+pub mod order_actions;
+/// Everything that happened to one order.
+pub mod order_history;
+/// Searching the orders of all buyers.
+pub mod order_search;
 /// Orders: placing and reading them.
 pub mod orders;
 /// Payments, and refunds that are due.
@@ -58,6 +64,8 @@ pub mod payments;
 mod place;
 /// Refunds that were asked for, and reconciliations.
 pub mod refunds;
+/// Rounds that have left Redis.
+pub mod retired;
 /// The records of a round and its products.
 pub mod round;
 /// Changes of rounds: saved, submitted, decided, published.
@@ -66,10 +74,18 @@ pub mod round_changes;
 mod round_rows;
 /// Reading rounds.
 pub mod rounds;
+/// Orders that the shop cancels.
+mod shop_cancels;
 /// Ends statements that wait for a MySQL server that does not respond.
 mod stalled;
 /// Changes of orders: cancelled, expired, stock followed.
 pub mod states;
+/// The records of what operators stopped.
+pub mod stop;
+/// Rows of what operators stopped.
+mod stop_rows;
+/// The stop switch: rounds and products paused, ended or withdrawn.
+pub mod stops;
 /// Counts of orders by product and state.
 pub mod tally;
 /// Titles of the products and rounds of orders.
@@ -142,6 +158,18 @@ impl StoreError {
             }
             Self::Statement(_) | Self::NumberInUse => true,
             _ => false,
+        }
+    }
+
+    /// Whether a database that cannot be opened may come by itself, as a server does that
+    /// starts later. A wrong address does not, nor a file, nor tables of a version that
+    /// this program cannot use.
+    #[must_use]
+    pub(crate) fn may_come(&self) -> bool {
+        match self {
+            Self::Open { url, .. } => !url.starts_with("sqlite"),
+            Self::Address(_) | Self::Migrate { .. } => false,
+            _ => true,
         }
     }
 

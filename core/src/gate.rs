@@ -27,7 +27,7 @@ use crate::Verdict;
 use crate::captcha::pass::{Captcha, Pass};
 use crate::ids;
 use crate::sale::catalogue::Entry;
-use crate::sale::window::{Phase, Window};
+use crate::sale::window::{Phase, SaleState};
 use crate::shared::seen::Answer;
 use crate::signing::hidden_path::{HiddenPath, PATH_HORIZON_MS};
 use crate::signing::keyring::{Digest, Keyring};
@@ -44,6 +44,14 @@ pub trait Proof: std::fmt::Debug {
     /// [`Verdict::LoginRequired`] if it proves nothing; [`Verdict::Unavailable`] if
     /// what it takes to verify it is not at hand.
     fn verify(&self) -> Result<(), Verdict>;
+}
+
+/// Refuses a product that is over, or that an operator has stopped.
+///
+/// # Errors
+/// [`Verdict::Ended`], [`Verdict::Paused`], [`Verdict::Withdrawn`].
+pub fn refuse_stopped(entry: &Entry, now_ms: u64) -> Result<(), Verdict> {
+    closed(entry, now_ms, false).map_or(Ok(()), Err)
 }
 
 /// How the buyer is identified.
@@ -152,15 +160,18 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// What anybody may know of a product: the verdict for all who come too late, or `None`
+/// What anybody may know of a product: the verdict for all who come too late,
+/// or while an operator has stopped it, or `None`
 /// while it can be bought or has yet to open. `is_exhausted` says whether all of its
 /// permits are granted and spent.
 #[must_use]
-pub fn closed(window: &Window, now_ms: u64, is_exhausted: bool) -> Option<Verdict> {
-    match window.phase(now_ms) {
-        Phase::Ended => Some(Verdict::Ended),
-        Phase::Open if is_exhausted => Some(Verdict::SoldOut),
-        Phase::Open | Phase::Scheduled | Phase::Lead => None,
+pub fn closed(entry: &Entry, now_ms: u64, is_exhausted: bool) -> Option<Verdict> {
+    match entry.state(now_ms, is_exhausted) {
+        SaleState::Withdrawn => Some(Verdict::Withdrawn),
+        SaleState::Ended => Some(Verdict::Ended),
+        SaleState::Paused => Some(Verdict::Paused),
+        SaleState::SoldOut => Some(Verdict::SoldOut),
+        SaleState::Open | SaleState::Scheduled => None,
     }
 }
 
@@ -302,10 +313,9 @@ impl<'a> Claim<'a> {
         ring: &Keyring,
         now_ms: u64,
     ) -> Result<Admissible<'a>, Verdict> {
-        match entry.window.phase(now_ms) {
-            Phase::Scheduled | Phase::Lead => return Err(Verdict::TooEarly),
-            Phase::Ended => return Err(Verdict::Ended),
-            Phase::Open => {}
+        refuse_stopped(entry, now_ms)?;
+        if entry.window.phase(now_ms) != Phase::Open {
+            return Err(Verdict::TooEarly);
         }
         if self.quantity > entry.per_buyer {
             return Err(Verdict::BadRequest);

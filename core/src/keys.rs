@@ -67,6 +67,8 @@ pub const HEALTH: &str = "seckill::health";
 
 /// Counter that gives each orders worker a number of its own.
 pub const WORKERS: &str = "seckill::workers";
+/// Hash: how many orders the site may place now, see `lua/queue/allow.lua`.
+pub const ORDERS_ALLOWED: &str = "seckill::orders::allowed";
 /// Counter: permits that the back end returned because an edge did not.
 pub const RECLAIMED: &str = "seckill::reclaimed";
 /// Which instance reclaims leases at the moment.

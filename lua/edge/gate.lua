@@ -71,8 +71,12 @@ local function screen(options)
         return nil, verdict.bad_signature
     end
     local entry, is_read = catalogue.find(path[1], path[2])
-    if entry and now_ms >= entry.ends_ms then
+    if entry and entry.halt == "withdrawn" then
+        return nil, verdict.withdrawn
+    elseif entry and now_ms >= entry.ends_ms then
         return nil, verdict.ended
+    elseif entry and entry.halt then
+        return nil, verdict.paused
     elseif entry and now_ms >= entry.opens_ms and catalogue.is_sold_out(entry) then
         return nil, verdict.sold_out
     end

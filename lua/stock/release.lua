@@ -9,8 +9,9 @@
 --       3  bought    when it was made, the record's at_ms; with the request id it
 --                    names the purchase, since a buyer may use an id again
 --       4  state     failed (no order was placed) or cancelled
---       5  reason    one word for the buyer and the ledger; "refunded" is the only one
---                    for which what counts as sold is for sale again
+--       5  reason    one word for the buyer and the ledger; refunded, withdrawn and
+--                    operator are those for which what counts as sold is for sale
+--                    again
 --       6  order     order number, or empty
 --       7  round     \
 --       8  product    | copied into the event
@@ -38,7 +39,9 @@ if type(record) == 'table' then return misplaced(KEYS[2], record) end
 local stands, made_by, quantity, permit, at_ms = parse_record(record)
 if made_by ~= request or at_ms ~= bought then return -1 end
 if stands == 'failed' or stands == 'cancelled' then return 0 end
-local sold = stands == 'paid' and ARGV[5] == 'refunded'
+local reason = ARGV[5]
+local sold = stands == 'paid'
+  and (reason == 'refunded' or reason == 'withdrawn' or reason == 'operator')
 if not sold and stands ~= 'succeeded' and stands ~= 'ordered' then return -1 end
 
 local wrong, sale, locked, saled = read_stock(KEYS[1])

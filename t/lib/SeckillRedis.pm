@@ -102,7 +102,8 @@ sub redis {
 }
 
 # Puts a product up for sale, as an approval does:
-# offer($round, $product, opens => ms, ends => ms, limit => n, per_buyer => n).
+# offer($round, $product, opens => ms, ends => ms, limit => n, per_buyer => n); with
+# halt => 'paused' or 'withdrawn', as the stop switch leaves it.
 sub offer {
     my ($round, $product, %of) = @_;
     my $item = "${round}::$product";
@@ -110,7 +111,8 @@ sub offer {
         opens_ms => $of{opens}, ends_ms => $of{ends}, limit => $of{limit} // 10,
         per_buyer => $of{per_buyer} // 1, segments => $of{segments} // 1, price_cents => 99_900,
     );
-    my $json = '{' . join(',', map {qq("$_":$entry{$_})} sort keys %entry) . '}';
+    my @halt = $of{halt} ? qq("halt":"$of{halt}") : ();
+    my $json = '{' . join(',', (map {qq("$_":$entry{$_})} sort keys %entry), @halt) . '}';
     redis(
         'HSET', "seckill::{$item}::info",
         round     => $round, product => $product, title => "Product $product",

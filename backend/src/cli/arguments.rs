@@ -16,6 +16,7 @@ use super::inventory::InventoryCommand;
 use super::notices::NoticesCommand;
 use super::orders::OrdersCommand;
 use super::payments::PaymentsCommand;
+use super::round::RoundCommand;
 use super::sale::SaleCommand;
 use super::serve::ServeArgs;
 use super::session::SessionCommand;
@@ -82,6 +83,11 @@ pub(crate) enum Command {
     /// Import, approve and export sales
     #[command(subcommand)]
     Sale(SaleCommand),
+    /// Stop what is on sale: pause, resume, end or withdraw a round or one product
+    ///
+    /// Every edge follows within a second.
+    #[command(subcommand)]
+    Round(RoundCommand),
     /// Keep addresses, networks and users out of the sale
     ///
     /// Every edge follows within a second, and keeps the bans while Redis is away.

@@ -21,6 +21,11 @@ use serde_json::json;
 
 use super::{open_store, say};
 
+/// Finding orders, and acting on one.
+mod one;
+
+use one::OrderCommand;
+
 /// Letters shown of one page.
 const PAGE: usize = 500;
 /// Characters of a message that a line shows.
@@ -43,6 +48,8 @@ pub(crate) enum OrdersCommand {
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    One(OrderCommand),
     /// Show refunds due: payments that pay no order, each with the reason
     Refunds {
         /// As JSON, for programs
@@ -119,6 +126,7 @@ pub(crate) async fn run(config: &Config, command: OrdersCommand) -> anyhow::Resu
             store.close().await;
             say(&orders_text(&orders, json)?)
         }
+        OrdersCommand::One(command) => one::run(config, command).await,
         OrdersCommand::Refunds { json } => {
             let store = open_store(config).await?;
             let due = store.refunds_due().await?;

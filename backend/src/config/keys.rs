@@ -338,6 +338,10 @@ pub const KEYS: &[Key] = &[
         meaning: "caches that fetch a changed page at once",
     },
     Key {
+        name: "retire_hours",
+        meaning: "hours after its end when a settled round leaves Redis; 0: never",
+    },
+    Key {
         name: "page_keep_hours",
         meaning: "hours that pages stay after their round's end",
     },

@@ -17,6 +17,7 @@ use super::{ConsoleError, ConsoleState, Operator};
 use crate::edges::bans;
 use crate::edges::bans::{Listed, Wanted};
 use crate::now_ms;
+use crate::store::Done;
 
 /// Longest search text, in characters.
 const MAX_SEARCH: usize = 100;
@@ -137,10 +138,21 @@ pub(super) async fn add(
     };
     let mut conn = state.redis.conn().await?;
     let field = listed::field(&ban);
-    let detail = json!({ "reason": record.reason, "expires_ms": record.expires_ms });
-    state.record(&operator, "ban.add", &field, detail).await?;
-    let before = bans::add(&mut conn, &ban, &record, now_ms).await?;
-    let was_banned = before.is_some_and(|it| it.expires_ms.is_none_or(|at| at > now_ms));
+    let done = Done {
+        action: "ban.add",
+        target: field.clone(),
+        detail: json!({ "reason": record.reason, "expires_ms": record.expires_ms }),
+    };
+    let act = async {
+        let before = bans::add(&mut conn, &ban, &record, now_ms).await?;
+        let before = before.filter(|it| it.expires_ms.is_none_or(|at| at > now_ms));
+        let mut detail = done.detail.clone();
+        if let Some(before) = &before {
+            detail["before"] = json!({ "reason": before.reason, "expires_ms": before.expires_ms });
+        }
+        Ok((before.is_some(), Some(detail)))
+    };
+    let was_banned = state.recorded(&operator, done.clone(), act).await?;
     Ok(Json(Banned {
         ban: field,
         expires_ms: record.expires_ms,
@@ -209,10 +221,16 @@ pub(super) async fn lift(
     })?;
     let mut conn = state.redis.conn().await?;
     let field = listed::field(&ban);
-    state
-        .record(&operator, "ban.lift", &field, json!({}))
-        .await?;
-    let was_banned = bans::lift(&mut conn, &ban).await?;
+    let done = Done {
+        action: "ban.lift",
+        target: field.clone(),
+        detail: json!({}),
+    };
+    let act = async {
+        let was_banned = bans::lift(&mut conn, &ban).await?;
+        Ok((was_banned, was_banned.then(|| json!({}))))
+    };
+    let was_banned = state.recorded(&operator, done, act).await?;
     Ok(Json(Banned {
         ban: field,
         expires_ms: None,

@@ -7,7 +7,8 @@ use utoipa::OpenApi as _;
 use super::ConsoleState;
 use super::auth::Operator;
 use super::{
-    audit, bans, dead_letters, findings, login, pictures, refunds, rounds, simulation, stock,
+    audit, bans, dead_letters, findings, login, orders, pictures, refunds, rounds, simulation,
+    stock,
 };
 use crate::console::board::api;
 
@@ -40,6 +41,10 @@ use crate::console::board::api;
         rounds::approval::approve,
         rounds::approval::reject,
         rounds::approval::publish,
+        rounds::stop::pause,
+        rounds::stop::resume,
+        rounds::stop::end,
+        rounds::stop::product,
         pictures::upload,
         audit::list,
         findings::list,
@@ -59,6 +64,10 @@ use crate::console::board::api;
         dead_letters::redrive,
         dead_letters::redrive_all,
         refunds::list,
+        orders::search,
+        orders::export,
+        orders::show,
+        orders::act,
         stock::show,
         stock::adjust,
     ),

@@ -19,6 +19,7 @@ use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::publish::{self, PublishError};
 use crate::store::orders::{Order, StockDue};
 use crate::store::round::{Product, Round};
+use crate::store::stop::Stops;
 use crate::store::{Store, StoreError};
 
 /// Compares the state of a product with its plan.
@@ -129,19 +130,23 @@ impl Rebuilder<'_> {
         }
         let mut report = Report::default();
         for stored in rounds {
+            if self.store.is_retired(&stored.round.id).await? {
+                continue;
+            }
             let round = stored.in_force();
-            let on_sale = self.is_on_sale(&round).await?;
+            let sold = (&round, &stored.stops);
+            let on_sale = self.is_on_sale(sold).await?;
             for product in &round.products {
-                let rebuilt = self.product(&round, product, on_sale, options);
+                let rebuilt = self.product(sold, product, on_sale, options);
                 report.products.extend(rebuilt.await?);
                 if !options.dry_run {
-                    self.let_sell(&round, product).await?;
+                    self.let_sell(sold, product).await?;
                 }
             }
             if !on_sale {
                 report.published.push(round.id.clone());
                 if !options.dry_run {
-                    self.publish(&round).await?;
+                    self.publish(sold).await?;
                 }
             }
         }
@@ -169,7 +174,8 @@ impl Rebuilder<'_> {
     }
 
     /// Whether the catalogue has the whole round as it sells.
-    async fn is_on_sale(&self, round: &Round) -> Result<bool, RebuildError> {
+    async fn is_on_sale(&self, sold: (&Round, &Stops)) -> Result<bool, RebuildError> {
+        let round = sold.0;
         let mut conn = self.redis.conn().await?;
         for product in &round.products {
             let item = item(round, product)?;
@@ -179,7 +185,7 @@ impl Rebuilder<'_> {
                 .query_async(&mut conn)
                 .await?;
             let line = line.and_then(|text| Entry::parse(&text).ok());
-            if line != Some(publish::entry(round, product)) || limit != Some(product.amount) {
+            if line != Some(publish::entry(sold, product)) || limit != Some(product.amount) {
                 return Ok(false);
             }
         }
@@ -188,25 +194,26 @@ impl Rebuilder<'_> {
 
     /// Publishes a round under a version of the catalogue that edges and back ends, who
     /// compare versions, cannot have seen.
-    async fn publish(&self, round: &Round) -> Result<(), RebuildError> {
+    async fn publish(&self, (round, stops): (&Round, &Stops)) -> Result<(), RebuildError> {
         let mut conn = self.redis.conn().await?;
         let mut leap = redis::cmd("HINCRBY");
         leap.arg(keys::CATALOGUE).arg(keys::CATALOGUE_VERSION);
         leap.arg(crate::now_ms() / 1000)
             .exec_async(&mut conn)
             .await?;
-        publish::publish(self.redis, self.segments, round, self.zone, true).await?;
+        let (redis, segments) = (self.redis, self.segments);
+        publish::publish(redis, segments, round, stops, self.zone, true).await?;
         Ok(())
     }
 
     async fn product(
         &self,
-        round: &Round,
+        sold: (&Round, &Stops),
         product: &Product,
         on_sale: bool,
         options: &Options,
     ) -> Result<Option<Rebuilt>, RebuildError> {
-        let (item, entry) = (item(round, product)?, publish::entry(round, product));
+        let (item, entry) = (item(sold.0, product)?, publish::entry(sold, product));
         let system = verify::System {
             store: self.store,
             redis: self.redis,
@@ -234,8 +241,12 @@ impl Rebuilder<'_> {
     }
 
     /// Lets segments sell that were halted, now that they are as they must be.
-    async fn let_sell(&self, round: &Round, product: &Product) -> Result<(), RebuildError> {
-        let (item, entry) = (item(round, product)?, publish::entry(round, product));
+    async fn let_sell(
+        &self,
+        sold: (&Round, &Stops),
+        product: &Product,
+    ) -> Result<(), RebuildError> {
+        let (item, entry) = (item(sold.0, product)?, publish::entry(sold, product));
         for segment in Segment::all(&item, &entry) {
             let mut conn = self.segments.conn(&item, segment.number).await?;
             scripts::stock::halt(&item, segment.number, "")

@@ -8,9 +8,12 @@ use tokio::sync::oneshot;
 use super::running::Running;
 use super::{Parts, Role, RoleError};
 use crate::console::{self, ConsoleState};
+use crate::http::health;
 use crate::http::observed::MoreMetrics;
 use crate::pages::day::{self, DayState};
 use crate::pages::{self, Renderer};
+use crate::sale::switch;
+use crate::stock::retire;
 use crate::store::LazyStore;
 
 /// How long the role waits at its start until all pages are rendered.
@@ -22,8 +25,19 @@ const FIRST_PAGES: Duration = Duration::from_secs(5);
 /// The address is taken.
 pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), RoleError> {
     let (config, redis) = (parts.config, &parts.redis);
-    let store = parts.lazy_store();
+    let store = parts.store.clone();
     start_renderer(parts, store.clone(), running).await;
+    if config.retire_hours > 0 {
+        let after = Duration::from_secs(config.retire_hours * 3_600);
+        let (rounds, main, segments) = (store.clone(), redis.clone(), parts.segments.clone());
+        running.spawn(Role::Ops, move |stop| {
+            retire::run(rounds.clone(), main.clone(), segments.clone(), after, stop)
+        });
+    }
+    let (rounds, main) = (store.clone(), redis.clone());
+    running.spawn(Role::Ops, move |stop| {
+        switch::run(rounds.clone(), main.clone(), stop)
+    });
     let console = ConsoleState::new(config, redis.clone(), parts.segments.clone(), store)
         .with_inventory(super::inventory(config)?)
         .until(running.stop());
@@ -35,7 +49,9 @@ pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<()
         config.time_zone.clone(),
         Some(&config.days_dir()),
     );
-    let router = day::router(state).merge(console::router(console));
+    let router = day::router(state)
+        .merge(console::router(console))
+        .merge(health::router(parts.check(&[])));
     let more: MoreMetrics = Arc::new(move || {
         let board = board.clone();
         Box::pin(async move { board.metrics().await })

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::journal::{Journal, Limits};
 use crate::redis::RedisLink;
 use crate::shop::captcha::{Captcha, setup};
+use crate::shop::key_file::{self, Keys};
 use crate::shop::tokens::{Reading, Tokens};
 use crate::shop::{self, ShopState};
 
@@ -21,6 +22,11 @@ use crate::shop::{self, ShopState};
 pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), RoleError> {
     let config = parts.config;
     let keyring = Arc::new(read_keyring(&config.keys)?);
+    let keys = Arc::new(Keys::of_file(&keyring, &config.keys));
+    let followed = keys.clone();
+    running.spawn(Role::Purchase, move |stop| {
+        key_file::follow(followed.clone(), stop)
+    });
     let options = shop::Options {
         digest: config.digest,
         demo_login: config.demo_login,
@@ -31,10 +37,14 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
     let state = ShopState::new(
         parts.redis.clone(),
         parts.segments.clone(),
-        parts.store.clone(),
+        None,
         keyring,
         options,
     )
+    // Connections of its own: no reading of order lists keeps the orders role, which may
+    // run in the same process, from placing orders.
+    .with_store(super::store_of(config))
+    .with_keys(keys)
     .with_payments(super::payments(config)?)
     .with_login_keys(login_keys(config)?)
     .with_names(config.names.clone())

@@ -69,12 +69,17 @@ impl Running {
         self.listen(role, listen, observed(role.as_str(), router, more))
     }
 
-    /// Serves `GET /metrics` alone at `listen`.
+    /// Serves `GET /metrics` at `listen`, and `health`.
     ///
     /// # Errors
     /// [`RoleError::Listen`]: the address cannot be listened on.
-    pub(super) fn serve_status(&mut self, role: Role, listen: &Listen) -> Result<(), RoleError> {
-        self.listen(role, listen, metrics_router(None))
+    pub(super) fn serve_status(
+        &mut self,
+        role: Role,
+        listen: &Listen,
+        health: Router,
+    ) -> Result<(), RoleError> {
+        self.listen(role, listen, metrics_router(None).merge(health))
     }
 
     fn listen(&mut self, role: Role, listen: &Listen, router: Router) -> Result<(), RoleError> {

@@ -117,6 +117,10 @@ impl Approver<'_> {
             let (round, ends_ms) = (id.to_owned(), stored.round.ends_ms);
             return Err(ApproveError::Over { round, ends_ms });
         }
+        if self.store.is_retired(id).await? {
+            let (round, ends_ms) = (id.to_owned(), stored.round.ends_ms);
+            return Err(ApproveError::Over { round, ends_ms });
+        }
         // Checked first, lest the approval be left half done.
         self.redis.conn().await?;
         let masters = self.segments.masters().await?;
@@ -145,22 +149,39 @@ impl Approver<'_> {
     /// # Errors
     /// [`ApproveError`]; a retry completes what was begun.
     pub async fn put_on_sale(&self, id: &str, now_ms: u64) -> Result<(), ApproveError> {
+        loop {
+            let version = self.write(id, now_ms).await?;
+            // Somebody may have stopped or edited the round meanwhile, and have written
+            // that to Redis before this.
+            if self.store.round_version(id).await? == Some(version) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Publishes a round as it is in the database; returns the version that was read.
+    async fn write(&self, id: &str, now_ms: u64) -> Result<u64, ApproveError> {
         let stored = self.store.round(id).await?;
         let approved = stored.filter(|stored| stored.state == RoundState::Approved);
         let Some(stored) = approved else {
             return Err(self.no_such_round(id).await?);
         };
+        if self.store.is_retired(id).await? {
+            let (round, ends_ms) = (id.to_owned(), stored.round.ends_ms);
+            return Err(ApproveError::Over { round, ends_ms });
+        }
         let was_published = stored.published_ms.is_some();
         let masters = self.segments.masters().await?;
         let round = self.divide(&stored, masters.len()).await?;
-        publish::publish(self.redis, self.segments, &round, self.zone, was_published)
+        let (redis, segments, stops) = (self.redis, self.segments, &stored.stops);
+        publish::publish(redis, segments, &round, stops, self.zone, was_published)
             .await
             .map_err(|source| ApproveError::Publish {
                 round: id.to_owned(),
                 source,
             })?;
         self.store.mark_published(id, now_ms).await?;
-        Ok(())
+        Ok(stored.trail.version)
     }
 
     /// Divides each product among its segments, evenly among the masters unless the

@@ -139,7 +139,7 @@ async fn answer(
         ),
         Sent::Track { .. } | Sent::Work { .. } => return Err(bad()),
     };
-    let key = state.keyring.first();
+    let key = state.keyring.signing();
     let pass = captcha
         .answer(user, address(&headers), given, key)
         .await

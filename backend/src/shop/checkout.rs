@@ -37,6 +37,7 @@ pub(super) async fn pay_url(
     let (Some(provider), Some(store)) = (provider, &state.store) else {
         return Ok(None);
     };
+    let store = store.get().await?;
     if !is_payable(order, now_ms) {
         return Ok(None);
     }

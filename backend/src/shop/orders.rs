@@ -59,7 +59,7 @@ async fn list(
     refuse_body(&body)?;
     let user = &*identity::buyer(&state, &headers).await?;
     let page = page(uri.query())?;
-    let store = state.store()?;
+    let store = state.store().await?;
     // One more than is shown says whether there is a next page.
     let orders = store.orders_of(user, (page - 1) * PAGE, PAGE + 1).await;
     let mut orders = orders.map_err(database_failed)?;
@@ -83,7 +83,7 @@ async fn show(
     refuse_body(&body)?;
     let user = &*identity::buyer(&state, &headers).await?;
     let order = own_order(&state, user, order).await?;
-    let store = state.store()?;
+    let store = state.store().await?;
     let payments = store.payments_of(&order).await.map_err(database_failed)?;
     let titles = store.titles(std::slice::from_ref(&order)).await;
     let mut body = view::titled_order_json(&order, &titles.map_err(database_failed)?);
@@ -150,7 +150,8 @@ async fn pay(
         reported: Reported::Paid,
     };
     let noted = state
-        .store()?
+        .store()
+        .await?
         .note_payment(&notice, currency, now_ms())
         .await;
     let order = noted.map_err(database_failed)?.order.unwrap_or(order);
@@ -172,7 +173,11 @@ async fn send_to_pay(
         None => state.payments.pages().next(),
     };
     let provider = provider.ok_or(Verdict::NotFound)?;
-    let titles = state.store()?.titles(std::slice::from_ref(order)).await;
+    let titles = state
+        .store()
+        .await?
+        .titles(std::slice::from_ref(order))
+        .await;
     let mut body = view::titled_order_json(order, &titles.map_err(database_failed)?);
     let title = body["title"].as_str().unwrap_or(&order.product);
     let pay_url = checkout::pay_url(state, order, title, Some(provider), headers).await;
@@ -190,7 +195,7 @@ async fn cancel(
     refuse_body(&body)?;
     let user = &*identity::buyer(&state, &headers).await?;
     let order = own_order(&state, user, order).await?;
-    let store = state.store()?;
+    let store = state.store().await?;
     let cancelled = store.cancel(user, order.id, Reason::Cancelled, now_ms());
     match cancelled.await.map_err(database_failed)? {
         Changed::Now(order) => {
@@ -218,7 +223,7 @@ async fn details(
         return Err(ApiError(Verdict::BadRequest));
     }
     let order = own_order(&state, user, order).await?;
-    let store = state.store()?;
+    let store = state.store().await?;
     let text = given.to_string();
     let kept = store.keep_details(user, order.id, &text, now_ms());
     match kept.await.map_err(database_failed)? {
@@ -272,7 +277,7 @@ async fn own_order(
 ) -> Result<Order, ApiError> {
     let Path(order) = order.map_err(|_| Verdict::BadRequest)?;
     let id = order.parse().map(OrderId).map_err(|_| Verdict::NotFound)?;
-    let order = state.store()?.order(user, id).await;
+    let order = state.store().await?.order(user, id).await;
     order
         .map_err(database_failed)?
         .ok_or(ApiError(Verdict::NotFound))

@@ -92,7 +92,7 @@ async fn note(
     provider: &AnyProvider,
     notice: &Notice,
 ) -> Result<Response, ApiError> {
-    let store = state.store()?;
+    let store = state.store().await?;
     let noted = store.note_payment(notice, state.payments.currency(), now_ms());
     let Noted { payment, order } = noted.await.map_err(database_failed)?;
     if payment.state == payment::State::RefundDue {

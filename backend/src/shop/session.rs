@@ -78,7 +78,7 @@ async fn log_in(State(state): State<Arc<ShopState>>, body: Body) -> Result<Respo
     let Login { user } = serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?;
     let user = ids::user::write(user.as_bytes()).ok_or(Verdict::BadRequest)?;
     let expires_ms = now_ms() + session::SESSION_LIFE_MS;
-    let token = session::sign(state.keyring.first(), &user, expires_ms);
+    let token = session::sign(state.keyring.signing(), &user, expires_ms);
     let cookie = cookie(&state, &token, session::SESSION_LIFE_MS / 1000)?;
     let mut response = session_response(&user, Some(expires_ms));
     response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -163,7 +163,7 @@ async fn mint(
     }
     let written = ids::user::write(user.as_bytes()).ok_or(Verdict::BadRequest)?;
     let expires_ms = now_ms() + seconds * 1000;
-    let token = session::sign(state.keyring.first(), &written, expires_ms);
+    let token = session::sign(state.keyring.signing(), &written, expires_ms);
     let cookie = cookie(&state, &token, seconds)?;
     let body = serde_json::json!({
         "user": user,

@@ -7,6 +7,7 @@ use seckill_core::orders::money::Currency;
 use seckill_core::signing::keyring::{Digest, Keyring};
 
 use super::captcha::Captcha;
+use super::key_file::Keys;
 use super::refill::Refiller;
 use super::replay::Replayer;
 use super::tokens::Tokens;
@@ -20,7 +21,7 @@ use crate::redis::segments::Segments;
 use crate::sale::catalogue;
 use crate::stock::following;
 use crate::store::orders::Order;
-use crate::store::{Store, StoreError};
+use crate::store::{LazyStore, Store, StoreError};
 
 /// How the purchase role behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,8 +43,8 @@ pub struct ShopState {
     pub(super) redis: RedisLink,
     pub(super) segments: Segments,
     pub(super) refiller: Refiller,
-    pub(super) store: Option<Store>,
-    pub(super) keyring: Arc<Keyring>,
+    pub(super) store: Option<LazyStore>,
+    pub(super) keyring: Arc<Keys>,
     /// The payment providers that are set up.
     pub(super) payments: Payments,
     /// Verifies tokens of the shop's own login; `None` if it has none.
@@ -78,8 +79,8 @@ impl ShopState {
             redis,
             refiller: Refiller::new(segments.clone()),
             segments,
-            store,
-            keyring,
+            store: store.map(LazyStore::opened),
+            keyring: Arc::new(Keys::fixed(&keyring)),
             payments: Payments::new(Currency::CNY, Vec::new()),
             tokens: None,
             login_keys: None,
@@ -89,6 +90,21 @@ impl ShopState {
             journal: None,
             fence: None,
         }
+    }
+
+    /// Uses this database, which may be away now and come later.
+    #[must_use]
+    pub fn with_store(self, store: LazyStore) -> Self {
+        Self {
+            store: Some(store),
+            ..self
+        }
+    }
+
+    /// Verifies and signs with these keys, which may follow a file.
+    #[must_use]
+    pub fn with_keys(self, keyring: Arc<Keys>) -> Self {
+        Self { keyring, ..self }
     }
 
     /// Takes payments by these providers.
@@ -146,15 +162,18 @@ impl ShopState {
     /// The database.
     ///
     /// # Errors
-    /// `unavailable`, if this role runs without one.
-    pub(super) fn store(&self) -> Result<&Store, ApiError> {
-        self.store.as_ref().ok_or(ApiError(Verdict::Unavailable))
+    /// `unavailable`, if this role runs without one, or it is away.
+    pub(super) async fn store(&self) -> Result<&Store, ApiError> {
+        let store = self.store.as_ref().ok_or(Verdict::Unavailable)?;
+        store.get().await.map_err(database_failed)
     }
 
     /// Makes the stock follow the order. If that fails, the order stays due, and
     /// the sweep of the orders role tries again.
     pub(super) async fn stock_follows(&self, order: &Order) {
-        let Some(store) = &self.store else { return };
+        let Ok(store) = self.store().await else {
+            return;
+        };
         if let Err(error) =
             following::follow(store, &self.segments, std::slice::from_ref(order)).await
         {

@@ -91,6 +91,21 @@ const SQLITE_FILES: &[File] = &[
         include_str!("../../migrations/sqlite/0024_inventory.sql"),
     ),
     (
+        30,
+        "stop_switch",
+        include_str!("../../migrations/sqlite/0030_stop_switch.sql"),
+    ),
+    (
+        31,
+        "retirement",
+        include_str!("../../migrations/sqlite/0031_retirement.sql"),
+    ),
+    (
+        32,
+        "order_notes",
+        include_str!("../../migrations/sqlite/0032_order_notes.sql"),
+    ),
+    (
         51,
         "board_history",
         include_str!("../../migrations/sqlite/0051_board_history.sql"),
@@ -171,6 +186,21 @@ const MYSQL_FILES: &[File] = &[
         24,
         "inventory",
         include_str!("../../migrations/mysql/0024_inventory.sql"),
+    ),
+    (
+        30,
+        "stop_switch",
+        include_str!("../../migrations/mysql/0030_stop_switch.sql"),
+    ),
+    (
+        31,
+        "retirement",
+        include_str!("../../migrations/mysql/0031_retirement.sql"),
+    ),
+    (
+        32,
+        "order_notes",
+        include_str!("../../migrations/mysql/0032_order_notes.sql"),
     ),
     (
         50,

@@ -133,17 +133,24 @@ impl Store {
         left: Option<StockDue>,
     ) -> Result<(), StoreError> {
         for (number, shard) in self.shards().iter().enumerate() {
-            let of_shard = |order: &&&Order| self.shard_of(&order.user) == number;
-            let ids: Vec<i64> = orders
-                .iter()
-                .filter(of_shard)
-                .map(|it| signed(it.id.0))
-                .collect();
-            for ids in ids.chunks(500) {
-                let mut query = QueryBuilder::<Any>::new("UPDATE orders SET stock_due = ");
-                query.push_bind(left.map(StockDue::as_str));
-                push_ids(&mut query, " WHERE id IN (", ids);
-                query.build().execute(shard.writer()).await?;
+            // What is due may have changed meanwhile: of a paid order that the shop
+            // cancels, the stock follows twice.
+            for due in [StockDue::Confirm, StockDue::Release, StockDue::Lost] {
+                let followed = |order: &&&Order| {
+                    self.shard_of(&order.user) == number && order.stock_due == Some(due)
+                };
+                let ids: Vec<i64> = orders
+                    .iter()
+                    .filter(followed)
+                    .map(|it| signed(it.id.0))
+                    .collect();
+                for ids in ids.chunks(500) {
+                    let mut query = QueryBuilder::<Any>::new("UPDATE orders SET stock_due = ");
+                    query.push_bind(left.map(StockDue::as_str));
+                    push_ids(&mut query, " WHERE id IN (", ids);
+                    query.push(" AND stock_due = ").push_bind(due.as_str());
+                    query.build().execute(shard.writer()).await?;
+                }
             }
         }
         Ok(())

@@ -172,6 +172,7 @@ mod tests {
                 trail: Default::default(),
                 published_ms: None,
                 frozen: Default::default(),
+                stops: Default::default(),
             })
             .collect();
         let mut file = FileRound {

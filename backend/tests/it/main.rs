@@ -70,6 +70,8 @@ mod ops_sale_file;
 /// `seckill up` without nginx: starts, is healthy, and leaves nothing behind, however
 /// it ends.
 mod ops_up;
+/// Orders for operators: found, exported, cancelled, refunded.
+mod order_desk;
 /// The order feed: what the shop's own systems get, in which order, and how often.
 mod order_feed;
 /// The orders role: retries, dead letters, backlogs, unpaid orders.
@@ -81,6 +83,8 @@ mod pages;
 mod payments;
 /// Telling the edges who may buy again.
 mod regrab;
+/// Rounds that are over leave Redis, and their ledgers stay verifiable.
+mod retirement;
 /// Stock on several Redis masters: exactly the total is sold, whatever its
 /// distribution, and whatever is left half-way.
 mod segments;
@@ -93,6 +97,8 @@ mod stock_follows;
 /// database: nothing is oversold, selling goes on to the last item, and the ledger
 /// holds.
 mod stock_rebuild;
+/// The stop switch: pausing, ending and withdrawing what is on sale.
+mod stop_switch;
 /// Orders in the database: the same cases on SQLite and on MariaDB.
 mod store_orders;
 /// `seckill verify`: a sound system passes, running or not, and each kind of damage is

@@ -1,5 +1,6 @@
 use super::*;
 use crate::captcha::pass;
+use crate::sale::halt::Halt;
 use crate::sale::window::Window;
 use crate::signing::keyring::tests::ring;
 use crate::signing::{hidden_path, session};
@@ -17,6 +18,7 @@ fn entry() -> Entry {
         per_buyer: 2,
         segments: 1,
         price_cents: 1,
+        halt: None,
     }
 }
 
@@ -261,13 +263,13 @@ fn a_ban_comes_before_the_window_and_a_pass_behind_it() {
 
 #[test]
 fn a_product_is_closed_when_it_is_over_or_sold_out_and_not_before_it_opens() {
-    let window = entry().window;
-    assert_eq!(closed(&window, OPENS - 1, true), None);
-    assert_eq!(closed(&window, NOW, false), None);
-    assert_eq!(closed(&window, NOW, true), Some(Verdict::SoldOut));
-    let over = window.ends_ms;
-    assert_eq!(closed(&window, over, false), Some(Verdict::Ended));
-    assert_eq!(closed(&window, over, true), Some(Verdict::Ended));
+    let entry = entry();
+    assert_eq!(closed(&entry, OPENS - 1, true), None);
+    assert_eq!(closed(&entry, NOW, false), None);
+    assert_eq!(closed(&entry, NOW, true), Some(Verdict::SoldOut));
+    let over = entry.window.ends_ms;
+    assert_eq!(closed(&entry, over, false), Some(Verdict::Ended));
+    assert_eq!(closed(&entry, over, true), Some(Verdict::Ended));
 }
 
 #[test]
@@ -314,4 +316,32 @@ fn a_winner_is_answered_as_one_whatever_has_run_out() {
     // Whether they bought is not known without the back end.
     let away = answer_known(Verdict::Unavailable, Answer::SecondClick);
     assert_eq!(away, Err(Verdict::Unavailable));
+}
+
+#[test]
+fn a_stopped_product_is_refused_by_the_name_of_its_stop() {
+    let cookie = session::sign(ring().first(), "li", NOW + 1_000_000);
+    let path = url("li", NOW + 1_000);
+    let click = Click {
+        is_post: true,
+        has_body: false,
+        path: &path,
+        quantity: None,
+        request: Some("r-1"),
+        buyer: Credential::Cookie(Some(&cookie)),
+        captcha: Captcha::Off,
+    };
+    for (halt, verdict) in [
+        (Halt::Paused, Verdict::Paused),
+        (Halt::Withdrawn, Verdict::Withdrawn),
+    ] {
+        let stopped = Entry {
+            halt: Some(halt),
+            ..entry()
+        };
+        assert_eq!(refuse_stopped(&stopped, OPENS - 1), Err(verdict));
+        let claim = Claim::read(&click, NOW).unwrap();
+        assert_eq!(claim.admit(&stopped, &ring(), NOW), Err(verdict));
+    }
+    assert_eq!(refuse_stopped(&entry(), NOW), Ok(()));
 }

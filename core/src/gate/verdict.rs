@@ -33,11 +33,15 @@ pub enum Verdict {
     Unavailable,
     /// The product's stock is older than what was sold from it, and is being put right.
     Halted,
+    /// An operator has interrupted the sale.
+    Paused,
+    /// An operator has taken the product off sale.
+    Withdrawn,
 }
 
 impl Verdict {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Verdict; 14] = [
+    pub const ALL: [Verdict; 16] = [
         Verdict::BadRequest,
         Verdict::LoginRequired,
         Verdict::BadSignature,
@@ -52,6 +56,8 @@ impl Verdict {
         Verdict::Busy,
         Verdict::Unavailable,
         Verdict::Halted,
+        Verdict::Paused,
+        Verdict::Withdrawn,
     ];
 
     /// The HTTP status.
@@ -66,7 +72,7 @@ impl Verdict {
             | Verdict::CaptchaRequired => 403,
             Verdict::NotFound => 404,
             Verdict::Duplicate => 409,
-            Verdict::SoldOut | Verdict::Ended => 410,
+            Verdict::SoldOut | Verdict::Ended | Verdict::Paused | Verdict::Withdrawn => 410,
             Verdict::TooEarly => 425,
             Verdict::Busy => 429,
             Verdict::Unavailable | Verdict::Halted => 503,
@@ -91,6 +97,8 @@ impl Verdict {
             Verdict::Busy => "busy",
             Verdict::Unavailable => "unavailable",
             Verdict::Halted => "halted",
+            Verdict::Paused => "paused",
+            Verdict::Withdrawn => "withdrawn",
         }
     }
 
@@ -138,6 +146,12 @@ impl Verdict {
             }
             Verdict::Halted => {
                 r#"{"code":"halted","message":"This product is not sold for a moment, while its stock is checked; try again shortly."}"#
+            }
+            Verdict::Paused => {
+                r#"{"code":"paused","message":"The shop has interrupted this sale; stay on the page, which says when it goes on."}"#
+            }
+            Verdict::Withdrawn => {
+                r#"{"code":"withdrawn","message":"The shop has taken this off sale."}"#
             }
         }
     }

@@ -50,6 +50,7 @@ mod tests {
             per_buyer: 1,
             segments: 1,
             price_cents: 1,
+            halt: None,
         };
         (Item::new("r", &id.to_string()).unwrap(), entry)
     }

@@ -17,6 +17,7 @@ use crate::ids::MAX_ID;
 use crate::permits::hand::Hand;
 use crate::permits::standby::Standby;
 use crate::sale::catalogue::Entry;
+use crate::sale::halt::Halt;
 use crate::sale::window::Window;
 
 /// Words that hold `round::product`: two ids and the separator, zero padded.
@@ -37,7 +38,8 @@ pub struct Slot {
     /// 0: never used, and the end of every search.
     hash: AtomicU64,
     key: [AtomicU64; KEY_WORDS],
-    /// 1 while the product is in the catalogue.
+    /// 0 while the product is not in the catalogue; else 1 and what an operator's stop
+    /// switch says ([`Halt::to_word`]).
     listed: AtomicU64,
     opens_ms: AtomicU64,
     ends_ms: AtomicU64,
@@ -379,7 +381,8 @@ impl Slot {
                 std::hint::spin_loop();
                 continue;
             }
-            let listed = self.holds(key) && self.listed.load(Ordering::Relaxed) != 0;
+            let listed = self.listed.load(Ordering::Relaxed);
+            let is_found = self.holds(key) && listed != 0;
             let entry = Entry {
                 window: Window {
                     opens_ms: self.opens_ms.load(Ordering::Relaxed),
@@ -390,10 +393,11 @@ impl Slot {
                 // The edge knows nothing of segments and prices.
                 segments: 0,
                 price_cents: 0,
+                halt: Halt::from_word(listed.saturating_sub(1)),
             };
             fence(Ordering::Acquire);
             if self.sequence.load(Ordering::Relaxed) == before {
-                return listed.then_some(entry);
+                return is_found.then_some(entry);
             }
         }
         None
@@ -406,8 +410,8 @@ impl Slot {
         for (to, from) in self.key.iter().zip(key) {
             to.store(*from, Ordering::Relaxed);
         }
-        self.listed
-            .store(u64::from(entry.is_some()), Ordering::Relaxed);
+        let listed = entry.map_or(0, |entry| 1 + Halt::to_word(entry.halt));
+        self.listed.store(listed, Ordering::Relaxed);
         if let Some(entry) = entry {
             self.opens_ms
                 .store(entry.window.opens_ms, Ordering::Relaxed);

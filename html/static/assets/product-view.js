@@ -9,14 +9,14 @@ import { buttonAt, noticeAt, payLeft, saleAt, sceneAt } from './purchase.js';
 const TONE = {
   connecting: 'plain', scheduled: 'plain', soon: 'warm', open: 'hot',
   sending: 'work', processing: 'work', reserved: 'work', lost: 'warn', overdue: 'warn',
-  ordered: 'good', paid: 'good', sold_out: 'over', ended: 'over',
+  ordered: 'good', paid: 'good', sold_out: 'over', ended: 'over', paused: 'warn', withdrawn: 'over',
 };
 // Which step of the row the shopper has reached: clicked, in progress, order, payment,
 // paid; 0 when there is nothing to do yet or any more.
 const STEP = {
   connecting: 0, scheduled: 0, soon: 0, open: 1,
   sending: 1, processing: 2, lost: 2, overdue: 2, reserved: 3,
-  ordered: 4, paid: 5, sold_out: 0, ended: 0,
+  ordered: 4, paid: 5, sold_out: 0, ended: 0, paused: 0, withdrawn: 0,
 };
 const WORKING = ['sending', 'processing', 'reserved', 'lost'];
 
@@ -88,11 +88,11 @@ export function productView(page, act) {
   function drawCountdown(s, now) {
     const where = now === null ? null : saleAt(s, now);
     const end = where === 'scheduled' ? s.sale.opens : s.sale.ends;
-    const left = where === null || where === 'ended' ? null : Math.max(0, end - now);
+    const left = where === null || where === 'ended' || where === 'withdrawn' ? null : Math.max(0, end - now);
     const blank = where === null ? '--' : '00';
     const shown = left === null ? { days: 0, boxes: [blank, blank, blank], last: false } : countdown(left);
     shown.boxes.forEach((text, i) => put(boxes[i], text));
-    put($('left-label'), t(where === 'scheduled' || where === null ? 'left.opens' : where === 'ended' ? 'left.over' : 'left.ends'));
+    put($('left-label'), t(where === 'scheduled' || where === null ? 'left.opens' : where === 'ended' || where === 'withdrawn' ? 'left.over' : 'left.ends'));
     put($('left-days'), shown.days > 0 ? t('left.days', { days: shown.days }) : '');
     $('countdown').classList.toggle('is-last', shown.last && where === 'scheduled');
     return where === 'scheduled' ? left : null;
@@ -110,7 +110,7 @@ export function productView(page, act) {
     put($('panel-text'), text);
     drawSteps(scene, s, now);
     $('action').hidden = !login;
-    $('home').hidden = scene !== 'ended';
+    $('home').hidden = scene !== 'ended' && scene !== 'withdrawn';
     $('see-orders').hidden = !(scene === 'overdue' || notice?.code === 'duplicate');
     const order = ['ordered', 'paid'].includes(scene) ? s.outcome.order : null;
     $('order-line').hidden = !order;

@@ -129,7 +129,7 @@ const path = poller(
   async () => {
     const answer = await fetchPath();
     if (answer.code === 'login_required') account.expired();
-    else if (['sold_out', 'ended'].includes(answer.code)) dispatch({ type: 'sale', answer: { state: answer.code } });
+    else if (['sold_out', 'ended', 'paused', 'withdrawn'].includes(answer.code)) dispatch({ type: 'sale', answer: { state: answer.code } });
     else if (['blocked', 'captcha_required', 'not_found'].includes(answer.code)) dispatch({ type: 'warned', code: answer.code });
     return Boolean(answer.data) || answer.code === 'too_early';
   },

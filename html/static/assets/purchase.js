@@ -104,6 +104,8 @@ function refused(s, { code, now, retryMs = 0 }) {
   switch (code) {
     case 'sold_out':
     case 'ended':
+    case 'paused':
+    case 'withdrawn':
       return { ...next, notice: null, sale: { ...s.sale, said: code } };
     case 'login_required':
       // Nobody was logged in, so nothing was tried and there is nothing to wait for.
@@ -181,7 +183,9 @@ function none(s, now) {
 /** The sale's state, by the edge's clock and the edge's last response. */
 export function saleAt(s, now) {
   const { said, opens, ends } = s.sale;
+  if (said === 'withdrawn') return 'withdrawn';
   if (said === 'ended' || now >= ends) return 'ended';
+  if (said === 'paused') return 'paused';
   if (now < opens && said !== 'open' && said !== 'sold_out') return 'scheduled';
   return said === 'sold_out' ? 'sold_out' : 'open';
 }
@@ -203,7 +207,7 @@ export function sceneAt(s, now) {
 /** What the shopper has to know besides the scene, or null. */
 export function noticeAt(s, scene) {
   if (['ordered', 'paid', 'sending'].includes(scene)) return null;
-  if (['failed', 'cancelled'].includes(s.notice?.code) && ['sold_out', 'ended'].includes(scene) && s.online) return s.notice;
+  if (['failed', 'cancelled'].includes(s.notice?.code) && ['sold_out', 'ended', 'paused', 'withdrawn'].includes(scene) && s.online) return s.notice;
   if (!s.online) return { code: 'offline' };
   if (s.grab && s.user === null) return { code: 'login_again' };
   return ['soon', 'scheduled', 'open', 'connecting'].includes(scene) ? s.notice : null;

@@ -164,7 +164,7 @@ fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
     let product = state::lookup(&settings, round, product);
     let closed = product.as_ref().ok().and_then(|product| {
         let is_exhausted = product.is_exhausted(monotonic_ns / 1_000_000);
-        gate::closed(&product.entry.window, now_ms, is_exhausted)
+        gate::closed(&product.entry, now_ms, is_exhausted)
     });
     let is_known = |user| seen::is_known(&settings.zone, user, claim.item());
     gate::refuse_late(

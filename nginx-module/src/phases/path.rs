@@ -31,10 +31,9 @@ fn hand_out(request: &Request<'_>) -> Result<String, Verdict> {
     bans::check(&settings.zone, user, request.address(), now_ms)?;
     let found = state::lookup(&settings, ids.0, ids.1)?;
     let window = found.entry.window;
-    match window.phase(now_ms) {
-        Phase::Scheduled => return Err(Verdict::TooEarly),
-        Phase::Ended => return Err(Verdict::Ended),
-        Phase::Lead | Phase::Open => {}
+    gate::refuse_stopped(&found.entry, now_ms)?;
+    if window.phase(now_ms) == Phase::Scheduled {
+        return Err(Verdict::TooEarly);
     }
     let expires_ms = hidden_path::expiry(&window, now_ms);
     let key = settings.keyring.first();

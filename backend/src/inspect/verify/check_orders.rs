@@ -45,7 +45,7 @@ pub(super) fn check(state: &ProductState, replays: &[Replay], breaches: &mut Vec
     on_their_way
 }
 
-fn purchase_of(order: &Order) -> PurchaseId {
+pub(super) fn purchase_of(order: &Order) -> PurchaseId {
     PurchaseId {
         user: order.user.clone(),
         request: order.request.clone(),
@@ -184,7 +184,8 @@ impl View<'_> {
             let what = format!("order {id} is {state}, and its stock was not given back");
             breaches.push(self.breach(5, "stock_not_returned", &subject, what));
         }
-        if confirmed && !wants_confirm && !is_refunded {
+        let was_paid = order.reason.is_some_and(Reason::cancels_paid);
+        if confirmed && !wants_confirm && !is_refunded && !was_paid {
             let what = format!("the stock of order {id} counts as sold, and the order is {state}");
             breaches.push(self.breach(5, "confirmed_undecided", &subject, what));
         }

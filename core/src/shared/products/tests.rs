@@ -21,6 +21,7 @@ fn entry(n: u64) -> Entry {
         per_buyer: (n + 3) as u32,
         segments: 0,
         price_cents: 0,
+        halt: [None, Some(Halt::Paused), Some(Halt::Withdrawn)][n as usize % 3],
     }
 }
 
