@@ -1,6 +1,4 @@
-//! Sockets that nginx's event loop drives: names, addresses, byte streams and TLS.
+//! Sockets that nginx's event loop drives: addresses and byte streams.
 
 pub(crate) mod address;
-pub(crate) mod names;
 pub(crate) mod stream;
-pub(crate) mod tls;

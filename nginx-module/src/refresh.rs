@@ -5,80 +5,42 @@
 //! one of them, the refresher, writes what it reads into the zone.
 
 mod bans;
-mod catalogue;
-mod failing;
-mod heart;
-mod jwks;
 mod regrabs;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use redis::{RedisResult, Value};
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::rate::census::Census;
+use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::window::Phase;
-use seckill_core::shared::products::Returns;
 
 use crate::conf::Edge;
 use crate::link::{self, Link};
-use crate::permits::{reports, standby};
-use crate::{clock, rt};
-use catalogue::Catalogue;
-use failing::Failing;
-use heart::Heart;
+use crate::permits::{self, standby};
+use crate::{clock, error_log, rt};
 
 /// How often the catalogue and the granted permits are read; also how old times and
 /// limits may be.
-const POLL: Duration = Duration::from_millis(250);
+const POLL_MS: u64 = 250;
 /// Counters read with one command.
 const BATCH: usize = 500;
 
 /// Keeps the zone up to date over one connection, until that fails or stalls;
-/// returns the reason. The leases are those of another Redis that was configured
-/// before: what is left of them is returned, in case this one has the same data.
-pub(crate) async fn run(link: Link, edge: Edge, leases: Vec<Returns>) -> String {
-    for (name, leases) in leases {
-        if let Some(item) = Item::parse(&name) {
-            reports::returned(&edge, &item, &leases);
-        }
-    }
+/// returns the reason.
+pub(crate) async fn run(link: Link, edge: Edge) -> String {
     edge.zone.counters().redis_connects.add(1);
     // Before the catalogue: nobody is admitted before the bans are known.
     let _mirror = bans::follow(link.clone(), edge.clone());
-    let _key_sets = jwks::follow(link.clone(), edge.clone());
-    let mut heart = Heart::new(link.clone(), edge.clone());
-    let mut refresh = Refresh::new(link.clone(), edge);
-    // Before the first reading: the share of the rate must be known before a click
-    // can pass.
-    if let Some(reason) = failure(&link, heart.beat()).await {
-        return reason;
-    }
-    // Each on its own: no reading, however long, may delay a heartbeat.
-    let heartbeats = async {
-        loop {
-            rt::sleep(heart.pause()).await;
-            if let Some(reason) = failure(&link, heart.beat()).await {
-                return reason;
-            }
+    let mut refresh = Refresh::new(link, edge);
+    loop {
+        match link::unless_stalled(refresh.pass()).await {
+            Some(Ok(())) => rt::sleep(refresh.pause()).await,
+            Some(Err(error)) => return error.to_string(),
+            None => return format!("no reply for {} ms", link::STALLED.as_millis()),
         }
-    };
-    let readings = async {
-        loop {
-            if let Some(reason) = failure(&link, refresh.pass()).await {
-                return reason;
-            }
-            rt::sleep(POLL).await;
-        }
-    };
-    rt::first(heartbeats, readings).await
-}
-
-/// Why a pass makes the connection useless, if it does.
-async fn failure(link: &Link, pass: impl Future<Output = RedisResult<()>>) -> Option<String> {
-    match link.unless_stalled(pass).await {
-        Some(Ok(())) => None,
-        Some(Err(error)) => Some(link::text_of(&error)),
-        None => Some(format!("no reply for {} ms", link::STALLED.as_millis())),
     }
 }
 
@@ -86,10 +48,18 @@ async fn failure(link: &Link, pass: impl Future<Output = RedisResult<()>>) -> Op
 struct Refresh {
     link: Link,
     edge: Edge,
-    catalogue: Catalogue,
+    /// Version of the catalogue that this worker wrote into the zone. A worker that
+    /// becomes refresher starts with none and reads everything, which also repairs a
+    /// slot that a killed worker left half written.
+    version: Option<Vec<u8>>,
+    /// The products of that version.
+    items: Vec<(Item, Entry)>,
     /// Whether the leases of the shares were renewed since this worker connected.
     has_renewed: bool,
-    failing: Failing,
+    /// When this worker read the catalogue last, monotonic ms.
+    polled_ms: u64,
+    /// The failures that were logged and have not ended since.
+    failing: Vec<&'static str>,
 }
 
 impl Refresh {
@@ -98,56 +68,129 @@ impl Refresh {
         Self {
             link,
             edge,
-            catalogue: Catalogue::default(),
+            version: None,
+            items: Vec::new(),
             has_renewed: false,
-            failing: Failing::default(),
+            polled_ms: 0,
+            failing: Vec::new(),
         }
     }
 
-    /// One pass over all that is read.
+    /// The pause between two passes.
+    fn pause(&self) -> Duration {
+        self.edge.pace.pause.min(Duration::from_millis(POLL_MS))
+    }
+
+    /// One pass: the heartbeat and the readings that are due.
     ///
     /// # Errors
     /// The error of a lost connection. An error reply of Redis is logged instead, and the
     /// zone keeps its copy.
     async fn pass(&mut self) -> RedisResult<()> {
-        reports::hurry(&self.edge);
+        let refreshes = self.edge.zone.claim_refresh();
+        // Before the first reading: the share of the rate must be known before a click
+        // can pass.
+        if refreshes {
+            self.heartbeat().await?;
+        }
+        let now = clock::monotonic_ms();
+        if now - self.polled_ms < POLL_MS {
+            return Ok(());
+        }
+        self.polled_ms = now;
+        self.read().await
+    }
+
+    async fn read(&mut self) -> RedisResult<()> {
         let version: RedisResult<Option<Vec<u8>>> = redis::cmd("HGET")
             .arg(keys::CATALOGUE)
             .arg(keys::CATALOGUE_VERSION)
             .query_async(&mut self.link.connection)
             .await;
         if !self.edge.zone.claim_refresh() {
-            self.catalogue.forget();
-            let version = version.map(drop);
-            return self
-                .failing
-                .tolerate("the catalogue cannot be read", version);
+            self.version = None;
+            return version.map(drop);
         }
         let catalogue = match version {
-            Ok(version) => {
-                let version = version.unwrap_or_default();
-                let (link, edge) = (&mut self.link, &self.edge);
-                self.catalogue.follow(link, edge, version).await
-            }
+            Ok(version) => self.follow_catalogue(version.unwrap_or_default()).await,
             Err(error) => Err(error),
         };
-        self.failing
-            .tolerate("the catalogue cannot be read", catalogue)?;
-        let permits = self.read_permits().await;
-        self.failing
-            .tolerate("the granted permits cannot be read", permits)?;
+        self.tolerate("the catalogue cannot be read", catalogue)?;
+        self.read_permits().await?;
         let limits = self.read_limits().await;
-        self.failing
-            .tolerate("a product's limit cannot be read", limits)?;
+        self.tolerate("a product's limit cannot be read", limits)?;
         let regrabs = regrabs::follow(&mut self.link, &self.edge).await;
-        self.failing
-            .tolerate("who may buy again cannot be read", regrabs)?;
+        self.tolerate("who may buy again cannot be read", regrabs)?;
         let shares = self.keep_shares().await;
-        self.failing.tolerate("shares cannot be kept", shares)?;
+        self.tolerate("shares cannot be kept", shares)?;
         let reclaimed = self.read_reclaimed().await;
-        self.failing
-            .tolerate("the number of reclaimed permits cannot be read", reclaimed)?;
-        self.return_lapsed();
+        self.tolerate("the number of reclaimed permits cannot be read", reclaimed)?;
+        self.return_lapsed().await;
+        Ok(())
+    }
+
+    /// Reads the catalogue if its version has changed.
+    async fn follow_catalogue(&mut self, version: Vec<u8>) -> RedisResult<()> {
+        if self.version.as_ref() != Some(&version) {
+            self.read_catalogue().await?;
+            self.version = Some(version);
+        }
+        Ok(())
+    }
+
+    /// Logs an error reply of Redis, once until the command succeeds again. Returns the
+    /// error of a lost connection, and of a Redis that has forgotten the scripts.
+    fn tolerate(&mut self, what: &'static str, result: RedisResult<()>) -> RedisResult<()> {
+        match result {
+            Ok(()) => self.failing.retain(|failing| *failing != what),
+            Err(error) if link::is_lost(&error) => return Err(error),
+            Err(error) if !self.failing.contains(&what) => {
+                error_log::warn(&format!("{what}: {error}"));
+                self.failing.push(what);
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn read_catalogue(&mut self) -> RedisResult<()> {
+        // Bytes: an entry that is not text must not prevent reading the rest.
+        let all: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL")
+            .arg(keys::CATALOGUE)
+            .query_async(&mut self.link.connection)
+            .await?;
+        if !self.edge.zone.claim_refresh() {
+            return Ok(());
+        }
+        let products = self.edge.zone.products();
+        let mut left_out = 0;
+        self.items.clear();
+        for (name, text) in &all {
+            let (name, text) = (String::from_utf8_lossy(name), String::from_utf8_lossy(text));
+            if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
+                if !products.put(item.round(), item.product(), &entry) {
+                    error_log::warn(&format!(
+                        "the zone has no room for product {item}: make seckill_zone larger"
+                    ));
+                    left_out += 1;
+                    continue;
+                }
+                self.items.push((item, entry));
+            } else if name != keys::CATALOGUE_VERSION {
+                error_log::warn(&format!(
+                    "entry \"{}\" of the catalogue does not parse; approve its round again",
+                    name.escape_debug()
+                ));
+            }
+        }
+        let listed: HashSet<String> = self
+            .items
+            .iter()
+            .map(|(item, _)| item.to_string())
+            .collect();
+        products.retain(|name| listed.contains(name));
+        self.edge.zone.counters().left_out.set(left_out);
+        self.edge.zone.set_has_catalogue();
         Ok(())
     }
 
@@ -155,26 +198,25 @@ impl Refresh {
     /// be, so that returned permits reopen it here.
     async fn read_permits(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
-        let items = self.catalogue.items().iter();
-        let open: Vec<&Item> = items
+        let open: Vec<&Item> = self
+            .items
+            .iter()
             .filter(|(_, entry)| matches!(entry.window.phase(now), Phase::Lead | Phase::Open))
             .map(|(item, _)| item)
             .collect();
         for batch in open.chunks(BATCH) {
-            let mut command = redis::cmd("EVALSHA");
-            command.arg(&self.link.scripts.count).arg(2 * batch.len());
+            let mut command = redis::cmd("MGET");
             for item in batch {
-                command.arg(keys::permits(item)).arg(keys::leases(item));
+                command.arg(keys::permits(item));
             }
-            let counts: Vec<i64> = command.query_async(&mut self.link.connection).await?;
-            for (item, counts) in batch.iter().zip(counts.chunks_exact(2)) {
+            let counts: Vec<Value> = command.query_async(&mut self.link.connection).await?;
+            for (item, count) in batch.iter().zip(counts) {
                 let Some(found) = self.edge.zone.products().find(item.round(), item.product())
                 else {
                     continue;
                 };
-                let (granted, open) = (u64::try_from(counts[0]), u64::try_from(counts[1]));
-                let counted = granted.ok().map(|granted| (granted, open.unwrap_or(1)));
-                found.set_counted(counted);
+                let counted = redis::from_redis_value::<Option<u64>>(count);
+                found.set_counted(counted.map(Option::unwrap_or_default).ok());
             }
         }
         Ok(())
@@ -183,7 +225,7 @@ impl Refresh {
     /// Reads the limit of products for which a lease brought another limit than the
     /// catalogue has: it was lowered, and may be raised again.
     async fn read_limits(&mut self) -> RedisResult<()> {
-        for (item, entry) in self.catalogue.items() {
+        for (item, entry) in &self.items {
             let Some(found) = self.edge.zone.products().find(item.round(), item.product()) else {
                 continue;
             };
@@ -203,15 +245,15 @@ impl Refresh {
     }
 
     /// Returns permits of leases that have ended, also of products whose sale is over:
-    /// their permits are counted in the end. Where nothing is left to be granted, all
-    /// permits in hand are returned, for whoever has a request for them.
-    fn return_lapsed(&self) {
+    /// their permits are counted in the end.
+    async fn return_lapsed(&self) {
         let now_ms = clock::monotonic_ms();
-        for (item, _) in self.catalogue.items() {
+        for (item, _) in &self.items {
             if let Some(found) = self.edge.zone.products().find(item.round(), item.product()) {
-                let is_wanted = found.is_granted_out();
-                let lapsed = found.hand().lapse(now_ms, is_wanted);
-                reports::returned(&self.edge, item, &lapsed);
+                let lapsed = found.hand().lapse(now_ms, false);
+                if !lapsed.is_empty() {
+                    permits::return_unspent(&self.edge, item, &lapsed).await;
+                }
             }
         }
     }
@@ -220,7 +262,7 @@ impl Refresh {
     /// or about to be.
     async fn keep_shares(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
-        let items = self.catalogue.items().iter().map(|(item, entry)| {
+        let items = self.items.iter().map(|(item, entry)| {
             let phase = entry.window.phase(now);
             (item, matches!(phase, Phase::Lead | Phase::Open))
         });
@@ -239,6 +281,33 @@ impl Refresh {
             .await?;
         let reclaimed = redis::from_redis_value::<u64>(reclaimed).unwrap_or_default();
         self.edge.zone.counters().reclaimed.set(reclaimed);
+        Ok(())
+    }
+
+    /// Sends a heartbeat, and takes this edge's share of the site's rate.
+    async fn heartbeat(&self) -> RedisResult<()> {
+        let (zone, pace) = (&self.edge.zone, self.edge.pace);
+        let Some(silent_ms) = zone.heartbeat_due(pace.pause) else {
+            return Ok(());
+        };
+        let (edges, unheard_ms, was_lost): (u64, u64, bool) = redis::cmd("EVALSHA")
+            .arg(&self.link.scripts.heartbeat)
+            .arg(1)
+            .arg(keys::EDGES)
+            .arg(&*self.edge.node)
+            .arg(pace.alive.as_millis() as u64)
+            .query_async(&mut self.link.connection.clone())
+            .await?;
+        let census = Census {
+            before: zone.edges_read(),
+            now: edges,
+            unheard_ms,
+            silent_ms: if was_lost { silent_ms } else { 0 },
+        };
+        zone.set_edges(edges);
+        for (index, limit) in self.edge.shared_rates.iter() {
+            zone.apply(*index, limit.share(edges), census.change());
+        }
         Ok(())
     }
 }

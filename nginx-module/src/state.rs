@@ -5,14 +5,12 @@
 
 pub(crate) mod bans;
 pub(crate) mod counters;
-mod limits;
 mod mapping;
 mod passes;
 mod refresher;
-pub(crate) mod seen;
+mod seen;
 mod zone;
 
-pub(crate) use limits::{LimitCounts, LimitZone};
 pub(crate) use mapping::{SharedZone, wanted};
 pub(crate) use passes::ClaimedPass;
 pub(crate) use seen::SeenClick;

@@ -61,7 +61,8 @@ location /buy/ {
             proxy_pass http://purchase;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-            proxy_ignore_client_abort on;
+            proxy_set_header X-Request-Id \$request_id;
+            proxy_set_header X-Seckill-Permit \$seckill_permit;
         }
 CONF
 }

@@ -59,8 +59,7 @@ impl Decision<'_> {
             target: format!("{} {}", finding.kind, finding.subject),
             detail: json!({ "score": finding.score, "ban_until_ms": until_ms }),
         };
-        store.note_audit(self.by, &done, self.now_ms).await?;
-        Ok(())
+        store.note_audit(self.by, &done, self.now_ms).await
     }
 
     async fn finding(&self, store: &Store) -> Result<Finding, DecideError> {

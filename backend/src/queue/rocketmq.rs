@@ -2,7 +2,6 @@
 //! pulled, acknowledged one by one, requeued each with its own delay, and published
 //! with the time of their delivery.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +53,6 @@ pub enum TopicType {
     Normal,
     /// `DELAY`: each message has its own time of delivery.
     Delay,
-    /// `FIFO`: messages with the same key are delivered in the order of publishing.
-    Fifo,
 }
 
 /// A queue in one topic, read by one consumer group.
@@ -109,9 +106,7 @@ impl RocketMqQueue {
         let (kind, delivery) = match self.kind {
             TopicType::Normal => (MessageType::Normal, None),
             TopicType::Delay => (MessageType::Delay, Some(delivered.into())),
-            TopicType::Fifo => (MessageType::Fifo, None),
         };
-        let group = (self.kind == TopicType::Fifo).then(|| message.key.clone());
         let keys = Some(message.key.clone()).filter(|key| !key.is_empty());
         WireMessage {
             topic: Some(resource(&self.consumer.topic)),
@@ -122,7 +117,6 @@ impl RocketMqQueue {
                 born_timestamp: Some(std::time::SystemTime::now().into()),
                 born_host: "seckill".to_owned(),
                 delivery_timestamp: delivery,
-                message_group: group,
                 ..SystemProperties::default()
             }),
             body: message.body.clone(),
@@ -141,26 +135,18 @@ impl Queue for RocketMqQueue {
 
     async fn publish(&self, batch: &[Message]) -> Vec<Published> {
         let mut outcome: Vec<Published> = batch.iter().map(|it| unsent(it, MAX_BODY)).collect();
-        let mut rows: HashMap<String, Vec<(usize, WireMessage)>> = HashMap::new();
+        let mut calls = JoinSet::new();
         for (at, message) in batch.iter().enumerate() {
             if matches!(outcome[at], Published::Rejected(_)) {
                 continue;
             }
-            // Those that have to stay in order go one after another.
-            let row = match self.kind {
-                TopicType::Fifo => message.key.clone(),
-                _ => at.to_string(),
-            };
-            rows.entry(row)
-                .or_default()
-                .push((at, self.outgoing(message)));
-        }
-        let mut calls = JoinSet::new();
-        for row in rows.into_values() {
-            calls.spawn(send_row(self.consumer.clone(), row));
+            // One message a call: a request with several fails as a whole, and
+            // cannot have delayed ones.
+            let (consumer, message) = (self.consumer.clone(), self.outgoing(message));
+            calls.spawn(async move { (at, send(&consumer, message).await) });
         }
         while let Some(done) = calls.join_next().await {
-            for (at, published) in done.unwrap_or_default() {
+            if let Ok((at, published)) = done {
                 outcome[at] = published;
             }
         }
@@ -214,21 +200,6 @@ impl Queue for RocketMqQueue {
     }
 }
 
-/// Sends messages one after another, up to the first that is not stored. One message a
-/// call: a request with several fails as a whole, and cannot have delayed ones.
-async fn send_row(consumer: Consumer, row: Vec<(usize, WireMessage)>) -> Vec<(usize, Published)> {
-    let mut sent = Vec::with_capacity(row.len());
-    for (at, message) in row {
-        let published = send(&consumer, message).await;
-        let is_stored = published == Published::Stored;
-        sent.push((at, published));
-        if !is_stored {
-            break;
-        }
-    }
-    sent
-}
-
 async fn send(consumer: &Consumer, message: WireMessage) -> Published {
     let request = SendMessageRequest {
         messages: vec![message],
@@ -246,7 +217,7 @@ async fn send(consumer: &Consumer, message: WireMessage) -> Published {
             code::TOPIC_NOT_FOUND | code::MESSAGE_PROPERTY_CONFLICT_WITH_TYPE => {
                 Published::NotStored(format!(
                     "{error}; create the topic \"{topic}\" with: mqadmin updateTopic -t {topic} \
-                     -c CLUSTER -a +message.type=NORMAL (DELAY for cancels, FIFO for the order feed)"
+                     -c CLUSTER -a +message.type=NORMAL (DELAY for cancels)"
                 ))
             }
             code::MESSAGE_BODY_TOO_LARGE

@@ -19,8 +19,6 @@ pub struct Title {
     pub product: String,
     /// The round's name.
     pub round: String,
-    /// The product's pictures, as `seckill_core::pages::picture::parse_all` reads them.
-    pub picture: String,
 }
 
 impl Store {
@@ -37,7 +35,7 @@ impl Store {
                 continue;
             }
             let row = QueryBuilder::<Any>::new(
-                "SELECT p.title, r.name, p.picture FROM round_products p JOIN rounds r ON r.id = p.round \
+                "SELECT p.title, r.name FROM round_products p JOIN rounds r ON r.id = p.round \
                  WHERE p.round = ",
             )
             .push_bind(&key.0)
@@ -47,12 +45,8 @@ impl Store {
             .fetch_optional(self.main().readers())
             .await?;
             if let Some(row) = row {
-                let title = Title {
-                    product: row.try_get(0)?,
-                    round: row.try_get(1)?,
-                    picture: row.try_get(2)?,
-                };
-                titles.insert(key, title);
+                let (product, round) = (row.try_get(0)?, row.try_get(1)?);
+                titles.insert(key, Title { product, round });
             }
         }
         Ok(titles)

@@ -6,9 +6,7 @@
 mod bad_input;
 /// Logging in and staying logged in.
 mod login;
-/// Every refusal of every write leaves everything as it was.
-mod refusals;
 /// Rounds made, approved, edited.
-pub(crate) mod rounds;
+mod rounds;
 /// With the database stopped.
 mod without_database;

@@ -44,7 +44,6 @@ fn entry(opens_ms: u64) -> Entry {
         per_buyer: 1,
         segments: 1,
         price_cents: 1,
-        halt: None,
     }
 }
 

@@ -23,10 +23,7 @@ export function toast(tone, title, text, { href, text: linkText }) {
   const words = document.createElement('p');
   const head = document.createElement('b');
   head.textContent = title;
-  const about = document.createElement('span');
-  about.dir = 'auto';
-  about.textContent = text;
-  words.append(head, document.createElement('br'), about);
+  words.append(head, document.createElement('br'), text);
   const link = document.createElement('a');
   link.href = href;
   link.textContent = linkText;

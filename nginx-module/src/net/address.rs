@@ -1,10 +1,11 @@
-//! Socket addresses in nginx's form.
+//! Socket addresses in nginx's form, resolved once at start.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 
 use ngx::ffi::sockaddr;
+use seckill_core::gate::directive::Address;
 
-/// A socket's address, ready to be handed to nginx.
+/// A resolved address, ready to be handed to nginx.
 #[derive(Clone)]
 pub(crate) struct SocketAddress {
     storage: libc::sockaddr_storage,
@@ -14,11 +15,27 @@ pub(crate) struct SocketAddress {
 }
 
 impl SocketAddress {
-    /// The socket at a path of this machine.
+    /// Resolves an address. Blocks, so that it is only for configuration time,
+    /// when nginx resolves its own upstreams in the same way.
     ///
     /// # Errors
-    /// A sentence that names the path: it is too long.
-    pub(crate) fn unix(path: &str) -> Result<Self, String> {
+    /// A sentence that names the address.
+    pub(crate) fn resolve(address: &Address) -> Result<Self, String> {
+        match address {
+            Address::Unix(path) => Self::unix(path),
+            Address::Tcp(text) => {
+                let resolved = text
+                    .to_socket_addrs()
+                    .ok()
+                    .and_then(|mut found| found.next());
+                resolved.map(|address| Self::tcp(address, text)).ok_or_else(|| {
+                    format!("host of \"{text}\" cannot be resolved; write its IP address, or mend the name service")
+                })
+            }
+        }
+    }
+
+    fn unix(path: &str) -> Result<Self, String> {
         let mut this = Self::empty(format!("unix:{path}"), false);
         // SAFETY: sockaddr_storage is made to hold any socket address.
         let address = unsafe { &mut *(&raw mut this.storage).cast::<libc::sockaddr_un>() };
@@ -37,9 +54,8 @@ impl SocketAddress {
         Ok(this)
     }
 
-    /// A TCP address.
-    pub(crate) fn tcp(address: SocketAddr) -> Self {
-        let mut this = Self::empty(address.to_string(), true);
+    fn tcp(address: SocketAddr, text: &str) -> Self {
+        let mut this = Self::empty(text.to_owned(), true);
         match address {
             SocketAddr::V4(v4) => {
                 // SAFETY: sockaddr_storage is made to hold any socket address.
@@ -83,7 +99,7 @@ impl SocketAddress {
         self.length
     }
 
-    /// The address as text.
+    /// The address as the operator wrote it.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

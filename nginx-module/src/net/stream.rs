@@ -6,7 +6,6 @@ use std::ffi::c_int;
 use std::io;
 use std::pin::Pin;
 use std::ptr;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use ngx::ffi::{
@@ -19,16 +18,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::address::SocketAddress;
 
-/// Counts the bytes that came over a connection: as long as the number rises, the
-/// server is not stalled.
-#[derive(Clone, Default)]
-pub(crate) struct Meter(Rc<Cell<u64>>);
+thread_local! {
+    /// Bytes that this worker has received from Redis.
+    static RECEIVED: Cell<u64> = const { Cell::new(0) };
+}
 
-impl Meter {
-    /// Bytes received so far.
-    pub(crate) fn received(&self) -> u64 {
-        self.0.get()
-    }
+/// Bytes that this worker has received from Redis so far: as long as it rises,
+/// Redis is not stalled.
+pub(crate) fn received() -> u64 {
+    RECEIVED.get()
 }
 
 /// What nginx's event handlers reach through `connection.data`. Boxed, so that
@@ -45,7 +43,6 @@ pub(crate) struct PeerStream {
     shared: Box<Shared>,
     /// Whether it is TCP, where small writes must not wait for each other.
     is_tcp: bool,
-    meter: Meter,
 }
 
 // SAFETY: the redis crate requires Send because its drivers usually run on a
@@ -80,13 +77,12 @@ unsafe fn wake(event: *mut ngx_event_t, side: fn(&mut Shared) -> &mut Option<Wak
 }
 
 impl PeerStream {
-    /// Connects; resolves when the socket is ready for writing. What comes over it is
-    /// counted by the meter.
+    /// Connects; resolves when the socket is ready for writing.
     ///
     /// # Errors
     /// The system's error.
-    pub(crate) async fn connect(address: &SocketAddress, meter: Meter) -> io::Result<Self> {
-        let mut stream = Self::open(address, meter)?;
+    pub(crate) async fn connect(address: &SocketAddress) -> io::Result<Self> {
+        let mut stream = Self::open(address)?;
         std::future::poll_fn(|context| stream.poll_connected(context)).await?;
         if stream.is_tcp {
             // SAFETY: the connection is open. A failure only costs latency.
@@ -95,7 +91,7 @@ impl PeerStream {
         Ok(stream)
     }
 
-    fn open(address: &SocketAddress, meter: Meter) -> io::Result<Self> {
+    fn open(address: &SocketAddress) -> io::Result<Self> {
         // SAFETY: the cycle and its log live as long as the worker. The log is
         // copied because nginx writes per-connection state into it.
         let log = unsafe { ptr::read((*ngx_cycle).log) };
@@ -147,7 +143,6 @@ impl PeerStream {
             connection,
             shared,
             is_tcp: address.is_tcp(),
-            meter,
         })
     }
 
@@ -204,8 +199,7 @@ impl AsyncRead for PeerStream {
             n if n >= 0 => {
                 // Zero is the end of the stream: the buffer stays as it is.
                 buffer.advance(n as usize);
-                let received = &self.meter.0;
-                received.set(received.get() + n as u64);
+                RECEIVED.set(RECEIVED.get() + n as u64);
                 Poll::Ready(Ok(()))
             }
             n if n == NGX_AGAIN as isize => {

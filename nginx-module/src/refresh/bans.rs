@@ -77,11 +77,10 @@ impl Mirror {
     async fn run(mut self) {
         loop {
             if let Err(error) = self.update().await
-                // That Redis is away is the connection's to log.
-                && !link::judge(&error)
+                // A broken connection is noticed, and logged, by its supervisor.
+                && !link::is_lost(&error)
             {
-                let why = link::text_of(&error);
-                self.warn_once(format!("the bans cannot be read: {why}"));
+                self.warn_once(format!("the bans cannot be read: {error}"));
             }
             rt::sleep(POLL).await;
         }

@@ -37,13 +37,7 @@ pub(super) struct EdgeState {
     pub(super) away: Option<String>,
 }
 
-/// A client for the edges' metrics.
-pub(super) type Http = Client<HttpConnector, Empty<Bytes>>;
-
-/// A client whose connections stay open.
-pub(super) fn client() -> Http {
-    Client::builder(TokioExecutor::new()).build_http()
-}
+type Http = Client<HttpConnector, Empty<Bytes>>;
 
 /// The edges' last known states, by `host:port`; empty until they were polled.
 pub(super) type EdgeStates = Arc<Mutex<BTreeMap<String, EdgeState>>>;
@@ -52,7 +46,7 @@ pub(super) type EdgeStates = Arc<Mutex<BTreeMap<String, EdgeState>>>;
 pub(super) fn follow(addresses: &[Uri]) -> (EdgeStates, JoinSet<()>) {
     let states = EdgeStates::default();
     let mut tasks = JoinSet::new();
-    let http = client();
+    let http: Http = Client::builder(TokioExecutor::new()).build_http();
     for address in addresses {
         tasks.spawn(follow_one(
             http.clone(),
@@ -98,7 +92,7 @@ async fn follow_one(http: Http, address: Uri, states: EdgeStates) {
 }
 
 /// Fetches the metrics once.
-pub(super) async fn fetch(http: &Http, address: &Uri) -> Result<EdgeMetrics, String> {
+async fn fetch(http: &Http, address: &Uri) -> Result<EdgeMetrics, String> {
     let response = http.get(address.clone()).await;
     let response = response.map_err(|error| cause(&error))?;
     let status = response.status();

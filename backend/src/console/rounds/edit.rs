@@ -211,7 +211,6 @@ fn checked_days(
             code: error.code(),
             message: format!("The {error}."),
             values: Vec::new(),
-            place: None,
         }])
     })?;
     Ok(rounds

@@ -69,10 +69,9 @@ pub(in crate::console) async fn import(
 fn in_file(mistake: file::Mistake) -> FieldMistake {
     FieldMistake {
         field: mistake.field.clone(),
-        code: mistake.code,
+        code: "file",
         message: mistake.to_string(),
-        values: mistake.values,
-        place: Some((mistake.line, mistake.column)),
+        values: vec![mistake.line.to_string(), mistake.column.to_string()],
     }
 }
 
@@ -82,7 +81,6 @@ fn whole_file(code: &'static str, message: String) -> ConsoleError {
         code,
         message,
         values: Vec::new(),
-        place: None,
     }])
 }
 

@@ -45,9 +45,7 @@ pub(crate) fn edit(round: &Value) -> Value {
         "starts_ms": round["starts_ms"], "ends_ms": round["ends_ms"],
         "products": round["products"] });
     for product in form["products"].as_array_mut().unwrap() {
-        for shown in ["page", "stopped"] {
-            product.as_object_mut().unwrap().remove(shown);
-        }
+        product.as_object_mut().unwrap().remove("page");
     }
     form
 }
