@@ -73,7 +73,7 @@ describe('at the opening', { concurrency: true }, () => {
   });
 });
 
-test('in a browser whose clock is five minutes fast the button opens at the edge\'s second', async (t) => {
+test('in a browser whose clock is five minutes fast the button opens within 50 ms of the edge\'s clock', async (t) => {
   const page = await shopper(browser, { clockOffBy: 300_000 });
   const show = await pretend(page, { state: 'scheduled' });
   const lates = [];
@@ -91,6 +91,6 @@ test('in a browser whose clock is five minutes fast the button opens at the edge
   }
   t.diagnostic(`opened after the edge's clock struck, in ms: ${lates.map((ms) => ms.toFixed(1)).join(' ')}`);
   const [, , middle] = lates.map(Math.abs).sort((a, b) => a - b);
-  assert.ok(middle < 1_000, `in the middle ${middle.toFixed(1)} ms off`);
+  assert.ok(middle <= 50, `in the middle ${middle.toFixed(1)} ms off`);
   await close(page);
 });

@@ -1,5 +1,5 @@
-//! What the rules cost: a benchmark for each claim about a cost in this crate, named
-//! like the claim. `make bench-core` runs them all and writes the ratios.
+//! What the rules cost: a benchmark for each claim about a cost in `seckill-core`,
+//! named like the claim. `make bench-core` runs them all and writes the ratios.
 
 mod analysis;
 mod gate;
