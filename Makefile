@@ -53,12 +53,44 @@ check: ## Formatting and lints, without running anything
 module: ## Build the nginx module for Debian's nginx (or NGINX_SOURCE_DIR and NGINX_BUILD_DIR)
 	@scripts/module.sh
 
+.PHONY: test-sites
+test-sites: ## Run conf/sites on this machine: TLS, hot links, limits, a closed origin
+	@scripts/test-sites.sh
+
+.PHONY: test-address
+test-address: ## Kill the active one of two balancers in the middle of a race; its address moves (needs root)
+	@scripts/test-address.sh
+
+.PHONY: test-monitoring
+test-monitoring: ## Check metrics, alert rules and the Grafana board against a running system and Prometheus
+	@scripts/test-monitoring.sh
+
+.PHONY: packages
+packages: ## Build the Debian packages of the back end and of the module (Debian 12 and 13) into target/packages
+	@scripts/packages.sh
+
+.PHONY: test-packages
+test-packages: ## Install, upgrade, remove and purge the packages in bare Debians, and sell there (needs root)
+	@scripts/test-packages.sh
+
+.PHONY: images
+images: ## Build the container images seckill and seckill-edge with podman or docker
+	@scripts/images.sh
+
+.PHONY: compose-test
+compose-test: ## Run docker/compose.yaml, race buyers through it, kill each container once (needs root)
+	@scripts/test-compose.sh
+
+.PHONY: test-kubernetes
+test-kubernetes: ## Check the manifests in kubernetes/ offline
+	@scripts/test-kubernetes.sh
+
 .PHONY: drill
 drill: ## Race thousands of buyers, kill the system in the middle, count the orders
 	@scripts/drill.sh
 
 .PHONY: bench
-bench: bench-edge bench-stock bench-purchase bench-orders bench-captcha bench-board bench-page bench-core ## Every benchmark, each into bench/results/NAME.json
+bench: bench-edge bench-stock bench-purchase bench-orders bench-captcha bench-board bench-page bench-core bench-journal ## Every benchmark, each into bench/results/NAME.json
 
 .PHONY: bench-edge
 bench-edge: ## What the gate costs beside nginx itself and beside the Lua edge
@@ -87,6 +119,10 @@ bench-board: ## What twenty live boards cost the back end, and how soon they kno
 .PHONY: bench-page
 bench-page: ## Until the product page responds to a tap on a slow phone, beside a page of one file
 	@bench/page.sh
+
+.PHONY: bench-journal
+bench-journal: ## What the purchase journal takes a second beside the disk's bare syncs
+	@bench/journal.sh
 
 .PHONY: bench-core
 bench-core: ## The rules of core/, one operation each, beside what they replace

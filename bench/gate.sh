@@ -49,6 +49,8 @@ offer() {
 }
 offer 153 $limit
 offer 154 1
+# Sold out: its one permit is out, and no lease is open.
+cli SET "seckill::{1::154}::permits" 1 >>"$work/redis.out"
 
 # The edges that carry weight have databases of their own: 1 has many products,
 # 2 many bans (a thousand users, and addresses, 4 % of them networks of four lengths).

@@ -63,4 +63,36 @@ SALE
 BASE_URL=$shop_url CHROMIUM=$CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots ROUND=puzzle PRODUCT=1 \
     REDIS_SOCKET=$SECKILL_DATA/run/redis.sock npm run --silent captcha --prefix t/e2e || status=1
 shop_stop || fail "the shop with the puzzle did not stop cleanly; see $shop_log"
+
+step "A shopper with the shop's own login"
+shop_place "$PWD/target/e2e/login"
+export SECKILL_CAPTCHA=off SECKILL_DEMO_LOGIN=off
+provider_port=$(free_ports 1) login_port=$(free_ports 1)
+node t/e2e/login/provider.mjs "$provider_port" "$login_port" >target/e2e/provider.log 2>&1 &
+provider=$!
+trap 'kill "$provider" 2>/dev/null || true; shop_stop || true' EXIT
+export SECKILL_JWT_JWKS=http://127.0.0.1:$provider_port/jwks SECKILL_JWT_ISSUER=http://127.0.0.1:$provider_port
+export SECKILL_JWT_AUDIENCE=shop SECKILL_JWT_COOKIE=token
+export SECKILL_LOGIN_URL="http://127.0.0.1:$login_port/login?to={return}" SECKILL_LOGOUT_URL="http://127.0.0.1:$login_port/logout?to={return}"
+shop_start
+cat >"$SECKILL_DATA.toml" <<'SALE'
+[[round]]
+id = "login"
+name = "Login"
+starts = "+1s"
+ends = "+2h"
+
+[[round.product]]
+id = "1"
+title = "For members"
+amount = 10
+price_cents = 100
+list_price_cents = 200
+per_buyer = 1
+SALE
+"$seckill" sale import "$SECKILL_DATA.toml" --approve >>"$shop_log" 2>&1 || fail "the sale could not be imported; see $shop_log"
+BASE_URL=$shop_url CHROMIUM=$CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots ROUND=login PRODUCT=1 \
+    npm run --silent login --prefix t/e2e || status=1
+kill "$provider" 2>/dev/null || true
+shop_stop || fail "the shop with its own login did not stop cleanly; see $shop_log"
 exit "$status"

@@ -1,5 +1,6 @@
 #!/usr/bin/env perl
-# Checks the layers of the crates: scripts/layers.pl CRATE/src...
+# Checks the layers of the crates: scripts/layers.pl [CRATE/src...]; all of them,
+# run in the repository's folder, without arguments.
 #
 # The modules of a crate stand in lib.rs in the order of their layers: each may use
 # those that are declared before it. Deeper down, modules with the same parent may
@@ -189,7 +190,7 @@ sub test {
 }
 
 test() if "@ARGV" eq '--test';
-die "usage: scripts/layers.pl CRATE/src... | --test\n" unless @ARGV;
+@ARGV = qw(core/src backend/src nginx-module/src bench/load/src) unless @ARGV;
 my $bad = 0;
 for my $root (@ARGV) {
     my ($faults, $modules, $layers) = faults_of($root);

@@ -88,7 +88,7 @@ sub {
     main::raw("NONSENSE\r\n\r\n");
     main::raw("GET /\r\n");
     main::raw("GET / HTTP/1.1\r\n\xff\r\n\r\n");
-    main::raw("GET /" . 'x' x 9000 . " HTTP/1.1\r\n$end");
+    main::raw("GET /" . 'x' x 40_000 . " HTTP/1.1\r\n$end");
     my (undef, @lines) = main::lines(8);
     return main::summary(@lines) . "\n";
 }

@@ -10,11 +10,13 @@ our $shop = gate_location('seckill_rate rate=1r/s burst=210;') . ' location = /m
 our $from = 'set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;';
 
 # $n purchases over one connection, by different buyers, from $address: their
-# statuses, counted, and the last response of each kind.
+# statuses, counted, and the last response of each kind. The address may be a function
+# of the buyer's number.
 sub storm {
     my ($n, $address) = @_;
     my (%count, %last);
     for my $buyer (1 .. $n) {
+        my $address = ref $address ? $address->($buyer) : $address;
         my $user = ($address =~ tr/0-9a-f//cdr) . "-$buyer";
         my ($path, $cookie) = (hidden_path($user, '1', '153'), cookie($user));
         my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $ENV{TEST_NGINX_SERVER_PORT}) or die $!;
@@ -80,5 +82,62 @@ sub {
 --- request: GET /metrics
 --- response_body_filters eval
 sub { my ($count) = main::storm(400, '203.0.113.7'); return "202 x $count->{202}\n" }
+--- response_body
+202 x 400
+
+
+
+=== TEST 4: a network of IPv6 is one sender, and the next one is another
+--- sale
+1 153 limit=2000
+--- http_config eval: http_config($::from)
+--- config eval: gate_location() . ' location = /metrics { seckill_status; }'
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my ($one) = main::storm(400, sub { sprintf '2001:db8:1:2:%x::1', $_[0] });
+    my ($other) = main::storm(20, sub { sprintf '2001:db8:1:3:%x::1', $_[0] });
+    return ($one->{202} >= 200 && $one->{429} >= 1 ? 'limited together' : "202 x $one->{202}") . ", the next one 202 x $other->{202}\n";
+}
+--- response_body
+limited together, the next one 202 x 20
+
+
+
+=== TEST 5: addresses of IPv4 written as IPv6 are senders of their own
+--- sale
+1 153 limit=2000
+--- http_config eval: http_config($::from)
+--- config eval: gate_location() . ' location = /metrics { seckill_status; }'
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my ($one) = main::storm(300, sub { sprintf '::ffff:203.0.%d.%d', 113 + $_[0] / 200, 1 + $_[0] % 200 });
+    return "202 x $one->{202}\n";
+}
+--- response_body
+202 x 300
+
+
+
+=== TEST 6: shoppers over a unix socket are not one sender
+--- sale
+1 153 limit=2000
+--- http_config eval
+our $door = SeckillRedis::folder() . '/door.sock';
+http_config("server { listen unix:$door; " . gate_location() . '}')
+--- config: location = /metrics { seckill_status; }
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my %count;
+    for my $n (1 .. 400) {
+        my $edge = IO::Socket::UNIX->new(Peer => $Test::Base::Filter::door) or die $!;
+        my ($path, $cookie) = (hidden_path("buyer$n", '1', '153'), cookie("buyer$n"));
+        print $edge "POST $path HTTP/1.1\r\nHost: shop\r\n$cookie\r\nConnection: close\r\n\r\n";
+        $count{SeckillClick::answer($edge) =~ m{^HTTP/1\.1 (\d+)} ? $1 : 0}++;
+    }
+    return CORE::join(' ', map {"$_ x $count{$_}"} sort keys %count) . "\n";
+}
 --- response_body
 202 x 400

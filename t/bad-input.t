@@ -236,3 +236,13 @@ sub {
 --- response_body
 nobody, reopens, 202 x 9 410 x 11
 --- error_log: permits of 1::153 cannot be taken
+
+
+
+=== TEST 12: a purchase with 16 KB of cookies of others passes
+--- sale
+1 153 limit=10
+--- config eval: $::gate
+--- request eval: 'POST ' . hidden_path('li', '1', '153')
+--- more_headers eval: cookie('li') . '; other=' . 'x' x 16_000
+--- error_code: 202

@@ -126,7 +126,7 @@ wrong:
 
 === TEST 4: a client that is not a trusted proxy cannot choose its address
 --- sale
-1 153 limit=10
+1 153 limit=10000
 --- config eval: 'set_real_ip_from 192.0.2.1; real_ip_header X-Forwarded-For;' . $::gate
 --- request: POST /buy/
 --- error_code: 400

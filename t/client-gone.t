@@ -7,7 +7,13 @@ our $gate = 'access_log logs/access.log seckill_json;' . gate_location()
     . ' location = /metrics { seckill_status; }';
 # Long enough that a slow machine does not run into the deadline first.
 our $patient = do {
-    (my $config = http_config()) =~ s/(seckill_redis [^;]+)/$1 timeout=20s/;
+    (my $config = http_config()) =~ s{(seckill_redis \S+) timeout=\w+}{$1 timeout=20s};
+    $config;
+};
+
+# Less than Redis is stalled for.
+our $hasty = do {
+    (my $config = http_config()) =~ s{(seckill_redis \S+) timeout=\w+}{$1 timeout=50ms};
     $config;
 };
 
@@ -40,6 +46,12 @@ __DATA__
 --- sale
 1 153 limit=10
 --- http_config eval: $::patient
+--- error_log: is near the
+--- no_error_log
+[error]
+[crit]
+[alert]
+[emerg]
 --- config eval: $::gate
 --- request: GET /metrics
 --- response_body_filters eval
@@ -53,6 +65,12 @@ permits: 0 leases: 0
 --- sale
 1 153 limit=10
 --- http_config eval: $::patient
+--- error_log: is near the
+--- no_error_log
+[error]
+[crit]
+[alert]
+[emerg]
 --- config eval: $::gate
 --- request: GET /metrics
 --- response_body_filters eval
@@ -72,6 +90,12 @@ sub {
 --- sale
 1 153 limit=10
 --- http_config eval: $::patient
+--- error_log: is near the
+--- no_error_log
+[error]
+[crit]
+[alert]
+[emerg]
 --- config eval: $::gate
 --- request: GET /metrics
 --- response_body_filters eval
@@ -87,6 +111,7 @@ sub {
 === TEST 4: the deadline passes, and Redis replies afterwards
 --- sale
 1 153 limit=10
+--- http_config eval: $::hasty
 --- config eval: $::gate
 --- allow_errors
 --- request: GET /metrics

@@ -180,3 +180,72 @@ GET /metrics
     limit_req_zone $binary_remote_addr zone=test:8m rate=1r/s;
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_zone "test" cannot be declared; is the name taken by another zone\?/]
+
+
+
+=== TEST 21: a user that the client chooses is warned of
+--- config
+    location = /unused { return 204; }
+    location /buy/ { seckill_user $http_x_user; seckill_gate on; proxy_pass http://seckill_purchase; }
+--- error_code: 204
+--- error_log eval: [qr/\[warn\].*seckill_user: \$http_x_user holds what the client sends.*auth_request_set.*nginx\.conf:\d+/]
+
+
+
+=== TEST 22: and so for an argument and a cookie
+--- config
+    location = /unused { return 204; }
+    location /buy/ { seckill_user $arg_user; seckill_gate on; proxy_pass http://seckill_purchase; }
+    location /buy2/ { seckill_user $cookie_user; seckill_gate on; proxy_pass http://seckill_purchase; }
+--- error_code: 204
+--- error_log eval
+[qr/\[warn\].*seckill_user: \$arg_user holds/, qr/\[warn\].*seckill_user: \$cookie_user holds/]
+
+
+
+=== TEST 23: a user that nginx vouches for is not
+--- config
+    location = /unused { return 204; }
+    location /buy/ { seckill_user $remote_user; seckill_gate on; proxy_pass http://seckill_purchase; }
+--- error_code: 204
+
+
+
+=== TEST 24: a digest that differs between gate and hidden URL is warned of
+--- config
+    location = /unused { return 204; }
+    location ~ /path$ { seckill_path; }
+    location /buy/ { seckill_digest md5; seckill_gate on; proxy_pass http://seckill_purchase; }
+--- error_code: 204
+--- error_log eval
+[qr/\[warn\].*seckill_gate: seckill_digest is md5 here and another for every seckill_path of this server.*nginx\.conf:\d+/,
+qr/\[warn\].*seckill_path: seckill_digest is hmac-sha256 here/]
+
+
+
+=== TEST 25: one that is inherited by both is not
+--- config
+    location = /unused { return 204; }
+    seckill_digest md5;
+    location ~ /path$ { seckill_path; }
+    location /buy/ { seckill_gate on; proxy_pass http://seckill_purchase; }
+--- error_code: 204
+
+
+
+=== TEST 26: a response of the module beside proxy_pass is warned of, whichever stands last
+--- config
+    location = /unused { return 204; }
+    location /first/ { seckill_state; proxy_pass http://seckill_purchase; }
+    location /last/ { proxy_pass http://seckill_purchase; seckill_time; }
+--- error_code: 204
+--- error_log eval
+[qr/\[warn\].*seckill_state: this location has another directive that responds.*nginx\.conf:\d+/,
+qr/\[warn\].*seckill_time: this location has another directive that responds.*nginx\.conf:\d+/]
+
+
+
+=== TEST 27: a timeout near the life of a lease is warned of
+--- http_config eval: http_config() =~ s/timeout=\w+/timeout=1900ms/r
+--- error_code: 204
+--- error_log eval: [qr/\[warn\].*seckill_redis: timeout=1900ms is near the 2000 ms.*nginx\.conf:\d+/]

@@ -69,7 +69,7 @@ sub {
     return "$before, $kept, then $during ($passed without Redis), then " . main::clicks('late', 20) . "\n";
 }
 --- response_body
-202 x 20, keeps 80, then 202 x 80 410 x 20 (80 without Redis), then 410 x 20
+202 x 20, keeps 80, then 202 x 80 503 x 20 (80 without Redis), then 410 x 20
 
 
 

@@ -142,7 +142,7 @@ POST /buy/anything
 === TEST 12: a user whom nginx vouches for needs no session
 --- sale
 1 153
---- config eval: gate_location('seckill_user $http_x_member;')
+--- config eval: gate_location('set $member $http_x_member; seckill_user $member;')
 --- request eval: main::clicks('a')->[0]
 --- more_headers
 X-Member: a
@@ -153,7 +153,7 @@ X-Member: a
 === TEST 13: without that user a login is required
 --- sale
 1 153
---- config eval: gate_location('seckill_user $http_x_member;')
+--- config eval: gate_location('set $member $http_x_member; seckill_user $member;')
 --- request eval: main::clicks('a')->[0]
 --- more_headers eval: cookie('a')
 --- error_code: 401

@@ -27,7 +27,7 @@ __DATA__
 sub {
     my $statuses = main::clicks('buyer', 1000);
     my $commands = main::metric('seckill_redis_commands_total');
-    return "$statuses, " . ($commands <= 50 ? "few commands\n" : "$commands commands\n");
+    return "$statuses, " . ($commands <= 200 ? "few commands\n" : "$commands commands\n");
 }
 --- response_body
 202 x 1000, few commands

@@ -6,7 +6,7 @@ use SeckillClick qw(click answer status_of edge_pid reload metric);
 
 our $gate = gate_location() . ' location = /metrics { seckill_status; }';
 our $patient = do {
-    (my $config = http_config()) =~ s/(seckill_redis [^;]+)/$1 timeout=20s/;
+    (my $config = http_config()) =~ s{(seckill_redis \S+) timeout=\w+}{$1 timeout=20s};
     $config;
 };
 
@@ -47,6 +47,12 @@ __DATA__
 --- sale
 1 153 limit=150
 --- http_config eval: $::patient
+--- error_log: is near the
+--- no_error_log
+[error]
+[crit]
+[alert]
+[emerg]
 --- config eval: $::gate
 --- request: GET /metrics
 --- response_body_filters eval
@@ -60,6 +66,12 @@ sub { return main::clicks_under_reload(150) . ' permits ' . redis('GET', 'seckil
 --- sale
 1 153 limit=100
 --- http_config eval: $::patient
+--- error_log: is near the
+--- no_error_log
+[error]
+[crit]
+[alert]
+[emerg]
 --- config eval: $::gate
 --- request: GET /metrics
 --- response_body_filters eval

@@ -21,20 +21,32 @@ mod arguments;
 mod bans;
 /// `seckill capacity`.
 mod capacity;
+/// `seckill doctor`.
+mod doctor;
 /// `seckill drill`.
 mod drill;
+/// `seckill feed`.
+mod feed;
 /// `seckill findings`.
 mod findings;
+/// `seckill inventory`.
+mod inventory;
 /// Log format and level.
 mod logging;
 /// `seckill notices`.
 mod notices;
 /// `seckill orders`.
 mod orders;
+/// `seckill payments`.
+mod payments;
+/// `seckill round`.
+mod round;
 /// `seckill sale`.
 mod sale;
 /// `seckill serve`.
 mod serve;
+/// `seckill session`.
+mod session;
 /// `seckill status`.
 mod status;
 /// `seckill stock`.
@@ -133,6 +145,7 @@ async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
     match command {
         Command::Up(arguments) => up::run(config, arguments).await,
         Command::Serve(arguments) => serve::run(config, arguments).await,
+        Command::Round(command) => round::run(config, command).await,
         Command::Sale(command) => sale::run(config, command).await,
         Command::Stock(command) => stock::run(config, command).await,
         Command::Accounts(command) => accounts::run(config, command).await,
@@ -142,13 +155,18 @@ async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
             crate::up::raise_file_limit();
             load.run().await
         }
+        Command::Feed(command) => feed::run(config, command).await,
         Command::Findings(command) => findings::run(config, command).await,
         Command::Orders(command) => orders::run(config, command).await,
+        Command::Inventory(command) => inventory::run(config, command).await,
+        Command::Payments(command) => payments::run(config, command).await,
         Command::Notices(command) => notices::run(config, command).await,
+        Command::Session(command) => session::run(config, command),
         Command::Status(arguments) => status::show(config, &arguments).await,
         Command::Verify(arguments) => verify::verify(config, &arguments).await,
         Command::Capacity(arguments) => capacity::run(config, &arguments),
-        Command::Drill(arguments) => drill::run(config, &arguments),
+        Command::Doctor(arguments) => doctor::run(config, arguments).await,
+        Command::Drill(arguments) => drill::run(config, &arguments).await,
         Command::Config => say(&config.table()),
     }
 }
@@ -179,7 +197,11 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
             "the data folder {data} cannot be used: {error}; choose another with SECKILL_DATA"
         )
     })?;
-    Ok(Store::open_sharded(&config.database_url, &config.order_databases).await?)
+    let store = Store::open_sharded(&config.database_url, &config.order_databases).await?;
+    // What a command changes is announced as what a role changes.
+    let store = store.notifying(&config.notify.channels());
+    let store = store.with_refund_stock(config.refund_stock);
+    Ok(store.feeding(config.feed.is_on()))
 }
 
 /// Writes to standard output. That a reader such as `head` left early is no error.

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use axum::http::Uri;
 use jiff::tz::TimeZone;
+use seckill_core::gate::directive::jwt::Jwt;
+use seckill_core::orders::money::Currency;
+use seckill_core::signing::keyring::Digest;
 
 use crate::config::analysis::Rules;
 use crate::config::running::RunningSystem;
@@ -25,6 +28,8 @@ pub mod analysis;
 pub mod captcha;
 /// Why the configuration is refused.
 mod error;
+/// The settings of the order feed.
+mod feed;
 /// Every key there is, with its variable and its meaning.
 pub mod keys;
 /// Variables that Kubernetes sets.
@@ -35,6 +40,8 @@ mod layers;
 pub mod listen;
 /// Which log lines are written.
 mod log_filter;
+/// The names under which the shop's pages are served.
+pub mod names;
 /// Suggests the known name behind a misspelt one.
 pub mod nearest;
 /// The settings that begin with `notify`.
@@ -52,8 +59,10 @@ pub mod targets;
 
 pub use captcha::CaptchaSettings;
 pub use error::ConfigError;
+pub use feed::FeedSettings;
 pub use layers::{Given, Source, gather, gather_beside};
 pub use listen::Listen;
+pub use names::Names;
 pub use notify::Notify;
 pub use shown::{Setting, masked_url};
 
@@ -67,6 +76,15 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
+}
+
+/// What becomes of the stock of an order whose money was returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundStock {
+    /// Its items stay sold.
+    Keep,
+    /// Its items are for sale again, and its buyer may buy again.
+    Release,
 }
 
 /// Which queue carries purchases to the orders role.
@@ -106,10 +124,26 @@ pub struct Config {
     pub keys: PathBuf,
     /// Key ring file shared with the payment provider.
     pub payment_keys: PathBuf,
+    /// File with the payment providers' settings.
+    pub payments: PathBuf,
+    /// The currency of all prices.
+    pub currency: Currency,
+    /// How long after its deadline an order still waits for money, in seconds.
+    pub pay_grace: u64,
+    /// What becomes of the stock of an order whose money was returned.
+    pub refund_stock: RefundStock,
     /// The zone whose midnight separates one day's rounds from the next.
     pub time_zone: TimeZone,
     /// Whether anybody may log in under any name.
     pub demo_login: bool,
+    /// The tokens of the shop's own login; `None` if it has none.
+    pub jwt: Option<Jwt>,
+    /// The names under which the shop's pages are served.
+    pub names: Names,
+    /// Key ring file shared with the shop's servers that begin sessions.
+    pub login_keys: PathBuf,
+    /// How purchase URLs are digested.
+    pub digest: Digest,
     /// Which captcha a purchase needs.
     pub captcha: CaptchaSettings,
     /// The format of log lines.
@@ -118,6 +152,12 @@ pub struct Config {
     pub log: String,
     /// How buyers are notified of their orders.
     pub notify: Notify,
+    /// The shop's own inventory; `None` if there is none.
+    pub inventory_url: Option<Uri>,
+    /// Key ring file shared with the inventory.
+    pub inventory_keys: PathBuf,
+    /// Which of the shop's own systems follow the orders.
+    pub feed: FeedSettings,
     /// Which queue carries purchases to the orders role.
     pub queue: QueueKind,
     /// `HOST:PORT` where RocketMQ's proxy listens for gRPC; empty unless it is used.
@@ -136,6 +176,8 @@ pub struct Config {
     pub orders_per_second: u32,
     /// How long a buyer has to pay, in seconds.
     pub pay_within: u64,
+    /// Megabytes that a purchase journal may grow to; 0: none is kept.
+    pub journal_max_mb: u64,
     /// How long a request may take between edge and back end, in ms.
     pub in_flight_ms: u64,
     /// Requests per second that the site admits.
@@ -144,12 +186,16 @@ pub struct Config {
     pub site_burst: u32,
     /// Which caches are purged when a page changes.
     pub targets: Targets,
+    /// Hours after its end when a settled round leaves Redis; 0 for never.
+    pub retire_hours: u64,
     /// How long pages stay after their round's end, in hours.
     pub page_keep_hours: u64,
     /// How long assets stay that no page needs any more, in hours.
     pub asset_keep_hours: u64,
     /// How long pictures stay that no page shows and no round names, in hours.
     pub picture_keep_hours: u64,
+    /// How long the board's numbers are kept, in days.
+    pub board_history_days: u64,
     /// The metrics of every edge, for the board.
     pub edges: Vec<Uri>,
     /// nginx workers; `None` for one a core.
@@ -158,6 +204,9 @@ pub struct Config {
     pub purchase_listen: Listen,
     /// Where the ops role listens.
     pub ops_listen: Listen,
+    /// Where the metrics of a process are served, for one whose roles serve nothing
+    /// else; `None` for nowhere.
+    pub status_listen: Option<Listen>,
     /// Access logs of all edges.
     pub access_logs: Vec<PathBuf>,
     /// What the analysis does with likely programs.
@@ -239,12 +288,23 @@ impl Config {
             order_databases: values.database_urls("order_databases")?,
             keys: values.path("keys", &data.join("keys"))?,
             payment_keys: values.path("payment_keys", &data.join("payment-keys"))?,
+            payments: values.path("payments", &data.join("payments.toml"))?,
+            currency: values.currency()?,
+            pay_grace: values.number("pay_grace", 10, 0..=86_400)?,
+            refund_stock: values.refund_stock()?,
             time_zone: values.time_zone("Asia/Shanghai")?,
             demo_login: values.switch("demo_login", false)?,
+            jwt: values.jwt()?,
+            names: values.names()?,
+            login_keys: values.path("login_keys", &data.join("login-keys"))?,
+            digest: values.digest()?,
             captcha: values.captcha(&data)?,
             log_format: values.log_format()?,
             log: values.log_level("info")?,
             notify: values.notify(&data.join("notify-keys"))?,
+            inventory_url: values.inventory_url()?,
+            inventory_keys: values.path("inventory_keys", &data.join("inventory-keys"))?,
+            feed: values.feed()?,
             queue: values.queue()?,
             rocketmq_endpoint: values.rocketmq_endpoint()?,
             rocketmq_orders_topic: values.topic("rocketmq_orders_topic", "seckill-orders")?,
@@ -254,17 +314,21 @@ impl Config {
             backlog_after: values.number("backlog_after", 120, 1..=31_536_000)?,
             orders_per_second: values.number("orders_per_second", 500, 1..=1_000_000)?,
             pay_within: values.number("pay_within", 600, 1..=31_536_000)?,
+            journal_max_mb: values.number("journal_max_mb", 64, 0..=1_048_576)?,
             in_flight_ms: values.number("in_flight_ms", 5_000, 100..=600_000)?,
             site_rate,
             site_burst: values.number("site_burst", site_rate, 1..=100_000_000)?,
             targets: values.targets()?,
+            retire_hours: values.number("retire_hours", 24, 0..=87_600)?,
             page_keep_hours: values.number("page_keep_hours", 24, 0..=876_000)?,
             asset_keep_hours: values.number("asset_keep_hours", 24, 0..=876_000)?,
             picture_keep_hours: values.number("picture_keep_hours", 168, 0..=876_000)?,
+            board_history_days: values.number("board_history_days", 7, 1..=3_660)?,
             edges: values.edges(port)?,
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,
             ops_listen: values.listen("ops_listen", &run.join("ops.sock"))?,
+            status_listen: values.optional_listen("status_listen")?,
             access_logs: values.paths("access_logs", &data.join("logs/access.log"))?,
             analysis: values.analysis()?,
             simulation_rounds: values.round_ids("simulation_rounds")?,
@@ -361,6 +425,12 @@ impl Config {
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
         self.data.join("logs")
+    }
+
+    /// Journals of purchases that wait for Redis.
+    #[must_use]
+    pub fn journal_dir(&self) -> PathBuf {
+        self.data.join("journal")
     }
 
     /// Copies of the day's document, for when Redis is away.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::console::board::{Board, Sources};
+use crate::inventory::HttpInventory;
 use crate::now_ms;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
@@ -45,6 +46,8 @@ mod login;
 pub mod login_attempts;
 /// The description of this API.
 mod openapi;
+/// Orders of all buyers.
+mod orders;
 /// Lists that are read page by page.
 mod paging;
 /// Hashing and checking the accounts' passwords.
@@ -76,6 +79,8 @@ pub struct ConsoleState {
     pub segments: Segments,
     /// The database, which may be away.
     pub store: LazyStore,
+    /// The shop's own inventory, which holds the items of approved rounds.
+    pub inventory: Option<Arc<HttpInventory>>,
     board: Board,
     sessions: sessions::Sessions,
     hash_limit: login::HashLimit,
@@ -97,6 +102,7 @@ impl ConsoleState {
         let sources = Sources::new(config, parts, store.clone(), CancellationToken::new());
         Self {
             board: Board::new(sources),
+            inventory: None,
             sessions: sessions::Sessions::new(redis.clone(), store.clone()),
             hash_limit: login::HashLimit::default(),
             decode_limit: pictures::DecodeLimit::default(),
@@ -106,6 +112,19 @@ impl ConsoleState {
             segments,
             store,
         }
+    }
+
+    /// The live board.
+    #[must_use]
+    pub fn board(&self) -> Board {
+        self.board.clone()
+    }
+
+    /// A console whose approvals have this inventory hold the items.
+    #[must_use]
+    pub fn with_inventory(self, inventory: Option<HttpInventory>) -> Self {
+        let inventory = inventory.map(Arc::new);
+        Self { inventory, ..self }
     }
 
     /// The same, whose streams end at `stop`.
@@ -121,24 +140,44 @@ impl ConsoleState {
         }
     }
 
-    /// Records in the audit log what an operator is about to do. An action that
-    /// cannot be recorded is not carried out; on the server, the command line does
-    /// it without the database.
-    async fn record(
+    /// Records the board's numbers until `stop`.
+    pub async fn record_board(self, stop: CancellationToken) {
+        let (sources, days) = (self.board.sources().clone(), self.config.board_history_days);
+        board::recorder::run(sources, days, stop).await;
+    }
+
+    /// Carries an action out and records in the audit log what came of it. The entry is
+    /// written first: an action that cannot be recorded is not carried out; on the
+    /// server, the command line does it without the database. `act` returns the entry's
+    /// final detail, `None` if there was nothing to do. What is refused leaves no entry;
+    /// what may or may not have taken effect stays, with `"outcome": "unknown"`.
+    ///
+    /// # Errors
+    /// Those of `act`, and the database's.
+    async fn recorded<T>(
         &self,
         operator: &Operator,
-        action: &'static str,
-        target: &str,
-        detail: serde_json::Value,
-    ) -> Result<(), ConsoleError> {
-        let done = Done {
-            action,
-            target: target.to_owned(),
-            detail,
-        };
+        mut done: Done,
+        act: impl Future<Output = Result<(T, Option<serde_json::Value>), ConsoleError>>,
+    ) -> Result<T, ConsoleError> {
         let by = Actor::at_console(&operator.name);
         let store = self.store.get().await?;
-        Ok(store.note_audit(&by, &done, now_ms()).await?)
+        let entry = store.note_audit(&by, &done, now_ms()).await?;
+        let (outcome, corrected) = match act.await {
+            Ok((result, None)) => (Ok(result), store.forget_audit(entry).await),
+            Ok((result, Some(detail))) if detail == done.detail => (Ok(result), Ok(())),
+            Ok((result, Some(detail))) => (Ok(result), store.amend_audit(entry, &detail).await),
+            Err(error @ ConsoleError::Away(_)) => {
+                done.detail["outcome"] = "unknown".into();
+                (Err(error), store.amend_audit(entry, &done.detail).await)
+            }
+            Err(error) => (Err(error), store.forget_audit(entry).await),
+        };
+        if let Err(error) = corrected {
+            let (action, target) = (done.action, done.target);
+            tracing::error!(%error, action, target, "the audit log has an entry that was not corrected");
+        }
+        outcome
     }
 }
 
@@ -150,10 +189,12 @@ pub fn router(state: ConsoleState) -> Router {
         .merge(audit::router())
         .merge(bans::router())
         .merge(board::api::router())
+        .merge(board::past::router())
         .merge(dead_letters::router())
         .merge(findings::router())
         .merge(login::router())
         .merge(openapi::router())
+        .merge(orders::router())
         .merge(pictures::router())
         .merge(refunds::router())
         .merge(rounds::router())

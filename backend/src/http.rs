@@ -9,5 +9,9 @@ pub(crate) mod body;
 pub(crate) mod client;
 /// Error responses and internal faults, each with its status.
 pub mod error;
+/// Whether a role is alive, and whether it is ready.
+pub mod health;
 /// Listening sockets.
 pub mod listener;
+/// Counts what a role serves, and serves the counts.
+pub(crate) mod observed;

@@ -1,5 +1,9 @@
 //! Looking at a running or stopped system as a whole.
 
+/// Looks for what keeps a system from selling, and says the cures.
+pub mod doctor;
+/// Heals halted segments by itself, where that is exact.
+pub mod heal;
 /// Checks whether a part responds.
 pub mod probe;
 /// Rebuilds stock that its Redis lost.

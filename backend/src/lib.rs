@@ -8,6 +8,9 @@
 /// The time: reading the clock, writing a moment for people, passes that repeat.
 pub mod time;
 
+/// What this process counts, for Prometheus.
+pub mod metrics;
+
 /// What is in force: defaults, file, environment, flags.
 pub mod config;
 
@@ -17,11 +20,17 @@ pub mod http;
 /// Connections to Redis, the scripts that run there, and the segments' masters.
 pub mod redis;
 
+/// The purchase journal on disk: admitted requests that wait for Redis.
+pub mod journal;
+
 /// The database: rounds, orders, payments, the ledger's archive, accounts, audit.
 pub mod store;
 
 /// The port to the message queue, and its adapters.
 pub mod queue;
+
+/// The port to the shop's own inventory: choosing items, holding and returning them.
+pub mod inventory;
 
 /// Sales: the file, the import, the approval, the catalogue in Redis.
 pub mod sale;
@@ -31,6 +40,11 @@ pub mod edges;
 
 /// Stock in Redis: levels, transfers, adjustments, and following the orders.
 pub mod stock;
+
+/// Fences segments whose Redis knows less than the archive, or than this process.
+pub mod fence;
+/// The port to payment providers, its adapters, and reconciliation with their records.
+pub mod payments;
 
 /// Readers of the segments' outboxes: the relay to the queue, the ledger's archive.
 pub mod outbox;
@@ -55,6 +69,9 @@ pub mod roles;
 
 /// One box: redis-server, nginx and all roles under one supervisor.
 pub mod up;
+
+/// Drills: a system of its own that is struck in the middle of a sale, and a verdict.
+pub mod drill;
 
 /// The command line: one file per command.
 pub mod cli;

@@ -26,6 +26,12 @@ mod after_commit;
 mod backlog;
 /// Cancelling what was not paid in time.
 pub mod cancels;
+/// When the database was away.
+mod excused;
+/// Sends every change of an order to the shop's own systems.
+pub mod feed;
+/// Gives up dead letters.
+pub mod give_up;
 /// One order message and what may be done with it.
 mod job;
 /// Notifying buyers about their orders, by webhook and e-mail.
@@ -45,8 +51,9 @@ mod worker_id;
 
 use after_commit::AfterCommit;
 use backlog::BacklogWatch;
+use excused::Excused;
 use outages::Outages;
-use throttle::Throttle;
+use throttle::{SiteThrottle, Throttle};
 use worker::Worker;
 
 /// Longest wait for a message, and so how late a stop is noticed.
@@ -59,7 +66,7 @@ const UNREADABLE: &str = "messages cannot be read";
 /// How orders are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Most orders a second over time. As many may be placed at once after a
+    /// Most orders a second over time, of all workers of the site together. As many may be placed at once after a
     /// quiet second, so that few orders are never kept waiting.
     pub per_second: u32,
     /// Most orders in flight at once: taken from the queue and not yet committed.
@@ -114,6 +121,7 @@ pub async fn run<Q: Queue, C: Queue>(
         outages: Outages::new(stop.clone()),
     };
     let watch = BacklogWatch::new(redis.clone(), options.backlog_after);
+    let throttle = SiteThrottle::new(redis.clone(), options.per_second, Instant::now());
     let worker = Worker {
         letters: DeadLetters::new(redis, segments),
         queues,
@@ -122,23 +130,25 @@ pub async fn run<Q: Queue, C: Queue>(
         ids: OrderIds::new(worker_id),
         options,
         outages: Outages::new(stop.clone()),
+        excused: Excused::default(),
         stop,
     };
     // The steps after the commit end when the worker, and with it the sender, is gone.
-    tokio::join!(place(worker, watch), after_commit.run(committed));
+    tokio::join!(place(worker, watch, throttle), after_commit.run(committed));
 }
 
 /// Takes messages and places them until the worker is to stop.
-async fn place<Q: Queue, C: Queue>(mut worker: Worker<Q, C>, mut watch: BacklogWatch) {
-    let now = Instant::now();
-    let mut throttle = Throttle::new(worker.options.per_second, now);
-    let mut failing = Throttle::new(worker.options.release_per_second, now);
+async fn place<Q: Queue, C: Queue>(
+    mut worker: Worker<Q, C>,
+    mut watch: BacklogWatch,
+    mut throttle: SiteThrottle,
+) {
+    let mut failing = Throttle::new(worker.options.release_per_second, Instant::now());
     let most = worker.options.in_flight.max(1);
     while !worker.stop.is_cancelled() {
-        let now = Instant::now();
-        let to_place = throttle.allowed(now).min(most);
+        let to_place = throttle.draw(most).await;
         let to_fail = match watch.is_backlog() {
-            true => failing.allowed(now).min(most),
+            true => failing.allowed(Instant::now()).min(most),
             false => 0,
         };
         if to_place + to_fail == 0 {
@@ -150,14 +160,17 @@ async fn place<Q: Queue, C: Queue>(mut worker: Worker<Q, C>, mut watch: BacklogW
                 worker.outages.over(UNREADABLE);
                 let jobs = worker.readable(batch).await;
                 let now_ms = now_ms();
-                watch.observe(&jobs, now_ms).await;
-                let (place, fail) = watch.split(jobs, to_place, now_ms);
-                throttle.used(place.len());
+                watch.observe(&jobs, now_ms, &worker.excused).await;
+                let (place, fail) = watch.split(jobs, to_place, now_ms, &worker.excused);
+                throttle.used(place.len()).await;
                 failing.used(fail.len());
                 worker.fail(fail, Reason::Backlog).await;
                 worker.work(place).await;
             }
-            Err(error) => worker.outages.report_and_pause(UNREADABLE, &error).await,
+            Err(error) => {
+                throttle.used(0).await;
+                worker.outages.report_and_pause(UNREADABLE, &error).await;
+            }
         }
     }
 }

@@ -30,6 +30,8 @@ mod cache_client;
 mod content;
 /// The document of the day: a day's rounds, assembled once and cached.
 pub mod day;
+/// What is left of the products that sell now.
+pub mod left;
 /// The CDN origin: the folder that nginx serves.
 mod origin;
 /// Pictures of products: checked, scaled, stored by their content.

@@ -2,8 +2,14 @@
 //! master holds which segment. It may use the core's types and key names; it decides
 //! nothing about a sale.
 
+/// How long to pause between two attempts to connect.
+mod backoff;
 /// The commands of a stream's consumer group.
 pub mod consumer_group;
+/// Why Redis gave no result.
+mod error;
+/// Which life of which server a connection leads to.
+mod life;
 /// A connection that is made again when it is lost.
 mod link;
 /// The Lua scripts, compiled in: one typed function each.
@@ -11,4 +17,5 @@ pub mod scripts;
 /// The Redis masters that hold the stock, and which segment lives on which.
 pub mod segments;
 
-pub use link::{RESPONSE_TIMEOUT, RedisLink, RedisLinkError};
+pub use error::RedisLinkError;
+pub use link::{Admission, Guard, RESPONSE_TIMEOUT, RedisLink};

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use seckill_core::signing::keyring::{Keyring, KeyringError};
@@ -11,20 +12,32 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::nearest::nearest;
 use crate::config::{Config, Listen};
+use crate::fence::Fence;
+use crate::http::health::{self, Check, Part, PartHealth};
+use crate::journal::Journal;
+use crate::payments::SettingsError;
 use crate::queue::Queues;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
-use crate::store::{LazyStore, Store, StoreError};
+use crate::store::{LazyStore, StoreError};
+pub(crate) use inventory::inventory;
+pub(crate) use payments::payments;
 use running::Running;
 
 /// The analysis role.
 mod analysis;
+/// The order feed, which the orders role sends.
+mod feed;
+/// The shop's own inventory.
+mod inventory;
 /// Notifications to buyers, which the orders role sends.
 mod notify;
 /// The ops role.
 mod ops;
 /// The orders role.
 mod orders;
+/// The payment providers that are set up.
+mod payments;
 /// The purchase role.
 mod purchase;
 /// The relay role.
@@ -122,6 +135,9 @@ pub enum RoleError {
     /// The settings of the captcha are wrong.
     #[error("{0}")]
     Captcha(String),
+    /// The tokens of the login cannot be verified.
+    #[error("the keys of the login (jwt_jwks) cannot be read: {0}")]
+    Login(#[source] std::io::Error),
     /// The address of the queue is wrong.
     #[error("{0}")]
     Queue(String),
@@ -131,6 +147,9 @@ pub enum RoleError {
     /// The settings of the notifications are wrong.
     #[error("{0}")]
     Notify(String),
+    /// The settings of the payment providers are wrong.
+    #[error(transparent)]
+    Payments(#[from] SettingsError),
     /// A role cannot listen.
     #[error("the {role} role cannot listen on {listen}: {reason}")]
     Listen {
@@ -163,18 +182,33 @@ struct Parts<'a> {
     redis: RedisLink,
     segments: Segments,
     queues: Queues,
-    /// `None` if no role needs it, or if it is away and none of them depends on it.
-    store: Option<Store>,
+    /// Opened when it is first needed: it may come later than the roles.
+    store: LazyStore,
+    /// The purchase role's; `None` without that role, or if there is to be none.
+    journal: Option<Journal>,
+    fence: Arc<Fence>,
 }
 
 impl Parts<'_> {
-    /// The database, opened when it is first needed unless another role has opened it.
-    fn lazy_store(&self) -> LazyStore {
-        let config = self.config;
-        match &self.store {
-            Some(store) => LazyStore::opened(store.clone()),
-            None => LazyStore::at(&config.database_url, &config.order_databases),
-        }
+    /// Looks at Redis, which every role needs, and at the database, which the orders role
+    /// needs.
+    fn check(&self, roles: &[Role]) -> Check {
+        let (redis, store) = (self.redis.clone(), self.store.clone());
+        let is_needed = roles.contains(&Role::Orders);
+        Arc::new(move || {
+            let (redis, store) = (redis.clone(), store.clone());
+            Box::pin(async move {
+                let part = |name, is_up, is_needed| Part {
+                    name,
+                    health: PartHealth::of(is_up),
+                    is_needed,
+                };
+                vec![
+                    part("redis", redis.conn().await.is_ok(), true),
+                    part("database", store.is_up().await, is_needed),
+                ]
+            })
+        })
     }
 }
 
@@ -189,28 +223,63 @@ pub async fn run(
 ) -> Result<(), RoleError> {
     let mut running = Running::until(stop.child_token());
     let outcome = match start(config, roles, &mut running).await {
-        Ok(()) => tokio::select! {
-            // A role that ends because all are to stop has not failed.
-            biased;
-            () = stop.cancelled() => Ok(()),
-            failure = running.first_failure() => Err(failure),
-        },
+        Ok(parts) => keep(&parts, roles, &mut running, &stop).await,
         Err(error) => Err(error),
     };
     running.finish().await;
     outcome
 }
 
-async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result<(), RoleError> {
+/// Waits until `stop`; starts the orders role as soon as there is a database.
+async fn keep(
+    parts: &Parts<'_>,
+    roles: &[Role],
+    running: &mut Running,
+    stop: &CancellationToken,
+) -> Result<(), RoleError> {
+    let mut waits = roles.contains(&Role::Orders);
+    loop {
+        tokio::select! {
+            // A role that ends because all are to stop has not failed.
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            store = parts.store.until_open(stop), if waits => {
+                let Some(store) = store? else { return Ok(()) };
+                orders::start(parts, store, running)?;
+                waits = false;
+            }
+            failure = running.first_failure() => return Err(failure),
+        }
+    }
+}
+
+async fn start<'a>(
+    config: &'a Config,
+    roles: &[Role],
+    running: &mut Running,
+) -> Result<Parts<'a>, RoleError> {
     let redis = RedisLink::lazy(&config.redis_url)?;
+    let has = |role| roles.contains(&role);
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    let store = store_of(config);
+    let journal = match has(Role::Purchase) {
+        true => purchase::open_journal(config),
+        false => None,
+    };
     let parts = Parts {
         config,
-        segments: Segments::open(&redis, &config.redis_segments)?,
+        fence: Fence::around(
+            redis.clone(),
+            segments.clone(),
+            store.clone(),
+            journal.clone(),
+        ),
+        segments,
         queues: Queues::open(config, &redis).map_err(RoleError::Queue)?,
-        store: open_store(config, roles).await?,
+        store,
+        journal,
         redis,
     };
-    let has = |role| roles.contains(&role);
     if has(Role::Purchase) {
         purchase::start(&parts, running)?;
     }
@@ -220,30 +289,23 @@ async fn start(config: &Config, roles: &[Role], running: &mut Running) -> Result
     if has(Role::Analysis) {
         analysis::start(&parts, running);
     }
-    if let (true, Some(store)) = (has(Role::Orders), parts.store.clone()) {
-        orders::start(&parts, store, running)?;
+    if let (Some(listen), Some(first)) = (&config.status_listen, roles.first()) {
+        running.serve_status(*first, listen, health::router(parts.check(roles)))?;
     }
     if has(Role::Ops) {
         ops::start(&parts, running).await?;
     }
-    Ok(())
+    Ok(parts)
 }
 
-/// Opens the database for the roles that use it. The orders role depends on it; the
-/// purchase role sells without it, and only its order lists are unavailable.
-async fn open_store(config: &Config, roles: &[Role]) -> Result<Option<Store>, RoleError> {
-    let wanted = roles.contains(&Role::Orders) || roles.contains(&Role::Purchase);
-    if !wanted {
-        return Ok(None);
-    }
-    match Store::open_sharded(&config.database_url, &config.order_databases).await {
-        Ok(store) => Ok(Some(store.notifying(&config.notify.channels()))),
-        Err(error) if roles.contains(&Role::Orders) => Err(error.into()),
-        Err(error) => {
-            tracing::warn!(%error, "selling without the database; order lists are unavailable");
-            Ok(None)
-        }
-    }
+/// The database, opened when it is first needed.
+fn store_of(config: &Config) -> LazyStore {
+    let (grace, feeds) = (Duration::from_secs(config.pay_grace), config.feed.is_on());
+    let (stock, channels) = (config.refund_stock, config.notify.channels());
+    LazyStore::at(&config.database_url, &config.order_databases).set_up(move |store| {
+        let store = store.with_pay_grace(grace).feeding(feeds);
+        store.with_refund_stock(stock).notifying(&channels)
+    })
 }
 
 fn read_keyring(path: &Path) -> Result<Keyring, RoleError> {

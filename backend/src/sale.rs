@@ -10,6 +10,8 @@
 pub mod approve;
 /// Reads the catalogue in Redis, and keeps a copy of it in memory.
 pub mod catalogue;
+/// The characters of files that people write: encodings, byte order marks.
+pub mod characters;
 /// Exports rounds as a sale file.
 pub mod export;
 /// Reads a sale file and checks every field.
@@ -26,6 +28,10 @@ pub mod page;
 pub mod publish;
 /// Repeats a round on several days.
 pub mod repeat;
+/// Whether every living edge has room for the catalogue with one more round in it.
+pub mod room;
+/// The stop switch: pausing, ending and withdrawing what is on sale.
+pub mod switch;
 /// Turns the description of a product into HTML.
 pub mod text;
 /// TOML and JSON as one tree of values with their positions.

@@ -8,6 +8,8 @@ pub mod adjust;
 pub mod following;
 /// How much lies where.
 pub mod levels;
+/// Rounds that are over leave Redis.
+pub mod retire;
 /// The steps that a purchase's stock takes: confirm and release.
 pub mod steps;
 /// Moves stock between the segments of a product.

@@ -9,6 +9,7 @@
 //! spread over several databases by buyer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use seckill_core::orders::notification::Channel;
 use sqlx::migrate::MigrateError;
@@ -17,14 +18,24 @@ use sqlx::migrate::MigrateError;
 pub mod accounts;
 /// The audit log.
 mod audit;
+/// Where buyers were sent to pay.
+pub mod checkouts;
 /// One database: opening it, its connections, the differences between SQLite and MySQL.
 mod database;
+/// What orders need from their buyers.
+mod details;
 /// The purchases whose stock is to be confirmed or released.
 pub mod due;
+/// The order feed, and how far each receiver is.
+pub mod feed;
 /// Findings: accounts and addresses that seem to be programs.
 pub mod findings;
 /// The amounts set aside at a round's approval.
 mod frozen;
+/// What the live board showed in the past.
+pub mod history;
+/// What the shop's own inventory holds for our rounds.
+pub mod holds;
 /// Importing the rounds of a sale file.
 pub mod import;
 /// A database that is opened when it is first needed.
@@ -33,16 +44,28 @@ mod lazy;
 mod ledger;
 /// Listing orders of all buyers.
 mod list;
+/// Who learns of the changes of orders.
+mod listeners;
 /// The migrations, compiled in.
 mod migrations;
 /// Notifications to buyers that wait to be sent.
 pub mod notifications;
+/// What operators do with one order.
+pub mod order_actions;
+/// Everything that happened to one order.
+pub mod order_history;
+/// Searching the orders of all buyers.
+pub mod order_search;
 /// Orders: placing and reading them.
 pub mod orders;
 /// Payments, and refunds that are due.
 pub mod payments;
 /// Placing or failing a batch of orders.
 mod place;
+/// Refunds that were asked for, and reconciliations.
+pub mod refunds;
+/// Rounds that have left Redis.
+pub mod retired;
 /// The records of a round and its products.
 pub mod round;
 /// Changes of rounds: saved, submitted, decided, published.
@@ -51,16 +74,30 @@ pub mod round_changes;
 mod round_rows;
 /// Reading rounds.
 pub mod rounds;
+/// Orders that the shop cancels.
+mod shop_cancels;
+/// Ends statements that wait for a MySQL server that does not respond.
+mod stalled;
 /// Changes of orders: cancelled, expired, stock followed.
 pub mod states;
+/// The records of what operators stopped.
+pub mod stop;
+/// Rows of what operators stopped.
+mod stop_rows;
+/// The stop switch: rounds and products paused, ended or withdrawn.
+pub mod stops;
 /// Counts of orders by product and state.
 pub mod tally;
 /// Titles of the products and rounds of orders.
 pub mod titles;
+/// What a round sold.
+pub mod totals;
 
+use crate::config::RefundStock;
 pub use audit::{Actor, AuditEntry, AuditQuery, Done, Via};
 pub(crate) use database::Database;
 pub use lazy::LazyStore;
+use listeners::Listeners;
 
 /// Why a call of the database failed.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +161,18 @@ impl StoreError {
         }
     }
 
+    /// Whether a database that cannot be opened may come by itself, as a server does that
+    /// starts later. A wrong address does not, nor a file, nor tables of a version that
+    /// this program cannot use.
+    #[must_use]
+    pub(crate) fn may_come(&self) -> bool {
+        match self {
+            Self::Open { url, .. } => !url.starts_with("sqlite"),
+            Self::Address(_) | Self::Migrate { .. } => false,
+            _ => true,
+        }
+    }
+
     /// Whether a row with the same key exists.
     fn is_double(&self) -> bool {
         matches!(self, Self::Statement(sqlx::Error::Database(error)) if error.is_unique_violation())
@@ -153,6 +202,12 @@ pub struct Store {
     shards: Arc<[Database]>,
     /// The channels by which buyers are notified of changes of their orders.
     channels: Arc<[Channel]>,
+    /// Whether the shop's own systems follow the orders.
+    feed: bool,
+    /// For how long after its deadline an order still waits for money, in ms.
+    pay_grace_ms: u64,
+    /// What becomes of the stock of an order whose money was returned.
+    refund_stock: RefundStock,
 }
 
 impl Store {
@@ -180,6 +235,9 @@ impl Store {
                 main,
                 shards,
                 channels,
+                feed: false,
+                pay_grace_ms: 0,
+                refund_stock: RefundStock::Keep,
             });
         }
         let mut opened = Vec::with_capacity(shards.len());
@@ -190,7 +248,41 @@ impl Store {
             main,
             shards: opened.into(),
             channels: Arc::from([]),
+            feed: false,
+            pay_grace_ms: 0,
+            refund_stock: RefundStock::Keep,
         })
+    }
+
+    /// The same store, in which an order that is unpaid at its deadline waits for so long
+    /// before it is cancelled: money may be on its way.
+    #[must_use]
+    pub fn with_pay_grace(self, grace: Duration) -> Self {
+        let pay_grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            pay_grace_ms,
+            ..self
+        }
+    }
+
+    /// The same store, in which this becomes of the stock of an order whose money was
+    /// returned.
+    #[must_use]
+    pub fn with_refund_stock(self, refund_stock: RefundStock) -> Self {
+        Self {
+            refund_stock,
+            ..self
+        }
+    }
+
+    /// What becomes of the stock of an order whose money was returned.
+    pub(crate) fn refund_stock(&self) -> RefundStock {
+        self.refund_stock
+    }
+
+    /// For how long after its deadline an order still waits for money, in ms.
+    pub(crate) fn pay_grace_ms(&self) -> u64 {
+        self.pay_grace_ms
     }
 
     /// The database of everything but orders.
@@ -198,9 +290,12 @@ impl Store {
         &self.main
     }
 
-    /// The channels by which buyers are notified of changes of their orders.
-    pub(crate) fn channels(&self) -> &[Channel] {
-        &self.channels
+    /// Who learns of the changes of orders.
+    pub(crate) fn listeners(&self) -> Listeners<'_> {
+        Listeners {
+            channels: &self.channels,
+            feed: self.feed,
+        }
     }
 
     /// All databases with orders.

@@ -3,10 +3,15 @@
 
 use std::fmt;
 
+/// Buyers' ids: as the shop's login names them, and as they are written here.
+pub mod user;
+
+pub use user::is_user;
+
 /// Longest round or product id, in bytes.
 pub const MAX_ID: usize = 32;
-/// Longest user id, in bytes.
-pub const MAX_USER: usize = 64;
+/// Longest name of an operator's account, in bytes.
+pub const MAX_ACCOUNT: usize = 64;
 /// Longest request id (`Idempotency-Key`), in bytes.
 pub const MAX_REQUEST: usize = 64;
 
@@ -18,10 +23,10 @@ pub fn is_id(s: &str) -> bool {
     (1..=MAX_ID).contains(&s.len()) && consists_of(ID, s)
 }
 
-/// Whether `s` may name a user: 1 to 64 of `A-Z a-z 0-9 _ . @ + -`.
+/// Whether `s` may name an operator's account: 1 to 64 of `A-Z a-z 0-9 _ . @ + -`.
 #[must_use]
-pub fn is_user(s: &str) -> bool {
-    (1..=MAX_USER).contains(&s.len()) && consists_of(USER, s)
+pub fn is_account(s: &str) -> bool {
+    (1..=MAX_ACCOUNT).contains(&s.len()) && consists_of(ACCOUNT, s)
 }
 
 /// Whether `s` may be a request id: 1 to 64 of `A-Z a-z 0-9 _ -`.
@@ -30,13 +35,26 @@ pub fn is_request(s: &str) -> bool {
     (1..=MAX_REQUEST).contains(&s.len()) && consists_of(REQUEST, s)
 }
 
+/// The id in a header `Idempotency-Key`: as it is, or in the quotes that the IETF's
+/// draft of that header wants (a structured field's string). Both forms name the
+/// same request.
+#[must_use]
+pub fn unquoted(header: &str) -> &str {
+    let inner = header
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    inner.unwrap_or(header)
+}
+
 /// The kinds of text, one bit each.
 const DIGIT: u8 = 1;
 const HEX: u8 = 2;
 const WORD: u8 = 4;
 const ID: u8 = 8;
-const USER: u8 = 16;
+const ACCOUNT: u8 = 16;
 const REQUEST: u8 = 32;
+/// Stands for itself in a user id as it is written here.
+const USER: u8 = 64;
 
 /// For every byte the kinds of text in which it may stand.
 const KINDS: [u8; 256] = {
@@ -51,15 +69,18 @@ const KINDS: [u8; 256] = {
             kinds[at] |= HEX;
         }
         if byte.is_ascii_alphanumeric() {
-            kinds[at] |= WORD | ID | USER | REQUEST;
+            kinds[at] |= WORD | ID | ACCOUNT | USER | REQUEST;
         }
         if byte == b'_' {
-            kinds[at] |= ID | USER | REQUEST;
+            kinds[at] |= ID | ACCOUNT | USER | REQUEST;
         }
         if byte == b'-' {
-            kinds[at] |= USER | REQUEST;
+            kinds[at] |= ACCOUNT | USER | REQUEST;
         }
         if matches!(byte, b'.' | b'@' | b'+') {
+            kinds[at] |= ACCOUNT | USER;
+        }
+        if byte == b'~' {
             kinds[at] |= USER;
         }
         at += 1;
@@ -186,8 +207,17 @@ mod tests {
             assert!(!is_id(bad), "{bad:?}");
         }
         assert!(is_id("153") && is_id("Noon_2026"));
-        assert!(is_user("li.wei+1@example.com") && !is_user("a\"b") && !is_user("a\n"));
+        assert!(is_account("li.wei+1@example.com") && !is_account("a\"b") && !is_account("a\n"));
         assert!(is_request("3f2a-9_Z") && !is_request("a b") && !is_request(""));
+    }
+
+    #[test]
+    fn a_request_id_is_the_same_with_quotes_and_without() {
+        assert_eq!(unquoted("\"3f2a-9\""), "3f2a-9");
+        assert_eq!(unquoted("3f2a-9"), "3f2a-9");
+        for text in ["\"", "\"a", "a\"", "\"a\"b\"", "\"\"a\"\""] {
+            assert!(!is_request(unquoted(text)), "{text}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@
 /// Redis Cluster's hash slots.
 pub mod slot;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::ids::Item;
 
 /// Hash of all approved products, `round::product` → [`crate::sale::catalogue::Entry`];
@@ -14,8 +16,8 @@ use crate::ids::Item;
 pub const CATALOGUE: &str = "seckill::catalogue";
 /// The field of [`CATALOGUE`] by which an edge knows whether to read the rest again.
 pub const CATALOGUE_VERSION: &str = "version";
-/// Sorted set of edges, name → until when its last heartbeat counts, in ms by
-/// Redis's clock; negative once the others have taken the edge for dead.
+/// Sorted set of edges, [`crate::edge::EdgeLine`] → until when its last heartbeat
+/// counts, in ms by Redis's clock; negative once the others have taken the edge for dead.
 pub const EDGES: &str = "seckill::edges";
 /// Queue of order messages: the stream that the relay fills and the workers read.
 pub const QUEUE_ORDERS: &str = "seckill::queue::orders";
@@ -23,6 +25,12 @@ pub const QUEUE_ORDERS: &str = "seckill::queue::orders";
 pub const QUEUE_CANCELS: &str = "seckill::queue::cancels";
 /// Order messages that no worker could place, with the reason.
 pub const QUEUE_DEAD_LETTERS: &str = "seckill::queue::dead_letters";
+
+/// Hash: URL of a JWK Set → the set as JSON, for the edges, which fetch none themselves.
+pub const JWKS: &str = "seckill::{jwks}::sets";
+/// Set by an edge that was shown a token of a key which is not in its set, so that the
+/// back end fetches the sets again; gone when it has.
+pub const JWKS_WANTED: &str = "seckill::{jwks}::wanted";
 
 /// Stream of product messages: `round` changed, so that its pages and the documents
 /// of its days may be out of date. The id of its last entry is the version of what
@@ -54,8 +62,13 @@ pub const QUEUE_AGE: &str = "seckill::queue::age";
 /// due.
 pub const REDRIVER: &str = "seckill::queue::redriver";
 
+/// Written by health checks, to see that Redis takes a write.
+pub const HEALTH: &str = "seckill::health";
+
 /// Counter that gives each orders worker a number of its own.
 pub const WORKERS: &str = "seckill::workers";
+/// Hash: how many orders the site may place now, see `lua/queue/allow.lua`.
+pub const ORDERS_ALLOWED: &str = "seckill::orders::allowed";
 /// Counter: permits that the back end returned because an edge did not.
 pub const RECLAIMED: &str = "seckill::reclaimed";
 /// Which instance reclaims leases at the moment.
@@ -125,6 +138,12 @@ pub fn leases(item: &Item) -> String {
     format!("seckill::{{{item}}}::leases")
 }
 
+/// Hash: what edges reported of their open leases, lease id → `used:returned`.
+#[must_use]
+pub fn reports(item: &Item) -> String {
+    format!("seckill::{{{item}}}::reports")
+}
+
 /// Set: refunds already returned to [`permits`], so that each counts once.
 #[must_use]
 pub fn refunds(item: &Item) -> String {
@@ -142,6 +161,10 @@ pub fn adjusted(item: &Item) -> String {
 pub fn adjusting(item: &Item) -> String {
     format!("seckill::{{{item}}}::adjusting")
 }
+
+/// The field of [`stock`] that says why nothing changes in the segment: its Redis has
+/// forgotten events.
+pub const STOCK_HALTED: &str = "halted";
 
 /// Hash: a segment's `sale_stock_amount`, `locked_stock_amount`, `saled_stock_amount`.
 #[must_use]
@@ -165,6 +188,20 @@ pub fn buyers_rebuilt(item: &Item, segment: u16) -> String {
 #[must_use]
 pub fn outbox(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::outbox")
+}
+
+/// Hash: how far purchase journals were replayed on this segment, id of a journal's file
+/// → number of its last record that was replayed.
+#[must_use]
+pub fn journals(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::journals")
+}
+
+/// Hash: user → [`crate::orders::purchase::BuyerRecord`] of a journalled request that
+/// bought nothing when it was replayed.
+#[must_use]
+pub fn refused(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::refused")
 }
 
 /// Hash: adjustments of this segment's amount, request id → items added or removed.
@@ -237,6 +274,16 @@ pub fn puzzle(id: &str) -> String {
     format!("seckill::{{captcha}}::puzzle::{id}")
 }
 
+/// Hash: a bucket of `seckill_rate key=… scope=site`, of one key of a zone. The key
+/// itself, which may be anything, is in it as half of its SHA-256.
+#[must_use]
+pub fn rate(zone: &str, key: &[u8]) -> String {
+    let digest = Sha256::digest(key);
+    let digest = digest.iter().take(16);
+    let digest: String = digest.map(|byte| format!("{byte:02x}")).collect();
+    format!("seckill::rate::{{{zone}::{digest}}}")
+}
+
 /// Counter: puzzles that this account or address was handed in the window, see
 /// [`crate::captcha::puzzle::ISSUED_WINDOW_MS`]. `who` is `user:…` or `address:…`.
 #[must_use]
@@ -288,6 +335,10 @@ mod tests {
         assert_eq!(stock(&item, 1), "seckill::{1::153::01}::stock");
         assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
         assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");
+        assert_eq!(
+            rate("login", b"li"),
+            "seckill::rate::{login::00a9e4255a5b63067b76cbfb9fd67f26}"
+        );
         assert_eq!(pass(&item, 1, "0f"), "seckill::{1::153::01}::pass::0f");
         assert_eq!(puzzle("0f"), "seckill::{captcha}::puzzle::0f");
         assert_eq!(

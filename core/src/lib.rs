@@ -13,8 +13,14 @@
 /// The format of every identifier: rounds, products, buyers, request ids.
 pub mod ids;
 
+/// A keyed hash whose values nobody can predict without the key.
+pub mod siphash;
+
 /// Every Redis key name, built in this one place.
 pub mod keys;
+
+/// What a Redis server says of itself: conditions, roles, outages.
+pub mod redis;
 
 /// The text format that Prometheus scrapes.
 pub mod metrics;
@@ -34,11 +40,20 @@ pub mod rate;
 /// Permits to buy: leases taken in blocks, and how an edge spends them.
 pub mod permits;
 
+/// An edge as the others know it.
+pub mod edge;
+
 /// A purchase and what follows from it: message, order, payment, notification.
 pub mod orders;
 
 /// The ledger of a stock segment: replaying it, and rebuilding stock from it.
 pub mod stock;
+
+/// The purchase journal: the format of its files, and reading back what a crash left.
+pub mod journal;
+
+/// Checks what shoppers were told against what happened.
+pub mod history;
 
 /// Tables in memory that the workers of one edge share: products, buyers seen, bans, passes.
 pub mod shared;

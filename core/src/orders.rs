@@ -6,6 +6,8 @@
 
 /// The order message, as the queue carries it.
 pub mod message;
+/// Amounts in minor units with their currency.
+pub mod money;
 /// Notifying buyers about their orders: channels, retries, texts.
 pub mod notification;
 /// Order states and sortable order numbers.
@@ -14,3 +16,5 @@ pub mod order;
 pub mod payment;
 /// A buyer's purchase of one product, as the stock segment records it.
 pub mod purchase;
+/// A provider's list of payments beside our records.
+pub mod reconcile;

@@ -9,7 +9,11 @@
 pub mod hand;
 /// Leases: blocks of permits, taken in advance and spent for a bounded time.
 pub mod lease;
+/// What became of the permit of an admitted request.
+pub mod outcome;
 /// A permit: its header, and how many a lease may grant or must return.
 pub mod permit;
 /// The share of permits that an edge holds for the time when Redis is away.
 pub mod standby;
+/// What became of each lease's permits, as totals that are reported to Redis.
+pub mod tally;

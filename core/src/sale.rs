@@ -7,5 +7,11 @@
 pub mod capacity;
 /// The catalogue entry of a product: window, permit limit, cap per buyer.
 pub mod catalogue;
+/// What an operator's stop switch has done: paused, withdrawn.
+pub mod halt;
+/// Which texts people may be shown: no invisible characters, none that turn directions.
+pub mod label;
+/// Which products an edge keeps if its zone has no room for all.
+pub mod urgency;
 /// The time window of a round: scheduled, URLs handed out, open, ended.
 pub mod window;

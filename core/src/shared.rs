@@ -25,6 +25,8 @@
 
 /// Banned addresses, networks and users.
 pub mod bans;
+/// Buckets by key, for `seckill_rate key=…`.
+pub mod limits;
 /// Captcha passes that were spent.
 pub mod passes;
 /// Addresses and networks as they are written in a ban.
@@ -33,14 +35,14 @@ pub mod prefix;
 pub mod products;
 /// Buyers who were admitted already.
 pub mod seen;
-/// A keyed hash whose values nobody can predict without the key.
-pub mod siphash;
 
 mod chains;
 mod plan;
 mod sets;
 
+pub use crate::siphash;
 pub use plan::{
-    MIN_ZONE_BYTES, TablePlace, ZoneNeeds, ZonePlan, ZoneTooSmall, plan, zone_for, zone_for_bans,
+    MIN_ZONE_BYTES, TablePlace, ZoneNeeds, ZonePlan, ZoneTooSmall, plan, usable, zone_for,
+    zone_for_bans, zone_for_products,
 };
 pub use sets::{Set, WAYS};

@@ -7,6 +7,10 @@
 /// Hidden purchase URLs: signing and verifying.
 pub mod hidden_path;
 mod hmac;
+/// The buyer for whom an edge vouches to the back end.
+pub mod identity;
+/// Tokens of the shop's own login.
+pub mod jwt;
 /// Signing secrets: a ring of named keys, with one derived key per purpose.
 pub mod keyring;
 /// The buyer's session token.

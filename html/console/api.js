@@ -88,7 +88,9 @@ async function refreshToken() {
 }
 
 /** A mistake's sentence in the reader's language. */
-export function mistakeText({ code, message, values = [] }) {
-  if (lang() === 'en') return message;
-  return find(`mistake.${code}`, values) ?? message;
+export function mistakeText({ code, message, field, place, values = [] }) {
+  const words = lang() === 'en' ? null : find(`mistake.${code}`, values);
+  if (words === null) return message;
+  // A mistake in a file says where it is, as the server's sentence does.
+  return place ? `${t('mistake.place', place)}${field ? ` ${field}` : ''}：${words}` : words;
 }

@@ -5,7 +5,7 @@ import { el, fill } from './dom.js';
 import { find, moment, t } from './i18n.js';
 import './rounds/words.js';
 
-const ACTIONS = ['round.create', 'round.edit', 'round.copy', 'round.delete', 'round.submit', 'round.withdraw', 'round.approve', 'round.reject', 'round.publish', 'round.import',
+const ACTIONS = ['round.create', 'round.edit', 'round.copy', 'round.delete', 'round.submit', 'round.withdraw', 'round.approve', 'round.reject', 'round.publish', 'sale.pause', 'sale.resume', 'sale.end', 'sale.withdraw', 'round.import',
   'ban.add', 'ban.lift', 'finding.confirm', 'finding.dismiss', 'letter.redrive', 'stock.adjust', 'simulation.begin', 'simulation.end'];
 
 export async function show(root) {

@@ -1,8 +1,9 @@
 // The live board: alerts, numbers, charts, funnel, and every product's stock.
 
 import { el, fill, put } from './dom.js';
-import { number, shopZone, lang, t } from './i18n.js';
+import { money, number, shopZone, lang, t } from './i18n.js';
 import { alerts } from './board/alerts.js';
+import { business, duration } from './board/business.js';
 import { charts } from './board/charts.js';
 import { follow } from './board/feed.js';
 import { PAGES } from './nav.js';
@@ -50,6 +51,28 @@ const TILES = {
 const LINKS = { letters: '#/dead-letters', refunds: '#/refunds', bans: '#/bans' };
 /** These are worth a tile only once they are known. */
 const OPTIONAL = new Set(['unique', 'participants']);
+
+/** The business tiles, above the technical ones. */
+const BUSINESS = {
+  revenue: ({ revenue }) => money(revenue),
+  awaiting: ({ awaiting }) => money(awaiting),
+  sold: ({ sold }) => (sold === null ? '–' : `${Math.floor(sold * 100)}%`),
+  out: ({ out_s: seconds }) => (seconds === null ? '–' : seconds === 0 ? t('board.out.now') : duration(seconds, t)),
+};
+
+function businessTiles() {
+  const made = Object.keys(BUSINESS).map((name) => {
+    const value = el('b.num');
+    return { name, value, node: el('div.card.tile.is-business', { 'data-tile': name }, el('span.tile-name', {}, t(`board.${name}`)), value) };
+  });
+  return {
+    node: el('div.tiles', {}, made.map((tile) => tile.node)),
+    show(board) {
+      const numbers = business(board);
+      for (const { name, value } of made) put(value, BUSINESS[name](numbers));
+    },
+  };
+}
 
 function tiles() {
   const made = Object.keys(TILES).map((name) => {
@@ -109,11 +132,11 @@ export async function show(root, given) {
   await Promise.all(STYLES.map(style));
   const state = el('span.chip', { role: 'status', 'data-state': 'connecting' }, t('board.state.connecting'));
   const lost = el('p.banner', { role: 'alert', hidden: true });
-  const parts = { alerts: alerts(), tiles: tiles(), funnel: funnel(), hot: hot(), products: products() };
+  const parts = { alerts: alerts(), business: businessTiles(), tiles: tiles(), funnel: funnel(), hot: hot(), products: products() };
   const drawn = charts();
   const simulated = simulation(given);
   const body = el('div.board', { hidden: true },
-    parts.alerts.node, parts.tiles.node, drawn.node, simulated.node ?? '',
+    parts.alerts.node, parts.business.node, parts.tiles.node, drawn.node, simulated.node ?? '',
     el('div.board-low', {}, el('div', {}, parts.funnel.node, parts.hot.node), parts.products.node));
   fill(root, el('div.head', {}, el('h1', {}, t('board.title')), state), lost, body);
 
@@ -126,6 +149,7 @@ export async function show(root, given) {
     if (!board) return;
     body.hidden = false;
     parts.alerts.show(board.alerts, board.products);
+    parts.business.show(board);
     parts.tiles.show(board);
     parts.funnel.show(board.funnel);
     parts.hot.show(board);
@@ -161,6 +185,7 @@ export async function show(root, given) {
   window.addEventListener('resize', later);
   scheme.addEventListener('change', later);
   return () => {
+    document.title = t('title');
     leave();
     cancelAnimationFrame(frame);
     window.removeEventListener('resize', later);

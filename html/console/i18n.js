@@ -90,12 +90,23 @@ function made(kind, options = {}) {
   return formatters.get(key);
 }
 
-/** A moment in the shop's time zone. */
-export function moment(ms, more = { second: undefined }) {
+/**
+ * A moment in the shop's time zone. One that is not a whole minute is shown with its
+ * seconds: 23:39:58 is not 23:39.
+ */
+export function moment(ms, more = ms % 60_000 >= 1_000 ? {} : { second: undefined }) {
   if (ms === null || ms === undefined) return '–';
   return made('DateTimeFormat', {
     ...zone, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23', ...more,
   }).format(new Date(ms));
+}
+
+const day = (ms) => made('DateTimeFormat', { ...zone, year: 'numeric', month: '2-digit', day: '2-digit' }).format(new Date(ms));
+
+/** From when to when; the end has its day where that is another one. */
+export function span(from, to) {
+  const dayless = { year: undefined, month: undefined, day: undefined, ...(to % 60_000 >= 1_000 ? {} : { second: undefined }) };
+  return `${moment(from)} – ${day(from) === day(to) ? moment(to, dayless) : moment(to)}`;
 }
 
 export const number = (value) => made('NumberFormat').format(value);

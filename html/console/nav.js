@@ -15,6 +15,7 @@ export const PAGES = [
   { name: 'dead-letters', load: () => import('./dead-letters.js') },
   { name: 'refunds', load: () => import('./refunds.js') },
   { name: 'stock', unlisted: true, load: () => import('./stock.js') },
+  { name: 'report', unlisted: true, load: () => import('./report.js') },
   { name: 'audit', load: () => import('./audit.js') },
   { name: 'findings', load: () => import('./findings.js') },
   { name: 'simulation', load: () => import('./simulation.js') },

@@ -20,6 +20,8 @@ addWords({
     'refund.already_paid': '订单已由另一笔付清',
     'refund.wrong_amount': '金额不符',
     'refund.unknown_order': '没有这个订单',
+    'refund.wrong_currency': '币种不符',
+    'refund.partly_refunded': '记录之前已部分退款',
   },
   en: {
     'refunds.title': 'Refunds due',
@@ -36,6 +38,8 @@ addWords({
     'refund.already_paid': 'The order was paid by another payment',
     'refund.wrong_amount': 'The amount is wrong',
     'refund.unknown_order': 'There is no such order',
+    'refund.wrong_currency': 'The currency is wrong',
+    'refund.partly_refunded': 'A part was refunded before it was on record',
   },
 });
 

@@ -28,7 +28,17 @@ function table(report) {
       el('tr', {}, el('td', {}, t(`vice.${name}`)), columns.map((column) => cell(t(`sim.${column}`), group[column]))))));
 }
 
-function state(simulation, end) {
+/** The key and values of the sentences that say how it ended: who got how much, and whom the bans stopped. Pure. */
+export function summary({ people, bots }) {
+  const taken = people.ordered + bots.ordered;
+  const lines = [['sim.sum.people', { n: people.ordered, of: people.actors }]];
+  if (bots.actors === 0) return lines;
+  lines.push(['sim.sum.bots', { n: bots.ordered, of: bots.actors, percent: taken ? Math.round((100 * bots.ordered) / taken) : 0 }]);
+  lines.push(bots.blocked ? ['sim.sum.blocked', { n: bots.blocked, people: people.blocked }] : ['sim.sum.free', {}]);
+  return lines;
+}
+
+function state(simulation, end, again) {
   const { progress, report } = simulation;
   const share = progress ? Math.min(1, Math.max(0, (progress.now_ms - simulation.began_ms) / (progress.until_ms - simulation.began_ms))) : 0;
   const running = simulation.state === 'running';
@@ -41,7 +51,41 @@ function state(simulation, end) {
     running && el('progress.sim-bar', { max: 1, value: share, 'aria-label': t('sim.running') }),
     progress && el('p.soft.num', {}, t('sim.progress', { requests: number(progress.requests), gone: number(progress.gone), actors: number(progress.actors) })),
     simulation.trouble && el('p.mistake', {}, simulation.trouble),
-    report && table(report));
+    report && el('div.note', { 'data-tone': 'info', id: 'sim-summary' }, summary(report).map(([key, values]) =>
+      el('p', {}, t(key, Object.fromEntries(Object.entries(values).map(([name, n]) => [name, number(n)])))))),
+    simulation.state === 'ended' && !report && el('p.soft', {}, t('sim.sum.none')),
+    report && table(report),
+    !running && el('div.row.is-end', {}, el('button.button', { type: 'button', onclick: () => again(simulation.asked) }, t('sim.again'))));
+}
+
+const STORED = 'seckill:console:scenarios';
+
+/** Plans that this browser keeps under a name. */
+function scenarios(plan, put) {
+  const read = () => {
+    try {
+      return JSON.parse(localStorage.getItem(STORED)) ?? {};
+    } catch {
+      return {};
+    }
+  };
+  const choice = el('select', { 'aria-label': t('sim.saved'), onchange: () => choice.value && put(read()[choice.value]) });
+  const show = (chosen = '') => {
+    fill(choice, el('option', { value: '' }, t('sim.saved')), Object.keys(read()).map((name) => el('option', { value: name }, name)));
+    choice.value = chosen;
+  };
+  const save = async () => {
+    const name = await ask({ title: t('sim.save'), yes: t('sim.save'), no: t('cancel'), reason: t('sim.name') });
+    if (!name) return;
+    try {
+      localStorage.setItem(STORED, JSON.stringify({ ...read(), [name]: plan() }));
+    } catch {
+      toast(t('sim.unsaved'), 'bad');
+    }
+    show(name);
+  };
+  show();
+  return [choice, el('button.button', { type: 'button', onclick: save }, t('sim.save'))];
 }
 
 export async function show(root) {
@@ -54,7 +98,7 @@ export async function show(root) {
   async function read() {
     const answer = await api.get('/simulation');
     const text = JSON.stringify(answer.simulation);
-    if (text !== last) fill(now, answer.simulation.state !== 'none' && state(answer.simulation, end));
+    if (text !== last) fill(now, answer.simulation.state !== 'none' && state(answer.simulation, end, begin));
     last = text;
     clearTimeout(timer);
     timer = setTimeout(() => read().catch(() => {}), answer.simulation.state === 'running' ? 1000 : 5000);
@@ -65,13 +109,20 @@ export async function show(root) {
     await read();
   }
 
-  async function begin(event) {
-    event.preventDefault();
+  function plan() {
     const data = new FormData(form);
-    const wanted = {
+    return {
       shoppers: Number(data.get('shoppers')), bots: Number(data.get('bots')), seconds: Number(data.get('seconds')),
       round: data.get('round').trim(), product: data.get('product').trim(), wickedness: data.getAll('wickedness'),
     };
+  }
+
+  function put(saved) {
+    for (const name of ['shoppers', 'bots', 'seconds', 'round', 'product']) form.elements[name].value = saved[name];
+    for (const box of form.querySelectorAll('[name=wickedness]')) box.checked = saved.wickedness.includes(box.value);
+  }
+
+  async function begin(wanted) {
     const n = number(wanted.shoppers + wanted.bots);
     if (!(await ask({ title: t('sim.sure', { n, round: wanted.round }), text: t('sim.what'), yes: t('sim.begin'), no: t('cancel'), danger: true }))) return;
     try {
@@ -93,8 +144,11 @@ export async function show(root) {
       field('bots', t('sim.bots'), amount(50, 0, first.most)),
       el('fieldset.w12', {}, el('legend.label', {}, t('sim.wickedness')),
         el('div.row', {}, first.wickedness.map((vice) => el('label.sim-vice', {}, el('input', { type: 'checkbox', name: 'wickedness', value: vice }), ' ', t(`vice.${vice}`)))))),
-    el('div.row.is-end', {}, el('button.button.is-main', { type: 'submit' }, t('sim.begin'))));
-  form.addEventListener('submit', begin);
+    el('div.row.is-end', {}, scenarios(plan, put), el('span.gap'), el('button.button.is-main', { type: 'submit' }, t('sim.begin'))));
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    begin(plan());
+  });
   fill(root, el('div.head', {}, el('h1', {}, t('nav.simulation'))), el('p.soft', {}, t('sim.what')),
     may ? form : el('div.card.empty', {}, el('h2', {}, t('sim.none.title')), el('p', {}, t('sim.none'))), now);
   await read();

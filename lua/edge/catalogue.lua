@@ -39,6 +39,8 @@ local function parse(round, product, text)
             return nil
         end
     end
+    -- What an operator's stop switch says: "paused", "withdrawn", or nil.
+    entry.halt = match(text, '"halt"%s*:%s*"([a-z]+)"')
     local item = round .. "::" .. product
     entry.item = item
     entry.permits = "seckill::{" .. item .. "}::permits"

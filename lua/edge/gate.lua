@@ -1,8 +1,10 @@
 -- The gate in front of the purchase (course §125): illegal requests first,
 -- then the system's limit, then the product's limit; a request that passes all is proxied.
 --
--- The order is that of core/src/gate.rs, cheapest refusal first: shape →
--- expiry → signature → session → window → cap → bucket → permit.
+-- The order is that of core/src/gate.rs, cheapest refusal first: shape → expiry →
+-- ended or sold out → signature → session → window → cap → bucket → permit. (This edge
+-- does not know who was admitted: a buyer who repeats a request after the last item
+-- was sold is refused like everybody.)
 --
 --   access_by_lua_block { require("edge.gate").pass() }
 --   access_by_lua_block { require("edge.gate").pass("digest=md5 rate=100") }
@@ -68,6 +70,16 @@ local function screen(options)
         -- No URL is signed that far ahead.
         return nil, verdict.bad_signature
     end
+    local entry, is_read = catalogue.find(path[1], path[2])
+    if entry and entry.halt == "withdrawn" then
+        return nil, verdict.withdrawn
+    elseif entry and now_ms >= entry.ends_ms then
+        return nil, verdict.ended
+    elseif entry and entry.halt then
+        return nil, verdict.paused
+    elseif entry and now_ms >= entry.opens_ms and catalogue.is_sold_out(entry) then
+        return nil, verdict.sold_out
+    end
     local user, expires, kid, digest = session.claimed(options)
     if not user then
         return nil, verdict.login_required
@@ -76,11 +88,8 @@ local function screen(options)
     elseif not session.confirm(options, now_ms, user, expires, kid, digest) then
         return nil, verdict.login_required
     end
-    local entry, is_read = catalogue.find(path[1], path[2])
     if not entry then
         return nil, is_read and verdict.not_found or verdict.unavailable
-    elseif now_ms >= entry.ends_ms then
-        return nil, verdict.ended
     elseif now_ms < entry.opens_ms then
         return nil, verdict.too_early
     elseif wanted > entry.per_buyer then

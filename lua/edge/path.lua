@@ -23,8 +23,12 @@ local function hand_out(options)
     local entry, is_read = catalogue.find(round, product)
     if not entry then
         return nil, is_read and verdict.not_found or verdict.unavailable
+    elseif entry.halt == "withdrawn" then
+        return nil, verdict.withdrawn
     elseif now_ms >= entry.ends_ms then
         return nil, verdict.ended
+    elseif entry.halt then
+        return nil, verdict.paused
     elseif now_ms + hidden_path.LEAD_MS < entry.opens_ms then
         return nil, verdict.too_early
     end

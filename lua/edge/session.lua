@@ -11,7 +11,7 @@ local tonumber = tonumber
 local var = ngx.var
 
 -- User, expiry, key id, digest; the user may contain dots.
-local SHAPE = "^([A-Za-z0-9_.@+-]{1,64})\\.([0-9]{1,20})\\.([^.]*)\\.([^.]*)$"
+local SHAPE = "^((?:[A-Za-z0-9_.@+~-]|%[0-9A-F]{2}){1,255})\\.([0-9]{1,20})\\.([^.]*)\\.([^.]*)$"
 
 local _M = {}
 local parts = {}
@@ -36,10 +36,8 @@ function _M.claimed(options)
     if not options.user_variable then
         return parse(var.cookie_seckill_session)
     end
-    local user = var[options.user_variable]
-    if user and ids.is_user(user) then
-        return user
-    end
+    local name = var[options.user_variable]
+    return name and ids.user(name)
 end
 
 -- Whether the claim is valid. For a user from a variable, nginx vouches.

@@ -10,8 +10,12 @@ local verdict = require("edge.verdict")
 local _M = {}
 
 local function state(entry, now_ms)
-    if now_ms >= entry.ends_ms then
+    if entry.halt == "withdrawn" then
+        return "withdrawn"
+    elseif now_ms >= entry.ends_ms then
         return "ended"
+    elseif entry.halt then
+        return "paused"
     elseif now_ms < entry.opens_ms then
         return "scheduled"
     end

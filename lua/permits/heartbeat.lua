@@ -1,13 +1,18 @@
 -- An edge says that it is alive, and learns of the others.
 --
--- KEYS[1]  edges  sorted set, edge name -> until when it counts as alive, in ms
---                 by this clock; below zero once another edge took it for dead
--- ARGV[1]  the edge's name
+-- KEYS[1]  edges  sorted set, edge -> until when it counts as alive, in ms by this
+--                 clock; below zero once another edge took it for dead. An edge is
+--                 {node}.{identity}.{room}.{host}; the identity is random, so that two
+--                 edges that claim one node name are two
+-- ARGV[1]  the edge
 -- ARGV[2]  how long an edge counts as alive after a heartbeat, in ms
+-- ARGV[3]  "{node}." to be told of the other living edges that claim this name, or
+--          nothing
 --
 -- Replies  { living edges, this one included;
 --            ms since the last heartbeat of the edge that was lost last, or 0;
---            1 if the others took this one for dead meanwhile, else 0 }
+--            1 if the others took this one for dead meanwhile, else 0;
+--            the other living edges of that name }
 --
 -- Invariant: nobody is taken for dead because this server stood still. What
 -- kept the caller's own heartbeat from arriving in time is forgiven to all.
@@ -30,4 +35,13 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. (60000 - now_ms), '(0')
 local living = redis.call('ZCOUNT', KEYS[1], '(0', '+inf')
 local lost = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(0', 'WITHSCORES', 'LIMIT', 0, 1)
 local unheard_ms = lost[2] and now_ms + tonumber(lost[2]) + life_ms or 0
-return { living, unheard_ms, was_lost and 1 or 0 }
+local namesakes = {}
+local prefix = ARGV[3] or ''
+if prefix ~= '' then
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(0', '+inf')) do
+    if name ~= ARGV[1] and string.sub(name, 1, #prefix) == prefix then
+      namesakes[#namesakes + 1] = name
+    end
+  end
+end
+return { living, unheard_ms, was_lost and 1 or 0, namesakes }

@@ -10,7 +10,9 @@
 --          edge spends it for that long even if Redis is away (renew.lua). 0, or
 --          left out, for what is spent within two seconds.
 --
--- Replies  { granted, permits now out, limit }; granted is from 0 to the amount.
+-- Replies  { granted, permits now out, limit, open }; granted is from 0 to the amount,
+--          open the number of leases now open. With none open and as many permits out
+--          as the limit says, every permit is known to be used: sold out.
 --          A repeated call with a lease id that is on record grants nothing new
 --          and replies what that lease holds.
 -- Errors   "NOLIMIT": the item is not on sale (its info has no valid limit).
@@ -32,11 +34,11 @@ end
 
 local held = redis.call('HGET', KEYS[3], ARGV[1])
 if held then
-  return { tonumber(string.match(held, '^%d+')), granted, limit }
+  return { tonumber(string.match(held, '^%d+')), granted, limit, redis.call('HLEN', KEYS[3]) }
 end
 local left = limit - granted
 if left <= 0 then
-  return { 0, granted, limit }
+  return { 0, granted, limit, redis.call('HLEN', KEYS[3]) }
 end
 amount = math.min(amount, left)
 
@@ -44,4 +46,4 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000) + (tonumber(ARGV[3]) or 0)
 granted = redis.call('INCRBY', KEYS[2], amount)
 redis.call('HSET', KEYS[3], ARGV[1], string.format('%d:%d', amount, now_ms))
-return { amount, granted, limit }
+return { amount, granted, limit, redis.call('HLEN', KEYS[3]) }

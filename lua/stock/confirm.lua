@@ -20,8 +20,8 @@
 --   error BADSTOCK  a key of the segment holds something else, or less is
 --                   locked than the purchase has
 --
--- Keeps: sale + locked + saled = preloaded; a purchase is released or confirmed
--- at most once, and its event, which says what the three amounts are after it, is
+-- Keeps: sale + locked + saled = preloaded; a purchase is confirmed at most
+-- once, never after its release, and its event, which says what the three amounts are after it, is
 -- in the outbox if and only if its stock moved.
 -- All reads come before the first write, and the append, which can be refused,
 -- before the rest.

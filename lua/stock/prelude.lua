@@ -10,8 +10,14 @@
 -- It holds no more than these, because each function in it is made anew at every call,
 -- also at every purchase.
 
--- The error reply for a key that holds something else; `reply` is what Redis said.
+-- The error reply for a key that holds something else; `reply` is what Redis said. What
+-- Redis refuses for a reason of its own (it is full, a replica, cannot save) stays what
+-- it is: it passes by itself.
 local function misplaced(key, reply)
+  local code = string.match(reply.err, '^%-?(%u+)')
+  if code == 'OOM' or code == 'READONLY' or code == 'MISCONF' or code == 'NOREPLICAS' then
+    return reply
+  end
   return redis.error_reply("BADSTOCK key '" .. key .. "' cannot be used: " .. reply.err)
 end
 
@@ -19,10 +25,13 @@ end
 -- since most scripts only copy it.
 local function read_stock(key)
   local amounts = redis.pcall('HMGET', key,
-    'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount')
+    'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount', 'halted')
   if amounts.err then return misplaced(key, amounts) end
   if not amounts[1] then
     return redis.error_reply("NOSTOCK key '" .. key .. "' has no stock; if its Redis lost it, run 'seckill stock rebuild'")
+  end
+  if amounts[4] then
+    return redis.error_reply("HALTED key '" .. key .. "' is older than what was sold from it; it is healed from the database, or by 'seckill stock rebuild'")
   end
   local sale, locked = tonumber(amounts[1]), tonumber(amounts[2])
   if not (sale and locked and tonumber(amounts[3])) then

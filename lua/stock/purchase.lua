@@ -17,12 +17,16 @@
 --       8  segment    |
 --       9  price      / cents an item
 --      10  elsewhere  1 if other segments may have stock; else 0
---      11  keep      how long to remember that the pass is spent, in ms, if one
---                    is needed: until it has expired by everybody's clock
+--      11  keep      how long to remember that the pass is spent, in ms: until it has
+--                    expired by everybody's clock; 0 if none is needed
+--      12  returns   1 if the edge itself returns a permit that bought nothing; else an
+--                    event asks for its refund
+--      13  until     epoch ms until which the leases' counts are kept; 0 for ever
 --
 -- Replies
---   accepted   stock is locked and the order is on its way
+--   accepted ID  stock is locked and the order is on its way; ID is its event
 --   repeated   this request was accepted before; nothing is done again
+--   again      the same, but with another permit, which bought nothing
 --   captcha    the captcha pass was spent by another request
 --   duplicate  the buyer has this product by another request
 --   empty      fewer items are left here than are wanted, and other segments may
@@ -31,15 +35,15 @@
 --   busy       the lease of the permit was closed and its rest returned
 --   error NOSTOCK   the segment was never preloaded
 --   error BADSTOCK  a key of the segment holds something else
+--   error HALTED    the segment is halted: its Redis has forgotten events
 --
 -- Keeps: sale + locked + saled = preloaded; at most one live purchase a buyer;
 -- a purchase is in the outbox if and only if its stock is locked. Its event says
 -- what the three amounts are after it.
 -- A permit counts as spent when it locked stock, or met stock that was gone
 -- (the limit follows the amount) and none elsewhere. The permit of a duplicate,
--- or of a pass that was spent, is not: an event asks for its refund, and should
--- the lease be closed before the event is handled, it goes back with the lease's
--- rest.
+-- or of a pass that was spent, is not: the edge returns it, or an event asks for its
+-- refund; should the lease be closed before, it goes back with the lease's rest.
 -- A captcha pass is spent by the purchase that it let through, and by nothing
 -- else; it is written for this buyer and product, hence always meets this segment.
 -- All reads come before the first write, and writes that can be refused (the
@@ -70,6 +74,7 @@ if made_by == request or pass_spent or live then
   -- A retry on the very permit that bought keeps it; every other permit that
   -- comes here bought nothing.
   if lease ~= '' and permit ~= made_with then
+    if ARGV[12] == '1' then return answer == 'repeated' and 'again' or answer end
     local seen = redis.pcall('HGET', KEYS[3], lease)
     if type(seen) == 'table' then return misplaced(KEYS[3], seen) end
     if not (seen and string.sub(seen, 1, 7) == 'closed:') then
@@ -92,6 +97,8 @@ if lease ~= '' and (enough or ARGV[10] ~= '1') then
     if type(seen) == 'string' and string.sub(seen, 1, 7) == 'closed:' then return 'busy' end
     return misplaced(KEYS[3], counted)
   end
+  -- Once per lease.
+  if counted == quantity and (ARGV[13] or '0') ~= '0' then redis.call('PEXPIREAT', KEYS[3], ARGV[13]) end
 end
 if not enough then return ARGV[10] == '1' and 'empty' or 'sold_out' end
 
@@ -109,4 +116,4 @@ redis.call('HSET', KEYS[1], 'sale_stock_amount', sale_after, 'locked_stock_amoun
 redis.call('HSET', KEYS[2], user,
   record_of('succeeded', request, ARGV[3], permit, '', string.match(appended, '^%d+')))
 if KEYS[5] then redis.call('SET', KEYS[5], request, 'PX', ARGV[11]) end
-return 'accepted'
+return 'accepted ' .. appended

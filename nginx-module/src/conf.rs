@@ -1,26 +1,65 @@
 //! The configuration as types.
 
 use std::cell::OnceCell;
+use std::ffi::c_void;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ngx::ffi::ngx_uint_t;
-use seckill_core::gate::directive::{Fallback, RateLimit, RedisTarget, Scope};
+use ngx::ffi::{ngx_http_core_loc_conf_t, ngx_uint_t};
+use seckill_core::edge::EdgeLine;
+use seckill_core::gate::directive::jwt::Jwks;
+use seckill_core::gate::directive::{Address, Fallback, RateLimit, RedisTarget, Scope};
 use seckill_core::permits::lease::Spent;
 use seckill_core::permits::permit::PermitId;
 use seckill_core::rate::census::Pace;
+use seckill_core::shared::siphash::Seed;
 use seckill_core::signing::keyring::{Digest, Keyring};
 
-use crate::net::address::SocketAddress;
-use crate::state::{SharedZone, Zone};
+use crate::net::names::Names;
+use crate::net::tls::TlsClient;
+use crate::state::{LimitZone, SharedZone, Zone};
+use crate::tokens::Jwt;
+
+/// A user and their password, read from where the directive says.
+#[derive(Clone, Default)]
+pub(crate) struct Login {
+    /// An ACL user; `None` for Redis's default user.
+    pub(crate) user: Option<String>,
+    /// The password, if one is needed.
+    pub(crate) password: Option<String>,
+}
 
 /// Where Redis is, and how to log in to it.
 #[derive(Clone)]
 pub(crate) struct Target {
     /// The arguments of `seckill_redis`.
     pub(crate) spec: RedisTarget,
-    /// Its address, resolved.
-    pub(crate) address: SocketAddress,
+    /// For the server.
+    pub(crate) login: Login,
+    /// For the Sentinels.
+    pub(crate) sentinel_login: Login,
+    /// TLS with all of them, if it is on.
+    pub(crate) tls: Option<TlsClient>,
+    /// How host names are looked up; set when the whole configuration was read.
+    pub(crate) names: Option<Rc<Names>>,
+}
+
+impl Target {
+    /// Names the place where the data is: the servers, the master's name, the database.
+    fn source(&self) -> u64 {
+        let db = self.spec.db.to_string();
+        Seed::new([0, 0]).hash_texts(0, [&self.name(), &db]) | 1
+    }
+
+    /// The servers as an operator knows them.
+    pub(crate) fn name(&self) -> String {
+        let shown: Vec<String> = self.spec.addresses.iter().map(Address::to_string).collect();
+        let shown = shown.join(", ");
+        match &self.spec.sentinel {
+            Some(name) => format!("\"{name}\" of the Sentinels {shown}"),
+            None => shown,
+        }
+    }
 }
 
 /// The configuration of the `http` block.
@@ -34,15 +73,39 @@ pub(crate) struct MainConf {
     pub(crate) keyring: Option<Keyring>,
     /// `seckill_node`.
     pub(crate) node: Option<String>,
+    /// The `seckill_jwt` directives, in the order of the file.
+    pub(crate) jwts: Vec<Jwt>,
     /// The limits of the `seckill_rate` directives, in the order of the file.
     pub(crate) rates: Vec<RateLimit>,
+    /// The zones of `seckill_rate key=…`, which nginx knows by their addresses.
+    pub(crate) limits: Vec<Rc<LimitZone>>,
     /// Whether some location has `seckill_fallback pass`, so that this edge keeps a
     /// share of what is left for when Redis is away.
     pub(crate) keeps_share: bool,
     /// The first directive seen that needs zone, Redis and keys.
     pub(crate) needs_all: Option<&'static str>,
+    /// The first directive seen that needs a zone, if nothing else.
+    pub(crate) needs_zone: Option<&'static str>,
+    /// Whether some limit by key needs zone and Redis.
+    pub(crate) needs_redis: bool,
+    /// Where gates, hidden URLs and responses of the module are configured, for warnings.
+    pub(crate) places: Vec<Place>,
     /// Made at its first use, when the zone is there.
     edge: OnceCell<Edge>,
+}
+
+/// A location with a directive of the module, as it was met in the file.
+pub(crate) struct Place {
+    /// The directive.
+    pub(crate) directive: &'static str,
+    /// File and line.
+    pub(crate) at: String,
+    /// The location's configuration, which lives as long as this.
+    pub(crate) location: *const LocConf,
+    /// Names the server block.
+    pub(crate) server: *const c_void,
+    /// nginx's own configuration of that location, for directives that respond.
+    pub(crate) core: *const ngx_http_core_loc_conf_t,
 }
 
 impl MainConf {
@@ -63,6 +126,8 @@ pub(crate) struct Edge {
     pub(crate) zone: Zone,
     /// This edge's name.
     pub(crate) node: Rc<str>,
+    /// Its line among the living edges.
+    pub(crate) line: Rc<EdgeLine>,
     /// How long a command may take.
     pub(crate) timeout: Duration,
     /// Whether this edge keeps a share of what is left for when Redis is away.
@@ -71,20 +136,37 @@ pub(crate) struct Edge {
     pub(crate) pace: Pace,
     /// Index and limit of each bucket that is shared with the other edges.
     pub(crate) shared_rates: Rc<[(usize, RateLimit)]>,
+    /// URLs of the key sets that the back end fetches.
+    pub(crate) jwks: Rc<[String]>,
 }
 
 impl Edge {
     fn new(main: &MainConf) -> Option<Self> {
-        let zone = main.zone.ready()?.clone();
-        let node = main.node.clone().unwrap_or_else(|| zone.name());
-        let timeout = main.redis.as_ref()?.spec.timeout;
+        let redis = main.redis.as_ref()?;
+        let zone = main.zone.ready()?.clone().of_source(redis.source());
+        let identity = zone.identity();
+        let own_name = || format!("edge-{identity:x}");
+        let node = main.node.clone().unwrap_or_else(own_name);
+        let line = EdgeLine {
+            node: node.clone(),
+            identity,
+            room: zone.room_for_products(),
+            host: host_name(),
+        };
+        let timeout = redis.spec.timeout;
         let rates = main.rates.iter().copied().enumerate();
         let shared_rates: Rc<[_]> = rates
             .filter(|(_, limit)| limit.scope == Scope::Site)
             .collect();
+        let jwks = main.jwts.iter().filter_map(|jwt| match &jwt.jwks {
+            Jwks::Url(url) => Some(url.clone()),
+            Jwks::File(_) => None,
+        });
         Some(Self {
+            jwks: jwks.collect(),
             zone,
             node: node.into(),
+            line: line.into(),
             timeout,
             keeps_share: main.keeps_share,
             pace: if shared_rates.is_empty() {
@@ -101,11 +183,25 @@ impl Edge {
         PermitId::new(&self.node, &self.lease(spent.lease), spent.n)
     }
 
-    /// The lease's part of that name: when the zone was made, because numbers begin
-    /// anew with a zone, and the lease's number.
+    /// The lease's part of that name: the edge's random identity, since another edge may
+    /// have the same name, and the lease's number.
     pub(crate) fn lease(&self, number: u64) -> String {
-        format!("{:x}-{number:x}", self.zone.born_ms())
+        format!("{:x}-{number:x}", self.zone.identity())
     }
+}
+
+/// The name of this machine, as far as it is plain text.
+fn host_name() -> String {
+    let mut bytes = [0_u8; 256];
+    // SAFETY: the buffer is valid for writing all but its last byte, which stays 0.
+    let failed = unsafe { libc::gethostname(bytes.as_mut_ptr().cast(), bytes.len() - 1) };
+    let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(0);
+    let name = String::from_utf8_lossy(&bytes[..length]);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if failed != 0 || name.is_empty() || !name.chars().all(is_plain) {
+        return "unknown".to_owned();
+    }
+    name.into_owned()
 }
 
 /// The configuration of a location, with what it inherits.
@@ -115,8 +211,12 @@ pub(crate) struct LocConf {
     pub(crate) gate: Option<bool>,
     /// Index into [`MainConf::rates`], and of the bucket in the zone.
     pub(crate) rate: Option<usize>,
+    /// Index into [`MainConf::limits`]: whom requests here are counted with.
+    pub(crate) limit: Option<usize>,
     /// Index of the variable that names the buyer.
     pub(crate) user: Option<ngx_uint_t>,
+    /// Index into [`MainConf::jwts`]; `Some(None)` for `off`.
+    pub(crate) jwt: Option<Option<usize>>,
     /// `seckill_digest`.
     pub(crate) digest: Option<Digest>,
     /// `seckill_fallback`: what happens when Redis is away and no permit is in hand.
@@ -129,7 +229,9 @@ impl ngx::http::Merge for LocConf {
     fn merge(&mut self, outer: &Self) -> Result<(), ngx::http::MergeConfigError> {
         self.gate = self.gate.or(outer.gate);
         self.rate = self.rate.or(outer.rate);
+        self.limit = self.limit.or(outer.limit);
         self.user = self.user.or(outer.user);
+        self.jwt = self.jwt.or(outer.jwt);
         self.digest = self.digest.or(outer.digest);
         self.fallback = self.fallback.or(outer.fallback);
         self.captcha = self.captcha.or(outer.captcha);

@@ -1,9 +1,11 @@
 //! The module's context of a request, and the only access to nginx's own request
 //! structure: the phases see [`Request`], never a pointer.
 
+mod forward;
 pub(crate) mod park;
 pub(crate) mod request;
 pub(crate) mod respond;
+pub(crate) mod upstream;
 
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
@@ -12,6 +14,8 @@ use std::rc::Rc;
 use ngx::ffi::{ngx_http_request_t, ngx_pool_cleanup_add, ngx_str_t};
 use seckill_core::Verdict;
 use seckill_core::permits::lease::Spent;
+use seckill_core::permits::outcome::Outcome;
+use seckill_core::shared::seen::Answer;
 
 use self::park::Parked;
 use self::request::Request;
@@ -31,6 +35,23 @@ pub(crate) enum Decision {
     Refused(Verdict),
 }
 
+/// The decision of a limit by key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limiting {
+    /// None yet.
+    Undecided,
+    /// The request waits for Redis.
+    Waiting,
+    /// Redis has granted a token.
+    Granted,
+    /// Redis is away: this edge decides by its own part of the rate.
+    Alone,
+    /// It may pass.
+    Passed,
+    /// It is refused; ms until there is a token.
+    Refused(u64),
+}
+
 /// Kept in the request's pool, so that the variables can still be logged after
 /// the request itself is over.
 pub(crate) struct Ctx {
@@ -42,18 +63,30 @@ pub(crate) struct Ctx {
     pub(crate) round: Cell<ngx_str_t>,
     /// The product of the purchase.
     pub(crate) product: Cell<ngx_str_t>,
+    /// The request's id: the client's, or nginx's own.
+    pub(crate) request: Cell<ngx_str_t>,
+    /// The captcha pass that was verified; empty where none is required.
+    pub(crate) captcha: Cell<ngx_str_t>,
     /// The request's place in the order of arrival at this edge, from 1.
     pub(crate) arrival: Cell<u64>,
     /// Number of permits that the request waits for.
     pub(crate) quantity: Cell<u32>,
     /// The click, for the table of seen buyers.
     pub(crate) click: Cell<Option<SeenClick>>,
+    /// What that table knew of it.
+    pub(crate) known: Cell<Answer>,
     /// The captcha pass, if this request was the first to claim it.
     pub(crate) pass: Cell<Option<ClaimedPass>>,
     /// The permit that admitted the request.
     pub(crate) permit: Cell<Option<Spent>>,
+    /// Whether nginx went on with the request after the gate admitted it.
+    pub(crate) is_passed_on: Cell<bool>,
+    /// What became of the permit; it was counted if it is known.
+    pub(crate) outcome: Cell<Option<Outcome>>,
     /// The handle by which a future resumes the request.
-    pub(crate) parked: RefCell<Option<Rc<Parked>>>,
+    pub(crate) parked: RefCell<Vec<Rc<Parked>>>,
+    /// What `seckill_rate key=…` decided.
+    pub(crate) limiting: Cell<Limiting>,
 }
 
 impl Ctx {
@@ -112,21 +145,27 @@ impl Ctx {
     /// Records buyer, round and product, for the variables. The texts live in the
     /// request's own buffers, as long as the context.
     pub(crate) fn remember(&self, user: &str, round: &str, product: &str) {
-        let string = |text: &str| ngx_str_t {
-            len: text.len(),
-            data: text.as_ptr().cast_mut(),
-        };
         self.user.set(string(user));
         self.round.set(string(round));
         self.product.set(string(product));
     }
 
+    /// Records the request's id and its captcha pass, for the back end. They live as long
+    /// as the context, as above.
+    pub(crate) fn remember_request(&self, request: &str, captcha: &str) {
+        self.request.set(string(request));
+        self.captcha.set(string(captcha));
+    }
+
     /// The recorded round and product; empty before.
     pub(crate) fn item(&self) -> (&str, &str) {
-        // SAFETY: `remember` stored text that lives as long as the context.
-        let text = |cell: &Cell<ngx_str_t>| unsafe { request::text(cell.get()) };
-        let [round, product] = [&self.round, &self.product].map(text);
-        (round.unwrap_or_default(), product.unwrap_or_default())
+        (Self::text(&self.round), Self::text(&self.product))
+    }
+
+    /// The text that was recorded in one of these fields; empty before.
+    pub(crate) fn text(cell: &Cell<ngx_str_t>) -> &str {
+        // SAFETY: `remember` and its like stored text that lives as long as the context.
+        unsafe { request::text(cell.get()) }.unwrap_or_default()
     }
 
     fn new() -> Self {
@@ -135,13 +174,26 @@ impl Ctx {
             user: Cell::new(ngx_str_t::default()),
             round: Cell::new(ngx_str_t::default()),
             product: Cell::new(ngx_str_t::default()),
+            request: Cell::new(ngx_str_t::default()),
+            captcha: Cell::new(ngx_str_t::default()),
             arrival: Cell::new(0),
             quantity: Cell::new(0),
             click: Cell::new(None),
+            known: Cell::new(Answer::Unseen),
             pass: Cell::new(None),
             permit: Cell::new(None),
-            parked: RefCell::new(None),
+            is_passed_on: Cell::new(false),
+            outcome: Cell::new(None),
+            parked: RefCell::default(),
+            limiting: Cell::new(Limiting::Undecided),
         }
+    }
+}
+
+fn string(text: &str) -> ngx_str_t {
+    ngx_str_t {
+        len: text.len(),
+        data: text.as_ptr().cast_mut(),
     }
 }
 

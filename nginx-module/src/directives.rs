@@ -2,117 +2,35 @@
 //! and the error sentences, are in `seckill_core::gate::directive`.
 
 use std::ffi::{c_char, c_void};
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::ptr;
+use std::rc::Rc;
 
-use ngx::core::NGX_CONF_OK;
 use ngx::ffi::{
-    NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE123, NGX_HTTP_LOC_CONF,
-    NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF,
-    NGX_LOG_EMERG, NGX_OK, ngx_command_t, ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t,
-    ngx_http_get_variable_index, ngx_int_t, ngx_str_t, ngx_uint_t,
+    NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
+    NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, ngx_command_t, ngx_conf_t,
+    ngx_http_request_t, ngx_int_t, ngx_str_t, ngx_uint_t,
 };
-use ngx::http::{HttpModuleLocationConf as _, HttpModuleMainConf as _, NgxHttpCoreModule};
+use ngx::http::{HttpModuleLocationConf as _, NgxHttpCoreModule};
 use ngx::ngx_string;
 use seckill_core::gate::directive;
-use seckill_core::gate::directive::Fallback;
+use seckill_core::gate::directive::jwt::{self, Jwks};
+use seckill_core::gate::directive::{Address, Fallback, Keyed, RateLimit, Scope};
+use seckill_core::permits::lease;
 use seckill_core::signing::keyring::{Digest, Keyring};
 
-use crate::conf::{LocConf, MainConf, Target};
+mod checks;
+mod files;
+mod reading;
+
+pub(crate) use checks::warn_of_mistakes;
+use files::{read_key_set, read_secret};
+use reading::{Reading, setter};
+
+use crate::conf::{LocConf, MainConf, Place, Target};
 use crate::net::address::SocketAddress;
-use crate::{Module, phases, state};
-
-/// The directive that is being read, for its setter.
-struct Reading<'a> {
-    cf: *mut ngx_conf_t,
-    /// The directive's arguments, without its name.
-    args: Vec<&'a str>,
-}
-
-impl Reading<'_> {
-    /// Lets `change` write to the http block's configuration.
-    fn with_main<T>(
-        &self,
-        change: impl FnOnce(&mut MainConf) -> Result<T, String>,
-    ) -> Result<T, String> {
-        // SAFETY: setters run one after another with a living configuration.
-        let main = unsafe { Module::main_conf_mut(&*self.cf) };
-        change(main.ok_or("stands outside of the http block")?)
-    }
-
-    /// Records that `directive` needs zone, Redis and keys.
-    fn needs_all(&self, directive: &'static str) -> Result<(), String> {
-        self.with_main(|main| {
-            main.needs_all.get_or_insert(directive);
-            Ok(())
-        })
-    }
-}
-
-/// Makes the C entry of a setter: reads the arguments, calls `inner`, and reports an
-/// error sentence with directive, file and line.
-macro_rules! setter {
-    ($name:ident, $conf:ty, $inner:expr) => {
-        unsafe extern "C" fn $name(
-            cf: *mut ngx_conf_t,
-            command: *mut ngx_command_t,
-            conf: *mut c_void,
-        ) -> *mut c_char {
-            let inner: fn(&Reading<'_>, &mut $conf) -> Result<(), String> = $inner;
-            // SAFETY: nginx calls a setter with its own configuration, the
-            // command that was met, and the structure at the command's offset.
-            unsafe {
-                let result = arguments(cf)
-                    .and_then(|args| inner(&Reading { cf, args }, &mut *conf.cast::<$conf>()));
-                report(cf, command, result)
-            }
-        }
-    };
-}
-
-/// # Safety
-/// `cf` is the configuration being read.
-unsafe fn arguments<'a>(cf: *mut ngx_conf_t) -> Result<Vec<&'a str>, String> {
-    // SAFETY: by this function's contract the words are an array of ngx_str_t.
-    let words = unsafe { (*(*cf).args).as_slice::<ngx_str_t>() };
-    words
-        .iter()
-        .skip(1)
-        .map(|word| {
-            word.to_str()
-                .map_err(|_| "arguments must be UTF-8 text".to_owned())
-        })
-        .collect()
-}
-
-/// # Safety
-/// As for the setters.
-unsafe fn report(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    result: Result<(), String>,
-) -> *mut c_char {
-    match result {
-        Ok(()) => NGX_CONF_OK,
-        Err(why) => {
-            // SAFETY: by this function's contract; the format takes a name and
-            // a text with its length.
-            unsafe {
-                ngx_conf_log_error(
-                    NGX_LOG_EMERG as ngx_uint_t,
-                    cf,
-                    0,
-                    c"%V: %*s".as_ptr(),
-                    &raw mut (*command).name,
-                    why.len(),
-                    why.as_ptr(),
-                );
-            }
-            ngx::core::NGX_CONF_ERROR
-        }
-    }
-}
+use crate::state::LimitZone;
+use crate::tokens::Jwt;
+use crate::{ngx_http_seckill_module, phases, state};
 
 fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
     match slot.replace(value) {
@@ -130,30 +48,31 @@ setter!(cmd_zone, MainConf, |reading, conf| {
 
 setter!(cmd_redis, MainConf, |reading, conf| {
     let spec = directive::redis(&reading.args)?;
-    let address = SocketAddress::resolve(&spec.address)?;
-    once(&mut conf.redis, Target { spec, address })
+    for address in &spec.addresses {
+        if let Address::Unix(path) = address {
+            SocketAddress::unix(path)?;
+        }
+    }
+    let spec_timeout_ms = spec.timeout.as_millis() as u64;
+    let target = Target {
+        login: reading.login(&spec.login)?,
+        sentinel_login: reading.login(&spec.sentinel_login)?,
+        tls: spec.tls.as_ref().map(|tls| reading.tls(tls)).transpose()?,
+        names: None,
+        spec,
+    };
+    if spec_timeout_ms > lease::LIFE_MS / 2 {
+        reading.warn(&format!(
+            "seckill_redis: timeout={spec_timeout_ms}ms is near the {} ms for which an edge spends a lease: permits that arrive late return unspent; 50ms to 500ms is usual",
+            lease::LIFE_MS
+        ));
+    }
+    once(&mut conf.redis, target)
 });
 
 setter!(cmd_keys, MainConf, |reading, conf| {
-    // SAFETY: the name is copied into the pool; nginx makes it absolute there.
-    let path = unsafe {
-        let mut name = ngx_str_t::from_str((*reading.cf).pool, reading.args[0]);
-        if ngx_conf_full_name((*reading.cf).cycle, &mut name, 1) != NGX_OK as ngx_int_t {
-            return Err("memory is short".to_owned());
-        }
-        name.to_str().unwrap_or_default().to_owned()
-    };
-    let unreadable = |error| format!("file \"{path}\" cannot be read: {error}");
-    let mode = fs::metadata(&path)
-        .map_err(unreadable)?
-        .permissions()
-        .mode();
-    if mode & 0o007 != 0 {
-        return Err(format!(
-            "file \"{path}\" is open to others; run: chmod o= {path}"
-        ));
-    }
-    let text = fs::read_to_string(&path).map_err(unreadable)?;
+    let path = reading.full_name(reading.args[0])?;
+    let text = read_secret(&path)?;
     let ring = Keyring::parse(&text).map_err(|error| format!("file \"{path}\": {error}"))?;
     once(&mut conf.keyring, ring)
 });
@@ -163,7 +82,11 @@ setter!(cmd_node, MainConf, |reading, conf| {
 });
 
 setter!(cmd_rate, LocConf, |reading, conf| {
-    let limit = directive::rate(&reading.args)?;
+    let directive::RateArguments { limit, keyed } = directive::rate(&reading.args)?;
+    if let Some(keyed) = keyed {
+        let index = limit_by_key(reading, limit, &keyed)?;
+        return once(&mut conf.limit, index);
+    }
     reading.needs_all("seckill_rate")?;
     let index = reading.with_main(|main| {
         if main.rates.len() == state::MAX_BUCKETS {
@@ -178,6 +101,44 @@ setter!(cmd_rate, LocConf, |reading, conf| {
     once(&mut conf.rate, index)
 });
 
+/// The index of the zone of a limit by key, made where the directive gives its size.
+fn limit_by_key(
+    reading: &Reading<'_>,
+    limit: RateLimit,
+    keyed: &Keyed<'_>,
+) -> Result<usize, String> {
+    let key = reading.variable(keyed.variable)?;
+    let name = keyed.zone;
+    reading.with_main(|main| {
+        main.needs_redis |= limit.scope == Scope::Site;
+        let known = main.limits.iter().position(|zone| zone.name == name);
+        match (known, keyed.bytes) {
+            (Some(index), None) => {
+                let zone = &main.limits[index];
+                if (zone.limit, zone.key) != (limit, key) {
+                    return Err(format!(
+                        "zone \"{name}\" has another key, rate, burst or scope; write the same, or take another zone"
+                    ));
+                }
+                Ok(index)
+            }
+            (None, Some(bytes)) => {
+                let tag = (&raw mut ngx_http_seckill_module).cast();
+                // SAFETY: the configuration is being read.
+                let zone = unsafe { LimitZone::declare(reading.cf, tag, (name, bytes), limit, key) };
+                main.limits.push(zone?);
+                Ok(main.limits.len() - 1)
+            }
+            (Some(_), Some(_)) => Err(format!(
+                "zone \"{name}\" is declared twice; give its size once, and zone={name} elsewhere"
+            )),
+            (None, None) => Err(format!(
+                "zone \"{name}\" is not declared; give its size at its first use, as in zone={name}:1m"
+            )),
+        }
+    })
+}
+
 setter!(cmd_user, LocConf, |reading, conf| {
     let name = reading.args[0]
         .strip_prefix('$')
@@ -188,21 +149,42 @@ setter!(cmd_user, LocConf, |reading, conf| {
                 reading.args[0]
             )
         })?;
-    // SAFETY: the name is copied into the configuration's pool.
-    let index = unsafe {
-        let mut name = ngx_str_t::from_str((*reading.cf).pool, name);
-        ngx_http_get_variable_index(reading.cf, &mut name)
-    };
-    let index = ngx_uint_t::try_from(index).map_err(|_| "memory is short".to_owned())?;
+    if directive::is_chosen_by_client(name) {
+        reading.warn(&format!(
+            "seckill_user: ${name} holds what the client sends, so that anybody can buy as anybody, unless a proxy before this nginx sets it; take a variable that nginx vouches for, as of auth_request_set"
+        ));
+    }
+    let index = reading.variable(name)?;
     once(&mut conf.user, index)
 });
 
-setter!(cmd_digest, LocConf, |reading, conf| {
-    let digest = match reading.args[0] {
-        "hmac-sha256" => Digest::HmacSha256,
-        "md5" => Digest::Md5,
-        other => return Err(format!("\"{other}\" must be hmac-sha256 or md5")),
+setter!(cmd_jwt, LocConf, |reading, conf| {
+    if reading.args == ["off"] {
+        return once(&mut conf.jwt, None);
+    }
+    let read = jwt::jwt(&reading.args)?;
+    let from_file = match &read.jwks {
+        Jwks::File(name) => Some(Rc::new(read_key_set(&reading.full_name(name)?)?)),
+        Jwks::Url(_) => None,
     };
+    let index = reading.with_main(|main| {
+        let index = main.jwts.len();
+        main.jwts.push(Jwt {
+            index,
+            policy: read.policy,
+            cookie: read.cookie,
+            jwks: read.jwks,
+            from_file,
+        });
+        Ok(index)
+    })?;
+    reading.needs_all("seckill_jwt")?;
+    once(&mut conf.jwt, Some(index))
+});
+
+setter!(cmd_digest, LocConf, |reading, conf| {
+    let digest = Digest::parse(reading.args[0])
+        .ok_or_else(|| format!("\"{}\" must be hmac-sha256 or md5", reading.args[0]))?;
     once(&mut conf.digest, digest)
 });
 
@@ -230,6 +212,17 @@ setter!(cmd_gate, LocConf, |reading, conf| {
     let on = switch(reading.args[0])?;
     if on {
         reading.needs_all("seckill_gate")?;
+        let location = ptr::from_ref(conf);
+        reading.with_main(|main| {
+            main.places.push(Place {
+                directive: "seckill_gate",
+                at: reading.place(),
+                location,
+                server: reading.server(),
+                core: ptr::null(),
+            });
+            Ok(())
+        })?;
     }
     once(&mut conf.gate, on)
 });
@@ -241,12 +234,29 @@ setter!(cmd_captcha, LocConf, |reading, conf| {
 /// A directive that installs a content handler in its location.
 macro_rules! content {
     ($name:ident, $directive:literal, $needs:literal, $handler:path) => {
-        setter!($name, LocConf, |reading, _conf| {
+        setter!($name, LocConf, |reading, conf| {
             // SAFETY: setters of a location run with that location's core
             // configuration in place.
             let core = unsafe { NgxHttpCoreModule::location_conf_mut(&*reading.cf) };
             let core = core.ok_or("memory is short")?;
+            if core.handler.is_some() {
+                reading.warn(&checks::clash($directive));
+            }
             core.handler = Some($handler);
+            let (location, core) = (ptr::from_ref(conf), ptr::from_ref(core));
+            reading.with_main(|main| {
+                if $directive == "seckill_status" {
+                    main.needs_zone.get_or_insert($directive);
+                }
+                main.places.push(Place {
+                    directive: $directive,
+                    at: reading.place(),
+                    location,
+                    server: reading.server(),
+                    core,
+                });
+                Ok(())
+            })?;
             if $needs {
                 reading.needs_all($directive)?;
             }
@@ -255,10 +265,20 @@ macro_rules! content {
     };
 }
 
+/// The handlers that the module puts into locations.
+const HANDLERS: [(&str, Handler); 4] = [
+    ("seckill_time", phases::time::entry),
+    ("seckill_path", phases::path::entry),
+    ("seckill_state", phases::state::entry),
+    ("seckill_status", phases::status::entry),
+];
+
+type Handler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
+
 content!(cmd_time, "seckill_time", false, phases::time::entry);
 content!(cmd_path, "seckill_path", true, phases::path::entry);
 content!(cmd_state, "seckill_state", true, phases::state::entry);
-content!(cmd_status, "seckill_status", true, phases::status::entry);
+content!(cmd_status, "seckill_status", false, phases::status::entry);
 
 type Setter = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
 
@@ -280,7 +300,7 @@ const IN_MAIN: usize = NGX_HTTP_MAIN_CONF_OFFSET;
 const IN_LOCATION: usize = NGX_HTTP_LOC_CONF_OFFSET;
 
 /// All directives, for nginx.
-pub(crate) static mut COMMANDS: [ngx_command_t; 15] = [
+pub(crate) static mut COMMANDS: [ngx_command_t; 16] = [
     command(
         ngx_string!("seckill_zone"),
         MAIN | NGX_CONF_TAKE1,
@@ -307,7 +327,7 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 15] = [
     ),
     command(
         ngx_string!("seckill_rate"),
-        ANY | NGX_CONF_TAKE123,
+        ANY | NGX_CONF_1MORE,
         IN_LOCATION,
         cmd_rate,
     ),
@@ -316,6 +336,12 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 15] = [
         ANY | NGX_CONF_TAKE1,
         IN_LOCATION,
         cmd_user,
+    ),
+    command(
+        ngx_string!("seckill_jwt"),
+        ANY | NGX_CONF_1MORE,
+        IN_LOCATION,
+        cmd_jwt,
     ),
     command(
         ngx_string!("seckill_digest"),

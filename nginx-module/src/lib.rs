@@ -9,23 +9,26 @@
 /// The clocks: wall time and monotonic time, read from the system. Uses nothing.
 mod clock;
 
-/// Random bytes for nonces and hash seeds. Uses nothing.
+/// Random bytes for nonces, identities and hash seeds. Uses the clocks.
 mod random;
 
-/// Lines in nginx's error log, for what happens outside a request. Uses nothing.
+/// Lines in nginx's error log, for what happens outside a request. Uses the clocks.
 mod error_log;
 
 /// The worker's executor: tasks, timers and time limits on nginx's event loop.
 /// Knows nothing of the module's work.
 mod rt;
 
-/// Sockets: resolved addresses, and a byte stream over an nginx connection. Knows
-/// no protocol.
+/// Sockets: names and addresses, a byte stream over an nginx connection, and TLS over
+/// that. Knows no other protocol.
 mod net;
 
 /// The memory that the workers share: the zone's tables, counters and buckets. Holds no
 /// configuration and does no I/O.
 mod state;
+
+/// Tokens of the shop's own login: a worker's keys, and what it has verified.
+mod tokens;
 
 /// The configuration as types, with the zone it named. No directive is read here.
 mod conf;
@@ -40,6 +43,9 @@ mod link;
 
 /// Permits: leases taken from Redis and returned, and the queue of parked requests.
 mod permits;
+
+/// Tokens of the site's buckets by key, taken from Redis.
+mod limiter;
 
 /// The copies of Redis in the zone: catalogue, bans, living edges.
 mod refresh;
@@ -56,19 +62,27 @@ mod variables;
 /// The directives: setters that fill the configuration and install the handlers.
 mod directives;
 
-use std::ffi::c_void;
+use std::cell::Cell;
+use std::ffi::{c_char, c_void};
 use std::ptr;
+use std::rc::Rc;
 
+use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
+use ngx::ffi::ngx_http_top_header_filter;
 use ngx::ffi::{
-    NGX_ERROR, NGX_HTTP_MODULE, NGX_LOG_EMERG, NGX_OK, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
-    ngx_array_push, ngx_conf_t, ngx_cycle_t, ngx_http_handler_pt, ngx_http_module_t,
-    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_request_t,
-    ngx_int_t, ngx_module_t, ngx_process,
+    NGX_ERROR, NGX_HTTP_MODULE, NGX_HTTP_SATISFY_ANY, NGX_LOG_EMERG, NGX_OK, NGX_PROCESS_SINGLE,
+    NGX_PROCESS_WORKER, ngx_array_push, ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_handler_pt,
+    ngx_http_module_t, ngx_http_output_header_filter_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
+    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+    ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_process, ngx_uint_t,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
+use seckill_core::gate::directive::Address;
 
 use crate::conf::{LocConf, MainConf};
+use crate::ctx::request::Request;
+use crate::net::names::Names;
 
 /// The module, for ngx's constructors.
 struct Module;
@@ -111,6 +125,11 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
         let Some(main) = Module::main_conf_mut(&*cf) else {
             return NGX_ERROR as ngx_int_t;
         };
+        if let Err(why) = complete_without_sale(main) {
+            let log = (*cf).log;
+            ngx_log_error!(NGX_LOG_EMERG, log, "{} in the http block", why);
+            return NGX_ERROR as ngx_int_t;
+        }
         if let Some(directive) = main.needs_all {
             let missing = [
                 (
@@ -138,6 +157,12 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
                 return NGX_ERROR as ngx_int_t;
             }
         }
+        if let Err(why) = find_names(cf, main) {
+            let log = (*cf).log;
+            ngx_log_error!(NGX_LOG_EMERG, log, "seckill_redis: {}", why);
+            return NGX_ERROR as ngx_int_t;
+        }
+        directives::warn_of_mistakes(cf, main);
         let tag = (&raw mut ngx_http_seckill_module).cast();
         if let Err(why) = main.zone.request(cf, tag) {
             let log = (*cf).log;
@@ -147,23 +172,164 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
         let Some(core) = NgxHttpCoreModule::main_conf_mut(&*cf) else {
             return NGX_ERROR as ngx_int_t;
         };
-        let phases: [(
-            u32,
-            unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t,
-        ); 2] = [
+        let phases: [(u32, PhaseHandler); 3] = [
+            (
+                ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+                phases::limit::entry,
+            ),
             (ngx_http_phases_NGX_HTTP_ACCESS_PHASE, phases::gate::entry),
             (ngx_http_phases_NGX_HTTP_LOG_PHASE, phases::log::entry),
         ];
         for (phase, entry) in phases {
-            let handlers = &mut core.phases[phase as usize].handlers;
-            let handler: *mut ngx_http_handler_pt = ngx_array_push(handlers).cast();
-            if handler.is_null() {
+            if !run_last(&mut core.phases[phase as usize].handlers, entry) {
                 return NGX_ERROR as ngx_int_t;
             }
-            *handler = Some(entry);
         }
+        // nginx makes the chain of filters anew with each configuration.
+        NEXT_HEADER_FILTER = ngx_http_top_header_filter;
+        ngx_http_top_header_filter = Some(header_filter);
     }
     NGX_OK as ngx_int_t
+}
+
+/// Checks what directives need that have nothing to do with a sale.
+///
+/// # Errors
+/// A sentence without its end: which directive needs what.
+fn complete_without_sale(main: &MainConf) -> Result<(), String> {
+    let by_site = main.needs_redis.then_some("seckill_rate with scope=site");
+    if let Some(directive) = main.needs_zone.or(by_site)
+        && main.zone.is_unset()
+    {
+        return Err(format!(
+            "{directive} needs seckill_zone, as in: seckill_zone seckill:64m;"
+        ));
+    }
+    match by_site {
+        Some(directive) if main.redis.is_none() => Err(format!(
+            "{directive} needs seckill_redis, as in: seckill_redis 127.0.0.1:6379;"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Prepares the look-up of Redis's hosts, and tries it where it may block. With a
+/// `resolver` in the `http` block names are looked up by the workers alone.
+///
+/// # Errors
+/// A sentence that names the hosts: none of them has an address.
+///
+/// # Safety
+/// `cf` is the configuration that was read.
+unsafe fn find_names(cf: *mut ngx_conf_t, main: &mut MainConf) -> Result<(), String> {
+    let Some(target) = &mut main.redis else {
+        return Ok(());
+    };
+    // SAFETY: by this function's contract; nginx has merged the configuration, so that
+    // there is a resolver, which may have no servers.
+    let (names, is_configured) = unsafe {
+        let core = NgxHttpCoreModule::location_conf(&*cf);
+        let resolver = core.map_or(ptr::null_mut(), |core| core.resolver);
+        let is_configured = !resolver.is_null() && (*resolver).connections.nelts > 0;
+        let resolver = if is_configured {
+            resolver
+        } else {
+            ptr::null_mut()
+        };
+        (Names::new(cf, resolver), is_configured)
+    };
+    if !is_configured {
+        let is_lost = |address: &&Address| match address {
+            Address::Tcp { host, .. } => !names.resolve_now(host),
+            Address::Unix(_) => false,
+        };
+        let addresses = &target.spec.addresses;
+        let lost: Vec<String> = addresses
+            .iter()
+            .filter(is_lost)
+            .map(Address::to_string)
+            .collect();
+        let shown = lost.join("\", \"");
+        if lost.len() == addresses.len() {
+            return Err(format!(
+                "host of \"{shown}\" cannot be resolved; write its IP address, or mend the name service"
+            ));
+        }
+        if !lost.is_empty() {
+            let line = format!(
+                "seckill_redis: host of \"{shown}\" cannot be resolved now; the others are used until it can"
+            );
+            // SAFETY: by this function's contract.
+            unsafe { error_log::warn_at(cf, &line) };
+        }
+    }
+    target.names = Some(Rc::new(names));
+    Ok(())
+}
+
+/// The filter behind ours; written while the configuration is read, before any request.
+static mut NEXT_HEADER_FILTER: ngx_http_output_header_filter_pt = None;
+
+/// Sees the header of every response before it is sent.
+unsafe extern "C" fn header_filter(raw: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx calls filters with a living request, after the configuration was read.
+    unsafe {
+        phases::log::filter(&Request::new(raw));
+        NEXT_HEADER_FILTER.map_or(NGX_OK as ngx_int_t, |next| next(raw))
+    }
+}
+
+type PhaseHandler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
+
+/// Puts a handler into its phase so that it runs last. nginx runs a phase's handlers
+/// from the end of the array to its front: whoever may not pass (`deny`,
+/// `auth_request`) is refused before a permit is spent, and the variables that they
+/// set are there. False if memory is short.
+///
+/// # Safety
+/// `handlers` is the array of a phase, while the configuration is read.
+unsafe fn run_last(handlers: *mut ngx_array_t, handler: PhaseHandler) -> bool {
+    // SAFETY: by this function's contract, and after the push the array holds one more.
+    unsafe {
+        let added: *mut ngx_http_handler_pt = ngx_array_push(handlers).cast();
+        if added.is_null() {
+            return false;
+        }
+        let first: *mut ngx_http_handler_pt = (*handlers).elts.cast();
+        ptr::copy(first, first.add(1), (*handlers).nelts - 1);
+        *first = Some(handler);
+    }
+    true
+}
+
+/// Merges a location's configuration with what it inherits, and refuses a gate under
+/// `satisfy any`: there any `allow` would replace the gate.
+///
+/// # Safety
+/// nginx calls it with the configuration being read, and with two of our structures.
+unsafe extern "C" fn merge_location(
+    cf: *mut ngx_conf_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: by this function's contract. The core module comes before ours, so that
+    // its structure of this location is merged already.
+    unsafe {
+        let merged = Module::merge_loc_conf(cf, outer, inner);
+        let is_gated = (*inner.cast::<LocConf>()).gate == Some(true);
+        let any = NgxHttpCoreModule::location_conf(&*cf)
+            .is_some_and(|core| core.satisfy == NGX_HTTP_SATISFY_ANY as ngx_uint_t);
+        if merged == NGX_CONF_OK && is_gated && any {
+            let log = (*cf).log;
+            ngx_log_error!(
+                NGX_LOG_EMERG,
+                log,
+                "seckill_gate and \"satisfy any\" are in force in the same location, where another access check could let pass whom the gate refuses; write \"satisfy all;\" there"
+            );
+            return NGX_CONF_ERROR;
+        }
+        merged
+    }
 }
 
 /// The configuration, in a process that serves requests.
@@ -186,7 +352,17 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         && let Some(redis) = &main.redis
         && let Some(edge) = main.edge()
     {
-        link::start(redis.clone(), move |link| refresh::run(link, edge.clone()));
+        let zone = edge.zone.clone();
+        // Permits of another Redis are not to be spent: here nobody counts them.
+        let leases = if zone.adopt_source() {
+            zone.products().take_back(|_| true)
+        } else {
+            Vec::new()
+        };
+        let leases = Cell::new(leases);
+        link::start(redis.clone(), zone, move |link| {
+            refresh::run(link, edge.clone(), leases.take())
+        });
     }
     NGX_OK as ngx_int_t
 }
@@ -209,7 +385,7 @@ static MODULE_CTX: ngx_http_module_t = ngx_http_module_t {
     create_srv_conf: None,
     merge_srv_conf: None,
     create_loc_conf: Some(Module::create_loc_conf),
-    merge_loc_conf: Some(Module::merge_loc_conf),
+    merge_loc_conf: Some(merge_location),
 };
 
 /// The module as nginx sees it.

@@ -1,4 +1,6 @@
-//! Sockets that nginx's event loop drives: addresses and byte streams.
+//! Sockets that nginx's event loop drives: names, addresses, byte streams and TLS.
 
 pub(crate) mod address;
+pub(crate) mod names;
 pub(crate) mod stream;
+pub(crate) mod tls;

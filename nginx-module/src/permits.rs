@@ -1,8 +1,9 @@
-//! Takes leases of permits, and returns unspent permits.
+//! Takes leases of permits.
 //!
-//! The rules are in `seckill_core::permits::lease`; here are the commands.
+//! The rules are in `seckill_core::permits`; here are the commands.
 
 pub(crate) mod queue;
+pub(crate) mod reports;
 pub(crate) mod standby;
 
 use std::io;
@@ -11,10 +12,12 @@ use std::time::{Duration, Instant};
 use redis::RedisResult;
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::permits::hand::Flight;
 use seckill_core::permits::{lease, standby as rules};
 use seckill_core::shared::products::Found;
 
 use crate::conf::Edge;
+use crate::link::Link;
 use crate::{clock, error_log, link, rt};
 
 /// How much longer than a command's timeout its claim lasts, in ms.
@@ -23,13 +26,32 @@ const CLAIM_GRACE_MS: u64 = 100;
 /// The outcome of a request for a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Redis replied, and the granted permits are in the hand.
-    Replied,
-    /// Redis is away. Permits that it may have granted are not spent, and the back end
-    /// reclaims them.
+    /// Redis replied.
+    Replied(Reply),
+    /// Redis is away. Permits that it may have granted are not spent, and are returned
+    /// when it is back.
     Away,
     /// Redis replied with an error, or the product was withdrawn: no request may pass.
     Failed,
+}
+
+/// What Redis replied to a request for a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// Permits granted with it; they are in the hand, unless the reply came too late.
+    pub(crate) granted: u64,
+    /// Permits granted in all.
+    out: u64,
+    limit: u64,
+    /// Leases open now, this one included.
+    open: u64,
+}
+
+impl Reply {
+    /// Whether all other permits are spent: fewer items are left than this lease got.
+    pub(crate) fn is_the_rest(&self) -> bool {
+        self.open <= u64::from(self.granted > 0)
+    }
 }
 
 /// The lease's id in Redis: `{edge}.{lease}`.
@@ -38,19 +60,32 @@ fn lease_id(edge: &Edge, number: u64) -> String {
 }
 
 /// Claims the right to request a lease of a product for the whole edge. The claim
-/// outlasts the command's timeout, and lapses if the worker dies.
-pub(crate) fn claim_flight(product: &Found<'_>, timeout: Duration) -> bool {
+/// outlasts the command's timeout, is kept while the reply is late, and lapses if the
+/// worker dies.
+pub(crate) fn claim_flight(product: &Found<'_>, timeout: Duration) -> Option<Flight> {
     let now_ms = clock::monotonic_ms();
-    let until_ms = now_ms + timeout.as_millis() as u64 + CLAIM_GRACE_MS;
     product
         .hand()
-        .claim_flight(std::process::id(), now_ms, until_ms)
+        .claim_flight(std::process::id(), now_ms, claim_end(timeout))
 }
 
-/// Requests a lease and puts it into the hand of the item. The caller has claimed
-/// the flight; it ends here. The queue waits for `waiting` permits, and its first
-/// request needs `at_least` on one lease.
-pub(crate) async fn fetch(edge: &Edge, item: &Item, (waiting, at_least): (u64, u64)) -> Outcome {
+fn claim_end(timeout: Duration) -> u64 {
+    clock::monotonic_ms() + timeout.as_millis() as u64 + CLAIM_GRACE_MS
+}
+
+/// Requests a lease and puts it into the hand of the item. The caller has claimed the
+/// flight; it ends here. The queue waits for `waiting` permits, and its first request
+/// needs `at_least` on one lease.
+///
+/// The flight goes on after the timeout, because a late reply has granted its permits all
+/// the same; `late` is called once, for those who wait.
+pub(crate) async fn fetch(
+    edge: &Edge,
+    item: &Item,
+    mut flight: Flight,
+    (waiting, at_least): (u64, u64),
+    late: impl FnOnce(),
+) -> Outcome {
     let Some(found) = edge.zone.products().find(item.round(), item.product()) else {
         return Outcome::Failed;
     };
@@ -62,7 +97,7 @@ pub(crate) async fn fetch(edge: &Edge, item: &Item, (waiting, at_least): (u64, u
     let loose = rules::loosen(wanted, waiting.max(at_least), free, found.standby().held());
     let amount = wanted.min((free + loose).max(at_least));
     if loose > 0 {
-        return_unspent(edge, item, &found.standby().take_out(loose)).await;
+        reports::returned(edge, item, &found.standby().take_out(loose));
     }
     let number = edge.zone.counters().leases.next();
     let counters = edge.zone.counters();
@@ -72,54 +107,67 @@ pub(crate) async fn fetch(edge: &Edge, item: &Item, (waiting, at_least): (u64, u
     // recorded its beginning.
     let sent_ms = clock::monotonic_ms();
     let begun = Instant::now();
-    let reply = rt::finish(edge.timeout, take(edge, item, number, (amount, 0))).await;
+    // What is returned goes first, on the same connection, and may come back at once.
+    let report = reports::send(edge, item);
+    let take = take(edge, item, number, (amount, 0));
+    let mut both = std::pin::pin!(rt::both(report, take));
+    let mut late = Some(late);
+    let reply = loop {
+        if let Some((_, reply)) = rt::finish(edge.timeout, both.as_mut()).await {
+            break reply;
+        }
+        if let Some(late) = late.take() {
+            counters.redis_failures.add(1);
+            late();
+        }
+        hand.keep_flight(&mut flight, claim_end(edge.timeout));
+    };
     counters.redis_took(begun.elapsed().as_micros() as u64);
     let outcome = match reply {
-        Some(Ok((granted, out, limit))) => {
-            counters.permits_granted.add(granted);
-            if !add_to_hand(edge, item, (granted, out, limit), (number, sent_ms)) {
-                return_unspent(edge, item, &[(number, granted)]).await;
+        Ok(reply) => {
+            counters.permits_granted.add(reply.granted);
+            if !add_to_hand(edge, item, &reply, (number, sent_ms)) {
+                reports::returned(edge, item, &[(number, reply.granted)]);
             }
-            Outcome::Replied
+            Outcome::Replied(reply)
         }
-        Some(Err(error)) => {
-            counters.redis_failures.add(1);
-            if error.is_io_error() {
+        Err(error) => {
+            counters.redis_failures.add(u64::from(late.is_some()));
+            if link::judge(&error) {
                 Outcome::Away
             } else {
-                error_log::warn(&format!("permits of {item} cannot be taken: {error}"));
+                let why = link::text_of(&error);
+                error_log::warn_rarely(&format!("permits of {item} cannot be taken: {why}"));
                 Outcome::Failed
             }
         }
-        None => {
-            counters.redis_failures.add(1);
-            Outcome::Away
-        }
     };
-    hand.end_flight();
+    hand.end_flight(flight);
     outcome
 }
 
 /// Puts a lease into the hand of its product, and records the product's counts. False
-/// if the lease must be returned: the hand is full, or the product was withdrawn
-/// meanwhile.
-fn add_to_hand(
-    edge: &Edge,
-    item: &Item,
-    (granted, out, limit): (u64, u64, u64),
-    (number, sent_ms): (u64, u64),
-) -> bool {
+/// if the lease must be returned: the hand is full, the reply came too late for it, or the
+/// product was withdrawn meanwhile.
+fn add_to_hand(edge: &Edge, item: &Item, reply: &Reply, (number, sent_ms): (u64, u64)) -> bool {
+    // A worker that is leaving may have taken it from another Redis than is configured
+    // by now.
+    if !edge.zone.is_current() {
+        return reply.granted == 0;
+    }
     // Looked up again: its slot in the table may be another product's by now.
     let Some(found) = edge.zone.products().find(item.round(), item.product()) else {
-        return granted == 0;
+        return reply.granted == 0;
     };
-    found.set_granted(out, limit);
-    found.hand().adapt(clock::monotonic_ms());
-    granted == 0 || found.hand().put(number, granted, sent_ms)
+    let now_ms = clock::monotonic_ms();
+    found.set_granted(reply.out, reply.open, reply.limit);
+    found.hand().adapt(now_ms);
+    let is_fresh = lease::may_spend(sent_ms, now_ms);
+    reply.granted == 0 || is_fresh && found.hand().put(number, reply.granted, sent_ms)
 }
 
-/// Takes a lease; `hold_ms` is how much longer than others it stays on record.
-/// Returns the number of permits granted to it, those granted in all, and the limit.
+/// Takes a lease; `hold_ms` is how much longer than others it stays on record. If it is
+/// not known whether it was granted, it is returned as soon as Redis can be reached.
 ///
 /// # Errors
 /// Redis is away, or replied with an error.
@@ -128,10 +176,25 @@ async fn take(
     item: &Item,
     number: u64,
     (amount, hold_ms): (u64, u64),
-) -> RedisResult<(u64, u64, u64)> {
+) -> RedisResult<Reply> {
     let away = || redis::RedisError::from(io::Error::from(io::ErrorKind::NotConnected));
-    let mut link = link::ready().await.ok_or_else(away)?;
-    redis::cmd("EVALSHA")
+    let link = link::ready().await.ok_or_else(away)?;
+    edge.zone.tallies().open(number);
+    let reply = send_take(link, edge, item, number, (amount, hold_ms)).await;
+    if reply.as_ref().is_err_and(|error| error.code().is_none()) {
+        reports::abandoned(edge, item, number);
+    }
+    reply
+}
+
+async fn send_take(
+    mut link: Link,
+    edge: &Edge,
+    item: &Item,
+    number: u64,
+    (amount, hold_ms): (u64, u64),
+) -> RedisResult<Reply> {
+    let (granted, out, limit, open) = redis::cmd("EVALSHA")
         .arg(&link.scripts.take)
         .arg(3)
         .arg(keys::info(item))
@@ -141,29 +204,12 @@ async fn take(
         .arg(amount)
         .arg(hold_ms)
         .query_async(&mut link.connection)
-        .await
-}
-
-/// Returns unspent permits, as pairs of lease number and count. Sent once: if the reply is
-/// lost, the back end closes the leases a little later.
-pub(crate) async fn return_unspent(edge: &Edge, item: &Item, leases: &[(u64, u64)]) {
-    if leases.is_empty() {
-        return;
-    }
-    let returned = rt::finish(edge.timeout, async {
-        let mut link = link::ready().await?;
-        let mut command = redis::cmd("EVALSHA");
-        command
-            .arg(&link.scripts.give_back)
-            .arg(2)
-            .arg(keys::permits(item))
-            .arg(keys::leases(item));
-        for (number, left) in leases {
-            command.arg(lease_id(edge, *number)).arg(*left);
-        }
-        command.query_async(&mut link.connection).await.ok()
-    });
-    if let Some(Some(returned)) = returned.await {
-        edge.zone.counters().permits_returned.add(returned);
-    }
+        .await?;
+    link::works();
+    Ok(Reply {
+        granted,
+        out,
+        limit,
+        open,
+    })
 }

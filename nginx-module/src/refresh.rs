@@ -5,42 +5,80 @@
 //! one of them, the refresher, writes what it reads into the zone.
 
 mod bans;
+mod catalogue;
+mod failing;
+mod heart;
+mod jwks;
 mod regrabs;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use redis::{RedisResult, Value};
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::rate::census::Census;
-use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::window::Phase;
+use seckill_core::shared::products::Returns;
 
 use crate::conf::Edge;
 use crate::link::{self, Link};
-use crate::permits::{self, standby};
-use crate::{clock, error_log, rt};
+use crate::permits::{reports, standby};
+use crate::{clock, rt};
+use catalogue::Catalogue;
+use failing::Failing;
+use heart::Heart;
 
 /// How often the catalogue and the granted permits are read; also how old times and
 /// limits may be.
-const POLL_MS: u64 = 250;
+const POLL: Duration = Duration::from_millis(250);
 /// Counters read with one command.
 const BATCH: usize = 500;
 
 /// Keeps the zone up to date over one connection, until that fails or stalls;
-/// returns the reason.
-pub(crate) async fn run(link: Link, edge: Edge) -> String {
+/// returns the reason. The leases are those of another Redis that was configured
+/// before: what is left of them is returned, in case this one has the same data.
+pub(crate) async fn run(link: Link, edge: Edge, leases: Vec<Returns>) -> String {
+    for (name, leases) in leases {
+        if let Some(item) = Item::parse(&name) {
+            reports::returned(&edge, &item, &leases);
+        }
+    }
     edge.zone.counters().redis_connects.add(1);
     // Before the catalogue: nobody is admitted before the bans are known.
     let _mirror = bans::follow(link.clone(), edge.clone());
-    let mut refresh = Refresh::new(link, edge);
-    loop {
-        match link::unless_stalled(refresh.pass()).await {
-            Some(Ok(())) => rt::sleep(refresh.pause()).await,
-            Some(Err(error)) => return error.to_string(),
-            None => return format!("no reply for {} ms", link::STALLED.as_millis()),
+    let _key_sets = jwks::follow(link.clone(), edge.clone());
+    let mut heart = Heart::new(link.clone(), edge.clone());
+    let mut refresh = Refresh::new(link.clone(), edge);
+    // Before the first reading: the share of the rate must be known before a click
+    // can pass.
+    if let Some(reason) = failure(&link, heart.beat()).await {
+        return reason;
+    }
+    // Each on its own: no reading, however long, may delay a heartbeat.
+    let heartbeats = async {
+        loop {
+            rt::sleep(heart.pause()).await;
+            if let Some(reason) = failure(&link, heart.beat()).await {
+                return reason;
+            }
         }
+    };
+    let readings = async {
+        loop {
+            if let Some(reason) = failure(&link, refresh.pass()).await {
+                return reason;
+            }
+            rt::sleep(POLL).await;
+        }
+    };
+    rt::first(heartbeats, readings).await
+}
+
+/// Why a pass makes the connection useless, if it does.
+async fn failure(link: &Link, pass: impl Future<Output = RedisResult<()>>) -> Option<String> {
+    match link.unless_stalled(pass).await {
+        Some(Ok(())) => None,
+        Some(Err(error)) => Some(link::text_of(&error)),
+        None => Some(format!("no reply for {} ms", link::STALLED.as_millis())),
     }
 }
 
@@ -48,18 +86,10 @@ pub(crate) async fn run(link: Link, edge: Edge) -> String {
 struct Refresh {
     link: Link,
     edge: Edge,
-    /// Version of the catalogue that this worker wrote into the zone. A worker that
-    /// becomes refresher starts with none and reads everything, which also repairs a
-    /// slot that a killed worker left half written.
-    version: Option<Vec<u8>>,
-    /// The products of that version.
-    items: Vec<(Item, Entry)>,
+    catalogue: Catalogue,
     /// Whether the leases of the shares were renewed since this worker connected.
     has_renewed: bool,
-    /// When this worker read the catalogue last, monotonic ms.
-    polled_ms: u64,
-    /// The failures that were logged and have not ended since.
-    failing: Vec<&'static str>,
+    failing: Failing,
 }
 
 impl Refresh {
@@ -68,129 +98,56 @@ impl Refresh {
         Self {
             link,
             edge,
-            version: None,
-            items: Vec::new(),
+            catalogue: Catalogue::default(),
             has_renewed: false,
-            polled_ms: 0,
-            failing: Vec::new(),
+            failing: Failing::default(),
         }
     }
 
-    /// The pause between two passes.
-    fn pause(&self) -> Duration {
-        self.edge.pace.pause.min(Duration::from_millis(POLL_MS))
-    }
-
-    /// One pass: the heartbeat and the readings that are due.
+    /// One pass over all that is read.
     ///
     /// # Errors
     /// The error of a lost connection. An error reply of Redis is logged instead, and the
     /// zone keeps its copy.
     async fn pass(&mut self) -> RedisResult<()> {
-        let refreshes = self.edge.zone.claim_refresh();
-        // Before the first reading: the share of the rate must be known before a click
-        // can pass.
-        if refreshes {
-            self.heartbeat().await?;
-        }
-        let now = clock::monotonic_ms();
-        if now - self.polled_ms < POLL_MS {
-            return Ok(());
-        }
-        self.polled_ms = now;
-        self.read().await
-    }
-
-    async fn read(&mut self) -> RedisResult<()> {
+        reports::hurry(&self.edge);
         let version: RedisResult<Option<Vec<u8>>> = redis::cmd("HGET")
             .arg(keys::CATALOGUE)
             .arg(keys::CATALOGUE_VERSION)
             .query_async(&mut self.link.connection)
             .await;
         if !self.edge.zone.claim_refresh() {
-            self.version = None;
-            return version.map(drop);
+            self.catalogue.forget();
+            let version = version.map(drop);
+            return self
+                .failing
+                .tolerate("the catalogue cannot be read", version);
         }
         let catalogue = match version {
-            Ok(version) => self.follow_catalogue(version.unwrap_or_default()).await,
+            Ok(version) => {
+                let version = version.unwrap_or_default();
+                let (link, edge) = (&mut self.link, &self.edge);
+                self.catalogue.follow(link, edge, version).await
+            }
             Err(error) => Err(error),
         };
-        self.tolerate("the catalogue cannot be read", catalogue)?;
-        self.read_permits().await?;
+        self.failing
+            .tolerate("the catalogue cannot be read", catalogue)?;
+        let permits = self.read_permits().await;
+        self.failing
+            .tolerate("the granted permits cannot be read", permits)?;
         let limits = self.read_limits().await;
-        self.tolerate("a product's limit cannot be read", limits)?;
+        self.failing
+            .tolerate("a product's limit cannot be read", limits)?;
         let regrabs = regrabs::follow(&mut self.link, &self.edge).await;
-        self.tolerate("who may buy again cannot be read", regrabs)?;
+        self.failing
+            .tolerate("who may buy again cannot be read", regrabs)?;
         let shares = self.keep_shares().await;
-        self.tolerate("shares cannot be kept", shares)?;
+        self.failing.tolerate("shares cannot be kept", shares)?;
         let reclaimed = self.read_reclaimed().await;
-        self.tolerate("the number of reclaimed permits cannot be read", reclaimed)?;
-        self.return_lapsed().await;
-        Ok(())
-    }
-
-    /// Reads the catalogue if its version has changed.
-    async fn follow_catalogue(&mut self, version: Vec<u8>) -> RedisResult<()> {
-        if self.version.as_ref() != Some(&version) {
-            self.read_catalogue().await?;
-            self.version = Some(version);
-        }
-        Ok(())
-    }
-
-    /// Logs an error reply of Redis, once until the command succeeds again. Returns the
-    /// error of a lost connection, and of a Redis that has forgotten the scripts.
-    fn tolerate(&mut self, what: &'static str, result: RedisResult<()>) -> RedisResult<()> {
-        match result {
-            Ok(()) => self.failing.retain(|failing| *failing != what),
-            Err(error) if link::is_lost(&error) => return Err(error),
-            Err(error) if !self.failing.contains(&what) => {
-                error_log::warn(&format!("{what}: {error}"));
-                self.failing.push(what);
-            }
-            Err(_) => {}
-        }
-        Ok(())
-    }
-
-    async fn read_catalogue(&mut self) -> RedisResult<()> {
-        // Bytes: an entry that is not text must not prevent reading the rest.
-        let all: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL")
-            .arg(keys::CATALOGUE)
-            .query_async(&mut self.link.connection)
-            .await?;
-        if !self.edge.zone.claim_refresh() {
-            return Ok(());
-        }
-        let products = self.edge.zone.products();
-        let mut left_out = 0;
-        self.items.clear();
-        for (name, text) in &all {
-            let (name, text) = (String::from_utf8_lossy(name), String::from_utf8_lossy(text));
-            if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
-                if !products.put(item.round(), item.product(), &entry) {
-                    error_log::warn(&format!(
-                        "the zone has no room for product {item}: make seckill_zone larger"
-                    ));
-                    left_out += 1;
-                    continue;
-                }
-                self.items.push((item, entry));
-            } else if name != keys::CATALOGUE_VERSION {
-                error_log::warn(&format!(
-                    "entry \"{}\" of the catalogue does not parse; approve its round again",
-                    name.escape_debug()
-                ));
-            }
-        }
-        let listed: HashSet<String> = self
-            .items
-            .iter()
-            .map(|(item, _)| item.to_string())
-            .collect();
-        products.retain(|name| listed.contains(name));
-        self.edge.zone.counters().left_out.set(left_out);
-        self.edge.zone.set_has_catalogue();
+        self.failing
+            .tolerate("the number of reclaimed permits cannot be read", reclaimed)?;
+        self.return_lapsed();
         Ok(())
     }
 
@@ -198,25 +155,26 @@ impl Refresh {
     /// be, so that returned permits reopen it here.
     async fn read_permits(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
-        let open: Vec<&Item> = self
-            .items
-            .iter()
+        let items = self.catalogue.items().iter();
+        let open: Vec<&Item> = items
             .filter(|(_, entry)| matches!(entry.window.phase(now), Phase::Lead | Phase::Open))
             .map(|(item, _)| item)
             .collect();
         for batch in open.chunks(BATCH) {
-            let mut command = redis::cmd("MGET");
+            let mut command = redis::cmd("EVALSHA");
+            command.arg(&self.link.scripts.count).arg(2 * batch.len());
             for item in batch {
-                command.arg(keys::permits(item));
+                command.arg(keys::permits(item)).arg(keys::leases(item));
             }
-            let counts: Vec<Value> = command.query_async(&mut self.link.connection).await?;
-            for (item, count) in batch.iter().zip(counts) {
+            let counts: Vec<i64> = command.query_async(&mut self.link.connection).await?;
+            for (item, counts) in batch.iter().zip(counts.chunks_exact(2)) {
                 let Some(found) = self.edge.zone.products().find(item.round(), item.product())
                 else {
                     continue;
                 };
-                let counted = redis::from_redis_value::<Option<u64>>(count);
-                found.set_counted(counted.map(Option::unwrap_or_default).ok());
+                let (granted, open) = (u64::try_from(counts[0]), u64::try_from(counts[1]));
+                let counted = granted.ok().map(|granted| (granted, open.unwrap_or(1)));
+                found.set_counted(counted);
             }
         }
         Ok(())
@@ -225,7 +183,7 @@ impl Refresh {
     /// Reads the limit of products for which a lease brought another limit than the
     /// catalogue has: it was lowered, and may be raised again.
     async fn read_limits(&mut self) -> RedisResult<()> {
-        for (item, entry) in &self.items {
+        for (item, entry) in self.catalogue.items() {
             let Some(found) = self.edge.zone.products().find(item.round(), item.product()) else {
                 continue;
             };
@@ -245,15 +203,15 @@ impl Refresh {
     }
 
     /// Returns permits of leases that have ended, also of products whose sale is over:
-    /// their permits are counted in the end.
-    async fn return_lapsed(&self) {
+    /// their permits are counted in the end. Where nothing is left to be granted, all
+    /// permits in hand are returned, for whoever has a request for them.
+    fn return_lapsed(&self) {
         let now_ms = clock::monotonic_ms();
-        for (item, _) in &self.items {
+        for (item, _) in self.catalogue.items() {
             if let Some(found) = self.edge.zone.products().find(item.round(), item.product()) {
-                let lapsed = found.hand().lapse(now_ms, false);
-                if !lapsed.is_empty() {
-                    permits::return_unspent(&self.edge, item, &lapsed).await;
-                }
+                let is_wanted = found.is_granted_out();
+                let lapsed = found.hand().lapse(now_ms, is_wanted);
+                reports::returned(&self.edge, item, &lapsed);
             }
         }
     }
@@ -262,7 +220,7 @@ impl Refresh {
     /// or about to be.
     async fn keep_shares(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
-        let items = self.items.iter().map(|(item, entry)| {
+        let items = self.catalogue.items().iter().map(|(item, entry)| {
             let phase = entry.window.phase(now);
             (item, matches!(phase, Phase::Lead | Phase::Open))
         });
@@ -281,33 +239,6 @@ impl Refresh {
             .await?;
         let reclaimed = redis::from_redis_value::<u64>(reclaimed).unwrap_or_default();
         self.edge.zone.counters().reclaimed.set(reclaimed);
-        Ok(())
-    }
-
-    /// Sends a heartbeat, and takes this edge's share of the site's rate.
-    async fn heartbeat(&self) -> RedisResult<()> {
-        let (zone, pace) = (&self.edge.zone, self.edge.pace);
-        let Some(silent_ms) = zone.heartbeat_due(pace.pause) else {
-            return Ok(());
-        };
-        let (edges, unheard_ms, was_lost): (u64, u64, bool) = redis::cmd("EVALSHA")
-            .arg(&self.link.scripts.heartbeat)
-            .arg(1)
-            .arg(keys::EDGES)
-            .arg(&*self.edge.node)
-            .arg(pace.alive.as_millis() as u64)
-            .query_async(&mut self.link.connection.clone())
-            .await?;
-        let census = Census {
-            before: zone.edges_read(),
-            now: edges,
-            unheard_ms,
-            silent_ms: if was_lost { silent_ms } else { 0 },
-        };
-        zone.set_edges(edges);
-        for (index, limit) in self.edge.shared_rates.iter() {
-            zone.apply(*index, limit.share(edges), census.change());
-        }
         Ok(())
     }
 }

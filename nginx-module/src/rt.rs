@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use async_task::{Runnable, ScheduleInfo, Task, WithInfo};
 use ngx::ffi::{
-    ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_post_event, ngx_posted_events,
-    ngx_posted_next_events, ngx_queue_t,
+    ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_exiting, ngx_post_event,
+    ngx_posted_events, ngx_posted_next_events, ngx_queue_t,
 };
 
 struct Executor {
@@ -99,6 +99,12 @@ pub(crate) fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Ta
     task
 }
 
+/// Whether this worker is leaving, as soon as its requests and timers have ended.
+pub(crate) fn is_leaving() -> bool {
+    // SAFETY: nginx's own thread writes to it, which is this one.
+    unsafe { ngx_exiting != 0 }
+}
+
 /// Runs queued tasks until none is left, for the end of a worker: cancelled
 /// futures own sockets that nginx would otherwise report as left open.
 pub(crate) fn drain() {
@@ -115,6 +121,15 @@ pub(crate) fn sleep(duration: Duration) -> Sleep {
     Sleep {
         duration,
         holds_worker: false,
+        timer: None,
+    }
+}
+
+/// The same with a timer for which a worker that is leaving waits.
+pub(crate) fn hold(duration: Duration) -> Sleep {
+    Sleep {
+        duration,
+        holds_worker: true,
         timer: None,
     }
 }
@@ -192,12 +207,37 @@ pub(crate) async fn timeout<T>(limit: Duration, future: impl Future<Output = T>)
 /// The same for a command that must not be abandoned: a worker that is leaving waits
 /// for it. A lost reply would strand the permits in it.
 pub(crate) async fn finish<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let limit = Sleep {
-        duration: limit,
-        holds_worker: true,
-        timer: None,
-    };
-    race(future, limit).await
+    race(future, hold(limit)).await
+}
+
+/// The results of both. `one` is polled first, so that what it sends is sent first.
+pub(crate) async fn both<A, B>(
+    one: impl Future<Output = A>,
+    other: impl Future<Output = B>,
+) -> (A, B) {
+    let mut one = std::pin::pin!(one);
+    let mut other = std::pin::pin!(other);
+    let (mut first, mut second) = (None, None);
+    std::future::poll_fn(move |context| {
+        if first.is_none()
+            && let Poll::Ready(value) = one.as_mut().poll(context)
+        {
+            first = Some(value);
+        }
+        if second.is_none()
+            && let Poll::Ready(value) = other.as_mut().poll(context)
+        {
+            second = Some(value);
+        }
+        match (first.take(), second.take()) {
+            (Some(one), Some(other)) => Poll::Ready((one, other)),
+            (one, other) => {
+                (first, second) = (one, other);
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 /// The result of whichever ends first; the other one is dropped.
@@ -207,6 +247,50 @@ pub(crate) async fn first<T>(one: impl Future<Output = T>, other: impl Future<Ou
     std::future::poll_fn(move |context| match one.as_mut().poll(context) {
         Poll::Ready(value) => Poll::Ready(value),
         Poll::Pending => other.as_mut().poll(context),
+    })
+    .await
+}
+
+/// Runs futures at the same time: their results in their order, `None` for those that
+/// took too long. Once `enough` of the results are good, the others have `grace` left.
+pub(crate) async fn gather<F: Future>(
+    futures: impl Iterator<Item = F>,
+    enough: usize,
+    is_good: impl Fn(&F::Output) -> bool,
+    grace: Duration,
+) -> Vec<Option<F::Output>> {
+    let mut running: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
+    let mut results: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
+    let mut patience: Option<Pin<Box<Sleep>>> = None;
+    std::future::poll_fn(move |context| {
+        for (slot, result) in running.iter_mut().zip(&mut results) {
+            if let Some(future) = slot
+                && let Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *slot = None;
+                *result = Some(value);
+            }
+        }
+        let good = results.iter().flatten().filter(|value| is_good(value));
+        let is_enough = good.count() >= enough;
+        // A good one before all that still run cannot be bettered.
+        let first_open = running.iter().position(Option::is_some);
+        let is_first = enough == 1
+            && results
+                .iter()
+                .take(first_open.unwrap_or(0))
+                .flatten()
+                .any(&is_good);
+        if first_open.is_none() || is_first {
+            return Poll::Ready(std::mem::take(&mut results));
+        }
+        if is_enough {
+            let patience = patience.get_or_insert_with(|| Box::pin(sleep(grace)));
+            if patience.as_mut().poll(context).is_ready() {
+                return Poll::Ready(std::mem::take(&mut results));
+            }
+        }
+        Poll::Pending
     })
     .await
 }

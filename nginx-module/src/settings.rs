@@ -1,16 +1,20 @@
 //! The settings in force for one request: its location's configuration, and the
 //! keys and the shared memory to decide by.
 
+use std::borrow::Cow;
+
 use ngx::ffi::ngx_uint_t;
-use seckill_core::Verdict;
-use seckill_core::gate::Credential;
 use seckill_core::gate::directive::{Fallback, RateLimit};
+use seckill_core::gate::{Credential, Proof};
 use seckill_core::signing::keyring::{Digest, Keyring};
+use seckill_core::signing::{jwt, session};
+use seckill_core::{Verdict, ids};
 
 use crate::conf::{Edge, LocConf, MainConf};
 use crate::ctx::request::{Headers, Request};
-use crate::ngx_http_seckill_module;
 use crate::state::Zone;
+use crate::tokens::{Jwt, Read, Unverified};
+use crate::{clock, ngx_http_seckill_module};
 
 /// What a handler needs to decide about one request.
 pub(crate) struct Settings<'a> {
@@ -25,6 +29,7 @@ pub(crate) struct Settings<'a> {
     /// Whether a captcha pass is required here.
     pub(crate) captcha: bool,
     user: Option<ngx_uint_t>,
+    jwt: Option<&'a Jwt>,
     rate: Option<(usize, RateLimit)>,
     main: &'a MainConf,
 }
@@ -44,6 +49,7 @@ impl<'a> Settings<'a> {
             has_fallback: location.fallback == Some(Fallback::Pass),
             captcha: location.captcha == Some(true),
             user: location.user,
+            jwt: location.jwt.flatten().map(|index| &main.jwts[index]),
             main,
             rate: location.rate.map(|index| (index, main.rates[index])),
         })
@@ -59,11 +65,64 @@ impl<'a> Settings<'a> {
         confs(request).1.gate == Some(true)
     }
 
+    /// The buyer for whom this configuration vouches; `None` where nobody does.
+    pub(crate) fn vouched<'r>(&self, request: &Request<'r>) -> Option<&'r str> {
+        let name = request.variable_bytes(self.user?);
+        Some(request.keep(ids::user::write(name)?))
+    }
+
     /// The buyer whom the request names, unverified.
-    pub(crate) fn buyer<'r>(&self, request: &Request<'r>, headers: &Headers<'r>) -> Credential<'r> {
-        match self.user {
-            Some(index) => Credential::Vouched(request.variable(index)),
-            None => Credential::Cookie(headers.session),
+    ///
+    /// # Errors
+    /// [`Verdict::Unavailable`] for a token while there are no keys to verify it.
+    pub(crate) fn buyer<'r>(
+        &self,
+        request: &Request<'r>,
+        headers: &Headers<'r>,
+    ) -> Result<Buyer<'r>, Verdict>
+    where
+        'a: 'r,
+    {
+        if self.user.is_some() {
+            return Ok(Buyer::Vouched(self.vouched(request).unwrap_or_default()));
+        }
+        match self.token(request, headers) {
+            Some((jwt, text)) => token_buyer(request, jwt, text),
+            None => Ok(Buyer::Cookie(headers.session)),
+        }
+    }
+
+    /// The token that the request brings, where tokens are believed.
+    fn token<'r>(
+        &self,
+        request: &Request<'r>,
+        headers: &Headers<'r>,
+    ) -> Option<(&'a Jwt, &'r str)> {
+        let jwt = self.jwt?;
+        let token = headers.authorization.and_then(jwt::bearer).or_else(|| {
+            let cookie = match &*jwt.cookie {
+                session::COOKIE => headers.session,
+                other => request.cookie(other),
+            };
+            // A session of ours may stand where a token is looked for.
+            cookie.filter(|text| jwt::is_token(text))
+        });
+        Some((jwt, token?))
+    }
+
+    /// The buyer of whom the back end is to be told, verified: all but those whose
+    /// session it verifies itself.
+    pub(crate) fn told<'r>(&self, request: &Request<'r>) -> Option<&'r str>
+    where
+        'a: 'r,
+    {
+        if self.user.is_none() && self.jwt.is_none() {
+            return None;
+        }
+        match self.buyer(request, &request.headers()).ok()? {
+            Buyer::Vouched(user) => ids::is_user(user).then_some(user),
+            Buyer::Token(token) => token.verify().ok().map(|()| token.user),
+            Buyer::Cookie(_) => None,
         }
     }
 
@@ -74,6 +133,47 @@ impl<'a> Settings<'a> {
             self.zone
                 .take_token(index, limit.share(self.zone.edges()), now_ns)
         })
+    }
+}
+
+/// Who a request says is buying.
+pub(crate) enum Buyer<'r> {
+    /// This configuration vouches for them, or their token was verified before.
+    Vouched(&'r str),
+    /// Their session, to be verified.
+    Cookie(Option<&'r str>),
+    /// Their token, to be verified.
+    Token(Unverified<'r>),
+}
+
+impl Buyer<'_> {
+    /// The same for the gate's rules.
+    pub(crate) fn credential(&self) -> Credential<'_> {
+        match self {
+            Self::Vouched(user) => Credential::Vouched(user),
+            Self::Cookie(token) => Credential::Cookie(*token),
+            Self::Token(token) => Credential::Proof(token),
+        }
+    }
+}
+
+/// The buyer whom a token names; nobody, if it is no token of the shop's login.
+fn token_buyer<'r>(
+    request: &Request<'r>,
+    jwt: &'r Jwt,
+    text: &'r str,
+) -> Result<Buyer<'r>, Verdict> {
+    match jwt.read(text, clock::now_ms()) {
+        Ok(Read::Known(user)) => Ok(Buyer::Vouched(request.keep(Cow::Owned(user)))),
+        Ok(Read::Claimed(token, keys)) => Ok(Buyer::Token(Unverified {
+            jwt,
+            text,
+            user: request.keep(Cow::Owned(token.user.clone())),
+            token,
+            keys,
+        })),
+        Err(Verdict::Unavailable) => Err(Verdict::Unavailable),
+        Err(_) => Ok(Buyer::Cookie(None)),
     }
 }
 

@@ -5,12 +5,14 @@
 
 pub(crate) mod bans;
 pub(crate) mod counters;
+mod limits;
 mod mapping;
 mod passes;
 mod refresher;
-mod seen;
+pub(crate) mod seen;
 mod zone;
 
+pub(crate) use limits::{LimitCounts, LimitZone};
 pub(crate) use mapping::{SharedZone, wanted};
 pub(crate) use passes::ClaimedPass;
 pub(crate) use seen::SeenClick;

@@ -1,22 +1,28 @@
 //! The variables, for logs and for headers to the back end.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use ngx::ffi::{
-    NGX_ERROR, NGX_HTTP_VAR_NOCACHEABLE, NGX_OK, ngx_conf_t, ngx_http_add_variable,
-    ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_str_t, ngx_uint_t,
+    NGX_ERROR, NGX_HTTP_VAR_CHANGEABLE, NGX_HTTP_VAR_NOCACHEABLE, NGX_OK, ngx_conf_t,
+    ngx_http_add_variable, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_str_t,
+    ngx_uint_t,
 };
+use seckill_core::signing::identity;
 use seckill_core::{Verdict, gate};
 
 use crate::clock;
-use crate::ctx::request::Request;
+use crate::ctx::request::{Request, find_variables};
 use crate::ctx::{Ctx, Decision};
 use crate::settings::{Settings, confs};
+
+/// The variable with the request's id.
+const REQUEST: &str = "seckill_request";
 
 /// A variable's text for one request, empty where it does not apply.
 type Text = fn(&Request<'_>, Option<&Ctx>, &mut String);
 
-const VARIABLES: [(&str, Text); 6] = [
+const VARIABLES: [(&str, Text); 8] = [
     ("seckill_verdict", |_, ctx, out| {
         out.push_str(match ctx.map(|ctx| ctx.decision.get()) {
             Some(Decision::Admitted) => "admitted",
@@ -30,6 +36,9 @@ const VARIABLES: [(&str, Text); 6] = [
             None => out.push_str(visitor(request).unwrap_or_default()),
         }
     }),
+    ("seckill_identity", |request, _, out| {
+        out.push_str(&identity(request).unwrap_or_default());
+    }),
     ("seckill_round", |_, ctx, out| {
         if let Some(ctx) = ctx {
             push(ctx.round.get(), out);
@@ -38,6 +47,19 @@ const VARIABLES: [(&str, Text); 6] = [
     ("seckill_product", |_, ctx, out| {
         if let Some(ctx) = ctx {
             push(ctx.product.get(), out);
+        }
+    }),
+    (REQUEST, |request, ctx, out| {
+        // The client's own id, so that a repeated request is recognised, or nginx's.
+        match ctx
+            .map(|ctx| ctx.request.get())
+            .filter(|request| request.len > 0)
+        {
+            Some(id) => push(id, out),
+            None => {
+                let given = request.headers().request.filter(|id| !id.is_empty());
+                out.push_str(given.unwrap_or_else(|| request.own_id()));
+            }
         }
     }),
     ("seckill_arrival", |_, ctx, out| {
@@ -61,8 +83,23 @@ const VARIABLES: [(&str, Text); 6] = [
 /// viewed a page, and who was refused.
 fn visitor<'r>(request: &Request<'r>) -> Option<&'r str> {
     let settings = Settings::of(request).ok()?;
-    let buyer = settings.buyer(request, &request.headers());
-    gate::identify(buyer, settings.keyring, clock::now_ms())
+    let buyer = settings.buyer(request, &request.headers()).ok()?;
+    gate::identify(buyer.credential(), settings.keyring, clock::now_ms())
+        .ok()
+        .map(|user| request.keep(Cow::Owned(user.to_owned())))
+}
+
+/// For the back end: the buyer for whom this nginx vouches, or whose token it has
+/// verified, signed. The session cookie needs no such header, since the back end
+/// verifies it itself.
+fn identity(request: &Request<'_>) -> Option<String> {
+    let settings = Settings::of(request).ok()?;
+    let user = settings.told(request)?;
+    Some(identity::sign(
+        settings.keyring.first(),
+        user,
+        clock::now_ms(),
+    ))
 }
 
 fn push(text: ngx_str_t, out: &mut String) {
@@ -74,12 +111,21 @@ fn push(text: ngx_str_t, out: &mut String) {
 /// # Safety
 /// `cf` is the configuration being read.
 pub(crate) unsafe fn add(cf: *mut ngx_conf_t) -> ngx_int_t {
-    for (index, (name, _)) in VARIABLES.iter().enumerate() {
+    // SAFETY: by this function's contract.
+    if !unsafe { find_variables(cf) } {
+        return NGX_ERROR as ngx_int_t;
+    }
+    for (index, (own, _)) in VARIABLES.iter().enumerate() {
         // SAFETY: by this function's contract; the name is copied.
         unsafe {
-            let mut name = ngx_str_t::from_str((*cf).pool, name);
-            let flags = NGX_HTTP_VAR_NOCACHEABLE as ngx_uint_t;
-            let Some(variable) = ngx_http_add_variable(cf, &mut name, flags).as_mut() else {
+            let mut name = ngx_str_t::from_str((*cf).pool, own);
+            let mut flags = NGX_HTTP_VAR_NOCACHEABLE;
+            if *own == REQUEST {
+                // A configuration of an earlier version makes it with a map.
+                flags |= NGX_HTTP_VAR_CHANGEABLE;
+            }
+            let variable = ngx_http_add_variable(cf, &mut name, flags as ngx_uint_t);
+            let Some(variable) = variable.as_mut() else {
                 return NGX_ERROR as ngx_int_t;
             };
             variable.get_handler = Some(get);

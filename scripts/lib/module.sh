@@ -8,42 +8,45 @@ module_folder=$PWD/target/nginx
 # A string as a shell, and the reader of nginx's Makefile, takes it for one word.
 quoted() { printf "'%s'" "${1//\'/\'\\\'\'}"; }
 
-# Writes the headers that nginx's configure makes into target/nginx/objs, again
-# only when Debian's nginx changed, or the folder was moved.
-configure_debian_nginx() {
-    [ -f "$debian_nginx/conf_flags" ] ||
-        fail "$debian_nginx/conf_flags is missing; install it with: scripts/install.sh run"
-    local stamp objs made
-    objs=$module_folder/objs
-    stamp=$(nginx -V 2>&1 | cksum; cksum <"$debian_nginx/conf_flags"; printf '%s\n' "$objs")
+# configure_nginx SOURCE OBJS STAMP: writes the headers that nginx's configure makes
+# into OBJS, again only when STAMP, its flags, or the place changed. SOURCE is what
+# Debian's nginx-dev has in /usr/share/nginx/src.
+configure_nginx() {
+    local source=$1 objs=$2 stamp made makefile place
+    stamp=$(printf '%s\n' "$3"; cksum <"$source/conf_flags"; printf '%s\n' "$objs")
     [ "$(cat "$objs/.made_for" 2>/dev/null)" != "$stamp" ] || return 0
-    step "Configuring the headers of $(nginx -v 2>&1 | sed 's/.*: //') in target/nginx/objs"
+    step "Configuring the headers of $3 in ${objs#"$PWD/"}"
     rm -rf "$objs"
-    mkdir -p "$module_folder"
+    mkdir -p "${objs%/*}"
     # nginx's configure cannot write into a folder with a space in its path.
     made=$(TMPDIR=/tmp mktemp -d)
     # It reads its parts relative to its own folder and writes only into the
     # build directory.
     (
-        cd "$debian_nginx"
+        cd "$source"
         NGX_CONF_FLAGS=()
         # shellcheck source=/dev/null
         . ./conf_flags
         ./configure "${NGX_CONF_FLAGS[@]}" --builddir="$made/objs"
-    ) >"$module_folder/configure.log" 2>&1 || {
+    ) >"$objs-configure.log" 2>&1 || {
         rm -rf "$made"
-        fail "nginx's configure failed: see target/nginx/configure.log; the usual cure is: scripts/install.sh run"
+        fail "nginx's configure failed: see $objs-configure.log; the usual cure is: scripts/install.sh run"
     }
     # Its Makefile names the folder, and is read for the places of the headers.
-    local makefile place
     place=$(quoted "$objs")
     makefile=$(<"$made/objs/Makefile")
     printf '%s\n' "${makefile//"$made/objs"/"$place"}" >"$made/objs/Makefile"
-    cp -R "$made/objs" "$module_folder/"
+    cp -R "$made/objs" "$objs"
     rm -rf "$made"
     [ -s "$objs/ngx_auto_config.h" ] ||
-        fail "nginx's configure made no ngx_auto_config.h: see target/nginx/configure.log"
+        fail "nginx's configure made no ngx_auto_config.h: see $objs-configure.log"
     printf '%s\n' "$stamp" >"$objs/.made_for"
+}
+
+configure_debian_nginx() {
+    [ -f "$debian_nginx/conf_flags" ] ||
+        fail "$debian_nginx/conf_flags is missing; install it with: scripts/install.sh run"
+    configure_nginx "$debian_nginx" "$module_folder/objs" "$(nginx -v 2>&1 | sed 's/.*: //')"
 }
 
 # Exports where the headers are: Debian's, unless both variables name others.

@@ -61,8 +61,7 @@ location /buy/ {
             proxy_pass http://purchase;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-            proxy_set_header X-Request-Id \$request_id;
-            proxy_set_header X-Seckill-Permit \$seckill_permit;
+            proxy_ignore_client_abort on;
         }
 CONF
 }

@@ -82,13 +82,18 @@ export async function close(page) {
   await page.context().close();
 }
 
-/** A picture at each width, named after the state. */
+/** A picture at each width, named after the state, at which nothing is wider than the window. */
 export async function shoot(page, name) {
   await mkdir(SHOTS, { recursive: true });
   const before = page.viewportSize();
   for (const [width, size] of Object.entries(SIZES)) {
     await page.setViewportSize(size);
     await page.screenshot({ path: join(SHOTS, `${name}-${width}.png`) });
+    // A page that is wider than its window hides what stands at its end.
+    const stickingOut = () => document.documentElement.scrollWidth - document.documentElement.clientWidth;
+    await page.waitForFunction(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth, null, { timeout: 5_000 }).catch(() => {});
+    const over = await page.evaluate(stickingOut);
+    assert.ok(over <= 0, `${name} is ${over} px wider than ${width} px`);
   }
   await page.setViewportSize(before);
 }

@@ -88,9 +88,20 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   await operator.setInputFiles(at('products.0.picture'), { name: 'cat.png', mimeType: 'image/png', buffer: Buffer.from('<svg onload=alert(1)>') });
   await operator.locator('.picture .mistake:has-text("picture")').waitFor();
   await operator.setInputFiles(at('products.0.picture'), { name: 'photo.txt', mimeType: 'text/plain', buffer: await operator.screenshot() });
+  // The operator chooses which part is shown: here a square at the right end.
+  await operator.check('dialog[open] [value="1:1"]');
+  await operator.locator('dialog[open] [type=range]').fill('100');
+  await shoot(operator, 'console-cut');
+  await isUsable(operator, 'cutting a picture');
+  await operator.click('dialog[open] .is-main');
   await operator.locator('.picture-shown img').waitFor();
-  await operator.frameLocator('.preview iframe').locator('img[srcset*="/pictures/"]').waitFor();
-  await operator.locator('.picture-shown img').scrollIntoViewIfNeeded();
+  const { naturalWidth, naturalHeight } = await operator.locator('.picture-shown img').evaluate(async (it) => (await it.decode(), it));
+  assert.equal(naturalWidth, naturalHeight, 'what is shown is the square');
+  await operator.setInputFiles(at('products.0.picture'), { name: 'second.png', mimeType: 'image/png', buffer: await operator.screenshot({ clip: { x: 0, y: 0, width: 400, height: 300 } }) });
+  await operator.click('dialog[open] .is-main');
+  await operator.locator('.picture-shown figure').nth(1).waitFor();
+  await operator.frameLocator('.preview iframe').locator('img[srcset*="/pictures/"]').nth(1).waitFor({ state: 'attached' });
+  await operator.locator('.picture-shown img').first().scrollIntoViewIfNeeded();
   await shoot(operator, 'console-picture');
   await isUsable(operator, 'a round with a picture');
   const id = await save(operator);
@@ -102,6 +113,10 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   await supervisor.goto('/console/#/approvals');
   const waiting = supervisor.locator(`.waiting[data-round="${id}"]`);
   await waiting.waitFor();
+  // What shoppers will see is seen before it is approved.
+  assert.equal(await waiting.locator('.thumb').count(), 2);
+  assert.match(await waiting.textContent(), /立省 50%/);
+  assert.match(await waiting.textContent(), /Cleans \*\*every\*\* corner/);
   await shoot(supervisor, 'console-approvals');
   await waiting.locator('.is-main').click();
   await supervisor.locator('dialog[open] .is-main').click();
@@ -113,6 +128,10 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   assert.match(html, /Cleans <strong>every<\/strong> corner/);
   const [picture] = html.match(/\/pictures\/[0-9a-f]{16}-480\.jpg/);
   assert.equal((await fetch(`${BASE_URL}${picture}`)).headers.get('content-type'), 'image/jpeg');
+  // The same picture stands for the product on the start page.
+  const { rounds } = await (await fetch(`${BASE_URL}/api/rounds`)).json();
+  const shown = rounds.find((it) => it.id === id)?.products[0].picture;
+  assert.ok(!shown || shown.src === picture, JSON.stringify(shown));
   await supervisor.goto('/console/#/audit');
   await supervisor.locator(`tr:has-text("批准"):has(a[href="#/rounds/${id}"])`).waitFor();
   await shoot(supervisor, 'console-audit');
@@ -156,7 +175,7 @@ test('a round on several days is submitted in one action, and approved in one, e
 
   await supervisor.goto('/console/#/approvals');
   const alike = supervisor.locator(`.waiting[data-series="${series}"]`);
-  await alike.locator('summary').click();
+  await alike.locator('> details > summary').click();
   assert.deepEqual(await alike.locator('.days a').allTextContents(), [days[0], days[2], days[3]]);
   assert.match(await supervisor.locator(`.waiting[data-round="${days[1]}"] tbody`).textContent(), /301/);
   await shoot(supervisor, 'console-series');

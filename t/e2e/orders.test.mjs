@@ -59,11 +59,11 @@ test('an order is cancelled only after a confirmation, and may be followed by an
   await page.click('#cancel');
   await page.click('#sure [value=yes]');
   await standing(page, 'cancelled').waitFor();
-  assert.match(await page.textContent('.standing'), /you may buy again/);
+  assert.match(await page.textContent('.standing'), /can buy it again/);
 
   await page.click('.actions a');
   await page.locator('#product[data-notice=cancelled]').waitFor();
-  assert.match(await page.textContent('#panel-text'), /still on sale: you may buy again/);
+  assert.match(await page.textContent('#panel-text'), /still on sale\. You can buy it again/);
   await page.locator('#buy[aria-disabled=false]').click();
   await scene(page, 'ordered').waitFor();
   assert.notEqual(await page.textContent('#order'), order);
@@ -82,9 +82,9 @@ test('a buyer on another page is notified when their order is placed, paid or ca
   await scene(product, 'sending').or(scene(product, 'processing')).first().waitFor();
   await start.bringToFront();
   const toast = (words) => start.locator('.toast', { hasText: words });
-  await toast('It is yours').waitFor();
+  await toast('You got it!').waitFor();
   assert.equal(await start.textContent('#badge'), '1');
-  const link = await toast('It is yours').locator('a').getAttribute('href');
+  const link = await toast('You got it!').locator('a').getAttribute('href');
   const order = new URL(link, 'http://shop').searchParams.get('order');
   const { post } = callsOf(start);
   assert.equal((await post(`/api/orders/${order}/cancel`)).status, 200);
@@ -141,7 +141,7 @@ test('an order whose time to pay runs out is shown as cancelled', async () => {
   assert.equal(await page.locator('#pay').count(), 0);
   Object.assign(show, { status: 'cancelled', reason: 'unpaid' });
   await standing(page, 'cancelled').waitFor();
-  assert.match(await page.textContent('.standing'), /not paid in time/);
+  assert.match(await page.textContent('.standing'), /did not pay in time/);
   await close(page);
 });
 

@@ -111,6 +111,8 @@ const STATES = {
   'order-created': order('created', {}),
   'order-cancel': order('created', {}, (page) => page.click('#cancel')),
   'order-elsewhere': order('created', { can_pay_here: false }),
+  'order-providers': order('created', { can_pay_here: false, pay_with: ['alipay', 'wechat'], pay_url: 'https://pay.example/1' }),
+  'order-free': order('created', { price_cents: 0, total_cents: 0 }),
   'order-paid': order('paid', { status: 'paid', payments: paidTwice }),
   'order-cancelled': order('cancelled', { status: 'cancelled', reason: 'unpaid', payments: [{ ...paidTwice[0], reason: 'cancelled' }] }),
   'order-missing': order('missing', null),

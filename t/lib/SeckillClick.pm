@@ -12,7 +12,7 @@ use IO::Socket::INET;
 
 use SeckillSign qw(hidden_path cookie);
 
-our @EXPORT_OK = qw(get click answer status_of edge_pid reload metric log_has);
+our @EXPORT_OK = qw(get post click click_with answer status_of edge_pid reload metric log_has);
 
 sub _port {$ENV{TEST_NGINX_SERVER_PORT}}
 
@@ -25,15 +25,27 @@ sub get {
     return $body // '';
 }
 
+# Posts to a path, or to anything else that a request line may hold, with these header
+# lines, and returns the open connection.
+sub post {
+    my ($path, @headers) = @_;
+    my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => _port())
+        or die "cannot connect to the edge: $!\n";
+    print $edge join "\r\n", "POST $path HTTP/1.1", 'Host: shop', @headers, 'Connection: close', '', '';
+    return $edge;
+}
+
 # Sends one purchase of product 153 in round 1 and returns the open connection.
 sub click {
     my ($buyer, $quantity) = @_;
-    my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => _port())
-        or die "cannot connect to the edge: $!\n";
-    my ($path, $cookie) = (hidden_path($buyer, '1', '153'), cookie($buyer));
-    $path .= "?quantity=$quantity" if $quantity;
-    print $edge "POST $path HTTP/1.1\r\nHost: shop\r\n$cookie\r\nConnection: close\r\n\r\n";
-    return $edge;
+    my $query = $quantity ? "?quantity=$quantity" : '';
+    return post(hidden_path($buyer, '1', '153') . $query, cookie($buyer));
+}
+
+# The same with these header lines and no others: also the cookie is among them.
+sub click_with {
+    my ($buyer, @headers) = @_;
+    return post(hidden_path($buyer, '1', '153'), @headers);
 }
 
 # The whole response on a connection; empty if none came within $seconds.

@@ -12,7 +12,7 @@ use IO::Socket::UNIX;
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(redis redis_start redis_stop redis_pid socket_path folder offer);
+our @EXPORT_OK = qw(redis redis_at redis_start redis_stop redis_pid socket_path folder offer);
 
 # Sockets live under /tmp: a unix socket's path must stay below 108 bytes.
 my $folder = File::Temp->newdir('seckill-t-XXXXXX', TMPDIR => 1);
@@ -76,14 +76,24 @@ sub _reply {
     return substr $text, 0, $rest;
 }
 
+# A connection to another server; while it is set, commands go there.
+our $elsewhere;
+
+# Sends one command over a connection and returns its reply.
+sub redis_at {
+    my ($to, @words) = @_;
+    local $SIG{PIPE} = 'IGNORE';
+    print $to join '', '*' . @words . "\r\n", map { '$' . length($_) . "\r\n$_\r\n" } @words;
+    $to->flush;
+    return _reply($to);
+}
+
 # Sends one command and returns its reply: redis('HGET', $key, $field).
 sub redis {
     my @words = @_;
+    return redis_at($elsewhere, @words) if $elsewhere;
     $connection //= _connect() // die "cannot connect to redis: $!\n";
-    local $SIG{PIPE} = 'IGNORE';
-    print $connection join '', '*' . @words . "\r\n", map { '$' . length($_) . "\r\n$_\r\n" } @words;
-    $connection->flush;
-    my $reply = eval { _reply($connection) };
+    my $reply = eval { redis_at($connection, @words) };
     if (my $error = $@) {
         undef $connection if $error =~ /closed/;
         die $error;
@@ -92,7 +102,8 @@ sub redis {
 }
 
 # Puts a product up for sale, as an approval does:
-# offer($round, $product, opens => ms, ends => ms, limit => n, per_buyer => n).
+# offer($round, $product, opens => ms, ends => ms, limit => n, per_buyer => n); with
+# halt => 'paused' or 'withdrawn', as the stop switch leaves it.
 sub offer {
     my ($round, $product, %of) = @_;
     my $item = "${round}::$product";
@@ -100,7 +111,8 @@ sub offer {
         opens_ms => $of{opens}, ends_ms => $of{ends}, limit => $of{limit} // 10,
         per_buyer => $of{per_buyer} // 1, segments => $of{segments} // 1, price_cents => 99_900,
     );
-    my $json = '{' . join(',', map {qq("$_":$entry{$_})} sort keys %entry) . '}';
+    my @halt = $of{halt} ? qq("halt":"$of{halt}") : ();
+    my $json = '{' . join(',', (map {qq("$_":$entry{$_})} sort keys %entry), @halt) . '}';
     redis(
         'HSET', "seckill::{$item}::info",
         round     => $round, product => $product, title => "Product $product",

@@ -13,7 +13,7 @@ use Exporter qw(import);
 use MIME::Base64 qw(encode_base64url);
 use Time::HiRes ();
 
-our @EXPORT_OK = qw(%KEYS now_ms hidden_path session cookie captcha_pass captcha);
+our @EXPORT_OK = qw(%KEYS now_ms written hidden_path session cookie vouched_for captcha_pass captcha);
 
 # The key ring of the suites, first one first. Worthless elsewhere.
 our @KEY_IDS = qw(k2 k1);
@@ -41,6 +41,12 @@ sub _md5 {
     return md5_hex(_lines("seckill $purpose v1", @fields) . $secret);
 }
 
+# The written id of the buyer whom the shop's login names so.
+sub written {
+    my ($name) = @_;
+    return $name =~ s/([^A-Za-z0-9_.\@+~-])/sprintf '%%%02X', ord $1/ger;
+}
+
 # A purchase URL: hidden_path($user, $round, $product, %how), where %how may
 # have expires (epoch ms), nonce, kid, secret, and digest (md5).
 sub hidden_path {
@@ -65,6 +71,14 @@ sub session {
 
 # The header line that logs $user in.
 sub cookie { 'Cookie: seckill_session=' . session(@_) }
+
+# The buyer for whom an edge vouches in the header $text, and '' if it does not.
+sub vouched_for {
+    my ($text) = @_;
+    my ($user, $expires, $kid, $digest) = $text =~ /^(.+)\.([0-9]+)\.([^.]+)\.([^.]+)$/ or return '';
+    my $lasts = $expires - now_ms();
+    return $lasts > 0 && $lasts <= 60_000 && $digest eq _hmac($KEYS{$kid}, 'identity', $user, $expires) ? $user : '';
+}
 
 # A captcha pass; %how may have expires, nonce, kid, secret, purpose.
 sub captcha_pass {

@@ -59,7 +59,7 @@ pub(crate) async fn run(config: &Config, command: AccountsCommand) -> anyhow::Re
 }
 
 async fn add(config: &Config, name: &str, role: Role) -> anyhow::Result<()> {
-    if !ids::is_user(name) {
+    if !ids::is_account(name) {
         anyhow::bail!("\"{name}\" cannot be a name; write 1 to 64 letters, digits or _ . @ + -");
     }
     let store = open_store(config).await?;

@@ -8,12 +8,18 @@ use seckill_load::command::Load;
 use super::accounts::AccountsCommand;
 use super::bans::BansCommand;
 use super::capacity::CapacityArgs;
+use super::doctor::DoctorArgs;
 use super::drill::DrillArgs;
+use super::feed::FeedCommand;
 use super::findings::FindingsCommand;
+use super::inventory::InventoryCommand;
 use super::notices::NoticesCommand;
 use super::orders::OrdersCommand;
+use super::payments::PaymentsCommand;
+use super::round::RoundCommand;
 use super::sale::SaleCommand;
 use super::serve::ServeArgs;
+use super::session::SessionCommand;
 use super::status::StatusArgs;
 use super::stock::StockCommand;
 use super::up::UpArgs;
@@ -44,7 +50,8 @@ pub(crate) struct Cli {
 /// Settings that every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct SettingsArgs {
-    /// Configuration file [default: seckill.toml, if it is there]
+    /// Configuration file [default: seckill.toml, if it is there; installed by a
+    /// package: /etc/seckill/seckill.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Data folder, by which a running system is found [default: ./data]
@@ -76,6 +83,11 @@ pub(crate) enum Command {
     /// Import, approve and export sales
     #[command(subcommand)]
     Sale(SaleCommand),
+    /// Stop what is on sale: pause, resume, end or withdraw a round or one product
+    ///
+    /// Every edge follows within a second.
+    #[command(subcommand)]
+    Round(RoundCommand),
     /// Keep addresses, networks and users out of the sale
     ///
     /// Every edge follows within a second, and keeps the bans while Redis is away.
@@ -93,12 +105,24 @@ pub(crate) enum Command {
     /// Show orders, and messages from which no order could be placed
     #[command(subcommand)]
     Orders(OrdersCommand),
+    /// Show how far the shop's own systems are with the orders, and send orders again
+    #[command(subcommand)]
+    Feed(FeedCommand),
     /// Send load: shoppers with bots among them, races, steady clicks
     #[command(subcommand)]
     Load(Load),
+    /// Choose items of the shop's own inventory, and show what it holds
+    #[command(subcommand)]
+    Inventory(InventoryCommand),
+    /// Compare payments with the providers' lists, and return money
+    #[command(subcommand)]
+    Payments(PaymentsCommand),
     /// Show and retry notifications to buyers about their orders
     #[command(subcommand)]
     Notices(NoticesCommand),
+    /// Make a buyer's session, or say whose one is
+    #[command(subcommand)]
+    Session(SessionCommand),
     /// Show which parts are up, and how far each sale is
     ///
     /// Finds the system by its data folder (--data). The exit status is 1 if a part is
@@ -110,6 +134,12 @@ pub(crate) enum Command {
     /// that time. Prints PASS with what was checked, or FAIL with the first breach
     /// and its events; then the exit status is 1.
     Verify(VerifyArgs),
+    /// Look for what keeps this system from selling, and say each cure
+    ///
+    /// nginx and the module, running and installed; the edge's configuration and key
+    /// ring beside the back end's; Redis, clocks, files. Changes nothing. The exit
+    /// status is 1 if something is wrong.
+    Doctor(DoctorArgs),
     /// Compute how many edges, back ends, Redis masters and connections a rate needs
     ///
     /// From what the benchmarks measured on this machine (bench/results), or from

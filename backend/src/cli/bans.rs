@@ -1,5 +1,7 @@
 //! `seckill bans`: keeps addresses, networks and users out.
 
+use std::borrow::Cow;
+
 use crate::config::Config;
 use crate::edges::bans;
 use crate::edges::bans::Listed;
@@ -56,7 +58,14 @@ pub(crate) struct BanTargetArgs {
     #[arg(value_name = "KIND", value_parser = ban_kind)]
     pub(crate) kind: Kind,
     /// 203.0.113.7, 203.0.113.0/24, 2001:db8::/32, or the user's id
-    pub(crate) value: String,
+    value: String,
+}
+
+impl BanTargetArgs {
+    /// The value as it is written in Redis and in the database.
+    pub(crate) fn value(&self) -> Cow<'_, str> {
+        self.kind.written(&self.value)
+    }
 }
 
 fn ban_kind(text: &str) -> Result<Kind, String> {
@@ -104,7 +113,8 @@ async fn add(
     record: &Record,
     json: bool,
 ) -> anyhow::Result<()> {
-    let ban = target.kind.read(&target.value)?;
+    let value = target.value();
+    let ban = target.kind.read(&value)?;
     let redis = RedisLink::connect(&config.redis_url).await?;
     let before = bans::add(&mut redis.conn().await?, &ban, record, record.at_ms).await?;
     let was_banned = before.is_some_and(|before| !has_ended(before.expires_ms, record.at_ms));
@@ -122,7 +132,8 @@ async fn add(
 }
 
 async fn lift(config: &Config, target: &BanTargetArgs, json: bool) -> anyhow::Result<()> {
-    let ban = target.kind.read(&target.value)?;
+    let value = target.value();
+    let ban = target.kind.read(&value)?;
     let redis = RedisLink::connect(&config.redis_url).await?;
     let was_banned = bans::lift(&mut redis.conn().await?, &ban).await?;
     if json {

@@ -1,5 +1,6 @@
-//! `seckill drill …`: runs the repository's drills, which are scripts that start
-//! a system of their own, break something, and count.
+//! `seckill drill …`: runs drills. Those of [`crate::drill`] strike one part of a system
+//! of their own and check every answer; the others are scripts of the repository, which
+//! start a system, break something, and count.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::config::nearest::nearest;
+use crate::drill::fault::Fault;
+use crate::drill::{self, Plan, random};
 use anyhow::Context as _;
 use clap::Args;
 
@@ -18,8 +21,14 @@ const FOLDER: &str = "t/drills";
 
 #[derive(Debug, Args)]
 pub(crate) struct DrillArgs {
-    /// "list", the name of one, or "all"
+    /// "list", the name of one, "all" (the scripts too), or "random"
     name: String,
+    /// With "random": which schedule of faults
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// With "random": how many minutes of faults
+    #[arg(long, default_value_t = 1)]
+    minutes: u64,
     /// Options of the drill itself, such as --full for the size of a real sale
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -58,32 +67,103 @@ impl Outcome {
     }
 }
 
-/// Carries out `seckill drill NAME [ARGUMENT...]`; "list" and "all" are names too.
-pub(super) fn run(config: &Config, arguments: &DrillArgs) -> anyhow::Result<()> {
-    let DrillArgs { name, arguments } = arguments;
-    let home = repository(config)?;
-    let drills = find(&home)?;
+/// Carries out `seckill drill NAME [ARGUMENT...]`; "list", "all" and "random" are names
+/// too.
+pub(super) async fn run(config: &Config, arguments: &DrillArgs) -> anyhow::Result<()> {
+    let DrillArgs {
+        name,
+        seed,
+        minutes,
+        arguments,
+    } = arguments;
     anyhow::ensure!(
-        arguments.is_empty() || !["list", "all"].contains(&name.as_str()),
+        arguments.is_empty() || !["list", "all", "random"].contains(&name.as_str()),
         "\"{name}\" takes no arguments: each drill has its own; name one"
     );
-    let chosen: Vec<&Drill> = match name.as_str() {
-        "list" => return list(&drills),
-        "all" => drills.iter().collect(),
-        name => vec![named(&drills, name)?],
-    };
-    let mut lines = Vec::new();
-    let mut failed = 0;
-    for drill in chosen {
-        say(&format!("== Drill {}: {}\n", drill.name, drill.about))?;
-        let outcome = drill.run(&home, arguments)?;
-        failed += usize::from(!outcome.has_passed());
-        lines.extend(outcome.failures.iter().map(|line| format!("  {line}\n")));
-        lines.push(outcome.line(&drill.name));
+    if let Some(fault) = Fault::parse(name) {
+        return finish(vec![strike(config, &Plan::of(fault)).await?]);
     }
+    let scripts = repository(config).and_then(|home| Ok((find(&home)?, home)));
+    match name.as_str() {
+        "list" => {
+            let strikes = Fault::ALL.map(|it| (it.name(), it.about()));
+            say(&strikes.map(|(name, about)| line(name, about)).concat())?;
+            list(&scripts?.0)
+        }
+        "random" => {
+            let length = Duration::from_secs(minutes.saturating_mul(60));
+            let plan = random::plan(*seed, length);
+            for it in &plan.strikes {
+                let (at, lasts) = (it.at.as_secs_f64(), it.lasts.as_secs_f64());
+                say(&format!(
+                    "{at:>6.1} s  {} for {lasts:.1} s\n",
+                    it.fault.name()
+                ))?;
+            }
+            finish(vec![strike(config, &plan).await?])
+        }
+        "all" => {
+            let mut verdicts = Vec::new();
+            for fault in Fault::ALL {
+                verdicts.push(strike(config, &Plan::of(fault)).await?);
+            }
+            let (drills, home) = scripts?;
+            for drill in &drills {
+                verdicts.push(script(drill, &home, &[])?);
+            }
+            finish(verdicts)
+        }
+        name => {
+            let (drills, home) = scripts?;
+            finish(vec![script(named(&drills, name)?, &home, arguments)?])
+        }
+    }
+}
+
+/// A verdict, with the lines that say why it is none to be proud of.
+struct Verdict {
+    passed: bool,
+    lines: Vec<String>,
+}
+
+/// Runs a drill of this program.
+async fn strike(config: &Config, plan: &Plan) -> anyhow::Result<Verdict> {
+    say(&format!("== Drill {}\n", plan.name))?;
+    let report = drill::run(config, plan).await?;
+    say(&report.text())?;
+    let folder = drill::folder(config);
+    let file = folder.join(format!("{}.json", plan.name));
+    let text = serde_json::to_string_pretty(&report.json()).context("the report is no JSON")?;
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(&file, text))
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(Verdict {
+        passed: report.has_passed(),
+        lines: vec![format!("{}\n", report.verdict())],
+    })
+}
+
+/// Runs a drill that is a script.
+fn script(drill: &Drill, home: &Path, arguments: &[String]) -> anyhow::Result<Verdict> {
+    say(&format!("== Drill {}: {}\n", drill.name, drill.about))?;
+    let outcome = drill.run(home, arguments)?;
+    let failures = outcome.failures.iter().map(|line| format!("  {line}\n"));
+    Ok(Verdict {
+        passed: outcome.has_passed(),
+        lines: failures.chain([outcome.line(&drill.name)]).collect(),
+    })
+}
+
+fn finish(verdicts: Vec<Verdict>) -> anyhow::Result<()> {
+    let failed = verdicts.iter().filter(|it| !it.passed).count();
+    let lines: Vec<String> = verdicts.into_iter().flat_map(|it| it.lines).collect();
     say(&format!("\n{}", lines.concat()))?;
     anyhow::ensure!(failed == 0, "{failed} of the drills failed; see above");
     Ok(())
+}
+
+fn line(name: &str, about: &str) -> String {
+    format!("{name:<23} {about}\n")
 }
 
 /// The folder of the repository.
@@ -125,7 +205,9 @@ fn find(home: &Path) -> anyhow::Result<Vec<Drill>> {
 }
 
 fn named<'a>(drills: &'a [Drill], name: &str) -> anyhow::Result<&'a Drill> {
-    let names = || drills.iter().map(|drill| drill.name.as_str());
+    let scripts = drills.iter().map(|drill| drill.name.as_str());
+    let all: Vec<&str> = scripts.chain(Fault::ALL.map(Fault::name)).collect();
+    let names = || all.iter().copied();
     let found = drills.iter().find(|drill| drill.name == name);
     found.with_context(|| match nearest(name, names()) {
         Some(near) => format!("there is no drill \"{name}\"; did you mean \"{near}\"?"),
@@ -139,7 +221,7 @@ fn named<'a>(drills: &'a [Drill], name: &str) -> anyhow::Result<&'a Drill> {
 fn list(drills: &[Drill]) -> anyhow::Result<()> {
     let lines: Vec<String> = drills
         .iter()
-        .map(|drill| format!("{:<10} {}\n", drill.name, drill.about))
+        .map(|drill| line(&drill.name, &drill.about))
         .collect();
     say(&lines.concat())
 }

@@ -8,6 +8,7 @@ use crate::store::Actor;
 use crate::store::findings::{Finding, FindingState};
 use anyhow::Context as _;
 use clap::Subcommand;
+use seckill_core::shared::bans::listed::Kind;
 
 use super::bans::{BanTargetArgs, until, whoever_runs_this};
 use super::{open_store, say};
@@ -111,23 +112,28 @@ async fn confirm(
     time_ms: Option<u64>,
 ) -> anyhow::Result<()> {
     let (store, redis) = open(config).await?;
-    let by = me();
+    let (by, value) = (me(), target.value());
     let for_ms = time_ms.unwrap_or(config.analysis.ban_for_ms);
-    let confirmed = decision(target, &by).confirm(&store, &redis, for_ms).await;
+    let confirmed = decision(target.kind, &value, &by)
+        .confirm(&store, &redis, for_ms)
+        .await;
     store.close().await;
     let until = until(confirmed?.ban_until_ms, &config.time_zone);
-    let BanTargetArgs { kind, value } = target;
-    say(&format!("Banned {until}: {} {value}.\n", kind.as_str()))
+    say(&format!(
+        "Banned {until}: {} {value}.\n",
+        target.kind.as_str()
+    ))
 }
 
 async fn dismiss(config: &Config, target: &BanTargetArgs) -> anyhow::Result<()> {
     let (store, redis) = open(config).await?;
-    let by = me();
-    let dismissed = decision(target, &by).dismiss(&store, &redis).await;
+    let (by, value) = (me(), target.value());
+    let dismissed = decision(target.kind, &value, &by)
+        .dismiss(&store, &redis)
+        .await;
     store.close().await;
     dismissed?;
-    let BanTargetArgs { kind, value } = target;
-    let kind = kind.as_str();
+    let kind = target.kind.as_str();
     say(&format!(
         "Lifted, and left alone for 90 days: {kind} {value}.\n"
     ))
@@ -146,10 +152,10 @@ fn me() -> Actor {
     }
 }
 
-fn decision<'a>(target: &'a BanTargetArgs, by: &'a Actor) -> Decision<'a> {
+fn decision<'a>(kind: Kind, subject: &'a str, by: &'a Actor) -> Decision<'a> {
     Decision {
-        kind: target.kind,
-        subject: &target.value,
+        kind,
+        subject,
         by,
         now_ms: crate::now_ms(),
     }

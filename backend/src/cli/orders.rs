@@ -1,6 +1,9 @@
 //! `seckill orders …`: the orders of all buyers, and the dead letters.
 
+use std::borrow::Cow;
+
 use crate::config::Config;
+use crate::orders::give_up::{GiveUp, GivenUp};
 use crate::queue::dead_letters::{KeptLetter, Redriven};
 use crate::queue::{DeadLetters, Queues};
 use crate::redis::RedisLink;
@@ -8,13 +11,20 @@ use crate::redis::segments::Segments;
 use crate::shop::view;
 use crate::store::orders::Order;
 use crate::store::payments::Payment;
+use crate::store::{Actor, Done};
 use crate::time::rfc3339;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use seckill_core::ids;
 use seckill_core::orders::order::State;
 use serde_json::json;
 
 use super::{open_store, say};
+
+/// Finding orders, and acting on one.
+mod one;
+
+use one::OrderCommand;
 
 /// Letters shown of one page.
 const PAGE: usize = 500;
@@ -26,7 +36,7 @@ pub(crate) enum OrdersCommand {
     /// Show orders, newest first
     List {
         /// Only those of this buyer
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = buyer)]
         user: Option<String>,
         /// Only those in this state: created, paid, cancelled or failed
         #[arg(long, value_name = "STATE", value_parser = order_state)]
@@ -38,6 +48,8 @@ pub(crate) enum OrdersCommand {
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    One(OrderCommand),
     /// Show refunds due: payments that pay no order, each with the reason
     Refunds {
         /// As JSON, for programs
@@ -54,6 +66,16 @@ pub(crate) enum OrdersCommand {
     },
     /// Send dead letters to the queue again: the same as "dead-letters redrive"
     Redrive(LetterArgs),
+    /// Give up dead letters: their purchases fail, items and permits return, and their
+    /// buyers may buy again
+    GiveUp {
+        /// Their numbers, as "seckill orders dead-letters" shows them
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,6 +102,12 @@ pub(crate) struct LetterArgs {
     all: bool,
 }
 
+fn buyer(text: &str) -> Result<String, String> {
+    ids::user::given(text)
+        .map(Cow::into_owned)
+        .ok_or_else(|| "write 1 to 255 bytes".to_owned())
+}
+
 fn order_state(text: &str) -> Result<State, String> {
     State::parse(text).ok_or_else(|| "write created, paid, cancelled or failed".to_owned())
 }
@@ -98,6 +126,7 @@ pub(crate) async fn run(config: &Config, command: OrdersCommand) -> anyhow::Resu
             store.close().await;
             say(&orders_text(&orders, json)?)
         }
+        OrdersCommand::One(command) => one::run(config, command).await,
         OrdersCommand::Refunds { json } => {
             let store = open_store(config).await?;
             let due = store.refunds_due().await?;
@@ -111,6 +140,7 @@ pub(crate) async fn run(config: &Config, command: OrdersCommand) -> anyhow::Resu
             }
         }
         OrdersCommand::Redrive(which) => redrive(config, which).await,
+        OrdersCommand::GiveUp { ids, reason } => give_up(config, &ids, &reason).await,
     }
 }
 
@@ -162,7 +192,7 @@ fn order_json(order: &Order) -> serde_json::Value {
         "order": order.id.to_string(),
         "state": order.state.as_str(),
         "reason": order.reason.map(|reason| reason.as_str()),
-        "user": order.user,
+        "user": ids::user::name(&order.user),
         "round": order.round,
         "product": order.product,
         "segment": order.segment,
@@ -202,7 +232,8 @@ async fn list_letters(config: &Config, json: bool) -> anyhow::Result<()> {
         return say("There are no dead letters.\n");
     }
     let lines: String = all.iter().map(letter_text).collect();
-    let cure = "Send them to the queue again: seckill orders dead-letters redrive ID…, or --all\n";
+    let cure = "Send them to the queue again: seckill orders dead-letters redrive ID…, or --all\n\
+                Or let their purchases fail: seckill orders give-up ID… --reason TEXT\n";
     say(&format!("{lines}{cure}"))
 }
 
@@ -247,6 +278,47 @@ async fn redrive(config: &Config, which: LetterArgs) -> anyhow::Result<()> {
     };
     say(&format!("{sent} sent to the queue again.\n"))?;
     anyhow::ensure!(stay.is_empty(), "not sent: {}", stay.join("; "));
+    Ok(())
+}
+
+async fn give_up(config: &Config, ids: &[String], reason: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !reason.trim().is_empty(),
+        "--reason \"\" says nothing; write why these purchases fail, for the audit log"
+    );
+    let redis = RedisLink::connect(&config.redis_url).await?;
+    let segments = Segments::open(&redis, &config.redis_segments)?;
+    let store = open_store(config).await?;
+    let mut giving_up = GiveUp::new(&redis, &segments, &store).await;
+    let mut stay = Vec::new();
+    for id in ids {
+        let done = Done {
+            action: "letter.giveup",
+            target: id.clone(),
+            detail: json!({ "reason": reason }),
+        };
+        // Before it takes effect, as everything in the audit log.
+        store
+            .note_audit(&Actor::on_the_box(), &done, crate::now_ms())
+            .await?;
+        match giving_up.letter(id).await? {
+            GivenUp::Failed { user } => {
+                say(&format!(
+                    "{id}: the purchase of {user} failed; stock and permit return\n"
+                ))?;
+            }
+            GivenUp::HasOrder(order) => {
+                say(&format!(
+                    "{id}: its purchase has order {order}, which stays\n"
+                ))?;
+            }
+            GivenUp::Removed => say(&format!("{id}: removed; it was no purchase\n"))?,
+            GivenUp::Gone => stay.push(format!("there is no dead letter {id}")),
+            GivenUp::Stays(why) => stay.push(format!("{id}: {why}")),
+        }
+    }
+    store.close().await;
+    anyhow::ensure!(stay.is_empty(), "not given up: {}", stay.join("; "));
     Ok(())
 }
 

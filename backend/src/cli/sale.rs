@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use super::round::{self, RoundCommand};
 use super::{open_store, say};
 use crate::config::Config;
 use crate::redis::RedisLink;
@@ -36,6 +37,8 @@ pub(crate) enum SaleCommand {
         /// The round's id
         round: String,
     },
+    #[command(flatten)]
+    Stop(RoundCommand),
     /// Print all rounds as a sale file
     Export {
         /// As JSON of the same shape
@@ -53,6 +56,7 @@ pub(super) async fn run(config: &Config, command: SaleCommand) -> anyhow::Result
             overlapping,
         } => import_sale(config, &file, approve, overlapping).await,
         SaleCommand::Approve { round } => approve_rounds(config, &[round]).await,
+        SaleCommand::Stop(command) => round::run(config, command).await,
         SaleCommand::Export { json } => export_sale(config, json).await,
     }
 }
@@ -95,11 +99,13 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
         .map_err(|error| not_running(&error))?;
     let store = open_store(config).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
+    let inventory = crate::roles::inventory(config)?;
     let approver = Approver {
         store: &store,
         redis: &redis,
         segments: &segments,
         zone: &config.time_zone,
+        inventory: inventory.as_ref(),
     };
     for round in rounds {
         approver

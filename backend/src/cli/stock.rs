@@ -7,7 +7,7 @@ use crate::redis::segments::Segments;
 use crate::sale::catalogue;
 use crate::stock::adjust::{Adjusted, Adjuster};
 use crate::stock::levels;
-use crate::store::Store;
+use crate::store::{Actor, Store};
 use anyhow::Context as _;
 use clap::Subcommand;
 use seckill_core::ids::{self, Item};
@@ -86,6 +86,7 @@ pub(crate) async fn run(config: &Config, command: StockCommand) -> anyhow::Resul
                 round,
                 dry_run,
                 while_running,
+                ..Options::default()
             };
             // A stopped system's Redis is started for this; a running one's is used.
             let alone = crate::up::redis_alone(config).await?;
@@ -198,10 +199,12 @@ async fn adjust(
     let redis = RedisLink::connect(&config.redis_url).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
     let store: Store = open_store(config).await?;
+    let by = Actor::on_the_box();
     let adjuster = Adjuster {
         redis: &redis,
         segments: &segments,
         store: &store,
+        by: &by,
     };
     let adjusted = adjuster.adjust(item, amount, &request).await?;
     store.close().await;

@@ -15,21 +15,33 @@ pub(crate) struct VerifyArgs {
     /// As JSON, with all breaches
     #[arg(long)]
     json: bool,
+    /// Rounds that have left Redis, by their archived ledgers, instead of those in it
+    #[arg(long)]
+    archived: bool,
 }
 
 /// Prints the report; an error if there is a breach.
 pub(super) async fn verify(config: &Config, arguments: &VerifyArgs) -> anyhow::Result<()> {
+    if arguments.archived {
+        let store = open_store(config).await?;
+        let report = verify::verify_archived(&store).await;
+        store.close().await;
+        return show(&report?, arguments);
+    }
     // A stopped system's Redis is started for this; a running one's is used.
     let alone = up::redis_alone(config).await?;
     let report = read_and_verify(config).await;
     if let Some(alone) = alone {
         alone.stop().await;
     }
-    let report = report?;
+    show(&report?, arguments)
+}
+
+fn show(report: &verify::Report, arguments: &VerifyArgs) -> anyhow::Result<()> {
     match arguments.json {
         true => {
             let text =
-                serde_json::to_string_pretty(&report).context("the report cannot be written")?;
+                serde_json::to_string_pretty(report).context("the report cannot be written")?;
             say(&format!("{text}\n"))?;
         }
         false => say(&report.text())?,

@@ -43,7 +43,59 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "demo_login",
-        meaning: "on: anybody may log in under any name",
+        meaning: "on: anybody may log in under any name of letters and digits",
+    },
+    Key {
+        name: "jwt_jwks",
+        meaning: "file or URL of the keys (JWKS) of your login's tokens; none: no tokens",
+    },
+    Key {
+        name: "jwt_claim",
+        meaning: "claim of a token that names the buyer",
+    },
+    Key {
+        name: "jwt_issuer",
+        meaning: "issuer whose tokens are believed; none: any",
+    },
+    Key {
+        name: "jwt_audience",
+        meaning: "audiences of which a token must name one; none: any",
+    },
+    Key {
+        name: "jwt_cookie",
+        meaning: "cookie that holds a token, besides the header Authorization",
+    },
+    Key {
+        name: "login_url",
+        meaning: "your login, to which pages lead; {return} stands for the page; none: none",
+    },
+    Key {
+        name: "logout_url",
+        meaning: "where your shop logs out; none: the session alone ends",
+    },
+    Key {
+        name: "login_keys",
+        meaning: "key ring file shared with your servers that begin sessions",
+    },
+    Key {
+        name: "shop_origins",
+        meaning: "origins of pages on other names that may post for a buyer",
+    },
+    Key {
+        name: "cookie_domain",
+        meaning: "domain of the session cookie; none: the host that sets it",
+    },
+    Key {
+        name: "cookie_same_site",
+        meaning: "lax, strict or none: SameSite of the session cookie",
+    },
+    Key {
+        name: "cookie_secure",
+        meaning: "auto (if site_url is https), on or off: Secure of the session cookie",
+    },
+    Key {
+        name: "digest",
+        meaning: "hmac-sha256 or md5: digest of purchase URLs, as the edges' seckill_digest",
     },
     Key {
         name: "captcha",
@@ -58,12 +110,20 @@ pub const KEYS: &[Key] = &[
         meaning: "slider: Redis of the puzzles; unset: redis_url",
     },
     Key {
+        name: "captcha_redis_url_file",
+        meaning: "file that holds captcha_redis_url, for secrets",
+    },
+    Key {
         name: "captcha_site_key",
         meaning: "turnstile, hcaptcha: public key",
     },
     Key {
         name: "captcha_secret",
         meaning: "turnstile, hcaptcha: file with the secret",
+    },
+    Key {
+        name: "captcha_secret_file",
+        meaning: "file that holds captcha_secret, for secrets",
     },
     Key {
         name: "captcha_verify_url",
@@ -94,6 +154,18 @@ pub const KEYS: &[Key] = &[
         meaning: "seconds a buyer has to pay",
     },
     Key {
+        name: "pay_grace",
+        meaning: "seconds an order still waits for money after that",
+    },
+    Key {
+        name: "refund_stock",
+        meaning: "keep or release: whether a refunded order's items are for sale again",
+    },
+    Key {
+        name: "currency",
+        meaning: "currency of all prices, three letters",
+    },
+    Key {
         name: "order_attempts",
         meaning: "attempts to place an order before its message is a dead letter",
     },
@@ -110,12 +182,20 @@ pub const KEYS: &[Key] = &[
         meaning: "URL to which notifications are posted, signed; none: no webhook",
     },
     Key {
+        name: "notify_webhook_file",
+        meaning: "file that holds notify_webhook, for secrets",
+    },
+    Key {
         name: "notify_keys",
         meaning: "key ring file shared with the webhook's receiver",
     },
     Key {
         name: "notify_smtp",
         meaning: "mail server for notifications; none: no e-mail",
+    },
+    Key {
+        name: "notify_smtp_file",
+        meaning: "file that holds notify_smtp, for secrets",
     },
     Key {
         name: "notify_from",
@@ -128,6 +208,22 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "notify_language",
         meaning: "language of e-mails to buyers whose language is unknown",
+    },
+    Key {
+        name: "orders_webhook",
+        meaning: "URL to which every change of an order is posted, signed; none: no webhook",
+    },
+    Key {
+        name: "feed_keep_days",
+        meaning: "days that changes of orders can be sent again",
+    },
+    Key {
+        name: "inventory_url",
+        meaning: "URL of the shop's own inventory; none: amounts are only ours",
+    },
+    Key {
+        name: "inventory_keys",
+        meaning: "key ring file shared with the inventory",
     },
     Key {
         name: "queue",
@@ -146,6 +242,14 @@ pub const KEYS: &[Key] = &[
         meaning: "topic of delayed cancels, message.type=DELAY",
     },
     Key {
+        name: "rocketmq_feed_topic",
+        meaning: "topic of changes of orders, message.type=FIFO; none: no topic",
+    },
+    Key {
+        name: "journal_max_mb",
+        meaning: "MB of purchases journalled while Redis is away; 0: they are refused",
+    },
+    Key {
         name: "in_flight_ms",
         meaning: "ms a request may take between edge and back end",
     },
@@ -154,8 +258,16 @@ pub const KEYS: &[Key] = &[
         meaning: "Redis; unset: the one that \"seckill up\" starts",
     },
     Key {
+        name: "redis_url_file",
+        meaning: "file that holds redis_url, for secrets",
+    },
+    Key {
         name: "redis_segments",
         meaning: "Redis masters that hold the stock; none: redis_url",
+    },
+    Key {
+        name: "redis_segments_file",
+        meaning: "file that holds redis_segments, for secrets",
     },
     Key {
         name: "redis_port",
@@ -166,8 +278,16 @@ pub const KEYS: &[Key] = &[
         meaning: "database of sales and orders",
     },
     Key {
+        name: "database_url_file",
+        meaning: "file that holds database_url, for secrets",
+    },
+    Key {
         name: "order_databases",
         meaning: "databases that orders are spread over by buyer",
+    },
+    Key {
+        name: "order_databases_file",
+        meaning: "file that holds order_databases, for secrets",
     },
     Key {
         name: "keys",
@@ -178,12 +298,20 @@ pub const KEYS: &[Key] = &[
         meaning: "key ring file shared with the payment provider",
     },
     Key {
+        name: "payments",
+        meaning: "file with the payment providers' settings",
+    },
+    Key {
         name: "purchase_listen",
         meaning: "where the purchase role listens",
     },
     Key {
         name: "ops_listen",
         meaning: "where the ops role listens",
+    },
+    Key {
+        name: "status_listen",
+        meaning: "where a process serves its /metrics besides; none: with purchase and ops only",
     },
     Key {
         name: "site_url",
@@ -202,8 +330,16 @@ pub const KEYS: &[Key] = &[
         meaning: "a header for it, \"Name: value\"",
     },
     Key {
+        name: "purge_header_file",
+        meaning: "file that holds purge_header, for secrets",
+    },
+    Key {
         name: "prewarm_urls",
         meaning: "caches that fetch a changed page at once",
+    },
+    Key {
+        name: "retire_hours",
+        meaning: "hours after its end when a settled round leaves Redis; 0: never",
     },
     Key {
         name: "page_keep_hours",
@@ -216,6 +352,10 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "picture_keep_hours",
         meaning: "hours that pictures stay that no page shows and no round names",
+    },
+    Key {
+        name: "board_history_days",
+        meaning: "days that the numbers of the console's board are kept",
     },
     Key {
         name: "edges",
@@ -285,6 +425,19 @@ pub const KEYS: &[Key] = &[
         name: "config",
         meaning: "the configuration file",
     },
+];
+
+/// Settings that may hold a secret, each with the one that names a file to read it from.
+pub(super) const SECRETS: [(&str, &str); 9] = [
+    ("captcha_redis_url", "captcha_redis_url_file"),
+    ("captcha_secret", "captcha_secret_file"),
+    ("notify_webhook", "notify_webhook_file"),
+    ("notify_smtp", "notify_smtp_file"),
+    ("redis_url", "redis_url_file"),
+    ("redis_segments", "redis_segments_file"),
+    ("database_url", "database_url_file"),
+    ("order_databases", "order_databases_file"),
+    ("purge_header", "purge_header_file"),
 ];
 
 /// The key of this name.

@@ -6,13 +6,18 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, FILE_KEY, KEYS, PREFIX};
+use super::keys::{self, FILE_KEY, KEYS, PREFIX, SECRETS};
 use super::running::{self, ADDRESSES, RunningSystem};
 use super::{ConfigError, DEFAULT_DATA, kubernetes};
 use crate::config::nearest::nearest;
 
 /// The file that is read if it is there and no other is named.
 const DEFAULT_FILE: &str = "seckill.toml";
+/// The file of the package, read by the program that a package installed if the usual
+/// one is not in the current folder.
+const INSTALLED_FILE: &str = "/etc/seckill/seckill.toml";
+/// Where packages install programs.
+const INSTALLED_PROGRAMS: &str = "/usr/bin";
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +32,19 @@ pub enum Source {
     Variable(String),
     /// A flag.
     Flag(String),
+}
+
+impl Source {
+    /// How strong its layer is.
+    fn rank(&self) -> u8 {
+        match self {
+            Source::Default => 0,
+            Source::File(..) => 1,
+            Source::Running(_) => 2,
+            Source::Variable(_) => 3,
+            Source::Flag(_) => 4,
+        }
+    }
 }
 
 impl fmt::Display for Source {
@@ -108,7 +126,52 @@ pub fn gather_beside(
         values.extend(found);
     }
     values.extend(stronger);
+    read_secrets(&mut values)?;
     Ok(values.into_iter().collect())
+}
+
+/// The usual file, or the package's for the package's program: a clone on a machine
+/// that has the package too is not configured by it.
+fn usual_file() -> Option<PathBuf> {
+    let is_installed = || {
+        std::env::current_exe().is_ok_and(|path| path.parent() == Some(INSTALLED_PROGRAMS.as_ref()))
+    };
+    let here = Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists());
+    let installed = || {
+        let path = PathBuf::from(INSTALLED_FILE);
+        Some(path).filter(|path| path.exists() && is_installed())
+    };
+    here.or_else(installed)
+}
+
+/// Replaces `KEY_file` by `KEY`, with what its file holds. Of the two the stronger layer's
+/// wins; in one layer both are refused.
+fn read_secrets(values: &mut HashMap<&'static str, Given>) -> Result<(), ConfigError> {
+    for (name, file_key) in SECRETS {
+        let Some(file) = values.remove(file_key) else {
+            continue;
+        };
+        if let Some(given) = values.get(name) {
+            let (plain, of_file) = (given.source.rank(), file.source.rank());
+            if plain > of_file {
+                continue;
+            }
+            if plain == of_file {
+                return Err(ConfigError::Unknown {
+                    place: file.source.to_string(),
+                    name: file_key.to_owned(),
+                    cure: format!("{name} is set there too; keep one of the two"),
+                });
+            }
+        }
+        let path = PathBuf::from(&file.text);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| ConfigError::Unreadable { path, source })?;
+        let text = text.trim_end_matches(['\n', '\r']).to_owned();
+        let source = file.source;
+        values.insert(name, Given { text, source });
+    }
+    Ok(())
 }
 
 /// The file to read: the flag's, the variable's, or the usual one if it is there.
@@ -117,10 +180,9 @@ fn which_file(
     environment: &[(&'static str, Given)],
 ) -> Option<(PathBuf, Source)> {
     let variable = || environment.iter().find(|(key, _)| *key == FILE_KEY);
-    let usual = || Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists());
     flag.map(|path| (path.to_owned(), Source::Flag("--config".to_owned())))
         .or_else(|| variable().map(|(_, given)| (PathBuf::from(&given.text), given.source.clone())))
-        .or_else(|| usual().map(|path| (path, Source::Default)))
+        .or_else(|| usual_file().map(|path| (path, Source::Default)))
 }
 
 fn suggestion(name: &str) -> String {

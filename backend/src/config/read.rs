@@ -7,10 +7,11 @@ use std::path::Path;
 use std::str::FromStr;
 
 use jiff::tz::TimeZone;
+use seckill_core::orders::money::Currency;
 
-use super::keys::KEYS;
+use super::keys::{KEYS, SECRETS};
 use super::running::ADDRESSES;
-use super::{ConfigError, Given, Listen, LogFormat, Setting, Source, masked_url};
+use super::{ConfigError, Given, Listen, LogFormat, RefundStock, Setting, Source, masked_url};
 
 /// What the analysis does, and where the logs are.
 mod analysis;
@@ -20,6 +21,12 @@ mod captcha;
 mod console;
 /// Where the metrics of the edges are.
 mod edges;
+/// Which of the shop's own systems follow the orders.
+mod feed;
+/// How buyers log in.
+mod login;
+/// The names under which the shop's pages are served.
+mod names;
 /// How buyers are notified of their orders.
 mod notify;
 /// Paths of files, folders and programs.
@@ -96,7 +103,7 @@ impl Values {
                 None => {
                     return Err(ConfigError::Wrong {
                         key,
-                        value: masked_url(&given.text),
+                        value: shown_wrong(key, &given.text),
                         source_name: given.source.to_string(),
                         right: right.to_owned(),
                     });
@@ -259,6 +266,23 @@ impl Values {
         )
     }
 
+    pub(super) fn currency(&mut self) -> Result<Currency, ConfigError> {
+        let shown = |currency: Currency| (currency, currency.to_string());
+        let parse = |text: &str| Currency::parse(text).map(shown);
+        let right = "write the three letters of a currency, such as CNY or EUR";
+        self.read("currency", right, || shown(Currency::CNY), parse)
+    }
+
+    pub(super) fn refund_stock(&mut self) -> Result<RefundStock, ConfigError> {
+        let parse = |text: &str| match text {
+            "keep" => Some((RefundStock::Keep, text.to_owned())),
+            "release" => Some((RefundStock::Release, text.to_owned())),
+            _ => None,
+        };
+        let fallback = || (RefundStock::Keep, "keep".to_owned());
+        self.read("refund_stock", "write keep or release", fallback, parse)
+    }
+
     pub(super) fn log_format(&mut self) -> Result<LogFormat, ConfigError> {
         let parse = |text: &str| match text {
             "human" => Some((LogFormat::Human, text.to_owned())),
@@ -302,6 +326,23 @@ impl Values {
         )
     }
 
+    /// Where to listen, or `none`.
+    pub(super) fn optional_listen(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Listen>, ConfigError> {
+        let parse = |text: &str| match text {
+            "none" | "" => Some((None, "none".to_owned())),
+            _ => Listen::parse(text).map(|listen| (Some(listen), text.to_owned())),
+        };
+        self.read(
+            key,
+            "write unix:/PATH, ADDRESS:PORT such as 127.0.0.1:9000, or none",
+            || (None, "none".to_owned()),
+            parse,
+        )
+    }
+
     /// What was read, in the order of [`KEYS`].
     pub(super) fn into_settings(mut self) -> Vec<Setting> {
         KEYS.iter()
@@ -315,5 +356,15 @@ impl Values {
                 })
             })
             .collect()
+    }
+}
+
+/// A value that is refused, as it may be shown: where a secret may stand, nothing that
+/// could be one.
+fn shown_wrong(key: &str, text: &str) -> String {
+    let may_be_secret = SECRETS.iter().any(|(name, _)| *name == key);
+    match may_be_secret || text.contains("://") {
+        true => masked_url(text),
+        false => text.to_owned(),
     }
 }

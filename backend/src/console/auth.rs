@@ -2,13 +2,13 @@
 //! and refuses requests that another site may have sent in an operator's name.
 //!
 //! Three things prevent forged requests, each enough by itself in a current browser:
-//! the cookie is `SameSite=Strict`; a writing request must name our own origin; and it
+//! the cookie is `SameSite=Strict`; a writing request must come from our own origin; and it
 //! must carry the session's token in a header, which no form and no script of another
 //! origin can set.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use seckill_core::signing::session::cookie;
@@ -95,24 +95,30 @@ pub(super) fn session_id(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .find_map(|cookies| cookie(cookies, COOKIE))
+        .find_map(|cookies| cookie(cookies.as_bytes(), COOKIE))
 }
 
 /// Refuses a request that a browser says comes from another origin. Programs that are
 /// no browsers say nothing, and hold no cookie that another site could use.
+///
+/// A browser that sends `Sec-Fetch-Site` is believed, since no script can set it: it
+/// compared the origins itself, whatever a proxy did to `Host` afterwards. Without it
+/// (plain HTTP, old browsers) the `Origin` has to be the host that the browser asked,
+/// `X-Forwarded-Host` if a proxy replaced it: another site cannot set that header
+/// either, because the console answers no preflight request.
 pub(super) fn refuse_foreign(headers: &HeaderMap) -> Result<(), ConsoleError> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let ours = match (headers.get(header::ORIGIN), text(header::HOST)) {
-        (None, _) => headers
-            .get("sec-fetch-site")
-            .is_none_or(|site| site == "same-origin"),
-        (Some(origin), Some(host)) => origin
-            .to_str()
-            .ok()
-            .and_then(|origin| origin.split_once("://"))
-            .is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host)),
-        (Some(_), None) => false,
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let ours = match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
+        (Some(site), _) => site == "same-origin",
+        (None, None) => true,
+        (None, Some(origin)) => {
+            let authority = origin.to_str().ok().and_then(|it| it.split_once("://"));
+            let hosts = [header::HOST, HeaderName::from_static("x-forwarded-host")];
+            authority.is_some_and(|(_, authority)| {
+                let is_it = |host: &str| authority.eq_ignore_ascii_case(host.trim());
+                hosts.into_iter().filter_map(text).any(is_it)
+            })
+        }
     };
     if ours {
         Ok(())
@@ -144,6 +150,18 @@ mod tests {
         assert!(is_ours(&[host, ("origin", "http://localhost:8081")]));
         assert!(is_ours(&[host]), "curl");
         assert!(is_ours(&[host, ("sec-fetch-site", "same-origin")]));
+        // Behind a proxy that has another name for us.
+        let origin = ("origin", "https://console.example.com");
+        assert!(is_ours(&[host, origin, ("sec-fetch-site", "same-origin")]));
+        let forwarded = ("x-forwarded-host", "console.example.com");
+        assert!(is_ours(&[host, origin, forwarded]));
+        assert!(!is_ours(&[host, origin]), "nobody vouches for it");
+        assert!(!is_ours(&[
+            host,
+            forwarded,
+            ("origin", "http://localhost:8081"),
+            ("sec-fetch-site", "cross-site")
+        ]));
         for foreign in [
             ("origin", "http://localhost:8080"),
             ("origin", "http://evil.example"),

@@ -17,6 +17,7 @@ use super::{ConsoleError, ConsoleState, Operator};
 use crate::edges::bans;
 use crate::edges::bans::{Listed, Wanted};
 use crate::now_ms;
+use crate::store::Done;
 
 /// Longest search text, in characters.
 const MAX_SEARCH: usize = 100;
@@ -125,8 +126,9 @@ pub(super) async fn add(
     operator: Operator,
     JsonBody(new): JsonBody<NewBan>,
 ) -> Result<Json<Banned>, ConsoleError> {
-    let value = new.value.trim();
-    let (ban, reason, time_ms) = checked(&new, value)?;
+    let kind = kind(&new.kind)?;
+    let value = kind.written(new.value.trim());
+    let (ban, reason, time_ms) = checked(&new, kind, &value)?;
     let now_ms = now_ms();
     let record = Record {
         expires_ms: time_ms.map(|ms| now_ms + ms),
@@ -136,10 +138,21 @@ pub(super) async fn add(
     };
     let mut conn = state.redis.conn().await?;
     let field = listed::field(&ban);
-    let detail = json!({ "reason": record.reason, "expires_ms": record.expires_ms });
-    state.record(&operator, "ban.add", &field, detail).await?;
-    let before = bans::add(&mut conn, &ban, &record, now_ms).await?;
-    let was_banned = before.is_some_and(|it| it.expires_ms.is_none_or(|at| at > now_ms));
+    let done = Done {
+        action: "ban.add",
+        target: field.clone(),
+        detail: json!({ "reason": record.reason, "expires_ms": record.expires_ms }),
+    };
+    let act = async {
+        let before = bans::add(&mut conn, &ban, &record, now_ms).await?;
+        let before = before.filter(|it| it.expires_ms.is_none_or(|at| at > now_ms));
+        let mut detail = done.detail.clone();
+        if let Some(before) = &before {
+            detail["before"] = json!({ "reason": before.reason, "expires_ms": before.expires_ms });
+        }
+        Ok((before.is_some(), Some(detail)))
+    };
+    let was_banned = state.recorded(&operator, done.clone(), act).await?;
     Ok(Json(Banned {
         ban: field,
         expires_ms: record.expires_ms,
@@ -150,10 +163,11 @@ pub(super) async fn add(
 /// The ban, its reason and its time in ms, or every mistake in them.
 fn checked<'a>(
     new: &NewBan,
+    kind: Kind,
     value: &'a str,
 ) -> Result<(Ban<'a>, String, Option<u64>), ConsoleError> {
     let mut mistakes = Vec::new();
-    let ban = kind(&new.kind)?.read(value).map_err(|error| {
+    let ban = kind.read(value).map_err(|error| {
         mistakes.push(mistake("value", "ban_value", error.to_string(), value));
     });
     let reason = new.reason.trim();
@@ -199,16 +213,24 @@ pub(super) async fn lift(
     operator: Operator,
     JsonBody(lifted): JsonBody<BanToLift>,
 ) -> Result<Json<Banned>, ConsoleError> {
-    let ban = kind(&lifted.kind)?.read(&lifted.value).map_err(|error| {
-        let mistake = mistake("value", "ban_value", error.to_string(), &lifted.value);
+    let kind = kind(&lifted.kind)?;
+    let value = kind.written(&lifted.value);
+    let ban = kind.read(&value).map_err(|error| {
+        let mistake = mistake("value", "ban_value", error.to_string(), &value);
         ConsoleError::Mistakes(vec![mistake])
     })?;
     let mut conn = state.redis.conn().await?;
     let field = listed::field(&ban);
-    state
-        .record(&operator, "ban.lift", &field, json!({}))
-        .await?;
-    let was_banned = bans::lift(&mut conn, &ban).await?;
+    let done = Done {
+        action: "ban.lift",
+        target: field.clone(),
+        detail: json!({}),
+    };
+    let act = async {
+        let was_banned = bans::lift(&mut conn, &ban).await?;
+        Ok((was_banned, was_banned.then(|| json!({}))))
+    };
+    let was_banned = state.recorded(&operator, done, act).await?;
     Ok(Json(Banned {
         ban: field,
         expires_ms: None,
@@ -230,5 +252,6 @@ fn mistake(field: &str, code: &'static str, message: String, value: &str) -> Fie
         code,
         message,
         values: vec![value.chars().take(MAX_SEARCH).collect()],
+        place: None,
     }
 }

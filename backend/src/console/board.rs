@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, QueueKind};
@@ -35,8 +36,12 @@ pub mod api;
 mod edge_metrics;
 /// Polls the edges.
 mod edges;
+/// The board for Prometheus.
+mod metrics;
 /// Orders as the database counts them.
 mod orders;
+/// The recorded past over HTTP.
+pub mod past;
 /// The difference between two snapshots.
 mod patch;
 /// Pipelines in which one command may fail without the others.
@@ -47,6 +52,8 @@ mod poller;
 mod products;
 /// Rates from counters.
 mod rate;
+/// Records the board's numbers, always.
+pub(crate) mod recorder;
 /// Numbers of the site as a whole: queues, living edges, bans.
 mod site;
 /// Stock and permits.
@@ -58,6 +65,8 @@ mod visitors;
 
 use view::{History, Point, View};
 
+/// How long to wait for the first poll.
+const FIRST_POLL: Duration = Duration::from_secs(3);
 /// How long a board that nobody watches is kept.
 const LINGER: Duration = Duration::from_secs(30);
 /// Points that are kept for the charts: five minutes.
@@ -127,6 +136,8 @@ struct Latest {
     poller: Option<JoinHandle<()>>,
     /// What every watcher has; `None` before the first poll.
     current: Option<Value>,
+    /// The same before it was written as JSON.
+    view: Option<View>,
     points: VecDeque<Point>,
 }
 
@@ -178,10 +189,21 @@ impl Board {
         let mut latest = self.latest();
         let frames = self.shared.frames.subscribe();
         if latest.poller.as_ref().is_none_or(JoinHandle::is_finished) {
-            latest.current = None;
+            (latest.current, latest.view) = (None, None);
             latest.poller = Some(tokio::spawn(poller::run(self.clone())));
         }
         (latest.snapshot(), frames)
+    }
+
+    /// The numbers for Prometheus, which is one who watches: after its scrape the board
+    /// is kept for a while, as after any other.
+    pub async fn metrics(&self) -> String {
+        let (first, mut frames) = self.watch();
+        if first.is_none() {
+            // The first frame arrives after the first poll.
+            let _ = timeout(FIRST_POLL, frames.recv()).await;
+        }
+        metrics::text(self.latest().view.as_ref())
     }
 
     /// The newest snapshot, for a watcher who is behind.
@@ -200,7 +222,7 @@ impl Board {
             return false;
         }
         latest.poller = None;
-        latest.current = None;
+        (latest.current, latest.view) = (None, None);
         true
     }
 
@@ -211,6 +233,7 @@ impl Board {
         };
         let mut latest = self.latest();
         latest.points.push_back(Point::of(view));
+        latest.view = Some(view.clone());
         while latest.points.len() > POINTS {
             latest.points.pop_front();
         }

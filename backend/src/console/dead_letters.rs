@@ -10,6 +10,7 @@ use super::paging::page_of;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::queue::dead_letters::{KeptLetter, Redriven};
 use crate::queue::{DeadLetters, Queues};
+use crate::store::Done;
 
 /// Characters of a message that are shown.
 const SHOWN: usize = 2_000;
@@ -135,21 +136,27 @@ pub(super) async fn redrive(
     let kept = letters.find(&id).await?.ok_or_else(gone)?;
     let queues = queues(&state)?;
     let detail = json!({ "reason": kept.letter.reason, "source": kept.letter.source });
-    state
-        .record(&operator, "letter.redrive", &id, detail)
-        .await?;
-    match letters.redrive(&id, &queues).await? {
-        Redriven::Sent => Ok(Json(RedriveResult {
-            sent: 1,
-            stay: Vec::new(),
-        })),
-        Redriven::Gone => Err(gone()),
-        Redriven::Stays(reason) => Err(ConsoleError::Conflict {
-            code: "letter_stays",
-            current: None,
-            message: format!("The letter was not redriven: {reason}"),
-        }),
-    }
+    let done = Done {
+        action: "letter.redrive",
+        target: id.clone(),
+        detail: detail.clone(),
+    };
+    let act = async {
+        match letters.redrive(&id, &queues).await? {
+            Redriven::Sent => Ok(((), Some(detail))),
+            Redriven::Gone => Err(gone()),
+            Redriven::Stays(reason) => Err(ConsoleError::Conflict {
+                code: "letter_stays",
+                current: None,
+                message: format!("The letter was not redriven: {reason}"),
+            }),
+        }
+    };
+    state.recorded(&operator, done, act).await?;
+    Ok(Json(RedriveResult {
+        sent: 1,
+        stay: Vec::new(),
+    }))
 }
 
 /// Redrives all letters that are here now.
@@ -162,12 +169,17 @@ pub(super) async fn redrive_all(
 ) -> Result<Json<RedriveResult>, ConsoleError> {
     let letters = letters(&state);
     let queues = queues(&state)?;
-    let detail = json!({ "letters": letters.count().await? });
-    state
-        .record(&operator, "letter.redrive", "all", detail)
-        .await?;
-    let (sent, stay) = letters.redrive_all(&queues).await?;
-    Ok(Json(RedriveResult { sent, stay }))
+    let done = Done {
+        action: "letter.redrive",
+        target: "all".to_owned(),
+        detail: json!({ "letters": letters.count().await? }),
+    };
+    let act = async {
+        let (sent, stay) = letters.redrive_all(&queues).await?;
+        let detail = (sent > 0).then(|| json!({ "letters": sent }));
+        Ok((RedriveResult { sent, stay }, detail))
+    };
+    Ok(Json(state.recorded(&operator, done, act).await?))
 }
 
 fn queues(state: &ConsoleState) -> Result<Queues, ConsoleError> {

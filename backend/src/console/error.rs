@@ -38,6 +38,9 @@ pub struct FieldMistake {
     pub message: String,
     /// The values in the sentence, in its order, for translations.
     pub values: Vec<String>,
+    /// Where in a file it is: line and column, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<(usize, usize)>,
 }
 
 /// Why a request was refused. Each variant says its HTTP status.

@@ -10,6 +10,7 @@ use seckill_core::shared::bans::listed::Kind;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::json_body::JsonBody;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::edges::findings::{DecideError, Decision};
 use crate::http::error::json_response;
@@ -26,6 +27,7 @@ pub(super) fn router() -> Router<ConsoleState> {
         .route("/ops/api/findings", get(list))
         .route("/ops/api/findings/confirm", post(confirm))
         .route("/ops/api/findings/dismiss", post(dismiss))
+        .route("/ops/api/findings/decide", post(decide))
 }
 
 #[derive(Debug, Deserialize)]
@@ -101,9 +103,23 @@ impl FindingChoice {
 
 fn read(body: Result<Json<FindingChoice>, JsonRejection>) -> Result<FindingChoice, ConsoleError> {
     let right = r#"send JSON such as {"kind":"user","subject":"li"}"#;
-    let Json(choice) =
+    let Json(mut choice) =
         body.map_err(|error| ConsoleError::BadRequest(format!("{}; {right}.", error.body_text())))?;
+    if let Some(kind) = Kind::parse(&choice.kind) {
+        choice.subject = kind.written(&choice.subject).into_owned();
+    }
     Ok(choice)
+}
+
+/// How long a ban is for, in ms: as chosen, or as the policy bans.
+fn ban_time_ms(state: &ConsoleState, minutes: Option<u64>) -> Result<u64, ConsoleError> {
+    match minutes {
+        None => Ok(state.config.analysis.ban_for_ms),
+        Some(minutes @ 1..=525_600) => Ok(minutes * 60_000),
+        Some(minutes) => Err(ConsoleError::BadRequest(format!(
+            "A ban of {minutes} minutes cannot be set; write 1 to 525600."
+        ))),
+    }
 }
 
 /// Confirms that it is a program, and bans it.
@@ -117,15 +133,7 @@ pub(super) async fn confirm(
     body: Result<Json<FindingChoice>, JsonRejection>,
 ) -> Result<Response, ConsoleError> {
     let choice = read(body)?;
-    let for_ms = match choice.minutes {
-        None => state.config.analysis.ban_for_ms,
-        Some(minutes @ 1..=525_600) => minutes * 60_000,
-        Some(minutes) => {
-            return Err(ConsoleError::BadRequest(format!(
-                "A ban of {minutes} minutes cannot be set; write 1 to 525600."
-            )));
-        }
-    };
+    let for_ms = ban_time_ms(&state, choice.minutes)?;
     let store = state.store.get().await?;
     let by = Actor::at_console(&by.name);
     let decision = choice.decision(&by)?;
@@ -147,6 +155,85 @@ pub(super) async fn dismiss(
     let by = Actor::at_console(&by.name);
     let decision = choice.decision(&by)?;
     finding_response(&decision.dismiss(store, &state.redis).await?)
+}
+
+/// Decisions about several findings at once.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ManyChoices {
+    /// `confirm` or `dismiss`.
+    decision: String,
+    /// For how long to ban, in minutes; without it, as long as the policy bans.
+    minutes: Option<u64>,
+    /// The findings, at most 500.
+    findings: Vec<Subject>,
+}
+
+/// Which finding.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Subject {
+    /// `address` or `user`.
+    kind: String,
+    /// The address, network or account, as it was found.
+    subject: String,
+}
+
+/// Most findings that are decided at once.
+const MOST_AT_ONCE: usize = 500;
+
+/// Decides several findings. Each is a decision of its own, with its entry in the audit
+/// log: one that is refused stops no other.
+#[utoipa::path(post, path = "/ops/api/findings/decide", tag = "findings", request_body = ManyChoices, responses(
+    (status = 200, description = "`decided`: how many; `refused`: the others, each with its reason"),
+))]
+pub(super) async fn decide(
+    State(state): State<ConsoleState>,
+    by: Operator,
+    JsonBody(many): JsonBody<ManyChoices>,
+) -> Result<Response, ConsoleError> {
+    if many.findings.is_empty() || many.findings.len() > MOST_AT_ONCE {
+        let count = many.findings.len();
+        return Err(ConsoleError::BadRequest(format!(
+            "{count} findings cannot be decided at once; choose 1 to {MOST_AT_ONCE}."
+        )));
+    }
+    let is_ban = match many.decision.as_str() {
+        "confirm" => true,
+        "dismiss" => false,
+        other => {
+            return Err(ConsoleError::BadRequest(format!(
+                "\"{other}\" is no decision; write \"confirm\" or \"dismiss\"."
+            )));
+        }
+    };
+    let for_ms = ban_time_ms(&state, many.minutes)?;
+    let store = state.store.get().await?;
+    let by = Actor::at_console(&by.name);
+    let mut refused = Vec::new();
+    let count = many.findings.len();
+    for Subject { kind, subject } in many.findings {
+        let choice = FindingChoice {
+            kind,
+            subject,
+            minutes: many.minutes,
+        };
+        let decision = choice.decision(&by)?;
+        let decided = match is_ban {
+            true => decision.confirm(store, &state.redis, for_ms).await,
+            false => decision.dismiss(store, &state.redis).await,
+        };
+        match decided {
+            Ok(_) => {}
+            Err(error @ (DecideError::Unknown(..) | DecideError::Subject(_))) => {
+                refused.push(json!({ "kind": choice.kind, "subject": choice.subject, "why": error.to_string() }));
+            }
+            // Nothing more can be decided while a store is away.
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let body = json!({ "decided": count - refused.len(), "refused": refused });
+    Ok(json_response(StatusCode::OK, body.to_string()))
 }
 
 fn finding_response(finding: &Finding) -> Result<Response, ConsoleError> {

@@ -160,7 +160,7 @@ async fn read_login(headers: &HeaderMap, body: Body) -> Result<Login, ConsoleErr
         return Err(wrong());
     }
     // A text that cannot be a name has no account, and must not become part of a key.
-    if !ids::is_user(&login.name) {
+    if !ids::is_account(&login.name) {
         return Err(ConsoleError::WrongLogin);
     }
     Ok(login)

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::post;
 use http_body_util::{BodyExt as _, Limited};
@@ -15,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::http::error::json_response;
-use crate::pages::picture::{self, MAX_BYTES, PictureError};
+use crate::pages::picture::{self, Crop, MAX_BYTES, PictureError};
 
 /// `POST /ops/api/pictures`. Pictures are larger than axum accepts by default; the
 /// handler has a limit of its own.
@@ -48,11 +49,18 @@ pub(super) struct Uploaded {
     addresses: Vec<String>,
 }
 
-/// Stores the file in the request's body, whatever its Content-Type.
+/// Stores the file in the request's body, whatever its Content-Type, or the part of it
+/// that the query names.
 #[utoipa::path(
     post,
     path = "/ops/api/pictures",
     tag = "products",
+    params(
+        ("x" = Option<u32>, Query, description = "Pixels left of the part to show"),
+        ("y" = Option<u32>, Query, description = "Pixels above it"),
+        ("width" = Option<u32>, Query, description = "Its width"),
+        ("height" = Option<u32>, Query, description = "Its height"),
+    ),
     request_body(content = String, content_type = "application/octet-stream",
         description = "The file of a PNG, JPEG or WebP picture."),
     responses(
@@ -64,9 +72,20 @@ pub(super) struct Uploaded {
 pub(super) async fn upload(
     State(state): State<ConsoleState>,
     operator: Operator,
+    crop: Result<Query<Crop>, QueryRejection>,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ConsoleError> {
+    let crop = match (uri.query().unwrap_or_default(), crop) {
+        ("", _) => None,
+        (_, Ok(Query(crop))) => Some(crop),
+        (_, Err(_)) => {
+            let right = "write ?x=0&y=0&width=600&height=600 in pixels, or leave it out";
+            let message = format!("The part to show cannot be read; {right}.");
+            return Err(ConsoleError::BadRequest(message));
+        }
+    };
     let bytes = match read(&headers, body).await {
         Ok(bytes) => bytes,
         Err(error) => return refuse(&error),
@@ -77,7 +96,7 @@ pub(super) async fn upload(
         ));
     };
     let origin = state.config.pages_dir();
-    let stored = tokio::task::spawn_blocking(move || picture::store(&origin, &bytes)).await;
+    let stored = tokio::task::spawn_blocking(move || picture::store(&origin, &bytes, crop)).await;
     match stored {
         Ok(Ok(picture)) => {
             tracing::info!(operator = operator.name, %picture, "a picture was uploaded");

@@ -54,7 +54,7 @@ pub(super) async fn list(
     let (all, total_cents) = (due.len(), due.iter().map(|it| it.amount_cents).sum());
     let refund = |payment: Payment| Refund {
         payment: payment.id,
-        order: payment.order.to_string(),
+        order: payment.order,
         amount_cents: payment.amount_cents,
         reason: payment.reason,
         received_ms: payment.received_ms,

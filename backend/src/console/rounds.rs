@@ -31,10 +31,14 @@ pub(super) mod list;
 mod new_ids;
 /// A preview of the product page.
 pub(super) mod preview;
+/// What a round sold.
+pub(super) mod report;
 /// Edits of a round that is approved.
 mod revise;
 /// Sale files: import and export.
 pub(super) mod sale_files;
+/// The stop switch: pause, resume, end, withdraw.
+pub(super) mod stop;
 /// Rounds as the console shows them.
 pub mod view;
 
@@ -57,8 +61,16 @@ pub(super) fn router() -> Router<ConsoleState> {
             get(list::show).put(edit::save).delete(edit::remove),
         )
         .route("/ops/api/rounds/{id}/copy", post(edit::copy))
+        .route("/ops/api/rounds/{id}/report", get(report::report))
         .route("/ops/api/rounds/{id}/submit", post(approval::submit))
         .route("/ops/api/rounds/{id}/withdraw", post(approval::withdraw))
+        .route("/ops/api/rounds/{id}/pause", post(stop::pause))
+        .route("/ops/api/rounds/{id}/resume", post(stop::resume))
+        .route("/ops/api/rounds/{id}/end", post(stop::end))
+        .route(
+            "/ops/api/rounds/{id}/products/{product}/{step}",
+            post(stop::product),
+        )
         .route("/ops/api/rounds/{id}/approve", post(approval::approve))
         .route("/ops/api/rounds/{id}/reject", post(approval::reject))
         .route("/ops/api/rounds/{id}/publish", post(approval::publish))

@@ -20,6 +20,7 @@ use tokio::sync::Mutex;
 
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::http::error::json_response;
+use crate::store::Done;
 
 /// The load generator as a child process.
 mod run;
@@ -116,8 +117,10 @@ pub(super) async fn begin(
             ),
         });
     }
-    record(&state, &by, "simulation.begin", &plan).await?;
-    *run = Some(Run::begin(&state.config, plan, &by.name)?);
+    let done = done("simulation.begin", &plan);
+    let detail = done.detail.clone();
+    let begun = async { Ok((Run::begin(&state.config, plan, &by.name)?, Some(detail))) };
+    *run = Some(state.recorded(&by, done, begun).await?);
     Ok(json_response(
         StatusCode::ACCEPTED,
         r#"{"state":"running"}"#.to_owned(),
@@ -136,8 +139,13 @@ pub(super) async fn end(
     if let Some(run) = run.as_mut()
         && run.is_running()
     {
-        run.stop().await;
-        record(&state, &by, "simulation.end", &run.plan).await?;
+        let done = done("simulation.end", &run.plan);
+        let detail = done.detail.clone();
+        let stop = async {
+            run.stop().await;
+            Ok(((), Some(detail)))
+        };
+        state.recorded(&by, done, stop).await?;
     }
     Ok(json_response(
         StatusCode::OK,
@@ -145,14 +153,12 @@ pub(super) async fn end(
     ))
 }
 
-async fn record(
-    state: &ConsoleState,
-    by: &Operator,
-    action: &'static str,
-    plan: &Plan,
-) -> Result<(), ConsoleError> {
-    let target = format!("{}::{}", plan.round, plan.product);
-    state.record(by, action, &target, json!(plan)).await
+fn done(action: &'static str, plan: &Plan) -> Done {
+    Done {
+        action,
+        target: format!("{}::{}", plan.round, plan.product),
+        detail: json!(plan),
+    }
 }
 
 fn check(plan: &Plan) -> Result<(), ConsoleError> {

@@ -7,7 +7,6 @@ use redis::AsyncCommands as _;
 use seckill_core::ids::{self, Item};
 use seckill_core::keys;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::error::{FieldMistake, Part};
 use super::json_body::JsonBody;
@@ -17,6 +16,7 @@ use crate::now_ms;
 use crate::sale::catalogue;
 use crate::stock::adjust::{AdjustError, Adjusted, Adjuster};
 use crate::stock::levels::{self, Levels};
+use crate::store::Actor;
 
 /// Largest amount of a product.
 const MOST: u64 = 1_000_000_000;
@@ -91,9 +91,9 @@ pub(super) async fn adjust(
     JsonBody(new): JsonBody<NewAmount>,
 ) -> Result<Json<Adjustment>, ConsoleError> {
     let item = item(&round, &product)?;
-    if new.amount == 0 || new.amount > MOST {
+    if new.amount > MOST {
         let message = format!(
-            "The amount cannot be {}; choose one from 1 to {MOST}.",
+            "The amount cannot be {}; choose one from 0 to {MOST}.",
             new.amount
         );
         return Err(refused("amount_range", message, new.amount));
@@ -109,14 +109,12 @@ pub(super) async fn adjust(
         None => format!("adjust-{}", now_ms()),
     };
     let store = state.store.get().await?;
-    let detail = json!({ "amount": new.amount, "request": request });
-    state
-        .record(&operator, "stock.adjust", &item.to_string(), detail)
-        .await?;
+    let by = Actor::at_console(&operator.name);
     let adjuster = Adjuster {
         redis: &state.redis,
         segments: &state.segments,
         store,
+        by: &by,
     };
     let adjusted = adjuster.adjust(&item, new.amount, &request).await;
     let (from, to, before) = match adjusted.map_err(|error| adjust_error(error, new.amount))? {
@@ -148,6 +146,7 @@ fn refused(code: &'static str, message: String, amount: u64) -> ConsoleError {
         code,
         message,
         values: vec![amount.to_string()],
+        place: None,
     }])
 }
 
@@ -167,6 +166,7 @@ fn adjust_error(error: AdjustError, amount: u64) -> ConsoleError {
                 values: [amount, sold, saled, locked]
                     .map(|n| n.to_string())
                     .to_vec(),
+                place: None,
             };
             ConsoleError::Mistakes(vec![mistake])
         }
@@ -179,7 +179,7 @@ fn adjust_error(error: AdjustError, amount: u64) -> ConsoleError {
             tracing::warn!(%error, "the console cannot reach Redis");
             ConsoleError::Away(Part::Redis)
         }
-        AdjustError::Store(_) => {
+        AdjustError::Store(_) | AdjustError::NoStore(_) => {
             tracing::warn!(%error, "the console cannot reach the database");
             ConsoleError::Away(Part::Database)
         }

@@ -59,7 +59,8 @@ impl Decision<'_> {
             target: format!("{} {}", finding.kind, finding.subject),
             detail: json!({ "score": finding.score, "ban_until_ms": until_ms }),
         };
-        store.note_audit(self.by, &done, self.now_ms).await
+        store.note_audit(self.by, &done, self.now_ms).await?;
+        Ok(())
     }
 
     async fn finding(&self, store: &Store) -> Result<Finding, DecideError> {

@@ -16,6 +16,7 @@ use seckill_core::permits::lease;
 use seckill_core::sale::catalogue::Entry;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue;
@@ -26,6 +27,12 @@ use crate::time::periodic::Passes;
 const BATCH: usize = 200;
 /// How long after its round's end a segment remembers closed leases, in ms.
 const KEEP_MS: u64 = 7 * 86_400_000;
+
+/// Until when a segment remembers how many permits of each lease were spent, epoch ms.
+#[must_use]
+pub fn spent_until_ms(entry: &Entry) -> u64 {
+    entry.window.ends_ms.saturating_add(KEEP_MS)
+}
 
 /// When leases are reclaimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +164,7 @@ pub async fn reclaim(
         let spent = close(segments, item, entry, leases).await?;
         returned += settle(conn, item, leases, &spent).await?;
     }
+    metrics::RECLAIMED.add(usize::try_from(returned).unwrap_or(usize::MAX));
     Ok(returned)
 }
 
@@ -201,8 +209,8 @@ async fn close(
     let mut spent = vec![0; leases.len()];
     for segment in 1..=entry.segments {
         let mut conn = segments.conn(item, segment).await?;
-        let keep_until_ms = entry.window.ends_ms.saturating_add(KEEP_MS);
-        let call = scripts::stock::close_leases(item, segment, keep_until_ms, leases);
+        let until_ms = spent_until_ms(entry);
+        let call = scripts::stock::close_leases(item, segment, until_ms, leases);
         let seen = call.run(&mut conn).await?;
         for (total, seen) in spent.iter_mut().zip(seen) {
             *total += seen;

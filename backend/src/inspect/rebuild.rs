@@ -14,11 +14,12 @@ use seckill_core::sale::catalogue::Entry;
 use crate::inspect::verify;
 use crate::inspect::verify::VerifyError;
 use crate::inspect::verify::gather;
-use crate::redis::segments::Segments;
-use crate::redis::{RedisLink, RedisLinkError};
+use crate::redis::segments::{Segment, Segments};
+use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::publish::{self, PublishError};
 use crate::store::orders::{Order, StockDue};
 use crate::store::round::{Product, Round};
+use crate::store::stop::Stops;
 use crate::store::{Store, StoreError};
 
 /// Compares the state of a product with its plan.
@@ -53,6 +54,17 @@ pub enum RebuildError {
     /// It changes faster than it can be rebuilt.
     #[error("{0} changes while it is put back; stop its edges and back ends, and try again")]
     Moving(Item),
+    /// Ledger and orders do not account for every item.
+    #[error(
+        "{item} stays halted: ledger and orders do not account for every item ({why}); look at \"seckill \
+         stock rebuild --dry-run\", then give it without --dry-run and with --while-running"
+    )]
+    NotExact {
+        /// The product.
+        item: Item,
+        /// What does not add up.
+        why: String,
+    },
     /// Reading failed.
     #[error("the stock was not wholly put back: {0}; give the same command again")]
     Read(#[from] VerifyError),
@@ -82,6 +94,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Rebuild also while edges or back ends sell from this Redis.
     pub while_running: bool,
+    /// Leave a product alone of which ledger and orders do not account for every item.
+    pub only_exact: bool,
 }
 
 /// Rebuilds stock.
@@ -116,16 +130,23 @@ impl Rebuilder<'_> {
         }
         let mut report = Report::default();
         for stored in rounds {
+            if self.store.is_retired(&stored.round.id).await? {
+                continue;
+            }
             let round = stored.in_force();
-            let on_sale = self.is_on_sale(&round).await?;
+            let sold = (&round, &stored.stops);
+            let on_sale = self.is_on_sale(sold).await?;
             for product in &round.products {
-                let rebuilt = self.product(&round, product, on_sale, options.dry_run);
+                let rebuilt = self.product(sold, product, on_sale, options);
                 report.products.extend(rebuilt.await?);
+                if !options.dry_run {
+                    self.let_sell(sold, product).await?;
+                }
             }
             if !on_sale {
                 report.published.push(round.id.clone());
                 if !options.dry_run {
-                    self.publish(&round).await?;
+                    self.publish(sold).await?;
                 }
             }
         }
@@ -153,7 +174,8 @@ impl Rebuilder<'_> {
     }
 
     /// Whether the catalogue has the whole round as it sells.
-    async fn is_on_sale(&self, round: &Round) -> Result<bool, RebuildError> {
+    async fn is_on_sale(&self, sold: (&Round, &Stops)) -> Result<bool, RebuildError> {
+        let round = sold.0;
         let mut conn = self.redis.conn().await?;
         for product in &round.products {
             let item = item(round, product)?;
@@ -163,7 +185,7 @@ impl Rebuilder<'_> {
                 .query_async(&mut conn)
                 .await?;
             let line = line.and_then(|text| Entry::parse(&text).ok());
-            if line != Some(publish::entry(round, product)) || limit != Some(product.amount) {
+            if line != Some(publish::entry(sold, product)) || limit != Some(product.amount) {
                 return Ok(false);
             }
         }
@@ -172,25 +194,26 @@ impl Rebuilder<'_> {
 
     /// Publishes a round under a version of the catalogue that edges and back ends, who
     /// compare versions, cannot have seen.
-    async fn publish(&self, round: &Round) -> Result<(), RebuildError> {
+    async fn publish(&self, (round, stops): (&Round, &Stops)) -> Result<(), RebuildError> {
         let mut conn = self.redis.conn().await?;
         let mut leap = redis::cmd("HINCRBY");
         leap.arg(keys::CATALOGUE).arg(keys::CATALOGUE_VERSION);
         leap.arg(crate::now_ms() / 1000)
             .exec_async(&mut conn)
             .await?;
-        publish::publish(self.redis, self.segments, round, self.zone, true).await?;
+        let (redis, segments) = (self.redis, self.segments);
+        publish::publish(redis, segments, round, stops, self.zone, true).await?;
         Ok(())
     }
 
     async fn product(
         &self,
-        round: &Round,
+        sold: (&Round, &Stops),
         product: &Product,
         on_sale: bool,
-        dry_run: bool,
+        options: &Options,
     ) -> Result<Option<Rebuilt>, RebuildError> {
-        let (item, entry) = (item(round, product)?, publish::entry(round, product));
+        let (item, entry) = (item(sold.0, product)?, publish::entry(sold, product));
         let system = verify::System {
             store: self.store,
             redis: self.redis,
@@ -204,7 +227,10 @@ impl Rebuilder<'_> {
             if outcome.is_right(on_sale) {
                 return Ok(None);
             }
-            if dry_run {
+            if let Some(why) = outcome.inexact().filter(|_| options.only_exact) {
+                return Err(RebuildError::NotExact { item, why });
+            }
+            if options.dry_run {
                 return Ok(Some(outcome.rebuilt()));
             }
             if self.carry_out(&item, &outcome).await? {
@@ -212,6 +238,22 @@ impl Rebuilder<'_> {
             }
         }
         Err(RebuildError::Moving(item))
+    }
+
+    /// Lets segments sell that were halted, now that they are as they must be.
+    async fn let_sell(
+        &self,
+        sold: (&Round, &Stops),
+        product: &Product,
+    ) -> Result<(), RebuildError> {
+        let (item, entry) = (item(sold.0, product)?, publish::entry(sold, product));
+        for segment in Segment::all(&item, &entry) {
+            let mut conn = self.segments.conn(&item, segment.number).await?;
+            scripts::stock::halt(&item, segment.number, "")
+                .run(&mut conn)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Writes the plans; `false` if the stock has changed since it was read.

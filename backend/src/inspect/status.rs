@@ -239,9 +239,11 @@ async fn rounds(
     let mut rounds = Vec::new();
     for stored in stored {
         let round = stored.in_force();
+        let shown = stored.shown_state(now_ms);
         let StoredRound {
             state,
             published_ms,
+            stops,
             ..
         } = stored;
         let window = Window {
@@ -251,6 +253,7 @@ async fn rounds(
         let state = match (state, published_ms) {
             (RoundState::Draft | RoundState::Submitted | RoundState::Rejected, _) => state.as_str(),
             (RoundState::Approved, None) => "approved",
+            (RoundState::Approved, Some(_)) if stops.round.is_some() => shown,
             (RoundState::Approved, Some(_)) => match window.phase(now_ms) {
                 Phase::Scheduled | Phase::Lead => "scheduled",
                 Phase::Open => "open",

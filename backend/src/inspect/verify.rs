@@ -18,12 +18,16 @@ use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::catalogue;
 use crate::store::{Store, StoreError};
 
+/// Verifies rounds that have left Redis.
+mod archived;
 /// Checks a product's state against the invariants.
 mod check;
 /// Checks orders against the ledger.
 mod check_orders;
 /// Reads the state of a product from Redis, queue and database.
 pub(crate) mod gather;
+
+pub use archived::verify_archived;
 
 /// Passes in which a breach must be found before it counts.
 const PASSES: u32 = 6;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use seckill_core::keys;
 use tokio::time::Instant;
 
+use super::excused::Excused;
 use super::job::Job;
 use crate::redis::RedisLink;
 
@@ -50,8 +51,9 @@ impl BacklogWatch {
     }
 
     /// Notes the batch that was read, or that it was empty.
-    pub(super) async fn observe(&mut self, jobs: &[Job], now_ms: u64) {
-        let oldest = jobs.iter().filter_map(|job| job.waited_ms(now_ms)).max();
+    pub(super) async fn observe(&mut self, jobs: &[Job], now_ms: u64, excused: &Excused) {
+        let waited = |job: &Job| job.waited_ms(now_ms, excused);
+        let oldest = jobs.iter().filter_map(waited).max();
         if oldest.is_none() && !jobs.is_empty() {
             return;
         }
@@ -96,11 +98,12 @@ impl BacklogWatch {
         mut jobs: Vec<Job>,
         placing: usize,
         now_ms: u64,
+        excused: &Excused,
     ) -> (Vec<Job>, Vec<Job>) {
         if !self.is_backlog() {
             return (jobs, Vec::new());
         }
-        let waited = |job: &Job| job.waited_ms(now_ms).unwrap_or(0);
+        let waited = |job: &Job| job.waited_ms(now_ms, excused).unwrap_or(0);
         jobs.sort_by_key(waited);
         let rest = jobs.split_off(placing.min(jobs.len()));
         let (failed, more): (Vec<Job>, Vec<Job>) = rest
@@ -158,6 +161,10 @@ mod tests {
         }
     }
 
+    fn never() -> Excused {
+        Excused::default()
+    }
+
     fn ages(jobs: &[Job]) -> Vec<u64> {
         jobs.iter().map(|job| NOW - job.purchase.at_ms).collect()
     }
@@ -165,10 +172,10 @@ mod tests {
     #[tokio::test]
     async fn in_a_backlog_the_youngest_are_placed_and_the_oldest_fail() {
         let jobs: Vec<Job> = [200_000, 130_000, 10_000, 300_000].map(waiting).into();
-        let (placed, failed) = watch(Level::Backlog).split(jobs.clone(), 2, NOW);
+        let (placed, failed) = watch(Level::Backlog).split(jobs.clone(), 2, NOW, &never());
         assert_eq!(ages(&placed), [10_000, 130_000]);
         assert_eq!(ages(&failed), [200_000, 300_000]);
-        let (placed, failed) = watch(Level::Normal).split(jobs, 2, NOW);
+        let (placed, failed) = watch(Level::Normal).split(jobs, 2, NOW, &never());
         assert_eq!((placed.len(), failed.len()), (4, 0));
     }
 
@@ -177,8 +184,19 @@ mod tests {
         let mut jobs: Vec<Job> = [60_000, 200_000, 200_000].map(waiting).into();
         jobs[1].attempt = 2;
         jobs[2].key = REDRIVEN.to_owned();
-        let (placed, failed) = watch(Level::Backlog).split(jobs, 0, NOW);
+        let (placed, failed) = watch(Level::Backlog).split(jobs, 0, NOW, &never());
         assert_eq!((placed.len(), failed.len()), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn what_a_message_waited_for_the_database_is_no_backlog() {
+        let mut excused = Excused::default();
+        excused.away(NOW - 290_000);
+        excused.back(NOW - 100_000);
+        let jobs: Vec<Job> = [300_000, 320_000, 200_000].map(waiting).into();
+        let (placed, failed) = watch(Level::Backlog).split(jobs, 0, NOW, &excused);
+        assert_eq!(ages(&placed), [200_000, 300_000]);
+        assert_eq!(ages(&failed), [320_000]);
     }
 
     #[test]

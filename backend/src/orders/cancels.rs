@@ -102,9 +102,10 @@ async fn expire(
             cancelled.push(order);
             Outcome::Done
         }
-        // Delivered early: the queue cannot delay for that long.
+        // Delivered early: the queue cannot delay for that long, or money may be on its
+        // way.
         Changed::Not(order) if order.state == State::Created => {
-            let left_ms = order.pay_by_ms.saturating_sub(now_ms);
+            let left_ms = store.cancelled_from_ms(&order).saturating_sub(now_ms);
             Outcome::Later(Duration::from_millis(left_ms.max(1)))
         }
         Changed::Not(_) | Changed::Missing => Outcome::Done,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use seckill_core::keys;
 use seckill_core::orders::message::OrderMessage;
 
+use super::excused::Excused;
 use crate::queue::dead_letters::REDRIVEN;
 use crate::queue::{DeadLetter, DeadLetters, Delivery, Queue, QueueError, Receipt};
 
@@ -54,9 +55,12 @@ impl Job {
 
     /// How long the buyer has waited, in ms; `None` if that says nothing of the queue,
     /// because the message was tried before or is a redriven dead letter.
-    pub(super) fn waited_ms(&self, now_ms: u64) -> Option<u64> {
+    /// While the database was away it waited for that.
+    pub(super) fn waited_ms(&self, now_ms: u64, excused: &Excused) -> Option<u64> {
         let fresh = self.attempt == 1 && self.key != REDRIVEN;
-        fresh.then(|| now_ms.saturating_sub(self.purchase.at_ms))
+        let made_ms = self.purchase.at_ms;
+        let waited_ms = now_ms.saturating_sub(made_ms);
+        fresh.then(|| waited_ms.saturating_sub(excused.between(made_ms, now_ms)))
     }
 }
 

@@ -249,7 +249,7 @@ impl Notifier {
         let refund = match key.kind {
             Kind::RefundDue => {
                 let payments = self.store.payments_of(&order).await?;
-                let found = payments.into_iter().find(|it| it.id == key.payment);
+                let found = payments.into_iter().find(|it| it.key == key.payment);
                 found.map(|payment| (payment.id, payment.amount_cents))
             }
             _ => None,

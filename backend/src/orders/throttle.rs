@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::redis::scripts::queue::allow;
+use crate::redis::{RedisLink, RedisLinkError};
+
 /// An allowance of orders that grows with time, up to one second's worth.
 ///
 /// With 500 a second, an idle second allows 500 at once, and then one every 2 ms. The
@@ -43,6 +46,66 @@ impl Throttle {
     pub(super) fn pause(&self) -> Duration {
         let one = Duration::from_secs_f64(1.0 / self.per_second);
         one.max(Duration::from_millis(10))
+    }
+}
+
+/// The site's flow control: all workers draw from one bucket in Redis, so that two of them
+/// place no more than one. While Redis is away, each goes on at the whole rate by itself:
+/// purchases are rare then.
+#[derive(Debug)]
+pub(super) struct SiteThrottle {
+    redis: RedisLink,
+    per_second: u32,
+    alone: Throttle,
+    /// Allowances that were drawn and not used yet.
+    drawn: usize,
+}
+
+impl SiteThrottle {
+    pub(super) fn new(redis: RedisLink, per_second: u32, now: Instant) -> Self {
+        Self {
+            redis,
+            per_second,
+            alone: Throttle::new(per_second, now),
+            drawn: 0,
+        }
+    }
+
+    /// How many orders, `most` at most, may be placed now. What is not used of it has to
+    /// be put back.
+    pub(super) async fn draw(&mut self, most: usize) -> usize {
+        let wanted = i64::try_from(most.saturating_sub(self.drawn)).unwrap_or(i64::MAX);
+        if wanted > 0 {
+            self.drawn += match self.ask(wanted).await {
+                Ok(granted) => granted,
+                Err(error) => {
+                    tracing::debug!(%error, "the site's rate of orders is not known");
+                    self.alone.allowed(Instant::now()).min(most)
+                }
+            };
+        }
+        self.drawn.min(most)
+    }
+
+    /// Takes what was placed out of what was drawn, and puts the rest back for others.
+    pub(super) async fn used(&mut self, orders: usize) {
+        self.alone.used(orders);
+        let rest = std::mem::take(&mut self.drawn).saturating_sub(orders);
+        if rest > 0
+            && let Err(error) = self.ask(-i64::try_from(rest).unwrap_or(0)).await
+        {
+            tracing::debug!(%error, "unused allowances are not put back");
+        }
+    }
+
+    /// How long until an order may be allowed again.
+    pub(super) fn pause(&self) -> Duration {
+        self.alone.pause()
+    }
+
+    async fn ask(&self, wanted: i64) -> Result<usize, RedisLinkError> {
+        let mut conn = self.redis.conn().await?;
+        Ok(allow(self.per_second.max(1), wanted).run(&mut conn).await?)
     }
 }
 

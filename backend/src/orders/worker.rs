@@ -9,12 +9,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::excused::Excused;
 use super::job::{self, Job};
 use super::outages::Outages;
-use crate::now_ms;
 use crate::queue::{DeadLetters, Delivery, Queue, Queues, Receipt};
 use crate::store::orders::{NewOrder, Placed};
 use crate::store::{Store, StoreError};
+use crate::{metrics, now_ms};
 
 /// What can fail, as operators read it.
 const NOT_PLACED: &str = "orders cannot be placed";
@@ -29,6 +30,8 @@ pub(super) struct Worker<Q, C> {
     pub(super) ids: OrderIds,
     pub(super) options: Options,
     pub(super) outages: Outages,
+    /// When the database was away.
+    pub(super) excused: Excused,
     pub(super) stop: CancellationToken,
 }
 
@@ -73,13 +76,17 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         let mut held = Instant::now();
         loop {
             let orders = self.numbered(&jobs);
-            match self.store.place_batch(&orders, now_ms()).await {
+            let asked_ms = now_ms();
+            match self.store.place_batch(&orders, asked_ms).await {
                 Ok(placed) => {
+                    self.excused.back(now_ms());
                     self.outages.over(NOT_PLACED);
+                    metrics::PLACED.add(placed.len());
                     return Some(jobs.into_iter().zip(placed).collect());
                 }
                 Err(error) if !error.is_passing() => return Some(self.place_singly(jobs).await),
                 Err(error) => {
+                    self.excused.away(asked_ms);
                     self.outages.report_and_pause(NOT_PLACED, &error).await;
                     self.extend_or_requeue(&mut jobs, &mut held).await?;
                 }
@@ -92,7 +99,10 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         for job in jobs {
             let order = self.numbered(std::slice::from_ref(&job));
             match self.store.place_batch(&order, now_ms()).await {
-                Ok(one) => placed.extend(one.into_iter().next().map(|one| (job, one))),
+                Ok(one) => {
+                    metrics::PLACED.add(one.len());
+                    placed.extend(one.into_iter().next().map(|one| (job, one)));
+                }
                 Err(error) => self.retry_later(job, &error).await,
             }
         }
@@ -106,6 +116,7 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
             return self.bury(job.into_delivery(), reason).await;
         }
         let (request, after) = (&job.purchase.request, job::retry_after(job.attempt));
+        metrics::RETRIED.count();
         tracing::warn!(%error, request, ?after, "an order is retried later");
         self.requeue(&[job.receipt], after).await;
     }
@@ -120,7 +131,10 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         let decided = self.store.fail_batch(&orders, reason, now_ms()).await;
         let receipts: Vec<Receipt> = jobs.into_iter().map(|job| job.receipt).collect();
         match decided {
-            Ok(_) => self.acknowledge(&receipts).await,
+            Ok(_) => {
+                metrics::FAILED.add(receipts.len());
+                self.acknowledge(&receipts).await;
+            }
             Err(error) => {
                 tracing::warn!(%error, ?reason, "purchases wait to be failed");
                 self.requeue(&receipts, job::retry_after(1)).await;

@@ -12,7 +12,7 @@ pub(super) enum Event {
     Purchase(OrderMessage),
     /// A permit is to be returned.
     Refund(Refund),
-    /// A purchase failed or was cancelled: its permit, if it had one, is to be returned,
+    /// A purchase failed, was cancelled or returned: its permit, if it had one, is to be returned,
     /// and the buyer may buy again.
     Release {
         item: Item,
@@ -71,7 +71,7 @@ impl Event {
                 quantity: number(&text("quantity")?, "quantity")?,
                 reason: text("reason")?,
             })),
-            "release" => {
+            "release" | "return" => {
                 let (item, user) = (item(&text)?, text("user")?);
                 // A purchase without an edge spent no permit.
                 let refund = match text("permit")?.is_empty() {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::edges::regrabs;
+use crate::metrics;
 use crate::queue::{DeadLetter, DeadLetters, Message, Published, Queue, QueueError};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
@@ -187,7 +188,10 @@ impl<Q: Queue> Relay<Q> {
         let outcomes = self.queue.publish(&messages).await;
         for ((entry, message), outcome) in purchases.into_iter().zip(messages).zip(outcomes) {
             match outcome {
-                Published::Stored => done.push(entry.id.as_str()),
+                Published::Stored => {
+                    metrics::RELAYED.count();
+                    done.push(entry.id.as_str());
+                }
                 Published::Rejected(reason) => {
                     self.bury(outbox, message.body, reason).await?;
                     done.push(entry.id.as_str());

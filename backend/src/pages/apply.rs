@@ -160,7 +160,7 @@ pub(super) fn round(
         return Ok(Changed::default());
     }
     let content = content.unwrap_or_default();
-    let pictures = content.pages.values().filter_map(|it| it.picture.as_ref());
+    let pictures = content.pages.values().flat_map(|it| &it.pictures);
     let pictures: BTreeSet<String> = pictures.map(ToString::to_string).collect();
     let mut new = Record {
         version: version.to_string(),

@@ -7,7 +7,7 @@ use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::pages::picture::Picture;
+use seckill_core::pages::picture;
 
 use crate::redis::RedisLinkError;
 use crate::sale::page::PageContent;
@@ -81,7 +81,7 @@ fn page(
         product: item.product().to_owned(),
         title: info.get("title")?.clone(),
         text: text("text").to_owned(),
-        picture: Picture::parse(text("picture")),
+        pictures: picture::parse_all(text("picture")),
         amount: number("amount")?,
         price_cents: number("price_cents")?,
         list_price_cents: number("list_price_cents")?,

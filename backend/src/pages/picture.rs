@@ -14,6 +14,7 @@ use image::{
     ImageReader, Limits, Rgb, RgbImage,
 };
 use seckill_core::pages::picture::{Picture, WIDTHS};
+use serde::Deserialize;
 
 use super::origin::{Origin, replace};
 
@@ -56,6 +57,16 @@ pub enum PictureError {
         /// Its height in pixels.
         height: u32,
     },
+    /// The part to show is not in it.
+    #[error(
+        "the part to show is not within the picture, which has {width} × {height} pixels; choose it again"
+    )]
+    Outside {
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+    },
     /// Its format is not supported.
     #[error(
         "this is no PNG, JPEG or WebP picture, whatever its name says; save it as one of these"
@@ -77,16 +88,39 @@ fn mega(bytes: &Option<usize>) -> String {
     }
 }
 
-/// Stores the renditions of a picture under `origin`. The same file again gives the
-/// same picture. Blocks, for about a second if it is large.
+/// The part of a picture that is shown, in its pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Crop {
+    /// Pixels left of it.
+    pub x: u32,
+    /// Pixels above it.
+    pub y: u32,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+}
+
+/// Stores the renditions of a picture, or of a part of it, under `origin`. The same
+/// file again gives the same picture. Blocks, for about a second if it is large.
 ///
 /// # Errors
 /// [`PictureError`].
-pub fn store(origin: &Path, bytes: &[u8]) -> Result<Picture, PictureError> {
-    let image = decode(bytes)?;
+pub fn store(origin: &Path, bytes: &[u8], crop: Option<Crop>) -> Result<Picture, PictureError> {
+    let mut image = decode(bytes)?;
+    if let Some(crop) = crop {
+        image = cropped(&image, crop)?;
+    }
     let width = image.width().min(WIDTHS[WIDTHS.len() - 1]);
     let height = scaled(image.height(), width, image.width());
-    let picture = Picture::of(bytes, width, height);
+    let picture = match crop {
+        None => Picture::of(bytes, width, height),
+        // Two parts of a file are two pictures.
+        Some(Crop { x, y, .. }) => {
+            let part = format!("{x},{y},{},{}", image.width(), image.height());
+            Picture::of(&[bytes, part.as_bytes()].concat(), width, height)
+        }
+    };
     renew(origin, &picture)?;
     for rendition in picture.renditions() {
         let path = origin.join("pictures").join(&rendition.file);
@@ -125,6 +159,31 @@ pub fn is_there(origin: &Path, picture: &Picture) -> bool {
     all.iter().all(|it| folder.join(&it.file).is_file())
 }
 
+fn cropped(image: &RgbImage, crop: Crop) -> Result<RgbImage, PictureError> {
+    let Crop {
+        x,
+        y,
+        width,
+        height,
+    } = crop;
+    let ends_within =
+        |from: u32, length: u32, side: u32| from.checked_add(length).is_some_and(|end| end <= side);
+    if !ends_within(x, width, image.width()) || !ends_within(y, height, image.height()) {
+        let (width, height) = (image.width(), image.height());
+        return Err(PictureError::Outside { width, height });
+    }
+    check_shape(width, height)?;
+    Ok(image::imageops::crop_imm(image, x, y, width, height).to_image())
+}
+
+fn check_shape(width: u32, height: u32) -> Result<(), PictureError> {
+    let (short, long) = (width.min(height), width.max(height));
+    if short < MIN_SIDE || long / short > MAX_RATIO {
+        return Err(PictureError::Shape { width, height });
+    }
+    Ok(())
+}
+
 fn scaled(side: u32, to: u32, from: u32) -> u32 {
     let scaled = u64::from(side) * u64::from(to) / u64::from(from.max(1));
     u32::try_from(scaled).unwrap_or(u32::MAX).max(1)
@@ -152,10 +211,7 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, PictureError> {
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(PictureError::TooManyPixels { width, height });
     }
-    let (short, long) = (width.min(height), width.max(height));
-    if short < MIN_SIDE || long / short > MAX_RATIO {
-        return Err(PictureError::Shape { width, height });
-    }
+    check_shape(width, height)?;
     let orientation = decoder.orientation().map_err(PictureError::Damaged)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(too_large_or_damaged)?;
     image.apply_orientation(orientation);
@@ -226,7 +282,7 @@ mod tests {
         let mut bytes = file(&photo(2_000, 1_500), ImageFormat::Jpeg);
         // Behind the picture hides a script.
         bytes.extend_from_slice(b"<script>alert(1)</script>");
-        let picture = store(&folder, &bytes).unwrap();
+        let picture = store(&folder, &bytes, None).unwrap();
         assert_eq!((picture.width(), picture.height()), (960, 720));
         for rendition in picture.renditions() {
             let made = std::fs::read(folder.join("pictures").join(&rendition.file)).unwrap();
@@ -238,7 +294,7 @@ mod tests {
             assert!(!made.windows(8).any(|part| part == b"<script>"));
         }
         assert!(is_there(&folder, &picture));
-        assert_eq!(store(&folder, &bytes).unwrap(), picture);
+        assert_eq!(store(&folder, &bytes, None).unwrap(), picture);
         std::fs::remove_dir_all(folder).unwrap();
     }
 
@@ -248,7 +304,7 @@ mod tests {
         let clear =
             DynamicImage::ImageRgba8(ImageBuffer::from_pixel(64, 48, image::Rgba([9, 9, 9, 0])));
         for format in [ImageFormat::Png, ImageFormat::WebP] {
-            let picture = store(&folder, &file(&clear, format)).unwrap();
+            let picture = store(&folder, &file(&clear, format), None).unwrap();
             let made = folder.join("pictures").join(&picture.renditions()[0].file);
             let seen = image::open(made).unwrap().into_rgb8();
             assert!(
@@ -260,9 +316,42 @@ mod tests {
     }
 
     #[test]
+    fn the_part_that_the_operator_chose_is_shown() {
+        let folder = folder("cropped");
+        // Its left half is dark, its right half light.
+        let half = |x: u32, _| Rgb([if x < 300 { 20 } else { 230 }; 3]);
+        let bytes = file(
+            &DynamicImage::ImageRgb8(ImageBuffer::from_fn(600, 300, half)),
+            ImageFormat::Png,
+        );
+        let crop = |x, width| Crop {
+            x,
+            y: 0,
+            width,
+            height: 300,
+        };
+        let right = store(&folder, &bytes, Some(crop(300, 300))).unwrap();
+        assert_eq!((right.width(), right.height()), (300, 300));
+        let made = folder.join("pictures").join(&right.renditions()[0].file);
+        let seen = image::open(made).unwrap().into_rgb8();
+        assert!(seen.get_pixel(20, 20).0[0] > 200);
+        let left = store(&folder, &bytes, Some(crop(0, 300))).unwrap();
+        assert_ne!(left, right, "two parts of a file are two pictures");
+        for outside in [crop(301, 300), crop(u32::MAX, 2)] {
+            let error = store(&folder, &bytes, Some(outside)).unwrap_err();
+            assert!(error.to_string().contains("600 × 300"), "{error}");
+        }
+        assert!(
+            store(&folder, &bytes, Some(crop(0, 9))).is_err(),
+            "a splinter"
+        );
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn what_cannot_be_shown_is_refused_with_the_limit() {
         let folder = folder("refused");
-        let refused = |bytes: &[u8]| store(&folder, bytes).unwrap_err().to_string();
+        let refused = |bytes: &[u8]| store(&folder, bytes, None).unwrap_err().to_string();
         assert!(refused(&vec![0xff; 30 << 20]).contains("30 MB and may have 12 MB"));
         for bad in [&b"GIF89a"[..], b"<svg xmlns='x'/>", b"", b"<html>"] {
             assert!(refused(bad).contains("no PNG, JPEG or WebP"));

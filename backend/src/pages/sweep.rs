@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seckill_core::pages::picture::Picture;
+use seckill_core::pages::picture::{self, Picture};
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{Changed, Record, SHOP_NOTE, ShopRecord, file_of, note_of, recorded};
@@ -207,10 +207,13 @@ fn shown(origin: &Origin) -> io::Result<Option<BTreeSet<String>>> {
     Ok(Some(shown))
 }
 
+/// The files of a product's pictures.
 fn files_of(picture: &str) -> Vec<String> {
-    let picture = Picture::parse(picture);
-    let renditions = picture.map(|it| it.renditions()).unwrap_or_default();
-    renditions.into_iter().map(|it| it.file).collect()
+    let pictures = picture::parse_all(picture).into_iter();
+    pictures
+        .flat_map(|it| it.renditions())
+        .map(|it| it.file)
+        .collect()
 }
 
 /// Whether the file is a rendition of an upload, `{hash}-{width}.jpg`: files that

@@ -171,12 +171,20 @@ impl DeadLetters {
             None => publish(&queues.orders, letter).await,
         };
         if sent == Redriven::Sent {
-            let mut conn = self.redis.conn().await?;
-            let mut remove = redis::cmd("XDEL");
-            remove.arg(keys::QUEUE_DEAD_LETTERS).arg(id);
-            remove.exec_async(&mut conn).await?;
+            self.remove(id).await?;
         }
         Ok(sent)
+    }
+
+    /// Removes a letter of which nothing is to be done any more.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn remove(&self, id: &str) -> Result<(), QueueError> {
+        let mut conn = self.redis.conn().await?;
+        let mut remove = redis::cmd("XDEL");
+        remove.arg(keys::QUEUE_DEAD_LETTERS).arg(id);
+        Ok(remove.exec_async(&mut conn).await?)
     }
 
     /// Redrives every letter that is here now; returns the number of those that were

@@ -2,6 +2,7 @@
 //! pulled, acknowledged one by one, requeued each with its own delay, and published
 //! with the time of their delivery.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub enum TopicType {
     Normal,
     /// `DELAY`: each message has its own time of delivery.
     Delay,
+    /// `FIFO`: messages with the same key are delivered in the order of publishing.
+    Fifo,
 }
 
 /// A queue in one topic, read by one consumer group.
@@ -106,7 +109,9 @@ impl RocketMqQueue {
         let (kind, delivery) = match self.kind {
             TopicType::Normal => (MessageType::Normal, None),
             TopicType::Delay => (MessageType::Delay, Some(delivered.into())),
+            TopicType::Fifo => (MessageType::Fifo, None),
         };
+        let group = (self.kind == TopicType::Fifo).then(|| message.key.clone());
         let keys = Some(message.key.clone()).filter(|key| !key.is_empty());
         WireMessage {
             topic: Some(resource(&self.consumer.topic)),
@@ -117,6 +122,7 @@ impl RocketMqQueue {
                 born_timestamp: Some(std::time::SystemTime::now().into()),
                 born_host: "seckill".to_owned(),
                 delivery_timestamp: delivery,
+                message_group: group,
                 ..SystemProperties::default()
             }),
             body: message.body.clone(),
@@ -135,18 +141,26 @@ impl Queue for RocketMqQueue {
 
     async fn publish(&self, batch: &[Message]) -> Vec<Published> {
         let mut outcome: Vec<Published> = batch.iter().map(|it| unsent(it, MAX_BODY)).collect();
-        let mut calls = JoinSet::new();
+        let mut rows: HashMap<String, Vec<(usize, WireMessage)>> = HashMap::new();
         for (at, message) in batch.iter().enumerate() {
             if matches!(outcome[at], Published::Rejected(_)) {
                 continue;
             }
-            // One message a call: a request with several fails as a whole, and
-            // cannot have delayed ones.
-            let (consumer, message) = (self.consumer.clone(), self.outgoing(message));
-            calls.spawn(async move { (at, send(&consumer, message).await) });
+            // Those that have to stay in order go one after another.
+            let row = match self.kind {
+                TopicType::Fifo => message.key.clone(),
+                _ => at.to_string(),
+            };
+            rows.entry(row)
+                .or_default()
+                .push((at, self.outgoing(message)));
+        }
+        let mut calls = JoinSet::new();
+        for row in rows.into_values() {
+            calls.spawn(send_row(self.consumer.clone(), row));
         }
         while let Some(done) = calls.join_next().await {
-            if let Ok((at, published)) = done {
+            for (at, published) in done.unwrap_or_default() {
                 outcome[at] = published;
             }
         }
@@ -200,6 +214,21 @@ impl Queue for RocketMqQueue {
     }
 }
 
+/// Sends messages one after another, up to the first that is not stored. One message a
+/// call: a request with several fails as a whole, and cannot have delayed ones.
+async fn send_row(consumer: Consumer, row: Vec<(usize, WireMessage)>) -> Vec<(usize, Published)> {
+    let mut sent = Vec::with_capacity(row.len());
+    for (at, message) in row {
+        let published = send(&consumer, message).await;
+        let is_stored = published == Published::Stored;
+        sent.push((at, published));
+        if !is_stored {
+            break;
+        }
+    }
+    sent
+}
+
 async fn send(consumer: &Consumer, message: WireMessage) -> Published {
     let request = SendMessageRequest {
         messages: vec![message],
@@ -217,7 +246,7 @@ async fn send(consumer: &Consumer, message: WireMessage) -> Published {
             code::TOPIC_NOT_FOUND | code::MESSAGE_PROPERTY_CONFLICT_WITH_TYPE => {
                 Published::NotStored(format!(
                     "{error}; create the topic \"{topic}\" with: mqadmin updateTopic -t {topic} \
-                     -c CLUSTER -a +message.type=NORMAL (DELAY for cancels)"
+                     -c CLUSTER -a +message.type=NORMAL (DELAY for cancels, FIFO for the order feed)"
                 ))
             }
             code::MESSAGE_BODY_TOO_LARGE

@@ -4,75 +4,40 @@
 //! [`RedisLinkError::Away`] says that nothing was sent; [`RedisLinkError::Unknown`] that
 //! it was sent and no reply came.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, RedisError};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, RedisError};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
+
+use super::backoff::backoff;
+use super::error::{RedisLinkError, without_password};
+use super::life::Life;
 
 /// How long a command may go without an answer, and connecting may take, greeting
 /// included.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How much longer a caller waits for a connection that another one is making.
 const CONN_WAIT: Duration = Duration::from_millis(100);
-/// Longest pause between two attempts to connect.
-const MAX_BACKOFF: Duration = Duration::from_millis(400);
-/// How often a connection is checked by a PING.
+/// How often a connection is checked.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Commands that may wait for the socket before callers have to wait.
 const PIPELINE: usize = 1024;
 
-/// Why there is no result.
-#[derive(Debug, thiserror::Error)]
-pub enum RedisLinkError {
-    /// The address cannot be used.
-    #[error(
-        "\"{url}\" is no Redis address ({reason}); write redis://host:port/db or unix:///path/to/redis.sock"
-    )]
-    Address {
-        /// As given, a password masked.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Two kinds of segment masters are configured.
-    #[error(
-        "segments live either on independent masters (redis://…) or in one Redis Cluster \
-         (redis+cluster://…, any of its nodes); write all addresses in one way"
-    )]
-    Mixed,
-    /// A segment that was preloaded has no stock on record.
-    #[error(
-        "segment {0} has no stock on record; if its Redis lost its data, run \"seckill stock rebuild\""
-    )]
-    NoStock(String),
-    /// Nothing was sent: there is no connection.
-    #[error("Redis at {address} cannot be reached ({reason}); see that redis-server runs there")]
-    Away {
-        /// Where it should be.
-        address: String,
-        /// What connecting failed with.
-        reason: String,
-    },
-    /// The command was sent, and whether it was executed is not known.
-    #[error("Redis did not reply ({0}); the command may or may not have been executed")]
-    Unknown(RedisError),
-    /// Redis replied with an error: the command was not executed.
-    #[error("Redis refused: {0}")]
-    Refused(RedisError),
-}
+/// Whether a connection may be used; ready once that is known.
+pub type Admission<'a> = Pin<Box<dyn Future<Output = Result<(), RedisLinkError>> + Send + 'a>>;
 
-impl From<RedisError> for RedisLinkError {
-    fn from(error: RedisError) -> Self {
-        match error.kind() {
-            ErrorKind::Server(_) | ErrorKind::Extension => Self::Refused(error),
-            // Whatever went wrong on the way, the command may have arrived.
-            _ => Self::Unknown(error),
-        }
-    }
+/// Checks every new connection of a link before a caller gets it.
+pub trait Guard: Debug + Send + Sync {
+    /// Checks the connection of this `life` by [`RedisLink::conn_unguarded`], and clears
+    /// it ([`RedisLink::clear`]) if it may be used.
+    fn admit<'a>(&'a self, link: &'a RedisLink, life: u64) -> Admission<'a>;
 }
 
 /// A handle on the shared connection; cloning it is cheap.
@@ -89,10 +54,16 @@ struct Shared {
     live: RwLock<Option<Live>>,
     /// Held while connecting, so that a hundred callers make one connection.
     flight: tokio::sync::Mutex<Flight>,
+    /// Connections made so far, which is the number of the last one's life.
+    lives: AtomicU64,
+    /// The last life that [`Guard`] has cleared.
+    cleared: AtomicU64,
+    guard: OnceLock<Arc<dyn Guard>>,
 }
 
 struct Live {
     conn: MultiplexedConnection,
+    life: u64,
     /// Ends when the connection does, or when no clone of it is left.
     driver: AbortHandle,
     /// Ends the driver when the peer has fallen silent.
@@ -171,8 +142,12 @@ impl RedisLink {
         let info = self.shared.client.get_connection_info().clone();
         let client = Client::open(info.set_addr(ConnectionAddr::Tcp(host, port)))
             .map_err(|error| refuse(&error.to_string()))?;
-        Self::from_client(client, self.shared.patience)
-            .ok_or_else(|| refuse("it cannot be reached over TCP"))
+        let beside = Self::from_client(client, self.shared.patience)
+            .ok_or_else(|| refuse("it cannot be reached over TCP"))?;
+        if let Some(guard) = self.shared.guard.get() {
+            beside.guard(guard);
+        }
+        Ok(beside)
     }
 
     fn from_client(client: Client, patience: Duration) -> Option<Self> {
@@ -187,6 +162,9 @@ impl RedisLink {
             patience,
             live: RwLock::default(),
             flight: Default::default(),
+            lives: AtomicU64::new(0),
+            cleared: AtomicU64::new(0),
+            guard: OnceLock::new(),
         };
         Some(Self {
             shared: Arc::new(shared),
@@ -224,12 +202,62 @@ impl RedisLink {
     /// # Errors
     /// [`RedisLinkError::Away`], at once while Redis is known to be away.
     pub async fn conn(&self) -> Result<MultiplexedConnection, RedisLinkError> {
-        if let Some(conn) = self.shared.live() {
-            return Ok(conn);
+        let (conn, life) = self.conn_of_life().await?;
+        if let Some(guard) = self.shared.guard.get()
+            && !self.is_cleared(life)
+        {
+            guard.admit(self, life).await?;
+        }
+        Ok(conn)
+    }
+
+    /// The same for the guard itself.
+    ///
+    /// # Errors
+    /// [`RedisLinkError::Away`].
+    pub async fn conn_unguarded(&self) -> Result<MultiplexedConnection, RedisLinkError> {
+        Ok(self.conn_of_life().await?.0)
+    }
+
+    async fn conn_of_life(&self) -> Result<(MultiplexedConnection, u64), RedisLinkError> {
+        if let Some(live) = self.shared.live() {
+            return Ok(live);
         }
         match timeout(self.shared.patience + CONN_WAIT, self.shared.reconnect()).await {
             Ok(result) => result,
             Err(_) => Err(self.shared.away("connecting takes too long".into())),
+        }
+    }
+
+    /// Has every new connection checked from now on before a caller gets it. The first
+    /// guard stays.
+    pub(crate) fn guard(&self, guard: &Arc<dyn Guard>) {
+        let _ = self.shared.guard.set(Arc::clone(guard));
+    }
+
+    /// Whether the connection of this life was checked.
+    #[must_use]
+    pub fn is_cleared(&self, life: u64) -> bool {
+        self.shared.cleared.load(Ordering::Acquire) >= life
+    }
+
+    /// Notes that it was.
+    pub fn clear(&self, life: u64) {
+        self.shared.cleared.fetch_max(life, Ordering::AcqRel);
+    }
+
+    /// Drops the connection if this error says that it leads to a replica, so that the
+    /// next caller looks for the master.
+    pub fn drop_if_replica(&self, error: &RedisError) {
+        if matches!(error.code(), Some("READONLY" | "MASTERDOWN")) {
+            let live = self
+                .shared
+                .live
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(live) = live.as_ref() {
+                live.driver.abort();
+            }
         }
     }
 
@@ -251,11 +279,11 @@ impl RedisLink {
 }
 
 impl Shared {
-    fn live(&self) -> Option<MultiplexedConnection> {
+    fn live(&self) -> Option<(MultiplexedConnection, u64)> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         live.as_ref()
             .filter(|live| !live.driver.is_finished())
-            .map(|live| live.conn.clone())
+            .map(|live| (live.conn.clone(), live.life))
     }
 
     fn away(&self, reason: String) -> RedisLinkError {
@@ -265,10 +293,10 @@ impl Shared {
         }
     }
 
-    async fn reconnect(&self) -> Result<MultiplexedConnection, RedisLinkError> {
+    async fn reconnect(&self) -> Result<(MultiplexedConnection, u64), RedisLinkError> {
         let mut flight = self.flight.lock().await;
-        if let Some(conn) = self.live() {
-            return Ok(conn);
+        if let Some(live) = self.live() {
+            return Ok(live);
         }
         if flight.not_before.is_some_and(|at| Instant::now() < at) {
             return Err(self.away(flight.last_error.clone()));
@@ -280,9 +308,10 @@ impl Shared {
                     tracing::info!(address = %self.address, "redis is back");
                 }
                 *flight = Flight::default();
-                let conn = live.conn.clone();
+                crate::metrics::REDIS_CONNECTS.count();
+                let found = (live.conn.clone(), live.life);
                 *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(live);
-                Ok(conn)
+                Ok(found)
             }
             Err(reason) => {
                 if flight.failures == 0 {
@@ -329,14 +358,21 @@ impl Shared {
             .await
             .map_err(|error| error.to_string())?;
         let driver = tokio::spawn(driver).abort_handle();
+        let mut first = conn.clone();
+        let said = Life::read(&mut first).await;
+        let said = said.map_err(|error| error.to_string())?;
+        if said.as_ref().is_some_and(|it| !it.is_master) {
+            driver.abort();
+            return Err("a replica is there, and no master".to_owned());
+        }
         let (probe, silenced) = (conn.clone(), driver.clone());
         let watch = tokio::spawn(async move {
-            until_silent(probe).await;
+            until_another_life(probe, said).await;
             silenced.abort();
         });
-        let mut first = conn.clone();
         let live = Live {
             conn,
+            life: self.lives.fetch_add(1, Ordering::AcqRel) + 1,
             driver,
             watch: watch.abort_handle(),
         };
@@ -350,58 +386,17 @@ impl Shared {
     }
 }
 
-/// Returns when two heartbeats in a row had no reply: a machine that vanished closes no
-/// connection.
-async fn until_silent(mut probe: MultiplexedConnection) {
+/// Returns when two heartbeats in a row had no reply, since a machine that vanished
+/// closes no connection; and when the server has become a replica, or has taken over the
+/// data of another.
+async fn until_another_life(mut probe: MultiplexedConnection, said: Option<Life>) {
     let mut missed = 0;
     while missed < 2 {
         tokio::time::sleep(HEARTBEAT).await;
-        let pong: Result<String, RedisError> = redis::cmd("PING").query_async(&mut probe).await;
-        missed = match pong {
+        missed = match Life::read(&mut probe).await {
             Err(error) if error.is_io_error() => missed + 1,
+            Ok(now) if now != said => return,
             _ => 0,
         };
-    }
-}
-
-/// How long to pause after so many failures: doubling from 25 ms to
-/// [`MAX_BACKOFF`], between half and all of it, so that clients spread out.
-fn backoff(failures: u32, random: u8) -> Duration {
-    let whole = Duration::from_millis(25).saturating_mul(1 << failures.saturating_sub(1).min(8));
-    let whole = whole.min(MAX_BACKOFF);
-    whole / 2 + whole.mul_f64(f64::from(random) / 510.0)
-}
-
-/// The address as it may be shown: everything before an `@` is masked.
-fn without_password(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
-        _ => url.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_their_limit_and_differ() {
-        assert!(backoff(1, 255) <= Duration::from_millis(25));
-        for failures in 5..40 {
-            assert!(backoff(failures, 255) <= MAX_BACKOFF);
-            assert!(backoff(failures, 0) >= MAX_BACKOFF / 2);
-        }
-        assert_ne!(backoff(3, 0), backoff(3, 200));
-    }
-
-    #[test]
-    fn a_wrong_address_is_named_without_its_password() {
-        let error = RedisLink::lazy("http://u:secret@host")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("http://***@host") && !error.contains("secret"),
-            "{error}"
-        );
     }
 }

@@ -42,6 +42,10 @@ pub mod day;
 pub mod permits;
 /// `lua/queue`: the queue on Redis Streams.
 pub mod queue;
+/// `lua/stock/replay.lua`: purchases that were journalled.
+pub mod replay;
+/// `lua/sale`: changes of the catalogue.
+pub mod sale;
 /// `lua/stock`: everything that changes a segment.
 pub mod stock;
 
@@ -147,6 +151,7 @@ pub(super) async fn load_all(conn: &mut MultiplexedConnection) -> RedisResult<()
         day::ALL,
         permits::ALL,
         queue::ALL,
+        sale::ALL,
         stock::ALL,
     ];
     for text in folders.into_iter().flatten() {

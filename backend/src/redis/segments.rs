@@ -16,7 +16,7 @@ use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
 
 use crate::config::CLUSTER_SCHEME;
-use crate::redis::{RedisLink, RedisLinkError};
+use crate::redis::{Guard, RedisLink, RedisLinkError};
 
 /// Finds the masters of a Redis Cluster.
 mod cluster;
@@ -114,6 +114,14 @@ impl Segments {
         Ok(Self {
             home: Home::Cluster(Cluster::following(seeds?)),
         })
+    }
+
+    /// Has every new connection to a master checked from now on, before a caller gets it.
+    pub fn guard(&self, guard: &Arc<dyn Guard>) {
+        match &self.home {
+            Home::Masters(links) => links.iter().for_each(|link| link.guard(guard)),
+            Home::Cluster(cluster) => cluster.guard(guard),
+        }
     }
 
     /// The master that holds this segment.

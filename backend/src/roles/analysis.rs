@@ -16,7 +16,7 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) {
         zone: config.time_zone.clone(),
         limits: Limits::default(),
     };
-    let store = parts.lazy_store();
+    let store = parts.store.clone();
     let redis = parts.redis.clone();
     running.spawn(Role::Analysis, move |stop| {
         analysis::run(options.clone(), redis.clone(), store.clone(), stop)

@@ -1,5 +1,6 @@
 //! The ops role: the day's rounds, the console, and the renderer of the pages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -7,8 +8,12 @@ use tokio::sync::oneshot;
 use super::running::Running;
 use super::{Parts, Role, RoleError};
 use crate::console::{self, ConsoleState};
+use crate::http::health;
+use crate::http::observed::MoreMetrics;
 use crate::pages::day::{self, DayState};
 use crate::pages::{self, Renderer};
+use crate::sale::switch;
+use crate::stock::retire;
 use crate::store::LazyStore;
 
 /// How long the role waits at its start until all pages are rendered.
@@ -20,17 +25,38 @@ const FIRST_PAGES: Duration = Duration::from_secs(5);
 /// The address is taken.
 pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), RoleError> {
     let (config, redis) = (parts.config, &parts.redis);
-    let store = parts.lazy_store();
+    let store = parts.store.clone();
     start_renderer(parts, store.clone(), running).await;
+    if config.retire_hours > 0 {
+        let after = Duration::from_secs(config.retire_hours * 3_600);
+        let (rounds, main, segments) = (store.clone(), redis.clone(), parts.segments.clone());
+        running.spawn(Role::Ops, move |stop| {
+            retire::run(rounds.clone(), main.clone(), segments.clone(), after, stop)
+        });
+    }
+    let (rounds, main) = (store.clone(), redis.clone());
+    running.spawn(Role::Ops, move |stop| {
+        switch::run(rounds.clone(), main.clone(), stop)
+    });
     let console = ConsoleState::new(config, redis.clone(), parts.segments.clone(), store)
+        .with_inventory(super::inventory(config)?)
         .until(running.stop());
+    let board = console.board();
+    let recorded = console.clone();
+    running.spawn(Role::Ops, move |stop| recorded.clone().record_board(stop));
     let state = DayState::new(
         redis.clone(),
         config.time_zone.clone(),
         Some(&config.days_dir()),
     );
-    let router = day::router(state).merge(console::router(console));
-    running.serve(Role::Ops, &config.ops_listen, router)
+    let router = day::router(state)
+        .merge(console::router(console))
+        .merge(health::router(parts.check(&[])));
+    let more: MoreMetrics = Arc::new(move || {
+        let board = board.clone();
+        Box::pin(async move { board.metrics().await })
+    });
+    running.serve(Role::Ops, &config.ops_listen, router, Some(more))
 }
 
 /// Starts the renderer. Rounds can be shown and edited without it, so that its
@@ -63,6 +89,14 @@ async fn start_renderer(parts: &Parts<'_>, rounds: LazyStore, running: &mut Runn
         // Nobody waits for the pages after the first start.
         let ready = first.take().unwrap_or_else(|| oneshot::channel().0);
         renderer.clone().run(redis.clone(), ready, stop)
+    });
+    let (origin, redis, segments) = (
+        config.pages_dir(),
+        parts.redis.clone(),
+        parts.segments.clone(),
+    );
+    running.spawn(Role::Ops, move |stop| {
+        pages::left::run(origin.clone(), redis.clone(), segments.clone(), stop)
     });
     // A role that is up has its pages.
     if tokio::time::timeout(FIRST_PAGES, all_rendered)

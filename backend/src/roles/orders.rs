@@ -1,13 +1,16 @@
 //! The orders role: places orders, cancels what is not paid in time, redrives dead
-//! letters, archives the ledger, has the stock follow the orders, and notifies
-//! buyers.
+//! letters, archives the ledger, has the stock follow the orders, notifies buyers, sends
+//! the orders on to the shop's own systems, and reconciles payments.
 
 use std::time::Duration;
 
 use super::running::Running;
-use super::{Parts, Role, RoleError, notify};
+use super::{Parts, Role, RoleError, feed, inventory, notify, payments};
+use crate::config::QueueKind;
+use crate::inspect::heal::Healer;
 use crate::orders;
 use crate::outbox::archive;
+use crate::payments::reconcile;
 use crate::queue::DeadLetters;
 use crate::stock::following;
 use crate::store::Store;
@@ -15,14 +18,21 @@ use crate::store::Store;
 /// Starts its tasks.
 ///
 /// # Errors
-/// The settings of the notifications are wrong.
+/// The settings of the notifications, the feed or the payment providers are wrong.
 pub(super) fn start(
     parts: &Parts<'_>,
     store: Store,
     running: &mut Running,
 ) -> Result<(), RoleError> {
     notify::start(parts, &store, running)?;
+    feed::start(parts, &store, running)?;
+    inventory::start(parts, &store, running)?;
     let config = parts.config;
+    let (kept, zone, providers) = (store.clone(), config.time_zone.clone(), payments(config)?);
+    running.spawn(Role::Orders, move |stop| {
+        reconcile::run(kept.clone(), providers.clone(), zone.clone(), stop)
+    });
+
     let letters = DeadLetters::new(parts.redis.clone(), parts.segments.clone());
 
     let (kept, segments) = (store.clone(), parts.segments.clone());
@@ -46,6 +56,15 @@ pub(super) fn start(
             stop,
         )
     });
+
+    let healer = Healer {
+        store: store.clone(),
+        redis: parts.redis.clone(),
+        segments: parts.segments.clone(),
+        zone: config.time_zone.clone(),
+        queue_is_visible: config.queue == QueueKind::Streams,
+    };
+    running.spawn(Role::Orders, move |stop| healer.clone().run(stop));
 
     if config.redrive_minutes > 0 {
         let every = Duration::from_secs(config.redrive_minutes * 60);

@@ -8,8 +8,11 @@ use seckill_core::signing::keyring::Keyring;
 use super::running::Running;
 use super::{Parts, Role, RoleError, read_keyring};
 use crate::config::Config;
+use crate::journal::{Journal, Limits};
 use crate::redis::RedisLink;
 use crate::shop::captcha::{Captcha, setup};
+use crate::shop::key_file::{self, Keys};
+use crate::shop::tokens::{Reading, Tokens};
 use crate::shop::{self, ShopState};
 
 /// Serves the API at `purchase_listen`.
@@ -19,7 +22,13 @@ use crate::shop::{self, ShopState};
 pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), RoleError> {
     let config = parts.config;
     let keyring = Arc::new(read_keyring(&config.keys)?);
+    let keys = Arc::new(Keys::of_file(&keyring, &config.keys));
+    let followed = keys.clone();
+    running.spawn(Role::Purchase, move |stop| {
+        key_file::follow(followed.clone(), stop)
+    });
     let options = shop::Options {
+        digest: config.digest,
         demo_login: config.demo_login,
         captcha: config.captcha.is_on(),
         remember_language: config.notify.smtp.is_some() || config.notify.webhook.is_some(),
@@ -28,26 +37,66 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
     let state = ShopState::new(
         parts.redis.clone(),
         parts.segments.clone(),
-        parts.store.clone(),
+        None,
         keyring,
         options,
     )
-    .with_payment_keys(payment_keys(config)?)
-    .with_captcha(captcha(config, &parts.redis)?);
+    // Connections of its own: no reading of order lists keeps the orders role, which may
+    // run in the same process, from placing orders.
+    .with_store(super::store_of(config))
+    .with_keys(keys)
+    .with_payments(super::payments(config)?)
+    .with_login_keys(login_keys(config)?)
+    .with_names(config.names.clone())
+    .with_tokens(tokens(config, &parts.redis)?)
+    .with_captcha(captcha(config, &parts.redis)?)
+    .with_journal(parts.journal.clone())
+    .with_fence(Some(Arc::clone(&parts.fence)));
+    if let Some(journal) = parts.journal.clone() {
+        let limits = Limits::megabytes(config.journal_max_mb);
+        let replayer = state.replayer().adopting(config.journal_dir(), limits);
+        running.spawn(Role::Purchase, move |stop| {
+            replayer.clone().run(journal.clone(), stop)
+        });
+    }
     let router = shop::router(state);
-    running.serve(Role::Purchase, &config.purchase_listen, router)
+    running.serve(Role::Purchase, &config.purchase_listen, router, None)
 }
 
-/// The keys shared with the payment provider; `None` for a shop without one.
-fn payment_keys(config: &Config) -> Result<Option<Arc<Keyring>>, RoleError> {
-    match read_keyring(&config.payment_keys) {
+/// The journal for when Redis does not answer. Selling goes on without one.
+pub(super) fn open_journal(config: &Config) -> Option<Journal> {
+    if config.journal_max_mb == 0 {
+        return None;
+    }
+    let limits = Limits::megabytes(config.journal_max_mb);
+    match Journal::open(&config.journal_dir(), limits) {
+        Ok(journal) => Some(journal),
+        Err(error) => {
+            tracing::error!(%error, "purchases are refused while Redis is away");
+            None
+        }
+    }
+}
+
+/// The keys shared with the shop's servers that begin sessions; `None` without them.
+fn login_keys(config: &Config) -> Result<Option<Arc<Keyring>>, RoleError> {
+    match read_keyring(&config.login_keys) {
         Ok(keys) => Ok(Some(Arc::new(keys))),
         Err(RoleError::NoKeys { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            tracing::info!("no payment keys: a payment provider's notices are refused");
             Ok(None)
         }
         Err(error) => Err(error),
     }
+}
+
+/// What verifies the tokens of the shop's own login; `None` if it has none.
+fn tokens(config: &Config, redis: &RedisLink) -> Result<Option<Arc<Tokens>>, RoleError> {
+    let Some(jwt) = config.jwt.clone() else {
+        return Ok(None);
+    };
+    let reading = Reading::start(&jwt.jwks, redis.clone()).map_err(RoleError::Login)?;
+    let tokens = Tokens::new(jwt, reading).map_err(|error| RoleError::Login(error.into()))?;
+    Ok(Some(Arc::new(tokens)))
 }
 
 /// What hands out captcha passes; `None` if the captcha is off.

@@ -14,6 +14,8 @@ use super::restart::{Next, Restarts};
 use super::{Role, RoleError};
 use crate::config::Listen;
 use crate::http::listener;
+use crate::http::observed::{MoreMetrics, metrics_router, observed};
+use crate::metrics;
 
 /// How long the tasks may take to finish what they work on once they are to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -53,7 +55,7 @@ impl Running {
         self.tasks.spawn(keep_up(role, work, self.stop.clone()));
     }
 
-    /// Serves `router` at `listen`.
+    /// Serves `router` at `listen`, and `GET /metrics`, with what `more` reads.
     ///
     /// # Errors
     /// [`RoleError::Listen`]: the address cannot be listened on.
@@ -62,7 +64,25 @@ impl Running {
         role: Role,
         listen: &Listen,
         router: Router,
+        more: Option<MoreMetrics>,
     ) -> Result<(), RoleError> {
+        self.listen(role, listen, observed(role.as_str(), router, more))
+    }
+
+    /// Serves `GET /metrics` at `listen`, and `health`.
+    ///
+    /// # Errors
+    /// [`RoleError::Listen`]: the address cannot be listened on.
+    pub(super) fn serve_status(
+        &mut self,
+        role: Role,
+        listen: &Listen,
+        health: Router,
+    ) -> Result<(), RoleError> {
+        self.listen(role, listen, metrics_router(None).merge(health))
+    }
+
+    fn listen(&mut self, role: Role, listen: &Listen, router: Router) -> Result<(), RoleError> {
         let listener = listener::Bound::new(listen).map_err(|reason| RoleError::Listen {
             role,
             listen: listen.clone(),
@@ -141,6 +161,7 @@ where
         };
         match restarts.after_end(began.elapsed(), Instant::now()) {
             Next::Start { after } => {
+                metrics::RESTARTS.count();
                 tracing::error!(%role, reason, "a task ended unexpectedly; it is started again in {after:?}");
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),

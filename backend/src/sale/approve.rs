@@ -9,6 +9,8 @@ use seckill_core::sale::catalogue::split_evenly;
 
 use super::limits::MAX_SEGMENTS;
 use super::publish::{self, PublishError};
+use super::room::{self, NoRoom};
+use crate::inventory::{HoldError, HttpInventory, holds};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::store::round::{Round, RoundState, StoredRound};
@@ -41,9 +43,15 @@ pub enum ApproveError {
     /// Redis is away, so that the approval was not begun.
     #[error("nothing was approved: {0}")]
     NoRedis(#[from] RedisLinkError),
+    /// A living edge has no room for it.
+    #[error("nothing was approved: {0}")]
+    NoRoom(#[from] NoRoom),
     /// The database refused.
     #[error("the approval could not be stored: {0}")]
     Store(#[from] StoreError),
+    /// The shop's own inventory does not hold the items.
+    #[error("nothing was approved: {0}")]
+    Hold(#[from] HoldError),
     /// The round has changed meanwhile, or a product is in another round too.
     #[error("nothing was approved: {0}")]
     Change(ChangeError),
@@ -77,6 +85,8 @@ pub struct Approver<'a> {
     pub segments: &'a Segments,
     /// The zone in which days begin and end.
     pub zone: &'a TimeZone,
+    /// The shop's own inventory, which holds the items of approved rounds.
+    pub inventory: Option<&'a HttpInventory>,
 }
 
 impl Approver<'_> {
@@ -107,11 +117,21 @@ impl Approver<'_> {
             let (round, ends_ms) = (id.to_owned(), stored.round.ends_ms);
             return Err(ApproveError::Over { round, ends_ms });
         }
+        if self.store.is_retired(id).await? {
+            let (round, ends_ms) = (id.to_owned(), stored.round.ends_ms);
+            return Err(ApproveError::Over { round, ends_ms });
+        }
         // Checked first, lest the approval be left half done.
         self.redis.conn().await?;
         let masters = self.segments.masters().await?;
         for master in &masters {
             master.conn().await?;
+        }
+        room::check(self.redis, &stored.round, now_ms).await??;
+        // Held first: what is approved is sold, and what is sold must be there. Should the
+        // approval fail now, the sweep returns what is held.
+        if let Some(inventory) = self.inventory {
+            holds::hold_round(self.store, inventory, &stored.round).await?;
         }
         self.store.approve_round(id, seen, by, now_ms).await?;
         self.put_on_sale(id, now_ms).await?;
@@ -129,22 +149,39 @@ impl Approver<'_> {
     /// # Errors
     /// [`ApproveError`]; a retry completes what was begun.
     pub async fn put_on_sale(&self, id: &str, now_ms: u64) -> Result<(), ApproveError> {
+        loop {
+            let version = self.write(id, now_ms).await?;
+            // Somebody may have stopped or edited the round meanwhile, and have written
+            // that to Redis before this.
+            if self.store.round_version(id).await? == Some(version) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Publishes a round as it is in the database; returns the version that was read.
+    async fn write(&self, id: &str, now_ms: u64) -> Result<u64, ApproveError> {
         let stored = self.store.round(id).await?;
         let approved = stored.filter(|stored| stored.state == RoundState::Approved);
         let Some(stored) = approved else {
             return Err(self.no_such_round(id).await?);
         };
+        if self.store.is_retired(id).await? {
+            let (round, ends_ms) = (id.to_owned(), stored.round.ends_ms);
+            return Err(ApproveError::Over { round, ends_ms });
+        }
         let was_published = stored.published_ms.is_some();
         let masters = self.segments.masters().await?;
         let round = self.divide(&stored, masters.len()).await?;
-        publish::publish(self.redis, self.segments, &round, self.zone, was_published)
+        let (redis, segments, stops) = (self.redis, self.segments, &stored.stops);
+        publish::publish(redis, segments, &round, stops, self.zone, was_published)
             .await
             .map_err(|source| ApproveError::Publish {
                 round: id.to_owned(),
                 source,
             })?;
         self.store.mark_published(id, now_ms).await?;
-        Ok(())
+        Ok(stored.trail.version)
     }
 
     /// Divides each product among its segments, evenly among the masters unless the

@@ -111,6 +111,11 @@ async fn refresh(
     let mut conn = redis.conn().await?;
     // Read before the entries, so that after an edit in between they are read again.
     let version = Some(version(&mut conn).await?);
+    let has_vanished = version == Some(None) && matches!(seen, Some(Some(_)));
+    if has_vanished {
+        // This Redis came back empty. Rounds that sell stay known until they are put back.
+        return Ok(());
+    }
     if *seen != version {
         let fresh = read(&mut conn).await?;
         tracing::info!(products = fresh.len(), "catalogue read");

@@ -4,8 +4,10 @@
 //! a file with a mistake yields nothing that could be imported.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::characters;
 use super::tree::{self, Node, Unreadable};
 use super::when::When;
 use crate::store::round::Round;
@@ -39,6 +41,10 @@ pub struct Mistake {
     pub column: usize,
     /// The field, such as `round.product.amount`; empty if the file cannot be parsed.
     pub field: String,
+    /// Names the kind of mistake.
+    pub code: &'static str,
+    /// The values that its sentence names, in their order.
+    pub values: Vec<String>,
     /// What is wrong, and the cure.
     pub problem: String,
 }
@@ -101,10 +107,13 @@ pub enum Form {
 /// # Errors
 /// [`SaleFileError`], with every mistake that was found.
 pub fn read(path: &Path, now_ms: u64) -> Result<Vec<FileRound>, SaleFileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| SaleFileError::Unreadable {
+    let unreadable = |source| SaleFileError::Unreadable {
         path: path.to_owned(),
         source,
-    })?;
+    };
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let text = characters::text_of(&bytes)
+        .map_err(|problem| unreadable(std::io::Error::new(ErrorKind::InvalidData, problem)))?;
     let is_json = path
         .extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("json"));
@@ -120,6 +129,7 @@ pub fn read(path: &Path, now_ms: u64) -> Result<Vec<FileRound>, SaleFileError> {
 /// # Errors
 /// Every mistake that was found, in the order of the file.
 pub fn parse(text: &str, form: Form, now_ms: u64) -> Result<Vec<FileRound>, Vec<Mistake>> {
+    let text = &*characters::plain(text);
     let tree = match form {
         Form::Toml => tree::parse_toml(text),
         Form::Json => tree::parse_json(text),
@@ -127,12 +137,14 @@ pub fn parse(text: &str, form: Form, now_ms: u64) -> Result<Vec<FileRound>, Vec<
     let tree: Node = tree.map_err(|Unreadable { at, message }| {
         let form = if form == Form::Json { "JSON" } else { "TOML" };
         let (line, column) = place(text, at);
-        let problem = format!("this is not {form}: {}", message.trim_end_matches('.'));
+        let message = message.trim_end_matches('.');
         vec![Mistake {
             line,
             column,
             field: String::new(),
-            problem,
+            code: "syntax",
+            values: vec![form.to_owned(), message.to_owned()],
+            problem: format!("this is not {form}: {message}"),
         }]
     })?;
     let mut found = fields::Found::default();

@@ -1,5 +1,7 @@
 //! The limits of a round and a product, for sale files and the console's forms.
 
+use seckill_core::pages::picture;
+
 /// Largest amount of one product, so that no sum of amounts can overflow.
 pub const MAX_AMOUNT: u64 = 1_000_000_000;
 /// Most stock segments of one product: their numbers have two digits in keys.
@@ -14,10 +16,22 @@ pub const MAX_TEXT: usize = 4_000;
 pub const MAX_DAYS: u32 = 92;
 /// Longest file name of a picture, in bytes.
 pub const MAX_PICTURE: usize = 100;
+/// Longest list of a product's pictures, in bytes.
+const MAX_PICTURES: usize = 255;
 
-/// Whether `name` can be a picture's: a plain file name, never a path.
+/// Whether `names` can be a product's pictures: plain file names divided by commas,
+/// never paths. None is a list as well.
 #[must_use]
-pub fn is_picture(name: &str) -> bool {
+pub fn is_picture(names: &str) -> bool {
     let is_mark = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    name.len() <= MAX_PICTURE && !name.starts_with('.') && name.chars().all(is_mark)
+    let is_name = |name: &str| {
+        name.len() <= MAX_PICTURE && !name.starts_with('.') && name.chars().all(is_mark)
+    };
+    let is_list = || {
+        names
+            .split(',')
+            .all(|name| !name.is_empty() && is_name(name))
+    };
+    let count = names.split(',').count();
+    names.is_empty() || names.len() <= MAX_PICTURES && count <= picture::MOST && is_list()
 }

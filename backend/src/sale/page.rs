@@ -2,7 +2,7 @@
 //! crowd costs no more than a file.
 
 use askama::Template;
-use seckill_core::pages::picture::Picture;
+use seckill_core::pages::picture::{self, Picture};
 
 use super::text;
 use crate::store::round::{Product, Round};
@@ -20,8 +20,8 @@ pub struct PageContent {
     pub title: String,
     /// Its description, in the marks of [`text`]; may be empty.
     pub text: String,
-    /// Its picture, if it has one.
-    pub picture: Option<Picture>,
+    /// Its pictures, the most telling one first; may be none.
+    pub pictures: Vec<Picture>,
     /// Items for sale.
     pub amount: u64,
     /// Price in the round, in cents.
@@ -44,7 +44,7 @@ struct ProductPage<'a> {
     product: &'a str,
     round_name: &'a str,
     title: &'a str,
-    picture: Option<&'a Picture>,
+    pictures: &'a [Picture],
     price: String,
     list_price: String,
     discount_percent: u64,
@@ -72,7 +72,7 @@ impl PageContent {
             product: product.id.clone(),
             title: product.title.clone(),
             text: product.text.clone(),
-            picture: Picture::parse(&product.picture),
+            pictures: picture::parse_all(&product.picture),
             amount: product.amount,
             price_cents: product.price_cents,
             list_price_cents: product.list_price_cents,
@@ -93,8 +93,8 @@ pub fn html(content: &PageContent) -> Result<String, askama::Error> {
         product: &content.product,
         round_name: &content.round_name,
         title: &content.title,
-        text: text::to_html(&content.text),
-        picture: content.picture.as_ref(),
+        text: text::to_html(&content.text, &content.pictures),
+        pictures: &content.pictures,
         price: money(content.price_cents),
         list_price: money(content.list_price_cents),
         discount_percent: discount_percent(content.price_cents, content.list_price_cents),
@@ -142,7 +142,7 @@ mod tests {
             product: "2".into(),
             title: wicked.into(),
             text: wicked.into(),
-            picture: Picture::parse("0123456789abcdef-960x720"),
+            pictures: picture::parse_all("0123456789abcdef-960x720"),
             amount: 1,
             price_cents: 1,
             list_price_cents: 2,

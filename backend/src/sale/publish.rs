@@ -11,10 +11,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncCommands as _, RedisError};
+use redis::{AsyncCommands as _, Pipeline, RedisError};
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
+use seckill_core::sale::halt::Halt;
 use seckill_core::sale::window::Window;
 use tokio::time::timeout;
 
@@ -22,6 +23,7 @@ use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::message;
 use crate::store::round::{Product, Round};
+use crate::store::stop::Stops;
 
 /// Preloads the stock.
 mod stock;
@@ -91,6 +93,7 @@ pub async fn publish(
     redis: &RedisLink,
     segments: &Segments,
     round: &Round,
+    stops: &Stops,
     zone: &TimeZone,
     was_published: bool,
 ) -> Result<(), PublishError> {
@@ -100,11 +103,11 @@ pub async fn publish(
     let write = async {
         let mut conn = redis.dedicated().await?;
         put_stock(segments, &items, was_published).await?;
-        put_items(&mut conn, round, &items).await?;
-        put_round(&mut conn, round, &date).await?;
+        put_items(&mut conn, (round, stops), &items).await?;
+        put_round(&mut conn, (round, stops), &date).await?;
         let day = keys::rounds(&date);
         let _: i64 = conn.zadd(day, &round.id, round.opens_ms).await?;
-        put_catalogue(&mut conn, round, &items).await?;
+        put_catalogue(&mut conn, (round, stops), &items).await?;
         Ok::<(), PublishError>(())
     };
     let written = timeout(TIMEOUT, write).await;
@@ -142,15 +145,16 @@ fn segment_count(product: &Product) -> u16 {
 
 async fn put_items(
     conn: &mut MultiplexedConnection,
-    round: &Round,
+    sold: (&Round, &Stops),
     items: &[(Item, &Product)],
 ) -> Result<(), RedisError> {
     let placed: Vec<_> = (1_u64..).zip(items).collect();
     for batch in placed.chunks(BATCH) {
         let mut write = redis::pipe();
         for (position, (item, product)) in batch {
-            let fields = info(round, item, product, *position);
+            let fields = info(sold, item, product, *position);
             write.hset_multiple(keys::info(item), &fields).ignore();
+            put_halt(&mut write, &keys::info(item), sold.1.halt(&product.id));
         }
         write.exec_async(conn).await?;
     }
@@ -159,7 +163,7 @@ async fn put_items(
 
 /// The fields of a product that shoppers and edges read.
 fn info(
-    round: &Round,
+    (round, stops): (&Round, &Stops),
     item: &Item,
     product: &Product,
     position: u64,
@@ -178,13 +182,24 @@ fn info(
         ("text", product.text.clone()),
         ("picture", product.picture.clone()),
         ("starts_ms", round.opens_ms.to_string()),
-        ("ends_ms", round.ends_ms.to_string()),
+        (
+            "ends_ms",
+            stops.ends_ms(&product.id, round.ends_ms).to_string(),
+        ),
     ]
+}
+
+/// Writes a halt to where pages read it, or removes it.
+pub(super) fn put_halt(write: &mut Pipeline, key: &str, halt: Option<Halt>) {
+    match halt {
+        Some(halt) => write.hset(key, "halt", halt.as_str()).ignore(),
+        None => write.hdel(key, "halt").ignore(),
+    };
 }
 
 async fn put_round(
     conn: &mut MultiplexedConnection,
-    round: &Round,
+    (round, stops): (&Round, &Stops),
     date: &str,
 ) -> Result<(), RedisError> {
     let fields = [
@@ -198,6 +213,8 @@ async fn put_round(
         .atomic()
         .hset_multiple(keys::round_info(&round.id), &fields)
         .ignore();
+    let halt = stops.round.and_then(|stop| stop.kind.halt());
+    put_halt(&mut write, &keys::round_info(&round.id), halt);
     let placed: Vec<(u64, &str)> = (1..)
         .zip(round.products.iter().map(|product| product.id.as_str()))
         .collect();
@@ -210,28 +227,29 @@ async fn put_round(
 }
 
 /// A product's line in the catalogue.
-pub(crate) fn entry(round: &Round, product: &Product) -> Entry {
+pub(crate) fn entry((round, stops): (&Round, &Stops), product: &Product) -> Entry {
     Entry {
         window: Window {
             opens_ms: round.opens_ms,
-            ends_ms: round.ends_ms,
+            ends_ms: stops.ends_ms(&product.id, round.ends_ms),
         },
         limit: product.amount,
         per_buyer: product.per_buyer,
         segments: segment_count(product),
         price_cents: product.price_cents,
+        halt: stops.halt(&product.id),
     }
 }
 
 async fn put_catalogue(
     conn: &mut MultiplexedConnection,
-    round: &Round,
+    sold: (&Round, &Stops),
     items: &[(Item, &Product)],
 ) -> Result<(), RedisError> {
     let mut write = redis::pipe();
     write.atomic();
     let line =
-        |(item, product): &(Item, &Product)| (item.to_string(), entry(round, product).to_json());
+        |(item, product): &(Item, &Product)| (item.to_string(), entry(sold, product).to_json());
     let lines: Vec<(String, String)> = items.iter().map(line).collect();
     for batch in lines.chunks(BATCH) {
         write.hset_multiple(keys::CATALOGUE, batch).ignore();

@@ -6,7 +6,7 @@
 //! series, and the time of day in the shop's zone.
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _};
+use jiff::{Timestamp, ToSpan as _, Zoned};
 use seckill_core::ids;
 
 use super::file::FileRound;
@@ -100,12 +100,8 @@ pub fn days(round: &Round, count: u32, zone: &TimeZone) -> Result<Vec<Round>, Re
     let no_such_day = || RepeatError::NoSuchDay {
         id: round.id.clone(),
     };
-    let first = i64::try_from(round.opens_ms)
-        .ok()
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-        .ok_or_else(no_such_day)?
-        .to_zoned(zone.clone());
-    let length_ms = round.ends_ms.saturating_sub(round.opens_ms);
+    let first = zoned(round.opens_ms, zone).ok_or_else(no_such_day)?;
+    let last = zoned(round.ends_ms, zone).ok_or_else(no_such_day)?;
     let mut rounds: Vec<Round> = Vec::new();
     for day in 0..i64::from(count) {
         let opens = first.checked_add(day.days()).map_err(|_| no_such_day())?;
@@ -120,11 +116,26 @@ pub fn days(round: &Round, count: u32, zone: &TimeZone) -> Result<Vec<Round>, Re
         rounds.push(Round {
             id: format!("{}_{}", round.id, opens.strftime("%Y%m%d")),
             opens_ms,
-            ends_ms: opens_ms.saturating_add(length_ms),
+            ends_ms: on_day(&last, day)
+                .filter(|ends_ms| *ends_ms > opens_ms)
+                .ok_or_else(no_such_day)?,
             ..round.clone()
         });
     }
     Ok(rounds)
+}
+
+/// A moment as the clocks of a zone show it.
+fn zoned(ms: u64, zone: &TimeZone) -> Option<Zoned> {
+    let moment = Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()?;
+    Some(moment.to_zoned(zone.clone()))
+}
+
+/// The same time of day so many days later. Where clocks change in between, the time of
+/// day stays, and a night has an hour more or less.
+fn on_day(moment: &Zoned, day: i64) -> Option<u64> {
+    let later = moment.checked_add(day.days()).ok()?;
+    u64::try_from(later.timestamp().as_millisecond()).ok()
 }
 
 /// The round on later days, at the same time of day, without days whose start is
@@ -135,18 +146,15 @@ pub fn next_days(
     now_ms: u64,
     zone: &TimeZone,
 ) -> Option<impl Iterator<Item = Round>> {
-    let start = |ms: u64| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok();
-    let first = start(round.opens_ms)?.to_zoned(zone.clone());
-    let today = start(now_ms)?.to_zoned(zone.clone()).date();
+    let (first, ends) = (zoned(round.opens_ms, zone)?, zoned(round.ends_ms, zone)?);
+    let today = zoned(now_ms, zone)?.date();
     let behind = first.date().until(today).ok()?.get_days().max(0);
-    let length_ms = round.ends_ms.saturating_sub(round.opens_ms);
     let last = i64::from(behind) + i64::from(MAX_DAYS);
     let days = (i64::from(behind).max(1)..=last).filter_map(move |day| {
-        let opens = first.checked_add(day.days()).ok()?.timestamp();
-        let opens_ms = u64::try_from(opens.as_millisecond()).ok()?;
-        (opens_ms > now_ms).then(|| Round {
+        let (opens_ms, ends_ms) = (on_day(&first, day)?, on_day(&ends, day)?);
+        (opens_ms > now_ms && ends_ms > opens_ms).then(|| Round {
             opens_ms,
-            ends_ms: opens_ms.saturating_add(length_ms),
+            ends_ms,
             ..round.clone()
         })
     });
@@ -186,6 +194,23 @@ mod tests {
         round.ends_ms = round.opens_ms + 1;
         let rounds = days(&round, 2, &berlin).unwrap();
         assert_eq!(rounds[1].opens_ms - rounds[0].opens_ms, 25 * 3_600_000);
+    }
+
+    #[test]
+    fn a_night_over_a_change_of_clocks_ends_at_its_hour() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let mut round = noon("n", 1);
+        // 2026-10-23, 22:00 to 06:00; clocks are set back in the night after the 24th.
+        round.opens_ms = 1_792_785_600_000;
+        round.ends_ms = round.opens_ms + 8 * 3_600_000;
+        let nights = days(&round, 3, &berlin).unwrap();
+        let hours = nights
+            .iter()
+            .map(|it| (it.ends_ms - it.opens_ms) / 3_600_000);
+        assert_eq!(hours.collect::<Vec<_>>(), [8, 9, 8]);
+        let mut next = next_days(round.clone(), round.opens_ms, &berlin).unwrap();
+        let (_, second) = (next.next().unwrap(), next.next().unwrap());
+        assert_eq!(second.ends_ms, nights[2].ends_ms);
     }
 
     #[test]

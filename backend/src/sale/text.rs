@@ -1,38 +1,147 @@
-//! The description of a product: plain text with three marks that people know from
-//! messages. Paragraphs are divided by an empty line, lines that begin with
-//! `- ` are a list, and what stands between `**` is bold. Everything else is shown
-//! as it was typed: no HTML comes from an operator.
+//! The description of a product: plain text with a few marks that people know from
+//! messages. Paragraphs are divided by an empty line. Lines that begin with `- ` are a
+//! list, with `## ` or `### ` a heading, with `|` a table whose first row is its head if
+//! a row of dashes follows. `![2]` is the product's second picture, with what follows as
+//! its caption. What stands between `**` is bold. Everything else is shown as it was
+//! typed: no HTML comes from an operator.
+//!
+//! Every block has its own direction (`dir="auto"`): a text may mix languages.
 
-/// The HTML of `text`. Every character that means something in HTML is escaped.
+use seckill_core::pages::picture::Picture;
+
+/// The HTML of `text`; `pictures` are those of the product. Every character that means
+/// something in HTML is escaped.
 #[must_use]
-pub fn to_html(text: &str) -> String {
+pub fn to_html(text: &str, pictures: &[Picture]) -> String {
     let mut html = String::new();
     for block in text.replace('\r', "").split("\n\n") {
-        let lines: Vec<&str> = block
+        let lines: Vec<Line<'_>> = block
             .lines()
             .filter(|line| !line.trim().is_empty())
+            .map(|line| Line::of(line, pictures))
             .collect();
-        for part in lines.chunk_by(|one, next| is_item(one) == is_item(next)) {
+        for part in lines.chunk_by(Line::continues) {
             html.push_str(&part_html(part));
         }
     }
     html
 }
 
-fn is_item(line: &str) -> bool {
-    line.starts_with("- ")
+/// A line, by its mark.
+enum Line<'a> {
+    Text(&'a str),
+    Item(&'a str),
+    /// A heading of level 2 or 3.
+    Heading(u8, &'a str),
+    Row(&'a str),
+    Picture(&'a Picture, &'a str),
 }
 
-fn part_html(lines: &[&str]) -> String {
-    if lines.first().is_some_and(|line| is_item(line)) {
-        let items: String = lines
-            .iter()
-            .map(|line| format!("<li>{}</li>", inline(line.trim_start_matches("- "))))
-            .collect();
-        return format!("<ul>{items}</ul>");
+impl<'a> Line<'a> {
+    fn of(line: &'a str, pictures: &'a [Picture]) -> Self {
+        if let Some(item) = line.strip_prefix("- ") {
+            return Self::Item(item);
+        }
+        if let Some(heading) = line.strip_prefix("### ") {
+            return Self::Heading(3, heading);
+        }
+        if let Some(heading) = line.strip_prefix("## ") {
+            return Self::Heading(2, heading);
+        }
+        if let Some(row) = line.trim().strip_prefix('|') {
+            return Self::Row(row.strip_suffix('|').unwrap_or(row));
+        }
+        let picture = line.strip_prefix("![").and_then(|line| {
+            let (number, caption) = line.split_once(']')?;
+            let number: usize = number.parse().ok()?;
+            Some((pictures.get(number.checked_sub(1)?)?, caption.trim()))
+        });
+        match picture {
+            Some((picture, caption)) => Self::Picture(picture, caption),
+            None => Self::Text(line),
+        }
     }
-    let lines: Vec<String> = lines.iter().map(|line| inline(line)).collect();
-    format!("<p>{}</p>", lines.join("<br>"))
+
+    /// Whether `next` belongs to the same paragraph, list or table.
+    fn continues(&self, next: &Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Text(_), Self::Text(_))
+                | (Self::Item(_), Self::Item(_))
+                | (Self::Row(_), Self::Row(_))
+        )
+    }
+}
+
+fn part_html(lines: &[Line<'_>]) -> String {
+    let each = |html: fn(&Line<'_>) -> String| lines.iter().map(html).collect::<Vec<_>>();
+    let inner = |line: &Line<'_>| match line {
+        Line::Text(text) | Line::Item(text) | Line::Row(text) => inline(text),
+        Line::Heading(..) | Line::Picture(..) => String::new(),
+    };
+    match lines.first() {
+        None => String::new(),
+        Some(Line::Text(_)) => format!("<p dir=\"auto\">{}</p>", each(inner).join("<br>")),
+        Some(Line::Item(_)) => {
+            let items = each(|line| match line {
+                Line::Item(item) => format!("<li dir=\"auto\">{}</li>", inline(item)),
+                _ => String::new(),
+            });
+            format!("<ul>{}</ul>", items.concat())
+        }
+        Some(Line::Heading(level, text)) => {
+            format!("<h{level} dir=\"auto\">{}</h{level}>", inline(text))
+        }
+        Some(Line::Row(_)) => table_html(lines),
+        Some(Line::Picture(picture, caption)) => figure_html(picture, caption),
+    }
+}
+
+/// A table that scrolls by itself where it is wider than the page.
+fn table_html(lines: &[Line<'_>]) -> String {
+    let rows: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Row(row) => Some(*row),
+            _ => None,
+        })
+        .collect();
+    let is_rule = |row: &str| row.contains('-') && row.chars().all(|c| "-:| ".contains(c));
+    let row_html = |row: &str, cell: &str| {
+        let cells = row
+            .split('|')
+            .map(|text| format!("<{cell} dir=\"auto\">{}</{cell}>", inline(text.trim())));
+        format!("<tr>{}</tr>", cells.collect::<String>())
+    };
+    let has_head = rows.get(1).is_some_and(|row| is_rule(row));
+    let mut html = String::from("<div class=\"scroll\" tabindex=\"0\"><table>");
+    for (at, row) in rows.iter().enumerate() {
+        if is_rule(row) {
+            continue;
+        }
+        html.push_str(&row_html(
+            row,
+            if at == 0 && has_head { "th" } else { "td" },
+        ));
+    }
+    html.push_str("</table></div>");
+    html
+}
+
+fn figure_html(picture: &Picture, caption: &str) -> String {
+    let caption = escaped(caption);
+    let line = match caption.as_str() {
+        "" => String::new(),
+        caption => format!("<figcaption dir=\"auto\">{caption}</figcaption>"),
+    };
+    format!(
+        "<figure><img src=\"{}\" srcset=\"{}\" sizes=\"(min-width: 900px) 468px, 92vw\" width=\"{}\" \
+         height=\"{}\" alt=\"{caption}\" loading=\"lazy\">{line}</figure>",
+        picture.src(),
+        picture.srcset(),
+        picture.width(),
+        picture.height()
+    )
 }
 
 /// One line: escaped, and every second stretch between `**` bold. A mark that is
@@ -68,26 +177,64 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use seckill_core::pages::picture::parse_all;
+
+    use super::*;
 
     #[test]
-    fn paragraphs_lists_and_bold_are_all_there_is() {
+    fn paragraphs_lists_and_bold() {
         assert_eq!(
-            to_html("Folds **twice**.\nLight.\n\n- black\n- red\nand more"),
-            "<p>Folds <strong>twice</strong>.<br>Light.</p>\
-             <ul><li>black</li><li>red</li></ul><p>and more</p>"
+            to_html("Folds **twice**.\nLight.\n\n- black\n- red\nand more", &[]),
+            "<p dir=\"auto\">Folds <strong>twice</strong>.<br>Light.</p>\
+             <ul><li dir=\"auto\">black</li><li dir=\"auto\">red</li></ul>\
+             <p dir=\"auto\">and more</p>"
         );
-        assert_eq!(to_html(""), "");
-        assert_eq!(to_html("2 ** 3"), "<p>2 ** 3</p>");
+        assert_eq!(to_html("", &[]), "");
+        assert_eq!(to_html("2 ** 3", &[]), "<p dir=\"auto\">2 ** 3</p>");
+    }
+
+    #[test]
+    fn headings_and_tables() {
+        assert_eq!(
+            to_html("## Size\nand\n### weight", &[]),
+            "<h2 dir=\"auto\">Size</h2><p dir=\"auto\">and</p><h3 dir=\"auto\">weight</h3>"
+        );
+        let table = to_html("| Size | Weight |\n|---|---|\n| 7\" | **200** g |", &[]);
+        assert!(table.contains("<th dir=\"auto\">Size</th>"), "{table}");
+        assert!(table.contains("<td dir=\"auto\">7&quot;</td>"), "{table}");
+        assert!(
+            table.contains("<td dir=\"auto\"><strong>200</strong> g</td>"),
+            "{table}"
+        );
+        assert!(!table.contains("---"), "{table}");
+    }
+
+    #[test]
+    fn only_the_products_own_pictures_stand_in_its_text() {
+        let pictures = parse_all("0123456789abcdef-960x720,fedcba9876543210-480x480");
+        let html = to_html("![2] The \"back\"", &pictures);
+        assert!(
+            html.contains("/pictures/fedcba9876543210-480.jpg"),
+            "{html}"
+        );
+        assert!(html.contains("alt=\"The &quot;back&quot;\""), "{html}");
+        for bad in ["![3] x", "![0] x", "![http://evil] x"] {
+            assert!(!to_html(bad, &pictures).contains("<img"), "{bad}");
+        }
     }
 
     proptest! {
         #[test]
-        fn no_text_becomes_a_tag_of_its_own(text in "\\PC{0,80}|[<>&\"'* \\-\na-z]{0,80}") {
-            let html = to_html(&text);
+        fn no_text_becomes_a_tag_of_its_own(text in "\\PC{0,80}|[<>&\"'*|#! \\[\\]1\\-\na-z]{0,80}") {
+            let html = to_html(&text, &[]);
             let mut left = html;
-            for tag in ["<p>", "</p>", "<br>", "<ul>", "</ul>", "<li>", "</li>", "<strong>", "</strong>"] {
+            for tag in [
+                "<p dir=\"auto\">", "</p>", "<br>", "<ul>", "</ul>", "<li dir=\"auto\">", "</li>",
+                "<strong>", "</strong>", "<h2 dir=\"auto\">", "</h2>", "<h3 dir=\"auto\">", "</h3>",
+                "<div class=\"scroll\" tabindex=\"0\"><table>", "</table></div>", "<tr>", "</tr>",
+                "<td dir=\"auto\">", "</td>", "<th dir=\"auto\">", "</th>",
+            ] {
                 left = left.replace(tag, "");
             }
             prop_assert!(!left.contains(['<', '>', '"', '\'']), "{left}");

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::captcha::attempts::Limited;
 use super::captcha::{Captcha, Given, Refusal};
-use super::session;
+use super::identity;
 use super::state::ShopState;
 use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
@@ -67,7 +67,8 @@ async fn issue(
         .as_ref()
         .ok_or_else(|| refused(Verdict::NotFound))?;
     refuse_body(&body).map_err(ApiError::into_response)?;
-    let user = session::buyer(&state, &headers).map_err(ApiError::into_response)?;
+    let user = identity::buyer(&state, &headers).await;
+    let user = &*user.map_err(ApiError::into_response)?;
     let Query(ItemQuery { round, product }) = wanted.map_err(|_| refused(Verdict::BadRequest))?;
     let item = on_sale(&state, &round, &product).map_err(refused)?;
     let puzzle = captcha
@@ -117,7 +118,8 @@ async fn answer(
         .captcha
         .as_ref()
         .ok_or_else(|| refused(Verdict::NotFound))?;
-    let user = session::buyer(&state, &headers).map_err(ApiError::into_response)?;
+    let user = identity::buyer(&state, &headers).await;
+    let user = &*user.map_err(ApiError::into_response)?;
     let bad = || refused(Verdict::BadRequest);
     let bytes = to_bytes(body, MAX_ANSWER).await.map_err(|_| bad())?;
     let sent: Sent = serde_json::from_slice(&bytes).map_err(|_| bad())?;
@@ -137,7 +139,7 @@ async fn answer(
         ),
         Sent::Track { .. } | Sent::Work { .. } => return Err(bad()),
     };
-    let key = state.keyring.first();
+    let key = state.keyring.signing();
     let pass = captcha
         .answer(user, address(&headers), given, key)
         .await

@@ -13,39 +13,41 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use seckill_core::Verdict;
+use seckill_core::orders::money::Money;
 use seckill_core::orders::order;
 use seckill_core::orders::order::OrderId;
-use seckill_core::orders::payment::Reported;
+use seckill_core::orders::payment::{Notice, ProviderName, Reported};
 use seckill_core::orders::purchase::Reason;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::session;
 use super::state::{ShopState, database_failed};
 use super::view;
+use super::{checkout, identity};
 use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
 use crate::store::orders::Order;
-use crate::store::payments::{Notice, Via};
 use crate::store::states::Changed;
 
 /// Orders on a page.
 const PAGE: u32 = 20;
 /// The last page that is served: nobody has a hundred thousand orders.
 const LAST_PAGE: u32 = 5_000;
-/// Largest body of a payment, in bytes.
+/// Largest body of a payment, and of an order's details, in bytes.
 const MAX_BODY: usize = 4096;
 
-/// `GET /api/orders?page=`, `GET /api/orders/{order}`,
-/// `POST /api/orders/{order}/pay` and `POST /api/orders/{order}/cancel`.
+/// `GET /api/orders?page=`, `GET /api/orders/{order}`, `POST /api/orders/{order}/pay`,
+/// `POST /api/orders/{order}/cancel` and `PUT /api/orders/{order}/details`.
 pub(super) fn router() -> Router<Arc<ShopState>> {
     Router::new()
         .route("/api/orders", get(list))
         .route("/api/orders/{order}", get(show))
         .route("/api/orders/{order}/pay", post(pay))
         .route("/api/orders/{order}/cancel", post(cancel))
+        .route("/api/orders/{order}/details", put(details))
 }
 
 async fn list(
@@ -55,9 +57,9 @@ async fn list(
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
-    let user = session::buyer(&state, &headers)?;
+    let user = &*identity::buyer(&state, &headers).await?;
     let page = page(uri.query())?;
-    let store = state.store()?;
+    let store = state.store().await?;
     // One more than is shown says whether there is a next page.
     let orders = store.orders_of(user, (page - 1) * PAGE, PAGE + 1).await;
     let mut orders = orders.map_err(database_failed)?;
@@ -79,55 +81,109 @@ async fn show(
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
-    let user = session::buyer(&state, &headers)?;
+    let user = &*identity::buyer(&state, &headers).await?;
     let order = own_order(&state, user, order).await?;
-    let store = state.store()?;
+    let store = state.store().await?;
     let payments = store.payments_of(&order).await.map_err(database_failed)?;
     let titles = store.titles(std::slice::from_ref(&order)).await;
     let mut body = view::titled_order_json(&order, &titles.map_err(database_failed)?);
-    body["can_pay_here"] = state.options.demo_login.into();
+    let title = body["title"].as_str().unwrap_or(&order.product);
+    let pay_url = checkout::pay_url(&state, &order, title, None, &headers).await;
+    body["pay_url"] = pay_url.map_err(database_failed)?.into();
+    let pages = state.payments.pages().map(ProviderName::as_str);
+    body["pay_with"] = pages.collect::<Vec<_>>().into();
+    let details = store
+        .details(user, order.id)
+        .await
+        .map_err(database_failed)?;
+    let details = details.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    body["details"] = details.unwrap_or_default();
+    body["currency"] = state.payments.currency().as_str().into();
+    body["can_pay_here"] = can_pay_here(&state, &order).into();
     body["payments"] = payments.iter().map(view::payment_json).collect();
     Ok(json_response(StatusCode::OK, body.to_string()))
 }
 
+/// Whether the shop's own page completes this order: in the demo, like the login, and
+/// always if it costs nothing.
+fn can_pay_here(state: &ShopState, order: &Order) -> bool {
+    state.options.demo_login || order.total_cents() == 0
+}
+
 /// What the body of a payment may say.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct Pay {
     /// The amount that the buyer saw: another one is refused.
     amount_cents: Option<u64>,
+    /// The provider that the buyer chose; without one, the demo pays by itself.
+    provider: Option<String>,
 }
 
-/// Pays without money: only for demonstrations, like the login.
+/// Completes an order without money where [`can_pay_here`] allows it; otherwise the
+/// response says in `pay_url` where the buyer pays.
 async fn pay(
     State(state): State<Arc<ShopState>>,
     order: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    if !state.options.demo_login {
-        return Err(ApiError(Verdict::NotFound));
-    }
-    let user = session::buyer(&state, &headers)?;
-    let seen_cents = read_amount(body).await?;
+    let user = &*identity::buyer(&state, &headers).await?;
+    let asked = read_pay(body).await?;
     let order = own_order(&state, user, order).await?;
+    let seen_cents = asked.amount_cents;
     if seen_cents.is_some_and(|cents| cents != order.total_cents()) {
         return Err(ApiError(Verdict::BadRequest));
     }
     if order.state != order::State::Created {
         return Ok(order_response(&order, order::State::Paid));
     }
+    if asked.provider.is_some() || !can_pay_here(&state, &order) {
+        return send_to_pay(&state, &order, asked.provider.as_deref(), &headers).await;
+    }
+    let currency = state.payments.currency();
     let notice = Notice {
+        provider: ProviderName::Shop,
         payment: format!("shop-{}", order.id),
-        order: order.id,
-        amount_cents: order.total_cents(),
+        order: order.id.to_string(),
+        amount: Money::new(order.total_cents(), currency),
         reported: Reported::Paid,
-        via: Via::Shop,
     };
-    let noted = state.store()?.note_payment(&notice, now_ms()).await;
+    let noted = state
+        .store()
+        .await?
+        .note_payment(&notice, currency, now_ms())
+        .await;
     let order = noted.map_err(database_failed)?.order.unwrap_or(order);
     state.stock_follows(&order).await;
     Ok(order_response(&order, order::State::Paid))
+}
+
+/// Says where the buyer pays: 200 with `pay_url`; 404 if this shop has no such provider,
+/// 503 if it is away or the time to pay is over.
+async fn send_to_pay(
+    state: &ShopState,
+    order: &Order,
+    provider: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let known = |name: &str| state.payments.pages().find(|page| page.as_str() == name);
+    let provider = match provider {
+        Some(name) => known(name),
+        None => state.payments.pages().next(),
+    };
+    let provider = provider.ok_or(Verdict::NotFound)?;
+    let titles = state
+        .store()
+        .await?
+        .titles(std::slice::from_ref(order))
+        .await;
+    let mut body = view::titled_order_json(order, &titles.map_err(database_failed)?);
+    let title = body["title"].as_str().unwrap_or(&order.product);
+    let pay_url = checkout::pay_url(state, order, title, Some(provider), headers).await;
+    let pay_url = pay_url.map_err(database_failed)?;
+    body["pay_url"] = pay_url.ok_or(Verdict::Unavailable)?.into();
+    Ok(json_response(StatusCode::OK, body.to_string()))
 }
 
 async fn cancel(
@@ -137,9 +193,9 @@ async fn cancel(
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
-    let user = session::buyer(&state, &headers)?;
+    let user = &*identity::buyer(&state, &headers).await?;
     let order = own_order(&state, user, order).await?;
-    let store = state.store()?;
+    let store = state.store().await?;
     let cancelled = store.cancel(user, order.id, Reason::Cancelled, now_ms());
     match cancelled.await.map_err(database_failed)? {
         Changed::Now(order) => {
@@ -148,6 +204,39 @@ async fn cancel(
         }
         Changed::Not(order) => Ok(order_response(&order, order::State::Cancelled)),
         Changed::Missing => Err(ApiError(Verdict::NotFound)),
+    }
+}
+
+/// Keeps what the order needs from its buyer, such as an address: a JSON object of the
+/// shop's own, until the order is paid.
+async fn details(
+    State(state): State<Arc<ShopState>>,
+    order: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let user = &*identity::buyer(&state, &headers).await?;
+    let bytes = to_bytes(body, MAX_BODY).await;
+    let bytes = bytes.map_err(|_| Verdict::BadRequest)?;
+    let given: Value = serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?;
+    if !given.is_object() {
+        return Err(ApiError(Verdict::BadRequest));
+    }
+    let order = own_order(&state, user, order).await?;
+    let store = state.store().await?;
+    let text = given.to_string();
+    let kept = store.keep_details(user, order.id, &text, now_ms());
+    match kept.await.map_err(database_failed)? {
+        None => Err(ApiError(Verdict::NotFound)),
+        Some(true) => {
+            let body = serde_json::json!({ "order": order.id.to_string(), "details": given });
+            Ok(json_response(StatusCode::OK, body.to_string()))
+        }
+        Some(false) => {
+            let order = store.order(user, order.id).await.map_err(database_failed)?;
+            let order = order.ok_or(Verdict::NotFound)?;
+            Ok(order_response(&order, order::State::Created))
+        }
     }
 }
 
@@ -166,16 +255,15 @@ fn page(query: Option<&str>) -> Result<u32, ApiError> {
     }
 }
 
-/// The amount in the body of a payment; `None` if the body is empty.
-async fn read_amount(body: Body) -> Result<Option<u64>, ApiError> {
+/// The body of a payment, which may be empty.
+async fn read_pay(body: Body) -> Result<Pay, ApiError> {
     let bytes = to_bytes(body, MAX_BODY)
         .await
         .map_err(|_| Verdict::BadRequest)?;
     if bytes.is_empty() {
-        return Ok(None);
+        return Ok(Pay::default());
     }
-    let Pay { amount_cents } = serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?;
-    Ok(amount_cents)
+    Ok(serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?)
 }
 
 /// The buyer's own order of this number.
@@ -189,7 +277,7 @@ async fn own_order(
 ) -> Result<Order, ApiError> {
     let Path(order) = order.map_err(|_| Verdict::BadRequest)?;
     let id = order.parse().map(OrderId).map_err(|_| Verdict::NotFound)?;
-    let order = state.store()?.order(user, id).await;
+    let order = state.store().await?.order(user, id).await;
     order
         .map_err(database_failed)?
         .ok_or(ApiError(Verdict::NotFound))

@@ -1,99 +1,153 @@
-//! `POST /api/payments/callback`: the payment provider's notices.
+//! `POST /api/payments/{provider}`: the payment providers' notices. The signed provider's
+//! arrive at `/api/payments/callback` too.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use seckill_core::orders::order::OrderId;
+use seckill_core::Verdict;
 use seckill_core::orders::payment;
-use seckill_core::orders::payment::{Reported, SignatureError};
-use seckill_core::{Verdict, ids};
-use serde::Deserialize;
+use seckill_core::orders::payment::{Notice, ProviderName};
 
 use super::state::{ShopState, database_failed};
-use super::view;
+use super::view::payment_json;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
-use crate::store::payments::{Notice, Payment, Via};
+use crate::payments::{AnyProvider, NoticeError, Provider as _, Received};
+use crate::store::payments::{Noted, Payment};
 
-/// Largest body, in bytes.
-const MAX_BODY: usize = 4096;
-/// The header with a notice's signature.
-const SIGNATURE: &str = "x-seckill-signature";
+/// Largest body, in bytes: a provider's notice has a few thousand, and its ids may be of
+/// any length.
+const MAX_BODY: usize = 1 << 20;
+/// Characters of a notice that cannot be used which the log shows.
+const SHOWN: usize = 500;
 
-/// `POST /api/payments/callback`.
+/// `POST /api/payments/callback` and `POST /api/payments/{provider}`.
 pub(super) fn router() -> Router<Arc<ShopState>> {
-    Router::new().route("/api/payments/callback", post(callback))
+    Router::new()
+        .route("/api/payments/callback", post(callback))
+        .route("/api/payments/{provider}", post(notified))
 }
 
-#[derive(Deserialize)]
-struct CallbackBody {
-    payment: String,
-    order: String,
-    amount_cents: u64,
-    status: Reported,
-}
-
-/// Records a notice. The response is 200 once the notice is on record, whatever was
-/// decided about it; any other status asks the provider to send the notice again.
 async fn callback(
     State(state): State<Arc<ShopState>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let body = to_bytes(body, MAX_BODY).await;
-    let notice = verified_notice(&state, &headers, body.ok().as_deref())?;
-    let noted = state.store()?.note_payment(&notice, now_ms()).await;
-    let noted = noted.map_err(database_failed)?;
-    if noted.payment.state == payment::State::RefundDue {
-        let Payment { id, reason, .. } = &noted.payment;
-        tracing::warn!(payment = id, order = %notice.order, reason, "a refund is due");
-    }
-    match &noted.order {
-        Some(order) => state.stock_follows(order).await,
-        // On record, and yet the provider should look into it.
-        None => return Err(ApiError(Verdict::NotFound)),
-    }
-    let body = view::payment_json(&noted.payment);
-    Ok(json_response(StatusCode::OK, body.to_string()))
+    take(&state, ProviderName::Signed, &headers, body).await
 }
 
-/// Reads a notice after verifying its signature; `body` is `None` if it is too large
-/// or was cut off.
-fn verified_notice(
+async fn notified(
+    State(state): State<Arc<ShopState>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    match ProviderName::parse(&name) {
+        Some(ProviderName::Shop) | None => {
+            tracing::warn!(name, "a payment notice names no provider");
+            Err(ApiError(Verdict::NotFound))
+        }
+        Some(name) => take(&state, name, &headers, body).await,
+    }
+}
+
+/// Records a notice. The response is 200 once the notice is on record, whatever was
+/// decided about it; any other status asks the provider to send the notice again.
+async fn take(
     state: &ShopState,
+    name: ProviderName,
     headers: &HeaderMap,
-    body: Option<&[u8]>,
-) -> Result<Notice, ApiError> {
-    let Some(keys) = &state.payment_keys else {
+    body: Body,
+) -> Result<Response, ApiError> {
+    let Some(provider) = state.payments.named(name) else {
         tracing::error!(
-            "a payment notice arrived, and there are no payment keys to verify it with"
+            provider = name.as_str(),
+            "a payment notice arrived, and its provider is not set up: there is nothing to verify it with"
         );
         return Err(ApiError(Verdict::Unavailable));
     };
-    let body = body.ok_or(Verdict::BadRequest)?;
-    let signature = headers.get(SIGNATURE).and_then(|text| text.to_str().ok());
-    payment::verify(keys, signature.unwrap_or_default(), body, now_ms()).map_err(|distrust| {
-        tracing::warn!(?distrust, "a payment notice is refused");
-        match distrust {
-            SignatureError::Invalid => Verdict::BadSignature,
-            SignatureError::Expired => Verdict::Expired,
-        }
+    let body = to_bytes(body, MAX_BODY).await.map_err(|error| {
+        tracing::error!(provider = name.as_str(), %error, "a payment notice is cut off, or larger than 1 MiB");
+        Verdict::BadRequest
     })?;
-    let given: CallbackBody = serde_json::from_slice(body).map_err(|_| Verdict::BadRequest)?;
-    let order = given.order.parse().map(OrderId);
-    let (Ok(order), true) = (order, ids::is_request(&given.payment)) else {
-        return Err(ApiError(Verdict::BadRequest));
+    let received = Received {
+        headers,
+        body: &body,
+        now_ms: now_ms(),
     };
-    Ok(Notice {
-        payment: given.payment,
-        order,
-        amount_cents: given.amount_cents,
-        reported: given.status,
-        via: Via::Provider,
-    })
+    match provider.read(&received) {
+        Ok(Some(notice)) => note(state, provider, &notice).await,
+        Ok(None) => Ok(receipt(provider, None)),
+        Err(error) => Ok(refusal(name, &error, &body)),
+    }
+}
+
+async fn note(
+    state: &ShopState,
+    provider: &AnyProvider,
+    notice: &Notice,
+) -> Result<Response, ApiError> {
+    let store = state.store().await?;
+    let noted = store.note_payment(notice, state.payments.currency(), now_ms());
+    let Noted { payment, order } = noted.await.map_err(database_failed)?;
+    if payment.state == payment::State::RefundDue {
+        let (id, reason) = (&payment.id, &payment.reason);
+        tracing::warn!(
+            payment = id,
+            order = notice.order,
+            reason,
+            "a refund is due"
+        );
+    }
+    match &order {
+        Some(order) => state.stock_follows(order).await,
+        // On record, and yet the provider should look into it, if it looks at that.
+        None if provider.receipt().is_none() => return Err(ApiError(Verdict::NotFound)),
+        None => {}
+    }
+    Ok(receipt(provider, Some(&payment)))
+}
+
+/// What the provider reads once its notice is on record.
+fn receipt(provider: &AnyProvider, payment: Option<&Payment>) -> Response {
+    match provider.receipt() {
+        None => {
+            let body = payment.map_or_else(|| "{}".to_owned(), |it| payment_json(it).to_string());
+            json_response(StatusCode::OK, body)
+        }
+        Some(json) if json.starts_with('{') => json_response(StatusCode::OK, json.to_owned()),
+        // Alipay reads a bare word.
+        Some(word) => word.into_response(),
+    }
+}
+
+/// The response to a notice that cannot be used. One that is genuine may be money that
+/// nobody knows of: all that helps to find it is in the log.
+fn refusal(provider: ProviderName, error: &NoticeError, body: &[u8]) -> Response {
+    let provider = provider.as_str();
+    let genuine = matches!(
+        error,
+        NoticeError::Unreadable(_) | NoticeError::Foreign { .. }
+    );
+    if genuine {
+        let text = String::from_utf8_lossy(body);
+        let shown: String = text.chars().take(SHOWN).collect();
+        tracing::error!(provider, %error, notice = shown, "a payment notice cannot be used");
+    } else {
+        tracing::warn!(provider, %error, "a payment notice is refused");
+    }
+    let (status, code) = match error {
+        NoticeError::Forged => (StatusCode::FORBIDDEN, "bad_signature"),
+        NoticeError::Expired => (StatusCode::FORBIDDEN, "expired"),
+        NoticeError::Unreadable(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+        NoticeError::Foreign { .. } => (StatusCode::BAD_REQUEST, "wrong_merchant"),
+    };
+    let message = format!("This notice cannot be used: {error}.");
+    let body = serde_json::json!({ "code": code, "message": message });
+    json_response(status, body.to_string())
 }

@@ -5,12 +5,16 @@ use seckill_core::Verdict;
 use seckill_core::captcha::pass::CLOCKS_MS;
 use seckill_core::gate::Admissible;
 use seckill_core::ids::Item;
+use seckill_core::journal::request::{Pass as JournalledPass, Request};
+use seckill_core::permits::outcome::Outcome;
 use seckill_core::permits::permit::PermitId;
 use seckill_core::sale::catalogue::Entry;
 use tokio::time::Instant;
 
+use super::journalled;
 use super::refill::{self, Refilled};
 use super::state::ShopState;
+use crate::edges::leases;
 use crate::redis::scripts::stock::{Pass, Sold};
 use crate::redis::segments::Segment;
 use crate::redis::{RedisLinkError, scripts};
@@ -25,63 +29,109 @@ pub(super) struct Purchase<'a> {
     pub(super) now_ms: u64,
 }
 
+/// What became of a purchase.
+pub(super) struct Made {
+    /// `Ok` if it was made, now or by an earlier request with the same id, and also if
+    /// its outcome is not known: `…/result` says which.
+    pub(super) result: Result<(), Verdict>,
+    /// What became of the permit, for the edge, which returns one that was not used;
+    /// `None` if that is not known.
+    pub(super) permit: Option<Outcome>,
+}
+
 impl Purchase<'_> {
-    /// Makes the purchase. `Ok` if it was made, now or by an earlier request with
-    /// the same id, and also if its outcome is not known: `…/result` says which.
-    ///
-    /// # Errors
-    /// Why it was certainly not made.
-    pub(super) async fn make(&self, state: &ShopState) -> Result<(), Verdict> {
+    /// Makes the purchase.
+    pub(super) async fn make(&self, state: &ShopState) -> Made {
+        let certainly = |result, outcome| Made {
+            result,
+            permit: Some(outcome),
+        };
+        if journalled::goes_behind_others(state, &self.home()) {
+            return self.journal(state, false).await;
+        }
         let reply = match self.sell(state).await {
             Ok(reply) => reply,
             Err(RedisLinkError::Unknown(error)) => {
                 tracing::warn!(%error, request = self.request, "the outcome of a purchase is not known");
-                return Ok(());
+                return self.journal(state, true).await;
+            }
+            Err(error) if state.journal.is_some() && journalled::is_outage(&error) => {
+                return self.journal(state, false).await;
             }
             Err(error) => {
                 tracing::error!(%error, item = %self.item, "a purchase was not made");
-                self.return_permit(state).await;
-                return Err(Verdict::Unavailable);
+                let verdict = match error.is_halted() {
+                    true => Verdict::Halted,
+                    false => Verdict::Unavailable,
+                };
+                return certainly(Err(verdict), Outcome::Unused);
             }
         };
         match reply {
-            Sold::Accepted | Sold::Repeated => Ok(()),
-            Sold::Duplicate => Err(Verdict::Duplicate),
-            Sold::Captcha => Err(Verdict::CaptchaRequired),
-            Sold::SoldOut => Err(Verdict::SoldOut),
-            Sold::Busy | Sold::Empty => {
-                self.return_permit(state).await;
-                Err(Verdict::Busy)
-            }
+            Sold::Accepted | Sold::Repeated => certainly(Ok(()), Outcome::Used),
+            Sold::Again => certainly(Ok(()), Outcome::Unused),
+            Sold::Duplicate => certainly(Err(Verdict::Duplicate), Outcome::Unused),
+            Sold::Captcha => certainly(Err(Verdict::CaptchaRequired), Outcome::Unused),
+            // The limit follows the amount: the permit stays with the stock that is gone.
+            Sold::SoldOut => certainly(Err(Verdict::SoldOut), Outcome::Used),
+            Sold::Busy | Sold::Empty => certainly(Err(Verdict::Busy), Outcome::Unused),
         }
     }
 
-    /// Returns the permit of a request that certainly bought nothing. While a
-    /// segment is away no lease can be settled, and its buyers, who try again and
-    /// again, would otherwise use up the permits of all others.
-    async fn return_permit(&self, state: &ShopState) {
-        let Some(permit) = &self.permit else { return };
-        let returned: Result<u64, RedisLinkError> = async {
-            let mut conn = state.redis.conn().await?;
-            let quantity = self.admissible.quantity;
-            let (id, lease) = (permit.to_string(), permit.lease_id());
-            let refund = scripts::permits::refund(&self.item, &id, &lease, quantity);
-            Ok(refund.run(&mut conn).await?)
+    /// Takes the request into the journal. `sent` if it may have been made already: then
+    /// it is never reported as failed.
+    async fn journal(&self, state: &ShopState, sent: bool) -> Made {
+        match journalled::append(state, self.to_request()).await {
+            Err(verdict) if !sent => Made {
+                result: Err(verdict),
+                permit: Some(Outcome::Unused),
+            },
+            _ => Made {
+                result: Ok(()),
+                permit: None,
+            },
         }
-        .await;
-        if let Err(error) = returned {
-            // It is returned when its lease is settled.
-            tracing::debug!(%error, "a permit was not returned at once");
+    }
+
+    /// What would make this purchase again.
+    fn to_request(&self) -> Request {
+        let Self {
+            admissible, entry, ..
+        } = self;
+        Request {
+            at_ms: self.now_ms,
+            round: admissible.round.to_owned(),
+            product: admissible.product.to_owned(),
+            segment: self.home().number,
+            segments: entry.segments.max(1),
+            user: admissible.user.to_owned(),
+            request: self.request.clone(),
+            quantity: admissible.quantity,
+            price_cents: entry.price_cents,
+            permit: self
+                .permit
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            pass: admissible.pass.as_ref().map(|pass| JournalledPass {
+                nonce: pass.nonce.to_owned(),
+                expires_ms: pass.expires_ms,
+            }),
+        }
+    }
+
+    /// The segment that has the buyer's record.
+    fn home(&self) -> Segment {
+        Segment {
+            item: self.item.clone(),
+            number: self.entry.segment_of(self.admissible.user),
         }
     }
 
     /// Runs the script on the buyer's segment until its reply does not depend on
     /// stock in other segments.
     async fn sell(&self, state: &ShopState) -> Result<Sold, RedisLinkError> {
-        let home = Segment {
-            item: self.item.clone(),
-            number: self.entry.segment_of(self.admissible.user),
-        };
+        let home = self.home();
         let count = self.entry.segments;
         if count <= 1 {
             return self.run_script(state, home.number, false).await;
@@ -105,10 +155,7 @@ impl Purchase<'_> {
                 Refilled::NoneLeft => return self.run_script(state, home.number, false).await,
                 // The buyer's own segment replied that it did nothing.
                 Refilled::Away(error) => {
-                    return Err(RedisLinkError::Away {
-                        address: "another segment".to_owned(),
-                        reason: error.to_string(),
-                    });
+                    return Err(RedisLinkError::OthersAway(error.to_string()));
                 }
                 Refilled::Lost(segment) => {
                     return Err(RedisLinkError::NoStock(segment.to_string()));
@@ -148,12 +195,26 @@ impl Purchase<'_> {
             permit: self.permit.as_ref(),
             price_cents: self.entry.price_cents,
             elsewhere,
+            edge_returns: self.permit.is_some(),
+            spent_until_ms: leases::spent_until_ms(&self.entry),
             pass: self.admissible.pass.as_ref().map(|pass| Pass {
                 nonce: pass.nonce,
                 keep_ms: pass.expires_ms.saturating_sub(self.now_ms) + CLOCKS_MS,
             }),
         };
-        let call = scripts::stock::purchase(&self.item, segment, &purchase);
-        Ok(call.run(&mut conn).await?)
+        let call = scripts::stock::purchase_event(&self.item, segment, &purchase);
+        let (sold, event) = match call.run(&mut conn).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                if let Ok(link) = state.segments.link(&self.item, segment).await {
+                    link.drop_if_replica(&error);
+                }
+                return Err(error.into());
+            }
+        };
+        if let (Some(fence), Some(event)) = (&state.fence, event) {
+            fence.note(&self.home(), event, self.to_request());
+        }
+        Ok(sold)
     }
 }

@@ -1,4 +1,4 @@
-//! The demo login, and the session cookie by which every handler knows the buyer.
+//! `/api/session`: who is logged in, and the demo login.
 
 use std::sync::Arc;
 
@@ -7,42 +7,36 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::routing::get;
-use seckill_core::gate::{self, Credential};
+use axum::routing::{get, post};
+use seckill_core::orders::payment::{self, SignatureError};
+use seckill_core::signing::identity as vouched;
+use seckill_core::signing::jwt::Refusal;
 use seckill_core::signing::session;
 use seckill_core::signing::session::Session;
 use seckill_core::{Verdict, ids};
 use serde::Deserialize;
 
+use super::identity::{self, Caller};
 use super::state::ShopState;
+use super::tokens::NoUser;
 use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
 
 /// Largest login body, in bytes.
 const MAX_LOGIN: usize = 1024;
+/// Largest body of a server that wants a session, in bytes.
+const MAX_WANTED: usize = 4096;
+/// The header with such a server's signature.
+const SIGNATURE: &str = "x-seckill-signature";
 
 /// `GET /api/session` and `POST /api/session`.
 pub(super) fn router() -> Router<Arc<ShopState>> {
-    Router::new().route("/api/session", get(show).post(log_in))
-}
-
-/// The session cookie's value, unverified.
-pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .find_map(|cookies| session::cookie(cookies, session::COOKIE))
-}
-
-/// The buyer whom the session cookie names, verified.
-///
-/// # Errors
-/// `login_required`, if there is no session or it is not valid.
-pub(super) fn buyer<'a>(state: &ShopState, headers: &'a HeaderMap) -> Result<&'a str, ApiError> {
-    gate::identify(Credential::Cookie(token(headers)), &state.keyring, now_ms())
-        .ok_or(ApiError(Verdict::LoginRequired))
+    Router::new()
+        .route("/api/session", get(show).post(log_in))
+        .route("/api/session/way", get(way))
+        .route("/api/session/logout", post(log_out))
+        .route("/api/session/mint", post(mint))
 }
 
 /// Who is logged in, and until when.
@@ -52,12 +46,19 @@ async fn show(
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
-    let user = buyer(&state, &headers)?;
-    let expires_ms = token(&headers)
-        .and_then(Session::parse)
-        .map(|session| session.expires_ms)
-        .ok_or(Verdict::LoginRequired)?;
-    Ok(session_response(user, expires_ms))
+    if !headers.contains_key(vouched::HEADER)
+        && let Some((tokens, text)) = identity::login_token(&state, &headers)
+        && let Err(NoUser::Refused(refusal)) = tokens.user(text).await
+    {
+        return Ok(refused(refusal));
+    }
+    let user = identity::buyer(&state, &headers).await?;
+    let expires_ms = match identity::caller(&state, &headers).await? {
+        // The login that nginx asked knows until when.
+        Caller::Verified(_) => None,
+        Caller::Session(token) => token.and_then(Session::parse).map(|it| it.expires_ms),
+    };
+    Ok(session_response(&user, expires_ms))
 }
 
 #[derive(Deserialize)]
@@ -75,25 +76,115 @@ async fn log_in(State(state): State<Arc<ShopState>>, body: Body) -> Result<Respo
         .await
         .map_err(|_| Verdict::BadRequest)?;
     let Login { user } = serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?;
-    if !ids::is_user(&user) {
-        return Err(ApiError(Verdict::BadRequest));
-    }
+    let user = ids::user::write(user.as_bytes()).ok_or(Verdict::BadRequest)?;
     let expires_ms = now_ms() + session::SESSION_LIFE_MS;
-    let token = session::sign(state.keyring.first(), &user, expires_ms);
-    let cookie = format!(
-        "{}={token}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax",
-        session::COOKIE,
-        session::SESSION_LIFE_MS / 1000
-    );
-    let mut cookie = HeaderValue::from_str(&cookie).map_err(|_| Verdict::BadRequest)?;
-    // Keeps it out of any debug print of the headers.
-    cookie.set_sensitive(true);
-    let mut response = session_response(&user, expires_ms);
+    let token = session::sign(state.keyring.signing(), &user, expires_ms);
+    let cookie = cookie(&state, &token, session::SESSION_LIFE_MS / 1000)?;
+    let mut response = session_response(&user, Some(expires_ms));
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)
 }
 
-fn session_response(user: &str, expires_ms: u64) -> Response {
-    let body = serde_json::json!({ "user": user, "expires_ms": expires_ms });
+/// The session cookie with this value, for so long.
+fn cookie(state: &ShopState, token: &str, seconds: u64) -> Result<HeaderValue, ApiError> {
+    let attributes = state.names.cookie_attributes();
+    let cookie = format!(
+        "{}={token}; Max-Age={seconds}; {attributes}",
+        session::COOKIE
+    );
+    let mut cookie = HeaderValue::from_str(&cookie).map_err(|_| Verdict::BadRequest)?;
+    // Keeps it out of any debug print of the headers.
+    cookie.set_sensitive(true);
+    Ok(cookie)
+}
+
+/// Ends the session in this browser.
+async fn log_out(State(state): State<Arc<ShopState>>, body: Body) -> Result<Response, ApiError> {
+    refuse_body(&body)?;
+    let mut response = json_response(StatusCode::OK, r#"{"user":null}"#.to_owned());
+    let ended = cookie(&state, "", 0)?;
+    response.headers_mut().insert(header::SET_COOKIE, ended);
+    Ok(response)
+}
+
+/// How a shopper logs in here, for the pages. The same for everybody, so that it may be
+/// cached for a minute.
+async fn way(State(state): State<Arc<ShopState>>) -> Response {
+    let names = &state.names;
+    let way = match (&names.login_url, state.options.demo_login) {
+        (Some(_), _) => "page",
+        (None, true) => "demo",
+        (None, false) => "none",
+    };
+    let body = serde_json::json!({
+        "way": way,
+        "login_url": names.login_url,
+        "logout_url": names.logout_url,
+    });
+    let mut response = json_response(StatusCode::OK, body.to_string());
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=60"),
+    );
+    response
+}
+
+/// What a server of the shop's wants a session for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    user: String,
+    seconds: Option<u64>,
+}
+
+/// Begins a session for a server of the shop's, which signs what it wants.
+async fn mint(
+    State(state): State<Arc<ShopState>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let keys = state.login_keys.as_ref().ok_or(Verdict::NotFound)?;
+    let bytes = to_bytes(body, MAX_WANTED)
+        .await
+        .map_err(|_| Verdict::BadRequest)?;
+    let signature = headers.get(SIGNATURE).and_then(|text| text.to_str().ok());
+    payment::verify(keys, signature.unwrap_or_default(), &bytes, now_ms()).map_err(|distrust| {
+        tracing::warn!(?distrust, "a server that wants a session is refused");
+        match distrust {
+            SignatureError::Invalid => Verdict::BadSignature,
+            SignatureError::Expired => Verdict::Expired,
+        }
+    })?;
+    let Wanted { user, seconds } =
+        serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?;
+    let seconds = seconds.unwrap_or(session::SESSION_LIFE_MS / 1000);
+    if !(1..=session::MAX_LIFE_MS / 1000).contains(&seconds) {
+        return Err(ApiError(Verdict::BadRequest));
+    }
+    let written = ids::user::write(user.as_bytes()).ok_or(Verdict::BadRequest)?;
+    let expires_ms = now_ms() + seconds * 1000;
+    let token = session::sign(state.keyring.signing(), &written, expires_ms);
+    let cookie = cookie(&state, &token, seconds)?;
+    let body = serde_json::json!({
+        "user": user,
+        "session": token,
+        "expires_ms": expires_ms,
+        "set_cookie": cookie.to_str().unwrap_or_default(),
+    });
+    Ok(json_response(StatusCode::OK, body.to_string()))
+}
+
+/// Says why a token names nobody, for those who set up a login.
+fn refused(refusal: Refusal) -> Response {
+    let body = serde_json::json!({
+        "code": Verdict::LoginRequired.code(),
+        "reason": refusal.code(),
+        "message": format!("Log in again: {refusal}."),
+    });
+    json_response(StatusCode::UNAUTHORIZED, body.to_string())
+}
+
+fn session_response(user: &str, expires_ms: Option<u64>) -> Response {
+    let body = serde_json::json!({ "user": ids::user::name(user), "expires_ms": expires_ms });
     json_response(StatusCode::OK, body.to_string())
 }

@@ -3,17 +3,25 @@
 use std::sync::Arc;
 
 use seckill_core::Verdict;
+use seckill_core::orders::money::Currency;
 use seckill_core::signing::keyring::{Digest, Keyring};
 
 use super::captcha::Captcha;
+use super::key_file::Keys;
 use super::refill::Refiller;
+use super::replay::Replayer;
+use super::tokens::Tokens;
+use crate::config::Names;
+use crate::fence::Fence;
 use crate::http::error::ApiError;
+use crate::journal::Journal;
+use crate::payments::Payments;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::catalogue;
 use crate::stock::following;
 use crate::store::orders::Order;
-use crate::store::{Store, StoreError};
+use crate::store::{LazyStore, Store, StoreError};
 
 /// How the purchase role behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,14 +43,24 @@ pub struct ShopState {
     pub(super) redis: RedisLink,
     pub(super) segments: Segments,
     pub(super) refiller: Refiller,
-    pub(super) store: Option<Store>,
-    pub(super) keyring: Arc<Keyring>,
-    /// Shared with the payment provider; without them, no notice is accepted.
-    pub(super) payment_keys: Option<Arc<Keyring>>,
+    pub(super) store: Option<LazyStore>,
+    pub(super) keyring: Arc<Keys>,
+    /// The payment providers that are set up.
+    pub(super) payments: Payments,
+    /// Verifies tokens of the shop's own login; `None` if it has none.
+    pub(super) tokens: Option<Arc<Tokens>>,
+    /// Shared with the shop's servers that begin sessions; without them none may.
+    pub(super) login_keys: Option<Arc<Keyring>>,
+    /// The names under which the shop's pages are served.
+    pub(super) names: Names,
     pub(super) options: Options,
     /// Hands out passes; `None` if this shop has no captcha.
     pub(super) captcha: Option<Captcha>,
     pub(super) catalogue: catalogue::Mirror,
+    /// Where requests wait while Redis does not answer; without one, they are refused.
+    pub(super) journal: Option<Journal>,
+    /// Remembers what this process sold, in case its Redis forgets it.
+    pub(super) fence: Option<Arc<Fence>>,
 }
 
 impl ShopState {
@@ -61,21 +79,56 @@ impl ShopState {
             redis,
             refiller: Refiller::new(segments.clone()),
             segments,
-            store,
-            keyring,
-            payment_keys: None,
+            store: store.map(LazyStore::opened),
+            keyring: Arc::new(Keys::fixed(&keyring)),
+            payments: Payments::new(Currency::CNY, Vec::new()),
+            tokens: None,
+            login_keys: None,
+            names: Names::default(),
             options,
             captcha: None,
+            journal: None,
+            fence: None,
         }
     }
 
-    /// Accepts payment notices that are signed with one of these keys.
+    /// Uses this database, which may be away now and come later.
     #[must_use]
-    pub fn with_payment_keys(self, payment_keys: Option<Arc<Keyring>>) -> Self {
+    pub fn with_store(self, store: LazyStore) -> Self {
         Self {
-            payment_keys,
+            store: Some(store),
             ..self
         }
+    }
+
+    /// Verifies and signs with these keys, which may follow a file.
+    #[must_use]
+    pub fn with_keys(self, keyring: Arc<Keys>) -> Self {
+        Self { keyring, ..self }
+    }
+
+    /// Takes payments by these providers.
+    #[must_use]
+    pub fn with_payments(self, payments: Payments) -> Self {
+        Self { payments, ..self }
+    }
+
+    /// Believes the tokens of the shop's own login.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Option<Arc<Tokens>>) -> Self {
+        Self { tokens, ..self }
+    }
+
+    /// Begins sessions for servers that sign with one of these keys.
+    #[must_use]
+    pub fn with_login_keys(self, login_keys: Option<Arc<Keyring>>) -> Self {
+        Self { login_keys, ..self }
+    }
+
+    /// Serves pages under these names.
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Self {
+        Self { names, ..self }
     }
 
     /// Hands out passes by this captcha.
@@ -84,18 +137,43 @@ impl ShopState {
         Self { captcha, ..self }
     }
 
+    /// Takes requests into this journal while Redis does not answer.
+    #[must_use]
+    pub fn with_journal(self, journal: Option<Journal>) -> Self {
+        Self { journal, ..self }
+    }
+
+    /// Tells this fence what is sold.
+    #[must_use]
+    pub fn with_fence(self, fence: Option<Arc<Fence>>) -> Self {
+        Self { fence, ..self }
+    }
+
+    /// What replays journals on this shop's stock.
+    #[must_use]
+    pub fn replayer(&self) -> Replayer {
+        Replayer::new(
+            self.redis.clone(),
+            self.segments.clone(),
+            self.refiller.clone(),
+        )
+    }
+
     /// The database.
     ///
     /// # Errors
-    /// `unavailable`, if this role runs without one.
-    pub(super) fn store(&self) -> Result<&Store, ApiError> {
-        self.store.as_ref().ok_or(ApiError(Verdict::Unavailable))
+    /// `unavailable`, if this role runs without one, or it is away.
+    pub(super) async fn store(&self) -> Result<&Store, ApiError> {
+        let store = self.store.as_ref().ok_or(Verdict::Unavailable)?;
+        store.get().await.map_err(database_failed)
     }
 
     /// Makes the stock follow the order. If that fails, the order stays due, and
     /// the sweep of the orders role tries again.
     pub(super) async fn stock_follows(&self, order: &Order) {
-        let Some(store) = &self.store else { return };
+        let Ok(store) = self.store().await else {
+            return;
+        };
         if let Err(error) =
             following::follow(store, &self.segments, std::slice::from_ref(order)).await
         {

@@ -1,6 +1,8 @@
 //! Orders and payments as JSON, for the buyer's API and the command line.
 
+use seckill_core::orders::money::Currency;
 use seckill_core::orders::purchase::Reason;
+use seckill_core::pages::picture;
 use serde_json::{Value, json};
 
 use crate::store::orders::Order;
@@ -31,6 +33,7 @@ pub(crate) fn titled_order_json(order: &Order, titles: &Titles) -> Value {
     if let Some(title) = titles.get(&(order.round.clone(), order.product.clone())) {
         body["title"] = title.product.as_str().into();
         body["round_name"] = title.round.as_str().into();
+        body["picture"] = json!(picture::first(&title.picture));
     }
     body
 }
@@ -39,8 +42,11 @@ pub(crate) fn titled_order_json(order: &Order, titles: &Titles) -> Value {
 pub(crate) fn payment_json(payment: &Payment) -> Value {
     json!({
         "payment": payment.id,
-        "order": payment.order.to_string(),
+        "order": payment.order,
+        "provider": payment.provider.as_str(),
         "amount_cents": payment.amount_cents,
+        "currency": payment.currency.as_ref().map(Currency::as_str),
+        "refunded_cents": payment.refunded_cents,
         "status": payment.state.as_str(),
         "reason": payment.reason,
     })

@@ -4,7 +4,8 @@
 //! repeated. It is written in three places: the segments' stock, the limit of permits, and
 //! the amount that the database has set aside. When it is raised, the stock comes first;
 //! when it is lowered, the limit does: no permit is ever granted for items that do not
-//! exist.
+//! exist. The audit log's entry is written in one transaction with the database's amount:
+//! it says what was changed, not what was wanted.
 
 use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
@@ -12,11 +13,12 @@ use seckill_core::keys;
 use seckill_core::sale::catalogue::{Entry, split_evenly};
 
 use super::levels::{self, Level, Unsteady};
+use crate::redis::scripts::sale::{Replacement, replace};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue;
 use crate::sale::message;
-use crate::store::{Store, StoreError};
+use crate::store::{Actor, Done, Store, StoreError};
 
 /// For how long a product is locked against other adjustments, in ms.
 const LOCK_MS: u64 = 30_000;
@@ -55,6 +57,9 @@ pub enum AdjustError {
     /// Redis is away or refuses.
     #[error("the amount was not wholly changed: {0}; give the same command again")]
     Link(#[from] RedisLinkError),
+    /// The database is away.
+    #[error("nothing was changed: {0}")]
+    NoStore(StoreError),
     /// The database could not be changed.
     #[error("the stock was changed, but not the database: {0}; give the same command again")]
     Store(#[from] StoreError),
@@ -89,6 +94,8 @@ pub struct Adjuster<'a> {
     pub segments: &'a Segments,
     /// The database.
     pub store: &'a Store,
+    /// Who adjusts, for the audit log.
+    pub by: &'a Actor,
 }
 
 impl Adjuster<'_> {
@@ -128,6 +135,19 @@ impl Adjuster<'_> {
         outcome
     }
 
+    /// Whether `item` could have this amount at the moment. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`AdjustError`], as from [`Adjuster::adjust`].
+    pub async fn check(&self, item: &Item, amount: u64) -> Result<(), AdjustError> {
+        let mut conn = self.redis.conn().await?;
+        let products = catalogue::read(&mut conn).await?;
+        let entry = products.get(item);
+        let entry = entry.ok_or_else(|| AdjustError::NotOnSale(item.clone()))?;
+        let levels = levels::steady(self.segments, item, entry).await?;
+        refuse_below_sold(item, amount, &levels)
+    }
+
     /// Locks the product, since two adjustments at a time would count each other's items.
     async fn lock(
         &self,
@@ -156,20 +176,35 @@ impl Adjuster<'_> {
             .ok_or_else(|| AdjustError::NotOnSale(item.clone()))?;
         let levels = levels::steady(self.segments, item, &entry).await?;
         refuse_below_sold(item, amount, &levels)?;
+        // Before anything is changed: an absent database must not leave half of it.
+        self.store
+            .check_reachable()
+            .await
+            .map_err(AdjustError::NoStore)?;
         let from: u64 = levels.iter().map(Level::sum).sum();
         if amount < from {
-            set_limit(conn, item, entry, amount).await?;
+            set_limit(conn, item, amount).await?;
             if let Err(error) = self.lower(item, &entry, amount, request).await {
                 // All items that are left stay on sale.
-                set_limit(conn, item, entry, from).await?;
+                set_limit(conn, item, from).await?;
                 return Err(error);
             }
         } else {
             self.raise(item, &entry, amount - from, request).await?;
-            set_limit(conn, item, entry, amount).await?;
+            set_limit(conn, item, amount).await?;
         }
+        let done = Done {
+            action: "stock.adjust",
+            target: item.to_string(),
+            detail: serde_json::json!({ "amount": [from, amount], "request": request }),
+        };
         self.store
-            .set_frozen_amount(item.round(), item.product(), amount)
+            .set_frozen_amount(
+                item,
+                amount,
+                (self.by, &done, from != amount),
+                crate::now_ms(),
+            )
             .await?;
         Ok(Adjusted::Changed { from, to: amount })
     }
@@ -253,10 +288,8 @@ fn refuse_below_sold(item: &Item, amount: u64, levels: &[Level]) -> Result<(), A
 async fn set_limit(
     conn: &mut MultiplexedConnection,
     item: &Item,
-    entry: Entry,
     limit: u64,
 ) -> Result<(), RedisLinkError> {
-    let entry = Entry { limit, ..entry };
     // In two steps, since the keys are in two slots: first what the take script reads.
     let mut info = redis::pipe();
     info.atomic()
@@ -265,14 +298,26 @@ async fn set_limit(
         .hset(keys::info(item), "amount", limit)
         .ignore();
     info.exec_async(conn).await?;
-    let mut write = redis::pipe();
-    write
-        .atomic()
-        .hset(keys::CATALOGUE, item.to_string(), entry.to_json())
-        .ignore()
-        .hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1)
-        .ignore();
-    Ok(write.exec_async(conn).await?)
+    loop {
+        let mut get = redis::cmd("HGET");
+        get.arg(keys::CATALOGUE).arg(item.to_string());
+        let seen: Option<String> = get.query_async(conn).await?;
+        let entry = seen.as_deref().and_then(|seen| Entry::parse(seen).ok());
+        let (Some(seen), Some(entry)) = (seen, entry) else {
+            // It has left the catalogue meanwhile: nobody reads its limit there.
+            return Ok(());
+        };
+        let replacement = Replacement {
+            item: item.to_string(),
+            seen,
+            new: Entry { limit, ..entry }.to_json(),
+        };
+        // Refused if somebody, such as the stop switch, changed it at this moment.
+        let replaced = replace([&replacement]).run(conn).await?;
+        if replaced == [true] {
+            return Ok(());
+        }
+    }
 }
 
 fn signed(items: u64) -> i64 {

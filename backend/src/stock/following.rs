@@ -87,15 +87,19 @@ pub async fn run(store: Store, segments: Segments, stop: CancellationToken) {
     }
 }
 
-/// One pass: cancels what is unpaid past its time, and has the stock follow that is due.
+/// One pass: cancels what is unpaid past its time or was stopped by operators, and has the stock follow that is due.
 async fn sweep(store: &Store, segments: &Segments) -> Result<usize, FollowError> {
     let now = now_ms();
     let expired = store.expire_overdue(BATCH, now).await?;
+    let stopped = store.cancel_stopped(BATCH, now).await?;
+    if stopped > 0 {
+        tracing::info!(stopped, "orders of stopped rounds are cancelled");
+    }
     if expired > 0 {
         tracing::info!(expired, "orders were not paid in time and are cancelled");
     }
     // Those just expired were decided here: no other process has their stock follow.
-    let before = if expired > 0 {
+    let before = if expired + stopped > 0 {
         now + 1
     } else {
         now.saturating_sub(HEAD_START_MS)

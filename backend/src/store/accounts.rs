@@ -36,7 +36,7 @@ impl Role {
 /// An account as the database keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The name to log in with ([`seckill_core::ids::is_user`]).
+    /// The name to log in with ([`seckill_core::ids::is_account`]).
     pub name: String,
     /// Its permissions.
     pub role: Role,

@@ -117,13 +117,55 @@ pub struct AuditQuery {
 }
 
 impl Store {
-    /// Adds an entry for an action outside of a transaction of this store.
+    /// Adds an entry for an action outside of a transaction of this store; returns its
+    /// number.
     ///
     /// # Errors
     /// The database.
-    pub async fn note_audit(&self, by: &Actor, done: &Done, now_ms: u64) -> Result<(), StoreError> {
+    pub async fn note_audit(
+        &self,
+        by: &Actor,
+        done: &Done,
+        now_ms: u64,
+    ) -> Result<u64, StoreError> {
         let mut connection = self.main().writer().acquire().await?;
-        note(&mut connection, by, done, now_ms).await
+        note(&mut connection, by, done, now_ms).await?;
+        // On the connection that has written it; the databases differ in how they tell.
+        let id: i64 = sqlx::query_scalar(
+            "SELECT MAX(id) FROM audit WHERE who = ? AND action = ? AND target = ? AND at_ms = ?",
+        )
+        .bind(&by.name)
+        .bind(done.action)
+        .bind(&done.target)
+        .bind(signed(now_ms))
+        .fetch_one(&mut *connection)
+        .await?;
+        Ok(unsigned(id))
+    }
+
+    /// Removes the entry of an action that was then refused, so that it did not happen.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn forget_audit(&self, id: u64) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM audit WHERE id = ?")
+            .bind(signed(id))
+            .execute(self.main().writer())
+            .await?;
+        Ok(())
+    }
+
+    /// Completes the entry of an action with what came of it.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn amend_audit(&self, id: u64, detail: &serde_json::Value) -> Result<(), StoreError> {
+        sqlx::query("UPDATE audit SET detail = ? WHERE id = ?")
+            .bind(detail.to_string())
+            .bind(signed(id))
+            .execute(self.main().writer())
+            .await?;
+        Ok(())
     }
 
     /// Entries of the log, newest first.

@@ -6,13 +6,15 @@
 //! be lost after their messages are gone. The cost is one fsync a commit, shared
 //! by all orders of a batch. InnoDB does the same unless it is configured otherwise.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::MigrateError;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 
-use super::{StoreError, migrations};
+use super::stalled::Watched;
+use super::{StoreError, migrations, stalled};
 use crate::config::masked_url;
 
 /// SQLite connections that read beside the one that writes.
@@ -52,6 +54,8 @@ pub(crate) struct Database {
     /// and not in its busy handler.
     writer: AnyPool,
     readers: AnyPool,
+    /// Ends waits for a server that does not respond.
+    _watched: Option<Arc<Watched>>,
 }
 
 impl Database {
@@ -83,7 +87,9 @@ impl Database {
                 url: masked_url(url),
                 source,
             })?;
+        let watched = (kind == Kind::Mysql).then(|| stalled::watch(url));
         Ok(Self {
+            _watched: watched,
             kind,
             writer,
             readers,

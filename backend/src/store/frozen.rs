@@ -1,7 +1,9 @@
 //! The amounts set aside for the products of a round at its approval.
 
+use seckill_core::ids::Item;
 use sqlx::AnyConnection;
 
+use super::audit::{Actor, Done, note};
 use super::round_rows::amounts_text;
 use super::{Store, StoreError, signed};
 
@@ -30,20 +32,40 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Records the adjusted amount of an approved product.
+    /// Records the adjusted amount of an approved product, with its entry in the audit
+    /// log if it is another one, or if the stock has changed.
     ///
     /// # Errors
     /// The database.
     pub async fn set_frozen_amount(
         &self,
-        round: &str,
-        product: &str,
+        item: &Item,
         amount: u64,
+        (by, done, has_changed): (&Actor, &Done, bool),
+        now_ms: u64,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE frozen_stock SET amount = ? WHERE round = ? AND product = ?")
-            .bind(signed(amount))
-            .bind(round)
-            .bind(product)
+        let mut transaction = self.main().begin().await?;
+        let changed = sqlx::query(
+            "UPDATE frozen_stock SET amount = ? WHERE round = ? AND product = ? AND amount <> ?",
+        )
+        .bind(signed(amount))
+        .bind(item.round())
+        .bind(item.product())
+        .bind(signed(amount))
+        .execute(&mut *transaction)
+        .await?;
+        if has_changed || changed.rows_affected() > 0 {
+            note(&mut transaction, by, done, now_ms).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn check_reachable(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1")
             .execute(self.main().writer())
             .await?;
         Ok(())

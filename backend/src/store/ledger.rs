@@ -68,6 +68,34 @@ impl Store {
         }
     }
 
+    /// The last archived event of a segment.
+    ///
+    /// # Errors
+    /// The database is away, or a row cannot be read.
+    pub async fn last_archived(
+        &self,
+        item: &Item,
+        segment: u16,
+    ) -> Result<Option<EntryId>, StoreError> {
+        let row = sqlx::query(
+            "SELECT entry_ms, entry_seq FROM ledger \
+             WHERE round = ? AND product = ? AND segment = ? \
+             ORDER BY entry_ms DESC, entry_seq DESC LIMIT 1",
+        )
+        .bind(item.round())
+        .bind(item.product())
+        .bind(i64::from(segment))
+        .fetch_optional(self.main().readers())
+        .await?;
+        let id = |row: &sqlx::any::AnyRow| {
+            Ok(EntryId {
+                ms: unsigned(row.try_get(0)?),
+                seq: unsigned(row.try_get(1)?),
+            })
+        };
+        row.as_ref().map(id).transpose()
+    }
+
     async fn ledger_page(
         &self,
         item: &Item,

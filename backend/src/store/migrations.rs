@@ -70,6 +70,46 @@ const SQLITE_FILES: &[File] = &[
         "findings",
         include_str!("../../migrations/sqlite/0018_findings.sql"),
     ),
+    (
+        20,
+        "payment_providers",
+        include_str!("../../migrations/sqlite/0020_payment_providers.sql"),
+    ),
+    (
+        21,
+        "order_events",
+        include_str!("../../migrations/sqlite/0021_order_events.sql"),
+    ),
+    (
+        22,
+        "refunds",
+        include_str!("../../migrations/sqlite/0022_refunds.sql"),
+    ),
+    (
+        24,
+        "inventory",
+        include_str!("../../migrations/sqlite/0024_inventory.sql"),
+    ),
+    (
+        30,
+        "stop_switch",
+        include_str!("../../migrations/sqlite/0030_stop_switch.sql"),
+    ),
+    (
+        31,
+        "retirement",
+        include_str!("../../migrations/sqlite/0031_retirement.sql"),
+    ),
+    (
+        32,
+        "order_notes",
+        include_str!("../../migrations/sqlite/0032_order_notes.sql"),
+    ),
+    (
+        51,
+        "board_history",
+        include_str!("../../migrations/sqlite/0051_board_history.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -121,6 +161,56 @@ const MYSQL_FILES: &[File] = &[
         18,
         "findings",
         include_str!("../../migrations/mysql/0018_findings.sql"),
+    ),
+    (
+        20,
+        "payment_providers",
+        include_str!("../../migrations/mysql/0020_payment_providers.sql"),
+    ),
+    (
+        21,
+        "order_events",
+        include_str!("../../migrations/mysql/0021_order_events.sql"),
+    ),
+    (
+        22,
+        "refunds",
+        include_str!("../../migrations/mysql/0022_refunds.sql"),
+    ),
+    (
+        23,
+        "user_ids",
+        include_str!("../../migrations/mysql/0023_user_ids.sql"),
+    ),
+    (
+        24,
+        "inventory",
+        include_str!("../../migrations/mysql/0024_inventory.sql"),
+    ),
+    (
+        30,
+        "stop_switch",
+        include_str!("../../migrations/mysql/0030_stop_switch.sql"),
+    ),
+    (
+        31,
+        "retirement",
+        include_str!("../../migrations/mysql/0031_retirement.sql"),
+    ),
+    (
+        32,
+        "order_notes",
+        include_str!("../../migrations/mysql/0032_order_notes.sql"),
+    ),
+    (
+        50,
+        "pictures",
+        include_str!("../../migrations/mysql/0050_pictures.sql"),
+    ),
+    (
+        51,
+        "board_history",
+        include_str!("../../migrations/mysql/0051_board_history.sql"),
     ),
 ];
 
@@ -174,6 +264,10 @@ mod tests {
         ("sqlite/0013_audit.sql", "5891e133a3b74e6e"),
         ("sqlite/0016_notices.sql", "ad2b19cb9dd806ac"),
         ("sqlite/0018_findings.sql", "621e118d2e02d771"),
+        ("sqlite/0020_payment_providers.sql", "a2aaa6cbfebcb56d"),
+        ("sqlite/0021_order_events.sql", "47cf770f64f3b75d"),
+        ("sqlite/0022_refunds.sql", "bc99faa636cb9a42"),
+        ("sqlite/0024_inventory.sql", "8bed562e68165f82"),
         ("mysql/0001_orders.sql", "f0059ac2cc8958c1"),
         ("mysql/0002_sales.sql", "4d4e758fadb76e65"),
         ("mysql/0004_payments.sql", "209050745f812313"),
@@ -184,6 +278,11 @@ mod tests {
         ("mysql/0013_audit.sql", "d308b210a49947aa"),
         ("mysql/0016_notices.sql", "ca60a90e0e176b0f"),
         ("mysql/0018_findings.sql", "5b25c3d4ab0213df"),
+        ("mysql/0020_payment_providers.sql", "be4ebee9d1660715"),
+        ("mysql/0021_order_events.sql", "a9248013ca178974"),
+        ("mysql/0022_refunds.sql", "437a22b0031b2b50"),
+        ("mysql/0023_user_ids.sql", "0a930e0290442b77"),
+        ("mysql/0024_inventory.sql", "827b666fc9661287"),
     ];
 
     #[test]

@@ -229,40 +229,6 @@ impl Store {
     }
 }
 
-/// Writes notifications of a change of these orders, in the transaction that changed
-/// them.
-pub(super) async fn announce(
-    conn: &mut AnyConnection,
-    channels: &[Channel],
-    orders: &[OrderId],
-    kind: Kind,
-    payment: &str,
-    now_ms: u64,
-) -> Result<(), StoreError> {
-    let now = signed(now_ms);
-    for channel in channels {
-        // As many rows as every kind of database takes in one statement.
-        for orders in orders.chunks(500) {
-            let mut query = QueryBuilder::<Any>::new(
-                "INSERT INTO notices (order_id, kind, payment, channel, state, attempts, due_ms, \
-                 created_ms, updated_ms) ",
-            );
-            query.push_values(orders, |mut row, order| {
-                row.push_bind(signed(order.0))
-                    .push_bind(kind.as_str())
-                    .push_bind(payment)
-                    .push_bind(channel.as_str())
-                    .push("'waiting', 0")
-                    .push_bind(now)
-                    .push_bind(now)
-                    .push_bind(now);
-            });
-            query.build().execute(&mut *conn).await?;
-        }
-    }
-    Ok(())
-}
-
 async fn due(
     shard: &Database,
     channel: Channel,

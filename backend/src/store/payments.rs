@@ -2,71 +2,71 @@
 //! paying and cancelling at the same time one wins, and if that is cancelling, a
 //! refund of the payment is due.
 
-use seckill_core::orders::notification::{Channel, Kind};
+use std::time::Duration;
+
+use seckill_core::orders::money::{Currency, Money};
+use seckill_core::orders::notification::Kind;
+use seckill_core::orders::order;
 use seckill_core::orders::order::OrderId;
 use seckill_core::orders::payment;
-use seckill_core::orders::payment::{Decision, Reported, State};
-use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
+use seckill_core::orders::payment::{Decision, Notice, ProviderName, Reported, State};
+use sqlx::AnyConnection;
 
-use super::notifications::announce;
+use super::listeners::Listeners;
 use super::orders::Order;
 use super::states::by_id;
-use super::{Database, Store, StoreError, signed, unsigned};
+use super::{Database, Store, StoreError, signed};
+use crate::config::RefundStock;
 
-/// A notice of a payment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    /// The payment's id.
-    pub payment: String,
-    /// The order it is for.
-    pub order: OrderId,
-    /// The amount that was paid, in cents.
-    pub amount_cents: u64,
-    /// What the notice says.
-    pub reported: Reported,
-    /// Its sender.
-    pub via: Via,
-}
+/// Reading payments.
+mod reading;
 
-impl Notice {
-    /// The payment of a notice that is refused.
-    fn refused(&self, reason: Option<payment::Reason>, now_ms: u64) -> Payment {
-        Payment {
-            id: self.payment.clone(),
-            order: self.order,
-            amount_cents: self.amount_cents,
-            state: State::Failed,
-            reason: reason.map(|reason| reason.as_str().to_owned()),
-            received_ms: now_ms,
-        }
-    }
-}
+use reading::by_key;
 
-/// The sender of a notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
-    /// The shop's own payment page.
-    Shop,
-    /// The payment provider.
-    Provider,
-}
+/// Pause before another attempt, while a payment or its order changes.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A payment as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
-    /// Its id.
+    /// The key under which it is stored.
+    pub key: String,
+    /// The provider that took it.
+    pub provider: ProviderName,
+    /// Its id at the provider, as it came.
     pub id: String,
-    /// The order it was for.
-    pub order: OrderId,
-    /// The amount that was paid, in cents.
+    /// The order it was for, as its notice named it.
+    pub order: String,
+    /// The amount that was paid, in minor units.
     pub amount_cents: u64,
+    /// Its currency; `None` if it came before currencies were recorded.
+    pub currency: Option<Currency>,
+    /// How much of it was refunded in all, in minor units.
+    pub refunded_cents: u64,
     /// Its state.
     pub state: State,
     /// Why a refund is due, in one word.
     pub reason: Option<String>,
     /// When its first notice came, epoch milliseconds.
     pub received_ms: u64,
+}
+
+impl Payment {
+    /// The payment of a notice that is refused.
+    fn refused(notice: &Notice, reason: Option<payment::Reason>, now_ms: u64) -> Self {
+        Self {
+            key: notice.key(),
+            provider: notice.provider,
+            id: notice.payment.clone(),
+            order: notice.order.clone(),
+            amount_cents: notice.amount.minor,
+            currency: Some(notice.amount.currency),
+            refunded_cents: 0,
+            state: State::Failed,
+            reason: reason.map(|reason| reason.as_str().to_owned()),
+            received_ms: now_ms,
+        }
+    }
 }
 
 /// The outcome of a notice.
@@ -79,126 +79,133 @@ pub struct Noted {
 }
 
 impl Store {
-    /// Processes a notice: pays the order, or records why not.
+    /// Processes a notice: pays the order, or records why not. `currency` is the shop's.
     ///
     /// # Errors
     /// The database is away, and the notice is not on record.
-    pub async fn note_payment(&self, notice: &Notice, now_ms: u64) -> Result<Noted, StoreError> {
+    pub async fn note_payment(
+        &self,
+        notice: &Notice,
+        currency: Currency,
+        now_ms: u64,
+    ) -> Result<Noted, StoreError> {
         const ATTEMPTS: u32 = 5;
-        let database = self.database_of(notice.order).await?;
+        let database = self.database_of(notice).await?;
         // Another attempt if the payment or its order changed at the same time.
         for _ in 1..ATTEMPTS {
-            if let Some(noted) = note((database, self.channels()), notice, now_ms).await? {
+            let parts = (database, self.listeners(), self.refund_stock());
+            if let Some(noted) = note(parts, notice, currency, now_ms).await? {
                 return Ok(noted);
             }
+            tokio::time::sleep(PAUSE).await;
         }
         Err(StoreError::NumberInUse)
     }
 
-    /// All payments for an order.
-    ///
-    /// # Errors
-    /// The database is away, or a row cannot be read.
-    pub async fn payments_of(&self, order: &Order) -> Result<Vec<Payment>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, order_id, amount_cents, state, reason, received_ms FROM payments \
-             WHERE order_id = ? ORDER BY received_ms, id",
-        )
-        .bind(signed(order.id.0))
-        .fetch_all(self.orders_db(&order.user).readers())
-        .await?;
-        rows.iter().map(read).collect()
-    }
-
-    /// Payments whose refund is due, oldest first.
-    ///
-    /// # Errors
-    /// The database is away, or a row cannot be read.
-    pub async fn refunds_due(&self) -> Result<Vec<Payment>, StoreError> {
-        let mut due = Vec::new();
-        for shard in self.shards() {
-            let rows = sqlx::query(
-                "SELECT id, order_id, amount_cents, state, reason, received_ms FROM payments \
-                 WHERE state = 'refund_due' ORDER BY received_ms, id",
-            )
-            .fetch_all(shard.readers())
-            .await?;
-            for row in &rows {
-                due.push(read(row)?);
+    /// The database with the order of a notice; if none has it, the one with its payment,
+    /// or the first one.
+    async fn database_of(&self, notice: &Notice) -> Result<&Database, StoreError> {
+        let shards = self.shards();
+        if shards.len() > 1 {
+            let order = notice.order_id().map_or(0, |order| order.0);
+            for shard in shards {
+                let found: Option<i64> = sqlx::query_scalar("SELECT id FROM orders WHERE id = ?")
+                    .bind(signed(order))
+                    .fetch_optional(shard.readers())
+                    .await?;
+                if found.is_some() {
+                    return Ok(shard);
+                }
+            }
+            for shard in shards {
+                let found: Option<String> =
+                    sqlx::query_scalar("SELECT id FROM payments WHERE id = ?")
+                        .bind(notice.key())
+                        .fetch_optional(shard.readers())
+                        .await?;
+                if found.is_some() {
+                    return Ok(shard);
+                }
             }
         }
-        due.sort_by_key(|payment| payment.received_ms);
-        Ok(due)
-    }
-
-    /// The database with this order; the first one if none has it.
-    async fn database_of(&self, id: OrderId) -> Result<&Database, StoreError> {
-        for shard in self.shards().iter().skip(1) {
-            let found: Option<i64> = sqlx::query_scalar("SELECT id FROM orders WHERE id = ?")
-                .bind(signed(id.0))
-                .fetch_optional(shard.readers())
-                .await?;
-            if found.is_some() {
-                return Ok(shard);
-            }
-        }
-        Ok(self.shards().first().unwrap_or(self.main()))
+        Ok(shards.first().unwrap_or(self.main()))
     }
 }
 
 /// One attempt; `None` if the payment or its order changed meanwhile.
 async fn note(
-    (database, channels): (&Database, &[Channel]),
+    (database, listeners, refund_stock): (&Database, Listeners<'_>, RefundStock),
     notice: &Notice,
+    currency: Currency,
     now_ms: u64,
 ) -> Result<Option<Noted>, StoreError> {
+    let key = notice.key();
     let mut transaction = database.begin().await?;
-    let known = by_payment_id(&mut transaction, &notice.payment).await?;
-    let order = by_id(&mut transaction, notice.order).await?;
-    let stands = order
-        .as_ref()
-        .map(|order| (order.state, order.total_cents()));
+    let known = by_key(&mut transaction, &key).await?;
+    let order = match notice.order_id() {
+        Some(id) => by_id(&mut transaction, id).await?,
+        None => None,
+    };
+    let cost = |order: &Order| (order.state, Money::new(order.total_cents(), currency));
     let before = known.as_ref().map(|payment| payment.state);
-    let decision = payment::decide(notice.reported, notice.amount_cents, before, stands);
-    if let (Via::Shop, Decision::Record(State::RefundDue, reason)) = (notice.via, decision) {
+    let stands = order.as_ref().map(cost);
+    let decision = payment::decide(notice.reported, notice.amount, before, stands);
+    if let (ProviderName::Shop, Decision::Record(State::RefundDue, reason)) =
+        (notice.provider, decision)
+    {
         // The shop's own page takes no money before this decision: no refund is due.
         transaction.rollback().await?;
-        let payment = notice.refused(reason, now_ms);
+        let payment = Payment::refused(notice, reason, now_ms);
         return Ok(Some(Noted { payment, order }));
     }
     let done = match decision {
         Decision::Keep(_) => true,
         Decision::Pay => {
-            pay(&mut transaction, notice.order, now_ms).await?
-                && record(&mut transaction, notice, before, State::Paid, None, now_ms).await?
+            let id = order.as_ref().map_or(OrderId(0), |order| order.id);
+            pay(&mut transaction, id, now_ms).await?
+                && record(
+                    &mut transaction,
+                    notice,
+                    before,
+                    (State::Paid, None),
+                    now_ms,
+                )
+                .await?
         }
         Decision::Record(state, reason) => {
-            record(&mut transaction, notice, before, state, reason, now_ms).await?
+            let paid_for = order.as_ref().filter(|_| is_returned(before, state));
+            let follows = match paid_for {
+                Some(order) => refund(&mut transaction, order, refund_stock, now_ms).await?,
+                None => true,
+            };
+            follows && record(&mut transaction, notice, before, (state, reason), now_ms).await?
         }
     };
     if !done {
         transaction.rollback().await?;
         return Ok(None);
     }
+    if let Reported::Refunded(part) = notice.reported {
+        note_refunded(&mut transaction, &key, part, now_ms).await?;
+    }
     let change = match decision {
         Decision::Pay => Some((Kind::Paid, "")),
-        Decision::Record(State::RefundDue, _) => Some((Kind::RefundDue, notice.payment.as_str())),
+        Decision::Record(State::RefundDue, _) => Some((Kind::RefundDue, key.as_str())),
+        Decision::Record(state, _) if is_returned(before, state) => Some((Kind::Cancelled, "")),
         _ => None,
     };
     // An order that does not exist has no buyer to notify.
     if let (Some((kind, payment)), Some(order)) = (change, &order) {
-        announce(
-            &mut transaction,
-            channels,
-            &[order.id],
-            kind,
-            payment,
-            now_ms,
-        )
-        .await?;
+        let orders = [order.id];
+        listeners
+            .announce(&mut transaction, &orders, kind, payment, now_ms)
+            .await?;
     }
-    let payment = by_payment_id(&mut transaction, &notice.payment).await?;
-    let order = by_id(&mut transaction, notice.order).await?;
+    let payment = by_key(&mut transaction, &key).await?;
+    let order = match &order {
+        Some(order) => by_id(&mut transaction, order.id).await?,
+        None => None,
+    };
     transaction.commit().await?;
     Ok(payment.map(|payment| Noted { payment, order }))
 }
@@ -215,46 +222,109 @@ async fn pay(conn: &mut AnyConnection, id: OrderId, now_ms: u64) -> Result<bool,
     Ok(done.rows_affected() == 1)
 }
 
+/// Whether the money that paid an order was returned.
+fn is_returned(before: Option<State>, now: State) -> bool {
+    (before, now) == (Some(State::Paid), State::Refunded)
+}
+
+/// Cancels a paid order whose money was returned; `false` if it is not known yet whether
+/// its items count as sold, so that they could not be for sale again.
+async fn refund(
+    conn: &mut AnyConnection,
+    order: &Order,
+    stock: RefundStock,
+    now_ms: u64,
+) -> Result<bool, StoreError> {
+    if order.state != order::State::Paid {
+        return Ok(true);
+    }
+    let query = match stock {
+        RefundStock::Keep => {
+            "UPDATE orders SET state = 'cancelled', reason = 'refunded', updated_ms = ? \
+             WHERE id = ? AND state = 'paid'"
+        }
+        RefundStock::Release => {
+            "UPDATE orders SET state = 'cancelled', reason = 'refunded', stock_due = 'release', \
+             updated_ms = ? WHERE id = ? AND state = 'paid' AND stock_due IS NULL"
+        }
+    };
+    let done = sqlx::query(query)
+        .bind(signed(now_ms))
+        .bind(signed(order.id.0))
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Records how much of a payment was refunded in all. Notices may arrive out of order:
+/// the largest amount is the latest.
+async fn note_refunded(
+    conn: &mut AnyConnection,
+    key: &str,
+    part: u64,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE payments SET refunded_cents = ?, updated_ms = ? \
+         WHERE id = ? AND refunded_cents < ?",
+    )
+    .bind(signed(part))
+    .bind(signed(now_ms))
+    .bind(key)
+    .bind(signed(part))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Updates a payment that is in state `before`, or inserts it; `false` if it has
 /// changed meanwhile.
 async fn record(
     conn: &mut AnyConnection,
     notice: &Notice,
     before: Option<State>,
-    state: State,
-    reason: Option<payment::Reason>,
+    (state, reason): (State, Option<payment::Reason>),
     now_ms: u64,
 ) -> Result<bool, StoreError> {
-    let reason = reason.map(payment::Reason::as_str);
+    let (key, reason) = (notice.key(), reason.map(payment::Reason::as_str));
     if let Some(before) = before {
+        // What a failed attempt was about may differ from what was paid in the end.
         let done = sqlx::query(
-            "UPDATE payments SET state = ?, reason = ?, updated_ms = ? WHERE id = ? AND state = ?",
+            "UPDATE payments SET state = ?, reason = ?, amount_cents = ?, currency = ?, \
+             updated_ms = ? WHERE id = ? AND state = ?",
         )
         .bind(state.as_str())
         .bind(reason)
+        .bind(signed(notice.amount.minor))
+        .bind(notice.amount.currency.as_str())
         .bind(signed(now_ms))
-        .bind(&notice.payment)
+        .bind(&key)
         .bind(before.as_str())
         .execute(conn)
         .await?;
         return Ok(done.rows_affected() == 1);
     }
+    let order = notice.order_id();
     let done = sqlx::query(
-        "INSERT INTO payments \
-         (id, order_id, amount_cents, state, reason, via, received_ms, updated_ms) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO payments (id, order_id, amount_cents, state, reason, via, received_ms, \
+         updated_ms, provider, provider_id, order_named, currency) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
-    .bind(&notice.payment)
-    .bind(signed(notice.order.0))
-    .bind(signed(notice.amount_cents))
+    .bind(&key)
+    .bind(signed(order.map_or(0, |order| order.0)))
+    .bind(signed(notice.amount.minor))
     .bind(state.as_str())
     .bind(reason)
-    .bind(match notice.via {
-        Via::Shop => "shop",
-        Via::Provider => "provider",
+    .bind(match notice.provider {
+        ProviderName::Shop => "shop",
+        _ => "provider",
     })
     .bind(signed(now_ms))
     .bind(signed(now_ms))
+    .bind(notice.provider.as_str())
+    .bind(Some(&notice.payment).filter(|id| **id != key))
+    .bind(Some(&notice.order).filter(|_| order.is_none()))
+    .bind(notice.amount.currency.as_str())
     .execute(conn)
     .await
     .map_err(StoreError::from);
@@ -262,36 +332,4 @@ async fn record(
         Err(error) if error.is_double() => Ok(false),
         done => done.map(|_| true),
     }
-}
-
-async fn by_payment_id(conn: &mut AnyConnection, id: &str) -> Result<Option<Payment>, StoreError> {
-    let row = sqlx::query(
-        "SELECT id, order_id, amount_cents, state, reason, received_ms FROM payments WHERE id = ?",
-    )
-    .bind(id)
-    .fetch_optional(conn)
-    .await?;
-    row.as_ref().map(read).transpose()
-}
-
-fn read(row: &AnyRow) -> Result<Payment, StoreError> {
-    let id: String = row.try_get(0)?;
-    let state: String = row.try_get(3)?;
-    let Some(state) = State::parse(&state) else {
-        let (table, column, value) = ("payments", "state", state);
-        return Err(StoreError::Row {
-            table,
-            id,
-            column,
-            value,
-        });
-    };
-    Ok(Payment {
-        id,
-        order: OrderId(unsigned(row.try_get(1)?)),
-        amount_cents: unsigned(row.try_get(2)?),
-        state,
-        reason: row.try_get(4)?,
-        received_ms: unsigned(row.try_get(5)?),
-    })
 }

@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 
 use seckill_core::orders::message::OrderMessage;
-use seckill_core::orders::notification::{Channel, Kind};
+use seckill_core::orders::notification::Kind;
 use seckill_core::orders::order::{OrderId, State};
 use seckill_core::orders::purchase::Reason;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
 
-use super::notifications::announce;
+use super::listeners::Listeners;
 use super::orders::{NewOrder, Placed, StockDue};
 use super::{Database, Store, StoreError, signed, unsigned};
 
@@ -90,7 +90,8 @@ impl Store {
             let Some(database) = self.shards().get(shard) else {
                 continue;
             };
-            let written = write_share((database, self.channels()), &share, outcome, now_ms).await?;
+            let written =
+                write_share((database, self.listeners()), &share, outcome, now_ms).await?;
             for (place, one) in places.into_iter().zip(written) {
                 if let Some(slot) = placed.get_mut(place) {
                     *slot = one;
@@ -102,31 +103,31 @@ impl Store {
 }
 
 async fn write_share(
-    (database, channels): (&Database, &[Channel]),
+    (database, listeners): (&Database, Listeners<'_>),
     share: &[&NewOrder],
     outcome: Outcome,
     now_ms: u64,
 ) -> Result<Vec<Placed>, StoreError> {
-    match write_at_once((database, channels), share, outcome, now_ms).await {
+    match write_at_once((database, listeners), share, outcome, now_ms).await {
         Err(error) if error.is_double() => {}
         done => return done,
     }
     let mut transaction = database.begin().await?;
     let mut placed = Vec::with_capacity(share.len());
     for order in share {
-        placed.push(write_one(&mut transaction, channels, order, outcome, now_ms).await?);
+        placed.push(write_one(&mut transaction, listeners, order, outcome, now_ms).await?);
     }
     transaction.commit().await?;
     Ok(placed)
 }
 
 async fn write_at_once(
-    (database, channels): (&Database, &[Channel]),
+    (database, listeners): (&Database, Listeners<'_>),
     share: &[&NewOrder],
     outcome: Outcome,
     now_ms: u64,
 ) -> Result<Vec<Placed>, StoreError> {
-    if channels.is_empty() && share.len() <= ROWS {
+    if listeners.is_empty() && share.len() <= ROWS {
         // One statement is a transaction, two round trips shorter.
         insert(
             &mut *database.writer().acquire().await?,
@@ -142,21 +143,25 @@ async fn write_at_once(
         insert(&mut transaction, rows, outcome, now_ms).await?;
     }
     let ids: Vec<OrderId> = share.iter().map(|order| order.id).collect();
-    announce(&mut transaction, channels, &ids, outcome.kind(), "", now_ms).await?;
+    listeners
+        .announce(&mut transaction, &ids, outcome.kind(), "", now_ms)
+        .await?;
     transaction.commit().await?;
     Ok(share.iter().map(|order| written(order, outcome)).collect())
 }
 
 async fn write_one(
     conn: &mut AnyConnection,
-    channels: &[Channel],
+    listeners: Listeners<'_>,
     order: &NewOrder,
     outcome: Outcome,
     now_ms: u64,
 ) -> Result<Placed, StoreError> {
     match insert(&mut *conn, &[order], outcome, now_ms).await {
         Ok(()) => {
-            announce(conn, channels, &[order.id], outcome.kind(), "", now_ms).await?;
+            listeners
+                .announce(conn, &[order.id], outcome.kind(), "", now_ms)
+                .await?;
             Ok(written(order, outcome))
         }
         Err(error) if error.is_double() => find_conflict(conn, &order.purchase).await,

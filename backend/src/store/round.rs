@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::stop::{StopKind, Stops};
+
 /// The state of a round, as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoundState {
@@ -128,6 +130,8 @@ pub struct StoredRound {
     pub published_ms: Option<u64>,
     /// The amounts set aside at the approval, by product.
     pub frozen: HashMap<String, Frozen>,
+    /// What operators stopped of it.
+    pub stops: Stops,
 }
 
 impl StoredRound {
@@ -135,8 +139,11 @@ impl StoredRound {
     /// and then runs and ends by the clock.
     #[must_use]
     pub fn shown_state(&self, now_ms: u64) -> &'static str {
+        let stop = self.stops.round.map(|stop| stop.kind);
         match (self.state, self.published_ms) {
+            (RoundState::Approved, _) if stop == Some(StopKind::Withdrawn) => "withdrawn",
             (RoundState::Approved, _) if now_ms >= self.round.ends_ms => "ended",
+            (RoundState::Approved, _) if stop == Some(StopKind::Paused) => "paused",
             (RoundState::Approved, Some(_)) if now_ms >= self.round.opens_ms => "running",
             (RoundState::Approved, Some(_)) => "published",
             (state, _) => state.as_str(),

@@ -116,6 +116,17 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
+    /// Whether [`Store::revise_round`] would save this. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn check_revision(&self, round: &Round, seen: u64) -> Result<(), ChangeError> {
+        let mut transaction = self.main().begin().await?;
+        let nobody = Actor::system();
+        revise(&mut transaction, round, seen, &nobody, 0).await?;
+        Ok(transaction.rollback().await?)
+    }
+
     /// Saves an approved round, of which the caller has changed only what is safe.
     ///
     /// # Errors
@@ -129,24 +140,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<(), ChangeError> {
         let mut transaction = self.main().begin().await?;
-        let changed = sqlx::query(
-            "UPDATE rounds SET name = ?, opens_ms = ?, ends_ms = ?, version = version + 1,
-             edited_by = ?, edited_ms = ? WHERE id = ? AND version = ? AND state = 'approved'",
-        )
-        .bind(&round.name)
-        .bind(signed(round.opens_ms))
-        .bind(signed(round.ends_ms))
-        .bind(&by.name)
-        .bind(signed(now_ms))
-        .bind(&round.id)
-        .bind(signed(seen))
-        .execute(&mut *transaction)
-        .await?;
-        if changed.rows_affected() == 0 {
-            return Err(not_as_seen(&mut transaction, &round.id).await?);
-        }
-        replace_products(&mut transaction, round).await?;
-        refuse_overlap(&mut transaction, round, false).await?;
+        revise(&mut transaction, round, seen, by, now_ms).await?;
         note(&mut transaction, by, done, now_ms).await?;
         Ok(transaction.commit().await?)
     }
@@ -310,6 +304,34 @@ impl Store {
         note(&mut transaction, by, &done, now_ms).await?;
         Ok(transaction.commit().await?)
     }
+}
+
+/// Writes an approved round of the version that was seen.
+async fn revise(
+    connection: &mut AnyConnection,
+    round: &Round,
+    seen: u64,
+    by: &Actor,
+    now_ms: u64,
+) -> Result<(), ChangeError> {
+    let changed = sqlx::query(
+        "UPDATE rounds SET name = ?, opens_ms = ?, ends_ms = ?, version = version + 1,
+         edited_by = ?, edited_ms = ? WHERE id = ? AND version = ? AND state = 'approved'",
+    )
+    .bind(&round.name)
+    .bind(signed(round.opens_ms))
+    .bind(signed(round.ends_ms))
+    .bind(&by.name)
+    .bind(signed(now_ms))
+    .bind(&round.id)
+    .bind(signed(seen))
+    .execute(&mut *connection)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Err(not_as_seen(connection, &round.id).await?);
+    }
+    replace_products(connection, round).await?;
+    refuse_overlap(connection, round, false).await
 }
 
 async fn not_as_seen(connection: &mut AnyConnection, id: &str) -> Result<ChangeError, StoreError> {

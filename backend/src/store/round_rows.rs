@@ -7,6 +7,8 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::audit::Actor;
 use super::round::{Frozen, Product, Round, RoundState, StoredRound, Trail};
+use super::stop::Stops;
+use super::stop_rows::load_stops;
 use super::{StoreError, signed, unsigned};
 
 /// The columns that [`stored_round`] reads, in its order.
@@ -126,10 +128,12 @@ pub(super) async fn load(
         .await?;
     let mut frozen = load_frozen(connection, id).await?;
     let mut products = load_products(connection, id).await?;
+    let mut stops = load_stops(connection, id).await?;
     rows.iter()
         .map(|row| {
             let mut stored = stored_round(row)?;
             stored.round.products = products.remove(&stored.round.id).unwrap_or_default();
+            stored.stops = stops.remove(&stored.round.id).unwrap_or_default();
             stored.frozen = frozen.remove(&stored.round.id).unwrap_or_default();
             Ok(stored)
         })
@@ -238,6 +242,7 @@ pub(super) fn stored_round(row: &AnyRow) -> Result<StoredRound, StoreError> {
         trail: trail(row)?,
         published_ms: published.map(|ms| u64::try_from(ms).unwrap_or(0)),
         frozen: HashMap::new(),
+        stops: Stops::default(),
     })
 }
 

@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::round::StoredRound;
 use super::round_rows::{COLUMNS, load, stored_round};
+use super::stop::{Cancelling, Stop, StopKind};
 use super::{Store, StoreError, signed, unsigned};
 
 /// A round without its products.
@@ -54,6 +55,18 @@ impl Store {
             .pop())
     }
 
+    /// The version of a round; `None` if there is none of this id.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn round_version(&self, id: &str) -> Result<Option<u64>, StoreError> {
+        let version: Option<i64> = sqlx::query_scalar("SELECT version FROM rounds WHERE id = ?")
+            .bind(id)
+            .fetch_optional(self.main().readers())
+            .await?;
+        Ok(version.map(unsigned))
+    }
+
     /// The names of all pictures in rounds, including drafts and rounds that are over.
     ///
     /// # Errors
@@ -88,7 +101,8 @@ impl Store {
             "SELECT {COLUMNS},
                     (SELECT COUNT(*) FROM round_products p WHERE p.round = rounds.id),
                     (SELECT CAST(COALESCE(SUM(p.amount), 0) AS SIGNED) FROM round_products p
-                     WHERE p.round = rounds.id)
+                     WHERE p.round = rounds.id),
+                    (SELECT s.kind FROM stops s WHERE s.round = rounds.id AND s.product = '')
              {found} ORDER BY opens_ms DESC, id LIMIT ? OFFSET ?"
         ));
         let now = signed(now_ms);
@@ -126,8 +140,15 @@ impl Store {
 }
 
 /// The condition for a state as people see it; it has the time as two parameters.
-fn condition(state: &str) -> &'static str {
-    match state {
+fn condition(state: &str) -> String {
+    let stopped = |kinds: &str| {
+        format!(
+            "EXISTS (SELECT 1 FROM stops s WHERE s.round = rounds.id AND s.product = ''
+             AND s.kind IN ({kinds}))"
+        )
+    };
+    let (paused, withdrawn) = (stopped("'paused'"), stopped("'withdrawn'"));
+    let in_time = match state {
         "draft" => "state = 'draft' AND ? <> -1 AND ? <> -1",
         "submitted" => "state = 'submitted' AND ? <> -1 AND ? <> -1",
         "rejected" => "state = 'rejected' AND ? <> -1 AND ? <> -1",
@@ -139,13 +160,32 @@ fn condition(state: &str) -> &'static str {
             "state = 'approved' AND published_ms IS NOT NULL AND ? >= opens_ms AND ? < ends_ms"
         }
         "ended" => "state = 'approved' AND ? >= ends_ms AND ? <> -1",
+        "paused" => "state = 'approved' AND ? < ends_ms AND ? <> -1",
+        "withdrawn" => "state = 'approved' AND ? <> -1 AND ? <> -1",
         _ => "? <> -1 AND ? <> -1",
+    };
+    match state {
+        "approved" | "published" | "running" => {
+            format!("{in_time} AND NOT {paused} AND NOT {withdrawn}")
+        }
+        "ended" => format!("{in_time} AND NOT {withdrawn}"),
+        "paused" => format!("{in_time} AND {paused}"),
+        "withdrawn" => format!("{in_time} AND {withdrawn}"),
+        _ => in_time.to_owned(),
     }
 }
 
 fn summary(row: &AnyRow) -> Result<Summary, StoreError> {
+    let mut stored = stored_round(row)?;
+    let kind: Option<String> = row.try_get(18)?;
+    let kind = kind.as_deref().and_then(StopKind::parse);
+    stored.stops.round = kind.map(|kind| Stop {
+        kind,
+        at_ms: 0,
+        cancel: Cancelling::None,
+    });
     Ok(Summary {
-        stored: stored_round(row)?,
+        stored,
         products: unsigned(row.try_get(16)?),
         items: unsigned(row.try_get(17)?),
     })

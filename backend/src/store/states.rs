@@ -2,12 +2,12 @@
 //! The same transaction records what the stock has to follow, so that a crash after
 //! it loses nothing.
 
-use seckill_core::orders::notification::{Channel, Kind};
+use seckill_core::orders::notification::Kind;
 use seckill_core::orders::order::OrderId;
 use seckill_core::orders::purchase::Reason;
 use sqlx::{Any, AnyConnection, QueryBuilder};
 
-use super::notifications::announce;
+use super::listeners::{Listeners, push_ids};
 use super::orders::{Order, StockDue, read, select_orders};
 use super::{Database, Store, StoreError, signed};
 
@@ -47,8 +47,10 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() == 1 {
-            let (channels, kind) = (self.channels(), Kind::Cancelled);
-            announce(&mut transaction, channels, &[id], kind, "", now_ms).await?;
+            let listeners = self.listeners();
+            listeners
+                .announce(&mut transaction, &[id], Kind::Cancelled, "", now_ms)
+                .await?;
         }
         let order = by_id(&mut transaction, id).await?;
         transaction.commit().await?;
@@ -59,8 +61,8 @@ impl Store {
         })
     }
 
-    /// Cancels this order if it is unpaid past its time, as a delayed cancel message
-    /// requests.
+    /// Cancels this order if it is unpaid past its time and the grace after it, as a
+    /// delayed cancel message requests.
     ///
     /// # Errors
     /// The database is away, or the row cannot be read.
@@ -71,21 +73,28 @@ impl Store {
         now_ms: u64,
     ) -> Result<Changed, StoreError> {
         match self.order(user, id).await? {
-            Some(order) if order.pay_by_ms > now_ms => Ok(Changed::Not(order)),
+            Some(order) if self.cancelled_from_ms(&order) > now_ms => Ok(Changed::Not(order)),
             Some(_) => self.cancel(user, id, Reason::Unpaid, now_ms).await,
             None => Ok(Changed::Missing),
         }
     }
 
+    /// When this order, if it stays unpaid, is cancelled, epoch milliseconds.
+    #[must_use]
+    pub fn cancelled_from_ms(&self, order: &Order) -> u64 {
+        order.pay_by_ms.saturating_add(self.pay_grace_ms())
+    }
+
     /// Cancels up to `limit` orders of each database that are unpaid past their
-    /// time; returns how many.
+    /// time and the grace after it; returns how many.
     ///
     /// # Errors
     /// The database is away.
     pub async fn expire_overdue(&self, limit: u32, now_ms: u64) -> Result<u64, StoreError> {
         let mut expired = 0;
         for shard in self.shards() {
-            expired += expire_overdue((shard, self.channels()), limit, now_ms).await?;
+            let overdue_ms = now_ms.saturating_sub(self.pay_grace_ms());
+            expired += expire_overdue((shard, self.listeners()), limit, overdue_ms, now_ms).await?;
         }
         Ok(expired)
     }
@@ -124,17 +133,24 @@ impl Store {
         left: Option<StockDue>,
     ) -> Result<(), StoreError> {
         for (number, shard) in self.shards().iter().enumerate() {
-            let of_shard = |order: &&&Order| self.shard_of(&order.user) == number;
-            let ids: Vec<i64> = orders
-                .iter()
-                .filter(of_shard)
-                .map(|it| signed(it.id.0))
-                .collect();
-            for ids in ids.chunks(500) {
-                let mut query = QueryBuilder::<Any>::new("UPDATE orders SET stock_due = ");
-                query.push_bind(left.map(StockDue::as_str));
-                push_ids(&mut query, " WHERE id IN (", ids);
-                query.build().execute(shard.writer()).await?;
+            // What is due may have changed meanwhile: of a paid order that the shop
+            // cancels, the stock follows twice.
+            for due in [StockDue::Confirm, StockDue::Release, StockDue::Lost] {
+                let followed = |order: &&&Order| {
+                    self.shard_of(&order.user) == number && order.stock_due == Some(due)
+                };
+                let ids: Vec<i64> = orders
+                    .iter()
+                    .filter(followed)
+                    .map(|it| signed(it.id.0))
+                    .collect();
+                for ids in ids.chunks(500) {
+                    let mut query = QueryBuilder::<Any>::new("UPDATE orders SET stock_due = ");
+                    query.push_bind(left.map(StockDue::as_str));
+                    push_ids(&mut query, " WHERE id IN (", ids);
+                    query.push(" AND stock_due = ").push_bind(due.as_str());
+                    query.build().execute(shard.writer()).await?;
+                }
             }
         }
         Ok(())
@@ -157,8 +173,9 @@ impl Store {
 }
 
 async fn expire_overdue(
-    (shard, channels): (&Database, &[Channel]),
+    (shard, listeners): (&Database, Listeners<'_>),
     limit: u32,
+    overdue_ms: u64,
     now_ms: u64,
 ) -> Result<u64, StoreError> {
     let now = signed(now_ms);
@@ -166,7 +183,7 @@ async fn expire_overdue(
         "SELECT id FROM orders WHERE state = 'created' AND pay_by_ms <= ? \
          ORDER BY pay_by_ms LIMIT ?",
     )
-    .bind(now)
+    .bind(signed(overdue_ms))
     .bind(i64::from(limit))
     .fetch_all(shard.readers())
     .await?;
@@ -179,51 +196,17 @@ async fn expire_overdue(
     );
     query.push_bind(now);
     push_ids(&mut query, " WHERE state = 'created' AND id IN (", &overdue);
-    if channels.is_empty() {
+    if listeners.is_empty() {
         let done = query.build().execute(shard.writer()).await?;
         return Ok(done.rows_affected());
     }
     let mut transaction = shard.begin().await?;
     let done = query.build().execute(&mut *transaction).await?;
-    for channel in channels {
-        announce_expired(&mut transaction, *channel, &overdue, now).await?;
-    }
+    listeners
+        .announce_expired(&mut transaction, &overdue, now_ms)
+        .await?;
     transaction.commit().await?;
     Ok(done.rows_affected())
-}
-
-/// Writes notifications for those of `ids` that have expired. Some may have been
-/// cancelled by their delayed message meanwhile, with a notification.
-async fn announce_expired(
-    conn: &mut AnyConnection,
-    channel: Channel,
-    ids: &[i64],
-    now: i64,
-) -> Result<(), StoreError> {
-    let mut query = QueryBuilder::<Any>::new(
-        "INSERT INTO notices (order_id, kind, payment, channel, state, attempts, due_ms, \
-         created_ms, updated_ms) SELECT id, 'cancelled', '', ",
-    );
-    query.push_bind(channel.as_str()).push(", 'waiting', 0, ");
-    query.push_bind(now).push(", ").push_bind(now).push(", ");
-    query.push_bind(now).push(" FROM orders");
-    push_ids(&mut query, " WHERE state = 'cancelled' AND id IN (", ids);
-    query.push(
-        " AND NOT EXISTS (SELECT 1 FROM notices WHERE notices.order_id = orders.id \
-         AND notices.kind = 'cancelled' AND notices.channel = ",
-    );
-    query.push_bind(channel.as_str()).push(")");
-    query.build().execute(conn).await?;
-    Ok(())
-}
-
-fn push_ids(query: &mut QueryBuilder<Any>, before: &'static str, ids: &[i64]) {
-    query.push(before);
-    let mut list = query.separated(", ");
-    for id in ids {
-        list.push_bind(*id);
-    }
-    query.push(")");
 }
 
 /// The order of this number, of any buyer.

@@ -1,11 +1,11 @@
 //! Counts of orders and of the items in them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use seckill_core::orders::order::{OrderId, State};
 use sqlx::Row as _;
 
-use super::{Store, StoreError, signed, unsigned};
+use super::{Database, Store, StoreError, signed, unsigned};
 
 /// Items in orders of one product, by the orders' state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,31 +46,18 @@ pub struct OrderCount {
 }
 
 impl Store {
-    /// Items in orders by round, product and state. Reads all orders.
+    /// Items in the orders of these rounds, by round, product and state.
     ///
     /// # Errors
     /// A database is away.
-    pub async fn order_tally(&self) -> Result<HashMap<(String, String), Tally>, StoreError> {
+    pub async fn order_tally(
+        &self,
+        rounds: &BTreeSet<String>,
+    ) -> Result<HashMap<(String, String), Tally>, StoreError> {
         let mut all: HashMap<_, Tally> = HashMap::new();
         for shard in self.shards() {
-            let rows = sqlx::query(
-                "SELECT round, product, state, CAST(SUM(quantity) AS SIGNED) FROM orders
-                 GROUP BY round, product, state",
-            )
-            .fetch_all(shard.readers())
-            .await?;
-            for row in &rows {
-                let tally = all.entry((row.try_get(0)?, row.try_get(1)?)).or_default();
-                let (state, n): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
-                let of = match State::parse(&state) {
-                    Some(State::Created) => &mut tally.created,
-                    Some(State::Paid) => &mut tally.paid,
-                    Some(State::Cancelled) => &mut tally.cancelled,
-                    // A state that newer software wrote is not one of ours.
-                    Some(State::Failed) => &mut tally.failed,
-                    None => continue,
-                };
-                *of += unsigned(n);
+            for round in rounds {
+                tally_of(shard, round, &mut all).await?;
             }
         }
         Ok(all)
@@ -135,4 +122,33 @@ impl Store {
         }
         Ok(due)
     }
+}
+
+/// Adds the items in the orders of one round in one database.
+async fn tally_of(
+    shard: &Database,
+    round: &str,
+    all: &mut HashMap<(String, String), Tally>,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query(
+        "SELECT round, product, state, CAST(SUM(quantity) AS SIGNED) FROM orders
+         WHERE round = ? GROUP BY round, product, state",
+    )
+    .bind(round)
+    .fetch_all(shard.readers())
+    .await?;
+    for row in &rows {
+        let tally = all.entry((row.try_get(0)?, row.try_get(1)?)).or_default();
+        let (state, n): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
+        let of = match State::parse(&state) {
+            Some(State::Created) => &mut tally.created,
+            Some(State::Paid) => &mut tally.paid,
+            Some(State::Cancelled) => &mut tally.cancelled,
+            // A state that newer software wrote is not one of ours.
+            Some(State::Failed) => &mut tally.failed,
+            None => continue,
+        };
+        *of += unsigned(n);
+    }
+    Ok(())
 }

@@ -19,6 +19,8 @@ pub struct Title {
     pub product: String,
     /// The round's name.
     pub round: String,
+    /// The product's pictures, as `seckill_core::pages::picture::parse_all` reads them.
+    pub picture: String,
 }
 
 impl Store {
@@ -35,7 +37,7 @@ impl Store {
                 continue;
             }
             let row = QueryBuilder::<Any>::new(
-                "SELECT p.title, r.name FROM round_products p JOIN rounds r ON r.id = p.round \
+                "SELECT p.title, r.name, p.picture FROM round_products p JOIN rounds r ON r.id = p.round \
                  WHERE p.round = ",
             )
             .push_bind(&key.0)
@@ -45,8 +47,12 @@ impl Store {
             .fetch_optional(self.main().readers())
             .await?;
             if let Some(row) = row {
-                let (product, round) = (row.try_get(0)?, row.try_get(1)?);
-                titles.insert(key, Title { product, round });
+                let title = Title {
+                    product: row.try_get(0)?,
+                    round: row.try_get(1)?,
+                    picture: row.try_get(2)?,
+                };
+                titles.insert(key, title);
             }
         }
         Ok(titles)

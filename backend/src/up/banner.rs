@@ -63,7 +63,7 @@ fn text(
     line("Redis", &crate::config::masked_url(&config.redis_url));
     line("Data", &config.data.display().to_string());
     if config.demo_login {
-        text.push_str("\nAnybody may log in at the shop under any name: the demo login is on.\n");
+        text.push_str("\nAnybody may log in at the shop, under any name of letters and digits: the demo login is on.\n");
     }
     text
 }

@@ -1,9 +1,12 @@
 //! The demo sale, and rounds that an earlier run approved.
 
+use std::path::Path;
+
 use super::UpError;
 use super::logins::{self, Logins};
 use crate::config::Config;
 use crate::now_ms;
+use crate::pages::picture;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::approve::Approver;
@@ -24,11 +27,13 @@ pub(super) async fn prepare(config: &Config, demo: bool) -> Result<Logins, UpErr
         .await
         .map_err(|error| sale(&error))?;
     let segments = Segments::open(&redis, &config.redis_segments).map_err(|error| sale(&error))?;
+    let inventory = crate::roles::inventory(config).map_err(|error| sale(&error))?;
     let approver = Approver {
         store: &store,
         redis: &redis,
         segments: &segments,
         zone: &config.time_zone,
+        inventory: inventory.as_ref(),
     };
     let prepared = async {
         restore(&approver).await?;
@@ -81,6 +86,11 @@ async fn sell_demo(config: &Config, approver: &Approver<'_>) -> Result<(), UpErr
         .map_err(|error| sale(&error))?;
     // A demo that runs is left as it is: its stock, its buyers, its times.
     rounds.retain_mut(|round| !take_free_id(round, &stored, now_ms));
+    let pictures = home.join("examples/pictures");
+    let origin = config.pages_dir();
+    for product in rounds.iter_mut().flat_map(|it| &mut it.round.products) {
+        product.picture = upload(&pictures, &origin, &product.picture).await;
+    }
     import::import(approver.store, &rounds, &Actor::system(), now_ms)
         .await
         .map_err(|error| sale(&error))?;
@@ -91,6 +101,25 @@ async fn sell_demo(config: &Config, approver: &Approver<'_>) -> Result<(), UpErr
             .map_err(|error| sale(&error))?;
     }
     Ok(())
+}
+
+/// Stores the pictures that a demo product names by their files, and names them as an
+/// upload would. What cannot be shown is left out: the demo sells without it.
+async fn upload(folder: &Path, origin: &Path, names: &str) -> String {
+    let mut stored = Vec::new();
+    for name in names.split(',').filter(|name| !name.is_empty()) {
+        let (file, origin) = (folder.join(name), origin.to_owned());
+        let made = tokio::task::spawn_blocking(move || {
+            let bytes = std::fs::read(&file)?;
+            picture::store(&origin, &bytes, None)
+        });
+        match made.await {
+            Ok(Ok(picture)) => stored.push(picture.to_string()),
+            Ok(Err(error)) => tracing::warn!(name, %error, "the demo goes without this picture"),
+            Err(error) => tracing::warn!(name, %error, "the demo goes without this picture"),
+        }
+    }
+    stored.join(",")
 }
 
 /// Gives the round the first id that no ended round holds: a number counts up,
@@ -143,6 +172,7 @@ mod tests {
                 trail: Default::default(),
                 published_ms: None,
                 frozen: Default::default(),
+                stops: Default::default(),
             })
             .collect();
         let mut file = FileRound {

@@ -55,6 +55,13 @@ impl Edge {
                 source,
             }
         })?;
+        let origins = folder.join("seckill-origins");
+        let written = std::fs::create_dir_all(&origins)
+            .and_then(|()| std::fs::write(origins.join("shop.conf"), conf::origins(config)));
+        written.map_err(|source| UpError::Data {
+            path: origins,
+            source,
+        })?;
         let arguments = [
             "-c".to_owned(),
             file.display().to_string(),

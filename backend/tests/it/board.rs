@@ -7,5 +7,7 @@
 mod following;
 /// Bans, dead letters, refunds and amounts.
 mod operations;
+/// The recorded past.
+mod past;
 /// A watcher of the board, for tests.
 mod watching;

@@ -236,6 +236,7 @@ pub fn entry(amount: u64, segments: u16) -> Entry {
         per_buyer: 2,
         segments,
         price_cents: 99_900,
+        halt: None,
     }
 }
 

@@ -6,7 +6,9 @@
 mod bad_input;
 /// Logging in and staying logged in.
 mod login;
+/// Every refusal of every write leaves everything as it was.
+mod refusals;
 /// Rounds made, approved, edited.
-mod rounds;
+pub(crate) mod rounds;
 /// With the database stopped.
 mod without_database;

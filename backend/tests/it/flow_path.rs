@@ -304,7 +304,7 @@ async fn permits_of_requests_that_never_arrived_come_back() {
     assert_eq!(
         granted().await,
         (2, 0),
-        "the refund of the duplicate found it returned"
+        "the duplicate's permit was returned with its lease, and once"
     );
     assert_eq!(
         record(&shop.link, "li").await.unwrap().state,

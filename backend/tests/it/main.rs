@@ -13,6 +13,8 @@
     reason = "what is common is written as if it were a library"
 )]
 
+/// Purchases that an edge vouches for, and those that only say so.
+mod admission;
 /// The analysis role on a real Redis and a real database: what is written into an
 /// access log, and who is banned for it.
 mod analysis;
@@ -28,6 +30,12 @@ mod captcha;
 mod common;
 /// The console: logging in, rounds, and what attackers and typing mistakes try.
 mod console;
+/// A database that stands still with its connections open.
+mod database_hangs;
+/// `seckill doctor`: what is wrong with a machine, and the cures.
+mod doctor;
+/// A Redis that comes back older than what was sold from it.
+mod fence;
 /// The responses of the purchase role: every refusal with its stable code.
 mod flow_http;
 /// From a click over HTTP to an order in the database, on real parts.
@@ -41,10 +49,18 @@ mod flow_relay;
 mod flow_rocketmq;
 /// The scripts under `lua/`, on a real Redis.
 mod flow_scripts;
+/// Purchases while Redis does not answer: the journal on disk, and its replay.
+mod journal;
+/// Who the buyer is: their ids, other people's cookies, what an edge vouches for.
+mod login;
+/// `/metrics` of every role.
+mod metrics;
 /// Import and approval: what the database, Redis and the pages hold afterwards.
 mod ops_approval;
 /// Which layer wins, and what is said of a value that makes no sense.
 mod ops_config;
+/// The shop's own inventory: held at the approval, returned after the end, compared.
+mod ops_inventory;
 /// A round of ten thousand products: imported, approved, rendered, and right.
 mod ops_many;
 /// `seckill orders …`, as an operator uses it.
@@ -54,6 +70,10 @@ mod ops_sale_file;
 /// `seckill up` without nginx: starts, is healthy, and leaves nothing behind, however
 /// it ends.
 mod ops_up;
+/// Orders for operators: found, exported, cancelled, refunded.
+mod order_desk;
+/// The order feed: what the shop's own systems get, in which order, and how often.
+mod order_feed;
 /// The orders role: retries, dead letters, backlogs, unpaid orders.
 mod orders_role;
 /// The renderer on real files and a real Redis: what stands in the CDN origin, what
@@ -63,6 +83,8 @@ mod pages;
 mod payments;
 /// Telling the edges who may buy again.
 mod regrab;
+/// Rounds that are over leave Redis, and their ledgers stay verifiable.
+mod retirement;
 /// Stock on several Redis masters: exactly the total is sold, whatever its
 /// distribution, and whatever is left half-way.
 mod segments;
@@ -75,6 +97,8 @@ mod stock_follows;
 /// database: nothing is oversold, selling goes on to the last item, and the ledger
 /// holds.
 mod stock_rebuild;
+/// The stop switch: pausing, ending and withdrawing what is on sale.
+mod stop_switch;
 /// Orders in the database: the same cases on SQLite and on MariaDB.
 mod store_orders;
 /// `seckill verify`: a sound system passes, running or not, and each kind of damage is

@@ -22,6 +22,7 @@ use seckill::sale::import;
 use seckill::store::import::Change;
 use seckill::store::round::RoundState;
 use seckill::store::{Actor, Store};
+use seckill_core::keys;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -63,6 +64,7 @@ impl Shop {
             redis: &self.redis,
             segments: &self.segments,
             zone: &self.zone,
+            inventory: None,
         };
         approver
             .approve(round, &Actor::on_the_box(), NOW_MS)
@@ -122,6 +124,57 @@ async fn importing_an_unchanged_file_again_changes_nothing() {
         (stored.state, stored.round.products[0].amount),
         (RoundState::Draft, 11)
     );
+}
+
+/// A round of so many products that ends ten minutes after its start.
+fn large(id: &str, products: usize) -> String {
+    let head = format!(
+        "[[round]]\nid = \"{id}\"\nname = \"Noon\"\nstarts = \"2026-11-23T12:00:00+08:00\"\nends = \"+10m\"\n"
+    );
+    let product = |n| {
+        format!(
+            "[[round.product]]\nid = \"{id}_{n}\"\ntitle = \"Case\"\namount = 5\nprice_cents = 100\n"
+        )
+    };
+    std::iter::once(head)
+        .chain((1..=products).map(product))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_round_for_which_the_smallest_zone_has_no_room_is_refused_with_the_size_needed() {
+    let shop = Shop::open().await;
+    shop.import(&large("1", 100)).await.unwrap();
+    shop.import(&large("2", 1_200)).await.unwrap();
+    // Three edges as they list themselves, one of which is long gone.
+    let mut conn = shop.redis.conn().await.unwrap();
+    let far_ms = 4_000_000_000_000_u64;
+    for (line, until_ms) in [
+        ("edge-a.feed.10014.web6", far_ms),
+        ("edge-b.beef.1190.web7", far_ms),
+        ("edge-c.dead.10.web8", 1),
+    ] {
+        let _: () = conn.zadd(keys::EDGES, line, until_ms).await.unwrap();
+    }
+    shop.approve("1").await.unwrap();
+    let refused = shop.approve("2").await.unwrap_err();
+    for part in [
+        "the zone of edge edge-b.beef on web7 has room for 1190 products",
+        "with round \"2\" there are 1300 that are not over",
+        "seckill_zone NAME:3m",
+    ] {
+        assert!(refused.contains(part), "{refused} lacks {part}");
+    }
+    let stored = shop.store.round("2").await.unwrap().unwrap();
+    assert_ne!(stored.state, RoundState::Approved);
+    let listed: u64 = conn.hlen(keys::CATALOGUE).await.unwrap();
+    assert_eq!(listed, 101, "nothing of it was published");
+    // The edge gets a larger zone, with which it is another edge.
+    let _: () = conn
+        .zrem(keys::EDGES, "edge-b.beef.1190.web7")
+        .await
+        .unwrap();
+    shop.approve("2").await.unwrap();
 }
 
 #[tokio::test]

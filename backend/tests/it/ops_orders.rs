@@ -3,10 +3,14 @@
 use std::process::Output;
 
 use crate::common::program;
-use crate::common::shop::Shop;
+use crate::common::shop::{Shop, click};
+use crate::common::{eventually, item, record, stock};
+use redis::AsyncCommands as _;
 use seckill::queue::{DeadLetter, DeadLetters, Queue as _, Queues};
 use seckill::redis::segments::Segments;
+use seckill::store::AuditQuery;
 use seckill_core::keys;
+use seckill_core::orders::message::OrderMessage;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -115,5 +119,63 @@ async fn dead_letters_are_listed_with_their_reasons_and_sent_again() {
         (&0.into(), &3.into())
     );
     assert!(status["queue_age_ms"].is_null(), "no worker looks");
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_is_given_up_returns_stock_and_permit_and_frees_its_buyer() {
+    let mut shop = Shop::open(10).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    let _: () = conn.set(keys::permits(&item()), 1).await.unwrap();
+    let click = click("li", "r", Some("e.l.1"));
+    assert_eq!(shop.send(click).await.0.as_u16(), 202);
+    let bought = record(&shop.link, "li").await.unwrap();
+    let purchase = OrderMessage {
+        v: 1,
+        request: "r".into(),
+        round: "1".into(),
+        product: "153".into(),
+        segment: 1,
+        user: "li".into(),
+        quantity: 1,
+        price_cents: 99_900,
+        permit: "e.l.1".into(),
+        at_ms: bought.at_ms,
+    };
+    let letters = DeadLetters::new(shop.link.clone(), Segments::on(shop.link.clone()));
+    let letter = DeadLetter {
+        body: purchase.to_json().into_bytes(),
+        reason: "no order can be made of it".to_owned(),
+        source: keys::QUEUE_ORDERS.to_owned(),
+        attempts: 5,
+    };
+    letters.bury(letter).await.unwrap();
+    let id = letters.list(None, 1).await.unwrap()[0].id.clone();
+
+    let complaint = complained(&shop, &["orders", "give-up", &id, "--reason", " "]);
+    assert!(complaint.contains("audit log"), "{complaint}");
+    let given_up = ["orders", "give-up", &id, "--reason", "test account"];
+    let said = output(&shop, &given_up);
+    assert!(said.contains("li failed"), "{said}");
+    assert_eq!(letters.count().await.unwrap(), 0);
+    let complaint = complained(&shop, &given_up);
+    assert!(complaint.contains("no dead letter"), "{complaint}");
+
+    shop.relay();
+    shop.settle();
+    eventually("stock and permit are back", || async {
+        let permits: u64 = conn.clone().get(keys::permits(&item())).await.unwrap();
+        (stock(&shop.link).await == (10, 0, 0) && permits == 0).then_some(())
+    })
+    .await;
+    assert_eq!(shop.result("li").await["status"], "failed");
+    assert!(shop.buys("li", "again").await);
+    let wanted = AuditQuery {
+        action: "letter.giveup".to_owned(),
+        limit: 10,
+        ..AuditQuery::default()
+    };
+    let log = shop.store.audit(&wanted).await.unwrap();
+    assert_eq!(log[0].detail["reason"], "test account");
     shop.shut().await;
 }

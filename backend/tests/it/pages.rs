@@ -5,6 +5,8 @@
 
 mod caches;
 mod day;
+/// What is left of the products that sell.
+mod left;
 mod pictures;
 mod rendering;
 mod shop;

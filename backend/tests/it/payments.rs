@@ -1,8 +1,16 @@
 //! Paying, cancelling and expiring, from the HTTP call to the stock.
 
+/// Counterparts of the payment providers.
+mod counterparts;
 /// Notifications to buyers.
 mod notices;
+/// One suite for every payment provider.
+mod providers;
+/// Returning money and comparing payments.
+mod refunds;
 mod secure;
+/// Our requests, sent to Stripe's own mock.
+mod stripe_mock;
 
 use crate::common;
 use std::time::Duration;
@@ -143,12 +151,19 @@ async fn a_notice_is_believed_if_it_is_signed_and_fresh_and_done_once() {
     assert_eq!(order["payments"].as_array().unwrap().len(), 1);
     let unknown = notice(&paid("p-2", "12345", 99_900), now_ms());
     assert_eq!(shop.send(unknown).await.0, StatusCode::NOT_FOUND);
-    for bad in [json!({}), paid("p 3", &orders[0], 1), paid("p-3", "x", 1)] {
+    // What cannot be read is refused, and whatever can be is on record: it is money.
+    let negative =
+        json!({ "payment": "p", "order": orders[0], "amount_cents": -1, "status": "paid" });
+    for bad in [json!({}), json!([]), negative] {
         assert_eq!(
             shop.send(notice(&bad, now_ms())).await.0,
             StatusCode::BAD_REQUEST
         );
     }
+    let odd = shop.send(notice(&paid("p 3", "x", 1), now_ms())).await;
+    assert_eq!(odd.0, StatusCode::NOT_FOUND);
+    let due = shop.store.refunds_due().await.unwrap();
+    assert!(due.iter().any(|it| it.id == "p 3" && it.order == "x"));
     shop.shut().await;
 }
 

@@ -9,7 +9,7 @@ use seckill::redis::scripts;
 use seckill::sale::catalogue;
 use seckill::stock::adjust::{AdjustError, Adjusted, Adjuster};
 use seckill::stock::levels;
-use seckill::store::Store;
+use seckill::store::{Actor, Store};
 use seckill_core::keys;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -40,6 +40,7 @@ async fn the_amount_rises_and_falls_while_it_sells_and_permits_follow() {
         redis: &market.link,
         segments: &market.segments,
         store: &store,
+        by: &Actor::system(),
     };
     for n in 0..10 {
         assert_eq!(buy(&market.app, &format!("u{n}"), 1).await.1, "processing");
@@ -85,6 +86,7 @@ async fn lowered_in_the_middle_of_a_rush_it_sells_exactly_the_new_amount() {
         redis: &market.link,
         segments: &market.segments,
         store: &store,
+        by: &Actor::system(),
     };
     let mut buyers = JoinSet::new();
     for n in 0..200 {

@@ -14,7 +14,7 @@ use seckill_core::keys;
 use sqlx::{Connection as _, SqliteConnection};
 
 /// A shop whose round of so many items the database knows too.
-async fn open(amount: u64) -> Shop {
+pub(crate) async fn open(amount: u64) -> Shop {
     known(Shop::open(amount).await, &[amount]).await
 }
 
@@ -41,7 +41,7 @@ async fn known(shop: Shop, segments: &[u64]) -> Shop {
     shop
 }
 
-async fn rebuild(shop: &Shop, options: Options) -> Result<Report, RebuildError> {
+pub(crate) async fn rebuild(shop: &Shop, options: Options) -> Result<Report, RebuildError> {
     let rebuilder = Rebuilder {
         store: &shop.store,
         redis: &shop.link,

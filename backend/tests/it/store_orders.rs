@@ -12,13 +12,14 @@ use crate::common::mariadb::{self, TestMariadb};
 use notifications::every_change_of_an_order_has_one_notification_for_each_channel;
 use seckill::sale::import::import;
 use seckill::store::orders::{NewOrder, Placed, StockDue};
-use seckill::store::payments::{Notice, Via};
 use seckill::store::states::Changed;
 use seckill::store::{Actor, Store};
+use seckill_core::ids;
 use seckill_core::orders::message::OrderMessage;
+use seckill_core::orders::money::{Currency, Money};
 use seckill_core::orders::order::{OrderId, State};
 use seckill_core::orders::payment;
-use seckill_core::orders::payment::Reported;
+use seckill_core::orders::payment::{Notice, ProviderName, Reported};
 use seckill_core::orders::purchase::Reason;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -64,7 +65,24 @@ on_both!(
     of_paying_and_cancelling_at_once_one_wins_and_no_money_is_lost,
     a_payment_is_known_by_its_id,
     every_change_of_an_order_has_one_notification_for_each_channel,
+    the_longest_name_of_a_buyer_is_kept_whole,
 );
+
+async fn the_longest_name_of_a_buyer_is_kept_whole(store: Store) {
+    let name = "京".repeat(85);
+    let user = ids::user::write(name.as_bytes()).unwrap().into_owned();
+    let mut twin = user.clone();
+    twin.replace_range(twin.len() - 2.., "AD");
+    for (id, name) in [(1, &user), (2, &twin)] {
+        let placed = place(&store, order(id, name, "r1")).await;
+        assert_eq!(placed, Placed::New(OrderId(id)));
+    }
+    for name in [&user, &twin] {
+        let orders = store.orders_of(name, 0, 10).await.unwrap();
+        assert_eq!(orders.len(), 1);
+        assert_eq!(&orders[0].user, name);
+    }
+}
 
 fn purchase(user: &str, request: &str, at_ms: u64) -> OrderMessage {
     OrderMessage {
@@ -337,11 +355,11 @@ async fn sales_are_kept(store: Store) {
 
 fn notice(payment: &str, order: u64, amount_cents: u64, reported: Reported) -> Notice {
     Notice {
+        provider: ProviderName::Signed,
         payment: payment.into(),
-        order: OrderId(order),
-        amount_cents,
+        order: order.to_string(),
+        amount: Money::new(amount_cents, Currency::CNY),
         reported,
-        via: Via::Provider,
     }
 }
 
@@ -358,7 +376,7 @@ async fn of_paying_and_cancelling_at_once_one_wins_and_no_money_is_lost(store: S
             let store = store.clone();
             racers.spawn(async move {
                 let paid = notice(&format!("p{n}"), n, 199_800, Reported::Paid);
-                store.note_payment(&paid, 6).await.unwrap();
+                store.note_payment(&paid, Currency::CNY, 6).await.unwrap();
             });
         }
         let store = store.clone();
@@ -413,13 +431,13 @@ async fn a_payment_is_known_by_its_id(store: Store) {
             Some("already_paid"),
         ),
         ("c", 2, 1, Reported::Paid, RefundDue, Some("wrong_amount")),
-        ("c", 2, 1, Reported::Refunded, Refunded, None),
-        ("d", 2, 199_800, Reported::Refunded, Refunded, None),
+        ("c", 2, 1, Reported::Refunded(1), Refunded, None),
+        ("d", 2, 199_800, Reported::Refunded(199_800), Refunded, None),
         ("d", 2, 199_800, Reported::Paid, Refunded, None),
         ("e", 99, 5, Reported::Paid, RefundDue, Some("unknown_order")),
     ] {
         let noted = store
-            .note_payment(&notice(payment, to, amount, reported), 6)
+            .note_payment(&notice(payment, to, amount, reported), Currency::CNY, 6)
             .await
             .unwrap();
         let stands = (noted.payment.state, noted.payment.reason.as_deref());

@@ -44,6 +44,7 @@ fn entry(opens_ms: u64) -> Entry {
         per_buyer: 1,
         segments: 1,
         price_cents: 1,
+        halt: None,
     }
 }
 

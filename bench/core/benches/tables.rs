@@ -195,6 +195,7 @@ fn catalogue(criterion: &mut Criterion) {
         per_buyer: 1,
         segments: 1,
         price_cents: 1,
+        halt: None,
     };
     let slots = products::bytes_for(ENTRIES) / size_of::<products::Slot>();
     let slots: Vec<products::Slot> = (0..slots).map(|_| products::Slot::default()).collect();

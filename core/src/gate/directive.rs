@@ -3,32 +3,16 @@
 //! Kept here rather than in the module because a module links only inside
 //! nginx: here the error messages that an operator sees can be tested.
 
-use std::time::Duration;
+/// `seckill_jwt`: tokens of the shop's own login.
+pub mod jwt;
+mod rate;
+mod target;
+
+pub use rate::{Keyed, RateArguments, rate};
+pub use target::{Address, Login, Password, RedisTarget, Tls, redis};
 
 use crate::permits::permit;
 use crate::rate::bucket::Rate;
-
-/// Where permits are kept (`seckill_redis`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisTarget {
-    /// Host and port, or the socket's path.
-    pub address: Address,
-    /// Password, if one is needed.
-    pub password: Option<String>,
-    /// Database number.
-    pub db: i64,
-    /// How long a request may wait for a reply.
-    pub timeout: Duration,
-}
-
-/// A Redis server's address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// `host:port`.
-    Tcp(String),
-    /// `unix:/path`.
-    Unix(String),
-}
 
 /// What happens to a buyer when Redis is away and no permit is in hand
 /// (`seckill_fallback`).
@@ -78,118 +62,6 @@ impl RateLimit {
     }
 }
 
-/// Reads the arguments of `seckill_redis`.
-///
-/// # Errors
-/// A sentence that names the argument and what would be right.
-pub fn redis(args: &[&str]) -> Result<RedisTarget, String> {
-    let (first, rest) = args
-        .split_first()
-        .ok_or("needs an address: host:port or unix:/path")?;
-    let address = match first.strip_prefix("unix:") {
-        Some(path) if path.starts_with('/') => Address::Unix(path.to_owned()),
-        Some(path) => {
-            return Err(format!(
-                "socket path \"{path}\" must be absolute: unix:/run/redis.sock"
-            ));
-        }
-        None => match first.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0) => {
-                Address::Tcp((*first).to_owned())
-            }
-            _ => {
-                return Err(format!(
-                    "address \"{first}\" must be host:port, as in 127.0.0.1:6379, or unix:/path"
-                ));
-            }
-        },
-    };
-    let mut target = RedisTarget {
-        address,
-        password: None,
-        db: 0,
-        timeout: Duration::from_millis(50),
-    };
-    for arg in rest {
-        match arg.split_once('=') {
-            Some(("password", value)) => target.password = Some(value.to_owned()),
-            Some(("db", value)) => {
-                target.db = value
-                    .parse()
-                    .ok()
-                    .filter(|db| (0..=1_000_000).contains(db))
-                    .ok_or_else(|| format!("db \"{value}\" must be a number from 0, as in db=2"))?;
-            }
-            Some(("timeout", value)) => {
-                target.timeout = duration(value).ok_or_else(|| {
-                    format!("timeout \"{value}\" must be 1ms to 60s, as in timeout=50ms")
-                })?;
-            }
-            _ => {
-                return Err(format!(
-                    "unknown argument \"{arg}\"; known are password=, db= and timeout="
-                ));
-            }
-        }
-    }
-    Ok(target)
-}
-
-/// Reads the arguments of `seckill_rate`.
-///
-/// # Errors
-/// A sentence that names the argument and what would be right.
-pub fn rate(args: &[&str]) -> Result<RateLimit, String> {
-    let mut per_second = None;
-    let (mut burst, mut scope) = (None, Scope::Edge);
-    for arg in args {
-        match arg.split_once('=') {
-            Some(("rate", value)) => {
-                let number = value
-                    .strip_suffix("r/s")
-                    .and_then(|n| n.parse::<u64>().ok());
-                per_second = Some(
-                    number
-                        .filter(|n| (1..=1_000_000_000).contains(n))
-                        .ok_or_else(|| {
-                            format!(
-                                "rate \"{value}\" must be at least 1 a second, as in rate=50000r/s"
-                            )
-                        })?,
-                );
-            }
-            Some(("burst", value)) => {
-                burst = Some(
-                    value
-                        .parse::<u64>()
-                        .ok()
-                        .filter(|n| *n >= 1)
-                        .ok_or_else(|| {
-                            format!("burst \"{value}\" must be a number from 1, as in burst=1000")
-                        })?,
-                );
-            }
-            Some(("scope", "edge")) => scope = Scope::Edge,
-            Some(("scope", "site")) => scope = Scope::Site,
-            Some(("scope", value)) => {
-                return Err(format!("scope \"{value}\" must be edge or site"));
-            }
-            _ => {
-                return Err(format!(
-                    "unknown argument \"{arg}\"; known are rate=, burst= and scope="
-                ));
-            }
-        }
-    }
-    let per_second = per_second.ok_or("needs a rate, as in rate=50000r/s")?;
-    // A tenth of a second's worth: a worker that was busy for that long may catch up.
-    Ok(RateLimit {
-        per_second,
-        burst: burst.unwrap_or((per_second / 10).max(1)),
-        scope,
-    })
-}
-
 /// Reads `seckill_zone name:size`: the name and the size in bytes.
 ///
 /// # Errors
@@ -225,6 +97,27 @@ pub fn fallback(arg: &str) -> Result<Fallback, String> {
     }
 }
 
+/// Whether the client chooses what is in nginx's variable of this name (without `$`):
+/// whoever is named by it can name anybody.
+#[must_use]
+pub fn is_chosen_by_client(variable: &str) -> bool {
+    ["http_", "arg_", "cookie_"]
+        .iter()
+        .any(|prefix| variable.starts_with(prefix))
+        || [
+            "args",
+            "query_string",
+            "request",
+            "request_uri",
+            "request_body",
+            "uri",
+            "document_uri",
+            "host",
+            "content_type",
+        ]
+        .contains(&variable)
+}
+
 /// Reads `seckill_node name`.
 ///
 /// # Errors
@@ -239,50 +132,13 @@ pub fn node(arg: &str) -> Result<&str, String> {
     }
 }
 
-/// Reads `50ms` or `2s`; `None` if it is neither or not within 1 ms to 60 s.
-fn duration(text: &str) -> Option<Duration> {
-    let ms = match text.strip_suffix("ms") {
-        Some(number) => number.parse::<u64>().ok()?,
-        None => text
-            .strip_suffix('s')?
-            .parse::<u64>()
-            .ok()?
-            .checked_mul(1_000)?,
-    };
-    (1..=60_000)
-        .contains(&ms)
-        .then(|| Duration::from_millis(ms))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_redis_target_is_read_whole() {
-        let target = redis(&["unix:/run/r.sock", "password=x=y", "db=2", "timeout=2s"]).unwrap();
-        assert_eq!(target.address, Address::Unix("/run/r.sock".into()));
-        assert_eq!(target.password.as_deref(), Some("x=y"));
-        assert_eq!((target.db, target.timeout), (2, Duration::from_secs(2)));
-        let plain = redis(&["127.0.0.1:6379"]).unwrap();
-        assert_eq!(plain.timeout, Duration::from_millis(50));
-    }
-
-    #[test]
     fn a_faulty_argument_is_named_with_its_cure() {
-        let cases: [(Result<(), String>, &str); 12] = [
-            (redis(&[]).map(drop), "needs an address"),
-            (redis(&["redis"]).map(drop), "\"redis\" must be host:port"),
-            (redis(&["a:99999"]).map(drop), "must be host:port"),
-            (redis(&["unix:run"]).map(drop), "must be absolute"),
-            (
-                redis(&["a:1", "timeout=fast"]).map(drop),
-                "timeout \"fast\" must be",
-            ),
-            (
-                redis(&["a:1", "retries=3"]).map(drop),
-                "unknown argument \"retries=3\"",
-            ),
+        let cases: [(Result<(), String>, &str); 6] = [
             (rate(&["burst=3"]).map(drop), "needs a rate"),
             (
                 rate(&["rate=0r/s"]).map(drop),
@@ -307,10 +163,25 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_the_client_fills_is_told_from_one_that_nginx_fills() {
+        for chosen in ["http_x_user", "arg_user", "cookie_user", "args"] {
+            assert!(is_chosen_by_client(chosen), "{chosen}");
+        }
+        for vouched in [
+            "remote_user",
+            "jwt_claim_sub",
+            "auth_user",
+            "ssl_client_s_dn",
+        ] {
+            assert!(!is_chosen_by_client(vouched), "{vouched}");
+        }
+    }
+
+    #[test]
     fn two_edges_halve_the_sites_rate() {
-        let site = rate(&["rate=50000r/s", "scope=site"]).unwrap();
+        let site = rate(&["rate=50000r/s", "scope=site"]).unwrap().limit;
         assert_eq!(site.share(2).per_second(), 25_000);
-        let edge = rate(&["rate=50000r/s"]).unwrap();
+        let edge = rate(&["rate=50000r/s"]).unwrap().limit;
         assert_eq!(edge.share(2).per_second(), 50_000);
         assert_eq!(zone("s:8m"), Ok(("s", 8 << 20)));
     }

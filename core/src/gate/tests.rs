@@ -1,5 +1,6 @@
 use super::*;
 use crate::captcha::pass;
+use crate::sale::halt::Halt;
 use crate::sale::window::Window;
 use crate::signing::keyring::tests::ring;
 use crate::signing::{hidden_path, session};
@@ -17,6 +18,7 @@ fn entry() -> Entry {
         per_buyer: 2,
         segments: 1,
         price_cents: 1,
+        halt: None,
     }
 }
 
@@ -35,9 +37,9 @@ fn url(user: &str, expires_ms: u64) -> String {
 /// The whole decision, as the gate takes it.
 fn decide(click: &Click<'_>, now_ms: u64) -> Result<u32, Verdict> {
     let claim = Claim::read(click, now_ms)?;
-    claim.verify_url(&ring(), Digest::HmacSha256)?;
+    let user = claim.verify_url(&ring(), Digest::HmacSha256)?;
     claim.verify_buyer(&ring(), now_ms)?;
-    if claim.user() == "eve" {
+    if user == "eve" {
         return Err(Verdict::Blocked);
     }
     if claim.item() != ("1", "153") {
@@ -257,4 +259,89 @@ fn a_ban_comes_before_the_window_and_a_pass_behind_it() {
     assert_eq!(decide(&eve, OPENS - 1), Err(Verdict::Blocked));
     let forged = Click { path: &late, ..eve };
     assert_eq!(decide(&forged, NOW), Err(Verdict::BadSignature));
+}
+
+#[test]
+fn a_product_is_closed_when_it_is_over_or_sold_out_and_not_before_it_opens() {
+    let entry = entry();
+    assert_eq!(closed(&entry, OPENS - 1, true), None);
+    assert_eq!(closed(&entry, NOW, false), None);
+    assert_eq!(closed(&entry, NOW, true), Some(Verdict::SoldOut));
+    let over = entry.window.ends_ms;
+    assert_eq!(closed(&entry, over, false), Some(Verdict::Ended));
+    assert_eq!(closed(&entry, over, true), Some(Verdict::Ended));
+}
+
+#[test]
+fn the_crowd_that_comes_too_late_is_refused_before_anything_is_verified() {
+    for verdict in [Verdict::SoldOut, Verdict::Ended] {
+        assert_eq!(refuse_late(Some(verdict), false), Err(verdict));
+        assert_eq!(refuse_late(Some(verdict), true), Ok(()));
+    }
+    assert_eq!(refuse_late(None, false), Ok(()));
+    // Nobody has to be named for that.
+    let path = url("li", NOW + 1_000);
+    let nobody = Click {
+        is_post: true,
+        has_body: false,
+        path: &path,
+        quantity: None,
+        request: None,
+        buyer: Credential::Cookie(None),
+        captcha: Captcha::Off,
+    };
+    let claim = Claim::read(&nobody, NOW).unwrap();
+    assert_eq!((claim.user(), claim.item()), (None, ("1", "153")));
+    assert_eq!(
+        claim.verify_url(&ring(), Digest::HmacSha256),
+        Err(Verdict::LoginRequired)
+    );
+}
+
+#[test]
+fn a_winner_is_answered_as_one_whatever_has_run_out() {
+    for verdict in [
+        Verdict::SoldOut,
+        Verdict::Ended,
+        Verdict::Busy,
+        Verdict::Unavailable,
+    ] {
+        assert_eq!(answer_known(verdict, Answer::SameRequest), Ok(()));
+        assert_eq!(answer_known(verdict, Answer::Unseen), Err(verdict));
+    }
+    for verdict in [Verdict::SoldOut, Verdict::Ended, Verdict::Busy] {
+        let told = answer_known(verdict, Answer::SecondClick);
+        assert_eq!(told, Err(Verdict::Duplicate));
+    }
+    // Whether they bought is not known without the back end.
+    let away = answer_known(Verdict::Unavailable, Answer::SecondClick);
+    assert_eq!(away, Err(Verdict::Unavailable));
+}
+
+#[test]
+fn a_stopped_product_is_refused_by_the_name_of_its_stop() {
+    let cookie = session::sign(ring().first(), "li", NOW + 1_000_000);
+    let path = url("li", NOW + 1_000);
+    let click = Click {
+        is_post: true,
+        has_body: false,
+        path: &path,
+        quantity: None,
+        request: Some("r-1"),
+        buyer: Credential::Cookie(Some(&cookie)),
+        captcha: Captcha::Off,
+    };
+    for (halt, verdict) in [
+        (Halt::Paused, Verdict::Paused),
+        (Halt::Withdrawn, Verdict::Withdrawn),
+    ] {
+        let stopped = Entry {
+            halt: Some(halt),
+            ..entry()
+        };
+        assert_eq!(refuse_stopped(&stopped, OPENS - 1), Err(verdict));
+        let claim = Claim::read(&click, NOW).unwrap();
+        assert_eq!(claim.admit(&stopped, &ring(), NOW), Err(verdict));
+    }
+    assert_eq!(refuse_stopped(&entry(), NOW), Ok(()));
 }

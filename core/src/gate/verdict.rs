@@ -31,11 +31,17 @@ pub enum Verdict {
     Busy,
     /// A service that is needed for the decision is away.
     Unavailable,
+    /// The product's stock is older than what was sold from it, and is being put right.
+    Halted,
+    /// An operator has interrupted the sale.
+    Paused,
+    /// An operator has taken the product off sale.
+    Withdrawn,
 }
 
 impl Verdict {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Verdict; 13] = [
+    pub const ALL: [Verdict; 16] = [
         Verdict::BadRequest,
         Verdict::LoginRequired,
         Verdict::BadSignature,
@@ -49,6 +55,9 @@ impl Verdict {
         Verdict::TooEarly,
         Verdict::Busy,
         Verdict::Unavailable,
+        Verdict::Halted,
+        Verdict::Paused,
+        Verdict::Withdrawn,
     ];
 
     /// The HTTP status.
@@ -63,10 +72,10 @@ impl Verdict {
             | Verdict::CaptchaRequired => 403,
             Verdict::NotFound => 404,
             Verdict::Duplicate => 409,
-            Verdict::SoldOut | Verdict::Ended => 410,
+            Verdict::SoldOut | Verdict::Ended | Verdict::Paused | Verdict::Withdrawn => 410,
             Verdict::TooEarly => 425,
             Verdict::Busy => 429,
-            Verdict::Unavailable => 503,
+            Verdict::Unavailable | Verdict::Halted => 503,
         }
     }
 
@@ -87,6 +96,9 @@ impl Verdict {
             Verdict::TooEarly => "too_early",
             Verdict::Busy => "busy",
             Verdict::Unavailable => "unavailable",
+            Verdict::Halted => "halted",
+            Verdict::Paused => "paused",
+            Verdict::Withdrawn => "withdrawn",
         }
     }
 
@@ -132,6 +144,15 @@ impl Verdict {
             Verdict::Unavailable => {
                 r#"{"code":"unavailable","message":"The shop cannot answer right now; try again shortly."}"#
             }
+            Verdict::Halted => {
+                r#"{"code":"halted","message":"This product is not sold for a moment, while its stock is checked; try again shortly."}"#
+            }
+            Verdict::Paused => {
+                r#"{"code":"paused","message":"The shop has interrupted this sale; stay on the page, which says when it goes on."}"#
+            }
+            Verdict::Withdrawn => {
+                r#"{"code":"withdrawn","message":"The shop has taken this off sale."}"#
+            }
         }
     }
 
@@ -139,7 +160,7 @@ impl Verdict {
     #[must_use]
     pub const fn retry_after_s(self) -> Option<u32> {
         match self {
-            Verdict::Busy | Verdict::Unavailable => Some(1),
+            Verdict::Busy | Verdict::Unavailable | Verdict::Halted => Some(1),
             _ => None,
         }
     }

@@ -41,6 +41,8 @@ impl State {
         matches!(
             (self, next),
             (State::Created, State::Paid | State::Cancelled)
+                // The shop cancels it, and the payment is to be refunded.
+                | (State::Paid, State::Cancelled)
         )
     }
 }
@@ -138,7 +140,8 @@ mod tests {
     #[test]
     fn a_paid_order_stays_paid() {
         assert!(State::Created.may_become(State::Paid));
-        assert!(!State::Paid.may_become(State::Cancelled));
+        assert!(State::Paid.may_become(State::Cancelled));
+        assert!(!State::Paid.may_become(State::Created));
         assert!(!State::Cancelled.may_become(State::Paid));
         assert!(!State::Failed.may_become(State::Created));
     }

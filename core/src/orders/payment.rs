@@ -4,23 +4,119 @@
 //! payment's id, and a payment that no order needs becomes a refund due: no money that
 //! was received is ever forgotten.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use crate::ids;
+use crate::orders::money::Money;
 use crate::orders::order;
+use crate::orders::order::OrderId;
 use crate::signing::keyring::Keyring;
 
 /// How far a notice's time may be from ours, in ms. A notice that is resent later
 /// has to be signed again.
 pub const WINDOW_MS: u64 = 300_000;
 
+/// Who reports a payment, and takes its money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProviderName {
+    /// The shop's own page, where no money moves: the demo, and orders that cost nothing.
+    Shop,
+    /// Any service that signs as this system does.
+    Signed,
+    /// Stripe.
+    Stripe,
+    /// Alipay.
+    Alipay,
+    /// WeChat Pay.
+    WeChat,
+}
+
+impl ProviderName {
+    /// All of them.
+    pub const ALL: [ProviderName; 5] = [
+        ProviderName::Shop,
+        ProviderName::Signed,
+        ProviderName::Stripe,
+        ProviderName::Alipay,
+        ProviderName::WeChat,
+    ];
+
+    /// As stored, in URLs and in settings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProviderName::Shop => "shop",
+            ProviderName::Signed => "signed",
+            ProviderName::Stripe => "stripe",
+            ProviderName::Alipay => "alipay",
+            ProviderName::WeChat => "wechat",
+        }
+    }
+
+    /// Reads the stored form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|name| name.as_str() == text)
+    }
+}
+
+/// A notice of a payment, as its provider wrote it: ids are of any length and charset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Its sender.
+    pub provider: ProviderName,
+    /// The payment's id at the provider.
+    pub payment: String,
+    /// The order that it names.
+    pub order: String,
+    /// The amount of the payment.
+    pub amount: Money,
+    /// What it says.
+    pub reported: Reported,
+}
+
+impl Notice {
+    /// The number of the order that it names, if that is one.
+    #[must_use]
+    pub fn order_id(&self) -> Option<OrderId> {
+        let number: u64 = self.order.parse().ok()?;
+        // "+7" and "07" are not how we write 7.
+        (number.to_string() == self.order).then_some(OrderId(number))
+    }
+
+    /// The key under which its payment is stored; see [`key`].
+    #[must_use]
+    pub fn key(&self) -> String {
+        key(self.provider, &self.payment)
+    }
+}
+
+/// The key under which a payment is stored, at most 64 bytes: the id itself where that is
+/// short and plain and its provider is [`ProviderName::Signed`], or the shop itself, and
+/// the provider with the id's SHA-256 otherwise. So no two payments share a key, whatever
+/// a database makes of long, accented or blank text, and of two providers that count from
+/// one.
+#[must_use]
+pub fn key(provider: ProviderName, id: &str) -> String {
+    let is_ours = matches!(provider, ProviderName::Signed | ProviderName::Shop);
+    if is_ours && ids::is_request(id) {
+        return id.to_owned();
+    }
+    let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(id));
+    format!("{}:{digest}", provider.as_str())
+}
+
 /// What a notice reports of a payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reported {
     /// The buyer's money arrived.
     Paid,
     /// The payment failed.
     Failed,
-    /// The money was refunded.
-    Refunded,
+    /// So much of the money was refunded in all, in minor units.
+    Refunded(u64),
 }
 
 /// Where a payment stands.
@@ -69,10 +165,14 @@ pub enum Reason {
     UnknownOrder,
     /// The amount is not what the order costs.
     WrongAmount,
+    /// The currency is not the shop's.
+    WrongCurrency,
     /// Another payment paid the order.
     AlreadyPaid,
     /// The order was cancelled before.
     Cancelled,
+    /// A part of it was refunded before we knew of it.
+    PartlyRefunded,
 }
 
 impl Reason {
@@ -82,8 +182,10 @@ impl Reason {
         match self {
             Reason::UnknownOrder => "unknown_order",
             Reason::WrongAmount => "wrong_amount",
+            Reason::WrongCurrency => "wrong_currency",
             Reason::AlreadyPaid => "already_paid",
             Reason::Cancelled => "cancelled",
+            Reason::PartlyRefunded => "partly_refunded",
         }
     }
 }
@@ -102,18 +204,23 @@ pub enum Decision {
 /// Decides about a notice.
 ///
 /// `known` is the state of the payment if it is on record, `order` the state of its
-/// order and what it costs in cents, if there is one.
+/// order and what it costs, if there is one.
 #[must_use]
 pub fn decide(
     reported: Reported,
-    amount_cents: u64,
+    amount: Money,
     known: Option<State>,
-    order: Option<(order::State, u64)>,
+    order: Option<(order::State, Money)>,
 ) -> Decision {
     let due = |reason| Decision::Record(State::RefundDue, Some(reason));
     match (reported, known) {
         (_, Some(State::Refunded)) => Decision::Keep(State::Refunded),
-        (Reported::Refunded, _) => Decision::Record(State::Refunded, None),
+        // The rest of the money is still here.
+        (Reported::Refunded(part), known) if part < amount.minor => match known {
+            Some(state @ (State::Paid | State::RefundDue)) => Decision::Keep(state),
+            _ => due(Reason::PartlyRefunded),
+        },
+        (Reported::Refunded(_), _) => Decision::Record(State::Refunded, None),
         (_, Some(state @ (State::Paid | State::RefundDue))) => Decision::Keep(state),
         (Reported::Failed, Some(State::Failed)) => Decision::Keep(State::Failed),
         (Reported::Failed, None) => Decision::Record(State::Failed, None),
@@ -121,7 +228,10 @@ pub fn decide(
             None | Some((order::State::Failed, _)) => due(Reason::UnknownOrder),
             Some((order::State::Cancelled, _)) => due(Reason::Cancelled),
             Some((order::State::Paid, _)) => due(Reason::AlreadyPaid),
-            Some((order::State::Created, cost)) if cost != amount_cents => due(Reason::WrongAmount),
+            Some((order::State::Created, cost)) if cost.currency != amount.currency => {
+                due(Reason::WrongCurrency)
+            }
+            Some((order::State::Created, cost)) if cost != amount => due(Reason::WrongAmount),
             Some((order::State::Created, _)) => Decision::Pay,
         },
     }
@@ -184,79 +294,4 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CREATED: Option<(order::State, u64)> = Some((order::State::Created, 500));
-
-    fn due(reason: Reason) -> Decision {
-        Decision::Record(State::RefundDue, Some(reason))
-    }
-
-    #[test]
-    fn only_the_right_amount_pays_an_order_that_waits_for_it() {
-        let paid = |amount, order| decide(Reported::Paid, amount, None, order);
-        assert_eq!(paid(500, CREATED), Decision::Pay);
-        assert_eq!(paid(499, CREATED), due(Reason::WrongAmount));
-        assert_eq!(paid(500, None), due(Reason::UnknownOrder));
-        let order = |state| Some((state, 500));
-        assert_eq!(
-            paid(500, order(order::State::Paid)),
-            due(Reason::AlreadyPaid)
-        );
-        assert_eq!(
-            paid(500, order(order::State::Cancelled)),
-            due(Reason::Cancelled)
-        );
-        assert_eq!(
-            paid(500, order(order::State::Failed)),
-            due(Reason::UnknownOrder)
-        );
-    }
-
-    #[test]
-    fn a_notice_that_is_repeated_or_out_of_order_changes_nothing() {
-        for state in [State::Paid, State::RefundDue, State::Refunded] {
-            for reported in [Reported::Paid, Reported::Failed] {
-                assert_eq!(
-                    decide(reported, 500, Some(state), CREATED),
-                    Decision::Keep(state)
-                );
-            }
-        }
-        // A first attempt failed, the second went through.
-        assert_eq!(
-            decide(Reported::Paid, 500, Some(State::Failed), CREATED),
-            Decision::Pay
-        );
-        // Refunded before we heard that it was paid: it pays nothing.
-        let refunded = decide(Reported::Refunded, 500, None, CREATED);
-        assert_eq!(refunded, Decision::Record(State::Refunded, None));
-        let late = decide(Reported::Paid, 500, Some(State::Refunded), CREATED);
-        assert_eq!(late, Decision::Keep(State::Refunded));
-    }
-
-    #[test]
-    fn a_signature_holds_for_its_body_and_its_time() {
-        let ring = Keyring::parse(&format!("k1 {}", "p".repeat(32))).unwrap();
-        let other = Keyring::parse(&format!("k1 {}", "q".repeat(32))).unwrap();
-        let signature = sign(&ring, 1_000_000, b"{}");
-        let check = |ring, text: &str, body, now| verify(ring, text, body, now);
-        assert_eq!(
-            check(&ring, &signature, b"{}", 1_000_000 + WINDOW_MS),
-            Ok(())
-        );
-        let late = check(&ring, &signature, b"{}", 1_000_001 + WINDOW_MS);
-        assert_eq!(late, Err(SignatureError::Expired));
-        let early = check(&ring, &signature, b"{}", 1_000_000 - WINDOW_MS - 1);
-        assert_eq!(early, Err(SignatureError::Expired));
-        let forged = Err(SignatureError::Invalid);
-        assert_eq!(check(&other, &signature, b"{}", 1_000_000), forged);
-        assert_eq!(check(&ring, &signature, b"{} ", 1_000_000), forged);
-        let moved = signature.replace("t=1000000", "t=2000000");
-        assert_eq!(check(&ring, &moved, b"{}", 2_000_000), forged);
-        for bad in ["", "t=1", "t=,v1=", "t=1000000,v1=zz", "v1=00,t=1"] {
-            assert_eq!(check(&ring, bad, b"{}", 1_000_000), forged, "{bad}");
-        }
-    }
-}
+mod tests;

@@ -62,7 +62,10 @@ impl State {
                 (self, next),
                 // That the order is placed may be reported after that it was paid,
                 // cancelled or failed.
-                (Succeeded, Ordered | Paid | Cancelled | Failed) | (Ordered, Paid | Cancelled)
+                (Succeeded, Ordered | Paid | Cancelled | Failed)
+                    | (Ordered, Paid | Cancelled)
+                    // Its payment is to be refunded.
+                    | (Paid, Cancelled)
             )
     }
 }
@@ -75,22 +78,31 @@ pub enum Reason {
     Cancelled,
     /// The order was not paid in time.
     Unpaid,
+    /// The shop stopped the sale, and cancelled its orders.
+    Withdrawn,
+    /// An operator cancelled this one order.
+    Operator,
     /// It waited too long behind other orders, and was failed to shorten the wait.
     Backlog,
     /// The database refused the order for its contents.
     Refused,
     /// The buyer has another live order for the product.
     Duplicate,
+    /// It was paid, and its money was returned.
+    Refunded,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 5] = [
+    pub const ALL: [Reason; 8] = [
         Reason::Cancelled,
         Reason::Unpaid,
+        Reason::Withdrawn,
+        Reason::Operator,
         Reason::Backlog,
         Reason::Refused,
         Reason::Duplicate,
+        Reason::Refunded,
     ];
 
     /// As stored, and as in responses to the page.
@@ -99,9 +111,12 @@ impl Reason {
         match self {
             Reason::Cancelled => "cancelled",
             Reason::Unpaid => "unpaid",
+            Reason::Withdrawn => "withdrawn",
+            Reason::Operator => "operator",
             Reason::Backlog => "backlog",
             Reason::Refused => "refused",
             Reason::Duplicate => "duplicate",
+            Reason::Refunded => "refunded",
         }
     }
 
@@ -111,11 +126,22 @@ impl Reason {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 
+    /// Whether the shop may cancel a paid order for this reason. Its buyer cannot, and no
+    /// deadline does.
+    #[must_use]
+    pub fn cancels_paid(self) -> bool {
+        matches!(self, Reason::Withdrawn | Reason::Operator)
+    }
+
     /// The state of the purchase from then on.
     #[must_use]
     pub fn state(self) -> State {
         match self {
-            Reason::Cancelled | Reason::Unpaid => State::Cancelled,
+            Reason::Cancelled
+            | Reason::Unpaid
+            | Reason::Refunded
+            | Reason::Withdrawn
+            | Reason::Operator => State::Cancelled,
             Reason::Backlog | Reason::Refused | Reason::Duplicate => State::Failed,
         }
     }
@@ -191,7 +217,8 @@ mod tests {
     fn only_a_failed_or_cancelled_purchase_may_be_repeated() {
         assert!(State::Failed.may_buy_again() && State::Cancelled.may_buy_again());
         assert!(!State::Succeeded.may_buy_again() && !State::Paid.may_buy_again());
-        assert!(!State::Paid.may_become(State::Cancelled));
+        assert!(State::Paid.may_become(State::Cancelled));
+        assert!(!State::Paid.may_become(State::Failed));
         assert!(!State::Cancelled.may_become(State::Paid));
         assert!(State::Succeeded.may_become(State::Ordered));
     }

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::pages::assets;
 
 /// Where pictures are served.
@@ -13,8 +15,10 @@ pub const FOLDER: &str = "/pictures/";
 /// Widths that are made of every picture, in pixels: a phone, and a desktop or a
 /// phone of high density. A picture that is narrower is not made wider.
 pub const WIDTHS: [u32; 2] = [480, 960];
+/// Most pictures of one product.
+pub const MOST: usize = 5;
 /// Longest side that a name can have.
-const MOST: u32 = 100_000;
+const LONGEST: u32 = 100_000;
 
 /// A picture as the pages show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,33 @@ pub struct Rendition {
     pub height: u32,
     /// Its name under [`FOLDER`].
     pub file: String,
+}
+
+/// A picture as the documents for pages name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// The address of the narrowest rendition.
+    pub src: String,
+    /// The value of an `img`'s `srcset`.
+    pub srcset: String,
+    /// Width of the widest rendition, in pixels.
+    pub width: u32,
+    /// Height of the widest rendition, in pixels.
+    pub height: u32,
+}
+
+/// Reads the pictures of a product, `NAME,NAME`: the first is shown where there is
+/// room for one. What is not the name of a picture is left out.
+#[must_use]
+pub fn parse_all(text: &str) -> Vec<Picture> {
+    let names = text.split(',').filter_map(Picture::parse);
+    names.take(MOST).collect()
+}
+
+/// The picture that stands for a product, if it has one.
+#[must_use]
+pub fn first(text: &str) -> Option<Shown> {
+    parse_all(text).first().map(Picture::shown)
 }
 
 impl Picture {
@@ -58,7 +89,7 @@ impl Picture {
         let side = |text: &str| {
             let side: u32 = text.parse().ok()?;
             // One picture has one name.
-            ((1..=MOST).contains(&side) && side.to_string() == text).then_some(side)
+            ((1..=LONGEST).contains(&side) && side.to_string() == text).then_some(side)
         };
         let (width, height) = (side(width)?, side(height)?);
         let hash = hash.to_owned();
@@ -106,6 +137,17 @@ impl Picture {
             .iter()
             .map(|it| format!("{FOLDER}{} {}w", it.file, it.width));
         entries.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What documents for pages say of it.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        Shown {
+            src: self.src(),
+            srcset: self.srcset(),
+            width: self.width,
+            height: self.height,
+        }
     }
 
     /// The address of the narrowest rendition.
@@ -162,6 +204,16 @@ mod tests {
         assert_eq!(widths(700), [480, 700]);
         assert_eq!(widths(480), [480]);
         assert_eq!(widths(100), [100]);
+    }
+
+    #[test]
+    fn a_product_has_several_pictures_and_the_first_stands_for_it() {
+        let (one, two) = ("0123456789abcdef-960x720", "fedcba9876543210-480x480");
+        assert_eq!(parse_all(&format!("{one},{two}")).len(), 2);
+        assert_eq!(first(&format!("{two},{one}")).unwrap().width, 480);
+        assert_eq!(parse_all(&format!("phone.jpg,{one}")).len(), 1);
+        assert_eq!(parse_all(&[one; 9].join(",")).len(), MOST);
+        assert_eq!(first(""), None);
     }
 
     #[test]

@@ -30,6 +30,10 @@ pub struct Hand {
     filled_ms: AtomicU64,
 }
 
+/// The claim of one worker that is taking a lease.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Flight(u64);
+
 impl Hand {
     /// Spends `quantity` permits of one lease, if one has them. `now_ms` is
     /// monotonic, as everywhere here.
@@ -120,14 +124,25 @@ impl Hand {
 
     /// Claims the right to take a lease, until `until_ms`, for process `pid`: one
     /// flight per product and edge. The claim lapses if its worker dies.
-    pub fn claim_flight(&self, pid: u32, now_ms: u64, until_ms: u64) -> bool {
+    pub fn claim_flight(&self, pid: u32, now_ms: u64, until_ms: u64) -> Option<Flight> {
         let word = self.flight.load(Ordering::Acquire);
         let claim = until_ms << PID_BITS | u64::from(pid);
-        word >> PID_BITS <= now_ms
-            && self
-                .flight
-                .compare_exchange(word, claim, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
+        (word >> PID_BITS <= now_ms && self.change_flight(word, claim)).then_some(Flight(claim))
+    }
+
+    /// Keeps a claim until `until_ms`: the reply is late, and may still come. Without
+    /// effect if the claim lapsed.
+    pub fn keep_flight(&self, flight: &mut Flight, until_ms: u64) {
+        let claim = until_ms << PID_BITS | flight.0 & ((1 << PID_BITS) - 1);
+        if self.change_flight(flight.0, claim) {
+            flight.0 = claim;
+        }
+    }
+
+    fn change_flight(&self, from: u64, to: u64) -> bool {
+        self.flight
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Whether a worker is taking a lease now.
@@ -136,9 +151,9 @@ impl Hand {
         self.flight.load(Ordering::Acquire) >> PID_BITS > now_ms
     }
 
-    /// Ends the flight.
-    pub fn end_flight(&self) {
-        self.flight.store(0, Ordering::Release);
+    /// Ends the flight, unless its claim lapsed and it is another one's by now.
+    pub fn end_flight(&self, flight: Flight) {
+        self.change_flight(flight.0, 0);
     }
 
     /// The block size that demand suggests.
@@ -201,12 +216,25 @@ mod tests {
     #[test]
     fn one_flight_at_a_time_and_a_dead_one_ends_by_itself() {
         let hand = Hand::default();
-        assert!(hand.claim_flight(1, 100, 600));
-        assert!(!hand.claim_flight(2, 599, 1_099));
+        let first = hand.claim_flight(1, 100, 600).unwrap();
+        assert_eq!(hand.claim_flight(2, 599, 1_099), None);
         assert!(hand.in_flight(599));
-        assert!(hand.claim_flight(2, 600, 1_100));
-        hand.end_flight();
+        let second = hand.claim_flight(2, 600, 1_100).unwrap();
+        // The first one's reply came after all: it ends nobody else's flight.
+        hand.end_flight(first);
+        assert!(hand.in_flight(700));
+        hand.end_flight(second);
         assert!(!hand.in_flight(700));
+    }
+
+    #[test]
+    fn a_flight_goes_on_while_its_reply_is_late() {
+        let hand = Hand::default();
+        let mut flight = hand.claim_flight(1, 100, 600).unwrap();
+        hand.keep_flight(&mut flight, 900);
+        assert_eq!(hand.claim_flight(2, 700, 1_200), None);
+        hand.end_flight(flight);
+        assert!(hand.claim_flight(2, 700, 1_200).is_some());
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! 2. An edge spends a lease for at most [`LIFE_MS`], counted on its own
 //!    monotonic clock from *before* it asked. It needs no word from anyone to
 //!    stop.
-//! 3. What is left then it gives back, once (`lua/permits/give_back.lua`).
+//! 3. What is left then it returns, with all else that was not used
+//!    (`lua/permits/report.lua`, [`super::tally`]).
 //! 4. Whatever an edge did not give back, because it died or Redis was away, the
 //!    back end does: it closes leases older than a request can be under way,
 //!    which is longer than [`LIFE_MS`], and gives back what the stock script has

@@ -33,6 +33,8 @@ use crate::permits::lease::{Spent, Word};
 pub const HOLD_MS: u64 = 60_000;
 /// Pause between two renewals, in ms.
 pub const RENEW_MS: u64 = 15_000;
+/// How long after its last lease a share may grow by little, in ms.
+pub const REST_MS: u64 = 1_000;
 /// Most permits in one share: what a [`Word`] can count.
 pub const MAX_SHARE: u64 = 0xffff;
 
@@ -61,11 +63,13 @@ pub enum Step {
 }
 
 /// What brings a share of `held` permits to `target`. It shrinks at once; it
-/// grows only by an eighth or more, since each growth is a lease of its own.
+/// grows by an eighth or more, since each growth is a lease of its own, and by less
+/// only once it has rested for [`REST_MS`], so that in the end it has what is free.
 #[must_use]
-pub fn step(held: u64, target: u64) -> Step {
+pub fn step(held: u64, target: u64, has_rested: bool) -> Step {
     match target.checked_sub(held) {
         None => Step::Shrink(held - target),
+        Some(1..) if has_rested => Step::Grow(target - held),
         Some(more) if more > held / 8 => Step::Grow(more),
         Some(_) => Step::Keep,
     }
@@ -143,6 +147,14 @@ impl Standby {
             }
         }
         false
+    }
+
+    /// Whether its last lease was taken, or renewed, [`REST_MS`] ago or more.
+    #[must_use]
+    pub fn has_rested(&self, now_ms: u64) -> bool {
+        let age =
+            |(_, asked): (_, &AtomicU64)| now_ms.saturating_sub(asked.load(Ordering::Acquire));
+        self.places().map(age).all(|age| age >= REST_MS)
     }
 
     /// Whether a further lease has a place.

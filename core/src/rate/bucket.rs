@@ -7,7 +7,7 @@
 //! 20,000 ns; each request moves the instant that much ahead, and is refused
 //! when the instant lies more than `burst` tokens in the future.
 
-use crate::rate::census::Change;
+use crate::rate::census::{Change, Pace};
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +68,18 @@ impl Rate {
     /// bucket is, whatever the share was before.
     #[must_use]
     pub fn apply(&self, word: u64, now_ns: u64, change: Change) -> u64 {
+        let empty = now_ns + SECOND_NS / self.per_second * self.burst;
         match change {
             Change::None => word,
-            Change::Drain => now_ns + SECOND_NS / self.per_second * self.burst,
+            Change::Drain => empty,
             // A word of the past is a full bucket, so that no more is inherited
             // than fits.
             Change::Credit(ns) => word.saturating_sub(ns),
-            Change::Debit(ns) => word.max(now_ns).saturating_add(ns),
+            Change::Debit(ns) => {
+                let paid = word.max(now_ns).saturating_add(ns);
+                let most = empty + u64::try_from(Pace::NOTICED.as_nanos()).unwrap_or(0);
+                paid.min(most.max(word))
+            }
         }
     }
 

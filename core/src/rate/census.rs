@@ -27,6 +27,9 @@ impl Pace {
         pause: Duration::from_millis(50),
         alive: Duration::from_millis(150),
     };
+    /// Longest time until the others notice that an edge that shares a rate is gone.
+    pub const NOTICED: Duration = Duration::from_millis(250);
+
     /// For an edge that only needs to know how many edges take permits.
     pub const ALONE: Self = Self {
         pause: Duration::from_millis(500),
@@ -45,7 +48,8 @@ pub enum Change {
     Drain,
     /// Other edges died: this edge inherits this much.
     Credit(u64),
-    /// Others took this edge for dead: it pays this much back.
+    /// Others took this edge for dead: it pays this much back, but no more than empties
+    /// its bucket and what the others inherited until they shared its part.
     Debit(u64),
 }
 
@@ -123,6 +127,34 @@ mod tests {
         assert_eq!(late.change(), Change::Debit(400 * MS));
         let joined = Census { now: 3, ..quiet };
         assert_eq!(joined.change(), Change::None);
+    }
+
+    #[test]
+    fn an_edge_that_was_cut_off_for_long_works_again_at_once() {
+        let limit = RateLimit {
+            per_second: 100,
+            burst: 20,
+            scope: Scope::Site,
+        };
+        let census = Census {
+            before: 2,
+            now: 2,
+            unheard_ms: 0,
+            silent_ms: 50_000,
+        };
+        let (rate, now_ns) = (limit.share(2), 1_000_000 * MS);
+        // An empty bucket, and a full one.
+        for word in [now_ns + 200 * MS, 0] {
+            let mut word = rate.apply(word, now_ns, census.change());
+            // However often it happens.
+            word = rate.apply(word, now_ns, census.change());
+            let token_ns = 20 * MS;
+            let noticed_ns = Pace::NOTICED.as_nanos() as u64;
+            let early = rate.take(word, now_ns);
+            assert!(matches!(early, Take::Refused { .. }), "{early:?}");
+            let later = rate.take(word, now_ns + noticed_ns + token_ns);
+            assert!(matches!(later, Take::Granted(_)), "{later:?}");
+        }
     }
 
     /// One edge of the simulation.

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sale::window::Window;
+use crate::sale::halt::Halt;
+use crate::sale::window::{Phase, SaleState, Window};
 
 /// One product's line in the catalogue, stored as JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,10 @@ pub struct Entry {
     pub segments: u16,
     /// Price of one item in cents.
     pub price_cents: u64,
+    /// Whether an operator has stopped its sale. Entries that an older version wrote have
+    /// no such field, and an older version leaves it unread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<Halt>,
 }
 
 impl Entry {
@@ -35,6 +40,20 @@ impl Entry {
     pub fn to_json(&self) -> String {
         // Numbers only: there is nothing in it that could fail to serialize.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Its state at `now_ms`, given whether permits are exhausted. A pause has no
+    /// meaning once the window is over; a withdrawal has.
+    #[must_use]
+    pub fn state(&self, now_ms: u64, exhausted: bool) -> SaleState {
+        match (self.halt, self.window.phase(now_ms)) {
+            (Some(Halt::Withdrawn), _) => SaleState::Withdrawn,
+            (_, Phase::Ended) => SaleState::Ended,
+            (Some(Halt::Paused), _) => SaleState::Paused,
+            (None, Phase::Scheduled | Phase::Lead) => SaleState::Scheduled,
+            (None, Phase::Open) if exhausted => SaleState::SoldOut,
+            (None, Phase::Open) => SaleState::Open,
+        }
     }
 
     /// Which segment holds this buyer's record: the same one at every call, so
@@ -66,6 +85,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sold_out_is_only_said_while_selling_and_a_halt_comes_first() {
+        let mut entry = Entry {
+            window: Window {
+                opens_ms: 100,
+                ends_ms: 200,
+            },
+            limit: 3,
+            per_buyer: 1,
+            segments: 1,
+            price_cents: 1,
+            halt: None,
+        };
+        assert_eq!(entry.state(50, true), SaleState::Scheduled);
+        assert_eq!(entry.state(150, true), SaleState::SoldOut);
+        assert_eq!(entry.state(150, false), SaleState::Open);
+        assert_eq!(entry.state(200, true), SaleState::Ended);
+        entry.halt = Some(Halt::Paused);
+        assert_eq!(entry.state(50, false), SaleState::Paused);
+        assert_eq!(entry.state(150, true), SaleState::Paused);
+        assert_eq!(entry.state(200, false), SaleState::Ended);
+        entry.halt = Some(Halt::Withdrawn);
+        for now_ms in [50, 150, 200] {
+            assert_eq!(entry.state(now_ms, false), SaleState::Withdrawn);
+        }
+    }
+
+    #[test]
     fn an_even_split_adds_up() {
         assert_eq!(split_evenly(1_000, 3), [334, 333, 333]);
         assert_eq!(split_evenly(2, 3), [2, 0, 0]);
@@ -83,8 +129,16 @@ mod tests {
             per_buyer: 1,
             segments: 3,
             price_cents: 99_900,
+            halt: None,
         };
         assert_eq!(Entry::parse(&entry.to_json()).unwrap(), entry);
+        assert!(
+            !entry.to_json().contains("halt"),
+            "as older versions write it"
+        );
+        let halt = Some(Halt::Paused);
+        let paused = Entry { halt, ..entry };
+        assert_eq!(Entry::parse(&paused.to_json()).unwrap(), paused);
         assert!(
             Entry::parse("{}")
                 .unwrap_err()

@@ -53,22 +53,15 @@ pub enum SaleState {
     Open,
     /// Selling time, but no permit left at the moment.
     SoldOut,
+    /// Interrupted by an operator.
+    Paused,
     /// Over.
     Ended,
+    /// Taken off sale by an operator.
+    Withdrawn,
 }
 
 impl SaleState {
-    /// The state at `now_ms`, given whether permits are exhausted.
-    #[must_use]
-    pub fn at(window: &Window, now_ms: u64, exhausted: bool) -> Self {
-        match window.phase(now_ms) {
-            Phase::Scheduled | Phase::Lead => SaleState::Scheduled,
-            Phase::Open if exhausted => SaleState::SoldOut,
-            Phase::Open => SaleState::Open,
-            Phase::Ended => SaleState::Ended,
-        }
-    }
-
     /// As written in the answer of `…/state`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -76,7 +69,9 @@ impl SaleState {
             SaleState::Scheduled => "scheduled",
             SaleState::Open => "open",
             SaleState::SoldOut => "sold_out",
+            SaleState::Paused => "paused",
             SaleState::Ended => "ended",
+            SaleState::Withdrawn => "withdrawn",
         }
     }
 }
@@ -103,17 +98,5 @@ mod tests {
         for (now, phase) in phases {
             assert_eq!(window.phase(now), phase, "at {now}");
         }
-    }
-
-    #[test]
-    fn sold_out_is_only_said_while_selling() {
-        let window = Window {
-            opens_ms: 100,
-            ends_ms: 200,
-        };
-        assert_eq!(SaleState::at(&window, 50, true), SaleState::Scheduled);
-        assert_eq!(SaleState::at(&window, 150, true), SaleState::SoldOut);
-        assert_eq!(SaleState::at(&window, 150, false), SaleState::Open);
-        assert_eq!(SaleState::at(&window, 200, true), SaleState::Ended);
     }
 }

@@ -95,7 +95,7 @@ pub enum BadBan {
     Address(#[from] BadPrefix),
     /// No user id.
     #[error(
-        "ban \"{0}\" is no user: an id has 1 to 64 of A-Z a-z 0-9 _ . @ + -; write it as the session has it"
+        "ban \"{0}\" is no user: an id has 1 to 255 bytes; write it as your login names it, or as the access log has it"
     )]
     User(String),
 }

@@ -88,7 +88,8 @@ pub struct ZoneTooSmall {
 /// Bytes of a zone that may be allocated in one piece. nginx keeps 24 bytes a
 /// page of 4 KiB, some 700 at the beginning, and begins at a whole page, which
 /// on some machines has 64 KiB.
-fn usable(zone_bytes: usize) -> usize {
+#[must_use]
+pub fn usable(zone_bytes: usize) -> usize {
     zone_bytes.saturating_sub(zone_bytes / 128 + (128 << 10))
 }
 
@@ -126,10 +127,22 @@ pub fn zone_for(wanted: &ZoneNeeds) -> usize {
         .saturating_mul(1 << 20)
 }
 
+/// Size of a zone that holds so many products, in whole MiB; `None` if none does.
+#[must_use]
+pub fn zone_for_products(products: usize, wanted: &ZoneNeeds) -> Option<usize> {
+    (products <= MAX_PRODUCTS).then(|| smallest(wanted, |plan| plan.products.holds >= products))
+}
+
 /// Size of a zone whose share for bans is large enough for `bans`, in whole MiB.
 #[must_use]
 pub fn zone_for_bans(bans: usize, wanted: &ZoneNeeds) -> usize {
-    let is_enough = |mib: usize| plan(mib << 20, wanted).is_ok_and(|plan| plan.bans.holds >= bans);
+    smallest(wanted, |plan| plan.bans.holds >= bans)
+}
+
+/// Size of the smallest zone whose plan suffices, in whole MiB. A larger zone never
+/// holds less.
+fn smallest(wanted: &ZoneNeeds, suffices: impl Fn(&ZonePlan) -> bool) -> usize {
+    let is_enough = |mib: usize| plan(mib << 20, wanted).is_ok_and(|plan| suffices(&plan));
     // No zone is larger than a TiB.
     let (mut too_small, mut enough) = (0_usize, 1 << 20);
     while enough - too_small > 1 {
@@ -324,6 +337,18 @@ mod tests {
             assert!(bans == 0 || holds(zone - (1 << 20)) < bans, "{bans}");
         }
         assert_eq!(zone_for_bans(0, &ZoneNeeds::default()), MIN_ZONE_BYTES);
+    }
+
+    #[test]
+    fn a_zone_for_many_products_is_as_large_as_it_must_be_and_no_larger() {
+        for products in [1, 1_200, 10_000, 20_000, 65_536] {
+            let zone = zone_for_products(products, &ZoneNeeds::default()).unwrap();
+            let holds =
+                |bytes| plan(bytes, &ZoneNeeds::default()).map_or(0, |plan| plan.products.holds);
+            assert!(holds(zone) >= products, "{products}");
+            assert!(holds(zone - (1 << 20)) < products, "{products}");
+        }
+        assert_eq!(zone_for_products(65_537, &ZoneNeeds::default()), None);
     }
 
     proptest! {

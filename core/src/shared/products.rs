@@ -17,6 +17,7 @@ use crate::ids::MAX_ID;
 use crate::permits::hand::Hand;
 use crate::permits::standby::Standby;
 use crate::sale::catalogue::Entry;
+use crate::sale::halt::Halt;
 use crate::sale::window::Window;
 
 /// Words that hold `round::product`: two ids and the separator, zero padded.
@@ -24,8 +25,10 @@ const KEY_WORDS: usize = (2 * MAX_ID + 2).div_ceil(8);
 
 type Key = [u64; KEY_WORDS];
 
+/// Set in a count of permits when no lease was open, so that all of them were spent.
+const ALL_SPENT: u64 = 1 << 63;
 /// In place of a count that cannot be read.
-const UNKNOWN: u64 = u64::MAX;
+const UNKNOWN: u64 = !ALL_SPENT;
 
 /// One product's line. Zero bytes: never used.
 #[derive(Default)]
@@ -35,14 +38,16 @@ pub struct Slot {
     /// 0: never used, and the end of every search.
     hash: AtomicU64,
     key: [AtomicU64; KEY_WORDS],
-    /// 1 while the product is in the catalogue.
+    /// 0 while the product is not in the catalogue; else 1 and what an operator's stop
+    /// switch says ([`Halt::to_word`]).
     listed: AtomicU64,
     opens_ms: AtomicU64,
     ends_ms: AtomicU64,
     limit: AtomicU64,
     per_buyer: AtomicU64,
-    /// Permits granted to all edges, as Redis last replied. Not under the sequence number:
-    /// it changes with every reply of Redis.
+    /// Permits granted to all edges, as Redis last replied, and whether all of them were
+    /// spent ([`ALL_SPENT`]). Not under the sequence number: it changes with every reply
+    /// of Redis.
     granted: AtomicU64,
     /// Permits that this edge holds.
     hand: Hand,
@@ -80,7 +85,14 @@ impl<'a> Found<'a> {
     /// Permits granted to all edges, as Redis last replied.
     #[must_use]
     pub fn granted(&self) -> u64 {
-        self.slot.granted.load(Ordering::Relaxed)
+        self.slot.granted.load(Ordering::Relaxed) & !ALL_SPENT
+    }
+
+    /// Whether none of the granted permits can still come back unspent: when Redis last
+    /// replied, no lease was open.
+    #[must_use]
+    pub fn is_all_spent(&self) -> bool {
+        self.slot.granted.load(Ordering::Relaxed) & ALL_SPENT != 0
     }
 
     /// Whether Redis last replied that no permit is left, and this edge keeps none in
@@ -90,19 +102,23 @@ impl<'a> Found<'a> {
         self.granted() >= self.entry.limit && self.standby().held() == 0
     }
 
-    /// Whether no request can be admitted now: Redis has no permit left, this edge has
-    /// none, and none is on its way here.
+    /// Whether the product is sold out: Redis has no permit left, all that were granted
+    /// are known to be spent, and none is on its way here. While some are granted and not
+    /// spent it is not: they may come back, and the items are there.
     #[must_use]
     pub fn is_exhausted(&self, now_ms: u64) -> bool {
-        self.is_granted_out() && self.hand().left(now_ms) == 0 && !self.hand().in_flight(now_ms)
+        self.is_granted_out()
+            && self.is_all_spent()
+            && self.hand().left(now_ms) == 0
+            && !self.hand().in_flight(now_ms)
     }
 
-    /// Records what Redis replied: permits granted, and the limit. To be called right
-    /// after the product was found: much later the slot may hold another, which
-    /// would then seem sold out until the counts are read again.
-    pub fn set_granted(&self, granted: u64, limit: u64) {
+    /// Records what Redis replied: permits granted, leases open, and the limit. To be
+    /// called right after the product was found: much later the slot may hold another,
+    /// which would then seem sold out until the counts are read again.
+    pub fn set_granted(&self, granted: u64, open: u64, limit: u64) {
         self.slot.limit.store(limit, Ordering::Relaxed);
-        self.slot.granted.store(granted, Ordering::Relaxed);
+        self.set_counted(Some((granted, open)));
     }
 
     /// Records the limit; to be called like [`Self::set_granted`].
@@ -110,12 +126,13 @@ impl<'a> Found<'a> {
         self.slot.limit.store(limit, Ordering::Relaxed);
     }
 
-    /// Records how many permits are granted; `None` if the counter in Redis is not a
-    /// number, so that no request may pass until it is repaired.
-    pub fn set_counted(&self, granted: Option<u64>) {
-        self.slot
-            .granted
-            .store(granted.unwrap_or(UNKNOWN), Ordering::Relaxed);
+    /// Records how many permits are granted and how many leases are open; `None` if the
+    /// counter in Redis is not a number, so that no request may pass until it is repaired.
+    pub fn set_counted(&self, counted: Option<(u64, u64)>) {
+        let word = counted.map_or(UNKNOWN, |(granted, open)| {
+            granted.min(UNKNOWN - 1) | if open == 0 { ALL_SPENT } else { 0 }
+        });
+        self.slot.granted.store(word, Ordering::Relaxed);
     }
 
     /// Whether the counter in Redis is not a number.
@@ -174,6 +191,9 @@ pub const fn bytes_for(entries: usize) -> usize {
 pub const fn holds(slots: usize) -> usize {
     slots * 5 / 8
 }
+
+/// A product's name, and its leases as pairs of number and permits left.
+pub type Returns = (String, Vec<(u64, u64)>);
 
 impl<'a> Products<'a> {
     /// Over `slots`, of any number.
@@ -252,6 +272,31 @@ impl<'a> Products<'a> {
         self.slots.iter().map(of).fold((0, 0), add)
     }
 
+    /// How many products may be written: seven slots in eight, so that a search for a
+    /// product that does not exist stays short.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.slots.len() / 8 * 7
+    }
+
+    /// Takes the permits out of the hands of the products for which `which`, given
+    /// `round::product`, returns true: they are to be returned. Only one worker may do
+    /// so at a time.
+    pub fn take_back(&self, which: impl Fn(&str) -> bool) -> Vec<Returns> {
+        let listed = self.slots.iter().filter(|slot| !slot.is_free());
+        listed
+            .filter_map(|slot| {
+                let name = name_of(&slot.key_words());
+                let mut leases = Vec::new();
+                if which(&name) {
+                    leases = slot.hand.lapse(0, true);
+                    leases.extend(slot.standby.take_out(u64::MAX));
+                }
+                (!leases.is_empty()).then_some((name, leases))
+            })
+            .collect()
+    }
+
     /// How many products are in the table.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -283,12 +328,17 @@ impl<'a> Products<'a> {
 }
 
 fn is_kept(key: &Key, keep: impl Fn(&str) -> bool) -> bool {
+    keep(&name_of(key))
+}
+
+/// The name that a key holds; empty if it is torn.
+fn name_of(key: &Key) -> String {
     let mut bytes = [0; KEY_WORDS * 8];
     for (to, word) in bytes.chunks_exact_mut(8).zip(key) {
         to.copy_from_slice(&word.to_le_bytes());
     }
     let name = std::str::from_utf8(&bytes).unwrap_or_default();
-    keep(name.trim_end_matches('\0'))
+    name.trim_end_matches('\0').to_owned()
 }
 
 impl Slot {
@@ -331,7 +381,8 @@ impl Slot {
                 std::hint::spin_loop();
                 continue;
             }
-            let listed = self.holds(key) && self.listed.load(Ordering::Relaxed) != 0;
+            let listed = self.listed.load(Ordering::Relaxed);
+            let is_found = self.holds(key) && listed != 0;
             let entry = Entry {
                 window: Window {
                     opens_ms: self.opens_ms.load(Ordering::Relaxed),
@@ -342,10 +393,11 @@ impl Slot {
                 // The edge knows nothing of segments and prices.
                 segments: 0,
                 price_cents: 0,
+                halt: Halt::from_word(listed.saturating_sub(1)),
             };
             fence(Ordering::Acquire);
             if self.sequence.load(Ordering::Relaxed) == before {
-                return listed.then_some(entry);
+                return is_found.then_some(entry);
             }
         }
         None
@@ -358,8 +410,8 @@ impl Slot {
         for (to, from) in self.key.iter().zip(key) {
             to.store(*from, Ordering::Relaxed);
         }
-        self.listed
-            .store(u64::from(entry.is_some()), Ordering::Relaxed);
+        let listed = entry.map_or(0, |entry| 1 + Halt::to_word(entry.halt));
+        self.listed.store(listed, Ordering::Relaxed);
         if let Some(entry) = entry {
             self.opens_ms
                 .store(entry.window.opens_ms, Ordering::Relaxed);

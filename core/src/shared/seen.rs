@@ -196,10 +196,34 @@ impl<'a> Seen<'a> {
     /// What the table knows of this click. Reads two cache lines, four on a hit.
     #[must_use]
     pub fn check(&self, buyer: BuyerKey, request: RequestKey, now_s: u64) -> Answer {
+        self.answer(buyer, request, |mark| {
+            mark.age(now_s) <= self.life_s + SKEW_S
+        })
+    }
+
+    /// The same however long ago the buyer was admitted: what became of their purchase
+    /// holds until the round is over, or until [`Self::forget`].
+    #[must_use]
+    pub fn recall(&self, buyer: BuyerKey, request: RequestKey) -> Answer {
+        self.answer(buyer, request, |_| true)
+    }
+
+    /// Whether the buyer was admitted, however long ago and by whichever request.
+    #[must_use]
+    pub fn knows(&self, buyer: BuyerKey) -> bool {
+        sets::matching(self.sets, buyer.0).any(|slot| Mark::of(slot).is_for(buyer))
+    }
+
+    fn answer(
+        &self,
+        buyer: BuyerKey,
+        request: RequestKey,
+        counts: impl Fn(Mark) -> bool,
+    ) -> Answer {
         let mut answer = Answer::Unseen;
         for slot in sets::matching(self.sets, buyer.0) {
             let mark = Mark::of(slot);
-            if mark.is_for(buyer) && mark.age(now_s) <= self.life_s + SKEW_S {
+            if mark.is_for(buyer) && counts(mark) {
                 if mark.request() == request {
                     return Answer::SameRequest;
                 }
@@ -231,6 +255,18 @@ impl<'a> Seen<'a> {
             }
         }
         self.counts.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Remembers that a buyer who is in the table was admitted now with yet another
+    /// request. The requests that are in it stay: one of them made the purchase.
+    pub fn touch(&self, buyer: BuyerKey, now_s: u64) {
+        for slot in sets::matching(self.sets, buyer.0) {
+            let mark = Mark::of(slot);
+            if mark.is_for(buyer) {
+                let mark = Mark::new(buyer, mark.request(), now_s);
+                slot.value.store(mark.0, Ordering::Release);
+            }
+        }
     }
 
     /// Forgets a buyer whom the back end lets buy again. Whether they were recorded.

@@ -70,16 +70,28 @@ pub enum Purpose {
     Session,
     /// Captcha pass.
     Captcha,
+    /// What an edge admitted.
+    Admission,
+    /// The buyer for whom an edge vouches.
+    Identity,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 3] = [Purpose::Path, Purpose::Session, Purpose::Captcha];
+    const ALL: [Purpose; 5] = [
+        Purpose::Path,
+        Purpose::Session,
+        Purpose::Captcha,
+        Purpose::Admission,
+        Purpose::Identity,
+    ];
 
     fn label(self) -> &'static [u8] {
         match self {
             Purpose::Path => b"seckill path v1",
             Purpose::Session => b"seckill session v1",
             Purpose::Captcha => b"seckill captcha v1",
+            Purpose::Admission => b"seckill admission v1",
+            Purpose::Identity => b"seckill identity v1",
         }
     }
 }
@@ -95,13 +107,32 @@ pub enum Digest {
     Md5,
 }
 
+impl Digest {
+    /// Its name in settings and directives.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Digest::HmacSha256 => "hmac-sha256",
+            Digest::Md5 => "md5",
+        }
+    }
+
+    /// Reads [`Digest::as_str`].
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Digest::HmacSha256, Digest::Md5]
+            .into_iter()
+            .find(|digest| digest.as_str() == name)
+    }
+}
+
 /// One named secret, ready to sign: the HMAC key schedules are computed once,
 /// when the ring is read, and cloned for each message.
 #[derive(Clone)]
 pub struct Key {
     kid: String,
     secret: Vec<u8>,
-    prepared: [hmac::Key; 3],
+    prepared: [hmac::Key; 5],
 }
 
 impl std::fmt::Debug for Key {

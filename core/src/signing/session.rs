@@ -12,6 +12,9 @@ pub const COOKIE: &str = "seckill_session";
 /// How long a session lasts, in ms: a day.
 pub const SESSION_LIFE_MS: u64 = 86_400_000;
 
+/// How long a session may last at most, in ms: 30 days.
+pub const MAX_LIFE_MS: u64 = 30 * SESSION_LIFE_MS;
+
 /// A session token, taken apart but not yet verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session<'a> {
@@ -45,11 +48,15 @@ impl<'a> Session<'a> {
     /// Whether a key of this ring signed the token and it has not expired.
     #[must_use]
     pub fn is_valid(&self, ring: &Keyring, now_ms: u64) -> bool {
-        now_ms < self.expires_ms
-            && ring.find(self.kid).is_some_and(|key| {
-                let fields = [self.user, self.expires];
-                key.verify(Purpose::Session, Digest::HmacSha256, &fields, self.digest)
-            })
+        now_ms < self.expires_ms && self.is_signed(Purpose::Session, ring)
+    }
+
+    /// Whether a key of this ring signed the token for this purpose.
+    pub(super) fn is_signed(&self, purpose: Purpose, ring: &Keyring) -> bool {
+        ring.find(self.kid).is_some_and(|key| {
+            let fields = [self.user, self.expires];
+            key.verify(purpose, Digest::HmacSha256, &fields, self.digest)
+        })
     }
 }
 
@@ -62,24 +69,30 @@ fn cut_last(text: &str) -> Option<(&str, &str)> {
 /// Writes a token for `user`, who must be well formed ([`ids::is_user`]).
 #[must_use]
 pub fn sign(key: &Key, user: &str, expires_ms: u64) -> String {
+    sign_for(Purpose::Session, key, user, expires_ms)
+}
+
+/// The same for another purpose.
+pub(super) fn sign_for(purpose: Purpose, key: &Key, user: &str, expires_ms: u64) -> String {
     let expires = expires_ms.to_string();
-    let text = key.sign(Purpose::Session, Digest::HmacSha256, &[user, &expires]);
+    let text = key.sign(purpose, Digest::HmacSha256, &[user, &expires]);
     format!("{user}.{expires}.{}.{text}", key.kid())
 }
 
-/// The value of cookie `name` in a `Cookie` header.
+/// The value of cookie `name` in a `Cookie` header; a value that is not UTF-8 is empty,
+/// which no session is. Other cookies in the header may hold any bytes.
 #[must_use]
-pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+pub fn cookie<'a>(header: &'a [u8], name: &str) -> Option<&'a str> {
     let mut rest = header;
     loop {
         // Byte by byte, since a general search costs more on texts this short.
-        let (pair, later) = match rest.bytes().position(|byte| byte == b';') {
+        let (pair, later) = match rest.iter().position(|byte| *byte == b';') {
             Some(at) => (&rest[..at], Some(&rest[at + 1..])),
             None => (rest, None),
         };
-        let value = pair.trim_ascii_start().strip_prefix(name);
-        if let Some(value) = value.and_then(|value| value.strip_prefix('=')) {
-            return Some(value.trim_ascii_end());
+        let value = pair.trim_ascii_start().strip_prefix(name.as_bytes());
+        if let Some(value) = value.and_then(|value| value.strip_prefix(b"=")) {
+            return Some(std::str::from_utf8(value.trim_ascii_end()).unwrap_or_default());
         }
         rest = later?;
     }
@@ -103,9 +116,21 @@ mod tests {
 
     #[test]
     fn the_cookie_is_found_among_others() {
-        assert_eq!(cookie("a=1; seckill_session=x.y; b=2", COOKIE), Some("x.y"));
-        assert_eq!(cookie("xseckill_session=1", COOKIE), None);
-        assert_eq!(cookie("", COOKIE), None);
+        let own = |header: &'static [u8]| cookie(header, COOKIE);
+        assert_eq!(own(b"a=1; seckill_session=x.y; b=2"), Some("x.y"));
+        assert_eq!(own(b"xseckill_session=1"), None);
+        assert_eq!(own(b""), None);
+    }
+
+    #[test]
+    fn bytes_in_cookies_of_others_do_not_matter() {
+        let own = |header: &'static [u8]| cookie(header, COOKIE);
+        assert_eq!(own(b"name=\xfc; seckill_session=x.y"), Some("x.y"));
+        assert_eq!(
+            own(b"\xff\xfe; ; =; seckill_session=x.y; \xe9=1"),
+            Some("x.y")
+        );
+        assert_eq!(own(b"seckill_session=\xff"), Some(""));
     }
 
     proptest! {

@@ -148,7 +148,7 @@ pub struct Life {
     pub quantity: i64,
     /// The event that counted it as sold.
     pub confirmed: Option<usize>,
-    /// The event that released its items.
+    /// The event that released its items, or returned them after they were sold.
     pub released: Option<usize>,
 }
 
@@ -185,7 +185,7 @@ pub struct Replay {
     last: Option<usize>,
     /// Events that finish a purchase which has not been replayed yet: a lost purchase
     /// may be entered again later.
-    early: BTreeMap<PurchaseId, usize>,
+    early: BTreeMap<PurchaseId, Vec<usize>>,
 }
 
 /// Replays a segment's events, oldest first.
@@ -208,6 +208,7 @@ fn change(event: &Event) -> Option<Amounts> {
         "purchase" => (-quantity, quantity, 0),
         "confirm" => (0, -quantity, quantity),
         "release" => (quantity, -quantity, 0),
+        "return" => (quantity, 0, -quantity),
         _ => return None,
     };
     Some(Amounts {
@@ -256,7 +257,7 @@ impl Replay {
 
     /// Records a fault for each event that finished an unknown purchase.
     fn close(&mut self, events: &[Event]) {
-        for (_, at) in std::mem::take(&mut self.early) {
+        for at in std::mem::take(&mut self.early).into_values().flatten() {
             let kind = events[at].kind();
             let what = format!("the {kind} belongs to no purchase in the ledger");
             self.fault("event_unfounded", what, vec![at]);
@@ -291,9 +292,9 @@ impl Replay {
         let mut bound = (0, 0);
         for life in self.purchases.values() {
             match (life.confirmed, life.released) {
-                (Some(_), _) => bound.1 += life.quantity,
+                (_, Some(_)) => {}
+                (Some(_), None) => bound.1 += life.quantity,
                 (None, None) => bound.0 += life.quantity,
-                (None, Some(_)) => {}
             }
         }
         bound
@@ -348,7 +349,7 @@ impl Replay {
                 self.live.insert(request, at);
                 let early = self.early.remove(&purchase);
                 self.purchases.insert(purchase, life);
-                if let Some(early) = early {
+                for early in early.into_iter().flatten() {
                     self.finish(&events[early], early);
                 }
             }
@@ -358,7 +359,7 @@ impl Replay {
             "transfer_in" => {
                 self.arrived.insert(event.text("request").to_owned(), at);
             }
-            "confirm" | "release" => self.finish(event, at),
+            "confirm" | "release" | "return" => self.finish(event, at),
             _ => {}
         }
     }
@@ -366,15 +367,24 @@ impl Replay {
     fn finish(&mut self, event: &Event, at: usize) {
         let (kind, quantity) = (event.kind(), event.number("quantity").unwrap_or(0));
         let Some(life) = self.purchases.get_mut(&event.purchase()) else {
-            self.early.insert(event.purchase(), at);
+            self.early.entry(event.purchase()).or_default().push(at);
             return;
         };
         let made = life.made;
-        if kind == "release" {
+        if kind != "confirm" {
             let id = event.purchase();
             self.live.remove(&(id.user, id.request));
         }
-        if let Some(before) = life.confirmed.or(life.released) {
+        if kind == "return" && life.confirmed.is_none() {
+            let what = "the return is of a purchase that was not sold".to_owned();
+            return self.fault("event_unfounded", what, vec![made, at]);
+        }
+        let before = match kind {
+            // What was sold may be returned.
+            "return" => life.released,
+            _ => life.confirmed.or(life.released),
+        };
+        if let Some(before) = before {
             let what = format!("the {kind} is of a purchase that was finished before");
             return self.fault("event_unfounded", what, vec![made, before, at]);
         }

@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::orders::order;
+use crate::orders::purchase::Reason;
 use crate::permits::permit::PermitId;
 use crate::stock::ledger::{Amounts, EntryId, Event, Life, PurchaseId, Replay};
 
@@ -217,7 +218,13 @@ impl<'a> SegmentState<'a> {
         let open = |life: &Life| life.confirmed.is_none() && life.released.is_none();
         let mut purchases: Vec<(PurchaseId, Life)> =
             self.replay.purchases.clone().into_iter().collect();
-        purchases.retain(|(_, life)| open(life));
+        // Sold, and then cancelled by the shop: its items are for sale again.
+        let is_withdrawn = |purchase: &PurchaseId, life: &Life| {
+            let reason = orders.get(purchase).map(|order| order.reason.as_str());
+            let reason = reason.and_then(Reason::parse);
+            life.released.is_none() && reason.is_some_and(Reason::cancels_paid)
+        };
+        purchases.retain(|(purchase, life)| open(life) || is_withdrawn(purchase, life));
         purchases.sort_by_key(|(_, life)| life.made);
         for (purchase, life) in purchases {
             let made = self.events[life.made].clone();
@@ -238,6 +245,11 @@ impl<'a> SegmentState<'a> {
             ];
             match order.stands {
                 order::State::Created => {}
+                // What was paid and refunded counts as sold until its stock follows.
+                order::State::Cancelled if order.reason == "refunded" => {
+                    fields.push(("order", &order.order));
+                    self.enter("confirm", &fields);
+                }
                 order::State::Paid => {
                     fields.push(("order", &order.order));
                     self.enter("confirm", &fields);
@@ -246,7 +258,11 @@ impl<'a> SegmentState<'a> {
                     fields.push(("order", order.number()));
                     fields.push(("state", order.stands.as_str()));
                     fields.push(("reason", &order.reason));
-                    self.enter("release", &fields);
+                    let kind = match life.confirmed {
+                        Some(_) => "return",
+                        None => "release",
+                    };
+                    self.enter(kind, &fields);
                 }
             }
         }
@@ -313,7 +329,7 @@ impl<'a> SegmentState<'a> {
             let order = orders.get(purchase);
             let number = order.map_or("", |order| order.number());
             let (state, end) = match (life.confirmed, life.released) {
-                (Some(_), _) => ("paid", String::new()),
+                (Some(_), None) => ("paid", String::new()),
                 (_, Some(at)) => {
                     let released = &self.events[at];
                     if !permit.is_empty() {

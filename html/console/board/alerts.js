@@ -12,11 +12,49 @@ function sentence({ code, subject, values, message }, titles) {
 
 const WHERE = { dead_letters: '#/dead-letters' };
 
+const STORED = 'seckill:console:sound';
+const PATIENCE_MS = 600;
+
+/** Two short tones; browsers allow them once somebody has clicked on the page. */
+function beep() {
+  const audio = new AudioContext();
+  for (const [at, hertz] of [[0, 880], [0.22, 660]]) {
+    const tone = audio.createOscillator();
+    const loud = audio.createGain();
+    tone.frequency.value = hertz;
+    loud.gain.setValueAtTime(0.15, audio.currentTime + at);
+    loud.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + at + 0.2);
+    tone.connect(loud).connect(audio.destination);
+    tone.start(audio.currentTime + at);
+    tone.stop(audio.currentTime + at + 0.2);
+  }
+  setTimeout(() => audio.close(), PATIENCE_MS);
+}
+
+function wantsSound() {
+  try {
+    return localStorage.getItem(STORED) === 'on';
+  } catch {
+    return false;
+  }
+}
+
 export function alerts() {
+  const sound = el('input', {
+    type: 'checkbox', checked: wantsSound(),
+    onchange: () => {
+      try {
+        localStorage.setItem(STORED, sound.checked ? 'on' : 'off');
+      } catch {
+        // It lasts as long as the page.
+      }
+      if (sound.checked) beep();
+    },
+  });
   const list = el('ul.alerts', { 'aria-label': t('board.alerts') });
   // Read out when another alert comes, not at every number that changes in one.
   const spoken = el('p.unseen', { role: 'status', 'aria-live': 'polite' });
-  const node = el('div', {}, list, spoken);
+  const node = el('div', {}, list, el('label.sim-vice.small.soft', {}, sound, ' ', t('board.sound')), spoken);
   let known = null;
   let shown = '';
   return {
@@ -31,6 +69,10 @@ export function alerts() {
       fill(list, items.length ? items : el('li.alert', { 'data-level': 'well' }, t('board.well')));
       const now = all.map(({ code, subject }) => `${code} ${subject}`).join();
       if (now !== known) spoken.textContent = list.textContent;
+      const before = new Set((known ?? '').split(','));
+      if (known !== null && sound.checked && now.split(',').some((it) => it && !before.has(it))) beep();
+      // Seen in another tab too.
+      document.title = all.length ? `(${all.length}) ${t('title')}` : t('title');
       known = now;
     },
   };

@@ -15,15 +15,18 @@ export function patched(before, patch) {
   return after;
 }
 
-/** The funnel's steps, each with its share of the first and of the step above. */
+/**
+ * The funnel in its two units, which are not steps of one another: one request may be
+ * for several items. Each step has its share of the unit's first and of the step above.
+ */
 export function steps(funnel) {
-  const counts = [
-    ['received', funnel.received],
-    ['admitted', funnel.admitted],
-    ['purchased', funnel.purchased],
-    ['ordered', funnel.ordered],
-    ['paid', funnel.paid],
-  ];
+  return {
+    requests: shares([['received', funnel.received], ['admitted', funnel.admitted]]),
+    items: shares([['offered', funnel.offered], ['purchased', funnel.purchased], ['ordered', funnel.ordered], ['paid', funnel.paid]]),
+  };
+}
+
+function shares(counts) {
   const most = Math.max(1, ...counts.map(([, n]) => n ?? 0));
   return counts.map(([name, n], at) => {
     const above = at > 0 ? counts[at - 1][1] : null;

@@ -2,7 +2,7 @@
 // changed in place, so that two hundred of them cost only what changed.
 
 import { el, fill, put } from '../dom.js';
-import { moment, number, t } from '../i18n.js';
+import { number, span, t } from '../i18n.js';
 import { grouped, parts } from './patch.js';
 
 /** From this many products on there is a search field. */
@@ -58,7 +58,7 @@ class Row {
 
 class Group {
   /** `again` draws once more, when more is wanted. */
-  constructor(round, again) {
+  constructor(roundId, round, again) {
     this.name = el('b');
     this.state = el('span.chip');
     this.when = el('span.soft.small.num');
@@ -72,8 +72,10 @@ class Group {
       },
     });
     // Rounds that are over are folded away until somebody wants them.
+    const id = encodeURIComponent(roundId);
+    const links = el('p.board-links.small', {}, el('a', { href: `#/rounds/${id}` }, t('board.manage')), ' ', el('a', { href: `#/report/${id}` }, t('board.report')));
     this.node = el('details.board-round', { open: round.state !== 'ended' },
-      el('summary', {}, this.name, ' ', this.state, ' ', this.when), this.list, this.more);
+      el('summary', {}, this.name, ' ', this.state, ' ', this.when), links, this.list, this.more);
   }
 
   show({ round, products }, rows, isWhole) {
@@ -81,7 +83,7 @@ class Group {
     put(this.state, t(`board.round.${round.state}`));
     const tone = { open: 'good', scheduled: 'info', ended: '' }[round.state];
     if (this.state.dataset.tone !== tone) this.state.dataset.tone = tone;
-    put(this.when, `${moment(round.starts_ms)} – ${moment(round.ends_ms, { year: undefined, month: undefined, day: undefined, second: undefined })} · ${t('board.round.n', { n: number(products.length) })}`);
+    put(this.when, `${span(round.starts_ms, round.ends_ms)} · ${t('board.round.n', { n: number(products.length) })}`);
     const shown = isWhole || this.isWhole ? products : products.slice(0, FOLDED);
     const isAll = shown.length === products.length;
     if (this.more.hidden !== isAll) this.more.hidden = isAll;
@@ -117,7 +119,7 @@ export function products() {
     const text = tools.hidden ? '' : search.value;
     const all = grouped(board.rounds, board.products, { text, by: sort.value });
     for (const group of all) {
-      if (!groups.has(group.id)) groups.set(group.id, new Group(group.round, show));
+      if (!groups.has(group.id)) groups.set(group.id, new Group(group.id, group.round, show));
       groups.get(group.id).show(group, row, text.trim() !== '');
     }
     const wanted = all.map((group) => groups.get(group.id).node);

@@ -26,6 +26,20 @@ export async function reject(round) {
   return is;
 }
 
+/** Asks for the reason, stops or resumes the round at every edge; returns it as it is then. */
+async function stopRound(round, step, me) {
+  const reason = await ask({ title: t(`ask.stop.${step}`, round), text: t(`ask.stop.${step}.text`), yes: t(`act.stop.${step}`), no: t('cancel'), reason: t('ask.stop.why'), danger: step !== 'resume' });
+  if (!reason) return null;
+  let cancel = 'none';
+  if (step === 'withdraw' && await ask({ title: t('ask.cancel', round), text: t('ask.cancel.text'), yes: t('act.cancel.unpaid'), no: t('act.cancel.none'), danger: true })) {
+    cancel = 'unpaid';
+    if (me.role === 'supervisor' && await ask({ title: t('ask.cancel.paid', round), text: t('ask.cancel.paid.text'), yes: t('act.cancel.all'), no: t('act.cancel.keep'), danger: true })) cancel = 'all';
+  }
+  const is = await post(round, step, { reason, cancel });
+  toast(is.problem ?? t(`act.stop.${step}.done`), is.problem ? 'bad' : 'good');
+  return is;
+}
+
 /** The buttons of the editor. */
 export function actions({ round, me, dirty, isNew, act, save, take, leave }) {
   const button = (words, work, tone = '') => el('button.button', { type: 'button', class: tone, 'data-act': words, onclick: () => act(work) }, t(`act.${words}`));
@@ -58,6 +72,10 @@ export function actions({ round, me, dirty, isNew, act, save, take, leave }) {
     await submitSeries(round.series);
     take(await api.get(`/rounds/${encodeURIComponent(round.id)}`));
   }) : null;
+  const stop = (step) => button(`stop.${step}`, async () => {
+    const is = await stopRound(round, step, me);
+    if (is) take(is);
+  }, step === 'resume' ? 'is-main' : 'is-danger');
   switch (round.state) {
     case 'draft':
     case 'rejected': return [remove, copy, submitAll, submit, dirty ? saving : null];
@@ -69,8 +87,9 @@ export function actions({ round, me, dirty, isNew, act, save, take, leave }) {
       }, tone);
       return [copy, step('withdraw', 'withdrawn'), decides ? decide('reject', reject) : null, decides ? decide('approve', approve, 'is-main') : null];
     }
-    case 'ended': return [copy];
-    default: return [copy, button('publish', async () => {
+    case 'ended': return [copy, stop('withdraw')];
+    case 'withdrawn': return [copy];
+    default: return [copy, round.state === 'paused' ? stop('resume') : stop('pause'), round.state === 'published' ? null : stop('end'), stop('withdraw'), button('publish', async () => {
       const is = await post(round, 'publish', {});
       take(is);
       toast(is.problem ?? t('act.published'), is.problem ? 'bad' : 'good');

@@ -3,8 +3,9 @@
 
 import { api } from '../api.js';
 import { el, fill, toast } from '../dom.js';
-import { moment, money, number, said, t } from '../i18n.js';
+import { moment, money, number, said, span as spanOf, t } from '../i18n.js';
 import { approve, isOwn, reject } from './actions.js';
+import { thumbnails } from './picture.js';
 import { allRounds, approveAll, rejectAll, span } from './series.js';
 import './words.js';
 
@@ -34,6 +35,12 @@ export async function show(root, { me }) {
     if (!document.hidden && !document.querySelector('dialog[open]')) read().catch(() => {});
   }, 10_000);
   return () => clearInterval(again);
+}
+
+/** What is taken off, as shoppers read it. */
+function off({ price_cents: price, list_price_cents: list }) {
+  const percent = list > price ? Math.floor(((list - price) * 100) / list) : 0;
+  return percent ? el('div.soft.small', {}, t('approvals.off', { percent })) : null;
 }
 
 const timeOfDay = (ms) => moment(ms, { year: undefined, month: undefined, day: undefined });
@@ -70,18 +77,19 @@ function card(days, me, read) {
     ]
     : [el('p.soft', {}, t(me.role === 'supervisor' ? 'note.own' : 'error.supervisor_only'))];
   const line = (it) => el('tr', {},
-    el('td', {}, el('b', {}, it.title), el('div.soft.small', {}, it.id)),
+    el('td', {}, el('div.goods', {}, thumbnails(it.picture, it.title)), el('b', { dir: 'auto' }, it.title), el('div.soft.small', {}, it.id),
+      it.text ? el('details.small', {}, el('summary', {}, t('product.text')), el('p.told', { dir: 'auto' }, it.text)) : null),
     el('td.num', { 'data-label': t('product.price') }, money(it.price_cents)),
-    el('td.num', { 'data-label': t('product.list') }, money(it.list_price_cents)),
+    el('td.num', { 'data-label': t('product.list') }, money(it.list_price_cents), off(it)),
     el('td.num', { 'data-label': t('product.amount') }, number(it.amount)),
     el('td.num', { 'data-label': t('product.cap') }, number(it.per_buyer)));
   const link = (it, words) => el('a', { href: `#/rounds/${encodeURIComponent(it.id)}` }, words);
   const when = isMany
     ? [
       el('p', {}, el('b', {}, t('series.days', { n: days.length })), ' · ', span(days)),
-      el('details', {}, el('summary', {}, t('series.each')), el('ul.days', {}, days.map((it) => el('li', {}, link(it, it.id), ' ', moment(it.starts_ms), ' – ', moment(it.ends_ms))))),
+      el('details', {}, el('summary', {}, t('series.each')), el('ul.days', {}, days.map((it) => el('li', {}, link(it, it.id), ' ', spanOf(it.starts_ms, it.ends_ms))))),
     ]
-    : el('p', {}, moment(round.starts_ms), ' – ', moment(round.ends_ms));
+    : el('p', {}, spanOf(round.starts_ms, round.ends_ms));
   const title = isMany ? [round.name, ' ', el('span.soft.small', {}, t('round.series', { series: round.series }))] : [link(round, round.name), ' ', el('span.soft.small', {}, round.id)];
   return el('article.card.waiting', { 'data-round': isMany ? null : round.id, 'data-series': isMany ? round.series : null },
     el('div.head', {}, el('h2', {}, title), el('div.row', {}, tools)),

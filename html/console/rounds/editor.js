@@ -45,7 +45,7 @@ export async function editor(root, { id, me }) {
   async function check() {
     const asked = toForm(draft, isNew);
     look.show(asked, looked);
-    if (round && ['submitted', 'ended'].includes(round.state)) return;
+    if (round && ['submitted', 'ended', 'withdrawn'].includes(round.state)) return;
     checking?.abort();
     checking = new AbortController();
     try {
@@ -148,14 +148,15 @@ export async function editor(root, { id, me }) {
       round?.state === 'rejected' ? note('note.rejected', 'bad') : null,
       round?.state === 'submitted' ? note('note.submitted', 'info') : null,
       round?.state === 'submitted' && me.role === 'supervisor' && isOwn(round, me) ? note('note.own', 'warn') : null,
-      ['approved', 'published', 'running'].includes(round?.state) ? note('note.approved', 'info') : null,
+      ['paused', 'withdrawn'].includes(round?.state) ? note(`note.${round.state}`, 'warn') : null,
+      ['approved', 'published', 'running', 'paused'].includes(round?.state) ? note('note.approved', 'info') : null,
       round?.state === 'ended' ? note('note.ended', 'info') : null);
   }
 
   function showForm() {
     const state = round?.state ?? 'draft';
-    const isLocked = state === 'submitted' || state === 'ended';
-    const isFixed = ['approved', 'published', 'running'].includes(state);
+    const isLocked = ['submitted', 'ended', 'withdrawn'].includes(state);
+    const isFixed = ['approved', 'published', 'running', 'paused'].includes(state);
     const text = (name, more = {}) => field({
       name, label: t(`round.${more.words ?? name}`), hint: more.hint ? t(more.hint, { zone: shopZone() }) : null, wide: more.wide,
       input: el('input', { value: draft[more.of ?? name], disabled: isLocked || more.disabled, ...more.input,

@@ -2,7 +2,7 @@
 
 import { api, mistakeText } from '../api.js';
 import { el, fill, toast } from '../dom.js';
-import { moment, number, said, t } from '../i18n.js';
+import { moment, number, said, span, t } from '../i18n.js';
 import { editor } from './editor.js';
 import { STATES, chip } from './state.js';
 
@@ -66,14 +66,12 @@ async function list(root) {
 }
 
 function row(round) {
-  const end = new Date(round.ends_ms) - new Date(round.starts_ms) < 86_400_000
-    ? moment(round.ends_ms, { second: undefined, year: undefined, month: undefined, day: undefined })
-    : moment(round.ends_ms);
   return el('tr', { 'data-round': round.id },
-    el('td', {}, el('a.name', { href: `#/rounds/${encodeURIComponent(round.id)}` }, round.name), el('div.soft.small', {}, round.id, round.series ? ` · ${t('round.series', { series: round.series })}` : '')),
-    el('td', { 'data-label': t('rounds.when') }, el('span', {}, moment(round.starts_ms), ' – ', end)),
+    el('td', {}, el('a.name', { href: `#/rounds/${encodeURIComponent(round.id)}`, dir: 'auto' }, round.name), el('div.soft.small', {}, round.id, round.series ? ` · ${t('round.series', { series: round.series })}` : '')),
+    el('td', { 'data-label': t('rounds.when') }, el('span', {}, span(round.starts_ms, round.ends_ms))),
     el('td', { 'data-label': t('rounds.what') }, t('rounds.products', { n: number(round.product_count), items: number(round.items) })),
-    el('td', { 'data-label': t('rounds.state') }, chip(round.state)),
+    el('td', { 'data-label': t('rounds.state') }, el('span', {}, chip(round.state),
+      ['running', 'ended'].includes(round.state) ? [' ', el('a.small', { href: `#/report/${encodeURIComponent(round.id)}` }, t('rounds.report'))] : null)),
     el('td', { 'data-label': t('rounds.by') }, el('span', {}, round.edited_by || '–', el('div.soft.small', {}, moment(round.edited_ms)))));
 }
 

@@ -1,10 +1,11 @@
 // Who is shopping: the chip in the header and the demo login form.
 
-import { getSession, logIn } from './api.js';
+import { getLoginWay, getSession, logIn, logOut } from './api.js';
 import { onLang, t } from './i18n.js';
+import { onSavedElsewhere, save } from './store.js';
 
-const USER = /^[A-Za-z0-9_.@+-]{1,64}$/;
 const RETRY_MS = 2_000;
+const STORED_USER = 'seckill:account';
 
 /**
  * Wires the page's login. `changed(user)` is called with a name, with null when nobody
@@ -14,15 +15,23 @@ export function watchAccount(changed, ask) {
   const form = document.querySelector('#login-form');
   const chip = document.querySelector('#account');
   const note = document.querySelector('#login-note');
+  const door = document.createElement('button');
+  door.type = 'button';
+  door.className = 'tool login-door';
+  note.after(door);
   let user;
   let problem = null;
+  let way = {};
 
   function draw() {
     chip.textContent = user || t('account.login');
     chip.classList.toggle('is-in', Boolean(user));
-    note.textContent = problem ? t(problem) : user ? t('login.done', { user }) : t('login.why');
+    note.textContent = problem ? t(problem) : user ? t('login.done', { user }) : way.way === 'page' ? '' : t('login.why');
     note.classList.toggle('is-bad', Boolean(problem));
-    form.hidden = problem === 'login.elsewhere';
+    form.hidden = problem === 'login.elsewhere' || way.way === 'page';
+    // To the shop's own login, and out again.
+    door.hidden = !user && way.way !== 'page';
+    door.textContent = t(user ? 'account.logout' : 'account.login');
     form.querySelector('[type=submit]').textContent = t(user ? 'account.switch' : 'login.submit');
   }
 
@@ -43,19 +52,37 @@ export function watchAccount(changed, ask) {
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     const name = form.elements.user.value.trim();
-    problem = USER.test(name) ? null : 'login.bad';
+    problem = name ? null : 'login.bad';
     if (!problem) {
       const answer = await logIn(name);
-      if (answer.data) {
+      // The shop logged them in; only a second call shows whether the browser kept it.
+      const kept = answer.data ? await getSession() : null;
+      if (kept?.data || kept?.lost) {
         form.elements.user.value = '';
-        set(answer.data.user ?? name);
+        set(kept.data?.user ?? answer.data.user ?? name);
+        save(STORED_USER, user);
         return;
       }
-      problem = answer.status === 404 ? 'login.elsewhere' : answer.code === 'bad_request' ? 'login.bad' : 'login.lost';
+      problem = kept ? 'login.cookies' : answer.status === 404 ? 'login.elsewhere' : answer.code === 'bad_request' ? 'login.bad' : 'login.lost';
     }
     draw();
   });
-  chip.addEventListener('click', ask);
+  /** Leads to a page of the shop's, which leads back here. */
+  const leave = (url) => location.assign(url.replace('{return}', encodeURIComponent(location.href)));
+
+  door.addEventListener('click', async () => {
+    if (!user) return leave(way.login_url);
+    await logOut();
+    if (way.logout_url) leave(way.logout_url);
+    else check();
+  });
+  chip.addEventListener('click', () => (way.way === 'page' && !user ? leave(way.login_url) : ask()));
+  getLoginWay().then(({ data }) => {
+    way = data ?? {};
+    draw();
+  });
+  // Another tab logged in, as somebody else perhaps.
+  onSavedElsewhere(STORED_USER, check);
   onLang(draw);
   check();
   return { check, expired: () => set(null) };

@@ -3,9 +3,14 @@
 //   { status, code, retryMs }              a refusal of the contract
 //   { status: 0 or 5xx, lost: true }       the outcome is unknown
 
+import { noteCall } from './reach.js';
+
 const TIMEOUT_MS = 5_000;
 // A purchase may have to wait in line; giving up sooner would only make more unknowns.
 const PURCHASE_TIMEOUT_MS = 12_000;
+
+// Where the API is: on this page's own name, unless the page says otherwise.
+const BASE = globalThis.document?.querySelector('meta[name="seckill-api"]')?.content.replace(/\/$/, '') ?? '';
 
 const productUrl = (round, product, what) =>
   `/api/rounds/${encodeURIComponent(round)}/products/${encodeURIComponent(product)}/${what}`;
@@ -19,7 +24,11 @@ export async function getRounds() {
   if (typeof data?.version !== 'string') return call('GET', '/api/rounds', { cache: 'no-cache' });
   return call('GET', `/api/rounds?version=${encodeURIComponent(data.version)}`, { cache: 'default' });
 }
+export const getLeft = () => call('GET', '/left.json', { cache: 'default' });
 export const getSession = () => call('GET', '/api/session');
+/** How a shopper logs in here: by a page of the shop's, by the demo's form, or not at all. */
+export const getLoginWay = () => call('GET', '/api/session/way', { cache: 'default' });
+export const logOut = () => call('POST', '/api/session/logout');
 export const getPath = (round, product) => call('GET', productUrl(round, product, 'path'));
 export const getState = (round, product) => call('GET', productUrl(round, product, 'state'));
 export const getResult = (round, product) => call('GET', productUrl(round, product, 'result'));
@@ -40,6 +49,9 @@ const orderUrl = (order, what = '') => `/api/orders/${encodeURIComponent(order)}
 export const getOrders = (page) => call('GET', `/api/orders?page=${page}`);
 export const getOrder = (order) => call('GET', orderUrl(order));
 export const payOrder = (order) => call('POST', orderUrl(order, '/pay'));
+/** Where the buyer pays with this provider: `data.pay_url`. */
+export const payWith = (order, provider) =>
+  call('POST', orderUrl(order, '/pay'), { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ provider }) });
 export const cancelOrder = (order) => call('POST', orderUrl(order, '/cancel'));
 
 /** Buys; `more` are further headers, such as the language in which the buyer reads. */
@@ -55,16 +67,18 @@ async function call(method, url, { timeout = TIMEOUT_MS, ...options } = {}) {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), timeout);
   try {
-    const response = await fetch(url, {
+    const response = await fetch(url.startsWith('/api/') || url.startsWith('/buy/') ? BASE + url : url, {
       method,
       cache: 'no-store',
-      credentials: 'same-origin',
+      credentials: BASE ? 'include' : 'same-origin',
       signal: stop.signal,
       ...options,
     });
+    noteCall(true);
     const data = await response.json().catch(() => null);
     return read(response.status, data, response.headers.get('Retry-After'));
   } catch {
+    noteCall(false);
     return { status: 0, lost: true };
   } finally {
     clearTimeout(timer);

@@ -2,9 +2,8 @@
 // shop can show their state without a query to the order database. Pure but for
 // `load` and `save`; the rules are tested without a browser.
 
-import { load, save } from './store.js';
+import { BASKET, load, save } from './store.js';
 
-const STORED = 'seckill:basket';
 /** A purchase that cannot change any more is forgotten after this long. */
 export const KEPT_MS = 24 * 3_600_000;
 /** A purchase without any result is given up after this long: the round is long over. */
@@ -14,19 +13,23 @@ const SETTLED = ['paid', 'cancelled', 'failed', 'none'];
 
 /** The purchases of `user`, by `round-product`. */
 export function read(user) {
-  const kept = load(STORED);
+  const kept = load(BASKET);
   return kept?.user === user && user ? kept.items : {};
 }
 
 function write(user, items) {
-  save(STORED, { user, items });
+  save(BASKET, { user, items });
 }
 
-/** Notes the state of a purchase. */
+/**
+ * Notes the state of a purchase. What is known already is not saved again: each of two
+ * tabs follows what the other one saves, and they would go on for ever.
+ */
 export function note(user, id, entry, now) {
   if (!user) return;
   const items = fresh(read(user), now);
   const before = items[id];
+  if (before && Object.keys(entry).every((field) => before[field] === entry[field])) return;
   items[id] = { ...before, ...entry, at: now };
   write(user, items);
 }

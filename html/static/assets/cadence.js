@@ -8,19 +8,19 @@ export const PATH_MARGIN_MS = 30_000;
 /** The crowd spreads its requests for paths over this much of the last minute. */
 export const PATH_JITTER_MS = 5_000;
 
-/** Ms between two polls of a shopper who waits for what is sold out; with JITTER at most 750 ms. */
+/** Ms between two polls of a shopper who waits for what is sold out or paused; with JITTER at most 750 ms. */
 export const REOPEN_MS = 675;
 /** By how much each pause is made longer or shorter, so that a crowd does not poll in step. */
 export const JITTER = 0.11;
 
-const WAITING = ['scheduled', 'soon', 'open', 'sold_out'];
+const WAITING = ['scheduled', 'soon', 'open', 'sold_out', 'paused'];
 
 /** Ms between two polls of the product's state, or null for none. */
 export function stateEvery(s, now, visible) {
   const scene = sceneAt(s, now);
   if (!visible || !s.online || !WAITING.includes(scene)) return null;
   // The edge polls Redis four times a second: together they are within a second.
-  if (scene === 'sold_out') return REOPEN_MS;
+  if (scene === 'sold_out' || scene === 'paused') return REOPEN_MS;
   if (scene === 'open') return 2_000;
   const left = s.sale.opens - now;
   if (left <= 5_000) return 1_000;

@@ -156,7 +156,7 @@ export async function captchaView() {
   /** Handles a response that is neither a puzzle nor a pass. */
   function troubled(answer) {
     if (answer.code === 'login_required') return close('logged out');
-    if (['sold_out', 'ended', 'not_found'].includes(answer.code)) return close(null);
+    if (['sold_out', 'ended', 'paused', 'withdrawn', 'not_found'].includes(answer.code)) return close(null);
     if (answer.code === 'busy') return rest(Math.ceil(answer.retryMs / 1000) || 1);
     return show('stuck', 'captcha.unavailable');
   }

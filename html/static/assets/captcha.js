@@ -74,5 +74,8 @@ export function passesFor(round, product, { isOpen, loggedOut }) {
     if (answer.lost || !answer.code || answer.code === 'captcha_required') kept = null;
   }
 
-  return { pass, another, used };
+  /** Whether a click would open a puzzle, as far as is known. */
+  const isWanted = () => Boolean(wanted) && wanted.way !== 'off' && !(kept?.until > performance.now());
+
+  return { pass, another, used, isWanted };
 }

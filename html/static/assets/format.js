@@ -54,12 +54,23 @@ function formatted(ms, lang, shape) {
   return made.get(key).format(ms);
 }
 
-/** Wall-clock time of an edge instant in the shopper's own zone. */
-export const timeOfDay = (ms, lang, withSeconds = false) => formatted(ms, lang, withSeconds ? 'second' : 'minute');
+/**
+ * Wall-clock time of an edge instant in the shopper's own zone. A moment that is not a
+ * whole minute is shown with its seconds: 23:39:58 is not 23:39.
+ */
+export const timeOfDay = (ms, lang, withSeconds = false) =>
+  formatted(ms, lang, withSeconds || ms % 60_000 >= 1_000 ? 'second' : 'minute');
 
 export function dayAndTime(ms, now, lang) {
   if (isoDay(ms) === isoDay(now)) return timeOfDay(ms, lang);
   return `${formatted(ms, lang, 'day')} ${timeOfDay(ms, lang)}`;
+}
+
+/** From when to when: with their days unless both are today, and with both days across midnight. */
+export function span(from, to, now, lang) {
+  const until = isoDay(from) === isoDay(to) ? timeOfDay(to, lang) : `${formatted(to, lang, 'day')} ${timeOfDay(to, lang)}`;
+  const since = isoDay(from) === isoDay(to) && isoDay(from) === isoDay(now) ? timeOfDay(from, lang) : `${formatted(from, lang, 'day')} ${timeOfDay(from, lang)}`;
+  return `${since} – ${until}`;
 }
 
 export const longDay = (ms, lang) => formatted(ms, lang, 'longDay');

@@ -1,16 +1,12 @@
-// The two languages of the shop and which of them is shown.
+// Which language is shown, and its words.
 
+import { known, LANGUAGES } from './languages.js';
+import { phrase } from './phrase.js';
 import { en, zh } from './words.js';
 import { load, save } from './store.js';
 
 const WORDS = { 'zh-CN': { ...zh }, en: { ...en } };
 const STORED = 'seckill:lang';
-
-export function known(tag) {
-  if (typeof tag !== 'string') return null;
-  if (/^zh\b/i.test(tag)) return 'zh-CN';
-  return /^en\b/i.test(tag) ? 'en' : null;
-}
 
 /** The first choice that is a language we speak: link, earlier choice, browser. */
 export function chooseLang(query, stored, browser) {
@@ -29,7 +25,8 @@ export const lang = () => current;
 
 /** The words for `key`, its {names} filled in; null when there are none. */
 export function t(key, values = {}) {
-  return WORDS[current][key]?.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '') ?? null;
+  const text = WORDS[current][key] ?? WORDS.en[key];
+  return text === undefined ? null : phrase(text, values, current);
 }
 
 const listeners = [];
@@ -40,23 +37,46 @@ export function onLang(show) {
   show();
 }
 
-/** Fills every [data-t] with its words and wires the switch in the header. */
+/** Chooses a language, whose words may have to be fetched first; without them it is English. */
+async function choose(tag) {
+  const { load: fetchWords } = LANGUAGES[tag];
+  try {
+    if (!WORDS[tag]) WORDS[tag] = (await fetchWords()).words;
+    current = tag;
+  } catch {
+    current = 'en';
+  }
+  fill();
+}
+
+/** Fills every [data-t] with its words and wires the choice in the header. */
 export function speak() {
   const query = new URLSearchParams(location.search).get('lang');
-  current = chooseLang(query, load(STORED), navigator.language);
-  if (known(query)) save(STORED, current);
-  fill();
-  document.querySelector('#lang').addEventListener('click', () => {
-    current = current === 'en' ? 'zh-CN' : 'en';
+  const chosen = chooseLang(query, load(STORED), navigator.language);
+  if (known(query)) save(STORED, chosen);
+  const select = document.querySelector('#lang');
+  select.replaceChildren(...Object.entries(LANGUAGES).map(([tag, { name }]) => {
+    const option = new Option(name, tag, false, tag === chosen);
+    option.lang = tag;
+    return option;
+  }));
+  select.addEventListener('change', async () => {
+    await choose(select.value);
     save(STORED, current);
-    fill();
     for (const show of listeners) show();
   });
+  if (WORDS[chosen]) {
+    current = chosen;
+    fill();
+    return null;
+  }
+  return choose(chosen);
 }
 
 function fill() {
   const root = document.documentElement;
   root.lang = current;
+  root.dir = LANGUAGES[current].dir ?? 'ltr';
   for (const node of document.querySelectorAll('[data-t]')) {
     node.textContent = t(node.dataset.t, node.dataset);
   }

@@ -1,12 +1,12 @@
 // Making elements. Text never becomes markup.
 
-/** An element with attributes and children; what is null is left out. */
+/** An element with attributes and children; what is null is left out. A text that somebody wrote gets `dir: 'auto'`. */
 export function node(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== null && value !== undefined) made.setAttribute(name, value);
   }
-  made.append(...children.filter((it) => it !== null && it !== undefined));
+  made.append(...children.flat().filter((it) => it !== null && it !== undefined));
   return made;
 }
 
@@ -21,6 +21,19 @@ export function drawing(id, className) {
   return svg;
 }
 
-/** The picture of a product of which only the id is known. */
-export const art = (product) =>
-  node('div', { class: 'art', 'data-art': product }, drawing('bag', 'art-bag'), drawing('box', 'art-box'));
+/**
+ * What stands for a product: its `picture`, as the documents name it, shown at `sizes`;
+ * without one a drawing whose shape and colour the id picks. The title stands beside it,
+ * so that it has no words of its own.
+ */
+export function art(product, picture = null, sizes = '72px') {
+  const box = node('div', { class: 'art', 'data-art': product });
+  if (!picture) {
+    box.append(drawing('bag', 'art-bag'), drawing('box', 'art-box'));
+    return box;
+  }
+  box.classList.add('has-photo');
+  const { src, srcset, width, height } = picture;
+  box.append(node('img', { class: 'photo', src, srcset, sizes, width, height, alt: '', loading: 'lazy', decoding: 'async' }));
+  return box;
+}

@@ -17,10 +17,22 @@ export function payClock(order, now) {
 /** The key of the sentence that says what to do next; `has(key)` says whether there is such a sentence. */
 export function advice(order, now, has) {
   const where = standing(order, now);
-  if (where === 'created') return order.can_pay_here === false ? 'order.elsewhere.do' : 'order.created.do';
+  if (where === 'created') return ways(order).length ? 'order.created.do' : 'order.elsewhere.do';
   const because = `order.${where}.${order.reason}`;
   return has(because) ? because : `order.${where}.do`;
 }
+
+/**
+ * The ways to pay an order, as the names of its providers; 'here' is the shop's own page, in
+ * the demo and for what costs nothing. Empty if the buyer pays in some other place.
+ */
+export function ways(order) {
+  if (order.can_pay_here !== false) return ['here'];
+  return order.pay_with ?? [];
+}
+
+/** An address that a button may lead to: a provider's page, or one that opens its app. */
+export const isPayUrl = (url) => /^(https?|weixin|alipays?):\/\//.test(url ?? '');
 
 /** The sentences about refunds: keys with their values. */
 export function refunds(order, has) {

@@ -1,13 +1,15 @@
 // One order: its state, its payment clock, paying, cancelling, and refunds.
 
 import { watchAccount } from './account.js';
-import { cancelOrder, getOrder, payOrder } from './api.js';
+import { cancelOrder, getOrder, payOrder, payWith } from './api.js';
 import * as basket from './basket.js';
 import { dayAndTime, price } from './format.js';
 import { lang, learn, onLang, speak, t } from './i18n.js';
 import { loginDialog } from './login-dialog.js';
 import { art, node } from './node.js';
-import { advice, pageOf, payClock, refunds, standing } from './order-words.js';
+import { advice, isPayUrl, pageOf, payClock, refunds, standing, ways } from './order-words.js';
+import { isReached, onReach } from './reach.js';
+import { BASKET, onSavedElsewhere } from './store.js';
 import { keepTime } from './time.js';
 import { watchPurchases } from './watch.js';
 import * as more from './words-orders.js';
@@ -25,12 +27,12 @@ let user;
 let order = null;
 let problem = null; // 'missing' or 'lost'
 let trouble = null; // why the last click changed nothing, as a key
-let busy = null; // 'pay' or 'cancel' while it is under way
+let busy = null; // 'cancel', or the way to pay, while it is under way
 let timer = 0;
 let drawn = '';
 
 learn(more);
-speak();
+await speak();
 const dialog = loginDialog();
 const time = keepTime(() => 60_000, () => draw());
 const account = watchAccount(signedIn, () => dialog.open());
@@ -117,7 +119,7 @@ function draw() {
   const now = time.now();
   const where = state(now);
   if (where === 'loading') return;
-  const sketch = JSON.stringify([where, lang(), order, busy, trouble, navigator.onLine]);
+  const sketch = JSON.stringify([where, lang(), order, busy, trouble, isReached()]);
   if (sketch === drawn) return;
   drawn = sketch;
   const focused = document.activeElement?.id;
@@ -153,31 +155,64 @@ function sheet(now, where) {
     clock,
   );
   const notes = refunds(order, has).map(([key, values]) => node('p', { class: 'refund' }, t(key, values)));
+  if (order.status === 'paid') trouble = null;
   if (trouble) notes.unshift(node('p', { class: 'trouble', role: 'alert' }, t(trouble)));
-  if (!navigator.onLine) notes.unshift(node('p', { class: 'trouble' }, t('order.offline')));
+  if (!isReached()) notes.unshift(node('p', { class: 'trouble' }, t('order.offline')));
   return [card, ...notes, actions(where), item(now)].filter(Boolean);
 }
 
+function printButton() {
+  const button = node('button', { id: 'print', class: 'plain', type: 'button' }, t('order.print'));
+  button.addEventListener('click', () => window.print());
+  return button;
+}
+
 function actions(where) {
+  if (where === 'paid') return node('p', { class: 'actions' }, printButton());
   if (where === 'cancelled') return node('p', { class: 'actions' }, node('a', { class: 'solid', href: pageOf(order) }, t('order.again')));
   if (where !== 'created') return null;
   const cancelButton = node('button', { id: 'cancel', class: 'plain', type: 'button' }, t('order.cancel'));
   cancelButton.disabled = busy !== null;
   cancelButton.addEventListener('click', cancel);
-  if (order.can_pay_here === false) return node('p', { class: 'actions' }, cancelButton);
-  const label = busy === 'pay' ? t('order.paying') : t('order.pay', { total: price(order.total_cents) });
-  const payButton = node('button', { id: 'pay', class: 'pay', type: 'button' }, label);
-  payButton.disabled = busy !== null || !navigator.onLine;
-  payButton.addEventListener('click', () => change('pay', payOrder));
-  return node('p', { class: 'actions' }, payButton, cancelButton);
+  return node('p', { class: 'actions' }, ...ways(order).map(payButton), cancelButton);
+}
+
+function payButton(way, place, all) {
+  const button = node('button', { id: place ? `pay-${way}` : 'pay', class: 'pay', type: 'button' }, payLabel(way, all.length));
+  button.disabled = busy !== null || !isReached();
+  button.addEventListener('click', () => (way === 'here' ? change(way, payOrder) : leave(way)));
+  return button;
+}
+
+function payLabel(way, ways) {
+  if (busy === way) return t('order.paying');
+  const total = price(order.total_cents);
+  if (order.total_cents === 0) return t('order.pay.free');
+  const name = ways > 1 ? t(`order.pay.${way}`) : null;
+  return name ? t('order.pay.with', { name, total }) : t('order.pay', { total });
+}
+
+/** Leaves for the page of a provider, which sends the buyer back here. */
+async function leave(way) {
+  busy = way;
+  trouble = null;
+  draw();
+  const answer = await payWith(id, way);
+  busy = null;
+  if (isPayUrl(answer.data?.pay_url)) {
+    location.assign(answer.data.pay_url);
+  } else if (answer.code !== 'login_required') {
+    trouble = answer.code === 'order_cancelled' ? 'order.late.pay' : 'order.pay.away';
+  }
+  await read();
 }
 
 function item(now) {
-  const fact = (key, value, className) => node('div', {}, node('dt', {}, t(key)), node('dd', { class: className }, value));
+  const fact = (key, value, className) => node('div', {}, node('dt', {}, t(key)), node('dd', { class: className, dir: 'auto' }, value));
   return node(
     'section',
     { class: 'bought' },
-    node('a', { class: 'bought-item', href: pageOf(order) }, art(order.product), node('b', {}, order.title ?? order.product)),
+    node('a', { class: 'bought-item', href: pageOf(order) }, art(order.product, order.picture), node('b', { dir: 'auto' }, order.title ?? order.product)),
     node(
       'dl',
       { class: 'facts' },
@@ -204,8 +239,9 @@ function tick() {
 
 const refresh = () => document.visibilityState === 'visible' && !busy && read();
 setInterval(tick, 250);
-window.addEventListener('online', refresh);
-window.addEventListener('offline', draw);
+onReach((reached) => (reached ? refresh() : draw()));
+// Paid or cancelled in another tab: this one says so at once.
+onSavedElsewhere(BASKET, refresh);
 window.addEventListener('pageshow', (event) => event.persisted && refresh());
 document.addEventListener('visibilitychange', refresh);
 onLang(draw);

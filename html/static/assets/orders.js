@@ -8,6 +8,8 @@ import { lang, learn, onLang, speak, t } from './i18n.js';
 import { loginDialog } from './login-dialog.js';
 import { art, node } from './node.js';
 import { orderUrl, payClock, standing } from './order-words.js';
+import { onReach } from './reach.js';
+import { BASKET, onSavedElsewhere } from './store.js';
 import { keepTime } from './time.js';
 import { watchPurchases } from './watch.js';
 import * as more from './words-orders.js';
@@ -27,7 +29,7 @@ let timer = 0;
 let reading = 0;
 
 learn(more);
-speak();
+await speak();
 const dialog = loginDialog();
 const time = keepTime(() => 60_000, () => draw());
 const account = watchAccount(signedIn, () => dialog.open());
@@ -113,11 +115,11 @@ function row(it, now) {
   return node(
     'a',
     { class: 'order-row', href: orderUrl(it), 'data-status': where, 'data-order': it.order },
-    art(it.product),
+    art(it.product, it.picture),
     node(
       'div',
       { class: 'row-words' },
-      node('h2', {}, it.title ?? it.product),
+      node('h2', { dir: 'auto' }, it.title ?? it.product),
       node('p', {}, `${dayAndTime(it.created_ms, now, lang())} · ${t('order.number')} `, node('span', { class: 'number' }, it.order)),
     ),
     node(
@@ -152,7 +154,8 @@ newer.addEventListener('click', () => turn(-1));
 older.addEventListener('click', () => turn(1));
 setInterval(tick, 250);
 window.addEventListener('popstate', read);
-window.addEventListener('online', refresh);
+onReach((reached) => reached && refresh());
+onSavedElsewhere(BASKET, refresh);
 window.addEventListener('pageshow', (event) => event.persisted && refresh());
 document.addEventListener('visibilitychange', refresh);
 onLang(draw);

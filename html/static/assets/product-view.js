@@ -1,23 +1,22 @@
 // Draws the product page for a purchase state. Text is written only when it changes,
 // so that an idle second costs nothing and screen readers stay quiet.
 
-import { count, countdown, dayAndTime, timeOfDay } from './format.js';
+import { count, countdown, dayAndTime, isoDay, span, timeOfDay } from './format.js';
 import { lang, onLang, t } from './i18n.js';
+import { hasReminder } from './remind.js';
 import { buttonAt, noticeAt, payLeft, saleAt, sceneAt } from './purchase.js';
-
-const PAY_MINUTES = 10;
 
 const TONE = {
   connecting: 'plain', scheduled: 'plain', soon: 'warm', open: 'hot',
   sending: 'work', processing: 'work', reserved: 'work', lost: 'warn', overdue: 'warn',
-  ordered: 'good', paid: 'good', sold_out: 'over', ended: 'over',
+  ordered: 'good', paid: 'good', sold_out: 'over', ended: 'over', paused: 'warn', withdrawn: 'over',
 };
 // Which step of the row the shopper has reached: clicked, in progress, order, payment,
 // paid; 0 when there is nothing to do yet or any more.
 const STEP = {
   connecting: 0, scheduled: 0, soon: 0, open: 1,
   sending: 1, processing: 2, lost: 2, overdue: 2, reserved: 3,
-  ordered: 4, paid: 5, sold_out: 0, ended: 0,
+  ordered: 4, paid: 5, sold_out: 0, ended: 0, paused: 0, withdrawn: 0,
 };
 const WORKING = ['sending', 'processing', 'reserved', 'lost'];
 
@@ -31,7 +30,7 @@ function set(node, name, value) {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
-/** Wires the page's controls; `act` has `buy(quantity)`, `pay()` and `login()`. */
+/** Wires the page's controls; `act` has `buy(quantity)`, `pay()`, `login()`, `share()` and `remind()`. */
 export function productView(page, act) {
   const root = $('product');
   const button = $('buy');
@@ -42,10 +41,15 @@ export function productView(page, act) {
   let doing = null;
   let said = '';
   let lastLeft = Infinity;
+  // The day by the edge's clock, once it is known.
+  let today = Number(page.opens);
 
   button.addEventListener('click', () => doing && act[doing](quantity));
   $('action').addEventListener('click', () => act.login());
+  $('share').addEventListener('click', () => act.share());
+  $('remind').addEventListener('click', () => act.remind());
   $('login-close').addEventListener('click', () => $('login').close());
+  gallery();
   if (perBuyer > 1) {
     $('quantity').hidden = false;
     $('less').addEventListener('click', () => choose(quantity - 1));
@@ -55,9 +59,24 @@ export function productView(page, act) {
   onLang(() => {
     put($('amount'), t('fact.amount.value', { n: count(Number(page.amount), lang()) }));
     put($('per-buyer'), t('fact.per_buyer.value', { n: perBuyer }));
-    put($('hours'), `${timeOfDay(Number(page.opens), lang())} – ${timeOfDay(Number(page.ends), lang())}`);
+    hours();
     said = '';
   });
+
+  /** The dots below several pictures: which is shown, and a click shows another. */
+  function gallery() {
+    const photos = $('photos');
+    const dots = [...($('dots')?.children ?? [])];
+    dots.forEach((dot, i) => dot.addEventListener('click', () => photos.scrollTo({ left: photos.children[i].offsetLeft, behavior: 'smooth' })));
+    photos?.addEventListener('scroll', () => {
+      const at = Math.round(Math.abs(photos.scrollLeft) / photos.clientWidth);
+      dots.forEach((dot, i) => (i === at ? dot.setAttribute('aria-current', 'true') : dot.removeAttribute('aria-current')));
+    }, { passive: true });
+  }
+
+  function hours() {
+    put($('hours'), span(Number(page.opens), Number(page.ends), today, lang()));
+  }
 
   function choose(n) {
     quantity = Math.min(perBuyer, Math.max(1, n));
@@ -69,11 +88,11 @@ export function productView(page, act) {
   function drawCountdown(s, now) {
     const where = now === null ? null : saleAt(s, now);
     const end = where === 'scheduled' ? s.sale.opens : s.sale.ends;
-    const left = where === null || where === 'ended' ? null : Math.max(0, end - now);
+    const left = where === null || where === 'ended' || where === 'withdrawn' ? null : Math.max(0, end - now);
     const blank = where === null ? '--' : '00';
     const shown = left === null ? { days: 0, boxes: [blank, blank, blank], last: false } : countdown(left);
     shown.boxes.forEach((text, i) => put(boxes[i], text));
-    put($('left-label'), t(where === 'scheduled' || where === null ? 'left.opens' : where === 'ended' ? 'left.over' : 'left.ends'));
+    put($('left-label'), t(where === 'scheduled' || where === null ? 'left.opens' : where === 'ended' || where === 'withdrawn' ? 'left.over' : 'left.ends'));
     put($('left-days'), shown.days > 0 ? t('left.days', { days: shown.days }) : '');
     $('countdown').classList.toggle('is-last', shown.last && where === 'scheduled');
     return where === 'scheduled' ? left : null;
@@ -91,7 +110,7 @@ export function productView(page, act) {
     put($('panel-text'), text);
     drawSteps(scene, s, now);
     $('action').hidden = !login;
-    $('home').hidden = scene !== 'ended';
+    $('home').hidden = scene !== 'ended' && scene !== 'withdrawn';
     $('see-orders').hidden = !(scene === 'overdue' || notice?.code === 'duplicate');
     const order = ['ordered', 'paid'].includes(scene) ? s.outcome.order : null;
     $('order-line').hidden = !order;
@@ -126,11 +145,12 @@ export function productView(page, act) {
   }
 
   function drawButton(s, now) {
-    const { scene, act: next, wait } = buttonAt(s, now);
+    const { scene, act: next, wait, lasting } = buttonAt(s, now);
     doing = next;
     let label = t(`button.${scene}`, { time: opening(s, now) });
     if (next === 'login') label = t('button.login');
     else if (next === 'pay') label = t('button.pay');
+    else if (lasting) label = t(`button.${lasting}`);
     else if (wait > 0) label = t('button.wait', { s: wait });
     else if (!s.online && scene === 'open') label = t('button.offline');
     put($('buy-text'), label);
@@ -144,14 +164,24 @@ export function productView(page, act) {
       const scene = sceneAt(s, now);
       set(root, 'data-scene', scene);
       set(root, 'data-notice', noticeAt(s, scene)?.code ?? '');
+      $('remind').hidden = scene !== 'scheduled';
+      put($('remind'), t(hasReminder(page.round) ? 'remind.on' : 'remind'));
       const left = drawCountdown(s, now);
       const sentences = drawPanel(s, now, scene);
       drawButton(s, now);
       announce(`${scene} ${root.dataset.notice}`, sentences, left);
       if (now !== null) {
+        if (isoDay(now) !== isoDay(today)) {
+          today = now;
+          hours();
+        }
         put($('shop-time'), timeOfDay(now, lang(), true));
         put($('shop-doubt'), t('clock.doubt', { ms: Math.max(1, Math.ceil(time.doubt())) }));
       }
+    },
+    /** Shows what is left; null is nothing to show. */
+    drawLeft(share) {
+      put($('left'), share ? t('left.items', { n: count(share.left, lang()) }) : '\u00a0');
     },
     askLogin() {
       if (!$('login').open) $('login').showModal();
@@ -168,7 +198,6 @@ const opening = (s, now) => (now === null ? '' : dayAndTime(s.sale.opens, now, l
 function story(s, now, scene, wants) {
   const values = {
     time: opening(s, now),
-    minutes: PAY_MINUTES,
     s: s.grab && now !== null ? Math.max(0, Math.floor((now - s.grab.since) / 1000)) : 0,
   };
   const where = scene === 'open' ? 'open' : 'scheduled';

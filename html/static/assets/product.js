@@ -6,10 +6,12 @@ import * as api from './api.js';
 import { watchAccount } from './account.js';
 import { passesFor } from './captcha.js';
 import { resultEvery, stateEvery, wantsOrder, wantsPath, JITTER, PATH_JITTER_MS } from './cadence.js';
-import { lang, speak, onLang } from './i18n.js';
+import { lang, speak, onLang, t } from './i18n.js';
+import { readLeft, shareOf } from './left.js';
 import { productView } from './product-view.js';
 import { buttonAt, initial, nextStep, payLeft, reduce, saleAt, sceneAt, toSave } from './purchase.js';
-import { freshKey, load, save } from './store.js';
+import { onReach } from './reach.js';
+import { BASKET, freshKey, load, onSavedElsewhere, save } from './store.js';
 import { keepTime } from './time.js';
 
 // An order is usually written within a moment of its purchase.
@@ -19,18 +21,24 @@ const EARLY_RETRY_MS = 120;
 const PATH_RETRY_MS = 2_000;
 const ORDER_RETRY_MS = 3_000;
 const MAX_BACKOFF = 8;
+const LEFT_EVERY_MS = 2_000;
+/** Scenes in which a shopper has nothing more to do here. */
+const DONE = ['sold_out', 'ended', 'paid'];
 
 const page = document.querySelector('#product').dataset;
 const { round, product } = page;
 const stored = `seckill:${round}-${product}`;
 const jitter = Math.random() * PATH_JITTER_MS;
 
+// What is left by the last file, and whether other sales are shown.
+let left = null;
+let hasMore = false;
 // The other purchases of this shopper: loaded behind everything that this page needs itself.
 let watch = null;
 let s = initial({ opens: Number(page.opens), ends: Number(page.ends) });
 
-speak();
-const view = productView(page, { buy, pay, login: () => view.askLogin() });
+await speak();
+const view = productView(page, { buy, pay, share, remind, login: () => view.askLogin() });
 const time = keepTime(() => s.sale.opens - time.now(), wake);
 const account = watchAccount(signedIn, () => view.askLogin());
 const captcha = passesFor(round, product, {
@@ -121,7 +129,7 @@ const path = poller(
   async () => {
     const answer = await fetchPath();
     if (answer.code === 'login_required') account.expired();
-    else if (['sold_out', 'ended'].includes(answer.code)) dispatch({ type: 'sale', answer: { state: answer.code } });
+    else if (['sold_out', 'ended', 'paused', 'withdrawn'].includes(answer.code)) dispatch({ type: 'sale', answer: { state: answer.code } });
     else if (['blocked', 'captcha_required', 'not_found'].includes(answer.code)) dispatch({ type: 'warned', code: answer.code });
     return Boolean(answer.data) || answer.code === 'too_early';
   },
@@ -136,8 +144,17 @@ const order = poller(
   },
 );
 
+/** What is left is shown while it sells, and never wanted enough to be repeated in a hurry. */
+const stock = poller(
+  () => (visible() && s.online && time.now() !== null && saleAt(s, time.now()) === 'open' ? LEFT_EVERY_MS : null),
+  async () => {
+    left = await readLeft();
+    return left !== null;
+  },
+);
+
 /** Everything that is polled. */
-const pollers = [state, result, path, order];
+const pollers = [state, result, path, order, stock];
 
 async function fetchPath() {
   const answer = await api.getPath(round, product);
@@ -156,6 +173,8 @@ async function buy(quantity) {
     dispatch({ type: 'restored', saved });
     return;
   }
+  // Bought on another device meanwhile: then there is no puzzle to solve.
+  if (captcha.isWanted()) result.poll();
   const pass = await captcha.pass();
   // Closed, or sold out while the puzzle was being solved.
   if (pass === null || buttonAt(s, time.now()).act !== 'buy') return;
@@ -218,6 +237,11 @@ function beat() {
   clearTimeout(timer);
   const now = time.now();
   view.draw(s, now, time);
+  view.drawLeft(shareOf(left, `${round}-${product}`, now));
+  if (!hasMore && now !== null && DONE.includes(sceneAt(s, now))) {
+    hasMore = true;
+    import('./more.js').then(({ showMore }) => showMore(document.querySelector('#more'), location.pathname, now)).catch(() => {});
+  }
   if (now !== null) {
     for (const one of pollers) if (one.dueIn() <= 0) one.poll();
   }
@@ -235,6 +259,21 @@ function untilNext(now) {
   return Math.max(1, Math.ceil(next));
 }
 
+async function share() {
+  const url = location.href.split('#')[0];
+  const title = document.querySelector('h1').textContent;
+  if (navigator.share) return navigator.share({ title, url }).catch(() => {});
+  await navigator.clipboard?.writeText(url);
+  const { toast } = await import('./toast.js');
+  return toast('good', t('share.copied'), '', { href: url, text: t('toast.see') });
+}
+
+async function remind() {
+  const { openReminder } = await import('./remind-view.js');
+  const title = document.querySelector('h1').textContent;
+  openReminder({ round, title, from: s.sale.opens, to: s.sale.ends, url: location.pathname }, time.now(), wake);
+}
+
 /** Back from sleep, the back/forward cache or a dead network: what was known may be old. */
 function refresh() {
   time.resample();
@@ -245,12 +284,17 @@ function refresh() {
 
 window.addEventListener('pageshow', (event) => event.persisted && refresh());
 document.addEventListener('visibilitychange', () => visible() && refresh());
-window.addEventListener('offline', () => dispatch({ type: 'online', online: false }));
-window.addEventListener('online', () => {
-  dispatch({ type: 'online', online: true });
-  refresh();
+onReach((online) => {
+  dispatch({ type: 'online', online });
+  if (online) refresh();
 });
-if (!navigator.onLine) dispatch({ type: 'online', online: false });
+// Another tab bought it, or tries to: this one follows the same purchase.
+onSavedElsewhere(stored, (saved) => {
+  if (s.grab?.phase === 'sending') return;
+  dispatch({ type: 'restored', saved });
+  result.poll();
+});
+onSavedElsewhere(BASKET, () => s.grab?.phase !== 'sending' && s.user && result.poll());
 onLang(wake);
 state.poll();
 // From here on the page responds to a click; the tests measure when that is.

@@ -13,6 +13,9 @@ export const OVERDUE_MS = 180_000;
 /** The hidden path is handed out from this long before the opening. */
 export const PATH_WINDOW_MS = 60_000;
 
+/** Refusals that another click cannot change: the button stays off until the edge takes them back. */
+const LASTING = ['blocked', 'not_found'];
+
 export function initial({ opens, ends }) {
   return {
     sale: { said: null, opens, ends },
@@ -37,7 +40,7 @@ export function reduce(s, event) {
     case 'sale':
       return sale(s, event.answer);
     case 'path':
-      return { ...s, path: readPath(event.answer.path), sale: moved(s.sale, event.answer) };
+      return { ...s, path: readPath(event.answer.path), sale: moved(s.sale, event.answer), notice: LASTING.includes(s.notice?.code) ? null : s.notice };
     case 'path_dropped':
       return { ...s, path: null };
     case 'click':
@@ -101,6 +104,8 @@ function refused(s, { code, now, retryMs = 0 }) {
   switch (code) {
     case 'sold_out':
     case 'ended':
+    case 'paused':
+    case 'withdrawn':
       return { ...next, notice: null, sale: { ...s.sale, said: code } };
     case 'login_required':
       // Nobody was logged in, so nothing was tried and there is nothing to wait for.
@@ -111,6 +116,10 @@ function refused(s, { code, now, retryMs = 0 }) {
     case 'expired':
     case 'bad_signature':
       return { ...next, path: null };
+    case 'blocked':
+    case 'not_found':
+      // The page keeps requesting a path; that it gets one shows that the ban is over.
+      return { ...next, path: null, lockUntil: Math.max(s.lockUntil, now + retryMs) };
     default:
       return { ...next, lockUntil: Math.max(s.lockUntil, now + retryMs) };
   }
@@ -174,7 +183,9 @@ function none(s, now) {
 /** The sale's state, by the edge's clock and the edge's last response. */
 export function saleAt(s, now) {
   const { said, opens, ends } = s.sale;
+  if (said === 'withdrawn') return 'withdrawn';
   if (said === 'ended' || now >= ends) return 'ended';
+  if (said === 'paused') return 'paused';
   if (now < opens && said !== 'open' && said !== 'sold_out') return 'scheduled';
   return said === 'sold_out' ? 'sold_out' : 'open';
 }
@@ -196,7 +207,7 @@ export function sceneAt(s, now) {
 /** What the shopper has to know besides the scene, or null. */
 export function noticeAt(s, scene) {
   if (['ordered', 'paid', 'sending'].includes(scene)) return null;
-  if (['failed', 'cancelled'].includes(s.notice?.code) && ['sold_out', 'ended'].includes(scene) && s.online) return s.notice;
+  if (['failed', 'cancelled'].includes(s.notice?.code) && ['sold_out', 'ended', 'paused', 'withdrawn'].includes(scene) && s.online) return s.notice;
   if (!s.online) return { code: 'offline' };
   if (s.grab && s.user === null) return { code: 'login_again' };
   return ['soon', 'scheduled', 'open', 'connecting'].includes(scene) ? s.notice : null;
@@ -213,6 +224,7 @@ export function buttonAt(s, now) {
   const scene = sceneAt(s, now);
   if (scene === 'ordered' && s.outcome.order) return { scene, act: 'pay', wait: 0 };
   if (scene !== 'open') return { scene, act: null, wait: 0 };
+  if (s.user && LASTING.includes(s.notice?.code)) return { scene, act: null, wait: 0, lasting: s.notice.code };
   if (s.user === null) return { scene, act: 'login', wait: 0 };
   const wait = Math.max(0, Math.ceil((s.lockUntil - now) / 1000));
   return { scene, act: wait === 0 && s.online ? 'buy' : null, wait };

@@ -1,11 +1,15 @@
 // The start page: today's rounds by the edge's clock, and the demo login.
 
 import { getRounds, getState } from './api.js';
+import { read } from './basket.js';
 import { watchAccount } from './account.js';
-import { count, countdown, isoDay, longDay, percentOff, price, timeOfDay } from './format.js';
+import { count, countdown, isoDay, longDay, percentOff, price, span, timeOfDay } from './format.js';
 import { lang, onLang, speak, t } from './i18n.js';
+import { readLeft, shareOf } from './left.js';
 import { art as picture, node } from './node.js';
+import { isReached, onReach } from './reach.js';
 import { inOrder, leftOf, roundAt } from './round.js';
+import { hasReminder } from './remind.js';
 import { keepTime } from './time.js';
 import { watchPurchases } from './watch.js';
 
@@ -14,6 +18,7 @@ const RETRY_MS = 4_000;
 const STATE_MS = 2_000;
 
 const list = document.querySelector('#rounds');
+const slots = document.querySelector('#slots');
 const soldOut = new Set();
 const onScreen = new Set();
 const watcher = new IntersectionObserver((seen) => {
@@ -22,33 +27,37 @@ const watcher = new IntersectionObserver((seen) => {
 });
 
 let rounds = null;
+let left = null;
 let lost = false;
 let drawn = '';
 let live = [];
 let timer = 0;
 let asking = false;
 
-speak();
+await speak();
 const nextStart = () => Math.min(...(rounds ?? []).map((r) => r.starts_ms).filter((ms) => ms > time.now()));
-const time = keepTime(() => nextStart() - time.now(), read);
+const time = keepTime(() => nextStart() - time.now(), readDay);
 let user;
 watchAccount(
   (name) => {
     user = name;
+    for (const made of list.querySelectorAll('.card')) mark(made);
   },
   () => document.querySelector('#user').focus(),
 );
 
-watchPurchases(() => user, () => time.now());
+watchPurchases(() => user, () => time.now(), null, () => {
+  for (const made of list.querySelectorAll('.card')) mark(made);
+});
 
-async function read() {
+async function readDay() {
   clearTimeout(timer);
   const day = (await getRounds()).data;
   lost = !Array.isArray(day?.rounds);
   if (!lost) rounds = day.rounds;
   draw();
   // Nobody needs the list to the second; a crowd should not fetch it all at once.
-  timer = setTimeout(read, (lost ? RETRY_MS : REFRESH_MS) * (0.8 + 0.4 * Math.random()));
+  timer = setTimeout(readDay, (lost ? RETRY_MS : REFRESH_MS) * (0.8 + 0.4 * Math.random()));
 }
 
 function draw() {
@@ -65,6 +74,7 @@ function draw() {
   const word = rounds === null ? 'day.lost' : 'day.empty';
   list.replaceChildren(...(shown.length ? shown.map((r) => section(r, now)) : [nothing(word)]));
   list.setAttribute('aria-busy', 'false');
+  drawSlots(shown, now);
   tick();
 }
 
@@ -79,6 +89,34 @@ function nothing(word) {
   );
 }
 
+/** The rounds as time slots, in the order of the day, each a way to its goods. */
+function drawSlots(shown, now) {
+  const day = (round) => (isoDay(round.starts_ms) === isoDay(now) ? 'slots.today' : 'slots.tomorrow');
+  const inTime = [...shown].sort((a, b) => a.starts_ms - b.starts_ms);
+  slots.replaceChildren(...inTime.map((round) => {
+    const where = roundAt(round, now);
+    const link = node('a', { class: 'slot', href: `#round-${round.id}`, 'data-state': where },
+      node('b', {}, timeOfDay(round.starts_ms, lang())), node('span', {}, `${t(day(round))} · ${t(`round.${where}`)}`));
+    return node('li', {}, link);
+  }));
+}
+
+/** The reminder of a round that is still to come. */
+function reminder(round) {
+  const button = node('button', { class: 'remind-button', type: 'button' });
+  const draw = () => {
+    button.textContent = t(hasReminder(round.id) ? 'remind.on' : 'remind');
+    button.setAttribute('aria-label', `${button.textContent}: ${round.name}`);
+  };
+  button.addEventListener('click', async () => {
+    const { openReminder } = await import('./remind-view.js');
+    const title = `${t('shop.name')} · ${round.name}`;
+    openReminder({ round: round.id, title, from: round.starts_ms, to: round.ends_ms, url: '/' }, time.now(), draw);
+  });
+  draw();
+  return button;
+}
+
 function section(round, now) {
   const where = roundAt(round, now);
   const boxes = [0, 1, 2].map(() => node('span', { class: 'box' }, '--'));
@@ -88,15 +126,15 @@ function section(round, now) {
   clock.hidden = where === 'ended';
   return node(
     'section',
-    { class: 'round', 'data-round': round.id, 'data-state': where, 'aria-label': round.name },
+    { class: 'round', id: `round-${round.id}`, 'data-round': round.id, 'data-state': where, 'aria-label': round.name },
     node(
       'header',
       {},
       node(
         'div',
         {},
-        node('h2', {}, round.name, ' ', node('span', { class: 'chip' }, t(`round.${where}`))),
-        node('p', {}, `${timeOfDay(round.starts_ms, lang())} – ${timeOfDay(round.ends_ms, lang())}`),
+        node('h2', {}, node('span', { dir: 'auto' }, round.name), ' ', node('span', { class: 'chip' }, t(`round.${where}`))),
+        node('p', {}, node('bdi', { dir: 'ltr' }, span(round.starts_ms, round.ends_ms, now, lang())), where === 'scheduled' ? [' ', reminder(round)] : null),
       ),
       clock,
     ),
@@ -107,12 +145,17 @@ function section(round, now) {
 function card(round, product, where) {
   const off = percentOff(product.price_cents, product.list_price_cents);
   const go = node('span', { class: 'go' }, t(`card.${where}`));
-  const art = picture(product.id);
+  const art = picture(product.id, product.picture, '(min-width: 900px) 340px, 116px');
   if (off > 0) art.append(node('span', { class: 'off' }, t('off', { percent: off })));
   const prices = node('p', { class: 'prices' }, node('span', { class: 'price' }, node('small', {}, '¥'), price(product.price_cents)));
   if (off > 0) {
     prices.append(node('s', {}, node('span', { class: 'unseen' }, t('price.list')), ` ¥${price(product.list_price_cents)}`));
   }
+  const fill = node('i');
+  const soldText = node('span');
+  const sold = node('div', { class: 'sold' }, node('span', { class: 'sold-bar', 'aria-hidden': 'true' }, fill), soldText);
+  const mine = node('span', { class: 'mine', hidden: '' });
+  art.append(mine);
   const made = node(
     'a',
     { class: 'card', href: product.page, 'data-state': where, 'data-product': product.id },
@@ -120,30 +163,43 @@ function card(round, product, where) {
     node(
       'div',
       { class: 'card-body' },
-      node('h3', {}, product.title),
+      node('h3', { dir: 'auto' }, product.title),
       node('p', { class: 'card-facts' },
         `${t('fact.amount.value', { n: count(product.amount, lang()) })} · ${t('fact.per_buyer.value', { n: product.per_buyer })}`),
+      sold,
       node('div', { class: 'card-foot' }, prices, go),
     ),
   );
-  made.sale = { round: round.id, product: product.id, where, go };
+  made.sale = { round: round.id, product: product.id, where, go, fill, sold, soldText, mine };
   if (where === 'open') watcher.observe(made);
   mark(made);
   return made;
 }
 
+/** What a card says of one's own purchase, by its status. */
+const MINE = { processing: 'processing', succeeded: 'processing', unknown: 'processing', ordered: 'ordered', paid: 'paid' };
+
 function mark(made) {
-  const { round, product, where, go } = made.sale;
+  const { round, product, where, go, fill, sold, soldText, mine } = made.sale;
   const state = where === 'open' && soldOut.has(`${round}-${product}`) ? 'sold_out' : where;
   made.dataset.state = state;
   go.textContent = t(`card.${state}`);
+  const status = user ? MINE[read(user)[`${round}-${product}`]?.status] : null;
+  mine.hidden = !status;
+  if (status) mine.textContent = t(`mine.${status}`);
+  const share = state === 'open' ? shareOf(left, `${round}-${product}`, time.now()) : null;
+  sold.classList.toggle('is-known', share !== null);
+  if (!share) return;
+  soldText.textContent = `${t('left.sold', { percent: share.percent })} · ${t('left.items', { n: count(share.left, lang()) })}`;
+  fill.style.inlineSize = `${share.percent}%`;
 }
 
 /** Only cards on the screen fetch their state: a long day must not become a flood. */
 async function askStates() {
-  if (asking || document.visibilityState !== 'visible' || !navigator.onLine) return;
+  if (asking || document.visibilityState !== 'visible' || !isReached()) return;
   asking = true;
   const cards = [...onScreen];
+  if (cards.length) left = (await readLeft()) ?? left;
   await Promise.all([0, 1, 2].map((lane) => askLane(cards.filter((_, i) => i % 3 === lane))));
   asking = false;
 }
@@ -177,12 +233,12 @@ function tick() {
 function refresh() {
   if (document.visibilityState !== 'visible' || time.now() === null) return;
   time.resample();
-  read();
+  readDay();
 }
 
 setInterval(tick, 100);
 setInterval(askStates, STATE_MS * (0.8 + 0.4 * Math.random()));
 document.addEventListener('visibilitychange', refresh);
 window.addEventListener('pageshow', (event) => event.persisted && refresh());
-window.addEventListener('online', refresh);
+onReach((reached) => reached && refresh());
 onLang(draw);

@@ -1,6 +1,9 @@
 // What the pages keep in the browser, so that a reload continues where it was.
 // Browsers may refuse storage; then it lasts as long as the page.
 
+/** The name under which this browser's purchases are kept (basket.js). */
+export const BASKET = 'seckill:basket';
+
 const memory = new Map();
 
 export function load(name) {
@@ -18,6 +21,15 @@ export function save(name, value) {
   } catch {
     // Full or forbidden: the copy in memory has to do.
   }
+}
+
+/** Calls `tell(value)` when another tab of this browser saves `name`. */
+export function onSavedElsewhere(name, tell) {
+  window.addEventListener('storage', (event) => {
+    if (event.key !== name) return;
+    memory.delete(name);
+    tell(load(name));
+  });
 }
 
 /** A request id nobody else has. randomUUID exists only on https and localhost. */

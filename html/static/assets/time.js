@@ -2,6 +2,7 @@
 
 import { getTime } from './api.js';
 import { EdgeClock, resampleAfter } from './clock.js';
+import { isReached, onReach } from './reach.js';
 
 const FIRST_BURST = 5;
 const BURST = 3;
@@ -33,7 +34,10 @@ export function keepTime(opensIn, onFirst) {
     clearTimeout(timer);
     let heard = false;
     for (let left = clock.ready ? BURST : FIRST_BURST; left > 0; left -= 1) {
-      heard = (await sample()) || heard;
+      const answered = await sample();
+      heard = answered || heard;
+      // One failure may be chance; the next request decides. More would only wait.
+      if (!answered && !isReached()) break;
       if (left > 1) await pause(GAP_MS);
     }
     running = false;
@@ -41,6 +45,11 @@ export function keepTime(opensIn, onFirst) {
   }
 
   burst();
+  // While the shop is not reached, this is the one call that keeps trying. What the
+  // browser says of its network is only a reason to look.
+  onReach((reached) => reached || burst());
+  window.addEventListener('offline', burst);
+  window.addEventListener('online', burst);
   return {
     /** The edge's time, or null while it is unknown. */
     now: () => (clock.ready ? clock.now(performance.now()) : null),

@@ -23,7 +23,10 @@ export function toast(tone, title, text, { href, text: linkText }) {
   const words = document.createElement('p');
   const head = document.createElement('b');
   head.textContent = title;
-  words.append(head, document.createElement('br'), text);
+  const about = document.createElement('span');
+  about.dir = 'auto';
+  about.textContent = text;
+  words.append(head, document.createElement('br'), about);
   const link = document.createElement('a');
   link.href = href;
   link.textContent = linkText;

@@ -5,15 +5,19 @@
 import { getResult } from './api.js';
 import * as basket from './basket.js';
 import { onLang, t } from './i18n.js';
+import { isReached } from './reach.js';
+import { giveReminders } from './remind.js';
+import { BASKET, onSavedElsewhere } from './store.js';
 import { toast } from './toast.js';
 
 const POLL_MS = 500;
 
 /**
  * Starts following. `who()` is the shopper, `now()` the edge's time or null, and
- * `except` the purchase that the page shows by itself.
+ * `except` the purchase that the page shows by itself; `changed` is called when one
+ * changed, in this tab or another.
  */
-export function watchPurchases(who, now, except = null) {
+export function watchPurchases(who, now, except = null, changed = () => {}) {
   const badge = document.querySelector('#badge');
   const link = document.querySelector('#orders-link');
   const polled = new Map();
@@ -30,7 +34,8 @@ export function watchPurchases(who, now, except = null) {
     draw();
     const user = who();
     const at = now();
-    if (asking || !user || at === null || document.visibilityState !== 'visible' || !navigator.onLine) return;
+    if (at !== null) giveReminders(at, remind);
+    if (asking || !user || at === null || document.visibilityState !== 'visible' || !isReached()) return;
     asking = true;
     for (const [id, entry] of Object.entries(basket.read(user))) {
       const every = basket.every(entry, at);
@@ -52,6 +57,7 @@ export function watchPurchases(who, now, except = null) {
     basket.note(user, id, { status: data.status, order: data.order ?? undefined, reason: data.reason }, now());
     if (news) show(news, entry, data, id);
     draw();
+    changed();
   }
 
   function show(word, entry, data, id) {
@@ -61,7 +67,12 @@ export function watchPurchases(who, now, except = null) {
     });
   }
 
+  function remind({ title, text, url }) {
+    toast('good', title, text, { href: url, text: t('toast.see') });
+  }
+
   setInterval(poll, POLL_MS);
+  onSavedElsewhere(BASKET, changed);
   onLang(draw);
   return {
     draw,

@@ -13,9 +13,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ngx::ffi::{
-    ngx_add_timer, ngx_del_timer, ngx_http_block_reading, ngx_http_cleanup_add,
-    ngx_http_core_run_phases, ngx_http_request_t, ngx_http_test_reading, ngx_post_event,
-    ngx_posted_events,
+    NGX_OK, ngx_add_timer, ngx_del_timer, ngx_handle_read_event, ngx_http_block_reading,
+    ngx_http_cleanup_add, ngx_http_core_run_phases, ngx_http_request_t, ngx_http_test_reading,
+    ngx_int_t, ngx_post_event, ngx_posted_events,
 };
 
 use super::Ctx;
@@ -41,13 +41,19 @@ pub(crate) fn park(request: &Request<'_>, ctx: &Ctx, limit: Duration) -> Option<
         (*cleanup).handler = Some(detach);
         (*cleanup).data = Rc::as_ptr(&parked).cast_mut().cast();
 
-        // A client that leaves meanwhile is noticed.
+        // A client that leaves meanwhile is noticed, and one that has left already: its
+        // event has come, and will not come again.
         (*raw).read_event_handler = Some(ngx_http_test_reading);
-        let write = (*(*raw).connection).write;
+        let (read, write) = ((*(*raw).connection).read, (*(*raw).connection).write);
+        if (*read).ready() != 0 {
+            ngx_post_event(read, &raw mut ngx_posted_events);
+        } else if ngx_handle_read_event(read, 0) != NGX_OK as ngx_int_t {
+            return None;
+        }
         (*write).set_delayed(1);
         ngx_add_timer(write, limit.as_millis() as _);
     }
-    *ctx.parked.borrow_mut() = Some(Rc::clone(&parked));
+    ctx.parked.borrow_mut().push(Rc::clone(&parked));
     Some(parked)
 }
 
@@ -59,7 +65,7 @@ unsafe extern "C" fn detach(data: *mut std::ffi::c_void) {
 /// Unparks a request whose deadline has passed: a later reply from Redis does not
 /// reach it.
 pub(crate) fn give_up(request: &Request<'_>, ctx: &Ctx) {
-    if let Some(parked) = &*ctx.parked.borrow() {
+    if let Some(parked) = ctx.parked.borrow().last() {
         parked.request.set(ptr::null_mut());
     }
     // SAFETY: the request is alive.

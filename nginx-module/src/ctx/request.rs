@@ -1,14 +1,35 @@
 //! A request as the handlers see it.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ngx::ffi::{
-    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_POST, ngx_http_get_indexed_variable, ngx_http_request_t,
-    ngx_str_t, ngx_table_elt_t, ngx_uint_t,
+    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_POST, ngx_conf_t, ngx_http_get_indexed_variable,
+    ngx_http_get_variable_index, ngx_http_request_t, ngx_str_t, ngx_table_elt_t, ngx_uint_t,
 };
 use seckill_core::captcha::pass;
+use seckill_core::ids;
 use seckill_core::signing::session;
+
+/// Index of the variable `$request_id`.
+static REQUEST_ID: AtomicUsize = AtomicUsize::new(0);
+
+/// Finds the variables that requests are asked for. False if memory is short.
+///
+/// # Safety
+/// `cf` is the configuration being read.
+pub(crate) unsafe fn find_variables(cf: *mut ngx_conf_t) -> bool {
+    // SAFETY: by this function's contract; the name is copied.
+    let index = unsafe {
+        let mut name = ngx_str_t::from_str((*cf).pool, "request_id");
+        ngx_http_get_variable_index(cf, &mut name)
+    };
+    let index = usize::try_from(index).ok();
+    index.inspect(|index| REQUEST_ID.store(*index, Ordering::Relaxed));
+    index.is_some()
+}
 
 /// Borrows nginx's request for the length of one handler call.
 #[derive(Clone, Copy)]
@@ -22,22 +43,41 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Headers<'a> {
     /// Value of the session cookie.
     pub(crate) session: Option<&'a str>,
-    /// `Idempotency-Key`; a value that is not text counts as malformed.
+    /// `Idempotency-Key`, without quotes; a value that is not text counts as malformed.
     pub(crate) request: Option<&'a str>,
     /// The captcha pass, unverified.
     pub(crate) captcha: Option<&'a str>,
+    /// `Authorization`.
+    pub(crate) authorization: Option<&'a [u8]>,
+    /// Whether request id or pass was sent twice, so that others on the way may read
+    /// another one of them.
+    pub(crate) is_ambiguous: bool,
+}
+
+/// Keeps a header's value; notes one that was there before.
+fn keep<'a>(slot: &mut Option<&'a str>, value: Option<&'a str>, twice: &mut bool) {
+    *twice |= slot.replace(value.unwrap_or_default()).is_some();
+}
+
+/// An nginx string.
+///
+/// # Safety
+/// The string's memory lives as long as `'a`.
+pub(super) unsafe fn bytes<'a>(string: ngx_str_t) -> &'a [u8] {
+    if string.len == 0 {
+        return &[];
+    }
+    // SAFETY: by this function's contract.
+    unsafe { std::slice::from_raw_parts(string.data, string.len) }
 }
 
 /// An nginx string as text; `None` if it is not UTF-8.
 ///
 /// # Safety
-/// The string's memory lives as long as `'a`.
+/// As for [`bytes`].
 pub(super) unsafe fn text<'a>(string: ngx_str_t) -> Option<&'a str> {
-    if string.len == 0 {
-        return Some("");
-    }
     // SAFETY: by this function's contract.
-    std::str::from_utf8(unsafe { std::slice::from_raw_parts(string.data, string.len) }).ok()
+    std::str::from_utf8(unsafe { bytes(string) }).ok()
 }
 
 impl<'a> Request<'a> {
@@ -58,6 +98,11 @@ impl<'a> Request<'a> {
     fn raw(&self) -> &'a ngx_http_request_t {
         // SAFETY: by `new`'s contract.
         unsafe { &*self.raw }
+    }
+
+    /// Whether it is a client's request, and not a part of a page that nginx composes.
+    pub(crate) fn is_main(&self) -> bool {
+        std::ptr::eq(self.raw, self.raw().main)
     }
 
     /// Whether the method is POST.
@@ -82,6 +127,28 @@ impl<'a> Request<'a> {
         unsafe { text(self.raw().uri) }.unwrap_or_default()
     }
 
+    /// Whether the back end reads the same path as [`Self::path`]: nginx passes on the
+    /// request line's own path, which may differ from the decoded and merged one.
+    pub(crate) fn is_path_plain(&self) -> bool {
+        let raw = self.raw();
+        if raw.valid_unparsed_uri() == 0 {
+            // Rewritten: nginx passes on what `path` says.
+            return true;
+        }
+        // SAFETY: both live in the request's buffers.
+        let [line, path] = unsafe { [bytes(raw.unparsed_uri), bytes(raw.uri)] };
+        line.split(|byte| *byte == b'?').next() == Some(path)
+    }
+
+    /// Whether the query is empty or text that every HTTP server accepts in one.
+    pub(crate) fn is_query_plain(&self) -> bool {
+        // SAFETY: the query lives in the request's header buffer.
+        let query = unsafe { bytes(self.raw().args) };
+        query
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'#'))
+    }
+
     /// The value of one query argument, undecoded.
     pub(crate) fn argument(&self, name: &str) -> Option<&'a str> {
         // SAFETY: the query lives in the request's header buffer.
@@ -92,43 +159,58 @@ impl<'a> Request<'a> {
             .find_map(|(key, value)| (key == name).then_some(value))
     }
 
+    /// All headers, in the order in which they came.
+    fn elements(&self) -> impl Iterator<Item = &'a ngx_table_elt_t> + use<'a> {
+        // SAFETY: the list's parts are linked within the request's pool, and each holds
+        // `nelts` elements of the list's type.
+        let parts =
+            std::iter::successors(Some(&self.raw().headers_in.headers.part), |part| unsafe {
+                part.next.as_ref()
+            });
+        parts.flat_map(|part| match part.nelts {
+            0 => &[][..],
+            // SAFETY: as above.
+            n => unsafe { std::slice::from_raw_parts(part.elts.cast::<ngx_table_elt_t>(), n) },
+        })
+    }
+
+    /// The value of a cookie.
+    pub(crate) fn cookie(&self, name: &str) -> Option<&'a str> {
+        self.elements().find_map(|element| {
+            // SAFETY: keys and values live in the request's buffers.
+            let (key, value) = unsafe { (bytes(element.key), bytes(element.value)) };
+            let is_cookie = key.eq_ignore_ascii_case(b"cookie");
+            is_cookie.then(|| session::cookie(value, name)).flatten()
+        })
+    }
+
     /// The headers that the gate uses.
     pub(crate) fn headers(&self) -> Headers<'a> {
         let mut found = Headers::default();
-        let mut part = &self.raw().headers_in.headers.part;
-        loop {
-            // SAFETY: a part holds `nelts` elements of the list's type.
-            let elements: &'a [ngx_table_elt_t] = match part.nelts {
-                0 => &[],
-                // SAFETY: as above.
-                n => unsafe { std::slice::from_raw_parts(part.elts.cast(), n) },
-            };
-            for element in elements {
-                // SAFETY: keys and values live in the request's buffers.
-                let (key, value) = unsafe {
-                    let key = std::slice::from_raw_parts(element.key.data, element.key.len);
-                    (key, || text(element.value))
-                };
-                match key.len() {
-                    6 if key.eq_ignore_ascii_case(b"cookie") => {
-                        let header = value().unwrap_or_default();
-                        found.session = found.session.or(session::cookie(header, session::COOKIE));
-                    }
-                    15 if key.eq_ignore_ascii_case(b"idempotency-key") => {
-                        found.request = Some(value().unwrap_or_default());
-                    }
-                    17 if key.eq_ignore_ascii_case(pass::HEADER.as_bytes()) => {
-                        found.captcha = Some(value().unwrap_or_default());
-                    }
-                    _ => {}
+        for element in self.elements() {
+            // SAFETY: keys and values live in the request's buffers.
+            let (key, value) = unsafe { (bytes(element.key), || text(element.value)) };
+            let twice = &mut found.is_ambiguous;
+            match key.len() {
+                6 if key.eq_ignore_ascii_case(b"cookie") => {
+                    // SAFETY: as above.
+                    let header = unsafe { bytes(element.value) };
+                    found.session = found.session.or(session::cookie(header, session::COOKIE));
                 }
-            }
-            // SAFETY: the parts are linked within the request's pool.
-            match unsafe { part.next.as_ref() } {
-                Some(next) => part = next,
-                None => return found,
+                13 if key.eq_ignore_ascii_case(b"authorization") => {
+                    // SAFETY: as above.
+                    found.authorization = Some(unsafe { bytes(element.value) });
+                }
+                15 if key.eq_ignore_ascii_case(b"idempotency-key") => {
+                    keep(&mut found.request, value().map(ids::unquoted), twice);
+                }
+                17 if key.eq_ignore_ascii_case(pass::HEADER.as_bytes()) => {
+                    keep(&mut found.captcha, value(), twice);
+                }
+                _ => {}
             }
         }
+        found
     }
 
     /// The client's address; `None` on a unix socket. Behind a trusted proxy it is the
@@ -154,19 +236,39 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The value of an indexed variable; empty if it has none.
+    /// The value of an indexed variable; empty if it has none, or is no text.
     pub(crate) fn variable(&self, index: ngx_uint_t) -> &'a str {
+        std::str::from_utf8(self.variable_bytes(index)).unwrap_or_default()
+    }
+
+    /// The same as it is.
+    pub(crate) fn variable_bytes(&self, index: ngx_uint_t) -> &'a [u8] {
         // SAFETY: the request is alive and the index came from nginx; values
         // live in the request's pool.
         unsafe {
             match ngx_http_get_indexed_variable(self.raw, index).as_ref() {
-                Some(value) if value.not_found() == 0 => text(ngx_str_t {
-                    len: value.len() as usize,
-                    data: value.data,
-                })
-                .unwrap_or_default(),
-                _ => "",
+                Some(value) if value.not_found() == 0 && value.len() > 0 => {
+                    std::slice::from_raw_parts(value.data, value.len() as usize)
+                }
+                _ => &[],
             }
+        }
+    }
+
+    /// nginx's own id of the request, `$request_id`.
+    pub(crate) fn own_id(&self) -> &'a str {
+        self.variable(REQUEST_ID.load(Ordering::Relaxed))
+    }
+
+    /// A text that lives as long as the request: itself, or a copy in its pool. Empty
+    /// if memory is short.
+    pub(crate) fn keep(&self, kept: Cow<'a, str>) -> &'a str {
+        match kept {
+            Cow::Borrowed(text) => text,
+            // SAFETY: the request's pool lives as long as `'a`.
+            Cow::Owned(copied) => unsafe {
+                text(ngx_str_t::from_str(self.raw().pool, &copied)).unwrap_or_default()
+            },
         }
     }
 

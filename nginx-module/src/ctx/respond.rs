@@ -54,25 +54,34 @@ pub(crate) fn send(request: &Request<'_>, response: Response) -> ngx_int_t {
     let raw = request.as_ptr();
     // SAFETY: the request is alive.
     unsafe {
-        let rc = ngx_http_discard_request_body(raw);
-        if rc != NGX_OK as ngx_int_t {
-            return rc;
+        // A subrequest reads no body.
+        if ngx_http_discard_request_body(raw) != NGX_OK as ngx_int_t {
+            // What follows on the connection cannot be told from the body: it is
+            // closed behind this response, which says more than nginx's own page.
+            (*raw).set_keepalive(0);
         }
         write_out(raw, response)
     }
 }
 
-/// Refuses a request from the access phase. Returns nginx's return code.
+/// Refuses a request from the access phase, and finalizes it, so that nothing that
+/// comes later can let it pass. Returns nginx's return code.
 ///
 /// Where the operator has an `error_page` for the status, nginx serves that.
 pub(crate) fn refuse(request: &Request<'_>, verdict: Verdict) -> ngx_int_t {
+    refuse_with(request, verdict.into())
+}
+
+/// The same with another response.
+pub(crate) fn refuse_with(request: &Request<'_>, response: Response) -> ngx_int_t {
     let raw = request.as_ptr();
     // SAFETY: the request is alive until it is finalized, which is the last step.
     unsafe {
-        if has_error_page(raw, verdict.status()) {
-            return verdict.status() as ngx_int_t;
-        }
-        let rc = send(request, verdict.into());
+        let rc = if has_error_page(raw, response.status) {
+            response.status as ngx_int_t
+        } else {
+            send(request, response)
+        };
         ngx_http_finalize_request(raw, rc);
     }
     NGX_DONE as ngx_int_t
@@ -148,7 +157,8 @@ unsafe fn write_out(raw: *mut ngx_http_request_t, response: Response) -> ngx_int
         (*buffer).pos = body.as_ptr().cast_mut();
         (*buffer).last = (*buffer).pos.add(body.len());
         (*buffer).set_memory(1);
-        (*buffer).set_last_buf(1);
+        // In a subrequest it is a part of the page, which goes on behind it.
+        (*buffer).set_last_buf(u32::from(ptr::eq(raw, (*raw).main)));
         (*buffer).set_last_in_chain(1);
         let mut chain = ngx_chain_t {
             buf: buffer,

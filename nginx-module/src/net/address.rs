@@ -1,11 +1,10 @@
-//! Socket addresses in nginx's form, resolved once at start.
+//! Socket addresses in nginx's form.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 
 use ngx::ffi::sockaddr;
-use seckill_core::gate::directive::Address;
 
-/// A resolved address, ready to be handed to nginx.
+/// A socket's address, ready to be handed to nginx.
 #[derive(Clone)]
 pub(crate) struct SocketAddress {
     storage: libc::sockaddr_storage,
@@ -15,27 +14,11 @@ pub(crate) struct SocketAddress {
 }
 
 impl SocketAddress {
-    /// Resolves an address. Blocks, so that it is only for configuration time,
-    /// when nginx resolves its own upstreams in the same way.
+    /// The socket at a path of this machine.
     ///
     /// # Errors
-    /// A sentence that names the address.
-    pub(crate) fn resolve(address: &Address) -> Result<Self, String> {
-        match address {
-            Address::Unix(path) => Self::unix(path),
-            Address::Tcp(text) => {
-                let resolved = text
-                    .to_socket_addrs()
-                    .ok()
-                    .and_then(|mut found| found.next());
-                resolved.map(|address| Self::tcp(address, text)).ok_or_else(|| {
-                    format!("host of \"{text}\" cannot be resolved; write its IP address, or mend the name service")
-                })
-            }
-        }
-    }
-
-    fn unix(path: &str) -> Result<Self, String> {
+    /// A sentence that names the path: it is too long.
+    pub(crate) fn unix(path: &str) -> Result<Self, String> {
         let mut this = Self::empty(format!("unix:{path}"), false);
         // SAFETY: sockaddr_storage is made to hold any socket address.
         let address = unsafe { &mut *(&raw mut this.storage).cast::<libc::sockaddr_un>() };
@@ -54,8 +37,9 @@ impl SocketAddress {
         Ok(this)
     }
 
-    fn tcp(address: SocketAddr, text: &str) -> Self {
-        let mut this = Self::empty(text.to_owned(), true);
+    /// A TCP address.
+    pub(crate) fn tcp(address: SocketAddr) -> Self {
+        let mut this = Self::empty(address.to_string(), true);
         match address {
             SocketAddr::V4(v4) => {
                 // SAFETY: sockaddr_storage is made to hold any socket address.
@@ -99,7 +83,7 @@ impl SocketAddress {
         self.length
     }
 
-    /// The address as the operator wrote it.
+    /// The address as text.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

@@ -6,6 +6,7 @@ use std::ffi::c_int;
 use std::io;
 use std::pin::Pin;
 use std::ptr;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use ngx::ffi::{
@@ -18,15 +19,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::address::SocketAddress;
 
-thread_local! {
-    /// Bytes that this worker has received from Redis.
-    static RECEIVED: Cell<u64> = const { Cell::new(0) };
-}
+/// Counts the bytes that came over a connection: as long as the number rises, the
+/// server is not stalled.
+#[derive(Clone, Default)]
+pub(crate) struct Meter(Rc<Cell<u64>>);
 
-/// Bytes that this worker has received from Redis so far: as long as it rises,
-/// Redis is not stalled.
-pub(crate) fn received() -> u64 {
-    RECEIVED.get()
+impl Meter {
+    /// Bytes received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.0.get()
+    }
 }
 
 /// What nginx's event handlers reach through `connection.data`. Boxed, so that
@@ -43,6 +45,7 @@ pub(crate) struct PeerStream {
     shared: Box<Shared>,
     /// Whether it is TCP, where small writes must not wait for each other.
     is_tcp: bool,
+    meter: Meter,
 }
 
 // SAFETY: the redis crate requires Send because its drivers usually run on a
@@ -77,12 +80,13 @@ unsafe fn wake(event: *mut ngx_event_t, side: fn(&mut Shared) -> &mut Option<Wak
 }
 
 impl PeerStream {
-    /// Connects; resolves when the socket is ready for writing.
+    /// Connects; resolves when the socket is ready for writing. What comes over it is
+    /// counted by the meter.
     ///
     /// # Errors
     /// The system's error.
-    pub(crate) async fn connect(address: &SocketAddress) -> io::Result<Self> {
-        let mut stream = Self::open(address)?;
+    pub(crate) async fn connect(address: &SocketAddress, meter: Meter) -> io::Result<Self> {
+        let mut stream = Self::open(address, meter)?;
         std::future::poll_fn(|context| stream.poll_connected(context)).await?;
         if stream.is_tcp {
             // SAFETY: the connection is open. A failure only costs latency.
@@ -91,7 +95,7 @@ impl PeerStream {
         Ok(stream)
     }
 
-    fn open(address: &SocketAddress) -> io::Result<Self> {
+    fn open(address: &SocketAddress, meter: Meter) -> io::Result<Self> {
         // SAFETY: the cycle and its log live as long as the worker. The log is
         // copied because nginx writes per-connection state into it.
         let log = unsafe { ptr::read((*ngx_cycle).log) };
@@ -143,6 +147,7 @@ impl PeerStream {
             connection,
             shared,
             is_tcp: address.is_tcp(),
+            meter,
         })
     }
 
@@ -199,7 +204,8 @@ impl AsyncRead for PeerStream {
             n if n >= 0 => {
                 // Zero is the end of the stream: the buffer stays as it is.
                 buffer.advance(n as usize);
-                RECEIVED.set(RECEIVED.get() + n as u64);
+                let received = &self.meter.0;
+                received.set(received.get() + n as u64);
                 Poll::Ready(Ok(()))
             }
             n if n == NGX_AGAIN as isize => {

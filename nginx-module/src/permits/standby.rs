@@ -8,7 +8,7 @@ use seckill_core::keys;
 use seckill_core::permits::standby::{HOLD_MS, Step, share, step};
 use seckill_core::shared::products::Found;
 
-use super::{lease_id, return_unspent, take};
+use super::{lease_id, reports, take};
 use crate::clock;
 use crate::conf::Edge;
 use crate::link::Link;
@@ -85,7 +85,7 @@ async fn adjust_one(edge: &Edge, item: &Item, found: &Found<'_>, sells: bool) ->
         true => share(found.entry.limit, found.granted(), held, edge.zone.edges()),
         false => 0,
     };
-    let back = match step(held, target) {
+    let back = match step(held, target, standby.has_rested(clock::monotonic_ms())) {
         Step::Keep => return false,
         Step::Shrink(n) => standby.take_out(n),
         Step::Grow(n) if standby.has_place() => {
@@ -95,24 +95,23 @@ async fn adjust_one(edge: &Edge, item: &Item, found: &Found<'_>, sells: bool) ->
         // The smaller lease makes room for one that holds both.
         Step::Grow(_) => standby.take_out(1.max(standby.smallest())),
     };
-    return_unspent(edge, item, &back).await;
+    reports::returned(edge, item, &back);
     true
 }
 
 async fn grow(edge: &Edge, item: &Item, amount: u64) {
     let number = edge.zone.counters().leases.next();
     let sent_ms = clock::monotonic_ms();
-    // A reply that is lost leaves a lease that nobody spends; the back end closes it.
-    let Ok((granted, out, limit)) = take(edge, item, number, (amount, HOLD_MS)).await else {
+    let Ok(reply) = take(edge, item, number, (amount, HOLD_MS)).await else {
         return;
     };
     // Looked up again: its slot in the table may be another product's by now.
     let found = edge.zone.products().find(item.round(), item.product());
     let is_kept = found.is_some_and(|found| {
-        found.set_granted(out, limit);
-        granted == 0 || found.standby().put(number, granted, sent_ms)
+        found.set_granted(reply.out, reply.open, reply.limit);
+        reply.granted == 0 || found.standby().put(number, reply.granted, sent_ms)
     });
-    if !is_kept && granted > 0 {
-        return_unspent(edge, item, &[(number, granted)]).await;
+    if !is_kept && reply.granted > 0 {
+        reports::returned(edge, item, &[(number, reply.granted)]);
     }
 }

@@ -9,18 +9,21 @@ use std::time::Duration;
 use ngx::ffi::{NGX_AGAIN, NGX_DECLINED, ngx_int_t};
 use seckill_core::Verdict;
 use seckill_core::captcha::pass::Captcha;
+use seckill_core::gate;
+use seckill_core::gate::admission::{self, Admission};
 use seckill_core::gate::{Claim, Click};
 use seckill_core::ids::Item;
 use seckill_core::permits::lease;
+use seckill_core::shared::products::Found;
+use seckill_core::shared::seen::Answer;
 
 use super::{handler, state};
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Decision, park, respond};
 use crate::permits::queue::{self, Waiter};
 use crate::settings::Settings;
-use crate::state::{ClaimedPass, SeenClick, bans};
+use crate::state::{ClaimedPass, SeenClick, bans, seen};
 use crate::{clock, link, permits};
-use seckill_core::shared::products::Found;
 
 /// How much longer than the timeout of a command a request waits for its permit.
 const GRACE: Duration = Duration::from_millis(50);
@@ -35,25 +38,68 @@ fn gate(request: &Request<'_>) -> ngx_int_t {
         return respond::refuse(request, Verdict::Unavailable);
     };
     let decision = match ctx.decision.get() {
-        Decision::Undecided => {
-            decide(request, ctx).unwrap_or_else(|verdict| refused(request, verdict))
-        }
+        Decision::Undecided => decide(request, ctx)
+            .or_else(|verdict| answer_known(request, ctx, verdict))
+            .unwrap_or_else(|verdict| refused(request, verdict)),
         Decision::Waiting if request.is_delayed() => Decision::Waiting,
         Decision::Waiting => {
             // The deadline has passed without a reply.
             park::give_up(request, ctx);
-            decide_late(request, ctx).unwrap_or_else(|verdict| refused(request, verdict))
+            decide_late(request, ctx)
+                .or_else(|verdict| answer_known(request, ctx, verdict))
+                .unwrap_or_else(|verdict| refused(request, verdict))
         }
         decided => decided,
     };
     ctx.decision.set(decision);
     match decision {
         Decision::Undecided | Decision::Waiting => NGX_AGAIN as ngx_int_t,
-        // Not OK: with `satisfy any`, passing the gate must not replace the other
-        // access checks.
-        Decision::Admitted => NGX_DECLINED as ngx_int_t,
+        // Not OK: passing the gate must never replace another access check.
+        Decision::Admitted if ctx.is_passed_on.get() => NGX_DECLINED as ngx_int_t,
+        Decision::Admitted => match pass_on(request, ctx) {
+            Ok(()) => {
+                ctx.is_passed_on.set(true);
+                NGX_DECLINED as ngx_int_t
+            }
+            Err(verdict) => respond::refuse(request, verdict),
+        },
         Decision::Refused(verdict) => respond::refuse(request, verdict),
     }
+}
+
+/// Sets the headers that the back end reads, and signs them.
+fn pass_on(request: &Request<'_>, ctx: &Ctx) -> Result<(), Verdict> {
+    let settings = Settings::of(request)?;
+    let edge = settings.edge().ok_or(Verdict::Unavailable)?;
+    let permit = ctx.permit.get().and_then(|spent| edge.permit(&spent));
+    let permit = permit.map(|permit| permit.to_string()).unwrap_or_default();
+    let (round, product) = ctx.item();
+    let admission = Admission {
+        user: Ctx::text(&ctx.user),
+        round,
+        product,
+        quantity: ctx.quantity.get(),
+        request: Ctx::text(&ctx.request),
+        permit: &permit,
+        pass: Ctx::text(&ctx.captcha),
+    };
+    let headers = [
+        (admission::PERMIT_HEADER, admission.permit),
+        (admission::USER_HEADER, admission.user),
+        (admission::REQUEST_HEADER, admission.request),
+        (admission::ARRIVAL_HEADER, &ctx.arrival.get().to_string()),
+        (admission::HEADER, &admission.sign(settings.keyring.first())),
+    ];
+    let is_done = request.forward(&headers);
+    is_done.then_some(()).ok_or(Verdict::Unavailable)
+}
+
+/// Lets a request pass without a permit that was admitted before, when there is none to
+/// be had: the back end only answers it again.
+fn answer_known(request: &Request<'_>, ctx: &Ctx, verdict: Verdict) -> Result<Decision, Verdict> {
+    gate::answer_known(verdict, ctx.known.get())?;
+    queue::repeat(&Settings::of(request)?.zone, ctx);
+    Ok(Decision::Admitted)
 }
 
 /// Counts a refusal. It is counted once, since a decision is final.
@@ -97,36 +143,67 @@ fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
     let settings = Settings::of(request)?;
     let headers = request.headers();
     ctx.arrival.set(settings.zone.counters().arrivals.next());
+    if headers.is_ambiguous || !request.is_path_plain() || !request.is_query_plain() {
+        // Another reader of this request, such as the back end, may read it otherwise.
+        return Err(Verdict::BadRequest);
+    }
+    let buyer = settings.buyer(request, &headers)?;
     let click = Click {
         is_post: request.is_post(),
         has_body: request.has_body(),
         path: request.path(),
         quantity: request.argument("quantity"),
         request: headers.request,
-        buyer: settings.buyer(request, &headers),
+        buyer: buyer.credential(),
         captcha: Captcha::new(settings.captcha, headers.captcha),
     };
     let (now_ms, monotonic_ns) = (clock::now_ms(), clock::monotonic_ns());
     let claim = Claim::read(&click, now_ms)?;
-    claim.verify_url(settings.keyring, settings.digest)?;
-    let seen = SeenClick::new(&settings.zone, claim.user(), claim.item(), headers.request);
+    let (round, product) = claim.item();
+    ctx.remember("", round, product);
+    let product = state::lookup(&settings, round, product);
+    let closed = product.as_ref().ok().and_then(|product| {
+        let is_exhausted = product.is_exhausted(monotonic_ns / 1_000_000);
+        gate::closed(&product.entry, now_ms, is_exhausted)
+    });
+    let is_known = |user| seen::is_known(&settings.zone, user, claim.item());
+    gate::refuse_late(
+        closed,
+        closed.is_some() && claim.user().is_some_and(is_known),
+    )?;
+    let user = claim.verify_url(settings.keyring, settings.digest)?;
+    let seen = SeenClick::new(&settings.zone, user, claim.item(), headers.request);
     // The memory for the last check is fetched while the next digest is computed.
     seen.prefetch(&settings.zone);
     claim.verify_buyer(settings.keyring, now_ms)?;
-    bans::check(&settings.zone, claim.user(), request.address(), now_ms)?;
-    let (round, product) = claim.item();
-    let product = state::lookup(&settings, round, product)?;
+    bans::check(&settings.zone, user, request.address(), now_ms)?;
+    ctx.remember(user, claim.item().0, claim.item().1);
+    let id = headers.request.unwrap_or_else(|| request.own_id());
+    ctx.remember_request(id, "");
+    ctx.quantity.set(claim.quantity());
+    if let Some(verdict) = closed {
+        let known = seen.recall(&settings.zone);
+        if known == Answer::SameRequest && !settings.take_token(monotonic_ns) {
+            return Err(Verdict::Busy);
+        }
+        ctx.known.set(known);
+        return Err(verdict);
+    }
+    let product = product?;
     let admissible = claim.admit(&product.entry, settings.keyring, now_ms)?;
-    ctx.remember(admissible.user, admissible.round, admissible.product);
+    if admissible.pass.is_some() {
+        ctx.remember_request(id, headers.captcha.unwrap_or_default());
+    }
     let pass = ClaimedPass::claim(&settings.zone, &admissible, headers.request, now_ms)?;
     ctx.pass.set(pass);
     if seen.is_second_click(&settings.zone, monotonic_ns) {
         return Err(Verdict::Duplicate);
     }
-    ctx.click.set(Some(seen));
     if !settings.take_token(monotonic_ns) {
         return Err(Verdict::Busy);
     }
+    ctx.known.set(seen.recall(&settings.zone));
+    ctx.click.set(Some(seen));
     let wants = (admissible.round, admissible.product, admissible.quantity);
     take_permit(
         request,
@@ -148,7 +225,7 @@ fn take_permit(
     now_ms: u64,
 ) -> Result<Decision, Verdict> {
     // No request overtakes those that wait.
-    let in_turn = !queue::is_waiting(product);
+    let in_turn = !queue::is_waiting(round, id);
     if in_turn && let Some(spent) = product.hand().spend(quantity, now_ms) {
         queue::admit(&settings.zone, ctx, spent);
         if lease::is_low(spent.word.left(), product.hand().block()) {
@@ -156,25 +233,25 @@ fn take_permit(
         }
         return Ok(Decision::Admitted);
     }
-    if in_turn && product.is_exhausted(now_ms) && !product.is_unknown() {
-        return Err(Verdict::SoldOut);
-    }
     if product.is_unknown() {
         return Err(Verdict::Unavailable);
     }
     if link::is_away() {
         return admit_from_share(ctx, settings, product, quantity);
     }
+    if in_turn && product.is_granted_out() && queue::is_none_free(round, id, now_ms) {
+        // Not sold out: some are granted and not spent, and may come back.
+        return Err(Verdict::Busy);
+    }
     let item = Item::new(round, id).ok_or(Verdict::BadRequest)?;
     let edge = settings.edge().ok_or(Verdict::Unavailable)?;
     let parked = park::park(request, ctx, edge.timeout + GRACE).ok_or(Verdict::Unavailable)?;
-    ctx.quantity.set(quantity);
     let waiter = Waiter {
         parked,
         quantity,
         has_fallback: settings.has_fallback,
     };
-    queue::join(&edge, product, item, waiter);
+    queue::join(&edge, item, waiter);
     Ok(Decision::Waiting)
 }
 
@@ -191,8 +268,8 @@ fn refill(
         return;
     }
     if let (Some(edge), Some(item)) = (settings.edge(), Item::new(round, id))
-        && permits::claim_flight(product, edge.timeout)
+        && let Some(flight) = permits::claim_flight(product, edge.timeout)
     {
-        queue::prefetch(&edge, item);
+        queue::prefetch(&edge, item, flight);
     }
 }

@@ -1,14 +1,45 @@
-//! After a request: by its outcome, the buyer may click again at once, and the captcha
-//! pass is valid again.
+//! After a request: what became of its permit is counted, the buyer may click again at
+//! once, and the captcha pass is valid again.
 
 use ngx::ffi::{NGX_OK, ngx_int_t};
+use seckill_core::ids::Item;
+use seckill_core::permits::outcome::Outcome;
 
 use super::handler;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Decision};
+use crate::permits::reports;
 use crate::settings::Settings;
 
 handler!(entry, conclude);
+
+/// Counts what became of the request's permit, as soon as it is known: when the header of
+/// the response goes out, since the client may read the rest slowly.
+pub(crate) fn conclude_permit(request: &Request<'_>, ctx: &Ctx) {
+    let Some(spent) = ctx.permit.get().filter(|_| ctx.outcome.get().is_none()) else {
+        return;
+    };
+    let (round, product) = ctx.item();
+    if let Some(outcome) = request.way(ctx).outcome()
+        && let Ok(settings) = Settings::of(request)
+        && let (Some(edge), Some(item)) = (settings.edge(), Item::new(round, product))
+    {
+        ctx.outcome.set(Some(outcome));
+        let quantity = u64::from(ctx.quantity.get());
+        reports::concluded(&edge, &item, spent, quantity, outcome);
+    }
+}
+
+/// Before the header of a response is sent.
+pub(crate) fn filter(request: &Request<'_>) {
+    if let Some(ctx) = Ctx::find(request)
+        && ctx.decision.get() == Decision::Admitted
+        && request.is_main()
+    {
+        conclude_permit(request, ctx);
+        request.hide_outcome();
+    }
+}
 
 /// Whether the back end has surely refused the purchase.
 fn is_refusal(status: u16) -> bool {
@@ -18,13 +49,23 @@ fn is_refusal(status: u16) -> bool {
 
 fn conclude(request: &Request<'_>) -> ngx_int_t {
     if let Some(ctx) = Ctx::find(request) {
+        conclude_permit(request, ctx);
         let status = request.status();
         let is_admitted = ctx.decision.get() == Decision::Admitted;
-        let has_failed = is_admitted && is_refusal(status);
+        // A duplicate's permit is unused too, and its buyer stays known.
+        let is_unused = ctx.outcome.get() == Some(Outcome::Unused) && status != 409;
+        let has_failed = is_admitted && (is_refusal(status) || is_unused);
         // 403 from the back end: the pass was spent at another edge.
         let pass_is_valid = !is_admitted || has_failed && status != 403;
         let forgotten = ctx.click.get().filter(|_| has_failed);
         let released = ctx.pass.get().filter(|_| pass_is_valid);
+        if is_admitted
+            && (200..300).contains(&status)
+            && let (Some(click), Ok(settings)) = (ctx.click.get(), Settings::of(request))
+        {
+            // It may be the buyer's later request that bought.
+            click.record(&settings.zone);
+        }
         if (forgotten.is_some() || released.is_some())
             && let Ok(settings) = Settings::of(request)
         {

@@ -26,15 +26,14 @@ fn hand_out(request: &Request<'_>) -> Result<String, Verdict> {
     let settings = Settings::of(request)?;
     let ids = state::ids(request, "/path").ok_or(Verdict::BadRequest)?;
     let now_ms = clock::now_ms();
-    let buyer = settings.buyer(request, &request.headers());
-    let user = gate::identify(buyer, settings.keyring, now_ms).ok_or(Verdict::LoginRequired)?;
+    let buyer = settings.buyer(request, &request.headers())?;
+    let user = gate::identify(buyer.credential(), settings.keyring, now_ms)?;
     bans::check(&settings.zone, user, request.address(), now_ms)?;
     let found = state::lookup(&settings, ids.0, ids.1)?;
     let window = found.entry.window;
-    match window.phase(now_ms) {
-        Phase::Scheduled => return Err(Verdict::TooEarly),
-        Phase::Ended => return Err(Verdict::Ended),
-        Phase::Lead | Phase::Open => {}
+    gate::refuse_stopped(&found.entry, now_ms)?;
+    if window.phase(now_ms) == Phase::Scheduled {
+        return Err(Verdict::TooEarly);
     }
     let expires_ms = hidden_path::expiry(&window, now_ms);
     let key = settings.keyring.first();

@@ -2,7 +2,6 @@
 
 use ngx::ffi::ngx_int_t;
 use seckill_core::Verdict;
-use seckill_core::sale::window::SaleState;
 use seckill_core::shared::products::Found;
 
 use super::handler;
@@ -19,7 +18,8 @@ fn respond(request: &Request<'_>) -> ngx_int_t {
         Ok(found) => {
             let now_ms = clock::now_ms();
             let window = found.entry.window;
-            let state = SaleState::at(&window, now_ms, found.is_exhausted(clock::monotonic_ms()));
+            let is_exhausted = found.is_exhausted(clock::monotonic_ms());
+            let state = found.entry.state(now_ms, is_exhausted);
             send(
                 request,
                 Response::json(format!(

@@ -1,6 +1,7 @@
 //! `seckill_status`: this edge's metrics, in Prometheus's text format.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 
 use ngx::ffi::ngx_int_t;
 use seckill_core::Verdict;
@@ -10,8 +11,8 @@ use super::handler;
 use crate::clock;
 use crate::ctx::request::Request;
 use crate::ctx::respond::{Response, send};
-use crate::settings::{Settings, confs};
-use crate::state::Zone;
+use crate::settings::confs;
+use crate::state::{LimitCounts, Zone};
 
 handler!(entry, respond);
 
@@ -19,16 +20,18 @@ fn respond(request: &Request<'_>) -> ngx_int_t {
     if !request.is_read() {
         return send(request, Verdict::BadRequest.into());
     }
-    let settings = match Settings::of(request) {
-        Ok(settings) => settings,
-        Err(verdict) => return send(request, verdict.into()),
+    // `nginx -t` refuses a configuration without a zone.
+    let Some(zone) = confs(request).0.zone.ready() else {
+        return send(request, Verdict::Unavailable.into());
     };
     let mut page = Page::default();
-    settings.zone.counters().write(&mut page);
-    write_buckets(request, &settings.zone, &mut page);
-    write_permits(&settings.zone, &mut page);
-    write_protection(&settings.zone, &mut page);
-    write_tables(&settings.zone, &mut page);
+    zone.counters().write(&mut page);
+    write_buckets(request, zone, &mut page);
+    write_redis(zone, &mut page);
+    write_permits(zone, &mut page);
+    write_protection(zone, &mut page);
+    write_limits(request, &mut page);
+    write_tables(zone, &mut page);
     send(
         request,
         Response {
@@ -48,6 +51,21 @@ fn write_buckets(request: &Request<'_>, zone: &Zone, page: &mut Page) {
         "Edges alive, this one included.",
         edges,
     );
+    page.one(
+        "edges_same_name",
+        Kind::Gauge,
+        "Other living edges that claim this one's name; they are counted apart.",
+        zone.namesakes().load(Ordering::Relaxed),
+    );
+    if let Some(edge) = confs(request).0.edge() {
+        let family = (
+            "edge_info",
+            Kind::Gauge,
+            "This edge: its name and its random identity.",
+        );
+        let name = format!("{}.{:x}", edge.line.node, edge.line.identity);
+        page.each(family, "edge", [(name, 1)]);
+    }
     let rates = confs(request).0.rates.iter().enumerate();
     let levels = rates.map(|(index, limit)| (index, zone.bucket_level(index, limit.share(edges))));
     let family = (
@@ -56,6 +74,49 @@ fn write_buckets(request: &Request<'_>, zone: &Zone, page: &mut Page) {
         "Tokens in the bucket of each seckill_rate, in the order of the file.",
     );
     page.each(family, "bucket", levels);
+}
+
+/// Limits by key.
+fn write_limits(request: &Request<'_>, page: &mut Page) {
+    let limits = &confs(request).0.limits;
+    if limits.is_empty() {
+        return;
+    }
+    let families: [(&str, &str, Count); 3] = [
+        (
+            "limit_passed_total",
+            "Requests that seckill_rate key=… let pass, by zone.",
+            |counts| counts.passed.get(),
+        ),
+        (
+            "limit_refused_total",
+            "Requests that seckill_rate key=… refused, by zone.",
+            |counts| counts.refused.get(),
+        ),
+        (
+            "limit_alone_total",
+            "Of both, requests decided by this edge's part of the rate because Redis was away.",
+            |counts| counts.alone.get(),
+        ),
+    ];
+    for (name, help, count) in families {
+        let counts = limits
+            .iter()
+            .map(|zone| (&zone.name, zone.counts().map_or(0, count)));
+        page.each((name, Kind::Counter, help), "zone", counts);
+    }
+}
+
+type Count = fn(&LimitCounts) -> u64;
+
+/// Whether Redis works.
+fn write_redis(zone: &Zone, page: &mut Page) {
+    page.one(
+        "redis_away",
+        Kind::Gauge,
+        "1 while Redis is away: not reached, not a master, or refusing to work.",
+        u64::from(zone.is_outage()),
+    );
 }
 
 fn write_permits(zone: &Zone, page: &mut Page) {

@@ -77,10 +77,11 @@ impl Mirror {
     async fn run(mut self) {
         loop {
             if let Err(error) = self.update().await
-                // A broken connection is noticed, and logged, by its supervisor.
-                && !link::is_lost(&error)
+                // That Redis is away is the connection's to log.
+                && !link::judge(&error)
             {
-                self.warn_once(format!("the bans cannot be read: {error}"));
+                let why = link::text_of(&error);
+                self.warn_once(format!("the bans cannot be read: {why}"));
             }
             rt::sleep(POLL).await;
         }

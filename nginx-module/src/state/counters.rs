@@ -42,6 +42,9 @@ pub(crate) struct Counters {
     pub(crate) admitted: Counter,
     /// Of those, requests admitted while Redis was away, from this edge's share.
     pub(crate) fallbacks: Counter,
+    /// Repeated requests of admitted buyers, passed on without a permit to be answered
+    /// again. Not counted as admitted.
+    pub(crate) repeats: Counter,
     /// Requests that had to wait for Redis.
     pub(crate) parked: Counter,
     /// Requests that no longer wait, with whichever outcome.
@@ -105,7 +108,7 @@ impl Counters {
             "Requests that wait for Redis now.",
             parked,
         );
-        let counters: [(&str, &str, &Counter); 10] = [
+        let counters: [(&str, &str, &Counter); 11] = [
             (
                 "admitted_total",
                 "Requests that the gate admitted.",
@@ -115,6 +118,11 @@ impl Counters {
                 "fallback_admitted_total",
                 "Of those, requests admitted while Redis was away, from this edge's share.",
                 &self.fallbacks,
+            ),
+            (
+                "repeats_total",
+                "Repeated requests of buyers who were admitted before, passed on without a permit to get their answer again.",
+                &self.repeats,
             ),
             ("paths_total", "Hidden URLs handed out.", &self.paths),
             (

@@ -20,6 +20,9 @@ impl Zone {
     /// Whether this worker is the refresher; claims the task if no other worker
     /// holds it. Call it again after every wait.
     pub(crate) fn claim_refresh(&self) -> bool {
+        if !self.is_current() {
+            return false;
+        }
         let now = clock::monotonic_ms();
         let word = self.shared.refresher.load(Ordering::Relaxed);
         let (until, holder) = (word >> PID_BITS, word & ((1 << PID_BITS) - 1));

@@ -42,6 +42,11 @@ impl SeenClick {
         }
     }
 
+    /// What this edge knows of the click, however long ago the buyer was admitted.
+    pub(crate) fn recall(self, zone: &Zone) -> Answer {
+        zone.seen().recall(self.buyer, self.request)
+    }
+
     /// Whether another request of this buyer was admitted a moment ago. A repeated
     /// request is no second click: it gets the same response.
     pub(crate) fn is_second_click(self, zone: &Zone, now_ns: u64) -> bool {
@@ -56,10 +61,21 @@ impl SeenClick {
             .record(self.buyer, self.request, clock::monotonic_s());
     }
 
+    /// Remembers that the buyer was admitted again, by another request than before.
+    pub(crate) fn touch(self, zone: &Zone) {
+        zone.seen().touch(self.buyer, clock::monotonic_s());
+    }
+
     /// Forgets the buyer, who may click again.
     pub(crate) fn forget(self, zone: &Zone) {
         zone.seen().forget(self.buyer);
     }
+}
+
+/// Whether a buyer may be one of those who were admitted for a product.
+pub(crate) fn is_known(zone: &Zone, user: &str, (round, product): (&str, &str)) -> bool {
+    let buyer = BuyerKey::new(zone.seed(), round, product, user);
+    zone.seen().knows(buyer)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -3,7 +3,9 @@
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use seckill_core::permits::tally::{TALLIES, Tallies};
 use seckill_core::rate::bucket::{Rate, Take};
+use seckill_core::redis::outage::Logged;
 use seckill_core::shared::passes;
 use seckill_core::shared::products::{self, Products, Slot};
 use seckill_core::shared::seen::{self, Counts, Seen};
@@ -22,7 +24,7 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: after a reload with a newer module, a
 /// zone of the old layout is refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0010;
+const LAYOUT: u64 = 0x5ec_c111_0013;
 
 #[repr(C)]
 pub(super) struct Shared {
@@ -36,11 +38,9 @@ pub(super) struct Shared {
     bytes: usize,
     /// Keys the hashes of the tables, so that nobody can craft collisions.
     seed: [u64; 2],
-    /// When the zone was made, epoch ms; part of every lease id, so that the numbers
-    /// of an earlier zone of this edge are not used again.
-    born_ms: u64,
-    /// Distinguishes zones that were made in the same millisecond.
-    maker: u64,
+    /// Random; part of every lease id and of the edge's line among the living ones, so
+    /// that no two edges are taken for one, and no lease for that of an earlier zone.
+    identity: u64,
     /// `until_ms << PID_BITS | pid` of the worker that refreshes.
     pub(super) refresher: AtomicU64,
     /// Whether the catalogue was ever read.
@@ -51,7 +51,17 @@ pub(super) struct Shared {
     pub(super) heartbeat_ms: AtomicU64,
     /// How far the stream of buyers who may buy again was read: ms and number.
     pub(super) regrabs: [AtomicU64; 2],
+    /// Whether Redis is away, and when that was logged: [`Logged`].
+    outage: AtomicU64,
+    /// Names the Redis of the configuration in force; 0 before the first worker.
+    source: AtomicU64,
+    /// Other living edges that claim this one's name.
+    namesakes: AtomicU64,
+    /// How often Sentinels were seen to name another master.
+    switches: AtomicU64,
     pub(super) buckets: [AtomicU64; MAX_BUCKETS],
+    /// What became of the permits of the latest leases.
+    tallies: [AtomicU64; TALLIES],
     counters: Counters,
     seen_counts: Counts,
     pub(super) ban_list: BanList,
@@ -74,8 +84,7 @@ impl Shared {
         this.passes = (plan.passes.offset, plan.passes.count);
         this.bytes = bytes;
         this.seed = [random::word(), random::word()];
-        this.born_ms = clock::now_ms();
-        this.maker = u64::from(std::process::id());
+        this.identity = random::word();
     }
 }
 
@@ -85,6 +94,8 @@ pub(crate) struct Zone {
     pub(super) shared: &'static Shared,
     slots: &'static [Slot],
     sets: &'static [Set],
+    /// Names the Redis of this worker's configuration.
+    source: u64,
 }
 
 impl Zone {
@@ -111,6 +122,7 @@ impl Zone {
             shared,
             slots,
             sets,
+            source: 0,
         })
     }
 
@@ -127,6 +139,11 @@ impl Zone {
     /// Counts of that table.
     pub(crate) fn seen_counts(&self) -> &'static Counts {
         &self.shared.seen_counts
+    }
+
+    /// Products that the catalogue's table is made for.
+    pub(crate) fn room_for_products(&self) -> u64 {
+        products::holds(self.slots.len()) as u64
     }
 
     /// Entries that each table is made for.
@@ -161,15 +178,39 @@ impl Zone {
         &self.shared.counters
     }
 
-    /// When the zone was made, epoch milliseconds.
-    pub(crate) fn born_ms(&self) -> u64 {
-        self.shared.born_ms
+    /// What became of the permits of the latest leases.
+    pub(crate) fn tallies(&self) -> Tallies<'static> {
+        Tallies::new(&self.shared.tallies)
     }
 
-    /// A name for this edge where the operator gave none: unique to this running
-    /// nginx, and kept over its reloads, as the leases in the zone are.
-    pub(crate) fn name(&self) -> String {
-        format!("edge-{:x}-{:x}", self.shared.born_ms, self.shared.maker)
+    /// What distinguishes this edge from all others, whatever they are called: unique to
+    /// this running nginx, and kept over its reloads, as the leases in the zone are.
+    pub(crate) fn identity(&self) -> u64 {
+        self.shared.identity
+    }
+
+    /// This handle for a worker whose configuration names this Redis.
+    pub(crate) fn of_source(mut self, source: u64) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// Whether this worker's Redis is that of the configuration in force. A worker that
+    /// is leaving after a reload may have another one, and must no longer write what it
+    /// reads there into the zone.
+    pub(crate) fn is_current(&self) -> bool {
+        self.shared.source.load(Ordering::Relaxed) == self.source
+    }
+
+    /// Puts this worker's Redis in force; whether there was another one before.
+    pub(crate) fn adopt_source(&self) -> bool {
+        let before = self.shared.source.swap(self.source, Ordering::Relaxed);
+        before != 0 && before != self.source
+    }
+
+    /// Other living edges that claim this one's name.
+    pub(crate) fn namesakes(&self) -> &AtomicU64 {
+        &self.shared.namesakes
     }
 
     /// Whether the catalogue was ever read: before that, a product that is not found
@@ -181,6 +222,33 @@ impl Zone {
     /// Records that the catalogue was read.
     pub(crate) fn set_has_catalogue(&self) {
         self.shared.has_catalogue.store(1, Ordering::Release);
+    }
+
+    /// Whether a change of Redis's state is to be logged by this worker now; then it
+    /// counts as logged. See [`Logged::next`].
+    pub(crate) fn log_outage(&self, away: bool) -> bool {
+        let word = self.shared.outage.load(Ordering::Relaxed);
+        let Some(next) = Logged(word).next(away, clock::monotonic_ms()) else {
+            return false;
+        };
+        let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
+        let outage = &self.shared.outage;
+        outage.compare_exchange(word, next.0, old, new).is_ok()
+    }
+
+    /// Whether Redis was away when its state was logged last.
+    pub(crate) fn is_outage(&self) -> bool {
+        Logged(self.shared.outage.load(Ordering::Relaxed)).is_away()
+    }
+
+    /// How often Sentinels were seen to name another master.
+    pub(crate) fn switches(&self) -> u64 {
+        self.shared.switches.load(Ordering::Relaxed)
+    }
+
+    /// Counts one such change, so that every worker connects anew.
+    pub(crate) fn count_switch(&self) {
+        self.shared.switches.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes a token from bucket `index`; whether there was one.

@@ -11,7 +11,7 @@ import { launch, shoot } from '../browser.mjs';
 const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
 
 // The keys of the console's words, as its lists of them write keys.
-const KEYS = /\b(act|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|letter|mistake|nav|note|policy|preview|product|reason|refund|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
+const KEYS = /\b(act|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|why|letter|mark|mistake|nav|note|policy|preview|product|reason|refund|report|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
 
 let browser;
 before(async () => {
@@ -77,6 +77,7 @@ const PAGES = {
   'refunds': { at: 'refunds', shows: 'h2' },
   'stock': { at: 'stock/1/154', shows: '#amount' },
   'audit': { at: 'audit', shows: 'tr' },
+  'report': { at: 'report/1', shows: '.report-tiles' },
   'findings': { at: 'findings', shows: '.finding-why', first: answers('findings', FINDINGS) },
   'simulation': { at: 'simulation', shows: '.sim-bar', first: answers('simulation', SIMULATION) },
   'nowhere': { at: 'nowhere', shows: 'h1' },

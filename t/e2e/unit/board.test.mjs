@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { business } from '../../../html/console/board/business.js';
 import { Columns, KEPT, grouped, parts, patched, steps } from '../../../html/console/board/patch.js';
 
 test('a patch changes what it names, and the rest stays the very same object', () => {
@@ -14,14 +15,14 @@ test('a patch changes what it names, and the rest stays the very same object', (
   assert.deepEqual(patched(after, { alerts: [] }).alerts, []);
 });
 
-test('the funnel shows each step as a share of the one above', () => {
-  const rows = steps({ received: 100_000, admitted: 1_000, purchased: 1_000, ordered: 900 });
-  assert.deepEqual(rows.map(({ name, n }) => [name, n]), [['received', 100_000], ['admitted', 1_000], ['purchased', 1_000], ['ordered', 900], ['paid', null]]);
-  assert.equal(rows[1].ofAbove, 0.01);
-  assert.equal(rows[3].ofAbove, 0.9);
-  assert.equal(rows[4].ofAbove, null);
-  // Edges that started again have seen fewer requests than there are purchases.
-  assert.equal(steps({ received: 5, admitted: 5, purchased: 50 })[2].ofAbove, null);
+test('the funnel shows each step as a share of the one above, and never items as a share of requests', () => {
+  const { requests, items } = steps({ received: 100_000, admitted: 32, offered: 50, purchased: 33, ordered: 30 });
+  assert.deepEqual(requests.map(({ name, n }) => [name, n]), [['received', 100_000], ['admitted', 32]]);
+  assert.deepEqual(items.map(({ name, n }) => [name, n]), [['offered', 50], ['purchased', 33], ['ordered', 30], ['paid', null]]);
+  assert.equal(requests[1].ofAbove, 0.00032);
+  assert.equal(items[0].ofAbove, null, 'items are no share of requests');
+  assert.equal(items[1].ofAbove, 0.66);
+  assert.equal(items[3].ofAbove, null);
 });
 
 test('a bar is made of the three stocks, and is never longer than itself', () => {
@@ -65,4 +66,15 @@ test('the charts keep five minutes, leave gaps where nothing is known, and take 
   for (let at = 9400; at < 9400 + 400 * KEPT; at += 400) columns.add(board(at, {}));
   assert.equal(columns.at.length, KEPT);
   for (const column of [columns.edges.a, columns.edges.b, columns.depth]) assert.equal(column.length, KEPT);
+});
+
+test('the business of the rounds that are on: money, share sold, and when it is sold out at this pace', () => {
+  const rounds = { 1: { state: 'open' }, 2: { state: 'ended' } };
+  const product = (round, sale, locked, saled) => ({ round, sale, locked, saled, limit: sale + locked + saled, price_cents: 1_000 });
+  const products = { a: product('1', 50, 20, 30), b: product('2', 0, 0, 900) };
+  const now = business({ rounds, products, orders: { per_second: 5 } });
+  assert.deepEqual(now, { revenue: 30_000, awaiting: 20_000, sold: 0.5, out_s: 10 });
+  assert.equal(business({ rounds, products, orders: {} }).out_s, null, 'nothing is sold at the moment');
+  const gone = { a: product('1', 0, 0, 100) };
+  assert.equal(business({ rounds, products: gone, orders: { per_second: 5 } }).out_s, 0);
 });

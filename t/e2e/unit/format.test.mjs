@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { countdown, percentOff, price } from '../../../html/static/assets/format.js';
+import { countdown, percentOff, price, span, timeOfDay } from '../../../html/static/assets/format.js';
 import { inOrder, leftOf, roundAt } from '../../../html/static/assets/round.js';
 
 test('counts hours, minutes and seconds until the last minute, then tenths', () => {
@@ -40,4 +40,12 @@ test('puts rounds that are on first, then the next, then those that are over', (
   assert.equal(roundAt(rounds[3], 150), 'ended');
   assert.equal(leftOf(rounds[2], 100), 100);
   assert.equal(leftOf(rounds[0], 100), null);
+});
+
+test('a time across midnight has both days, one of another day has its day, and no second is dropped', () => {
+  const at = (day, ...time) => new Date(2026, 10, day, ...time).getTime();
+  assert.equal(span(at(28, 10), at(28, 11), at(28, 9), 'en'), '10:00 – 11:00');
+  assert.equal(span(at(28, 23, 50), at(29, 0, 20), at(28, 9), 'en'), 'Nov 28 23:50 – Nov 29 00:20');
+  assert.equal(span(at(29, 10), at(29, 11), at(28, 9), 'en'), 'Nov 29 10:00 – 11:00');
+  assert.equal(timeOfDay(at(28, 23, 39, 58), 'en'), '23:39:58');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as basket from '../../../html/static/assets/basket.js';
-import { advice, payClock, refunds, standing } from '../../../html/static/assets/order-words.js';
+import { advice, payClock, refunds, standing, isPayUrl, ways } from '../../../html/static/assets/order-words.js';
 import { en } from '../../../html/static/assets/words-orders.js';
 
 const NOW = 1_000_000;
@@ -49,6 +49,16 @@ test('every state of an order has its own advice', () => {
   assert.equal(advice({ ...ORDER, status: 'cancelled', reason: 'strange' }, NOW, has), 'order.cancelled.do');
 });
 
+test('an order is paid here, at its providers, or in some other place', () => {
+  const elsewhere = { ...ORDER, can_pay_here: false };
+  assert.deepEqual(ways(ORDER), ['here']);
+  assert.deepEqual(ways({ ...elsewhere, pay_with: ['alipay', 'wechat'] }), ['alipay', 'wechat']);
+  assert.deepEqual(ways(elsewhere), []);
+  assert.equal(advice({ ...elsewhere, pay_with: ['stripe'] }, NOW, has), 'order.created.do');
+  for (const good of ['https://pay.example/1', 'weixin://wxpay/1']) assert.ok(isPayUrl(good), good);
+  for (const bad of ['javascript:alert(1)', '//evil.example', 'data:text/html,x', '', null, ' https://x']) assert.ok(!isPayUrl(bad), bad);
+});
+
 test('a refund is shown with its amount', () => {
   const payments = [
     { status: 'paid', amount_cents: 99_900 },
@@ -59,4 +69,12 @@ test('a refund is shown with its amount', () => {
     ['refund.already_paid', { amount: '999.00' }],
     ['refund.done', { amount: '0.05' }],
   ]);
+});
+
+test('a purchase is saved when something of it changed, and not for a later look', () => {
+  basket.note('li', '1-153', { status: 'ordered', order: '7' }, 1_000);
+  basket.note('li', '1-153', { status: 'ordered', order: '7' }, 2_000);
+  assert.equal(basket.read('li')['1-153'].at, 1_000);
+  basket.note('li', '1-153', { status: 'paid', order: '7' }, 3_000);
+  assert.equal(basket.read('li')['1-153'].at, 3_000);
 });

@@ -56,6 +56,28 @@ test('busy and sold out are two different things to read', () => {
   assert.equal(noticeAt(gone, 'sold_out'), null);
 });
 
+test('a refusal that no click can change takes the button away, until the edge takes it back', () => {
+  for (const code of ['blocked', 'not_found']) {
+    // Refused at the click, or as soon as the page asks for a path.
+    const held = reduce(loggedIn(), { type: 'path', answer: { path: `/buy/1/153/${ENDS}/n/k.d`, opens_ms: OPENS } });
+    for (const s of [reduce(clicked(held), { type: 'refused', code, now: NOW }), reduce(loggedIn(), { type: 'warned', code })]) {
+      const later = NOW + LOCK_MS + 1;
+      assert.deepEqual(buttonAt(s, later), { scene: 'open', act: null, wait: 0, lasting: code });
+      assert.equal(cadence.wantsPath(s, later, 0), true, 'it keeps asking');
+      const back = reduce(s, { type: 'path', answer: { path: `/buy/1/153/${ENDS}/n/k.d`, opens_ms: OPENS } });
+      assert.equal(buttonAt(back, later).act, 'buy');
+    }
+  }
+});
+
+test('what another tab bought or tries is followed here', () => {
+  const other = clicked();
+  const s = reduce(loggedIn(), { type: 'restored', saved: JSON.parse(JSON.stringify(toSave(other))) });
+  assert.equal(buttonAt(s, NOW + 10).act, null);
+  assert.equal(cadence.resultEvery(s, NOW + 10, true), 1_000);
+  assert.equal(sceneAt(result(s, 'ordered', NOW + 900, { order: '7' }), NOW + 900), 'ordered');
+});
+
 test('sold out reopens when pieces come back', () => {
   let s = reduce(loggedIn(), { type: 'sale', answer: { state: 'sold_out' } });
   assert.equal(sceneAt(s, NOW), 'sold_out');

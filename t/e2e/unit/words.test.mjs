@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { read } from '../../../html/static/assets/api.js';
 import { chooseLang } from '../../../html/static/assets/i18n.js';
+import { LANGUAGES } from '../../../html/static/assets/languages.js';
+import { phrase } from '../../../html/static/assets/phrase.js';
 import { en as common, zh as commonZh } from '../../../html/static/assets/words.js';
 import * as captcha from '../../../html/static/assets/words-captcha.js';
 import * as orders from '../../../html/static/assets/words-orders.js';
@@ -11,11 +13,50 @@ const en = { ...common, ...captcha.en, ...orders.en };
 const zh = { ...commonZh, ...captcha.zh, ...orders.zh };
 
 const html = (path) => readFile(new URL(`../../../html/${path}`, import.meta.url), 'utf8');
-const names = (text) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort();
+const names = (text) => [...new Set([...text.matchAll(/\{(\w+)[}|]/g)].map((m) => m[1]))].sort();
 
 test('both languages say the same things about the same values', () => {
   assert.deepEqual(Object.keys(en).sort(), Object.keys(zh).sort());
   for (const key of Object.keys(en)) assert.deepEqual(names(en[key]), names(zh[key]), key);
+});
+
+test('every other language is a file that says all of it, and a line in the list', async () => {
+  const files = await readdir(new URL('../../../html/static/assets/lang/', import.meta.url));
+  const listed = Object.entries(LANGUAGES).filter(([, it]) => it.load);
+  assert.deepEqual(files.sort(), listed.map(([tag]) => `${tag}.js`).sort());
+  for (const [tag, { load }] of listed) {
+    const { words } = await load();
+    assert.deepEqual(Object.keys(en).filter((key) => !(key in words)), [], `missing in ${tag}`);
+    assert.deepEqual(Object.keys(words).filter((key) => !(key in en)), [], `unknown in ${tag}`);
+    for (const key of Object.keys(en)) assert.deepEqual(names(words[key]), names(en[key]), `${tag}: ${key}`);
+  }
+});
+
+test('a number chooses the form of its word', () => {
+  assert.equal(phrase('{n} {n|item|items}', { n: 1 }, 'en'), '1 item');
+  assert.equal(phrase('{n} {n|item|items}', { n: '1,000' }, 'en'), '1,000 items');
+  assert.equal(phrase('{n|one=قطعة|two=قطعتان|few=@ قطع|other=@ قطعة}', { n: 5 }, 'ar'), '5 قطع');
+  assert.equal(phrase('{n|one=قطعة|two=قطعتان|few=@ قطع|other=@ قطعة}', { n: 2 }, 'ar'), 'قطعتان');
+});
+
+test('no page uses a word that the tables of terms advise against', async () => {
+  const folder = new URL('../../../docs/terms/', import.meta.url);
+  const shop = { en: Object.values(en), 'zh-CN': Object.values(zh) };
+  const pages = new URL('../../../html/console/', import.meta.url);
+  const console_ = [];
+  for (const file of await readdir(pages, { recursive: true })) {
+    if (file.endsWith('.js') && !file.startsWith('vendor')) console_.push(...(await readFile(new URL(file, pages), 'utf8')).matchAll(/'[\w.-]+': '((?:[^'\\]|\\.)*)'/g));
+  }
+  const texts = console_.map((m) => m[1]);
+  for (const [tag, own] of Object.entries(shop)) {
+    const table = await readFile(new URL(`${tag}.md`, folder), 'utf8');
+    const not = table.split('\n').filter((line) => line.startsWith('|')).slice(2).flatMap((line) => line.split('|')[3].split('、')).map((it) => it.trim()).filter(Boolean);
+    assert.ok(not.length > 3, tag);
+    for (const word of not) {
+      const whole = tag === 'en' ? new RegExp(`(^|\\W)${word.replace(/[.]/g, '\\.')}(\\W|$)`) : new RegExp(word);
+      for (const text of [...own, ...texts]) assert.ok(!whole.test(text), `${tag}: “${word}” in “${text}”`);
+    }
+  }
 });
 
 test('every refusal of the contract has a heading and says what to do', () => {
@@ -40,7 +81,7 @@ test('every word that a page uses exists', async () => {
 test('every page has the same head, header and login', async () => {
   const texts = await Promise.all(PAGES.map(html));
   const part = (text, from, to) => text.slice(text.indexOf(from), text.indexOf(to, text.indexOf(from)));
-  const own = /^ *<(title|script|a class="crumb")|^<link rel="(stylesheet|preload|modulepreload)"/;
+  const own = /^ *<(title|script|meta property|a class="crumb")|^<link rel="(stylesheet|preload|modulepreload)"/;
   const shared = (text, from, to) => part(text, from, to).split('\n').filter((line) => !own.test(line)).join('\n');
   const [start, ...others] = texts;
   for (const [at, text] of others.entries()) {
@@ -56,6 +97,7 @@ test('the link decides the language, then an earlier choice, then the browser', 
   assert.equal(chooseLang(null, 'zh-CN', 'en-GB'), 'zh-CN');
   assert.equal(chooseLang('fr', null, 'zh-Hans'), 'zh-CN');
   assert.equal(chooseLang(null, null, 'de'), 'en');
+  assert.equal(chooseLang(null, null, 'ar-EG'), 'ar');
 });
 
 test('an error page of a proxy says nothing about a purchase, a refusal with a code does', () => {

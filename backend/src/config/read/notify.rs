@@ -13,7 +13,7 @@ impl Values {
         keys: &std::path::Path,
     ) -> Result<Notify, ConfigError> {
         Ok(Notify {
-            webhook: self.webhook()?,
+            webhook: self.web_hook("notify_webhook")?,
             keys: self.path("notify_keys", keys)?,
             smtp: self.smtp()?,
             from: self.mailbox()?,
@@ -22,7 +22,8 @@ impl Values {
         })
     }
 
-    fn webhook(&mut self) -> Result<Option<Uri>, ConfigError> {
+    /// Where something is posted; none by default.
+    pub(super) fn web_hook(&mut self, key: &'static str) -> Result<Option<Uri>, ConfigError> {
         let parse = |text: &str| {
             if text == "none" {
                 return Some((None, text.to_owned()));
@@ -32,7 +33,7 @@ impl Values {
             (known && uri.host().is_some()).then(|| (Some(uri), masked_url(text)))
         };
         let right = "write http://HOST:PORT/PATH or https://HOST/PATH";
-        self.read("notify_webhook", right, || (None, "none".to_owned()), parse)
+        self.read(key, right, || (None, "none".to_owned()), parse)
     }
 
     fn smtp(&mut self) -> Result<Option<String>, ConfigError> {

@@ -18,11 +18,9 @@ use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::Board;
+use super::{Board, FIRST_POLL};
 use crate::http::error::{ApiError, json_response};
 
-/// How long to wait for the first poll.
-const FIRST_POLL: Duration = Duration::from_secs(3);
 /// How long a stream lasts. The browser then reconnects, and its session is checked:
 /// after a logout a stream lasts no longer than this.
 const LIFE: Duration = Duration::from_secs(600);

@@ -37,7 +37,13 @@ pub(super) struct EdgeState {
     pub(super) away: Option<String>,
 }
 
-type Http = Client<HttpConnector, Empty<Bytes>>;
+/// A client for the edges' metrics.
+pub(super) type Http = Client<HttpConnector, Empty<Bytes>>;
+
+/// A client whose connections stay open.
+pub(super) fn client() -> Http {
+    Client::builder(TokioExecutor::new()).build_http()
+}
 
 /// The edges' last known states, by `host:port`; empty until they were polled.
 pub(super) type EdgeStates = Arc<Mutex<BTreeMap<String, EdgeState>>>;
@@ -46,7 +52,7 @@ pub(super) type EdgeStates = Arc<Mutex<BTreeMap<String, EdgeState>>>;
 pub(super) fn follow(addresses: &[Uri]) -> (EdgeStates, JoinSet<()>) {
     let states = EdgeStates::default();
     let mut tasks = JoinSet::new();
-    let http: Http = Client::builder(TokioExecutor::new()).build_http();
+    let http = client();
     for address in addresses {
         tasks.spawn(follow_one(
             http.clone(),
@@ -92,7 +98,7 @@ async fn follow_one(http: Http, address: Uri, states: EdgeStates) {
 }
 
 /// Fetches the metrics once.
-async fn fetch(http: &Http, address: &Uri) -> Result<EdgeMetrics, String> {
+pub(super) async fn fetch(http: &Http, address: &Uri) -> Result<EdgeMetrics, String> {
     let response = http.get(address.clone()).await;
     let response = response.map_err(|error| cause(&error))?;
     let status = response.status();

@@ -35,7 +35,8 @@ const LISTING_HOLDS: Duration = Duration::from_secs(30);
 pub(super) async fn run(board: Board) {
     let sources = board.sources();
     let (edge_states, _edge_tasks) = edges::follow(&sources.edges);
-    let (order_counts, _order_tasks) = orders::follow(sources.store.clone());
+    let rounds = orders::RoundIds::default();
+    let (order_counts, _order_tasks) = orders::follow(sources.store.clone(), rounds.clone());
     let mut poller = Poller::new(sources.clone());
     let mut debouncer = Debouncer::default();
     let (started, mut watched) = (Instant::now(), Instant::now());
@@ -47,6 +48,8 @@ pub(super) async fn run(board: Board) {
             _ = ticks.tick() => {}
         }
         let redis_away = poller.poll().await.err().map(|error| error.to_string());
+        let listed = poller.listing.rounds.iter().map(|round| round.id.clone());
+        *rounds.lock().unwrap_or_else(PoisonError::into_inner) = listed.collect();
         let edges = edge_states
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -239,6 +242,7 @@ impl Poller {
             title: product.title.clone(),
             position: product.position,
             limit: stock.limit.unwrap_or(0),
+            price_cents: product.entry.price_cents,
             permits: stock.permits,
             sale: stock.sale,
             locked: stock.locked,
@@ -270,15 +274,17 @@ impl Poller {
         let counted = |n: u64| is_counted.then_some(n);
         // Every purchase is locked or sold now, or was cancelled or failed since.
         let stocks = shown.filter_map(|product| self.stocks.get(&product.item));
-        let held: i64 = stocks.map(|stock| stock.locked + stock.saled).sum();
+        let held: i64 = stocks.clone().map(|stock| stock.locked + stock.saled).sum();
         let undone = i64::try_from(tally.cancelled + tally.failed).unwrap_or(i64::MAX);
         Funnel {
             received: gate.received(),
             admitted: gate.admitted,
             refused: gate.refused.into_iter().filter(|(_, n)| *n > 0).collect(),
+            offered: stocks.filter_map(|stock| stock.limit).sum(),
             purchased: held.saturating_add(undone),
             ordered: counted(tally.ordered()),
             paid: counted(tally.paid),
+            unpaid: counted(tally.created),
             cancelled: counted(tally.cancelled),
             failed: counted(tally.failed),
         }

@@ -34,8 +34,9 @@ pub(super) struct View {
     pub(super) products: BTreeMap<String, ProductView>,
 }
 
-/// How many got how far. The gate's numbers are since its edges started; those
-/// below are items, of the rounds on the board.
+/// How many got how far: requests at the gate since its edges started, and items of the
+/// rounds on the board. A request may be for several items, so that the two are not
+/// steps of one another.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Funnel {
     /// Purchase requests that reached a gate.
@@ -44,12 +45,16 @@ pub(super) struct Funnel {
     pub(super) refused: BTreeMap<String, u64>,
     /// Requests admitted.
     pub(super) admitted: u64,
+    /// Items of the products on the board, sold or not.
+    pub(super) offered: i64,
     /// Items that were locked for a buyer, ever.
     pub(super) purchased: i64,
     /// Items in orders that were placed, ever; `None` until the database was read.
     pub(super) ordered: Option<u64>,
     /// Items paid.
     pub(super) paid: Option<u64>,
+    /// Items in orders that wait for their payment.
+    pub(super) unpaid: Option<u64>,
     /// Items in cancelled orders.
     pub(super) cancelled: Option<u64>,
     /// Items that were locked and released because no order could be placed.
@@ -106,7 +111,7 @@ pub(super) struct VisitorsView {
     pub(super) unique: Option<u64>,
     /// Different buyers who clicked today.
     pub(super) participants: Option<u64>,
-    /// Products by clicks, most first: `round::product` and clicks.
+    /// Products by views of their pages today, most first: `round::product` and views.
     pub(super) hot: Vec<(String, u64)>,
 }
 
@@ -136,6 +141,8 @@ pub(super) struct ProductView {
     pub(super) position: usize,
     /// How many permits may be granted: its amount.
     pub(super) limit: i64,
+    /// Price of one item, in cents.
+    pub(super) price_cents: u64,
     /// Permits granted and not returned.
     pub(super) permits: i64,
     /// Items for sale.

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use serde::Deserialize;
 
 use super::conflicts::{not_as_seen, refused};
+use super::stop::{self, StopForm};
 use super::view::RoundView;
 use super::{need_redis, stored};
 use crate::console::ConsoleState;
@@ -16,6 +17,7 @@ use crate::now_ms;
 use crate::sale::approve::{ApproveError, Approver};
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::round_changes::{ChangeError, Step};
+use crate::store::stops::StopStep;
 use crate::store::{Actor, Done, Store};
 
 /// Longest reason, in characters.
@@ -53,16 +55,25 @@ pub(in crate::console) async fn submit(
     step(&state, &me, &id, seen.version, Step::Submit).await
 }
 
-/// Withdraws a submitted round, so that it can be edited.
-#[utoipa::path(post, path = "/ops/api/rounds/{id}/withdraw", tag = "approval", request_body = SeenVersion,
+/// Withdraws a submitted round, so that it can be edited; or takes an approved one off
+/// sale for good.
+#[utoipa::path(post, path = "/ops/api/rounds/{id}/withdraw", tag = "approval", request_body = StopForm,
     responses((status = 200, body = RoundView)))]
 pub(in crate::console) async fn withdraw(
     State(state): State<ConsoleState>,
     me: Operator,
     Path(id): Path<String>,
-    JsonBody(seen): JsonBody<SeenVersion>,
+    JsonBody(form): JsonBody<StopForm>,
 ) -> Result<Json<RoundView>, ConsoleError> {
-    step(&state, &me, &id, seen.version, Step::Withdraw).await
+    let before = stored(state.store.get().await?, &id).await?;
+    if before.state == RoundState::Approved {
+        return stop::carry_out(&state, &me, StopStep::Withdraw, (&id, None), &form).await;
+    }
+    let seen = form.version.ok_or_else(|| {
+        let right = "send \"version\" as it was when the round was read";
+        ConsoleError::BadRequest(format!("The version is missing; {right}."))
+    })?;
+    step(&state, &me, &id, seen, Step::Withdraw).await
 }
 
 /// Rejects a round, with a reason.
@@ -169,10 +180,25 @@ async fn outcome(
         Err(ApproveError::Change(error)) => Err(refused(error, state)),
         Err(ApproveError::Store(error)) => Err(refused(ChangeError::Store(error), state)),
         Err(ApproveError::NoRedis(error)) => Err(error.into()),
+        Err(error @ ApproveError::Hold(_)) => Err(ConsoleError::Conflict {
+            code: "not_held",
+            message: format!("Nothing was approved: {error}."),
+            current: None,
+        }),
         Err(error @ (ApproveError::NoSuchRound { .. } | ApproveError::Over { .. })) => {
             let current = stored(store, id).await?;
             Err(ConsoleError::Conflict {
                 code: "round_over",
+                message: format!("Nothing was approved: {error}."),
+                current: serde_json::to_value(RoundView::of(&current, now_ms()))
+                    .ok()
+                    .map(Box::new),
+            })
+        }
+        Err(ApproveError::NoRoom(error)) => {
+            let current = stored(store, id).await?;
+            Err(ConsoleError::Conflict {
+                code: "no_room",
                 message: format!("Nothing was approved: {error}."),
                 current: serde_json::to_value(RoundView::of(&current, now_ms()))
                     .ok()
@@ -235,5 +261,6 @@ pub(in crate::console) fn approver<'a>(state: &'a ConsoleState, store: &'a Store
         redis: &state.redis,
         segments: &state.segments,
         zone: &state.config.time_zone,
+        inventory: state.inventory.as_deref(),
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn refused(error: ChangeError, state: &ConsoleState) -> ConsoleError 
             code: "id_taken",
             message: format!("There is a round \"{id}\" already; choose another id."),
             values: vec![id],
+            place: None,
         }]),
         ChangeError::Overlap(overlap) => {
             let zone = &state.config.time_zone;
@@ -41,6 +42,7 @@ pub(super) fn refused(error: ChangeError, state: &ConsoleState) -> ConsoleError 
                     overlap.product, overlap.other, overlap.name
                 ),
                 values: vec![overlap.product, overlap.other, overlap.name, opens, ends],
+                place: None,
             }])
         }
     }

@@ -211,6 +211,7 @@ fn checked_days(
             code: error.code(),
             message: format!("The {error}."),
             values: Vec::new(),
+            place: None,
         }])
     })?;
     Ok(rounds

@@ -122,7 +122,7 @@ pub struct Rules<'a> {
     pub now_ms: u64,
     /// The time zone of times in sentences.
     pub zone: &'a TimeZone,
-    /// Whether the start may be past: for a round that was approved.
+    /// Whether the start may be past, and amounts nothing: for a round that was approved.
     pub may_have_begun: bool,
 }
 
@@ -183,7 +183,7 @@ pub fn check(form: &RoundForm, id: &str, rules: Rules<'_>) -> Result<Checked, Ve
                     ),
                 );
             }
-            check_product(&format!("products.{at}."), product, &mut mistakes)
+            check_product(&format!("products.{at}."), product, rules, &mut mistakes)
         })
         .collect();
     match (times, products.into_iter().collect::<Option<Vec<_>>>()) {
@@ -244,7 +244,12 @@ fn times(form: &RoundForm, rules: Rules<'_>, mistakes: &mut Mistakes) -> Option<
     Some((opens, ends))
 }
 
-fn check_product(at: &str, form: &ProductForm, mistakes: &mut Mistakes) -> Option<Product> {
+fn check_product(
+    at: &str,
+    form: &ProductForm,
+    rules: Rules<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Product> {
     let field = |name: &str| format!("{at}{name}");
     if !ids::is_id(&form.id) {
         mistakes.add(
@@ -259,7 +264,9 @@ fn check_product(at: &str, form: &ProductForm, mistakes: &mut Mistakes) -> Optio
         );
     }
     mistakes.label(&field("title"), &form.title);
-    let amount = mistakes.number(&field("amount"), &form.amount, (1, MAX_AMOUNT));
+    // What is on sale may be lowered to nothing, and below the cap, which stays.
+    let least = u64::from(!rules.may_have_begun);
+    let amount = mistakes.number(&field("amount"), &form.amount, (least, MAX_AMOUNT));
     let price = mistakes.price(&field("price_cents"), &form.price_cents);
     let list = match &form.list_price_cents {
         None => price,
@@ -280,6 +287,7 @@ fn check_product(at: &str, form: &ProductForm, mistakes: &mut Mistakes) -> Optio
     }
     if let (Some(cap), Some(amount)) = (per_buyer, amount)
         && cap > amount
+        && !rules.may_have_begun
     {
         let values = [cap.to_string(), amount.to_string()];
         mistakes.add(&field("per_buyer"), "cap_above_amount", &[&values[0], &values[1]], format!(

@@ -15,9 +15,9 @@ use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
 use crate::sale::publish::date_of;
-use crate::stock::adjust::{AdjustError, Adjuster};
+use crate::stock::adjust::{AdjustError, Adjusted, Adjuster};
+use crate::store::Actor;
 use crate::store::round::{Round, StoredRound};
-use crate::store::{Actor, Store};
 
 /// A start may be moved until this long before it, and no closer than this from now,
 /// in ms: waiting pages have polled the new start by then.
@@ -169,6 +169,7 @@ fn fixed(field: &str, code: &'static str, value: &str, message: String) -> Field
         code,
         message: format!("{message}."),
         values: vec![value.to_owned()],
+        place: None,
     }
 }
 
@@ -185,7 +186,20 @@ pub(super) async fn save(
     need_redis(state).await?;
     let store = state.store.get().await?;
     let seen = before.trail.version;
-    adjust(state, store, &amounts, seen).await?;
+    // Everything is checked before anything is changed.
+    let fits = store.check_revision(&round, seen).await;
+    fits.map_err(|error| refused(error, state))?;
+    let adjuster = Adjuster {
+        redis: &state.redis,
+        segments: &state.segments,
+        store,
+        by,
+    };
+    for (at, item, amount) in &amounts {
+        let fits = adjuster.check(item, *amount).await;
+        fits.map_err(|error| not_adjusted(error, *at, *amount))?;
+    }
+    adjust(&adjuster, &amounts, seen).await?;
     let mut entry = audit_entry("round.edit", &round);
     let mut shown = round.clone();
     for product in &mut shown.products {
@@ -198,7 +212,11 @@ pub(super) async fn save(
     }
     entry.detail = changes::between(&before.in_force(), &shown);
     let revised = store.revise_round(&round, seen, by, &entry, now_ms()).await;
-    revised.map_err(|error| refused(error, state))?;
+    if let Err(error) = revised {
+        // Somebody else was quicker since the check.
+        take_back(&adjuster, before, &amounts, seen).await;
+        return Err(refused(error, state));
+    }
     if before.published_ms.is_none() {
         return Ok(None);
     }
@@ -211,36 +229,66 @@ pub(super) async fn save(
         .map(|error| format!("It is saved, but not everything follows yet: {error}.")))
 }
 
+/// Adjusts all amounts, or none.
 async fn adjust(
-    state: &ConsoleState,
-    store: &Store,
+    adjuster: &Adjuster<'_>,
     amounts: &[(usize, Item, u64)],
     seen: u64,
 ) -> Result<(), ConsoleError> {
-    let adjuster = Adjuster {
-        redis: &state.redis,
-        segments: &state.segments,
-        store,
-    };
+    let mut done = Vec::new();
     for (at, item, amount) in amounts {
-        // The same edit sent twice is carried out once.
-        let request = format!("console-{seen}-{amount}");
+        // An edit that was refused, and set back, may be sent again.
+        let request = format!("console-{seen}-{}", now_ms());
         match adjuster.adjust(item, *amount, &request).await {
-            Ok(_) => {}
-            Err(AdjustError::Link(error)) => return Err(error.into()),
-            Err(AdjustError::Store(error)) => return Err(error.into()),
+            Ok(Adjusted::Changed { from, .. }) => done.push((item, from)),
+            Ok(Adjusted::Before(_)) => {}
             Err(error) => {
-                let message = error.to_string();
-                return Err(ConsoleError::Mistakes(vec![fixed(
-                    &format!("products.{at}.amount"),
-                    "amount_refused",
-                    &amount.to_string(),
-                    message,
-                )]));
+                set_back(adjuster, &done, seen).await;
+                return Err(not_adjusted(error, *at, *amount));
             }
         }
     }
     Ok(())
+}
+
+/// Gives all products the amounts that they had before an edit.
+async fn take_back(
+    adjuster: &Adjuster<'_>,
+    before: &StoredRound,
+    amounts: &[(usize, Item, u64)],
+    seen: u64,
+) {
+    let was = before.in_force();
+    let amount_of = |id: &str| was.products.iter().find(|it| it.id == id);
+    let done: Vec<(&Item, u64)> = amounts
+        .iter()
+        .filter_map(|(_, item, _)| Some((item, amount_of(item.product())?.amount)))
+        .collect();
+    set_back(adjuster, &done, seen).await;
+}
+
+async fn set_back(adjuster: &Adjuster<'_>, done: &[(&Item, u64)], seen: u64) {
+    for (item, amount) in done {
+        // Its own entry in the audit log says that it went back.
+        let request = format!("console-{seen}-back-{}", now_ms());
+        if let Err(error) = adjuster.adjust(item, *amount, &request).await {
+            tracing::error!(%item, amount, %error, "an amount of a refused edit was not set back");
+        }
+    }
+}
+
+/// The refusal of an amount.
+fn not_adjusted(error: AdjustError, at: usize, amount: u64) -> ConsoleError {
+    match error {
+        AdjustError::Link(error) => error.into(),
+        AdjustError::Store(error) | AdjustError::NoStore(error) => error.into(),
+        error => ConsoleError::Mistakes(vec![fixed(
+            &format!("products.{at}.amount"),
+            "amount_refused",
+            &amount.to_string(),
+            error.to_string(),
+        )]),
+    }
 }
 
 /// Takes a round that moves to another day out of the list of its old day.

@@ -69,9 +69,10 @@ pub(in crate::console) async fn import(
 fn in_file(mistake: file::Mistake) -> FieldMistake {
     FieldMistake {
         field: mistake.field.clone(),
-        code: "file",
+        code: mistake.code,
         message: mistake.to_string(),
-        values: vec![mistake.line.to_string(), mistake.column.to_string()],
+        values: mistake.values,
+        place: Some((mistake.line, mistake.column)),
     }
 }
 
@@ -81,6 +82,7 @@ fn whole_file(code: &'static str, message: String) -> ConsoleError {
         code,
         message,
         values: Vec::new(),
+        place: None,
     }])
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::store::round::{Product, StoredRound};
 use crate::store::rounds::Summary;
+use crate::store::stop::StopKind;
 
 /// A round in a list.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
@@ -12,7 +13,8 @@ pub struct RoundSummary {
     pub id: String,
     /// What shoppers call it.
     pub name: String,
-    /// draft, submitted, rejected, approved (not yet in Redis), published, running, ended.
+    /// draft, submitted, rejected, approved (not yet in Redis), published, running, paused,
+    /// ended, withdrawn.
     pub state: &'static str,
     /// Start, epoch milliseconds.
     pub starts_ms: u64,
@@ -88,6 +90,8 @@ pub struct ProductView {
     pub picture: String,
     /// The path of its page, once published.
     pub page: Option<String>,
+    /// How an operator stopped this product alone, if one did.
+    pub stopped: Option<StopKind>,
 }
 
 impl RoundSummary {
@@ -125,7 +129,9 @@ impl RoundView {
             .into_iter()
             .map(|product| {
                 let page = crate::sale::page::path_of(&id, &product.id);
-                product_view(product, stored.published_ms.map(|_| page))
+                let stop = stored.stops.products.get(&product.id);
+                let stopped = stop.map(|stop| stop.kind);
+                product_view(product, stored.published_ms.map(|_| page), stopped)
             })
             .collect();
         let summary = Summary {
@@ -144,7 +150,7 @@ impl RoundView {
     }
 }
 
-fn product_view(product: Product, page: Option<String>) -> ProductView {
+fn product_view(product: Product, page: Option<String>, stopped: Option<StopKind>) -> ProductView {
     ProductView {
         id: product.id,
         title: product.title,
@@ -156,5 +162,6 @@ fn product_view(product: Product, page: Option<String>) -> ProductView {
         text: product.text,
         picture: product.picture,
         page,
+        stopped,
     }
 }

@@ -59,6 +59,27 @@ impl<'a> Outcome<'a> {
         self.wrong().next().is_none() && counted && (on_sale || open.is_empty() && bought == 0)
     }
 
+    /// Why ledger and orders do not account for every item; `None` if they do.
+    pub(super) fn inexact(&self) -> Option<String> {
+        if self.oversold > 0 {
+            return Some(format!(
+                "{} items are sold beyond the amount",
+                self.oversold
+            ));
+        }
+        let mut plans = (1..).zip(&self.plans);
+        plans.find_map(|(segment, plan): (u16, &Plan)| match plan {
+            Plan { gaps: 1.., .. } => Some(format!(
+                "segment {segment}: an event is missing in {} places of its ledger",
+                plan.gaps
+            )),
+            Plan { correction: 0, .. } => None,
+            Plan { correction, .. } => Some(format!(
+                "segment {segment}: {correction:+} items that no event explains"
+            )),
+        })
+    }
+
     fn is_open(&self, lease: &str) -> bool {
         self.state.permits.leases.contains_key(lease)
     }

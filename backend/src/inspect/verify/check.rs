@@ -111,8 +111,8 @@ fn records(segment: &SegmentState, replay: &Replay, breaches: &mut Vec<Breach>) 
         let life = &replay.purchases[*purchase];
         let fits = BuyerRecord::parse(text).is_some_and(|record| {
             let stands = match (life.confirmed, life.released) {
-                (Some(_), _) => record.state == State::Paid,
                 (_, Some(_)) => record.state.may_buy_again(),
+                (Some(_), None) => record.state == State::Paid,
                 _ => matches!(record.state, State::Succeeded | State::Ordered),
             };
             stands && record.request == purchase.request && record.at_ms == purchase.at_ms
@@ -210,7 +210,7 @@ fn refunded(state: &ProductState, breaches: &mut Vec<Breach>) -> i64 {
     for segment in &state.segments {
         let mut seen = HashSet::new();
         let releases = segment.events.iter().filter(|event| {
-            event.kind() == "release"
+            matches!(event.kind(), "release" | "return")
                 && !event.text("permit").is_empty()
                 && seen.insert(event.purchase())
         });

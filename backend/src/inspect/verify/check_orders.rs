@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use seckill_core::orders::order::State;
+use seckill_core::orders::purchase::Reason;
 use seckill_core::stock::ledger::{Life, PurchaseId, Replay};
 
 use super::gather::{ProductState, SegmentState};
@@ -44,7 +45,7 @@ pub(super) fn check(state: &ProductState, replays: &[Replay], breaches: &mut Vec
     on_their_way
 }
 
-fn purchase_of(order: &Order) -> PurchaseId {
+pub(super) fn purchase_of(order: &Order) -> PurchaseId {
     PurchaseId {
         user: order.user.clone(),
         request: order.request.clone(),
@@ -168,6 +169,8 @@ impl View<'_> {
         let is_due = order.stock_due.is_some();
         let state = state.as_str();
         let (confirmed, released) = (self.life.confirmed.is_some(), self.life.released.is_some());
+        // Its stock stays sold or is for sale again, as the operator said then.
+        let is_refunded = order.reason == Some(Reason::Refunded);
         let (wants_confirm, wants_release) = match order.state {
             State::Created => (false, false),
             State::Paid => (true, false),
@@ -177,11 +180,12 @@ impl View<'_> {
             let what = format!("order {id} is paid, and its stock does not count as sold");
             breaches.push(self.breach(5, "paid_not_confirmed", &subject, what));
         }
-        if wants_release && !released && !is_due {
+        if wants_release && !released && !is_due && !is_refunded {
             let what = format!("order {id} is {state}, and its stock was not given back");
             breaches.push(self.breach(5, "stock_not_returned", &subject, what));
         }
-        if confirmed && !wants_confirm {
+        let was_paid = order.reason.is_some_and(Reason::cancels_paid);
+        if confirmed && !wants_confirm && !is_refunded && !was_paid {
             let what = format!("the stock of order {id} counts as sold, and the order is {state}");
             breaches.push(self.breach(5, "confirmed_undecided", &subject, what));
         }

@@ -4,6 +4,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, header};
 use lettre::transport::smtp;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use seckill_core::ids;
 use seckill_core::orders::notification::{Channel, Facts, address, email};
 
 use super::{Attempt, Messenger, Notification};
@@ -78,7 +79,7 @@ impl Messenger for Email {
     }
 
     async fn send(&self, notification: &Notification) -> Attempt {
-        let Some(to) = address(&self.to, &notification.user) else {
+        let Some(to) = address(&self.to, &ids::user::name(&notification.user)) else {
             return Attempt::NoRecipient("the buyer's name makes no e-mail address".to_owned());
         };
         let to: Mailbox = match to.parse() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
+use seckill_core::ids;
 use seckill_core::orders::notification::{Channel, Kind};
 use seckill_core::orders::payment;
 use seckill_core::orders::purchase::Reason;
@@ -79,7 +80,7 @@ fn body(notification: &Notification) -> serde_json::Value {
             kind => format!("order.{}", kind.as_str()),
         },
         "at_ms": notification.at_ms,
-        "user": notification.user,
+        "user": ids::user::name(&notification.user),
         "lang": notification.lang.as_str(),
         "order": notification.order.to_string(),
         "status": notification.state.as_str(),

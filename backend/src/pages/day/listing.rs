@@ -6,6 +6,8 @@ use jiff::{Timestamp, ToSpan as _};
 use redis::{AsyncCommands as _, RedisError, aio::MultiplexedConnection};
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::pages::picture::{self, Shown};
+use seckill_core::sale::halt::Halt;
 use serde::Serialize;
 
 use crate::redis::RedisLinkError;
@@ -45,6 +47,8 @@ struct ProductView {
     list_price_cents: u64,
     per_buyer: u32,
     page: String,
+    /// What stands for it; `null` for the drawing that pages have by themselves.
+    picture: Option<Shown>,
 }
 
 impl Which {
@@ -108,15 +112,21 @@ async fn read_round(
     conn: &mut MultiplexedConnection,
     id: String,
 ) -> Result<Option<RoundView>, RedisError> {
-    type Info = (Option<String>, Option<u64>, Option<u64>);
-    let ((name, starts_ms, ends_ms), products): (Info, Vec<String>) = redis::pipe()
-        .hmget(keys::round_info(&id), &["name", "starts_ms", "ends_ms"])
+    type Info = (Option<String>, Option<u64>, Option<u64>, Option<String>);
+    let ((name, starts_ms, ends_ms, halt), products): (Info, Vec<String>) = redis::pipe()
+        .hmget(
+            keys::round_info(&id),
+            &["name", "starts_ms", "ends_ms", "halt"],
+        )
         .zrange(keys::round_products(&id), 0, -1)
         .query_async(conn)
         .await?;
     let (Some(name), Some(starts_ms), Some(ends_ms)) = (name, starts_ms, ends_ms) else {
         return Ok(None);
     };
+    if is_withdrawn(halt.as_deref()) {
+        return Ok(None);
+    }
     let products = read_products(conn, &id, products).await?;
     Ok(Some(RoundView {
         id,
@@ -132,12 +142,14 @@ async fn read_products(
     round: &str,
     ids: Vec<String>,
 ) -> Result<Vec<ProductView>, RedisError> {
-    const FIELDS: [&str; 5] = [
+    const FIELDS: [&str; 7] = [
         "title",
         "amount",
         "price_cents",
         "list_price_cents",
         "per_buyer",
+        "picture",
+        "halt",
     ];
     let items: Vec<Item> = ids.iter().filter_map(|id| Item::new(round, id)).collect();
     if items.is_empty() {
@@ -161,10 +173,15 @@ type ProductInfo = (
     Option<u64>,
     Option<u64>,
     Option<u32>,
+    Option<String>,
+    Option<String>,
 );
 
 fn view(item: &Item, info: ProductInfo) -> Option<ProductView> {
-    let (title, amount, price_cents, list_price_cents, per_buyer) = info;
+    let (title, amount, price_cents, list_price_cents, per_buyer, picture, halt) = info;
+    if is_withdrawn(halt.as_deref()) {
+        return None;
+    }
     Some(ProductView {
         id: item.product().to_owned(),
         title: title?,
@@ -173,5 +190,11 @@ fn view(item: &Item, info: ProductInfo) -> Option<ProductView> {
         list_price_cents: list_price_cents?,
         per_buyer: per_buyer?,
         page: page::path_of(item.round(), item.product()),
+        picture: picture.as_deref().and_then(picture::first),
     })
+}
+
+/// Whether the stop switch has taken it off the shop's pages.
+fn is_withdrawn(halt: Option<&str>) -> bool {
+    halt.and_then(Halt::parse) == Some(Halt::Withdrawn)
 }

@@ -122,6 +122,8 @@ pub(super) struct SystemProperties {
     pub(super) receipt_handle: Option<String>,
     #[prost(int32, optional, tag = "16")]
     pub(super) delivery_attempt: Option<i32>,
+    #[prost(string, optional, tag = "17")]
+    pub(super) message_group: Option<String>,
 }
 
 /// A message as it is sent and received.

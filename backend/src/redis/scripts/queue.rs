@@ -8,6 +8,7 @@ use super::Call;
 scripts! {
     DUE = "queue/due.lua";
     RELEASE = "queue/release.lua";
+    ALLOW = "queue/allow.lua";
 }
 
 /// Puts delayed messages that are due into the stream, `most` at most; replies how
@@ -37,4 +38,14 @@ pub fn release<'a>(
         .arg(group)
         .arg(after_ms);
     ids.into_iter().fold(call, Call::arg)
+}
+
+/// Draws up to `want` of the site's allowances for orders, or puts them back if it is
+/// negative; replies how many were granted.
+#[must_use]
+pub fn allow(per_second: u32, want: i64) -> Call<usize> {
+    Call::new(&ALLOW, 1)
+        .arg(keys::ORDERS_ALLOWED)
+        .arg(per_second)
+        .arg(want)
 }

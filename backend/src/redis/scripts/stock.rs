@@ -22,6 +22,7 @@ scripts! {
     REBUILD = "stock/rebuild.lua";
     CLOSE_LEASE = "stock/close_lease.lua";
     TRIM = "stock/trim.lua";
+    HALT = "stock/halt.lua";
 }
 
 /// Puts `amount` items up for sale in a segment; `false` if it had its stock already.
@@ -34,6 +35,15 @@ pub fn preload(item: &Item, segment: u16, amount: u64) -> Call<bool> {
         .arg(item.round())
         .arg(item.product())
         .arg(segment)
+}
+
+/// Halts a segment for this reason, or lets it sell again if `reason` is empty; `false`
+/// if it has no stock.
+#[must_use]
+pub fn halt(item: &Item, segment: u16, reason: &str) -> Call<bool> {
+    Call::new(&HALT, 1)
+        .arg(keys::stock(item, segment))
+        .arg(reason)
 }
 
 /// A buyer's request for items of one segment.
@@ -53,6 +63,10 @@ pub struct Purchase<'a> {
     pub elsewhere: bool,
     /// The captcha pass, if one is needed.
     pub pass: Option<Pass<'a>>,
+    /// Whether the edge itself returns a permit that bought nothing.
+    pub edge_returns: bool,
+    /// Until when the counts of leases are kept, epoch milliseconds; 0 for ever.
+    pub spent_until_ms: u64,
 }
 
 /// A captcha pass that a purchase spends.
@@ -71,6 +85,8 @@ pub enum Sold {
     Accepted,
     /// This request was accepted before.
     Repeated,
+    /// It was accepted before with another permit: this one bought nothing.
+    Again,
     /// Another request spent the captcha pass.
     Captcha,
     /// The buyer has this product by another request.
@@ -86,17 +102,39 @@ pub enum Sold {
 /// One purchase, in one atomic step.
 #[must_use]
 pub fn purchase(item: &Item, segment: u16, it: &Purchase<'_>) -> Call<Sold> {
-    let permit = it.permit.map(PermitId::to_string).unwrap_or_default();
-    let lease = it.permit.map(PermitId::lease_id).unwrap_or_default();
-    let mut call = Call::decoded(&PURCHASE, 4 + usize::from(it.pass.is_some()), sold)
+    let call = Call::decoded(&PURCHASE, 4 + usize::from(it.pass.is_some()), sold);
+    let call = purchase_keys(call, item, segment, it);
+    purchase_arguments(call, item, segment, it)
+}
+
+/// The purchase's keys.
+pub(super) fn purchase_keys<T>(
+    call: Call<T>,
+    item: &Item,
+    segment: u16,
+    it: &Purchase<'_>,
+) -> Call<T> {
+    let call = call
         .arg(keys::stock(item, segment))
         .arg(keys::buyers(item, segment))
         .arg(keys::spent(item, segment))
         .arg(keys::outbox(item, segment));
-    if let Some(pass) = it.pass {
-        call = call.arg(keys::pass(item, segment, pass.nonce));
+    match it.pass {
+        Some(pass) => call.arg(keys::pass(item, segment, pass.nonce)),
+        None => call,
     }
-    call = call
+}
+
+/// The purchase's arguments.
+pub(super) fn purchase_arguments<T>(
+    call: Call<T>,
+    item: &Item,
+    segment: u16,
+    it: &Purchase<'_>,
+) -> Call<T> {
+    let permit = it.permit.map(PermitId::to_string).unwrap_or_default();
+    let lease = it.permit.map(PermitId::lease_id).unwrap_or_default();
+    let call = call
         .arg(it.user)
         .arg(it.request)
         .arg(it.quantity)
@@ -107,17 +145,39 @@ pub fn purchase(item: &Item, segment: u16, it: &Purchase<'_>) -> Call<Sold> {
         .arg(segment)
         .arg(it.price_cents)
         .arg(u8::from(it.elsewhere));
-    match it.pass {
-        Some(pass) => call.arg(pass.keep_ms),
-        None => call,
-    }
+    call.arg(it.pass.map_or(0, |pass| pass.keep_ms))
+        .arg(u8::from(it.edge_returns))
+        .arg(it.spent_until_ms)
+}
+
+/// The same, with the event of a purchase that was made now.
+#[must_use]
+pub fn purchase_event(
+    item: &Item,
+    segment: u16,
+    it: &Purchase<'_>,
+) -> Call<(Sold, Option<EntryId>)> {
+    let keys = 4 + usize::from(it.pass.is_some());
+    let call = Call::decoded(&PURCHASE, keys, |reply| {
+        let text: String = from_redis_value(reply)?;
+        let event = text.split_once(' ').and_then(|(_, id)| EntryId::parse(id));
+        Ok((sold_of(&text)?, event))
+    });
+    let call = purchase_keys(call, item, segment, it);
+    purchase_arguments(call, item, segment, it)
 }
 
 fn sold(reply: Value) -> RedisResult<Sold> {
-    let word: String = from_redis_value(reply)?;
-    Ok(match word.as_str() {
+    let text: String = from_redis_value(reply)?;
+    sold_of(&text)
+}
+
+fn sold_of(text: &str) -> RedisResult<Sold> {
+    let word = text.split(' ').next().unwrap_or_default();
+    Ok(match word {
         "accepted" => Sold::Accepted,
         "repeated" => Sold::Repeated,
+        "again" => Sold::Again,
         "captcha" => Sold::Captcha,
         "duplicate" => Sold::Duplicate,
         "empty" => Sold::Empty,

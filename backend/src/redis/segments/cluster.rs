@@ -12,7 +12,7 @@ use std::time::Duration;
 use seckill_core::keys::slot::slot_of;
 use tokio::time::Instant;
 
-use crate::redis::{RedisLink, RedisLinkError};
+use crate::redis::{Guard, RedisLink, RedisLinkError};
 
 /// How often the map is read again.
 const REFRESH: Duration = Duration::from_millis(500);
@@ -67,6 +67,15 @@ impl Cluster {
         });
         tokio::spawn(follow(Arc::downgrade(&cluster)));
         cluster
+    }
+
+    /// Has connections to all nodes checked, also to those that come later.
+    pub(super) fn guard(&self, guard: &Arc<dyn Guard>) {
+        let nodes = self.map().masters();
+        nodes
+            .iter()
+            .chain(&self.seeds)
+            .for_each(|node| node.guard(guard));
     }
 
     /// The master that holds `key`.

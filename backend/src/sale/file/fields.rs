@@ -1,5 +1,9 @@
 //! Typed access to the fields of a table, which notes mistakes.
 
+use std::fmt::Display;
+
+use seckill_core::sale::label::{self, Unfit};
+
 use super::{Mistake, place};
 
 /// Optional fields.
@@ -9,16 +13,39 @@ use crate::sale::limits::MAX_NAME;
 use crate::sale::tree::{Field, Node, Value};
 use crate::sale::when::{self, When};
 
-/// The mistakes found so far, with the byte at which each begins.
+/// A mistake and the byte at which it begins.
+struct Note {
+    at: usize,
+    field: String,
+    code: &'static str,
+    values: Vec<String>,
+    problem: String,
+}
+
+/// The mistakes found so far.
 #[derive(Default)]
 pub(super) struct Found {
-    notes: Vec<(usize, String, String)>,
+    notes: Vec<Note>,
 }
 
 impl Found {
-    /// Notes a mistake in `field` at byte `at`.
-    pub(super) fn note(&mut self, at: usize, field: impl Into<String>, problem: String) {
-        self.notes.push((at, field.into(), problem));
+    /// Notes a mistake in `field` at byte `at`: `problem` in English, and the code and
+    /// values by which the console says it in other languages.
+    pub(super) fn note(
+        &mut self,
+        at: usize,
+        field: impl Into<String>,
+        code: &'static str,
+        values: &[&dyn Display],
+        problem: String,
+    ) {
+        self.notes.push(Note {
+            at,
+            field: field.into(),
+            code,
+            values: values.iter().map(ToString::to_string).collect(),
+            problem,
+        });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -27,16 +54,18 @@ impl Found {
 
     /// The mistakes in the order of the file.
     pub(super) fn into_mistakes(mut self, text: &str) -> Vec<Mistake> {
-        self.notes.sort_by_key(|(at, ..)| *at);
+        self.notes.sort_by_key(|note| note.at);
         self.notes
             .into_iter()
-            .map(|(at, field, problem)| {
-                let (line, column) = place(text, at);
+            .map(|note| {
+                let (line, column) = place(text, note.at);
                 Mistake {
                     line,
                     column,
-                    field,
-                    problem,
+                    field: note.field,
+                    code: note.code,
+                    values: note.values,
+                    problem: note.problem,
                 }
             })
             .collect()
@@ -69,6 +98,8 @@ impl<'a> Table<'a> {
             found.note(
                 node.at,
                 path,
+                "not_a_table",
+                &[&node.value.shown()],
                 format!("this is {}, not a table", node.value.shown()),
             );
             return None;
@@ -77,14 +108,23 @@ impl<'a> Table<'a> {
             .iter()
             .filter(|field| !known.contains(&field.name.as_str()))
         {
-            let cure = match nearest(&field.name, known.iter().copied()) {
-                Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!("known are {}", known.join(", ")),
+            let (code, value, cure) = match nearest(&field.name, known.iter().copied()) {
+                Some(near) => (
+                    "near_field",
+                    near.to_owned(),
+                    format!("did you mean \"{near}\"?"),
+                ),
+                None => {
+                    let known = known.join(", ");
+                    ("unknown_field", known.clone(), format!("known are {known}"))
+                }
             };
             let name = join(path, &field.name);
             found.note(
                 field.at,
                 name,
+                code,
+                &[&field.name, &value],
                 format!("there is no field \"{}\"; {cure}", field.name),
             );
         }
@@ -113,6 +153,8 @@ impl<'a> Table<'a> {
             found.note(
                 self.at,
                 self.name(name),
+                "missing",
+                &[&example],
                 format!("is missing; write {example}"),
             );
         }
@@ -133,13 +175,22 @@ impl<'a> Table<'a> {
                 found.note(
                     node.at,
                     self.name(name),
+                    "empty_list",
+                    &[&example],
                     format!("is empty; write {example}"),
                 );
                 None
             }
             other => {
-                let problem = format!("{} is not a list; write {example}", other.shown());
-                found.note(node.at, self.name(name), problem);
+                let shown = other.shown();
+                let problem = format!("{shown} is not a list; write {example}");
+                found.note(
+                    node.at,
+                    self.name(name),
+                    "not_a_list",
+                    &[&shown, &example],
+                    problem,
+                );
                 None
             }
         }
@@ -163,7 +214,8 @@ impl<'a> Table<'a> {
                      quotes, such as \"{example}\"",
                     seckill_core::ids::MAX_ID
                 );
-                found.note(node.at, self.name("id"), problem);
+                let values: [&dyn Display; 3] = [&shown, &seckill_core::ids::MAX_ID, &example];
+                found.note(node.at, self.name("id"), "file_id", &values, problem);
                 None
             }
         }
@@ -173,18 +225,34 @@ impl<'a> Table<'a> {
     pub(super) fn label(&self, name: &str, example: &str, found: &mut Found) -> Option<String> {
         let node = self.required(name, &format!("{name} = \"{example}\""), found)?;
         let right = format!("write 1 to {MAX_NAME} characters on one line in quotes");
-        let problem = match &node.value {
-            Value::Text(text) if text.trim().is_empty() => format!("is empty; {right}"),
+        let (code, value, problem) = match &node.value {
             Value::Text(text) if text.chars().count() > MAX_NAME => {
-                format!("has {} characters; {right}", text.chars().count())
+                let count = text.chars().count();
+                (
+                    "too_long",
+                    count.to_string(),
+                    format!("has {count} characters; {right}"),
+                )
             }
-            Value::Text(text) if text.chars().any(char::is_control) => {
-                format!("has a line break or control character in it; {right}")
+            Value::Text(text) => match label::check_label(text) {
+                Ok(()) => return Some(text.clone()),
+                Err(unfit) => {
+                    let (code, problem) = unfit_problem(unfit);
+                    (code, unfit.character(), format!("{problem}; {right}"))
+                }
+            },
+            other => {
+                let shown = other.shown();
+                let problem = format!("{shown} is not a name; {right}");
+                ("not_a_name", shown, problem)
             }
-            Value::Text(text) => return Some(text.clone()),
-            other => format!("{} is not a name; {right}", other.shown()),
         };
-        found.note(node.at, self.name(name), problem);
+        let field = self.name(name);
+        if code == "empty" {
+            found.note(node.at, field, code, &[&MAX_NAME], problem);
+        } else {
+            found.note(node.at, field, code, &[&value, &MAX_NAME], problem);
+        }
         None
     }
 
@@ -200,15 +268,16 @@ impl<'a> Table<'a> {
             Value::Text(text) => (text, format!("\"{text}\"")),
             Value::Time(text) => (text, text.clone()),
             other => {
-                let problem = format!("{} is not a time; write {}", other.shown(), when::FORMS);
-                found.note(node.at, self.name(name), problem);
+                let shown = other.shown();
+                let problem = format!("{shown} is not a time; write {}", when::FORMS);
+                found.note(node.at, self.name(name), "not_a_time", &[&shown], problem);
                 return None;
             }
         };
         let when = When::parse(text);
         if when.is_none() {
             let problem = format!("{shown} is not a time; write {}", when::FORMS);
-            found.note(node.at, self.name(name), problem);
+            found.note(node.at, self.name(name), "not_a_time", &[&shown], problem);
         }
         Some(Placed {
             at: node.at,
@@ -237,10 +306,14 @@ impl<'a> Table<'a> {
             Value::Number(number) => u64::try_from(*number).ok().filter(|n| *n <= largest),
             _ => None,
         };
-        let problem = match &node.value {
-            Value::List(items) if items.is_empty() => format!("is empty; {right}"),
-            Value::List(items) if items.len() > most => {
-                format!("has {} numbers; {right}", items.len())
+        let (code, value, problem) = match &node.value {
+            Value::List(items) if items.is_empty() || items.len() > most => {
+                let count = items.len();
+                let problem = match count {
+                    0 => format!("is empty; {right}"),
+                    _ => format!("has {count} numbers; {right}"),
+                };
+                ("amounts_count", count.to_string(), problem)
             }
             Value::List(items) => match items.iter().find(|item| read(item).is_none()) {
                 None => {
@@ -248,14 +321,21 @@ impl<'a> Table<'a> {
                     return Some(Placed { at, value });
                 }
                 Some(wrong) => {
-                    let problem = format!("{} is no amount; {right}", wrong.value.shown());
-                    found.note(wrong.at, self.name(name), problem);
+                    let shown = wrong.value.shown();
+                    let problem = format!("{shown} is no amount; {right}");
+                    let values: [&dyn Display; 3] = [&shown, &most, &largest];
+                    found.note(wrong.at, self.name(name), "no_amount", &values, problem);
                     return None;
                 }
             },
-            other => format!("{} is not a list of amounts; {right}", other.shown()),
+            other => {
+                let shown = other.shown();
+                let problem = format!("{shown} is not a list of amounts; {right}");
+                ("not_amounts", shown, problem)
+            }
         };
-        found.note(node.at, self.name(name), problem);
+        let values: [&dyn Display; 3] = [&value, &most, &largest];
+        found.note(node.at, self.name(name), code, &values, problem);
         None
     }
 
@@ -275,23 +355,50 @@ impl<'a> Table<'a> {
             },
         };
         let range = || format!("a whole number from {least} to {most}");
-        let problem = match &node.value {
+        let (code, value, problem) = match &node.value {
             Value::Number(number) => match u64::try_from(*number) {
                 Ok(value) if (least..=most).contains(&value) => {
                     return Some(Placed { at: node.at, value });
                 }
-                _ => format!("{number} is out of range; write {}", range()),
+                _ => {
+                    let problem = format!("{number} is out of range; write {}", range());
+                    ("number_range", number.to_string(), problem)
+                }
             },
             Value::Text(text) if text.trim().parse::<u64>().is_ok() => {
-                format!(
-                    "\"{text}\" is text; write {} without the quotes",
-                    text.trim()
-                )
+                let number = text.trim();
+                let problem = format!("\"{text}\" is text; write {number} without the quotes");
+                ("quoted_number", number.to_owned(), problem)
             }
-            other => format!("{} is not a whole number; write {}", other.shown(), range()),
+            other => {
+                let shown = other.shown();
+                let problem = format!("{shown} is not a whole number; write {}", range());
+                ("number_range", shown, problem)
+            }
         };
-        found.note(node.at, self.name(name), problem);
+        let values: [&dyn Display; 3] = [&value, &least, &most];
+        found.note(node.at, self.name(name), code, &values, problem);
         None
+    }
+}
+
+/// The code and the sentence for a text with a character that it may not have.
+fn unfit_problem(unfit: Unfit) -> (&'static str, String) {
+    let character = unfit.character();
+    match unfit {
+        Unfit::Empty => ("empty", "is empty".to_owned()),
+        Unfit::Control => (
+            "control",
+            "has a line break or control character in it".to_owned(),
+        ),
+        Unfit::Invisible(_) => (
+            "invisible",
+            format!("has an invisible character in it, {character}"),
+        ),
+        Unfit::Direction(_) => {
+            let problem = format!("has {character} in it, which changes the direction of the text");
+            ("direction", problem)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rules for a round and a product.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use super::fields::{Found, Placed, Table};
 use super::{FileRound, fix_times};
@@ -68,7 +69,13 @@ fn round(node: &Node, now_ms: u64, ids: &mut Ids, found: &mut Found) -> Option<F
             "a round on {} days needs a fixed start, such as \"2026-11-23T12:00:00+08:00\"",
             days.value
         );
-        found.note(days.at, table.name("days"), problem);
+        found.note(
+            days.at,
+            table.name("days"),
+            "days_need_start",
+            &[&days.value],
+            problem,
+        );
     }
     let series = table.optional_id("series", found);
     let products = table
@@ -115,16 +122,22 @@ fn check_times(
         let (opens, ends_text) = (rfc3339(opens_ms), rfc3339(ends_ms));
         let cure = "write a later end, or \"+10m\" for ten minutes after the start";
         let problem = format!("{ends_text} is not after the start, {opens}; {cure}");
-        found.note(ends.at, field, problem);
-    } else if ends_ms <= now_ms {
-        let problem = format!(
-            "the round ended at {}; write an end in the future, or leave the round out",
-            rfc3339(ends_ms)
+        found.note(
+            ends.at,
+            field,
+            "ends_before_start",
+            &[&ends_text, &opens],
+            problem,
         );
-        found.note(ends.at, field, problem);
+    } else if ends_ms <= now_ms {
+        let ended = rfc3339(ends_ms);
+        let problem = format!(
+            "the round ended at {ended}; write an end in the future, or leave the round out"
+        );
+        found.note(ends.at, field, "over", &[&ended], problem);
     } else if ends_ms > LATEST_MS {
         let problem = "lies after the year 2099; write an end that a buyer can live to see";
-        found.note(ends.at, field, problem.to_owned());
+        found.note(ends.at, field, "time_form", &[], problem.to_owned());
     }
 }
 
@@ -157,7 +170,14 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<(u64, Produc
             "{} is above list_price_cents, {}; lower the price or raise the list price",
             price.value, list.value
         );
-        found.note(price.at, table.name("price_cents"), problem);
+        let values: [&dyn Display; 2] = [&price.value, &list.value];
+        found.note(
+            price.at,
+            table.name("price_cents"),
+            "price_above_list",
+            &values,
+            problem,
+        );
     }
     if let (Some(cap), Some(amount)) = (&per_buyer, &amount)
         && cap.value > amount.value
@@ -166,7 +186,14 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<(u64, Produc
             "{} is more than the amount, {}; write a number from 1 to {}",
             cap.value, amount.value, amount.value
         );
-        found.note(cap.at, table.name("per_buyer"), problem);
+        let values: [&dyn Display; 2] = [&cap.value, &amount.value];
+        found.note(
+            cap.at,
+            table.name("per_buyer"),
+            "cap_above_amount",
+            &values,
+            problem,
+        );
     }
     // Products without a position come last, in the order of the file.
     let position = table.number("position", (1, LAST), Some(LAST), found);
@@ -200,7 +227,14 @@ fn check_segments(
              out for an even split",
             amount.value
         );
-        found.note(segments.at, table.name("segments"), problem);
+        let values: [&dyn Display; 2] = [&sum, &amount.value];
+        found.note(
+            segments.at,
+            table.name("segments"),
+            "segments_sum",
+            &values,
+            problem,
+        );
     }
 }
 
@@ -214,7 +248,7 @@ impl Ids {
     fn check(&mut self, id: &Placed<String>, table: &Table<'_>, found: &mut Found) {
         if !self.seen.insert(id.value.clone()) {
             let problem = format!("\"{}\" is used twice; give each an id of its own", id.value);
-            found.note(id.at, table.name("id"), problem);
+            found.note(id.at, table.name("id"), "twice", &[&id.value], problem);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use nix::unistd::Uid;
 use redis::{ConnectionAddr, IntoConnectionInfo as _};
+use seckill_core::gate::directive::jwt::Jwks;
 
 use super::super::child::file_limit;
 use crate::config::{Config, Listen};
@@ -54,6 +55,7 @@ http {{
     seckill_redis {redis} timeout=500ms;
     seckill_keys "{keys}";
     seckill_rate rate={rate}r/s burst={burst};
+{jwt}    seckill_digest {digest};
     seckill_captcha {captcha};
 
     include "{home}/conf/seckill/http.conf";
@@ -85,11 +87,39 @@ http {{
         keys = config.keys.display(),
         rate = config.site_rate,
         burst = config.site_burst,
+        jwt = jwt(config),
+        digest = config.digest.as_str(),
         captcha = if config.captcha.is_on() { "on" } else { "off" },
         listen = listen(config.port),
         pages = config.pages_dir().display(),
         console = listen_console(config),
     )
+}
+
+/// The pages of other names that may call the API, as http.conf includes them.
+pub(super) fn origins(config: &Config) -> String {
+    let line = |origin: &String| format!("{origin} $http_origin;\n");
+    config.names.origins.iter().map(line).collect()
+}
+
+/// The line of `seckill_jwt` for the tokens that the back end believes.
+fn jwt(config: &Config) -> String {
+    let Some(jwt) = &config.jwt else {
+        return String::new();
+    };
+    let (Jwks::File(jwks) | Jwks::Url(jwks)) = &jwt.jwks;
+    let policy = &jwt.policy;
+    let mut line = format!(
+        "    seckill_jwt \"jwks={jwks}\" claim={} cookie={}",
+        policy.claim, jwt.cookie
+    );
+    if let Some(issuer) = &policy.issuer {
+        line.push_str(&format!(" \"issuer={issuer}\""));
+    }
+    for audience in &policy.audiences {
+        line.push_str(&format!(" \"audience={audience}\""));
+    }
+    line + ";\n"
 }
 
 /// Workers of a nginx that root starts would become `nobody`, who can read
@@ -174,6 +204,52 @@ mod tests {
             let text = text(&config, Path::new("/m.so"), Path::new("/h"));
             assert!(text.contains(directive), "{text}");
         }
+    }
+
+    #[test]
+    fn the_edge_digests_purchase_urls_as_the_back_end_does() {
+        for digest in ["hmac-sha256", "md5"] {
+            let variables = [("SECKILL_DIGEST".to_owned(), digest.to_owned())];
+            let given = gather(None, &variables, Vec::new()).unwrap();
+            let config = Config::from_layers(given).unwrap();
+            let text = text(&config, Path::new("/m.so"), Path::new("/h"));
+            assert!(
+                text.contains(&format!("seckill_digest {digest};")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_edge_believes_the_tokens_that_the_back_end_believes() {
+        let given = [
+            ("SECKILL_JWT_JWKS", "https://login.example.com/jwks"),
+            ("SECKILL_JWT_ISSUER", "https://login.example.com/"),
+            ("SECKILL_JWT_AUDIENCE", "shop, app"),
+        ];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::from_layers(gather(None, &given, Vec::new()).unwrap()).unwrap();
+        assert_eq!(
+            jwt(&config),
+            "    seckill_jwt \"jwks=https://login.example.com/jwks\" claim=sub \
+             cookie=seckill_session \"issuer=https://login.example.com/\" \
+             \"audience=shop\" \"audience=app\";\n"
+        );
+    }
+
+    #[test]
+    fn pages_of_other_names_may_call_the_edge_if_they_may_call_the_back_end() {
+        let given = [
+            ("SECKILL_SHOP_ORIGINS", "https://mall.example.com"),
+            ("SECKILL_SITE_URL", "https://seckill.example.com/"),
+        ];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::from_layers(gather(None, &given, Vec::new()).unwrap()).unwrap();
+        assert_eq!(
+            origins(&config),
+            "https://mall.example.com $http_origin;\nhttps://seckill.example.com $http_origin;\n"
+        );
+        assert!(config.names.secure);
     }
 
     #[test]

@@ -60,6 +60,19 @@ async fn at_the_console_people_decide_on_findings() {
         .post(&li, "/ops/api/findings/dismiss", &nobody)
         .await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+
+    // Many at once: what is refused stops no other, and the chosen time holds.
+    let many = json!({ "decision": "confirm", "minutes": 1_440,
+        "findings": [nobody, { "kind": "user", "subject": "bot" }] });
+    let decided = console.post(&li, "/ops/api/findings/decide", &many).await;
+    assert_eq!(decided.body["decided"], 1, "{}", decided.body);
+    assert_eq!(decided.body["refused"][0]["subject"], "nobody");
+    let banned = bans::list(&mut conn, now_ms()).await.unwrap().listed;
+    let ends_ms = banned[0].expires_ms.unwrap();
+    assert!(ends_ms > now_ms() + 86_000_000 && ends_ms <= now_ms() + 86_400_000);
+    let wrong = json!({ "decision": "burn", "findings": [{ "kind": "user", "subject": "bot" }] });
+    let refused = console.post(&li, "/ops/api/findings/decide", &wrong).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test(flavor = "multi_thread")]

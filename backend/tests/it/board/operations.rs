@@ -76,7 +76,6 @@ async fn a_ban_is_added_found_and_lifted_and_each_step_is_audited() {
         log,
         [
             "li ban.lift user:eve",
-            "li ban.lift user:eve",
             "li ban.add user:eve",
             "li ban.add address:203.0.113.0/24"
         ]

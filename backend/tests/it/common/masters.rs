@@ -97,14 +97,14 @@ pub async fn buy(app: &Router, user: &str, quantity: u32) -> (StatusCode, String
     (status, word.unwrap_or_default().to_owned())
 }
 
-/// Clicks with a permit, as an edge passes it on; says the code.
-pub async fn buy_with_permit(app: &Router, user: &str, permit: &str) -> String {
-    let request = Request::post(hidden_url(user))
-        .header("cookie", cookie(user))
-        .header("idempotency-key", format!("{user}-1"))
-        .header("x-seckill-permit", permit);
-    let (_, body) = send(app, request.body(Body::empty()).unwrap()).await;
-    body["code"].as_str().unwrap_or_default().to_owned()
+/// Clicks with a permit, as an edge passes it on; says the status, and what became of
+/// the permit.
+pub async fn buy_with_permit(app: &Router, user: &str, permit: &str) -> (u16, String) {
+    let request = super::shop::click(user, &format!("{user}-1"), Some(permit));
+    let response = app.clone().oneshot(request).await.unwrap();
+    let said = response.headers().get("x-seckill-outcome");
+    let said = said.map(|said| said.to_str().unwrap().to_owned());
+    (response.status().as_u16(), said.unwrap_or_default())
 }
 
 /// Clicks until the answer is not "try again".

@@ -49,6 +49,8 @@ pub async fn buy(conn: &mut MultiplexedConnection, click: &Click) -> RedisResult
         price_cents: 99_900,
         elsewhere: false,
         pass: None,
+        edge_returns: false,
+        spent_until_ms: 0,
     };
     stock::purchase(&item(), 1, &purchase).run(conn).await
 }

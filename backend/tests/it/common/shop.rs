@@ -1,5 +1,7 @@
 //! All parts of the main path, wired as the roles are.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -7,19 +9,27 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use redis::AsyncCommands as _;
+use seckill::fence::Fence;
 use seckill::inspect::verify;
 use seckill::inspect::verify::Report;
+use seckill::journal::{Journal, Limits};
 use seckill::orders;
 use seckill::outbox::{archive as ledger, relay};
+use seckill::payments::signed::Signed;
+use seckill::payments::{AnyProvider, Payments};
 use seckill::queue::{Queue, Queues, StreamsQueue};
 use seckill::redis::RedisLink;
 use seckill::redis::segments::Segments;
 use seckill::shop as purchase;
 use seckill::shop::ShopState;
 use seckill::shop::captcha::{Captcha, Way};
+use seckill::shop::tokens::{Reading, Tokens};
 use seckill::stock::following;
-use seckill::store::Store;
+use seckill::store::{LazyStore, Store};
+use seckill_core::gate::admission::{self, Admission};
+use seckill_core::gate::directive::jwt::Jwt;
 use seckill_core::keys;
+use seckill_core::orders::money::Currency;
 use seckill_core::orders::notification::Channel;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -45,7 +55,9 @@ pub struct Shop {
     pub pay_within: Duration,
     /// Where its database is.
     pub database_url: String,
-    _folder: TempDir,
+    /// The last journal that it was given.
+    journal: Option<Journal>,
+    folder: TempDir,
 }
 
 impl Shop {
@@ -87,7 +99,29 @@ impl Shop {
         let link = redis.link().await;
         put_on_sale(&link, amount).await;
         let segments = Segments::on(link);
-        Self::open_on(redis, (Vec::new(), segments), options, channels, way).await
+        let payments = signed_payments();
+        let parts = (options, payments, false);
+        Self::open_on(redis, (Vec::new(), segments), parts, channels, way).await
+    }
+
+    /// A shop whose orders are followed by the feed.
+    pub async fn open_feeding(amount: u64) -> Self {
+        let redis = TestRedis::start().await;
+        let link = redis.link().await;
+        put_on_sale(&link, amount).await;
+        let segments = Segments::on(link);
+        let parts = (purchase::Options::default(), signed_payments(), true);
+        Self::open_on(redis, (Vec::new(), segments), parts, &[], None).await
+    }
+
+    /// A shop outside the demo, in which these providers take the money.
+    pub async fn open_paid_by(amount: u64, payments: Payments) -> Self {
+        let redis = TestRedis::start().await;
+        let link = redis.link().await;
+        put_on_sale(&link, amount).await;
+        let segments = Segments::on(link);
+        let parts = (purchase::Options::default(), payments, false);
+        Self::open_on(redis, (Vec::new(), segments), parts, &[], None).await
     }
 
     /// A shop whose stock lies on as many masters, this much on each.
@@ -102,22 +136,28 @@ impl Shop {
         let segments = Segments::open(&link, &urls).unwrap();
         put_on_masters(&link, &segments, amounts).await;
         let options = purchase::Options::default();
-        Self::open_on(redis, (masters, segments), options, &[], None).await
+        let parts = (options, signed_payments(), false);
+        Self::open_on(redis, (masters, segments), parts, &[], None).await
     }
 
     async fn open_on(
         redis: TestRedis,
         (masters, segments): (Vec<TestRedis>, Segments),
-        options: purchase::Options,
+        (options, payments, feed): (purchase::Options, Payments, bool),
         channels: &[Channel],
         way: Option<Way>,
     ) -> Self {
         let link = redis.link().await;
         let folder = TempDir::new().unwrap();
         let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
-        let store = Store::open(&url).await.unwrap().notifying(channels);
+        let store = Store::open(&url)
+            .await
+            .unwrap()
+            .notifying(channels)
+            .feeding(feed);
         let options = purchase::Options {
-            demo_login: true,
+            // A shop with a provider to send buyers to is none of a demo.
+            demo_login: payments.pages().next().is_none(),
             ..options
         };
         let state = ShopState::new(
@@ -127,7 +167,7 @@ impl Shop {
             super::ring(),
             options,
         )
-        .with_payment_keys(Some(super::payment_ring()))
+        .with_payments(payments)
         .with_captcha(way.map(|way| Captcha::new(way, link.clone())));
         let app = purchase::router(state);
         let shop = Self {
@@ -141,13 +181,110 @@ impl Shop {
             stop: CancellationToken::new(),
             pay_within: Duration::from_secs(600),
             database_url: url,
-            _folder: folder,
+            journal: None,
+            folder,
         };
         eventually("the purchase role is healthy", || async {
             (shop.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
         })
         .await;
         shop
+    }
+
+    /// Believes the tokens of the shop's own login from now on.
+    pub async fn believe(&mut self, jwt: Jwt) {
+        let reading = Reading::start(&jwt.jwks, self.link.clone()).unwrap();
+        let tokens = Tokens::new(jwt, reading).unwrap();
+        let state = ShopState::new(
+            self.link.clone(),
+            self.segments.clone(),
+            Some(self.store.clone()),
+            super::ring(),
+            purchase::Options::default(),
+        );
+        self.app = purchase::router(state.with_tokens(Some(Arc::new(tokens))));
+    }
+
+    /// Journals purchases from now on while Redis does not answer.
+    pub async fn journalling(&mut self, limits: Limits) {
+        let base = self.folder.path().join("journal");
+        self.journalling_in(base, limits).await;
+    }
+
+    /// The same, behind a fence: on a connection of its own, since the fence looks at a
+    /// new one.
+    pub async fn fenced(&mut self, limits: Limits) {
+        self.link = self.redis.link().await;
+        self.segments = Segments::on(self.link.clone());
+        let journal = Journal::open(&self.folder.path().join("journal"), limits).unwrap();
+        let archive = LazyStore::opened(self.store.clone());
+        let (link, segments) = (self.link.clone(), self.segments.clone());
+        let fence = Fence::around(link, segments, archive, Some(journal.clone()));
+        self.sell_by(journal, Some(fence)).await;
+    }
+
+    /// The same, in a folder that may hold a journal already.
+    pub async fn journalling_in(&mut self, base: PathBuf, limits: Limits) {
+        let journal = Journal::open(&base, limits).unwrap();
+        self.sell_by(journal, None).await;
+    }
+
+    /// Ends all roles but selling.
+    pub async fn stop_roles(&mut self) {
+        self.roles.shutdown().await;
+    }
+
+    /// Replays the journal again, after the roles were stopped.
+    pub fn replays(&mut self) {
+        let state = ShopState::new(
+            self.link.clone(),
+            self.segments.clone(),
+            None,
+            super::ring(),
+            purchase::Options::default(),
+        );
+        let replayer = state.replayer();
+        self.roles
+            .spawn(replayer.run(self.journal().clone(), self.stop.clone()));
+    }
+
+    async fn sell_by(&mut self, journal: Journal, fence: Option<Arc<Fence>>) {
+        let state = ShopState::new(
+            self.link.clone(),
+            self.segments.clone(),
+            Some(self.store.clone()),
+            super::ring(),
+            purchase::Options::default(),
+        )
+        .with_journal(Some(journal.clone()))
+        .with_fence(fence);
+        let replayer = state.replayer();
+        self.roles
+            .spawn(replayer.run(journal.clone(), self.stop.clone()));
+        self.app = purchase::router(state);
+        self.journal = Some(journal);
+        eventually("the purchase role is healthy", || async {
+            (self.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
+        })
+        .await;
+    }
+
+    pub fn journal(&self) -> &Journal {
+        self.journal.as_ref().expect("this shop has a journal")
+    }
+
+    /// What another process would find, were this one killed now.
+    pub fn copy_of_journal(&self) -> PathBuf {
+        let copy = self.folder.path().join("journal-left");
+        let (from, to) = (self.journal().folder(), copy.join("1"));
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap() != "lock" {
+                std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        copy
     }
 
     pub fn relay(&mut self) {
@@ -229,6 +366,22 @@ impl Shop {
             status,
             serde_json::from_slice(&body).expect("every answer is JSON"),
         )
+    }
+
+    /// The status, and what the response says of the permit.
+    pub async fn outcome(&self, request: Request<Body>) -> (StatusCode, String) {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let said = response.headers().get("x-seckill-outcome");
+        let said = said.map(|said| said.to_str().unwrap().to_owned());
+        (response.status(), said.unwrap_or_default())
+    }
+
+    /// Posts a provider's notice, whose response is whatever the provider reads.
+    pub async fn notify(&self, request: Request<Body>) -> (StatusCode, String) {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
     pub async fn get(&self, path: &str, user: &str) -> (StatusCode, Value) {
@@ -319,12 +472,41 @@ impl Shop {
     }
 }
 
+/// Takes notices that are signed as this system signs.
+pub fn signed_payments() -> Payments {
+    let signed = Signed::new(super::payment_ring(), Currency::CNY);
+    Payments::new(Currency::CNY, vec![AnyProvider::Signed(signed)])
+}
+
+/// A click as it comes without an edge, or with a permit as an edge passes it on.
 pub fn click(user: &str, request: &str, permit: Option<&str>) -> Request<Body> {
-    let mut builder = Request::post(super::hidden_url(user))
-        .header("cookie", super::cookie(user))
-        .header("x-request-id", request);
-    if let Some(permit) = permit {
-        builder = builder.header("x-seckill-permit", permit);
+    let url = super::hidden_url(user);
+    match permit {
+        Some(permit) => admitted(&url, user, request, permit),
+        None => Request::post(url)
+            .header("cookie", super::cookie(user))
+            .header("x-request-id", request)
+            .body(Body::empty())
+            .unwrap(),
     }
-    builder.body(Body::empty()).unwrap()
+}
+
+/// A click that an edge vouches for; without a permit one that is to be answered again.
+pub fn admitted(url: &str, user: &str, request: &str, permit: &str) -> Request<Body> {
+    let admission = Admission {
+        user,
+        round: "1",
+        product: "153",
+        quantity: 1,
+        request,
+        permit,
+        pass: "",
+    };
+    Request::post(url)
+        .header(admission::USER_HEADER, user)
+        .header(admission::REQUEST_HEADER, request)
+        .header(admission::PERMIT_HEADER, permit)
+        .header(admission::HEADER, admission.sign(super::ring().first()))
+        .body(Body::empty())
+        .unwrap()
 }

@@ -101,6 +101,18 @@ async fn each_mistake_is_reported_at_its_field_with_its_value_and_its_cure() {
             "write one line",
         ),
         (
+            "/products/0/title",
+            json!("Pho\u{200b}ne"),
+            "products.0.title",
+            "an invisible character, U+200B",
+        ),
+        (
+            "/name",
+            json!("noon\u{202e}elas"),
+            "name",
+            "U+202E, which changes the direction",
+        ),
+        (
             "/products/0/text",
             json!("x".repeat(4_001)),
             "products.0.text",

@@ -45,7 +45,9 @@ pub(crate) fn edit(round: &Value) -> Value {
         "starts_ms": round["starts_ms"], "ends_ms": round["ends_ms"],
         "products": round["products"] });
     for product in form["products"].as_array_mut().unwrap() {
-        product.as_object_mut().unwrap().remove("page");
+        for shown in ["page", "stopped"] {
+            product.as_object_mut().unwrap().remove(shown);
+        }
     }
     form
 }

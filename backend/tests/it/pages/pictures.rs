@@ -28,7 +28,7 @@ fn file(colour: u8) -> Vec<u8> {
 
 impl Shop {
     fn upload(&self, colour: u8) -> Picture {
-        picture::store(&self.origin(), &file(colour)).unwrap()
+        picture::store(&self.origin(), &file(colour), None).unwrap()
     }
 
     fn has(&self, picture: &Picture) -> bool {

@@ -73,6 +73,7 @@ impl Shop {
             redis: &self.redis,
             segments: &Segments::on(self.redis.clone()),
             zone: &TimeZone::UTC,
+            inventory: None,
         };
         approver.approve(round, &by, now_ms()).await.unwrap();
         store.close().await;

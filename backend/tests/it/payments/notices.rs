@@ -8,11 +8,11 @@ use seckill::orders::notifications::email::Email;
 use seckill::orders::notifications::webhook::Webhook;
 use seckill::shop::Options;
 use seckill::store::notifications::{NotificationKey, SendOutcome, StoredNotification};
-use seckill::store::payments::{Notice, Via};
+use seckill_core::orders::money::{Currency, Money};
 use seckill_core::orders::notification::{Channel, Kind, Lang};
 use seckill_core::orders::order::OrderId;
 use seckill_core::orders::payment;
-use seckill_core::orders::payment::Reported;
+use seckill_core::orders::payment::{Notice, ProviderName, Reported};
 use serde_json::Value;
 
 use crate::common::receivers::{Call, Inbox, http_server, mail_server};
@@ -142,16 +142,22 @@ async fn cancelled_orders_and_refunds_due_are_notified() {
     let long_after = now_ms() + 700_000;
     shop.store.expire_overdue(10, long_after).await.unwrap();
     let late = Notice {
+        provider: ProviderName::Signed,
         payment: "late".to_owned(),
-        order: id,
-        amount_cents: 99_900,
+        order: id.to_string(),
+        amount: Money::new(99_900, Currency::CNY),
         reported: Reported::Paid,
-        via: Via::Provider,
     };
-    shop.store.note_payment(&late, now_ms()).await.unwrap();
+    shop.store
+        .note_payment(&late, Currency::CNY, now_ms())
+        .await
+        .unwrap();
     // Both happen once, however often they are heard of.
     shop.store.expire_overdue(10, long_after).await.unwrap();
-    shop.store.note_payment(&late, now_ms()).await.unwrap();
+    shop.store
+        .note_payment(&late, Currency::CNY, now_ms())
+        .await
+        .unwrap();
     // What happened "long after" is due then; all is due by now if taken so.
     let due = shop
         .store

@@ -2,10 +2,10 @@
 
 use seckill::store::Store;
 use seckill::store::notifications::SendOutcome;
-use seckill::store::payments::{Notice, Via};
+use seckill_core::orders::money::{Currency, Money};
 use seckill_core::orders::notification::Channel;
 use seckill_core::orders::order::OrderId;
-use seckill_core::orders::payment::Reported;
+use seckill_core::orders::payment::{Notice, ProviderName, Reported};
 use seckill_core::orders::purchase::Reason;
 
 use super::{order, place};
@@ -23,18 +23,18 @@ pub(crate) async fn every_change_of_an_order_has_one_notification_for_each_chann
         store.fail_batch(&failed, Reason::Backlog, 7).await.unwrap();
     }
     let paid = Notice {
+        provider: ProviderName::Signed,
         payment: "p".to_owned(),
-        order: OrderId(1),
-        amount_cents: 199_800,
+        order: "1".to_owned(),
+        amount: Money::new(199_800, Currency::CNY),
         reported: Reported::Paid,
-        via: Via::Provider,
     };
     let twice = Notice {
         payment: "q".to_owned(),
         ..paid.clone()
     };
     for notice in [&paid, &twice, &paid, &twice] {
-        store.note_payment(notice, 8).await.unwrap();
+        store.note_payment(notice, Currency::CNY, 8).await.unwrap();
     }
     for _ in 0..2 {
         let cancelled = store.cancel("wang", OrderId(2), Reason::Cancelled, 9);

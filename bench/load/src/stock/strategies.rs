@@ -238,7 +238,7 @@ impl Seller {
             .invoke_async(&mut self.conn)
             .await?;
         Ok(match reply.as_str() {
-            "accepted" => SaleResult::Sold,
+            accepted if accepted.starts_with("accepted") => SaleResult::Sold,
             "sold_out" => SaleResult::Gone,
             _ => SaleResult::Duplicate,
         })

@@ -58,6 +58,10 @@ pub fn email(kind: Kind, lang: Lang, facts: &Facts<'_>) -> Email {
                 format!("订单已取消：{title}"),
                 "订单没有按时付款，已自动取消，商品已退回。若仍在售，您可以重新抢购。".to_owned(),
             ),
+            Kind::Cancelled if reason.is_some_and(Reason::cancels_paid) => (
+                format!("订单已取消：{title}"),
+                "商家取消了该订单，很抱歉。若您已付款，款项会退还给您，您不必做任何事。".to_owned(),
+            ),
             Kind::Cancelled => (
                 format!("订单已取消：{title}"),
                 "订单已按您的要求取消，商品已退回。若仍在售，您可以重新抢购。".to_owned(),
@@ -65,6 +69,10 @@ pub fn email(kind: Kind, lang: Lang, facts: &Facts<'_>) -> Email {
             Kind::Failed => (
                 format!("没有抢到：{title}"),
                 "您的抢购没有生成订单，也没有扣款。若仍在售，您可以再试一次。".to_owned(),
+            ),
+            Kind::RefundDue if reason.is_some_and(Reason::cancels_paid) => (
+                format!("将退款 {amount}：{title}"),
+                format!("商家取消了您已付款的订单，{amount} 会退还给您，您不必做任何事。"),
             ),
             Kind::RefundDue => (
                 format!("将退款 {amount}：{title}"),
@@ -81,6 +89,10 @@ pub fn email(kind: Kind, lang: Lang, facts: &Facts<'_>) -> Email {
                 format!("Order cancelled: {title}"),
                 "The order was not paid in time, so it was cancelled and its item is back on sale. While it lasts you may buy again.".to_owned(),
             ),
+            Kind::Cancelled if reason.is_some_and(Reason::cancels_paid) => (
+                format!("Order cancelled: {title}"),
+                "The shop has cancelled this order, and is sorry. Whatever you paid for it will be returned to you; there is nothing you have to do.".to_owned(),
+            ),
             Kind::Cancelled => (
                 format!("Order cancelled: {title}"),
                 "The order was cancelled as you asked, and its item is back on sale. While it lasts you may buy again.".to_owned(),
@@ -88,6 +100,10 @@ pub fn email(kind: Kind, lang: Lang, facts: &Facts<'_>) -> Email {
             Kind::Failed => (
                 format!("Not this time: {title}"),
                 "No order was made of your purchase and nothing was charged. If it is still on sale, you may try again.".to_owned(),
+            ),
+            Kind::RefundDue if reason.is_some_and(Reason::cancels_paid) => (
+                format!("{amount} will be returned: {title}"),
+                format!("The shop has cancelled the order that you had paid. {amount} will be returned to you; there is nothing you have to do."),
             ),
             Kind::RefundDue => (
                 format!("{amount} will be returned: {title}"),

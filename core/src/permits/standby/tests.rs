@@ -21,12 +21,13 @@ fn the_share_is_what_is_left_divided_by_the_living_edges() {
 
 #[test]
 fn a_share_shrinks_at_once_and_grows_by_an_eighth() {
-    assert_eq!(step(70, 40), Step::Shrink(30));
-    assert_eq!(step(70, 70), Step::Keep);
-    assert_eq!(step(80, 90), Step::Keep);
-    assert_eq!(step(80, 91), Step::Grow(11));
-    assert_eq!(step(0, 1), Step::Grow(1));
-    assert_eq!(step(0, 0), Step::Keep);
+    assert_eq!(step(70, 40, false), Step::Shrink(30));
+    assert_eq!(step(70, 70, true), Step::Keep);
+    assert_eq!(step(80, 90, false), Step::Keep);
+    assert_eq!(step(80, 90, true), Step::Grow(10));
+    assert_eq!(step(80, 91, false), Step::Grow(11));
+    assert_eq!(step(0, 1, false), Step::Grow(1));
+    assert_eq!(step(0, 0, true), Step::Keep);
 }
 
 #[test]
@@ -159,7 +160,7 @@ impl World {
         (self.numbers, amount)
     }
 
-    /// `give_back.lua`
+    /// `report.lua`
     fn give_back(&mut self, leases: Vec<(u64, u64)>) {
         for (lease, n) in leases {
             if let Some(record) = self.record.get_mut(&lease).filter(|record| !record.closed) {
@@ -189,7 +190,8 @@ impl World {
         }
         let (heard, edges) = self.edges[edge].heard;
         let held = self.edges[edge].standby.held();
-        match step(held, share(self.limit, heard, held, edges)) {
+        let has_rested = self.edges[edge].standby.has_rested(now_ms);
+        match step(held, share(self.limit, heard, held, edges), has_rested) {
             Step::Keep => {}
             Step::Shrink(n) => {
                 let out = self.edges[edge].standby.take_out(n);

@@ -4,10 +4,13 @@
 //! The field is `address:203.0.113.0/24` or `user:li`, the value
 //! `expires_ms|at_ms|by|reason`, with 0 for a ban that does not end by itself.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
 
+use crate::ids::user;
+use crate::sale::label::check_label;
 use crate::shared::bans::{BadBan, Ban};
 
 /// Longest reason, and longest name of the operator who banned, in characters.
@@ -42,6 +45,16 @@ impl Kind {
         [Kind::Address, Kind::User]
             .into_iter()
             .find(|kind| kind.as_str() == text)
+    }
+
+    /// The text of a ban of this kind as [`Kind::read`] takes it: a user may be named
+    /// by a person as the shop's login names them ([`user::given`]).
+    #[must_use]
+    pub fn written(self, text: &str) -> Cow<'_, str> {
+        match self {
+            Kind::Address => Cow::Borrowed(text),
+            Kind::User => user::given(text).unwrap_or(Cow::Borrowed(text)),
+        }
     }
 
     /// Reads a ban of this kind.
@@ -159,10 +172,12 @@ impl fmt::Display for Record {
 }
 
 /// Whether a text may stand as reason or name: no bar would end it early, no
-/// line break would forge a line of a list.
+/// line break would forge a line of a list, no character would hide or turn it.
 #[must_use]
 pub fn is_text(text: &str) -> bool {
-    text.chars().count() <= MAX_TEXT && !text.chars().any(|c| c.is_control() || c == '|')
+    text.chars().count() <= MAX_TEXT
+        && !text.contains('|')
+        && (text.is_empty() || check_label(text).is_ok())
 }
 
 #[cfg(test)]
@@ -190,6 +205,16 @@ mod tests {
         let text = record.to_string();
         assert_eq!(Record::parse(&text), Some(record));
         assert_eq!(parse("user:li", &text).unwrap().1, Some(5));
+    }
+
+    #[test]
+    fn a_user_may_be_named_as_the_login_names_them() {
+        for text in ["auth0|5f7c", "auth0%7C5f7c"] {
+            let written = Kind::User.written(text);
+            let ban = Kind::User.read(&written).unwrap();
+            assert_eq!(field(&ban), "user:auth0%7C5f7c");
+        }
+        assert_eq!(Kind::Address.written("::1"), "::1");
     }
 
     #[test]

@@ -21,6 +21,7 @@ fn entry(n: u64) -> Entry {
         per_buyer: (n + 3) as u32,
         segments: 0,
         price_cents: 0,
+        halt: [None, Some(Halt::Paused), Some(Halt::Withdrawn)][n as usize % 3],
     }
 }
 
@@ -48,11 +49,14 @@ fn permits_out_outlive_an_edit_but_not_the_product() {
     let slots = table(4);
     let products = Products::new(&slots);
     assert!(products.put("1", "153", &entry(7)));
-    products.find("1", "153").unwrap().set_granted(9, 7);
+    products.find("1", "153").unwrap().set_granted(9, 1, 7);
+    // A permit of the open lease may still come back.
+    assert!(!products.find("1", "153").unwrap().is_exhausted(0));
+    products.find("1", "153").unwrap().set_granted(9, 0, 7);
     assert!(products.find("1", "153").unwrap().is_exhausted(0));
     assert!(products.put("1", "153", &entry(8)));
     assert!(!products.find("1", "153").unwrap().is_exhausted(0));
-    products.find("1", "153").unwrap().set_granted(10, 8);
+    products.find("1", "153").unwrap().set_granted(10, 0, 8);
     products.retain(|_| false);
     assert!(products.put("1", "153", &entry(8)));
     assert!(!products.find("1", "153").unwrap().is_exhausted(0));

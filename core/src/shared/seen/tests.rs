@@ -50,6 +50,27 @@ fn tells_a_repeated_request_from_a_second_click() {
 }
 
 #[test]
+fn a_purchase_is_recalled_long_after_a_second_click_passes_again() {
+    let table = Table::new(4);
+    let seen = table.seen();
+    seen.record(buyer(1), request(1), NOW);
+    let late = NOW + 2 * DAY_S;
+    assert_eq!(seen.check(buyer(1), request(1), late), Answer::Unseen);
+    assert_eq!(seen.recall(buyer(1), request(1)), Answer::SameRequest);
+    assert_eq!(seen.recall(buyer(1), request(2)), Answer::SecondClick);
+    assert_eq!(seen.recall(buyer(2), request(1)), Answer::Unseen);
+    assert!(seen.knows(buyer(1)) && !seen.knows(buyer(2)));
+    // Later clicks do not displace the request that bought.
+    for _ in 0..3 {
+        seen.touch(buyer(1), late);
+        seen.touch(buyer(2), late);
+    }
+    assert_eq!(seen.check(buyer(1), request(9), late), Answer::SecondClick);
+    assert_eq!(seen.recall(buyer(1), request(1)), Answer::SameRequest);
+    assert!(!seen.knows(buyer(2)));
+}
+
+#[test]
 fn a_buyer_who_may_buy_again_is_forgotten_with_all_his_requests() {
     let table = Table::new(4);
     let seen = table.seen();

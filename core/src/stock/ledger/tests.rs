@@ -118,3 +118,23 @@ fn an_id_reads_back_as_written() {
     assert!(id < EntryId::parse("1700000000000-10").unwrap());
     assert_eq!(EntryId::parse("7"), None);
 }
+
+#[test]
+fn what_was_sold_may_be_returned_once_and_its_buyer_may_buy_again() {
+    let mut events = history();
+    let mut push = |text: &str| events.push(event(events.len() as u64, text));
+    push("kind=return user=li request=r bought_ms=5 quantity=2 sale=6 locked=0 saled=0");
+    push("kind=purchase user=li request=r at_ms=9 quantity=1 sale=5 locked=1 saled=0");
+    let sound = replay(&events);
+    assert_eq!(sound.faults, []);
+    assert_eq!(sound.bound(), (1, 0));
+    let mut twice = events.clone();
+    let mut again = events[8].clone();
+    again.id.seq = 99;
+    twice.push(again);
+    assert_eq!(replay(&twice).faults[0].kind, "event_doubled");
+    events.remove(4);
+    let unsold = replay(&events).faults;
+    let unfounded = unsold.iter().any(|it| it.what.contains("was not sold"));
+    assert!(unfounded, "{unsold:?}");
+}

@@ -1,5 +1,7 @@
 //! The mistakes found so far, and the rules for single fields.
 
+use seckill_core::sale::label::{self, Unfit};
+
 use super::{Figure, LATEST_MS, money};
 use crate::console::error::FieldMistake;
 use crate::sale::limits::{MAX_NAME, MAX_PRICE_CENTS, MAX_SEGMENTS, MAX_TEXT};
@@ -21,22 +23,22 @@ impl Mistakes {
             code,
             message: format!("{message}."),
             values: values.iter().map(|&value| value.to_owned()).collect(),
+            place: None,
         });
     }
 
     /// A name for people, on one line.
     pub(super) fn label(&mut self, field: &str, text: &str) {
         let count = text.chars().count();
-        if text.trim().is_empty() {
+        if text.trim().is_empty() || label::check_label(text) == Err(Unfit::Empty) {
             let message = format!("This is empty; write 1 to {MAX_NAME} characters");
             self.add(field, "empty", &[&MAX_NAME.to_string()], message);
         } else if count > MAX_NAME {
             let values = [count.to_string(), MAX_NAME.to_string()];
             let message = format!("This has {count} characters; write at most {MAX_NAME}");
             self.add(field, "too_long", &[&values[0], &values[1]], message);
-        } else if text.chars().any(char::is_control) {
-            let message = "This contains a line break or control character; write one line";
-            self.add(field, "control", &[], message.to_owned());
+        } else if let Err(unfit) = label::check_label(text) {
+            self.unfit(field, unfit);
         }
     }
 
@@ -46,13 +48,33 @@ impl Mistakes {
             let values = [count.to_string(), MAX_TEXT.to_string()];
             let message = format!("This has {count} characters; write at most {MAX_TEXT}");
             self.add(field, "too_long", &[&values[0], &values[1]], message);
-        } else if text
-            .chars()
-            .any(|c| c.is_control() && !matches!(c, '\n' | '\r'))
-        {
-            let message = "This contains a control character; remove it";
-            self.add(field, "control", &[], message.to_owned());
+        } else if let Err(unfit) = label::check_text(text) {
+            self.unfit(field, unfit);
         }
+    }
+
+    /// A character that text from people may not contain.
+    fn unfit(&mut self, field: &str, unfit: Unfit) {
+        let character = unfit.character();
+        let (code, message) = match unfit {
+            Unfit::Invisible(_) => (
+                "invisible",
+                format!("This contains an invisible character, {character}; write it anew"),
+            ),
+            Unfit::Direction(_) => (
+                "direction",
+                format!(
+                    "This contains {character}, which changes the direction of the text around \
+                     it; write it anew, right-to-left titles need no such character"
+                ),
+            ),
+            Unfit::Control | Unfit::Empty => (
+                "control",
+                "This contains a line break or control character; write one line without it"
+                    .to_owned(),
+            ),
+        };
+        self.add(field, code, &[&character], message);
     }
 
     pub(super) fn number(

@@ -1,6 +1,8 @@
 //! Optional fields: text, picture, series.
 
-use super::{Found, Table};
+use seckill_core::sale::label;
+
+use super::{Found, Table, unfit_problem};
 use crate::sale::limits::{MAX_PICTURE, is_picture};
 use crate::sale::tree::Value;
 
@@ -16,17 +18,29 @@ impl Table<'_> {
             return Some(String::new());
         };
         let right = format!("write at most {most} characters in quotes, or leave it out");
-        let problem = match &node.value {
+        let (code, value, problem) = match &node.value {
             Value::Text(text) if text.chars().count() > most => {
-                format!("has {} characters; {right}", text.chars().count())
+                let count = text.chars().count();
+                (
+                    "too_long",
+                    count.to_string(),
+                    format!("has {count} characters; {right}"),
+                )
             }
-            Value::Text(text) if text.chars().any(|c| c.is_control() && c != '\n') => {
-                format!("has a control character in it; {right}")
+            Value::Text(text) => match label::check_text(text) {
+                Ok(()) => return Some(text.clone()),
+                Err(unfit) => {
+                    let (code, problem) = unfit_problem(unfit);
+                    (code, unfit.character(), format!("{problem}; {right}"))
+                }
+            },
+            other => {
+                let shown = other.shown();
+                let problem = format!("{shown} is not a text; {right}");
+                ("not_a_text", shown, problem)
             }
-            Value::Text(text) => return Some(text.clone()),
-            other => format!("{} is not a text; {right}", other.shown()),
         };
-        found.note(node.at, self.name(name), problem);
+        found.note(node.at, self.name(name), code, &[&value, &most], problem);
         None
     }
 
@@ -41,9 +55,11 @@ impl Table<'_> {
         };
         let problem = format!(
             "{shown} cannot be a picture; write the name of one that was uploaded: at most \
-             {MAX_PICTURE} letters, digits or _ - . without a folder"
+             {MAX_PICTURE} letters, digits or _ - . without a folder; up to {} with commas \
+             between them",
+            seckill_core::pages::picture::MOST
         );
-        found.note(node.at, self.name(name), problem);
+        found.note(node.at, self.name(name), "picture_form", &[&shown], problem);
         None
     }
 
@@ -60,12 +76,18 @@ impl Table<'_> {
         match &node.value {
             Value::Text(id) if seckill_core::ids::is_id(id) => Some(Some(id.clone())),
             other => {
+                let (shown, most) = (other.shown(), seckill_core::ids::MAX_ID);
                 let problem = format!(
-                    "{} cannot be an id; write 1 to {} letters, digits or underscores in quotes",
-                    other.shown(),
-                    seckill_core::ids::MAX_ID
+                    "{shown} cannot be an id; write 1 to {most} letters, digits or underscores in \
+                     quotes"
                 );
-                found.note(node.at, self.name(name), problem);
+                found.note(
+                    node.at,
+                    self.name(name),
+                    "file_id",
+                    &[&shown, &most, &"1"],
+                    problem,
+                );
                 None
             }
         }

@@ -22,6 +22,13 @@ impl Seed {
         sip::<1, 3>(self.0, words)
     }
 
+    /// The hash of any bytes for the purpose `domain`.
+    #[must_use]
+    pub fn hash_bytes(self, domain: u64, bytes: &[u8]) -> u64 {
+        let words = bytes.chunks(8).map(word_of);
+        self.hash_words([domain, bytes.len() as u64].into_iter().chain(words))
+    }
+
     /// The hash of several texts for the purpose `domain`. Each text is
     /// preceded by its length, so that `("1", "23")` and `("12", "3")` differ.
     #[must_use]

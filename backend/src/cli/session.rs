@@ -1,0 +1,145 @@
+//! `seckill session …`: sessions of buyers, made and judged by hand.
+
+use std::io::Read as _;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use seckill_core::ids;
+use seckill_core::signing::keyring::Keyring;
+use seckill_core::signing::session::{self, Session};
+use serde_json::json;
+
+use super::say;
+use crate::config::Config;
+use crate::edges::bans::parse_time;
+use crate::now_ms;
+use crate::time::rfc3339;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// Print a session for a buyer, signed with the first key of the key ring
+    ///
+    /// The value of the cookie seckill_session. Whoever has it is that buyer.
+    Mint {
+        /// The buyer, as your login names them
+        #[arg(value_name = "USER")]
+        user: String,
+        /// For how long, such as 30s, 15m, 1h, 7d; 30d at most
+        #[arg(long = "for", value_name = "TIME", default_value = "1d", value_parser = parse_time)]
+        time_ms: u64,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say whose session this is and until when; the exit status is 1 if it is not valid
+    Verify {
+        /// The session; "-" reads it from standard input
+        #[arg(value_name = "SESSION")]
+        session: String,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// The key ring cannot be read, or the session is not valid.
+pub(crate) fn run(config: &Config, command: SessionCommand) -> anyhow::Result<()> {
+    let path = config.keys.display();
+    let text = std::fs::read_to_string(&config.keys).with_context(|| {
+        format!("the key ring {path} cannot be read; SECKILL_KEYS names another")
+    })?;
+    let ring = Keyring::parse(&text).with_context(|| format!("the key ring {path} is wrong"))?;
+    match command {
+        SessionCommand::Mint {
+            user,
+            time_ms,
+            json,
+        } => say(&mint(&ring, &user, time_ms, json)?),
+        SessionCommand::Verify { session, json } => {
+            let text = match session.as_str() {
+                "-" => {
+                    let mut text = String::new();
+                    let read = std::io::stdin().take(16_384).read_to_string(&mut text);
+                    read.context("standard input cannot be read")?;
+                    text
+                }
+                _ => session,
+            };
+            say(&verify(&ring, text.trim(), now_ms(), json)?)
+        }
+    }
+}
+
+fn mint(ring: &Keyring, user: &str, time_ms: u64, json: bool) -> anyhow::Result<String> {
+    let written = ids::user::write(user.as_bytes())
+        .ok_or_else(|| anyhow::anyhow!("\"{user}\" is no user; write 1 to 255 bytes"))?;
+    if time_ms > session::MAX_LIFE_MS {
+        anyhow::bail!("a session lasts 30d at most");
+    }
+    let expires_ms = now_ms() + time_ms;
+    let token = session::sign(ring.first(), &written, expires_ms);
+    Ok(if json {
+        let body = json!({ "user": user, "session": token, "expires_ms": expires_ms });
+        format!("{body}\n")
+    } else {
+        format!("{token}\n")
+    })
+}
+
+fn verify(ring: &Keyring, text: &str, now_ms: u64, json: bool) -> anyhow::Result<String> {
+    let session = Session::parse(text).ok_or_else(|| {
+        anyhow::anyhow!(
+            "this is no session: it has the form USER.EXPIRES.KID.DIGEST, USER percent-encoded"
+        )
+    })?;
+    let user = ids::user::name(session.user);
+    let until = rfc3339(session.expires_ms);
+    if !session.is_valid(ring, 0) {
+        anyhow::bail!("the session of {user} was not signed with a key of the key ring");
+    }
+    if !session.is_valid(ring, now_ms) {
+        anyhow::bail!("the session of {user} ended at {until}");
+    }
+    Ok(if json {
+        let body = json!({ "user": user, "expires_ms": session.expires_ms });
+        format!("{body}\n")
+    } else {
+        format!("{user}, until {until}\n")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(secret: &str) -> Keyring {
+        Keyring::parse(&format!("k1 {}", secret.repeat(32))).unwrap()
+    }
+
+    #[test]
+    fn what_is_minted_is_verified() {
+        let token = mint(&ring("s"), "auth0|5f7c", 60_000, false).unwrap();
+        let said = verify(&ring("s"), token.trim(), now_ms(), false).unwrap();
+        assert!(said.starts_with("auth0|5f7c, until "), "{said}");
+        assert!(mint(&ring("s"), "", 1, false).is_err());
+        assert!(mint(&ring("s"), "li", session::MAX_LIFE_MS + 1, false).is_err());
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        let token = mint(&ring("s"), "li", 60_000, false).unwrap();
+        let token = token.trim();
+        let later = now_ms() + 3_600_000;
+        for (ring, text, now_ms, said) in [
+            (ring("s"), "li", 0, "no session"),
+            (ring("x"), token, 0, "not signed with a key"),
+            (ring("s"), token, later, "ended at"),
+        ] {
+            let error = verify(&ring, text, now_ms, false).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

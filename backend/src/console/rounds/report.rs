@@ -1,0 +1,94 @@
+//! `GET /ops/api/rounds/{id}/report`: what a round sold, for people who were not there.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+
+use super::stored;
+use crate::console::ConsoleState;
+use crate::console::auth::Operator;
+use crate::console::board::recorder::EVERY_MS;
+use crate::console::error::ConsoleError;
+use crate::now_ms;
+use crate::store::history::Mark;
+use crate::store::totals::Totals;
+
+/// A round's report.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(in crate::console) struct Report {
+    /// The round's id.
+    id: String,
+    /// What shoppers call it.
+    name: String,
+    /// Start, epoch milliseconds.
+    starts_ms: u64,
+    /// End, epoch milliseconds.
+    ends_ms: u64,
+    /// When the report was made, epoch milliseconds.
+    at_ms: u64,
+    /// Its products, in their order.
+    products: Vec<ProductReport>,
+    /// Purchase requests while it sold, as far as they were recorded.
+    requests: Option<u64>,
+    /// The most requests in a second, as a mean over ten seconds.
+    peak_per_second: Option<f64>,
+    /// What happened meanwhile.
+    #[schema(value_type = Vec<Object>)]
+    marks: Vec<Mark>,
+}
+
+/// One product in a report.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct ProductReport {
+    /// Its id.
+    id: String,
+    /// What shoppers call it.
+    title: String,
+    /// Items for sale.
+    amount: u64,
+    /// Price of one, in cents.
+    price_cents: u64,
+    /// Price outside of the round, in cents.
+    list_price_cents: u64,
+    /// What it sold.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    totals: Totals,
+}
+
+/// What a round sold, product by product, with the crowd and the events of its time.
+#[utoipa::path(get, path = "/ops/api/rounds/{id}/report", tag = "rounds", responses(
+    (status = 200, body = Report),
+    (status = 404, description = "There is no such round"),
+))]
+pub(in crate::console) async fn report(
+    State(state): State<ConsoleState>,
+    _: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<Report>, ConsoleError> {
+    let store = state.store.get().await?;
+    let round = stored(store, &id).await?.round;
+    let mut totals = store.round_totals(&id).await?;
+    let (from_ms, to_ms) = (round.opens_ms, round.ends_ms);
+    let requests = store.recorded_requests(from_ms, to_ms, EVERY_MS).await?;
+    let marks = store.marks(from_ms, to_ms).await?;
+    let products = round.products.into_iter().map(|product| ProductReport {
+        totals: totals.remove(&product.id).unwrap_or_default(),
+        id: product.id,
+        title: product.title,
+        amount: product.amount,
+        price_cents: product.price_cents,
+        list_price_cents: product.list_price_cents,
+    });
+    Ok(Json(Report {
+        products: products.collect(),
+        id: round.id,
+        name: round.name,
+        starts_ms: from_ms,
+        ends_ms: to_ms,
+        at_ms: now_ms(),
+        requests: requests.map(|(all, _)| all),
+        peak_per_second: requests.map(|(_, peak)| peak),
+        marks,
+    }))
+}

@@ -1,0 +1,134 @@
+//! Drills: a whole system of its own, real shoppers, one part struck in the middle of
+//! the sale, and a verdict.
+//!
+//! A drill ends with what `seckill verify` says, and with what a checker says that knows
+//! neither parts nor code: it compares every call of every shopper and its answer with
+//! the ledger and the orders ([`seckill_core::history`]). It writes a timeline of what
+//! shoppers were told, and how long the system took to notice and to recover.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use seckill_core::history;
+
+use crate::config::Config;
+
+/// A browser.
+mod client;
+/// What is struck, and how.
+pub mod fault;
+/// Reads ledger and orders once the system is quiet.
+mod quiet;
+/// A seeded schedule of several faults.
+pub mod random;
+/// The verdict, as a table and as JSON.
+pub mod report;
+/// Shoppers, and the record of what they were told.
+mod shoppers;
+/// The system that is struck.
+mod system;
+
+use fault::Fault;
+use report::Report;
+use shoppers::Crowd;
+use system::System;
+
+/// How long before the first fault everything works.
+const BEFORE: Duration = Duration::from_secs(4);
+/// How long shoppers go on coming after the last fault.
+const AFTER: Duration = Duration::from_secs(6);
+
+/// A fault at its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Strike {
+    /// When, from the first shopper on.
+    pub at: Duration,
+    /// What.
+    pub fault: Fault,
+    /// How long it lasts, if it lasts.
+    pub lasts: Duration,
+}
+
+/// A drill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// The strikes, in order.
+    pub strikes: Vec<Strike>,
+    /// Shoppers a second.
+    pub per_second: u32,
+}
+
+impl Plan {
+    /// One fault in the middle of a sale.
+    #[must_use]
+    pub fn of(fault: Fault) -> Self {
+        Self {
+            name: fault.name().to_owned(),
+            strikes: vec![Strike {
+                at: BEFORE,
+                fault,
+                lasts: fault.lasts(),
+            }],
+            per_second: 40,
+        }
+    }
+
+    /// For how long shoppers come.
+    fn duration(&self) -> Duration {
+        let last = self.strikes.iter().map(|strike| strike.at + strike.lasts);
+        last.max().unwrap_or(BEFORE) + AFTER
+    }
+}
+
+/// Runs a drill. The system's folder is removed afterwards, unless the drill failed.
+///
+/// # Errors
+/// The system cannot be started or struck: then there is no verdict.
+pub async fn run(config: &Config, plan: &Plan) -> anyhow::Result<Report> {
+    let wants_root = plan
+        .strikes
+        .iter()
+        .any(|strike| strike.fault == Fault::DiskFull);
+    let mut system = System::prepare(config, &plan.name, wants_root)?;
+    let outcome = drill(&mut system, plan).await;
+    system.stop().await;
+    let report =
+        outcome.with_context(|| format!("its logs are in {}", system.folder().display()))?;
+    if report.has_passed() {
+        system.remove();
+    }
+    Ok(report)
+}
+
+async fn drill(system: &mut System, plan: &Plan) -> anyhow::Result<Report> {
+    let shoppers = u64::from(plan.per_second) * plan.duration().as_secs();
+    // Scarce towards the end, so that "sold out" is told too.
+    let amount = shoppers * 6 / 10;
+    system.start().await?;
+    system.sell(amount).await?;
+    let crowd = Crowd::arriving(system.url(), shoppers, plan.per_second);
+    let mut struck = Vec::new();
+    for strike in &plan.strikes {
+        tokio::time::sleep_until(crowd.began() + strike.at).await;
+        let began_ms = crate::now_ms();
+        strike.fault.strike(system).await?;
+        tokio::time::sleep(strike.lasts).await;
+        let ended_ms = crate::now_ms();
+        strike.fault.mend(system).await?;
+        struck.push((strike.fault, began_ms, ended_ms));
+    }
+    let calls = crowd.finish().await;
+    let quiet = quiet::read(system, amount, calls).await?;
+    let lies = history::check(&quiet.history);
+    Ok(Report::new(plan, &struck, quiet, lies))
+}
+
+/// Where reports are written.
+#[must_use]
+pub fn folder(config: &Config) -> PathBuf {
+    let home = config.home.clone().unwrap_or_default();
+    home.join("target/drills")
+}

@@ -1,0 +1,66 @@
+//! A seeded schedule of several faults: the same seed, the same schedule.
+
+use std::time::Duration;
+
+use super::fault::Fault;
+use super::{BEFORE, Plan, Strike};
+
+/// SplitMix64 (Steele, Lea, Flood 2014): small, and the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+}
+
+/// A plan of faults that fill this long, one after the other with pauses between them.
+#[must_use]
+pub fn plan(seed: u64, length: Duration) -> Plan {
+    let mut dice = Dice(seed);
+    // A full disk needs a system of its own.
+    let faults: Vec<Fault> = Fault::ALL
+        .into_iter()
+        .filter(|it| *it != Fault::DiskFull)
+        .collect();
+    let mut strikes = Vec::new();
+    let mut at = BEFORE;
+    while at < length {
+        let pick = usize::try_from(dice.below(faults.len() as u64)).unwrap_or_default();
+        let fault = faults[pick];
+        let lasts = match fault.lasts() {
+            Duration::ZERO => Duration::ZERO,
+            _ => Duration::from_millis(500 + dice.below(4_000)),
+        };
+        strikes.push(Strike { at, fault, lasts });
+        // Some have time to recover, some are struck again at once.
+        at += lasts + Duration::from_millis(3_000 + dice.below(6_000));
+    }
+    Plan {
+        name: format!("random-{seed}"),
+        strikes,
+        per_second: 20,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_the_same_schedule_again_and_another_seed_another() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(plan(7, minute), plan(7, minute));
+        assert_ne!(plan(7, minute).strikes, plan(8, minute).strikes);
+        let strikes = plan(7, minute).strikes;
+        assert!(strikes.len() > 4 && strikes.windows(2).all(|it| it[0].at < it[1].at));
+    }
+}

@@ -1,0 +1,213 @@
+//! The verdict, as a table and as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use seckill_core::history::Lie;
+use seckill_core::history::record::{Answer, Call, History, What};
+use serde_json::json;
+
+use super::Plan;
+use super::fault::Fault;
+use super::quiet::Quiet;
+
+/// The outcome of a drill.
+#[derive(Debug)]
+pub struct Report {
+    name: String,
+    faults: Vec<FaultReport>,
+    /// What shoppers were told, by second and by word.
+    timeline: BTreeMap<u64, BTreeMap<String, u32>>,
+    /// Seconds in which a click was refused for want of a part, or had no answer.
+    refused_seconds: u64,
+    purchases: usize,
+    amount: u64,
+    settled_seconds: f64,
+    lies: Vec<Lie>,
+    breaches: Vec<String>,
+}
+
+/// What one strike came to.
+#[derive(Debug)]
+struct FaultReport {
+    fault: Fault,
+    /// Seconds from the first call.
+    at: f64,
+    lasted: f64,
+    /// Seconds until a shopper was told something that only the fault explains.
+    detected: Option<f64>,
+    /// Seconds from its end until something was sold again.
+    recovered: Option<f64>,
+}
+
+impl Report {
+    pub(super) fn new(
+        plan: &Plan,
+        struck: &[(Fault, u64, u64)],
+        quiet: Quiet,
+        lies: Vec<Lie>,
+    ) -> Self {
+        let Quiet {
+            history,
+            verified,
+            took,
+        } = quiet;
+        let first_us = history
+            .calls
+            .iter()
+            .map(|call| call.called_us)
+            .min()
+            .unwrap_or(0);
+        let timeline = timeline(&history, first_us);
+        let trouble = ["unavailable", "halted", "lost"];
+        let refused = timeline.values();
+        let refused = refused.filter(|told| trouble.iter().any(|word| told.contains_key(*word)));
+        Self {
+            name: plan.name.clone(),
+            faults: struck
+                .iter()
+                .map(|it| fault_report(&history, first_us, *it))
+                .collect(),
+            refused_seconds: refused.count() as u64,
+            timeline,
+            purchases: history.orders.len(),
+            amount: history.amount,
+            settled_seconds: took.as_secs_f64(),
+            lies,
+            breaches: verified.breaches.iter().map(|it| it.what.clone()).collect(),
+        }
+    }
+
+    /// Whether nothing was sold twice, nobody lied to, and all parts agree.
+    #[must_use]
+    pub fn has_passed(&self) -> bool {
+        let recovered = self.faults.iter().all(|it| it.recovered.is_some());
+        self.lies.is_empty() && self.breaches.is_empty() && recovered && self.purchases > 0
+    }
+
+    /// The last line.
+    #[must_use]
+    pub fn verdict(&self) -> String {
+        let word = if self.has_passed() { "PASS" } else { "FAIL" };
+        let (lies, breaches) = (self.lies.len(), self.breaches.len());
+        let recovered = self.faults.iter().filter_map(|it| it.recovered);
+        let recovered = recovered.fold(0.0, f64::max);
+        format!(
+            "{word} {}: {} orders of {} items, {lies} lies, {breaches} breaches, \
+             sold again after {recovered:.1} s, {} s with refusals",
+            self.name, self.purchases, self.amount, self.refused_seconds
+        )
+    }
+
+    /// The timeline and what was found, for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "second  what shoppers who clicked were told");
+        for (second, told) in &self.timeline {
+            let told: Vec<String> = told.iter().map(|(word, n)| format!("{n} {word}")).collect();
+            let _ = writeln!(text, "{second:>6}  {}", told.join(", "));
+        }
+        for fault in &self.faults {
+            let shown = |seconds: Option<f64>| match seconds {
+                Some(seconds) => format!("{seconds:.1} s"),
+                None => "never".to_owned(),
+            };
+            let _ = writeln!(
+                text,
+                "{} at {:.1} s for {:.1} s: shoppers noticed after {}, sold again after {}",
+                fault.fault.name(),
+                fault.at,
+                fault.lasted,
+                shown(fault.detected),
+                shown(fault.recovered)
+            );
+        }
+        let _ = writeln!(
+            text,
+            "all parts agreed {:.1} s after the last shopper",
+            self.settled_seconds
+        );
+        for lie in &self.lies {
+            let _ = writeln!(text, "LIE {}: {}", lie.kind, lie.what);
+        }
+        for breach in &self.breaches {
+            let _ = writeln!(text, "BREACH {breach}");
+        }
+        text
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        let faults = self.faults.iter().map(|it| {
+            json!({
+                "fault": it.fault.name(), "at_s": it.at, "lasted_s": it.lasted,
+                "noticed_s": it.detected, "recovered_s": it.recovered,
+            })
+        });
+        let lies = self
+            .lies
+            .iter()
+            .map(|lie| json!({ "kind": lie.kind, "what": lie.what }));
+        json!({
+            "drill": self.name, "pass": self.has_passed(),
+            "faults": faults.collect::<Vec<_>>(),
+            "timeline": self.timeline,
+            "refused_seconds": self.refused_seconds,
+            "orders": self.purchases, "amount": self.amount,
+            "settled_s": self.settled_seconds,
+            "lies": lies.collect::<Vec<_>>(), "breaches": self.breaches,
+        })
+    }
+}
+
+/// What those who clicked were told, by the second in which they were.
+fn timeline(history: &History, first_us: u64) -> BTreeMap<u64, BTreeMap<String, u32>> {
+    let mut timeline: BTreeMap<u64, BTreeMap<String, u32>> = BTreeMap::new();
+    for call in &history.calls {
+        if let What::Buy { .. } = call.what {
+            let second = call.returned_us.saturating_sub(first_us) / 1_000_000;
+            let told = timeline.entry(second).or_default();
+            *told.entry(word(call)).or_default() += 1;
+        }
+    }
+    timeline
+}
+
+fn word(call: &Call) -> String {
+    match &call.answer {
+        Answer::Accepted => "processing".to_owned(),
+        Answer::Refused(code) => code.clone(),
+        _ => "lost".to_owned(),
+    }
+}
+
+fn fault_report(
+    history: &History,
+    first_us: u64,
+    (fault, began_ms, ended_ms): (Fault, u64, u64),
+) -> FaultReport {
+    let seconds = |from_us: u64, to_us: u64| to_us.saturating_sub(from_us) as f64 / 1e6;
+    let (began_us, ended_us) = (began_ms * 1_000, ended_ms * 1_000);
+    let during = history
+        .calls
+        .iter()
+        .filter(|call| call.called_us >= began_us);
+    let shows = during.filter(|call| match &call.answer {
+        Answer::Refused(code) => matches!(code.as_str(), "unavailable" | "halted"),
+        Answer::Status { status, .. } => matches!(status.as_str(), "processing" | "unknown"),
+        answer => *answer == Answer::Lost,
+    });
+    let detected = shows.map(|call| call.returned_us).min();
+    let events = history.segments.iter().flatten();
+    let sold = events.filter(|event| event.kind() == "purchase" && event.id.ms > ended_ms);
+    let recovered = sold.map(|event| event.id.ms).min();
+    FaultReport {
+        fault,
+        at: seconds(first_us, began_us),
+        lasted: seconds(began_us, ended_us),
+        detected: detected.map(|at| seconds(began_us, at)),
+        recovered: recovered.map(|at| seconds(ended_us, at * 1_000)),
+    }
+}

@@ -1,0 +1,153 @@
+//! Heals segments that were halted because their Redis is older than the ledger, and a
+//! main Redis that came back empty, as far as that is exact.
+//!
+//! Ledger, orders and journals know what the Redis has forgotten. Where they account for
+//! every item, the segment is put back to what they say, and sells again by itself.
+//! Where they do not, it stays halted, and a person decides.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use redis::{RedisResult, Value, from_redis_value};
+use seckill_core::keys;
+use tokio_util::sync::CancellationToken;
+
+use super::rebuild::{Options, RebuildError, Rebuilder};
+use crate::redis::RedisLink;
+use crate::redis::segments::{Segment, Segments};
+use crate::sale::catalogue;
+use crate::store::Store;
+use crate::time::periodic::{self, Passes};
+
+/// Pause between two looks.
+const EVERY: Duration = Duration::from_millis(500);
+/// How long orders that are being placed, and events that are being archived, may take
+/// to arrive in the database before it is asked what was sold.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What heals.
+#[derive(Debug, Clone)]
+pub struct Healer {
+    /// The database.
+    pub store: Store,
+    /// The main Redis.
+    pub redis: RedisLink,
+    /// The stock's masters.
+    pub segments: Segments,
+    /// The zone in which days begin and end.
+    pub zone: TimeZone,
+    /// Whether the queue of orders is in Redis.
+    pub queue_is_visible: bool,
+}
+
+/// What needs healing.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Ill {
+    /// Rounds with a halted segment.
+    rounds: BTreeSet<String>,
+    /// Whether the catalogue is gone, and rounds are published.
+    catalogue: bool,
+}
+
+impl Healer {
+    /// Heals until `stop`. Several may run: a segment is put back in one step, which is
+    /// refused if it has changed.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut passes = Passes::new(stop.clone(), "halted segments wait to be healed", EVERY);
+        let mut hopeless = BTreeSet::new();
+        while passes.go_on() {
+            let outcome = self.pass(&mut hopeless, &stop).await;
+            passes.pause_after(outcome.map(|()| EVERY)).await;
+        }
+    }
+
+    async fn pass(
+        &self,
+        hopeless: &mut BTreeSet<String>,
+        stop: &CancellationToken,
+    ) -> Result<(), RebuildError> {
+        let ill = self.look().await?;
+        hopeless.retain(|round| ill.rounds.contains(round));
+        if !ill.catalogue && ill.rounds.is_subset(hopeless) {
+            return Ok(());
+        }
+        periodic::sleep(stop, GRACE).await;
+        let chosen: Vec<Option<String>> = match ill.catalogue {
+            true => vec![None],
+            false => ill.rounds.difference(hopeless).cloned().map(Some).collect(),
+        };
+        for round in chosen {
+            match self.heal(round.clone()).await {
+                Err(error @ RebuildError::NotExact { .. }) => {
+                    tracing::error!(%error, "a person has to decide");
+                    hopeless.extend(round.map_or_else(|| ill.rounds.clone(), |it| [it].into()));
+                }
+                healed => healed?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Which rounds have a halted segment, and whether the catalogue is gone.
+    async fn look(&self) -> Result<Ill, RebuildError> {
+        let mut conn = self.redis.conn().await?;
+        let mut ill = Ill::default();
+        if catalogue::version(&mut conn).await?.is_none() {
+            let rounds = self.store.rounds().await?;
+            ill.catalogue = rounds.iter().any(|stored| stored.published_ms.is_some());
+        }
+        let products = catalogue::read(&mut conn).await?;
+        let all = products
+            .iter()
+            .flat_map(|(item, entry)| Segment::all(item, entry));
+        let sorted = self
+            .segments
+            .by_master(all.collect(), |segment: &Segment| {
+                (&segment.item, segment.number)
+            })
+            .await?;
+        for (link, here) in sorted {
+            // A master that is away has nothing to heal yet.
+            let Ok(mut conn) = link.conn().await else {
+                continue;
+            };
+            let mut pipe = redis::Pipeline::with_capacity(here.len());
+            for segment in &here {
+                let key = keys::stock(&segment.item, segment.number);
+                pipe.hget(key, keys::STOCK_HALTED);
+            }
+            let replies: Vec<RedisResult<Value>> =
+                pipe.ignore_errors().query_async(&mut conn).await?;
+            for (segment, reply) in here.iter().zip(replies) {
+                let reason: Option<String> = reply.ok().and_then(|it| from_redis_value(it).ok()?);
+                if reason.is_some() {
+                    ill.rounds.insert(segment.item.round().to_owned());
+                }
+            }
+        }
+        Ok(ill)
+    }
+
+    async fn heal(&self, round: Option<String>) -> Result<(), RebuildError> {
+        let rebuilder = Rebuilder {
+            store: &self.store,
+            redis: &self.redis,
+            segments: &self.segments,
+            zone: &self.zone,
+            queue_is_visible: self.queue_is_visible,
+        };
+        let options = Options {
+            round,
+            while_running: true,
+            only_exact: true,
+            ..Options::default()
+        };
+        let report = rebuilder.rebuild(&options).await?;
+        tracing::warn!(
+            "healed from ledger and orders: {}",
+            report.text(false).trim_end()
+        );
+        Ok(())
+    }
+}

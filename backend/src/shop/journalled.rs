@@ -1,0 +1,85 @@
+//! Takes a purchase into the journal while Redis does not answer: its buyer is told that
+//! it is in progress, and `…/result` says later what became of it.
+
+use seckill_core::Verdict;
+use seckill_core::journal::request::Request;
+
+use super::state::ShopState;
+use crate::journal::AppendError;
+use crate::redis::RedisLinkError;
+use crate::redis::segments::Segment;
+
+/// Whether earlier requests for the same segment still wait in the journal: then this
+/// one waits behind them, so that who came first is served first.
+pub(super) fn goes_behind_others(state: &ShopState, home: &Segment) -> bool {
+    // Whoever waits for a person is told so.
+    let is_halted = || state.fence.as_ref().is_some_and(|it| it.is_halted(home));
+    let journal = state.journal.as_ref();
+    journal.is_some_and(|journal| journal.holds(home)) && !is_halted()
+}
+
+/// Whether a purchase that met this error was certainly not made, and will be possible
+/// once its Redis is as it should be.
+pub(super) fn is_outage(error: &RedisLinkError) -> bool {
+    match error {
+        RedisLinkError::Away { .. } => true,
+        RedisLinkError::Refused(error) => error.code().is_some_and(is_passing),
+        _ => false,
+    }
+}
+
+/// Whether Redis refuses a write for a reason of its own, and not of the command's: it is
+/// a replica, full, cannot save, still loading, or without its Cluster or replicas.
+fn is_passing(code: &str) -> bool {
+    matches!(
+        code,
+        "READONLY"
+            | "OOM"
+            | "MISCONF"
+            | "LOADING"
+            | "BUSY"
+            | "MASTERDOWN"
+            | "NOREPLICAS"
+            | "CLUSTERDOWN"
+            | "TRYAGAIN"
+            | "MOVED"
+            | "ASK"
+    )
+}
+
+/// Journals a request. Its buyer's click is answered as if it were made.
+///
+/// # Errors
+/// `unavailable`: it is certainly not in the journal.
+pub(super) async fn append(state: &ShopState, request: Request) -> Result<(), Verdict> {
+    let journal = state.journal.as_ref().ok_or(Verdict::Unavailable)?;
+    let id = request.request.clone();
+    match journal.append(request).await {
+        Ok(()) => Ok(()),
+        Err(error @ AppendError::Unknown(_)) => {
+            tracing::error!(%error, request = id, "the outcome of a purchase is not known");
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(%error, request = id, "a purchase was not made");
+            Err(Verdict::Unavailable)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_passes_by_itself_is_journalled() {
+        for code in ["READONLY", "OOM", "MISCONF", "LOADING", "CLUSTERDOWN"] {
+            assert!(is_passing(code), "{code}");
+        }
+        for code in ["NOSTOCK", "BADSTOCK", "WRONGTYPE", "NOPERM", "ERR"] {
+            assert!(!is_passing(code), "{code}");
+        }
+        let lost = RedisLinkError::NoStock("1::153::01".to_owned());
+        assert!(!is_outage(&lost));
+    }
+}

@@ -1,0 +1,295 @@
+//! Replays journalled purchases, in order, once Redis answers again.
+//!
+//! Each segment's requests are replayed in the order in which they were journalled, by
+//! `lua/stock/replay.lua`, many in one round trip. A segment whose master is away keeps
+//! its own and holds up no other. A process that dies meanwhile starts again at what it
+//! had not noted: the script knows each record that it has replayed.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use seckill_core::captcha::pass::CLOCKS_MS;
+use seckill_core::journal::Id;
+use seckill_core::keys;
+use seckill_core::permits::permit::PermitId;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::refill::{Refilled, Refiller};
+use crate::edges::regrabs;
+use crate::journal::{Entry, Journal, Limits};
+use crate::now_ms;
+use crate::redis::scripts::replay::{self, Record, Replayed};
+use crate::redis::scripts::stock::{Pass, Purchase};
+use crate::redis::segments::{Segment, Segments};
+use crate::redis::{RedisLink, RedisLinkError, scripts};
+use crate::time::periodic;
+
+/// Requests in one round trip.
+const BATCH: usize = 128;
+/// Pause before a segment that could not be replayed is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often it is looked for journals that dead processes left.
+const ADOPT_EVERY: Duration = Duration::from_secs(5);
+
+/// Replays journals.
+#[derive(Debug, Clone)]
+pub struct Replayer {
+    redis: RedisLink,
+    segments: Segments,
+    refiller: Refiller,
+    /// Where other processes may have left journals.
+    base: Option<(PathBuf, Limits)>,
+}
+
+/// Number of the last record of each file that was replayed on each segment.
+type Known = HashMap<Segment, HashMap<Id, u64>>;
+
+impl Replayer {
+    pub(super) fn new(redis: RedisLink, segments: Segments, refiller: Refiller) -> Self {
+        Self {
+            redis,
+            segments,
+            refiller,
+            base: None,
+        }
+    }
+
+    /// Also replays the journals below `base` whose processes have died.
+    #[must_use]
+    pub fn adopting(self, base: PathBuf, limits: Limits) -> Self {
+        Self {
+            base: Some((base, limits)),
+            ..self
+        }
+    }
+
+    /// Replays `journal`, and what it adopts, until `stop`.
+    pub async fn run(self, journal: Journal, stop: CancellationToken) {
+        let mut adopted = Vec::new();
+        let mut next_look = Instant::now();
+        let mut known = Known::new();
+        let mut failing = false;
+        while !stop.is_cancelled() {
+            if Instant::now() >= next_look {
+                adopted.extend(self.adopt());
+                next_look = Instant::now() + ADOPT_EVERY;
+            }
+            let mut held_up = None;
+            for journal in adopted.iter().chain([&journal]) {
+                if let Err(error) = self.replay(journal, &mut known).await {
+                    held_up = Some(error);
+                }
+            }
+            adopted.retain(|journal| journal.waiting() > 0);
+            match held_up {
+                Some(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "journalled purchases wait to be replayed");
+                    }
+                    periodic::sleep(&stop, PAUSE).await;
+                }
+                None => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!("all journalled purchases were replayed");
+                    }
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = journal.until_waiting() => {}
+                        () = tokio::time::sleep_until(next_look) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn adopt(&self) -> Vec<Journal> {
+        let Some((base, limits)) = &self.base else {
+            return Vec::new();
+        };
+        match Journal::adopt(base, *limits) {
+            Ok(journals) => journals,
+            Err(error) => {
+                tracing::error!(%error, "journals of dead processes are not replayed");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Replays all that waits. What is wrong with one segment does not hold up others.
+    async fn replay(&self, journal: &Journal, known: &mut Known) -> Result<(), RedisLinkError> {
+        let mut outcome = Ok(());
+        for segment in journal.segments() {
+            let replayed = self.replay_segment(journal, &segment, known).await;
+            if replayed.is_err() {
+                // Read again what the segment says: the last commands may have arrived.
+                known.remove(&segment);
+            }
+            outcome = outcome.and(replayed);
+        }
+        outcome
+    }
+
+    async fn replay_segment(
+        &self,
+        journal: &Journal,
+        segment: &Segment,
+        known: &mut Known,
+    ) -> Result<(), RedisLinkError> {
+        loop {
+            let entries = journal.oldest(segment, BATCH);
+            if entries.is_empty() {
+                return Ok(());
+            }
+            let mut conn = self.segments.conn(&segment.item, segment.number).await?;
+            if !known.contains_key(segment) {
+                let replayed = read_known(&mut conn, segment).await?;
+                known.insert(segment.clone(), replayed);
+            }
+            let last = known.entry(segment.clone()).or_default();
+            let (decided, stopped) = run_batch(&mut conn, segment, &entries, last, true).await?;
+            self.note(journal, segment, &decided).await;
+            match stopped {
+                None => {}
+                Some(Stopped::Failed(error)) => {
+                    let error = RedisLinkError::from(error);
+                    if !self.segments.has_moved(&error).await {
+                        return Err(error);
+                    }
+                    known.remove(segment);
+                }
+                Some(Stopped::Behind) => {
+                    known.remove(segment);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Some(Stopped::Empty) => {
+                    let one = &entries[decided.len()..=decided.len()];
+                    if self.refill(segment, &one[0]).await? {
+                        let sold = run_batch(&mut conn, segment, one, last, false).await?;
+                        self.note(journal, segment, &sold.0).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings stock to a segment that is empty; returns whether none is left anywhere.
+    async fn refill(&self, home: &Segment, entry: &Entry) -> Result<bool, RedisLinkError> {
+        let refills = self.refiller.refills_of(home);
+        let (count, quantity) = (entry.request.segments, entry.request.quantity);
+        let seen = refills.count();
+        let refilled = self.refiller.refill(&refills, seen, home, count, quantity);
+        match refilled.await {
+            Refilled::Stocked | Refilled::InTransit => Ok(false),
+            Refilled::NoneLeft => Ok(true),
+            Refilled::Away(error) => Err(RedisLinkError::OthersAway(error.to_string())),
+            Refilled::Lost(segment) => Err(RedisLinkError::NoStock(segment.to_string())),
+        }
+    }
+
+    /// Forgets what was decided, and lets those who bought nothing try again at once.
+    async fn note(&self, journal: &Journal, segment: &Segment, decided: &[(Arc<Entry>, bool)]) {
+        if decided.is_empty() {
+            return;
+        }
+        journal.replayed(segment, decided.len());
+        let refused = decided.iter().filter(|(_, bought)| !bought);
+        let refused = refused.map(|(entry, _)| (&segment.item, entry.request.user.as_str()));
+        if let Ok(mut conn) = self.redis.conn().await {
+            // Lost, it costs them the rest of the half minute.
+            let _ = regrabs::allow_all(&mut conn, refused).await;
+        }
+    }
+}
+
+async fn read_known(
+    conn: &mut MultiplexedConnection,
+    segment: &Segment,
+) -> Result<HashMap<Id, u64>, RedisLinkError> {
+    let fields: HashMap<String, u64> = redis::cmd("HGETALL")
+        .arg(keys::journals(&segment.item, segment.number))
+        .query_async(conn)
+        .await?;
+    let known = fields.into_iter();
+    Ok(known
+        .filter_map(|(file, seq)| Some((Id::parse(&file)?, seq)))
+        .collect())
+}
+
+/// Why a batch was not replayed to its end.
+enum Stopped {
+    Failed(redis::RedisError),
+    Behind,
+    Empty,
+}
+
+/// Runs a batch in one pipeline; returns what was decided, in order, and what stopped the
+/// rest of it. `last` is brought up to date.
+async fn run_batch(
+    conn: &mut MultiplexedConnection,
+    segment: &Segment,
+    entries: &[Arc<Entry>],
+    last: &mut HashMap<Id, u64>,
+    elsewhere: bool,
+) -> Result<(Vec<(Arc<Entry>, bool)>, Option<Stopped>), RedisLinkError> {
+    let mut before = last.clone();
+    let calls: Vec<_> = entries
+        .iter()
+        .map(|entry| {
+            let last = before.entry(entry.file).or_default();
+            let before = std::mem::replace(last, entry.seq.max(*last));
+            call(
+                segment,
+                entry,
+                before,
+                elsewhere && entry.request.segments > 1,
+            )
+        })
+        .collect();
+    let mut decided = Vec::with_capacity(entries.len());
+    for (entry, reply) in entries.iter().zip(scripts::run_all(conn, &calls).await?) {
+        let stopped = match reply {
+            Ok(Replayed::Decided(bought)) => {
+                let seq = last.entry(entry.file).or_default();
+                *seq = entry.seq.max(*seq);
+                decided.push((Arc::clone(entry), bought));
+                continue;
+            }
+            Ok(Replayed::Empty) => Stopped::Empty,
+            Ok(Replayed::Behind) => Stopped::Behind,
+            Err(error) => Stopped::Failed(error),
+        };
+        return Ok((decided, Some(stopped)));
+    }
+    Ok((decided, None))
+}
+
+fn call(segment: &Segment, entry: &Entry, before: u64, elsewhere: bool) -> scripts::Call<Replayed> {
+    let request = &entry.request;
+    let permit = PermitId::parse(&request.permit);
+    let pass = request.pass.as_ref().map(|pass| Pass {
+        nonce: &pass.nonce,
+        keep_ms: pass.expires_ms.saturating_sub(now_ms()) + CLOCKS_MS,
+    });
+    let purchase = Purchase {
+        user: &request.user,
+        request: &request.request,
+        quantity: request.quantity,
+        permit: permit.as_ref(),
+        price_cents: request.price_cents,
+        elsewhere,
+        pass,
+        // Its edge has been answered long ago.
+        edge_returns: false,
+        spent_until_ms: 0,
+    };
+    let record = Record {
+        file: entry.file,
+        seq: entry.seq,
+        before,
+    };
+    replay::replay(&segment.item, segment.number, record, &purchase)
+}

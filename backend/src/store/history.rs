@@ -1,0 +1,118 @@
+//! What the live board showed in the past, and what happened meanwhile.
+
+use sqlx::Row as _;
+
+use super::{Store, StoreError, signed, unsigned};
+
+/// Something that a chart marks.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Mark {
+    /// When, epoch milliseconds.
+    pub at_ms: u64,
+    /// `round.opens`, `round.ends`, or the action of an entry in the audit log.
+    pub kind: String,
+    /// What it was about: a round's name, or the entry's target.
+    pub subject: String,
+}
+
+impl Store {
+    /// Stores the numbers of a moment; `false` if there are some already.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn record_history(&self, at_ms: u64, data: &str) -> Result<bool, StoreError> {
+        let inserted = sqlx::query("INSERT INTO board_history (at_ms, data) VALUES (?, ?)")
+            .bind(signed(at_ms))
+            .bind(data)
+            .execute(self.main().writer())
+            .await;
+        match inserted.map_err(StoreError::from) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_double() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The numbers of all moments from `from_ms` until before `to_ms`, oldest first.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn history(
+        &self,
+        from_ms: u64,
+        to_ms: u64,
+    ) -> Result<Vec<(u64, String)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT at_ms, data FROM board_history WHERE at_ms >= ? AND at_ms < ? ORDER BY at_ms",
+        )
+        .bind(signed(from_ms))
+        .bind(signed(to_ms))
+        .fetch_all(self.main().readers())
+        .await?;
+        let point = |row: &sqlx::any::AnyRow| {
+            let (at_ms, data): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+            Ok((unsigned(at_ms), data))
+        };
+        rows.iter().map(point).collect()
+    }
+
+    /// Removes the numbers of moments before `before_ms`.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn forget_history(&self, before_ms: u64) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM board_history WHERE at_ms < ?")
+            .bind(signed(before_ms))
+            .execute(self.main().writer())
+            .await?;
+        Ok(())
+    }
+
+    /// What happened between: rounds that opened and ended, bans, stops, adjustments.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn marks(&self, from_ms: u64, to_ms: u64) -> Result<Vec<Mark>, StoreError> {
+        /// Most marks: more would be a black chart.
+        const MOST: i64 = 300;
+        let (from, to) = (signed(from_ms), signed(to_ms));
+        let mut marks = Vec::new();
+        for (kind, column) in [("round.opens", "opens_ms"), ("round.ends", "ends_ms")] {
+            let sql = format!(
+                "SELECT {column}, name FROM rounds WHERE state = 'approved' \
+                 AND {column} >= ? AND {column} < ? ORDER BY {column} LIMIT ?"
+            );
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+                .bind(from)
+                .bind(to)
+                .bind(MOST);
+            for row in rows.fetch_all(self.main().readers()).await? {
+                marks.push(Mark {
+                    at_ms: unsigned(row.try_get(0)?),
+                    kind: kind.to_owned(),
+                    subject: row.try_get(1)?,
+                });
+            }
+        }
+        let rows = sqlx::query(
+            "SELECT at_ms, action, target FROM audit WHERE at_ms >= ? AND at_ms < ? AND \
+             (action LIKE 'ban.%' OR action LIKE 'stock.%' OR action LIKE 'simulation.%' OR action LIKE 'sale.%' OR action IN \
+             ('round.approve', 'system.start')) \
+             ORDER BY id DESC LIMIT ?",
+        )
+        .bind(from)
+        .bind(to)
+        .bind(MOST)
+        .fetch_all(self.main().readers())
+        .await?;
+        for row in rows {
+            marks.push(Mark {
+                at_ms: unsigned(row.try_get(0)?),
+                kind: row.try_get(1)?,
+                subject: row.try_get(2)?,
+            });
+        }
+        marks.sort_by_key(|mark| mark.at_ms);
+        Ok(marks)
+    }
+}

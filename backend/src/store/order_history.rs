@@ -1,0 +1,131 @@
+//! Everything that happened to one order, with times, from the tables that know of it.
+
+use seckill_core::ids::Item;
+use serde::Serialize;
+use sqlx::Row as _;
+
+use super::orders::Order;
+use super::{Store, StoreError, signed, unsigned};
+
+/// One thing that happened to an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct OrderEvent {
+    /// When, epoch milliseconds.
+    pub at_ms: u64,
+    /// What, in one word: `purchase`, `placed`, `confirm`, `release`, `return`, `payment`,
+    /// `notification`, `note`, `cancel`, `refund` or `resend`.
+    pub what: String,
+    /// More of it, for people.
+    pub detail: String,
+    /// Who did it; empty for the system and the buyer.
+    pub who: String,
+}
+
+impl OrderEvent {
+    fn new(at_ms: u64, what: &str, detail: String) -> Self {
+        Self {
+            at_ms,
+            what: what.to_owned(),
+            detail,
+            who: String::new(),
+        }
+    }
+}
+
+impl Store {
+    /// Everything that happened to an order, oldest first.
+    ///
+    /// # Errors
+    /// A database is away, or a row cannot be read.
+    pub async fn order_history(&self, order: &Order) -> Result<Vec<OrderEvent>, StoreError> {
+        let mut events = self.stock_events(order).await?;
+        if !events.iter().any(|event| event.what == "purchase") {
+            // The archive is a moment behind.
+            let detail = format!("{} items locked", order.quantity);
+            events.push(OrderEvent::new(order.locked_ms, "purchase", detail));
+        }
+        let placed = format!("to be paid by {}", crate::time::rfc3339(order.pay_by_ms));
+        events.push(OrderEvent::new(order.created_ms, "placed", placed));
+        for payment in self.payments_of(order).await? {
+            let detail = format!(
+                "{}, {} cents, {}{}",
+                payment.id,
+                payment.amount_cents,
+                payment.state.as_str(),
+                payment
+                    .reason
+                    .map_or(String::new(), |it| format!(" ({it})")),
+            );
+            events.push(OrderEvent::new(payment.received_ms, "payment", detail));
+        }
+        events.extend(self.notification_events(order).await?);
+        events.extend(self.notes(order).await?);
+        events.sort_by_key(|event| event.at_ms);
+        Ok(events)
+    }
+
+    /// What the ledger says of the order's purchase.
+    async fn stock_events(&self, order: &Order) -> Result<Vec<OrderEvent>, StoreError> {
+        let Some(item) = Item::new(&order.round, &order.product) else {
+            return Ok(Vec::new());
+        };
+        let events = self.ledger(&item, order.segment).await?;
+        let of_order = events.iter().filter(|event| {
+            let purchase = event.purchase();
+            let made = (order.user.as_str(), order.request.as_str(), order.locked_ms);
+            (
+                purchase.user.as_str(),
+                purchase.request.as_str(),
+                purchase.at_ms,
+            ) == made
+        });
+        Ok(of_order
+            .map(|event| OrderEvent::new(event.id.ms, event.kind(), event.to_string()))
+            .collect())
+    }
+
+    async fn notification_events(&self, order: &Order) -> Result<Vec<OrderEvent>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT kind, channel, state, attempts, reason, updated_ms FROM notices
+             WHERE order_id = ?",
+        )
+        .bind(signed(order.id.0))
+        .fetch_all(self.orders_db(&order.user).readers())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let text = |column| -> Result<String, sqlx::Error> { row.try_get(column) };
+                let reason: Option<String> = row.try_get(4)?;
+                let attempts: i64 = row.try_get(3)?;
+                let detail = format!(
+                    "{} by {}: {} after {attempts} attempts{}",
+                    text(0)?,
+                    text(1)?,
+                    text(2)?,
+                    reason.map_or(String::new(), |it| format!(" ({it})")),
+                );
+                let at_ms = unsigned(row.try_get(5)?);
+                Ok(OrderEvent::new(at_ms, "notification", detail))
+            })
+            .collect()
+    }
+
+    async fn notes(&self, order: &Order) -> Result<Vec<OrderEvent>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT at_ms, kind, text, who FROM order_notes WHERE order_id = ? ORDER BY id",
+        )
+        .bind(signed(order.id.0))
+        .fetch_all(self.orders_db(&order.user).readers())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(OrderEvent {
+                    at_ms: unsigned(row.try_get(0)?),
+                    what: row.try_get(1)?,
+                    detail: row.try_get(2)?,
+                    who: row.try_get(3)?,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,211 @@
+//! Rounds that have left the catalogue and Redis: which are to, which did, and what their
+//! segments held at the end.
+
+use seckill_core::ids::Item;
+use sqlx::{AnyConnection, Row as _};
+
+use super::audit::{Actor, Done, note};
+use super::{Store, StoreError, signed, unsigned};
+
+/// What a segment of a retired round held at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetiredSegment {
+    /// The round.
+    pub round: String,
+    /// The product.
+    pub product: String,
+    /// The segment's number, from 1.
+    pub segment: u16,
+    /// Items that nobody bought.
+    pub sale: u64,
+    /// Items that were paid.
+    pub saled: u64,
+    /// Archived events.
+    pub events: u64,
+    /// SHA-256 of them, in hexadecimal digits.
+    pub digest: String,
+}
+
+impl Store {
+    /// Up to `limit` approved rounds that ended before this moment and are still in Redis,
+    /// longest over first.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn rounds_to_retire(
+        &self,
+        ended_before_ms: u64,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        let rounds = sqlx::query_scalar(
+            "SELECT id FROM rounds WHERE retired_ms IS NULL AND ends_ms < ?
+             AND state = 'approved' AND published_ms IS NOT NULL ORDER BY ends_ms LIMIT ?",
+        )
+        .bind(signed(ended_before_ms))
+        .bind(i64::from(limit))
+        .fetch_all(self.main().readers())
+        .await?;
+        Ok(rounds)
+    }
+
+    /// Rounds that are retired, and of which Redis may still hold something.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn rounds_to_clear(&self) -> Result<Vec<String>, StoreError> {
+        let rounds = sqlx::query_scalar(
+            "SELECT id FROM rounds WHERE retired_ms IS NOT NULL AND cleared = 0",
+        )
+        .fetch_all(self.main().readers())
+        .await?;
+        Ok(rounds)
+    }
+
+    /// Whether an order of the round is unpaid, or its stock has still to follow.
+    ///
+    /// # Errors
+    /// A database.
+    pub async fn has_open_orders(&self, round: &str) -> Result<bool, StoreError> {
+        for shard in self.shards() {
+            let open: Option<i64> = sqlx::query_scalar(
+                "SELECT id FROM orders WHERE round = ?
+                 AND (state = 'created' OR stock_due IN ('confirm', 'release')) LIMIT 1",
+            )
+            .bind(round)
+            .fetch_optional(shard.readers())
+            .await?;
+            if open.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Retires a round: with what its segments held, and an entry in the audit log. It
+    /// cannot be published again. `false` if it was retired before.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn retire_round(
+        &self,
+        id: &str,
+        segments: &[RetiredSegment],
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.main().begin().await?;
+        let retired = sqlx::query(
+            "UPDATE rounds SET retired_ms = ?, version = version + 1
+             WHERE id = ? AND retired_ms IS NULL",
+        )
+        .bind(signed(now_ms))
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+        if retired.rows_affected() == 0 {
+            return Ok(false);
+        }
+        for segment in segments {
+            insert(&mut transaction, segment).await?;
+        }
+        // What it cancels is cancelled: no pass over the stops meets it again.
+        sqlx::query("UPDATE stops SET cancel = '' WHERE round = ?")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        let sold: u64 = segments.iter().map(|it| it.saled).sum();
+        let done = Done {
+            action: "round.retire",
+            target: id.to_owned(),
+            detail: serde_json::json!({ "segments": segments.len(), "sold": sold }),
+        };
+        note(&mut transaction, &Actor::system(), &done, now_ms).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Records that nothing of a retired round is left in Redis.
+    ///
+    /// # Errors
+    /// The database; Redis is then cleared once more.
+    pub async fn round_cleared(&self, id: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE rounds SET cleared = 1 WHERE id = ? AND retired_ms IS NOT NULL")
+            .bind(id)
+            .execute(self.main().writer())
+            .await?;
+        Ok(())
+    }
+
+    /// Whether the round of this id is retired.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn is_retired(&self, id: &str) -> Result<bool, StoreError> {
+        let retired: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM rounds WHERE id = ? AND retired_ms IS NOT NULL")
+                .bind(id)
+                .fetch_optional(self.main().readers())
+                .await?;
+        Ok(retired.is_some())
+    }
+
+    /// A page of what retired segments held, in the order of their keys, behind `after`.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn retired_segments(
+        &self,
+        after: Option<(&Item, u16)>,
+        limit: u32,
+    ) -> Result<Vec<RetiredSegment>, StoreError> {
+        let (round, product, segment) = match after {
+            Some((item, segment)) => (item.round(), item.product(), segment),
+            None => ("", "", 0),
+        };
+        let rows = sqlx::query(
+            "SELECT round, product, segment, sale, saled, events, digest FROM retired_segments
+             WHERE round > ? OR (round = ? AND (product > ? OR (product = ? AND segment > ?)))
+             ORDER BY round, product, segment LIMIT ?",
+        )
+        .bind(round)
+        .bind(round)
+        .bind(product)
+        .bind(product)
+        .bind(i64::from(segment))
+        .bind(i64::from(limit))
+        .fetch_all(self.main().readers())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(RetiredSegment {
+                    round: row.try_get(0)?,
+                    product: row.try_get(1)?,
+                    segment: u16::try_from(unsigned(row.try_get(2)?)).unwrap_or(u16::MAX),
+                    sale: unsigned(row.try_get(3)?),
+                    saled: unsigned(row.try_get(4)?),
+                    events: unsigned(row.try_get(5)?),
+                    digest: row.try_get(6)?,
+                })
+            })
+            .collect()
+    }
+}
+
+async fn insert(
+    connection: &mut AnyConnection,
+    segment: &RetiredSegment,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO retired_segments (round, product, segment, sale, saled, events, digest)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&segment.round)
+    .bind(&segment.product)
+    .bind(i64::from(segment.segment))
+    .bind(signed(segment.sale))
+    .bind(signed(segment.saled))
+    .bind(signed(segment.events))
+    .bind(&segment.digest)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

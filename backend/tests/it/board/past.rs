@@ -1,0 +1,87 @@
+//! The recorded past of the board.
+
+use axum::http::StatusCode;
+use seckill::store::accounts::Role;
+use seckill::store::{Actor, Done};
+use serde_json::json;
+
+use crate::common::console::Console;
+use crate::console::rounds;
+
+/// A whole ten seconds.
+const FROM: u64 = 1_700_000_000_000;
+
+#[tokio::test]
+async fn the_past_is_shown_in_means_with_what_happened_meanwhile() {
+    let console = Console::open().await;
+    let li = console.person("li", Role::Operator).await;
+    for n in 0..6 {
+        let data = json!({ "received": 10.0 * n as f64, "orders": 2.0 }).to_string();
+        let at_ms = FROM + n * 10_000;
+        assert!(console.store.record_history(at_ms, &data).await.unwrap());
+        // Another ops role, the same moment.
+        assert!(!console.store.record_history(at_ms, "{}").await.unwrap());
+    }
+    let ban = Done {
+        action: "ban.add",
+        target: "user:eve".to_owned(),
+        detail: json!({}),
+    };
+    let by = Actor::system();
+    console
+        .store
+        .note_audit(&by, &ban, FROM + 15_000)
+        .await
+        .unwrap();
+
+    let path = |points: u64| {
+        let to = FROM + 80_000;
+        format!("/ops/api/board/history?from_ms={FROM}&to_ms={to}&points={points}")
+    };
+    let answer = console.get(&li, &path(4)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    assert_eq!(answer.body["step_ms"], 20_000);
+    assert_eq!(answer.body["received"], json!([5.0, 25.0, 45.0, null]));
+    assert_eq!(answer.body["orders"], json!([2.0, 2.0, 2.0, null]));
+    let mark = &answer.body["marks"][0];
+    assert_eq!(mark["kind"], "ban.add");
+    assert_eq!(mark["subject"], "user:eve");
+
+    console.store.forget_history(FROM + 30_000).await.unwrap();
+    let left = console.get(&li, &path(8)).await.body;
+    assert_eq!(left["received"][2], json!(null));
+    assert_eq!(left["received"][3], json!(30.0));
+    let refused = console
+        .get(
+            &li,
+            &format!("/ops/api/board/history?from_ms={FROM}&to_ms=1"),
+        )
+        .await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_report_says_what_a_round_sold_and_what_came_for_it() {
+    let (console, li, ..) = rounds::three().await;
+    let round = rounds::make(&console, &li, &rounds::form("153")).await;
+    let starts_ms = round["starts_ms"].as_u64().unwrap();
+    for (at_ms, rate) in [(0, 5.0), (10_000, 30.0)] {
+        let data = json!({ "received": rate }).to_string();
+        let at_ms = starts_ms + at_ms;
+        assert!(console.store.record_history(at_ms, &data).await.unwrap());
+    }
+    let path = format!("/ops/api/rounds/{}/report", round["id"].as_str().unwrap());
+    let report = console.get(&li, &path).await;
+    assert_eq!(report.status, StatusCode::OK, "{}", report.body);
+    assert_eq!(report.body["name"], "Noon");
+    assert_eq!(report.body["requests"], 350);
+    assert_eq!(report.body["peak_per_second"], 30.0);
+    let product = &report.body["products"][0];
+    assert_eq!(
+        (&product["amount"], &product["paid_items"]),
+        (&json!(100), &json!(0))
+    );
+    assert_eq!(product["first_ms"], json!(null));
+    let unknown = console.get(&li, "/ops/api/rounds/none/report").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+}

@@ -1,0 +1,250 @@
+//! A Redis that comes back older than what was sold from it, empty, or as a replica:
+//! nothing is sold twice, and what is exact is healed without a person.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use jiff::tz::TimeZone;
+use redis::AsyncCommands as _;
+use seckill::fence::Fence;
+use seckill::inspect::heal::Healer;
+use seckill::inspect::rebuild::{Options, RebuildError};
+use seckill::journal::Limits;
+use seckill::redis::segments::Segments;
+use seckill::store::LazyStore;
+use seckill_core::keys;
+
+use crate::common::shop::Shop;
+use crate::common::{eventually, item, record, stock};
+use crate::stock_rebuild;
+
+const LIMITS: Limits = Limits {
+    max_bytes: 1 << 20,
+    file_bytes: 1 << 16,
+};
+
+/// A shop with a fence and a journal, whose round the database knows.
+async fn open(amount: u64) -> Shop {
+    let mut shop = stock_rebuild::open(amount).await;
+    shop.fenced(LIMITS).await;
+    shop
+}
+
+fn heals(shop: &mut Shop) {
+    let healer = Healer {
+        store: shop.store.clone(),
+        redis: shop.link.clone(),
+        segments: shop.segments.clone(),
+        zone: TimeZone::UTC,
+        queue_is_visible: true,
+    };
+    shop.roles.spawn(healer.run(shop.stop.clone()));
+}
+
+async fn buys(shop: &Shop, users: impl IntoIterator<Item = u32>) {
+    for n in users {
+        assert!(shop.buys(&format!("u{n}"), "r").await, "u{n}");
+    }
+}
+
+async fn until_archived(shop: &Shop, events: usize) {
+    eventually("it is archived", || async {
+        (shop.store.ledger(&item(), 1).await.unwrap().len() == events).then_some(())
+    })
+    .await;
+}
+
+async fn halted(shop: &Shop) -> Option<String> {
+    let mut conn = shop.redis.link().await.conn().await.unwrap();
+    let key = keys::stock(&item(), 1);
+    conn.hget(key, keys::STOCK_HALTED).await.unwrap()
+}
+
+/// Clicks until the answer is certain; returns whether they have the item.
+async fn ends_with_an_item(shop: &Shop, user: &str) -> bool {
+    eventually("it is decided", || async {
+        match shop.click_once(user, "r").await {
+            (StatusCode::ACCEPTED, _) => {
+                let status = shop.result(user).await["status"].clone();
+                match status.as_str().unwrap() {
+                    "succeeded" | "ordered" => Some(true),
+                    "failed" => Some(false),
+                    _ => None,
+                }
+            }
+            (StatusCode::GONE, _) => Some(false),
+            (status, _) => {
+                assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+                None
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_redis_sells_nothing_until_it_is_healed_and_then_exactly_the_rest() {
+    let mut shop = open(10).await;
+    shop.run_all();
+    buys(&shop, 0..3).await;
+    shop.until_orders(3).await;
+    shop.redis.snapshot().await;
+    buys(&shop, 3..7).await;
+    shop.until_orders(7).await;
+    shop.until_drained().await;
+    shop.redis.go_back().await;
+    // It believes that 7 are left, and 3 are. Nothing is sold before somebody notices.
+    eventually("it is halted", || async {
+        let (status, answer) = shop.click_once("early", "r").await;
+        assert_ne!(status, StatusCode::GONE, "{answer}");
+        (answer["code"] == "halted").then_some(())
+    })
+    .await;
+    assert!(halted(&shop).await.unwrap().starts_with("behind|"));
+    assert_eq!(stock(&shop.redis.link().await).await.0, 7);
+    heals(&mut shop);
+    let mut sold = 0;
+    for n in 10..16 {
+        sold += u32::from(ends_with_an_item(&shop, &format!("late{n}")).await);
+    }
+    assert_eq!(sold, 3);
+    assert_eq!(halted(&shop).await, None);
+    shop.until_orders(10).await;
+    shop.until_drained().await;
+    assert_eq!(stock(&shop.link).await, (0, 10, 0));
+    let report = shop.verify().await;
+    assert!(report.pass, "{}", report.text());
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_this_process_knows_is_made_again() {
+    let mut shop = open(10).await;
+    shop.archive();
+    buys(&shop, 0..2).await;
+    until_archived(&shop, 3).await;
+    shop.redis.snapshot().await;
+    // Without a database to speak of: the archive is behind by all of these.
+    shop.stop_roles().await;
+    buys(&shop, 2..6).await;
+    shop.redis.go_back().await;
+    shop.replays();
+    eventually("it is halted", || async {
+        shop.click_once("early", "r").await;
+        halted(&shop).await
+    })
+    .await;
+    assert_eq!(shop.journal().waiting(), 4);
+    assert_eq!(shop.result("u2").await["status"], "processing");
+    heals(&mut shop);
+    eventually("all are made again", || async {
+        (shop.journal().waiting() == 0).then_some(())
+    })
+    .await;
+    for n in 0..6 {
+        let user = format!("u{n}");
+        assert_eq!(shop.result(&user).await["status"], "succeeded", "{user}");
+    }
+    let (sale, locked, _) = stock(&shop.link).await;
+    assert_eq!(sale + locked, 10);
+    assert!(locked >= 6, "{locked}");
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_starts_beside_an_older_redis_halts_it_too() {
+    let mut shop = open(10).await;
+    shop.archive();
+    buys(&shop, 0..1).await;
+    shop.redis.snapshot().await;
+    buys(&shop, 1..4).await;
+    until_archived(&shop, 5).await;
+    shop.redis.go_back().await;
+    // Another process, which has sold nothing itself; promoted a moment ago, whatever
+    // was written since is newer than the archive, so that it must look first.
+    let link = seckill::redis::RedisLink::lazy(&shop.redis.url()).unwrap();
+    let segments = Segments::on(link.clone());
+    let archive = LazyStore::opened(shop.store.clone());
+    let _fence: Arc<Fence> = Fence::around(link, segments.clone(), archive, None);
+    segments.conn(&item(), 1).await.unwrap();
+    assert!(halted(&shop).await.is_some());
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_redis_is_put_back_without_a_person() {
+    let mut shop = open(10).await;
+    shop.run_all();
+    buys(&shop, 0..4).await;
+    shop.until_orders(4).await;
+    shop.until_drained().await;
+    let mut conn = shop.link.conn().await.unwrap();
+    redis::cmd("FLUSHALL").exec_async(&mut conn).await.unwrap();
+    heals(&mut shop);
+    let mut sold = 0;
+    for n in 10..20 {
+        sold += u32::from(ends_with_an_item(&shop, &format!("late{n}")).await);
+    }
+    assert_eq!(sold, 6);
+    assert!(record(&shop.link, "u0").await.is_some());
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_account_for_stays_halted_and_a_person_is_asked() {
+    let mut shop = open(10).await;
+    shop.archive();
+    buys(&shop, 0..4).await;
+    until_archived(&shop, 5).await;
+    // Two items appear that no event explains.
+    let mut conn = shop.link.conn().await.unwrap();
+    let key = keys::stock(&item(), 1);
+    let _: i64 = conn.hincr(&key, "sale_stock_amount", 2).await.unwrap();
+    assert!(shop.buys("u4", "r").await);
+    until_archived(&shop, 6).await;
+    let _: () = conn
+        .hset(&key, keys::STOCK_HALTED, "behind|by hand")
+        .await
+        .unwrap();
+    let by_itself = Options {
+        while_running: true,
+        only_exact: true,
+        ..Options::default()
+    };
+    let refused = stock_rebuild::rebuild(&shop, by_itself).await.unwrap_err();
+    assert!(
+        matches!(refused, RebuildError::NotExact { .. }),
+        "{refused}"
+    );
+    let (_, answer) = shop.click_once("late", "r").await;
+    assert_eq!(answer["code"], "halted");
+    assert!(halted(&shop).await.is_some());
+    // A person decides.
+    let by_a_person = Options {
+        while_running: true,
+        ..Options::default()
+    };
+    stock_rebuild::rebuild(&shop, by_a_person).await.unwrap();
+    assert_eq!(halted(&shop).await, None);
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_became_a_replica_is_left_and_journalled_for() {
+    let shop = open(10).await;
+    buys(&shop, 0..2).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    let mut replica = redis::cmd("REPLICAOF");
+    // Nobody is there: it waits for its master, and takes no writes.
+    replica.arg("127.0.0.1").arg(1);
+    replica.exec_async(&mut conn).await.unwrap();
+    let (status, answer) = shop.click_once("late", "r").await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    eventually("the replica is left", || async {
+        shop.link.conn().await.is_err().then_some(())
+    })
+    .await;
+    assert_ne!(shop.get("/healthz", "").await.0, StatusCode::OK);
+    assert_eq!(shop.result("late").await["status"], "processing");
+    shop.shut().await;
+}

@@ -1,0 +1,218 @@
+use axum::http::StatusCode;
+use redis::AsyncCommands as _;
+use seckill::journal::Limits;
+use seckill_core::keys;
+use seckill_core::orders::purchase::State;
+
+use crate::common::shop::{Shop, click};
+use crate::common::{eventually, item, record, stock};
+
+const LIMITS: Limits = Limits {
+    max_bytes: 1 << 20,
+    file_bytes: 1 << 16,
+};
+
+async fn is_away(shop: &Shop) {
+    eventually("it is known that Redis is away", || async {
+        shop.link.conn().await.is_err().then_some(())
+    })
+    .await;
+}
+
+async fn until_replayed(shop: &Shop) {
+    eventually("all is replayed", || async {
+        (shop.journal().waiting() == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn while_redis_is_away_buyers_are_in_progress_and_who_came_first_buys() {
+    let mut shop = Shop::open(10).await;
+    shop.journalling(LIMITS).await;
+    shop.run_all();
+    assert!(shop.buys("early", "r").await);
+    shop.redis.kill();
+    is_away(&shop).await;
+    for n in 0..20 {
+        let (status, answer) = shop.click_once(&format!("u{n}"), &format!("r{n}")).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+        assert_eq!(answer["request"], format!("r{n}"));
+    }
+    assert_eq!(shop.result("u19").await["status"], "processing");
+    assert_eq!(shop.result("nobody").await["status"], "unknown");
+    // A second click of the same request is the same request.
+    assert_eq!(shop.click_once("u0", "r0").await.0, StatusCode::ACCEPTED);
+    shop.redis.start_again().await;
+    until_replayed(&shop).await;
+    for n in 0..20 {
+        let result = shop.result(&format!("u{n}")).await;
+        match n < 9 {
+            true => assert_ne!(result["status"], "failed", "u{n}: {result}"),
+            false => assert_eq!(
+                (&result["status"], &result["reason"]),
+                (&"failed".into(), &"sold_out".into()),
+                "u{n}"
+            ),
+        }
+    }
+    assert_eq!(stock(&shop.link).await, (0, 10, 0));
+    shop.until_orders(10).await;
+    shop.until_drained().await;
+    let report = shop.verify().await;
+    assert!(report.breaches.is_empty(), "{report:?}");
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_journal_that_is_replayed_again_from_its_beginning_buys_nothing_twice() {
+    let mut shop = Shop::open(50).await;
+    shop.journalling(LIMITS).await;
+    shop.redis.kill();
+    is_away(&shop).await;
+    for n in 0..20 {
+        shop.click_once(&format!("u{n}"), "r").await;
+    }
+    let kept = shop.copy_of_journal();
+    shop.redis.start_again().await;
+    until_replayed(&shop).await;
+    assert_eq!(stock(&shop.link).await, (30, 20, 0));
+    // Buyers whose purchases were cancelled meanwhile: the same request would buy again,
+    // were it not known that it was replayed.
+    let mut conn = shop.link.conn().await.unwrap();
+    for n in 0..5 {
+        let user = format!("u{n}");
+        let bought = record(&shop.link, &user).await.unwrap();
+        let other = format!("cancelled|other|1|||{}|cancelled", bought.at_ms);
+        let _: () = conn
+            .hset(keys::buyers(&item(), 1), user, other)
+            .await
+            .unwrap();
+    }
+    shop.journalling_in(kept, LIMITS).await;
+    until_replayed(&shop).await;
+    assert_eq!(stock(&shop.link).await, (30, 20, 0));
+    for n in 0..5 {
+        let bought = record(&shop.link, &format!("u{n}")).await.unwrap();
+        assert_eq!(bought.state, State::Cancelled);
+    }
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_purchase_role_that_dies_replays_when_it_is_started_again() {
+    let mut shop = Shop::open(50).await;
+    shop.journalling(LIMITS).await;
+    shop.redis.kill();
+    is_away(&shop).await;
+    for n in 0..7 {
+        shop.click_once(&format!("u{n}"), "r").await;
+    }
+    let left = shop.copy_of_journal();
+    shop.redis.start_again().await;
+    shop.journalling_in(left, LIMITS).await;
+    until_replayed(&shop).await;
+    assert_eq!(shop.result("u6").await["status"], "succeeded");
+    // The other one replays too, since it has not died: nothing is sold twice.
+    eventually("both are done", || async {
+        (stock(&shop.link).await == (43, 7, 0)).then_some(())
+    })
+    .await;
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_to_write_is_an_outage_and_no_failure() {
+    let mut shop = Shop::open(10).await;
+    shop.journalling(LIMITS).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    let mut configure = redis::cmd("CONFIG");
+    configure.arg("SET").arg("maxmemory").arg("1");
+    configure.exec_async(&mut conn).await.unwrap();
+    let (status, answer) = shop.click_once("full", "r").await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    assert_eq!(shop.result("full").await["status"], "processing");
+    let mut configure = redis::cmd("CONFIG");
+    configure.arg("SET").arg("maxmemory").arg("0");
+    configure.exec_async(&mut conn).await.unwrap();
+    until_replayed(&shop).await;
+    assert_eq!(shop.result("full").await["status"], "succeeded");
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_lease_was_closed_meanwhile_buys_all_the_same() {
+    let mut shop = Shop::open(10).await;
+    shop.journalling(LIMITS).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    let closed = (keys::spent(&item(), 1), "e.l", "closed:0");
+    let _: () = conn.hset(closed.0, closed.1, closed.2).await.unwrap();
+    shop.redis.kill();
+    is_away(&shop).await;
+    let (status, _) = shop.send(click("li", "r", Some("e.l.1"))).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    shop.redis.start_again().await;
+    until_replayed(&shop).await;
+    let bought = record(&shop.link, "li").await.unwrap();
+    assert_eq!(
+        (bought.state, bought.permit.as_str()),
+        (State::Succeeded, "")
+    );
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn at_the_journals_bound_a_click_is_unavailable_and_nothing_is_promised() {
+    let mut shop = Shop::open(500).await;
+    let limits = Limits {
+        max_bytes: 4096,
+        file_bytes: 4096,
+    };
+    shop.journalling(limits).await;
+    shop.redis.kill();
+    is_away(&shop).await;
+    let mut promised = 0;
+    let refused = loop {
+        let (status, answer) = shop.click_once(&format!("u{promised}"), "r").await;
+        match status {
+            StatusCode::ACCEPTED => promised += 1,
+            _ => break (status, answer),
+        }
+    };
+    assert_eq!(refused.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.1["code"], "unavailable");
+    assert_eq!(
+        shop.result(&format!("u{promised}")).await["status"],
+        "unknown"
+    );
+    shop.redis.start_again().await;
+    until_replayed(&shop).await;
+    assert_eq!(stock(&shop.link).await, (500 - promised, promised, 0));
+    assert_eq!(shop.result(&format!("u{promised}")).await["status"], "none");
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn one_master_away_journals_its_own_buyers_and_the_others_buy_at_once() {
+    let mut shop = Shop::open_on_masters(&[20, 20]).await;
+    shop.journalling(LIMITS).await;
+    shop.masters[1].kill();
+    let mut waiting = 0;
+    for n in 0..20 {
+        let user = format!("u{n}");
+        let (status, answer) = shop.click_once(&user, "r").await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+        match shop.result(&user).await["status"].as_str().unwrap() {
+            "succeeded" => {}
+            "processing" => waiting += 1,
+            other => panic!("{user}: {other}"),
+        }
+    }
+    assert!(waiting > 0 && waiting < 20, "{waiting}");
+    shop.masters[1].start_again().await;
+    until_replayed(&shop).await;
+    for n in 0..20 {
+        assert_eq!(shop.result(&format!("u{n}")).await["status"], "succeeded");
+    }
+    shop.shut().await;
+}

@@ -1,0 +1,11 @@
+//! Who the buyer is, to every role: whatever the shop's login calls them, and whatever
+//! else a browser sends.
+
+/// Headers and cookies of others never matter.
+mod bytes;
+/// Tokens of the shop's own login.
+mod jwt;
+/// Pages of other names, and servers that begin sessions.
+mod names;
+/// Buyers for whom an edge vouches.
+mod vouched;

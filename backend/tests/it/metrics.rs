@@ -1,0 +1,89 @@
+//! `/metrics` of every role: what Prometheus scrapes of a system that sells.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::common::{TestRedis, eventually};
+
+/// A process of the program, ended when dropped.
+struct Process(Child);
+
+impl Process {
+    fn start(data: &Path, arguments: &[&str]) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_seckill"))
+            .args(arguments)
+            .env("SECKILL_DATA", data)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.0.id()).unwrap();
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        let _ = self.0.wait();
+    }
+}
+
+/// The response to `GET path` on this socket; `None` while nobody listens.
+fn get(socket: &Path, path: &str) -> Option<String> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).ok()?;
+    response.starts_with("HTTP/1.0 200").then_some(response)
+}
+
+/// Waits until the metrics on this socket have a line.
+async fn until_line(socket: &Path, line: &str) {
+    eventually(line, || async {
+        let text = get(socket, "/metrics")?;
+        text.lines().any(|it| it == line).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_ops_role_tells_what_is_left_and_the_purchase_role_what_was_requested() {
+    let data = TempDir::new().unwrap();
+    let _up = Process::start(data.path(), &["up", "--no-edge", "--demo"]);
+    let run = data.path().join("run");
+    let stock = r#"seckill_stock_items{round="1",product="153",state="sale"} 1000"#;
+    until_line(&run.join("ops.sock"), stock).await;
+    until_line(&run.join("ops.sock"), r#"seckill_part_up{part="redis"} 1"#).await;
+    let purchase = run.join("purchase.sock");
+    assert!(get(&purchase, "/healthz").is_some());
+    assert!(get(&purchase, "/no/such/path").is_none());
+    let text = get(&purchase, "/metrics").unwrap();
+    let counted = r#"{role="purchase",method="GET",route="/healthz",status="200"}"#;
+    assert!(text.contains(counted), "{text}");
+    let unmatched = r#"{role="purchase",method="GET",route="none",status="404"} 1"#;
+    assert!(text.contains(unmatched), "{text}");
+    assert!(!text.contains("/no/such/path"), "a client made a series");
+}
+
+#[tokio::test]
+async fn a_process_whose_roles_serve_nothing_serves_its_metrics() {
+    let (data, redis) = (TempDir::new().unwrap(), TestRedis::start().await);
+    let socket = data.path().join("status.sock");
+    let listen = format!("--set=status_listen=unix:{}", socket.display());
+    let url = format!("--set=redis_url={}", redis.url());
+    let arguments = [&listen, &url, "serve", "--roles", "orders"];
+    let _orders = Process::start(data.path(), &arguments);
+    until_line(&socket, "seckill_orders_placed_total 0").await;
+    let text = get(&socket, "/metrics").unwrap();
+    for name in ["process_open_fds ", "process_cpu_seconds_total "] {
+        assert!(text.contains(name), "{name}\n{text}");
+    }
+}

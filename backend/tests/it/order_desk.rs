@@ -1,0 +1,193 @@
+//! Orders for operators: found by anything that names them, exported, cancelled,
+//! refunded, noted, with everything that happened to one.
+
+use axum::http::StatusCode;
+use seckill::store::accounts::Role;
+use seckill::store::order_actions::{OrderAction, OrderActionError};
+use seckill::store::order_search::OrderQuery;
+use seckill_core::orders::notification::Channel;
+use seckill_core::orders::order::{OrderId, State};
+use serde_json::json;
+
+use crate::common::console::Console;
+use crate::common::shop::Shop;
+use crate::common::{eventually, now_ms, record, stock};
+use crate::retirement::store_round;
+
+/// A shop in which li has paid and wang has yet to.
+async fn shop() -> (Shop, String, String) {
+    let mut shop = Shop::open_notifying(10, Default::default(), &[Channel::Webhook]).await;
+    store_round(&shop).await;
+    shop.run_all();
+    shop.settle();
+    let mut orders = Vec::new();
+    for user in ["li", "wang"] {
+        assert_eq!(shop.click(user, "r").await.0, StatusCode::ACCEPTED);
+        orders.push(shop.until_ordered(user).await);
+    }
+    let paid = shop
+        .post(&format!("/api/orders/{}/pay", orders[0]), "li")
+        .await;
+    assert_eq!(paid.0, StatusCode::OK);
+    shop.until_drained().await;
+    let wang = orders.pop().unwrap();
+    (shop, orders.pop().unwrap(), wang)
+}
+
+fn id(text: &str) -> OrderId {
+    OrderId(text.parse().unwrap())
+}
+
+#[tokio::test]
+async fn an_order_is_found_by_anything_that_names_it() {
+    let (shop, li, wang) = shop().await;
+    let found = async |query: OrderQuery| -> Vec<String> {
+        let query = OrderQuery { limit: 10, ..query };
+        let orders = shop.store.search_orders(&query).await.unwrap();
+        orders.iter().map(|order| order.id.to_string()).collect()
+    };
+    let all = OrderQuery::default;
+    let both = [wang.clone(), li.clone()];
+    let payment = format!("shop-{li}");
+    assert_eq!(found(all()).await, both, "newest first");
+    assert_eq!(
+        found(OrderQuery {
+            order: Some(id(&li)),
+            ..all()
+        })
+        .await,
+        [li.as_str()]
+    );
+    assert_eq!(
+        found(OrderQuery {
+            user: "wang".into(),
+            ..all()
+        })
+        .await,
+        [wang.as_str()]
+    );
+    assert_eq!(
+        found(OrderQuery {
+            product: "153".into(),
+            ..all()
+        })
+        .await,
+        both
+    );
+    assert_eq!(
+        found(OrderQuery {
+            round: "1".into(),
+            state: Some(State::Paid),
+            ..all()
+        })
+        .await,
+        [li.as_str()]
+    );
+    assert_eq!(found(OrderQuery { payment, ..all() }).await, [li.as_str()]);
+    assert_eq!(
+        found(OrderQuery {
+            before: Some(id(&wang)),
+            ..all()
+        })
+        .await,
+        [li.as_str()]
+    );
+    for nothing in [
+        OrderQuery {
+            payment: "none".into(),
+            ..all()
+        },
+        OrderQuery {
+            product: "999".into(),
+            ..all()
+        },
+        OrderQuery {
+            user: "zhao".into(),
+            ..all()
+        },
+    ] {
+        assert_eq!(found(nothing).await, Vec::<String>::new());
+    }
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_paid_order_is_refunded_once_and_the_stock_and_the_ledger_agree() {
+    let (shop, li, wang) = shop().await;
+    let order = async |text: &str| shop.store.any_order(id(text)).await.unwrap().unwrap();
+    let act = async |text: &str, action| {
+        let order = order(text).await;
+        shop.store
+            .act_on_order(&order, action, ("zhao", "broken"), now_ms())
+            .await
+    };
+    let refused = act(&li, OrderAction::Cancel).await.unwrap_err();
+    assert!(refused.to_string().contains("is paid") && refused.to_string().contains("refund it"));
+    let refused = act(&wang, OrderAction::Refund).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("cancel it instead"),
+        "{refused}"
+    );
+
+    act(&li, OrderAction::Refund).await.unwrap();
+    act(&wang, OrderAction::Cancel).await.unwrap();
+    let again = act(&li, OrderAction::Refund).await.unwrap_err();
+    assert!(matches!(
+        again,
+        OrderActionError::State {
+            state: State::Cancelled,
+            ..
+        }
+    ));
+    assert_eq!(shop.store.refunds_due().await.unwrap().len(), 1);
+    eventually("the stock is for sale again", || async {
+        (stock(&shop.link).await == (10, 0, 0)).then_some(())
+    })
+    .await;
+    let reason = record(&shop.link, "li").await.unwrap().reason;
+    assert_eq!(reason.as_deref(), Some("operator"));
+    shop.until_drained().await;
+    let report = shop.verify().await;
+    assert!(report.pass, "{}", report.text());
+
+    let history = shop.store.order_history(&order(&li).await).await.unwrap();
+    let told: Vec<&str> = history.iter().map(|event| event.what.as_str()).collect();
+    for what in [
+        "purchase",
+        "placed",
+        "confirm",
+        "payment",
+        "refund",
+        "return",
+        "notification",
+    ] {
+        assert!(told.contains(&what), "{what}: {told:?}");
+    }
+    assert!(history.is_sorted_by_key(|event| event.at_ms));
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn the_console_refunds_by_a_supervisor_only_and_exports_what_it_finds() {
+    let console = Console::open().await;
+    let li = console.person("li", Role::Operator).await;
+    let refused = console
+        .post(&li, "/ops/api/orders/1/refund", &json!({ "text": "x" }))
+        .await;
+    assert_eq!(refused.body["code"], "supervisor_only");
+    for (path, code) in [
+        ("/ops/api/orders?state=lost", "bad_request"),
+        ("/ops/api/orders?order=x", "bad_request"),
+        ("/ops/api/orders?colour=red", "bad_request"),
+        ("/ops/api/orders/export?format=xls", "bad_request"),
+        ("/ops/api/orders/7", "not_found"),
+    ] {
+        let refused = console.get(&li, path).await;
+        assert_eq!(refused.body["code"], code, "{path}: {}", refused.body);
+    }
+    let none = console.get(&li, "/ops/api/orders?user=nobody").await;
+    assert_eq!(
+        (none.status, &none.body["orders"]),
+        (StatusCode::OK, &json!([]))
+    );
+}

@@ -1,0 +1,136 @@
+//! Rounds that are over leave Redis once they are settled, and their ledgers can be
+//! verified afterwards.
+
+use axum::http::StatusCode;
+use redis::AsyncCommands as _;
+use seckill::inspect::verify::verify_archived;
+use seckill::stock::retire::{Retired, Retirer};
+use seckill_core::keys;
+use sqlx::Connection as _;
+
+use crate::common::shop::Shop;
+use crate::common::{eventually, item, now_ms};
+
+/// Puts the shop's round into the database, as an approval leaves it.
+pub(crate) async fn store_round(shop: &Shop) {
+    let now = i64::try_from(now_ms()).unwrap();
+    let mut database = sqlx::SqliteConnection::connect(&shop.database_url)
+        .await
+        .unwrap();
+    for statement in [
+        "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms, approved_ms,
+         published_ms) VALUES ('1', 'Noon', ?1 - 1000, ?1 + 3600000, 'approved', ?1, ?1, ?1)",
+        "INSERT INTO round_products (round, product, position, title, amount, price_cents,
+         list_price_cents, per_buyer) VALUES ('1', '153', 1, 'Phone', 10, 99900, 99900, 2)",
+        "INSERT INTO frozen_stock (round, product, amount, frozen_ms) VALUES ('1', '153', 10, ?1)",
+    ] {
+        let query = sqlx::query(statement).bind(now);
+        query.execute(&mut database).await.unwrap();
+    }
+}
+
+async fn execute(shop: &Shop, statement: &'static str) {
+    let mut database = sqlx::SqliteConnection::connect(&shop.database_url)
+        .await
+        .unwrap();
+    sqlx::query(statement).execute(&mut database).await.unwrap();
+}
+
+/// The keys of Redis that name the round.
+async fn left(shop: &Shop) -> Vec<String> {
+    let mut conn = shop.link.conn().await.unwrap();
+    let mut left: Vec<String> = conn.keys("*{1*").await.unwrap();
+    let listed: bool = conn
+        .hexists(keys::CATALOGUE, item().to_string())
+        .await
+        .unwrap();
+    left.extend(listed.then(|| "catalogue".to_owned()));
+    left
+}
+
+#[tokio::test]
+async fn a_round_leaves_redis_when_all_of_it_is_settled_and_its_ledger_still_verifies() {
+    let mut shop = Shop::open(10).await;
+    store_round(&shop).await;
+    let (store, redis, segments) = (shop.store.clone(), shop.link.clone(), shop.segments.clone());
+    let retirer = Retirer {
+        store: &store,
+        redis: &redis,
+        segments: &segments,
+    };
+    // Bought, and on its way to the order.
+    assert_eq!(shop.click("li", "r").await.0, StatusCode::ACCEPTED);
+    assert!(matches!(
+        retirer.retire("1").await.unwrap(),
+        Retired::Later(_)
+    ));
+    shop.run_all();
+    shop.settle();
+    let order = shop.until_ordered("li").await;
+    assert!(matches!(
+        retirer.retire("1").await.unwrap(),
+        Retired::Later(_)
+    ));
+    shop.post(&format!("/api/orders/{order}/pay"), "li").await;
+    assert_eq!(shop.click("wang", "r").await.0, StatusCode::ACCEPTED);
+    let order = shop.until_ordered("wang").await;
+    shop.post(&format!("/api/orders/{order}/cancel"), "wang")
+        .await;
+    shop.until_drained().await;
+    eventually("the round retires", || async {
+        (retirer.retire("1").await.unwrap() == Retired::Now).then_some(())
+    })
+    .await;
+    assert_eq!(left(&shop).await, Vec::<String>::new());
+    assert_eq!(store.rounds_to_clear().await.unwrap(), Vec::<String>::new());
+
+    let report = verify_archived(&store).await.unwrap();
+    assert!(report.pass, "{}", report.text());
+    let seen = report.counts;
+    assert_eq!(
+        (seen.segments, seen.purchases, seen.orders, seen.items),
+        (1, 2, 2, 10)
+    );
+    for (damage, kind) in [
+        (
+            "UPDATE orders SET state = 'created' WHERE user = 'li'",
+            "order_differs",
+        ),
+        (
+            "DELETE FROM ledger WHERE kind = 'confirm'",
+            "archive_changed",
+        ),
+    ] {
+        execute(&shop, damage).await;
+        let report = verify_archived(&store).await.unwrap();
+        assert!(
+            report.breaches.iter().any(|breach| breach.kind == kind),
+            "{}",
+            report.text()
+        );
+    }
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_retirement_that_broke_off_is_completed() {
+    let mut shop = Shop::open(10).await;
+    store_round(&shop).await;
+    shop.run_all();
+    shop.until_drained().await;
+    // As a crash between the database and Redis leaves it.
+    assert!(shop.store.retire_round("1", &[], now_ms()).await.unwrap());
+    assert_eq!(shop.store.rounds_to_clear().await.unwrap(), ["1"]);
+    let retirer = Retirer {
+        store: &shop.store,
+        redis: &shop.link,
+        segments: &shop.segments,
+    };
+    retirer.clear("1").await.unwrap();
+    assert_eq!(left(&shop).await, Vec::<String>::new());
+    assert_eq!(
+        shop.store.rounds_to_clear().await.unwrap(),
+        Vec::<String>::new()
+    );
+    shop.shut().await;
+}

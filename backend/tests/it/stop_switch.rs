@@ -1,0 +1,438 @@
+//! The stop switch: what it changes at the shop, in the catalogue and in the audit log,
+//! what it refuses, and what becomes of orders.
+
+use axum::http::StatusCode;
+use jiff::tz::TimeZone;
+use redis::AsyncCommands as _;
+use seckill::redis::segments::Segments;
+use seckill::sale::approve::Approver;
+use seckill::sale::switch::{self, Switch};
+use seckill::stock::following;
+use seckill::store::accounts::Role;
+use seckill::store::stop::Cancelling;
+use seckill::store::stops::{StopOrder, StopStep};
+use seckill::store::{Actor, AuditQuery, LazyStore};
+use seckill_core::keys;
+use seckill_core::orders::notification::Channel;
+use seckill_core::orders::order::State;
+use seckill_core::sale::catalogue::Entry;
+use seckill_core::sale::halt::Halt;
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::common::console::{Answer, Console, Session};
+use crate::common::shop::Shop;
+use crate::common::{eventually, item, now_ms, record, stock};
+use crate::console::rounds::{edit, form, make, step};
+
+/// A console with a round of two products on sale, an operator and a supervisor.
+async fn on_sale() -> (Console, Session, Session) {
+    let console = Console::open().await;
+    let li = console.person("li", Role::Operator).await;
+    let wang = console.person("wang", Role::Supervisor).await;
+    let mut form = form("153");
+    let mut other = form["products"][0].clone();
+    other["id"] = json!("154");
+    form["products"].as_array_mut().unwrap().push(other);
+    let round = make(&console, &li, &form).await;
+    let round = step(&console, &li, &round, "submit").await.body;
+    assert_eq!(
+        step(&console, &wang, &round, "approve").await.status,
+        StatusCode::OK
+    );
+    (console, li, wang)
+}
+
+/// Has the round begun.
+async fn begin(console: &Console) {
+    let url = format!(
+        "sqlite://{}",
+        console.config.data.join("seckill.db").display()
+    );
+    let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let opens_ms = i64::try_from(now_ms() - 1_000).unwrap();
+    sqlx::query("UPDATE rounds SET opens_ms = ?")
+        .bind(opens_ms)
+        .execute(&mut database)
+        .await
+        .unwrap();
+}
+
+async fn entry(console: &Console, product: &str) -> Entry {
+    let mut conn = console.link.conn().await.unwrap();
+    let field = format!("1::{product}");
+    let text: String = conn.hget(keys::CATALOGUE, field).await.unwrap();
+    Entry::parse(&text).unwrap()
+}
+
+async fn press(console: &Console, by: &Session, path: &str, body: Value) -> Answer {
+    console
+        .post(by, &format!("/ops/api/rounds/1/{path}"), &body)
+        .await
+}
+
+/// The audit log's entries about the stop switch, oldest first.
+async fn log(console: &Console) -> Vec<(String, String, Value)> {
+    let query = AuditQuery {
+        action: "sale.".to_owned(),
+        limit: 100,
+        ..AuditQuery::default()
+    };
+    let entries = console.store.audit(&query).await.unwrap();
+    let told = entries.into_iter().rev();
+    told.map(|it| (it.action, it.target, it.detail)).collect()
+}
+
+#[tokio::test]
+async fn one_person_pauses_and_resumes_and_the_log_says_what_was_and_what_is() {
+    let (console, li, _) = on_sale().await;
+    let paused = press(&console, &li, "pause", json!({ "reason": "wrong price" })).await;
+    assert_eq!(paused.status, StatusCode::OK, "{}", paused.body);
+    assert_eq!(
+        (&paused.body["state"], &paused.body["problem"]),
+        (&json!("paused"), &Value::Null)
+    );
+    for product in ["153", "154"] {
+        assert_eq!(entry(&console, product).await.halt, Some(Halt::Paused));
+    }
+    let again = press(&console, &li, "pause", json!({})).await;
+    assert_eq!(
+        (again.status, &again.body["version"]),
+        (StatusCode::OK, &paused.body["version"])
+    );
+    let refused = press(&console, &li, "products/153/resume", json!({})).await;
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (StatusCode::CONFLICT, &json!("round_paused"))
+    );
+    let resumed = press(&console, &li, "resume", json!({})).await;
+    assert_eq!(resumed.body["state"], "published");
+    assert_eq!(entry(&console, "153").await.halt, None);
+
+    let one = press(&console, &li, "products/154/pause", json!({})).await;
+    assert_eq!(
+        (&one.body["state"], &one.body["products"][1]["stopped"]),
+        (&json!("published"), &json!("paused"))
+    );
+    assert_eq!(entry(&console, "153").await.halt, None);
+    assert_eq!(entry(&console, "154").await.halt, Some(Halt::Paused));
+    let told = log(&console).await;
+    let expected = [
+        (
+            "sale.pause",
+            "1",
+            json!({ "stop": ["selling", "paused"], "reason": "wrong price" }),
+        ),
+        ("sale.resume", "1", json!({ "stop": ["paused", "selling"] })),
+        (
+            "sale.pause",
+            "1::154",
+            json!({ "stop": ["selling", "paused"] }),
+        ),
+    ];
+    let expected =
+        expected.map(|(action, target, detail)| (action.to_owned(), target.to_owned(), detail));
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_by_name_and_changes_nothing() {
+    let (console, li, wang) = on_sale().await;
+    let draft = make(&console, &li, &form("9")).await;
+    let path = format!("/ops/api/rounds/{}/pause", draft["id"].as_str().unwrap());
+    let refused = console.post(&li, &path, &json!({})).await;
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (StatusCode::CONFLICT, &json!("not_on_sale"))
+    );
+    let before = console.store.round("1").await.unwrap();
+    let cases = [
+        ("end", json!({}), "not_begun"),
+        ("pause", json!({ "cancel": "unpaid" }), "cancel_needs_end"),
+        ("withdraw", json!({ "cancel": "all" }), "supervisor_only"),
+        ("products/999/pause", json!({}), "not_found"),
+        ("products/153/stop", json!({}), "not_found"),
+        ("pause", json!({ "reason": "x".repeat(501) }), "bad_request"),
+    ];
+    for (path, body, code) in cases {
+        let refused = press(&console, &li, path, body).await;
+        assert!(refused.status.is_client_error());
+        assert_eq!(refused.body["code"], code, "{path}: {}", refused.body);
+    }
+    assert_eq!(console.store.round("1").await.unwrap(), before);
+    assert_eq!(log(&console).await, []);
+
+    let withdrawn = press(&console, &wang, "withdraw", json!({ "cancel": "all" })).await;
+    assert_eq!(withdrawn.body["state"], "withdrawn", "{}", withdrawn.body);
+    assert_eq!(entry(&console, "153").await.halt, Some(Halt::Withdrawn));
+    for path in ["pause", "resume", "end", "products/153/resume"] {
+        let refused = press(&console, &li, path, json!({})).await;
+        assert_eq!(refused.body["code"], "already_withdrawn", "{path}");
+    }
+    let days = console.get(&li, "/ops/api/rounds?state=withdrawn").await;
+    assert_eq!(days.body["total"], 1, "{}", days.body);
+}
+
+#[tokio::test]
+async fn an_end_comes_forward_and_stays() {
+    let (console, li, _) = on_sale().await;
+    begin(&console).await;
+    let one = press(&console, &li, "products/154/end", json!({})).await;
+    assert_eq!(one.body["products"][1]["stopped"], "ended", "{}", one.body);
+    assert!(entry(&console, "154").await.window.ends_ms <= now_ms());
+    assert!(entry(&console, "153").await.window.ends_ms > now_ms());
+    let ended = press(&console, &li, "end", json!({})).await;
+    assert_eq!(ended.body["state"], "ended", "{}", ended.body);
+    assert!(entry(&console, "153").await.window.ends_ms <= now_ms());
+    for path in ["pause", "resume"] {
+        let refused = press(&console, &li, path, json!({})).await;
+        assert_eq!(refused.body["code"], "round_over");
+    }
+    let mut later = edit(&ended.body);
+    later["ends_ms"] = json!(now_ms() + 3_600_000);
+    let refused = console.put(&li, "/ops/api/rounds/1", &later).await;
+    assert_eq!(
+        refused.body["mistakes"][0]["code"], "round_over",
+        "{}",
+        refused.body
+    );
+    let told = log(&console).await;
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[1].2["ends_ms"][1], ended.body["ends_ms"]);
+}
+
+#[tokio::test]
+async fn of_many_orders_and_publications_at_once_redis_holds_what_the_database_says() {
+    let (console, _, _) = on_sale().await;
+    let segments = Segments::on(console.link.clone());
+    let by = Actor::system();
+    for pass in 0..10 {
+        let mut orders = JoinSet::new();
+        for n in 0..12 {
+            let (store, redis) = (console.store.clone(), console.link.clone());
+            let (segments, by) = (segments.clone(), by.clone());
+            orders.spawn(async move {
+                if n % 3 == 2 {
+                    let approver = Approver {
+                        store: &store,
+                        redis: &redis,
+                        segments: &segments,
+                        zone: &TimeZone::UTC,
+                        inventory: None,
+                    };
+                    approver.put_on_sale("1", now_ms()).await.unwrap();
+                    return;
+                }
+                let pauses = (n + pass) % 2 == 0;
+                let order = StopOrder {
+                    step: if pauses {
+                        StopStep::Pause
+                    } else {
+                        StopStep::Resume
+                    },
+                    round: "1",
+                    product: (n % 4 == 1).then_some("154"),
+                    cancel: Cancelling::None,
+                    reason: "",
+                };
+                let switch = Switch {
+                    store: &store,
+                    redis: &redis,
+                };
+                // One that comes while the whole round is paused may be refused.
+                let _ = switch.carry_out(&order, &by, now_ms()).await;
+            });
+        }
+        orders.join_all().await;
+        let stored = console.store.round("1").await.unwrap().unwrap();
+        for product in ["153", "154"] {
+            assert_eq!(
+                entry(&console, product).await.halt,
+                stored.stops.halt(product),
+                "pass {pass}"
+            );
+        }
+        assert_eq!(
+            console.store.stops_due().await.unwrap(),
+            Vec::<String>::new()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stop_that_only_the_database_knows_reaches_the_catalogue_later() {
+    let (console, _, _) = on_sale().await;
+    let order = StopOrder {
+        step: StopStep::Pause,
+        round: "1",
+        product: None,
+        cancel: Cancelling::None,
+        reason: "",
+    };
+    // As a crash between the two leaves it.
+    assert!(
+        console
+            .store
+            .switch(&order, &Actor::system(), now_ms())
+            .await
+            .unwrap()
+    );
+    assert_eq!(entry(&console, "153").await.halt, None);
+    let stop = CancellationToken::new();
+    let lazy = LazyStore::opened(console.store.clone());
+    let sweep = tokio::spawn(switch::run(lazy, console.link.clone(), stop.clone()));
+    eventually("the edges know", || async {
+        (entry(&console, "153").await.halt == Some(Halt::Paused)).then_some(())
+    })
+    .await;
+    stop.cancel();
+    sweep.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_amount_may_become_nothing_and_something_again() {
+    let (console, li, _) = on_sale().await;
+    for amount in [0, 7] {
+        let path = "/ops/api/stock/1/153";
+        let set = console
+            .post(
+                &li,
+                path,
+                &json!({ "amount": amount, "request": format!("r{amount}") }),
+            )
+            .await;
+        assert_eq!(
+            (set.status, &set.body["to"]),
+            (StatusCode::OK, &json!(amount)),
+            "{}",
+            set.body
+        );
+        assert_eq!(entry(&console, "153").await.limit, amount);
+        let stored = console.store.round("1").await.unwrap().unwrap();
+        assert_eq!(stored.frozen["153"].amount, amount);
+    }
+}
+
+/// A shop whose round is also in the database, as an approval leaves it.
+async fn shop() -> Shop {
+    let shop = Shop::open_notifying(10, Default::default(), &[Channel::Webhook]).await;
+    let now = i64::try_from(now_ms()).unwrap();
+    let mut database = sqlx::SqliteConnection::connect(&shop.database_url)
+        .await
+        .unwrap();
+    for statement in [
+        "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms, approved_ms, published_ms)
+         VALUES ('1', 'Noon', ?1 - 1000, ?1 + 3600000, 'approved', ?1, ?1, ?1)",
+        "INSERT INTO round_products (round, product, position, title, amount, price_cents,
+         list_price_cents, per_buyer) VALUES ('1', '153', 1, 'Phone', 10, 99900, 99900, 2)",
+        "INSERT INTO frozen_stock (round, product, amount, frozen_ms) VALUES ('1', '153', 10, ?1)",
+    ] {
+        sqlx::query(statement).bind(now).execute(&mut database).await.unwrap();
+    }
+    shop
+}
+
+impl Shop {
+    async fn switch(&self, step: StopStep, cancel: Cancelling) {
+        let order = StopOrder {
+            step,
+            round: "1",
+            product: None,
+            cancel,
+            reason: "",
+        };
+        let (store, redis) = (&self.store, &self.link);
+        let switched = Switch { store, redis }
+            .carry_out(&order, &Actor::system(), now_ms())
+            .await;
+        let switched = switched.unwrap();
+        assert!(switched.changed && switched.problem.is_none());
+    }
+
+    /// Clicks until the answer has this code.
+    async fn until_refused(&self, code: &str) {
+        eventually("the purchase role knows of the stop", || async {
+            // Of a buyer who has one already, so that nothing is bought meanwhile.
+            let (_, body) = self.click_once("li", "again").await;
+            (body["code"] == code).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawn_round_of_which_half_is_paid_gives_everything_back() {
+    let mut shop = shop().await;
+    shop.run_all();
+    let mut orders = Vec::new();
+    for user in ["li", "wang", "zhao", "qian"] {
+        assert_eq!(shop.click(user, "r").await.0, StatusCode::ACCEPTED);
+        orders.push((user, shop.until_ordered(user).await));
+    }
+    for (user, order) in &orders[..2] {
+        let paid = shop.post(&format!("/api/orders/{order}/pay"), user).await;
+        assert_eq!(paid.0, StatusCode::OK, "{}", paid.1);
+    }
+    shop.switch(StopStep::Withdraw, Cancelling::All).await;
+    shop.until_refused("withdrawn").await;
+    shop.settle();
+    eventually("nothing is locked or sold any more", || async {
+        (shop.store.live_orders(&item()).await.unwrap() == 0
+            && stock(&shop.link).await == (10, 0, 0))
+            .then_some(())
+    })
+    .await;
+    let all = shop.store.all_orders(&item()).await.unwrap();
+    assert!(all.iter().all(|order| order.state == State::Cancelled));
+    let due = shop.store.refunds_due().await.unwrap();
+    assert_eq!(due.len(), 2, "one for each that was paid");
+    let li = record(&shop.link, "li").await.unwrap();
+    assert_eq!(li.reason.as_deref(), Some("withdrawn"));
+    shop.until_drained().await;
+    let report = shop.verify().await;
+    assert!(report.pass, "{}", report.text());
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_pause_settles_what_was_under_way_and_cancels_nothing() {
+    let mut shop = shop().await;
+    // Bought, and not yet placed: the other roles are not running.
+    assert_eq!(shop.click("li", "r").await.0, StatusCode::ACCEPTED);
+    shop.switch(StopStep::Pause, Cancelling::None).await;
+    shop.until_refused("paused").await;
+    shop.run_all();
+    shop.settle();
+    let order = shop.until_ordered("li").await;
+    let paid = shop.post(&format!("/api/orders/{order}/pay"), "li").await;
+    assert_eq!(
+        (paid.0, &paid.1["status"]),
+        (StatusCode::OK, &json!("paid"))
+    );
+    shop.switch(StopStep::Resume, Cancelling::None).await;
+    eventually("it sells again", || async {
+        shop.buys("qian", "r").await.then_some(())
+    })
+    .await;
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_purchase_that_is_placed_after_the_withdrawal_is_cancelled_too() {
+    let mut shop = shop().await;
+    assert_eq!(shop.click("li", "r").await.0, StatusCode::ACCEPTED);
+    shop.switch(StopStep::Withdraw, Cancelling::Unpaid).await;
+    shop.roles.spawn(following::run(
+        shop.store.clone(),
+        shop.segments.clone(),
+        shop.stop.clone(),
+    ));
+    shop.run_all();
+    eventually("li's order is cancelled", || async {
+        (shop.result("li").await["reason"] == "withdrawn").then_some(())
+    })
+    .await;
+    shop.shut().await;
+}

@@ -1,0 +1,96 @@
+//! Answers about what became of a click, and to paying and cancelling.
+
+use super::Lie;
+use super::facts::{Facts, Purchase};
+use super::record::{Answer, Call, History, What};
+use crate::orders::order::State;
+
+pub(super) fn check(history: &History, facts: &Facts<'_>, lies: &mut Vec<Lie>) {
+    for call in &history.calls {
+        match (&call.what, &call.answer) {
+            (What::Result, Answer::Status { status, order }) => {
+                status_of(call, status, order.as_deref(), facts, lies);
+            }
+            (What::Pay { order }, Answer::Done) => {
+                decided(call, order, State::Paid, "paid_and_lost", facts, lies);
+            }
+            (What::Cancel { order }, Answer::Done) => {
+                decided(
+                    call,
+                    order,
+                    State::Cancelled,
+                    "cancelled_and_lost",
+                    facts,
+                    lies,
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What was decided must stay decided.
+fn decided(
+    call: &Call,
+    number: &str,
+    state: State,
+    kind: &'static str,
+    facts: &Facts<'_>,
+    lies: &mut Vec<Lie>,
+) {
+    let mut orders = facts.orders_of(&call.user).iter();
+    let stands = orders
+        .find(|order| order.number == number)
+        .map(|order| order.state);
+    if stands != Some(state) {
+        let what = format!(
+            "{} was told that order {number} is {}, and it is {}",
+            call.user,
+            state.as_str(),
+            stands.map_or("nowhere", State::as_str)
+        );
+        lies.push(Lie::new(kind, what));
+    }
+}
+
+fn status_of(
+    call: &Call,
+    status: &str,
+    order: Option<&str>,
+    facts: &Facts<'_>,
+    lies: &mut Vec<Lie>,
+) {
+    let purchases = facts.of_buyer(&call.user);
+    let any = |holds: &dyn Fn(&Purchase) -> bool| purchases.iter().any(holds);
+    let has_throughout = any(&|it| it.lives_throughout(call));
+    let made = any(&|it| it.from_us <= call.returned_us);
+    let kind = match status {
+        "none" if has_throughout => "told_none_and_has_it",
+        "failed" if has_throughout => "told_failed_and_has_it",
+        "cancelled" if has_throughout => "told_cancelled_and_has_it",
+        "cancelled" if !any(&|it| it.released_us.is_some_and(|at| at <= call.returned_us)) => {
+            "told_cancelled_and_was_not"
+        }
+        "succeeded" if !any(&|it| it.lives_within(call)) => "told_succeeded_and_was_not",
+        "ordered" if !has_order(call, order, facts) => "told_ordered_and_was_not",
+        "paid" if !any(&|it| it.paid_us.is_some_and(|at| at <= call.returned_us)) => {
+            "told_paid_and_was_not"
+        }
+        "processing" if !made && !facts.was_clicking(call) => "told_processing_and_was_not",
+        _ => return,
+    };
+    let what = format!("{} was told \"{status}\"", call.user);
+    lies.push(Lie::new(kind, what));
+}
+
+fn has_order(call: &Call, number: Option<&str>, facts: &Facts<'_>) -> bool {
+    let lives = facts
+        .of_buyer(&call.user)
+        .iter()
+        .any(|it| it.lives_within(call));
+    let mut orders = facts.orders_of(&call.user).iter();
+    let placed = orders.any(|order| {
+        number == Some(order.number.as_str()) && order.created_ms * 1_000 <= call.returned_us
+    });
+    lives && placed
+}

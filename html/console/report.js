@@ -1,0 +1,73 @@
+// The report of a round: what it sold and how it went, for people who were not there.
+// The browser prints it, and saves it as PDF.
+
+import { api } from './api.js';
+import { el, fill } from './dom.js';
+import { addWords, find, moment, money, number, span, t } from './i18n.js';
+import './rounds/words.js';
+import './board/words.js';
+
+addWords({
+  zh: {
+    'report.title': '场次报告', 'report.print': '打印或存为 PDF', 'report.made': '生成于 {when}', 'report.running': '场次尚未结束，数字仍会变化。',
+    'report.revenue': '已支付金额', 'report.items': '已支付件数', 'report.sold': '售出比例', 'report.orders': '订单数', 'report.saved': '为顾客节省', 'report.requests': '抢购请求', 'report.peak': '最高每秒请求',
+    'report.product': '商品', 'report.price': '秒杀价', 'report.amount': '上架', 'report.paid': '已支付', 'report.unpaid': '待支付', 'report.cancelled': '已取消', 'report.failed': '未能下单', 'report.out': '售罄用时', 'report.cents': '金额',
+    'report.marks': '期间发生的事', 'report.none': '没有记录', 'report.total': '合计', 'report.crowd': '每卖出 1 件，有 {n} 次抢购请求。', 'report.s': '{n} 秒', 'report.min': '{n} 分钟', 'report.open': '报告',
+  },
+  en: {
+    'report.title': 'Report of the sale', 'report.print': 'Print or save as PDF', 'report.made': 'Made {when}', 'report.running': 'The sale is not over; these numbers still change.',
+    'report.revenue': 'Paid', 'report.items': 'Items paid', 'report.sold': 'Sold', 'report.orders': 'Orders', 'report.saved': 'Saved by buyers', 'report.requests': 'Purchase requests', 'report.peak': 'Peak requests / s',
+    'report.product': 'Product', 'report.price': 'Price', 'report.amount': 'Offered', 'report.paid': 'Paid', 'report.unpaid': 'Awaiting payment', 'report.cancelled': 'Cancelled', 'report.failed': 'Order failed', 'report.out': 'Sold out after', 'report.cents': 'Revenue',
+    'report.marks': 'What happened meanwhile', 'report.none': 'Nothing was recorded', 'report.total': 'Total', 'report.crowd': 'For each item sold there were {n} purchase requests.', 'report.s': '{n} s', 'report.min': '{n} min', 'report.open': 'Report',
+  },
+});
+
+/** The sums of a report, and for each product how long it took to sell out, in ms; null if it did not. Pure. */
+export function sums({ starts_ms: starts, products }) {
+  const sum = (of) => products.reduce((total, it) => total + of(it), 0);
+  const offered = sum((it) => it.amount);
+  const taken = (it) => it.paid_items + it.unpaid_items;
+  return {
+    offered,
+    orders: sum((it) => it.orders),
+    paid: sum((it) => it.paid_items),
+    unpaid: sum((it) => it.unpaid_items),
+    cancelled: sum((it) => it.cancelled_items),
+    failed: sum((it) => it.failed_items),
+    cents: sum((it) => it.paid_cents),
+    saved: sum((it) => Math.max(0, it.list_price_cents - it.price_cents) * it.paid_items),
+    sold: offered > 0 ? sum(taken) / offered : 0,
+    out: Object.fromEntries(products.map((it) => [it.id, taken(it) >= it.amount && it.last_ms !== null ? Math.max(0, it.last_ms - starts) : null])),
+  };
+}
+
+const percent = (share) => `${Math.floor(share * 100)}%`;
+const lasted = (ms) => (ms === null ? '–' : ms < 120_000 ? t('report.s', { n: number(Math.ceil(ms / 1_000)) }) : t('report.min', { n: number(Math.round(ms / 60_000)) }));
+
+export async function show(root, { params: [id] }) {
+  const report = await api.get(`/rounds/${encodeURIComponent(id)}/report`);
+  const all = sums(report);
+  const tile = (name, value) => el('div.card.tile', {}, el('span.tile-name', {}, t(`report.${name}`)), el('b.num', {}, value));
+  const columns = ['price', 'amount', 'paid', 'unpaid', 'cancelled', 'failed', 'out', 'cents'];
+  const cells = (values) => columns.map((name) => el('td.num', { 'data-label': t(`report.${name}`) }, values[name]));
+  const row = (it) => el('tr', {}, el('td', {}, el('b', { dir: 'auto' }, it.title), el('div.soft.small', {}, it.id)), cells({
+    price: money(it.price_cents), amount: number(it.amount), paid: number(it.paid_items), unpaid: number(it.unpaid_items),
+    cancelled: number(it.cancelled_items), failed: number(it.failed_items), out: lasted(all.out[it.id]), cents: money(it.paid_cents),
+  }));
+  const crowd = report.requests !== null && all.paid + all.unpaid > 0 ? Math.round(report.requests / (all.paid + all.unpaid)) : null;
+  fill(root,
+    el('div.head', {}, el('div', {}, el('h1', { dir: 'auto' }, `${t('report.title')} · ${report.name}`), el('p.soft', {}, span(report.starts_ms, report.ends_ms), ' · ', t('report.made', { when: moment(report.at_ms) }))),
+      el('button.button.is-main', { type: 'button', onclick: () => window.print() }, t('report.print'))),
+    report.at_ms < report.ends_ms ? el('p.note', { 'data-tone': 'warn' }, t('report.running')) : null,
+    el('div.tiles.report-tiles', {}, tile('revenue', money(all.cents)), tile('items', number(all.paid)), tile('sold', percent(all.sold)), tile('orders', number(all.orders)),
+      tile('saved', money(all.saved)), tile('requests', report.requests === null ? '–' : number(report.requests)), tile('peak', report.peak_per_second === null ? '–' : number(report.peak_per_second))),
+    crowd === null ? null : el('p', {}, t('report.crowd', { n: number(crowd) })),
+    el('div.card', {}, el('table.table', {},
+      el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, t('report.product')), columns.map((name) => el('th.num', { scope: 'col' }, t(`report.${name}`))))),
+      el('tbody', {}, report.products.map(row)),
+      el('tfoot', {}, el('tr', {}, el('th', { scope: 'row' }, t('report.total')), cells({
+        price: '', amount: number(all.offered), paid: number(all.paid), unpaid: number(all.unpaid), cancelled: number(all.cancelled), failed: number(all.failed), out: '', cents: money(all.cents),
+      }))))),
+    el('div.card', {}, el('h2', {}, t('report.marks')),
+      report.marks.length ? el('ul.marks', {}, report.marks.map((mark) => el('li', {}, el('span.num.soft', {}, moment(mark.at_ms, {})), ' ', find(`mark.${mark.kind}`) ?? find(`did.${mark.kind}`) ?? mark.kind, ' ', el('b', { dir: 'auto' }, mark.subject)))) : el('p.soft', {}, t('report.none'))));
+}

@@ -1,0 +1,55 @@
+-- Replays one request of a purchase journal: the purchase, once, in its order. The back
+-- end puts the text of purchase.lua before this one, as a function "purchase" of its
+-- KEYS and ARGV.
+--
+-- KEYS  1  journals  hash, id of a journal's file -> number of its last record that was
+--                    replayed on this segment
+--       2  refused   hash, user -> record of a replayed request that bought nothing
+--       3… as purchase.lua has them
+-- ARGV  1  file      id of the file that the record is in
+--       2  seq       the record's number
+--       3  before    number of the record of that file that was replayed here before it;
+--                    0 if none was
+--       4  keep      ms for which journals and refused are kept after this
+--       5… as purchase.lua has them
+--
+-- Replies as purchase.lua, but never busy, and
+--   behind  another record than "before" was replayed last: nothing was done
+--
+-- Keeps: a record is replayed once, also if the journal is replayed again from its
+-- beginning, and never before one that comes before it, so that a record that failed in
+-- a pipeline stops those behind it. It counts as replayed in the same step in which it
+-- buys. A request whose lease was closed meanwhile buys without a permit: its buyer was
+-- told that it is in progress. What bought nothing is on record with its reason, unless
+-- the buyer has a purchase that lives.
+
+local last = redis.pcall('HGET', KEYS[1], ARGV[1])
+if type(last) == 'table' then return misplaced(KEYS[1], last) end
+last = tonumber(last or '0')
+local seq, before = tonumber(ARGV[2]), tonumber(ARGV[3])
+if last >= seq then return 'repeated' end
+if last ~= before then return 'behind' end
+
+local keys = { KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7] }
+local argv = { unpack(ARGV, 5) }
+local answer = purchase(keys, argv)
+if answer == 'busy' then
+  argv[4], argv[5] = '', ''
+  answer = purchase(keys, argv)
+end
+if type(answer) == 'table' or answer == 'empty' then return answer end
+
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+if answer == 'sold_out' or answer == 'captcha' then
+  local state = parse_record(redis.call('HGET', keys[2], argv[1]))
+  if state ~= 'succeeded' and state ~= 'ordered' and state ~= 'paid' then
+    local time = redis.call('TIME')
+    local now_ms = string.format('%s%03d', time[1], math.floor(time[2] / 1000))
+    local reason = answer == 'captcha' and 'captcha_required' or answer
+    redis.call('HSET', KEYS[2], argv[1],
+      record_of('failed', argv[2], argv[3], argv[4], '', now_ms) .. '|' .. reason)
+    redis.call('PEXPIRE', KEYS[2], ARGV[4])
+  end
+end
+return answer

@@ -1,0 +1,210 @@
+//! Reports to Redis what became of permits: used, or returned.
+//!
+//! The totals are in `seckill_core::permits::tally`; here is when they are sent. A used
+//! permit may wait for others, a returned one is wanted by somebody. A report that
+//! failed is sent again, until Redis has it or the edge has forgotten the lease.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use seckill_core::permits::lease::Spent;
+use seckill_core::permits::outcome::Outcome;
+
+use super::lease_id;
+use crate::conf::Edge;
+use crate::{link, rt};
+
+/// How long used permits are gathered before they are reported, while others are free:
+/// far less than the back end leaves a lease open.
+const GATHER: Duration = Duration::from_secs(1);
+/// How often meanwhile a worker looks whether it is leaving: then it reports at once.
+const GATHER_TURNS: u32 = 20;
+/// Pause before a report that failed is sent again.
+const RETRY: Duration = Duration::from_millis(100);
+/// Leases in one report.
+const MOST: usize = 256;
+
+#[derive(Default)]
+struct Due {
+    leases: HashMap<Item, BTreeSet<u64>>,
+    /// Whether a task waits to send them.
+    is_gathering: bool,
+    /// Whether a task is sending them, or tries to.
+    is_sending: bool,
+}
+
+thread_local! {
+    static DUE: RefCell<Due> = RefCell::default();
+}
+
+/// Counts what became of the permits of one request.
+pub(crate) fn concluded(edge: &Edge, item: &Item, spent: Spent, n: u64, outcome: Outcome) {
+    match outcome {
+        Outcome::Unused => returned(edge, item, &[(spent.lease, n)]),
+        Outcome::Used => {
+            if edge.zone.tallies().add(spent.lease, n, 0) {
+                // When nothing is left, others wait to hear that all was used.
+                let found = edge.zone.products().find(item.round(), item.product());
+                let is_last = found.is_none_or(|found| found.is_granted_out());
+                note(edge, item, spent.lease, is_last);
+            }
+        }
+    }
+}
+
+/// Counts permits that will not be spent, as pairs of lease number and count, and returns
+/// them.
+pub(crate) fn returned(edge: &Edge, item: &Item, leases: &[(u64, u64)]) {
+    for (number, n) in leases {
+        if edge.zone.tallies().add(*number, 0, *n) {
+            note(edge, item, *number, true);
+        }
+    }
+}
+
+/// Sends what is due of products of which nothing is left: whether they are sold out is
+/// known when all is reported. To be called now and then in every worker.
+pub(crate) fn hurry(edge: &Edge) {
+    let is_last = |item: &Item| {
+        let found = edge.zone.products().find(item.round(), item.product());
+        found.is_none_or(|found| found.is_granted_out())
+    };
+    let send = DUE.with_borrow_mut(|due| {
+        let send = !due.is_sending && due.leases.keys().any(is_last);
+        due.is_sending |= send;
+        send
+    });
+    if send {
+        let edge = edge.clone();
+        rt::spawn(async move { send_all(&edge).await }).detach();
+    }
+}
+
+/// Returns a lease of which it is not known whether it was granted.
+pub(super) fn abandoned(edge: &Edge, item: &Item, number: u64) {
+    edge.zone.tallies().abandon(number);
+    note(edge, item, number, true);
+}
+
+/// Has a lease reported, at once or in a moment.
+fn note(edge: &Edge, item: &Item, number: u64, at_once: bool) {
+    let (gather, send) = DUE.with_borrow_mut(|due| {
+        match due.leases.get_mut(item) {
+            Some(leases) => {
+                leases.insert(number);
+            }
+            None => {
+                due.leases.insert(item.clone(), BTreeSet::from([number]));
+            }
+        }
+        let send = at_once && !due.is_sending;
+        let gather = !at_once && !due.is_gathering && !due.is_sending;
+        due.is_sending |= send;
+        due.is_gathering |= gather;
+        (gather, send)
+    });
+    let edge = edge.clone();
+    if send {
+        rt::spawn(async move { send_all(&edge).await }).detach();
+    } else if gather {
+        rt::spawn(async move {
+            for _ in 0..GATHER_TURNS {
+                rt::hold(GATHER / GATHER_TURNS).await;
+                if rt::is_leaving() {
+                    break;
+                }
+            }
+            let send = DUE.with_borrow_mut(|due| {
+                due.is_gathering = false;
+                !std::mem::replace(&mut due.is_sending, true)
+            });
+            if send {
+                send_all(&edge).await;
+            }
+        })
+        .detach();
+    }
+}
+
+/// Sends reports until none is due.
+async fn send_all(edge: &Edge) {
+    loop {
+        let items: Vec<Item> = DUE.with_borrow_mut(|due| {
+            let items: Vec<Item> = due.leases.keys().cloned().collect();
+            due.is_sending = !items.is_empty();
+            items
+        });
+        if items.is_empty() {
+            return;
+        }
+        let mut is_away = false;
+        for item in items {
+            is_away |= !send(edge, &item).await;
+        }
+        if is_away {
+            rt::sleep(RETRY).await;
+        }
+    }
+}
+
+/// Sends what is due of one product. False if that failed, and will be tried again.
+pub(super) async fn send(edge: &Edge, item: &Item) -> bool {
+    let mut leases = DUE
+        .with_borrow_mut(|due| due.leases.remove(item))
+        .unwrap_or_default();
+    while !leases.is_empty() {
+        let rest = match leases.iter().nth(MOST).copied() {
+            Some(first) => leases.split_off(&first),
+            None => BTreeSet::new(),
+        };
+        let reported = rt::finish(edge.timeout, report(edge, item, &leases)).await;
+        match reported.flatten() {
+            Some(returned) => edge.zone.counters().permits_returned.add(returned),
+            None => {
+                leases.extend(rest);
+                DUE.with_borrow_mut(|due| {
+                    due.leases.entry(item.clone()).or_default().extend(leases);
+                });
+                return false;
+            }
+        }
+        leases = rest;
+    }
+    true
+}
+
+/// Sends one report; replies how many permits were returned with it, or `None` if Redis
+/// may not have it.
+async fn report(edge: &Edge, item: &Item, leases: &BTreeSet<u64>) -> Option<u64> {
+    let mut link = link::ready().await?;
+    let mut command = redis::cmd("EVALSHA");
+    command
+        .arg(&link.scripts.report)
+        .arg(3)
+        .arg(keys::permits(item))
+        .arg(keys::leases(item))
+        .arg(keys::reports(item));
+    let mut count = 0;
+    for number in leases {
+        // One that is no longer remembered is settled by the back end.
+        if let Some(tally) = edge.zone.tallies().read(*number) {
+            count += 1;
+            command
+                .arg(lease_id(edge, *number))
+                .arg(tally.used)
+                .arg(tally.returned);
+        }
+    }
+    if count == 0 {
+        return Some(0);
+    }
+    match command.query_async(&mut link.connection).await {
+        Ok(returned) => Some(returned),
+        Err(error) if link::judge(&error) => None,
+        // A key of another type: repeating it would not help.
+        Err(_) => Some(0),
+    }
+}

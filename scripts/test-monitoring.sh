@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Checks what watches a system against one that runs: the alert rules by promtool and
+# by their tests, each metric that a rule or the Grafana board names by a real scrape,
+# each query of the board by Prometheus itself, each alert by its section in
+# docs/alerts.md; and that a Redis that is stopped fires the alert that its section
+# promises, and no other.
+#
+#   scripts/test-monitoring.sh     SECKILL names another program than scripts/build.sh's
+#
+# Needs prometheus (apt-get install prometheus). Prints a PASS or FAIL line for each
+# fact, and leaves nothing running.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/steps.sh
+. scripts/lib/steps.sh
+# shellcheck source=scripts/lib/shop.sh
+. scripts/lib/shop.sh
+# shellcheck source=t/drills/lib/facts.sh
+. t/drills/lib/facts.sh
+
+for tool in prometheus promtool curl; do
+    command -v "$tool" >/dev/null || fail "$tool is missing; install it with: apt-get install prometheus curl"
+done
+[ -n "${SECKILL:-}" ] || scripts/build.sh --quiet
+
+work=$PWD/target/monitoring
+rm -rf "$work"
+mkdir -p "$work"
+prometheus_pid=
+tidy() {
+    [ -z "$prometheus_pid" ] || { kill -TERM "$prometheus_pid"; wait "$prometheus_pid" || true; }
+    [ -z "${redis_pid:-}" ] || kill -CONT "$redis_pid" 2>/dev/null || true
+    shop_stop || true
+}
+trap tidy EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# --- By themselves ---------------------------------------------------------
+
+rules=conf/prometheus/seckill.rules.yml
+said=$(promtool check rules "$rules" 2>&1) && said=fine || said=${said##*$'\n'}
+fact "promtool check rules" fine "$said"
+said=$(promtool check config conf/prometheus/prometheus.yml 2>&1) && said=fine || said=${said##*$'\n'}
+fact "promtool check config" fine "$said"
+said=$(promtool test rules conf/prometheus/seckill.rules.test.yml 2>&1) && said=fine || said=$(tail -n 3 <<<"$said")
+fact "promtool test rules" fine "$said"
+mapfile -t alerts < <(sed -n 's/^ *- alert: //p' "$rules")
+without=()
+for alert in "${alerts[@]}"; do
+    grep -qx "### $alert" docs/alerts.md && grep -qx " *runbook: docs/alerts.md#${alert,,}" "$rules" || without+=("$alert")
+    grep -q "alertname=\"$alert\"" conf/prometheus/seckill.rules.test.yml || without+=("$alert (test)")
+done
+fact "alerts without a section in docs/alerts.md or a test" "" "${without[*]-}"
+
+# --- Beside a running system -----------------------------------------------
+
+purchase=$(free_ports 1) ops=$(free_ports 1)
+export SECKILL_PURCHASE_LISTEN=127.0.0.1:$purchase SECKILL_OPS_LISTEN=127.0.0.1:$ops
+shop_place "$work/data"
+shop_start --demo
+port=$(free_ports 1)
+sed -e "s|seckill.rules.yml|$PWD/$rules|" -e "s|10\.0\.0\.1:80\", \"10\.0\.0\.2:80|127.0.0.1:$SECKILL_PORT|" \
+    -e "s|10\.0\.0\.11:7001\", \"10\.0\.0\.12:7001|127.0.0.1:$purchase|" -e "s|10\.0\.0\.11:7002|127.0.0.1:$ops|" \
+    -e '/job_name: seckill-workers/,$d' -e 's/_interval: 5s/_interval: 1s/' conf/prometheus/prometheus.yml >"$work/prometheus.yml"
+prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb" --web.listen-address="127.0.0.1:$port" \
+    --log.level=warn >"$work/prometheus.log" 2>&1 &
+prometheus_pid=$!
+query() { curl -fsSG "http://127.0.0.1:$port/api/v1/query" --data-urlencode "query=$1"; }
+value() { query "$1" | perl -MJSON::PP -0ne 'print join " ", map { $_->{value}[1] } @{decode_json($_)->{data}{result}}'; }
+firing() { query 'ALERTS{alertstate="firing"}' | perl -MJSON::PP -0ne 'print join " ", sort map { $_->{metric}{alertname} . ($_->{metric}{part} ? "($_->{metric}{part})" : "") } @{decode_json($_)->{data}{result}}'; }
+all_up() { [ "$(value 'count(up == 1)' 2>/dev/null)" = 3 ]; }
+poll_until 30 all_up || true
+fact "targets that are up" 3 "$(value 'count(up == 1)')"
+
+# Some buyers, so that every figure has moved.
+load=$(dirname "$seckill")/seckill-load
+[ -x "$load" ] || load="$seckill load"
+until_open() { curl -fsS "$shop_url/api/rounds/1/products/154/state" | grep -q '"open"'; }
+poll_until 90 until_open || true
+$load race --base "$shop_url" --round 1 --product 154 --buyers 200 >"$work/race.json" 2>"$work/race.err" || true
+# Here all roles are one process, which both addresses tell of.
+ordered() { [ "$(value 'max(seckill_orders_placed_total)') $(value 'sum(seckill_ordered_items{product="154"})')" = "200 200" ]; }
+poll_until 60 ordered || true
+fact "orders placed, by the role itself" 200 "$(value 'max(seckill_orders_placed_total)')"
+fact "items ordered, by the database" 200 "$(value 'sum(seckill_ordered_items{product="154"})')"
+fact "stock and amount of product 154" "20000 20000" "$(value 'sum(seckill_stock_items{product="154"})') $(value 'seckill_stock_amount{product="154"}')"
+
+# queries: those of the board and of the rules, one a line.
+perl -MJSON::PP -0ne 'print "$_\n" for map { map { $_->{expr} } @{$_->{targets}} } @{decode_json($_)->{panels}}' conf/grafana/seckill.json |
+    sed 's/\$round/.*/g' >"$work/queries"
+curl -fsS "http://127.0.0.1:$port/api/v1/rules" | perl -MJSON::PP -0ne 'print "$_->{query}\n" =~ s/\n(?=.)/ /gr for map { @{$_->{rules}} } @{decode_json($_)->{data}{groups}}' >>"$work/queries"
+curl -fsS "http://127.0.0.1:$port/api/v1/label/__name__/values" | perl -MJSON::PP -0ne 'print "$_\n" for @{decode_json($_)->{data}}' >"$work/names"
+# There only while something is wrong.
+printf 'ALERTS\n' >>"$work/names"
+unknown=() wrong=()
+while IFS= read -r name; do grep -qx "$name" "$work/names" || unknown+=("$name"); done < <(grep -oE '\b(seckill|process)_[a-z_]+|\bALERTS\b|\bup\b' "$work/queries" | sort -u)
+fact "metrics that a rule or the board names and nothing has" "" "${unknown[*]-}"
+while IFS= read -r line; do query "$line" >"$work/answer" 2>/dev/null || wrong+=("$line"); done <"$work/queries"
+fact "queries that Prometheus refuses ($(wc -l <"$work/queries") in all)" "" "${wrong[*]-}"
+fact "alerts of a sound system" "" "$(firing)"
+
+# --- Redis stops -----------------------------------------------------------
+
+redis_pid=$(pgrep -P "$shop_pid" redis-server | head -n 1)
+kill -STOP "$redis_pid"
+fires() { [ -n "$(firing)" ]; }
+poll_until 60 fires || true
+fact "alerts while Redis is stopped" "SeckillPartAway(redis)" "$(firing)"
+kill -CONT "$redis_pid"
+calm() { [ -z "$(firing)" ]; }
+poll_until 60 calm || true
+fact "alerts when it is back" "" "$(firing)"
+exit "$failed"

@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Runs conf/sites on this machine's nginx: TLS, hot-link protection, limits for each
+# visitor, weights and failing back ends of the mall, an origin that is closed to all but
+# its list, and the command that keeps that list (scripts/origins.pl).
+#
+# Needs nginx, curl and openssl. Everything is in target/sites and on loopback addresses.
+# Prints a PASS or FAIL line for each fact.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/steps.sh
+. scripts/lib/steps.sh
+# shellcheck source=t/drills/lib/facts.sh
+. t/drills/lib/facts.sh
+
+for tool in nginx curl openssl; do
+    command -v "$tool" >/dev/null || fail "$tool is missing; install it with: apt-get install nginx curl openssl"
+done
+enter_link
+work=$PWD/target/sites
+rm -rf "$work"
+mkdir -p "$work/temp" "$work/pages/product" "$work/pages/pictures" "$work/pages/assets" "$work/seckill-sites" "$work/ssl"
+nginx_pid=
+tidy() {
+    [ -z "$nginx_pid" ] || { kill -TERM "$nginx_pid" 2>/dev/null || true; wait "$nginx_pid" 2>/dev/null || true; }
+    leave_link
+}
+trap tidy EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+mapfile -t ports < <(free_ports 4)
+tls=${ports[0]} first=${ports[1]} second=${ports[2]} plain=${ports[3]}
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=seckill.example.com' -addext 'subjectAltName=DNS:*.example.com' \
+    -keyout "$work/ssl/key" -out "$work/ssl/cert" 2>"$work/openssl.log"
+printf '<p>page</p>' >"$work/pages/product/1-153.html"
+head -c 4000000 /dev/zero >"$work/pages/pictures/large.png"
+printf 'small' >"$work/pages/pictures/small.png"
+cp conf/sites/tls.conf "$work/seckill-sites/"
+sed "s|/etc/seckill/origins.conf|$work/origins.conf|" conf/sites/origin.conf >"$work/seckill-sites/origin.conf"
+echo 'allow 127.0.0.3;' >"$work/origins.conf"
+here() {
+    sed -e "s|listen 443|listen 127.0.0.1:$tls|; s|ssl_certificate_key .*|ssl_certificate_key $work/ssl/key;|; s|ssl_certificate  .*|ssl_certificate $work/ssl/cert;|" \
+        -e "s|/var/lib/seckill/pages|$work/pages|" \
+        -e "s|server 10.0.1.1:8080|server 127.0.0.1:$first|; s|server 10.0.1.2:8080|server 127.0.0.1:$second|; /10.0.1.3/d" "$1"
+}
+cat >"$work/nginx.conf" <<CONF
+daemon off;
+$([ "$(id -u)" -ne 0 ] || echo "user root;")
+pid $work/pid;
+error_log $work/error.log warn;
+events { worker_connections 512; }
+http {
+    access_log off;
+    client_body_temp_path $work/temp/a; proxy_temp_path $work/temp/b; fastcgi_temp_path $work/temp/c;
+    uwsgi_temp_path $work/temp/d; scgi_temp_path $work/temp/e;
+    types { text/html html; image/png png; }
+    log_format back '\$server_port';
+    server { listen 127.0.0.1:$first;  access_log $work/first back;  location / { return 200 first; } }
+    server { listen 127.0.0.1:$second; access_log $work/second back; location / { return 200 second; } }
+    server { listen 127.0.0.1:$plain; include seckill-sites/origin.conf; location / { root $work/pages; } }
+$(here conf/sites/mall.conf)
+$(here conf/sites/product.conf)
+}
+CONF
+start() {
+    nginx -p "$work/" -c "$work/nginx.conf" -e "$work/error.log" 2>>"$work/said" &
+    nginx_pid=$!
+    poll_until 10 test -s "$work/pid" || fail "nginx does not start: see $work/said and $work/error.log"
+}
+start
+get() { curl -sk -o "$work/answer" -w '%{http_code}' --resolve "$1:$tls:127.0.0.1" "https://$1:$tls$2" "${@:3}"; }
+product=seckill-product.example.com
+
+# --- Hot links and names ---------------------------------------------------
+
+fact "picture without Referer" 200 "$(get $product /pictures/small.png)"
+fact "picture on our page" 200 "$(get $product /pictures/small.png -e https://seckill.example.com/product/1-153.html)"
+fact "picture on somebody's page" 403 "$(get $product /pictures/small.png -e https://thief.example.net/)"
+fact "picture on a page whose name begins as ours" 403 "$(get $product /pictures/small.png -e https://seckill.example.com.evil.net/)"
+fact "an old name of a page" 301 "$(get $product /item/1/153)"
+fact "what is no page" 404 "$(get $product /api/orders)"
+
+# --- The budget of bytes (docs/names.md) -----------------------------------
+
+compressed() { local file n=0; for file in "$@"; do n=$((n + $(gzip -9c "$file" | wc -c))); done; echo "$n"; }
+within "bytes of all scripts and style sheets, compressed" 1 64000 "$(compressed html/static/assets/*.js html/static/assets/*.css html/static/assets/*.svg)"
+within "bytes of a page, compressed" 1 8000 "$(compressed html/templates/product.html)"
+# 2 MB at full speed, then 2 MB at 512 KB a second: four seconds, where loopback takes none.
+began=$(date +%s%3N)
+get $product /pictures/large.png >/dev/null
+within "4 MB for one visitor: ms" 2500 60000 "$(($(date +%s%3N) - began))"
+
+# --- TLS -------------------------------------------------------------------
+
+protocol() { openssl s_client -connect "127.0.0.1:$tls" -servername $product "$@" </dev/null 2>/dev/null | sed -n 's/^ *Protocol *: *//p; s/^New, \(TLSv1[.0-9]*\),.*/\1/p; s/^Reused, .*/Reused/p' | sort -u | paste -sd ' '; }
+fact "newest protocol" TLSv1.3 "$(protocol)"
+fact "oldest protocol" TLSv1.2 "$(protocol -tls1_2 | grep -o 'TLSv1.2' | head -n 1)"
+said=$(openssl s_client -connect "127.0.0.1:$tls" -servername $product -tls1_1 -cipher 'DEFAULT@SECLEVEL=0' </dev/null 2>&1 | grep -c 'Cipher is (NONE)' || true)
+fact "TLS 1.1 is refused" 1 "$said"
+openssl s_client -connect "127.0.0.1:$tls" -servername $product -tls1_2 -sess_out "$work/session" </dev/null >/dev/null 2>&1
+fact "a session is resumed" Reused "$(protocol -tls1_2 -sess_in "$work/session" | grep -o Reused)"
+fact "HTTP/2" 2 "$(curl -sk -o /dev/null -w '%{http_version}' --http2 --resolve "$product:$tls:127.0.0.1" "https://$product:$tls/pictures/small.png")"
+
+# --- A visitor's share -----------------------------------------------------
+
+codes=$(for _ in $(seq 120); do echo "url = \"https://$product:$tls/pictures/small.png\""; echo 'output = "/dev/null"'; done |
+    curl -sk --resolve "$product:$tls:127.0.0.1" -w '%{http_code}\n' -K - | sort | uniq -c | awk '{ print $2 }' | paste -sd ' ')
+fact "120 requests at once from one visitor" "200 429" "$codes"
+fact "the mall meanwhile" 200 "$(get mall.example.com /)"
+
+# --- The mall's back ends --------------------------------------------------
+
+: >"$work/first"; : >"$work/second"
+for _ in $(seq 90); do get mall.example.com / >/dev/null; done
+# Weights 2 and 1: sixty and thirty, one request at a time.
+within "requests at the back end of weight 2, of 90" 55 65 "$(wc -l <"$work/first")"
+sed "s|server { listen 127.0.0.1:$first;.*||" "$work/nginx.conf" >"$work/nginx.new" && mv "$work/nginx.new" "$work/nginx.conf"
+kill -HUP "$nginx_pid"
+gone() { ! curl -s -o /dev/null "http://127.0.0.1:$first/"; }
+poll_until 10 gone || true
+failures=0
+for _ in $(seq 20); do [ "$(get mall.example.com /)" = 200 ] || failures=$((failures + 1)); done
+fact "failed requests while one back end is away" 0 "$failures"
+
+# --- The closed origin -----------------------------------------------------
+
+from() { curl -s -o /dev/null -w '%{http_code}' --interface "$1" "http://127.0.0.1:$plain/pictures/small.png"; }
+fact "origin, from an address on its list" 200 "$(from 127.0.0.3)"
+fact "origin, from another" 403 "$(from 127.0.0.2)"
+fact "origin, from another that claims to be on the list" 403 \
+    "$(curl -s -o /dev/null -w '%{http_code}' --interface 127.0.0.2 -H 'X-Forwarded-For: 127.0.0.3' "http://127.0.0.1:$plain/pictures/small.png")"
+origins() { scripts/origins.pl --to "$work/origins.conf" --nginx "nginx -p $work/ -c $work/nginx.conf -e $work/error.log" "$@" >"$work/said" 2>&1; }
+is() { [ "$(from "$1")" = "$2" ]; }
+printf '127.0.0.2\n127.0.0.4/31 # the CDN\n2001:db8::/32\n' | origins - --shrink && status=0 || status=$?
+fact "a new list: exit status" 0 "$status"
+poll_until 10 is 127.0.0.2 200 || true
+fact "origin, from an address that is new on it" 200 "$(from 127.0.0.2)"
+poll_until 10 is 127.0.0.3 403 || true
+fact "origin, from one that left it" 403 "$(from 127.0.0.3)"
+before=$(cksum <"$work/origins.conf")
+for wrong in '127.0.0.300' '127.0.0.2/33' '10.1' '127.0.0.1/24' '0.0.0.0/0' '127.0.0.2; return 200' '2001:db8::1/32' 'cdn.example.com'; do
+    printf '127.0.0.9\n%s\n' "$wrong" | origins - && status=0 || status=$?
+    fact "a list with \"$wrong\"" "2, line 2, unchanged" "$status, $(grep -o 'line 2' "$work/said" | head -n 1), $([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
+done
+printf '# nobody\n' | origins - && status=0 || status=$?
+fact "an empty list" "2 unchanged" "$status $([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
+seq 1 9 | sed 's/^/192.0.2./' | origins - --shrink
+before=$(cksum <"$work/origins.conf")
+printf '192.0.2.1\n' | origins - && status=0 || status=$?
+fact "a list that lost most of it" "2 unchanged" "$status $([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
+echo 'a mistake' >>"$work/nginx.conf"
+printf '192.0.2.1\n192.0.2.2\n192.0.2.3\n192.0.2.4\n192.0.2.5\n198.51.100.1\n' | origins - && status=0 || status=$?
+fact "a good list and a broken nginx.conf" "2 unchanged" "$status $([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
+exit "$failed"

@@ -1,0 +1,183 @@
+// What pages say of a state that changed elsewhere, and of what the browser claims.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { callsOf, buys, eventually } from './buyer.mjs';
+import { close, launch, logIn, name, notice, PAGE, pretend, scene, shoot, shopper, UNTIL_OPEN } from './browser.mjs';
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+test('what is bought in one tab is bought in the other', async () => {
+  const page = await shopper(browser);
+  await logIn(page, name());
+  await page.goto(PAGE);
+  await page.locator('#buy[aria-disabled=false]').waitFor(UNTIL_OPEN);
+  const other = await page.context().newPage();
+  await other.goto(PAGE);
+  await other.locator('#buy[aria-disabled=false]').click();
+  await scene(other, 'ordered').waitFor({ timeout: 60_000 });
+  // Nobody touches the first tab: it is not even reloaded.
+  await scene(page, 'ordered').waitFor();
+  assert.equal(await page.textContent('#order'), await other.textContent('#order'));
+  await close(page);
+});
+
+test('what is bought on another device is bought here, without a second puzzle', async () => {
+  const page = await shopper(browser);
+  await logIn(page, name());
+  await page.route('**/api/captcha/way', (route) => route.fulfill({ json: { way: 'slider' } }));
+  await page.route('**/api/captcha?*', (route) => route.abort());
+  await page.goto(PAGE);
+  await page.locator('#buy[aria-disabled=false]').waitFor(UNTIL_OPEN);
+  await buys(page);
+  await page.click('#buy');
+  await scene(page, 'ordered').waitFor();
+  await page.locator('dialog.captcha[open]').waitFor({ state: 'detached' });
+  await close(page);
+});
+
+test('a login in one tab is a login in the other', async () => {
+  const page = await shopper(browser);
+  await page.goto('/');
+  const other = await page.context().newPage();
+  await other.goto('/orders.html');
+  await logIn(page, name());
+  await other.locator('#account.is-in').waitFor();
+  await close(page);
+});
+
+test('an order cancelled in one tab is cancelled in the other', async () => {
+  const page = await shopper(browser);
+  await logIn(page, name());
+  const order = await buys(page, '155');
+  await page.goto(`/order.html?order=${order}`);
+  await page.locator('[data-state=created]').waitFor();
+  const other = await page.context().newPage();
+  await other.goto(`/order.html?order=${order}`);
+  await other.click('#cancel');
+  await other.click('#sure [value=yes]');
+  await page.locator('[data-state=cancelled]').waitFor();
+  await close(page);
+});
+
+test('a banned shopper has no live button, and has it back when the ban is over', async () => {
+  const page = await shopper(browser);
+  const show = await pretend(page, { state: 'open' });
+  let banned = true;
+  await page.route('**/path', (route) => (banned ? route.fulfill({ status: 403, json: { code: 'blocked', message: '' } }) : route.fallback()));
+  await page.goto(PAGE);
+  await notice(page, 'blocked').waitFor();
+  assert.equal(await page.getAttribute('#buy', 'aria-disabled'), 'true');
+  await shoot(page, 'banned');
+  await page.locator('#buy').dispatchEvent('click');
+  assert.equal(show.bought, undefined, 'nothing was sent');
+  banned = false;
+  await page.locator('#buy[aria-disabled=false]').waitFor({ timeout: 60_000 });
+  await close(page);
+});
+
+test('a browser that calls itself offline beside a shop that answers may buy', async () => {
+  const page = await shopper(browser);
+  await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'onLine', { get: () => false }));
+  await pretend(page, { state: 'open' });
+  await page.goto(PAGE);
+  await page.locator('#buy[aria-disabled=false]').waitFor();
+  await page.evaluate(() => window.dispatchEvent(new Event('offline')));
+  await page.waitForResponse('**/api/time');
+  assert.equal(await page.getAttribute('#buy', 'aria-disabled'), 'false');
+  await close(page);
+});
+
+test('a shop that does not answer is said so, whatever the browser claims, and is found again', async () => {
+  const page = await shopper(browser);
+  await pretend(page, { state: 'open' });
+  await page.goto(PAGE);
+  await page.locator('#buy[aria-disabled=false]').waitFor();
+  await page.route('**/api/**', (route) => route.abort('connectionreset'));
+  assert.equal(await page.evaluate(() => navigator.onLine), true);
+  await notice(page, 'offline').waitFor({ timeout: 60_000 });
+  await page.unroute('**/api/**');
+  await pretend(page, { state: 'open' });
+  await page.locator('#buy[aria-disabled=false]').waitFor({ timeout: 60_000 });
+  await close(page);
+});
+
+test('a browser that keeps no cookie says so instead of nothing', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await page.route('**/api/session', async (route) => {
+    if (route.request().method() !== 'POST') return route.fulfill({ status: 401, json: { code: 'login_required', message: '' } });
+    const { 'set-cookie': _, ...headers } = (await route.fetch()).headers();
+    return route.fulfill({ status: 200, headers, json: { user: 'ann', expires_ms: 1 } });
+  });
+  await page.goto('/');
+  await page.fill('#user', 'ann');
+  await page.keyboard.press('Enter');
+  await page.locator('#login-note.is-bad').waitFor();
+  assert.match(await page.textContent('#login-note'), /cookies are blocked/);
+  await close(page);
+});
+
+test('the demo takes any name, as it says', async () => {
+  const page = await shopper(browser);
+  await page.goto('/');
+  await page.locator('html[data-spoken]').waitFor();
+  assert.match(await page.textContent('#login-note'), /任意用户名/);
+  await page.fill('#user', '李雷');
+  await page.keyboard.press('Enter');
+  await page.locator('#account.is-in').waitFor();
+  assert.equal(await page.textContent('#account'), '李雷');
+  await close(page);
+});
+
+test('how long there is to pay is what the order says, nowhere a number of its own', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  const now = Date.now();
+  const show = await pretend(page, { result: { status: 'ordered', order: '7301' } });
+  await page.goto(PAGE);
+  await scene(page, 'ordered').waitFor();
+  assert.doesNotMatch(await page.textContent('#panel-text'), /\d/);
+  show.order = { order: '7301', total_cents: 100, pay_by_ms: now + 119_000 };
+  await page.locator('#pay-line:not([hidden])').waitFor();
+  assert.match(await page.textContent('#pay-left'), /^[12]:\d\d$/);
+  assert.doesNotMatch(await page.textContent('#panel-text'), /\d/);
+  await close(page);
+});
+
+test('what is not there is a page of the shop, with a favicon and a manifest', async () => {
+  const page = await shopper(browser);
+  for (const path of ['/nothing-here', '/product/9-9.html', '/pictures/none.jpg']) {
+    const answer = await page.goto(path);
+    assert.equal(answer.status(), 404);
+    await page.locator('h1:has-text("找不到")').waitFor();
+  }
+  const { get } = callsOf(page);
+  assert.equal((await get('/api/nothing')).code, 'not_found', 'programs still get JSON');
+  for (const [path, type] of [['/favicon.ico', 'image/x-icon'], ['/icon-192.png', 'image/png'], ['/manifest.webmanifest', 'application/manifest+json']]) {
+    const answer = await page.request.get(path);
+    assert.equal(answer.status(), 200, path);
+    assert.equal(answer.headers()['content-type'], type);
+  }
+  const { icons } = await get('/manifest.webmanifest');
+  for (const { src } of icons) assert.equal((await page.request.get(src)).status(), 200, src);
+  await close(page);
+});
+
+test('a language that is written from right to left turns the page around, and is kept', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await page.goto('/');
+  await page.selectOption('#lang', 'ar');
+  await page.locator('html[dir=rtl][lang=ar]').waitFor();
+  await page.goto(PAGE);
+  await page.locator('html[dir=rtl][lang=ar]').waitFor();
+  // A title is shown in its own direction, whatever the page's.
+  assert.equal(await page.getAttribute('h1', 'dir'), 'auto');
+  await shoot(page, 'arabic');
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.equal(over, 0);
+  await eventually('the countdown is read from left to right', () => page.evaluate(() => getComputedStyle(document.querySelector('.boxes')).direction === 'ltr'));
+  await close(page);
+});

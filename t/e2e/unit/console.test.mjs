@@ -1,0 +1,48 @@
+// What pages of the console decide without a browser.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { rectangle } from '../../../html/console/rounds/cut.js';
+import { matching, reasonsOf } from '../../../html/console/findings.js';
+import { sums } from '../../../html/console/report.js';
+import { summary } from '../../../html/console/simulation.js';
+
+test('the part of a picture has the chosen ratio, and moves within the picture', () => {
+  assert.equal(rectangle(600, 300, null, 0.5), null);
+  assert.deepEqual(rectangle(600, 300, 1, 0), { x: 0, y: 0, width: 300, height: 300 });
+  assert.deepEqual(rectangle(600, 300, 1, 1), { x: 300, y: 0, width: 300, height: 300 });
+  assert.deepEqual(rectangle(300, 600, 4 / 3, 0.5), { x: 0, y: 188, width: 300, height: 225 });
+  for (const at of [0, 0.33, 1]) {
+    const { x, y, width, height } = rectangle(999, 777, 3 / 4, at);
+    assert.ok(x + width <= 999 && y + height <= 777);
+  }
+});
+
+test('suspects are found by name and by reason, reasons counted once for each', () => {
+  const finding = (subject, ...codes) => ({ subject, reasons: codes.map((code) => ({ code })) });
+  const all = [finding('bot-1', 'pace', 'even'), finding('bot-2', 'pace', 'pace'), finding('10.0.0.1', 'company')];
+  assert.deepEqual(reasonsOf(all), [['pace', 2], ['even', 1], ['company', 1]]);
+  assert.deepEqual(matching(all, { text: 'BOT', reason: '' }).map((it) => it.subject), ['bot-1', 'bot-2']);
+  assert.deepEqual(matching(all, { text: '', reason: 'even' }).map((it) => it.subject), ['bot-1']);
+});
+
+test('a simulation ends with sentences about people, bots and bans', () => {
+  const group = (actors, ordered, blocked) => ({ actors, ordered, blocked });
+  const keys = (report) => summary(report).map(([key]) => key);
+  assert.deepEqual(keys({ people: group(20, 3, 0), bots: group(30, 27, 0) }), ['sim.sum.people', 'sim.sum.bots', 'sim.sum.free']);
+  assert.equal(summary({ people: group(20, 3, 0), bots: group(30, 27, 0) })[1][1].percent, 90);
+  assert.deepEqual(keys({ people: group(20, 3, 0), bots: group(0, 0, 0) }), ['sim.sum.people']);
+  assert.equal(summary({ people: group(9, 0, 0), bots: group(9, 0, 9) })[2][0], 'sim.sum.blocked');
+});
+
+test('a report sums what was sold, and says how long a product lasted only if it was sold out', () => {
+  const product = (id, amount, paid, unpaid, more = {}) => ({
+    id, amount, price_cents: 1_000, list_price_cents: 3_000, orders: paid + unpaid, paid_items: paid, paid_cents: paid * 1_000,
+    unpaid_items: unpaid, cancelled_items: 0, failed_items: 0, first_ms: 1_500, last_ms: 9_000, ...more,
+  });
+  const all = sums({ starts_ms: 1_000, products: [product('a', 10, 8, 2), product('b', 30, 5, 0), product('c', 0, 0, 0, { last_ms: null })] });
+  assert.equal(all.cents, 13_000);
+  assert.equal(all.saved, 26_000);
+  assert.equal(all.sold, 15 / 40);
+  assert.deepEqual(all.out, { a: 8_000, b: null, c: null });
+});

@@ -1,0 +1,77 @@
+package SeckillEdge;
+
+# A second edge beside the one of Test::Nginx: the same nginx with the same module
+# and a zone of its own.
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use File::Path qw(make_path remove_tree);
+use IO::Socket::INET;
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+use SeckillServers qw(free_port);
+
+our @EXPORT_OK = qw(second_edge end_edge get_at);
+
+my ($owner, @running) = ($$);
+
+# Starts an edge with these contents of http{} and of server{}.
+sub second_edge {
+    my ($http, $server) = @_;
+    my $folder = "$ENV{TEST_NGINX_SERVROOT}-second-" . @running;
+    remove_tree($folder);
+    make_path("$folder/logs");
+    my $port = free_port();
+    # The sockets of the first one's helpers are taken.
+    $http =~ s{listen unix:(\S+);}{listen unix:$1.second;}g;
+    unlink glob SeckillRedis::folder() . '/*.second';
+    my $modules = join '', map {"load_module $_;\n"} split ' ', $ENV{TEST_NGINX_LOAD_MODULES};
+    open my $conf, '>', "$folder/nginx.conf" or die "$folder: $!\n";
+    # As Test::Nginx does: the sockets are in a folder of this user alone.
+    my $user = $> == 0 ? "user root;\n" : q{};
+    print $conf "${user}${modules}daemon off;\npid $folder/nginx.pid;\nerror_log $folder/logs/error.log info;\n",
+        "worker_processes 1;\nevents {}\nhttp {\naccess_log off;\n$http\n",
+        "server { listen 127.0.0.1:$port; server_name shop;\n$server\n}\n}\n";
+    close $conf;
+    my $pid = fork // die "cannot fork: $!";
+    if (!$pid) {
+        open STDERR, '>', "$folder/logs/start.log";
+        exec $ENV{TEST_NGINX_BINARY}, '-p', $folder, '-c', "$folder/nginx.conf" or POSIX::_exit(127);
+    }
+    my $edge = { pid => $pid, port => $port, folder => $folder };
+    push @running, $edge;
+    my $deadline = time + 10;
+    until (IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)) {
+        die "the second edge did not start; see $folder/logs/start.log\n" if time > $deadline;
+        sleep 0.02;
+    }
+    return $edge;
+}
+
+sub end_edge {
+    my ($edge) = @_;
+    return unless $$edge{pid} && $owner == $$;
+    kill 'TERM', $$edge{pid};
+    waitpid $$edge{pid}, 0;
+    undef $$edge{pid};
+    return;
+}
+
+# The whole response to a GET at an edge.
+sub get_at {
+    my ($port, $path, @headers) = @_;
+    my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or return '';
+    print $edge join "\r\n", "GET $path HTTP/1.0", 'Host: shop', @headers, '', '';
+    local $/;
+    return <$edge> // '';
+}
+
+END {
+    local $?;
+    end_edge($_) for @running;
+}
+
+1;
