@@ -49,7 +49,6 @@ http {
     upstream back { server unix:$work/back.sock; keepalive 64; keepalive_requests 1000000000; }
     proxy_http_version 1.1;
     proxy_set_header Connection "";
-    proxy_set_header X-Seckill-Permit \$seckill_permit;
     server { listen 127.0.0.1:${port[ungated]}; location /buy/ { proxy_pass http://back; } }
     server {
         listen 127.0.0.1:${port[gated]};

@@ -138,6 +138,16 @@ redis=$(cli INFO server | sed -n 's/^process_id:\([0-9]*\).*/\1/p')
 
 step "Signing the clicks of $buyers buyers"
 perl bench/lib/clicks.pl good 153 "$buyers" >"$work/clicks"
+perl bench/lib/clicks.pl admitted 153 "$buyers" >"$work/admitted"
+# What an edge admitted buys here, and its permit counts.
+sells() {
+    local path token user request permit admission
+    IFS=$'\t' read -r path token user request permit admission <"$work/admitted"
+    [ "$(curl -s -o "$work/answer" -w '%{http_code} %header{x-seckill-outcome}' -X POST -H "X-Seckill-User: $user" -H "X-Request-Id: $request" \
+        -H "X-Seckill-Permit: $permit" -H "X-Seckill-Admission: $admission" "http://127.0.0.1:$role_port$path")" = '202 used' ]
+}
+poll_until 10 sells || fail "the purchase role does not sell what an edge admitted; it says: $(cat "$work/answer")"
+restock
 admits() {
     local path token
     IFS=$'\t' read -r path token <"$work/clicks"
@@ -207,7 +217,7 @@ count=$(awk -v r="$peer_rate" -v s="$seconds" 'BEGIN { printf "%.0f", r * s }')
 rm "$work/script.runs"
 for ((round = 0; round <= rounds; round++)); do
     redis_script "$count"
-    buys role "$http_role" "$redis" -- "$role_port" purchases "$work/clicks" bench.l1
+    buys role "$http_role" "$redis" -- "$role_port" purchases "$work/admitted"
     passes
     buys edge "$worker" "$behind_role" "$redis" -- "$edge_port" clicks "$work/clicks"
     # The first warms up.
@@ -218,10 +228,10 @@ step "Memory of the role while $many connections buy"
 restock
 rss_mib() { awk '/^VmRSS/ { printf "%.1f\n", $2 / 1024 }' "/proc/$http_role/status"; }
 idle_mib=$(rss_mib)
-head -n 40000 "$work/clicks" >"$work/some.clicks"
+head -n 40000 "$work/admitted" >"$work/some.admitted"
 (
     ulimit -n "$(ulimit -Hn)"
-    exec taskset -c "$load_cpu" wrk -t 1 -c $((many + 100)) -d 20s --timeout 20s -s bench/lib/purchases.lua "http://127.0.0.1:$role_port" -- "$work/some.clicks" bench.l2
+    exec taskset -c "$load_cpu" wrk -t 1 -c $((many + 100)) -d 20s --timeout 20s -s bench/lib/purchases.lua "http://127.0.0.1:$role_port" -- "$work/some.admitted"
 ) >"$work/many.out" 2>&1 &
 many_pid=$!
 open=0 most_mib=0

@@ -1,18 +1,27 @@
--- wrk script: as clicks.lua, but every click brings a permit of one lease, as if an
--- edge had let it pass: for the purchase role by itself.
---   wrk ... -s bench/lib/purchases.lua URL -- FILE LEASE
-assert(loadfile("bench/lib/clicks.lua"))()
-local read_clicks = init
-local number = 0
+-- wrk script: posts the admitted clicks of a file (see clicks.pl), round and round, as an
+-- edge passes them on: for the purchase role by itself.
+--   wrk ... -s bench/lib/purchases.lua URL -- FILE
+local purchases = {}
+local at = 0
 
 function init(args)
-    local format, lease = wrk.format, args[2]
-    wrk.format = function(method, path, headers)
-        number = number + 1
-        if headers then
-            headers["X-Seckill-Permit"] = lease .. "." .. number
-        end
-        return format(method, path, headers)
+    for line in io.lines(args[1]) do
+        local path, token, user, request, permit, admission =
+            line:match("^(%S+)\t(%S+)\t(%S+)\t(%S+)\t(%S+)\t(%S+)$")
+        assert(path, args[1] .. " has a line that is no admitted click: " .. line)
+        purchases[#purchases + 1] = wrk.format("POST", path, {
+            ["Content-Length"] = "0",
+            ["Cookie"] = "seckill_session=" .. token,
+            ["X-Seckill-User"] = user,
+            ["X-Request-Id"] = request,
+            ["X-Seckill-Permit"] = permit,
+            ["X-Seckill-Arrival"] = tostring(#purchases + 1),
+            ["X-Seckill-Admission"] = admission,
+        })
     end
-    read_clicks(args)
+end
+
+function request()
+    at = at % #purchases + 1
+    return purchases[at]
 end

@@ -43,7 +43,6 @@ location /buy/ {
             proxy_pass http://back;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-            proxy_set_header X-Seckill-Permit \$seckill_permit;
             access_log $work/edge$1/clicks.log soak buffer=64k;
         }
         location ~ /path\$ { seckill_path; }

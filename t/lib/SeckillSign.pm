@@ -1,6 +1,6 @@
 package SeckillSign;
 
-# Signs sessions, hidden URLs and captcha passes as the Rust crate seckill-core does, from its
+# Signs sessions, hidden URLs, captcha passes and admissions as the Rust crate seckill-core does, from its
 # documentation and not by calling it: were both wrong in the same way, the
 # suites would notice.
 
@@ -13,7 +13,7 @@ use Exporter qw(import);
 use MIME::Base64 qw(encode_base64url);
 use Time::HiRes ();
 
-our @EXPORT_OK = qw(%KEYS now_ms written hidden_path session cookie vouched_for captcha_pass captcha);
+our @EXPORT_OK = qw(%KEYS now_ms written hidden_path session cookie vouched_for captcha_pass captcha admission);
 
 # The key ring of the suites, first one first. Worthless elsewhere.
 our @KEY_IDS = qw(k2 k1);
@@ -78,6 +78,16 @@ sub vouched_for {
     my ($user, $expires, $kid, $digest) = $text =~ /^(.+)\.([0-9]+)\.([^.]+)\.([^.]+)$/ or return '';
     my $lasts = $expires - now_ms();
     return $lasts > 0 && $lasts <= 60_000 && $digest eq _hmac($KEYS{$kid}, 'identity', $user, $expires) ? $user : '';
+}
+
+# What an edge vouches for when it passes a purchase on: the value of X-Seckill-Admission.
+# %what has request, and may have quantity (1), permit, pass, kid, secret.
+sub admission {
+    my ($user, $round, $product, %what) = @_;
+    my $kid    = $what{kid}    // $KEY_IDS[0];
+    my $secret = $what{secret} // $KEYS{$kid};
+    my @fields = ($user, $round, $product, $what{quantity} // 1, $what{request}, $what{permit} // '', $what{pass} // '');
+    return "$kid." . _hmac($secret, 'admission', @fields);
 }
 
 # A captcha pass; %how may have expires, nonce, kid, secret, purpose.
