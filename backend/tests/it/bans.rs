@@ -125,10 +125,7 @@ async fn what_makes_no_sense_is_refused_by_its_name_and_nothing_is_stored() {
         "{printed}"
     );
     for (arguments, said) in [
-        (
-            ["add", "user", "", "--reason", "x"],
-            "\"\" is no user",
-        ),
+        (["add", "user", "", "--reason", "x"], "\"\" is no user"),
         (
             ["add", "users", "eve", "--reason", "x"],
             "\"address\" or \"user\"",
