@@ -121,8 +121,8 @@ export async function show(root, { params: [round = '', product = ''] }) {
       try {
         const adjusted = await api.post(path, { amount: to, request });
         request = requestId();
-        toast(t('stock.done', { from: number(adjusted.from), to: number(adjusted.to) }));
         await read();
+        toast(t('stock.done', { from: number(adjusted.from), to: number(adjusted.to) }));
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         note.textContent = error.mistakes.length ? mistakeText(error.mistakes[0]) : said(error);

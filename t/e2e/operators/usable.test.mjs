@@ -38,7 +38,7 @@ const SIMULATION = {
   rounds: ['1'], demo_login: true, most: 5_000, wickedness: ['hammer', 'metronome', 'careful'],
   simulation: {
     state: 'running', asked: { round: '1', product: '153' }, by: 'supervisor', began_ms: now - 20_000, trouble: null,
-    progress: { now_ms: now, until_ms: now + 25_000, requests: 18_000, gone: 40, actors: 250 }, report: { groups: { shopper: group, hammer: { ...group, blocked: 31 } } },
+    progress: { now_ms: now, until_ms: now + 25_000, requests: 18_000, gone: 40, actors: 250 }, report: { people: group, bots: { ...group, actors: 50, blocked: 31 }, groups: { shopper: group, hammer: { ...group, actors: 50, blocked: 31 } } },
   },
 };
 
