@@ -198,7 +198,7 @@ const opening = (s, now) => (now === null ? '' : dayAndTime(s.sale.opens, now, l
 function story(s, now, scene, wants) {
   const values = {
     time: opening(s, now),
-    s: s.grab && now !== null ? Math.max(0, Math.floor((now - s.grab.since) / 1000)) : 0,
+    s: s.grab && s.grab.since !== null && now !== null ? Math.max(0, Math.floor((now - s.grab.since) / 1000)) : 0,
   };
   const where = scene === 'open' ? 'open' : 'scheduled';
   if (scene === 'ordered' && payLeft(s, now) === 0) {

@@ -117,7 +117,7 @@ const result = poller(
     const answer = await api.getResult(round, product);
     // Somebody else logged in meanwhile: this is not their purchase.
     if (user !== s.user) return true;
-    if (answer.data?.status) dispatch({ type: 'result', answer: answer.data, now: time.now() ?? s.grab?.since ?? 0 });
+    if (answer.data?.status) dispatch({ type: 'result', answer: answer.data, now: time.now() });
     else if (answer.code === 'login_required') account.expired();
     else dispatch({ type: 'unanswered' });
     return Boolean(answer.data);

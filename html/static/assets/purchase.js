@@ -167,8 +167,9 @@ function pick({ status, order, reason }) {
 }
 
 function pending(s, phase, now) {
-  const grab = s.grab ?? { key: null, quantity: 1, since: now, answered: true, before: null };
-  return { ...s, outcome: null, notice: null, grab: { ...grab, phase, noneSince: null } };
+  // A result may arrive before the edge's clock is known: then the wait counts from the next one.
+  const grab = s.grab ?? { key: null, quantity: 1, since: null, answered: true, before: null };
+  return { ...s, outcome: null, notice: null, grab: { ...grab, since: grab.since ?? now, phase, noneSince: null } };
 }
 
 function none(s, now) {
@@ -196,7 +197,7 @@ export function sceneAt(s, now) {
   if (now === null) return 'connecting';
   if (s.grab) {
     if (s.grab.phase === 'sending') return 'sending';
-    return now - s.grab.since > OVERDUE_MS ? 'overdue' : s.grab.phase;
+    return s.grab.since !== null && now - s.grab.since > OVERDUE_MS ? 'overdue' : s.grab.phase;
   }
   const where = saleAt(s, now);
   if (where === 'open' && (s.user === undefined || (s.user && !s.checked))) return 'connecting';

@@ -124,6 +124,15 @@ test('after three minutes the page says that it does not know, and keeps polling
   assert.equal(cadence.resultEvery(s, NOW + OVERDUE_MS + 1, true), 5_000);
 });
 
+test('a result that arrives before the clock is known is not three minutes old', () => {
+  let s = result(loggedIn(), 'processing', null);
+  assert.equal(sceneAt(s, null), 'connecting');
+  assert.equal(sceneAt(s, NOW), 'processing');
+  s = result(s, 'processing', NOW + 1_000);
+  assert.equal(sceneAt(s, NOW + 1_000 + OVERDUE_MS), 'processing');
+  assert.equal(sceneAt(s, NOW + 1_001 + OVERDUE_MS), 'overdue');
+});
+
 test('an order is shown whatever the sale does meanwhile', () => {
   const s = result(reduce(clicked(), { type: 'accepted', now: NOW }), 'ordered', NOW + 900, { order: '7301' });
   assert.equal(sceneAt(s, ENDS + 1), 'ordered');
