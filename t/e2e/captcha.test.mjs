@@ -221,7 +221,7 @@ test('a puzzle that is too old is replaced, and the page says so', async () => {
   // What a minute does, while the hand is on its way.
   redis('DEL', `seckill::{captcha}::puzzle::${page.puzzles[0].id}`);
   await going;
-  await page.locator('.captcha-say:has-text("超过一分钟")').waitFor();
+  await page.locator('.captcha-say:has-text("上一张拼图已失效")').waitFor();
   await state(page, 'ready').waitFor();
   await shoot(page, 'captcha-gone-zh');
   await close(page);
@@ -235,7 +235,7 @@ test('a puzzle left alone for a minute says that it no longer counts', async () 
   });
   await openPuzzle(page);
   await state(page, 'stuck').waitFor();
-  assert.match(await page.textContent('.captcha-say'), /失效/);
+  assert.match(await page.textContent('.captcha-say'), /已过期/);
   await shoot(page, 'captcha-expired-zh');
   await page.click('.captcha-new');
   await state(page, 'ready').waitFor();
