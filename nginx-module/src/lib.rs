@@ -37,6 +37,9 @@ mod conf;
 /// nothing.
 mod ctx;
 
+/// Proof that the edge which ran here before has died: a locked file.
+mod life;
+
 /// The worker's connection to Redis, and the supervisor that keeps it up. Work on a
 /// connection is passed in; no key of the sale is known here.
 mod link;
@@ -63,18 +66,20 @@ mod variables;
 mod directives;
 
 use std::cell::Cell;
-use std::ffi::{c_char, c_void};
+use std::ffi::{OsStr, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 use std::rc::Rc;
 
-use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
+use ngx::core::{CoreModuleMainConf, NGX_CONF_ERROR, NGX_CONF_OK, NgxCoreModule};
 use ngx::ffi::ngx_http_top_header_filter;
 use ngx::ffi::{
     NGX_ERROR, NGX_HTTP_MODULE, NGX_HTTP_SATISFY_ANY, NGX_LOG_EMERG, NGX_OK, NGX_PROCESS_SINGLE,
     NGX_PROCESS_WORKER, ngx_array_push, ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_handler_pt,
     ngx_http_module_t, ngx_http_output_header_filter_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
     ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
-    ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_process, ngx_uint_t,
+    ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_process, ngx_test_config, ngx_uint_t,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
@@ -346,6 +351,30 @@ unsafe fn main_conf(cycle: *mut ngx_cycle_t) -> Option<&'static MainConf> {
     }
 }
 
+/// Once a configuration is in force, in the master.
+unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    // SAFETY: nginx calls this with the new cycle, on the master's one thread.
+    let (is_test, conf, core) = unsafe {
+        let conf = Module::main_conf(&*cycle);
+        let core = NgxCoreModule::main_conf(&*cycle);
+        (ngx_test_config != 0, conf, core)
+    };
+    if let (false, Some(main), Some(core)) = (is_test, conf, core)
+        && let Some(zone) = main.zone.ready()
+    {
+        zone.count_configuration();
+        if main.keeps_share {
+            let pid_file = OsStr::from_bytes(core.pid.as_bytes());
+            if let Err(why) = life::begin(&life::path(Path::new(pid_file)), zone) {
+                error_log::warn(&format!(
+                    "{why}; should this nginx be killed, what it keeps for when Redis is away is sold a minute later"
+                ));
+            }
+        }
+    }
+    NGX_OK as ngx_int_t
+}
+
 unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx calls this with the worker's cycle.
     if let Some(main) = unsafe { main_conf(cycle) }
@@ -353,6 +382,7 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         && let Some(edge) = main.edge()
     {
         let zone = edge.zone.clone();
+        CONFIGURATION.set(zone.configurations());
         // Permits of another Redis are not to be spent: here nobody counts them.
         let leases = if zone.adopt_source() {
             zone.products().take_back(|_| true)
@@ -367,11 +397,23 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     NGX_OK as ngx_int_t
 }
 
+thread_local! {
+    /// How many configurations had used the zone when this worker started.
+    static CONFIGURATION: Cell<u64> = const { Cell::new(0) };
+}
+
 unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     // SAFETY: nginx calls this with the worker's cycle.
     if let Some(main) = unsafe { main_conf(cycle) }
         && let Some(zone) = main.zone.ready()
     {
+        // No other configuration is in force: the whole edge ends, or is started anew by its
+        // master, which takes what it needs.
+        if zone.configurations() == CONFIGURATION.get()
+            && let Some(edge) = main.edge()
+        {
+            permits::leave(&edge);
+        }
         link::stop();
         zone.release_refresh();
     }
@@ -396,6 +438,7 @@ pub static mut ngx_http_seckill_module: ngx_module_t = ngx_module_t {
     // SAFETY: only the address is taken.
     commands: unsafe { &raw mut directives::COMMANDS[0] },
     type_: NGX_HTTP_MODULE as usize,
+    init_module: Some(init_module),
     init_process: Some(init_process),
     exit_process: Some(exit_process),
     ..ngx_module_t::default()

@@ -16,7 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_task::Task;
 use redis::RedisError;
@@ -24,7 +24,7 @@ use redis::aio::MultiplexedConnection;
 use seckill_core::redis::condition::Condition;
 
 use crate::conf::Target;
-use crate::net::stream::Meter;
+use crate::net::stream::{self, Meter};
 use crate::state::Zone;
 use crate::{clock, error_log, rt};
 
@@ -129,6 +129,21 @@ pub(crate) fn start(target: Target, zone: Zone, work: impl AsyncFn(Link) -> Stri
     REPORT.set(Some((zone.clone(), target.name())));
     let task = rt::spawn(supervise(target, zone, work));
     SUPERVISOR.with_borrow_mut(|slot| *slot = Some(task));
+}
+
+/// Goes on with all tasks until `done`, or for `limit`: for the end of a worker, when
+/// nginx's event loop has ended. No timer fires meanwhile.
+pub(crate) fn go_on(limit: Duration, done: impl Fn() -> bool) {
+    let end = Instant::now() + limit;
+    rt::drain();
+    while !done() {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        stream::turn(left);
+        rt::drain();
+    }
 }
 
 /// Closes the connection, at the end of a worker.

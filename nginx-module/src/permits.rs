@@ -20,6 +20,8 @@ use crate::conf::Edge;
 use crate::link::Link;
 use crate::{clock, error_log, link, rt};
 
+/// How long the end of a worker waits until Redis has what the edge returns.
+const LEAVE: Duration = Duration::from_millis(300);
 /// How much longer than a command's timeout its claim lasts, in ms.
 const CLAIM_GRACE_MS: u64 = 100;
 
@@ -57,6 +59,22 @@ impl Reply {
 /// The lease's id in Redis: `{edge}.{lease}`.
 fn lease_id(edge: &Edge, number: u64) -> String {
     format!("{}.{}", edge.node, edge.lease(number))
+}
+
+/// The edge ends: returns every permit that it has in hand or keeps for when Redis is away,
+/// and waits a moment until Redis knows. To be called at the end of a worker.
+pub(crate) fn leave(edge: &Edge) {
+    if link::is_away() {
+        // What stays on record is given back by the back end.
+        return;
+    }
+    for (name, leases) in edge.zone.products().take_back(|_| true) {
+        if let Some(item) = Item::parse(&name) {
+            reports::returned(edge, &item, &leases);
+        }
+    }
+    reports::send_now(edge);
+    link::go_on(LEAVE, reports::is_idle);
 }
 
 /// Claims the right to request a lease of a product for the whole edge. The claim

@@ -22,7 +22,7 @@ use seckill_core::shared::products::Returns;
 use crate::conf::Edge;
 use crate::link::{self, Link};
 use crate::permits::{reports, standby};
-use crate::{clock, rt};
+use crate::{clock, error_log, rt};
 use catalogue::Catalogue;
 use failing::Failing;
 use heart::Heart;
@@ -133,6 +133,9 @@ impl Refresh {
         };
         self.failing
             .tolerate("the catalogue cannot be read", catalogue)?;
+        let lapsed = self.end_predecessor().await;
+        self.failing
+            .tolerate("leases of the edge before cannot be ended", lapsed)?;
         let permits = self.read_permits().await;
         self.failing
             .tolerate("the granted permits cannot be read", permits)?;
@@ -148,6 +151,38 @@ impl Refresh {
         self.failing
             .tolerate("the number of reclaimed permits cannot be read", reclaimed)?;
         self.return_lapsed();
+        Ok(())
+    }
+
+    /// Ends the leases of the edge that ran here before and is known to have died: nobody
+    /// spends them any more.
+    async fn end_predecessor(&mut self) -> RedisResult<()> {
+        let Some(identity) = self.edge.zone.predecessor() else {
+            return Ok(());
+        };
+        let mut ended = 0;
+        let items: Vec<&Item> = self
+            .catalogue
+            .items()
+            .iter()
+            .map(|(item, _)| item)
+            .collect();
+        for batch in items.chunks(BATCH) {
+            let mut command = redis::cmd("EVALSHA");
+            command.arg(&self.link.scripts.lapse).arg(batch.len());
+            for item in batch {
+                command.arg(keys::leases(item));
+            }
+            command.arg(format!("{identity:x}"));
+            let more: u64 = command.query_async(&mut self.link.connection).await?;
+            ended += more;
+        }
+        self.edge.zone.set_predecessor(0);
+        if ended > 0 {
+            error_log::notice(&format!(
+                "the edge that ran here before has died; {ended} of its leases have ended"
+            ));
+        }
         Ok(())
     }
 

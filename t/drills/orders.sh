@@ -161,7 +161,7 @@ stands() {
     poll_until 60 has_amounts sale "$2 $3 $4 0" || true
     fact "$1: stock for sale, locked, sold, in transit" "$2 $3 $4 0" "$(amounts sale)"
     poll_until 60 has_permits sale "$5" || true
-    fact "$1: permits granted" "$5" "$(permits sale)"
+    fact "$1: permits used" "$5" "$(permits sale)"
 }
 
 verified() {

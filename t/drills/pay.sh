@@ -45,7 +45,7 @@ trap 'exit 143' TERM
 # --- What the system holds -------------------------------------------------
 
 ask_redis() { redis-cli -s "$SECKILL_DATA/run/redis.sock" "$@"; }
-permits() { ask_redis GET "seckill::{$1::1}::permits"; }
+permits() { permits_used "$1::1"; }
 stock() { ask_redis --raw HMGET "seckill::{$1::1::01}::stock" sale_stock_amount locked_stock_amount saled_stock_amount | paste -sd ' '; }
 orders() { mariadb_ask shop "SELECT COUNT(*) FROM orders WHERE round = '$1' AND state = '$2'"; }
 has_orders() { [ "$(orders "$1" "$2")" -ge "$3" ]; }
@@ -99,7 +99,7 @@ fact "both: orders that buyers see as paid" "$paid" "$(json "$work/both-decided.
 poll_until 10 has_stock both "$cancelled 0 $paid" || true
 fact "both: stock for sale, locked, sold" "$cancelled 0 $paid" "$(stock both)"
 poll_until 20 has_permits both "$paid" || true
-fact "both: permits that stay granted" "$paid" "$(permits both)"
+fact "both: permits that stay used" "$paid" "$(permits both)"
 fact "both: payments to be given back" 0 "$(mariadb_ask shop "SELECT COUNT(*) FROM payments WHERE state = 'refund_due'")"
 verified both
 
@@ -130,7 +130,7 @@ fact "thirds: cancelled since nobody paid" "$third" \
 poll_until 20 has_stock thirds "$((2 * third)) 0 $third" || true
 fact "thirds: stock for sale, locked, sold" "$((2 * third)) 0 $third" "$(stock thirds)"
 poll_until 20 has_permits thirds "$third" || true
-fact "thirds: permits that stay granted" "$third" "$(permits thirds)"
+fact "thirds: permits that stay used" "$third" "$(permits thirds)"
 printf '     paid when the back end was killed: %s of %s\n' "$at_kill" "$third"
 verified thirds
 
@@ -138,7 +138,7 @@ step "What came back is sold again to others"
 sell thirds others $((2 * items)) $((2 * third))
 fact "others: stock for sale, locked, sold" "0 $((2 * third)) $third" "$(stock thirds)"
 poll_until 20 has_permits thirds "$items" || true
-fact "others: permits granted" "$items" "$(permits thirds)"
+fact "others: permits used" "$items" "$(permits thirds)"
 verified others
 
 step "Stopping"

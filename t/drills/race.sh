@@ -31,7 +31,7 @@ trap 'exit 143' TERM
 # --- What the system holds -------------------------------------------------
 
 ask_redis() { redis-cli -s "$SECKILL_DATA/run/redis.sock" "$@"; }
-permits() { ask_redis GET "seckill::{$1}::permits"; }
+permits() { permits_used "$1"; }
 stock() { ask_redis --raw HMGET "seckill::{$1::01}::stock" sale_stock_amount locked_stock_amount saled_stock_amount | paste -sd ' '; }
 orders() {
     sqlite3 -readonly "$SECKILL_DATA/seckill.db" \
@@ -63,7 +63,7 @@ sold_out_exactly() {
     fact "$2: buyers with an order" "$items" "$(different_buyers "$item")"
     fact "$2: stock for sale, locked, sold" "0 $items 0" "$(stock "$item")"
     poll_until 15 has_permits "$item" "$items" || true
-    fact "$2: permits granted" "$items" "$(permits "$item")"
+    fact "$2: permits used" "$items" "$(permits "$item")"
     fact "$2: buyers who see their order" "$items" "$(json "$summary" '$j->{ordered}')"
     fact "$2: breaches that buyers saw" "" "$(json "$summary" 'join ", ", @{$j->{breaches}}')"
 }
@@ -94,7 +94,7 @@ fact "clicks: orders" 1 "$(orders eager::1)"
 fact "clicks: accepted" 1 "$(json "$work/eager.json" '$j->{last_words}{202}')"
 fact "clicks: stock for sale, locked, sold" "$((items - 1)) 1 0" "$(stock eager::1)"
 poll_until 20 has_permits eager::1 1 || true
-fact "clicks: permits that stay granted" 1 "$(permits eager::1)"
+fact "clicks: permits that stay used" 1 "$(permits eager::1)"
 
 step "One request is repeated"
 session=$(curl -fsS -D - -o "$work/answer" -H 'Content-Type: application/json' -d '{"user":"repeater"}' "$shop_url/api/session" |

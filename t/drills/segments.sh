@@ -78,7 +78,7 @@ sold_exactly() {
     fact "$1: different buyers with an order" "$2" "$(count_orders "$1" 'DISTINCT user')"
     fact "$1: stock for sale, locked, sold, in transit" "0 $2 0 0" "$(amounts "$1")"
     poll_until 20 has_permits "$1" "$2" || true
-    fact "$1: permits granted" "$2" "$(permits "$1")"
+    fact "$1: permits used" "$2" "$(permits "$1")"
 }
 breaches() { fact "$1: breaches that buyers saw" "" "$(json "$work/$1.json" 'join ", ", @{$j->{breaches}}')"; }
 

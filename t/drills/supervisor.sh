@@ -38,7 +38,7 @@ pid_of() {
 stock() { ask_redis HMGET "seckill::{$round::1::01}::stock" sale_stock_amount locked_stock_amount saled_stock_amount | paste -sd ' '; }
 sold() { ask_redis HGET "seckill::{$round::1::01}::stock" locked_stock_amount || true; }
 has_sold() { [ "$(sold | grep -E '^[0-9]+$' || echo 0)" -ge "$1" ]; }
-permits() { ask_redis GET "seckill::{$round::1}::permits"; }
+permits() { permits_used "$round::1"; }
 has_permits() { [ "$(permits)" = "$items" ]; }
 ask_database() { sqlite3 -readonly "$SECKILL_DATA/seckill.db" "$1"; }
 orders() { ask_database "SELECT count(*) FROM orders WHERE round = '$round' AND state <> 'cancelled'"; }
@@ -81,7 +81,7 @@ fact "orders in the database" "$items" "$(orders)"
 fact "buyers with an order" "$items" "$(ask_database "SELECT count(DISTINCT user) FROM orders WHERE round = '$round'")"
 fact "stock for sale, locked, sold" "0 $items 0" "$(stock)"
 poll_until 15 has_permits || true
-fact "permits granted" "$items" "$(permits)"
+fact "permits used" "$items" "$(permits)"
 fact "buyers who see their order" "$items" "$(json "$work/race.json" '$j->{ordered}')"
 fact "breaches that buyers saw" "" "$(json "$work/race.json" 'join ", ", @{$j->{breaches}}')"
 "$seckill" verify >"$work/verify.out" 2>&1 && verified=PASS || verified=$(tail -n 3 "$work/verify.out")

@@ -7,16 +7,24 @@ use nix::unistd::Pid;
 
 use super::POLL;
 
+/// How long processes that were asked to end may take.
+const ASKED: Duration = Duration::from_millis(700);
 /// How long the kernel may take to end processes that were killed.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Kills what is left of a group whose leader has ended, and waits until it is gone:
-/// workers that outlive their master hold its port.
+/// Ends what is left of a group whose leader has ended, and waits until it is gone:
+/// workers that outlive their master hold its port. They are asked first, since a
+/// worker that ends by itself returns what it holds of the sale.
 pub(super) async fn kill(group: Pid) {
-    let _ = killpg(group, Signal::SIGKILL);
-    let deadline = Instant::now() + PATIENCE;
-    while has_living(group) && Instant::now() < deadline {
-        tokio::time::sleep(POLL).await;
+    for (signal, patience) in [(Signal::SIGTERM, ASKED), (Signal::SIGKILL, PATIENCE)] {
+        if !has_living(group) {
+            return;
+        }
+        let _ = killpg(group, signal);
+        let deadline = Instant::now() + patience;
+        while has_living(group) && Instant::now() < deadline {
+            tokio::time::sleep(POLL).await;
+        }
     }
 }
 

@@ -53,6 +53,31 @@ async fn a_sound_system_passes_and_says_what_was_looked_at() {
 }
 
 #[tokio::test]
+async fn a_lease_that_its_edge_reported_used_up_is_spent() {
+    let shop = sold().await;
+    let mut conn = shop.link.conn().await.unwrap();
+    take(&mut conn, "e.used", 1).await;
+    let click = shop::click("sun", "r", Some("e.used.1"));
+    assert_eq!(shop.send(click).await.0, StatusCode::ACCEPTED);
+    shop.until_ordered("sun").await;
+    let report = redis::Script::new(include_str!("../../../lua/permits/report.lua"));
+    let returned: u64 = report
+        .key(keys::permits(&item()))
+        .key(keys::leases(&item()))
+        .key(keys::reports(&item()))
+        .arg(("e.used", 1, 0))
+        .invoke_async(&mut conn)
+        .await
+        .unwrap();
+    assert_eq!(returned, 0);
+    shop.until_drained().await;
+    let report = shop.verify().await;
+    assert!(report.pass, "{}", report.text());
+    assert_eq!(report.counts.permits, 3);
+    shop.shut().await;
+}
+
+#[tokio::test]
 async fn a_running_system_passes_at_every_moment() {
     let mut shop = Shop::open(400).await;
     shop.run_all();

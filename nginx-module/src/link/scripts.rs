@@ -9,6 +9,7 @@ const RENEW: &str = include_str!("../../../lua/permits/renew.lua");
 const COUNT: &str = include_str!("../../../lua/permits/count.lua");
 const RATE: &str = include_str!("../../../lua/rate/take.lua");
 const HEARTBEAT: &str = include_str!("../../../lua/permits/heartbeat.lua");
+const LAPSE: &str = include_str!("../../../lua/permits/lapse.lua");
 
 /// SHA-1 names of the loaded scripts.
 pub(crate) struct Scripts {
@@ -24,6 +25,8 @@ pub(crate) struct Scripts {
     pub(crate) rate: String,
     /// `lua/permits/heartbeat.lua`
     pub(crate) heartbeat: String,
+    /// `lua/permits/lapse.lua`
+    pub(crate) lapse: String,
 }
 
 impl Scripts {
@@ -33,10 +36,10 @@ impl Scripts {
     /// The connection's error, or Redis's.
     pub(super) async fn load(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
         let mut commands = redis::pipe();
-        for text in [TAKE, REPORT, RENEW, COUNT, RATE, HEARTBEAT] {
+        for text in [TAKE, REPORT, RENEW, COUNT, RATE, HEARTBEAT, LAPSE] {
             commands.cmd("SCRIPT").arg("LOAD").arg(text);
         }
-        let (take, report, renew, count, rate, heartbeat) =
+        let (take, report, renew, count, rate, heartbeat, lapse) =
             commands.query_async(connection).await?;
         Ok(Self {
             take,
@@ -45,6 +48,7 @@ impl Scripts {
             count,
             rate,
             heartbeat,
+            lapse,
         })
     }
 }

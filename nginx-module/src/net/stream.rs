@@ -1,13 +1,14 @@
 //! A byte stream over an nginx connection, for protocol code that wants
 //! `AsyncRead` and `AsyncWrite`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::io;
 use std::pin::Pin;
 use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use ngx::ffi::{
     NGX_AGAIN, NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_close_connection, ngx_connection_t, ngx_cycle,
@@ -37,6 +38,46 @@ struct Shared {
     log: ngx_log_t,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+thread_local! {
+    /// The open connections, for [`turn`].
+    static OPEN: RefCell<Vec<*mut ngx_connection_t>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Waits until one of the streams is ready, or `limit` has passed, and wakes those who wait
+/// for it: for the end of a worker, when nginx's own event loop has ended.
+pub(crate) fn turn(limit: Duration) {
+    let open = OPEN.with_borrow(Vec::clone);
+    // SAFETY: listed connections are open, and those of `open` stay so: nothing runs here
+    // but handlers that only wake. Their data is the stream's Shared.
+    unsafe {
+        let waits = |connection: &*mut ngx_connection_t| {
+            let shared = &*(**connection).data.cast::<Shared>();
+            let events = match shared.writer {
+                Some(_) => libc::POLLIN | libc::POLLOUT,
+                None => libc::POLLIN,
+            };
+            libc::pollfd {
+                fd: (**connection).fd,
+                events,
+                revents: 0,
+            }
+        };
+        let mut polled: Vec<libc::pollfd> = open.iter().map(waits).collect();
+        let ms = c_int::try_from(limit.as_millis()).unwrap_or(c_int::MAX);
+        libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, ms);
+        for (connection, polled) in open.iter().zip(polled) {
+            if polled.revents & !libc::POLLOUT != 0 {
+                (*(**connection).read).set_ready(1);
+                on_read((**connection).read);
+            }
+            if polled.revents & !libc::POLLIN != 0 {
+                (*(**connection).write).set_ready(1);
+                on_write((**connection).write);
+            }
+        }
+    }
 }
 
 /// A connection to a server, driven by nginx's event loop. Closed on drop.
@@ -143,6 +184,7 @@ impl PeerStream {
             (*(*connection).read).handler = Some(on_read);
             (*(*connection).write).handler = Some(on_write);
         }
+        OPEN.with_borrow_mut(|open| open.push(connection));
         Ok(Self {
             connection,
             shared,
@@ -178,6 +220,7 @@ impl PeerStream {
 
 impl Drop for PeerStream {
     fn drop(&mut self) {
+        OPEN.with_borrow_mut(|open| open.retain(|connection| *connection != self.connection));
         // SAFETY: opened by `open`, closed only here.
         unsafe { ngx_close_connection(self.connection) };
     }

@@ -83,6 +83,20 @@ pub(crate) fn hurry(edge: &Edge) {
     }
 }
 
+/// Whether every report has been sent.
+pub(super) fn is_idle() -> bool {
+    DUE.with_borrow(|due| due.leases.is_empty() && !due.is_sending)
+}
+
+/// Sends all that is due, at once.
+pub(super) fn send_now(edge: &Edge) {
+    let send = DUE.with_borrow_mut(|due| !std::mem::replace(&mut due.is_sending, true));
+    if send {
+        let edge = edge.clone();
+        rt::spawn(async move { send_all(&edge).await }).detach();
+    }
+}
+
 /// Returns a lease of which it is not known whether it was granted.
 pub(super) fn abandoned(edge: &Edge, item: &Item, number: u64) {
     edge.zone.tallies().abandon(number);

@@ -24,7 +24,7 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: after a reload with a newer module, a
 /// zone of the old layout is refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0013;
+const LAYOUT: u64 = 0x5ec_c111_0014;
 
 #[repr(C)]
 pub(super) struct Shared {
@@ -41,6 +41,12 @@ pub(super) struct Shared {
     /// Random; part of every lease id and of the edge's line among the living ones, so
     /// that no two edges are taken for one, and no lease for that of an earlier zone.
     identity: u64,
+    /// The identity of the edge that ran here before and is known to have died, until its
+    /// leases have ended; else 0.
+    predecessor: AtomicU64,
+    /// Counts the configurations that used this zone: a worker that leaves although none
+    /// came after its own leaves because the edge ends.
+    configurations: AtomicU64,
     /// `until_ms << PID_BITS | pid` of the worker that refreshes.
     pub(super) refresher: AtomicU64,
     /// Whether the catalogue was ever read.
@@ -187,6 +193,28 @@ impl Zone {
     /// this running nginx, and kept over its reloads, as the leases in the zone are.
     pub(crate) fn identity(&self) -> u64 {
         self.shared.identity
+    }
+
+    /// The identity of the edge that ran here before and is known to have died, if its
+    /// leases may be on record.
+    pub(crate) fn predecessor(&self) -> Option<u64> {
+        let identity = self.shared.predecessor.load(Ordering::Relaxed);
+        (identity != 0).then_some(identity)
+    }
+
+    /// Records it; 0 when its leases have ended.
+    pub(crate) fn set_predecessor(&self, identity: u64) {
+        self.shared.predecessor.store(identity, Ordering::Relaxed);
+    }
+
+    /// Counts a configuration that uses this zone.
+    pub(crate) fn count_configuration(&self) {
+        self.shared.configurations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many configurations have used this zone.
+    pub(crate) fn configurations(&self) -> u64 {
+        self.shared.configurations.load(Ordering::Relaxed)
     }
 
     /// This handle for a worker whose configuration names this Redis.

@@ -125,7 +125,7 @@ put_on_sale() {
 # --- Load ------------------------------------------------------------------
 
 # sign_clicks EDGE ROUND NUMBER: of as many buyers, who come to this edge only.
-sign_clicks() { perl bench/lib/clicks.pl good 1 "$3" "$2" "e$1-" >"$work/edge$1/clicks"; }
+sign_clicks() { perl bench/lib/clicks.pl good 1 "$3" "$2" "e$1-" | sed "s/\$/\t-/" >"$work/edge$1/clicks"; }
 
 # flood EDGE SECONDS CONNECTIONS: these clicks, round and round.
 flood() {

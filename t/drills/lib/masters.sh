@@ -50,7 +50,17 @@ has_amounts() { [ "$(amounts "$1")" = "$2" ]; }
 is_settled() { [ "$(stock "$1" '$j->{in_transit}')" = 0 ]; }
 
 ask_redis() { redis-cli -s "$SECKILL_DATA/run/redis.sock" "$@"; }
-permits() { ask_redis GET "seckill::{$1::1}::permits"; }
+permits() { permits_used "$1::1"; }
+# Purchases on any of the masters.
+spent_of() {
+    local n sum=0 spent
+    for n in 1 2 3; do
+        spent=$(master "$n" --raw HGET "seckill::{$1::0$n}::spent" "$2")
+        spent=${spent#closed:}
+        sum=$((sum + ${spent:-0}))
+    done
+    echo "$sum"
+}
 has_permits() { [ "$(permits "$1")" = "$2" ]; }
 
 # How often stock went from one master to another.

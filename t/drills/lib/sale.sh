@@ -48,3 +48,21 @@ edge_knows() { curl -fsS -o "$work/answer" "$shop_url/api/rounds/$1/products/1/s
 
 # A value of a JSON file: json FILE 'expression over $j'.
 json() { perl -MJSON::PP -e '-s $ARGV[0] or print("no summary"), exit; local $/; open my $f, "<", $ARGV[0]; my $j = decode_json(<$f>); print eval $ARGV[1]' "$1" "$2"; }
+
+# --- What became of the permits ---------------------------------------------
+
+# spent_of ITEM LEASE: permits of a lease that bought something, in the one segment.
+spent_of() { ask_redis --raw HGET "seckill::{$1::01}::spent" "$2"; }
+
+# permits_used ITEM: permits that bought something. Others that are granted lie in the
+# leases of edges, in hand or kept for when Redis is away.
+permits_used() {
+    local lease amount spent used
+    used=$(ask_redis --raw GET "seckill::{$1}::permits")
+    while read -r lease && read -r amount; do
+        spent=$(spent_of "$1" "$lease")
+        spent=${spent#closed:}
+        used=$((used - ${amount%%:*} + ${spent:-0}))
+    done < <(ask_redis --raw HGETALL "seckill::{$1}::leases")
+    echo "$used"
+}

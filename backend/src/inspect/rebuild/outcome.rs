@@ -109,11 +109,7 @@ impl<'a> Outcome<'a> {
                     .iter()
                     .map(|(lease, n)| (lease, signed(*n)))
                     .collect(),
-                false => segment
-                    .closed
-                    .iter()
-                    .map(|(lease, n)| (lease, *n))
-                    .collect(),
+                false => segment.spent_of_leases().collect(),
             };
             let closed = leases.into_iter().filter(|(lease, _)| !self.is_open(lease));
             bought += closed.map(|(_, n)| n).sum::<i64>() - signed(plan.returned);

@@ -188,9 +188,9 @@ fn permits(state: &ProductState, breaches: &mut Vec<Breach>) {
     let spent: i64 = state
         .segments
         .iter()
-        .flat_map(|segment| &segment.closed)
+        .flat_map(SegmentState::spent_of_leases)
         .filter(|(lease, _)| !permits.leases.contains_key(*lease))
-        .map(|(_, seen)| *seen)
+        .map(|(_, seen)| seen)
         .sum();
     let back = refunded(state, breaches);
     if permits.granted != open + spent - back {

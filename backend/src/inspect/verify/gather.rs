@@ -73,6 +73,15 @@ pub(crate) struct SegmentState {
 }
 
 impl SegmentState {
+    /// Permits spent of each lease, whether its edge reported it used up or the back end
+    /// closed it.
+    pub(crate) fn spent_of_leases(&self) -> impl Iterator<Item = (&String, i64)> {
+        self.spent.iter().filter_map(|(lease, text)| {
+            let seen = text.strip_prefix("closed:").unwrap_or(text);
+            Some((lease, seen.parse().ok()?))
+        })
+    }
+
     /// Whether the relay has published an event.
     pub(super) fn is_relayed(&self, event: &Event) -> bool {
         event.id <= self.relayed && !self.held.contains(&event.id)
