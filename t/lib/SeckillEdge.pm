@@ -14,7 +14,7 @@ use Time::HiRes qw(sleep time);
 
 use SeckillServers qw(free_port);
 
-our @EXPORT_OK = qw(second_edge end_edge get_at);
+our @EXPORT_OK = qw(second_edge end_edge kill_edge start_again get_at);
 
 my ($owner, @running) = ($$);
 
@@ -36,19 +36,44 @@ sub second_edge {
         "worker_processes 1;\nevents {}\nhttp {\naccess_log off;\n$http\n",
         "server { listen 127.0.0.1:$port; server_name shop;\n$server\n}\n}\n";
     close $conf;
-    my $pid = fork // die "cannot fork: $!";
-    if (!$pid) {
+    my $edge = { port => $port, folder => $folder };
+    push @running, $edge;
+    return start_again($edge);
+}
+
+# Starts an edge that has ended, as it was configured.
+sub start_again {
+    my ($edge) = @_;
+    my $folder = $$edge{folder};
+    $$edge{pid} = fork // die "cannot fork: $!";
+    if (!$$edge{pid}) {
         open STDERR, '>', "$folder/logs/start.log";
         exec $ENV{TEST_NGINX_BINARY}, '-p', $folder, '-c', "$folder/nginx.conf" or POSIX::_exit(127);
     }
-    my $edge = { pid => $pid, port => $port, folder => $folder };
-    push @running, $edge;
     my $deadline = time + 10;
-    until (IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)) {
+    until (IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $$edge{port})) {
         die "the second edge did not start; see $folder/logs/start.log\n" if time > $deadline;
         sleep 0.02;
     }
     return $edge;
+}
+
+# Kills its master and workers, without a moment's notice.
+sub kill_edge {
+    my ($edge) = @_;
+    my @workers = split ' ', `pgrep -P $$edge{pid}`;
+    # The master first, which would start others.
+    kill 'KILL', $$edge{pid}, @workers;
+    waitpid $$edge{pid}, 0;
+    # A worker is not ours to wait for; until it is gone the port is taken.
+    my $deadline = time + 10;
+    while (grep { kill 0, $_ } @workers) {
+        die "workers @workers do not end\n" if time > $deadline;
+        sleep 0.02;
+    }
+    unlink glob SeckillRedis::folder() . '/*.second';
+    undef $$edge{pid};
+    return;
 }
 
 sub end_edge {

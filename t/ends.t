@@ -1,0 +1,118 @@
+use lib 't/lib';
+use SeckillTest 'no_plan';
+use SeckillClick qw(metric status_of log_has);
+use SeckillEdge qw(second_edge end_edge kill_edge start_again get_at);
+
+# What an edge keeps for when Redis is away does not end with it: an edge that is stopped
+# returns it, and of one that was killed it ends as soon as its death is proven.
+our $server = gate_location('seckill_fallback pass;') . ' location = /metrics { seckill_status; } location ~ /state$ { seckill_state; }';
+
+sub permits { redis('GET', 'seckill::{1::153}::permits') // 0 }
+sub leases { my %leases = @{ redis('HGETALL', 'seckill::{1::153}::leases') }; \%leases }
+sub redis_ms { my ($s, $us) = @{ redis('TIME') }; $s * 1000 + int $us / 1000 }
+# Those that may be spent later than now.
+sub ahead {
+    my $leases = leases();
+    return grep { my ($taken) = $$leases{$_} =~ /:(\d+)$/; $taken > redis_ms() } sort keys %$leases;
+}
+sub keeps { get_at($_[0]{port}, '/metrics') =~ /^seckill_permits_kept (\d+)\r?$/m ? $1 : 0 }
+# An edge that keeps its half.
+sub keeper {
+    my $edge = second_edge(http_config(), $server);
+    die 'the edge keeps ' . keeps($edge) . "\n" unless eventually { keeps($edge) == 50 } 10;
+    return $edge;
+}
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: an edge that is stopped returns what it keeps
+--- sale
+1 153 limit=100
+--- config
+location = /nothing { return 204; }
+--- request: GET /nothing
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    my $edge = main::keeper();
+    die 'permits: ' . main::permits() . "\n" unless main::permits() == 50;
+    SeckillEdge::end_edge($edge);
+    die 'permits: ' . main::permits() . ', leases ' . %{ main::leases() } . "\n" if main::permits() || %{ main::leases() };
+    return $_[0];
+}
+
+
+
+=== TEST 2: an edge that is reloaded keeps it
+--- sale
+1 153 limit=100
+--- config
+location = /nothing { return 204; }
+--- request: GET /nothing
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    my $edge = main::keeper();
+    my ($before) = `pgrep -P $$edge{pid}` =~ /(\d+)/;
+    kill 'HUP', $$edge{pid};
+    die "the worker does not leave\n" unless SeckillTest::eventually(sub { !kill 0, $before });
+    die 'permits: ' . main::permits() . ', kept ' . main::keeps($edge) . "\n" unless main::permits() == 50 && main::keeps($edge) == 50;
+    SeckillEdge::end_edge($edge);
+    return $_[0];
+}
+
+
+
+=== TEST 3: what a killed edge kept may be closed as soon as the next one runs
+--- sale
+1 153 limit=100
+--- config
+location = /nothing { return 204; }
+--- request: GET /nothing
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    my $edge = main::keeper();
+    SeckillEdge::kill_edge($edge);
+    my ($lease) = main::ahead() or die "a killed edge has returned permits\n";
+    SeckillEdge::start_again($edge);
+    die "its lease goes on\n" unless SeckillTest::eventually(sub { !grep { $_ eq $lease } main::ahead() });
+    # Its permits are its own until the back end has closed it.
+    die "its lease is gone\n" unless main::leases()->{$lease} =~ /^50:/;
+    SeckillEdge::end_edge($edge);
+    return $_[0];
+}
+
+
+
+=== TEST 4: while its worker lives on, nothing of it ends
+--- sale
+1 153 limit=100
+--- config
+location = /nothing { return 204; }
+--- request: GET /nothing
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    my $edge = main::keeper();
+    my ($worker) = `pgrep -P $$edge{pid}` =~ /(\d+)/;
+    my ($lease) = main::ahead();
+    kill 'STOP', $worker;
+    kill 'KILL', $$edge{pid};
+    waitpid $$edge{pid}, 0;
+    # The port is still taken: another one, with the same pid file.
+    (my $moved = do { local (@ARGV, $/) = "$$edge{folder}/nginx.conf"; <> }) =~ s/listen 127.0.0.1:\d+/'listen 127.0.0.1:' . ($$edge{port} = SeckillServers::free_port())/e;
+    unlink glob SeckillRedis::folder() . '/*.second';
+    open my $conf, '>', "$$edge{folder}/nginx.conf" or die;
+    print $conf $moved;
+    close $conf;
+    SeckillEdge::start_again($edge);
+    die "the new edge does not read Redis\n" unless SeckillTest::eventually(sub { SeckillEdge::get_at($$edge{port}, '/api/rounds/1/products/153/state') =~ /"open"/ });
+    my $goes_on = grep { $_ eq $lease } main::ahead();
+    kill 'KILL', $worker;
+    SeckillEdge::end_edge($edge);
+    die "the lease of a living worker has ended\n" unless $goes_on;
+    return $_[0];
+}
