@@ -78,8 +78,8 @@ images: ## Build the container images seckill and seckill-edge with podman or do
 	@scripts/images.sh
 
 .PHONY: compose-test
-compose-test: ## Run docker/compose.yaml, race buyers through it, kill each container once (needs root)
-	@scripts/test-compose.sh
+compose-test: ## Run docker/compose.yaml, race buyers through it, kill each container; fail over as compose.full.yaml does (needs root)
+	@scripts/test-compose-full.sh && scripts/test-compose.sh
 
 .PHONY: test-kubernetes
 test-kubernetes: ## Check the manifests in kubernetes/ offline

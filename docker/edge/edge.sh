@@ -2,6 +2,9 @@
 # Fills the environment into /etc/seckill/nginx.conf and runs nginx with it.
 #
 #   SECKILL_EDGE_REDIS      address of the main Redis            (redis:6379)
+#   SECKILL_EDGE_SENTINEL   the addresses are Sentinels, and this is the master's name with
+#                           them                                 (none)
+#   SECKILL_EDGE_REDIS_PASSWORD_FILE   the password of Redis     (none)
 #   SECKILL_EDGE_PURCHASE   addresses of the purchase roles      (purchase:7001)
 #   SECKILL_EDGE_OPS        addresses of the ops roles           (ops:7002)
 #   SECKILL_EDGE_RATE       the site's requests a second         (50000)
@@ -41,8 +44,11 @@ lines() { for word in $2; do printf '%s %s;\n' "$1" "$word"; done; }
 
 redis=${SECKILL_EDGE_REDIS:-redis:6379} purchase=${SECKILL_EDGE_PURCHASE:-purchase:7001} ops=${SECKILL_EDGE_OPS:-ops:7002}
 rate=${SECKILL_EDGE_RATE:-50000} zone=${SECKILL_EDGE_ZONE:-64m}
+sentinel=${SECKILL_EDGE_SENTINEL:-} password=${SECKILL_EDGE_REDIS_PASSWORD_FILE:-}
 proxies=${SECKILL_EDGE_PROXIES:-} metrics=${SECKILL_EDGE_METRICS:-}
 plain SECKILL_EDGE_REDIS "$redis"
+plain SECKILL_EDGE_SENTINEL "$sentinel"
+plain SECKILL_EDGE_REDIS_PASSWORD_FILE "$password"
 plain SECKILL_EDGE_PURCHASE "$purchase"
 plain SECKILL_EDGE_OPS "$ops"
 plain SECKILL_EDGE_RATE "$rate"
@@ -51,6 +57,7 @@ plain SECKILL_EDGE_PROXIES "$proxies"
 plain SECKILL_EDGE_METRICS "$metrics"
 plain SECKILL_EDGE_KEYS "$keys"
 
+redis="$redis${sentinel:+ sentinel=$sentinel}${password:+ password_file=$password}"
 servers "$purchase" >"$work/purchase.conf"
 servers "$ops" >"$work/ops.conf"
 {
