@@ -3,12 +3,15 @@
 #
 # LIST is a file, or - for standard input, of addresses and networks, one a line, IPv4 or
 # IPv6; # begins a remark. A CDN or scrubber publishes such a list, so that a timer can
-# do:  curl -fsS https://cdn.example.com/addresses | seckill-origins -
+# do:  curl -fsSo list https://cdn.example.com/addresses && seckill-origins list
+# A pipe would hand on the first half of a download that broke off.
 #
-# A list with a mistake, an empty one, and one that lost more than half of what was there
-# are refused whole, and the old one stays in force: the exit status is 2 and the line is
-# named. Otherwise it is written, nginx checks its whole configuration, and is reloaded;
-# if nginx refuses, the old list is put back. Status 0: in force, or nothing changed.
+# A list with a mistake, an empty one, one that lost more than half of what was there, and
+# one whose networks together are more than a 64th of all addresses are refused whole, and
+# the old one stays in force: the exit status is 2 and the line is named. Otherwise it is
+# written, nginx checks its whole configuration, and is reloaded; if nginx refuses either,
+# the old list is put back. Status 0: in force, or nothing changed. Two that run at the
+# same time do it one after the other.
 #
 #   --to FILE        the list for nginx            (/etc/seckill/origins.conf)
 #   --always LIST    networks that are always on it, separated by commas (your own)
@@ -17,6 +20,7 @@
 #   --nginx COMMAND  nginx with its options        (nginx)
 use strict;
 use warnings;
+use Fcntl qw(:flock);
 use Getopt::Long;
 use Socket qw(inet_pton AF_INET AF_INET6);
 
@@ -45,6 +49,30 @@ sub fault {
     return;
 }
 
+# The part of all addresses of its family that these networks have together, 0 to 1.
+sub share {
+    my ($family, @of) = @_;
+    my ($sum, @wider) = (0);
+    # The wider ones first, so that one within another is not counted twice.
+    for my $network (sort { $a->[1] <=> $b->[1] } map { prefix($family, $_) } @of) {
+        my ($bits, $length) = @$network;
+        next if grep { substr($bits, 0, length) eq $_ } @wider;
+        push @wider, $bits;
+        $sum += 2**-$length;
+    }
+    return $sum;
+}
+
+# Its leading bits as text, and their number; nothing if it is of the other family.
+sub prefix {
+    my ($family, $network) = @_;
+    my ($address, $length) = split m{/}, $network;
+    return if ($address =~ /:/ ? AF_INET6 : AF_INET) != $family;
+    my $bits = unpack 'B*', inet_pton($family, $address);
+    $length //= length $bits;
+    return [substr($bits, 0, $length), $length];
+}
+
 my $source = $ARGV[0];
 my @lines;
 if ($source eq '-') { @lines = <STDIN> }
@@ -68,6 +96,14 @@ for my $own (grep { $_ ne '' } split /,/, $always) {
 refuse(join("\nseckill-origins: ", @faults) . "\nseckill-origins: nothing was changed") if @faults;
 refuse("$source has no address; nothing was changed") unless %networks;
 
+for ([AF_INET, 'IPv4'], [AF_INET6, 'IPv6']) {
+    my $share = share($_->[0], keys %networks);
+    refuse(sprintf '%s has 1/%.0f of all %s addresses, which no CDN has; nothing was changed', $source, 1 / $share, $_->[1])
+        if $share > 1 / 64;
+}
+
+open my $lock, '>>', "$to.lock" or refuse("$to.lock cannot be written: $!");
+flock $lock, LOCK_EX or refuse("$to.lock cannot be locked: $!");
 my @before;
 if (open my $old, '<', $to) {
     @before = grep { defined } map { /^allow (\S+);$/ ? $1 : undef } <$old>;
@@ -91,10 +127,10 @@ sub put {
 }
 put($text);
 if ($reload) {
-    if (system("$nginx -t >/dev/null 2>&1") != 0) {
-        defined $old ? put($old) : unlink $to;
-        refuse('nginx refuses its configuration (nginx -t says why); the old list stays');
-    }
-    system("$nginx -s reload") == 0 or refuse('nginx could not be reloaded; the new list is in force when it is');
+    my $undo = sub { defined $old ? put($old) : unlink $to; refuse($_[0]) };
+    system("$nginx -t >/dev/null 2>&1") == 0
+        or $undo->('nginx refuses its configuration (nginx -t says why); the old list stays');
+    # Left there, the new list would be taken for one in force at the next try.
+    system("$nginx -s reload") == 0 or $undo->('nginx could not be reloaded (does it run?); the old list stays');
 }
 printf "seckill-origins: %d networks, %d new\n", scalar keys %networks, scalar grep { my $n = $_; !grep { $_ eq $n } @before } keys %networks;

@@ -117,6 +117,7 @@ package_back_end() {
     find "$share" -type d -exec chmod 755 {} + -o -type f -exec chmod 644 {} +
     local from=packaging/debian/seckill
     install -D -m 644 "$from/seckill.toml" "$root/etc/seckill/seckill.toml"
+    install -D -m 755 scripts/origins.pl "$root/usr/sbin/seckill-origins"
     install -D -m 644 "$from/seckill.logrotate" "$root/etc/logrotate.d/seckill"
     install -D -m 644 "$from/seckill.sysusers" "$root/usr/lib/sysusers.d/seckill.conf"
     install -D -m 644 -t "$root/usr/lib/systemd/system" "$from/seckill@.service" "$from/seckill.target"

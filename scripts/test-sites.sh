@@ -148,6 +148,22 @@ seq 1 9 | sed 's/^/192.0.2./' | origins - --shrink
 before=$(cksum <"$work/origins.conf")
 printf '192.0.2.1\n' | origins - && status=0 || status=$?
 fact "a list that lost most of it" "2 unchanged" "$status $([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
+{ seq 64 95 | sed 's/$/.0.0.0\/8/'; seq 1 9 | sed 's/^/192.0.2./'; } | origins - && status=0 || status=$?
+fact "networks that are an eighth of all addresses together" "2 1/8 unchanged" "$status $(grep -o '1/8 ' "$work/said")$([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
+{ seq 1 9 | sed 's/^/192.0.2./'; echo 64.0.0.0/8; seq 0 255 | sed 's/^/64./; s/$/.0.0\/16/'; } | origins - --no-reload && status=0 || status=$?
+fact "a network and those within it, which count once" 0 "$status"
+{ seq 1 9 | sed 's/^/192.0.2./'; } | origins - --shrink --no-reload
+nginx_pid_file=$(cat "$work/pid")
+mv "$work/pid" "$work/pid.away"
+{ seq 1 9 | sed 's/^/192.0.2./'; echo 198.51.100.1; } | origins - && status=0 || status=$?
+fact "an nginx that cannot be reloaded" "2 unchanged" "$status $([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
+echo "$nginx_pid_file" >"$work/pid"
+for from in 1 21; do { seq 1 9 | sed 's/^/192.0.2./'; seq "$from" "$((from + 19))" | sed 's/^/203.0.113./'; } >"$work/list.$from"; done
+for from in 1 21; do origins "$work/list.$from" --shrink --no-reload & done
+jobs -p | grep -vx "$nginx_pid" | while read -r pid; do tail --pid="$pid" -f /dev/null; done
+fact "two at the same time leave one of the lists, whole" 29 "$(grep -c '^allow ' "$work/origins.conf")"
+{ seq 1 9 | sed 's/^/192.0.2./'; } | origins - --shrink --no-reload
+before=$(cksum <"$work/origins.conf")
 echo 'a mistake' >>"$work/nginx.conf"
 printf '192.0.2.1\n192.0.2.2\n192.0.2.3\n192.0.2.4\n192.0.2.5\n198.51.100.1\n' | origins - && status=0 || status=$?
 fact "a good list and a broken nginx.conf" "2 unchanged" "$status $([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
