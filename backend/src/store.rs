@@ -24,6 +24,8 @@ pub mod checkouts;
 mod database;
 /// What orders need from their buyers.
 mod details;
+/// What differs between two versions of a round.
+pub mod difference;
 /// The purchases whose stock is to be confirmed or released.
 pub mod due;
 /// The order feed, and how far each receiver is.
@@ -62,6 +64,8 @@ pub mod orders;
 pub mod payments;
 /// Placing or failing a batch of orders.
 mod place;
+/// Changes of approved rounds that wait for a second person.
+pub mod proposals;
 /// Refunds that were asked for, and reconciliations.
 pub mod refunds;
 /// Rounds that have left Redis.

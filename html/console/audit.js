@@ -3,26 +3,37 @@
 import { api } from './api.js';
 import { el, fill } from './dom.js';
 import { find, moment, t } from './i18n.js';
-import './rounds/words.js';
+import { changeList, named, shown } from './rounds/changes.js';
+import './audit-words.js';
+import { epoch } from './rounds/draft.js';
 
-const ACTIONS = ['round.create', 'round.edit', 'round.copy', 'round.delete', 'round.submit', 'round.withdraw', 'round.approve', 'round.reject', 'round.publish', 'sale.pause', 'sale.resume', 'sale.end', 'sale.withdraw', 'round.import',
-  'ban.add', 'ban.lift', 'finding.confirm', 'finding.dismiss', 'letter.redrive', 'stock.adjust', 'simulation.begin', 'simulation.end'];
+/** The actions that can be filtered by. */
+const ACTIONS = ['round.create', 'round.edit', 'round.copy', 'round.delete', 'round.submit', 'round.withdraw', 'round.approve', 'round.reject', 'round.publish', 'sale.pause', 'sale.resume', 'sale.end', 'sale.withdraw', 'round.import', 'proposal.make', 'proposal.approve', 'proposal.reject', 'proposal.withdraw', 'proposal.outdate', 'proposal.fail',
+  'round.retire', 'stock.adjust', 'ban.add', 'ban.lift', 'finding.confirm', 'finding.dismiss', 'letter.redrive', 'letter.giveup', 'order.cancel', 'order.refund', 'order.resend', 'order.note', 'order.export', 'audit.export', 'retention.remove', 'simulation.begin', 'simulation.end', 'system.start'];
+
+/** Changes that one entry shows at first. */
+const MOST_CHANGES = 12;
 
 export async function show(root) {
   const wanted = { who: '', target: '', action: '' };
+  const times = { from_ms: null, until_ms: null };
   let next = null;
   let typing = 0;
   const rows = el('tbody');
   const none = el('p.empty', { hidden: true }, t('audit.empty'));
   const older = el('button.button', { type: 'button', hidden: true, onclick: () => read(next) }, t('audit.older'));
   async function read(before = null) {
-    const query = new URLSearchParams({ ...wanted, ...(before ? { before } : {}) });
-    const log = await api.get(`/audit?${query}`);
+    const log = await api.get(`/audit?${query(before ? { before } : {})}`);
     if (!before) fill(rows);
     rows.append(...log.entries.map(row));
     next = log.next;
     older.hidden = next === null;
     none.hidden = rows.children.length > 0;
+  }
+  /** The filters as the address has them. */
+  function query(more = {}) {
+    const set = Object.entries(times).filter(([, ms]) => ms !== null);
+    return new URLSearchParams({ ...wanted, ...Object.fromEntries(set), ...more });
   }
   const soon = () => {
     clearTimeout(typing);
@@ -35,6 +46,14 @@ export async function show(root) {
       soon();
     },
   });
+  const time = (name) => el('input', {
+    type: 'datetime-local', step: 1, 'aria-label': t(`audit.filter.${name}`), 'data-filter': name,
+    onchange: (event) => {
+      times[`${name}_ms`] = event.target.value ? epoch(event.target.value) : null;
+      soon();
+    },
+  });
+  const save = el('a.button', { href: '', download: 'audit.csv', 'data-act': 'export', onclick: () => save.setAttribute('href', `/ops/api/audit/export?${query()}`) }, t('audit.export'));
   const actions = el('select', {
     'aria-label': t('audit.did'),
     onchange: (event) => {
@@ -43,14 +62,17 @@ export async function show(root) {
     },
   }, el('option', { value: '' }, t('audit.all')), ACTIONS.map((action) => el('option', { value: action }, t(`did.${action}`))));
   fill(root, el('div.head', {}, el('h1', {}, t('audit.title'))),
-    el('div.filters', {}, filter('who'), filter('target'), actions),
+    el('div.filters', {}, filter('who'), filter('target'), actions, labelled('from', time('from')), labelled('until', time('until')), save),
     el('div.card', {}, el('table.table', {}, el('thead', {}, el('tr', {}, ['when', 'who', 'did', 'target', 'detail'].map((name) => el('th', { scope: 'col' }, t(`audit.${name}`))))), rows), none, older));
   await read();
   return () => clearTimeout(typing);
 }
 
+const labelled = (name, input) => el('label.soft.small', {}, t(`audit.filter.${name}`), ' ', input);
+
 function row(entry) {
-  const target = entry.action.startsWith('round.') && entry.action !== 'round.delete'
+  const isRound = ['round', 'proposal'].includes(entry.action.split('.')[0]) && entry.action !== 'round.delete';
+  const target = isRound
     ? el('a', { href: `#/rounds/${encodeURIComponent(entry.target)}` }, entry.target) : entry.target;
   return el('tr', {},
     el('td.when', { 'data-label': t('audit.when') }, moment(entry.at_ms, {})),
@@ -61,20 +83,8 @@ function row(entry) {
 }
 
 function detail(of) {
-  if (Array.isArray(of?.changes)) {
-    return el('ul', {}, of.changes.slice(0, 12).map((it) => el('li', {}, el('b', {}, named(it.field)), ': ', el('s', {}, shown(it.field, it.from)), ' → ', shown(it.field, it.to))));
-  }
-  return Object.entries(of ?? {}).map(([name, value]) => `${named(name)}: ${shown(name, value)}`).join(' · ');
-}
-
-/** `p1.amount` and `name` as the editor calls them; what it has no word for stays. */
-function named(field) {
-  const [last, ...before] = field.split('.').reverse();
-  return [...before.reverse(), find(`field.${last}`) ?? last].join('.');
-}
-
-function shown(name, value) {
-  if (typeof value === 'number' && name.endsWith('_ms')) return moment(value, {});
-  if (typeof value === 'number' && name.endsWith('_cents')) return (value / 100).toFixed(2);
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const { changes, ...rest } = of ?? {};
+  const facts = Object.entries(rest).map(([name, value]) => `${named(name)}: ${shown(name, value)}`).join(' · ');
+  if (!Array.isArray(changes)) return facts;
+  return [changeList(changes.slice(0, MOST_CHANGES)), changes.length > MOST_CHANGES ? el('details', {}, el('summary', {}, `+ ${changes.length - MOST_CHANGES}`), changeList(changes.slice(MOST_CHANGES))) : null, facts];
 }

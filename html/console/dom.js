@@ -40,13 +40,13 @@ export function toast(text, tone = 'good') {
   hide = setTimeout(() => node.classList.remove('is-on'), 5000);
 }
 
-/** Asks yes or no in a dialog of our own; with `reason`, for a text too. */
-export function ask({ title, text, yes, no, danger = false, reason = null }) {
+/** Asks yes or no in a dialog of our own; with `reason`, for a text too; `shows` is what it is about. */
+export function ask({ title, text, shows, yes, no, danger = false, reason = null }) {
   return new Promise((resolve) => {
     const field = reason && el('textarea', { rows: 3, maxlength: 500, 'aria-label': reason, placeholder: reason });
     const confirm = el('button.button', { type: 'submit', class: danger ? 'is-danger' : 'is-main' }, yes);
     const form = el('form', { method: 'dialog' },
-      el('h2', {}, title), text && el('p.soft', {}, text), field,
+      el('h2', {}, title), text && el('p.soft', {}, text), shows, field,
       el('div.row.is-end', {}, el('button.button', { type: 'button', onclick: () => box.close('') }, no), confirm));
     const box = el('dialog.dialog', {}, form);
     form.addEventListener('submit', (event) => {

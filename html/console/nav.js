@@ -10,7 +10,7 @@ import { api } from './api.js';
 export const PAGES = [
   { name: 'board', load: () => import('./board.js') },
   { name: 'rounds', load: () => import('./rounds/list.js') },
-  { name: 'approvals', load: () => import('./rounds/approvals.js'), count: async () => (await api.get('/rounds?state=submitted')).total },
+  { name: 'approvals', load: () => import('./rounds/approvals.js'), count: async () => (await api.get('/rounds?state=submitted')).total + (await api.get('/proposals?state=waiting')).total },
   { name: 'bans', load: () => import('./bans.js') },
   { name: 'dead-letters', load: () => import('./dead-letters.js') },
   { name: 'refunds', load: () => import('./refunds.js') },

@@ -3,6 +3,7 @@
 import { ApiError, api, mistakeText } from './api.js';
 import { ask, el, fill, toast } from './dom.js';
 import { addWords, number, said, t } from './i18n.js';
+import { propose } from './rounds/proposals.js';
 
 addWords({
   zh: {
@@ -21,7 +22,7 @@ addWords({
     'stock.all': '合计',
     'stock.missing': '有分段读不到：{reason}',
     'stock.adjust': '调整总数',
-    'stock.adjust.do': '填写新的总数（不是差额）。不能低于已卖出的 {sold} 件。调整立即生效，并记入审计日志。',
+    'stock.adjust.do': '填写新的总数（不是差额）。不能低于已卖出的 {sold} 件。调少立即生效；调多须由另一位主管批准。两者都记入审计日志。',
     'stock.amount': '新的总数',
     'stock.more': '可售增加 {n} 件，变为 {sale} 件。',
     'stock.less': '可售减少 {n} 件，变为 {sale} 件。',
@@ -49,7 +50,7 @@ addWords({
     'stock.all': 'All',
     'stock.missing': 'Part of the stock cannot be read: {reason}',
     'stock.adjust': 'Adjust the amount',
-    'stock.adjust.do': 'Enter the new total, not a difference. It cannot be less than the {sold} that are sold. It takes effect at once and is recorded in the audit log.',
+    'stock.adjust.do': 'Enter the new total, not a difference. It cannot be less than the {sold} that are sold. Fewer takes effect at once; more waits for another supervisor. Both are recorded in the audit log.',
     'stock.amount': 'New total',
     'stock.more': '{n} more for sale, {sale} then.',
     'stock.less': '{n} fewer for sale, {sale} then.',
@@ -112,11 +113,20 @@ export async function show(root, { params: [round = '', product = ''] }) {
       el('p.soft', {}, t('stock.adjust.do', { sold: number(sold) })),
       el('div.fields', {}, el('div', { class: 'w4' }, el('label', { for: 'amount' }, t('stock.amount')), amount, effect, note)),
       el('div.row.is-end', {}, button));
+    /** More than there is: a second person decides. */
+    async function proposed(error, to) {
+      try {
+        if (await propose(error, { round, product, amount: to }, { [product]: levels.title })) await read();
+      } catch (refusal) {
+        if (!(refusal instanceof ApiError)) throw refusal;
+        note.textContent = refusal.mistakes.length ? mistakeText(refusal.mistakes[0]) : said(refusal);
+      }
+    }
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
       const to = Number(amount.value);
       const words = { title: levels.title, from: number(whole), to: number(to) };
-      if (to !== whole && !(await ask({ title: t('stock.ask', words), text: effect.textContent, yes: t('stock.set'), no: t('cancel') }))) return;
+      if (to < whole && !(await ask({ title: t('stock.ask', words), text: effect.textContent, yes: t('stock.set'), no: t('cancel') }))) return;
       form.classList.add('is-busy');
       try {
         const adjusted = await api.post(path, { amount: to, request });
@@ -125,6 +135,10 @@ export async function show(root, { params: [round = '', product = ''] }) {
         toast(t('stock.done', { from: number(adjusted.from), to: number(adjusted.to) }));
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
+        if (error.code === 'second_person') {
+          await proposed(error, to);
+          return;
+        }
         note.textContent = error.mistakes.length ? mistakeText(error.mistakes[0]) : said(error);
         amount.focus();
       } finally {

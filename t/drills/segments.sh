@@ -120,7 +120,7 @@ within "skewed: sold when it was killed" 1 $((items - 1)) "$at_kill"
 printf '     transfers between the masters: %s\n' "$(transfers skewed)"
 
 step "The amount is raised by 30 after the last was sold"
-"$seckill" stock adjust even 1 $((items + 30)) >>"$shop_log" 2>&1 || fact "raise: the command" "done" "$(tail -n 1 "$shop_log")"
+"$seckill" stock adjust even 1 $((items + 30)) --alone "the drill" >>"$shop_log" 2>&1 || fact "raise: the command" "done" "$(tail -n 1 "$shop_log")"
 race even --buyers "$buyers" --prefix late --until-sold-out 5
 sold_exactly even $((items + 30))
 refused=$("$seckill" stock adjust even 1 10 2>&1 || true)

@@ -12,6 +12,7 @@ use crate::redis::segments::Segments;
 use crate::sale::approve::Approver;
 use crate::sale::{export, file, import, repeat};
 use crate::store::Actor;
+use crate::store::round::RoundState;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SaleCommand {
@@ -107,10 +108,22 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
         zone: &config.time_zone,
         inventory: inventory.as_ref(),
     };
+    let by = Actor::on_the_box();
     for round in rounds {
-        approver
-            .approve(round, &Actor::on_the_box(), crate::now_ms())
-            .await?;
+        let is_approved = store
+            .round(round)
+            .await?
+            .is_some_and(|stored| stored.state == RoundState::Approved);
+        // Whoever worked on it at the console is not a second person in a shell.
+        let is_own = !is_approved && store.has_worked_on(round, &by.name).await?;
+        anyhow::ensure!(
+            !is_own,
+            "nothing was approved: {} made, changed or submitted round \"{round}\" at the console, \
+             so a supervisor other than {} has to approve it there",
+            by.name,
+            by.name
+        );
+        approver.approve(round, &by, crate::now_ms()).await?;
         say(&format!("Round {round}: approved and on sale.\n"))?;
     }
     store.close().await;

@@ -1,11 +1,12 @@
 //! `seckill stock …`: the stock of each segment, its rebuilding and its changes.
 
 use crate::config::{Config, QueueKind};
+use crate::console::rounds::proposals;
 use crate::inspect::rebuild::{Options, Rebuilder, Report};
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::catalogue;
-use crate::stock::adjust::{Adjusted, Adjuster};
+use crate::stock::adjust::{Adjusted, Adjuster, Raise};
 use crate::stock::levels;
 use crate::store::{Actor, Store};
 use anyhow::Context as _;
@@ -49,7 +50,8 @@ pub(crate) enum StockCommand {
     },
     /// Change how many items a product has in all, while it sells
     ///
-    /// The permits follow. An amount below what is sold is refused. A command that
+    /// The permits follow. An amount below what is sold is refused. To raise it takes
+    /// two people: propose it, and a supervisor decides at the console. A command that
     /// broke off is repeated as it was.
     Adjust {
         /// The round's id
@@ -62,6 +64,12 @@ pub(crate) enum StockCommand {
         /// Id of this request: repeated with it, it is carried out once
         #[arg(long, value_name = "ID")]
         request: Option<String>,
+        /// Propose it instead, for this reason
+        #[arg(long, value_name = "REASON", conflicts_with_all = ["alone", "request"])]
+        propose: Option<String>,
+        /// Raise it without a second person, for this reason, which the audit log keeps
+        #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        alone: Option<String>,
     },
 }
 
@@ -109,7 +117,15 @@ pub(crate) async fn run(config: &Config, command: StockCommand) -> anyhow::Resul
             product,
             amount,
             request,
-        } => adjust(config, &item(&round, &product)?, amount, request).await,
+            propose,
+            alone,
+        } => {
+            let item = item(&round, &product)?;
+            match propose {
+                Some(reason) => propose_amount(config, &item, amount, &reason).await,
+                None => adjust(config, &item, amount, request, alone.as_deref()).await,
+            }
+        }
     }
 }
 
@@ -187,6 +203,7 @@ async fn adjust(
     item: &Item,
     amount: u64,
     request: Option<String>,
+    alone: Option<&str>,
 ) -> anyhow::Result<()> {
     let request = match request {
         Some(request) if ids::is_request(&request) => request,
@@ -205,6 +222,7 @@ async fn adjust(
         segments: &segments,
         store: &store,
         by: &by,
+        raise: alone.map_or(Raise::Refused, Raise::Alone),
     };
     let adjusted = adjuster.adjust(item, amount, &request).await?;
     store.close().await;
@@ -215,4 +233,20 @@ async fn adjust(
             format!("Request {request} set {item} to {amount} items before; nothing was done.\n")
         }
     })
+}
+
+async fn propose_amount(
+    config: &Config,
+    item: &Item,
+    amount: u64,
+    reason: &str,
+) -> anyhow::Result<()> {
+    let store: Store = open_store(config).await?;
+    let (zone, by) = (&config.time_zone, Actor::on_the_box());
+    let proposed = proposals::propose_amount(&store, zone, (item, amount), reason, &by).await;
+    store.close().await;
+    say(&format!(
+        "{item} stays as it is. Proposed change {} waits for a supervisor at the console.\n",
+        proposed?
+    ))
 }

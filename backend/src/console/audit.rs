@@ -1,21 +1,35 @@
 //! Reading the audit log.
 
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::ConsoleState;
 use super::auth::Operator;
 use super::error::ConsoleError;
-use crate::store::{AuditEntry, AuditQuery};
+use crate::now_ms;
+use crate::shop::order_export::csv_row;
+use crate::store::{Actor, AuditEntry, AuditQuery, Done};
+use crate::time::rfc3339;
 
 /// Entries on one page.
 const PAGE: u32 = 50;
+/// Entries that an export reads at once.
+const EXPORTED: u32 = 500;
+/// The first line of an export.
+const CSV_HEAD: &str = "id,at,at_ms,who,via,action,target,detail\r\n";
 
-/// `GET /ops/api/audit`.
+/// Everything under `/ops/api/audit`.
 pub(super) fn router() -> Router<ConsoleState> {
-    Router::new().route("/ops/api/audit", get(list))
+    Router::new()
+        .route("/ops/api/audit", get(list))
+        .route("/ops/api/audit/export", get(export))
 }
 
 /// Which entries to list.
@@ -26,10 +40,35 @@ pub(super) struct LogQuery {
     before: Option<u64>,
     /// Whose actions.
     who: String,
-    /// The target, such as a round's id.
+    /// The target, such as a round's id; that finds its products, too.
     target: String,
     /// How the action begins, such as `round.`.
     action: String,
+    /// Only entries of this time or later, epoch milliseconds.
+    from_ms: u64,
+    /// Only entries before this time, epoch milliseconds.
+    until_ms: Option<u64>,
+}
+
+impl LogQuery {
+    fn of(
+        query: Result<Query<Self>, QueryRejection>,
+        limit: u32,
+    ) -> Result<AuditQuery, ConsoleError> {
+        let Query(query) = query.map_err(|error| {
+            let right = "times are epoch milliseconds, and \"before\" is an entry's id";
+            ConsoleError::BadRequest(format!("{}; {right}.", error.body_text()))
+        })?;
+        Ok(AuditQuery {
+            before: query.before,
+            who: query.who,
+            target: query.target,
+            action: query.action,
+            from_ms: query.from_ms,
+            until_ms: query.until_ms,
+            limit,
+        })
+    }
 }
 
 /// A page of the log.
@@ -48,19 +87,77 @@ pub(super) struct Log {
 pub(super) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    Query(query): Query<LogQuery>,
+    query: Result<Query<LogQuery>, QueryRejection>,
 ) -> Result<Json<Log>, ConsoleError> {
-    let wanted = AuditQuery {
-        before: query.before,
-        who: query.who,
-        target: query.target,
-        action: query.action,
-        limit: PAGE + 1,
-    };
+    let wanted = LogQuery::of(query, PAGE + 1)?;
     let mut entries = state.store.get().await?.audit(&wanted).await?;
     // One more than shown says whether there is more.
     let more = entries.len() > PAGE as usize;
     entries.truncate(PAGE as usize);
     let next = entries.last().filter(|_| more).map(|entry| entry.id);
     Ok(Json(Log { entries, next }))
+}
+
+/// The same, all of it, as CSV: no field is a formula to a spreadsheet.
+#[utoipa::path(get, path = "/ops/api/audit/export", tag = "audit", params(LogQuery), responses(
+    (status = 200, description = "text/csv"),
+))]
+pub(super) async fn export(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Result<Response, ConsoleError> {
+    let mut wanted = LogQuery::of(query, EXPORTED)?;
+    let store = state.store.get().await?.clone();
+    let done = Done {
+        action: "audit.export",
+        target: String::new(),
+        detail: json!({ "who": wanted.who, "target": wanted.target, "action": wanted.action }),
+    };
+    let by = Actor::at_console(&me.name);
+    store.note_audit(&by, &done, now_ms()).await?;
+    let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<String>>(2);
+    tokio::spawn(async move {
+        let mut text = CSV_HEAD.to_owned();
+        loop {
+            let page = match store.audit(&wanted).await {
+                Ok(page) => page,
+                Err(error) => {
+                    // A cut connection, so that nobody takes the part for the whole.
+                    let _ = sender.send(Err(std::io::Error::other(error))).await;
+                    return;
+                }
+            };
+            page.iter()
+                .for_each(|entry| text.push_str(&csv_line(entry)));
+            let sent = sender.send(Ok(std::mem::take(&mut text))).await;
+            if sent.is_err() || page.len() < EXPORTED as usize {
+                return;
+            }
+            wanted.before = page.last().map(|entry| entry.id);
+        }
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"audit.csv\"",
+        ),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    Ok((headers, Body::from_stream(stream)).into_response())
+}
+
+fn csv_line(entry: &AuditEntry) -> String {
+    csv_row(&[
+        entry.id.to_string(),
+        rfc3339(entry.at_ms),
+        entry.at_ms.to_string(),
+        entry.who.clone(),
+        entry.via.clone(),
+        entry.action.clone(),
+        entry.target.clone(),
+        entry.detail.to_string(),
+    ])
 }

@@ -8,6 +8,7 @@ use crate::http::error::json_response;
 use crate::queue::QueueError;
 use crate::redis::RedisLinkError;
 use crate::store::StoreError;
+use crate::store::difference::Difference;
 
 /// A part that a request needs and that is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,12 @@ pub enum ConsoleError {
         /// Why not, and who may.
         message: String,
     },
+    /// 403: a change of what two people approved, which one person asked for.
+    #[error(
+        "This needs a second person: {}. Propose it (POST /ops/api/proposals); a supervisor other \
+         than you decides.", Difference::sentence(.0)
+    )]
+    SecondPerson(Vec<Difference>),
     /// 404: there is nothing of this name.
     #[error("{0}")]
     NotFound(String),
@@ -127,6 +134,7 @@ impl ConsoleError {
             Self::WrongLogin => "wrong_login",
             Self::Foreign => "foreign_request",
             Self::SupervisorOnly => "supervisor_only",
+            Self::SecondPerson(_) => "second_person",
             Self::Forbidden { code, .. } | Self::Conflict { code, .. } => code,
             Self::NotFound(_) => "not_found",
             Self::Mistakes(_) => "mistakes",
@@ -140,7 +148,10 @@ impl ConsoleError {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::LoginRequired | Self::WrongLogin => StatusCode::UNAUTHORIZED,
-            Self::Foreign | Self::SupervisorOnly | Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::Foreign
+            | Self::SupervisorOnly
+            | Self::SecondPerson(_)
+            | Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::Mistakes(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -189,6 +200,7 @@ impl IntoResponse for ConsoleError {
         let mut body = serde_json::json!({ "code": self.code(), "message": self.to_string() });
         match &self {
             Self::Mistakes(mistakes) => body["mistakes"] = serde_json::json!(mistakes),
+            Self::SecondPerson(changes) => body["changes"] = serde_json::json!(changes),
             Self::Away(part) => body["missing"] = part.as_str().into(),
             Self::Conflict {
                 current: Some(current),

@@ -1,7 +1,7 @@
 //! Rounds and their products: made, edited, copied, deleted, submitted and approved.
 //!
-//! One file per task of an operator, each with its handlers; `form`, `view`,
-//! `changes` and `conflicts` are what they share. Rules of a sale that the command
+//! One file per task of an operator, each with its handlers; `form`, `view` and
+//! `conflicts` are what they share. Rules of a sale that the command
 //! line has too are in `crate::sale`.
 
 use axum::Router;
@@ -17,8 +17,8 @@ use crate::store::{Done, Store};
 
 /// A round's approval: submit, withdraw, approve, reject, publish.
 pub(super) mod approval;
-/// What an edit changed, as the audit log keeps it.
-mod changes;
+/// What a round is compared with before it is approved.
+pub(super) mod basis;
 /// Changes that the round's state does not allow.
 mod conflicts;
 /// Making, checking, saving, copying and deleting rounds.
@@ -31,6 +31,8 @@ pub(super) mod list;
 mod new_ids;
 /// A preview of the product page.
 pub(super) mod preview;
+/// Changes of approved rounds that a second person decides on.
+pub mod proposals;
 /// What a round sold.
 pub(super) mod report;
 /// Edits of a round that is approved.
@@ -61,6 +63,7 @@ pub(super) fn router() -> Router<ConsoleState> {
             get(list::show).put(edit::save).delete(edit::remove),
         )
         .route("/ops/api/rounds/{id}/copy", post(edit::copy))
+        .route("/ops/api/rounds/{id}/basis", get(basis::basis))
         .route("/ops/api/rounds/{id}/report", get(report::report))
         .route("/ops/api/rounds/{id}/submit", post(approval::submit))
         .route("/ops/api/rounds/{id}/withdraw", post(approval::withdraw))
@@ -74,6 +77,7 @@ pub(super) fn router() -> Router<ConsoleState> {
         .route("/ops/api/rounds/{id}/approve", post(approval::approve))
         .route("/ops/api/rounds/{id}/reject", post(approval::reject))
         .route("/ops/api/rounds/{id}/publish", post(approval::publish))
+        .merge(proposals::router())
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 

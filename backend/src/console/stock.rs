@@ -14,9 +14,10 @@ use super::rounds::approval;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::now_ms;
 use crate::sale::catalogue;
-use crate::stock::adjust::{AdjustError, Adjusted, Adjuster};
+use crate::stock::adjust::{AdjustError, Adjusted, Adjuster, Raise};
 use crate::stock::levels::{self, Levels};
 use crate::store::Actor;
+use crate::store::difference::Difference;
 
 /// Largest amount of a product.
 const MOST: u64 = 1_000_000_000;
@@ -77,10 +78,12 @@ pub(super) struct Adjustment {
     before: bool,
 }
 
-/// Sets the total of a product's items, once for each request id.
+/// Lowers the total of a product's items, once for each request id. To raise it, a
+/// second person is needed: propose it.
 #[utoipa::path(post, path = "/ops/api/stock/{round}/{product}", tag = "stock",
     request_body = NewAmount, responses(
     (status = 200, body = Adjustment),
+    (status = 403, description = "It would raise the amount, which has to be proposed"),
     (status = 409, description = "Stock is in transit; try again"),
     (status = 422, description = "Fewer than are sold already"),
 ))]
@@ -115,6 +118,7 @@ pub(super) async fn adjust(
         segments: &state.segments,
         store,
         by: &by,
+        raise: Raise::Refused,
     };
     let adjusted = adjuster.adjust(&item, new.amount, &request).await;
     let (from, to, before) = match adjusted.map_err(|error| adjust_error(error, new.amount))? {
@@ -169,6 +173,13 @@ fn adjust_error(error: AdjustError, amount: u64) -> ConsoleError {
                 place: None,
             };
             ConsoleError::Mistakes(vec![mistake])
+        }
+        AdjustError::Raises { item, from, amount } => {
+            ConsoleError::SecondPerson(vec![Difference {
+                field: format!("{}.amount", item.product()),
+                from: from.into(),
+                to: amount.into(),
+            }])
         }
         AdjustError::Busy(_) | AdjustError::Unsteady(_) => ConsoleError::Conflict {
             code: "stock_moves",

@@ -45,6 +45,11 @@ pub(crate) fn csv_line(order: &Order) -> String {
         crate::time::rfc3339(order.pay_by_ms),
         order.request.clone(),
     ];
+    csv_row(&fields)
+}
+
+/// Fields as a line of CSV (RFC 4180), none of which a spreadsheet takes for a formula.
+pub(crate) fn csv_row(fields: &[String]) -> String {
     let fields: Vec<String> = fields.iter().map(|field| csv_field(field)).collect();
     format!("{}\r\n", fields.join(","))
 }

@@ -48,6 +48,19 @@ pub enum AdjustError {
         /// Items there are.
         now: u64,
     },
+    /// It would raise the amount, which nobody does alone.
+    #[error(
+        "{item} stays at {from} items: raising it to {amount} needs a second person; propose it at \
+         the console, or with --propose REASON"
+    )]
+    Raises {
+        /// The product.
+        item: Item,
+        /// Items there are.
+        from: u64,
+        /// The amount asked for.
+        amount: u64,
+    },
     /// Another adjustment of the product is under way.
     #[error("somebody else is adjusting {0} at this moment; try again in half a minute at most")]
     Busy(Item),
@@ -85,6 +98,24 @@ pub enum Adjusted {
     Before(u64),
 }
 
+/// Whether an adjustment may raise an amount. Lowering it needs nobody's leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Raise<'a> {
+    /// It may not: one person asks.
+    Refused,
+    /// It may: a second person approved what the first proposed.
+    Approved {
+        /// The number of the proposal.
+        proposal: u64,
+        /// Who proposed it.
+        by: &'a str,
+    },
+    /// It may: somebody with a shell on the machine takes it upon themself, for this reason.
+    Alone(&'a str),
+    /// It may: a change that was refused is taken back.
+    Back,
+}
+
 /// Adjusts amounts.
 #[derive(Debug, Clone, Copy)]
 pub struct Adjuster<'a> {
@@ -96,6 +127,8 @@ pub struct Adjuster<'a> {
     pub store: &'a Store,
     /// Who adjusts, for the audit log.
     pub by: &'a Actor,
+    /// Whether the amount may rise.
+    pub raise: Raise<'a>,
 }
 
 impl Adjuster<'_> {
@@ -182,6 +215,13 @@ impl Adjuster<'_> {
             .await
             .map_err(AdjustError::NoStore)?;
         let from: u64 = levels.iter().map(Level::sum).sum();
+        if amount > from && self.raise == Raise::Refused {
+            return Err(AdjustError::Raises {
+                item: item.clone(),
+                from,
+                amount,
+            });
+        }
         if amount < from {
             set_limit(conn, item, amount).await?;
             if let Err(error) = self.lower(item, &entry, amount, request).await {
@@ -193,10 +233,19 @@ impl Adjuster<'_> {
             self.raise(item, &entry, amount - from, request).await?;
             set_limit(conn, item, amount).await?;
         }
+        let mut detail = serde_json::json!({ "amount": [from, amount], "request": request });
+        match self.raise {
+            Raise::Approved { proposal, by } => {
+                detail["proposal"] = proposal.into();
+                detail["proposed_by"] = by.into();
+            }
+            Raise::Alone(reason) if amount > from => detail["alone"] = reason.into(),
+            Raise::Alone(_) | Raise::Refused | Raise::Back => {}
+        }
         let done = Done {
             action: "stock.adjust",
             target: item.to_string(),
-            detail: serde_json::json!({ "amount": [from, amount], "request": request }),
+            detail,
         };
         self.store
             .set_frozen_amount(

@@ -108,10 +108,14 @@ pub struct AuditQuery {
     pub before: Option<u64>,
     /// The author's name.
     pub who: String,
-    /// The object.
+    /// The object; of a round also each of its products (`ROUND::PRODUCT`).
     pub target: String,
     /// A prefix of the action, such as `round.`.
     pub action: String,
+    /// Only entries of this time or later, epoch milliseconds.
+    pub from_ms: u64,
+    /// Only entries before this time, epoch milliseconds.
+    pub until_ms: Option<u64>,
     /// Most entries in the reply.
     pub limit: u32,
 }
@@ -173,10 +177,13 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
-        let begins = format!("{}%", query.action.replace(['%', '_', '\\'], ""));
+        let within = format!("{}::", query.target);
+        let length = |text: &str| i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
         let rows = sqlx::query(
             "SELECT id, at_ms, who, via, action, target, detail FROM audit
-             WHERE id < ? AND (? = '' OR who = ?) AND (? = '' OR target = ?) AND action LIKE ?
+             WHERE id < ? AND (? = '' OR who = ?)
+               AND (? = '' OR target = ? OR SUBSTR(target, 1, ?) = ?)
+               AND SUBSTR(action, 1, ?) = ? AND at_ms >= ? AND at_ms < ?
              ORDER BY id DESC LIMIT ?",
         )
         .bind(query.before.map_or(i64::MAX, signed))
@@ -184,11 +191,56 @@ impl Store {
         .bind(&query.who)
         .bind(&query.target)
         .bind(&query.target)
-        .bind(begins)
+        .bind(length(&within))
+        .bind(&within)
+        .bind(length(&query.action))
+        .bind(&query.action)
+        .bind(signed(query.from_ms))
+        .bind(query.until_ms.map_or(i64::MAX, signed))
         .bind(i64::from(query.limit))
         .fetch_all(self.main().readers())
         .await?;
         rows.iter().map(entry).collect()
+    }
+}
+
+impl Store {
+    /// The round that this one was copied from, as the log has it.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn copied_from(&self, round: &str) -> Result<Option<String>, StoreError> {
+        let detail: Option<String> = sqlx::query_scalar(
+            "SELECT detail FROM audit WHERE target = ? AND action = 'round.copy'
+             AND id > (SELECT COALESCE(MAX(gone.id), 0) FROM audit gone
+                       WHERE gone.target = ? AND gone.action = 'round.delete')
+             ORDER BY id DESC LIMIT 1",
+        )
+        .bind(round)
+        .bind(round)
+        .fetch_optional(self.main().readers())
+        .await?;
+        let detail: Option<serde_json::Value> =
+            detail.and_then(|detail| serde_json::from_str(&detail).ok());
+        let from = detail.and_then(|detail| detail["from"].as_str().map(str::to_owned));
+        Ok(from.filter(|from| from != round))
+    }
+
+    /// The latest approved round of a series other than `round`.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn approved_of_series(
+        &self,
+        series: &str,
+        round: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let id = sqlx::query_scalar(
+            "SELECT id FROM rounds WHERE series = ? AND id <> ? AND state = 'approved'
+             ORDER BY opens_ms DESC LIMIT 1",
+        );
+        let id = id.bind(series).bind(round);
+        Ok(id.fetch_optional(self.main().readers()).await?)
     }
 }
 

@@ -110,6 +110,11 @@ const SQLITE_FILES: &[File] = &[
         "board_history",
         include_str!("../../migrations/sqlite/0051_board_history.sql"),
     ),
+    (
+        52,
+        "proposals",
+        include_str!("../../migrations/sqlite/0052_proposals.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -211,6 +216,11 @@ const MYSQL_FILES: &[File] = &[
         51,
         "board_history",
         include_str!("../../migrations/mysql/0051_board_history.sql"),
+    ),
+    (
+        52,
+        "proposals",
+        include_str!("../../migrations/mysql/0052_proposals.sql"),
     ),
 ];
 

@@ -67,7 +67,8 @@ impl Store {
         Ok(version.map(unsigned))
     }
 
-    /// The names of all pictures in rounds, including drafts and rounds that are over.
+    /// The names of all pictures in rounds, including drafts and rounds that are over, and
+    /// in changes that are proposed.
     ///
     /// # Errors
     /// The database.
@@ -75,7 +76,12 @@ impl Store {
         let rows = sqlx::query("SELECT DISTINCT picture FROM round_products WHERE picture <> ''")
             .fetch_all(self.main().readers())
             .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        let mut pictures: BTreeSet<String> = rows
+            .iter()
+            .map(|row| row.try_get(0))
+            .collect::<Result<_, _>>()?;
+        pictures.extend(self.proposed_pictures().await?);
+        Ok(pictures)
     }
 
     /// A page of rounds, latest start first, and the number of all that match.

@@ -10,5 +10,7 @@ mod login;
 mod refusals;
 /// Rounds made, approved, edited.
 pub(crate) mod rounds;
+/// What takes a second person.
+mod second_person;
 /// With the database stopped.
 mod without_database;

@@ -7,7 +7,7 @@ use crate::common::masters::{Market, buy};
 use redis::AsyncCommands as _;
 use seckill::redis::scripts;
 use seckill::sale::catalogue;
-use seckill::stock::adjust::{AdjustError, Adjusted, Adjuster};
+use seckill::stock::adjust::{AdjustError, Adjusted, Adjuster, Raise};
 use seckill::stock::levels;
 use seckill::store::{Actor, Store};
 use seckill_core::keys;
@@ -41,6 +41,7 @@ async fn the_amount_rises_and_falls_while_it_sells_and_permits_follow() {
         segments: &market.segments,
         store: &store,
         by: &Actor::system(),
+        raise: Raise::Alone("a test"),
     };
     for n in 0..10 {
         assert_eq!(buy(&market.app, &format!("u{n}"), 1).await.1, "processing");
@@ -76,6 +77,17 @@ async fn the_amount_rises_and_falls_while_it_sells_and_permits_follow() {
     // An old request that comes again does not undo a newer one.
     adjuster.adjust(&item(), 15, "more").await.unwrap();
     assert_eq!(state(&market).await, (1, 11, 12));
+    // One person alone lowers, and raises nothing: the amount is compared under the lock.
+    let one = Adjuster {
+        raise: Raise::Refused,
+        ..adjuster
+    };
+    let refused = one.adjust(&item(), 13, "alone").await.unwrap_err();
+    assert!(
+        matches!(refused, AdjustError::Raises { from: 12, .. }),
+        "{refused}"
+    );
+    assert_eq!(state(&market).await, (1, 11, 12));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,6 +99,7 @@ async fn lowered_in_the_middle_of_a_rush_it_sells_exactly_the_new_amount() {
         segments: &market.segments,
         store: &store,
         by: &Actor::system(),
+        raise: Raise::Refused,
     };
     let mut buyers = JoinSet::new();
     for n in 0..200 {

@@ -293,20 +293,17 @@ async fn a_stop_that_only_the_database_knows_reaches_the_catalogue_later() {
 
 #[tokio::test]
 async fn an_amount_may_become_nothing_and_something_again() {
-    let (console, li, _) = on_sale().await;
+    let (console, li, wang) = on_sale().await;
     for amount in [0, 7] {
-        let path = "/ops/api/stock/1/153";
-        let set = console
-            .post(
-                &li,
-                path,
-                &json!({ "amount": amount, "request": format!("r{amount}") }),
-            )
-            .await;
+        let change = json!({ "round": "1", "product": "153", "amount": amount });
+        let made = console.post(&li, "/ops/api/proposals", &change).await;
+        let path = format!("/ops/api/proposals/{}/approve", made.body["id"]);
+        let set = console.post(&wang, &path, &json!({})).await;
         assert_eq!(
-            (set.status, &set.body["to"]),
-            (StatusCode::OK, &json!(amount)),
-            "{}",
+            (set.status, &set.body["state"]),
+            (StatusCode::OK, &json!("approved")),
+            "{} {}",
+            made.body,
             set.body
         );
         assert_eq!(entry(&console, "153").await.limit, amount);

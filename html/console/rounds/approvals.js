@@ -5,11 +5,14 @@ import { api } from '../api.js';
 import { el, fill, toast } from '../dom.js';
 import { moment, money, number, said, span as spanOf, t } from '../i18n.js';
 import { approve, isOwn, reject } from './actions.js';
-import { thumbnails } from './picture.js';
+import { changeList } from './changes.js';
+import { names, thumbnails } from './picture.js';
+import { proposalCard, waiting } from './proposals.js';
 import { allRounds, approveAll, rejectAll, span } from './series.js';
 import './words.js';
 
-const MOST_PRODUCTS = 20;
+/** Products that a card shows at first; all of them are one click away. */
+const FIRST_PRODUCTS = 20;
 
 export async function show(root, { me }) {
   const list = el('div');
@@ -25,14 +28,16 @@ export async function show(root, { me }) {
     const rounds = [];
     for (const it of await allRounds({ state: 'submitted' })) rounds.push(await whole(it));
     seen = new Map(rounds.map((it) => [it.id, it]));
-    if (!rounds.length) return fill(list, el('div.card.empty', {}, el('h2', {}, t('approvals.empty')), el('p', {}, t('approvals.empty.do'))));
-    return fill(list, together(rounds, me).map((days) => card(days, me, read)));
+    const { proposals } = await waiting();
+    if (!rounds.length && !proposals.length) return fill(list, el('div.card.empty', {}, el('h2', {}, t('approvals.empty')), el('p', {}, t('approvals.empty.do'))));
+    return fill(list, proposals.map((it) => proposalCard(it, me, read)), together(rounds, me).map((days) => card(days, me, read)));
   }
 
   fill(root, el('div.head', {}, el('h1', {}, t('approvals.title'))), list);
   await read();
   const again = setInterval(() => {
-    if (!document.hidden && !document.querySelector('dialog[open]')) read().catch(() => {});
+    // What somebody has opened to read stays as it is.
+    if (!document.hidden && !document.querySelector('dialog[open], .waiting details[open], .waiting.is-whole')) read().catch(() => {});
   }, 10_000);
   return () => clearInterval(again);
 }
@@ -77,12 +82,18 @@ function card(days, me, read) {
     ]
     : [el('p.soft', {}, t(me.role === 'supervisor' ? 'note.own' : 'error.supervisor_only'))];
   const line = (it) => el('tr', {},
-    el('td', {}, el('div.goods', {}, thumbnails(it.picture, it.title)), el('b', { dir: 'auto' }, it.title), el('div.soft.small', {}, it.id),
+    el('td', {}, el('div.goods', {}, pictures(it)), el('b', { dir: 'auto' }, it.title), el('div.soft.small', {}, it.id),
       it.text ? el('details.small', {}, el('summary', {}, t('product.text')), el('p.told', { dir: 'auto' }, it.text)) : null),
     el('td.num', { 'data-label': t('product.price') }, money(it.price_cents)),
     el('td.num', { 'data-label': t('product.list') }, money(it.list_price_cents), off(it)),
     el('td.num', { 'data-label': t('product.amount') }, number(it.amount)),
     el('td.num', { 'data-label': t('product.cap') }, number(it.per_buyer)));
+  const rows = el('tbody', {}, round.products.slice(0, FIRST_PRODUCTS).map(line));
+  const all = round.products.length > FIRST_PRODUCTS ? el('button.button', { type: 'button', 'data-act': 'basis.more', onclick: () => {
+    rows.append(...round.products.slice(FIRST_PRODUCTS).map(line));
+    all.closest('.waiting').classList.add('is-whole');
+    all.remove();
+  } }, t('basis.more', { n: number(round.products.length) })) : null;
   const link = (it, words) => el('a', { href: `#/rounds/${encodeURIComponent(it.id)}` }, words);
   const when = isMany
     ? [
@@ -96,6 +107,23 @@ function card(days, me, read) {
     when,
     el('p.soft.small', {}, t('approvals.by', { who: round.submitted_by ?? '', when: moment(round.submitted_ms) })),
     el('table.table', {}, el('thead', {}, el('tr', {}, ['title', 'price', 'list', 'amount', 'cap'].map((name, at) => el('th', { class: at ? 'num' : '' }, t(`product.${name}`))))),
-      el('tbody', {}, round.products.slice(0, MOST_PRODUCTS).map(line))),
-    round.products.length > MOST_PRODUCTS ? el('p.soft', {}, t('product.range', { from: 1, to: MOST_PRODUCTS, n: round.products.length })) : null);
+      rows),
+    all,
+    basis(round));
+}
+
+/** Small pictures, each a link to the large one. */
+const pictures = (it) => thumbnails(it.picture, it.title).map((thumb, at) =>
+  el('a', { href: `/pictures/${encodeURIComponent(names(it.picture)[at])}.jpg`, target: '_blank', rel: 'noopener' }, thumb));
+
+/** What differs from the round that this one was made from, read when it is first opened. */
+function basis(round) {
+  const box = el('details.basis', { 'data-basis': round.id }, el('summary', {}, t('basis.title')));
+  box.addEventListener('toggle', async () => {
+    const is = await api.get(`/rounds/${encodeURIComponent(round.id)}/basis`);
+    const what = is.kind ? el('p.soft', {}, t(`basis.${is.kind}`, is)) : el('p.soft', {}, t('basis.none'));
+    const changes = !is.kind ? null : is.changes.length ? changeList(is.changes, is.titles) : el('p', {}, t('basis.same'));
+    fill(box, box.firstChild, what, changes);
+  }, { once: true });
+  return box;
 }

@@ -6,6 +6,7 @@ import { el, fill, toast } from '../dom.js';
 import { moment, said, shopZone, t } from '../i18n.js';
 import { actions, isOwn } from './actions.js';
 import { clash } from './clash.js';
+import { propose, waiting } from './proposals.js';
 import { emptyProduct, forget, fresh, fromRound, keep, kept, toForm } from './draft.js';
 import { field, showMistakes } from './fields.js';
 import { preview } from './preview.js';
@@ -77,6 +78,8 @@ export async function editor(root, { id, me }) {
         mark(error.mistakes);
         form.querySelector('[aria-invalid=true]')?.focus();
         toast(t('note.mistakes', { n: error.mistakes.length }), 'bad');
+      } else if (error.code === 'second_person') {
+        await proposed(error);
       } else if (error.body?.current && ['changed_meanwhile', 'waits_for_approval', 'already_approved', 'already_rejected'].includes(error.code)) {
         await collided(error);
       } else {
@@ -86,6 +89,16 @@ export async function editor(root, { id, me }) {
     } finally {
       busy = false;
       root.classList.remove('is-busy');
+    }
+  }
+
+  /** What two people approved is changed by two: the edit is proposed. */
+  async function proposed(error) {
+    const titles = Object.fromEntries(round.products.map((it) => [it.id, it.title]));
+    try {
+      if (await propose(error, { round: id, form: toForm(draft, false) }, titles)) take(round);
+    } catch (refusal) {
+      toast(said(refusal), 'bad');
     }
   }
 
@@ -151,6 +164,14 @@ export async function editor(root, { id, me }) {
       ['paused', 'withdrawn'].includes(round?.state) ? note(`note.${round.state}`, 'warn') : null,
       ['approved', 'published', 'running', 'paused'].includes(round?.state) ? note('note.approved', 'info') : null,
       round?.state === 'ended' ? note('note.ended', 'info') : null);
+    if (['approved', 'published', 'running', 'paused'].includes(round?.state)) showWaiting();
+  }
+
+  /** Changes of this round that wait for a second person. */
+  async function showWaiting() {
+    const { total } = await waiting(id).catch(() => ({ total: 0 }));
+    notes.querySelector('[data-waiting]')?.remove();
+    if (total) notes.append(el('p.note', { 'data-tone': 'warn', 'data-waiting': total }, el('a', { href: '#/approvals' }, t('proposal.wait', { n: total }))));
   }
 
   function showForm() {

@@ -1,4 +1,4 @@
-// Words of the rounds, the approvals and the audit log.
+// Words of the rounds and the approvals.
 
 import { addWords } from '../i18n.js';
 
@@ -31,7 +31,7 @@ addWords({
     'ask.reject': '驳回场次“{name}”', 'ask.reject.why': '理由，写给提交的人看',
     'note.unsaved': '有未保存的修改，已保存在本浏览器标签页里。', 'note.restored': '已恢复您上次未保存的修改。',
     'note.submitted': '{who} 于 {when} 提交，正在等待主管审批。要修改请先撤回。', 'note.rejected': '{who} 驳回了这个场次：{reason}',
-    'note.approved': '{who} 于 {when} 批准。现在只能修改名称、标题、说明、图片、顺序、数量，推迟结束时间，以及在开始前改开始时间。',
+    'note.approved': '{who} 于 {when} 批准。修改由第二个人批准后生效，调少数量除外。只能修改名称、标题、说明、图片、顺序、数量，推迟结束时间，以及在开始前改开始时间。',
     'act.stop.pause': '暂停', 'act.stop.pause.done': '已暂停，一秒内各入口停售', 'act.stop.resume': '恢复', 'act.stop.resume.done': '已恢复销售', 'act.stop.end': '立即结束', 'act.stop.end.done': '已结束', 'act.stop.withdraw': '下架', 'act.stop.withdraw.done': '已下架',
     'ask.stop.pause': '暂停场次“{name}”？', 'ask.stop.pause.text': '所有入口一秒内停售，页面会说明；已下的订单照常付款。可以随时恢复。',
     'ask.stop.resume': '恢复场次“{name}”？', 'ask.stop.resume.text': '所有入口一秒内恢复销售。',
@@ -48,18 +48,8 @@ addWords({
     'series.span': '从 {from} 到 {to}。', 'series.refused': '这些没有成功：', 'series.saved': '已保存 {n} 天。打开任意一天即可提交整个系列。', 'series.days': '共 {n} 天', 'series.each': '逐日查看', 'series.none': '这个系列没有可提交的草稿。',
     'series.left.rejected': '另有 {n} 天曾被驳回，请逐一修改后提交。', 'series.left.unsaved': '另有 {n} 天在本标签页有未保存的修改，请先保存。',
     'series.submitting': '正在逐日提交', 'series.approving': '正在逐日批准', 'series.rejecting': '正在逐日驳回', 'series.progress': '第 {n} 天，共 {of} 天：{id}', 'series.done': '{of} 天中完成了 {n} 天。',
-    'approvals.title': '待审批', 'approvals.off': '立省 {percent}%', 'approvals.empty': '没有待审批的场次', 'approvals.empty.do': '运营提交后会出现在这里。', 'approvals.by': '{who} 提交于 {when}',
-    'audit.title': '审计日志', 'audit.when': '时间', 'audit.who': '谁', 'audit.did': '做了什么', 'audit.target': '对象', 'audit.detail': '详情',
-    'audit.all': '全部操作', 'audit.filter.who': '操作人', 'audit.filter.target': '对象，如场次编号', 'audit.older': '更早的', 'audit.empty': '没有记录',
-    'field.name': '名称', 'field.products': '商品', 'field.from': '来自', 'field.starts_ms': '开始', 'field.ends_ms': '结束', 'field.title': '标题', 'field.amount': '数量',
-    'field.price_cents': '秒杀价', 'field.list_price_cents': '原价', 'field.per_buyer': '每人限购', 'field.text': '说明', 'field.picture': '图片', 'field.reason': '理由', 'field.stop': '停售', 'field.cancel': '取消订单',
-    'field.score': '得分', 'field.ban_until_ms': '封禁至', 'field.round': '场次', 'field.product': '商品', 'field.shoppers': '顾客', 'field.bots': '机器人', 'field.seconds': '秒', 'field.wickedness': '恶行',
-    'field.expires_ms': '到期', 'field.source': '来源', 'field.letters': '失败消息', 'field.request': '请求',
-    'via.console': '控制台', 'via.command': '命令行', 'via.system': '系统',
-    'did.round.create': '新建场次', 'did.round.copy': '复制场次', 'did.round.edit': '修改场次', 'did.round.delete': '删除场次', 'did.round.submit': '提交审批',
-    'did.round.withdraw': '撤回', 'did.round.approve': '批准', 'did.round.reject': '驳回', 'did.round.publish': '重新发布', 'did.sale.pause': '暂停销售', 'did.sale.resume': '恢复销售', 'did.sale.end': '提前结束', 'did.sale.withdraw': '下架', 'did.round.import': '导入场次',
-    'did.ban.add': '封禁', 'did.ban.lift': '解除封禁', 'did.letter.redrive': '重新投递失败消息', 'did.stock.adjust': '调整数量', 'did.finding.confirm': '判定为程序', 'did.finding.dismiss': '判定为真人',
-    'did.simulation.begin': '开始模拟抢购', 'did.simulation.end': '结束模拟抢购',
+    'approvals.title': '待审批', 'basis.title': '与以前批准的比较', 'basis.copy': '与来源场次“{name}”（{round}）相比', 'basis.series': '与本系列最近批准的场次“{name}”（{round}）相比', 'basis.same': '没有差别', 'basis.none': '全新的场次，没有可比较的。', 'basis.more': '显示全部 {n} 种商品', 'approvals.off': '立省 {percent}%', 'approvals.empty': '没有待审批的场次', 'approvals.empty.do': '运营提交后会出现在这里。', 'approvals.by': '{who} 提交于 {when}',
+
     'error.own_round': '您创建、修改或提交过这个场次，须由另一位主管审批。', 'error.already_approved': '这个场次刚刚已由别的主管批准，不需要再做什么。',
     'error.already_rejected': '这个场次刚刚已被驳回，请看理由。', 'error.waits_for_approval': '这个场次正在等待审批，要修改请先撤回。',
     'error.changed_meanwhile': '您打开之后，别人改过这个场次，所以没有用您的覆盖。请看现在的内容再决定。',
@@ -107,7 +97,7 @@ addWords({
     'ask.reject': 'Reject round “{name}”', 'ask.reject.why': 'The reason, for the operator who submitted it',
     'note.unsaved': 'You have unsaved changes; this browser tab keeps them.', 'note.restored': 'The changes that you had not saved were brought back.',
     'note.submitted': '{who} submitted it on {when}; it waits for a supervisor. Withdraw it to change it.', 'note.rejected': '{who} rejected this round: {reason}',
-    'note.approved': '{who} approved it on {when}. Names, titles, texts, pictures, order and amounts can be changed; the end can be moved later, and the start while it has not come.',
+    'note.approved': '{who} approved it on {when}. Changes take a second person, except fewer items. Names, titles, texts, pictures, order and amounts can be changed; the end can be moved later, and the start while it has not come.',
     'act.stop.pause': 'Pause', 'act.stop.pause.done': 'Paused: every edge refuses within a second', 'act.stop.resume': 'Resume', 'act.stop.resume.done': 'It sells again', 'act.stop.end': 'End now', 'act.stop.end.done': 'Ended', 'act.stop.withdraw': 'Withdraw', 'act.stop.withdraw.done': 'Withdrawn',
     'ask.stop.pause': 'Pause round “{name}”?', 'ask.stop.pause.text': 'Every edge refuses within a second, and the pages say so. Orders that were placed can be paid. It can be resumed at any time.',
     'ask.stop.resume': 'Resume round “{name}”?', 'ask.stop.resume.text': 'Every edge sells again within a second.',
@@ -124,17 +114,8 @@ addWords({
     'series.span': 'From {from} to {to}.', 'series.refused': 'These were refused:', 'series.saved': '{n} days are saved. Open any of them to submit the whole series.', 'series.days': '{n} days', 'series.each': 'Each day', 'series.none': 'No day of this series is a draft that could be submitted.',
     'series.left.rejected': '{n} more were rejected: change and submit them one by one.', 'series.left.unsaved': '{n} more have changes in this tab that are not saved: save them first.',
     'series.submitting': 'Submitting day by day', 'series.approving': 'Approving day by day', 'series.rejecting': 'Rejecting day by day', 'series.progress': 'Day {n} of {of}: {id}', 'series.done': '{n} of {of} days are done.',
+    'basis.title': 'What differs from what was approved before', 'basis.copy': 'Compared with “{name}” ({round}), of which it is a copy', 'basis.series': 'Compared with “{name}” ({round}), approved last of this series', 'basis.same': 'No difference', 'basis.none': 'A new round: there is nothing to compare it with.', 'basis.more': 'Show all {n} products',
     'approvals.title': 'Waiting for approval', 'approvals.off': '{percent}% off', 'approvals.empty': 'Nothing waits for approval', 'approvals.empty.do': 'What operators submit appears here.', 'approvals.by': '{who} submitted it on {when}',
-    'audit.title': 'Audit log', 'audit.when': 'When', 'audit.who': 'Who', 'audit.did': 'Action', 'audit.target': 'Target', 'audit.detail': 'Details',
-    'audit.all': 'Everything', 'audit.filter.who': 'Who', 'audit.filter.target': 'Target, such as a round’s id', 'audit.older': 'Older', 'audit.empty': 'No entries',
-    'field.name': 'name', 'field.products': 'products', 'field.from': 'from', 'field.starts_ms': 'start', 'field.ends_ms': 'end', 'field.title': 'title', 'field.amount': 'amount',
-    'field.price_cents': 'price', 'field.list_price_cents': 'list price', 'field.per_buyer': 'per buyer', 'field.text': 'text', 'field.picture': 'picture', 'field.reason': 'reason', 'field.stop': 'stop', 'field.cancel': 'cancelled orders',
-    'field.score': 'score', 'field.ban_until_ms': 'banned until', 'field.round': 'round', 'field.product': 'product', 'field.shoppers': 'shoppers', 'field.bots': 'bots', 'field.seconds': 'seconds', 'field.wickedness': 'bot behaviours',
-    'field.expires_ms': 'until', 'field.source': 'source', 'field.letters': 'letters', 'field.request': 'request',
-    'via.console': 'console', 'via.command': 'command', 'via.system': 'system',
-    'did.round.create': 'made a round', 'did.round.copy': 'copied a round', 'did.round.edit': 'changed a round', 'did.round.delete': 'deleted a round', 'did.round.submit': 'submitted a round',
-    'did.round.withdraw': 'withdrew a round', 'did.round.approve': 'approved a round', 'did.round.reject': 'rejected a round', 'did.round.publish': 'published again', 'did.sale.pause': 'paused a sale', 'did.sale.resume': 'resumed a sale', 'did.sale.end': 'ended a sale early', 'did.sale.withdraw': 'withdrew from sale', 'did.round.import': 'imported a round',
-    'did.ban.add': 'banned', 'did.ban.lift': 'lifted a ban', 'did.letter.redrive': 'sent a failed message again', 'did.stock.adjust': 'adjusted an amount', 'did.finding.confirm': 'called it a program', 'did.finding.dismiss': 'called it a person',
-    'did.simulation.begin': 'began a simulation', 'did.simulation.end': 'ended a simulation',
+
   },
 });

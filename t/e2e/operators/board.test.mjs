@@ -1,7 +1,8 @@
 // Operators watch a sale and act on it, in a real browser on a running shop.
 //
 //   CONSOLE_URL           where the console is, default http://127.0.0.1:8081
-//   SUPERVISOR_PASSWORD   of the demo's account "supervisor"
+//   OPERATOR_PASSWORD     of the demo's account "operator"
+//   SUPERVISOR_PASSWORD   of "supervisor"
 //   SECKILL_DATA          the shop's data folder: its Redis is touched by hand here
 //   SECKILL               the program
 //   ROUND, PRODUCT        a product that sells within two minutes
@@ -31,7 +32,7 @@ after(() => browser?.close());
 /** Runs a command in the shop's Redis, like an operator's mistake. */
 const redis = (...command) => execFileSync('redis-cli', ['-s', `${process.env.SECKILL_DATA}/run/redis.sock`, ...command], { encoding: 'utf8' }).trim();
 
-async function operator(lang = 'en', more = {}) {
+async function operator(lang = 'en', more = {}, name = 'supervisor') {
   const context = await browser.newContext({ baseURL: CONSOLE_URL, locale: lang, viewport: { width: 1280, height: 900 }, ...more });
   const page = await context.newPage();
   await page.addInitScript(() => {
@@ -46,8 +47,8 @@ async function operator(lang = 'en', more = {}) {
   page.complaints = [];
   page.on('pageerror', (error) => page.complaints.push(String(error)));
   await page.goto('/console/');
-  await page.fill('#login-name', 'supervisor');
-  await page.fill('#login-password', process.env.SUPERVISOR_PASSWORD);
+  await page.fill('#login-name', name);
+  await page.fill('#login-password', process.env[`${name.toUpperCase()}_PASSWORD`]);
   await page.click('#login-form [type=submit]');
   await page.locator('#logout').waitFor();
   return page;
@@ -267,18 +268,36 @@ test('a dead letter is shown with its reason, and redriven', async () => {
 
 test('an amount is adjusted after its effect was shown, and never below what is sold', async () => {
   await untilOpen();
-  const page = await operator();
+  const page = await operator('en', {}, 'operator');
   await open(page, `stock/${item.round}/${item.product}`);
   const before = Number(await page.inputValue('#amount'));
-  await page.fill('#amount', String(before + 10));
-  await page.locator('#amount-effect', { hasText: '10 more' }).waitFor();
+  const limit = () => Number(redis('HGET', `seckill::{${ITEM}}::info`, 'limit'));
+  await page.fill('#amount', String(before - 10));
+  await page.locator('#amount-effect', { hasText: '10 fewer' }).waitFor();
   await shoot(page, 'stock');
   await isUsable(page, 'stock');
   await page.click('form.card [type=submit]');
   await page.locator('dialog[open] [type=submit]').click();
   await page.locator('#toast.is-on').waitFor();
-  assert.equal(Number(await page.inputValue('#amount')), before + 10);
-  assert.equal(redis('HGET', `seckill::{${ITEM}}::info`, 'limit'), String(before + 10));
+  assert.equal(Number(await page.inputValue('#amount')), before - 10);
+  assert.equal(limit(), before - 10);
+  // More than there is takes a second person.
+  await page.fill('#amount', String(before));
+  await page.click('form.card [type=submit]');
+  await page.locator('dialog[open] [data-change$=".amount"]').waitFor();
+  await page.fill('dialog[open] textarea', 'The lorry came after all.');
+  await isUsable(page, 'a change that is proposed');
+  await page.locator('dialog[open] [type=submit]').click();
+  await page.locator('#toast.is-on', { hasText: 'another supervisor' }).waitFor();
+  assert.equal(limit(), before - 10);
+  const other = await operator();
+  await open(other, 'approvals');
+  const card = other.locator('[data-proposal]', { hasText: 'The lorry came after all.' });
+  await card.locator('[data-act="proposal.approve"]').click();
+  await other.locator('dialog[open] [type=submit]').click();
+  await card.waitFor({ state: 'detached' });
+  assert.equal(limit(), before);
+  await close(other);
   await page.fill('#amount', '0');
   await page.click('form.card [type=submit]');
   await page.locator('dialog[open] [type=submit]').click();

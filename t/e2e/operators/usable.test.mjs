@@ -11,7 +11,7 @@ import { launch, shoot } from '../browser.mjs';
 const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
 
 // The keys of the console's words, as its lists of them write keys.
-const KEYS = /\b(act|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|why|letter|mark|mistake|nav|note|policy|preview|product|reason|refund|report|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
+const KEYS = /\b(act|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|why|letter|mark|mistake|nav|note|policy|preview|product|proposal|reason|refund|report|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
 
 let browser;
 before(async () => {
@@ -33,6 +33,11 @@ const FINDINGS = {
     finding('user', 'lin', 'dismissed', 40, [reason('early', 40, { asked: 3 })], { decided_by: 'supervisor' }),
   ],
 };
+const proposal = {
+  id: 7, round: '1', name: 'Noon', state: 'waiting', has_moved: false, reason: 'The second lorry came.', proposed_by: 'operator', proposed_ms: now - 60_000, titles: { 153: 'Phone' },
+  changes: [{ field: '153.amount', from: 1_000, to: 1_500 }, { field: '153.text', from: 'Folds.', to: 'Folds twice.' }, { field: 'ends_ms', from: now, to: now + 60_000 }],
+};
+const PROPOSALS = { total: 2, proposals: [proposal, { ...proposal, id: 8, has_moved: true, reason: '' }] };
 const group = { actors: 200, clicks: 1_400, ordered: 120, paid: 90, blocked: 0 };
 const SIMULATION = {
   rounds: ['1'], demo_login: true, most: 5_000, wickedness: ['hammer', 'metronome', 'careful'],
@@ -72,6 +77,7 @@ const PAGES = {
     },
   },
   'approvals': { at: 'approvals', shows: '.waiting, .empty' },
+  'proposals': { at: 'approvals', shows: '[data-proposal="7"] [data-act="proposal.approve"]', first: answers('proposals', PROPOSALS) },
   'bans': { at: 'bans', shows: '#ban-form' },
   'dead-letters': { at: 'dead-letters', shows: 'h1' },
   'refunds': { at: 'refunds', shows: 'h2' },

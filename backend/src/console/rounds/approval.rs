@@ -130,7 +130,7 @@ pub(in crate::console) async fn approve(
     if before.state != RoundState::Submitted || before.trail.version != seen.version {
         return Err(not_as_seen(&before, &state));
     }
-    refuse_own(&before, &me)?;
+    refuse_own(store, &before, &me).await?;
     refuse_begun(&before, &state)?;
     need_redis(&state).await?;
     let by = Actor::at_console(&me.name);
@@ -222,16 +222,23 @@ async fn view(
     Ok(Json(view))
 }
 
-/// Four eyes: supervisors cannot approve rounds that they made, changed or submitted.
-fn refuse_own(stored: &StoredRound, me: &Operator) -> Result<(), ConsoleError> {
+/// Four eyes: supervisors cannot approve rounds that they made, changed or submitted,
+/// whoever changed them later.
+async fn refuse_own(
+    store: &Store,
+    stored: &StoredRound,
+    me: &Operator,
+) -> Result<(), ConsoleError> {
     let trail = &stored.trail;
     let did = [
         (trail.created_by == me.name, "made"),
         (trail.edited_by == me.name, "last changed"),
         (trail.submitted_by.as_ref() == Some(&me.name), "submitted"),
     ];
-    let Some((_, did)) = did.into_iter().find(|(mine, _)| *mine) else {
-        return Ok(());
+    let did = match did.into_iter().find(|(mine, _)| *mine) {
+        Some((_, did)) => did,
+        None if store.has_worked_on(&stored.round.id, &me.name).await? => "changed",
+        None => return Ok(()),
     };
     Err(ConsoleError::Forbidden {
         code: "own_round",

@@ -10,7 +10,7 @@ use super::conflicts::{not_as_seen, refused, waits};
 use super::form::{self, Checked, RoundForm};
 use super::new_ids::{free_like, free_number};
 use super::view::RoundView;
-use super::{audit_entry, changes, revise, rules, stored};
+use super::{audit_entry, revise, rules, stored};
 use crate::console::ConsoleState;
 use crate::console::auth::Operator;
 use crate::console::error::{ConsoleError, FieldMistake};
@@ -18,6 +18,7 @@ use crate::console::json_body::JsonBody;
 use crate::now_ms;
 use crate::sale::repeat;
 use crate::store::Actor;
+use crate::store::difference::Difference;
 use crate::store::round::{Round, RoundState};
 use crate::store::round_changes::ChangeError;
 
@@ -75,9 +76,11 @@ pub(in crate::console) async fn check(
     Ok(Json(serde_json::json!({})))
 }
 
-/// Saves an edit: of a draft everything, of an approved round what is safe to change.
+/// Saves an edit: of a draft everything, of an approved round lower amounts. What else may
+/// change of an approved round is proposed, and a second person decides.
 #[utoipa::path(put, path = "/ops/api/rounds/{id}", tag = "rounds", request_body = RoundForm, responses(
     (status = 200, body = RoundView),
+    (status = 403, description = "It changes what two people approved; propose it"),
     (status = 409, description = "Another operator has changed it since; `current` is the present state"),
     (status = 422, description = "Fields that are refused, each with its mistake"),
 ))]
@@ -99,7 +102,7 @@ pub(in crate::console) async fn save(
     let by = Actor::at_console(&me.name);
     match before.state {
         RoundState::Approved => {
-            let problem = revise::save(&state, &before, &form, &by).await?;
+            let problem = revise::save(&state, &before, &form, &by, None).await?;
             let mut view = RoundView::of(&stored(store, &id).await?, now_ms());
             view.problem = problem;
             return Ok(Json(view));
@@ -110,7 +113,7 @@ pub(in crate::console) async fn save(
     let Checked { round, .. } =
         form::check(&form, &id, rules(&state)).map_err(ConsoleError::Mistakes)?;
     let mut entry = audit_entry("round.edit", &round);
-    entry.detail = changes::between(&before.round, &round);
+    entry.detail = Difference::detail(&Difference::between(&before.round, &round));
     let saved = store.save_round(&round, seen, &by, &entry, now_ms()).await;
     saved.map_err(|error| refused(error, &state))?;
     Ok(Json(RoundView::of(&stored(store, &id).await?, now_ms())))

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use seckill_core::ids;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::console::error::FieldMistake;
 use crate::sale::limits::{MAX_AMOUNT, MAX_DAYS, MAX_PICTURE, is_picture};
@@ -22,7 +22,7 @@ const LATEST_MS: u64 = 4_102_444_800_000;
 
 /// A number as it was sent. A value that is no number is refused with a sentence that
 /// quotes it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Figure {
     /// A whole number.
@@ -37,8 +37,17 @@ impl Default for Figure {
     }
 }
 
+impl From<u64> for Figure {
+    fn from(number: u64) -> Self {
+        match i64::try_from(number) {
+            Ok(number) => Self::Whole(number),
+            Err(_) => Self::Other(number.into()),
+        }
+    }
+}
+
 /// A round, as the editor sends it.
-#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoundForm {
     /// Its id: letters, digits, underscores. Left out for a new round, the next
@@ -70,7 +79,7 @@ pub struct RoundForm {
 }
 
 /// A product, as the editor sends it.
-#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProductForm {
     /// Its id: letters, digits, underscores.
@@ -104,6 +113,33 @@ pub struct ProductForm {
     /// The name of its picture.
     #[serde(default)]
     pub picture: String,
+}
+
+impl RoundForm {
+    /// The form that describes this round.
+    #[must_use]
+    pub fn of(round: &Round) -> Self {
+        let product = |it: &Product| ProductForm {
+            id: it.id.clone(),
+            title: it.title.clone(),
+            amount: it.amount.into(),
+            price_cents: it.price_cents.into(),
+            list_price_cents: Some(it.list_price_cents.into()),
+            per_buyer: Some(u64::from(it.per_buyer).into()),
+            segments: Vec::new(),
+            text: it.text.clone(),
+            picture: it.picture.clone(),
+        };
+        Self {
+            id: Some(round.id.clone()),
+            version: None,
+            name: round.name.clone(),
+            starts_ms: round.opens_ms.into(),
+            ends_ms: round.ends_ms.into(),
+            days: None,
+            products: round.products.iter().map(product).collect(),
+        }
+    }
 }
 
 /// A round without mistakes, and on how many days it is repeated.

@@ -1,4 +1,7 @@
-//! Edits of a round that is approved: only those that keep every promise to shoppers.
+//! Edits of a round that is approved: only those that keep every promise to shoppers, and
+//! of these one person alone may make those that lower amounts. The others were proposed
+//! by one and are approved by another (`super::proposals`).
+//!
 //! Name, title, text, picture and order may change; an end may be moved later; a start
 //! may be moved while it is more than a minute away; the amount is adjusted as by
 //! `seckill stock adjust`. Prices, caps and the list of products stay.
@@ -10,13 +13,15 @@ use seckill_core::keys;
 use super::approval::approver;
 use super::conflicts::refused;
 use super::form::{self, Checked, RoundForm, Rules, money, shown_time};
-use super::{audit_entry, changes, need_redis, rules};
+use super::{audit_entry, need_redis, rules};
 use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
 use crate::sale::publish::date_of;
-use crate::stock::adjust::{AdjustError, Adjusted, Adjuster};
+use crate::stock::adjust::{AdjustError, Adjusted, Adjuster, Raise};
 use crate::store::Actor;
+use crate::store::difference::{Difference, one_person_may};
+use crate::store::proposals::Proposal;
 use crate::store::round::{Round, StoredRound};
 
 /// A start may be moved until this long before it, and no closer than this from now,
@@ -30,6 +35,16 @@ pub(super) struct Revised {
     round: Round,
     /// Products whose amount changes: their place in the form, and the new amount.
     amounts: Vec<(usize, Item, u64)>,
+    /// All that differs from the round as it sells.
+    pub(super) changes: Vec<Difference>,
+}
+
+impl Revised {
+    /// Whether this does nothing but what was proposed. What was proposed and is so
+    /// already, such as an amount, is no difference.
+    pub(super) fn is_as_proposed(&self, proposed: &[Difference]) -> bool {
+        self.changes.iter().all(|it| proposed.contains(it))
+    }
 }
 
 /// Applies `form` to an approved round.
@@ -68,6 +83,7 @@ pub(super) fn revised(
         ));
         return Err(mistakes);
     }
+    let changes = Difference::between(&now, &round);
     for (at, product) in round.products.iter_mut().enumerate() {
         let same = |it: &&crate::store::round::Product| it.id == product.id;
         let (Some(was), Some(planned)) = (
@@ -111,7 +127,11 @@ pub(super) fn revised(
         product.per_buyer = planned.per_buyer;
     }
     if mistakes.is_empty() {
-        Ok(Revised { round, amounts })
+        Ok(Revised {
+            round,
+            amounts,
+            changes,
+        })
     } else {
         Err(mistakes)
     }
@@ -174,15 +194,27 @@ fn fixed(field: &str, code: &'static str, value: &str, message: String) -> Field
 }
 
 /// Carries the edit out: amounts, database, Redis, pages. Returns a sentence if the
-/// edit is saved but not everything follows yet.
+/// edit is saved but not everything follows yet. `proposal` is what a second person, `by`,
+/// approved; without it one person asks.
 pub(super) async fn save(
     state: &ConsoleState,
     before: &StoredRound,
     form: &RoundForm,
     by: &Actor,
+    proposal: Option<&Proposal>,
 ) -> Result<Option<String>, ConsoleError> {
-    let Revised { round, amounts } =
-        revised(before, form, rules(state)).map_err(ConsoleError::Mistakes)?;
+    let revised = revised(before, form, rules(state)).map_err(ConsoleError::Mistakes)?;
+    if !proposal.map_or_else(
+        || one_person_may(&revised.changes),
+        |proposal| revised.is_as_proposed(&proposal.changes),
+    ) {
+        return Err(ConsoleError::SecondPerson(revised.changes));
+    }
+    let Revised {
+        round,
+        amounts,
+        changes,
+    } = revised;
     need_redis(state).await?;
     let store = state.store.get().await?;
     let seen = before.trail.version;
@@ -194,6 +226,10 @@ pub(super) async fn save(
         segments: &state.segments,
         store,
         by,
+        raise: proposal.map_or(Raise::Refused, |it| Raise::Approved {
+            proposal: it.id,
+            by: &it.proposed_by,
+        }),
     };
     for (at, item, amount) in &amounts {
         let fits = adjuster.check(item, *amount).await;
@@ -201,16 +237,11 @@ pub(super) async fn save(
     }
     adjust(&adjuster, &amounts, seen).await?;
     let mut entry = audit_entry("round.edit", &round);
-    let mut shown = round.clone();
-    for product in &mut shown.products {
-        let same = |(_, item, _): &&(usize, Item, u64)| item.product() == product.id;
-        let now = before
-            .frozen
-            .get(&product.id)
-            .map_or(product.amount, |it| it.amount);
-        product.amount = amounts.iter().find(same).map_or(now, |(_, _, to)| *to);
+    entry.detail = Difference::detail(&changes);
+    if let Some(proposal) = proposal {
+        entry.detail["proposal"] = proposal.id.into();
+        entry.detail["proposed_by"] = proposal.proposed_by.clone().into();
     }
-    entry.detail = changes::between(&before.in_force(), &shown);
     let revised = store.revise_round(&round, seen, by, &entry, now_ms()).await;
     if let Err(error) = revised {
         // Somebody else was quicker since the check.
@@ -268,6 +299,10 @@ async fn take_back(
 }
 
 async fn set_back(adjuster: &Adjuster<'_>, done: &[(&Item, u64)], seen: u64) {
+    let adjuster = Adjuster {
+        raise: Raise::Back,
+        ..*adjuster
+    };
     for (item, amount) in done {
         // Its own entry in the audit log says that it went back.
         let request = format!("console-{seen}-back-{}", now_ms());
@@ -282,6 +317,13 @@ fn not_adjusted(error: AdjustError, at: usize, amount: u64) -> ConsoleError {
     match error {
         AdjustError::Link(error) => error.into(),
         AdjustError::Store(error) | AdjustError::NoStore(error) => error.into(),
+        AdjustError::Raises { item, from, amount } => {
+            ConsoleError::SecondPerson(vec![Difference {
+                field: format!("{}.amount", item.product()),
+                from: from.into(),
+                to: amount.into(),
+            }])
+        }
         error => ConsoleError::Mistakes(vec![fixed(
             &format!("products.{at}.amount"),
             "amount_refused",

@@ -134,7 +134,42 @@ async fn every_refusal_of_every_write_changes_nothing() {
         ),
     ];
     let version = json!({ "version": 1 });
+    let proposals = || "/ops/api/proposals".to_owned();
+    let amount = |amount: u64| json!({ "round": noon_id, "product": "153", "amount": amount });
     let posts = [
+        (
+            format!("/ops/api/stock/{noon_id}/153"),
+            json!({ "amount": 1_000_000_000 }),
+            "second_person",
+        ),
+        (
+            format!("/ops/api/stock/{noon_id}/153"),
+            json!({ "amount": 101 }),
+            "second_person",
+        ),
+        (proposals(), amount(100), "bad_request"),
+        (proposals(), amount(2_000_000_000), "mistakes"),
+        (proposals(), json!({ "round": noon_id }), "bad_request"),
+        (
+            proposals(),
+            json!({ "round": next_id, "product": "153", "amount": 1 }),
+            "not_approved",
+        ),
+        (
+            proposals(),
+            json!({ "round": noon_id, "product": "9", "amount": 1 }),
+            "not_found",
+        ),
+        (
+            "/ops/api/proposals/1/approve".to_owned(),
+            json!({}),
+            "supervisor_only",
+        ),
+        (
+            "/ops/api/proposals/1/withdraw".to_owned(),
+            json!({}),
+            "not_found",
+        ),
         (
             "/ops/api/rounds".to_owned(),
             json!({ "name": "" , "starts_ms": 1, "ends_ms": 0 }),
@@ -238,7 +273,7 @@ async fn the_log_says_what_an_edit_changed_and_what_the_stock_was_and_is() {
     let (console, li, wang, _) = three().await;
     let (noon, _) = market(&console, &li, &wang).await;
     let mut form = edit(&noon);
-    form["products"][0]["amount"] = json!(200);
+    form["products"][0]["amount"] = json!(50);
     let saved = console.put(&li, "/ops/api/rounds/1", &form).await;
     assert_eq!(saved.status, StatusCode::OK, "{}", saved.body);
     let query = AuditQuery {
@@ -251,5 +286,5 @@ async fn the_log_says_what_an_edit_changed_and_what_the_stock_was_and_is() {
         ("round.edit", "stock.adjust")
     );
     assert_eq!(entries[1].target, "1::153");
-    assert_eq!(entries[1].detail["amount"], json!([100, 200]));
+    assert_eq!(entries[1].detail["amount"], json!([100, 50]));
 }

@@ -311,10 +311,19 @@ async fn after_the_approval_only_what_is_safe_can_be_edited_and_it_shows_at_once
     edited["products"][1]["amount"] = json!(150);
     edited["starts_ms"] = json!(round["starts_ms"].as_u64().unwrap() + 24 * HOUR);
     edited["ends_ms"] = json!(round["ends_ms"].as_u64().unwrap() + 25 * HOUR);
-    let saved = save(&console, &li, &round, &edited).await;
-    assert_eq!(saved.status, StatusCode::OK, "{}", saved.body);
+    let refused = save(&console, &li, &round, &edited).await;
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (StatusCode::FORBIDDEN, &json!("second_person"))
+    );
+    let change = json!({ "round": "1", "form": edited });
+    let made = console.post(&li, "/ops/api/proposals", &change).await;
+    let path = format!("/ops/api/proposals/{}/approve", made.body["id"]);
+    let saved = console.post(&wang, &path, &json!({})).await;
+    assert_eq!(saved.status, StatusCode::OK, "{} {}", made.body, saved.body);
     assert_eq!(saved.body["problem"], Value::Null);
-    assert_eq!(saved.body["products"][1]["amount"], 150);
+    let shown = console.get(&li, "/ops/api/rounds/1").await.body;
+    assert_eq!(shown["products"][1]["amount"], 150);
 
     let mut conn = console.link.conn().await.unwrap();
     let order: Vec<String> = conn

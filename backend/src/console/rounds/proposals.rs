@@ -1,0 +1,496 @@
+//! Changes of approved rounds that one person proposes and another decides on.
+//!
+//! What is approved is exactly what was shown: a proposal keeps the round as it is to be,
+//! and every difference from the round as it was. If the round has changed meanwhile, so
+//! that carrying it out would do anything else, it is outdated and nothing is done.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use jiff::tz::TimeZone;
+use seckill_core::ids::Item;
+use serde::{Deserialize, Serialize};
+
+use super::conflicts::no_round;
+use super::form::{RoundForm, Rules};
+use super::{need_redis, revise, stored};
+use crate::console::ConsoleState;
+use crate::console::auth::{Operator, Supervisor};
+use crate::console::error::ConsoleError;
+use crate::console::json_body::JsonBody;
+use crate::now_ms;
+use crate::store::accounts::Role;
+use crate::store::difference::Difference;
+use crate::store::proposals::{NewProposal, Proposal, ProposalState};
+use crate::store::round::{RoundState, StoredRound};
+use crate::store::{Actor, Store};
+
+/// Longest reason, in characters.
+const MAX_REASON: usize = 500;
+/// Proposals in one list.
+const LISTED: u32 = 100;
+
+/// Everything under `/ops/api/proposals`.
+pub(super) fn router() -> Router<ConsoleState> {
+    Router::new()
+        .route("/ops/api/proposals", get(list).post(propose))
+        .route("/ops/api/proposals/{id}", get(show))
+        .route("/ops/api/proposals/{id}/approve", post(approve))
+        .route("/ops/api/proposals/{id}/reject", post(reject))
+        .route("/ops/api/proposals/{id}/withdraw", post(withdraw))
+}
+
+/// A change that is proposed: the whole round as it is to be, or one product's amount.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::console) struct ProposalForm {
+    /// The approved round.
+    round: String,
+    /// The round as it is to be, as the editor sends it.
+    #[serde(default)]
+    form: Option<RoundForm>,
+    /// With `amount` instead of `form`: the product.
+    #[serde(default)]
+    product: Option<String>,
+    /// Its new total of items.
+    #[serde(default)]
+    amount: Option<u64>,
+    /// Why, for the supervisor who decides.
+    #[serde(default)]
+    reason: String,
+}
+
+/// The reason of a decision.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::console) struct Decision {
+    /// Why, for the person who proposed the change.
+    reason: String,
+}
+
+/// A proposed change.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(in crate::console) struct ProposalView {
+    /// Its number.
+    id: u64,
+    /// The round.
+    round: String,
+    /// The round's name.
+    name: String,
+    /// waiting, approved, rejected, withdrawn, outdated.
+    state: &'static str,
+    /// Every field that is to change, before and after.
+    changes: Vec<Difference>,
+    /// The titles of the products in `changes`, by id.
+    titles: BTreeMap<String, String>,
+    /// Whether the round has changed since, so that it cannot be approved any more.
+    has_moved: bool,
+    /// Why it was proposed.
+    reason: String,
+    /// Who proposed it.
+    proposed_by: String,
+    /// When, epoch milliseconds.
+    proposed_ms: u64,
+    /// Who decided.
+    decided_by: Option<String>,
+    /// When, epoch milliseconds.
+    decided_ms: Option<u64>,
+    /// Why it was rejected, or is outdated.
+    decision: String,
+    /// When it was carried out, epoch milliseconds.
+    carried_ms: Option<u64>,
+    /// What does not follow yet.
+    problem: Option<String>,
+}
+
+/// A list of proposed changes.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(in crate::console) struct ProposalList {
+    /// The proposals, newest first, at most a hundred.
+    proposals: Vec<ProposalView>,
+    /// How many there are in all.
+    total: u64,
+}
+
+/// Which proposals to list.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+pub(in crate::console) struct ProposalQuery {
+    /// A state; empty for all.
+    state: String,
+    /// A round; empty for all.
+    round: String,
+}
+
+/// Proposes a change of an approved round, for a second person to decide on.
+#[utoipa::path(post, path = "/ops/api/proposals", tag = "approval", request_body = ProposalForm,
+    responses(
+        (status = 201, body = ProposalView),
+        (status = 422, description = "Fields that are refused, each with its mistake"),
+    ))]
+pub(in crate::console) async fn propose(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    JsonBody(sent): JsonBody<ProposalForm>,
+) -> Result<(StatusCode, Json<ProposalView>), ConsoleError> {
+    let store = state.store.get().await?;
+    let zone = &state.config.time_zone;
+    let by = Actor::at_console(&me.name);
+    let reason = checked_reason(&sent.reason, 0)?;
+    let id = match (sent.form, sent.product, sent.amount) {
+        (Some(form), None, None) => record(store, zone, (&sent.round, &form), reason, &by).await?,
+        (None, Some(product), Some(amount)) => {
+            let item = Item::new(&sent.round, &product).ok_or_else(|| no_round(&sent.round))?;
+            propose_amount(store, zone, (&item, amount), reason, &by).await?
+        }
+        _ => {
+            let right = "send \"form\", or \"product\" and \"amount\"";
+            return Err(ConsoleError::BadRequest(format!(
+                "The change is missing or given twice; {right}."
+            )));
+        }
+    };
+    let proposal = known(store, id).await?;
+    Ok((
+        StatusCode::CREATED,
+        Json(view(&state, store, proposal).await?),
+    ))
+}
+
+/// Proposes another amount for a product; returns the number of the proposal.
+///
+/// # Errors
+/// There is no such product, its round is over, or the amount is out of range.
+pub async fn propose_amount(
+    store: &Store,
+    zone: &TimeZone,
+    (item, amount): (&Item, u64),
+    reason: &str,
+    by: &Actor,
+) -> Result<u64, ConsoleError> {
+    let round = stored(store, item.round()).await?.in_force();
+    let mut form = RoundForm::of(&round);
+    let product = form.products.iter_mut().find(|it| it.id == item.product());
+    let product = product.ok_or_else(|| {
+        let known: Vec<&str> = round.products.iter().map(|it| it.id.as_str()).collect();
+        let known = known.join(", ");
+        ConsoleError::NotFound(format!(
+            "Round {} has no product {}; there are {known}.",
+            item.round(),
+            item.product()
+        ))
+    })?;
+    product.amount = amount.into();
+    record(store, zone, (item.round(), &form), reason, by).await
+}
+
+async fn record(
+    store: &Store,
+    zone: &TimeZone,
+    (id, form): (&str, &RoundForm),
+    reason: &str,
+    by: &Actor,
+) -> Result<u64, ConsoleError> {
+    let before = stored(store, id).await?;
+    if before.state != RoundState::Approved {
+        let message = format!("Round {id} is not approved yet; edit it instead.");
+        return Err(conflict("not_approved", message));
+    }
+    let revised = revise::revised(&before, form, rules(zone)).map_err(ConsoleError::Mistakes)?;
+    if revised.changes.is_empty() {
+        let message = format!("Nothing of round {id} would change; it is like this already.");
+        return Err(ConsoleError::BadRequest(message));
+    }
+    let kept = RoundForm {
+        version: None,
+        ..form.clone()
+    };
+    let text = serde_json::to_string(&kept).map_err(|error| ConsoleError::internal(&error))?;
+    let new = NewProposal {
+        round: id,
+        form: &text,
+        changes: &revised.changes,
+        reason,
+    };
+    Ok(store.propose(new, by, now_ms()).await?)
+}
+
+/// Proposed changes, newest first.
+#[utoipa::path(get, path = "/ops/api/proposals", tag = "approval", params(ProposalQuery),
+    responses((status = 200, body = ProposalList)))]
+pub(in crate::console) async fn list(
+    State(state): State<ConsoleState>,
+    _: Operator,
+    Query(query): Query<ProposalQuery>,
+) -> Result<Json<ProposalList>, ConsoleError> {
+    let wanted = match query.state.as_str() {
+        "" => None,
+        text => Some(ProposalState::parse(text).ok_or_else(|| {
+            ConsoleError::BadRequest(format!(
+                "\"{text}\" is no state of a proposal; write waiting, approved, rejected, \
+                 withdrawn or outdated."
+            ))
+        })?),
+    };
+    let store = state.store.get().await?;
+    let (found, total) = store.proposals(wanted, &query.round, LISTED).await?;
+    let mut proposals = Vec::with_capacity(found.len());
+    for proposal in found {
+        proposals.push(view(&state, store, proposal).await?);
+    }
+    Ok(Json(ProposalList { proposals, total }))
+}
+
+/// One proposed change.
+#[utoipa::path(get, path = "/ops/api/proposals/{id}", tag = "approval",
+    responses((status = 200, body = ProposalView)))]
+pub(in crate::console) async fn show(
+    State(state): State<ConsoleState>,
+    _: Operator,
+    Path(id): Path<u64>,
+) -> Result<Json<ProposalView>, ConsoleError> {
+    let store = state.store.get().await?;
+    let proposal = known(store, id).await?;
+    Ok(Json(view(&state, store, proposal).await?))
+}
+
+/// Approves a change that somebody else proposed, and carries it out.
+#[utoipa::path(post, path = "/ops/api/proposals/{id}/approve", tag = "approval",
+    responses(
+        (status = 200, body = ProposalView),
+        (status = 403, description = "The supervisor's own proposal, or no supervisor"),
+        (status = 409, description = "It is decided, or the round has changed since"),
+    ))]
+pub(in crate::console) async fn approve(
+    State(state): State<ConsoleState>,
+    Supervisor(me): Supervisor,
+    Path(id): Path<u64>,
+) -> Result<Json<ProposalView>, ConsoleError> {
+    let store = state.store.get().await?;
+    let proposal = known(store, id).await?;
+    if proposal.proposed_by == me.name {
+        let message = "You proposed this change yourself, so another supervisor has to approve it.";
+        return Err(ConsoleError::Forbidden {
+            code: "own_proposal",
+            message: message.to_owned(),
+        });
+    }
+    need_redis(&state).await?;
+    let by = Actor::at_console(&me.name);
+    let approved = ProposalState::Approved;
+    if !store
+        .decide_proposal(&proposal, approved, "", &by, now_ms())
+        .await?
+    {
+        return Err(decided(&known(store, id).await?));
+    }
+    let problem = match carry_out(&state, store, &proposal, &by).await {
+        Ok(problem) => problem,
+        Err(error) => {
+            let state = match error {
+                ConsoleError::Away(_) | ConsoleError::Internal => ProposalState::Waiting,
+                _ => ProposalState::Outdated,
+            };
+            let why = error.to_string();
+            let noted = store.proposal_not_carried_out(&proposal, state, &why, &by, now_ms());
+            noted.await?;
+            return Err(error);
+        }
+    };
+    store.proposal_carried_out(id, now_ms()).await?;
+    let mut view = view(&state, store, known(store, id).await?).await?;
+    view.problem = problem;
+    Ok(Json(view))
+}
+
+async fn carry_out(
+    state: &ConsoleState,
+    store: &Store,
+    proposal: &Proposal,
+    by: &Actor,
+) -> Result<Option<String>, ConsoleError> {
+    let form = form_of(proposal)?;
+    loop {
+        let before = stored(store, &proposal.round).await?;
+        if before.state != RoundState::Approved {
+            return Err(outdated(proposal));
+        }
+        match revise::save(state, &before, &form, by, Some(proposal)).await {
+            Err(ConsoleError::SecondPerson(_)) => return Err(outdated(proposal)),
+            // Somebody paused or edited it between reading and saving.
+            Err(ConsoleError::Conflict { .. })
+                if store.round_version(&proposal.round).await? != Some(before.trail.version) => {}
+            Err(ConsoleError::Mistakes(mistakes)) => {
+                let said: Vec<&str> = mistakes.iter().map(|it| it.message.as_str()).collect();
+                let said = said.join(" ");
+                return Err(conflict(
+                    "not_possible",
+                    format!("Nothing was changed: {said}"),
+                ));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Rejects a proposed change, with a reason.
+#[utoipa::path(post, path = "/ops/api/proposals/{id}/reject", tag = "approval",
+    request_body = Decision, responses((status = 200, body = ProposalView)))]
+pub(in crate::console) async fn reject(
+    State(state): State<ConsoleState>,
+    Supervisor(me): Supervisor,
+    Path(id): Path<u64>,
+    JsonBody(decision): JsonBody<Decision>,
+) -> Result<Json<ProposalView>, ConsoleError> {
+    let reason = checked_reason(&decision.reason, 1)?;
+    end(&state, &me, id, (ProposalState::Rejected, reason)).await
+}
+
+/// Withdraws a proposed change: whoever proposed it, or a supervisor.
+#[utoipa::path(post, path = "/ops/api/proposals/{id}/withdraw", tag = "approval",
+    responses((status = 200, body = ProposalView)))]
+pub(in crate::console) async fn withdraw(
+    State(state): State<ConsoleState>,
+    me: Operator,
+    Path(id): Path<u64>,
+) -> Result<Json<ProposalView>, ConsoleError> {
+    let proposal = known(state.store.get().await?, id).await?;
+    if proposal.proposed_by != me.name && me.role != Role::Supervisor {
+        return Err(ConsoleError::SupervisorOnly);
+    }
+    end(&state, &me, id, (ProposalState::Withdrawn, "")).await
+}
+
+async fn end(
+    state: &ConsoleState,
+    me: &Operator,
+    id: u64,
+    (to, reason): (ProposalState, &str),
+) -> Result<Json<ProposalView>, ConsoleError> {
+    let store = state.store.get().await?;
+    let proposal = known(store, id).await?;
+    let by = Actor::at_console(&me.name);
+    if !store
+        .decide_proposal(&proposal, to, reason, &by, now_ms())
+        .await?
+    {
+        return Err(decided(&known(store, id).await?));
+    }
+    Ok(Json(view(state, store, known(store, id).await?).await?))
+}
+
+fn rules(zone: &TimeZone) -> Rules<'_> {
+    Rules {
+        now_ms: now_ms(),
+        zone,
+        may_have_begun: true,
+    }
+}
+
+fn form_of(proposal: &Proposal) -> Result<RoundForm, ConsoleError> {
+    serde_json::from_str(&proposal.form).map_err(|error| ConsoleError::internal(&error))
+}
+
+async fn known(store: &Store, id: u64) -> Result<Proposal, ConsoleError> {
+    let found = store.proposal(id).await?;
+    found.ok_or_else(|| {
+        ConsoleError::NotFound(format!(
+            "There is no proposed change {id}; GET /ops/api/proposals lists them."
+        ))
+    })
+}
+
+async fn view(
+    state: &ConsoleState,
+    store: &Store,
+    proposal: Proposal,
+) -> Result<ProposalView, ConsoleError> {
+    let round = store.round(&proposal.round).await?;
+    let has_moved = proposal.state == ProposalState::Waiting
+        && !round
+            .as_ref()
+            .is_some_and(|round| stands(state, round, &proposal));
+    let round = round.map(|stored| stored.round);
+    let titles = round.iter().flat_map(|round| &round.products);
+    let begins = |id: &str| {
+        let named = |it: &Difference| it.field.split('.').next() == Some(id);
+        proposal.changes.iter().any(named)
+    };
+    let titles = titles
+        .filter(|product| begins(&product.id))
+        .map(|product| (product.id.clone(), product.title.clone()))
+        .collect();
+    Ok(ProposalView {
+        id: proposal.id,
+        name: round.map(|round| round.name).unwrap_or_default(),
+        round: proposal.round,
+        state: proposal.state.as_str(),
+        changes: proposal.changes,
+        titles,
+        has_moved,
+        reason: proposal.reason,
+        proposed_by: proposal.proposed_by,
+        proposed_ms: proposal.proposed_ms,
+        decided_by: proposal.decided_by,
+        decided_ms: proposal.decided_ms,
+        decision: proposal.decision,
+        carried_ms: proposal.carried_ms,
+        problem: None,
+    })
+}
+
+/// Whether carrying the proposal out would do what was proposed, and nothing else.
+fn stands(state: &ConsoleState, round: &StoredRound, proposal: &Proposal) -> bool {
+    let Ok(form) = form_of(proposal) else {
+        return false;
+    };
+    let revised = revise::revised(round, &form, rules(&state.config.time_zone));
+    round.state == RoundState::Approved
+        && revised.is_ok_and(|revised| revised.is_as_proposed(&proposal.changes))
+}
+
+fn checked_reason(reason: &str, least: usize) -> Result<&str, ConsoleError> {
+    let reason = reason.trim();
+    let count = reason.chars().count();
+    if (least..=MAX_REASON).contains(&count) {
+        return Ok(reason);
+    }
+    Err(ConsoleError::BadRequest(format!(
+        "The reason has {count} characters; write {least} to {MAX_REASON}."
+    )))
+}
+
+fn decided(proposal: &Proposal) -> ConsoleError {
+    let who = proposal.decided_by.as_deref().unwrap_or("Somebody");
+    let message = match proposal.state {
+        ProposalState::Waiting => "This change is being decided at this moment; try again.".into(),
+        ProposalState::Outdated => format!("This change is outdated: {}", proposal.decision),
+        state => format!(
+            "{who} has {} this change already. There is nothing left to do.",
+            state.as_str()
+        ),
+    };
+    conflict("already_decided", message)
+}
+
+fn outdated(proposal: &Proposal) -> ConsoleError {
+    conflict(
+        "outdated",
+        format!(
+            "Round {} has changed since this was proposed, so nothing was done. Look at it, and \
+             propose the change again if it is still wanted.",
+            proposal.round
+        ),
+    )
+}
+
+fn conflict(code: &'static str, message: String) -> ConsoleError {
+    ConsoleError::Conflict {
+        code,
+        message,
+        current: None,
+    }
+}
