@@ -39,6 +39,8 @@ mod notices;
 mod orders;
 /// `seckill payments`.
 mod payments;
+/// `seckill retention`.
+mod retention;
 /// `seckill round`.
 mod round;
 /// `seckill sale`.
@@ -161,6 +163,7 @@ async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
         Command::Inventory(command) => inventory::run(config, command).await,
         Command::Payments(command) => payments::run(config, command).await,
         Command::Notices(command) => notices::run(config, command).await,
+        Command::Retention(arguments) => retention::run(config, &arguments).await,
         Command::Session(command) => session::run(config, command),
         Command::Status(arguments) => status::show(config, &arguments).await,
         Command::Verify(arguments) => verify::verify(config, &arguments).await,

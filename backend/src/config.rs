@@ -30,6 +30,8 @@ pub mod captcha;
 mod error;
 /// The settings of the order feed.
 mod feed;
+/// How long what is in the database is kept.
+mod keep;
 /// Every key there is, with its variable and its meaning.
 pub mod keys;
 /// Variables that Kubernetes sets.
@@ -60,6 +62,7 @@ pub mod targets;
 pub use captcha::CaptchaSettings;
 pub use error::ConfigError;
 pub use feed::FeedSettings;
+pub use keep::Keep;
 pub use layers::{Given, Source, gather, gather_beside};
 pub use listen::Listen;
 pub use names::Names;
@@ -196,6 +199,8 @@ pub struct Config {
     pub picture_keep_hours: u64,
     /// How long the board's numbers are kept, in days.
     pub board_history_days: u64,
+    /// How long what is in the database is kept.
+    pub keep: Keep,
     /// The metrics of every edge, for the board.
     pub edges: Vec<Uri>,
     /// nginx workers; `None` for one a core.
@@ -275,6 +280,9 @@ impl Config {
             values.is_given("redis_url") && !values.is_running("redis_url", &redis_default);
         let home = values.found_folder("home", places::home)?;
         let port = values.number("port", 8080, 1..=65_535)?;
+        let pay_within = values.number("pay_within", 600, 1..=31_536_000)?;
+        let pay_grace = values.number("pay_grace", 10, 0..=86_400)?;
+        let retire_hours = values.number("retire_hours", 24, 0..=87_600)?;
         let config = Self {
             port,
             console_port: values.number("console_port", 8081, 1..=65_535)?,
@@ -290,7 +298,7 @@ impl Config {
             payment_keys: values.path("payment_keys", &data.join("payment-keys"))?,
             payments: values.path("payments", &data.join("payments.toml"))?,
             currency: values.currency()?,
-            pay_grace: values.number("pay_grace", 10, 0..=86_400)?,
+            pay_grace,
             refund_stock: values.refund_stock()?,
             time_zone: values.time_zone("Asia/Shanghai")?,
             demo_login: values.switch("demo_login", false)?,
@@ -313,17 +321,18 @@ impl Config {
             redrive_minutes: values.number("redrive_minutes", 60, 0..=525_600)?,
             backlog_after: values.number("backlog_after", 120, 1..=31_536_000)?,
             orders_per_second: values.number("orders_per_second", 500, 1..=1_000_000)?,
-            pay_within: values.number("pay_within", 600, 1..=31_536_000)?,
+            pay_within,
             journal_max_mb: values.number("journal_max_mb", 64, 0..=1_048_576)?,
             in_flight_ms: values.number("in_flight_ms", 5_000, 100..=600_000)?,
             site_rate,
             site_burst: values.number("site_burst", site_rate, 1..=100_000_000)?,
             targets: values.targets()?,
-            retire_hours: values.number("retire_hours", 24, 0..=87_600)?,
+            retire_hours,
             page_keep_hours: values.number("page_keep_hours", 24, 0..=876_000)?,
             asset_keep_hours: values.number("asset_keep_hours", 24, 0..=876_000)?,
             picture_keep_hours: values.number("picture_keep_hours", 168, 0..=876_000)?,
             board_history_days: values.number("board_history_days", 7, 1..=3_660)?,
+            keep: values.keep(&data, (pay_within, pay_grace), retire_hours > 0)?,
             edges: values.edges(port)?,
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,

@@ -55,6 +55,9 @@ pub mod pages;
 /// The orders role: placing, cancelling, dead letters, notifying buyers.
 pub mod orders;
 
+/// Removing what is old and settled from the database, after exporting it.
+pub mod retention;
+
 /// The buyer's HTTP API: session, captcha, purchase, result, orders, payments.
 pub mod shop;
 

@@ -68,6 +68,8 @@ mod place;
 pub mod proposals;
 /// Refunds that were asked for, and reconciliations.
 pub mod refunds;
+/// What may be removed, and removing it.
+pub mod retention;
 /// Rounds that have left Redis.
 pub mod retired;
 /// The records of a round and its products.

@@ -16,6 +16,7 @@ use super::inventory::InventoryCommand;
 use super::notices::NoticesCommand;
 use super::orders::OrdersCommand;
 use super::payments::PaymentsCommand;
+use super::retention::RetentionArgs;
 use super::round::RoundCommand;
 use super::sale::SaleCommand;
 use super::serve::ServeArgs;
@@ -120,6 +121,7 @@ pub(crate) enum Command {
     /// Show and retry notifications to buyers about their orders
     #[command(subcommand)]
     Notices(NoticesCommand),
+    Retention(RetentionArgs),
     /// Make a buyer's session, or say whose one is
     #[command(subcommand)]
     Session(SessionCommand),

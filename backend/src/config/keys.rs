@@ -358,6 +358,30 @@ pub const KEYS: &[Key] = &[
         meaning: "days that the numbers of the console's board are kept",
     },
     Key {
+        name: "keep_orders_days",
+        meaning: "days that orders and payments of settled rounds are kept; 0: for ever",
+    },
+    Key {
+        name: "keep_ledger_days",
+        meaning: "days that the archived ledger of settled rounds is kept; 0: for ever",
+    },
+    Key {
+        name: "keep_notices_days",
+        meaning: "days that notifications are kept that no longer wait; 0: for ever",
+    },
+    Key {
+        name: "keep_audit_days",
+        meaning: "days that the audit log is kept; 0: for ever",
+    },
+    Key {
+        name: "keep_findings_days",
+        meaning: "days that findings are kept whose ban is over; 0: for ever",
+    },
+    Key {
+        name: "keep_exports",
+        meaning: "folder to which is exported what is removed from the database",
+    },
+    Key {
         name: "edges",
         meaning: "URLs of the metrics of every edge, for the console's board",
     },

@@ -23,6 +23,8 @@ mod console;
 mod edges;
 /// Which of the shop's own systems follow the orders.
 mod feed;
+/// How long what is in the database is kept.
+mod keep;
 /// How buyers log in.
 mod login;
 /// The names under which the shop's pages are served.

@@ -12,6 +12,7 @@ use crate::http::health;
 use crate::http::observed::MoreMetrics;
 use crate::pages::day::{self, DayState};
 use crate::pages::{self, Renderer};
+use crate::retention;
 use crate::sale::switch;
 use crate::stock::retire;
 use crate::store::LazyStore;
@@ -34,6 +35,10 @@ pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<()
             retire::run(rounds.clone(), main.clone(), segments.clone(), after, stop)
         });
     }
+    let (rounds, keep) = (store.clone(), config.keep.clone());
+    running.spawn(Role::Ops, move |stop| {
+        retention::run(rounds.clone(), keep.clone(), stop)
+    });
     let (rounds, main) = (store.clone(), redis.clone());
     running.spawn(Role::Ops, move |stop| {
         switch::run(rounds.clone(), main.clone(), stop)

@@ -115,6 +115,11 @@ const SQLITE_FILES: &[File] = &[
         "proposals",
         include_str!("../../migrations/sqlite/0052_proposals.sql"),
     ),
+    (
+        53,
+        "retention",
+        include_str!("../../migrations/sqlite/0053_retention.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -221,6 +226,11 @@ const MYSQL_FILES: &[File] = &[
         52,
         "proposals",
         include_str!("../../migrations/mysql/0052_proposals.sql"),
+    ),
+    (
+        53,
+        "retention",
+        include_str!("../../migrations/mysql/0053_retention.sql"),
     ),
 ];
 

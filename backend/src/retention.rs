@@ -1,0 +1,263 @@
+//! Removes from the database what is old and settled, after exporting it.
+//!
+//! What is removed is written to a file of JSON lines first, which is on the disk before
+//! the first row goes. A pass that is interrupted leaves rows that are exported once more
+//! by the next one, never a row that is in no file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Keep;
+use crate::now_ms;
+use crate::store::retention::{Exported, Part, Records, Removal};
+use crate::store::{Actor, Done, LazyStore, Store, StoreError};
+use crate::time::periodic::Passes;
+
+/// Files of what is removed.
+mod file;
+
+use file::ExportFile;
+
+/// Pause between two passes.
+const EVERY: Duration = Duration::from_secs(3_600);
+/// Rounds that one pass looks at.
+const BATCH: u32 = 50;
+const DAY_MS: u64 = 86_400_000;
+
+/// Why nothing was removed, or not all.
+#[derive(Debug, thiserror::Error)]
+pub enum RetentionError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file cannot be written; then nothing of it was removed.
+    #[error("nothing was removed, since {} cannot be written: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+}
+
+/// What a pass did, or would do, with one round or kind of records.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Outcome {
+    /// `orders`, `ledger`, `notices`, `audit` or `findings`.
+    pub what: &'static str,
+    /// The round; none for records of no round.
+    pub round: Option<String>,
+    /// Rows that were removed; in a dry run of records, those that would be.
+    pub removed: u64,
+    /// The file to which they were exported.
+    pub file: Option<String>,
+    /// Why it stays for now.
+    pub stays: Option<&'static str>,
+}
+
+/// Removes what is older than the settings say.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// How long what is kept.
+    pub keep: &'a Keep,
+    /// Who removes, for the audit log.
+    pub by: &'a Actor,
+    /// Only says what would be removed.
+    pub dry_run: bool,
+}
+
+impl Retention<'_> {
+    /// One pass over everything.
+    ///
+    /// # Errors
+    /// [`RetentionError`]; the next pass goes on with it.
+    pub async fn pass(&self, now_ms: u64) -> Result<Vec<Outcome>, RetentionError> {
+        let mut outcomes = Vec::new();
+        for (part, days) in [
+            (Part::Orders, self.keep.orders),
+            (Part::Ledger, self.keep.ledger),
+        ] {
+            let Some(before_ms) = cutoff(days, now_ms) else {
+                continue;
+            };
+            for round in self.store.rounds_to_remove(part, before_ms, BATCH).await? {
+                outcomes.push(self.round(&round, part, before_ms, now_ms).await?);
+            }
+        }
+        for (records, days) in [
+            (Records::Notices, self.keep.notices),
+            (Records::Audit, self.keep.audit),
+            (Records::Findings, self.keep.findings),
+        ] {
+            if let Some(before_ms) = cutoff(days, now_ms) {
+                outcomes.extend(self.records(records, before_ms, now_ms).await?);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn round(
+        &self,
+        round: &str,
+        part: Part,
+        before_ms: u64,
+        now_ms: u64,
+    ) -> Result<Outcome, RetentionError> {
+        let mut outcome = Outcome {
+            what: part.as_str(),
+            round: Some(round.to_owned()),
+            removed: 0,
+            file: None,
+            stays: self.store.keeps_round(round, before_ms).await?,
+        };
+        if outcome.stays.is_some() || self.dry_run {
+            return Ok(outcome);
+        }
+        let mut file = self.file(&format!("{}-{round}", part.as_str()), now_ms)?;
+        let orders = match part {
+            Part::Orders => self.export_orders(round, &mut file).await?,
+            Part::Ledger => {
+                loop {
+                    let lines = self.store.export_ledger(round, file.lines()).await?;
+                    if lines.is_empty() {
+                        break;
+                    }
+                    file.write(&lines)?;
+                }
+                Vec::new()
+            }
+        };
+        let rows = file.lines();
+        let (path, digest) = file.finish()?;
+        let removal = Removal {
+            round,
+            part,
+            rows,
+            file: &path,
+            digest: &digest,
+        };
+        // Before the first row goes: what is verified meanwhile knows of it.
+        self.store.begin_removal(removal, self.by, now_ms).await?;
+        let mut all = true;
+        match part {
+            Part::Orders => {
+                for (shard, exported) in orders.iter().enumerate() {
+                    let removed = self.store.remove_orders(shard, exported).await?;
+                    all &= removed == exported.len() as u64;
+                    outcome.removed += removed;
+                }
+            }
+            Part::Ledger => outcome.removed = self.store.remove_ledger(round).await?,
+        }
+        if all {
+            self.store.removal_done(round, part, now_ms).await?;
+        }
+        outcome.file = Some(path);
+        Ok(outcome)
+    }
+
+    /// Exports the orders of a round; returns them by database.
+    async fn export_orders(
+        &self,
+        round: &str,
+        file: &mut ExportFile,
+    ) -> Result<Vec<Vec<Exported>>, RetentionError> {
+        let mut all = Vec::new();
+        for shard in 0..self.store.order_databases() {
+            let mut exported: Vec<Exported> = Vec::new();
+            loop {
+                let after = exported.last().copied();
+                let (orders, lines) = self.store.export_orders(shard, round, after).await?;
+                if orders.is_empty() {
+                    break;
+                }
+                file.write(&lines)?;
+                exported.extend(orders);
+            }
+            all.push(exported);
+        }
+        Ok(all)
+    }
+
+    async fn records(
+        &self,
+        records: Records,
+        before_ms: u64,
+        now_ms: u64,
+    ) -> Result<Option<Outcome>, RetentionError> {
+        let old = self.store.count_old(records, before_ms).await?;
+        let mut outcome = Outcome {
+            what: records.as_str(),
+            round: None,
+            removed: old,
+            file: None,
+            stays: None,
+        };
+        if old == 0 || self.dry_run {
+            return Ok((old > 0).then_some(outcome));
+        }
+        outcome.removed = 0;
+        let mut file = self.file(records.as_str(), now_ms)?;
+        loop {
+            let keep = |lines: &[String]| {
+                file.write(lines)?;
+                file.sync()
+            };
+            let removed = self.store.remove_old(records, before_ms, keep).await?;
+            outcome.removed += removed;
+            if removed == 0 {
+                break;
+            }
+        }
+        let rows = file.lines();
+        let (path, digest) = file.finish()?;
+        let done = Done {
+            action: "retention.remove",
+            target: String::new(),
+            detail: serde_json::json!({ "what": records.as_str(), "rows": rows, "file": path,
+                "digest": digest }),
+        };
+        self.store.note_audit(self.by, &done, now_ms).await?;
+        outcome.file = Some(path);
+        Ok(Some(outcome))
+    }
+
+    fn file(&self, name: &str, now_ms: u64) -> Result<ExportFile, RetentionError> {
+        let folder: &Path = &self.keep.folder;
+        ExportFile::create(folder, &format!("{name}-{now_ms}.jsonl"))
+    }
+}
+
+/// Before when something is old that is kept so many days.
+fn cutoff(days: Option<u64>, now_ms: u64) -> Option<u64> {
+    days.map(|days| now_ms.saturating_sub(days.saturating_mul(DAY_MS)))
+}
+
+/// Removes what is old every hour, until `stop`.
+pub async fn run(store: LazyStore, keep: Keep, stop: CancellationToken) {
+    let mut passes = Passes::new(stop, "what is old waits to be removed", EVERY);
+    while passes.go_on() {
+        let outcome = async {
+            let retention = Retention {
+                store: store.get().await?,
+                keep: &keep,
+                by: &Actor::system(),
+                dry_run: false,
+            };
+            for done in retention.pass(now_ms()).await? {
+                let Outcome { what, removed, .. } = done;
+                let (round, file) = (done.round.unwrap_or_default(), done.file);
+                match done.stays {
+                    Some(reason) => tracing::debug!(what, round, reason, "it has to stay"),
+                    None => tracing::info!(what, round, removed, file, "old rows are removed"),
+                }
+            }
+            Ok::<_, RetentionError>(EVERY)
+        };
+        passes.pause_after(outcome.await).await;
+    }
+}

@@ -1,0 +1,269 @@
+//! What is old and settled leaves the database, exported before; what is open stays.
+
+use axum::http::StatusCode;
+use seckill::config::{Config, Keep, gather};
+use seckill::inspect::verify::verify_archived;
+use seckill::retention::{Outcome, Retention};
+use seckill::stock::retire::{Retired, Retirer};
+use seckill::store::{Actor, AuditQuery};
+use sqlx::Connection as _;
+use tempfile::TempDir;
+
+use crate::common::shop::Shop;
+use crate::common::{eventually, item, now_ms};
+use crate::retirement::store_round;
+
+const DAY_MS: u64 = 86_400_000;
+
+fn keep(folder: &TempDir) -> Keep {
+    Keep {
+        orders: Some(3),
+        ledger: None,
+        notices: None,
+        audit: None,
+        findings: None,
+        folder: folder.path().join("removed"),
+    }
+}
+
+async fn pass(shop: &Shop, keep: &Keep, days: u64, dry_run: bool) -> Vec<Outcome> {
+    let retention = Retention {
+        store: &shop.store,
+        keep,
+        by: &Actor::system(),
+        dry_run,
+    };
+    let now = now_ms() + days * DAY_MS;
+    retention.pass(now).await.unwrap()
+}
+
+async fn execute(shop: &Shop, statement: &'static str) {
+    let mut database = sqlx::SqliteConnection::connect(&shop.database_url)
+        .await
+        .unwrap();
+    sqlx::query(statement).execute(&mut database).await.unwrap();
+}
+
+async fn count(shop: &Shop, statement: &'static str) -> i64 {
+    let mut database = sqlx::SqliteConnection::connect(&shop.database_url)
+        .await
+        .unwrap();
+    let count = sqlx::query_scalar(statement).fetch_one(&mut database).await;
+    count.unwrap()
+}
+
+/// A shop whose round is retired, with a paid and a cancelled order.
+async fn over() -> Shop {
+    let mut shop = Shop::open(10).await;
+    store_round(&shop).await;
+    shop.run_all();
+    shop.settle();
+    assert_eq!(shop.click("li", "r").await.0, StatusCode::ACCEPTED);
+    let order = shop.until_ordered("li").await;
+    shop.post(&format!("/api/orders/{order}/pay"), "li").await;
+    assert_eq!(shop.click("wang", "r").await.0, StatusCode::ACCEPTED);
+    let order = shop.until_ordered("wang").await;
+    shop.post(&format!("/api/orders/{order}/cancel"), "wang")
+        .await;
+    shop.until_drained().await;
+    let (store, redis, segments) = (shop.store.clone(), shop.link.clone(), shop.segments.clone());
+    eventually("the round retires", || async {
+        let retirer = Retirer {
+            store: &store,
+            redis: &redis,
+            segments: &segments,
+        };
+        (retirer.retire("1").await.unwrap() == Retired::Now).then_some(())
+    })
+    .await;
+    shop
+}
+
+#[tokio::test]
+async fn a_settled_round_is_exported_then_removed_and_the_archive_still_verifies() {
+    let (shop, folder) = (over().await, TempDir::new().unwrap());
+    let mut keep = keep(&folder);
+    assert_eq!(pass(&shop, &keep, 2, false).await, [], "it is not old yet");
+    let would = pass(&shop, &keep, 4, true).await;
+    assert_eq!((would.len(), would[0].stays), (1, None));
+    assert_eq!(count(&shop, "SELECT COUNT(*) FROM orders").await, 2);
+
+    let done = pass(&shop, &keep, 4, false).await;
+    assert_eq!((done[0].what, done[0].removed), ("orders", 2));
+    let file = done[0].file.clone().unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    for (table, of) in [("orders", "\"li\""), ("orders", "\"wang\""), ("payments", "paid")] {
+        let begins = format!("\"table\":\"{table}\"");
+        assert!(
+            text.lines().any(|line| line.contains(&begins) && line.contains(of)),
+            "{table} {of}: {text}"
+        );
+    }
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap());
+    assert_eq!(mode & 0o077, 0, "buyers' names are for nobody else");
+    for left in [
+        "SELECT COUNT(*) FROM orders",
+        "SELECT COUNT(*) FROM payments",
+        "SELECT COUNT(*) FROM notices",
+    ] {
+        assert_eq!(count(&shop, left).await, 0, "{left}");
+    }
+    let report = verify_archived(&shop.store).await.unwrap();
+    assert!(report.pass, "{}", report.text());
+    assert!(report.counts.events > 0, "the ledger is still there");
+
+    keep.ledger = Some(3);
+    let done = pass(&shop, &keep, 4, false).await;
+    assert_eq!((done.len(), done[0].what), (1, "ledger"), "orders are gone once");
+    assert!(done[0].removed > 0);
+    assert_eq!(count(&shop, "SELECT COUNT(*) FROM ledger").await, 0);
+    let report = verify_archived(&shop.store).await.unwrap();
+    assert!(report.pass, "{}", report.text());
+    assert_eq!(pass(&shop, &keep, 400, false).await, []);
+    let query = AuditQuery {
+        action: "retention.".to_owned(),
+        limit: 10,
+        ..AuditQuery::default()
+    };
+    let log = shop.store.audit(&query).await.unwrap();
+    assert_eq!(log.len(), 2);
+    assert_eq!(log[1].detail["file"], file);
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_round_is_removed_while_anything_of_it_is_open() {
+    let (shop, folder) = (over().await, TempDir::new().unwrap());
+    let keep = Keep {
+        ledger: Some(3),
+        ..keep(&folder)
+    };
+    let open = [
+        (
+            "UPDATE orders SET state = 'created' WHERE user = 'li'",
+            "UPDATE orders SET state = 'paid' WHERE user = 'li'",
+        ),
+        (
+            "UPDATE orders SET stock_due = 'release' WHERE user = 'wang'",
+            "UPDATE orders SET stock_due = NULL",
+        ),
+        (
+            "UPDATE payments SET state = 'refund_due'",
+            "UPDATE payments SET state = 'paid'",
+        ),
+        (
+            "INSERT INTO refunds (id, payment, amount, state, asked_by, created_ms, updated_ms)
+             SELECT 'r', id, 1, 'pending', 'li', 1, 1 FROM payments",
+            "UPDATE refunds SET state = 'done'",
+        ),
+        (
+            "INSERT INTO notices (order_id, kind, channel, state, attempts, due_ms, created_ms,
+             updated_ms) SELECT id, 'paid', 'email', 'waiting', 1, 1, 1, 1 FROM orders",
+            "UPDATE notices SET state = 'sent'",
+        ),
+        (
+            "INSERT INTO inventory_holds (round, product, hold, generation, sku, amount, state,
+             updated_ms) VALUES ('1', '153', 'h', 1, 's', 10, 'settling', 1)",
+            "UPDATE inventory_holds SET state = 'settled'",
+        ),
+        (
+            "INSERT INTO order_events (order_id, kind, at_ms)
+             SELECT id, 'paid', 1 FROM orders WHERE user = 'li'",
+            "DELETE FROM order_feeds",
+        ),
+        (
+            "UPDATE orders SET updated_ms = updated_ms + 500000000 WHERE user = 'li'",
+            "UPDATE orders SET updated_ms = created_ms",
+        ),
+    ];
+    let rows = "SELECT (SELECT COUNT(*) FROM orders) + (SELECT COUNT(*) FROM ledger)";
+    let before = count(&shop, rows).await;
+    for (opens, closes) in open {
+        if opens.contains("order_events") {
+            execute(&shop, "INSERT INTO order_feeds (name, position) VALUES ('webhook', 0)").await;
+        }
+        execute(&shop, opens).await;
+        for outcome in pass(&shop, &keep, 4, false).await {
+            assert!(outcome.stays.is_some(), "{opens}: {outcome:?}");
+        }
+        assert_eq!(count(&shop, rows).await, before, "{opens}");
+        execute(&shop, closes).await;
+    }
+    let done = pass(&shop, &keep, 4, false).await;
+    assert!(done.iter().all(|it| it.stays.is_none()), "{done:?}");
+    assert_eq!(count(&shop, rows).await, 0);
+    assert_eq!(count(&shop, "SELECT COUNT(*) FROM refunds").await, 1);
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn old_records_go_and_waiting_ones_and_those_of_open_rounds_stay() {
+    let (shop, folder) = (over().await, TempDir::new().unwrap());
+    let keep = Keep {
+        orders: None,
+        notices: Some(3),
+        audit: Some(3),
+        findings: Some(3),
+        ..keep(&folder)
+    };
+    for statement in [
+        "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms)
+         VALUES ('2', 'Next', 1, 2, 'draft', 1)",
+        "INSERT INTO audit (at_ms, who, via, action, target, detail)
+         VALUES (1, 'li', 'console', 'round.create', '2', '{}'),
+                (1, 'li', 'console', 'ban.add', 'user u1', '{}')",
+        "INSERT INTO notices (order_id, kind, channel, state, attempts, due_ms, created_ms,
+         updated_ms) VALUES (1, 'paid', 'email', 'waiting', 1, 1, 1, 1),
+         (2, 'paid', 'email', 'sent', 1, 1, 1, 1), (3, 'paid', 'email', 'dead', 1, 1, 1, 1)",
+        "INSERT INTO findings (kind, subject, state, score, reasons, first_ms, last_ms,
+         ban_until_ms) VALUES ('user', 'u1', 'dismissed', 1, '[]', 1, 1, NULL),
+         ('user', 'u2', 'proposed', 1, '[]', 1, 1, NULL),
+         ('user', 'u3', 'banned', 1, '[]', 1, 1, 9000000000000)",
+    ] {
+        execute(&shop, statement).await;
+    }
+    let done = pass(&shop, &keep, 0, false).await;
+    let what: Vec<(&str, u64)> = done.iter().map(|it| (it.what, it.removed)).collect();
+    assert_eq!(what, [("notices", 2), ("audit", 1), ("findings", 1)]);
+    for (left, n) in [
+        ("SELECT COUNT(*) FROM notices WHERE state = 'waiting'", 1),
+        ("SELECT COUNT(*) FROM audit WHERE action = 'round.create'", 1),
+        ("SELECT COUNT(*) FROM findings", 2),
+    ] {
+        assert_eq!(count(&shop, left).await, n, "{left}");
+    }
+    for outcome in &done {
+        let text = std::fs::read_to_string(outcome.file.as_ref().unwrap()).unwrap();
+        assert_eq!(text.lines().count() as u64, outcome.removed);
+    }
+    assert!(shop.store.all_orders(&item()).await.unwrap().len() == 2);
+    shop.shut().await;
+}
+
+#[test]
+fn a_retention_shorter_than_a_payments_life_is_refused_at_the_start() {
+    let read = |given: &[(&str, &str)]| {
+        let given: Vec<(String, String)> = given
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Config::from_layers(gather(None, &given, Vec::new()).unwrap())
+    };
+    for days in ["1", "2"] {
+        for key in ["ORDERS", "LEDGER", "NOTICES"] {
+            let key = format!("SECKILL_KEEP_{key}_DAYS");
+            let refused = read(&[(&key, days)]).unwrap_err().to_string();
+            assert!(refused.contains("write 3 to 36500 days"), "{refused}");
+        }
+    }
+    let week = [("SECKILL_PAY_WITHIN", "604800"), ("SECKILL_KEEP_ORDERS_DAYS", "9")];
+    let refused = read(&week).unwrap_err().to_string();
+    assert!(refused.contains("write 10 to 36500 days"), "{refused}");
+    let stays = [("SECKILL_RETIRE_HOURS", "0"), ("SECKILL_KEEP_ORDERS_DAYS", "90")];
+    let refused = read(&stays).unwrap_err().to_string();
+    assert!(refused.contains("set retire_hours above 0"), "{refused}");
+    let config = read(&[("SECKILL_KEEP_ORDERS_DAYS", "3")]).unwrap();
+    assert_eq!((config.keep.orders, config.keep.audit), (Some(3), None));
+    let never = read(&[("SECKILL_RETIRE_HOURS", "0")]).unwrap();
+    assert_eq!(never.keep.orders, None, "by default all is kept");
+}
