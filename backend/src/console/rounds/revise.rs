@@ -32,7 +32,7 @@ const NOTICE_MS: u64 = 60_000;
 #[derive(Debug)]
 pub(super) struct Revised {
     /// The round as it will be, with the amounts that it was approved with.
-    round: Round,
+    pub(super) round: Round,
     /// Products whose amount changes: their place in the form, and the new amount.
     amounts: Vec<(usize, Item, u64)>,
     /// All that differs from the round as it sells.
@@ -204,23 +204,23 @@ pub(super) async fn save(
     proposal: Option<&Proposal>,
 ) -> Result<Option<String>, ConsoleError> {
     let revised = revised(before, form, rules(state)).map_err(ConsoleError::Mistakes)?;
+    let store = state.store.get().await?;
+    let seen = before.trail.version;
+    let fits = store.check_revision(&revised.round, seen).await;
+    fits.map_err(|error| refused(error, state))?;
     if !proposal.map_or_else(
         || one_person_may(&revised.changes),
         |proposal| revised.is_as_proposed(&proposal.changes),
     ) {
         return Err(ConsoleError::SecondPerson(revised.changes));
     }
+    need_redis(state).await?;
     let Revised {
         round,
         amounts,
         changes,
     } = revised;
-    need_redis(state).await?;
-    let store = state.store.get().await?;
-    let seen = before.trail.version;
     // Everything is checked before anything is changed.
-    let fits = store.check_revision(&round, seen).await;
-    fits.map_err(|error| refused(error, state))?;
     let adjuster = Adjuster {
         redis: &state.redis,
         segments: &state.segments,
