@@ -35,7 +35,7 @@ CONSOLE_URL=http://127.0.0.1:$SECKILL_CONSOLE_PORT BASE_URL=$shop_url CHROMIUM=$
     OPERATOR_PASSWORD=$(password_of operator) SUPERVISOR_PASSWORD=$(password_of supervisor) \
     npm run --silent console --prefix t/e2e || status=1
 step "Operators who watch a sale"
-SUPERVISOR_PASSWORD=$(password_of supervisor) CONSOLE_URL=http://127.0.0.1:$SECKILL_CONSOLE_PORT \
+OPERATOR_PASSWORD=$(password_of operator) SUPERVISOR_PASSWORD=$(password_of supervisor) CONSOLE_URL=http://127.0.0.1:$SECKILL_CONSOLE_PORT \
     SECKILL=$seckill BASE_URL=$shop_url CHROMIUM=$CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots \
     npm run --silent board --prefix t/e2e || status=1
 shop_stop || fail "the demo shop did not stop cleanly; see $shop_log"

@@ -110,6 +110,8 @@ pub struct Config {
     pub console_port: u16,
     /// Where the console listens; `None` for addresses of this machine only.
     pub console_address: Option<IpAddr>,
+    /// Whether everybody at the console has to have a second factor.
+    pub console_second_factor: bool,
     /// Redis: `redis://…` or `unix:///path`.
     pub redis_url: String,
     /// Whether Redis runs elsewhere, so that `up` starts none.
@@ -287,6 +289,7 @@ impl Config {
             port,
             console_port: values.number("console_port", 8081, 1..=65_535)?,
             console_address: values.console_address()?,
+            console_second_factor: values.second_factor()?,
             redis_url: values.redis_url(&redis_default)?,
             redis_is_external,
             redis_segments: values.redis_segments()?,

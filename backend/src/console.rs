@@ -24,6 +24,8 @@ use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::store::{Actor, Done, LazyStore};
 
+/// Accounts of the console, managed by supervisors.
+mod accounts;
 /// The audit log.
 mod audit;
 /// Who makes a request, and whether it is forged.
@@ -48,6 +50,8 @@ pub mod login_attempts;
 mod openapi;
 /// Orders of all buyers.
 mod orders;
+/// One's own account: password, second factor, sessions.
+mod own_account;
 /// Lists that are read page by page.
 mod paging;
 /// Hashing and checking the accounts' passwords.
@@ -58,6 +62,8 @@ mod pictures;
 mod refunds;
 /// Rounds and their products.
 pub mod rounds;
+/// The second factor: codes that change with time.
+mod second_factor;
 /// The sessions of operators, in Redis.
 pub mod sessions;
 /// Simulated shoppers.
@@ -186,6 +192,7 @@ impl ConsoleState {
 /// [`Operator`] or [`Supervisor`], and paths begin with `/ops/api/`.
 pub fn router(state: ConsoleState) -> Router {
     let guarded = Router::new()
+        .merge(accounts::router())
         .merge(audit::router())
         .merge(bans::router())
         .merge(board::api::router())
@@ -195,6 +202,7 @@ pub fn router(state: ConsoleState) -> Router {
         .merge(login::router())
         .merge(openapi::router())
         .merge(orders::router())
+        .merge(own_account::router())
         .merge(pictures::router())
         .merge(refunds::router())
         .merge(rounds::router())

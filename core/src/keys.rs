@@ -314,6 +314,18 @@ pub fn console_session(digest: &str) -> String {
     format!("seckill::console::session::{digest}")
 }
 
+/// Sorted set: the digests of an account's sessions at the console, by their begin.
+#[must_use]
+pub fn console_sessions(account: &str) -> String {
+    format!("seckill::console::sessions::{account}")
+}
+
+/// Text: the secret of a second factor that somebody is setting up, by their session.
+#[must_use]
+pub fn console_totp(digest: &str) -> String {
+    format!("seckill::console::totp::{digest}")
+}
+
 /// Counter: recent attempts to log in, by `account:NAME` or `address:ADDRESS`.
 #[must_use]
 pub fn console_tries(whose: &str) -> String {

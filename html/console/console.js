@@ -18,12 +18,12 @@ function showWho() {
   const who = document.querySelector('#who');
   who.hidden = me === null;
   document.querySelector('#logout').hidden = me === null;
-  if (me) fill(who, el('b', {}, me.name), ' ', el('span.role', {}, t(`role.${me.role}`)));
+  if (me) fill(who, el('a', { href: '#/account' }, el('b', {}, me.name)), ' ', el('span.role', {}, t(`role.${me.role}`)));
 }
 
 function showNav() {
   const at = place().name;
-  const entries = PAGES.filter((page) => !page.unlisted && (!page.for || page.for === me?.role));
+  const entries = PAGES.filter((page) => !me?.must && !page.unlisted && (!page.for || page.for === me?.role));
   fill(nav, entries.map((page) =>
     el('a', { href: `#/${page.name}`, 'aria-current': page.name === at ? 'page' : null }, t(`nav.${page.name}`),
       counts[page.name] ? [' ', el('span.count', {}, String(counts[page.name]))] : null)));
@@ -34,6 +34,7 @@ function showNav() {
 
 /** The numbers beside the menu's entries; one that cannot be read is left out. */
 async function countAgain() {
+  if (me?.must) return;
   for (const page of PAGES.filter((it) => it.count)) counts[page.name] = await page.count().catch(() => 0);
   showNav();
 }
@@ -58,7 +59,8 @@ async function show() {
   stop = null;
   showWho();
   showNav();
-  const { name, params } = place();
+  // Who has to choose a password or set up a second factor does that first.
+  const { name, params } = me?.must ? { name: 'account', params: [] } : place();
   const page = PAGES.find((it) => it.name === name);
   if (!page) {
     fill(main, el('h1', {}, PAGES.length ? t('page.gone') : t('welcome', { name: me?.name ?? '' })), PAGES.length ? el('p.soft', {}, t('page.gone.do')) : null);
@@ -70,7 +72,12 @@ async function show() {
     if (turn !== shown) return;
     showNav();
     fill(main, root);
-    const ended = await module.show(root, { params, me });
+    const ended = await module.show(root, { params, me, changed: (is) => {
+      me = is;
+      useToken(is.csrf);
+      showWho();
+      showNav();
+    } });
     if (turn === shown) stop = typeof ended === 'function' ? ended : null;
     else if (typeof ended === 'function') ended();
   } catch (error) {
@@ -97,6 +104,7 @@ async function begin() {
     showNav();
     // Another operator gets their own page, not what the last one left open.
     if (other) location.reload();
+    else if (in_.must) show();
   });
   document.querySelector('#logout').addEventListener('click', async () => {
     await api.post('/logout', {}, { quiet: true }).catch(() => {});

@@ -14,6 +14,12 @@ export function whenIn(call) {
   onIn = call;
 }
 
+/** The field for the second factor's code is there for accounts that have one. */
+function wantCode(is) {
+  form.elements.code.value = '';
+  for (const node of [form.elements.code, form.querySelector('[for=login-code]')]) node.hidden = !is;
+}
+
 /** Shows the dialog until somebody is logged in; called twice, it is one dialog. */
 export function logIn({ again = false } = {}) {
   waiting ??= new Promise((resolve) => {
@@ -21,6 +27,7 @@ export function logIn({ again = false } = {}) {
     document.querySelector('#login-why').textContent = t(again ? 'login.why.again' : 'login.why');
     note.textContent = '';
     form.password.value = '';
+    wantCode(false);
     box.showModal();
     (form.elements.name.value ? form.password : form.elements.name).focus();
     form.onsubmit = async (event) => {
@@ -32,7 +39,8 @@ export function logIn({ again = false } = {}) {
       form.classList.add('is-busy');
       note.textContent = '';
       try {
-        const me = await api.post('/login', { name, password }, { quiet: true });
+        const code = form.elements.code.value.trim();
+        const me = await api.post('/login', { name, password, ...(code ? { code } : {}) }, { quiet: true });
         useToken(me.csrf);
         form.password.value = '';
         waiting = null;
@@ -41,7 +49,13 @@ export function logIn({ again = false } = {}) {
         resolve(me);
       } catch (error) {
         note.textContent = error instanceof ApiError ? said(error) : String(error);
-        form.password.select();
+        if (['code_required', 'wrong_code'].includes(error.code)) {
+          wantCode(true);
+          form.elements.code.select();
+          form.elements.code.focus();
+        } else {
+          form.password.select();
+        }
       } finally {
         form.classList.remove('is-busy');
       }

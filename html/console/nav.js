@@ -17,6 +17,8 @@ export const PAGES = [
   { name: 'stock', unlisted: true, load: () => import('./stock.js') },
   { name: 'report', unlisted: true, load: () => import('./report.js') },
   { name: 'audit', load: () => import('./audit.js') },
+  { name: 'accounts', for: 'supervisor', load: () => import('./accounts.js') },
+  { name: 'account', unlisted: true, load: () => import('./account.js') },
   { name: 'findings', load: () => import('./findings.js') },
   { name: 'simulation', load: () => import('./simulation.js') },
 ];

@@ -4,7 +4,8 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use crate::config::Config;
 use crate::console::passwords::{MOST_PASSWORD, hash_password};
-use crate::store::accounts::{Account, Role};
+use crate::store::accounts::{Account, AccountChange, Role};
+use crate::store::{Actor, Done};
 use crate::time::rfc3339;
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -38,6 +39,19 @@ pub(crate) enum AccountsCommand {
         /// Its name
         name: String,
     },
+    /// Forget the second factor of an account, whose owner has lost it
+    ForgetFactor {
+        /// Its name
+        name: String,
+    },
+    /// Disable an account, or enable it again
+    Disable {
+        /// Its name
+        name: String,
+        /// Enable it again
+        #[arg(long)]
+        undo: bool,
+    },
 }
 
 fn account_role(text: &str) -> Result<Role, String> {
@@ -55,6 +69,17 @@ pub(crate) async fn run(config: &Config, command: AccountsCommand) -> anyhow::Re
         AccountsCommand::List { json } => list(config, json).await,
         AccountsCommand::Remove { name } => remove(config, &name).await,
         AccountsCommand::Password { name } => password(config, &name).await,
+        AccountsCommand::ForgetFactor { name } => {
+            let done = ("account.factor_off", "has no second factor now");
+            change(config, &name, AccountChange::Factor(""), done).await
+        }
+        AccountsCommand::Disable { name, undo } => {
+            let done = match undo {
+                true => ("account.enable", "may log in again"),
+                false => ("account.disable", "may not log in any more"),
+            };
+            change(config, &name, AccountChange::Disabled(!undo), done).await
+        }
     }
 }
 
@@ -105,6 +130,27 @@ async fn password(config: &Config, name: &str) -> anyhow::Result<()> {
     ))
 }
 
+async fn change(
+    config: &Config,
+    name: &str,
+    change: AccountChange<'_>,
+    (action, outcome): (&'static str, &str),
+) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    let done = Done {
+        action,
+        target: name.to_owned(),
+        detail: serde_json::json!({}),
+    };
+    let by = Actor::on_the_box();
+    let changed = store.change_account(name, change, (&by, &done), crate::now_ms());
+    if !changed.await? {
+        return Err(no_account(name, &store.accounts().await?));
+    }
+    store.close().await;
+    say(&format!("{name} {outcome}.\n"))
+}
+
 fn no_account(name: &str, accounts: &[Account]) -> anyhow::Error {
     let names: Vec<&str> = accounts.iter().map(|it| it.name.as_str()).collect();
     match names.as_slice() {
@@ -133,7 +179,21 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
         );
     }
     for account in &accounts {
-        let note = if account.is_demo { "  (demo)" } else { "" };
+        let notes = [
+            (account.is_demo, "demo"),
+            (account.is_disabled, "disabled"),
+            (account.totp.is_some(), "second factor"),
+            (account.must_change, "has to choose a password"),
+        ];
+        let notes: Vec<&str> = notes
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, it)| *it)
+            .collect();
+        let note = match notes.as_slice() {
+            [] => String::new(),
+            notes => format!("  ({})", notes.join(", ")),
+        };
         say(&format!(
             "{:<24}  {:<10}  since {}{note}\n",
             account.name,
@@ -149,6 +209,8 @@ fn account_json(account: &Account) -> serde_json::Value {
         "name": account.name,
         "role": account.role.as_str(),
         "demo": account.is_demo,
+        "disabled": account.is_disabled,
+        "factor": account.totp.is_some(),
         "created_ms": account.created_ms,
         "changed_ms": account.changed_ms,
     })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// Seconds after its deadline for which a payment of an order may still be heard of: the
 /// provider's list of a day is compared on the day after, and shows what no notice told.
-pub const RECONCILED_AFTER_S: u64 = 2 * 86_400;
+pub(super) const RECONCILED_AFTER_S: u64 = 2 * 86_400;
 
 /// How long what is in the database is kept, in days; `None`: for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -42,6 +42,10 @@ pub const KEYS: &[Key] = &[
         meaning: "local (only this machine), or the address the console listens on",
     },
     Key {
+        name: "console_second_factor",
+        meaning: "optional, or required: everybody at the console sets up a second factor",
+    },
+    Key {
         name: "demo_login",
         meaning: "on: anybody may log in under any name of letters and digits",
     },

@@ -16,13 +16,22 @@ use subtle::ConstantTimeEq as _;
 
 use super::ConsoleState;
 use super::error::ConsoleError;
-use super::sessions::Session;
+use super::sessions::{Must, Session};
 use crate::store::accounts::Role;
 
 /// The cookie with the session's id.
 pub const COOKIE: &str = "seckill_console";
 /// The header with the session's token.
 pub const CSRF_HEADER: &str = "x-seckill-csrf";
+
+/// What is open to somebody who has to choose a password or set up a second factor first.
+const OPEN_BEFORE: &[&str] = &[
+    "/ops/api/me",
+    "/ops/api/logout",
+    "/ops/api/me/password",
+    "/ops/api/me/factor",
+    "/ops/api/me/factor/confirm",
+];
 
 /// The operator who is logged in; a handler that takes it needs a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,8 +95,30 @@ pub(super) async fn guard(
     if writes && !has_token(request.headers(), &session) {
         return Err(ConsoleError::Foreign);
     }
+    if let Some(must) = session.must
+        && !OPEN_BEFORE.contains(&request.uri().path())
+    {
+        return Err(before_anything(must));
+    }
     request.extensions_mut().insert(session);
     Ok(next.run(request).await)
+}
+
+fn before_anything(must: Must) -> ConsoleError {
+    let (code, message) = match must {
+        Must::Password => (
+            "password_change_required",
+            "Somebody else knows your password. Choose a new one first.",
+        ),
+        Must::Factor => (
+            "second_factor_required",
+            "This console wants a second factor. Set it up first.",
+        ),
+    };
+    ConsoleError::Forbidden {
+        code,
+        message: message.to_owned(),
+    }
 }
 
 /// The session's id, as the browser sent it.

@@ -56,6 +56,12 @@ pub enum ConsoleError {
     /// 401: name and password do not belong together.
     #[error("This name and password do not belong together. Check both and try again.")]
     WrongLogin,
+    /// 401: the password is right, and the code of the second factor is missing.
+    #[error("Type the code that your authenticator app shows for this console.")]
+    CodeRequired,
+    /// 401: the code of the second factor is wrong, or was used before.
+    #[error("This code is wrong, or was used already. Wait for the next one and type that.")]
+    WrongCode,
     /// 403: the request came from another site, or without the session's token.
     #[error(
         "This request does not come from this console, so nothing was done. Reload the page and try again."
@@ -132,6 +138,8 @@ impl ConsoleError {
             Self::BadRequest(_) => "bad_request",
             Self::LoginRequired => "login_required",
             Self::WrongLogin => "wrong_login",
+            Self::CodeRequired => "code_required",
+            Self::WrongCode => "wrong_code",
             Self::Foreign => "foreign_request",
             Self::SupervisorOnly => "supervisor_only",
             Self::SecondPerson(_) => "second_person",
@@ -147,7 +155,9 @@ impl ConsoleError {
     fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::LoginRequired | Self::WrongLogin => StatusCode::UNAUTHORIZED,
+            Self::LoginRequired | Self::WrongLogin | Self::CodeRequired | Self::WrongCode => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::Foreign
             | Self::SupervisorOnly
             | Self::SecondPerson(_)

@@ -15,10 +15,11 @@ use tokio::sync::Semaphore;
 use super::ConsoleState;
 use super::auth::{COOKIE, refuse_foreign, session_id};
 use super::error::ConsoleError;
-use super::login_attempts;
-use super::passwords;
-use super::sessions::Session;
+use super::sessions::{Must, Session};
+use super::{login_attempts, passwords, second_factor};
 use crate::http::error::json_response;
+use crate::now_ms;
+use crate::store::accounts::Account;
 
 /// Largest login body, in bytes.
 const MAX_LOGIN: usize = 4096;
@@ -49,7 +50,8 @@ impl Default for HashLimit {
 }
 
 impl HashLimit {
-    async fn is_password(
+    /// Whether this is the password, within the limit.
+    pub(super) async fn is_password(
         &self,
         password: String,
         hash: Option<String>,
@@ -71,6 +73,9 @@ impl HashLimit {
 pub(super) struct Login {
     name: String,
     password: String,
+    /// The code of the second factor, for accounts that have one.
+    #[serde(default)]
+    code: Option<String>,
 }
 
 /// Who is logged in.
@@ -86,10 +91,16 @@ pub(super) struct Me {
     shop_port: u16,
     /// To be sent as `X-Seckill-Csrf` with every writing request.
     csrf: String,
+    /// What has to be done before anything else: `password` (choose a new one) or `factor`
+    /// (set up a second factor).
+    must: Option<&'static str>,
 }
 
 impl Me {
-    fn response(session: &Session, state: &ConsoleState) -> Result<Response, ConsoleError> {
+    pub(super) fn response(
+        session: &Session,
+        state: &ConsoleState,
+    ) -> Result<Response, ConsoleError> {
         let zone = state.config.time_zone.iana_name().unwrap_or("UTC");
         let me = Self {
             name: session.name.clone(),
@@ -97,6 +108,7 @@ impl Me {
             time_zone: zone.to_owned(),
             shop_port: state.config.port,
             csrf: session.csrf.clone(),
+            must: session.must.map(Must::as_str),
         };
         let body = serde_json::to_string(&me).map_err(|error| ConsoleError::internal(&error))?;
         Ok(json_response(StatusCode::OK, body))
@@ -116,8 +128,9 @@ pub(super) async fn log_in(
     body: Body,
 ) -> Result<Response, ConsoleError> {
     refuse_foreign(&headers)?;
-    let Login { name, password } = read_login(&headers, body).await?;
-    let address = address(&headers);
+    let login = read_login(&headers, body).await?;
+    let (name, password) = (login.name, login.password);
+    let address = login_attempts::counted(address(&headers));
     let mut conn = state.redis.conn().await?;
     login_attempts::count(&mut conn, &name, &address).await?;
     let account = state.store.get().await?.account(&name).await?;
@@ -129,14 +142,51 @@ pub(super) async fn log_in(
         tracing::warn!(name, address, "a login failed");
         return Err(ConsoleError::WrongLogin);
     };
+    if account.is_disabled {
+        return Err(ConsoleError::Forbidden {
+            code: "account_disabled",
+            message: "This account is disabled. Ask a supervisor to enable it.".to_owned(),
+        });
+    }
+    if let Some(secret) = &account.totp {
+        let code = login.code.as_deref().filter(|code| !code.trim().is_empty());
+        let code = code.ok_or(ConsoleError::CodeRequired)?;
+        let store = state.store.get().await?;
+        let step = second_factor::step_of(secret, code, now_ms());
+        let fits = match step {
+            Some(step) => store.use_totp_step(&name, step).await?,
+            None => false,
+        };
+        if !fits {
+            tracing::warn!(name, address, "a login failed at its second factor");
+            return Err(ConsoleError::WrongCode);
+        }
+    }
     login_attempts::reset(&mut conn, &name).await?;
     if let Some(earlier) = session_id(&headers) {
         state.sessions.end_id(earlier).await?;
     }
-    let (id, session) = state.sessions.begin(&account).await?;
     tracing::info!(name, address, "logged in at the console");
-    let mut response = Me::response(&session, &state)?;
-    put_cookie(&mut response, &cookie(&id, "", &headers))?;
+    begin(&state, &account, &headers).await
+}
+
+/// The response that begins a session of this account.
+pub(super) async fn begin(
+    state: &ConsoleState,
+    account: &Account,
+    headers: &HeaderMap,
+) -> Result<Response, ConsoleError> {
+    let must = match (account.must_change, &account.totp) {
+        (true, _) => Some(Must::Password),
+        (false, None) if state.config.console_second_factor => Some(Must::Factor),
+        _ => None,
+    };
+    let from = address(headers).map_or_else(|| "local".to_owned(), |it| it.to_string());
+    let agent = headers.get(header::USER_AGENT);
+    let agent = agent.and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let (id, session) = state.sessions.begin(account, must, (&from, agent)).await?;
+    let mut response = Me::response(&session, state)?;
+    put_cookie(&mut response, &cookie(&id, "", headers))?;
     Ok(response)
 }
 
@@ -212,11 +262,10 @@ fn put_cookie(response: &mut Response, cookie: &str) -> Result<(), ConsoleError>
     Ok(())
 }
 
-/// The address that nginx saw, if it is one that may become part of a key.
-fn address(headers: &HeaderMap) -> String {
+/// The address that nginx saw.
+fn address(headers: &HeaderMap) -> Option<std::net::IpAddr> {
     headers
         .get("x-real-ip")
         .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<std::net::IpAddr>().ok())
-        .map_or_else(|| "local".to_owned(), |address| address.to_string())
+        .and_then(|text| text.parse().ok())
 }

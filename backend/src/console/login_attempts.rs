@@ -1,6 +1,8 @@
 //! Limits login attempts by account and by address. They are counted in Redis, so that
 //! several ops roles count together.
 
+use std::net::IpAddr;
+
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use seckill_core::keys;
@@ -13,6 +15,19 @@ const WINDOW_S: u64 = 15 * 60;
 pub const MOST_BY_ACCOUNT: u64 = 10;
 /// Most attempts from one address, which an office may share.
 pub const MOST_BY_ADDRESS: u64 = 50;
+
+/// The address as it is counted: of IPv6 the /64, since one visitor has all of it. `local`
+/// if nginx named none.
+pub(super) fn counted(address: Option<IpAddr>) -> String {
+    match address.map(|address| address.to_canonical()) {
+        None => "local".to_owned(),
+        Some(IpAddr::V4(address)) => address.to_string(),
+        Some(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
 
 /// Counts an attempt, before the password is checked, so that attempts at the same
 /// moment cannot pass together.
@@ -66,4 +81,21 @@ pub(super) async fn reset(
         .del(keys::console_tries(&format!("account:{name}")))
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_counted_whole_and_a_network_of_ipv6_as_one_visitor() {
+        let of = |text: &str| counted(Some(text.parse().unwrap()));
+        assert_eq!(of("203.0.113.7"), "203.0.113.7");
+        assert_ne!(of("203.0.113.7"), of("203.0.113.8"));
+        assert_eq!(of("::ffff:203.0.113.7"), "203.0.113.7");
+        assert_eq!(of("2001:db8:1:2::7"), "2001:db8:1:2::/64");
+        assert_eq!(of("2001:db8:1:2::7"), of("2001:db8:1:2:ffff::1"));
+        assert_ne!(of("2001:db8:1:2::7"), of("2001:db8:1:3::7"));
+        assert_eq!(counted(None), "local");
+    }
 }

@@ -7,8 +7,8 @@ use utoipa::OpenApi as _;
 use super::ConsoleState;
 use super::auth::Operator;
 use super::{
-    audit, bans, dead_letters, findings, login, orders, pictures, refunds, rounds, simulation,
-    stock,
+    accounts, audit, bans, dead_letters, findings, login, orders, own_account, pictures, refunds,
+    rounds, simulation, stock,
 };
 use crate::console::board::api;
 
@@ -25,6 +25,16 @@ use crate::console::board::api;
         login::log_in,
         login::log_out,
         login::me,
+        own_account::password,
+        own_account::begin_factor,
+        own_account::confirm_factor,
+        own_account::end_factor,
+        own_account::sessions,
+        own_account::end_session,
+        accounts::list,
+        accounts::create,
+        accounts::change,
+        accounts::reset,
         rounds::list::list,
         rounds::list::show,
         rounds::basis::basis,

@@ -23,6 +23,8 @@ const LIFE_MS: u64 = 12 * 3_600_000;
 /// How long an account is cached before it is read from the database again: a removed
 /// account is logged out within this time.
 const CACHED: Duration = Duration::from_secs(3);
+/// Characters of a browser's name that are kept.
+const MOST_AGENT: usize = 200;
 /// Timeout of that read.
 const TIMEOUT: Duration = Duration::from_millis(800);
 
@@ -37,8 +39,51 @@ pub struct Session {
     pub role: Role,
     /// The token that every writing request has to carry.
     pub csrf: String,
+    /// What has to be done before anything else.
+    pub must: Option<Must>,
     began_ms: u64,
     version: u64,
+}
+
+/// What an operator has to do before anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Must {
+    /// Choose a password that nobody else knows.
+    Password,
+    /// Set up a second factor.
+    Factor,
+}
+
+impl Must {
+    /// Its stored form.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Factor => "factor",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Password, Self::Factor]
+            .into_iter()
+            .find(|must| must.as_str() == text)
+    }
+}
+
+/// A session as its owner sees it in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The digest of its id.
+    pub digest: String,
+    /// When it began, epoch milliseconds.
+    pub began_ms: u64,
+    /// When it was last used, epoch milliseconds.
+    pub used_ms: u64,
+    /// From which address it began.
+    pub address: String,
+    /// With which browser.
+    pub agent: String,
 }
 
 /// All sessions.
@@ -68,13 +113,19 @@ impl Sessions {
     }
 
     /// Begins a session under a new random id, which goes into the cookie.
-    pub(super) async fn begin(&self, account: &Account) -> Result<(String, Session), ConsoleError> {
+    pub(super) async fn begin(
+        &self,
+        account: &Account,
+        must: Option<Must>,
+        (address, agent): (&str, &str),
+    ) -> Result<(String, Session), ConsoleError> {
         let (id, csrf) = (random_hex()?, random_hex()?);
         let session = Session {
             digest: digest(&id),
             name: account.name.clone(),
             role: account.role,
             csrf,
+            must,
             began_ms: now_ms(),
             version: account.version,
         };
@@ -85,12 +136,20 @@ impl Sessions {
             ("csrf", session.csrf.clone()),
             ("began_ms", session.began_ms.to_string()),
             ("version", session.version.to_string()),
+            ("must", must.map_or("", Must::as_str).to_owned()),
+            ("address", address.to_owned()),
+            ("agent", agent.chars().take(MOST_AGENT).collect()),
         ];
+        let list = keys::console_sessions(&session.name);
+        let over = session.began_ms.saturating_sub(LIFE_MS);
         let mut conn = self.redis.conn().await?;
         redis::pipe()
             .atomic()
             .hset_multiple(&key, &fields)
             .expire(&key, IDLE_S)
+            .zadd(&list, &session.digest, session.began_ms)
+            .zrembyscore(&list, 0, over)
+            .pexpire(&list, i64::try_from(LIFE_MS).unwrap_or(i64::MAX))
             .exec_async(&mut conn)
             .await?;
         self.cache(&session.name, Some(Some((session.role, session.version))));
@@ -123,6 +182,37 @@ impl Sessions {
         Ok(session)
     }
 
+    /// The sessions of an account, latest first.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub(super) async fn list(&self, name: &str) -> Result<Vec<Listed>, ConsoleError> {
+        let mut conn = self.redis.conn().await?;
+        let digests: Vec<String> = conn.zrevrange(keys::console_sessions(name), 0, -1).await?;
+        let mut listed = Vec::new();
+        for digest in digests {
+            let key = keys::console_session(&digest);
+            let (fields, left_s): (HashMap<String, String>, i64) = redis::pipe()
+                .hgetall(&key)
+                .ttl(&key)
+                .query_async(&mut conn)
+                .await?;
+            let Some(session) = read(digest, &fields).filter(|it| it.name == name) else {
+                continue;
+            };
+            let idle_s = u64::try_from(IDLE_S - left_s).unwrap_or(0);
+            let of = |field: &str| fields.get(field).cloned().unwrap_or_default();
+            listed.push(Listed {
+                digest: session.digest,
+                began_ms: session.began_ms,
+                used_ms: now_ms().saturating_sub(idle_s * 1_000),
+                address: of("address"),
+                agent: of("agent"),
+            });
+        }
+        Ok(listed)
+    }
+
     /// Ends the session.
     pub(super) async fn end(&self, digest: &str) -> Result<(), ConsoleError> {
         let mut conn = self.redis.conn().await?;
@@ -151,7 +241,10 @@ impl Sessions {
         }
         let read = async { self.store.get().await?.account(name).await };
         let account = match tokio::time::timeout(TIMEOUT, read).await {
-            Ok(Ok(account)) => Some(account.map(|it| (it.role, it.version))),
+            Ok(Ok(account)) => {
+                let enabled = account.filter(|it| !it.is_disabled);
+                Some(enabled.map(|it| (it.role, it.version)))
+            }
             _ => None,
         };
         self.cache(name, account);
@@ -176,6 +269,7 @@ fn read(digest: String, fields: &HashMap<String, String>) -> Option<Session> {
         name: fields.get("name")?.clone(),
         role: Role::parse(fields.get("role")?)?,
         csrf: fields.get("csrf")?.clone(),
+        must: fields.get("must").and_then(|must| Must::parse(must)),
         began_ms: fields.get("began_ms")?.parse().ok()?,
         version: fields.get("version")?.parse().ok()?,
     })

@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::audit::{Actor, Done, note};
 use super::{Store, StoreError, signed, unsigned};
 
 /// What an account may do at the console.
@@ -50,9 +51,36 @@ pub struct Account {
     pub created_ms: u64,
     /// When password or role last changed, epoch milliseconds.
     pub changed_ms: u64,
+    /// Whether it may not log in.
+    pub is_disabled: bool,
+    /// Whether somebody else knows its password, so that a new one has to be chosen.
+    pub must_change: bool,
+    /// The secret of its second factor, in Base32.
+    pub totp: Option<String>,
+    /// Who gave it its password, role or state at the console; empty if nobody did.
+    pub keyed_by: String,
+    /// When, epoch milliseconds.
+    pub keyed_ms: u64,
 }
 
-const COLUMNS: &str = "name, role, password_hash, demo, version, created_ms, changed_ms";
+const COLUMNS: &str = "name, role, password_hash, demo, version, created_ms, changed_ms, disabled, \
+                       must_change, totp, keyed_by, keyed_ms";
+
+/// A change of an account. Each ends its sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountChange<'a> {
+    /// Another role.
+    Role(Role),
+    /// It may no longer log in, or may again.
+    Disabled(bool),
+    /// A new password that somebody else knows, in its hashed form; the second factor is
+    /// forgotten.
+    Reset(&'a str),
+    /// A password that its owner chose, in its hashed form.
+    Password(&'a str),
+    /// Another second factor, in Base32, or none (empty).
+    Factor(&'a str),
+}
 
 impl Store {
     /// The account of this name.
@@ -114,6 +142,111 @@ impl Store {
         }
     }
 
+    /// Adds an account at the console, whose password its maker knows, with an entry in
+    /// the audit log; `false` if the name is in use.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn make_account(
+        &self,
+        (name, role, password_hash): (&str, Role, &str),
+        (by, done): (&Actor, &Done),
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.main().begin().await?;
+        let added = sqlx::query(
+            "INSERT INTO accounts (name, role, password_hash, demo, created_ms, changed_ms,
+             must_change, keyed_by, keyed_ms) VALUES (?, ?, ?, 0, ?, ?, 1, ?, ?)",
+        )
+        .bind(name)
+        .bind(role.as_str())
+        .bind(password_hash)
+        .bind(signed(now_ms))
+        .bind(signed(now_ms))
+        .bind(&by.name)
+        .bind(signed(now_ms))
+        .execute(&mut *transaction)
+        .await
+        .map_err(StoreError::from);
+        match added {
+            Ok(_) => {}
+            Err(error) if error.is_double() => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        note(&mut transaction, by, done, now_ms).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Changes an account, with an entry in the audit log; `false` if there is none.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn change_account(
+        &self,
+        name: &str,
+        change: AccountChange<'_>,
+        (by, done): (&Actor, &Done),
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let now = signed(now_ms);
+        let mut transaction = self.main().begin().await?;
+        let by_another = |set: &str| {
+            sqlx::AssertSqlSafe(format!(
+                "UPDATE accounts SET {set}, version = version + 1, changed_ms = ?, keyed_by = ?,
+                 keyed_ms = ? WHERE name = ?"
+            ))
+        };
+        let update = match change {
+            AccountChange::Role(role) => sqlx::query(by_another("role = ?")).bind(role.as_str()),
+            AccountChange::Disabled(off) => {
+                sqlx::query(by_another("disabled = ?")).bind(i64::from(off))
+            }
+            AccountChange::Reset(hash) => sqlx::query(by_another(
+                "password_hash = ?, must_change = 1, totp = '', totp_step = 0",
+            ))
+            .bind(hash),
+            // What its owner changes says nothing of who gave it to them.
+            AccountChange::Password(hash) => sqlx::query(
+                "UPDATE accounts SET password_hash = ?, must_change = 0, version = version + 1,
+                 changed_ms = ? WHERE name = ?",
+            )
+            .bind(hash),
+            AccountChange::Factor(secret) => sqlx::query(
+                "UPDATE accounts SET totp = ?, totp_step = 0, version = version + 1,
+                 changed_ms = ? WHERE name = ?",
+            )
+            .bind(secret),
+        };
+        let update = update.bind(now);
+        let update = match change {
+            AccountChange::Password(_) | AccountChange::Factor(_) => update.bind(name),
+            _ => update.bind(&by.name).bind(now).bind(name),
+        };
+        let changed = update.execute(&mut *transaction).await?;
+        if changed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        note(&mut transaction, by, done, now_ms).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Uses the code of a step of time up; `false` if it or a later one was used before.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn use_totp_step(&self, name: &str, step: u64) -> Result<bool, StoreError> {
+        let used =
+            sqlx::query("UPDATE accounts SET totp_step = ? WHERE name = ? AND totp_step < ?")
+                .bind(signed(step))
+                .bind(name)
+                .bind(signed(step))
+                .execute(self.main().writer())
+                .await?;
+        Ok(used.rows_affected() == 1)
+    }
+
     /// Sets the password of an account, which ends its sessions; `false` if there is
     /// no such account.
     ///
@@ -126,8 +259,8 @@ impl Store {
         now_ms: u64,
     ) -> Result<bool, StoreError> {
         let changed = sqlx::query(
-            "UPDATE accounts SET password_hash = ?, version = version + 1, changed_ms = ?
-             WHERE name = ?",
+            "UPDATE accounts SET password_hash = ?, must_change = 0, keyed_by = '',
+             version = version + 1, changed_ms = ? WHERE name = ?",
         )
         .bind(password_hash)
         .bind(signed(now_ms))
@@ -179,5 +312,10 @@ fn account(row: &AnyRow) -> Result<Account, StoreError> {
         version: unsigned(row.try_get(4)?),
         created_ms: unsigned(row.try_get(5)?),
         changed_ms: unsigned(row.try_get(6)?),
+        is_disabled: row.try_get::<i64, _>(7)? != 0,
+        must_change: row.try_get::<i64, _>(8)? != 0,
+        totp: Some(row.try_get::<String, _>(9)?).filter(|secret| !secret.is_empty()),
+        keyed_by: row.try_get(10)?,
+        keyed_ms: unsigned(row.try_get(11)?),
     })
 }

@@ -120,6 +120,11 @@ const SQLITE_FILES: &[File] = &[
         "retention",
         include_str!("../../migrations/sqlite/0053_retention.sql"),
     ),
+    (
+        54,
+        "account_security",
+        include_str!("../../migrations/sqlite/0054_account_security.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -231,6 +236,11 @@ const MYSQL_FILES: &[File] = &[
         53,
         "retention",
         include_str!("../../migrations/mysql/0053_retention.sql"),
+    ),
+    (
+        54,
+        "account_security",
+        include_str!("../../migrations/mysql/0054_account_security.sql"),
     ),
 ];
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+/// Accounts, second factors, sessions.
+mod accounts;
 /// Input that is refused, and the sentences that say why.
 mod bad_input;
 /// Logging in and staying logged in.

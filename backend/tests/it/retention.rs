@@ -92,10 +92,15 @@ async fn a_settled_round_is_exported_then_removed_and_the_archive_still_verifies
     assert_eq!((done[0].what, done[0].removed), ("orders", 2));
     let file = done[0].file.clone().unwrap();
     let text = std::fs::read_to_string(&file).unwrap();
-    for (table, of) in [("orders", "\"li\""), ("orders", "\"wang\""), ("payments", "paid")] {
+    for (table, of) in [
+        ("orders", "\"li\""),
+        ("orders", "\"wang\""),
+        ("payments", "paid"),
+    ] {
         let begins = format!("\"table\":\"{table}\"");
         assert!(
-            text.lines().any(|line| line.contains(&begins) && line.contains(of)),
+            text.lines()
+                .any(|line| line.contains(&begins) && line.contains(of)),
             "{table} {of}: {text}"
         );
     }
@@ -114,7 +119,11 @@ async fn a_settled_round_is_exported_then_removed_and_the_archive_still_verifies
 
     keep.ledger = Some(3);
     let done = pass(&shop, &keep, 4, false).await;
-    assert_eq!((done.len(), done[0].what), (1, "ledger"), "orders are gone once");
+    assert_eq!(
+        (done.len(), done[0].what),
+        (1, "ledger"),
+        "orders are gone once"
+    );
     assert!(done[0].removed > 0);
     assert_eq!(count(&shop, "SELECT COUNT(*) FROM ledger").await, 0);
     let report = verify_archived(&shop.store).await.unwrap();
@@ -180,7 +189,11 @@ async fn nothing_of_a_round_is_removed_while_anything_of_it_is_open() {
     let before = count(&shop, rows).await;
     for (opens, closes) in open {
         if opens.contains("order_events") {
-            execute(&shop, "INSERT INTO order_feeds (name, position) VALUES ('webhook', 0)").await;
+            execute(
+                &shop,
+                "INSERT INTO order_feeds (name, position) VALUES ('webhook', 0)",
+            )
+            .await;
         }
         execute(&shop, opens).await;
         for outcome in pass(&shop, &keep, 4, false).await {
@@ -227,7 +240,10 @@ async fn old_records_go_and_waiting_ones_and_those_of_open_rounds_stay() {
     assert_eq!(what, [("notices", 2), ("audit", 1), ("findings", 1)]);
     for (left, n) in [
         ("SELECT COUNT(*) FROM notices WHERE state = 'waiting'", 1),
-        ("SELECT COUNT(*) FROM audit WHERE action = 'round.create'", 1),
+        (
+            "SELECT COUNT(*) FROM audit WHERE action = 'round.create'",
+            1,
+        ),
         ("SELECT COUNT(*) FROM findings", 2),
     ] {
         assert_eq!(count(&shop, left).await, n, "{left}");
@@ -256,10 +272,16 @@ fn a_retention_shorter_than_a_payments_life_is_refused_at_the_start() {
             assert!(refused.contains("write 3 to 36500 days"), "{refused}");
         }
     }
-    let week = [("SECKILL_PAY_WITHIN", "604800"), ("SECKILL_KEEP_ORDERS_DAYS", "9")];
+    let week = [
+        ("SECKILL_PAY_WITHIN", "604800"),
+        ("SECKILL_KEEP_ORDERS_DAYS", "9"),
+    ];
     let refused = read(&week).unwrap_err().to_string();
     assert!(refused.contains("write 10 to 36500 days"), "{refused}");
-    let stays = [("SECKILL_RETIRE_HOURS", "0"), ("SECKILL_KEEP_ORDERS_DAYS", "90")];
+    let stays = [
+        ("SECKILL_RETIRE_HOURS", "0"),
+        ("SECKILL_KEEP_ORDERS_DAYS", "90"),
+    ];
     let refused = read(&stays).unwrap_err().to_string();
     assert!(refused.contains("set retire_hours above 0"), "{refused}");
     let config = read(&[("SECKILL_KEEP_ORDERS_DAYS", "3")]).unwrap();

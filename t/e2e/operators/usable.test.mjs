@@ -11,7 +11,7 @@ import { launch, shoot } from '../browser.mjs';
 const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
 
 // The keys of the console's words, as its lists of them write keys.
-const KEYS = /\b(act|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|why|letter|mark|mistake|nav|note|policy|preview|product|proposal|reason|refund|report|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
+const KEYS = /\b(account|accounts|act|basis|sessions|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|why|letter|mark|mistake|nav|note|policy|preview|product|proposal|reason|refund|report|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
 
 let browser;
 before(async () => {
@@ -82,6 +82,8 @@ const PAGES = {
   'dead-letters': { at: 'dead-letters', shows: 'h1' },
   'refunds': { at: 'refunds', shows: 'h2' },
   'stock': { at: 'stock/1/154', shows: '#amount' },
+  'accounts': { at: 'accounts', shows: '[data-account]' },
+  'account': { at: 'account', shows: '[data-session]' },
   'audit': { at: 'audit', shows: 'tr' },
   'report': { at: 'report/1', shows: '.report-tiles' },
   'findings': { at: 'findings', shows: '.finding-why', first: answers('findings', FINDINGS) },

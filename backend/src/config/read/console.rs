@@ -1,10 +1,22 @@
-//! Where the console listens.
+//! Where the console listens, and whether it wants a second factor.
 
 use std::net::IpAddr;
 
 use super::{ConfigError, Values};
 
 impl Values {
+    /// `optional`, or `required`.
+    pub(in crate::config) fn second_factor(&mut self) -> Result<bool, ConfigError> {
+        let parse = |text: &str| match text {
+            "optional" => Some((false, text.to_owned())),
+            "required" => Some((true, text.to_owned())),
+            _ => None,
+        };
+        let optional = || (false, "optional".to_owned());
+        let right = "write optional or required";
+        self.read("console_second_factor", right, optional, parse)
+    }
+
     /// `local`, or an address to listen on.
     pub(in crate::config) fn console_address(&mut self) -> Result<Option<IpAddr>, ConfigError> {
         let right = "write \"local\", or an address of this machine such as 10.0.0.5 or 0.0.0.0";

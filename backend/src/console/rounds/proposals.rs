@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use seckill_core::ids::Item;
 use serde::{Deserialize, Serialize};
 
+use super::approval::refuse_fresh;
 use super::conflicts::no_round;
 use super::form::{RoundForm, Rules};
 use super::{need_redis, revise, stored};
@@ -26,6 +27,7 @@ use crate::store::accounts::Role;
 use crate::store::difference::Difference;
 use crate::store::proposals::{NewProposal, Proposal, ProposalState};
 use crate::store::round::{RoundState, StoredRound};
+use crate::store::round_changes::ChangeError;
 use crate::store::{Actor, Store};
 
 /// Longest reason, in characters.
@@ -204,6 +206,15 @@ async fn record(
         let message = format!("Nothing of round {id} would change; it is like this already.");
         return Err(ConsoleError::BadRequest(message));
     }
+    let seen = before.trail.version;
+    match store.check_revision(&revised.round, seen).await {
+        Ok(()) => {}
+        Err(ChangeError::Store(error)) => return Err(error.into()),
+        Err(error) => {
+            let message = format!("Nothing was proposed: {error}.");
+            return Err(conflict("not_possible", message));
+        }
+    }
     let kept = RoundForm {
         version: None,
         ..form.clone()
@@ -278,6 +289,7 @@ pub(in crate::console) async fn approve(
             message: message.to_owned(),
         });
     }
+    refuse_fresh(store, &me, &proposal.round, Some(&proposal.proposed_by)).await?;
     need_redis(&state).await?;
     let by = Actor::at_console(&me.name);
     let approved = ProposalState::Approved;

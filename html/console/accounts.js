@@ -1,0 +1,100 @@
+// Accounts of the console, for supervisors.
+
+import { ApiError, api, mistakeText } from './api.js';
+import { ask, el, fill, toast } from './dom.js';
+import { addWords, moment, said, t } from './i18n.js';
+import { sessionList } from './sessions.js';
+
+addWords({
+  zh: {
+    'accounts.title': '账号', 'accounts.name': '用户名', 'accounts.role': '角色', 'accounts.state': '状态', 'accounts.since': '最近变更', 'accounts.add': '新建账号',
+    'accounts.disabled': '已停用', 'accounts.factor': '两步验证', 'accounts.must': '待改密码', 'accounts.demo': '演示', 'accounts.sessions': '{n} 个会话',
+    'accounts.disable': '停用', 'accounts.enable': '启用', 'accounts.reset': '重置密码', 'accounts.promote': '设为主管', 'accounts.demote': '设为运营',
+    'accounts.ask.disable': '停用账号 {name}？', 'accounts.ask.enable': '启用账号 {name}？', 'accounts.ask.reset': '重置 {name} 的密码和两步验证？', 'accounts.ask.promote': '把 {name} 设为主管？', 'accounts.ask.demote': '把 {name} 设为运营？',
+    'accounts.ask.text': '对方的会话会退出，并记入审计日志。此后一天内，对方不能审批您做的事。',
+    'accounts.done': '已完成', 'accounts.given': '{name} 的首次登录密码', 'accounts.given.text': '只显示这一次，请当面或用电话告知；对方登录后要自己换一个。', 'accounts.noted': '已记下',
+    'error.own_account': '这是您自己的账号，须由另一位主管修改。', 'error.account_too_new': '参与这件事的人不到一天前给了这个账号密码、角色或状态，须由另一位主管审批。',
+    'mistake.account_name': '“{0}”不能作用户名，请用 1–64 位字母、数字或 _ . @ + -。', 'mistake.account_taken': '已有账号“{0}”，请换一个。', 'mistake.account_role': '没有角色“{0}”。',
+  },
+  en: {
+    'accounts.title': 'Accounts', 'accounts.name': 'Name', 'accounts.role': 'Role', 'accounts.state': 'State', 'accounts.since': 'Last change', 'accounts.add': 'New account',
+    'accounts.disabled': 'disabled', 'accounts.factor': 'second factor', 'accounts.must': 'has to choose a password', 'accounts.demo': 'demo', 'accounts.sessions': '{n} {n|session|sessions}',
+    'accounts.disable': 'Disable', 'accounts.enable': 'Enable', 'accounts.reset': 'Reset', 'accounts.promote': 'Make supervisor', 'accounts.demote': 'Make operator',
+    'accounts.ask.disable': 'Disable {name}?', 'accounts.ask.enable': 'Enable {name}?', 'accounts.ask.reset': 'Reset the password and the second factor of {name}?', 'accounts.ask.promote': 'Make {name} a supervisor?', 'accounts.ask.demote': 'Make {name} an operator?',
+    'accounts.ask.text': 'Their sessions end, and the audit log notes it. For a day they cannot approve what you do.',
+    'accounts.done': 'Done', 'accounts.given': 'First password of {name}', 'accounts.given.text': 'It is shown this once. Tell them in person or by telephone; they choose another one at their first login.', 'accounts.noted': 'I have noted it',
+  },
+});
+
+/** Shows a password that was given, once. */
+function given({ name, password }) {
+  return new Promise((resolve) => {
+    const box = el('dialog.dialog', {}, el('h2', {}, t('accounts.given', { name })), el('p.soft', {}, t('accounts.given.text')),
+      el('p', {}, el('code', { 'data-password': name }, password)),
+      el('div.row.is-end', {}, el('button.button.is-main', { type: 'button', onclick: () => box.close() }, t('accounts.noted'))));
+    box.addEventListener('close', () => {
+      box.remove();
+      resolve();
+    });
+    document.body.append(box);
+    box.showModal();
+  });
+}
+
+export async function show(root, { me }) {
+  const list = el('div.card');
+  async function read() {
+    const accounts = await api.get('/accounts');
+    fill(list, el('table.table', {},
+      el('thead', {}, el('tr', {}, ['name', 'role', 'state', 'since'].map((name) => el('th', { scope: 'col' }, t(`accounts.${name}`))), el('td'))),
+      el('tbody', {}, accounts.map(row))));
+  }
+  async function act(name, words, work) {
+    if (!(await ask({ title: t(`accounts.ask.${words}`, { name }), text: t('accounts.ask.text'), yes: t(`accounts.${words}`), no: t('cancel'), danger: words === 'disable' }))) return;
+    try {
+      const is = await work();
+      if (is.password) await given(is);
+      toast(t('accounts.done'));
+    } catch (error) {
+      toast(said(error), 'bad');
+    }
+    await read();
+  }
+  function row(it) {
+    const path = `/accounts/${encodeURIComponent(it.name)}`;
+    const button = (words, work) => el('button.button', { type: 'button', 'data-act': `account.${words}`, onclick: () => act(it.name, words, work) }, t(`accounts.${words}`));
+    const states = [['disabled', it.disabled], ['factor', it.factor], ['must', it.must_change], ['demo', it.demo]].filter(([, is]) => is);
+    const sessions = el('details', { 'data-sessions': it.name }, el('summary', {}, t('accounts.sessions', { n: it.sessions })));
+    sessions.addEventListener('toggle', async () => sessions.append(await sessionList(it.name)), { once: true });
+    const tools = it.name === me.name ? [] : [
+      button(it.role === 'operator' ? 'promote' : 'demote', () => api.put(path, { role: it.role === 'operator' ? 'supervisor' : 'operator' })),
+      button(it.disabled ? 'enable' : 'disable', () => api.put(path, { disabled: !it.disabled })),
+      button('reset', () => api.post(`${path}/reset`)),
+    ];
+    return el('tr', { 'data-account': it.name },
+      el('td', {}, el('b', { dir: 'auto' }, it.name)), el('td', { 'data-label': t('accounts.role') }, t(`role.${it.role}`)),
+      el('td', { 'data-label': t('accounts.state') }, el('div', {}, states.map(([name]) => [el('span.chip', {}, t(`accounts.${name}`)), ' ']), sessions)),
+      el('td', { 'data-label': t('accounts.since') }, moment(it.changed_ms)), el('td', {}, el('div.row', {}, tools)));
+  }
+  const note = el('p.mistake', { role: 'alert' });
+  const name = el('input', { id: 'account-name', maxlength: 64, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', required: true });
+  const role = el('select', { id: 'account-role' }, ['operator', 'supervisor'].map((it) => el('option', { value: it }, t(`role.${it}`))));
+  const form = el('form.card', { id: 'account-form', novalidate: true }, el('h2', {}, t('accounts.add')),
+    el('div.fields', {}, el('div.w6', {}, el('label', { for: 'account-name' }, t('accounts.name')), name, note), el('div.w6', {}, el('label', { for: 'account-role' }, t('accounts.role')), role)),
+    el('div.row.is-end', {}, el('button.button.is-main', { type: 'submit' }, t('accounts.add'))));
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    note.textContent = '';
+    try {
+      const is = await api.post('/accounts', { name: name.value.trim(), role: role.value });
+      name.value = '';
+      await given(is);
+      await read();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      note.textContent = error.mistakes.length ? mistakeText(error.mistakes[0]) : said(error);
+    }
+  });
+  fill(root, el('div.head', {}, el('h1', {}, t('accounts.title'))), list, form);
+  await read();
+}
