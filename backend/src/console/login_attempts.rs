@@ -3,11 +3,12 @@
 
 use std::net::IpAddr;
 
-use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
+use redis::{AsyncCommands as _, Value};
 use seckill_core::keys;
 
 use super::error::ConsoleError;
+use crate::redis::scripts;
 
 /// Attempts are counted over this many seconds.
 const WINDOW_S: u64 = 15 * 60;
@@ -50,19 +51,11 @@ pub(super) async fn count(
         ),
     ];
     for (key, most) in counted {
-        let (attempts, left_s): (u64, i64) = redis::pipe()
-            .atomic()
-            .cmd("SET")
-            .arg(&key)
-            .arg(0)
-            .arg("EX")
-            .arg(WINDOW_S)
-            .arg("NX")
-            .ignore()
-            .incr(&key, 1)
-            .ttl(&key)
-            .query_async(conn)
-            .await?;
+        let mut count = redis::pipe();
+        let set = count.cmd("SET").arg(&key).arg(0);
+        set.arg("EX").arg(WINDOW_S).arg("NX");
+        count.incr(&key, 1).ttl(&key);
+        let (_, attempts, left_s): (Value, u64, i64) = scripts::together(&count).run(conn).await?;
         if attempts > most {
             let left_s = u64::try_from(left_s).unwrap_or(WINDOW_S).max(1);
             tracing::warn!(name, address, attempts, "too many login attempts");

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::ConsoleError;
 use crate::now_ms;
-use crate::redis::RedisLink;
+use crate::redis::{RedisLink, scripts};
 use crate::store::LazyStore;
 use crate::store::accounts::{Account, Role};
 
@@ -143,15 +143,14 @@ impl Sessions {
         let list = keys::console_sessions(&session.name);
         let over = session.began_ms.saturating_sub(LIFE_MS);
         let mut conn = self.redis.conn().await?;
-        redis::pipe()
-            .atomic()
+        let mut write = redis::pipe();
+        write
             .hset_multiple(&key, &fields)
             .expire(&key, IDLE_S)
             .zadd(&list, &session.digest, session.began_ms)
             .zrembyscore(&list, 0, over)
-            .pexpire(&list, i64::try_from(LIFE_MS).unwrap_or(i64::MAX))
-            .exec_async(&mut conn)
-            .await?;
+            .pexpire(&list, i64::try_from(LIFE_MS).unwrap_or(i64::MAX));
+        let () = scripts::together(&write).run(&mut conn).await?;
         self.cache(&session.name, Some(Some((session.role, session.version))));
         Ok((id, session))
     }

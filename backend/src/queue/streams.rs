@@ -211,12 +211,9 @@ impl Queue for StreamsQueue {
         let ids: Vec<&str> = receipts.iter().map(|receipt| receipt.0.as_str()).collect();
         let mut conn = self.redis.conn().await?;
         let mut pipe = redis::pipe();
-        pipe.atomic()
-            .xack(&self.stream, WORKERS.name, &ids)
-            .ignore()
-            .xdel(&self.stream, &ids)
-            .ignore();
-        Ok(pipe.exec_async(&mut conn).await?)
+        pipe.xack(&self.stream, WORKERS.name, &ids)
+            .xdel(&self.stream, &ids);
+        Ok(scripts::together(&pipe).run(&mut conn).await?)
     }
 
     async fn requeue(&self, receipts: &[Receipt], after: Duration) -> Result<(), QueueError> {

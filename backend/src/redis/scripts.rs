@@ -36,6 +36,8 @@ macro_rules! scripts {
 pub mod bans;
 /// `lua/captcha`: puzzles within limits.
 pub mod captcha;
+/// `lua/commands`: several commands in one atomic step.
+pub mod commands;
 /// `lua/day`: the lock of the document of the day.
 pub mod day;
 /// `lua/permits`, as far as the back end runs it.
@@ -48,6 +50,8 @@ pub mod replay;
 pub mod sale;
 /// `lua/stock`: everything that changes a segment.
 pub mod stock;
+
+pub use commands::together;
 
 /// One call of a script, whose reply is a `T`. Every script may be called again with
 /// the same arguments: what was done then is not done a second time.
@@ -148,6 +152,7 @@ pub(super) async fn load_all(conn: &mut MultiplexedConnection) -> RedisResult<()
     let folders = [
         bans::ALL,
         captcha::ALL,
+        commands::ALL,
         day::ALL,
         permits::ALL,
         queue::ALL,

@@ -20,7 +20,7 @@ use seckill_core::sale::window::Window;
 use tokio::time::timeout;
 
 use crate::redis::segments::Segments;
-use crate::redis::{RedisLink, RedisLinkError};
+use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::message;
 use crate::store::round::{Product, Round};
 use crate::store::stop::Stops;
@@ -209,21 +209,16 @@ async fn put_round(
         ("date", date.to_owned()),
     ];
     let mut write = redis::pipe();
-    write
-        .atomic()
-        .hset_multiple(keys::round_info(&round.id), &fields)
-        .ignore();
+    write.hset_multiple(keys::round_info(&round.id), &fields);
     let halt = stops.round.and_then(|stop| stop.kind.halt());
     put_halt(&mut write, &keys::round_info(&round.id), halt);
     let placed: Vec<(u64, &str)> = (1..)
         .zip(round.products.iter().map(|product| product.id.as_str()))
         .collect();
     for batch in placed.chunks(BATCH) {
-        write
-            .zadd_multiple(keys::round_products(&round.id), batch)
-            .ignore();
+        write.zadd_multiple(keys::round_products(&round.id), batch);
     }
-    write.query_async(conn).await
+    scripts::together(&write).run(conn).await
 }
 
 /// A product's line in the catalogue.
@@ -247,17 +242,14 @@ async fn put_catalogue(
     items: &[(Item, &Product)],
 ) -> Result<(), RedisError> {
     let mut write = redis::pipe();
-    write.atomic();
     let line =
         |(item, product): &(Item, &Product)| (item.to_string(), entry(sold, product).to_json());
     let lines: Vec<(String, String)> = items.iter().map(line).collect();
     for batch in lines.chunks(BATCH) {
-        write.hset_multiple(keys::CATALOGUE, batch).ignore();
+        write.hset_multiple(keys::CATALOGUE, batch);
     }
-    // After the entries, in the same transaction: an edge that sees the new
+    // After the entries, in the same step: an edge that sees the new
     // version reads all of them, and sees it once whatever their number.
-    write
-        .hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1)
-        .ignore();
-    write.query_async(conn).await
+    write.hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1);
+    scripts::together(&write).run(conn).await
 }

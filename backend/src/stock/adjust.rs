@@ -7,6 +7,7 @@
 //! exist. The audit log's entry is written in one transaction with the database's amount:
 //! it says what was changed, not what was wanted.
 
+use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
@@ -340,13 +341,8 @@ async fn set_limit(
     limit: u64,
 ) -> Result<(), RedisLinkError> {
     // In two steps, since the keys are in two slots: first what the take script reads.
-    let mut info = redis::pipe();
-    info.atomic()
-        .hset(keys::info(item), "limit", limit)
-        .ignore()
-        .hset(keys::info(item), "amount", limit)
-        .ignore();
-    info.exec_async(conn).await?;
+    let limits = [("limit", limit), ("amount", limit)];
+    let () = conn.hset_multiple(keys::info(item), &limits).await?;
     loop {
         let mut get = redis::cmd("HGET");
         get.arg(keys::CATALOGUE).arg(item.to_string());

@@ -10,8 +10,8 @@ use seckill_core::sale::catalogue::Entry;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::redis::RedisLinkError;
 use crate::redis::segments::{Segment, Segments};
+use crate::redis::{RedisLinkError, scripts};
 
 /// Longest wait for stock that is on its way between segments.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -167,15 +167,13 @@ async fn level(segments: &Segments, segment: &Segment) -> Result<Level, RedisLin
         "saled_stock_amount",
     ];
     type Amounts = (Option<u64>, Option<u64>, Option<u64>);
+    let mut read = redis::pipe();
+    read.hmget(keys::stock(item, *number), &fields)
+        .hgetall(keys::transit(item, *number))
+        .hlen(keys::transfers(item, *number))
+        .xlen(keys::outbox(item, *number));
     let (amounts, transit, moved, outbox): (Amounts, HashMap<String, String>, u64, u64) =
-        redis::pipe()
-            .atomic()
-            .hmget(keys::stock(item, *number), &fields)
-            .hgetall(keys::transit(item, *number))
-            .hlen(keys::transfers(item, *number))
-            .xlen(keys::outbox(item, *number))
-            .query_async(&mut conn)
-            .await?;
+        scripts::together(&read).run(&mut conn).await?;
     let (Some(sale), Some(locked), Some(saled)) = amounts else {
         return Err(RedisLinkError::NoStock(segment.to_string()));
     };

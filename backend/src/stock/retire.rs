@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
 use crate::redis::segments::{Segment, Segments};
-use crate::redis::{RedisLink, RedisLinkError};
+use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::{message, publish};
 use crate::store::retired::RetiredSegment;
 use crate::store::round::{Product, StoredRound};
@@ -197,14 +197,11 @@ async fn forget_catalogue(
 ) -> Result<(), RedisError> {
     let fields: Vec<String> = items.iter().map(|(item, _)| item.to_string()).collect();
     let mut write = redis::pipe();
-    write.atomic();
     for fields in fields.chunks(KEYS) {
-        write.hdel(keys::CATALOGUE, fields).ignore();
+        write.hdel(keys::CATALOGUE, fields);
     }
-    write
-        .hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1)
-        .ignore();
-    write.exec_async(conn).await
+    write.hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1);
+    scripts::together(&write).run(conn).await
 }
 
 /// The keys of a product in the main Redis.

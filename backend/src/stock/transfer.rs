@@ -56,13 +56,11 @@ pub struct SegmentOffer {
 pub async fn offer(segments: &Segments, segment: &Segment) -> Result<SegmentOffer, RedisLinkError> {
     let Segment { item, number } = segment;
     let mut conn = segments.conn(item, *number).await?;
-    let (sale, leaving, moved) = redis::pipe()
-        .atomic()
-        .hget(keys::stock(item, *number), "sale_stock_amount")
+    let mut read = redis::pipe();
+    read.hget(keys::stock(item, *number), "sale_stock_amount")
         .hlen(keys::transit(item, *number))
-        .hlen(keys::transfers(item, *number))
-        .query_async(&mut conn)
-        .await?;
+        .hlen(keys::transfers(item, *number));
+    let (sale, leaving, moved) = scripts::together(&read).run(&mut conn).await?;
     Ok(SegmentOffer {
         sale,
         leaving,

@@ -247,9 +247,7 @@ pub async fn put_on_sale(link: &RedisLink, amount: u64) -> Entry {
     assert!(scripts::preload(&mut conn, &item, 1, amount).await.unwrap());
     let field = item.to_string();
     let mut pipe = redis::pipe();
-    pipe.atomic()
-        .hset(keys::CATALOGUE, &field, entry.to_json())
-        .ignore();
+    pipe.hset(keys::CATALOGUE, &field, entry.to_json()).ignore();
     pipe.hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1)
         .ignore();
     pipe.exec_async(&mut conn).await.unwrap();
@@ -258,7 +256,7 @@ pub async fn put_on_sale(link: &RedisLink, amount: u64) -> Entry {
 
 /// The three amounts of segment 1: sale, locked, saled.
 pub async fn stock(link: &RedisLink) -> (i64, i64, i64) {
-    let mut conn = link.conn().await.unwrap();
+    let mut conn = eventually("Redis answers", || async { link.conn().await.ok() }).await;
     redis::cmd("HMGET")
         .arg(keys::stock(&item(), 1))
         .arg(&[

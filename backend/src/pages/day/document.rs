@@ -263,14 +263,11 @@ impl Documents {
                 ("at_ms", document.at_ms.to_string()),
                 ("body", body.json),
             ];
-            redis::pipe()
-                .atomic()
+            let mut write = redis::pipe();
+            write
                 .hset_multiple(&key, &fields)
-                .ignore()
-                .pexpire(&key, i64::try_from(KEEP_MS).unwrap_or(i64::MAX))
-                .ignore()
-                .exec_async(conn)
-                .await?;
+                .pexpire(&key, i64::try_from(KEEP_MS).unwrap_or(i64::MAX));
+            let () = scripts::together(&write).run(conn).await?;
             self.keep(which, name, &document);
         }
         tracing::debug!(day = name, %version, "the day's document was assembled");
