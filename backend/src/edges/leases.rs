@@ -5,6 +5,11 @@
 //! fixes how many of its permits were spent, and then settled: the rest is returned. Both
 //! steps may be repeated, so that a crash between them, or several instances at once, do
 //! no harm.
+//!
+//! A lease whose permits were all spent is settled at once, without being closed: no
+//! request can come with it any more, and nothing is returned. Its edge may not know, since
+//! a journalled request is answered before it is made; and while a lease is open, nobody is
+//! told "sold out".
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -146,7 +151,8 @@ async fn is_mine(
     Ok(true)
 }
 
-/// Closes and settles the overdue leases of one product; returns how many permits were
+/// Closes and settles the overdue leases of one product, and settles those of which all
+/// is spent; returns how many permits were
 /// returned.
 ///
 /// # Errors
@@ -158,8 +164,20 @@ pub async fn reclaim(
     entry: &Entry,
     in_flight: Duration,
 ) -> Result<u64, RedisLinkError> {
-    let overdue = overdue(conn, item, in_flight).await?;
+    let Open { overdue, others } = open(conn, item, in_flight).await?;
     let mut returned = 0;
+    // First, so that "sold out" is told as soon as it is true.
+    for leases in others.chunks(BATCH) {
+        let spent = spent(segments, item, entry, leases).await?;
+        let of_all = leases.iter().zip(spent);
+        let (used, spent): (Vec<String>, Vec<u64>) = of_all
+            .filter(|((_, amount), spent)| spent >= amount)
+            .map(|((lease, _), spent)| (lease.clone(), spent))
+            .unzip();
+        if !used.is_empty() {
+            settle(conn, item, &used, &spent).await?;
+        }
+    }
     for leases in overdue.chunks(BATCH) {
         let spent = close(segments, item, entry, leases).await?;
         returned += settle(conn, item, leases, &spent).await?;
@@ -168,15 +186,25 @@ pub async fn reclaim(
     Ok(returned)
 }
 
-async fn overdue(
+/// The open leases of a product.
+#[derive(Debug, Default)]
+struct Open {
+    /// Those on which no request can be under way any more.
+    overdue: Vec<String>,
+    /// The others, each with its amount. An edge keeps some of them for a minute, and
+    /// does not hear what became of permits that were journalled.
+    others: Vec<(String, u64)>,
+}
+
+async fn open(
     conn: &mut MultiplexedConnection,
     item: &Item,
     in_flight: Duration,
-) -> Result<Vec<String>, RedisLinkError> {
+) -> Result<Open, RedisLinkError> {
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(conn).await?;
     let now_ms = seconds * 1000 + micros / 1000;
     let in_flight_ms = u64::try_from(in_flight.as_millis()).unwrap_or(u64::MAX);
-    let mut overdue = Vec::new();
+    let mut open = Open::default();
     let mut cursor = 0_u64;
     loop {
         let mut scan = redis::cmd("HSCAN");
@@ -185,15 +213,20 @@ async fn overdue(
             .arg("COUNT")
             .arg(1000);
         let (next, leases): (u64, HashMap<String, String>) = scan.query_async(conn).await?;
-        overdue.extend(leases.into_iter().filter_map(|(id, text)| match lease::Record::parse(&text) {
-            Some(lease) => lease.is_overdue(now_ms, in_flight_ms).then_some(id),
-            None => {
-                tracing::error!(%item, lease = id, text, "a lease cannot be read and is removed");
-                Some(id)
+        for (id, text) in leases {
+            match lease::Record::parse(&text) {
+                Some(lease) if !lease.is_overdue(now_ms, in_flight_ms) => {
+                    open.others.push((id, lease.amount));
+                }
+                Some(_) => open.overdue.push(id),
+                None => {
+                    tracing::error!(%item, lease = id, text, "a lease cannot be read and is removed");
+                    open.overdue.push(id);
+                }
             }
-        }));
+        }
         if next == 0 {
-            return Ok(overdue);
+            return Ok(open);
         }
         cursor = next;
     }
@@ -214,6 +247,30 @@ async fn close(
         let seen = call.run(&mut conn).await?;
         for (total, seen) in spent.iter_mut().zip(seen) {
             *total += seen;
+        }
+    }
+    Ok(spent)
+}
+
+/// How many permits of each lease were spent so far, on all segments together.
+async fn spent(
+    segments: &Segments,
+    item: &Item,
+    entry: &Entry,
+    leases: &[(String, u64)],
+) -> Result<Vec<u64>, RedisLinkError> {
+    let ids: Vec<&str> = leases.iter().map(|(id, _)| id.as_str()).collect();
+    let mut spent = vec![0; leases.len()];
+    for segment in 1..=entry.segments {
+        let mut conn = segments.conn(item, segment).await?;
+        let mut read = redis::cmd("HMGET");
+        read.arg(keys::spent(item, segment)).arg(&ids);
+        let seen: Vec<Option<String>> = read.query_async(&mut conn).await?;
+        for (total, text) in spent.iter_mut().zip(seen) {
+            let number = text
+                .as_deref()
+                .map(|it| it.strip_prefix("closed:").unwrap_or(it));
+            *total += number.and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
         }
     }
     Ok(spent)

@@ -19,6 +19,10 @@ use super::state::ShopState;
 use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
 use crate::redis::RedisLinkError;
+use crate::redis::segments::Segment;
+
+/// The field of a segment's stock that says how many items are for sale.
+const STOCK_FOR_SALE: &str = "sale_stock_amount";
 
 /// `GET /api/rounds/{round}/products/{product}/result`.
 pub(super) fn router() -> Router<Arc<ShopState>> {
@@ -96,16 +100,27 @@ async fn buyers_record(
 ) -> Result<Option<BuyerRecord>, RedisLinkError> {
     let segment = entry.segment_of(user);
     let mut conn = state.segments.conn(item, segment).await?;
-    type Read = (Option<String>, Option<String>, Option<String>);
-    let (bought, refused, halted): Read = redis::pipe()
+    type Stock = (Option<String>, Option<String>);
+    type Read = (Option<String>, Option<String>, Stock);
+    let (bought, refused, (stock, halted)): Read = redis::pipe()
         .hget(keys::buyers(item, segment), user)
         .hget(keys::refused(item, segment), user)
-        .hget(keys::stock(item, segment), keys::STOCK_HALTED)
+        .hmget(
+            keys::stock(item, segment),
+            &[STOCK_FOR_SALE, keys::STOCK_HALTED],
+        )
         .query_async(&mut conn)
         .await?;
+    // What such a Redis does not have on record may have been bought all the same.
     if let Some(reason) = halted {
-        // What it does not have on record may have been bought all the same.
         return Err(RedisLinkError::Halted(reason));
+    }
+    if stock.is_none() {
+        let segment = Segment {
+            item: item.clone(),
+            number: segment,
+        };
+        return Err(RedisLinkError::NoStock(segment.to_string()));
     }
     let read = |text: String| {
         let record = BuyerRecord::parse(&text);
@@ -180,9 +195,7 @@ async fn left(
     let segment = entry.segment_of(user);
     let mut conn = state.segments.conn(item, segment).await?;
     let mut amount = redis::cmd("HGET");
-    amount
-        .arg(keys::stock(item, segment))
-        .arg("sale_stock_amount");
+    amount.arg(keys::stock(item, segment)).arg(STOCK_FOR_SALE);
     Ok(amount.query_async(&mut conn).await?)
 }
 

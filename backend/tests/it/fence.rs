@@ -180,6 +180,7 @@ async fn an_empty_redis_is_put_back_without_a_person() {
     shop.until_drained().await;
     let mut conn = shop.link.conn().await.unwrap();
     redis::cmd("FLUSHALL").exec_async(&mut conn).await.unwrap();
+    assert_eq!(shop.result("u0").await["status"], "unknown");
     heals(&mut shop);
     let mut sold = 0;
     for n in 10..20 {

@@ -91,7 +91,7 @@ impl<'a> Outcome<'a> {
         for lease in plan.spent.keys().chain(segment.spent.keys()) {
             let bought = plan.spent.get(lease).copied().unwrap_or(0);
             let raw = segment.spent.get(lease).and_then(|text| text.parse().ok());
-            let text = match self.is_open(lease) && !segment.closed.contains_key(lease) {
+            let text = match self.is_open(lease) && !segment.is_closed(lease) {
                 true => bought.max(raw.unwrap_or(0)).to_string(),
                 false => format!("closed:{bought}"),
             };

@@ -188,7 +188,13 @@ fn permits(state: &ProductState, breaches: &mut Vec<Breach>) {
     let spent: i64 = state
         .segments
         .iter()
-        .flat_map(SegmentState::spent_of_leases)
+        .flat_map(|segment| {
+            // A lease of which nothing was spent yet may have been taken since.
+            let is_old =
+                |lease: &str| segment.is_closed(lease) || segment.spent_before.contains(lease);
+            let spent = segment.spent_of_leases();
+            spent.filter(move |(lease, _)| is_old(lease))
+        })
         .filter(|(lease, _)| !permits.leases.contains_key(*lease))
         .map(|(_, seen)| seen)
         .sum();

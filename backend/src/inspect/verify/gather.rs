@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamId, StreamRangeReply};
-use redis::{FromRedisValue as _, Value};
+use redis::{AsyncCommands as _, FromRedisValue as _, Value};
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::orders::message::OrderMessage;
@@ -18,8 +18,12 @@ use seckill_core::stock::ledger::{Amounts, EntryId, Event, PurchaseId};
 use super::{System, VerifyError};
 use crate::outbox::event;
 use crate::outbox::reader::RELAY;
+use crate::redis::scripts;
 use crate::redis::segments::Segment;
 use crate::store::orders::Order;
+
+/// What stands before the number of permits spent of a closed lease.
+const CLOSED: &str = "closed:";
 
 /// The state of a product.
 pub(crate) struct ProductState {
@@ -35,7 +39,7 @@ pub(crate) struct ProductState {
     pub(crate) at_ms: u64,
 }
 
-/// The permits in the main Redis, read in one transaction.
+/// The permits in the main Redis, read in one atomic step.
 pub(crate) struct Permits {
     pub(crate) granted: i64,
     pub(crate) limit: Option<i64>,
@@ -45,7 +49,7 @@ pub(crate) struct Permits {
     pub(crate) refunds: HashSet<String>,
 }
 
-/// The state of a segment, read in one transaction, with the events archived before.
+/// The state of a segment, read in one atomic step, with the events archived before.
 pub(crate) struct SegmentState {
     pub(crate) id: Segment,
     /// The three amounts; `None` if one is missing.
@@ -60,8 +64,8 @@ pub(crate) struct SegmentState {
     pub(crate) waiting: HashSet<PurchaseId>,
     /// The last id of the stream before it was read; 0-0 if there was no stream.
     pub(crate) newest: EntryId,
-    /// Permits spent of closed leases.
-    pub(crate) closed: HashMap<String, i64>,
+    /// Leases that had spent permits before the permits were read.
+    pub(crate) spent_before: HashSet<String>,
     /// The whole ledger.
     pub(crate) events: Vec<Event>,
     /// The last event that was delivered to the relay.
@@ -77,9 +81,15 @@ impl SegmentState {
     /// closed it.
     pub(crate) fn spent_of_leases(&self) -> impl Iterator<Item = (&String, i64)> {
         self.spent.iter().filter_map(|(lease, text)| {
-            let seen = text.strip_prefix("closed:").unwrap_or(text);
+            let seen = text.strip_prefix(CLOSED).unwrap_or(text);
             Some((lease, seen.parse().ok()?))
         })
+    }
+
+    /// Whether purchases with a permit of this lease are refused here.
+    pub(crate) fn is_closed(&self, lease: &str) -> bool {
+        let text = self.spent.get(lease);
+        text.is_some_and(|text| text.starts_with(CLOSED))
     }
 
     /// Whether the relay has published an event.
@@ -95,10 +105,16 @@ pub(crate) async fn gather(
     entry: &Entry,
 ) -> Result<ProductState, VerifyError> {
     let mut conn = system.redis.conn().await?;
+    let mut spent_before = Vec::new();
+    for segment in Segment::all(item, entry) {
+        let mut conn = system.segments.conn(item, segment.number).await?;
+        let leases: HashSet<String> = conn.hkeys(keys::spent(item, segment.number)).await?;
+        spent_before.push((segment, leases));
+    }
     let (permits, at_ms) = read_permits(&mut conn, item).await?;
     let mut segments = Vec::new();
-    for segment in Segment::all(item, entry) {
-        segments.push(read_segment(system, segment).await?);
+    for (segment, spent_before) in spent_before {
+        segments.push(read_segment(system, segment, spent_before).await?);
     }
     let under_way = match system.queue_is_visible {
         true => Some(read_queue(&mut conn, item).await?),
@@ -127,15 +143,13 @@ async fn read_permits(
         HashSet<String>,
         (u64, u64),
     );
-    let (granted, limit, leases, refunds, time): Read = redis::pipe()
-        .atomic()
-        .get(keys::permits(item))
+    let mut read = redis::pipe();
+    read.get(keys::permits(item))
         .hget(keys::info(item), "limit")
         .hgetall(keys::leases(item))
         .smembers(keys::refunds(item))
-        .cmd("TIME")
-        .query_async(conn)
-        .await?;
+        .cmd("TIME");
+    let (granted, limit, leases, refunds, time): Read = scripts::together(&read).run(conn).await?;
     let amount = |text: &String| text.split(':').next().and_then(|n| n.parse().ok());
     let leases = leases
         .iter()
@@ -149,7 +163,11 @@ async fn read_permits(
     Ok((permits, millis(time)))
 }
 
-async fn read_segment(system: System<'_>, segment: Segment) -> Result<SegmentState, VerifyError> {
+async fn read_segment(
+    system: System<'_>,
+    segment: Segment,
+    spent_before: HashSet<String>,
+) -> Result<SegmentState, VerifyError> {
     let Segment { item, number } = &segment;
     let mut conn = system.segments.conn(item, *number).await?;
     let outbox = keys::outbox(item, *number);
@@ -167,16 +185,15 @@ async fn read_segment(system: System<'_>, segment: Segment) -> Result<SegmentSta
         "locked_stock_amount",
         "saled_stock_amount",
     ];
-    let (stock, buyers, transit, spent, stream, time): Read = redis::pipe()
-        .atomic()
-        .hmget(keys::stock(item, *number), &fields)
+    let mut read = redis::pipe();
+    read.hmget(keys::stock(item, *number), &fields)
         .hgetall(keys::buyers(item, *number))
         .hgetall(keys::transit(item, *number))
         .hgetall(keys::spent(item, *number))
         .xrange_all(&outbox)
-        .cmd("TIME")
-        .query_async(&mut conn)
-        .await?;
+        .cmd("TIME");
+    let (stock, buyers, transit, spent, stream, time): Read =
+        scripts::together(&read).run(&mut conn).await?;
     let (relayed, held) = read_relay(&mut conn, &outbox).await?;
     // Archived events leave the stream, never the other way round: read second.
     let mut events: BTreeMap<EntryId, Event> = BTreeMap::new();
@@ -199,11 +216,6 @@ async fn read_segment(system: System<'_>, segment: Segment) -> Result<SegmentSta
     for event in stream.ids.iter().filter_map(event::of_ledger) {
         events.insert(event.id, event);
     }
-    let seen = |text: &String| text.strip_prefix("closed:").and_then(|n| n.parse().ok());
-    let closed: HashMap<String, i64> = spent
-        .iter()
-        .filter_map(|(lease, text)| Some((lease.clone(), seen(text)?)))
-        .collect();
     Ok(SegmentState {
         stock: match stock {
             (Some(sale), Some(locked), Some(saled)) => Some(Amounts {
@@ -215,7 +227,7 @@ async fn read_segment(system: System<'_>, segment: Segment) -> Result<SegmentSta
         },
         buyers,
         transit,
-        closed,
+        spent_before,
         spent,
         waiting,
         newest: before,

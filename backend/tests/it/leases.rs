@@ -1,0 +1,113 @@
+//! Leases that are done with: settled at their time, or as soon as all is spent, and
+//! counted by `seckill verify` however they were closed.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncCommands as _, RedisError, Script};
+use seckill::edges::leases;
+use seckill::redis::scripts;
+use seckill::redis::segments::Segments;
+use seckill_core::keys;
+
+use crate::common::scripts::{Click, buy, click, granted, preload, take};
+use crate::common::shop::{self, Shop};
+use crate::common::{TestRedis, entry, item, now_ms};
+
+/// An edge's own report of what became of a lease.
+async fn report(conn: &mut MultiplexedConnection, lease: &str, used: u64, returned: u64) -> u64 {
+    let script = Script::new(include_str!("../../../lua/permits/report.lua"));
+    let mut call = script.key(keys::permits(&item()));
+    call.key(keys::leases(&item())).key(keys::reports(&item()));
+    call.arg(lease).arg(used).arg(returned);
+    call.invoke_async(conn).await.unwrap()
+}
+
+/// An edge keeps a lease for when Redis is away: its record is stamped a minute ahead.
+async fn keep(conn: &mut MultiplexedConnection, lease: &str, amount: u64) {
+    take(conn, lease, amount).await;
+    let record = format!("{amount}:{}", now_ms() + 60_000);
+    let () = conn
+        .hset(keys::leases(&item()), lease, record)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_that_is_spent_is_settled_at_once_and_one_that_is_not_waits() {
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let mut conn = link.conn().await.unwrap();
+    preload(&mut conn, &item(), 1, 100).await.unwrap();
+    keep(&mut conn, "e.spent", 2).await;
+    keep(&mut conn, "e.open", 2).await;
+    for (user, permit) in [("a", "e.spent.1"), ("b", "e.spent.2"), ("c", "e.open.1")] {
+        let arrival = Click {
+            permit,
+            ..click(user, "r")
+        };
+        buy(&mut conn, &arrival).await.unwrap();
+    }
+    let (segments, entry) = (Segments::on(link), entry(100, 1));
+    let in_flight = Duration::from_secs(5);
+    let back = leases::reclaim(&mut conn, &segments, &item(), &entry, in_flight).await;
+    assert_eq!(back.unwrap(), 0);
+    let open: Vec<String> = conn.hkeys(keys::leases(&item())).await.unwrap();
+    assert_eq!(open, ["e.open"]);
+    assert_eq!(granted(&mut conn).await, 4);
+}
+
+#[tokio::test]
+async fn verify_counts_the_permits_of_leases_that_their_edge_closed() {
+    let mut shop = Shop::open(10).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    take(&mut conn, "e.l", 3).await;
+    shop.run_all();
+    for (user, permit) in [("li", "e.l.1"), ("wang", "e.l.2")] {
+        shop.send(shop::click(user, "r", Some(permit))).await;
+        shop.until_ordered(user).await;
+    }
+    shop.until_drained().await;
+    let report_open = shop.verify().await;
+    assert!(report_open.pass, "{}", report_open.text());
+    assert_eq!(report(&mut conn, "e.l", 2, 1).await, 1);
+    let open: u64 = conn.hlen(keys::leases(&item())).await.unwrap();
+    assert_eq!((open, granted(&mut conn).await), (0, 2));
+    let verified = shop.verify().await;
+    assert!(verified.pass, "{}", verified.text());
+    let () = conn.incr(keys::permits(&item()), 1).await.unwrap();
+    let verified = shop.verify().await;
+    assert_eq!(
+        verified.breaches[0].kind,
+        "permits_differ",
+        "{}",
+        verified.text()
+    );
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn commands_that_go_together_are_one_request_and_stop_at_the_first_error() {
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let mut conn = link.conn().await.unwrap();
+    // Were they a transaction, this user's would be refused at its first command, which
+    // the client does not survive.
+    let refuse = redis::cmd("ACL")
+        .arg(&["SETUSER", "default", "-multi", "-exec"])
+        .exec_async(&mut conn)
+        .await;
+    refuse.unwrap();
+    let mut pipe = redis::pipe();
+    pipe.set("a", 1).incr("a", 1).get("nothing").cmd("TIME");
+    type Read = (String, u64, Option<String>, (u64, u64));
+    let (set, one_more, nothing, (seconds, _)): Read =
+        scripts::together(&pipe).run(&mut conn).await.unwrap();
+    assert_eq!((set.as_str(), one_more, nothing), ("OK", 2, None));
+    assert!(seconds > 1_000_000);
+    let mut pipe = redis::pipe();
+    pipe.incr("a", 1).hget("a", "field").incr("a", 1);
+    let refused: Result<(), RedisError> = scripts::together(&pipe).run(&mut conn).await;
+    assert!(refused.unwrap_err().to_string().contains("WRONGTYPE"));
+    assert_eq!(conn.get::<_, u64>("a").await.unwrap(), 3);
+}
