@@ -18,6 +18,8 @@ use crate::config::targets::Targets;
 
 /// How the address of a Redis Cluster's node begins; any node of it will do.
 pub const CLUSTER_SCHEME: &str = "redis+cluster://";
+/// What the address of a master that Sentinels watch begins with.
+pub const SENTINEL_SCHEME: &str = "redis+sentinel://";
 
 /// The default of the data folder, below the current folder.
 const DEFAULT_DATA: &str = "data";
@@ -112,8 +114,12 @@ pub struct Config {
     pub console_address: Option<IpAddr>,
     /// Whether everybody at the console has to have a second factor.
     pub console_second_factor: bool,
-    /// Redis: `redis://…` or `unix:///path`.
+    /// Redis: `redis://…`, `unix:///path`, or by Sentinels `redis+sentinel://…`.
     pub redis_url: String,
+    /// Replicas that must have a purchase before it counts; 0 for none.
+    pub redis_wait_replicas: u8,
+    /// Longest wait for them, in ms.
+    pub redis_wait_ms: u64,
     /// Whether Redis runs elsewhere, so that `up` starts none.
     pub redis_is_external: bool,
     /// Redis masters that hold the stock segments: `redis://…` each, or nodes of
@@ -291,6 +297,8 @@ impl Config {
             console_address: values.console_address()?,
             console_second_factor: values.second_factor()?,
             redis_url: values.redis_url(&redis_default)?,
+            redis_wait_replicas: values.number("redis_wait_replicas", 0, 0..=16)?,
+            redis_wait_ms: values.number("redis_wait_ms", 100, 1..=400)?,
             redis_is_external,
             redis_segments: values.redis_segments()?,
             redis_port: values.number("redis_port", 0, 0..=65_535)?,

@@ -12,10 +12,18 @@ mod error;
 mod life;
 /// A connection that is made again when it is lost.
 mod link;
+/// Waiting until replicas have what was written.
+mod replication;
 /// The Lua scripts, compiled in: one typed function each.
 pub mod scripts;
 /// The Redis masters that hold the stock, and which segment lives on which.
 pub mod segments;
+/// Which server is the master, as Sentinels say.
+mod sentinel;
+/// Where a connection leads.
+mod target;
 
 pub use error::RedisLinkError;
 pub use link::{Admission, Guard, RESPONSE_TIMEOUT, RedisLink};
+pub use replication::Replication;
+pub use sentinel::directive as sentinel_directive;

@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::payments::SettingsError;
 use crate::queue::Queues;
 use crate::redis::segments::Segments;
-use crate::redis::{RedisLink, RedisLinkError};
+use crate::redis::{RedisLink, RedisLinkError, Replication};
 use crate::store::{LazyStore, StoreError};
 pub(crate) use inventory::inventory;
 pub(crate) use payments::payments;
@@ -261,6 +261,12 @@ async fn start<'a>(
     let redis = RedisLink::lazy(&config.redis_url)?;
     let has = |role| roles.contains(&role);
     let segments = Segments::open(&redis, &config.redis_segments)?;
+    if config.redis_wait_replicas > 0 {
+        segments.replicate(Replication {
+            replicas: config.redis_wait_replicas,
+            within: Duration::from_millis(config.redis_wait_ms),
+        });
+    }
     let store = store_of(config);
     let journal = match has(Role::Purchase) {
         true => purchase::open_journal(config),

@@ -266,6 +266,14 @@ pub const KEYS: &[Key] = &[
         meaning: "file that holds redis_url, for secrets",
     },
     Key {
+        name: "redis_wait_replicas",
+        meaning: "replicas that must have a purchase before it counts; 0: none",
+    },
+    Key {
+        name: "redis_wait_ms",
+        meaning: "ms to wait for them; then the purchase is in progress until they have it",
+    },
+    Key {
         name: "redis_segments",
         meaning: "Redis masters that hold the stock; none: redis_url",
     },

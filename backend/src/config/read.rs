@@ -37,7 +37,7 @@ mod paths;
 mod queue;
 /// Which caches are purged when a page changes.
 mod targets;
-use super::CLUSTER_SCHEME;
+use super::{CLUSTER_SCHEME, SENTINEL_SCHEME};
 
 /// How the address of a database begins.
 const DATABASES: [&str; 3] = ["sqlite:", "mysql://", "mariadb://"];
@@ -168,25 +168,42 @@ impl Values {
     }
 
     pub(super) fn redis_url(&mut self, default: &str) -> Result<String, ConfigError> {
-        let known = ["redis://", "unix://", "redis+unix://"];
-        let right = "write redis://HOST:PORT/DB or unix:///PATH";
+        let known = ["redis://", "unix://", "redis+unix://", SENTINEL_SCHEME];
+        let right = "write redis://HOST:PORT/DB, unix:///PATH, or for Sentinels \
+                     redis+sentinel://HOST:PORT,HOST:PORT/NAME";
         self.url("redis_url", default, &known, right)
     }
 
     /// A list of addresses: a TOML list, or separated by commas in one text.
     pub(super) fn redis_segments(&mut self) -> Result<Vec<String>, ConfigError> {
-        let known = ["redis://", "unix://", "redis+unix://", CLUSTER_SCHEME];
+        let known = [
+            "redis://",
+            "unix://",
+            "redis+unix://",
+            SENTINEL_SCHEME,
+            CLUSTER_SCHEME,
+        ];
         let right = "write a list such as [\"redis://HOST1:PORT\", \"redis://HOST2:PORT\"], or \
                      any nodes of one Redis Cluster as \"redis+cluster://HOST:PORT\"";
         let parse = |text: &str| {
-            let urls: Vec<String> = text
+            let parts = text
                 .trim()
                 .trim_start_matches('[')
                 .trim_end_matches(']')
                 .split([',', '\n'])
-                .map(|url| url.trim().trim_matches(['"', '\'']).to_owned())
-                .filter(|url| !url.is_empty())
-                .collect();
+                .map(|url| url.trim().trim_matches(['"', '\'']))
+                .filter(|url| !url.is_empty());
+            let mut urls: Vec<String> = Vec::new();
+            for part in parts {
+                match urls.last_mut() {
+                    // The second of the Sentinels in one address.
+                    Some(last) if last.starts_with(SENTINEL_SCHEME) && !part.contains("://") => {
+                        last.push(',');
+                        last.push_str(part);
+                    }
+                    _ => urls.push(part.to_owned()),
+                }
+            }
             let good = |url: &String| {
                 known
                     .iter()

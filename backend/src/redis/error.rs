@@ -7,7 +7,8 @@ use redis::{ErrorKind, RedisError};
 pub enum RedisLinkError {
     /// The address cannot be used.
     #[error(
-        "\"{url}\" is no Redis address ({reason}); write redis://host:port/db or unix:///path/to/redis.sock"
+        "\"{url}\" is no Redis address ({reason}); write redis://host:port/db, unix:///path/to/redis.sock, or \
+         redis+sentinel://host:port,host:port/NAME"
     )]
     Address {
         /// As given, a password masked.
@@ -40,6 +41,17 @@ pub enum RedisLinkError {
     /// The command was sent, and whether it was executed is not known.
     #[error("Redis did not reply ({0}); the command may or may not have been executed")]
     Unknown(RedisError),
+    /// The master executed the command, and its replicas do not have it yet.
+    #[error(
+        "the replicas of Redis at {address} do not have what was written ({reason}); see that \
+         they run and follow their master, or set redis_wait_replicas = 0 to do without"
+    )]
+    NotReplicated {
+        /// Where the master is.
+        address: String,
+        /// What was waited for.
+        reason: String,
+    },
     /// The segment's Redis has forgotten events.
     #[error("the segment is halted, since its Redis is older than what was sold from it ({0})")]
     Halted(String),

@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -19,6 +19,8 @@ use tokio::time::{Instant, timeout};
 use super::backoff::backoff;
 use super::error::{RedisLinkError, without_password};
 use super::life::Life;
+use super::replication::{Barrier, Replication};
+use super::target::Target;
 
 /// How long a command may go without an answer, and connecting may take, greeting
 /// included.
@@ -47,7 +49,7 @@ pub struct RedisLink {
 }
 
 struct Shared {
-    client: Client,
+    target: Target,
     address: String,
     /// How long a command may go without an answer, and connecting may take.
     patience: Duration,
@@ -59,10 +61,13 @@ struct Shared {
     /// The last life that [`Guard`] has cleared.
     cleared: AtomicU64,
     guard: OnceLock<Arc<dyn Guard>>,
+    /// Replicas that must have a write before it counts, if any must.
+    replication: OnceLock<Replication>,
 }
 
 struct Live {
     conn: MultiplexedConnection,
+    barrier: Arc<Barrier>,
     life: u64,
     /// Ends when the connection does, or when no clone of it is left.
     driver: AbortHandle,
@@ -93,7 +98,8 @@ impl std::fmt::Debug for RedisLink {
 }
 
 impl RedisLink {
-    /// Connects to `redis://host:port/db` or `unix:///path`.
+    /// Connects to `redis://host:port/db`, `unix:///path`, or by Sentinels to the master
+    /// of `redis+sentinel://host:port,host:port/NAME/db`.
     ///
     /// # Errors
     /// The address is wrong, or Redis is not there.
@@ -121,9 +127,8 @@ impl RedisLink {
             url: without_password(url),
             reason,
         };
-        let client = Client::open(url).map_err(|error| refuse(error.to_string()))?;
-        Self::from_client(client, patience)
-            .ok_or_else(|| refuse("this kind of connection is not supported".into()))
+        let target = Target::parse(url).map_err(refuse)?;
+        Ok(Self::to(target, patience))
     }
 
     /// The server at `host:port`, under the same password as this one.
@@ -139,36 +144,75 @@ impl RedisLink {
             .rsplit_once(':')
             .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
             .ok_or_else(|| refuse("it is not host:port"))?;
-        let info = self.shared.client.get_connection_info().clone();
+        let info = self.shared.target.info().clone();
         let client = Client::open(info.set_addr(ConnectionAddr::Tcp(host, port)))
             .map_err(|error| refuse(&error.to_string()))?;
-        let beside = Self::from_client(client, self.shared.patience)
-            .ok_or_else(|| refuse("it cannot be reached over TCP"))?;
+        let beside = Self::to(Target::Server(client), self.shared.patience);
+        if let Some(replication) = self.shared.replication.get() {
+            beside.replicate(*replication);
+        }
         if let Some(guard) = self.shared.guard.get() {
             beside.guard(guard);
         }
         Ok(beside)
     }
 
-    fn from_client(client: Client, patience: Duration) -> Option<Self> {
-        let address = match client.get_connection_info().addr() {
-            ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
-            ConnectionAddr::Unix(path) => path.display().to_string(),
-            _ => return None,
-        };
+    fn to(target: Target, patience: Duration) -> Self {
         let shared = Shared {
-            client,
-            address,
+            address: target.address(),
+            target,
             patience,
             live: RwLock::default(),
             flight: Default::default(),
             lives: AtomicU64::new(0),
             cleared: AtomicU64::new(0),
             guard: OnceLock::new(),
+            replication: OnceLock::new(),
         };
-        Some(Self {
+        Self {
             shared: Arc::new(shared),
-        })
+        }
+    }
+
+    /// Lets a write count from now on once so many replicas have it
+    /// ([`RedisLink::replicated`]). The first setting stays.
+    pub fn replicate(&self, replication: Replication) {
+        let _ = self.shared.replication.set(replication);
+    }
+
+    /// Which connection commands go by now; to be read before those that
+    /// [`RedisLink::replicated`] is asked about.
+    #[must_use]
+    pub fn life(&self) -> u64 {
+        self.shared.lives.load(Ordering::Acquire)
+    }
+
+    /// Waits until enough replicas have what was written by the connection of this `life`;
+    /// not at all if none must.
+    ///
+    /// # Errors
+    /// [`RedisLinkError::NotReplicated`]: they do not have it in time, or it is not known;
+    /// the master has it, and may die.
+    pub async fn replicated(&self, life: u64) -> Result<(), RedisLinkError> {
+        let Some(replication) = self.shared.replication.get() else {
+            return Ok(());
+        };
+        let not = |reason: String| RedisLinkError::NotReplicated {
+            address: self.shared.address.clone(),
+            reason,
+        };
+        let live = self.shared.of_life(life);
+        let (mut conn, barrier) = live.ok_or_else(|| not("the connection was lost".to_owned()))?;
+        match barrier.pass(&mut conn, *replication).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let Replication { replicas, within } = replication;
+                Err(not(format!(
+                    "fewer than {replicas} have it after {within:?}"
+                )))
+            }
+            Err(error) => Err(not(error.to_string())),
+        }
     }
 
     /// Where it is: `host:port`, or the path of its socket.
@@ -184,7 +228,7 @@ impl RedisLink {
 
     /// Its host, without the port.
     pub(crate) fn host(&self) -> &str {
-        match self.shared.client.get_connection_info().addr() {
+        match self.shared.target.info().addr() {
             ConnectionAddr::Tcp(host, _) => host,
             _ => "127.0.0.1",
         }
@@ -270,8 +314,9 @@ impl RedisLink {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.shared.patience))
             .set_response_timeout(None);
-        self.shared
-            .client
+        let server = self.shared.target.server(self.shared.patience).await;
+        let server = server.map_err(|reason| self.shared.away(reason))?;
+        server
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(|error| self.shared.away(error.to_string()))
@@ -286,6 +331,14 @@ impl Shared {
             .map(|live| (live.conn.clone(), live.life))
     }
 
+    /// The connection of this life, if it still lives.
+    fn of_life(&self, life: u64) -> Option<(MultiplexedConnection, Arc<Barrier>)> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        live.as_ref()
+            .filter(|live| live.life == life && !live.driver.is_finished())
+            .map(|live| (live.conn.clone(), Arc::clone(&live.barrier)))
+    }
+
     fn away(&self, reason: String) -> RedisLinkError {
         RedisLinkError::Away {
             address: self.address.clone(),
@@ -293,7 +346,7 @@ impl Shared {
         }
     }
 
-    async fn reconnect(&self) -> Result<(MultiplexedConnection, u64), RedisLinkError> {
+    async fn reconnect(self: &Arc<Self>) -> Result<(MultiplexedConnection, u64), RedisLinkError> {
         let mut flight = self.flight.lock().await;
         if let Some(live) = self.live() {
             return Ok(live);
@@ -328,32 +381,33 @@ impl Shared {
         }
     }
 
-    async fn open(&self) -> Result<Live, String> {
+    async fn open(self: &Arc<Self>) -> Result<Live, String> {
         let io = |error: std::io::Error| error.to_string();
-        match self.client.get_connection_info().addr() {
+        let server = self.target.server(self.patience / 2).await?;
+        match server.get_connection_info().addr() {
             ConnectionAddr::Unix(path) => {
-                self.greet(UnixStream::connect(path).await.map_err(io)?)
-                    .await
+                let stream = UnixStream::connect(path).await.map_err(io)?;
+                self.greet(stream, &server).await
             }
             ConnectionAddr::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port))
                     .await
                     .map_err(io)?;
                 stream.set_nodelay(true).map_err(io)?;
-                self.greet(stream).await
+                self.greet(stream, &server).await
             }
             _ => Err("this kind of connection is not supported".into()),
         }
     }
 
-    async fn greet<S>(&self, stream: S) -> Result<Live, String>
+    async fn greet<S>(self: &Arc<Self>, stream: S, server: &Client) -> Result<Live, String>
     where
         S: Unpin + tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
     {
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(self.patience))
             .set_pipeline_buffer_size(PIPELINE);
-        let settings = self.client.get_connection_info().redis_settings();
+        let settings = server.get_connection_info().redis_settings();
         let (conn, driver) = MultiplexedConnection::new_with_config(settings, stream, config)
             .await
             .map_err(|error| error.to_string())?;
@@ -366,12 +420,14 @@ impl Shared {
             return Err("a replica is there, and no master".to_owned());
         }
         let (probe, silenced) = (conn.clone(), driver.clone());
+        let (shared, server) = (Arc::downgrade(self), server.clone());
         let watch = tokio::spawn(async move {
-            until_another_life(probe, said).await;
+            until_another_life(probe, said, &shared, &server).await;
             silenced.abort();
         });
         let live = Live {
             conn,
+            barrier: Arc::default(),
             life: self.lives.fetch_add(1, Ordering::AcqRel) + 1,
             driver,
             watch: watch.abort_handle(),
@@ -388,11 +444,23 @@ impl Shared {
 
 /// Returns when two heartbeats in a row had no reply, since a machine that vanished
 /// closes no connection; and when the server has become a replica, or has taken over the
-/// data of another.
-async fn until_another_life(mut probe: MultiplexedConnection, said: Option<Life>) {
+/// data of another; and when the Sentinels name another master.
+async fn until_another_life(
+    mut probe: MultiplexedConnection,
+    said: Option<Life>,
+    shared: &Weak<Shared>,
+    server: &Client,
+) {
     let mut missed = 0;
     while missed < 2 {
         tokio::time::sleep(HEARTBEAT).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        if shared.target.has_left(server, shared.patience).await {
+            return;
+        }
+        drop(shared);
         missed = match Life::read(&mut probe).await {
             Err(error) if error.is_io_error() => missed + 1,
             Ok(now) if now != said => return,

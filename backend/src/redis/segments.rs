@@ -16,7 +16,7 @@ use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
 
 use crate::config::CLUSTER_SCHEME;
-use crate::redis::{Guard, RedisLink, RedisLinkError};
+use crate::redis::{Guard, RedisLink, RedisLinkError, Replication};
 
 /// Finds the masters of a Redis Cluster.
 mod cluster;
@@ -121,6 +121,14 @@ impl Segments {
         match &self.home {
             Home::Masters(links) => links.iter().for_each(|link| link.guard(guard)),
             Home::Cluster(cluster) => cluster.guard(guard),
+        }
+    }
+
+    /// Lets a write to a master count from now on once so many replicas have it.
+    pub fn replicate(&self, replication: Replication) {
+        match &self.home {
+            Home::Masters(links) => links.iter().for_each(|link| link.replicate(replication)),
+            Home::Cluster(cluster) => cluster.replicate(replication),
         }
     }
 

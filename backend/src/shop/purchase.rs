@@ -51,7 +51,7 @@ impl Purchase<'_> {
         }
         let reply = match self.sell(state).await {
             Ok(reply) => reply,
-            Err(RedisLinkError::Unknown(error)) => {
+            Err(error @ (RedisLinkError::Unknown(_) | RedisLinkError::NotReplicated { .. })) => {
                 tracing::warn!(%error, request = self.request, "the outcome of a purchase is not known");
                 return self.journal(state, true).await;
             }
@@ -188,6 +188,8 @@ impl Purchase<'_> {
         elsewhere: bool,
     ) -> Result<Sold, RedisLinkError> {
         let mut conn = state.segments.conn(&self.item, segment).await?;
+        let link = state.segments.link(&self.item, segment).await?;
+        let life = link.life();
         let purchase = scripts::stock::Purchase {
             user: self.admissible.user,
             request: &self.request,
@@ -206,14 +208,15 @@ impl Purchase<'_> {
         let (sold, event) = match call.run(&mut conn).await {
             Ok(reply) => reply,
             Err(error) => {
-                if let Ok(link) = state.segments.link(&self.item, segment).await {
-                    link.drop_if_replica(&error);
-                }
+                link.drop_if_replica(&error);
                 return Err(error.into());
             }
         };
         if let (Some(fence), Some(event)) = (&state.fence, event) {
             fence.note(&self.home(), event, self.to_request());
+        }
+        if sold == Sold::Accepted {
+            link.replicated(life).await?;
         }
         Ok(sold)
     }

@@ -15,11 +15,13 @@ use seckill_core::captcha::pass::CLOCKS_MS;
 use seckill_core::journal::Id;
 use seckill_core::keys;
 use seckill_core::permits::permit::PermitId;
+use seckill_core::stock::ledger::EntryId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::refill::{Refilled, Refiller};
 use crate::edges::regrabs;
+use crate::fence::Fence;
 use crate::journal::{Entry, Journal, Limits};
 use crate::now_ms;
 use crate::redis::scripts::replay::{self, Record, Replayed};
@@ -41,6 +43,8 @@ pub struct Replayer {
     redis: RedisLink,
     segments: Segments,
     refiller: Refiller,
+    /// Remembers what is replayed, in case its Redis forgets it.
+    fence: Option<Arc<Fence>>,
     /// Where other processes may have left journals.
     base: Option<(PathBuf, Limits)>,
 }
@@ -49,11 +53,17 @@ pub struct Replayer {
 type Known = HashMap<Segment, HashMap<Id, u64>>;
 
 impl Replayer {
-    pub(super) fn new(redis: RedisLink, segments: Segments, refiller: Refiller) -> Self {
+    pub(super) fn new(
+        redis: RedisLink,
+        segments: Segments,
+        refiller: Refiller,
+        fence: Option<Arc<Fence>>,
+    ) -> Self {
         Self {
             redis,
             segments,
             refiller,
+            fence,
             base: None,
         }
     }
@@ -149,8 +159,13 @@ impl Replayer {
                 let replayed = read_known(&mut conn, segment).await?;
                 known.insert(segment.clone(), replayed);
             }
+            let link = self.segments.link(&segment.item, segment.number).await?;
+            let life = link.life();
             let last = known.entry(segment.clone()).or_default();
             let (decided, stopped) = run_batch(&mut conn, segment, &entries, last, true).await?;
+            self.remember(segment, &decided);
+            // Until then they stay in the journal, and their buyers are told so.
+            link.replicated(life).await?;
             self.note(journal, segment, &decided).await;
             match stopped {
                 None => {}
@@ -168,8 +183,10 @@ impl Replayer {
                 Some(Stopped::Empty) => {
                     let one = &entries[decided.len()..=decided.len()];
                     if self.refill(segment, &one[0]).await? {
-                        let sold = run_batch(&mut conn, segment, one, last, false).await?;
-                        self.note(journal, segment, &sold.0).await;
+                        let (sold, _) = run_batch(&mut conn, segment, one, last, false).await?;
+                        self.remember(segment, &sold);
+                        link.replicated(life).await?;
+                        self.note(journal, segment, &sold).await;
                     }
                 }
             }
@@ -190,14 +207,24 @@ impl Replayer {
         }
     }
 
+    /// Notes the purchases that were made, for the fence.
+    fn remember(&self, segment: &Segment, decided: &[Decided]) {
+        let Some(fence) = &self.fence else { return };
+        for it in decided {
+            if let Some(event) = it.event {
+                fence.note(segment, event, it.entry.request.clone());
+            }
+        }
+    }
+
     /// Forgets what was decided, and lets those who bought nothing try again at once.
-    async fn note(&self, journal: &Journal, segment: &Segment, decided: &[(Arc<Entry>, bool)]) {
+    async fn note(&self, journal: &Journal, segment: &Segment, decided: &[Decided]) {
         if decided.is_empty() {
             return;
         }
         journal.replayed(segment, decided.len());
-        let refused = decided.iter().filter(|(_, bought)| !bought);
-        let refused = refused.map(|(entry, _)| (&segment.item, entry.request.user.as_str()));
+        let refused = decided.iter().filter(|it| !it.bought);
+        let refused = refused.map(|it| (&segment.item, it.entry.request.user.as_str()));
         if let Ok(mut conn) = self.redis.conn().await {
             // Lost, it costs them the rest of the half minute.
             let _ = regrabs::allow_all(&mut conn, refused).await;
@@ -219,6 +246,14 @@ async fn read_known(
         .collect())
 }
 
+/// A request that is decided.
+struct Decided {
+    entry: Arc<Entry>,
+    bought: bool,
+    /// The event, if it bought now.
+    event: Option<EntryId>,
+}
+
 /// Why a batch was not replayed to its end.
 enum Stopped {
     Failed(redis::RedisError),
@@ -234,7 +269,7 @@ async fn run_batch(
     entries: &[Arc<Entry>],
     last: &mut HashMap<Id, u64>,
     elsewhere: bool,
-) -> Result<(Vec<(Arc<Entry>, bool)>, Option<Stopped>), RedisLinkError> {
+) -> Result<(Vec<Decided>, Option<Stopped>), RedisLinkError> {
     let mut before = last.clone();
     let calls: Vec<_> = entries
         .iter()
@@ -252,10 +287,14 @@ async fn run_batch(
     let mut decided = Vec::with_capacity(entries.len());
     for (entry, reply) in entries.iter().zip(scripts::run_all(conn, &calls).await?) {
         let stopped = match reply {
-            Ok(Replayed::Decided(bought)) => {
+            Ok(Replayed::Decided { bought, event }) => {
                 let seq = last.entry(entry.file).or_default();
                 *seq = entry.seq.max(*seq);
-                decided.push((Arc::clone(entry), bought));
+                decided.push(Decided {
+                    entry: Arc::clone(entry),
+                    bought,
+                    event,
+                });
                 continue;
             }
             Ok(Replayed::Empty) => Stopped::Empty,

@@ -156,6 +156,7 @@ impl ShopState {
             self.redis.clone(),
             self.segments.clone(),
             self.refiller.clone(),
+            self.fence.clone(),
         )
     }
 

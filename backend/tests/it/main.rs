@@ -51,6 +51,8 @@ mod flow_rocketmq;
 mod flow_scripts;
 /// Purchases while Redis does not answer: the journal on disk, and its replay.
 mod journal;
+/// Leases that are done with, and what `seckill verify` counts of them.
+mod leases;
 /// Who the buyer is: their ids, other people's cookies, what an edge vouches for.
 mod login;
 /// `/metrics` of every role.
@@ -85,6 +87,8 @@ mod payments;
 mod regrab;
 /// Retention: what is old leaves the database.
 mod retention;
+/// A Redis with a replica: what counts as sold, and which server is the master.
+mod replication;
 /// Rounds that are over leave Redis, and their ledgers stay verifiable.
 mod retirement;
 /// Stock on several Redis masters: exactly the total is sold, whatever its

@@ -6,6 +6,7 @@ use redis::{Script, from_redis_value};
 use seckill_core::ids::Item;
 use seckill_core::journal::Id;
 use seckill_core::keys;
+use seckill_core::stock::ledger::EntryId;
 
 use super::stock::{Purchase, purchase_arguments, purchase_keys};
 use super::{Call, unexpected};
@@ -36,8 +37,13 @@ pub struct Record {
 /// What became of a journalled request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replayed {
-    /// It is decided. `true` if it bought, now or by an earlier attempt.
-    Decided(bool),
+    /// It is decided.
+    Decided {
+        /// Whether it bought, now or by an earlier attempt.
+        bought: bool,
+        /// The event, if it bought now.
+        event: Option<EntryId>,
+    },
     /// Too few items here, and perhaps more elsewhere: nothing was done.
     Empty,
     /// Another record than the one before it was replayed last: nothing was done.
@@ -51,10 +57,15 @@ const KEEP_REPLAYED_MS: u64 = 7 * 86_400_000;
 #[must_use]
 pub fn replay(item: &Item, segment: u16, record: Record, it: &Purchase<'_>) -> Call<Replayed> {
     let call = Call::decoded(&REPLAY, 6 + usize::from(it.pass.is_some()), |reply| {
-        let word: String = from_redis_value(reply)?;
-        Ok(match word.split(' ').next().unwrap_or_default() {
-            "accepted" | "repeated" | "duplicate" => Replayed::Decided(true),
-            "sold_out" | "captcha" => Replayed::Decided(false),
+        let text: String = from_redis_value(reply)?;
+        let (word, id) = text.split_once(' ').unwrap_or((&text, ""));
+        let decided = |bought| Replayed::Decided {
+            bought,
+            event: EntryId::parse(id),
+        };
+        Ok(match word {
+            "accepted" | "repeated" | "duplicate" => decided(true),
+            "sold_out" | "captcha" => decided(false),
             "empty" => Replayed::Empty,
             "behind" => Replayed::Behind,
             other => return Err(unexpected("replay.lua", &other)),

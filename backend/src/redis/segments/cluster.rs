@@ -12,7 +12,7 @@ use std::time::Duration;
 use seckill_core::keys::slot::slot_of;
 use tokio::time::Instant;
 
-use crate::redis::{Guard, RedisLink, RedisLinkError};
+use crate::redis::{Guard, RedisLink, RedisLinkError, Replication};
 
 /// How often the map is read again.
 const REFRESH: Duration = Duration::from_millis(500);
@@ -76,6 +76,13 @@ impl Cluster {
             .iter()
             .chain(&self.seeds)
             .for_each(|node| node.guard(guard));
+    }
+
+    /// Lets a write to a node count once so many replicas have it.
+    pub(super) fn replicate(&self, replication: Replication) {
+        let nodes = self.map().masters();
+        let nodes = nodes.iter().chain(&self.seeds);
+        nodes.for_each(|node| node.replicate(replication));
     }
 
     /// The master that holds `key`.

@@ -10,6 +10,7 @@ use seckill_core::gate::directive::jwt::Jwks;
 
 use super::super::child::file_limit;
 use crate::config::{Config, Listen};
+use crate::redis::sentinel_directive;
 
 /// Most connections a worker is prepared for; each costs it some memory.
 const MOST_CONNECTIONS: u64 = 16_384;
@@ -54,6 +55,7 @@ http {{
     # everything else, a late reply is better than none.
     seckill_redis {redis} timeout=500ms;
     seckill_keys "{keys}";
+    include "{data}/nginx/node.conf";
     seckill_rate rate={rate}r/s burst={burst};
 {jwt}    seckill_digest {digest};
     seckill_captcha {captcha};
@@ -168,6 +170,9 @@ fn has_ipv6() -> bool {
 
 /// The arguments of `seckill_redis` for the same Redis that the back end uses.
 fn redis(url: &str) -> String {
+    if let Some(sentinels) = sentinel_directive(url) {
+        return sentinels;
+    }
     let Ok(info) = url.into_connection_info() else {
         return format!("\"{url}\"");
     };
@@ -279,6 +284,10 @@ mod tests {
             "\"unix:/d/run/redis.sock\""
         );
         assert_eq!(redis("redis://h:6380"), "h:6380");
+        assert_eq!(
+            redis("redis+sentinel://s1,s2:26380/shop"),
+            "s1:26379 s2:26380 sentinel=shop"
+        );
         assert_eq!(
             redis("redis://:s3cret@h:6380/2"),
             "h:6380 \"password=s3cret\" db=2"
