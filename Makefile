@@ -86,7 +86,7 @@ test-kubernetes: ## Check the manifests in kubernetes/ offline
 	@scripts/test-kubernetes.sh
 
 .PHONY: drill
-drill: ## Race thousands of buyers, kill the system in the middle, count the orders
+drill: ## The long drills: a race with the system killed in the middle, outages, random faults (SEED, MINUTES)
 	@scripts/drill.sh
 
 .PHONY: bench

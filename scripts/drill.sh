@@ -17,3 +17,9 @@ for drill in t/drills/*.sh; do
     step "Drill $(basename "$drill" .sh)"
     "$drill" || fail "the drill $drill failed; its lines above say in what"
 done
+export SECKILL_HOME=$PWD
+seckill=$(trial_program seckill)
+# SEED chooses other schedules than the day's, MINUTES their length.
+step "Random schedules of faults"
+"$seckill" drill random --seed "${SEED:-$(date +%Y%m%d)}" --minutes "${MINUTES:-5}" --seeds 3 ||
+    fail "a schedule failed; the shortest one that does is above"

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use seckill_core::history;
 
 use crate::config::Config;
@@ -18,6 +18,14 @@ use crate::config::Config;
 mod client;
 /// What is struck, and how.
 pub mod fault;
+/// The way that oversells, to be seen doing so.
+pub mod naive;
+/// What the system consists of.
+pub mod needs;
+/// The timeline as a picture.
+mod plot;
+/// A proxy that can be slow or cut.
+mod proxy;
 /// Reads ledger and orders once the system is quiet.
 mod quiet;
 /// A seeded schedule of several faults.
@@ -30,6 +38,7 @@ mod shoppers;
 mod system;
 
 use fault::Fault;
+use needs::Needs;
 use report::Report;
 use shoppers::Crowd;
 use system::System;
@@ -37,7 +46,7 @@ use system::System;
 /// How long before the first fault everything works.
 const BEFORE: Duration = Duration::from_secs(4);
 /// How long shoppers go on coming after the last fault.
-const AFTER: Duration = Duration::from_secs(6);
+const AFTER: Duration = Duration::from_secs(8);
 
 /// A fault at its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +85,13 @@ impl Plan {
         }
     }
 
+    /// What all of its faults need together.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        let needs = self.strikes.iter().map(|strike| strike.fault.needs());
+        needs.fold(Needs::NONE, Needs::and)
+    }
+
     /// For how long shoppers come.
     fn duration(&self) -> Duration {
         let last = self.strikes.iter().map(|strike| strike.at + strike.lasts);
@@ -88,15 +104,11 @@ impl Plan {
 /// # Errors
 /// The system cannot be started or struck: then there is no verdict.
 pub async fn run(config: &Config, plan: &Plan) -> anyhow::Result<Report> {
-    let wants_root = plan
-        .strikes
-        .iter()
-        .any(|strike| strike.fault == Fault::DiskFull);
-    let mut system = System::prepare(config, &plan.name, wants_root)?;
+    let mut system = System::prepare(config, &plan.name, plan.needs())?;
     let outcome = drill(&mut system, plan).await;
     system.stop().await;
-    let report =
-        outcome.with_context(|| format!("its logs are in {}", system.folder().display()))?;
+    let report = outcome
+        .map_err(|error| anyhow!("{error:#}; its logs are in {}", system.folder().display()))?;
     if report.has_passed() {
         system.remove();
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::config::nearest::nearest;
 use crate::drill::fault::Fault;
-use crate::drill::{self, Plan, random};
+use crate::drill::{self, Plan, naive, random};
 use anyhow::Context as _;
 use clap::Args;
 
@@ -29,6 +29,12 @@ pub(crate) struct DrillArgs {
     /// With "random": how many minutes of faults
     #[arg(long, default_value_t = 1)]
     minutes: u64,
+    /// With "random": seconds of faults, instead of minutes
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// With "random": how many seeds, from --seed on
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
     /// Options of the drill itself, such as --full for the size of a real sale
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -74,6 +80,8 @@ pub(super) async fn run(config: &Config, arguments: &DrillArgs) -> anyhow::Resul
         name,
         seed,
         minutes,
+        seconds,
+        seeds,
         arguments,
     } = arguments;
     anyhow::ensure!(
@@ -83,30 +91,32 @@ pub(super) async fn run(config: &Config, arguments: &DrillArgs) -> anyhow::Resul
     if let Some(fault) = Fault::parse(name) {
         return finish(vec![strike(config, &Plan::of(fault)).await?]);
     }
+    if name == naive::NAME {
+        return finish(vec![unguarded(config).await?]);
+    }
     let scripts = repository(config).and_then(|home| Ok((find(&home)?, home)));
     match name.as_str() {
         "list" => {
             let strikes = Fault::ALL.map(|it| (it.name(), it.about()));
             say(&strikes.map(|(name, about)| line(name, about)).concat())?;
+            say(&line(naive::NAME, naive::ABOUT))?;
             list(&scripts?.0)
         }
         "random" => {
-            let length = Duration::from_secs(minutes.saturating_mul(60));
-            let plan = random::plan(*seed, length);
-            for it in &plan.strikes {
-                let (at, lasts) = (it.at.as_secs_f64(), it.lasts.as_secs_f64());
-                say(&format!(
-                    "{at:>6.1} s  {} for {lasts:.1} s\n",
-                    it.fault.name()
-                ))?;
+            let length = seconds.unwrap_or(minutes.saturating_mul(60));
+            let mut verdicts = Vec::new();
+            for seed in *seed..seed.saturating_add(*seeds) {
+                let plan = random::plan(seed, Duration::from_secs(length));
+                verdicts.push(seeded(config, plan).await?);
             }
-            finish(vec![strike(config, &plan).await?])
+            finish(verdicts)
         }
         "all" => {
             let mut verdicts = Vec::new();
             for fault in Fault::ALL {
                 verdicts.push(strike(config, &Plan::of(fault)).await?);
             }
+            verdicts.push(unguarded(config).await?);
             let (drills, home) = scripts?;
             for drill in &drills {
                 verdicts.push(script(drill, &home, &[])?);
@@ -126,6 +136,47 @@ struct Verdict {
     lines: Vec<String>,
 }
 
+/// Runs the way that oversells.
+async fn unguarded(config: &Config) -> anyhow::Result<Verdict> {
+    say(&format!("== Drill {}\n", naive::NAME))?;
+    let outcome = naive::run(config).await?;
+    Ok(Verdict {
+        passed: outcome.has_oversold(),
+        lines: vec![format!("{}\n", outcome.verdict())],
+    })
+}
+
+/// Runs a schedule of a seed. One that fails is shortened as long as it still does.
+async fn seeded(config: &Config, plan: Plan) -> anyhow::Result<Verdict> {
+    say(&schedule(&plan))?;
+    let mut verdict = strike(config, &plan).await?;
+    let mut failing = plan;
+    'shrinking: while !verdict.passed {
+        for shorter in random::shorter(&failing) {
+            say("It failed; a shorter schedule is tried:\n")?;
+            say(&schedule(&shorter))?;
+            let again = strike(config, &shorter).await?;
+            if !again.passed {
+                (failing, verdict) = (shorter, again);
+                continue 'shrinking;
+            }
+        }
+        say("The shortest schedule that failed:\n")?;
+        say(&schedule(&failing))?;
+        break;
+    }
+    Ok(verdict)
+}
+
+/// The strikes of a plan, a line each.
+fn schedule(plan: &Plan) -> String {
+    let lines = plan.strikes.iter().map(|it| {
+        let (at, lasts) = (it.at.as_secs_f64(), it.lasts.as_secs_f64());
+        format!("{at:>6.1} s  {} for {lasts:.1} s\n", it.fault.name())
+    });
+    lines.collect()
+}
+
 /// Runs a drill of this program.
 async fn strike(config: &Config, plan: &Plan) -> anyhow::Result<Verdict> {
     say(&format!("== Drill {}\n", plan.name))?;
@@ -136,6 +187,7 @@ async fn strike(config: &Config, plan: &Plan) -> anyhow::Result<Verdict> {
     let text = serde_json::to_string_pretty(&report.json()).context("the report is no JSON")?;
     std::fs::create_dir_all(&folder)
         .and_then(|()| std::fs::write(&file, text))
+        .and_then(|()| std::fs::write(file.with_extension("svg"), report.plot()))
         .with_context(|| format!("{} cannot be written", file.display()))?;
     Ok(Verdict {
         passed: report.has_passed(),
@@ -206,7 +258,8 @@ fn find(home: &Path) -> anyhow::Result<Vec<Drill>> {
 
 fn named<'a>(drills: &'a [Drill], name: &str) -> anyhow::Result<&'a Drill> {
     let scripts = drills.iter().map(|drill| drill.name.as_str());
-    let all: Vec<&str> = scripts.chain(Fault::ALL.map(Fault::name)).collect();
+    let own = Fault::ALL.map(Fault::name).into_iter().chain([naive::NAME]);
+    let all: Vec<&str> = scripts.chain(own).collect();
     let names = || all.iter().copied();
     let found = drills.iter().find(|drill| drill.name == name);
     found.with_context(|| match nearest(name, names()) {

@@ -26,11 +26,13 @@ impl Dice {
 #[must_use]
 pub fn plan(seed: u64, length: Duration) -> Plan {
     let mut dice = Dice(seed);
-    // A full disk needs a system of its own.
-    let faults: Vec<Fault> = Fault::ALL
-        .into_iter()
-        .filter(|it| *it != Fault::DiskFull)
-        .collect();
+    // What goes together on one system, so that any may follow any: no faults that need
+    // root, Java, or a second Redis.
+    let fits = |fault: &Fault| {
+        let needs = fault.needs();
+        !(needs.small_disk || needs.replica || needs.queue || needs.clock)
+    };
+    let faults: Vec<Fault> = Fault::ALL.into_iter().filter(fits).collect();
     let mut strikes = Vec::new();
     let mut at = BEFORE;
     while at < length {
@@ -51,9 +53,56 @@ pub fn plan(seed: u64, length: Duration) -> Plan {
     }
 }
 
+/// Schedules that are shorter by one strike, which may fail all the same: first by halves,
+/// then by single strikes.
+#[must_use]
+pub fn shorter(plan: &Plan) -> Vec<Plan> {
+    let count = plan.strikes.len();
+    if count < 2 {
+        return Vec::new();
+    }
+    let with = |kept: Vec<Strike>| Plan {
+        strikes: earlier(kept),
+        ..plan.clone()
+    };
+    let (first, second) = plan.strikes.split_at(count / 2);
+    let mut plans = vec![with(first.to_vec()), with(second.to_vec())];
+    if count > 2 {
+        plans.extend((0..count).map(|left_out| {
+            let others = plan.strikes.iter().enumerate();
+            let others = others.filter(|(at, _)| *at != left_out);
+            with(others.map(|(_, strike)| strike.clone()).collect())
+        }));
+    }
+    plans
+}
+
+/// The same strikes with the same pauses, the first one at the usual time.
+fn earlier(mut strikes: Vec<Strike>) -> Vec<Strike> {
+    let by = strikes.first().map_or(BEFORE, |first| first.at) - BEFORE;
+    strikes.iter_mut().for_each(|strike| strike.at -= by);
+    strikes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_schedule_is_shortened_by_halves_and_by_single_strikes() {
+        let whole = plan(7, Duration::from_secs(60));
+        let count = whole.strikes.len();
+        let shorter = shorter(&whole);
+        assert_eq!(shorter.len(), 2 + count);
+        for plan in &shorter {
+            assert!(plan.strikes.len() < count);
+            assert_eq!(plan.strikes[0].at, BEFORE);
+            assert!(plan.strikes.windows(2).all(|it| it[0].at < it[1].at));
+        }
+        let mut one = whole.clone();
+        one.strikes.truncate(1);
+        assert!(super::shorter(&one).is_empty());
+    }
 
     #[test]
     fn a_seed_gives_the_same_schedule_again_and_another_seed_another() {

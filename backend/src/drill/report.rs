@@ -7,9 +7,9 @@ use seckill_core::history::Lie;
 use seckill_core::history::record::{Answer, Call, History, What};
 use serde_json::json;
 
-use super::Plan;
 use super::fault::Fault;
 use super::quiet::Quiet;
+use super::{Plan, plot};
 
 /// The outcome of a drill.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Report {
     faults: Vec<FaultReport>,
     /// What shoppers were told, by second and by word.
     timeline: BTreeMap<u64, BTreeMap<String, u32>>,
-    /// Seconds in which a click was refused for want of a part, or had no answer.
+    /// Seconds in which nobody who clicked was accepted, though there was stock.
     refused_seconds: u64,
     purchases: usize,
     amount: u64,
@@ -36,7 +36,8 @@ struct FaultReport {
     lasted: f64,
     /// Seconds until a shopper was told something that only the fault explains.
     detected: Option<f64>,
-    /// Seconds from its end until something was sold again.
+    /// Seconds from its end until a click that came after it was accepted, or told
+    /// truly that nothing is left.
     recovered: Option<f64>,
 }
 
@@ -59,9 +60,7 @@ impl Report {
             .min()
             .unwrap_or(0);
         let timeline = timeline(&history, first_us);
-        let trouble = ["unavailable", "halted", "lost"];
-        let refused = timeline.values();
-        let refused = refused.filter(|told| trouble.iter().any(|word| told.contains_key(*word)));
+        let refused = timeline.values().filter(|told| is_refused(told));
         Self {
             name: plan.name.clone(),
             faults: struck
@@ -76,6 +75,19 @@ impl Report {
             lies,
             breaches: verified.breaches.iter().map(|it| it.what.clone()).collect(),
         }
+    }
+
+    /// The timeline as a picture (SVG): for each second a bar of what those who clicked were
+    /// told, with the faults behind the bars.
+    #[must_use]
+    pub fn plot(&self) -> String {
+        plot::svg(&self.name, &self.timeline, &self.spans())
+    }
+
+    /// From when to when each fault lasted, in seconds.
+    fn spans(&self) -> Vec<(f64, f64)> {
+        let spans = self.faults.iter().map(|it| (it.at, it.at + it.lasted));
+        spans.collect()
     }
 
     /// Whether nothing was sold twice, nobody lied to, and all parts agree.
@@ -94,7 +106,7 @@ impl Report {
         let recovered = recovered.fold(0.0, f64::max);
         format!(
             "{word} {}: {} orders of {} items, {lies} lies, {breaches} breaches, \
-             sold again after {recovered:.1} s, {} s with refusals",
+             sold again after {recovered:.1} s, {} s of refused service",
             self.name, self.purchases, self.amount, self.refused_seconds
         )
     }
@@ -162,6 +174,15 @@ impl Report {
     }
 }
 
+/// Whether those who clicked in a second had nothing of it, and would have had something
+/// of a system that is well.
+fn is_refused(told: &BTreeMap<String, u32>) -> bool {
+    let served = ["processing", "sold_out", "duplicate"];
+    let trouble = ["busy", "unavailable", "halted", "lost"];
+    let any = |words: &[&str]| words.iter().any(|word| told.contains_key(*word));
+    any(&trouble) && !any(&served)
+}
+
 /// What those who clicked were told, by the second in which they were.
 fn timeline(history: &History, first_us: u64) -> BTreeMap<u64, BTreeMap<String, u32>> {
     let mut timeline: BTreeMap<u64, BTreeMap<String, u32>> = BTreeMap::new();
@@ -195,19 +216,26 @@ fn fault_report(
         .iter()
         .filter(|call| call.called_us >= began_us);
     let shows = during.filter(|call| match &call.answer {
-        Answer::Refused(code) => matches!(code.as_str(), "unavailable" | "halted"),
+        Answer::Refused(code) => matches!(code.as_str(), "unavailable" | "halted" | "busy"),
         Answer::Status { status, .. } => matches!(status.as_str(), "processing" | "unknown"),
         answer => *answer == Answer::Lost,
     });
     let detected = shows.map(|call| call.returned_us).min();
-    let events = history.segments.iter().flatten();
-    let sold = events.filter(|event| event.kind() == "purchase" && event.id.ms > ended_ms);
-    let recovered = sold.map(|event| event.id.ms).min();
+    let clicks = history.calls.iter().filter(|call| {
+        let is_click = matches!(call.what, What::Buy { .. });
+        is_click && call.called_us >= ended_us
+    });
+    let served = clicks.filter(|call| match &call.answer {
+        Answer::Accepted => true,
+        Answer::Refused(code) => code == "sold_out",
+        _ => false,
+    });
+    let recovered = served.map(|call| call.returned_us).min();
     FaultReport {
         fault,
         at: seconds(first_us, began_us),
         lasted: seconds(began_us, ended_us),
         detected: detected.map(|at| seconds(began_us, at)),
-        recovered: recovered.map(|at| seconds(ended_us, at * 1_000)),
+        recovered: recovered.map(|at| seconds(ended_us, at)),
     }
 }

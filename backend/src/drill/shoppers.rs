@@ -11,7 +11,7 @@ use super::client::{Client, Reply};
 use super::system::ROUND;
 
 /// How long a shopper goes on trying, and asking.
-const STAYS: Duration = Duration::from_secs(60);
+const STAYS: Duration = Duration::from_secs(30);
 /// Pause before they try or ask again.
 const PAUSE: Duration = Duration::from_millis(300);
 

@@ -1,8 +1,7 @@
-//! The system that is struck: a redis-server and a `seckill up`, on ports and in a
+//! The system that is struck: a `seckill up` with servers of its own, on ports and in a
 //! folder of their own.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -13,7 +12,21 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use super::client::Client;
+use super::needs::Needs;
+use super::proxy::{Condition, Proxy};
 use crate::config::Config;
+
+/// Processes and ports.
+mod process;
+/// A replica, and the Sentinels that watch it and its master.
+mod replicas;
+/// Redis, Sentinels, MariaDB, RocketMQ.
+pub(super) mod servers;
+/// A disk without room, a clock that can be set.
+mod surroundings;
+
+use process::{children, end, free_port, pid_of};
+use servers::{MariaDb, RedisServer, RocketMq};
 
 /// How long a part may take to be there.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,15 +34,25 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 /// The round that drills sell.
 pub(super) const ROUND: &str = "drill";
+/// The name by which Sentinels know the master.
+const MASTER: &str = "drill";
+/// Sentinels, of which two decide.
+const SENTINELS: usize = 3;
 
 /// A system of a drill's own.
 pub(super) struct System {
     folder: PathBuf,
     program: PathBuf,
-    redis_server: PathBuf,
     variables: Vec<(String, String)>,
     port: u16,
-    redis: Option<Child>,
+    needs: Needs,
+    /// The Redis; of several, the master and its replica, in an order that failovers change.
+    pub(super) redis: Vec<RedisServer>,
+    sentinels: Vec<RedisServer>,
+    redis_proxy: Option<Proxy>,
+    pub(super) database: Option<MariaDb>,
+    database_proxy: Option<Proxy>,
+    pub(super) queue: Option<RocketMq>,
     up: Option<Child>,
     /// A file system that was mounted for the journal.
     mounted: Option<PathBuf>,
@@ -37,10 +60,10 @@ pub(super) struct System {
 
 impl System {
     /// Makes its folder; nothing runs yet.
-    pub(super) fn prepare(config: &Config, name: &str, small_disk: bool) -> anyhow::Result<Self> {
+    pub(super) fn prepare(config: &Config, name: &str, needs: Needs) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("seckill-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("redis"))
+        fs::create_dir_all(&folder)
             .with_context(|| format!("{} cannot be made", folder.display()))?;
         let (port, console) = (free_port()?, free_port()?);
         let text = |path: &Path| path.display().to_string();
@@ -49,73 +72,129 @@ impl System {
             ("DATA", text(&folder.join("data"))),
             ("PORT", port.to_string()),
             ("CONSOLE_PORT", console.to_string()),
-            (
-                "REDIS_URL",
-                format!("unix://{}", text(&folder.join("redis.sock"))),
-            ),
             ("CAPTCHA", "off".to_owned()),
             ("DEMO_LOGIN", "on".to_owned()),
             ("NGINX", text(&config.nginx)),
+            // Findings about its own shoppers would fill the log.
+            ("ANALYSIS", "off".to_owned()),
         ];
         let found = [("HOME", &config.home), ("MODULE", &config.module)];
         let found = found
             .into_iter()
             .filter_map(|(name, path)| Some((name, text(path.as_ref()?))));
         variables.extend(found);
+        let redis = |name: &str| match needs.replica {
+            true => RedisServer::at_port(&config.redis_server, folder.join(name)),
+            false => RedisServer::at_socket(&config.redis_server, folder.join(name)),
+        };
+        let mut servers = vec![redis("redis")?];
+        let mut sentinels = Vec::new();
+        if needs.replica {
+            servers.push(redis("replica")?);
+            for number in 0..SENTINELS {
+                sentinels.push(redis(&format!("sentinel-{number}"))?);
+            }
+        }
+        let home = config.home.as_deref();
+        let queue = needs.queue.then(|| {
+            let home = home.context("RocketMQ is started by a script of the repository")?;
+            RocketMq::new(home, folder.join("rocketmq"))
+        });
         let mut system = Self {
             program: std::env::current_exe().context("this program is not to be found")?,
-            redis_server: config.redis_server.clone(),
-            variables: variables
-                .into_iter()
-                .map(|(name, value)| (format!("SECKILL_{name}"), value))
-                .collect(),
+            queue: queue.transpose()?,
             folder,
+            variables: Vec::new(),
             port,
-            redis: None,
+            needs,
+            redis: servers,
+            sentinels,
+            redis_proxy: None,
+            database: None,
+            database_proxy: None,
             up: None,
             mounted: None,
         };
-        if small_disk {
+        for (name, value) in variables {
+            system.set(name, value);
+        }
+        if needs.small_disk {
             system.mount_small_disk()?;
+        }
+        if needs.clock {
+            system.fake_clock()?;
         }
         Ok(system)
     }
 
-    /// Puts the journal on a file system that is as good as full.
-    fn mount_small_disk(&mut self) -> anyhow::Result<()> {
-        let at = self.folder.join("data/journal");
-        fs::create_dir_all(&at).context("the journal's folder cannot be made")?;
-        let mut mount = std::process::Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
-            .arg(&at);
-        let mounted = mount.status().is_ok_and(|status| status.success());
-        ensure!(
-            mounted,
-            "a full disk needs a file system of its own; run this drill as root"
-        );
-        self.mounted = Some(at);
-        Ok(())
+    fn set(&mut self, name: &str, value: String) {
+        self.variables.push((format!("SECKILL_{name}"), value));
     }
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
+    pub(super) fn needs(&self) -> Needs {
+        self.needs
+    }
+
     pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Where the system, and whoever looks at it in the end, finds the Redis.
     pub(super) fn redis_url(&self) -> String {
-        format!("unix://{}", self.folder.join("redis.sock").display())
+        if self.sentinels.is_empty() {
+            return match &self.redis_proxy {
+                Some(proxy) => format!("unix://{}", proxy.socket().display()),
+                None => self.redis[0].url(),
+            };
+        }
+        let places: Vec<String> = self
+            .sentinels
+            .iter()
+            .map(|it| format!("127.0.0.1:{}", it.port()))
+            .collect();
+        format!("redis+sentinel://{}/{MASTER}", places.join(","))
     }
 
     pub(super) fn database_url(&self) -> String {
-        format!("sqlite:{}", self.folder.join("data/seckill.db").display())
+        match (&self.database, &self.database_proxy) {
+            (_, Some(proxy)) => MariaDb::url_by(proxy.socket()),
+            (Some(database), None) => MariaDb::url_by(&database.socket()),
+            (None, None) => format!("sqlite:{}", self.folder.join("data/seckill.db").display()),
+        }
     }
 
     pub(super) async fn start(&mut self) -> anyhow::Result<()> {
-        self.start_redis().await?;
+        self.redis[0].start(&[]).await?;
+        if self.needs.replica {
+            self.start_replica_and_sentinels().await?;
+        }
+        if self.needs.redis_proxy {
+            let (near, far) = (
+                self.folder.join("redis-proxy.sock"),
+                self.redis[0].folder().join("redis.sock"),
+            );
+            self.redis_proxy = Some(Proxy::between(&near, &far)?);
+        }
+        if self.needs.database || self.needs.database_proxy {
+            let database = MariaDb::prepare(self.folder.join("mariadb")).await?;
+            if self.needs.database_proxy {
+                let near = self.folder.join("database-proxy.sock");
+                self.database_proxy = Some(Proxy::between(&near, &database.socket())?);
+            }
+            self.database = Some(database);
+        }
+        if let Some(queue) = &self.queue {
+            queue.start().await?;
+            let endpoint = queue.endpoint();
+            self.set("QUEUE", "rocketmq".to_owned());
+            self.set("ROCKETMQ_ENDPOINT", endpoint);
+        }
+        self.set("REDIS_URL", self.redis_url());
+        self.set("DATABASE_URL", self.database_url());
         self.start_up().await
     }
 
@@ -150,7 +229,8 @@ impl System {
         .await
     }
 
-    fn seckill(&self) -> Command {
+    /// A command of this system.
+    pub(super) fn seckill(&self) -> Command {
         let mut command = Command::new(&self.program);
         // What is set for another system must not reach this one.
         for (name, _) in std::env::vars_os() {
@@ -182,99 +262,61 @@ impl System {
         .await
     }
 
-    async fn spawn_redis(&mut self, append_only: &str) -> anyhow::Result<()> {
-        let mut redis = Command::new(&self.redis_server);
-        redis.args(["--port", "0", "--save", "", "--daemonize", "no"]);
-        redis.args(["--appendonly", append_only, "--appendfsync", "no"]);
-        redis
-            .arg("--unixsocket")
-            .arg(self.folder.join("redis.sock"));
-        redis.arg("--dir").arg(self.folder.join("redis"));
-        redis.arg("--logfile").arg(self.folder.join("redis.log"));
-        redis
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let child = redis.kill_on_drop(true).spawn();
-        self.redis = Some(child.context("redis-server cannot be started")?);
-        let system = &*self;
-        until("redis-server answers", || async {
-            system.tell_redis(&["PING"]).await.is_ok()
-        })
-        .await
-    }
-
-    pub(super) async fn start_redis(&mut self) -> anyhow::Result<()> {
-        self.spawn_redis("yes").await
-    }
-
-    /// Starts it with the snapshot that was kept.
-    pub(super) async fn start_redis_with_snapshot(&mut self) -> anyhow::Result<()> {
-        self.remove_append_only_file()?;
-        let folder = self.folder.join("redis");
-        fs::rename(folder.join("kept.rdb"), folder.join("dump.rdb")).context("no snapshot")?;
-        self.spawn_redis("no").await
-    }
-
-    pub(super) async fn start_redis_empty(&mut self) -> anyhow::Result<()> {
-        self.remove_append_only_file()?;
-        self.spawn_redis("yes").await
-    }
-
-    fn remove_append_only_file(&self) -> anyhow::Result<()> {
-        let folder = self.folder.join("redis/appendonlydir");
-        fs::remove_dir_all(folder).context("there is no append-only file")
-    }
-
-    pub(super) async fn keep_snapshot(&mut self) -> anyhow::Result<()> {
-        self.tell_redis(&["SAVE"]).await?;
-        let folder = self.folder.join("redis");
-        fs::rename(folder.join("dump.rdb"), folder.join("kept.rdb")).context("no snapshot")
-    }
-
-    pub(super) async fn tell_redis(&self, words: &[&str]) -> anyhow::Result<()> {
-        let client = redis::Client::open(self.redis_url())?;
-        let mut conn = client.get_multiplexed_async_connection().await?;
-        let mut command = redis::Cmd::new();
-        words.iter().for_each(|word| {
-            command.arg(*word);
-        });
-        Ok(command.exec_async(&mut conn).await?)
-    }
-
-    pub(super) async fn kill_redis(&mut self) -> anyhow::Result<()> {
-        end(&mut self.redis).await
-    }
-
     pub(super) async fn kill_up(&mut self) -> anyhow::Result<()> {
         end(&mut self.up).await
-    }
-
-    pub(super) fn signal_redis(&self, signal: Signal) -> anyhow::Result<()> {
-        Ok(kill(pid_of(self.redis.as_ref())?, signal)?)
     }
 
     pub(super) fn signal_up(&self, signal: Signal) -> anyhow::Result<()> {
         Ok(kill(pid_of(self.up.as_ref())?, signal)?)
     }
 
-    pub(super) fn signal_edge_master(&self, signal: Signal) -> anyhow::Result<()> {
-        Ok(kill(self.edge_master()?, signal)?)
+    pub(super) async fn signal_edge_master(&self, signal: Signal) -> anyhow::Result<()> {
+        let (master, _) = self.edge().await?;
+        Ok(kill(master, signal)?)
     }
 
-    pub(super) fn signal_edge_worker(&self, signal: Signal) -> anyhow::Result<()> {
-        let workers = children(self.edge_master()?, "nginx");
-        let worker = workers.first().context("nginx has no worker")?;
-        Ok(kill(*worker, signal)?)
+    pub(super) async fn signal_edge_worker(&self, signal: Signal) -> anyhow::Result<()> {
+        let (_, worker) = self.edge().await?;
+        Ok(kill(worker, signal)?)
     }
 
-    fn edge_master(&self) -> anyhow::Result<Pid> {
-        let masters = children(pid_of(self.up.as_ref())?, "nginx");
-        masters.first().copied().context("no nginx runs")
+    /// nginx's master and one of its workers, once there are any: they may have been struck
+    /// a moment ago.
+    async fn edge(&self) -> anyhow::Result<(Pid, Pid)> {
+        let up = pid_of(self.up.as_ref())?;
+        let found = || {
+            let master = children(up, "nginx").first().copied()?;
+            Some((master, children(master, "nginx").first().copied()?))
+        };
+        until("nginx runs", || async { found().is_some() }).await?;
+        found().context("nginx has no worker")
+    }
+
+    /// Lets what passes between the system and its Redis pass so.
+    pub(super) fn set_redis_proxy(&self, condition: Condition) {
+        self.redis_proxy.iter().for_each(|it| it.set(condition));
+    }
+
+    /// Lets what passes between the system and its database pass so.
+    pub(super) fn set_database_proxy(&self, condition: Condition) {
+        self.database_proxy.iter().for_each(|it| it.set(condition));
+    }
+
+    /// The Redis that is the master, by its own word.
+    pub(super) async fn master(&mut self) -> anyhow::Result<&mut RedisServer> {
+        for server in &mut self.redis {
+            let role = server.replication("role").await;
+            if role.is_ok_and(|it| it == "master") {
+                return Ok(server);
+            }
+        }
+        bail!("no Redis is a master")
     }
 
     /// Stops all of it.
     pub(super) async fn stop(&mut self) {
+        self.set_redis_proxy(Condition::Open);
+        self.set_database_proxy(Condition::Open);
         if let Ok(up) = pid_of(self.up.as_ref()) {
             // A process that stands still cannot stop.
             let _ = kill(up, Signal::SIGCONT);
@@ -287,7 +329,15 @@ impl System {
         {
             let _ = up.kill().await;
         }
-        let _ = end(&mut self.redis).await;
+        for server in self.sentinels.iter_mut().chain(&mut self.redis) {
+            let _ = server.kill().await;
+        }
+        if let Some(database) = &mut self.database {
+            let _ = database.kill().await;
+        }
+        if let Some(queue) = &self.queue {
+            let _ = queue.kill().await;
+        }
         if let Some(mounted) = self.mounted.take() {
             let _ = std::process::Command::new("umount").arg(mounted).status();
         }
@@ -307,42 +357,6 @@ impl Drop for System {
                 .status();
         }
     }
-}
-
-fn pid_of(child: Option<&Child>) -> anyhow::Result<Pid> {
-    let id = child.and_then(Child::id).context("it does not run")?;
-    Ok(Pid::from_raw(i32::try_from(id)?))
-}
-
-async fn end(child: &mut Option<Child>) -> anyhow::Result<()> {
-    if let Some(mut child) = child.take() {
-        child.kill().await.context("it cannot be killed")?;
-    }
-    Ok(())
-}
-
-/// The children of a process that are called so.
-fn children(parent: Pid, name: &str) -> Vec<Pid> {
-    let processes = fs::read_dir("/proc").into_iter().flatten();
-    let stats =
-        processes.filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok());
-    let mut found: Vec<Pid> = stats
-        .filter_map(|stat| {
-            let (head, rest) = stat.rsplit_once(") ")?;
-            let (pid, comm) = head.split_once(" (")?;
-            let mut fields = rest.split(' ');
-            let (state, above) = (fields.next()?, fields.next()?);
-            let is_it = comm == name && above.parse() == Ok(parent.as_raw()) && state != "Z";
-            is_it.then(|| pid.parse().ok().map(Pid::from_raw))?
-        })
-        .collect();
-    found.sort();
-    found
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("there is no free port")?;
-    Ok(listener.local_addr()?.port())
 }
 
 /// Waits until it is so.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::record::{Answer, Call, History, Order, What};
+use crate::orders::order::State;
 use crate::stock::ledger::{self, PurchaseId, Replay};
 
 /// Microseconds in a millisecond.
@@ -48,6 +49,10 @@ pub(super) struct Facts<'a> {
     pub(super) orders: HashMap<&'a str, Vec<&'a Order>>,
     /// When each buyer clicked first.
     first_click: HashMap<&'a str, u64>,
+    /// When each buyer first called to pay or cancel an order that is paid or cancelled in
+    /// the end. The database decides; the ledger follows, and if Redis loses that, it
+    /// follows once more, later.
+    first_decision: HashMap<(&'a str, State), u64>,
     /// Spans in which an item may not have been free: by the amounts, together with the
     /// requests that were admitted and not decided. Sorted, with the fewest free items
     /// in each.
@@ -65,6 +70,23 @@ impl<'a> Facts<'a> {
         for call in &history.calls {
             if let What::Buy { .. } = call.what {
                 let first = first_click.entry(&call.user).or_insert(EVER);
+                *first = call.called_us.min(*first);
+            }
+        }
+        let stands: HashMap<&str, State> = history
+            .orders
+            .iter()
+            .map(|order| (order.number.as_str(), order.state))
+            .collect();
+        let mut first_decision: HashMap<(&'a str, State), u64> = HashMap::new();
+        for call in &history.calls {
+            let (order, state) = match &call.what {
+                What::Pay { order } => (order, State::Paid),
+                What::Cancel { order } => (order, State::Cancelled),
+                _ => continue,
+            };
+            if stands.get(order.as_str()) == Some(&state) {
+                let first = first_decision.entry((&call.user, state)).or_insert(EVER);
                 *first = call.called_us.min(*first);
             }
         }
@@ -96,6 +118,7 @@ impl<'a> Facts<'a> {
             purchases,
             orders,
             first_click,
+            first_decision,
             free,
         }
     }
@@ -112,6 +135,13 @@ impl<'a> Facts<'a> {
     pub(super) fn was_clicking(&self, call: &Call) -> bool {
         let first = self.first_click.get(call.user.as_str());
         first.is_some_and(|at| *at <= call.returned_us && *at != call.called_us)
+    }
+
+    /// Whether the buyer had called, before this call ended, for an order to become what
+    /// it is now: paid or cancelled.
+    pub(super) fn was_deciding(&self, call: &Call, state: State) -> bool {
+        let first = self.first_decision.get(&(call.user.as_str(), state));
+        first.is_some_and(|at| *at <= call.returned_us)
     }
 
     /// Whether at some instant of the call fewer than `quantity` items were free.
@@ -133,6 +163,7 @@ fn free_items(history: &History, purchases: &HashMap<&str, Vec<Purchase>>) -> Ve
     for purchase in purchases.values().flatten() {
         changes.push((purchase.from_us, -purchase.quantity));
         if let Some(at) = purchase.released_us {
+            let at = at.saturating_add(history.reopens_within_us);
             changes.push((at, purchase.quantity));
         }
     }

@@ -92,6 +92,9 @@ pub struct Order {
 pub struct History {
     /// Items in all.
     pub amount: u64,
+    /// How long after an item was returned "sold out" may still be told, in
+    /// microseconds: its permit returns behind it, by way of the relay.
+    pub reopens_within_us: u64,
     /// The calls, in any order.
     pub calls: Vec<Call>,
     /// The events of each segment, oldest first.

@@ -125,6 +125,7 @@ fn sale() -> History {
     ];
     History {
         amount: 3,
+        reopens_within_us: 0,
         calls,
         segments: vec![events],
         orders: vec![
@@ -244,6 +245,12 @@ fn what_buyers_were_told_falsely_is_found() {
         tells("cid", 80, "ordered", Some("1")),
     );
     finds("told_paid_and_was_not", tells("cid", 80, "paid", Some("3")));
+    // Before she paid.
+    finds("told_paid_and_was_not", tells("ann", 70, "paid", Some("1")));
+    finds(
+        "told_cancelled_and_has_it",
+        tells("ben", 70, "cancelled", Some("2")),
+    );
     finds(
         "told_processing_and_was_not",
         tells("fay", 80, "processing", None),
@@ -260,6 +267,9 @@ fn answers_that_may_be_true_are_no_lies() {
         told("cid", 28, 31, "none", None),
         told("cid", 28, 31, "succeeded", None),
         told("ann", 1, 2, "unknown", None),
+        // The database decided, and the ledger follows.
+        told("ann", 81, 82, "paid", Some("1")),
+        told("ben", 92, 93, "cancelled", Some("2")),
         // The last item is taken at 30, within this call.
         buy("fay", "f", 29, 31, refused("sold_out")),
         buy("fay", "g", 33, 34, refused("busy")),
@@ -270,6 +280,21 @@ fn answers_that_may_be_true_are_no_lies() {
         buy("hal", "h", 50, 52, Answer::Lost),
     ]);
     assert_eq!(check(&history), []);
+}
+
+#[test]
+fn a_returned_item_is_for_sale_again_when_its_permit_is() {
+    let mut history = sale();
+    history.reopens_within_us = 6_000;
+    // Ben's item is for sale again at 100, and its permit returns by 106.
+    history
+        .calls
+        .push(buy("fay", "f", 103, 104, refused("sold_out")));
+    assert_eq!(check(&history), []);
+    history
+        .calls
+        .push(buy("gus", "g", 108, 110, refused("sold_out")));
+    assert_eq!(check(&history).len(), 1);
 }
 
 /// Half a million clicks on ten thousand items.

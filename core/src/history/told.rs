@@ -67,13 +67,21 @@ fn status_of(
     let kind = match status {
         "none" if has_throughout => "told_none_and_has_it",
         "failed" if has_throughout => "told_failed_and_has_it",
-        "cancelled" if has_throughout => "told_cancelled_and_has_it",
-        "cancelled" if !any(&|it| it.released_us.is_some_and(|at| at <= call.returned_us)) => {
+        "cancelled" if has_throughout && !facts.was_deciding(call, State::Cancelled) => {
+            "told_cancelled_and_has_it"
+        }
+        "cancelled"
+            if !any(&|it| it.released_us.is_some_and(|at| at <= call.returned_us))
+                && !facts.was_deciding(call, State::Cancelled) =>
+        {
             "told_cancelled_and_was_not"
         }
         "succeeded" if !any(&|it| it.lives_within(call)) => "told_succeeded_and_was_not",
         "ordered" if !has_order(call, order, facts) => "told_ordered_and_was_not",
-        "paid" if !any(&|it| it.paid_us.is_some_and(|at| at <= call.returned_us)) => {
+        "paid"
+            if !any(&|it| it.paid_us.is_some_and(|at| at <= call.returned_us))
+                && !facts.was_deciding(call, State::Paid) =>
+        {
             "told_paid_and_was_not"
         }
         "processing" if !made && !facts.was_clicking(call) => "told_processing_and_was_not",

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The state of an order. The database decides each step by a conditional update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// Placed, to be paid.
     Created,
