@@ -85,10 +85,10 @@ mod pages;
 mod payments;
 /// Telling the edges who may buy again.
 mod regrab;
-/// Retention: what is old leaves the database.
-mod retention;
 /// A Redis with a replica: what counts as sold, and which server is the master.
 mod replication;
+/// Retention: what is old leaves the database.
+mod retention;
 /// Rounds that are over leave Redis, and their ledgers stay verifiable.
 mod retirement;
 /// Stock on several Redis masters: exactly the total is sold, whatever its

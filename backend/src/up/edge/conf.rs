@@ -55,7 +55,6 @@ http {{
     # everything else, a late reply is better than none.
     seckill_redis {redis} timeout=500ms;
     seckill_keys "{keys}";
-    include "{data}/nginx/node.conf";
     seckill_rate rate={rate}r/s burst={burst};
 {jwt}    seckill_digest {digest};
     seckill_captcha {captcha};
