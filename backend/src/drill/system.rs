@@ -243,7 +243,30 @@ impl System {
         command
     }
 
+    /// Starts `seckill up`, again if it gives up, as a service manager does, and waits until
+    /// it serves.
     pub(super) async fn start_up(&mut self) -> anyhow::Result<()> {
+        let client = Client::new(&self.url());
+        let began = Instant::now();
+        self.spawn_up()?;
+        loop {
+            let answer = client.get("/api/rounds", "").await;
+            if answer.is_some_and(|it| it.status == 200) {
+                return Ok(());
+            }
+            ensure!(
+                began.elapsed() < PATIENCE,
+                "waited {PATIENCE:?} until the system is up"
+            );
+            let ended = self.up.as_mut().map(Child::try_wait).transpose();
+            if ended.is_ok_and(|status| status.flatten().is_some()) {
+                self.spawn_up()?;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn spawn_up(&mut self) -> anyhow::Result<()> {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -252,14 +275,7 @@ impl System {
         let mut up = self.seckill();
         up.arg("up").stderr(log.try_clone()?).stdout(log);
         self.up = Some(up.spawn().context("\"seckill up\" cannot be started")?);
-        let client = Client::new(&self.url());
-        until("the system is up", || async {
-            client
-                .get("/api/rounds", "")
-                .await
-                .is_some_and(|it| it.status == 200)
-        })
-        .await
+        Ok(())
     }
 
     pub(super) async fn kill_up(&mut self) -> anyhow::Result<()> {

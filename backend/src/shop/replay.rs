@@ -5,13 +5,14 @@
 //! its own and holds up no other. A process that dies meanwhile starts again at what it
 //! had not noted: the script knows each record that it has replayed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use seckill_core::captcha::pass::CLOCKS_MS;
+use seckill_core::ids::Item;
 use seckill_core::journal::Id;
 use seckill_core::keys;
 use seckill_core::permits::permit::PermitId;
@@ -161,8 +162,14 @@ impl Replayer {
             }
             let link = self.segments.link(&segment.item, segment.number).await?;
             let life = link.life();
+            let void = self.void_leases(&segment.item, &entries).await;
             let last = known.entry(segment.clone()).or_default();
-            let (decided, stopped) = run_batch(&mut conn, segment, &entries, last, true).await?;
+            let batch = Batch {
+                segment,
+                entries: &entries,
+                void: &void,
+            };
+            let (decided, stopped) = batch.run(&mut conn, last, true).await?;
             self.remember(segment, &decided);
             // Until then they stay in the journal, and their buyers are told so.
             link.replicated(life).await?;
@@ -183,7 +190,11 @@ impl Replayer {
                 Some(Stopped::Empty) => {
                     let one = &entries[decided.len()..=decided.len()];
                     if self.refill(segment, &one[0]).await? {
-                        let (sold, _) = run_batch(&mut conn, segment, one, last, false).await?;
+                        let one = Batch {
+                            entries: one,
+                            ..batch
+                        };
+                        let (sold, _) = one.run(&mut conn, last, false).await?;
                         self.remember(segment, &sold);
                         link.replicated(life).await?;
                         self.note(journal, segment, &sold).await;
@@ -191,6 +202,27 @@ impl Replayer {
                 }
             }
         }
+    }
+
+    /// The leases of these requests that Redis has no record of: settled by now, or
+    /// forgotten. A permit of one that was forgotten is counted nowhere.
+    async fn void_leases(&self, item: &Item, entries: &[Arc<Entry>]) -> HashSet<String> {
+        let leases = entries.iter().filter_map(|entry| lease_of(entry));
+        let leases: Vec<String> = leases.collect::<HashSet<_>>().into_iter().collect();
+        if leases.is_empty() {
+            return HashSet::new();
+        }
+        let Ok(mut conn) = self.redis.conn().await else {
+            // Only the stock's master is back: a permit that is counted twice sells nothing.
+            return HashSet::new();
+        };
+        let mut read = redis::cmd("HMGET");
+        read.arg(keys::leases(item)).arg(&leases);
+        let records: Vec<Option<String>> = read.query_async(&mut conn).await.unwrap_or_default();
+        let of_all = leases.into_iter().zip(records);
+        of_all
+            .filter_map(|(lease, record)| record.is_none().then_some(lease))
+            .collect()
     }
 
     /// Brings stock to a segment that is empty; returns whether none is left anywhere.
@@ -261,54 +293,77 @@ enum Stopped {
     Empty,
 }
 
-/// Runs a batch in one pipeline; returns what was decided, in order, and what stopped the
-/// rest of it. `last` is brought up to date.
-async fn run_batch(
-    conn: &mut MultiplexedConnection,
-    segment: &Segment,
-    entries: &[Arc<Entry>],
-    last: &mut HashMap<Id, u64>,
-    elsewhere: bool,
-) -> Result<(Vec<Decided>, Option<Stopped>), RedisLinkError> {
-    let mut before = last.clone();
-    let calls: Vec<_> = entries
-        .iter()
-        .map(|entry| {
-            let last = before.entry(entry.file).or_default();
-            let before = std::mem::replace(last, entry.seq.max(*last));
-            call(
-                segment,
-                entry,
-                before,
-                elsewhere && entry.request.segments > 1,
-            )
-        })
-        .collect();
-    let mut decided = Vec::with_capacity(entries.len());
-    for (entry, reply) in entries.iter().zip(scripts::run_all(conn, &calls).await?) {
-        let stopped = match reply {
-            Ok(Replayed::Decided { bought, event }) => {
-                let seq = last.entry(entry.file).or_default();
-                *seq = entry.seq.max(*seq);
-                decided.push(Decided {
-                    entry: Arc::clone(entry),
-                    bought,
-                    event,
-                });
-                continue;
-            }
-            Ok(Replayed::Empty) => Stopped::Empty,
-            Ok(Replayed::Behind) => Stopped::Behind,
-            Err(error) => Stopped::Failed(error),
-        };
-        return Ok((decided, Some(stopped)));
-    }
-    Ok((decided, None))
+/// Requests that are replayed together.
+#[derive(Clone, Copy)]
+struct Batch<'a> {
+    segment: &'a Segment,
+    entries: &'a [Arc<Entry>],
+    /// Leases whose permits count for nothing.
+    void: &'a HashSet<String>,
 }
 
-fn call(segment: &Segment, entry: &Entry, before: u64, elsewhere: bool) -> scripts::Call<Replayed> {
+impl Batch<'_> {
+    /// Runs it in one pipeline; returns what was decided, in order, and what stopped the
+    /// rest of it. `last` is brought up to date.
+    async fn run(
+        self,
+        conn: &mut MultiplexedConnection,
+        last: &mut HashMap<Id, u64>,
+        elsewhere: bool,
+    ) -> Result<(Vec<Decided>, Option<Stopped>), RedisLinkError> {
+        let Self {
+            segment,
+            entries,
+            void,
+        } = self;
+        let mut before = last.clone();
+        let calls: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                let last = before.entry(entry.file).or_default();
+                let before = std::mem::replace(last, entry.seq.max(*last));
+                let elsewhere = elsewhere && entry.request.segments > 1;
+                let is_void = lease_of(entry).is_some_and(|lease| void.contains(&lease));
+                call(segment, entry, before, elsewhere, is_void)
+            })
+            .collect();
+        let mut decided = Vec::with_capacity(entries.len());
+        for (entry, reply) in entries.iter().zip(scripts::run_all(conn, &calls).await?) {
+            let stopped = match reply {
+                Ok(Replayed::Decided { bought, event }) => {
+                    let seq = last.entry(entry.file).or_default();
+                    *seq = entry.seq.max(*seq);
+                    decided.push(Decided {
+                        entry: Arc::clone(entry),
+                        bought,
+                        event,
+                    });
+                    continue;
+                }
+                Ok(Replayed::Empty) => Stopped::Empty,
+                Ok(Replayed::Behind) => Stopped::Behind,
+                Err(error) => Stopped::Failed(error),
+            };
+            return Ok((decided, Some(stopped)));
+        }
+        Ok((decided, None))
+    }
+}
+
+/// The lease of a request's permit.
+fn lease_of(entry: &Entry) -> Option<String> {
+    PermitId::parse(&entry.request.permit).map(|permit| permit.lease_id())
+}
+
+fn call(
+    segment: &Segment,
+    entry: &Entry,
+    before: u64,
+    elsewhere: bool,
+    is_void: bool,
+) -> scripts::Call<Replayed> {
     let request = &entry.request;
-    let permit = PermitId::parse(&request.permit);
+    let permit = PermitId::parse(&request.permit).filter(|_| !is_void);
     let pass = request.pass.as_ref().map(|pass| Pass {
         nonce: &pass.nonce,
         keep_ms: pass.expires_ms.saturating_sub(now_ms()) + CLOCKS_MS,

@@ -2,11 +2,17 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::ops::Range;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::Child;
+
+/// Below the ports that clients are given: a server that is killed finds its own free again.
+const PORTS: Range<u16> = 12_000..32_000;
+/// How many rows are looked at.
+const ATTEMPTS: u32 = 1_000;
 
 pub(super) fn pid_of(child: Option<&Child>) -> anyhow::Result<Pid> {
     let id = child.and_then(Child::id).context("it does not run")?;
@@ -44,7 +50,21 @@ pub(super) fn children(parent: Pid, name: &str) -> Vec<Pid> {
     found
 }
 
+/// The first of `count` neighbouring ports that nobody listens on.
+pub(super) fn free_row(count: u16) -> anyhow::Result<u16> {
+    for _ in 0..ATTEMPTS {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random).context("there is no randomness")?;
+        let last = PORTS.end - count;
+        let first = PORTS.start + u16::from_be_bytes(random) % (last - PORTS.start);
+        let mut row = first..first + count;
+        if row.all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return Ok(first);
+        }
+    }
+    bail!("there are no {count} free ports in a row")
+}
+
 pub(super) fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("there is no free port")?;
-    Ok(listener.local_addr()?.port())
+    free_row(1)
 }

@@ -11,8 +11,11 @@ use nix::unistd::User;
 use redis::Value;
 use tokio::process::{Child, Command};
 
-use super::process::{end, free_port, signal};
+use super::process::{end, free_port, free_row, signal};
 use super::until;
+
+/// How many ports a RocketMQ has.
+const ROCKETMQ_PORTS: u16 = 9;
 
 /// Where a Redis listens.
 #[derive(Debug, Clone)]
@@ -270,7 +273,7 @@ impl RocketMq {
         Ok(Self {
             script: home.join("scripts/rocketmq.sh"),
             folder,
-            port: free_port()?,
+            port: free_row(ROCKETMQ_PORTS)?,
         })
     }
 

@@ -5,7 +5,7 @@ use seckill_core::keys;
 use seckill_core::orders::purchase::State;
 
 use crate::common::shop::{Shop, click};
-use crate::common::{eventually, item, record, stock};
+use crate::common::{eventually, item, now_ms, record, stock};
 
 const LIMITS: Limits = Limits {
     max_bytes: 1 << 20,
@@ -158,6 +158,33 @@ async fn a_request_whose_lease_was_closed_meanwhile_buys_all_the_same() {
         (bought.state, bought.permit.as_str()),
         (State::Succeeded, "")
     );
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_permit_of_a_lease_that_redis_has_forgotten_counts_for_nothing() {
+    let mut shop = Shop::open(10).await;
+    shop.journalling(LIMITS).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    let record_of = format!("2:{}", now_ms() + 60_000);
+    let _: () = conn
+        .hset(keys::leases(&item()), "e.known", record_of)
+        .await
+        .unwrap();
+    shop.redis.kill();
+    is_away(&shop).await;
+    for (user, permit) in [("li", "e.known.1"), ("wang", "e.forgotten.1")] {
+        let (status, _) = shop.send(click(user, "r", Some(permit))).await;
+        assert_eq!(status, StatusCode::ACCEPTED);
+    }
+    shop.redis.start_again().await;
+    until_replayed(&shop).await;
+    let permit = async |user: &str| record(&shop.link, user).await.unwrap().permit;
+    assert_eq!(permit("li").await, "e.known.1");
+    assert_eq!(permit("wang").await, "");
+    let mut conn = shop.link.conn().await.unwrap();
+    let spent: Vec<String> = conn.hkeys(keys::spent(&item(), 1)).await.unwrap();
+    assert_eq!(spent, ["e.known"]);
     shop.shut().await;
 }
 
