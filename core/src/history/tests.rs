@@ -267,6 +267,8 @@ fn answers_that_may_be_true_are_no_lies() {
         told("cid", 28, 31, "none", None),
         told("cid", 28, 31, "succeeded", None),
         told("ann", 1, 2, "unknown", None),
+        // Redis forgot it, and it was made again.
+        told("dan", 117, 118, "succeeded", None),
         // The database decided, and the ledger follows.
         told("ann", 81, 82, "paid", Some("1")),
         told("ben", 92, 93, "cancelled", Some("2")),

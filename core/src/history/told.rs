@@ -76,7 +76,9 @@ fn status_of(
         {
             "told_cancelled_and_was_not"
         }
-        "succeeded" if !any(&|it| it.lives_within(call)) => "told_succeeded_and_was_not",
+        "succeeded" if !any(&|it| it.lives_within(call)) && !is_made_again(call, facts) => {
+            "told_succeeded_and_was_not"
+        }
         "ordered" if !has_order(call, order, facts) => "told_ordered_and_was_not",
         "paid"
             if !any(&|it| it.paid_us.is_some_and(|at| at <= call.returned_us))
@@ -89,6 +91,13 @@ fn status_of(
     };
     let what = format!("{} was told \"{status}\"", call.user);
     lies.push(Lie::new(kind, what));
+}
+
+/// Whether what the buyer clicked for stands in the ledger with a later time: its Redis has
+/// forgotten it, and it was made again.
+fn is_made_again(call: &Call, facts: &Facts<'_>) -> bool {
+    let mut purchases = facts.of_buyer(&call.user).iter();
+    facts.was_clicking(call) && purchases.any(|it| it.from_us > call.returned_us)
 }
 
 fn has_order(call: &Call, number: Option<&str>, facts: &Facts<'_>) -> bool {
