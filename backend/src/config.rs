@@ -209,6 +209,8 @@ pub struct Config {
     pub board_history_days: u64,
     /// How long what is in the database is kept.
     pub keep: Keep,
+    /// Where the board's alerts are posted; `None` for nowhere.
+    pub alerts_webhook: Option<Uri>,
     /// The metrics of every edge, for the board.
     pub edges: Vec<Uri>,
     /// nginx workers; `None` for one a core.
@@ -344,6 +346,7 @@ impl Config {
             picture_keep_hours: values.number("picture_keep_hours", 168, 0..=876_000)?,
             board_history_days: values.number("board_history_days", 7, 1..=3_660)?,
             keep: values.keep(&data, (pay_within, pay_grace), retire_hours > 0)?,
+            alerts_webhook: values.web_hook("alerts_webhook")?,
             edges: values.edges(port)?,
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,

@@ -26,6 +26,8 @@ use crate::store::{Actor, Done, LazyStore};
 
 /// Accounts of the console, managed by supervisors.
 mod accounts;
+/// What operators say to everybody who waits.
+mod announcement;
 /// The audit log.
 mod audit;
 /// Who makes a request, and whether it is forged.
@@ -193,6 +195,7 @@ impl ConsoleState {
 pub fn router(state: ConsoleState) -> Router {
     let guarded = Router::new()
         .merge(accounts::router())
+        .merge(announcement::router())
         .merge(audit::router())
         .merge(bans::router())
         .merge(board::api::router())

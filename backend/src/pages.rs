@@ -22,6 +22,8 @@ use crate::sale::message::{self, Version};
 use crate::sale::page::{self, PageContent};
 use crate::store::LazyStore;
 
+/// What operators say to everybody who waits.
+pub mod announcement;
 /// Brings the pages in the origin up to date.
 mod apply;
 /// Requests to the caches in front of the origin.

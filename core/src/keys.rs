@@ -307,6 +307,12 @@ pub fn track(mark: [u8; 8]) -> String {
     )
 }
 
+/// Text: what operators say to everybody who waits, as JSON; it expires with its time.
+pub const ANNOUNCEMENT: &str = "seckill::announcement";
+
+/// Text: which ops role posts the board's alerts at the moment.
+pub const ALERT_SENDER: &str = "seckill::alert_sender";
+
 /// Hash: a session at the console, named by the digest of its id, so that reading
 /// Redis is not enough to use it.
 #[must_use]

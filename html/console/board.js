@@ -3,6 +3,7 @@
 import { el, fill, put } from './dom.js';
 import { money, number, shopZone, lang, t } from './i18n.js';
 import { alerts } from './board/alerts.js';
+import { announcement } from './board/announcement.js';
 import { business, duration } from './board/business.js';
 import { charts } from './board/charts.js';
 import { follow } from './board/feed.js';
@@ -134,9 +135,10 @@ export async function show(root, given) {
   const lost = el('p.banner', { role: 'alert', hidden: true });
   const parts = { alerts: alerts(), business: businessTiles(), tiles: tiles(), funnel: funnel(), hot: hot(), products: products() };
   const drawn = charts();
+  const announced = announcement();
   const simulated = simulation(given);
   const body = el('div.board', { hidden: true },
-    parts.alerts.node, parts.business.node, parts.tiles.node, drawn.node, simulated.node ?? '',
+    parts.alerts.node, parts.business.node, parts.tiles.node, drawn.node, announced.node, simulated.node ?? '',
     el('div.board-low', {}, el('div', {}, parts.funnel.node, parts.hot.node), parts.products.node));
   fill(root, el('div.head', {}, el('h1', {}, t('board.title')), state), lost, body);
 
@@ -181,11 +183,14 @@ export async function show(root, given) {
       later();
     },
   });
+  // Others announce, too.
+  const again = setInterval(() => document.hidden || announced.read(), 10_000);
   const scheme = matchMedia('(prefers-color-scheme: dark)');
   window.addEventListener('resize', later);
   scheme.addEventListener('change', later);
   return () => {
     document.title = t('title');
+    clearInterval(again);
     leave();
     cancelAnimationFrame(frame);
     window.removeEventListener('resize', later);

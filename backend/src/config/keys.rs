@@ -394,6 +394,10 @@ pub const KEYS: &[Key] = &[
         meaning: "folder to which is exported what is removed from the database",
     },
     Key {
+        name: "alerts_webhook",
+        meaning: "where the board's alerts are posted, signed with notify_keys; none: nowhere",
+    },
+    Key {
         name: "edges",
         meaning: "URLs of the metrics of every edge, for the console's board",
     },

@@ -36,6 +36,8 @@ pub mod api;
 mod edge_metrics;
 /// Polls the edges.
 mod edges;
+/// Posts the alerts to a system of the shop's.
+pub mod hook;
 /// The board for Prometheus.
 mod metrics;
 /// Orders as the database counts them.
@@ -204,6 +206,16 @@ impl Board {
             let _ = timeout(FIRST_POLL, frames.recv()).await;
         }
         metrics::text(self.latest().view.as_ref())
+    }
+
+    /// What is wrong at the moment; `None` before the first poll. Whoever asks watches.
+    pub(crate) async fn alerts(&self) -> Option<Vec<alerts::Alert>> {
+        let (first, mut frames) = self.watch();
+        if first.is_none() {
+            let _ = timeout(FIRST_POLL, frames.recv()).await;
+        }
+        let latest = self.latest();
+        latest.view.as_ref().map(|view| view.alerts.clone())
     }
 
     /// The newest snapshot, for a watcher who is behind.

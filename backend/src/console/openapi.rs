@@ -7,8 +7,8 @@ use utoipa::OpenApi as _;
 use super::ConsoleState;
 use super::auth::Operator;
 use super::{
-    accounts, audit, bans, dead_letters, findings, login, orders, own_account, pictures, refunds,
-    rounds, simulation, stock,
+    accounts, announcement, audit, bans, dead_letters, findings, login, orders, own_account,
+    pictures, refunds, rounds, simulation, stock,
 };
 use crate::console::board::api;
 
@@ -31,6 +31,9 @@ use crate::console::board::api;
         own_account::end_factor,
         own_account::sessions,
         own_account::end_session,
+        announcement::show,
+        announcement::say,
+        announcement::end,
         accounts::list,
         accounts::create,
         accounts::change,

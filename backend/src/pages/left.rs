@@ -98,7 +98,7 @@ async fn write(file: &Path, left: Left) {
 }
 
 /// Replaces the file without waiting for the disk: it is worth nothing after a crash.
-fn put(file: &Path, text: &str) -> io::Result<()> {
+pub(super) fn put(file: &Path, text: &str) -> io::Result<()> {
     let draft = file.with_extension(format!("{}.new", std::process::id()));
     std::fs::write(&draft, text)?;
     std::fs::rename(draft, file)

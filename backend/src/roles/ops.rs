@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Uri;
 use tokio::sync::oneshot;
 
 use super::running::Running;
-use super::{Parts, Role, RoleError};
+use super::{Parts, Role, RoleError, read_keyring};
+use crate::config::Config;
+use crate::console::board::hook::{self, AlertHook};
 use crate::console::{self, ConsoleState};
 use crate::http::health;
 use crate::http::observed::MoreMetrics;
@@ -47,6 +50,13 @@ pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<()
         .with_inventory(super::inventory(config)?)
         .until(running.stop());
     let board = console.board();
+    if let Some(to) = &config.alerts_webhook {
+        let hook = Arc::new(alert_hook(to, config)?);
+        let (watched, main) = (board.clone(), redis.clone());
+        running.spawn(Role::Ops, move |stop| {
+            hook::run(watched.clone(), main.clone(), hook.clone(), stop)
+        });
+    }
     let recorded = console.clone();
     running.spawn(Role::Ops, move |stop| recorded.clone().record_board(stop));
     let state = DayState::new(
@@ -62,6 +72,25 @@ pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<()
         Box::pin(async move { board.metrics().await })
     });
     running.serve(Role::Ops, &config.ops_listen, router, Some(more))
+}
+
+/// Where alerts are posted, and how they are signed.
+fn alert_hook(to: &Uri, config: &Config) -> Result<AlertHook, RoleError> {
+    let keys = read_keyring(&config.notify.keys).map_err(|error| match error {
+        RoleError::NoKeys { path, source } => RoleError::Notify(format!(
+            "alerts_webhook is set, but its keys {} cannot be read: {source}; write one line \
+             \"kid secret\" that its receiver has too, and see notify_keys",
+            path.display()
+        )),
+        other => other,
+    })?;
+    AlertHook::new(to.clone(), Arc::new(keys)).map_err(|error| {
+        RoleError::Notify(format!(
+            "alerts_webhook = \"{to}\" needs this machine's certificates, which cannot be read: \
+             {error}; install ca-certificates, or name a file with authorities to trust in \
+             SSL_CERT_FILE"
+        ))
+    })
 }
 
 /// Starts the renderer. Rounds can be shown and edited without it, so that its
@@ -102,6 +131,10 @@ async fn start_renderer(parts: &Parts<'_>, rounds: LazyStore, running: &mut Runn
     );
     running.spawn(Role::Ops, move |stop| {
         pages::left::run(origin.clone(), redis.clone(), segments.clone(), stop)
+    });
+    let (origin, redis) = (config.pages_dir(), parts.redis.clone());
+    running.spawn(Role::Ops, move |stop| {
+        pages::announcement::run(origin.clone(), redis.clone(), stop)
     });
     // A role that is up has its pages.
     if tokio::time::timeout(FIRST_PAGES, all_rendered)

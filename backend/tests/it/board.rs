@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+/// What operators announce, and alerts that are posted.
+mod announcing;
 /// What the board shows.
 mod following;
 /// Bans, dead letters, refunds and amounts.

@@ -25,6 +25,7 @@ export async function getRounds() {
   return call('GET', `/api/rounds?version=${encodeURIComponent(data.version)}`, { cache: 'default' });
 }
 export const getLeft = () => call('GET', '/left.json', { cache: 'default' });
+export const getAnnouncement = () => call('GET', '/announcement.json', { cache: 'default' });
 export const getSession = () => call('GET', '/api/session');
 /** How a shopper logs in here: by a page of the shop's, by the demo's form, or not at all. */
 export const getLoginWay = () => call('GET', '/api/session/way', { cache: 'default' });

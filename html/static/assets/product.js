@@ -4,6 +4,7 @@
 
 import * as api from './api.js';
 import { watchAccount } from './account.js';
+import { followAnnouncement } from './announcement.js';
 import { passesFor } from './captcha.js';
 import { resultEvery, stateEvery, wantsOrder, wantsPath, JITTER, PATH_JITTER_MS } from './cadence.js';
 import { lang, speak, onLang, t } from './i18n.js';
@@ -46,6 +47,7 @@ const captcha = passesFor(round, product, {
   loggedOut: () => account.expired(),
 });
 const visible = () => document.visibilityState === 'visible';
+followAnnouncement(document.querySelector('#announcement'), { now: () => time.now(), wants: () => visible() && s.online && !DONE.includes(sceneAt(s, time.now())) });
 
 function dispatch(event) {
   const before = s;

@@ -313,3 +313,26 @@ test('no refund is due, and the page says so', async () => {
   await isUsable(page, 'refunds');
   await close(page);
 });
+
+test('what an operator announces stands on a waiting page as text, and goes when it is ended', async () => {
+  const page = await operator();
+  await open(page, 'board');
+  const shopper = await (await browser.newContext({ baseURL: process.env.BASE_URL })).newPage();
+  await shopper.goto(`/product/${item.round}-${item.product}.html`);
+  const words = 'Delivery takes <b>two</b> days & a night.';
+  await page.locator('.announcement > summary').click();
+  await page.fill('#announcement-text', words);
+  await page.click('#announcement-form [type=submit]');
+  await page.locator('dialog[open] [type=submit]').click();
+  await page.locator('[data-announcement]', { hasText: words }).waitFor();
+  await shopper.locator('#announcement', { hasText: words }).waitFor();
+  assert.equal(await shopper.locator('#announcement b').count(), 0, 'it is text');
+  await shoot(shopper, 'announcement');
+  await isUsable(shopper, 'a page with an announcement');
+  await isUsable(page, 'the board with an announcement');
+  await page.click('[data-act="announcement.end"]');
+  await page.locator('dialog[open] [type=submit]').click();
+  await shopper.locator('#announcement').waitFor({ state: 'hidden' });
+  await shopper.context().close();
+  await close(page);
+});

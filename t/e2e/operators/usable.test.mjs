@@ -11,7 +11,7 @@ import { launch, shoot } from '../browser.mjs';
 const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
 
 // The keys of the console's words, as its lists of them write keys.
-const KEYS = /\b(account|accounts|act|basis|sessions|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|why|letter|mark|mistake|nav|note|policy|preview|product|proposal|reason|refund|report|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
+const KEYS = /\b(account|accounts|announcement|act|basis|sessions|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|why|letter|mark|mistake|nav|note|policy|preview|product|proposal|reason|refund|report|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
 
 let browser;
 before(async () => {

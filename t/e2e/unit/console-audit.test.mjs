@@ -13,7 +13,7 @@ async function sources() {
   return texts.map((text) => text.split('#[cfg(test)]')[0]);
 }
 
-const KINDS = 'account|alert|audit|ban|finding|letter|notice|order|proposal|retention|round|sale|session|simulation|stock|system';
+const KINDS = 'account|announcement|audit|ban|finding|letter|notice|order|proposal|retention|round|sale|session|simulation|stock|system';
 
 test('the audit log has a word for every action that the back end records', async () => {
   const found = new Set();

@@ -23,7 +23,10 @@ impl Values {
     }
 
     /// Where something is posted; none by default.
-    pub(super) fn web_hook(&mut self, key: &'static str) -> Result<Option<Uri>, ConfigError> {
+    pub(in crate::config) fn web_hook(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Uri>, ConfigError> {
         let parse = |text: &str| {
             if text == "none" {
                 return Some((None, text.to_owned()));
