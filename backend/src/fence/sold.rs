@@ -4,6 +4,7 @@
 //! What is in the archive need not be here, but nobody says so; hence a bound.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use seckill_core::journal::request::Request;
@@ -15,11 +16,15 @@ use crate::redis::segments::Segment;
 const MOST: usize = 50_000;
 /// For how long a purchase is kept, in ms.
 const KEEP_MS: u64 = 120_000;
+/// For how long the last event of a segment is kept that sells nothing any more, in ms.
+const KEEP_LAST_MS: u64 = 7 * 86_400_000;
 
 /// What was sold.
 #[derive(Debug, Default)]
 pub(super) struct Sold {
     segments: Mutex<HashMap<Segment, Recent>>,
+    /// When all segments were last looked through, in ms.
+    swept_ms: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +40,7 @@ impl Sold {
 
     pub(super) fn note(&self, segment: &Segment, event: EntryId, request: Request, now_ms: u64) {
         let mut segments = self.segments();
+        self.sweep(&mut segments, now_ms);
         if !segments.contains_key(segment) {
             segments.insert(segment.clone(), Recent::default());
         }
@@ -52,6 +58,24 @@ impl Sold {
         {
             recent.purchases.pop_front();
         }
+    }
+
+    /// Forgets the purchases of segments that sell no more, once in the time that they are
+    /// kept: a segment's own next purchase never comes.
+    fn sweep(&self, segments: &mut HashMap<Segment, Recent>, now_ms: u64) {
+        let is_old = |at_ms: u64, keep_ms: u64| at_ms.saturating_add(keep_ms) < now_ms;
+        if !is_old(self.swept_ms.load(Ordering::Relaxed), KEEP_MS) {
+            return;
+        }
+        self.swept_ms.store(now_ms, Ordering::Relaxed);
+        segments.retain(|_, recent| {
+            let newest = recent.purchases.back();
+            if newest.is_some_and(|(_, at_ms, _)| is_old(*at_ms, KEEP_MS)) {
+                recent.purchases = VecDeque::new();
+            }
+            let is_over = recent.last.is_none_or(|last| is_old(last.ms, KEEP_LAST_MS));
+            !(recent.purchases.is_empty() && is_over)
+        });
     }
 
     /// The last event that this process caused in a segment.
@@ -74,5 +98,60 @@ impl Sold {
             .into_iter()
             .map(|(_, _, request)| request)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seckill_core::ids::Item;
+
+    use super::*;
+
+    fn sell(sold: &Sold, round: u32, at_ms: u64) -> Segment {
+        let round = round.to_string();
+        let segment = Segment {
+            item: Item::new(&round, "153").unwrap(),
+            number: 1,
+        };
+        let request = Request {
+            at_ms,
+            round,
+            product: "153".to_owned(),
+            segment: 1,
+            segments: 1,
+            user: "li".to_owned(),
+            request: "r".to_owned(),
+            quantity: 1,
+            price_cents: 1,
+            permit: String::new(),
+            pass: None,
+        };
+        sold.note(&segment, EntryId { ms: at_ms, seq: 0 }, request, at_ms);
+        segment
+    }
+
+    #[test]
+    fn what_rounds_sold_that_are_over_is_forgotten_by_the_next_sale() {
+        let sold = Sold::default();
+        let first = sell(&sold, 1, 1_000);
+        let later = 1_000 + 2 * KEEP_MS;
+        sell(&sold, 2, later);
+        assert_eq!(sold.segments()[&first].purchases.capacity(), 0);
+        assert_eq!(
+            sold.last(&first).map(|id| id.ms),
+            Some(1_000),
+            "it is still compared"
+        );
+        let after_a_week = later + KEEP_LAST_MS + KEEP_MS;
+        for round in 3..1_000 {
+            sell(&sold, round, after_a_week + u64::from(round) * 2 * KEEP_MS);
+        }
+        assert_eq!(sold.last(&first), None);
+        let kept = sold
+            .segments()
+            .values()
+            .filter(|it| !it.purchases.is_empty())
+            .count();
+        assert_eq!(kept, 1, "of a thousand rounds only the one that sells");
     }
 }

@@ -210,14 +210,15 @@ pub async fn sweep_once(
     sweep: Sweep,
     now_ms: u64,
 ) -> Result<usize, HoldError> {
-    let rounds = store.rounds().await?;
-    let rounds: HashMap<&str, &StoredRound> = rounds
-        .iter()
-        .map(|stored| (stored.round.id.as_str(), stored))
-        .collect();
+    // Only rounds with something open are read: what is over costs no pass anything.
+    let mut rounds: HashMap<String, Option<StoredRound>> = HashMap::new();
     let (mut settled, mut outcome) = (0, Ok(()));
-    for hold in store.holds().await? {
-        let round = rounds.get(hold.round.as_str()).copied();
+    for hold in store.open_holds().await? {
+        if !rounds.contains_key(&hold.round) {
+            let stored = store.round(&hold.round).await?;
+            rounds.insert(hold.round.clone(), stored);
+        }
+        let round = rounds.get(&hold.round).and_then(Option::as_ref);
         let done = match due(store, &hold, round, sweep, now_ms).await? {
             None => continue,
             Some(Due::AsRecorded) => settle_as_recorded(store, inventory, hold).await,

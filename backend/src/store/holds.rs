@@ -106,9 +106,31 @@ impl Store {
     /// # Errors
     /// The database is away, or the row cannot be read.
     pub async fn hold(&self, round: &str, product: &str) -> Result<Option<Hold>, StoreError> {
-        let holds = self.holds().await?;
-        let mut holds = holds.into_iter();
-        Ok(holds.find(|it| it.round == round && it.product == product))
+        let row = sqlx::query(
+            "SELECT round, product, hold, generation, sku, amount, state, sold, returned, \
+             trouble, updated_ms FROM inventory_holds WHERE round = ? AND product = ?",
+        )
+        .bind(round)
+        .bind(product)
+        .fetch_optional(self.main().readers())
+        .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The holds that are not settled, by round and product. Of a shop that has sold for
+    /// years these are few.
+    ///
+    /// # Errors
+    /// The database is away, or a row cannot be read.
+    pub async fn open_holds(&self) -> Result<Vec<Hold>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT round, product, hold, generation, sku, amount, state, sold, returned, \
+             trouble, updated_ms FROM inventory_holds \
+             WHERE state IN ('asked', 'held', 'settling') ORDER BY round, product",
+        )
+        .fetch_all(self.main().readers())
+        .await?;
+        rows.iter().map(read).collect()
     }
 
     /// All holds, by round and product.
