@@ -10,7 +10,12 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Column as _, QueryBuilder, Row as _};
 
 use super::audit::{Actor, Done, note};
-use super::{Database, Store, StoreError, signed, unsigned};
+use super::{Store, StoreError, signed};
+
+/// Records that are removed one by one.
+mod records;
+
+pub use records::Records;
 
 /// Rows that one statement reads or removes.
 const ROWS: u32 = 500;
@@ -41,61 +46,6 @@ impl Part {
         match self {
             Self::Orders => "orders",
             Self::Ledger => "ledger",
-        }
-    }
-}
-
-/// Records that are removed one by one once they are old.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Records {
-    /// Notifications that were sent, skipped or given up.
-    Notices,
-    /// The audit log, but for rounds that are not over, and decided proposals.
-    Audit,
-    /// Findings that were decided or whose ban is over.
-    Findings,
-}
-
-impl Records {
-    /// Its name, also in the name of its files.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Notices => "notices",
-            Self::Audit => "audit",
-            Self::Findings => "findings",
-        }
-    }
-
-    /// The table, the condition of what may go, with the time of the cutoff for `?`, and
-    /// the columns of its key.
-    fn rules(self) -> &'static [(&'static str, &'static str, &'static [&'static str])] {
-        match self {
-            Self::Notices => &[(
-                "notices",
-                "state <> 'waiting' AND updated_ms < ?",
-                &["order_id", "kind", "payment", "channel"],
-            )],
-            // Who worked on a round says who may not approve it.
-            Self::Audit => &[
-                (
-                    "audit",
-                    "at_ms < ? AND target NOT IN (SELECT id FROM rounds WHERE retired_ms IS NULL)",
-                    &["id"],
-                ),
-                (
-                    "proposals",
-                    "state <> 'waiting' AND (state <> 'approved' OR carried_ms IS NOT NULL)
-                     AND decided_ms < ?",
-                    &["id"],
-                ),
-            ],
-            Self::Findings => &[(
-                "findings",
-                "state <> 'proposed' AND last_ms < ? AND COALESCE(ban_until_ms, 0) < last_ms + 1
-                 AND COALESCE(good_until_ms, 0) < last_ms + 1",
-                &["kind", "subject"],
-            )],
         }
     }
 }
@@ -461,95 +411,6 @@ impl Store {
             .await?;
         Ok(file)
     }
-
-    /// How many of these records are from before this time and may be removed.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn count_old(&self, records: Records, before_ms: u64) -> Result<u64, StoreError> {
-        let mut count = 0;
-        for (table, condition, _) in records.rules() {
-            let statement = format!("SELECT COUNT(*) FROM {table} WHERE {condition}");
-            for database in self.databases_for(records) {
-                let found: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(statement.clone()))
-                    .bind(signed(before_ms))
-                    .fetch_one(database.readers())
-                    .await?;
-                count += unsigned(found);
-            }
-        }
-        Ok(count)
-    }
-
-    /// Takes a page of old records out: first `keep` stores their lines of JSON for good,
-    /// then they are removed. Returns how many; zero at the end.
-    ///
-    /// # Errors
-    /// The database, or those of `keep`.
-    pub async fn remove_old<E: From<StoreError>>(
-        &self,
-        records: Records,
-        before_ms: u64,
-        mut keep: impl FnMut(&[String]) -> Result<(), E>,
-    ) -> Result<u64, E> {
-        for (table, condition, key) in records.rules() {
-            let page = format!("SELECT * FROM {table} WHERE {condition} LIMIT {ROWS}");
-            let of_key: Vec<String> = key.iter().map(|column| format!("{column} = ?")).collect();
-            let delete = format!(
-                "DELETE FROM {table} WHERE {} AND {condition}",
-                of_key.join(" AND ")
-            );
-            for database in self.databases_for(records) {
-                let rows = sqlx::query(sqlx::AssertSqlSafe(page.clone()))
-                    .bind(signed(before_ms))
-                    .fetch_all(database.readers())
-                    .await
-                    .map_err(StoreError::from)?;
-                if rows.is_empty() {
-                    continue;
-                }
-                let lines: Result<Vec<String>, StoreError> =
-                    rows.iter().map(|row| line(table, row)).collect();
-                keep(&lines?)?;
-                let removed = remove_rows(database, &delete, (&rows, key), before_ms).await?;
-                if removed > 0 {
-                    return Ok(removed);
-                }
-            }
-        }
-        Ok(0)
-    }
-
-    fn databases_for(&self, records: Records) -> &[Database] {
-        match records {
-            Records::Notices => self.shards(),
-            Records::Audit | Records::Findings => std::slice::from_ref(self.main()),
-        }
-    }
-}
-
-/// Removes these rows, unless one has changed meanwhile so that it has to stay.
-async fn remove_rows(
-    database: &Database,
-    delete: &str,
-    (rows, key): (&[AnyRow], &[&str]),
-    before_ms: u64,
-) -> Result<u64, StoreError> {
-    let mut transaction = database.begin().await?;
-    let mut removed = 0;
-    for row in rows {
-        let mut statement = sqlx::query(sqlx::AssertSqlSafe(delete.to_owned()));
-        for column in key {
-            statement = match row.try_get::<i64, _>(*column) {
-                Ok(number) => statement.bind(number),
-                Err(_) => statement.bind(row.try_get::<String, _>(*column)?),
-            };
-        }
-        let gone = statement.bind(signed(before_ms));
-        removed += gone.execute(&mut *transaction).await?.rows_affected();
-    }
-    transaction.commit().await?;
-    Ok(removed)
 }
 
 /// ` COLUMN IN (…)`.

@@ -4,8 +4,6 @@
 //! and every difference from the round as it was. If the round has changed meanwhile, so
 //! that carrying it out would do anything else, it is outdated and nothing is done.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -16,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approval::refuse_fresh;
 use super::conflicts::no_round;
-use super::form::{RoundForm, Rules};
+use super::form::RoundForm;
 use super::{need_redis, revise, stored};
 use crate::console::ConsoleState;
 use crate::console::auth::{Operator, Supervisor};
@@ -24,11 +22,15 @@ use crate::console::error::ConsoleError;
 use crate::console::json_body::JsonBody;
 use crate::now_ms;
 use crate::store::accounts::Role;
-use crate::store::difference::Difference;
 use crate::store::proposals::{NewProposal, Proposal, ProposalState};
-use crate::store::round::{RoundState, StoredRound};
+use crate::store::round::RoundState;
 use crate::store::round_changes::ChangeError;
 use crate::store::{Actor, Store};
+
+/// Proposed changes as the console shows them.
+mod view;
+
+use view::{ProposalView, conflict, decided, form_of, outdated, rules, view};
 
 /// Longest reason, in characters.
 const MAX_REASON: usize = 500;
@@ -71,41 +73,6 @@ pub(in crate::console) struct ProposalForm {
 pub(in crate::console) struct Decision {
     /// Why, for the person who proposed the change.
     reason: String,
-}
-
-/// A proposed change.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(in crate::console) struct ProposalView {
-    /// Its number.
-    id: u64,
-    /// The round.
-    round: String,
-    /// The round's name.
-    name: String,
-    /// waiting, approved, rejected, withdrawn, outdated.
-    state: &'static str,
-    /// Every field that is to change, before and after.
-    changes: Vec<Difference>,
-    /// The titles of the products in `changes`, by id.
-    titles: BTreeMap<String, String>,
-    /// Whether the round has changed since, so that it cannot be approved any more.
-    has_moved: bool,
-    /// Why it was proposed.
-    reason: String,
-    /// Who proposed it.
-    proposed_by: String,
-    /// When, epoch milliseconds.
-    proposed_ms: u64,
-    /// Who decided.
-    decided_by: Option<String>,
-    /// When, epoch milliseconds.
-    decided_ms: Option<u64>,
-    /// Why it was rejected, or is outdated.
-    decision: String,
-    /// When it was carried out, epoch milliseconds.
-    carried_ms: Option<u64>,
-    /// What does not follow yet.
-    problem: Option<String>,
 }
 
 /// A list of proposed changes.
@@ -394,18 +361,6 @@ async fn end(
     Ok(Json(view(state, store, known(store, id).await?).await?))
 }
 
-fn rules(zone: &TimeZone) -> Rules<'_> {
-    Rules {
-        now_ms: now_ms(),
-        zone,
-        may_have_begun: true,
-    }
-}
-
-fn form_of(proposal: &Proposal) -> Result<RoundForm, ConsoleError> {
-    serde_json::from_str(&proposal.form).map_err(|error| ConsoleError::internal(&error))
-}
-
 async fn known(store: &Store, id: u64) -> Result<Proposal, ConsoleError> {
     let found = store.proposal(id).await?;
     found.ok_or_else(|| {
@@ -413,55 +368,6 @@ async fn known(store: &Store, id: u64) -> Result<Proposal, ConsoleError> {
             "There is no proposed change {id}; GET /ops/api/proposals lists them."
         ))
     })
-}
-
-async fn view(
-    state: &ConsoleState,
-    store: &Store,
-    proposal: Proposal,
-) -> Result<ProposalView, ConsoleError> {
-    let round = store.round(&proposal.round).await?;
-    let has_moved = proposal.state == ProposalState::Waiting
-        && !round
-            .as_ref()
-            .is_some_and(|round| stands(state, round, &proposal));
-    let round = round.map(|stored| stored.round);
-    let titles = round.iter().flat_map(|round| &round.products);
-    let begins = |id: &str| {
-        let named = |it: &Difference| it.field.split('.').next() == Some(id);
-        proposal.changes.iter().any(named)
-    };
-    let titles = titles
-        .filter(|product| begins(&product.id))
-        .map(|product| (product.id.clone(), product.title.clone()))
-        .collect();
-    Ok(ProposalView {
-        id: proposal.id,
-        name: round.map(|round| round.name).unwrap_or_default(),
-        round: proposal.round,
-        state: proposal.state.as_str(),
-        changes: proposal.changes,
-        titles,
-        has_moved,
-        reason: proposal.reason,
-        proposed_by: proposal.proposed_by,
-        proposed_ms: proposal.proposed_ms,
-        decided_by: proposal.decided_by,
-        decided_ms: proposal.decided_ms,
-        decision: proposal.decision,
-        carried_ms: proposal.carried_ms,
-        problem: None,
-    })
-}
-
-/// Whether carrying the proposal out would do what was proposed, and nothing else.
-fn stands(state: &ConsoleState, round: &StoredRound, proposal: &Proposal) -> bool {
-    let Ok(form) = form_of(proposal) else {
-        return false;
-    };
-    let revised = revise::revised(round, &form, rules(&state.config.time_zone));
-    round.state == RoundState::Approved
-        && revised.is_ok_and(|revised| revised.is_as_proposed(&proposal.changes))
 }
 
 fn checked_reason(reason: &str, least: usize) -> Result<&str, ConsoleError> {
@@ -473,36 +379,4 @@ fn checked_reason(reason: &str, least: usize) -> Result<&str, ConsoleError> {
     Err(ConsoleError::BadRequest(format!(
         "The reason has {count} characters; write {least} to {MAX_REASON}."
     )))
-}
-
-fn decided(proposal: &Proposal) -> ConsoleError {
-    let who = proposal.decided_by.as_deref().unwrap_or("Somebody");
-    let message = match proposal.state {
-        ProposalState::Waiting => "This change is being decided at this moment; try again.".into(),
-        ProposalState::Outdated => format!("This change is outdated: {}", proposal.decision),
-        state => format!(
-            "{who} has {} this change already. There is nothing left to do.",
-            state.as_str()
-        ),
-    };
-    conflict("already_decided", message)
-}
-
-fn outdated(proposal: &Proposal) -> ConsoleError {
-    conflict(
-        "outdated",
-        format!(
-            "Round {} has changed since this was proposed, so nothing was done. Look at it, and \
-             propose the change again if it is still wanted.",
-            proposal.round
-        ),
-    )
-}
-
-fn conflict(code: &'static str, message: String) -> ConsoleError {
-    ConsoleError::Conflict {
-        code,
-        message,
-        current: None,
-    }
 }

@@ -1,0 +1,150 @@
+//! A proposed change as the console shows it, and the refusals that it knows.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::console::ConsoleState;
+use crate::console::error::ConsoleError;
+use crate::console::rounds::form::{RoundForm, Rules};
+use crate::console::rounds::revise;
+use crate::now_ms;
+use crate::store::Store;
+use crate::store::difference::Difference;
+use crate::store::proposals::{Proposal, ProposalState};
+use crate::store::round::{RoundState, StoredRound};
+
+/// A proposed change.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(in crate::console) struct ProposalView {
+    /// Its number.
+    id: u64,
+    /// The round.
+    round: String,
+    /// The round's name.
+    name: String,
+    /// waiting, approved, rejected, withdrawn, outdated.
+    state: &'static str,
+    /// Every field that is to change, before and after.
+    changes: Vec<Difference>,
+    /// The titles of the products in `changes`, by id.
+    titles: BTreeMap<String, String>,
+    /// Whether the round has changed since, so that it cannot be approved any more.
+    has_moved: bool,
+    /// Why it was proposed.
+    reason: String,
+    /// Who proposed it.
+    proposed_by: String,
+    /// When, epoch milliseconds.
+    proposed_ms: u64,
+    /// Who decided.
+    decided_by: Option<String>,
+    /// When, epoch milliseconds.
+    decided_ms: Option<u64>,
+    /// Why it was rejected, or is outdated.
+    decision: String,
+    /// When it was carried out, epoch milliseconds.
+    carried_ms: Option<u64>,
+    /// What does not follow yet.
+    pub(super) problem: Option<String>,
+}
+
+/// What a change of a round that may have begun depends on.
+pub(super) fn rules(zone: &TimeZone) -> Rules<'_> {
+    Rules {
+        now_ms: now_ms(),
+        zone,
+        may_have_begun: true,
+    }
+}
+
+/// The round as it is to be.
+pub(super) fn form_of(proposal: &Proposal) -> Result<RoundForm, ConsoleError> {
+    serde_json::from_str(&proposal.form).map_err(|error| ConsoleError::internal(&error))
+}
+
+/// The proposal with the round as it is now.
+pub(super) async fn view(
+    state: &ConsoleState,
+    store: &Store,
+    proposal: Proposal,
+) -> Result<ProposalView, ConsoleError> {
+    let round = store.round(&proposal.round).await?;
+    let has_moved = proposal.state == ProposalState::Waiting
+        && !round
+            .as_ref()
+            .is_some_and(|round| stands(state, round, &proposal));
+    let round = round.map(|stored| stored.round);
+    let titles = round.iter().flat_map(|round| &round.products);
+    let begins = |id: &str| {
+        let named = |it: &Difference| it.field.split('.').next() == Some(id);
+        proposal.changes.iter().any(named)
+    };
+    let titles = titles
+        .filter(|product| begins(&product.id))
+        .map(|product| (product.id.clone(), product.title.clone()))
+        .collect();
+    Ok(ProposalView {
+        id: proposal.id,
+        name: round.map(|round| round.name).unwrap_or_default(),
+        round: proposal.round,
+        state: proposal.state.as_str(),
+        changes: proposal.changes,
+        titles,
+        has_moved,
+        reason: proposal.reason,
+        proposed_by: proposal.proposed_by,
+        proposed_ms: proposal.proposed_ms,
+        decided_by: proposal.decided_by,
+        decided_ms: proposal.decided_ms,
+        decision: proposal.decision,
+        carried_ms: proposal.carried_ms,
+        problem: None,
+    })
+}
+
+/// Whether carrying the proposal out would do what was proposed, and nothing else.
+fn stands(state: &ConsoleState, round: &StoredRound, proposal: &Proposal) -> bool {
+    let Ok(form) = form_of(proposal) else {
+        return false;
+    };
+    let revised = revise::revised(round, &form, rules(&state.config.time_zone));
+    round.state == RoundState::Approved
+        && revised.is_ok_and(|revised| revised.is_as_proposed(&proposal.changes))
+}
+
+/// Somebody has decided it.
+pub(super) fn decided(proposal: &Proposal) -> ConsoleError {
+    let who = proposal.decided_by.as_deref().unwrap_or("Somebody");
+    let message = match proposal.state {
+        ProposalState::Waiting => "This change is being decided at this moment; try again.".into(),
+        ProposalState::Outdated => format!("This change is outdated: {}", proposal.decision),
+        state => format!(
+            "{who} has {} this change already. There is nothing left to do.",
+            state.as_str()
+        ),
+    };
+    conflict("already_decided", message)
+}
+
+/// The round has changed since.
+pub(super) fn outdated(proposal: &Proposal) -> ConsoleError {
+    conflict(
+        "outdated",
+        format!(
+            "Round {} has changed since this was proposed, so nothing was done. Look at it, and \
+             propose the change again if it is still wanted.",
+            proposal.round
+        ),
+    )
+}
+
+/// A change that the state does not allow.
+pub(super) fn conflict(code: &'static str, message: String) -> ConsoleError {
+    ConsoleError::Conflict {
+        code,
+        message,
+        current: None,
+    }
+}
