@@ -11,7 +11,7 @@ mariadb_answers() { mariadb_ask mysql "SELECT 1" >"$mariadb_home/answer" 2>&1; }
 
 # Starts the server in mariadb_home and waits until it answers.
 mariadb_start() {
-    mariadbd --no-defaults --user="$(id -un)" --skip-networking --skip-name-resolve \
+    TMPDIR=$mariadb_home mariadbd --no-defaults --user="$(id -un)" --skip-networking --skip-name-resolve \
         --datadir="$mariadb_home/data" --socket="$mariadb_home/socket" \
         --pid-file="$mariadb_home/pid" --log-error="$mariadb_home/log" >>"$mariadb_home/out" 2>&1 </dev/null &
     mariadb_pid=$!
@@ -22,7 +22,8 @@ mariadb_start() {
 mariadb_place() {
     mariadb_home=$1
     mkdir -p "$1"
-    mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db \
+    # A server that starts removes the temporary files of all others there.
+    TMPDIR=$1 mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db \
         --skip-name-resolve --user="$(id -un)" --datadir="$1/data" >"$1/install" 2>&1 ||
         fail "mariadb-install-db failed; see $1/install"
     mariadb_start

@@ -22,6 +22,8 @@ impl TestMariadb {
     pub async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let made = Command::new("mariadb-install-db")
+            // A server that starts removes the temporary files of all others there.
+            .env("TMPDIR", folder.path())
             .args(["--no-defaults", "--auth-root-authentication-method=normal"])
             .args(["--skip-test-db", "--skip-name-resolve"])
             .arg(format!(
@@ -115,6 +117,7 @@ impl Drop for TestMariadb {
 fn spawn(folder: &Path) -> Child {
     let path = |name: &str| folder.join(name).display().to_string();
     Command::new("mariadbd")
+        .env("TMPDIR", folder)
         .args(["--no-defaults", "--skip-networking", "--skip-name-resolve"])
         .arg(format!("--user={}", user()))
         .arg(format!("--datadir={}", path("data")))
