@@ -73,6 +73,16 @@ export function span(from, to, now, lang) {
   return `${since} – ${until}`;
 }
 
+/** The day of a moment as people say it: yesterday, today, tomorrow, else its date. */
+export function nearDay(ms, now, lang) {
+  const midnight = (moment) => new Date(moment).setHours(0, 0, 0, 0);
+  // A day may have 23 or 25 hours.
+  const days = Math.round((midnight(ms) - midnight(now)) / 86_400_000);
+  if (Math.abs(days) > 1) return formatted(ms, lang, 'day');
+  const said = new Intl.RelativeTimeFormat(lang, { numeric: 'auto' }).format(days, 'day');
+  return said.charAt(0).toLocaleUpperCase(lang) + said.slice(1);
+}
+
 export const longDay = (ms, lang) => formatted(ms, lang, 'longDay');
 
 /** YYYY-MM-DD in the shopper's own zone. */

@@ -3,7 +3,7 @@
 import { getRounds, getState } from './api.js';
 import { read } from './basket.js';
 import { watchAccount } from './account.js';
-import { count, countdown, isoDay, longDay, percentOff, price, span, timeOfDay } from './format.js';
+import { count, countdown, isoDay, longDay, nearDay, percentOff, price, span, timeOfDay } from './format.js';
 import { lang, onLang, speak, t } from './i18n.js';
 import { readLeft, shareOf } from './left.js';
 import { art as picture, node } from './node.js';
@@ -91,12 +91,11 @@ function nothing(word) {
 
 /** The rounds as time slots, in the order of the day, each a way to its goods. */
 function drawSlots(shown, now) {
-  const day = (round) => (isoDay(round.starts_ms) === isoDay(now) ? 'slots.today' : 'slots.tomorrow');
   const inTime = [...shown].sort((a, b) => a.starts_ms - b.starts_ms);
   slots.replaceChildren(...inTime.map((round) => {
     const where = roundAt(round, now);
     const link = node('a', { class: 'slot', href: `#round-${round.id}`, 'data-state': where },
-      node('b', {}, timeOfDay(round.starts_ms, lang())), node('span', {}, `${t(day(round))} · ${t(`round.${where}`)}`));
+      node('b', {}, timeOfDay(round.starts_ms, lang())), node('span', {}, `${nearDay(round.starts_ms, now, lang())} · ${t(`round.${where}`)}`));
     return node('li', {}, link);
   }));
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { countdown, percentOff, price, span, timeOfDay } from '../../../html/static/assets/format.js';
+import { countdown, nearDay, percentOff, price, span, timeOfDay } from '../../../html/static/assets/format.js';
 import { inOrder, leftOf, roundAt } from '../../../html/static/assets/round.js';
 
 test('counts hours, minutes and seconds until the last minute, then tenths', () => {
@@ -48,4 +48,14 @@ test('a time across midnight has both days, one of another day has its day, and 
   assert.equal(span(at(28, 23, 50), at(29, 0, 20), at(28, 9), 'en'), 'Nov 28 23:50 – Nov 29 00:20');
   assert.equal(span(at(29, 10), at(29, 11), at(28, 9), 'en'), 'Nov 29 10:00 – 11:00');
   assert.equal(timeOfDay(at(28, 23, 39, 58), 'en'), '23:39:58');
+});
+
+test('says of a round yesterday, today or tomorrow only what is true', () => {
+  const at = (day, hour) => new Date(2026, 10, day, hour).getTime();
+  const now = at(29, 0);
+  assert.equal(nearDay(at(28, 23), now, 'en'), 'Yesterday');
+  assert.equal(nearDay(at(28, 0), now, 'zh-CN'), '昨天');
+  assert.equal(nearDay(at(29, 23), now, 'en'), 'Today');
+  assert.equal(nearDay(at(30, 0), now, 'zh-CN'), '明天');
+  assert.equal(nearDay(at(27, 23), now, 'en'), 'Nov 27');
 });

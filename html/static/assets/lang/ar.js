@@ -186,8 +186,6 @@ export const words = {
   'toast.see': 'عرض',
 
   'slots': 'اليوم وغداً',
-  'slots.today': 'اليوم',
-  'slots.tomorrow': 'غداً',
   'left.items': 'بقي {n}',
   'left.sold': 'بيع {percent}%',
   'mine.processing': 'قيد المعالجة',
