@@ -95,9 +95,16 @@ export async function shoot(page, name) {
     let over;
     do over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     while (over > 0 && Date.now() < until);
-    assert.ok(over <= 0, `${name} is ${over} px wider than ${width} px`);
+    assert.ok(over <= 0, `${name} is ${over} px wider than ${width} px: ${over > 0 ? await page.evaluate(widest) : ''}`);
   }
   await page.setViewportSize(before);
+}
+
+/** Runs inside the page: the innermost elements that stick out, for the message. */
+function widest() {
+  const end = document.documentElement.clientWidth;
+  const out = [...document.querySelectorAll('body *')].filter((it) => it.getBoundingClientRect().right > end && ![...it.children].some((child) => child.getBoundingClientRect().right > end));
+  return out.map((it) => `<${it.localName} class="${it.getAttribute('class') ?? ''}"> ${it.textContent.slice(0, 40)}`).slice(0, 9).join('; ');
 }
 
 export const scene = (page, name) => page.locator(`#product[data-scene=${name}]`);
