@@ -53,6 +53,8 @@ mod session;
 mod status;
 /// `seckill stock`.
 mod stock;
+/// `seckill tune`.
+mod tune;
 /// `seckill up`.
 mod up;
 /// `seckill verify`.
@@ -169,6 +171,7 @@ async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
         Command::Verify(arguments) => verify::verify(config, &arguments).await,
         Command::Capacity(arguments) => capacity::run(config, &arguments),
         Command::Doctor(arguments) => doctor::run(config, arguments).await,
+        Command::Tune(arguments) => tune::run(config, arguments).await,
         Command::Drill(arguments) => drill::run(config, &arguments).await,
         Command::Config => say(&config.table()),
     }

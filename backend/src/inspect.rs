@@ -10,5 +10,7 @@ pub mod probe;
 pub mod rebuild;
 /// What a running system reports about itself.
 pub mod status;
+/// The settings that a peak needs, beside those in force.
+pub mod tune;
 /// Replays the ledger and checks every invariant.
 pub mod verify;

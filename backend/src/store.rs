@@ -80,6 +80,8 @@ pub mod round_changes;
 mod round_rows;
 /// Reading rounds.
 pub mod rounds;
+/// The settings of the database server itself.
+pub mod server_variables;
 /// Orders that the shop cancels.
 mod shop_cancels;
 /// Ends statements that wait for a MySQL server that does not respond.

@@ -7,6 +7,8 @@
 pub mod capacity;
 /// The catalogue entry of a product: window, permit limit, cap per buyer.
 pub mod catalogue;
+/// A crowd of buyers as requests and bytes.
+pub mod crowd;
 /// What an operator's stop switch has done: paused, withdrawn.
 pub mod halt;
 /// Which texts people may be shown: no invisible characters, none that turn directions.

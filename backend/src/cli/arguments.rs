@@ -23,6 +23,7 @@ use super::serve::ServeArgs;
 use super::session::SessionCommand;
 use super::status::StatusArgs;
 use super::stock::StockCommand;
+use super::tune::TuneArgs;
 use super::up::UpArgs;
 use super::verify::VerifyArgs;
 use crate::config::{Given, Source};
@@ -142,10 +143,15 @@ pub(crate) enum Command {
     /// ring beside the back end's; Redis, clocks, files. Changes nothing. The exit
     /// status is 1 if something is wrong.
     Doctor(DoctorArgs),
-    /// Compute how many edges, back ends, Redis masters and connections a rate needs
+    /// Show the settings of kernel, nginx, Redis, MariaDB and RocketMQ that a peak needs
+    ///
+    /// Each with its value here, the wanted one, its reason, and the file that it belongs
+    /// into. Changes nothing.
+    Tune(TuneArgs),
+    /// Compute the machines, connections and bytes that a rate or so many buyers need
     ///
     /// From what the benchmarks measured on this machine (bench/results), or from
-    /// figures given by flags.
+    /// figures given by flags; it refuses if one is missing. Every assumption is printed.
     Capacity(CapacityArgs),
     /// Run the drills of the repository, each on a system of its own
     ///

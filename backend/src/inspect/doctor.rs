@@ -18,7 +18,7 @@ mod edge_config;
 /// Files, limits and the database of this machine.
 mod host;
 /// nginx, running and installed, and the module.
-mod nginx;
+pub(in crate::inspect) mod nginx;
 /// The Redis servers.
 mod redis;
 /// The signature by which nginx knows its modules.

@@ -23,6 +23,8 @@ mod bans;
 /// The live board, and operators' other tasks: bans, dead letters, refunds,
 /// amounts; on a real Redis and a real database.
 mod board;
+/// `seckill capacity`: machines for a sale, from what was measured here.
+mod capacity;
 /// The captcha: puzzles, commercial services, and the passes that they earn.
 mod captcha;
 /// What tests of the back end share: a redis-server of their own, a product on sale,
@@ -107,6 +109,8 @@ mod stock_rebuild;
 mod stop_switch;
 /// Orders in the database: the same cases on SQLite and on MariaDB.
 mod store_orders;
+/// `seckill tune`: the settings that a peak needs, read from real servers.
+mod tune;
 /// `seckill verify`: a sound system passes, running or not, and each kind of damage is
 /// found and named.
 mod verify;

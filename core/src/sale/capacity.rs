@@ -37,6 +37,10 @@ pub struct Load {
     pub fill: f64,
     /// How long a purchase takes behind the edge, in ms.
     pub purchase_ms: f64,
+    /// Megabits a second of pages and pictures that the edges send besides, as the origin.
+    pub origin_megabits: f64,
+    /// Megabits a second that one edge's line carries.
+    pub line_megabits: f64,
 }
 
 /// The capacity that a load needs.
@@ -74,8 +78,41 @@ pub struct Capacity {
     pub redis_mib: u64,
     /// Seconds until all orders are in the database.
     pub orders_done_s: u64,
-    /// Megabits a second that all edges send.
+    /// Megabits a second that all edges send, pages included.
     pub megabits: u64,
+    /// The machines to rent.
+    pub machines: Machines,
+}
+
+/// Machines, each of as many cores as an edge's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Machines {
+    /// Edges.
+    pub edges: u64,
+    /// For the purchase roles, with the relay, orders and ops roles beside them: two at
+    /// least, since one may die.
+    pub back_ends: u64,
+    /// A master and a replica for each segment, the main Redis among them.
+    pub redis: u64,
+    /// The database and its replica.
+    pub databases: u64,
+    /// All of them.
+    pub all: u64,
+}
+
+impl Machines {
+    fn new(edges: u64, purchase_roles: u64, redis_masters: u64, cores: u64) -> Self {
+        // A role uses one core; one core of each machine is left to the other roles.
+        let back_ends = purchase_roles.div_ceil((cores - 1).max(1)).max(2);
+        let (redis, databases) = (redis_masters * 2, 2);
+        Self {
+            edges,
+            back_ends,
+            redis,
+            databases,
+            all: edges + back_ends + redis + databases,
+        }
+    }
 }
 
 /// How long a permit block should last, in seconds: the module doubles blocks that are used
@@ -99,10 +136,13 @@ const OTHER_FILES: u64 = 64;
 #[must_use]
 pub fn plan(load: &Load, measured: &Measured) -> Capacity {
     let needed = |peak: f64, each: f64| up(peak / (each * load.fill).max(1e-9)).max(1);
-    let edges = needed(
+    let megabits = load.rps * ANSWER_BYTES * 8.0 / 1e6 + load.origin_megabits;
+    // Whichever fills up first, processors or lines.
+    let by_processor = needed(
         load.rps,
         measured.edge_per_core * f64::from(load.edge_cores),
-    ) + 1;
+    );
+    let edges = by_processor.max(needed(megabits, load.line_megabits)) + 1;
     // As if all items were wanted within one second; never more than come.
     let purchases = (load.items as f64).min(load.rps);
     let workers = u64::from(load.edge_cores.max(1));
@@ -114,25 +154,38 @@ pub fn plan(load: &Load, measured: &Measured) -> Capacity {
     // Twice what is under way on average: arrivals come in bursts.
     let keepalive = (2 * under_way).max(16);
     let worker_connections = of_worker + keepalive;
+    let purchase_roles = needed(purchases, measured.purchase_per_core) + 1;
+    let redis_masters = needed(purchases, measured.redis_per_master);
     Capacity {
         edges,
         workers,
         purchases_per_second: up(purchases),
-        purchase_roles: needed(purchases, measured.purchase_per_core) + 1,
-        redis_masters: needed(purchases, measured.redis_per_master),
+        purchase_roles,
+        redis_masters,
         connections_per_edge: connections,
         worker_connections,
         open_files_per_worker: worker_connections + OTHER_FILES,
         keepalive,
-        backlog: (of_worker / 4).next_power_of_two().clamp(1_024, 65_536),
+        backlog: backlog(of_worker),
         local_ports: keepalive * workers,
         permit_block: up(share * BLOCK_S).max(1),
         site_rate: up(purchases * 1.2).max(1),
         zone_mib: up(load.items as f64 / 1e6 * ZONE_MIB_A_MILLION).max(16),
         redis_mib: up(load.items as f64 * PURCHASE_BYTES / 1_048_576.0).max(64),
         orders_done_s: up(load.items as f64 / measured.orders_per_second.max(1e-9)),
-        megabits: up(load.rps * ANSWER_BYTES * 8.0 / 1e6),
+        megabits: up(megabits),
+        machines: Machines::new(edges, purchase_roles, redis_masters, workers),
     }
+}
+
+/// Connections of a worker that may wait to be accepted: a quarter of its shoppers, who
+/// click within the moment that it is busy with others.
+///
+/// Worked example: of 25,000 shoppers 6,250 click at once, and the next power of two is
+/// 8,192.
+#[must_use]
+pub fn backlog(of_worker: u64) -> u64 {
+    (of_worker / 4).next_power_of_two().clamp(1_024, 65_536)
 }
 
 fn up(number: f64) -> u64 {
@@ -161,7 +214,32 @@ mod tests {
             edge_cores: 4,
             fill: 0.7,
             purchase_ms: 5.0,
+            origin_megabits: 0.0,
+            line_megabits: 1_000.0,
         }
+    }
+
+    #[test]
+    fn a_line_that_is_full_wants_another_edge_as_a_processor_does() {
+        // 560 Mbit/s of responses fit a line filled to 70 %; 5,200 of pages do not.
+        let pages = Load {
+            origin_megabits: 5_200.0,
+            ..load(100_000.0)
+        };
+        assert_eq!(plan(&load(100_000.0), &MEASURED).edges, 2);
+        let plan = plan(&pages, &MEASURED);
+        assert_eq!((plan.megabits, plan.edges), (5_760, 10));
+    }
+
+    #[test]
+    fn machines_are_counted_with_those_that_may_die() {
+        let plan = plan(&load(100_000.0), &MEASURED);
+        let it = plan.machines;
+        assert_eq!(
+            (it.edges, it.back_ends, it.redis, it.databases),
+            (2, 2, 2, 2)
+        );
+        assert_eq!(it.all, 8);
     }
 
     #[test]

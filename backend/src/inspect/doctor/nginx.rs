@@ -19,12 +19,12 @@ const MODULE: &str = "ngx_http_seckill_module.so";
 
 /// A master process of nginx on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Master {
-    pub(super) pid: u32,
+pub(in crate::inspect) struct Master {
+    pub(in crate::inspect) pid: u32,
     /// The file named by `-c`.
-    pub(super) conf: Option<PathBuf>,
+    pub(in crate::inspect) conf: Option<PathBuf>,
     /// The folder named by `-p`.
-    pub(super) prefix: Option<PathBuf>,
+    pub(in crate::inspect) prefix: Option<PathBuf>,
 }
 
 /// Looks at the module beside the installed nginx, and at each nginx that runs.
@@ -189,7 +189,7 @@ fn program(name: &Path) -> PathBuf {
 }
 
 /// Every master process of nginx that can be seen.
-pub(super) fn masters() -> Vec<Master> {
+pub(in crate::inspect) fn masters() -> Vec<Master> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     numbers
@@ -220,7 +220,7 @@ fn master(pid: u32, title: &str) -> Option<Master> {
 }
 
 /// Runs nginx.
-pub(super) async fn run(nginx: &Path, arguments: &[&str]) -> Result<Output, String> {
+pub(in crate::inspect) async fn run(nginx: &Path, arguments: &[&str]) -> Result<Output, String> {
     let output = Command::new(program(nginx))
         .args(arguments)
         .kill_on_drop(true)

@@ -97,7 +97,7 @@ impl TestMariadb {
         .await;
     }
 
-    fn run(&self, statement: &str) -> bool {
+    pub fn run(&self, statement: &str) -> bool {
         let mut client = Command::new("mariadb");
         client.arg("--no-defaults").arg("--user=root");
         client.arg(format!("--socket={}", self.socket().display()));

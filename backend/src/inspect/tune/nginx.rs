@@ -1,0 +1,281 @@
+//! The edge's settings.
+
+use super::Machine;
+use super::nginx_text::Directive;
+use super::rule::{Line, Part, Place, Rule, Syntax, Wanted, Weight};
+
+const FILE: &str = "/etc/nginx/nginx.conf";
+/// The backlog of a `listen` that says none.
+const DEFAULT_BACKLOG: u64 = 511;
+/// Connections of a worker to back ends and to Redis.
+const OWN_CONNECTIONS: u64 = 512;
+
+/// The edge's configuration, and what its processes inherited.
+pub(super) struct Edge<'a> {
+    pub(super) directives: &'a [Directive],
+    /// Open files that nginx may have where `worker_rlimit_nofile` does not say; `None`
+    /// if it does not run.
+    pub(super) file_limit: Option<u64>,
+}
+
+impl Edge<'_> {
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Directive> {
+        self.directives.iter().filter(move |it| it.name == name)
+    }
+
+    /// The first argument of the directive that comes last: includes come before it.
+    fn value(&self, name: &str) -> Option<String> {
+        self.all(name).last()?.arguments.first().cloned()
+    }
+
+    /// Whether this is an edge at all.
+    pub(super) fn is_ours(&self) -> bool {
+        self.all("seckill_zone").next().is_some()
+    }
+
+    fn workers(&self, cores: u64) -> u64 {
+        let said = self.value("worker_processes");
+        match said.as_deref() {
+            Some("auto") => cores,
+            said => said.and_then(|it| it.parse().ok()).unwrap_or(1),
+        }
+    }
+
+    /// The longest backlog of a port that shoppers may come to.
+    fn backlog(&self) -> u64 {
+        let said = self.all("listen").filter_map(|it| it.option("backlog"));
+        let said = said.filter_map(|it| it.parse().ok()).max();
+        said.unwrap_or(DEFAULT_BACKLOG)
+    }
+
+    fn listens_with(&self, flag: &str) -> bool {
+        self.all("listen")
+            .any(|it| it.arguments.iter().any(|argument| argument == flag))
+    }
+
+    /// Connections kept to the purchase role.
+    fn keepalive(&self) -> String {
+        let is_purchase = |it: &&Directive| {
+            let block = it.blocks.last();
+            block.is_some_and(|block| block == "upstream seckill_purchase")
+        };
+        let mut kept = self.all("keepalive").filter(is_purchase);
+        let kept = kept.next().and_then(|it| it.arguments.first().cloned());
+        kept.unwrap_or_else(|| "0".to_owned())
+    }
+
+    /// How much of the log is collected before it is written.
+    fn log_buffer(&self) -> String {
+        let mut logs = self.all("access_log");
+        let buffer = logs.find_map(|it| it.option("buffer").map(ToOwned::to_owned));
+        buffer.unwrap_or_else(|| "0".to_owned())
+    }
+
+    /// Judges every setting.
+    pub(super) fn lines(&self, machine: &Machine) -> Vec<Line> {
+        let workers = self.workers(machine.cores).max(1);
+        let of_worker = machine.connections.div_ceil(workers) + OWN_CONNECTIONS;
+        let own = |name: &str, default: &str| {
+            Some(self.value(name).unwrap_or_else(|| default.to_owned()))
+        };
+        let flag = |is_on: bool| Some(if is_on { "on" } else { "off" }.to_owned());
+        let mut lines = vec![
+            judge(
+                "worker_processes",
+                "",
+                Syntax::Nginx,
+                Wanted::Workers(machine.cores),
+                Weight::Helps,
+                "one worker for each core; a worker uses no more than one",
+                own("worker_processes", "1"),
+            ),
+            judge(
+                "worker_connections",
+                "events",
+                Syntax::Nginx,
+                Wanted::AtLeast(of_worker),
+                Weight::Matters,
+                "each waiting page holds a connection, and a purchase takes a second one; beyond it shoppers get 500",
+                own("worker_connections", "512"),
+            ),
+            judge(
+                "worker_rlimit_nofile",
+                "",
+                Syntax::Nginx,
+                Wanted::AtLeast(of_worker * 2),
+                Weight::Matters,
+                "connections are open files; Debian's service starts nginx with 1,024",
+                self.value("worker_rlimit_nofile")
+                    .or_else(|| self.file_limit.map(|it| it.to_string())),
+            ),
+            judge(
+                "worker_shutdown_timeout",
+                "",
+                Syntax::Nginx,
+                Wanted::Present("30s"),
+                Weight::Helps,
+                "old workers end after a reload, though pages hold their connections",
+                own("worker_shutdown_timeout", ""),
+            ),
+            judge(
+                "backlog",
+                "server",
+                Syntax::Argument("listen"),
+                Wanted::AtLeast(machine.backlog()),
+                Weight::Matters,
+                "connections that wait to be accepted at the opening; net.core.somaxconn cuts it",
+                Some(self.backlog().to_string()),
+            ),
+            judge(
+                "reuseport",
+                "server",
+                Syntax::Argument("listen"),
+                Wanted::OneOf(&["on"]),
+                Weight::Helps,
+                "each worker has a queue of its own, so that no core waits for another",
+                flag(self.listens_with("reuseport")),
+            ),
+            judge(
+                "keepalive_requests",
+                "http",
+                Syntax::Nginx,
+                Wanted::AtLeast(1_000),
+                Weight::Helps,
+                "a balancer's connection is not closed every few moments",
+                own("keepalive_requests", "1000"),
+            ),
+            judge(
+                "keepalive",
+                "upstream seckill_purchase",
+                Syntax::Nginx,
+                Wanted::AtLeast(64),
+                Weight::Helps,
+                "a purchase does not pay for a handshake, nor leave a port waiting for a minute",
+                Some(self.keepalive()),
+            ),
+            judge(
+                "buffer",
+                "http",
+                Syntax::Argument("access_log"),
+                Wanted::AtLeast(32 << 10),
+                Weight::Helps,
+                "the log is written once for some hundred requests, not for each",
+                Some(self.log_buffer()),
+            ),
+        ];
+        if self.listens_with("ssl") {
+            let cache = self.value("ssl_session_cache");
+            lines.push(judge(
+                "ssl_session_cache",
+                "http",
+                Syntax::Nginx,
+                Wanted::Present("shared:seckill_tls:16m"),
+                Weight::Helps,
+                "a shopper who reloads resumes, which costs a tenth of a handshake",
+                Some(
+                    cache
+                        .filter(|it| it != "none" && it != "off")
+                        .unwrap_or_default(),
+                ),
+            ));
+        }
+        lines
+    }
+}
+
+fn judge(
+    name: &'static str,
+    block: &'static str,
+    syntax: Syntax,
+    wanted: Wanted,
+    weight: Weight,
+    reason: &'static str,
+    here: Option<String>,
+) -> Line {
+    let rule = Rule {
+        part: Part::Nginx,
+        name,
+        wanted,
+        weight,
+        reason,
+        place: Place {
+            file: FILE,
+            block,
+            syntax,
+        },
+    };
+    rule.judge(None, here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::tune::State;
+    use crate::inspect::tune::nginx_text::parse;
+
+    const MACHINE: Machine = Machine {
+        connections: 20_000,
+        cores: 2,
+        memory: 8 << 30,
+        edge: true,
+        redis: false,
+        mariadb: false,
+        rocketmq: false,
+    };
+
+    fn states(text: &str, file_limit: Option<u64>) -> Vec<(&'static str, State)> {
+        let directives = parse(text);
+        let edge = Edge {
+            directives: &directives,
+            file_limit,
+        };
+        let lines = edge.lines(&MACHINE);
+        lines.iter().map(|line| (line.name, line.state)).collect()
+    }
+
+    fn state(text: &str, name: &str) -> State {
+        let states = states(text, None);
+        states.into_iter().find(|it| it.0 == name).unwrap().1
+    }
+
+    #[test]
+    fn the_shipped_example_of_an_edge_is_as_wanted() {
+        let http = include_str!("../../../../conf/seckill/http.conf");
+        let text =
+            include_str!("../../../../conf/nginx.conf").replace("include seckill/http.conf;", http);
+        for (name, state) in states(&text, None) {
+            assert_eq!(state, State::Fine, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_nginx_as_installed_is_off_where_shoppers_would_be_refused() {
+        let bare = "events {} http { server { listen 80; } }";
+        assert_eq!(state(bare, "worker_connections"), State::Off);
+        assert_eq!(state(bare, "backlog"), State::Off);
+        assert_eq!(state(bare, "keepalive"), State::Advised);
+        assert_eq!(state(bare, "worker_rlimit_nofile"), State::Unknown);
+        assert!(states(bare, Some(1_024)).contains(&("worker_rlimit_nofile", State::Off)));
+        assert!(states(bare, Some(1 << 20)).contains(&("worker_rlimit_nofile", State::Fine)));
+    }
+
+    #[test]
+    fn one_worker_has_to_hold_all_connections() {
+        let one = "worker_processes 1; events { worker_connections 16384; }";
+        assert_eq!(state(one, "worker_connections"), State::Off);
+        let two = "worker_processes auto; events { worker_connections 16384; }";
+        assert_eq!(state(two, "worker_connections"), State::Fine);
+    }
+
+    #[test]
+    fn sessions_of_tls_are_looked_at_only_where_there_is_tls() {
+        let plain = "http { server { listen 80; } }";
+        assert!(
+            states(plain, None)
+                .iter()
+                .all(|it| it.0 != "ssl_session_cache")
+        );
+        let tls = "http { server { listen 443 ssl; } }";
+        assert_eq!(state(tls, "ssl_session_cache"), State::Advised);
+    }
+}

@@ -1,0 +1,307 @@
+//! Reading what is in force on this machine, and at the servers that the settings name.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use super::nginx::Edge;
+use super::rule::{Line, Part};
+use super::{
+    Machine, Options, Tuning, kernel, mariadb, nginx_text, redis as redis_rules, rocketmq,
+};
+use crate::config::{CLUSTER_SCHEME, Config, QueueKind};
+use crate::inspect::doctor::nginx::{self, Master};
+use crate::redis::RedisLink;
+use crate::store::server_variables;
+
+/// Looks at each part that is chosen, or else at each that is found.
+pub(super) async fn everything(config: &Config, options: &Options) -> Tuning {
+    let mut notes = Vec::new();
+    let edge = edge(config, options, &mut notes).await;
+    let has = |part: Part, found: bool| match options.parts.as_slice() {
+        [] => found,
+        chosen => chosen.contains(&part),
+    };
+    let is_mysql = !config.database_url.starts_with("sqlite:");
+    let machine = Machine {
+        connections: options.connections,
+        cores: std::thread::available_parallelism().map_or(1, |it| it.get() as u64),
+        memory: memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
+        edge: has(Part::Nginx, edge.is_some()),
+        redis: has(Part::Redis, runs("redis-server")),
+        mariadb: has(Part::Mariadb, runs("mariadbd") || runs("mysqld")),
+        rocketmq: has(Part::Rocketmq, options.broker_conf.is_some()),
+    };
+    let mut lines = Vec::new();
+    if has(Part::Kernel, true) {
+        lines.extend(of_kernel(&machine, Path::new("/")));
+    }
+    if machine.edge {
+        let (text, file_limit) = edge.unwrap_or_default();
+        let directives = nginx_text::parse(&text);
+        let edge = Edge {
+            directives: &directives,
+            file_limit,
+        };
+        lines.extend(edge.lines(&machine));
+    }
+    if has(Part::Redis, true) {
+        let masters = config.redis_segments.iter().map(String::as_str);
+        let masters = masters.filter(|url| !url.starts_with(CLUSTER_SCHEME));
+        for url in std::iter::once(config.redis_url.as_str()).chain(masters) {
+            lines.extend(of_redis(url, &machine, &mut notes).await);
+        }
+    }
+    if has(Part::Mariadb, is_mysql) {
+        lines.extend(of_mariadb(config, is_mysql, &machine, &mut notes).await);
+    }
+    if has(
+        Part::Rocketmq,
+        config.queue == QueueKind::RocketMq || options.broker_conf.is_some(),
+    ) {
+        lines.extend(of_rocketmq(options.broker_conf.as_deref(), &mut notes));
+    }
+    Tuning { lines, notes }
+}
+
+/// Bytes of memory, out of `/proc/meminfo`.
+fn memory(text: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|it| it.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
+}
+
+/// Whether a program of this name runs here.
+fn runs(name: &str) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut names = processes.filter_map(|it| fs::read_to_string(it.path().join("comm")).ok());
+    names.any(|it| it.trim() == name)
+}
+
+/// What `nginx -T` prints of the edge of this machine, and the open files that it may
+/// have; `None` if there is no edge.
+async fn edge(
+    config: &Config,
+    options: &Options,
+    notes: &mut Vec<String>,
+) -> Option<(String, Option<u64>)> {
+    let named = options.nginx_conf.as_ref().map(|path| Master {
+        pid: 0,
+        conf: Some(path.clone()),
+        prefix: None,
+    });
+    let masters = match named {
+        Some(master) => vec![master],
+        None => nginx::masters(),
+    };
+    for master in masters {
+        let mut arguments = vec!["-T".to_owned()];
+        for (flag, path) in [("-c", &master.conf), ("-p", &master.prefix)] {
+            if let Some(path) = path {
+                arguments.extend([flag.to_owned(), path.display().to_string()]);
+            }
+        }
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let output = match nginx::run(&config.nginx, &words).await {
+            Ok(output) if output.status.success() => output,
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                let said = said.lines().find(|line| line.contains("[emerg]"));
+                notes.push(format!(
+                    "nginx -T refuses the configuration ({}); run this as root, or correct it",
+                    said.unwrap_or("it says nothing")
+                ));
+                continue;
+            }
+            Err(reason) => {
+                notes.push(format!(
+                    "{} cannot be run ({reason}); the setting \"nginx\" names another",
+                    config.nginx.display()
+                ));
+                continue;
+            }
+        };
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let directives = nginx_text::parse(&text);
+        let edge = Edge {
+            directives: &directives,
+            file_limit: None,
+        };
+        if edge.is_ours() || options.nginx_conf.is_some() {
+            let limits = fs::read_to_string(format!("/proc/{}/limits", master.pid));
+            return Some((text, limits.ok().and_then(|it| file_limit(&it))));
+        }
+    }
+    None
+}
+
+/// The soft limit of open files, out of `/proc/PID/limits`.
+fn file_limit(text: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find_map(|it| it.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// `root` is "/"; settings that this kernel does not have are left out.
+fn of_kernel(machine: &Machine, root: &Path) -> Vec<Line> {
+    let rules = kernel::rules(machine);
+    let lines = rules.iter().filter_map(|rule| {
+        let path = root.join(kernel::path(rule.name).trim_start_matches('/'));
+        match fs::read_to_string(path) {
+            Ok(text) => Some(rule.judge(None, Some(kernel::value(&text)))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(_) => Some(rule.judge(None, None)),
+        }
+    });
+    lines.collect()
+}
+
+async fn of_redis(url: &str, machine: &Machine, notes: &mut Vec<String>) -> Vec<Line> {
+    let link = match RedisLink::lazy(url) {
+        Ok(link) => link,
+        Err(error) => {
+            notes.push(error.to_string());
+            return Vec::new();
+        }
+    };
+    let server = link.address().to_owned();
+    let here = match redis_settings(&link, &redis_rules::names(machine)).await {
+        Ok(here) => here,
+        Err(reason) => {
+            notes.push(format!(
+                "the settings of Redis at {server} cannot be read: {reason}"
+            ));
+            HashMap::new()
+        }
+    };
+    let rules = redis_rules::rules(machine);
+    let lines = rules
+        .iter()
+        .map(|rule| rule.judge(Some(&server), here.get(rule.name).cloned()));
+    lines.collect()
+}
+
+async fn redis_settings(
+    link: &RedisLink,
+    names: &[&str],
+) -> Result<HashMap<String, String>, String> {
+    let mut conn = link.conn().await.map_err(|error| error.to_string())?;
+    let mut all = HashMap::new();
+    for name in names {
+        let mut get = redis::cmd("CONFIG");
+        get.arg("GET").arg(*name);
+        let found: HashMap<String, String> = get
+            .query_async(&mut conn)
+            .await
+            .map_err(|error| error.to_string())?;
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+async fn of_mariadb(
+    config: &Config,
+    is_mysql: bool,
+    machine: &Machine,
+    notes: &mut Vec<String>,
+) -> Vec<Line> {
+    let rules = mariadb::rules(machine);
+    let names: Vec<&str> = rules.iter().map(|rule| rule.name).collect();
+    let mut lines = Vec::new();
+    let urls = std::iter::once(&config.database_url).chain(&config.order_databases);
+    for url in urls.filter(|_| is_mysql) {
+        let server = crate::config::masked_url(url);
+        let here = match server_variables::read(url, &names).await {
+            Ok(here) => here,
+            Err(error) => {
+                notes.push(format!("the settings of {server} cannot be read: {error}"));
+                HashMap::new()
+            }
+        };
+        lines.extend(
+            rules
+                .iter()
+                .map(|rule| rule.judge(Some(&server), here.get(rule.name).cloned())),
+        );
+    }
+    if !is_mysql {
+        // Chosen by hand: what it would need.
+        lines.extend(rules.iter().map(|rule| rule.judge(None, None)));
+    }
+    lines
+}
+
+fn of_rocketmq(conf: Option<&Path>, notes: &mut Vec<String>) -> Vec<Line> {
+    let text = match conf {
+        None => {
+            notes.push(
+                "RocketMQ does not show its settings; on the broker's machine: --broker-conf FILE"
+                    .to_owned(),
+            );
+            None
+        }
+        Some(path) => match fs::read_to_string(path) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                notes.push(format!("{} cannot be read: {error}", path.display()));
+                None
+            }
+        },
+    };
+    let given = text.map(|text| rocketmq::parse(&text));
+    let rules = rocketmq::rules();
+    let lines = rules.iter().map(|(rule, default)| {
+        let here = given.as_ref().map(|given| {
+            let said = given.get(rule.name).map(String::as_str);
+            said.unwrap_or(default).to_owned()
+        });
+        rule.judge(None, here)
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::tune::State;
+
+    #[test]
+    fn memory_and_limits_are_read_as_the_kernel_writes_them() {
+        assert_eq!(
+            memory("MemTotal:       16384 kB\nMemFree: 1 kB\n"),
+            16 << 20
+        );
+        let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 524288               files\n";
+        assert_eq!(file_limit(limits), Some(1_024));
+        assert_eq!(
+            file_limit("Max open files  unlimited unlimited files"),
+            None
+        );
+    }
+
+    #[test]
+    fn the_kernel_is_judged_by_its_files_and_what_it_lacks_is_left_out() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("proc/sys/net/core");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("somaxconn"), "128\n").unwrap();
+        let machine = Machine {
+            connections: 50_000,
+            cores: 2,
+            memory: 1 << 30,
+            edge: true,
+            redis: true,
+            mariadb: false,
+            rocketmq: false,
+        };
+        let lines = of_kernel(&machine, root.path());
+        assert_eq!(lines.len(), 1);
+        assert_eq!(
+            (lines[0].name, lines[0].state),
+            ("net.core.somaxconn", State::Off)
+        );
+        fs::write(folder.join("somaxconn"), "65535\n").unwrap();
+        assert_eq!(of_kernel(&machine, root.path())[0].state, State::Fine);
+    }
+}
