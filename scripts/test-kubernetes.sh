@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Checks the manifests in kubernetes/ offline: kustomize builds them, and each object is
-# valid, without a field that Kubernetes does not know, in the versions named here.
+# Checks the manifests and the chart in kubernetes/ offline: kustomize and helm build them,
+# and each object is valid, without a field that Kubernetes does not know, in the versions
+# named here.
 #   scripts/test-kubernetes.sh [VERSION...]        (default: 1.28 1.32 1.35)
 #
-# Needs kubectl and Python; fetches kubernetes-validate from PyPI into target/kubernetes.
+# Needs kubectl, Python, and helm or Go, with which helm is built; fetches
+# kubernetes-validate from PyPI into target/kubernetes.
 # Whether pods start is for a cluster to say: this does not.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -24,26 +26,125 @@ if [ ! -x "$validate" ]; then
         fail "kubernetes-validate could not be fetched from PyPI; see above"
 fi
 
+helm=$(command -v helm || echo "$work/helm")
+if [ ! -x "$helm" ]; then
+    command -v go >/dev/null || fail "helm is missing, and Go to build it with; see https://helm.sh/docs/intro/install/"
+    step "Building helm (some minutes, once)"
+    GOBIN=$work go install helm.sh/helm/v3/cmd/helm@v3.18.4 >"$work/helm.log" 2>&1 || fail "helm could not be built: see $work/helm.log"
+fi
+
+# all_valid FILE: each of its objects is valid in each version.
+all_valid() {
+    local version objects
+    objects=$(grep -c '^kind:' "$1")
+    for version in "${versions[@]}"; do
+        "$validate" --strict -k "$version" "$1" >"$work/said" 2>&1 || true
+        fact "objects of $(basename "$1" .yaml) that are valid in Kubernetes $version" "$objects" "$(grep -c ' passed for ' "$work/said" || true)"
+    done
+}
+# protected FILE: what the pods promise: no root, no privilege, nothing written but in
+# volumes.
+protected() {
+    perl -0777 -ne '
+        for (split /^---$/m) {
+            next unless /^kind: (Deployment|StatefulSet)/m;
+            my ($name) = /^  name: (\S+)/m;
+            for my $need ("runAsNonRoot: true", "readOnlyRootFilesystem: true", "allowPrivilegeEscalation: false", "enableServiceLinks: false", "readinessProbe:", "livenessProbe:", "automountServiceAccountToken: false", "podAntiAffinity:") {
+                next if $name eq "redis" && $need =~ /liveness|podAnti/;
+                print "$name lacks $need\n" if index($_, $need) < 0;
+            }
+            print "$name has a password in its environment\n" if /value: \S*(?:PASSWORD|:\/\/[^\s:]+:[^\s@]+@)/;
+        }' "$1" >"$work/lacks"
+    fact "pods of $(basename "$1" .yaml) that lack a protection" "" "$(cat "$work/lacks")"
+}
+
 kubectl kustomize kubernetes >"$work/all.yaml" || fail "kustomize does not build kubernetes/; see above"
-objects=$(grep -c '^kind:' "$work/all.yaml")
-for version in "${versions[@]}"; do
-    "$validate" --strict -k "$version" "$work/all.yaml" >"$work/said" 2>&1 || true
-    fact "objects that are valid in Kubernetes $version" "$objects" "$(grep -c ' passed for ' "$work/said" || true)"
-done
+all_valid "$work/all.yaml"
 # A check that accepts everything would say the same.
 sed 's/readOnlyRootFilesystem/readOnlyRootFilesytem/' "$work/all.yaml" >"$work/mistake.yaml"
 "$validate" --strict -k "${versions[0]}" "$work/mistake.yaml" >"$work/said" 2>&1 && said=accepted || said=refused
 fact "a misspelt field" refused "$said"
 
-# What the pods promise: no root, no privilege, nothing written but in volumes.
-perl -0777 -ne '
-    for (split /^---$/m) {
-        next unless /^kind: (Deployment|StatefulSet)/m;
-        my ($name) = /^  name: (\S+)/m;
-        for my $need ("runAsNonRoot: true", "readOnlyRootFilesystem: true", "allowPrivilegeEscalation: false", "enableServiceLinks: false", "readinessProbe:", "automountServiceAccountToken: false") {
-            print "$name lacks $need\n" if index($_, $need) < 0;
-        }
-        print "$name has a password in its environment\n" if /value: \S*(?:PASSWORD|:\/\/[^\s:]+:[^\s@]+@)/;
-    }' "$work/all.yaml" >"$work/lacks"
-fact "pods that lack a protection" "" "$(cat "$work/lacks")"
+protected "$work/all.yaml"
+
+# --- The chart ---------------------------------------------------------------
+
+chart=kubernetes/helm/seckill
+"$helm" lint --strict "$chart" --set secrets.existing=shop >"$work/said" 2>&1 && said=none || said=$(grep -m 1 -i error "$work/said")
+fact "what helm lint has to say" none "$said"
+render() { "$helm" template shop "$chart" "$@" 2>"$work/said"; }
+render --set secrets.existing=shop >"$work/chart.yaml" || fail "helm does not build the chart: $(cat "$work/said")"
+render --set secrets.keys=k1,secrets.redisUrl=redis://:p@r,secrets.databaseUrl=mysql://s:p@m/shop,secrets.redisPassword=p \
+    --set 'edge.redis={s1:26379,s2:26379}' --set edge.sentinel=shop,spread=hard,edge.autoscaling.enabled=true,pages.storageClass=fast \
+    --set settings.orders_per_second=800 --set-string settings.site_url=https://shop.example >"$work/chart-full.yaml" ||
+    fail "helm does not build the chart with all values: $(cat "$work/said")"
+for built in chart chart-full; do
+    all_valid "$work/$built.yaml"
+    protected "$work/$built.yaml"
+done
+count() { grep -c "^kind: $1$" "$work/$2.yaml" || true; }
+fact "budgets, one for each kind of pod" 5 "$(count PodDisruptionBudget chart)"
+fact "scalers as shipped, and with the edges'" "1 2" "$(count HorizontalPodAutoscaler chart) $(count HorizontalPodAutoscaler chart-full)"
+fact "replicas that a scaler would fight with" 4 "$(grep -c '^  replicas:' "$work/chart.yaml")"
+fact "secrets made, if one is named and if not" "0 1" "$(count Secret chart) $(count Secret chart-full)"
+fact "settings as TOML" 'orders_per_second = 800;site_url = "https://shop.example"' "$(sed -n 's/^    \(orders_per_second.*\|site_url.*\)/\1/p' "$work/chart-full.yaml" | paste -sd ';')"
+fact "pods apart, whatever it costs" 5 "$(grep -c 'requiredDuringScheduling' "$work/chart-full.yaml")"
+# refused WHAT WORDS VALUE...: the chart is not built with these values, and says why.
+refused() {
+    local what=$1 words=$2
+    shift 2
+    render "$@" >/dev/null && fact "$what" "$words" built || fact "$what" "$words" "$(grep -o "$words" "$work/said" | head -n 1)"
+}
+refused "no secret" "secrets.keys is empty"
+refused "no address of Redis" "secrets.redisUrl is empty" --set secrets.keys=k1
+refused "a misspelt value" "replica" --set secrets.existing=shop,purchase.replica=3
+refused "a secret among the settings" "redis_url" --set secrets.existing=shop,settings.redis_url=redis://r
+refused "a scaler upside down" "min may not be above max" --set secrets.existing=shop,purchase.autoscaling.min=9,purchase.autoscaling.max=2
+refused "an address that would end a directive" "edge" --set secrets.existing=shop --set 'edge.proxies={10.0.0.0/8;deny}'
+# --- The order of an upgrade ---------------------------------------------------
+
+# The script of the edge's init container, with two purchase roles behind one name, in a
+# network of its own. Each serves the version that stands in its file.
+if [ "$(id -u)" -ne 0 ]; then
+    step "Not root: that a new edge waits for the back ends was not tried"
+    exit "$failed"
+fi
+order=$work/order
+rm -rf "$order"
+mkdir -p "$order/bin"
+printf '#!/bin/sh\necho seckill 0.2.0\n' >"$order/bin/seckill"
+chmod +x "$order/bin/seckill"
+printf '10.9.0.1 shop-purchase-each\n10.9.0.2 shop-purchase-each\n' >"$order/hosts"
+cat >"$order/role.pl" <<'PERL'
+use strict; use warnings; use IO::Socket::INET;
+my ($address, $file) = @ARGV;
+my $server = IO::Socket::INET->new(LocalAddr => $address, LocalPort => 7001, Listen => 9, ReuseAddr => 1) or die "$address: $@";
+while (my $client = $server->accept) {
+    while (defined(my $line = <$client>)) { last if $line =~ /^\r?\n/ }
+    open my $in, '<', $file or die; chomp(my $version = <$in>);
+    print $client "HTTP/1.0 200 OK\r\n\r\nseckill_build_info{version=\"$version\"} 1\n";
+    close $client;
+}
+PERL
+unshare --net --mount bash -s "$order" kubernetes/helm/seckill/back-ends-first.sh <<'NAMESPACE' >"$order/said" 2>&1 || true
+set -euo pipefail
+order=$1
+mount --bind "$order/hosts" /etc/hosts
+ip link set lo up
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null' EXIT
+for role in 1 2; do
+    ip address add "10.9.0.$role/24" dev lo
+    echo 0.1.0 >"$order/$role"
+    perl "$order/role.pl" "10.9.0.$role" "$order/$role" & pids+=($!)
+done
+PATH=$order/bin:$PATH bash -c "$(cat "$2")" shop-purchase-each >"$order/waits" 2>&1 & edge=$!
+until_said() { for _ in $(seq 300); do grep -q "$1" "$order/waits" && return 0; sleep 0.1; done; return 1; }
+until_said 'not of version 0.2.0: 10.9.0.1 10.9.0.2; waiting' && echo "waits for both"
+echo 0.2.0 >"$order/1"
+until_said 'not of version 0.2.0: 10.9.0.2; waiting' && kill -0 "$edge" && echo "waits for the other"
+echo 0.2.0 >"$order/2"
+wait "$edge" && echo "starts"
+NAMESPACE
+fact "a new edge" "waits for both, waits for the other, starts" "$(paste -sd ',' "$order/said" | sed 's/,/, /g')"
 exit "$failed"
