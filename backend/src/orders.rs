@@ -22,6 +22,8 @@ use crate::store::Store;
 
 /// The steps after orders are committed.
 mod after_commit;
+/// Places an order before its message's turn.
+pub(crate) mod at_once;
 /// How long messages wait, and which are failed when that is too long.
 mod backlog;
 /// Cancelling what was not paid in time.
@@ -47,7 +49,7 @@ mod throttle;
 /// The steps of a batch up to the commit.
 mod worker;
 /// The worker id, which tells order numbers apart.
-mod worker_id;
+pub(crate) mod worker_id;
 
 use after_commit::AfterCommit;
 use backlog::BacklogWatch;

@@ -35,6 +35,8 @@ mod identity;
 mod journalled;
 /// The key ring, which follows its file.
 pub mod key_file;
+/// Order numbers, given with the purchase.
+mod numbers;
 /// Orders as JSON and as CSV, for operators.
 pub(crate) mod order_export;
 /// `/api/orders`: the buyer's own orders, paying and cancelling them.
@@ -43,8 +45,12 @@ mod orders;
 mod origin;
 /// `POST /api/payments/{provider}`: the payment providers' notices.
 mod payments;
+/// Orders that the database may not have yet.
+mod promised;
 /// Sells to one buyer: runs the stock script on the buyer's segment.
 mod purchase;
+/// The buyer's record in their segment.
+mod record;
 /// Brings stock to a buyer whose segment is empty.
 mod refill;
 /// Replays journalled purchases once Redis answers again.

@@ -74,6 +74,25 @@ pub const RECLAIMED: &str = "seckill::reclaimed";
 /// Which instance reclaims leases at the moment.
 pub const RECLAIMER: &str = "seckill::reclaimer";
 
+/// The purchase of which an order of this number is placed, as the JSON of an
+/// [`crate::orders::message::OrderMessage`]: written when its buyer reads the number.
+#[must_use]
+pub fn promised(order: u64) -> String {
+    format!("seckill::order::{order}::purchase")
+}
+
+/// Where the buyer pays an order that no database has yet, as JSON.
+#[must_use]
+pub fn promised_checkout(order: u64, provider: &str) -> String {
+    format!("seckill::order::{order}::checkout::{provider}")
+}
+
+/// Set: numbers of a buyer's orders that no database had when they read them.
+#[must_use]
+pub fn promised_to(user: &str) -> String {
+    format!("seckill::buyer::{user}::promised")
+}
+
 /// The language in which a buyer bought last, a BCP 47 tag; lapses after a month.
 #[must_use]
 pub fn language(user: &str) -> String {

@@ -22,6 +22,7 @@
 --      12  returns   1 if the edge itself returns a permit that bought nothing; else an
 --                    event asks for its refund
 --      13  until     epoch ms until which the leases' counts are kept; 0 for ever
+--       14  order     the number that its order gets; empty: whoever places it draws one
 --
 -- Replies
 --   accepted ID  stock is locked and the order is on its way; ID is its event
@@ -55,6 +56,7 @@
 -- (five of them took a fifth of the time). The clock is read by the append, whose
 -- entry bears it.
 
+local number = ARGV[14] or ''
 local user, request, quantity, permit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
 local record = redis.pcall('HGET', KEYS[2], user)
@@ -107,13 +109,13 @@ local locked_after = string.format('%d', locked + quantity)
 local appended = redis.pcall('XADD', KEYS[4], '*',
   'kind', 'purchase', 'v', '1', 'request', request, 'round', ARGV[6], 'product', ARGV[7],
   'segment', ARGV[8], 'user', user, 'quantity', ARGV[3], 'price_cents', ARGV[9],
-  'permit', permit, 'sale', sale_after, 'locked', locked_after, 'saled', saled)
+  'permit', permit, 'order', number, 'sale', sale_after, 'locked', locked_after, 'saled', saled)
 if type(appended) == 'table' then
   if lease ~= '' then redis.call('HINCRBY', KEYS[3], lease, '-' .. ARGV[3]) end
   return misplaced(KEYS[4], appended)
 end
 redis.call('HSET', KEYS[1], 'sale_stock_amount', sale_after, 'locked_stock_amount', locked_after)
 redis.call('HSET', KEYS[2], user,
-  record_of('succeeded', request, ARGV[3], permit, '', string.match(appended, '^%d+')))
+  record_of('succeeded', request, ARGV[3], permit, number, string.match(appended, '^%d+')))
 if KEYS[5] then redis.call('SET', KEYS[5], request, 'PX', ARGV[11]) end
 return 'accepted ' .. appended

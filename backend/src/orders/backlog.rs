@@ -157,6 +157,7 @@ mod tests {
                 price_cents: 1,
                 permit: String::new(),
                 at_ms: NOW - waited_ms,
+                order: None,
             },
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seckill_core::orders::order::OrderIds;
+use seckill_core::orders::order::{OrderId, OrderIds};
 use seckill_core::orders::purchase::Reason;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -84,7 +84,9 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
                     metrics::PLACED.add(placed.len());
                     return Some(jobs.into_iter().zip(placed).collect());
                 }
-                Err(error) if !error.is_passing() => return Some(self.place_singly(jobs).await),
+                Err(error) if !error.is_passing() || matches!(error, StoreError::NumberInUse) => {
+                    return Some(self.place_singly(jobs).await);
+                }
                 Err(error) => {
                     self.excused.away(asked_ms);
                     self.outages.report_and_pause(NOT_PLACED, &error).await;
@@ -98,7 +100,12 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         let mut placed = Vec::with_capacity(jobs.len());
         for job in jobs {
             let order = self.numbered(std::slice::from_ref(&job));
-            match self.store.place_batch(&order, now_ms()).await {
+            let mut written = self.store.place_batch(&order, now_ms()).await;
+            if let Err(StoreError::NumberInUse) = written {
+                let order = self.renumbered(&job);
+                written = self.store.place_batch(&[order], now_ms()).await;
+            }
+            match written {
                 Ok(one) => {
                     metrics::PLACED.add(one.len());
                     placed.extend(one.into_iter().next().map(|one| (job, one)));
@@ -128,7 +135,11 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
             return;
         }
         let orders = self.numbered(&jobs);
-        let decided = self.store.fail_batch(&orders, reason, now_ms()).await;
+        let mut decided = self.store.fail_batch(&orders, reason, now_ms()).await;
+        if let Err(StoreError::NumberInUse) = decided {
+            let orders: Vec<NewOrder> = jobs.iter().map(|job| self.renumbered(job)).collect();
+            decided = self.store.fail_batch(&orders, reason, now_ms()).await;
+        }
         let receipts: Vec<Receipt> = jobs.into_iter().map(|job| job.receipt).collect();
         match decided {
             Ok(_) => {
@@ -159,11 +170,31 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         let pay_within = self.options.pay_within.as_millis();
         let pay_within_ms = u64::try_from(pay_within).unwrap_or(u64::MAX);
         let number = |job: &Job| NewOrder {
-            id: self.ids.next(now),
+            id: job
+                .purchase
+                .order
+                .map_or_else(|| self.ids.next(now), OrderId),
             purchase: job.purchase.clone(),
             pay_by_ms: now.saturating_add(pay_within_ms),
         };
         jobs.iter().map(number).collect()
+    }
+
+    /// An order under a number drawn here, because another order has the one that its
+    /// purchase was given: two processes had the same worker id.
+    fn renumbered(&mut self, job: &Job) -> NewOrder {
+        let order = job.purchase.order;
+        if order.is_some() {
+            tracing::error!(
+                order,
+                user = job.purchase.user,
+                "an order number was given twice: the buyer's order gets another one"
+            );
+        }
+        let mut orders = self.numbered(std::slice::from_ref(job));
+        let mut order = orders.swap_remove(0);
+        order.id = self.ids.next(now_ms());
+        order
     }
 
     /// Extends the hold on messages, so that waiting for the database does not count as a

@@ -1,4 +1,4 @@
-//! The worker id, which keeps the order numbers of this worker apart from those of all
+//! The worker id, which keeps the order numbers of this process apart from those of all
 //! others.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// The configured id, or the next one of a counter in Redis: unlike a random id, it is
 /// used again only after a thousand starts. `None` if `stop` came first.
-pub(super) async fn draw(
+pub(crate) async fn draw(
     redis: &RedisLink,
     given: Option<u16>,
     stop: &CancellationToken,
@@ -33,7 +33,7 @@ pub(super) async fn draw(
         match drawn {
             Ok(number) => return u16::try_from(number % 1024).ok(),
             Err(error) => {
-                tracing::warn!(%error, "the orders worker waits for its worker id");
+                tracing::warn!(%error, "order numbers cannot be made before Redis gives a worker id");
                 tokio::time::sleep(PAUSE).await;
             }
         }

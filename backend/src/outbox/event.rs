@@ -62,6 +62,10 @@ impl Event {
                     price_cents: number(&text("price_cents")?, "price_cents")?,
                     permit: text("permit")?,
                     at_ms: number(&made(entry)?, "at_ms")?,
+                    order: match entry.get::<String>("order").filter(|it| !it.is_empty()) {
+                        Some(text) => Some(number(&text, "order")?),
+                        None => None,
+                    },
                 }))
             }
             "refund" => Ok(Self::Refund(Refund {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use seckill_core::signing::keyring::Keyring;
 
@@ -32,7 +33,7 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
         demo_login: config.demo_login,
         captcha: config.captcha.is_on(),
         remember_language: config.notify.smtp.is_some() || config.notify.webhook.is_some(),
-        ..shop::Options::default()
+        pay_within: Duration::from_secs(config.pay_within),
     };
     let state = ShopState::new(
         parts.redis.clone(),

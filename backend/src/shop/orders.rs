@@ -23,9 +23,10 @@ use seckill_core::orders::purchase::Reason;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::promised::Found;
 use super::state::{ShopState, database_failed};
 use super::view;
-use super::{checkout, identity};
+use super::{checkout, identity, promised};
 use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
@@ -65,10 +66,21 @@ async fn list(
     let mut orders = orders.map_err(database_failed)?;
     let more = orders.len() > PAGE as usize;
     orders.truncate(PAGE as usize);
+    let waiting = match page {
+        1 => promised::waiting_of(&state, user, &orders).await,
+        _ => Vec::new(),
+    };
+    let placed_from = waiting.len();
+    orders.splice(0..0, waiting);
     let titles = store.titles(&orders).await.map_err(database_failed)?;
     let orders: Vec<_> = orders
         .iter()
-        .map(|order| view::titled_order_json(order, &titles))
+        .enumerate()
+        .map(|(at, order)| {
+            let mut body = view::titled_order_json(order, &titles);
+            body["placed"] = (at >= placed_from).into();
+            body
+        })
         .collect();
     let body = serde_json::json!({ "orders": orders, "page": page, "more": more });
     Ok(json_response(StatusCode::OK, body.to_string()))
@@ -82,26 +94,37 @@ async fn show(
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
     let user = &*identity::buyer(&state, &headers).await?;
-    let order = own_order(&state, user, order).await?;
-    let store = state.store().await?;
-    let payments = store.payments_of(&order).await.map_err(database_failed)?;
-    let titles = store.titles(std::slice::from_ref(&order)).await;
-    let mut body = view::titled_order_json(&order, &titles.map_err(database_failed)?);
+    let found = promised::find(&state, user, number(order)?).await?;
+    let mut body = match &found {
+        Found::Placed(order) => placed_json(&state, order).await?,
+        Found::Waiting(order) => view::order_json(order),
+    };
+    let order = found.order();
     let title = body["title"].as_str().unwrap_or(&order.product);
-    let pay_url = checkout::pay_url(&state, &order, title, None, &headers).await;
-    body["pay_url"] = pay_url.map_err(database_failed)?.into();
+    body["pay_url"] = checkout::pay_url(&state, &found, title, None, &headers)
+        .await
+        .map_err(database_failed)?
+        .into();
     let pages = state.payments.pages().map(ProviderName::as_str);
     body["pay_with"] = pages.collect::<Vec<_>>().into();
-    let details = store
-        .details(user, order.id)
-        .await
-        .map_err(database_failed)?;
+    body["currency"] = state.payments.currency().as_str().into();
+    body["can_pay_here"] = can_pay_here(&state, order).into();
+    body["placed"] = matches!(found, Found::Placed(_)).into();
+    Ok(json_response(StatusCode::OK, body.to_string()))
+}
+
+/// An order with all that the database knows of it.
+async fn placed_json(state: &ShopState, order: &Order) -> Result<Value, ApiError> {
+    let store = state.store().await?;
+    let payments = store.payments_of(order).await.map_err(database_failed)?;
+    let titles = store.titles(std::slice::from_ref(order)).await;
+    let mut body = view::titled_order_json(order, &titles.map_err(database_failed)?);
+    let details = store.details(&order.user, order.id).await;
+    let details = details.map_err(database_failed)?;
     let details = details.and_then(|text| serde_json::from_str::<Value>(&text).ok());
     body["details"] = details.unwrap_or_default();
-    body["currency"] = state.payments.currency().as_str().into();
-    body["can_pay_here"] = can_pay_here(&state, &order).into();
     body["payments"] = payments.iter().map(view::payment_json).collect();
-    Ok(json_response(StatusCode::OK, body.to_string()))
+    Ok(body)
 }
 
 /// Whether the shop's own page completes this order: in the demo, like the login, and
@@ -130,17 +153,21 @@ async fn pay(
 ) -> Result<Response, ApiError> {
     let user = &*identity::buyer(&state, &headers).await?;
     let asked = read_pay(body).await?;
-    let order = own_order(&state, user, order).await?;
+    let found = promised::find(&state, user, number(order)?).await?;
+    let order = found.order();
     let seen_cents = asked.amount_cents;
     if seen_cents.is_some_and(|cents| cents != order.total_cents()) {
         return Err(ApiError(Verdict::BadRequest));
     }
     if order.state != order::State::Created {
-        return Ok(order_response(&order, order::State::Paid));
+        return Ok(order_response(order, order::State::Paid));
     }
-    if asked.provider.is_some() || !can_pay_here(&state, &order) {
-        return send_to_pay(&state, &order, asked.provider.as_deref(), &headers).await;
+    if asked.provider.is_some() || !can_pay_here(&state, order) {
+        return send_to_pay(&state, &found, asked.provider.as_deref(), &headers).await;
     }
+    let Found::Placed(order) = found else {
+        return Err(ApiError(Verdict::Unavailable));
+    };
     let currency = state.payments.currency();
     let notice = Notice {
         provider: ProviderName::Shop,
@@ -163,7 +190,7 @@ async fn pay(
 /// 503 if it is away or the time to pay is over.
 async fn send_to_pay(
     state: &ShopState,
-    order: &Order,
+    found: &Found,
     provider: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -173,16 +200,19 @@ async fn send_to_pay(
         None => state.payments.pages().next(),
     };
     let provider = provider.ok_or(Verdict::NotFound)?;
-    let titles = state
-        .store()
-        .await?
-        .titles(std::slice::from_ref(order))
-        .await;
-    let mut body = view::titled_order_json(order, &titles.map_err(database_failed)?);
-    let title = body["title"].as_str().unwrap_or(&order.product);
-    let pay_url = checkout::pay_url(state, order, title, Some(provider), headers).await;
+    let mut body = match found {
+        Found::Placed(order) => {
+            let store = state.store().await?;
+            let titles = store.titles(std::slice::from_ref(order)).await;
+            view::titled_order_json(order, &titles.map_err(database_failed)?)
+        }
+        Found::Waiting(order) => view::order_json(order),
+    };
+    let title = body["title"].as_str().unwrap_or(&found.order().product);
+    let pay_url = checkout::pay_url(state, found, title, Some(provider), headers).await;
     let pay_url = pay_url.map_err(database_failed)?;
     body["pay_url"] = pay_url.ok_or(Verdict::Unavailable)?.into();
+    body["placed"] = matches!(found, Found::Placed(_)).into();
     Ok(json_response(StatusCode::OK, body.to_string()))
 }
 
@@ -266,21 +296,27 @@ async fn read_pay(body: Body) -> Result<Pay, ApiError> {
     Ok(serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?)
 }
 
-/// The buyer's own order of this number.
+/// The buyer's own order of this number, in the database: one that was only promised is
+/// placed for it.
 ///
 /// # Errors
-/// `not_found`, also if the order is another buyer's.
+/// `not_found`, also if the order is another buyer's; `unavailable` if it cannot be placed
+/// now.
 async fn own_order(
     state: &ShopState,
     user: &str,
     order: Result<Path<String>, PathRejection>,
 ) -> Result<Order, ApiError> {
+    match promised::find(state, user, number(order)?).await? {
+        Found::Placed(order) => Ok(order),
+        Found::Waiting(_) => Err(ApiError(Verdict::Unavailable)),
+    }
+}
+
+/// The number in a request's path.
+fn number(order: Result<Path<String>, PathRejection>) -> Result<OrderId, ApiError> {
     let Path(order) = order.map_err(|_| Verdict::BadRequest)?;
-    let id = order.parse().map(OrderId).map_err(|_| Verdict::NotFound)?;
-    let order = state.store().await?.order(user, id).await;
-    order
-        .map_err(database_failed)?
-        .ok_or(ApiError(Verdict::NotFound))
+    Ok(order.parse().map(OrderId).map_err(|_| Verdict::NotFound)?)
 }
 
 /// The order as it is now: 200 if it is in the `wanted` state, else 409.

@@ -13,6 +13,7 @@ use seckill_core::Verdict;
 use seckill_core::orders::payment;
 use seckill_core::orders::payment::{Notice, ProviderName};
 
+use super::promised;
 use super::state::{ShopState, database_failed};
 use super::view::payment_json;
 use crate::http::error::{ApiError, json_response};
@@ -92,6 +93,10 @@ async fn note(
     provider: &AnyProvider,
     notice: &Notice,
 ) -> Result<Response, ApiError> {
+    if let Some(order) = notice.order_id() {
+        // The notice may arrive before the order does.
+        promised::place_paid(state, order).await?;
+    }
     let store = state.store().await?;
     let noted = store.note_payment(notice, state.payments.currency(), now_ms());
     let Noted { payment, order } = noted.await.map_err(database_failed)?;

@@ -199,6 +199,7 @@ impl Purchase<'_> {
             elsewhere,
             edge_returns: self.permit.is_some(),
             spent_until_ms: leases::spent_until_ms(&self.entry),
+            order: state.numbers.next(),
             pass: self.admissible.pass.as_ref().map(|pass| Pass {
                 nonce: pass.nonce,
                 keep_ms: pass.expires_ms.saturating_sub(self.now_ms) + CLOCKS_MS,

@@ -15,11 +15,13 @@ use seckill_core::captcha::pass::CLOCKS_MS;
 use seckill_core::ids::Item;
 use seckill_core::journal::Id;
 use seckill_core::keys;
+use seckill_core::orders::order::OrderId;
 use seckill_core::permits::permit::PermitId;
 use seckill_core::stock::ledger::EntryId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::numbers::Numbers;
 use super::refill::{Refilled, Refiller};
 use crate::edges::regrabs;
 use crate::fence::Fence;
@@ -44,6 +46,7 @@ pub struct Replayer {
     redis: RedisLink,
     segments: Segments,
     refiller: Refiller,
+    numbers: Numbers,
     /// Remembers what is replayed, in case its Redis forgets it.
     fence: Option<Arc<Fence>>,
     /// Where other processes may have left journals.
@@ -58,12 +61,14 @@ impl Replayer {
         redis: RedisLink,
         segments: Segments,
         refiller: Refiller,
+        numbers: Numbers,
         fence: Option<Arc<Fence>>,
     ) -> Self {
         Self {
             redis,
             segments,
             refiller,
+            numbers,
             fence,
             base: None,
         }
@@ -168,6 +173,7 @@ impl Replayer {
                 segment,
                 entries: &entries,
                 void: &void,
+                numbers: &self.numbers,
             };
             let (decided, stopped) = batch.run(&mut conn, last, true).await?;
             self.remember(segment, &decided);
@@ -300,6 +306,7 @@ struct Batch<'a> {
     entries: &'a [Arc<Entry>],
     /// Leases whose permits count for nothing.
     void: &'a HashSet<String>,
+    numbers: &'a Numbers,
 }
 
 impl Batch<'_> {
@@ -315,6 +322,7 @@ impl Batch<'_> {
             segment,
             entries,
             void,
+            numbers,
         } = self;
         let mut before = last.clone();
         let calls: Vec<_> = entries
@@ -324,7 +332,8 @@ impl Batch<'_> {
                 let before = std::mem::replace(last, entry.seq.max(*last));
                 let elsewhere = elsewhere && entry.request.segments > 1;
                 let is_void = lease_of(entry).is_some_and(|lease| void.contains(&lease));
-                call(segment, entry, before, elsewhere, is_void)
+                let order = numbers.next();
+                call(segment, entry, before, elsewhere, is_void, order)
             })
             .collect();
         let mut decided = Vec::with_capacity(entries.len());
@@ -361,6 +370,7 @@ fn call(
     before: u64,
     elsewhere: bool,
     is_void: bool,
+    order: Option<OrderId>,
 ) -> scripts::Call<Replayed> {
     let request = &entry.request;
     let permit = PermitId::parse(&request.permit).filter(|_| !is_void);
@@ -379,6 +389,7 @@ fn call(
         // Its edge has been answered long ago.
         edge_returns: false,
         spent_until_ms: 0,
+        order,
     };
     let record = Record {
         file: entry.file,

@@ -14,15 +14,12 @@ use seckill_core::orders::purchase::{BuyerRecord, State as Standing};
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::{Verdict, keys};
 
-use super::identity;
+use super::record::{STOCK_FOR_SALE, record_of};
 use super::state::ShopState;
+use super::{identity, promised};
 use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
 use crate::redis::RedisLinkError;
-use crate::redis::segments::Segment;
-
-/// The field of a segment's stock that says how many items are for sale.
-const STOCK_FOR_SALE: &str = "sale_stock_amount";
 
 /// `GET /api/rounds/{round}/products/{product}/result`.
 pub(super) fn router() -> Router<Arc<ShopState>> {
@@ -45,7 +42,12 @@ async fn result(
         return Ok(Outcome::of_status("processing").into_response());
     }
     let outcome = match buyers_record(&state, &item, entry, user).await {
-        Ok(record) => Outcome::of(record),
+        Ok(record) => {
+            let is_promised = promise(&state, &item, entry, user, record.as_ref()).await;
+            let mut outcome = Outcome::of(record);
+            outcome.order = outcome.order.filter(|_| is_promised);
+            outcome
+        }
         Err(error) => {
             // Not read from the database, which has enough to do with placing orders: all
             // buyers ask at once, again and again.
@@ -92,56 +94,36 @@ impl Outcome {
     }
 }
 
+/// Keeps the promise of an order that is not placed yet; `false` if the buyer must not see
+/// its number, because nobody could find it by that.
+async fn promise(
+    state: &ShopState,
+    item: &Item,
+    entry: &Entry,
+    user: &str,
+    record: Option<&BuyerRecord>,
+) -> bool {
+    let Some(record) = record.filter(|it| it.state == Standing::Succeeded) else {
+        return true;
+    };
+    let made_from = (item, entry.segment_of(user), entry.price_cents);
+    let Some(purchase) = promised::purchase_of(made_from, user, record) else {
+        return true;
+    };
+    let kept = promised::keep(state, purchase).await;
+    if let Err(error) = &kept {
+        tracing::debug!(%error, %item, "an order's number is not shown yet");
+    }
+    kept.is_ok()
+}
+
 async fn buyers_record(
     state: &ShopState,
     item: &Item,
     entry: &Entry,
     user: &str,
 ) -> Result<Option<BuyerRecord>, RedisLinkError> {
-    let segment = entry.segment_of(user);
-    let mut conn = state.segments.conn(item, segment).await?;
-    type Stock = (Option<String>, Option<String>);
-    type Read = (Option<String>, Option<String>, Stock);
-    let (bought, refused, (stock, halted)): Read = redis::pipe()
-        .hget(keys::buyers(item, segment), user)
-        .hget(keys::refused(item, segment), user)
-        .hmget(
-            keys::stock(item, segment),
-            &[STOCK_FOR_SALE, keys::STOCK_HALTED],
-        )
-        .query_async(&mut conn)
-        .await?;
-    // What such a Redis does not have on record may have been bought all the same.
-    if let Some(reason) = halted {
-        return Err(RedisLinkError::Halted(reason));
-    }
-    if stock.is_none() {
-        let segment = Segment {
-            item: item.clone(),
-            number: segment,
-        };
-        return Err(RedisLinkError::NoStock(segment.to_string()));
-    }
-    let read = |text: String| {
-        let record = BuyerRecord::parse(&text);
-        if record.is_none() {
-            tracing::error!(%item, user, text, "a buyer's record cannot be read");
-        }
-        record
-    };
-    Ok(latest(bought.and_then(read), refused.and_then(read)))
-}
-
-/// What became of the buyer's last request: a purchase that lives, or the later of one
-/// that does not and of a journalled request that bought nothing.
-fn latest(bought: Option<BuyerRecord>, refused: Option<BuyerRecord>) -> Option<BuyerRecord> {
-    match (bought, refused) {
-        (Some(bought), Some(refused)) => {
-            let stands = !bought.state.may_buy_again() || bought.at_ms >= refused.at_ms;
-            Some(if stands { bought } else { refused })
-        }
-        (bought, refused) => bought.or(refused),
-    }
+    record_of(state, item, entry.segment_of(user), user).await
 }
 
 /// Answers a request again that an edge admitted before: `Ok` if it made the purchase.
@@ -202,25 +184,4 @@ async fn left(
 fn journal_holds(state: &ShopState, item: &Item, user: &str) -> bool {
     let journal = state.journal.as_ref();
     journal.is_some_and(|journal| journal.holds_buyer(item, user))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_purchase_that_lives_stands_before_a_later_request_that_bought_nothing() {
-        let record = |text: &str| BuyerRecord::parse(text);
-        let refused = record("failed|r-2|1|||20|sold_out");
-        for bought in ["succeeded|r-1|1|||10", "paid|r-1|1||7|10"] {
-            let stands = latest(record(bought), refused.clone());
-            assert_eq!(stands, record(bought));
-        }
-        let cancelled = record("cancelled|r-1|1||7|10|unpaid");
-        assert_eq!(latest(cancelled.clone(), refused.clone()), refused);
-        let later = record("cancelled|r-3|1||9|30|unpaid");
-        assert_eq!(latest(later.clone(), refused.clone()), later);
-        assert_eq!(latest(None, refused.clone()), refused);
-        assert_eq!(latest(cancelled.clone(), None), cancelled);
-    }
 }

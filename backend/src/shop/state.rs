@@ -1,13 +1,16 @@
 //! What every handler of the purchase role shares.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use seckill_core::Verdict;
 use seckill_core::orders::money::Currency;
 use seckill_core::signing::keyring::{Digest, Keyring};
+use tokio::sync::Semaphore;
 
 use super::captcha::Captcha;
 use super::key_file::Keys;
+use super::numbers::Numbers;
 use super::refill::Refiller;
 use super::replay::Replayer;
 use super::tokens::Tokens;
@@ -23,8 +26,12 @@ use crate::stock::following;
 use crate::store::orders::Order;
 use crate::store::{LazyStore, Store, StoreError};
 
+/// Orders that buyers have placed at once at the same time, so that a crowd which waits for
+/// a slow database does not take it over: others see their orders from Redis.
+const PLACED_AT_ONCE: usize = 8;
+
 /// How the purchase role behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// How hidden URLs are digested; the same as the edge's `seckill_digest`.
     pub digest: Digest,
@@ -35,6 +42,20 @@ pub struct Options {
     pub captcha: bool,
     /// Whether the language in which somebody buys is remembered, for notifications.
     pub remember_language: bool,
+    /// How long a buyer has to pay, as the orders role has it.
+    pub pay_within: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            digest: Digest::default(),
+            demo_login: false,
+            captcha: false,
+            remember_language: false,
+            pay_within: Duration::from_secs(600),
+        }
+    }
 }
 
 /// What every handler of the purchase role shares.
@@ -59,6 +80,10 @@ pub struct ShopState {
     pub(super) catalogue: catalogue::Mirror,
     /// Where requests wait while Redis does not answer; without one, they are refused.
     pub(super) journal: Option<Journal>,
+    /// Numbers of the orders that its purchases become.
+    pub(super) numbers: Numbers,
+    /// A turn for each order that is placed at once for a buyer who came before the queue.
+    pub(super) placing_at_once: Semaphore,
     /// Remembers what this process sold, in case its Redis forgets it.
     pub(super) fence: Option<Arc<Fence>>,
 }
@@ -76,7 +101,9 @@ impl ShopState {
     ) -> Self {
         Self {
             catalogue: catalogue::Mirror::following(redis.clone()),
+            numbers: Numbers::drawing(redis.clone()),
             redis,
+            placing_at_once: Semaphore::new(PLACED_AT_ONCE),
             refiller: Refiller::new(segments.clone()),
             segments,
             store: store.map(LazyStore::opened),
@@ -156,6 +183,7 @@ impl ShopState {
             self.redis.clone(),
             self.segments.clone(),
             self.refiller.clone(),
+            self.numbers.clone(),
             self.fence.clone(),
         )
     }

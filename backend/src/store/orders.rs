@@ -155,6 +155,23 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
+    /// Whether there is an order of this number, also if it is failed.
+    ///
+    /// # Errors
+    /// A database is away.
+    pub async fn has_order(&self, id: OrderId) -> Result<bool, StoreError> {
+        for shard in self.shards() {
+            let found: Option<i64> = sqlx::query_scalar("SELECT id FROM orders WHERE id = ?")
+                .bind(signed(id.0))
+                .fetch_optional(shard.readers())
+                .await?;
+            if found.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The buyer's orders, newest first: up to `limit` after the first `skip`.
     ///
     /// # Errors

@@ -252,6 +252,7 @@ async fn items_are_held_once_at_the_approval_and_the_unsold_are_returned_after_t
             price_cents: 0,
             permit: String::new(),
             at_ms: 1,
+            order: None,
         },
         pay_by_ms: 100,
     };

@@ -299,6 +299,7 @@ async fn place(store: &Store, numbers: std::ops::RangeInclusive<u64>) {
             price_cents: 99_900,
             permit: String::new(),
             at_ms: 1,
+            order: None,
         },
         pay_by_ms: 100,
     };

@@ -37,6 +37,7 @@ fn poison(user: &str) -> OrderMessage {
         price_cents: 99_900,
         permit: String::new(),
         at_ms: now_ms(),
+        order: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Paying, cancelling and expiring, from the HTTP call to the stock.
 
+/// Paying while orders wait to be placed.
+mod backlog;
 /// Counterparts of the payment providers.
 mod counterparts;
 /// Notifications to buyers.

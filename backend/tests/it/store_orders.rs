@@ -96,6 +96,7 @@ fn purchase(user: &str, request: &str, at_ms: u64) -> OrderMessage {
         price_cents: 99_900,
         permit: "e.l.1".into(),
         at_ms,
+        order: None,
     }
 }
 

@@ -29,6 +29,10 @@ pub struct OrderMessage {
     pub permit: String,
     /// When the stock was locked, epoch milliseconds.
     pub at_ms: u64,
+    /// The number that its order gets, which its buyer may know before there is one;
+    /// `None` if the purchase was made without, so that whoever places it draws one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<u64>,
 }
 
 /// An order was placed: it is cancelled when this message is due, unless it is paid.
@@ -103,6 +107,21 @@ fn parse<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, MessageError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_of_an_older_version_has_no_order_number() {
+        let text = r#"{"v":1,"request":"r","round":"1","product":"153","segment":1,
+            "user":"li","quantity":1,"price_cents":5,"permit":"","at_ms":7}"#;
+        let message = OrderMessage::parse(text.as_bytes()).unwrap();
+        assert_eq!(message.order, None);
+        assert!(!message.to_json().contains("order"), "{message:?}");
+        let numbered = OrderMessage {
+            order: Some(u64::MAX >> 1),
+            ..message
+        };
+        let parsed = OrderMessage::parse(numbered.to_json().as_bytes());
+        assert_eq!(parsed.unwrap(), numbered);
+    }
 
     #[test]
     fn a_newer_message_is_named_as_such() {

@@ -64,6 +64,12 @@ impl OrderId {
     pub fn first_of(ms: u64) -> Self {
         Self(ms.saturating_sub(EPOCH_MS) << 22)
     }
+
+    /// The millisecond in which the number was made, epoch milliseconds.
+    #[must_use]
+    pub fn made_ms(self) -> u64 {
+        (self.0 >> 22).saturating_add(EPOCH_MS)
+    }
 }
 
 impl fmt::Display for OrderId {
@@ -135,6 +141,7 @@ mod tests {
         let placed = OrderIds::new(1023).next(EPOCH_MS + 5);
         assert!(OrderId::first_of(EPOCH_MS + 5) <= placed);
         assert!(placed < OrderId::first_of(EPOCH_MS + 6));
+        assert_eq!(placed.made_ms(), EPOCH_MS + 5);
     }
 
     #[test]

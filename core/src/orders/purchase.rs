@@ -162,7 +162,7 @@ pub struct BuyerRecord {
     pub quantity: u32,
     /// Permit it was admitted with; empty if the edge was bypassed.
     pub permit: String,
-    /// Order number; empty until there is one.
+    /// Order number, known from the purchase on; empty if the order's placing draws it.
     pub order: String,
     /// When the stock was deducted, epoch milliseconds by Redis's clock.
     pub at_ms: u64,

@@ -10,6 +10,8 @@ export const LOCK_MS = 30_000;
 export const NONE_MS = 30_000;
 /** After this long without a result the page stops saying "in progress". */
 export const OVERDUE_MS = 180_000;
+/** An order is placed within this time, unless the queue is behind. */
+export const PLACED_MS = 5_000;
 /** The hidden path is handed out from this long before the opening. */
 export const PATH_WINDOW_MS = 60_000;
 
@@ -135,9 +137,15 @@ function reported(s, answer, now) {
     case 'failed':
     case 'cancelled':
       return { ...s, grab: null, outcome: pick(answer), notice: { code: status, reason: answer.reason } };
-    case 'processing':
     case 'succeeded':
-      return pending(s, status === 'succeeded' ? 'reserved' : 'processing', now);
+      // Placing orders is behind, and this one has its number: opening it places it.
+      if (answer.order && s.grab && now - s.grab.since >= PLACED_MS) {
+        const outcome = { status: 'ordered', order: answer.order, reason: null };
+        return { ...s, grab: null, notice: null, outcome: { ...known(s, answer), ...outcome } };
+      }
+      return pending(s, 'reserved', now);
+    case 'processing':
+      return pending(s, 'processing', now);
     case 'unknown':
       return pending(s, 'lost', now);
     default:

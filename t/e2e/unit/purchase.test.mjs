@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as cadence from '../../../html/static/assets/cadence.js';
 import {
-  buttonAt, initial, LOCK_MS, nextStep, NONE_MS, noticeAt, OVERDUE_MS, payLeft, reduce, sceneAt, toSave,
+  buttonAt, initial, LOCK_MS, nextStep, NONE_MS, noticeAt, OVERDUE_MS, PLACED_MS, payLeft, reduce, sceneAt, toSave,
 } from '../../../html/static/assets/purchase.js';
 
 const OPENS = 1_000_000;
@@ -221,4 +221,15 @@ test('nobody polls a state that cannot change what is seen', () => {
   assert.equal(cadence.stateEvery(s, NOW, false), null);
   assert.equal(cadence.stateEvery(clicked(), NOW, true), null);
   assert.equal(cadence.stateEvery(s, ENDS, true), null);
+});
+
+test('an order that waits to be placed can be opened by its number after five seconds', () => {
+  const waits = result(clicked(), 'succeeded', NOW + PLACED_MS - 1, { order: '81' });
+  assert.equal(waits.outcome, null);
+  assert.equal(waits.grab.phase, 'reserved');
+  const shown = result(waits, 'succeeded', NOW + PLACED_MS, { order: '81' });
+  assert.deepEqual(shown.outcome, { status: 'ordered', order: '81', reason: null });
+  assert.equal(shown.grab, null);
+  // Without a number there is nothing to open.
+  assert.equal(result(waits, 'succeeded', NOW + PLACED_MS).grab.phase, 'reserved');
 });

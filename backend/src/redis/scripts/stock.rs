@@ -67,6 +67,8 @@ pub struct Purchase<'a> {
     pub edge_returns: bool,
     /// Until when the counts of leases are kept, epoch milliseconds; 0 for ever.
     pub spent_until_ms: u64,
+    /// The number that its order gets; `None` if whoever places it is to draw one.
+    pub order: Option<OrderId>,
 }
 
 /// A captcha pass that a purchase spends.
@@ -148,6 +150,12 @@ pub(super) fn purchase_arguments<T>(
     call.arg(it.pass.map_or(0, |pass| pass.keep_ms))
         .arg(u8::from(it.edge_returns))
         .arg(it.spent_until_ms)
+        .arg(
+            it.order
+                .as_ref()
+                .map(OrderId::to_string)
+                .unwrap_or_default(),
+        )
 }
 
 /// The same, with the event of a purchase that was made now.

@@ -51,6 +51,7 @@ pub async fn buy(conn: &mut MultiplexedConnection, click: &Click) -> RedisResult
         pass: None,
         edge_returns: false,
         spent_until_ms: 0,
+        order: None,
     };
     stock::purchase(&item(), 1, &purchase).run(conn).await
 }

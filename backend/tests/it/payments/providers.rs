@@ -65,6 +65,7 @@ async fn new_order(store: &Store, user: &str, price_cents: u64) -> String {
             price_cents,
             permit: String::new(),
             at_ms: now,
+            order: None,
         },
         pay_by_ms: now + 600_000,
     };
