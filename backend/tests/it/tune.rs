@@ -46,6 +46,8 @@ async fn a_redis_is_off_until_it_keeps_what_was_sold() {
             .output()
             .unwrap()
     };
+    // The tests' own Redis does not wait for the disk.
+    configure(&redis, &[("appendfsync", "everysec")]).await;
     configure(&redis, &[("maxmemory-policy", "allkeys-lru")]).await;
     let off = check();
     assert_eq!(off.status.code(), Some(1));
