@@ -74,12 +74,10 @@ pub async fn check(
 fn cure(products: usize) -> String {
     match zone_for_products(products, &ZoneNeeds::default()) {
         Some(bytes) => format!(
-            "give it seckill_zone NAME:{}m, or withdraw what is not to be sold, and approve again",
+            "give it seckill_zone NAME:{}m, or withdraw what is not to be sold, and try again",
             bytes >> 20
         ),
-        None => {
-            "no zone holds so many; withdraw what is not to be sold, and approve again".to_owned()
-        }
+        None => "no zone holds so many; withdraw what is not to be sold, and try again".to_owned(),
     }
 }
 

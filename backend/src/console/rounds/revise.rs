@@ -18,6 +18,7 @@ use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
 use crate::sale::publish::date_of;
+use crate::sale::room;
 use crate::stock::adjust::{AdjustError, Adjusted, Adjuster, Raise};
 use crate::store::Actor;
 use crate::store::difference::{Difference, one_person_may};
@@ -221,6 +222,13 @@ pub(super) async fn save(
         changes,
     } = revised;
     // Everything is checked before anything is changed.
+    if let Err(error) = room::check(&state.redis, &round, now_ms()).await? {
+        return Err(ConsoleError::Conflict {
+            code: "no_room",
+            message: format!("Nothing was changed: {error}."),
+            current: None,
+        });
+    }
     let adjuster = Adjuster {
         redis: &state.redis,
         segments: &state.segments,

@@ -3,6 +3,7 @@
 use axum::http::{Method, StatusCode};
 use redis::AsyncCommands as _;
 use seckill::store::accounts::Role;
+use seckill_core::keys;
 use serde_json::{Value, json};
 
 use crate::common::console::{Answer, Console, Session};
@@ -278,6 +279,47 @@ async fn a_rejected_round_says_why_and_is_a_draft_again_once_it_is_edited() {
             "round.create"
         ]
     );
+}
+
+#[tokio::test]
+async fn an_edit_after_the_approval_is_refused_where_the_smallest_zone_has_no_room_by_now() {
+    let (console, li, wang, _) = three().await;
+    let mut two = form("153");
+    let mut second = two["products"][0].clone();
+    second["id"] = json!("154");
+    two["products"].as_array_mut().unwrap().push(second);
+    let round = approved(&console, &li, &wang, &two).await;
+
+    // An edge with a zone that is made for one product joins.
+    let mut conn = console.link.conn().await.unwrap();
+    let (edge, far_ms) = ("edge-b.beef.1.web7", 4_000_000_000_000_u64);
+    let () = conn.zadd(keys::EDGES, edge, far_ms).await.unwrap();
+    let mut edited = edit(&round);
+    edited["products"][0]["amount"] = json!(150);
+    edited["ends_ms"] = json!(round["ends_ms"].as_u64().unwrap() + HOUR);
+    let refused = save(&console, &li, &round, &edited).await;
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (StatusCode::CONFLICT, &json!("no_room"))
+    );
+    let message = refused.body["message"].as_str().unwrap();
+    for part in [
+        "Nothing was changed",
+        "edge-b.beef on web7 has room for 1 products",
+        "there are 2 that are not over",
+        "seckill_zone NAME:2m",
+    ] {
+        assert!(message.contains(part), "{message} lacks {part}");
+    }
+    let stock: i64 = conn
+        .hget("seckill::{1::153::01}::stock", "sale_stock_amount")
+        .await
+        .unwrap();
+    assert_eq!(stock, 100, "no amount was adjusted");
+
+    let () = conn.zrem(keys::EDGES, edge).await.unwrap();
+    let saved = save(&console, &li, &round, &edited).await;
+    assert_eq!(saved.status, StatusCode::OK, "{}", saved.body);
 }
 
 #[tokio::test]
