@@ -49,7 +49,7 @@ pub(crate) struct Headers<'a> {
     pub(crate) captcha: Option<&'a str>,
     /// `Authorization`.
     pub(crate) authorization: Option<&'a [u8]>,
-    /// Whether request id or pass was sent twice, so that others on the way may read
+    /// Whether request id, pass or token was sent twice, so that others on the way may read
     /// another one of them.
     pub(crate) is_ambiguous: bool,
 }
@@ -199,7 +199,8 @@ impl<'a> Request<'a> {
                 }
                 13 if key.eq_ignore_ascii_case(b"authorization") => {
                     // SAFETY: as above.
-                    found.authorization = Some(unsafe { bytes(element.value) });
+                    let header = unsafe { bytes(element.value) };
+                    *twice |= found.authorization.replace(header).is_some();
                 }
                 15 if key.eq_ignore_ascii_case(b"idempotency-key") => {
                     keep(&mut found.request, value().map(ids::unquoted), twice);
