@@ -188,14 +188,15 @@ pub fn refuse_late(closed: Option<Verdict>, may_be_known: bool) -> Result<(), Ve
 }
 
 /// What a verified buyer is told instead of a refusal for want of permits: `Ok` if this
-/// very request was admitted before, so that the back end is to give its answer again.
+/// very request was admitted before, or the buyer may have been by another edge, so that
+/// the back end is to answer from the buyer's record.
 ///
 /// # Errors
 /// [`Verdict::Duplicate`] for another click of a buyer who was admitted; `verdict` for
 /// everybody else.
 pub fn answer_known(verdict: Verdict, known: Answer) -> Result<(), Verdict> {
     match known {
-        Answer::SameRequest => Ok(()),
+        Answer::SameRequest | Answer::PerhapsElsewhere => Ok(()),
         Answer::SecondClick if verdict != Verdict::Unavailable => Err(Verdict::Duplicate),
         Answer::SecondClick | Answer::Unseen => Err(verdict),
     }

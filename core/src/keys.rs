@@ -163,6 +163,13 @@ pub fn reports(item: &Item) -> String {
     format!("seckill::{{{item}}}::reports")
 }
 
+/// String: fingerprints of the buyers whom edges admitted, 8 bytes each
+/// ([`crate::shared::winners`]).
+#[must_use]
+pub fn winners(item: &Item) -> String {
+    format!("seckill::{{{item}}}::winners")
+}
+
 /// Set: refunds already returned to [`permits`], so that each counts once.
 #[must_use]
 pub fn refunds(item: &Item) -> String {
@@ -369,6 +376,7 @@ mod tests {
         assert_eq!(round_products("1"), "seckill::round::{1}::products");
         assert_eq!(info(&item), "seckill::{1::153}::info");
         assert_eq!(permits(&item), "seckill::{1::153}::permits");
+        assert_eq!(winners(&item), "seckill::{1::153}::winners");
         assert_eq!(stock(&item, 1), "seckill::{1::153::01}::stock");
         assert_eq!(buyers(&item, 1), "seckill::{1::153::01}::buyers");
         assert_eq!(outbox(&item, 12), "seckill::{1::153::12}::outbox");

@@ -4,14 +4,15 @@
 -- KEYS[1]  info     hash; its field `limit` says how many permits there are
 -- KEYS[2]  permits  counter of permits granted and not returned
 -- KEYS[3]  leases   hash of open leases, lease id -> "amount:taken_ms"
+-- KEYS[4]  winners  string of the winners' fingerprints (winners.lua)
 -- ARGV[1]  lease id, "{edge}.{lease}"
 -- ARGV[2]  amount asked for, at least 1
 -- ARGV[3]  hold, ms that the lease is kept on record for longer than others: the
 --          edge spends it for that long even if Redis is away (renew.lua). 0, or
 --          left out, for what is spent within two seconds.
 --
--- Replies  { granted, permits now out, limit, open }; granted is from 0 to the amount,
---          open the number of leases now open. With none open and as many permits out
+-- Replies  { granted, permits now out, limit, open, winners }; granted is from 0 to the
+--          amount, open the number of leases now open, winners that of fingerprints. With none open and as many permits out
 --          as the limit says, every permit is known to be used: sold out.
 --          A repeated call with a lease id that is on record grants nothing new
 --          and replies what that lease holds.
@@ -32,13 +33,15 @@ if not granted or granted < 0 then
     .. ' is not a count of permits; set it to what was sold, or delete it before the sale')
 end
 
+local listed = redis.pcall('STRLEN', KEYS[4])
+local winners = type(listed) == 'number' and math.floor(listed / 8) or 0
 local held = redis.call('HGET', KEYS[3], ARGV[1])
 if held then
-  return { tonumber(string.match(held, '^%d+')), granted, limit, redis.call('HLEN', KEYS[3]) }
+  return { tonumber(string.match(held, '^%d+')), granted, limit, redis.call('HLEN', KEYS[3]), winners }
 end
 local left = limit - granted
 if left <= 0 then
-  return { 0, granted, limit, redis.call('HLEN', KEYS[3]) }
+  return { 0, granted, limit, redis.call('HLEN', KEYS[3]), winners }
 end
 amount = math.min(amount, left)
 
@@ -46,4 +49,4 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000) + (tonumber(ARGV[3]) or 0)
 granted = redis.call('INCRBY', KEYS[2], amount)
 redis.call('HSET', KEYS[3], ARGV[1], string.format('%d:%d', amount, now_ms))
-return { amount, granted, limit, redis.call('HLEN', KEYS[3]) }
+return { amount, granted, limit, redis.call('HLEN', KEYS[3]), winners }

@@ -27,6 +27,9 @@ use crate::state::{ClaimedPass, SeenClick};
 pub(crate) enum Decision {
     /// None yet.
     Undecided,
+    /// This edge has just started: the request waits for the catalogue and the bans, and
+    /// nothing of it is verified yet.
+    Starting,
     /// The request waits for Redis.
     Waiting,
     /// It may pass.

@@ -5,6 +5,7 @@
 pub(crate) mod queue;
 pub(crate) mod reports;
 pub(crate) mod standby;
+pub(crate) mod winners;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::permits::hand::Flight;
 use seckill_core::permits::{lease, standby as rules};
-use seckill_core::shared::products::Found;
+use seckill_core::shared::products::{Counted, Found};
 
 use crate::conf::Edge;
 use crate::link::Link;
@@ -42,17 +43,20 @@ pub(crate) enum Outcome {
 pub(crate) struct Reply {
     /// Permits granted with it; they are in the hand, unless the reply came too late.
     pub(crate) granted: u64,
-    /// Permits granted in all.
-    out: u64,
+    /// What Redis counts now, this lease included.
+    counted: Counted,
     limit: u64,
-    /// Leases open now, this one included.
-    open: u64,
 }
 
 impl Reply {
-    /// Whether all other permits are spent: fewer items are left than this lease got.
-    pub(crate) fn is_the_rest(&self) -> bool {
-        self.open <= u64::from(self.granted > 0)
+    /// Whether all other permits are spent, and this edge knows who has the items: fewer
+    /// are left than this lease got.
+    pub(crate) fn is_the_rest(&self, product: &Found<'_>) -> bool {
+        let others = self.counted.open - u64::from(self.granted > 0).min(self.counted.open);
+        product.is_settled(Counted {
+            open: others,
+            ..self.counted
+        })
     }
 }
 
@@ -178,7 +182,7 @@ fn add_to_hand(edge: &Edge, item: &Item, reply: &Reply, (number, sent_ms): (u64,
         return reply.granted == 0;
     };
     let now_ms = clock::monotonic_ms();
-    found.set_granted(reply.out, reply.open, reply.limit);
+    found.set_granted(reply.counted, reply.limit);
     found.hand().adapt(now_ms);
     let is_fresh = lease::may_spend(sent_ms, now_ms);
     reply.granted == 0 || is_fresh && found.hand().put(number, reply.granted, sent_ms)
@@ -212,12 +216,13 @@ async fn send_take(
     number: u64,
     (amount, hold_ms): (u64, u64),
 ) -> RedisResult<Reply> {
-    let (granted, out, limit, open) = redis::cmd("EVALSHA")
+    let (granted, out, limit, open, winners) = redis::cmd("EVALSHA")
         .arg(&link.scripts.take)
-        .arg(3)
+        .arg(4)
         .arg(keys::info(item))
         .arg(keys::permits(item))
         .arg(keys::leases(item))
+        .arg(keys::winners(item))
         .arg(lease_id(edge, number))
         .arg(amount)
         .arg(hold_ms)
@@ -226,8 +231,11 @@ async fn send_take(
     link::works();
     Ok(Reply {
         granted,
-        out,
+        counted: Counted {
+            granted: out,
+            open,
+            winners,
+        },
         limit,
-        open,
     })
 }

@@ -17,11 +17,11 @@ use redis::{RedisResult, Value};
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::window::Phase;
-use seckill_core::shared::products::Returns;
+use seckill_core::shared::products::{Counted, Returns};
 
 use crate::conf::Edge;
 use crate::link::{self, Link};
-use crate::permits::{reports, standby};
+use crate::permits::{reports, standby, winners};
 use crate::{clock, error_log, rt};
 use catalogue::Catalogue;
 use failing::Failing;
@@ -139,6 +139,9 @@ impl Refresh {
         let permits = self.read_permits().await;
         self.failing
             .tolerate("the granted permits cannot be read", permits)?;
+        let swept = self.sweep_winners().await;
+        self.failing
+            .tolerate("the winners cannot be read again", swept)?;
         let limits = self.read_limits().await;
         self.failing
             .tolerate("a product's limit cannot be read", limits)?;
@@ -187,7 +190,7 @@ impl Refresh {
     }
 
     /// Reads how many permits are granted of each product that is on sale or about to
-    /// be, so that returned permits reopen it here.
+    /// be, so that returned permits reopen it here, and who has won it at other edges.
     async fn read_permits(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
         let items = self.catalogue.items().iter();
@@ -197,22 +200,39 @@ impl Refresh {
             .collect();
         for batch in open.chunks(BATCH) {
             let mut command = redis::cmd("EVALSHA");
-            command.arg(&self.link.scripts.count).arg(2 * batch.len());
+            command.arg(&self.link.scripts.count).arg(3 * batch.len());
             for item in batch {
                 command.arg(keys::permits(item)).arg(keys::leases(item));
+                command.arg(keys::winners(item));
             }
             let counts: Vec<i64> = command.query_async(&mut self.link.connection).await?;
-            for (item, counts) in batch.iter().zip(counts.chunks_exact(2)) {
+            for (item, counts) in batch.iter().zip(counts.chunks_exact(3)) {
+                let [granted, open, listed] = [0, 1, 2].map(|at| u64::try_from(counts[at]));
+                let listed = listed.unwrap_or_default();
+                winners::follow(&mut self.link, &self.edge, item, listed).await?;
                 let Some(found) = self.edge.zone.products().find(item.round(), item.product())
                 else {
                     continue;
                 };
-                let (granted, open) = (u64::try_from(counts[0]), u64::try_from(counts[1]));
-                let counted = granted.ok().map(|granted| (granted, open.unwrap_or(1)));
+                let counted = granted.ok().map(|granted| Counted {
+                    granted,
+                    open: open.unwrap_or(1),
+                    winners: listed,
+                });
                 found.set_counted(counted);
             }
         }
         Ok(())
+    }
+
+    /// Forgets the winners of products that are over, when there are too many.
+    async fn sweep_winners(&mut self) -> RedisResult<()> {
+        let now = clock::now_ms();
+        let items = self.catalogue.items().iter();
+        let current = items
+            .filter(|(_, entry)| entry.window.phase(now) != Phase::Ended)
+            .map(|(item, _)| item);
+        winners::sweep(&mut self.link, &self.edge, current).await
     }
 
     /// Reads the limit of products for which a lease brought another limit than the

@@ -27,7 +27,7 @@ const VARIABLES: [(&str, Text); 8] = [
         out.push_str(match ctx.map(|ctx| ctx.decision.get()) {
             Some(Decision::Admitted) => "admitted",
             Some(Decision::Refused(verdict)) => Verdict::code(verdict),
-            Some(Decision::Undecided | Decision::Waiting) | None => "",
+            Some(Decision::Undecided | Decision::Starting | Decision::Waiting) | None => "",
         });
     }),
     ("seckill_user", |request, ctx, out| {

@@ -11,14 +11,16 @@
 //! a journalled request is answered before it is made; and while a lease is open, nobody is
 //! told "sold out".
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::orders::purchase::BuyerRecord;
 use seckill_core::permits::lease;
 use seckill_core::sale::catalogue::Entry;
+use seckill_core::shared::winners;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
@@ -175,11 +177,13 @@ pub async fn reclaim(
             .map(|((lease, _), spent)| (lease.clone(), spent))
             .unzip();
         if !used.is_empty() {
+            list_winners(conn, segments, (item, entry), &used, &spent).await?;
             settle(conn, item, &used, &spent).await?;
         }
     }
     for leases in overdue.chunks(BATCH) {
         let spent = close(segments, item, entry, leases).await?;
+        list_winners(conn, segments, (item, entry), leases, &spent).await?;
         returned += settle(conn, item, leases, &spent).await?;
     }
     metrics::RECLAIMED.add(usize::try_from(returned).unwrap_or(usize::MAX));
@@ -274,6 +278,52 @@ async fn spent(
         }
     }
     Ok(spent)
+}
+
+/// Puts on the list of winners whom these leases' edges admitted: an edge that was killed
+/// may not have done so, and its buyers retry at another one. Before the leases are
+/// settled, since the others tell "sold out" from then on.
+async fn list_winners(
+    conn: &mut MultiplexedConnection,
+    segments: &Segments,
+    (item, entry): (&Item, &Entry),
+    leases: &[String],
+    spent: &[u64],
+) -> Result<(), RedisLinkError> {
+    let used = leases.iter().zip(spent).filter(|(_, spent)| **spent > 0);
+    let used: HashSet<&str> = used.map(|(lease, _)| lease.as_str()).collect();
+    if used.is_empty() {
+        return Ok(());
+    }
+    let admitted = |record: &str| {
+        let record = BuyerRecord::parse(record)?;
+        let (lease, _) = record.permit.rsplit_once('.')?;
+        used.contains(lease).then_some(())
+    };
+    for segment in 1..=entry.segments {
+        let mut home = segments.conn(item, segment).await?;
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("HSCAN");
+            scan.arg(keys::buyers(item, segment))
+                .arg(cursor)
+                .arg("COUNT")
+                .arg(1000);
+            let (next, records): (u64, Vec<(String, String)>) = scan.query_async(&mut home).await?;
+            let found = records.iter().filter(|(_, text)| admitted(text).is_some());
+            let found: Vec<u64> = found.map(|(user, _)| winners::fingerprint(user)).collect();
+            if !found.is_empty() {
+                let until_ms = spent_until_ms(entry);
+                let call = scripts::permits::winners(item, &found, until_ms);
+                call.run(conn).await?;
+            }
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+        }
+    }
+    Ok(())
 }
 
 async fn settle(

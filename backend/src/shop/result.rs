@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
+use seckill_core::gate;
 use seckill_core::ids::Item;
 use seckill_core::orders::purchase::{BuyerRecord, State as Standing};
 use seckill_core::sale::catalogue::Entry;
@@ -19,6 +20,7 @@ use super::state::ShopState;
 use super::{identity, promised};
 use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
+use crate::now_ms;
 use crate::redis::RedisLinkError;
 
 /// `GET /api/rounds/{round}/products/{product}/result`.
@@ -129,8 +131,9 @@ async fn buyers_record(
 /// Answers a request again that an edge admitted before: `Ok` if it made the purchase.
 ///
 /// # Errors
-/// `duplicate` if another request of the buyer did; `sold_out` if nobody's did and
-/// nothing is left; else `busy`, for the first request may still be under way.
+/// `duplicate` if another request of the buyer did. If none did: what everybody is told
+/// of a product that is over or stopped, `sold_out` if nothing is left, else `busy`, for
+/// the first request may still be under way.
 pub(super) async fn answer_again(
     state: &ShopState,
     item: &Item,
@@ -154,9 +157,9 @@ pub(super) async fn answer_again(
             state: Standing::Succeeded | Standing::Ordered | Standing::Paid,
             ..
         }) => Err(Verdict::Duplicate),
-        _ if entry.segments > 1 => Err(Verdict::Busy),
         _ => {
-            let left = left(state, item, entry, user).await.map_err(away)?;
+            gate::refuse_stopped(entry, now_ms())?;
+            let left = left(state, item, entry).await.map_err(away)?;
             let is_gone = left.is_some_and(|left| left <= 0);
             Err(if is_gone {
                 Verdict::SoldOut
@@ -167,18 +170,27 @@ pub(super) async fn answer_again(
     }
 }
 
-/// Items left in the buyer's segment.
+/// Items left in all segments; `None` where a segment has no stock, or items are on their
+/// way between two.
 async fn left(
     state: &ShopState,
     item: &Item,
     entry: &Entry,
-    user: &str,
 ) -> Result<Option<i64>, RedisLinkError> {
-    let segment = entry.segment_of(user);
-    let mut conn = state.segments.conn(item, segment).await?;
-    let mut amount = redis::cmd("HGET");
-    amount.arg(keys::stock(item, segment)).arg(STOCK_FOR_SALE);
-    Ok(amount.query_async(&mut conn).await?)
+    let mut left = 0;
+    for segment in 1..=entry.segments {
+        let mut conn = state.segments.conn(item, segment).await?;
+        let (amount, in_transit): (Option<i64>, u64) = redis::pipe()
+            .hget(keys::stock(item, segment), STOCK_FOR_SALE)
+            .hlen(keys::transit(item, segment))
+            .query_async(&mut conn)
+            .await?;
+        match amount {
+            Some(amount) if in_transit == 0 => left += amount,
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(left))
 }
 
 fn journal_holds(state: &ShopState, item: &Item, user: &str) -> bool {

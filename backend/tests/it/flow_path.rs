@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::common::shop::{Shop, click};
 use crate::common::{eventually, item, record, stock};
 use axum::http::StatusCode;
+use redis::AsyncCommands as _;
 use seckill::edges::leases as permits;
 use seckill::orders;
 use seckill::queue::{Queue as _, Queues, StreamsQueue};
@@ -13,6 +14,7 @@ use seckill::redis::RedisLink;
 use seckill::redis::segments::Segments;
 use seckill_core::keys;
 use seckill_core::orders::purchase::State;
+use seckill_core::shared::winners;
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
@@ -295,6 +297,23 @@ async fn permits_of_requests_that_never_arrived_come_back() {
         (granted().await == (2, 0)).then_some(())
     })
     .await;
+    let list: Vec<u8> = shop
+        .link
+        .conn()
+        .await
+        .unwrap()
+        .get(keys::winners(&item()))
+        .await
+        .unwrap();
+    let mut listed: Vec<u64> = winners::of_bytes(&list).collect();
+    let mut bought = ["li", "wang"].map(winners::fingerprint);
+    listed.sort_unstable();
+    listed.dedup();
+    bought.sort_unstable();
+    assert_eq!(
+        listed, bought,
+        "other edges know whom the dead one admitted"
+    );
     let (status, late) = shop.send(click("zhao", "r1", Some("e.l.4"))).await;
     assert_eq!(
         (status, &late["code"]),

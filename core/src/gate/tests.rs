@@ -307,6 +307,7 @@ fn a_winner_is_answered_as_one_whatever_has_run_out() {
         Verdict::Unavailable,
     ] {
         assert_eq!(answer_known(verdict, Answer::SameRequest), Ok(()));
+        assert_eq!(answer_known(verdict, Answer::PerhapsElsewhere), Ok(()));
         assert_eq!(answer_known(verdict, Answer::Unseen), Err(verdict));
     }
     for verdict in [Verdict::SoldOut, Verdict::Ended, Verdict::Busy] {

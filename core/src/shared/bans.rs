@@ -42,18 +42,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 
+use super::filter::{self, Filter, Turn};
 use super::prefix::{self, BadPrefix, Prefix};
 use super::sets::{self, Set, Slot, WAYS};
 use super::siphash::Seed;
 use crate::ids;
 
-mod filter;
 mod kind;
 /// Bans as Redis lists them.
 pub mod listed;
 mod sweep;
 
-use filter::{Filter, Turn};
 use kind::{Kind, Kinds};
 pub use sweep::{Sweep, Swept};
 

@@ -1,4 +1,5 @@
-//! Who is certainly not banned, in a few bits each.
+//! Who is certainly not in a table, in a few bits each: of the bans (`super::bans`), and
+//! of the winners (`super::winners`), who have no other table.
 //!
 //! The table of a million bans lies in main memory: to find that an address is
 //! not in it costs two cache misses, some 350 ns where they also miss the

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::products::Slot;
 use super::sets::Set;
-use super::{bans, passes, products, seen};
+use super::{bans, passes, products, seen, winners};
 
 /// Smallest zone that is accepted: 2 MiB.
 pub const MIN_ZONE_BYTES: usize = 2 << 20;
@@ -63,6 +63,8 @@ pub struct ZonePlan {
     pub bans: TablePlace,
     /// Captcha passes that were spent, of [`Set`].
     pub passes: TablePlace,
+    /// Who may be among the winners, of [`Set`]; a fixed part of the zone.
+    pub winners: TablePlace,
     /// Bytes to allocate, with what the caller reserved.
     pub bytes: usize,
     zone_bytes: usize,
@@ -121,7 +123,8 @@ pub fn zone_for(wanted: &ZoneNeeds) -> usize {
         .iter()
         .chain(&rest)
         .fold(0_usize, |sum, part| sum.saturating_add(*part));
-    let zone = share(bytes, 128, 127).saturating_add(128);
+    // nginx's bookkeeping is one part in 128, the winners' filter another.
+    let zone = share(bytes, 128, 126).saturating_add(128);
     zone.max(MIN_ZONE_BYTES)
         .div_ceil(1 << 20)
         .saturating_mul(1 << 20)
@@ -166,15 +169,17 @@ fn smallest(wanted: &ZoneNeeds, suffices: impl Fn(&ZonePlan) -> bool) -> usize {
 ///
 /// | zone | products | admitted buyers | bans | captcha passes |
 /// |---|---|---|---|---|
-/// | 2 MiB | 1,190 | 24,293 | 24,304 | 3,036 |
-/// | 16 MiB | 10,000 | 206,354 | 206,360 | 25,795 |
-/// | 62 MiB | 10,014 | 1,001,473 | 1,001,472 | 125,185 |
-/// | 128 MiB | 20,696 | 2,069,732 | 2,069,736 | 258,720 |
+/// | 2 MiB | 1,180 | 24,090 | 24,092 | 3,008 |
+/// | 16 MiB | 10,000 | 204,176 | 204,180 | 25,520 |
+/// | 63 MiB | 10,096 | 1,009,629 | 1,009,636 | 126,203 |
+/// | 128 MiB | 20,533 | 2,053,419 | 2,053,420 | 256,679 |
 ///
 /// # Errors
 /// [`ZoneTooSmall`], whose sentence says how large the zone must be.
 pub fn plan(zone_bytes: usize, wanted: &ZoneNeeds) -> Result<ZonePlan, ZoneTooSmall> {
-    let reserved = up(wanted.reserved_bytes);
+    let winners_at = up(wanted.reserved_bytes);
+    let winners_bytes = winners::bytes_for(zone_bytes);
+    let reserved = winners_at + winners_bytes;
     let least = zone_for(&ZoneNeeds {
         products: 1_000,
         seen: 0,
@@ -232,6 +237,11 @@ pub fn plan(zone_bytes: usize, wanted: &ZoneNeeds) -> Result<ZonePlan, ZoneTooSm
             count: passes_count,
             holds: passes::holds(passes_count),
         },
+        winners: TablePlace {
+            offset: winners_at,
+            count: winners_bytes / size_of::<Set>(),
+            holds: winners::holds(winners_bytes / size_of::<Set>()),
+        },
         bytes: passes_at + passes_count * size_of::<Set>(),
         zone_bytes,
         wanted: *wanted,
@@ -277,7 +287,7 @@ mod tests {
             reserved_bytes: 64 << 10,
             ..ZoneNeeds::default()
         };
-        assert!(zone_for(&wanted) <= 62 << 20, "{}", zone_for(&wanted));
+        assert!(zone_for(&wanted) <= 63 << 20, "{}", zone_for(&wanted));
         let plan = plan(128 << 20, &wanted).unwrap();
         assert_eq!(plan.shortfall(), None);
         assert!(plan.bytes <= 128 << 20);
@@ -294,11 +304,11 @@ mod tests {
                 plan.passes.holds,
             )
         };
-        assert_eq!(holds(2), (1_190, 24_293, 24_304, 3_036));
-        assert_eq!(holds(16), (10_000, 206_354, 206_360, 25_795));
-        assert_eq!(holds(62), (10_014, 1_001_473, 1_001_472, 125_185));
-        assert_eq!(holds(128), (20_696, 2_069_732, 2_069_736, 258_720));
-        assert_eq!(zone_for(&ZoneNeeds::default()), 62 << 20);
+        assert_eq!(holds(2), (1_180, 24_090, 24_092, 3_008));
+        assert_eq!(holds(16), (10_000, 204_176, 204_180, 25_520));
+        assert_eq!(holds(63), (10_096, 1_009_629, 1_009_636, 126_203));
+        assert_eq!(holds(128), (20_533, 2_053_419, 2_053_420, 256_679));
+        assert_eq!(zone_for(&ZoneNeeds::default()), 63 << 20);
     }
 
     #[test]
@@ -307,7 +317,7 @@ mod tests {
         assert!(plan.products.holds >= 1_000 && plan.seen.holds >= 20_000);
         let sentence = plan.shortfall().unwrap();
         assert!(
-            sentence.contains("2 MiB holds") && sentence.contains("make it 62m"),
+            sentence.contains("2 MiB holds") && sentence.contains("make it 63m"),
             "{sentence}"
         );
     }
@@ -317,7 +327,7 @@ mod tests {
         let sentence = plan(1 << 20, &ZoneNeeds::default())
             .unwrap_err()
             .to_string();
-        assert!(sentence.contains("at least 2m, or 62m"), "{sentence}");
+        assert!(sentence.contains("at least 2m, or 63m"), "{sentence}");
         let greedy = ZoneNeeds {
             reserved_bytes: 10 << 20,
             ..ZoneNeeds::default()

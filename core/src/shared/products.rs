@@ -10,7 +10,9 @@
 //! A slot has 256 bytes. 10,000 products in 16,000 slots: 3.9 MiB, and a search
 //! that finds reads 1.8 slots on average, one that does not 4.1.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+mod found;
 
 use super::chains::{Occupancy, clear_vacated};
 use crate::ids::MAX_ID;
@@ -20,12 +22,15 @@ use crate::sale::catalogue::Entry;
 use crate::sale::halt::Halt;
 use crate::sale::window::Window;
 
+pub use found::{Counted, Found};
+
 /// Words that hold `round::product`: two ids and the separator, zero padded.
 const KEY_WORDS: usize = (2 * MAX_ID + 2).div_ceil(8);
 
 type Key = [u64; KEY_WORDS];
 
-/// Set in a count of permits when no lease was open, so that all of them were spent.
+/// Set in a count of permits when no lease was open, so that all of them were spent, and
+/// this edge knew all winners.
 const ALL_SPENT: u64 = 1 << 63;
 /// In place of a count that cannot be read.
 const UNKNOWN: u64 = !ALL_SPENT;
@@ -44,7 +49,10 @@ pub struct Slot {
     opens_ms: AtomicU64,
     ends_ms: AtomicU64,
     limit: AtomicU64,
-    per_buyer: AtomicU64,
+    per_buyer: AtomicU32,
+    /// Fingerprints of its winners that this edge's filter knows, from the beginning of
+    /// the list in Redis. Not under the sequence number, like what follows.
+    winners: AtomicU32,
     /// Permits granted to all edges, as Redis last replied, and whether all of them were
     /// spent ([`ALL_SPENT`]). Not under the sequence number: it changes with every reply
     /// of Redis.
@@ -53,93 +61,6 @@ pub struct Slot {
     hand: Hand,
     /// Permits that it keeps for when Redis is away.
     standby: Standby,
-}
-
-/// A product as found in the table.
-#[derive(Clone, Copy)]
-pub struct Found<'a> {
-    /// Its line in the catalogue, as far as the edge needs it.
-    pub entry: Entry,
-    slot: &'a Slot,
-}
-
-impl<'a> Found<'a> {
-    /// Names the slot for as long as the zone lives.
-    #[must_use]
-    pub fn id(&self) -> usize {
-        std::ptr::from_ref(self.slot).addr()
-    }
-
-    /// Permits that this edge holds for it.
-    #[must_use]
-    pub fn hand(&self) -> &'a Hand {
-        &self.slot.hand
-    }
-
-    /// Permits that this edge keeps for when Redis is away.
-    #[must_use]
-    pub fn standby(&self) -> &'a Standby {
-        &self.slot.standby
-    }
-
-    /// Permits granted to all edges, as Redis last replied.
-    #[must_use]
-    pub fn granted(&self) -> u64 {
-        self.slot.granted.load(Ordering::Relaxed) & !ALL_SPENT
-    }
-
-    /// Whether none of the granted permits can still come back unspent: when Redis last
-    /// replied, no lease was open.
-    #[must_use]
-    pub fn is_all_spent(&self) -> bool {
-        self.slot.granted.load(Ordering::Relaxed) & ALL_SPENT != 0
-    }
-
-    /// Whether Redis last replied that no permit is left, and this edge keeps none in
-    /// its standby either.
-    #[must_use]
-    pub fn is_granted_out(&self) -> bool {
-        self.granted() >= self.entry.limit && self.standby().held() == 0
-    }
-
-    /// Whether the product is sold out: Redis has no permit left, all that were granted
-    /// are known to be spent, and none is on its way here. While some are granted and not
-    /// spent it is not: they may come back, and the items are there.
-    #[must_use]
-    pub fn is_exhausted(&self, now_ms: u64) -> bool {
-        self.is_granted_out()
-            && self.is_all_spent()
-            && self.hand().left(now_ms) == 0
-            && !self.hand().in_flight(now_ms)
-    }
-
-    /// Records what Redis replied: permits granted, leases open, and the limit. To be
-    /// called right after the product was found: much later the slot may hold another,
-    /// which would then seem sold out until the counts are read again.
-    pub fn set_granted(&self, granted: u64, open: u64, limit: u64) {
-        self.slot.limit.store(limit, Ordering::Relaxed);
-        self.set_counted(Some((granted, open)));
-    }
-
-    /// Records the limit; to be called like [`Self::set_granted`].
-    pub fn set_limit(&self, limit: u64) {
-        self.slot.limit.store(limit, Ordering::Relaxed);
-    }
-
-    /// Records how many permits are granted and how many leases are open; `None` if the
-    /// counter in Redis is not a number, so that no request may pass until it is repaired.
-    pub fn set_counted(&self, counted: Option<(u64, u64)>) {
-        let word = counted.map_or(UNKNOWN, |(granted, open)| {
-            granted.min(UNKNOWN - 1) | if open == 0 { ALL_SPENT } else { 0 }
-        });
-        self.slot.granted.store(word, Ordering::Relaxed);
-    }
-
-    /// Whether the counter in Redis is not a number.
-    #[must_use]
-    pub fn is_unknown(&self) -> bool {
-        self.granted() == UNKNOWN
-    }
 }
 
 /// A view of the table.
@@ -255,6 +176,7 @@ impl<'a> Products<'a> {
         }
         let Some(slot) = vacant else { return false };
         slot.granted.store(0, Ordering::Relaxed);
+        slot.winners.store(0, Ordering::Relaxed);
         // Permits for another product are not for this one; the back end reclaims
         // their leases.
         slot.hand.lapse(0, true);
@@ -389,7 +311,7 @@ impl Slot {
                     ends_ms: self.ends_ms.load(Ordering::Relaxed),
                 },
                 limit: self.limit.load(Ordering::Relaxed),
-                per_buyer: self.per_buyer.load(Ordering::Relaxed) as u32,
+                per_buyer: self.per_buyer.load(Ordering::Relaxed),
                 // The edge knows nothing of segments and prices.
                 segments: 0,
                 price_cents: 0,
@@ -417,8 +339,7 @@ impl Slot {
                 .store(entry.window.opens_ms, Ordering::Relaxed);
             self.ends_ms.store(entry.window.ends_ms, Ordering::Relaxed);
             self.limit.store(entry.limit, Ordering::Relaxed);
-            self.per_buyer
-                .store(u64::from(entry.per_buyer), Ordering::Relaxed);
+            self.per_buyer.store(entry.per_buyer, Ordering::Relaxed);
         }
         self.sequence.store(odd + 1, Ordering::Release);
         // Last: a reader that meets the hash meets a finished slot.

@@ -90,6 +90,9 @@ pub enum Answer {
     SameRequest,
     /// Another request of this buyer was admitted: refuse as a duplicate.
     SecondClick,
+    /// This edge does not know them, and another one may have admitted them
+    /// ([`super::winners`]): the back end knows.
+    PerhapsElsewhere,
 }
 
 /// Counters of the table. Zero bytes are their first state.

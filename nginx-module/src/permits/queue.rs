@@ -137,7 +137,7 @@ async fn serve(edge: &Edge, item: &Item) {
             match outcome {
                 Outcome::Replied(reply) if reply.granted >= u64::from(quantity) => {}
                 Outcome::Replied(reply) => {
-                    let verdict = if reply.is_the_rest() {
+                    let verdict = if reply.is_the_rest(&found) {
                         Verdict::SoldOut
                     } else {
                         note_none_free(item);
@@ -255,14 +255,17 @@ pub(crate) fn admit(zone: &Zone, ctx: &Ctx, spent: Spent) {
         match ctx.known.get() {
             // It may have bought before by another request, which is kept.
             Answer::SecondClick => click.touch(zone),
-            Answer::Unseen | Answer::SameRequest => click.record(zone),
+            Answer::Unseen | Answer::SameRequest | Answer::PerhapsElsewhere => {
+                click.record(zone);
+            }
         }
     }
     ctx.permit.set(Some(spent));
     ctx.decision.set(Decision::Admitted);
 }
 
-/// Lets a request pass without a permit that was admitted before, to be answered again.
+/// Lets a request pass without a permit whose buyer was, or may have been, admitted
+/// before: it is answered from the buyer's record.
 pub(crate) fn repeat(zone: &Zone, ctx: &Ctx) {
     zone.counters().repeats.add(1);
     // Whatever the answer is, the buyer was admitted by the first request.

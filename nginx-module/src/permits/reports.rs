@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::permits::lease::Spent;
-use seckill_core::permits::outcome::Outcome;
+use seckill_core::permits::tally::Tally;
 
 use super::lease_id;
+use super::winners::{self, Batch};
 use crate::conf::Edge;
 use crate::{link, rt};
 
@@ -40,19 +40,15 @@ thread_local! {
     static DUE: RefCell<Due> = RefCell::default();
 }
 
-/// Counts what became of the permits of one request.
-pub(crate) fn concluded(edge: &Edge, item: &Item, spent: Spent, n: u64, outcome: Outcome) {
-    match outcome {
-        Outcome::Unused => returned(edge, item, &[(spent.lease, n)]),
-        Outcome::Used => {
-            if edge.zone.tallies().add(spent.lease, n, 0) {
-                // When nothing is left, others wait to hear that all was used.
-                let found = edge.zone.products().find(item.round(), item.product());
-                let is_last = found.is_none_or(|found| found.is_granted_out());
-                note(edge, item, spent.lease, is_last);
-            }
-        }
-    }
+/// Has a winner sent, and the lease reported whose permit they used, if that is known.
+pub(super) fn won(edge: &Edge, item: &Item, lease: Option<u64>) {
+    note(edge, item, lease, is_last(edge, item));
+}
+
+/// Whether nothing is left to be granted: then others wait to hear that all was used.
+fn is_last(edge: &Edge, item: &Item) -> bool {
+    let found = edge.zone.products().find(item.round(), item.product());
+    found.is_none_or(|found| found.is_granted_out())
 }
 
 /// Counts permits that will not be spent, as pairs of lease number and count, and returns
@@ -60,7 +56,7 @@ pub(crate) fn concluded(edge: &Edge, item: &Item, spent: Spent, n: u64, outcome:
 pub(crate) fn returned(edge: &Edge, item: &Item, leases: &[(u64, u64)]) {
     for (number, n) in leases {
         if edge.zone.tallies().add(*number, 0, *n) {
-            note(edge, item, *number, true);
+            note(edge, item, Some(*number), true);
         }
     }
 }
@@ -68,10 +64,7 @@ pub(crate) fn returned(edge: &Edge, item: &Item, leases: &[(u64, u64)]) {
 /// Sends what is due of products of which nothing is left: whether they are sold out is
 /// known when all is reported. To be called now and then in every worker.
 pub(crate) fn hurry(edge: &Edge) {
-    let is_last = |item: &Item| {
-        let found = edge.zone.products().find(item.round(), item.product());
-        found.is_none_or(|found| found.is_granted_out())
-    };
+    let is_last = |item: &Item| is_last(edge, item);
     let send = DUE.with_borrow_mut(|due| {
         let send = !due.is_sending && due.leases.keys().any(is_last);
         due.is_sending |= send;
@@ -100,18 +93,19 @@ pub(super) fn send_now(edge: &Edge) {
 /// Returns a lease of which it is not known whether it was granted.
 pub(super) fn abandoned(edge: &Edge, item: &Item, number: u64) {
     edge.zone.tallies().abandon(number);
-    note(edge, item, number, true);
+    note(edge, item, Some(number), true);
 }
 
-/// Has a lease reported, at once or in a moment.
-fn note(edge: &Edge, item: &Item, number: u64, at_once: bool) {
+/// Has a product's winners sent and a lease of it reported, at once or in a moment.
+fn note(edge: &Edge, item: &Item, number: Option<u64>, at_once: bool) {
     let (gather, send) = DUE.with_borrow_mut(|due| {
         match due.leases.get_mut(item) {
             Some(leases) => {
-                leases.insert(number);
+                leases.extend(number);
             }
             None => {
-                due.leases.insert(item.clone(), BTreeSet::from([number]));
+                due.leases
+                    .insert(item.clone(), number.into_iter().collect());
             }
         }
         let send = at_once && !due.is_sending;
@@ -164,20 +158,27 @@ async fn send_all(edge: &Edge) {
     }
 }
 
-/// Sends what is due of one product. False if that failed, and will be tried again.
+/// Sends what is due of one product: its winners, and behind them what they used. False
+/// if that failed, and will be tried again.
 pub(super) async fn send(edge: &Edge, item: &Item) -> bool {
     let mut leases = DUE
         .with_borrow_mut(|due| due.leases.remove(item))
         .unwrap_or_default();
-    while !leases.is_empty() {
+    let mut batch = Batch::take(edge, item);
+    loop {
         let rest = match leases.iter().nth(MOST).copied() {
             Some(first) => leases.split_off(&first),
             None => BTreeSet::new(),
         };
-        let reported = rt::finish(edge.timeout, report(edge, item, &leases)).await;
-        match reported.flatten() {
-            Some(returned) => edge.zone.counters().permits_returned.add(returned),
-            None => {
+        let totals = totals(edge, &leases);
+        let both = rt::both(batch.send(), report(edge, item, &totals));
+        match rt::finish(edge.timeout, both).await {
+            Some((true, Some(returned))) => {
+                edge.zone.counters().permits_returned.add(returned);
+                batch.arrived();
+                note_behind(edge, item, &totals);
+            }
+            _ => {
                 leases.extend(rest);
                 DUE.with_borrow_mut(|due| {
                     due.leases.entry(item.clone()).or_default().extend(leases);
@@ -185,14 +186,41 @@ pub(super) async fn send(edge: &Edge, item: &Item) -> bool {
                 return false;
             }
         }
+        if rest.is_empty() {
+            return true;
+        }
         leases = rest;
+        batch = Batch::take(edge, item);
     }
-    true
+}
+
+/// The totals of leases, those of winners included who are sent before.
+fn totals(edge: &Edge, leases: &BTreeSet<u64>) -> Vec<(u64, Tally)> {
+    let total = |number: &u64| {
+        // One that is no longer remembered is settled by the back end.
+        let mut tally = edge.zone.tallies().read(*number)?;
+        tally.used += winners::under_way(*number);
+        Some((*number, tally))
+    };
+    leases.iter().filter_map(total).collect()
+}
+
+/// Has leases reported again of which more is known than was reported.
+fn note_behind(edge: &Edge, item: &Item, reported: &[(u64, Tally)]) {
+    for (number, reported) in reported {
+        let now = edge.zone.tallies().read(*number);
+        if now.is_some_and(|now| now.used > reported.used) {
+            note(edge, item, Some(*number), true);
+        }
+    }
 }
 
 /// Sends one report; replies how many permits were returned with it, or `None` if Redis
 /// may not have it.
-async fn report(edge: &Edge, item: &Item, leases: &BTreeSet<u64>) -> Option<u64> {
+async fn report(edge: &Edge, item: &Item, totals: &[(u64, Tally)]) -> Option<u64> {
+    if totals.is_empty() {
+        return Some(0);
+    }
     let mut link = link::ready().await?;
     let mut command = redis::cmd("EVALSHA");
     command
@@ -201,19 +229,11 @@ async fn report(edge: &Edge, item: &Item, leases: &BTreeSet<u64>) -> Option<u64>
         .arg(keys::permits(item))
         .arg(keys::leases(item))
         .arg(keys::reports(item));
-    let mut count = 0;
-    for number in leases {
-        // One that is no longer remembered is settled by the back end.
-        if let Some(tally) = edge.zone.tallies().read(*number) {
-            count += 1;
-            command
-                .arg(lease_id(edge, *number))
-                .arg(tally.used)
-                .arg(tally.returned);
-        }
-    }
-    if count == 0 {
-        return Some(0);
+    for (number, total) in totals {
+        command
+            .arg(lease_id(edge, *number))
+            .arg(total.used)
+            .arg(total.returned);
     }
     match command.query_async(&mut link.connection).await {
         Ok(returned) => Some(returned),

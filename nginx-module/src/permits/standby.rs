@@ -108,7 +108,7 @@ async fn grow(edge: &Edge, item: &Item, amount: u64) {
     // Looked up again: its slot in the table may be another product's by now.
     let found = edge.zone.products().find(item.round(), item.product());
     let is_kept = found.is_some_and(|found| {
-        found.set_granted(reply.out, reply.open, reply.limit);
+        found.set_granted(reply.counted, reply.limit);
         reply.granted == 0 || found.standby().put(number, reply.granted, sent_ms)
     });
     if !is_kept && reply.granted > 0 {

@@ -21,9 +21,10 @@ use super::{handler, state};
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Decision, park, respond};
 use crate::permits::queue::{self, Waiter};
+use crate::permits::winners;
 use crate::settings::Settings;
 use crate::state::{ClaimedPass, SeenClick, bans, seen};
-use crate::{clock, link, permits};
+use crate::{clock, link, permits, rt};
 
 /// How much longer than the timeout of a command a request waits for its permit.
 const GRACE: Duration = Duration::from_millis(50);
@@ -38,10 +39,16 @@ fn gate(request: &Request<'_>) -> ngx_int_t {
         return respond::refuse(request, Verdict::Unavailable);
     };
     let decision = match ctx.decision.get() {
-        Decision::Undecided => decide(request, ctx)
+        Decision::Undecided => decide(request, ctx, true)
             .or_else(|verdict| answer_known(request, ctx, verdict))
             .unwrap_or_else(|verdict| refused(request, verdict)),
-        Decision::Waiting if request.is_delayed() => Decision::Waiting,
+        waiting @ (Decision::Starting | Decision::Waiting) if request.is_delayed() => waiting,
+        Decision::Starting => {
+            park::give_up(request, ctx);
+            decide(request, ctx, false)
+                .or_else(|verdict| answer_known(request, ctx, verdict))
+                .unwrap_or_else(|verdict| refused(request, verdict))
+        }
         Decision::Waiting => {
             // The deadline has passed without a reply.
             park::give_up(request, ctx);
@@ -53,7 +60,7 @@ fn gate(request: &Request<'_>) -> ngx_int_t {
     };
     ctx.decision.set(decision);
     match decision {
-        Decision::Undecided | Decision::Waiting => NGX_AGAIN as ngx_int_t,
+        Decision::Undecided | Decision::Starting | Decision::Waiting => NGX_AGAIN as ngx_int_t,
         // Not OK: passing the gate must never replace another access check.
         Decision::Admitted if ctx.is_passed_on.get() => NGX_DECLINED as ngx_int_t,
         Decision::Admitted => match pass_on(request, ctx) {
@@ -139,10 +146,13 @@ fn admit_from_share(
     Ok(Decision::Admitted)
 }
 
-fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
+/// Decides about a request; one that comes while the edge starts waits if it `may_wait`.
+fn decide(request: &Request<'_>, ctx: &Ctx, may_wait: bool) -> Result<Decision, Verdict> {
     let settings = Settings::of(request)?;
     let headers = request.headers();
-    ctx.arrival.set(settings.zone.counters().arrivals.next());
+    if may_wait {
+        ctx.arrival.set(settings.zone.counters().arrivals.next());
+    }
     if headers.is_ambiguous || !request.is_path_plain() || !request.is_query_plain() {
         // Another reader of this request, such as the back end, may read it otherwise.
         return Err(Verdict::BadRequest);
@@ -161,12 +171,19 @@ fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
     let claim = Claim::read(&click, now_ms)?;
     let (round, product) = claim.item();
     ctx.remember("", round, product);
+    if may_wait && !settings.zone.is_ready() && !link::is_away() {
+        return wait_for_start(request, ctx, &settings);
+    }
     let product = state::lookup(&settings, round, product);
     let closed = product.as_ref().ok().and_then(|product| {
         let is_exhausted = product.is_exhausted(monotonic_ns / 1_000_000);
         gate::closed(&product.entry, now_ms, is_exhausted)
     });
-    let is_known = |user| seen::is_known(&settings.zone, user, claim.item());
+    let is_winner = |user: &str| {
+        let product = product.as_ref().ok();
+        product.is_some_and(|product| winners::may_be_one(&settings.zone, product, user))
+    };
+    let is_known = |user| seen::is_known(&settings.zone, user, claim.item()) || is_winner(user);
     gate::refuse_late(
         closed,
         closed.is_some() && claim.user().is_some_and(is_known),
@@ -182,14 +199,14 @@ fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
     ctx.remember_request(id, "");
     ctx.quantity.set(claim.quantity());
     if let Some(verdict) = closed {
-        let known = seen.recall(&settings.zone);
-        if known == Answer::SameRequest && !settings.take_token(monotonic_ns) {
+        let known = known(seen.recall(&settings.zone), || is_winner(user));
+        if gate::answer_known(verdict, known).is_ok() && !settings.take_token(monotonic_ns) {
             return Err(Verdict::Busy);
         }
         ctx.known.set(known);
         return Err(verdict);
     }
-    let product = product?;
+    let product = product.clone()?;
     let admissible = claim.admit(&product.entry, settings.keyring, now_ms)?;
     if admissible.pass.is_some() {
         ctx.remember_request(id, headers.captcha.unwrap_or_default());
@@ -202,7 +219,8 @@ fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
     if !settings.take_token(monotonic_ns) {
         return Err(Verdict::Busy);
     }
-    ctx.known.set(seen.recall(&settings.zone));
+    ctx.known
+        .set(known(seen.recall(&settings.zone), || is_winner(user)));
     ctx.click.set(Some(seen));
     let wants = (admissible.round, admissible.product, admissible.quantity);
     take_permit(
@@ -213,6 +231,36 @@ fn decide(request: &Request<'_>, ctx: &Ctx) -> Result<Decision, Verdict> {
         wants,
         monotonic_ns / 1_000_000,
     )
+}
+
+/// How often a request that came while the edge starts looks whether it has.
+const START_TURN: Duration = Duration::from_millis(5);
+
+/// Parks a request until this edge has read what it decides by: after a reload with a zone
+/// of another size, and after an upgrade of the binary, that takes some milliseconds.
+fn wait_for_start(
+    request: &Request<'_>,
+    ctx: &Ctx,
+    settings: &Settings<'_>,
+) -> Result<Decision, Verdict> {
+    let edge = settings.edge().ok_or(Verdict::Unavailable)?;
+    let parked = park::park(request, ctx, edge.timeout + GRACE).ok_or(Verdict::Unavailable)?;
+    rt::spawn(async move {
+        while parked.is_waiting() && !edge.zone.is_ready() && !link::is_away() {
+            rt::sleep(START_TURN).await;
+        }
+        parked.resume(|_| ());
+    })
+    .detach();
+    Ok(Decision::Starting)
+}
+
+/// What is known of a click by this edge, or else by the others.
+fn known(here: Answer, is_winner: impl FnOnce() -> bool) -> Answer {
+    match here {
+        Answer::Unseen if is_winner() => Answer::PerhapsElsewhere,
+        here => here,
+    }
 }
 
 /// Spends a permit that is in the hand, or parks the request until there is one.

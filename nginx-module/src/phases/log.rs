@@ -3,12 +3,13 @@
 
 use ngx::ffi::{NGX_OK, ngx_int_t};
 use seckill_core::ids::Item;
+use seckill_core::permits::lease::Spent;
 use seckill_core::permits::outcome::Outcome;
 
 use super::handler;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Decision};
-use crate::permits::reports;
+use crate::permits::winners;
 use crate::settings::Settings;
 
 handler!(entry, conclude);
@@ -19,14 +20,20 @@ pub(crate) fn conclude_permit(request: &Request<'_>, ctx: &Ctx) {
     let Some(spent) = ctx.permit.get().filter(|_| ctx.outcome.get().is_none()) else {
         return;
     };
+    if let Some(outcome) = request.way(ctx).outcome() {
+        ctx.outcome.set(Some(outcome));
+        count(request, ctx, spent, Some(outcome));
+    }
+}
+
+fn count(request: &Request<'_>, ctx: &Ctx, spent: Spent, outcome: Option<Outcome>) {
     let (round, product) = ctx.item();
-    if let Some(outcome) = request.way(ctx).outcome()
-        && let Ok(settings) = Settings::of(request)
+    if let Ok(settings) = Settings::of(request)
         && let (Some(edge), Some(item)) = (settings.edge(), Item::new(round, product))
     {
-        ctx.outcome.set(Some(outcome));
         let quantity = u64::from(ctx.quantity.get());
-        reports::concluded(&edge, &item, spent, quantity, outcome);
+        let user = Ctx::text(&ctx.user);
+        winners::concluded(&edge, &item, user, (spent, quantity), outcome);
     }
 }
 
@@ -50,6 +57,10 @@ fn is_refusal(status: u16) -> bool {
 fn conclude(request: &Request<'_>) -> ngx_int_t {
     if let Some(ctx) = Ctx::find(request) {
         conclude_permit(request, ctx);
+        if let Some(spent) = ctx.permit.get().filter(|_| ctx.outcome.get().is_none()) {
+            // It may have bought something.
+            count(request, ctx, spent, None);
+        }
         let status = request.status();
         let is_admitted = ctx.decision.get() == Decision::Admitted;
         // A duplicate's permit is unused too, and its buyer stays known.

@@ -40,6 +40,11 @@ impl BanList {
         self.skipped.load(Ordering::Relaxed)
     }
 
+    /// Whether a pass has ended.
+    pub(crate) fn was_read(&self) -> bool {
+        self.was_read.load(Ordering::Acquire) != 0
+    }
+
     /// Begins a pass: its number.
     pub(crate) fn next_generation(&self) -> u32 {
         (self.generation.fetch_add(1, Ordering::AcqRel) + 1) as u32
@@ -93,7 +98,7 @@ pub(crate) fn check(
     now_ms: u64,
 ) -> Result<(), Verdict> {
     let list = zone.ban_list();
-    if list.was_read.load(Ordering::Acquire) == 0 {
+    if !list.was_read() {
         return Err(Verdict::Unavailable);
     }
     let (bans, now_s) = (zone.bans(), now_ms / 1_000);

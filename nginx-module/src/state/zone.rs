@@ -10,6 +10,7 @@ use seckill_core::shared::passes;
 use seckill_core::shared::products::{self, Products, Slot};
 use seckill_core::shared::seen::{self, Counts, Seen};
 use seckill_core::shared::siphash::Seed;
+use seckill_core::shared::winners::{self, Winners};
 use seckill_core::shared::{Set, ZonePlan};
 
 use super::bans::BanList;
@@ -24,7 +25,7 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: after a reload with a newer module, a
 /// zone of the old layout is refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0014;
+const LAYOUT: u64 = 0x5ec_c111_0015;
 
 #[repr(C)]
 pub(super) struct Shared {
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     /// Offsets from here and lengths of the tables.
     products: (usize, usize),
     seen: (usize, usize),
+    winners: (usize, usize),
     pub(super) bans: (usize, usize),
     pub(super) passes: (usize, usize),
     /// Size of the whole zone.
@@ -72,6 +74,7 @@ pub(super) struct Shared {
     seen_counts: Counts,
     pub(super) ban_list: BanList,
     pub(super) pass_counts: passes::Counts,
+    winners_state: winners::State,
 }
 
 impl Shared {
@@ -86,6 +89,7 @@ impl Shared {
         this.layout = LAYOUT;
         this.products = (plan.products.offset, plan.products.count);
         this.seen = (plan.seen.offset, plan.seen.count);
+        this.winners = (plan.winners.offset, plan.winners.count);
         this.bans = (plan.bans.offset, plan.bans.count);
         this.passes = (plan.passes.offset, plan.passes.count);
         this.bytes = bytes;
@@ -140,6 +144,11 @@ impl Zone {
     /// Buyers who were admitted lately.
     pub(crate) fn seen(&self) -> Seen<'static> {
         Seen::new(self.sets, &self.shared.seen_counts, SEEN_LIFE_S)
+    }
+
+    /// Who may be among the winners, at whichever edge.
+    pub(crate) fn winners(&self) -> Winners<'static> {
+        Winners::new(self.sets(self.shared.winners), &self.shared.winners_state)
     }
 
     /// Counts of that table.
@@ -250,6 +259,11 @@ impl Zone {
     /// Records that the catalogue was read.
     pub(crate) fn set_has_catalogue(&self) {
         self.shared.has_catalogue.store(1, Ordering::Release);
+    }
+
+    /// Whether catalogue and bans were read: before that nobody can be admitted.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.has_catalogue() && self.ban_list().was_read()
     }
 
     /// Whether a change of Redis's state is to be logged by this worker now; then it

@@ -3,12 +3,14 @@
 use redis::from_redis_value;
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::shared::winners;
 
 use super::Call;
 
 scripts! {
     REFUND = "permits/refund.lua";
     SETTLE = "permits/settle.lua";
+    WINNERS = "permits/winners.lua";
     REBUILD = "permits/rebuild.lua";
 }
 
@@ -40,6 +42,16 @@ pub fn settle<'a>(
     leases
         .into_iter()
         .fold(call, |call, (lease, seen)| call.arg(lease).arg(seen))
+}
+
+/// Puts buyers on the product's list of winners, which is kept until `until_ms`; replies
+/// how many are on it.
+#[must_use]
+pub fn winners(item: &Item, fingerprints: &[u64], until_ms: u64) -> Call<u64> {
+    Call::new(&WINNERS, 1)
+        .arg(keys::winners(item))
+        .arg(winners::to_bytes(fingerprints.iter().copied()))
+        .arg(until_ms)
 }
 
 /// Sets the count of permits to the `bought` ones and those of the leases that are

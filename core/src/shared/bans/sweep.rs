@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::filter::Number;
+use super::super::filter::Number;
 use super::{Bans, Value};
 use crate::shared::sets;
 

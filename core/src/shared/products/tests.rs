@@ -6,6 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn counted(granted: u64, open: u64, winners: u64) -> Counted {
+    Counted {
+        granted,
+        open,
+        winners,
+    }
+}
+
 fn table(slots: usize) -> Vec<Slot> {
     (0..slots).map(|_| Slot::default()).collect()
 }
@@ -49,17 +57,52 @@ fn permits_out_outlive_an_edit_but_not_the_product() {
     let slots = table(4);
     let products = Products::new(&slots);
     assert!(products.put("1", "153", &entry(7)));
-    products.find("1", "153").unwrap().set_granted(9, 1, 7);
+    products
+        .find("1", "153")
+        .unwrap()
+        .set_granted(counted(9, 1, 0), 7);
     // A permit of the open lease may still come back.
     assert!(!products.find("1", "153").unwrap().is_exhausted(0));
-    products.find("1", "153").unwrap().set_granted(9, 0, 7);
+    products
+        .find("1", "153")
+        .unwrap()
+        .set_granted(counted(9, 0, 0), 7);
     assert!(products.find("1", "153").unwrap().is_exhausted(0));
     assert!(products.put("1", "153", &entry(8)));
     assert!(!products.find("1", "153").unwrap().is_exhausted(0));
-    products.find("1", "153").unwrap().set_granted(10, 0, 8);
+    products
+        .find("1", "153")
+        .unwrap()
+        .set_granted(counted(10, 0, 0), 8);
     products.retain(|_| false);
     assert!(products.put("1", "153", &entry(8)));
     assert!(!products.find("1", "153").unwrap().is_exhausted(0));
+}
+
+#[test]
+fn it_is_sold_out_only_where_the_winners_are_known() {
+    let slots = table(4);
+    let products = Products::new(&slots);
+    assert!(products.put("1", "153", &entry(7)));
+    let product = products.find("1", "153").unwrap();
+    product.set_counted(Some(counted(9, 0, 3)));
+    assert!(!product.is_exhausted(0), "three winners are not known");
+    product.know_winners(0, 2);
+    product.know_winners(0, 3);
+    assert_eq!(
+        product.winners_known(),
+        2,
+        "what another worker knows stays"
+    );
+    product.know_winners(2, 3);
+    product.set_counted(Some(counted(9, 0, 3)));
+    assert!(product.is_exhausted(0));
+    // The list was lost with its Redis, and is read from its beginning.
+    product.set_counted(Some(counted(9, 0, 0)));
+    assert!(!product.is_exhausted(0));
+    products.retain(|_| false);
+    assert!(products.put("1", "154", &entry(7)));
+    assert_eq!(products.find("1", "154").unwrap().winners_known(), 0);
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! A product as found in the table: what Redis counted of it last, and what that means.
+
+use std::sync::atomic::Ordering;
+
+use super::{ALL_SPENT, Slot, UNKNOWN};
+use crate::permits::hand::Hand;
+use crate::permits::standby::Standby;
+use crate::sale::catalogue::Entry;
+
+/// What Redis counts of a product at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Permits granted to all edges and not returned.
+    pub granted: u64,
+    /// Leases open.
+    pub open: u64,
+    /// Fingerprints in the list of its winners.
+    pub winners: u64,
+}
+
+/// A product as found in the table.
+#[derive(Clone, Copy)]
+pub struct Found<'a> {
+    /// Its line in the catalogue, as far as the edge needs it.
+    pub entry: Entry,
+    pub(super) slot: &'a Slot,
+}
+
+impl<'a> Found<'a> {
+    /// Names the slot for as long as the zone lives.
+    #[must_use]
+    pub fn id(&self) -> usize {
+        std::ptr::from_ref(self.slot).addr()
+    }
+
+    /// Permits that this edge holds for it.
+    #[must_use]
+    pub fn hand(&self) -> &'a Hand {
+        &self.slot.hand
+    }
+
+    /// Permits that this edge keeps for when Redis is away.
+    #[must_use]
+    pub fn standby(&self) -> &'a Standby {
+        &self.slot.standby
+    }
+
+    /// Permits granted to all edges, as Redis last replied.
+    #[must_use]
+    pub fn granted(&self) -> u64 {
+        self.slot.granted.load(Ordering::Relaxed) & !ALL_SPENT
+    }
+
+    /// Whether none of the granted permits can still come back unspent: when Redis last
+    /// replied, no lease was open.
+    #[must_use]
+    pub fn is_all_spent(&self) -> bool {
+        self.slot.granted.load(Ordering::Relaxed) & ALL_SPENT != 0
+    }
+
+    /// Whether Redis last replied that no permit is left, and this edge keeps none in
+    /// its standby either.
+    #[must_use]
+    pub fn is_granted_out(&self) -> bool {
+        self.granted() >= self.entry.limit && self.standby().held() == 0
+    }
+
+    /// Whether the product is sold out: Redis has no permit left, all that were granted
+    /// are known to be spent, and none is on its way here. While some are granted and not
+    /// spent it is not: they may come back, and the items are there.
+    #[must_use]
+    pub fn is_exhausted(&self, now_ms: u64) -> bool {
+        self.is_granted_out()
+            && self.is_all_spent()
+            && self.hand().left(now_ms) == 0
+            && !self.hand().in_flight(now_ms)
+    }
+
+    /// The hash of its name, the same in every zone.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.slot.hash.load(Ordering::Relaxed)
+    }
+
+    /// Fingerprints of its winners that this edge's filter knows.
+    #[must_use]
+    pub fn winners_known(&self) -> u64 {
+        u64::from(self.slot.winners.load(Ordering::Acquire))
+    }
+
+    /// Records that the filter knows this many, all that are behind the first `before`
+    /// included. Nothing is recorded if another worker recorded something else since.
+    pub fn know_winners(&self, before: u64, known: u64) {
+        let [before, known] = [before, known].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        let (set, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self
+            .slot
+            .winners
+            .compare_exchange(before, known, set, failed);
+    }
+
+    /// Records what Redis replied, and the limit. To be
+    /// called right after the product was found: much later the slot may hold another,
+    /// which would then seem sold out until the counts are read again.
+    pub fn set_granted(&self, counted: Counted, limit: u64) {
+        self.slot.limit.store(limit, Ordering::Relaxed);
+        self.set_counted(Some(counted));
+    }
+
+    /// Records the limit; to be called like [`Self::set_granted`].
+    pub fn set_limit(&self, limit: u64) {
+        self.slot.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Whether everything granted was spent, by these counts, and the filter knows who
+    /// the winners are: before that nobody may be told that they lost.
+    #[must_use]
+    pub fn is_settled(&self, counted: Counted) -> bool {
+        counted.open == 0 && counted.winners == self.winners_known()
+    }
+
+    /// Records what Redis counted; `None` if the
+    /// counter in Redis is not a number, so that no request may pass until it is repaired.
+    pub fn set_counted(&self, counted: Option<Counted>) {
+        let word = counted.map_or(UNKNOWN, |counted| {
+            let spent = if self.is_settled(counted) {
+                ALL_SPENT
+            } else {
+                0
+            };
+            counted.granted.min(UNKNOWN - 1) | spent
+        });
+        self.slot.granted.store(word, Ordering::Relaxed);
+    }
+
+    /// Whether the counter in Redis is not a number.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.granted() == UNKNOWN
+    }
+}
