@@ -18,9 +18,11 @@ our @EXPORT_OK = qw(second_edge end_edge kill_edge start_again get_at);
 
 my ($owner, @running) = ($$);
 
-# Starts an edge with these contents of http{} and of server{}.
+# Starts an edge with these contents of http{} and of server{}, and these directives before
+# both.
 sub second_edge {
-    my ($http, $server) = @_;
+    my ($http, $server, $main) = @_;
+    $main //= '';
     my $folder = "$ENV{TEST_NGINX_SERVROOT}-second-" . @running;
     remove_tree($folder);
     make_path("$folder/logs");
@@ -32,7 +34,7 @@ sub second_edge {
     open my $conf, '>', "$folder/nginx.conf" or die "$folder: $!\n";
     # As Test::Nginx does: the sockets are in a folder of this user alone.
     my $user = $> == 0 ? "user root;\n" : q{};
-    print $conf "${user}${modules}daemon off;\npid $folder/nginx.pid;\nerror_log $folder/logs/error.log info;\n",
+    print $conf "${user}${modules}daemon off;\n$main\npid $folder/nginx.pid;\nerror_log $folder/logs/error.log info;\n",
         "worker_processes 1;\nevents {}\nhttp {\naccess_log off;\n$http\n",
         "server { listen 127.0.0.1:$port; server_name shop;\n$server\n}\n}\n";
     close $conf;
