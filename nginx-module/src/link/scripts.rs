@@ -39,9 +39,7 @@ impl Scripts {
     /// The connection's error, or Redis's.
     pub(super) async fn load(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
         let mut commands = redis::pipe();
-        for text in [
-            TAKE, REPORT, RENEW, WINNERS, COUNT, RATE, HEARTBEAT, LAPSE,
-        ] {
+        for text in [TAKE, REPORT, RENEW, WINNERS, COUNT, RATE, HEARTBEAT, LAPSE] {
             commands.cmd("SCRIPT").arg("LOAD").arg(text);
         }
         let (take, report, renew, winners, count, rate, heartbeat, lapse) =

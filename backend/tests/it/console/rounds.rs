@@ -297,10 +297,15 @@ async fn an_edit_after_the_approval_is_refused_where_the_smallest_zone_has_no_ro
     let mut edited = edit(&round);
     edited["products"][0]["amount"] = json!(150);
     edited["ends_ms"] = json!(round["ends_ms"].as_u64().unwrap() + HOUR);
-    let refused = save(&console, &li, &round, &edited).await;
+    let change = json!({ "round": "1", "form": edited });
+    let made = console.post(&li, "/ops/api/proposals", &change).await;
+    let path = format!("/ops/api/proposals/{}/approve", made.body["id"]);
+    let refused = console.post(&wang, &path, &json!({})).await;
     assert_eq!(
         (refused.status, &refused.body["code"]),
-        (StatusCode::CONFLICT, &json!("no_room"))
+        (StatusCode::CONFLICT, &json!("no_room")),
+        "{}",
+        refused.body
     );
     let message = refused.body["message"].as_str().unwrap();
     for part in [
@@ -318,7 +323,7 @@ async fn an_edit_after_the_approval_is_refused_where_the_smallest_zone_has_no_ro
     assert_eq!(stock, 100, "no amount was adjusted");
 
     let () = conn.zrem(keys::EDGES, edge).await.unwrap();
-    let saved = save(&console, &li, &round, &edited).await;
+    let saved = console.post(&wang, &path, &json!({})).await;
     assert_eq!(saved.status, StatusCode::OK, "{}", saved.body);
 }
 
