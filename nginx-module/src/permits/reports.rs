@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::permits::lease::Spent;
+use seckill_core::permits::outcome::Outcome;
 use seckill_core::permits::tally::Tally;
 
 use super::lease_id;
@@ -40,9 +42,28 @@ thread_local! {
     static DUE: RefCell<Due> = RefCell::default();
 }
 
-/// Has a winner sent, and the lease reported whose permit they used, if that is known.
-pub(super) fn won(edge: &Edge, item: &Item, lease: Option<u64>) {
-    note(edge, item, lease, is_last(edge, item));
+/// Counts what became of the `n` permits of one request of `user`; `None` if that is not
+/// known, and the buyer may have won.
+pub(crate) fn concluded(
+    edge: &Edge,
+    item: &Item,
+    user: &str,
+    (spent, n): (Spent, u64),
+    outcome: Option<Outcome>,
+) {
+    let used = match outcome {
+        Some(Outcome::Unused) => return returned(edge, item, &[(spent.lease, n)]),
+        Some(Outcome::Used) => Some((spent.lease, n)),
+        None => None,
+    };
+    winners::add(edge, item, user, used);
+    // When nothing is left, others wait to hear that all was used.
+    note(
+        edge,
+        item,
+        used.map(|(lease, _)| lease),
+        is_last(edge, item),
+    );
 }
 
 /// Whether nothing is left to be granted: then others wait to hear that all was used.

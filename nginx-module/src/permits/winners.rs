@@ -12,12 +12,9 @@ use std::collections::HashMap;
 use redis::RedisResult;
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::permits::lease::Spent;
-use seckill_core::permits::outcome::Outcome;
 use seckill_core::shared::products::Found;
 use seckill_core::shared::winners::{self, FINGERPRINT_BYTES, WinnerTag};
 
-use super::reports;
 use crate::conf::Edge;
 use crate::error_log;
 use crate::link::{self, Link};
@@ -71,29 +68,17 @@ pub(crate) fn may_be_one(zone: &Zone, product: &Found<'_>, user: &str) -> bool {
             .may_hold(tag(zone, product, winners::fingerprint(user)))
 }
 
-/// Counts what became of the `n` permits of one request of `user`; `None` if that is not
-/// known, and the buyer may have won.
-pub(crate) fn concluded(
-    edge: &Edge,
-    item: &Item,
-    user: &str,
-    (spent, n): (Spent, u64),
-    outcome: Option<Outcome>,
-) {
-    let used = match outcome {
-        Some(Outcome::Unused) => return reports::returned(edge, item, &[(spent.lease, n)]),
-        Some(Outcome::Used) => Some((spent.lease, n)),
-        None => None,
-    };
+/// Keeps a buyer to be sent, with lease and number of the permits that they certainly
+/// used.
+pub(super) fn add(edge: &Edge, item: &Item, user: &str, used: Option<(u64, u64)>) {
     let fingerprint = winners::fingerprint(user);
-    let is_kept = put(item, vec![Winner { fingerprint, used }]);
-    if !is_kept {
-        error_log::warn_rarely("other edges cannot be told of all winners: Redis is away");
-        if let Some((lease, n)) = used {
-            count_used(edge, &HashMap::from([(lease, n)]));
-        }
+    if put(item, vec![Winner { fingerprint, used }]) {
+        return;
     }
-    reports::won(edge, item, used.map(|(lease, _)| lease));
+    error_log::warn_rarely("other edges cannot be told of all winners: Redis is away");
+    if let Some((lease, n)) = used {
+        count_used(edge, &HashMap::from([(lease, n)]));
+    }
 }
 
 /// Counts permits as used, by lease.

@@ -9,7 +9,7 @@ use seckill_core::permits::outcome::Outcome;
 use super::handler;
 use crate::ctx::request::Request;
 use crate::ctx::{Ctx, Decision};
-use crate::permits::winners;
+use crate::permits::reports;
 use crate::settings::Settings;
 
 handler!(entry, conclude);
@@ -33,7 +33,7 @@ fn count(request: &Request<'_>, ctx: &Ctx, spent: Spent, outcome: Option<Outcome
     {
         let quantity = u64::from(ctx.quantity.get());
         let user = Ctx::text(&ctx.user);
-        winners::concluded(&edge, &item, user, (spent, quantity), outcome);
+        reports::concluded(&edge, &item, user, (spent, quantity), outcome);
     }
 }
 
