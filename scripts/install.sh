@@ -105,7 +105,6 @@ look_test() {
     need chromium chromium_works
     need "fontconfig fonts-wqy-microhei" chinese_font
     need faketime faketime_works
-    need varnish runs varnishd -V
 }
 
 rust_is_there() {
