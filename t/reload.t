@@ -29,8 +29,14 @@ sub clicks_under_reload {
     my (%count, $clicks);
     eventually { $count{status_of('buyer' . ++$clicks)}++; ($count{202} // 0) == $limit } 300;
     delete $count{410};
+    # "Sold out" is told once every worker that comes knows all winners; until then busy.
+    eventually { status_of('soon' . ++$clicks) == 410 } 60;
     my %late;
-    $late{status_of("late$_")}++ for 1 .. 20;
+    for my $buyer (1 .. 20) {
+        my $status;
+        eventually { ($status = status_of("late$buyer")) != 429 } 30;
+        $late{$status}++;
+    }
     kill 'KILL', $reloader;
     waitpid $reloader, 0;
     my $text = sub { my ($of) = @_; join ' ', map {"$_ x $$of{$_}"} sort keys %$of };

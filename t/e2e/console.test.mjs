@@ -175,7 +175,7 @@ test('a round on several days is submitted in one action, and approved in one, e
 
   await supervisor.goto('/console/#/approvals');
   const alike = supervisor.locator(`.waiting[data-series="${series}"]`);
-  await alike.locator('> details > summary').click();
+  await alike.locator('> details > summary', { hasText: '逐日查看' }).click();
   assert.deepEqual(await alike.locator('.days a').allTextContents(), [days[0], days[2], days[3]]);
   assert.match(await supervisor.locator(`.waiting[data-round="${days[1]}"] tbody`).textContent(), /301/);
   await shoot(supervisor, 'console-series');

@@ -61,15 +61,17 @@ async fn list(
     let user = &*identity::buyer(&state, &headers).await?;
     let page = page(uri.query())?;
     let store = state.store().await?;
+    // Before the database: what is placed meanwhile is in both, and not in neither.
+    let mut waiting = match page {
+        1 => promised::waiting_of(&state, user).await,
+        _ => Vec::new(),
+    };
     // One more than is shown says whether there is a next page.
     let orders = store.orders_of(user, (page - 1) * PAGE, PAGE + 1).await;
     let mut orders = orders.map_err(database_failed)?;
     let more = orders.len() > PAGE as usize;
     orders.truncate(PAGE as usize);
-    let waiting = match page {
-        1 => promised::waiting_of(&state, user, &orders).await,
-        _ => Vec::new(),
-    };
+    waiting.retain(|promised| orders.iter().all(|order| order.id != promised.id));
     let placed_from = waiting.len();
     orders.splice(0..0, waiting);
     let titles = store.titles(&orders).await.map_err(database_failed)?;

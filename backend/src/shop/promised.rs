@@ -124,8 +124,8 @@ pub(super) async fn find(state: &ShopState, user: &str, id: OrderId) -> Result<F
 }
 
 /// The buyer's orders that the database does not have yet, newest first: what they were
-/// promised, without `known`.
-pub(super) async fn waiting_of(state: &ShopState, user: &str, known: &[Order]) -> Vec<Order> {
+/// promised.
+pub(super) async fn waiting_of(state: &ShopState, user: &str) -> Vec<Order> {
     let list = keys::promised_to(user);
     let numbers: Result<Vec<u64>, RedisLinkError> = async {
         let mut conn = state.redis.conn().await?;
@@ -136,8 +136,7 @@ pub(super) async fn waiting_of(state: &ShopState, user: &str, known: &[Order]) -
     numbers.sort_unstable_by(|a, b| b.cmp(a));
     let mut waiting = Vec::new();
     for id in numbers.into_iter().map(OrderId) {
-        let is_known = known.iter().any(|order| order.id == id);
-        if is_known || matches!(placed(state, user, id).await, Ok(Some(_))) {
+        if matches!(placed(state, user, id).await, Ok(Some(_))) {
             forget(state, &list, id).await;
             continue;
         }

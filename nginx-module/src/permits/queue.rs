@@ -26,6 +26,9 @@ use crate::{clock, rt};
 
 /// Pause while another worker requests a lease of the same product.
 const TURN: Duration = Duration::from_millis(1);
+/// How often a lease is requested again for those who wait, while this edge itself keeps
+/// what they want.
+const MOST_AGAIN: u32 = 3;
 /// How long a reply that no permit is free holds, in ms: without it the crowd would ask
 /// Redis over and over while the last purchases are under way.
 const NONE_FREE_MS: u64 = 20;
@@ -103,6 +106,7 @@ pub(crate) fn prefetch(edge: &Edge, item: Item, flight: Flight) {
 }
 
 async fn serve(edge: &Edge, item: &Item) {
+    let mut again = 0;
     loop {
         let Some(found) = edge.zone.products().find(item.round(), item.product()) else {
             return refuse_all(edge, item, Verdict::Ended);
@@ -135,7 +139,12 @@ async fn serve(edge: &Edge, item: &Item) {
                 return;
             }
             match outcome {
-                Outcome::Replied(reply) if reply.granted >= u64::from(quantity) => {}
+                Outcome::Replied(reply) if reply.granted >= u64::from(quantity) => again = 0,
+                // What was free went into this edge's own share in the same moment: it is
+                // given back with the next request.
+                Outcome::Replied(_) if again < MOST_AGAIN && has_share(edge, item, quantity) => {
+                    again += 1;
+                }
                 Outcome::Replied(reply) => {
                     let verdict = if reply.is_the_rest(&found) {
                         Verdict::SoldOut
@@ -155,6 +164,12 @@ async fn serve(edge: &Edge, item: &Item) {
             }
         }
     }
+}
+
+/// Whether this edge keeps enough of the product for when Redis is away.
+fn has_share(edge: &Edge, item: &Item, quantity: u32) -> bool {
+    let found = edge.zone.products().find(item.round(), item.product());
+    found.is_some_and(|found| found.standby().held() >= u64::from(quantity))
 }
 
 /// Permits that the queue waits for.

@@ -322,7 +322,10 @@ async fn an_edit_after_the_approval_is_refused_where_the_smallest_zone_has_no_ro
         .unwrap();
     assert_eq!(stock, 100, "no amount was adjusted");
 
+    // What was refused is decided; with room it is proposed anew.
     let () = conn.zrem(keys::EDGES, edge).await.unwrap();
+    let made = console.post(&li, "/ops/api/proposals", &change).await;
+    let path = format!("/ops/api/proposals/{}/approve", made.body["id"]);
     let saved = console.post(&wang, &path, &json!({})).await;
     assert_eq!(saved.status, StatusCode::OK, "{}", saved.body);
 }
