@@ -104,8 +104,10 @@ async fn an_older_redis_sells_nothing_until_it_is_healed_and_then_exactly_the_re
     assert_eq!(stock(&shop.redis.link().await).await.0, 7);
     heals(&mut shop);
     let mut sold = 0;
-    for n in 10..16 {
-        sold += u32::from(ends_with_an_item(&shop, &format!("late{n}")).await);
+    // The early one may be in the journal since Redis was seen away: then they are served.
+    let buyers = (10..16).map(|n| format!("late{n}"));
+    for user in std::iter::once("early".to_owned()).chain(buyers) {
+        sold += u32::from(ends_with_an_item(&shop, &user).await);
     }
     assert_eq!(sold, 3);
     assert_eq!(halted(&shop).await, None);
