@@ -77,7 +77,12 @@ const rounds = (change) => async (page, now) => {
   else await page.locator('[data-state="day.empty"]').waitFor();
 };
 
-const offline = (page) => page.context().setOffline(true).then(() => page.locator('#product[data-notice=offline]').waitFor());
+/** No call is answered any more, the pretended ones neither. */
+const offline = async (page) => {
+  await page.context().setOffline(true);
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+  await page.locator('#product[data-notice=offline]').waitFor();
+};
 const paidTwice = [{ payment: 'p', order: ORDER.order, amount_cents: 99_900, status: 'refund_due', reason: 'already_paid' }];
 
 const STATES = {
