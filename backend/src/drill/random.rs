@@ -99,7 +99,7 @@ mod tests {
             assert_eq!(plan.strikes[0].at, BEFORE);
             assert!(plan.strikes.windows(2).all(|it| it[0].at < it[1].at));
         }
-        let mut one = whole.clone();
+        let mut one = whole;
         one.strikes.truncate(1);
         assert!(super::shorter(&one).is_empty());
     }

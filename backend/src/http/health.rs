@@ -51,7 +51,6 @@ pub struct Part {
 pub type Check = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Vec<Part>> + Send>> + Send + Sync>;
 
 /// The two endpoints of a role.
-#[must_use]
 pub fn router<S: Clone + Send + Sync + 'static>(check: Check) -> Router<S> {
     Router::new()
         .route("/livez", get(live))

@@ -193,7 +193,7 @@ fn log((stored, outcome): &(StoredNotification, SendOutcome)) {
     match outcome {
         SendOutcome::Sent => tracing::debug!(%order, kind, channel, "buyer notified"),
         SendOutcome::Skipped(reason) => {
-            tracing::debug!(%order, kind, channel, reason, "no recipient on this channel")
+            tracing::debug!(%order, kind, channel, reason, "no recipient on this channel");
         }
         SendOutcome::Retry { reason, .. } => {
             tracing::warn!(%order, kind, channel, attempts, reason, "notification not sent; it will be retried");

@@ -250,7 +250,7 @@ mod tests {
             .build()
             .unwrap();
         let failed = async { std::panic::resume_unwind(Box::new("no such field".to_owned())) };
-        let error = runtime.block_on(async { tokio::spawn(failed).await.map(|()| ()) });
+        let error = runtime.block_on(async { tokio::spawn(failed).await });
         assert_eq!(
             panic_message(error.unwrap_err()),
             "it panicked: no such field"

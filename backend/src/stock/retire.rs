@@ -293,7 +293,7 @@ async fn pass(retirer: Retirer<'_>, after: Duration) -> Result<(), RetireError> 
     for round in retirer.store.rounds_to_retire(ended_before, BATCH).await? {
         match retirer.retire(&round).await? {
             Retired::Now => {
-                tracing::info!(round, "a round is retired: it left Redis and the edges")
+                tracing::info!(round, "a round is retired: it left Redis and the edges");
             }
             Retired::Later(reason) => tracing::debug!(round, reason, "a round cannot retire yet"),
         }

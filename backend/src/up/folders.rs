@@ -127,6 +127,10 @@ pub(super) fn lock(config: &Config) -> Result<Lock, UpError> {
 
 /// Tries for a moment: a command that finds out whether a system runs here holds the
 /// lock for some microseconds.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing else runs yet, and for some milliseconds at most"
+)]
 fn lock_patiently(mut file: File) -> Result<Flock<File>, (File, Errno)> {
     for _ in 0..LOCK_ATTEMPTS {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

@@ -173,7 +173,7 @@ fn what_was_sold_twice_or_came_from_nowhere_is_found() {
 #[test]
 fn orders_that_do_not_fit_their_purchases_are_found() {
     finds("order_without_purchase", |h| {
-        h.orders[2].request = "other".into()
+        h.orders[2].request = "other".into();
     });
     finds("purchase_without_order", |h| drop(h.orders.remove(2)));
     finds("two_orders_for_a_purchase", |h| {
@@ -186,7 +186,7 @@ fn orders_that_do_not_fit_their_purchases_are_found() {
     finds("another_quantity", |h| h.orders[2].quantity = 2);
     finds("paid_not_counted", |h| h.orders[2].state = State::Paid);
     finds("items_not_returned", |h| {
-        h.orders[2].state = State::Cancelled
+        h.orders[2].state = State::Cancelled;
     });
 }
 
@@ -205,7 +205,7 @@ fn clicks_that_were_answered_wrongly_are_found() {
         h.calls.push(buy("fay", "f", 50, 52, refused("duplicate")));
     });
     finds("refused_and_bought", |h| {
-        h.calls[0].answer = refused("unavailable")
+        h.calls[0].answer = refused("unavailable");
     });
     finds("accepted_and_vanished", |h| {
         h.calls.push(buy("fay", "f", 50, 52, Answer::Accepted));

@@ -188,7 +188,7 @@ fn a_request_reads_back_and_one_with_a_wrong_field_does_not() {
         },
         Request {
             permit: "x".into(),
-            ..sound.clone()
+            ..sound
         },
     ];
     for request in wrong {

@@ -215,6 +215,10 @@ pub(super) struct ReceiveMessageResponse {
     pub(super) content: Option<Received>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "prost's derive takes no box here, and they are read one at a time"
+)]
 #[derive(Clone, PartialEq, Oneof)]
 pub(super) enum Received {
     #[prost(message, tag = "1")]

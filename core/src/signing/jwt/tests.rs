@@ -154,7 +154,12 @@ fn an_algorithm_that_is_none_or_unknown_is_refused() {
     let (jwk, sign) = rsa();
     for alg in ["none", "None", "", "RS512", "PS256", "HS512"] {
         let text = token(&json!({ "alg": alg, "kid": "r1" }), &claims(), &sign);
-        let refusal = user_of(&text, &set(&[jwk.clone()]), &Policy::default(), NOW_MS);
+        let refusal = user_of(
+            &text,
+            &set(std::slice::from_ref(&jwk)),
+            &Policy::default(),
+            NOW_MS,
+        );
         assert_eq!(refusal, Err(Refusal::Algorithm), "{alg}");
     }
     let header = json!({ "alg": "RS256", "kid": "r1", "crit": ["b64"] });
@@ -177,7 +182,12 @@ fn the_public_key_is_no_secret() {
             json!({ "alg": "HS256" }),
         ] {
             let text = token(&header, &claims(), &forge);
-            let refusal = user_of(&text, &set(&[jwk.clone()]), &Policy::default(), NOW_MS);
+            let refusal = user_of(
+                &text,
+                &set(std::slice::from_ref(&jwk)),
+                &Policy::default(),
+                NOW_MS,
+            );
             assert_eq!(refusal, Err(Refusal::UnknownKey));
         }
     }
