@@ -206,7 +206,7 @@ fn decide(request: &Request<'_>, ctx: &Ctx, may_wait: bool) -> Result<Decision, 
         ctx.known.set(known);
         return Err(verdict);
     }
-    let product = product.clone()?;
+    let product = product?;
     let admissible = claim.admit(&product.entry, settings.keyring, now_ms)?;
     if admissible.pass.is_some() {
         ctx.remember_request(id, headers.captcha.unwrap_or_default());
