@@ -254,11 +254,11 @@ test_drill() {
     end_drill bots
     begin_drill cdn "pages through a cache, edited and purged" VISITS=200
     end_drill cdn
-    # These wait most of their time, each in a place and on ports of its own.
     # Three schedules of faults, each on a system of its own.
     begin random "Drill: three random schedules of faults" "repeat one with: seckill drill random --seconds 5 --seed N" \
         env SECKILL_HOME="$PWD" "$(trial_program seckill)" drill random --seconds 5 --seeds 3
     end_drill random
+    # These wait most of their time, each in a place and on ports of its own.
     begin_drill segments "stock on three Redis masters"
     begin_drill poison "purchases that the database refuses"
     end_drill segments

@@ -116,3 +116,33 @@ sub {
     die "the lease of a living worker has ended\n" unless $goes_on;
     return $_[0];
 }
+
+
+
+=== TEST 5: a zone of another size is another edge: its death is proven, too
+--- sale
+1 153 limit=100
+--- config
+location = /nothing { return 204; }
+--- request: GET /nothing
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    my $edge = main::keeper();
+    my ($before) = `pgrep -P $$edge{pid}` =~ /(\d+)/;
+    (my $resized = do { local (@ARGV, $/) = "$$edge{folder}/nginx.conf"; <> }) =~ s/(seckill_zone \w+):\d+m/$1:9m/ or die "no zone in the configuration\n";
+    open my $conf, '>', "$$edge{folder}/nginx.conf" or die;
+    print $conf $resized;
+    close $conf;
+    my ($old) = main::ahead();
+    kill 'HUP', $$edge{pid};
+    die "the worker does not leave\n" unless SeckillTest::eventually(sub { !kill 0, $before });
+    my $lease;
+    die "the new edge keeps nothing\n" unless SeckillTest::eventually(sub { ($lease) = grep { $_ ne $old } main::ahead() });
+    SeckillEdge::kill_edge($edge);
+    SeckillEdge::start_again($edge);
+    my $has_ended = SeckillTest::eventually(sub { !grep { $_ eq $lease } main::ahead() });
+    SeckillEdge::end_edge($edge);
+    die "the lease of the resized edge goes on\n" unless $has_ended;
+    return $_[0];
+}

@@ -8,7 +8,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -26,15 +27,20 @@ pub(crate) fn path(pid_file: &Path) -> PathBuf {
 }
 
 /// Takes the lock and writes the zone's identity, and tells the zone whose life ended
-/// before. After a reload the lock is held already. While another nginx holds it, as in a
-/// binary upgrade, there is nothing to know. To be called in the master.
+/// before. After a reload the lock is held already, and only the identity may be another
+/// one, since a zone of another size is a new one: what the old one holds, its workers
+/// return as they leave. While another nginx holds the lock, as in a binary upgrade, there
+/// is nothing to know. To be called in the master.
 ///
 /// # Errors
 /// A sentence: the file cannot be used. The edge works without it.
 pub(crate) fn begin(path: &Path, zone: &Zone) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    if LOCKED.load(Ordering::Relaxed) >= 0 {
-        return Ok(());
+    let held = LOCKED.load(Ordering::Relaxed);
+    if held >= 0 {
+        // SAFETY: it is open until this process ends, and is not closed here.
+        let mut file = ManuallyDrop::new(unsafe { File::from_raw_fd(held) });
+        return write(&mut file, zone.identity()).map_err(failed);
     }
     let mut file = OpenOptions::new()
         .read(true)
