@@ -124,6 +124,29 @@ export async function edgeAhead() {
   return best.ahead;
 }
 
+/** Buys as a person does, once the button opens. */
+export async function buy(page) {
+  await page.locator('#buy[aria-disabled=false]').waitFor(UNTIL_OPEN);
+  await page.click('#buy');
+  await bought(page);
+}
+
+/**
+ * Waits for the order of a purchase that was clicked, and clicks again when the page says
+ * that the click did not get through, as it does on a busy machine. Fails with what the
+ * page shows.
+ */
+export async function bought(page) {
+  const until = Date.now() + 60_000;
+  const again = page.locator('#product:is([data-notice=busy],[data-notice=unavailable],[data-notice=not_through]) #buy[aria-disabled=false]');
+  while (!(await scene(page, 'ordered').isVisible())) {
+    const shown = await page.locator('#product').evaluate(({ dataset }) => `${dataset.scene}, notice "${dataset.notice}"`);
+    assert.ok(Date.now() < until, `not bought within a minute: the page shows ${shown}`);
+    if (await again.isVisible()) await page.click('#buy');
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
+
 export async function logIn(page, user) {
   await page.goto('/');
   await page.fill('#user', user);

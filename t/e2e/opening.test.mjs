@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import {
-  BASE_URL, close, edgeAhead, launch, logIn, name, PAGE, pretend, PRODUCT, ROUND, scene, shopper, UNTIL_OPEN,
+  BASE_URL, bought, close, edgeAhead, launch, logIn, name, PAGE, pretend, PRODUCT, ROUND, scene, shopper, UNTIL_OPEN,
 } from './browser.mjs';
 
 const API = `${BASE_URL}/api/rounds/${ROUND}/products/${PRODUCT}`;
@@ -39,7 +39,7 @@ describe('at the opening', { concurrency: true }, () => {
     await page.locator('#product:is([data-scene=sending],[data-scene=processing],[data-scene=reserved],[data-scene=ordered])').waitFor();
     assert.equal(await page.getAttribute('#buy', 'aria-disabled'), 'true');
 
-    await scene(page, 'ordered').waitFor();
+    await bought(page);
     const order = await page.textContent('#order');
     assert.match(order, /\S/);
     await page.locator('#pay-line:not([hidden])').waitFor();

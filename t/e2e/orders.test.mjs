@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { close, launch, logIn, name, ROUND, scene, shopper, UNTIL_OPEN } from './browser.mjs';
+import { bought, buy, close, launch, logIn, name, ROUND, scene, shopper, UNTIL_OPEN } from './browser.mjs';
 import { buys, callsOf } from './buyer.mjs';
 
 // Not the product that others wait for.
@@ -23,9 +23,7 @@ test('an order is bought, paid within its ten minutes, and found in the list', a
   await logIn(page, name());
   await page.goto(PAGE);
   await page.click('#more');
-  await page.locator('#buy[aria-disabled=false]').waitFor(UNTIL_OPEN);
-  await page.click('#buy');
-  await scene(page, 'ordered').waitFor();
+  await buy(page);
   await page.locator('#pay-line:not([hidden])').waitFor();
   const order = await page.textContent('#order');
 
@@ -65,7 +63,7 @@ test('an order is cancelled only after a confirmation, and may be followed by an
   await page.locator('#product[data-notice=cancelled]').waitFor();
   assert.match(await page.textContent('#panel-text'), /still on sale\. You can buy it again/);
   await page.locator('#buy[aria-disabled=false]').click();
-  await scene(page, 'ordered').waitFor();
+  await bought(page);
   assert.notEqual(await page.textContent('#order'), order);
   await close(page);
 });

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { close, launch, PAGE, scene, shopper, UNTIL_OPEN } from '../browser.mjs';
+import { buy, close, launch, PAGE, shopper } from '../browser.mjs';
 
 let browser;
 before(async () => {
@@ -29,9 +29,7 @@ test('a shopper logs in at the provider, buys, and logs out', async () => {
   await page.waitForURL(`**${PAGE}`);
   await page.locator('#account.is-in', { hasText: user }).waitFor();
 
-  await page.locator('#buy[aria-disabled=false]').waitFor(UNTIL_OPEN);
-  await page.click('#buy');
-  await scene(page, 'ordered').waitFor();
+  await buy(page);
   const orders = await page.evaluate(async () => (await fetch('/api/orders')).json());
   assert.equal(orders.orders.length, 1);
 
