@@ -18,7 +18,7 @@ use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::orders::purchase::BuyerRecord;
-use seckill_core::permits::lease;
+use seckill_core::permits::{lease, standby};
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::shared::winners;
 use tokio_util::sync::CancellationToken;
@@ -154,8 +154,7 @@ async fn is_mine(
 }
 
 /// Closes and settles the overdue leases of one product, and settles those of which all
-/// is spent; returns how many permits were
-/// returned.
+/// is spent and that no edge has touched lately; returns how many permits were returned.
 ///
 /// # Errors
 /// Redis is away or refuses; the next call completes what was begun.
@@ -195,8 +194,8 @@ pub async fn reclaim(
 struct Open {
     /// Those on which no request can be under way any more.
     overdue: Vec<String>,
-    /// The others, each with its amount. An edge keeps some of them for a minute, and
-    /// does not hear what became of permits that were journalled.
+    /// The others that are not fresh, each with its amount. An edge keeps some of them for
+    /// a minute, and does not hear what became of permits that were journalled.
     others: Vec<(String, u64)>,
 }
 
@@ -220,7 +219,9 @@ async fn open(
         for (id, text) in leases {
             match lease::Record::parse(&text) {
                 Some(lease) if !lease.is_overdue(now_ms, in_flight_ms) => {
-                    open.others.push((id, lease.amount));
+                    if !lease.is_fresh(now_ms, standby::HOLD_MS) {
+                        open.others.push((id, lease.amount));
+                    }
                 }
                 Some(_) => open.overdue.push(id),
                 None => {

@@ -23,10 +23,11 @@ async fn report(conn: &mut MultiplexedConnection, lease: &str, used: u64, return
     call.invoke_async(conn).await.unwrap()
 }
 
-/// An edge keeps a lease for when Redis is away: its record is stamped a minute ahead.
-async fn keep(conn: &mut MultiplexedConnection, lease: &str, amount: u64) {
+/// An edge keeps a lease for when Redis is away: its record is stamped a minute ahead, here
+/// so many milliseconds ago.
+async fn keep(conn: &mut MultiplexedConnection, lease: &str, amount: u64, ago_ms: u64) {
     take(conn, lease, amount).await;
-    let record = format!("{amount}:{}", now_ms() + 60_000);
+    let record = format!("{amount}:{}", now_ms() + 60_000 - ago_ms);
     let () = conn
         .hset(keys::leases(&item()), lease, record)
         .await
@@ -39,9 +40,16 @@ async fn a_lease_that_is_spent_is_settled_at_once_and_one_that_is_not_waits() {
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
     preload(&mut conn, &item(), 1, 100).await.unwrap();
-    keep(&mut conn, "e.spent", 2).await;
-    keep(&mut conn, "e.open", 2).await;
-    for (user, permit) in [("a", "e.spent.1"), ("b", "e.spent.2"), ("c", "e.open.1")] {
+    keep(&mut conn, "e.spent", 2, 3_000).await;
+    keep(&mut conn, "e.open", 2, 3_000).await;
+    // Its edge lives, and reports it in a moment.
+    keep(&mut conn, "e.fresh", 1, 0).await;
+    for (user, permit) in [
+        ("a", "e.spent.1"),
+        ("b", "e.spent.2"),
+        ("c", "e.open.1"),
+        ("d", "e.fresh.1"),
+    ] {
         let arrival = Click {
             permit,
             ..click(user, "r")
@@ -52,9 +60,10 @@ async fn a_lease_that_is_spent_is_settled_at_once_and_one_that_is_not_waits() {
     let in_flight = Duration::from_secs(5);
     let back = leases::reclaim(&mut conn, &segments, &item(), &entry, in_flight).await;
     assert_eq!(back.unwrap(), 0);
-    let open: Vec<String> = conn.hkeys(keys::leases(&item())).await.unwrap();
-    assert_eq!(open, ["e.open"]);
-    assert_eq!(granted(&mut conn).await, 4);
+    let mut open: Vec<String> = conn.hkeys(keys::leases(&item())).await.unwrap();
+    open.sort();
+    assert_eq!(open, ["e.fresh", "e.open"]);
+    assert_eq!(granted(&mut conn).await, 5);
 }
 
 #[tokio::test]

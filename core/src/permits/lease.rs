@@ -158,7 +158,20 @@ impl Record {
     pub fn is_overdue(&self, now_ms: u64, in_flight_ms: u64) -> bool {
         now_ms.saturating_sub(self.taken_ms) > in_flight_ms
     }
+
+    /// Whether it was taken or renewed less than [`FRESH_MS`] ago. A renewal stamps the
+    /// record `hold_ms` ahead.
+    #[must_use]
+    pub fn is_fresh(&self, now_ms: u64, hold_ms: u64) -> bool {
+        let ahead = if self.taken_ms > now_ms { hold_ms } else { 0 };
+        now_ms.saturating_sub(self.taken_ms.saturating_sub(ahead)) < FRESH_MS
+    }
 }
+
+/// For how long after it was taken or renewed a lease is left to its edge, in ms: an edge
+/// that lives reports a lease as used within a quarter of a second, and for one that does
+/// not all buyers of the product are read.
+pub const FRESH_MS: u64 = 2_000;
 
 /// How many permits go back when a lease of `amount` is closed with `spent` seen.
 #[must_use]

@@ -37,6 +37,24 @@ fn blocks_follow_demand() {
 }
 
 #[test]
+fn a_lease_is_fresh_until_two_seconds_after_it_was_taken_or_renewed() {
+    let (taken_ms, hold_ms) = (1_000_000, 60_000);
+    let taken = Record {
+        amount: 1,
+        taken_ms,
+    };
+    let renewed = Record {
+        amount: 1,
+        taken_ms: taken_ms + hold_ms,
+    };
+    for record in [taken, renewed] {
+        assert!(record.is_fresh(taken_ms, hold_ms));
+        assert!(record.is_fresh(taken_ms + FRESH_MS - 1, hold_ms));
+        assert!(!record.is_fresh(taken_ms + FRESH_MS, hold_ms));
+    }
+}
+
+#[test]
 fn a_lease_ends_by_the_edges_own_clock() {
     assert!(may_spend(1_000, 1_000 + LIFE_MS - 1));
     assert!(!may_spend(1_000, 1_000 + LIFE_MS));
