@@ -257,7 +257,10 @@ async fn due(
             Ok(left_over.then_some(Due::Sold(0)))
         }
         (_, Some(stored)) => {
-            let over_ms = stored.round.ends_ms.saturating_add(sweep.after_end_ms);
+            let last_ms = stored
+                .stops
+                .last_sale_ms(&hold.product, stored.round.ends_ms);
+            let over_ms = last_ms.saturating_add(sweep.after_end_ms);
             let Some(item) = Item::new(&hold.round, &hold.product) else {
                 return Ok(None);
             };

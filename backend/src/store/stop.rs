@@ -128,4 +128,13 @@ impl Stops {
             None => ends_ms,
         }
     }
+
+    /// When the last item of a product can have been sold, given the end of its round: a
+    /// pause may be resumed, the other stops are for good.
+    #[must_use]
+    pub fn last_sale_ms(&self, product: &str, ends_ms: u64) -> u64 {
+        let stops = self.round.iter().chain(self.products.get(product));
+        let lasting = stops.filter(|stop| stop.kind != StopKind::Paused);
+        lasting.map(|stop| stop.at_ms).fold(ends_ms, u64::min)
+    }
 }

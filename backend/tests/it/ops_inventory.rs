@@ -20,6 +20,8 @@ use seckill::sale::import;
 use seckill::store::holds::HoldState;
 use seckill::store::orders::NewOrder;
 use seckill::store::round::{Round, RoundState};
+use seckill::store::stop::Cancelling;
+use seckill::store::stops::{StopOrder, StopStep};
 use seckill::store::{Actor, Store};
 use seckill_core::orders::message::OrderMessage;
 use seckill_core::orders::order::OrderId;
@@ -309,6 +311,41 @@ async fn items_are_held_once_at_the_approval_and_the_unsold_are_returned_after_t
             .unwrap()
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_is_returned_without_waiting_for_the_planned_end() {
+    let shop = Shop::open().await;
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let approver = Approver {
+        store: &shop.store,
+        redis: &link,
+        segments: &Segments::on(link.clone()),
+        zone: &TimeZone::UTC,
+        inventory: Some(&shop.inventory),
+    };
+    let (actor, withdrawn_ms) = (Actor::on_the_box(), now_ms());
+    approver.approve("7", &actor, withdrawn_ms).await.unwrap();
+    assert_eq!(shop.amounts(), (900, 100));
+    let product = product_id("red/XL");
+    for (step, returned) in [(StopStep::Pause, 0), (StopStep::Withdraw, 1)] {
+        let order = StopOrder {
+            step,
+            round: "7",
+            product: Some(&product),
+            cancel: Cancelling::None,
+            reason: "",
+        };
+        shop.store
+            .switch(&order, &actor, withdrawn_ms)
+            .await
+            .unwrap();
+        assert_eq!(shop.sweep(withdrawn_ms + 999).await.unwrap(), 0);
+        let settled = shop.sweep(withdrawn_ms + 1_000).await.unwrap();
+        assert_eq!(settled, returned, "after a {}", step.as_str());
+    }
+    assert_eq!(shop.amounts(), (1_000, 0));
 }
 
 #[tokio::test]
