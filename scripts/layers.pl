@@ -6,7 +6,7 @@
 # those that are declared before it. Deeper down, modules with the same parent may
 # use each other in one direction only, each with all that is below it. (A module
 # and its own parts are one piece: they may use each other.) Test modules do not
-# count.
+# count. A crate has at most 20 modules in lib.rs, as many as a newcomer can keep apart.
 #
 # Prints each arrow that runs up and each circle with the files and names that make
 # it, and ends with status 1 if there is one. --test checks this script itself.
@@ -14,6 +14,8 @@ use strict;
 use warnings;
 use File::Find;
 use File::Temp qw(tempdir);
+
+my $most_layers = 20;
 
 # --- Reading -----------------------------------------------------------------
 
@@ -105,6 +107,9 @@ sub faults_of {
     my $number = 0;
     $layer{$1} //= ++$number while $modules->{''}{code} =~ /\bmod (\w+);/g;
 
+    push @faults, "$root/lib.rs declares $number modules, more than $most_layers; give one a parent"
+        if $number > $most_layers;
+
     # Per parent: from sibling to sibling, one arrow as an example.
     my %between;
     for my $name (sort keys %$modules) {
@@ -173,6 +178,7 @@ sub test {
     );
     my %cases = (
         'nothing wrong' => [0, %good],
+        'too many layers' => [1, %good, 'lib.rs' => join('', map { "mod m$_;\n" } 1 .. 19) . $good{'lib.rs'}],
         'an arrow that runs up' => [1, %good, 'low/a.rs' => "use crate::{high::Top};\n"],
         'an arrow that runs up inside a function' => [1, %good, 'low/a.rs' => "fn f() { crate::high::top() }\n"],
         'a circle of siblings' => [1, %good, 'low/a.rs' => "use super::b::B;\n"],

@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::console::board::{Board, Sources};
-use crate::inventory::HttpInventory;
 use crate::now_ms;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
+use crate::sale::inventory::HttpInventory;
 use crate::store::{Actor, Done, LazyStore};
 
 /// Accounts of the console, managed by supervisors.

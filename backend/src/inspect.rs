@@ -1,7 +1,9 @@
-//! Looking at a running or stopped system as a whole.
+//! Looking at a running or stopped system as a whole, and striking one in a drill.
 
 /// Looks for what keeps a system from selling, and says the cures.
 pub mod doctor;
+/// Drills: a system of its own that is struck in the middle of a sale, and a verdict.
+pub mod drill;
 /// Heals halted segments by itself, where that is exact.
 pub mod heal;
 /// Checks whether a part responds.

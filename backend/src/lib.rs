@@ -20,19 +20,13 @@ pub mod http;
 /// Connections to Redis, the scripts that run there, and the segments' masters.
 pub mod redis;
 
-/// The purchase journal on disk: admitted requests that wait for Redis.
-pub mod journal;
-
 /// The database: rounds, orders, payments, the ledger's archive, accounts, audit.
 pub mod store;
 
 /// The port to the message queue, and its adapters.
 pub mod queue;
 
-/// The port to the shop's own inventory: choosing items, holding and returning them.
-pub mod inventory;
-
-/// Sales: the file, the import, the approval, the catalogue in Redis.
+/// Sales: the file, the import, the approval, the catalogue in Redis, the shop's inventory.
 pub mod sale;
 
 /// What the back end does for the edges: bans, log analysis, leases, new grabs.
@@ -41,27 +35,19 @@ pub mod edges;
 /// Stock in Redis: levels, transfers, adjustments, and following the orders.
 pub mod stock;
 
-/// Fences segments whose Redis knows less than the archive, or than this process.
-pub mod fence;
-/// The port to payment providers, its adapters, and reconciliation with their records.
-pub mod payments;
-
 /// Readers of the segments' outboxes: the relay to the queue, the ledger's archive.
 pub mod outbox;
 
 /// The CDN origin: product pages, assets, pictures, the document of the day.
 pub mod pages;
 
-/// The orders role: placing, cancelling, dead letters, notifying buyers.
+/// Orders: placing, cancelling, dead letters, notifying buyers, payment providers.
 pub mod orders;
 
-/// Removing what is old and settled from the database, after exporting it.
-pub mod retention;
-
-/// The buyer's HTTP API: session, captcha, purchase, result, orders, payments.
+/// The buyer's HTTP API, the journal of purchases, and the fence around an older Redis.
 pub mod shop;
 
-/// Looking at a system as a whole: status, verification, rebuilding lost stock.
+/// Looking at a system as a whole: status, verification, rebuilding lost stock, drills.
 pub mod inspect;
 
 /// The operator's HTTP API: accounts, rounds, stock, bans, the live board.
@@ -72,9 +58,6 @@ pub mod roles;
 
 /// One box: redis-server, nginx and all roles under one supervisor.
 pub mod up;
-
-/// Drills: a system of its own that is struck in the middle of a sale, and a verdict.
-pub mod drill;
 
 /// The command line: one file per command.
 pub mod cli;

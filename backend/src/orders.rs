@@ -4,7 +4,7 @@
 //!
 //! Each step may be repeated: placing a purchase again finds its order, writing a number
 //! again changes nothing. So a worker may die anywhere. What lives here may use the
-//! queue, the database, the stock and Redis; it knows nothing of HTTP.
+//! queue, the database, the stock and Redis, and call others over HTTP; it serves none.
 
 use std::time::Duration;
 
@@ -40,10 +40,14 @@ mod job;
 pub mod notifications;
 /// What fails at the moment, reported once.
 mod outages;
+/// The port to payment providers, its adapters, and reconciliation with their records.
+pub mod payments;
 /// Writing order numbers into the buyers' records.
 mod records;
 /// Redrives dead letters from time to time.
 pub mod redrive;
+/// Removing what is old and settled from the database, after exporting it.
+pub mod retention;
 /// How many orders may be placed now.
 mod throttle;
 /// The steps of a batch up to the commit.

@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::nearest::nearest;
 use crate::config::{Config, Listen};
-use crate::fence::Fence;
 use crate::http::health::{self, Check, Part, PartHealth};
-use crate::journal::Journal;
-use crate::payments::SettingsError;
+use crate::orders::payments::SettingsError;
 use crate::queue::Queues;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, Replication};
+use crate::shop::fence::Fence;
+use crate::shop::journal::Journal;
 use crate::store::{LazyStore, StoreError};
 pub(crate) use inventory::inventory;
 pub(crate) use payments::payments;

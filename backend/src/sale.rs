@@ -18,6 +18,8 @@ pub mod export;
 pub mod file;
 /// Stores the rounds of a sale file as drafts.
 pub mod import;
+/// The port to the shop's own inventory: choosing items, holding and returning them.
+pub mod inventory;
 /// The limits of a round and a product.
 pub mod limits;
 /// The stream of product messages, each of which names a round that changed.

@@ -1,4 +1,4 @@
-//! `seckill drill …`: runs drills. Those of [`crate::drill`] strike one part of a system
+//! `seckill drill …`: runs drills. Those of [`crate::inspect::drill`] strike one part of a system
 //! of their own and check every answer; the others are scripts of the repository, which
 //! start a system, break something, and count.
 
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::config::nearest::nearest;
-use crate::drill::fault::Fault;
-use crate::drill::{self, Plan, naive, random};
+use crate::inspect::drill::fault::Fault;
+use crate::inspect::drill::{self, Plan, naive, random};
 use anyhow::Context as _;
 use clap::Args;
 

@@ -9,9 +9,9 @@ use serde_json::json;
 use super::{open_store, say};
 use crate::config::Config;
 use crate::http::client::HttpClient;
-use crate::inventory::{HttpInventory, Inventory as _, Offer, holds, product_id};
 use crate::now_ms;
 use crate::pages::picture;
+use crate::sale::inventory::{HttpInventory, Inventory as _, Offer, holds, product_id};
 use crate::store::holds::Hold;
 
 /// Largest picture that is fetched, in bytes.

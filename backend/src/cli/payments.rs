@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::now_ms;
-use crate::payments::reconcile::{self, Report};
-use crate::payments::{Payments, Provider as _, Returned, refunds};
+use crate::orders::payments::reconcile::{self, Report};
+use crate::orders::payments::{Payments, Provider as _, Returned, refunds};
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::stock::following;

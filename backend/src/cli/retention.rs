@@ -6,7 +6,7 @@ use clap::Args;
 use super::{open_store, say};
 use crate::config::Config;
 use crate::now_ms;
-use crate::retention::{Outcome, Retention};
+use crate::orders::retention::{Outcome, Retention};
 use crate::store::Actor;
 
 /// Remove from the database what is older than keep_orders_days and its like say

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::running::Running;
 use super::{Parts, Role, RoleError, read_keyring};
 use crate::config::Config;
-use crate::inventory::HttpInventory;
-use crate::inventory::holds::{self, Sweep};
+use crate::sale::inventory::HttpInventory;
+use crate::sale::inventory::holds::{self, Sweep};
 use crate::store::Store;
 
 /// How long after a round's end an order message may still be on its way.

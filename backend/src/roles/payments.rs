@@ -7,7 +7,7 @@ use seckill_core::signing::keyring::Keyring;
 
 use super::{RoleError, read_keyring};
 use crate::config::Config;
-use crate::payments::Payments;
+use crate::orders::payments::Payments;
 
 /// The payment providers that are set up.
 ///

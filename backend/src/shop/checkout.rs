@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::promised::{self, Found};
 use super::state::ShopState;
 use crate::now_ms;
-use crate::payments::Bill;
+use crate::orders::payments::Bill;
 use crate::redis::RedisLinkError;
 use crate::store::StoreError;
 use crate::store::checkouts::Checkout;

@@ -5,9 +5,9 @@ use seckill_core::Verdict;
 use seckill_core::journal::request::Request;
 
 use super::state::ShopState;
-use crate::journal::AppendError;
 use crate::redis::RedisLinkError;
 use crate::redis::segments::Segment;
+use crate::shop::journal::AppendError;
 
 /// Whether earlier requests for the same segment still wait in the journal: then this
 /// one waits behind them, so that who came first is served first.

@@ -18,7 +18,7 @@ use super::state::{ShopState, database_failed};
 use super::view::payment_json;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
-use crate::payments::{AnyProvider, NoticeError, Provider as _, Received};
+use crate::orders::payments::{AnyProvider, NoticeError, Provider as _, Received};
 use crate::store::payments::{Noted, Payment};
 
 /// Largest body, in bytes: a provider's notice has a few thousand, and its ids may be of

@@ -24,13 +24,13 @@ use tokio_util::sync::CancellationToken;
 use super::numbers::Numbers;
 use super::refill::{Refilled, Refiller};
 use crate::edges::regrabs;
-use crate::fence::Fence;
-use crate::journal::{Entry, Journal, Limits};
 use crate::now_ms;
 use crate::redis::scripts::replay::{self, Record, Replayed};
 use crate::redis::scripts::stock::{Pass, Purchase};
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
+use crate::shop::fence::Fence;
+use crate::shop::journal::{Entry, Journal, Limits};
 use crate::time::periodic;
 
 /// Requests in one round trip.

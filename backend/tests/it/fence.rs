@@ -6,11 +6,11 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use jiff::tz::TimeZone;
 use redis::AsyncCommands as _;
-use seckill::fence::Fence;
 use seckill::inspect::heal::Healer;
 use seckill::inspect::rebuild::{Options, RebuildError};
-use seckill::journal::Limits;
 use seckill::redis::segments::Segments;
+use seckill::shop::fence::Fence;
+use seckill::shop::journal::Limits;
 use seckill::store::LazyStore;
 use seckill_core::keys;
 

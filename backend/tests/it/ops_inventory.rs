@@ -11,12 +11,14 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use seckill::config::RefundStock;
-use seckill::inventory::holds::{Sweep, compare, hold_round, sweep_once};
-use seckill::inventory::{HoldError, HttpInventory, Inventory as _, InventoryError, product_id};
 use seckill::redis::segments::Segments;
 use seckill::sale::approve::{ApproveError, Approver};
 use seckill::sale::file::{Form, parse};
 use seckill::sale::import;
+use seckill::sale::inventory::holds::{Sweep, compare, hold_round, sweep_once};
+use seckill::sale::inventory::{
+    HoldError, HttpInventory, Inventory as _, InventoryError, product_id,
+};
 use seckill::store::holds::HoldState;
 use seckill::store::orders::NewOrder;
 use seckill::store::round::{Round, RoundState};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use redis::AsyncCommands as _;
-use seckill::journal::Limits;
 use seckill::redis::{RedisLink, Replication};
+use seckill::shop::journal::Limits;
 use tempfile::TempDir;
 
 use crate::common::{eventually, ports, stock};

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use seckill::config::{Config, Keep, gather};
 use seckill::inspect::verify::verify_archived;
-use seckill::retention::{Outcome, Retention};
+use seckill::orders::retention::{Outcome, Retention};
 use seckill::stock::retire::{Retired, Retirer};
 use seckill::store::{Actor, AuditQuery};
 use sqlx::Connection as _;

@@ -1,8 +1,8 @@
 //! Paying while the queue, or the database, is behind: no orders role is running.
 
 use axum::http::{Request, StatusCode};
-use seckill::payments::signed::Signed;
-use seckill::payments::{AnyProvider, Payments, Site};
+use seckill::orders::payments::signed::Signed;
+use seckill::orders::payments::{AnyProvider, Payments, Site};
 use seckill::shop::{self, Options, ShopState};
 use seckill::store::LazyStore;
 use seckill_core::orders::money::Currency;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use seckill::payments::{Bill, Payments, Provider as _, Refund, Returned};
+use seckill::orders::payments::{Bill, Payments, Provider as _, Refund, Returned};
 use seckill::store::Store;
 use seckill::store::checkouts::Checkout;
 use seckill::store::orders::{NewOrder, Placed};

@@ -2,9 +2,9 @@
 
 use axum::http::StatusCode;
 use seckill::config::RefundStock;
-use seckill::payments::reconcile::reconcile;
-use seckill::payments::refunds::{RefundError, refund};
-use seckill::payments::{Payments, Provider as _, Returned};
+use seckill::orders::payments::reconcile::reconcile;
+use seckill::orders::payments::refunds::{RefundError, refund};
+use seckill::orders::payments::{Payments, Provider as _, Returned};
 use seckill::stock::following::follow;
 use seckill_core::orders::money::Currency;
 use seckill_core::orders::order::{OrderId, State};

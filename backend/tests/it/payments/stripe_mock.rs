@@ -5,8 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use seckill::payments::stripe::Stripe;
-use seckill::payments::{Bill, Provider as _, Refund, Returned, Secret, Site};
+use seckill::orders::payments::stripe::Stripe;
+use seckill::orders::payments::{Bill, Provider as _, Refund, Returned, Secret, Site};
 use seckill::store::checkouts::Checkout;
 use seckill_core::orders::money::{Currency, Money};
 use seckill_core::orders::order::OrderId;

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use seckill::payments::rsa::{PrivateKey, PublicKey};
+use seckill::orders::payments::rsa::{PrivateKey, PublicKey};
 use seckill_core::orders::money::{Currency, Money};
 use seckill_core::orders::payment;
 use seckill_core::orders::payment::ProviderName;

@@ -50,7 +50,7 @@ impl System {
     }
 
     /// Sets the roles' wall clock so many seconds from the right one.
-    pub(in crate::drill) fn set_clock(&self, seconds: i64) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) fn set_clock(&self, seconds: i64) -> anyhow::Result<()> {
         let (draft, file) = (self.folder.join("clock.new"), self.folder.join("clock"));
         fs::write(&draft, format!("{seconds:+}")).context("the clock cannot be set")?;
         fs::rename(draft, file).context("the clock cannot be set")

@@ -21,11 +21,11 @@ use seckill_core::keys;
 use seckill_core::stock::ledger::EntryId;
 use tokio::time::timeout;
 
-use crate::journal::Journal;
 use crate::now_ms;
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{Admission, Guard, RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue::{self, Products};
+use crate::shop::journal::Journal;
 use crate::store::{LazyStore, StoreError};
 
 /// What this process sold lately.

@@ -155,7 +155,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A key that was made just now.
-    pub(in crate::payments) fn new_key() -> PrivateKey {
+    pub(in crate::orders::payments) fn new_key() -> PrivateKey {
         let arguments = [
             "genpkey",
             "-algorithm",

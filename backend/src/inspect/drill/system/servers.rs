@@ -26,7 +26,7 @@ enum Place {
 
 /// A redis-server, or a Sentinel.
 #[derive(Debug)]
-pub(in crate::drill) struct RedisServer {
+pub(in crate::inspect::drill) struct RedisServer {
     program: PathBuf,
     folder: PathBuf,
     place: Place,
@@ -35,13 +35,19 @@ pub(in crate::drill) struct RedisServer {
 
 impl RedisServer {
     /// One at a socket below its folder.
-    pub(in crate::drill) fn at_socket(program: &Path, folder: PathBuf) -> anyhow::Result<Self> {
+    pub(in crate::inspect::drill) fn at_socket(
+        program: &Path,
+        folder: PathBuf,
+    ) -> anyhow::Result<Self> {
         let socket = folder.join("redis.sock");
         Self::at(program, folder, Place::Socket(socket))
     }
 
     /// One at a free port of this machine.
-    pub(in crate::drill) fn at_port(program: &Path, folder: PathBuf) -> anyhow::Result<Self> {
+    pub(in crate::inspect::drill) fn at_port(
+        program: &Path,
+        folder: PathBuf,
+    ) -> anyhow::Result<Self> {
         Self::at(program, folder, Place::Port(free_port()?))
     }
 
@@ -56,18 +62,18 @@ impl RedisServer {
         })
     }
 
-    pub(in crate::drill) fn folder(&self) -> &Path {
+    pub(in crate::inspect::drill) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub(in crate::drill) fn port(&self) -> u16 {
+    pub(in crate::inspect::drill) fn port(&self) -> u16 {
         match self.place {
             Place::Port(port) => port,
             Place::Socket(_) => 0,
         }
     }
 
-    pub(in crate::drill) fn url(&self) -> String {
+    pub(in crate::inspect::drill) fn url(&self) -> String {
         match &self.place {
             Place::Socket(socket) => format!("unix://{}", socket.display()),
             Place::Port(port) => format!("redis://127.0.0.1:{port}"),
@@ -76,7 +82,10 @@ impl RedisServer {
 
     /// Starts it on the files of its folder, with further arguments, and waits until it
     /// takes commands.
-    pub(in crate::drill) async fn start(&mut self, arguments: &[&str]) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) async fn start(
+        &mut self,
+        arguments: &[&str],
+    ) -> anyhow::Result<()> {
         let mut redis = Command::new(&self.program);
         redis.args(["--save", "", "--daemonize", "no"]);
         redis.args(["--appendonly", "yes", "--appendfsync", "no"]);
@@ -86,7 +95,7 @@ impl RedisServer {
 
     /// Starts it as a Sentinel that watches a master of this name, which `quorum` of
     /// them take for dead after a second.
-    pub(in crate::drill) async fn start_sentinel(
+    pub(in crate::inspect::drill) async fn start_sentinel(
         &mut self,
         name: &str,
         master: &RedisServer,
@@ -124,19 +133,19 @@ impl RedisServer {
         .await
     }
 
-    pub(in crate::drill) async fn kill(&mut self) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) async fn kill(&mut self) -> anyhow::Result<()> {
         end(&mut self.child).await
     }
 
-    pub(in crate::drill) fn is_up(&self) -> bool {
+    pub(in crate::inspect::drill) fn is_up(&self) -> bool {
         self.child.is_some()
     }
 
-    pub(in crate::drill) fn signal(&self, which: Signal) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) fn signal(&self, which: Signal) -> anyhow::Result<()> {
         signal(self.child.as_ref(), which)
     }
 
-    pub(in crate::drill) async fn command(&self, words: &[&str]) -> anyhow::Result<Value> {
+    pub(in crate::inspect::drill) async fn command(&self, words: &[&str]) -> anyhow::Result<Value> {
         let client = redis::Client::open(self.url())?;
         let mut conn = client.get_multiplexed_async_connection().await?;
         let mut command = redis::Cmd::new();
@@ -147,7 +156,10 @@ impl RedisServer {
     }
 
     /// What it says of a field of `INFO replication`.
-    pub(in crate::drill) async fn replication(&self, field: &str) -> anyhow::Result<String> {
+    pub(in crate::inspect::drill) async fn replication(
+        &self,
+        field: &str,
+    ) -> anyhow::Result<String> {
         let text: String = redis::from_redis_value(self.command(&["INFO", "replication"]).await?)?;
         let mut lines = text.lines();
         let found = lines.find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
@@ -155,7 +167,7 @@ impl RedisServer {
     }
 
     /// Forgets what it wrote to its append-only file.
-    pub(in crate::drill) fn remove_append_only_file(&self) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) fn remove_append_only_file(&self) -> anyhow::Result<()> {
         match fs::remove_dir_all(self.folder.join("appendonlydir")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
@@ -163,14 +175,14 @@ impl RedisServer {
     }
 
     /// Puts a snapshot aside.
-    pub(in crate::drill) async fn keep_snapshot(&self) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) async fn keep_snapshot(&self) -> anyhow::Result<()> {
         self.command(&["SAVE"]).await?;
         let (from, to) = (self.folder.join("dump.rdb"), self.folder.join("kept.rdb"));
         fs::rename(from, to).context("there is no snapshot")
     }
 
     /// Starts it with the snapshot that was put aside.
-    pub(in crate::drill) async fn start_with_snapshot(&mut self) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) async fn start_with_snapshot(&mut self) -> anyhow::Result<()> {
         self.remove_append_only_file()?;
         let (from, to) = (self.folder.join("kept.rdb"), self.folder.join("dump.rdb"));
         fs::rename(from, to).context("there is no snapshot")?;
@@ -184,14 +196,14 @@ impl RedisServer {
 
 /// A mariadbd at a socket below its folder.
 #[derive(Debug)]
-pub(in crate::drill) struct MariaDb {
+pub(in crate::inspect::drill) struct MariaDb {
     folder: PathBuf,
     child: Option<Child>,
 }
 
 impl MariaDb {
     /// Makes its system tables, starts it, and makes the database.
-    pub(in crate::drill) async fn prepare(folder: PathBuf) -> anyhow::Result<Self> {
+    pub(in crate::inspect::drill) async fn prepare(folder: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir_all(&folder).context("the database's folder cannot be made")?;
         let mut install = Command::new("mariadb-install-db");
         install.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
@@ -217,7 +229,7 @@ impl MariaDb {
         Ok(server)
     }
 
-    pub(in crate::drill) async fn start(&mut self) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) async fn start(&mut self) -> anyhow::Result<()> {
         let path = |name: &str| self.folder.join(name).display().to_string();
         let mut server = Command::new("mariadbd");
         server.args(["--no-defaults", "--skip-networking", "--skip-name-resolve"]);
@@ -242,34 +254,34 @@ impl MariaDb {
         client.status().await.is_ok_and(|status| status.success())
     }
 
-    pub(in crate::drill) fn socket(&self) -> PathBuf {
+    pub(in crate::inspect::drill) fn socket(&self) -> PathBuf {
         self.folder.join("mariadb.sock")
     }
 
     /// Its database, by way of this socket.
-    pub(in crate::drill) fn url_by(socket: &Path) -> String {
+    pub(in crate::inspect::drill) fn url_by(socket: &Path) -> String {
         format!("mysql://root@localhost/seckill?socket={}", socket.display())
     }
 
-    pub(in crate::drill) async fn kill(&mut self) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) async fn kill(&mut self) -> anyhow::Result<()> {
         end(&mut self.child).await
     }
 
-    pub(in crate::drill) fn signal(&self, which: Signal) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) fn signal(&self, which: Signal) -> anyhow::Result<()> {
         signal(self.child.as_ref(), which)
     }
 }
 
 /// A RocketMQ of one node, as `scripts/rocketmq.sh` runs it.
 #[derive(Debug)]
-pub(in crate::drill) struct RocketMq {
+pub(in crate::inspect::drill) struct RocketMq {
     script: PathBuf,
     folder: PathBuf,
     port: u16,
 }
 
 impl RocketMq {
-    pub(in crate::drill) fn new(home: &Path, folder: PathBuf) -> anyhow::Result<Self> {
+    pub(in crate::inspect::drill) fn new(home: &Path, folder: PathBuf) -> anyhow::Result<Self> {
         Ok(Self {
             script: home.join("scripts/rocketmq.sh"),
             folder,
@@ -277,15 +289,15 @@ impl RocketMq {
         })
     }
 
-    pub(in crate::drill) fn endpoint(&self) -> String {
+    pub(in crate::inspect::drill) fn endpoint(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    pub(in crate::drill) async fn start(&self) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) async fn start(&self) -> anyhow::Result<()> {
         self.run("start").await
     }
 
-    pub(in crate::drill) async fn kill(&self) -> anyhow::Result<()> {
+    pub(in crate::inspect::drill) async fn kill(&self) -> anyhow::Result<()> {
         self.run("kill").await
     }
 

@@ -43,7 +43,7 @@ fn read(app_id: &str, pairs: &[(&str, &str)]) -> Result<Option<Notice>, NoticeEr
     let application = Application {
         app_id: app_id.to_owned(),
         seller_id: Some("2088531891668739".to_owned()),
-        key: crate::payments::rsa::tests::new_key(),
+        key: crate::orders::payments::rsa::tests::new_key(),
         alipay_key: PublicKey::parse(KEY).unwrap(),
         page: Page::Page,
     };
