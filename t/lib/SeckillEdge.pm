@@ -32,10 +32,13 @@ sub second_edge {
     unlink glob SeckillRedis::folder() . '/*.second';
     my $modules = join '', map {"load_module $_;\n"} split ' ', $ENV{TEST_NGINX_LOAD_MODULES};
     open my $conf, '>', "$folder/nginx.conf" or die "$folder: $!\n";
+    # The built-in folders are the system's, which an ordinary user may not write to.
+    my $temp = join '', map {"${_}_temp_path $folder/temp/$_;\n"} qw(client_body proxy fastcgi uwsgi scgi);
+    make_path("$folder/temp");
     # As Test::Nginx does: the sockets are in a folder of this user alone.
     my $user = $> == 0 ? "user root;\n" : q{};
     print $conf "${user}${modules}daemon off;\n$main\npid $folder/nginx.pid;\nerror_log $folder/logs/error.log info;\n",
-        "worker_processes 1;\nevents {}\nhttp {\naccess_log off;\n$http\n",
+        "worker_processes 1;\nevents {}\nhttp {\naccess_log off;\n$temp$http\n",
         "server { listen 127.0.0.1:$port; server_name shop;\n$server\n}\n}\n";
     close $conf;
     my $edge = { port => $port, folder => $folder };
