@@ -30,7 +30,7 @@ async function logIn() {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ name, password }),
   });
   if (!answer.ok) throw new Error(`cannot log in as ${name}: ${answer.status}`);
-  return answer.headers.getSetCookie().map((cookie) => cookie.split(';')[0]).join('; ');
+  return (answer.headers.get('set-cookie') ?? '').split(/, *(?=[^;, ]+=)/).map((cookie) => cookie.split(';')[0]).join('; ');
 }
 
 /** A board: `seen(text)` is called with what arrives. */

@@ -8,7 +8,7 @@ const json = { 'Content-Type': 'application/json' };
 export async function enter(user) {
   const answer = await fetch(`${BASE_URL}/api/session`, { method: 'POST', headers: json, body: JSON.stringify({ user }) });
   if (!answer.ok) throw new Error(`${user} cannot log in: ${answer.status}`);
-  return answer.headers.getSetCookie().map((cookie) => cookie.split(';')[0]).join('; ');
+  return (answer.headers.get('set-cookie') ?? '').split(/, *(?=[^;, ]+=)/).map((cookie) => cookie.split(';')[0]).join('; ');
 }
 
 /** One click; returns the response's status and body. */
