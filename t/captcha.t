@@ -91,7 +91,7 @@ main::with("$pass\nIdempotency-Key: one", "$pass\nIdempotency-Key: one", "$pass\
 === TEST 6: the pass is checked after shape, expiry, signature, session and window
 --- sale
 1 153 limit=10
-1 154 opens=+30s ends=+1h
+1 154 opens=+600s ends=+1h
 --- config eval: $::gate
 --- pipelined_requests eval
 ['GET ' . hidden_path('li', '1', '153'), 'POST ' . hidden_path('li', '1', '153', expires => now_ms() - 1),
