@@ -202,6 +202,19 @@ impl Shop {
         hold_round(&self.store, &self.inventory, &self.round).await
     }
 
+    async fn approve(&self, redis: &TestRedis, now_ms: u64) -> Result<(), ApproveError> {
+        let link = redis.link().await;
+        let approver = Approver {
+            store: &self.store,
+            redis: &link,
+            segments: &Segments::on(link.clone()),
+            zone: &TimeZone::UTC,
+            inventory: Some(&self.inventory),
+        };
+        let approved = approver.approve("7", &Actor::on_the_box(), now_ms).await;
+        approved.map(|_| ())
+    }
+
     async fn sweep(&self, now_ms: u64) -> Result<usize, HoldError> {
         let sweep = Sweep {
             after_end_ms: 1_000,
@@ -219,19 +232,8 @@ impl Shop {
 async fn items_are_held_once_at_the_approval_and_the_unsold_are_returned_after_the_end() {
     let shop = Shop::open().await;
     let redis = TestRedis::start().await;
-    let link = redis.link().await;
-    let approver = Approver {
-        store: &shop.store,
-        redis: &link,
-        segments: &Segments::on(link.clone()),
-        zone: &TimeZone::UTC,
-        inventory: Some(&shop.inventory),
-    };
     for _ in 0..2 {
-        approver
-            .approve("7", &Actor::on_the_box(), now_ms())
-            .await
-            .unwrap();
+        shop.approve(&redis, now_ms()).await.unwrap();
         assert_eq!(shop.amounts(), (900, 100));
     }
     assert!(
@@ -316,22 +318,13 @@ async fn items_are_held_once_at_the_approval_and_the_unsold_are_returned_after_t
 }
 
 #[tokio::test]
-async fn what_is_withdrawn_is_returned_without_waiting_for_the_planned_end() {
+async fn what_is_withdrawn_is_returned_once_redis_knows_and_orders_are_in() {
     let shop = Shop::open().await;
+    let at_ms = now_ms();
     let redis = TestRedis::start().await;
-    let link = redis.link().await;
-    let approver = Approver {
-        store: &shop.store,
-        redis: &link,
-        segments: &Segments::on(link.clone()),
-        zone: &TimeZone::UTC,
-        inventory: Some(&shop.inventory),
-    };
-    let (actor, withdrawn_ms) = (Actor::on_the_box(), now_ms());
-    approver.approve("7", &actor, withdrawn_ms).await.unwrap();
-    assert_eq!(shop.amounts(), (900, 100));
+    shop.approve(&redis, at_ms).await.unwrap();
     let product = product_id("red/XL");
-    for (step, returned) in [(StopStep::Pause, 0), (StopStep::Withdraw, 1)] {
+    for step in [StopStep::Pause, StopStep::Withdraw] {
         let order = StopOrder {
             step,
             round: "7",
@@ -339,13 +332,19 @@ async fn what_is_withdrawn_is_returned_without_waiting_for_the_planned_end() {
             cancel: Cancelling::None,
             reason: "",
         };
+        let by = Actor::on_the_box();
+        assert!(shop.store.switch(&order, &by, at_ms).await.unwrap());
+        // Redis is away, and sells on from what it knows.
+        let known_ms = at_ms + 5_000;
+        assert_eq!(shop.sweep(known_ms).await.unwrap(), 0);
         shop.store
-            .switch(&order, &actor, withdrawn_ms)
+            .stops_followed("7", u64::from(u32::MAX))
             .await
             .unwrap();
-        assert_eq!(shop.sweep(withdrawn_ms + 999).await.unwrap(), 0);
-        let settled = shop.sweep(withdrawn_ms + 1_000).await.unwrap();
-        assert_eq!(settled, returned, "after a {}", step.as_str());
+        assert_eq!(shop.sweep(known_ms + 999).await.unwrap(), 0);
+        let settled = shop.sweep(known_ms + 1_000).await.unwrap();
+        let is_for_good = step == StopStep::Withdraw;
+        assert_eq!(settled, usize::from(is_for_good), "{}", step.as_str());
     }
     assert_eq!(shop.amounts(), (1_000, 0));
 }
@@ -414,19 +413,8 @@ async fn an_inventory_that_never_answers_holds_nothing_twice_and_gets_back_what_
 async fn a_refusal_of_the_inventory_is_one_of_the_approval() {
     let shop = Shop::open().await;
     let redis = TestRedis::start().await;
-    let link = redis.link().await;
     shop.mood(Mood::Refuses);
-    let approver = Approver {
-        store: &shop.store,
-        redis: &link,
-        segments: &Segments::on(link.clone()),
-        zone: &TimeZone::UTC,
-        inventory: Some(&shop.inventory),
-    };
-    let refused = approver
-        .approve("7", &Actor::on_the_box(), now_ms())
-        .await
-        .unwrap_err();
+    let refused = shop.approve(&redis, now_ms()).await.unwrap_err();
     assert!(matches!(refused, ApproveError::Hold(_)), "{refused}");
     assert!(refused.to_string().contains("insufficient"), "{refused}");
     let stored = shop.store.round("7").await.unwrap().unwrap();

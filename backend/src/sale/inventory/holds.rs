@@ -1,7 +1,7 @@
 //! Holding a round's items at its approval, returning what is unsold after its end, and
 //! comparing what the inventory says with our records.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use seckill_core::ids::Item;
@@ -213,7 +213,18 @@ pub async fn sweep_once(
     // Only rounds with something open are read: what is over costs no pass anything.
     let mut rounds: HashMap<String, Option<StoredRound>> = HashMap::new();
     let (mut settled, mut outcome) = (0, Ok(()));
-    for hold in store.open_holds().await? {
+    let holds = store.open_holds().await?;
+    if holds.is_empty() {
+        return Ok(0);
+    }
+    let selling_on: HashSet<String> = store.stops_due().await?.into_iter().collect();
+    for mut hold in holds {
+        // Redis may not know of a stop yet, and sells on: the wait begins when it does.
+        if hold.state == HoldState::Held && selling_on.contains(&hold.round) {
+            hold.updated_ms = now_ms;
+            store.keep_hold(&hold).await?;
+            continue;
+        }
         if !rounds.contains_key(&hold.round) {
             let stored = store.round(&hold.round).await?;
             rounds.insert(hold.round.clone(), stored);
@@ -260,7 +271,8 @@ async fn due(
             let last_ms = stored
                 .stops
                 .last_sale_ms(&hold.product, stored.round.ends_ms);
-            let over_ms = last_ms.saturating_add(sweep.after_end_ms);
+            let since_ms = last_ms.max(hold.updated_ms);
+            let over_ms = since_ms.saturating_add(sweep.after_end_ms);
             let Some(item) = Item::new(&hold.round, &hold.product) else {
                 return Ok(None);
             };
