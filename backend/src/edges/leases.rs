@@ -167,7 +167,7 @@ pub async fn reclaim(
 ) -> Result<u64, RedisLinkError> {
     let Open { overdue, others } = open(conn, item, in_flight).await?;
     let mut returned = 0;
-    // First, so that "sold out" is told as soon as it is true.
+    // First, so that "sold out" is told soon after it is true.
     for leases in others.chunks(BATCH) {
         let spent = spent(segments, item, entry, leases).await?;
         let of_all = leases.iter().zip(spent);

@@ -1,4 +1,4 @@
-//! Leases that are done with: settled at their time, or as soon as all is spent, and
+//! Leases that are done with: settled at their time, or soon after all is spent, and
 //! counted by `seckill verify` however they were closed.
 
 use std::time::Duration;
@@ -35,7 +35,7 @@ async fn keep(conn: &mut MultiplexedConnection, lease: &str, amount: u64, ago_ms
 }
 
 #[tokio::test]
-async fn a_lease_that_is_spent_is_settled_at_once_and_one_that_is_not_waits() {
+async fn a_lease_that_is_spent_and_not_fresh_is_settled_and_the_others_wait() {
     let redis = TestRedis::start().await;
     let link = redis.link().await;
     let mut conn = link.conn().await.unwrap();
