@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use seckill::shop::journal::{Journal, Limits};
+use seckill::stock::journal::{Journal, Limits};
 use seckill_core::journal::request::Request;
 use tokio::task::JoinSet;
 

@@ -32,7 +32,7 @@ pub mod sale;
 /// What the back end does for the edges: bans, log analysis, leases, new grabs.
 pub mod edges;
 
-/// Stock in Redis: levels, transfers, adjustments, and following the orders.
+/// Stock in Redis: levels, transfers, following the orders, the journal, the fence.
 pub mod stock;
 
 /// Readers of the segments' outboxes: the relay to the queue, the ledger's archive.
@@ -44,7 +44,7 @@ pub mod pages;
 /// Orders: placing, cancelling, dead letters, notifying buyers, payment providers.
 pub mod orders;
 
-/// The buyer's HTTP API, the journal of purchases, and the fence around an older Redis.
+/// The buyer's HTTP API: session, captcha, purchase, result, orders, payments.
 pub mod shop;
 
 /// Looking at a system as a whole: status, verification, rebuilding lost stock, drills.

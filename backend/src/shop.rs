@@ -29,12 +29,8 @@ pub mod captcha;
 mod captcha_api;
 /// Sends a buyer to a provider to pay an order.
 mod checkout;
-/// Fences segments whose Redis knows less than the archive, or than this process.
-pub mod fence;
 /// Who sends a request.
 mod identity;
-/// The purchase journal on disk: admitted requests that wait for Redis.
-pub mod journal;
 /// Takes a purchase into the journal while Redis does not answer.
 mod journalled;
 /// The key ring, which follows its file.

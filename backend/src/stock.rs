@@ -1,11 +1,16 @@
-//! Stock in Redis: how much lies where, and what moves it after it was sold. It may
-//! use the sale's catalogue, the database and Redis; it knows nothing of the queue, of
-//! edges or of HTTP.
+//! Stock in Redis: how much lies where, what moves it after it was sold, what waits on
+//! disk while Redis is away, and the fence around a Redis that is older. It may use the
+//! sale's catalogue, the database and Redis; it knows nothing of the queue, of edges or
+//! of HTTP.
 
 /// Changes how many items a product has while it sells.
 pub mod adjust;
+/// Fences segments whose Redis knows less than the archive, or than this process.
+pub mod fence;
 /// Keeps the stock in step with its orders, and expires unpaid ones.
 pub mod following;
+/// The purchase journal on disk: admitted requests that wait for Redis.
+pub mod journal;
 /// How much lies where.
 pub mod levels;
 /// Rounds that are over leave Redis.

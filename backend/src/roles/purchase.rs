@@ -11,10 +11,10 @@ use super::{Parts, Role, RoleError, read_keyring};
 use crate::config::Config;
 use crate::redis::RedisLink;
 use crate::shop::captcha::{Captcha, setup};
-use crate::shop::journal::{Journal, Limits};
 use crate::shop::key_file::{self, Keys};
 use crate::shop::tokens::{Reading, Tokens};
 use crate::shop::{self, ShopState};
+use crate::stock::journal::{Journal, Limits};
 
 /// Serves the API at `purchase_listen`.
 ///

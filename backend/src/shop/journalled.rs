@@ -7,7 +7,7 @@ use seckill_core::journal::request::Request;
 use super::state::ShopState;
 use crate::redis::RedisLinkError;
 use crate::redis::segments::Segment;
-use crate::shop::journal::AppendError;
+use crate::stock::journal::AppendError;
 
 /// Whether earlier requests for the same segment still wait in the journal: then this
 /// one waits behind them, so that who came first is served first.

@@ -29,8 +29,8 @@ use crate::redis::scripts::replay::{self, Record, Replayed};
 use crate::redis::scripts::stock::{Pass, Purchase};
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
-use crate::shop::fence::Fence;
-use crate::shop::journal::{Entry, Journal, Limits};
+use crate::stock::fence::Fence;
+use crate::stock::journal::{Entry, Journal, Limits};
 use crate::time::periodic;
 
 /// Requests in one round trip.

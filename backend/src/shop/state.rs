@@ -20,9 +20,9 @@ use crate::orders::payments::Payments;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::catalogue;
-use crate::shop::fence::Fence;
-use crate::shop::journal::Journal;
+use crate::stock::fence::Fence;
 use crate::stock::following;
+use crate::stock::journal::Journal;
 use crate::store::orders::Order;
 use crate::store::{LazyStore, Store, StoreError};
 

@@ -25,7 +25,7 @@ use crate::now_ms;
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{Admission, Guard, RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue::{self, Products};
-use crate::shop::journal::Journal;
+use crate::stock::journal::Journal;
 use crate::store::{LazyStore, StoreError};
 
 /// What this process sold lately.

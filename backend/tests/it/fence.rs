@@ -9,8 +9,8 @@ use redis::AsyncCommands as _;
 use seckill::inspect::heal::Healer;
 use seckill::inspect::rebuild::{Options, RebuildError};
 use seckill::redis::segments::Segments;
-use seckill::shop::fence::Fence;
-use seckill::shop::journal::Limits;
+use seckill::stock::fence::Fence;
+use seckill::stock::journal::Limits;
 use seckill::store::LazyStore;
 use seckill_core::keys;
 

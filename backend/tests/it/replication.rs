@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use redis::AsyncCommands as _;
 use seckill::redis::{RedisLink, Replication};
-use seckill::shop::journal::Limits;
+use seckill::stock::journal::Limits;
 use tempfile::TempDir;
 
 use crate::common::{eventually, ports, stock};

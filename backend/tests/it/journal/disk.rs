@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use seckill::redis::segments::Segment;
-use seckill::shop::journal::{AppendError, Journal, Limits};
+use seckill::stock::journal::{AppendError, Journal, Limits};
 use seckill_core::journal::frame::OVERHEAD;
 use seckill_core::journal::header;
 use seckill_core::journal::request::Request;

@@ -1,6 +1,6 @@
 use axum::http::StatusCode;
 use redis::AsyncCommands as _;
-use seckill::shop::journal::Limits;
+use seckill::stock::journal::Limits;
 use seckill_core::keys;
 use seckill_core::orders::purchase::State;
 
