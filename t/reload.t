@@ -6,7 +6,8 @@ use SeckillClick qw(click answer status_of edge_pid reload metric);
 
 our $gate = gate_location() . ' location = /metrics { seckill_status; }';
 our $patient = do {
-    (my $config = http_config()) =~ s{(seckill_redis \S+) timeout=\w+}{$1 timeout=20s};
+    my $patience = $ENV{TEST_NGINX_USE_VALGRIND} ? '60s' : '20s';
+    (my $config = http_config()) =~ s{(seckill_redis \S+) timeout=\w+}{$1 timeout=$patience};
     $config;
 };
 

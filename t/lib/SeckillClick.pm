@@ -52,7 +52,7 @@ sub click_with {
 sub answer {
     my ($edge, $seconds) = @_;
     my ($text, $ready) = ('', IO::Select->new($edge));
-    while ($ready->can_read($seconds // 10)) {
+    while ($ready->can_read($seconds // 90)) {
         sysread $edge, my $part, 65536 or last;
         $text .= $part;
     }

@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep time);
 use SeckillRedis qw(redis_at folder offer);
 use SeckillSign qw(now_ms);
 
-our @EXPORT_OK = qw(free_port server sentinel name_server end_server ask sell certificates);
+our @EXPORT_OK = qw(free_port server relay sentinel name_server end_server ask sell certificates);
 
 my ($owner, @running) = ($$);
 
@@ -106,6 +106,44 @@ sub sell {
     local $SeckillRedis::elsewhere = $$server{connection};
     offer('1', '153', opens => now_ms() - 10_000, ends => now_ms() + 3_600_000, limit => $limit // 1000);
     return;
+}
+
+# Passes everything on to a server, and calls $before->($command) with the bytes of each
+# command first, in a process of its own: what happens between two commands of a client.
+sub relay {
+    my ($server, $before) = @_;
+    my $port = free_port();
+    my $listening = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1', LocalPort => $port, ReuseAddr => 1)
+        or die "no relay: $!\n";
+    my $pid = fork // die "cannot fork: $!";
+    if (!$pid) {
+        delete $$server{connection};
+        my ($ready, %other, %is_client) = IO::Select->new($listening);
+        while (1) {
+            for my $from ($ready->can_read) {
+                if ($from == $listening) {
+                    my $client = $listening->accept or next;
+                    my $behind = IO::Socket::INET->new(PeerAddr => $$server{address}, PeerPort => $$server{port}) or next;
+                    ($other{$client}, $other{$behind}, $is_client{$client}) = ($behind, $client, 1);
+                    $ready->add($client, $behind);
+                    next;
+                }
+                my $to = $other{$from} or next;
+                if (!sysread $from, my $bytes, 65536) {
+                    delete @other{$from, $to};
+                    $ready->remove($from, $to);
+                    close $_ for $from, $to;
+                    next;
+                }
+                else {
+                    $before->($bytes) if $is_client{$from};
+                    syswrite $to, $bytes;
+                }
+            }
+        }
+    }
+    push @running, { name => 'relay', pid => $pid };
+    return "127.0.0.1:$port";
 }
 
 # Starts a name server that gives for every name the addresses in a file, read anew
