@@ -1,7 +1,7 @@
 use lib 't/lib';
 use SeckillTest 'no_plan';
 use SeckillClick qw(click answer status_of metric log_has get);
-use SeckillServers qw(free_port server sentinel name_server end_server ask sell certificates);
+use SeckillServers qw(free_port server relay sentinel name_server end_server ask sell certificates);
 use SeckillRedis qw(folder);
 
 # Far less than a server takes to load its file.
@@ -275,8 +275,8 @@ sub {
     main::ask($old, 'BGREWRITEAOF');
     SeckillTest::eventually(sub { main::ask($old, 'INFO', 'persistence') =~ /aof_rewrite_in_progress:0/ && main::ask($old, 'INFO', 'persistence') =~ /aof_rewrite_scheduled:0/ });
     main::end_server($old);
-    # A millisecond for each key.
-    my $new = main::server($$old{address}, $$old{port}, '--appendonly', 'yes', '--key-load-delay', 1000);
+    # Five milliseconds for each key: longer than the permits in the edge's hand last.
+    my $new = main::server($$old{address}, $$old{port}, '--appendonly', 'yes', '--key-load-delay', 5000);
     push @seen, main::fails('loading');
     push @seen, main::works('loaded');
     return main::told(@seen);
@@ -472,3 +472,35 @@ chmod 0644, SeckillRedis::folder() . '/open-password';
     seckill_redis redis.invalid:6379;
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_redis.*"redis\.invalid:6379" cannot be resolved/]
+
+
+
+=== TEST 18: a Redis emptied and filled again while the catalogue is read is read once more
+--- http_config eval
+our $emptied = main::server('127.0.0.1', main::free_port());
+main::sell($emptied);
+my $happened = 0;
+# The version was read, the products are about to be: both change, and the version is
+# the same again a moment later.
+our $through = main::relay($emptied, sub {
+    my ($bytes) = @_;
+    return if $bytes !~ /HGETALL\r\n\$18\r\nseckill::catalogue/ || $happened++;
+    main::ask($emptied, 'FLUSHALL');
+    fork or do {
+        delete $$emptied{connection};
+        Time::HiRes::sleep(0.05);
+        main::sell($emptied);
+        POSIX::_exit(0);
+    };
+});
+main::with_redis($through)
+--- config eval: $::gate
+--- request: POST /buy/
+--- error_code: 400
+--- allow_errors
+--- response_body_filters eval
+sub {
+    return main::told(main::works('filled again'));
+}
+--- response_body
+filled again: passes

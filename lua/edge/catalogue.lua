@@ -86,14 +86,21 @@ end
 local listed = {}
 local listed_version
 
-local function list(connection, version)
+-- Reads the products and their version, both of the same instant: of a Redis that is
+-- emptied and filled again in between, a version read before is no version of what was
+-- read.
+local function list(connection)
     local all, err = redis.call(connection, redis.encode("HGETALL", "seckill::catalogue"))
     if not all then
         return nil, err
     end
     local now_listed, keep = {}, { version = true }
+    local version = "none"
     for i = 1, #all, 2 do
         local name, text = all[i], all[i + 1]
+        if name == "version" then
+            version = text
+        end
         local round, product = match(name, "^([A-Za-z0-9_]+)::([A-Za-z0-9_]+)$")
         local entry = round and parse(round, product, text)
         if entry then
@@ -165,7 +172,7 @@ local function refresh(connection)
     end
     version = version or "none"
     if version ~= listed_version or version ~= products:get("version") then
-        local ok, failed = list(connection, version)
+        local ok, failed = list(connection)
         if not ok then
             return nil, failed
         end

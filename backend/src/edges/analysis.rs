@@ -256,7 +256,7 @@ impl Work {
         let mut conn = self.redis.conn().await?;
         let version = catalogue::version(&mut conn).await?;
         if version.is_none() || version != self.version {
-            let products = catalogue::read(&mut conn).await?;
+            let (products, version) = catalogue::read_version(&mut conn).await?;
             let openings = products
                 .iter()
                 .map(|(item, entry)| (item.round(), item.product(), entry.window.opens_ms));

@@ -143,11 +143,10 @@ impl OutboxReader {
     /// Redis is away or refuses; the next call goes on.
     pub(super) async fn follow(&mut self, main: &RedisLink) -> Result<(), ReadError> {
         let mut conn = main.conn().await?;
-        let version = Some(catalogue::version(&mut conn).await?);
-        if self.version == version {
+        if self.version == Some(catalogue::version(&mut conn).await?) {
             return Ok(());
         }
-        let products = catalogue::read(&mut conn).await?;
+        let (products, version) = catalogue::read_version(&mut conn).await?;
         let outboxes = products.iter().flat_map(|(item, entry)| {
             Segment::all(item, entry).map(|segment| {
                 Arc::new(Outbox {
@@ -164,7 +163,7 @@ impl OutboxReader {
             readable.extend(self.with_group(&link, outboxes).await?);
         }
         self.outboxes = readable;
-        self.version = version;
+        self.version = Some(version);
         Ok(())
     }
 

@@ -24,14 +24,24 @@ pub type Products = HashMap<Item, Entry>;
 /// # Errors
 /// Redis is away, or the key holds something else.
 pub async fn read(conn: &mut MultiplexedConnection) -> Result<Products, RedisLinkError> {
-    let fields: HashMap<String, String> = redis::cmd("HGETALL")
+    read_version(conn).await.map(|(products, _)| products)
+}
+
+/// Reads the whole catalogue with its version, both of the same instant: of a Redis that
+/// is emptied and filled again in between, a version read before is no version of what
+/// was read.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) async fn read_version(
+    conn: &mut MultiplexedConnection,
+) -> Result<(Products, Option<String>), RedisLinkError> {
+    let mut fields: HashMap<String, String> = redis::cmd("HGETALL")
         .arg(keys::CATALOGUE)
         .query_async(conn)
         .await?;
-    let lines = fields
-        .iter()
-        .filter(|(field, _)| *field != keys::CATALOGUE_VERSION);
-    let readable = lines.filter_map(|(field, text)| {
+    let version = fields.remove(keys::CATALOGUE_VERSION);
+    let readable = fields.iter().filter_map(|(field, text)| {
         let entry = Item::parse(field)
             .ok_or("not round::product".to_owned())
             .and_then(|item| {
@@ -49,7 +59,7 @@ pub async fn read(conn: &mut MultiplexedConnection) -> Result<Products, RedisLin
             })
             .ok()
     });
-    Ok(readable.collect())
+    Ok((readable.collect(), version))
 }
 
 /// The version, which changes with every edit; `None` before the first approval.
@@ -109,18 +119,17 @@ async fn refresh(
     seen: &mut Option<Option<String>>,
 ) -> Result<(), RedisLinkError> {
     let mut conn = redis.conn().await?;
-    // Read before the entries, so that after an edit in between they are read again.
-    let version = Some(version(&mut conn).await?);
-    let has_vanished = version == Some(None) && matches!(seen, Some(Some(_)));
+    if *seen == Some(version(&mut conn).await?) {
+        return Ok(());
+    }
+    let (fresh, version) = read_version(&mut conn).await?;
+    let has_vanished = version.is_none() && matches!(seen, Some(Some(_)));
     if has_vanished {
         // This Redis came back empty. Rounds that sell stay known until they are put back.
         return Ok(());
     }
-    if *seen != version {
-        let fresh = read(&mut conn).await?;
-        tracing::info!(products = fresh.len(), "catalogue read");
-        *products.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(fresh));
-        *seen = version;
-    }
+    tracing::info!(products = fresh.len(), "catalogue read");
+    *products.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(fresh));
+    *seen = Some(version);
     Ok(())
 }

@@ -51,7 +51,7 @@ impl Catalogue {
         version: Vec<u8>,
     ) -> RedisResult<()> {
         if self.version.as_ref() != Some(&version) {
-            let items = read(link).await?;
+            let (items, version) = read(link).await?;
             if !edge.zone.claim_refresh() {
                 return Ok(());
             }
@@ -99,23 +99,30 @@ impl Catalogue {
     }
 }
 
-async fn read(link: &mut Link) -> RedisResult<Vec<(Item, Entry)>> {
+/// The products and their version, both of the same instant: of a Redis that is emptied
+/// and filled again in between, a version read before is no version of what was read.
+async fn read(link: &mut Link) -> RedisResult<(Vec<(Item, Entry)>, Vec<u8>)> {
     // Bytes: an entry that is not text must not prevent reading the rest.
     let all: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL")
         .arg(keys::CATALOGUE)
         .query_async(&mut link.connection)
         .await?;
     let mut items = Vec::with_capacity(all.len());
+    let mut version = Vec::new();
     for (name, text) in &all {
+        if name == keys::CATALOGUE_VERSION.as_bytes() {
+            version.clone_from(text);
+            continue;
+        }
         let (name, text) = (String::from_utf8_lossy(name), String::from_utf8_lossy(text));
         if let (Some(item), Ok(entry)) = (Item::parse(&name), Entry::parse(&text)) {
             items.push((item, entry));
-        } else if name != keys::CATALOGUE_VERSION {
+        } else {
             error_log::warn(&format!(
                 "entry \"{}\" of the catalogue does not parse; approve its round again",
                 name.escape_debug()
             ));
         }
     }
-    Ok(items)
+    Ok((items, version))
 }
