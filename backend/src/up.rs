@@ -47,7 +47,7 @@ use redis_server::RedisServer;
 use supervised::{Program, Supervised};
 
 /// How long a part may take to become healthy.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often its health is checked until then.
 const POLL: Duration = Duration::from_millis(10);
 

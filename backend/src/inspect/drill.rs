@@ -18,12 +18,16 @@ use crate::config::Config;
 mod client;
 /// What is struck, and how.
 pub mod fault;
+/// The provider's books against the shop's.
+mod money;
 /// The way that oversells, to be seen doing so.
 pub mod naive;
 /// What the system consists of.
 pub mod needs;
 /// The timeline as a picture.
 mod plot;
+/// A payment provider that can be away.
+mod provider;
 /// A proxy that can be slow or cut.
 mod proxy;
 /// Reads ledger and orders once the system is quiet.
@@ -121,7 +125,8 @@ async fn drill(system: &mut System, plan: &Plan) -> anyhow::Result<Report> {
     let amount = shoppers * 6 / 10;
     system.start().await?;
     system.sell(amount).await?;
-    let crowd = Crowd::arriving(system.url(), shoppers, plan.per_second);
+    let pays_at_provider = system.provider.is_some();
+    let crowd = Crowd::arriving(system.url(), shoppers, plan.per_second, pays_at_provider);
     let mut struck = Vec::new();
     for strike in &plan.strikes {
         tokio::time::sleep_until(crowd.began() + strike.at).await;
@@ -133,9 +138,10 @@ async fn drill(system: &mut System, plan: &Plan) -> anyhow::Result<Report> {
         struck.push((strike.fault, began_ms, ended_ms));
     }
     let calls = crowd.finish().await;
+    let differences = money::compare(system).await?;
     let quiet = quiet::read(system, amount, calls).await?;
     let lies = history::check(&quiet.history);
-    Ok(Report::new(plan, &struck, quiet, lies))
+    Ok(Report::new(plan, &struck, quiet, lies, differences))
 }
 
 /// Where reports are written.

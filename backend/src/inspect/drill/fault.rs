@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::money;
 use super::needs::Needs;
 use super::proxy::Condition;
 use super::system::System;
 
+/// How long the provider hangs before it is gone.
+const HANGS: Duration = Duration::from_secs(2);
 /// How much later everything passes that is slow.
 const SLOWNESS: Duration = Duration::from_millis(300);
 /// How far a clock jumps, in seconds.
@@ -57,13 +60,15 @@ pub enum Fault {
     ClockJump,
     /// Redis is killed, and then the process of all roles, with a journal to replay.
     BothKill,
+    /// The payment provider hangs, then is gone.
+    ProviderAway,
     /// Redis, MariaDB, nginx and the roles are killed at one moment.
     EverythingAtOnce,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 21] = [
+    pub const ALL: [Fault; 22] = [
         Fault::RedisKill,
         Fault::RedisStall,
         Fault::RedisOld,
@@ -84,6 +89,7 @@ impl Fault {
         Fault::DiskFull,
         Fault::ClockJump,
         Fault::BothKill,
+        Fault::ProviderAway,
         Fault::EverythingAtOnce,
     ];
 
@@ -111,6 +117,7 @@ impl Fault {
             Fault::DiskFull => "disk-full",
             Fault::ClockJump => "clock-jump",
             Fault::BothKill => "redis-and-purchase-kill",
+            Fault::ProviderAway => "provider-away",
             Fault::EverythingAtOnce => "everything-at-once",
         }
     }
@@ -140,6 +147,9 @@ impl Fault {
             Fault::ClockJump => "Sets the roles' clock 20 s ahead for three seconds, then back.",
             Fault::BothKill => {
                 "Kills Redis, then the roles with a journal that is not replayed yet."
+            }
+            Fault::ProviderAway => {
+                "Lets the payment provider hang, then be gone; money is booked once."
             }
             Fault::EverythingAtOnce => "Kills Redis, MariaDB, nginx and the roles at one moment.",
         }
@@ -184,6 +194,10 @@ impl Fault {
                 clock: true,
                 ..none
             },
+            Fault::ProviderAway => Needs {
+                provider: true,
+                ..none
+            },
             _ => none,
         }
     }
@@ -194,7 +208,9 @@ impl Fault {
                 Duration::ZERO
             }
             // Until a new master is there; the old one comes back as its replica.
-            Fault::RedisFailover | Fault::QueueKill | Fault::DatabaseHang => Duration::from_secs(5),
+            Fault::RedisFailover | Fault::QueueKill | Fault::DatabaseHang | Fault::ProviderAway => {
+                Duration::from_secs(5)
+            }
             _ => Duration::from_secs(3),
         }
     }
@@ -239,6 +255,13 @@ impl Fault {
                 system.redis[0].kill().await?;
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 system.kill_up().await?;
+            }
+            Fault::ProviderAway => {
+                money::strike(system)?;
+                tokio::time::sleep(HANGS).await;
+                if let Some(provider) = &mut system.provider {
+                    provider.go();
+                }
             }
             Fault::EverythingAtOnce => {
                 system.signal_edge_master(Signal::SIGKILL).await?;
@@ -285,6 +308,7 @@ impl Fault {
             Fault::PurchaseStall => system.signal_up(Signal::SIGCONT)?,
             Fault::PurchaseKill => system.start_up().await?,
             Fault::ClockJump => system.set_clock(0)?,
+            Fault::ProviderAway => money::mend(system).await?,
             Fault::BothKill => {
                 system.redis[0].start(&[]).await?;
                 system.start_up().await?;

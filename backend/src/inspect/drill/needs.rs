@@ -17,6 +17,8 @@ pub struct Needs {
     pub queue: bool,
     /// Roles whose wall clock can be set.
     pub clock: bool,
+    /// A payment provider at which buyers pay.
+    pub provider: bool,
 }
 
 impl Needs {
@@ -29,6 +31,7 @@ impl Needs {
         database_proxy: false,
         queue: false,
         clock: false,
+        provider: false,
     };
 
     /// What both need.
@@ -42,6 +45,7 @@ impl Needs {
             database_proxy: self.database_proxy || other.database_proxy,
             queue: self.queue || other.queue,
             clock: self.clock || other.clock,
+            provider: self.provider || other.provider,
         }
     }
 }

@@ -47,6 +47,7 @@ impl Report {
         struck: &[(Fault, u64, u64)],
         quiet: Quiet,
         lies: Vec<Lie>,
+        differences: Vec<String>,
     ) -> Self {
         let Quiet {
             history,
@@ -73,7 +74,9 @@ impl Report {
             amount: history.amount,
             settled_seconds: took.as_secs_f64(),
             lies,
-            breaches: verified.breaches.iter().map(|it| it.what.clone()).collect(),
+            breaches: (verified.breaches.iter().map(|it| it.what.clone()))
+                .chain(differences)
+                .collect(),
         }
     }
 

@@ -24,7 +24,12 @@ pub(super) struct Crowd {
 
 impl Crowd {
     /// So many shoppers, so many a second, from now on.
-    pub(super) fn arriving(url: String, count: u64, per_second: u32) -> Self {
+    pub(super) fn arriving(
+        url: String,
+        count: u64,
+        per_second: u32,
+        pays_at_provider: bool,
+    ) -> Self {
         let began = Instant::now();
         let calls = Arc::new(Mutex::new(Vec::new()));
         let mut shoppers = JoinSet::new();
@@ -36,6 +41,7 @@ impl Crowd {
                 client: client.clone(),
                 calls: Arc::clone(&calls),
                 cookie: String::new(),
+                pays_at_provider,
             };
             let at = began + Duration::from_secs(1).mul_f64(number as f64 / f64::from(per_second));
             shoppers.spawn(async move {
@@ -68,6 +74,8 @@ struct Shopper {
     client: Client,
     calls: Arc<Mutex<Vec<Call>>>,
     cookie: String,
+    /// Whether they pay at a payment provider's page, not at the demo's button.
+    pays_at_provider: bool,
 }
 
 impl Shopper {
@@ -93,6 +101,9 @@ impl Shopper {
             order: order.clone(),
         };
         match self.number {
+            number if number.is_multiple_of(5) && self.pays_at_provider => {
+                self.pay_at_provider(paid, &order, leaves).await;
+            }
             number if number.is_multiple_of(5) => self.decide(paid, &order, "pay").await,
             number if number.is_multiple_of(7) => self.decide(cancelled, &order, "cancel").await,
             _ => {}
@@ -181,6 +192,30 @@ impl Shopper {
         let path = format!("/api/rounds/{ROUND}/products/1/result");
         self.call(What::Result, self.client.get(&path, &self.cookie))
             .await;
+    }
+
+    /// Pays at the provider's page, and tries again while it is away.
+    async fn pay_at_provider(&self, what: What, order: &str, leaves: Instant) {
+        let path = format!("/api/orders/{order}/pay");
+        let headers = [
+            ("cookie", self.cookie.as_str()),
+            ("content-type", "application/json"),
+        ];
+        while Instant::now() < leaves {
+            let sent = async {
+                let body = r#"{"provider":"signed"}"#;
+                let reply = self.client.send("POST", &path, &headers, body).await?;
+                match reply.json["pay_url"].as_str() {
+                    // It names the provider's host.
+                    Some(page) => Client::new("").get(page, "").await,
+                    None => Some(reply),
+                }
+            };
+            if self.call(what.clone(), sent).await == Answer::Done {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     async fn call(&self, what: What, sent: impl Future<Output = Option<Reply>>) -> Answer {

@@ -13,11 +13,12 @@ use tokio::process::{Child, Command};
 
 use super::client::Client;
 use super::needs::Needs;
+use super::provider::PaymentProvider;
 use super::proxy::{Condition, Proxy};
 use crate::config::Config;
 
 /// Processes and ports.
-mod process;
+pub(super) mod process;
 /// A replica, and the Sentinels that watch it and its master.
 mod replicas;
 /// Redis, Sentinels, MariaDB, RocketMQ.
@@ -53,6 +54,9 @@ pub(super) struct System {
     pub(super) database: Option<MariaDb>,
     database_proxy: Option<Proxy>,
     pub(super) queue: Option<RocketMq>,
+    pub(super) provider: Option<PaymentProvider>,
+    /// A payment of which a part is to be returned, and the command that began to.
+    pub(super) owed: Option<(String, Child)>,
     up: Option<Child>,
     /// A file system that was mounted for the journal.
     mounted: Option<PathBuf>,
@@ -112,6 +116,8 @@ impl System {
             redis_proxy: None,
             database: None,
             database_proxy: None,
+            provider: None,
+            owed: None,
             up: None,
             mounted: None,
         };
@@ -192,6 +198,14 @@ impl System {
             let endpoint = queue.endpoint();
             self.set("QUEUE", "rocketmq".to_owned());
             self.set("ROCKETMQ_ENDPOINT", endpoint);
+        }
+        if self.needs.provider {
+            let started = PaymentProvider::start(&self.folder, &self.url()).await?;
+            let (provider, settings) = started;
+            for (name, value) in settings {
+                self.set(name, value);
+            }
+            self.provider = Some(provider);
         }
         self.set("REDIS_URL", self.redis_url());
         self.set("DATABASE_URL", self.database_url());
