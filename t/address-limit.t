@@ -1,5 +1,6 @@
 use lib 't/lib';
 use SeckillTest 'no_plan';
+use POSIX ();
 use SeckillClick qw(metric);
 
 # nginx's own leaky bucket for each address, before the gate, and the module's
@@ -9,24 +10,38 @@ use SeckillClick qw(metric);
 our $shop = gate_location('seckill_rate rate=1r/s burst=210;') . ' location = /metrics { seckill_status; }';
 our $from = 'set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;';
 
-# $n purchases over one connection, by different buyers, from $address: their
-# statuses, counted, and the last response of each kind. The address may be a function
-# of the buyer's number.
-sub storm {
-    my ($n, $address) = @_;
-    my (%count, %last);
-    for my $buyer (1 .. $n) {
-        my $address = ref $address ? $address->($buyer) : $address;
-        my $user = ($address =~ tr/0-9a-f//cdr) . "-$buyer";
-        my ($path, $cookie) = (hidden_path($user, '1', '153'), cookie($user));
-        my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $ENV{TEST_NGINX_SERVER_PORT}) or die $!;
-        print $edge "POST $path HTTP/1.1\r\nHost: shop\r\nX-Real-IP: $address\r\n$cookie\r\nConnection: close\r\n\r\n";
-        my $answer = SeckillClick::answer($edge);
-        my ($status) = $answer =~ m{^HTTP/1\.1 (\d+)};
+# Sends these requests at once over one connection, so that a slow machine sends them
+# as quickly as a quick one: their statuses, counted, and the last body of each.
+sub storm_of {
+    my (@requests) = @_;
+    my $edge = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $ENV{TEST_NGINX_SERVER_PORT}) or die $!;
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        print $edge $_, "\r\n\r\n" for @requests;
+        $edge->flush;
+        POSIX::_exit(0);
+    }
+    my ($text, %count, %last) = SeckillClick::answer($edge);
+    waitpid $pid, 0;
+    for my $response (split m{^(?=HTTP/1\.1 \d)}m, $text) {
+        my ($status) = $response =~ m{^HTTP/1\.1 (\d+)} or next;
         $count{$status}++;
-        $last{$status} = $answer;
+        $last{$status} = $response;
     }
     return (\%count, \%last);
+}
+
+# $n purchases by different buyers, from $address, which may be a function of the buyer's
+# number.
+sub storm {
+    my ($n, $address) = @_;
+    my @requests = map {
+        my $address = ref $address ? $address->($_) : $address;
+        my $user = ($address =~ tr/0-9a-f//cdr) . "-$_";
+        CORE::join "\r\n", 'POST ' . hidden_path($user, '1', '153') . ' HTTP/1.1', 'Host: shop', "X-Real-IP: $address",
+            cookie($user), $_ == $n ? 'Connection: close' : ();
+    } 1 .. $n;
+    return storm_of(@requests);
 }
 
 run_tests();
@@ -141,3 +156,36 @@ sub {
 }
 --- response_body
 202 x 400
+
+
+
+=== TEST 7: what the database serves is limited, and the provider's notices are not
+--- only: module
+--- sale
+1 153 limit=5
+--- http_config eval
+our $files = $ENV{TEST_NGINX_SERVROOT};
+http_config($::from . ' upstream seckill_ops { server unix:' . backend_socket() . '; }')
+--- config eval
+(my $server = SeckillTest::shipped('server.conf')) =~ s/^location \/ \{.*?^\}//ms;
+"set \$seckill_static $Test::Base::Filter::files; set \$seckill_pages $Test::Base::Filter::files;\n$server"
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my ($last, @seen) = (0);
+    for my $path ('/api/rounds/1/products/153/result', '/api/orders?page=7', '/api/orders/1', '/api/session', '/api/rounds', '/api/payments/stripe') {
+        my $address = '203.0.113.' . ++$last;
+        my $request = CORE::join "\r\n", "GET $path HTTP/1.1", 'Host: shop', "X-Real-IP: $address";
+        my ($count, $text) = main::storm_of(($request) x 799, "$request\r\nConnection: close");
+        my $is_busy = ($text->{429} // '') =~ /^Retry-After: 1\r$/m && $text->{429} =~ /\{"code":"busy"/;
+        push @seen, "$path " . ($count->{202} >= 400 && $is_busy ? 'limited' : CORE::join ' ', map {"$_ x $count->{$_}"} sort keys %$count);
+    }
+    return CORE::join "\n", @seen, '';
+}
+--- response_body
+/api/rounds/1/products/153/result limited
+/api/orders?page=7 limited
+/api/orders/1 limited
+/api/session limited
+/api/rounds limited
+/api/payments/stripe 202 x 800
