@@ -18,8 +18,9 @@
 --   1  done
 --   0  something has happened here since the plan was made: nothing was done
 --
--- Keeps: a purchase meanwhile meets either the old segment or the new one. The
--- amounts are those of the last event, a rebuild.
+-- Keeps: a purchase meanwhile meets either the old segment or the new one, which is
+-- halted until the count of permits is right too (halt.lua). The amounts are those of
+-- the last event, a rebuild.
 
 local last = '0-0'
 if redis.call('EXISTS', KEYS[4]) == 1 then
@@ -45,6 +46,7 @@ for _, fields in ipairs(plan.events) do
 end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6])
 for i, name in ipairs(names) do redis.call('HSET', KEYS[1], name, plan.amounts[i]) end
+redis.call('HSET', KEYS[1], 'halted', 'rebuild')
 if redis.call('EXISTS', KEYS[7]) == 1 then redis.call('RENAME', KEYS[7], KEYS[2]) end
 for lease, seen in pairs(plan.spent) do redis.call('HSET', KEYS[3], lease, seen) end
 for transfer, text in pairs(plan.transfers) do redis.call('HSET', KEYS[6], transfer, text) end

@@ -221,6 +221,7 @@ impl Rebuilder<'_> {
             queue_is_visible: self.queue_is_visible,
             pause: verify::PAUSE,
         };
+        let mut is_halted = false;
         for _ in 0..ATTEMPTS {
             let state = gather::gather(system, &item, &entry).await?;
             let outcome = Outcome::of(&state, product);
@@ -232,6 +233,11 @@ impl Rebuilder<'_> {
             }
             if options.dry_run {
                 return Ok(Some(outcome.rebuilt()));
+            }
+            if !std::mem::replace(&mut is_halted, true) {
+                // Nothing is sold from here on; what was sold until then is read again.
+                self.halt(&item, &entry, "rebuild").await?;
+                continue;
             }
             if self.carry_out(&item, &outcome).await? {
                 return Ok(Some(outcome.rebuilt()));
@@ -247,9 +253,15 @@ impl Rebuilder<'_> {
         product: &Product,
     ) -> Result<(), RebuildError> {
         let (item, entry) = (item(sold.0, product)?, publish::entry(sold, product));
-        for segment in Segment::all(&item, &entry) {
-            let mut conn = self.segments.conn(&item, segment.number).await?;
-            scripts::stock::halt(&item, segment.number, "")
+        self.halt(&item, &entry, "").await
+    }
+
+    /// Halts what there is of a product's segments for this reason; without one, lets
+    /// them sell.
+    async fn halt(&self, item: &Item, entry: &Entry, reason: &str) -> Result<(), RebuildError> {
+        for segment in Segment::all(item, entry) {
+            let mut conn = self.segments.conn(item, segment.number).await?;
+            scripts::stock::halt(item, segment.number, reason)
                 .run(&mut conn)
                 .await?;
         }
@@ -267,9 +279,7 @@ impl Rebuilder<'_> {
             write::redriven(&mut conn, &segment.id, plan).await?;
         }
         let mut conn = self.redis.conn().await?;
-        if !write::permits(&mut conn, item, &outcome.permits()).await? {
-            return Ok(false);
-        }
+        write::permits(&mut conn, item, &outcome.permits()).await?;
         // Orders whose purchase Redis had lost: their stock has followed by now.
         let lost = outcome.state.orders.iter();
         let lost: Vec<&Order> = lost

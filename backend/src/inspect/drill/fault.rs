@@ -12,6 +12,9 @@ use super::system::System;
 
 /// How long the provider hangs before it is gone.
 const HANGS: Duration = Duration::from_secs(2);
+/// How long a replica hears nothing before it is promoted; less than the eight seconds
+/// after which Sentinels lead it back to its master.
+const LAG: Duration = Duration::from_secs(2);
 /// How much later everything passes that is slow.
 const SLOWNESS: Duration = Duration::from_millis(300);
 /// How far a clock jumps, in seconds.
@@ -36,6 +39,8 @@ pub enum Fault {
     RedisPartition,
     /// The master of a replicated Redis is killed; Sentinels promote its replica.
     RedisFailover,
+    /// The replica lacks two seconds of purchases when the master is killed, and is promoted.
+    RedisFailoverBehind,
     /// RocketMQ is killed, and started again on what it stored.
     QueueKill,
     /// mariadbd is killed, and started again.
@@ -68,7 +73,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 22] = [
+    pub const ALL: [Fault; 23] = [
         Fault::RedisKill,
         Fault::RedisStall,
         Fault::RedisOld,
@@ -77,6 +82,7 @@ impl Fault {
         Fault::RedisFull,
         Fault::RedisPartition,
         Fault::RedisFailover,
+        Fault::RedisFailoverBehind,
         Fault::QueueKill,
         Fault::DatabaseKill,
         Fault::DatabaseHang,
@@ -105,6 +111,7 @@ impl Fault {
             Fault::RedisFull => "redis-full",
             Fault::RedisPartition => "redis-partition",
             Fault::RedisFailover => "redis-failover",
+            Fault::RedisFailoverBehind => "redis-failover-behind",
             Fault::QueueKill => "queue-kill",
             Fault::DatabaseKill => "database-kill",
             Fault::DatabaseHang => "database-hang",
@@ -134,6 +141,9 @@ impl Fault {
             Fault::RedisFull => "Leaves Redis no memory for writes for three seconds.",
             Fault::RedisPartition => "Lets nothing pass to and from Redis for three seconds.",
             Fault::RedisFailover => "Kills the master; Sentinels promote a replica that has all.",
+            Fault::RedisFailoverBehind => {
+                "Kills the master; Sentinels promote a replica that lacks two seconds, without WAIT."
+            }
             Fault::QueueKill => "Kills RocketMQ for five seconds; orders come later.",
             Fault::DatabaseKill => "Kills MariaDB for three seconds; orders come later.",
             Fault::DatabaseHang => "Stops MariaDB for five seconds with its connections open.",
@@ -178,6 +188,11 @@ impl Fault {
                 replica: true,
                 ..none
             },
+            Fault::RedisFailoverBehind => Needs {
+                replica: true,
+                without_wait: true,
+                ..none
+            },
             Fault::QueueKill => Needs {
                 queue: true,
                 ..none
@@ -208,9 +223,11 @@ impl Fault {
                 Duration::ZERO
             }
             // Until a new master is there; the old one comes back as its replica.
-            Fault::RedisFailover | Fault::QueueKill | Fault::DatabaseHang | Fault::ProviderAway => {
-                Duration::from_secs(5)
-            }
+            Fault::RedisFailover
+            | Fault::RedisFailoverBehind
+            | Fault::QueueKill
+            | Fault::DatabaseHang
+            | Fault::ProviderAway => Duration::from_secs(5),
             _ => Duration::from_secs(3),
         }
     }
@@ -237,6 +254,13 @@ impl Fault {
             }
             Fault::RedisPartition => system.set_redis_proxy(Condition::Cut),
             Fault::RedisFailover => system.master().await?.kill().await?,
+            Fault::RedisFailoverBehind => {
+                // It keeps what it has, and hears of nothing more.
+                let words = ["REPLICAOF", "127.0.0.1", "1"];
+                system.in_role("slave").await?.command(&words).await?;
+                tokio::time::sleep(LAG).await;
+                system.master().await?.kill().await?;
+            }
             Fault::QueueKill => {
                 if let Some(queue) = &system.queue {
                     queue.kill().await?;
@@ -292,7 +316,7 @@ impl Fault {
             }
             Fault::RedisPartition => system.set_redis_proxy(Condition::Open),
             // Its Sentinels make it a replica of the new master.
-            Fault::RedisFailover => {
+            Fault::RedisFailover | Fault::RedisFailoverBehind => {
                 for server in system.redis.iter_mut().filter(|it| !it.is_up()) {
                     server.start(&[]).await?;
                 }

@@ -7,6 +7,8 @@ pub struct Needs {
     pub small_disk: bool,
     /// A Redis with a replica and three Sentinels.
     pub replica: bool,
+    /// Purchases count once the master has them: no `WAIT` for a replica.
+    pub without_wait: bool,
     /// A proxy in front of Redis.
     pub redis_proxy: bool,
     /// MariaDB instead of SQLite.
@@ -26,6 +28,7 @@ impl Needs {
     pub const NONE: Self = Self {
         small_disk: false,
         replica: false,
+        without_wait: false,
         redis_proxy: false,
         database: false,
         database_proxy: false,
@@ -40,6 +43,7 @@ impl Needs {
         Self {
             small_disk: self.small_disk || other.small_disk,
             replica: self.replica || other.replica,
+            without_wait: self.without_wait || other.without_wait,
             redis_proxy: self.redis_proxy || other.redis_proxy,
             database: self.database || other.database,
             database_proxy: self.database_proxy || other.database_proxy,

@@ -334,13 +334,18 @@ impl System {
 
     /// The Redis that is the master, by its own word.
     pub(super) async fn master(&mut self) -> anyhow::Result<&mut RedisServer> {
+        self.in_role("master").await
+    }
+
+    /// The Redis of this role (`master` or `slave`), by its own word.
+    pub(super) async fn in_role(&mut self, wanted: &str) -> anyhow::Result<&mut RedisServer> {
         for server in &mut self.redis {
             let role = server.replication("role").await;
-            if role.is_ok_and(|it| it == "master") {
+            if role.is_ok_and(|it| it == wanted) {
                 return Ok(server);
             }
         }
-        bail!("no Redis is a master")
+        bail!("no Redis has the role {wanted}")
     }
 
     /// Stops all of it.

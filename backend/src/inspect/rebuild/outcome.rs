@@ -53,10 +53,10 @@ impl<'a> Outcome<'a> {
     }
 
     pub(super) fn is_right(&self, on_sale: bool) -> bool {
-        let Permits { bought, open, .. } = self.permits();
-        let out: i64 = self.state.permits.leases.values().sum();
+        let (bought, out) = (self.bought(&self.permits()), self.out());
         let counted = self.state.permits.granted >= bought + out;
-        self.wrong().next().is_none() && counted && (on_sale || open.is_empty() && bought == 0)
+        let none = self.state.permits.leases.is_empty() && bought == 0;
+        self.wrong().next().is_none() && counted && (on_sale || none)
     }
 
     /// Why ledger and orders do not account for every item; `None` if they do.
@@ -100,8 +100,20 @@ impl<'a> Outcome<'a> {
         spent
     }
 
+    /// Permits that edges hold.
+    fn out(&self) -> i64 {
+        self.state.permits.leases.values().sum()
+    }
+
+    /// Permits of purchases, without those of open leases and those given back.
+    fn bought(&self, permits: &Permits) -> i64 {
+        let closed = permits.spent.iter();
+        let closed = closed.filter(|(lease, _)| !self.is_open(lease));
+        closed.map(|(_, n)| n).sum::<i64>() - permits.returned
+    }
+
     pub(super) fn permits(&self) -> Permits {
-        let (mut bought, mut refunds) = (0_i64, Vec::new());
+        let mut permits = Permits::default();
         for (segment, plan) in self.state.segments.iter().zip(&self.plans) {
             let leases: HashMap<&String, i64> = match differs(segment, plan) {
                 true => plan
@@ -111,16 +123,13 @@ impl<'a> Outcome<'a> {
                     .collect(),
                 false => segment.spent_of_leases().collect(),
             };
-            let closed = leases.into_iter().filter(|(lease, _)| !self.is_open(lease));
-            bought += closed.map(|(_, n)| n).sum::<i64>() - signed(plan.returned);
-            refunds.extend(plan.refunds.iter().cloned());
+            for (lease, n) in leases {
+                *permits.spent.entry(lease.clone()).or_default() += n;
+            }
+            permits.returned += signed(plan.returned);
+            permits.refunds.extend(plan.refunds.iter().cloned());
         }
-        let open = self.state.permits.leases.keys().cloned().collect();
-        Permits {
-            bought,
-            open,
-            refunds,
-        }
+        permits
     }
 
     pub(super) fn rebuilt(&self) -> Rebuilt {
@@ -135,8 +144,7 @@ impl<'a> Outcome<'a> {
             redriven: plan.redriven.len(),
             correction: plan.correction,
         });
-        let Permits { bought, .. } = self.permits();
-        let out: i64 = self.state.permits.leases.values().sum();
+        let (bought, out) = (self.bought(&self.permits()), self.out());
         Rebuilt {
             item: self.state.item.to_string(),
             segments: segments.collect(),
@@ -147,11 +155,12 @@ impl<'a> Outcome<'a> {
 }
 
 /// The permits that the count is computed from.
+#[derive(Default)]
 pub(super) struct Permits {
-    /// Permits of purchases, without those of open leases.
-    pub(super) bought: i64,
-    /// Open leases.
-    pub(super) open: Vec<String>,
+    /// Permits spent, by lease; of open leases too.
+    pub(super) spent: BTreeMap<String, i64>,
+    /// How many of them were given back.
+    pub(super) returned: i64,
     /// Refunds that were made.
     pub(super) refunds: Vec<String>,
 }

@@ -74,18 +74,17 @@ pub(super) async fn redriven(
     Ok(())
 }
 
-/// Sets the count of permits, unless leases were taken or settled since it was
-/// counted; tells whether it did.
+/// Sets the count of permits; the segments are halted, so that what was spent stands.
 pub(super) async fn permits(
     conn: &mut MultiplexedConnection,
     item: &Item,
     permits: &Permits,
-) -> Result<bool, RedisError> {
+) -> Result<(), RedisError> {
     let Permits {
-        bought,
-        open,
+        spent,
+        returned,
         refunds,
     } = permits;
-    let call = scripts::permits::rebuild(item, *bought, open, refunds);
-    Ok(call.run(conn).await?.is_some())
+    let call = scripts::permits::rebuild(item, spent, *returned, refunds);
+    call.run(conn).await.map(drop)
 }

@@ -1,5 +1,7 @@
 //! Scripts that count permits. The edges run the others of this folder.
 
+use std::collections::BTreeMap;
+
 use redis::from_redis_value;
 use seckill_core::ids::Item;
 use seckill_core::keys;
@@ -54,25 +56,24 @@ pub fn winners(item: &Item, fingerprints: &[u64], until_ms: u64) -> Call<u64> {
         .arg(until_ms)
 }
 
-/// Sets the count of permits to the `bought` ones and those of the leases that are
-/// `open`, and remembers what was `refunded`. Replies the count; `None` if other
-/// leases are open by now: nothing was done.
+/// Sets the count of permits to those that were `spent`, by lease, and not `returned`, and
+/// those of the leases that are open by now; remembers what was `refunded`. The segments
+/// must be halted. Replies the count.
 #[must_use]
 pub fn rebuild(
     item: &Item,
-    bought: i64,
-    open: &[String],
+    spent: &BTreeMap<String, i64>,
+    returned: i64,
     refunded: &[String],
-) -> Call<Option<u64>> {
-    Call::decoded(&REBUILD, 3, |reply| {
-        let count: i64 = from_redis_value(reply)?;
-        Ok(count.try_into().ok())
-    })
-    .arg(keys::permits(item))
-    .arg(keys::leases(item))
-    .arg(keys::refunds(item))
-    .arg(bought)
-    .arg(open.len())
-    .arg(open)
-    .arg(refunded)
+) -> Call<u64> {
+    let call = Call::new(&REBUILD, 3)
+        .arg(keys::permits(item))
+        .arg(keys::leases(item))
+        .arg(keys::refunds(item))
+        .arg(returned)
+        .arg(spent.len());
+    let call = spent
+        .iter()
+        .fold(call, |call, (lease, n)| call.arg(lease).arg(*n));
+    call.arg(refunded)
 }

@@ -30,7 +30,9 @@ impl System {
             })
             .await?;
         }
-        self.set("REDIS_WAIT_REPLICAS", "1".to_owned());
+        if !self.needs.without_wait {
+            self.set("REDIS_WAIT_REPLICAS", "1".to_owned());
+        }
         Ok(())
     }
 }

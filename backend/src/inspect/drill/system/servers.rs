@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use nix::sys::signal::Signal;
 use nix::unistd::User;
-use redis::Value;
+use redis::{AsyncConnectionConfig, Value};
 use tokio::process::{Child, Command};
 
 use super::process::{end, free_port, free_row, signal};
@@ -16,6 +17,9 @@ use super::until;
 
 /// How many ports a RocketMQ has.
 const ROCKETMQ_PORTS: u16 = 9;
+
+/// Longest wait for a server's reply: one that was struck a moment ago, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a Redis listens.
 #[derive(Debug, Clone)]
@@ -147,7 +151,11 @@ impl RedisServer {
 
     pub(in crate::inspect::drill) async fn command(&self, words: &[&str]) -> anyhow::Result<Value> {
         let client = redis::Client::open(self.url())?;
-        let mut conn = client.get_multiplexed_async_connection().await?;
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let connecting = client.get_multiplexed_async_connection_with_config(&patient);
+        let mut conn = connecting.await?;
         let mut command = redis::Cmd::new();
         words.iter().for_each(|word| {
             command.arg(*word);
