@@ -25,7 +25,7 @@ export BASE_URL=$shop_url CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots
 # mostly wait.
 npm run --silent states --prefix t/e2e >target/e2e/states.log 2>&1 &
 states=$!
-npm run --silent shop --prefix t/e2e || status=1
+SECKILL=$seckill npm run --silent shop --prefix t/e2e || status=1
 wait "$states" || status=1
 cat target/e2e/states.log
 npm run --silent weight --prefix t/e2e || status=1

@@ -99,7 +99,9 @@ immutable=0 packed=0 count=0
 for path in $assets; do
     count=$((count + 1))
     [ "$(header "$shop_url$path" Cache-Control)" != "public, max-age=31536000, immutable" ] || immutable=$((immutable + 1))
-    ! curl -fsS --compressed -D - -o "$work/answer" "$shop_url$path" | grep -qi '^content-encoding: gzip' || packed=$((packed + 1))
+    # Into a file: grep leaves a pipe at its first match, and curl fails then.
+    curl -fsS --compressed -D "$work/headers" -o "$work/answer" "$shop_url$path"
+    ! grep -qi '^content-encoding: gzip' "$work/headers" || packed=$((packed + 1))
 done
 fact "assets that are immutable" "$count" "$immutable"
 fact "assets that come packed" "$count" "$packed"

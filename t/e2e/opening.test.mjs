@@ -1,12 +1,17 @@
 // A person waits for the opening and buys, in a real browser from a running shop.
+//   SECKILL   the program, which puts the round up for sale
 
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import {
-  BASE_URL, bought, close, edgeAhead, launch, logIn, name, PAGE, pretend, PRODUCT, ROUND, scene, shopper, UNTIL_OPEN,
+  BASE_URL, bought, close, edgeAhead, launch, logIn, name, PAGE, pretend, scene, shopper, UNTIL_OPEN,
 } from './browser.mjs';
 
-const API = `${BASE_URL}/api/rounds/${ROUND}/products/${PRODUCT}`;
+// A round of its own, so that its opening is ahead however slow the machine is.
+const OPENING = 'opening';
+const OPENING_PAGE = `/product/${OPENING}-1.html`;
 
 let browser;
 before(async () => {
@@ -14,22 +19,41 @@ before(async () => {
 });
 after(() => browser?.close());
 
-async function opensAt() {
-  const sale = await (await fetch(`${API}/state`)).json();
-  assert.equal(sale.state, 'scheduled', `round ${ROUND} product ${PRODUCT} must not have opened yet; set ROUND and PRODUCT`);
-  return sale.opens_ms;
+async function putUpForSale() {
+  const file = `${process.env.SECKILL_DATA}-opening.toml`;
+  writeFileSync(file, `[[round]]
+id = "${OPENING}"
+name = "Opening"
+starts = "+40s"
+ends = "+2h"
+
+[[round.product]]
+id = "1"
+title = "Opens soon"
+amount = 100
+price_cents = 99900
+list_price_cents = 199900
+per_buyer = 1
+`);
+  execFileSync(process.env.SECKILL, ['sale', 'import', file, '--approve'], { encoding: 'utf8' });
+  const is = async (url) => (await fetch(`${BASE_URL}${url}`)).ok;
+  for (const deadline = Date.now() + 30_000; !(await is(OPENING_PAGE)) || !(await is(`/api/rounds/${OPENING}/products/1/state`));) {
+    assert.ok(Date.now() < deadline, 'neither page nor state of the round that opens soon');
+    await new Promise((done) => setTimeout(done, 100));
+  }
 }
 
 // Both wait for the same opening, so they wait together.
 describe('at the opening', { concurrency: true }, () => {
+  before(putUpForSale);
+
   test('a shopper waits, buys and still sees the order after a reload', async () => {
-    await opensAt();
     const page = await shopper(browser, { lang: 'en' });
     await logIn(page, name());
     await page.locator('.card').first().waitFor();
 
-    await page.locator(`.card[href$="/product/${ROUND}-${PRODUCT}.html"]`).first().click();
-    await page.waitForURL(`**${PAGE}`);
+    await page.locator(`.card[href$="${OPENING_PAGE}"]`).first().click();
+    await page.waitForURL(`**${OPENING_PAGE}`);
     // One look: between two, a slow machine may reach the opening.
     await page.locator('#product:is([data-scene=scheduled],[data-scene=soon]) #buy[aria-disabled=true]').waitFor();
     await page.waitForFunction(() => /\d/.test(document.querySelector('.box').textContent));
@@ -60,9 +84,9 @@ describe('at the opening', { concurrency: true }, () => {
   test('two tabs of one shopper make one purchase', async () => {
     const first = await shopper(browser);
     await logIn(first, name());
-    await first.goto(PAGE);
+    await first.goto(OPENING_PAGE);
     const second = await first.context().newPage();
-    await second.goto(PAGE);
+    await second.goto(OPENING_PAGE);
     // Clicked from inside, at the opening: a tab that is late finds the other's order, and
     // there the same button would lead to the payment.
     const clicked = await Promise.all([first, second].map((page) => page.evaluate(() => new Promise((done) => {

@@ -25,7 +25,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::client::Client;
-use super::system::process::free_port;
 use crate::now_ms;
 
 /// Pause before a notice that was not accepted is posted again.
@@ -107,13 +106,14 @@ impl Shared {
 }
 
 impl PaymentProvider {
-    /// Writes into `folder` what the shop at this URL has to know of it, and begins.
-    /// Returns it with the shop's settings.
+    /// Writes into `folder` what the shop at this URL has to know of it, and begins at this
+    /// port. Returns it with the shop's settings.
     pub(super) async fn start(
         folder: &Path,
         shop: &str,
+        port: u16,
     ) -> anyhow::Result<(Self, [(&'static str, String); 3])> {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
         let shared = Arc::new(Shared {
             address,
             keys: Keyring::parse(KEYS).context("the provider's keys")?,

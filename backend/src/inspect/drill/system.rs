@@ -18,7 +18,7 @@ use super::proxy::{Condition, Proxy};
 use crate::config::Config;
 
 /// Processes and ports.
-pub(super) mod process;
+mod process;
 /// A replica, and the Sentinels that watch it and its master.
 mod replicas;
 /// Redis, Sentinels, MariaDB, RocketMQ.
@@ -200,7 +200,7 @@ impl System {
             self.set("ROCKETMQ_ENDPOINT", endpoint);
         }
         if self.needs.provider {
-            let started = PaymentProvider::start(&self.folder, &self.url()).await?;
+            let started = PaymentProvider::start(&self.folder, &self.url(), free_port()?).await?;
             let (provider, settings) = started;
             for (name, value) in settings {
                 self.set(name, value);

@@ -65,6 +65,6 @@ pub(super) fn free_row(count: u16) -> anyhow::Result<u16> {
     bail!("there are no {count} free ports in a row")
 }
 
-pub(in super::super) fn free_port() -> anyhow::Result<u16> {
+pub(super) fn free_port() -> anyhow::Result<u16> {
     free_row(1)
 }
