@@ -3,6 +3,7 @@ use lib 't/lib';
 use POSIX ();
 use SeckillTest 'no_plan';
 use SeckillClick qw(click answer status_of edge_pid reload metric);
+use SeckillEdge;
 
 our $gate = gate_location() . ' location = /metrics { seckill_status; }';
 our $patient = do {
@@ -116,3 +117,30 @@ sub {
 }
 --- response_body
 202 202 202 410
+
+
+
+=== TEST 4: without a master process nginx says that it must not be reloaded, and again when it was
+--- only: module
+--- sale
+1 153 limit=5
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $edge = SeckillEdge::second_edge(main::http_config(), main::gate_location(), 'master_process off;');
+    my $says = sub {
+        my ($text) = @_;
+        return scalar SeckillTest::eventually(sub {
+            open my $in, '<', "$$edge{folder}/logs/error.log" or return;
+            return grep { /\[warn\].*$text/ } <$in>;
+        }, 20);
+    };
+    my @said = $says->('must never be reloaded') ? 'at its start' : 'not at its start';
+    kill 'HUP', $$edge{pid};
+    push @said, $says->('takes no new connections after a reload') ? 'when reloaded' : 'not when reloaded';
+    SeckillEdge::end_edge($edge);
+    return CORE::join(', ', @said) . "\n";
+}
+--- response_body
+at its start, when reloaded

@@ -75,11 +75,12 @@ use std::rc::Rc;
 use ngx::core::{CoreModuleMainConf, NGX_CONF_ERROR, NGX_CONF_OK, NgxCoreModule};
 use ngx::ffi::ngx_http_top_header_filter;
 use ngx::ffi::{
-    NGX_ERROR, NGX_HTTP_MODULE, NGX_HTTP_SATISFY_ANY, NGX_LOG_EMERG, NGX_OK, NGX_PROCESS_SINGLE,
-    NGX_PROCESS_WORKER, ngx_array_push, ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_handler_pt,
-    ngx_http_module_t, ngx_http_output_header_filter_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
-    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
-    ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_process, ngx_test_config, ngx_uint_t,
+    NGX_ERROR, NGX_HTTP_MODULE, NGX_HTTP_SATISFY_ANY, NGX_LOG_EMERG, NGX_LOG_WARN, NGX_OK,
+    NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_array_push, ngx_array_t, ngx_conf_t, ngx_cycle_t,
+    ngx_http_handler_pt, ngx_http_module_t, ngx_http_output_header_filter_pt,
+    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
+    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_request_t, ngx_int_t, ngx_module_t,
+    ngx_process, ngx_test_config, ngx_uint_t,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
@@ -351,6 +352,25 @@ unsafe fn main_conf(cycle: *mut ngx_cycle_t) -> Option<&'static MainConf> {
     }
 }
 
+/// What does not work without a master process: nginx itself, which reads the configuration
+/// again in the process that serves, takes no connection from then on.
+///
+/// # Safety
+/// To be called on nginx's one thread.
+unsafe fn without_master(is_off: bool) -> Option<&'static str> {
+    // SAFETY: by this function's contract; nginx sets it when it starts to serve.
+    let serves = unsafe { ngx_process == NGX_PROCESS_SINGLE as usize } && HAS_STARTED.get();
+    match (serves, is_off) {
+        (true, _) => Some(
+            "without a master process (master_process off) nginx takes no new connections after a reload, and sells nothing: stop it and start it again, and remove \"master_process off\" if it is to be reloaded",
+        ),
+        (false, true) => Some(
+            "\"master_process off\": this nginx sells, but must never be reloaded, after which nginx takes no new connections without a master process; remove the line, or restart instead of reloading",
+        ),
+        (false, false) => None,
+    }
+}
+
 /// Once a configuration is in force, in the master.
 unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx calls this with the new cycle, on the master's one thread.
@@ -359,6 +379,12 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         let core = NgxCoreModule::main_conf(&*cycle);
         (ngx_test_config != 0, conf, core)
     };
+    // SAFETY: as above.
+    if let Some(line) = unsafe { without_master(core.is_some_and(|core| core.master == 0)) } {
+        // SAFETY: as above; the new cycle has its log.
+        let log = unsafe { (*cycle).log };
+        ngx_log_error!(NGX_LOG_WARN, log, "{}", line);
+    }
     if let (false, Some(main), Some(core)) = (is_test, conf, core)
         && let Some(zone) = main.zone.ready()
     {
@@ -376,6 +402,7 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 }
 
 unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    HAS_STARTED.set(true);
     // SAFETY: nginx calls this with the worker's cycle.
     if let Some(main) = unsafe { main_conf(cycle) }
         && let Some(redis) = &main.redis
@@ -398,6 +425,8 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 }
 
 thread_local! {
+    /// Whether this process serves requests already.
+    static HAS_STARTED: Cell<bool> = const { Cell::new(false) };
     /// How many configurations had used the zone when this worker started.
     static CONFIGURATION: Cell<u64> = const { Cell::new(0) };
 }
