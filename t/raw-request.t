@@ -1,6 +1,7 @@
 use lib 't/lib';
 use SeckillTest 'no_plan';
 use SeckillClick qw(post answer metric);
+use SeckillEdge;
 
 # What two servers could read differently is refused before a permit is spent; what does
 # not concern the sale never matters, whatever bytes it holds.
@@ -139,3 +140,46 @@ sub {
 }
 --- response_body
 400 bad_request, 400 bad_request
+
+
+
+=== TEST 8: of two sessions the first counts, and two Authorization headers are refused, also for the hidden URL
+--- only: module
+--- sale
+1 153 limit=5
+--- config eval: "$::gate location ~ /path\$ { seckill_path; }"
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my ($li, $wang) = map { main::cookie($_) =~ s/^Cookie: //r } qw(li wang);
+    my @twice = ('Authorization: Basic c2hvcDpzaG9w', 'Authorization: Bearer a.b.c');
+    my @told  = map { main::told(undef, @$_) } ["Cookie: $wang; $li"], ["Cookie: $wang", "Cookie: $li"],
+        [@twice], ["Cookie: $li; $wang", 'Idempotency-Key: k'], ["Cookie: $li", "Cookie: $wang", 'Idempotency-Key: k'];
+    push @told, SeckillEdge::get_at($ENV{TEST_NGINX_SERVER_PORT}, '/api/rounds/1/products/153/path', "Cookie: $li", @twice) =~ m{^HTTP/1\.1 (\d+)};
+    return CORE::join(', ', @told) . "\n";
+}
+--- response_body
+403 bad_signature, 403 bad_signature, 400, 202, 202, 400
+
+
+
+=== TEST 9: a Host of any bytes and any length that nginx takes decides nothing
+--- only: module
+--- sale
+1 153 limit=5
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my @told;
+    for my $host ("caf\xc3\xa9.example", "\xff\xfe\x80", 'a' x 20_000) {
+        my $buyer = 'buyer' . @told;
+        my $edge  = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $ENV{TEST_NGINX_SERVER_PORT});
+        print $edge CORE::join "\r\n", 'POST ' . main::hidden_path($buyer, '1', '153') . ' HTTP/1.1', "Host: $host",
+            main::cookie($buyer), 'Connection: close', '', '';
+        push @told, SeckillClick::answer($edge) =~ m{^HTTP/1\.1 (\d+)};
+    }
+    return CORE::join(', ', @told) . "\n";
+}
+--- response_body
+202, 202, 202
