@@ -206,3 +206,56 @@ settled at 1
 --- error_code: 202
 --- response_headers
 ! X-Seckill-Outcome
+
+
+
+=== TEST 11: nobody is told "sold out" by what was read too long ago
+--- only: module
+--- sale
+1 153 limit=1
+--- config eval: $::gate
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $n    = 0;
+    my $hear = sub {
+        my ($told) = @_;
+        return (SeckillTest::eventually { main::told('late' . ++$n) eq $told } 30) ? $told : "never $told";
+    };
+    my @told = (main::told('first'), $hear->('410 sold_out'));
+    # Items may come back meanwhile, by another edge's doing.
+    kill 'STOP', redis_pid();
+    push @told, $hear->('429 busy'), (SeckillClick::get('/api/rounds/1/products/153/state') =~ /"state":"(\w+)"/)[0];
+    kill 'CONT', redis_pid();
+    return CORE::join(', ', @told, $hear->('410 sold_out')) . "\n";
+}
+--- response_body
+202, 410 sold_out, 429 busy, open, 410 sold_out
+
+
+
+=== TEST 12: while items are about to be for sale again, nobody is told "sold out"
+--- only: module
+--- sale
+1 153 limit=1
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $n    = 0;
+    my $hear = sub {
+        my ($told) = @_;
+        return (SeckillTest::eventually { main::told('late' . ++$n) eq $told } 30) ? $told : "never $told";
+    };
+    my @told = (main::told('first'), $hear->('410 sold_out'));
+    main::redis('HSET', 'seckill::{1::153}::reopening', 'first:r:1', 1);
+    push @told, $hear->('429 busy');
+    main::redis('HDEL', 'seckill::{1::153}::reopening', 'first:r:1');
+    push @told, $hear->('410 sold_out');
+    # The limit that counts is that of Redis, also before the catalogue was read again.
+    main::redis('HSET', 'seckill::{1::153}::info', 'limit', 2);
+    return CORE::join(', ', @told, $hear->('202')) . "\n";
+}
+--- response_body
+202, 410 sold_out, 429 busy, 410 sold_out, 202

@@ -26,6 +26,7 @@ pub mod verdict;
 use crate::Verdict;
 use crate::captcha::pass::{Captcha, Pass};
 use crate::ids;
+use crate::permits::reopening::Supply;
 use crate::sale::catalogue::Entry;
 use crate::sale::window::{Phase, SaleState};
 use crate::shared::seen::Answer;
@@ -51,7 +52,7 @@ pub trait Proof: std::fmt::Debug {
 /// # Errors
 /// [`Verdict::Ended`], [`Verdict::Paused`], [`Verdict::Withdrawn`].
 pub fn refuse_stopped(entry: &Entry, now_ms: u64) -> Result<(), Verdict> {
-    closed(entry, now_ms, false).map_or(Ok(()), Err)
+    closed(entry, now_ms, Supply::Perhaps).map_or(Ok(()), Err)
 }
 
 /// How the buyer is identified.
@@ -162,15 +163,16 @@ impl<'a> Identity<'a> {
 
 /// What anybody may know of a product: the verdict for all who come too late,
 /// or while an operator has stopped it, or `None`
-/// while it can be bought or has yet to open. `is_exhausted` says whether all of its
-/// permits are granted and spent.
+/// while it can be bought or has yet to open. Where it was sold out too long ago to say
+/// so, and nobody can be asked, all are told that it is busy.
 #[must_use]
-pub fn closed(entry: &Entry, now_ms: u64, is_exhausted: bool) -> Option<Verdict> {
-    match entry.state(now_ms, is_exhausted) {
+pub fn closed(entry: &Entry, now_ms: u64, supply: Supply) -> Option<Verdict> {
+    match entry.state(now_ms, supply == Supply::SoldOut) {
         SaleState::Withdrawn => Some(Verdict::Withdrawn),
         SaleState::Ended => Some(Verdict::Ended),
         SaleState::Paused => Some(Verdict::Paused),
         SaleState::SoldOut => Some(Verdict::SoldOut),
+        SaleState::Open if supply == Supply::WasSoldOut => Some(Verdict::Busy),
         SaleState::Open | SaleState::Scheduled => None,
     }
 }

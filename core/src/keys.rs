@@ -176,6 +176,13 @@ pub fn refunds(item: &Item) -> String {
     format!("seckill::{{{item}}}::refunds")
 }
 
+/// Hash: items that are about to be for sale again, and whose permits are not back yet
+/// ([`crate::permits::reopening`]); id of the change → since when.
+#[must_use]
+pub fn reopening(item: &Item) -> String {
+    format!("seckill::{{{item}}}::reopening")
+}
+
 /// Hash: adjustments of the amount that were carried out, request id → amount.
 #[must_use]
 pub fn adjusted(item: &Item) -> String {

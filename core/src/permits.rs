@@ -13,6 +13,8 @@ pub mod lease;
 pub mod outcome;
 /// A permit: its header, and how many a lease may grant or must return.
 pub mod permit;
+/// For how long "sold out" may be said, and how items come back on sale.
+pub mod reopening;
 /// The share of permits that an edge holds for the time when Redis is away.
 pub mod standby;
 /// What became of each lease's permits, as totals that are reported to Redis.

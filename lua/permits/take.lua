@@ -5,6 +5,7 @@
 -- KEYS[2]  permits  counter of permits granted and not returned
 -- KEYS[3]  leases   hash of open leases, lease id -> "amount:taken_ms"
 -- KEYS[4]  winners  string of the winners' fingerprints (winners.lua)
+-- KEYS[5]  reopening  hash of items that are about to be for sale again
 -- ARGV[1]  lease id, "{edge}.{lease}"
 -- ARGV[2]  amount asked for, at least 1
 -- ARGV[3]  hold, ms that the lease is kept on record for longer than others: the
@@ -12,8 +13,9 @@
 --          left out, for what is spent within two seconds.
 --
 -- Replies  { granted, permits now out, limit, open, winners }; granted is from 0 to the
---          amount, open the number of leases now open, winners that of fingerprints. With none open and as many permits out
---          as the limit says, every permit is known to be used: sold out.
+--          amount, open the number of leases now open and of items about to be for sale,
+--          winners that of fingerprints. With none open and as many permits out as the
+--          limit says, every permit is known to be used: sold out.
 --          A repeated call with a lease id that is on record grants nothing new
 --          and replies what that lease holds.
 -- Errors   "NOLIMIT": the item is not on sale (its info has no valid limit).
@@ -33,15 +35,18 @@ if not granted or granted < 0 then
     .. ' is not a count of permits; set it to what was sold, or delete it before the sale')
 end
 
+local function open()
+  return redis.call('HLEN', KEYS[3]) + redis.call('HLEN', KEYS[5])
+end
 local listed = redis.pcall('STRLEN', KEYS[4])
 local winners = type(listed) == 'number' and math.floor(listed / 8) or 0
 local held = redis.call('HGET', KEYS[3], ARGV[1])
 if held then
-  return { tonumber(string.match(held, '^%d+')), granted, limit, redis.call('HLEN', KEYS[3]), winners }
+  return { tonumber(string.match(held, '^%d+')), granted, limit, open(), winners }
 end
 local left = limit - granted
 if left <= 0 then
-  return { 0, granted, limit, redis.call('HLEN', KEYS[3]), winners }
+  return { 0, granted, limit, open(), winners }
 end
 amount = math.min(amount, left)
 
@@ -49,4 +54,4 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000) + (tonumber(ARGV[3]) or 0)
 granted = redis.call('INCRBY', KEYS[2], amount)
 redis.call('HSET', KEYS[3], ARGV[1], string.format('%d:%d', amount, now_ms))
-return { amount, granted, limit, redis.call('HLEN', KEYS[3]), winners }
+return { amount, granted, limit, open(), winners }

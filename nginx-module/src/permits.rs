@@ -14,6 +14,7 @@ use redis::RedisResult;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::permits::hand::Flight;
+use seckill_core::permits::reopening::{self, Supply};
 use seckill_core::permits::{lease, standby as rules};
 use seckill_core::shared::products::{Counted, Found};
 
@@ -45,18 +46,21 @@ pub(crate) struct Reply {
     pub(crate) granted: u64,
     /// What Redis counts now, this lease included.
     counted: Counted,
-    limit: u64,
+    /// When the lease was requested, monotonic ms.
+    sent_ms: u64,
 }
 
 impl Reply {
     /// Whether all other permits are spent, and this edge knows who has the items: fewer
-    /// are left than this lease got.
+    /// are left than this lease got. Those who came after Redis replied hear it too, and so
+    /// it holds for a moment, like every reading.
     pub(crate) fn is_the_rest(&self, product: &Found<'_>) -> bool {
         let others = self.counted.open - u64::from(self.granted > 0).min(self.counted.open);
-        product.is_settled(Counted {
+        let is_settled = product.is_settled(Counted {
             open: others,
             ..self.counted
-        })
+        });
+        is_settled && reopening::supply(self.sent_ms, clock::monotonic_ms()) == Supply::SoldOut
     }
 }
 
@@ -125,9 +129,6 @@ pub(crate) async fn fetch(
     let counters = edge.zone.counters();
     counters.permits_requested.add(amount);
     counters.redis_commands.add(1);
-    // Before the command is sent: a lease ends by this edge's clock, whenever Redis
-    // recorded its beginning.
-    let sent_ms = clock::monotonic_ms();
     let begun = Instant::now();
     // What is returned goes first, on the same connection, and may come back at once.
     let report = reports::send(edge, item);
@@ -148,7 +149,7 @@ pub(crate) async fn fetch(
     let outcome = match reply {
         Ok(reply) => {
             counters.permits_granted.add(reply.granted);
-            if !add_to_hand(edge, item, &reply, (number, sent_ms)) {
+            if !add_to_hand(edge, item, &reply, number) {
                 reports::returned(edge, item, &[(number, reply.granted)]);
             }
             Outcome::Replied(reply)
@@ -171,7 +172,7 @@ pub(crate) async fn fetch(
 /// Puts a lease into the hand of its product, and records the product's counts. False
 /// if the lease must be returned: the hand is full, the reply came too late for it, or the
 /// product was withdrawn meanwhile.
-fn add_to_hand(edge: &Edge, item: &Item, reply: &Reply, (number, sent_ms): (u64, u64)) -> bool {
+fn add_to_hand(edge: &Edge, item: &Item, reply: &Reply, number: u64) -> bool {
     // A worker that is leaving may have taken it from another Redis than is configured
     // by now.
     if !edge.zone.is_current() {
@@ -182,10 +183,10 @@ fn add_to_hand(edge: &Edge, item: &Item, reply: &Reply, (number, sent_ms): (u64,
         return reply.granted == 0;
     };
     let now_ms = clock::monotonic_ms();
-    found.set_granted(reply.counted, reply.limit);
+    found.set_counted(Some(reply.counted), reply.sent_ms);
     found.hand().adapt(now_ms);
-    let is_fresh = lease::may_spend(sent_ms, now_ms);
-    reply.granted == 0 || is_fresh && found.hand().put(number, reply.granted, sent_ms)
+    let is_fresh = lease::may_spend(reply.sent_ms, now_ms);
+    reply.granted == 0 || is_fresh && found.hand().put(number, reply.granted, reply.sent_ms)
 }
 
 /// Takes a lease; `hold_ms` is how much longer than others it stays on record. If it is
@@ -199,10 +200,13 @@ async fn take(
     number: u64,
     (amount, hold_ms): (u64, u64),
 ) -> RedisResult<Reply> {
+    // Before the command is sent: a lease ends by this edge's clock, whenever Redis
+    // recorded its beginning.
+    let sent_ms = clock::monotonic_ms();
     let away = || redis::RedisError::from(io::Error::from(io::ErrorKind::NotConnected));
     let link = link::ready().await.ok_or_else(away)?;
     edge.zone.tallies().open(number);
-    let reply = send_take(link, edge, item, number, (amount, hold_ms)).await;
+    let reply = send_take(link, edge, (item, number), (amount, hold_ms), sent_ms).await;
     if reply.as_ref().is_err_and(|error| error.code().is_none()) {
         reports::abandoned(edge, item, number);
     }
@@ -212,17 +216,18 @@ async fn take(
 async fn send_take(
     mut link: Link,
     edge: &Edge,
-    item: &Item,
-    number: u64,
+    (item, number): (&Item, u64),
     (amount, hold_ms): (u64, u64),
+    sent_ms: u64,
 ) -> RedisResult<Reply> {
     let (granted, out, limit, open, winners) = redis::cmd("EVALSHA")
         .arg(&link.scripts.take)
-        .arg(4)
+        .arg(5)
         .arg(keys::info(item))
         .arg(keys::permits(item))
         .arg(keys::leases(item))
         .arg(keys::winners(item))
+        .arg(keys::reopening(item))
         .arg(lease_id(edge, number))
         .arg(amount)
         .arg(hold_ms)
@@ -235,7 +240,8 @@ async fn send_take(
             granted: out,
             open,
             winners,
+            limit,
         },
-        limit,
+        sent_ms,
     })
 }

@@ -142,9 +142,6 @@ impl Refresh {
         let swept = self.sweep_winners().await;
         self.failing
             .tolerate("the winners cannot be read again", swept)?;
-        let limits = self.read_limits().await;
-        self.failing
-            .tolerate("a product's limit cannot be read", limits)?;
         let regrabs = regrabs::follow(&mut self.link, &self.edge).await;
         self.failing
             .tolerate("who may buy again cannot be read", regrabs)?;
@@ -189,8 +186,9 @@ impl Refresh {
         Ok(())
     }
 
-    /// Reads how many permits are granted of each product that is on sale or about to
-    /// be, so that returned permits reopen it here, and who has won it at other edges.
+    /// Reads how many permits there are of each product that is on sale or about to be, and
+    /// how many are granted, so that returned permits reopen it here; and who has won it at
+    /// other edges.
     async fn read_permits(&mut self) -> RedisResult<()> {
         let now = clock::now_ms();
         let items = self.catalogue.items().iter();
@@ -200,14 +198,17 @@ impl Refresh {
             .collect();
         for batch in open.chunks(BATCH) {
             let mut command = redis::cmd("EVALSHA");
-            command.arg(&self.link.scripts.count).arg(3 * batch.len());
+            command.arg(&self.link.scripts.count).arg(5 * batch.len());
             for item in batch {
                 command.arg(keys::permits(item)).arg(keys::leases(item));
-                command.arg(keys::winners(item));
+                command.arg(keys::winners(item)).arg(keys::info(item));
+                command.arg(keys::reopening(item));
             }
+            let asked_ms = clock::monotonic_ms();
             let counts: Vec<i64> = command.query_async(&mut self.link.connection).await?;
-            for (item, counts) in batch.iter().zip(counts.chunks_exact(3)) {
-                let [granted, open, listed] = [0, 1, 2].map(|at| u64::try_from(counts[at]));
+            for (item, counts) in batch.iter().zip(counts.chunks_exact(4)) {
+                let [granted, open, listed, limit] =
+                    [0, 1, 2, 3].map(|at| u64::try_from(counts[at]));
                 let listed = listed.unwrap_or_default();
                 winners::follow(&mut self.link, &self.edge, item, listed).await?;
                 let Some(found) = self.edge.zone.products().find(item.round(), item.product())
@@ -216,10 +217,12 @@ impl Refresh {
                 };
                 let counted = granted.ok().map(|granted| Counted {
                     granted,
-                    open: open.unwrap_or(1),
+                    // Without a limit it is not known whether anything is left.
+                    open: open.ok().filter(|_| limit.is_ok()).unwrap_or(1),
                     winners: listed,
+                    limit: limit.unwrap_or(found.entry.limit),
                 });
-                found.set_counted(counted);
+                found.set_counted(counted, asked_ms);
             }
         }
         Ok(())
@@ -233,28 +236,6 @@ impl Refresh {
             .filter(|(_, entry)| entry.window.phase(now) != Phase::Ended)
             .map(|(item, _)| item);
         winners::sweep(&mut self.link, &self.edge, current).await
-    }
-
-    /// Reads the limit of products for which a lease brought another limit than the
-    /// catalogue has: it was lowered, and may be raised again.
-    async fn read_limits(&mut self) -> RedisResult<()> {
-        for (item, entry) in self.catalogue.items() {
-            let Some(found) = self.edge.zone.products().find(item.round(), item.product()) else {
-                continue;
-            };
-            if found.entry.limit == entry.limit {
-                continue;
-            }
-            let limit: Value = redis::cmd("HGET")
-                .arg(keys::info(item))
-                .arg(keys::INFO_LIMIT)
-                .query_async(&mut self.link.connection)
-                .await?;
-            if let Ok(limit) = redis::from_redis_value::<u64>(limit) {
-                found.set_limit(limit);
-            }
-        }
-        Ok(())
     }
 
     /// Returns permits of leases that have ended, also of products whose sale is over:

@@ -264,12 +264,16 @@ fn a_ban_comes_before_the_window_and_a_pass_behind_it() {
 #[test]
 fn a_product_is_closed_when_it_is_over_or_sold_out_and_not_before_it_opens() {
     let entry = entry();
-    assert_eq!(closed(&entry, OPENS - 1, true), None);
-    assert_eq!(closed(&entry, NOW, false), None);
-    assert_eq!(closed(&entry, NOW, true), Some(Verdict::SoldOut));
+    for supply in [Supply::SoldOut, Supply::WasSoldOut] {
+        assert_eq!(closed(&entry, OPENS - 1, supply), None);
+    }
+    assert_eq!(closed(&entry, NOW, Supply::Perhaps), None);
+    assert_eq!(closed(&entry, NOW, Supply::SoldOut), Some(Verdict::SoldOut));
+    assert_eq!(closed(&entry, NOW, Supply::WasSoldOut), Some(Verdict::Busy));
     let over = entry.window.ends_ms;
-    assert_eq!(closed(&entry, over, false), Some(Verdict::Ended));
-    assert_eq!(closed(&entry, over, true), Some(Verdict::Ended));
+    for supply in [Supply::Perhaps, Supply::SoldOut, Supply::WasSoldOut] {
+        assert_eq!(closed(&entry, over, supply), Some(Verdict::Ended));
+    }
 }
 
 #[test]

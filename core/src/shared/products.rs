@@ -29,11 +29,11 @@ const KEY_WORDS: usize = (2 * MAX_ID + 2).div_ceil(8);
 
 type Key = [u64; KEY_WORDS];
 
-/// Set in a count of permits when no lease was open, so that all of them were spent, and
-/// this edge knew all winners.
-const ALL_SPENT: u64 = 1 << 63;
+/// Set in place of a count of permits when all were granted and spent, and this edge knew
+/// all winners; the other bits are then when it asked, monotonic ms.
+const SOLD_OUT: u64 = 1 << 63;
 /// In place of a count that cannot be read.
-const UNKNOWN: u64 = !ALL_SPENT;
+const UNKNOWN: u64 = !SOLD_OUT;
 
 /// One product's line. Zero bytes: never used.
 #[derive(Default)]
@@ -53,9 +53,9 @@ pub struct Slot {
     /// Fingerprints of its winners that this edge's filter knows, from the beginning of
     /// the list in Redis. Not under the sequence number, like what follows.
     winners: AtomicU32,
-    /// Permits granted to all edges, as Redis last replied, and whether all of them were
-    /// spent ([`ALL_SPENT`]). Not under the sequence number: it changes with every reply
-    /// of Redis.
+    /// Permits granted to all edges, as Redis last replied, or that the product was sold out
+    /// then ([`SOLD_OUT`]): one word, so that nobody reads one reply's count with another's
+    /// time. Not under the sequence number: it changes with every reply of Redis.
     granted: AtomicU64,
     /// Permits that this edge holds.
     hand: Hand,
@@ -217,6 +217,14 @@ impl<'a> Products<'a> {
                 (!leases.is_empty()).then_some((name, leases))
             })
             .collect()
+    }
+
+    /// Forgets what Redis counted: it was another Redis. Only one worker may do so at a
+    /// time.
+    pub fn forget_counts(&self) {
+        for slot in self.slots {
+            slot.granted.store(0, Ordering::Relaxed);
+        }
     }
 
     /// How many products are in the table.

@@ -14,6 +14,7 @@ use seckill_core::gate::answer_known;
 use seckill_core::ids::Item;
 use seckill_core::permits::hand::Flight;
 use seckill_core::permits::lease::Spent;
+use seckill_core::permits::reopening::Supply;
 use seckill_core::shared::products::Found;
 use seckill_core::shared::seen::Answer;
 
@@ -119,7 +120,7 @@ async fn serve(edge: &Edge, item: &Item) {
         if hand.in_flight(now_ms) {
             // Another worker's flight, or this one's prefetch.
             rt::sleep(TURN).await;
-        } else if found.is_exhausted(now_ms) && !found.is_unknown() {
+        } else if found.supply(now_ms) == Supply::SoldOut {
             refuse_all(edge, item, Verdict::SoldOut);
         } else if let Some(flight) = claim_flight(&found, edge.timeout) {
             // No lease in hand has enough for the first request, and a purchase names

@@ -101,15 +101,14 @@ async fn adjust_one(edge: &Edge, item: &Item, found: &Found<'_>, sells: bool) ->
 
 async fn grow(edge: &Edge, item: &Item, amount: u64) {
     let number = edge.zone.counters().leases.next();
-    let sent_ms = clock::monotonic_ms();
     let Ok(reply) = take(edge, item, number, (amount, HOLD_MS)).await else {
         return;
     };
     // Looked up again: its slot in the table may be another product's by now.
     let found = edge.zone.products().find(item.round(), item.product());
     let is_kept = found.is_some_and(|found| {
-        found.set_granted(reply.counted, reply.limit);
-        reply.granted == 0 || found.standby().put(number, reply.granted, sent_ms)
+        found.set_counted(Some(reply.counted), reply.sent_ms);
+        reply.granted == 0 || found.standby().put(number, reply.granted, reply.sent_ms)
     });
     if !is_kept && reply.granted > 0 {
         reports::returned(edge, item, &[(number, reply.granted)]);

@@ -14,6 +14,7 @@ use seckill_core::gate::admission::{self, Admission};
 use seckill_core::gate::{Claim, Click};
 use seckill_core::ids::Item;
 use seckill_core::permits::lease;
+use seckill_core::permits::reopening::Supply;
 use seckill_core::shared::products::Found;
 use seckill_core::shared::seen::Answer;
 
@@ -176,8 +177,12 @@ fn decide(request: &Request<'_>, ctx: &Ctx, may_wait: bool) -> Result<Decision, 
     }
     let product = state::lookup(&settings, round, product);
     let closed = product.as_ref().ok().and_then(|product| {
-        let is_exhausted = product.is_exhausted(monotonic_ns / 1_000_000);
-        gate::closed(&product.entry, now_ms, is_exhausted)
+        let supply = match product.supply(monotonic_ns / 1_000_000) {
+            // Whoever wants a permit asks, and all hear the reply.
+            Supply::WasSoldOut if !link::is_away() => Supply::Perhaps,
+            supply => supply,
+        };
+        gate::closed(&product.entry, now_ms, supply)
     });
     let is_winner = |user: &str| {
         let product = product.as_ref().ok();

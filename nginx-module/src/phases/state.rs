@@ -2,6 +2,7 @@
 
 use ngx::ffi::ngx_int_t;
 use seckill_core::Verdict;
+use seckill_core::permits::reopening::Supply;
 use seckill_core::shared::products::Found;
 
 use super::handler;
@@ -18,8 +19,8 @@ fn respond(request: &Request<'_>) -> ngx_int_t {
         Ok(found) => {
             let now_ms = clock::now_ms();
             let window = found.entry.window;
-            let is_exhausted = found.is_exhausted(clock::monotonic_ms());
-            let state = found.entry.state(now_ms, is_exhausted);
+            let supply = found.supply(clock::monotonic_ms());
+            let state = found.entry.state(now_ms, supply == Supply::SoldOut);
             send(
                 request,
                 Response::json(format!(

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{ALL_SPENT, Slot, UNKNOWN};
+use super::{SOLD_OUT, Slot, UNKNOWN};
 use crate::permits::hand::Hand;
+use crate::permits::reopening::{self, Supply};
 use crate::permits::standby::Standby;
 use crate::sale::catalogue::Entry;
 
@@ -12,10 +13,13 @@ use crate::sale::catalogue::Entry;
 pub struct Counted {
     /// Permits granted to all edges and not returned.
     pub granted: u64,
-    /// Leases open.
+    /// Leases open, and items that are about to be for sale again
+    /// ([`crate::permits::reopening`]).
     pub open: u64,
     /// Fingerprints in the list of its winners.
     pub winners: u64,
+    /// How many permits there are.
+    pub limit: u64,
 }
 
 /// A product as found in the table.
@@ -48,14 +52,10 @@ impl<'a> Found<'a> {
     /// Permits granted to all edges, as Redis last replied.
     #[must_use]
     pub fn granted(&self) -> u64 {
-        self.slot.granted.load(Ordering::Relaxed) & !ALL_SPENT
-    }
-
-    /// Whether none of the granted permits can still come back unspent: when Redis last
-    /// replied, no lease was open.
-    #[must_use]
-    pub fn is_all_spent(&self) -> bool {
-        self.slot.granted.load(Ordering::Relaxed) & ALL_SPENT != 0
+        match self.slot.granted.load(Ordering::Relaxed) {
+            word if word & SOLD_OUT != 0 => self.entry.limit,
+            granted => granted,
+        }
     }
 
     /// Whether Redis last replied that no permit is left, and this edge keeps none in
@@ -65,15 +65,20 @@ impl<'a> Found<'a> {
         self.granted() >= self.entry.limit && self.standby().held() == 0
     }
 
-    /// Whether the product is sold out: Redis has no permit left, all that were granted
-    /// are known to be spent, and none is on its way here. While some are granted and not
-    /// spent it is not: they may come back, and the items are there.
+    /// What is to be had: nothing where Redis had no permit left, all that were granted were
+    /// known to be spent, and none is on its way here. While some are granted and not spent
+    /// it is not sold out: they may come back, and the items are there.
     #[must_use]
-    pub fn is_exhausted(&self, now_ms: u64) -> bool {
-        self.is_granted_out()
-            && self.is_all_spent()
+    pub fn supply(&self, now_ms: u64) -> Supply {
+        let word = self.slot.granted.load(Ordering::Relaxed);
+        let is_sold_out = word & SOLD_OUT != 0
+            && self.standby().held() == 0
             && self.hand().left(now_ms) == 0
-            && !self.hand().in_flight(now_ms)
+            && !self.hand().in_flight(now_ms);
+        match is_sold_out {
+            true => reopening::supply(word & !SOLD_OUT, now_ms),
+            false => Supply::Perhaps,
+        }
     }
 
     /// The hash of its name, the same in every zone.
@@ -99,19 +104,6 @@ impl<'a> Found<'a> {
             .compare_exchange(before, known, set, failed);
     }
 
-    /// Records what Redis replied, and the limit. To be
-    /// called right after the product was found: much later the slot may hold another,
-    /// which would then seem sold out until the counts are read again.
-    pub fn set_granted(&self, counted: Counted, limit: u64) {
-        self.slot.limit.store(limit, Ordering::Relaxed);
-        self.set_counted(Some(counted));
-    }
-
-    /// Records the limit; to be called like [`Self::set_granted`].
-    pub fn set_limit(&self, limit: u64) {
-        self.slot.limit.store(limit, Ordering::Relaxed);
-    }
-
     /// Whether everything granted was spent, by these counts, and the filter knows who
     /// the winners are: before that nobody may be told that they lost.
     #[must_use]
@@ -119,17 +111,22 @@ impl<'a> Found<'a> {
         counted.open == 0 && counted.winners == self.winners_known()
     }
 
-    /// Records what Redis counted; `None` if the
-    /// counter in Redis is not a number, so that no request may pass until it is repaired.
-    pub fn set_counted(&self, counted: Option<Counted>) {
-        let word = counted.map_or(UNKNOWN, |counted| {
-            let spent = if self.is_settled(counted) {
-                ALL_SPENT
-            } else {
-                0
-            };
-            counted.granted.min(UNKNOWN - 1) | spent
-        });
+    /// Records what Redis counted, and that it was asked at `asked_ms`, monotonic; `None` if
+    /// the counter in Redis is not a number, so that no request may pass until it is
+    /// repaired. To be called right after the product was found: much later the slot may
+    /// hold another, whose limit would then be wrong until the counts are read again.
+    pub fn set_counted(&self, counted: Option<Counted>, asked_ms: u64) {
+        let word = match counted {
+            None => UNKNOWN,
+            Some(counted) => {
+                self.slot.limit.store(counted.limit, Ordering::Relaxed);
+                if counted.granted >= counted.limit && self.is_settled(counted) {
+                    SOLD_OUT | asked_ms
+                } else {
+                    counted.granted.min(UNKNOWN - 1)
+                }
+            }
+        };
         self.slot.granted.store(word, Ordering::Relaxed);
     }
 

@@ -5,13 +5,20 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::*;
+use crate::permits::reopening::{KNOWN_MS, Supply};
 
-fn counted(granted: u64, open: u64, winners: u64) -> Counted {
-    Counted {
+fn counted(granted: u64, open: u64, winners: u64) -> Option<Counted> {
+    Some(Counted {
         granted,
         open,
         winners,
-    }
+        limit: 9,
+    })
+}
+
+fn is_sold_out(products: &Products<'_>, now_ms: u64) -> bool {
+    let found = products.find("1", "153").unwrap();
+    found.supply(now_ms) == Supply::SoldOut
 }
 
 fn table(slots: usize) -> Vec<Slot> {
@@ -57,26 +64,47 @@ fn permits_out_outlive_an_edit_but_not_the_product() {
     let slots = table(4);
     let products = Products::new(&slots);
     assert!(products.put("1", "153", &entry(7)));
-    products
-        .find("1", "153")
-        .unwrap()
-        .set_granted(counted(9, 1, 0), 7);
+    let product = products.find("1", "153").unwrap();
+    product.set_counted(counted(9, 1, 0), 0);
     // A permit of the open lease may still come back.
-    assert!(!products.find("1", "153").unwrap().is_exhausted(0));
-    products
-        .find("1", "153")
-        .unwrap()
-        .set_granted(counted(9, 0, 0), 7);
-    assert!(products.find("1", "153").unwrap().is_exhausted(0));
-    assert!(products.put("1", "153", &entry(8)));
-    assert!(!products.find("1", "153").unwrap().is_exhausted(0));
-    products
-        .find("1", "153")
-        .unwrap()
-        .set_granted(counted(10, 0, 0), 8);
+    assert!(!is_sold_out(&products, 0));
+    product.set_counted(counted(9, 0, 0), 0);
+    assert!(is_sold_out(&products, 0));
+    assert!(products.put("1", "153", &entry(7)));
+    assert!(is_sold_out(&products, 0));
     products.retain(|_| false);
-    assert!(products.put("1", "153", &entry(8)));
-    assert!(!products.find("1", "153").unwrap().is_exhausted(0));
+    assert!(products.put("1", "153", &entry(7)));
+    assert!(!is_sold_out(&products, 0));
+}
+
+#[test]
+fn sold_out_is_said_for_a_moment_by_one_reading() {
+    let slots = table(4);
+    let products = Products::new(&slots);
+    assert!(products.put("1", "153", &entry(7)));
+    let product = products.find("1", "153").unwrap();
+    product.set_counted(counted(9, 0, 0), 5_000);
+    assert_eq!(product.supply(5_000), Supply::SoldOut);
+    assert_eq!(product.supply(5_000 + KNOWN_MS), Supply::WasSoldOut);
+    assert!(product.is_granted_out() && product.granted() == 9);
+    product.set_counted(counted(9, 0, 0), 5_700);
+    assert_eq!(product.supply(5_000 + KNOWN_MS), Supply::SoldOut);
+    // What another Redis counted says nothing.
+    products.forget_counts();
+    assert_eq!(product.supply(5_700), Supply::Perhaps);
+}
+
+#[test]
+fn counts_and_limit_are_those_of_one_reply() {
+    let slots = table(4);
+    let products = Products::new(&slots);
+    assert!(products.put("1", "153", &entry(5)));
+    let product = products.find("1", "153").unwrap();
+    assert_eq!(product.entry.limit, 7);
+    // The amount was raised to 9, and the catalogue in the zone does not say so yet.
+    product.set_counted(counted(8, 0, 0), 0);
+    assert!(!is_sold_out(&products, 0));
+    assert_eq!(found(&products, "153").unwrap().limit, 9);
 }
 
 #[test]
@@ -85,8 +113,8 @@ fn it_is_sold_out_only_where_the_winners_are_known() {
     let products = Products::new(&slots);
     assert!(products.put("1", "153", &entry(7)));
     let product = products.find("1", "153").unwrap();
-    product.set_counted(Some(counted(9, 0, 3)));
-    assert!(!product.is_exhausted(0), "three winners are not known");
+    product.set_counted(counted(9, 0, 3), 0);
+    assert!(!is_sold_out(&products, 0), "three winners are not known");
     product.know_winners(0, 2);
     product.know_winners(0, 3);
     assert_eq!(
@@ -95,11 +123,11 @@ fn it_is_sold_out_only_where_the_winners_are_known() {
         "what another worker knows stays"
     );
     product.know_winners(2, 3);
-    product.set_counted(Some(counted(9, 0, 3)));
-    assert!(product.is_exhausted(0));
+    product.set_counted(counted(9, 0, 3), 0);
+    assert!(is_sold_out(&products, 0));
     // The list was lost with its Redis, and is read from its beginning.
-    product.set_counted(Some(counted(9, 0, 0)));
-    assert!(!product.is_exhausted(0));
+    product.set_counted(counted(9, 0, 0), 0);
+    assert!(!is_sold_out(&products, 0));
     products.retain(|_| false);
     assert!(products.put("1", "154", &entry(7)));
     assert_eq!(products.find("1", "154").unwrap().winners_known(), 0);
