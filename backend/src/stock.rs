@@ -13,6 +13,8 @@ pub mod following;
 pub mod journal;
 /// How much lies where.
 pub mod levels;
+/// Announces that items are about to be for sale again.
+pub mod reopening;
 /// Rounds that are over leave Redis.
 pub mod retire;
 /// The steps that a purchase's stock takes: confirm and release.

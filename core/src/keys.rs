@@ -177,7 +177,7 @@ pub fn refunds(item: &Item) -> String {
 }
 
 /// Hash: items that are about to be for sale again, and whose permits are not back yet
-/// ([`crate::permits::reopening`]); id of the change → since when.
+/// ([`crate::permits::reopening`]); id of the refund, or of the change → since when.
 #[must_use]
 pub fn reopening(item: &Item) -> String {
     format!("seckill::{{{item}}}::reopening")

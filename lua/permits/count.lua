@@ -4,7 +4,7 @@
 --       2  leases     hash of open leases, lease id -> amount:taken_ms
 --       3  winners    string of the winners' fingerprints (winners.lua)
 --       4  info       hash; its field `limit` says how many permits there are
---       5  reopening  hash of items that are about to be for sale again
+--       5  reopening  hash of items that are about to be for sale again (reopen.lua)
 --       6… the same of further products
 --
 -- Replies, for each product in order, four numbers: permits granted, or -1 where the

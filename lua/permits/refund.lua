@@ -3,12 +3,13 @@
 -- KEYS  1  permits  counter of permits granted and not returned
 --       2  refunds  set of the refunds that were done
 --       3  leases   hash, lease id -> amount:taken_ms
+--       4  reopening  hash of items that are about to be for sale again (reopen.lua)
 -- ARGV  1  refund   id of this refund: the permit {edge}.{lease}.{n}
 --                   of a request that bought nothing, or the purchase that was
 --                   released
 --       2  lease    {edge}.{lease} of a permit that no segment counts as spent;
 --                   empty for one that bought something, which does
---       3  n        permits to return
+--       3  n        permits to return; 0 for a purchase that had none
 --
 -- Replies: how many were returned; 0 when this refund was done before, or
 -- when the lease is settled: its rest, this permit included, went back with it.
@@ -17,7 +18,8 @@
 -- amount, so that settling cannot return it a second time; a spent one is
 -- left out of every lease's rest, so that nothing else ever returns it. The
 -- counter never falls below 0. The set is forgotten a day after the last
--- refund; an event is redelivered within seconds.
+-- refund; an event is redelivered within seconds. That the items of a released
+-- purchase come back is announced until this step, and not longer.
 
 local DAY_MS = 86400000
 
@@ -31,6 +33,7 @@ if ARGV[2] ~= '' then
       .. "' reads '" .. lease .. "', not amount:taken_ms")
   end
 end
+redis.call('HDEL', KEYS[4], ARGV[1])
 if redis.call('SADD', KEYS[2], ARGV[1]) == 0 then return 0 end
 redis.call('PEXPIRE', KEYS[2], DAY_MS)
 

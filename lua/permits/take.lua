@@ -5,7 +5,7 @@
 -- KEYS[2]  permits  counter of permits granted and not returned
 -- KEYS[3]  leases   hash of open leases, lease id -> "amount:taken_ms"
 -- KEYS[4]  winners  string of the winners' fingerprints (winners.lua)
--- KEYS[5]  reopening  hash of items that are about to be for sale again
+-- KEYS[5]  reopening  hash of items that are about to be for sale again (reopen.lua)
 -- ARGV[1]  lease id, "{edge}.{lease}"
 -- ARGV[2]  amount asked for, at least 1
 -- ARGV[3]  hold, ms that the lease is kept on record for longer than others: the

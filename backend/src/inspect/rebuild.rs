@@ -17,6 +17,7 @@ use crate::inspect::verify::gather;
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::publish::{self, PublishError};
+use crate::stock::reopening;
 use crate::store::orders::{Order, StockDue};
 use crate::store::round::{Product, Round};
 use crate::store::stop::Stops;
@@ -239,7 +240,12 @@ impl Rebuilder<'_> {
                 self.halt(&item, &entry, "rebuild").await?;
                 continue;
             }
-            if self.carry_out(&item, &outcome).await? {
+            // More may be for sale afterwards than edges know of.
+            let change = [(item.clone(), vec!["rebuild".to_owned()])];
+            reopening::announce(self.redis, &change).await?;
+            let is_done = self.carry_out(&item, &outcome).await?;
+            reopening::withdraw(self.redis, &change).await?;
+            if is_done {
                 return Ok(Some(outcome.rebuilt()));
             }
         }

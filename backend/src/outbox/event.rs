@@ -3,6 +3,7 @@
 use redis::streams::StreamId;
 use seckill_core::ids::Item;
 use seckill_core::orders::message::{OrderMessage, VERSION};
+use seckill_core::permits::reopening::refund_id;
 use seckill_core::stock::ledger::{self, EntryId};
 
 /// An event of a segment.
@@ -12,13 +13,9 @@ pub(super) enum Event {
     Purchase(OrderMessage),
     /// A permit is to be returned.
     Refund(Refund),
-    /// A purchase failed, was cancelled or returned: its permit, if it had one, is to be returned,
-    /// and the buyer may buy again.
-    Release {
-        item: Item,
-        user: String,
-        refund: Option<Refund>,
-    },
+    /// A purchase failed, was cancelled or returned: its permit is to be returned, and the
+    /// buyer may buy again.
+    Release { user: String, refund: Refund },
     /// Stock came, went or moved, with which the relay has nothing to do.
     Movement,
 }
@@ -76,19 +73,21 @@ impl Event {
                 reason: text("reason")?,
             })),
             "release" | "return" => {
-                let (item, user) = (item(&text)?, text("user")?);
-                // A purchase without an edge spent no permit.
-                let refund = match text("permit")?.is_empty() {
-                    true => None,
-                    false => Some(Refund {
-                        item: item.clone(),
-                        id: format!("{user}:{}:{}", text("request")?, text("bought_ms")?),
-                        lease: String::new(),
-                        quantity: number(&text("quantity")?, "quantity")?,
-                        reason: text("reason")?,
-                    }),
+                let user = text("user")?;
+                // A purchase without an edge spent no permit. Its refund ends no less that
+                // its items are announced.
+                let quantity = match text("permit")?.is_empty() {
+                    true => 0,
+                    false => number(&text("quantity")?, "quantity")?,
                 };
-                Ok(Self::Release { item, user, refund })
+                let refund = Refund {
+                    item: item(&text)?,
+                    id: refund_id(&user, &text("request")?, text("bought_ms")?),
+                    lease: String::new(),
+                    quantity,
+                    reason: text("reason")?,
+                };
+                Ok(Self::Release { user, refund })
             }
             "preload" | "adjust" | "transfer_out" | "transfer_in" | "confirm" | "rebuild" => {
                 Ok(Self::Movement)

@@ -170,11 +170,9 @@ impl<Q: Queue> Relay<Q> {
                     self.refund(&refund).await?;
                     done.push(entry.id.as_str());
                 }
-                Ok(Event::Release { item, user, refund }) => {
-                    if let Some(refund) = &refund {
-                        self.refund(refund).await?;
-                    }
-                    regrabs::allow(&mut self.redis.conn().await?, &item, &user).await?;
+                Ok(Event::Release { user, refund }) => {
+                    self.refund(&refund).await?;
+                    regrabs::allow(&mut self.redis.conn().await?, &refund.item, &user).await?;
                     done.push(entry.id.as_str());
                 }
                 Ok(Event::Movement) => done.push(entry.id.as_str()),

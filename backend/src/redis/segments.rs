@@ -52,6 +52,8 @@ impl fmt::Display for Segment {
 /// Which master holds which segment; cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Segments {
+    /// The main Redis.
+    main: RedisLink,
     home: Home,
 }
 
@@ -77,6 +79,7 @@ impl Segments {
     #[must_use]
     pub fn on(redis: RedisLink) -> Self {
         Self {
+            main: redis.clone(),
             home: Home::Masters(Arc::new([redis])),
         }
     }
@@ -101,6 +104,7 @@ impl Segments {
                 .map(|url| RedisLink::lazy_with(url, main.patience()))
                 .collect();
             return Ok(Self {
+                main: main.clone(),
                 home: Home::Masters(links?.into()),
             });
         }
@@ -112,8 +116,15 @@ impl Segments {
             .map(|rest| RedisLink::lazy_with(&format!("redis://{rest}"), main.patience()))
             .collect();
         Ok(Self {
+            main: main.clone(),
             home: Home::Cluster(Cluster::following(seeds?)),
         })
+    }
+
+    /// The main Redis, which has the permits.
+    #[must_use]
+    pub fn main(&self) -> &RedisLink {
+        &self.main
     }
 
     /// Has every new connection to a master checked from now on, before a caller gets it.

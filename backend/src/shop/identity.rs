@@ -7,6 +7,7 @@ use seckill_core::Verdict;
 use seckill_core::gate::{self, Credential};
 use seckill_core::signing::{identity, jwt, session};
 
+use super::admission::single;
 use super::state::ShopState;
 use super::tokens::Tokens;
 use crate::http::error::ApiError;
@@ -34,12 +35,15 @@ impl Caller<'_> {
 /// credentials of the request, and the cookies may be another shop's.
 ///
 /// # Errors
-/// `login_required`, if what vouches for the buyer is not valid.
+/// `login_required`, if what vouches for the buyer is not valid; `bad_request` for two
+/// `Authorization` headers.
 pub(super) async fn caller<'a>(
     state: &ShopState,
     headers: &'a HeaderMap,
 ) -> Result<Caller<'a>, ApiError> {
     let Some(vouched) = headers.get(identity::HEADER) else {
+        // An edge refuses it too: others on the way may have read another one.
+        single(headers, header::AUTHORIZATION.as_str())?;
         return Ok(match login_token(state, headers) {
             Some((tokens, text)) => {
                 let user = tokens.user(text).await.map_err(Verdict::from)?;

@@ -14,6 +14,7 @@ use seckill_core::keys;
 use seckill_core::sale::catalogue::{Entry, split_evenly};
 
 use super::levels::{self, Level, Unsteady};
+use super::reopening;
 use crate::redis::scripts::sale::{Replacement, replace};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
@@ -223,17 +224,26 @@ impl Adjuster<'_> {
                 amount,
             });
         }
+        // Until limit and stock agree again no edge may say "sold out". A reopening that
+        // a failure leaves ends when the command is given again.
+        let change = match amount == from {
+            true => Vec::new(),
+            false => vec![(item.clone(), vec![format!("adjust:{request}")])],
+        };
+        reopening::announce(self.redis, &change).await?;
         if amount < from {
             set_limit(conn, item, amount).await?;
             if let Err(error) = self.lower(item, &entry, amount, request).await {
                 // All items that are left stay on sale.
                 set_limit(conn, item, from).await?;
+                reopening::withdraw(self.redis, &change).await?;
                 return Err(error);
             }
         } else {
             self.raise(item, &entry, amount - from, request).await?;
             set_limit(conn, item, amount).await?;
         }
+        reopening::withdraw(self.redis, &change).await?;
         let mut detail = serde_json::json!({ "amount": [from, amount], "request": request });
         match self.raise {
             Raise::Approved { proposal, by } => {

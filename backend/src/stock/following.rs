@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use seckill_core::permits::reopening::KNOWN_MS;
 use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
@@ -22,8 +23,9 @@ use crate::time::periodic::Passes;
 const EVERY: Duration = Duration::from_millis(500);
 /// Orders that one pass expires, and orders whose stock it has follow.
 const BATCH: u32 = 500;
-/// How long the process that decided has before the sweep does it too, in ms.
-const HEAD_START_MS: u64 = 300;
+/// How long the process that decided has before the sweep does it too, in ms: of what is
+/// sold out, the release waits.
+const HEAD_START_MS: u64 = 300 + KNOWN_MS;
 
 /// Why stock could not follow now. What is due stays in the database.
 #[derive(Debug, thiserror::Error)]

@@ -211,6 +211,7 @@ fn item_keys(item: &Item) -> Vec<String> {
         keys::permits(item),
         keys::leases(item),
         keys::refunds(item),
+        keys::reopening(item),
         keys::adjusted(item),
         keys::adjusting(item),
         keys::visitors(item),

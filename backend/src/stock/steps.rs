@@ -4,10 +4,14 @@
 //! Each step is one run of a script that is idempotent by purchase, so that any
 //! process that finds that its effect may be missing can repeat it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use seckill_core::ids::Item;
 use seckill_core::orders::purchase::Reason;
+use seckill_core::permits::reopening::refund_id;
 
+use super::reopening::{self, Reopening};
 use crate::redis::scripts::stock::{Moved, PurchaseRef};
 use crate::redis::scripts::{self, Call};
 use crate::redis::segments::Segments;
@@ -19,7 +23,8 @@ pub type Taken = Result<Moved, Arc<RedisLinkError>>;
 
 /// Takes the step of each purchase, all of one master in one round trip; returns the
 /// outcomes in the same order. Those whose master is away may have been taken: call
-/// again with them.
+/// again with them. What is released is announced before, which takes a moment where the
+/// product is sold out.
 ///
 /// # Errors
 /// [`RedisLinkError::Away`]: it is not known which masters there are.
@@ -28,7 +33,18 @@ pub async fn take(
     steps: &[(Bought, Step)],
 ) -> Result<Vec<Taken>, RedisLinkError> {
     let mut taken: Vec<Taken> = steps.iter().map(|_| Ok(Moved::Unknown)).collect();
-    let numbered: Vec<(usize, &(Bought, Step))> = steps.iter().enumerate().collect();
+    let mut numbered: Vec<(usize, &(Bought, Step))> = steps.iter().enumerate().collect();
+    let main = segments.main();
+    if let Err(error) = reopening::announce(main, &announced(&numbered)).await {
+        // Paid items are not for sale again, and are not announced.
+        let error = Arc::new(error);
+        numbered.retain(|(at, (_, step))| {
+            if let Step::Release(_) = step {
+                taken[*at] = Err(Arc::clone(&error));
+            }
+            *step == Step::Confirm
+        });
+    }
     let sorted = segments
         .by_master(numbered, |(_, (bought, _))| (&bought.item, bought.segment))
         .await?;
@@ -48,7 +64,34 @@ pub async fn take(
             }
         }
     }
+    let mut void: Vec<_> = steps.iter().enumerate().collect();
+    void.retain(|(at, _)| is_void(&taken[*at]));
+    if let Err(error) = reopening::withdraw(main, &announced(&void)).await {
+        tracing::debug!(%error, "reopenings of what was not released are forgotten later");
+    }
     Ok(taken)
+}
+
+/// Whether nothing was or will be released by this step, so that no refund follows.
+fn is_void(taken: &Taken) -> bool {
+    match taken {
+        Ok(Moved::Unknown) => true,
+        Err(error) => matches!(**error, RedisLinkError::Refused(_)),
+        Ok(Moved::Now | Moved::Before) => false,
+    }
+}
+
+/// What is to be announced of these steps: their releases, by product.
+fn announced(steps: &[(usize, &(Bought, Step))]) -> Vec<Reopening> {
+    let mut changes: HashMap<&Item, Vec<String>> = HashMap::new();
+    for (_, (bought, step)) in steps {
+        if let Step::Release(_) = step {
+            let id = refund_id(&bought.user, &bought.request, bought.at_ms);
+            changes.entry(&bought.item).or_default().push(id);
+        }
+    }
+    let changes = changes.into_iter();
+    changes.map(|(item, ids)| (item.clone(), ids)).collect()
 }
 
 /// Takes the steps of one master.

@@ -1,6 +1,8 @@
 //! An operator changes the amount during a sale: stock, permits and database
 //! follow, nothing sold is taken back, and a repetition changes nothing.
 
+use std::time::{Duration, Instant};
+
 use crate::common;
 use crate::common::item;
 use crate::common::masters::{Market, buy};
@@ -11,6 +13,7 @@ use seckill::stock::adjust::{AdjustError, Adjusted, Adjuster, Raise};
 use seckill::stock::levels;
 use seckill::store::{Actor, Store};
 use seckill_core::keys;
+use seckill_core::permits::reopening::KNOWN_MS;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -30,6 +33,29 @@ async fn state(market: &Market) -> (u64, u64, u64) {
     let limit: u64 = conn.hget(keys::info(&item()), "limit").await.unwrap();
     assert_eq!(limit, entry.limit);
     (levels.sale, levels.locked, limit)
+}
+
+/// Edges say "sold out" for a moment by what they have read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sold_out_amount_rises_once_no_edge_says_so_any_more() {
+    let (market, folder) = (Market::open(&[1]).await, TempDir::new().unwrap());
+    let store = store(&folder).await;
+    let adjuster = Adjuster {
+        redis: &market.link,
+        segments: &market.segments,
+        store: &store,
+        by: &Actor::system(),
+        raise: Raise::Alone("a test"),
+    };
+    assert_eq!(buy(&market.app, "li", 1).await.1, "processing");
+    let mut conn = market.link.conn().await.unwrap();
+    let () = conn.set(keys::permits(&item()), 1).await.unwrap();
+    let begun = Instant::now();
+    adjuster.adjust(&item(), 2, "more").await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(KNOWN_MS));
+    assert_eq!(state(&market).await, (1, 1, 2));
+    let announced: u64 = conn.hlen(keys::reopening(&item())).await.unwrap();
+    assert_eq!(announced, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

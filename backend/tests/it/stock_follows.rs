@@ -1,17 +1,23 @@
 //! Stock that follows the database: confirmed or released, once.
 
+use std::collections::HashMap;
+
 use crate::common;
 use crate::common::scripts::{Click, buy, click, close, granted, outbox, preload, settle, take};
 use crate::common::shop::Shop;
 use crate::common::{TestRedis, eventually, item, record, stock};
 use axum::http::StatusCode;
+use redis::AsyncCommands as _;
+use redis::streams::StreamRangeReply;
 use seckill::redis::RedisLink;
+use seckill::redis::scripts::permits;
 use seckill::redis::scripts::stock::{Moved, Sold};
 use seckill::redis::segments::Segments;
 use seckill::stock::steps;
 use seckill::store::due::{Bought, Step};
 use seckill_core::keys;
 use seckill_core::orders::purchase::{Reason, State};
+use seckill_core::permits::reopening::{KNOWN_MS, refund_id};
 
 /// What is on record of a buyer's purchase.
 async fn bought(link: &RedisLink, user: &str) -> Bought {
@@ -127,6 +133,80 @@ async fn a_late_release_does_not_touch_the_purchase_that_came_after_it() {
             .await
             .unwrap();
     }
+}
+
+/// One item, sold with a permit: sold out as edges see it.
+async fn sold_out(link: &RedisLink) -> Bought {
+    let mut conn = link.conn().await.unwrap();
+    preload(&mut conn, &item(), 1, 1).await.unwrap();
+    let mut pipe = redis::pipe();
+    pipe.hset(keys::info(&item()), "limit", 1).ignore();
+    pipe.set(keys::permits(&item()), 1).ignore();
+    pipe.exec_async(&mut conn).await.unwrap();
+    let with_permit = Click {
+        permit: "edge.1-1.1",
+        ..click("li", "r")
+    };
+    buy(&mut conn, &with_permit).await.unwrap();
+    bought(link, "li").await
+}
+
+/// What is announced to be for sale again, each with the time by Redis's clock.
+async fn announced(link: &RedisLink) -> HashMap<String, u64> {
+    let mut conn = link.conn().await.unwrap();
+    conn.hgetall(keys::reopening(&item())).await.unwrap()
+}
+
+/// An edge says "sold out" for [`KNOWN_MS`] by what it has read: until then, nothing may be
+/// for sale that it could have read of.
+#[tokio::test]
+async fn an_item_comes_back_once_no_edge_says_sold_out_any_more() {
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let li = sold_out(&link).await;
+    let released = steps::release(&Segments::on(link.clone()), li.clone(), Reason::Unpaid).await;
+    assert_eq!(released.unwrap(), Moved::Now);
+    let refund = refund_id(&li.user, &li.request, li.at_ms);
+    let since = announced(&link).await[&refund];
+    let mut conn = link.conn().await.unwrap();
+    let events: StreamRangeReply = conn.xrange_all(keys::outbox(&item(), 1)).await.unwrap();
+    let release = events.ids.last().unwrap();
+    assert_eq!(release.get::<String>("kind").unwrap(), "release");
+    let at_ms: u64 = release.get("at_ms").unwrap();
+    assert!(at_ms >= since + KNOWN_MS, "{since} to {at_ms}");
+    // It is announced until the permit is back, in one step with it.
+    let back = permits::refund(&item(), &refund, "", 1);
+    assert_eq!(back.run(&mut conn).await.unwrap(), 1);
+    assert_eq!(announced(&link).await, HashMap::new());
+    // Once it is, nothing is announced for ever by repeating the release.
+    let again = steps::release(&Segments::on(link.clone()), li, Reason::Unpaid).await;
+    assert_eq!(again.unwrap(), Moved::Before);
+    assert_eq!(announced(&link).await, HashMap::new());
+}
+
+#[tokio::test]
+async fn what_was_not_released_is_not_announced_and_what_is_not_sold_out_need_not_wait() {
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let nobody = Bought {
+        user: "nobody".into(),
+        ..sold_out(&link).await
+    };
+    let moved = steps::release(&Segments::on(link.clone()), nobody, Reason::Unpaid).await;
+    assert_eq!(moved.unwrap(), Moved::Unknown);
+    assert_eq!(announced(&link).await, HashMap::new());
+
+    let mut conn = link.conn().await.unwrap();
+    let announce = |id: &str| permits::reopen(&item(), &[id.to_owned()]);
+    assert_eq!(announce("a").run(&mut conn).await.unwrap(), KNOWN_MS);
+    // Another one has to wait for what is left of the same time.
+    common::eventually("some of it passes", || async {
+        let wait = announce("b").run(&mut link.conn().await.unwrap()).await;
+        (wait.unwrap() < KNOWN_MS).then_some(())
+    })
+    .await;
+    take(&mut conn, "edge.1-2", 1).await;
+    assert_eq!(announce("c").run(&mut conn).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -2,22 +2,35 @@
 //! items up for sale again do about it.
 //!
 //! An edge refuses the crowd from shared memory, by counts that are up to a poll old. Items
-//! may come back meanwhile: an order is cancelled, or an amount is raised. Two rules bound
-//! what it says, with no look at Redis for any request:
+//! may come back meanwhile: an order is cancelled, or an amount is raised. Two rules keep
+//! "sold out" true all the same, with no look at Redis for any request:
 //!
 //! 1. An edge says it for at most [`KNOWN_MS`] by one reading, counted on its own monotonic
 //!    clock from *before* it asked.
-//! 2. Whoever is about to put items up for sale may announce it in Redis first
-//!    ([`crate::keys::reopening`]), and wait for [`KNOWN_MS`] if the product is sold out. As
-//!    long as this *reopening* stands, no reading says "sold out".
+//! 2. Whoever is about to put items up for sale announces it in Redis first
+//!    (`lua/permits/reopen.lua`), and waits for [`KNOWN_MS`] if the product is sold out. As
+//!    long as this *reopening* stands, no reading says "sold out". It ends with the refund of
+//!    the permits, in one step.
 //!
-//! By the second rule no edge says it while an item is for sale that was announced: it has
-//! read of it, or stopped by the first. It needs no list of the edges, and no two clocks that
-//! agree. For what comes back unannounced an edge may say it until its next poll.
+//! So when the items are for sale, every edge has either read of it or stopped
+//! saying it. It needs no list of the edges, and no two clocks that agree.
+//!
+//! Worked example. An edge asks at 0.00 s and reads that all is sold. At 0.10 s an order
+//! expires; it is announced, and its item is for sale from 0.85 s. The edge reads
+//! of it at 0.25 s and is busy from then on; had it been cut off, it would be busy
+//! from 0.75 s. At 0.86 s the permit is refunded, and at 1.00 s at the latest the edge sells.
+
+use std::fmt::Display;
 
 /// For how long after an edge asked it may say "sold out", in ms: three polls of the counts,
 /// so that one that is late does no harm.
 pub const KNOWN_MS: u64 = 750;
+
+/// The id of the refund for a purchase that is released, under which it is announced too.
+#[must_use]
+pub fn refund_id(user: &str, request: &str, bought_ms: impl Display) -> String {
+    format!("{user}:{request}:{bought_ms}")
+}
 
 /// How many permits of a product are to be had, as far as an edge knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

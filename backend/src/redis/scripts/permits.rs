@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use redis::from_redis_value;
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::permits::reopening;
 use seckill_core::shared::winners;
 
 use super::Call;
@@ -14,20 +15,37 @@ scripts! {
     SETTLE = "permits/settle.lua";
     WINNERS = "permits/winners.lua";
     REBUILD = "permits/rebuild.lua";
+    REOPEN = "permits/reopen.lua";
 }
 
 /// Gives back `permits` that bought nothing, or whose purchase was released; replies
 /// how many. `refund` names it, so that it is done once. `lease` is that of a permit
-/// that no segment counts as spent; empty for one that bought something.
+/// that no segment counts as spent; empty for one that bought something, or of a
+/// purchase that had none, which returns 0.
 #[must_use]
 pub fn refund(item: &Item, refund: &str, lease: &str, permits: u32) -> Call<u64> {
-    Call::new(&REFUND, 3)
+    Call::new(&REFUND, 4)
         .arg(keys::permits(item))
         .arg(keys::refunds(item))
         .arg(keys::leases(item))
+        .arg(keys::reopening(item))
         .arg(refund)
         .arg(lease)
         .arg(permits)
+}
+
+/// Announces that items are about to be for sale again, whose refunds, or other changes, have
+/// these ids; replies for how many ms to wait before.
+#[must_use]
+pub fn reopen(item: &Item, ids: &[String]) -> Call<u64> {
+    Call::new(&REOPEN, 5)
+        .arg(keys::permits(item))
+        .arg(keys::leases(item))
+        .arg(keys::info(item))
+        .arg(keys::refunds(item))
+        .arg(keys::reopening(item))
+        .arg(reopening::KNOWN_MS)
+        .arg(ids)
 }
 
 /// Settles closed leases, each with the permits that were seen of it; replies for each

@@ -102,3 +102,67 @@ async fn an_operator_is_known_whatever_cookies_others_have_set() {
         assert_eq!(response.unwrap().status(), StatusCode::OK);
     }
 }
+
+#[tokio::test]
+async fn a_buyer_is_known_whatever_host_they_name() {
+    let mut shop = Shop::open(100).await;
+    shop.run_all();
+    let hosts = [
+        "caf\u{e9}.example".as_bytes(),
+        b"\xff\xfe\x80",
+        &[b'a'; 30_000],
+    ];
+    for (n, host) in hosts.into_iter().enumerate() {
+        let user = format!("li{n}");
+        let request = |builder: Builder| {
+            let builder = builder.header("host", bytes(&[host]));
+            builder.header("cookie", cookie(&user))
+        };
+        let click = request(Request::post(hidden_url(&user)));
+        let (status, body) = shop.send(click.body(Body::empty()).unwrap()).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+        let own = request(Request::get("/api/session"));
+        let (_, body) = shop.send(own.body(Body::empty()).unwrap()).await;
+        assert_eq!(body["user"], user.as_str());
+    }
+    shop.shut().await;
+}
+
+/// As at the edge (`t/http2.t`, `t/raw-request.t`): of two sessions the first counts, and
+/// of two `Authorization` headers none.
+#[tokio::test]
+async fn of_two_sessions_the_first_counts_and_two_authorizations_are_refused() {
+    let shop = Shop::open(100).await;
+    let (li, wang) = (cookie("li"), cookie("wang"));
+    let in_one = format!("{li}; {wang}");
+    for cookies in [vec![in_one.as_str()], vec![li.as_str(), wang.as_str()]] {
+        let mut own = Request::get("/api/session");
+        let mut click = Request::post(hidden_url("wang"));
+        for cookie in &cookies {
+            own = own.header("cookie", *cookie);
+            click = click.header("cookie", *cookie);
+        }
+        let (_, body) = shop.send(own.body(Body::empty()).unwrap()).await;
+        assert_eq!(body["user"], "li", "{cookies:?}");
+        let (status, _) = shop.send(click.body(Body::empty()).unwrap()).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{cookies:?}");
+    }
+    for path in ["/api/orders?page=1", &hidden_url("li")] {
+        let method = match path.starts_with("/api") {
+            true => Method::GET,
+            false => Method::POST,
+        };
+        let twice = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("cookie", &li)
+            .header("authorization", "Basic c2hvcDpzaG9w")
+            .header("authorization", "Bearer a.b.c");
+        let (status, body) = shop.send(twice.body(Body::empty()).unwrap()).await;
+        assert_eq!(
+            (status, &body["code"]),
+            (StatusCode::BAD_REQUEST, &"bad_request".into())
+        );
+    }
+    shop.shut().await;
+}

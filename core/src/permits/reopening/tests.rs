@@ -13,7 +13,7 @@ fn what_was_read_holds_for_its_time_and_not_a_millisecond_longer() {
     assert_eq!(supply(1_001, 1_000), Supply::WasSoldOut);
 }
 
-/// Redis as the edges read it (`count.lua`), and whoever announces changes it.
+/// Redis as `reopen.lua`, `refund.lua` and `count.lua` have it.
 #[derive(Default)]
 struct Redis {
     limit: u64,
