@@ -15,3 +15,5 @@ pub mod jwt;
 pub mod keyring;
 /// The buyer's session token.
 pub mod session;
+/// Traces, and the edge's word that one is to be recorded.
+pub mod trace;

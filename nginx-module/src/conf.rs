@@ -14,6 +14,7 @@ use seckill_core::permits::permit::PermitId;
 use seckill_core::rate::census::Pace;
 use seckill_core::shared::siphash::Seed;
 use seckill_core::signing::keyring::{Digest, Keyring};
+use seckill_core::signing::trace::Tracing;
 
 use crate::net::names::Names;
 use crate::net::tls::TlsClient;
@@ -223,6 +224,8 @@ pub(crate) struct LocConf {
     pub(crate) fallback: Option<Fallback>,
     /// `seckill_captcha`: whether the gate requires a captcha pass.
     pub(crate) captcha: Option<bool>,
+    /// `seckill_trace`; `Some(None)` for `off`.
+    pub(crate) trace: Option<Option<Tracing>>,
 }
 
 impl ngx::http::Merge for LocConf {
@@ -235,6 +238,7 @@ impl ngx::http::Merge for LocConf {
         self.digest = self.digest.or(outer.digest);
         self.fallback = self.fallback.or(outer.fallback);
         self.captcha = self.captcha.or(outer.captcha);
+        self.trace = self.trace.or(outer.trace);
         Ok(())
     }
 }

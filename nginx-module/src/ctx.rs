@@ -84,6 +84,8 @@ pub(crate) struct Ctx {
     pub(crate) permit: Cell<Option<Spent>>,
     /// Whether nginx went on with the request after the gate admitted it.
     pub(crate) is_passed_on: Cell<bool>,
+    /// The trace's id, in two halves; zeros where none was begun.
+    pub(crate) trace: Cell<[u64; 2]>,
     /// What became of the permit; it was counted if it is known.
     pub(crate) outcome: Cell<Option<Outcome>>,
     /// The handle by which a future resumes the request.
@@ -186,6 +188,7 @@ impl Ctx {
             pass: Cell::new(None),
             permit: Cell::new(None),
             is_passed_on: Cell::new(false),
+            trace: Cell::new([0, 0]),
             outcome: Cell::new(None),
             parked: RefCell::default(),
             limiting: Cell::new(Limiting::Undecided),

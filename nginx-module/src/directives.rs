@@ -231,6 +231,10 @@ setter!(cmd_captcha, LocConf, |reading, conf| {
     once(&mut conf.captcha, switch(reading.args[0])?)
 });
 
+setter!(cmd_trace, LocConf, |reading, conf| {
+    once(&mut conf.trace, directive::trace(&reading.args)?)
+});
+
 /// A directive that installs a content handler in its location.
 macro_rules! content {
     ($name:ident, $directive:literal, $needs:literal, $handler:path) => {
@@ -300,7 +304,7 @@ const IN_MAIN: usize = NGX_HTTP_MAIN_CONF_OFFSET;
 const IN_LOCATION: usize = NGX_HTTP_LOC_CONF_OFFSET;
 
 /// All directives, for nginx.
-pub(crate) static mut COMMANDS: [ngx_command_t; 16] = [
+pub(crate) static mut COMMANDS: [ngx_command_t; 17] = [
     command(
         ngx_string!("seckill_zone"),
         MAIN | NGX_CONF_TAKE1,
@@ -366,6 +370,12 @@ pub(crate) static mut COMMANDS: [ngx_command_t; 16] = [
         ANY | NGX_CONF_TAKE1,
         IN_LOCATION,
         cmd_captcha,
+    ),
+    command(
+        ngx_string!("seckill_trace"),
+        ANY | NGX_CONF_1MORE,
+        IN_LOCATION,
+        cmd_trace,
     ),
     command(
         ngx_string!("seckill_time"),

@@ -7,6 +7,7 @@ use ngx::ffi::ngx_uint_t;
 use seckill_core::gate::directive::{Fallback, RateLimit};
 use seckill_core::gate::{Credential, Proof};
 use seckill_core::signing::keyring::{Digest, Keyring};
+use seckill_core::signing::trace::Tracing;
 use seckill_core::signing::{jwt, session};
 use seckill_core::{Verdict, ids};
 
@@ -28,6 +29,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) has_fallback: bool,
     /// Whether a captcha pass is required here.
     pub(crate) captcha: bool,
+    /// Whether and how purchases are traced here.
+    pub(crate) trace: Option<Tracing>,
     user: Option<ngx_uint_t>,
     jwt: Option<&'a Jwt>,
     rate: Option<(usize, RateLimit)>,
@@ -48,6 +51,7 @@ impl<'a> Settings<'a> {
             digest: location.digest.unwrap_or_default(),
             has_fallback: location.fallback == Some(Fallback::Pass),
             captcha: location.captcha == Some(true),
+            trace: location.trace.flatten(),
             user: location.user,
             jwt: location.jwt.flatten().map(|index| &main.jwts[index]),
             main,

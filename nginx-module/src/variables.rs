@@ -22,7 +22,7 @@ const REQUEST: &str = "seckill_request";
 /// A variable's text for one request, empty where it does not apply.
 type Text = fn(&Request<'_>, Option<&Ctx>, &mut String);
 
-const VARIABLES: [(&str, Text); 8] = [
+const VARIABLES: [(&str, Text); 9] = [
     ("seckill_verdict", |_, ctx, out| {
         out.push_str(match ctx.map(|ctx| ctx.decision.get()) {
             Some(Decision::Admitted) => "admitted",
@@ -75,6 +75,11 @@ const VARIABLES: [(&str, Text); 8] = [
             .and_then(|(edge, spent)| edge.permit(&spent));
         if let Some(permit) = permit {
             let _ = write!(out, "{permit}");
+        }
+    }),
+    ("seckill_trace_id", |_, ctx, out| {
+        if let Some([high, low]) = ctx.map(|ctx| ctx.trace.get()).filter(|it| *it != [0, 0]) {
+            let _ = write!(out, "{high:016x}{low:016x}");
         }
     }),
 ];

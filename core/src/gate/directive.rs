@@ -13,6 +13,7 @@ pub use target::{Address, Login, Password, RedisTarget, Tls, redis};
 
 use crate::permits::permit;
 use crate::rate::bucket::Rate;
+use crate::signing::trace::{Ratio, Tracing};
 
 /// What happens to a buyer when Redis is away and no permit is in hand
 /// (`seckill_fallback`).
@@ -97,6 +98,30 @@ pub fn fallback(arg: &str) -> Result<Fallback, String> {
     }
 }
 
+/// Reads `seckill_trace on|off|trusted [ratio=N]`; `None` for off.
+///
+/// # Errors
+/// A sentence that names the argument and what would be right.
+pub fn trace(args: &[&str]) -> Result<Option<Tracing>, String> {
+    let (mode, rest) = args.split_first().ok_or("needs on, off or trusted")?;
+    let ratio = match rest {
+        [] => Ratio::DEFAULT,
+        [given] => given
+            .strip_prefix("ratio=")
+            .and_then(Ratio::parse)
+            .ok_or_else(|| format!("\"{given}\" must be a share from 0 to 1, as in ratio=0.01"))?,
+        [_, more, ..] => return Err(format!("\"{more}\" is one argument too many")),
+    };
+    let trusted = match *mode {
+        "on" => false,
+        "trusted" => true,
+        "off" if rest.is_empty() => return Ok(None),
+        "off" => return Err(format!("off takes no \"{}\"", rest[0])),
+        other => return Err(format!("\"{other}\" must be on, off or trusted")),
+    };
+    Ok(Some(Tracing { trusted, ratio }))
+}
+
 /// Whether the client chooses what is in nginx's variable of this name (without `$`):
 /// whoever is named by it can name anybody.
 #[must_use]
@@ -138,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_faulty_argument_is_named_with_its_cure() {
-        let cases: [(Result<(), String>, &str); 6] = [
+        let cases: [(Result<(), String>, &str); 10] = [
             (rate(&["burst=3"]).map(drop), "needs a rate"),
             (
                 rate(&["rate=0r/s"]).map(drop),
@@ -154,6 +179,16 @@ mod tests {
                 "\"queue\" must be refuse or pass",
             ),
             (zone("seckill").map(drop), "\"seckill\" must be name:size"),
+            (
+                trace(&["maybe"]).map(drop),
+                "\"maybe\" must be on, off or trusted",
+            ),
+            (
+                trace(&["on", "ratio=2"]).map(drop),
+                "\"ratio=2\" must be a share from 0 to 1",
+            ),
+            (trace(&["off", "ratio=1"]).map(drop), "off takes no"),
+            (trace(&["on", "ratio=1", "now"]).map(drop), "\"now\" is one"),
         ];
         for (result, expected) in cases {
             let error = result.unwrap_err();

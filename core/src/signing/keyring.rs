@@ -74,15 +74,18 @@ pub enum Purpose {
     Admission,
     /// The buyer for whom an edge vouches.
     Identity,
+    /// That a trace is to be recorded.
+    Trace,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 5] = [
+    const ALL: [Purpose; 6] = [
         Purpose::Path,
         Purpose::Session,
         Purpose::Captcha,
         Purpose::Admission,
         Purpose::Identity,
+        Purpose::Trace,
     ];
 
     fn label(self) -> &'static [u8] {
@@ -92,6 +95,7 @@ impl Purpose {
             Purpose::Captcha => b"seckill captcha v1",
             Purpose::Admission => b"seckill admission v1",
             Purpose::Identity => b"seckill identity v1",
+            Purpose::Trace => b"seckill trace v1",
         }
     }
 }
@@ -132,7 +136,7 @@ impl Digest {
 pub struct Key {
     kid: String,
     secret: Vec<u8>,
-    prepared: [hmac::Key; 5],
+    prepared: [hmac::Key; Purpose::ALL.len()],
 }
 
 impl std::fmt::Debug for Key {

@@ -11,7 +11,7 @@ use ngx::ffi::{
 };
 use seckill_core::captcha::pass;
 use seckill_core::ids;
-use seckill_core::signing::session;
+use seckill_core::signing::{session, trace};
 
 /// Index of the variable `$request_id`.
 static REQUEST_ID: AtomicUsize = AtomicUsize::new(0);
@@ -212,6 +212,24 @@ impl<'a> Request<'a> {
             }
         }
         found
+    }
+
+    /// The value of the request's `traceparent`; `None` if there is not exactly one, as the
+    /// specification wants it.
+    pub(crate) fn traceparent(&self) -> Option<&'a str> {
+        let mut found = self.elements().filter_map(|element| {
+            // SAFETY: keys and values live in the request's buffers.
+            let (key, value) = unsafe { (bytes(element.key), text(element.value)) };
+            let is_own = key.eq_ignore_ascii_case(trace::TRACEPARENT.as_bytes());
+            is_own.then_some(value.unwrap_or_default())
+        });
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// When nginx began to read the request, epoch microseconds to the millisecond.
+    pub(crate) fn began_us(&self) -> u64 {
+        let raw = self.raw();
+        raw.start_sec as u64 * 1_000_000 + raw.start_msec as u64 * 1000
     }
 
     /// The client's address; `None` on a unix socket. Behind a trusted proxy it is the

@@ -17,6 +17,7 @@ use seckill_core::permits::lease;
 use seckill_core::permits::reopening::Supply;
 use seckill_core::shared::products::Found;
 use seckill_core::shared::seen::Answer;
+use seckill_core::signing::trace::{self, GateSpan, Tracing};
 
 use super::{handler, state};
 use crate::ctx::request::Request;
@@ -25,7 +26,7 @@ use crate::permits::queue::{self, Waiter};
 use crate::permits::winners;
 use crate::settings::Settings;
 use crate::state::{ClaimedPass, SeenClick, bans, seen};
-use crate::{clock, link, permits, rt};
+use crate::{clock, link, permits, random, rt};
 
 /// How much longer than the timeout of a command a request waits for its permit.
 const GRACE: Duration = Duration::from_millis(50);
@@ -91,15 +92,48 @@ fn pass_on(request: &Request<'_>, ctx: &Ctx) -> Result<(), Verdict> {
         permit: &permit,
         pass: Ctx::text(&ctx.captcha),
     };
+    let arrival = ctx.arrival.get().to_string();
+    let signature = admission.sign(settings.keyring.first());
     let headers = [
         (admission::PERMIT_HEADER, admission.permit),
         (admission::USER_HEADER, admission.user),
         (admission::REQUEST_HEADER, admission.request),
-        (admission::ARRIVAL_HEADER, &ctx.arrival.get().to_string()),
-        (admission::HEADER, &admission.sign(settings.keyring.first())),
+        (admission::ARRIVAL_HEADER, &arrival),
+        (admission::HEADER, &signature),
     ];
-    let is_done = request.forward(&headers);
+    let is_done = request.forward(&headers)
+        && settings
+            .trace
+            .is_none_or(|tracing| pass_trace_on(request, ctx, &settings, tracing));
     is_done.then_some(()).ok_or(Verdict::Unavailable)
+}
+
+/// Begins or continues the trace of a request that was admitted: what is refused has none
+/// and costs nothing. False if memory is short.
+fn pass_trace_on(
+    request: &Request<'_>,
+    ctx: &Ctx,
+    settings: &Settings<'_>,
+    tracing: Tracing,
+) -> bool {
+    let given = tracing.trusted.then(|| request.traceparent()).flatten();
+    let bits = [random::word(), random::word(), random::word()];
+    let (context, parent) = tracing.enter(given, bits);
+    ctx.trace
+        .set([(context.trace_id >> 64) as u64, context.trace_id as u64]);
+    let written = context.to_string();
+    if !context.sampled {
+        return request.forward(&[(trace::TRACEPARENT, &written)]);
+    }
+    let end_us = clock::now_us();
+    let span = GateSpan {
+        begin_us: request.began_us().min(end_us),
+        end_us,
+        parent,
+    };
+    let key = settings.keyring.first();
+    let report = span.sign(&context, Ctx::text(&ctx.request), key);
+    request.forward(&[(trace::TRACEPARENT, &written), (trace::HEADER, &report)])
 }
 
 /// Lets a request pass without a permit that was admitted before, when there is none to
