@@ -30,6 +30,7 @@ fn request(number: u64) -> Request {
         price_cents: 99_900,
         permit: format!("edge-1.k3-7.{number}"),
         pass: None,
+        traceparent: None,
     }
 }
 

@@ -60,6 +60,8 @@ pub mod running;
 mod shown;
 /// The caches in front of the CDN origin.
 pub mod targets;
+/// Where traces are sent.
+mod traces;
 
 pub use captcha::CaptchaSettings;
 pub use error::ConfigError;
@@ -70,6 +72,7 @@ pub use listen::Listen;
 pub use names::Names;
 pub use notify::Notify;
 pub use shown::{Setting, masked_url};
+pub use traces::Traces;
 
 /// In `simulation_rounds`: every round.
 pub const ALL_ROUNDS: &str = "*";
@@ -211,6 +214,8 @@ pub struct Config {
     pub keep: Keep,
     /// Where the board's alerts are posted; `None` for nowhere.
     pub alerts_webhook: Option<Uri>,
+    /// Where traces are sent, and how many.
+    pub traces: Traces,
     /// The metrics of every edge, for the board.
     pub edges: Vec<Uri>,
     /// nginx workers; `None` for one a core.
@@ -347,6 +352,7 @@ impl Config {
             board_history_days: values.number("board_history_days", 7, 1..=3_660)?,
             keep: values.keep(&data, (pay_within, pay_grace), retire_hours > 0)?,
             alerts_webhook: values.web_hook("alerts_webhook")?,
+            traces: values.traces()?,
             edges: values.edges(port)?,
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,

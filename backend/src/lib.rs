@@ -17,6 +17,9 @@ pub mod config;
 /// HTTP as a server and as a client: errors, listeners, connections, TLS.
 pub mod http;
 
+/// Traces of purchases, sent to a collector.
+pub mod trace;
+
 /// Connections to Redis, the scripts that run there, and the segments' masters.
 pub mod redis;
 

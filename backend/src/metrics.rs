@@ -102,8 +102,14 @@ pub static REDIS_CONNECTS: Counter = Counter::new(
     "Connections made to a Redis; it rises when one was lost.",
 );
 
+/// Spans that did not reach the collector of traces.
+pub static SPANS_DROPPED: Counter = Counter::new(
+    "seckill_spans_dropped_total",
+    "Spans of traces that were dropped: the collector was away, too slow, or refused them.",
+);
+
 /// All of them.
-static COUNTERS: [&Counter; 7] = [
+static COUNTERS: [&Counter; 8] = [
     &RELAYED,
     &PLACED,
     &RETRIED,
@@ -111,6 +117,7 @@ static COUNTERS: [&Counter; 7] = [
     &RECLAIMED,
     &RESTARTS,
     &REDIS_CONNECTS,
+    &SPANS_DROPPED,
 ];
 
 /// Metrics as text.

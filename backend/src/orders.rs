@@ -50,6 +50,8 @@ pub mod redrive;
 pub mod retention;
 /// How many orders may be placed now.
 mod throttle;
+/// The traces of orders that are placed together.
+mod traced;
 /// The steps of a batch up to the commit.
 mod worker;
 /// The worker id, which tells order numbers apart.

@@ -20,6 +20,7 @@ use crate::redis::{RedisLink, RedisLinkError, Replication};
 use crate::stock::fence::Fence;
 use crate::stock::journal::Journal;
 use crate::store::{LazyStore, StoreError};
+use crate::trace::Exporter;
 pub(crate) use inventory::inventory;
 pub(crate) use payments::payments;
 use running::Running;
@@ -144,6 +145,11 @@ pub enum RoleError {
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The collector of traces cannot be called.
+    #[error(
+        "otlp_url needs this machine's certificates, which cannot be read: {0}; install ca-certificates, or name a file with authorities to trust in SSL_CERT_FILE"
+    )]
+    Traces(#[source] io::Error),
     /// The settings of the notifications are wrong.
     #[error("{0}")]
     Notify(String),
@@ -221,12 +227,16 @@ pub async fn run(
     roles: &[Role],
     stop: CancellationToken,
 ) -> Result<(), RoleError> {
+    let exporter = Exporter::start(&config.traces).map_err(RoleError::Traces)?;
     let mut running = Running::until(stop.child_token());
     let outcome = match start(config, roles, &mut running).await {
         Ok(parts) => keep(&parts, roles, &mut running, &stop).await,
         Err(error) => Err(error),
     };
     running.finish().await;
+    if let Some(exporter) = exporter {
+        exporter.finish().await;
+    }
     outcome
 }
 

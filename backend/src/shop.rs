@@ -63,6 +63,8 @@ mod session;
 mod state;
 /// Tokens of the shop's own login.
 pub mod tokens;
+/// The trace of a purchase request.
+mod traced;
 /// Orders and payments as JSON, for the API and the command line.
 pub mod view;
 

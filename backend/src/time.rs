@@ -12,6 +12,15 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The same in microseconds.
+#[must_use]
+pub(crate) fn now_us() -> u64 {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// A moment given in epoch milliseconds, in RFC 3339 and UTC, such as
 /// `2026-11-23T04:00:00Z`. One that no calendar has is written as the number.
 #[must_use]

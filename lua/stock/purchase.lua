@@ -23,6 +23,7 @@
 --                    event asks for its refund
 --      13  until     epoch ms until which the leases' counts are kept; 0 for ever
 --       14  order     the number that its order gets; empty: whoever places it draws one
+--       15… more fields of the event, name and value each: the trace it belongs to
 --
 -- Replies
 --   accepted ID  stock is locked and the order is on its way; ID is its event
@@ -109,7 +110,8 @@ local locked_after = string.format('%d', locked + quantity)
 local appended = redis.pcall('XADD', KEYS[4], '*',
   'kind', 'purchase', 'v', '1', 'request', request, 'round', ARGV[6], 'product', ARGV[7],
   'segment', ARGV[8], 'user', user, 'quantity', ARGV[3], 'price_cents', ARGV[9],
-  'permit', permit, 'order', number, 'sale', sale_after, 'locked', locked_after, 'saled', saled)
+  'permit', permit, 'order', number, 'sale', sale_after, 'locked', locked_after, 'saled', saled,
+  unpack(ARGV, 15))
 if type(appended) == 'table' then
   if lease ~= '' then redis.call('HINCRBY', KEYS[3], lease, '-' .. ARGV[3]) end
   return misplaced(KEYS[4], appended)

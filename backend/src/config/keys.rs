@@ -398,6 +398,14 @@ pub const KEYS: &[Key] = &[
         meaning: "where the board's alerts are posted, signed with notify_keys; none: nowhere",
     },
     Key {
+        name: "otlp_url",
+        meaning: "collector that takes traces of purchases (OTLP over HTTP); none: no traces",
+    },
+    Key {
+        name: "trace_ratio",
+        meaning: "share of purchases that are traced, 0 to 1",
+    },
+    Key {
         name: "edges",
         meaning: "URLs of the metrics of every edge, for the console's board",
     },

@@ -37,6 +37,9 @@ mod paths;
 mod queue;
 /// Which caches are purged when a page changes.
 mod targets;
+/// Where traces are sent.
+mod traces;
+
 use super::{CLUSTER_SCHEME, SENTINEL_SCHEME};
 
 /// How the address of a database begins.

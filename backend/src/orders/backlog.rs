@@ -158,7 +158,10 @@ mod tests {
                 permit: String::new(),
                 at_ms: NOW - waited_ms,
                 order: None,
+                traceparent: None,
+                relayed_us: None,
             },
+            span: None,
         }
     }
 

@@ -6,8 +6,10 @@ use seckill_core::keys;
 use seckill_core::orders::message::OrderMessage;
 
 use super::excused::Excused;
+use super::traced;
 use crate::queue::dead_letters::REDRIVEN;
 use crate::queue::{DeadLetter, DeadLetters, Delivery, Queue, QueueError, Receipt};
+use crate::trace::Span;
 
 /// A message that was delivered more often than this has killed its workers, or waits
 /// for something that does not come back. RocketMQ itself would give it up after 17.
@@ -23,6 +25,8 @@ pub(super) struct Job {
     pub(super) attempt: u32,
     pub(super) key: String,
     pub(super) purchase: OrderMessage,
+    /// The span of placing it, if it is traced.
+    pub(super) span: Option<Span>,
 }
 
 impl Job {
@@ -34,11 +38,13 @@ impl Job {
                 "it was delivered {attempt} times and never finished"
             ));
         }
-        let purchase = OrderMessage::parse(&delivery.body).map_err(|error| error.to_string())?;
+        let mut purchase =
+            OrderMessage::parse(&delivery.body).map_err(|error| error.to_string())?;
         Ok(Self {
             receipt: delivery.receipt.clone(),
             attempt,
             key: delivery.key.clone(),
+            span: traced::received(&mut purchase, attempt),
             purchase,
         })
     }
@@ -62,6 +68,11 @@ impl Job {
         let waited_ms = now_ms.saturating_sub(made_ms);
         fresh.then(|| waited_ms.saturating_sub(excused.between(made_ms, now_ms)))
     }
+}
+
+/// The spans of placing these orders, `None` for those that are not traced.
+pub(super) fn spans(jobs: &[Job]) -> Vec<Option<&Span>> {
+    jobs.iter().map(|job| job.span.as_ref()).collect()
 }
 
 /// Delay before a message that could not be finished at its `attempt` is redelivered: 1 s

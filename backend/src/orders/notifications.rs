@@ -25,6 +25,7 @@ use crate::redis::RedisLink;
 use crate::store::notifications::{SendOutcome, StoredNotification};
 use crate::store::{Store, StoreError};
 use crate::time::periodic::Passes;
+use crate::trace::{self, Service, Span};
 
 /// Sends notifications as e-mails.
 pub mod email;
@@ -78,6 +79,8 @@ pub struct Notification {
     pub pay_by_ms: u64,
     /// The same by the shop's clock, for people.
     pub pay_by: String,
+    /// The trace that the receiver may continue, as a `traceparent`.
+    pub traceparent: Option<String>,
     /// The payment that is to be refunded, and its amount in cents.
     pub refund: Option<(String, u64)>,
 }
@@ -159,17 +162,21 @@ async fn send_due<M: Messenger>(
     let count = taken.len();
     let lanes = Arc::new(Semaphore::new(IN_PARALLEL));
     let mut under_way = JoinSet::new();
-    for stored in taken {
+    for mut stored in taken {
         let (notifier, messenger) = (notifier.clone(), Arc::clone(messenger));
         let (lanes, stop) = (Arc::clone(&lanes), stop.clone());
         under_way.spawn(async move {
             let _lane = lanes.acquire().await;
+            let span = begin(&mut stored);
             let attempt = if stop.is_cancelled() {
                 Attempt::Retry("the shop was stopped".to_owned())
             } else {
                 send(&notifier, messenger.as_ref(), &stored).await
             };
             let outcome = outcome(attempt, stored.attempts, now_ms());
+            if let Some(span) = span {
+                span.with("seckill.outcome", word(&outcome)).end();
+            }
             (stored, outcome)
         });
     }
@@ -185,6 +192,30 @@ async fn send_due<M: Messenger>(
     }
     notifier.store.record_outcomes(&outcomes, now_ms()).await?;
     Ok(count)
+}
+
+/// Begins the span of an attempt, which the receiver may continue.
+fn begin(stored: &mut StoredNotification) -> Option<Span> {
+    let (parent, key) = (stored.traceparent.as_deref(), &stored.key);
+    let waited_ms = now_ms().saturating_sub(stored.created_ms);
+    let span = Span::below(parent, Service::Orders, trace::Kind::Client, "notify buyer")?
+        .with("seckill.order", key.order.to_string())
+        .with("seckill.event", key.kind.as_str())
+        .with("seckill.channel", key.channel.as_str())
+        .with("seckill.attempt", u64::from(stored.attempts))
+        .with("seckill.waited_ms", waited_ms);
+    stored.traceparent = Some(span.context().to_string());
+    Some(span)
+}
+
+/// An outcome in one word.
+fn word(outcome: &SendOutcome) -> &'static str {
+    match outcome {
+        SendOutcome::Sent => "sent",
+        SendOutcome::Skipped(_) => "no_recipient",
+        SendOutcome::Retry { .. } => "retried_later",
+        SendOutcome::Dead(_) => "given_up",
+    }
 }
 
 fn log((stored, outcome): &(StoredNotification, SendOutcome)) {
@@ -262,6 +293,7 @@ impl Notifier {
             id: id(stored),
             kind: key.kind,
             at_ms: stored.created_ms,
+            traceparent: stored.traceparent.clone(),
             title: title.unwrap_or_else(|| order.product.clone()),
             lang: lang.unwrap_or(self.language),
             pay_by: clock(order.pay_by_ms, zone),

@@ -12,6 +12,7 @@ use super::Options;
 use super::excused::Excused;
 use super::job::{self, Job};
 use super::outages::Outages;
+use super::traced;
 use crate::queue::{DeadLetters, Delivery, Queue, Queues, Receipt};
 use crate::store::orders::{NewOrder, Placed};
 use crate::store::{Store, StoreError};
@@ -82,6 +83,7 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
                     self.excused.back(now_ms());
                     self.outages.over(NOT_PLACED);
                     metrics::PLACED.add(placed.len());
+                    traced::placed(&job::spans(&jobs), &placed);
                     return Some(jobs.into_iter().zip(placed).collect());
                 }
                 Err(error) if !error.is_passing() || matches!(error, StoreError::NumberInUse) => {
@@ -108,6 +110,7 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
             match written {
                 Ok(one) => {
                     metrics::PLACED.add(one.len());
+                    traced::placed(&[job.span.as_ref()], &one);
                     placed.extend(one.into_iter().next().map(|one| (job, one)));
                 }
                 Err(error) => self.retry_later(job, &error).await,
@@ -139,6 +142,9 @@ impl<Q: Queue, C: Queue> Worker<Q, C> {
         if let Err(StoreError::NumberInUse) = decided {
             let orders: Vec<NewOrder> = jobs.iter().map(|job| self.renumbered(job)).collect();
             decided = self.store.fail_batch(&orders, reason, now_ms()).await;
+        }
+        if decided.is_ok() {
+            traced::failed(&job::spans(&jobs), reason.as_str());
         }
         let receipts: Vec<Receipt> = jobs.into_iter().map(|job| job.receipt).collect();
         match decided {

@@ -63,6 +63,8 @@ impl Event {
                         Some(text) => Some(number(&text, "order")?),
                         None => None,
                     },
+                    traceparent: entry.get("traceparent"),
+                    relayed_us: None,
                 }))
             }
             "refund" => Ok(Self::Refund(Refund {

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use redis::streams::StreamId;
+use seckill_core::orders::message::OrderMessage;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,8 @@ use crate::metrics;
 use crate::queue::{DeadLetter, DeadLetters, Message, Published, Queue, QueueError};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
-use crate::time::periodic;
+use crate::time::{now_us, periodic};
+use crate::trace::{Kind, Service, Span};
 
 use super::event::{self, Event, Refund};
 use super::reader::{Outbox, OutboxReader, RELAY, ReadError, WAIT};
@@ -90,6 +92,21 @@ fn both(
     Ok(one? + other?)
 }
 
+/// Notes in a traced purchase that it is published now; returns the span of its wait in
+/// the outbox with its end, if that is recorded here.
+fn outbox_wait(message: &mut OrderMessage) -> Option<(Span, u64)> {
+    let parent = message.traceparent.as_deref()?;
+    let now_us = now_us();
+    message.relayed_us = Some(now_us);
+    let span = Span::below(Some(parent), Service::Relay, Kind::Producer, "outbox wait")?
+        .since_us(message.at_ms.saturating_mul(1000))
+        .with("seckill.round", message.round.as_str())
+        .with("seckill.product", message.product.as_str())
+        .with("seckill.segment", u64::from(message.segment));
+    message.traceparent = Some(span.context().to_string());
+    Some((span, now_us))
+}
+
 struct Relay<Q> {
     /// The main Redis: permits and catalogue.
     redis: RedisLink,
@@ -159,10 +176,11 @@ impl<Q: Queue> Relay<Q> {
     async fn relay(&self, outbox: &Outbox, entries: &[StreamId]) -> Result<usize, RelayError> {
         let mut done = Vec::with_capacity(entries.len());
         let mut messages = Vec::new();
-        let mut purchases = Vec::new();
+        let (mut purchases, mut spans) = (Vec::new(), Vec::new());
         for entry in entries {
             match Event::read(entry) {
-                Ok(Event::Purchase(message)) => {
+                Ok(Event::Purchase(mut message)) => {
+                    spans.push(outbox_wait(&mut message));
                     messages.push(Message::new(message.to_json(), &message.request));
                     purchases.push(entry);
                 }
@@ -184,10 +202,15 @@ impl<Q: Queue> Relay<Q> {
         }
         let (mut not_stored, count) = (None, purchases.len());
         let outcomes = self.queue.publish(&messages).await;
-        for ((entry, message), outcome) in purchases.into_iter().zip(messages).zip(outcomes) {
+        let published = purchases.into_iter().zip(messages).zip(outcomes);
+        for (((entry, message), outcome), span) in published.zip(spans) {
             match outcome {
                 Published::Stored => {
                     metrics::RELAYED.count();
+                    // It ended when the queue's wait began, as the message says.
+                    if let Some((span, relayed_us)) = span {
+                        span.end_at(relayed_us);
+                    }
                     done.push(entry.id.as_str());
                 }
                 Published::Rejected(reason) => {

@@ -22,6 +22,7 @@ use super::identity::{self, Caller};
 use super::purchase::{Made, Purchase};
 use super::result::answer_again;
 use super::state::ShopState;
+use super::traced;
 use crate::http::body::has_body;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
@@ -37,9 +38,14 @@ async fn buy(
     // The whole request, since extractors of its parts would copy them.
     request: Request,
 ) -> Response {
+    let mut span = traced::begin(request.headers(), &state.keyring);
     let caller = identity::caller(&state, request.headers()).await;
     let (answer, outcome) = match screen(&state, &request, &caller) {
-        Ok(Screened::New(purchase)) => {
+        Ok(Screened::New(mut purchase)) => {
+            if let Some(span) = &mut span {
+                traced::describe(span, &purchase, &state.keyring);
+                purchase.trace = Some(span.context());
+            }
             let Made { result, permit } = purchase.make(&state).await;
             if let (Ok(()), true, Some(lang)) = (
                 result,
@@ -57,6 +63,10 @@ async fn buy(
         }
         Err(verdict) => (Err(verdict), Some(Outcome::Unused)),
     };
+    if let Some(span) = span {
+        let outcome = answer.as_ref().err().map_or("processing", |it| it.code());
+        span.with("seckill.outcome", outcome).end();
+    }
     let mut response = match answer {
         // A request id has nothing that JSON would escape.
         Ok(request) => json_response(
@@ -124,6 +134,7 @@ fn screen<'a>(
         item,
         entry,
         now_ms,
+        trace: None,
     }))
 }
 
@@ -168,6 +179,7 @@ fn screen_without_edge<'a>(
         item,
         entry,
         now_ms,
+        trace: None,
     })
 }
 

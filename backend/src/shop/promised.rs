@@ -85,6 +85,8 @@ pub(super) fn purchase_of(
         permit: record.permit.clone(),
         at_ms: record.at_ms,
         order: Some(order),
+        traceparent: None,
+        relayed_us: None,
     };
     Some((OrderId(order), purchase))
 }

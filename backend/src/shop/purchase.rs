@@ -6,9 +6,11 @@ use seckill_core::captcha::pass::CLOCKS_MS;
 use seckill_core::gate::Admissible;
 use seckill_core::ids::Item;
 use seckill_core::journal::request::{Pass as JournalledPass, Request};
+use seckill_core::orders::order::OrderId;
 use seckill_core::permits::outcome::Outcome;
 use seckill_core::permits::permit::PermitId;
 use seckill_core::sale::catalogue::Entry;
+use seckill_core::signing::trace::TraceContext;
 use tokio::time::Instant;
 
 use super::journalled;
@@ -18,6 +20,7 @@ use crate::edges::leases;
 use crate::redis::scripts::stock::{Pass, Sold};
 use crate::redis::segments::Segment;
 use crate::redis::{RedisLinkError, scripts};
+use crate::trace::{self, Span};
 
 /// A screened request with all that the script needs.
 pub(super) struct Purchase<'a> {
@@ -27,6 +30,8 @@ pub(super) struct Purchase<'a> {
     pub(super) request: String,
     pub(super) permit: Option<PermitId>,
     pub(super) now_ms: u64,
+    /// The request's span, if it is traced.
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// What became of a purchase.
@@ -117,6 +122,7 @@ impl Purchase<'_> {
                 nonce: pass.nonce.to_owned(),
                 expires_ms: pass.expires_ms,
             }),
+            traceparent: self.trace.as_ref().map(ToString::to_string),
         }
     }
 
@@ -190,6 +196,12 @@ impl Purchase<'_> {
         let mut conn = state.segments.conn(&self.item, segment).await?;
         let link = state.segments.link(&self.item, segment).await?;
         let life = link.life();
+        let order = state.numbers.next();
+        let span = self.trace.and_then(|trace| {
+            let (service, kind) = (trace::Service::Purchase, trace::Kind::Client);
+            Span::child(&trace, service, kind, "stock script")
+        });
+        let traceparent = span.as_ref().map(|span| span.context().to_string());
         let purchase = scripts::stock::Purchase {
             user: self.admissible.user,
             request: &self.request,
@@ -199,14 +211,20 @@ impl Purchase<'_> {
             elsewhere,
             edge_returns: self.permit.is_some(),
             spent_until_ms: leases::spent_until_ms(&self.entry),
-            order: state.numbers.next(),
+            order,
+            traceparent: traceparent.as_deref(),
             pass: self.admissible.pass.as_ref().map(|pass| Pass {
                 nonce: pass.nonce,
                 keep_ms: pass.expires_ms.saturating_sub(self.now_ms) + CLOCKS_MS,
             }),
         };
         let call = scripts::stock::purchase_event(&self.item, segment, &purchase);
-        let (sold, event) = match call.run(&mut conn).await {
+        let reply = call.run(&mut conn).await;
+        if let Some(span) = span {
+            let bought = reply.as_ref().ok().filter(|it| it.1.is_some()).and(order);
+            end_script(span, segment, reply.as_ref().ok().map(|it| it.0), bought);
+        }
+        let (sold, event) = match reply {
             Ok(reply) => reply,
             Err(error) => {
                 link.drop_if_replica(&error);
@@ -221,4 +239,16 @@ impl Purchase<'_> {
         }
         Ok(sold)
     }
+}
+
+/// Records what the script replied, `None` for no reply, and the order that it promised.
+fn end_script(span: Span, segment: u16, reply: Option<Sold>, order: Option<OrderId>) {
+    let mut span = span
+        .with("db.system.name", "redis")
+        .with("seckill.segment", u64::from(segment))
+        .with("seckill.outcome", reply.map_or("no_reply", Sold::as_str));
+    if let Some(order) = order {
+        span.set("seckill.order", order.to_string());
+    }
+    span.end();
 }

@@ -390,6 +390,7 @@ fn call(
         edge_returns: false,
         spent_until_ms: 0,
         order,
+        traceparent: request.traceparent.as_deref(),
     };
     let record = Record {
         file: entry.file,

@@ -3,6 +3,7 @@
 
 use seckill_core::orders::notification::{Channel, Kind};
 use seckill_core::orders::order::OrderId;
+use seckill_core::signing::trace::TraceContext;
 use sqlx::{Any, AnyConnection, QueryBuilder};
 
 use super::{StoreError, signed};
@@ -43,6 +44,25 @@ impl Listeners<'_> {
                 feed(&mut *conn, orders, kind, payment, now_ms).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Notes the trace of an order's change beside its notifications.
+    pub(super) async fn trace(
+        self,
+        conn: &mut AnyConnection,
+        order: OrderId,
+        kind: Kind,
+        context: &TraceContext,
+    ) -> Result<(), StoreError> {
+        if self.channels.is_empty() {
+            return Ok(());
+        }
+        let mut query = QueryBuilder::<Any>::new("UPDATE notices SET traceparent = ");
+        query.push_bind(context.to_string());
+        query.push(" WHERE order_id = ").push_bind(signed(order.0));
+        query.push(" AND kind = ").push_bind(kind.as_str());
+        query.build().execute(conn).await?;
         Ok(())
     }
 

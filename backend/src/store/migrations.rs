@@ -125,6 +125,11 @@ const SQLITE_FILES: &[File] = &[
         "account_security",
         include_str!("../../migrations/sqlite/0054_account_security.sql"),
     ),
+    (
+        55,
+        "notice_traces",
+        include_str!("../../migrations/sqlite/0055_notice_traces.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -241,6 +246,11 @@ const MYSQL_FILES: &[File] = &[
         54,
         "account_security",
         include_str!("../../migrations/mysql/0054_account_security.sql"),
+    ),
+    (
+        55,
+        "notice_traces",
+        include_str!("../../migrations/mysql/0055_notice_traces.sql"),
     ),
 ];
 

@@ -34,6 +34,8 @@ pub struct StoredNotification {
     pub attempts: u32,
     /// When the order changed, epoch milliseconds.
     pub created_ms: u64,
+    /// The trace that it belongs to, as a `traceparent`.
+    pub traceparent: Option<String>,
     /// The index of its database in [`Store::shards`].
     pub(crate) shard: usize,
 }
@@ -236,7 +238,8 @@ async fn due(
     now_ms: u64,
 ) -> Result<Vec<(StoredNotification, i64)>, StoreError> {
     let rows = sqlx::query(
-        "SELECT order_id, kind, payment, channel, attempts, created_ms, due_ms FROM notices \
+        "SELECT order_id, kind, payment, channel, attempts, created_ms, due_ms, traceparent \
+         FROM notices \
          WHERE channel = ? AND state = 'waiting' AND due_ms <= ? ORDER BY due_ms LIMIT ?",
     )
     .bind(channel.as_str())
@@ -250,6 +253,7 @@ async fn due(
                 key: read_key(row)?,
                 attempts: u32::try_from(row.try_get::<i64, _>(4)?).unwrap_or(u32::MAX),
                 created_ms: unsigned(row.try_get(5)?),
+                traceparent: row.try_get(7)?,
                 shard: 0,
             };
             Ok((notice, row.try_get(6)?))

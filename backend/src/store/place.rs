@@ -9,6 +9,7 @@ use seckill_core::orders::message::OrderMessage;
 use seckill_core::orders::notification::Kind;
 use seckill_core::orders::order::{OrderId, State};
 use seckill_core::orders::purchase::Reason;
+use seckill_core::signing::trace::TraceContext;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
 
@@ -146,6 +147,7 @@ async fn write_at_once(
     listeners
         .announce(&mut transaction, &ids, outcome.kind(), "", now_ms)
         .await?;
+    trace(&mut transaction, listeners, share, outcome).await?;
     transaction.commit().await?;
     Ok(share.iter().map(|order| written(order, outcome)).collect())
 }
@@ -160,13 +162,33 @@ async fn write_one(
     match insert(&mut *conn, &[order], outcome, now_ms).await {
         Ok(()) => {
             listeners
-                .announce(conn, &[order.id], outcome.kind(), "", now_ms)
+                .announce(&mut *conn, &[order.id], outcome.kind(), "", now_ms)
                 .await?;
+            trace(conn, listeners, &[order], outcome).await?;
             Ok(written(order, outcome))
         }
         Err(error) if error.is_double() => find_conflict(conn, &order.purchase).await,
         Err(error) => Err(error),
     }
+}
+
+/// Notes the traces of those orders that are sampled.
+async fn trace(
+    conn: &mut AnyConnection,
+    listeners: Listeners<'_>,
+    orders: &[&NewOrder],
+    outcome: Outcome,
+) -> Result<(), StoreError> {
+    for order in orders {
+        let traceparent = order.purchase.traceparent.as_deref();
+        if let Some(context) = traceparent.and_then(TraceContext::parse) {
+            let kind = outcome.kind();
+            listeners
+                .trace(&mut *conn, order.id, kind, &context)
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 fn written(order: &NewOrder, outcome: Outcome) -> Placed {

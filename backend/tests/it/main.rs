@@ -109,6 +109,8 @@ mod stock_rebuild;
 mod stop_switch;
 /// Orders in the database: the same cases on SQLite and on MariaDB.
 mod store_orders;
+/// One purchase is one trace, as a collector sees it.
+mod traces;
 /// `seckill tune`: the settings that a peak needs, read from real servers.
 mod tune;
 /// `seckill verify`: a sound system passes, running or not, and each kind of damage is

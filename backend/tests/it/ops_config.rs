@@ -178,6 +178,7 @@ fn a_wrong_value_is_error_with_key_value_origin_and_cure() {
         ("edge_workers", "many", "\"auto\""),
         ("module", "/nowhere.so", "a file that is there"),
         ("data", "/srv/a\"b", "another folder"),
+        ("trace_ratio", "2", "a share from 0 to 1"),
     ];
     for (key, value, right) in cases {
         let variable = format!("SECKILL_{}", key.to_uppercase());

@@ -259,6 +259,8 @@ async fn items_are_held_once_at_the_approval_and_the_unsold_are_returned_after_t
             permit: String::new(),
             at_ms: 1,
             order: None,
+            traceparent: None,
+            relayed_us: None,
         },
         pay_by_ms: 100,
     };

@@ -142,6 +142,8 @@ async fn a_dead_letter_that_is_given_up_returns_stock_and_permit_and_frees_its_b
         permit: "e.l.1".into(),
         at_ms: bought.at_ms,
         order: None,
+        traceparent: None,
+        relayed_us: None,
     };
     let letters = DeadLetters::new(shop.link.clone(), Segments::on(shop.link.clone()));
     let letter = DeadLetter {

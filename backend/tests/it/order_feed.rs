@@ -300,6 +300,8 @@ async fn place(store: &Store, numbers: std::ops::RangeInclusive<u64>) {
             permit: String::new(),
             at_ms: 1,
             order: None,
+            traceparent: None,
+            relayed_us: None,
         },
         pay_by_ms: 100,
     };

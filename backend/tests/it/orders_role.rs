@@ -38,6 +38,8 @@ fn poison(user: &str) -> OrderMessage {
         permit: String::new(),
         at_ms: now_ms(),
         order: None,
+        traceparent: None,
+        relayed_us: None,
     }
 }
 

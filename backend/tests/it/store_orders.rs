@@ -97,6 +97,8 @@ fn purchase(user: &str, request: &str, at_ms: u64) -> OrderMessage {
         permit: "e.l.1".into(),
         at_ms,
         order: None,
+        traceparent: None,
+        relayed_us: None,
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Request {
     /// The captcha pass that it spends, if one was needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<Pass>,
+    /// The trace that it belongs to, as a `traceparent`; `None` if it is not sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// A captcha pass that was verified and is still to be spent.

@@ -49,6 +49,7 @@ fn request() -> Request {
             nonce: "0f".into(),
             expires_ms: 1_700_000_060_000,
         }),
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
     }
 }
 

@@ -33,6 +33,13 @@ pub struct OrderMessage {
     /// `None` if the purchase was made without, so that whoever places it draws one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<u64>,
+    /// The trace that the purchase belongs to, as a `traceparent`; `None` if it is not
+    /// sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// When the relay published it, epoch microseconds; only in a trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relayed_us: Option<u64>,
 }
 
 /// An order was placed: it is cancelled when this message is due, unless it is paid.
@@ -121,6 +128,23 @@ mod tests {
         };
         let parsed = OrderMessage::parse(numbered.to_json().as_bytes());
         assert_eq!(parsed.unwrap(), numbered);
+    }
+
+    #[test]
+    fn a_trace_is_read_by_those_that_know_it_and_ignored_by_the_others() {
+        let text = r#"{"v":1,"request":"r","round":"1","product":"153","segment":1,
+            "user":"li","quantity":1,"price_cents":5,"permit":"","at_ms":7,
+            "of_a_later_version":true}"#;
+        let untraced = OrderMessage::parse(text.as_bytes()).unwrap();
+        assert_eq!((&untraced.traceparent, untraced.relayed_us), (&None, None));
+        assert!(!untraced.to_json().contains("trace"), "{untraced:?}");
+        let traced = OrderMessage {
+            traceparent: Some("00-ab-cd-01".to_owned()),
+            relayed_us: Some(8),
+            ..untraced
+        };
+        let parsed = OrderMessage::parse(traced.to_json().as_bytes()).unwrap();
+        assert_eq!(parsed, traced);
     }
 
     #[test]

@@ -119,6 +119,7 @@ async fn sell(link: &RedisLink, item: &Item, buyers: std::ops::Range<u32>) -> an
             edge_returns: false,
             spent_until_ms: 0,
             order: None,
+            traceparent: None,
             pass: None,
         };
         let reply = stock::purchase(item, 1, &purchase).run(&mut conn).await?;

@@ -12,6 +12,7 @@ use seckill_core::orders::notification::{Channel, Kind};
 use seckill_core::orders::payment;
 use seckill_core::orders::purchase::Reason;
 use seckill_core::signing::keyring::Keyring;
+use seckill_core::signing::trace::TRACEPARENT;
 
 use super::{Attempt, Messenger, Notification};
 use crate::http::client::HttpClient;
@@ -53,8 +54,12 @@ impl Messenger for Webhook {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, "seckill")
             .header("idempotency-key", &notification.id)
-            .header("x-seckill-signature", signature)
-            .body(Full::from(body));
+            .header("x-seckill-signature", signature);
+        let request = match &notification.traceparent {
+            Some(traceparent) => request.header(TRACEPARENT, traceparent),
+            None => request,
+        };
+        let request = request.body(Full::from(body));
         let request = match request {
             Ok(request) => request,
             Err(error) => return Attempt::Failed(format!("no request can be made of it: {error}")),

@@ -69,6 +69,8 @@ pub struct Purchase<'a> {
     pub spent_until_ms: u64,
     /// The number that its order gets; `None` if whoever places it is to draw one.
     pub order: Option<OrderId>,
+    /// The trace that what follows belongs to; `None` if it is not sampled.
+    pub traceparent: Option<&'a str>,
 }
 
 /// A captcha pass that a purchase spends.
@@ -99,6 +101,23 @@ pub enum Sold {
     SoldOut,
     /// The lease of the permit is closed.
     Busy,
+}
+
+impl Sold {
+    /// The script's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Repeated => "repeated",
+            Self::Again => "again",
+            Self::Captcha => "captcha",
+            Self::Duplicate => "duplicate",
+            Self::Empty => "empty",
+            Self::SoldOut => "sold_out",
+            Self::Busy => "busy",
+        }
+    }
 }
 
 /// One purchase, in one atomic step.
@@ -147,7 +166,8 @@ pub(super) fn purchase_arguments<T>(
         .arg(segment)
         .arg(it.price_cents)
         .arg(u8::from(it.elsewhere));
-    call.arg(it.pass.map_or(0, |pass| pass.keep_ms))
+    let call = call
+        .arg(it.pass.map_or(0, |pass| pass.keep_ms))
         .arg(u8::from(it.edge_returns))
         .arg(it.spent_until_ms)
         .arg(
@@ -155,7 +175,11 @@ pub(super) fn purchase_arguments<T>(
                 .as_ref()
                 .map(OrderId::to_string)
                 .unwrap_or_default(),
-        )
+        );
+    match it.traceparent {
+        Some(traceparent) => call.arg("traceparent").arg(traceparent),
+        None => call,
+    }
 }
 
 /// The same, with the event of a purchase that was made now.

@@ -125,6 +125,7 @@ mod tests {
             price_cents: 1,
             permit: String::new(),
             pass: None,
+            traceparent: None,
         };
         sold.note(&segment, EntryId { ms: at_ms, seq: 0 }, request, at_ms);
         segment

@@ -58,6 +58,7 @@ http {{
     seckill_rate rate={rate}r/s burst={burst};
 {jwt}    seckill_digest {digest};
     seckill_captcha {captcha};
+    seckill_trace {trace};
 
     include "{home}/conf/seckill/http.conf";
     access_log "{logs}/access.log" seckill_json buffer=64k flush=1s;
@@ -91,10 +92,19 @@ http {{
         jwt = jwt(config),
         digest = config.digest.as_str(),
         captcha = if config.captcha.is_on() { "on" } else { "off" },
+        trace = trace(config),
         listen = listen(config.port),
         pages = config.pages_dir().display(),
         console = listen_console(config),
     )
+}
+
+/// The arguments of `seckill_trace`: the edge samples as many purchases as the back end.
+fn trace(config: &Config) -> String {
+    match config.traces.url {
+        Some(_) => format!("on ratio={}", config.traces.ratio_text),
+        None => "off".to_owned(),
+    }
 }
 
 /// The pages of other names that may call the API, as http.conf includes them.
@@ -208,6 +218,22 @@ mod tests {
             let text = text(&config, Path::new("/m.so"), Path::new("/h"));
             assert!(text.contains(directive), "{text}");
         }
+    }
+
+    #[test]
+    fn the_edge_traces_when_there_is_a_collector() {
+        let configured = |variables: &[(&str, &str)]| {
+            let owned = variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let given = gather(None, &owned.collect::<Vec<_>>(), Vec::new()).unwrap();
+            let config = Config::from_layers(given).unwrap();
+            text(&config, Path::new("/m.so"), Path::new("/h"))
+        };
+        let url = ("SECKILL_OTLP_URL", "http://127.0.0.1:4318");
+        let on = configured(&[url, ("SECKILL_TRACE_RATIO", "0.5")]);
+        assert!(on.contains("seckill_trace on ratio=0.5;"), "{on}");
+        assert!(configured(&[]).contains("seckill_trace off;"));
     }
 
     #[test]

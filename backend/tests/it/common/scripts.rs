@@ -52,6 +52,7 @@ pub async fn buy(conn: &mut MultiplexedConnection, click: &Click) -> RedisResult
         edge_returns: false,
         spent_until_ms: 0,
         order: None,
+        traceparent: None,
     };
     stock::purchase(&item(), 1, &purchase).run(conn).await
 }

@@ -29,6 +29,7 @@ pub(super) fn request(user: &str) -> Request {
         price_cents: 99_900,
         permit: String::new(),
         pass: None,
+        traceparent: None,
     }
 }
 

@@ -66,6 +66,8 @@ async fn new_order(store: &Store, user: &str, price_cents: u64) -> String {
             permit: String::new(),
             at_ms: now,
             order: None,
+            traceparent: None,
+            relayed_us: None,
         },
         pay_by_ms: now + 600_000,
     };
