@@ -77,7 +77,7 @@ impl<'a> GiveUp<'a> {
             return Ok(GivenUp::Gone);
         };
         let outcome = match read(&kept) {
-            Content::Purchase(purchase) => self.fail(purchase).await?,
+            Content::Purchase(purchase) => self.fail(*purchase).await?,
             Content::NoPurchase => GivenUp::Removed,
             Content::Unreadable => {
                 let reason = "its purchase cannot be read, so that it is not known whose stock to \
@@ -116,7 +116,7 @@ impl<'a> GiveUp<'a> {
 
 /// What a letter holds.
 enum Content {
-    Purchase(OrderMessage),
+    Purchase(Box<OrderMessage>),
     NoPurchase,
     Unreadable,
 }
@@ -127,7 +127,7 @@ fn read(kept: &KeptLetter) -> Content {
         return Content::NoPurchase;
     }
     if let Ok(purchase) = OrderMessage::parse(&letter.body) {
-        return Content::Purchase(purchase);
+        return Content::Purchase(Box::new(purchase));
     }
     // An event of an outbox, all of whose fields are texts.
     let event: Option<serde_json::Map<String, serde_json::Value>> =

@@ -91,7 +91,7 @@ impl Ratio {
     pub fn parse(text: &str) -> Option<Self> {
         let ratio: f64 = text.parse().ok()?;
         // The product is within 0 and 2^56, all of whose integers a u64 has.
-        (0.0..=1.0).contains(&ratio).then(|| Self {
+        (0.0..=1.0).contains(&ratio).then_some(Self {
             below: ((1.0 - ratio) * RANDOM as f64) as u64,
         })
     }
