@@ -114,3 +114,18 @@ sub {
 }
 --- response_body
 202 202 202 410, then 202 x 1 410 x 1
+
+
+
+=== TEST 7: a key of another type at the reopenings keeps no lease from the edge
+--- sale
+1 153 limit=3
+--- redis
+SET seckill::{1::153}::reopening something
+--- config eval: $::gate
+--- request: POST /buy/
+--- error_code: 400
+--- response_body_filters eval
+sub { return CORE::join(' ', map { SeckillClick::status_of("buyer$_") } 1 .. 3) . "\n" }
+--- response_body
+202 202 202

@@ -33,7 +33,8 @@ if ARGV[2] ~= '' then
       .. "' reads '" .. lease .. "', not amount:taken_ms")
   end
 end
-redis.call('HDEL', KEYS[4], ARGV[1])
+-- A key of another type there must not keep the permit from going back.
+redis.pcall('HDEL', KEYS[4], ARGV[1])
 if redis.call('SADD', KEYS[2], ARGV[1]) == 0 then return 0 end
 redis.call('PEXPIRE', KEYS[2], DAY_MS)
 
