@@ -59,12 +59,12 @@ sub {
 --- request: GET /start
 --- response_body_filters eval
 sub {
-    kill 'STOP', redis_pid();
+    redis_freeze();
     my $edge = main::click('li');
     # Leaves before a response.
     close $edge;
     my (undef, @lines) = main::lines(2);
-    kill 'CONT', redis_pid();
+    redis_thaw();
     return main::summary(@lines) . "\n";
 }
 --- response_body_like: ^(499|503) (unavailable)?$

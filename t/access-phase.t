@@ -155,14 +155,14 @@ location ~ /state$ { seckill_state; }
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
-    kill 'STOP', redis_pid();
+    redis_freeze();
     for my $number (1 .. 10) {
         my $edge = SeckillClick::click("gone$number");
         # Closed in the same moment, so that the end is there before the click is parked.
         close $edge;
     }
     SeckillTest::eventually(sub { SeckillClick::log_has('access.log', '"status":499') == 10 }) or return "they stayed parked\n";
-    kill 'CONT', redis_pid();
+    redis_thaw();
     SeckillTest::eventually(sub { main::metric('seckill_parked') == 0 });
     return "noticed\n";
 }

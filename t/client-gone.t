@@ -19,12 +19,12 @@ our $hasty = do {
 
 # Ten shoppers click while Redis is stalled, and leave before it answers.
 sub leave_while_parked {
-    kill 'STOP', redis_pid();
+    redis_freeze();
     my @clicks = map { click("gone$_") } 1 .. 10;
     eventually { metric('seckill_parked') == 10 } or return 'they were not parked';
     close $_ for @clicks;
     eventually { log_has('access.log', '"status":499') == 10 } or return 'their leaving was not noticed';
-    kill 'CONT', redis_pid();
+    redis_thaw();
     eventually { metric('seckill_parked') == 0 } or return 'they stayed parked';
     return '';
 }
@@ -117,9 +117,9 @@ sub {
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
-    kill 'STOP', redis_pid();
+    redis_freeze();
     my $status = main::status_of('patient');
-    kill 'CONT', redis_pid();
+    redis_thaw();
     SeckillTest::eventually(sub { main::status_of('next' . int rand 1e9) == 202 });
     return "$status\n";
 }

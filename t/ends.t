@@ -99,7 +99,7 @@ sub {
     my $edge = main::keeper();
     my ($worker) = `pgrep -P $$edge{pid}` =~ /(\d+)/;
     my ($lease) = main::ahead();
-    kill 'STOP', $worker;
+    SeckillRedis::freeze($worker);
     kill 'KILL', $$edge{pid};
     waitpid $$edge{pid}, 0;
     # The port is still taken: another one, with the same pid file.

@@ -173,9 +173,9 @@ keeps 0, then 410 x 5
 --- response_body_filters eval
 sub {
     main::keeps(100);
-    kill 'STOP', redis_pid();
+    redis_freeze();
     my $during = main::clicks('away', 10);
-    kill 'CONT', redis_pid();
+    redis_thaw();
     return "$during\n";
 }
 --- response_body

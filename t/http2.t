@@ -99,7 +99,7 @@ sub {
 --- response_body_filters eval
 sub {
     my $h2 = SeckillHttp2->connect($main::port);
-    kill 'STOP', redis_pid();
+    redis_freeze();
     my @streams = main::clicks($h2, 1, map {"buyer$_"} 1 .. 6);
     $h2->send;
     my $parked = SeckillTest::eventually(sub { main::metric('seckill_parked') == 6 }) ? 'parked' : 'not parked';
@@ -110,7 +110,7 @@ sub {
     $h2->request(13, GET => '/api/time');
     $h2->send;
     my %time = $h2->responses(13);
-    kill 'CONT', redis_pid();
+    redis_thaw();
     my $stayed = main::summary($h2->responses(5, 11));
     $h2->request(15, POST => main::path_of('later'), main::session_of('later'));
     $h2->send;

@@ -59,7 +59,7 @@ sub { main::away_and_back(sub { redis_stop('KILL') }, sub { redis_start() }) }
 --- request: POST /buy/
 --- error_code: 400
 --- response_body_filters eval
-sub { main::away_and_back(sub { kill 'STOP', redis_pid() }, sub { kill 'CONT', redis_pid() }) }
+sub { main::away_and_back(sub { redis_freeze() }, sub { redis_thaw() }) }
 --- response_body
 202, 503 unavailable, works within a second
 
@@ -75,10 +75,10 @@ sub { main::away_and_back(sub { kill 'STOP', redis_pid() }, sub { kill 'CONT', r
 --- response_body_filters eval
 sub {
     my $stalled = sub {
-        kill 'STOP', redis_pid();
+        redis_freeze();
         SeckillTest::eventually(sub { SeckillClick::log_has('error.log', 'no reply for 1000 ms') });
     };
-    main::away_and_back($stalled, sub { kill 'CONT', redis_pid() });
+    main::away_and_back($stalled, sub { redis_thaw() });
 }
 --- response_body
 202, 503 unavailable, works within a second

@@ -85,12 +85,12 @@ sub { return main::clicks_under_reload(150) . ' permits ' . redis('GET', 'seckil
 --- response_body_filters eval
 sub {
     my ($old) = main::worker_pids();
-    kill 'STOP', redis_pid();
+    redis_freeze();
     my @clicks = map { main::click("buyer$_") } 1 .. 10;
     SeckillTest::eventually(sub { main::metric('seckill_parked') == 10 }) or return "not parked\n";
     main::reload();
     SeckillTest::eventually(sub { my @now = main::worker_pids(); grep { $_ != $old } @now }) or return "not reloaded\n";
-    kill 'CONT', redis_pid();
+    redis_thaw();
     my @statuses = map { main::answer($_) =~ m{^HTTP/1.1 (\d+)} ? $1 : 0 } @clicks;
     SeckillTest::eventually(sub { !grep { $_ == $old } main::worker_pids() }, 30) or return "the old worker stays\n";
     return "@statuses\n";

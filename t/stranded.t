@@ -45,10 +45,10 @@ __DATA__
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
-    kill 'STOP', redis_pid();
+    redis_freeze();
     my @clicks = map { SeckillClick::click("early$_") } 1 .. 4;
     my @during = map { (SeckillClick::answer($_) =~ /"code":"(\w+)"/)[0] } @clicks;
-    kill 'CONT', redis_pid();
+    redis_thaw();
     my (%told, $sold);
     SeckillTest::eventually(sub {
         my $told = main::told('late' . ++$sold);
@@ -70,9 +70,9 @@ unavailable unavailable unavailable unavailable, then sold 4, settled at 4
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
-    kill 'STOP', redis_pid();
+    redis_freeze();
     my @during = map { main::told("early$_") } 1 .. 2;
-    kill 'CONT', redis_pid();
+    redis_thaw();
     return "@during, " . main::settles_at(0) . ', ' . (SeckillClick::get('/api/rounds/1/products/153/state') =~ /"state":"(\w+)"/)[0] . "\n";
 }
 --- response_body
@@ -87,10 +87,10 @@ sub {
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
-    kill 'STOP', redis_pid();
+    redis_freeze();
     my @during = map { main::told("early$_") } 1 .. 2;
     SeckillTest::eventually(sub { SeckillClick::log_has('error.log', 'no reply for 1000 ms') });
-    kill 'CONT', redis_pid();
+    redis_thaw();
     return "@during, " . main::settles_at(0) . "\n";
 }
 --- response_body
@@ -225,9 +225,9 @@ sub {
     };
     my @told = (main::told('first'), $hear->('410 sold_out'));
     # Items may come back meanwhile, by another edge's doing.
-    kill 'STOP', redis_pid();
+    redis_freeze();
     push @told, $hear->('429 busy'), (SeckillClick::get('/api/rounds/1/products/153/state') =~ /"state":"(\w+)"/)[0];
-    kill 'CONT', redis_pid();
+    redis_thaw();
     return CORE::join(', ', @told, $hear->('410 sold_out')) . "\n";
 }
 --- response_body

@@ -12,7 +12,7 @@ use IO::Socket::UNIX;
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(redis redis_at redis_start redis_stop redis_pid socket_path folder offer);
+our @EXPORT_OK = qw(redis redis_at redis_start redis_stop redis_freeze redis_thaw freeze socket_path folder offer);
 
 # Sockets live under /tmp: a unix socket's path must stay below 108 bytes.
 my $folder = File::Temp->newdir('seckill-t-XXXXXX', TMPDIR => 1);
@@ -21,7 +21,6 @@ my ($pid, $owner, $connection);
 # Where sockets and keys of this suite are.
 sub folder ()      {"$folder"}
 sub socket_path () {"$folder/redis.sock"}
-sub redis_pid ()   {$pid}
 
 sub _connect {
     return IO::Socket::UNIX->new(Peer => socket_path());
@@ -61,6 +60,31 @@ sub redis_stop {
     undef $pid;
     return;
 }
+
+# Stops a process (SIGSTOP), its connections open, and returns when no thread of
+# it runs any more: kill(2) returns while a thread on another core still does, and
+# what it is asked then it may answer.
+sub freeze {
+    my ($frozen) = @_;
+    kill 'STOP', $frozen or die "process $frozen cannot be stopped: $!\n";
+    my $deadline = time + 10;
+    while (grep { _state($_) =~ /[^TtZX]/ } glob "/proc/$frozen/task/*/stat") {
+        die "process $frozen still runs 10 s after SIGSTOP\n" if time > $deadline;
+        sleep 0.001;
+    }
+    return;
+}
+
+# The state letter of a thread, "X" when it is gone: the word after the name in
+# parentheses, which may hold anything.
+sub _state {
+    my ($file) = @_;
+    open my $stat, '<', $file or return 'X';
+    return (readline($stat) // '') =~ /.*\) (\w)/s ? $1 : 'X';
+}
+
+sub redis_freeze () { return freeze($pid) }
+sub redis_thaw ()   { return kill 'CONT', $pid }
 
 sub _reply {
     my ($from) = @_;

@@ -68,11 +68,11 @@ BEGIN {
 use Test::Nginx::Socket -Base;
 
 use SeckillLuaEdge qw(is_lua in_lua gate_in_lua packages_in_lua http_in_lua);
-use SeckillRedis qw(redis redis_start redis_stop redis_pid socket_path folder offer);
+use SeckillRedis qw(redis redis_start redis_stop redis_freeze redis_thaw socket_path folder offer);
 use SeckillSign qw(%KEYS now_ms written hidden_path session cookie vouched_for captcha_pass captcha);
 
 our @EXPORT = qw(
-    redis redis_start redis_stop redis_pid offer
+    redis redis_start redis_stop redis_freeze redis_thaw offer
     now_ms written hidden_path session cookie vouched_for captcha_pass captcha %KEYS
     keys_file redis_socket backend_socket http_config gate_location eventually
 );

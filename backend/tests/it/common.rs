@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use seckill::redis::RedisLink;
 use seckill_core::ids::Item;
@@ -99,17 +100,12 @@ impl TestRedis {
     /// Stops it from running, while its connections stay open: whatever is
     /// sent to it is kept, and nothing is answered.
     pub fn freeze(&self) {
-        self.signal(Signal::SIGSTOP);
+        freeze(&self.child);
     }
 
     /// Lets it run again.
     pub fn thaw(&self) {
-        self.signal(Signal::SIGCONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
+        thaw(&self.child);
     }
 
     /// Keeps a snapshot of what it holds.
@@ -200,6 +196,25 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Stops a child from running, its connections open, and returns when none of its threads
+/// runs any more: `kill` returns while a thread on another core still does, and answers.
+pub fn freeze(child: &Child) {
+    let pid = pid(child);
+    nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
+    // Reported once the whole group of threads has stopped.
+    let state = waitpid(pid, Some(WaitPidFlag::WUNTRACED)).unwrap();
+    assert_eq!(state, WaitStatus::Stopped(pid, Signal::SIGSTOP));
+}
+
+/// Lets a child that was stopped run again.
+pub fn thaw(child: &Child) {
+    nix::sys::signal::kill(pid(child), Signal::SIGCONT).unwrap();
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
 }
 
 /// The ring that tests sign with.

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use nix::sys::signal::Signal;
-use nix::unistd::Pid;
 use seckill::store::Store;
 use tempfile::TempDir;
 
@@ -71,17 +69,12 @@ impl TestMariadb {
 
     /// Stops it from running, while its connections stay open.
     pub fn freeze(&self) {
-        self.signal(Signal::SIGSTOP);
+        super::freeze(&self.child);
     }
 
     /// Lets it run again.
     pub fn thaw(&self) {
-        self.signal(Signal::SIGCONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
+        super::thaw(&self.child);
     }
 
     /// Starts it again on the same files after a kill.
