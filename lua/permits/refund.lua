@@ -9,10 +9,13 @@
 --                   released
 --       2  lease    {edge}.{lease} of a permit that no segment counts as spent;
 --                   empty for one that bought something, which does
---       3  n        permits to return; 0 for a purchase that had none
+--       3  n        permits to return
+--       4  without  1 for a purchase that was made without a permit (no edge was in
+--                   front, or its lease was long settled); else 0
 --
 -- Replies: how many were returned; 0 when this refund was done before, or
 -- when the lease is settled: its rest, this permit included, went back with it.
+-- Fewer than n for a purchase without a permit, if fewer are out.
 --
 -- Keeps: a permit is returned once. An unspent one is taken out of its lease's
 -- amount, so that settling cannot return it a second time; a spent one is
@@ -20,6 +23,13 @@
 -- counter never falls below 0. The set is forgotten a day after the last
 -- refund; an event is redelivered within seconds. That the items of a released
 -- purchase come back is announced until this step, and not longer.
+--
+-- A purchase without a permit takes an item that somebody else holds a permit for,
+-- who then meets empty stock, and whose permit counts as spent. When the purchase is
+-- released that permit goes back, or its item would be free while edges say "sold out".
+-- If nobody met empty stock, one permit too many is out: its holder meets empty
+-- stock at the purchase, and nothing is oversold. How many went back is remembered as
+-- {refund}/{count} beside the refund, since the purchase itself does not say.
 
 local DAY_MS = 86400000
 
@@ -47,4 +57,5 @@ if amount then
   end
 end
 if back > 0 then redis.call('DECRBY', KEYS[1], back) end
+if ARGV[4] == '1' then redis.call('SADD', KEYS[2], string.format('%s/%d', ARGV[1], back)) end
 return back

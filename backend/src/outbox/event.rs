@@ -6,6 +6,8 @@ use seckill_core::orders::message::{OrderMessage, VERSION};
 use seckill_core::permits::reopening::refund_id;
 use seckill_core::stock::ledger::{self, EntryId};
 
+use crate::redis::scripts::permits::Refunded;
+
 /// An event of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
@@ -26,8 +28,7 @@ pub(super) struct Refund {
     pub(super) item: Item,
     /// Its id, so that it is done once.
     pub(super) id: String,
-    /// The lease of an unspent permit; empty for one that had bought something.
-    pub(super) lease: String,
+    pub(super) what: Refunded,
     pub(super) quantity: u32,
     pub(super) reason: String,
 }
@@ -70,23 +71,21 @@ impl Event {
             "refund" => Ok(Self::Refund(Refund {
                 item: item(&text)?,
                 id: text("permit")?,
-                lease: text("lease")?,
+                what: Refunded::Unspent(text("lease")?),
                 quantity: number(&text("quantity")?, "quantity")?,
                 reason: text("reason")?,
             })),
             "release" | "return" => {
                 let user = text("user")?;
-                // A purchase without an edge spent no permit. Its refund ends no less that
-                // its items are announced.
-                let quantity = match text("permit")?.is_empty() {
-                    true => 0,
-                    false => number(&text("quantity")?, "quantity")?,
+                let what = match text("permit")?.is_empty() {
+                    true => Refunded::MetEmptyStock,
+                    false => Refunded::Spent,
                 };
                 let refund = Refund {
                     item: item(&text)?,
                     id: refund_id(&user, &text("request")?, text("bought_ms")?),
-                    lease: String::new(),
-                    quantity,
+                    what,
+                    quantity: number(&text("quantity")?, "quantity")?,
                     reason: text("reason")?,
                 };
                 Ok(Self::Release { user, refund })

@@ -232,11 +232,11 @@ impl<Q: Queue> Relay<Q> {
         let Refund {
             item,
             id,
-            lease,
+            what,
             quantity,
             reason,
         } = refund;
-        let call = scripts::permits::refund(item, id, lease, *quantity);
+        let call = scripts::permits::refund(item, id, what, *quantity);
         let back = call.run(&mut conn).await?;
         tracing::debug!(%item, refund = id, reason, back, "permits returned");
         Ok(())

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use redis::AsyncCommands as _;
 use redis::streams::StreamRangeReply;
 use seckill::redis::RedisLink;
-use seckill::redis::scripts::permits;
+use seckill::redis::scripts::permits::{self, Refunded};
 use seckill::redis::scripts::stock::{Moved, Sold};
 use seckill::redis::segments::Segments;
 use seckill::stock::steps;
@@ -175,7 +175,7 @@ async fn an_item_comes_back_once_no_edge_says_sold_out_any_more() {
     let at_ms: u64 = release.get("at_ms").unwrap();
     assert!(at_ms >= since + KNOWN_MS, "{since} to {at_ms}");
     // It is announced until the permit is back, in one step with it.
-    let back = permits::refund(&item(), &refund, "", 1);
+    let back = permits::refund(&item(), &refund, &Refunded::Spent, 1);
     assert_eq!(back.run(&mut conn).await.unwrap(), 1);
     assert_eq!(announced(&link).await, HashMap::new());
     // Once it is, nothing is announced for ever by repeating the release.

@@ -2,7 +2,7 @@
 //! damage is found and named.
 
 use crate::common;
-use crate::common::scripts::{close, settle, take};
+use crate::common::scripts::{close, granted, settle, take};
 use crate::common::shop::{self, Shop};
 use crate::common::{item, stock};
 use axum::http::StatusCode;
@@ -49,6 +49,35 @@ async fn a_sound_system_passes_and_says_what_was_looked_at() {
         text.starts_with("PASS ") && text.contains("3 purchases"),
         "{text}"
     );
+    shop.shut().await;
+}
+
+/// A purchase that came without a permit took the item of somebody's permit, which met empty
+/// stock and counts as spent. Once the item is back, an edge has to hand out a permit for it.
+#[tokio::test]
+async fn an_item_bought_without_a_permit_can_be_clicked_for_again_once_it_is_back() {
+    let mut shop = Shop::open(1).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    take(&mut conn, "e.l", 1).await;
+    shop.run_all();
+    shop.settle();
+    let bypassing = shop::click("li", "r", None);
+    assert_eq!(shop.send(bypassing).await.0, StatusCode::ACCEPTED);
+    let order = shop.until_ordered("li").await;
+    let with_permit = shop::click("wang", "r", Some("e.l.1"));
+    assert_eq!(shop.send(with_permit).await.0, StatusCode::GONE);
+    let spent = close(&mut conn, "e.l").await;
+    settle(&mut conn, "e.l", spent).await;
+    assert_eq!(granted(&mut conn).await, 1);
+    assert!(shop.verify().await.pass);
+
+    let path = format!("/api/orders/{order}/cancel");
+    assert_eq!(shop.post(&path, "li").await.0, StatusCode::OK);
+    shop.until_drained().await;
+    assert_eq!(stock(&shop.link).await, (1, 0, 0));
+    assert_eq!(granted(&mut conn).await, 0);
+    let report = shop.verify().await;
+    assert!(report.pass, "{}", report.text());
     shop.shut().await;
 }
 

@@ -32,6 +32,13 @@ pub fn refund_id(user: &str, request: &str, bought_ms: impl Display) -> String {
     format!("{user}:{request}:{bought_ms}")
 }
 
+/// How the refund for a purchase that had no permit is remembered beside its id: with the
+/// number of permits that went back (`lua/permits/refund.lua`).
+#[must_use]
+pub fn refund_without_permit(id: &str, back: u64) -> String {
+    format!("{id}/{back}")
+}
+
 /// How many permits of a product are to be had, as far as an edge knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Supply {

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::orders::order;
 use crate::orders::purchase::Reason;
 use crate::permits::permit::PermitId;
+use crate::permits::reopening::{refund_id, refund_without_permit};
 use crate::stock::ledger::{Amounts, EntryId, Event, Life, PurchaseId, Replay};
 
 /// The fields of an event to be appended.
@@ -75,7 +76,7 @@ pub struct Plan {
     pub spent: BTreeMap<String, u64>,
     /// Transfers that have arrived, here or from here.
     pub transfers: BTreeMap<String, String>,
-    /// Released purchases whose permits were refunded, as the relay names them.
+    /// The refunds of released purchases that are done, as `lua/permits/refund.lua` remembers them.
     pub refunds: BTreeSet<String>,
     /// Permits of released purchases.
     pub returned: u64,
@@ -332,12 +333,15 @@ impl<'a> SegmentState<'a> {
                 (Some(_), None) => ("paid", String::new()),
                 (_, Some(at)) => {
                     let released = &self.events[at];
-                    if !permit.is_empty() {
-                        self.plan
-                            .refunds
-                            .insert(format!("{user}:{request}:{at_ms}"));
+                    let refund = refund_id(user, request, at_ms);
+                    if permit.is_empty() {
+                        // Permits that met empty stock are no longer counted, so that none
+                        // is to go back for it.
+                        self.plan.refunds.insert(refund_without_permit(&refund, 0));
+                    } else {
                         self.plan.returned += items;
                     }
+                    self.plan.refunds.insert(refund);
                     (
                         released.text("state"),
                         format!("|{}", released.text("reason")),

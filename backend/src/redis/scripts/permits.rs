@@ -18,12 +18,25 @@ scripts! {
     REOPEN = "permits/reopen.lua";
 }
 
+/// What a refund returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refunded {
+    /// A permit that bought nothing and that no segment counts as spent: one of this lease.
+    Unspent(String),
+    /// A permit whose purchase was released.
+    Spent,
+    /// A permit that met empty stock because of a purchase without one, which was released.
+    MetEmptyStock,
+}
+
 /// Gives back `permits` that bought nothing, or whose purchase was released; replies
-/// how many. `refund` names it, so that it is done once. `lease` is that of a permit
-/// that no segment counts as spent; empty for one that bought something, or of a
-/// purchase that had none, which returns 0.
+/// how many. `refund` names it, so that it is done once.
 #[must_use]
-pub fn refund(item: &Item, refund: &str, lease: &str, permits: u32) -> Call<u64> {
+pub fn refund(item: &Item, refund: &str, what: &Refunded, permits: u32) -> Call<u64> {
+    let lease = match what {
+        Refunded::Unspent(lease) => lease,
+        Refunded::Spent | Refunded::MetEmptyStock => "",
+    };
     Call::new(&REFUND, 4)
         .arg(keys::permits(item))
         .arg(keys::refunds(item))
@@ -32,6 +45,7 @@ pub fn refund(item: &Item, refund: &str, lease: &str, permits: u32) -> Call<u64>
         .arg(refund)
         .arg(lease)
         .arg(permits)
+        .arg(u8::from(*what == Refunded::MetEmptyStock))
 }
 
 /// Announces that items are about to be for sale again, whose refunds, or other changes, have

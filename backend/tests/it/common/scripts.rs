@@ -70,7 +70,8 @@ pub async fn settle(conn: &mut MultiplexedConnection, lease: &str, spent: u64) -
 
 pub async fn refund(conn: &mut MultiplexedConnection, permit: &str, n: u32) -> u64 {
     let lease = permit.rsplit_once('.').unwrap().0;
-    let call = permits::refund(&item(), permit, lease, n);
+    let what = permits::Refunded::Unspent(lease.to_owned());
+    let call = permits::refund(&item(), permit, &what, n);
     call.run(conn).await.unwrap()
 }
 

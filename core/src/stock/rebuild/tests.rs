@@ -94,6 +94,18 @@ fn orders_and_archive_together_are_what_was_sold() {
 }
 
 #[test]
+fn no_permit_goes_back_for_a_released_purchase_that_had_none() {
+    let orders = [order("zhao", 1, order::State::Cancelled)];
+    let nobody = HashSet::new();
+    let archived = archived();
+    let (plans, _) = plan(&known(vec![&archived], &orders, &nobody));
+    assert_eq!(plans[0].returned, 0);
+    let refund = refund_id("zhao", "r", 5);
+    let expected = [refund_without_permit(&refund, 0), refund];
+    assert!(expected.iter().all(|it| plans[0].refunds.contains(it)));
+}
+
+#[test]
 fn what_was_carried_out_needs_nothing_more() {
     let archived = archived();
     let orders = [order("li", 2, order::State::Cancelled)];
