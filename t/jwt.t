@@ -29,6 +29,10 @@ keep($public, 0644, $rsa_key);
 our $open = folder() . '/open.json';
 keep($open, 0644, { kty => 'oct', kid => 'h1', k => encode_base64url($secret) });
 
+our $twins = folder() . '/twins.json';
+keep($twins, 0600, { kty => 'oct', kid => 'same', k => encode_base64url('x' x 32) }, 'nonsense', { kty => 'RSA', kid => 'same' },
+    { kty => 'oct', kid => 'same', k => encode_base64url($secret) }, { %$rsa_key, kid => 'same' }, { kty => 'EC', crv => 'P-521' });
+
 sub rs256 {
     my ($text) = @_;
     my $in = folder() . '/text';
@@ -73,8 +77,11 @@ our @wrong = (
     bearer('li', sign => sub { hmac_sha256($_[0], 'another secret') }),
     bearer('li', claims => { exp => time - 61 }),
     bearer('li', claims => { nbf => time + 600 }),
+    bearer('li', claims => { iat => time + 600 }),
     bearer('li', claims => { iss => 'https://other/' }),
     bearer('li', claims => { aud => 'other' }),
+    bearer('li', claims => { aud => ['other', 'Shop'] }),
+    bearer('li', claims => { aud => [] }),
     bearer('li', claims => { sub => undef }),
     bearer('li', claims => { sub => 'x' x 300 }),
     'Authorization: Bearer a.b.c',
@@ -107,15 +114,16 @@ my $li = main::bearer('li');
 
 
 
-=== TEST 2: RS256, and clocks a minute apart
+=== TEST 2: RS256, clocks a minute apart, and an audience that is a text
 --- sale
 1 153 limit=20
 --- config eval: $::gate
---- pipelined_requests eval: [map { main::buys($_) } 1 .. 3]
+--- pipelined_requests eval: [map { main::buys($_) } 1 .. 5]
 --- more_headers eval
 my @rs = (header => { alg => 'RS256', kid => 'r1' }, sign => \&main::rs256);
-[main::bearer('1', @rs), main::bearer('2', claims => { exp => time - 50 }), main::bearer('3', @rs, claims => { nbf => time + 50 })]
---- error_code eval: [(202) x 3]
+[main::bearer('1', @rs), main::bearer('2', claims => { exp => time - 50 }), main::bearer('3', @rs, claims => { nbf => time + 50 }),
+ main::bearer('4', claims => { iat => time + 50 }), main::bearer('5', claims => { aud => 'shop' })]
+--- error_code eval: [(202) x 5]
 
 
 
@@ -215,3 +223,32 @@ read wanted
 --- config eval: "seckill_jwt jwks=$::file leeway=5;"
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_jwt.*unknown argument "leeway=5"; known are/]
+
+
+
+=== TEST 12: a token of more than 8 KB is no token, and what nginx itself finds too long is its own refusal
+--- sale
+1 153 limit=20
+--- config eval: $::gate
+--- request: POST /buy/
+--- error_code: 400
+--- response_body_filters eval
+sub {
+    my @said = map { main::status_with('li', main::bearer('li', claims => { pad => 'x' x $_ })) } 4_000, 7_000, 17_000, 40_000;
+    return "@said\n";
+}
+--- response_body
+202 401 401 400
+
+
+
+=== TEST 13: of keys with one id each verifies its own tokens, and unusable ones are passed over
+--- sale
+1 153 limit=20
+--- config eval: gate_location("seckill_jwt jwks=$::twins $::settings")
+--- pipelined_requests eval: [map { main::buys($_) } qw(li wang zhao)]
+--- more_headers eval
+my @same = (header => { kid => 'same' });
+[main::bearer('li', @same), main::bearer('wang', header => { alg => 'RS256', kid => 'same' }, sign => \&main::rs256),
+ main::bearer('zhao', @same, sign => sub { Digest::SHA::hmac_sha256($_[0], 'another secret of thirty-two bytes') })]
+--- error_code eval: [202, 202, 401]
