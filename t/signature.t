@@ -226,3 +226,15 @@ POST /buy/1/153
 --- more_headers eval: cookie('li') . "\nX-Seckill-Permit: forged.forged.1\nX-Request-Id: forged"
 --- error_code: 202
 --- response_body_unlike: forged
+
+
+
+=== TEST 23: a session may say when it was issued, and is signed with it
+--- sale eval: $::sale
+--- config eval: $::gate
+--- pipelined_requests eval: [map { 'POST ' . hidden_path($_, '1', '153') } qw(li wang zhao)]
+--- more_headers eval
+my ($expires, $issued) = (now_ms() + 60_000, now_ms());
+my $wang = cookie('wang', expires => "$expires-$issued");
+[cookie('li', expires => "$expires-$issued"), $wang =~ s/-\d+/'-' . ($issued + 1)/er, cookie('zhao', expires => now_ms() - 1 . "-$issued")]
+--- error_code eval: [202, 401, 401]

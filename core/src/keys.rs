@@ -48,6 +48,15 @@ pub const BANS_CHANGES: &str = "seckill::{bans}::changes";
 /// Id of the last entry of [`BANS_CHANGES`]. After an edit of the list by hand, set
 /// it to anything else; every edge then reads the whole list.
 pub const BANS_VERSION: &str = "seckill::{bans}::version";
+/// Hash: sessions and tokens that are revoked, see [`crate::shared::bans::listed`].
+pub const REVOKED: &str = "seckill::{revoked}::list";
+/// Sorted set: the fields of [`REVOKED`], scored by when they would have ended, in ms.
+pub const REVOKED_EXPIRING: &str = "seckill::{revoked}::expiring";
+/// Stream: the latest changes of [`REVOKED`], so that an edge need not read all again.
+pub const REVOKED_CHANGES: &str = "seckill::{revoked}::changes";
+/// Id of the last entry of [`REVOKED_CHANGES`]. After an edit of the list by hand, set
+/// it to anything else.
+pub const REVOKED_VERSION: &str = "seckill::{revoked}::version";
 /// Stream of buyers who may buy a product again, with `item` and `user`: the edges
 /// read it and forget that they have admitted them.
 pub const REGRABS: &str = "seckill::regrabs";

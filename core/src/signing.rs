@@ -13,6 +13,8 @@ pub mod identity;
 pub mod jwt;
 /// Signing secrets: a ring of named keys, with one derived key per purpose.
 pub mod keyring;
+/// Sessions and tokens that are revoked before they end.
+pub mod revocation;
 /// The buyer's session token.
 pub mod session;
 /// Traces, and the edge's word that one is to be recorded.

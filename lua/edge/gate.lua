@@ -80,12 +80,12 @@ local function screen(options)
     elseif entry and now_ms >= entry.opens_ms and catalogue.is_sold_out(entry) then
         return nil, verdict.sold_out
     end
-    local user, expires, kid, digest = session.claimed(options)
+    local user, times, expires, kid, digest = session.claimed(options)
     if not user then
         return nil, verdict.login_required
     elseif not hidden_path.is_signed_for(user, path, options.md5) then
         return nil, verdict.bad_signature
-    elseif not session.confirm(options, now_ms, user, expires, kid, digest) then
+    elseif not session.confirm(options, now_ms, user, times, expires, kid, digest) then
         return nil, verdict.login_required
     end
     if not entry then

@@ -16,8 +16,8 @@ local function hand_out(options)
         return nil, verdict.bad_request
     end
     local now_ms = ngx.now() * 1000
-    local user, expires, kid, digest = session.claimed(options)
-    if not user or not session.confirm(options, now_ms, user, expires, kid, digest) then
+    local user, times, expires, kid, digest = session.claimed(options)
+    if not user or not session.confirm(options, now_ms, user, times, expires, kid, digest) then
         return nil, verdict.login_required
     end
     local entry, is_read = catalogue.find(round, product)

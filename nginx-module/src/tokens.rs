@@ -13,7 +13,7 @@ use seckill_core::signing::jwt::{KeySet, Policy, Refusal, Token};
 
 use crate::{error_log, random};
 
-/// Verified tokens that a worker remembers: some 20 MiB when it is full.
+/// Verified tokens that a worker remembers: some 27 MiB when it is full.
 const REMEMBERED: usize = 131_072;
 
 /// One `seckill_jwt` of the configuration.
@@ -124,6 +124,7 @@ impl Proof for Unverified<'_> {
             user: self.user.into(),
             until_ms: self.token.until_ms,
             key,
+            marks: self.token.marks,
         };
         VERIFIED.with_borrow_mut(|all| {
             let all = all.get_or_insert_with(|| {

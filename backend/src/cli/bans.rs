@@ -187,7 +187,7 @@ fn has_ended(expires_ms: Option<u64>, now_ms: u64) -> bool {
 fn named(ban: &Ban<'_>) -> String {
     match ban {
         Ban::Address(prefix) => format!("address {prefix}"),
-        Ban::User(user) => format!("user {user}"),
+        other => other.to_string(),
     }
 }
 

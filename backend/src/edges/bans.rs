@@ -205,6 +205,8 @@ fn read(field: &str, value: &str) -> Result<Listed, BadEntry> {
     let (kind, value_text) = match &ban {
         Ban::Address(prefix) => (listed::Kind::Address, prefix.to_string()),
         Ban::User(user) => (listed::Kind::User, (*user).to_owned()),
+        // Of another list.
+        Ban::Session(_) | Ban::SessionsOf { .. } => return Err(BadEntry::Kind(field.to_owned())),
     };
     // An expiry is all that an edge needs; the rest may be missing.
     let record = Record::parse(value);

@@ -109,6 +109,7 @@ impl Tokens {
             user: read.user.as_str().into(),
             until_ms: read.until_ms,
             key,
+            marks: read.marks,
         };
         let mut known = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         known.remember(0, token, verified);

@@ -1,10 +1,13 @@
-//! Banned addresses, networks and users, mirrored from Redis by one worker
-//! while all others read.
+//! Banned addresses, networks and users, and revoked sessions, mirrored from Redis by one
+//! worker while all others read. A revocation is a ban of one session or token, or, as a
+//! *cut*, of all that a user was issued before an instant.
 //!
 //! # What an entry holds
 //! 16 bytes: the 64-bit SipHash of the ban under the zone's random `Seed`, and
 //! one word of expiry (epoch seconds, 32 bits), generation (24 bits) and *kind*
-//! (8 bits): a user, or an address family with a prefix length. A stranger is
+//! (8 bits): a user, an address family with a prefix length, a session, or a cut. A cut
+//! has its instant instead of the expiry, in ms as far as 32 bits go (49 days): it is in
+//! force for 30 days, so that both are known from it. A stranger is
 //! refused wrongly with probability `k · n · 2⁻⁶⁴` for `n` bans and `k` look-ups:
 //! with 1,000,000 bans of five lengths and 100 million different visitors,
 //! 3·10⁻⁵ for one of them at any time. Nobody can raise it by choosing addresses.
@@ -47,6 +50,7 @@ use super::prefix::{self, BadPrefix, Prefix};
 use super::sets::{self, Set, Slot, WAYS};
 use super::siphash::Seed;
 use crate::ids;
+use crate::signing::revocation::{CUT_LIFE_MS, Mark, Marks};
 
 mod kind;
 /// Bans as Redis lists them.
@@ -59,7 +63,11 @@ pub use sweep::{Sweep, Swept};
 /// Domains of the seed: hashes for one purpose say nothing about the other's.
 const ADDRESS: u64 = 0x6261_6e73_0001;
 const USER: u64 = 0x6261_6e73_0002;
+const SESSION: u64 = 0x6261_6e73_0003;
+const CUT: u64 = 0x6261_6e73_0004;
 
+/// How far ahead of this clock a cut may be, in ms; farther than any clock that works.
+const CLOCKS_MS: u64 = 86_400_000;
 /// Expiry of a ban that does not end by itself.
 const NEVER: u32 = u32::MAX;
 const GENERATION_BITS: u32 = 24;
@@ -72,6 +80,15 @@ pub enum Ban<'a> {
     Address(Prefix),
     /// A user.
     User(&'a str),
+    /// A session or token, by its own mark or that of its `jti`.
+    Session(Mark),
+    /// All sessions and tokens that a user was issued before an instant.
+    SessionsOf {
+        /// The user.
+        user: &'a str,
+        /// The instant, epoch milliseconds.
+        before_ms: u64,
+    },
 }
 
 /// What the table knows of an address or a user.
@@ -126,9 +143,14 @@ impl fmt::Display for Ban<'_> {
         match self {
             Ban::Address(prefix) => prefix.fmt(f),
             Ban::User(user) => write!(f, "user {user}"),
+            Ban::Session(mark) => write!(f, "session {mark}"),
+            Ban::SessionsOf { user, .. } => write!(f, "sessions of {user}"),
         }
     }
 }
+
+/// The filter cannot clear somebody of whom there is no entry.
+struct Unlisted;
 
 /// A ban that found no room, and is not in force.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -173,6 +195,8 @@ pub struct Index {
     seen_by_sweep: Kinds,
     turn: Turn,
     entries: AtomicU64,
+    /// Of those, revoked sessions and cuts.
+    sessions: AtomicU64,
 }
 
 impl Index {
@@ -181,6 +205,26 @@ impl Index {
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Of those, revoked sessions and cuts.
+    #[must_use]
+    pub fn sessions(&self) -> u64 {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, kind: Option<Kind>) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        if kind.is_some_and(Kind::is_session) {
+            self.sessions.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn uncount(&self, kind: Option<Kind>) {
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        if kind.is_some_and(Kind::is_session) {
+            self.sessions.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -192,6 +236,14 @@ impl Value {
     fn new(kind: Kind, expires_s: Option<u64>, generation: u32) -> Self {
         // What ends after the year 2106 does not end.
         let expires = expires_s.map_or(NEVER, |s| u32::try_from(s).unwrap_or(NEVER));
+        Self::with(kind, expires, generation)
+    }
+
+    fn cut(before_ms: u64, generation: u32) -> Self {
+        Self::with(Kind::CUT, before_ms as u32, generation)
+    }
+
+    fn with(kind: Kind, expires: u32, generation: u32) -> Self {
         let generation = u64::from(generation & GENERATION_MASK);
         Self(u64::from(expires) << 32 | generation << 8 | kind.number())
     }
@@ -209,8 +261,23 @@ impl Value {
     }
 
     fn has_expired(self, now_s: u64) -> bool {
+        if self.kind() == Some(Kind::CUT) {
+            return self.cut_ms(now_s * 1_000).is_none();
+        }
         let expires = (self.0 >> 32) as u32;
         expires != NEVER && now_s >= u64::from(expires)
+    }
+
+    /// The instant of a cut; `None` if it is over.
+    fn cut_ms(self, now_ms: u64) -> Option<u64> {
+        let cut = (self.0 >> 32) as u32;
+        let ago_ms = (now_ms as u32).wrapping_sub(cut);
+        if u64::from(ago_ms) < CUT_LIFE_MS {
+            return now_ms.checked_sub(u64::from(ago_ms));
+        }
+        // Whoever made it may have a clock that is ahead of ours.
+        let ahead_ms = u64::from(ago_ms.wrapping_neg());
+        (ahead_ms <= CLOCKS_MS).then(|| now_ms + ahead_ms)
     }
 }
 
@@ -275,6 +342,54 @@ impl<'a> Bans<'a> {
         }
     }
 
+    /// What is known of a session or token of this user's at `now_ms`, which has these
+    /// marks; they are computed only if anything is revoked.
+    #[must_use]
+    pub fn standing_of_session(
+        &self,
+        user: &str,
+        marks: impl FnOnce() -> Marks,
+        now_ms: u64,
+    ) -> Standing {
+        let in_use = &self.index.in_use;
+        let (sessions, cuts) = (in_use.has(Kind::SESSION), in_use.has(Kind::CUT));
+        if !sessions && !cuts {
+            return Standing::Clear;
+        }
+        let marks = marks();
+        let mut standing = Standing::Clear;
+        if sessions {
+            for mark in marks.each() {
+                match self.standing(Kind::SESSION, self.session_tag(mark), now_ms / 1_000) {
+                    Standing::Banned => return Standing::Banned,
+                    Standing::Unclear => standing = Standing::Unclear,
+                    Standing::Clear => {}
+                }
+            }
+        }
+        if cuts {
+            match self.cut_of(user, now_ms) {
+                Ok(Some(cut_ms)) if marks.is_before(cut_ms) => return Standing::Banned,
+                Ok(_) => {}
+                Err(Unlisted) => standing = Standing::Unclear,
+            }
+        }
+        standing
+    }
+
+    /// The latest cut of a user; `Err` if the filter knows of one that has no entry.
+    fn cut_of(&self, user: &str, now_ms: u64) -> Result<Option<u64>, Unlisted> {
+        let tag = self.cut_tag(user);
+        if !self.filter.may_hold(tag) {
+            return Ok(None);
+        }
+        let cuts = sets::matching(self.sets, tag)
+            .map(Value::of)
+            .filter(|value| value.kind() == Some(Kind::CUT))
+            .filter_map(|value| value.cut_ms(now_ms));
+        cuts.max().map(Some).ok_or(Unlisted)
+    }
+
     /// Puts a ban that is in force until `expires_s` (`None`: for good), or confirms and edits
     /// the one that is there. Only one worker may write at a time.
     ///
@@ -282,7 +397,10 @@ impl<'a> Bans<'a> {
     /// [`Full`]: the ban is not in force.
     pub fn put(&self, ban: Ban<'_>, expires_s: Option<u64>, generation: u32) -> Result<(), Full> {
         let (kind, tag) = self.key(ban);
-        let value = Value::new(kind, expires_s, generation);
+        let value = match ban {
+            Ban::SessionsOf { before_ms, .. } => Value::cut(before_ms, generation),
+            _ => Value::new(kind, expires_s, generation),
+        };
         // First: an entry that is not looked for would ban nobody. The
         // other way round costs a needless look-up until the next sweep.
         self.index.in_use.add(kind);
@@ -301,7 +419,7 @@ impl<'a> Bans<'a> {
             };
             if slot.claim(0, tag) {
                 slot.value.store(value.0, Ordering::Release);
-                self.index.entries.fetch_add(1, Ordering::Relaxed);
+                self.index.count(Some(kind));
                 is_there = true;
             }
         }
@@ -320,10 +438,10 @@ impl<'a> Bans<'a> {
 
     /// Empties a slot: the value first, so that the next tag there does not meet it.
     fn vacate(&self, slot: Slot<'_>, tag: u64) -> bool {
-        slot.value.store(0, Ordering::Release);
+        let kind = Value(slot.value.swap(0, Ordering::AcqRel)).kind();
         let was_there = slot.claim(tag, 0);
         if was_there {
-            self.index.entries.fetch_sub(1, Ordering::Relaxed);
+            self.index.uncount(kind);
         }
         was_there
     }
@@ -346,6 +464,8 @@ impl<'a> Bans<'a> {
     fn key(&self, ban: Ban<'_>) -> (Kind, u64) {
         match ban {
             Ban::User(user) => (Kind::USER, self.user_tag(user)),
+            Ban::Session(mark) => (Kind::SESSION, self.session_tag(mark)),
+            Ban::SessionsOf { user, .. } => (Kind::CUT, self.cut_tag(user)),
             Ban::Address(prefix) => {
                 let kind = Kind::of_network(prefix.is_v4(), prefix.length());
                 (kind, self.address_tag(kind, prefix.bits()))
@@ -364,6 +484,15 @@ impl<'a> Bans<'a> {
 
     fn user_tag(&self, user: &str) -> u64 {
         sets::tag_of(self.seed.hash_texts(USER, [user]))
+    }
+
+    fn session_tag(&self, mark: Mark) -> u64 {
+        let [first, second] = mark.words();
+        sets::tag_of(self.seed.hash_words([SESSION, first, second]))
+    }
+
+    fn cut_tag(&self, user: &str) -> u64 {
+        sets::tag_of(self.seed.hash_texts(CUT, [user]))
     }
 
     fn full(&self, ban: Ban<'_>) -> Full {

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::revocation::{Mark, Marks};
 use crate::ids;
 
 /// The keys that verify tokens: a JWK Set (RFC 7517).
@@ -140,6 +141,8 @@ pub struct Token<'a> {
     pub user: String,
     /// Until when it is good, epoch milliseconds, [`CLOCKS_MS`] included.
     pub until_ms: u64,
+    /// By what it may be revoked.
+    pub marks: Marks,
     /// The header and the payload as they were signed.
     signed: &'a str,
     signature: Vec<u8>,
@@ -173,6 +176,11 @@ impl<'a> Token<'a> {
         Ok(Self {
             user: user(&claims, &policy.claim).ok_or(Refusal::User)?,
             until_ms,
+            marks: Marks {
+                own: Mark::of_token(signed),
+                jti: claims.get("jti").and_then(Value::as_str).map(Mark::of_jti),
+                issued_ms: time_ms(&claims, "iat")?,
+            },
             signed,
             signature: bytes(signature)?,
             algorithm,
@@ -196,6 +204,21 @@ impl<'a> Token<'a> {
         }
         Err(refusal)
     }
+}
+
+/// The mark of a token that may be anybody's, and until when it would be believed in epoch
+/// milliseconds, for whoever has it revoked: neither its claims nor its signature are
+/// looked at. `None` if it is no token, or none that ends.
+#[must_use]
+pub fn to_revoke(text: &str) -> Option<(Mark, u64)> {
+    if text.len() > MAX_TOKEN || !is_token(text) {
+        return None;
+    }
+    let (signed, _) = text.rsplit_once('.')?;
+    let (_, payload) = signed.split_once('.')?;
+    let claims: Map<String, Value> = decode(payload).ok()?;
+    let expires_ms = time_ms(&claims, "exp").ok()??;
+    Some((Mark::of_token(signed), expires_ms.saturating_add(CLOCKS_MS)))
 }
 
 /// Whether a text has the form of a token, and not that of a session of ours, which has

@@ -1,19 +1,22 @@
-//! The buyer's session: `{user}.{expires}.{kid}.{digest}` in a cookie.
+//! The buyer's session: `{user}.{expires}-{issued}.{kid}.{digest}` in a cookie. `-{issued}`
+//! may be missing.
 //!
 //! Verified without I/O, since the gate must refuse strangers at the speed of
-//! static files. The price: a single session cannot be revoked before it
-//! expires; bans serve for that.
+//! static files. Those few that are revoked before they expire are in a list that every
+//! edge mirrors ([`super::revocation`]).
 
 use crate::ids;
 use crate::signing::keyring::{Digest, Key, Keyring, Purpose};
+use crate::signing::revocation::{self, Mark, Marks};
 
 /// The cookie's name.
 pub const COOKIE: &str = "seckill_session";
 /// How long a session lasts, in ms: a day.
 pub const SESSION_LIFE_MS: u64 = 86_400_000;
 
-/// How long a session may last at most, in ms: 30 days.
-pub const MAX_LIFE_MS: u64 = 30 * SESSION_LIFE_MS;
+/// How long a session may last at most, in ms: 30 days, for which all of a buyer's can be
+/// revoked.
+pub const MAX_LIFE_MS: u64 = revocation::CUT_LIFE_MS;
 
 /// A session token, taken apart but not yet verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +25,10 @@ pub struct Session<'a> {
     pub user: &'a str,
     /// Until when, epoch milliseconds.
     pub expires_ms: u64,
-    expires: &'a str,
+    /// When it was issued, epoch milliseconds; `None` if it does not say.
+    pub issued_ms: Option<u64>,
+    /// Both as they are written.
+    times: &'a str,
     kid: &'a str,
     digest: &'a str,
 }
@@ -34,12 +40,16 @@ impl<'a> Session<'a> {
         // From the right, since a user id may contain dots.
         let (rest, digest) = cut_last(token)?;
         let (rest, kid) = cut_last(rest)?;
-        let (user, expires) = cut_last(rest)?;
-        let expires_ms = expires.parse().ok()?;
+        let (user, times) = cut_last(rest)?;
+        let (expires_ms, issued_ms) = match times.split_once('-') {
+            Some((expires, issued)) => (expires.parse().ok()?, Some(issued.parse().ok()?)),
+            None => (times.parse().ok()?, None),
+        };
         ids::is_user(user).then_some(Self {
             user,
             expires_ms,
-            expires,
+            issued_ms,
+            times,
             kid,
             digest,
         })
@@ -54,9 +64,19 @@ impl<'a> Session<'a> {
     /// Whether a key of this ring signed the token for this purpose.
     pub(super) fn is_signed(&self, purpose: Purpose, ring: &Keyring) -> bool {
         ring.find(self.kid).is_some_and(|key| {
-            let fields = [self.user, self.expires];
+            let fields = [self.user, self.times];
             key.verify(purpose, Digest::HmacSha256, &fields, self.digest)
         })
+    }
+
+    /// By what it may be revoked: all that is signed, whichever key signed it.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        Marks {
+            own: Mark::of_session(self.user, self.times),
+            jti: None,
+            issued_ms: self.issued_ms,
+        }
     }
 }
 
@@ -66,17 +86,29 @@ fn cut_last(text: &str) -> Option<(&str, &str)> {
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// Writes a token for `user`, who must be well formed ([`ids::is_user`]).
+/// Writes a token for `user`, who must be well formed ([`ids::is_user`]), which does not
+/// say when it was issued.
 #[must_use]
 pub fn sign(key: &Key, user: &str, expires_ms: u64) -> String {
     sign_for(Purpose::Session, key, user, expires_ms)
 }
 
+/// The same of a session that says when it was issued, so that those issued before it can
+/// be revoked without it.
+#[must_use]
+pub fn issue(key: &Key, user: &str, issued_ms: u64, expires_ms: u64) -> String {
+    let times = format!("{expires_ms}-{issued_ms}");
+    sign_times(Purpose::Session, key, user, &times)
+}
+
 /// The same for another purpose.
 pub(super) fn sign_for(purpose: Purpose, key: &Key, user: &str, expires_ms: u64) -> String {
-    let expires = expires_ms.to_string();
-    let text = key.sign(purpose, Digest::HmacSha256, &[user, &expires]);
-    format!("{user}.{expires}.{}.{text}", key.kid())
+    sign_times(purpose, key, user, &expires_ms.to_string())
+}
+
+fn sign_times(purpose: Purpose, key: &Key, user: &str, times: &str) -> String {
+    let text = key.sign(purpose, Digest::HmacSha256, &[user, times]);
+    format!("{user}.{times}.{}.{text}", key.kid())
 }
 
 /// The value of cookie `name` in a `Cookie` header; a value that is not UTF-8 is empty,
@@ -112,6 +144,33 @@ mod tests {
         assert_eq!(session.user, "li.wei@example.com");
         assert!(session.is_valid(&ring(), 999));
         assert!(!session.is_valid(&ring(), 1_000));
+    }
+
+    #[test]
+    fn a_session_that_says_when_it_was_issued_is_as_good_and_has_a_mark_of_its_own() {
+        let token = issue(ring().first(), "li-1.wei", 500, 1_000);
+        let session = Session::parse(&token).unwrap();
+        assert_eq!((session.user, session.expires_ms), ("li-1.wei", 1_000));
+        assert!(session.is_valid(&ring(), 999) && !session.is_valid(&ring(), 1_000));
+        let silent = sign(ring().first(), "li-1.wei", 1_000);
+        let silent = Session::parse(&silent).unwrap();
+        assert_ne!(session.marks().own, silent.marks().own);
+        assert_eq!(session.marks().issued_ms, Some(500));
+        assert_eq!(silent.marks().issued_ms, None);
+        // Another key signs the same session: it is revoked with it.
+        let keys = ring();
+        let others = keys.keys().map(|key| issue(key, "li-1.wei", 500, 1_000));
+        for other in others {
+            assert_eq!(Session::parse(&other).unwrap().marks(), session.marks());
+        }
+        for wrong in [
+            "li.1000-.k2.x",
+            "li.-1.k2.x",
+            "li.1-2-3.k2.x",
+            "li.1-x.k2.x",
+        ] {
+            assert_eq!(Session::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -1,27 +1,40 @@
-//! Kinds of bans: a user, or an address family with a prefix length.
+//! Kinds of bans: a user, an address family with a prefix length, or a session that is
+//! revoked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A kind as a number from 1 to 163.
+/// A kind as a number from 1 to 165.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kind(u8);
 
 /// Number of the networks of IPv4 with length 0; the others follow.
 const V4: u8 = 1;
 const V6: u8 = V4 + 33;
-const LAST: u8 = V6 + 129;
+const USER: u8 = V6 + 129;
+const SESSION: u8 = USER + 1;
+const CUT: u8 = SESSION + 1;
+const LAST: u8 = CUT;
 const WORDS: usize = LAST as usize / 64 + 1;
 
 impl Kind {
     /// A user.
-    pub(super) const USER: Self = Self(LAST);
+    pub(super) const USER: Self = Self(USER);
+    /// One session or token.
+    pub(super) const SESSION: Self = Self(SESSION);
+    /// All of a user's that were issued before an instant.
+    pub(super) const CUT: Self = Self(CUT);
 
     /// Networks of `length`, at most 32 or 128.
     pub(super) fn of_network(is_v4: bool, length: u8) -> Self {
         Self(length + if is_v4 { V4 } else { V6 })
     }
 
-    /// The prefix length; for [`Kind::USER`] without meaning.
+    /// Whether it is a session, or all of a user's.
+    pub(super) fn is_session(self) -> bool {
+        self == Self::SESSION || self == Self::CUT
+    }
+
+    /// The prefix length; for other kinds without meaning.
     pub(super) fn length(self) -> u8 {
         self.0 - if self.0 < V6 { V4 } else { V6 }
     }
@@ -61,7 +74,7 @@ const fn masks(first: u8, end: u8) -> [u64; WORDS] {
 }
 
 const V4_MASKS: [u64; WORDS] = masks(V4, V6);
-const V6_MASKS: [u64; WORDS] = masks(V6, LAST);
+const V6_MASKS: [u64; WORDS] = masks(V6, USER);
 
 /// A set of kinds. Zero bytes: none.
 #[derive(Default)]
@@ -117,8 +130,9 @@ mod tests {
     #[test]
     fn every_length_of_both_families_is_a_kind_of_its_own() {
         let kinds = Kinds::default();
-        let mut numbers = vec![Kind::USER.number()];
-        kinds.add(Kind::USER);
+        let others = [Kind::USER, Kind::SESSION, Kind::CUT];
+        let mut numbers = others.map(Kind::number).to_vec();
+        others.into_iter().for_each(|kind| kinds.add(kind));
         for (is_v4, longest) in [(true, 32), (false, 128)] {
             for length in 0..=longest {
                 let kind = Kind::of_network(is_v4, length);
@@ -132,8 +146,8 @@ mod tests {
             assert_eq!(lengths, (0..=longest).rev().collect::<Vec<_>>());
         }
         numbers.sort_unstable();
-        assert_eq!(numbers, (1..=163).collect::<Vec<_>>());
+        assert_eq!(numbers, (1..=165).collect::<Vec<_>>());
         assert_eq!(Kind::of_number(0), None);
-        assert_eq!(Kind::of_number(164), None);
+        assert_eq!(Kind::of_number(166), None);
     }
 }

@@ -1,8 +1,10 @@
-//! Bans as Redis lists them: one field of a hash each, written by the back end,
-//! mirrored by every edge.
+//! Bans and revocations as Redis lists them: one field of a hash each, written by the back
+//! end, mirrored by every edge.
 //!
-//! The field is `address:203.0.113.0/24` or `user:li`, the value
-//! `expires_ms|at_ms|by|reason`, with 0 for a ban that does not end by itself.
+//! A ban's field is `address:203.0.113.0/24` or `user:li`, the value
+//! `expires_ms|at_ms|by|reason`, with 0 for a ban that does not end by itself. Revocations
+//! have a list of their own, with the fields `session:{mark}` of one session or token and
+//! `sessions:li` of all that a buyer was issued before `at_ms`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +14,7 @@ use thiserror::Error;
 use crate::ids::user;
 use crate::sale::label::check_label;
 use crate::shared::bans::{BadBan, Ban};
+use crate::signing::revocation::{CUT_LIFE_MS, Mark};
 
 /// Longest reason, and longest name of the operator who banned, in characters.
 pub const MAX_TEXT: usize = 200;
@@ -19,6 +22,10 @@ pub const MAX_TEXT: usize = 200;
 const ADDRESS: &str = "address";
 /// What the field of a user begins with.
 const USER: &str = "user";
+/// What the field of a revoked session or token begins with.
+const SESSION: &str = "session";
+/// What the field of a buyer whose sessions are revoked begins with.
+const SESSIONS: &str = "sessions";
 
 /// What can be banned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +81,7 @@ impl Kind {
 pub enum BadEntry {
     /// The field does not say what is banned.
     #[error(
-        "\"{0}\" does not begin with \"address:\" or \"user:\"; lift it and ban again with \"seckill bans\""
+        "\"{0}\" does not begin with \"address:\" or \"user:\", and is no revoked session; lift it and ban again with \"seckill bans\""
     )]
     Kind(String),
     /// The field names nothing that can be banned.
@@ -90,8 +97,14 @@ pub enum BadEntry {
         /// The value, cut after 100 characters.
         value: String,
     },
+    /// A buyer's sessions are revoked for another time than all are.
+    #[error(
+        "\"{0}\" does not end 30 days after its instant; revoke them again with \"seckill session revoke --user\""
+    )]
+    Cut(String),
 }
 
+/// At most 100 characters of a text.
 fn cut(text: &str) -> String {
     text.chars().take(100).collect()
 }
@@ -102,14 +115,30 @@ pub fn field(ban: &Ban<'_>) -> String {
     match ban {
         Ban::Address(prefix) => format!("{ADDRESS}:{prefix}"),
         Ban::User(user) => format!("{USER}:{user}"),
+        Ban::Session(mark) => format!("{SESSION}:{mark}"),
+        Ban::SessionsOf { user, .. } => format!("{SESSIONS}:{user}"),
     }
 }
 
-/// Reads a field.
+/// Reads a field. The instant of [`Ban::SessionsOf`] is in the value.
 ///
 /// # Errors
 /// [`BadEntry`], with the text.
 pub fn parse_field(field: &str) -> Result<Ban<'_>, BadEntry> {
+    match field.split_once(':') {
+        Some((SESSION, mark)) => {
+            let mark = Mark::parse(mark).ok_or_else(|| BadEntry::Kind(cut(field)))?;
+            return Ok(Ban::Session(mark));
+        }
+        Some((SESSIONS, user)) => {
+            let Ban::User(user) = Ban::user(user)? else {
+                return Err(BadEntry::Kind(cut(field)));
+            };
+            let before_ms = 0;
+            return Ok(Ban::SessionsOf { user, before_ms });
+        }
+        _ => {}
+    }
     let (kind, name) = field
         .split_once(':')
         .and_then(|(kind, name)| Some((Kind::parse(kind)?, name)))
@@ -125,14 +154,21 @@ pub type Expiry = Option<u64>;
 /// # Errors
 /// [`BadEntry`], with the text.
 pub fn parse<'a>(field: &'a str, value: &str) -> Result<(Ban<'a>, Expiry), BadEntry> {
-    let ban = parse_field(field)?;
-    let expires_ms = value
-        .split_once('|')
-        .and_then(|(expires, _)| expires.parse::<u64>().ok())
-        .ok_or_else(|| BadEntry::Expiry {
-            field: cut(field),
-            value: cut(value),
-        })?;
+    let mut ban = parse_field(field)?;
+    let bad = || BadEntry::Expiry {
+        field: cut(field),
+        value: cut(value),
+    };
+    let (expires, rest) = value.split_once('|').ok_or_else(bad)?;
+    let expires_ms: u64 = expires.parse().map_err(|_| bad())?;
+    if let Ban::SessionsOf { before_ms, .. } = &mut ban {
+        let at = rest.split('|').next().unwrap_or_default();
+        *before_ms = at.parse().map_err(|_| bad())?;
+        // Readers keep the instant alone, and know the expiry from it.
+        if expires_ms.checked_sub(*before_ms) != Some(CUT_LIFE_MS) {
+            return Err(BadEntry::Cut(cut(field)));
+        }
+    }
     Ok((ban, (expires_ms > 0).then_some(expires_ms)))
 }
 
@@ -205,6 +241,28 @@ mod tests {
         let text = record.to_string();
         assert_eq!(Record::parse(&text), Some(record));
         assert_eq!(parse("user:li", &text).unwrap().1, Some(5));
+    }
+
+    #[test]
+    fn a_revocation_reads_back_as_written() {
+        let mark = Mark::of_jti("1");
+        let one = Ban::Session(mark);
+        assert_eq!(field(&one), format!("session:{mark}"));
+        assert_eq!(parse(&field(&one), "5|1|shop|").unwrap(), (one, Some(5)));
+        let all = Ban::SessionsOf {
+            user: "a%3Ab%7Cc",
+            before_ms: 4,
+        };
+        let until_ms = CUT_LIFE_MS + 4;
+        let value = format!("{until_ms}|4|shop|");
+        assert_eq!(field(&all), "sessions:a%3Ab%7Cc");
+        assert_eq!(parse(&field(&all), &value).unwrap(), (all, Some(until_ms)));
+        for value in ["5|x|shop|", "5|4|shop|", "0|4|shop|"] {
+            assert!(parse("sessions:li", value).is_err(), "{value}");
+        }
+        for wrong in ["session:", "session:0F", "sessions:", "sessions:a b"] {
+            assert!(parse_field(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

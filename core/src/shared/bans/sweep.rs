@@ -14,6 +14,7 @@ pub struct Sweep {
     number: Number,
     next: usize,
     entries_before: u64,
+    sessions_kept: u64,
     result: Swept,
 }
 
@@ -50,6 +51,7 @@ impl Bans<'_> {
             number,
             next: 0,
             entries_before: self.index.entries(),
+            sessions_kept: 0,
             result: Swept::default(),
         }
     }
@@ -81,6 +83,7 @@ impl Bans<'_> {
                     self.index.seen_by_sweep.add(kind);
                     self.filter.keep(tag, sweep.number);
                     sweep.result.kept += 1;
+                    sweep.sessions_kept += u64::from(kind.is_session());
                 }
                 _ => sweep.result.removed += u64::from(self.vacate(slot, tag)),
             }
@@ -101,6 +104,8 @@ impl Bans<'_> {
         if self.index.entries() == undisturbed {
             let kept = sweep.result.kept;
             self.index.entries.store(kept, Ordering::Relaxed);
+            let sessions = sweep.sessions_kept;
+            self.index.sessions.store(sessions, Ordering::Relaxed);
         }
         sweep.result
     }

@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use super::sets::zeroed;
 use super::*;
 
+mod sessions;
+
 const SEED: Seed = Seed::new([0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210]);
 const NOW: u64 = 1_795_406_400;
 

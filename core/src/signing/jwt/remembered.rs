@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 
 use super::KeySet;
+use crate::signing::revocation::Marks;
 use crate::siphash::Seed;
 
 /// Hashes for this purpose say nothing about those for another.
@@ -26,6 +27,8 @@ pub struct Verified {
     pub until_ms: u64,
     /// The key that verified it ([`super::Token::verify`]).
     pub key: u64,
+    /// By what it may be revoked, which is looked up at every use.
+    pub marks: Marks,
 }
 
 /// The tokens that were verified.
@@ -103,12 +106,18 @@ impl Remembered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signing::revocation::Mark;
 
     fn verified(user: &str, until_ms: u64, key: u64) -> Verified {
         Verified {
             user: user.into(),
             until_ms,
             key,
+            marks: Marks {
+                own: Mark::of_jti("own"),
+                jti: None,
+                issued_ms: None,
+            },
         }
     }
 

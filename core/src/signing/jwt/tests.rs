@@ -406,6 +406,65 @@ fn a_key_set_takes_the_keys_that_it_can_use() {
     assert_eq!(KeySet::parse(&long).unwrap_err(), KeySetError::TooLong);
 }
 
+/// A provider may publish one id twice, while it rotates or for two algorithms.
+#[test]
+fn of_keys_with_one_id_each_verifies_its_own_tokens() {
+    let ((mut first, sign_first), (mut second, sign_second)) = (ed(), ed());
+    let (mut other, sign_other) = ec();
+    for key in [&mut first, &mut second, &mut other] {
+        key["kid"] = json!("same");
+    }
+    let broken = json!({ "kty": "EC", "crv": "P-256", "kid": "same",
+        "x": encode(&[1; 32]), "y": encode(&[2; 32]) });
+    let keys = set(&[broken, first, second, other]);
+    let with_alg = |alg: &str| json!({ "alg": alg, "kid": "same" });
+    for (alg, sign) in [
+        ("EdDSA", &sign_first),
+        ("EdDSA", &sign_second),
+        ("ES256", &sign_other),
+    ] {
+        let text = token(&with_alg(alg), &claims(), sign);
+        let found = user_of(&text, &keys, &Policy::default(), NOW_MS);
+        assert!(found.is_ok(), "{alg}");
+    }
+    // Of a key that is none of them, nobody is believed.
+    let (_, stranger) = ed();
+    let text = token(&with_alg("EdDSA"), &claims(), &stranger);
+    let refusal = user_of(&text, &keys, &Policy::default(), NOW_MS);
+    assert_eq!(refusal, Err(Refusal::Signature));
+}
+
+#[test]
+fn a_token_has_one_mark_whatever_its_signature_and_one_of_its_jti() {
+    let (jwk, sign) = ec();
+    let header = json!({ "alg": "ES256", "kid": "e1" });
+    let all = with("jti", json!("7"));
+    // ES256 signs with a random number: two texts of one token.
+    let [one, two] = [token(&header, &all, &sign), token(&header, &all, &sign)];
+    assert_ne!(one, two);
+    let read = |text| Token::read(text, &Policy::default(), NOW_MS).unwrap();
+    let marks = read(&one).marks;
+    assert_eq!(read(&two).marks, marks);
+    assert_eq!(marks.jti, Some(Mark::of_jti("7")));
+    assert_eq!(marks.issued_ms, Some(NOW_MS));
+    let until_ms = NOW_MS + 600_000 + CLOCKS_MS;
+    assert_eq!(to_revoke(&one), Some((marks.own, until_ms)));
+    assert!(user_of(&one, &set(&[jwk]), &Policy::default(), NOW_MS).is_ok());
+    let other = token(&header, &with("jti", json!("8")), &sign);
+    assert_ne!(read(&other).marks.own, marks.own);
+    let undated = json!({ "sub": "li", "exp": NOW_S + 600 });
+    let undated = token(&header, &undated, &sign);
+    assert_eq!(
+        (read(&undated).marks.jti, read(&undated).marks.issued_ms),
+        (None, None)
+    );
+    let endless = token(&header, &json!({ "sub": "li" }), &sign);
+    let long = format!("{one}{}", "A".repeat(MAX_TOKEN));
+    for none in ["", "a.b.c", "li.1.k1.d", &endless, &long] {
+        assert_eq!(to_revoke(none), None);
+    }
+}
+
 #[test]
 fn a_secret_must_not_lie_where_anybody_may_read_it() {
     let (secret, _) = hs();
