@@ -166,7 +166,7 @@ async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
         Command::Payments(command) => payments::run(config, command).await,
         Command::Notices(command) => notices::run(config, command).await,
         Command::Retention(arguments) => retention::run(config, &arguments).await,
-        Command::Session(command) => session::run(config, command),
+        Command::Session(command) => session::run(config, command).await,
         Command::Status(arguments) => status::show(config, &arguments).await,
         Command::Verify(arguments) => verify::verify(config, &arguments).await,
         Command::Capacity(arguments) => capacity::run(config, &arguments),

@@ -1,4 +1,4 @@
-//! What the back end does for the edges: bans, the analysis of their access logs,
+//! What the back end does for the edges: bans, revoked sessions, the analysis of their access logs,
 //! overdue leases, and buyers who may buy again. It may use the sale's catalogue, the
 //! database and Redis; it knows nothing of orders.
 
@@ -12,3 +12,5 @@ pub mod findings;
 pub mod leases;
 /// Announces to the edges which buyers may buy again.
 pub mod regrabs;
+/// Revoked sessions and tokens.
+pub mod sessions;

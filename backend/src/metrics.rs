@@ -108,8 +108,19 @@ pub static SPANS_DROPPED: Counter = Counter::new(
     "Spans of traces that were dropped: the collector was away, too slow, or refused them.",
 );
 
+/// Sessions, tokens and buyers that were revoked.
+pub static SESSIONS_REVOKED: Counter = Counter::new(
+    "seckill_sessions_revoked_total",
+    "Revocations by this process: of a session or token, or of all that a buyer has.",
+);
+/// Requests with what was revoked.
+pub static REVOKED_REFUSED: Counter = Counter::new(
+    "seckill_backend_revoked_total",
+    "Requests with a session or token that is revoked.",
+);
+
 /// All of them.
-static COUNTERS: [&Counter; 8] = [
+static COUNTERS: [&Counter; 10] = [
     &RELAYED,
     &PLACED,
     &RETRIED,
@@ -118,6 +129,8 @@ static COUNTERS: [&Counter; 8] = [
     &RESTARTS,
     &REDIS_CONNECTS,
     &SPANS_DROPPED,
+    &SESSIONS_REVOKED,
+    &REVOKED_REFUSED,
 ];
 
 /// Metrics as text.

@@ -116,10 +116,11 @@ fn part(name: &'static str, is_up: bool, is_needed: bool) -> Part {
     }
 }
 
-/// Healthy means able to sell: the catalogue was read, and Redis replies.
+/// Healthy means able to sell: the catalogue and the revoked sessions were read, and Redis
+/// replies.
 async fn healthz(State(state): State<Arc<ShopState>>) -> Result<Response, ApiError> {
     match state.catalogue.products() {
-        Some(_) if can_write(&state).await => Ok(json_response(
+        Some(_) if state.revoked.was_read() && can_write(&state).await => Ok(json_response(
             StatusCode::OK,
             r#"{"status":"ok"}"#.to_owned(),
         )),

@@ -7,13 +7,15 @@ use ngx::ffi::ngx_uint_t;
 use seckill_core::gate::directive::{Fallback, RateLimit};
 use seckill_core::gate::{Credential, Proof};
 use seckill_core::signing::keyring::{Digest, Keyring};
+use seckill_core::signing::revocation::Marks;
+use seckill_core::signing::session::Session;
 use seckill_core::signing::trace::Tracing;
 use seckill_core::signing::{jwt, session};
 use seckill_core::{Verdict, ids};
 
 use crate::conf::{Edge, LocConf, MainConf};
 use crate::ctx::request::{Headers, Request};
-use crate::state::Zone;
+use crate::state::{Zone, bans};
 use crate::tokens::{Jwt, Read, Unverified};
 use crate::{clock, ngx_http_seckill_module};
 
@@ -123,10 +125,53 @@ impl<'a> Settings<'a> {
         if self.user.is_none() && self.jwt.is_none() {
             return None;
         }
-        match self.buyer(request, &request.headers()).ok()? {
-            Buyer::Vouched(user) => ids::is_user(user).then_some(user),
-            Buyer::Token(token) => token.verify().ok().map(|()| token.user),
-            Buyer::Cookie(_) => None,
+        let buyer = self.buyer(request, &request.headers()).ok()?;
+        let user = match &buyer {
+            Buyer::Vouched(user) => ids::is_user(user).then_some(*user)?,
+            Buyer::Known(user, _) => *user,
+            Buyer::Token(token) => token.verify().ok().map(|()| token.user)?,
+            Buyer::Cookie(_) => return None,
+        };
+        // Who cannot be cleared does not buy here, but stays logged in.
+        let result = self.refuse_revoked(&buyer, user, clock::now_ms());
+        (result != Err(Verdict::LoginRequired)).then_some(user)
+    }
+
+    /// Refuses, and counts, a buyer who was verified by a session or token that is revoked.
+    ///
+    /// # Errors
+    /// As for [`bans::check_session`].
+    pub(crate) fn refuse_revoked(
+        &self,
+        buyer: &Buyer<'_>,
+        user: &str,
+        now_ms: u64,
+    ) -> Result<(), Verdict> {
+        let result = self.check_session(buyer, user, now_ms);
+        if result == Err(Verdict::LoginRequired) {
+            self.zone.counters().revoked.add(1);
+        }
+        result
+    }
+
+    /// Whether the session or token by which a buyer was verified is revoked, as far as
+    /// this edge knows.
+    pub(crate) fn is_revoked(&self, buyer: &Buyer<'_>, user: &str, now_ms: u64) -> bool {
+        self.check_session(buyer, user, now_ms) == Err(Verdict::LoginRequired)
+    }
+
+    fn check_session(&self, buyer: &Buyer<'_>, user: &str, now_ms: u64) -> Result<(), Verdict> {
+        let check =
+            |marks: &dyn Fn() -> Marks| bans::check_session(&self.zone, user, marks, now_ms);
+        match buyer {
+            // nginx asks for each request anew.
+            Buyer::Vouched(_) | Buyer::Cookie(None) => Ok(()),
+            Buyer::Known(_, marks) => check(&|| *marks),
+            Buyer::Token(token) => check(&|| token.token.marks),
+            Buyer::Cookie(Some(text)) => {
+                let session = Session::parse(text).ok_or(Verdict::LoginRequired)?;
+                check(&|| session.marks())
+            }
         }
     }
 
@@ -142,8 +187,10 @@ impl<'a> Settings<'a> {
 
 /// Who a request says is buying.
 pub(crate) enum Buyer<'r> {
-    /// This configuration vouches for them, or their token was verified before.
+    /// This configuration vouches for them.
     Vouched(&'r str),
+    /// Their token was verified before, and may be revoked by these marks.
+    Known(&'r str, Marks),
     /// Their session, to be verified.
     Cookie(Option<&'r str>),
     /// Their token, to be verified.
@@ -154,7 +201,7 @@ impl Buyer<'_> {
     /// The same for the gate's rules.
     pub(crate) fn credential(&self) -> Credential<'_> {
         match self {
-            Self::Vouched(user) => Credential::Vouched(user),
+            Self::Vouched(user) | Self::Known(user, _) => Credential::Vouched(user),
             Self::Cookie(token) => Credential::Cookie(*token),
             Self::Token(token) => Credential::Proof(token),
         }
@@ -168,7 +215,7 @@ fn token_buyer<'r>(
     text: &'r str,
 ) -> Result<Buyer<'r>, Verdict> {
     match jwt.read(text, clock::now_ms()) {
-        Ok(Read::Known(user)) => Ok(Buyer::Vouched(request.keep(Cow::Owned(user)))),
+        Ok(Read::Known(user, marks)) => Ok(Buyer::Known(request.keep(Cow::Owned(user)), marks)),
         Ok(Read::Claimed(token, keys)) => Ok(Buyer::Token(Unverified {
             jwt,
             text,

@@ -10,6 +10,7 @@ use seckill_core::gate::Proof;
 use seckill_core::gate::directive::jwt::Jwks;
 use seckill_core::signing::jwt::remembered::{Remembered, Verified};
 use seckill_core::signing::jwt::{KeySet, Policy, Refusal, Token};
+use seckill_core::signing::revocation::Marks;
 
 use crate::{error_log, random};
 
@@ -65,10 +66,10 @@ impl Jwt {
         let keys = self.keys().ok_or(Verdict::Unavailable)?;
         let known = VERIFIED.with_borrow_mut(|verified| {
             let found = verified.as_mut()?.find(self.index, text, &keys, now_ms)?;
-            Some(found.user.to_string())
+            Some((found.user.to_string(), found.marks))
         });
-        if let Some(user) = known {
-            return Ok(Read::Known(user));
+        if let Some((user, marks)) = known {
+            return Ok(Read::Known(user, marks));
         }
         match Token::read(text, &self.policy, now_ms) {
             Ok(token) => Ok(Read::Claimed(token, keys)),
@@ -79,8 +80,8 @@ impl Jwt {
 
 /// What was read of a token.
 pub(crate) enum Read<'a> {
-    /// It was verified before, and names this user.
-    Known(String),
+    /// It was verified before, names this user, and may be revoked by these marks.
+    Known(String, Marks),
     /// It is to be verified by these keys.
     Claimed(Token<'a>, Rc<KeySet>),
 }

@@ -89,9 +89,10 @@ const VARIABLES: [(&str, Text); 9] = [
 fn visitor<'r>(request: &Request<'r>) -> Option<&'r str> {
     let settings = Settings::of(request).ok()?;
     let buyer = settings.buyer(request, &request.headers()).ok()?;
-    gate::identify(buyer.credential(), settings.keyring, clock::now_ms())
-        .ok()
-        .map(|user| request.keep(Cow::Owned(user.to_owned())))
+    let now_ms = clock::now_ms();
+    let user = gate::identify(buyer.credential(), settings.keyring, now_ms).ok()?;
+    let is_revoked = settings.is_revoked(&buyer, user, now_ms);
+    (!is_revoked).then(|| request.keep(Cow::Owned(user.to_owned())))
 }
 
 /// For the back end: the buyer for whom this nginx vouches, or whose token it has

@@ -1,4 +1,4 @@
-//! `seckill session …`: sessions of buyers, made and judged by hand.
+//! `seckill session …`: sessions of buyers, made, judged and revoked by hand.
 
 use std::io::Read as _;
 
@@ -9,10 +9,13 @@ use seckill_core::signing::keyring::Keyring;
 use seckill_core::signing::session::{self, Session};
 use serde_json::json;
 
+use super::bans::whoever_runs_this;
 use super::say;
 use crate::config::Config;
 use crate::edges::bans::parse_time;
+use crate::edges::sessions::{self, Named, Revocation};
 use crate::now_ms;
+use crate::redis::RedisLink;
 use crate::time::rfc3339;
 
 #[derive(Debug, Subcommand)]
@@ -40,37 +43,117 @@ pub(crate) enum SessionCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Refuse a session or token from now on, at every edge within a second
+    ///
+    /// Whoever was logged out by mistake logs in again; nothing brings a session back.
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RevokeArgs {
+    /// A session, or a token of your login; "-" reads it from standard input
+    #[arg(value_name = "SESSION", required_unless_present_any = ["user", "jti"])]
+    session: Option<String>,
+    /// All that this buyer was issued until now, named as your login names them
+    #[arg(long, value_name = "USER", conflicts_with_all = ["session", "jti"])]
+    user: Option<String>,
+    /// The token of your login with this jti
+    #[arg(long, value_name = "JTI", conflicts_with = "session")]
+    jti: Option<String>,
+    /// How long that token still lasts, such as 15m, 1h, 7d
+    #[arg(
+        long = "for", value_name = "TIME", requires = "jti", default_value = "30d",
+        value_parser = parse_time
+    )]
+    time_ms: u64,
+    /// As JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl RevokeArgs {
+    fn read(&self, now_ms: u64) -> anyhow::Result<Revocation> {
+        if let Some(user) = &self.user {
+            let written = ids::user::given(user).filter(|written| ids::is_user(written));
+            return written
+                .and_then(|written| Revocation::of_user(&written, None, now_ms))
+                .ok_or_else(|| anyhow::anyhow!("\"{user}\" is no user; write 1 to 255 bytes"));
+        }
+        if let Some(jti) = &self.jti {
+            return Ok(Revocation::of_jti(jti, Some(now_ms + self.time_ms), now_ms));
+        }
+        let text = given(self.session.as_deref().unwrap_or_default())?;
+        Revocation::of_session(text.trim(), now_ms).ok_or_else(|| {
+            anyhow::anyhow!(
+                "this is no session, USER.EXPIRES-ISSUED.KID.DIGEST, and no token that ends, \
+                 HEADER.PAYLOAD.SIGNATURE"
+            )
+        })
+    }
+}
+
+/// An argument, or standard input for "-".
+fn given(argument: &str) -> anyhow::Result<String> {
+    if argument != "-" {
+        return Ok(argument.to_owned());
+    }
+    let mut text = String::new();
+    let read = std::io::stdin().take(16_384).read_to_string(&mut text);
+    read.context("standard input cannot be read")?;
+    Ok(text)
 }
 
 /// Runs one of the commands.
 ///
 /// # Errors
-/// The key ring cannot be read, or the session is not valid.
-pub(crate) fn run(config: &Config, command: SessionCommand) -> anyhow::Result<()> {
-    let path = config.keys.display();
-    let text = std::fs::read_to_string(&config.keys).with_context(|| {
-        format!("the key ring {path} cannot be read; SECKILL_KEYS names another")
-    })?;
-    let ring = Keyring::parse(&text).with_context(|| format!("the key ring {path} is wrong"))?;
+/// The key ring cannot be read, the session is not valid, or Redis is away.
+pub(crate) async fn run(config: &Config, command: SessionCommand) -> anyhow::Result<()> {
     match command {
         SessionCommand::Mint {
             user,
             time_ms,
             json,
-        } => say(&mint(&ring, &user, time_ms, json)?),
-        SessionCommand::Verify { session, json } => {
-            let text = match session.as_str() {
-                "-" => {
-                    let mut text = String::new();
-                    let read = std::io::stdin().take(16_384).read_to_string(&mut text);
-                    read.context("standard input cannot be read")?;
-                    text
-                }
-                _ => session,
-            };
-            say(&verify(&ring, text.trim(), now_ms(), json)?)
-        }
+        } => say(&mint(&keys(config)?, &user, time_ms, json)?),
+        SessionCommand::Verify { session, json } => say(&verify(
+            &keys(config)?,
+            given(&session)?.trim(),
+            now_ms(),
+            json,
+        )?),
+        SessionCommand::Revoke(arguments) => revoke(config, &arguments).await,
     }
+}
+
+fn keys(config: &Config) -> anyhow::Result<Keyring> {
+    let path = config.keys.display();
+    let text = std::fs::read_to_string(&config.keys).with_context(|| {
+        format!("the key ring {path} cannot be read; SECKILL_KEYS names another")
+    })?;
+    Keyring::parse(&text).with_context(|| format!("the key ring {path} is wrong"))
+}
+
+async fn revoke(config: &Config, arguments: &RevokeArgs) -> anyhow::Result<()> {
+    let now_ms = now_ms();
+    let revocation = arguments.read(now_ms)?;
+    let redis = RedisLink::connect(&config.redis_url).await?;
+    let by = whoever_runs_this().replace('|', "/");
+    sessions::revoke(&mut redis.conn().await?, &revocation, &by, now_ms).await?;
+    if arguments.json {
+        let body = json!({
+            "revoked": revocation.named.as_str(),
+            "until_ms": revocation.until_ms,
+        });
+        return say(&format!("{body}\n"));
+    }
+    let until = rfc3339(revocation.until_ms);
+    say(&match &revocation.named {
+        _ if revocation.until_ms <= now_ms => format!("It ended by itself at {until}.\n"),
+        Named::Session(_) => format!("Revoked until {until}, when it would have ended.\n"),
+        Named::SessionsOf(user) => format!(
+            "Revoked: all that {} was issued until now. The next login counts.\n",
+            ids::user::name(user)
+        ),
+    })
 }
 
 fn mint(ring: &Keyring, user: &str, time_ms: u64, json: bool) -> anyhow::Result<String> {
@@ -79,8 +162,9 @@ fn mint(ring: &Keyring, user: &str, time_ms: u64, json: bool) -> anyhow::Result<
     if time_ms > session::MAX_LIFE_MS {
         anyhow::bail!("a session lasts 30d at most");
     }
-    let expires_ms = now_ms() + time_ms;
-    let token = session::sign(ring.first(), &written, expires_ms);
+    let issued_ms = now_ms();
+    let expires_ms = issued_ms + time_ms;
+    let token = session::issue(ring.first(), &written, issued_ms, expires_ms);
     Ok(if json {
         let body = json!({ "user": user, "session": token, "expires_ms": expires_ms });
         format!("{body}\n")
@@ -92,7 +176,7 @@ fn mint(ring: &Keyring, user: &str, time_ms: u64, json: bool) -> anyhow::Result<
 fn verify(ring: &Keyring, text: &str, now_ms: u64, json: bool) -> anyhow::Result<String> {
     let session = Session::parse(text).ok_or_else(|| {
         anyhow::anyhow!(
-            "this is no session: it has the form USER.EXPIRES.KID.DIGEST, USER percent-encoded"
+            "this is no session: it has the form USER.EXPIRES-ISSUED.KID.DIGEST, USER percent-encoded"
         )
     })?;
     let user = ids::user::name(session.user);

@@ -48,6 +48,8 @@ pub mod queue;
 pub mod replay;
 /// `lua/sale`: changes of the catalogue.
 pub mod sale;
+/// `lua/sessions`: sessions that are revoked.
+pub mod sessions;
 /// `lua/stock`: everything that changes a segment.
 pub mod stock;
 
@@ -157,6 +159,7 @@ pub(super) async fn load_all(conn: &mut MultiplexedConnection) -> RedisResult<()
         permits::ALL,
         queue::ALL,
         sale::ALL,
+        sessions::ALL,
         stock::ALL,
     ];
     for text in folders.into_iter().flatten() {

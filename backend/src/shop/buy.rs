@@ -169,6 +169,13 @@ fn screen_without_edge<'a>(
     }
     // Bans are the edge's: only there is the address known for certain.
     claim.verify_buyer(&state.keyring, now_ms)?;
+    if !state.revoked.was_read() {
+        // Nobody buys on a guess.
+        return Err(Verdict::Unavailable);
+    }
+    if let Caller::Session(token) = caller {
+        identity::refuse_revoked(state, *token, now_ms)?;
+    }
     let (round, product) = claim.item();
     let (item, entry) = find(round, product).ok_or(Verdict::NotFound)?;
     let admissible = claim.admit(&entry, &state.keyring, now_ms)?;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use axum::http::{HeaderMap, header};
 use seckill_core::Verdict;
 use seckill_core::gate::{self, Credential};
+use seckill_core::signing::session::Session;
 use seckill_core::signing::{identity, jwt, session};
 
 use super::admission::single;
@@ -46,7 +47,9 @@ pub(super) async fn caller<'a>(
         single(headers, header::AUTHORIZATION.as_str())?;
         return Ok(match login_token(state, headers) {
             Some((tokens, text)) => {
-                let user = tokens.user(text).await.map_err(Verdict::from)?;
+                let (user, marks) = tokens.user(text).await.map_err(Verdict::from)?;
+                state.revoked.read_once().await;
+                state.revoked.check(&user, &marks, now_ms())?;
                 Caller::Verified(Cow::Owned(user))
             }
             None => Caller::Session(token(headers)),
@@ -104,8 +107,25 @@ pub(super) async fn buyer<'a>(
     match caller(state, headers).await? {
         Caller::Verified(user) => Ok(user),
         Caller::Session(token) => {
-            let user = gate::identify(Credential::Cookie(token), &state.keyring, now_ms());
-            Ok(Cow::Borrowed(user?))
+            let user = gate::identify(Credential::Cookie(token), &state.keyring, now_ms())?;
+            state.revoked.read_once().await;
+            refuse_revoked(state, token, now_ms())?;
+            Ok(Cow::Borrowed(user))
         }
+    }
+}
+
+/// Refuses a verified session that is known to be revoked.
+///
+/// # Errors
+/// `login_required`.
+pub(super) fn refuse_revoked(
+    state: &ShopState,
+    token: Option<&str>,
+    now_ms: u64,
+) -> Result<(), Verdict> {
+    match token.and_then(Session::parse) {
+        Some(session) => state.revoked.check(session.user, &session.marks(), now_ms),
+        None => Err(Verdict::LoginRequired),
     }
 }

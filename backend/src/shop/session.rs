@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use seckill_core::orders::payment::{self, SignatureError};
 use seckill_core::signing::identity as vouched;
-use seckill_core::signing::jwt::Refusal;
+use seckill_core::signing::revocation::Marks;
 use seckill_core::signing::session;
 use seckill_core::signing::session::Session;
 use seckill_core::{Verdict, ids};
@@ -30,6 +30,9 @@ const MAX_WANTED: usize = 4096;
 /// The header with such a server's signature.
 const SIGNATURE: &str = "x-seckill-signature";
 
+/// Revokes sessions.
+mod revoking;
+
 /// `GET /api/session` and `POST /api/session`.
 pub(super) fn router() -> Router<Arc<ShopState>> {
     Router::new()
@@ -37,6 +40,7 @@ pub(super) fn router() -> Router<Arc<ShopState>> {
         .route("/api/session/way", get(way))
         .route("/api/session/logout", post(log_out))
         .route("/api/session/mint", post(mint))
+        .route("/api/session/revoke", post(revoking::revoke))
 }
 
 /// Who is logged in, and until when.
@@ -47,10 +51,9 @@ async fn show(
 ) -> Result<Response, ApiError> {
     refuse_body(&body)?;
     if !headers.contains_key(vouched::HEADER)
-        && let Some((tokens, text)) = identity::login_token(&state, &headers)
-        && let Err(NoUser::Refused(refusal)) = tokens.user(text).await
+        && let Some(response) = why_nobody(&state, &headers).await
     {
-        return Ok(refused(refusal));
+        return Ok(response);
     }
     let user = identity::buyer(&state, &headers).await?;
     let expires_ms = match identity::caller(&state, &headers).await? {
@@ -59,6 +62,28 @@ async fn show(
         Caller::Session(token) => token.and_then(Session::parse).map(|it| it.expires_ms),
     };
     Ok(session_response(&user, expires_ms))
+}
+
+/// Why the session or token of a request names nobody, for those who set up a login; `None`
+/// if it names somebody, or there is none.
+async fn why_nobody(state: &ShopState, headers: &HeaderMap) -> Option<Response> {
+    let now_ms = now_ms();
+    state.revoked.read_once().await;
+    let revoked = |user: &str, marks: &Marks| {
+        state.revoked.check(user, marks, now_ms).err()?;
+        let why = "the shop has ended this session";
+        Some(refused("session_revoked", why))
+    };
+    if let Some((tokens, text)) = identity::login_token(state, headers) {
+        return match tokens.user(text).await {
+            Ok((user, marks)) => revoked(&user, &marks),
+            Err(NoUser::Refused(refusal)) => Some(refused(refusal.code(), &refusal.to_string())),
+            Err(NoUser::NoKeys) => None,
+        };
+    }
+    let session = Session::parse(identity::token(headers)?)?;
+    let is_valid = session.is_valid(&state.keyring, now_ms);
+    is_valid.then(|| revoked(session.user, &session.marks()))?
 }
 
 #[derive(Deserialize)]
@@ -77,12 +102,20 @@ async fn log_in(State(state): State<Arc<ShopState>>, body: Body) -> Result<Respo
         .map_err(|_| Verdict::BadRequest)?;
     let Login { user } = serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?;
     let user = ids::user::write(user.as_bytes()).ok_or(Verdict::BadRequest)?;
-    let expires_ms = now_ms() + session::SESSION_LIFE_MS;
-    let token = session::sign(state.keyring.signing(), &user, expires_ms);
+    let (token, expires_ms) = begin(&state, &user, session::SESSION_LIFE_MS);
     let cookie = cookie(&state, &token, session::SESSION_LIFE_MS / 1000)?;
     let mut response = session_response(&user, Some(expires_ms));
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)
+}
+
+/// A session that begins now, and when it expires.
+fn begin(state: &ShopState, user: &str, life_ms: u64) -> (String, u64) {
+    let now_ms = now_ms();
+    let expires_ms = now_ms + life_ms;
+    let issued_ms = state.revoked.issued_ms(user, now_ms);
+    let token = session::issue(state.keyring.signing(), user, issued_ms, expires_ms);
+    (token, expires_ms)
 }
 
 /// The session cookie with this value, for so long.
@@ -98,9 +131,14 @@ fn cookie(state: &ShopState, token: &str, seconds: u64) -> Result<HeaderValue, A
     Ok(cookie)
 }
 
-/// Ends the session in this browser.
-async fn log_out(State(state): State<Arc<ShopState>>, body: Body) -> Result<Response, ApiError> {
+/// Ends the session, in this browser and wherever a copy of it is.
+async fn log_out(
+    State(state): State<Arc<ShopState>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
     refuse_body(&body)?;
+    revoking::end(&state, &headers).await;
     let mut response = json_response(StatusCode::OK, r#"{"user":null}"#.to_owned());
     let ended = cookie(&state, "", 0)?;
     response.headers_mut().insert(header::SET_COOKIE, ended);
@@ -143,18 +181,7 @@ async fn mint(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let keys = state.login_keys.as_ref().ok_or(Verdict::NotFound)?;
-    let bytes = to_bytes(body, MAX_WANTED)
-        .await
-        .map_err(|_| Verdict::BadRequest)?;
-    let signature = headers.get(SIGNATURE).and_then(|text| text.to_str().ok());
-    payment::verify(keys, signature.unwrap_or_default(), &bytes, now_ms()).map_err(|distrust| {
-        tracing::warn!(?distrust, "a server that wants a session is refused");
-        match distrust {
-            SignatureError::Invalid => Verdict::BadSignature,
-            SignatureError::Expired => Verdict::Expired,
-        }
-    })?;
+    let bytes = signed_body(&state, &headers, body, MAX_WANTED).await?;
     let Wanted { user, seconds } =
         serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?;
     let seconds = seconds.unwrap_or(session::SESSION_LIFE_MS / 1000);
@@ -162,8 +189,7 @@ async fn mint(
         return Err(ApiError(Verdict::BadRequest));
     }
     let written = ids::user::write(user.as_bytes()).ok_or(Verdict::BadRequest)?;
-    let expires_ms = now_ms() + seconds * 1000;
-    let token = session::sign(state.keyring.signing(), &written, expires_ms);
+    let (token, expires_ms) = begin(&state, &written, seconds * 1000);
     let cookie = cookie(&state, &token, seconds)?;
     let body = serde_json::json!({
         "user": user,
@@ -174,12 +200,40 @@ async fn mint(
     Ok(json_response(StatusCode::OK, body.to_string()))
 }
 
-/// Says why a token names nobody, for those who set up a login.
-fn refused(refusal: Refusal) -> Response {
+/// What a server of the shop's sends, which signs it with one of `login_keys`.
+///
+/// # Errors
+/// `not_found` without such keys; `bad_signature` or `expired` if it is not signed so.
+async fn signed_body(
+    state: &ShopState,
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<Bytes, Verdict> {
+    let keys = state.login_keys.as_ref().ok_or(Verdict::NotFound)?;
+    let bytes = to_bytes(body, most)
+        .await
+        .map_err(|_| Verdict::BadRequest)?;
+    let signature = headers.get(SIGNATURE).and_then(|text| text.to_str().ok());
+    payment::verify(keys, signature.unwrap_or_default(), &bytes, now_ms()).map_err(|distrust| {
+        tracing::warn!(
+            ?distrust,
+            "a server that begins or ends sessions is refused"
+        );
+        match distrust {
+            SignatureError::Invalid => Verdict::BadSignature,
+            SignatureError::Expired => Verdict::Expired,
+        }
+    })?;
+    Ok(bytes)
+}
+
+/// Says why a session or token names nobody.
+fn refused(reason: &str, why: &str) -> Response {
     let body = serde_json::json!({
         "code": Verdict::LoginRequired.code(),
-        "reason": refusal.code(),
-        "message": format!("Log in again: {refusal}."),
+        "reason": reason,
+        "message": format!("Log in again: {why}."),
     });
     json_response(StatusCode::UNAUTHORIZED, body.to_string())
 }

@@ -15,6 +15,7 @@ use super::refill::Refiller;
 use super::replay::Replayer;
 use super::tokens::Tokens;
 use crate::config::Names;
+use crate::edges::sessions;
 use crate::http::error::ApiError;
 use crate::orders::payments::Payments;
 use crate::redis::RedisLink;
@@ -78,6 +79,8 @@ pub struct ShopState {
     /// Hands out passes; `None` if this shop has no captcha.
     pub(super) captcha: Option<Captcha>,
     pub(super) catalogue: catalogue::Mirror,
+    /// Sessions and tokens that are revoked.
+    pub(super) revoked: sessions::Mirror,
     /// Where requests wait while Redis does not answer; without one, they are refused.
     pub(super) journal: Option<Journal>,
     /// Numbers of the orders that its purchases become.
@@ -101,6 +104,7 @@ impl ShopState {
     ) -> Self {
         Self {
             catalogue: catalogue::Mirror::following(redis.clone()),
+            revoked: sessions::Mirror::following(redis.clone()),
             numbers: Numbers::drawing(redis.clone()),
             redis,
             placing_at_once: Semaphore::new(PLACED_AT_ONCE),

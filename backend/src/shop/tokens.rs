@@ -8,6 +8,7 @@ use seckill_core::Verdict;
 use seckill_core::gate::directive::jwt::Jwt;
 use seckill_core::signing::jwt::remembered::{Remembered, Verified};
 use seckill_core::signing::jwt::{KeySet, Refusal, Token};
+use seckill_core::signing::revocation::Marks;
 
 use crate::now_ms;
 
@@ -78,13 +79,14 @@ impl Tokens {
         &self.jwt.cookie
     }
 
-    /// The written id of the buyer whom a token names, verified. A key that is not known
+    /// The written id of the buyer whom a token names, verified, and by what the token may
+    /// be revoked. A key that is not known
     /// is looked for in the key set as it is now, so that a login may begin to sign with
     /// a new one at any time.
     ///
     /// # Errors
     /// [`NoUser`].
-    pub async fn user(&self, token: &str) -> Result<String, NoUser> {
+    pub async fn user(&self, token: &str) -> Result<(String, Marks), NoUser> {
         let keys = self.reading.keys().await.ok_or(NoUser::NoKeys)?;
         match self.judge(token, &keys) {
             Err(Refusal::UnknownKey) => {
@@ -96,11 +98,11 @@ impl Tokens {
         }
     }
 
-    fn judge(&self, token: &str, keys: &Arc<KeySet>) -> Result<String, Refusal> {
+    fn judge(&self, token: &str, keys: &Arc<KeySet>) -> Result<(String, Marks), Refusal> {
         let now_ms = now_ms();
         let mut known = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.find(0, token, keys, now_ms) {
-            return Ok(found.user.to_string());
+            return Ok((found.user.to_string(), found.marks));
         }
         drop(known);
         let read = Token::read(token, &self.jwt.policy, now_ms)?;
@@ -113,6 +115,6 @@ impl Tokens {
         };
         let mut known = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         known.remember(0, token, verified);
-        Ok(read.user)
+        Ok((read.user, read.marks))
     }
 }

@@ -7,5 +7,7 @@ mod bytes;
 mod jwt;
 /// Pages of other names, and servers that begin sessions.
 mod names;
+/// Sessions and tokens that are revoked.
+mod revoking;
 /// Buyers for whom an edge vouches.
 mod vouched;

@@ -232,6 +232,7 @@ fn decide(request: &Request<'_>, ctx: &Ctx, may_wait: bool) -> Result<Decision, 
     // The memory for the last check is fetched while the next digest is computed.
     seen.prefetch(&settings.zone);
     claim.verify_buyer(settings.keyring, now_ms)?;
+    settings.refuse_revoked(&buyer, user, now_ms)?;
     bans::check(&settings.zone, user, request.address(), now_ms)?;
     ctx.remember(user, claim.item().0, claim.item().1);
     let id = headers.request.unwrap_or_else(|| request.own_id());

@@ -28,6 +28,7 @@ fn hand_out(request: &Request<'_>) -> Result<String, Verdict> {
     let now_ms = clock::now_ms();
     let buyer = settings.buyer(request, &request.headers())?;
     let user = gate::identify(buyer.credential(), settings.keyring, now_ms)?;
+    settings.refuse_revoked(&buyer, user, now_ms)?;
     bans::check(&settings.zone, user, request.address(), now_ms)?;
     let found = state::lookup(&settings, ids.0, ids.1)?;
     let window = found.entry.window;

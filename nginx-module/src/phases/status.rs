@@ -142,17 +142,22 @@ fn write_protection(zone: &Zone, page: &mut Page) {
         (
             "bans",
             "Bans mirrored here, those included that have expired within the last minute.",
-            bans.mirrored(),
+            bans.entries().saturating_sub(bans.revoked()),
         ),
         (
             "bans_unmirrored",
-            "Bans for which seckill_zone has no room: buyers who cannot be cleared of them are refused.",
+            "Bans and revoked sessions for which seckill_zone has no room: buyers who cannot be cleared of them are refused.",
             bans.unmirrored(),
         ),
         (
             "bans_skipped",
-            "Invalid entries of the list of bans, which are skipped.",
+            "Invalid entries of the lists of bans and of revoked sessions, which are skipped.",
             bans.skipped(),
+        ),
+        (
+            "revoked_sessions",
+            "Revoked sessions and tokens mirrored here, a buyer whose are all revoked counted as one.",
+            bans.revoked(),
         ),
     ];
     for (name, help, value) in gauges {

@@ -1,10 +1,10 @@
-//! Mirrors the list of bans from Redis into the zone.
+//! Mirrors the lists of bans and of revoked sessions from Redis into the zone.
 //!
-//! One worker of an edge polls the list's version four times a second, and reads
-//! changes from a short stream. At the start, and when the stream no longer reaches
-//! back far enough, it reads the list itself, a thousand entries at a time, between
-//! which requests are served. The mirrored bans stay in force meanwhile, and while
-//! Redis is away.
+//! One worker of an edge polls the lists' versions four times a second, and reads
+//! changes from short streams. At the start, and when a stream no longer reaches
+//! back far enough, it reads both lists themselves, a thousand entries at a time, between
+//! which requests are served: both, since they share a table, which is swept as one. What
+//! is mirrored stays in force meanwhile, and while Redis is away.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -33,6 +33,30 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 const SWEEP_EVERY_MS: u64 = 60_000;
 /// How often the whole list is read again while the zone has no room for it.
 const RETRY_EVERY_MS: u64 = 30_000;
+/// A list in Redis: the keys of its entries, changes and version.
+struct List {
+    entries: &'static str,
+    changes: &'static str,
+    version: &'static str,
+}
+
+/// What is mirrored.
+const LISTS: [List; 2] = [
+    List {
+        entries: keys::BANS,
+        changes: keys::BANS_CHANGES,
+        version: keys::BANS_VERSION,
+    },
+    List {
+        entries: keys::REVOKED,
+        changes: keys::REVOKED_CHANGES,
+        version: keys::REVOKED_VERSION,
+    },
+];
+
+/// The version of each list; empty if it has none.
+type Versions = [String; LISTS.len()];
+
 /// Most different warnings that are logged; further invalid entries are counted only.
 const MOST_WARNINGS: usize = 100;
 
@@ -41,12 +65,22 @@ pub(super) fn follow(link: Link, edge: Edge) -> Task<()> {
     let mirror = Mirror {
         link,
         edge,
-        version: None,
+        versions: None,
         passed_ms: 0,
         swept_ms: clock::monotonic_ms(),
         warned: HashSet::new(),
     };
     rt::spawn(mirror.run())
+}
+
+/// How following a list's changes ended.
+enum Caught {
+    /// With this version, the current one.
+    Up(String),
+    /// The stream does not have them all.
+    Behind,
+    /// Another worker follows.
+    Relieved,
 }
 
 /// The cursor of the next batch, and entries of the list as fields and values.
@@ -63,9 +97,9 @@ struct Pass {
 struct Mirror {
     link: Link,
     edge: Edge,
-    /// Version of the list in the zone; `None` if this worker does not know it.
-    version: Option<String>,
-    /// When the whole list was read last, monotonic ms.
+    /// Versions of the lists in the zone; `None` if this worker does not know them.
+    versions: Option<Versions>,
+    /// When the whole lists were read last, monotonic ms.
     passed_ms: u64,
     /// When it was swept last, monotonic ms.
     swept_ms: u64,
@@ -89,24 +123,31 @@ impl Mirror {
 
     async fn update(&mut self) -> RedisResult<()> {
         if !self.edge.zone.claim_refresh() {
-            self.version = None;
+            self.versions = None;
             return Ok(());
         }
         let now_ms = clock::monotonic_ms();
         let lacks_room = self.list().unmirrored() > 0;
-        let Some(held) = self.version.take() else {
+        let Some(mut held) = self.versions.take() else {
             return self.read_all().await;
         };
         if lacks_room && now_ms - self.passed_ms >= RETRY_EVERY_MS {
             return self.read_all().await;
         }
         let current = self.current().await?;
-        if current != held {
-            return self.catch_up(held, &current).await;
+        for ((list, held), current) in LISTS.iter().zip(&mut held).zip(&current) {
+            if held == current {
+                continue;
+            }
+            match self.catch_up(list, held, current).await? {
+                Caught::Up(last) => *held = last,
+                Caught::Behind => return self.read_all().await,
+                Caught::Relieved => return Ok(()),
+            }
         }
-        self.version = Some(held);
+        self.versions = Some(held);
         // The filter that a sweep makes would lack the bans without room.
-        if !lacks_room && now_ms - self.swept_ms >= SWEEP_EVERY_MS && self.list().mirrored() > 0 {
+        if !lacks_room && now_ms - self.swept_ms >= SWEEP_EVERY_MS && self.list().entries() > 0 {
             self.sweep(self.list().generation()).await;
         }
         Ok(())
@@ -120,27 +161,31 @@ impl Mirror {
         self.edge.zone.bans()
     }
 
-    /// The list's version in Redis; empty if it has none.
-    async fn current(&mut self) -> RedisResult<String> {
-        let version: Option<String> = redis::cmd("GET")
-            .arg(keys::BANS_VERSION)
-            .query_async(&mut self.link.connection)
-            .await?;
-        Ok(version.unwrap_or_default())
+    /// The lists' versions in Redis.
+    async fn current(&mut self) -> RedisResult<Versions> {
+        let mut versions = Versions::default();
+        for (list, version) in LISTS.iter().zip(&mut versions) {
+            let current: Option<String> = redis::cmd("GET")
+                .arg(list.version)
+                .query_async(&mut self.link.connection)
+                .await?;
+            *version = current.unwrap_or_default();
+        }
+        Ok(versions)
     }
 
     // --- Changes ---------------------------------------------------------------
 
-    /// Reads the changes since `held`; the whole list if the stream does not have them.
-    async fn catch_up(&mut self, held: String, current: &str) -> RedisResult<()> {
-        let mut last = held;
+    /// Reads a list's changes since `held`.
+    async fn catch_up(&mut self, list: &List, held: &str, current: &str) -> RedisResult<Caught> {
+        let mut last = held.to_owned();
         let mut reaches_current = false;
         loop {
-            let Some(changes) = self.changes_since(&last).await? else {
-                return self.read_all().await;
+            let Some(changes) = self.changes_since(list, &last).await? else {
+                return Ok(Caught::Behind);
             };
             if !self.edge.zone.claim_refresh() {
-                return Ok(());
+                return Ok(Caught::Relieved);
             }
             let Some((newest, _, _)) = changes.last() else {
                 break;
@@ -151,17 +196,17 @@ impl Mirror {
                 self.change(field, value);
             }
         }
-        if reaches_current {
-            self.version = Some(last);
-            return Ok(());
-        }
-        self.read_all().await
+        Ok(match reaches_current {
+            true => Caught::Up(last),
+            false => Caught::Behind,
+        })
     }
 
     /// The next changes after `last`, as id, ban and value; `None` if the stream
     /// does not reach back to it.
     async fn changes_since(
         &mut self,
+        list: &List,
         last: &str,
     ) -> RedisResult<Option<Vec<(String, String, String)>>> {
         let is_id = last
@@ -171,7 +216,7 @@ impl Mirror {
             return Ok(None);
         }
         let entries: Vec<(String, Vec<Vec<u8>>)> = redis::cmd("XRANGE")
-            .arg(keys::BANS_CHANGES)
+            .arg(list.changes)
             .arg(last)
             .arg("+")
             .arg("COUNT")
@@ -208,7 +253,7 @@ impl Mirror {
             listed::parse(field, value).map(|(ban, expires_ms)| {
                 if !self.put(ban, expires_ms, list.generation()) {
                     list.set_unmirrored(list.unmirrored() + 1);
-                    self.warn_of_lack(list.mirrored() + list.unmirrored());
+                    self.warn_of_lack(list.entries() + list.unmirrored());
                 }
             })
         };
@@ -230,12 +275,12 @@ impl Mirror {
         self.bans().put(ban, expires_s, generation).is_ok()
     }
 
-    // --- The whole list --------------------------------------------------------
+    // --- The whole lists -------------------------------------------------------
 
-    /// Reads the whole list, and removes what is not on it.
+    /// Reads the whole lists, and removes what is not on them.
     async fn read_all(&mut self) -> RedisResult<()> {
-        // Before the list: changes made meanwhile are read again.
-        let version = self.current().await?;
+        // Before the lists: changes made meanwhile are read again.
+        let versions = self.current().await?;
         let list = self.list();
         let generation = list.next_generation();
         let Some(mut pass) = self.read_pass(generation).await? else {
@@ -252,7 +297,7 @@ impl Mirror {
             };
             self.bans().end_sweep(&sweep);
             pass = second;
-        } else if list.mirrored() > 0 && !self.sweep(generation).await {
+        } else if list.entries() > 0 && !self.sweep(generation).await {
             return Ok(());
         }
         list.set_unmirrored(pass.unmirrored);
@@ -263,31 +308,46 @@ impl Mirror {
         }
         self.passed_ms = clock::monotonic_ms();
         self.swept_ms = self.passed_ms;
-        self.version = Some(version);
+        self.versions = Some(versions);
         Ok(())
     }
 
     /// Puts every entry into the zone; `None` if another worker took over.
     async fn read_pass(&mut self, generation: u32) -> RedisResult<Option<Pass>> {
         let mut pass = Pass::default();
+        for list in &LISTS {
+            if !self.read_list(list, generation, &mut pass).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(pass))
+    }
+
+    /// The same of one list; false if another worker took over.
+    async fn read_list(
+        &mut self,
+        list: &List,
+        generation: u32,
+        pass: &mut Pass,
+    ) -> RedisResult<bool> {
         let mut cursor = 0_u64;
         loop {
             let (next, entries): Batch = redis::cmd("HSCAN")
-                .arg(keys::BANS)
+                .arg(list.entries)
                 .arg(cursor)
                 .arg("COUNT")
                 .arg(BATCH)
                 .query_async(&mut self.link.connection)
                 .await?;
             if !self.edge.zone.claim_refresh() {
-                return Ok(None);
+                return Ok(false);
             }
             for (field, value) in &entries {
-                self.read(field, value, generation, &mut pass);
+                self.read(field, value, generation, pass);
             }
             cursor = next;
             if cursor == 0 {
-                return Ok(Some(pass));
+                return Ok(true);
             }
         }
     }

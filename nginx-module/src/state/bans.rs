@@ -1,10 +1,11 @@
-//! The bans that this edge has mirrored, and how complete they are.
+//! The bans and revoked sessions that this edge has mirrored, and how complete they are.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use seckill_core::Verdict;
 use seckill_core::shared::bans::{Bans, Index, Standing};
+use seckill_core::signing::revocation::Marks;
 
 use super::Zone;
 
@@ -25,12 +26,17 @@ pub(crate) struct BanList {
 }
 
 impl BanList {
-    /// Bans in the table.
-    pub(crate) fn mirrored(&self) -> u64 {
+    /// Entries in the table.
+    pub(crate) fn entries(&self) -> u64 {
         self.index.entries()
     }
 
-    /// Bans for which the table had no room.
+    /// Revoked sessions in the table, a buyer whose are all revoked counted as one.
+    pub(crate) fn revoked(&self) -> u64 {
+        self.index.sessions()
+    }
+
+    /// Bans and revoked sessions for which the table had no room.
     pub(crate) fn unmirrored(&self) -> u64 {
         self.unmirrored.load(Ordering::Acquire)
     }
@@ -82,6 +88,29 @@ impl Zone {
     /// The state of the mirror.
     pub(crate) fn ban_list(&self) -> &'static BanList {
         &self.shared.ban_list
+    }
+}
+
+/// Refuses a verified session or token of this user's that is revoked.
+///
+/// # Errors
+/// [`Verdict::LoginRequired`] if it is. [`Verdict::Unavailable`] where that is not known,
+/// as in [`check`].
+pub(crate) fn check_session(
+    zone: &Zone,
+    user: &str,
+    marks: impl FnOnce() -> Marks,
+    now_ms: u64,
+) -> Result<(), Verdict> {
+    let list = zone.ban_list();
+    if !list.was_read() {
+        return Err(Verdict::Unavailable);
+    }
+    match zone.bans().standing_of_session(user, marks, now_ms) {
+        Standing::Clear => Ok(()),
+        Standing::Unclear if list.unmirrored() == 0 => Ok(()),
+        Standing::Unclear => Err(Verdict::Unavailable),
+        Standing::Banned => Err(Verdict::LoginRequired),
     }
 }
 

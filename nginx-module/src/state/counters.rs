@@ -57,6 +57,8 @@ pub(crate) struct Counters {
     pub(crate) permits_returned: Counter,
     /// Hidden URLs handed out.
     pub(crate) paths: Counter,
+    /// Requests with a session or token that is revoked.
+    pub(crate) revoked: Counter,
     /// Commands sent to Redis for requests.
     pub(crate) redis_commands: Counter,
     /// Microseconds that these took together.
@@ -108,7 +110,7 @@ impl Counters {
             "Requests that wait for Redis now.",
             parked,
         );
-        let counters: [(&str, &str, &Counter); 11] = [
+        let counters: [(&str, &str, &Counter); 12] = [
             (
                 "admitted_total",
                 "Requests that the gate admitted.",
@@ -125,6 +127,11 @@ impl Counters {
                 &self.repeats,
             ),
             ("paths_total", "Hidden URLs handed out.", &self.paths),
+            (
+                "revoked_total",
+                "Requests with a session or token that is revoked.",
+                &self.revoked,
+            ),
             (
                 "parked_total",
                 "Requests that had to wait for Redis.",

@@ -37,13 +37,13 @@ fn assemble(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> 
 }
 
 /// A key of a provider.
-struct Key {
+pub struct Key {
     kid: String,
     pair: Ed25519KeyPair,
 }
 
 impl Key {
-    fn new(kid: &str) -> Self {
+    pub fn new(kid: &str) -> Self {
         let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         Self {
             kid: kid.to_owned(),
@@ -56,7 +56,7 @@ impl Key {
         json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": self.kid, "x": x })
     }
 
-    fn token(&self, claims: &Value) -> String {
+    pub fn token(&self, claims: &Value) -> String {
         let header = json!({ "alg": "EdDSA", "kid": self.kid });
         assemble(&header, claims, |text| {
             self.pair.sign(text).as_ref().to_vec()
@@ -65,7 +65,7 @@ impl Key {
 }
 
 /// What a provider says of `user`.
-fn claims(user: &str) -> Value {
+pub fn claims(user: &str) -> Value {
     let now = now_ms() / 1000;
     json!({ "iss": ISSUER, "aud": "shop", "sub": user, "iat": now, "exp": now + 600 })
 }
@@ -78,13 +78,13 @@ fn with(name: &str, value: Value) -> Value {
 
 /// A provider: what it publishes, or that it is away; and how often it was asked.
 #[derive(Clone, Default)]
-struct Provider {
+pub struct Provider {
     published: Arc<Mutex<Option<String>>>,
     asked: Arc<Mutex<u32>>,
 }
 
 impl Provider {
-    async fn start(keys: &[&Key]) -> (Self, String) {
+    pub async fn start(keys: &[&Key]) -> (Self, String) {
         async fn jwks(State(provider): State<Provider>) -> (StatusCode, String) {
             *provider.asked.lock().unwrap() += 1;
             match provider.published.lock().unwrap().clone() {
@@ -113,7 +113,7 @@ impl Provider {
     }
 }
 
-fn settings(jwks: Jwks) -> Jwt {
+pub fn settings(jwks: Jwks) -> Jwt {
     Jwt {
         jwks,
         policy: Policy {
@@ -276,6 +276,19 @@ async fn every_reason_has_a_code_and_a_sentence() {
             key.token(&with("nbf", json!(now + 120))),
         ),
         (
+            "token_not_yet_valid",
+            key.token(&with("iat", json!(now + 120))),
+        ),
+        (
+            "token_too_long",
+            key.token(&with("pad", json!("x".repeat(20_000)))),
+        ),
+        ("token_audience", key.token(&with("aud", json!("other")))),
+        (
+            "token_audience",
+            key.token(&with("aud", json!(["Shop", "x"]))),
+        ),
+        (
             "token_issuer",
             key.token(&with("iss", json!("https://other/"))),
         ),
@@ -289,6 +302,8 @@ async fn every_reason_has_a_code_and_a_sentence() {
         assert_eq!(body["reason"], reason);
         assert!(body["message"].as_str().unwrap().ends_with('.'), "{body}");
     }
+    let ours = key.token(&with("aud", json!(["other", "shop"])));
+    assert_eq!(session(&shop, &ours).await.0, StatusCode::OK);
     // Clocks a minute apart.
     for (name, at) in [("exp", now - 50), ("nbf", now + 50), ("iat", now + 50)] {
         let token = key.token(&with(name, json!(at)));

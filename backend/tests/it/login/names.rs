@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 use crate::common::shop::Shop;
 use crate::common::{cookie, eventually, hidden_url, now_ms, ring};
 
-fn login_ring() -> Arc<Keyring> {
+pub fn login_ring() -> Arc<Keyring> {
     Arc::new(Keyring::parse(&format!("s1 {}", "l".repeat(32))).unwrap())
 }
 
@@ -48,7 +48,7 @@ async fn named(shop: &Shop) -> Router {
     app
 }
 
-async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Value, Option<String>) {
+pub async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Value, Option<String>) {
     let response = app.clone().oneshot(request).await.unwrap();
     let set = response.headers().get(header::SET_COOKIE);
     let set = set.map(|value| value.to_str().unwrap().to_owned());
