@@ -339,7 +339,39 @@ sub {
 
 
 
-=== TEST 10: a million revoked sessions, and the zone says 64m
+=== TEST 10: a lost connection does not make an edge read the lists again, and it misses nothing
+--- only: module
+--- sale
+1 153 limit=100
+--- config eval: $::gate
+--- allow_errors
+--- request: POST /buy/
+--- error_code: 400
+--- response_body_filters eval
+sub {
+    my @revoked = map { main::issued("old$_") } 1 .. 3;
+    main::revoke("session:$$_{mark}") for @revoked;
+    my @said = map { main::soon($_) } @revoked;
+    redis('CONFIG', 'RESETSTAT');
+    my $connects = main::metric('seckill_redis_connects_total');
+    redis('CLIENT', 'KILL', 'TYPE', 'normal');
+    my $late = main::issued('late');
+    main::revoke("session:$$late{mark}");
+    SeckillTest::eventually(sub { main::metric('seckill_redis_connects_total') > $connects }) or push @said, 'not connected';
+    push @said, main::soon($late) =~ s/, too late//r, map { main::click($_) } @revoked;
+    push @said, redis('INFO', 'commandstats') =~ /cmdstat_hscan:calls=(\d+)/ ? "$1 times" : 'never';
+    # By hand: now it must.
+    redis('HDEL', $main::list[0], "session:$revoked[0]{mark}");
+    redis('SET', $main::list[3], 'by hand');
+    SeckillTest::eventually(sub { main::click($revoked[0]) eq '202' }) or push @said, 'for ever';
+    return main::summary(@said, main::click($revoked[1]));
+}
+--- response_body
+401 login_required, 401 login_required, 401 login_required, 401 login_required, 401 login_required, 401 login_required, 401 login_required, never, 401 login_required
+
+
+
+=== TEST 11: a million revoked sessions, and the zone says 64m
 --- only: module
 --- sale
 1 153 limit=1000

@@ -6,6 +6,7 @@
 //! which requests are served: both, since they share a table, which is swept as one. What
 //! is mirrored stays in force meanwhile, and while Redis is away.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 const SWEEP_EVERY_MS: u64 = 60_000;
 /// How often the whole list is read again while the zone has no room for it.
 const RETRY_EVERY_MS: u64 = 30_000;
+/// Most different warnings that are logged; further invalid entries are counted only.
+const MOST_WARNINGS: usize = 100;
+
 /// A list in Redis: the keys of its entries, changes and version.
 struct List {
     entries: &'static str,
@@ -57,20 +61,54 @@ const LISTS: [List; 2] = [
 /// The version of each list; empty if it has none.
 type Versions = [String; LISTS.len()];
 
-/// Most different warnings that are logged; further invalid entries are counted only.
-const MOST_WARNINGS: usize = 100;
+thread_local! {
+    /// What this worker knows to be in the zone: also after a failed command and over a
+    /// new connection, since lists of a million entries must not be read at every blip.
+    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
+}
+
+/// The lists in the zone.
+#[derive(Clone)]
+struct Held {
+    /// The pass that read them. Once another has begun, of whichever worker, nothing is
+    /// known but by its end.
+    generation: u32,
+    /// Their versions.
+    versions: Versions,
+}
 
 /// Starts mirroring, on a worker's connection, until the task is dropped.
 pub(super) fn follow(link: Link, edge: Edge) -> Task<()> {
+    forget_unless_telling(edge.zone.ban_list());
     let mirror = Mirror {
         link,
         edge,
-        versions: None,
         passed_ms: 0,
         swept_ms: clock::monotonic_ms(),
         warned: HashSet::new(),
     };
     rt::spawn(mirror.run())
+}
+
+/// Forgets versions that say nothing of the lists of another server: written by hand, or
+/// none although there are entries.
+fn forget_unless_telling(list: &BanList) {
+    let revoked = list.revoked();
+    let entries = [list.entries().saturating_sub(revoked), revoked];
+    HELD.with_borrow_mut(|held| {
+        held.take_if(|held| {
+            let mut lists = held.versions.iter().zip(entries);
+            let is_telling = lists
+                .all(|(version, entries)| is_change(version) || version.is_empty() && entries == 0);
+            held.generation != list.generation() || !is_telling
+        });
+    });
+}
+
+/// Whether a text is the id of a change.
+fn is_change(id: &str) -> bool {
+    id.split_once('-')
+        .is_some_and(|(ms, n)| ms.parse::<u64>().is_ok() && n.parse::<u64>().is_ok())
 }
 
 /// How following a list's changes ended.
@@ -97,8 +135,6 @@ struct Pass {
 struct Mirror {
     link: Link,
     edge: Edge,
-    /// Versions of the lists in the zone; `None` if this worker does not know them.
-    versions: Option<Versions>,
     /// When the whole lists were read last, monotonic ms.
     passed_ms: u64,
     /// When it was swept last, monotonic ms.
@@ -123,32 +159,35 @@ impl Mirror {
 
     async fn update(&mut self) -> RedisResult<()> {
         if !self.edge.zone.claim_refresh() {
-            self.versions = None;
+            HELD.take();
             return Ok(());
         }
         let now_ms = clock::monotonic_ms();
         let lacks_room = self.list().unmirrored() > 0;
-        let Some(mut held) = self.versions.take() else {
+        let generation = self.list().generation();
+        let held = HELD.with_borrow(Clone::clone);
+        let Some(mut held) = held.filter(|held| held.generation == generation) else {
             return self.read_all().await;
         };
         if lacks_room && now_ms - self.passed_ms >= RETRY_EVERY_MS {
             return self.read_all().await;
         }
         let current = self.current().await?;
-        for ((list, held), current) in LISTS.iter().zip(&mut held).zip(&current) {
-            if held == current {
+        for (at, list) in LISTS.iter().enumerate() {
+            if held.versions[at] == current[at] {
                 continue;
             }
-            match self.catch_up(list, held, current).await? {
-                Caught::Up(last) => *held = last,
+            let caught = self.catch_up(list, &held.versions[at], &current[at]);
+            match caught.await? {
+                Caught::Up(last) => held.versions[at] = last,
                 Caught::Behind => return self.read_all().await,
                 Caught::Relieved => return Ok(()),
             }
+            HELD.set(Some(held.clone()));
         }
-        self.versions = Some(held);
         // The filter that a sweep makes would lack the bans without room.
         if !lacks_room && now_ms - self.swept_ms >= SWEEP_EVERY_MS && self.list().entries() > 0 {
-            self.sweep(self.list().generation()).await;
+            self.sweep(generation).await;
         }
         Ok(())
     }
@@ -209,10 +248,7 @@ impl Mirror {
         list: &List,
         last: &str,
     ) -> RedisResult<Option<Vec<(String, String, String)>>> {
-        let is_id = last
-            .split_once('-')
-            .is_some_and(|(ms, n)| ms.parse::<u64>().is_ok() && n.parse::<u64>().is_ok());
-        if !is_id {
+        if !is_change(last) {
             return Ok(None);
         }
         let entries: Vec<(String, Vec<Vec<u8>>)> = redis::cmd("XRANGE")
@@ -308,7 +344,10 @@ impl Mirror {
         }
         self.passed_ms = clock::monotonic_ms();
         self.swept_ms = self.passed_ms;
-        self.versions = Some(versions);
+        HELD.set(Some(Held {
+            generation,
+            versions,
+        }));
         Ok(())
     }
 
