@@ -129,16 +129,15 @@ sub relay {
                     next;
                 }
                 my $to = $other{$from} or next;
-                if (!sysread $from, my $bytes, 65536) {
+                my $length = sysread $from, my $bytes, 65536;
+                if (!$length) {
                     delete @other{$from, $to};
                     $ready->remove($from, $to);
                     close $_ for $from, $to;
                     next;
                 }
-                else {
-                    $before->($bytes) if $is_client{$from};
-                    syswrite $to, $bytes;
-                }
+                $before->($bytes) if $is_client{$from};
+                syswrite $to, $bytes;
             }
         }
     }
