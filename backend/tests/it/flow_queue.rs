@@ -273,9 +273,7 @@ async fn the_link_says_what_was_not_sent_and_mends_itself() {
     assert!(matches!(error, RedisLinkError::Away { .. }));
     assert!(error.to_string().contains("redis.sock"), "{error}");
     redis.start_again().await;
-    let back = std::time::Instant::now();
     eventually("the link is back", || async { link.conn().await.ok() }).await;
-    assert!(back.elapsed() < SECOND, "{:?}", back.elapsed());
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// A redis-server on a port, gone when dropped.
-struct Server {
+pub struct Server {
     child: Child,
     port: u16,
     _folder: TempDir,
@@ -27,7 +27,7 @@ struct Server {
 
 impl Server {
     /// Starts one with these arguments behind the path of a file, which holds `settings`.
-    fn start(port: u16, settings: &str, arguments: &[&str]) -> Self {
+    pub fn start(port: u16, settings: &str, arguments: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("redis.conf");
         let port_text = port.to_string();
@@ -136,7 +136,8 @@ async fn the_master_that_sentinels_name_is_followed_when_it_changes() {
     replica.until_it_follows().await;
     let watch = format!(
         "sentinel monitor shop 127.0.0.1 {first} 2\n\
-         sentinel down-after-milliseconds shop 500\n"
+         sentinel down-after-milliseconds shop 500\n\
+         sentinel failover-timeout shop 5000\n"
     );
     let sentinels: Vec<Server> = (2..5)
         .map(|n| Server::start(first + n, &watch, &["--sentinel"]))
@@ -162,15 +163,17 @@ async fn the_master_that_sentinels_name_is_followed_when_it_changes() {
     })
     .await;
     // Sentinels find each other by the master, and must have before it dies.
-    eventually("the Sentinels know each other", || async {
-        let client = redis::Client::open(sentinels[0].url()).unwrap();
-        let mut conn = client.get_multiplexed_async_connection().await.ok()?;
-        let mut ask = redis::cmd("SENTINEL");
-        let ask = ask.arg("CKQUORUM").arg("shop");
-        let said: String = ask.query_async(&mut conn).await.ok()?;
-        said.contains("OK 3 usable").then_some(())
-    })
-    .await;
+    for sentinel in &sentinels {
+        eventually("the Sentinels know each other", || async {
+            let client = redis::Client::open(sentinel.url()).unwrap();
+            let mut conn = client.get_multiplexed_async_connection().await.ok()?;
+            let mut ask = redis::cmd("SENTINEL");
+            let ask = ask.arg("CKQUORUM").arg("shop");
+            let said: String = ask.query_async(&mut conn).await.ok()?;
+            said.contains("OK 3 usable").then_some(())
+        })
+        .await;
+    }
     master.kill();
     eventually("the replica takes writes", || set(2)).await;
     assert_eq!(replica.info("role").await.unwrap().trim(), "master");
