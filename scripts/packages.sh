@@ -42,7 +42,7 @@ mkdir -p "$place"
 
 # What the module is made of: when it is unchanged, so is the module.
 module_sources() {
-    find core/src nginx-module lua/permits Cargo.toml Cargo.lock core/Cargo.toml scripts/lib/module.sh -type f -print0 |
+    find core/src tls nginx-module lua/permits Cargo.toml Cargo.lock core/Cargo.toml scripts/lib/module.sh -type f -print0 |
         sort -z | xargs -0 cksum
     rustc --version
     echo "$module_profile"

@@ -17,9 +17,9 @@ use seckill_core::signing::keyring::{Digest, Keyring};
 use seckill_core::signing::trace::Tracing;
 
 use crate::net::names::Names;
-use crate::net::tls::TlsClient;
 use crate::state::{LimitZone, SharedZone, Zone};
 use crate::tokens::Jwt;
+use seckill_tls::TlsClient;
 
 /// A user and their password, read from where the directive says.
 #[derive(Clone, Default)]

@@ -3,4 +3,3 @@
 pub(crate) mod address;
 pub(crate) mod names;
 pub(crate) mod stream;
-pub(crate) mod tls;

@@ -1,4 +1,7 @@
-//! TLS as a client, over any byte stream.
+//! TLS as a client, over any byte stream: what edges and back end reach Redis by.
+//!
+//! It decides whom to trust, and by which name a server is known, once for both. It opens no
+//! connection and reads no file.
 
 use std::io;
 use std::sync::Arc;
@@ -12,11 +15,11 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// The authorities of Debian's package ca-certificates.
-pub(crate) const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Whom to trust, and by which name the server is known.
-#[derive(Clone)]
-pub(crate) struct TlsClient {
+#[derive(Debug, Clone)]
+pub struct TlsClient {
     config: Arc<ClientConfig>,
     name: Option<ServerName<'static>>,
 }
@@ -28,7 +31,7 @@ impl TlsClient {
     ///
     /// # Errors
     /// A sentence that begins with the argument that is wrong.
-    pub(crate) fn new(
+    pub fn new(
         ca: &[u8],
         identity: Option<(&[u8], &[u8])>,
         name: Option<&str>,
@@ -74,7 +77,7 @@ impl TlsClient {
     ///
     /// # Errors
     /// The stream's, or that the certificate is not trusted, with the cure.
-    pub(crate) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+    pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
         host: &str,

@@ -9,7 +9,7 @@ use seckill_core::signing::jwt::KeySet;
 
 use super::reading::Reading;
 use crate::conf::Login;
-use crate::net::tls::{SYSTEM_AUTHORITIES, TlsClient};
+use seckill_tls::{SYSTEM_AUTHORITIES, TlsClient};
 
 impl Reading<'_> {
     /// A file's name, relative to the folder of nginx's configuration, made absolute.
