@@ -16,14 +16,11 @@ use crate::config::analysis::Rules;
 use crate::config::running::RunningSystem;
 use crate::config::targets::Targets;
 
-/// How the address of a Redis Cluster's node begins; any node of it will do.
-pub const CLUSTER_SCHEME: &str = "redis+cluster://";
-/// What the address of a master that Sentinels watch begins with.
-pub const SENTINEL_SCHEME: &str = "redis+sentinel://";
-
 /// The default of the data folder, below the current folder.
 const DEFAULT_DATA: &str = "data";
 
+/// How the address of a Redis begins.
+mod addresses;
 /// The settings of the log analysis.
 pub mod analysis;
 /// How buyers show that they are people.
@@ -63,6 +60,7 @@ pub mod targets;
 /// Where traces are sent.
 mod traces;
 
+pub use addresses::{SENTINEL_SCHEME, cluster_node};
 pub use captcha::CaptchaSettings;
 pub use error::ConfigError;
 pub use feed::FeedSettings;
@@ -117,7 +115,8 @@ pub struct Config {
     pub console_address: Option<IpAddr>,
     /// Whether everybody at the console has to have a second factor.
     pub console_second_factor: bool,
-    /// Redis: `redis://…`, `unix:///path`, or by Sentinels `redis+sentinel://…`.
+    /// Redis: `redis://…`, `unix:///path`, or by Sentinels `redis+sentinel://…`; by TLS with
+    /// `rediss` in place of `redis`.
     pub redis_url: String,
     /// Replicas that must have a purchase before it counts; 0 for none.
     pub redis_wait_replicas: u8,

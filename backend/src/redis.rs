@@ -6,6 +6,8 @@
 mod backoff;
 /// The commands of a stream's consumer group.
 pub mod consumer_group;
+/// What nginx is to be configured with for the same Redis.
+mod directive;
 /// Why Redis gave no result.
 mod error;
 /// Which life of which server a connection leads to.
@@ -22,8 +24,10 @@ pub mod segments;
 mod sentinel;
 /// Where a connection leads.
 mod target;
+/// TLS, and what an address says of it.
+mod tls;
 
+pub use directive::directive;
 pub use error::RedisLinkError;
 pub use link::{Admission, Guard, RESPONSE_TIMEOUT, RedisLink};
 pub use replication::Replication;
-pub use sentinel::directive as sentinel_directive;

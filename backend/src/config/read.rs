@@ -40,7 +40,9 @@ mod targets;
 /// Where traces are sent.
 mod traces;
 
-use super::{CLUSTER_SCHEME, SENTINEL_SCHEME};
+use super::addresses::{
+    CLUSTER_SCHEMES, REDIS_SCHEMES, SENTINEL_SCHEMES, cluster_node, is_of_sentinels,
+};
 
 /// How the address of a database begins.
 const DATABASES: [&str; 3] = ["sqlite:", "mysql://", "mariadb://"];
@@ -171,21 +173,20 @@ impl Values {
     }
 
     pub(super) fn redis_url(&mut self, default: &str) -> Result<String, ConfigError> {
-        let known = ["redis://", "unix://", "redis+unix://", SENTINEL_SCHEME];
+        let known = [&REDIS_SCHEMES[..], &SENTINEL_SCHEMES[..]].concat();
         let right = "write redis://HOST:PORT/DB, unix:///PATH, or for Sentinels \
-                     redis+sentinel://HOST:PORT,HOST:PORT/NAME";
+                     redis+sentinel://HOST:PORT,HOST:PORT/NAME; for TLS, rediss in place of redis";
         self.url("redis_url", default, &known, right)
     }
 
     /// A list of addresses: a TOML list, or separated by commas in one text.
     pub(super) fn redis_segments(&mut self) -> Result<Vec<String>, ConfigError> {
         let known = [
-            "redis://",
-            "unix://",
-            "redis+unix://",
-            SENTINEL_SCHEME,
-            CLUSTER_SCHEME,
-        ];
+            &REDIS_SCHEMES[..],
+            &SENTINEL_SCHEMES[..],
+            &CLUSTER_SCHEMES[..],
+        ]
+        .concat();
         let right = "write a list such as [\"redis://HOST1:PORT\", \"redis://HOST2:PORT\"], or \
                      any nodes of one Redis Cluster as \"redis+cluster://HOST:PORT\"";
         let parse = |text: &str| {
@@ -200,7 +201,7 @@ impl Values {
             for part in parts {
                 match urls.last_mut() {
                     // The second of the Sentinels in one address.
-                    Some(last) if last.starts_with(SENTINEL_SCHEME) && !part.contains("://") => {
+                    Some(last) if is_of_sentinels(last) && !part.contains("://") => {
                         last.push(',');
                         last.push_str(part);
                     }
@@ -212,8 +213,8 @@ impl Values {
                     .iter()
                     .any(|k| url.starts_with(k) && url.len() > k.len())
             };
-            let mixed = urls.iter().any(|url| url.starts_with(CLUSTER_SCHEME))
-                && !urls.iter().all(|url| url.starts_with(CLUSTER_SCHEME));
+            let nodes = urls.iter().filter_map(|url| cluster_node(url)).count();
+            let mixed = nodes > 0 && nodes < urls.len();
             let shown = match urls.as_slice() {
                 [] => "none".to_owned(),
                 urls => urls

@@ -7,8 +7,9 @@ use redis::{ErrorKind, RedisError};
 pub enum RedisLinkError {
     /// The address cannot be used.
     #[error(
-        "\"{url}\" is no Redis address ({reason}); write redis://host:port/db, unix:///path/to/redis.sock, or \
-         redis+sentinel://host:port,host:port/NAME"
+        "\"{url}\" is no Redis address ({reason}); write redis://host:port/db, unix:///path/to/redis.sock, \
+         redis+sentinel://host:port,host:port/NAME, or for TLS rediss://… and \
+         rediss+sentinel://… with ?ca=FILE"
     )]
     Address {
         /// As given, a password masked.

@@ -11,8 +11,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, RedisError};
-use tokio::net::{TcpStream, UnixStream};
+use redis::{AsyncConnectionConfig, ConnectionAddr, RedisError};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
@@ -20,7 +19,7 @@ use super::backoff::backoff;
 use super::error::{RedisLinkError, without_password};
 use super::life::Life;
 use super::replication::{Barrier, Replication};
-use super::target::Target;
+use super::target::{Server, Target};
 
 /// How long a command may go without an answer, and connecting may take, greeting
 /// included.
@@ -99,7 +98,8 @@ impl std::fmt::Debug for RedisLink {
 
 impl RedisLink {
     /// Connects to `redis://host:port/db`, `unix:///path`, or by Sentinels to the master
-    /// of `redis+sentinel://host:port,host:port/NAME/db`.
+    /// of `redis+sentinel://host:port,host:port/NAME/db`; by TLS with `rediss` in place of
+    /// `redis`, and then perhaps `?ca=FILE&cert=FILE&key=FILE&tls_name=HOST`.
     ///
     /// # Errors
     /// The address is wrong, or Redis is not there.
@@ -131,7 +131,7 @@ impl RedisLink {
         Ok(Self::to(target, patience))
     }
 
-    /// The server at `host:port`, under the same password as this one.
+    /// The server at `host:port`, with the same login and TLS as this one.
     ///
     /// # Errors
     /// The address is wrong.
@@ -144,10 +144,9 @@ impl RedisLink {
             .rsplit_once(':')
             .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
             .ok_or_else(|| refuse("it is not host:port"))?;
-        let info = self.shared.target.info().clone();
-        let client = Client::open(info.set_addr(ConnectionAddr::Tcp(host, port)))
-            .map_err(|error| refuse(&error.to_string()))?;
-        let beside = Self::to(Target::Server(client), self.shared.patience);
+        let target = self.shared.target.beside(host, port);
+        let target = target.map_err(|error| refuse(&error))?;
+        let beside = Self::to(target, self.shared.patience);
         if let Some(replication) = self.shared.replication.get() {
             beside.replicate(*replication);
         }
@@ -311,15 +310,14 @@ impl RedisLink {
     /// # Errors
     /// [`RedisLinkError::Away`].
     pub async fn dedicated(&self) -> Result<MultiplexedConnection, RedisLinkError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.shared.patience))
-            .set_response_timeout(None);
-        let server = self.shared.target.server(self.shared.patience).await;
-        let server = server.map_err(|reason| self.shared.away(reason))?;
-        server
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(|error| self.shared.away(error.to_string()))
+        let away = |reason| self.shared.away(reason);
+        let patience = self.shared.patience;
+        let server = self.shared.target.server(patience).await.map_err(away)?;
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let opened = timeout(patience, server.open(config)).await;
+        let opened = opened.map_err(|_| away(format!("it did not reply within {patience:?}")))?;
+        let (conn, _) = opened.map_err(|error| away(error.to_string()))?;
+        Ok(conn)
     }
 }
 
@@ -382,36 +380,12 @@ impl Shared {
     }
 
     async fn open(self: &Arc<Self>) -> Result<Live, String> {
-        let io = |error: std::io::Error| error.to_string();
         let server = self.target.server(self.patience / 2).await?;
-        match server.get_connection_info().addr() {
-            ConnectionAddr::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(io)?;
-                self.greet(stream, &server).await
-            }
-            ConnectionAddr::Tcp(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port))
-                    .await
-                    .map_err(io)?;
-                stream.set_nodelay(true).map_err(io)?;
-                self.greet(stream, &server).await
-            }
-            _ => Err("this kind of connection is not supported".into()),
-        }
-    }
-
-    async fn greet<S>(self: &Arc<Self>, stream: S, server: &Client) -> Result<Live, String>
-    where
-        S: Unpin + tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
-    {
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(self.patience))
             .set_pipeline_buffer_size(PIPELINE);
-        let settings = server.get_connection_info().redis_settings();
-        let (conn, driver) = MultiplexedConnection::new_with_config(settings, stream, config)
-            .await
-            .map_err(|error| error.to_string())?;
-        let driver = tokio::spawn(driver).abort_handle();
+        let opened = server.open(config).await;
+        let (conn, driver) = opened.map_err(|error| error.to_string())?;
         let mut first = conn.clone();
         let said = Life::read(&mut first).await;
         let said = said.map_err(|error| error.to_string())?;
@@ -420,7 +394,7 @@ impl Shared {
             return Err("a replica is there, and no master".to_owned());
         }
         let (probe, silenced) = (conn.clone(), driver.clone());
-        let (shared, server) = (Arc::downgrade(self), server.clone());
+        let shared = Arc::downgrade(self);
         let watch = tokio::spawn(async move {
             until_another_life(probe, said, &shared, &server).await;
             silenced.abort();
@@ -449,7 +423,7 @@ async fn until_another_life(
     mut probe: MultiplexedConnection,
     said: Option<Life>,
     shared: &Weak<Shared>,
-    server: &Client,
+    server: &Server,
 ) {
     let mut missed = 0;
     while missed < 2 {

@@ -15,7 +15,7 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
 
-use crate::config::CLUSTER_SCHEME;
+use crate::config::cluster_node;
 use crate::redis::{Guard, RedisLink, RedisLinkError, Replication};
 
 /// Finds the masters of a Redis Cluster.
@@ -94,10 +94,7 @@ impl Segments {
         if urls.is_empty() {
             return Ok(Self::on(main.clone()));
         }
-        let nodes: Vec<&str> = urls
-            .iter()
-            .filter_map(|url| url.strip_prefix(CLUSTER_SCHEME))
-            .collect();
+        let nodes: Vec<String> = urls.iter().filter_map(|url| cluster_node(url)).collect();
         if nodes.is_empty() {
             let links: Result<Vec<_>, _> = urls
                 .iter()
@@ -113,7 +110,7 @@ impl Segments {
         }
         let seeds: Result<Vec<_>, _> = nodes
             .iter()
-            .map(|rest| RedisLink::lazy_with(&format!("redis://{rest}"), main.patience()))
+            .map(|node| RedisLink::lazy_with(node, main.patience()))
             .collect();
         Ok(Self {
             main: main.clone(),

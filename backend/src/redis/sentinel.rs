@@ -1,15 +1,18 @@
 //! Follows Sentinels: asks them which server is the master.
 //!
 //! An address `redis+sentinel://user:password@host:port,host:port/NAME/DB` names Sentinels
-//! and the master by the name that they know it by. Login and database are the master's.
+//! and the master by the name that they know it by. Login and database are the master's. With
+//! `rediss+sentinel://` both are reached by TLS.
 
 use std::time::Duration;
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisResult};
+use redis::RedisResult;
 use seckill_core::redis::role::Report;
+use seckill_tls::TlsClient;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::target::Server;
 use crate::config::SENTINEL_SCHEME;
 
 /// The port of a Sentinel whose address names none.
@@ -21,7 +24,7 @@ pub(super) struct Sentinels {
     addresses: Vec<(String, u16)>,
     name: String,
     /// What to connect to the master with; its address is found out.
-    master: ConnectionInfo,
+    master: Server,
 }
 
 impl Sentinels {
@@ -29,11 +32,12 @@ impl Sentinels {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn parse(url: &str) -> Option<Result<Self, String>> {
-        url.strip_prefix(SENTINEL_SCHEME).map(Self::parse_rest)
+    pub(super) fn parse(url: &str, tls: Option<&TlsClient>) -> Option<Result<Self, String>> {
+        let rest = url.strip_prefix(SENTINEL_SCHEME)?;
+        Some(Self::parse_rest(rest, tls.cloned()))
     }
 
-    fn parse_rest(rest: &str) -> Result<Self, String> {
+    fn parse_rest(rest: &str, tls: Option<TlsClient>) -> Result<Self, String> {
         let (login, places) = match rest.rsplit_once('@') {
             Some((login, places)) => (format!("{login}@"), places),
             None => (String::new(), rest),
@@ -48,33 +52,28 @@ impl Sentinels {
         Ok(Self {
             addresses: addresses?,
             name: name.to_owned(),
-            master: master
-                .into_connection_info()
-                .map_err(|error| error.to_string())?,
+            master: Server::parse(&master, tls)?,
         })
     }
 
     /// The master's name, and where the Sentinels are: `NAME at HOST:PORT, HOST:PORT`.
     pub(super) fn address(&self) -> String {
-        format!("{} at {}", self.name, self.places(", "))
+        let places = self.places().map(|(host, port)| format!("{host}:{port}"));
+        format!("{} at {}", self.name, places.collect::<Vec<_>>().join(", "))
     }
 
-    /// The arguments of nginx's `seckill_redis` for the same master.
-    fn directive(&self) -> String {
-        format!("{} sentinel={}", self.places(" "), self.name)
+    /// The name that they know the master by.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
-    fn places(&self, between: &str) -> String {
-        let places: Vec<String> = self
-            .addresses
-            .iter()
-            .map(|(host, port)| format!("{host}:{port}"))
-            .collect();
-        places.join(between)
+    /// Where they are.
+    pub(super) fn places(&self) -> impl Iterator<Item = &(String, u16)> {
+        self.addresses.iter()
     }
 
     /// What every connection to the master has in common.
-    pub(super) fn template(&self) -> &ConnectionInfo {
+    pub(super) fn template(&self) -> &Server {
         &self.master
     }
 
@@ -82,14 +81,10 @@ impl Sentinels {
     ///
     /// # Errors
     /// Too few of them respond, each within `patience`, or know a master of this name.
-    pub(super) async fn master(&self, patience: Duration) -> Result<Client, String> {
+    pub(super) async fn master(&self, patience: Duration) -> Result<Server, String> {
         let address = self.ask(patience).await?;
         let (host, port) = host_port(&address)?;
-        let info = self
-            .master
-            .clone()
-            .set_addr(ConnectionAddr::Tcp(host, port));
-        Client::open(info).map_err(|error| error.to_string())
+        self.master.at(host, port)
     }
 
     /// The master's address, `host:port`.
@@ -98,10 +93,11 @@ impl Sentinels {
     /// As [`Sentinels::master`].
     pub(super) async fn ask(&self, patience: Duration) -> Result<String, String> {
         let mut asked = JoinSet::new();
-        for place in self.addresses.clone() {
+        for (host, port) in self.addresses.clone() {
             let name = self.name.clone();
+            let sentinel = self.master.at(host, port)?;
             asked.spawn(async move {
-                let report = timeout(patience, report(place, &name)).await;
+                let report = timeout(patience, report(sentinel, &name)).await;
                 report.ok().and_then(Result::ok).flatten()
             });
         }
@@ -127,9 +123,9 @@ impl Sentinels {
 }
 
 /// What one Sentinel says of the master.
-async fn report((host, port): (String, u16), name: &str) -> RedisResult<Option<Report>> {
-    let client = Client::open(format!("redis://{host}:{port}"))?;
-    let mut conn = client.get_multiplexed_async_connection().await?;
+async fn report(sentinel: Server, name: &str) -> RedisResult<Option<Report>> {
+    // The login is the master's.
+    let mut conn = sentinel.open_as_nobody().await?;
     let mut ask = redis::cmd("SENTINEL");
     let fields: Vec<String> = ask.arg("MASTER").arg(name).query_async(&mut conn).await?;
     Ok(Report::parse(&fields))
@@ -151,25 +147,6 @@ fn host_port(text: &str) -> Result<(String, u16), String> {
     }
 }
 
-/// The arguments of nginx's `seckill_redis` for the master of this address, with its login;
-/// `None` if it is no address of Sentinels.
-#[must_use]
-pub fn directive(url: &str) -> Option<String> {
-    let sentinels = Sentinels::parse(url)?.ok()?;
-    let settings = sentinels.template().redis_settings();
-    let mut text = sentinels.directive();
-    if let Some(user) = settings.username() {
-        text.push_str(&format!(" \"user={user}\""));
-    }
-    if let Some(password) = settings.password() {
-        text.push_str(&format!(" \"password={password}\""));
-    }
-    if settings.db() != 0 {
-        text.push_str(&format!(" db={}", settings.db()));
-    }
-    Some(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,20 +154,15 @@ mod tests {
     #[test]
     fn an_address_names_the_sentinels_and_their_master() {
         let url = "redis+sentinel://app:s3cret@a:26380,[fd00::7],c/shop/2";
-        let sentinels = Sentinels::parse(url).unwrap().unwrap();
+        let sentinels = Sentinels::parse(url, None).unwrap().unwrap();
         assert_eq!(
             sentinels.address(),
             "shop at a:26380, fd00::7:26379, c:26379"
         );
-        assert_eq!(sentinels.template().redis_settings().db(), 2);
-        assert_eq!(
-            directive("redis+sentinel://app:s3cret@a,b:1/shop/2").unwrap(),
-            "a:26379 b:1 sentinel=shop \"user=app\" \"password=s3cret\" db=2"
-        );
-        assert!(Sentinels::parse("redis://a:1").is_none());
+        assert!(Sentinels::parse("redis://a:1", None).is_none());
         for wrong in ["a,b", "a:x/shop", ":1/shop", "a/"] {
             let url = format!("{SENTINEL_SCHEME}{wrong}");
-            assert!(Sentinels::parse(&url).unwrap().is_err(), "{wrong}");
+            assert!(Sentinels::parse(&url, None).unwrap().is_err(), "{wrong}");
         }
     }
 }

@@ -1,40 +1,59 @@
 //! Where a connection leads: to one address, or to the master that Sentinels name.
 
+use std::io;
 use std::time::Duration;
 
-use redis::{Client, ConnectionAddr, ConnectionInfo};
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisConnectionInfo, RedisResult,
+};
+use seckill_tls::TlsClient;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::AbortHandle;
 
 use super::sentinel::Sentinels;
+use super::tls::Options;
 
 /// Where a connection leads.
 #[derive(Debug)]
 pub(super) enum Target {
     /// To this server.
-    Server(Client),
+    Server(Server),
     /// To the master that these name, whichever that is by then.
     Sentinels(Sentinels),
 }
 
 impl Target {
-    /// Reads `redis://…`, `unix://…` or `redis+sentinel://…`.
+    /// Reads `redis://…`, `unix://…` or `redis+sentinel://…`; by TLS with `rediss` in place
+    /// of `redis`.
     ///
     /// # Errors
     /// What is wrong with it.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        if let Some(sentinels) = Sentinels::parse(url) {
-            return Ok(Self::Sentinels(sentinels?));
-        }
-        let client = Client::open(url).map_err(|error| error.to_string())?;
-        match client.get_connection_info().addr() {
-            ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_) => Ok(Self::Server(client)),
-            _ => Err("this kind of connection is not supported".to_owned()),
+        let (url, tls) = match Options::split(url)? {
+            Some((url, options)) => (url, Some(options.client()?)),
+            None => (url.to_owned(), None),
+        };
+        match Sentinels::parse(&url, tls.as_ref()) {
+            Some(sentinels) => Ok(Self::Sentinels(sentinels?)),
+            None => Ok(Self::Server(Server::parse(&url, tls)?)),
         }
     }
 
     /// Login and database, and of one server its address.
     pub(super) fn info(&self) -> &ConnectionInfo {
+        self.template().client.get_connection_info()
+    }
+
+    /// A server with the same login and TLS.
+    pub(super) fn beside(&self, host: String, port: u16) -> Result<Self, String> {
+        self.template().at(host, port).map(Self::Server)
+    }
+
+    fn template(&self) -> &Server {
         match self {
-            Self::Server(client) => client.get_connection_info(),
+            Self::Server(server) => server,
             Self::Sentinels(sentinels) => sentinels.template(),
         }
     }
@@ -42,39 +61,121 @@ impl Target {
     /// Its address, for people.
     pub(super) fn address(&self) -> String {
         match self {
-            Self::Server(client) => address(client),
+            Self::Server(server) => server.address(),
             Self::Sentinels(sentinels) => sentinels.address(),
         }
     }
 
-    /// What connects to the server that it leads to now.
+    /// The server that it leads to now.
     ///
     /// # Errors
     /// The Sentinels do not say, each within `patience`.
-    pub(super) async fn server(&self, patience: Duration) -> Result<Client, String> {
+    pub(super) async fn server(&self, patience: Duration) -> Result<Server, String> {
         match self {
-            Self::Server(client) => Ok(client.clone()),
+            Self::Server(server) => Ok(server.clone()),
             Self::Sentinels(sentinels) => sentinels.master(patience).await,
         }
     }
 
     /// Whether it certainly leads elsewhere by now than to this server.
-    pub(super) async fn has_left(&self, server: &Client, patience: Duration) -> bool {
+    pub(super) async fn has_left(&self, server: &Server, patience: Duration) -> bool {
         match self {
             Self::Server(_) => false,
             Self::Sentinels(sentinels) => {
                 let master = sentinels.master(patience).await;
-                master.is_ok_and(|master| address(&master) != address(server))
+                master.is_ok_and(|master| master.address() != server.address())
             }
         }
     }
 }
 
-/// `host:port`, or the path of a socket.
-fn address(client: &Client) -> String {
-    match client.get_connection_info().addr() {
-        ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
-        ConnectionAddr::Unix(path) => path.display().to_string(),
-        other => other.to_string(),
+/// A server, with the login there and how it is reached.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    client: Client,
+    tls: Option<TlsClient>,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl Server {
+    /// Reads an address without TLS.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(url: &str, tls: Option<TlsClient>) -> Result<Self, String> {
+        let client = Client::open(url).map_err(|error| error.to_string())?;
+        Ok(Self { client, tls })
+    }
+
+    /// The same login and TLS at another server.
+    ///
+    /// # Errors
+    /// What is wrong with its address.
+    pub(super) fn at(&self, host: String, port: u16) -> Result<Self, String> {
+        let info = self.client.get_connection_info().clone();
+        let info = info.set_addr(ConnectionAddr::Tcp(host, port));
+        Ok(Self {
+            client: Client::open(info).map_err(|error| error.to_string())?,
+            tls: self.tls.clone(),
+        })
+    }
+
+    /// Connects, and logs in. A task drives the connection, until its last handle is dropped
+    /// or the task is aborted.
+    ///
+    /// # Errors
+    /// It is not there, with TLS not whom it should be, or refuses the login.
+    pub(super) async fn open(
+        &self,
+        config: AsyncConnectionConfig,
+    ) -> RedisResult<(MultiplexedConnection, AbortHandle)> {
+        let login = self.client.get_connection_info().redis_settings();
+        self.open_as(login, config).await
+    }
+
+    /// The same without a login.
+    ///
+    /// # Errors
+    /// As [`Server::open`].
+    pub(super) async fn open_as_nobody(&self) -> RedisResult<MultiplexedConnection> {
+        let nobody = RedisConnectionInfo::default();
+        let (conn, _) = self.open_as(&nobody, AsyncConnectionConfig::new()).await?;
+        Ok(conn)
+    }
+
+    async fn open_as(
+        &self,
+        login: &RedisConnectionInfo,
+        config: AsyncConnectionConfig,
+    ) -> RedisResult<(MultiplexedConnection, AbortHandle)> {
+        let stream = self.connect().await?;
+        let opened = MultiplexedConnection::new_with_config(login, stream, config).await;
+        opened.map(|(conn, driver)| (conn, tokio::spawn(driver).abort_handle()))
+    }
+
+    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        let (host, port) = match self.client.get_connection_info().addr() {
+            ConnectionAddr::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+            ConnectionAddr::Tcp(host, port) => (host.as_str(), *port),
+            _ => return Err(io::Error::other("this kind of connection is not supported")),
+        };
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        match &self.tls {
+            Some(tls) => Ok(Box::new(tls.connect(stream, host).await?)),
+            None => Ok(Box::new(stream)),
+        }
+    }
+
+    /// `host:port`, or the path of a socket.
+    pub(super) fn address(&self) -> String {
+        match self.client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
+            ConnectionAddr::Unix(path) => path.display().to_string(),
+            other => other.to_string(),
+        }
     }
 }

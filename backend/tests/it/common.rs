@@ -20,6 +20,8 @@ use seckill_core::signing::keyring::{Digest, Keyring};
 use seckill_core::signing::{hidden_path, session};
 use tempfile::TempDir;
 
+/// An authority that nobody knows.
+pub mod authority;
 /// A console with people in it.
 pub mod console;
 /// A MariaDB server.

@@ -85,6 +85,8 @@ mod orders_role;
 mod pages;
 /// Paying, cancelling and expiring, from the HTTP call to the stock.
 mod payments;
+/// Redis by TLS: servers, Sentinels and a Cluster; who is trusted, and who is not.
+mod redis_tls;
 /// Telling the edges who may buy again.
 mod regrab;
 /// A Redis with a replica: what counts as sold, and which server is the master.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Values;
+use crate::config::addresses::{REDIS_SCHEMES, SENTINEL_SCHEMES};
 use crate::config::captcha::Kind;
 use crate::config::captcha::{Brand, WhenAway};
 use crate::config::{CaptchaSettings, ConfigError, masked_url};
@@ -45,13 +46,13 @@ impl Values {
 
     fn captcha_redis_url(&mut self) -> Result<Option<String>, ConfigError> {
         let parse = |text: &str| {
-            let known = ["redis://", "unix://", "redis+unix://"];
-            let good = known
+            let good = REDIS_SCHEMES
                 .iter()
+                .chain(&SENTINEL_SCHEMES)
                 .any(|k| text.starts_with(k) && text.len() > k.len());
             good.then(|| (Some(text.to_owned()), masked_url(text)))
         };
-        let right = "write redis://HOST:PORT/DB or unix:///PATH";
+        let right = "write it as redis_url, such as redis://HOST:PORT/DB";
         self.read(
             "captcha_redis_url",
             right,

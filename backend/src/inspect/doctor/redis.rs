@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use redis::AsyncCommands as _;
 
 use super::Finding;
-use crate::config::{CLUSTER_SCHEME, Config};
+use crate::config::{Config, cluster_node};
 use crate::redis::{RedisLink, RedisLinkError};
 
 const SUBJECT: &str = "redis";
@@ -24,7 +24,7 @@ struct Facts {
 /// Looks at the main Redis, and at each master that holds stock.
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let masters = config.redis_segments.iter();
-    let masters = masters.filter(|url| !url.starts_with(CLUSTER_SCHEME));
+    let masters = masters.filter(|url| cluster_node(url).is_none());
     let mut urls = vec![config.redis_url.as_str()];
     urls.extend(masters.map(String::as_str));
     let mut findings = Vec::new();

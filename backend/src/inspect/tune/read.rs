@@ -9,7 +9,7 @@ use super::rule::{Line, Part};
 use super::{
     Machine, Options, Tuning, kernel, mariadb, nginx_text, redis as redis_rules, rocketmq,
 };
-use crate::config::{CLUSTER_SCHEME, Config, QueueKind};
+use crate::config::{Config, QueueKind, cluster_node};
 use crate::inspect::doctor::nginx::{self, Master};
 use crate::redis::RedisLink;
 use crate::store::server_variables;
@@ -47,7 +47,7 @@ pub(super) async fn everything(config: &Config, options: &Options) -> Tuning {
     }
     if has(Part::Redis, true) {
         let masters = config.redis_segments.iter().map(String::as_str);
-        let masters = masters.filter(|url| !url.starts_with(CLUSTER_SCHEME));
+        let masters = masters.filter(|url| cluster_node(url).is_none());
         for url in std::iter::once(config.redis_url.as_str()).chain(masters) {
             lines.extend(of_redis(url, &machine, &mut notes).await);
         }

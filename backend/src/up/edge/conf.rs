@@ -5,12 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use nix::unistd::Uid;
-use redis::{ConnectionAddr, IntoConnectionInfo as _};
 use seckill_core::gate::directive::jwt::Jwks;
 
 use super::super::child::file_limit;
 use crate::config::{Config, Listen};
-use crate::redis::sentinel_directive;
+use crate::redis::directive;
 
 /// Most connections a worker is prepared for; each costs it some memory.
 const MOST_CONNECTIONS: u64 = 16_384;
@@ -85,7 +84,7 @@ http {{
         connections = (file_limit() / 2).min(MOST_CONNECTIONS),
         purchase = upstream(&config.purchase_listen),
         ops = upstream(&config.ops_listen),
-        redis = redis(&config.redis_url),
+        redis = directive(&config.redis_url).unwrap_or_default(),
         keys = config.keys.display(),
         rate = config.site_rate,
         burst = config.site_burst,
@@ -175,29 +174,6 @@ fn listen_console(config: &Config) -> String {
 /// A kernel without IPv6 would make nginx refuse such a line.
 fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
-}
-
-/// The arguments of `seckill_redis` for the same Redis that the back end uses.
-fn redis(url: &str) -> String {
-    if let Some(sentinels) = sentinel_directive(url) {
-        return sentinels;
-    }
-    let Ok(info) = url.into_connection_info() else {
-        return format!("\"{url}\"");
-    };
-    let mut text = match info.addr() {
-        ConnectionAddr::Unix(path) => format!("\"unix:{}\"", path.display()),
-        ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
-        other => format!("\"{other}\""),
-    };
-    let settings = info.redis_settings();
-    if let Some(password) = settings.password() {
-        text.push_str(&format!(" \"password={password}\""));
-    }
-    if settings.db() != 0 {
-        text.push_str(&format!(" db={}", settings.db()));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -300,22 +276,5 @@ mod tests {
         );
         let named = lines(&[("SECKILL_CONSOLE_ADDRESS", "10.0.0.5")]);
         assert_eq!(named, "        listen 10.0.0.5:8081;\n");
-    }
-
-    #[test]
-    fn the_edge_uses_the_same_redis_as_the_back_end() {
-        assert_eq!(
-            redis("unix:///d/run/redis.sock"),
-            "\"unix:/d/run/redis.sock\""
-        );
-        assert_eq!(redis("redis://h:6380"), "h:6380");
-        assert_eq!(
-            redis("redis+sentinel://s1,s2:26380/shop"),
-            "s1:26379 s2:26380 sentinel=shop"
-        );
-        assert_eq!(
-            redis("redis://:s3cret@h:6380/2"),
-            "h:6380 \"password=s3cret\" db=2"
-        );
     }
 }

@@ -3,8 +3,8 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -21,60 +21,22 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
+use crate::common::authority::Authority;
 use crate::common::receivers::{Inbox, Posted, hook, take_mail};
 use crate::common::shop::Shop;
 use crate::common::{eventually, program};
 
-/// An unknown authority, and the certificate that it signed for "localhost".
-struct Authority {
-    folder: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let authority = Self {
-            folder: TempDir::new().unwrap(),
-        };
-        let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-        authority.openssl(&format!(
-            "req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=Nobody"
-        ));
-        authority.openssl(&format!(
-            "req {key} -keyout key.pem -out request.pem -subj /CN=localhost"
-        ));
-        fs::write(authority.file("names"), "subjectAltName=DNS:localhost\n").unwrap();
-        authority.openssl(
-            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-             -out cert.pem -extfile names",
-        );
-        authority
-    }
-
-    fn openssl(&self, arguments: &str) {
-        let output = Command::new("openssl")
-            .args(arguments.split_whitespace())
-            .current_dir(self.folder.path())
-            .output()
-            .expect("openssl is installed");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "openssl {arguments}: {said}");
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn acceptor(&self) -> TlsAcceptor {
-        let cert = CertificateDer::from_pem_file(self.file("cert.pem")).unwrap();
-        let key = PrivateKeyDer::from_pem_file(self.file("key.pem")).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![cert], key)
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
-    }
+/// Serves with the authority's certificate.
+fn acceptor(authority: &Authority) -> TlsAcceptor {
+    let cert = CertificateDer::from_pem_file(authority.file("cert.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(authority.file("key.pem")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert], key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
 }
 
 /// Connections of clients that trust it.
@@ -87,7 +49,7 @@ impl Secure {
     async fn open(authority: &Authority) -> (Self, u16) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let acceptor = authority.acceptor();
+        let acceptor = acceptor(authority);
         (Self { listener, acceptor }, port)
     }
 }
