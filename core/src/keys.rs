@@ -374,6 +374,12 @@ pub fn console_totp(digest: &str) -> String {
     format!("seckill::console::totp::{digest}")
 }
 
+/// Text: a login by single sign-on that is under way, by the digest of its `state`.
+#[must_use]
+pub fn console_login(digest: &str) -> String {
+    format!("seckill::console::login::{digest}")
+}
+
 /// Counter: recent attempts to log in, by `account:NAME` or `address:ADDRESS`.
 #[must_use]
 pub fn console_tries(whose: &str) -> String {

@@ -15,6 +15,8 @@ use serde_json::{Map, Value};
 use super::revocation::{Mark, Marks};
 use crate::ids;
 
+/// ID tokens of OpenID Connect: who logged in at a provider.
+pub mod id_token;
 /// The keys that verify tokens: a JWK Set (RFC 7517).
 pub mod keys;
 /// Tokens that were verified, so that none is verified twice.
@@ -82,8 +84,11 @@ pub enum Refusal {
     /// Not a token at all.
     #[error("the token is not a signed JSON Web Token")]
     Malformed,
-    /// Longer than [`MAX_TOKEN`].
-    #[error("the token is longer than {MAX_TOKEN} bytes")]
+    /// Longer than [`MAX_TOKEN`]; an ID token, than [`id_token::MAX_ID_TOKEN`].
+    #[error(
+        "the token is longer than {MAX_TOKEN} bytes, or as an ID token than {}",
+        id_token::MAX_ID_TOKEN
+    )]
     TooLong,
     /// `alg` is none of the four, or `crit` demands what we do not know.
     #[error("the token is not signed by RS256, ES256, EdDSA or HS256")]
@@ -163,7 +168,17 @@ impl<'a> Token<'a> {
     /// # Errors
     /// The first [`Refusal`].
     pub fn read(text: &'a str, policy: &Policy, now_ms: u64) -> Result<Self, Refusal> {
-        if text.len() > MAX_TOKEN {
+        Self::read_within(text, policy, now_ms, MAX_TOKEN)
+    }
+
+    /// The same for a token of at most `most` bytes.
+    fn read_within(
+        text: &'a str,
+        policy: &Policy,
+        now_ms: u64,
+        most: usize,
+    ) -> Result<Self, Refusal> {
+        if text.len() > most {
             return Err(Refusal::TooLong);
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(Refusal::Malformed)?;
