@@ -2,14 +2,16 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use tokio::time::timeout;
 
 /// The cure when the certificate of a service is refused.
 pub(crate) mod trust;
@@ -58,6 +60,27 @@ impl HttpClient {
             Ok(response) => Ok(response.map(Body::new)),
             Err(error) => Err(trust::with_cure(in_full(&error))),
         }
+    }
+
+    /// Sends a request and reads the whole response, of at most `most` bytes, all of it
+    /// within `patience`.
+    ///
+    /// # Errors
+    /// A sentence with all causes of the failure.
+    pub(crate) async fn fetch(
+        &self,
+        request: Request<Full<Bytes>>,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Response<Bytes>, String> {
+        let fetched = async {
+            let (parts, body) = self.send(request).await?.into_parts();
+            let body = Limited::new(body, most).collect().await;
+            let body = body.map_err(|error| error.to_string())?;
+            Ok(Response::from_parts(parts, body.to_bytes()))
+        };
+        let late = |_| format!("no response within {} s", patience.as_secs());
+        timeout(patience, fetched).await.map_err(late)?
     }
 }
 

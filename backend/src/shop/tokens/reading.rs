@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Request, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use redis::{AsyncCommands as _, RedisResult};
 use seckill_core::gate::directive::jwt::Jwks;
 use seckill_core::keys;
@@ -209,14 +209,7 @@ impl Reader {
             (Source::File(path), _) => tokio::fs::read(path)
                 .await
                 .map_err(|error| error.to_string()),
-            (Source::Url(client), url) => {
-                let fetched = fetch(client, url.as_deref().unwrap_or_default());
-                let late = |_| format!("no response within {} s", PATIENCE.as_secs());
-                timeout(PATIENCE, fetched)
-                    .await
-                    .map_err(late)
-                    .and_then(|read| read)
-            }
+            (Source::Url(client), url) => fetch(client, url.as_deref().unwrap_or_default()).await,
         };
         text.map_err(SetError::Away)
     }
@@ -245,11 +238,9 @@ async fn fetch(client: &HttpClient, url: &str) -> Result<Vec<u8>, String> {
         .header(header::ACCEPT, "application/jwk-set+json, application/json")
         .body(Full::default())
         .map_err(|error| error.to_string())?;
-    let response = client.send(request).await?;
-    let status = response.status();
-    if !status.is_success() {
-        return Err(format!("HTTP status {status}"));
+    let response = client.fetch(request, MAX_SET, PATIENCE).await?;
+    match response.status() {
+        status if status.is_success() => Ok(response.into_body().to_vec()),
+        status => Err(format!("HTTP status {status}")),
     }
-    let body = Limited::new(response.into_body(), MAX_SET).collect().await;
-    Ok(body.map_err(|error| error.to_string())?.to_bytes().to_vec())
 }
