@@ -47,6 +47,8 @@ pub mod names;
 pub mod nearest;
 /// The settings that begin with `notify`.
 mod notify;
+/// The settings of single sign-on at the console.
+pub mod oidc;
 /// Finds the repository's files and the nginx module.
 mod places;
 /// Reads one raw value as what it must be.
@@ -69,6 +71,7 @@ pub use layers::{Given, Source, gather, gather_beside};
 pub use listen::Listen;
 pub use names::Names;
 pub use notify::Notify;
+pub use oidc::Oidc;
 pub use shown::{Setting, masked_url};
 pub use traces::Traces;
 
@@ -115,6 +118,10 @@ pub struct Config {
     pub console_address: Option<IpAddr>,
     /// Whether everybody at the console has to have a second factor.
     pub console_second_factor: bool,
+    /// The console's address as browsers know it: an origin.
+    pub console_url: String,
+    /// Single sign-on at the console; `None` if there is none.
+    pub console_oidc: Option<Oidc>,
     /// Redis: `redis://…`, `unix:///path`, or by Sentinels `redis+sentinel://…`; by TLS with
     /// `rediss` in place of `redis`.
     pub redis_url: String,
@@ -294,14 +301,17 @@ impl Config {
             values.is_given("redis_url") && !values.is_running("redis_url", &redis_default);
         let home = values.found_folder("home", places::home)?;
         let port = values.number("port", 8080, 1..=65_535)?;
+        let console_port = values.number("console_port", 8081, 1..=65_535)?;
         let pay_within = values.number("pay_within", 600, 1..=31_536_000)?;
         let pay_grace = values.number("pay_grace", 10, 0..=86_400)?;
         let retire_hours = values.number("retire_hours", 24, 0..=87_600)?;
         let config = Self {
             port,
-            console_port: values.number("console_port", 8081, 1..=65_535)?,
+            console_port,
             console_address: values.console_address()?,
             console_second_factor: values.second_factor()?,
+            console_url: values.console_url(console_port)?,
+            console_oidc: values.oidc()?,
             redis_url: values.redis_url(&redis_default)?,
             redis_wait_replicas: values.number("redis_wait_replicas", 0, 0..=16)?,
             redis_wait_ms: values.number("redis_wait_ms", 100, 1..=400)?,

@@ -1,27 +1,12 @@
 //! Every key there is, with its variable and its meaning.
 
-/// A setting that can be given.
-#[derive(Debug, Clone, Copy)]
-pub struct Key {
-    /// In the file, and for `--set`.
-    pub name: &'static str,
-    /// What it means, for people.
-    pub meaning: &'static str,
-}
+/// What a key is.
+mod key;
+/// The keys of secrets.
+mod secrets;
 
-impl Key {
-    /// The environment variable.
-    #[must_use]
-    pub fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.name.to_uppercase())
-    }
-}
-
-/// What every variable begins with.
-pub const PREFIX: &str = "SECKILL_";
-/// The key that names the configuration file itself: a variable and a flag, but
-/// not something that can stand in the file.
-pub const FILE_KEY: &str = "config";
+pub use key::{FILE_KEY, Key, PREFIX};
+pub(super) use secrets::SECRETS;
 
 /// All of them, in the order in which they are shown.
 pub const KEYS: &[Key] = &[
@@ -44,6 +29,58 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "console_second_factor",
         meaning: "optional, or required: everybody at the console sets up a second factor",
+    },
+    Key {
+        name: "console_url",
+        meaning: "the console's address as browsers know it, without a path",
+    },
+    Key {
+        name: "console_oidc_issuer",
+        meaning: "OpenID provider of single sign-on at the console; none: passwords only",
+    },
+    Key {
+        name: "console_oidc_client_id",
+        meaning: "the console's client id at that provider",
+    },
+    Key {
+        name: "console_oidc_client_secret",
+        meaning: "its secret there; none: a public client",
+    },
+    Key {
+        name: "console_oidc_client_secret_file",
+        meaning: "file that holds console_oidc_client_secret, for secrets",
+    },
+    Key {
+        name: "console_oidc_name",
+        meaning: "what the login page calls the provider; none: its host",
+    },
+    Key {
+        name: "console_oidc_scope",
+        meaning: "scopes that are requested, separated by spaces",
+    },
+    Key {
+        name: "console_oidc_role_claim",
+        meaning: "claim of the ID token that gives the role; dots lead into a claim",
+    },
+    Key {
+        name: "console_oidc_supervisors",
+        meaning: "values of that claim that make a supervisor, separated by commas",
+    },
+    Key {
+        name: "console_oidc_operators",
+        meaning: "values of that claim that make an operator, separated by commas",
+    },
+    Key {
+        name: "console_oidc_create",
+        meaning: "on: a person's first login makes an account; off: accounts are linked",
+    },
+    Key {
+        name: "console_oidc_only",
+        meaning: "on: nobody logs in by password but console_oidc_break_glass",
+    },
+    Key {
+        name: "console_oidc_break_glass",
+        meaning: "account whose password works nevertheless; none: none",
     },
     Key {
         name: "demo_login",
@@ -473,19 +510,6 @@ pub const KEYS: &[Key] = &[
         name: "config",
         meaning: "the configuration file",
     },
-];
-
-/// Settings that may hold a secret, each with the one that names a file to read it from.
-pub(super) const SECRETS: [(&str, &str); 9] = [
-    ("captcha_redis_url", "captcha_redis_url_file"),
-    ("captcha_secret", "captcha_secret_file"),
-    ("notify_webhook", "notify_webhook_file"),
-    ("notify_smtp", "notify_smtp_file"),
-    ("redis_url", "redis_url_file"),
-    ("redis_segments", "redis_segments_file"),
-    ("database_url", "database_url_file"),
-    ("order_databases", "order_databases_file"),
-    ("purge_header", "purge_header_file"),
 ];
 
 /// The key of this name.

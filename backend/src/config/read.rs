@@ -31,6 +31,8 @@ mod login;
 mod names;
 /// How buyers are notified of their orders.
 mod notify;
+/// Single sign-on at the console.
+mod oidc;
 /// Paths of files, folders and programs.
 mod paths;
 /// Which queue, and where it is.

@@ -282,3 +282,58 @@ fn variables_that_kubernetes_sets_do_no_harm() {
         "{stderr}"
     );
 }
+
+#[test]
+fn single_sign_on_that_locks_everybody_out_or_lets_anybody_in_is_refused() {
+    let issuer = ("SECKILL_CONSOLE_OIDC_ISSUER", "https://id.example.com/shop");
+    let client = ("SECKILL_CONSOLE_OIDC_CLIENT_ID", "console");
+    let with = |key, text| load("", &[issuer, client, (key, text)], &[]);
+    let refused = |loaded: Result<Config, String>, key: &str| {
+        let error = loaded.err().unwrap_or_else(|| panic!("{key} is taken"));
+        assert!(error.contains(key), "{key}: {error}");
+    };
+    let only = ("SECKILL_CONSOLE_OIDC_ONLY", "on");
+    refused(load("", &[only], &[]), "console_oidc_only");
+    refused(load("", &[issuer], &[]), "console_oidc_client_id");
+    // Everybody at the provider would have an account.
+    let create = with("SECKILL_CONSOLE_OIDC_CREATE", "on");
+    refused(create, "console_oidc_create");
+    for bad in [
+        "http://id.example.com",
+        "https://id.example.com?tenant=1",
+        "https://id.example.com#x",
+        "https://user:password@id.example.com",
+        "id.example.com",
+    ] {
+        refused(
+            load("", &[client, (issuer.0, bad)], &[]),
+            "console_oidc_issuer",
+        );
+    }
+    for (key, bad) in [
+        (
+            "SECKILL_CONSOLE_URL",
+            "https://console.example.com/console/",
+        ),
+        ("SECKILL_CONSOLE_URL", "https://user@console.example.com"),
+        ("SECKILL_CONSOLE_URL", "ftp://console.example.com"),
+        ("SECKILL_CONSOLE_URL", "console.example.com"),
+        ("SECKILL_CONSOLE_OIDC_SCOPE", "profile email"),
+        ("SECKILL_CONSOLE_OIDC_OPERATORS", "ops,,night"),
+        ("SECKILL_CONSOLE_OIDC_ROLE_CLAIM", "a claim"),
+        ("SECKILL_CONSOLE_OIDC_BREAK_GLASS", "two words"),
+    ] {
+        let name = key.trim_start_matches("SECKILL_").to_lowercase();
+        refused(with(key, bad), &name);
+    }
+
+    let secret = "the console's secret";
+    let config = with("SECKILL_CONSOLE_OIDC_CLIENT_SECRET", secret).unwrap();
+    let (shown, _) = origin(&config, "console_oidc_client_secret");
+    assert_eq!(shown, "******");
+    assert!(!format!("{config:?}").contains(secret));
+    assert_eq!(config.console_url, "http://localhost:8081");
+    let settings = config.console_oidc.unwrap();
+    assert_eq!(settings.name, "id.example.com");
+    assert!(!settings.only && !settings.creates && !settings.roles.decides());
+}

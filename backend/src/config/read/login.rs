@@ -55,7 +55,11 @@ impl Values {
         self.read("jwt_jwks", right, || (None, "none".to_owned()), parse)
     }
 
-    fn claim(&mut self, key: &'static str, default: &str) -> Result<String, ConfigError> {
+    pub(super) fn claim(
+        &mut self,
+        key: &'static str,
+        default: &str,
+    ) -> Result<String, ConfigError> {
         let parse = |text: &str| jwt::is_name(text).then(|| (text.to_owned(), text.to_owned()));
         let right = "write letters, digits and _ . : / -";
         self.read(
