@@ -38,6 +38,8 @@ mod frozen;
 pub mod history;
 /// What the shop's own inventory holds for our rounds.
 pub mod holds;
+/// Accounts of the console that are linked to persons at an OpenID provider.
+pub mod identities;
 /// Importing the rounds of a sale file.
 pub mod import;
 /// A database that is opened when it is first needed.

@@ -4,7 +4,8 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use crate::config::Config;
 use crate::console::passwords::{MOST_PASSWORD, hash_password};
-use crate::store::accounts::{Account, AccountChange, Role};
+use crate::store::accounts::{Account, AccountChange, Identity, Role};
+use crate::store::identities::Linked;
 use crate::store::{Actor, Done};
 use crate::time::rfc3339;
 use anyhow::Context as _;
@@ -44,6 +45,19 @@ pub(crate) enum AccountsCommand {
         /// Its name
         name: String,
     },
+    /// Link an account to a person at the console's OpenID provider, who then logs in by
+    /// single sign-on
+    Link {
+        /// Its name
+        name: String,
+        /// The person's id at the provider: the claim "sub" of their tokens
+        subject: String,
+    },
+    /// Link an account to nobody
+    Unlink {
+        /// Its name
+        name: String,
+    },
     /// Disable an account, or enable it again
     Disable {
         /// Its name
@@ -73,6 +87,8 @@ pub(crate) async fn run(config: &Config, command: AccountsCommand) -> anyhow::Re
             let done = ("account.factor_off", "has no second factor now");
             change(config, &name, AccountChange::Factor(""), done).await
         }
+        AccountsCommand::Link { name, subject } => link(config, &name, Some(&subject)).await,
+        AccountsCommand::Unlink { name } => link(config, &name, None).await,
         AccountsCommand::Disable { name, undo } => {
             let done = match undo {
                 true => ("account.enable", "may log in again"),
@@ -151,6 +167,53 @@ async fn change(
     say(&format!("{name} {outcome}.\n"))
 }
 
+async fn link(config: &Config, name: &str, subject: Option<&str>) -> anyhow::Result<()> {
+    let identity = match subject {
+        None => None,
+        Some(subject) => {
+            let settings = config.console_oidc.as_ref().context(
+                "the console has no single sign-on; set console_oidc_issuer and \
+                 console_oidc_client_id first",
+            )?;
+            let written = ids::user::write(subject.as_bytes());
+            Some(Identity {
+                issuer: settings.issuer.clone(),
+                subject: written
+                    .context("a subject has 1 to 255 bytes; copy it from the provider")?
+                    .into_owned(),
+            })
+        }
+    };
+    let store = open_store(config).await?;
+    let Some(account) = store.account(name).await? else {
+        return Err(no_account(name, &store.accounts().await?));
+    };
+    let subject_of = |it: &Option<Identity>| it.as_ref().map(|it| it.subject.clone());
+    let (action, outcome) = match &identity {
+        Some(_) => ("account.link", "logs in by single sign-on now"),
+        None => ("account.unlink", "is linked to nobody now"),
+    };
+    let done = Done {
+        action,
+        target: name.to_owned(),
+        detail: serde_json::json!({
+            "subject": [subject_of(&account.identity), subject_of(&identity)],
+        }),
+    };
+    let by = Actor::on_the_box();
+    let linked = store.link_account(name, identity.as_ref(), (&by, &done), crate::now_ms());
+    match linked.await? {
+        Linked::Done => {}
+        Linked::NoAccount => return Err(no_account(name, &store.accounts().await?)),
+        Linked::Taken => anyhow::bail!(
+            "another account is linked to this person; \"seckill accounts list --json\" shows \
+             which, and \"seckill accounts unlink\" frees it"
+        ),
+    }
+    store.close().await;
+    say(&format!("{name} {outcome}.\n"))
+}
+
 fn no_account(name: &str, accounts: &[Account]) -> anyhow::Error {
     let names: Vec<&str> = accounts.iter().map(|it| it.name.as_str()).collect();
     match names.as_slice() {
@@ -184,6 +247,7 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
             (account.is_disabled, "disabled"),
             (account.totp.is_some(), "second factor"),
             (account.must_change, "has to choose a password"),
+            (account.identity.is_some(), "single sign-on"),
         ];
         let notes: Vec<&str> = notes
             .iter()
@@ -211,6 +275,8 @@ fn account_json(account: &Account) -> serde_json::Value {
         "demo": account.is_demo,
         "disabled": account.is_disabled,
         "factor": account.totp.is_some(),
+        "issuer": account.identity.as_ref().map(|it| &it.issuer),
+        "subject": account.identity.as_ref().map(|it| ids::user::name(&it.subject)),
         "created_ms": account.created_ms,
         "changed_ms": account.changed_ms,
     })

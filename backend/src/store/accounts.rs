@@ -61,10 +61,23 @@ pub struct Account {
     pub keyed_by: String,
     /// When, epoch milliseconds.
     pub keyed_ms: u64,
+    /// The person at an OpenID provider who logs in with it.
+    pub identity: Option<Identity>,
 }
 
-const COLUMNS: &str = "name, role, password_hash, demo, version, created_ms, changed_ms, disabled, \
-                       must_change, totp, keyed_by, keyed_ms";
+/// A person as an OpenID provider knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The provider (`iss`).
+    pub issuer: String,
+    /// The person's id there (`sub`), as a written id ([`seckill_core::ids::user`]).
+    pub subject: String,
+}
+
+/// The columns that [`account`] reads.
+pub(super) const COLUMNS: &str = "name, role, password_hash, demo, version, created_ms, \
+                                  changed_ms, disabled, must_change, totp, keyed_by, keyed_ms, \
+                                  oidc_issuer, oidc_subject";
 
 /// A change of an account. Each ends its sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +93,8 @@ pub enum AccountChange<'a> {
     Password(&'a str),
     /// Another second factor, in Base32, or none (empty).
     Factor(&'a str),
+    /// Another role, which its owner's OpenID provider gave it.
+    RoleAtProvider(Role),
 }
 
 impl Store {
@@ -217,10 +232,18 @@ impl Store {
                  changed_ms = ? WHERE name = ?",
             )
             .bind(secret),
+            // Nobody at the console gave it.
+            AccountChange::RoleAtProvider(role) => sqlx::query(
+                "UPDATE accounts SET role = ?, version = version + 1, changed_ms = ?
+                 WHERE name = ?",
+            )
+            .bind(role.as_str()),
         };
         let update = update.bind(now);
         let update = match change {
-            AccountChange::Password(_) | AccountChange::Factor(_) => update.bind(name),
+            AccountChange::Password(_)
+            | AccountChange::Factor(_)
+            | AccountChange::RoleAtProvider(_) => update.bind(name),
             _ => update.bind(&by.name).bind(now).bind(name),
         };
         let changed = update.execute(&mut *transaction).await?;
@@ -294,7 +317,8 @@ impl Store {
     }
 }
 
-fn account(row: &AnyRow) -> Result<Account, StoreError> {
+/// Reads [`COLUMNS`].
+pub(super) fn account(row: &AnyRow) -> Result<Account, StoreError> {
     let role: String = row.try_get(1)?;
     let Some(role) = Role::parse(&role) else {
         return Err(StoreError::Row {
@@ -317,5 +341,9 @@ fn account(row: &AnyRow) -> Result<Account, StoreError> {
         totp: Some(row.try_get::<String, _>(9)?).filter(|secret| !secret.is_empty()),
         keyed_by: row.try_get(10)?,
         keyed_ms: unsigned(row.try_get(11)?),
+        identity: row
+            .try_get::<Option<String>, _>(12)?
+            .zip(row.try_get::<Option<String>, _>(13)?)
+            .map(|(issuer, subject)| Identity { issuer, subject }),
     })
 }

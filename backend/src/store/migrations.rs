@@ -130,6 +130,11 @@ const SQLITE_FILES: &[File] = &[
         "notice_traces",
         include_str!("../../migrations/sqlite/0055_notice_traces.sql"),
     ),
+    (
+        56,
+        "single_sign_on",
+        include_str!("../../migrations/sqlite/0056_single_sign_on.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -251,6 +256,11 @@ const MYSQL_FILES: &[File] = &[
         55,
         "notice_traces",
         include_str!("../../migrations/mysql/0055_notice_traces.sql"),
+    ),
+    (
+        56,
+        "single_sign_on",
+        include_str!("../../migrations/mysql/0056_single_sign_on.sql"),
     ),
 ];
 

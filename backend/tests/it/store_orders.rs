@@ -1,5 +1,7 @@
-//! Orders in the database: the same cases on SQLite and on MariaDB.
+//! Orders in the database, and accounts: the same cases on SQLite and on MariaDB.
 
+/// Accounts that are linked to persons.
+mod identities;
 /// Notifications of changes of orders.
 mod notifications;
 
@@ -9,6 +11,7 @@ use std::pin::Pin;
 
 use crate::common::item;
 use crate::common::mariadb::{self, TestMariadb};
+use identities::a_person_has_one_account_and_a_subject_counts_letter_by_letter;
 use notifications::every_change_of_an_order_has_one_notification_for_each_channel;
 use seckill::sale::import::import;
 use seckill::store::orders::{NewOrder, Placed, StockDue};
@@ -66,6 +69,7 @@ on_both!(
     a_payment_is_known_by_its_id,
     every_change_of_an_order_has_one_notification_for_each_channel,
     the_longest_name_of_a_buyer_is_kept_whole,
+    a_person_has_one_account_and_a_subject_counts_letter_by_letter,
 );
 
 async fn the_longest_name_of_a_buyer_is_kept_whole(store: Store) {
