@@ -48,6 +48,8 @@ mod json_body;
 mod login;
 /// Limits how often logging in may be tried.
 pub mod login_attempts;
+/// Single sign-on by OpenID Connect.
+mod oidc;
 /// The description of this API.
 mod openapi;
 /// Orders of all buyers.
@@ -91,6 +93,7 @@ pub struct ConsoleState {
     pub inventory: Option<Arc<HttpInventory>>,
     board: Board,
     sessions: sessions::Sessions,
+    oidc: Option<Arc<oidc::Provider>>,
     hash_limit: login::HashLimit,
     decode_limit: pictures::DecodeLimit,
     simulations: simulation::Simulations,
@@ -112,6 +115,10 @@ impl ConsoleState {
             board: Board::new(sources),
             inventory: None,
             sessions: sessions::Sessions::new(redis.clone(), store.clone()),
+            oidc: config
+                .console_oidc
+                .as_ref()
+                .map(|settings| Arc::new(oidc::Provider::new(settings, &config.console_url))),
             hash_limit: login::HashLimit::default(),
             decode_limit: pictures::DecodeLimit::default(),
             simulations: simulation::Simulations::default(),
@@ -212,5 +219,8 @@ pub fn router(state: ConsoleState) -> Router {
         .merge(simulation::router())
         .merge(stock::router())
         .route_layer(from_fn_with_state(state.clone(), auth::guard));
-    guarded.merge(login::open_router()).with_state(state)
+    guarded
+        .merge(login::open_router())
+        .merge(oidc::open_router())
+        .with_state(state)
 }

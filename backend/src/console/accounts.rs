@@ -16,7 +16,8 @@ use super::error::{ConsoleError, FieldMistake};
 use super::json_body::JsonBody;
 use super::{ConsoleState, Operator, passwords};
 use crate::now_ms;
-use crate::store::accounts::{Account, AccountChange, Role};
+use crate::store::accounts::{Account, AccountChange, Identity, Role};
+use crate::store::identities::Linked;
 use crate::store::{Actor, Done};
 
 /// Random bytes of a password that is given: 120 bits.
@@ -51,6 +52,17 @@ pub(super) struct AccountView {
     changed_ms: u64,
     /// Its sessions at the moment.
     sessions: usize,
+    /// The person who logs in with it by single sign-on.
+    identity: Option<IdentityView>,
+}
+
+/// A person as an OpenID provider knows them.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct IdentityView {
+    /// The provider (`iss`).
+    issuer: String,
+    /// The person's id there (`sub`).
+    subject: String,
 }
 
 /// A new account.
@@ -73,6 +85,10 @@ pub(super) struct Change {
     /// Whether it may not log in.
     #[serde(default)]
     disabled: Option<bool>,
+    /// The id (`sub`) at the OpenID provider of the person who is to log in with it by
+    /// single sign-on; empty for nobody.
+    #[serde(default)]
+    subject: Option<String>,
 }
 
 /// A password that was given to an account, shown once.
@@ -103,6 +119,10 @@ pub(super) async fn list(
             created_ms: account.created_ms,
             changed_ms: account.changed_ms,
             name: account.name,
+            identity: account.identity.map(|it| IdentityView {
+                subject: ids::user::name(&it.subject).into_owned(),
+                issuer: it.issuer,
+            }),
         });
     }
     Ok(Json(views))
@@ -140,10 +160,13 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(Given { name, password })))
 }
 
-/// Gives an account another role, disables or enables it. Its sessions end.
+/// Gives an account another role, disables or enables it, or links it to a person at the
+/// OpenID provider. Its sessions end.
 #[utoipa::path(put, path = "/ops/api/accounts/{name}", tag = "accounts", request_body = Change,
     responses((status = 200, description = "Changed"),
-        (status = 403, description = "One's own account")))]
+        (status = 403, description = "One's own account"),
+        (status = 409, description = "There is no single sign-on, or the person has an account"),
+        (status = 422, description = "A field is refused")))]
 pub(super) async fn change(
     State(state): State<ConsoleState>,
     Supervisor(me): Supervisor,
@@ -172,6 +195,9 @@ pub(super) async fn change(
         let to = AccountChange::Disabled(off);
         carry_out(&state, &me, &name, to, (action, json!({}))).await?;
     }
+    if let Some(subject) = &change.subject {
+        link(&state, &me, &account, subject).await?;
+    }
     Ok(Json(json!({})))
 }
 
@@ -190,6 +216,66 @@ pub(super) async fn reset(
     Ok(Json(Given { name, password }))
 }
 
+/// Links an account to the person of this subject, or to nobody.
+async fn link(
+    state: &ConsoleState,
+    me: &Operator,
+    account: &Account,
+    subject: &str,
+) -> Result<(), ConsoleError> {
+    let identity = match (subject.trim(), &state.config.console_oidc) {
+        ("", _) => None,
+        (_, None) => {
+            let message = "This console has no single sign-on; set console_oidc_issuer first.";
+            return Err(conflict("no_single_sign_on", message.to_owned()));
+        }
+        (subject, Some(settings)) => {
+            let written = ids::user::write(subject.as_bytes()).ok_or_else(|| {
+                let message = "A subject has 1 to 255 bytes; copy it from the provider.";
+                mistake("subject", "subject_length", message.to_owned(), subject)
+            })?;
+            Some(Identity {
+                issuer: settings.issuer.clone(),
+                subject: written.into_owned(),
+            })
+        }
+    };
+    let subject_of = |it: &Option<Identity>| it.as_ref().map(|it| it.subject.clone());
+    let change = [subject_of(&account.identity), subject_of(&identity)];
+    let action = match identity {
+        Some(_) => "account.link",
+        None => "account.unlink",
+    };
+    let done = Done {
+        action,
+        target: account.name.clone(),
+        detail: json!({ "subject": change }),
+    };
+    let by = Actor::at_console(&me.name);
+    let store = state.store.get().await?;
+    let linked = store.link_account(&account.name, identity.as_ref(), (&by, &done), now_ms());
+    match linked.await? {
+        Linked::Done => Ok(()),
+        Linked::NoAccount => Err(no_account(&account.name)),
+        Linked::Taken => Err(conflict(
+            "subject_taken",
+            "Another account is linked to this person. Unlink that one first.".to_owned(),
+        )),
+    }
+}
+
+fn conflict(code: &'static str, message: String) -> ConsoleError {
+    ConsoleError::Conflict {
+        code,
+        message,
+        current: None,
+    }
+}
+
+fn no_account(name: &str) -> ConsoleError {
+    ConsoleError::NotFound(format!("There is no account \"{name}\"."))
+}
+
 /// Somebody else's account: nobody locks themself out, or up.
 async fn another(state: &ConsoleState, me: &Operator, name: &str) -> Result<Account, ConsoleError> {
     if me.name == name {
@@ -200,7 +286,7 @@ async fn another(state: &ConsoleState, me: &Operator, name: &str) -> Result<Acco
         });
     }
     let found = state.store.get().await?.account(name).await?;
-    found.ok_or_else(|| ConsoleError::NotFound(format!("There is no account \"{name}\".")))
+    found.ok_or_else(|| no_account(name))
 }
 
 async fn carry_out(
@@ -220,9 +306,7 @@ async fn carry_out(
     let changed = store.change_account(name, change, (&by, &done), now_ms());
     match changed.await? {
         true => Ok(()),
-        false => Err(ConsoleError::NotFound(format!(
-            "There is no account \"{name}\"."
-        ))),
+        false => Err(no_account(name)),
     }
 }
 

@@ -17,13 +17,17 @@ pub enum Part {
     Database,
     /// Redis.
     Redis,
+    /// The OpenID provider of single sign-on.
+    Provider,
 }
 
 impl Part {
-    fn as_str(self) -> &'static str {
+    /// Its name in responses.
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Part::Database => "database",
             Part::Redis => "redis",
+            Part::Provider => "provider",
         }
     }
 }
@@ -121,6 +125,10 @@ fn away(part: Part) -> &'static str {
             "Redis cannot be reached: nobody can log in, and nothing can be published until it is \
              back."
         }
+        Part::Provider => {
+            "The login provider cannot be reached, or its response makes no sense; the log of the \
+             ops role says which. Try again in a moment."
+        }
     }
 }
 
@@ -129,6 +137,14 @@ impl ConsoleError {
     pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "the console failed");
         Self::Internal
+    }
+
+    /// The refusal of an account that is disabled.
+    pub(super) fn disabled() -> Self {
+        Self::Forbidden {
+            code: "account_disabled",
+            message: "This account is disabled. Ask a supervisor to enable it.".to_owned(),
+        }
     }
 
     /// Its stable name.

@@ -10,16 +10,18 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use seckill_core::ids;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::ConsoleState;
 use super::auth::{COOKIE, refuse_foreign, session_id};
 use super::error::ConsoleError;
-use super::sessions::{Must, Session};
+use super::sessions::{By, Must, Session};
 use super::{login_attempts, passwords, second_factor};
 use crate::http::error::json_response;
 use crate::now_ms;
 use crate::store::accounts::Account;
+use crate::store::{Actor, Done};
 
 /// Largest login body, in bytes.
 const MAX_LOGIN: usize = 4096;
@@ -94,6 +96,8 @@ pub(super) struct Me {
     /// What has to be done before anything else: `password` (choose a new one) or `factor`
     /// (set up a second factor).
     must: Option<&'static str>,
+    /// How they logged in: `password`, or `oidc` (single sign-on).
+    by: &'static str,
 }
 
 impl Me {
@@ -109,6 +113,7 @@ impl Me {
             shop_port: state.config.port,
             csrf: session.csrf.clone(),
             must: session.must.map(Must::as_str),
+            by: session.by.as_str(),
         };
         let body = serde_json::to_string(&me).map_err(|error| ConsoleError::internal(&error))?;
         Ok(json_response(StatusCode::OK, body))
@@ -120,6 +125,7 @@ impl Me {
 #[utoipa::path(post, path = "/ops/api/login", tag = "login", request_body = Login, responses(
     (status = 200, description = "Logged in; sets the cookie seckill_console", body = Me),
     (status = 401, description = "Name and password do not belong together"),
+    (status = 403, description = "The account is disabled, or passwords are off here"),
     (status = 429, description = "Too many attempts"),
 ))]
 pub(super) async fn log_in(
@@ -133,6 +139,8 @@ pub(super) async fn log_in(
     let address = login_attempts::counted(address(&headers));
     let mut conn = state.redis.conn().await?;
     login_attempts::count(&mut conn, &name, &address).await?;
+    // After it is counted: the refusal tells the name of the break-glass account from others.
+    refuse_password(&state, &name)?;
     let account = state.store.get().await?.account(&name).await?;
     let hash = account
         .as_ref()
@@ -143,10 +151,7 @@ pub(super) async fn log_in(
         return Err(ConsoleError::WrongLogin);
     };
     if account.is_disabled {
-        return Err(ConsoleError::Forbidden {
-            code: "account_disabled",
-            message: "This account is disabled. Ask a supervisor to enable it.".to_owned(),
-        });
+        return Err(ConsoleError::disabled());
     }
     if let Some(secret) = &account.totp {
         let code = login.code.as_deref().filter(|code| !code.trim().is_empty());
@@ -163,31 +168,88 @@ pub(super) async fn log_in(
         }
     }
     login_attempts::reset(&mut conn, &name).await?;
+    note(&state, &account, By::Password, &headers).await?;
     if let Some(earlier) = session_id(&headers) {
         state.sessions.end_id(earlier).await?;
     }
     tracing::info!(name, address, "logged in at the console");
-    begin(&state, &account, &headers).await
+    begin(&state, &account, By::Password, &headers).await
+}
+
+/// Refuses a password where single sign-on alone is allowed, right or wrong.
+fn refuse_password(state: &ConsoleState, name: &str) -> Result<(), ConsoleError> {
+    let settings = state.config.console_oidc.as_ref().filter(|it| it.only);
+    match settings.is_some_and(|it| it.break_glass.as_deref() != Some(name)) {
+        false => Ok(()),
+        true => Err(ConsoleError::Forbidden {
+            code: "password_login_off",
+            message: "Passwords are off at this console. Use single sign-on.".to_owned(),
+        }),
+    }
+}
+
+/// Writes into the audit log who logs in and how, before they do.
+pub(super) async fn note(
+    state: &ConsoleState,
+    account: &Account,
+    by: By,
+    headers: &HeaderMap,
+) -> Result<(), ConsoleError> {
+    let mut detail = json!({ "by": by.as_str(), "address": from(headers) });
+    if let Some(identity) = account.identity.as_ref().filter(|_| by == By::Oidc) {
+        detail["issuer"] = identity.issuer.as_str().into();
+        detail["subject"] = identity.subject.as_str().into();
+    }
+    let done = Done {
+        action: "session.begin",
+        target: account.name.clone(),
+        detail,
+    };
+    let actor = Actor::at_console(&account.name);
+    let store = state.store.get().await?;
+    store.note_audit(&actor, &done, now_ms()).await?;
+    Ok(())
 }
 
 /// The response that begins a session of this account.
 pub(super) async fn begin(
     state: &ConsoleState,
     account: &Account,
+    by: By,
     headers: &HeaderMap,
 ) -> Result<Response, ConsoleError> {
-    let must = match (account.must_change, &account.totp) {
-        (true, _) => Some(Must::Password),
-        (false, None) if state.config.console_second_factor => Some(Must::Factor),
+    let (id, session) = open_session(state, account, by, headers).await?;
+    let mut response = Me::response(&session, state)?;
+    put_cookie(&mut response, &cookie(&id, "", secure(headers)))?;
+    Ok(response)
+}
+
+/// Begins a session of this account; its id and the session.
+pub(super) async fn open_session(
+    state: &ConsoleState,
+    account: &Account,
+    by: By,
+    headers: &HeaderMap,
+) -> Result<(String, Session), ConsoleError> {
+    let must = match (by, account.must_change, &account.totp) {
+        // What else a login takes is up to the provider.
+        (By::Oidc, ..) => None,
+        (_, true, _) => Some(Must::Password),
+        (_, false, None) if state.config.console_second_factor => Some(Must::Factor),
         _ => None,
     };
-    let from = address(headers).map_or_else(|| "local".to_owned(), |it| it.to_string());
     let agent = headers.get(header::USER_AGENT);
     let agent = agent.and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let (id, session) = state.sessions.begin(account, must, (&from, agent)).await?;
-    let mut response = Me::response(&session, state)?;
-    put_cookie(&mut response, &cookie(&id, "", headers))?;
-    Ok(response)
+    let from = from(headers);
+    state
+        .sessions
+        .begin(account, (must, by), (&from, agent))
+        .await
+}
+
+/// From where a request came, for lists and the audit log.
+fn from(headers: &HeaderMap) -> String {
+    address(headers).map_or_else(|| "local".to_owned(), |it| it.to_string())
 }
 
 async fn read_login(headers: &HeaderMap, body: Body) -> Result<Login, ConsoleError> {
@@ -227,7 +289,7 @@ pub(super) async fn log_out(
 ) -> Result<Response, ConsoleError> {
     state.sessions.end(&session.digest).await?;
     let mut response = json_response(StatusCode::OK, "{}".to_owned());
-    put_cookie(&mut response, &cookie("", "; Max-Age=0", &headers))?;
+    put_cookie(&mut response, &cookie("", "; Max-Age=0", secure(&headers)))?;
     Ok(response)
 }
 
@@ -245,15 +307,20 @@ pub(super) async fn me(
 
 /// The session cookie. It is sent to the API alone: neither the shop on the next port
 /// nor a page's script sees it.
-fn cookie(id: &str, more: &str, headers: &HeaderMap) -> String {
-    let is_https = headers
-        .get("x-forwarded-proto")
-        .is_some_and(|it| it == "https");
-    let secure = if is_https { "; Secure" } else { "" };
+pub(super) fn cookie(id: &str, more: &str, secure: &str) -> String {
     format!("{COOKIE}={id}; Path=/ops/api; HttpOnly; SameSite=Strict{secure}{more}")
 }
 
-fn put_cookie(response: &mut Response, cookie: &str) -> Result<(), ConsoleError> {
+/// Whether the browser came by HTTPS, as an attribute of a cookie.
+fn secure(headers: &HeaderMap) -> &'static str {
+    let proto = headers.get("x-forwarded-proto");
+    match proto.is_some_and(|it| it == "https") {
+        true => "; Secure",
+        false => "",
+    }
+}
+
+pub(super) fn put_cookie(response: &mut Response, cookie: &str) -> Result<(), ConsoleError> {
     let mut value =
         HeaderValue::from_str(cookie).map_err(|error| ConsoleError::internal(&error))?;
     // Keeps it out of any debug print of the headers.
@@ -263,7 +330,7 @@ fn put_cookie(response: &mut Response, cookie: &str) -> Result<(), ConsoleError>
 }
 
 /// The address that nginx saw.
-fn address(headers: &HeaderMap) -> Option<std::net::IpAddr> {
+pub(super) fn address(headers: &HeaderMap) -> Option<std::net::IpAddr> {
     headers
         .get("x-real-ip")
         .and_then(|value| value.to_str().ok())

@@ -40,27 +40,36 @@ pub(super) async fn count(
     name: &str,
     address: &str,
 ) -> Result<(), ConsoleError> {
-    let counted = [
-        (
-            keys::console_tries(&format!("account:{name}")),
-            MOST_BY_ACCOUNT,
-        ),
-        (
-            keys::console_tries(&format!("address:{address}")),
-            MOST_BY_ADDRESS,
-        ),
-    ];
-    for (key, most) in counted {
-        let mut count = redis::pipe();
-        let set = count.cmd("SET").arg(&key).arg(0);
-        set.arg("EX").arg(WINDOW_S).arg("NX");
-        count.incr(&key, 1).ttl(&key);
-        let (_, attempts, left_s): (Value, u64, i64) = scripts::together(&count).run(conn).await?;
-        if attempts > most {
-            let left_s = u64::try_from(left_s).unwrap_or(WINDOW_S).max(1);
-            tracing::warn!(name, address, attempts, "too many login attempts");
-            return Err(ConsoleError::TooManyAttempts(left_s));
-        }
+    count_one(conn, &format!("account:{name}"), MOST_BY_ACCOUNT).await?;
+    count_address(conn, address).await
+}
+
+/// Counts an attempt of somebody who has not said who they are.
+///
+/// # Errors
+/// As of [`count`].
+pub(super) async fn count_address(
+    conn: &mut MultiplexedConnection,
+    address: &str,
+) -> Result<(), ConsoleError> {
+    count_one(conn, &format!("address:{address}"), MOST_BY_ADDRESS).await
+}
+
+async fn count_one(
+    conn: &mut MultiplexedConnection,
+    whose: &str,
+    most: u64,
+) -> Result<(), ConsoleError> {
+    let key = keys::console_tries(whose);
+    let mut count = redis::pipe();
+    let set = count.cmd("SET").arg(&key).arg(0);
+    set.arg("EX").arg(WINDOW_S).arg("NX");
+    count.incr(&key, 1).ttl(&key);
+    let (_, attempts, left_s): (Value, u64, i64) = scripts::together(&count).run(conn).await?;
+    if attempts > most {
+        let left_s = u64::try_from(left_s).unwrap_or(WINDOW_S).max(1);
+        tracing::warn!(whose, attempts, "too many login attempts");
+        return Err(ConsoleError::TooManyAttempts(left_s));
     }
     Ok(())
 }

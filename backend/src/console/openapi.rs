@@ -7,7 +7,7 @@ use utoipa::OpenApi as _;
 use super::ConsoleState;
 use super::auth::Operator;
 use super::{
-    accounts, announcement, audit, bans, dead_letters, findings, login, orders, own_account,
+    accounts, announcement, audit, bans, dead_letters, findings, login, oidc, orders, own_account,
     pictures, refunds, rounds, simulation, stock,
 };
 use crate::console::board::api;
@@ -23,6 +23,9 @@ use crate::console::board::api;
     ),
     paths(
         login::log_in,
+        oidc::ways,
+        oidc::begin,
+        oidc::finish,
         login::log_out,
         login::me,
         own_account::password,

@@ -86,6 +86,8 @@ pub(super) struct SessionView {
     address: String,
     /// With which browser.
     agent: String,
+    /// How its owner logged in: `password`, or `oidc` (single sign-on).
+    by: &'static str,
     /// Whether this request is part of it.
     is_this: bool,
 }
@@ -211,6 +213,7 @@ pub(super) async fn sessions(
         used_ms: it.used_ms,
         address: it.address,
         agent: it.agent,
+        by: it.by.as_str(),
     };
     Ok(Json(listed.into_iter().map(view).collect()))
 }
@@ -313,7 +316,7 @@ async fn go_on(
     state.sessions.end(&session.digest).await?;
     let account = state.store.get().await?.account(name).await?;
     let account = account.ok_or(ConsoleError::LoginRequired)?;
-    login::begin(state, &account, headers).await
+    login::begin(state, &account, session.by, headers).await
 }
 
 fn mistake(field: &str, code: &'static str, message: String) -> ConsoleError {

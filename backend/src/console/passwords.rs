@@ -11,7 +11,7 @@ pub const LEAST_PASSWORD: usize = 10;
 pub const MOST_PASSWORD: usize = 256;
 
 /// The hash of a password that nobody has.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdA$\
+pub(super) const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdA$\
                       BEh5S7Rm3zI0U8vVf4BCnTGdy2rZ2bHSPdOTf2y3i0Q";
 
 /// Why a password is refused or cannot be checked.

@@ -41,6 +41,8 @@ pub struct Session {
     pub csrf: String,
     /// What has to be done before anything else.
     pub must: Option<Must>,
+    /// How its owner logged in.
+    pub by: By,
     began_ms: u64,
     version: u64,
 }
@@ -71,6 +73,34 @@ impl Must {
     }
 }
 
+/// How somebody logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// By a password of ours.
+    Password,
+    /// By single sign-on.
+    Oidc,
+}
+
+impl By {
+    /// Its stored form.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Oidc => "oidc",
+        }
+    }
+
+    /// Sessions that an earlier version began have none.
+    fn of(text: Option<&String>) -> Self {
+        match text.map(String::as_str) {
+            Some("oidc") => Self::Oidc,
+            _ => Self::Password,
+        }
+    }
+}
+
 /// A session as its owner sees it in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -84,6 +114,8 @@ pub struct Listed {
     pub address: String,
     /// With which browser.
     pub agent: String,
+    /// How its owner logged in.
+    pub by: By,
 }
 
 /// All sessions.
@@ -116,7 +148,7 @@ impl Sessions {
     pub(super) async fn begin(
         &self,
         account: &Account,
-        must: Option<Must>,
+        (must, by): (Option<Must>, By),
         (address, agent): (&str, &str),
     ) -> Result<(String, Session), ConsoleError> {
         let (id, csrf) = (random_hex()?, random_hex()?);
@@ -126,6 +158,7 @@ impl Sessions {
             role: account.role,
             csrf,
             must,
+            by,
             began_ms: now_ms(),
             version: account.version,
         };
@@ -137,6 +170,7 @@ impl Sessions {
             ("began_ms", session.began_ms.to_string()),
             ("version", session.version.to_string()),
             ("must", must.map_or("", Must::as_str).to_owned()),
+            ("by", by.as_str().to_owned()),
             ("address", address.to_owned()),
             ("agent", agent.chars().take(MOST_AGENT).collect()),
         ];
@@ -160,7 +194,7 @@ impl Sessions {
     /// # Errors
     /// There is none, it has ended, or its account has changed; or Redis is away.
     pub(super) async fn find(&self, id: &str) -> Result<Session, ConsoleError> {
-        if id.len() != 64 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_id(id) {
             return Err(ConsoleError::LoginRequired);
         }
         let digest = digest(id);
@@ -207,6 +241,7 @@ impl Sessions {
                 used_ms: now_ms().saturating_sub(idle_s * 1_000),
                 address: of("address"),
                 agent: of("agent"),
+                by: session.by,
             });
         }
         Ok(listed)
@@ -269,20 +304,26 @@ fn read(digest: String, fields: &HashMap<String, String>) -> Option<Session> {
         role: Role::parse(fields.get("role")?)?,
         csrf: fields.get("csrf")?.clone(),
         must: fields.get("must").and_then(|must| Must::parse(must)),
+        by: By::of(fields.get("by")),
         began_ms: fields.get("began_ms")?.parse().ok()?,
         version: fields.get("version")?.parse().ok()?,
     })
 }
 
+/// Whether a text may be 256 random bits, written in hex.
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// 256 random bits, written in hex.
-fn random_hex() -> Result<String, ConsoleError> {
+pub(super) fn random_hex() -> Result<String, ConsoleError> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| ConsoleError::internal(&error))?;
     Ok(hex(&bytes))
 }
 
 /// The id itself is random enough that a plain hash cannot be turned back.
-fn digest(id: &str) -> String {
+pub(super) fn digest(id: &str) -> String {
     hex(&Sha256::digest(id.as_bytes()))
 }
 

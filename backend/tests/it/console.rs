@@ -14,5 +14,7 @@ mod refusals;
 pub(crate) mod rounds;
 /// What takes a second person.
 mod second_person;
+/// Single sign-on.
+mod sso;
 /// With the database stopped.
 mod without_database;

@@ -4,7 +4,7 @@
 /// Headers and cookies of others never matter.
 mod bytes;
 /// Tokens of the shop's own login.
-mod jwt;
+pub(crate) mod jwt;
 /// Pages of other names, and servers that begin sessions.
 mod names;
 /// Sessions and tokens that are revoked.

@@ -68,21 +68,39 @@ impl Answer {
 
 impl Console {
     pub async fn open() -> Self {
+        Self::open_with(&[]).await
+    }
+
+    /// With these settings, each as a variable and its value.
+    pub async fn open_with(settings: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
         let store = Store::open(&url).await.unwrap();
-        Self::open_on(folder, store.clone(), LazyStore::opened(store)).await
+        Self::open_so(folder, store.clone(), LazyStore::opened(store), settings).await
     }
 
     /// On a database that may come and go.
     pub async fn open_on(folder: TempDir, store: Store, lazy: LazyStore) -> Self {
+        Self::open_so(folder, store, lazy, &[]).await
+    }
+
+    async fn open_so(
+        folder: TempDir,
+        store: Store,
+        lazy: LazyStore,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let redis = TestRedis::start().await;
         let link = redis.link().await;
         let data = (
             "SECKILL_DATA".to_owned(),
             folder.path().display().to_string(),
         );
-        let config = Config::from_layers(gather(None, &[data], Vec::new()).unwrap()).unwrap();
+        let more = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables: Vec<_> = std::iter::once(data).chain(more).collect();
+        let config = Config::from_layers(gather(None, &variables, Vec::new()).unwrap()).unwrap();
         let segments = Segments::on(link.clone());
         let state = ConsoleState::new(&config, link.clone(), segments, lazy);
         Self {

@@ -104,7 +104,9 @@ async fn a_supervisor_makes_accounts_whose_owners_choose_their_passwords_first()
     let log = console.get(&li, "/ops/api/audit?target=chen").await.body;
     let entries = log["entries"].as_array().unwrap();
     assert_eq!(entries[0]["action"], "account.password");
-    assert_eq!(entries[1]["action"], "account.create");
+    assert_eq!(entries[1]["action"], "session.begin");
+    assert_eq!(entries[1]["detail"]["by"], "password");
+    assert_eq!(entries[2]["action"], "account.create");
     assert!(
         !log.to_string().contains(&password),
         "no password in the log"

@@ -25,11 +25,11 @@ use crate::common::{cookie, eventually, now_ms};
 
 const ISSUER: &str = "https://login.example.com/";
 
-fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn assemble(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
+pub(crate) fn assemble(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
     let parts = [header, claims].map(|part| encode(part.to_string().as_bytes()));
     let signed = parts.join(".");
     let signature = encode(&sign(signed.as_bytes()));
@@ -51,14 +51,17 @@ impl Key {
         }
     }
 
-    fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let x = encode(self.pair.public_key().as_ref());
         json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": self.kid, "x": x })
     }
 
     pub fn token(&self, claims: &Value) -> String {
-        let header = json!({ "alg": "EdDSA", "kid": self.kid });
-        assemble(&header, claims, |text| {
+        self.token_with(&json!({ "alg": "EdDSA", "kid": self.kid }), claims)
+    }
+
+    pub fn token_with(&self, header: &Value, claims: &Value) -> String {
+        assemble(header, claims, |text| {
             self.pair.sign(text).as_ref().to_vec()
         })
     }
