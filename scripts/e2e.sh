@@ -68,12 +68,16 @@ step "A shopper with the shop's own login"
 shop_place "$PWD/target/e2e/login"
 export SECKILL_CAPTCHA=off SECKILL_DEMO_LOGIN=off
 provider_port=$(free_ports 1) login_port=$(free_ports 1)
-node t/e2e/login/provider.mjs "$provider_port" "$login_port" >target/e2e/provider.log 2>&1 &
+node t/e2e/login/provider.mjs "$provider_port" "$login_port" "$SECKILL_CONSOLE_PORT" >target/e2e/provider.log 2>&1 &
 provider=$!
 trap 'kill "$provider" 2>/dev/null || true; shop_stop || true' EXIT
 export SECKILL_JWT_JWKS=http://127.0.0.1:$provider_port/jwks SECKILL_JWT_ISSUER=http://127.0.0.1:$provider_port
 export SECKILL_JWT_AUDIENCE=shop SECKILL_JWT_COOKIE=token
 export SECKILL_LOGIN_URL="http://127.0.0.1:$login_port/login?to={return}" SECKILL_LOGOUT_URL="http://127.0.0.1:$login_port/logout?to={return}"
+export SECKILL_CONSOLE_URL=http://127.0.0.1:$SECKILL_CONSOLE_PORT SECKILL_CONSOLE_OIDC_ISSUER=http://127.0.0.1:$provider_port
+export SECKILL_CONSOLE_OIDC_CLIENT_ID=console SECKILL_CONSOLE_OIDC_CLIENT_SECRET="a secret of the console: 100 % random"
+export SECKILL_CONSOLE_OIDC_NAME="Example ID" SECKILL_CONSOLE_OIDC_SCOPE="openid profile groups" SECKILL_CONSOLE_OIDC_CREATE=on
+export SECKILL_CONSOLE_OIDC_OPERATORS=ops SECKILL_CONSOLE_OIDC_SUPERVISORS=boss
 shop_start
 cat >"$SECKILL_DATA.toml" <<'SALE'
 [[round]]
@@ -91,7 +95,7 @@ list_price_cents = 200
 per_buyer = 1
 SALE
 "$seckill" sale import "$SECKILL_DATA.toml" --approve >>"$shop_log" 2>&1 || fail "the sale could not be imported; see $shop_log"
-BASE_URL=$shop_url CHROMIUM=$CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots ROUND=login PRODUCT=1 \
+BASE_URL=$shop_url CHROMIUM=$CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots ROUND=login PRODUCT=1 CONSOLE_URL=$SECKILL_CONSOLE_URL \
     npm run --silent login --prefix t/e2e || status=1
 kill "$provider" 2>/dev/null || true
 shop_stop || fail "the shop with its own login did not stop cleanly; see $shop_log"

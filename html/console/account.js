@@ -11,7 +11,7 @@ addWords({
     'account.password': '修改密码', 'account.now': '现在的密码', 'account.new': '新密码', 'account.new.hint': '至少 10 个字符。其他会话会退出。', 'account.change': '修改', 'account.changed': '密码已修改',
     'account.factor': '两步验证', 'account.factor.why': '登录时除密码外，还要输入手机上身份验证器应用显示的六位数字。', 'account.factor.begin': '设置', 'account.factor.off': '关闭', 'account.factor.is_off': '两步验证已关闭',
     'account.factor.scan': '用身份验证器应用扫描，或手动输入密钥：', 'account.factor.qr': '两步验证的二维码', 'account.factor.code': '应用显示的验证码', 'account.factor.confirm': '完成', 'account.factor.on': '两步验证已开启',
-    'account.sessions': '会话', 'error.wrong_password': '密码不对，请检查后再试。', 'error.factor_expired': '设置用时太久，请重新开始。',
+    'account.sessions': '会话', 'account.sso': '您用单点登录进入控制台；密码和两步验证在登录服务那里设置。', 'error.wrong_password': '密码不对，请检查后再试。', 'error.factor_expired': '设置用时太久，请重新开始。',
     'mistake.same_password': '与现在的密码相同，请换一个。', 'mistake.password_length': '密码要 10 个字符以上、256 字节以内。',
   },
   en: {
@@ -19,7 +19,7 @@ addWords({
     'account.password': 'Change the password', 'account.now': 'Password now', 'account.new': 'New password', 'account.new.hint': 'At least 10 characters. Other sessions end.', 'account.change': 'Change', 'account.changed': 'The password is changed',
     'account.factor': 'Second factor', 'account.factor.why': 'At each login you also type the six digits that an authenticator app on your phone shows.', 'account.factor.begin': 'Set it up', 'account.factor.off': 'Turn it off', 'account.factor.is_off': 'The second factor is off',
     'account.factor.scan': 'Scan this with an authenticator app, or type the secret:', 'account.factor.qr': 'QR code of the second factor', 'account.factor.code': 'Code that the app shows', 'account.factor.confirm': 'Done', 'account.factor.on': 'The second factor is on',
-    'account.sessions': 'Sessions',
+    'account.sessions': 'Sessions', 'account.sso': 'You logged in by single sign-on. Your password and your second factor are set there.',
   },
 });
 
@@ -113,8 +113,7 @@ export async function show(root, { me, changed }) {
   async function draw() {
     fill(cards,
       me.must ? el('p.note', { 'data-tone': 'warn' }, t(`account.must.${me.must}`)) : null,
-      me.must === 'factor' ? null : passwordCard(),
-      me.must === 'password' ? null : factorCard(),
+      me.by === 'oidc' ? el('p.soft', {}, t('account.sso')) : [me.must === 'factor' ? null : passwordCard(), me.must === 'password' ? null : factorCard()],
       me.must ? null : el('section.card', {}, el('h2', {}, t('account.sessions')), await sessionList(me.name)));
   }
 

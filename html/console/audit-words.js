@@ -5,7 +5,7 @@ import { addWords } from './i18n.js';
 addWords({
   zh: {
     'did.retention.remove': '删除过期数据', 'field.what': '内容', 'field.rows': '行数', 'field.file': '导出文件', 'field.digest': 'SHA-256',
-    'did.account.create': '新建账号', 'did.account.role': '更改角色', 'did.account.disable': '停用账号', 'did.account.enable': '启用账号', 'did.account.reset': '重置账号', 'did.account.password': '修改自己的密码', 'did.account.factor_on': '开启两步验证', 'did.account.factor_off': '关闭两步验证', 'did.session.end': '结束会话', 'field.began_ms': '开始', 'field.address': '地址', 'value.role.operator': '运营', 'value.role.supervisor': '主管',
+    'did.account.create': '新建账号', 'did.account.role': '更改角色', 'did.account.disable': '停用账号', 'did.account.enable': '启用账号', 'did.account.reset': '重置账号', 'did.account.password': '修改自己的密码', 'did.account.factor_on': '开启两步验证', 'did.account.factor_off': '关闭两步验证', 'did.session.end': '结束会话', 'did.session.begin': '登录', 'did.account.link': '关联单点登录', 'did.account.unlink': '解除单点登录关联', 'field.issuer': '登录服务', 'field.subject': '编号（subject）', 'value.by.oidc': '单点登录', 'value.by.password': '密码', 'field.began_ms': '开始', 'field.address': '地址', 'value.role.operator': '运营', 'value.role.supervisor': '主管',
     'did.announcement.say': '发布公告', 'did.announcement.end': '撤下公告',
     'audit.all': '全部操作', 'audit.detail': '详情', 'audit.did': '做了什么', 'audit.empty': '没有记录', 'audit.export': '导出 CSV', 'audit.filter.from': '从',
     'audit.filter.target': '对象，如场次编号', 'audit.filter.until': '到', 'audit.filter.who': '操作人', 'audit.older': '更早的', 'audit.target': '对象', 'audit.title': '审计日志',
@@ -29,7 +29,7 @@ addWords({
   },
   en: {
     'did.retention.remove': 'removed what was old', 'field.what': 'what', 'field.rows': 'rows', 'field.file': 'exported to', 'field.digest': 'SHA-256',
-    'did.account.create': 'made an account', 'did.account.role': 'changed a role', 'did.account.disable': 'disabled an account', 'did.account.enable': 'enabled an account', 'did.account.reset': 'reset an account', 'did.account.password': 'changed the password', 'did.account.factor_on': 'turned the second factor on', 'did.account.factor_off': 'turned the second factor off', 'did.session.end': 'ended a session', 'field.began_ms': 'began', 'field.address': 'address', 'value.role.operator': 'operator', 'value.role.supervisor': 'supervisor',
+    'did.account.create': 'made an account', 'did.account.role': 'changed a role', 'did.account.disable': 'disabled an account', 'did.account.enable': 'enabled an account', 'did.account.reset': 'reset an account', 'did.account.password': 'changed the password', 'did.account.factor_on': 'turned the second factor on', 'did.account.factor_off': 'turned the second factor off', 'did.session.end': 'ended a session', 'did.session.begin': 'logged in', 'did.account.link': 'linked an account', 'did.account.unlink': 'unlinked an account', 'field.issuer': 'provider', 'field.subject': 'subject', 'value.by.oidc': 'single sign-on', 'value.by.password': 'password', 'field.began_ms': 'began', 'field.address': 'address', 'value.role.operator': 'operator', 'value.role.supervisor': 'supervisor',
     'did.announcement.say': 'made an announcement', 'did.announcement.end': 'ended an announcement',
     'audit.all': 'Everything', 'audit.detail': 'Details', 'audit.did': 'Action', 'audit.empty': 'No entries', 'audit.export': 'Export as CSV',
     'audit.filter.from': 'From', 'audit.filter.target': 'Target, such as a round’s id', 'audit.filter.until': 'Until', 'audit.filter.who': 'Who', 'audit.older': 'Older',

@@ -9,7 +9,7 @@ import { epoch } from './rounds/draft.js';
 
 /** The actions that can be filtered by. */
 const ACTIONS = ['round.create', 'round.edit', 'round.copy', 'round.delete', 'round.submit', 'round.withdraw', 'round.approve', 'round.reject', 'round.publish', 'sale.pause', 'sale.resume', 'sale.end', 'sale.withdraw', 'round.import', 'proposal.make', 'proposal.approve', 'proposal.reject', 'proposal.withdraw', 'proposal.outdate', 'proposal.fail',
-  'round.retire', 'stock.adjust', 'ban.add', 'ban.lift', 'finding.confirm', 'finding.dismiss', 'letter.redrive', 'letter.giveup', 'order.cancel', 'order.refund', 'order.resend', 'order.note', 'order.export', 'announcement.say', 'announcement.end', 'account.create', 'account.role', 'account.disable', 'account.enable', 'account.reset', 'account.password', 'account.factor_on', 'account.factor_off', 'session.end', 'audit.export', 'retention.remove', 'simulation.begin', 'simulation.end', 'system.start'];
+  'round.retire', 'stock.adjust', 'ban.add', 'ban.lift', 'finding.confirm', 'finding.dismiss', 'letter.redrive', 'letter.giveup', 'order.cancel', 'order.refund', 'order.resend', 'order.note', 'order.export', 'announcement.say', 'announcement.end', 'account.create', 'account.role', 'account.disable', 'account.enable', 'account.reset', 'account.password', 'account.factor_on', 'account.factor_off', 'session.begin', 'session.end', 'account.link', 'account.unlink', 'audit.export', 'retention.remove', 'simulation.begin', 'simulation.end', 'system.start'];
 
 /** Changes that one entry shows at first. */
 const MOST_CHANGES = 12;

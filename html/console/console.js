@@ -3,7 +3,7 @@
 import { ApiError, api, useToken, wire } from './api.js';
 import { el, fill } from './dom.js';
 import { onLang, said, speak, t, useZone } from './i18n.js';
-import { logIn, whenIn } from './login.js';
+import { comeBack, logIn, whenIn } from './login.js';
 import { PAGES } from './nav.js';
 
 const main = document.querySelector('#main');
@@ -96,6 +96,7 @@ function showAway(error) {
 
 async function begin() {
   speak();
+  comeBack();
   wire({ onLogin: logIn, onAway: showAway });
   whenIn((in_) => {
     const other = me !== null && me.name !== in_.name;

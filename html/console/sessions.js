@@ -5,8 +5,8 @@ import { el, fill, toast } from './dom.js';
 import { addWords, moment, said, t } from './i18n.js';
 
 addWords({
-  zh: { 'sessions.began': '开始', 'sessions.used': '最近使用', 'sessions.from': '来自', 'sessions.this': '当前会话', 'sessions.end': '退出', 'sessions.ended': '已退出', 'sessions.none': '没有会话。' },
-  en: { 'sessions.began': 'Began', 'sessions.used': 'Last used', 'sessions.from': 'From', 'sessions.this': 'this one', 'sessions.end': 'End', 'sessions.ended': 'Ended', 'sessions.none': 'No sessions.' },
+  zh: { 'sessions.began': '开始', 'sessions.used': '最近使用', 'sessions.from': '来自', 'sessions.this': '当前会话', 'sessions.end': '退出', 'sessions.ended': '已退出', 'sessions.none': '没有会话。', 'sessions.oidc': '单点登录' },
+  en: { 'sessions.began': 'Began', 'sessions.used': 'Last used', 'sessions.from': 'From', 'sessions.this': 'this one', 'sessions.end': 'End', 'sessions.ended': 'Ended', 'sessions.none': 'No sessions.', 'sessions.oidc': 'single sign-on' },
 });
 
 export async function sessionList(account) {
@@ -19,7 +19,7 @@ export async function sessionList(account) {
     return fill(box, el('table.table', {},
       el('thead', {}, el('tr', {}, ['began', 'used', 'from'].map((name) => el('th', { scope: 'col' }, t(`sessions.${name}`))), el('td'))),
       el('tbody', {}, sessions.map((it) => el('tr', { 'data-session': it.id },
-        cell('began', moment(it.began_ms)), cell('used', moment(it.used_ms)), cell('from', it.address, ' ', el('span.soft.small', { dir: 'auto' }, it.agent)),
+        cell('began', moment(it.began_ms), it.by === 'oidc' ? [' ', el('span.chip', {}, t('sessions.oidc'))] : ''), cell('used', moment(it.used_ms)), cell('from', it.address, ' ', el('span.soft.small', { dir: 'auto' }, it.agent)),
         el('td', {}, it.is_this ? el('span.chip', {}, t('sessions.this')) : el('button.button', { type: 'button', onclick: () => end(it.id) }, t('sessions.end'))))))));
   }
   async function end(id) {

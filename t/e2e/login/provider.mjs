@@ -1,13 +1,14 @@
 // A shop's own login, as it may be anywhere: an OpenID provider (oidc-provider), and the
-// shop's login page, which has it log a shopper in and keeps the ID token in a cookie.
+// shop's login page, which has it log a shopper in and keeps the ID token in a cookie. The
+// console's people log in there too; their names begin with their group: ops-li, boss-wang.
 //
-//   node provider.mjs PROVIDER_PORT LOGIN_PORT
+//   node provider.mjs PROVIDER_PORT LOGIN_PORT CONSOLE_PORT
 
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
 
-const [providerPort, loginPort] = process.argv.slice(2).map(Number);
+const [providerPort, loginPort, consolePort] = process.argv.slice(2).map(Number);
 const issuer = `http://127.0.0.1:${providerPort}`;
 const callback = `http://127.0.0.1:${loginPort}/callback`;
 
@@ -18,11 +19,20 @@ const provider = new Provider(issuer, {
     redirect_uris: [callback],
     grant_types: ['authorization_code'],
     response_types: ['code'],
+  }, {
+    client_id: 'console',
+    client_secret: 'a secret of the console: 100 % random',
+    redirect_uris: [`http://127.0.0.1:${consolePort}/ops/api/login/oidc/callback`],
+    grant_types: ['authorization_code'],
+    response_types: ['code'],
   }],
+  claims: { openid: ['sub'], profile: ['preferred_username'], groups: ['groups'] },
+  // The console reads the ID token, not the userinfo endpoint.
+  conformIdTokenClaims: false,
   pkce: { required: () => true },
   // Sessions of the provider may be found by programs too: this one is for tests.
   cookies: { keys: [randomBytes(16).toString('hex')] },
-  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, preferred_username: id.split('@')[0], groups: [id.split('-')[0]] }) }),
 });
 provider.listen(providerPort, '127.0.0.1');
 
