@@ -4,9 +4,9 @@
 //! and read. This module uses the configuration, the time and the rules of
 //! `seckill-core`, nothing else of the back end.
 //!
-//! The same statements run on SQLite and on MySQL or MariaDB; what differs is
-//! in `database.rs` and in the migrations. Orders, with their payments, may be
-//! spread over several databases by buyer.
+//! The same statements run on SQLite, on MySQL or MariaDB, and on PostgreSQL; what
+//! differs is in `database.rs`, in `dialect.rs` and in the migrations. Orders, with their
+//! payments, may be spread over several databases by buyer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +16,18 @@ use sqlx::migrate::MigrateError;
 
 /// Accounts of the console.
 pub mod accounts;
+/// Addresses of databases.
+mod address;
 /// The audit log.
 mod audit;
 /// Where buyers were sent to pay.
 pub mod checkouts;
-/// One database: opening it, its connections, the differences between SQLite and MySQL.
+/// One database: opening it, its connections, the differences between the kinds.
 mod database;
 /// What orders need from their buyers.
 mod details;
+/// The one text of each statement, in what PostgreSQL reads.
+mod dialect;
 /// What differs between two versions of a round.
 pub mod difference;
 /// The purchases whose stock is to be confirmed or released.
@@ -66,6 +70,8 @@ pub mod orders;
 pub mod payments;
 /// Placing or failing a batch of orders.
 mod place;
+/// Connections to PostgreSQL.
+mod postgres;
 /// Changes of approved rounds that wait for a second person.
 pub mod proposals;
 /// Refunds that were asked for, and reconciliations.
@@ -84,9 +90,11 @@ mod round_rows;
 pub mod rounds;
 /// The settings of the database server itself.
 pub mod server_variables;
+/// Running statements: on a connection, or in a transaction.
+mod session;
 /// Orders that the shop cancels.
 mod shop_cancels;
-/// Ends statements that wait for a MySQL server that does not respond.
+/// Ends statements that wait for a database server that does not respond.
 mod stalled;
 /// Changes of orders: cancelled, expired, stock followed.
 pub mod states;
@@ -114,7 +122,8 @@ use listeners::Listeners;
 pub enum StoreError {
     /// The scheme of the address is not supported.
     #[error(
-        "\"{0}\" is no database address; write sqlite:///path/to/seckill.db or mysql://user:password@host/database"
+        "\"{0}\" is no database address; write sqlite:///path/to/seckill.db, mysql://user:password@host/database or \
+         postgres://user:password@host/database"
     )]
     Address(String),
     /// The database could not be opened.
@@ -178,7 +187,16 @@ impl StoreError {
     pub(crate) fn may_come(&self) -> bool {
         match self {
             Self::Open { url, .. } => !url.starts_with("sqlite"),
-            Self::Address(_) | Self::Migrate { .. } => false,
+            // Its server went away meanwhile, or was busy for too long.
+            Self::Migrate { source, .. } => match source {
+                MigrateError::Execute(sqlx::Error::Database(error))
+                | MigrateError::ExecuteMigration(sqlx::Error::Database(error), _) => {
+                    is_trouble(&error.code().unwrap_or_default())
+                }
+                MigrateError::Execute(_) | MigrateError::ExecuteMigration(..) => true,
+                _ => false,
+            },
+            Self::Address(_) => false,
             _ => true,
         }
     }
@@ -190,17 +208,25 @@ impl StoreError {
 }
 
 /// Whether this error code says that the data itself cannot be stored: SQLSTATE
-/// classes 22 and 23, class 45 for rules that an operator added, and constraints of
-/// SQLite, which include its triggers.
+/// classes 22 and 23, class 45 and P0 for rules that an operator added, class 54 for a text
+/// that is too long for an index of PostgreSQL, and constraints of SQLite, which include
+/// its triggers.
 fn refuses_data(code: &str) -> bool {
     const SQLITE_CONSTRAINT: u32 = 19;
     match (code.len(), code.parse::<u32>()) {
-        (5, _) => ["22", "23", "45"]
+        (5, _) => ["22", "23", "45", "54", "P0"]
             .iter()
             .any(|class| code.starts_with(class)),
         (_, Ok(number)) => number & 0xff == SQLITE_CONSTRAINT,
         _ => false,
     }
+}
+
+/// Whether this SQLSTATE says that the server itself is in trouble: a connection is lost,
+/// transactions collide, resources run out, a lock is held, an operator intervened.
+fn is_trouble(code: &str) -> bool {
+    let classes = ["08", "40", "53", "55", "57"];
+    code.len() == 5 && classes.iter().any(|class| code.starts_with(class))
 }
 
 /// A handle on the database; cloning it is cheap.
@@ -221,8 +247,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens `sqlite:///path`, creating the file if there is none, or
-    /// `mysql://…`, and brings its tables up to date.
+    /// Opens `sqlite:///path`, creating the file if there is none, `mysql://…` or
+    /// `postgres://…`, and brings its tables up to date.
     ///
     /// # Errors
     /// The address, the file or a migration, named.
@@ -357,12 +383,18 @@ mod tests {
 
     #[test]
     fn a_rule_of_the_database_refuses_data_and_a_busy_or_full_one_does_not() {
-        // CHECK, a trigger, a duplicate; text too long, a trigger of MySQL.
-        for code in ["275", "1811", "2067", "22001", "23000", "45000"] {
+        // CHECK, a trigger, a duplicate; text too long, a trigger of MySQL, one of
+        // PostgreSQL.
+        for code in ["275", "1811", "2067", "22001", "23000", "45000", "P0001"] {
             assert!(refuses_data(code), "{code}");
         }
-        // Busy, disk full, input and output; deadlock, connection lost.
-        for code in ["5", "517", "13", "10", "266", "40001", "08S01", ""] {
+        // Busy, disk full, input and output; deadlock, connection lost; of PostgreSQL also
+        // a lock that is held, a disk that is full, a standby, a server that stops.
+        let passing = ["5", "517", "13", "10", "266", "40001", "08S01", ""];
+        let postgres = [
+            "40P01", "55P03", "53100", "53300", "25006", "57P01", "57014",
+        ];
+        for code in passing.into_iter().chain(postgres) {
             assert!(!refuses_data(code), "{code}");
         }
     }

@@ -1,8 +1,9 @@
 //! The audit log: who did what, when.
 
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
 
+use super::session::Session;
 use super::{Store, StoreError, signed, unsigned};
 
 /// The way by which an action came.
@@ -142,7 +143,7 @@ impl Store {
         .bind(done.action)
         .bind(&done.target)
         .bind(signed(now_ms))
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut connection)
         .await?;
         Ok(unsigned(id))
     }
@@ -178,7 +179,8 @@ impl Store {
     /// The database.
     pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
         let within = format!("{}::", query.target);
-        let length = |text: &str| i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+        // PostgreSQL counts characters in 32 bits.
+        let length = |text: &str| i32::try_from(text.chars().count()).unwrap_or(i32::MAX);
         let rows = sqlx::query(
             "SELECT id, at_ms, who, via, action, target, detail FROM audit
              WHERE id < ? AND (? = '' OR who = ?)
@@ -246,7 +248,7 @@ impl Store {
 
 /// Adds an entry for an action in this transaction.
 pub(super) async fn note(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     by: &Actor,
     done: &Done,
     now_ms: u64,

@@ -1,26 +1,30 @@
-//! One database, SQLite or MySQL.
+//! One database: SQLite, MySQL or PostgreSQL.
 //!
 //! SQLite runs in WAL mode with `synchronous=FULL`: an order message is taken
 //! off the queue as soon as its order is committed, so that a commit must
 //! survive a power cut. With NORMAL, WAL commits since the last checkpoint could
 //! be lost after their messages are gone. The cost is one fsync a commit, shared
-//! by all orders of a batch. InnoDB does the same unless it is configured otherwise.
+//! by all orders of a batch. InnoDB does the same unless it is configured otherwise;
+//! of PostgreSQL it is demanded here.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::any::AnyPoolOptions;
+use sqlx::any::{AnyArguments, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _};
 
+use super::address::{self, Kind};
+use super::session::{Connections, Dialect, Transaction};
 use super::stalled::Watched;
-use super::{StoreError, migrations, stalled};
+use super::{StoreError, migrations, postgres, stalled};
 use crate::config::masked_url;
 
 /// SQLite connections that read beside the one that writes.
 const SQLITE_READERS: u32 = 4;
-/// MySQL connections of one process.
-const MYSQL_CONNECTIONS: u32 = 8;
+/// Connections of one process to a database server.
+const SERVER_CONNECTIONS: u32 = 8;
 /// How long to wait for a connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -39,11 +43,13 @@ const MYSQL_SESSION: &[&str] = &[
     "SET SESSION innodb_lock_wait_timeout = 5",
 ];
 
-/// The kind of database; SQL that differs is chosen by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Sqlite,
-    Mysql,
+impl Kind {
+    fn dialect(self) -> Dialect {
+        match self {
+            Self::Sqlite | Self::Mysql => Dialect::Common,
+            Self::Postgres => Dialect::Postgres,
+        }
+    }
 }
 
 /// A handle on one database; cloning it is cheap.
@@ -52,8 +58,8 @@ pub(crate) struct Database {
     kind: Kind,
     /// SQLite takes one writer at a time, so that writes queue here, in order,
     /// and not in its busy handler.
-    writer: AnyPool,
-    readers: AnyPool,
+    writer: Connections,
+    readers: Connections,
     /// Ends waits for a server that does not respond.
     _watched: Option<Arc<Watched>>,
 }
@@ -62,24 +68,19 @@ impl Database {
     /// Opens a database and brings its tables up to date.
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let kind = match url.split_once(':') {
-            Some(("sqlite", _)) => Kind::Sqlite,
-            Some(("mysql" | "mariadb", _)) => Kind::Mysql,
-            _ => return Err(StoreError::Address(masked_url(url))),
+        let Some(kind) = Kind::of(url) else {
+            return Err(StoreError::Address(masked_url(url)));
         };
+        let given = address::for_driver(url);
         let opened = match kind {
-            Kind::Sqlite => open_sqlite(url).await,
-            Kind::Mysql => open_mysql(url).await,
+            Kind::Sqlite => open_sqlite(&given).await,
+            Kind::Mysql => open_mysql(&given).await.map(|pool| (pool.clone(), pool)),
+            Kind::Postgres => open_postgres(&given).await.map(|pool| (pool.clone(), pool)),
         };
         let (writer, readers) = opened.map_err(|source| StoreError::Open {
             url: masked_url(url),
+            cure: address::cure(kind, &source),
             source,
-            cure: match kind {
-                Kind::Sqlite => "check that its folder exists and can be written to",
-                Kind::Mysql => {
-                    "check that the server runs there, and that this user may use the database"
-                }
-            },
         })?;
         migrate(&writer, kind)
             .await
@@ -87,32 +88,54 @@ impl Database {
                 url: masked_url(url),
                 source,
             })?;
-        let watched = (kind == Kind::Mysql).then(|| stalled::watch(url));
+        let watched = (kind != Kind::Sqlite).then(|| stalled::watch(&given));
         Ok(Self {
             _watched: watched,
             kind,
-            writer,
-            readers,
+            writer: Connections::new(writer, kind.dialect()),
+            readers: Connections::new(readers, kind.dialect()),
         })
     }
 
     /// Begins a transaction that writes. SQLite takes its lock at once, since the
     /// command line may write from another process.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    pub(crate) async fn begin(&self) -> Result<Transaction, sqlx::Error> {
         match self.kind {
-            Kind::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await,
-            Kind::Mysql => self.writer.begin().await,
+            Kind::Sqlite => self.writer.begin(Some("BEGIN IMMEDIATE")).await,
+            Kind::Mysql | Kind::Postgres => self.writer.begin(None).await,
         }
     }
 
     /// Connections for single statements that write.
-    pub(crate) fn writer(&self) -> &AnyPool {
+    pub(crate) fn writer(&self) -> &Connections {
         &self.writer
     }
 
     /// Connections for statements that only read.
-    pub(crate) fn readers(&self) -> &AnyPool {
+    pub(crate) fn readers(&self) -> &Connections {
         &self.readers
+    }
+
+    /// Puts a row in the place of the one with its key, if there is one. A delete before
+    /// an insert would do in a transaction of SQLite or MySQL; with PostgreSQL, it does not
+    /// see the row that another has put there while it waited.
+    ///
+    /// # Errors
+    /// The database is away, or refuses the row.
+    pub(super) async fn put<'q>(
+        &self,
+        update: impl Fn() -> Query<'q, Any, AnyArguments>,
+        insert: Query<'q, Any, AnyArguments>,
+    ) -> Result<(), StoreError> {
+        if update().execute(&self.writer).await?.rows_affected() > 0 {
+            return Ok(());
+        }
+        match insert.execute(&self.writer).await.map_err(StoreError::from) {
+            // It is there by now, or was there as it is to be.
+            Err(error) if error.is_double() => update().execute(&self.writer).await?,
+            done => done?,
+        };
+        Ok(())
     }
 
     pub(super) async fn close(&self) {
@@ -136,24 +159,28 @@ fn options(connections: u32, session: &'static [&'static str]) -> AnyPoolOptions
 }
 
 async fn open_sqlite(url: &str) -> Result<(AnyPool, AnyPool), sqlx::Error> {
-    // The file is created unless the address says how to open it.
-    let url = match url.split_once('?') {
-        Some((_, query)) if query.contains("mode=") => url.to_owned(),
-        Some(_) => format!("{url}&mode=rwc"),
-        None => format!("{url}?mode=rwc"),
-    };
-    let writer = options(1, SQLITE_SESSION).connect(&url).await?;
-    let readers = options(SQLITE_READERS, SQLITE_SESSION).connect_lazy(&url)?;
+    let writer = options(1, SQLITE_SESSION).connect(url).await?;
+    let readers = options(SQLITE_READERS, SQLITE_SESSION).connect_lazy(url)?;
     Ok((writer, readers))
 }
 
-async fn open_mysql(url: &str) -> Result<(AnyPool, AnyPool), sqlx::Error> {
+async fn open_mysql(url: &str) -> Result<AnyPool, sqlx::Error> {
     // A pool retries, and reports in the end only that it took too long.
     AnyConnection::connect(url).await?.close().await?;
-    let pool = options(MYSQL_CONNECTIONS, MYSQL_SESSION)
+    options(SERVER_CONNECTIONS, MYSQL_SESSION)
         .connect(url)
-        .await?;
-    Ok((pool.clone(), pool))
+        .await
+}
+
+async fn open_postgres(url: &str) -> Result<AnyPool, sqlx::Error> {
+    // See above.
+    postgres::check(url).await?;
+    AnyPoolOptions::new()
+        .max_connections(SERVER_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|conn, _| Box::pin(postgres::set_up(conn)))
+        .connect(url)
+        .await
 }
 
 /// Brings the tables up to date. SQLite has no lock for migrations: of two processes
@@ -164,10 +191,19 @@ async fn migrate(writer: &AnyPool, kind: Kind) -> Result<(), MigrateError> {
     let steps = match kind {
         Kind::Sqlite => &*migrations::SQLITE,
         Kind::Mysql => &*migrations::MYSQL,
+        Kind::Postgres => &*migrations::POSTGRES,
     };
     let mut attempt = 1;
     loop {
-        match steps.run(writer).await {
+        let mut conn = writer.acquire().await?;
+        // `run` takes no connection where the future has to be `Send`; it calls this.
+        let outcome = steps.run_direct(None, &mut *conn, false).await;
+        if outcome.is_err() {
+            // Steps that failed leave the session with the servers' lock for migrations, for
+            // which every other process would wait as long as the session lasts.
+            let _ = conn.close().await;
+        }
+        match outcome {
             Err(MigrateError::ExecuteMigration(..) | MigrateError::Execute(_))
                 if attempt < ATTEMPTS =>
             {

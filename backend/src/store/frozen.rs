@@ -1,10 +1,10 @@
 //! The amounts set aside for the products of a round at its approval.
 
 use seckill_core::ids::Item;
-use sqlx::AnyConnection;
 
 use super::audit::{Actor, Done, note};
 use super::round_rows::amounts_text;
+use super::session::Session;
 use super::{Store, StoreError, signed};
 
 /// Products that one statement updates: each row is compared with each of them.
@@ -74,7 +74,7 @@ impl Store {
 
 /// Sets the amounts of a round aside, once: preloading again starts from the same numbers.
 pub(super) async fn set_aside(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     id: &str,
     now: i64,
 ) -> Result<(), StoreError> {
@@ -92,7 +92,7 @@ pub(super) async fn set_aside(
 }
 
 async fn freeze(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     round: &str,
     products: &[(&str, &[u64])],
 ) -> Result<(), StoreError> {

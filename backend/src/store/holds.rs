@@ -75,18 +75,18 @@ impl Store {
         sku: &str,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.main().begin().await?;
-        sqlx::query("DELETE FROM inventory_items WHERE product = ?")
-            .bind(product)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("INSERT INTO inventory_items (product, sku, chosen_ms) VALUES (?, ?, ?)")
-            .bind(product)
-            .bind(sku)
-            .bind(signed(now_ms))
-            .execute(&mut *transaction)
-            .await?;
-        Ok(transaction.commit().await?)
+        let update = || {
+            sqlx::query("UPDATE inventory_items SET sku = ?, chosen_ms = ? WHERE product = ?")
+                .bind(sku)
+                .bind(signed(now_ms))
+                .bind(product)
+        };
+        let insert =
+            sqlx::query("INSERT INTO inventory_items (sku, chosen_ms, product) VALUES (?, ?, ?)")
+                .bind(sku)
+                .bind(signed(now_ms))
+                .bind(product);
+        self.main().put(update, insert).await
     }
 
     /// The inventory's name for a product; `None` if it was not chosen from there.
@@ -154,30 +154,33 @@ impl Store {
     pub async fn keep_hold(&self, hold: &Hold) -> Result<(), StoreError> {
         const MAX_TROUBLE: usize = 500;
         let trouble: String = hold.trouble.chars().take(MAX_TROUBLE).collect();
-        let mut transaction = self.main().begin().await?;
-        sqlx::query("DELETE FROM inventory_holds WHERE round = ? AND product = ?")
-            .bind(&hold.round)
-            .bind(&hold.product)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "INSERT INTO inventory_holds (round, product, hold, generation, sku, amount, state, \
-             sold, returned, trouble, updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(&hold.round)
-        .bind(&hold.product)
-        .bind(&hold.id)
-        .bind(signed(hold.generation))
-        .bind(&hold.sku)
-        .bind(signed(hold.amount))
-        .bind(hold.state.as_str())
-        .bind(signed(hold.sold))
-        .bind(signed(hold.returned))
-        .bind(trouble)
-        .bind(signed(hold.updated_ms))
-        .execute(&mut *transaction)
-        .await?;
-        Ok(transaction.commit().await?)
+        // Both name the columns in the same order, those of the key last.
+        let bound = |statement| {
+            sqlx::query(statement)
+                .bind(&hold.id)
+                .bind(signed(hold.generation))
+                .bind(&hold.sku)
+                .bind(signed(hold.amount))
+                .bind(hold.state.as_str())
+                .bind(signed(hold.sold))
+                .bind(signed(hold.returned))
+                .bind(trouble.clone())
+                .bind(signed(hold.updated_ms))
+                .bind(&hold.round)
+                .bind(&hold.product)
+        };
+        let update = || {
+            bound(
+                "UPDATE inventory_holds SET hold = ?, generation = ?, sku = ?, amount = ?, \
+                 state = ?, sold = ?, returned = ?, trouble = ?, updated_ms = ? \
+                 WHERE round = ? AND product = ?",
+            )
+        };
+        let insert = bound(
+            "INSERT INTO inventory_holds (hold, generation, sku, amount, state, sold, returned, \
+             trouble, updated_ms, round, product) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        );
+        self.main().put(update, insert).await
     }
 
     /// How many items of a product were sold in a round, and whether an order may still

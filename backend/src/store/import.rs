@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use sqlx::AnyConnection;
-
 use super::audit::{Actor, Done, note};
 use super::round::{Round, StoredRound};
 use super::round_changes::{ChangeError, refuse_overlap};
 use super::round_rows::{insert_round, load, update_draft};
+use super::session::Session;
 use super::{Store, StoreError};
 
 /// The decision on one round of the file.
@@ -128,7 +127,7 @@ impl Store {
 }
 
 async fn import_one(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     round: &Round,
     series: Option<&str>,
     is_stored: bool,

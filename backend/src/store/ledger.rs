@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use seckill_core::ids::Item;
 use seckill_core::stock::ledger::{EntryId, Event};
-use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
+use sqlx::{Any, QueryBuilder, Row as _};
 
+use super::session::Session;
 use super::{Store, StoreError, signed, unsigned};
 
 /// Most events in one statement.
@@ -137,7 +138,7 @@ impl Store {
 }
 
 async fn insert(
-    conn: &mut AnyConnection,
+    conn: &mut Session,
     item: &Item,
     segment: u16,
     events: &[Event],

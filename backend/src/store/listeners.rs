@@ -4,8 +4,9 @@
 use seckill_core::orders::notification::{Channel, Kind};
 use seckill_core::orders::order::OrderId;
 use seckill_core::signing::trace::TraceContext;
-use sqlx::{Any, AnyConnection, QueryBuilder};
+use sqlx::{Any, QueryBuilder};
 
+use super::session::Session;
 use super::{StoreError, signed};
 
 /// Rows in one statement: as many as every kind of database takes.
@@ -29,7 +30,7 @@ impl Listeners<'_> {
     /// Writes a change of these orders down.
     pub(super) async fn announce(
         self,
-        conn: &mut AnyConnection,
+        conn: &mut Session,
         orders: &[OrderId],
         kind: Kind,
         payment: &str,
@@ -50,7 +51,7 @@ impl Listeners<'_> {
     /// Notes the trace of an order's change beside its notifications.
     pub(super) async fn trace(
         self,
-        conn: &mut AnyConnection,
+        conn: &mut Session,
         order: OrderId,
         kind: Kind,
         context: &TraceContext,
@@ -70,7 +71,7 @@ impl Listeners<'_> {
     /// have been cancelled by their delayed message meanwhile, and written down then.
     pub(super) async fn announce_expired(
         self,
-        conn: &mut AnyConnection,
+        conn: &mut Session,
         orders: &[i64],
         now_ms: u64,
     ) -> Result<(), StoreError> {
@@ -109,7 +110,7 @@ impl Listeners<'_> {
 }
 
 async fn notify(
-    conn: &mut AnyConnection,
+    conn: &mut Session,
     channel: Channel,
     orders: &[OrderId],
     kind: Kind,
@@ -136,7 +137,7 @@ async fn notify(
 }
 
 async fn feed(
-    conn: &mut AnyConnection,
+    conn: &mut Session,
     orders: &[OrderId],
     kind: Kind,
     payment: &str,

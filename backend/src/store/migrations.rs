@@ -13,6 +13,8 @@ type File = (i64, &'static str, &'static str);
 pub(super) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(SQLITE_FILES));
 /// The migrations of MySQL and MariaDB.
 pub(super) static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(MYSQL_FILES));
+/// The migrations of PostgreSQL: from the tables that the others had when it was added.
+pub(super) static POSTGRES: LazyLock<Migrator> = LazyLock::new(|| migrator(POSTGRES_FILES));
 
 const SQLITE_FILES: &[File] = &[
     (
@@ -263,6 +265,23 @@ const MYSQL_FILES: &[File] = &[
         include_str!("../../migrations/mysql/0056_single_sign_on.sql"),
     ),
 ];
+const POSTGRES_FILES: &[File] = &[
+    (
+        1,
+        "tables",
+        include_str!("../../migrations/postgres/0001_tables.sql"),
+    ),
+    (
+        55,
+        "notice_traces",
+        include_str!("../../migrations/postgres/0055_notice_traces.sql"),
+    ),
+    (
+        56,
+        "single_sign_on",
+        include_str!("../../migrations/postgres/0056_single_sign_on.sql"),
+    ),
+];
 
 fn migrator(files: &[File]) -> Migrator {
     let migration = |&(version, description, sql): &File| {
@@ -285,7 +304,11 @@ mod tests {
 
     #[test]
     fn every_file_of_the_folders_is_listed() {
-        for (dialect, files) in [("sqlite", SQLITE_FILES), ("mysql", MYSQL_FILES)] {
+        for (dialect, files) in [
+            ("sqlite", SQLITE_FILES),
+            ("mysql", MYSQL_FILES),
+            ("postgres", POSTGRES_FILES),
+        ] {
             let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/").to_owned() + dialect;
             let mut found: Vec<String> = std::fs::read_dir(folder)
                 .unwrap()

@@ -5,8 +5,9 @@ use seckill_core::orders::notification::{Channel, Kind};
 use seckill_core::orders::order::OrderId;
 use serde::Serialize;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
+use sqlx::{Any, QueryBuilder, Row as _};
 
+use super::session::Session;
 use super::{Database, Store, StoreError, signed, unsigned};
 
 /// Most characters of a reason that are stored.
@@ -262,7 +263,7 @@ async fn due(
 }
 
 async fn record_outcome(
-    conn: &mut AnyConnection,
+    conn: &mut Session,
     notice: &StoredNotification,
     outcome: &SendOutcome,
     now_ms: u64,

@@ -3,9 +3,9 @@
 
 use seckill_core::orders::order::State;
 use seckill_core::orders::purchase::Reason;
-use sqlx::AnyConnection;
 
 use super::orders::Order;
+use super::session::Session;
 use super::shop_cancels::cancel_one;
 use super::{Store, StoreError, signed};
 
@@ -144,11 +144,7 @@ impl Store {
 
 /// Has the notifications of the order's latest change sent again; `false` if none was
 /// ever written.
-async fn resend(
-    connection: &mut AnyConnection,
-    order: &Order,
-    now_ms: u64,
-) -> Result<bool, StoreError> {
+async fn resend(connection: &mut Session, order: &Order, now_ms: u64) -> Result<bool, StoreError> {
     let id = signed(order.id.0);
     let latest: Option<i64> =
         sqlx::query_scalar("SELECT MAX(created_ms) FROM notices WHERE order_id = ?")

@@ -10,10 +10,10 @@ use seckill_core::orders::order;
 use seckill_core::orders::order::OrderId;
 use seckill_core::orders::payment;
 use seckill_core::orders::payment::{Decision, Notice, ProviderName, Reported, State};
-use sqlx::AnyConnection;
 
 use super::listeners::Listeners;
 use super::orders::Order;
+use super::session::Session;
 use super::states::by_id;
 use super::{Database, Store, StoreError, signed};
 use crate::config::RefundStock;
@@ -210,7 +210,7 @@ async fn note(
     Ok(payment.map(|payment| Noted { payment, order }))
 }
 
-async fn pay(conn: &mut AnyConnection, id: OrderId, now_ms: u64) -> Result<bool, StoreError> {
+async fn pay(conn: &mut Session, id: OrderId, now_ms: u64) -> Result<bool, StoreError> {
     let done = sqlx::query(
         "UPDATE orders SET state = 'paid', stock_due = 'confirm', updated_ms = ? \
          WHERE id = ? AND state = 'created'",
@@ -230,7 +230,7 @@ fn is_returned(before: Option<State>, now: State) -> bool {
 /// Cancels a paid order whose money was returned; `false` if it is not known yet whether
 /// its items count as sold, so that they could not be for sale again.
 async fn refund(
-    conn: &mut AnyConnection,
+    conn: &mut Session,
     order: &Order,
     stock: RefundStock,
     now_ms: u64,
@@ -259,7 +259,7 @@ async fn refund(
 /// Records how much of a payment was refunded in all. Notices may arrive out of order:
 /// the largest amount is the latest.
 async fn note_refunded(
-    conn: &mut AnyConnection,
+    conn: &mut Session,
     key: &str,
     part: u64,
     now_ms: u64,
@@ -280,7 +280,7 @@ async fn note_refunded(
 /// Updates a payment that is in state `before`, or inserts it; `false` if it has
 /// changed meanwhile.
 async fn record(
-    conn: &mut AnyConnection,
+    conn: &mut Session,
     notice: &Notice,
     before: Option<State>,
     (state, reason): (State, Option<payment::Reason>),
@@ -305,6 +305,11 @@ async fn record(
         return Ok(done.rows_affected() == 1);
     }
     let order = notice.order_id();
+    // A provider's texts may hold anything; money is not refused for one.
+    let named = Some(&notice.payment).filter(|id| **id != key);
+    let named = named.map(|id| conn.storable(id));
+    let order_named = Some(&notice.order).filter(|_| order.is_none());
+    let order_named = order_named.map(|named| conn.storable(named));
     let done = sqlx::query(
         "INSERT INTO payments (id, order_id, amount_cents, state, reason, via, received_ms, \
          updated_ms, provider, provider_id, order_named, currency) \
@@ -322,8 +327,8 @@ async fn record(
     .bind(signed(now_ms))
     .bind(signed(now_ms))
     .bind(notice.provider.as_str())
-    .bind(Some(&notice.payment).filter(|id| **id != key))
-    .bind(Some(&notice.order).filter(|_| order.is_none()))
+    .bind(named)
+    .bind(order_named)
     .bind(notice.amount.currency.as_str())
     .execute(conn)
     .await

@@ -11,10 +11,11 @@ use seckill_core::orders::order::{OrderId, State};
 use seckill_core::orders::purchase::Reason;
 use seckill_core::signing::trace::TraceContext;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
+use sqlx::{Any, QueryBuilder, Row as _};
 
 use super::listeners::Listeners;
 use super::orders::{NewOrder, Placed, StockDue};
+use super::session::Session;
 use super::{Database, Store, StoreError, signed, unsigned};
 
 /// Most orders in one statement: each database limits its parameters, and this is
@@ -131,7 +132,7 @@ async fn write_at_once(
     if listeners.is_empty() && share.len() <= ROWS {
         // One statement is a transaction, two round trips shorter.
         insert(
-            &mut *database.writer().acquire().await?,
+            &mut database.writer().acquire().await?,
             share,
             outcome,
             now_ms,
@@ -153,28 +154,33 @@ async fn write_at_once(
 }
 
 async fn write_one(
-    conn: &mut AnyConnection,
+    conn: &mut Session,
     listeners: Listeners<'_>,
     order: &NewOrder,
     outcome: Outcome,
     now_ms: u64,
 ) -> Result<Placed, StoreError> {
+    conn.savepoint().await?;
     match insert(&mut *conn, &[order], outcome, now_ms).await {
         Ok(()) => {
+            conn.keep().await?;
             listeners
                 .announce(&mut *conn, &[order.id], outcome.kind(), "", now_ms)
                 .await?;
             trace(conn, listeners, &[order], outcome).await?;
             Ok(written(order, outcome))
         }
-        Err(error) if error.is_double() => find_conflict(conn, &order.purchase).await,
+        Err(error) if error.is_double() => {
+            conn.undo().await?;
+            find_conflict(conn, &order.purchase).await
+        }
         Err(error) => Err(error),
     }
 }
 
 /// Notes the traces of those orders that are sampled.
 async fn trace(
-    conn: &mut AnyConnection,
+    conn: &mut Session,
     listeners: Listeners<'_>,
     orders: &[&NewOrder],
     outcome: Outcome,
@@ -199,7 +205,7 @@ fn written(order: &NewOrder, outcome: Outcome) -> Placed {
 }
 
 async fn insert(
-    conn: &mut AnyConnection,
+    conn: &mut Session,
     rows: &[&NewOrder],
     outcome: Outcome,
     now_ms: u64,
@@ -238,10 +244,7 @@ async fn insert(
 
 /// Finds the row that an insert conflicts with: the same purchase, or the buyer's
 /// other live order.
-async fn find_conflict(
-    conn: &mut AnyConnection,
-    purchase: &OrderMessage,
-) -> Result<Placed, StoreError> {
+async fn find_conflict(conn: &mut Session, purchase: &OrderMessage) -> Result<Placed, StoreError> {
     let locked = signed(purchase.at_ms);
     let rows: Vec<AnyRow> = sqlx::query(
         "SELECT id, state, request, locked_ms FROM orders

@@ -4,11 +4,12 @@
 //! one conditional update in one transaction with its entry in the audit log: of two
 //! people at once one decides, and the other learns who did.
 
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
 
 use super::audit::{Actor, Done, note};
 use super::difference::Difference;
+use super::session::Session;
 use super::{Store, StoreError, signed, unsigned};
 
 /// After this long an approval that was not carried out may be approved once more, in ms:
@@ -343,7 +344,7 @@ impl Store {
 }
 
 async fn note_step(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     proposal: &Proposal,
     state: ProposalState,
     decision: &str,

@@ -146,26 +146,27 @@ impl Store {
         done: &Reconciled,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.main().begin().await?;
-        sqlx::query("DELETE FROM reconciliations WHERE provider = ? AND day = ?")
-            .bind(done.provider.as_str())
-            .bind(&done.day)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "INSERT INTO reconciliations (provider, day, differences, open, report, done_ms) \
+        // Both name the columns in the same order, those of the key last.
+        let bound = |statement| {
+            sqlx::query(statement)
+                .bind(signed(done.differences))
+                .bind(signed(done.open))
+                .bind(&done.report)
+                .bind(signed(now_ms))
+                .bind(done.provider.as_str())
+                .bind(&done.day)
+        };
+        let update = || {
+            bound(
+                "UPDATE reconciliations SET differences = ?, open = ?, report = ?, done_ms = ? \
+                 WHERE provider = ? AND day = ?",
+            )
+        };
+        let insert = bound(
+            "INSERT INTO reconciliations (differences, open, report, done_ms, provider, day) \
              VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(done.provider.as_str())
-        .bind(&done.day)
-        .bind(signed(done.differences))
-        .bind(signed(done.open))
-        .bind(&done.report)
-        .bind(signed(now_ms))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
+        );
+        self.main().put(update, insert).await
     }
 
     /// The days that were compared, latest first: up to `limit`.

@@ -2,9 +2,10 @@
 //! segments held at the end.
 
 use seckill_core::ids::Item;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::Row as _;
 
 use super::audit::{Actor, Done, note};
+use super::session::Session;
 use super::{Store, StoreError, signed, unsigned};
 
 /// What a segment of a retired round held at its end.
@@ -190,10 +191,7 @@ impl Store {
     }
 }
 
-async fn insert(
-    connection: &mut AnyConnection,
-    segment: &RetiredSegment,
-) -> Result<(), StoreError> {
+async fn insert(connection: &mut Session, segment: &RetiredSegment) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO retired_segments (round, product, segment, sale, saled, events, digest)
          VALUES (?, ?, ?, ?, ?, ?, ?)",

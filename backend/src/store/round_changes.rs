@@ -3,12 +3,13 @@
 //! names the version that its author has seen: of two at once, one wins and the
 //! other fails with [`ChangeError::NotAsSeen`].
 
-use sqlx::{AnyConnection, Row as _};
+use sqlx::Row as _;
 
 use super::audit::{Actor, Done, note};
 use super::frozen::set_aside;
 use super::round::{Round, RoundState, StoredRound};
 use super::round_rows::{insert_round, load, replace_products, update_draft};
+use super::session::Session;
 use super::{Store, StoreError, signed, unsigned};
 use crate::time::rfc3339;
 
@@ -308,7 +309,7 @@ impl Store {
 
 /// Writes an approved round of the version that was seen.
 async fn revise(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     round: &Round,
     seen: u64,
     by: &Actor,
@@ -334,7 +335,7 @@ async fn revise(
     refuse_overlap(connection, round, false).await
 }
 
-async fn not_as_seen(connection: &mut AnyConnection, id: &str) -> Result<ChangeError, StoreError> {
+async fn not_as_seen(connection: &mut Session, id: &str) -> Result<ChangeError, StoreError> {
     let stored = load(connection, Some(id)).await?.pop();
     Ok(stored.map_or_else(
         || ChangeError::NoSuchRound(id.to_owned()),
@@ -345,7 +346,7 @@ async fn not_as_seen(connection: &mut AnyConnection, id: &str) -> Result<ChangeE
 /// Refuses a round if one of its products is in another round at the same time: in
 /// any that is not rejected, or only in approved ones.
 pub(super) async fn refuse_overlap(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     round: &Round,
     only_approved: bool,
 ) -> Result<(), ChangeError> {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
 
 use super::audit::Actor;
 use super::round::{Frozen, Product, Round, RoundState, StoredRound, Trail};
+use super::session::Session;
 use super::stop::Stops;
 use super::stop_rows::load_stops;
 use super::{StoreError, signed, unsigned};
@@ -21,7 +22,7 @@ const PRODUCTS_AT_ONCE: usize = 500;
 
 /// Inserts a new draft.
 pub(super) async fn insert_round(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     round: &Round,
     series: Option<&str>,
     by: &Actor,
@@ -48,7 +49,7 @@ pub(super) async fn insert_round(
 
 /// Updates a draft; `false` if it is no draft, or not of the version that was seen.
 pub(super) async fn update_draft(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     round: &Round,
     seen: Option<u64>,
     by: &Actor,
@@ -79,7 +80,7 @@ pub(super) async fn update_draft(
 
 /// Replaces the products of a round.
 pub(super) async fn replace_products(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     round: &Round,
 ) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM round_products WHERE round = ?")
@@ -115,7 +116,7 @@ pub(super) async fn replace_products(
 
 /// Reads the round of this id, or all rounds by start.
 pub(super) async fn load(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     id: Option<&str>,
 ) -> Result<Vec<StoredRound>, StoreError> {
     let which = which("id", id);
@@ -150,7 +151,7 @@ fn which(column: &str, one: Option<&str>) -> String {
 }
 
 async fn load_products(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     round: Option<&str>,
 ) -> Result<HashMap<String, Vec<Product>>, StoreError> {
     let which = which("round", round);
@@ -182,7 +183,7 @@ async fn load_products(
 }
 
 async fn load_frozen(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     round: Option<&str>,
 ) -> Result<HashMap<String, HashMap<String, Frozen>>, StoreError> {
     let which = which("round", round);

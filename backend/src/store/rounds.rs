@@ -42,7 +42,7 @@ impl Store {
     /// # Errors
     /// The database, or a row that cannot be read.
     pub async fn rounds(&self) -> Result<Vec<StoredRound>, StoreError> {
-        load(&mut *self.main().readers().acquire().await?, None).await
+        load(&mut self.main().readers().acquire().await?, None).await
     }
 
     /// The round of this id.
@@ -50,7 +50,7 @@ impl Store {
     /// # Errors
     /// The database, or a row that cannot be read.
     pub async fn round(&self, id: &str) -> Result<Option<StoredRound>, StoreError> {
-        Ok(load(&mut *self.main().readers().acquire().await?, Some(id))
+        Ok(load(&mut self.main().readers().acquire().await?, Some(id))
             .await?
             .pop())
     }

@@ -1,10 +1,12 @@
-//! The settings of a MariaDB or MySQL server, as it shows them itself.
+//! The settings of a MariaDB, MySQL or PostgreSQL server, as it shows them itself.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection as _};
 use tokio::time::timeout;
+
+use super::address::{self, Kind};
 
 /// How long the server may take for all of them.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -17,10 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn read(url: &str, names: &[&str]) -> Result<HashMap<String, String>, sqlx::Error> {
     sqlx::any::install_default_drivers();
     let reading = async {
-        let mut conn = AnyConnection::connect(url).await?;
+        let mut conn = AnyConnection::connect(&address::for_driver(url)).await?;
         let mut found = HashMap::new();
         for name in names {
-            let asked = format!("SELECT CAST(@@GLOBAL.{name} AS CHAR)");
+            let asked = match Kind::of(url) == Some(Kind::Postgres) {
+                true => format!("SHOW {name}"),
+                false => format!("SELECT CAST(@@GLOBAL.{name} AS CHAR)"),
+            };
             match sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(asked))
                 .fetch_one(&mut conn)
                 .await

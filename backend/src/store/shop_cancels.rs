@@ -6,9 +6,10 @@ use seckill_core::orders::notification::Kind;
 use seckill_core::orders::order::{OrderId, State};
 use seckill_core::orders::payment;
 use seckill_core::orders::purchase::Reason;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::Row as _;
 
 use super::listeners::Listeners;
+use super::session::Session;
 use super::stop::Cancelling;
 use super::{Database, Store, StoreError, signed, unsigned};
 
@@ -89,7 +90,7 @@ async fn cancel_some(
 /// Cancels an order that is in this state, and makes its payments refunds due; `false` if
 /// it is in another by now.
 pub(super) async fn cancel_one(
-    (connection, listeners): (&mut AnyConnection, Listeners<'_>),
+    (connection, listeners): (&mut Session, Listeners<'_>),
     (id, state): (OrderId, State),
     reason: Reason,
     now_ms: u64,

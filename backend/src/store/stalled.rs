@@ -1,4 +1,4 @@
-//! Ends statements that wait for a MySQL server that does not respond.
+//! Ends statements that wait for a database server that does not respond.
 //!
 //! A server that is stopped, or whose machine vanished, closes no connection: the kernel
 //! at the other end still acknowledges, or nobody does for a quarter of an hour. Nothing
@@ -13,14 +13,17 @@ use std::fs;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sqlx::mysql::MySqlConnectOptions;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tokio::time::timeout;
+
+use super::address::Kind;
 
 /// Pause between two signs of life.
 const EVERY: Duration = Duration::from_secs(1);
@@ -83,14 +86,39 @@ enum Address {
 
 /// The addresses that the server's name stands for.
 async fn addresses(url: &str) -> Vec<Address> {
-    let Ok(options) = MySqlConnectOptions::from_str(url) else {
-        return Vec::new();
+    let (socket, host, port) = match Kind::of(url) == Some(Kind::Postgres) {
+        true => match PgConnectOptions::from_str(url) {
+            Ok(options) => (
+                postgres_socket(&options),
+                options.get_host().to_owned(),
+                options.get_port(),
+            ),
+            Err(_) => return Vec::new(),
+        },
+        false => match MySqlConnectOptions::from_str(url) {
+            Ok(options) => (
+                options.get_socket().cloned(),
+                options.get_host().to_owned(),
+                options.get_port(),
+            ),
+            Err(_) => return Vec::new(),
+        },
     };
-    if let Some(socket) = options.get_socket() {
-        return vec![Address::Unix(socket.clone())];
+    if let Some(socket) = socket {
+        return vec![Address::Unix(socket)];
     }
-    let found = tokio::net::lookup_host((options.get_host(), options.get_port())).await;
+    let found = tokio::net::lookup_host((host, port)).await;
     found.into_iter().flatten().map(Address::Tcp).collect()
+}
+
+/// The socket in the folder that stands in the place of PostgreSQL's host, if one does.
+fn postgres_socket(options: &PgConnectOptions) -> Option<PathBuf> {
+    let host = Path::new(options.get_host());
+    let folder = match options.get_socket() {
+        Some(folder) => folder.as_path(),
+        None => host.is_absolute().then_some(host)?,
+    };
+    Some(folder.join(format!(".s.PGSQL.{}", options.get_port())))
 }
 
 /// Shuts down this process's connections to these addresses; returns how many.

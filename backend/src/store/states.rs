@@ -5,10 +5,11 @@
 use seckill_core::orders::notification::Kind;
 use seckill_core::orders::order::OrderId;
 use seckill_core::orders::purchase::Reason;
-use sqlx::{Any, AnyConnection, QueryBuilder};
+use sqlx::{Any, QueryBuilder};
 
 use super::listeners::{Listeners, push_ids};
 use super::orders::{Order, StockDue, read, select_orders};
+use super::session::Session;
 use super::{Database, Store, StoreError, signed};
 
 /// The outcome of changing an order.
@@ -210,10 +211,7 @@ async fn expire_overdue(
 }
 
 /// The order of this number, of any buyer.
-pub(super) async fn by_id(
-    conn: &mut AnyConnection,
-    id: OrderId,
-) -> Result<Option<Order>, StoreError> {
+pub(super) async fn by_id(conn: &mut Session, id: OrderId) -> Result<Option<Order>, StoreError> {
     let row = select_orders!("WHERE id = ?")
         .bind(signed(id.0))
         .fetch_optional(conn)

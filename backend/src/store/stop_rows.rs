@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AnyConnection, Row as _};
+use sqlx::Row as _;
 
+use super::session::Session;
 use super::stop::{Cancelling, Stop, StopKind, Stops};
 use super::{StoreError, signed, unsigned};
 
 /// Sets or removes the stop of a round, or of one product of it.
 pub(super) async fn set(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     (round, product): (&str, &str),
     stop: Option<Stop>,
 ) -> Result<(), StoreError> {
@@ -32,7 +33,7 @@ pub(super) async fn set(
 
 /// Reads the stops of one round, or of all.
 pub(super) async fn load_stops(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     round: Option<&str>,
 ) -> Result<HashMap<String, Stops>, StoreError> {
     // A single condition for both would keep a database from using its index.

@@ -2,11 +2,10 @@
 //! change is one transaction with its entry in the audit log, raises the round's
 //! version, and records that Redis has still to follow.
 
-use sqlx::AnyConnection;
-
 use super::audit::{Actor, Done, note};
 use super::round::{RoundState, StoredRound};
 use super::round_rows::load;
+use super::session::Session;
 use super::stop::{Cancelling, Stop, StopKind};
 use super::stop_rows::set;
 use super::{Store, StoreError, signed};
@@ -280,7 +279,7 @@ impl Store {
 
 /// Brings the end of a whole round forward; returns the new end, if it changes.
 async fn end_early(
-    connection: &mut AnyConnection,
+    connection: &mut Session,
     order: &StopOrder<'_>,
     stored: &StoredRound,
     now_ms: u64,
@@ -297,11 +296,7 @@ async fn end_early(
     Ok(Some(now_ms))
 }
 
-async fn put_due(
-    connection: &mut AnyConnection,
-    round: &str,
-    version: u64,
-) -> Result<(), StoreError> {
+async fn put_due(connection: &mut Session, round: &str, version: u64) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM stops_due WHERE round = ?")
         .bind(round)
         .execute(&mut *connection)

@@ -3,11 +3,12 @@
 use seckill_core::orders::money::Currency;
 use seckill_core::orders::payment;
 use seckill_core::orders::payment::{ProviderName, State};
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
 
 use super::Payment;
 use crate::store::orders::Order;
+use crate::store::session::Session;
 use crate::store::{Store, StoreError, signed, unsigned};
 
 /// A query for whole payments; its argument follows `FROM payments`.
@@ -106,10 +107,7 @@ impl Store {
 }
 
 /// The payment under this key.
-pub(super) async fn by_key(
-    conn: &mut AnyConnection,
-    key: &str,
-) -> Result<Option<Payment>, StoreError> {
+pub(super) async fn by_key(conn: &mut Session, key: &str) -> Result<Option<Payment>, StoreError> {
     let row = select_payments!("WHERE id = ?")
         .bind(key)
         .fetch_optional(conn)

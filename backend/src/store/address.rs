@@ -1,0 +1,136 @@
+//! Addresses of databases: what kind is meant, what the driver is given, and what to do
+//! when a database cannot be opened.
+
+use std::borrow::Cow;
+use std::io;
+
+/// The kind of database; SQL that differs is chosen by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Sqlite,
+    Mysql,
+    Postgres,
+}
+
+impl Kind {
+    /// The kind of the database at this address.
+    pub(super) fn of(url: &str) -> Option<Self> {
+        match url.split_once(':')?.0 {
+            "sqlite" => Some(Self::Sqlite),
+            "mysql" | "mariadb" => Some(Self::Mysql),
+            "postgres" | "postgresql" => Some(Self::Postgres),
+            _ => None,
+        }
+    }
+}
+
+/// The address as the driver is given it.
+///
+/// A SQLite file is created unless the address says how to open it. A connection to MySQL
+/// or MariaDB is encrypted only if the address says so: by itself the driver would try it
+/// with every server that offers TLS, and fail at those whose TLS is of another age.
+pub(super) fn for_driver(url: &str) -> Cow<'_, str> {
+    let (parameters, missing): (&[&str], _) = match Kind::of(url) {
+        Some(Kind::Sqlite) => (&["mode"], "mode=rwc"),
+        Some(Kind::Mysql) => (&["ssl-mode", "sslmode"], "ssl-mode=disabled"),
+        Some(Kind::Postgres) | None => return Cow::Borrowed(url),
+    };
+    let Some((_, query)) = url.split_once('?') else {
+        return Cow::Owned(format!("{url}?{missing}"));
+    };
+    let mut names = query.split('&').filter_map(|it| it.split('=').next());
+    match names.any(|name| parameters.contains(&name)) {
+        true => Cow::Borrowed(url),
+        false => Cow::Owned(format!("{url}&{missing}")),
+    }
+}
+
+/// What an operator should do about a database that could not be opened for this reason.
+pub(super) fn cure(kind: Kind, reason: &sqlx::Error) -> &'static str {
+    match (kind, trouble(reason)) {
+        (Kind::Sqlite, _) => "check that its folder exists and can be written to",
+        (Kind::Postgres, Trouble::Certificate) => {
+            "name the file with the authority that signed the server's certificate by \
+             sslrootcert=/path/to/ca.pem, and the server by a name in that certificate"
+        }
+        (Kind::Mysql, Trouble::Certificate) => {
+            "name the file with the authority that signed the server's certificate by \
+             ssl-ca=/path/to/ca.pem, and the server by a name in that certificate"
+        }
+        (_, Trouble::NoTls) => {
+            "turn TLS on at the server, or leave it out of the address (a socket has none)"
+        }
+        (_, Trouble::File) => {
+            "check that the socket, and each file that the address names, exists and can be read"
+        }
+        (_, Trouble::Other) => {
+            "check that the server runs there, and that this user may use the database"
+        }
+    }
+}
+
+/// What a server cannot be reached by.
+enum Trouble {
+    /// Its certificate is not trusted, or is another's.
+    Certificate,
+    /// It does not do TLS.
+    NoTls,
+    /// A file is missing or closed: a socket, or the authority's certificate.
+    File,
+    Other,
+}
+
+fn trouble(reason: &sqlx::Error) -> Trouble {
+    match reason {
+        sqlx::Error::Tls(error) if error.to_string().contains("not support TLS") => Trouble::NoTls,
+        sqlx::Error::Tls(_) => Trouble::Certificate,
+        // What rustls finds wrong in a handshake.
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Trouble::Certificate
+        }
+        sqlx::Error::Io(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            Trouble::File
+        }
+        _ => Trouble::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_address_does_not_say_is_added_and_what_it_says_stays() {
+        let cases = [
+            ("sqlite:/s.db", "sqlite:/s.db?mode=rwc"),
+            (
+                "sqlite:/s.db?cache=shared",
+                "sqlite:/s.db?cache=shared&mode=rwc",
+            ),
+            ("sqlite:/s.db?mode=ro", "sqlite:/s.db?mode=ro"),
+            ("mysql://h/d", "mysql://h/d?ssl-mode=disabled"),
+            ("mariadb://h/d", "mariadb://h/d?ssl-mode=disabled"),
+            (
+                "mysql://h/d?socket=/run/ssl-mode",
+                "mysql://h/d?socket=/run/ssl-mode&ssl-mode=disabled",
+            ),
+            (
+                "mysql://h/d?ssl-mode=required",
+                "mysql://h/d?ssl-mode=required",
+            ),
+            (
+                "mysql://h/d?ssl-ca=/c&sslmode=verify_ca",
+                "mysql://h/d?ssl-ca=/c&sslmode=verify_ca",
+            ),
+            ("postgres://h/d", "postgres://h/d"),
+        ];
+        for (written, given) in cases {
+            assert_eq!(for_driver(written), given);
+        }
+    }
+}
