@@ -136,7 +136,7 @@ pub struct Config {
     pub redis_segments: Vec<String>,
     /// TCP port on which the Redis that `up` starts listens too; 0 for none.
     pub redis_port: u16,
-    /// Database: `sqlite:…` or `mysql://…`.
+    /// Database: `sqlite:…`, `mysql://…` or `postgres://…`.
     pub database_url: String,
     /// Databases that orders are spread over by buyer; none: they are in `database_url`.
     pub order_databases: Vec<String>,

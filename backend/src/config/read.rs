@@ -47,7 +47,13 @@ use super::addresses::{
 };
 
 /// How the address of a database begins.
-const DATABASES: [&str; 3] = ["sqlite:", "mysql://", "mariadb://"];
+const DATABASES: [&str; 5] = [
+    "sqlite:",
+    "mysql://",
+    "mariadb://",
+    "postgres://",
+    "postgresql://",
+];
 
 /// Raw values on their way to becoming settings.
 pub(super) struct Values {
@@ -236,14 +242,15 @@ impl Values {
     }
 
     pub(super) fn database_url(&mut self, default: &str) -> Result<String, ConfigError> {
-        let right = "write sqlite:/PATH or mysql://USER:PASSWORD@HOST/DATABASE";
+        let right = "write sqlite:/PATH, mysql://USER:PASSWORD@HOST/DATABASE or \
+                     postgres://USER:PASSWORD@HOST/DATABASE";
         self.url("database_url", default, &DATABASES, right)
     }
 
     /// Database addresses separated by spaces; none by default.
     pub(super) fn database_urls(&mut self, key: &'static str) -> Result<Vec<String>, ConfigError> {
-        let right = "write addresses such as sqlite:/PATH or mysql://USER:PASSWORD@HOST/DATABASE, \
-                     separated by spaces";
+        let right = "write addresses such as sqlite:/PATH, mysql://USER:PASSWORD@HOST/DATABASE or \
+                     postgres://USER:PASSWORD@HOST/DATABASE, separated by spaces";
         let parse = |text: &str| {
             let urls: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             let known = |url: &String| DATABASES.iter().any(|known| url.starts_with(known));

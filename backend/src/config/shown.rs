@@ -122,6 +122,14 @@ mod tests {
                 "mysql://li:s3c?ret=1&x@h/d?ssl-mode=required",
                 "mysql://li:******@h/d?ssl-mode=required",
             ),
+            (
+                "postgres://li@h/d?sslmode=require&password=s3c%26ret&host=/run",
+                "postgres://li@h/d?sslmode=require&password=******&host=/run",
+            ),
+            (
+                "postgresql://li:s3c@ret@h:5432/d",
+                "postgresql://li:******@h:5432/d",
+            ),
             ("smtps://li:s3cret", "smtps://li:******"),
             ("li:s3cret", "li:******"),
             ("mail.example:25", "mail.example:25"),

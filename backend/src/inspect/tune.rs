@@ -1,8 +1,8 @@
-//! The settings of kernel, nginx, Redis, MariaDB and RocketMQ that a sale's peak needs,
+//! The settings of kernel, nginx, Redis, database and RocketMQ that a sale's peak needs,
 //! beside those in force on this machine. It changes nothing.
 //!
 //! `rule` says what a setting may be and how well a value does; `kernel`, `nginx`,
-//! `redis`, `mariadb` and `rocketmq` say which settings there are, as pure functions of
+//! `redis`, `mariadb`, `postgres` and `rocketmq` say which settings there are, as pure functions of
 //! what is expected; `read` is all that looks at the machine.
 
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ mod mariadb;
 mod nginx;
 /// Directives out of what `nginx -T` prints.
 mod nginx_text;
+/// PostgreSQL's settings.
+mod postgres;
 /// Redis's settings.
 mod redis;
 /// The broker's settings.

@@ -36,7 +36,7 @@ fn setting(line: &Line) -> String {
         ..
     } = line;
     let text = match line.place.syntax {
-        Syntax::Sysctl | Syntax::Ini => format!("{name} = {value}"),
+        Syntax::Sysctl | Syntax::Ini | Syntax::Postgres => format!("{name} = {value}"),
         Syntax::Tmpfiles(path) => format!("w {path} - - - - {value}"),
         Syntax::Nginx => format!("{name} {value};"),
         Syntax::Argument(directive) => {

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::nginx::Edge;
 use super::rule::{Line, Part};
 use super::{
-    Machine, Options, Tuning, kernel, mariadb, nginx_text, redis as redis_rules, rocketmq,
+    Machine, Options, Tuning, kernel, mariadb, nginx_text, postgres, redis as redis_rules, rocketmq,
 };
 use crate::config::{Config, QueueKind, cluster_node};
 use crate::inspect::doctor::nginx::{self, Master};
@@ -22,7 +22,6 @@ pub(super) async fn everything(config: &Config, options: &Options) -> Tuning {
         [] => found,
         chosen => chosen.contains(&part),
     };
-    let is_mysql = !config.database_url.starts_with("sqlite:");
     let machine = Machine {
         connections: options.connections,
         cores: std::thread::available_parallelism().map_or(1, |it| it.get() as u64),
@@ -52,8 +51,14 @@ pub(super) async fn everything(config: &Config, options: &Options) -> Tuning {
             lines.extend(of_redis(url, &machine, &mut notes).await);
         }
     }
-    if has(Part::Mariadb, is_mysql) {
-        lines.extend(of_mariadb(config, is_mysql, &machine, &mut notes).await);
+    for part in [Part::Mariadb, Part::Postgres] {
+        let urls: Vec<&String> = std::iter::once(&config.database_url)
+            .chain(&config.order_databases)
+            .filter(|url| database_at(url) == Some(part))
+            .collect();
+        if has(part, !urls.is_empty()) {
+            lines.extend(of_database(part, &urls, &machine, &mut notes).await);
+        }
     }
     if has(
         Part::Rocketmq,
@@ -200,17 +205,28 @@ async fn redis_settings(
     Ok(all)
 }
 
-async fn of_mariadb(
-    config: &Config,
-    is_mysql: bool,
+/// The part that a database's address leads to; `None` for a file.
+fn database_at(url: &str) -> Option<Part> {
+    match url.split_once(':')?.0 {
+        "mysql" | "mariadb" => Some(Part::Mariadb),
+        "postgres" | "postgresql" => Some(Part::Postgres),
+        _ => None,
+    }
+}
+
+async fn of_database(
+    part: Part,
+    urls: &[&String],
     machine: &Machine,
     notes: &mut Vec<String>,
 ) -> Vec<Line> {
-    let rules = mariadb::rules(machine);
+    let rules = match part {
+        Part::Postgres => postgres::rules(machine),
+        _ => mariadb::rules(machine),
+    };
     let names: Vec<&str> = rules.iter().map(|rule| rule.name).collect();
     let mut lines = Vec::new();
-    let urls = std::iter::once(&config.database_url).chain(&config.order_databases);
-    for url in urls.filter(|_| is_mysql) {
+    for url in urls {
         let server = crate::config::masked_url(url);
         let here = match server_variables::read(url, &names).await {
             Ok(here) => here,
@@ -225,7 +241,7 @@ async fn of_mariadb(
                 .map(|rule| rule.judge(Some(&server), here.get(rule.name).cloned())),
         );
     }
-    if !is_mysql {
+    if urls.is_empty() {
         // Chosen by hand: what it would need.
         lines.extend(rules.iter().map(|rule| rule.judge(None, None)));
     }

@@ -12,8 +12,10 @@ pub enum Part {
     Nginx,
     /// Stock and permits.
     Redis,
-    /// Orders.
+    /// Orders, in MariaDB or MySQL.
     Mariadb,
+    /// Orders, in PostgreSQL.
+    Postgres,
     /// The queue.
     Rocketmq,
 }
@@ -26,6 +28,7 @@ impl Part {
             Self::Nginx => "nginx",
             Self::Redis => "Redis",
             Self::Mariadb => "MariaDB",
+            Self::Postgres => "PostgreSQL",
             Self::Rocketmq => "RocketMQ",
         }
     }
@@ -107,7 +110,7 @@ impl Wanted {
     }
 }
 
-/// A number, with the suffixes that nginx, Redis and MariaDB take for bytes.
+/// A number, with the suffixes that nginx, Redis and the databases take for bytes.
 fn size(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.find(|c: char| !c.is_ascii_digit());
@@ -137,6 +140,8 @@ pub(super) enum Syntax {
     Redis,
     /// `name = value` below `[mysqld]`.
     Ini,
+    /// `name = value`, with `MB` for bytes.
+    Postgres,
     /// `name=value`.
     Properties,
 }
@@ -147,6 +152,7 @@ impl Syntax {
         match self {
             Self::Redis => format!("{mib}mb"),
             Self::Ini => format!("{mib}M"),
+            Self::Postgres => format!("{mib}MB"),
             _ => bytes.to_string(),
         }
     }
