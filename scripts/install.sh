@@ -5,8 +5,8 @@
 # Everything is checked by its use (scripts/lib/checks.sh), and what is missing or
 # unsuitable is said in one list. What apt can bring is installed, and checked
 # again. A tool that works, from wherever, is left as it is, and when nothing is
-# missing nothing is done. Debian's nginx, redis-server and mariadb-server start
-# themselves when installed and at every boot; ours are private children of
+# missing nothing is done. Debian's nginx, redis-server, mariadb-server and postgresql
+# start themselves when installed and at every boot; ours are private children of
 # `seckill up` and of the tests, so that this is prevented, for packages that this
 # run brings.
 set -euo pipefail
@@ -95,6 +95,7 @@ look_test() {
     need mariadb-server runs mariadbd --version
     need mariadb-server there mariadb-install-db
     need mariadb-client runs mariadb --version
+    need postgresql postgres_works
     need wrk wrk_works
     need "valgrind libc6-dbg" valgrind_works
     need default-jre-headless recent java --version 11
@@ -152,7 +153,8 @@ forbid_service_starts() {
 }
 
 # The services among the packages we name, as "package unit".
-services=("nginx nginx.service" "redis-server redis-server.service" "mariadb-server mariadb.service")
+services=("nginx nginx.service" "redis-server redis-server.service" "mariadb-server mariadb.service"
+    "postgresql postgresql.service")
 
 # Takes back the start at boot, and a start now that an own policy-rc.d allowed.
 keep_services_off() {

@@ -8,6 +8,15 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 there() { has "$1" || { echo "$1 was not found"; return 1; }; }
 
+# PostgreSQL's programs, which Debian keeps in a folder for each version. The cluster that
+# its package makes is not used.
+postgres_works() {
+    local folder
+    folder=$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)
+    PATH=$PATH${folder:+:$folder}
+    runs initdb --version && runs postgres --version && runs psql --version
+}
+
 # runs COMMAND...: it is there and succeeds.
 runs() {
     local output
