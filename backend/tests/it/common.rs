@@ -24,12 +24,16 @@ use tempfile::TempDir;
 pub mod authority;
 /// A console with people in it.
 pub mod console;
+/// Databases of tests.
+pub mod database;
 /// A MariaDB server.
 pub mod mariadb;
 /// Several Redis masters.
 pub mod masters;
 /// Ports for servers.
 pub mod ports;
+/// A PostgreSQL server.
+pub mod postgres;
 /// What every queue keeps.
 pub mod queue_suite;
 /// Receivers of notifications.

@@ -8,6 +8,7 @@ use seckill::queue::Queues;
 use seckill::store::Store;
 
 use crate::common::mariadb::{self, TestMariadb};
+use crate::common::postgres::{self, TestPostgres};
 use crate::common::shop::Shop;
 use crate::common::{eventually, item};
 
@@ -21,10 +22,47 @@ async fn fails(store: &Store) -> String {
         .to_string()
 }
 
+/// A server that may be stopped.
+trait Server {
+    fn freeze(&self);
+    fn thaw(&self);
+}
+
+impl Server for TestMariadb {
+    fn freeze(&self) {
+        self.freeze();
+    }
+
+    fn thaw(&self) {
+        self.thaw();
+    }
+}
+
+impl Server for TestPostgres {
+    fn freeze(&self) {
+        self.freeze();
+    }
+
+    fn thaw(&self) {
+        self.thaw();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_of_a_database_that_hangs_end_and_it_is_used_again_when_it_goes_on() {
+async fn calls_of_a_mariadb_that_hangs_end_and_it_is_used_again_when_it_goes_on() {
     let server = TestMariadb::start().await;
     let store = mariadb::store(&server, "hangs").await;
+    calls_end_and_it_is_used_again(&server, store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_a_postgres_that_hangs_end_and_it_is_used_again_when_it_goes_on() {
+    let server = TestPostgres::start().await;
+    let store = postgres::store(&server, "hangs").await;
+    calls_end_and_it_is_used_again(&server, store).await;
+}
+
+async fn calls_end_and_it_is_used_again(server: &impl Server, store: Store) {
     store.list_orders(None, None, 10).await.unwrap();
     server.freeze();
     // More calls than there are connections: none of them may keep one for itself.
@@ -46,9 +84,20 @@ async fn calls_of_a_database_that_hangs_end_and_it_is_used_again_when_it_goes_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waited_for_a_database_that_hung_is_placed_and_not_failed() {
+async fn what_waited_for_a_mariadb_that_hung_is_placed_and_not_failed() {
     let server = TestMariadb::start().await;
     let store = mariadb::store(&server, "waits").await;
+    what_waited_is_placed(&server, store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_for_a_postgres_that_hung_is_placed_and_not_failed() {
+    let server = TestPostgres::start().await;
+    let store = postgres::store(&server, "waits").await;
+    what_waited_is_placed(&server, store).await;
+}
+
+async fn what_waited_is_placed(server: &impl Server, store: Store) {
     let mut shop = Shop::open(20).await;
     shop.store = store;
     shop.relay();

@@ -34,6 +34,8 @@ mod common;
 mod console;
 /// A database that stands still with its connections open.
 mod database_hangs;
+/// Logging in at database servers, and whether that is encrypted.
+mod database_tls;
 /// `seckill doctor`: what is wrong with a machine, and the cures.
 mod doctor;
 /// A Redis that comes back older than what was sold from it.
@@ -85,6 +87,8 @@ mod orders_role;
 mod pages;
 /// Paying, cancelling and expiring, from the HTTP call to the stock.
 mod payments;
+/// What is PostgreSQL's own: logging in, its tables, a server that is killed.
+mod postgres;
 /// Redis by TLS: servers, Sentinels and a Cluster; who is trusted, and who is not.
 mod redis_tls;
 /// Telling the edges who may buy again.
@@ -109,7 +113,7 @@ mod stock_follows;
 mod stock_rebuild;
 /// The stop switch: pausing, ending and withdrawing what is on sale.
 mod stop_switch;
-/// Orders in the database: the same cases on SQLite and on MariaDB.
+/// Orders in the database: the same cases on SQLite, MariaDB and PostgreSQL.
 mod store_orders;
 /// One purchase is one trace, as a collector sees it.
 mod traces;

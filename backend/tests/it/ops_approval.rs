@@ -44,7 +44,7 @@ impl Shop {
     async fn open() -> Self {
         let server = TestRedis::start().await;
         let folder = TempDir::new().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("seckill.db").display());
+        let url = crate::common::database::place(folder.path()).await;
         let store = Store::open(&url).await.unwrap();
         let redis = server.link().await;
         let zone = TimeZone::get("Asia/Shanghai").unwrap();

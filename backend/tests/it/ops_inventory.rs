@@ -162,7 +162,7 @@ impl Shop {
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let folder = TempDir::new().unwrap();
-        let database = format!("sqlite://{}", folder.path().join("seckill.db").display());
+        let database = crate::common::database::place(folder.path()).await;
         let store = Store::open(&database).await.unwrap();
         let sku = "red/XL";
         let text = format!(

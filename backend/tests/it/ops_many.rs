@@ -65,7 +65,7 @@ async fn ten_thousand_products_are_imported_approved_and_rendered_as_one_change(
     let (redis, far) = (main.link().await, other.link().await);
     let segments = Segments::open(&redis, &[main.url(), other.url()]).unwrap();
     let folder = TempDir::new().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("db").display());
+    let url = crate::common::database::place(folder.path()).await;
     let store = Store::open(&url).await.unwrap();
     let by = Actor::on_the_box();
 

@@ -280,7 +280,7 @@ async fn a_topic_gets_a_message_for_each_event_under_its_orders_number() {
 }
 
 async fn store(folder: &TempDir) -> Store {
-    let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
+    let url = crate::common::database::place(folder.path()).await;
     Store::open(&url).await.unwrap().feeding(true)
 }
 

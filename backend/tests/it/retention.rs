@@ -6,9 +6,9 @@ use seckill::inspect::verify::verify_archived;
 use seckill::orders::retention::{Outcome, Retention};
 use seckill::stock::retire::{Retired, Retirer};
 use seckill::store::{Actor, AuditQuery};
-use sqlx::Connection as _;
 use tempfile::TempDir;
 
+use crate::common::database;
 use crate::common::shop::Shop;
 use crate::common::{eventually, item, now_ms};
 use crate::retirement::store_round;
@@ -38,18 +38,11 @@ async fn pass(shop: &Shop, keep: &Keep, days: u64, dry_run: bool) -> Vec<Outcome
 }
 
 async fn execute(shop: &Shop, statement: &'static str) {
-    let mut database = sqlx::SqliteConnection::connect(&shop.database_url)
-        .await
-        .unwrap();
-    sqlx::query(statement).execute(&mut database).await.unwrap();
+    database::execute(&shop.database_url, statement).await;
 }
 
 async fn count(shop: &Shop, statement: &'static str) -> i64 {
-    let mut database = sqlx::SqliteConnection::connect(&shop.database_url)
-        .await
-        .unwrap();
-    let count = sqlx::query_scalar(statement).fetch_one(&mut database).await;
-    count.unwrap()
+    database::number(&shop.database_url, statement).await
 }
 
 /// A shop whose round is retired, with a paid and a cancelled order.
@@ -149,11 +142,11 @@ async fn nothing_of_a_round_is_removed_while_anything_of_it_is_open() {
     };
     let open = [
         (
-            "UPDATE orders SET state = 'created' WHERE user = 'li'",
-            "UPDATE orders SET state = 'paid' WHERE user = 'li'",
+            "UPDATE orders SET state = 'created' WHERE \"user\" = 'li'",
+            "UPDATE orders SET state = 'paid' WHERE \"user\" = 'li'",
         ),
         (
-            "UPDATE orders SET stock_due = 'release' WHERE user = 'wang'",
+            "UPDATE orders SET stock_due = 'release' WHERE \"user\" = 'wang'",
             "UPDATE orders SET stock_due = NULL",
         ),
         (
@@ -177,11 +170,11 @@ async fn nothing_of_a_round_is_removed_while_anything_of_it_is_open() {
         ),
         (
             "INSERT INTO order_events (order_id, kind, at_ms)
-             SELECT id, 'paid', 1 FROM orders WHERE user = 'li'",
+             SELECT id, 'paid', 1 FROM orders WHERE \"user\" = 'li'",
             "DELETE FROM order_feeds",
         ),
         (
-            "UPDATE orders SET updated_ms = updated_ms + 500000000 WHERE user = 'li'",
+            "UPDATE orders SET updated_ms = updated_ms + 500000000 WHERE \"user\" = 'li'",
             "UPDATE orders SET updated_ms = created_ms",
         ),
     ];

@@ -6,34 +6,28 @@ use redis::AsyncCommands as _;
 use seckill::inspect::verify::verify_archived;
 use seckill::stock::retire::{Retired, Retirer};
 use seckill_core::keys;
-use sqlx::Connection as _;
 
+use crate::common::database;
 use crate::common::shop::Shop;
 use crate::common::{eventually, item, now_ms};
 
 /// Puts the shop's round into the database, as an approval leaves it.
 pub(crate) async fn store_round(shop: &Shop) {
-    let now = i64::try_from(now_ms()).unwrap();
-    let mut database = sqlx::SqliteConnection::connect(&shop.database_url)
-        .await
-        .unwrap();
-    for statement in [
+    let now = now_ms();
+    let statements = format!(
         "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms, approved_ms,
-         published_ms) VALUES ('1', 'Noon', ?1 - 1000, ?1 + 3600000, 'approved', ?1, ?1, ?1)",
-        "INSERT INTO round_products (round, product, position, title, amount, price_cents,
-         list_price_cents, per_buyer) VALUES ('1', '153', 1, 'Phone', 10, 99900, 99900, 2)",
-        "INSERT INTO frozen_stock (round, product, amount, frozen_ms) VALUES ('1', '153', 10, ?1)",
-    ] {
-        let query = sqlx::query(statement).bind(now);
-        query.execute(&mut database).await.unwrap();
-    }
+         published_ms) VALUES ('1', 'Noon', {now} - 1000, {now} + 3600000, 'approved', {now},
+         {now}, {now});
+         INSERT INTO round_products (round, product, position, title, amount, price_cents,
+         list_price_cents, per_buyer) VALUES ('1', '153', 1, 'Phone', 10, 99900, 99900, 2);
+         INSERT INTO frozen_stock (round, product, amount, frozen_ms)
+         VALUES ('1', '153', 10, {now});"
+    );
+    database::execute(&shop.database_url, statements).await;
 }
 
 async fn execute(shop: &Shop, statement: &'static str) {
-    let mut database = sqlx::SqliteConnection::connect(&shop.database_url)
-        .await
-        .unwrap();
-    sqlx::query(statement).execute(&mut database).await.unwrap();
+    database::execute(&shop.database_url, statement).await;
 }
 
 /// The keys of Redis that name the round.
@@ -93,7 +87,7 @@ async fn a_round_leaves_redis_when_all_of_it_is_settled_and_its_ledger_still_ver
     );
     for (damage, kind) in [
         (
-            "UPDATE orders SET state = 'created' WHERE user = 'li'",
+            "UPDATE orders SET state = 'created' WHERE \"user\" = 'li'",
             "order_differs",
         ),
         (

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 async fn store(folder: &TempDir) -> Store {
-    let url = format!("sqlite:{}", folder.path().join("seckill.db").display());
+    let url = crate::common::database::place(folder.path()).await;
     Store::open(&url).await.unwrap()
 }
 

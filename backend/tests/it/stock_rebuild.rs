@@ -5,13 +5,13 @@
 mod masters;
 
 use crate::common;
+use crate::common::database;
 use crate::common::shop::{self, Shop};
 use crate::common::{entry, eventually, item, stock};
 use axum::http::StatusCode;
 use jiff::tz::TimeZone;
 use seckill::inspect::rebuild::{Options, RebuildError, Rebuilder, Report};
 use seckill_core::keys;
-use sqlx::{Connection as _, SqliteConnection};
 
 /// A shop whose round of so many items the database knows too.
 pub(crate) async fn open(amount: u64) -> Shop {
@@ -34,10 +34,7 @@ async fn known(shop: Shop, segments: &[u64]) -> Shop {
          INSERT INTO frozen_stock (round, product, amount, frozen_ms, segments)
              VALUES ('1', '153', {amount}, 1, '{segments}');"
     );
-    let mut database = SqliteConnection::connect(&shop.database_url).await.unwrap();
-    let run = sqlx::raw_sql(sqlx::AssertSqlSafe(statements));
-    run.execute(&mut database).await.unwrap();
-    database.close().await.unwrap();
+    database::execute(&shop.database_url, statements).await;
     shop
 }
 
@@ -156,14 +153,11 @@ async fn orders_and_messages_that_only_one_side_knows_come_together_again() {
     // Another's order is placed, and its purchase never archived.
     let now = common::now_ms();
     let statement = format!(
-        "INSERT INTO orders (id, request, round, product, segment, user, quantity, price_cents,
+        "INSERT INTO orders (id, request, round, product, segment, \"user\", quantity, price_cents,
              permit, state, stock_due, pay_by_ms, locked_ms, created_ms, updated_ms)
              VALUES (77, 'r', '1', '153', 1, 'z', 2, 99900, 'e.l.9', 'paid', 'lost', {now}, 5, 5, 5)"
     );
-    let mut database = SqliteConnection::connect(&shop.database_url).await.unwrap();
-    let run = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
-    run.execute(&mut database).await.unwrap();
-    database.close().await.unwrap();
+    database::execute(&shop.database_url, statement).await;
 
     let done = rebuild(&shop, Options::default()).await.unwrap();
     let segment = &done.products[0].segments[0];

@@ -18,14 +18,15 @@ use seckill_core::orders::order::State;
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::halt::Halt;
 use serde_json::{Value, json};
-use sqlx::Connection as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::common::console::{Answer, Console, Session};
+use crate::common::database;
 use crate::common::shop::Shop;
 use crate::common::{eventually, item, now_ms, record, stock};
 use crate::console::rounds::{edit, form, make, step};
+use crate::retirement::store_round;
 
 /// A console with a round of two products on sale, an operator and a supervisor.
 async fn on_sale() -> (Console, Session, Session) {
@@ -47,17 +48,9 @@ async fn on_sale() -> (Console, Session, Session) {
 
 /// Has the round begun.
 async fn begin(console: &Console) {
-    let url = format!(
-        "sqlite://{}",
-        console.config.data.join("seckill.db").display()
-    );
-    let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    let opens_ms = i64::try_from(now_ms() - 1_000).unwrap();
-    sqlx::query("UPDATE rounds SET opens_ms = ?")
-        .bind(opens_ms)
-        .execute(&mut database)
-        .await
-        .unwrap();
+    let opens_ms = now_ms() - 1_000;
+    let statement = format!("UPDATE rounds SET opens_ms = {opens_ms}");
+    database::execute(&console.database_url, statement).await;
 }
 
 async fn entry(console: &Console, product: &str) -> Entry {
@@ -315,19 +308,7 @@ async fn an_amount_may_become_nothing_and_something_again() {
 /// A shop whose round is also in the database, as an approval leaves it.
 async fn shop() -> Shop {
     let shop = Shop::open_notifying(10, Default::default(), &[Channel::Webhook]).await;
-    let now = i64::try_from(now_ms()).unwrap();
-    let mut database = sqlx::SqliteConnection::connect(&shop.database_url)
-        .await
-        .unwrap();
-    for statement in [
-        "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms, approved_ms, published_ms)
-         VALUES ('1', 'Noon', ?1 - 1000, ?1 + 3600000, 'approved', ?1, ?1, ?1)",
-        "INSERT INTO round_products (round, product, position, title, amount, price_cents,
-         list_price_cents, per_buyer) VALUES ('1', '153', 1, 'Phone', 10, 99900, 99900, 2)",
-        "INSERT INTO frozen_stock (round, product, amount, frozen_ms) VALUES ('1', '153', 10, ?1)",
-    ] {
-        sqlx::query(statement).bind(now).execute(&mut database).await.unwrap();
-    }
+    store_round(&shop).await;
     shop
 }
 

@@ -1,9 +1,11 @@
-//! Orders in the database, and accounts: the same cases on SQLite and on MariaDB.
+//! Orders in the database, and accounts: the same cases on SQLite, MariaDB and PostgreSQL.
 
 /// Accounts that are linked to persons.
 mod identities;
 /// Notifications of changes of orders.
 mod notifications;
+/// Texts and records on which databases differ.
+mod texts;
 
 use crate::common;
 use std::future::Future;
@@ -11,13 +13,13 @@ use std::pin::Pin;
 
 use crate::common::item;
 use crate::common::mariadb::{self, TestMariadb};
+use crate::common::postgres::{self, TestPostgres};
 use identities::a_person_has_one_account_and_a_subject_counts_letter_by_letter;
 use notifications::every_change_of_an_order_has_one_notification_for_each_channel;
 use seckill::sale::import::import;
 use seckill::store::orders::{NewOrder, Placed, StockDue};
 use seckill::store::states::Changed;
 use seckill::store::{Actor, Store};
-use seckill_core::ids;
 use seckill_core::orders::message::OrderMessage;
 use seckill_core::orders::money::{Currency, Money};
 use seckill_core::orders::order::{OrderId, State};
@@ -25,13 +27,18 @@ use seckill_core::orders::payment;
 use seckill_core::orders::payment::{Notice, ProviderName, Reported};
 use seckill_core::orders::purchase::Reason;
 use tempfile::TempDir;
+use texts::{
+    a_text_with_a_zero_byte_is_no_reason_to_refuse_money,
+    of_many_who_keep_one_record_at_once_none_fails, texts_are_equal_and_in_order_by_their_bytes,
+    the_longest_name_of_a_buyer_is_kept_whole,
+};
 use tokio::task::JoinSet;
 
 type Case = fn(Store) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Each case is a test on SQLite; all of them together are one on MariaDB,
-/// since its server takes seconds to start.
-macro_rules! on_both {
+/// Each case is a test on SQLite; all of them together are one on MariaDB and one on
+/// PostgreSQL, since their servers take seconds to start.
+macro_rules! on_all {
     ($($case:ident),* $(,)?) => {
         mod on_sqlite {
             $(#[tokio::test]
@@ -51,10 +58,20 @@ macro_rules! on_both {
                 case(mariadb::store(&server, &format!("case_{number}")).await).await;
             }
         }
+
+        #[tokio::test]
+        async fn all_hold_on_postgres() {
+            let server = TestPostgres::start().await;
+            let cases: &[(&str, Case)] = &[$((stringify!($case), |it| Box::pin($case(it)))),*];
+            for (number, (name, case)) in cases.iter().enumerate() {
+                println!("on PostgreSQL: {name}");
+                case(postgres::store(&server, &format!("case_{number}")).await).await;
+            }
+        }
     };
 }
 
-on_both!(
+on_all!(
     a_purchase_is_placed_once_and_a_conflicting_order_is_returned,
     a_request_id_may_be_used_again_after_its_purchase_came_to_nothing,
     of_many_who_cancel_at_once_one_does,
@@ -70,23 +87,10 @@ on_both!(
     every_change_of_an_order_has_one_notification_for_each_channel,
     the_longest_name_of_a_buyer_is_kept_whole,
     a_person_has_one_account_and_a_subject_counts_letter_by_letter,
+    texts_are_equal_and_in_order_by_their_bytes,
+    of_many_who_keep_one_record_at_once_none_fails,
+    a_text_with_a_zero_byte_is_no_reason_to_refuse_money,
 );
-
-async fn the_longest_name_of_a_buyer_is_kept_whole(store: Store) {
-    let name = "京".repeat(85);
-    let user = ids::user::write(name.as_bytes()).unwrap().into_owned();
-    let mut twin = user.clone();
-    twin.replace_range(twin.len() - 2.., "AD");
-    for (id, name) in [(1, &user), (2, &twin)] {
-        let placed = place(&store, order(id, name, "r1")).await;
-        assert_eq!(placed, Placed::New(OrderId(id)));
-    }
-    for name in [&user, &twin] {
-        let orders = store.orders_of(name, 0, 10).await.unwrap();
-        assert_eq!(orders.len(), 1);
-        assert_eq!(&orders[0].user, name);
-    }
-}
 
 fn purchase(user: &str, request: &str, at_ms: u64) -> OrderMessage {
     OrderMessage {

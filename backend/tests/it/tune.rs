@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::common::mariadb::TestMariadb;
-use crate::common::{TestRedis, program};
+use crate::common::postgres::TestPostgres;
+use crate::common::{TestRedis, eventually, program};
 
 async fn configure(redis: &TestRedis, pairs: &[(&str, &str)]) {
     let mut conn = redis.link().await.conn().await.unwrap();
@@ -189,4 +190,40 @@ async fn one_of_check_and_print_has_to_be_chosen() {
     assert_eq!(neither.status.code(), Some(2));
     let both = tune(&redis).args(["--check", "--print"]).output().unwrap();
     assert_eq!(both.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn postgres_is_off_while_a_commit_may_be_lost() {
+    let (redis, postgres) = (TestRedis::start().await, TestPostgres::start().await);
+    postgres.create("shop");
+    let check = || {
+        let mut command = tune(&redis);
+        command.env("SECKILL_DATABASE_URL", postgres.url("shop"));
+        command
+            .args(["--check", "--json", "--parts=postgres"])
+            .output()
+            .unwrap()
+    };
+    let fine = check();
+    assert!(
+        fine.status.success(),
+        "{}",
+        String::from_utf8_lossy(&fine.stdout)
+    );
+    assert!(
+        lines(&fine).iter().all(|it| it["state"] != "unknown"),
+        "all were read"
+    );
+    assert!(postgres.run("ALTER SYSTEM SET full_page_writes = off"));
+    assert!(postgres.run("SELECT pg_reload_conf()"));
+    let off = eventually("it is seen", || async {
+        let off = check();
+        (off.status.code() == Some(1)).then_some(off)
+    })
+    .await;
+    let found = line(&off, "full_page_writes");
+    assert_eq!(
+        (&found["state"], &found["here"]),
+        (&"off".into(), &"off".into())
+    );
 }

@@ -2,12 +2,12 @@
 //! damage is found and named.
 
 use crate::common;
+use crate::common::database;
 use crate::common::scripts::{close, granted, settle, take};
 use crate::common::shop::{self, Shop};
 use crate::common::{item, stock};
 use axum::http::StatusCode;
 use seckill_core::keys;
-use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
 /// A shop with ten items, in which li has paid, wang has cancelled, zhao has yet
 /// to pay, and nothing is under way. Their permits are of a settled lease.
@@ -198,9 +198,7 @@ async fn inflict(shop: &Shop, damage: &Damage) {
     let mut conn = shop.link.conn().await.unwrap();
     match damage {
         Damage::Sql(statements) => {
-            let mut database = SqliteConnection::connect(&shop.database_url).await.unwrap();
-            database.execute(*statements).await.unwrap();
-            database.close().await.unwrap();
+            database::execute(&shop.database_url, *statements).await;
         }
         Damage::Redis(command, key, arguments) => {
             let mut command = redis::cmd(command);
@@ -263,9 +261,9 @@ async fn each_kind_of_damage_is_found_and_named() {
             "two_live_orders",
             Damage::Sql(
                 "DROP INDEX orders_one_live;
-                 INSERT INTO orders SELECT 77, 'other', round, product, segment, user, type,
+                 INSERT INTO orders SELECT 77, 'other', round, product, segment, \"user\", type,
                  quantity, price_cents, permit, state, reason, stock_due, pay_by_ms, locked_ms,
-                 created_ms, updated_ms FROM orders WHERE user = 'li'",
+                 created_ms, updated_ms FROM orders WHERE \"user\" = 'li'",
             ),
         ),
         (
@@ -273,25 +271,25 @@ async fn each_kind_of_damage_is_found_and_named() {
             "order_twice",
             Damage::Sql(
                 "DROP INDEX orders_one_purchase;
-                 INSERT INTO orders SELECT 77, request, round, product, segment, user, type,
+                 INSERT INTO orders SELECT 77, request, round, product, segment, \"user\", type,
                  quantity, price_cents, permit, state, reason, stock_due, pay_by_ms, locked_ms,
-                 created_ms, updated_ms FROM orders WHERE user = 'wang'",
+                 created_ms, updated_ms FROM orders WHERE \"user\" = 'wang'",
             ),
         ),
         (
             3,
             "order_unfounded",
-            Damage::Sql("UPDATE orders SET request = 'x' WHERE user = 'zhao'"),
+            Damage::Sql("UPDATE orders SET request = 'x' WHERE \"user\" = 'zhao'"),
         ),
         (
             3,
             "order_differs",
-            Damage::Sql("UPDATE orders SET quantity = 9 WHERE user = 'zhao'"),
+            Damage::Sql("UPDATE orders SET quantity = 9 WHERE \"user\" = 'zhao'"),
         ),
         (
             4,
             "purchase_vanished",
-            Damage::Sql("DELETE FROM orders WHERE user = 'zhao'"),
+            Damage::Sql("DELETE FROM orders WHERE \"user\" = 'zhao'"),
         ),
         (
             4,
@@ -306,22 +304,22 @@ async fn each_kind_of_damage_is_found_and_named() {
         (
             5,
             "stock_not_returned",
-            Damage::Sql("UPDATE orders SET state = 'cancelled' WHERE user = 'zhao'"),
+            Damage::Sql("UPDATE orders SET state = 'cancelled' WHERE \"user\" = 'zhao'"),
         ),
         (
             5,
             "paid_not_confirmed",
-            Damage::Sql("UPDATE orders SET state = 'paid' WHERE user = 'zhao'"),
+            Damage::Sql("UPDATE orders SET state = 'paid' WHERE \"user\" = 'zhao'"),
         ),
         (
             5,
             "released_undecided",
-            Damage::Sql("UPDATE orders SET state = 'created' WHERE user = 'wang'"),
+            Damage::Sql("UPDATE orders SET state = 'created' WHERE \"user\" = 'wang'"),
         ),
         (
             5,
             "confirmed_undecided",
-            Damage::Sql("UPDATE orders SET state = 'created' WHERE user = 'li'"),
+            Damage::Sql("UPDATE orders SET state = 'created' WHERE \"user\" = 'li'"),
         ),
         (5, "permit_kept", Damage::Redis("DEL", refunds, &[])),
     ];

@@ -34,6 +34,7 @@ async fn programs_are_banned_people_are_not_and_whoever_is_dismissed_is_left_alo
             .arg("findings")
             .args(arguments)
             .env("SECKILL_DATA", shop.folder.path())
+            .env("SECKILL_DATABASE_URL", &shop.database_url)
             .env("SECKILL_REDIS_URL", shop.redis.url())
             .env("SUDO_USER", "li")
             .output()

@@ -28,6 +28,7 @@ pub(crate) struct Shop {
     pub(crate) redis: TestRedis,
     pub(crate) folder: TempDir,
     pub(crate) store: Store,
+    pub(crate) database_url: String,
     /// The product's opening: a moment ago.
     pub(crate) opens_ms: u64,
     running: Option<(JoinHandle<()>, CancellationToken)>,
@@ -38,7 +39,7 @@ impl Shop {
     pub(crate) async fn open() -> Self {
         let redis = TestRedis::start().await;
         let folder = TempDir::new().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
+        let url = crate::common::database::place(folder.path()).await;
         let opens_ms = now_ms() - 60_000;
         let entry = json!({"opens_ms": opens_ms, "ends_ms": opens_ms + 3_600_000, "limit": 10,
             "per_buyer": 1, "segments": 1, "price_cents": 100});
@@ -49,6 +50,7 @@ impl Shop {
             .unwrap();
         Self {
             store: Store::open(&url).await.unwrap(),
+            database_url: url,
             redis,
             folder,
             opens_ms,

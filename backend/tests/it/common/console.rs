@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use super::TestRedis;
+use super::database;
 
 /// A console with its Redis and database; cloning it is cheap.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ pub struct Console {
     pub store: Store,
     pub link: RedisLink,
     pub config: Config,
+    pub database_url: String,
     _keep: Arc<(TestRedis, TempDir)>,
 }
 
@@ -74,9 +76,14 @@ impl Console {
     /// With these settings, each as a variable and its value.
     pub async fn open_with(settings: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
-        let store = Store::open(&url).await.unwrap();
-        Self::open_so(folder, store.clone(), LazyStore::opened(store), settings).await
+        let database_url = database::place(folder.path()).await;
+        let store = Store::open(&database_url).await.unwrap();
+        let lazy = LazyStore::opened(store.clone());
+        let console = Self::open_so(folder, store, lazy, settings).await;
+        Self {
+            database_url,
+            ..console
+        }
     }
 
     /// On a database that may come and go.
@@ -108,6 +115,7 @@ impl Console {
             store,
             link,
             config,
+            database_url: String::new(),
             _keep: Arc::new((redis, folder)),
         }
     }

@@ -11,6 +11,7 @@ use super::eventually;
 /// A mariadbd on a socket in a folder of its own, gone when dropped.
 pub struct TestMariadb {
     folder: TempDir,
+    arguments: Vec<String>,
     child: Child,
 }
 
@@ -18,6 +19,11 @@ impl TestMariadb {
     /// Makes the system tables in a new folder, starts a server on them as the
     /// current user, and waits until it answers.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with further arguments for the server.
+    pub async fn start_with(arguments: &[String]) -> Self {
         let folder = TempDir::new().unwrap();
         let made = Command::new("mariadb-install-db")
             // A server that starts removes the temporary files of all others there.
@@ -37,8 +43,13 @@ impl TestMariadb {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        let child = spawn(folder.path());
-        let server = Self { folder, child };
+        let child = spawn(folder.path(), arguments);
+        let arguments = arguments.to_vec();
+        let server = Self {
+            folder,
+            arguments,
+            child,
+        };
         server.until_ready().await;
         server
     }
@@ -79,7 +90,7 @@ impl TestMariadb {
 
     /// Starts it again on the same files after a kill.
     pub async fn start_again(&mut self) {
-        self.child = spawn(self.folder.path());
+        self.child = spawn(self.folder.path(), &self.arguments);
         self.until_ready().await;
     }
 
@@ -107,7 +118,7 @@ impl Drop for TestMariadb {
     }
 }
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(folder: &Path, arguments: &[String]) -> Child {
     let path = |name: &str| folder.join(name).display().to_string();
     Command::new("mariadbd")
         .env("TMPDIR", folder)
@@ -119,6 +130,7 @@ fn spawn(folder: &Path) -> Child {
         .arg(format!("--log-error={}", path("mariadb.log")))
         // A test's folder may be on a slow disk.
         .arg("--innodb-buffer-pool-size=64M")
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -37,6 +37,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::database;
 use super::masters::put_on_masters;
 use super::{TestRedis, eventually, item, put_on_sale};
 
@@ -149,7 +150,7 @@ impl Shop {
     ) -> Self {
         let link = redis.link().await;
         let folder = TempDir::new().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
+        let url = database::place(folder.path()).await;
         let store = Store::open(&url)
             .await
             .unwrap()
