@@ -18,8 +18,8 @@ test: ## Install what is missing, build, and run the tests that a change must pa
 	@scripts/test.sh
 
 .PHONY: test-all
-test-all: ## The same, all suites under valgrind, and the suites against a newer nginx (an hour and a half)
-	@scripts/test.sh rust nginx peer e2e drill valgrind newer
+test-all: ## The same, all suites under valgrind, those of the store on PostgreSQL, and the edge's on a newer nginx (an hour and a half)
+	@scripts/test.sh rust nginx peer e2e drill postgres valgrind newer
 
 .PHONY: test-rust
 test-rust: ## Only the Rust tests
@@ -36,6 +36,10 @@ test-valgrind: ## Every Test::Nginx suite under valgrind: no invalid access, no 
 .PHONY: test-nginx-newer
 test-nginx-newer: ## The suites against the newer nginx of the crate nginx-src, built in both ways
 	@scripts/test.sh newer
+
+.PHONY: test-postgres
+test-postgres: ## The back end's suites with PostgreSQL in place of SQLite, and a shop on it
+	@scripts/test.sh postgres
 
 .PHONY: test-e2e
 test-e2e: ## Only the browser tests

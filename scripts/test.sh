@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests: all of them, or the named ones of: rust nginx peer e2e drill;
-# and of valgrind and newer, which only run when they are named.
+# and of postgres, valgrind and newer, which only run when they are named.
 #
 # Each stage says in a line what it does, in another how long it took, and writes
 # its output to target/test/STAGE.log; the end of that is shown when the stage
@@ -19,7 +19,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Which of the services that Debian's packages bring run or start at boot.
 services() {
     local unit
-    for unit in nginx redis-server mariadb; do
+    for unit in nginx redis-server mariadb postgresql; do
         find /etc/systemd/system -lname "*/$unit.service" 2>/dev/null || true
         [ ! -d /run/systemd/system ] || echo "$unit $(systemctl is-active "$unit" 2>/dev/null)"
     done
@@ -206,6 +206,17 @@ test_newer() {
     count_tap "$log_folder/newer.log" "$status"
 }
 
+# Not among the default ones, whose Rust tests hold what is PostgreSQL's own: it runs most
+# of them again.
+test_postgres() {
+    local status=0 log=$log_folder/postgres.log
+    stage postgres "The store's suites, and a shop, on PostgreSQL" "repeat one with: scripts/test-postgres.sh NAME" \
+        scripts/test-postgres.sh || status=$?
+    count "$(sed -n 's/^test result: .* \([0-9]*\) passed; .*/\1/p' "$log" | sum)" \
+        "$(sed -n 's/^test result: .* passed; \([0-9]*\) failed; .*/\1/p' "$log" | sum)"
+    count_facts "$log" "$status"
+}
+
 test_e2e() {
     local status=0
     if [ ! -d t/e2e/node_modules ] || [ t/e2e/package-lock.json -nt t/e2e/node_modules ]; then
@@ -270,7 +281,7 @@ test_drill() {
 }
 
 for name in "${stages[@]}"; do
-    [[ " ${all[*]} valgrind newer " == *" $name "* ]] || fail "unknown tests \"$name\"; there are: ${all[*]}, valgrind, newer"
+    [[ " ${all[*]} postgres valgrind newer " == *" $name "* ]] || fail "unknown tests \"$name\"; there are: ${all[*]}, postgres, valgrind, newer"
 done
 [ $# -gt 0 ] || { stage docs "What the documents say, against the tree" "repeat it with: scripts/check-docs" scripts/check-docs && count 1 0 || count 0 1; }
 if stage build "Building all that is tested" "see the compiler's message above" scripts/build.sh --quiet; then
@@ -281,7 +292,7 @@ fi
 
 if [ "$(services)" != "${SECKILL_SERVICES_BEFORE:-}" ]; then
     printf 'seckill: a system service was started or enabled by the tests; compare: %s\n' \
-        "systemctl is-enabled nginx redis-server mariadb" >&2
+        "systemctl is-enabled nginx redis-server mariadb postgresql" >&2
     count 0 1
 fi
 cost all "$SECONDS"
