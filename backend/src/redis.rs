@@ -22,6 +22,8 @@ pub mod scripts;
 pub mod segments;
 /// Which server is the master, as Sentinels say.
 mod sentinel;
+/// A server, and how it is reached.
+mod server;
 /// Where a connection leads.
 mod target;
 /// TLS, and what an address says of it.

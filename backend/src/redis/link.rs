@@ -19,7 +19,8 @@ use super::backoff::backoff;
 use super::error::{RedisLinkError, without_password};
 use super::life::Life;
 use super::replication::{Barrier, Replication};
-use super::target::{Server, Target};
+use super::server::Server;
+use super::target::Target;
 
 /// How long a command may go without an answer, and connecting may take, greeting
 /// included.

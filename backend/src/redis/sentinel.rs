@@ -12,7 +12,7 @@ use seckill_tls::TlsClient;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::target::Server;
+use super::server::Server;
 use crate::config::SENTINEL_SCHEME;
 
 /// The port of a Sentinel whose address names none.
