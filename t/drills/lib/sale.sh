@@ -55,14 +55,20 @@ json() { perl -MJSON::PP -e '-s $ARGV[0] or print("no summary"), exit; local $/;
 spent_of() { ask_redis --raw HGET "seckill::{$1::01}::spent" "$2"; }
 
 # permits_used ITEM: permits that bought something. Others that are granted lie in the
-# leases of edges, in hand or kept for when Redis is away.
+# leases of edges, in hand or kept for when Redis is away. Edges take and return leases all
+# the time: counter and leases are read in one step.
 permits_used() {
     local lease amount spent used
-    used=$(ask_redis --raw GET "seckill::{$1}::permits")
-    while read -r lease && read -r amount; do
-        spent=$(spent_of "$1" "$lease")
-        spent=${spent#closed:}
-        used=$((used - ${amount%%:*} + ${spent:-0}))
-    done < <(ask_redis --raw HGETALL "seckill::{$1}::leases")
+    local together="local all = redis.call('HGETALL', KEYS[2])
+        table.insert(all, 1, redis.call('GET', KEYS[1]) or '0')
+        return all"
+    {
+        read -r used
+        while read -r lease && read -r amount; do
+            spent=$(spent_of "$1" "$lease")
+            spent=${spent#closed:}
+            used=$((used - ${amount%%:*} + ${spent:-0}))
+        done
+    } < <(ask_redis --raw EVAL "$together" 2 "seckill::{$1}::permits" "seckill::{$1}::leases")
     echo "$used"
 }
