@@ -110,6 +110,8 @@ pub mod tally;
 pub mod titles;
 /// What a round sold.
 pub mod totals;
+/// The tables' versions.
+mod upgrade;
 
 use crate::config::RefundStock;
 pub use audit::{Actor, AuditEntry, AuditQuery, Done, Via};
@@ -143,6 +145,19 @@ pub enum StoreError {
         url: String,
         /// The cause.
         source: MigrateError,
+    },
+    /// A later program has changed the tables.
+    #[error(
+        "the tables of {url} were changed by a later version, in a way that this one cannot work with (change \
+         {version}, \"{change}\"); start the later version, or restore the backup from before"
+    )]
+    TooNew {
+        /// The address, its password masked.
+        url: String,
+        /// The number of the change.
+        version: i64,
+        /// Its name.
+        change: String,
     },
     /// A statement failed.
     #[error("the database refused a statement: {0}")]
@@ -196,7 +211,7 @@ impl StoreError {
                 MigrateError::Execute(_) | MigrateError::ExecuteMigration(..) => true,
                 _ => false,
             },
-            Self::Address(_) => false,
+            Self::Address(_) | Self::TooNew { .. } => false,
             _ => true,
         }
     }

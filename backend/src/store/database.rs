@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyPoolOptions};
-use sqlx::migrate::MigrateError;
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _};
 
 use super::address::{self, Kind};
 use super::session::{Connections, Dialect, Transaction};
 use super::stalled::Watched;
-use super::{StoreError, migrations, postgres, stalled};
+use super::upgrade::{self, UpgradeError};
+use super::{StoreError, postgres, stalled};
 use crate::config::masked_url;
 
 /// SQLite connections that read beside the one that writes.
@@ -82,12 +82,18 @@ impl Database {
             cure: address::cure(kind, &source),
             source,
         })?;
-        migrate(&writer, kind)
-            .await
-            .map_err(|source| StoreError::Migrate {
+        let upgraded = upgrade::run(&writer, kind).await;
+        upgraded.map_err(|error| match error {
+            UpgradeError::Migrate(source) => StoreError::Migrate {
                 url: masked_url(url),
                 source,
-            })?;
+            },
+            UpgradeError::TooNew { version, change } => StoreError::TooNew {
+                url: masked_url(url),
+                version,
+                change,
+            },
+        })?;
         let watched = (kind != Kind::Sqlite).then(|| stalled::watch(&given));
         Ok(Self {
             _watched: watched,
@@ -181,36 +187,4 @@ async fn open_postgres(url: &str) -> Result<AnyPool, sqlx::Error> {
         .after_connect(|conn, _| Box::pin(postgres::set_up(conn)))
         .connect(url)
         .await
-}
-
-/// Brings the tables up to date. SQLite has no lock for migrations: of two processes
-/// that open a new database at once, one fails because the other has just done its
-/// step. A retry starts from the state that the other has reached.
-async fn migrate(writer: &AnyPool, kind: Kind) -> Result<(), MigrateError> {
-    const ATTEMPTS: u32 = 10;
-    let steps = match kind {
-        Kind::Sqlite => &*migrations::SQLITE,
-        Kind::Mysql => &*migrations::MYSQL,
-        Kind::Postgres => &*migrations::POSTGRES,
-    };
-    let mut attempt = 1;
-    loop {
-        let mut conn = writer.acquire().await?;
-        // `run` takes no connection where the future has to be `Send`; it calls this.
-        let outcome = steps.run_direct(None, &mut *conn, false).await;
-        if outcome.is_err() {
-            // Steps that failed leave the session with the servers' lock for migrations, for
-            // which every other process would wait as long as the session lasts.
-            let _ = conn.close().await;
-        }
-        match outcome {
-            Err(MigrateError::ExecuteMigration(..) | MigrateError::Execute(_))
-                if attempt < ATTEMPTS =>
-            {
-                attempt += 1;
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            outcome => return outcome,
-        }
-    }
 }

@@ -115,6 +115,8 @@ mod stock_rebuild;
 mod stop_switch;
 /// Orders in the database: the same cases on SQLite, MariaDB and PostgreSQL.
 mod store_orders;
+/// The tables' versions.
+mod store_upgrade;
 /// One purchase is one trace, as a collector sees it.
 mod traces;
 /// `seckill tune`: the settings that a peak needs, read from real servers.

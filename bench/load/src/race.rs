@@ -392,7 +392,10 @@ impl Race {
                 .as_ref()
                 .ok()
                 .and_then(|answer| answer.text("status"));
-            let undecided = matches!(status.as_deref(), Some("processing" | "succeeded" | "unknown") | None);
+            let undecided = matches!(
+                status.as_deref(),
+                Some("processing" | "succeeded" | "unknown") | None
+            );
             if undecided && Instant::now() < deadline {
                 sleep(RETRY).await;
                 continue;
