@@ -97,6 +97,30 @@ impl Store {
         Ok(unsigned(stored))
     }
 
+    /// The refund of a payment that was asked for and whose outcome nobody was told, if it is
+    /// not the one of this id: its id and amount.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn unanswered_refund(
+        &self,
+        payment: &Payment,
+        next: &str,
+    ) -> Result<Option<(String, u64)>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, amount FROM refunds WHERE payment = ? AND state = 'asked' AND id <> ? \
+             ORDER BY created_ms DESC LIMIT 1",
+        )
+        .bind(&payment.key)
+        .bind(next)
+        .fetch_optional(self.main().writer())
+        .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        Ok(Some((row.try_get(0)?, unsigned(row.try_get(1)?))))
+    }
+
     /// Records what became of a refund.
     ///
     /// # Errors

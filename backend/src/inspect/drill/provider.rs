@@ -184,11 +184,13 @@ impl PaymentProvider {
         self.shared.books().unposted.is_empty()
     }
 
-    /// The id of some payment whose notice the shop has confirmed.
+    /// The id of some payment whose notice the shop has confirmed, and of which nothing was
+    /// returned.
     pub(super) fn some_payment(&self) -> Option<String> {
         let books = self.shared.books();
         let is_known = |id: &String| books.unposted.iter().all(|it| it["payment"] != **id);
-        books.payments.values().map(Payment::id).find(is_known)
+        let whole = books.payments.values().filter(|it| it.refunded_cents == 0);
+        whole.map(Payment::id).find(is_known)
     }
 
     /// How much of a payment was returned, in minor units.

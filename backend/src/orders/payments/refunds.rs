@@ -1,6 +1,8 @@
 //! Returning money to a buyer. The refund is on record before the provider is called, and
 //! named after the payment and what of it was returned before: a command that is repeated,
-//! or was killed half-way, returns the money once.
+//! or was killed half-way, returns the money once. If the provider's notice came before the
+//! repetition, that refund has been made, and the repetition is told so instead of making
+//! another.
 
 use seckill_core::orders::money::Money;
 use seckill_core::orders::payment::{Notice, Reported, State};
@@ -44,6 +46,19 @@ pub enum RefundError {
         /// The amount of that refund.
         amount: Money,
     },
+    /// An earlier refund, whose outcome was unknown, was made.
+    #[error(
+        "the refund of {amount} of payment {id} that failed to say so was made; {left} is left: to return a part \
+         of that too, repeat the command"
+    )]
+    Made {
+        /// The payment's id.
+        id: String,
+        /// The amount of that refund.
+        amount: Money,
+        /// What is left.
+        left: Money,
+    },
     /// The provider is not set up any more.
     #[error("the provider \"{0}\" of this payment is not set up; see payments.toml")]
     NoProvider(&'static str),
@@ -71,13 +86,28 @@ pub async fn refund(
 ) -> Result<(Payment, Returned, Option<Noted>), RefundError> {
     let payment = store.payment(name).await?;
     let payment = payment.ok_or_else(|| RefundError::Unknown(name.to_owned()))?;
+    let currency = payment.currency.unwrap_or(payments.currency());
+    let money = |minor| Money::new(minor, currency);
+    let left = payment.amount_cents.saturating_sub(payment.refunded_cents);
+    let key = refund_id(&payment);
+    if let Some((made, amount)) = made_meanwhile(store, &payment, &key).await? {
+        store
+            .note_refund(&made, RefundState::Done, None, now_ms())
+            .await?;
+        let is_same = part == Some(amount) || part.is_none() && left == 0;
+        return match is_same {
+            true => Ok((payment, Returned::Done, None)),
+            false => Err(RefundError::Made {
+                id: payment.id,
+                amount: money(amount),
+                left: money(left),
+            }),
+        };
+    }
     if !matches!(payment.state, State::Paid | State::RefundDue) {
         let (id, state) = (payment.id, payment.state.as_str());
         return Err(RefundError::Nothing { id, state });
     }
-    let currency = payment.currency.unwrap_or(payments.currency());
-    let money = |minor| Money::new(minor, currency);
-    let left = payment.amount_cents.saturating_sub(payment.refunded_cents);
     let part = part.unwrap_or(left);
     if part == 0 || part > left {
         return Err(RefundError::TooMuch {
@@ -88,7 +118,6 @@ pub async fn refund(
     }
     let provider = payments.named(payment.provider);
     let provider = provider.ok_or(RefundError::NoProvider(payment.provider.as_str()))?;
-    let key = refund_id(&payment);
     let on_record = store.ask_refund(&key, &payment, part, by, now_ms()).await?;
     if on_record != part {
         return Err(RefundError::UnderWay {
@@ -138,6 +167,23 @@ pub async fn refund(
             Ok((payment, Returned::Done, Some(noted)))
         }
     }
+}
+
+/// The refund that somebody asked for and did not hear of, and that was made: its id and
+/// amount. What is returned of a payment only grows, so that a refund which began at less is
+/// made once that much has been added.
+async fn made_meanwhile(
+    store: &Store,
+    payment: &Payment,
+    next: &str,
+) -> Result<Option<(String, u64)>, StoreError> {
+    let asked = store.unanswered_refund(payment, next).await?;
+    Ok(asked.filter(|(id, amount)| {
+        let before = id
+            .rsplit_once('-')
+            .and_then(|(_, it)| it.parse::<u64>().ok());
+        before.is_some_and(|before| payment.refunded_cents >= before + amount)
+    }))
 }
 
 /// A name for the next refund of a payment, in letters and digits that every provider

@@ -134,6 +134,15 @@ impl Counterpart {
         all
     }
 
+    /// The adapters, at an address where nobody replies.
+    pub async fn all_away() -> Vec<AnyProvider> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let names = ProviderName::ALL.into_iter().skip(1);
+        names.map(|name| adapter(name, &base)).collect()
+    }
+
     pub async fn start(name: ProviderName) -> Self {
         let records = Arc::new(Mutex::new(Records::default()));
         let app = Router::new()

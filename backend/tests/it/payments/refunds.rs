@@ -140,6 +140,46 @@ async fn money_that_is_due_is_returned_by_every_provider_and_never_more_than_is_
     shop.shut().await;
 }
 
+/// The call that returns money fails, though the provider has done it, and its notice comes
+/// before whoever called it repeats that.
+#[tokio::test]
+async fn a_refund_whose_reply_was_lost_is_not_made_again_once_its_notice_is_here() {
+    let users = ["d1", "d2", "d3", "d4"];
+    let (shop, payments, parties, orders) = shop(&users).await;
+    let away = Payments::new(Currency::CNY, Counterpart::all_away().await);
+    for (party, order) in parties.iter().zip(&orders) {
+        let id = format!("in part at {}", party.name.as_str());
+        let paid = Says::paid(&id, order, PRICE);
+        shop.notify(party.notice(&paid)).await;
+        let lost = refund(&shop.store, &away, &id, Some(400), "test").await;
+        assert!(matches!(lost, Err(RefundError::Provider(_))), "{id}");
+        shop.notify(party.notice(&paid.but(Status::Refunded(400))))
+            .await;
+
+        let again = refund(&shop.store, &payments, &id, Some(400), "test").await;
+        assert_eq!(again.unwrap().1, Returned::Done, "{id}");
+        let calls = || party.records.lock().unwrap().refunds.len();
+        assert_eq!(calls(), 0, "{id}: nothing was returned a second time");
+
+        // Whoever repeats it with another amount is told before more is returned.
+        let lost = refund(&shop.store, &away, &id, Some(300), "test").await;
+        assert!(matches!(lost, Err(RefundError::Provider(_))), "{id}");
+        shop.notify(party.notice(&paid.but(Status::Refunded(700))))
+            .await;
+        let other = refund(&shop.store, &payments, &id, None, "test").await;
+        let other = other.unwrap_err();
+        assert!(matches!(other, RefundError::Made { .. }), "{id}: {other}");
+        assert!(other.to_string().contains("3.00 CNY"), "{other}");
+        assert_eq!(calls(), 0, "{id}");
+        refund(&shop.store, &payments, &id, None, "test")
+            .await
+            .unwrap();
+        let refunds = party.records.lock().unwrap().refunds.clone();
+        assert_eq!((refunds.len(), refunds[0].1), (1, PRICE - 700), "{id}");
+    }
+    shop.shut().await;
+}
+
 #[tokio::test]
 async fn what_never_arrived_is_recorded_and_what_contradicts_itself_is_named() {
     let users = ["c1", "c2", "c3", "c4"];
