@@ -49,6 +49,8 @@ offer() {
 }
 offer 153 $limit
 offer 154 1
+# Whom the banned clicks are by.
+cli EVAL 'for n = 1, 1000 do redis.call("HSET", "seckill::{bans}::list", "user:banned" .. n, "0|1|ops|bench") end' 0 >>"$work/redis.out"
 # Sold out: its one permit is out, and no lease is open.
 cli SET "seckill::{1::154}::permits" 1 >>"$work/redis.out"
 
@@ -183,7 +185,6 @@ sign_clicks() {
 port_of() {
     case $2 in
         busy) echo "${port[$1_busy]}" ;;
-        banned) echo "${port[bans]}" ;;
         *) echo "${port[$1]}" ;;
     esac
 }
@@ -251,7 +252,7 @@ one_round() {
     # Buyers are remembered for half a minute.
     measure first_click "${port[module]}" first_click
     measure module.second_click "${port[module]}" second_click
-    weigh module.banned bans banned
+    measure module.banned "${port[module]}" banned
     measure open "$plain_port" admitted
     for edge in "${edges[@]}"; do
         measure "$edge.admitted" "${port[$edge]}" admitted

@@ -60,8 +60,8 @@ pub fn refuse_stopped(entry: &Entry, now_ms: u64) -> Result<(), Verdict> {
 pub enum Credential<'a> {
     /// A proof of another kind, still to be verified.
     Proof(&'a dyn Proof),
-    /// The module's own session cookie, if there was one; still to be verified.
-    Cookie(Option<&'a str>),
+    /// A session of our own, if the cookie holds one; still to be verified.
+    Session(Option<Session<'a>>),
     /// A user that the operator's own configuration vouches for (`seckill_user`).
     Vouched(&'a str),
 }
@@ -135,7 +135,7 @@ enum Evidence<'a> {
 impl<'a> Identity<'a> {
     fn read(buyer: Credential<'a>) -> Option<Self> {
         match buyer {
-            Credential::Cookie(token) => Session::parse(token?).map(|session| Self {
+            Credential::Session(session) => session.map(|session| Self {
                 user: session.user,
                 evidence: Evidence::Session(session),
             }),

@@ -10,7 +10,7 @@ use seckill_core::edge::EdgeLine;
 use seckill_core::gate::directive::jwt::Jwks;
 use seckill_core::gate::directive::{Address, Fallback, RateLimit, RedisTarget, Scope};
 use seckill_core::permits::lease::Spent;
-use seckill_core::permits::permit::PermitId;
+use seckill_core::permits::permit;
 use seckill_core::rate::census::Pace;
 use seckill_core::shared::siphash::Seed;
 use seckill_core::signing::keyring::{Digest, Keyring};
@@ -180,14 +180,14 @@ impl Edge {
     }
 
     /// The permit's full name, `{edge}.{lease}.{n}`.
-    pub(crate) fn permit(&self, spent: &Spent) -> Option<PermitId> {
-        PermitId::new(&self.node, &self.lease(spent.lease), spent.n)
+    pub(crate) fn permit(&self, spent: &Spent) -> String {
+        permit::write(&self.node, (self.zone.identity(), spent.lease), spent.n)
     }
 
     /// The lease's part of that name: the edge's random identity, since another edge may
     /// have the same name, and the lease's number.
     pub(crate) fn lease(&self, number: u64) -> String {
-        format!("{:x}-{number:x}", self.zone.identity())
+        permit::lease(self.zone.identity(), number)
     }
 }
 

@@ -155,10 +155,13 @@ impl Ctx {
         self.product.set(string(product));
     }
 
-    /// Records the request's id and its captcha pass, for the back end. They live as long
-    /// as the context, as above.
-    pub(crate) fn remember_request(&self, request: &str, captcha: &str) {
+    /// Records the request's id, for the back end. It lives as long as the context, as above.
+    pub(crate) fn remember_request(&self, request: &str) {
         self.request.set(string(request));
+    }
+
+    /// The same for its captcha pass.
+    pub(crate) fn remember_pass(&self, captcha: &str) {
         self.captcha.set(string(captcha));
     }
 
@@ -170,7 +173,7 @@ impl Ctx {
     /// The text that was recorded in one of these fields; empty before.
     pub(crate) fn text(cell: &Cell<ngx_str_t>) -> &str {
         // SAFETY: `remember` and its like stored text that lives as long as the context.
-        unsafe { request::text(cell.get()) }.unwrap_or_default()
+        unsafe { std::str::from_utf8_unchecked(request::bytes(cell.get())) }
     }
 
     fn new() -> Self {

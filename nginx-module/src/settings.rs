@@ -94,7 +94,7 @@ impl<'a> Settings<'a> {
         }
         match self.token(request, headers) {
             Some((jwt, text)) => token_buyer(request, jwt, text),
-            None => Ok(Buyer::Cookie(headers.session)),
+            None => Ok(Buyer::Session(headers.session.and_then(Session::parse))),
         }
     }
 
@@ -130,7 +130,7 @@ impl<'a> Settings<'a> {
             Buyer::Vouched(user) => ids::is_user(user).then_some(*user)?,
             Buyer::Known(user, _) => *user,
             Buyer::Token(token) => token.verify().ok().map(|()| token.user)?,
-            Buyer::Cookie(_) => return None,
+            Buyer::Session(_) => return None,
         };
         // Who cannot be cleared does not buy here, but stays logged in.
         let result = self.refuse_revoked(&buyer, user, clock::now_ms());
@@ -165,13 +165,10 @@ impl<'a> Settings<'a> {
             |marks: &dyn Fn() -> Marks| bans::check_session(&self.zone, user, marks, now_ms);
         match buyer {
             // nginx asks for each request anew.
-            Buyer::Vouched(_) | Buyer::Cookie(None) => Ok(()),
+            Buyer::Vouched(_) | Buyer::Session(None) => Ok(()),
             Buyer::Known(_, marks) => check(&|| *marks),
             Buyer::Token(token) => check(&|| token.token.marks),
-            Buyer::Cookie(Some(text)) => {
-                let session = Session::parse(text).ok_or(Verdict::LoginRequired)?;
-                check(&|| session.marks())
-            }
+            Buyer::Session(Some(session)) => check(&|| session.marks()),
         }
     }
 
@@ -192,7 +189,7 @@ pub(crate) enum Buyer<'r> {
     /// Their token was verified before, and may be revoked by these marks.
     Known(&'r str, Marks),
     /// Their session, to be verified.
-    Cookie(Option<&'r str>),
+    Session(Option<Session<'r>>),
     /// Their token, to be verified.
     Token(Unverified<'r>),
 }
@@ -202,7 +199,7 @@ impl Buyer<'_> {
     pub(crate) fn credential(&self) -> Credential<'_> {
         match self {
             Self::Vouched(user) | Self::Known(user, _) => Credential::Vouched(user),
-            Self::Cookie(token) => Credential::Cookie(*token),
+            Self::Session(session) => Credential::Session(*session),
             Self::Token(token) => Credential::Proof(token),
         }
     }
@@ -224,7 +221,7 @@ fn token_buyer<'r>(
             keys,
         })),
         Err(Verdict::Unavailable) => Err(Verdict::Unavailable),
-        Err(_) => Ok(Buyer::Cookie(None)),
+        Err(_) => Ok(Buyer::Session(None)),
     }
 }
 

@@ -72,10 +72,8 @@ const VARIABLES: [(&str, Text); 9] = [
         let edge = confs(request).0.edge();
         let permit = edge
             .zip(ctx.and_then(|ctx| ctx.permit.get()))
-            .and_then(|(edge, spent)| edge.permit(&spent));
-        if let Some(permit) = permit {
-            let _ = write!(out, "{permit}");
-        }
+            .map(|(edge, spent)| edge.permit(&spent));
+        out.push_str(&permit.unwrap_or_default());
     }),
     ("seckill_trace_id", |_, ctx, out| {
         if let Some([high, low]) = ctx.map(|ctx| ctx.trace.get()).filter(|it| *it != [0, 0]) {

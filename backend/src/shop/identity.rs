@@ -27,7 +27,7 @@ impl Caller<'_> {
     pub(super) fn credential(&self) -> Credential<'_> {
         match self {
             Self::Verified(user) => Credential::Vouched(user),
-            Self::Session(token) => Credential::Cookie(*token),
+            Self::Session(token) => Credential::Session(token.and_then(Session::parse)),
         }
     }
 }
@@ -107,7 +107,8 @@ pub(super) async fn buyer<'a>(
     match caller(state, headers).await? {
         Caller::Verified(user) => Ok(user),
         Caller::Session(token) => {
-            let user = gate::identify(Credential::Cookie(token), &state.keyring, now_ms())?;
+            let session = Credential::Session(token.and_then(Session::parse));
+            let user = gate::identify(session, &state.keyring, now_ms())?;
             state.revoked.read_once().await;
             refuse_revoked(state, token, now_ms())?;
             Ok(Cow::Borrowed(user))

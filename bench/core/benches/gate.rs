@@ -16,7 +16,7 @@ use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::window::Window;
 use seckill_core::signing::hidden_path;
 use seckill_core::signing::keyring::{Digest, Keyring};
-use seckill_core::signing::session;
+use seckill_core::signing::session::{self, Session};
 
 use crate::{ITEM, NOW_MS, USER, ring};
 
@@ -70,10 +70,10 @@ fn decisions(criterion: &mut Criterion) {
         path: &good_url,
         quantity: None,
         request: Some("3f2a4c1d-8e77-4b52"),
-        buyer: Credential::Cookie(Some(&token)),
+        buyer: Credential::Session(Session::parse(&token)),
         captcha: Captcha::Off,
     };
-    let by = |token| Credential::Cookie(Some(token));
+    let by = |token| Credential::Session(Session::parse(token));
     let (open, later) = (entry(NOW_MS - 1), entry(NOW_MS + 1));
     let malformed = "/buy/1/153/nonsense";
     let cases = [
@@ -109,7 +109,7 @@ fn decisions(criterion: &mut Criterion) {
             Err(Verdict::LoginRequired),
             &open,
             Click {
-                buyer: Credential::Cookie(None),
+                buyer: Credential::Session(None),
                 ..good
             },
         ),

@@ -7,6 +7,8 @@
 //! A signature is good for one request: the stock script makes each request id's
 //! purchase once, and counts each permit on its lease.
 
+use std::borrow::Cow;
+
 use crate::signing::keyring::{Digest, Key, Keyring, Purpose};
 
 /// The header with the signature, `{kid}.{digest}`.
@@ -44,10 +46,8 @@ impl Admission<'_> {
     /// Signs it: the header's value.
     #[must_use]
     pub fn sign(&self, key: &Key) -> String {
-        let quantity = self.quantity.to_string();
-        let fields = self.fields(&quantity);
-        let text = key.sign(Purpose::Admission, Digest::HmacSha256, &fields);
-        format!("{}.{text}", key.kid())
+        let quantity = self.quantity();
+        key.sign_named(Purpose::Admission, &self.fields(&quantity))
     }
 
     /// Whether a key of this ring signed exactly this.
@@ -57,10 +57,18 @@ impl Admission<'_> {
             return false;
         };
         ring.find(kid).is_some_and(|key| {
-            let quantity = self.quantity.to_string();
+            let quantity = self.quantity();
             let fields = self.fields(&quantity);
             key.verify(Purpose::Admission, Digest::HmacSha256, &fields, text)
         })
+    }
+
+    /// The quantity as it is signed; nearly everybody wants one.
+    fn quantity(&self) -> Cow<'static, str> {
+        match self.quantity {
+            1 => Cow::Borrowed("1"),
+            n => Cow::Owned(n.to_string()),
+        }
     }
 
     fn fields<'b>(&'b self, quantity: &'b str) -> [&'b str; 7] {

@@ -59,7 +59,7 @@ fn each_fault_has_its_own_verdict() {
         path: &path,
         quantity: None,
         request: Some("r-1"),
-        buyer: Credential::Cookie(Some(&cookie)),
+        buyer: Credential::Session(Session::parse(&cookie)),
         captcha: Captcha::Off,
     };
     assert_eq!(decide(&good, NOW), Ok(1));
@@ -155,7 +155,7 @@ fn each_fault_has_its_own_verdict() {
         ),
         (
             Click {
-                buyer: Credential::Cookie(None),
+                buyer: Credential::Session(None),
                 ..good
             },
             NOW,
@@ -163,7 +163,7 @@ fn each_fault_has_its_own_verdict() {
         ),
         (
             Click {
-                buyer: Credential::Cookie(Some(&stale)),
+                buyer: Credential::Session(Session::parse(&stale)),
                 ..good
             },
             NOW,
@@ -171,7 +171,7 @@ fn each_fault_has_its_own_verdict() {
         ),
         (
             Click {
-                buyer: Credential::Cookie(Some(&tampered)),
+                buyer: Credential::Session(Session::parse(&tampered)),
                 ..good
             },
             NOW,
@@ -291,7 +291,7 @@ fn the_crowd_that_comes_too_late_is_refused_before_anything_is_verified() {
         path: &path,
         quantity: None,
         request: None,
-        buyer: Credential::Cookie(None),
+        buyer: Credential::Session(None),
         captcha: Captcha::Off,
     };
     let claim = Claim::read(&nobody, NOW).unwrap();
@@ -333,7 +333,7 @@ fn a_stopped_product_is_refused_by_the_name_of_its_stop() {
         path: &path,
         quantity: None,
         request: Some("r-1"),
-        buyer: Credential::Cookie(Some(&cookie)),
+        buyer: Credential::Session(Session::parse(&cookie)),
         captcha: Captcha::Off,
     };
     for (halt, verdict) in [

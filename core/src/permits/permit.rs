@@ -7,7 +7,7 @@
 //! `a.k3-7.10`. If A dies after seven of them reached the stock script, the
 //! lease is closed and three are returned: 997 granted.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Names one admitted request: which edge let it pass, on which lease, and how
 /// many-th of the lease it is. Travels as `X-Seckill-Permit: {edge}.{lease}.{n}`.
@@ -53,6 +53,28 @@ impl fmt::Display for PermitId {
     }
 }
 
+/// The lease's part of a permit's name: the random identity of the edge, since another edge
+/// may have the same name, and the lease's number.
+#[must_use]
+pub fn lease(identity: u64, number: u64) -> String {
+    format!("{identity:x}-{number:x}")
+}
+
+/// The full name of the `n`-th permit of a [`lease`], for an edge whose name is well formed:
+/// what [`PermitId`] prints. The gate writes one for each request that it admits, so that it
+/// is made in one piece.
+#[must_use]
+pub fn write(edge: &str, (identity, number): (u64, u64), n: u32) -> String {
+    let mut text = String::with_capacity(edge.len() + LONGEST_NUMBERS);
+    // Writing to a String does not fail.
+    let _ = write!(text, "{edge}.{identity:x}-{number:x}.{n}");
+    text
+}
+
+/// Bytes of the longest lease and number with what stands between them: two numbers of 16
+/// hexadecimal digits, one of 10 decimal digits, two dots and a hyphen.
+const LONGEST_NUMBERS: usize = 16 + 16 + 10 + 3;
+
 /// Whether `s` may name an edge (`seckill_node`) or a lease.
 #[must_use]
 pub fn is_part(s: &str) -> bool {
@@ -71,6 +93,15 @@ mod tests {
         assert_eq!(permit.to_string(), "edge-1.k3-7.10");
         assert_eq!(permit.lease_id(), "edge-1.k3-7");
         assert_eq!(PermitId::parse("edge-1.k3-7.10"), Some(permit));
+        let written = write("edge-1", (0xab, 0x7), 10);
+        let lease = lease(0xab, 0x7);
+        assert_eq!(written, format!("edge-1.{lease}.10"));
+        assert_eq!(
+            PermitId::new("edge-1", &lease, 10),
+            PermitId::parse(&written)
+        );
+        let longest = write("", (u64::MAX, u64::MAX), u32::MAX);
+        assert_eq!(longest.len(), LONGEST_NUMBERS);
         for bad in ["", "a.b", "a.b.0", "a.b.c", "a.b.1.2", "a b.c.1", "..1"] {
             assert_eq!(PermitId::parse(bad), None, "{bad:?}");
         }

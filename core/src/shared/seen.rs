@@ -75,6 +75,12 @@ impl RequestKey {
         Self(seed.hash_texts(REQUEST, [id]) as u32)
     }
 
+    /// Of a request without an id, from random bits.
+    #[must_use]
+    pub fn random(bits: u64) -> Self {
+        Self(bits as u32)
+    }
+
     /// Its hash.
     pub(super) fn bits(self) -> u32 {
         self.0

@@ -62,7 +62,7 @@ impl Key {
         let mut inner = Hash::after(self.inner, BLOCK);
         for part in parts {
             inner.update(part.as_bytes());
-            inner.update(b"\n");
+            inner.push(b'\n');
         }
         self.finish(inner)
     }
@@ -114,6 +114,18 @@ impl Hash {
         }
         self.block[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
         self.filled += bytes.len();
+    }
+
+    /// The same for one byte.
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.length += 1;
+        self.block[self.filled] = byte;
+        self.filled += 1;
+        if self.filled == BLOCK {
+            compress(&mut self.state, &self.block);
+            self.filled = 0;
+        }
     }
 
     fn finish(mut self) -> [u8; 32] {

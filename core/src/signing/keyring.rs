@@ -174,6 +174,16 @@ impl Key {
         }
     }
 
+    /// The same with HMAC-SHA256 behind the key's name, `{kid}.{digest}`.
+    #[must_use]
+    pub fn sign_named(&self, purpose: Purpose, parts: &[&str]) -> String {
+        let mut text = String::with_capacity(self.kid.len() + 1 + HMAC_TEXT_LEN);
+        text.push_str(&self.kid);
+        text.push('.');
+        URL_SAFE_NO_PAD.encode_string(self.hmac(purpose, parts), &mut text);
+        text
+    }
+
     /// Whether `text` is the signature of `parts`, compared in constant time.
     #[must_use]
     pub fn verify(&self, purpose: Purpose, digest: Digest, parts: &[&str], text: &str) -> bool {

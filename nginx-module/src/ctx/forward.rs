@@ -13,13 +13,13 @@ const IGNORED: &str = "x-seckill-ignored";
 impl Request<'_> {
     /// Sets headers for the back end, given in lower case with their values, in place of
     /// those that the client sent. False if memory is short.
-    pub(crate) fn forward(&self, headers: &[(&'static str, &str)]) -> bool {
+    pub(crate) fn forward<const N: usize>(&self, headers: &[(&'static str, &str); N]) -> bool {
         let raw = self.as_ptr();
         // SAFETY: the request is alive, and its list holds elements of this type. Elements
         // are changed in place, since other parts of nginx hold their addresses.
         unsafe {
             let list = &raw mut (*raw).headers_in.headers;
-            let mut is_set = vec![false; headers.len()];
+            let mut is_set = [false; N];
             for element in elements(&*list) {
                 let key = bytes((*element).key);
                 let own = headers

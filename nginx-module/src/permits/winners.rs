@@ -7,7 +7,7 @@
 //! (`Found::is_settled`).
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use redis::RedisResult;
 use seckill_core::ids::Item;
@@ -38,7 +38,7 @@ pub(super) struct Winner {
 
 #[derive(Default)]
 struct Due {
-    winners: HashMap<Item, Vec<Winner>>,
+    winners: BTreeMap<Item, Vec<Winner>>,
     waiting: usize,
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn may_be_one(zone: &Zone, product: &Found<'_>, user: &str) -> bool {
 /// used.
 pub(super) fn add(edge: &Edge, item: &Item, user: &str, used: Option<(u64, u64)>) {
     let fingerprint = winners::fingerprint(user);
-    if put(item, vec![Winner { fingerprint, used }]) {
+    if put(item, [Winner { fingerprint, used }]) {
         return;
     }
     error_log::warn_rarely("other edges cannot be told of all winners: Redis is away");
@@ -90,7 +90,11 @@ fn count_used(edge: &Edge, used: &HashMap<u64, u64>) {
 }
 
 /// Keeps winners to be sent; whether there is room.
-fn put(item: &Item, winners: Vec<Winner>) -> bool {
+fn put<I>(item: &Item, winners: I) -> bool
+where
+    I: IntoIterator<Item = Winner, IntoIter: ExactSizeIterator>,
+{
+    let winners = winners.into_iter();
     DUE.with_borrow_mut(|due| {
         if due.waiting + winners.len() > MOST_WAITING {
             return false;
@@ -99,7 +103,7 @@ fn put(item: &Item, winners: Vec<Winner>) -> bool {
         match due.winners.get_mut(item) {
             Some(waiting) => waiting.extend(winners),
             None => {
-                due.winners.insert(item.clone(), winners);
+                due.winners.insert(item.clone(), winners.collect());
             }
         }
         true

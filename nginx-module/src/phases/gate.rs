@@ -80,9 +80,13 @@ fn gate(request: &Request<'_>) -> ngx_int_t {
 fn pass_on(request: &Request<'_>, ctx: &Ctx) -> Result<(), Verdict> {
     let settings = Settings::of(request)?;
     let edge = settings.edge().ok_or(Verdict::Unavailable)?;
-    let permit = ctx.permit.get().and_then(|spent| edge.permit(&spent));
-    let permit = permit.map(|permit| permit.to_string()).unwrap_or_default();
+    let permit = ctx.permit.get().map(|spent| edge.permit(&spent));
+    let permit = permit.unwrap_or_default();
     let (round, product) = ctx.item();
+    if Ctx::text(&ctx.request).is_empty() {
+        // Only now: nginx makes the id for whoever asks, and that costs more than a digest.
+        ctx.remember_request(request.own_id());
+    }
     let admission = Admission {
         user: Ctx::text(&ctx.user),
         round,
@@ -235,8 +239,7 @@ fn decide(request: &Request<'_>, ctx: &Ctx, may_wait: bool) -> Result<Decision, 
     settings.refuse_revoked(&buyer, user, now_ms)?;
     bans::check(&settings.zone, user, request.address(), now_ms)?;
     ctx.remember(user, claim.item().0, claim.item().1);
-    let id = headers.request.unwrap_or_else(|| request.own_id());
-    ctx.remember_request(id, "");
+    ctx.remember_request(headers.request.unwrap_or_default());
     ctx.quantity.set(claim.quantity());
     if let Some(verdict) = closed {
         let known = known(seen.recall(&settings.zone), || is_winner(user));
@@ -249,7 +252,7 @@ fn decide(request: &Request<'_>, ctx: &Ctx, may_wait: bool) -> Result<Decision, 
     let product = product?;
     let admissible = claim.admit(&product.entry, settings.keyring, now_ms)?;
     if admissible.pass.is_some() {
-        ctx.remember_request(id, headers.captcha.unwrap_or_default());
+        ctx.remember_pass(headers.captcha.unwrap_or_default());
     }
     let pass = ClaimedPass::claim(&settings.zone, &admissible, headers.request, now_ms)?;
     ctx.pass.set(pass);

@@ -26,7 +26,7 @@ impl SeenClick {
         let seed = zone.seed();
         let request = match request {
             Some(id) => RequestKey::new(seed, id),
-            None => RequestKey::new(seed, &format!("{:x}", random::word())),
+            None => RequestKey::random(random::word()),
         };
         Self {
             buyer: BuyerKey::new(seed, round, product, user),
