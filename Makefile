@@ -81,6 +81,11 @@ test-packages: ## Install, upgrade, remove and purge the packages in bare Debian
 images: ## Build the container images seckill and seckill-edge with podman or docker
 	@scripts/images.sh
 
+.PHONY: sbom
+sbom: ## List what is in the images (CycloneDX): packages and crates
+	@scripts/sbom.sh localhost/seckill seckill target/images/seckill.cdx.json
+	@scripts/sbom.sh localhost/seckill-edge seckill-nginx-module target/images/seckill-edge.cdx.json
+
 .PHONY: compose-test
 compose-test: ## Run docker/compose.yaml, race buyers through it, kill each container; fail over as compose.full.yaml does (needs root)
 	@scripts/test-compose-full.sh && scripts/test-compose.sh
