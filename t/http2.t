@@ -98,11 +98,20 @@ sub {
 --- request: GET /metrics
 --- response_body_filters eval
 sub {
-    my $h2 = SeckillHttp2->connect($main::port);
-    redis_freeze();
-    my @streams = main::clicks($h2, 1, map {"buyer$_"} 1 .. 6);
-    $h2->send;
-    my $parked = SeckillTest::eventually(sub { main::metric('seckill_parked') == 6 }) ? 'parked' : 'not parked';
+    my ($n, $h2, @streams) = (0);
+    my $parked = SeckillTest::eventually(sub {
+        $n++;
+        $h2 = SeckillHttp2->connect($main::port);
+        redis_freeze();
+        @streams = main::clicks($h2, 1, map {"buyer$n-$_"} 1 .. 6);
+        $h2->send;
+        return 1 if SeckillTest::eventually(sub { main::metric('seckill_parked') == 6 }, 1);
+        # A machine so slow that Redis counts as away before all have come.
+        undef $h2;
+        redis_thaw();
+        SeckillTest::eventually(sub { main::metric('seckill_parked') == 0 });
+        return 0;
+    }) ? 'parked' : return "not parked\n";
     # All but the third and the last, those reset between two that stay among them.
     $h2->reset($_) for grep { $_ != 5 && $_ != 11 } @streams;
     $h2->send;

@@ -2,7 +2,7 @@
 use lib 't/lib';
 use POSIX ();
 use SeckillTest 'no_plan';
-use SeckillClick qw(click answer status_of edge_pid reload metric);
+use SeckillClick qw(answer status_of edge_pid reload metric);
 use SeckillEdge;
 
 our $gate = gate_location() . ' location = /metrics { seckill_status; }';
@@ -85,12 +85,11 @@ sub { return main::clicks_under_reload(150) . ' permits ' . redis('GET', 'seckil
 --- response_body_filters eval
 sub {
     my ($old) = main::worker_pids();
-    redis_freeze();
-    my @clicks = map { main::click("buyer$_") } 1 .. 10;
-    SeckillTest::eventually(sub { main::metric('seckill_parked') == 10 }) or return "not parked\n";
+    my (undef, @clicks) = SeckillClick::park_clicks('buyer', 10) or return "not parked\n";
     main::reload();
-    SeckillTest::eventually(sub { my @now = main::worker_pids(); grep { $_ != $old } @now }) or return "not reloaded\n";
+    my $is_new = SeckillTest::eventually(sub { my @now = main::worker_pids(); grep { $_ != $old } @now });
     redis_thaw();
+    return "not reloaded\n" if !$is_new;
     my @statuses = map { main::answer($_) =~ m{^HTTP/1.1 (\d+)} ? $1 : 0 } @clicks;
     SeckillTest::eventually(sub { !grep { $_ == $old } main::worker_pids() }, 30) or return "the old worker stays\n";
     return "@statuses\n";

@@ -10,9 +10,10 @@ use Exporter qw(import);
 use IO::Select;
 use IO::Socket::INET;
 
+use SeckillRedis qw(redis_freeze redis_thaw);
 use SeckillSign qw(hidden_path cookie);
 
-our @EXPORT_OK = qw(get post click click_with answer status_of edge_pid reload metric log_has);
+our @EXPORT_OK = qw(get post click click_with answer status_of edge_pid reload metric log_has park_clicks);
 
 sub _port {$ENV{TEST_NGINX_SERVER_PORT}}
 
@@ -64,6 +65,25 @@ sub status_of {
     my ($buyer, $quantity) = @_;
     my $edge = eval { click($buyer, $quantity) } or return 0;
     return answer($edge) =~ m{^HTTP/1\.1 (\d+)} ? $1 : 0;
+}
+
+# Freezes Redis and has $n clicks of buyers NAME-ATTEMPT-1 to NAME-ATTEMPT-n wait for it:
+# returns the attempt's number and their connections, or nothing. A machine that is so slow that Redis counts as
+# away before all have come tries again, as another attempt.
+sub park_clicks {
+    my ($name, $n) = @_;
+    my ($attempt, @clicks) = (0);
+    SeckillTest::eventually(sub {
+        $attempt++;
+        redis_freeze();
+        @clicks = map { click("$name-$attempt-$_") } 1 .. $n;
+        return 1 if SeckillTest::eventually(sub { metric('seckill_parked') == $n }, 1);
+        close $_ for @clicks;
+        redis_thaw();
+        SeckillTest::eventually(sub { metric('seckill_parked') == 0 });
+        return 0;
+    }) or return;
+    return ($attempt, @clicks);
 }
 
 # The master process of the edge.

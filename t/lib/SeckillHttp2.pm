@@ -110,10 +110,10 @@ sub _take_frame {
 }
 
 # The whole responses of these streams, each as [status, body]; [0, ''] for one that did
-# not come within twenty seconds.
+# not come within a minute.
 sub responses {
     my ($self, @streams) = @_;
-    my $deadline = time + 20;
+    my $deadline = time + 60;
     my $ready = IO::Select->new($$self{socket});
     while (grep { !$$self{of}{$_}{ended} } @streams) {
         next if $self->_take_frame;

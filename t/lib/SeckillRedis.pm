@@ -83,8 +83,17 @@ sub _state {
     return (readline($stat) // '') =~ /.*\) (\w)/s ? $1 : 'X';
 }
 
-sub redis_freeze () { return freeze($pid) }
-sub redis_thaw ()   { return kill 'CONT', $pid }
+my $is_frozen;
+
+sub redis_freeze () {
+    $is_frozen = 1;
+    return freeze($pid);
+}
+
+sub redis_thaw () {
+    undef $is_frozen;
+    return kill 'CONT', $pid;
+}
 
 sub _reply {
     my ($from) = @_;
@@ -116,6 +125,8 @@ sub redis_at {
 sub redis {
     my @words = @_;
     return redis_at($elsewhere, @words) if $elsewhere;
+    # It would wait for ever.
+    die "redis is frozen: redis_thaw comes before @words\n" if $is_frozen;
     $connection //= _connect() // die "cannot connect to redis: $!\n";
     my $reply = eval { redis_at($connection, @words) };
     if (my $error = $@) {

@@ -237,6 +237,8 @@ add_block_preprocessor(sub {
     }
     $end_last_edge->($block->name);
     redis_start();
+    # The block before may have failed in the middle.
+    redis_thaw();
     redis('FLUSHALL');
     $put_on_sale->($block->sale // '');
     redis(split) for grep {/\S/} split /\n/, $block->redis // '';
