@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use seckill_core::history;
 
 use crate::config::Config;
@@ -111,10 +111,12 @@ pub async fn run(config: &Config, plan: &Plan) -> anyhow::Result<Report> {
     let mut system = System::prepare(config, &plan.name, plan.needs())?;
     let outcome = drill(&mut system, plan).await;
     system.stop().await;
-    let report = outcome
+    let mut report = outcome
         .map_err(|error| anyhow!("{error:#}; its logs are in {}", system.folder().display()))?;
     if report.has_passed() {
         system.remove();
+    } else {
+        report.keep(system.keep().context("its logs cannot be kept")?);
     }
     Ok(report)
 }
@@ -141,6 +143,12 @@ async fn drill(system: &mut System, plan: &Plan) -> anyhow::Result<Report> {
     let differences = money::compare(system).await?;
     let quiet = quiet::read(system, amount, calls).await?;
     let lies = history::check(&quiet.history);
+    if !lies.is_empty() {
+        let calls = quiet.history.calls.iter();
+        let lines: String = calls.map(|call| format!("{call:?}\n")).collect();
+        let file = system.folder().join("calls.txt");
+        std::fs::write(file, lines).context("the calls cannot be written")?;
+    }
     Ok(Report::new(plan, &struck, quiet, lies, differences))
 }
 

@@ -11,7 +11,7 @@
 //! it is made again once the segment is healed (`inspect/heal.rs`).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use redis::streams::StreamInfoStreamReply;
@@ -34,8 +34,11 @@ mod sold;
 use sold::Sold;
 
 /// Longest wait for the archive: a database that hangs must not keep a Redis that is
-/// well from selling.
+/// well from selling. It is compared as soon as the database answers.
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(1);
+/// Pause between two tries to read the archive afterwards, and how long each may take.
+const LATER: Duration = Duration::from_millis(500);
+const LATER_PATIENCE: Duration = Duration::from_secs(10);
 /// For how long after its round's end a segment is compared, in ms.
 const COOLING_MS: u64 = 86_400_000;
 
@@ -53,6 +56,41 @@ pub struct Fence {
     /// What was on sale when it was last read; held while a connection is checked, so
     /// that it is checked once.
     products: tokio::sync::Mutex<Products>,
+    /// What waits to be compared with the archive; while there is something, a task tries.
+    unread: Mutex<Vec<Unread>>,
+    /// This fence, for that task.
+    own: Weak<Self>,
+}
+
+/// What the check of a connection found.
+#[derive(Debug, Default)]
+struct Check {
+    /// Segments that are behind.
+    behind: Vec<Behind>,
+    /// Segments that could not be compared with the archive, with the last event that
+    /// each had.
+    unread: Vec<(Segment, EntryId)>,
+    /// When they were read, by their master's clock, in ms: what is older than that and
+    /// behind their last event, they have forgotten.
+    at_ms: u64,
+}
+
+/// A segment that could not be compared with the archive.
+#[derive(Debug, Clone)]
+struct Unread {
+    link: RedisLink,
+    segment: Segment,
+    has: EntryId,
+    at_ms: u64,
+}
+
+/// Why a segment is not compared with the archive yet.
+#[derive(Debug, thiserror::Error)]
+enum LaterError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Redis(#[from] RedisLinkError),
 }
 
 /// A segment whose Redis has forgotten events.
@@ -75,7 +113,7 @@ impl Fence {
         store: LazyStore,
         journal: Option<Journal>,
     ) -> Arc<Self> {
-        let fence = Arc::new(Self {
+        let fence = Arc::new_cyclic(|own| Self {
             main,
             segments: segments.clone(),
             store,
@@ -83,6 +121,8 @@ impl Fence {
             sold: Sold::default(),
             halted: RwLock::default(),
             products: tokio::sync::Mutex::default(),
+            unread: Mutex::default(),
+            own: own.clone(),
         });
         segments.guard(&(Arc::clone(&fence) as Arc<dyn Guard>));
         fence
@@ -109,12 +149,13 @@ impl Fence {
         halted.contains(segment)
     }
 
-    /// The segments on this master that are behind.
+    /// Compares the segments on this master with the archive and with what this process
+    /// sold.
     async fn check(
         &self,
         link: &RedisLink,
         products: &mut Products,
-    ) -> Result<Vec<Behind>, RedisLinkError> {
+    ) -> Result<Check, RedisLinkError> {
         if let Ok(mut conn) = self.main.conn_unguarded().await {
             let read = catalogue::read(&mut conn).await?;
             // An empty one has been lost; what it held is compared all the same.
@@ -124,9 +165,10 @@ impl Fence {
         }
         let here = self.segments_on(link, products).await?;
         if here.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Check::default());
         }
         let mut conn = link.conn_unguarded().await?;
+        let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut conn).await?;
         let mut pipe = redis::Pipeline::with_capacity(here.len());
         for segment in &here {
             pipe.cmd("XINFO")
@@ -135,19 +177,25 @@ impl Fence {
         }
         let replies: Vec<RedisResult<Value>> = pipe.ignore_errors().query_async(&mut conn).await?;
         let mut archived = self.archived(&here).await;
-        let mut behind = Vec::new();
+        let mut check = Check {
+            at_ms: seconds * 1000 + micros / 1000,
+            ..Check::default()
+        };
         for (segment, reply) in here.into_iter().zip(replies) {
             let has = last_event(reply);
-            let known = archived.remove(&segment).max(self.sold.last(&segment));
-            if let Some(known) = known.filter(|known| *known > has) {
-                behind.push(Behind {
+            let in_archive = archived.as_mut().and_then(|it| it.remove(&segment));
+            let known = in_archive.max(self.sold.last(&segment));
+            match known.filter(|known| *known > has) {
+                Some(known) => check.behind.push(Behind {
                     segment,
                     has,
                     known,
-                });
+                }),
+                None if archived.is_none() => check.unread.push((segment, has)),
+                None => {}
             }
         }
-        Ok(behind)
+        Ok(check)
     }
 
     /// The segments on this master that may have sold something.
@@ -173,8 +221,8 @@ impl Fence {
         Ok(here)
     }
 
-    /// The last event of each segment that the archive has.
-    async fn archived(&self, segments: &[Segment]) -> HashMap<Segment, EntryId> {
+    /// The last event of each segment that the archive has; `None` if it cannot be read now.
+    async fn archived(&self, segments: &[Segment]) -> Option<HashMap<Segment, EntryId>> {
         let read = async {
             let store = self.store.get().await?;
             let mut last = HashMap::with_capacity(segments.len());
@@ -186,17 +234,88 @@ impl Fence {
             Ok::<_, StoreError>(last)
         };
         match timeout(ARCHIVE_PATIENCE, read).await {
-            Ok(Ok(last)) => last,
+            Ok(Ok(last)) => Some(last),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "Redis is compared with what this process sold only: the archive cannot be read");
-                HashMap::new()
+                tracing::warn!(%error, "Redis is compared with what this process sold, and with the archive later: it cannot be read");
+                None
             }
             Err(_) => {
                 tracing::warn!(
-                    "Redis is compared with what this process sold only: the database does not respond"
+                    "Redis is compared with what this process sold, and with the archive later: the database does not respond"
                 );
-                HashMap::new()
+                None
             }
+        }
+    }
+
+    /// Compares with the archive, as soon as it can be read, what could not be compared
+    /// when its connection was checked. What was sold since has newer events; so an event of
+    /// the archive between the last one that a segment had then and that moment is one that
+    /// it has forgotten.
+    async fn compare_later(&self) {
+        loop {
+            tokio::time::sleep(LATER).await;
+            let waiting = self.unread().clone();
+            for unread in waiting {
+                match timeout(LATER_PATIENCE, self.compare(&unread)).await {
+                    Ok(Ok(())) => self
+                        .unread()
+                        .retain(|it| it.segment != unread.segment || it.has != unread.has),
+                    // It stays, and is compared at the next turn.
+                    Ok(Err(error)) => tracing::debug!(%error, "not compared yet"),
+                    Err(_) => break,
+                }
+            }
+            // The next one starts another task.
+            if self.unread().is_empty() {
+                return;
+            }
+        }
+    }
+
+    async fn compare(&self, unread: &Unread) -> Result<(), LaterError> {
+        let store = self.store.get().await?;
+        let Segment { item, number } = &unread.segment;
+        let known = store.last_archived_before(item, *number, unread.at_ms);
+        if let Some(known) = known.await?.filter(|known| *known > unread.has) {
+            let behind = Behind {
+                segment: unread.segment.clone(),
+                has: unread.has,
+                known,
+            };
+            self.halt(&unread.link, &behind).await?;
+        }
+        Ok(())
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Vec<Unread>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what could not be compared with the archive; the first one starts the task.
+    fn keep(&self, link: &RedisLink, unread: Vec<(Segment, EntryId)>, at_ms: u64) {
+        if unread.is_empty() {
+            return;
+        }
+        let mut waiting = self.unread();
+        let is_idle = waiting.is_empty();
+        for (segment, has) in unread {
+            // Nothing was sold from it since an earlier look.
+            if waiting
+                .iter()
+                .any(|it| it.segment == segment && it.has == has)
+            {
+                continue;
+            }
+            waiting.push(Unread {
+                link: link.clone(),
+                segment,
+                has,
+                at_ms,
+            });
+        }
+        if let Some(own) = self.own.upgrade().filter(|_| is_idle) {
+            tokio::spawn(async move { own.compare_later().await });
         }
     }
 
@@ -239,10 +358,12 @@ impl Guard for Fence {
             if link.is_cleared(life) {
                 return Ok(());
             }
-            for behind in self.check(link, &mut products).await? {
-                self.halt(link, &behind).await?;
+            let check = self.check(link, &mut products).await?;
+            for behind in &check.behind {
+                self.halt(link, behind).await?;
             }
             link.clear(life);
+            self.keep(link, check.unread, check.at_ms);
             Ok(())
         })
     }

@@ -78,14 +78,28 @@ impl Store {
         item: &Item,
         segment: u16,
     ) -> Result<Option<EntryId>, StoreError> {
+        self.last_archived_before(item, segment, u64::MAX).await
+    }
+
+    /// The same of those that are older than `before_ms`.
+    ///
+    /// # Errors
+    /// As for [`Store::last_archived`].
+    pub async fn last_archived_before(
+        &self,
+        item: &Item,
+        segment: u16,
+        before_ms: u64,
+    ) -> Result<Option<EntryId>, StoreError> {
         let row = sqlx::query(
             "SELECT entry_ms, entry_seq FROM ledger \
-             WHERE round = ? AND product = ? AND segment = ? \
+             WHERE round = ? AND product = ? AND segment = ? AND entry_ms < ? \
              ORDER BY entry_ms DESC, entry_seq DESC LIMIT 1",
         )
         .bind(item.round())
         .bind(item.product())
         .bind(i64::from(segment))
+        .bind(i64::try_from(before_ms).unwrap_or(i64::MAX))
         .fetch_optional(self.main().readers())
         .await?;
         let id = |row: &sqlx::any::AnyRow| {

@@ -173,6 +173,39 @@ async fn a_process_that_starts_beside_an_older_redis_halts_it_too() {
     shop.shut().await;
 }
 
+/// A database that hangs must not stop a sale, and must not hide that it knows more: a
+/// process that has just started sells from the older Redis, and halts it once it can read
+/// what the archive says, though by then the last event is a new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_redis_is_halted_as_soon_as_the_archive_can_be_read() {
+    let mut shop = open(10).await;
+    shop.archive();
+    buys(&shop, 0..1).await;
+    shop.redis.snapshot().await;
+    buys(&shop, 1..4).await;
+    until_archived(&shop, 5).await;
+    shop.stop_roles().await;
+    shop.redis.go_back().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let later = folder.path().join("later");
+    let link = seckill::redis::RedisLink::lazy(&shop.redis.url()).unwrap();
+    let segments = Segments::on(link.clone());
+    let archive = LazyStore::at(&format!("sqlite://{}/seckill.db", later.display()), &[]);
+    let _fence: Arc<Fence> = Fence::around(link, segments.clone(), archive, None);
+    let mut conn = segments.conn(&item(), 1).await.unwrap();
+    assert_eq!(halted(&shop).await, None, "the archive cannot be read");
+    // A sale by this process: the newest event is no forgotten one.
+    let outbox = keys::outbox(&item(), 1);
+    let event = [("kind", "purchase"), ("user", "new")];
+    let _: String = conn.xadd(outbox, "*", &event).await.unwrap();
+    let (_, database) = shop.database_url.split_once("://").unwrap();
+    let real = std::path::Path::new(database).parent().unwrap();
+    std::os::unix::fs::symlink(real, &later).unwrap();
+    let reason = eventually("it is halted", || halted(&shop)).await;
+    assert!(reason.starts_with("behind|"), "{reason}");
+    shop.shut().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_redis_is_put_back_without_a_person() {
     let mut shop = open(10).await;

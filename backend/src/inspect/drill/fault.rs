@@ -234,11 +234,14 @@ impl Fault {
 
     pub(super) async fn strike(self, system: &mut System) -> anyhow::Result<()> {
         match self {
-            Fault::RedisKill | Fault::DiskFull | Fault::RedisEmpty => {
+            Fault::RedisKill | Fault::DiskFull => system.redis[0].kill().await?,
+            Fault::RedisEmpty => {
+                system.until_archived().await?;
                 system.redis[0].kill().await?;
             }
             Fault::RedisStall => system.redis[0].signal(Signal::SIGSTOP)?,
             Fault::RedisOld => {
+                system.until_archived().await?;
                 system.redis[0].keep_snapshot().await?;
                 // What is sold now, the snapshot does not know.
                 tokio::time::sleep(Duration::from_secs(2)).await;

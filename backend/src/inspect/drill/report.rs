@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use seckill_core::history::Lie;
 use seckill_core::history::record::{Answer, Call, History, What};
@@ -25,6 +26,8 @@ pub struct Report {
     settled_seconds: f64,
     lies: Vec<Lie>,
     breaches: Vec<String>,
+    /// Where the folder of a system that failed is kept.
+    logs: Option<PathBuf>,
 }
 
 /// What one strike came to.
@@ -77,7 +80,13 @@ impl Report {
             breaches: (verified.breaches.iter().map(|it| it.what.clone()))
                 .chain(differences)
                 .collect(),
+            logs: None,
         }
+    }
+
+    /// Notes where the system's folder is kept.
+    pub(super) fn keep(&mut self, logs: PathBuf) {
+        self.logs = Some(logs);
     }
 
     /// The timeline as a picture (SVG): for each second a bar of what those who clicked were
@@ -148,6 +157,9 @@ impl Report {
         }
         for breach in &self.breaches {
             let _ = writeln!(text, "BREACH {breach}");
+        }
+        if let Some(logs) = &self.logs {
+            let _ = writeln!(text, "its logs are in {}", logs.display());
         }
         text
     }

@@ -1,6 +1,7 @@
 //! The system that is struck: a `seckill up` with servers of its own, on ports and in a
 //! folder of their own.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,6 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use redis::Value;
+use seckill_core::ids::Item;
+use seckill_core::keys;
+use seckill_core::stock::ledger::EntryId;
 use tokio::process::{Child, Command};
 
 use super::client::Client;
@@ -16,6 +21,7 @@ use super::needs::Needs;
 use super::provider::PaymentProvider;
 use super::proxy::{Condition, Proxy};
 use crate::config::Config;
+use crate::outbox::reader::ARCHIVE;
 
 /// Processes and ports.
 mod process;
@@ -322,6 +328,25 @@ impl System {
         found().context("nginx has no worker")
     }
 
+    /// Waits until the archive has every event of the Redis whose disk is about to be lost.
+    /// What a strike before has kept from being archived, such as a database that was away,
+    /// is in this one place only, and no system could bring it back.
+    pub(super) async fn until_archived(&self) -> anyhow::Result<()> {
+        let item = Item::new(ROUND, "1").context("the drill's product has no id")?;
+        let outbox = keys::outbox(&item, 1);
+        let redis = &self.redis[0];
+        let stream = redis.command(&["XINFO", "STREAM", &outbox]).await?;
+        let last = id_in(&stream, "last-generated-id").context("the outbox has no last event")?;
+        until("all is archived", || async {
+            let groups = redis.command(&["XINFO", "GROUPS", &outbox]).await;
+            let words = ["XPENDING", &outbox, ARCHIVE.group.name];
+            let pending = redis.command(&words).await;
+            let both = groups.ok().zip(pending.ok());
+            both.is_some_and(|(groups, pending)| is_read_to(last, &groups, &pending))
+        })
+        .await
+    }
+
     /// Lets what passes between the system and its Redis pass so.
     pub(super) fn set_redis_proxy(&self, condition: Condition) {
         self.redis_proxy.iter().for_each(|it| it.set(condition));
@@ -381,6 +406,15 @@ impl System {
     pub(super) fn remove(&self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+
+    /// Puts its folder aside, so that another drill of this name, such as one with a shorter
+    /// schedule, does not write over its logs. Only those of the last one that failed stay.
+    pub(super) fn keep(&self) -> std::io::Result<PathBuf> {
+        let kept = self.folder.with_extension("failed");
+        let _ = fs::remove_dir_all(&kept);
+        fs::rename(&self.folder, &kept)?;
+        Ok(kept)
+    }
 }
 
 impl Drop for System {
@@ -392,6 +426,34 @@ impl Drop for System {
                 .status();
         }
     }
+}
+
+/// An id in the reply of `XINFO`.
+fn id_in(info: &Value, field: &str) -> Option<EntryId> {
+    let mut info: HashMap<String, Value> = redis::from_redis_value(info.clone()).ok()?;
+    let id: String = redis::from_redis_value(info.remove(field)?).ok()?;
+    EntryId::parse(&id)
+}
+
+/// Whether the archive's group has read every event to this one (`XINFO GROUPS`), and
+/// acknowledged it (`XPENDING`).
+fn is_read_to(last: EntryId, groups: &Value, pending: &Value) -> bool {
+    type Pending = (u64, Option<String>, Value, Value);
+    let groups: Vec<Value> = redis::from_redis_value(groups.clone()).unwrap_or_default();
+    let is_own = |group: &&Value| {
+        let fields: HashMap<String, Value> =
+            redis::from_redis_value((*group).clone()).unwrap_or_default();
+        let name = fields.get("name").cloned();
+        name.and_then(|name| redis::from_redis_value::<String>(name).ok())
+            .is_some_and(|name| name == ARCHIVE.group.name)
+    };
+    let read = groups.iter().find(is_own);
+    let read = read.and_then(|group| id_in(group, "last-delivered-id"));
+    let Ok((_, first, _, _)) = redis::from_redis_value::<Pending>(pending.clone()) else {
+        return false;
+    };
+    let first = first.and_then(|id| EntryId::parse(&id));
+    read.is_some_and(|read| read >= last) && first.is_none_or(|first| first > last)
 }
 
 /// Waits until it is so.
