@@ -62,6 +62,9 @@ pub struct Fence {
     own: Weak<Self>,
 }
 
+/// Before the first event.
+const NONE: EntryId = EntryId { ms: 0, seq: 0 };
+
 /// What the check of a connection found.
 #[derive(Debug, Default)]
 struct Check {
@@ -167,6 +170,10 @@ impl Fence {
         if here.is_empty() {
             return Ok(Check::default());
         }
+        // What others know is read first: others sell meanwhile, and what Redis says must not
+        // be older than that.
+        let mut archived = self.archived(&here).await;
+        let sold: Vec<Option<EntryId>> = here.iter().map(|it| self.sold.last(it)).collect();
         let mut conn = link.conn_unguarded().await?;
         let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut conn).await?;
         let mut pipe = redis::Pipeline::with_capacity(here.len());
@@ -176,16 +183,14 @@ impl Fence {
                 .arg(keys::outbox(&segment.item, segment.number));
         }
         let replies: Vec<RedisResult<Value>> = pipe.ignore_errors().query_async(&mut conn).await?;
-        let mut archived = self.archived(&here).await;
         let mut check = Check {
             at_ms: seconds * 1000 + micros / 1000,
             ..Check::default()
         };
-        for (segment, reply) in here.into_iter().zip(replies) {
-            let has = last_event(reply);
+        for ((segment, sold), reply) in here.into_iter().zip(sold).zip(replies) {
+            let has = last_event(reply)?;
             let in_archive = archived.as_mut().and_then(|it| it.remove(&segment));
-            let known = in_archive.max(self.sold.last(&segment));
-            match known.filter(|known| *known > has) {
+            match in_archive.max(sold).filter(|known| *known > has) {
                 Some(known) => check.behind.push(Behind {
                     segment,
                     has,
@@ -370,10 +375,16 @@ impl Guard for Fence {
 }
 
 /// The id of a stream's last event; 0-0 if there is no stream.
-fn last_event(reply: RedisResult<Value>) -> EntryId {
-    let info = reply.and_then(|value| Ok(StreamInfoStreamReply::from_redis_value(value)?));
-    let last = info
-        .ok()
-        .and_then(|info| EntryId::parse(&info.last_generated_id));
-    last.unwrap_or(EntryId { ms: 0, seq: 0 })
+///
+/// # Errors
+/// Redis refuses to say, as while it loads its files: that is no stream that is missing.
+fn last_event(reply: RedisResult<Value>) -> RedisResult<EntryId> {
+    match reply {
+        Ok(value) => {
+            let info = StreamInfoStreamReply::from_redis_value(value)?;
+            Ok(EntryId::parse(&info.last_generated_id).unwrap_or(NONE))
+        }
+        Err(error) if error.to_string().contains("no such key") => Ok(NONE),
+        Err(error) => Err(error),
+    }
 }

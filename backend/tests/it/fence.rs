@@ -206,6 +206,37 @@ async fn an_older_redis_is_halted_as_soon_as_the_archive_can_be_read() {
     shop.shut().await;
 }
 
+/// Why it can happen: what a segment has and what the archive has are two readings, and
+/// others sell in between. Simulated: processes start one after another while a crowd buys
+/// and the archive keeps up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_starts_while_others_sell_halts_nothing() {
+    let mut shop = open(100_000).await;
+    shop.archive();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let crowd = async |name: &str| {
+        for n in 0.. {
+            if done.load(std::sync::atomic::Ordering::Relaxed) {
+                break;
+            }
+            assert!(shop.buys(&format!("{name}{n}"), "r").await, "{name}{n}");
+        }
+    };
+    let starts = async {
+        for n in 0..300 {
+            let link = seckill::redis::RedisLink::lazy(&shop.redis.url()).unwrap();
+            let segments = Segments::on(link.clone());
+            let archive = LazyStore::opened(shop.store.clone());
+            let _fence: Arc<Fence> = Fence::around(link, segments.clone(), archive, None);
+            segments.conn(&item(), 1).await.unwrap();
+            assert_eq!(halted(&shop).await, None, "start {n}");
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    tokio::join!(crowd("a"), crowd("b"), crowd("c"), crowd("d"), starts);
+    shop.shut().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_redis_is_put_back_without_a_person() {
     let mut shop = open(10).await;
