@@ -335,8 +335,15 @@ impl System {
         let item = Item::new(ROUND, "1").context("the drill's product has no id")?;
         let outbox = keys::outbox(&item, 1);
         let redis = &self.redis[0];
-        let stream = redis.command(&["XINFO", "STREAM", &outbox]).await?;
-        let last = id_in(&stream, "last-generated-id").context("the outbox has no last event")?;
+        let last = std::cell::Cell::new(None);
+        until("the stock is there", || async {
+            // After a strike before, it may still have to be put back.
+            let stream = redis.command(&["XINFO", "STREAM", &outbox]).await;
+            last.set(stream.ok().and_then(|it| id_in(&it, "last-generated-id")));
+            last.get().is_some()
+        })
+        .await?;
+        let last = last.get().context("the outbox has no last event")?;
         until("all is archived", || async {
             let groups = redis.command(&["XINFO", "GROUPS", &outbox]).await;
             let words = ["XPENDING", &outbox, ARCHIVE.group.name];
