@@ -14,10 +14,12 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::{HeaderValue, header};
 use axum::serve::Listener;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{Builder, Connection};
@@ -25,6 +27,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
@@ -33,6 +36,13 @@ use tower_service::Service as _;
 mod watched;
 
 use watched::{Activity, ResponseBody, Watched};
+
+/// For how long connections are still taken once the server is to stop, if none came
+/// meanwhile: those that the system has accepted, and nobody here has seen yet.
+const LAST_COME: Duration = Duration::from_millis(50);
+/// For how long a connection without a request is kept once the server is to stop: a proxy
+/// may just be sending one on it. Its response says that it is the last.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Connections that are attended at once.
 pub(super) const ATTENDED: usize = 1024;
@@ -55,25 +65,37 @@ impl Socket for UnixStream {
     }
 }
 
-/// Serves until `stop`, then finishes the requests under way.
+/// Serves until `stop`, then finishes the requests under way. `close` is called in between:
+/// it sees to it that nobody connects any more, if that can be done without a connection
+/// that nobody takes.
 pub(super) async fn serve<L>(
     mut listener: L,
     router: Router,
     attended: usize,
     stop: CancellationToken,
+    close: impl FnOnce(),
 ) where
     L: Listener,
     L::Io: Socket,
 {
     let slots = Slots::new(attended);
     let connections = TaskTracker::new();
-    loop {
-        let (stream, _) = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
+    let take = |stream: L::Io| {
         let (router, slots, stop) = (router.clone(), Arc::clone(&slots), stop.clone());
         connections.spawn(connection(stream, router, slots, stop));
+    };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            (stream, _) = listener.accept() => take(stream),
+        }
+    }
+    close();
+    let began = Instant::now();
+    while began.elapsed() < LAST_REQUEST
+        && let Ok((stream, _)) = timeout(LAST_COME, listener.accept()).await
+    {
+        take(stream);
     }
     drop(listener);
     connections.close();
@@ -88,10 +110,13 @@ async fn connection<S: Socket>(
     stop: CancellationToken,
 ) {
     let mut parked = Watched::new(stream);
+    let mut last_request = pin!(until_last_request(&stop));
     loop {
         let readable = tokio::select! {
-            () = stop.cancelled() => return,
+            biased;
+            // First: on a machine that stood still, both may be true.
             readable = parked.stream().readable() => readable,
+            () = &mut last_request => return,
         };
         if readable.is_err() {
             return;
@@ -103,6 +128,12 @@ async fn connection<S: Socket>(
             None => return,
         }
     }
+}
+
+/// Returns when a server that is to stop waits for no further request.
+async fn until_last_request(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(LAST_REQUEST).await;
 }
 
 /// Serves a connection until it ends, or until others need its slot while it has no
@@ -117,7 +148,9 @@ async fn attend<S: Socket>(
     let handler = Handler {
         router: router.clone(),
         activity: Arc::clone(&activity),
+        stop: stop.clone(),
     };
+    let mut last_request = pin!(until_last_request(stop));
     let mut http = Builder::new().serve_connection(TokioIo::new(stream), handler);
     let mut is_leaving = false;
     loop {
@@ -125,7 +158,7 @@ async fn attend<S: Socket>(
             biased;
             // An error ends the connection as well: the client has left.
             _ = &mut http => return None,
-            () = stop.cancelled(), if !is_leaving => {
+            () = &mut last_request, if !is_leaving => {
                 Pin::new(&mut http).graceful_shutdown();
                 is_leaving = true;
             }
@@ -154,6 +187,7 @@ fn park<S: Socket>(http: Connection<TokioIo<Watched<S>>, Handler>) -> Watched<S>
 struct Handler {
     router: Router,
     activity: Arc<Activity>,
+    stop: CancellationToken,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Handler {
@@ -164,8 +198,13 @@ impl hyper::service::Service<Request<Incoming>> for Handler {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let under_way = self.activity.request(request.body());
         let response = self.router.clone().call(request.map(Body::new));
+        let stop = self.stop.clone();
         Box::pin(async move {
-            let response = response.await?;
+            let mut response = response.await?;
+            if stop.is_cancelled() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
             Ok(response.map(|body| ResponseBody::new(body, under_way)))
         })
     }

@@ -51,16 +51,17 @@ impl Bound {
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
         match self {
             Bound::Unix(listener, path) => {
-                attend::serve(listener, router, ATTENDED, stop).await;
-                // It may be gone already.
-                let _ = std::fs::remove_file(&path);
+                // Before the last ones are taken: who connects then finds nobody, at once, and
+                // a proxy turns to another server. It may be gone already.
+                let close = || drop(std::fs::remove_file(&path));
+                attend::serve(listener, router, ATTENDED, stop, close).await;
             }
             Bound::Tcp(listener) => {
                 // A response is written at once: waiting for more data gains nothing.
                 let listener = listener.tap_io(|stream| {
                     let _ = stream.set_nodelay(true);
                 });
-                attend::serve(listener, router, ATTENDED, stop).await;
+                attend::serve(listener, router, ATTENDED, stop, || {}).await;
             }
         }
     }

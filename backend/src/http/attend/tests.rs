@@ -4,7 +4,6 @@ use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, timeout};
 
 use super::*;
 
@@ -41,7 +40,7 @@ impl Server {
         let stop = CancellationToken::new();
         Self {
             folder,
-            served: tokio::spawn(serve(listener, router, slots, stop.clone())),
+            served: tokio::spawn(serve(listener, router, slots, stop.clone(), || {})),
             stop,
             slow,
         }
@@ -172,5 +171,53 @@ async fn at_the_end_requests_under_way_are_finished_and_idle_connections_closed(
     let mut rest = Vec::new();
     let ended = timeout(PATIENCE, idle.read_to_end(&mut rest)).await;
     assert_eq!(ended.unwrap().unwrap(), 0);
+    timeout(PATIENCE, server.served).await.unwrap().unwrap();
+}
+
+/// Returns once the server has seen that it is to stop: then it begins no other task.
+async fn stopped(server: &Server) {
+    server.stop.cancel();
+    tokio::task::yield_now().await;
+}
+
+/// A proxy keeps connections, and sends a request on one just when the server is stopped.
+#[tokio::test]
+async fn a_request_on_its_way_while_the_server_is_stopped_is_the_last_of_its_connection() {
+    let server = Server::with_slots(4);
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut stream = server.connect().await;
+        request(&mut stream).await;
+        read_until(&mut stream, "here").await;
+        streams.push(stream);
+    }
+    // One that the server has parked: it gave its slot to others.
+    let mut parked = server.connect().await;
+    stopped(&server).await;
+    for stream in streams.iter_mut().chain([&mut parked]) {
+        request(stream).await;
+        let response = read_until(stream, "here").await;
+        assert!(response.contains("connection: close"), "{response}");
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "it is closed");
+    }
+    timeout(PATIENCE, server.served).await.unwrap().unwrap();
+}
+
+/// The system accepts a connection before the server takes it.
+#[tokio::test]
+async fn connections_that_came_before_the_stop_are_served() {
+    let server = Server::with_slots(4);
+    // Nothing runs in between: the server has taken none of them.
+    let path = server.folder.path().join("socket");
+    let come: Vec<_> = (0..20)
+        .map(|_| std::os::unix::net::UnixStream::connect(&path).unwrap())
+        .collect();
+    server.stop.cancel();
+    for stream in come {
+        stream.set_nonblocking(true).unwrap();
+        let mut stream = UnixStream::from_std(stream).unwrap();
+        request(&mut stream).await;
+        read_until(&mut stream, "here").await;
+    }
     timeout(PATIENCE, server.served).await.unwrap().unwrap();
 }
