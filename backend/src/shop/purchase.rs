@@ -232,7 +232,8 @@ impl Purchase<'_> {
             }
         };
         if let (Some(fence), Some(event)) = (&state.fence, event) {
-            fence.note(&self.home(), event, self.to_request());
+            let products = state.catalogue.products();
+            fence.note(&self.home(), event, self.to_request(), products.as_deref());
         }
         if sold == Sold::Accepted {
             link.replicated(life).await?;

@@ -39,11 +39,49 @@ pub(super) enum Refilled {
     Lost(Segment),
 }
 
+/// Segments whose refills are remembered before it is looked for those that nobody uses.
+const REMEMBERED: usize = 1_024;
+
 /// Refills the segments of all products; cloning it is cheap.
 #[derive(Debug, Clone)]
 pub(super) struct Refiller {
     segments: Segments,
-    refills: Arc<Mutex<HashMap<Segment, Arc<Refills>>>>,
+    refills: Arc<Mutex<Remembered>>,
+}
+
+/// The refills of the segments that are bought from: of those alone, since a process
+/// outlives thousands of rounds.
+#[derive(Debug)]
+struct Remembered {
+    refills: HashMap<Segment, Arc<Refills>>,
+    /// How many there may be before it is looked for those that nobody uses.
+    most: usize,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self {
+            refills: HashMap::new(),
+            most: REMEMBERED,
+        }
+    }
+}
+
+impl Remembered {
+    fn of(&mut self, home: &Segment) -> Arc<Refills> {
+        if let Some(refills) = self.refills.get(home) {
+            return Arc::clone(refills);
+        }
+        if self.refills.len() >= self.most {
+            // Whoever buys or searches holds theirs. What the others say is true for
+            // milliseconds.
+            self.refills
+                .retain(|_, refills| Arc::strong_count(refills) > 1);
+            // So that one look in many purchases suffices, however many there are at once.
+            self.most = REMEMBERED.max(2 * self.refills.len());
+        }
+        Arc::clone(self.refills.entry(home.clone()).or_default())
+    }
 }
 
 /// The refills of one segment. Of many buyers who need one at once, one searches
@@ -75,7 +113,7 @@ impl Refiller {
     /// The refills of a segment.
     pub(super) fn refills_of(&self, home: &Segment) -> Arc<Refills> {
         let mut refills = self.refills.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(refills.entry(home.clone()).or_default())
+        refills.of(home)
     }
 
     /// Brings stock to segment `home`, one of `count`, which had less than
@@ -197,4 +235,39 @@ fn random_byte() -> u8 {
     let mut random = [128];
     let _ = getrandom::fill(&mut random);
     random[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use seckill_core::ids::Item;
+
+    use super::*;
+
+    fn segment(round: usize, number: u16) -> Segment {
+        Segment {
+            item: Item::new(&round.to_string(), "153").unwrap(),
+            number,
+        }
+    }
+
+    #[test]
+    fn of_a_thousand_rounds_those_are_remembered_that_are_bought_from() {
+        let mut all = Remembered::default();
+        let used = all.of(&segment(1, 1));
+        for round in 2..100_000 {
+            drop(all.of(&segment(round, 1)));
+            assert!(all.refills.len() <= REMEMBERED, "round {round}");
+        }
+        used.count.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(all.of(&segment(1, 1)).count(), 1, "it is still the same");
+    }
+
+    #[test]
+    fn none_is_forgotten_while_it_is_used() {
+        let mut all = Remembered::default();
+        let used: Vec<_> = (0..5_000).map(|n| all.of(&segment(n, 1))).collect();
+        for (n, refills) in used.iter().enumerate() {
+            assert!(Arc::ptr_eq(refills, &all.of(&segment(n, 1))));
+        }
+    }
 }

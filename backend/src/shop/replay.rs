@@ -250,7 +250,7 @@ impl Replayer {
         let Some(fence) = &self.fence else { return };
         for it in decided {
             if let Some(event) = it.event {
-                fence.note(segment, event, it.entry.request.clone());
+                fence.note(segment, event, it.entry.request.clone(), None);
             }
         }
     }

@@ -132,8 +132,16 @@ impl Fence {
     }
 
     /// Notes a purchase that this process made: its event, and what would make it again.
-    pub fn note(&self, segment: &Segment, event: EntryId, request: Request) {
-        self.sold.note(segment, event, request, now_ms());
+    /// `products` is the catalogue, if it is at hand: what has left it is forgotten.
+    pub fn note(
+        &self,
+        segment: &Segment,
+        event: EntryId,
+        request: Request,
+        products: Option<&Products>,
+    ) {
+        let made = (segment, event);
+        self.sold.note(made, request, products, now_ms());
         if self.is_halted(segment) {
             let mut halted = self.halted.write().unwrap_or_else(PoisonError::into_inner);
             halted.remove(segment);

@@ -11,12 +11,14 @@ use seckill_core::journal::request::Request;
 use seckill_core::stock::ledger::EntryId;
 
 use crate::redis::segments::Segment;
+use crate::sale::catalogue::Products;
 
 /// Most purchases kept of a segment.
 const MOST: usize = 50_000;
 /// For how long a purchase is kept, in ms.
 const KEEP_MS: u64 = 120_000;
-/// For how long the last event of a segment is kept that sells nothing any more, in ms.
+/// For how long the last event of a segment is kept that sells nothing any more, in ms, if
+/// it is not known that its round has retired.
 const KEEP_LAST_MS: u64 = 7 * 86_400_000;
 
 /// What was sold.
@@ -38,9 +40,16 @@ impl Sold {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn note(&self, segment: &Segment, event: EntryId, request: Request, now_ms: u64) {
+    /// Notes a purchase. `products` is the catalogue, if it is known.
+    pub(super) fn note(
+        &self,
+        (segment, event): (&Segment, EntryId),
+        request: Request,
+        products: Option<&Products>,
+        now_ms: u64,
+    ) {
         let mut segments = self.segments();
-        self.sweep(&mut segments, now_ms);
+        self.sweep(&mut segments, products, now_ms);
         if !segments.contains_key(segment) {
             segments.insert(segment.clone(), Recent::default());
         }
@@ -61,19 +70,28 @@ impl Sold {
     }
 
     /// Forgets the purchases of segments that sell no more, once in the time that they are
-    /// kept: a segment's own next purchase never comes.
-    fn sweep(&self, segments: &mut HashMap<Segment, Recent>, now_ms: u64) {
+    /// kept: a segment's own next purchase never comes. What has left the catalogue is not
+    /// compared any more.
+    fn sweep(
+        &self,
+        segments: &mut HashMap<Segment, Recent>,
+        products: Option<&Products>,
+        now_ms: u64,
+    ) {
         let is_old = |at_ms: u64, keep_ms: u64| at_ms.saturating_add(keep_ms) < now_ms;
         if !is_old(self.swept_ms.load(Ordering::Relaxed), KEEP_MS) {
             return;
         }
         self.swept_ms.store(now_ms, Ordering::Relaxed);
-        segments.retain(|_, recent| {
+        segments.retain(|segment, recent| {
             let newest = recent.purchases.back();
             if newest.is_some_and(|(_, at_ms, _)| is_old(*at_ms, KEEP_MS)) {
                 recent.purchases = VecDeque::new();
             }
-            let is_over = recent.last.is_none_or(|last| is_old(last.ms, KEEP_LAST_MS));
+            let is_listed = products.is_none_or(|it| it.contains_key(&segment.item));
+            let is_over = recent
+                .last
+                .is_none_or(|last| !is_listed || is_old(last.ms, KEEP_LAST_MS));
             !(recent.purchases.is_empty() && is_over)
         });
     }
@@ -104,10 +122,15 @@ impl Sold {
 #[cfg(test)]
 mod tests {
     use seckill_core::ids::Item;
+    use seckill_core::sale::catalogue::Entry;
 
     use super::*;
 
     fn sell(sold: &Sold, round: u32, at_ms: u64) -> Segment {
+        sell_beside(sold, None, round, at_ms)
+    }
+
+    fn sell_beside(sold: &Sold, products: Option<&Products>, round: u32, at_ms: u64) -> Segment {
         let round = round.to_string();
         let segment = Segment {
             item: Item::new(&round, "153").unwrap(),
@@ -127,7 +150,8 @@ mod tests {
             pass: None,
             traceparent: None,
         };
-        sold.note(&segment, EntryId { ms: at_ms, seq: 0 }, request, at_ms);
+        let event = EntryId { ms: at_ms, seq: 0 };
+        sold.note((&segment, event), request, products, at_ms);
         segment
     }
 
@@ -154,5 +178,23 @@ mod tests {
             .filter(|it| !it.purchases.is_empty())
             .count();
         assert_eq!(kept, 1, "of a thousand rounds only the one that sells");
+    }
+
+    #[test]
+    fn a_round_that_has_left_the_catalogue_is_not_remembered_at_all() {
+        let sold = Sold::default();
+        let mut products = Products::new();
+        let first = sell_beside(&sold, Some(&products), 1, 1_000);
+        let entry =
+            r#"{"opens_ms":0,"ends_ms":9,"limit":1,"per_buyer":1,"segments":1,"price_cents":1}"#;
+        products.insert(first.item.clone(), Entry::parse(entry).unwrap());
+        sell_beside(&sold, Some(&products), 2, 1_000 + 2 * KEEP_MS);
+        assert!(sold.last(&first).is_some(), "it may sell again");
+        products.clear();
+        for round in 3..1_000 {
+            let at_ms = 1_000 + u64::from(round) * 2 * KEEP_MS;
+            sell_beside(&sold, Some(&products), round, at_ms);
+        }
+        assert_eq!(sold.segments().len(), 1, "only the one that sells");
     }
 }
