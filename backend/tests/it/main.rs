@@ -80,6 +80,8 @@ mod ops_up;
 mod order_desk;
 /// The order feed: what the shop's own systems get, in which order, and how often.
 mod order_feed;
+/// How many orders all workers of a site place a second.
+mod orders_rate;
 /// The orders role: retries, dead letters, backlogs, unpaid orders.
 mod orders_role;
 /// The renderer on real files and a real Redis: what stands in the CDN origin, what
