@@ -18,6 +18,8 @@ use sqlx::migrate::MigrateError;
 pub mod accounts;
 /// Addresses of databases.
 mod address;
+/// A condition on a list of numbers.
+mod among;
 /// The audit log.
 mod audit;
 /// Where buyers were sent to pay.

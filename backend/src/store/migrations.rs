@@ -137,6 +137,11 @@ const SQLITE_FILES: &[File] = &[
         "single_sign_on",
         include_str!("../../migrations/sqlite/0056_single_sign_on.sql"),
     ),
+    (
+        57,
+        "removed_orders",
+        include_str!("../../migrations/sqlite/0057_removed_orders.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -264,6 +269,11 @@ const MYSQL_FILES: &[File] = &[
         "single_sign_on",
         include_str!("../../migrations/mysql/0056_single_sign_on.sql"),
     ),
+    (
+        57,
+        "removed_orders",
+        include_str!("../../migrations/mysql/0057_removed_orders.sql"),
+    ),
 ];
 const POSTGRES_FILES: &[File] = &[
     (
@@ -280,6 +290,11 @@ const POSTGRES_FILES: &[File] = &[
         56,
         "single_sign_on",
         include_str!("../../migrations/postgres/0056_single_sign_on.sql"),
+    ),
+    (
+        57,
+        "removed_orders",
+        include_str!("../../migrations/postgres/0057_removed_orders.sql"),
     ),
 ];
 

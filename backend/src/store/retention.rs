@@ -9,8 +9,9 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, Column as _, QueryBuilder, Row as _};
 
+use super::among::among;
 use super::audit::{Actor, Done, note};
-use super::{Store, StoreError, signed};
+use super::{Store, StoreError, signed, totals, unsigned};
 
 /// Records that are removed one by one.
 mod records;
@@ -307,7 +308,8 @@ impl Store {
     }
 
     /// Removes exported orders of one database with what belongs to them: those that have
-    /// not changed since and have become due for nothing. Returns how many.
+    /// not changed since and have become due for nothing. What they sold is kept, for the
+    /// report of their round. Returns how many.
     ///
     /// # Errors
     /// The database.
@@ -343,13 +345,15 @@ impl Store {
                 among(&mut delete, " WHERE order_id", &gone);
                 delete.build().execute(&mut *transaction).await?;
             }
+            totals::keep_removed(&mut transaction, &gone).await?;
             let mut delete = QueryBuilder::<Any>::new("DELETE FROM orders");
             among(&mut delete, " WHERE id", &gone);
-            removed += delete
-                .build()
-                .execute(&mut *transaction)
-                .await?
-                .rows_affected();
+            let deleted = delete.build().execute(&mut *transaction).await?;
+            if deleted.rows_affected() != gone.len() as u64 {
+                // Another process removes the same ones, and counts them.
+                continue;
+            }
+            removed += deleted.rows_affected();
             transaction.commit().await?;
         }
         Ok(removed)
@@ -398,6 +402,21 @@ impl Store {
         Ok(())
     }
 
+    /// When orders of this round were last exported to be removed, epoch milliseconds, and
+    /// how many rows there were of them in all; `None` if they were not.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn orders_removed(&self, round: &str) -> Result<Option<(u64, u64)>, StoreError> {
+        let row = sqlx::query("SELECT at_ms, removed FROM removals WHERE round = ? AND what = ?")
+            .bind(round)
+            .bind(Part::Orders.as_str())
+            .fetch_optional(self.main().readers())
+            .await?;
+        row.map(|row| Ok((unsigned(row.try_get(0)?), unsigned(row.try_get(1)?))))
+            .transpose()
+    }
+
     /// The file to which this part of a round was exported before it was removed; `None` if
     /// it was not removed.
     ///
@@ -411,20 +430,6 @@ impl Store {
             .await?;
         Ok(file)
     }
-}
-
-/// ` COLUMN IN (…)`.
-fn among(query: &mut QueryBuilder<Any>, column: &str, ids: &[i64]) {
-    if ids.is_empty() {
-        query.push(format!("{column} IN (NULL)"));
-        return;
-    }
-    query.push(format!("{column} IN ("));
-    let mut list = query.separated(", ");
-    for id in ids {
-        list.push_bind(*id);
-    }
-    query.push(")");
 }
 
 /// A row as a line of JSON, whatever its columns are: `{"table":…,"row":{…}}`.

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use seckill_core::orders::order::State;
-use sqlx::Row as _;
+use sqlx::any::AnyRow;
+use sqlx::{Any, QueryBuilder, Row as _};
 
-use super::{Store, StoreError, unsigned};
+use super::among::among;
+use super::session::Session;
+use super::{Store, StoreError, signed, unsigned};
 
 /// Items and money of one product in a round.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -28,46 +31,79 @@ pub struct Totals {
     pub last_ms: Option<u64>,
 }
 
+/// Orders of one product that are in one state, or were when they were removed.
+struct Group {
+    product: String,
+    state: String,
+    orders: u64,
+    items: u64,
+    cents: u64,
+    first_ms: u64,
+    last_ms: u64,
+}
+
+impl Group {
+    fn read(row: &AnyRow) -> Result<Self, StoreError> {
+        let number = |at: usize| row.try_get::<i64, _>(at).map(unsigned);
+        Ok(Self {
+            product: row.try_get(0)?,
+            state: row.try_get(1)?,
+            orders: number(2)?,
+            items: number(3)?,
+            cents: number(4)?,
+            first_ms: number(5)?,
+            last_ms: number(6)?,
+        })
+    }
+}
+
+impl Totals {
+    fn add(&mut self, group: &Group) {
+        match State::parse(&group.state) {
+            Some(State::Paid) => {
+                self.paid_items += group.items;
+                self.paid_cents += group.cents;
+            }
+            Some(State::Created) => self.unpaid_items += group.items,
+            Some(State::Cancelled) => self.cancelled_items += group.items,
+            Some(State::Failed) => {
+                self.failed_items += group.items;
+                return;
+            }
+            // A state that newer software wrote is not one of ours.
+            None => return,
+        }
+        self.orders += group.orders;
+        let (first, last) = (group.first_ms, group.last_ms);
+        self.first_ms = Some(self.first_ms.map_or(first, |at| at.min(first)));
+        self.last_ms = Some(self.last_ms.map_or(last, |at| at.max(last)));
+    }
+}
+
 impl Store {
-    /// What the round sold, by product.
+    /// What the round sold, by product: of the orders that are there, and of those that
+    /// retention has removed.
     ///
     /// # Errors
     /// A database is away.
     pub async fn round_totals(&self, round: &str) -> Result<BTreeMap<String, Totals>, StoreError> {
         let mut all: BTreeMap<String, Totals> = BTreeMap::new();
         for shard in self.shards() {
+            // One statement, so that an order that is removed meanwhile is counted once.
             let rows = sqlx::query(
                 "SELECT product, state, COUNT(*), CAST(SUM(quantity) AS SIGNED), \
                  CAST(SUM(quantity * price_cents) AS SIGNED), MIN(created_ms), MAX(created_ms) \
-                 FROM orders WHERE round = ? GROUP BY product, state",
+                 FROM orders WHERE round = ? GROUP BY product, state \
+                 UNION ALL SELECT product, state, orders, items, cents, first_ms, last_ms \
+                 FROM removed_orders WHERE round = ?",
             )
+            .bind(round)
             .bind(round)
             .fetch_all(shard.readers())
             .await?;
             for row in &rows {
-                let product: String = row.try_get(0)?;
-                let state: String = row.try_get(1)?;
-                let number = |at: usize| row.try_get::<i64, _>(at).map(unsigned);
-                let (orders, items, cents) = (number(2)?, number(3)?, number(4)?);
-                let (first, last) = (number(5)?, number(6)?);
-                let totals = all.entry(product).or_default();
-                match State::parse(&state) {
-                    Some(State::Paid) => {
-                        totals.paid_items += items;
-                        totals.paid_cents += cents;
-                    }
-                    Some(State::Created) => totals.unpaid_items += items,
-                    Some(State::Cancelled) => totals.cancelled_items += items,
-                    Some(State::Failed) => {
-                        totals.failed_items += items;
-                        continue;
-                    }
-                    // A state that newer software wrote is not one of ours.
-                    None => continue,
-                }
-                totals.orders += orders;
-                totals.first_ms = Some(totals.first_ms.map_or(first, |at| at.min(first)));
-                totals.last_ms = Some(totals.last_ms.map_or(last, |at| at.max(last)));
+                let group = Group::read(row)?;
+                all.entry(group.product.clone()).or_default().add(&group);
             }
         }
         Ok(all)
@@ -101,4 +137,56 @@ impl Store {
         let all = sum.round() as u64;
         Ok(Some((all, rates.iter().copied().fold(0.0, f64::max))))
     }
+}
+
+/// Adds the orders with these numbers to what is kept of removed ones, in the transaction
+/// that removes them.
+pub(super) async fn keep_removed(transaction: &mut Session, ids: &[i64]) -> Result<(), StoreError> {
+    let mut read = QueryBuilder::<Any>::new(
+        "SELECT product, state, COUNT(*), CAST(SUM(quantity) AS SIGNED), \
+         CAST(SUM(quantity * price_cents) AS SIGNED), MIN(created_ms), MAX(created_ms), round \
+         FROM orders WHERE",
+    );
+    among(&mut read, " id", ids);
+    read.push(" GROUP BY product, state, round");
+    let rows = read.build().fetch_all(&mut *transaction).await?;
+    for row in &rows {
+        let (group, round): (Group, String) = (Group::read(row)?, row.try_get(7)?);
+        let added = sqlx::query(
+            "UPDATE removed_orders SET orders = orders + ?, items = items + ?, cents = cents + ?, \
+             first_ms = CASE WHEN first_ms < ? THEN first_ms ELSE ? END, \
+             last_ms = CASE WHEN last_ms > ? THEN last_ms ELSE ? END \
+             WHERE round = ? AND product = ? AND state = ?",
+        )
+        .bind(signed(group.orders))
+        .bind(signed(group.items))
+        .bind(signed(group.cents))
+        .bind(signed(group.first_ms))
+        .bind(signed(group.first_ms))
+        .bind(signed(group.last_ms))
+        .bind(signed(group.last_ms))
+        .bind(&round)
+        .bind(&group.product)
+        .bind(&group.state)
+        .execute(&mut *transaction)
+        .await?;
+        if added.rows_affected() == 0 {
+            sqlx::query(
+                "INSERT INTO removed_orders \
+                 (orders, items, cents, first_ms, last_ms, round, product, state) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(signed(group.orders))
+            .bind(signed(group.items))
+            .bind(signed(group.cents))
+            .bind(signed(group.first_ms))
+            .bind(signed(group.last_ms))
+            .bind(&round)
+            .bind(&group.product)
+            .bind(&group.state)
+            .execute(&mut *transaction)
+            .await?;
+        }
+    }
+    Ok(())
 }

@@ -81,6 +81,8 @@ async fn a_settled_round_is_exported_then_removed_and_the_archive_still_verifies
     assert_eq!((would.len(), would[0].stays), (1, None));
     assert_eq!(count(&shop, "SELECT COUNT(*) FROM orders").await, 2);
 
+    let sold = shop.store.round_totals("1").await.unwrap();
+    assert_eq!(sold["153"].paid_cents, 99_900);
     let done = pass(&shop, &keep, 4, false).await;
     assert_eq!((done[0].what, done[0].removed), ("orders", 2));
     let file = done[0].file.clone().unwrap();
@@ -97,6 +99,13 @@ async fn a_settled_round_is_exported_then_removed_and_the_archive_still_verifies
             "{table} {of}: {text}"
         );
     }
+    assert_eq!(
+        shop.store.round_totals("1").await.unwrap(),
+        sold,
+        "the report says what it said before"
+    );
+    let (at_ms, _) = shop.store.orders_removed("1").await.unwrap().unwrap();
+    assert!(at_ms > now_ms(), "as of the pass");
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap());
     assert_eq!(mode & 0o077, 0, "buyers' names are for nobody else");
     for left in [

@@ -28,6 +28,12 @@ pub(in crate::console) struct Report {
     at_ms: u64,
     /// Its products, in their order.
     products: Vec<ProductReport>,
+    /// When retention removed its orders, epoch milliseconds: what they sold was counted
+    /// before.
+    orders_removed_ms: Option<u64>,
+    /// Whether an earlier version removed them, which counted nothing: what the products
+    /// sold is not known here any more.
+    figures_lost: bool,
     /// Purchase requests while it sold, as far as they were recorded.
     requests: Option<u64>,
     /// The most requests in a second, as a mean over ten seconds.
@@ -69,6 +75,8 @@ pub(in crate::console) async fn report(
     let store = state.store.get().await?;
     let round = stored(store, &id).await?.round;
     let mut totals = store.round_totals(&id).await?;
+    let removed = store.orders_removed(&id).await?;
+    let figures_lost = totals.is_empty() && removed.is_some_and(|(_, rows)| rows > 0);
     let (from_ms, to_ms) = (round.opens_ms, round.ends_ms);
     let requests = store.recorded_requests(from_ms, to_ms, EVERY_MS).await?;
     let marks = store.marks(from_ms, to_ms).await?;
@@ -82,6 +90,8 @@ pub(in crate::console) async fn report(
     });
     Ok(Json(Report {
         products: products.collect(),
+        orders_removed_ms: removed.map(|(at_ms, _)| at_ms),
+        figures_lost,
         id: round.id,
         name: round.name,
         starts_ms: from_ms,

@@ -6,6 +6,7 @@ use seckill::store::{Actor, Done};
 use serde_json::json;
 
 use crate::common::console::Console;
+use crate::common::database;
 use crate::console::rounds;
 
 /// A whole ten seconds.
@@ -82,6 +83,18 @@ async fn a_report_says_what_a_round_sold_and_what_came_for_it() {
         (&json!(100), &json!(0))
     );
     assert_eq!(product["first_ms"], json!(null));
+    assert_eq!(report.body["orders_removed_ms"], json!(null));
+
+    // As a version left it that kept no figures of what it removed.
+    let removed = format!(
+        "INSERT INTO removals (round, what, removed, file, digest, at_ms)
+         VALUES ('{}', 'orders', 7, 'f', 'd', 1700000000000)",
+        round["id"].as_str().unwrap()
+    );
+    database::execute(&console.database_url, removed).await;
+    let report = console.get(&li, &path).await.body;
+    assert_eq!(report["orders_removed_ms"], json!(1_700_000_000_000_u64));
+    assert_eq!(report["figures_lost"], json!(true));
     let unknown = console.get(&li, "/ops/api/rounds/none/report").await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
 }
