@@ -179,6 +179,7 @@ fn is_same(was: &Product, is: &Product) -> bool {
         .clone();
     *was == Product {
         segments,
+        priced_ms: was.priced_ms,
         ..is.clone()
     }
 }

@@ -233,6 +233,7 @@ pub(crate) fn entry((round, stops): (&Round, &Stops), product: &Product) -> Entr
         segments: segment_count(product),
         price_cents: product.price_cents,
         halt: stops.halt(&product.id),
+        priced_ms: product.priced_ms,
     }
 }
 

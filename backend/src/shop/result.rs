@@ -108,6 +108,10 @@ async fn promise(
     let Some(record) = record.filter(|it| it.state == Standing::Succeeded) else {
         return true;
     };
+    if !entry.is_price_of(record.at_ms) {
+        // What its buyer has to pay is known once the order is placed.
+        return false;
+    }
     let made_from = (item, entry.segment_of(user), entry.price_cents);
     let Some(purchase) = promised::purchase_of(made_from, user, record) else {
         return true;

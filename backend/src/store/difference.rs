@@ -166,6 +166,7 @@ mod tests {
             segments: Vec::new(),
             text: "Folds.".to_owned(),
             picture: "a.webp".to_owned(),
+            priced_ms: 0,
         };
         Round {
             id: "1".to_owned(),

@@ -142,6 +142,11 @@ const SQLITE_FILES: &[File] = &[
         "removed_orders",
         include_str!("../../migrations/sqlite/0057_removed_orders.sql"),
     ),
+    (
+        58,
+        "lowered_prices",
+        include_str!("../../migrations/sqlite/0058_lowered_prices.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -274,6 +279,11 @@ const MYSQL_FILES: &[File] = &[
         "removed_orders",
         include_str!("../../migrations/mysql/0057_removed_orders.sql"),
     ),
+    (
+        58,
+        "lowered_prices",
+        include_str!("../../migrations/mysql/0058_lowered_prices.sql"),
+    ),
 ];
 const POSTGRES_FILES: &[File] = &[
     (
@@ -295,6 +305,11 @@ const POSTGRES_FILES: &[File] = &[
         57,
         "removed_orders",
         include_str!("../../migrations/postgres/0057_removed_orders.sql"),
+    ),
+    (
+        58,
+        "lowered_prices",
+        include_str!("../../migrations/postgres/0058_lowered_prices.sql"),
     ),
 ];
 

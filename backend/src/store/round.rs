@@ -80,6 +80,8 @@ pub struct Product {
     pub text: String,
     /// The file name of its picture; empty for none.
     pub picture: String,
+    /// When its price was lowered last while it sold, epoch milliseconds; 0 if never.
+    pub priced_ms: u64,
 }
 
 /// The amount of a product that was set aside at its round's approval.

@@ -89,10 +89,10 @@ pub(super) async fn replace_products(
         .await?;
     let products: Vec<_> = (1_i64..).zip(&round.products).collect();
     for chunk in products.chunks(PRODUCTS_AT_ONCE) {
-        let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; chunk.len()].join(", ");
+        let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; chunk.len()].join(", ");
         let statement = sqlx::AssertSqlSafe(format!(
             "INSERT INTO round_products (round, product, position, title, amount, price_cents,
-             list_price_cents, per_buyer, segments, text, picture) VALUES {rows}"
+             list_price_cents, per_buyer, segments, text, picture, priced_ms) VALUES {rows}"
         ));
         let mut insert = sqlx::query(statement);
         for (position, product) in chunk {
@@ -107,7 +107,8 @@ pub(super) async fn replace_products(
                 .bind(i64::from(product.per_buyer))
                 .bind(amounts_text(&product.segments))
                 .bind(&product.text)
-                .bind(&product.picture);
+                .bind(&product.picture)
+                .bind(signed(product.priced_ms));
         }
         insert.execute(&mut *connection).await?;
     }
@@ -157,7 +158,7 @@ async fn load_products(
     let which = which("round", round);
     let statement = sqlx::AssertSqlSafe(format!(
         "SELECT round, product, title, amount, price_cents, list_price_cents, per_buyer, segments,
-                text, picture
+                text, picture, priced_ms
          FROM round_products WHERE {which} ORDER BY round, position"
     ));
     let rows = sqlx::query(statement)
@@ -176,6 +177,7 @@ async fn load_products(
             segments: amounts(row.try_get(7)?),
             text: row.try_get(8)?,
             picture: row.try_get(9)?,
+            priced_ms: number(row, 10)?,
         };
         products.entry(row.try_get(0)?).or_default().push(product);
     }

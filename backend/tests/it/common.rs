@@ -261,6 +261,7 @@ pub fn entry(amount: u64, segments: u16) -> Entry {
         segments,
         price_cents: 99_900,
         halt: None,
+        priced_ms: 0,
     }
 }
 

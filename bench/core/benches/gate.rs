@@ -45,6 +45,7 @@ fn entry(opens_ms: u64) -> Entry {
         segments: 1,
         price_cents: 1,
         halt: None,
+        priced_ms: 0,
     }
 }
 

@@ -196,6 +196,7 @@ fn catalogue(criterion: &mut Criterion) {
         segments: 1,
         price_cents: 1,
         halt: None,
+        priced_ms: 0,
     };
     let slots = products::bytes_for(ENTRIES) / size_of::<products::Slot>();
     let slots: Vec<products::Slot> = (0..slots).map(|_| products::Slot::default()).collect();

@@ -19,6 +19,7 @@ fn entry() -> Entry {
         segments: 1,
         price_cents: 1,
         halt: None,
+        priced_ms: 0,
     }
 }
 

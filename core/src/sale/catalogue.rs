@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::sale::halt::Halt;
 use crate::sale::window::{Phase, SaleState, Window};
 
+/// How long after a price was lowered a purchase may still have been made at the price
+/// before, in ms: far more than clocks differ and copies of the catalogue are behind.
+const PRICE_SETTLES_MS: u64 = 10_000;
+
 /// One product's line in the catalogue, stored as JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -24,6 +28,16 @@ pub struct Entry {
     /// no such field, and an older version leaves it unread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<Halt>,
+    /// When the price was lowered last while it sold, epoch milliseconds; 0 if never. What
+    /// was bought before has another price. Older entries have no such field.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priced_ms: u64,
+}
+
+// The form that serde wants.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Entry {
@@ -40,6 +54,14 @@ impl Entry {
     pub fn to_json(&self) -> String {
         // Numbers only: there is nothing in it that could fail to serialize.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Whether a purchase of this moment, epoch milliseconds by Redis's clock, was made at
+    /// this price for certain: not before the price was lowered, and not while some purchase
+    /// role may still have sold at the one before.
+    #[must_use]
+    pub fn is_price_of(&self, at_ms: u64) -> bool {
+        self.priced_ms == 0 || at_ms >= self.priced_ms.saturating_add(PRICE_SETTLES_MS)
     }
 
     /// Its state at `now_ms`, given whether permits are exhausted. A pause has no
@@ -96,6 +118,7 @@ mod tests {
             segments: 1,
             price_cents: 1,
             halt: None,
+            priced_ms: 0,
         };
         assert_eq!(entry.state(50, true), SaleState::Scheduled);
         assert_eq!(entry.state(150, true), SaleState::SoldOut);
@@ -130,12 +153,21 @@ mod tests {
             segments: 3,
             price_cents: 99_900,
             halt: None,
+            priced_ms: 0,
         };
         assert_eq!(Entry::parse(&entry.to_json()).unwrap(), entry);
         assert!(
-            !entry.to_json().contains("halt"),
+            !entry.to_json().contains("halt") && !entry.to_json().contains("priced"),
             "as older versions write it"
         );
+        assert!(entry.is_price_of(0), "it was never another");
+        let cheaper = Entry {
+            priced_ms: 50_000,
+            ..entry
+        };
+        assert_eq!(Entry::parse(&cheaper.to_json()).unwrap(), cheaper);
+        assert!(!cheaper.is_price_of(49_999) && !cheaper.is_price_of(50_001));
+        assert!(cheaper.is_price_of(50_000 + PRICE_SETTLES_MS));
         let halt = Some(Halt::Paused);
         let paused = Entry { halt, ..entry };
         assert_eq!(Entry::parse(&paused.to_json()).unwrap(), paused);

@@ -51,6 +51,7 @@ mod tests {
             segments: 1,
             price_cents: 1,
             halt: None,
+            priced_ms: 0,
         };
         (Item::new("r", &id.to_string()).unwrap(), entry)
     }

@@ -324,6 +324,7 @@ impl Slot {
                 segments: 0,
                 price_cents: 0,
                 halt: Halt::from_word(listed.saturating_sub(1)),
+                priced_ms: 0,
             };
             fence(Ordering::Acquire);
             if self.sequence.load(Ordering::Relaxed) == before {

@@ -354,6 +354,7 @@ fn check_product(
         segments: form.segments.clone(),
         text: form.text.replace("\r\n", "\n"),
         picture: form.picture.clone(),
+        priced_ms: 0,
     })
 }
 

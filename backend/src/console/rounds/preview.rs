@@ -78,6 +78,7 @@ fn product(form: &ProductForm) -> Product {
         } else {
             String::new()
         },
+        priced_ms: 0,
     }
 }
 

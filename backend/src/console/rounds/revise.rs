@@ -4,7 +4,8 @@
 //!
 //! Name, title, text, picture and order may change; an end may be moved later; a start
 //! may be moved while it is more than a minute away; the amount is adjusted as by
-//! `seckill stock adjust`. Prices, caps and the list of products stay.
+//! `seckill stock adjust`; a price may be lowered, for whoever buys from then on. List
+//! prices, caps and the list of products stay.
 
 use redis::AsyncCommands as _;
 use seckill_core::ids::Item;
@@ -93,12 +94,20 @@ pub(super) fn revised(
         ) else {
             continue;
         };
+        if product.price_cents > was.price_cents {
+            let value = money(was.price_cents);
+            mistakes.push(fixed(
+                &format!("products.{at}.price_cents"),
+                "price_raised",
+                &value,
+                format!("After the approval this is {value} or less, since shoppers have seen it"),
+            ));
+        }
+        product.priced_ms = match product.price_cents < was.price_cents {
+            true => rules.now_ms,
+            false => was.priced_ms,
+        };
         let numbers = [
-            (
-                "price_cents",
-                was.price_cents != product.price_cents,
-                money(was.price_cents),
-            ),
             (
                 "list_price_cents",
                 was.list_price_cents != product.list_price_cents,

@@ -209,6 +209,7 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<(u64, Produc
         segments: segments?.value,
         text: text?,
         picture: picture?,
+        priced_ms: 0,
     };
     Some((position?.value, product))
 }

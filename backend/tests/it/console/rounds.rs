@@ -340,7 +340,7 @@ async fn after_the_approval_only_what_is_safe_can_be_edited_and_it_shows_at_once
     let round = approved(&console, &li, &wang, &two).await;
 
     let mut unsafe_edit = edit(&round);
-    unsafe_edit["products"][0]["price_cents"] = json!(1);
+    unsafe_edit["products"][0]["price_cents"] = json!(99_901);
     unsafe_edit["products"][1]["per_buyer"] = json!(1);
     unsafe_edit["ends_ms"] = json!(round["ends_ms"].as_u64().unwrap() - 1_000);
     let refused = save(&console, &li, &round, &unsafe_edit).await;

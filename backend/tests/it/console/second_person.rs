@@ -2,10 +2,13 @@
 //! before and after, and approved by another.
 
 use axum::http::StatusCode;
+use seckill_core::keys;
+use seckill_core::sale::catalogue::Entry;
 use serde_json::{Value, json};
 
 use super::rounds::{edit, form, make, step, three};
 use crate::common::console::{Answer, Console, Session};
+use crate::common::now_ms;
 
 async fn on_sale(console: &Console, li: &Session, wang: &Session) -> Value {
     let round = make(console, li, &form("153")).await;
@@ -162,14 +165,76 @@ async fn every_edit_of_what_was_approved_takes_a_second_person() {
         assert_eq!(refused.body["changes"].as_array().unwrap().len(), 2);
     }
     assert_eq!(amount(&console).await, 100);
-    // A price stays, whoever asks.
+    // What shoppers have seen becomes no dearer, whoever asks.
+    for (field, value, code) in [
+        ("price_cents", 99_901, "price_raised"),
+        ("list_price_cents", 299_900, "fixed"),
+    ] {
+        let mut edited = edit(&round);
+        edited["products"][0][field] = json!(value);
+        let refused = console.put(&li, "/ops/api/rounds/1", &edited).await;
+        assert_eq!(refused.body["mistakes"][0]["code"], code);
+        let change = json!({ "round": "1", "form": edited });
+        let refused = console.post(&li, "/ops/api/proposals", &change).await;
+        assert_eq!(refused.body["mistakes"][0]["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn a_live_price_is_lowered_by_two_people() {
+    let (console, li, wang, zhao) = three().await;
+    let round = on_sale(&console, &li, &wang).await;
+    let line = async || {
+        let mut conn = console.link.conn().await.unwrap();
+        let text: String = redis::cmd("HGET")
+            .arg(keys::CATALOGUE)
+            .arg("1::153")
+            .query_async(&mut conn)
+            .await
+            .unwrap();
+        Entry::parse(&text).unwrap()
+    };
+    assert_eq!(
+        (line().await.price_cents, line().await.priced_ms),
+        (99_900, 0)
+    );
     let mut cheaper = edit(&round);
-    cheaper["products"][0]["price_cents"] = json!(1);
-    let refused = console.put(&li, "/ops/api/rounds/1", &cheaper).await;
-    assert_eq!(refused.body["mistakes"][0]["code"], "fixed");
-    let change = json!({ "round": "1", "form": cheaper });
-    let refused = console.post(&li, "/ops/api/proposals", &change).await;
-    assert_eq!(refused.body["mistakes"][0]["code"], "fixed");
+    cheaper["products"][0]["price_cents"] = json!(89_900);
+    let change = json!([{ "field": "153.price_cents", "from": 99_900, "to": 89_900 }]);
+    for person in [&li, &wang, &zhao] {
+        let refused = console.put(person, "/ops/api/rounds/1", &cheaper).await;
+        assert_eq!(refused.body["code"], "second_person", "{}", refused.body);
+        assert_eq!(refused.body["changes"], change);
+    }
+    let proposal = json!({ "round": "1", "form": cheaper, "reason": "Too dear." });
+    let proposal = console.post(&wang, "/ops/api/proposals", &proposal).await;
+    assert_eq!(proposal.status, StatusCode::CREATED, "{}", proposal.body);
+    let own = approve(&console, &wang, &proposal.body).await;
+    assert_eq!(own.body["code"], "own_proposal");
+    assert_eq!(line().await.price_cents, 99_900);
+    let before_ms = now_ms();
+    let done = approve(&console, &zhao, &proposal.body).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+    let now = line().await;
+    assert_eq!(now.price_cents, 89_900);
+    assert!(now.priced_ms >= before_ms && !now.is_price_of(before_ms));
+    let log = console.get(&li, "/ops/api/audit?action=round.edit").await;
+    let entry = &log.body["entries"][0];
+    assert_eq!(
+        (&entry["who"], &entry["detail"]["changes"]),
+        (&json!("zhao"), &change)
+    );
+    assert_eq!(entry["detail"]["proposed_by"], "wang");
+
+    // Another edit leaves when that was.
+    let round = console.get(&li, "/ops/api/rounds/1").await.body;
+    let mut renamed = edit(&round);
+    renamed["products"][0]["title"] = json!("Brick");
+    let proposal = json!({ "round": "1", "form": renamed, "reason": "It is one." });
+    let proposal = console.post(&wang, "/ops/api/proposals", &proposal).await;
+    let done = approve(&console, &zhao, &proposal.body).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+    assert_eq!(line().await, now);
 }
 
 #[tokio::test]

@@ -1,17 +1,20 @@
 //! Paying while the queue, or the database, is behind: no orders role is running.
 
 use axum::http::{Request, StatusCode};
+use redis::AsyncCommands as _;
 use seckill::orders::payments::signed::Signed;
 use seckill::orders::payments::{AnyProvider, Payments, Site};
 use seckill::shop::{self, Options, ShopState};
 use seckill::store::LazyStore;
+use seckill_core::keys;
 use seckill_core::orders::money::Currency;
 use seckill_core::orders::order::OrderIds;
+use seckill_core::sale::catalogue::Entry;
 use serde_json::{Value, json};
 
 use super::{notice, paid};
 use crate::common::shop::Shop;
-use crate::common::{cookie, eventually, now_ms, payment_ring, record, ring, stock};
+use crate::common::{cookie, eventually, item, now_ms, payment_ring, record, ring, stock};
 
 const PRICE: u64 = 99_900;
 
@@ -236,5 +239,44 @@ async fn orders_that_nobody_looks_at_get_their_promised_numbers_too() {
     for (n, number) in numbers.iter().enumerate() {
         assert_eq!(&shop.until_ordered(&format!("u{n}")).await, number);
     }
+    shop.shut().await;
+}
+
+/// Why it can go wrong: the number is promised with the price of the catalogue, and the
+/// record of what was bought does not have the price at which that was.
+#[tokio::test]
+async fn what_was_bought_before_a_price_was_lowered_costs_what_it_did() {
+    let mut shop = Shop::open(10).await;
+    assert_eq!(shop.click("li", "r").await.0, StatusCode::ACCEPTED);
+    let mut conn = shop.link.conn().await.unwrap();
+    let line: String = conn
+        .hget(keys::CATALOGUE, item().to_string())
+        .await
+        .unwrap();
+    let cheaper = Entry {
+        price_cents: PRICE / 2,
+        priced_ms: now_ms(),
+        ..Entry::parse(&line).unwrap()
+    };
+    let mut write = redis::pipe();
+    write
+        .hset(keys::CATALOGUE, item().to_string(), cheaper.to_json())
+        .hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1);
+    let () = write.exec_async(&mut conn).await.unwrap();
+    eventually("its number is not promised any more", || async {
+        let result = shop.result("li").await;
+        assert_eq!(result["status"], "succeeded");
+        result["order"].is_null().then_some(())
+    })
+    .await;
+    assert_eq!(shop.click("wang", "r").await.0, StatusCode::ACCEPTED);
+    shop.run_all();
+    for (user, price) in [("li", PRICE), ("wang", PRICE / 2)] {
+        shop.until_ordered(user).await;
+        let list = shop.get("/api/orders", user).await.1;
+        assert_eq!(list["orders"][0]["price_cents"], price, "{user}: {list}");
+    }
+    let report = shop.verify().await;
+    assert!(report.breaches.is_empty(), "{:?}", report.breaches);
     shop.shut().await;
 }

@@ -37,6 +37,7 @@ fn entry(n: u64) -> Entry {
         segments: 0,
         price_cents: 0,
         halt: [None, Some(Halt::Paused), Some(Halt::Withdrawn)][n as usize % 3],
+        priced_ms: 0,
     }
 }
 
