@@ -41,6 +41,10 @@ test-nginx-newer: ## The suites against the newer nginx of the crate nginx-src, 
 test-postgres: ## The back end's suites with PostgreSQL in place of SQLite, and a shop on it
 	@scripts/test.sh postgres
 
+.PHONY: test-upgrade
+test-upgrade: ## Upgrade a site under load to this version and take it back, one process at a time (REF=the earlier one)
+	@scripts/test-upgrade.sh $(REF)
+
 .PHONY: test-e2e
 test-e2e: ## Only the browser tests
 	@scripts/test.sh e2e
@@ -132,6 +136,10 @@ bench-page: ## Until the product page responds to a tap on a slow phone, beside 
 .PHONY: bench-journal
 bench-journal: ## What the purchase journal takes a second beside the disk's bare syncs
 	@bench/journal.sh
+
+.PHONY: bench-years
+bench-years: ## A thousand rounds one after another: what is left of them in memory and every second (half an hour)
+	@bench/years.sh
 
 .PHONY: bench-core
 bench-core: ## The rules of core/, one operation each, beside what they replace

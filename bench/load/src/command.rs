@@ -14,6 +14,7 @@ use crate::lines;
 use crate::pace::{self, Click};
 use crate::race::{self, Options};
 use crate::shop::command::ShopArgs;
+use crate::steady;
 use crate::stock;
 use crate::stock::strategies::Strategy;
 use crate::stock::summary::Summary;
@@ -30,6 +31,10 @@ pub enum Load {
     /// Send clicks that were signed beforehand at a steady rate, whatever the
     /// responses are, and print their codes as JSON
     Pace(PaceArgs),
+    /// Let buyers come at a steady rate until a file exists: each opens the page, logs
+    /// in, buys, and pays, cancels or lets the time pass; prints every response by step
+    /// and code as JSON
+    Steady(SteadyArgs),
     /// Let buyers pay or cancel their orders and print the states of these afterwards
     Decide(DecideArgs),
     /// Sell by the stock script and by the strategies that were rejected; prints a
@@ -55,6 +60,7 @@ impl Load {
             Load::Pace(args) => pace(args).await,
             Load::Stock(args) => stock(args).await,
             Load::Decide(args) => decide(args).await,
+            Load::Steady(args) => steady(args).await,
             Load::Lines { lines } => print(&lines::measure(lines)),
         }
     }
@@ -101,6 +107,29 @@ pub struct DecideArgs {
     /// How long to retry while the shop is unavailable, in seconds
     #[arg(long, default_value_t = 60)]
     limit: u64,
+}
+
+/// Options of this command.
+#[derive(Debug, Args)]
+pub struct SteadyArgs {
+    /// Address of the edge
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    base: String,
+    /// Round id
+    #[arg(long)]
+    round: String,
+    /// Product ids, separated by commas, which the buyers want in turn
+    #[arg(long, value_delimiter = ',', required = true)]
+    products: Vec<String>,
+    /// Buyers a second
+    #[arg(long, default_value_t = 20)]
+    rate: u32,
+    /// What the buyers' names begin with
+    #[arg(long, default_value = "steady")]
+    prefix: String,
+    /// Once this file exists, nobody comes any more
+    #[arg(long, value_name = "FILE")]
+    until: PathBuf,
 }
 
 /// Options of this command.
@@ -218,6 +247,17 @@ async fn decide(args: DecideArgs) -> anyhow::Result<()> {
     let decided = decide::run(&authority(&args.base)?, args.concurrency, options).await?;
     print(&decided)?;
     Ok(())
+}
+
+async fn steady(args: SteadyArgs) -> anyhow::Result<()> {
+    let options = steady::Options {
+        round: args.round,
+        products: args.products,
+        rate: args.rate,
+        prefix: args.prefix,
+        until: args.until,
+    };
+    print(&steady::run(&authority(&args.base)?, options).await?)
 }
 
 async fn race(args: RaceArgs) -> anyhow::Result<()> {

@@ -25,6 +25,9 @@ pub mod pace;
 /// A race of many buyers for few items.
 pub mod race;
 
+/// Buyers who come at a steady rate, for as long as is wanted.
+pub mod steady;
+
 /// The stock script beside the strategies that were rejected.
 pub mod stock;
 
