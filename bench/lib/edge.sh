@@ -1,7 +1,10 @@
 # shellcheck shell=bash
 # What benchmarks of the edge share: a private Redis, one nginx worker on a core
-# of its own, wrk (and Redis) on another, and rows of results. Sourced, never run;
+# of its own, wrk (and Redis) on another. Sourced, never run;
 # scripts/lib/steps.sh comes before it.
+
+# shellcheck source=bench/lib/results.sh
+. bench/lib/results.sh
 
 # shellcheck disable=SC2034 # used by who sources this
 rounds=${ROUNDS:-5}
@@ -82,31 +85,3 @@ share() { cut -d' ' -f3 "$work/$1.runs" | median; }
 # the machine disturbs both. cpu_ratio: of the requests that a second of CPU serves.
 ratio() { paste -d' ' "$work/$1.runs" "$work/$2.runs" | awk '{ printf "%.3f\n", $1 / $6 }' | median; }
 cpu_ratio() { paste -d' ' "$work/$1.runs" "$work/$2.runs" | awk '{ printf "%.3f\n", $7 / $2 }' | median; }
-
-# row NAME VALUE UNIT GOAL BETTER PEER: notes a result; GOAL may be null.
-row() {
-    printf '    {"name": "%s", "value": %s, "unit": "%s", "goal": %s, "better": "%s", "peer": "%s"}\n' "$@" >>"$work/rows"
-}
-
-# write_results NAME: the rows so far, as bench/results/NAME.json.
-write_results() {
-    local cpu_model
-    cpu_model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
-    mkdir -p bench/results
-    cat >"bench/results/$1.json" <<JSON
-{
-  "machine": {
-    "cpu": "${cpu_model:-unknown}",
-    "cores": ${#cpus[@]},
-    "kernel": "$(uname -r)",
-    "nginx": "$(nginx -v 2>&1 | sed 's/.*nginx\///')",
-    "commit": "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)",
-    "at": "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
-  },
-  "rows": [
-$(sed '$!s/$/,/' "$work/rows")
-  ]
-}
-JSON
-    step "Written to bench/results/$1.json"
-}
