@@ -101,6 +101,11 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   await operator.click('dialog[open] .is-main');
   await operator.locator('.picture-shown figure').nth(1).waitFor();
   await operator.frameLocator('.preview iframe').locator('img[srcset*="/pictures/"]').nth(1).waitFor({ state: 'attached' });
+  await operator.fill(at('products.0.picture_alt.1'), 'Its\u200b brushes');
+  await operator.locator('[data-mistake="products.0.picture_alt.1"]:has-text("invisible character, U+200B")').waitFor();
+  await operator.fill(at('products.0.picture_alt.1'), 'Its "brushes" <from> below');
+  await operator.locator('[data-mistake="products.0.picture_alt.1"]:empty').waitFor({ state: 'attached' });
+  await operator.frameLocator('.preview iframe').locator('img.photo[alt*="brushes"]').waitFor({ state: 'attached' });
   await operator.locator('.picture-shown img').first().scrollIntoViewIfNeeded();
   await shoot(operator, 'console-picture');
   await isUsable(operator, 'a round with a picture');
@@ -115,6 +120,8 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   await waiting.waitFor();
   // What shoppers will see is seen before it is approved.
   assert.equal(await waiting.locator('.thumb').count(), 2);
+  assert.match(await waiting.locator('.alts').textContent(), /标题 · Its "brushes" <from> below/);
+  assert.equal(await waiting.locator('.thumb').nth(1).getAttribute('alt'), 'Its "brushes" <from> below');
   assert.match(await waiting.textContent(), /立省 50%/);
   assert.match(await waiting.textContent(), /Cleans \*\*every\*\* corner/);
   await shoot(supervisor, 'console-approvals');
@@ -126,6 +133,8 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   assert.equal(page.status, 200);
   const html = await page.text();
   assert.match(html, /Cleans <strong>every<\/strong> corner/);
+  assert.match(html, /alt="Robot vacuum"/);
+  assert.match(html, /alt="Its &#34;brushes&#34; &#60;from&#62; below"/);
   const [picture] = html.match(/\/pictures\/[0-9a-f]{16}-480\.jpg/);
   assert.equal((await fetch(`${BASE_URL}${picture}`)).headers.get('content-type'), 'image/jpeg');
   // The same picture stands for the product on the start page.

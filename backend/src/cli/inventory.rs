@@ -126,6 +126,9 @@ async fn choose(
             table += &format!("{name} = {}\n", text(value));
         }
     }
+    if !picture.is_empty() && !item.picture_alt.is_empty() {
+        table += &format!("picture_alt = [{}]\n", text(&item.picture_alt));
+    }
     say(&table)
 }
 

@@ -161,7 +161,7 @@ pub(super) fn round(
     }
     let content = content.unwrap_or_default();
     let pictures = content.pages.values().flat_map(|it| &it.pictures);
-    let pictures: BTreeSet<String> = pictures.map(ToString::to_string).collect();
+    let pictures: BTreeSet<String> = pictures.map(|it| it.picture.to_string()).collect();
     let mut new = Record {
         version: version.to_string(),
         ends_ms: content.ends_ms,

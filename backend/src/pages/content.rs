@@ -81,7 +81,7 @@ fn page(
         product: item.product().to_owned(),
         title: info.get("title")?.clone(),
         text: text("text").to_owned(),
-        pictures: picture::parse_all(text("picture")),
+        pictures: picture::described(text("picture"), text("picture_alt")),
         amount: number("amount")?,
         price_cents: number("price_cents")?,
         list_price_cents: number("list_price_cents")?,

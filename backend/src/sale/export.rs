@@ -53,6 +53,10 @@ fn round_toml(round: &Round, series: Option<&str>, zone: &TimeZone) -> String {
                 text.push_str(&format!("{name} = {}\n", quoted(value)));
             }
         }
+        if !product.picture_alt.is_empty() {
+            let alts: Vec<String> = product.picture_alt.iter().map(|it| quoted(it)).collect();
+            text.push_str(&format!("picture_alt = [{}]\n", alts.join(", ")));
+        }
     }
     text
 }
@@ -100,6 +104,9 @@ fn product_json(product: &Product) -> serde_json::Value {
         if !text.is_empty() {
             value[name] = text.clone().into();
         }
+    }
+    if !product.picture_alt.is_empty() {
+        value["picture_alt"] = product.picture_alt.clone().into();
     }
     value
 }

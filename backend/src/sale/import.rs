@@ -185,10 +185,15 @@ fn is_same(was: &Product, is: &Product) -> bool {
 }
 
 fn product_difference(was: &Product, is: &Product) -> String {
-    let fields: [(&str, String, String); 8] = [
+    let fields: [(&str, String, String); 9] = [
         ("title", was.title.clone(), is.title.clone()),
         ("text", was.text.clone(), is.text.clone()),
         ("picture", was.picture.clone(), is.picture.clone()),
+        (
+            "picture_alt",
+            format!("{:?}", was.picture_alt),
+            format!("{:?}", is.picture_alt),
+        ),
         ("amount", was.amount.to_string(), is.amount.to_string()),
         (
             "price_cents",

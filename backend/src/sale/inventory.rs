@@ -28,6 +28,9 @@ pub struct Offer {
     /// The address of its picture; empty for none.
     #[serde(default)]
     pub picture: String,
+    /// What the picture shows, in words; empty for the title.
+    #[serde(default)]
+    pub picture_alt: String,
     /// Its usual price, in minor units.
     pub price_cents: u64,
     /// Items that can be held.

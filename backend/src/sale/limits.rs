@@ -16,6 +16,8 @@ pub const MAX_TEXT: usize = 4_000;
 pub const MAX_DAYS: u32 = 92;
 /// Longest file name of a picture, in bytes.
 pub const MAX_PICTURE: usize = 100;
+/// Longest alternative text of a picture, in characters.
+pub const MAX_ALT: usize = 200;
 /// Longest list of a product's pictures, in bytes.
 const MAX_PICTURES: usize = 255;
 
@@ -34,4 +36,10 @@ pub fn is_picture(names: &str) -> bool {
     };
     let count = names.split(',').count();
     names.is_empty() || names.len() <= MAX_PICTURES && count <= picture::MOST && is_list()
+}
+
+/// The number of a product's pictures.
+#[must_use]
+pub fn picture_count(names: &str) -> usize {
+    names.split(',').filter(|name| !name.is_empty()).count()
 }

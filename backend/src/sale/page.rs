@@ -2,7 +2,7 @@
 //! crowd costs no more than a file.
 
 use askama::Template;
-use seckill_core::pages::picture::{self, Picture};
+use seckill_core::pages::picture::{self, Described};
 
 use super::text;
 use crate::store::round::{Product, Round};
@@ -21,7 +21,7 @@ pub struct PageContent {
     /// Its description, in the marks of [`text`]; may be empty.
     pub text: String,
     /// Its pictures, the most telling one first; may be none.
-    pub pictures: Vec<Picture>,
+    pub pictures: Vec<Described>,
     /// Items for sale.
     pub amount: u64,
     /// Price in the round, in cents.
@@ -44,7 +44,7 @@ struct ProductPage<'a> {
     product: &'a str,
     round_name: &'a str,
     title: &'a str,
-    pictures: &'a [Picture],
+    pictures: &'a [Described],
     price: String,
     list_price: String,
     discount_percent: u64,
@@ -72,7 +72,10 @@ impl PageContent {
             product: product.id.clone(),
             title: product.title.clone(),
             text: product.text.clone(),
-            pictures: picture::parse_all(&product.picture),
+            pictures: picture::described(
+                &product.picture,
+                &picture::alt_lines(&product.picture_alt),
+            ),
             amount: product.amount,
             price_cents: product.price_cents,
             list_price_cents: product.list_price_cents,
@@ -142,7 +145,7 @@ mod tests {
             product: "2".into(),
             title: wicked.into(),
             text: wicked.into(),
-            pictures: picture::parse_all("0123456789abcdef-960x720"),
+            pictures: picture::described("0123456789abcdef-960x720", wicked),
             amount: 1,
             price_cents: 1,
             list_price_cents: 2,

@@ -14,6 +14,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands as _, Pipeline, RedisError};
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use seckill_core::pages::picture;
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::halt::Halt;
 use seckill_core::sale::window::Window;
@@ -167,7 +168,7 @@ fn info(
     item: &Item,
     product: &Product,
     position: u64,
-) -> [(&'static str, String); 14] {
+) -> [(&'static str, String); 15] {
     [
         ("round", item.round().to_owned()),
         ("product", item.product().to_owned()),
@@ -181,6 +182,7 @@ fn info(
         ("position", position.to_string()),
         ("text", product.text.clone()),
         ("picture", product.picture.clone()),
+        ("picture_alt", picture::alt_lines(&product.picture_alt)),
         ("starts_ms", round.opens_ms.to_string()),
         (
             "ends_ms",

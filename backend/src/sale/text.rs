@@ -7,12 +7,12 @@
 //!
 //! Every block has its own direction (`dir="auto"`): a text may mix languages.
 
-use seckill_core::pages::picture::Picture;
+use seckill_core::pages::picture::Described;
 
 /// The HTML of `text`; `pictures` are those of the product. Every character that means
 /// something in HTML is escaped.
 #[must_use]
-pub fn to_html(text: &str, pictures: &[Picture]) -> String {
+pub fn to_html(text: &str, pictures: &[Described]) -> String {
     let mut html = String::new();
     for block in text.replace('\r', "").split("\n\n") {
         let lines: Vec<Line<'_>> = block
@@ -34,11 +34,11 @@ enum Line<'a> {
     /// A heading of level 2 or 3.
     Heading(u8, &'a str),
     Row(&'a str),
-    Picture(&'a Picture, &'a str),
+    Picture(&'a Described, &'a str),
 }
 
 impl<'a> Line<'a> {
-    fn of(line: &'a str, pictures: &'a [Picture]) -> Self {
+    fn of(line: &'a str, pictures: &'a [Described]) -> Self {
         if let Some(item) = line.strip_prefix("- ") {
             return Self::Item(item);
         }
@@ -128,15 +128,21 @@ fn table_html(lines: &[Line<'_>]) -> String {
     html
 }
 
-fn figure_html(picture: &Picture, caption: &str) -> String {
+fn figure_html(shown: &Described, caption: &str) -> String {
+    let picture = &shown.picture;
     let caption = escaped(caption);
+    // Beside a caption that says it, the picture needs no words of its own.
+    let alt = match shown.alt.as_str() {
+        "" => caption.clone(),
+        alt => escaped(alt),
+    };
     let line = match caption.as_str() {
         "" => String::new(),
         caption => format!("<figcaption dir=\"auto\">{caption}</figcaption>"),
     };
     format!(
         "<figure><img src=\"{}\" srcset=\"{}\" sizes=\"(min-width: 900px) 468px, 92vw\" width=\"{}\" \
-         height=\"{}\" alt=\"{caption}\" loading=\"lazy\">{line}</figure>",
+         height=\"{}\" alt=\"{alt}\" loading=\"lazy\">{line}</figure>",
         picture.src(),
         picture.srcset(),
         picture.width(),
@@ -178,7 +184,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use seckill_core::pages::picture::parse_all;
+    use seckill_core::pages::picture::described;
 
     use super::*;
 
@@ -212,13 +218,18 @@ mod tests {
 
     #[test]
     fn only_the_products_own_pictures_stand_in_its_text() {
-        let pictures = parse_all("0123456789abcdef-960x720,fedcba9876543210-480x480");
+        let pictures = described(
+            "0123456789abcdef-960x720,fedcba9876543210-480x480",
+            "A \"front\"",
+        );
         let html = to_html("![2] The \"back\"", &pictures);
         assert!(
             html.contains("/pictures/fedcba9876543210-480.jpg"),
             "{html}"
         );
         assert!(html.contains("alt=\"The &quot;back&quot;\""), "{html}");
+        let html = to_html("![1] From the front", &pictures);
+        assert!(html.contains("alt=\"A &quot;front&quot;\""), "{html}");
         for bad in ["![3] x", "![0] x", "![http://evil] x"] {
             assert!(!to_html(bad, &pictures).contains("<img"), "{bad}");
         }

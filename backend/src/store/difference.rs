@@ -113,7 +113,7 @@ pub fn one_person_may(differences: &[Difference]) -> bool {
     differences.iter().all(Difference::lowers_an_amount)
 }
 
-fn fields(product: &Product) -> [(&'static str, Value); 7] {
+fn fields(product: &Product) -> [(&'static str, Value); 8] {
     [
         ("title", product.title.clone().into()),
         ("amount", product.amount.into()),
@@ -122,6 +122,7 @@ fn fields(product: &Product) -> [(&'static str, Value); 7] {
         ("per_buyer", product.per_buyer.into()),
         ("text", product.text.clone().into()),
         ("picture", product.picture.clone().into()),
+        ("picture_alt", product.picture_alt.join("\n").into()),
     ]
 }
 
@@ -167,6 +168,7 @@ mod tests {
             text: "Folds.".to_owned(),
             picture: "a.webp".to_owned(),
             priced_ms: 0,
+            picture_alt: vec!["Front".to_owned()],
         };
         Round {
             id: "1".to_owned(),
@@ -188,7 +190,7 @@ mod tests {
         assert!(one_person_may(&changed(|_| {})));
         assert!(one_person_may(&changed(|it| it.products[0].amount = 99)));
         assert!(one_person_may(&changed(|it| it.products[1].amount = 0)));
-        let two: [fn(&mut Round); 12] = [
+        let two: [fn(&mut Round); 13] = [
             |it| it.products[0].amount = 101,
             |it| it.products[0].price_cents = 1,
             |it| it.products[0].price_cents = 9_999,
@@ -197,6 +199,7 @@ mod tests {
             |it| it.products[0].title.push('s'),
             |it| it.products[0].text.clear(),
             |it| it.products[0].picture.clear(),
+            |it| it.products[0].picture_alt.clear(),
             |it| it.name.push('s'),
             |it| it.opens_ms += 1,
             |it| it.ends_ms += 1,

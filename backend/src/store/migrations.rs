@@ -147,6 +147,11 @@ const SQLITE_FILES: &[File] = &[
         "lowered_prices",
         include_str!("../../migrations/sqlite/0058_lowered_prices.sql"),
     ),
+    (
+        59,
+        "picture_alts",
+        include_str!("../../migrations/sqlite/0059_picture_alts.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -284,6 +289,11 @@ const MYSQL_FILES: &[File] = &[
         "lowered_prices",
         include_str!("../../migrations/mysql/0058_lowered_prices.sql"),
     ),
+    (
+        59,
+        "picture_alts",
+        include_str!("../../migrations/mysql/0059_picture_alts.sql"),
+    ),
 ];
 const POSTGRES_FILES: &[File] = &[
     (
@@ -310,6 +320,11 @@ const POSTGRES_FILES: &[File] = &[
         58,
         "lowered_prices",
         include_str!("../../migrations/postgres/0058_lowered_prices.sql"),
+    ),
+    (
+        59,
+        "picture_alts",
+        include_str!("../../migrations/postgres/0059_picture_alts.sql"),
     ),
 ];
 

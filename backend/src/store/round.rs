@@ -78,10 +78,13 @@ pub struct Product {
     pub segments: Vec<u64>,
     /// Its description, in the marks of `sale/text.rs`; empty for none.
     pub text: String,
-    /// The file name of its picture; empty for none.
+    /// The names of its pictures, divided by commas; empty for none.
     pub picture: String,
     /// When its price was lowered last while it sold, epoch milliseconds; 0 if never.
     pub priced_ms: u64,
+    /// The alternative texts of its pictures, in their order; an empty one, and one that
+    /// is missing at the end, is the title.
+    pub picture_alt: Vec<String>,
 }
 
 /// The amount of a product that was set aside at its round's approval.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use seckill_core::pages::picture;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -89,10 +90,10 @@ pub(super) async fn replace_products(
         .await?;
     let products: Vec<_> = (1_i64..).zip(&round.products).collect();
     for chunk in products.chunks(PRODUCTS_AT_ONCE) {
-        let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; chunk.len()].join(", ");
+        let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; chunk.len()].join(", ");
         let statement = sqlx::AssertSqlSafe(format!(
             "INSERT INTO round_products (round, product, position, title, amount, price_cents,
-             list_price_cents, per_buyer, segments, text, picture, priced_ms) VALUES {rows}"
+             list_price_cents, per_buyer, segments, text, picture, priced_ms, picture_alt) VALUES {rows}"
         ));
         let mut insert = sqlx::query(statement);
         for (position, product) in chunk {
@@ -108,7 +109,8 @@ pub(super) async fn replace_products(
                 .bind(amounts_text(&product.segments))
                 .bind(&product.text)
                 .bind(&product.picture)
-                .bind(signed(product.priced_ms));
+                .bind(signed(product.priced_ms))
+                .bind(picture::alt_lines(&product.picture_alt));
         }
         insert.execute(&mut *connection).await?;
     }
@@ -158,7 +160,7 @@ async fn load_products(
     let which = which("round", round);
     let statement = sqlx::AssertSqlSafe(format!(
         "SELECT round, product, title, amount, price_cents, list_price_cents, per_buyer, segments,
-                text, picture, priced_ms
+                text, picture, priced_ms, picture_alt
          FROM round_products WHERE {which} ORDER BY round, position"
     ));
     let rows = sqlx::query(statement)
@@ -178,6 +180,7 @@ async fn load_products(
             text: row.try_get(8)?,
             picture: row.try_get(9)?,
             priced_ms: number(row, 10)?,
+            picture_alt: picture::parse_alts(row.try_get(11)?),
         };
         products.entry(row.try_get(0)?).or_default().push(product);
     }

@@ -13,6 +13,7 @@ use crate::sale::approve::Approver;
 use crate::sale::file;
 use crate::sale::file::FileRound;
 use crate::sale::import;
+use crate::sale::limits::picture_count;
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::{Actor, Store};
 
@@ -89,7 +90,12 @@ async fn sell_demo(config: &Config, approver: &Approver<'_>) -> Result<(), UpErr
     let pictures = home.join("examples/pictures");
     let origin = config.pages_dir();
     for product in rounds.iter_mut().flat_map(|it| &mut it.round.products) {
+        let named = picture_count(&product.picture);
         product.picture = upload(&pictures, &origin, &product.picture).await;
+        // Without one of its pictures, the texts would stand beside others.
+        if picture_count(&product.picture) != named {
+            product.picture_alt.clear();
+        }
     }
     import::import(approver.store, &rounds, &Actor::system(), now_ms)
         .await

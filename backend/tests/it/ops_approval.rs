@@ -248,6 +248,7 @@ async fn approval_writes_the_published_layout_and_writing_it_again_resets_nothin
         ("list_price_cents", "399900"),
         ("position", "1"),
         ("picture", ""),
+        ("picture_alt", ""),
         ("text", ""),
         ("starts_ms", &opens),
         ("ends_ms", &ends),

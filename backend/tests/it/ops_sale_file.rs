@@ -78,6 +78,46 @@ fn segments_are_given_in_full_or_not_at_all() {
 }
 
 #[test]
+fn pictures_have_a_text_each_or_the_title() {
+    let given = |pictures: &str, alts: &str| {
+        let lines = format!("per_buyer = 1\npicture = \"{pictures}\"\npicture_alt = {alts}");
+        RIGHT.replace("per_buyer = 1", &lines)
+    };
+    let read = |alts: &str| file::parse(&given("a.jpg,b.jpg", alts), Form::Toml, NOW_MS);
+    for (alts, kept) in [
+        (r#"["Front", "Back"]"#, vec!["Front", "Back"]),
+        (r#"["", " Back "]"#, vec!["", "Back"]),
+        (r#"["Front", ""]"#, vec!["Front"]),
+        ("[]", vec![]),
+    ] {
+        let rounds = read(alts).unwrap();
+        assert_eq!(rounds[0].round.products[0].picture_alt, kept, "{alts}");
+    }
+    let long = format!("[\"{}\"]", "x".repeat(201));
+    for (alts, words) in [
+        (
+            r#"["1", "2", "3"]"#,
+            "has 3 texts, and the product has 2 pictures",
+        ),
+        (r#""Front""#, "is not a list; write a text for each picture"),
+        ("[1]", "1 (a number) is not a text"),
+        (r#"["Fro\u200Bnt"]"#, "an invisible character in it, U+200B"),
+        (
+            r#"["a\u202Eb"]"#,
+            "U+202E in it, which changes the direction",
+        ),
+        (r#"["two\nlines"]"#, "has a line break"),
+        (&long, "has 201 characters; write at most 200"),
+    ] {
+        let mistakes = read(alts).unwrap_err();
+        assert_eq!((mistakes.len(), mistakes[0].line), (1, 15), "{alts}");
+        assert_eq!(mistakes[0].field, "round.product.picture_alt");
+        let problem = &mistakes[0].problem;
+        assert!(problem.contains(words), "{alts}: {problem}");
+    }
+}
+
+#[test]
 fn json_of_the_same_shape_says_the_same() {
     let json = r#"{"round":[{"id":"1","name":"Noon","starts":"+10s","ends":"+10m","product":[
         {"id":"153","title":"Phone","amount":1000,"price_cents":99900,

@@ -52,6 +52,45 @@ pub struct Shown {
     pub height: u32,
 }
 
+/// A picture, and what it shows in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// The picture.
+    pub picture: Picture,
+    /// Its alternative text, for those who do not see it; empty if the operator wrote
+    /// none, when the product's title stands for it.
+    pub alt: String,
+}
+
+/// Reads the pictures of a product with their alternative texts, as
+/// [`alt_lines`] stores them.
+#[must_use]
+pub fn described(names: &str, alts: &str) -> Vec<Described> {
+    // A name that is no picture's takes its text along.
+    let alts = alts.split('\n').chain(std::iter::repeat(""));
+    let both = names.split(',').zip(alts).filter_map(|(name, alt)| {
+        let (picture, alt) = (Picture::parse(name)?, alt.to_owned());
+        Some(Described { picture, alt })
+    });
+    both.take(MOST).collect()
+}
+
+/// The stored form of the pictures' alternative texts: a line each, in the order of the
+/// pictures. No text has a line break in it.
+#[must_use]
+pub fn alt_lines(alts: &[String]) -> String {
+    alts.join("\n")
+}
+
+/// Reads what [`alt_lines`] stored.
+#[must_use]
+pub fn parse_alts(lines: &str) -> Vec<String> {
+    match lines {
+        "" => Vec::new(),
+        lines => lines.split('\n').map(str::to_owned).collect(),
+    }
+}
+
 /// Reads the pictures of a product, `NAME,NAME`: the first is shown where there is
 /// room for one. What is not the name of a picture is left out.
 #[must_use]
@@ -214,6 +253,19 @@ mod tests {
         assert_eq!(parse_all(&format!("phone.jpg,{one}")).len(), 1);
         assert_eq!(parse_all(&[one; 9].join(",")).len(), MOST);
         assert_eq!(first(""), None);
+    }
+
+    #[test]
+    fn a_text_stays_with_its_picture() {
+        let (one, two) = ("0123456789abcdef-960x720", "fedcba9876543210-480x480");
+        let alts = ["Front".to_owned(), String::new(), "Back".to_owned()];
+        assert_eq!(parse_alts(&alt_lines(&alts)), alts);
+        assert_eq!(parse_alts(&alt_lines(&[])), [""; 0]);
+        let all = described(&format!("{one},phone.jpg,{two},{one}"), &alt_lines(&alts));
+        let texts: Vec<&str> = all.iter().map(|it| it.alt.as_str()).collect();
+        assert_eq!(texts, ["Front", "Back", ""]);
+        assert_eq!(all[1].picture.to_string(), two);
+        assert_eq!(described("", "Front"), []);
     }
 
     #[test]

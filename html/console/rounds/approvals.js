@@ -82,10 +82,10 @@ function card(days, me, read) {
     ]
     : [el('p.soft', {}, t(me.role === 'supervisor' ? 'note.own' : 'error.supervisor_only'))];
   const line = (it) => el('tr', {},
-    el('td', {}, el('div.goods', {}, pictures(it)), el('b', { dir: 'auto' }, it.title), el('div.soft.small', {}, it.id),
+    el('td', {}, el('div.goods', {}, pictures(it)), alts(it), el('b', { dir: 'auto' }, it.title), el('div.soft.small', {}, it.id),
       it.text ? el('details.small', {}, el('summary', {}, t('product.text')), el('p.told', { dir: 'auto' }, it.text)) : null),
     el('td.num', { 'data-label': t('product.price') }, money(it.price_cents)),
-    el('td.num', { 'data-label': t('product.list') }, money(it.list_price_cents), off(it)),
+    el('td.num', { 'data-label': t('product.list') }, el('div', {}, money(it.list_price_cents), off(it))),
     el('td.num', { 'data-label': t('product.amount') }, number(it.amount)),
     el('td.num', { 'data-label': t('product.cap') }, number(it.per_buyer)));
   const rows = el('tbody', {}, round.products.slice(0, FIRST_PRODUCTS).map(line));
@@ -113,8 +113,13 @@ function card(days, me, read) {
 }
 
 /** Small pictures, each a link to the large one. */
-const pictures = (it) => thumbnails(it.picture, it.title).map((thumb, at) =>
+const pictures = (it) => thumbnails(it.picture, it.title, it.picture_alt).map((thumb, at) =>
   el('a', { href: `/pictures/${encodeURIComponent(names(it.picture)[at])}.jpg`, target: '_blank', rel: 'noopener' }, thumb));
+
+/** What the pictures are said to show: it is published like the title. */
+const alts = ({ picture_alt: all }) => (all.length
+  ? el('p.alts.soft.small', {}, t('product.alts'), ': ', all.map((alt, at) => [at ? ' · ' : '', el('bdi', {}, alt || t('picture.alt.none'))]))
+  : null);
 
 /** What differs from the round that this one was made from, read when it is first opened. */
 function basis(round) {

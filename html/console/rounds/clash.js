@@ -22,6 +22,9 @@ export function clash(message, theirs, mine) {
   });
 }
 
+/** The pictures' texts; empty ones at the end say nothing. */
+const spoken = ({ alts }) => (alts ?? []).map((alt) => alt.trim() || '–').join(' · ').replace(/( · –|^–)+$/, '');
+
 function differences(theirs, mine) {
   const found = [];
   const note = (name, now, yours) => {
@@ -37,6 +40,7 @@ function differences(theirs, mine) {
     for (const name of ['title', 'amount', 'price', 'list', 'cap', 'text', 'picture']) {
       note(`${product.id} · ${t(`product.${name}`)}`, was[name], product[name]);
     }
+    note(`${product.id} · ${t('product.alts')}`, spoken(was), spoken(product));
   }
   return found.slice(0, 40);
 }

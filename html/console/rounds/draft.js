@@ -5,7 +5,7 @@ import { shopZone } from '../i18n.js';
 
 const NAME = (id) => `seckill:console:draft:${id ?? 'new'}`;
 
-export const emptyProduct = () => ({ id: '', title: '', amount: '', price: '', list: '', cap: '1', text: '', picture: '' });
+export const emptyProduct = () => ({ id: '', title: '', amount: '', price: '', list: '', cap: '1', text: '', picture: '', alts: [] });
 
 /** A new round: tomorrow at noon, for an hour. */
 export function fresh() {
@@ -19,7 +19,7 @@ export function fromRound(round) {
     version: round.version, id: round.id, name: round.name, starts: wallClock(round.starts_ms), ends: wallClock(round.ends_ms), days: '1',
     products: round.products.map((it) => ({
       id: it.id, title: it.title, amount: String(it.amount), price: yuan(it.price_cents), list: yuan(it.list_price_cents),
-      cap: String(it.per_buyer), text: it.text, picture: it.picture, segments: it.segments, page: it.page,
+      cap: String(it.per_buyer), text: it.text, picture: it.picture, alts: it.picture_alt, segments: it.segments, page: it.page,
     })),
   };
 }
@@ -31,7 +31,7 @@ export function toForm(draft, isNew) {
     products: draft.products.map((it) => ({
       id: it.id.trim(), title: it.title, amount: whole(it.amount), price_cents: cents(it.price),
       ...(it.list.trim() ? { list_price_cents: cents(it.list) } : {}), ...(it.cap.trim() ? { per_buyer: whole(it.cap) } : {}),
-      ...(it.segments?.length ? { segments: it.segments } : {}), text: it.text, picture: it.picture.trim(),
+      ...(it.segments?.length ? { segments: it.segments } : {}), text: it.text, picture: it.picture.trim(), picture_alt: it.alts ?? [],
     })),
   };
   if (!isNew) return { ...form, version: draft.version };

@@ -21,9 +21,9 @@ export function thumbnail(name) {
   return hash ? `/pictures/${hash}-${Math.min(Number(width), NARROW)}.jpg` : null;
 }
 
-/** Small pictures of a product, with its title for those who do not see them. */
-export const thumbnails = (value, title) => names(value).map((name, at) =>
-  el('img.thumb', { src: thumbnail(name), alt: at ? `${title} ${at + 1}` : title, loading: 'lazy' }));
+/** Small pictures of a product, with their words for those who do not see them. */
+export const thumbnails = (value, title, alts = []) => names(value).map((name, at) =>
+  el('img.thumb', { src: thumbnail(name), alt: alts[at] || (at ? `${title} ${at + 1}` : title), loading: 'lazy' }));
 
 /** Why an upload was refused, in the reader's language. */
 function sentence(error) {
@@ -31,9 +31,13 @@ function sentence(error) {
   return known ? t(`picture.${error.code}`) : error.message;
 }
 
-/** The field's element and its control; `change(names)` is called with other pictures. */
-export function pictureField({ value, disabled, change }) {
+/**
+ * The field's element and its control; `change(names, alts)` is called with other pictures
+ * or texts. `name` is the field's name in the API.
+ */
+export function pictureField({ name: fieldName, value, alts, disabled, change }) {
   let all = names(value);
+  const texts = new Map(all.map((name, at) => [name, alts?.[at] ?? '']));
   const shown = el('div.picture-shown');
   const said = el('p.mistake', { role: 'status' });
   const input = el('input', { type: 'file', accept: KINDS, multiple: true, onchange: () => take([...input.files]) });
@@ -51,15 +55,30 @@ export function pictureField({ value, disabled, change }) {
       el('img', { src: thumbnail(name), alt: t('picture.n', { n: at + 1 }) }),
       disabled ? null : el('figcaption.row', {},
         at ? tool('picture.first', '★', () => put([name, ...all.filter((it) => it !== name)]), at + 1) : el('span.soft.small', {}, t('picture.main')),
-        tool('picture.remove', '×', () => put(all.filter((it) => it !== name)), at + 1)))) : el('span.soft.small', {}, t('picture.none')));
+        tool('picture.remove', '×', () => put(all.filter((it) => it !== name)), at + 1)),
+      alt(name, at))) : el('span.soft.small', {}, t('picture.none')));
     input.disabled = disabled || all.length >= MOST;
   }
+
+  /** What the picture shows, in words. */
+  function alt(name, at) {
+    const id = `${fieldName}_alt.${at}`;
+    return el('div.picture-alt', {}, el('label.small', { for: id }, t('picture.alt', { n: at + 1 })),
+      el('input', { id, value: texts.get(name) ?? '', maxlength: 400, dir: 'auto', autocomplete: 'off', disabled, 'data-field': id, 'aria-describedby': `${id}-m`,
+        oninput: (event) => {
+          texts.set(name, event.target.value);
+          tell();
+        } }),
+      el('p.mistake', { id: `${id}-m`, 'data-mistake': id }));
+  }
+
+  const tell = () => change(all.join(','), all.map((name) => texts.get(name) ?? ''));
 
   function put(next) {
     input.value = '';
     all = next;
     show();
-    change(all.join(','));
+    tell();
   }
 
   async function take(files) {

@@ -36,7 +36,14 @@ export function productCards({ draft, isLocked, isFixed, changed, look, looked, 
     };
     const input = (name, more = {}) => el('input', { value: product[name], autocomplete: 'off', ...more, disabled: isLocked || more.disabled, oninput: (event) => put(name)(event.target.value) });
     const one = (name, words, wide, input, hint, body) => field({ name: `products.${at}.${API[name]}`, label: t(`product.${words}`), wide, input, body, hint: hint && t(hint) });
-    const picture = pictureField({ value: product.picture, disabled: isLocked, change: put('picture') });
+    const picture = pictureField({
+      name: `products.${at}.picture`, value: product.picture, alts: product.alts, disabled: isLocked,
+      change: (names, alts) => {
+        product.alts = alts;
+        changed(`products.${at}.picture_alt`);
+        put('picture')(names);
+      },
+    });
     const tool = (words, sign, act, off) => el('button.button.is-small', { type: 'button', title: t(`product.${words}`), 'aria-label': `${t(`product.${words}`)}: ${t('product.n', { n: at + 1 })}`, disabled: off, onclick: act }, sign);
     return el('fieldset.card.product', {
       'data-at': at,
@@ -69,8 +76,8 @@ export function productCards({ draft, isLocked, isFixed, changed, look, looked, 
       one('list', 'list', 'w3', input('list', { inputmode: 'decimal', disabled: isFixed })),
       one('amount', 'amount', 'w3', input('amount', { inputmode: 'numeric' })),
       one('cap', 'cap', 'w3', input('cap', { inputmode: 'numeric', disabled: isFixed })),
-      one('text', 'text', 'w8', el('textarea', { rows: 4, value: product.text, maxlength: 8000, disabled: isLocked, oninput: (event) => put('text')(event.target.value) }), 'product.text.hint'),
-      one('picture', 'picture', 'w4', picture.input, 'product.picture.hint', picture.node)));
+      one('text', 'text', 'w12', el('textarea', { rows: 4, value: product.text, maxlength: 8000, disabled: isLocked, oninput: (event) => put('text')(event.target.value) }), 'product.text.hint'),
+      one('picture', 'picture', 'w12', picture.input, 'product.picture.hint', picture.node)));
   }
 
   function show() {

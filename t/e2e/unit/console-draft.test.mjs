@@ -32,7 +32,7 @@ test('times are those of the shop, whatever the zone of the browser, also where 
 });
 
 test('a stored round that nobody touched goes back as it came', () => {
-  const product = { id: '153', title: 'Phone', amount: 10, price_cents: 99_905, list_price_cents: 100_000, per_buyer: 2, segments: [], text: 'a\n\nb', picture: 'p.webp', page: '/x' };
+  const product = { id: '153', title: 'Phone', amount: 10, price_cents: 99_905, list_price_cents: 100_000, per_buyer: 2, segments: [], text: 'a\n\nb', picture: 'p.webp', picture_alt: ['Front'], page: '/x' };
   const round = { id: '7', version: 3, name: 'Noon', starts_ms: 1_795_406_400_000, ends_ms: 1_795_410_000_000, products: [product] };
   const form = toForm(fromRound(round), false);
   const { page, segments, ...sent } = product;

@@ -110,9 +110,12 @@ pub struct ProductForm {
     /// The text on its page: paragraphs, `- ` lists, `**bold**`.
     #[serde(default)]
     pub text: String,
-    /// The name of its picture.
+    /// The names of its pictures, divided by commas.
     #[serde(default)]
     pub picture: String,
+    /// The alternative texts of its pictures, in their order; empty, the title.
+    #[serde(default)]
+    pub picture_alt: Vec<String>,
 }
 
 impl RoundForm {
@@ -129,6 +132,7 @@ impl RoundForm {
             segments: Vec::new(),
             text: it.text.clone(),
             picture: it.picture.clone(),
+            picture_alt: it.picture_alt.clone(),
         };
         Self {
             id: Some(round.id.clone()),
@@ -344,6 +348,7 @@ fn check_product(
             ),
         );
     }
+    let picture_alt = mistakes.alts(&field("picture_alt"), form);
     Some(Product {
         id: form.id.clone(),
         title: form.title.trim().to_owned(),
@@ -355,6 +360,7 @@ fn check_product(
         text: form.text.replace("\r\n", "\n"),
         picture: form.picture.clone(),
         priced_ms: 0,
+        picture_alt,
     })
 }
 

@@ -79,6 +79,12 @@ fn product(form: &ProductForm) -> Product {
             String::new()
         },
         priced_ms: 0,
+        // A line break would move the texts behind it to other pictures.
+        picture_alt: form
+            .picture_alt
+            .iter()
+            .map(|alt| alt.replace('\n', " "))
+            .collect(),
     }
 }
 

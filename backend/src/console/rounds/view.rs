@@ -86,8 +86,10 @@ pub struct ProductView {
     pub segments: Vec<u64>,
     /// The text on its page.
     pub text: String,
-    /// The name of its picture.
+    /// The names of its pictures, divided by commas.
     pub picture: String,
+    /// The alternative texts of its pictures, in their order; empty, the title.
+    pub picture_alt: Vec<String>,
     /// The path of its page, once published.
     pub page: Option<String>,
     /// How an operator stopped this product alone, if one did.
@@ -161,6 +163,7 @@ fn product_view(product: Product, page: Option<String>, stopped: Option<StopKind
         segments: product.segments,
         text: product.text,
         picture: product.picture,
+        picture_alt: product.picture_alt,
         page,
         stopped,
     }

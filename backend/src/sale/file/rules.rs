@@ -5,7 +5,9 @@ use std::fmt::Display;
 
 use super::fields::{Found, Placed, Table};
 use super::{FileRound, fix_times};
-use crate::sale::limits::{MAX_AMOUNT, MAX_DAYS, MAX_PRICE_CENTS, MAX_SEGMENTS, MAX_TEXT};
+use crate::sale::limits::{
+    MAX_AMOUNT, MAX_DAYS, MAX_PRICE_CENTS, MAX_SEGMENTS, MAX_TEXT, picture_count,
+};
 use crate::sale::tree::Node;
 use crate::sale::when::When;
 use crate::store::round::{Product, Round};
@@ -16,7 +18,7 @@ const PRODUCT: &str = "round.product";
 /// The position of a product without one.
 const LAST: u64 = 1_000_000;
 const ROUND_FIELDS: [&str; 7] = ["id", "name", "starts", "ends", "days", "series", "product"];
-const PRODUCT_FIELDS: [&str; 10] = [
+const PRODUCT_FIELDS: [&str; 11] = [
     "id",
     "title",
     "amount",
@@ -27,6 +29,7 @@ const PRODUCT_FIELDS: [&str; 10] = [
     "position",
     "text",
     "picture",
+    "picture_alt",
 ];
 
 /// Reads all rounds; mistakes go to `found`.
@@ -199,6 +202,8 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<(u64, Produc
     let position = table.number("position", (1, LAST), Some(LAST), found);
     let text = table.text("text", MAX_TEXT, found);
     let picture = table.picture("picture", found);
+    let pictures = picture.as_deref().map(picture_count);
+    let picture_alt = table.alts("picture_alt", pictures, found);
     let product = Product {
         id: id?.value,
         title: title?,
@@ -210,6 +215,7 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<(u64, Produc
         text: text?,
         picture: picture?,
         priced_ms: 0,
+        picture_alt: picture_alt?,
     };
     Some((position?.value, product))
 }

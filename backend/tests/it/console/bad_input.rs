@@ -95,6 +95,30 @@ async fn each_mistake_is_reported_at_its_field_with_its_value_and_its_cure() {
             "without a folder",
         ),
         (
+            "/products/0/picture_alt",
+            json!(["", "Back"]),
+            "products.0.picture_alt",
+            "2 texts, and the product has 1 pictures",
+        ),
+        (
+            "/products/0/picture_alt",
+            json!(["Fro\u{200b}nt"]),
+            "products.0.picture_alt.0",
+            "an invisible character, U+200B",
+        ),
+        (
+            "/products/0/picture_alt",
+            json!(["a\u{202e}b"]),
+            "products.0.picture_alt.0",
+            "U+202E, which changes the direction",
+        ),
+        (
+            "/products/0/picture_alt",
+            json!(["x".repeat(201)]),
+            "products.0.picture_alt.0",
+            "201 characters; write at most 200",
+        ),
+        (
             "/products/0/title",
             json!("two\nlines"),
             "products.0.title",

@@ -78,7 +78,11 @@ async fn approved(console: &Console, li: &Session, wang: &Session, form: &Value)
 #[tokio::test]
 async fn an_operator_makes_a_round_a_supervisor_approves_it_and_it_is_on_sale() {
     let (console, li, wang, _) = three().await;
-    let round = make(&console, &li, &form("153")).await;
+    let mut form = form("153");
+    form["products"][0]["picture"] = json!("phone.webp,back.webp");
+    form["products"][0]["picture_alt"] = json!(["", " Its back "]);
+    let round = make(&console, &li, &form).await;
+    assert_eq!(round["products"][0]["picture_alt"], json!(["", "Its back"]));
     assert_eq!(
         (&round["id"], &round["state"]),
         (&json!("1"), &json!("draft"))
@@ -104,11 +108,11 @@ async fn an_operator_makes_a_round_a_supervisor_approves_it_and_it_is_on_sale() 
         .await
         .unwrap();
     assert_eq!(stock, [100, 0, 0]);
-    let picture: String = conn
-        .hget("seckill::{1::153}::info", "picture")
+    let shown: [String; 2] = conn
+        .hmget("seckill::{1::153}::info", &["picture", "picture_alt"])
         .await
         .unwrap();
-    assert_eq!(picture, "phone.webp");
+    assert_eq!(shown, ["phone.webp,back.webp", "\nIts back"]);
     let page = round["products"][0]["page"].as_str().unwrap();
     console.render().await;
     let html = std::fs::read_to_string(console.config.pages_dir().join(&page[1..])).unwrap();

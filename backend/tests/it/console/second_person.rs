@@ -154,6 +154,7 @@ async fn every_edit_of_what_was_approved_takes_a_second_person() {
         ("/products/0/title", json!("Brick")),
         ("/products/0/text", json!("Does not fold.")),
         ("/products/0/picture", json!("other.webp")),
+        ("/products/0/picture_alt", json!(["Folded, from the front"])),
     ];
     for (field, value) in edits {
         let mut edited = edit(&round);

@@ -38,6 +38,16 @@ async fn an_approval_has_its_pages_rendered_and_an_edit_replaces_one() {
     shop.edit("picture", "0123456789abcdef-960x720").await;
     let page = shop.until_page("1-153.html", "srcset=").await;
     assert!(page.contains("width=\"960\" height=\"720\""));
+    assert!(
+        page.contains("alt=\"&#60;Phone&#62;\""),
+        "the title: {page}"
+    );
+    shop.edit("picture_alt", "Unfolded & \"lit\"").await;
+    let page = shop.until_page("1-153.html", "Unfolded").await;
+    for place in ["alt=", "og:image:alt\" content="] {
+        let said = format!("{place}\"Unfolded &#38; &#34;lit&#34;\"");
+        assert!(page.contains(&said), "{said}: {page}");
+    }
     shop.edit("picture", "../../etc/passwd").await;
     shop.edit("title", "Plain again").await;
     let page = shop.until_page("1-153.html", "Plain again").await;

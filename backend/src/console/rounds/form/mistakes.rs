@@ -2,9 +2,11 @@
 
 use seckill_core::sale::label::{self, Unfit};
 
-use super::{Figure, LATEST_MS, money};
+use super::{Figure, LATEST_MS, ProductForm, money};
 use crate::console::error::FieldMistake;
-use crate::sale::limits::{MAX_NAME, MAX_PRICE_CENTS, MAX_SEGMENTS, MAX_TEXT};
+use crate::sale::limits::{
+    MAX_ALT, MAX_NAME, MAX_PRICE_CENTS, MAX_SEGMENTS, MAX_TEXT, picture_count,
+};
 
 /// The mistakes found so far.
 #[derive(Default)]
@@ -51,6 +53,38 @@ impl Mistakes {
         } else if let Err(unfit) = label::check_text(text) {
             self.unfit(field, unfit);
         }
+    }
+
+    /// The alternative texts of a product's pictures: trimmed, and without empty ones at
+    /// the end.
+    pub(super) fn alts(&mut self, field: &str, form: &ProductForm) -> Vec<String> {
+        let trimmed = form.picture_alt.iter().map(|alt| alt.trim().to_owned());
+        let mut alts: Vec<String> = trimmed.collect();
+        while alts.last().is_some_and(String::is_empty) {
+            alts.pop();
+        }
+        let pictures = picture_count(&form.picture);
+        if alts.len() > pictures {
+            let values = [alts.len().to_string(), pictures.to_string()];
+            let message = format!(
+                "These are {} texts, and the product has {pictures} pictures; write at most one \
+                 for each picture",
+                values[0]
+            );
+            self.add(field, "alts_count", &[&values[0], &values[1]], message);
+        }
+        for (at, alt) in alts.iter().enumerate().filter(|(_, alt)| !alt.is_empty()) {
+            let field = &format!("{field}.{at}");
+            let count = alt.chars().count();
+            if count > MAX_ALT {
+                let values = [count.to_string(), MAX_ALT.to_string()];
+                let message = format!("This has {count} characters; write at most {MAX_ALT}");
+                self.add(field, "too_long", &[&values[0], &values[1]], message);
+            } else if let Err(unfit) = label::check_label(alt) {
+                self.unfit(field, unfit);
+            }
+        }
+        alts
     }
 
     /// A character that text from people may not contain.

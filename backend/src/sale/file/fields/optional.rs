@@ -3,8 +3,8 @@
 use seckill_core::sale::label;
 
 use super::{Found, Table, unfit_problem};
-use crate::sale::limits::{MAX_PICTURE, is_picture};
-use crate::sale::tree::Value;
+use crate::sale::limits::{MAX_ALT, MAX_PICTURE, is_picture};
+use crate::sale::tree::{Node, Value};
 
 impl Table<'_> {
     /// An optional text of any number of lines; empty if it is missing.
@@ -60,6 +60,73 @@ impl Table<'_> {
             seckill_core::pages::picture::MOST
         );
         found.note(node.at, self.name(name), "picture_form", &[&shown], problem);
+        None
+    }
+
+    /// The optional alternative texts of `pictures` pictures (not known if those are
+    /// wrong); none if they are missing.
+    pub(in crate::sale::file) fn alts(
+        &self,
+        name: &str,
+        pictures: Option<usize>,
+        found: &mut Found,
+    ) -> Option<Vec<String>> {
+        let Some(node) = self.optional(name) else {
+            return Some(Vec::new());
+        };
+        let Value::List(items) = &node.value else {
+            let shown = node.value.shown();
+            let problem = format!(
+                "{shown} is not a list; write a text for each picture, such as [\"Front\", \
+                 \"Back\"], or leave it out"
+            );
+            let field = self.name(name);
+            found.note(node.at, field, "not_alts", &[&shown], problem);
+            return None;
+        };
+        let alts: Option<Vec<String>> = items.iter().map(|it| self.alt(name, it, found)).collect();
+        let mut alts = alts?;
+        while alts.last().is_some_and(String::is_empty) {
+            alts.pop();
+        }
+        let (count, pictures) = (alts.len(), pictures?);
+        if count > pictures {
+            let problem = format!(
+                "has {count} texts, and the product has {pictures} pictures; write at most one \
+                 for each picture"
+            );
+            let field = self.name(name);
+            found.note(node.at, field, "alts_count", &[&count, &pictures], problem);
+            return None;
+        }
+        Some(alts)
+    }
+
+    /// The alternative text of one picture, which may be empty.
+    fn alt(&self, name: &str, node: &Node, found: &mut Found) -> Option<String> {
+        let right = format!("write at most {MAX_ALT} characters on one line in quotes");
+        let (code, value, problem) = match &node.value {
+            Value::Text(text) if text.trim().is_empty() => return Some(String::new()),
+            Value::Text(text) if text.chars().count() > MAX_ALT => {
+                let count = text.chars().count();
+                let problem = format!("has {count} characters; {right}");
+                ("too_long", count.to_string(), problem)
+            }
+            Value::Text(text) => match label::check_label(text) {
+                Ok(()) => return Some(text.trim().to_owned()),
+                Err(unfit) => {
+                    let (code, problem) = unfit_problem(unfit);
+                    (code, unfit.character(), format!("{problem}; {right}"))
+                }
+            },
+            other => {
+                let shown = other.shown();
+                let problem = format!("{shown} is not a text; {right}");
+                ("not_a_text", shown, problem)
+            }
+        };
+        let field = self.name(name);
+        found.note(node.at, field, code, &[&value, &MAX_ALT], problem);
         None
     }
 
