@@ -44,10 +44,12 @@ pub mod error;
 mod findings;
 /// Request bodies read as JSON.
 mod json_body;
-/// Logging in and out.
+/// Logging in.
 mod login;
 /// Limits how often logging in may be tried.
 pub mod login_attempts;
+/// Logging out, here and at the login provider.
+mod logout;
 /// Single sign-on by OpenID Connect.
 mod oidc;
 /// The description of this API.
@@ -210,6 +212,7 @@ pub fn router(state: ConsoleState) -> Router {
         .merge(dead_letters::router())
         .merge(findings::router())
         .merge(login::router())
+        .merge(logout::router())
         .merge(openapi::router())
         .merge(orders::router())
         .merge(own_account::router())

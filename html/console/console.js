@@ -108,9 +108,11 @@ async function begin() {
     else if (in_.must) show();
   });
   document.querySelector('#logout').addEventListener('click', async () => {
-    await api.post('/logout', {}, { quiet: true }).catch(() => {});
+    const out = await api.post('/logout', {}, { quiet: true }).catch(() => null);
     useToken(null);
-    location.reload();
+    // Who came from a login provider logs out there too, and comes back.
+    if (/^https?:\/\//.test(out?.end_session_url ?? '')) location.assign(out.end_session_url);
+    else location.reload();
   });
   for (;;) {
     try {

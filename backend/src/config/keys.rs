@@ -75,6 +75,10 @@ pub const KEYS: &[Key] = &[
         meaning: "on: a person's first login makes an account; off: accounts are linked",
     },
     Key {
+        name: "console_oidc_logout",
+        meaning: "on: who logs out at the console is logged out at the issuer too",
+    },
+    Key {
         name: "console_oidc_only",
         meaning: "on: nobody logs in by password but console_oidc_break_glass",
     },

@@ -29,6 +29,8 @@ pub struct Oidc {
     pub roles: RoleClaim,
     /// Whether a person's first login makes an account.
     pub creates: bool,
+    /// Whether logging out at the console logs out at the provider too.
+    pub logs_out: bool,
     /// Whether passwords are off.
     pub only: bool,
     /// The account whose password works nevertheless.

@@ -1,4 +1,4 @@
-//! Logging in and out.
+//! Logging in.
 
 use std::sync::Arc;
 
@@ -28,11 +28,9 @@ const MAX_LOGIN: usize = 4096;
 /// Passwords that are hashed at once, each in 19 MiB.
 const HASHES_AT_ONCE: usize = 2;
 
-/// `GET /ops/api/me` and `POST /ops/api/logout`, for operators who are logged in.
+/// `GET /ops/api/me`, for operators who are logged in.
 pub(super) fn router() -> Router<ConsoleState> {
-    Router::new()
-        .route("/ops/api/me", get(me))
-        .route("/ops/api/logout", post(log_out))
+    Router::new().route("/ops/api/me", get(me))
 }
 
 /// `POST /ops/api/login`, for everybody.
@@ -278,21 +276,6 @@ async fn read_login(headers: &HeaderMap, body: Body) -> Result<Login, ConsoleErr
     Ok(login)
 }
 
-/// Logs out, on this browser only.
-#[utoipa::path(post, path = "/ops/api/logout", tag = "login", responses(
-    (status = 200, description = "Logged out"),
-))]
-pub(super) async fn log_out(
-    State(state): State<ConsoleState>,
-    headers: HeaderMap,
-    session: Session,
-) -> Result<Response, ConsoleError> {
-    state.sessions.end(&session.digest).await?;
-    let mut response = json_response(StatusCode::OK, "{}".to_owned());
-    put_cookie(&mut response, &cookie("", "; Max-Age=0", secure(&headers)))?;
-    Ok(response)
-}
-
 /// Who is logged in.
 #[utoipa::path(get, path = "/ops/api/me", tag = "login", responses(
     (status = 200, description = "Who is logged in", body = Me),
@@ -312,7 +295,7 @@ pub(super) fn cookie(id: &str, more: &str, secure: &str) -> String {
 }
 
 /// Whether the browser came by HTTPS, as an attribute of a cookie.
-fn secure(headers: &HeaderMap) -> &'static str {
+pub(super) fn secure(headers: &HeaderMap) -> &'static str {
     let proto = headers.get("x-forwarded-proto");
     match proto.is_some_and(|it| it == "https") {
         true => "; Secure",

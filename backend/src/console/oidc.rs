@@ -162,7 +162,7 @@ async fn try_finish(
         return Err(refusal(&ProviderError::Refused(why)));
     };
     let token = provider.redeem(&code, pending.proofs()).await;
-    let token = token.map_err(|error| refusal(&error))?;
+    let (token, as_it_came) = token.map_err(|error| refusal(&error))?;
     let account = person::account(state, &provider.settings, &token).await?;
     login::note(state, &account, By::Oidc, headers).await?;
     if let Some(earlier) = &pending.earlier {
@@ -170,10 +170,22 @@ async fn try_finish(
     }
     let (name, subject) = (&account.name, &token.subject);
     tracing::info!(name, subject, "logged in at the console by single sign-on");
-    let (id, _) = login::open_session(state, &account, By::Oidc, headers).await?;
+    let (id, session) = login::open_session(state, &account, By::Oidc, headers).await?;
+    state.sessions.keep_id_token(&session, &as_it_came).await?;
     let mut response = redirect(json_response(StatusCode::OK, "{}".to_owned()), PAGES)?;
     login::put_cookie(&mut response, &login::cookie(&id, "", secure(state)))?;
     Ok(response)
+}
+
+/// Where a browser goes to end a session at the provider too; `None` if there is no such
+/// place, or the provider is away: the session here has ended in any case.
+pub(super) async fn logout_url(state: &ConsoleState, id_token: Option<&str>) -> Option<String> {
+    let provider = state.oidc.as_deref()?;
+    let url = provider.logout_url(id_token).await;
+    url.unwrap_or_else(|error| {
+        tracing::warn!(%error, "somebody was logged out here, and not at the login provider");
+        None
+    })
 }
 
 fn provider(state: &ConsoleState) -> Result<&Provider, ConsoleError> {

@@ -7,8 +7,8 @@ use utoipa::OpenApi as _;
 use super::ConsoleState;
 use super::auth::Operator;
 use super::{
-    accounts, announcement, audit, bans, dead_letters, findings, login, oidc, orders, own_account,
-    pictures, refunds, rounds, simulation, stock,
+    accounts, announcement, audit, bans, dead_letters, findings, login, logout, oidc, orders,
+    own_account, pictures, refunds, rounds, simulation, stock,
 };
 use crate::console::board::api;
 
@@ -26,7 +26,7 @@ use crate::console::board::api;
         oidc::ways,
         oidc::begin,
         oidc::finish,
-        login::log_out,
+        logout::log_out,
         login::me,
         own_account::password,
         own_account::begin_factor,

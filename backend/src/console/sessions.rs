@@ -23,6 +23,8 @@ const LIFE_MS: u64 = 12 * 3_600_000;
 /// How long an account is cached before it is read from the database again: a removed
 /// account is logged out within this time.
 const CACHED: Duration = Duration::from_secs(3);
+/// The field of a session with its ID token.
+const ID_TOKEN: &str = "id_token";
 /// Characters of a browser's name that are kept.
 const MOST_AGENT: usize = 200;
 /// Timeout of that read.
@@ -213,6 +215,34 @@ impl Sessions {
             return Err(ConsoleError::LoginRequired);
         }
         Ok(session)
+    }
+
+    /// Remembers by which ID token a session began, for logging out at the provider.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub(super) async fn keep_id_token(
+        &self,
+        session: &Session,
+        token: &str,
+    ) -> Result<(), ConsoleError> {
+        let key = keys::console_session(&session.digest);
+        let mut conn = self.redis.conn().await?;
+        // With an end of its own: the session may have ended since.
+        let mut write = redis::pipe();
+        write.hset(&key, ID_TOKEN, token).expire(&key, IDLE_S);
+        let () = scripts::together(&write).run(&mut conn).await?;
+        Ok(())
+    }
+
+    /// The ID token by which a session began, if it is known.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub(super) async fn id_token(&self, session: &Session) -> Result<Option<String>, ConsoleError> {
+        let mut conn = self.redis.conn().await?;
+        let key = keys::console_session(&session.digest);
+        Ok(conn.hget(key, ID_TOKEN).await?)
     }
 
     /// The sessions of an account, latest first.

@@ -62,6 +62,21 @@ test('people of two groups log in, see what their role may see, and their sessio
   for (const one of [page, boss]) assert.deepEqual(one.complaints, []);
 });
 
+test('who logs out is asked at the provider, comes back, and has to log in there again', async () => {
+  const page = await fresh();
+  await page.click('#login-sso-go');
+  await logInAtProvider(page, 'ops-wu');
+  await page.locator('#who', { hasText: 'ops-wu' }).waitFor();
+  await page.click('#logout');
+  // The provider's own page asks whether they want to log out there.
+  await page.locator('[name=logout][value=yes]').click();
+  await page.waitForURL('**/console/*');
+  await page.locator('#login[open] #login-sso-go').waitFor();
+  await page.click('#login-sso-go');
+  await page.locator('input[name=password]').waitFor();
+  assert.deepEqual(page.complaints, []);
+});
+
 test('a supervisor links an account to a person, who then logs in with it, and unlinks it', async () => {
   const boss = await fresh();
   await boss.click('#login-sso-go');

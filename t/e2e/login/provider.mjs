@@ -23,6 +23,7 @@ const provider = new Provider(issuer, {
     client_id: 'console',
     client_secret: 'a secret of the console: 100 % random',
     redirect_uris: [`http://127.0.0.1:${consolePort}/ops/api/login/oidc/callback`],
+    post_logout_redirect_uris: [`http://127.0.0.1:${consolePort}/console/`],
     grant_types: ['authorization_code'],
     response_types: ['code'],
   }],

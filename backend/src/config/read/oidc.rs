@@ -39,6 +39,7 @@ impl Values {
             operators: self.claim_values("console_oidc_operators")?,
         };
         let creates = self.switch("console_oidc_create", false)?;
+        let logs_out = self.switch("console_oidc_logout", true)?;
         let only = self.switch("console_oidc_only", false)?;
         let break_glass = self.break_glass()?;
         let Some(issuer) = issuer else {
@@ -66,6 +67,7 @@ impl Values {
             scope,
             roles,
             creates,
+            logs_out,
             only,
             break_glass,
         }))

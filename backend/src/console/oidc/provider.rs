@@ -21,6 +21,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
+use super::PAGES;
 use crate::config::oidc::{Oidc, is_trusted};
 use crate::http::client::HttpClient;
 use crate::now_ms;
@@ -33,6 +34,8 @@ const SPACING: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Longest discovery document and longest response to a code, in bytes.
 const MAX_RESPONSE: usize = 256 * 1024;
+/// Longest ID token that goes into an address, in bytes: servers take addresses of 8 KiB.
+const MAX_HINT: usize = 4096;
 /// Where the console receives the code.
 pub(super) const CALLBACK: &str = "/ops/api/login/oidc/callback";
 
@@ -57,6 +60,9 @@ struct Metadata {
     authorization_endpoint: String,
     token_endpoint: String,
     jwks_uri: String,
+    /// OpenID Connect RP-Initiated Logout 1.0, 2.1.
+    #[serde(default)]
+    end_session_endpoint: Option<String>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default)]
@@ -98,6 +104,8 @@ pub(super) struct Proofs<'a> {
 pub(in crate::console) struct Provider {
     pub(super) settings: Oidc,
     redirect_uri: String,
+    /// Where it sends people who logged out.
+    after_logout: String,
     client: OnceLock<HttpClient>,
     known: Mutex<Known>,
 }
@@ -108,6 +116,7 @@ impl Provider {
         Self {
             settings: settings.clone(),
             redirect_uri: format!("{console_url}{CALLBACK}"),
+            after_logout: format!("{console_url}{PAGES}"),
             client: OnceLock::new(),
             known: Mutex::default(),
         }
@@ -137,6 +146,32 @@ impl Provider {
         Ok(format!("{to}{joint}{query}"))
     }
 
+    /// Where a browser goes to log out at the provider too (OpenID Connect RP-Initiated
+    /// Logout 1.0, 2), from a session that began with this ID token; `None` if the provider
+    /// names no such place, or the settings turn it off.
+    pub(super) async fn logout_url(
+        &self,
+        id_token: Option<&str>,
+    ) -> Result<Option<String>, ProviderError> {
+        if !self.settings.logs_out {
+            return Ok(None);
+        }
+        let published = self.published().await?;
+        let Some(to) = &published.metadata.end_session_endpoint else {
+            return Ok(None);
+        };
+        let mut query = Serializer::new(String::new());
+        if let Some(token) = id_token.filter(|it| it.len() <= MAX_HINT) {
+            query.append_pair("id_token_hint", token);
+        }
+        let query = query
+            .append_pair("client_id", &self.settings.client_id)
+            .append_pair("post_logout_redirect_uri", &self.after_logout)
+            .finish();
+        let joint = if to.contains('?') { '&' } else { '?' };
+        Ok(Some(format!("{to}{joint}{query}")))
+    }
+
     /// Whether a response that bears this `iss` is this provider's (RFC 9207).
     pub(super) async fn is_from(&self, iss: Option<&str>) -> Result<bool, ProviderError> {
         if let Some(iss) = iss {
@@ -149,13 +184,13 @@ impl Provider {
         Ok(!says_so)
     }
 
-    /// Exchanges a code for an ID token, and verifies that. A key that is not known is
-    /// looked for in the keys as they are now.
+    /// Exchanges a code for an ID token, and verifies that; also returns it as it came. A
+    /// key that is not known is looked for in the keys as they are now.
     pub(super) async fn redeem(
         &self,
         code: &str,
         proofs: Proofs<'_>,
-    ) -> Result<IdToken, ProviderError> {
+    ) -> Result<(IdToken, String), ProviderError> {
         let published = self.published().await?;
         let text = self.id_token(&published.metadata, code, proofs).await?;
         let expected = Expected {
@@ -166,9 +201,10 @@ impl Provider {
         match IdToken::believe(&text, expected, &published.keys, now_ms()) {
             Err(IdRefusal::Token(Refusal::UnknownKey)) => {
                 let newer = self.newer(&published).await?;
-                Ok(IdToken::believe(&text, expected, &newer.keys, now_ms())?)
+                let token = IdToken::believe(&text, expected, &newer.keys, now_ms())?;
+                Ok((token, text))
             }
-            believed => Ok(believed?),
+            believed => Ok((believed?, text)),
         }
     }
 
@@ -294,9 +330,10 @@ impl Provider {
         let url = format!("{base}/.well-known/openid-configuration");
         let document = self.get(&url, MAX_RESPONSE).await?;
         let away = |why: String| ProviderError::Away(format!("{url}: {why}"));
-        let metadata: Metadata =
+        let mut metadata: Metadata =
             serde_json::from_slice(&document).map_err(|error| away(error.to_string()))?;
         metadata.check(issuer).map_err(away)?;
+        metadata.drop_bad_logout(issuer);
         let keys = self.get(&metadata.jwks_uri, MAX_SET).await?;
         let keys = KeySet::parse_public(&keys).map_err(|error| {
             ProviderError::Away(format!("{}: {error}", said(&metadata.jwks_uri)))
@@ -358,15 +395,13 @@ impl Metadata {
                 said(&self.issuer)
             ));
         }
-        let scheme = |url: &str| url.split_once("://").map(|(it, _)| it.to_owned());
         let endpoints = [
             ("authorization_endpoint", &self.authorization_endpoint),
             ("token_endpoint", &self.token_endpoint),
             ("jwks_uri", &self.jwks_uri),
         ];
         for (name, url) in endpoints {
-            let is_header = url.bytes().all(|byte| byte.is_ascii_graphic());
-            if !is_trusted(url) || scheme(url) != scheme(issuer) || !is_header {
+            if !is_as_protected(url, issuer) {
                 return Err(format!(
                     "its {name} {:?} is not as well protected as the issuer",
                     said(url)
@@ -376,6 +411,22 @@ impl Metadata {
         Ok(())
     }
 
+    /// Forgets a place to log out that cannot be used: logging in works without it.
+    fn drop_bad_logout(&mut self, issuer: &str) {
+        if let Some(url) = self.end_session_endpoint.take() {
+            if is_as_protected(&url, issuer) {
+                self.end_session_endpoint = Some(url);
+            } else {
+                let url = said(&url);
+                tracing::warn!(
+                    url,
+                    "the login provider's end_session_endpoint is not as well protected as the \
+                     issuer: nobody is logged out there"
+                );
+            }
+        }
+    }
+
     /// Without a list, it is the header (OpenID Connect Discovery 1.0, 3).
     fn wants_secret_in_body(&self) -> bool {
         let has = |all: &Vec<String>, name: &str| all.iter().any(|it| it == name);
@@ -383,6 +434,13 @@ impl Metadata {
             .as_ref()
             .is_some_and(|all| has(all, "client_secret_post") && !has(all, "client_secret_basic"))
     }
+}
+
+/// Whether a URL may be used where the issuer's is: with the same scheme, as a header.
+fn is_as_protected(url: &str, issuer: &str) -> bool {
+    let scheme = |url: &str| url.split_once("://").map(|(it, _)| it.to_owned());
+    let is_header = url.bytes().all(|byte| byte.is_ascii_graphic());
+    is_trusted(url) && scheme(url) == scheme(issuer) && is_header
 }
 
 /// What somebody else said, short enough for a line of the log.

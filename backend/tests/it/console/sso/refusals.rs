@@ -279,6 +279,57 @@ async fn who_logs_out_is_out_and_the_callback_does_not_bring_them_back() {
 }
 
 #[tokio::test]
+async fn who_logs_out_is_sent_to_log_out_at_the_provider_where_it_says_how() {
+    let provider = Provider::start().await;
+    let end = format!("{}/end?tenant=1", provider.issuer);
+    provider.tell(|said| said.metadata["end_session_endpoint"] = json!(end));
+    let console = console(&provider, MAPPED).await;
+    let browser = Browser::begin(&console).await;
+    let mut claims = provider.claims(&browser.asked, "u1");
+    claims["groups"] = json!(["ops"]);
+    let token = provider.key.token(&claims);
+    let answer = browser.with_token(&provider, token.clone()).await;
+    let (session, _) = inside(&console, &answer).await;
+    let out = console.post(&session, "/ops/api/logout", &json!({})).await;
+    let url = out.body["end_session_url"].as_str().unwrap();
+    let query = url.strip_prefix(&format!("{end}&")).expect(url);
+    let said: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect();
+    let wanted = [
+        ("id_token_hint", token.as_str()),
+        ("client_id", CLIENT),
+        ("post_logout_redirect_uri", "https://console.test/console/"),
+    ];
+    assert_eq!(said, wanted.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    let me = console.get(&session, "/ops/api/me").await;
+    assert_eq!(me.status, StatusCode::UNAUTHORIZED);
+    // Who came by a password knows no provider.
+    let wang = console.person("wang", Role::Supervisor).await;
+    let out = console.post(&wang, "/ops/api/logout", &json!({})).await;
+    assert_eq!((out.status, out.body), (StatusCode::OK, json!({})));
+}
+
+#[tokio::test]
+async fn a_place_to_log_out_that_is_missing_unsafe_or_not_wanted_is_not_used() {
+    let off: Vec<_> = [MAPPED, &[("SECKILL_CONSOLE_OIDC_LOGOUT", "off")]].concat();
+    for (end, settings) in [
+        (json!(null), MAPPED),
+        (json!("http://other.example.com/end"), MAPPED),
+        (json!("javascript:alert(1)"), MAPPED),
+        (json!("http://127.0.0.1/end"), &*off),
+    ] {
+        let provider = Provider::start().await;
+        provider.tell(|said| said.metadata["end_session_endpoint"] = end.clone());
+        let console = super::console(&provider, settings).await;
+        let answer = log_in(&console, &provider, "u1", json!({ "groups": ["ops"] })).await;
+        let (session, _) = inside(&console, &answer).await;
+        let out = console.post(&session, "/ops/api/logout", &json!({})).await;
+        assert_eq!((out.status, out.body), (StatusCode::OK, json!({})), "{end}");
+    }
+}
+
+#[tokio::test]
 async fn whom_a_supervisor_linked_does_not_approve_their_work_the_same_day() {
     let provider = Provider::start().await;
     let console = console(&provider, LINKED).await;
