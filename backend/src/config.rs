@@ -146,6 +146,8 @@ pub struct Config {
     pub payment_keys: PathBuf,
     /// File with the payment providers' settings.
     pub payments: PathBuf,
+    /// File with the order form.
+    pub order_form: PathBuf,
     /// The currency of all prices.
     pub currency: Currency,
     /// How long after its deadline an order still waits for money, in seconds.
@@ -324,6 +326,7 @@ impl Config {
             keys: values.path("keys", &data.join("keys"))?,
             payment_keys: values.path("payment_keys", &data.join("payment-keys"))?,
             payments: values.path("payments", &data.join("payments.toml"))?,
+            order_form: values.path("order_form", &data.join("order-form.toml"))?,
             currency: values.currency()?,
             pay_grace,
             refund_stock: values.refund_stock()?,

@@ -32,6 +32,8 @@ pub mod cancels;
 mod excused;
 /// Sends every change of an order to the shop's own systems.
 pub mod feed;
+/// Reads the order form.
+pub mod form_file;
 /// Gives up dead letters.
 pub mod give_up;
 /// One order message and what may be done with it.

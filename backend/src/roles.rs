@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::nearest::nearest;
 use crate::config::{Config, Listen};
 use crate::http::health::{self, Check, Part, PartHealth};
+use crate::orders::form_file::FormFileError;
 use crate::orders::payments::SettingsError;
 use crate::queue::Queues;
 use crate::redis::segments::Segments;
@@ -156,6 +157,9 @@ pub enum RoleError {
     /// The settings of the payment providers are wrong.
     #[error(transparent)]
     Payments(#[from] SettingsError),
+    /// The order form is wrong.
+    #[error(transparent)]
+    OrderForm(#[from] FormFileError),
     /// A role cannot listen.
     #[error("the {role} role cannot listen on {listen}: {reason}")]
     Listen {

@@ -29,6 +29,8 @@ pub mod captcha;
 mod captcha_api;
 /// Sends a buyer to a provider to pay an order.
 mod checkout;
+/// What an order needs from its buyer.
+mod details;
 /// Who sends a request.
 mod identity;
 /// Takes a purchase into the journal while Redis does not answer.
@@ -43,6 +45,8 @@ pub(crate) mod order_export;
 mod orders;
 /// Refuses what another site's page posts.
 mod origin;
+/// One order of the buyer who asks for it.
+mod own_order;
 /// `POST /api/payments/{provider}`: the payment providers' notices.
 mod payments;
 /// Orders that the database may not have yet.

@@ -4,6 +4,8 @@
 //! follow which, and what a payment means for its order. It may use `signing`. How
 //! stock follows an order is in `stock`; the database is the back end's.
 
+/// The order form, and what buyers fill in.
+pub mod form;
 /// The order message, as the queue carries it.
 pub mod message;
 /// Amounts in minor units with their currency.

@@ -3,8 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { bought, buy, close, launch, logIn, name, ROUND, scene, shopper, UNTIL_OPEN } from './browser.mjs';
-import { buys, callsOf } from './buyer.mjs';
+import { isUsable } from './axe.mjs';
+import { bought, buy, close, launch, logIn, name, ROUND, scene, shoot, shopper, UNTIL_OPEN } from './browser.mjs';
+import { buys, callsOf, eventually } from './buyer.mjs';
 
 // Not the product that others wait for.
 const PRODUCT = process.env.OTHER_PRODUCT ?? '154';
@@ -164,5 +165,98 @@ test('a long list is turned page by page, and back is back', async () => {
   assert.ok(await page.locator('#older').isDisabled());
   await page.goBack();
   await page.locator('[data-order="960"]').waitFor();
+  await close(page);
+});
+
+/** A label in two languages. */
+const label = (zh, en) => ({ zh, en });
+const FORM = [
+  { name: 'size', label: label('尺码', 'Size'), kind: 'select', required: true, max_length: 100, options: [{ value: 'M' }, { value: 'L', label: label('大号', 'Large') }] },
+  { name: 'address', label: label('收货地址', 'Address'), kind: 'textarea', required: true, max_length: 200, autocomplete: 'street-address' },
+  { name: 'note', label: label('备注', 'Note'), kind: 'text', required: false, max_length: 10 },
+];
+
+/** An order with a form, of a shop that keeps what is filled in, or refuses with `show.refusal`. */
+async function orderWithForm(page) {
+  const { now_ms: now } = await (await page.request.get('/api/time')).json();
+  const order = { order: '7', round: '1', product: '154', title: 'Earbuds', quantity: 1, price_cents: 9900, total_cents: 9900, created_ms: now, pay_by_ms: now + 600_000, status: 'created', reason: null, can_pay_here: true, payments: [], form: FORM, details: null, details_due: true };
+  const show = { order, kept: [], paid: 0, refusal: null };
+  await page.route('**/api/session', (route) => route.fulfill({ json: { user: 'ann', expires_ms: 9e15 } }));
+  await page.route('**/api/rounds/**/result', (route) => route.fulfill({ json: { status: 'ordered', order: '7', reason: null } }));
+  await page.route('**/api/orders/7', (route) => route.fulfill({ json: order }));
+  await page.route('**/api/orders/7/details', (route) => {
+    if (show.refusal) return route.fulfill({ status: 400, json: { code: 'bad_details', message: 'Refused.', ...show.refusal } });
+    const details = route.request().postDataJSON();
+    show.kept.push(details);
+    Object.assign(order, { details, details_due: false });
+    return route.fulfill({ json: { order: '7', details } });
+  });
+  await page.route('**/api/orders/7/pay', (route) => {
+    show.paid += 1;
+    order.status = 'paid';
+    return route.fulfill({ json: { order: '7', status: 'paid' } });
+  });
+  return show;
+}
+
+test('what an order needs is filled in on its page, and one click on the button pays after it', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  const show = await orderWithForm(page);
+  await page.goto('/order.html?order=7');
+  await page.locator('#details-form').waitFor();
+  await shoot(page, 'order-form');
+  await isUsable(page, 'an order with a form');
+  // Nothing is sent, and the first field that is missing has the focus.
+  await page.click('#pay');
+  await page.locator('#details-size:focus').waitFor();
+  assert.equal(await page.getAttribute('#details-size', 'aria-invalid'), 'true');
+  assert.match(await page.textContent('#details-address-flaw'), /fill this in/);
+  await shoot(page, 'order-form-missing');
+  await isUsable(page, 'an order with a form that lacks something');
+  assert.equal(show.paid, 0);
+
+  await page.getByLabel('Size').selectOption('L');
+  await page.getByLabel('Address').fill('1 Long Street');
+  await page.getByLabel('Note').fill('a note that is too long');
+  assert.equal(await page.inputValue('#details-note'), 'a note tha', 'the browser holds the limit');
+  // The shop may refuse what the page lets pass.
+  show.refusal = { field: 'note', reason: 'invisible' };
+  await page.click('#pay');
+  await page.locator('#details-note:focus').waitFor();
+  assert.match(await page.textContent('#details-note-flaw'), /invisible character/);
+  show.refusal = null;
+  await page.click('#pay');
+  await standing(page, 'paid').waitFor();
+  assert.deepEqual(show.kept, [{ size: 'L', address: '1 Long Street', note: 'a note tha' }]);
+  assert.equal(show.paid, 1);
+  assert.match(await page.textContent('.details'), /Size.*Large.*Address.*1 Long Street/s);
+  assert.equal(await page.locator('.details button').count(), 0, 'a paid order keeps its details');
+  await isUsable(page, 'a paid order with details');
+  await close(page);
+});
+
+test('what is typed into a form stays while the page polls and changes its language', async () => {
+  const page = await shopper(browser, { lang: 'zh-CN' });
+  const show = await orderWithForm(page);
+  await page.goto('/order.html?order=7');
+  await page.getByLabel('收货地址').fill('长安街 1 号');
+  const before = await page.evaluate(() => performance.getEntriesByName(new URL('/api/orders/7', location).href).length);
+  await eventually('the page polls its order', () => page.evaluate((n) => performance.getEntriesByName(new URL('/api/orders/7', location).href).length > n, before));
+  assert.equal(await page.getByLabel('收货地址').inputValue(), '长安街 1 号');
+  await page.selectOption('#lang', 'en');
+  assert.equal(await page.getByLabel('Address').inputValue(), '长安街 1 号');
+  await page.selectOption('#lang', 'ar');
+  await shoot(page, 'order-form-ar');
+  await isUsable(page, 'a form from right to left');
+  await page.selectOption('#lang', 'zh-CN');
+  await page.getByLabel('尺码').selectOption('M');
+  await page.click('#details-save');
+  await page.locator('#details-edit').waitFor();
+  await shoot(page, 'order-form-saved');
+  await page.click('#details-edit');
+  await page.getByLabel('尺码').selectOption('L');
+  await page.click('#details-save');
+  await page.locator('.details .facts', { hasText: '大号' }).waitFor();
+  assert.deepEqual(show.kept.map((it) => it.size), ['M', 'L']);
   await close(page);
 });

@@ -355,6 +355,10 @@ pub const KEYS: &[Key] = &[
         meaning: "file with the payment providers' settings",
     },
     Key {
+        name: "order_form",
+        meaning: "file with the fields that orders need from their buyers",
+    },
+    Key {
         name: "purchase_listen",
         meaning: "where the purchase role listens",
     },

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use seckill_core::orders::form::{Field, Form};
 use seckill_core::orders::order;
 use seckill_core::orders::order::OrderId;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use super::json_body::JsonBody;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::now_ms;
+use crate::orders::form_file;
 use crate::shop::order_export::{CSV_HEAD, csv_line, full_json};
 use crate::stock::following;
 use crate::store::Done;
@@ -173,6 +175,12 @@ pub(super) struct OrderView {
     order: Value,
     /// Everything that happened to it, oldest first.
     history: Vec<OrderEvent>,
+    /// What its buyer filled in; null for nothing.
+    #[schema(value_type = Option<Object>)]
+    details: Value,
+    /// The fields of the order form for its product, with their labels.
+    #[schema(value_type = Vec<Object>)]
+    form: Vec<Field>,
 }
 
 /// One order, with everything that happened to it.
@@ -247,9 +255,21 @@ pub(super) async fn act(
 }
 
 async fn view(state: &ConsoleState, order: &Order) -> Result<Json<OrderView>, ConsoleError> {
-    let history = state.store.get().await?.order_history(order).await?;
-    let order = full_json(order);
-    Ok(Json(OrderView { order, history }))
+    let store = state.store.get().await?;
+    let history = store.order_history(order).await?;
+    let details = store.details(&order.user, order.id).await?;
+    let details = details.and_then(|text| serde_json::from_str(&text).ok());
+    // Without their labels, the details have the fields' names.
+    let form = form_file::read(&state.config.order_form).unwrap_or_else(|error| {
+        tracing::warn!(%error, "details are shown without their labels");
+        Form::default()
+    });
+    Ok(Json(OrderView {
+        form: form.of(&order.product).cloned().collect(),
+        order: full_json(order),
+        history,
+        details: details.unwrap_or_default(),
+    }))
 }
 
 async fn order_of(state: &ConsoleState, text: &str) -> Result<Order, ConsoleError> {

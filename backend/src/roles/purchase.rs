@@ -9,6 +9,7 @@ use seckill_core::signing::keyring::Keyring;
 use super::running::Running;
 use super::{Parts, Role, RoleError, read_keyring};
 use crate::config::Config;
+use crate::orders::form_file;
 use crate::redis::RedisLink;
 use crate::shop::captcha::{Captcha, setup};
 use crate::shop::key_file::{self, Keys};
@@ -47,6 +48,7 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
     .with_store(super::store_of(config))
     .with_keys(keys)
     .with_payments(super::payments(config)?)
+    .with_order_form(form_file::read(&config.order_form)?)
     .with_login_keys(login_keys(config)?)
     .with_names(config.names.clone())
     .with_tokens(tokens(config, &parts.redis)?)

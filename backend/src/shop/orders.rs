@@ -17,16 +17,16 @@ use axum::routing::{get, post, put};
 use seckill_core::Verdict;
 use seckill_core::orders::money::Money;
 use seckill_core::orders::order;
-use seckill_core::orders::order::OrderId;
 use seckill_core::orders::payment::{Notice, ProviderName, Reported};
 use seckill_core::orders::purchase::Reason;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::own_order::{number, order_response, own_order};
 use super::promised::Found;
 use super::state::{ShopState, database_failed};
 use super::view;
-use super::{checkout, identity, promised};
+use super::{checkout, details, identity, promised};
 use crate::http::body::refuse_body;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
@@ -37,7 +37,7 @@ use crate::store::states::Changed;
 const PAGE: u32 = 20;
 /// The last page that is served: nobody has a hundred thousand orders.
 const LAST_PAGE: u32 = 5_000;
-/// Largest body of a payment, and of an order's details, in bytes.
+/// Largest body of a payment, in bytes.
 const MAX_BODY: usize = 4096;
 
 /// `GET /api/orders?page=`, `GET /api/orders/{order}`, `POST /api/orders/{order}/pay`,
@@ -48,7 +48,7 @@ pub(super) fn router() -> Router<Arc<ShopState>> {
         .route("/api/orders/{order}", get(show))
         .route("/api/orders/{order}/pay", post(pay))
         .route("/api/orders/{order}/cancel", post(cancel))
-        .route("/api/orders/{order}/details", put(details))
+        .route("/api/orders/{order}/details", put(details::keep))
 }
 
 async fn list(
@@ -102,11 +102,12 @@ async fn show(
         Found::Waiting(order) => view::order_json(order),
     };
     let order = found.order();
-    let title = body["title"].as_str().unwrap_or(&order.product);
-    body["pay_url"] = checkout::pay_url(&state, &found, title, None, &headers)
-        .await
-        .map_err(database_failed)?
-        .into();
+    details::put_form(&state, order, &mut body);
+    if body["details_due"] != true {
+        let title = body["title"].as_str().unwrap_or(&order.product);
+        let pay_url = checkout::pay_url(&state, &found, title, None, &headers).await;
+        body["pay_url"] = pay_url.map_err(database_failed)?.into();
+    }
     let pages = state.payments.pages().map(ProviderName::as_str);
     body["pay_with"] = pages.collect::<Vec<_>>().into();
     body["currency"] = state.payments.currency().as_str().into();
@@ -121,10 +122,7 @@ async fn placed_json(state: &ShopState, order: &Order) -> Result<Value, ApiError
     let payments = store.payments_of(order).await.map_err(database_failed)?;
     let titles = store.titles(std::slice::from_ref(order)).await;
     let mut body = view::titled_order_json(order, &titles.map_err(database_failed)?);
-    let details = store.details(&order.user, order.id).await;
-    let details = details.map_err(database_failed)?;
-    let details = details.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    body["details"] = details.unwrap_or_default();
+    body["details"] = details::of(store, order).await?;
     body["payments"] = payments.iter().map(view::payment_json).collect();
     Ok(body)
 }
@@ -163,6 +161,9 @@ async fn pay(
     }
     if order.state != order::State::Created {
         return Ok(order_response(order, order::State::Paid));
+    }
+    if details::is_due(&state, order).await? {
+        return Ok(details::due_response());
     }
     if asked.provider.is_some() || !can_pay_here(&state, order) {
         return send_to_pay(&state, &found, asked.provider.as_deref(), &headers).await;
@@ -239,39 +240,6 @@ async fn cancel(
     }
 }
 
-/// Keeps what the order needs from its buyer, such as an address: a JSON object of the
-/// shop's own, until the order is paid.
-async fn details(
-    State(state): State<Arc<ShopState>>,
-    order: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    let user = &*identity::buyer(&state, &headers).await?;
-    let bytes = to_bytes(body, MAX_BODY).await;
-    let bytes = bytes.map_err(|_| Verdict::BadRequest)?;
-    let given: Value = serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?;
-    if !given.is_object() {
-        return Err(ApiError(Verdict::BadRequest));
-    }
-    let order = own_order(&state, user, order).await?;
-    let store = state.store().await?;
-    let text = given.to_string();
-    let kept = store.keep_details(user, order.id, &text, now_ms());
-    match kept.await.map_err(database_failed)? {
-        None => Err(ApiError(Verdict::NotFound)),
-        Some(true) => {
-            let body = serde_json::json!({ "order": order.id.to_string(), "details": given });
-            Ok(json_response(StatusCode::OK, body.to_string()))
-        }
-        Some(false) => {
-            let order = store.order(user, order.id).await.map_err(database_failed)?;
-            let order = order.ok_or(Verdict::NotFound)?;
-            Ok(order_response(&order, order::State::Created))
-        }
-    }
-}
-
 /// The requested page, counted from 1.
 fn page(query: Option<&str>) -> Result<u32, ApiError> {
     let pairs = query
@@ -296,41 +264,4 @@ async fn read_pay(body: Body) -> Result<Pay, ApiError> {
         return Ok(Pay::default());
     }
     Ok(serde_json::from_slice(&bytes).map_err(|_| Verdict::BadRequest)?)
-}
-
-/// The buyer's own order of this number, in the database: one that was only promised is
-/// placed for it.
-///
-/// # Errors
-/// `not_found`, also if the order is another buyer's; `unavailable` if it cannot be placed
-/// now.
-async fn own_order(
-    state: &ShopState,
-    user: &str,
-    order: Result<Path<String>, PathRejection>,
-) -> Result<Order, ApiError> {
-    match promised::find(state, user, number(order)?).await? {
-        Found::Placed(order) => Ok(order),
-        Found::Waiting(_) => Err(ApiError(Verdict::Unavailable)),
-    }
-}
-
-/// The number in a request's path.
-fn number(order: Result<Path<String>, PathRejection>) -> Result<OrderId, ApiError> {
-    let Path(order) = order.map_err(|_| Verdict::BadRequest)?;
-    Ok(order.parse().map(OrderId).map_err(|_| Verdict::NotFound)?)
-}
-
-/// The order as it is now: 200 if it is in the `wanted` state, else 409.
-fn order_response(order: &Order, wanted: order::State) -> Response {
-    if order.state == wanted {
-        return json_response(StatusCode::OK, view::order_json(order).to_string());
-    }
-    let state = order.state.as_str();
-    let body = serde_json::json!({
-        "code": format!("order_{state}"),
-        "message": format!("This order is {state}; that can no longer be changed."),
-        "status": state,
-    });
-    json_response(StatusCode::CONFLICT, body.to_string())
 }

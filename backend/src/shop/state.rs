@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seckill_core::Verdict;
+use seckill_core::orders::form::Form;
 use seckill_core::orders::money::Currency;
 use seckill_core::signing::keyring::{Digest, Keyring};
 use tokio::sync::Semaphore;
@@ -69,6 +70,8 @@ pub struct ShopState {
     pub(super) keyring: Arc<Keys>,
     /// The payment providers that are set up.
     pub(super) payments: Payments,
+    /// What orders need from their buyers.
+    pub(super) order_form: Form,
     /// Verifies tokens of the shop's own login; `None` if it has none.
     pub(super) tokens: Option<Arc<Tokens>>,
     /// Shared with the shop's servers that begin sessions; without them none may.
@@ -113,6 +116,7 @@ impl ShopState {
             store: store.map(LazyStore::opened),
             keyring: Arc::new(Keys::fixed(&keyring)),
             payments: Payments::new(Currency::CNY, Vec::new()),
+            order_form: Form::default(),
             tokens: None,
             login_keys: None,
             names: Names::default(),
@@ -142,6 +146,12 @@ impl ShopState {
     #[must_use]
     pub fn with_payments(self, payments: Payments) -> Self {
         Self { payments, ..self }
+    }
+
+    /// Has buyers fill in this form.
+    #[must_use]
+    pub fn with_order_form(self, order_form: Form) -> Self {
+        Self { order_form, ..self }
     }
 
     /// Believes the tokens of the shop's own login.

@@ -82,6 +82,8 @@ mod order_desk;
 mod order_feed;
 /// How many orders all workers of a site place a second.
 mod orders_rate;
+/// The order form: what buyers fill in, and what cannot be paid before.
+mod order_form;
 /// The orders role: retries, dead letters, backlogs, unpaid orders.
 mod orders_role;
 /// The renderer on real files and a real Redis: what stands in the CDN origin, what

@@ -54,6 +54,9 @@ export const payOrder = (order) => call('POST', orderUrl(order, '/pay'));
 export const payWith = (order, provider) =>
   call('POST', orderUrl(order, '/pay'), { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ provider }) });
 export const cancelOrder = (order) => call('POST', orderUrl(order, '/cancel'));
+/** Keeps what the order needs from its buyer. */
+export const keepDetails = (order, details) =>
+  call('PUT', orderUrl(order, '/details'), { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(details) });
 
 /** Buys; `more` are further headers, such as the language in which the buyer reads. */
 export const buy = (path, key, quantity, more = {}) =>
@@ -91,7 +94,7 @@ export function read(status, data, retryAfter) {
   if (status >= 200 && status < 300) return { status, data: data ?? {} };
   if (typeof data?.code === 'string') {
     const retryMs = Math.max(0, Number(retryAfter) || 0) * 1000;
-    return { status, code: data.code, ...(data.reason && { reason: data.reason }), retryMs };
+    return { status, code: data.code, ...(data.reason && { reason: data.reason }), ...(data.field && { field: data.field }), retryMs };
   }
   // An error page of some proxy in between: it does not know what became of the request.
   if (status >= 500) return { status, lost: true };

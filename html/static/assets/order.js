@@ -1,7 +1,7 @@
 // One order: its state, its payment clock, paying, cancelling, and refunds.
 
 import { watchAccount } from './account.js';
-import { cancelOrder, getOrder, payOrder, payWith } from './api.js';
+import { cancelOrder, getOrder, keepDetails, payOrder, payWith } from './api.js';
 import * as basket from './basket.js';
 import { dayAndTime, price } from './format.js';
 import { lang, learn, onLang, speak, t } from './i18n.js';
@@ -30,6 +30,9 @@ let trouble = null; // why the last click changed nothing, as a key
 let busy = null; // 'cancel', or the way to pay, while it is under way
 let timer = 0;
 let drawn = '';
+// The form of this order, and the module that draws it.
+let details = null;
+let form = null;
 
 learn(more);
 await speak();
@@ -43,6 +46,7 @@ function signedIn(next) {
   if (next === user) return;
   user = next;
   order = null;
+  form = null;
   problem = null;
   dialog.close();
   read();
@@ -50,7 +54,11 @@ function signedIn(next) {
 
 async function read() {
   clearTimeout(timer);
-  if (user) take(await getOrder(id));
+  if (user) {
+    const answer = await getOrder(id);
+    if (answer.data?.form) details ??= await import('./details.js').catch(() => null);
+    take(answer);
+  }
   draw();
   plan();
 }
@@ -59,10 +67,34 @@ function take(answer) {
   if (answer.data?.order) {
     order = answer.data;
     problem = null;
+    if (details && order.form) {
+      form ??= details.detailsForm({ form: order.form, save: saveDetails, changed: draw });
+      form.show(order.details, order.details_due);
+    }
     keep();
   } else if (answer.code === 'login_required') account.expired();
   else if (answer.code === 'not_found' || answer.code === 'bad_request') problem = 'missing';
   else if (!order) problem = 'lost';
+}
+
+/** Keeps what the order needs from its buyer; see details.js. */
+async function saveDetails(given) {
+  busy = 'details';
+  trouble = null;
+  draw();
+  const answer = await keepDetails(id, given);
+  busy = null;
+  if (answer.data?.details) {
+    order = { ...order, details: answer.data.details, details_due: false };
+    form.show(order.details, order.details_due);
+    return null;
+  }
+  if (answer.code !== 'bad_details') {
+    if (answer.code !== 'login_required') trouble = 'details.lost';
+    await read();
+  }
+  draw();
+  return { field: answer.field, reason: answer.reason };
 }
 
 /** The other pages of the shop follow it too. */
@@ -96,6 +128,7 @@ async function change(what, call) {
   if (answer.data?.order) order = { ...order, ...answer.data };
   else if (answer.lost) trouble = 'order.unknown';
   else if (answer.code === 'order_cancelled') trouble = 'order.late.pay';
+  else if (answer.code === 'details_required') trouble = 'details.due';
   else if (answer.code === 'order_paid') trouble = 'order.late.cancel';
   else if (answer.code !== 'login_required') trouble = 'order.unknown';
   await read();
@@ -158,7 +191,22 @@ function sheet(now, where) {
   if (order.status === 'paid') trouble = null;
   if (trouble) notes.unshift(node('p', { class: 'trouble', role: 'alert' }, t(trouble)));
   if (!isReached()) notes.unshift(node('p', { class: 'trouble' }, t('order.offline')));
-  return [card, ...notes, actions(where), item(now)].filter(Boolean);
+  return [card, ...notes, detailsOf(where), actions(where), item(now)].filter(Boolean);
+}
+
+/** The form while the order can be paid, afterwards what was filled in. */
+function detailsOf(where) {
+  if (!form) return null;
+  form.show(order.details, order.details_due);
+  if (where === 'created') return form.node;
+  return order.details && where !== 'late'
+    ? node('section', { class: 'details' }, node('h2', {}, t('details.title')), details.facts(order.form, order.details)) : null;
+}
+
+/** Pays once the form is filled in. */
+async function pay(way) {
+  if (busy || (form && !(await form.submit()))) return;
+  await (way === 'here' ? change(way, payOrder) : leave(way));
 }
 
 function printButton() {
@@ -180,7 +228,7 @@ function actions(where) {
 function payButton(way, place, all) {
   const button = node('button', { id: place ? `pay-${way}` : 'pay', class: 'pay', type: 'button' }, payLabel(way, all.length));
   button.disabled = busy !== null || !isReached();
-  button.addEventListener('click', () => (way === 'here' ? change(way, payOrder) : leave(way)));
+  button.addEventListener('click', () => pay(way));
   return button;
 }
 
@@ -202,7 +250,7 @@ async function leave(way) {
   if (isPayUrl(answer.data?.pay_url)) {
     location.assign(answer.data.pay_url);
   } else if (answer.code !== 'login_required') {
-    trouble = answer.code === 'order_cancelled' ? 'order.late.pay' : 'order.pay.away';
+    trouble = { order_cancelled: 'order.late.pay', details_required: 'details.due' }[answer.code] ?? 'order.pay.away';
   }
   await read();
 }

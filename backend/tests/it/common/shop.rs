@@ -29,6 +29,7 @@ use seckill::store::{LazyStore, Store};
 use seckill_core::gate::admission::{self, Admission};
 use seckill_core::gate::directive::jwt::Jwt;
 use seckill_core::keys;
+use seckill_core::orders::form::Form;
 use seckill_core::orders::money::Currency;
 use seckill_core::orders::notification::Channel;
 use serde_json::Value;
@@ -204,6 +205,22 @@ impl Shop {
             purchase::Options::default(),
         );
         self.app = purchase::router(state.with_tokens(Some(Arc::new(tokens))));
+    }
+
+    /// Has buyers fill in this form from now on, and pay by these providers.
+    pub async fn wants(&mut self, form: Form, payments: Payments) {
+        let state = ShopState::new(
+            self.link.clone(),
+            self.segments.clone(),
+            Some(self.store.clone()),
+            super::ring(),
+            purchase::Options::default(),
+        );
+        self.app = purchase::router(state.with_order_form(form).with_payments(payments));
+        eventually("the purchase role is healthy", || async {
+            (self.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
+        })
+        .await;
     }
 
     /// Journals purchases from now on while Redis does not answer.
