@@ -11,6 +11,7 @@ export const PAGES = [
   { name: 'board', load: () => import('./board.js') },
   { name: 'rounds', load: () => import('./rounds/list.js') },
   { name: 'approvals', load: () => import('./rounds/approvals.js'), count: async () => (await api.get('/rounds?state=submitted')).total + (await api.get('/proposals?state=waiting')).total },
+  { name: 'orders', load: () => import('./orders.js') },
   { name: 'bans', load: () => import('./bans.js') },
   { name: 'dead-letters', load: () => import('./dead-letters.js') },
   { name: 'refunds', load: () => import('./refunds.js') },

@@ -47,7 +47,7 @@ export async function show(root) {
   const { refunds, all, total_cents: cents } = await api.get('/refunds');
   const cell = (label, what) => el('td', { 'data-label': t(label) }, el('span', {}, what));
   const row = (it) => el('tr', { 'data-payment': it.payment },
-    cell('refunds.payment', it.payment), cell('refunds.order', it.order),
+    cell('refunds.payment', it.payment), cell('refunds.order', it.order ? el('a', { href: `#/orders/${encodeURIComponent(it.order)}` }, it.order) : '–'),
     el('td.num', { 'data-label': t('refunds.amount') }, money(it.amount_cents)),
     cell('refunds.reason', find(`refund.${it.reason}`) ?? it.reason ?? '–'), cell('refunds.since', moment(it.received_ms)));
   const heads = ['payment', 'order', 'amount', 'reason', 'since'];

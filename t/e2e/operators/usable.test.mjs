@@ -11,7 +11,7 @@ import { launch, shoot } from '../browser.mjs';
 const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
 
 // The keys of the console's words, as its lists of them write keys.
-const KEYS = /\b(account|accounts|announcement|act|basis|sessions|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|why|letter|mark|mistake|nav|note|policy|preview|product|proposal|reason|refund|report|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
+const KEYS = /\b(account|accounts|announcement|act|basis|sessions|alert|approvals|ask|audit|ban|board|code|did|error|finding|kind|why|letter|mark|mistake|nav|note|order|orders|picture|policy|preview|product|proposal|reason|refund|report|role|round|rounds|series|sim|state|stock|vice)\.[a-z_]{2,}/g;
 
 let browser;
 before(async () => {
@@ -47,6 +47,23 @@ const SIMULATION = {
   },
 };
 
+const ORDER = {
+  order: '4611686018427387904', state: 'paid', reason: null, user: 'li.wei@example.com', round: '1', product: '153', segment: 1, quantity: 2, price_cents: 99_900, total_cents: 199_800,
+  request: 'c0ffee', permit: '', locked_ms: now - 70_000, created_ms: now - 65_000, pay_by_ms: now + 500_000,
+};
+const ORDERS = { orders: [ORDER, { ...ORDER, order: '4611686018427387905', state: 'created', user: 'x'.repeat(64), quantity: 1 }, { ...ORDER, order: '4611686018427387906', state: 'cancelled', reason: 'unpaid' }], next: '4611686018427387906' };
+const ORDER_SEEN = {
+  order: ORDER, details: { size: 'L', address: '长安街 1 号\n北京 100000', extra: { gift: true } },
+  form: [
+    { name: 'size', label: { zh: '尺码', en: 'Size' }, kind: 'select', required: true, max_length: 100, options: [{ value: 'L', label: { zh: '大号', en: 'Large' } }] },
+    { name: 'address', label: { zh: '地址', en: 'Address' }, kind: 'textarea', required: true, max_length: 200 },
+  ],
+  history: [
+    { at_ms: now - 70_000, what: 'purchase', detail: '2 items locked', who: '' }, { at_ms: now - 65_000, what: 'placed', detail: 'to be paid by 2026-11-29T12:10:00Z', who: '' },
+    { at_ms: now - 20_000, what: 'payment', detail: 'pi_3PabcdefghijklmnopQRSTUV, 199800 cents, paid', who: '' }, { at_ms: now, what: 'note', detail: 'Asked for a gift wrap.', who: 'supervisor' },
+  ],
+};
+
 const answers = (path, body) => async (page) => {
   await page.route(`**/ops/api/${path}*`, (route) => (route.request().method() === 'GET' ? route.fulfill({ json: body }) : route.fallback()));
 };
@@ -78,6 +95,9 @@ const PAGES = {
   },
   'approvals': { at: 'approvals', shows: '.waiting, .empty' },
   'proposals': { at: 'approvals', shows: '[data-proposal="7"] [data-act="proposal.approve"]', first: answers('proposals', PROPOSALS) },
+  'orders': { at: 'orders', shows: 'tr[data-order]', first: answers('orders', ORDERS) },
+  'order': { at: `orders/${ORDER.order}`, shows: '[data-detail=address]', first: answers('orders/', ORDER_SEEN) },
+  'orders-empty': { at: 'orders', shows: '.empty', first: answers('orders', { orders: [], next: null }) },
   'bans': { at: 'bans', shows: '#ban-form' },
   'dead-letters': { at: 'dead-letters', shows: 'h1' },
   'refunds': { at: 'refunds', shows: 'h2' },
