@@ -95,7 +95,7 @@ function showAway(error) {
 }
 
 async function begin() {
-  speak();
+  await speak();
   comeBack();
   wire({ onLogin: logIn, onAway: showAway });
   whenIn((in_) => {

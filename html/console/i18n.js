@@ -1,6 +1,8 @@
-// The two languages of the console. Each page brings its own words along by
-// `addWords`; what the server says in English is translated by its code.
+// The languages of the console. Each page brings its own words along by `addWords`, in
+// Chinese and English; another language is one file with the words of all pages. What the
+// server says in English is translated by its code.
 
+import { known, LANGUAGES } from './languages.js';
 import { en, zh } from './words.js';
 
 const WORDS = { 'zh-CN': { ...zh }, en: { ...en } };
@@ -20,27 +22,31 @@ export function t(key, values = {}) {
   return find(key, values) ?? key;
 }
 
-/** The same, null if there are none. `{n|day|days}` is the word for one or for more. */
+/**
+ * The same, null if there are none. `{n|day|days}` is the word for one or for more;
+ * languages with other forms name them, `{n|one=…|few=…|other=…}`, as Intl.PluralRules does.
+ */
 export function find(key, values = {}) {
-  return WORDS[current][key]
-    ?.replace(/\{(\w+)\|([^|}]*)\|([^}]*)\}/g, (_, name, one, more) => (String(values[name]) === '1' ? one : more))
+  return (WORDS[current][key] ?? (current === 'zh-CN' ? undefined : WORDS.en[key]))
+    ?.replace(/\{(\w+)\|([^{}]*)\}/g, (_, name, forms) => form(forms.split('|'), values[name]))
     .replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '') ?? null;
+}
+
+function form(forms, value) {
+  if (!forms[0].includes('=')) return String(value) === '1' ? forms[0] : forms[1];
+  const named = Object.fromEntries(forms.map((it) => it.split('=')));
+  return named[new Intl.PluralRules(current).select(Number(String(value).replace(/[^\d.]/g, '')))] ?? named.other ?? '';
 }
 
 /** What the server said, in the reader's language as far as the code is known. */
 export function said(error) {
-  if (current === 'en') return error.message;
-  return find(`error.${error.code}${error.missing ? `.${error.missing}` : ''}`, error.values ?? {}) ?? error.message;
+  const key = `error.${error.code}${error.missing ? `.${error.missing}` : ''}`;
+  // English words for some codes are those of single sign-on, which brings back no sentence.
+  return current !== 'en' && WORDS[current][key] ? find(key, error.values ?? {}) : error.message;
 }
 
 const listeners = new Set();
 export const onLang = (show) => listeners.add(show);
-
-function known(tag) {
-  if (typeof tag !== 'string') return null;
-  if (/^zh\b/i.test(tag)) return 'zh-CN';
-  return /^en\b/i.test(tag) ? 'en' : null;
-}
 
 function stored() {
   try {
@@ -50,23 +56,41 @@ function stored() {
   }
 }
 
-export function speak() {
-  current = known(new URLSearchParams(location.search).get('lang')) ?? known(stored()) ?? known(navigator.language) ?? 'en';
+/** Chooses a language, whose words may have to be fetched first; without them it is English. */
+async function choose(tag) {
+  try {
+    WORDS[tag] ??= (await LANGUAGES[tag].load()).words;
+    current = tag;
+  } catch {
+    current = 'en';
+  }
   fillWords();
-  document.querySelector('#lang').addEventListener('click', () => {
-    current = current === 'en' ? 'zh-CN' : 'en';
+}
+
+/** Fills in all words and wires the choice of the language. */
+export async function speak() {
+  const chosen = known(new URLSearchParams(location.search).get('lang')) ?? known(stored()) ?? known(navigator.language) ?? 'en';
+  const select = document.querySelector('#lang');
+  select.replaceChildren(...Object.entries(LANGUAGES).map(([tag, { name }]) => {
+    const option = new Option(name, tag, false, tag === chosen);
+    option.lang = tag;
+    return option;
+  }));
+  select.addEventListener('change', async () => {
+    await choose(select.value);
     try {
       localStorage.setItem(STORED, current);
     } catch {
       // Without storage, the choice is made again next time.
     }
-    fillWords();
     for (const show of listeners) show();
   });
+  await choose(chosen);
 }
 
 function fillWords() {
   document.documentElement.lang = current;
+  document.documentElement.dir = LANGUAGES[current].dir ?? 'ltr';
   document.title = t('title');
   for (const node of document.querySelectorAll('[data-t]')) node.textContent = t(node.dataset.t);
   for (const node of document.querySelectorAll('[data-t-label]')) node.setAttribute('aria-label', t(node.dataset.tLabel));

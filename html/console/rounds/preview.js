@@ -4,12 +4,11 @@ import { api } from '../api.js';
 import { el, fill } from '../dom.js';
 import { lang, shopZone, t } from '../i18n.js';
 
-let words = null;
-
+/** The shop's words in the reader's language, or in English where the shop lacks it. */
 async function shopWords() {
-  words ??= import('/assets/words.js').catch(() => ({ zh: {}, en: {} }));
-  const { zh, en } = await words;
-  return lang() === 'en' ? en : zh;
+  const [{ zh, en }, { LANGUAGES }] = await Promise.all([import('/assets/words.js'), import('/assets/languages.js')]);
+  if (lang() === 'zh-CN') return zh;
+  return (await LANGUAGES[lang()]?.load?.())?.words ?? en;
 }
 
 /** An element and a function that shows a product of a form in it. */
@@ -39,8 +38,9 @@ export function preview() {
 
 /** The words that the page's own script would fill in. */
 async function speak(page, form) {
-  const all = await shopWords();
-  const say = (key, values = {}) => all[key]?.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
+  const all = await shopWords().catch(() => ({}));
+  const { phrase } = await import('/assets/phrase.js').catch(() => ({ phrase: (text) => text }));
+  const say = (key, values = {}) => (all[key] === undefined ? undefined : phrase(all[key], values, lang()));
   page.documentElement.lang = lang();
   page.documentElement.dataset.spoken = '';
   for (const node of page.querySelectorAll('[data-t]')) node.textContent = say(node.dataset.t, node.dataset) ?? node.textContent;

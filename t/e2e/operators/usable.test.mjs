@@ -97,7 +97,7 @@ const PAGES = {
   'proposals': { at: 'approvals', shows: '[data-proposal="7"] [data-act="proposal.approve"]', first: answers('proposals', PROPOSALS) },
   'orders': { at: 'orders', shows: 'tr[data-order]', first: answers('orders', ORDERS) },
   'order': { at: `orders/${ORDER.order}`, shows: '[data-detail=address]', first: answers('orders/', ORDER_SEEN) },
-  'orders-empty': { at: 'orders', shows: '.empty', first: answers('orders', { orders: [], next: null }) },
+  'orders-empty': { at: 'orders/', shows: '.empty', first: answers('orders', { orders: [], next: null }) },
   'bans': { at: 'bans', shows: '#ban-form' },
   'dead-letters': { at: 'dead-letters', shows: 'h1' },
   'refunds': { at: 'refunds', shows: 'h2' },
@@ -166,3 +166,32 @@ for (const lang of ['zh-CN', 'en']) {
     }
   });
 }
+
+test('another language is a file and a line: what it lacks is English, and it may run from right to left', async () => {
+  const context = await browser.newContext({ baseURL: CONSOLE_URL, locale: 'he-IL', viewport: { width: 1280, height: 900 } });
+  const page = await context.newPage();
+  page.on('pageerror', (error) => assert.fail(String(error)));
+  const script = (body) => (route) => route.fulfill({ contentType: 'text/javascript', body });
+  const list = await (await page.request.get('/console/languages.js')).text();
+  await page.route('**/console/languages.js', script(list.replace("en: { name: 'English' },", "$& he: { name: 'עברית', dir: 'rtl', load: () => import('./lang/he.js') },")));
+  await page.route('**/console/lang/he.js', script("export const words = { 'nav.rounds': 'סבבים', 'rounds.title': 'סבבים', 'rounds.total': '{n|one=סבב אחד|other=סבבים}', 'logout': 'יציאה' };"));
+  await page.goto('/console/');
+  await logIn(page);
+  await page.locator('html[lang=he][dir=rtl]').waitFor({ state: 'attached' });
+  for (const [at, shows] of [['rounds', 'tr[data-round]'], ['board', '.board [data-tile]'], ['rounds/1', '[data-act=publish]']]) {
+    await page.goto(`/console/#/${at}`);
+    await page.locator(`#main ${shows}`).first().waitFor();
+    await shoot(page, `console-rtl-${at.replace('/', '-')}`);
+    await isUsable(page, `${at} from right to left`);
+  }
+  await page.locator('#nav', { hasText: 'סבבים' }).waitFor();
+  await page.locator('#nav', { hasText: 'Live board' }).waitFor();
+  const refused = await page.evaluate(async () => (await import('/console/i18n.js')).said({ code: 'not_found', message: 'There is no order 7.' }));
+  assert.equal(refused, 'There is no order 7.');
+  // The choice is kept.
+  await page.selectOption('#lang', 'zh-CN');
+  await page.locator('html[lang=zh-CN][dir=ltr]').waitFor({ state: 'attached' });
+  await page.reload();
+  await page.locator('html[lang=zh-CN]').waitFor({ state: 'attached' });
+  await context.close();
+});
