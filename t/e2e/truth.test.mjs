@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { callsOf, buys, eventually } from './buyer.mjs';
-import { close, launch, logIn, name, notice, PAGE, pretend, scene, shoot, shopper, UNTIL_OPEN } from './browser.mjs';
+import { BASE_URL, close, launch, logIn, name, notice, PAGE, pretend, scene, shoot, shopper, UNTIL_OPEN } from './browser.mjs';
 
 let browser;
 before(async () => {
@@ -179,5 +179,40 @@ test('a language that is written from right to left turns the page around, and i
   const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.equal(over, 0);
   await eventually('the countdown is read from left to right', () => page.evaluate(() => getComputedStyle(document.querySelector('.boxes')).direction === 'ltr'));
+  await close(page);
+});
+
+test('without scripts every page says so where it is seen, and shows no button that cannot work', async () => {
+  const context = await browser.newContext({ baseURL: BASE_URL, locale: 'zh-CN', viewport: { width: 390, height: 844 }, javaScriptEnabled: false });
+  const page = await context.newPage();
+  for (const path of ['/', PAGE, '/orders.html', '/order.html?order=1']) {
+    await page.goto(path);
+    const { x, y, width, height } = await page.locator('noscript p').boundingBox();
+    assert.ok(width > 300 && height < 200 && x + width <= 390, `${path}: ${width} × ${height}`);
+    assert.ok(path === PAGE || y + height < 844, `${path}: it stands at ${y}`);
+    const dead = page.locator(':is(#buy, #account, #less, #share, .login-form [type=submit]):visible');
+    assert.equal(await dead.count(), 0, path);
+  }
+  await context.close();
+});
+
+test('the longest title and price leave the countdown whole, and wide tables scroll by themselves', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await page.goto(PAGE);
+  await page.locator('html[data-ready]').waitFor();
+  await page.evaluate(() => {
+    document.querySelector('h1').textContent = 'Supercalifragilistic-Unbreakable-Name-Without-Any-Space-In-It'.repeat(2);
+    document.querySelector('.price').lastChild.textContent = '10000000000.00';
+    const cells = Array.from({ length: 7 }, (_, i) => `<th>column ${i}</th>`).join('');
+    document.querySelector('.about').insertAdjacentHTML('beforeend', `<div class="scroll" tabindex="0"><table id="wide"><tr>${cells}</tr></table></div>`);
+  });
+  await shoot(page, 'overlong');
+  const inside = await page.evaluate(() => {
+    const strip = document.querySelector('.strip').getBoundingClientRect();
+    const count = document.querySelector('#countdown').getBoundingClientRect();
+    return count.left >= strip.left && count.right <= strip.right && count.bottom <= strip.bottom;
+  });
+  assert.ok(inside, 'the countdown stands within its strip');
+  assert.ok(await page.evaluate(() => document.querySelector('#wide th').offsetWidth >= 60), 'a column is not a letter wide');
   await close(page);
 });

@@ -151,6 +151,8 @@ export function productView(page, act) {
     if (next === 'login') label = t('button.login');
     else if (next === 'pay') label = t('button.pay');
     else if (lasting) label = t(`button.${lasting}`);
+    // Whoever has the product already is not invited to try again.
+    else if (wait > 0 && noticeAt(s, scene)?.code === 'duplicate') label = t('button.duplicate');
     else if (wait > 0) label = t('button.wait', { s: wait });
     else if (!s.online && scene === 'open') label = t('button.offline');
     put($('buy-text'), label);

@@ -133,7 +133,7 @@ function section(round, now) {
         'div',
         {},
         node('h2', {}, node('span', { dir: 'auto' }, round.name), ' ', node('span', { class: 'chip' }, t(`round.${where}`))),
-        node('p', {}, node('bdi', { dir: 'ltr' }, span(round.starts_ms, round.ends_ms, now, lang())), where === 'scheduled' ? [' ', reminder(round)] : null),
+        node('p', {}, node('bdi', { dir: 'auto' }, span(round.starts_ms, round.ends_ms, now, lang())), where === 'scheduled' ? [' ', reminder(round)] : null),
       ),
       clock,
     ),

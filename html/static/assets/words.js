@@ -81,6 +81,7 @@ export const zh = {
   'button.pay': '去支付',
   'button.paid': '已支付',
   'button.blocked': '暂时无法购买',
+  'button.duplicate': '已经抢购过',
   'button.not_found': '商品已下架',
 
   'scene.connecting': '请稍候',
@@ -91,7 +92,7 @@ export const zh = {
   'scene.soon': '即将开抢',
   'scene.soon.do': '到点按钮自动亮起，点一次即可。',
   'scene.open': '抢购进行中',
-  'scene.open.do': '点一次即可；每次点击后，30 秒后可再次尝试。',
+  'scene.open.do': '点一次即可。没有成功的话，30 秒后可以再试。',
   'scene.open.login': '登录后点一次即可抢购。',
   'scene.sending': '正在提交',
   'scene.sending.do': '请求已发出，请稍候。',
@@ -285,6 +286,7 @@ export const en = {
   'button.pay': 'Pay now',
   'button.paid': 'Paid',
   'button.blocked': 'Cannot buy for now',
+  'button.duplicate': 'You have this already',
   'button.not_found': 'No longer on sale',
 
   'scene.connecting': 'One moment',

@@ -79,6 +79,7 @@ export const words = {
   'button.pay': 'ادفع الآن',
   'button.paid': 'مدفوع',
   'button.blocked': 'الشراء متوقف مؤقتاً',
+  'button.duplicate': 'اشتريت هذا من قبل',
   'button.not_found': 'لم يعد معروضاً',
 
   'scene.connecting': 'لحظة من فضلك',
