@@ -1,0 +1,151 @@
+// What shoppers do to a page that was not made for it: two clicks for one, a full disk, a
+// clock of their own, the back button, and a sale that is stopped under their hands.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { bought, close, launch, logIn, name, pretend, PAGE, ROUND, scene, shopper, UNTIL_OPEN } from './browser.mjs';
+import { buys, eventually } from './buyer.mjs';
+
+// Not the product that others wait for.
+const OTHER = process.env.OTHER_PRODUCT ?? '154';
+const OTHER_PAGE = `/product/${ROUND}-${OTHER}.html`;
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+test('two clicks on the button are one purchase', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  const show = await pretend(page, { state: 'open' });
+  await page.goto(PAGE);
+  await page.locator('#buy[aria-disabled=false]').waitFor();
+  await page.dblclick('#buy');
+  await scene(page, 'processing').waitFor();
+  await page.click('#buy', { force: true });
+  show.result = { status: 'ordered', order: '7301' };
+  await scene(page, 'ordered').waitFor();
+  assert.equal(show.bought.length, 1);
+  await close(page);
+});
+
+test('in a browser whose storage is full a purchase is made, and found again after a reload', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await page.addInitScript(() => {
+    Storage.prototype.setItem = () => {
+      throw new DOMException('The quota has been exceeded.', 'QuotaExceededError');
+    };
+  });
+  await logIn(page, name());
+  await page.goto(OTHER_PAGE);
+  await page.locator('#buy[aria-disabled=false]').waitFor(UNTIL_OPEN);
+  await page.click('#buy');
+  await bought(page);
+  const order = await page.textContent('#order');
+  await page.reload();
+  await scene(page, 'ordered').waitFor();
+  assert.equal(await page.textContent('#order'), order);
+  await close(page);
+});
+
+test('in a browser that refuses all storage the pages still work', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await page.addInitScript(() => {
+    for (const store of ['localStorage', 'sessionStorage']) {
+      Object.defineProperty(window, store, { get: () => {
+        throw new DOMException('Access is denied for this document.', 'SecurityError');
+      } });
+    }
+  });
+  await logIn(page, name());
+  const order = await buys(page, OTHER);
+  for (const [path, shows] of [['/', '#rounds a'], ['/orders.html', `.order-row[data-order="${order}"]`], [`/order.html?order=${order}`, '#pay']]) {
+    await page.goto(path);
+    await page.locator(shows).first().waitFor();
+  }
+  await close(page);
+});
+
+for (const minutes of [-10, 10]) {
+  test(`a clock that is ${minutes > 0 ? 'ten minutes fast' : 'ten minutes slow'} changes neither the countdown nor the time to pay`, async () => {
+    const page = await shopper(browser, { lang: 'en', clockOffBy: minutes * 60_000 });
+    await logIn(page, name());
+    const order = await buys(page, OTHER);
+    await page.goto(`/order.html?order=${order}`);
+    await page.locator('#main[data-state=created]').waitFor();
+    const { pay_by_ms: payBy } = await (await page.request.get(`/api/orders/${order}`)).json();
+    await eventually('the clock says what is left by the shop', async () => {
+      const [minute, second] = (await page.textContent('#clock')).split(':').map(Number);
+      const { now_ms: now } = await (await page.request.get('/api/time')).json();
+      return Math.abs(payBy - now - (minute * 60 + second) * 1_000) < 3_000;
+    });
+    await page.goto(OTHER_PAGE);
+    await scene(page, 'ordered').waitFor();
+    const { now_ms: now } = await (await page.request.get('/api/time')).json();
+    const shown = await page.evaluate((ms) => {
+      const [h, m, s] = document.querySelector('#shop-time').textContent.split(':').map(Number);
+      const day = new Date(ms);
+      return Math.abs(h * 3_600 + m * 60 + s - (day.getHours() * 3_600 + day.getMinutes() * 60 + day.getSeconds()));
+    }, now);
+    assert.ok(shown < 5 || shown > 86_395, `the shop's clock is ${shown} s off`);
+    await close(page);
+  });
+}
+
+test('back from the payment the product page knows that it is paid', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await logIn(page, name());
+  await buys(page, OTHER);
+  await page.goto(OTHER_PAGE);
+  await scene(page, 'ordered').waitFor();
+  await page.click('#buy');
+  await page.locator('#pay').click();
+  await page.locator('#main[data-state=paid]').waitFor();
+  await page.goBack();
+  await scene(page, 'paid').waitFor();
+  assert.equal(await page.getAttribute('#buy', 'aria-disabled'), 'true');
+  await page.goForward();
+  await page.locator('#main[data-state=paid]').waitFor();
+  assert.equal(await page.locator('#pay').count(), 0);
+  await close(page);
+});
+
+test('a sale that is paused, resumed and withdrawn while the page is open says each, and sells in between', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  const show = await pretend(page, { state: 'open' });
+  await page.goto(PAGE);
+  const button = page.locator('#buy[aria-disabled=false]');
+  await button.waitFor();
+  show.state = 'paused';
+  await scene(page, 'paused').waitFor();
+  assert.equal(await button.count(), 0);
+  show.state = 'open';
+  await button.waitFor();
+  show.state = 'sold_out';
+  await scene(page, 'sold_out').waitFor();
+  assert.equal(await button.count(), 0);
+  show.state = 'open';
+  await button.waitFor();
+  // Paused between the page's last poll and the click.
+  show.buy = [410, 'paused'];
+  show.state = 'paused';
+  await page.evaluate(() => document.querySelector('#buy').click());
+  await scene(page, 'paused').waitFor();
+  show.state = 'withdrawn';
+  await scene(page, 'withdrawn').waitFor();
+  await page.locator('#home:visible').waitFor();
+  await close(page);
+});
+
+test('whoever has the product already is told so, and not invited to try again', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  const show = await pretend(page, { state: 'open', buy: [409, 'duplicate'] });
+  await page.goto(PAGE);
+  await page.locator('#buy[aria-disabled=false]').click();
+  await page.locator('#product[data-notice=duplicate]').waitFor();
+  await page.locator('#buy-text', { hasText: 'You have this already' }).waitFor();
+  await page.locator('#see-orders:visible').waitFor();
+  assert.equal(show.bought.length, 1);
+  await close(page);
+});
