@@ -17,6 +17,25 @@ step "What the pages decide without a browser"
 npm run --silent unit --prefix t/e2e || status=1
 mkdir -p target/e2e
 shop_place "$PWD/target/e2e/data"
+# What orders of one product need from their buyers.
+cat >"$SECKILL_DATA/order-form.toml" <<'FORM'
+[[field]]
+name = "strap"
+label = { zh = "表带", en = "Strap" }
+kind = "select"
+options = [{ value = "black", label = { zh = "黑色", en = "Black" } }, { value = "red", label = { zh = "红色", en = "Red" } }]
+required = true
+products = ["155"]
+
+[[field]]
+name = "address"
+label = { zh = "收货地址", en = "Address" }
+kind = "textarea"
+max_length = 200
+required = true
+autocomplete = "street-address"
+products = ["155"]
+FORM
 shop_start --demo
 step "A person in a browser"
 CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || fail "no Chromium found; run: scripts/install.sh test"
@@ -25,14 +44,14 @@ export BASE_URL=$shop_url CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots
 # mostly wait.
 npm run --silent states --prefix t/e2e >target/e2e/states.log 2>&1 &
 states=$!
-SECKILL=$seckill npm run --silent shop --prefix t/e2e || status=1
+FORM_PRODUCT=155 SECKILL=$seckill npm run --silent shop --prefix t/e2e || status=1
 wait "$states" || status=1
 cat target/e2e/states.log
 npm run --silent weight --prefix t/e2e || status=1
 step "Operators and supervisors at the console"
 password_of() { sed -n "s,^  Login  *$1 / ,,p" "$shop_log"; }
 CONSOLE_URL=http://127.0.0.1:$SECKILL_CONSOLE_PORT BASE_URL=$shop_url CHROMIUM=$CHROMIUM SCREENSHOTS=$PWD/target/e2e/screenshots \
-    OPERATOR_PASSWORD=$(password_of operator) SUPERVISOR_PASSWORD=$(password_of supervisor) \
+    OPERATOR_PASSWORD=$(password_of operator) SUPERVISOR_PASSWORD=$(password_of supervisor) FORM_PRODUCT=155 \
     npm run --silent console --prefix t/e2e || status=1
 step "Operators who watch a sale"
 OPERATOR_PASSWORD=$(password_of operator) SUPERVISOR_PASSWORD=$(password_of supervisor) CONSOLE_URL=http://127.0.0.1:$SECKILL_CONSOLE_PORT \

@@ -8,7 +8,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { isUsable } from './axe.mjs';
-import { BASE_URL, launch, shoot } from './browser.mjs';
+import { BASE_URL, launch, name, shoot, shopper } from './browser.mjs';
+import { buys } from './buyer.mjs';
 
 const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
 const PASSWORDS = { operator: process.env.OPERATOR_PASSWORD, supervisor: process.env.SUPERVISOR_PASSWORD };
@@ -311,4 +312,35 @@ test('another site cannot act in an operator’s name, nor frame the console', a
   assert.match(page.headers.get('content-security-policy'), /frame-ancestors 'none'/);
   assert.doesNotMatch(page.headers.get('content-security-policy'), /unsafe-inline/);
   await operator.context().close();
+});
+
+test('an operator finds an order, reads what its buyer filled in, notes, cancels', { skip: !process.env.FORM_PRODUCT }, async () => {
+  const buyer = await shopper(browser);
+  const user = name();
+  await buyer.request.post('/api/session', { data: { user } });
+  const order = await buys(buyer, process.env.FORM_PRODUCT);
+  const given = await buyer.request.put(`/api/orders/${order}/details`, { data: { strap: 'black', address: '<b>1 Long Street</b>' } });
+  assert.equal(given.status(), 200);
+  const operator = await person('operator');
+  await operator.goto('/console/#/orders');
+  await operator.selectOption('#orders-by', 'user');
+  await operator.fill('#orders-text', user);
+  await operator.keyboard.press('Enter');
+  await operator.locator('.page-orders tbody tr').nth(1).waitFor({ state: 'detached' });
+  await operator.locator(`tr[data-order="${order}"] a`).click();
+  await operator.locator('[data-detail=strap]', { hasText: 'Black' }).waitFor();
+  assert.equal(await operator.locator('[data-detail=address] dd').textContent(), '<b>1 Long Street</b>');
+  await operator.click('[data-act="order.note"]');
+  await operator.fill('dialog[open] textarea', 'Rang up.');
+  await operator.click('dialog[open] [type=submit]');
+  await operator.locator('.history li', { hasText: 'Rang up.' }).waitFor();
+  await operator.click('[data-act="order.cancel"]');
+  await operator.fill('dialog[open] textarea', 'The buyer asked for it.');
+  await operator.click('dialog[open] [type=submit]');
+  await operator.locator('[data-order-state=cancelled]').waitFor();
+  assert.equal(await operator.locator('[data-act="order.cancel"], [data-act="order.refund"]').count(), 0);
+  await shoot(operator, 'console-order-real');
+  await isUsable(operator, 'an order that was cancelled');
+  await close(operator);
+  await close(buyer);
 });

@@ -260,3 +260,23 @@ test('what is typed into a form stays while the page polls and changes its langu
   assert.deepEqual(show.kept.map((it) => it.size), ['M', 'L']);
   await close(page);
 });
+
+// scripts/e2e.sh gives this product a form of its own.
+test('a shop with a form does not take money before it is filled in, and shows it afterwards', { skip: !process.env.FORM_PRODUCT }, async () => {
+  const page = await shopper(browser, { lang: 'zh-CN' });
+  await logIn(page, name());
+  const order = await buys(page, process.env.FORM_PRODUCT);
+  const { post, get } = callsOf(page);
+  const refused = await post(`/api/orders/${order}/pay`);
+  assert.deepEqual([refused.status, refused.body.code], [409, 'details_required']);
+  await page.goto(`/order.html?order=${order}`);
+  await page.getByLabel('表带').selectOption('red');
+  await page.getByLabel('收货地址').fill(' 长安街 1 号\n北京 ');
+  await page.click('#pay');
+  await standing(page, 'paid').waitFor();
+  assert.match(await page.textContent('.details'), /红色/);
+  const { details, form } = await get(`/api/orders/${order}`);
+  assert.deepEqual(details, { strap: 'red', address: '长安街 1 号\n北京' });
+  assert.equal(form.length, 2);
+  await close(page);
+});
