@@ -85,6 +85,12 @@ const offline = async (page) => {
 };
 const paidTwice = [{ payment: 'p', order: ORDER.order, amount_cents: 99_900, status: 'refund_due', reason: 'already_paid' }];
 
+/** What an order needs from its buyer. */
+const FORM = [
+  { name: 'size', label: { zh: '尺码', en: 'Size' }, kind: 'select', required: true, max_length: 100, options: [{ value: 'M' }, { value: 'L' }] },
+  { name: 'address', label: { zh: '收货地址', en: 'Address' }, kind: 'textarea', required: true, max_length: 200 },
+];
+
 const STATES = {
   'start': rounds({}),
   'start-empty': rounds({ rounds: [] }),
@@ -115,6 +121,7 @@ const STATES = {
   'orders-lost': list('lost', null),
   'order-created': order('created', {}),
   'order-cancel': order('created', {}, (page) => page.click('#cancel')),
+  'order-form': order('created', { details: null, details_due: true, form: FORM }, (page) => page.locator('#details-form').waitFor()),
   'order-elsewhere': order('created', { can_pay_here: false }),
   'order-providers': order('created', { can_pay_here: false, pay_with: ['alipay', 'wechat'], pay_url: 'https://pay.example/1' }),
   'order-free': order('created', { price_cents: 0, total_cents: 0 }),
