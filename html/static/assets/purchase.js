@@ -147,7 +147,9 @@ function reported(s, answer, now) {
     case 'processing':
       return pending(s, 'processing', now);
     case 'unknown':
-      return pending(s, 'lost', now);
+      // The shop cannot tell at the moment. It says something only of a click: whoever made
+      // none is not waiting for anything, and an order that was seen stays.
+      return s.grab ? pending(s, 'lost', now) : s;
     default:
       return none(s, now);
   }

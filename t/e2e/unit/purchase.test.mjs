@@ -101,6 +101,18 @@ test('a reload in the middle of sending counts as not confirmed', () => {
   assert.equal(sceneAt(again, NOW + 1_000), 'lost');
 });
 
+test('while the shop cannot tell, who has clicked nothing may click, and who has an order keeps it', () => {
+  const s = result(loggedIn(), 'unknown', NOW);
+  assert.equal(sceneAt(s, NOW), 'open');
+  assert.equal(buttonAt(s, NOW).act, 'buy');
+  // Nothing "did not go through" afterwards.
+  const later = result(result(s, 'none', NOW + 1_000), 'none', NOW + 2_000 + NONE_MS);
+  assert.equal(noticeAt(later, 'open'), null);
+  const ordered = result(result(clicked(), 'ordered', NOW + 500, { order: '7' }), 'unknown', NOW + 1_000);
+  assert.equal(sceneAt(ordered, NOW + 1_000), 'ordered');
+  assert.equal(sceneAt(result(clicked(), 'unknown', NOW + 1_000), NOW + 1_000), 'lost');
+});
+
 test('"none" for 30 s after sending means it did not go through; the same request may be tried again', () => {
   let s = result(reduce(clicked(), { type: 'lost', now: NOW }), 'none', NOW + 1_000);
   s = result(s, 'none', NOW + 1_000 + NONE_MS);
