@@ -80,10 +80,10 @@ mod ops_up;
 mod order_desk;
 /// The order feed: what the shop's own systems get, in which order, and how often.
 mod order_feed;
-/// How many orders all workers of a site place a second.
-mod orders_rate;
 /// The order form: what buyers fill in, and what cannot be paid before.
 mod order_form;
+/// How many orders all workers of a site place a second.
+mod orders_rate;
 /// The orders role: retries, dead letters, backlogs, unpaid orders.
 mod orders_role;
 /// The renderer on real files and a real Redis: what stands in the CDN origin, what
