@@ -49,6 +49,9 @@ pub mod orders;
 /// The ledger of a stock segment: replaying it, and rebuilding stock from it.
 pub mod stock;
 
+/// Several sites that sell one round: shares, transfers, the lease of a site.
+pub mod sites;
+
 /// The purchase journal: the format of its files, and reading back what a crash left.
 pub mod journal;
 

@@ -17,5 +17,7 @@ pub mod keyring;
 pub mod revocation;
 /// The buyer's session token.
 pub mod session;
+/// What sites say to each other.
+pub mod site;
 /// Traces, and the edge's word that one is to be recorded.
 pub mod trace;

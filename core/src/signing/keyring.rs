@@ -76,16 +76,19 @@ pub enum Purpose {
     Identity,
     /// That a trace is to be recorded.
     Trace,
+    /// What sites say to each other.
+    Site,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 6] = [
+    const ALL: [Purpose; 7] = [
         Purpose::Path,
         Purpose::Session,
         Purpose::Captcha,
         Purpose::Admission,
         Purpose::Identity,
         Purpose::Trace,
+        Purpose::Site,
     ];
 
     fn label(self) -> &'static [u8] {
@@ -96,6 +99,7 @@ impl Purpose {
             Purpose::Admission => b"seckill admission v1",
             Purpose::Identity => b"seckill identity v1",
             Purpose::Trace => b"seckill trace v1",
+            Purpose::Site => b"seckill site v1",
         }
     }
 }
