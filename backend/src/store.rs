@@ -96,6 +96,8 @@ pub mod server_variables;
 mod session;
 /// Orders that the shop cancels.
 mod shop_cancels;
+/// Transfers of items between sites.
+pub mod site_transfers;
 /// Ends statements that wait for a database server that does not respond.
 mod stalled;
 /// Changes of orders: cancelled, expired, stock followed.

@@ -152,6 +152,11 @@ const SQLITE_FILES: &[File] = &[
         "picture_alts",
         include_str!("../../migrations/sqlite/0059_picture_alts.sql"),
     ),
+    (
+        60,
+        "sites",
+        include_str!("../../migrations/sqlite/0060_sites.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -294,6 +299,11 @@ const MYSQL_FILES: &[File] = &[
         "picture_alts",
         include_str!("../../migrations/mysql/0059_picture_alts.sql"),
     ),
+    (
+        60,
+        "sites",
+        include_str!("../../migrations/mysql/0060_sites.sql"),
+    ),
 ];
 const POSTGRES_FILES: &[File] = &[
     (
@@ -325,6 +335,11 @@ const POSTGRES_FILES: &[File] = &[
         59,
         "picture_alts",
         include_str!("../../migrations/postgres/0059_picture_alts.sql"),
+    ),
+    (
+        60,
+        "sites",
+        include_str!("../../migrations/postgres/0060_sites.sql"),
     ),
 ];
 

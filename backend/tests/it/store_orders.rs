@@ -4,6 +4,8 @@
 mod identities;
 /// Notifications of changes of orders.
 mod notifications;
+/// Transfers between sites.
+mod site_transfers;
 /// Texts and records on which databases differ.
 mod texts;
 
@@ -26,6 +28,7 @@ use seckill_core::orders::order::{OrderId, State};
 use seckill_core::orders::payment;
 use seckill_core::orders::payment::{Notice, ProviderName, Reported};
 use seckill_core::orders::purchase::Reason;
+use site_transfers::a_transfer_between_sites_changes_the_amount_once;
 use tempfile::TempDir;
 use texts::{
     a_text_with_a_zero_byte_is_no_reason_to_refuse_money,
@@ -90,6 +93,7 @@ on_all!(
     texts_are_equal_and_in_order_by_their_bytes,
     of_many_who_keep_one_record_at_once_none_fails,
     a_text_with_a_zero_byte_is_no_reason_to_refuse_money,
+    a_transfer_between_sites_changes_the_amount_once,
 );
 
 fn purchase(user: &str, request: &str, at_ms: u64) -> OrderMessage {
