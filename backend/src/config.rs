@@ -57,6 +57,8 @@ mod read;
 pub mod running;
 /// Prints what is in force, secrets masked.
 mod shown;
+/// The settings of a site among others.
+pub mod site;
 /// The caches in front of the CDN origin.
 pub mod targets;
 /// Where traces are sent.
@@ -73,6 +75,7 @@ pub use names::Names;
 pub use notify::Notify;
 pub use oidc::Oidc;
 pub use shown::{Setting, masked_url};
+pub use site::{SitePeer, SiteSettings};
 pub use traces::Traces;
 
 /// In `simulation_rounds`: every round.
@@ -235,6 +238,8 @@ pub struct Config {
     /// Where the metrics of a process are served, for one whose roles serve nothing
     /// else; `None` for nowhere.
     pub status_listen: Option<Listen>,
+    /// This site among others; `None` if it sells alone.
+    pub site: Option<SiteSettings>,
     /// Access logs of all edges.
     pub access_logs: Vec<PathBuf>,
     /// What the analysis does with likely programs.
@@ -370,6 +375,7 @@ impl Config {
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,
             ops_listen: values.listen("ops_listen", &run.join("ops.sock"))?,
             status_listen: values.optional_listen("status_listen")?,
+            site: values.site(&data)?,
             access_logs: values.paths("access_logs", &data.join("logs/access.log"))?,
             analysis: values.analysis()?,
             simulation_rounds: values.round_ids("simulation_rounds")?,

@@ -69,7 +69,8 @@ async fn import_sale(
     overlapping: bool,
 ) -> anyhow::Result<()> {
     let now_ms = crate::now_ms();
-    let rounds = repeat::by_day(file::read(path, now_ms)?, &config.time_zone)?;
+    let rounds = file::read_at(config.site.as_ref(), path, now_ms)?;
+    let rounds = repeat::by_day(rounds, &config.time_zone)?;
     if approve {
         // Checked before anything is stored: a sale that cannot be approved now
         // should not be stored without being approved.

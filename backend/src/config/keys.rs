@@ -459,6 +459,30 @@ pub const KEYS: &[Key] = &[
         meaning: "nginx workers; auto: one a core",
     },
     Key {
+        name: "site",
+        meaning: "name of this site, if several sell the same rounds; none: it sells alone",
+    },
+    Key {
+        name: "site_peers",
+        meaning: "name and address of every other site",
+    },
+    Key {
+        name: "site_home",
+        meaning: "the site that sells on however long it is cut off, and declares others lost",
+    },
+    Key {
+        name: "site_keys",
+        meaning: "key ring file shared by all sites",
+    },
+    Key {
+        name: "site_listen",
+        meaning: "where the relay role listens for the other sites",
+    },
+    Key {
+        name: "site_lost_after",
+        meaning: "seconds after which a site that the home does not hear counts as lost",
+    },
+    Key {
         name: "access_logs",
         meaning: "access logs of all edges, for the analysis",
     },

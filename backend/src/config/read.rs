@@ -37,6 +37,8 @@ mod oidc;
 mod paths;
 /// Which queue, and where it is.
 mod queue;
+/// This site among others.
+mod site;
 /// Which caches are purged when a page changes.
 mod targets;
 /// Where traces are sent.

@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use super::characters;
 use super::tree::{self, Node, Unreadable};
 use super::when::When;
+use crate::config::SiteSettings;
 use crate::store::round::Round;
 
+/// The shares of several sites.
+mod division;
 /// Typed access to the fields of a table, which notes mistakes.
 mod fields;
 /// The rules for a round and a product.
@@ -107,6 +110,18 @@ pub enum Form {
 /// # Errors
 /// [`SaleFileError`], with every mistake that was found.
 pub fn read(path: &Path, now_ms: u64) -> Result<Vec<FileRound>, SaleFileError> {
+    read_at(None, path, now_ms)
+}
+
+/// The same at a site: the amounts are its shares.
+///
+/// # Errors
+/// [`SaleFileError`], with every mistake that was found.
+pub fn read_at(
+    site: Option<&SiteSettings>,
+    path: &Path,
+    now_ms: u64,
+) -> Result<Vec<FileRound>, SaleFileError> {
     let unreadable = |source| SaleFileError::Unreadable {
         path: path.to_owned(),
         source,
@@ -118,7 +133,7 @@ pub fn read(path: &Path, now_ms: u64) -> Result<Vec<FileRound>, SaleFileError> {
         .extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("json"));
     let form = if is_json { Form::Json } else { Form::Toml };
-    parse(&text, form, now_ms).map_err(|mistakes| SaleFileError::Mistakes {
+    parse_at(site, &text, form, now_ms).map_err(|mistakes| SaleFileError::Mistakes {
         path: path.to_owned(),
         mistakes,
     })
@@ -129,6 +144,19 @@ pub fn read(path: &Path, now_ms: u64) -> Result<Vec<FileRound>, SaleFileError> {
 /// # Errors
 /// Every mistake that was found, in the order of the file.
 pub fn parse(text: &str, form: Form, now_ms: u64) -> Result<Vec<FileRound>, Vec<Mistake>> {
+    parse_at(None, text, form, now_ms)
+}
+
+/// The same at a site: the amounts are its shares.
+///
+/// # Errors
+/// Every mistake that was found, in the order of the file.
+pub fn parse_at(
+    site: Option<&SiteSettings>,
+    text: &str,
+    form: Form,
+    now_ms: u64,
+) -> Result<Vec<FileRound>, Vec<Mistake>> {
     let text = &*characters::plain(text);
     let tree = match form {
         Form::Toml => tree::parse_toml(text),
@@ -148,7 +176,7 @@ pub fn parse(text: &str, form: Form, now_ms: u64) -> Result<Vec<FileRound>, Vec<
         }]
     })?;
     let mut found = fields::Found::default();
-    let rounds = rules::rounds(&tree, now_ms, &mut found);
+    let rounds = rules::rounds(&tree, site, now_ms, &mut found);
     if found.is_empty() {
         Ok(rounds)
     } else {

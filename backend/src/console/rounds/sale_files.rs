@@ -43,7 +43,8 @@ pub(in crate::console) async fn import(
     let store = state.store.get().await?;
     let now_ms = now_ms();
     let zone = state.config.time_zone.clone();
-    let read = move || file::parse(&text, form, now_ms);
+    let config = state.config.clone();
+    let read = move || file::parse_at(config.site.as_ref(), &text, form, now_ms);
     // Ten thousand products take a while; other requests need not wait.
     let read = tokio::task::spawn_blocking(read).await;
     let rounds = read.map_err(|error| ConsoleError::internal(&error))?;

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::fmt::Display;
 
+use super::division::share;
 use super::fields::{Found, Placed, Table};
 use super::{FileRound, fix_times};
+use crate::config::SiteSettings;
 use crate::sale::limits::{
     MAX_AMOUNT, MAX_DAYS, MAX_PRICE_CENTS, MAX_SEGMENTS, MAX_TEXT, picture_count,
 };
@@ -18,7 +20,7 @@ const PRODUCT: &str = "round.product";
 /// The position of a product without one.
 const LAST: u64 = 1_000_000;
 const ROUND_FIELDS: [&str; 7] = ["id", "name", "starts", "ends", "days", "series", "product"];
-const PRODUCT_FIELDS: [&str; 11] = [
+const PRODUCT_FIELDS: [&str; 12] = [
     "id",
     "title",
     "amount",
@@ -26,6 +28,7 @@ const PRODUCT_FIELDS: [&str; 11] = [
     "list_price_cents",
     "per_buyer",
     "segments",
+    "sites",
     "position",
     "text",
     "picture",
@@ -33,7 +36,12 @@ const PRODUCT_FIELDS: [&str; 11] = [
 ];
 
 /// Reads all rounds; mistakes go to `found`.
-pub(super) fn rounds(tree: &Node, now_ms: u64, found: &mut Found) -> Vec<FileRound> {
+pub(super) fn rounds(
+    tree: &Node,
+    site: Option<&SiteSettings>,
+    now_ms: u64,
+    found: &mut Found,
+) -> Vec<FileRound> {
     let Some(file) = Table::open(tree, "", &[ROUND], found) else {
         return Vec::new();
     };
@@ -43,11 +51,16 @@ pub(super) fn rounds(tree: &Node, now_ms: u64, found: &mut Found) -> Vec<FileRou
     let mut ids = Ids::default();
     items
         .iter()
-        .filter_map(|node| round(node, now_ms, &mut ids, found))
+        .filter_map(|node| round(node, (site, now_ms), &mut ids, found))
         .collect()
 }
 
-fn round(node: &Node, now_ms: u64, ids: &mut Ids, found: &mut Found) -> Option<FileRound> {
+fn round(
+    node: &Node,
+    (site, now_ms): (Option<&SiteSettings>, u64),
+    ids: &mut Ids,
+    found: &mut Found,
+) -> Option<FileRound> {
     let table = Table::open(node, ROUND, &ROUND_FIELDS, found)?;
     // Every field is checked before the first mistake ends the round, so that one run
     // of the import reports all mistakes.
@@ -83,7 +96,7 @@ fn round(node: &Node, now_ms: u64, ids: &mut Ids, found: &mut Found) -> Option<F
     let series = table.optional_id("series", found);
     let products = table
         .list("product", "at least one [[round.product]]", found)
-        .map(|items| products(items, found));
+        .map(|items| products(items, site, found));
     let (starts, ends, (opens_ms, ends_ms)) = times?;
     Some(FileRound {
         round: Round {
@@ -101,11 +114,11 @@ fn round(node: &Node, now_ms: u64, ids: &mut Ids, found: &mut Found) -> Option<F
 }
 
 /// Reads products in the order of their positions, then of the file.
-fn products(items: &[Node], found: &mut Found) -> Vec<Product> {
+fn products(items: &[Node], site: Option<&SiteSettings>, found: &mut Found) -> Vec<Product> {
     let mut ids = Ids::default();
     let mut products: Vec<(u64, Product)> = items
         .iter()
-        .filter_map(|node| product(node, &mut ids, found))
+        .filter_map(|node| product(node, site, &mut ids, found))
         .collect();
     products.sort_by_key(|(position, _)| *position);
     products.into_iter().map(|(_, product)| product).collect()
@@ -144,7 +157,12 @@ fn check_times(
     }
 }
 
-fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<(u64, Product)> {
+fn product(
+    node: &Node,
+    site: Option<&SiteSettings>,
+    ids: &mut Ids,
+    found: &mut Found,
+) -> Option<(u64, Product)> {
     let table = Table::open(node, PRODUCT, &PRODUCT_FIELDS, found)?;
     let id = table.id("153", found);
     if let Some(id) = &id {
@@ -152,6 +170,8 @@ fn product(node: &Node, ids: &mut Ids, found: &mut Found) -> Option<(u64, Produc
     }
     let title = table.label("title", "Phone", found);
     let amount = table.number("amount", (1, MAX_AMOUNT), None, found);
+    // From here on the amount is what this site has of it.
+    let amount = amount.and_then(|amount| share(&table, &amount, site, found));
     let price = table.number("price_cents", (0, MAX_PRICE_CENTS), None, found);
     let list_default = price.as_ref().map_or(0, |price| price.value);
     let list_price = table.number(
