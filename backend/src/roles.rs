@@ -48,14 +48,16 @@ mod relay;
 pub mod restart;
 /// The tasks, and how they are kept up.
 mod running;
+/// Other sites, which the relay role speaks to.
+mod sites;
 
 /// A part of the back end that can run by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Sells: verifies requests again, runs the stock script, returns results.
     Purchase,
-    /// Publishes events to the queue, reclaims permits of dead edges, and finishes
-    /// transfers of stock.
+    /// Publishes events to the queue, reclaims permits of dead edges, finishes transfers of
+    /// stock, and moves items between sites.
     Relay,
     /// Places orders, and notifies buyers of them.
     Orders,
@@ -154,6 +156,9 @@ pub enum RoleError {
     /// The settings of the notifications are wrong.
     #[error("{0}")]
     Notify(String),
+    /// The other sites cannot be reached as they are set up.
+    #[error("{0}")]
+    Sites(String),
     /// The settings of the payment providers are wrong.
     #[error(transparent)]
     Payments(#[from] SettingsError),
@@ -304,7 +309,7 @@ async fn start<'a>(
         purchase::start(&parts, running)?;
     }
     if has(Role::Relay) {
-        relay::start(&parts, running);
+        relay::start(&parts, running)?;
     }
     if has(Role::Analysis) {
         analysis::start(&parts, running);

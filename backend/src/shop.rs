@@ -63,6 +63,8 @@ mod replay;
 mod result;
 /// `/api/session`: who is logged in, and the demo login.
 mod session;
+/// What selling means at one of several sites.
+mod site;
 /// What every handler shares.
 mod state;
 /// Tokens of the shop's own login.
@@ -73,6 +75,7 @@ mod traced;
 pub mod view;
 
 pub use replay::Replayer;
+pub use site::SiteState;
 pub use state::{Options, ShopState};
 
 /// Everything that the purchase role serves.

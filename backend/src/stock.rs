@@ -1,7 +1,7 @@
 //! Stock in Redis: how much lies where, what moves it after it was sold, what waits on
 //! disk while Redis is away, and the fence around a Redis that is older. It may use the
-//! sale's catalogue, the database and Redis; it knows nothing of the queue, of edges or
-//! of HTTP.
+//! sale's catalogue, the database and Redis; it knows nothing of the queue or of edges, and
+//! of HTTP only what the sites say to each other.
 
 /// Changes how many items a product has while it sells.
 pub mod adjust;
@@ -17,6 +17,8 @@ pub mod levels;
 pub mod reopening;
 /// Rounds that are over leave Redis.
 pub mod retire;
+/// Other sites that sell the same rounds, and the items that move between them.
+pub mod sites;
 /// The steps that a purchase's stock takes: confirm and release.
 pub mod steps;
 /// Moves stock between the segments of a product.

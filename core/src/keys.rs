@@ -204,6 +204,19 @@ pub fn adjusting(item: &Item) -> String {
     format!("seckill::{{{item}}}::adjusting")
 }
 
+/// Hash: permits that transfers to other sites took off the limit, transfer id → permits; see
+/// `lua/permits/give.lua`.
+#[must_use]
+pub fn giving(item: &Item) -> String {
+    format!("seckill::{{{item}}}::giving")
+}
+
+/// String: how long this site may still sell, see [`crate::sites::lease`].
+pub const SITE_LEASE: &str = "seckill::site::lease";
+
+/// Hash: what other sites reported last, site → JSON.
+pub const SITE_REPORTS: &str = "seckill::site::reports";
+
 /// The field of [`stock`] that says why nothing changes in the segment: its Redis has
 /// forgotten events.
 pub const STOCK_HALTED: &str = "halted";

@@ -181,11 +181,13 @@ fn adjust_error(error: AdjustError, amount: u64) -> ConsoleError {
                 to: amount.into(),
             }])
         }
-        AdjustError::Busy(_) | AdjustError::Unsteady(_) => ConsoleError::Conflict {
-            code: "stock_moves",
-            current: None,
-            message: error.to_string(),
-        },
+        AdjustError::Busy(_) | AdjustError::BetweenSites(_) | AdjustError::Unsteady(_) => {
+            ConsoleError::Conflict {
+                code: "stock_moves",
+                current: None,
+                message: error.to_string(),
+            }
+        }
         AdjustError::Link(_) => {
             tracing::warn!(%error, "the console cannot reach Redis");
             ConsoleError::Away(Part::Redis)

@@ -18,6 +18,7 @@ use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::publish::{self, PublishError};
 use crate::stock::reopening;
+use crate::stock::sites::moves::{MoveError, Mover};
 use crate::store::orders::{Order, StockDue};
 use crate::store::round::{Product, Round};
 use crate::store::stop::Stops;
@@ -75,6 +76,9 @@ pub enum RebuildError {
     /// The database failed.
     #[error("the stock was not wholly put back: {0}; give the same command again")]
     Store(#[from] StoreError),
+    /// A transfer between sites could not be decided.
+    #[error("the stock was not wholly put back: {0}; give the same command again")]
+    Sites(#[from] MoveError),
     /// The catalogue is not written.
     #[error("the stock was put back, but is not on sale: {0}; give the same command again")]
     Publish(#[from] PublishError),
@@ -222,10 +226,20 @@ impl Rebuilder<'_> {
             queue_is_visible: self.queue_is_visible,
             pause: verify::PAUSE,
         };
-        let mut is_halted = false;
+        let (mut product, mut is_halted) = (product.clone(), false);
+        let share = self.store.share_and_between(&item).await?;
+        if !options.dry_run && share.is_some_and(|(_, between)| !between.is_empty()) {
+            // Stock and amount differ by what moves between sites: that is decided first.
+            self.halt(&item, &entry, "rebuild").await?;
+            is_halted = true;
+        }
         for _ in 0..ATTEMPTS {
+            if is_halted {
+                let amount = Mover::decide(self.store, self.segments, &item, &entry).await?;
+                product.amount = amount.unwrap_or(product.amount);
+            }
             let state = gather::gather(system, &item, &entry).await?;
-            let outcome = Outcome::of(&state, product);
+            let outcome = Outcome::of(&state, &product);
             if outcome.is_right(on_sale) {
                 return Ok(None);
             }

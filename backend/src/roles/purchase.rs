@@ -14,7 +14,7 @@ use crate::redis::RedisLink;
 use crate::shop::captcha::{Captcha, setup};
 use crate::shop::key_file::{self, Keys};
 use crate::shop::tokens::{Reading, Tokens};
-use crate::shop::{self, ShopState};
+use crate::shop::{self, ShopState, SiteState};
 use crate::stock::journal::{Journal, Limits};
 
 /// Serves the API at `purchase_listen`.
@@ -54,7 +54,8 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
     .with_tokens(tokens(config, &parts.redis)?)
     .with_captcha(captcha(config, &parts.redis)?)
     .with_journal(parts.journal.clone())
-    .with_fence(Some(Arc::clone(&parts.fence)));
+    .with_fence(Some(Arc::clone(&parts.fence)))
+    .with_site(config.site.as_ref().map(|site| SiteState::new(site, &parts.redis)));
     if let Some(journal) = parts.journal.clone() {
         let limits = Limits::megabytes(config.journal_max_mb);
         let replayer = state.replayer().adopting(config.journal_dir(), limits);

@@ -1,16 +1,19 @@
 //! The relay role: publishes what was sold, reclaims the permits of dead edges, and
-//! finishes transfers of stock.
+//! finishes transfers of stock, and moves items between sites.
 
 use std::time::Duration;
 
 use super::running::Running;
-use super::{Parts, Role};
+use super::{Parts, Role, RoleError, sites};
 use crate::edges::leases;
 use crate::outbox::relay;
 use crate::stock::transfer;
 
-/// Starts its three tasks.
-pub(super) fn start(parts: &Parts<'_>, running: &mut Running) {
+/// Starts its tasks.
+///
+/// # Errors
+/// [`RoleError`]: the settings of the other sites are wrong, or their address is taken.
+pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), RoleError> {
     let (redis, segments) = (parts.redis.clone(), parts.segments.clone());
     let orders = parts.queues.orders.clone();
     running.spawn(Role::Relay, move |stop| {
@@ -31,4 +34,5 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) {
         let options = transfer::Options::default();
         transfer::run(redis.clone(), segments.clone(), options, stop)
     });
+    sites::start(parts, running)
 }

@@ -51,6 +51,10 @@ impl Purchase<'_> {
             result,
             permit: Some(outcome),
         };
+        if state.site.as_ref().is_some_and(|site| !site.may_sell()) {
+            tracing::debug!(item = %self.item, "this site's home has not been heard for too long: nothing is sold");
+            return certainly(Err(Verdict::Unavailable), Outcome::Unused);
+        }
         if journalled::goes_behind_others(state, &self.home()) {
             return self.journal(state, false).await;
         }
@@ -78,7 +82,13 @@ impl Purchase<'_> {
             Sold::Duplicate => certainly(Err(Verdict::Duplicate), Outcome::Unused),
             Sold::Captcha => certainly(Err(Verdict::CaptchaRequired), Outcome::Unused),
             // The limit follows the amount: the permit stays with the stock that is gone.
-            Sold::SoldOut => certainly(Err(Verdict::SoldOut), Outcome::Used),
+            Sold::SoldOut => {
+                let verdict = match &state.site {
+                    None => Verdict::SoldOut,
+                    Some(site) => site.none_left(&self.item).await,
+                };
+                certainly(Err(verdict), Outcome::Used)
+            }
             Sold::Busy | Sold::Empty => certainly(Err(Verdict::Busy), Outcome::Unused),
         }
     }

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::numbers::Numbers;
 use super::refill::{Refilled, Refiller};
+use super::site::SiteState;
 use crate::edges::regrabs;
 use crate::now_ms;
 use crate::redis::scripts::replay::{self, Record, Replayed};
@@ -51,6 +52,8 @@ pub struct Replayer {
     fence: Option<Arc<Fence>>,
     /// Where other processes may have left journals.
     base: Option<(PathBuf, Limits)>,
+    /// What selling means at one of several sites.
+    site: Option<SiteState>,
 }
 
 /// Number of the last record of each file that was replayed on each segment.
@@ -71,7 +74,13 @@ impl Replayer {
             numbers,
             fence,
             base: None,
+            site: None,
         }
+    }
+
+    /// Replays as one of several sites: nothing while this one may not sell.
+    pub(super) fn at_site(self, site: Option<SiteState>) -> Self {
+        Self { site, ..self }
     }
 
     /// Also replays the journals below `base` whose processes have died.
@@ -93,6 +102,10 @@ impl Replayer {
             if Instant::now() >= next_look {
                 adopted.extend(self.adopt());
                 next_look = Instant::now() + ADOPT_EVERY;
+            }
+            if self.site.as_ref().is_some_and(|site| !site.may_sell()) {
+                periodic::sleep(&stop, PAUSE).await;
+                continue;
             }
             let mut held_up = None;
             for journal in adopted.iter().chain([&journal]) {

@@ -14,6 +14,7 @@ use super::key_file::Keys;
 use super::numbers::Numbers;
 use super::refill::Refiller;
 use super::replay::Replayer;
+use super::site::SiteState;
 use super::tokens::Tokens;
 use crate::config::Names;
 use crate::edges::sessions;
@@ -92,6 +93,8 @@ pub struct ShopState {
     pub(super) placing_at_once: Semaphore,
     /// Remembers what this process sold, in case its Redis forgets it.
     pub(super) fence: Option<Arc<Fence>>,
+    /// What selling means at one of several sites; `None` if this one sells alone.
+    pub(super) site: Option<SiteState>,
 }
 
 impl ShopState {
@@ -124,6 +127,7 @@ impl ShopState {
             captcha: None,
             journal: None,
             fence: None,
+            site: None,
         }
     }
 
@@ -190,6 +194,12 @@ impl ShopState {
         Self { fence, ..self }
     }
 
+    /// Sells as one of several sites.
+    #[must_use]
+    pub fn with_site(self, site: Option<SiteState>) -> Self {
+        Self { site, ..self }
+    }
+
     /// What replays journals on this shop's stock.
     #[must_use]
     pub fn replayer(&self) -> Replayer {
@@ -200,6 +210,7 @@ impl ShopState {
             self.numbers.clone(),
             self.fence.clone(),
         )
+        .at_site(self.site.clone())
     }
 
     /// The database.

@@ -66,6 +66,12 @@ pub enum AdjustError {
     /// Another adjustment of the product is under way.
     #[error("somebody else is adjusting {0} at this moment; try again in half a minute at most")]
     Busy(Item),
+    /// Items are moving between this site and another.
+    #[error(
+        "items of {0} are moving between this site and another; try again in a second, while the \
+         relay role runs"
+    )]
+    BetweenSites(Item),
     /// Stock cannot be counted at the moment.
     #[error(transparent)]
     Unsteady(#[from] Unsteady),
@@ -152,7 +158,9 @@ impl Adjuster<'_> {
         if let Some(before) = before {
             return Ok(Adjusted::Before(before));
         }
-        self.lock(&mut conn, item, request).await?;
+        if !lock(&mut conn, item, request, LOCK_MS).await? {
+            return Err(AdjustError::Busy(item.clone()));
+        }
         let outcome = self.change(&mut conn, item, amount, request).await;
         if outcome.is_ok() {
             message::announce(self.redis, item.round()).await?;
@@ -160,13 +168,7 @@ impl Adjuster<'_> {
             note.arg(&adjusted).arg(request).arg(amount);
             note.exec_async(&mut conn).await?;
         }
-        let free: Result<(), _> = redis::cmd("DEL")
-            .arg(keys::adjusting(item))
-            .query_async(&mut conn)
-            .await;
-        if let Err(error) = free {
-            tracing::debug!(%error, "the lock on a product's adjustment expires by itself");
-        }
+        unlock(&mut conn, item).await;
         outcome
     }
 
@@ -183,21 +185,6 @@ impl Adjuster<'_> {
         refuse_below_sold(item, amount, &levels)
     }
 
-    /// Locks the product, since two adjustments at a time would count each other's items.
-    async fn lock(
-        &self,
-        conn: &mut MultiplexedConnection,
-        item: &Item,
-        request: &str,
-    ) -> Result<(), AdjustError> {
-        let mut set = redis::cmd("SET");
-        set.arg(keys::adjusting(item)).arg(request);
-        set.arg("NX").arg("PX").arg(LOCK_MS);
-        let set: Option<String> = set.query_async(conn).await?;
-        set.map(|_| ())
-            .ok_or_else(|| AdjustError::Busy(item.clone()))
-    }
-
     async fn change(
         &self,
         conn: &mut MultiplexedConnection,
@@ -212,10 +199,13 @@ impl Adjuster<'_> {
         let levels = levels::steady(self.segments, item, &entry).await?;
         refuse_below_sold(item, amount, &levels)?;
         // Before anything is changed: an absent database must not leave half of it.
-        self.store
-            .check_reachable()
-            .await
-            .map_err(AdjustError::NoStore)?;
+        let share = self.store.share_and_between(item).await;
+        if share
+            .map_err(AdjustError::NoStore)?
+            .is_some_and(|(_, between)| !between.is_empty())
+        {
+            return Err(AdjustError::BetweenSites(item.clone()));
+        }
         let from: u64 = levels.iter().map(Level::sum).sum();
         if amount > from && self.raise == Raise::Refused {
             return Err(AdjustError::Raises {
@@ -327,6 +317,32 @@ impl Adjuster<'_> {
     }
 }
 
+/// Locks the product for so long, since two changes of its amount at a time would count each other's
+/// items; `false` if somebody else is at it.
+pub(super) async fn lock(
+    conn: &mut MultiplexedConnection,
+    item: &Item,
+    by: &str,
+    for_ms: u64,
+) -> Result<bool, RedisLinkError> {
+    let mut set = redis::cmd("SET");
+    set.arg(keys::adjusting(item)).arg(by);
+    set.arg("NX").arg("PX").arg(for_ms);
+    let set: Option<String> = set.query_async(conn).await?;
+    Ok(set.is_some())
+}
+
+/// Lets the next one at it.
+pub(super) async fn unlock(conn: &mut MultiplexedConnection, item: &Item) {
+    let free: Result<(), _> = redis::cmd("DEL")
+        .arg(keys::adjusting(item))
+        .query_async(conn)
+        .await;
+    if let Err(error) = free {
+        tracing::debug!(%error, "the lock on a product's adjustment expires by itself");
+    }
+}
+
 fn refuse_below_sold(item: &Item, amount: u64, levels: &[Level]) -> Result<(), AdjustError> {
     let locked: u64 = levels.iter().map(|level| level.locked).sum();
     let saled: u64 = levels.iter().map(|level| level.saled).sum();
@@ -345,7 +361,7 @@ fn refuse_below_sold(item: &Item, amount: u64, levels: &[Level]) -> Result<(), A
 }
 
 /// Sets how many permits the edges may grant, and how many items shoppers see.
-async fn set_limit(
+pub(super) async fn set_limit(
     conn: &mut MultiplexedConnection,
     item: &Item,
     limit: u64,

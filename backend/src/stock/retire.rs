@@ -216,6 +216,7 @@ fn item_keys(item: &Item) -> Vec<String> {
         keys::reopening(item),
         keys::adjusted(item),
         keys::adjusting(item),
+        keys::giving(item),
         keys::visitors(item),
         keys::participants(item),
     ]

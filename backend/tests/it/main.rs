@@ -106,6 +106,8 @@ mod retirement;
 /// Stock on several Redis masters: exactly the total is sold, whatever its
 /// distribution, and whatever is left half-way.
 mod segments;
+/// Several sites that sell one round: what moves between them, whatever breaks.
+mod sites;
 /// An operator changes the amount during a sale: stock, permits and database follow,
 /// nothing sold is taken back, and a repetition changes nothing.
 mod stock_adjust;

@@ -11,6 +11,7 @@ use seckill_core::shared::winners;
 use super::Call;
 
 scripts! {
+    GIVE = "permits/give.lua";
     REFUND = "permits/refund.lua";
     SETTLE = "permits/settle.lua";
     WINNERS = "permits/winners.lua";
@@ -60,6 +61,28 @@ pub fn reopen(item: &Item, ids: &[String]) -> Call<u64> {
         .arg(keys::reopening(item))
         .arg(reopening::KNOWN_MS)
         .arg(ids)
+}
+
+/// Takes at most `most` permits off the limit, for items that another site is to sell, also
+/// those that edges have. Replies how many.
+#[must_use]
+pub fn give(item: &Item, transfer: &str, most: u64) -> Call<u64> {
+    giving(item, transfer).arg(most)
+}
+
+/// Puts those permits back that edges still have; replies how many stay off the limit, for
+/// good.
+#[must_use]
+pub fn keep(item: &Item, transfer: &str) -> Call<u64> {
+    giving(item, transfer).arg("keep")
+}
+
+fn giving(item: &Item, transfer: &str) -> Call<u64> {
+    Call::new(&GIVE, 3)
+        .arg(keys::info(item))
+        .arg(keys::permits(item))
+        .arg(keys::giving(item))
+        .arg(transfer)
 }
 
 /// Settles closed leases, each with the permits that were seen of it; replies for each

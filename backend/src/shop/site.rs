@@ -1,0 +1,50 @@
+//! What selling means at one of several sites.
+
+use redis::AsyncCommands as _;
+use seckill_core::Verdict;
+use seckill_core::ids::Item;
+use seckill_core::keys;
+
+use crate::config::SiteSettings;
+use crate::redis::{RedisLink, RedisLinkError};
+use crate::stock::sites::MAY_COME;
+use crate::stock::sites::lease::SellingLease;
+
+/// One of several sites, as what sells knows it; cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct SiteState {
+    redis: RedisLink,
+    /// `None` at the home, which sells on whatever it hears.
+    lease: Option<SellingLease>,
+}
+
+impl SiteState {
+    /// This site. Must be called inside a runtime, since it follows the site's lease.
+    #[must_use]
+    pub fn new(settings: &SiteSettings, redis: &RedisLink) -> Self {
+        Self {
+            lease: (!settings.is_home()).then(|| SellingLease::following(redis.clone())),
+            redis: redis.clone(),
+        }
+    }
+
+    /// Whether it may sell: a site that its home has not heard for too long may not.
+    #[must_use]
+    pub fn may_sell(&self) -> bool {
+        self.lease.as_ref().is_none_or(SellingLease::may_sell)
+    }
+
+    /// What is said to somebody for whom nothing is left here: "sold out" only if nothing can
+    /// come from another site either.
+    pub(super) async fn none_left(&self, item: &Item) -> Verdict {
+        let may_come = async {
+            let mut conn = self.redis.conn().await?;
+            let may_come: bool = conn.hexists(keys::reopening(item), MAY_COME).await?;
+            Ok::<_, RedisLinkError>(may_come)
+        };
+        match may_come.await {
+            Ok(false) => Verdict::SoldOut,
+            Ok(true) | Err(_) => Verdict::Busy,
+        }
+    }
+}
