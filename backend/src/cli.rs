@@ -49,6 +49,8 @@ mod sale;
 mod serve;
 /// `seckill session`.
 mod session;
+/// `seckill site`.
+mod site;
 /// `seckill status`.
 mod status;
 /// `seckill stock`.
@@ -167,6 +169,7 @@ async fn carry_out(command: Command, config: &Config) -> anyhow::Result<()> {
         Command::Notices(command) => notices::run(config, command).await,
         Command::Retention(arguments) => retention::run(config, &arguments).await,
         Command::Session(command) => session::run(config, command).await,
+        Command::Site(command) => site::run(config, command).await,
         Command::Status(arguments) => status::show(config, &arguments).await,
         Command::Verify(arguments) => verify::verify(config, &arguments).await,
         Command::Capacity(arguments) => capacity::run(config, &arguments),

@@ -21,6 +21,7 @@ use super::round::RoundCommand;
 use super::sale::SaleCommand;
 use super::serve::ServeArgs;
 use super::session::SessionCommand;
+use super::site::SiteCommand;
 use super::status::StatusArgs;
 use super::stock::StockCommand;
 use super::tune::TuneArgs;
@@ -126,6 +127,9 @@ pub(crate) enum Command {
     /// Make a buyer's session, or say whose one is
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Show and check several sites that sell the same rounds, and take over a lost one's
+    #[command(subcommand)]
+    Site(SiteCommand),
     /// Show which parts are up, and how far each sale is
     ///
     /// Finds the system by its data folder (--data). The exit status is 1 if a part is
