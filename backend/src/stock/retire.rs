@@ -163,14 +163,7 @@ impl Retirer<'_> {
         let items = items(&stored);
         let mut conn = self.redis.dedicated().await?;
         forget_catalogue(&mut conn, &items).await?;
-        for (item, entry) in &items {
-            for Segment { item, number } in Segment::all(item, entry) {
-                let link = self.segments.link(&item, number).await?;
-                let keys = segment_keys(&item, number);
-                delete(&mut link.dedicated().await?, &keys).await?;
-            }
-            delete(&mut conn, &item_keys(item)).await?;
-        }
+        self.delete_items(&mut conn, &items).await?;
         let date: Option<String> = conn.hget(keys::round_info(id), "date").await?;
         if let Some(date) = date {
             let () = conn.zrem(keys::rounds(&date), id).await?;
@@ -178,6 +171,36 @@ impl Retirer<'_> {
         delete(&mut conn, &[keys::round_products(id), keys::round_info(id)]).await?;
         message::announce(self.redis, id).await?;
         Ok(self.store.round_cleared(id).await?)
+    }
+
+    /// Removes what came back after a round was cleared: a process that had not read the
+    /// new catalogue yet may have made an outbox anew, to read from it, or reported to a
+    /// product.
+    ///
+    /// # Errors
+    /// [`RetireError`]; calling again goes on.
+    pub async fn clear_again(&self, id: &str) -> Result<(), RetireError> {
+        let Some(stored) = self.store.round(id).await? else {
+            return Ok(());
+        };
+        let mut conn = self.redis.dedicated().await?;
+        self.delete_items(&mut conn, &items(&stored)).await
+    }
+
+    async fn delete_items(
+        &self,
+        conn: &mut MultiplexedConnection,
+        items: &[(Item, Entry)],
+    ) -> Result<(), RetireError> {
+        for (item, entry) in items {
+            for Segment { item, number } in Segment::all(item, entry) {
+                let link = self.segments.link(&item, number).await?;
+                let keys = segment_keys(&item, number);
+                delete(&mut link.dedicated().await?, &keys).await?;
+            }
+            delete(conn, &item_keys(item)).await?;
+        }
+        Ok(())
     }
 }
 
@@ -277,6 +300,8 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let mut passes = Passes::new(stop, "rounds that are over wait to leave Redis", EVERY);
+    // Those that the pass before retired: by now every process has read the catalogue.
+    let mut retired = Vec::new();
     while passes.go_on() {
         let outcome = async {
             let retirer = Retirer {
@@ -284,15 +309,24 @@ pub async fn run(
                 redis: &redis,
                 segments: &segments,
             };
-            pass(retirer, after).await
+            pass(retirer, after, &mut retired).await
         };
         passes.pause_after(outcome.await.map(|()| EVERY)).await;
     }
 }
 
-async fn pass(retirer: Retirer<'_>, after: Duration) -> Result<(), RetireError> {
+async fn pass(
+    retirer: Retirer<'_>,
+    after: Duration,
+    retired: &mut Vec<String>,
+) -> Result<(), RetireError> {
+    while let Some(round) = retired.last() {
+        retirer.clear_again(round).await?;
+        retired.pop();
+    }
     for round in retirer.store.rounds_to_clear().await? {
         retirer.clear(&round).await?;
+        retired.push(round);
     }
     let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
     let ended_before = now_ms().saturating_sub(after_ms);
@@ -300,6 +334,7 @@ async fn pass(retirer: Retirer<'_>, after: Duration) -> Result<(), RetireError> 
         match retirer.retire(&round).await? {
             Retired::Now => {
                 tracing::info!(round, "a round is retired: it left Redis and the edges");
+                retired.push(round);
             }
             Retired::Later(reason) => tracing::debug!(round, reason, "a round cannot retire yet"),
         }

@@ -139,5 +139,14 @@ async fn a_retirement_that_broke_off_is_completed() {
         shop.store.rounds_to_clear().await.unwrap(),
         Vec::<String>::new()
     );
+    // A reader that still had the old catalogue makes the outbox anew.
+    let mut conn = shop.link.conn().await.unwrap();
+    let outbox = keys::outbox(&item(), 1);
+    let () = conn
+        .xgroup_create_mkstream(outbox, "late", "0")
+        .await
+        .unwrap();
+    retirer.clear_again("1").await.unwrap();
+    assert_eq!(left(&shop).await, Vec::<String>::new());
     shop.shut().await;
 }
