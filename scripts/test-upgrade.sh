@@ -247,10 +247,14 @@ failures() {
 odd_ends() { json "$work/$1.json" "my \$e = \$j->{ends}{$2}; join ', ', map { \"\$_ \$e->{\$_}\" } grep { !/^(?:lost|left at (?!click)\\w+|$3)\$/ } sort keys %\$e"; }
 ordered='ordered, (?:not paid|then pay: paid|then cancel: cancelled)'
 shopped() {
-    local noticed excused
+    local noticed excused buyers many
     { read -r noticed; read -r excused; } < <(failures "$1")
-    fact "$1: what a shopper would notice, of $(json "$work/$1.json" '$j->{buyers}') buyers, while Redis and the database responded" "" "$noticed"
+    buyers=$(json "$work/$1.json" '$j->{buyers}')
+    fact "$1: what a shopper would notice, of $buyers buyers, while Redis and the database responded" "" "$noticed"
     [ -z "$excused" ] || printf '     while they did not: %s\n' "$excused"
+    # A machine that stalls all the time shows nothing.
+    many=$(awk -F ', ' -v most=$((buyers / 100)) 'NF > most { print NF " failures" }' <<<"$excused")
+    fact "$1: more than one buyer in a hundred while they did not" "" "$many"
     fact "$1: other ends than an order, of what never ends" "" "$(odd_ends "$1" plenty "$ordered")"
     fact "$1: other ends than an order or \"sold out\", of what is scarce" "" "$(odd_ends "$1" few "sold_out|$ordered")"
 }
