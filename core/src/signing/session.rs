@@ -6,7 +6,7 @@
 //! edge mirrors ([`super::revocation`]).
 
 use crate::ids;
-use crate::signing::keyring::{Digest, HMAC_TEXT_LEN, Key, Keyring, Purpose};
+use crate::signing::keyring::{Digest, Key, Keyring, Purpose};
 use crate::signing::revocation::{self, Mark, Marks};
 
 /// The cookie's name.
@@ -37,10 +37,9 @@ impl<'a> Session<'a> {
     /// Takes a token apart; `None` if its shape is wrong.
     #[must_use]
     pub fn parse(token: &'a str) -> Option<Self> {
-        // From the right, since a user id may contain dots; every digest has one length.
-        let at = token.len().checked_sub(HMAC_TEXT_LEN + 1)?;
-        let digest = token.get(at..)?.strip_prefix('.')?;
-        let rest = &token[..at];
+        // From the right, since a user id may contain dots. The digest may be cut off: what
+        // is to be revoked is named without it.
+        let (rest, digest) = cut_last(token)?;
         let (rest, kid) = cut_last(rest)?;
         let (user, times) = cut_last(rest)?;
         let (expires_ms, issued_ms) = match times.split_once('-') {

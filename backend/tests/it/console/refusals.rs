@@ -104,8 +104,13 @@ async fn every_refusal_of_every_write_changes_nothing() {
         ),
         (
             noon_id,
-            change("/products/1/price_cents", json!(1)),
+            change("/products/1/price_cents", json!(99_901)),
             "mistakes",
+        ),
+        (
+            noon_id,
+            change("/products/1/price_cents", json!(1)),
+            "second_person",
         ),
         (
             noon_id,
