@@ -231,6 +231,14 @@ impl Fence {
                 }
             }
         }
+        // The catalogue may have come after the connection before, and be lost with this
+        // Redis: what this process sold itself it knows without it.
+        for segment in self.sold.recent(now_ms) {
+            let home = self.segments.link(&segment.item, segment.number).await?;
+            if home.is_same(link) && !here.contains(&segment) {
+                here.push(segment);
+            }
+        }
         Ok(here)
     }
 

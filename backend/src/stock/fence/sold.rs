@@ -96,6 +96,16 @@ impl Sold {
         });
     }
 
+    /// The segments that this process has sold from while it keeps what it sold.
+    pub(super) fn recent(&self, now_ms: u64) -> Vec<Segment> {
+        let segments = self.segments();
+        let recent = segments.iter().filter(|(_, recent)| {
+            let newest = recent.purchases.back();
+            newest.is_some_and(|(_, at_ms, _)| at_ms.saturating_add(KEEP_MS) >= now_ms)
+        });
+        recent.map(|(segment, _)| segment.clone()).collect()
+    }
+
     /// The last event that this process caused in a segment.
     pub(super) fn last(&self, segment: &Segment) -> Option<EntryId> {
         self.segments().get(segment)?.last
