@@ -37,8 +37,10 @@ per_buyer = 1
 `);
   execFileSync(process.env.SECKILL, ['sale', 'import', file, '--approve'], { encoding: 'utf8' });
   const is = async (url) => (await fetch(`${BASE_URL}${url}`)).ok;
-  for (const deadline = Date.now() + 30_000; !(await is(OPENING_PAGE)) || !(await is(`/api/rounds/${OPENING}/products/1/state`));) {
-    assert.ok(Date.now() < deadline, 'neither page nor state of the round that opens soon');
+  // The start page reads the list once.
+  const isListed = async () => (await (await fetch(`${BASE_URL}/api/rounds`)).text()).includes(`"${OPENING}"`);
+  for (const deadline = Date.now() + 30_000; !(await is(OPENING_PAGE)) || !(await is(`/api/rounds/${OPENING}/products/1/state`)) || !(await isListed());) {
+    assert.ok(Date.now() < deadline, 'page, state or listing of the round that opens soon is missing');
     await new Promise((done) => setTimeout(done, 100));
   }
 }
