@@ -93,13 +93,13 @@ impl Shop {
     }
 
     /// Runs a renderer until the returned token is cancelled or the shop ends.
-    pub(crate) async fn render(&self) -> CancellationToken {
+    pub(crate) async fn render(&self) -> Rendering {
         let stop = self.stop.child_token();
         let (ready, all_rendered) = oneshot::channel();
         let renderer = self.renderer();
-        tokio::spawn(renderer.run(self.redis.clone(), ready, stop.clone()));
+        let task = tokio::spawn(renderer.run(self.redis.clone(), ready, stop.clone()));
         all_rendered.await.unwrap();
-        stop
+        Rendering { stop, task }
     }
 
     pub(crate) fn origin(&self) -> PathBuf {
@@ -123,6 +123,25 @@ impl Shop {
         let mut conn = self.redis.conn().await.unwrap();
         let _: () = conn.hset(keys::info(&item), field, value).await.unwrap();
         message::announce(&self.redis, "1").await.unwrap();
+    }
+}
+
+/// A role that renders, until the shop is dropped or it is told to end.
+pub(crate) struct Rendering {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Rendering {
+    /// Tells it to end.
+    pub(crate) fn cancel(&self) {
+        self.stop.cancel();
+    }
+
+    /// The same, and waits until it has.
+    pub(crate) async fn ended(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
     }
 }
 
