@@ -261,6 +261,49 @@ test('what is typed into a form stays while the page polls and changes its langu
   await close(page);
 });
 
+test('details whose response was lost, or that an older poll does not know, are shown as kept', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  const show = await orderWithForm(page);
+  let holds = false;
+  let late = null;
+  let later = 0;
+  await page.route('**/api/orders/7', async (route) => {
+    const old = structuredClone(show.order);
+    if (holds && !late) await new Promise((done) => { late = done; });
+    else if (late) later += 1;
+    return route.fulfill({ json: old });
+  });
+  await page.goto('/order.html?order=7');
+  await page.getByLabel('Size').selectOption('L');
+  await page.getByLabel('Address').fill('1 Long Street');
+  holds = true;
+  await eventually('the page polls its order', () => late);
+  await page.click('#details-save');
+  const kept = page.locator('.details .facts', { hasText: '1 Long Street' });
+  await kept.waitFor();
+  await page.evaluate(() => {
+    window.losses = 0;
+    new MutationObserver(() => { window.losses += !document.querySelector('.details .facts')?.textContent.includes('1 Long Street'); })
+      .observe(document.querySelector('#order'), { childList: true, subtree: true });
+  });
+  late();
+  await eventually('the page polls again', () => later > 0);
+  assert.equal(await page.evaluate(() => window.losses), 0, 'an older poll does not undo what was saved');
+
+  // The shop keeps them, and the line breaks before it says so.
+  await page.route('**/api/orders/7/details', (route) => {
+    const details = route.request().postDataJSON();
+    Object.assign(show.order, { details });
+    return route.abort('connectionreset');
+  });
+  await page.click('#details-edit');
+  await page.getByLabel('Address').fill('2 Short Street');
+  await page.click('#details-save');
+  await page.locator('.details .facts', { hasText: '2 Short Street' }).waitFor();
+  assert.equal(await page.locator('.trouble').count(), 0);
+  await close(page);
+});
+
 // scripts/e2e.sh gives this product a form of its own.
 test('a shop with a form does not take money before it is filled in, and shows it afterwards', { skip: !process.env.FORM_PRODUCT }, async () => {
   const page = await shopper(browser, { lang: 'zh-CN' });

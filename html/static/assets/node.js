@@ -10,6 +10,17 @@ export function node(tag, attributes = {}, ...children) {
   return made;
 }
 
+/**
+ * Gives `box` these children. Those it has already stay where they are, so that whoever
+ * types into one keeps the place, and an input method what it has not yet put in.
+ */
+export function replace(box, children) {
+  for (const old of [...box.childNodes]) if (!children.includes(old)) old.remove();
+  children.forEach((it, i) => {
+    if (box.childNodes[i] !== it) box.insertBefore(it, box.childNodes[i] ?? null);
+  });
+}
+
 /** A drawing of art.svg. */
 export function drawing(id, className) {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');

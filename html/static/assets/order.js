@@ -6,7 +6,7 @@ import * as basket from './basket.js';
 import { dayAndTime, price } from './format.js';
 import { lang, learn, onLang, speak, t } from './i18n.js';
 import { loginDialog } from './login-dialog.js';
-import { art, node } from './node.js';
+import { art, node, replace } from './node.js';
 import { advice, isPayUrl, pageOf, payClock, refunds, standing, ways } from './order-words.js';
 import { isReached, onReach } from './reach.js';
 import { BASKET, onSavedElsewhere } from './store.js';
@@ -29,6 +29,8 @@ let problem = null; // 'missing' or 'lost'
 let trouble = null; // why the last click changed nothing, as a key
 let busy = null; // 'cancel', or the way to pay, while it is under way
 let timer = 0;
+// The number of the newest read; the response to an older one would undo what came after it.
+let reading = 0;
 let drawn = '';
 // The form of this order, and the module that draws it.
 let details = null;
@@ -55,9 +57,11 @@ function signedIn(next) {
 async function read() {
   clearTimeout(timer);
   if (user) {
+    reading += 1;
+    const number = reading;
     const answer = await getOrder(id);
     if (answer.data?.form) details ??= await import('./details.js').catch(() => null);
-    take(answer);
+    if (number === reading) take(answer);
   }
   draw();
   plan();
@@ -85,17 +89,22 @@ async function saveDetails(given) {
   const answer = await keepDetails(id, given);
   busy = null;
   if (answer.data?.details) {
+    reading += 1;
     order = { ...order, details: answer.data.details, details_due: false };
     form.show(order.details, order.details_due);
     return null;
   }
   if (answer.code !== 'bad_details') {
-    if (answer.code !== 'login_required') trouble = 'details.lost';
     await read();
+    // Only the response may have been lost.
+    if (answer.lost && order && isKept(order, given)) return null;
+    if (answer.code !== 'login_required') trouble = 'details.lost';
   }
   draw();
   return { field: answer.field, reason: answer.reason };
 }
+
+const isKept = ({ details, form: fields }, given) => fields.every(({ name }) => (details?.[name] ?? null) === (given[name] ?? null));
 
 /** The other pages of the shop follow it too. */
 function keep() {
@@ -158,8 +167,8 @@ function draw() {
   const focused = document.activeElement?.id;
   main.dataset.state = where;
   box.setAttribute('aria-busy', 'false');
-  box.replaceChildren(...(order && user ? sheet(now, where) : [nothing(where)]));
-  document.getElementById(focused)?.focus();
+  replace(box, order && user ? sheet(now, where) : [nothing(where)]);
+  if (document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
 }
 
 const NOTHING = { login: 'orders.login', missing: 'order.missing', lost: 'orders.lost' };
