@@ -106,7 +106,7 @@ export async function show(root, { me, changed }) {
         toast(said(error), 'bad');
       }
     } }, t('account.factor.off'));
-    card.append(begin, el('div.row.is-end', {}, off));
+    card.append(begin, ...(me.factor ? [el('div.row.is-end', {}, off)] : []));
     return card;
   }
 

@@ -96,6 +96,8 @@ pub(super) struct Me {
     must: Option<&'static str>,
     /// How they logged in: `password`, or `oidc` (single sign-on).
     by: &'static str,
+    /// Whether the account has a second factor.
+    factor: bool,
 }
 
 impl Me {
@@ -112,6 +114,7 @@ impl Me {
             csrf: session.csrf.clone(),
             must: session.must.map(Must::as_str),
             by: session.by.as_str(),
+            factor: session.has_factor,
         };
         let body = serde_json::to_string(&me).map_err(|error| ConsoleError::internal(&error))?;
         Ok(json_response(StatusCode::OK, body))

@@ -45,6 +45,8 @@ pub struct Session {
     pub must: Option<Must>,
     /// How its owner logged in.
     pub by: By,
+    /// Whether the account has a second factor; each change of that begins a new session.
+    pub has_factor: bool,
     began_ms: u64,
     version: u64,
 }
@@ -161,6 +163,7 @@ impl Sessions {
             csrf,
             must,
             by,
+            has_factor: account.totp.is_some(),
             began_ms: now_ms(),
             version: account.version,
         };
@@ -173,6 +176,7 @@ impl Sessions {
             ("version", session.version.to_string()),
             ("must", must.map_or("", Must::as_str).to_owned()),
             ("by", by.as_str().to_owned()),
+            ("factor", u8::from(session.has_factor).to_string()),
             ("address", address.to_owned()),
             ("agent", agent.chars().take(MOST_AGENT).collect()),
         ];
@@ -335,6 +339,8 @@ fn read(digest: String, fields: &HashMap<String, String>) -> Option<Session> {
         csrf: fields.get("csrf")?.clone(),
         must: fields.get("must").and_then(|must| Must::parse(must)),
         by: By::of(fields.get("by")),
+        // Sessions that an earlier version began do not say; theirs may have one.
+        has_factor: fields.get("factor").is_none_or(|it| it == "1"),
         began_ms: fields.get("began_ms")?.parse().ok()?,
         version: fields.get("version")?.parse().ok()?,
     })

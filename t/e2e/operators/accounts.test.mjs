@@ -70,6 +70,9 @@ test('a new operator chooses a password, sets up a second factor, and is asked f
 
   await page.goto('/console/#/account');
   const factor = page.locator('[data-form=factor]');
+  const off = page.locator('[data-act=factor-off]');
+  await factor.waitFor();
+  assert.equal(await off.count(), 0, 'what is off cannot be turned off');
   await factor.locator('input').fill(password);
   await factor.locator('[type=submit]').click();
   const secret = await page.locator('[data-secret]').getAttribute('data-secret');
@@ -78,6 +81,7 @@ test('a new operator chooses a password, sets up a second factor, and is asked f
   await page.locator('[data-form=factor-code] input').fill(code(secret));
   await page.locator('[data-form=factor-code] [type=submit]').click();
   await page.locator('#toast.is-on', { hasText: 'second factor is on' }).waitFor();
+  await off.waitFor();
 
   const other = await fresh();
   await logIn(other, name, password);

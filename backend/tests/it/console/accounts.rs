@@ -162,9 +162,14 @@ async fn a_second_factor_is_wanted_at_each_login_and_each_code_is_good_once() {
     assert_eq!(refused.body["code"], "wrong_code");
     let first = code(secret, 0);
     let on = json!({ "code": first });
+    let before = console.get(&li, "/ops/api/me").await;
+    assert_eq!(before.body["factor"], false);
     let done = console.post(&li, "/ops/api/me/factor/confirm", &on).await;
     assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+    assert_eq!(done.body["factor"], true);
     let li = done.session();
+    let me = console.get(&li, "/ops/api/me").await;
+    assert_eq!(me.body["factor"], true);
     assert_eq!(
         console.get(&li, "/ops/api/rounds").await.status,
         StatusCode::OK
@@ -197,6 +202,7 @@ async fn a_second_factor_is_wanted_at_each_login_and_each_code_is_good_once() {
     let li = right.session();
     let off = delete(&console, &li, "/ops/api/me/factor", &confirm).await;
     assert_eq!(off.status, StatusCode::OK, "{}", off.body);
+    assert_eq!(off.body["factor"], false);
     let plain = log_in(&console, "li", password, None).await;
     assert_eq!(plain.status, StatusCode::OK);
 }
