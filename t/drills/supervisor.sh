@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills redis-server, nginx's master and its worker with -9, one after another, in the
 # middle of one race of 3,000 buyers, and counts how long it takes until selling goes
-# on by itself and what was sold in the end.
+# on by itself and what was sold in the end. Then interrupts a drill of the program.
 #
 # Prints a PASS or FAIL line for each fact, with the numbers. BUYERS changes 3,000.
 set -euo pipefail
@@ -93,4 +93,20 @@ done
 step "Stopping"
 shop_stop && stopped=cleanly || stopped="with status $?"
 fact "the system stopped" cleanly "$stopped"
+
+step "A drill of the program is interrupted while its system sells"
+"$seckill" drill redis-stall >"$work/drill.out" 2>"$work/drill.err" &
+drill=$!
+theirs=${TMPDIR:-/tmp}/seckill-redis-stall-$drill
+has_ended() { ! kill -0 "$drill" 2>/dev/null; }
+serves() { [ -s "$theirs/data/run/nginx.pid" ]; }
+serves_or_has_ended() { serves || has_ended; }
+poll_until 60 serves_or_has_ended || true
+fact "the system of the drill runs" yes "$(serves && echo yes || tail -n 1 "$work/drill.err")"
+kill -TERM "$drill" || true
+poll_until 30 has_ended || true
+fact "the drill has ended" yes "$(has_ended && echo yes || echo no)"
+fact "what it says of it" 1 "$(grep -c 'the drill was interrupted' "$work/drill.err" || true)"
+fact "processes that it left" "" "$(pgrep -fl -- "$theirs" || true)"
+fact "files that it left" "" "$(ls -d "$theirs" 2>/dev/null || true)"
 exit "$failed"

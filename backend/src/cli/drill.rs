@@ -2,9 +2,8 @@
 //! of their own and check every answer; the others are scripts of the repository, which
 //! start a system, break something, and count.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
@@ -13,8 +12,13 @@ use crate::inspect::drill::fault::Fault;
 use crate::inspect::drill::{self, Plan, naive, random};
 use anyhow::Context as _;
 use clap::Args;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
 
-use super::say;
+use super::{say, stop_at_signals};
 
 /// Their folder in the repository.
 const FOLDER: &str = "t/drills";
@@ -88,11 +92,12 @@ pub(super) async fn run(config: &Config, arguments: &DrillArgs) -> anyhow::Resul
         arguments.is_empty() || !["list", "all", "random"].contains(&name.as_str()),
         "\"{name}\" takes no arguments: each drill has its own; name one"
     );
+    let stop = &stop_at_signals()?;
     if let Some(fault) = Fault::parse(name) {
-        return finish(vec![strike(config, &Plan::of(fault)).await?]);
+        return finish(vec![strike(config, &Plan::of(fault), stop).await?]);
     }
     if name == naive::NAME {
-        return finish(vec![unguarded(config).await?]);
+        return finish(vec![unguarded(config, stop).await?]);
     }
     let scripts = repository(config).and_then(|home| Ok((find(&home)?, home)));
     match name.as_str() {
@@ -107,25 +112,27 @@ pub(super) async fn run(config: &Config, arguments: &DrillArgs) -> anyhow::Resul
             let mut verdicts = Vec::new();
             for seed in *seed..seed.saturating_add(*seeds) {
                 let plan = random::plan(seed, Duration::from_secs(length));
-                verdicts.push(seeded(config, plan).await?);
+                verdicts.push(seeded(config, plan, stop).await?);
             }
             finish(verdicts)
         }
         "all" => {
             let mut verdicts = Vec::new();
             for fault in Fault::ALL {
-                verdicts.push(strike(config, &Plan::of(fault)).await?);
+                verdicts.push(strike(config, &Plan::of(fault), stop).await?);
             }
-            verdicts.push(unguarded(config).await?);
+            verdicts.push(unguarded(config, stop).await?);
             let (drills, home) = scripts?;
             for drill in &drills {
-                verdicts.push(script(drill, &home, &[])?);
+                verdicts.push(script(drill, &home, &[], stop).await?);
             }
             finish(verdicts)
         }
         name => {
             let (drills, home) = scripts?;
-            finish(vec![script(named(&drills, name)?, &home, arguments)?])
+            finish(vec![
+                script(named(&drills, name)?, &home, arguments, stop).await?,
+            ])
         }
     }
 }
@@ -137,9 +144,9 @@ struct Verdict {
 }
 
 /// Runs the way that oversells.
-async fn unguarded(config: &Config) -> anyhow::Result<Verdict> {
+async fn unguarded(config: &Config, stop: &CancellationToken) -> anyhow::Result<Verdict> {
     say(&format!("== Drill {}\n", naive::NAME))?;
-    let outcome = naive::run(config).await?;
+    let outcome = naive::run(config, stop).await?;
     Ok(Verdict {
         passed: outcome.has_oversold(),
         lines: vec![format!("{}\n", outcome.verdict())],
@@ -147,15 +154,15 @@ async fn unguarded(config: &Config) -> anyhow::Result<Verdict> {
 }
 
 /// Runs a schedule of a seed. One that fails is shortened as long as it still does.
-async fn seeded(config: &Config, plan: Plan) -> anyhow::Result<Verdict> {
+async fn seeded(config: &Config, plan: Plan, stop: &CancellationToken) -> anyhow::Result<Verdict> {
     say(&schedule(&plan))?;
-    let mut verdict = strike(config, &plan).await?;
+    let mut verdict = strike(config, &plan, stop).await?;
     let mut failing = plan;
     'shrinking: while !verdict.passed {
         for shorter in random::shorter(&failing) {
             say("It failed; a shorter schedule is tried:\n")?;
             say(&schedule(&shorter))?;
-            let again = strike(config, &shorter).await?;
+            let again = strike(config, &shorter, stop).await?;
             if !again.passed {
                 (failing, verdict) = (shorter, again);
                 continue 'shrinking;
@@ -178,9 +185,9 @@ fn schedule(plan: &Plan) -> String {
 }
 
 /// Runs a drill of this program.
-async fn strike(config: &Config, plan: &Plan) -> anyhow::Result<Verdict> {
+async fn strike(config: &Config, plan: &Plan, stop: &CancellationToken) -> anyhow::Result<Verdict> {
     say(&format!("== Drill {}\n", plan.name))?;
-    let report = drill::run(config, plan).await?;
+    let report = drill::run(config, plan, stop).await?;
     say(&report.text())?;
     let folder = drill::folder(config);
     let file = folder.join(format!("{}.json", plan.name));
@@ -196,9 +203,14 @@ async fn strike(config: &Config, plan: &Plan) -> anyhow::Result<Verdict> {
 }
 
 /// Runs a drill that is a script.
-fn script(drill: &Drill, home: &Path, arguments: &[String]) -> anyhow::Result<Verdict> {
+async fn script(
+    drill: &Drill,
+    home: &Path,
+    arguments: &[String],
+    stop: &CancellationToken,
+) -> anyhow::Result<Verdict> {
     say(&format!("== Drill {}: {}\n", drill.name, drill.about))?;
-    let outcome = drill.run(home, arguments)?;
+    let outcome = drill.run(home, arguments, stop).await?;
     let failures = outcome.failures.iter().map(|line| format!("  {line}\n"));
     Ok(Verdict {
         passed: outcome.has_passed(),
@@ -298,8 +310,14 @@ fn first_sentence(script: &str) -> String {
 }
 
 impl Drill {
-    /// Runs it with its output on our standard output, and counts its facts.
-    fn run(&self, home: &Path, arguments: &[String]) -> anyhow::Result<Outcome> {
+    /// Runs it with its output on our standard output, and counts its facts. When `stop`
+    /// is cancelled, the script and all it has started are told to end.
+    async fn run(
+        &self,
+        home: &Path,
+        arguments: &[String],
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Outcome> {
         let began = Instant::now();
         let mut command = Command::new("bash");
         command.arg(&self.script).args(arguments).current_dir(home);
@@ -317,19 +335,36 @@ impl Drill {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            // Its own, so that it and all it starts are reached by one signal.
+            .process_group(0)
             .spawn()
             .context("bash cannot be started, which drills are written for")?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok());
         let mut outcome = Outcome::default();
         let output = child.stdout.take().context("a drill has no output")?;
-        for line in BufReader::new(output).lines() {
-            let line = line.context("a drill's output cannot be read")?;
+        let mut lines = BufReader::new(output).lines();
+        let mut interrupted = false;
+        loop {
+            let line = tokio::select! {
+                line = lines.next_line() => line.context("a drill's output cannot be read")?,
+                () = stop.cancelled(), if !interrupted => {
+                    interrupted = true;
+                    if let Some(group) = group {
+                        // All of it may have ended in this moment.
+                        let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
+                    }
+                    continue;
+                }
+            };
+            let Some(line) = line else { break };
             say(&format!("{line}\n"))?;
             outcome.facts += usize::from(line.starts_with("PASS ") || line.starts_with("FAIL "));
             if line.starts_with("FAIL ") {
                 outcome.failures.push(line);
             }
         }
-        let status = child.wait().context("a drill was lost")?;
+        let status = child.wait().await.context("a drill was lost")?;
+        anyhow::ensure!(!interrupted, drill::INTERRUPTED);
         if !status.success() && outcome.failures.is_empty() {
             let reason = format!("it broke off ({status}); its last lines are above");
             outcome.failures.push(reason);

@@ -9,8 +9,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use seckill_core::history;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
@@ -51,6 +52,10 @@ use system::System;
 const BEFORE: Duration = Duration::from_secs(4);
 /// How long shoppers go on coming after the last fault.
 const AFTER: Duration = Duration::from_secs(8);
+
+/// Why a drill that was told to stop has no verdict.
+pub(crate) const INTERRUPTED: &str =
+    "the drill was interrupted, and what it had started was stopped";
 
 /// A fault at its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,11 +111,16 @@ impl Plan {
 /// Runs a drill. The system's folder is removed afterwards, unless the drill failed.
 ///
 /// # Errors
-/// The system cannot be started or struck: then there is no verdict.
-pub async fn run(config: &Config, plan: &Plan) -> anyhow::Result<Report> {
+/// The system cannot be started or struck, or `stop` is cancelled: then there is no
+/// verdict. The system is stopped in any case.
+pub async fn run(config: &Config, plan: &Plan, stop: &CancellationToken) -> anyhow::Result<Report> {
     let mut system = System::prepare(config, &plan.name, plan.needs())?;
-    let outcome = drill(&mut system, plan).await;
+    let outcome = stop.run_until_cancelled(drill(&mut system, plan)).await;
     system.stop().await;
+    let Some(outcome) = outcome else {
+        system.remove();
+        bail!(INTERRUPTED);
+    };
     let mut report = outcome
         .map_err(|error| anyhow!("{error:#}; its logs are in {}", system.folder().display()))?;
     if report.has_passed() {

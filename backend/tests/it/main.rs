@@ -38,6 +38,7 @@ mod database_hangs;
 mod database_tls;
 /// `seckill doctor`: what is wrong with a machine, and the cures.
 mod doctor;
+mod drill;
 /// A Redis that comes back older than what was sold from it.
 mod fence;
 /// The responses of the purchase role: every refusal with its stable code.

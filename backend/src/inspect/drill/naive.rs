@@ -7,6 +7,7 @@
 
 use anyhow::Context as _;
 use seckill_core::ids::Item;
+use tokio_util::sync::CancellationToken;
 
 use super::system::servers::RedisServer;
 use super::system::{ROUND, until};
@@ -53,16 +54,17 @@ impl Outcome {
 /// Runs it.
 ///
 /// # Errors
-/// The servers cannot be started.
-pub async fn run(config: &Config) -> anyhow::Result<Outcome> {
+/// The servers cannot be started, or `stop` is cancelled. They are stopped in any case.
+pub async fn run(config: &Config, stop: &CancellationToken) -> anyhow::Result<Outcome> {
     let folder = std::env::temp_dir().join(format!("seckill-{NAME}-{}", std::process::id()));
     let server = |name: &str| RedisServer::at_port(&config.redis_server, folder.join(name));
     let (mut master, mut replica) = (server("master")?, server("replica")?);
-    let outcome = fail_over(&mut master, &mut replica).await;
+    let work = fail_over(&mut master, &mut replica);
+    let outcome = stop.run_until_cancelled(work).await;
     let _ = master.kill().await;
     let _ = replica.kill().await;
     let _ = std::fs::remove_dir_all(&folder);
-    outcome
+    outcome.context(super::INTERRUPTED)?
 }
 
 async fn fail_over(master: &mut RedisServer, replica: &mut RedisServer) -> anyhow::Result<Outcome> {
