@@ -21,7 +21,7 @@ use crate::now_ms;
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::{message, publish};
-use crate::store::retired::RetiredSegment;
+use crate::store::retired::{Over, RetiredSegment};
 use crate::store::round::{Product, StoredRound};
 use crate::store::{LazyStore, Store, StoreError};
 use crate::time::periodic::Passes;
@@ -300,8 +300,7 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let mut passes = Passes::new(stop, "rounds that are over wait to leave Redis", EVERY);
-    // Those that the pass before retired: by now every process has read the catalogue.
-    let mut retired = Vec::new();
+    let mut progress = Progress::default();
     while passes.go_on() {
         let outcome = async {
             let retirer = Retirer {
@@ -309,35 +308,61 @@ pub async fn run(
                 redis: &redis,
                 segments: &segments,
             };
-            pass(retirer, after, &mut retired).await
+            progress.pass(retirer, after).await
         };
         passes.pause_after(outcome.await.map(|()| EVERY)).await;
     }
 }
 
-async fn pass(
-    retirer: Retirer<'_>,
-    after: Duration,
-    retired: &mut Vec<String>,
-) -> Result<(), RetireError> {
-    while let Some(round) = retired.last() {
-        retirer.clear_again(round).await?;
-        retired.pop();
-    }
-    for round in retirer.store.rounds_to_clear().await? {
-        retirer.clear(&round).await?;
-        retired.push(round);
-    }
-    let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-    let ended_before = now_ms().saturating_sub(after_ms);
-    for round in retirer.store.rounds_to_retire(ended_before, BATCH).await? {
-        match retirer.retire(&round).await? {
-            Retired::Now => {
-                tracing::info!(round, "a round is retired: it left Redis and the edges");
-                retired.push(round);
+/// What passes leave to those after them.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Rounds that the pass before retired: by now every process has read the catalogue.
+    retired: Vec<String>,
+    /// The last round that a pass looked at. The next looks at those behind it, so that
+    /// rounds that cannot retire keep no other from its turn.
+    looked_at: Over,
+}
+
+impl Progress {
+    /// Retires what has been over for `after`, up to [`BATCH`] rounds. A round that fails,
+    /// such as one with a segment whose Redis is away, keeps none of the others.
+    ///
+    /// # Errors
+    /// The first failure, when all has been tried; the next pass goes on.
+    pub async fn pass(&mut self, retirer: Retirer<'_>, after: Duration) -> Result<(), RetireError> {
+        let mut failed = Ok(());
+        for round in std::mem::take(&mut self.retired) {
+            if let Err(error) = retirer.clear_again(&round).await {
+                self.retired.push(round);
+                failed = failed.and(Err(error));
             }
-            Retired::Later(reason) => tracing::debug!(round, reason, "a round cannot retire yet"),
         }
+        for round in retirer.store.rounds_to_clear().await? {
+            match retirer.clear(&round).await {
+                Ok(()) => self.retired.push(round),
+                Err(error) => failed = failed.and(Err(error)),
+            }
+        }
+        let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        let ended_before = now_ms().saturating_sub(after_ms);
+        let store = retirer.store;
+        let due = store.rounds_to_retire(ended_before, &self.looked_at, BATCH);
+        let due = due.await?;
+        let is_full = due.len() == BATCH as usize;
+        self.looked_at = due.last().filter(|_| is_full).cloned().unwrap_or_default();
+        for Over { round, .. } in due {
+            match retirer.retire(&round).await {
+                Ok(Retired::Now) => {
+                    tracing::info!(round, "a round is retired: it left Redis and the edges");
+                    self.retired.push(round);
+                }
+                Ok(Retired::Later(reason)) => {
+                    tracing::debug!(round, reason, "a round cannot retire yet");
+                }
+                Err(error) => failed = failed.and(Err(error)),
+            }
+        }
+        failed
     }
-    Ok(())
 }

@@ -27,26 +27,48 @@ pub struct RetiredSegment {
     pub digest: String,
 }
 
+/// A round that is over and still in Redis. The default comes before all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Over {
+    /// Its id.
+    pub round: String,
+    /// When it ended, epoch milliseconds.
+    pub ends_ms: u64,
+}
+
 impl Store {
     /// Up to `limit` approved rounds that ended before this moment and are still in Redis,
-    /// longest over first.
+    /// longest over first, from the one behind `after` on.
     ///
     /// # Errors
-    /// The database.
+    /// The database, or a row that cannot be read.
     pub async fn rounds_to_retire(
         &self,
         ended_before_ms: u64,
+        after: &Over,
         limit: u32,
-    ) -> Result<Vec<String>, StoreError> {
-        let rounds = sqlx::query_scalar(
-            "SELECT id FROM rounds WHERE retired_ms IS NULL AND ends_ms < ?
-             AND state = 'approved' AND published_ms IS NOT NULL ORDER BY ends_ms LIMIT ?",
+    ) -> Result<Vec<Over>, StoreError> {
+        let ends_ms = signed(after.ends_ms);
+        let rows = sqlx::query(
+            "SELECT id, ends_ms FROM rounds WHERE retired_ms IS NULL AND ends_ms < ?
+             AND state = 'approved' AND published_ms IS NOT NULL
+             AND (ends_ms > ? OR (ends_ms = ? AND id > ?)) ORDER BY ends_ms, id LIMIT ?",
         )
         .bind(signed(ended_before_ms))
+        .bind(ends_ms)
+        .bind(ends_ms)
+        .bind(&after.round)
         .bind(i64::from(limit))
         .fetch_all(self.main().readers())
         .await?;
-        Ok(rounds)
+        rows.iter()
+            .map(|row| {
+                Ok(Over {
+                    round: row.try_get(0)?,
+                    ends_ms: unsigned(row.try_get(1)?),
+                })
+            })
+            .collect()
     }
 
     /// Rounds that are retired, and of which Redis may still hold something.

@@ -1,10 +1,12 @@
 //! Rounds that are over leave Redis once they are settled, and their ledgers can be
 //! verified afterwards.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use redis::AsyncCommands as _;
 use seckill::inspect::verify::verify_archived;
-use seckill::stock::retire::{Retired, Retirer};
+use seckill::stock::retire::{Progress, Retired, Retirer};
 use seckill_core::keys;
 
 use crate::common::database;
@@ -148,5 +150,59 @@ async fn a_retirement_that_broke_off_is_completed() {
         .unwrap();
     retirer.clear_again("1").await.unwrap();
     assert_eq!(left(&shop).await, Vec::<String>::new());
+    shop.shut().await;
+}
+
+/// Puts rounds without products into the database, as approvals leave them, that ended a
+/// second ago, one after another.
+async fn store_rounds_that_are_over(shop: &Shop, numbers: std::ops::Range<u64>) {
+    let ended = now_ms() - 1_000_000;
+    for number in numbers {
+        let ends = ended + number;
+        let statement = format!(
+            "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms, approved_ms,
+             published_ms) VALUES ('r{number}', 'Over', {ended} - 9, {ends}, 'approved', 1, 1, 1)"
+        );
+        database::execute(&shop.database_url, statement).await;
+    }
+}
+
+#[tokio::test]
+async fn rounds_that_cannot_retire_keep_no_other_from_it() {
+    let mut shop = Shop::open(10).await;
+    store_rounds_that_are_over(&shop, 0..23).await;
+    // As many as a pass looks at have an order that is open.
+    let open = (0..20).map(|number| {
+        format!(
+            "INSERT INTO orders (id, request, round, product, segment, \"user\", quantity,
+             price_cents, permit, state, pay_by_ms, locked_ms, created_ms, updated_ms)
+             VALUES ({number}, 'q', 'r{number}', '1', 1, 'li', 1, 1, '', 'created', 2, 1, 1, 1);"
+        )
+    });
+    database::execute(&shop.database_url, open.collect::<String>()).await;
+    let retirer = Retirer {
+        store: &shop.store,
+        redis: &shop.link,
+        segments: &shop.segments,
+    };
+    let mut progress = Progress::default();
+    let is_retired = async |round: &'static str| shop.store.is_retired(round).await.unwrap();
+    for _ in 0..2 {
+        progress.pass(retirer, Duration::ZERO).await.unwrap();
+    }
+    for round in ["r20", "r21", "r22"] {
+        assert!(is_retired(round).await, "{round}");
+    }
+    assert!(!is_retired("r0").await);
+    // Once its order is over, its turn comes again.
+    database::execute(
+        &shop.database_url,
+        "UPDATE orders SET state = 'cancelled' WHERE round = 'r0'",
+    )
+    .await;
+    for _ in 0..2 {
+        progress.pass(retirer, Duration::ZERO).await.unwrap();
+    }
+    assert!(is_retired("r0").await);
     shop.shut().await;
 }
