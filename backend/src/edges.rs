@@ -14,3 +14,5 @@ pub mod leases;
 pub mod regrabs;
 /// Revoked sessions and tokens.
 pub mod sessions;
+/// Permits beyond the items.
+pub mod surplus;

@@ -16,7 +16,9 @@
 --       7  product    | copied into the order message
 --       8  segment    |
 --       9  price      / cents an item
---      10  elsewhere  1 if other segments may have stock; else 0
+--      10  gone      what to do if fewer items are left here than are wanted. 1: nothing,
+--                    since other segments may have stock; 0: spend the permit; 2: leave
+--                    it unspent, since more permits are out than there are items
 --      11  keep      how long to remember that the pass is spent, in ms: until it has
 --                    expired by everybody's clock; 0 if none is needed
 --      12  returns   1 if the edge itself returns a permit that bought nothing; else an
@@ -32,8 +34,9 @@
 --   captcha    the captcha pass was spent by another request
 --   duplicate  the buyer has this product by another request
 --   empty      fewer items are left here than are wanted, and other segments may
---              have more (elsewhere is 1): nothing was done
+--              have more (gone is 1): nothing was done
 --   sold_out   fewer items are left than are wanted
+--   surplus    the same, and the permit was not spent (gone is 2)
 --   busy       the lease of the permit was closed and its rest returned
 --   error NOSTOCK   the segment was never preloaded
 --   error BADSTOCK  a key of the segment holds something else
@@ -43,9 +46,12 @@
 -- a purchase is in the outbox if and only if its stock is locked. Its event says
 -- what the three amounts are after it.
 -- A permit counts as spent when it locked stock, or met stock that was gone
--- (the limit follows the amount) and none elsewhere. The permit of a duplicate,
--- or of a pass that was spent, is not: the edge returns it, or an event asks for its
--- refund; should the lease be closed before, it goes back with the lease's rest.
+-- and none elsewhere: somebody without a permit has taken its item. It is not spent if
+-- more permits are out than there are items, or those that met no stock would stay out
+-- for ever, and items that come back later would find no permit. The permit of a
+-- duplicate, or of a pass that was spent, is not spent either: the edge returns it, or an
+-- event asks for its refund; should the lease be closed before, it goes back with the
+-- lease's rest.
 -- A captcha pass is spent by the purchase that it let through, and by nothing
 -- else; it is written for this buyer and product, hence always meets this segment.
 -- All reads come before the first write, and writes that can be refused (the
@@ -56,6 +62,8 @@
 -- as will do, and no number is handed to one, since Redis prints it with 17 digits
 -- (five of them took a fifth of the time). The clock is read by the append, whose
 -- entry bears it.
+
+local GONE = { ['0'] = 'sold_out', ['1'] = 'empty', ['2'] = 'surplus' }
 
 local number = ARGV[14] or ''
 local user, request, quantity, permit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
@@ -92,7 +100,7 @@ local wrong, sale, locked, saled = read_stock(KEYS[1])
 if wrong then return wrong end
 
 local enough = sale >= quantity
-if lease ~= '' and (enough or ARGV[10] ~= '1') then
+if lease ~= '' and (enough or ARGV[10] == '0') then
   -- What is no number cannot be counted up: a closed lease.
   local counted = redis.pcall('HINCRBY', KEYS[3], lease, ARGV[3])
   if type(counted) == 'table' then
@@ -103,7 +111,7 @@ if lease ~= '' and (enough or ARGV[10] ~= '1') then
   -- Once per lease.
   if counted == quantity and (ARGV[13] or '0') ~= '0' then redis.call('PEXPIREAT', KEYS[3], ARGV[13]) end
 end
-if not enough then return ARGV[10] == '1' and 'empty' or 'sold_out' end
+if not enough then return GONE[ARGV[10]] end
 
 local sale_after = string.format('%d', sale - quantity)
 local locked_after = string.format('%d', locked + quantity)

@@ -41,12 +41,12 @@ if type(answer) == 'table' or answer == 'empty' then return answer end
 
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
-if answer == 'sold_out' or answer == 'captcha' then
+if answer == 'sold_out' or answer == 'surplus' or answer == 'captcha' then
   local state = parse_record(redis.call('HGET', keys[2], argv[1]))
   if state ~= 'succeeded' and state ~= 'ordered' and state ~= 'paid' then
     local time = redis.call('TIME')
     local now_ms = string.format('%s%03d', time[1], math.floor(time[2] / 1000))
-    local reason = answer == 'captcha' and 'captcha_required' or answer
+    local reason = answer == 'captcha' and 'captcha_required' or 'sold_out'
     redis.call('HSET', KEYS[2], argv[1],
       record_of('failed', argv[2], argv[3], argv[4], '', now_ms) .. '|' .. reason)
     redis.call('PEXPIRE', KEYS[2], ARGV[4])

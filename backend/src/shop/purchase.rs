@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::journalled;
 use super::refill::{self, Refilled};
 use super::state::ShopState;
-use crate::edges::leases;
-use crate::redis::scripts::stock::{Pass, Sold};
+use crate::edges::{leases, surplus};
+use crate::redis::scripts::stock::{Pass, Sold, WhenGone};
 use crate::redis::segments::Segment;
 use crate::redis::{RedisLinkError, scripts};
 use crate::trace::{self, Span};
@@ -81,13 +81,16 @@ impl Purchase<'_> {
             Sold::Again => certainly(Ok(()), Outcome::Unused),
             Sold::Duplicate => certainly(Err(Verdict::Duplicate), Outcome::Unused),
             Sold::Captcha => certainly(Err(Verdict::CaptchaRequired), Outcome::Unused),
-            // The limit follows the amount: the permit stays with the stock that is gone.
-            Sold::SoldOut => {
+            Sold::SoldOut | Sold::Surplus => {
                 let verdict = match &state.site {
                     None => Verdict::SoldOut,
                     Some(site) => site.none_left(&self.item).await,
                 };
-                certainly(Err(verdict), Outcome::Used)
+                let outcome = match reply {
+                    Sold::Surplus => Outcome::Unused,
+                    _ => Outcome::Used,
+                };
+                certainly(Err(verdict), outcome)
             }
             Sold::Busy | Sold::Empty => certainly(Err(Verdict::Busy), Outcome::Unused),
         }
@@ -150,13 +153,22 @@ impl Purchase<'_> {
         let home = self.home();
         let count = self.entry.segments;
         if count <= 1 {
-            return self.run_script(state, home.number, false).await;
+            // What becomes of a permit is looked up only when it meets no stock.
+            if self.permit.is_some() {
+                let reply = self.run_script(state, home.number, WhenGone::LookElsewhere);
+                let reply = reply.await?;
+                if reply != Sold::Empty {
+                    return Ok(reply);
+                }
+            }
+            return self.sell_the_last(state, &home).await;
         }
         let refills = state.refiller.refills_of(&home);
         let deadline = Instant::now() + refill::TIMEOUT;
         loop {
             let seen = refills.count();
-            let reply = self.run_script(state, home.number, true).await?;
+            let reply = self.run_script(state, home.number, WhenGone::LookElsewhere);
+            let reply = reply.await?;
             if reply != Sold::Empty {
                 return Ok(reply);
             }
@@ -168,7 +180,7 @@ impl Purchase<'_> {
             {
                 Refilled::Stocked if Instant::now() < deadline => {}
                 Refilled::Stocked | Refilled::InTransit => return Ok(Sold::Busy),
-                Refilled::NoneLeft => return self.run_script(state, home.number, false).await,
+                Refilled::NoneLeft => return self.sell_the_last(state, &home).await,
                 // The buyer's own segment replied that it did nothing.
                 Refilled::Away(error) => {
                     return Err(RedisLinkError::OthersAway(error.to_string()));
@@ -180,17 +192,30 @@ impl Purchase<'_> {
         }
     }
 
+    /// Runs the script where no other segment has stock.
+    async fn sell_the_last(
+        &self,
+        state: &ShopState,
+        home: &Segment,
+    ) -> Result<Sold, RedisLinkError> {
+        let when_gone = match &self.permit {
+            Some(_) => surplus::of_permit(&state.redis, &self.item).await,
+            None => WhenGone::SpendPermit,
+        };
+        self.run_script(state, home.number, when_gone).await
+    }
+
     /// Runs the script once. A segment that has moved to another master of a
     /// Cluster is looked up again, twice at most.
     async fn run_script(
         &self,
         state: &ShopState,
         segment: u16,
-        elsewhere: bool,
+        when_gone: WhenGone,
     ) -> Result<Sold, RedisLinkError> {
         let mut attempt = 1;
         loop {
-            match self.run_script_on(state, segment, elsewhere).await {
+            match self.run_script_on(state, segment, when_gone).await {
                 Err(error) if attempt < 3 && state.segments.has_moved(&error).await => attempt += 1,
                 reply => return reply,
             }
@@ -201,7 +226,7 @@ impl Purchase<'_> {
         &self,
         state: &ShopState,
         segment: u16,
-        elsewhere: bool,
+        when_gone: WhenGone,
     ) -> Result<Sold, RedisLinkError> {
         let mut conn = state.segments.conn(&self.item, segment).await?;
         let link = state.segments.link(&self.item, segment).await?;
@@ -218,7 +243,7 @@ impl Purchase<'_> {
             quantity: self.admissible.quantity,
             permit: self.permit.as_ref(),
             price_cents: self.entry.price_cents,
-            elsewhere,
+            when_gone,
             edge_returns: self.permit.is_some(),
             spent_until_ms: leases::spent_until_ms(&self.entry),
             order,

@@ -24,10 +24,10 @@ use tokio_util::sync::CancellationToken;
 use super::numbers::Numbers;
 use super::refill::{Refilled, Refiller};
 use super::site::SiteState;
-use crate::edges::regrabs;
+use crate::edges::{regrabs, surplus};
 use crate::now_ms;
 use crate::redis::scripts::replay::{self, Record, Replayed};
-use crate::redis::scripts::stock::{Pass, Purchase};
+use crate::redis::scripts::stock::{Pass, Purchase, WhenGone};
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::stock::fence::Fence;
@@ -122,6 +122,8 @@ impl Replayer {
                     periodic::sleep(&stop, PAUSE).await;
                 }
                 None => {
+                    // Nothing waits: the next outage reads them again.
+                    known.clear();
                     if std::mem::take(&mut failing) {
                         tracing::info!("all journalled purchases were replayed");
                     }
@@ -188,7 +190,7 @@ impl Replayer {
                 void: &void,
                 numbers: &self.numbers,
             };
-            let (decided, stopped) = batch.run(&mut conn, last, true).await?;
+            let (decided, stopped) = batch.run(&mut conn, last, WhenGone::LookElsewhere).await?;
             self.remember(segment, &decided);
             // Until then they stay in the journal, and their buyers are told so.
             link.replicated(life).await?;
@@ -209,11 +211,12 @@ impl Replayer {
                 Some(Stopped::Empty) => {
                     let one = &entries[decided.len()..=decided.len()];
                     if self.refill(segment, &one[0]).await? {
+                        let when_gone = surplus::of_permit(&self.redis, &segment.item).await;
                         let one = Batch {
                             entries: one,
                             ..batch
                         };
-                        let (sold, _) = one.run(&mut conn, last, false).await?;
+                        let (sold, _) = one.run(&mut conn, last, when_gone).await?;
                         self.remember(segment, &sold);
                         link.replicated(life).await?;
                         self.note(journal, segment, &sold).await;
@@ -329,7 +332,7 @@ impl Batch<'_> {
         self,
         conn: &mut MultiplexedConnection,
         last: &mut HashMap<Id, u64>,
-        elsewhere: bool,
+        when_gone: WhenGone,
     ) -> Result<(Vec<Decided>, Option<Stopped>), RedisLinkError> {
         let Self {
             segment,
@@ -343,10 +346,9 @@ impl Batch<'_> {
             .map(|entry| {
                 let last = before.entry(entry.file).or_default();
                 let before = std::mem::replace(last, entry.seq.max(*last));
-                let elsewhere = elsewhere && entry.request.segments > 1;
                 let is_void = lease_of(entry).is_some_and(|lease| void.contains(&lease));
                 let order = numbers.next();
-                call(segment, entry, before, elsewhere, is_void, order)
+                call(segment, entry, before, when_gone, is_void, order)
             })
             .collect();
         let mut decided = Vec::with_capacity(entries.len());
@@ -381,7 +383,7 @@ fn call(
     segment: &Segment,
     entry: &Entry,
     before: u64,
-    elsewhere: bool,
+    when_gone: WhenGone,
     is_void: bool,
     order: Option<OrderId>,
 ) -> scripts::Call<Replayed> {
@@ -397,7 +399,7 @@ fn call(
         quantity: request.quantity,
         permit: permit.as_ref(),
         price_cents: request.price_cents,
-        elsewhere,
+        when_gone,
         pass,
         // Its edge has been answered long ago.
         edge_returns: false,

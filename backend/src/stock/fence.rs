@@ -153,6 +153,12 @@ impl Fence {
         halted.insert(segment.clone());
     }
 
+    /// Forgets what was halted of rounds that have left the catalogue: they sell no more.
+    fn forget_halted(&self, products: &Products) {
+        let mut halted = self.halted.write().unwrap_or_else(PoisonError::into_inner);
+        halted.retain(|segment| products.contains_key(&segment.item));
+    }
+
     /// Whether this process halted a segment, and has sold nothing from it since.
     #[must_use]
     pub fn is_halted(&self, segment: &Segment) -> bool {
@@ -172,6 +178,7 @@ impl Fence {
             // An empty one has been lost; what it held is compared all the same.
             if !read.is_empty() {
                 *products = read;
+                self.forget_halted(products);
             }
         }
         let here = self.segments_on(link, products).await?;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands as _, RedisError, Script};
 use seckill::edges::leases;
@@ -12,7 +13,7 @@ use seckill_core::keys;
 
 use crate::common::scripts::{Click, buy, click, granted, preload, take};
 use crate::common::shop::{self, Shop};
-use crate::common::{TestRedis, entry, item, now_ms};
+use crate::common::{TestRedis, entry, eventually, item, now_ms};
 
 /// An edge's own report of what became of a lease.
 async fn report(conn: &mut MultiplexedConnection, lease: &str, used: u64, returned: u64) -> u64 {
@@ -119,4 +120,54 @@ async fn commands_that_go_together_are_one_request_and_stop_at_the_first_error()
     let refused: Result<(), RedisError> = scripts::together(&pipe).run(&mut conn).await;
     assert!(refused.unwrap_err().to_string().contains("WRONGTYPE"));
     assert_eq!(conn.get::<_, u64>("a").await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn permits_beyond_the_items_go_back_so_that_an_item_that_comes_back_finds_one() {
+    let mut shop = Shop::open(2).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    let () = conn.hset(keys::info(&item()), "limit", 2).await.unwrap();
+    // As after a Redis that forgot some: four are out for two items.
+    take(&mut conn, "e.l", 4).await;
+    shop.run_all();
+    let outcome = async |user: &str, permit: &str| {
+        let click = shop::click(user, "r", Some(permit));
+        shop.outcome(click).await
+    };
+    for (user, permit, status, said) in [
+        ("li", "e.l.1", StatusCode::ACCEPTED, "used"),
+        ("wang", "e.l.2", StatusCode::ACCEPTED, "used"),
+        ("zhao", "e.l.3", StatusCode::GONE, "unused"),
+    ] {
+        assert_eq!(
+            outcome(user, permit).await,
+            (status, said.to_owned()),
+            "{user}"
+        );
+    }
+    let (item, entry) = (item(), entry(2, 1));
+    let back = leases::reclaim(&mut conn, &shop.segments, &item, &entry, Duration::ZERO);
+    assert_eq!(
+        back.await.unwrap(),
+        2,
+        "of zhao, and the one nobody came with"
+    );
+    assert_eq!(granted(&mut conn).await, 2);
+
+    let order = shop.until_ordered("li").await;
+    let cancel = format!("/api/orders/{order}/cancel");
+    assert_eq!(shop.post(&cancel, "li").await.0, StatusCode::OK);
+    eventually("its permit is back", || async {
+        let mut conn = shop.link.conn().await.ok()?;
+        (granted(&mut conn).await == 1).then_some(())
+    })
+    .await;
+    take(&mut conn, "e.m", 1).await;
+    let last = outcome("zhao", "e.m.1").await;
+    assert_eq!(last, (StatusCode::ACCEPTED, "used".to_owned()));
+    shop.until_ordered("zhao").await;
+    shop.until_drained().await;
+    let verified = shop.verify().await;
+    assert!(verified.pass, "{}", verified.text());
+    shop.shut().await;
 }

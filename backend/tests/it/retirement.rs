@@ -169,7 +169,7 @@ async fn store_rounds_that_are_over(shop: &Shop, numbers: std::ops::Range<u64>) 
 
 #[tokio::test]
 async fn rounds_that_cannot_retire_keep_no_other_from_it() {
-    let mut shop = Shop::open(10).await;
+    let shop = Shop::open(10).await;
     store_rounds_that_are_over(&shop, 0..23).await;
     // As many as a pass looks at have an order that is open.
     let open = (0..20).map(|number| {

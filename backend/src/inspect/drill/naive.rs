@@ -13,7 +13,7 @@ use super::system::servers::RedisServer;
 use super::system::{ROUND, until};
 use crate::config::Config;
 use crate::redis::RedisLink;
-use crate::redis::scripts::stock::{self, Purchase, Sold};
+use crate::redis::scripts::stock::{self, Purchase, Sold, WhenGone};
 
 /// The name of the drill.
 pub const NAME: &str = "redis-failover-naive";
@@ -117,7 +117,7 @@ async fn sell(link: &RedisLink, item: &Item, buyers: std::ops::Range<u32>) -> an
             quantity: 1,
             permit: None,
             price_cents: 100,
-            elsewhere: false,
+            when_gone: WhenGone::SpendPermit,
             edge_returns: false,
             spent_until_ms: 0,
             order: None,

@@ -65,7 +65,7 @@ pub fn replay(item: &Item, segment: u16, record: Record, it: &Purchase<'_>) -> C
         };
         Ok(match word {
             "accepted" | "repeated" | "duplicate" => decided(true),
-            "sold_out" | "captcha" => decided(false),
+            "sold_out" | "surplus" | "captcha" => decided(false),
             "empty" => Replayed::Empty,
             "behind" => Replayed::Behind,
             other => return Err(unexpected("replay.lua", &other)),

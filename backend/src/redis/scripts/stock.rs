@@ -59,8 +59,8 @@ pub struct Purchase<'a> {
     pub permit: Option<&'a PermitId>,
     /// Cents an item.
     pub price_cents: u64,
-    /// Whether other segments may have stock.
-    pub elsewhere: bool,
+    /// What to do if fewer items are left in the segment than are wanted.
+    pub when_gone: WhenGone,
     /// The captcha pass, if one is needed.
     pub pass: Option<Pass<'a>>,
     /// Whether the edge itself returns a permit that bought nothing.
@@ -71,6 +71,27 @@ pub struct Purchase<'a> {
     pub order: Option<OrderId>,
     /// The trace that what follows belongs to; `None` if it is not sampled.
     pub traceparent: Option<&'a str>,
+}
+
+/// What a purchase does where fewer items are left than are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenGone {
+    /// Nothing, since other segments may have stock.
+    LookElsewhere,
+    /// It spends its permit: its item was taken by somebody without one.
+    SpendPermit,
+    /// It leaves its permit unspent: more are out than there are items.
+    LeavePermit,
+}
+
+impl WhenGone {
+    fn argument(self) -> u8 {
+        match self {
+            Self::SpendPermit => 0,
+            Self::LookElsewhere => 1,
+            Self::LeavePermit => 2,
+        }
+    }
 }
 
 /// A captcha pass that a purchase spends.
@@ -99,6 +120,8 @@ pub enum Sold {
     Empty,
     /// Too few items are left.
     SoldOut,
+    /// The same, and the permit was left unspent.
+    Surplus,
     /// The lease of the permit is closed.
     Busy,
 }
@@ -115,6 +138,7 @@ impl Sold {
             Self::Duplicate => "duplicate",
             Self::Empty => "empty",
             Self::SoldOut => "sold_out",
+            Self::Surplus => "surplus",
             Self::Busy => "busy",
         }
     }
@@ -165,7 +189,7 @@ pub(super) fn purchase_arguments<T>(
         .arg(item.product())
         .arg(segment)
         .arg(it.price_cents)
-        .arg(u8::from(it.elsewhere));
+        .arg(it.when_gone.argument());
     let call = call
         .arg(it.pass.map_or(0, |pass| pass.keep_ms))
         .arg(u8::from(it.edge_returns))
@@ -214,6 +238,7 @@ fn sold_of(text: &str) -> RedisResult<Sold> {
         "duplicate" => Sold::Duplicate,
         "empty" => Sold::Empty,
         "sold_out" => Sold::SoldOut,
+        "surplus" => Sold::Surplus,
         "busy" => Sold::Busy,
         other => return Err(unexpected("purchase.lua", &other)),
     })

@@ -4,7 +4,7 @@ use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamRangeReply;
 use seckill::redis::scripts::permits;
-use seckill::redis::scripts::stock::{self, Purchase, Sold};
+use seckill::redis::scripts::stock::{self, Purchase, Sold, WhenGone};
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::permits::permit::PermitId;
@@ -47,7 +47,7 @@ pub async fn buy(conn: &mut MultiplexedConnection, click: &Click) -> RedisResult
         quantity: click.quantity,
         permit: permit.as_ref(),
         price_cents: 99_900,
-        elsewhere: false,
+        when_gone: WhenGone::SpendPermit,
         pass: None,
         edge_returns: false,
         spent_until_ms: 0,
