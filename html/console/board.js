@@ -7,7 +7,6 @@ import { announcement } from './board/announcement.js';
 import { business, duration } from './board/business.js';
 import { charts } from './board/charts.js';
 import { follow } from './board/feed.js';
-import { PAGES } from './nav.js';
 import { funnel } from './board/funnel.js';
 import { Columns } from './board/patch.js';
 import { products } from './board/products.js';
@@ -116,14 +115,12 @@ function hot() {
 
 /** Simulated shoppers, begun and ended beside the numbers that they make. */
 function simulation(given) {
-  const page = PAGES.find(({ name }) => name === 'simulation');
-  if (!page) return { node: null, stop() {} };
   const box = el('div.simulation');
   let stop = null;
   const node = el('details.board-round.simulated', {}, el('summary', {}, el('b', {}, t('board.simulation'))), box);
   node.addEventListener('toggle', async () => {
     if (!node.open || stop) return;
-    const { show: showPage } = await page.load();
+    const { show: showPage } = await import('./simulation.js');
     stop = (await showPage(box, given)) ?? (() => {});
   });
   return { node, stop: () => stop?.() };
