@@ -22,3 +22,8 @@ pub const PREFIX: &str = "SECKILL_";
 /// The key that names the configuration file itself: a variable and a flag, but
 /// not something that can stand in the file.
 pub const FILE_KEY: &str = "config";
+
+/// A key of this name and meaning.
+pub(super) const fn key(name: &'static str, meaning: &'static str) -> Key {
+    Key { name, meaning }
+}
