@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use seckill::orders::feed::{self, Feed, TopicReceiver, WebhookReceiver};
+use seckill::queue::rocketmq::TopicType;
 use seckill::queue::{Queue as _, StreamsQueue};
 use seckill::store::Store;
 use seckill::store::feed::ReplayFrom;
@@ -19,8 +20,9 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::common::receivers::{Call, Inbox, http_server};
+use crate::common::rocketmq::TestRocketMq;
 use crate::common::shop::Shop;
-use crate::common::{eventually, now_ms, payment_ring};
+use crate::common::{DEADLINE, eventually, now_ms, payment_ring};
 
 fn source(store: &Store) -> Feed {
     Feed {
@@ -276,6 +278,67 @@ async fn a_topic_gets_a_message_for_each_event_under_its_orders_number() {
     }
     stop.cancel();
     sending.await.unwrap();
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_away_gets_what_happened_in_the_order_in_which_it_did() {
+    let topic = "seckill-order-events";
+    let Some(mq) = TestRocketMq::start(&[&format!("{topic}:FIFO")]) else {
+        return;
+    };
+    let mut shop = Shop::open_feeding(20).await;
+    shop.run_all();
+    shop.settle();
+    let queue = mq.queue(topic, TopicType::Fifo);
+    let receiver = Arc::new(TopicReceiver::new(queue.clone()));
+    let sending = feed::run(source(&shop.store), receiver, 0, shop.stop.clone());
+    shop.roles.spawn(sending);
+    let mut expected = HashMap::new();
+    let mut lives = async |shop: &Shop, buyers: std::ops::Range<usize>| {
+        for n in buyers {
+            let user = format!("u{n}");
+            assert_eq!(shop.click(&user, "r").await.0.as_u16(), 202);
+            let order = shop.until_ordered(&user).await;
+            let path = format!("/api/orders/{order}/cancel");
+            assert_eq!(shop.post(&path, &user).await.0.as_u16(), 200);
+            let happened = ["order.ordered", "order.cancelled"].map(str::to_owned);
+            expected.insert(order, happened.to_vec());
+        }
+    };
+    lives(&shop, 0..3).await;
+    mq.kill();
+    // Both events of an order wait, and go out in one batch.
+    lives(&shop, 3..9).await;
+    eventually("its trouble is known", || async {
+        let states = shop.store.feed_states().await.unwrap();
+        states.into_iter().find(|it| it.trouble.is_some())
+    })
+    .await;
+    mq.start_again();
+    lives(&shop, 9..10).await;
+
+    // What was on its way when it died may come twice.
+    let mut arrived: Vec<Value> = Vec::new();
+    let deadline = Instant::now() + DEADLINE;
+    while by_order(&arrived) != expected {
+        assert!(
+            Instant::now() < deadline,
+            "{:?}, not {expected:?}",
+            by_order(&arrived)
+        );
+        for delivery in queue
+            .next(32, Duration::from_secs(5))
+            .await
+            .unwrap_or_default()
+        {
+            let event: Value = serde_json::from_slice(&delivery.body).unwrap();
+            if !arrived.iter().any(|it| it["position"] == event["position"]) {
+                arrived.push(event);
+            }
+            queue.ack(&[delivery.receipt]).await.unwrap();
+        }
+    }
     shop.shut().await;
 }
 
