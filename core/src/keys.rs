@@ -220,6 +220,9 @@ pub const SITE_REPORTS: &str = "seckill::site::reports";
 /// The field of [`stock`] that says why nothing changes in the segment: its Redis has
 /// forgotten events.
 pub const STOCK_HALTED: &str = "halted";
+/// What that field begins with while only journals are replayed; then comes until when,
+/// epoch ms.
+pub const HALTED_REPLAYS: &str = "replays|";
 
 /// Hash: a segment's `sale_stock_amount`, `locked_stock_amount`, `saled_stock_amount`.
 #[must_use]

@@ -21,8 +21,12 @@ local function misplaced(key, reply)
   return redis.error_reply("BADSTOCK key '" .. key .. "' cannot be used: " .. reply.err)
 end
 
+-- Whether a request of a journal is made; replay.lua says so.
+local replayed = false
+
 -- An error reply or nil, then sale, locked and saled of a segment. Saled stays text,
--- since most scripts only copy it.
+-- since most scripts only copy it. The fifth is the epoch ms until which only what was
+-- journalled may be bought (resume.lua), nil if there is none.
 local function read_stock(key)
   local amounts = redis.pcall('HMGET', key,
     'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount', 'halted')
@@ -30,14 +34,16 @@ local function read_stock(key)
   if not amounts[1] then
     return redis.error_reply("NOSTOCK key '" .. key .. "' has no stock; if its Redis lost it, run 'seckill stock rebuild'")
   end
-  if amounts[4] then
+  local first_ms
+  if amounts[4] then first_ms = tonumber(string.match(amounts[4], '^replays|(%d+)$')) end
+  if amounts[4] and not first_ms then
     return redis.error_reply("HALTED key '" .. key .. "' is older than what was sold from it; it is healed from the database, or by 'seckill stock rebuild'")
   end
   local sale, locked = tonumber(amounts[1]), tonumber(amounts[2])
   if not (sale and locked and tonumber(amounts[3])) then
     return redis.error_reply("BADSTOCK key '" .. key .. "' has an amount that is no number")
   end
-  return nil, sale, locked, amounts[3]
+  return nil, sale, locked, amounts[3], first_ms
 end
 
 -- State, request, quantity, permit and at_ms of a record, all as text; nil if the record

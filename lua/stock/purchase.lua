@@ -96,8 +96,14 @@ if made_by == request or pass_spent or live then
   return answer
 end
 
-local wrong, sale, locked, saled = read_stock(KEYS[1])
+local wrong, sale, locked, saled, first_ms = read_stock(KEYS[1])
 if wrong then return wrong end
+if first_ms and not replayed then
+  local time = redis.call('TIME')
+  if time[1] * 1000 + time[2] / 1000 < first_ms then
+    return redis.error_reply("HALTED key '" .. KEYS[1] .. "' first serves those who were told that they have an item; try again in a moment")
+  end
+end
 
 local enough = sale >= quantity
 if lease ~= '' and (enough or ARGV[10] == '0') then

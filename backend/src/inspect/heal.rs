@@ -14,8 +14,9 @@ use seckill_core::keys;
 use tokio_util::sync::CancellationToken;
 
 use super::rebuild::{Options, RebuildError, Rebuilder};
-use crate::redis::RedisLink;
+use crate::now_ms;
 use crate::redis::segments::{Segment, Segments};
+use crate::redis::{RedisLink, scripts};
 use crate::sale::catalogue;
 use crate::store::Store;
 use crate::time::periodic::{self, Passes};
@@ -25,6 +26,9 @@ const EVERY: Duration = Duration::from_millis(500);
 /// How long orders that are being placed, and events that are being archived, may take
 /// to arrive in the database before it is asked what was sold.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How long after its end a segment is let go on that still replays only, in ms.
+const LATE_MS: u64 = 1_000;
 
 /// What heals.
 #[derive(Debug, Clone)]
@@ -121,8 +125,16 @@ impl Healer {
                 pipe.ignore_errors().query_async(&mut conn).await?;
             for (segment, reply) in here.iter().zip(replies) {
                 let reason: Option<String> = reply.ok().and_then(|it| from_redis_value(it).ok()?);
-                if reason.is_some() {
-                    ill.rounds.insert(segment.item.round().to_owned());
+                let Some(reason) = reason else { continue };
+                match reason.strip_prefix(keys::HALTED_REPLAYS) {
+                    None => _ = ill.rounds.insert(segment.item.round().to_owned()),
+                    // Whoever was to end this has died.
+                    Some(first_ms) if first_ms.parse().unwrap_or(0) + LATE_MS < now_ms() => {
+                        let Segment { item, number } = segment;
+                        let resume = scripts::stock::resume(item, *number, Duration::ZERO);
+                        resume.run(&mut conn).await?;
+                    }
+                    Some(_) => {}
                 }
             }
         }

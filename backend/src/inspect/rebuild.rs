@@ -6,6 +6,8 @@
 //! if the segment has changed since it was read. Then come the permits, and last the
 //! catalogue, by which the edges begin to sell.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use seckill_core::ids::Item;
 use seckill_core::keys;
@@ -33,6 +35,11 @@ mod write;
 
 use outcome::Outcome;
 pub use report::{Rebuilt, Report, SegmentRebuilt};
+
+/// For how long a segment that was halted replays what waits in journals before it sells
+/// to those who come now: some of those buyers were told that they have an item, which the
+/// Redis then forgot. Journals try every 50 ms.
+const REPLAYS_FIRST: Duration = Duration::from_millis(500);
 
 /// Attempts for one product while sales change it meanwhile.
 const ATTEMPTS: u32 = 20;
@@ -134,6 +141,7 @@ impl Rebuilder<'_> {
             return Err(RebuildError::NoSuchRound(round.clone()));
         }
         let mut report = Report::default();
+        let mut resumed = Vec::new();
         for stored in rounds {
             if self.store.is_retired(&stored.round.id).await? {
                 continue;
@@ -145,7 +153,7 @@ impl Rebuilder<'_> {
                 let rebuilt = self.product(sold, product, on_sale, options);
                 report.products.extend(rebuilt.await?);
                 if !options.dry_run {
-                    self.let_sell(sold, product).await?;
+                    resumed.extend(self.let_replay(sold, product).await?);
                 }
             }
             if !on_sale {
@@ -153,6 +161,12 @@ impl Rebuilder<'_> {
                 if !options.dry_run {
                     self.publish(sold).await?;
                 }
+            }
+        }
+        if !resumed.is_empty() {
+            tokio::time::sleep(REPLAYS_FIRST).await;
+            for segment in &resumed {
+                self.resume(segment, Duration::ZERO).await?;
             }
         }
         Ok(report)
@@ -266,18 +280,31 @@ impl Rebuilder<'_> {
         Err(RebuildError::Moving(item))
     }
 
-    /// Lets segments sell that were halted, now that they are as they must be.
-    async fn let_sell(
+    /// Lets segments that were halted replay what waits for them in journals, now that they
+    /// are as they must be; returns which they are.
+    async fn let_replay(
         &self,
         sold: (&Round, &Stops),
         product: &Product,
-    ) -> Result<(), RebuildError> {
+    ) -> Result<Vec<Segment>, RebuildError> {
         let (item, entry) = (item(sold.0, product)?, publish::entry(sold, product));
-        self.halt(&item, &entry, "").await
+        let mut resumed = Vec::new();
+        for segment in Segment::all(&item, &entry) {
+            if self.resume(&segment, REPLAYS_FIRST).await? {
+                resumed.push(segment);
+            }
+        }
+        Ok(resumed)
     }
 
-    /// Halts what there is of a product's segments for this reason; without one, lets
-    /// them sell.
+    async fn resume(&self, segment: &Segment, first: Duration) -> Result<bool, RebuildError> {
+        let Segment { item, number } = segment;
+        let mut conn = self.segments.conn(item, *number).await?;
+        let resume = scripts::stock::resume(item, *number, first);
+        Ok(resume.run(&mut conn).await?)
+    }
+
+    /// Halts what there is of a product's segments for this reason.
     async fn halt(&self, item: &Item, entry: &Entry, reason: &str) -> Result<(), RebuildError> {
         for segment in Segment::all(item, entry) {
             let mut conn = self.segments.conn(item, segment.number).await?;

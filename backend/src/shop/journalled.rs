@@ -9,13 +9,28 @@ use crate::redis::RedisLinkError;
 use crate::redis::segments::Segment;
 use crate::stock::journal::AppendError;
 
-/// Whether earlier requests for the same segment still wait in the journal: then this
-/// one waits behind them, so that who came first is served first.
-pub(super) fn goes_behind_others(state: &ShopState, home: &Segment) -> bool {
-    // Whoever waits for a person is told so.
-    let is_halted = || state.fence.as_ref().is_some_and(|it| it.is_halted(home));
+/// What a request may do while earlier ones for the same segment wait in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// None waits: it is made.
+    Now,
+    /// It waits behind them, so that who came first is served first.
+    BehindOthers,
+    /// It is refused: they wait for a segment to be healed, which a person may have to do.
+    /// It is not made either, since some of them were told that they have an item.
+    Never,
+}
+
+/// The turn of a request whose buyer's segment this is.
+pub(super) fn turn(state: &ShopState, home: &Segment) -> Turn {
     let journal = state.journal.as_ref();
-    journal.is_some_and(|journal| journal.holds(home)) && !is_halted()
+    if !journal.is_some_and(|journal| journal.holds(home)) {
+        return Turn::Now;
+    }
+    match state.fence.as_ref().is_some_and(|it| it.is_halted(home)) {
+        true => Turn::Never,
+        false => Turn::BehindOthers,
+    }
 }
 
 /// Whether a purchase that met this error was certainly not made, and will be possible

@@ -13,7 +13,7 @@ use seckill_core::sale::catalogue::Entry;
 use seckill_core::signing::trace::TraceContext;
 use tokio::time::Instant;
 
-use super::journalled;
+use super::journalled::{self, Turn};
 use super::refill::{self, Refilled};
 use super::state::ShopState;
 use crate::edges::{leases, surplus};
@@ -55,8 +55,10 @@ impl Purchase<'_> {
             tracing::debug!(item = %self.item, "this site's home has not been heard for too long: nothing is sold");
             return certainly(Err(Verdict::Unavailable), Outcome::Unused);
         }
-        if journalled::goes_behind_others(state, &self.home()) {
-            return self.journal(state, false).await;
+        match journalled::turn(state, &self.home()) {
+            Turn::Now => {}
+            Turn::BehindOthers => return self.journal(state, false).await,
+            Turn::Never => return certainly(Err(Verdict::Halted), Outcome::Unused),
         }
         let reply = match self.sell(state).await {
             Ok(reply) => reply,

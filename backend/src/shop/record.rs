@@ -33,10 +33,6 @@ pub(super) async fn record_of(
         )
         .query_async(&mut conn)
         .await?;
-    // What such a Redis does not have on record may have been bought all the same.
-    if let Some(reason) = halted {
-        return Err(RedisLinkError::Halted(reason));
-    }
     if stock.is_none() {
         let segment = Segment {
             item: item.clone(),
@@ -51,7 +47,14 @@ pub(super) async fn record_of(
         }
         record
     };
-    Ok(latest(bought.and_then(read), refused.and_then(read)))
+    let last = latest(bought.and_then(read), refused.and_then(read));
+    // What a halted Redis does not have on record may have been bought all the same, and
+    // what it has is old until it is healed.
+    let is_old = |reason: &str| last.is_none() || !reason.starts_with(keys::HALTED_REPLAYS);
+    match halted.filter(|reason| is_old(reason)) {
+        Some(reason) => Err(RedisLinkError::Halted(reason)),
+        None => Ok(last),
+    }
 }
 
 /// What became of the buyer's last request: a purchase that lives, or the later of one

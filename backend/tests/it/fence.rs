@@ -2,12 +2,14 @@
 //! nothing is sold twice, and what is exact is healed without a person.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use jiff::tz::TimeZone;
 use redis::AsyncCommands as _;
 use seckill::inspect::heal::Healer;
 use seckill::inspect::rebuild::{Options, RebuildError};
+use seckill::redis::scripts::stock::{self as stock_scripts, Sold};
 use seckill::redis::segments::Segments;
 use seckill::stock::fence::Fence;
 use seckill::stock::journal::Limits;
@@ -15,7 +17,7 @@ use seckill::store::LazyStore;
 use seckill_core::keys;
 
 use crate::common::shop::Shop;
-use crate::common::{eventually, item, record, stock};
+use crate::common::{eventually, item, record, scripts, stock};
 use crate::stock_rebuild;
 
 const LIMITS: Limits = Limits {
@@ -150,6 +152,79 @@ async fn what_only_this_process_knows_is_made_again() {
     let (sale, locked, _) = stock(&shop.link).await;
     assert_eq!(sale + locked, 10);
     assert!(locked >= 6, "{locked}");
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_come_now() {
+    let mut shop = open(6).await;
+    shop.archive();
+    buys(&shop, 0..2).await;
+    until_archived(&shop, 3).await;
+    shop.redis.snapshot().await;
+    shop.stop_roles().await;
+    buys(&shop, 2..6).await;
+    shop.redis.go_back().await;
+    eventually("it is halted", || async {
+        shop.click_once("late", "r").await;
+        halted(&shop).await
+    })
+    .await;
+    heals(&mut shop);
+    // The journal is slower than that.
+    eventually("it sells again", || async {
+        halted(&shop).await.is_none().then_some(())
+    })
+    .await;
+    let (status, answer) = shop.click_once("late", "r").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
+    assert_eq!(answer["code"], "halted");
+
+    // Another process has nothing in its journal.
+    let mut conn = shop.link.conn().await.unwrap();
+    let halt = stock_scripts::halt(&item(), 1, "a test");
+    assert!(halt.run(&mut conn).await.unwrap());
+    let first = stock_scripts::resume(&item(), 1, Duration::from_secs(600));
+    assert!(first.run(&mut conn).await.unwrap());
+    let theirs = scripts::buy(&mut conn, &scripts::click("other", "r")).await;
+    assert_eq!(theirs.unwrap_err().code(), Some("HALTED"));
+    shop.replays();
+    eventually("all are made again", || async {
+        (shop.journal().waiting() == 0).then_some(())
+    })
+    .await;
+    let everybody = stock_scripts::resume(&item(), 1, Duration::ZERO);
+    assert!(everybody.run(&mut conn).await.unwrap());
+    for n in 0..6 {
+        let user = format!("u{n}");
+        assert_eq!(shop.result(&user).await["status"], "succeeded", "{user}");
+    }
+    assert_eq!(shop.click_once("late", "r").await.0, StatusCode::GONE);
+    let theirs = scripts::buy(&mut conn, &scripts::click("other", "r")).await;
+    assert_eq!(theirs.unwrap(), Sold::SoldOut);
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_segment_that_nobody_lets_go_on_does_so_by_itself() {
+    let mut shop = open(2).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    let halt = stock_scripts::halt(&item(), 1, "a test");
+    assert!(halt.run(&mut conn).await.unwrap());
+    let first = stock_scripts::resume(&item(), 1, Duration::from_millis(50));
+    assert!(first.run(&mut conn).await.unwrap());
+    // Its rebuild died.
+    eventually("it sells", || async {
+        let mut conn = shop.link.conn().await.unwrap();
+        let sold = scripts::buy(&mut conn, &scripts::click("li", "r")).await;
+        (sold.ok()? == Sold::Accepted).then_some(())
+    })
+    .await;
+    heals(&mut shop);
+    eventually("the field is removed", || async {
+        halted(&shop).await.is_none().then_some(())
+    })
+    .await;
     shop.shut().await;
 }
 

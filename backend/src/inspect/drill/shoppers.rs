@@ -10,8 +10,11 @@ use tokio::time::Instant;
 use super::client::{Client, Reply};
 use super::system::ROUND;
 
-/// How long a shopper goes on trying, and asking.
+/// How long a shopper goes on trying.
 const STAYS: Duration = Duration::from_secs(30);
+/// How long they ask what became of a click that is in progress: as the page does, until
+/// they know, or something is wrong.
+const ASKS: Duration = Duration::from_secs(90);
 /// Pause before they try or ask again.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -91,7 +94,7 @@ impl Shopper {
         if self.number.is_multiple_of(11) {
             self.click(&path, &format!("again-{}", self.number)).await;
         }
-        let Some(order) = self.wait_for_order(leaves).await else {
+        let Some(order) = self.wait_for_order().await else {
             return;
         };
         let paid = What::Pay {
@@ -164,10 +167,11 @@ impl Shopper {
     }
 
     /// Asks what became of it until there is an order, or nothing.
-    async fn wait_for_order(&self, leaves: Instant) -> Option<String> {
+    async fn wait_for_order(&self) -> Option<String> {
+        let knows_by = Instant::now() + ASKS;
         let path = format!("/api/rounds/{ROUND}/products/1/result");
         let mut nones = 0;
-        while Instant::now() < leaves {
+        while Instant::now() < knows_by {
             let asked = self.client.get(&path, &self.cookie);
             if let Answer::Status { status, order } = self.call(What::Result, asked).await {
                 match (status.as_str(), order) {

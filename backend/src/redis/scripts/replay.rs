@@ -15,6 +15,7 @@ use super::{Call, unexpected};
 static REPLAY: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         lua!("stock/prelude.lua"),
+        "replayed = true\n",
         "local function purchase(KEYS, ARGV)\n",
         lua!("stock/purchase.lua"),
         "end\n",

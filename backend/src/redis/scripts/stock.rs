@@ -1,6 +1,8 @@
 //! Scripts that change a segment of stock. All keys of a call belong to one segment,
 //! hence to one slot.
 
+use std::time::Duration;
+
 use redis::{RedisResult, Value, from_redis_value};
 use seckill_core::ids::Item;
 use seckill_core::keys;
@@ -23,6 +25,7 @@ scripts! {
     CLOSE_LEASE = "stock/close_lease.lua";
     TRIM = "stock/trim.lua";
     HALT = "stock/halt.lua";
+    RESUME = "stock/resume.lua";
 }
 
 /// Puts `amount` items up for sale in a segment; `false` if it had its stock already.
@@ -37,13 +40,22 @@ pub fn preload(item: &Item, segment: u16, amount: u64) -> Call<bool> {
         .arg(segment)
 }
 
-/// Halts a segment for this reason, or lets it sell again if `reason` is empty; `false`
-/// if it has no stock.
+/// Halts a segment for this reason; `false` if it has no stock.
 #[must_use]
 pub fn halt(item: &Item, segment: u16, reason: &str) -> Call<bool> {
     Call::new(&HALT, 1)
         .arg(keys::stock(item, segment))
         .arg(reason)
+}
+
+/// Lets a segment sell again that was halted: for `first` only what was journalled, and
+/// to everybody once it is called again with zero. `false` if it was not halted, or was
+/// halted anew.
+#[must_use]
+pub fn resume(item: &Item, segment: u16, first: Duration) -> Call<bool> {
+    Call::new(&RESUME, 1)
+        .arg(keys::stock(item, segment))
+        .arg(u64::try_from(first.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A buyer's request for items of one segment.
