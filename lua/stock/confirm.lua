@@ -28,12 +28,19 @@
 
 local user, request, bought = ARGV[1], ARGV[2], ARGV[3]
 
+-- A segment that is halted, or has no stock, has forgotten purchases: whether this is one
+-- of them is known once it is put back.
+local function unknown()
+  local wrong = read_stock(KEYS[1])
+  return wrong or -1
+end
+
 local record = redis.pcall('HGET', KEYS[2], user)
 if type(record) == 'table' then return misplaced(KEYS[2], record) end
 local stands, made_by, quantity, permit, at_ms = parse_record(record)
-if made_by ~= request or at_ms ~= bought then return -1 end
+if made_by ~= request or at_ms ~= bought then return unknown() end
 if stands == 'paid' then return 0 end
-if stands ~= 'succeeded' and stands ~= 'ordered' then return -1 end
+if stands ~= 'succeeded' and stands ~= 'ordered' then return unknown() end
 
 local wrong, sale, locked, saled = read_stock(KEYS[1])
 if wrong then return wrong end

@@ -9,12 +9,13 @@ use jiff::tz::TimeZone;
 use redis::AsyncCommands as _;
 use seckill::inspect::heal::Healer;
 use seckill::inspect::rebuild::{Options, RebuildError};
-use seckill::redis::scripts::stock::{self as stock_scripts, Sold};
+use seckill::redis::scripts::stock::{self as stock_scripts, Moved, Sold};
 use seckill::redis::segments::Segments;
 use seckill::stock::fence::Fence;
 use seckill::stock::journal::Limits;
 use seckill::store::LazyStore;
 use seckill_core::keys;
+use seckill_core::orders::purchase::Reason;
 
 use crate::common::shop::Shop;
 use crate::common::{eventually, item, record, scripts, stock};
@@ -202,6 +203,32 @@ async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_come
     assert_eq!(shop.click_once("late", "r").await.0, StatusCode::GONE);
     let theirs = scripts::buy(&mut conn, &scripts::click("other", "r")).await;
     assert_eq!(theirs.unwrap(), Sold::SoldOut);
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_halted_segment_calls_no_purchase_unknown() {
+    let shop = open(2).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    let purchase = stock_scripts::PurchaseRef {
+        user: "li",
+        request: "r",
+        at_ms: 1,
+    };
+    let confirm = stock_scripts::confirm(&item(), 1, purchase, "7");
+    let release = stock_scripts::release(&item(), 1, purchase, Reason::Cancelled, "7");
+    assert_eq!(confirm.run(&mut conn).await.unwrap(), Moved::Unknown);
+    assert_eq!(release.run(&mut conn).await.unwrap(), Moved::Unknown);
+    // It may have forgotten it.
+    let halt = stock_scripts::halt(&item(), 1, "a test");
+    assert!(halt.run(&mut conn).await.unwrap());
+    for said in [confirm.run(&mut conn).await, release.run(&mut conn).await] {
+        assert_eq!(said.unwrap_err().code(), Some("HALTED"));
+    }
+    let () = conn.del(keys::stock(&item(), 1)).await.unwrap();
+    for said in [confirm.run(&mut conn).await, release.run(&mut conn).await] {
+        assert_eq!(said.unwrap_err().code(), Some("NOSTOCK"));
+    }
     shop.shut().await;
 }
 
