@@ -19,12 +19,14 @@ our @EXPORT_OK = qw(free_port server relay sentinel name_server end_server ask s
 
 my ($owner, @running) = ($$);
 
-# A port that nobody listens on, on any address of the loopback network.
+# A port that nobody uses, on any address of the loopback network, and neither the one
+# 10,000 above, where a node of a Cluster talks to the others: both below those that the
+# system gives to clients.
 sub free_port {
     for (1 .. 100) {
-        my $port = 12000 + int rand 20000;
-        my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '0.0.0.0', LocalPort => $port) or next;
-        return $port;
+        my $port = 12000 + int rand 10000;
+        my @free = map { IO::Socket::INET->new(Listen => 1, LocalAddr => '0.0.0.0', LocalPort => $_) } $port, $port + 10000;
+        return $port if @free == grep { defined } @free;
     }
     die "no free port: $!\n";
 }
@@ -44,7 +46,7 @@ sub _run {
 
 sub _wait_for {
     my ($server, @command) = @_;
-    my $deadline = time + 10;
+    my $deadline = time + 60;
     until (eval { ask($server, @command); 1 } || $@ =~ /^redis: /) {
         die "$$server{name} did not start; see " . folder() . "/$$server{name}.log\n"
             if time > $deadline || waitpid($$server{pid}, WNOHANG) == $$server{pid};

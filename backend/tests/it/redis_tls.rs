@@ -121,9 +121,10 @@ async fn sentinels_and_the_master_that_they_name_are_both_reached_by_tls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_nodes_of_a_cluster_are_reached_by_tls_as_the_first_one_is() {
     let authority = Authority::new();
-    let port = ports::free_row(1);
-    let cluster = "cluster-enabled yes\ntls-cluster yes\n";
-    let _node = start(&authority, port, "no", cluster);
+    let port = ports::free_row(2);
+    let bus = port + 1;
+    let cluster = format!("cluster-enabled yes\ntls-cluster yes\ncluster-port {bus}\n");
+    let _node = start(&authority, port, "no", &cluster);
     let rest = format!("127.0.0.1:{port}?ca={}", authority.file("ca.pem").display());
     let node = eventually("it replies", || async {
         connect(&format!("rediss://{rest}")).await
