@@ -12,7 +12,7 @@ addWords({
     'accounts.disable': '停用', 'accounts.enable': '启用', 'accounts.reset': '重置密码', 'accounts.promote': '设为主管', 'accounts.demote': '设为运营',
     'accounts.ask.disable': '停用账号 {name}？', 'accounts.ask.enable': '启用账号 {name}？', 'accounts.ask.reset': '重置 {name} 的密码和两步验证？', 'accounts.ask.promote': '把 {name} 设为主管？', 'accounts.ask.demote': '把 {name} 设为运营？',
     'accounts.ask.text': '对方的会话会退出，并记入审计日志。此后一天内，对方不能审批您做的事。',
-    'accounts.sso': '单点登录', 'accounts.link': '关联单点登录', 'accounts.unlink': '解除关联', 'accounts.ask.link': '{name} 用谁的单点登录？', 'accounts.ask.unlink': '解除 {name} 的单点登录关联？', 'accounts.subject': '登录服务里的编号（sub）',
+    'accounts.actions': '操作', 'accounts.sso': '单点登录', 'accounts.link': '关联单点登录', 'accounts.unlink': '解除关联', 'accounts.ask.link': '{name} 用谁的单点登录？', 'accounts.ask.unlink': '解除 {name} 的单点登录关联？', 'accounts.subject': '登录服务里的编号（sub）',
     'accounts.done': '已完成', 'accounts.given': '{name} 的首次登录密码', 'accounts.given.text': '只显示这一次，请当面或用电话告知；对方登录后要自己换一个。', 'accounts.noted': '已记下',
     'error.own_account': '这是您自己的账号，须由另一位主管修改。', 'error.account_too_new': '参与这件事的人不到一天前给了这个账号密码、角色或状态，须由另一位主管审批。',
     'mistake.account_name': '“{0}”不能作用户名，请用 1–64 位字母、数字或 _ . @ + -。', 'mistake.account_taken': '已有账号“{0}”，请换一个。', 'mistake.account_role': '没有角色“{0}”。', 'mistake.subject_length': '编号要 1–255 字节。',
@@ -24,7 +24,7 @@ addWords({
     'accounts.disable': 'Disable', 'accounts.enable': 'Enable', 'accounts.reset': 'Reset', 'accounts.promote': 'Make supervisor', 'accounts.demote': 'Make operator',
     'accounts.ask.disable': 'Disable {name}?', 'accounts.ask.enable': 'Enable {name}?', 'accounts.ask.reset': 'Reset the password and the second factor of {name}?', 'accounts.ask.promote': 'Make {name} a supervisor?', 'accounts.ask.demote': 'Make {name} an operator?',
     'accounts.ask.text': 'Their sessions end, and the audit log notes it. For a day they cannot approve what you do.',
-    'accounts.sso': 'single sign-on', 'accounts.link': 'Link', 'accounts.unlink': 'Unlink', 'accounts.ask.link': 'Who logs in as {name} by single sign-on?', 'accounts.ask.unlink': 'Unlink {name} from single sign-on?', 'accounts.subject': 'Their id (sub) at the provider',
+    'accounts.actions': 'Actions', 'accounts.sso': 'single sign-on', 'accounts.link': 'Link', 'accounts.unlink': 'Unlink', 'accounts.ask.link': 'Who logs in as {name} by single sign-on?', 'accounts.ask.unlink': 'Unlink {name} from single sign-on?', 'accounts.subject': 'Their id (sub) at the provider',
     'accounts.done': 'Done', 'accounts.given': 'First password of {name}', 'accounts.given.text': 'It is shown this once. Tell them in person or by telephone; they choose another one at their first login.', 'accounts.noted': 'I have noted it',
   },
 });
@@ -50,7 +50,7 @@ export async function show(root, { me }) {
   async function read() {
     const accounts = await api.get('/accounts');
     fill(list, el('table.table', {},
-      el('thead', {}, el('tr', {}, ['name', 'role', 'state', 'since'].map((name) => el('th', { scope: 'col' }, t(`accounts.${name}`))), el('td'))),
+      el('thead', {}, el('tr', {}, ['name', 'role', 'state', 'since'].map((name) => el('th', { scope: 'col' }, t(`accounts.${name}`))), el('th', {}, el('span.unseen', {}, t('accounts.actions'))))),
       el('tbody', {}, accounts.map(row))));
   }
   async function act(name, words, work) {

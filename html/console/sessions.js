@@ -17,7 +17,7 @@ export async function sessionList(account) {
     if (!sessions.length) return fill(box, el('p.soft', {}, t('sessions.none')));
     const cell = (name, ...what) => el('td', { 'data-label': t(`sessions.${name}`) }, el('span', {}, what));
     return fill(box, el('table.table', {},
-      el('thead', {}, el('tr', {}, ['began', 'used', 'from'].map((name) => el('th', { scope: 'col' }, t(`sessions.${name}`))), el('td'))),
+      el('thead', {}, el('tr', {}, ['began', 'used', 'from'].map((name) => el('th', { scope: 'col' }, t(`sessions.${name}`))), el('th', {}, el('span.unseen', {}, t('sessions.end'))))),
       el('tbody', {}, sessions.map((it) => el('tr', { 'data-session': it.id },
         cell('began', moment(it.began_ms), it.by === 'oidc' ? [' ', el('span.chip', {}, t('sessions.oidc'))] : ''), cell('used', moment(it.used_ms)), cell('from', it.address, ' ', el('span.soft.small', { dir: 'auto' }, it.agent)),
         el('td', {}, it.is_this ? el('span.chip', {}, t('sessions.this')) : el('button.button', { type: 'button', onclick: () => end(it.id) }, t('sessions.end'))))))));
