@@ -16,9 +16,10 @@ pub(super) enum Turn {
     Now,
     /// It waits behind them, so that who came first is served first.
     BehindOthers,
-    /// It is refused: they wait for a segment to be healed, which a person may have to do.
-    /// It is not made either, since some of them were told that they have an item.
-    Never,
+    /// It is refused: they wait until the segment is healed, for which a person may be
+    /// needed. It does not go ahead of them either, since some of their buyers were told
+    /// that they have an item.
+    Refused,
 }
 
 /// The turn of a request whose buyer's segment this is.
@@ -28,7 +29,7 @@ pub(super) fn turn(state: &ShopState, home: &Segment) -> Turn {
         return Turn::Now;
     }
     match state.fence.as_ref().is_some_and(|it| it.is_halted(home)) {
-        true => Turn::Never,
+        true => Turn::Refused,
         false => Turn::BehindOthers,
     }
 }

@@ -58,7 +58,7 @@ impl Purchase<'_> {
         match journalled::turn(state, &self.home()) {
             Turn::Now => {}
             Turn::BehindOthers => return self.journal(state, false).await,
-            Turn::Never => return certainly(Err(Verdict::Halted), Outcome::Unused),
+            Turn::Refused => return certainly(Err(Verdict::Halted), Outcome::Unused),
         }
         let reply = match self.sell(state).await {
             Ok(reply) => reply,
