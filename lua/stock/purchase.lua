@@ -81,6 +81,9 @@ if record then state, made_by, _, made_with = parse_record(record) end
 local live = state == 'succeeded' or state == 'ordered' or state == 'paid'
 
 if made_by == request or pass_spent or live then
+  -- What a halted segment has on record is old.
+  local wrong = read_stock(KEYS[1])
+  if wrong then return wrong end
   local answer = made_by == request and 'repeated' or pass_spent and 'captcha' or 'duplicate'
   -- A retry on the very permit that bought keeps it; every other permit that
   -- comes here bought nothing.

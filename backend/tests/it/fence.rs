@@ -207,9 +207,12 @@ async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_come
 }
 
 #[tokio::test]
-async fn a_halted_segment_calls_no_purchase_unknown() {
+async fn a_halted_segment_says_nothing_of_what_it_has_on_record_or_has_not() {
     let shop = open(2).await;
     let mut conn = shop.link.conn().await.unwrap();
+    let again = [scripts::click("wang", "r"), scripts::click("wang", "r-2")];
+    let sold = scripts::buy(&mut conn, &again[0]).await.unwrap();
+    assert_eq!(sold, Sold::Accepted);
     let purchase = stock_scripts::PurchaseRef {
         user: "li",
         request: "r",
@@ -223,6 +226,11 @@ async fn a_halted_segment_calls_no_purchase_unknown() {
     let halt = stock_scripts::halt(&item(), 1, "a test");
     assert!(halt.run(&mut conn).await.unwrap());
     for said in [confirm.run(&mut conn).await, release.run(&mut conn).await] {
+        assert_eq!(said.unwrap_err().code(), Some("HALTED"));
+    }
+    // Their order may have been cancelled since.
+    for click in &again {
+        let said = scripts::buy(&mut conn, click).await;
         assert_eq!(said.unwrap_err().code(), Some("HALTED"));
     }
     let () = conn.del(keys::stock(&item(), 1)).await.unwrap();
