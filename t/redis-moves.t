@@ -275,8 +275,10 @@ sub {
     main::ask($old, 'BGREWRITEAOF');
     SeckillTest::eventually(sub { main::ask($old, 'INFO', 'persistence') =~ /aof_rewrite_in_progress:0/ && main::ask($old, 'INFO', 'persistence') =~ /aof_rewrite_scheduled:0/ });
     main::end_server($old);
-    # Five milliseconds for each key: longer than the permits in the edge's hand last.
-    my $new = main::server($$old{address}, $$old{port}, '--appendonly', 'yes', '--key-load-delay', 5000);
+    # Five milliseconds for each key: longer than the permits in the edge's hand last. It
+    # says that it is loading once in a kilobyte, not in two megabytes.
+    my $new = main::server($$old{address}, $$old{port}, '--appendonly', 'yes', '--key-load-delay', 5000,
+        '--loading-process-events-interval-bytes', 1024);
     push @seen, main::fails('loading');
     push @seen, main::works('loaded');
     return main::told(@seen);
