@@ -122,9 +122,10 @@ async fn an_older_redis_sells_nothing_until_it_is_healed_and_then_exactly_the_re
     shop.shut().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_only_this_process_knows_is_made_again() {
-    let mut shop = open(10).await;
+/// A shop that sold six items, of which its Redis, and the archive, know the first two; its
+/// segment is halted.
+async fn forgetting(amount: u64) -> Shop {
+    let mut shop = open(amount).await;
     shop.archive();
     buys(&shop, 0..2).await;
     until_archived(&shop, 3).await;
@@ -133,12 +134,18 @@ async fn what_only_this_process_knows_is_made_again() {
     shop.stop_roles().await;
     buys(&shop, 2..6).await;
     shop.redis.go_back().await;
-    shop.replays();
     eventually("it is halted", || async {
         shop.click_once("early", "r").await;
         halted(&shop).await
     })
     .await;
+    shop
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_this_process_knows_is_made_again() {
+    let mut shop = forgetting(10).await;
+    shop.replays();
     assert_eq!(shop.journal().waiting(), 4);
     assert_eq!(shop.result("u2").await["status"], "processing");
     heals(&mut shop);
@@ -158,19 +165,7 @@ async fn what_only_this_process_knows_is_made_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_come_now() {
-    let mut shop = open(6).await;
-    shop.archive();
-    buys(&shop, 0..2).await;
-    until_archived(&shop, 3).await;
-    shop.redis.snapshot().await;
-    shop.stop_roles().await;
-    buys(&shop, 2..6).await;
-    shop.redis.go_back().await;
-    eventually("it is halted", || async {
-        shop.click_once("late", "r").await;
-        halted(&shop).await
-    })
-    .await;
+    let mut shop = forgetting(6).await;
     heals(&mut shop);
     // The journal is slower than that.
     eventually("it sells again", || async {
