@@ -15,13 +15,10 @@ import './board/words.js';
 const STYLES = ['/console/vendor/uplot/uPlot.min.css', '/console/board.css'];
 
 /** Styles that only this page needs, loaded before it is shown. */
-function style(href) {
-  if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
-  return new Promise((done) => {
-    const link = el('link', { rel: 'stylesheet', href, onload: done, onerror: done });
-    document.head.append(link);
-  });
-}
+const style = (href) => new Promise((done) => {
+  document.head.append(el('link', { rel: 'stylesheet', href, onload: done, onerror: done }));
+});
+let styled = null;
 
 const clock = (ms) => new Intl.DateTimeFormat(lang(), {
   timeZone: shopZone(), hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
@@ -117,17 +114,25 @@ function hot() {
 function simulation(given) {
   const box = el('div.simulation');
   let stop = null;
+  let left = false;
   const node = el('details.board-round.simulated', {}, el('summary', {}, el('b', {}, t('board.simulation'))), box);
   node.addEventListener('toggle', async () => {
     if (!node.open || stop) return;
     const { show: showPage } = await import('./simulation.js');
     stop = (await showPage(box, given)) ?? (() => {});
+    if (left) stop();
   });
-  return { node, stop: () => stop?.() };
+  const leave = () => {
+    left = true;
+    stop?.();
+  };
+  return { node, stop: leave };
 }
 
 export async function show(root, given) {
-  await Promise.all(STYLES.map(style));
+  await (styled ??= Promise.all(STYLES.map(style)));
+  // Left for another page meanwhile: nothing is followed.
+  if (!root.isConnected) return null;
   const state = el('span.chip', { role: 'status', 'data-state': 'connecting' }, t('board.state.connecting'));
   const lost = el('p.banner', { role: 'alert', hidden: true });
   const parts = { alerts: alerts(), business: businessTiles(), tiles: tiles(), funnel: funnel(), hot: hot(), products: products() };

@@ -5,7 +5,7 @@
 import { api } from '../api.js';
 import { patched } from './patch.js';
 
-/** The server sends something every ten seconds at least. */
+/** The server sends an event every ten seconds at least. */
 const SILENT_MS = 15_000;
 /** A hidden page stops watching after this time. */
 const HIDDEN_MS = 60_000;
@@ -23,11 +23,15 @@ export function follow({ onBoard, onState }) {
   let retry = 0;
   let ended = false;
 
-  const heard = () => {
+  function listen() {
     clearTimeout(silence);
     silence = setTimeout(restart, SILENT_MS);
+  }
+
+  function heard() {
+    listen();
     onState('live');
-  };
+  }
 
   function close() {
     source?.close();
@@ -45,6 +49,8 @@ export function follow({ onBoard, onState }) {
   function open() {
     if (ended || source) return;
     source = new EventSource('/ops/api/board/stream');
+    listen();
+    source.addEventListener('alive', heard);
     source.addEventListener('snapshot', (event) => {
       const sent = JSON.parse(event.data);
       board = sent.board;
@@ -66,7 +72,7 @@ export function follow({ onBoard, onState }) {
   /** An ordinary call finds out what is wrong, and opens the login dialog if needed. */
   async function mend() {
     try {
-      await api.get('/board');
+      await api.get('/board', { signal: AbortSignal.timeout(SILENT_MS) });
     } catch {
       if (!ended) retry = setTimeout(mend, RETRY_MS);
       return;

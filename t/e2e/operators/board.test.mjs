@@ -9,7 +9,9 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { isUsable } from '../axe.mjs';
 import { BASE_URL, launch, shoot } from '../browser.mjs';
@@ -35,15 +37,6 @@ const redis = (...command) => execFileSync('redis-cli', ['-s', `${process.env.SE
 async function operator(lang = 'en', more = {}, name = 'supervisor') {
   const context = await browser.newContext({ baseURL: CONSOLE_URL, locale: lang, viewport: { width: 1280, height: 900 }, ...more });
   const page = await context.newPage();
-  await page.addInitScript(() => {
-    const Real = window.EventSource;
-    window.EventSource = class extends Real {
-      constructor(...given) {
-        super(...given);
-        window.source = this;
-      }
-    };
-  });
   page.complaints = [];
   page.on('pageerror', (error) => page.complaints.push(String(error)));
   await page.goto('/console/');
@@ -52,6 +45,39 @@ async function operator(lang = 'en', more = {}, name = 'supervisor') {
   await page.click('#login-form [type=submit]');
   await page.locator('#logout').waitFor();
   return page;
+}
+
+/** A way to the console that can be cut and mended, as a network between can. */
+async function cable(to) {
+  const { hostname, port } = new URL(to);
+  const ends = new Set();
+  const join = (near) => {
+    const far = connect(port, hostname);
+    for (const [one, other] of [[near, far], [far, near]]) {
+      ends.add(one);
+      one.on('error', () => {}).on('close', () => {
+        ends.delete(one);
+        other.destroy();
+      }).pipe(other);
+    }
+  };
+  const open = async (at) => {
+    const server = createServer(join).listen(at, '127.0.0.1');
+    await once(server, 'listening');
+    return server;
+  };
+  let server = await open(0);
+  const { port: own } = server.address();
+  return {
+    url: `http://127.0.0.1:${own}`,
+    cut() {
+      server.close();
+      for (const end of ends) end.destroy();
+    },
+    async mend() {
+      server = await open(own);
+    },
+  };
 }
 
 async function open(page, name) {
@@ -199,20 +225,17 @@ test('an alert says which invariant is broken, and goes when it holds again', as
 });
 
 test('an operator sees when the connection is lost, and when it is back', async () => {
-  const page = await operator();
+  const wire = await cable(CONSOLE_URL);
+  const page = await operator('en', { baseURL: wire.url });
   await open(page, 'board');
   await page.locator('[data-state=live]').waitFor();
-  await page.route('**/ops/api/board**', (route) => route.abort());
-  // As when a proxy in between drops it.
-  await page.evaluate(() => {
-    window.source.close();
-    window.source.dispatchEvent(new Event('error'));
-  });
-  await page.locator('[data-state=lost]').waitFor({ timeout: 60_000 });
+  wire.cut();
+  await page.locator('[data-state=lost]').waitFor();
   await page.locator('.banner', { hasText: 'connection is lost' }).waitFor();
-  await page.unroute('**/ops/api/board**');
-  await page.locator('[data-state=live]').waitFor({ timeout: 60_000 });
+  await wire.mend();
+  await page.locator('[data-state=live]').waitFor();
   await close(page);
+  wire.cut();
 });
 
 test('a ban that is added in the console acts at the edge, and ends when it is lifted', async () => {

@@ -1,5 +1,6 @@
 //! `GET /ops/api/board`: a snapshot. `GET /ops/api/board/stream`: the same as
-//! server-sent events, `snapshot` first and at any time, `patch` (RFC 7386) after.
+//! server-sent events, `snapshot` first and at any time, `patch` (RFC 7386) after,
+//! and `alive` every ten seconds in which nothing changes.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -24,8 +25,8 @@ use crate::http::error::{ApiError, json_response};
 /// How long a stream lasts. The browser then reconnects, and its session is checked:
 /// after a logout a stream lasts no longer than this.
 const LIFE: Duration = Duration::from_secs(600);
-/// After this long without an event a comment is sent, so that no proxy in between
-/// takes the stream for dead.
+/// After this long without a change the event `alive` is sent, so that neither the
+/// page nor a proxy in between takes the stream for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Frames that may wait for one watcher's network.
 const QUEUED_FRAMES: usize = 2;
@@ -61,7 +62,7 @@ pub(crate) async fn snapshot(State(board): State<Board>) -> Result<Response, Api
 }
 
 /// The same as server-sent events: `snapshot` first and whenever a watcher was
-/// behind, then `patch`, a JSON merge patch of `board`.
+/// behind, then `patch`, a JSON merge patch of `board`; `alive` when nothing changes.
 #[utoipa::path(get, path = "/ops/api/board/stream", tag = "board", responses(
     (status = 200, description = "text/event-stream"),
 ))]
@@ -107,7 +108,7 @@ async fn send(
             frame = timeout(KEEP_ALIVE, frames.recv()) => frame,
         };
         next = match frame {
-            Err(_) => Some(Bytes::from_static(b": still here\n\n")),
+            Err(_) => Some(super::frame("alive", "{}")),
             Ok(Ok(frame)) => Some(frame),
             Ok(Err(RecvError::Lagged(_))) => {
                 frames = frames.resubscribe();

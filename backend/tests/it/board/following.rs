@@ -208,6 +208,10 @@ async fn a_part_that_is_away_is_an_alert_and_the_rest_goes_on() {
         .until("Redis is missed", |board| alerts(board, "redis_away") == 1)
         .await;
     assert_eq!(watcher.product()["sale"], 97, "the last numbers stay");
+    // Nothing changes now, and the page must not take that for a lost connection.
+    while watcher.alive == 0 {
+        assert!(watcher.event().await, "the stream ended");
+    }
     shop.redis.start_again().await;
     watcher
         .until("Redis is back", |board| alerts(board, "redis_away") == 0)

@@ -48,6 +48,8 @@ pub(crate) struct Watcher {
     text: String,
     pub(crate) board: Value,
     pub(crate) history: Value,
+    /// Events that said no more than that the stream is alive.
+    pub(crate) alive: usize,
 }
 
 impl Watcher {
@@ -62,6 +64,7 @@ impl Watcher {
             text: String::new(),
             board: Value::Null,
             history: Value::Null,
+            alive: 0,
         };
         while watcher.board.is_null() {
             assert!(watcher.event().await, "the stream ended");
@@ -100,7 +103,8 @@ impl Watcher {
         } else if let Some(patch) = data("patch") {
             apply(&mut self.board, &patch);
         } else {
-            assert!(event.starts_with(':'), "{event}");
+            assert_eq!(data("alive"), Some(json!({})), "{event}");
+            self.alive += 1;
         }
     }
 
