@@ -13,8 +13,9 @@ const APART_MS: u64 = 1_000;
 /// First clicks that are kept.
 const CLICKS: usize = 8;
 
-/// A page looks again so soon after a click; a shopper stays that long.
-pub(super) const AFTER_MS: u64 = 5_000;
+/// A page asks again so soon after a click, also one whose requests wait in a slow
+/// network or at a shop under load: it does so every two seconds.
+pub(super) const AFTER_MS: u64 = 15_000;
 
 /// A click, and the looks next to it.
 #[derive(Debug, Clone, Copy)]

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::presence::AFTER_MS;
 use super::thresholds::{EARLY, FORGED, PACE_CLICKS_SURE, QUIET_MS, SECOND_CLICKS, WATCHED_MS};
 
 /// Why somebody seems to be a program.
@@ -196,8 +197,9 @@ impl fmt::Display for Reason {
             ),
             Self::Unattended { clicks, silent_ms } => write!(
                 f,
-                "clicked on {clicks} products with no page open: up to {} before and 5 s after it nothing asked for the time or the product's state",
-                seconds(*silent_ms)
+                "clicked on {clicks} products with no page open: up to {} before and {} s after it nothing asked for the time or the product's state",
+                seconds(*silent_ms),
+                AFTER_MS / 1_000
             ),
             Self::Pace { clicks, within_ms } => write!(
                 f,

@@ -55,7 +55,7 @@ export const zh = {
   'policy.propose': '策略：只提示，由人决定。',
   'policy.ban': '策略：{score} 分及以上自动封禁 {minutes} 分钟，其余由人决定。',
   'reason.never_browsed': '{during}内获取了 {urls} 次抢购地址、点击 {clicks} 次，却从未打开页面，也没问过时间或商品状态',
-  'reason.unattended': '没有打开任何页面就点击了 {clicks} 个商品：点击之前长达{silent}、之后 5 秒都没问过时间或商品状态',
+  'reason.unattended': '没有打开任何页面就点击了 {clicks} 个商品：点击之前长达{silent}、之后 15 秒都没问过时间或商品状态',
   'reason.pace': '{within}内点击 {clicks} 次，而页面点一次要等 30 秒',
   'reason.even': '连续 {intervals} 次间隔都是 {mean_ms} 毫秒，波动只有 {spread}%',
   'reason.at_opening': '{of} 次开抢中有 {times} 次在 {within_ms} 毫秒内首次点击',
