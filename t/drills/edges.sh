@@ -31,40 +31,19 @@ seconds=${SECONDS_EACH:-6}
 edges=4
 work=$PWD/target/drills/edges
 seckill=${SECKILL:-$(trial_program seckill)}
-back_end=
 rm -rf "$work"
-mkdir -p "$work/run"
+mkdir -p "$work"
 
-finish() {
-    [ -z "$back_end" ] || kill "$back_end" 2>/dev/null || true
-    edges_and_redis_stop
-}
-trap finish EXIT
+trap edges_end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # --- The site --------------------------------------------------------------
 
-(umask 077 && perl bench/lib/clicks.pl keys >"$work/keys")
-export SECKILL_DATA=$work SECKILL_REDIS_URL=unix://$work/redis.sock SECKILL_KEYS=$work/keys SECKILL_CAPTCHA=off
-redis_start
-"$seckill" serve --roles purchase,relay >>"$work/back-end.log" 2>&1 &
-back_end=$!
-listens() { [ -S "$work/run/purchase.sock" ]; }
-poll_until 10 listens || fail "the back end did not start; see $work/back-end.log"
+edges_begin
 
-edge_http() { echo "upstream purchase { server unix:$work/run/purchase.sock; keepalive 32; }"; }
-edge_server() {
-    cat <<CONF
-location /buy/ {
-            seckill_gate on;
-            proxy_pass http://purchase;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_ignore_client_abort on;
-        }
-CONF
-}
+edge_http() { purchase_upstream; }
+edge_server() { buy_location ""; }
 
 # --- What came of it -------------------------------------------------------
 

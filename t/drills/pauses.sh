@@ -26,17 +26,16 @@ seed=${SEED:-$RANDOM}
 edges=4
 work=$PWD/target/drills/pauses
 seckill=${SECKILL:-$(trial_program seckill)}
-back_end='' watcher=''
+watcher=''
 rm -rf "$work"
-mkdir -p "$work/run"
+mkdir -p "$work"
 RANDOM=$seed
 
 finish() {
     # A server that stands still would not see that it is to end.
     [ -z "$redis_pid" ] || kill -CONT "$redis_pid" 2>/dev/null || true
     [ -z "$watcher" ] || kill "$watcher" 2>/dev/null || true
-    [ -z "$back_end" ] || kill "$back_end" 2>/dev/null || true
-    edges_and_redis_stop
+    edges_end
 }
 trap finish EXIT
 trap 'exit 130' INT
@@ -44,31 +43,13 @@ trap 'exit 143' TERM
 
 # --- The site --------------------------------------------------------------
 
-(umask 077 && perl bench/lib/clicks.pl keys >"$work/keys")
-export SECKILL_DATA=$work SECKILL_REDIS_URL=unix://$work/redis.sock SECKILL_KEYS=$work/keys SECKILL_CAPTCHA=off
-redis_start
-"$seckill" serve --roles purchase,relay >>"$work/back-end.log" 2>&1 &
-back_end=$!
-listens() { [ -S "$work/run/purchase.sock" ]; }
-poll_until 10 listens || fail "the back end did not start; see $work/back-end.log"
+edges_begin
 
 # So that the sale lasts as long as the pauses: what all edges admit in that time is a
 # quarter more than there is.
 rate=$((permits * 5 / 4 / seconds / edges + 1))
-edge_http() { echo "upstream purchase { server unix:$work/run/purchase.sock; keepalive 32; }"; }
-edge_server() {
-    cat <<CONF
-location /buy/ {
-            seckill_gate on;
-            seckill_fallback pass;
-            seckill_rate rate=${rate}r/s burst=$rate;
-            proxy_pass http://purchase;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_ignore_client_abort on;
-        }
-CONF
-}
+edge_http() { purchase_upstream; }
+edge_server() { buy_location "seckill_fallback pass; seckill_rate rate=${rate}r/s burst=$rate;"; }
 
 # --- What goes wrong -------------------------------------------------------
 

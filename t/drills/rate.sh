@@ -26,7 +26,7 @@ scripts/build.sh --quiet
 rm -rf "$work"
 mkdir -p "$work"
 
-trap edges_and_redis_stop EXIT
+trap edges_end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

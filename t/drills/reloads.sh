@@ -25,17 +25,16 @@ permits=${PERMITS:-$((20 * reloads))}
 leaves_ms=6000
 work=$PWD/target/drills/reloads
 seckill=${SECKILL:-$(trial_program seckill)}
-back_end='' load=''
+load=''
 rm -rf "$work"
-mkdir -p "$work/run"
+mkdir -p "$work"
 
 is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 finish() {
     touch "$work/stop"
     [ -z "$load" ] || kill "$load" 2>/dev/null || true
-    [ -z "$back_end" ] || kill "$back_end" 2>/dev/null || true
-    edges_and_redis_stop
+    edges_end
     # It is no child of this shell.
     [ -z "${master:-}" ] || poll_until 20 is_gone "$(cat "$work/edge1/nginx.pid" 2>/dev/null || echo "$master")" || true
 }
@@ -45,29 +44,11 @@ trap 'exit 143' TERM
 
 # --- The site --------------------------------------------------------------
 
-(umask 077 && perl bench/lib/clicks.pl keys >"$work/keys")
-export SECKILL_DATA=$work SECKILL_REDIS_URL=unix://$work/redis.sock SECKILL_KEYS=$work/keys SECKILL_CAPTCHA=off
-redis_start
-"$seckill" serve --roles purchase,relay >>"$work/back-end.log" 2>&1 &
-back_end=$!
-listens() { [ -S "$work/run/purchase.sock" ]; }
-poll_until 10 listens || fail "the back end did not start; see $work/back-end.log"
+edges_begin
 
-edge_http() { echo "upstream purchase { server unix:$work/run/purchase.sock; keepalive 32; }"; }
+edge_http() { purchase_upstream; }
 # Permits are left until the upgrade, so that workers hold leases whenever they leave.
-edge_server() {
-    cat <<CONF
-location /buy/ {
-            seckill_gate on;
-            seckill_fallback pass;
-            seckill_rate rate=40r/s burst=10;
-            proxy_pass http://purchase;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_ignore_client_abort on;
-        }
-CONF
-}
+edge_server() { buy_location "seckill_fallback pass; seckill_rate rate=40r/s burst=10;"; }
 
 # --- Load ------------------------------------------------------------------
 

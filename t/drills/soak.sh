@@ -18,7 +18,7 @@ work=$PWD/target/drills/soak
 rm -rf "$work"
 mkdir -p "$work"
 
-trap edges_and_redis_stop EXIT
+trap edges_end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

@@ -7,7 +7,7 @@
 # for the blocks of an edge's configuration: edge_http NUMBER, edge_server NUMBER.
 
 declare -A edge_pid edge_port
-redis_pid=
+redis_pid='' back_end=''
 
 module=${SECKILL_MODULE:-$PWD/target/nginx/ngx_http_seckill_module.so}
 cli() { redis-cli -s "$work/redis.sock" --raw "$@"; }
@@ -28,6 +28,39 @@ redis_start() {
 redis_stop() {
     kill -TERM "$redis_pid"
     wait "$redis_pid" || true
+}
+
+# --- The back end ----------------------------------------------------------
+
+# edges_begin: Redis, the keys, and a back end that makes purchases and relays their
+# orders. Its log is $work/back-end.log.
+edges_begin() {
+    mkdir -p "$work/run"
+    (umask 077 && perl bench/lib/clicks.pl keys >"$work/keys")
+    export SECKILL_DATA=$work SECKILL_REDIS_URL=unix://$work/redis.sock SECKILL_KEYS=$work/keys SECKILL_CAPTCHA=off
+    redis_start
+    # shellcheck disable=SC2154 # $seckill is the drill's
+    "$seckill" serve --roles purchase,relay >>"$work/back-end.log" 2>&1 &
+    back_end=$!
+    listens() { [ -S "$work/run/purchase.sock" ]; }
+    poll_until 10 listens || fail "the back end did not start; see $work/back-end.log"
+}
+
+# For edge_http: the back end that edges_begin began.
+purchase_upstream() { echo "upstream purchase { server unix:$work/run/purchase.sock; keepalive 32; }"; }
+
+# buy_location DIRECTIVES: for edge_server, clicks that the gate admits go to it.
+buy_location() {
+    cat <<CONF
+location /buy/ {
+            seckill_gate on;
+            $1
+            proxy_pass http://purchase;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_ignore_client_abort on;
+        }
+CONF
 }
 
 # --- Edges -----------------------------------------------------------------
@@ -104,7 +137,8 @@ edges_stop() {
 }
 
 # What a drill does at its end, however it ends.
-edges_and_redis_stop() {
+edges_end() {
+    [ -z "$back_end" ] || kill "$back_end" 2>/dev/null || true
     edges_stop
     [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
     wait 2>/dev/null || true
