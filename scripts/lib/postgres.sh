@@ -26,7 +26,7 @@ postgres_start() {
             -c unix_socket_directories="$postgres_home" -c listen_addresses= "$@"
     ) >>"$postgres_home.log" 2>&1 </dev/null &
     postgres_pid=$!
-    poll_until 60 postgres_answers || fail "postgres did not start; see $postgres_home.log"
+    poll_until 60 postgres_answers || fail "postgres did not start: $(tail -n 2 "$postgres_home.log")"
 }
 
 # Makes a new server: postgres_place FOLDER [ARGUMENT...]. The folder's name is short, since
@@ -48,14 +48,27 @@ postgres_place() {
 # The address of a database on it: postgres_url DATABASE
 postgres_url() { printf 'postgres://seckill@localhost/%s?host=%s' "$1" "$postgres_home"; }
 
-# Ends it and the processes of its connections without a chance to tidy up.
+# process_is PID STATES: whether it is in one of these states; X if it is gone.
+process_is() {
+    local state
+    state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)
+    [[ $2 == *${state:-X}* ]]
+}
+
+# Ends it and the processes of its connections without a chance to tidy up. A signal is
+# sent before it acts: one that is still there makes new ones, and one of a connection
+# holds the memory that the next server wants.
 postgres_kill() {
-    local children
-    kill -STOP "$postgres_pid" # makes no new ones
+    local children child
+    kill -STOP "$postgres_pid"
+    poll_until 10 process_is "$postgres_pid" T || fail "postgres does not stand still 10 s after SIGSTOP"
     children=$(cat "/proc/$postgres_pid/task/$postgres_pid/children")
     # shellcheck disable=SC2086 # one word for each
     kill -KILL "$postgres_pid" $children 2>/dev/null || true
     wait "$postgres_pid" 2>/dev/null || true
+    for child in $children; do
+        poll_until 10 process_is "$child" XZ || fail "process $child of postgres is there 10 s after SIGKILL"
+    done
 }
 
 # Ends it, and removes what it left.

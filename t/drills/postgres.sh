@@ -24,13 +24,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . t/drills/lib/facts.sh
 # shellcheck source=t/drills/lib/sale.sh
 . t/drills/lib/sale.sh
+# shellcheck source=t/drills/lib/restored.sh
+. t/drills/lib/restored.sh
 
 items=${ITEMS:-200}
 work=$PWD/target/drills/postgres
 round=kept
-blocker=
+blocker='' racers=''
 
 finish() {
+    [ -z "$racers" ] || kill "$racers" 2>/dev/null || true
     [ -z "$blocker" ] || kill "$blocker" 2>/dev/null || true
     shop_stop || true
     postgres_stop
@@ -39,22 +42,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-ask_redis() { redis-cli -s "$SECKILL_DATA/run/redis.sock" --raw "$@" 2>/dev/null; }
-stock() { ask_redis HMGET "seckill::{$round::1::01}::stock" sale_stock_amount locked_stock_amount saled_stock_amount | paste -sd ' '; }
-records() { ask_redis HGETALL "seckill::{$round::1::01}::buyers" | paste - - | sort; }
-orders() { postgres_ask "$database" "SELECT state, count(*) FROM orders GROUP BY state ORDER BY state" | paste -sd ' '; }
-live() { postgres_ask "$database" "SELECT count(*) FROM orders WHERE state IN ('created', 'paid')" 2>/dev/null || echo 0; }
-buyers() { postgres_ask "$database" "SELECT count(DISTINCT \"user\") FROM orders WHERE state IN ('created', 'paid')"; }
-has_live() { [ "$(live)" -ge "$1" ]; }
-verified() { "$seckill" verify >"$work/verify.out" 2>&1 && echo PASS || tail -n 3 "$work/verify.out"; }
-is_verified() { [ "$(verified)" = PASS ]; }
-is_open() { curl -fsS "$shop_url/api/rounds/$round/products/1/state" 2>/dev/null | grep -q '"open"'; }
-# race NAME BUYERS: that many buyers, each wanting one.
-race() {
-    "$seckill" load race --base "$shop_url" --round "$round" --product 1 --buyers "$2" --rate 100 \
-        --concurrency 16 --retry-busy --limit 60 "${@:3}" >"$work/$1.json" 2>"$work/$1.err" ||
-        fail "the load generator failed: $(tail -n 1 "$work/$1.err")"
-}
+ask_database() { postgres_ask "$database" "$1"; }
 # In what docs/postgres.md calls the steps.
 place_database() {
     postgres_ask postgres "CREATE DATABASE $1 OWNER seckill ENCODING 'UTF8' TEMPLATE template0" >"$work/answer"
@@ -103,20 +91,18 @@ poll_until 30 has_live $((items / 10)) || fail "no orders are placed; see $shop_
 postgres_kill
 postgres_start
 wait "$racers"
+racers=
 poll_until 60 has_live $((items / 2)) || true
 fact "orders though PostgreSQL was killed" $((items / 2)) "$(live)"
 fact "buyers with an order" $((items / 2)) "$(buyers)"
-poll_until 30 is_verified || true
-fact "seckill verify" PASS "$(verified)"
+is_sound
 
 step "The backup is taken while the shop runs"
 backup=$work/backup
 mkdir -m 700 "$backup"
 pg_dump --format=custom --no-owner --file="$backup/seckill.dump" "$SECKILL_DATABASE_URL"
 cp -p "$SECKILL_DATA/keys" "$SECKILL_DATA/payment-keys" "$backup/"
-stock_before=$(stock) records_before=$(records) orders_before=$(orders)
-shop_stop || true
-mv "$work/before" "$work/gone"
+take_away
 postgres_ask postgres "DROP DATABASE shop" >"$work/answer"
 
 step "Another folder and database, with nothing but the backup"
@@ -125,25 +111,8 @@ shop_place "$work/after"
 cp -p "$backup/keys" "$backup/payment-keys" "$SECKILL_DATA/"
 pg_restore --exit-on-error --single-transaction --no-owner --dbname="$SECKILL_DATABASE_URL" "$backup/seckill.dump"
 shop_start
-is_back() { [ "$(stock)" = "$stock_before" ]; }
-poll_until 30 is_back || true
-fact "stock for sale, locked, sold" "$stock_before" "$(stock)"
-fact "buyers' records" "$(cksum <<<"$records_before")" "$(cksum <<<"$(records)")"
-fact "orders" "$orders_before" "$(orders)"
-poll_until 30 is_verified || true
-fact "seckill verify" PASS "$(verified)"
+is_as_before
 
-step "Others buy the rest"
-poll_until 20 is_open || true
-race second "$items" --prefix late --until-sold-out 5
-poll_until 30 has_live "$items" || true
-fact "orders that live" "$items" "$(live)"
-fact "buyers with an order" "$items" "$(buyers)"
-poll_until 30 is_verified || true
-fact "seckill verify" PASS "$(verified)"
-
-step "Stopping"
-shop_stop && stopped=cleanly || stopped="with status $?"
-fact "the system stopped" cleanly "$stopped"
-rm -rf "$work/gone"
+others_buy_the_rest
+end_cleanly
 exit "$failed"

@@ -4,7 +4,13 @@
 //! after it is in the database, and deleted from its stream when both groups have
 //! acknowledged it (`lua/stock/trim.lua`). So the archive and the streams together
 //! hold the whole ledger, at any moment.
+//!
+//! A segment's events are archived in their order (`lua/stock/take.lua`), also after the
+//! database was away: what the archive has of a segment never lacks an event in the
+//! middle. Should Redis be lost, or a backup be restored, the segment is healed from it
+//! without a person.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use seckill_core::stock::ledger::Event;
@@ -33,8 +39,9 @@ enum ArchiveError {
     Read(#[from] ReadError),
 }
 
-/// Archives until `stop`. Several may run: each event is handed to one of them, and
-/// archiving it twice changes nothing.
+/// Archives until `stop`. Several may run: one of them has a segment's next events, the
+/// others wait until it is done or has had them for too long. Archiving an event twice
+/// changes nothing.
 pub async fn run(store: Store, redis: RedisLink, segments: Segments, stop: CancellationToken) {
     let mut parts = JoinSet::new();
     for part in segments.parts() {
@@ -42,6 +49,7 @@ pub async fn run(store: Store, redis: RedisLink, segments: Segments, stop: Cance
             store: store.clone(),
             redis: redis.clone(),
             reader: OutboxReader::new(ARCHIVE, segments.clone(), part),
+            unfinished: HashSet::new(),
         };
         parts.spawn(archive.run(stop.clone()));
     }
@@ -53,6 +61,8 @@ struct Archive {
     /// The main Redis, for the catalogue.
     redis: RedisLink,
     reader: OutboxReader,
+    /// The outboxes of which events were read and could not be archived.
+    unfinished: HashSet<String>,
 }
 
 impl Archive {
@@ -87,22 +97,25 @@ impl Archive {
         outcome.map(|()| found)
     }
 
-    async fn archive(&mut self, outbox: &Outbox, claim: bool) -> Result<bool, ArchiveError> {
-        let mut entries = self.reader.new_in(outbox).await?;
-        if claim {
-            entries.extend(self.reader.abandoned(outbox).await?);
-        }
+    async fn archive(&mut self, outbox: &Outbox, trim: bool) -> Result<bool, ArchiveError> {
+        let mine = self.unfinished.contains(&outbox.key);
+        let entries = self.reader.next_in_order(outbox, mine).await?;
         if entries.is_empty() {
-            if claim {
+            self.unfinished.remove(&outbox.key);
+            if trim {
                 self.reader.trim(outbox).await?;
             }
             return Ok(false);
+        }
+        if !mine {
+            self.unfinished.insert(outbox.key.clone());
         }
         let Segment { item, number } = &outbox.segment;
         let events: Vec<Event> = entries.iter().filter_map(event::of_ledger).collect();
         self.store.archive(item, *number, &events, now_ms()).await?;
         let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
         self.reader.acknowledge(outbox, &ids).await?;
+        self.unfinished.remove(&outbox.key);
         Ok(true)
     }
 }

@@ -51,7 +51,7 @@ pub const ARCHIVE: OutboxGroup = OutboxGroup {
         consumer: "ledger",
     },
     batch: 500,
-    hold: Duration::from_secs(5),
+    hold: Duration::from_secs(2),
     claim_every: Duration::from_secs(5),
     sweep_every: Duration::from_secs(5),
 };
@@ -301,16 +301,25 @@ impl OutboxReader {
         Ok(pipe.ignore_errors().query_async(&mut conn).await?)
     }
 
-    /// New events of one outbox, without waiting for any.
+    /// The next events of one outbox, without waiting for any, for a group that is done
+    /// with them in their order: none while another reader has some. Events that this one
+    /// took and was not done with are `mine`, and are not waited for.
     ///
     /// # Errors
     /// Its master is away or refuses.
-    pub(super) async fn new_in(&mut self, outbox: &Outbox) -> Result<Vec<StreamId>, ReadError> {
+    pub(super) async fn next_in_order(
+        &mut self,
+        outbox: &Outbox,
+        mine: bool,
+    ) -> Result<Vec<StreamId>, ReadError> {
         let mut conn = self.conn(outbox).await?;
-        let OutboxGroup { group, batch, .. } = self.group;
-        let read = group.read(&[&outbox.key], batch, None);
-        let reply: RedisResult<ReadReply> = read.query_async(&mut conn).await;
-        Ok(consumer_group::entries(self.unless_gone(reply)?.flatten()))
+        let OutboxGroup {
+            group, batch, hold, ..
+        } = &self.group;
+        let hold = if mine { Duration::ZERO } else { *hold };
+        let take = scripts::stock::take(&outbox.key, group, *batch, hold);
+        let reply = self.unless_gone(take.run(&mut conn).await)?;
+        Ok(reply.map(|reply| reply.ids).unwrap_or_default())
     }
 
     /// Events that another reader took and has not finished in time.

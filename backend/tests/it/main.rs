@@ -18,6 +18,8 @@ mod admission;
 /// The analysis role on a real Redis and a real database: what is written into an
 /// access log, and who is banned for it.
 mod analysis;
+/// The archive of the ledger on a real Redis and a real database.
+mod archive;
 /// `seckill bans`: what an operator types and reads, and what edges enforce.
 mod bans;
 /// The live board, and operators' other tasks: bans, dead letters, refunds,

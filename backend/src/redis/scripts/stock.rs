@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use redis::streams::StreamRangeReply;
 use redis::{RedisResult, Value, from_redis_value};
 use seckill_core::ids::Item;
 use seckill_core::keys;
@@ -12,6 +13,7 @@ use seckill_core::permits::permit::PermitId;
 use seckill_core::stock::ledger::EntryId;
 
 use super::{Call, unexpected};
+use crate::redis::consumer_group::ConsumerGroup;
 
 scripts! {
     PRELOAD = "stock/prelude.lua" + "stock/preload.lua";
@@ -23,6 +25,7 @@ scripts! {
     TRANSFER = "stock/prelude.lua" + "stock/transfer.lua";
     REBUILD = "stock/rebuild.lua";
     CLOSE_LEASE = "stock/close_lease.lua";
+    TAKE = "stock/take.lua";
     TRIM = "stock/trim.lua";
     HALT = "stock/halt.lua";
     RESUME = "stock/resume.lua";
@@ -459,6 +462,24 @@ pub fn close_leases(
         .arg(keys::spent(item, segment))
         .arg(keep_until_ms)
         .arg(leases)
+}
+
+/// Takes up to `most` next events of an outbox for a group that is done with them in
+/// their order; none while another of its readers has some that it took less than `hold`
+/// ago.
+#[must_use]
+pub fn take(
+    outbox: &str,
+    group: &ConsumerGroup,
+    most: usize,
+    hold: Duration,
+) -> Call<StreamRangeReply> {
+    Call::new(&TAKE, 1)
+        .arg(outbox)
+        .arg(group.name)
+        .arg(group.consumer)
+        .arg(most)
+        .arg(u64::try_from(hold.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Takes out of an outbox what all `groups` are done with; replies how many events.
