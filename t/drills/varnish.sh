@@ -10,6 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . scripts/lib/shop.sh
 # shellcheck source=t/drills/lib/facts.sh
 . t/drills/lib/facts.sh
+# shellcheck source=t/drills/lib/sale.sh
+. t/drills/lib/sale.sh
 
 visits=${VISITS:-2000} buyers=${BUYERS:-300}
 command -v varnishd >/dev/null || fail "varnishd is missing; install it with: apt-get install varnish"
@@ -103,21 +105,7 @@ poll_until 60 curl -fsS -o "$work/answer" "$cdn/api/time" 2>/dev/null || true
 
 step "The CDN's budget is used up: $buyers buyers race while pages and pictures come from the origin"
 items=50
-cat >"$work/sale.toml" <<SALE
-[[round]]
-id = "burnt"
-name = "Without the CDN"
-starts = "+2s"
-ends = "+20m"
-[[round.product]]
-id = "1"
-title = "A thing"
-amount = $items
-price_cents = 100
-list_price_cents = 200
-per_buyer = 1
-SALE
-"$seckill" sale import "$work/sale.toml" --approve >"$work/import.log" 2>&1 || fail "the sale was not imported: see $work/import.log"
+sell_in_shop burnt +2s +20m $items
 # Every page and asset, over and over, from the origin itself.
 curl -fsS -o "$work/page" "$shop_url$page"
 grep -o '/assets/[^"#]*' "$work/page" | sort -u >"$work/paths"
@@ -131,7 +119,7 @@ pages_pid=
 sold() { [ "$(cli --raw HGET 'seckill::{burnt::1::01}::stock' sale_stock_amount)" = 0 ]; }
 poll_until 60 sold || true
 fact "items that are left" 0 "$(cli --raw HGET 'seckill::{burnt::1::01}::stock' sale_stock_amount)"
-fact "breaches that buyers saw" "" "$(perl -MJSON::PP -0ne 'print join ", ", @{decode_json($_)->{breaches}}' "$work/race.json" 2>/dev/null || tail -n 1 "$work/race.err")"
+fact "breaches that buyers saw" "" "$(json "$work/race.json" 'join ", ", @{$j->{breaches}}')$(tail -n 1 "$work/race.err")"
 fact "pages that the origin did not serve" 0 "$(grep -cv '^200$' "$work/pages" || true)"
 within "pages that it served meanwhile" 10 100000000 "$(grep -c '^200$' "$work/pages" || true)"
 fact "seckill verify" PASS "$("$seckill" verify 2>&1 | grep -oE '^(PASS|FAIL)' | head -n 1)"
