@@ -8,8 +8,9 @@
 # A day passes for a round by moving its end in the database to the day before; all else
 # is as it is in years. Each role is a process of its own, on MariaDB.
 #
-# ROUNDS (1000) and PRODUCTS (100) change the numbers, WINDOW how long a round sells (20 s). Writes bench/results/years.json, and
-# fails if anything grew from the tenth round to the last by more than is said below.
+# ROUNDS (1000) and PRODUCTS (100) change the numbers, WINDOW how long a round sells
+# (20 s). Writes bench/results/years.json, and fails if anything grew from the tenth round
+# to the last by more than is said below.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/steps.sh

@@ -4,9 +4,10 @@
 # Redis, a database, and each role, some of them twice. Sourced after scripts/lib/steps.sh
 # and scripts/lib/mariadb.sh.
 #
-# What a drill gives: $work, an empty folder with a short path; $port, of the edge; $database,
-# "mariadb" or "sqlite"; $all, the names of its roles (purchase1 and so on); and of each version that it runs (it may be one) three functions:
-# program VERSION, home VERSION (the tree with conf/ and html/), module VERSION.
+# What a drill gives: $work, an empty folder with a short path; $port, of the edge;
+# $database, "mariadb" or "sqlite"; $all, the names of its roles (purchase1 and so on); and
+# of each version that it runs (it may be one) three functions: program VERSION, home
+# VERSION (the tree with conf/ and html/), module VERSION.
 
 declare -A pid_of=() version_of=()
 redis_pid='' edge_pid=''
