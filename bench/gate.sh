@@ -6,6 +6,8 @@
 #               second clicks the Lua edge knows nothing
 #   admission   passed by the gate and answered from a small file, against the
 #               same file ungated; the limit is far away
+#   login       admission again by tokens of the shop's own login (RS256, in a header),
+#               against the edge's own cookie
 #   weight      admission again with 10,000 products on sale and with BANS bans
 #               (1,000,000), each on an edge of its own, against one product and none
 #   Redis       commands that an edge sends for each admitted request
@@ -34,10 +36,12 @@ limit=1000000000000
 prepare
 start_redis
 (umask 077 && perl bench/lib/clicks.pl keys >"$work/keys")
-mapfile -t ports < <(free_ports 7)
+mapfile -t ports < <(free_ports 8)
 plain_port=${ports[0]}
 declare -A port=([module]=${ports[1]} [lua]=${ports[2]} [module_busy]=${ports[3]} [lua_busy]=${ports[4]}
-    [products]=${ports[5]} [bans]=${ports[6]})
+    [products]=${ports[5]} [bans]=${ports[6]} [jwt]=${ports[7]})
+
+node bench/lib/tokens.mjs "$buyers" "$work/jwks.json" >"$work/tokens"
 
 began_ms=$(($(date +%s) * 1000))
 times="\"opens_ms\":$((began_ms - 10000)),\"ends_ms\":$((began_ms + 86400000))"
@@ -137,6 +141,12 @@ $(begin nginx)
         $ok
     }
     server {
+        listen 127.0.0.1:${port[jwt]};
+        seckill_jwt jwks=$work/jwks.json issuer=https://login.example.com/ audience=shop;
+        location /buy/ { $gated $answer }
+        $ok
+    }
+    server {
         listen 127.0.0.1:${port[module_busy]};
         location /buy/ { seckill_gate on; seckill_rate rate=1r/s burst=1; $answer }
         $ok
@@ -173,6 +183,7 @@ sign_clicks() {
     clicks good 153 "$buyers" >"$work/admitted.clicks"
     clicks good 154 1000 >"$work/sold_out.clicks"
     cp "$work/admitted.clicks" "$work/busy.clicks"
+    paste <(cut -f1 "$work/admitted.clicks") <(sed 's/^/Bearer:/' "$work/tokens") >"$work/jwt.clicks"
     clicks bad_signature 153 1000 >"$work/bad_signature.clicks"
     clicks expired 153 1000 >"$work/expired.clicks"
     clicks no_session 153 1000 >"$work/no_session.clicks"
@@ -185,6 +196,7 @@ sign_clicks() {
 port_of() {
     case $2 in
         busy) echo "${port[$1_busy]}" ;;
+        jwt) echo "${port[jwt]}" ;;
         *) echo "${port[$1]}" ;;
     esac
 }
@@ -193,7 +205,10 @@ port_of() {
 verdict_of() {
     local path token id headers
     IFS=$'\t' read -r path token id <"$work/$2.clicks"
-    headers=(-H "Cookie: seckill_session=$token")
+    case $token in
+        Bearer:*) headers=(-H "Authorization: Bearer ${token#Bearer:}") ;;
+        *) headers=(-H "Cookie: seckill_session=$token") ;;
+    esac
     [ -n "$id" ] || headers+=(-H 'Idempotency-Key: bench')
     curl -sS -X POST "${headers[@]}" "http://127.0.0.1:$(port_of "$1" "$2")$path" |
         sed 's/.*"code":"\([a-z_]*\)".*/\1/; s/^xx*$/admitted/'
@@ -220,6 +235,8 @@ for edge in "${edges[@]}"; do
             fail "the $edge edge should say $(code_of "$kind"), and says: $(verdict_of "$edge" "$kind")"
     done
 done
+
+poll_until 10 says module jwt admitted || fail "the edge does not admit a click with a token; it says: $(verdict_of module jwt)"
 
 has_bans() { [ "$(curl -sS "http://127.0.0.1:${port[bans]}/metrics" | sed -n 's/^seckill_bans //p')" -ge "$bans" ]; }
 poll_until 60 has_bans || fail "the edge with $bans bans does not know them after a minute; see the metric seckill_bans"
@@ -258,13 +275,15 @@ one_round() {
         measure "$edge.admitted" "${port[$edge]}" admitted
         forget_leases
     done
+    measure module.jwt "${port[jwt]}" jwt
+    forget_leases
     for weight in products bans; do
         weigh "$weight.admitted" "$weight" admitted
         forget_leases
     done
 }
 
-runs=$((7 + ${#edges[@]} * (${#refusals[@]} + 1)))
+runs=$((8 + ${#edges[@]} * (${#refusals[@]} + 1)))
 step "The gate beside return 403, an ungated file and the Lua edge: $rounds rounds of $runs x $seconds s, after one of $runs x 1 s"
 asked_seconds=$seconds
 seconds=1
@@ -336,6 +355,9 @@ for edge in "${edges[@]}"; do
     row "Redis commands per admitted request, $edge" "${commands[$edge]}" "commands" \
         "$([ "$edge" = module ] && echo 0.02 || echo null)" lower "${commands[lua]}"
 done
+show "  module: token, not cookie" module.jwt module.admitted 0.9
+row "admitted, token / cookie" "$(ratio module.jwt module.admitted)" "ratio of rates" 0.9 higher "admitted, module"
+row "admitted, token / cookie, by CPU" "$(cpu_ratio module.jwt module.admitted)" "ratio of requests per CPU second" null higher "admitted, module"
 declare -A weighs=([products]="$products products, not 1" [bans]="$bans bans, not 0")
 for weight in products bans; do
     show "  module: ${weighs[$weight]}" "$weight.admitted" module.admitted 0.95

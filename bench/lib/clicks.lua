@@ -12,7 +12,11 @@ function init(args)
         if id == "" then
             headers["Idempotency-Key"] = "bench"
         end
-        if token ~= "" then
+        -- A token of the shop's own login comes in a header.
+        local bearer = token:match("^Bearer:(.+)")
+        if bearer then
+            headers["Authorization"] = "Bearer " .. bearer
+        elseif token ~= "" then
             headers["Cookie"] = "seckill_session=" .. token
         end
         clicks[#clicks + 1] = wrk.format("POST", path, headers)

@@ -70,8 +70,8 @@ measure() {
         /requests in/ { count = $1 }
         /^Requests\/sec:/ { rate = $2 }
         /Non-2xx/ { refused = $NF }
-        END { printf "%.0f %.2f %.2f %d %d\n", rate, ticks / hz * 1e6 / count, ticks / hz / seconds, refused, count }
-    ' "$work/wrk.out" >>"$work/$1.runs"
+        END { if (!count) exit 1; printf "%.0f %.2f %.2f %d %d\n", rate, ticks / hz * 1e6 / count, ticks / hz / seconds, refused, count }
+    ' "$work/wrk.out" >>"$work/$1.runs" || fail "no response to $3 came in $seconds s; wrk says: $(tail -n 3 "$work/wrk.out" | paste -sd ' ')"
 }
 
 median() { sort -g | awk '{ v[NR] = $1 } END { if (NR) print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
