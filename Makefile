@@ -49,6 +49,10 @@ test-upgrade: ## Upgrade a site under load to this version and take it back, one
 test-e2e: ## Only the browser tests
 	@scripts/test.sh e2e
 
+.PHONY: test-vendure
+test-vendure: ## Set up a Vendure shop with a sale in front of it, and buy there in a browser
+	@scripts/test-vendure.sh
+
 .PHONY: test-drill
 test-drill: ## Only the short drill
 	@scripts/test.sh drill

@@ -91,7 +91,7 @@ const order = await until('the purchase has its order', async () => (await sale(
 step(`order ${order} is placed`);
 
 const address = { name: 'Li Ming', street: 'Flood Street 7', city: 'Berlin', code: '10115', country: 'DE' };
-assert.equal((await sale(li, 'PUT', `/api/orders/${order}/details`, { address })).status, 200);
+assert.equal((await sale(li, 'PUT', `/api/orders/${order}/details`, address)).status, 200);
 const { pay_url: payUrl } = (await sale(li, 'GET', `/api/orders/${order}`)).body;
 assert.equal((await fetch(payUrl.replace('amount=', 'amount=1'), { method: 'POST' })).status, 403, 'a changed bill is refused');
 for (let n = 0; n < 2; n += 1) assert.equal((await fetch(payUrl, { method: 'POST', redirect: 'manual' })).status, 303);

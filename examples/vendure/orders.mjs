@@ -47,8 +47,8 @@ async function place(services, ctx, event) {
 }
 
 function address({ details }, customer) {
-  const given = details?.address;
-  if (given) return { fullName: given.name, streetLine1: given.street, city: given.city, postalCode: given.code, countryCode: given.country };
+  // The fields of order-form.toml.
+  if (details?.street) return { fullName: details.name, streetLine1: details.street, city: details.city, postalCode: details.code, countryCode: details.country };
   const own = customer.addresses.find((it) => it.defaultShippingAddress) ?? customer.addresses[0];
   return own && { ...own, countryCode: own.country.code };
 }

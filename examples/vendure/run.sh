@@ -26,6 +26,8 @@ cat > "$SECKILL_DATA/payments.toml" <<TOML
 pay_url = "$VENDURE_URL/seckill/pay?order={order}&amount={amount_cents}&back={return_url}"
 TOML
 
+cp "$here/order-form.toml" "$SECKILL_DATA/order-form.toml"
+
 # How the sale reaches the shop.
 export SECKILL_CURRENCY=USD
 # Buyers have a minute to pay here, so that the round is soon over; usually ten.
