@@ -85,7 +85,7 @@ shop_stop || fail "the shop with the puzzle did not stop cleanly; see $shop_log"
 
 step "A shopper with the shop's own login"
 shop_place "$PWD/target/e2e/login"
-export SECKILL_CAPTCHA=off SECKILL_DEMO_LOGIN=off
+export SECKILL_CAPTCHA=off SECKILL_DEMO_LOGIN=off SECKILL_CURRENCY=USD
 provider_port=$(free_ports 1) login_port=$(free_ports 1)
 node t/e2e/login/provider.mjs "$provider_port" "$login_port" "$SECKILL_CONSOLE_PORT" >target/e2e/provider.log 2>&1 &
 provider=$!

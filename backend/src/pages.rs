@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use seckill_core::orders::money::Currency;
 use seckill_core::pages::assets::{Assets, Rewritten, Unfit};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -82,6 +83,8 @@ pub struct Options {
     pub sweep: Duration,
     /// The caches to purge and to prewarm.
     pub targets: Targets,
+    /// The currency of all prices.
+    pub currency: Currency,
 }
 
 impl Options {
@@ -97,6 +100,7 @@ impl Options {
             rounds: None,
             sweep: SWEEP,
             targets: Targets::default(),
+            currency: Currency::CNY,
         }
     }
 }
@@ -157,6 +161,7 @@ impl Renderer {
         read_pages(&options.shop, &mut sources).map_err(failed(&options.shop))?;
         let (mut pages, mut needs) = (BTreeMap::new(), BTreeSet::new());
         for (name, html) in sources {
+            let html = page::with_currency(&html, options.currency);
             let rewritten = assets.rewrite_html(&name, &html).map_err(Unfit::from)?;
             needs.extend(rewritten.needs);
             pages.insert(name, rewritten.html.into_bytes());
@@ -297,11 +302,12 @@ impl Renderer {
     }
 
     fn fill_in(&self, content: &PageContent) -> Result<Rewritten, PagesError> {
-        let html = page::html(content).map_err(|source| PagesError::Render {
-            round: content.round.clone(),
-            product: content.product.clone(),
-            source,
-        })?;
+        let html =
+            page::html(content, self.options.currency).map_err(|source| PagesError::Render {
+                round: content.round.clone(),
+                product: content.product.clone(),
+                source,
+            })?;
         Ok(self
             .assets
             .rewrite_html("html/templates/product.html", &html)

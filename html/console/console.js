@@ -2,7 +2,7 @@
 
 import { ApiError, api, useToken, wire } from './api.js';
 import { el, fill } from './dom.js';
-import { onLang, said, speak, t, useZone } from './i18n.js';
+import { onLang, said, speak, t, useCurrency, useZone } from './i18n.js';
 import { comeBack, logIn, whenIn } from './login.js';
 import { PAGES } from './nav.js';
 
@@ -125,6 +125,7 @@ async function begin() {
   }
   useToken(me.csrf);
   if (me.time_zone) useZone(me.time_zone);
+  if (me.currency) useCurrency(me.currency);
   document.documentElement.dataset.shopPort = me.shop_port ?? '';
   onLang(show);
   window.addEventListener('hashchange', () => {

@@ -134,5 +134,16 @@ export function span(from, to) {
 }
 
 export const number = (value) => made('NumberFormat').format(value);
-/** Cents as ¥ with two digits. */
-export const money = (cents) => `¥${made('NumberFormat', { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(cents / 100)}`;
+
+/** How the shop's currency is written: what stands before an amount, and its decimal digits. */
+export const currency = { sign: '¥', digits: 2 };
+
+export function useCurrency(is) {
+  Object.assign(currency, is);
+}
+
+/** An amount, given in the currency's smallest unit. */
+export function money(minor) {
+  const { sign, digits } = currency;
+  return `${sign}${made('NumberFormat', { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(minor / 10 ** digits)}`;
+}

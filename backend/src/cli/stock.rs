@@ -242,8 +242,8 @@ async fn propose_amount(
     reason: &str,
 ) -> anyhow::Result<()> {
     let store: Store = open_store(config).await?;
-    let (zone, by) = (&config.time_zone, Actor::on_the_box());
-    let proposed = proposals::propose_amount(&store, zone, (item, amount), reason, &by).await;
+    let by = Actor::on_the_box();
+    let proposed = proposals::propose_amount(&store, config, (item, amount), reason, &by).await;
     store.close().await;
     say(&format!(
         "{item} stays as it is. Proposed change {} waits for a supervisor at the console.\n",

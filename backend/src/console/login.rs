@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use seckill_core::ids;
+use seckill_core::orders::money::Currency;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -89,6 +90,8 @@ pub(super) struct Me {
     time_zone: String,
     /// The port of the shop's pages on this host.
     shop_port: u16,
+    /// The currency of all amounts.
+    currency: CurrencyView,
     /// To be sent as `X-Seckill-Csrf` with every writing request.
     csrf: String,
     /// What has to be done before anything else: `password` (choose a new one) or `factor`
@@ -98,6 +101,22 @@ pub(super) struct Me {
     by: &'static str,
     /// Whether the account has a second factor.
     factor: bool,
+}
+
+/// How amounts are written and read.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct CurrencyView {
+    /// What stands before an amount, such as `¥`.
+    sign: String,
+    /// How many decimal digits an amount has; prices are in its smallest unit.
+    digits: usize,
+}
+
+impl CurrencyView {
+    fn of(currency: Currency) -> Self {
+        let (sign, digits) = (currency.sign(), currency.digits());
+        Self { sign, digits }
+    }
 }
 
 impl Me {
@@ -111,6 +130,7 @@ impl Me {
             role: session.role.as_str(),
             time_zone: zone.to_owned(),
             shop_port: state.config.port,
+            currency: CurrencyView::of(state.config.currency),
             csrf: session.csrf.clone(),
             must: session.must.map(Must::as_str),
             by: session.by.as_str(),

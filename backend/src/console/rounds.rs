@@ -96,6 +96,7 @@ fn rules(state: &ConsoleState) -> Rules<'_> {
     Rules {
         now_ms: now_ms(),
         zone: &state.config.time_zone,
+        currency: state.config.currency,
         may_have_begun: false,
     }
 }

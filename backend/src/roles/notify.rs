@@ -50,9 +50,10 @@ pub(super) fn start(
         let from = config.notify.from.clone().ok_or_else(|| {
             RoleError::Notify("notify_smtp is set, but not who e-mails are from; set notify_from, such as \"Shop <shop@example.com>\"".to_owned())
         })?;
-        let messenger = Email::new(url, from, &config.notify.email).map_err(|error| {
-            RoleError::Notify(format!("notify_smtp is no mail server: {error}"))
-        })?;
+        let messenger =
+            Email::new(url, from, &config.notify.email, config.currency).map_err(|error| {
+                RoleError::Notify(format!("notify_smtp is no mail server: {error}"))
+            })?;
         let messenger = Arc::new(messenger);
         running.spawn(Role::Orders, move |stop| {
             notifications::run(notifier.clone(), messenger.clone(), stop)

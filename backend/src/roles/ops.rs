@@ -109,6 +109,7 @@ async fn start_renderer(parts: &Parts<'_>, rounds: LazyStore, running: &mut Runn
         keep_pictures: Duration::from_secs(config.picture_keep_hours * 3600),
         rounds: Some(rounds),
         targets: config.targets.clone(),
+        currency: config.currency,
         ..pages::Options::new(&home.join("html/static"), &config.pages_dir())
     };
     let opened = tokio::task::spawn_blocking(move || Renderer::open(options)).await;

@@ -2,6 +2,7 @@
 //! crowd costs no more than a file.
 
 use askama::Template;
+use seckill_core::orders::money::{Currency, Money};
 use seckill_core::pages::picture::{self, Described};
 
 use super::text;
@@ -45,6 +46,8 @@ struct ProductPage<'a> {
     round_name: &'a str,
     title: &'a str,
     pictures: &'a [Described],
+    /// What is written before an amount.
+    sign: String,
     price: String,
     list_price: String,
     discount_percent: u64,
@@ -86,12 +89,14 @@ impl PageContent {
     }
 }
 
-/// The page, referring to assets by their plain names.
+/// The page, referring to assets by their plain names; its prices are in `currency`.
 ///
 /// # Errors
 /// The template could not be filled in.
-pub fn html(content: &PageContent) -> Result<String, askama::Error> {
+pub fn html(content: &PageContent, currency: Currency) -> Result<String, askama::Error> {
+    let money = |minor| Money::new(minor, currency).decimal();
     let page = ProductPage {
+        sign: currency.sign(),
         round: &content.round,
         product: &content.product,
         round_name: &content.round_name,
@@ -106,12 +111,15 @@ pub fn html(content: &PageContent) -> Result<String, askama::Error> {
         opens_ms: content.opens_ms,
         ends_ms: content.ends_ms,
     };
-    page.render()
+    Ok(with_currency(&page.render()?, currency))
 }
 
-/// Cents as a price: 99900 is `999.00`.
-fn money(cents: u64) -> String {
-    format!("{}.{:02}", cents / 100, cents % 100)
+/// A page whose scripts write amounts in `currency`.
+#[must_use]
+pub fn with_currency(html: &str, currency: Currency) -> String {
+    let (sign, digits) = (currency.sign(), currency.digits());
+    let root = format!("<html data-sign=\"{sign}\" data-digits=\"{digits}\" ");
+    html.replacen("<html ", &root, 1)
 }
 
 /// The discount on the list price in whole percent, rounded down so that no more is
@@ -128,9 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prices_read_as_prices() {
-        assert_eq!(money(99_900), "999.00");
-        assert_eq!(money(5), "0.05");
+    fn discounts_promise_no_more_than_is_given() {
         assert_eq!(discount_percent(99_900, 399_900), 75);
         assert_eq!(discount_percent(100, 100), 0);
         assert_eq!(discount_percent(0, 0), 0);
@@ -153,11 +159,27 @@ mod tests {
             opens_ms: 1,
             ends_ms: 2,
         };
-        let page = html(&content).unwrap();
+        let page = html(&content, Currency::CNY).unwrap();
         assert!(
             !page.contains("<script>alert") && !page.contains("\" onload"),
             "{page}"
         );
         assert!(page.contains("/pictures/0123456789abcdef-960.jpg 960w"));
+        for (currency, price) in [
+            ("CNY", "¥</small>0.01"),
+            ("USD", "$</small>0.01"),
+            ("JPY", "¥</small>1<"),
+        ] {
+            let page = html(&content, Currency::parse(currency).unwrap()).unwrap();
+            assert!(page.contains(price), "{currency}: {page}");
+        }
+        let yen = Currency::parse("JPY").unwrap();
+        let root = "<!doctype html>\n<html data-sign=\"¥\" data-digits=\"0\" lang=\"zh-CN\">";
+        for page in [
+            with_currency("<!doctype html>\n<html lang=\"zh-CN\">", yen),
+            html(&content, yen).unwrap(),
+        ] {
+            assert!(page.starts_with(root), "{page}");
+        }
     }
 }

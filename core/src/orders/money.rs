@@ -28,6 +28,34 @@ impl Currency {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// What is written before an amount of it: `¥`, `€`, `HK$`; for most currencies the three
+    /// letters and a space at which no line breaks.
+    #[must_use]
+    pub fn sign(&self) -> String {
+        let sign = match &self.0 {
+            b"CNY" | b"JPY" => "¥",
+            b"USD" => "$",
+            b"EUR" => "€",
+            b"GBP" => "£",
+            b"HKD" => "HK$",
+            b"TWD" => "NT$",
+            b"SGD" => "S$",
+            b"AUD" => "A$",
+            b"CAD" => "C$",
+            b"BRL" => "R$",
+            b"KRW" => "₩",
+            b"INR" => "₹",
+            b"VND" => "₫",
+            b"THB" => "฿",
+            b"PHP" => "₱",
+            b"ILS" => "₪",
+            b"TRY" => "₺",
+            b"UAH" => "₴",
+            _ => return format!("{self}\u{a0}"),
+        };
+        sign.to_owned()
+    }
+
     /// How many decimal digits its minor unit has: 2 for cents, 0 for the yen, 3 for the
     /// dinars (ISO 4217, list one).
     #[must_use]
@@ -65,7 +93,7 @@ pub struct Money {
 impl Money {
     /// So many minor units of this currency.
     #[must_use]
-    pub fn new(minor: u64, currency: Currency) -> Self {
+    pub const fn new(minor: u64, currency: Currency) -> Self {
         Self { minor, currency }
     }
 
@@ -79,6 +107,12 @@ impl Money {
         let text = format!("{:0>width$}", self.minor, width = digits + 1);
         let (whole, part) = text.split_at(text.len() - digits);
         format!("{whole}.{part}")
+    }
+
+    /// The amount as people read it, such as `¥0.10`.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        format!("{}{}", self.currency.sign(), self.decimal())
     }
 
     /// Reads an amount with at most as many decimal digits as the currency has. `0.1` is
@@ -130,6 +164,9 @@ mod tests {
             assert_eq!(Money::parse_decimal(text, Currency::CNY), Some(money));
         }
         assert_eq!(Money::new(500, yen()).to_string(), "500 JPY");
+        assert_eq!(Money::new(500, yen()).shown(), "¥500");
+        let dinars = Currency::parse("KWD").unwrap();
+        assert_eq!(Money::new(1_500, dinars).shown(), "KWD\u{a0}1.500");
         assert_eq!(Money::parse_decimal("500", yen()).unwrap().minor, 500);
         let short = |text| Money::parse_decimal(text, Currency::CNY).map(|money| money.minor);
         assert_eq!(

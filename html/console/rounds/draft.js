@@ -1,7 +1,7 @@
 // A round as it stands in the editor's fields (all texts, as typed), and as the API
 // takes it. Unsaved changes are kept in the tab until they are saved or discarded.
 
-import { shopZone } from '../i18n.js';
+import { currency, shopZone } from '../i18n.js';
 
 const NAME = (id) => `seckill:console:draft:${id ?? 'new'}`;
 
@@ -18,7 +18,7 @@ export function fromRound(round) {
   return {
     version: round.version, id: round.id, name: round.name, starts: wallClock(round.starts_ms), ends: wallClock(round.ends_ms), days: '1',
     products: round.products.map((it) => ({
-      id: it.id, title: it.title, amount: String(it.amount), price: yuan(it.price_cents), list: yuan(it.list_price_cents),
+      id: it.id, title: it.title, amount: String(it.amount), price: typed(it.price_cents), list: typed(it.list_price_cents),
       cap: String(it.per_buyer), text: it.text, picture: it.picture, alts: it.picture_alt, segments: it.segments, page: it.page,
     })),
   };
@@ -40,14 +40,16 @@ export function toForm(draft, isNew) {
   return form;
 }
 
-const yuan = (value) => (value / 100).toFixed(2);
+const typed = (value) => (value / 10 ** currency.digits).toFixed(currency.digits);
 
+/** An amount as typed, in the currency's smallest unit; what is none stays as it is. */
 export function cents(text) {
-  const plain = text.trim().replace(/^¥/, '').replaceAll(',', '');
+  const { sign, digits } = currency;
+  const plain = text.trim().replace(sign.trim(), '').replaceAll(',', '').trim();
   if (!plain) return null;
-  const found = /^(-?)(\d{1,12})(?:\.(\d{1,2}))?$/.exec(plain);
-  if (!found) return text.trim();
-  return Number(`${found[1]}${found[2]}${(found[3] ?? '').padEnd(2, '0')}`);
+  const found = /^(-?)(\d{1,12})(?:\.(\d+))?$/.exec(plain);
+  if (!found || (found[3] ?? '').length > digits) return text.trim();
+  return Number(`${found[1]}${found[2]}${(found[3] ?? '').padEnd(digits, '0')}`);
 }
 
 export function whole(text) {

@@ -1,7 +1,7 @@
 // The products of a round: one card each, thirty at a time.
 
 import { el, fill } from '../dom.js';
-import { t } from '../i18n.js';
+import { currency, t } from '../i18n.js';
 import { emptyProduct } from './draft.js';
 import { field } from './fields.js';
 import { pictureField } from './picture.js';
@@ -35,7 +35,9 @@ export function productCards({ draft, isLocked, isFixed, changed, look, looked, 
       changed(`products.${at}.${API[name]}`);
     };
     const input = (name, more = {}) => el('input', { value: product[name], autocomplete: 'off', ...more, disabled: isLocked || more.disabled, oninput: (event) => put(name)(event.target.value) });
-    const one = (name, words, wide, input, hint, body) => field({ name: `products.${at}.${API[name]}`, label: t(`product.${words}`), wide, input, body, hint: hint && t(hint) });
+    // What is money says in what.
+    const label = (words) => `${t(`product.${words}`)}${['price', 'list'].includes(words) ? ` (${currency.sign.trim()})` : ''}`;
+    const one = (name, words, wide, input, hint, body) => field({ name: `products.${at}.${API[name]}`, label: label(words), wide, input, body, hint: hint && t(hint) });
     const picture = pictureField({
       name: `products.${at}.picture`, value: product.picture, alts: product.alts, disabled: isLocked,
       change: (names, alts) => {

@@ -25,10 +25,18 @@ export function countdown(ms) {
   };
 }
 
-/** 99900 → "999.00". */
-export function price(cents) {
-  return (cents / 100).toFixed(2);
+// How the shop's currency is written, as the page's root says.
+const { sign: given, digits = '2' } = globalThis.document?.documentElement.dataset ?? {};
+/** What stands before an amount. */
+export const sign = given ?? '¥';
+
+/** 99900 cents → "999.00", 99900 yen → "99900": amounts are in the currency's smallest unit. */
+export function price(minor, places = Number(digits)) {
+  return (minor / 10 ** places).toFixed(places);
 }
+
+/** The same behind the currency's sign. */
+export const money = (minor) => `${sign}${price(minor)}`;
 
 /** Percent taken off the list price, rounded down so that the page never promises too much. */
 export function percentOff(cents, listCents) {

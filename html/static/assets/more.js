@@ -2,7 +2,7 @@
 // are on first. Loaded behind everything else, and only then.
 
 import { getRounds } from './api.js';
-import { price, timeOfDay } from './format.js';
+import { price, sign, timeOfDay } from './format.js';
 import { lang, onLang, t } from './i18n.js';
 import { art, node } from './node.js';
 import { inOrder, roundAt } from './round.js';
@@ -25,7 +25,7 @@ export async function showMore(place, page, now) {
       node('h2', {}, t('more.title')),
       node('div', { class: 'more-cards' }, ...some.map((it) => node('a', { class: 'more-card', href: it.page }, art(it.id, it.picture, '140px'),
         node('b', { dir: 'auto' }, it.title),
-        node('span', { class: 'price' }, node('small', {}, '¥'), price(it.price_cents)),
+        node('span', { class: 'price' }, node('small', {}, sign), price(it.price_cents)),
         node('span', { class: 'more-state' }, roundAt(it.round, now) === 'open' ? t('round.open') : t('button.scheduled', { time: timeOfDay(it.round.starts_ms, lang()) }))))),
     );
   });

@@ -1,6 +1,6 @@
 // How an order is described, on the list and on its own page. Pure.
 
-import { price } from './format.js';
+import { money } from './format.js';
 
 /** 'created', 'late' (unpaid and past its time, not yet reported as cancelled), 'paid' or 'cancelled'. */
 export function standing(order, now) {
@@ -34,13 +34,20 @@ export function ways(order) {
 /** An address that a button may lead to: a provider's page, or one that opens its app. */
 export const isPayUrl = (url) => /^(https?|weixin|alipays?):\/\//.test(url ?? '');
 
+/** What was paid; money of another currency than the order's has that one's letters. */
+function amountOf({ amount_cents: minor, currency }, order) {
+  if (!currency || currency === (order.currency ?? currency)) return money(minor);
+  const foreign = new Intl.NumberFormat('en', { style: 'currency', currency, currencyDisplay: 'code' });
+  return foreign.format(minor / 10 ** foreign.resolvedOptions().maximumFractionDigits);
+}
+
 /** The sentences about refunds: keys with their values. */
 export function refunds(order, has) {
   return (order.payments ?? [])
     .filter((it) => ['refund_due', 'refunded'].includes(it.status))
     .map((it) => {
       const because = it.status === 'refunded' ? 'refund.done' : `refund.${it.reason}`;
-      return [has(because) ? because : 'refund.due', { amount: price(it.amount_cents) }];
+      return [has(because) ? because : 'refund.due', { amount: amountOf(it, order) }];
     });
 }
 

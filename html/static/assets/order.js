@@ -3,7 +3,7 @@
 import { watchAccount } from './account.js';
 import { cancelOrder, getOrder, keepDetails, payOrder, payWith } from './api.js';
 import * as basket from './basket.js';
-import { dayAndTime, price } from './format.js';
+import { dayAndTime, money } from './format.js';
 import { lang, learn, onLang, speak, t } from './i18n.js';
 import { loginDialog } from './login-dialog.js';
 import { art, node, replace } from './node.js';
@@ -243,7 +243,7 @@ function payButton(way, place, all) {
 
 function payLabel(way, ways) {
   if (busy === way) return t('order.paying');
-  const total = price(order.total_cents);
+  const total = money(order.total_cents);
   if (order.total_cents === 0) return t('order.pay.free');
   const name = ways > 1 ? t(`order.pay.${way}`) : null;
   return name ? t('order.pay.with', { name, total }) : t('order.pay', { total });
@@ -276,7 +276,7 @@ function item(now) {
       fact('order.number', order.order, 'number'),
       fact('order.round', order.round_name ?? order.round),
       fact('order.quantity', String(order.quantity)),
-      fact('order.total', `¥${price(order.total_cents)}`),
+      fact('order.total', money(order.total_cents)),
       fact('order.placed', dayAndTime(order.created_ms, now, lang())),
       order.status === 'created' ? fact('order.pay_by', dayAndTime(order.pay_by_ms, now, lang())) : null,
     ),

@@ -3,7 +3,7 @@
 import { watchAccount } from './account.js';
 import { getOrders } from './api.js';
 import * as basket from './basket.js';
-import { dayAndTime, price } from './format.js';
+import { dayAndTime, price, sign } from './format.js';
 import { lang, learn, onLang, speak, t } from './i18n.js';
 import { loginDialog } from './login-dialog.js';
 import { art, node } from './node.js';
@@ -125,7 +125,7 @@ function row(it, now) {
     node(
       'div',
       { class: 'row-end' },
-      node('b', { class: 'price' }, node('small', {}, '¥'), price(it.total_cents)),
+      node('b', { class: 'price' }, node('small', {}, sign), price(it.total_cents)),
       node('span', { class: 'chip' }, t(`status.${it.status}`), clock ? ' ' : null, clock),
     ),
   );

@@ -3,7 +3,7 @@
 import { getRounds, getState } from './api.js';
 import { read } from './basket.js';
 import { watchAccount } from './account.js';
-import { count, countdown, isoDay, longDay, nearDay, percentOff, price, span, timeOfDay } from './format.js';
+import { count, countdown, isoDay, longDay, money, nearDay, percentOff, price, sign, span, timeOfDay } from './format.js';
 import { lang, onLang, speak, t } from './i18n.js';
 import { readLeft, shareOf } from './left.js';
 import { art as picture, node } from './node.js';
@@ -146,9 +146,9 @@ function card(round, product, where) {
   const go = node('span', { class: 'go' }, t(`card.${where}`));
   const art = picture(product.id, product.picture, '(min-width: 900px) 340px, 116px');
   if (off > 0) art.append(node('span', { class: 'off' }, t('off', { percent: off })));
-  const prices = node('p', { class: 'prices' }, node('span', { class: 'price' }, node('small', {}, '¥'), price(product.price_cents)));
+  const prices = node('p', { class: 'prices' }, node('span', { class: 'price' }, node('small', {}, sign), price(product.price_cents)));
   if (off > 0) {
-    prices.append(node('s', {}, node('span', { class: 'unseen' }, t('price.list')), ` ¥${price(product.list_price_cents)}`));
+    prices.append(node('s', {}, node('span', { class: 'unseen' }, t('price.list')), ` ${money(product.list_price_cents)}`));
   }
   const fill = node('i');
   const soldText = node('span');

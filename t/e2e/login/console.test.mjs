@@ -67,6 +67,8 @@ test('who logs out is asked at the provider, comes back, and has to log in there
   await page.click('#login-sso-go');
   await logInAtProvider(page, 'ops-wu');
   await page.locator('#who', { hasText: 'ops-wu' }).waitFor();
+  await page.goto('/console/#/rounds/new');
+  await page.locator('label', { hasText: 'List price ($)' }).waitFor();
   await page.click('#logout');
   // The provider's own page asks whether they want to log out there.
   await page.locator('[name=logout][value=yes]').click();

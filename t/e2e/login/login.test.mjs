@@ -32,6 +32,10 @@ test('a shopper logs in at the provider, buys, and logs out', async () => {
   await buy(page);
   const orders = await page.evaluate(async () => (await fetch('/api/orders')).json());
   assert.equal(orders.orders.length, 1);
+  assert.equal(await page.textContent('.price'), '$1.00', 'prices are in the shop’s currency');
+  await page.goto(`/order.html?order=${orders.orders[0].order}`);
+  await page.locator('#main[data-state=created]').waitFor();
+  assert.match(await page.textContent('#order'), /Total\$1\.00/);
 
   await page.click('#account');
   await page.locator('.login-door', { hasText: 'Log out' }).click();
@@ -44,6 +48,7 @@ test('a shopper logs in at the provider, buys, and logs out', async () => {
 test('a token that was tampered with is nobody, and the response says why', async () => {
   const page = await shopper(browser, { lang: 'en' });
   await page.goto('/');
+  await page.locator('.price', { hasText: '$1.00' }).first().waitFor();
   const said = await page.evaluate(async () => {
     const response = await fetch('/api/session', { headers: { Authorization: 'Bearer e30.e30.e30' } });
     return { status: response.status, ...(await response.json()) };

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { useZone } from '../../../html/console/i18n.js';
+import { money, useCurrency } from '../../../html/console/i18n.js';
 import { cents, epoch, fromRound, toForm, wallClock, whole } from '../../../html/console/rounds/draft.js';
 
 test('prices are read as people write them, and what is none goes as it was typed', () => {
@@ -13,6 +14,11 @@ test('prices are read as people write them, and what is none goes as it was type
   assert.equal(cents(''), null);
   assert.equal(cents('9.999'), '9.999');
   assert.equal(cents('cheap'), 'cheap');
+  useCurrency({ sign: 'HK$', digits: 2 });
+  assert.equal(cents('HK$ 1,299.5'), 129_950);
+  useCurrency({ sign: '¥', digits: 0 });
+  assert.deepEqual([cents('¥1,299'), cents('1299.5'), money(1_299)], [1_299, '1299.5', '¥1,299']);
+  useCurrency({ sign: '¥', digits: 2 });
   assert.equal(whole('1,000'), 1000);
   assert.equal(whole('1.5'), '1.5');
   assert.equal(whole(''), null);

@@ -24,6 +24,7 @@ test('names days apart from hours', () => {
 
 test('never promises more discount than is given', () => {
   assert.equal(price(99_900), '999.00');
+  assert.deepEqual([price(99_900, 0), price(1_500, 3)], ['99900', '1.500']);
   assert.equal(percentOff(99_900, 399_900), 75);
   assert.equal(percentOff(100, 100), 0);
   assert.equal(percentOff(200, 100), 0);

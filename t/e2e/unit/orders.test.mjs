@@ -66,9 +66,12 @@ test('a refund is shown with its amount', () => {
     { status: 'refunded', reason: 'cancelled', amount_cents: 5 },
   ];
   assert.deepEqual(refunds({ ...ORDER, payments }, has), [
-    ['refund.already_paid', { amount: '999.00' }],
-    ['refund.done', { amount: '0.05' }],
+    ['refund.already_paid', { amount: '¥999.00' }],
+    ['refund.done', { amount: '¥0.05' }],
   ]);
+  const foreign = [{ status: 'refund_due', reason: 'wrong_currency', amount_cents: 1_500, currency: 'KWD' }];
+  const [[, { amount }]] = refunds({ ...ORDER, currency: 'CNY', payments: foreign }, has);
+  assert.equal(amount, 'KWD\u00a01.500');
 });
 
 test('a purchase is saved when something of it changed, and not for a later look', () => {

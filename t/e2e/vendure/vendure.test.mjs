@@ -65,12 +65,14 @@ test('a customer logs in at Vendure, buys, pays at the shop’s payment page, an
   await page.click('#buy');
   await bought(page);
   const order = await page.textContent('#order');
+  assert.equal(await page.textContent('.price'), '$129.00');
   await shoot(page, 'vendure-bought');
   await page.click('#buy');
   await page.waitForURL(`**/order.html?order=${order}`);
   for (const [field, value] of Object.entries(ADDRESS)) await page.fill(`#details-${field}`, value);
   await page.selectOption('#details-country', 'DE');
   await shoot(page, 'vendure-order');
+  assert.match(await page.textContent('#pay'), /\$129\.00/);
   await page.click('#pay');
   await page.waitForURL(`${VENDURE_URL}/seckill/pay?*`);
   await page.click('button');

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use seckill_core::ids;
+use seckill_core::orders::money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
 use crate::console::error::FieldMistake;
@@ -162,6 +163,8 @@ pub struct Rules<'a> {
     pub now_ms: u64,
     /// The time zone of times in sentences.
     pub zone: &'a TimeZone,
+    /// The currency of prices.
+    pub currency: Currency,
     /// Whether the start may be past, and amounts nothing: for a round that was approved.
     pub may_have_begun: bool,
 }
@@ -307,10 +310,10 @@ fn check_product(
     // What is on sale may be lowered to nothing, and below the cap, which stays.
     let least = u64::from(!rules.may_have_begun);
     let amount = mistakes.number(&field("amount"), &form.amount, (least, MAX_AMOUNT));
-    let price = mistakes.price(&field("price_cents"), &form.price_cents);
+    let price = mistakes.price(&field("price_cents"), &form.price_cents, rules.currency);
     let list = match &form.list_price_cents {
         None => price,
-        Some(list) => mistakes.price(&field("list_price_cents"), list),
+        Some(list) => mistakes.price(&field("list_price_cents"), list, rules.currency),
     };
     let per_buyer = match &form.per_buyer {
         None => Some(1),
@@ -319,7 +322,7 @@ fn check_product(
     if let (Some(price), Some(list)) = (price, list)
         && price > list
     {
-        let values = [money(price), money(list)];
+        let values = [price, list].map(|it| money(it, rules.currency));
         mistakes.add(&field("price_cents"), "price_above_list", &[&values[0], &values[1]], format!(
             "The price, {}, is above the list price, {}; lower the price or raise the list price",
             values[0], values[1]
@@ -364,9 +367,9 @@ fn check_product(
     })
 }
 
-/// Cents as people write them.
-pub(super) fn money(cents: u64) -> String {
-    format!("{}.{:02}", cents / 100, cents % 100)
+/// An amount as people type it.
+pub(super) fn money(minor: u64, currency: Currency) -> String {
+    Money::new(minor, currency).decimal()
 }
 
 /// A time as the shop's clock shows it.

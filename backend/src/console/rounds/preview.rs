@@ -28,7 +28,7 @@ pub(in crate::console) struct PreviewForm {
     (status = 200, description = "The page", content_type = "text/html"),
 ))]
 pub(in crate::console) async fn preview(
-    State(_): State<ConsoleState>,
+    State(state): State<ConsoleState>,
     _: Operator,
     JsonBody(preview): JsonBody<PreviewForm>,
 ) -> Result<Response, ConsoleError> {
@@ -48,8 +48,11 @@ pub(in crate::console) async fn preview(
             "There is no product {number}; the round has {count}."
         ))
     })?;
-    let html = page::html(&page::PageContent::of(&round, &product))
-        .map_err(|error| ConsoleError::internal(&error))?;
+    let html = page::html(
+        &page::PageContent::of(&round, &product),
+        state.config.currency,
+    )
+    .map_err(|error| ConsoleError::internal(&error))?;
     Ok(Html(html).into_response())
 }
 

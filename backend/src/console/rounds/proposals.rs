@@ -8,7 +8,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use jiff::tz::TimeZone;
 use seckill_core::ids::Item;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +15,7 @@ use super::approval::refuse_fresh;
 use super::conflicts::no_round;
 use super::form::RoundForm;
 use super::{need_redis, revise, stored};
+use crate::config::Config;
 use crate::console::ConsoleState;
 use crate::console::auth::{Operator, Supervisor};
 use crate::console::error::ConsoleError;
@@ -106,14 +106,16 @@ pub(in crate::console) async fn propose(
     JsonBody(sent): JsonBody<ProposalForm>,
 ) -> Result<(StatusCode, Json<ProposalView>), ConsoleError> {
     let store = state.store.get().await?;
-    let zone = &state.config.time_zone;
+    let config = &state.config;
     let by = Actor::at_console(&me.name);
     let reason = checked_reason(&sent.reason, 0)?;
     let id = match (sent.form, sent.product, sent.amount) {
-        (Some(form), None, None) => record(store, zone, (&sent.round, &form), reason, &by).await?,
+        (Some(form), None, None) => {
+            record(store, config, (&sent.round, &form), reason, &by).await?
+        }
         (None, Some(product), Some(amount)) => {
             let item = Item::new(&sent.round, &product).ok_or_else(|| no_round(&sent.round))?;
-            propose_amount(store, zone, (&item, amount), reason, &by).await?
+            propose_amount(store, config, (&item, amount), reason, &by).await?
         }
         _ => {
             let right = "send \"form\", or \"product\" and \"amount\"";
@@ -135,7 +137,7 @@ pub(in crate::console) async fn propose(
 /// There is no such product, its round is over, or the amount is out of range.
 pub async fn propose_amount(
     store: &Store,
-    zone: &TimeZone,
+    config: &Config,
     (item, amount): (&Item, u64),
     reason: &str,
     by: &Actor,
@@ -153,12 +155,12 @@ pub async fn propose_amount(
         ))
     })?;
     product.amount = amount.into();
-    record(store, zone, (item.round(), &form), reason, by).await
+    record(store, config, (item.round(), &form), reason, by).await
 }
 
 async fn record(
     store: &Store,
-    zone: &TimeZone,
+    config: &Config,
     (id, form): (&str, &RoundForm),
     reason: &str,
     by: &Actor,
@@ -168,7 +170,7 @@ async fn record(
         let message = format!("Round {id} is not approved yet; edit it instead.");
         return Err(conflict("not_approved", message));
     }
-    let revised = revise::revised(&before, form, rules(zone)).map_err(ConsoleError::Mistakes)?;
+    let revised = revise::revised(&before, form, rules(config)).map_err(ConsoleError::Mistakes)?;
     if revised.changes.is_empty() {
         let message = format!("Nothing of round {id} would change; it is like this already.");
         return Err(ConsoleError::BadRequest(message));

@@ -95,7 +95,7 @@ pub(super) fn revised(
             continue;
         };
         if product.price_cents > was.price_cents {
-            let value = money(was.price_cents);
+            let value = money(was.price_cents, rules.currency);
             mistakes.push(fixed(
                 &format!("products.{at}.price_cents"),
                 "price_raised",
@@ -111,7 +111,7 @@ pub(super) fn revised(
             (
                 "list_price_cents",
                 was.list_price_cents != product.list_price_cents,
-                money(was.list_price_cents),
+                money(was.list_price_cents, rules.currency),
             ),
             (
                 "per_buyer",

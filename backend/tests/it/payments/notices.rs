@@ -51,7 +51,7 @@ fn tell_by_webhook(shop: &mut Shop, url: &str) {
 
 fn tell_by_email(shop: &mut Shop, url: &str, template: &str) {
     let from = "Shop <shop@example.com>".parse().unwrap();
-    let messenger = Email::new(url, from, template).unwrap();
+    let messenger = Email::new(url, from, template, Currency::CNY).unwrap();
     shop.roles.spawn(notifications::run(
         notifier(shop),
         messenger,

@@ -2,6 +2,7 @@
 //! the buyer can do.
 
 use super::{Kind, Lang};
+use crate::orders::money::Money;
 use crate::orders::purchase::Reason;
 
 /// What an e-mail is about.
@@ -13,8 +14,8 @@ pub struct Facts<'a> {
     pub title: &'a str,
     /// How many.
     pub quantity: u32,
-    /// What it costs in all, or what is refunded, in cents.
-    pub cents: u64,
+    /// What it costs in all, or what is refunded.
+    pub amount: Money,
     /// Until when to pay, as the shop's clock shows it.
     pub pay_by: &'a str,
     /// Why it was cancelled or failed.
@@ -46,7 +47,7 @@ pub fn email(kind: Kind, lang: Lang, facts: &Facts<'_>) -> Email {
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    let amount = format!("¥{}.{:02}", facts.cents / 100, facts.cents % 100);
+    let amount = facts.amount.shown();
     let (subject, text) = match lang {
         Lang::Zh => match kind {
             Kind::Ordered => (
@@ -127,12 +128,13 @@ pub fn email(kind: Kind, lang: Lang, facts: &Facts<'_>) -> Email {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::orders::money::Currency;
 
     const FACTS: Facts<'_> = Facts {
         order: "730",
         title: "折叠屏手机",
         quantity: 2,
-        cents: 199_805,
+        amount: Money::new(199_805, Currency::CNY),
         pay_by: "12:10",
         reason: Some(Reason::Unpaid),
     };

@@ -1,5 +1,6 @@
 //! The mistakes found so far, and the rules for single fields.
 
+use seckill_core::orders::money::Currency;
 use seckill_core::sale::label::{self, Unfit};
 
 use super::{Figure, LATEST_MS, ProductForm, money};
@@ -145,7 +146,13 @@ impl Mistakes {
         None
     }
 
-    pub(super) fn price(&mut self, field: &str, figure: &Figure) -> Option<u64> {
+    pub(super) fn price(
+        &mut self,
+        field: &str,
+        figure: &Figure,
+        currency: Currency,
+    ) -> Option<u64> {
+        let money = |minor| money(minor, currency);
         let value = match figure {
             Figure::Whole(number) => {
                 let fits = u64::try_from(*number)
@@ -160,8 +167,9 @@ impl Mistakes {
                 }
             }
             Figure::Other(serde_json::Value::Null) => {
-                let message = "This is empty; write a price such as 999.00".to_owned();
-                self.add(field, "no_price", &[], message);
+                let one = money(99_900);
+                let message = format!("This is empty; write a price such as {one}");
+                self.add(field, "no_price", &[&one], message);
                 return None;
             }
             Figure::Other(other) => other
@@ -169,8 +177,9 @@ impl Mistakes {
                 .map_or_else(|| other.to_string(), str::to_owned),
         };
         let most = money(MAX_PRICE_CENTS);
-        let message = format!("{value} cannot be a price; write one from 0.00 to {most}");
-        self.add(field, "price_range", &[&value, &most], message);
+        let least = money(0);
+        let message = format!("{value} cannot be a price; write one from {least} to {most}");
+        self.add(field, "price_range", &[&value, &most, &least], message);
         None
     }
 

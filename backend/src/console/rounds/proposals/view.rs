@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::console::ConsoleState;
 use crate::console::error::ConsoleError;
 use crate::console::rounds::form::{RoundForm, Rules};
@@ -51,10 +51,11 @@ pub(in crate::console) struct ProposalView {
 }
 
 /// What a change of a round that may have begun depends on.
-pub(super) fn rules(zone: &TimeZone) -> Rules<'_> {
+pub(super) fn rules(config: &Config) -> Rules<'_> {
     Rules {
         now_ms: now_ms(),
-        zone,
+        zone: &config.time_zone,
+        currency: config.currency,
         may_have_begun: true,
     }
 }
@@ -109,7 +110,7 @@ fn stands(state: &ConsoleState, round: &StoredRound, proposal: &Proposal) -> boo
     let Ok(form) = form_of(proposal) else {
         return false;
     };
-    let revised = revise::revised(round, &form, rules(&state.config.time_zone));
+    let revised = revise::revised(round, &form, rules(&state.config));
     round.state == RoundState::Approved
         && revised.is_ok_and(|revised| revised.is_as_proposed(&proposal.changes))
 }
