@@ -155,3 +155,27 @@ sub {
 }
 --- response_body
 202, a few attempts with different pauses, works again
+
+
+
+=== TEST 8: who may wait for longer than a second waits for a Redis that stands still
+--- only: module
+--- sale
+1 153 limit=10
+--- http_config eval: (my $config = main::http_config()) =~ s{(seckill_redis \S+) timeout=\w+}{$1 timeout=20s}; $config
+--- config eval: $::gate . ' location = /metrics { seckill_status; }'
+--- error_log: is near the
+--- no_error_log
+is away
+[error]
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my (undef, @clicks) = SeckillClick::park_clicks('buyer', 3) or return "not parked\n";
+    # Past the second after which a connection is usually given up.
+    select undef, undef, undef, 2.5;
+    redis_thaw();
+    return CORE::join(' ', map { main::answer($_) =~ m{^HTTP/1.1 (\d+)} ? $1 : 0 } @clicks) . "\n";
+}
+--- response_body
+202 202 202

@@ -31,8 +31,8 @@ use crate::{clock, error_log, rt};
 pub(crate) use scripts::Scripts;
 
 /// Longest time without any reply before the connection is dropped: a stopped server
-/// accepts bytes but never replies.
-pub(crate) const STALLED: Duration = Duration::from_millis(1_000);
+/// accepts bytes but never replies. Requests that may wait for longer are waited for.
+const STALLED: Duration = Duration::from_millis(1_000);
 /// Pause after the first failed attempt; it doubles with each further one.
 const FIRST_PAUSE_MS: u64 = 25;
 /// Longest pause between attempts; the gate must work again within a second.
@@ -52,6 +52,8 @@ pub(crate) struct Link {
     pub(crate) scripts: Rc<Scripts>,
     /// Counts what comes over it.
     meter: Meter,
+    /// How long nothing may come over it while a reply is due.
+    patience: Duration,
     /// The server that it leads to.
     server: Rc<str>,
 }
@@ -310,18 +312,26 @@ pub(crate) fn works() {
 }
 
 impl Link {
-    /// The future's result, or `None` once no byte has come over this connection for
-    /// [`STALLED`]. A future of many commands may take longer on a busy machine.
-    pub(crate) async fn unless_stalled<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        unless_stalled(&self.meter, future).await
+    /// The future's result, or an error's text once no byte has come over this connection
+    /// for too long. A future of many commands may take longer on a busy machine.
+    pub(crate) async fn unless_stalled<T>(
+        &self,
+        future: impl Future<Output = T>,
+    ) -> Result<T, String> {
+        let ended = unless_stalled(&self.meter, self.patience, future).await;
+        ended.ok_or_else(|| format!("no reply for {} ms", self.patience.as_millis()))
     }
 }
 
-async fn unless_stalled<T>(meter: &Meter, future: impl Future<Output = T>) -> Option<T> {
+async fn unless_stalled<T>(
+    meter: &Meter,
+    patience: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     let mut future = std::pin::pin!(future);
     loop {
         let before = meter.received();
-        match rt::timeout(STALLED, future.as_mut()).await {
+        match rt::timeout(patience, future.as_mut()).await {
             Some(value) => return Some(value),
             None if meter.received() == before => return None,
             None => {}

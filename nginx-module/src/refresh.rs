@@ -76,9 +76,9 @@ pub(crate) async fn run(link: Link, edge: Edge, leases: Vec<Returns>) -> String 
 /// Why a pass makes the connection useless, if it does.
 async fn failure(link: &Link, pass: impl Future<Output = RedisResult<()>>) -> Option<String> {
     match link.unless_stalled(pass).await {
-        Some(Ok(())) => None,
-        Some(Err(error)) => Some(link::text_of(&error)),
-        None => Some(format!("no reply for {} ms", link::STALLED.as_millis())),
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(link::text_of(&error)),
+        Err(silent) => Some(silent),
     }
 }
 

@@ -14,7 +14,7 @@ use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult,
 use seckill_core::gate::directive::Address;
 use seckill_core::redis::role::{Report, Role};
 
-use super::{Link, Scripts, text_of, unless_stalled};
+use super::{Link, STALLED, Scripts, text_of, unless_stalled};
 use crate::conf::{Login, Target};
 use crate::net::address::SocketAddress;
 use crate::net::stream::{Meter, PeerStream};
@@ -129,12 +129,14 @@ async fn open_socket(
         }
         Ok::<_, RedisError>((None, role))
     };
-    match unless_stalled(&meter, opening).await {
+    let patience = target.spec.timeout.max(STALLED);
+    match unless_stalled(&meter, patience, opening).await {
         Some(Ok((Some((dialed, scripts)), _))) => {
             let link = Link {
                 connection: dialed.connection,
                 scripts: Rc::new(scripts),
                 meter: dialed.meter,
+                patience,
                 server: address.to_string().into(),
             };
             Ok((link, dialed.driver))
@@ -280,7 +282,7 @@ async fn ask_one(target: &Target, address: &Address, name: &str) -> Result<Repor
                 .await?;
             Ok::<_, RedisError>(fields)
         };
-        last = match unless_stalled(&meter, asking).await {
+        last = match unless_stalled(&meter, STALLED, asking).await {
             Some(Ok(fields)) => match Report::parse(&fields) {
                 Some(report) => return Ok(report),
                 None => Failure::new(&shown, "it names no address"),
