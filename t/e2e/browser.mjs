@@ -19,14 +19,24 @@ export const UNTIL_OPEN = { timeout: 120_000 };
 const SHOTS = process.env.SCREENSHOTS ?? fileURLToPath(new URL('screenshots', import.meta.url));
 const SIZES = { 390: { width: 390, height: 844 }, 1280: { width: 1280, height: 900 } };
 
-export function launch() {
-  return chromium.launch({
+/** How long anything may take that is waited for: a busy machine is slow, and not wrong. */
+const PATIENCE_MS = 90_000;
+
+export async function launch() {
+  const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
       '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
       '--disable-background-networking', '--disable-component-update', '--disable-sync',
     ],
   });
+  const newContext = browser.newContext.bind(browser);
+  browser.newContext = async (options) => {
+    const context = await newContext(options);
+    context.setDefaultTimeout(PATIENCE_MS);
+    return context;
+  };
+  return browser;
 }
 
 /** A fresh shopper with an own browser profile. `page.complaints` collects script errors. */
