@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::journalled::{self, Turn};
 use super::refill::{self, Refilled};
+use super::result;
 use super::state::ShopState;
 use crate::edges::{leases, surplus};
 use crate::redis::scripts::stock::{Pass, Sold, WhenGone};
@@ -86,7 +87,7 @@ impl Purchase<'_> {
             Sold::SoldOut | Sold::Surplus => {
                 let verdict = match &state.site {
                     None => Verdict::SoldOut,
-                    Some(site) => site.none_left(&self.item).await,
+                    Some(_) => result::none_left(state, &self.item, &self.entry).await,
                 };
                 let outcome = match reply {
                     Sold::Surplus => Outcome::Unused,

@@ -163,13 +163,30 @@ pub(super) async fn answer_again(
         }) => Err(Verdict::Duplicate),
         _ => {
             gate::refuse_stopped(entry, now_ms())?;
-            let left = left(state, item, entry).await.map_err(away)?;
-            let is_gone = left.is_some_and(|left| left <= 0);
-            Err(if is_gone {
-                Verdict::SoldOut
-            } else {
-                Verdict::Busy
-            })
+            Err(none_left(state, item, entry).await)
+        }
+    }
+}
+
+/// What is said to somebody for whom nothing was left: `sold_out` only if nothing is left,
+/// and nothing can come from another site, else `busy`.
+pub(super) async fn none_left(state: &ShopState, item: &Item, entry: &Entry) -> Verdict {
+    let is_gone = async {
+        if let Some(site) = &state.site
+            && site.may_come(item).await?
+        {
+            return Ok(false);
+        }
+        // In this order: what came meanwhile is for sale.
+        let left = left(state, item, entry).await?;
+        Ok::<_, RedisLinkError>(left.is_some_and(|left| left <= 0))
+    };
+    match is_gone.await {
+        Ok(true) => Verdict::SoldOut,
+        Ok(false) => Verdict::Busy,
+        Err(error) => {
+            tracing::debug!(%error, %item, "it is not known whether anything is left");
+            Verdict::Busy
         }
     }
 }

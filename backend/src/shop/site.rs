@@ -1,7 +1,6 @@
 //! What selling means at one of several sites.
 
 use redis::AsyncCommands as _;
-use seckill_core::Verdict;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 
@@ -34,17 +33,9 @@ impl SiteState {
         self.lease.as_ref().is_none_or(SellingLease::may_sell)
     }
 
-    /// What is said to somebody for whom nothing is left here: "sold out" only if nothing can
-    /// come from another site either.
-    pub(super) async fn none_left(&self, item: &Item) -> Verdict {
-        let may_come = async {
-            let mut conn = self.redis.conn().await?;
-            let may_come: bool = conn.hexists(keys::reopening(item), MAY_COME).await?;
-            Ok::<_, RedisLinkError>(may_come)
-        };
-        match may_come.await {
-            Ok(false) => Verdict::SoldOut,
-            Ok(true) | Err(_) => Verdict::Busy,
-        }
+    /// Whether items of this product may come from another site.
+    pub(super) async fn may_come(&self, item: &Item) -> Result<bool, RedisLinkError> {
+        let mut conn = self.redis.conn().await?;
+        Ok(conn.hexists(keys::reopening(item), MAY_COME).await?)
     }
 }
