@@ -36,6 +36,8 @@ pub mod auth;
 mod bans;
 /// The live board: what the whole system does at this moment.
 pub mod board;
+/// How amounts are written.
+mod currency;
 /// Dead letters: listed and redriven.
 mod dead_letters;
 /// Refusals: each a code, a status and a sentence.

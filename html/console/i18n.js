@@ -142,8 +142,7 @@ export function useCurrency(is) {
   Object.assign(currency, is);
 }
 
-/** An amount, given in the currency's smallest unit. */
-export function money(minor) {
-  const { sign, digits } = currency;
+/** An amount, given in the currency's smallest unit; the shop's, if no other one is named. */
+export function money(minor, { sign, digits } = currency) {
   return `${sign}${made('NumberFormat', { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(minor / 10 ** digits)}`;
 }

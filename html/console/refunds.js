@@ -44,14 +44,15 @@ addWords({
 });
 
 export async function show(root) {
-  const { refunds, all, total_cents: cents } = await api.get('/refunds');
+  const { refunds, all, totals } = await api.get('/refunds');
+  const amount = ({ cents, currency }) => money(cents, currency);
   const cell = (label, what) => el('td', { 'data-label': t(label) }, el('span', {}, what));
   const row = (it) => el('tr', { 'data-payment': it.payment },
     cell('refunds.payment', it.payment), cell('refunds.order', it.order ? el('a', { href: `#/orders/${encodeURIComponent(it.order)}` }, it.order) : '–'),
-    el('td.num', { 'data-label': t('refunds.amount') }, money(it.amount_cents)),
+    el('td.num', { 'data-label': t('refunds.amount') }, amount(it.amount)),
     cell('refunds.reason', find(`refund.${it.reason}`) ?? it.reason ?? '–'), cell('refunds.since', moment(it.received_ms)));
   const heads = ['payment', 'order', 'amount', 'reason', 'since'];
-  fill(root, el('div.head', {}, el('h1', {}, t('refunds.title')), all ? el('span.chip.num', {}, t('refunds.total', { n: number(all), sum: money(cents) })) : null),
+  fill(root, el('div.head', {}, el('h1', {}, t('refunds.title')), all ? el('span.chip.num', {}, t('refunds.total', { n: number(all), sum: totals.map(amount).join(' + ') })) : null),
     el('p.soft.lead', {}, t('refunds.do')),
     el('section.card', {}, refunds.length
       ? el('table.table', {},

@@ -4,6 +4,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, Uri};
 use clap::{Args, Subcommand};
 use http_body_util::Full;
+use seckill_core::orders::money::{Currency, Money};
 use serde_json::json;
 
 use super::{open_store, say};
@@ -62,14 +63,21 @@ pub(crate) async fn run(config: &Config, command: InventoryCommand) -> anyhow::R
     let inventory =
         inventory.ok_or_else(|| anyhow::anyhow!("there is no inventory; set inventory_url"))?;
     match command {
-        InventoryCommand::Items { search, json } => items(&inventory, &search, json).await,
+        InventoryCommand::Items { search, json } => {
+            items(&inventory, config.currency, &search, json).await
+        }
         InventoryCommand::Choose(arguments) => choose(config, &inventory, &arguments).await,
         InventoryCommand::Holds { json } => show_holds(config, json).await,
         InventoryCommand::Reconcile => reconcile(config, &inventory).await,
     }
 }
 
-async fn items(inventory: &HttpInventory, search: &str, json: bool) -> anyhow::Result<()> {
+async fn items(
+    inventory: &HttpInventory,
+    currency: Currency,
+    search: &str,
+    json: bool,
+) -> anyhow::Result<()> {
     let items = inventory.items(search).await?;
     if json {
         let all = items.iter().map(|it| {
@@ -82,9 +90,11 @@ async fn items(inventory: &HttpInventory, search: &str, json: bool) -> anyhow::R
         return say("There are no such items.\n");
     }
     let line = |it: &Offer| {
+        let price = Money::new(it.price_cents, currency).to_string();
+        let (sku, title) = (&it.sku, &it.title);
         format!(
-            "{:<24} {:>10} cents  {:>8} there  {}\n",
-            it.sku, it.price_cents, it.available, it.title
+            "{sku:<24} {price:>14}  {:>8} there  {title}\n",
+            it.available
         )
     };
     say(&items.iter().map(line).collect::<String>())

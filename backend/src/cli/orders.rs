@@ -16,6 +16,7 @@ use crate::time::rfc3339;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use seckill_core::ids;
+use seckill_core::orders::money::Currency;
 use seckill_core::orders::order::State;
 use serde_json::json;
 
@@ -131,7 +132,7 @@ pub(crate) async fn run(config: &Config, command: OrdersCommand) -> anyhow::Resu
             let store = open_store(config).await?;
             let due = store.refunds_due().await?;
             store.close().await;
-            say(&refunds_text(&due, json)?)
+            say(&refunds_text(&due, config.currency, json)?)
         }
         OrdersCommand::DeadLetters { command, json } => {
             match command.unwrap_or(DeadLettersCommand::List { json }) {
@@ -144,7 +145,7 @@ pub(crate) async fn run(config: &Config, command: OrdersCommand) -> anyhow::Resu
     }
 }
 
-fn refunds_text(due: &[Payment], json: bool) -> anyhow::Result<String> {
+fn refunds_text(due: &[Payment], shop: Currency, json: bool) -> anyhow::Result<String> {
     if json {
         let payments: Vec<_> = due.iter().map(view::payment_json).collect();
         let text = serde_json::to_string_pretty(&payments).context("the list cannot be written")?;
@@ -155,13 +156,9 @@ fn refunds_text(due: &[Payment], json: bool) -> anyhow::Result<String> {
     }
     let line = |payment: &Payment| {
         let reason = payment.reason.as_deref().unwrap_or("");
-        let Payment {
-            id,
-            order,
-            amount_cents,
-            ..
-        } = payment;
-        format!("{id}  order {order}  {amount_cents} cents  {reason}\n")
+        let Payment { id, order, .. } = payment;
+        let amount = payment.amount(shop);
+        format!("{id}  order {order}  {amount}  {reason}\n")
     };
     Ok(due.iter().map(line).collect())
 }

@@ -9,13 +9,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use seckill_core::ids;
-use seckill_core::orders::money::Currency;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::ConsoleState;
 use super::auth::{COOKIE, refuse_foreign, session_id};
+use super::currency::CurrencyView;
 use super::error::ConsoleError;
 use super::sessions::{By, Must, Session};
 use super::{login_attempts, passwords, second_factor};
@@ -101,22 +101,6 @@ pub(super) struct Me {
     by: &'static str,
     /// Whether the account has a second factor.
     factor: bool,
-}
-
-/// How amounts are written and read.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct CurrencyView {
-    /// What stands before an amount, such as `¥`.
-    sign: String,
-    /// How many decimal digits an amount has; prices are in its smallest unit.
-    digits: usize,
-}
-
-impl CurrencyView {
-    fn of(currency: Currency) -> Self {
-        let (sign, digits) = (currency.sign(), currency.digits());
-        Self { sign, digits }
-    }
 }
 
 impl Me {

@@ -256,7 +256,7 @@ pub(super) async fn act(
 
 async fn view(state: &ConsoleState, order: &Order) -> Result<Json<OrderView>, ConsoleError> {
     let store = state.store.get().await?;
-    let history = store.order_history(order).await?;
+    let history = store.order_history(order, state.config.currency).await?;
     let details = store.details(&order.user, order.id).await?;
     let details = details.and_then(|text| serde_json::from_str(&text).ok());
     // Without their labels, the details have the fields' names.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use seckill_core::orders::money::{Currency, Money};
 use seckill_core::orders::notification;
 use seckill_core::orders::notification::{Channel, Kind, Lang};
 use seckill_core::orders::order;
@@ -73,16 +74,16 @@ pub struct Notification {
     pub lang: Lang,
     /// How many items.
     pub quantity: u32,
-    /// What the order costs in all, in cents.
-    pub total_cents: u64,
+    /// What the order costs in all.
+    pub total: Money,
     /// Until when it is to be paid, epoch milliseconds.
     pub pay_by_ms: u64,
     /// The same by the shop's clock, for people.
     pub pay_by: String,
     /// The trace that the receiver may continue, as a `traceparent`.
     pub traceparent: Option<String>,
-    /// The payment that is to be refunded, and its amount in cents.
-    pub refund: Option<(String, u64)>,
+    /// The payment that is to be refunded, and its amount in the currency in which it came.
+    pub refund: Option<(String, Money)>,
 }
 
 /// The outcome of one attempt to send; all but the first with a reason for operators.
@@ -127,6 +128,8 @@ pub struct Notifier {
     pub language: Lang,
     /// The shop's time zone, for times in e-mails.
     pub zone: TimeZone,
+    /// The currency of prices.
+    pub currency: Currency,
 }
 
 /// Sends through one channel until `stop`. Several may run: they share the work.
@@ -281,7 +284,10 @@ impl Notifier {
             Kind::RefundDue => {
                 let payments = self.store.payments_of(&order).await?;
                 let found = payments.into_iter().find(|it| it.key == key.payment);
-                found.map(|payment| (payment.id, payment.amount_cents))
+                found.map(|payment| {
+                    let amount = payment.amount(self.currency);
+                    (payment.id, amount)
+                })
             }
             _ => None,
         };
@@ -298,7 +304,7 @@ impl Notifier {
             lang: lang.unwrap_or(self.language),
             pay_by: clock(order.pay_by_ms, zone),
             refund,
-            total_cents: order.total_cents(),
+            total: Money::new(order.total_cents(), self.currency),
             order: order.id,
             state: order.state,
             reason: order.reason,

@@ -27,6 +27,7 @@ pub(super) fn start(
         redis: parts.redis.clone(),
         language: config.notify.language,
         zone: config.time_zone.clone(),
+        currency: config.currency,
     };
     if let Some(to) = webhook {
         let keys = read_keyring(&config.notify.keys).map_err(|error| match error {
@@ -50,10 +51,9 @@ pub(super) fn start(
         let from = config.notify.from.clone().ok_or_else(|| {
             RoleError::Notify("notify_smtp is set, but not who e-mails are from; set notify_from, such as \"Shop <shop@example.com>\"".to_owned())
         })?;
-        let messenger =
-            Email::new(url, from, &config.notify.email, config.currency).map_err(|error| {
-                RoleError::Notify(format!("notify_smtp is no mail server: {error}"))
-            })?;
+        let messenger = Email::new(url, from, &config.notify.email).map_err(|error| {
+            RoleError::Notify(format!("notify_smtp is no mail server: {error}"))
+        })?;
         let messenger = Arc::new(messenger);
         running.spawn(Role::Orders, move |stop| {
             notifications::run(notifier.clone(), messenger.clone(), stop)

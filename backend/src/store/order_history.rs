@@ -1,6 +1,7 @@
 //! Everything that happened to one order, with times, from the tables that know of it.
 
 use seckill_core::ids::Item;
+use seckill_core::orders::money::Currency;
 use serde::Serialize;
 use sqlx::Row as _;
 
@@ -33,11 +34,15 @@ impl OrderEvent {
 }
 
 impl Store {
-    /// Everything that happened to an order, oldest first.
+    /// Everything that happened to an order, oldest first. `shop` is the shop's currency.
     ///
     /// # Errors
     /// A database is away, or a row cannot be read.
-    pub async fn order_history(&self, order: &Order) -> Result<Vec<OrderEvent>, StoreError> {
+    pub async fn order_history(
+        &self,
+        order: &Order,
+        shop: Currency,
+    ) -> Result<Vec<OrderEvent>, StoreError> {
         let mut events = self.stock_events(order).await?;
         if !events.iter().any(|event| event.what == "purchase") {
             // The archive is a moment behind.
@@ -48,9 +53,9 @@ impl Store {
         events.push(OrderEvent::new(order.created_ms, "placed", placed));
         for payment in self.payments_of(order).await? {
             let detail = format!(
-                "{}, {} cents, {}{}",
+                "{}, {}, {}{}",
                 payment.id,
-                payment.amount_cents,
+                payment.amount(shop),
                 payment.state.as_str(),
                 payment
                     .reason

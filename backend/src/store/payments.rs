@@ -52,6 +52,13 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// What was paid; `shop` is the shop's currency, in which payments came before
+    /// currencies were recorded.
+    #[must_use]
+    pub fn amount(&self, shop: Currency) -> Money {
+        Money::new(self.amount_cents, self.currency.unwrap_or(shop))
+    }
+
     /// The payment of a notice that is refused.
     fn refused(notice: &Notice, reason: Option<payment::Reason>, now_ms: u64) -> Self {
         Self {

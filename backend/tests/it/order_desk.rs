@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use seckill::store::accounts::Role;
 use seckill::store::order_actions::{OrderAction, OrderActionError};
 use seckill::store::order_search::OrderQuery;
+use seckill_core::orders::money::Currency;
 use seckill_core::orders::notification::Channel;
 use seckill_core::orders::order::{OrderId, State};
 use serde_json::json;
@@ -150,7 +151,13 @@ async fn a_paid_order_is_refunded_once_and_the_stock_and_the_ledger_agree() {
     let report = shop.verify().await;
     assert!(report.pass, "{}", report.text());
 
-    let history = shop.store.order_history(&order(&li).await).await.unwrap();
+    let history = shop
+        .store
+        .order_history(&order(&li).await, Currency::CNY)
+        .await
+        .unwrap();
+    let paid = history.iter().find(|it| it.what == "payment").unwrap();
+    assert!(paid.detail.contains("999.00 CNY"), "{}", paid.detail);
     let told: Vec<&str> = history.iter().map(|event| event.what.as_str()).collect();
     for what in [
         "purchase",

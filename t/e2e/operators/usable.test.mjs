@@ -60,8 +60,17 @@ const ORDER_SEEN = {
   ],
   history: [
     { at_ms: now - 70_000, what: 'purchase', detail: '2 items locked', who: '' }, { at_ms: now - 65_000, what: 'placed', detail: 'to be paid by 2026-11-29T12:10:00Z', who: '' },
-    { at_ms: now - 20_000, what: 'payment', detail: 'pi_3PabcdefghijklmnopQRSTUV, 199800 cents, paid', who: '' }, { at_ms: now, what: 'note', detail: 'Asked for a gift wrap.', who: 'supervisor' },
+    { at_ms: now - 20_000, what: 'payment', detail: 'pi_3PabcdefghijklmnopQRSTUV, 1998.00 CNY, paid', who: '' }, { at_ms: now, what: 'note', detail: 'Asked for a gift wrap.', who: 'supervisor' },
   ],
+};
+
+const [yuan, dollar] = [{ sign: '¥', digits: 2 }, { sign: '$', digits: 2 }];
+const REFUNDS = {
+  refunds: [
+    { payment: 'pay-1', order: '7301446294561', amount: { cents: 199_800, currency: yuan }, reason: 'already_paid', received_ms: now },
+    { payment: 'pi_3Pabcdef', order: '7301446294562', amount: { cents: 12_900, currency: dollar }, reason: 'wrong_currency', received_ms: now },
+  ],
+  all: 2, totals: [{ cents: 199_800, currency: yuan }, { cents: 12_900, currency: dollar }],
 };
 
 const answers = (path, body) => async (page) => {
@@ -101,6 +110,13 @@ const PAGES = {
   'bans': { at: 'bans', shows: '#ban-form' },
   'dead-letters': { at: 'dead-letters', shows: 'h1' },
   'refunds': { at: 'refunds', shows: 'h2' },
+  'refunds-due': {
+    at: 'refunds/', shows: 'tr[data-payment="pi_3Pabcdef"]', first: answers('refunds', REFUNDS),
+    then: async (page) => {
+      assert.equal(await page.locator('tr[data-payment="pi_3Pabcdef"] td.num').textContent(), '$129.00');
+      assert.match(await page.locator('.head .chip').textContent(), /¥1,998\.00 \+ \$129\.00/);
+    },
+  },
   'stock': { at: 'stock/1/154', shows: '#amount' },
   'accounts': { at: 'accounts', shows: '[data-account]' },
   'account': { at: 'account', shows: '[data-session]' },

@@ -163,7 +163,7 @@ async fn export(config: &Config, which: Which, format: Format) -> anyhow::Result
 async fn show(config: &Config, id: OrderId, json: bool) -> anyhow::Result<()> {
     let store = open_store(config).await?;
     let order = find(&store, id).await?;
-    let history = store.order_history(&order).await?;
+    let history = store.order_history(&order, config.currency).await?;
     store.close().await;
     if json {
         let body = json!({ "order": full_json(&order), "history": history });

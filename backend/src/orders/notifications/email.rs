@@ -5,7 +5,6 @@ use lettre::message::{Mailbox, header};
 use lettre::transport::smtp;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use seckill_core::ids;
-use seckill_core::orders::money::{Currency, Money};
 use seckill_core::orders::notification::{Channel, Facts, address, email};
 
 use super::{Attempt, Messenger, Notification};
@@ -18,8 +17,6 @@ pub struct Email {
     from: Mailbox,
     /// The recipient's address, where `{user}` stands for the buyer's name.
     to: String,
-    /// The currency of all amounts.
-    currency: Currency,
 }
 
 impl Email {
@@ -28,18 +25,12 @@ impl Email {
     ///
     /// # Errors
     /// The address of the server is wrong.
-    pub fn new(
-        url: &str,
-        from: Mailbox,
-        to: &str,
-        currency: Currency,
-    ) -> Result<Self, smtp::Error> {
+    pub fn new(url: &str, from: Mailbox, to: &str) -> Result<Self, smtp::Error> {
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.build();
         Ok(Self {
             server,
             from,
             to: to.to_owned(),
-            currency,
         })
     }
 
@@ -49,7 +40,7 @@ impl Email {
         to: Mailbox,
     ) -> Result<Message, lettre::error::Error> {
         let order = notification.order.to_string();
-        let cents = notification.refund.as_ref().map(|(_, cents)| *cents);
+        let refund = notification.refund.as_ref().map(|(_, amount)| *amount);
         let letter = email(
             notification.kind,
             notification.lang,
@@ -57,7 +48,7 @@ impl Email {
                 order: &order,
                 title: &notification.title,
                 quantity: notification.quantity,
-                amount: Money::new(cents.unwrap_or(notification.total_cents), self.currency),
+                amount: refund.unwrap_or(notification.total),
                 pay_by: &notification.pay_by,
                 reason: notification.reason,
             },

@@ -94,12 +94,14 @@ fn body(notification: &Notification) -> serde_json::Value {
         "product": notification.product,
         "title": notification.title,
         "quantity": notification.quantity,
-        "total_cents": notification.total_cents,
+        "total_cents": notification.total.minor,
+        "currency": notification.total.currency.as_str(),
         "pay_by_ms": notification.pay_by_ms,
     });
-    if let Some((payment, cents)) = &notification.refund {
+    if let Some((payment, amount)) = &notification.refund {
         body["payment"] = payment.as_str().into();
-        body["refund_cents"] = (*cents).into();
+        body["refund_cents"] = amount.minor.into();
+        body["refund_currency"] = amount.currency.as_str().into();
     }
     body
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
-use seckill_core::orders::money::Money;
 use seckill_core::orders::payment::{Notice, ProviderName};
 use seckill_core::orders::reconcile::{Difference, Recorded, compare};
 use serde_json::{Value, json};
@@ -157,9 +156,8 @@ async fn reported(
 }
 
 fn recorded(payment: Payment, payments: &Payments) -> Recorded {
-    let currency = payment.currency.unwrap_or(payments.currency());
     Recorded {
-        amount: Money::new(payment.amount_cents, currency),
+        amount: payment.amount(payments.currency()),
         key: payment.key,
         id: payment.id,
         order: payment.order,

@@ -86,7 +86,7 @@ pub async fn refund(
 ) -> Result<(Payment, Returned, Option<Noted>), RefundError> {
     let payment = store.payment(name).await?;
     let payment = payment.ok_or_else(|| RefundError::Unknown(name.to_owned()))?;
-    let currency = payment.currency.unwrap_or(payments.currency());
+    let currency = payment.amount(payments.currency()).currency;
     let money = |minor| Money::new(minor, currency);
     let left = payment.amount_cents.saturating_sub(payment.refunded_cents);
     let key = refund_id(&payment);

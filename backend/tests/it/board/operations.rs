@@ -5,11 +5,14 @@ use seckill::queue::{DeadLetter, DeadLetters};
 use seckill::redis::segments::Segments;
 use seckill::store::accounts::Role;
 use seckill_core::keys;
+use seckill_core::orders::money::{Currency, Money};
+use seckill_core::orders::payment::{Notice, ProviderName, Reported};
 use serde_json::{Value, json};
 
 use super::watching::set_stock;
 use crate::common;
 use crate::common::console::{Console, Session};
+use crate::common::now_ms;
 
 #[tokio::test]
 async fn nobody_watches_without_a_login() {
@@ -205,5 +208,50 @@ async fn nothing_is_due_to_be_given_back_in_a_new_shop() {
     let li = console.person("li", Role::Operator).await;
     let due = console.get(&li, "/ops/api/refunds").await;
     assert_eq!(due.status, StatusCode::OK);
-    assert_eq!(due.body, json!({"refunds": [], "all": 0, "total_cents": 0}));
+    assert_eq!(due.body, json!({"refunds": [], "all": 0, "totals": []}));
+}
+
+#[tokio::test]
+async fn refunds_are_listed_and_summed_in_the_currency_in_which_they_came() {
+    let console = Console::open().await;
+    let li = console.person("li", Role::Operator).await;
+    let store = &console.store;
+    let dollars = Currency::parse("USD").unwrap();
+    let dinars = Currency::parse("KWD").unwrap();
+    for (payment, minor, currency) in [
+        ("a", 99_900, Currency::CNY),
+        ("b", 12_900, dollars),
+        ("c", 100, dollars),
+        ("d", 1_500, dinars),
+    ] {
+        let notice = Notice {
+            provider: ProviderName::Signed,
+            payment: payment.to_owned(),
+            order: "404".to_owned(),
+            amount: Money::new(minor, currency),
+            reported: Reported::Paid,
+        };
+        store
+            .note_payment(&notice, Currency::CNY, now_ms())
+            .await
+            .unwrap();
+    }
+    let due = console.get(&li, "/ops/api/refunds").await.body;
+    let of = |payment: &str| {
+        let all = due["refunds"].as_array().unwrap();
+        let found = all.iter().find(|it| it["payment"] == payment).unwrap();
+        found["amount"].clone()
+    };
+    let yuan = json!({"sign": "¥", "digits": 2});
+    let dollar = json!({"sign": "$", "digits": 2});
+    let dinar = json!({"sign": "KWD\u{a0}", "digits": 3});
+    assert_eq!(of("a"), json!({"cents": 99_900, "currency": yuan}));
+    assert_eq!(of("b"), json!({"cents": 12_900, "currency": dollar}));
+    assert_eq!(of("d"), json!({"cents": 1_500, "currency": dinar}));
+    let totals = json!([
+        {"cents": 99_900, "currency": yuan},
+        {"cents": 1_500, "currency": dinar},
+        {"cents": 13_000, "currency": dollar},
+    ]);
+    assert_eq!((&due["all"], &due["totals"]), (&json!(4), &totals));
 }

@@ -1,6 +1,8 @@
 //! Buyers are notified of their orders, by a webhook and by e-mail.
 
 use axum::http::{Method, Request, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::tz::TimeZone;
 use seckill::orders::notifications;
 use seckill::orders::notifications::Notifier;
@@ -37,6 +39,7 @@ fn notifier(shop: &Shop) -> Notifier {
         redis: shop.link.clone(),
         language: Lang::Zh,
         zone: TimeZone::UTC,
+        currency: Currency::CNY,
     }
 }
 
@@ -51,7 +54,7 @@ fn tell_by_webhook(shop: &mut Shop, url: &str) {
 
 fn tell_by_email(shop: &mut Shop, url: &str, template: &str) {
     let from = "Shop <shop@example.com>".parse().unwrap();
-    let messenger = Email::new(url, from, template, Currency::CNY).unwrap();
+    let messenger = Email::new(url, from, template).unwrap();
     shop.roles.spawn(notifications::run(
         notifier(shop),
         messenger,
@@ -62,6 +65,13 @@ fn tell_by_email(shop: &mut Shop, url: &str, template: &str) {
 async fn order(shop: &Shop, user: &str) -> String {
     assert_eq!(shop.click(user, "r").await.0, StatusCode::ACCEPTED);
     shop.until_ordered(user).await
+}
+
+/// What a letter says, behind its headers.
+fn text_of(letter: &str) -> String {
+    let (_, body) = letter.split_once("\r\n\r\n").unwrap();
+    let lines = body.trim_end_matches("\r\n.\r\n").replace("\r\n", "");
+    String::from_utf8(STANDARD.decode(lines).unwrap()).unwrap()
 }
 
 /// Waits until this many calls were accepted; returns their bodies.
@@ -175,6 +185,43 @@ async fn cancelled_orders_and_refunds_due_are_notified() {
         (&refund["payment"], &refund["refund_cents"]),
         (&"late".into(), &99_900.into())
     );
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_refund_is_notified_in_the_currency_in_which_the_money_came() {
+    let mut shop = shop(&[Channel::Webhook, Channel::Email]).await;
+    let (mail, letters) = mail_server(&[]).await;
+    let (url, calls) = http_server(&[]).await;
+    let order = order(&shop, "li").await;
+    let foreign = Notice {
+        provider: ProviderName::Signed,
+        payment: "dollars".to_owned(),
+        order,
+        amount: Money::new(99_900, Currency::parse("USD").unwrap()),
+        reported: Reported::Paid,
+    };
+    shop.store
+        .note_payment(&foreign, Currency::CNY, now_ms())
+        .await
+        .unwrap();
+    tell_by_email(&mut shop, &mail, "{user}@example.org");
+    tell_by_webhook(&mut shop, &url);
+
+    let calls = taken(&calls, 2).await;
+    let of = |event: &str| calls.iter().find(|it| it["event"] == event).unwrap();
+    assert_eq!(of("order.ordered")["currency"], "CNY");
+    let refund = of("payment.refund_due");
+    assert_eq!(refund["currency"], "CNY");
+    let money = (&refund["refund_cents"], &refund["refund_currency"]);
+    assert_eq!(money, (&99_900.into(), &"USD".into()));
+    let letters = eventually("both letters arrive", || async {
+        let got: Vec<_> = letters.got().iter().map(|it| text_of(&it.1)).collect();
+        (got.len() >= 2).then_some(got)
+    })
+    .await;
+    let with = |amount: &str| letters.iter().filter(|it| it.contains(amount)).count();
+    assert_eq!((with("¥999.00"), with("$999.00")), (1, 1), "{letters:#?}");
     shop.shut().await;
 }
 
