@@ -88,6 +88,15 @@ const KINDS: [u8; 256] = {
     kinds
 };
 
+/// A number of decimal digits alone: no sign, no spaces, at most 19 of them.
+#[must_use]
+pub(crate) fn number(text: &str) -> Option<u64> {
+    // The largest number of 19 digits fits.
+    let is_number = (1..20).contains(&text.len()) && consists_of(DIGIT, text);
+    let value = |sum: u64, byte: u8| sum.wrapping_mul(10).wrapping_add(u64::from(byte & 15));
+    is_number.then(|| text.bytes().fold(0, value))
+}
+
 fn consists_of(kind: u8, text: &str) -> bool {
     text.bytes()
         .all(|byte| KINDS[usize::from(byte)] & kind != 0)
@@ -109,12 +118,14 @@ impl<'a> Fields<'a> {
     /// skipped.
     fn next(&mut self, kind: u8, max: usize, end: u8) -> Option<&'a str> {
         let bytes = self.rest.as_bytes();
-        let length = bytes
-            .iter()
-            .take(max + 1)
-            .position(|byte| KINDS[usize::from(*byte)] & kind == 0)?;
-        let field = (length > 0 && bytes[length] == end).then(|| &self.rest[..length])?;
-        self.rest = &self.rest[length + 1..];
+        let mut length = 0;
+        while KINDS[usize::from(*bytes.get(length)?)] & kind != 0 {
+            length += 1;
+        }
+        let is_field = (1..=max).contains(&length) && bytes[length] == end;
+        let field = is_field.then(|| self.rest.split_at_checked(length))?;
+        let (field, rest) = field?;
+        self.rest = rest.get(1..)?;
         Some(field)
     }
 

@@ -33,19 +33,26 @@ impl Seed {
     /// preceded by its length, so that `("1", "23")` and `("12", "3")` differ.
     #[must_use]
     pub fn hash_texts<const N: usize>(self, domain: u64, texts: [&str; N]) -> u64 {
-        let words = texts.iter().flat_map(|text| {
-            let bytes = text.as_bytes();
-            std::iter::once(bytes.len() as u64).chain(bytes.chunks(8).map(word_of))
-        });
-        self.hash_words(std::iter::once(domain).chain(words))
+        let mut hash = Sip::<1, 3>::new(self.0);
+        hash.absorb(domain);
+        for text in texts {
+            hash.absorb(text.len() as u64);
+            let (words, rest) = text.as_bytes().as_chunks();
+            words
+                .iter()
+                .for_each(|word| hash.absorb(u64::from_le_bytes(*word)));
+            if !rest.is_empty() {
+                hash.absorb(word_of(rest));
+            }
+        }
+        hash.finish()
     }
 }
 
 /// Up to eight bytes, zero padded.
 fn word_of(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
+    let shifted = |word, byte: &u8| word << 8 | u64::from(*byte);
+    bytes.iter().rev().fold(0, shifted)
 }
 
 fn round(v: &mut [u64; 4]) {
@@ -63,30 +70,47 @@ fn round(v: &mut [u64; 4]) {
 
 /// `C` rounds a word and `D` at the end, over the words' little-endian bytes.
 fn sip<const C: usize, const D: usize>(key: [u64; 2], words: impl IntoIterator<Item = u64>) -> u64 {
-    let mut v = [
-        key[0] ^ 0x736f_6d65_7073_6575,
-        key[1] ^ 0x646f_7261_6e64_6f6d,
-        key[0] ^ 0x6c79_6765_6e65_7261,
-        key[1] ^ 0x7465_6462_7974_6573,
-    ];
-    let mut length = 0_u64;
-    let absorb = |v: &mut [u64; 4], word: u64| {
-        v[3] ^= word;
+    let mut hash = Sip::<C, D>::new(key);
+    words.into_iter().for_each(|word| hash.absorb(word));
+    hash.finish()
+}
+
+/// The hash under way.
+struct Sip<const C: usize, const D: usize> {
+    v: [u64; 4],
+    /// Bytes in all.
+    length: u64,
+}
+
+impl<const C: usize, const D: usize> Sip<C, D> {
+    fn new(key: [u64; 2]) -> Self {
+        let v = [
+            key[0] ^ 0x736f_6d65_7073_6575,
+            key[1] ^ 0x646f_7261_6e64_6f6d,
+            key[0] ^ 0x6c79_6765_6e65_7261,
+            key[1] ^ 0x7465_6462_7974_6573,
+        ];
+        Self { v, length: 0 }
+    }
+
+    #[inline]
+    fn absorb(&mut self, word: u64) {
+        self.v[3] ^= word;
         for _ in 0..C {
-            round(v);
+            round(&mut self.v);
         }
-        v[0] ^= word;
-    };
-    for word in words {
-        length += 8;
-        absorb(&mut v, word);
+        self.v[0] ^= word;
+        self.length += 8;
     }
-    absorb(&mut v, length << 56);
-    v[2] ^= 0xff;
-    for _ in 0..D {
-        round(&mut v);
+
+    fn finish(mut self) -> u64 {
+        self.absorb(self.length << 56);
+        self.v[2] ^= 0xff;
+        for _ in 0..D {
+            round(&mut self.v);
+        }
+        self.v[0] ^ self.v[1] ^ self.v[2] ^ self.v[3]
     }
-    v[0] ^ v[1] ^ v[2] ^ v[3]
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! product. The digest covers buyer, round, product, expiry and nonce, so that
 //! none of them can be changed and nobody can use another buyer's URL.
 
-use crate::ids::Fields;
+use crate::ids::{self, Fields};
 use crate::sale::window::{PATH_LEAD_MS, Window};
 use crate::signing::keyring::{
     Digest, HMAC_TEXT_LEN, Key, Keyring, MAX_KID, MD5_TEXT_LEN, Purpose,
@@ -52,7 +52,7 @@ impl<'a> HiddenPath<'a> {
         let digest = fields.rest();
         let well_formed =
             nonce.len() == NONCE_LEN && matches!(digest.len(), HMAC_TEXT_LEN | MD5_TEXT_LEN);
-        let expires_ms = expires.parse().ok()?;
+        let expires_ms = ids::number(expires)?;
         well_formed.then_some(Self {
             round,
             product,

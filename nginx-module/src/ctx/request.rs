@@ -77,7 +77,13 @@ pub(super) unsafe fn bytes<'a>(string: ngx_str_t) -> &'a [u8] {
 /// As for [`bytes`].
 pub(super) unsafe fn text<'a>(string: ngx_str_t) -> Option<&'a str> {
     // SAFETY: by this function's contract.
-    std::str::from_utf8(unsafe { bytes(string) }).ok()
+    let bytes = unsafe { bytes(string) };
+    if bytes.is_ascii() {
+        // Nearly always, and found out in less time than whether it is UTF-8.
+        // SAFETY: ASCII is UTF-8.
+        return Some(unsafe { std::str::from_utf8_unchecked(bytes) });
+    }
+    std::str::from_utf8(bytes).ok()
 }
 
 impl<'a> Request<'a> {
@@ -137,7 +143,8 @@ impl<'a> Request<'a> {
         }
         // SAFETY: both live in the request's buffers.
         let [line, path] = unsafe { [bytes(raw.unparsed_uri), bytes(raw.uri)] };
-        line.split(|byte| *byte == b'?').next() == Some(path)
+        let rest = line.strip_prefix(path);
+        rest.is_some_and(|rest| rest.first().is_none_or(|next| *next == b'?'))
     }
 
     /// Whether the query is empty or text that every HTTP server accepts in one.
@@ -152,7 +159,7 @@ impl<'a> Request<'a> {
     /// The value of one query argument, undecoded.
     pub(crate) fn argument(&self, name: &str) -> Option<&'a str> {
         // SAFETY: the query lives in the request's header buffer.
-        let query = unsafe { text(self.raw().args) }.unwrap_or_default();
+        let query = unsafe { text(self.raw().args) }.filter(|query| !query.is_empty())?;
         query
             .split('&')
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -187,7 +194,7 @@ impl<'a> Request<'a> {
     /// The headers that the gate uses.
     pub(crate) fn headers(&self) -> Headers<'a> {
         let mut found = Headers::default();
-        for element in self.elements() {
+        self.elements().for_each(|element| {
             // SAFETY: keys and values live in the request's buffers.
             let (key, value) = unsafe { (bytes(element.key), || text(element.value)) };
             let twice = &mut found.is_ambiguous;
@@ -210,7 +217,7 @@ impl<'a> Request<'a> {
                 }
                 _ => {}
             }
-        }
+        });
         found
     }
 
