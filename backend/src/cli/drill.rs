@@ -112,19 +112,24 @@ pub(super) async fn run(config: &Config, arguments: &DrillArgs) -> anyhow::Resul
             let mut verdicts = Vec::new();
             for seed in *seed..seed.saturating_add(*seeds) {
                 let plan = random::plan(seed, Duration::from_secs(length));
-                verdicts.push(seeded(config, plan, stop).await?);
+                let name = plan.name.clone();
+                let verdict = seeded(config, plan, stop).await;
+                verdicts.push(or_failed(&name, verdict, stop)?);
             }
             finish(verdicts)
         }
         "all" => {
             let mut verdicts = Vec::new();
-            for fault in Fault::ALL {
-                verdicts.push(strike(config, &Plan::of(fault), stop).await?);
-            }
-            verdicts.push(unguarded(config, stop).await?);
             let (drills, home) = scripts?;
+            for fault in Fault::ALL {
+                let verdict = strike(config, &Plan::of(fault), stop).await;
+                verdicts.push(or_failed(fault.name(), verdict, stop)?);
+            }
+            let verdict = unguarded(config, stop).await;
+            verdicts.push(or_failed(naive::NAME, verdict, stop)?);
             for drill in &drills {
-                verdicts.push(script(drill, &home, &[], stop).await?);
+                let verdict = script(drill, &home, &[], stop).await;
+                verdicts.push(or_failed(&drill.name, verdict, stop)?);
             }
             finish(verdicts)
         }
@@ -141,6 +146,25 @@ pub(super) async fn run(config: &Config, arguments: &DrillArgs) -> anyhow::Resul
 struct Verdict {
     passed: bool,
     lines: Vec<String>,
+}
+
+/// The verdict on a drill that could not be carried out, so that those behind it are; an
+/// error only where all of them are to end.
+fn or_failed(
+    name: &str,
+    verdict: anyhow::Result<Verdict>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Verdict> {
+    let Err(error) = verdict else { return verdict };
+    if stop.is_cancelled() {
+        return Err(error);
+    }
+    let line = format!("FAIL {name}: it broke off: {error:#}\n");
+    say(&line)?;
+    Ok(Verdict {
+        passed: false,
+        lines: vec![line],
+    })
 }
 
 /// Runs the way that oversells.
@@ -399,6 +423,18 @@ mod tests {
         }
         let wrong = named(&drills, "rase").unwrap_err().to_string();
         assert!(wrong.contains("did you mean \"race\"?"), "{wrong}");
+    }
+
+    #[test]
+    fn a_drill_that_cannot_be_carried_out_fails_and_those_behind_it_go_on() {
+        let stop = CancellationToken::new();
+        let broken = || Err(anyhow::anyhow!("no database").context("it cannot be started"));
+        let verdict = or_failed("database-hang", broken(), &stop).unwrap();
+        assert!(!verdict.passed);
+        let line = "FAIL database-hang: it broke off: it cannot be started: no database\n";
+        assert_eq!(verdict.lines, [line]);
+        stop.cancel();
+        assert!(or_failed("database-hang", broken(), &stop).is_err());
     }
 
     #[test]

@@ -214,6 +214,8 @@ impl MariaDb {
     pub(in crate::inspect::drill) async fn prepare(folder: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir_all(&folder).context("the database's folder cannot be made")?;
         let mut install = Command::new("mariadb-install-db");
+        // A server that starts removes the temporary files of all others there.
+        install.env("TMPDIR", &folder);
         install.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
         install.args(["--skip-test-db", "--skip-name-resolve"]);
         install.arg(format!("--datadir={}", folder.join("data").display()));
@@ -240,6 +242,7 @@ impl MariaDb {
     pub(in crate::inspect::drill) async fn start(&mut self) -> anyhow::Result<()> {
         let path = |name: &str| self.folder.join(name).display().to_string();
         let mut server = Command::new("mariadbd");
+        server.env("TMPDIR", &self.folder);
         server.args(["--no-defaults", "--skip-networking", "--skip-name-resolve"]);
         server.arg(format!("--user={}", user()?));
         server.arg(format!("--datadir={}", path("data")));
