@@ -26,6 +26,8 @@ sub clicks_in_the_end {
     return CORE::join ' ', map {"$_ x $count{$_}"} sort keys %count;
 }
 
+our $leases = 'seckill::{1::153}::leases';
+
 sub permits { redis('GET', 'seckill::{1::153}::permits') // 0 }
 
 # Waits until this edge keeps $n permits for when Redis is away.
@@ -33,6 +35,32 @@ sub keeps {
     my ($n) = @_;
     return SeckillTest::eventually(sub { metric('seckill_permits_kept') == $n }) ? "keeps $n"
         : 'keeps ' . metric('seckill_permits_kept') . " instead of $n";
+}
+
+# What redis-server has on disk. A command is there before its reply.
+sub disk { SeckillRedis::folder() . '/appendonlydir' }
+
+sub keep_disk {
+    redis('SET', 'disk', 'older');
+    system 'rm', '-rf', disk() . '.old';
+    system 'cp', '-r', disk(), disk() . '.old';
+    redis('SET', 'disk', 'newer');
+    return;
+}
+
+# Ends the server and leaves it the disk as it was at keep_disk.
+sub lose_disk {
+    redis_stop();
+    system 'rm', '-rf', disk();
+    rename disk() . '.old', disk() or die "the disk of before is not there: $!\n";
+}
+
+# Waits until so many permits are out, in hands and shares and spent.
+sub out {
+    my ($n) = @_;
+    return eval {
+        SeckillTest::eventually(sub { permits() == $n });
+    } ? "$n out" : permits() . " out instead of $n";
 }
 
 # Registers another edge as living.
@@ -205,3 +233,50 @@ keeps 10 of 10, then 202 x 10 410 x 10
 location /buy/ { seckill_gate on; seckill_fallback queue; return 204; }
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_fallback: "queue" must be refuse or pass/]
+
+
+
+=== TEST 10: Redis comes back older: what it forgot to have got back, it gets back
+--- sale
+1 153 limit=100
+--- config eval: $::pass
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    main::keeps(100);
+    my ($share) = @{redis('HKEYS', $::leases)};
+    main::keep_disk();
+    my $before = main::clicks('early', 30);
+    my $kept = main::keeps(70);
+    my $is_over = SeckillTest::eventually(sub { !redis('HEXISTS', $::leases, $share) }) ? 'over' : 'kept';
+    # Redis has that share on record again, for a minute, and this edge has nothing of it.
+    main::lose_disk();
+    redis_start();
+    my $disk = redis('GET', 'disk');
+    SeckillTest::eventually(sub { !redis('HEXISTS', $::leases, $share) });
+    return "$before, $kept, its first lease is $is_over, on an $disk disk it is given back\n";
+}
+--- response_body
+202 x 30, keeps 70, its first lease is over, on an older disk it is given back
+
+
+
+=== TEST 11: a share shrinks after more leases than an edge remembers
+--- http_config eval: http_config() =~ s/test:8m/test:16m/r
+--- sale
+1 153 limit=100
+--- config eval: $::pass
+--- timeout: 60
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $kept = main::keeps(100);
+    my %sale = (opens => now_ms() - 10_000, ends => now_ms() + 3_600_000);
+    SeckillRedis::offer('2', $_, %sale, limit => 1) for 1 .. 4_200;
+    SeckillTest::eventually(sub { main::metric('seckill_permits_kept') == 4_300 });
+    SeckillRedis::offer('1', '153', %sale, limit => 10);
+    return "$kept, then " . main::out(10) . "\n";
+}
+--- response_body
+keeps 100, then 10 out

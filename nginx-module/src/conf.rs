@@ -189,6 +189,12 @@ impl Edge {
     pub(crate) fn lease(&self, number: u64) -> String {
         permit::lease(self.zone.identity(), number)
     }
+
+    /// The number of the lease with this id in Redis, if it is one of this edge's.
+    pub(crate) fn lease_number(&self, id: &str) -> Option<u64> {
+        let lease = id.strip_prefix(&*self.node)?.strip_prefix('.')?;
+        permit::lease_number(self.zone.identity(), lease)
+    }
 }
 
 /// The name of this machine, as far as it is plain text.

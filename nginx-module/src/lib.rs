@@ -413,7 +413,7 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         // Permits of another Redis are not to be spent: here nobody counts them.
         let leases = if zone.adopt_source() {
             zone.products().forget_counts();
-            zone.products().take_back(|_| true)
+            zone.products().take_back(|_| true, zone.tallies())
         } else {
             Vec::new()
         };

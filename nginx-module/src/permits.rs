@@ -5,6 +5,7 @@
 pub(crate) mod queue;
 pub(crate) mod reports;
 pub(crate) mod standby;
+mod tallies;
 pub(crate) mod winners;
 
 use std::io;
@@ -76,7 +77,11 @@ pub(crate) fn leave(edge: &Edge) {
         // What stays on record is given back by the back end.
         return;
     }
-    for (name, leases) in edge.zone.products().take_back(|_| true) {
+    for (name, leases) in edge
+        .zone
+        .products()
+        .take_back(|_| true, edge.zone.tallies())
+    {
         if let Some(item) = Item::parse(&name) {
             reports::returned(edge, &item, &leases);
         }

@@ -145,6 +145,9 @@ impl Refresh {
         let regrabs = regrabs::follow(&mut self.link, &self.edge).await;
         self.failing
             .tolerate("who may buy again cannot be read", regrabs)?;
+        let compared = self.compare_leases().await;
+        self.failing
+            .tolerate("open leases cannot be compared", compared)?;
         let shares = self.keep_shares().await;
         self.failing.tolerate("shares cannot be kept", shares)?;
         let reclaimed = self.read_reclaimed().await;
@@ -250,6 +253,24 @@ impl Refresh {
                 reports::returned(&self.edge, item, &lapsed);
             }
         }
+    }
+
+    /// Has a Redis that is new to this worker hear again what became of the leases that it
+    /// has on record. To be called before the shares are kept, which marks it as known.
+    async fn compare_leases(&mut self) -> RedisResult<()> {
+        if self.has_renewed {
+            return Ok(());
+        }
+        let items: Vec<&Item> = self
+            .catalogue
+            .items()
+            .iter()
+            .map(|(item, _)| item)
+            .collect();
+        for batch in items.chunks(BATCH) {
+            reports::compare(&mut self.link, &self.edge, batch).await?;
+        }
+        Ok(())
     }
 
     /// Adjusts this edge's share, for when Redis is away, of each product that is on sale

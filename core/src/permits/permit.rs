@@ -60,6 +60,14 @@ pub fn lease(identity: u64, number: u64) -> String {
     format!("{identity:x}-{number:x}")
 }
 
+/// The number of a [`lease`] of this edge; `None` if it is another one's.
+#[must_use]
+pub fn lease_number(identity: u64, lease: &str) -> Option<u64> {
+    let (of, number) = lease.split_once('-')?;
+    let number = u64::from_str_radix(number, 16).ok()?;
+    (of == format!("{identity:x}")).then_some(number)
+}
+
 /// The full name of the `n`-th permit of a [`lease`], for an edge whose name is well formed:
 /// what [`PermitId`] prints. The gate writes one for each request that it admits, so that it
 /// is made in one piece.
@@ -100,6 +108,10 @@ mod tests {
             PermitId::new("edge-1", &lease, 10),
             PermitId::parse(&written)
         );
+        assert_eq!(lease_number(0xab, &lease), Some(7));
+        for bad in ["ac-7", "a-7", "ab-", "ab7", "ab-7-7", ""] {
+            assert_eq!(lease_number(0xab, bad), None, "{bad:?}");
+        }
         let longest = write("", (u64::MAX, u64::MAX), u32::MAX);
         assert_eq!(longest.len(), LONGEST_NUMBERS);
         for bad in ["", "a.b", "a.b.0", "a.b.c", "a.b.1.2", "a b.c.1", "..1"] {

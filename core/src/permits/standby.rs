@@ -28,6 +28,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::permits::lease::{Spent, Word};
+use crate::permits::tally::{self, Tallies, Tally};
 
 /// How long after it was last renewed a share may be spent, in ms.
 pub const HOLD_MS: u64 = 60_000;
@@ -101,6 +102,9 @@ pub fn may_spend(asked_ms: u64, now_ms: u64) -> bool {
 pub struct Standby {
     words: [AtomicU64; PLACES],
     asked_ms: [AtomicU64; PLACES],
+    /// What became of the permits of each lease: it may be older than all that an edge
+    /// remembers of others.
+    tallies: [tally::Place; PLACES],
 }
 
 impl Standby {
@@ -135,14 +139,16 @@ impl Standby {
     }
 
     /// Adds a lease asked for at `asked_ms`. False if there is no place for it;
-    /// then it is to be given back.
-    pub fn put(&self, number: u64, amount: u64, asked_ms: u64) -> bool {
-        for (place, asked) in self.places() {
+    /// then it is to be given back. The tally of the lease whose place it takes is handed
+    /// over to the `latest`.
+    pub fn put(&self, number: u64, amount: u64, asked_ms: u64, latest: Tallies<'_>) -> bool {
+        for ((place, asked), tally) in self.places().zip(&self.tallies) {
             let word = place.load(Ordering::Acquire);
             // Reserved with a number of no permits, as in the hand.
             let reserved = Word::new(number, 0);
             if Word(word).left() == 0 && exchange(place, word, reserved).is_ok() {
                 asked.store(asked_ms, Ordering::Release);
+                tally.hand_over(latest, Some(number));
                 return exchange(place, reserved.0, Word::new(number, amount)).is_ok();
             }
         }
@@ -194,6 +200,26 @@ impl Standby {
             }
         }
         taken
+    }
+
+    /// Counts what became of permits of a lease; false if it is none of these.
+    #[must_use]
+    pub fn count(&self, number: u64, used: u64, returned: u64) -> bool {
+        let count = |place: &tally::Place| place.add(number, used, returned);
+        self.tallies.iter().any(count)
+    }
+
+    /// What became of the permits of a lease; `None` if it is none of these.
+    #[must_use]
+    pub fn tally(&self, number: u64) -> Option<Tally> {
+        self.tallies.iter().find_map(|place| place.read(number))
+    }
+
+    /// Hands all tallies over to the `latest`, since this is to be another product's.
+    pub fn hand_over(&self, latest: Tallies<'_>) {
+        self.tallies
+            .iter()
+            .for_each(|place| place.hand_over(latest, None));
     }
 
     /// Leases to be renewed: those last renewed [`RENEW_MS`] ago or more. With

@@ -47,7 +47,7 @@ impl Halt {
 
     /// A number for shared memory; 0 is for no halt.
     #[must_use]
-    pub const fn to_word(halt: Option<Self>) -> u64 {
+    pub const fn to_word(halt: Option<Self>) -> u32 {
         match halt {
             None => 0,
             Some(Halt::Paused) => 1,
@@ -58,7 +58,7 @@ impl Halt {
     /// Reads the number. One that no version writes is a pause: a product that may be
     /// stopped is not sold.
     #[must_use]
-    pub const fn from_word(word: u64) -> Option<Self> {
+    pub const fn from_word(word: u32) -> Option<Self> {
         match word {
             0 => None,
             2 => Some(Halt::Withdrawn),

@@ -18,14 +18,15 @@ use super::chains::{Occupancy, clear_vacated};
 use crate::ids::MAX_ID;
 use crate::permits::hand::Hand;
 use crate::permits::standby::Standby;
+use crate::permits::tally::Tallies;
 use crate::sale::catalogue::Entry;
 use crate::sale::halt::Halt;
 use crate::sale::window::Window;
 
 pub use found::{Counted, Found};
 
-/// Words that hold `round::product`: two ids and the separator, zero padded.
-const KEY_WORDS: usize = (2 * MAX_ID + 2).div_ceil(8);
+/// Words that hold the ids of round and product, each zero padded.
+const KEY_WORDS: usize = 2 * MAX_ID / 8;
 
 type Key = [u64; KEY_WORDS];
 
@@ -39,13 +40,13 @@ const UNKNOWN: u64 = !SOLD_OUT;
 #[derive(Default)]
 #[repr(C)]
 pub struct Slot {
-    sequence: AtomicU64,
+    sequence: AtomicU32,
+    /// 0 while the product is not in the catalogue; else 1 and what an operator's stop
+    /// switch says ([`Halt::to_word`]).
+    listed: AtomicU32,
     /// 0: never used, and the end of every search.
     hash: AtomicU64,
     key: [AtomicU64; KEY_WORDS],
-    /// 0 while the product is not in the catalogue; else 1 and what an operator's stop
-    /// switch says ([`Halt::to_word`]).
-    listed: AtomicU64,
     opens_ms: AtomicU64,
     ends_ms: AtomicU64,
     limit: AtomicU64,
@@ -63,6 +64,9 @@ pub struct Slot {
     standby: Standby,
 }
 
+// Four cache lines, as the sizes of zones are computed and documented.
+const _: () = assert!(size_of::<Slot>() == 256);
+
 /// A view of the table.
 #[derive(Clone, Copy)]
 pub struct Products<'a> {
@@ -70,22 +74,16 @@ pub struct Products<'a> {
 }
 
 fn key_of(round: &str, product: &str) -> Option<Key> {
-    let mut bytes = [0u8; KEY_WORDS * 8];
-    let length = round.len() + 2 + product.len();
-    if length > bytes.len() {
+    if round.len() > MAX_ID || product.len() > MAX_ID {
         return None;
     }
+    let mut bytes = [0; 2 * MAX_ID];
     bytes[..round.len()].copy_from_slice(round.as_bytes());
-    bytes[round.len()..round.len() + 2].copy_from_slice(b"::");
-    bytes[round.len() + 2..length].copy_from_slice(product.as_bytes());
-    let mut key = [0; KEY_WORDS];
-    for (word, chunk) in key.iter_mut().zip(bytes.chunks_exact(8)) {
-        *word = chunk
-            .iter()
-            .rev()
-            .fold(0, |word, byte| word << 8 | u64::from(*byte));
-    }
-    Some(key)
+    bytes[MAX_ID..MAX_ID + product.len()].copy_from_slice(product.as_bytes());
+    let (words, _) = bytes.as_chunks();
+    Some(std::array::from_fn(|index| {
+        u64::from_le_bytes(words[index])
+    }))
 }
 
 fn hash_of(key: &Key) -> u64 {
@@ -202,9 +200,9 @@ impl<'a> Products<'a> {
     }
 
     /// Takes the permits out of the hands of the products for which `which`, given
-    /// `round::product`, returns true: they are to be returned. Only one worker may do
-    /// so at a time.
-    pub fn take_back(&self, which: impl Fn(&str) -> bool) -> Vec<Returns> {
+    /// `round::product`, returns true: they are to be returned, and `latest` has their
+    /// tallies. Only one worker may do so at a time.
+    pub fn take_back(&self, which: impl Fn(&str) -> bool, latest: Tallies<'_>) -> Vec<Returns> {
         let listed = self.slots.iter().filter(|slot| !slot.is_free());
         listed
             .filter_map(|slot| {
@@ -213,6 +211,7 @@ impl<'a> Products<'a> {
                 if which(&name) {
                     leases = slot.hand.lapse(0, true);
                     leases.extend(slot.standby.take_out(u64::MAX));
+                    slot.standby.hand_over(latest);
                 }
                 (!leases.is_empty()).then_some((name, leases))
             })
@@ -263,12 +262,13 @@ fn is_kept(key: &Key, keep: impl Fn(&str) -> bool) -> bool {
 
 /// The name that a key holds; empty if it is torn.
 fn name_of(key: &Key) -> String {
-    let mut bytes = [0; KEY_WORDS * 8];
-    for (to, word) in bytes.chunks_exact_mut(8).zip(key) {
-        to.copy_from_slice(&word.to_le_bytes());
+    let bytes: Vec<u8> = key.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let (round, product) = bytes.split_at(MAX_ID);
+    let id = |bytes| std::str::from_utf8(bytes).map(|id| id.trim_end_matches('\0'));
+    match (id(round), id(product)) {
+        (Ok(round), Ok(product)) => format!("{round}::{product}"),
+        _ => String::new(),
     }
-    let name = std::str::from_utf8(&bytes).unwrap_or_default();
-    name.trim_end_matches('\0').to_owned()
 }
 
 impl Slot {

@@ -8,16 +8,18 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use redis::RedisResult;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::permits::lease::Spent;
 use seckill_core::permits::outcome::Outcome;
 use seckill_core::permits::tally::Tally;
 
-use super::lease_id;
 use super::winners::{self, Batch};
+use super::{lease_id, tallies};
 use crate::conf::Edge;
-use crate::{link, rt};
+use crate::link::{self, Link};
+use crate::rt;
 
 /// How long used permits are gathered before they are reported, while others are free:
 /// far less than the back end leaves a lease open.
@@ -77,10 +79,34 @@ fn is_last(edge: &Edge, item: &Item) -> bool {
 /// them.
 pub(crate) fn returned(edge: &Edge, item: &Item, leases: &[(u64, u64)]) {
     for (number, n) in leases {
-        if edge.zone.tallies().add(*number, 0, *n) {
+        if tallies::count(edge, item, *number, (0, *n)) {
             note(edge, item, Some(*number), true);
         }
     }
+}
+
+/// Reports again what became of leases that are open in Redis. Behind a new connection may
+/// be a Redis that forgot what was reported to the one before, restored or promoted while it
+/// was behind: permits would wait there as long as a lease is kept, and nobody has them.
+///
+/// # Errors
+/// The connection's error. A product whose leases cannot be read is passed over.
+pub(crate) async fn compare(link: &mut Link, edge: &Edge, items: &[&Item]) -> RedisResult<()> {
+    let mut pipe = redis::Pipeline::with_capacity(items.len());
+    pipe.ignore_errors();
+    for item in items {
+        pipe.cmd("HKEYS").arg(keys::leases(item));
+    }
+    let open: Vec<RedisResult<Vec<String>>> = pipe.query_async(&mut link.connection).await?;
+    for (item, open) in items.iter().zip(open) {
+        for id in open.unwrap_or_default() {
+            let number = edge.lease_number(&id);
+            if let Some(number) = number.filter(|it| tallies::read(edge, item, *it).is_some()) {
+                note(edge, item, Some(number), true);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Sends what is due of products of which nothing is left: whether they are sold out is
@@ -192,7 +218,7 @@ pub(super) async fn send(edge: &Edge, item: &Item) -> bool {
             Some(first) => leases.split_off(&first),
             None => BTreeSet::new(),
         };
-        let totals = totals(edge, &leases);
+        let totals = totals(edge, item, &leases);
         let both = rt::both(batch.send(), report(edge, item, &totals));
         match rt::finish(edge.timeout, both).await {
             Some((true, Some(returned))) => {
@@ -217,10 +243,10 @@ pub(super) async fn send(edge: &Edge, item: &Item) -> bool {
 }
 
 /// The totals of leases, those of winners included who are sent before.
-fn totals(edge: &Edge, leases: &BTreeSet<u64>) -> Vec<(u64, Tally)> {
+fn totals(edge: &Edge, item: &Item, leases: &BTreeSet<u64>) -> Vec<(u64, Tally)> {
     let total = |number: &u64| {
         // One that is no longer remembered is settled by the back end.
-        let mut tally = edge.zone.tallies().read(*number)?;
+        let mut tally = tallies::read(edge, item, *number)?;
         tally.used += winners::under_way(*number);
         Some((*number, tally))
     };
@@ -230,7 +256,7 @@ fn totals(edge: &Edge, leases: &BTreeSet<u64>) -> Vec<(u64, Tally)> {
 /// Has leases reported again of which more is known than was reported.
 fn note_behind(edge: &Edge, item: &Item, reported: &[(u64, Tally)]) {
     for (number, reported) in reported {
-        let now = edge.zone.tallies().read(*number);
+        let now = tallies::read(edge, item, *number);
         if now.is_some_and(|now| now.used > reported.used) {
             note(edge, item, Some(*number), true);
         }

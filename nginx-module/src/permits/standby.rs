@@ -108,7 +108,11 @@ async fn grow(edge: &Edge, item: &Item, amount: u64) {
     let found = edge.zone.products().find(item.round(), item.product());
     let is_kept = found.is_some_and(|found| {
         found.set_counted(Some(reply.counted), reply.sent_ms);
-        reply.granted == 0 || found.standby().put(number, reply.granted, reply.sent_ms)
+        let latest = edge.zone.tallies();
+        reply.granted == 0
+            || found
+                .standby()
+                .put(number, reply.granted, reply.sent_ms, latest)
     });
     if !is_kept && reply.granted > 0 {
         reports::returned(edge, item, &[(number, reply.granted)]);

@@ -15,6 +15,7 @@ use seckill_core::keys;
 use seckill_core::shared::products::Found;
 use seckill_core::shared::winners::{self, FINGERPRINT_BYTES, WinnerTag};
 
+use super::tallies;
 use crate::conf::Edge;
 use crate::error_log;
 use crate::link::{self, Link};
@@ -77,15 +78,15 @@ pub(super) fn add(edge: &Edge, item: &Item, user: &str, used: Option<(u64, u64)>
     }
     error_log::warn_rarely("other edges cannot be told of all winners: Redis is away");
     if let Some((lease, n)) = used {
-        count_used(edge, &HashMap::from([(lease, n)]));
+        count_used(edge, item, &HashMap::from([(lease, n)]));
     }
 }
 
 /// Counts permits as used, by lease.
-fn count_used(edge: &Edge, used: &HashMap<u64, u64>) {
+fn count_used(edge: &Edge, item: &Item, used: &HashMap<u64, u64>) {
     for (lease, n) in used {
         // One that is no longer remembered is settled by the back end.
-        let _ = edge.zone.tallies().add(*lease, *n, 0);
+        let _ = tallies::count(edge, item, *lease, (*n, 0));
     }
 }
 
@@ -173,7 +174,7 @@ impl<'a> Batch<'a> {
 
     /// Counts their permits, now that Redis has them.
     pub(super) fn arrived(mut self) {
-        count_used(self.edge, &self.end());
+        count_used(self.edge, self.item, &self.end());
         self.winners.clear();
     }
 }
@@ -185,7 +186,7 @@ impl Drop for Batch<'_> {
         }
         let used = self.end();
         if !put(self.item, std::mem::take(&mut self.winners)) {
-            count_used(self.edge, &used);
+            count_used(self.edge, self.item, &used);
         }
     }
 }

@@ -74,7 +74,7 @@ impl Catalogue {
         let (placed, left_out) = self.items.split_at(self.placed);
         let names = placed.iter().map(|(item, _)| item.to_string());
         let listed: HashSet<String> = names.collect();
-        let leases = products.take_back(|name| !listed.contains(name));
+        let leases = products.take_back(|name| !listed.contains(name), edge.zone.tallies());
         products.retain(|name| listed.contains(name));
         let mut without_place = left_out.len() as u64;
         for (item, entry) in placed {

@@ -3,7 +3,7 @@
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use seckill_core::permits::tally::{TALLIES, Tallies};
+use seckill_core::permits::tally::{self, TALLIES, Tallies};
 use seckill_core::rate::bucket::{Rate, Take};
 use seckill_core::redis::outage::Logged;
 use seckill_core::shared::passes;
@@ -25,7 +25,7 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: after a reload with a newer module, a
 /// zone of the old layout is refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0017;
+const LAYOUT: u64 = 0x5ec_c111_0018;
 
 #[repr(C)]
 pub(super) struct Shared {
@@ -69,7 +69,7 @@ pub(super) struct Shared {
     switches: AtomicU64,
     pub(super) buckets: [AtomicU64; MAX_BUCKETS],
     /// What became of the permits of the latest leases.
-    tallies: [AtomicU64; TALLIES],
+    tallies: [tally::Place; TALLIES],
     counters: Counters,
     seen_counts: Counts,
     pub(super) ban_list: BanList,

@@ -5,6 +5,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::permits::lease::{clip, unspent};
 
+/// The tallies of eight leases.
+fn latest() -> [tally::Place; 8] {
+    Default::default()
+}
+
+fn put(standby: &Standby, number: u64, amount: u64, asked_ms: u64) -> bool {
+    standby.put(number, amount, asked_ms, Tallies::new(&latest()))
+}
+
 #[test]
 fn the_share_is_what_is_left_divided_by_the_living_edges() {
     assert_eq!(share(100, 30, 0, 1), 70);
@@ -41,10 +50,51 @@ fn a_share_is_loosened_by_what_is_needed_or_an_eighth() {
 }
 
 #[test]
+fn what_became_of_a_share_is_known_however_many_leases_come_after_it() {
+    let (standby, places) = (Standby::default(), latest());
+    let latest = Tallies::new(&places);
+    assert!(standby.put(1, 50, 0, latest) && standby.put(2, 3, 0, latest));
+    (3..100).for_each(|number| latest.open(number));
+    assert!(standby.count(1, 20, 0) && standby.count(1, 0, 30) && standby.count(2, 0, 3));
+    let (used, returned) = (20, 30);
+    assert_eq!(standby.tally(1), Some(Tally { used, returned }));
+    assert!(!standby.count(3, 1, 0));
+    assert_eq!((standby.tally(3), standby.tally(0)), (None, None));
+
+    // Another takes its place: it is one of the latest from now on.
+    assert_eq!(standby.take_out(u64::MAX), [(2, 3), (1, 50)]);
+    assert!(standby.put(100, 7, 0, latest));
+    assert_eq!(standby.tally(100), Some(Tally::default()));
+    assert!(!standby.count(1, 1, 0) && latest.add(1, 1, 0));
+    let used = 21;
+    assert_eq!(latest.read(1), Some(Tally { used, returned }));
+    // So is each when the product goes.
+    standby.hand_over(latest);
+    assert_eq!((standby.tally(2), standby.tally(100)), (None, None));
+    assert_eq!(latest.read(2).unwrap().returned, 3);
+    assert_eq!(latest.read(100), Some(Tally::default()));
+}
+
+#[test]
+fn nothing_that_is_counted_while_a_tally_is_handed_over_is_lost() {
+    let (standby, places) = (Standby::default(), latest());
+    let latest = Tallies::new(&places);
+    assert!(standby.put(1, 9, 0, latest));
+    let counted = std::thread::scope(|scope| {
+        let count = || (0..40_000).filter(|_| standby.count(1, 1, 0)).count();
+        let counting = scope.spawn(count);
+        while standby.tally(1).is_some_and(|tally| tally.used < 1_000) {}
+        standby.hand_over(latest);
+        counting.join().unwrap()
+    });
+    assert_eq!(latest.read(1).unwrap().used, counted as u64);
+}
+
+#[test]
 fn a_share_is_spent_until_it_was_not_renewed_for_its_time() {
     let standby = Standby::default();
     assert_eq!(standby.spend(1, 0), None);
-    assert!(standby.put(7, 5, 1_000));
+    assert!(put(&standby, 7, 5, 1_000));
     assert_eq!(standby.spend(2, 1_000 + HOLD_MS - 1).unwrap().lease, 7);
     assert_eq!(standby.spend(1, 1_000 + HOLD_MS), None);
     assert_eq!(standby.spend(1, 999), None);
@@ -56,7 +106,7 @@ fn a_share_is_spent_until_it_was_not_renewed_for_its_time() {
 #[test]
 fn every_permit_of_a_share_has_a_number_of_its_own() {
     let standby = Standby::default();
-    assert!(standby.put(7, 10, 0));
+    assert!(put(&standby, 7, 10, 0));
     let first = standby.spend(1, 0).unwrap().n;
     assert_eq!(standby.take_out(4), [(7, 4)]);
     let rest: Vec<u32> = std::iter::from_fn(|| standby.spend(1, 0).map(|spent| spent.n)).collect();
@@ -66,8 +116,8 @@ fn every_permit_of_a_share_has_a_number_of_its_own() {
 #[test]
 fn what_goes_back_is_taken_from_the_smallest_lease_first() {
     let standby = Standby::default();
-    assert!(standby.put(1, 50, 0) && standby.put(2, 3, 0));
-    assert!(!standby.has_place() && !standby.put(3, 1, 0));
+    assert!(put(&standby, 1, 50, 0) && put(&standby, 2, 3, 0));
+    assert!(!standby.has_place() && !put(&standby, 3, 1, 0));
     assert_eq!(standby.take_out(5), [(2, 3), (1, 2)]);
     assert!(standby.has_place());
     assert_eq!(standby.take_out(1_000), [(1, 48)]);
@@ -77,7 +127,7 @@ fn what_goes_back_is_taken_from_the_smallest_lease_first() {
 #[test]
 fn a_used_up_lease_is_renewed_only_when_all_are_asked_for() {
     let standby = Standby::default();
-    assert!(standby.put(1, 1, 0) && standby.put(2, 9, 0));
+    assert!(put(&standby, 1, 1, 0) && put(&standby, 2, 9, 0));
     assert!(standby.spend(1, 0).is_some());
     assert!(standby.due(RENEW_MS - 1, false).is_empty());
     assert_eq!(standby.due(RENEW_MS, false), [2]);
@@ -201,7 +251,7 @@ impl World {
                 let (number, amount) = self.take(n, HOLD_MS);
                 if is_answered
                     && amount > 0
-                    && !self.edges[edge].standby.put(number, amount, now_ms)
+                    && !put(&self.edges[edge].standby, number, amount, now_ms)
                 {
                     self.give_back(vec![(number, amount)]);
                 }

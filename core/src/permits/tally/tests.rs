@@ -2,14 +2,14 @@ mod stalls;
 
 use super::*;
 
-fn words(count: usize) -> Vec<AtomicU64> {
-    (0..count).map(|_| AtomicU64::new(0)).collect()
+fn places(count: usize) -> Vec<Place> {
+    (0..count).map(|_| Place::default()).collect()
 }
 
 #[test]
 fn the_example_above_adds_up() {
-    let words = words(8);
-    let tallies = Tallies::new(&words);
+    let places = places(8);
+    let tallies = Tallies::new(&places);
     tallies.open(7);
     for (used, returned) in [(6, 0), (0, 1), (0, 1), (0, 2)] {
         assert!(tallies.add(7, used, returned));
@@ -20,8 +20,8 @@ fn the_example_above_adds_up() {
 
 #[test]
 fn a_lease_that_is_no_longer_remembered_is_nobody_elses() {
-    let words = words(8);
-    let tallies = Tallies::new(&words);
+    let places = places(8);
+    let tallies = Tallies::new(&places);
     tallies.open(7);
     tallies.open(15);
     assert!(!tallies.add(7, 1, 0));
@@ -32,8 +32,8 @@ fn a_lease_that_is_no_longer_remembered_is_nobody_elses() {
 
 #[test]
 fn what_was_perhaps_granted_is_returned_whole() {
-    let words = words(8);
-    let tallies = Tallies::new(&words);
+    let places = places(8);
+    let tallies = Tallies::new(&places);
     tallies.abandon(3);
     assert_eq!(tallies.read(3).unwrap().returned, MOST);
     assert!(tallies.add(3, 0, 5));

@@ -29,7 +29,7 @@ struct Edge {
     /// Commands that Redis has not executed yet, in the order of the connection.
     sent: VecDeque<Command>,
     hand: Vec<Word>,
-    words: Vec<AtomicU64>,
+    places: Vec<Place>,
     /// Leases to be reported.
     due: BTreeSet<u64>,
     is_taking: bool,
@@ -37,7 +37,7 @@ struct Edge {
 
 impl Edge {
     fn tallies(&self) -> Tallies<'_> {
-        Tallies::new(&self.words)
+        Tallies::new(&self.places)
     }
 
     fn count(&mut self, number: u64, used: u64, returned: u64) {
@@ -78,7 +78,7 @@ struct World {
 impl World {
     fn new(edges: usize, limit: u64) -> Self {
         let edge = || Edge {
-            words: super::words(TALLIES),
+            places: super::places(TALLIES),
             ..Edge::default()
         };
         Self {
