@@ -108,7 +108,7 @@ jvm() {
     # bit of speed.
     exec java -server "-Xms$heap" "-Xmx$heap" -XX:MaxDirectMemorySize=512m -XX:+UseSerialGC \
         -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Dtls.server.mode=disabled \
-        "-Duser.home=$folder" "-Drmq.logback.configurationFile=$folder/conf/logback.xml" \
+        "-Duser.home=$folder" "-Djava.io.tmpdir=$folder" "-Drmq.logback.configurationFile=$folder/conf/logback.xml" \
         --add-exports=java.base/sun.nio.ch=ALL-UNNAMED --add-opens=java.base/java.nio=ALL-UNNAMED \
         --add-opens=java.base/sun.nio.ch=ALL-UNNAMED \
         -cp "$target/lib/*" "$main" "$@"
