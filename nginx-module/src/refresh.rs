@@ -32,6 +32,10 @@ use heart::Heart;
 const POLL: Duration = Duration::from_millis(250);
 /// Counters read with one command.
 const BATCH: usize = 500;
+/// How long after it has connected a worker compares open leases: if what was sold was
+/// forgotten as well, the back end counts the permits anew meanwhile, and permits that are
+/// returned before are granted a second time.
+const COMPARE_AFTER_MS: u64 = 5_000;
 
 /// Keeps the zone up to date over one connection, until that fails or stalls;
 /// returns the reason. The leases are those of another Redis that was configured
@@ -89,6 +93,8 @@ struct Refresh {
     catalogue: Catalogue,
     /// Whether the leases of the shares were renewed since this worker connected.
     has_renewed: bool,
+    /// From when on open leases are compared, monotonic ms; `None` once they were.
+    compare_ms: Option<u64>,
     failing: Failing,
 }
 
@@ -100,6 +106,7 @@ impl Refresh {
             edge,
             catalogue: Catalogue::default(),
             has_renewed: false,
+            compare_ms: Some(clock::monotonic_ms() + COMPARE_AFTER_MS),
             failing: Failing::default(),
         }
     }
@@ -256,11 +263,15 @@ impl Refresh {
     }
 
     /// Has a Redis that is new to this worker hear again what became of the leases that it
-    /// has on record. To be called before the shares are kept, which marks it as known.
+    /// has on record.
     async fn compare_leases(&mut self) -> RedisResult<()> {
-        if self.has_renewed {
+        if self
+            .compare_ms
+            .is_none_or(|due| clock::monotonic_ms() < due)
+        {
             return Ok(());
         }
+        self.compare_ms = None;
         let items: Vec<&Item> = self
             .catalogue
             .items()
