@@ -19,7 +19,7 @@ use crate::queue::Queues;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, Replication};
 use crate::stock::fence::Fence;
-use crate::stock::journal::Journal;
+use crate::stock::journal::Journals;
 use crate::store::{LazyStore, StoreError};
 use crate::trace::Exporter;
 pub(crate) use inventory::inventory;
@@ -200,7 +200,7 @@ struct Parts<'a> {
     /// Opened when it is first needed: it may come later than the roles.
     store: LazyStore,
     /// The purchase role's; `None` without that role, or if there is to be none.
-    journal: Option<Journal>,
+    journals: Option<Journals>,
     fence: Arc<Fence>,
 }
 
@@ -287,8 +287,8 @@ async fn start<'a>(
         });
     }
     let store = store_of(config);
-    let journal = match has(Role::Purchase) {
-        true => purchase::open_journal(config),
+    let journals = match has(Role::Purchase) {
+        true => purchase::open_journals(config),
         false => None,
     };
     let parts = Parts {
@@ -297,12 +297,12 @@ async fn start<'a>(
             redis.clone(),
             segments.clone(),
             store.clone(),
-            journal.clone(),
+            journals.as_ref().map(|it| it.forgotten.clone()),
         ),
         segments,
         queues: Queues::open(config, &redis).map_err(RoleError::Queue)?,
         store,
-        journal,
+        journals,
         redis,
     };
     if has(Role::Purchase) {

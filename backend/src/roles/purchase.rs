@@ -15,7 +15,7 @@ use crate::shop::captcha::{Captcha, setup};
 use crate::shop::key_file::{self, Keys};
 use crate::shop::tokens::{Reading, Tokens};
 use crate::shop::{self, ShopState, SiteState};
-use crate::stock::journal::{Journal, Limits};
+use crate::stock::journal::{Journals, Limits};
 
 /// Serves the API at `purchase_listen`.
 ///
@@ -53,28 +53,28 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
     .with_names(config.names.clone())
     .with_tokens(tokens(config, &parts.redis)?)
     .with_captcha(captcha(config, &parts.redis)?)
-    .with_journal(parts.journal.clone())
+    .with_journals(parts.journals.clone())
     .with_fence(Some(Arc::clone(&parts.fence)))
     .with_site(config.site.as_ref().map(|site| SiteState::new(site, &parts.redis)));
-    if let Some(journal) = parts.journal.clone() {
+    if let Some(journals) = parts.journals.clone() {
         let limits = Limits::megabytes(config.journal_max_mb);
         let replayer = state.replayer().adopting(config.journal_dir(), limits);
         running.spawn(Role::Purchase, move |stop| {
-            replayer.clone().run(journal.clone(), stop)
+            replayer.clone().run(journals.clone(), stop)
         });
     }
     let router = shop::router(state);
     running.serve(Role::Purchase, &config.purchase_listen, router, None)
 }
 
-/// The journal for when Redis does not answer. Selling goes on without one.
-pub(super) fn open_journal(config: &Config) -> Option<Journal> {
+/// The journals for when Redis does not answer. Selling goes on without them.
+pub(super) fn open_journals(config: &Config) -> Option<Journals> {
     if config.journal_max_mb == 0 {
         return None;
     }
     let limits = Limits::megabytes(config.journal_max_mb);
-    match Journal::open(&config.journal_dir(), limits) {
-        Ok(journal) => Some(journal),
+    match Journals::open(&config.journal_dir(), limits) {
+        Ok(journals) => Some(journals),
         Err(error) => {
             tracing::error!(%error, "purchases are refused while Redis is away");
             None

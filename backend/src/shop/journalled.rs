@@ -24,8 +24,8 @@ pub(super) enum Turn {
 
 /// The turn of a request whose buyer's segment this is.
 pub(super) fn turn(state: &ShopState, home: &Segment) -> Turn {
-    let journal = state.journal.as_ref();
-    if !journal.is_some_and(|journal| journal.holds(home)) {
+    let journals = state.journals.as_ref();
+    if !journals.is_some_and(|journals| journals.holds(home)) {
         return Turn::Now;
     }
     match state.fence.as_ref().is_some_and(|it| it.is_halted(home)) {
@@ -68,9 +68,9 @@ fn is_passing(code: &str) -> bool {
 /// # Errors
 /// `unavailable`: it is certainly not in the journal.
 pub(super) async fn append(state: &ShopState, request: Request) -> Result<(), Verdict> {
-    let journal = state.journal.as_ref().ok_or(Verdict::Unavailable)?;
+    let journals = state.journals.as_ref().ok_or(Verdict::Unavailable)?;
     let id = request.request.clone();
-    match journal.append(request).await {
+    match journals.own.append(request).await {
         Ok(()) => Ok(()),
         Err(error @ AppendError::Unknown(_)) => {
             tracing::error!(%error, request = id, "the outcome of a purchase is not known");

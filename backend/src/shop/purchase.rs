@@ -67,7 +67,7 @@ impl Purchase<'_> {
                 tracing::warn!(%error, request = self.request, "the outcome of a purchase is not known");
                 return self.journal(state, true).await;
             }
-            Err(error) if state.journal.is_some() && journalled::is_outage(&error) => {
+            Err(error) if state.journals.is_some() && journalled::is_outage(&error) => {
                 return self.journal(state, false).await;
             }
             Err(error) => {

@@ -1,8 +1,9 @@
 //! Replays journalled purchases, in order, once Redis answers again.
 //!
 //! Each segment's requests are replayed in the order in which they were journalled, by
-//! `lua/stock/replay.lua`, many in one round trip. A segment whose master is away keeps
-//! its own and holds up no other. A process that dies meanwhile starts again at what it
+//! `lua/stock/replay.lua`, many in one round trip; before them those that were sold and then
+//! forgotten by a Redis. A segment whose master is away keeps its own and holds up no
+//! other. A process that dies meanwhile starts again at what it
 //! had not noted: the script knows each record that it has replayed.
 
 use std::collections::{HashMap, HashSet};
@@ -31,7 +32,7 @@ use crate::redis::scripts::stock::{Pass, Purchase, WhenGone};
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::stock::fence::Fence;
-use crate::stock::journal::{Entry, Journal, Limits};
+use crate::stock::journal::{Entry, Journal, Journals, Limits};
 use crate::time::periodic;
 
 /// Requests in one round trip.
@@ -92,28 +93,37 @@ impl Replayer {
         }
     }
 
-    /// Replays `journal`, and what it adopts, until `stop`.
-    pub async fn run(self, journal: Journal, stop: CancellationToken) {
-        let mut adopted = Vec::new();
+    /// Replays `journals`, and what it adopts, until `stop`.
+    pub async fn run(self, journals: Journals, stop: CancellationToken) {
+        let Journals { forgotten, own } = &journals;
+        let mut adopted = [Vec::new(), Vec::new()];
         let mut next_look = Instant::now();
         let mut known = Known::new();
         let mut failing = false;
         while !stop.is_cancelled() {
             if Instant::now() >= next_look {
-                adopted.extend(self.adopt());
+                let found = self.adopt();
+                for (adopted, found) in adopted.iter_mut().zip(found) {
+                    adopted.extend(found);
+                }
                 next_look = Instant::now() + ADOPT_EVERY;
             }
             if self.site.as_ref().is_some_and(|site| !site.may_sell()) {
                 periodic::sleep(&stop, PAUSE).await;
                 continue;
             }
+            let firsts = adopted[0].iter().chain([forgotten]);
+            let all: Vec<&Journal> = firsts.chain(&adopted[1]).chain([own]).collect();
             let mut held_up = None;
-            for journal in adopted.iter().chain([&journal]) {
-                if let Err(error) = self.replay(journal, &mut known).await {
+            for (at, journal) in all.iter().enumerate() {
+                if let Err(error) = self.replay(journal, &all[..at], &mut known).await {
                     held_up = Some(error);
                 }
             }
-            adopted.retain(|journal| journal.waiting() > 0);
+            let is_waiting = all.iter().any(|journal| journal.waiting() > 0);
+            for adopted in &mut adopted {
+                adopted.retain(|journal| journal.waiting() > 0);
+            }
             match held_up {
                 Some(error) => {
                     if !std::mem::replace(&mut failing, true) {
@@ -121,6 +131,8 @@ impl Replayer {
                     }
                     periodic::sleep(&stop, PAUSE).await;
                 }
+                // Something was forgotten while what came later was replayed.
+                None if is_waiting => {}
                 None => {
                     // Nothing waits: the next outage reads them again.
                     known.clear();
@@ -129,7 +141,7 @@ impl Replayer {
                     }
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = journal.until_waiting() => {}
+                        () = journals.until_waiting() => {}
                         () = tokio::time::sleep_until(next_look) => {}
                     }
                 }
@@ -137,24 +149,30 @@ impl Replayer {
         }
     }
 
-    fn adopt(&self) -> Vec<Journal> {
+    fn adopt(&self) -> [Vec<Journal>; 2] {
         let Some((base, limits)) = &self.base else {
-            return Vec::new();
+            return [Vec::new(), Vec::new()];
         };
         match Journal::adopt(base, *limits) {
             Ok(journals) => journals,
             Err(error) => {
                 tracing::error!(%error, "journals of dead processes are not replayed");
-                Vec::new()
+                [Vec::new(), Vec::new()]
             }
         }
     }
 
-    /// Replays all that waits. What is wrong with one segment does not hold up others.
-    async fn replay(&self, journal: &Journal, known: &mut Known) -> Result<(), RedisLinkError> {
+    /// Replays all that waits, but of no segment of which something waits in the journals
+    /// `before` it. What is wrong with one segment does not hold up others.
+    async fn replay(
+        &self,
+        journal: &Journal,
+        before: &[&Journal],
+        known: &mut Known,
+    ) -> Result<(), RedisLinkError> {
         let mut outcome = Ok(());
         for segment in journal.segments() {
-            let replayed = self.replay_segment(journal, &segment, known).await;
+            let replayed = self.replay_segment(journal, before, &segment, known).await;
             if replayed.is_err() {
                 // Read again what the segment says: the last commands may have arrived.
                 known.remove(&segment);
@@ -167,12 +185,13 @@ impl Replayer {
     async fn replay_segment(
         &self,
         journal: &Journal,
+        before: &[&Journal],
         segment: &Segment,
         known: &mut Known,
     ) -> Result<(), RedisLinkError> {
         loop {
             let entries = journal.oldest(segment, BATCH);
-            if entries.is_empty() {
+            if entries.is_empty() || before.iter().any(|journal| journal.holds(segment)) {
                 return Ok(());
             }
             let mut conn = self.segments.conn(&segment.item, segment.number).await?;

@@ -215,6 +215,6 @@ async fn left(
 }
 
 fn journal_holds(state: &ShopState, item: &Item, user: &str) -> bool {
-    let journal = state.journal.as_ref();
-    journal.is_some_and(|journal| journal.holds_buyer(item, user))
+    let journals = state.journals.as_ref();
+    journals.is_some_and(|journals| journals.holds_buyer(item, user))
 }

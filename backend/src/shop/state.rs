@@ -25,7 +25,7 @@ use crate::redis::segments::Segments;
 use crate::sale::catalogue;
 use crate::stock::fence::Fence;
 use crate::stock::following;
-use crate::stock::journal::Journal;
+use crate::stock::journal::Journals;
 use crate::store::orders::Order;
 use crate::store::{LazyStore, Store, StoreError};
 
@@ -86,7 +86,7 @@ pub struct ShopState {
     /// Sessions and tokens that are revoked.
     pub(super) revoked: sessions::Mirror,
     /// Where requests wait while Redis does not answer; without one, they are refused.
-    pub(super) journal: Option<Journal>,
+    pub(super) journals: Option<Journals>,
     /// Numbers of the orders that its purchases become.
     pub(super) numbers: Numbers,
     /// A turn for each order that is placed at once for a buyer who came before the queue.
@@ -125,7 +125,7 @@ impl ShopState {
             names: Names::default(),
             options,
             captcha: None,
-            journal: None,
+            journals: None,
             fence: None,
             site: None,
         }
@@ -182,10 +182,10 @@ impl ShopState {
         Self { captcha, ..self }
     }
 
-    /// Takes requests into this journal while Redis does not answer.
+    /// Takes requests into these journals while Redis does not answer.
     #[must_use]
-    pub fn with_journal(self, journal: Option<Journal>) -> Self {
-        Self { journal, ..self }
+    pub fn with_journals(self, journals: Option<Journals>) -> Self {
+        Self { journals, ..self }
     }
 
     /// Tells this fence what is sold.

@@ -49,7 +49,8 @@ pub struct Fence {
     main: RedisLink,
     segments: Segments,
     store: LazyStore,
-    journal: Option<Journal>,
+    /// Takes what a Redis has forgotten of this process's sales.
+    forgotten: Option<Journal>,
     sold: Sold,
     /// Segments that this process halted, until it sells from them again.
     halted: RwLock<HashSet<Segment>>,
@@ -108,19 +109,19 @@ struct Behind {
 
 impl Fence {
     /// Lets no connection to these masters be used before it was checked, in this
-    /// process. What they have forgotten of its sales goes into `journal`.
+    /// process. What they have forgotten of its sales goes into the journal `forgotten`.
     #[must_use]
     pub fn around(
         main: RedisLink,
         segments: Segments,
         store: LazyStore,
-        journal: Option<Journal>,
+        forgotten: Option<Journal>,
     ) -> Arc<Self> {
         let fence = Arc::new_cyclic(|own| Self {
             main,
             segments: segments.clone(),
             store,
-            journal,
+            forgotten,
             sold: Sold::default(),
             halted: RwLock::default(),
             products: tokio::sync::Mutex::default(),
@@ -365,7 +366,7 @@ impl Fence {
             .await?;
         self.note_halted(segment);
         let forgotten = self.sold.after(segment, *has);
-        let Some(journal) = self.journal.as_ref().filter(|_| !forgotten.is_empty()) else {
+        let Some(journal) = self.forgotten.as_ref().filter(|_| !forgotten.is_empty()) else {
             return Ok(());
         };
         let count = forgotten.len();

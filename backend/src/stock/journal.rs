@@ -8,6 +8,10 @@
 //! Each process has a folder of its own, `1`, `2`, … below the journals' folder, by a
 //! lock that the kernel releases when the process dies. What a dead process left is
 //! adopted by another one. The format is that of [`seckill_core::journal`].
+//!
+//! What was sold and a Redis has forgotten has a journal of its own, in the same way below
+//! `forgotten`: its buyers were told that they have an item, so that it is replayed before
+//! what waited meanwhile ([`Journals`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -131,6 +135,60 @@ impl Shared {
     }
 }
 
+/// The journals of one process.
+#[derive(Debug, Clone)]
+pub struct Journals {
+    /// What it sold and a Redis forgot.
+    pub forgotten: Journal,
+    /// What came while Redis did not answer.
+    pub own: Journal,
+}
+
+impl Journals {
+    /// Opens both below `base`, with what an earlier process left in them. Each may grow to
+    /// its limits.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn open(base: &Path, limits: Limits) -> Result<Self, JournalError> {
+        Ok(Self {
+            forgotten: Journal::open(&of_forgotten(base), limits)?,
+            own: Journal::open(base, limits)?,
+        })
+    }
+
+    /// Whether requests of this segment wait to be replayed.
+    #[must_use]
+    pub fn holds(&self, segment: &Segment) -> bool {
+        self.forgotten.holds(segment) || self.own.holds(segment)
+    }
+
+    /// Whether a request of this buyer waits to be replayed.
+    #[must_use]
+    pub fn holds_buyer(&self, item: &Item, user: &str) -> bool {
+        self.forgotten.holds_buyer(item, user) || self.own.holds_buyer(item, user)
+    }
+
+    /// How many records wait to be replayed.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.forgotten.waiting() + self.own.waiting()
+    }
+
+    /// Waits until something is to be replayed.
+    pub async fn until_waiting(&self) {
+        tokio::select! {
+            () = self.forgotten.until_waiting() => {}
+            () = self.own.until_waiting() => {}
+        }
+    }
+}
+
+/// Where the journals of what was forgotten are.
+fn of_forgotten(base: &Path) -> PathBuf {
+    base.join("forgotten")
+}
+
 impl Journal {
     /// Opens a journal of this process's own below `base`, with what an earlier process
     /// left in it.
@@ -142,13 +200,17 @@ impl Journal {
     }
 
     /// Journals below `base` that dead processes left with something in them, to be
-    /// replayed by this one.
+    /// replayed by this one: first those of what was forgotten, then the others.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub fn adopt(base: &Path, limits: Limits) -> Result<Vec<Self>, JournalError> {
-        let left = Folder::abandoned(base)?.into_iter();
-        left.map(|folder| Self::of(folder, limits)).collect()
+    pub fn adopt(base: &Path, limits: Limits) -> Result<[Vec<Self>; 2], JournalError> {
+        let of = |folders: Vec<Folder>| {
+            let journals = folders.into_iter().map(|folder| Self::of(folder, limits));
+            journals.collect::<Result<Vec<_>, _>>()
+        };
+        let forgotten = of(Folder::abandoned(&of_forgotten(base))?)?;
+        Ok([forgotten, of(Folder::abandoned(base)?)?])
     }
 
     fn of(folder: Folder, limits: Limits) -> Result<Self, JournalError> {

@@ -19,6 +19,7 @@ use seckill_core::orders::purchase::Reason;
 
 use crate::common::shop::Shop;
 use crate::common::{eventually, item, record, scripts, stock};
+use crate::journal::disk::request;
 use crate::stock_rebuild;
 
 const LIMITS: Limits = Limits {
@@ -146,11 +147,11 @@ async fn forgetting(amount: u64) -> Shop {
 async fn what_only_this_process_knows_is_made_again() {
     let mut shop = forgetting(10).await;
     shop.replays();
-    assert_eq!(shop.journal().waiting(), 4);
+    assert_eq!(shop.journals().waiting(), 4);
     assert_eq!(shop.result("u2").await["status"], "processing");
     heals(&mut shop);
     eventually("all are made again", || async {
-        (shop.journal().waiting() == 0).then_some(())
+        (shop.journals().waiting() == 0).then_some(())
     })
     .await;
     for n in 0..6 {
@@ -186,7 +187,7 @@ async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_come
     assert_eq!(theirs.unwrap_err().code(), Some("HALTED"));
     shop.replays();
     eventually("all are made again", || async {
-        (shop.journal().waiting() == 0).then_some(())
+        (shop.journals().waiting() == 0).then_some(())
     })
     .await;
     let everybody = stock_scripts::resume(&item(), 1, Duration::ZERO);
@@ -198,6 +199,42 @@ async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_come
     assert_eq!(shop.click_once("late", "r").await.0, StatusCode::GONE);
     let theirs = scripts::buy(&mut conn, &scripts::click("other", "r")).await;
     assert_eq!(theirs.unwrap(), Sold::SoldOut);
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_waited() {
+    let mut shop = open(6).await;
+    shop.archive();
+    buys(&shop, 0..2).await;
+    until_archived(&shop, 3).await;
+    shop.redis.snapshot().await;
+    shop.stop_roles().await;
+    buys(&shop, 2..5).await;
+    // While Redis is away two come: the edge had permits for more than there is.
+    for user in ["waits1", "waits2"] {
+        shop.journals().own.append(request(user)).await.unwrap();
+    }
+    shop.redis.go_back().await;
+    eventually("it is halted", || async {
+        shop.result("nobody").await;
+        halted(&shop).await
+    })
+    .await;
+    assert_eq!(shop.journals().waiting(), 5);
+    heals(&mut shop);
+    shop.replays();
+    eventually("all is replayed", || async {
+        (shop.journals().waiting() == 0).then_some(())
+    })
+    .await;
+    for n in 0..5 {
+        let user = format!("u{n}");
+        assert_eq!(shop.result(&user).await["status"], "succeeded", "{user}");
+    }
+    // One item was left for the first of the two.
+    assert_eq!(shop.result("waits1").await["status"], "succeeded");
+    assert_eq!(shop.result("waits2").await["status"], "failed");
     shop.shut().await;
 }
 
@@ -282,7 +319,7 @@ async fn what_was_sold_of_a_round_that_came_later_is_made_again_in_an_empty_redi
         .unwrap();
     eventually("all four are journalled", || async {
         shop.click_once("early", "r").await;
-        (shop.journal().waiting() >= 4).then_some(())
+        (shop.journals().waiting() >= 4).then_some(())
     })
     .await;
     heals(&mut shop);

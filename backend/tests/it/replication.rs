@@ -102,7 +102,7 @@ async fn a_purchase_that_no_replica_has_is_in_progress_until_one_has_it() {
         assert_eq!(shop.result(user).await["status"], "processing");
     }
     // The master has sold at least the first, and says so to nobody.
-    assert_eq!(shop.journal().waiting(), 2);
+    assert_eq!(shop.journals().waiting(), 2);
     let mut conn = shop.link.conn().await.unwrap();
     let port = ports::free_row(2);
     let mut listen = redis::cmd("CONFIG");
@@ -111,7 +111,7 @@ async fn a_purchase_that_no_replica_has_is_in_progress_until_one_has_it() {
     let replica = Server::replica_of(port + 1, port);
     replica.until_it_follows().await;
     eventually("a replica has both", || async {
-        (shop.journal().waiting() == 0).then_some(())
+        (shop.journals().waiting() == 0).then_some(())
     })
     .await;
     for user in ["li", "wang"] {

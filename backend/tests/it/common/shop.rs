@@ -24,7 +24,7 @@ use seckill::shop::captcha::{Captcha, Way};
 use seckill::shop::tokens::{Reading, Tokens};
 use seckill::stock::fence::Fence;
 use seckill::stock::following;
-use seckill::stock::journal::{Journal, Limits};
+use seckill::stock::journal::{Journals, Limits};
 use seckill::store::{LazyStore, Store};
 use seckill_core::gate::admission::{self, Admission};
 use seckill_core::gate::directive::jwt::Jwt;
@@ -58,7 +58,7 @@ pub struct Shop {
     /// Where its database is.
     pub database_url: String,
     /// The last journal that it was given.
-    journal: Option<Journal>,
+    journals: Option<Journals>,
     folder: TempDir,
 }
 
@@ -183,7 +183,7 @@ impl Shop {
             stop: CancellationToken::new(),
             pay_within: Duration::from_secs(600),
             database_url: url,
-            journal: None,
+            journals: None,
             folder,
         };
         eventually("the purchase role is healthy", || async {
@@ -234,17 +234,17 @@ impl Shop {
     pub async fn fenced(&mut self, limits: Limits) {
         self.link = self.redis.link().await;
         self.segments = Segments::on(self.link.clone());
-        let journal = Journal::open(&self.folder.path().join("journal"), limits).unwrap();
+        let journals = Journals::open(&self.folder.path().join("journal"), limits).unwrap();
         let archive = LazyStore::opened(self.store.clone());
         let (link, segments) = (self.link.clone(), self.segments.clone());
-        let fence = Fence::around(link, segments, archive, Some(journal.clone()));
-        self.sell_by(journal, Some(fence)).await;
+        let fence = Fence::around(link, segments, archive, Some(journals.forgotten.clone()));
+        self.sell_by(journals, Some(fence)).await;
     }
 
     /// The same, in a folder that may hold a journal already.
     pub async fn journalling_in(&mut self, base: PathBuf, limits: Limits) {
-        let journal = Journal::open(&base, limits).unwrap();
-        self.sell_by(journal, None).await;
+        let journals = Journals::open(&base, limits).unwrap();
+        self.sell_by(journals, None).await;
     }
 
     /// Ends all roles but selling.
@@ -263,10 +263,10 @@ impl Shop {
         );
         let replayer = state.replayer();
         self.roles
-            .spawn(replayer.run(self.journal().clone(), self.stop.clone()));
+            .spawn(replayer.run(self.journals().clone(), self.stop.clone()));
     }
 
-    async fn sell_by(&mut self, journal: Journal, fence: Option<Arc<Fence>>) {
+    async fn sell_by(&mut self, journals: Journals, fence: Option<Arc<Fence>>) {
         let state = ShopState::new(
             self.link.clone(),
             self.segments.clone(),
@@ -274,27 +274,27 @@ impl Shop {
             super::ring(),
             purchase::Options::default(),
         )
-        .with_journal(Some(journal.clone()))
+        .with_journals(Some(journals.clone()))
         .with_fence(fence);
         let replayer = state.replayer();
         self.roles
-            .spawn(replayer.run(journal.clone(), self.stop.clone()));
+            .spawn(replayer.run(journals.clone(), self.stop.clone()));
         self.app = purchase::router(state);
-        self.journal = Some(journal);
+        self.journals = Some(journals);
         eventually("the purchase role is healthy", || async {
             (self.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
         })
         .await;
     }
 
-    pub fn journal(&self) -> &Journal {
-        self.journal.as_ref().expect("this shop has a journal")
+    pub fn journals(&self) -> &Journals {
+        self.journals.as_ref().expect("this shop has journals")
     }
 
     /// What another process would find, were this one killed now.
     pub fn copy_of_journal(&self) -> PathBuf {
         let copy = self.folder.path().join("journal-left");
-        let (from, to) = (self.journal().folder(), copy.join("1"));
+        let (from, to) = (self.journals().own.folder(), copy.join("1"));
         std::fs::create_dir_all(&to).unwrap();
         for entry in std::fs::read_dir(from).unwrap() {
             let path = entry.unwrap().path();

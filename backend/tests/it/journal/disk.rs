@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use seckill::redis::segments::Segment;
-use seckill::stock::journal::{AppendError, Journal, Limits};
+use seckill::stock::journal::{AppendError, Journal, Journals, Limits};
 use seckill_core::journal::frame::OVERHEAD;
 use seckill_core::journal::header;
 use seckill_core::journal::request::Request;
@@ -16,7 +16,7 @@ const LIMITS: Limits = Limits {
     file_bytes: 4096,
 };
 
-pub(super) fn request(user: &str) -> Request {
+pub(crate) fn request(user: &str) -> Request {
     Request {
         at_ms: 1,
         round: "1".into(),
@@ -229,14 +229,35 @@ async fn two_processes_have_folders_of_their_own_and_one_adopts_what_the_other_l
     let two = Journal::open(base.path(), LIMITS).unwrap();
     assert_ne!(one.folder(), two.folder());
     append_all(&one, 0..3).await;
-    assert!(Journal::adopt(base.path(), LIMITS).unwrap().is_empty());
+    let [forgotten, others] = Journal::adopt(base.path(), LIMITS).unwrap();
+    assert!(forgotten.is_empty() && others.is_empty());
     drop(one);
     let adopted = crate::common::eventually("the lock is released", || async {
-        Journal::adopt(base.path(), LIMITS).unwrap().pop()
+        let [_, mut others] = Journal::adopt(base.path(), LIMITS).unwrap();
+        others.pop()
     })
     .await;
     assert_eq!(users(&adopted), ["u0", "u1", "u2"]);
     assert_eq!(two.waiting(), 0);
+}
+
+#[tokio::test]
+async fn what_was_forgotten_is_adopted_apart_from_what_waited() {
+    let base = TempDir::new().unwrap();
+    let journals = Journals::open(base.path(), LIMITS).unwrap();
+    append_all(&journals.own, 0..2).await;
+    append_all(&journals.forgotten, 2..5).await;
+    assert_eq!(journals.waiting(), 5);
+    assert!(journals.holds_buyer(&segment().item, "u0"));
+    assert!(journals.holds_buyer(&segment().item, "u4"));
+    drop(journals);
+    let [forgotten, others] = crate::common::eventually("both locks are released", || async {
+        let found = Journal::adopt(base.path(), LIMITS).unwrap();
+        found.iter().all(|it| it.len() == 1).then_some(found)
+    })
+    .await;
+    assert_eq!(users(&forgotten[0]), ["u2", "u3", "u4"]);
+    assert_eq!(users(&others[0]), ["u0", "u1"]);
 }
 
 #[tokio::test]

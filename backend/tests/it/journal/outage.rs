@@ -21,7 +21,7 @@ async fn is_away(shop: &Shop) {
 
 async fn until_replayed(shop: &Shop) {
     eventually("all is replayed", || async {
-        (shop.journal().waiting() == 0).then_some(())
+        (shop.journals().waiting() == 0).then_some(())
     })
     .await;
 }
