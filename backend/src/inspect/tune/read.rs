@@ -17,10 +17,13 @@ use crate::store::server_variables;
 /// Looks at each part that is chosen, or else at each that is found.
 pub(super) async fn everything(config: &Config, options: &Options) -> Tuning {
     let mut notes = Vec::new();
-    let edge = edge(config, options, &mut notes).await;
     let has = |part: Part, found: bool| match options.parts.as_slice() {
         [] => found,
         chosen => chosen.contains(&part),
+    };
+    let edge = match has(Part::Nginx, true) {
+        true => edge(config, options, &mut notes).await,
+        false => None,
     };
     let machine = Machine {
         connections: options.connections,
