@@ -11,6 +11,7 @@ use seckill_core::captcha::pass::Captcha;
 use seckill_core::gate::{Claim, Click, Credential};
 use seckill_core::permits::hand::Hand;
 use seckill_core::permits::standby::Standby;
+use seckill_core::permits::tally::{Place, Tallies};
 use seckill_core::rate::bucket::{Rate, Take};
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::window::Window;
@@ -218,12 +219,12 @@ fn permits(criterion: &mut Criterion) {
     criterion.bench_function("hand found empty", |bench| {
         bench.iter(|| black_box(&nothing).spend(black_box(1), 0));
     });
-    let standby = Standby::default();
+    let (standby, places) = (Standby::default(), <[Place; 8]>::default());
     criterion.bench_function("permit spent from the standby", |bench| {
         bench.iter(|| {
             standby.spend(black_box(1), 0).or_else(|| {
                 lease += 1;
-                standby.put(lease, 0xffff, 0);
+                standby.put(lease, 0xffff, 0, Tallies::new(&places));
                 standby.spend(1, 0)
             })
         });
