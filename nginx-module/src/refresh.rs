@@ -171,12 +171,7 @@ impl Refresh {
             return Ok(());
         };
         let mut ended = 0;
-        let items: Vec<&Item> = self
-            .catalogue
-            .items()
-            .iter()
-            .map(|(item, _)| item)
-            .collect();
+        let items = self.catalogue.names();
         for batch in items.chunks(BATCH) {
             let mut command = redis::cmd("EVALSHA");
             command.arg(&self.link.scripts.lapse).arg(batch.len());
@@ -272,12 +267,7 @@ impl Refresh {
             return Ok(());
         }
         self.compare_ms = None;
-        let items: Vec<&Item> = self
-            .catalogue
-            .items()
-            .iter()
-            .map(|(item, _)| item)
-            .collect();
+        let items = self.catalogue.names();
         for batch in items.chunks(BATCH) {
             reports::compare(&mut self.link, &self.edge, batch).await?;
         }

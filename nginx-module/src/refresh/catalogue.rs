@@ -34,6 +34,11 @@ impl Catalogue {
         &self.items[..self.placed]
     }
 
+    /// The names of these products.
+    pub(super) fn names(&self) -> Vec<&Item> {
+        self.items().iter().map(|(item, _)| item).collect()
+    }
+
     /// Forgets what was written: another worker writes.
     pub(super) fn forget(&mut self) {
         self.version = None;
