@@ -50,6 +50,26 @@ test('a login in one tab is a login in the other', async () => {
   await close(page);
 });
 
+test('whoever logs in on an open page is seen to have one', async () => {
+  const page = await shopper(browser);
+  const opens_ms = Date.now() + 600_000;
+  // So long before the opening the page asks for the state only every 30 s.
+  const show = await pretend(page, { user: null, state: 'scheduled', times: { opens_ms, ends_ms: opens_ms + 600_000 } });
+  await page.goto(PAGE);
+  await page.locator('#product[data-scene=scheduled]').waitFor();
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url().split('/').pop()));
+  show.user = undefined;
+  await page.click('#account');
+  await page.fill('#user', 'pretender');
+  await page.click('#login-form [type=submit]');
+  // The first that it asks for the new shopper alone is their result.
+  await eventually('the result is asked for', () => asked.includes('result'));
+  const session = asked.indexOf('session');
+  assert.ok(asked.slice(session).includes('state'), `with the session it asked for ${asked.slice(session)}`);
+  await close(page);
+});
+
 test('an order cancelled in one tab is cancelled in the other', async () => {
   const page = await shopper(browser);
   await logIn(page, name());

@@ -38,6 +38,15 @@ pub(super) struct Around {
     pub(super) stranger_ms: Option<u64>,
 }
 
+impl Around {
+    /// Whether a page may have been open at `at_ms`, and shown by the address alone: a
+    /// shopper who logs in on a page looked at it without a login before.
+    fn may_have_looked(&self, at_ms: u64) -> bool {
+        self.stranger_ms
+            .is_some_and(|looked| looked + WATCHED_MS >= at_ms)
+    }
+}
+
 /// One account's requests, as far as they may be needed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Account {
@@ -250,10 +259,7 @@ impl Account {
         let is_watched = around.since_ms + WATCHED_MS <= self.first_ms;
         let first_ms = self.first_wanted_ms.filter(|_| self.looks == 0)?;
         let for_ms = around.heard_ms.saturating_sub(first_ms);
-        // A shopper who logs in on a page looked at it without a login before.
-        let may_have_looked = around
-            .stranger_ms
-            .is_some_and(|at| at + WATCHED_MS >= self.first_ms);
+        let may_have_looked = around.may_have_looked(self.first_ms);
         (is_watched && (!may_have_looked || for_ms >= QUIET_MS)).then_some(Reason::NeverBrowsed {
             urls: self.urls,
             clicks: self.clicks,
@@ -268,6 +274,7 @@ impl Account {
         Some(Reason::Unattended {
             clicks: absence.clicks,
             silent_ms: absence.silent_ms,
+            may_have_looked: around.may_have_looked(absence.last_ms),
         })
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Absence {
     pub(super) clicks: u32,
     /// How long nothing was asked before one of them, at most, in ms.
     pub(super) silent_ms: u64,
+    /// When the last of them came.
+    pub(super) last_ms: u64,
 }
 
 /// One account's looks and first clicks. Lines come in nearly any order.
@@ -98,12 +100,17 @@ impl Presence {
                 .is_some_and(|at| at <= click.at_ms + AFTER_MS);
             let from_ms = click.before_ms.unwrap_or(since_ms);
             let silent = click.at_ms.saturating_sub(from_ms);
-            (is_known && !came_back && silent >= silent_ms).then_some(silent)
+            (is_known && !came_back && silent >= silent_ms).then_some((silent, click.at_ms))
         };
-        let silences: Vec<u64> = self.clicks.iter().filter_map(silence).collect();
-        silences.iter().copied().max().map(|longest| Absence {
+        let silences: Vec<(u64, u64)> = self.clicks.iter().filter_map(silence).collect();
+        let (silent_ms, last_ms) = silences
+            .iter()
+            .copied()
+            .reduce(|one, next| (one.0.max(next.0), one.1.max(next.1)))?;
+        Some(Absence {
             clicks: u32::try_from(silences.len()).unwrap_or(u32::MAX),
-            silent_ms: longest,
+            silent_ms,
+            last_ms,
         })
     }
 

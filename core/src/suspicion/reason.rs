@@ -30,6 +30,9 @@ pub enum Reason {
         clicks: u32,
         /// How long nothing was asked before one of these clicks, at most.
         silent_ms: u64,
+        /// Whether somebody without a login looked at a page from its address: the
+        /// account may have logged in on that one.
+        may_have_looked: bool,
     },
     /// Clicks faster than any page does.
     Pace {
@@ -115,8 +118,13 @@ impl Reason {
     #[must_use]
     pub fn points(&self) -> u32 {
         match *self {
-            // A login on an open page that was closed at once is possible then.
+            // A login on an open page that was closed at once is possible then, also
+            // more than once: some people shop so.
             Self::NeverBrowsed {
+                may_have_looked: true,
+                ..
+            }
+            | Self::Unattended {
                 may_have_looked: true,
                 ..
             } => 60,
@@ -127,7 +135,9 @@ impl Reason {
             // A page that was put aside asks again when it is looked at, before and
             // after the click; that both are lost on the way does not happen after an
             // absence of a minute, and does not happen twice.
-            Self::Unattended { clicks, silent_ms } if clicks > 1 || silent_ms >= WATCHED_MS => 100,
+            Self::Unattended {
+                clicks, silent_ms, ..
+            } if clicks > 1 || silent_ms >= WATCHED_MS => 100,
             Self::Unattended { .. } => 60,
             Self::Pace { clicks, .. } if clicks >= PACE_CLICKS_SURE => 100,
             Self::Pace { .. } | Self::Even { .. } => 60,
@@ -195,7 +205,9 @@ impl fmt::Display for Reason {
                 "fetched {urls} purchase URLs and clicked {clicks} times in {}, but never loaded a page, asked for the time or a product's state",
                 seconds(*for_ms)
             ),
-            Self::Unattended { clicks, silent_ms } => write!(
+            Self::Unattended {
+                clicks, silent_ms, ..
+            } => write!(
                 f,
                 "clicked on {clicks} products with no page open: up to {} before and {} s after it nothing asked for the time or the product's state",
                 seconds(*silent_ms),

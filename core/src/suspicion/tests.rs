@@ -79,11 +79,24 @@ impl Day {
         }
     }
 
+    /// A click on another product of the round.
+    fn click_on(&mut self, product: &str, at: u64, address: &str, user: &str, verdict: &str) {
+        self.click(at, address, user, verdict);
+        if let Some((_, text)) = self.lines.last_mut() {
+            *text = text.replace(r#""product":"153""#, &format!(r#""product":"{product}""#));
+        }
+    }
+
+    /// What a page asks for once its shopper has logged in.
+    fn state(&mut self, at: u64, address: &str, user: &str) {
+        let uri = "/api/rounds/1/products/153/state";
+        self.add(at, address, user, "GET", uri, (200, ""));
+    }
+
     /// What an open page asks: the time every 30 s, near an opening more often.
     fn open_page(&mut self, from: u64, to: u64, address: &str, user: &str) {
-        let uri = "/api/rounds/1/products/153/state";
         for at in (from..to).step_by(9_700) {
-            self.add(at, address, user, "GET", uri, (200, ""));
+            self.state(at, address, user);
         }
     }
 

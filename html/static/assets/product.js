@@ -69,6 +69,9 @@ function keepInBasket() {
 
 function signedIn(user) {
   const changed = user !== s.user;
+  // The page was open before its shopper logged in; that it was shows in the edges'
+  // logs only by a request that carries the session.
+  if (changed && user && s.user === null) state.poll();
   dispatch({ type: 'session', user });
   if (!changed || user === null) return;
   dispatch({ type: 'restored', saved: load(stored) });

@@ -62,6 +62,8 @@ async fn logging_in_late(mut visit: Visit<'_>, mut dice: Rng, habits: Habits) ->
     if world.is_over() || !visit.log_in().await {
         return visit.outcome;
     }
+    let state = world.api("state");
+    visit.get(RequestKind::Look, &state).await;
     visit.result().await;
     visit.fetch_path().await;
     sleep(Duration::from_millis(dice.time(600.0, 0.4))).await;

@@ -54,6 +54,32 @@ fn a_click_without_an_open_page_is_a_program_s_however_human_its_timing() {
 }
 
 #[test]
+fn whoever_logs_in_on_an_open_page_in_every_sale_is_not_surely_a_program() {
+    let mut day = Day::new();
+    let address = "203.0.113.7";
+    // An earlier visit, and two sales in which the page was open without a login.
+    day.page(OPENS - 600_000, address, "li");
+    for (product, click) in [("153", OPENS + 1_900), ("154", OPENS + 301_900)] {
+        day.page(click - 20_000, address, "");
+        day.open_page(click - 19_000, click - 900, address, "");
+        day.path(click - 700, address, "li", 200);
+        day.click_on(product, click, address, "li", "admitted");
+        day.goes_on_until(click + 60_000);
+        assert_eq!(of(&day.judge(), "li").unwrap().score, 60, "{product}");
+    }
+    // The page that asks for the state once its shopper has logged in was open.
+    for login in [OPENS + 1_000, OPENS + 301_000] {
+        day.state(login, address, "li");
+    }
+    assert_eq!(day.judge(), []);
+    // Without a page at that address there was none.
+    day.lines.retain(|(_, line)| {
+        !line.contains("/state") && (line.contains("\"li\"") || !line.contains(address))
+    });
+    assert_eq!(of(&day.judge(), "li").unwrap().score, 100);
+}
+
+#[test]
 fn a_phone_that_was_locked_asks_again_before_its_owner_clicks() {
     // A rest in the pocket; a lost question when it is taken out, but not all.
     for back in [OPENS + 100, OPENS + 1_500] {
