@@ -95,6 +95,13 @@ fn hash_of(key: &Key) -> u64 {
     (mixed ^ mixed >> 29).max(1)
 }
 
+/// The hash of a product's name, the same in every zone; `None` if there is none of that
+/// name.
+#[must_use]
+pub fn hash(round: &str, product: &str) -> Option<u64> {
+    key_of(round, product).as_ref().map(hash_of)
+}
+
 /// Bytes of a table for `entries` products: five slots in eight used.
 #[must_use]
 pub const fn bytes_for(entries: usize) -> usize {

@@ -18,7 +18,7 @@ use seckill_core::permits::reopening::Supply;
 use seckill_core::shared::products::Found;
 use seckill_core::shared::seen::Answer;
 
-use super::{Outcome, claim_flight, fetch, reports};
+use super::{Outcome, claim_flight, fetch, reports, winners};
 use crate::conf::Edge;
 use crate::ctx::park::Parked;
 use crate::ctx::{Ctx, Decision};
@@ -276,6 +276,8 @@ pub(crate) fn admit(zone: &Zone, ctx: &Ctx, spent: Spent) {
             }
         }
     }
+    let (round, product) = ctx.item();
+    winners::admitted(zone, round, product);
     ctx.permit.set(Some(spent));
     ctx.decision.set(Decision::Admitted);
 }

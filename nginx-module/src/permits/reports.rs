@@ -46,16 +46,19 @@ thread_local! {
 }
 
 /// Counts what became of the `n` permits of one request of `user`; `None` if that is not
-/// known, and the buyer may have won.
+/// known, and the buyer may have won. Whoever `has_one` bought by another request before.
 pub(crate) fn concluded(
     edge: &Edge,
     item: &Item,
-    user: &str,
+    (user, has_one): (&str, bool),
     (spent, n): (Spent, u64),
     outcome: Option<Outcome>,
 ) {
     let used = match outcome {
-        Some(Outcome::Unused) => return returned(edge, item, &[(spent.lease, n)]),
+        Some(Outcome::Unused) => {
+            winners::unused(edge, item, user, has_one);
+            return returned(edge, item, &[(spent.lease, n)]);
+        }
         Some(Outcome::Used) => Some((spent.lease, n)),
         None => None,
     };

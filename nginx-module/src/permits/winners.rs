@@ -6,13 +6,13 @@
 //! winner; and it is told here only when this edge has read the list to its end
 //! (`Found::is_settled`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
 use redis::RedisResult;
 use seckill_core::ids::Item;
 use seckill_core::keys;
-use seckill_core::shared::products::Found;
+use seckill_core::shared::products::{self, Found};
 use seckill_core::shared::winners::{self, FINGERPRINT_BYTES, WinnerTag};
 
 use super::tallies;
@@ -69,6 +69,38 @@ pub(crate) fn may_be_one(zone: &Zone, product: &Found<'_>, user: &str) -> bool {
             .may_hold(tag(zone, product, winners::fingerprint(user)))
 }
 
+/// Whether a buyer may be one of those whom this edge or another admitted for a product
+/// that is sold out, as far as the filter knows; `None` if it may lack some whom this edge
+/// admitted.
+pub(crate) fn of_sold_out(zone: &Zone, product: &Found<'_>, user: &str) -> Option<bool> {
+    let is_complete = zone.winners().knows_own(product.hash());
+    is_complete.then(|| may_be_one(zone, product, user))
+}
+
+/// Counts a buyer whom this edge admits, until it is known what became of them.
+pub(super) fn admitted(zone: &Zone, round: &str, product: &str) {
+    if let Some(hash) = products::hash(round, product) {
+        zone.winners().admitted(hash);
+    }
+}
+
+/// Counts buyers no longer who are on the list, or did not win.
+fn settled(zone: &Zone, item: &Item, buyers: u64) {
+    if let Some(hash) = products::hash(item.round(), item.product()) {
+        zone.winners().settled(hash, buyers);
+    }
+}
+
+/// Counts a buyer no longer whose permit was not used. Whoever `has_one` is a winner by
+/// another request of theirs.
+pub(super) fn unused(edge: &Edge, item: &Item, user: &str, has_one: bool) {
+    if has_one && let Some(found) = edge.zone.products().find(item.round(), item.product()) {
+        let tag = tag(&edge.zone, &found, winners::fingerprint(user));
+        edge.zone.winners().add(tag);
+    }
+    settled(&edge.zone, item, 1);
+}
+
 /// Keeps a buyer to be sent, with lease and number of the permits that they certainly
 /// used.
 pub(super) fn add(edge: &Edge, item: &Item, user: &str, used: Option<(u64, u64)>) {
@@ -116,6 +148,8 @@ pub(super) struct Batch<'a> {
     edge: &'a Edge,
     item: &'a Item,
     winners: Vec<Winner>,
+    /// Whether Redis has put them on the list.
+    is_listed: Cell<bool>,
 }
 
 impl<'a> Batch<'a> {
@@ -135,6 +169,7 @@ impl<'a> Batch<'a> {
             edge,
             item,
             winners,
+            is_listed: Cell::new(false),
         }
     }
 
@@ -166,6 +201,7 @@ impl<'a> Batch<'a> {
         match append(self.edge, self.item, &self.winners).await {
             Ok(known) => {
                 note_known(self.edge, self.item, &self.winners, known);
+                self.is_listed.set(true);
                 true
             }
             Err(is_away) => !is_away,
@@ -175,6 +211,9 @@ impl<'a> Batch<'a> {
     /// Counts their permits, now that Redis has them.
     pub(super) fn arrived(mut self) {
         count_used(self.edge, self.item, &self.end());
+        if self.is_listed.get() {
+            settled(&self.edge.zone, self.item, self.winners.len() as u64);
+        }
         self.winners.clear();
     }
 }
@@ -254,6 +293,7 @@ pub(crate) async fn follow(
         }
         if known > listed {
             // Redis has lost it.
+            edge.zone.winners().lost();
             found.know_winners(known, 0);
             continue;
         }

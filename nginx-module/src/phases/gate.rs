@@ -226,7 +226,17 @@ fn decide(request: &Request<'_>, ctx: &Ctx, may_wait: bool) -> Result<Decision, 
         let product = product.as_ref().ok();
         product.is_some_and(|product| winners::may_be_one(&settings.zone, product, user))
     };
-    let is_known = |user| seen::is_known(&settings.zone, user, claim.item()) || is_winner(user);
+    // Those who lose are most of all clicks: for them the table of seen buyers is not read.
+    let of_sold_out = |user: &str| {
+        let product = product.as_ref().ok();
+        let product = product.filter(|_| closed == Some(Verdict::SoldOut))?;
+        winners::of_sold_out(&settings.zone, product, user)
+    };
+    let is_known = |user: &str| {
+        of_sold_out(user).unwrap_or_else(|| {
+            seen::is_known(&settings.zone, user, claim.item()) || is_winner(user)
+        })
+    };
     gate::refuse_late(
         closed,
         closed.is_some() && claim.user().is_some_and(is_known),

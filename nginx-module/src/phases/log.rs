@@ -32,8 +32,8 @@ fn count(request: &Request<'_>, ctx: &Ctx, spent: Spent, outcome: Option<Outcome
         && let (Some(edge), Some(item)) = (settings.edge(), Item::new(round, product))
     {
         let quantity = u64::from(ctx.quantity.get());
-        let user = Ctx::text(&ctx.user);
-        reports::concluded(&edge, &item, user, (spent, quantity), outcome);
+        let buyer = (Ctx::text(&ctx.user), request.status() == DUPLICATE);
+        reports::concluded(&edge, &item, buyer, (spent, quantity), outcome);
     }
 }
 
@@ -48,10 +48,13 @@ pub(crate) fn filter(request: &Request<'_>) {
     }
 }
 
+/// The buyer has one already.
+const DUPLICATE: u16 = 409;
+
 /// Whether the back end has surely refused the purchase.
 fn is_refusal(status: u16) -> bool {
-    // 409: the buyer has one already. 499: the client left, and the outcome is unknown.
-    status >= 400 && status != 409 && status != 499
+    // 499: the client left, and the outcome is unknown.
+    status >= 400 && status != DUPLICATE && status != 499
 }
 
 fn conclude(request: &Request<'_>) -> ngx_int_t {
@@ -64,7 +67,7 @@ fn conclude(request: &Request<'_>) -> ngx_int_t {
         let status = request.status();
         let is_admitted = ctx.decision.get() == Decision::Admitted;
         // A duplicate's permit is unused too, and its buyer stays known.
-        let is_unused = ctx.outcome.get() == Some(Outcome::Unused) && status != 409;
+        let is_unused = ctx.outcome.get() == Some(Outcome::Unused) && status != DUPLICATE;
         let has_failed = is_admitted && (is_refusal(status) || is_unused);
         // 403 from the back end: the pass was spent at another edge.
         let pass_is_valid = !is_admitted || has_failed && status != 403;

@@ -25,7 +25,7 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: after a reload with a newer module, a
 /// zone of the old layout is refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0018;
+const LAYOUT: u64 = 0x5ec_c111_0019;
 
 #[repr(C)]
 pub(super) struct Shared {
