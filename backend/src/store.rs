@@ -56,6 +56,8 @@ mod ledger;
 mod list;
 /// Who learns of the changes of orders.
 mod listeners;
+/// Locks that processes take in turn.
+pub mod locks;
 /// The migrations, compiled in.
 mod migrations;
 /// Notifications to buyers that wait to be sent.

@@ -190,6 +190,12 @@ impl ConsoleError {
 
 impl From<StoreError> for ConsoleError {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Statement(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) =
+            error
+        {
+            // It answers, and not what the tables should hold.
+            return Self::internal(&error);
+        }
         if error.is_passing()
             || matches!(error, StoreError::Open { .. } | StoreError::Migrate { .. })
         {

@@ -120,8 +120,12 @@ pub enum Raise<'a> {
     },
     /// It may: somebody with a shell on the machine takes it upon themself, for this reason.
     Alone(&'a str),
-    /// It may: a change that was refused is taken back.
-    Back,
+    /// It may: a change that was refused is taken back, unless somebody has changed what it
+    /// `made` since.
+    Back {
+        /// The amount that the refused change left.
+        made: u64,
+    },
 }
 
 /// Adjusts amounts.
@@ -207,6 +211,9 @@ impl Adjuster<'_> {
             return Err(AdjustError::BetweenSites(item.clone()));
         }
         let from: u64 = levels.iter().map(Level::sum).sum();
+        if matches!(self.raise, Raise::Back { made } if made != from) {
+            return Ok(Adjusted::Changed { from, to: from });
+        }
         if amount > from && self.raise == Raise::Refused {
             return Err(AdjustError::Raises {
                 item: item.clone(),
@@ -241,7 +248,7 @@ impl Adjuster<'_> {
                 detail["proposed_by"] = by.into();
             }
             Raise::Alone(reason) if amount > from => detail["alone"] = reason.into(),
-            Raise::Alone(_) | Raise::Refused | Raise::Back => {}
+            Raise::Alone(_) | Raise::Refused | Raise::Back { .. } => {}
         }
         let done = Done {
             action: "stock.adjust",

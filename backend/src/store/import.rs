@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::audit::{Actor, Done, note};
+use super::locks::one_at_a_time;
 use super::round::{Round, StoredRound};
 use super::round_changes::{ChangeError, refuse_overlap};
 use super::round_rows::{insert_round, load, update_draft};
@@ -94,9 +95,10 @@ impl Store {
         E: From<ChangeError>,
     {
         let failed = |error: StoreError| E::from(ChangeError::from(error));
-        // IMMEDIATE: nobody may approve a round between reading and writing it.
+        // Nobody may approve a round between reading and writing it.
         let begun = self.main().begin().await;
         let mut transaction = begun.map_err(|error| failed(error.into()))?;
+        one_at_a_time(&mut transaction).await.map_err(failed)?;
         let mut outcomes = Vec::new();
         let mut saved = Vec::new();
         for described in rounds {

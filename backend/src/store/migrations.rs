@@ -157,6 +157,11 @@ const SQLITE_FILES: &[File] = &[
         "sites",
         include_str!("../../migrations/sqlite/0060_sites.sql"),
     ),
+    (
+        61,
+        "locks",
+        include_str!("../../migrations/sqlite/0061_locks.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -304,6 +309,11 @@ const MYSQL_FILES: &[File] = &[
         "sites",
         include_str!("../../migrations/mysql/0060_sites.sql"),
     ),
+    (
+        61,
+        "locks",
+        include_str!("../../migrations/mysql/0061_locks.sql"),
+    ),
 ];
 const POSTGRES_FILES: &[File] = &[
     (
@@ -340,6 +350,11 @@ const POSTGRES_FILES: &[File] = &[
         60,
         "sites",
         include_str!("../../migrations/postgres/0060_sites.sql"),
+    ),
+    (
+        61,
+        "locks",
+        include_str!("../../migrations/postgres/0061_locks.sql"),
     ),
 ];
 

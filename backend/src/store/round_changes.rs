@@ -7,6 +7,7 @@ use sqlx::Row as _;
 
 use super::audit::{Actor, Done, note};
 use super::frozen::set_aside;
+use super::locks::one_at_a_time;
 use super::round::{Round, RoundState, StoredRound};
 use super::round_rows::{insert_round, load, replace_products, update_draft};
 use super::session::Session;
@@ -85,6 +86,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<(), ChangeError> {
         let mut transaction = self.main().begin().await?;
+        one_at_a_time(&mut transaction).await?;
         for (round, series) in rounds {
             if !load(&mut transaction, Some(&round.id)).await?.is_empty() {
                 return Err(ChangeError::Exists(round.id.clone()));
@@ -109,6 +111,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<(), ChangeError> {
         let mut transaction = self.main().begin().await?;
+        one_at_a_time(&mut transaction).await?;
         if !update_draft(&mut transaction, round, Some(seen), by, now_ms).await? {
             return Err(not_as_seen(&mut transaction, &round.id).await?);
         }
@@ -220,6 +223,7 @@ impl Store {
     ) -> Result<bool, ChangeError> {
         let now = signed(now_ms);
         let mut transaction = self.main().begin().await?;
+        one_at_a_time(&mut transaction).await?;
         let approved = sqlx::query(
             "UPDATE rounds SET state = 'approved', version = version + 1, approved_ms = ?,
              decided_by = ?, decided_ms = ?, reason = NULL
@@ -315,6 +319,7 @@ async fn revise(
     by: &Actor,
     now_ms: u64,
 ) -> Result<(), ChangeError> {
+    one_at_a_time(connection).await?;
     let changed = sqlx::query(
         "UPDATE rounds SET name = ?, opens_ms = ?, ends_ms = ?, version = version + 1,
          edited_by = ?, edited_ms = ? WHERE id = ? AND version = ? AND state = 'approved'",

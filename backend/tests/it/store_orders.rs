@@ -1,5 +1,7 @@
 //! Orders in the database, and accounts: the same cases on SQLite, MariaDB and PostgreSQL.
 
+/// Changes that several processes make at once.
+mod at_once;
 /// Accounts that are linked to persons.
 mod identities;
 /// Notifications of changes of orders.
@@ -16,6 +18,10 @@ use std::pin::Pin;
 use crate::common::item;
 use crate::common::mariadb::{self, TestMariadb};
 use crate::common::postgres::{self, TestPostgres};
+use at_once::{
+    a_product_is_in_one_round_at_a_time_however_many_make_one, a_round_is_locked_by_one_at_a_time,
+    of_two_overlapping_rounds_one_is_approved, what_was_done_is_found_by_what_it_was_done_to,
+};
 use identities::a_person_has_one_account_and_a_subject_counts_letter_by_letter;
 use notifications::every_change_of_an_order_has_one_notification_for_each_channel;
 use seckill::sale::import::import;
@@ -94,6 +100,10 @@ on_all!(
     of_many_who_keep_one_record_at_once_none_fails,
     a_text_with_a_zero_byte_is_no_reason_to_refuse_money,
     a_transfer_between_sites_changes_the_amount_once,
+    a_product_is_in_one_round_at_a_time_however_many_make_one,
+    of_two_overlapping_rounds_one_is_approved,
+    what_was_done_is_found_by_what_it_was_done_to,
+    a_round_is_locked_by_one_at_a_time,
 );
 
 fn purchase(user: &str, request: &str, at_ms: u64) -> OrderMessage {

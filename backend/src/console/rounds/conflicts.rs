@@ -68,20 +68,28 @@ pub(super) fn not_as_seen(stored: &StoredRound, state: &ConsoleState) -> Console
             "This round was submitted and waits for its approval. Withdraw it to change it."
                 .to_owned(),
         ),
-        RoundState::Draft => (
-            "changed_meanwhile",
-            format!(
-                "{} changed this round at {}, after you had opened it, so your edit was not saved. \
-                 Compare it with what is there now, then decide.",
-                if trail.edited_by.is_empty() {
-                    "Somebody"
-                } else {
-                    &trail.edited_by
-                },
-                time(trail.edited_ms)
-            ),
-        ),
+        RoundState::Draft => return edited_meanwhile(stored, state),
     };
+    conflict(code, message, stored)
+}
+
+/// Another edit was first: whose, when, and the present state.
+pub(super) fn edited_meanwhile(stored: &StoredRound, state: &ConsoleState) -> ConsoleError {
+    let trail = &stored.trail;
+    let who = if trail.edited_by.is_empty() {
+        "Somebody"
+    } else {
+        &trail.edited_by
+    };
+    let when = form::shown_time(trail.edited_ms, &state.config.time_zone);
+    let message = format!(
+        "{who} changed this round at {when}, after you had opened it, so your edit was not saved. \
+         Compare it with what is there now, then decide."
+    );
+    conflict("changed_meanwhile", message, stored)
+}
+
+fn conflict(code: &'static str, message: String, stored: &StoredRound) -> ConsoleError {
     let current = serde_json::to_value(RoundView::of(stored, now_ms())).ok();
     ConsoleError::Conflict {
         code,

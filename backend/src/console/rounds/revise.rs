@@ -7,12 +7,15 @@
 //! `seckill stock adjust`; a price may be lowered, for whoever buys from then on. List
 //! prices, caps and the list of products stay.
 
+use std::time::Duration;
+
 use redis::AsyncCommands as _;
 use seckill_core::ids::Item;
 use seckill_core::keys;
+use tokio::time::Instant;
 
 use super::approval::approver;
-use super::conflicts::refused;
+use super::conflicts::{edited_meanwhile, refused};
 use super::form::{self, Checked, RoundForm, Rules, money, shown_time};
 use super::{audit_entry, need_redis, rules};
 use crate::console::ConsoleState;
@@ -21,10 +24,12 @@ use crate::now_ms;
 use crate::sale::publish::date_of;
 use crate::sale::room;
 use crate::stock::adjust::{AdjustError, Adjusted, Adjuster, Raise};
-use crate::store::Actor;
 use crate::store::difference::{Difference, one_person_may};
+use crate::store::locks::Lock;
 use crate::store::proposals::Proposal;
-use crate::store::round::{Round, StoredRound};
+use crate::store::round::{Round, RoundState, StoredRound};
+use crate::store::round_changes::ChangeError;
+use crate::store::{Actor, Store};
 
 /// A start may be moved until this long before it, and no closer than this from now,
 /// in ms: waiting pages have polled the new start by then.
@@ -203,9 +208,17 @@ fn fixed(field: &str, code: &'static str, value: &str, message: String) -> Field
     }
 }
 
+/// How long an edit waits for another one of the same round to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the lock of an edit of many products is renewed.
+const RENEW: Duration = Duration::from_secs(5);
+
 /// Carries the edit out: amounts, database, Redis, pages. Returns a sentence if the
 /// edit is saved but not everything follows yet. `proposal` is what a second person, `by`,
 /// approved; without it one person asks.
+///
+/// One edit of a round at a time: amounts are changed before the round is saved, and what
+/// a refused edit takes back must not be another one's.
 pub(super) async fn save(
     state: &ConsoleState,
     before: &StoredRound,
@@ -215,120 +228,198 @@ pub(super) async fn save(
 ) -> Result<Option<String>, ConsoleError> {
     let revised = revised(before, form, rules(state)).map_err(ConsoleError::Mistakes)?;
     let store = state.store.get().await?;
-    let seen = before.trail.version;
-    let fits = store.check_revision(&revised.round, seen).await;
-    fits.map_err(|error| refused(error, state))?;
-    if !proposal.map_or_else(
-        || one_person_may(&revised.changes),
-        |proposal| revised.is_as_proposed(&proposal.changes),
-    ) {
-        return Err(ConsoleError::SecondPerson(revised.changes));
-    }
-    need_redis(state).await?;
-    let Revised {
-        round,
-        amounts,
-        changes,
-    } = revised;
-    // Everything is checked before anything is changed.
-    // What only lowers amounts needs no room.
-    if !one_person_may(&changes)
-        && let Err(error) = room::check(&state.redis, &round, now_ms()).await?
-    {
+    let lock = store.lock_round(&revised.round.id, PATIENCE).await?;
+    let Some(lock) = lock else {
         return Err(ConsoleError::Conflict {
-            code: "no_room",
-            message: format!("Nothing was changed: {error}."),
+            code: "changed_meanwhile",
+            message: "Somebody else is changing this round at this moment, so your edit was not \
+                      saved. Try again when they have finished."
+                .to_owned(),
             current: None,
         });
-    }
-    let adjuster = Adjuster {
-        redis: &state.redis,
-        segments: &state.segments,
-        store,
-        by,
-        raise: proposal.map_or(Raise::Refused, |it| Raise::Approved {
-            proposal: it.id,
-            by: &it.proposed_by,
-        }),
     };
-    for (at, item, amount) in &amounts {
-        let fits = adjuster.check(item, *amount).await;
-        fits.map_err(|error| not_adjusted(error, *at, *amount))?;
+    let edit = Edit {
+        state,
+        store,
+        lock: &lock,
+        by,
+        proposal,
+    };
+    let saved = edit.carry_out(before, revised).await;
+    if let Err(error) = store.unlock(&lock).await {
+        tracing::warn!(%error, "the lock of an edit is free only in half a minute");
     }
-    adjust(&adjuster, &amounts, seen).await?;
-    let mut entry = audit_entry("round.edit", &round);
-    entry.detail = Difference::detail(&changes);
-    if let Some(proposal) = proposal {
-        entry.detail["proposal"] = proposal.id.into();
-        entry.detail["proposed_by"] = proposal.proposed_by.clone().into();
-    }
-    let revised = store.revise_round(&round, seen, by, &entry, now_ms()).await;
-    if let Err(error) = revised {
-        // Somebody else was quicker since the check.
-        take_back(&adjuster, before, &amounts, seen).await;
-        return Err(refused(error, state));
-    }
-    if before.published_ms.is_none() {
-        return Ok(None);
-    }
-    leave_old_day(state, &before.round, &round).await?;
-    let published = approver(state, store)
-        .put_on_sale(&round.id, now_ms())
-        .await;
-    Ok(published
-        .err()
-        .map(|error| format!("It is saved, but not everything follows yet: {error}.")))
+    saved
 }
 
-/// Adjusts all amounts, or none.
-async fn adjust(
-    adjuster: &Adjuster<'_>,
-    amounts: &[(usize, Item, u64)],
-    seen: u64,
-) -> Result<(), ConsoleError> {
-    let mut done = Vec::new();
-    for (at, item, amount) in amounts {
-        // An edit that was refused, and set back, may be sent again.
-        let request = format!("console-{seen}-{}", now_ms());
-        match adjuster.adjust(item, *amount, &request).await {
-            Ok(Adjusted::Changed { from, .. }) => done.push((item, from)),
-            Ok(Adjusted::Before(_)) => {}
-            Err(error) => {
-                set_back(adjuster, &done, seen).await;
-                return Err(not_adjusted(error, *at, *amount));
+/// An edit under way.
+struct Edit<'a> {
+    state: &'a ConsoleState,
+    store: &'a Store,
+    lock: &'a Lock,
+    by: &'a Actor,
+    proposal: Option<&'a Proposal>,
+}
+
+/// A product whose amount an edit has changed: what it was, and is.
+struct Made<'a> {
+    item: &'a Item,
+    from: u64,
+    to: u64,
+}
+
+impl Edit<'_> {
+    async fn carry_out(
+        &self,
+        before: &StoredRound,
+        revised: Revised,
+    ) -> Result<Option<String>, ConsoleError> {
+        let Self {
+            state,
+            store,
+            by,
+            proposal,
+            ..
+        } = *self;
+        let seen = before.trail.version;
+        let fits = store.check_revision(&revised.round, seen).await;
+        fits.map_err(|error| edit_refused(error, state))?;
+        if !proposal.map_or_else(
+            || one_person_may(&revised.changes),
+            |proposal| revised.is_as_proposed(&proposal.changes),
+        ) {
+            return Err(ConsoleError::SecondPerson(revised.changes));
+        }
+        need_redis(state).await?;
+        let Revised {
+            round,
+            amounts,
+            changes,
+        } = revised;
+        // Everything is checked before anything is changed.
+        // What only lowers amounts needs no room.
+        if !one_person_may(&changes)
+            && let Err(error) = room::check(&state.redis, &round, now_ms()).await?
+        {
+            return Err(ConsoleError::Conflict {
+                code: "no_room",
+                message: format!("Nothing was changed: {error}."),
+                current: None,
+            });
+        }
+        let adjuster = Adjuster {
+            redis: &state.redis,
+            segments: &state.segments,
+            store,
+            by,
+            raise: proposal.map_or(Raise::Refused, |it| Raise::Approved {
+                proposal: it.id,
+                by: &it.proposed_by,
+            }),
+        };
+        for (at, item, amount) in &amounts {
+            let fits = adjuster.check(item, *amount).await;
+            fits.map_err(|error| not_adjusted(error, *at, *amount))?;
+        }
+        let made = self.adjust(&adjuster, &amounts, seen).await?;
+        let mut entry = audit_entry("round.edit", &round);
+        entry.detail = Difference::detail(&changes);
+        if let Some(proposal) = proposal {
+            entry.detail["proposal"] = proposal.id.into();
+            entry.detail["proposed_by"] = proposal.proposed_by.clone().into();
+        }
+        let revised = store.revise_round(&round, seen, by, &entry, now_ms()).await;
+        if let Err(error) = revised {
+            // Such as by the stop switch, since the check.
+            set_back(&adjuster, &made, seen).await;
+            return Err(edit_refused(error, state));
+        }
+        if before.published_ms.is_none() {
+            return Ok(None);
+        }
+        leave_old_day(state, &before.round, &round).await?;
+        let published = approver(state, store)
+            .put_on_sale(&round.id, now_ms())
+            .await;
+        Ok(published
+            .err()
+            .map(|error| format!("It is saved, but not everything follows yet: {error}.")))
+    }
+
+    /// Adjusts all amounts, or none. Returns what was changed.
+    async fn adjust<'m>(
+        &self,
+        adjuster: &Adjuster<'_>,
+        amounts: &'m [(usize, Item, u64)],
+        seen: u64,
+    ) -> Result<Vec<Made<'m>>, ConsoleError> {
+        let mut made = Vec::new();
+        let mut renewed = Instant::now();
+        for (at, item, amount) in amounts {
+            // An edit that was refused, and set back, may be sent again.
+            let request = format!("console-{seen}-{}", now_ms());
+            let adjusted = match self.renew(&mut renewed).await {
+                Ok(()) => adjuster
+                    .adjust(item, *amount, &request)
+                    .await
+                    .map_err(|error| not_adjusted(error, *at, *amount)),
+                Err(error) => Err(error),
+            };
+            match adjusted {
+                Ok(Adjusted::Changed { from, to }) => made.push(Made { item, from, to }),
+                Ok(Adjusted::Before(_)) => {}
+                Err(error) => {
+                    set_back(adjuster, &made, seen).await;
+                    return Err(error);
+                }
             }
         }
+        Ok(made)
     }
-    Ok(())
+
+    /// Renews the lock now and then.
+    async fn renew(&self, renewed: &mut Instant) -> Result<(), ConsoleError> {
+        if renewed.elapsed() < RENEW {
+            return Ok(());
+        }
+        *renewed = Instant::now();
+        match self.store.renew(self.lock).await? {
+            true => Ok(()),
+            false => Err(ConsoleError::Conflict {
+                code: "changed_meanwhile",
+                message: "This edit took so long that somebody else began another one. Nothing \
+                          was changed; open the round again."
+                    .to_owned(),
+                current: None,
+            }),
+        }
+    }
 }
 
-/// Gives all products the amounts that they had before an edit.
-async fn take_back(
-    adjuster: &Adjuster<'_>,
-    before: &StoredRound,
-    amounts: &[(usize, Item, u64)],
-    seen: u64,
-) {
-    let was = before.in_force();
-    let amount_of = |id: &str| was.products.iter().find(|it| it.id == id);
-    let done: Vec<(&Item, u64)> = amounts
-        .iter()
-        .filter_map(|(_, item, _)| Some((item, amount_of(item.product())?.amount)))
-        .collect();
-    set_back(adjuster, &done, seen).await;
-}
-
-async fn set_back(adjuster: &Adjuster<'_>, done: &[(&Item, u64)], seen: u64) {
-    let adjuster = Adjuster {
-        raise: Raise::Back,
-        ..*adjuster
-    };
-    for (item, amount) in done {
+/// Gives products the amounts that they had before an edit, where nobody has changed them
+/// since.
+async fn set_back(adjuster: &Adjuster<'_>, made: &[Made<'_>], seen: u64) {
+    for Made { item, from, to } in made {
+        let adjuster = Adjuster {
+            raise: Raise::Back { made: *to },
+            ..*adjuster
+        };
         // Its own entry in the audit log says that it went back.
         let request = format!("console-{seen}-back-{}", now_ms());
-        if let Err(error) = adjuster.adjust(item, *amount, &request).await {
-            tracing::error!(%item, amount, %error, "an amount of a refused edit was not set back");
+        if let Err(error) = adjuster.adjust(item, *from, &request).await {
+            tracing::error!(%item, amount = from, %error, "an amount of a refused edit was not set back");
         }
+    }
+}
+
+/// The refusal of an edit that the store did not make.
+fn edit_refused(error: ChangeError, state: &ConsoleState) -> ConsoleError {
+    match error {
+        // It was approved long ago: another edit came first.
+        ChangeError::NotAsSeen(stored) if stored.state == RoundState::Approved => {
+            edited_meanwhile(&stored, state)
+        }
+        error => refused(error, state),
     }
 }
 

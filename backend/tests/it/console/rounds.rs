@@ -403,6 +403,63 @@ async fn after_the_approval_only_what_is_safe_can_be_edited_and_it_shows_at_once
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_edits_of_what_sells_one_is_made_and_the_other_touches_nothing() {
+    let (console, li, wang, zhao) = three().await;
+    let mut many = form("153");
+    for id in 154..160 {
+        let mut more = many["products"][0].clone();
+        more["id"] = json!(id.to_string());
+        many["products"].as_array_mut().unwrap().push(more);
+    }
+    let mut round = approved(&console, &li, &wang, &many).await;
+    for turn in 1..=5_u64 {
+        let lowered_by = |by: u64| {
+            let mut edited = edit(&round);
+            for product in edited["products"].as_array_mut().unwrap() {
+                product["amount"] = json!(product["amount"].as_u64().unwrap() - by);
+            }
+            edited
+        };
+        let (one, other) = (lowered_by(1), lowered_by(2));
+        let (first, second) = tokio::join!(
+            save(&console, &li, &round, &one),
+            save(&console, &zhao, &round, &other)
+        );
+        let (made, lost, kept) = match first.status {
+            StatusCode::OK => (first, second, &one),
+            _ => (second, first, &other),
+        };
+        assert_eq!(made.status, StatusCode::OK, "turn {turn}: {}", made.body);
+        assert_eq!(
+            (lost.status, &lost.body["code"]),
+            (StatusCode::CONFLICT, &json!("changed_meanwhile")),
+            "turn {turn}: {}",
+            lost.body
+        );
+        round = console.get(&li, "/ops/api/rounds/1").await.body;
+        let mut conn = console.link.conn().await.unwrap();
+        for (at, product) in kept["products"].as_array().unwrap().iter().enumerate() {
+            let id = product["id"].as_str().unwrap();
+            let stock = format!("seckill::{{1::{id}::01}}::stock");
+            let stock: u64 = conn.hget(stock, "sale_stock_amount").await.unwrap();
+            assert_eq!(Some(stock), product["amount"].as_u64(), "turn {turn}: {id}");
+            assert_eq!(round["products"][at]["amount"], stock);
+        }
+    }
+    // Nobody raised anything: no adjustment was taken back.
+    let log = console
+        .get(&li, "/ops/api/audit?action=stock.adjust&limit=500")
+        .await
+        .body;
+    let entries = log["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 35, "seven products in five turns");
+    for entry in entries {
+        let [from, to] = [0, 1].map(|at| entry["detail"]["amount"][at].as_u64().unwrap());
+        assert!(to < from, "{entry}");
+    }
+}
+
 #[tokio::test]
 async fn a_round_on_several_days_is_a_round_a_day_with_a_stock_of_its_own() {
     let (console, li, ..) = three().await;
