@@ -64,7 +64,7 @@ pub struct SteadyReport {
     /// How many responses a shopper would have noticed: statuses from 500 on, and those
     /// that did not come.
     pub failed: u64,
-    /// The first of them, and of those that said "busy".
+    /// The first of them.
     pub failures: Vec<Failure>,
 }
 
@@ -72,10 +72,11 @@ impl SteadyReport {
     fn note(&mut self, buyer: &Buyer, step: &str, (code, failed): (&str, bool)) {
         let steps = self.codes.entry(buyer.product.clone()).or_default();
         *steps.entry(format!("{step} {code}")).or_default() += 1;
-        if failed {
-            self.failed += 1;
+        if !failed {
+            return;
         }
-        if (failed || code == "busy") && self.failures.len() < TOLD {
+        self.failed += 1;
+        if self.failures.len() < TOLD {
             self.failures.push(Failure {
                 at_ms: now_ms(),
                 user: buyer.user.clone(),
