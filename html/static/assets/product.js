@@ -245,7 +245,7 @@ function beat() {
   view.drawLeft(shareOf(left, `${round}-${product}`, now));
   if (!hasMore && now !== null && DONE.includes(sceneAt(s, now))) {
     hasMore = true;
-    import('./more.js').then(({ showMore }) => showMore(document.querySelector('#more'), location.pathname, now)).catch(() => {});
+    import('./more.js').then(({ showMore }) => showMore(document.querySelector('#others'), location.pathname, now)).catch(() => {});
   }
   if (now !== null) {
     for (const one of pollers) if (one.dueIn() <= 0) one.poll();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OLD_MS, shareOf } from '../../../html/static/assets/left.js';
-import { others } from '../../../html/static/assets/more.js';
+import { onOffer, others } from '../../../html/static/assets/more.js';
 import { calendar, dueReminders, LEAD_MS, upcomingReminders } from '../../../html/static/assets/remind.js';
 
 test('a reminder is given once, in the minute before the opening', () => {
@@ -37,4 +37,15 @@ test('other sales are those that are on or to come, without this one', () => {
   const round = (id, from, to, ...products) => ({ id, starts_ms: from, ends_ms: to, products: products.map((it) => ({ id: it, page: `/product/${id}-${it}.html` })) });
   const rounds = [round('a', 0, 10, 'over'), round('b', 200, 300, 'later'), round('c', 50, 150, 'x', 'y')];
   assert.deepEqual(others(rounds, '/product/c-x.html', 100).map((it) => it.id), ['y', 'later']);
+});
+
+test('what was ended early, is paused or sold out is not offered instead', async () => {
+  const states = { a: 'ended', b: 'open', c: 'paused', d: 'sold_out', e: 'scheduled', f: 'open' };
+  const asked = [];
+  const found = await onOffer(Object.keys(states).map((id) => ({ id })), async ({ id }) => {
+    asked.push(id);
+    return states[id];
+  });
+  assert.deepEqual(found.map((it) => [it.id, it.state]), [['b', 'open'], ['e', 'scheduled'], ['f', 'open']]);
+  assert.deepEqual((await onOffer([...'aaaaaab'].map((id) => ({ id })), async ({ id }) => states[id])), []);
 });

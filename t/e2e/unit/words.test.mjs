@@ -76,6 +76,14 @@ test('every word that a page uses exists', async () => {
   }
 });
 
+// A script that looks for an id finds the first of two.
+test('no page has an id twice', async () => {
+  for (const page of [...PAGES, 'static/404.html', 'static/sorry.html', 'console/index.html']) {
+    const ids = [...(await html(page)).matchAll(/\sid="([^"]+)"/g)].map((m) => m[1]);
+    assert.deepEqual(ids.filter((id, at) => ids.indexOf(id) !== at), [], page);
+  }
+});
+
 // The pages are plain files that can be opened and changed as they are; what they
 // share is written in each, and may not drift apart.
 test('every page has the same head, header and login', async () => {
