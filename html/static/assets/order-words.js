@@ -41,12 +41,17 @@ function amountOf({ amount_cents: minor, currency }, order) {
   return foreign.format(minor / 10 ** foreign.resolvedOptions().maximumFractionDigits);
 }
 
+/** Whoever cancels for one of these reasons may cancel an order that is paid. */
+const BY_THE_SHOP = ['operator', 'withdrawn'];
+
 /** The sentences about refunds: keys with their values. */
 export function refunds(order, has) {
   return (order.payments ?? [])
     .filter((it) => ['refund_due', 'refunded'].includes(it.status))
     .map((it) => {
-      const because = it.status === 'refunded' ? 'refund.done' : `refund.${it.reason}`;
+      // Only what the shop did not cancel was surely cancelled before it was paid.
+      const why = it.reason === 'cancelled' && BY_THE_SHOP.includes(order.reason) ? 'by_the_shop' : it.reason;
+      const because = it.status === 'refunded' ? 'refund.done' : `refund.${why}`;
       return [has(because) ? because : 'refund.due', { amount: amountOf(it, order) }];
     });
 }

@@ -74,6 +74,13 @@ test('a refund is shown with its amount', () => {
   assert.equal(amount, 'KWD\u00a01.500');
 });
 
+test('whose paid order the shop cancelled is not told that they paid too late', () => {
+  const payments = [{ status: 'refund_due', reason: 'cancelled', amount_cents: 99_900 }];
+  const said = (reason) => refunds({ ...ORDER, status: 'cancelled', reason, payments }, has)[0][0];
+  for (const reason of ['operator', 'withdrawn']) assert.equal(said(reason), 'refund.by_the_shop');
+  for (const reason of ['unpaid', 'cancelled']) assert.equal(said(reason), 'refund.cancelled');
+});
+
 test('a purchase is saved when something of it changed, and not for a later look', () => {
   basket.note('li', '1-153', { status: 'ordered', order: '7' }, 1_000);
   basket.note('li', '1-153', { status: 'ordered', order: '7' }, 2_000);
