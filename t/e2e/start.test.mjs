@@ -40,6 +40,41 @@ test('a card says what is left, as the stock has it, and what one has bought', a
   await close(page);
 });
 
+test('what is paused, ended early or withdrawn is not offered, and is again when it goes on', async () => {
+  const page = await shopper(browser);
+  const now = Math.round(Date.now() + (await edgeAhead()));
+  const product = (id) => ({ id, title: `Kettle ${id}`, amount: 5, price_cents: 100, list_price_cents: 200, per_buyer: 1, page: `/product/7-${id}.html`, picture: null });
+  const rounds = [{ id: '7', name: 'Evening', starts_ms: now - 60_000, ends_ms: now + 3_600_000, products: [product('1'), product('2')] }];
+  const states = { 1: 'open', 2: 'open' };
+  await page.route('**/api/rounds?*', (route) => route.fulfill({ json: { rounds } }));
+  await page.route('**/api/rounds/7/products/*/state', (route) => {
+    const [, id] = /products\/(\d+)/.exec(route.request().url());
+    return route.fulfill({ json: { state: states[id], now_ms: now } });
+  });
+  await page.goto('/');
+  const shown = (state, go) => page.locator(`.card[data-product="1"][data-state=${state}] .go:text-is("${go}")`).waitFor();
+  const whole = (state, word) => page.locator(`#round-7[data-state=${state}] .chip:text-is("${word}")`).waitFor();
+  await shown('open', '立即抢购');
+  states[1] = 'paused';
+  await shown('paused', '暂停抢购');
+  await whole('open', '抢购进行中');
+  states[2] = 'paused';
+  await whole('paused', '暂停抢购');
+  assert.match(await page.locator('.slot').textContent(), /暂停抢购/);
+  await shoot(page, 'start-paused');
+  states[1] = 'open';
+  await shown('open', '立即抢购');
+  await whole('open', '抢购进行中');
+  states[1] = 'ended';
+  await shown('ended', '已结束');
+  states[1] = 'withdrawn';
+  await shown('withdrawn', '已下架');
+  states[2] = 'ended';
+  await whole('ended', '已结束');
+  await page.locator('#round-7 > header > .boxes').waitFor({ state: 'hidden' });
+  await close(page);
+});
+
 test('a number that is old is not shown', async () => {
   const page = await shopper(browser);
   let at = Math.round(Date.now() + (await edgeAhead())) - 60_000;

@@ -6,6 +6,22 @@ export function roundAt(round, now) {
   return now < round.ends_ms ? 'open' : 'ended';
 }
 
+/** A product's state in a round that is `where` by the clock, if the edge `said` last what it is. */
+export function productAt(where, said) {
+  if (said === 'withdrawn') return 'withdrawn';
+  if (where === 'ended' || said === 'ended') return 'ended';
+  if (said === 'paused' || (where === 'open' && said === 'sold_out')) return said;
+  return where;
+}
+
+/** What is to be said of a round as a whole: that of all its products if nothing of it is sold. */
+export function wholeAt(where, states) {
+  const stopped = states.every((it) => ['paused', 'ended', 'withdrawn'].includes(it));
+  if (!states.length || !stopped) return where;
+  if (states.includes('paused')) return 'paused';
+  return states.includes('ended') ? 'ended' : 'withdrawn';
+}
+
 /** Rounds in the order that matters to shoppers: on now, then next, then over. */
 export function inOrder(rounds, now) {
   const rank = { open: 0, scheduled: 1, ended: 2 };

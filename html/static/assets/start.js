@@ -8,7 +8,7 @@ import { lang, onLang, speak, t } from './i18n.js';
 import { readLeft, shareOf } from './left.js';
 import { art as picture, node } from './node.js';
 import { isReached, onReach } from './reach.js';
-import { inOrder, leftOf, roundAt } from './round.js';
+import { inOrder, leftOf, productAt, roundAt, wholeAt } from './round.js';
 import { hasReminder } from './remind.js';
 import { keepTime } from './time.js';
 import { watchPurchases } from './watch.js';
@@ -16,10 +16,13 @@ import { watchPurchases } from './watch.js';
 const REFRESH_MS = 30_000;
 const RETRY_MS = 4_000;
 const STATE_MS = 2_000;
+/** What is still to come changes seldom: as often as the product's own page asks. */
+const STATE_AHEAD_MS = 30_000;
 
 const list = document.querySelector('#rounds');
 const slots = document.querySelector('#slots');
-const soldOut = new Set();
+// What the edge said last of each product.
+const said = new Map();
 const onScreen = new Set();
 const watcher = new IntersectionObserver((seen) => {
   for (const { target, isIntersecting } of seen) onScreen[isIntersecting ? 'add' : 'delete'](target);
@@ -94,10 +97,28 @@ function drawSlots(shown, now) {
   const inTime = [...shown].sort((a, b) => a.starts_ms - b.starts_ms);
   slots.replaceChildren(...inTime.map((round) => {
     const where = roundAt(round, now);
-    const link = node('a', { class: 'slot', href: `#round-${round.id}`, 'data-state': where },
-      node('b', {}, timeOfDay(round.starts_ms, lang())), node('span', {}, `${nearDay(round.starts_ms, now, lang())} · ${t(`round.${where}`)}`));
+    const state = node('span', {}, t(`round.${where}`));
+    const link = node('a', { class: 'slot', href: `#round-${round.id}`, 'data-state': where, 'data-slot': round.id },
+      node('b', {}, timeOfDay(round.starts_ms, lang())), node('span', {}, `${nearDay(round.starts_ms, now, lang())} · `, state));
     return node('li', {}, link);
   }));
+  for (const round of shown) markRound(round.id);
+}
+
+/** A round that is stopped as a whole is not called on, whatever the calendar says. */
+function markRound(id) {
+  const made = document.getElementById(`round-${id}`);
+  const slot = slots.querySelector(`[data-slot="${CSS.escape(id)}"]`);
+  const cards = made ? [...made.querySelectorAll('.card')] : [];
+  if (!slot || !cards.length) return;
+  const { where } = cards[0].sale;
+  const state = wholeAt(where, cards.map((it) => it.dataset.state));
+  if (made.dataset.state === state) return;
+  const word = t(state === where ? `round.${state}` : `card.${state}`);
+  for (const it of [made, slot]) it.dataset.state = state;
+  made.querySelector('.chip').textContent = word;
+  slot.querySelector('span span').textContent = word;
+  made.querySelector('header > .boxes').hidden = state === 'ended' || state === 'withdrawn';
 }
 
 /** The reminder of a round that is still to come. */
@@ -170,7 +191,7 @@ function card(round, product, where) {
     ),
   );
   made.sale = { round: round.id, product: product.id, where, go, fill, sold, soldText, mine };
-  if (where === 'open') watcher.observe(made);
+  if (where !== 'ended') watcher.observe(made);
   mark(made);
   return made;
 }
@@ -180,7 +201,7 @@ const MINE = { processing: 'processing', succeeded: 'processing', unknown: 'proc
 
 function mark(made) {
   const { round, product, where, go, fill, sold, soldText, mine } = made.sale;
-  const state = where === 'open' && soldOut.has(`${round}-${product}`) ? 'sold_out' : where;
+  const state = productAt(where, said.get(`${round}-${product}`)?.state);
   made.dataset.state = state;
   go.textContent = t(`card.${state}`);
   const status = user ? MINE[read(user)[`${round}-${product}`]?.status] : null;
@@ -197,7 +218,8 @@ function mark(made) {
 async function askStates() {
   if (asking || document.visibilityState !== 'visible' || !isReached()) return;
   asking = true;
-  const cards = [...onScreen];
+  const due = (made) => performance.now() - (said.get(`${made.sale.round}-${made.sale.product}`)?.at ?? -Infinity) >= STATE_AHEAD_MS;
+  const cards = [...onScreen].filter((made) => made.sale.where === 'open' || due(made));
   if (cards.length) left = (await readLeft()) ?? left;
   await Promise.all([0, 1, 2].map((lane) => askLane(cards.filter((_, i) => i % 3 === lane))));
   asking = false;
@@ -207,9 +229,11 @@ async function askLane(cards) {
   for (const made of cards) {
     const { round, product } = made.sale;
     const { data } = await getState(round, product);
+    const id = `${round}-${product}`;
+    said.set(id, { state: data?.state ?? said.get(id)?.state, at: performance.now() });
     if (!data?.state) continue;
-    soldOut[data.state === 'sold_out' ? 'add' : 'delete'](`${round}-${product}`);
     mark(made);
+    markRound(round);
   }
 }
 

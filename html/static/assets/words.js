@@ -41,6 +41,8 @@ export const zh = {
   'card.open': '立即抢购',
   'card.sold_out': '已抢光',
   'card.ended': '已结束',
+  'card.paused': '暂停抢购',
+  'card.withdrawn': '已下架',
 
   'price.list': '原价',
   'price.now': '秒杀价',
@@ -246,6 +248,8 @@ export const en = {
   'card.open': 'Shop now',
   'card.sold_out': 'Sold out',
   'card.ended': 'Ended',
+  'card.paused': 'Paused',
+  'card.withdrawn': 'Not for sale',
 
   'price.list': 'List price',
   'price.now': 'Flash price',

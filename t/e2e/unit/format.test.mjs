@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { countdown, nearDay, percentOff, price, span, timeOfDay } from '../../../html/static/assets/format.js';
-import { inOrder, leftOf, roundAt } from '../../../html/static/assets/round.js';
+import { inOrder, leftOf, productAt, roundAt, wholeAt } from '../../../html/static/assets/round.js';
 
 test('counts hours, minutes and seconds until the last minute, then tenths', () => {
   assert.deepEqual(countdown(3_723_000).boxes, ['01', '02', '03']);
@@ -59,4 +59,26 @@ test('says of a round yesterday, today or tomorrow only what is true', () => {
   assert.equal(nearDay(at(29, 23), now, 'en'), 'Today');
   assert.equal(nearDay(at(30, 0), now, 'zh-CN'), '明天');
   assert.equal(nearDay(at(27, 23), now, 'en'), 'Nov 27');
+});
+
+test('the edge knows what the calendar does not: pauses, early ends and withdrawals', () => {
+  for (const said of ['paused', 'ended', 'withdrawn']) {
+    assert.equal(productAt('open', said), said);
+    assert.equal(productAt('scheduled', said), said);
+  }
+  assert.equal(productAt('open', 'sold_out'), 'sold_out');
+  assert.equal(productAt('open', 'open'), 'open');
+  // The last word came before the opening, or before the end.
+  assert.equal(productAt('open', 'scheduled'), 'open');
+  assert.equal(productAt('ended', 'paused'), 'ended');
+  assert.equal(productAt('scheduled', undefined), 'scheduled');
+});
+
+test('a round is paused or over when nothing of it is sold', () => {
+  assert.equal(wholeAt('open', ['paused', 'open']), 'open');
+  assert.equal(wholeAt('open', ['paused', 'sold_out']), 'open');
+  assert.equal(wholeAt('open', ['paused', 'ended']), 'paused');
+  assert.equal(wholeAt('open', ['ended', 'withdrawn']), 'ended');
+  assert.equal(wholeAt('scheduled', ['withdrawn']), 'withdrawn');
+  assert.equal(wholeAt('open', []), 'open');
 });

@@ -40,6 +40,8 @@ export const words = {
   'card.open': 'تسوّق الآن',
   'card.sold_out': 'نفد',
   'card.ended': 'انتهى',
+  'card.paused': 'متوقف مؤقتًا',
+  'card.withdrawn': 'غير معروض للبيع',
 
   'price.list': 'السعر الأصلي',
   'price.now': 'سعر العرض',
