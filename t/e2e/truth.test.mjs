@@ -50,6 +50,33 @@ test('a login in one tab is a login in the other', async () => {
   await close(page);
 });
 
+test('a logout in one tab is one on every page, and so is a new login of the same buyer', async () => {
+  const page = await shopper(browser);
+  const user = name();
+  await logIn(page, user);
+  const others = [];
+  for (const url of ['/', PAGE, '/orders.html', '/order.html?order=1']) {
+    const other = await page.context().newPage();
+    await other.goto(url);
+    await other.locator('#account.is-in').waitFor();
+    others.push(other);
+  }
+  const away = (other) => other.locator('#account:not(.is-in):not(:empty)').waitFor({ timeout: 10_000 });
+  const back = (other) => other.locator('#account.is-in').waitFor({ timeout: 10_000 });
+  await page.click('.login-door');
+  for (const other of others) await away(other);
+  await logIn(page, user);
+  for (const other of others) await back(other);
+  // A session that ended by itself: nobody logged out, and the same buyer logs in again.
+  await page.context().clearCookies();
+  await others[2].reload();
+  await away(others[2]);
+  for (const other of others) await away(other);
+  await logIn(page, user);
+  for (const other of others) await back(other);
+  await close(page);
+});
+
 test('whoever logs in on an open page is seen to have one', async () => {
   const page = await shopper(browser);
   const opens_ms = Date.now() + 600_000;

@@ -2,9 +2,10 @@
 
 import { getLoginWay, getSession, logIn, logOut } from './api.js';
 import { onLang, t } from './i18n.js';
-import { onSavedElsewhere, save } from './store.js';
+import { freshKey, load, onSavedElsewhere, save } from './store.js';
 
 const RETRY_MS = 2_000;
+/** Who logged in here last; every login and logout changes it, so that all tabs notice. */
 const STORED_USER = 'seckill:account';
 
 /**
@@ -45,8 +46,19 @@ export function watchAccount(changed, ask) {
   async function check() {
     const answer = await getSession();
     if (answer.lost) setTimeout(check, RETRY_MS);
-    else if (answer.code === 'login_required') set(null);
-    else set(answer.data?.user ?? '');
+    else if (answer.code === 'login_required') found(null);
+    else if (answer.data?.user) found(answer.data.user);
+    else set('');
+  }
+
+  /** Of a login or logout on a page of the shop's own, the other tabs learn from the first that sees it. */
+  function found(next) {
+    if ((load(STORED_USER)?.user ?? null) !== next) tellTabs(next);
+    set(next);
+  }
+
+  function tellTabs(next) {
+    save(STORED_USER, { user: next, key: freshKey() });
   }
 
   form.addEventListener('submit', async (event) => {
@@ -60,7 +72,7 @@ export function watchAccount(changed, ask) {
       if (kept?.data || kept?.lost) {
         form.elements.user.value = '';
         set(kept.data?.user ?? answer.data.user ?? name);
-        save(STORED_USER, user);
+        tellTabs(user);
         return;
       }
       problem = kept ? 'login.cookies' : answer.status === 404 ? 'login.elsewhere' : answer.code === 'bad_request' ? 'login.bad' : 'login.lost';
@@ -73,6 +85,7 @@ export function watchAccount(changed, ask) {
   door.addEventListener('click', async () => {
     if (!user) return leave(way.login_url);
     await logOut();
+    tellTabs(null);
     if (way.logout_url) leave(way.logout_url);
     else check();
   });
@@ -81,8 +94,11 @@ export function watchAccount(changed, ask) {
     way = data ?? {};
     draw();
   });
-  // Another tab logged in, as somebody else perhaps.
+  // Another tab logged in, as somebody else perhaps, or out.
   onSavedElsewhere(STORED_USER, check);
+  // A session may also end, or begin, where no tab of the shop sees it.
+  document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && check());
+  window.addEventListener('pageshow', (event) => event.persisted && check());
   onLang(draw);
   check();
   return { check, expired: () => set(null) };

@@ -282,7 +282,6 @@ async function remind() {
 /** Back from sleep, the back/forward cache or a dead network: what was known may be old. */
 function refresh() {
   time.resample();
-  account.check();
   state.poll();
   if (s.user && sceneAt(s, time.now()) !== 'sending') result.poll();
 }
@@ -291,7 +290,9 @@ window.addEventListener('pageshow', (event) => event.persisted && refresh());
 document.addEventListener('visibilitychange', () => visible() && refresh());
 onReach((online) => {
   dispatch({ type: 'online', online });
-  if (online) refresh();
+  if (!online) return;
+  account.check();
+  refresh();
 });
 // Another tab bought it, or tries to: this one follows the same purchase.
 onSavedElsewhere(stored, (saved) => {
