@@ -302,12 +302,14 @@ impl Renderer {
     }
 
     fn fill_in(&self, content: &PageContent) -> Result<Rewritten, PagesError> {
-        let html =
-            page::html(content, self.options.currency).map_err(|source| PagesError::Render {
+        let site = self.options.targets.site.as_deref();
+        let html = page::html(content, self.options.currency, site).map_err(|source| {
+            PagesError::Render {
                 round: content.round.clone(),
                 product: content.product.clone(),
                 source,
-            })?;
+            }
+        })?;
         Ok(self
             .assets
             .rewrite_html("html/templates/product.html", &html)

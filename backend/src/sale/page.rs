@@ -43,6 +43,10 @@ pub struct PageContent {
 struct ProductPage<'a> {
     round: &'a str,
     product: &'a str,
+    /// The shop's address without a slash at its end; empty if it is not known.
+    site: &'a str,
+    /// The path of the page.
+    path: String,
     round_name: &'a str,
     title: &'a str,
     pictures: &'a [Described],
@@ -90,15 +94,22 @@ impl PageContent {
 }
 
 /// The page, referring to assets by their plain names; its prices are in `currency`.
+/// Link previews need whole addresses, below that of the shop (`site`).
 ///
 /// # Errors
 /// The template could not be filled in.
-pub fn html(content: &PageContent, currency: Currency) -> Result<String, askama::Error> {
+pub fn html(
+    content: &PageContent,
+    currency: Currency,
+    site: Option<&str>,
+) -> Result<String, askama::Error> {
     let money = |minor| Money::new(minor, currency).decimal();
     let page = ProductPage {
         sign: currency.sign(),
         round: &content.round,
         product: &content.product,
+        site: site.map_or("", |site| site.trim_end_matches('/')),
+        path: path_of(&content.round, &content.product),
         round_name: &content.round_name,
         title: &content.title,
         text: text::to_html(&content.text, &content.pictures),
@@ -159,25 +170,33 @@ mod tests {
             opens_ms: 1,
             ends_ms: 2,
         };
-        let page = html(&content, Currency::CNY).unwrap();
+        let page = html(&content, Currency::CNY, None).unwrap();
         assert!(
             !page.contains("<script>alert") && !page.contains("\" onload"),
             "{page}"
         );
         assert!(page.contains("/pictures/0123456789abcdef-960.jpg 960w"));
+        assert!(!page.contains("og:url"));
+        let page = html(&content, Currency::CNY, Some("https://shop.example.com/")).unwrap();
+        for meta in [
+            "og:url\" content=\"https://shop.example.com/product/1-2.html\"",
+            "og:image\" content=\"https://shop.example.com/pictures/0123456789abcdef-",
+        ] {
+            assert!(page.contains(meta), "{meta}: {page}");
+        }
         for (currency, price) in [
             ("CNY", "¥</small>0.01"),
             ("USD", "$</small>0.01"),
             ("JPY", "¥</small>1<"),
         ] {
-            let page = html(&content, Currency::parse(currency).unwrap()).unwrap();
+            let page = html(&content, Currency::parse(currency).unwrap(), None).unwrap();
             assert!(page.contains(price), "{currency}: {page}");
         }
         let yen = Currency::parse("JPY").unwrap();
         let root = "<!doctype html>\n<html data-sign=\"¥\" data-digits=\"0\" lang=\"zh-CN\">";
         for page in [
             with_currency("<!doctype html>\n<html lang=\"zh-CN\">", yen),
-            html(&content, yen).unwrap(),
+            html(&content, yen, None).unwrap(),
         ] {
             assert!(page.starts_with(root), "{page}");
         }

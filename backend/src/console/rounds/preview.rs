@@ -51,6 +51,7 @@ pub(in crate::console) async fn preview(
     let html = page::html(
         &page::PageContent::of(&round, &product),
         state.config.currency,
+        None,
     )
     .map_err(|error| ConsoleError::internal(&error))?;
     Ok(Html(html).into_response())
