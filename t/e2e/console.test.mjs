@@ -84,7 +84,10 @@ test('an operator makes a round, a supervisor approves it, and its page is under
   await operator.locator('[data-mistake="products.0.price_cents"]:has-text("above the list price, 999.00")').waitFor();
   await shoot(operator, 'console-mistake');
   await operator.fill(at('products.0.list_price_cents'), '2599');
-  await operator.frameLocator('.preview iframe').locator('h1:has-text("Robot vacuum")').waitFor();
+  const preview = operator.frameLocator('.preview iframe');
+  await preview.locator('h1:has-text("Robot vacuum")').waitFor();
+  // Its frame runs no scripts, and shows what they would.
+  for (const it of ['#hours', '#amount', '#per-buyer', '#buy']) assert.ok(await preview.locator(it).isVisible(), it);
   // Recognised by what is in it, whatever its name says.
   await operator.setInputFiles(at('products.0.picture'), { name: 'cat.png', mimeType: 'image/png', buffer: Buffer.from('<svg onload=alert(1)>') });
   await operator.locator('.picture .mistake:has-text("picture")').waitFor();

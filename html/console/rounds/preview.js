@@ -43,6 +43,8 @@ async function speak(page, form) {
   const say = (key, values = {}) => (all[key] === undefined ? undefined : phrase(all[key], values, lang()));
   page.documentElement.lang = lang();
   page.documentElement.dataset.spoken = '';
+  // Its frame runs no scripts; the page must not look as if the shopper's browser did not.
+  page.documentElement.dataset.preview = '';
   for (const node of page.querySelectorAll('[data-t]')) node.textContent = say(node.dataset.t, node.dataset) ?? node.textContent;
   const main = page.querySelector('#product');
   const put = (id, text) => {
