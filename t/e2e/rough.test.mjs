@@ -49,6 +49,33 @@ test('in a browser whose storage is full a purchase is made, and found again aft
   await close(page);
 });
 
+test('a link is copied also where the clipboard is forbidden, and not called copied when it is not', async () => {
+  for (const way of ['refused', 'missing', 'nothing']) {
+    const page = await shopper(browser, { lang: 'en' });
+    await page.addInitScript((way) => {
+      const clipboard = way === 'missing' ? undefined : { writeText: () => Promise.reject(new DOMException('No.', 'NotAllowedError')) };
+      Object.defineProperty(navigator, 'clipboard', { value: clipboard });
+      Object.defineProperty(navigator, 'share', { value: undefined });
+      if (way === 'nothing') document.execCommand = () => false;
+      document.addEventListener('copy', () => { window.copied = document.activeElement.value; });
+    }, way);
+    await page.goto(OTHER_PAGE);
+    await page.locator('html[data-ready]').waitFor();
+    await page.click('#share');
+    await page.locator('.toast').waitFor();
+    const said = await page.locator('.toast').innerText();
+    if (way === 'nothing') {
+      assert.match(said, /copy the link/);
+      assert.ok(said.includes(OTHER_PAGE), said);
+    } else {
+      assert.match(said, /Link copied/);
+      assert.ok((await page.evaluate(() => window.copied)).endsWith(OTHER_PAGE));
+    }
+    await page.locator('#share:focus').waitFor();
+    await close(page);
+  }
+});
+
 test('in a browser that refuses all storage the pages still work', async () => {
   const page = await shopper(browser, { lang: 'en' });
   await page.addInitScript(() => {

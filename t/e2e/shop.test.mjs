@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { close, edgeAhead, launch, notice, PAGE, pretend, scene, shopper } from './browser.mjs';
+import { eventually } from './buyer.mjs';
+import { close, edgeAhead, launch, notice, PAGE, pretend, scene, shoot, shopper } from './browser.mjs';
 
 let browser;
 before(async () => {
@@ -54,6 +55,59 @@ test('a sold-out product reopens by itself within about a second of pieces comin
   const took = performance.now() - back;
   t.diagnostic(`reopened after ${took.toFixed(0)} ms`);
   assert.ok(took < 2_000);
+  await close(page);
+});
+
+test('an open page follows an edit: times, title, price, amount and limit', async () => {
+  const page = await shopper(browser);
+  const opens_ms = Date.now() + 3_600_000;
+  const show = await pretend(page, { state: 'scheduled', times: { opens_ms, ends_ms: opens_ms + 600_000 } });
+  let edit = (html) => html;
+  const stamped = (html, opens) => html.replace(/data-opens="\d+"/, `data-opens="${opens}"`).replace(/data-ends="\d+"/, `data-ends="${opens + 600_000}"`);
+  await page.route(`**${PAGE}`, async (route) => {
+    const response = await route.fetch();
+    return route.fulfill({ response, body: edit(stamped(await response.text(), show.times.opens_ms)) });
+  });
+  await page.goto(PAGE);
+  await scene(page, 'scheduled').waitFor();
+  const before = await page.textContent('#hours');
+  const price = await page.textContent('.strip .price');
+  // Only the times change at first, and the page that says so is not published yet.
+  edit = (html) => stamped(html, opens_ms);
+  show.times = { opens_ms: opens_ms + 1_800_000, ends_ms: opens_ms + 2_400_000 };
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  await eventually('the hours follow', async () => (await page.textContent('#hours')) !== before);
+  assert.equal(await page.textContent('.strip .price'), price);
+  edit = (html) => html
+    .replace(/<h1 dir="auto">[^<]*/, '<h1 dir="auto">Another kettle').replace(/data-title="[^"]*"/, 'data-title="Another kettle"')
+    .replace(/<\/small>[\d.]+/, '</small>4.00').replace(/data-amount="\d+"/, 'data-amount="77"').replace(/data-per-buyer="\d+"/, 'data-per-buyer="3"');
+  await page.locator('h1:text-is("Another kettle")').waitFor();
+  assert.match(await page.textContent('.strip .price'), /4\.00$/);
+  assert.match(await page.textContent('#amount'), /77/);
+  assert.match(await page.textContent('#per-buyer'), /3/);
+  assert.equal(await page.title(), 'Another kettle · 秒杀 Seckill');
+  await page.locator('#quantity').waitFor();
+  await page.locator('.toast:has-text("商家更新了这件商品")').waitFor();
+  await shoot(page, 'offer-changed');
+  await close(page);
+});
+
+test('a page that is done shows other sales below it, with their day', async () => {
+  const page = await shopper(browser);
+  const now = Date.now() + (await edgeAhead());
+  await pretend(page, { state: 'ended' });
+  const product = (id) => ({ id, title: `Kettle ${id}`, amount: 5, price_cents: 100, list_price_cents: 200, per_buyer: 1, page: `/product/7-${id}.html`, picture: null });
+  const starts_ms = Math.round(now) + 26 * 3_600_000;
+  const rounds = [{ id: '7', name: 'Tomorrow', starts_ms, ends_ms: starts_ms + 600_000, products: ['1', '2', '3'].map(product) }];
+  await page.route('**/api/rounds?*', (route) => route.fulfill({ json: { rounds } }));
+  await page.route('**/api/rounds/7/products/*/state', (route) => route.fulfill({ json: { state: route.request().url().includes('/2/') ? 'withdrawn' : 'scheduled' } }));
+  await page.goto(PAGE);
+  await page.locator('#others .more-card').first().waitFor();
+  assert.equal(await page.locator('.more-card').count(), 2);
+  assert.match(await page.locator('.more-state').first().textContent(), /月.*日.*开抢/);
+  assert.equal(await page.locator('#more').textContent(), '+');
+  await page.locator('#others').scrollIntoViewIfNeeded();
+  await shoot(page, 'others');
   await close(page);
 });
 

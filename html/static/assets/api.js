@@ -24,6 +24,8 @@ export async function getRounds() {
   if (typeof data?.version !== 'string') return call('GET', '/api/rounds', { cache: 'no-cache' });
   return call('GET', `/api/rounds?version=${encodeURIComponent(data.version)}`, { cache: 'default' });
 }
+/** The text of a page, as it is published now; unchanged it costs hardly a byte. */
+export const getPage = (path) => call('GET', path, { cache: 'no-cache', as: 'text' });
 export const getLeft = () => call('GET', '/left.json', { cache: 'default' });
 export const getAnnouncement = () => call('GET', '/announcement.json', { cache: 'default' });
 export const getSession = () => call('GET', '/api/session');
@@ -67,7 +69,7 @@ export const buy = (path, key, quantity, more = {}) =>
     timeout: PURCHASE_TIMEOUT_MS,
   });
 
-async function call(method, url, { timeout = TIMEOUT_MS, ...options } = {}) {
+async function call(method, url, { timeout = TIMEOUT_MS, as = 'json', ...options } = {}) {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), timeout);
   try {
@@ -79,7 +81,7 @@ async function call(method, url, { timeout = TIMEOUT_MS, ...options } = {}) {
       ...options,
     });
     noteCall(true);
-    const data = await response.json().catch(() => null);
+    const data = await response[as]().catch(() => null);
     return read(response.status, data, response.headers.get('Retry-After'));
   } catch {
     noteCall(false);

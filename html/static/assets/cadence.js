@@ -27,6 +27,19 @@ export function stateEvery(s, now, visible) {
   return left <= PATH_WINDOW_MS ? 10_000 : 30_000;
 }
 
+/** Ms between two looks at the page itself, which an edit changes. */
+export const OFFER_MS = 30_000;
+const OFFER_BEHIND_MS = 2_000;
+/** In the last moments before the opening nobody's line is used for it. */
+const OFFER_REST_MS = 10_000;
+
+/** Ms between two looks at the page itself, or null for none; `behind` says that the edge named other times. */
+export function offerEvery(s, now, visible, behind) {
+  if (!visible || !s.online || now === null || !WAITING.includes(sceneAt(s, now))) return null;
+  if (behind) return OFFER_BEHIND_MS;
+  return Math.abs(s.sale.opens - now) < OFFER_REST_MS ? null : OFFER_MS;
+}
+
 /** Ms between two polls of the result, or null for none. */
 export function resultEvery(s, now, visible) {
   if (!s.online || s.user === null) return null;

@@ -49,7 +49,7 @@ async function choose(tag) {
   fill();
 }
 
-/** Fills every [data-t] with its words and wires the choice in the header. */
+/** Speaks the shopper's language, and wires the choice in the header. */
 export function speak() {
   const query = new URLSearchParams(location.search).get('lang');
   const chosen = chooseLang(query, load(STORED), navigator.language);
@@ -77,6 +77,12 @@ function fill() {
   const root = document.documentElement;
   root.lang = current;
   root.dir = LANGUAGES[current].dir ?? 'ltr';
+  fillIn();
+  root.dataset.spoken = '';
+}
+
+/** Fills every [data-t] with its words, also those that came later. */
+export function fillIn() {
   for (const node of document.querySelectorAll('[data-t]')) {
     node.textContent = t(node.dataset.t, node.dataset);
   }
@@ -86,5 +92,4 @@ function fill() {
   for (const node of document.querySelectorAll('[data-t-hint]')) {
     node.setAttribute('placeholder', t(node.dataset.tHint, node.dataset));
   }
-  root.dataset.spoken = '';
 }

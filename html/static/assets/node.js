@@ -21,6 +21,17 @@ export function replace(box, children) {
   });
 }
 
+/**
+ * Draws anew, and leaves the focus where it was: on what has the same `data-focus` as
+ * what had it before.
+ */
+export function keepFocus(draw) {
+  const name = document.activeElement?.dataset.focus;
+  draw();
+  if (!name || document.activeElement?.dataset.focus === name) return;
+  document.querySelector(`[data-focus="${CSS.escape(name)}"]`)?.focus({ preventScroll: true });
+}
+
 /** A drawing of art.svg. */
 export function drawing(id, className) {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');

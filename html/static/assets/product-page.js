@@ -3,5 +3,6 @@
 export * from './purchase.js';
 export * from './cadence.js';
 export * from './captcha.js';
+export * from './copy.js';
 export * from './product-view.js';
 export * from './product.js';

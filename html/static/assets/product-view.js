@@ -34,15 +34,18 @@ function set(node, name, value) {
 export function productView(page, act) {
   const root = $('product');
   const button = $('buy');
-  const boxes = [...document.querySelectorAll('.box')];
+  const boxes = [...document.querySelectorAll('.countdown .box')];
   const steps = [...document.querySelectorAll('.steps li')];
-  const perBuyer = Number(page.perBuyer);
   let quantity = 1;
   let doing = null;
   let said = '';
   let lastLeft = Infinity;
+  // The pictures whose dots are wired.
+  let wired = null;
   // The day by the edge's clock, once it is known.
   let today = Number(page.opens);
+  // What the edge says of the times; until then, what the page was published with.
+  let sale = { opens: Number(page.opens), ends: Number(page.ends) };
 
   button.addEventListener('click', () => doing && act[doing](quantity));
   $('action').addEventListener('click', () => act.login());
@@ -50,22 +53,26 @@ export function productView(page, act) {
   $('remind').addEventListener('click', () => act.remind());
   $('login-close').addEventListener('click', () => $('login').close());
   gallery();
-  if (perBuyer > 1) {
-    $('quantity').hidden = false;
-    $('less').addEventListener('click', () => choose(quantity - 1));
-    $('more').addEventListener('click', () => choose(quantity + 1));
-    choose(1);
-  }
+  $('less').addEventListener('click', () => choose(quantity - 1));
+  $('more').addEventListener('click', () => choose(quantity + 1));
   onLang(() => {
-    put($('amount'), t('fact.amount.value', { n: count(Number(page.amount), lang()) }));
-    put($('per-buyer'), t('fact.per_buyer.value', { n: perBuyer }));
-    hours();
+    facts();
     said = '';
   });
+
+  function facts() {
+    put($('amount'), t('fact.amount.value', { n: count(Number(page.amount), lang()) }));
+    put($('per-buyer'), t('fact.per_buyer.value', { n: page.perBuyer }));
+    $('quantity').hidden = Number(page.perBuyer) <= 1;
+    choose(quantity);
+    hours();
+  }
 
   /** The dots below several pictures: which is shown, and a click shows another. */
   function gallery() {
     const photos = $('photos');
+    if (photos === wired) return;
+    wired = photos;
     const dots = [...($('dots')?.children ?? [])];
     dots.forEach((dot, i) => dot.addEventListener('click', () => photos.scrollTo({ left: photos.children[i].offsetLeft, behavior: 'smooth' })));
     photos?.addEventListener('scroll', () => {
@@ -75,14 +82,15 @@ export function productView(page, act) {
   }
 
   function hours() {
-    put($('hours'), span(Number(page.opens), Number(page.ends), today, lang()));
+    put($('hours'), span(sale.opens, sale.ends, today, lang()));
   }
 
   function choose(n) {
-    quantity = Math.min(perBuyer, Math.max(1, n));
+    const most = Number(page.perBuyer);
+    quantity = Math.min(most, Math.max(1, n));
     put($('chosen'), String(quantity));
     $('less').disabled = quantity === 1;
-    $('more').disabled = quantity === perBuyer;
+    $('more').disabled = quantity === most;
   }
 
   function drawCountdown(s, now) {
@@ -172,14 +180,20 @@ export function productView(page, act) {
       const sentences = drawPanel(s, now, scene);
       drawButton(s, now);
       announce(`${scene} ${root.dataset.notice}`, sentences, left);
+      if (s.sale.opens !== sale.opens || s.sale.ends !== sale.ends || isoDay(now ?? today) !== isoDay(today)) {
+        sale = s.sale;
+        today = now ?? today;
+        hours();
+      }
       if (now !== null) {
-        if (isoDay(now) !== isoDay(today)) {
-          today = now;
-          hours();
-        }
         put($('shop-time'), timeOfDay(now, lang(), true));
         put($('shop-doubt'), t('clock.doubt', { ms: Math.max(1, Math.ceil(time.doubt())) }));
       }
+    },
+    /** The page was published anew, and its parts were replaced. */
+    published() {
+      gallery();
+      facts();
     },
     /** Shows what is left; null is nothing to show. */
     drawLeft(share) {

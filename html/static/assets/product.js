@@ -6,12 +6,14 @@ import * as api from './api.js';
 import { watchAccount } from './account.js';
 import { followAnnouncement } from './announcement.js';
 import { passesFor } from './captcha.js';
-import { resultEvery, stateEvery, wantsOrder, wantsPath, JITTER, PATH_JITTER_MS } from './cadence.js';
-import { lang, speak, onLang, t } from './i18n.js';
+import { offerEvery, OFFER_MS, resultEvery, stateEvery, wantsOrder, wantsPath, JITTER, PATH_JITTER_MS } from './cadence.js';
+import { fillIn, lang, speak, onLang, t } from './i18n.js';
+import { copied } from './copy.js';
 import { readLeft, shareOf } from './left.js';
 import { productView } from './product-view.js';
 import { buttonAt, initial, nextStep, payLeft, reduce, saleAt, sceneAt, toSave } from './purchase.js';
 import { onReach } from './reach.js';
+import { moveReminder } from './remind.js';
 import { BASKET, freshKey, load, onSavedElsewhere, save } from './store.js';
 import { keepTime } from './time.js';
 
@@ -23,6 +25,8 @@ const PATH_RETRY_MS = 2_000;
 const ORDER_RETRY_MS = 3_000;
 const MAX_BACKOFF = 8;
 const LEFT_EVERY_MS = 2_000;
+/** As long a link stays that has to be copied by hand. */
+const BY_HAND_MS = 60_000;
 /** Scenes in which a shopper has nothing more to do here. */
 const DONE = ['sold_out', 'ended', 'paid'];
 
@@ -54,6 +58,11 @@ function dispatch(event) {
   s = reduce(s, event);
   if (s.grab !== before.grab || s.lockUntil !== before.lockUntil) save(stored, toSave(s));
   if (s.grab !== before.grab || s.outcome !== before.outcome) keepInBasket();
+  if (s.sale.opens !== before.sale.opens || s.sale.ends !== before.sale.ends) {
+    // Edited: most likely the page itself has changed as well.
+    moveReminder(round, s.sale.opens);
+    offer.poll();
+  }
   wake();
 }
 
@@ -115,6 +124,35 @@ const state = poller(
   },
 );
 
+/** Whether the edge knows other times than the page was published with. */
+const isBehind = () => s.sale.said !== null && (s.sale.opens !== Number(page.opens) || s.sale.ends !== Number(page.ends));
+
+let published = null;
+/** The page itself: an edit changes its title, its price and whatever else it was published with. */
+const offer = poller(
+  () => offerEvery(s, time.now(), visible(), isBehind()),
+  async () => {
+    const { data } = await api.getPage(location.pathname);
+    if (!data) return false;
+    if (data !== published) {
+      const isOther = (await import('./offer.js').catch(() => null))?.follow(data) ?? null;
+      if (isOther === null) return false;
+      published = data;
+      fillIn();
+      view.published();
+      if (isOther) tell('offer.changed', t('offer.changed.do'), '#panel');
+    }
+    return !isBehind();
+  },
+);
+offer.postpone(OFFER_MS);
+
+/** Shows a message in the corner, whose words stand under `key`. */
+async function tell(key, text, href, tone = 'good', stays = undefined) {
+  const { toast } = await import('./toast.js');
+  toast(tone, t(key), text, { href, text: t('toast.see') }, stays);
+}
+
 const result = poller(
   () => resultEvery(s, time.now(), visible()),
   async () => {
@@ -159,7 +197,7 @@ const stock = poller(
 );
 
 /** Everything that is polled. */
-const pollers = [state, result, path, order, stock];
+const pollers = [state, offer, result, path, order, stock];
 
 async function fetchPath() {
   const answer = await api.getPath(round, product);
@@ -267,10 +305,14 @@ function untilNext(now) {
 async function share() {
   const url = location.href.split('#')[0];
   const title = document.querySelector('h1').textContent;
-  if (navigator.share) return navigator.share({ title, url }).catch(() => {});
-  await navigator.clipboard?.writeText(url);
-  const { toast } = await import('./toast.js');
-  return toast('good', t('share.copied'), '', { href: url, text: t('toast.see') });
+  try {
+    if (navigator.share) return await navigator.share({ title, url });
+  } catch (error) {
+    // Closed by the shopper, who wanted nothing of it after all.
+    if (error.name === 'AbortError') return undefined;
+  }
+  if (await copied(url)) return tell('share.copied', '', url);
+  return tell('share.copy', url, url, 'warn', BY_HAND_MS);
 }
 
 async function remind() {

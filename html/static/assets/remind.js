@@ -29,6 +29,22 @@ export function dropReminder(round) {
   save(REMINDERS, all);
 }
 
+/** The reminders with the starts that these rounds have by now; null if none of them moved. Pure. */
+export function movedReminders(all, starts) {
+  const moved = Object.entries(all ?? {}).filter(([round, it]) => round in starts && starts[round] !== it.at);
+  if (!moved.length) return null;
+  return { ...all, ...Object.fromEntries(moved.map(([round, it]) => [round, { ...it, at: starts[round], given: false }])) };
+}
+
+/** Follows starts that an edit moved: `starts` by round. */
+export function moveReminders(starts) {
+  const moved = movedReminders(load(REMINDERS), starts);
+  if (moved) save(REMINDERS, moved);
+}
+
+export const moveReminder = (round, at) => moveReminders({ [round]: at });
+export const hasReminders = (now) => Object.keys(upcomingReminders(load(REMINDERS), now)).length > 0;
+
 /** Gives the reminders that are due, each once; `say(reminder)` shows one. */
 export function giveReminders(now, say) {
   const all = load(REMINDERS);

@@ -6,10 +6,10 @@ import { watchAccount } from './account.js';
 import { count, countdown, isoDay, longDay, money, nearDay, percentOff, price, sign, span, timeOfDay } from './format.js';
 import { lang, onLang, speak, t } from './i18n.js';
 import { readLeft, shareOf } from './left.js';
-import { art as picture, node } from './node.js';
+import { art as picture, keepFocus, node } from './node.js';
 import { isReached, onReach } from './reach.js';
 import { inOrder, leftOf, productAt, roundAt, wholeAt } from './round.js';
-import { hasReminder } from './remind.js';
+import { hasReminder, moveReminders } from './remind.js';
 import { keepTime } from './time.js';
 import { watchPurchases } from './watch.js';
 
@@ -57,7 +57,10 @@ async function readDay() {
   clearTimeout(timer);
   const day = (await getRounds()).data;
   lost = !Array.isArray(day?.rounds);
-  if (!lost) rounds = day.rounds;
+  if (!lost) {
+    rounds = day.rounds;
+    moveReminders(Object.fromEntries(rounds.map((it) => [it.id, it.starts_ms])));
+  }
   draw();
   // Nobody needs the list to the second; a crowd should not fetch it all at once.
   timer = setTimeout(readDay, (lost ? RETRY_MS : REFRESH_MS) * (0.8 + 0.4 * Math.random()));
@@ -75,9 +78,11 @@ function draw() {
   watcher.disconnect();
   onScreen.clear();
   const word = rounds === null ? 'day.lost' : 'day.empty';
-  list.replaceChildren(...(shown.length ? shown.map((r) => section(r, now)) : [nothing(word)]));
+  keepFocus(() => {
+    list.replaceChildren(...(shown.length ? shown.map((r) => section(r, now)) : [nothing(word)]));
+    drawSlots(shown, now);
+  });
   list.setAttribute('aria-busy', 'false');
-  drawSlots(shown, now);
   tick();
 }
 
@@ -98,7 +103,7 @@ function drawSlots(shown, now) {
   slots.replaceChildren(...inTime.map((round) => {
     const where = roundAt(round, now);
     const state = node('span', {}, t(`round.${where}`));
-    const link = node('a', { class: 'slot', href: `#round-${round.id}`, 'data-state': where, 'data-slot': round.id },
+    const link = node('a', { class: 'slot', href: `#round-${round.id}`, 'data-state': where, 'data-slot': round.id, 'data-focus': `slot ${round.id}` },
       node('b', {}, timeOfDay(round.starts_ms, lang())), node('span', {}, `${nearDay(round.starts_ms, now, lang())} · `, state));
     return node('li', {}, link);
   }));
@@ -123,7 +128,7 @@ function markRound(id) {
 
 /** The reminder of a round that is still to come. */
 function reminder(round) {
-  const button = node('button', { class: 'remind-button', type: 'button' });
+  const button = node('button', { class: 'remind-button', type: 'button', 'data-focus': `remind ${round.id}` });
   const draw = () => {
     button.textContent = t(hasReminder(round.id) ? 'remind.on' : 'remind');
     button.setAttribute('aria-label', `${button.textContent}: ${round.name}`);
@@ -178,7 +183,7 @@ function card(round, product, where) {
   art.append(mine);
   const made = node(
     'a',
-    { class: 'card', href: product.page, 'data-state': where, 'data-product': product.id },
+    { class: 'card', href: product.page, 'data-state': where, 'data-product': product.id, 'data-focus': `card ${round.id}-${product.id}` },
     art,
     node(
       'div',

@@ -4,22 +4,25 @@
 /** The name under which this browser's purchases are kept (basket.js). */
 export const BASKET = 'seckill:basket';
 
+/** What could not be stored; it is newer than what is. */
 const memory = new Map();
 
 export function load(name) {
+  if (memory.has(name)) return memory.get(name);
   try {
-    return JSON.parse(localStorage.getItem(name)) ?? memory.get(name) ?? null;
+    return JSON.parse(localStorage.getItem(name));
   } catch {
-    return memory.get(name) ?? null;
+    return null;
   }
 }
 
 export function save(name, value) {
-  memory.set(name, value);
   try {
     localStorage.setItem(name, JSON.stringify(value));
+    memory.delete(name);
   } catch {
-    // Full or forbidden: the copy in memory has to do.
+    // Full or forbidden.
+    memory.set(name, value);
   }
 }
 

@@ -15,8 +15,8 @@ function place() {
   return corner;
 }
 
-/** Shows `title` and `text` with a link; `tone` is 'good' or 'warn'. */
-export function toast(tone, title, text, { href, text: linkText }) {
+/** Shows `title` and `text` with a link for `stays` ms; `tone` is 'good' or 'warn'. */
+export function toast(tone, title, text, { href, text: linkText }, stays = STAYS_MS) {
   const box = document.createElement('div');
   box.className = 'toast';
   box.dataset.tone = tone;
@@ -32,5 +32,5 @@ export function toast(tone, title, text, { href, text: linkText }) {
   link.textContent = linkText;
   box.append(words, link);
   place().append(box);
-  setTimeout(() => box.remove(), STAYS_MS);
+  setTimeout(() => box.remove(), stays);
 }

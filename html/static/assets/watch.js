@@ -2,15 +2,17 @@
 // shows a message when one becomes an order, is paid or cancelled, and counts
 // those to be paid. It polls results, which Redis serves, never order lists.
 
-import { getResult } from './api.js';
+import { getResult, getRounds } from './api.js';
 import * as basket from './basket.js';
 import { onLang, t } from './i18n.js';
 import { isReached } from './reach.js';
-import { giveReminders } from './remind.js';
+import { giveReminders, hasReminders, moveReminders } from './remind.js';
 import { BASKET, onSavedElsewhere } from './store.js';
 import { toast } from './toast.js';
 
 const POLL_MS = 500;
+/** How often the starts are looked up of which somebody wants to be reminded. */
+const STARTS_MS = 60_000 * (0.8 + 0.4 * Math.random());
 
 /**
  * Starts following. `who()` is the shopper, `now()` the edge's time or null, and
@@ -22,6 +24,7 @@ export function watchPurchases(who, now, except = null, changed = () => {}) {
   const link = document.querySelector('#orders-link');
   const polled = new Map();
   let asking = false;
+  let startsAt = -Infinity;
 
   function draw() {
     const count = who() ? basket.unpaid(basket.read(who())) : 0;
@@ -35,6 +38,7 @@ export function watchPurchases(who, now, except = null, changed = () => {}) {
     const user = who();
     const at = now();
     if (at !== null) giveReminders(at, remind);
+    followStarts(at);
     if (asking || !user || at === null || document.visibilityState !== 'visible' || !isReached()) return;
     asking = true;
     for (const [id, entry] of Object.entries(basket.read(user))) {
@@ -44,6 +48,14 @@ export function watchPurchases(who, now, except = null, changed = () => {}) {
       await ask(user, id, entry);
     }
     asking = false;
+  }
+
+  /** An edit may move the opening of which a reminder was set. */
+  async function followStarts(at) {
+    if (at === null || performance.now() - startsAt < STARTS_MS || !hasReminders(at) || document.visibilityState !== 'visible' || !isReached()) return;
+    startsAt = performance.now();
+    const { data } = await getRounds();
+    moveReminders(Object.fromEntries((data?.rounds ?? []).map((it) => [it.id, it.starts_ms])));
   }
 
   async function ask(user, id, entry) {

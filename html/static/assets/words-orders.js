@@ -1,6 +1,8 @@
 // The words of the order pages, in both languages; other pages need none of them.
 
 export const zh = {
+  'title.order': '订单 · 秒杀 Seckill',
+  'title.orders': '我的订单 · 秒杀 Seckill',
   'orders.title': '我的订单',
   'orders.empty': '还没有订单',
   'orders.empty.do': '抢到的商品会显示在这里。',
@@ -15,6 +17,7 @@ export const zh = {
   'order.title': '订单',
   'order.number': '订单号',
   'order.item': '商品',
+  'order.buyer': '买家',
   'order.round': '场次',
   'order.quantity': '数量',
   'order.total': '合计',
@@ -78,6 +81,8 @@ export const zh = {
 };
 
 export const en = {
+  'title.order': 'Order · Seckill',
+  'title.orders': 'My orders · Seckill',
   'orders.title': 'My orders',
   'orders.empty': 'No orders yet',
   'orders.empty.do': 'Orders from sales appear here.',
@@ -92,6 +97,7 @@ export const en = {
   'order.title': 'Order',
   'order.number': 'Order number',
   'order.item': 'Item',
+  'order.buyer': 'Buyer',
   'order.round': 'Round',
   'order.quantity': 'Quantity',
   'order.total': 'Total',

@@ -4,6 +4,8 @@
 export const zh = {
   'shop.name': '秒杀',
   'shop.tagline': '整点开抢，先到先得',
+  'title.start': '秒杀 Seckill',
+  'title.product': '{title} · 秒杀 Seckill',
   'lang.label': '语言',
   'skip': '跳到主要内容',
   'back': '今日秒杀',
@@ -205,12 +207,17 @@ export const zh = {
   'remind.title': '马上开抢',
   'share': '分享',
   'share.copied': '链接已复制',
+  'share.copy': '浏览器不允许复制，请手动复制链接',
+  'offer.changed': '商家更新了这件商品',
+  'offer.changed.do': '本页已显示最新的时间、价格和数量。',
   'more.title': '看看其他秒杀',
 };
 
 export const en = {
   'shop.name': 'Seckill',
   'shop.tagline': 'On the hour, first come, first served',
+  'title.start': 'Seckill',
+  'title.product': '{title} · Seckill',
   'lang.label': 'Language',
   'skip': 'Skip to content',
   'back': 'Today’s sales',
@@ -412,5 +419,8 @@ export const en = {
   'remind.title': 'Starting soon',
   'share': 'Share',
   'share.copied': 'Link copied',
+  'share.copy': 'The browser does not let this page copy. Please copy the link',
+  'offer.changed': 'The shop has changed this offer',
+  'offer.changed.do': 'This page shows its new time, price and amount.',
   'more.title': 'More sales',
 };

@@ -235,6 +235,16 @@ test('nobody polls a state that cannot change what is seen', () => {
   assert.equal(cadence.stateEvery(s, ENDS, true), null);
 });
 
+test('a page that waits looks for edits, but not in the moments of the opening', () => {
+  const s = loggedIn();
+  assert.equal(cadence.offerEvery(s, OPENS - 3_600_000, true, false), cadence.OFFER_MS);
+  assert.equal(cadence.offerEvery(s, OPENS - 5_000, true, false), null);
+  assert.ok(cadence.offerEvery(s, OPENS - 3_600_000, true, true) <= 2_000);
+  assert.equal(cadence.offerEvery(s, OPENS - 3_600_000, false, true), null);
+  // What was clicked is bought at the price that was shown.
+  assert.equal(cadence.offerEvery(clicked(), NOW, true, true), null);
+});
+
 test('an order that waits to be placed can be opened by its number after five seconds', () => {
   const waits = result(clicked(), 'succeeded', NOW + PLACED_MS - 1, { order: '81' });
   assert.equal(waits.outcome, null);

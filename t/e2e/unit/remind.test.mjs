@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OLD_MS, shareOf } from '../../../html/static/assets/left.js';
 import { onOffer, others } from '../../../html/static/assets/more.js';
-import { calendar, dueReminders, LEAD_MS, upcomingReminders } from '../../../html/static/assets/remind.js';
+import { load, save } from '../../../html/static/assets/store.js';
+import { calendar, dueReminders, giveReminders, LEAD_MS, movedReminders, upcomingReminders } from '../../../html/static/assets/remind.js';
 
 test('a reminder is given once, in the minute before the opening', () => {
   const at = 1_000_000;
@@ -12,6 +13,29 @@ test('a reminder is given once, in the minute before the opening', () => {
   assert.deepEqual(dueReminders({ noon: { at, given: true } }, at - 1), []);
   assert.deepEqual(dueReminders(all, at), []);
   assert.deepEqual(Object.keys(upcomingReminders(all, 20)), ['noon']);
+});
+
+test('a reminder follows the start that an edit moved', () => {
+  const all = { noon: { at: 1_000, given: true, text: 'a' }, late: { at: 9_000 } };
+  assert.equal(movedReminders(all, { noon: 1_000, other: 5 }), null);
+  assert.equal(movedReminders(null, { noon: 1_000 }), null);
+  assert.deepEqual(movedReminders(all, { noon: 2_000 }), { noon: { at: 2_000, given: false, text: 'a' }, late: { at: 9_000 } });
+});
+
+test('a reminder that was given is not given again when the storage is full', (t) => {
+  const stored = { 'seckill:reminders': JSON.stringify({ 7: { at: 100_000, title: 'Soon', text: 'a', url: '/' } }) };
+  globalThis.localStorage = {
+    getItem: (key) => stored[key] ?? null,
+    setItem: () => {
+      throw new Error('full');
+    },
+  };
+  t.after(() => delete globalThis.localStorage);
+  let given = 0;
+  for (let i = 0; i < 3; i += 1) giveReminders(90_000 + i, () => { given += 1; });
+  assert.equal(given, 1);
+  save('seckill:other', 1);
+  assert.equal(load('seckill:other'), 1);
 });
 
 test('a calendar file has times in UTC, escaped texts and folded lines', () => {
