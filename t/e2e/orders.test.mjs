@@ -168,6 +168,49 @@ test('a long list is turned page by page, and back is back', async () => {
   await close(page);
 });
 
+test('a page of the list that is not there leads to the first one', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await page.route('**/api/session', (route) => route.fulfill({ json: { user: 'ann', expires_ms: 9e15 } }));
+  const order = { order: '7', round: '1', product: '155', quantity: 1, price_cents: 100, total_cents: 100, status: 'paid', created_ms: 1, pay_by_ms: 2 };
+  await page.route('**/api/orders?page=*', (route) => {
+    const asked = new URL(route.request().url()).searchParams.get('page');
+    if (!/^[1-9]\d?$/.test(asked)) return route.fulfill({ status: 400, json: { code: 'bad_request', message: 'No.' } });
+    return route.fulfill({ json: { orders: asked === '1' ? [order] : [], page: Number(asked), more: false } });
+  });
+  for (const number of ['99', '1.5', '1e9', '-3', 'x']) {
+    await page.goto(`/orders.html?page=${number}`);
+    await page.locator('[data-order="7"]').waitFor({ timeout: 10_000 });
+  }
+  await close(page);
+});
+
+test('the list keeps the focus when it is read again, and when an order changes', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await page.route('**/api/session', (route) => route.fulfill({ json: { user: 'ann', expires_ms: 9e15 } }));
+  const show = { status: 'created' };
+  const order = { order: '7', round: '1', product: '155', quantity: 1, price_cents: 100, total_cents: 100, created_ms: 1, pay_by_ms: 9e15 };
+  let reads = 0;
+  await page.route('**/api/orders?page=*', (route) => {
+    reads += 1;
+    return route.fulfill({ json: { orders: [{ ...order, ...show }, { ...order, order: '6', status: 'paid' }], page: 1, more: false } });
+  });
+  await page.goto('/orders.html');
+  await page.locator('[data-order="7"]').focus();
+  const row = await page.locator('[data-order="7"]').elementHandle();
+  const again = async () => {
+    const before = reads;
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    await eventually('the list is read again', () => reads > before);
+  };
+  await again();
+  await again();
+  assert.ok(await row.evaluate((it) => it.isConnected && it === document.activeElement), 'what did not change stays');
+  show.status = 'paid';
+  await again();
+  await page.locator('[data-order="7"][data-status=paid]:focus').waitFor();
+  await close(page);
+});
+
 /** A label in two languages. */
 const label = (zh, en) => ({ zh, en });
 const FORM = [
@@ -258,6 +301,57 @@ test('what is typed into a form stays while the page polls and changes its langu
   await page.click('#details-save');
   await page.locator('.details .facts', { hasText: '大号' }).waitFor();
   assert.deepEqual(show.kept.map((it) => it.size), ['M', 'L']);
+  await close(page);
+});
+
+test('what was typed is there again for the same buyer after their login ended, and for nobody else', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await orderWithForm(page);
+  let user = 'ann';
+  await page.route('**/api/session', (route) => (user ? route.fulfill({ json: { user, expires_ms: 9e15 } }) : route.fulfill({ status: 401, json: { code: 'login_required' } })));
+  const look = () => page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  await page.goto('/order.html?order=7');
+  await page.getByLabel('Address').fill('1 Long Street');
+  const becomes = async (next) => {
+    user = null;
+    await look();
+    await standing(page, 'login').waitFor();
+    user = next;
+    await look();
+    await page.getByLabel('Address').waitFor();
+  };
+  await becomes('ann');
+  assert.equal(await page.inputValue('#details-address'), '1 Long Street');
+  await becomes('bob');
+  assert.equal(await page.inputValue('#details-address'), '');
+  await close(page);
+});
+
+test('a printed order says its day, its shop and its buyer', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  const show = await orderWithForm(page);
+  Object.assign(show.order, { status: 'paid', created_ms: Date.UTC(2026, 10, 28, 12) });
+  await page.goto('/order.html?order=7');
+  await standing(page, 'paid').waitFor();
+  assert.equal(await page.locator('.printed:visible').count(), 0);
+  await page.emulateMedia({ media: 'print' });
+  assert.match(await page.locator('.bought').innerText(), /ann[\s\S]*Nov 28, 2026/);
+  assert.ok(await page.locator('.brand').isVisible());
+  assert.equal(await page.locator('.top .tool:visible').count(), 0);
+  await shoot(page, 'order-printed');
+  await close(page);
+});
+
+test('the tab says in the language of the page what it is', async () => {
+  const page = await shopper(browser, { lang: 'zh-CN' });
+  await orderWithForm(page);
+  for (const [url, zh, en] of [['/order.html?order=7', /订单/, /^Order · Seckill$/], ['/orders.html', /我的订单/, /^My orders · Seckill$/], ['/', /秒杀/, /^Seckill$/], [PAGE, /秒杀/, / · Seckill$/]]) {
+    await page.goto(url);
+    await page.selectOption('#lang', 'zh-CN');
+    assert.match(await page.title(), zh);
+    await page.selectOption('#lang', 'en');
+    assert.match(await page.title(), en);
+  }
   await close(page);
 });
 

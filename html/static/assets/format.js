@@ -38,6 +38,9 @@ export function price(minor, places = Number(digits)) {
 /** The same behind the currency's sign. */
 export const money = (minor) => `${sign}${price(minor)}`;
 
+/** An amount within a sentence: behind Arabic letters its sign would change sides. */
+export const isolated = (amount) => `\u2066${amount}\u2069`;
+
 /** Percent taken off the list price, rounded down so that the page never promises too much. */
 export function percentOff(cents, listCents) {
   return listCents > cents ? Math.floor(((listCents - cents) * 100) / listCents) : 0;
@@ -51,6 +54,7 @@ const SHAPES = {
   minute: { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
   second: { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' },
   day: { month: 'short', day: 'numeric' },
+  fullDay: { year: 'numeric', month: 'short', day: 'numeric' },
   longDay: { month: 'long', day: 'numeric', weekday: 'long' },
 };
 // Making a formatter costs a phone more than the rest of a redrawn page.
@@ -73,6 +77,9 @@ export function dayAndTime(ms, now, lang) {
   if (isoDay(ms) === isoDay(now)) return timeOfDay(ms, lang);
   return `${formatted(ms, lang, 'day')} ${timeOfDay(ms, lang)}`;
 }
+
+/** With the year, for what is kept. */
+export const dateAndTime = (ms, lang) => `${formatted(ms, lang, 'fullDay')} ${timeOfDay(ms, lang)}`;
 
 /** From when to when: with their days unless both are today, and with both days across midnight. */
 export function span(from, to, now, lang) {

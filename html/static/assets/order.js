@@ -3,7 +3,7 @@
 import { watchAccount } from './account.js';
 import { cancelOrder, getOrder, keepDetails, payOrder, payWith } from './api.js';
 import * as basket from './basket.js';
-import { dayAndTime, money } from './format.js';
+import { dateAndTime, dayAndTime, isolated, money } from './format.js';
 import { lang, learn, onLang, speak, t } from './i18n.js';
 import { loginDialog } from './login-dialog.js';
 import { art, node, replace } from './node.js';
@@ -24,6 +24,8 @@ const box = document.querySelector('#order');
 const sure = document.querySelector('#sure');
 
 let user;
+// Whose order, and whose typed details, this page holds; they stay while nobody is logged in.
+let owner = null;
 let order = null;
 let problem = null; // 'missing' or 'lost'
 let trouble = null; // why the last click changed nothing, as a key
@@ -48,7 +50,10 @@ function signedIn(next) {
   if (next === user) return;
   user = next;
   order = null;
-  form = null;
+  if (next && next !== owner) {
+    owner = next;
+    form = null;
+  }
   problem = null;
   dialog.close();
   read();
@@ -196,7 +201,7 @@ function sheet(now, where) {
     node('div', {}, node('h2', {}, title), node('p', {}, text)),
     clock,
   );
-  const notes = refunds(order, has).map(([key, values]) => node('p', { class: 'refund' }, t(key, values)));
+  const notes = refunds(order, has).map(([key, values]) => node('p', { class: 'refund' }, t(key, { amount: isolated(values.amount) })));
   if (order.status === 'paid') trouble = null;
   if (trouble) notes.unshift(node('p', { class: 'trouble', role: 'alert' }, t(trouble)));
   if (!isReached()) notes.unshift(node('p', { class: 'trouble' }, t('order.offline')));
@@ -226,7 +231,7 @@ function printButton() {
 
 function actions(where) {
   if (where === 'paid') return node('p', { class: 'actions' }, printButton());
-  if (where === 'cancelled') return node('p', { class: 'actions' }, node('a', { class: 'solid', href: pageOf(order) }, t('order.again')));
+  if (where === 'cancelled') return node('p', { class: 'actions' }, node('a', { id: 'again', class: 'solid', href: pageOf(order) }, t('order.again')));
   if (where !== 'created') return null;
   const cancelButton = node('button', { id: 'cancel', class: 'plain', type: 'button' }, t('order.cancel'));
   cancelButton.disabled = busy !== null;
@@ -243,7 +248,7 @@ function payButton(way, place, all) {
 
 function payLabel(way, ways) {
   if (busy === way) return t('order.paying');
-  const total = money(order.total_cents);
+  const total = isolated(money(order.total_cents));
   if (order.total_cents === 0) return t('order.pay.free');
   const name = ways > 1 ? t(`order.pay.${way}`) : null;
   return name ? t('order.pay.with', { name, total }) : t('order.pay', { total });
@@ -265,19 +270,21 @@ async function leave(way) {
 }
 
 function item(now) {
-  const fact = (key, value, className) => node('div', {}, node('dt', {}, t(key)), node('dd', { class: className, dir: 'auto' }, value));
+  const fact = (key, value, className, row = null) => node('div', { class: row }, node('dt', {}, t(key)), node('dd', { class: className, dir: 'auto' }, value));
   return node(
     'section',
     { class: 'bought' },
-    node('a', { class: 'bought-item', href: pageOf(order) }, art(order.product, order.picture), node('b', { dir: 'auto' }, order.title ?? order.product)),
+    node('a', { id: 'bought-item', class: 'bought-item', href: pageOf(order) }, art(order.product, order.picture), node('b', { dir: 'auto' }, order.title ?? order.product)),
     node(
       'dl',
       { class: 'facts' },
+      // What a sheet of paper does not say otherwise.
+      fact('order.buyer', user, null, 'printed'),
       fact('order.number', order.order, 'number'),
       fact('order.round', order.round_name ?? order.round),
       fact('order.quantity', String(order.quantity)),
       fact('order.total', money(order.total_cents)),
-      fact('order.placed', dayAndTime(order.created_ms, now, lang())),
+      fact('order.placed', dateAndTime(order.created_ms, lang())),
       order.status === 'created' ? fact('order.pay_by', dayAndTime(order.pay_by_ms, now, lang())) : null,
     ),
   );

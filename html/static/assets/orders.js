@@ -3,10 +3,10 @@
 import { watchAccount } from './account.js';
 import { getOrders } from './api.js';
 import * as basket from './basket.js';
-import { dayAndTime, price, sign } from './format.js';
+import { dayAndTime, isoDay, price, sign } from './format.js';
 import { lang, learn, onLang, speak, t } from './i18n.js';
 import { loginDialog } from './login-dialog.js';
-import { art, node } from './node.js';
+import { art, keepFocus, node } from './node.js';
 import { orderUrl, payClock, standing } from './order-words.js';
 import { onReach } from './reach.js';
 import { BASKET, onSavedElsewhere } from './store.js';
@@ -27,6 +27,7 @@ let shown = null; // { orders, page, more }
 let lost = false;
 let timer = 0;
 let reading = 0;
+let drawn = '';
 
 learn(more);
 await speak();
@@ -43,7 +44,7 @@ function signedIn(next) {
   read();
 }
 
-const pageAsked = () => Math.max(1, Number(new URLSearchParams(location.search).get('page')) || 1);
+const pageAsked = () => Math.max(1, Math.trunc(Number(new URLSearchParams(location.search).get('page'))) || 1);
 
 async function read() {
   clearTimeout(timer);
@@ -52,6 +53,11 @@ async function read() {
   const answer = await getOrders(pageAsked());
   if (mine !== reading) return;
   if (answer.code === 'login_required') return account.expired();
+  // A page that does not exist, of an old link perhaps, says nothing about the orders.
+  if (pageAsked() > 1 && (answer.code === 'bad_request' || answer.data?.orders?.length === 0)) {
+    history.replaceState(null, '', location.pathname);
+    return read();
+  }
   lost = !answer.data?.orders;
   if (!lost) {
     shown = answer.data;
@@ -84,10 +90,12 @@ function draw() {
   const where = state();
   const now = time.now();
   if (where === 'loading' || now === null) return;
+  const sketch = JSON.stringify([where, lang(), shown, isoDay(now), shown?.orders.map((it) => standing(it, now))]);
+  if (sketch === drawn) return;
+  drawn = sketch;
   main.dataset.state = where;
   list.setAttribute('aria-busy', 'false');
-  if (where === 'orders') list.replaceChildren(...shown.orders.map((it) => row(it, now)));
-  else list.replaceChildren(nothing(where));
+  keepFocus(() => list.replaceChildren(...(where === 'orders' ? shown.orders.map((it) => row(it, now)) : [nothing(where)])));
   paging.hidden = !shown || (shown.page === 1 && !shown.more);
   if (shown) {
     newer.disabled = shown.page === 1;
@@ -114,7 +122,7 @@ function row(it, now) {
   const clock = where === 'created' ? node('b', { class: 'row-clock', 'data-pay-by': it.pay_by_ms }, payClock(it, now)) : null;
   return node(
     'a',
-    { class: 'order-row', href: orderUrl(it), 'data-status': where, 'data-order': it.order },
+    { class: 'order-row', href: orderUrl(it), 'data-status': where, 'data-order': it.order, 'data-focus': `order ${it.order}` },
     art(it.product, it.picture),
     node(
       'div',
