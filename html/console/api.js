@@ -1,5 +1,6 @@
 // Calls of /ops/api/. A request that meets an expired login waits for the login
-// dialog and is sent again, so that nothing typed is lost.
+// dialog and is sent again, so that nothing typed is lost; unless somebody else logs in:
+// what one person began is never done in the name of another.
 
 import { find, lang, t } from './i18n.js';
 
@@ -16,19 +17,39 @@ export class ApiError extends Error {
 }
 
 let token = null;
+let owner = null;
+let isOver = false;
 let logIn = null;
 let showAway = () => {};
+let startAnew = () => {};
 
-/** `onLogin` asks for a login and resolves when there is one; `onAway(error)` shows that a part is away, or null. */
-export function wire({ onLogin, onAway }) {
+/**
+ * `onLogin` asks for a login and resolves when there is one; `onAway(error)` shows that a
+ * part is away, or null; `onOther` starts the page anew for another account.
+ */
+export function wire({ onLogin, onAway, onOther }) {
   logIn = onLogin;
   showAway = onAway;
+  startAnew = onOther;
 }
 
-/** Remembers the token that writing requests carry. */
-export function useToken(csrf) {
+/**
+ * Remembers whose page this is, and the token that writing requests carry. False for
+ * another account than before: the page starts anew, and sends nothing until it does.
+ */
+export function useLogin({ name, csrf }) {
+  if (owner !== null && owner !== name) {
+    isOver = true;
+    startAnew();
+    return false;
+  }
+  owner = name;
   token = csrf;
+  return true;
 }
+
+/** The account whose page this is; null before the first login. */
+export const account = () => owner;
 
 const get = (path, options) => call('GET', path, undefined, options);
 const post = (path, body = {}, options) => call('POST', path, body, options);
@@ -42,6 +63,8 @@ export const api = { get, post, put, del, call };
  */
 async function call(method, path, body, { quiet = false, text = false, signal, headers = {} } = {}) {
   for (;;) {
+    // The page is being left: whoever waits for this has nothing more to do.
+    if (isOver) return new Promise(() => {});
     const answer = await send(method, path, body, { signal, headers });
     if (answer.ok) {
       showAway(null);
@@ -52,7 +75,7 @@ async function call(method, path, body, { quiet = false, text = false, signal, h
       await logIn({ again: token !== null });
       continue;
     }
-    // The token is another one after a login in another tab.
+    // After a login in another tab the token is another one, and maybe the account.
     if (error.code === 'foreign_request' && !quiet && (await refreshToken())) continue;
     if (error.status === 503) showAway(error);
     throw error;
@@ -80,11 +103,11 @@ async function refreshToken() {
   const before = token;
   try {
     const me = await call('GET', '/me', undefined, { quiet: true });
-    token = me.csrf;
+    useLogin(me);
   } catch {
     return false;
   }
-  return token !== before;
+  return isOver || token !== before;
 }
 
 /** A mistake's sentence in the reader's language. */

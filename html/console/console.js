@@ -1,6 +1,6 @@
 // The shell: who is logged in, the menu, the page that the address names.
 
-import { ApiError, api, useToken, wire } from './api.js';
+import { ApiError, api, useLogin, wire } from './api.js';
 import { el, fill } from './dom.js';
 import { onLang, said, speak, t, useCurrency, useZone } from './i18n.js';
 import { comeBack, logIn, whenIn } from './login.js';
@@ -74,7 +74,7 @@ async function show() {
     fill(main, root);
     const ended = await module.show(root, { params, me, changed: (is) => {
       me = is;
-      useToken(is.csrf);
+      useLogin(is);
       showWho();
       showNav();
     } });
@@ -97,19 +97,22 @@ function showAway(error) {
 async function begin() {
   await speak();
   comeBack();
-  wire({ onLogin: logIn, onAway: showAway });
+  // Another operator gets their own page, not what the last one left open.
+  wire({ onLogin: logIn, onAway: showAway, onOther: () => location.reload() });
   whenIn((in_) => {
-    const other = me !== null && me.name !== in_.name;
     me = in_;
     showWho();
     showNav();
-    // Another operator gets their own page, not what the last one left open.
-    if (other) location.reload();
-    else if (in_.must) show();
+    if (in_.must) show();
+  });
+  // Somebody else may have logged in in another tab: the cookie is theirs, here too.
+  document.addEventListener('visibilitychange', async () => {
+    if (document.hidden || me === null) return;
+    const now = await api.get('/me', { quiet: true }).catch(() => null);
+    if (now) useLogin(now);
   });
   document.querySelector('#logout').addEventListener('click', async () => {
     const out = await api.post('/logout', {}, { quiet: true }).catch(() => null);
-    useToken(null);
     // Who came from a login provider logs out there too, and comes back.
     if (/^https?:\/\//.test(out?.end_session_url ?? '')) location.assign(out.end_session_url);
     else location.reload();
@@ -123,7 +126,7 @@ async function begin() {
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
   }
-  useToken(me.csrf);
+  useLogin(me);
   if (me.time_zone) useZone(me.time_zone);
   if (me.currency) useCurrency(me.currency);
   document.documentElement.dataset.shopPort = me.shop_port ?? '';

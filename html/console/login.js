@@ -2,7 +2,7 @@
 // single sign-on leaves for the provider: at the start in this tab, and when a login has
 // expired in another one, so that nothing typed here is lost.
 
-import { ApiError, api, useToken } from './api.js';
+import { ApiError, api, useLogin } from './api.js';
 import { find, said, t } from './i18n.js';
 
 const box = document.querySelector('#login');
@@ -94,11 +94,12 @@ export function logIn({ again = false } = {}) {
     form.password.value = '';
     wantCode(false);
     const isIn = (me) => {
-      useToken(me.csrf);
       form.password.value = '';
       waiting = null;
       document.removeEventListener('visibilitychange', look);
       box.close();
+      // Another account's login begins another page; what waits for this one is dropped.
+      if (!useLogin(me)) return;
       onIn(me);
       resolve(me);
     };

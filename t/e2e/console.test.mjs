@@ -238,6 +238,32 @@ test('a login that expires in the middle of an edit loses nothing that was typed
   await close(operator);
 });
 
+test('what one person began is neither done nor shown under another who logs in after them', async () => {
+  const operator = await person('operator');
+  await typeRound(operator, { name: 'As it was saved', product: unique('other') });
+  const id = await save(operator);
+  const writes = [];
+  operator.on('request', (it) => it.method() === 'PUT' && writes.push(it.url()));
+  await operator.fill(at('name'), 'Typed by the operator');
+  await operator.locator('[data-act=save]').waitFor();
+  await operator.context().clearCookies();
+  await operator.keyboard.press('Control+s');
+  await logIn(operator, 'supervisor');
+  await operator.locator('#who:has-text("supervisor")').waitFor();
+  await operator.locator(at('name')).waitFor();
+  assert.equal(await operator.inputValue(at('name')), 'As it was saved');
+  assert.equal(await operator.locator('.note:has-text("brought back")').count(), 0);
+  assert.equal(writes.length, 1, 'the request that was refused was not sent again');
+
+  // It waits for the person who typed it.
+  await operator.context().clearCookies();
+  await operator.reload();
+  await logIn(operator, 'operator');
+  await operator.locator('.note:has-text("brought back")').waitFor();
+  assert.equal(await operator.inputValue(at('name')), 'Typed by the operator');
+  await close(operator);
+});
+
 test('two people who edit one round see each other’s edit before anything is overwritten', async () => {
   const [operator, supervisor] = [await person('operator'), await person('supervisor')];
   await typeRound(operator, { name: 'Both edit it', product: unique('both') });

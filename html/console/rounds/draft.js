@@ -1,9 +1,11 @@
 // A round as it stands in the editor's fields (all texts, as typed), and as the API
-// takes it. Unsaved changes are kept in the tab until they are saved or discarded.
+// takes it. Unsaved changes are kept in the tab until they are saved or discarded, for
+// the account that made them.
 
+import { account } from '../api.js';
 import { currency, shopZone } from '../i18n.js';
 
-const NAME = (id) => `seckill:console:draft:${id ?? 'new'}`;
+const NAME = (id) => `seckill:console:draft:${account()}:${id ?? 'new'}`;
 
 export const emptyProduct = () => ({ id: '', title: '', amount: '', price: '', list: '', cap: '1', text: '', picture: '', alts: [] });
 
