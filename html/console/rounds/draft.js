@@ -15,10 +15,11 @@ export function fresh() {
   return { version: null, id: '', name: '', starts: `${tomorrow}T12:00:00`, ends: `${tomorrow}T13:00:00`, days: '1', products: [emptyProduct()] };
 }
 
-/** The fields of a stored round. */
+/** The fields of a stored round. The fields of times show whole seconds; the moments stay beside them. */
 export function fromRound(round) {
+  const { starts_ms, ends_ms } = round;
   return {
-    version: round.version, id: round.id, name: round.name, starts: wallClock(round.starts_ms), ends: wallClock(round.ends_ms), days: '1',
+    version: round.version, id: round.id, name: round.name, starts: wallClock(starts_ms), starts_ms, ends: wallClock(ends_ms), ends_ms, days: '1',
     products: round.products.map((it) => ({
       id: it.id, title: it.title, amount: String(it.amount), price: typed(it.price_cents), list: typed(it.list_price_cents),
       cap: String(it.per_buyer), text: it.text, picture: it.picture, alts: it.picture_alt, segments: it.segments, page: it.page,
@@ -29,7 +30,7 @@ export function fromRound(round) {
 /** What the API takes. What is no number goes as it was typed, for the server to name. */
 export function toForm(draft, isNew) {
   const form = {
-    name: draft.name, starts_ms: epoch(draft.starts), ends_ms: epoch(draft.ends),
+    name: draft.name, starts_ms: moment(draft.starts, draft.starts_ms), ends_ms: moment(draft.ends, draft.ends_ms),
     products: draft.products.map((it) => ({
       id: it.id.trim(), title: it.title, amount: whole(it.amount), price_cents: cents(it.price),
       ...(it.list.trim() ? { list_price_cents: cents(it.list) } : {}), ...(it.cap.trim() ? { per_buyer: whole(it.cap) } : {}),
@@ -41,6 +42,9 @@ export function toForm(draft, isNew) {
   if (draft.days.trim() !== '1') form.days = whole(draft.days);
   return form;
 }
+
+/** A time that shows what is stored is the stored one, to the millisecond. */
+const moment = (text, stored) => (stored !== undefined && text === wallClock(stored) ? stored : epoch(text));
 
 const typed = (value) => (value / 10 ** currency.digits).toFixed(currency.digits);
 

@@ -39,8 +39,12 @@ test('times are those of the shop, whatever the zone of the browser, also where 
 
 test('a stored round that nobody touched goes back as it came', () => {
   const product = { id: '153', title: 'Phone', amount: 10, price_cents: 99_905, list_price_cents: 100_000, per_buyer: 2, segments: [], text: 'a\n\nb', picture: 'p.webp', picture_alt: ['Front'], page: '/x' };
-  const round = { id: '7', version: 3, name: 'Noon', starts_ms: 1_795_406_400_000, ends_ms: 1_795_410_000_000, products: [product] };
+  // A sale file may say "+10m", which is hardly ever a whole second.
+  const round = { id: '7', version: 3, name: 'Noon', starts_ms: 1_795_406_400_321, ends_ms: 1_795_410_000_999, products: [product] };
   const form = toForm(fromRound(round), false);
   const { page, segments, ...sent } = product;
   assert.deepEqual(form, { name: 'Noon', starts_ms: round.starts_ms, ends_ms: round.ends_ms, version: 3, products: [sent] });
+  const draft = fromRound(round);
+  assert.equal(toForm({ ...draft, ends: '2026-11-23T13:00:01' }, false).ends_ms, 1_795_410_001_000);
+  assert.equal(toForm({ ...draft, ends: draft.ends }, false).ends_ms, round.ends_ms);
 });
