@@ -2,10 +2,14 @@
 
 import { api } from './api.js';
 import { el, fill } from './dom.js';
-import { find, moment, t } from './i18n.js';
+import { addWords, find, moment, t } from './i18n.js';
 import { changeList, named, shown } from './rounds/changes.js';
+import * as suspects from './findings/words.js';
 import './audit-words.js';
 import { epoch } from './rounds/draft.js';
+
+// What simulated shoppers do has its words there.
+addWords(suspects);
 
 /** The actions that can be filtered by. */
 const ACTIONS = ['round.create', 'round.edit', 'round.copy', 'round.delete', 'round.submit', 'round.withdraw', 'round.approve', 'round.reject', 'round.publish', 'sale.pause', 'sale.resume', 'sale.end', 'sale.withdraw', 'round.import', 'proposal.make', 'proposal.approve', 'proposal.reject', 'proposal.withdraw', 'proposal.outdate', 'proposal.fail',
@@ -70,13 +74,31 @@ export async function show(root) {
 
 const labelled = (name, input) => el('label.soft.small', {}, t(`audit.filter.${name}`), ' ', input);
 
+/** Whom or what an entry is about, as people name it: bans and suspects have their kind before the name. */
+export function targetOf({ action, target }) {
+  const [kind] = action.split('.');
+  const [, of, name] = /^(user|address)[: ](.+)$/s.exec(target) ?? [];
+  if (of && ['ban', 'finding'].includes(kind)) return t(`target.${of}`, { name: of === 'user' ? decoded(name) : name });
+  if (['letter', 'order'].includes(kind)) return find(`target.${target}`) ?? target;
+  return target;
+}
+
+/** Names of accounts are stored as parts of an address are, `x%20y`. */
+function decoded(name) {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
 function row(entry) {
   const isRound = ['round', 'proposal'].includes(entry.action.split('.')[0]) && entry.action !== 'round.delete';
   const target = isRound
-    ? el('a', { href: `#/rounds/${encodeURIComponent(entry.target)}` }, entry.target) : entry.target;
+    ? el('a', { href: `#/rounds/${encodeURIComponent(entry.target)}` }, entry.target) : el('bdi', {}, targetOf(entry));
   return el('tr', {},
     el('td.when', { 'data-label': t('audit.when') }, moment(entry.at_ms, {})),
-    el('td', { 'data-label': t('audit.who') }, el('span', {}, el('b', {}, entry.who), ' ', el('span.soft.small', {}, t(`via.${entry.via}`)))),
+    el('td', { 'data-label': t('audit.who') }, el('span', {}, el('b', { dir: 'auto' }, entry.who), ' ', el('span.soft.small', {}, t(`via.${entry.via}`)))),
     el('td', { 'data-label': t('audit.did') }, find(`did.${entry.action}`) ?? entry.action),
     el('td', { 'data-label': t('audit.target') }, target),
     el('td.detail', {}, detail(entry.detail)));
@@ -84,7 +106,8 @@ function row(entry) {
 
 function detail(of) {
   const { changes, ...rest } = of ?? {};
-  const facts = Object.entries(rest).map(([name, value]) => `${named(name)}: ${shown(name, value)}`).join(' · ');
+  // Each on its own, so that one that runs from right to left does not reorder the others.
+  const facts = Object.entries(rest).map(([name, value], at) => [at ? ' · ' : '', `${named(name)}: `, el('bdi', {}, shown(name, value))]);
   if (!Array.isArray(changes)) return facts;
   return [changeList(changes.slice(0, MOST_CHANGES)), changes.length > MOST_CHANGES ? el('details', {}, el('summary', {}, `+ ${changes.length - MOST_CHANGES}`), changeList(changes.slice(MOST_CHANGES))) : null, facts];
 }

@@ -23,6 +23,21 @@ export function fill(node, ...children) {
   return node;
 }
 
+/** What a focused element is, for finding it again among new ones. */
+function nameOf(node) {
+  const of = node.closest('article, [data-round], [data-proposal], [data-at]');
+  return JSON.stringify([of && { ...of.dataset }, of?.getAttribute('aria-label'), node.tagName, { ...node.dataset }, node.getAttribute('href'), node.getAttribute('aria-label'), (node.closest('label') ?? node).textContent.replace(/\d[\d,.]*/g, '')]);
+}
+
+/** As `fill`, for what is drawn again while somebody is in it: the focus stays where it was. */
+export function refill(node, ...children) {
+  const at = node.contains(document.activeElement) && document.activeElement !== node ? document.activeElement : null;
+  const name = at && nameOf(at);
+  fill(node, ...children);
+  if (name) [...node.querySelectorAll(at.tagName)].find((it) => nameOf(it) === name)?.focus({ preventScroll: true });
+  return node;
+}
+
 /** Says `text` in `node`; what it says already is not touched. */
 export function put(node, text) {
   if (node.textContent !== text) node.textContent = text;

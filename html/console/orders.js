@@ -4,6 +4,7 @@
 import { api } from './api.js';
 import { ask, el, fill, toast } from './dom.js';
 import { addWords, find, lang, moment, money, number, said, t } from './i18n.js';
+import { told } from './order-events.js';
 
 addWords({
   zh: {
@@ -14,7 +15,6 @@ addWords({
     'order.back': '全部订单', 'order.title': '订单', 'order.facts': '订单', 'order.reason': '原因', 'order.round': '场次', 'order.product': '商品', 'order.quantity': '数量', 'order.price': '单价', 'order.pay_by': '支付截止', 'order.request': '请求编号',
     'order.details': '买家填写的信息', 'order.details.none': '没有填写。', 'order.history': '经过',
     'order.what.purchase': '抢到', 'order.what.placed': '下单', 'order.what.confirm': '库存售出', 'order.what.release': '库存放回', 'order.what.return': '库存退回', 'order.what.payment': '收款', 'order.what.notification': '通知', 'order.what.note': '备注', 'order.what.cancel': '取消', 'order.what.refund': '退款', 'order.what.resend': '重发通知',
-    'order.reason.cancelled': '买家取消', 'order.reason.unpaid': '超时未支付', 'order.reason.withdrawn': '场次下架', 'order.reason.operator': '运营取消', 'order.reason.refunded': '已退款', 'order.reason.backlog': '排队太久', 'order.reason.refused': '被拒绝',
     'order.do.cancel': '取消订单', 'order.do.refund': '退款', 'order.do.resend': '重发通知', 'order.do.note': '添加备注', 'order.ask.cancel': '取消这个订单？', 'order.ask.refund': '退还这个订单的款项？', 'order.ask.note': '给这个订单添加备注', 'order.ask.why': '理由，记入审计日志', 'order.ask.text': '备注内容', 'order.done': '已完成',
     'error.order_state': '订单现在的状态不允许这样做，没有做任何更改。', 'error.no_notification': '没有可以重发的通知。',
   },
@@ -26,7 +26,6 @@ addWords({
     'order.back': 'All orders', 'order.title': 'Order', 'order.facts': 'Order', 'order.reason': 'Reason', 'order.round': 'Round', 'order.product': 'Product', 'order.quantity': 'Quantity', 'order.price': 'Price', 'order.pay_by': 'Pay before', 'order.request': 'Request id',
     'order.details': 'What the buyer filled in', 'order.details.none': 'Nothing.', 'order.history': 'What happened',
     'order.what.purchase': 'Bought', 'order.what.placed': 'Placed', 'order.what.confirm': 'Stock sold', 'order.what.release': 'Stock released', 'order.what.return': 'Stock returned', 'order.what.payment': 'Payment', 'order.what.notification': 'Notification', 'order.what.note': 'Note', 'order.what.cancel': 'Cancelled', 'order.what.refund': 'Refunded', 'order.what.resend': 'Notified again',
-    'order.reason.cancelled': 'cancelled by the buyer', 'order.reason.unpaid': 'not paid in time', 'order.reason.withdrawn': 'the round was withdrawn', 'order.reason.operator': 'cancelled by an operator', 'order.reason.refunded': 'refunded', 'order.reason.backlog': 'waited too long in the queue', 'order.reason.refused': 'refused',
     'order.do.cancel': 'Cancel', 'order.do.refund': 'Refund', 'order.do.resend': 'Notify again', 'order.do.note': 'Add a note', 'order.ask.cancel': 'Cancel this order?', 'order.ask.refund': 'Refund this order?', 'order.ask.note': 'Add a note to this order', 'order.ask.why': 'Why, for the audit log', 'order.ask.text': 'The note', 'order.done': 'Done',
   },
 });
@@ -148,7 +147,7 @@ async function one(root, id, me) {
         ? el('dl.facts', {}, inOrder.map(([name, value]) => el('div', { 'data-detail': name }, el('dt', { dir: 'auto' }, labelOf(named.get(name), name)), el('dd.told', { dir: 'auto' }, detail(named.get(name), value)))))
         : el('p.soft', {}, t('order.details.none'))),
       el('section.card', {}, el('h2', {}, t('order.history')), el('ol.history', {}, history.map((it) => el('li', {},
-        el('span.soft.small', {}, moment(it.at_ms, {})), el('b', {}, find(`order.what.${it.what}`) ?? it.what), el('span.told', { dir: 'auto' }, it.detail, it.who ? [' — ', el('bdi', {}, it.who)] : null))))));
+        el('span.soft.small', {}, moment(it.at_ms, {})), el('b', {}, find(`order.what.${it.what}`) ?? it.what), el('span.told', { dir: 'auto' }, told(it), it.who ? [' — ', el('bdi', {}, it.who)] : null))))));
   }
 
   fill(root, el('div.head', {}, el('div', {}, el('a.small', { href: '#/orders' }, t('order.back')), el('h1', {}, t('order.title'), ' ', el('span.number', {}, id)))), cards);

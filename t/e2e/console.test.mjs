@@ -6,6 +6,7 @@
 //   SUPERVISOR_PASSWORD  of "supervisor"
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { isUsable } from './axe.mjs';
 import { BASE_URL, launch, name, shoot, shopper } from './browser.mjs';
@@ -66,6 +67,13 @@ async function save(page) {
   await page.keyboard.press('Control+s');
   await page.locator('[data-act=submit]').waitFor();
   return decodeURIComponent(new URL(page.url()).hash.split('/')[2]);
+}
+
+/** The text of a part of the page in Chinese. */
+async function chinese(page, part) {
+  await page.selectOption('#lang', 'zh-CN');
+  await page.locator('h1', { hasText: /\p{Script=Han}/u }).waitFor();
+  return page.locator(part).textContent();
 }
 
 async function close(page) {
@@ -356,6 +364,14 @@ test('an operator finds an order, reads what its buyer filled in, notes, cancels
   await operator.fill('#orders-text', user);
   await operator.keyboard.press('Enter');
   await operator.locator('.page-orders tbody tr').nth(1).waitFor({ state: 'detached' });
+  // A file, too, asks for the login that it needs.
+  await operator.context().clearCookies();
+  await operator.click('[data-act=export]');
+  const saved = operator.waitForEvent('download');
+  await logIn(operator, 'operator');
+  const file = await saved;
+  assert.equal(file.suggestedFilename(), 'orders.csv');
+  assert.match(await readFile(await file.path(), 'utf8'), new RegExp(order));
   await operator.locator(`tr[data-order="${order}"] a`).click();
   await operator.locator('[data-detail=strap]', { hasText: 'Black' }).waitFor();
   assert.equal(await operator.locator('[data-detail=address] dd').textContent(), '<b>1 Long Street</b>');
@@ -368,6 +384,13 @@ test('an operator finds an order, reads what its buyer filled in, notes, cancels
   await operator.click('dialog[open] [type=submit]');
   await operator.locator('[data-order-state=cancelled]').waitFor();
   assert.equal(await operator.locator('[data-act="order.cancel"], [data-act="order.refund"]').count(), 0);
+  // Words for people, in their language and on the shop's clock; no line of the ledger.
+  const history = operator.locator('.history');
+  await history.locator('li', { hasText: 'to be paid before' }).waitFor();
+  for (const text of [await history.textContent(), await chinese(operator, '.history')]) assert.doesNotMatch(text, /request=|user=|\d{4}-\d\d-\d\dT|refund_due/);
+  assert.match(await chinese(operator, '.history'), /须在 .* 前支付/);
+  await operator.selectOption('#lang', 'en');
+  await operator.locator('.history').waitFor();
   await shoot(operator, 'console-order-real');
   await isUsable(operator, 'an order that was cancelled');
   await close(operator);

@@ -3,6 +3,7 @@
 use seckill_core::ids::Item;
 use seckill_core::orders::money::Currency;
 use serde::Serialize;
+use serde_json::{Value, json};
 use sqlx::Row as _;
 
 use super::orders::Order;
@@ -16,18 +17,26 @@ pub struct OrderEvent {
     /// What, in one word: `purchase`, `placed`, `confirm`, `release`, `return`, `payment`,
     /// `notification`, `note`, `cancel`, `refund` or `resend`.
     pub what: String,
-    /// More of it, for people.
+    /// More of it, for people: a sentence in English, or the text of whoever did it.
     pub detail: String,
+    /// What the sentence says, as values, for other languages; empty where `detail` is
+    /// somebody's own text. Of stock: `quantity`, and `reason` where it came back. Of
+    /// `placed`: `pay_by_ms`. Of a payment: `payment`, `amount` (`cents`, `currency`),
+    /// `state`, `reason`. Of a notification: `kind`, `channel`, `state`, `attempts`,
+    /// `reason`.
+    #[schema(value_type = Object)]
+    pub facts: Value,
     /// Who did it; empty for the system and the buyer.
     pub who: String,
 }
 
 impl OrderEvent {
-    fn new(at_ms: u64, what: &str, detail: String) -> Self {
+    fn new(at_ms: u64, what: &str, detail: String, facts: Value) -> Self {
         Self {
             at_ms,
             what: what.to_owned(),
             detail,
+            facts,
             who: String::new(),
         }
     }
@@ -47,21 +56,36 @@ impl Store {
         if !events.iter().any(|event| event.what == "purchase") {
             // The archive is a moment behind.
             let detail = format!("{} items locked", order.quantity);
-            events.push(OrderEvent::new(order.locked_ms, "purchase", detail));
+            let facts = json!({ "quantity": order.quantity });
+            events.push(OrderEvent::new(order.locked_ms, "purchase", detail, facts));
         }
         let placed = format!("to be paid by {}", crate::time::rfc3339(order.pay_by_ms));
-        events.push(OrderEvent::new(order.created_ms, "placed", placed));
+        let facts = json!({ "pay_by_ms": order.pay_by_ms });
+        events.push(OrderEvent::new(order.created_ms, "placed", placed, facts));
         for payment in self.payments_of(order).await? {
+            let amount = payment.amount(shop);
+            let (sign, digits) = (amount.currency.sign(), amount.currency.digits());
+            let facts = json!({
+                "payment": payment.id,
+                "amount": {
+                    "cents": amount.minor,
+                    "currency": { "sign": sign, "digits": digits },
+                },
+                "state": payment.state.as_str(),
+                "reason": payment.reason,
+            });
             let detail = format!(
-                "{}, {}, {}{}",
+                "{}, {amount}, {}{}",
                 payment.id,
-                payment.amount(shop),
                 payment.state.as_str(),
-                payment
-                    .reason
-                    .map_or(String::new(), |it| format!(" ({it})")),
+                in_brackets(payment.reason),
             );
-            events.push(OrderEvent::new(payment.received_ms, "payment", detail));
+            events.push(OrderEvent::new(
+                payment.received_ms,
+                "payment",
+                detail,
+                facts,
+            ));
         }
         events.extend(self.notification_events(order).await?);
         events.extend(self.notes(order).await?);
@@ -85,7 +109,14 @@ impl Store {
             ) == made
         });
         Ok(of_order
-            .map(|event| OrderEvent::new(event.id.ms, event.kind(), event.to_string()))
+            .map(|event| {
+                let reason = Some(event.text("reason")).filter(|reason| !reason.is_empty());
+                let facts = json!({
+                    "quantity": event.number("quantity").unwrap_or(i64::from(order.quantity)),
+                    "reason": reason,
+                });
+                OrderEvent::new(event.id.ms, event.kind(), event.to_string(), facts)
+            })
             .collect())
     }
 
@@ -102,15 +133,17 @@ impl Store {
                 let text = |column| -> Result<String, sqlx::Error> { row.try_get(column) };
                 let reason: Option<String> = row.try_get(4)?;
                 let attempts: i64 = row.try_get(3)?;
+                let (kind, channel, state) = (text(0)?, text(1)?, text(2)?);
+                let facts = json!({
+                    "kind": kind, "channel": channel, "state": state, "attempts": attempts,
+                    "reason": reason,
+                });
                 let detail = format!(
-                    "{} by {}: {} after {attempts} attempts{}",
-                    text(0)?,
-                    text(1)?,
-                    text(2)?,
-                    reason.map_or(String::new(), |it| format!(" ({it})")),
+                    "{kind} by {channel}: {state} after {attempts} attempts{}",
+                    in_brackets(reason),
                 );
                 let at_ms = unsigned(row.try_get(5)?);
-                Ok(OrderEvent::new(at_ms, "notification", detail))
+                Ok(OrderEvent::new(at_ms, "notification", detail, facts))
             })
             .collect()
     }
@@ -128,9 +161,14 @@ impl Store {
                     at_ms: unsigned(row.try_get(0)?),
                     what: row.try_get(1)?,
                     detail: row.try_get(2)?,
+                    facts: json!({}),
                     who: row.try_get(3)?,
                 })
             })
             .collect()
     }
+}
+
+fn in_brackets(reason: Option<String>) -> String {
+    reason.map_or(String::new(), |it| format!(" ({it})"))
 }

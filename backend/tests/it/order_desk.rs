@@ -158,6 +158,20 @@ async fn a_paid_order_is_refunded_once_and_the_stock_and_the_ledger_agree() {
         .unwrap();
     let paid = history.iter().find(|it| it.what == "payment").unwrap();
     assert!(paid.detail.contains("999.00 CNY"), "{}", paid.detail);
+    // The same as values, for people who read another language.
+    assert_eq!(
+        (&paid.facts["amount"]["cents"], &paid.facts["state"]),
+        (&json!(99_900), &json!("refund_due"))
+    );
+    let facts = |what| &history.iter().find(|it| it.what == what).unwrap().facts;
+    assert!(facts("placed")["pay_by_ms"].as_u64().is_some());
+    assert_eq!(facts("purchase")["quantity"], 1);
+    assert_eq!(facts("return")["reason"], "operator");
+    assert_eq!(
+        facts("refund"),
+        &json!({}),
+        "its text is the operator's own"
+    );
     let told: Vec<&str> = history.iter().map(|event| event.what.as_str()).collect();
     for what in [
         "purchase",

@@ -19,6 +19,7 @@ export function named(field, titles = {}) {
 export function shown(field, value) {
   const name = field.split('.').at(-1);
   if (value === null || value === undefined || value === '') return '–';
+  if (name === 'wickedness') return value.map((vice) => find(`vice.${vice}`) ?? vice).join(', ') || '–';
   if (Array.isArray(value)) return value.map((it) => shown(field, it)).join(' → ');
   if (typeof value === 'object') return Object.entries(value).map(([key, it]) => `${named(key)}: ${shown(key, it)}`).join(' · ');
   if (typeof value === 'number' && name.endsWith('_ms')) return moment(value, {});

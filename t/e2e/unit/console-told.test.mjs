@@ -1,0 +1,43 @@
+// What operators read of an order's history and in the audit log: words, no codes.
+
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { targetOf } from '../../../html/console/audit.js';
+import { told } from '../../../html/console/order-events.js';
+import { named, shown } from '../../../html/console/rounds/changes.js';
+import { speaks } from './speaks.mjs';
+
+after(() => speaks('en'));
+
+const CNY = { sign: '¥', digits: 2 };
+const events = [
+  { what: 'purchase', detail: '1796023348332-0 purchase user=carl request=r locked=1', facts: { quantity: 1, reason: null } },
+  { what: 'placed', detail: 'to be paid by 2026-11-30T07:32:28.333Z', facts: { pay_by_ms: Date.UTC(2026, 10, 30, 7, 32) } },
+  { what: 'payment', detail: 'p1, 499.00 CNY, refund_due (cancelled)', facts: { payment: 'p1', amount: { cents: 49_900, currency: CNY }, state: 'refund_due', reason: 'cancelled' } },
+  { what: 'release', detail: '1796023348332-1 release user=carl reason=unpaid', facts: { quantity: 2, reason: 'unpaid' } },
+  { what: 'notification', detail: 'ordered by email: dead after 3 attempts (no route)', facts: { kind: 'ordered', channel: 'email', state: 'dead', attempts: 3, reason: 'no route' } },
+  { what: 'note', detail: '买家来电 refund_due', facts: {} },
+];
+
+test('an order’s history is told in the reader’s language, times on the shop’s clock', async () => {
+  await speaks('zh');
+  assert.deepEqual(events.map(told), [
+    '1 件', '须在 2026/11/30 15:32 前支付', '¥499.00，待退款（订单已取消），支付号 p1', '2 件（超时未支付）', '已下单，电子邮件，已放弃（已尝试 3 次）（no route）', '买家来电 refund_due',
+  ]);
+  await speaks('en');
+  assert.deepEqual(events.map(told), [
+    '1 item', 'to be paid before 11/30/2026, 15:32', '¥499.00, refund due (The order was cancelled), payment p1', '2 items (not paid in time)', 'order placed, e-mail, given up (3 attempts) (no route)', '买家来电 refund_due',
+  ]);
+});
+
+test('the audit log says states, roles and subjects in words', async () => {
+  await speaks('zh');
+  assert.equal(`${named('before')}: ${shown('before', 'paid')}`, '之前: 已支付');
+  assert.equal(`${named('by')}: ${shown('by', 'password')}`, '登录方式: 密码');
+  assert.equal(shown('wickedness', ['hammer', 'blind']), '连点, 从不看页面');
+  assert.equal(targetOf({ action: 'ban.add', target: 'user:x%20y' }), '账号 x y');
+  assert.equal(targetOf({ action: 'ban.lift', target: 'address:203.0.113.0/24' }), '地址 203.0.113.0/24');
+  assert.equal(targetOf({ action: 'finding.confirm', target: 'user bot-1' }), '账号 bot-1');
+  assert.equal(targetOf({ action: 'ban.add', target: 'user:100%' }), '账号 100%');
+  assert.equal(targetOf({ action: 'round.edit', target: 'user' }), 'user');
+});
