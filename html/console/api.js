@@ -59,16 +59,16 @@ export const api = { get, post, put, del, call };
 
 /**
  * Sends JSON (or, given a Blob or FormData, that) and returns the response's JSON,
- * or its text with `{ text: true }`. With `quiet`, an expired login opens no dialog.
+ * or what `as` says: `text` or `blob`. With `quiet`, an expired login opens no dialog.
  */
-async function call(method, path, body, { quiet = false, text = false, signal, headers = {} } = {}) {
+async function call(method, path, body, { quiet = false, as = 'json', signal, headers = {} } = {}) {
   for (;;) {
     // The page is being left: whoever waits for this has nothing more to do.
     if (isOver) return new Promise(() => {});
     const answer = await send(method, path, body, { signal, headers });
     if (answer.ok) {
       showAway(null);
-      return text ? answer.text() : answer.json();
+      return answer[as]();
     }
     const error = new ApiError(answer.status, await answer.json().catch(() => ({})));
     if (error.code === 'login_required' && !quiet) {

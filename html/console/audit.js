@@ -1,6 +1,7 @@
 // The audit log: who did what, and when.
 
 import { api } from './api.js';
+import { download } from './download.js';
 import { el, fill } from './dom.js';
 import { addWords, find, moment, t } from './i18n.js';
 import { changeList, named, shown } from './rounds/changes.js';
@@ -57,7 +58,7 @@ export async function show(root) {
       soon();
     },
   });
-  const save = el('a.button', { href: '', download: 'audit.csv', 'data-act': 'export', onclick: () => save.setAttribute('href', `/ops/api/audit/export?${query()}`) }, t('audit.export'));
+  const save = el('button.button', { type: 'button', 'data-act': 'export', onclick: () => download(`/audit/export?${query()}`, 'audit.csv') }, t('audit.export'));
   const actions = el('select', {
     'aria-label': t('audit.did'),
     onchange: (event) => {

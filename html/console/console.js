@@ -129,7 +129,7 @@ async function begin() {
   useLogin(me);
   if (me.time_zone) useZone(me.time_zone);
   if (me.currency) useCurrency(me.currency);
-  document.documentElement.dataset.shopPort = me.shop_port ?? '';
+  Object.assign(document.documentElement.dataset, { shopUrl: me.shop_url ?? '', shopPort: me.shop_port ?? '' });
   onLang(show);
   window.addEventListener('hashchange', () => {
     // Leaving by the skip link is no change of page.

@@ -2,6 +2,7 @@
 // filled in, and what can be done about it.
 
 import { api } from './api.js';
+import { download } from './download.js';
 import { ask, el, fill, toast } from './dom.js';
 import { addWords, find, lang, moment, money, number, said, t } from './i18n.js';
 import { told } from './order-events.js';
@@ -95,7 +96,7 @@ async function list(root) {
     read();
   });
   which.addEventListener('change', () => read());
-  const out = el('button.button', { type: 'button', onclick: () => location.assign(`/ops/api/orders/export?${query({})}`) }, t('orders.export'));
+  const out = el('button.button', { type: 'button', 'data-act': 'export', onclick: () => download(`/orders/export?${query({})}`, 'orders.csv') }, t('orders.export'));
   fill(root, el('div.head', {}, el('h1', {}, t('orders.title')), el('div.row', {}, out)), form, box);
   await read();
 }

@@ -88,7 +88,9 @@ pub(super) struct Me {
     role: &'static str,
     /// The shop's time zone: its days begin and end at midnight there.
     time_zone: String,
-    /// The port of the shop's pages on this host.
+    /// The shop's address as shoppers know it (`site_url`); null if that is not set.
+    shop_url: Option<String>,
+    /// The port of the shop's pages on this host, which counts without a `shop_url`.
     shop_port: u16,
     /// The currency of all amounts.
     currency: CurrencyView,
@@ -113,6 +115,7 @@ impl Me {
             name: session.name.clone(),
             role: session.role.as_str(),
             time_zone: zone.to_owned(),
+            shop_url: state.config.targets.site.clone(),
             shop_port: state.config.port,
             currency: CurrencyView::of(state.config.currency),
             csrf: session.csrf.clone(),

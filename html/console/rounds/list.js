@@ -1,7 +1,8 @@
 // All rounds; a round's id in the address opens the editor instead.
 
 import { api, mistakeText } from '../api.js';
-import { el, fill, toast } from '../dom.js';
+import { download } from '../download.js';
+import { el, fill, refill, toast } from '../dom.js';
 import { moment, number, said, span, t } from '../i18n.js';
 import { editor } from './editor.js';
 import { STATES, chip } from './state.js';
@@ -94,7 +95,7 @@ function fileTools(again) {
   });
   return el('div.row', {}, input,
     el('button.button', { type: 'button', onclick: () => input.click() }, t('rounds.import')),
-    el('a.button', { href: '/ops/api/rounds/export', download: 'sale.toml' }, t('rounds.export')));
+    el('button.button', { type: 'button', 'data-act': 'export', onclick: () => download('/rounds/export', 'sale.toml') }, t('rounds.export')));
 }
 
 function failed(error) {

@@ -21,7 +21,7 @@ export function preview() {
     fetching?.abort();
     fetching = new AbortController();
     try {
-      const html = await api.post('/rounds/preview', { round: form, product }, { text: true, signal: fetching.signal });
+      const html = await api.post('/rounds/preview', { round: form, product }, { as: 'text', signal: fetching.signal });
       const page = new DOMParser().parseFromString(html, 'text/html');
       for (const script of page.querySelectorAll('script, link[rel=modulepreload], noscript, dialog, #panel, #account')) script.remove();
       await speak(page, form);

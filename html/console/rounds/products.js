@@ -59,7 +59,7 @@ export function productCards({ draft, isLocked, isFixed, changed, look, looked, 
       },
     },
     el('div.row.product-head', {}, el('h3', {}, t('product.n', { n: at + 1 })),
-      product.page ? el('a.small', { href: shopLink(product.page), target: '_blank', rel: 'noreferrer' }, t('act.view')) : null,
+      product.page ? el('a.small', { href: shopLink(product.page, document.documentElement.dataset, location), target: '_blank', rel: 'noreferrer' }, t('act.view')) : null,
       el('span.grow'),
       tool('up', '↑', () => swap(at, at - 1), isLocked || at === 0),
       tool('down', '↓', () => swap(at, at + 1), isLocked || at + 1 === draft.products.length),
@@ -112,8 +112,8 @@ export function productCards({ draft, isLocked, isFixed, changed, look, looked, 
 /** The fields' names in the API. */
 const API = { id: 'id', title: 'title', amount: 'amount', price: 'price_cents', list: 'list_price_cents', cap: 'per_buyer', text: 'text', picture: 'picture' };
 
-/** The shop's page, on the shop's port. */
-function shopLink(path) {
-  const port = document.documentElement.dataset.shopPort;
-  return port ? `${location.protocol}//${location.hostname}:${port}${path}` : path;
+/** The shop's page: at the shop's address, or on the shop's port of this host. Pure. */
+export function shopLink(path, { shopUrl, shopPort }, { protocol, hostname }) {
+  if (shopUrl) return shopUrl.replace(/\/+$/, '') + path;
+  return shopPort ? `${protocol}//${hostname}:${shopPort}${path}` : path;
 }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { shopLink } from '../../../html/console/rounds/products.js';
 import { rectangle } from '../../../html/console/rounds/cut.js';
 import { matching, reasonsOf } from '../../../html/console/findings.js';
 import { sums } from '../../../html/console/report.js';
@@ -16,6 +17,13 @@ test('the part of a picture has the chosen ratio, and moves within the picture',
     const { x, y, width, height } = rectangle(999, 777, 3 / 4, at);
     assert.ok(x + width <= 999 && y + height <= 777);
   }
+});
+
+test('a product is looked at where shoppers see it', () => {
+  const here = { protocol: 'http:', hostname: 'console.example' };
+  const link = (shop) => shopLink('/product/1-153.html', shop, here);
+  assert.equal(link({ shopUrl: 'https://shop.example/', shopPort: '8080' }), 'https://shop.example/product/1-153.html');
+  assert.equal(link({ shopUrl: '', shopPort: '8080' }), 'http://console.example:8080/product/1-153.html');
 });
 
 test('suspects are found by name and by reason, reasons counted once for each', () => {
