@@ -126,7 +126,7 @@ export async function show(root, { params }) {
         decision: what, findings: findings.map(({ kind, subject }) => ({ kind, subject })), ...(minutes ? { minutes } : {}),
       });
       const done = findings.length === 1 ? t(`finding.${what}.done`, { subject: findings[0].subject }) : t(`finding.${what}.done.many`, { n: number(decided) });
-      toast(refused.length ? refused[0].why : done, refused.length ? 'bad' : 'good');
+      toast(refused.length ? t('finding.refused', { n: number(refused.length), why: refused[0].why }) : done, refused.length ? 'bad' : 'good');
       chosen.clear();
       last = '';
       await read();

@@ -11,7 +11,7 @@ addWords({
   zh: {
     'orders.title': '订单', 'orders.find': '查找', 'orders.by': '条件', 'orders.text': '内容', 'orders.by.order': '订单号', 'orders.by.user': '买家', 'orders.by.payment': '支付号', 'orders.by.round': '场次编号', 'orders.by.product': '商品编号',
     'orders.state': '状态', 'orders.any': '全部', 'orders.order': '订单号', 'orders.user': '买家', 'orders.item': '商品', 'orders.total': '金额', 'orders.created': '下单时间', 'orders.more': '更多', 'orders.export': '导出 CSV',
-    'orders.none': '没有符合条件的订单', 'orders.none.do': '换个条件再试。', 'orders.empty': '还没有订单', 'orders.empty.do': '买家下单后会出现在这里。',
+    'orders.no_number': '订单号是一串数字。', 'orders.none': '没有符合条件的订单', 'orders.none.do': '换个条件再试。', 'orders.empty': '还没有订单', 'orders.empty.do': '买家下单后会出现在这里。',
     'order.state.created': '待支付', 'order.state.paid': '已支付', 'order.state.cancelled': '已取消', 'order.state.failed': '未成功',
     'order.back': '全部订单', 'order.title': '订单', 'order.facts': '订单', 'order.reason': '原因', 'order.round': '场次', 'order.product': '商品', 'order.quantity': '数量', 'order.price': '单价', 'order.pay_by': '支付截止', 'order.request': '请求编号',
     'order.details': '买家填写的信息', 'order.details.none': '没有填写。', 'order.history': '经过',
@@ -22,7 +22,7 @@ addWords({
   en: {
     'orders.title': 'Orders', 'orders.find': 'Find', 'orders.by': 'Find by', 'orders.text': 'Text', 'orders.by.order': 'Order number', 'orders.by.user': 'Buyer', 'orders.by.payment': 'Payment', 'orders.by.round': 'Round id', 'orders.by.product': 'Product id',
     'orders.state': 'State', 'orders.any': 'All', 'orders.order': 'Order', 'orders.user': 'Buyer', 'orders.item': 'Product', 'orders.total': 'Total', 'orders.created': 'Placed', 'orders.more': 'More', 'orders.export': 'Export CSV',
-    'orders.none': 'No order matches', 'orders.none.do': 'Try something else.', 'orders.empty': 'No orders yet', 'orders.empty.do': 'They appear here once buyers have placed them.',
+    'orders.no_number': 'An order number is digits only.', 'orders.none': 'No order matches', 'orders.none.do': 'Try something else.', 'orders.empty': 'No orders yet', 'orders.empty.do': 'They appear here once buyers have placed them.',
     'order.state.created': 'Awaiting payment', 'order.state.paid': 'Paid', 'order.state.cancelled': 'Cancelled', 'order.state.failed': 'Failed',
     'order.back': 'All orders', 'order.title': 'Order', 'order.facts': 'Order', 'order.reason': 'Reason', 'order.round': 'Round', 'order.product': 'Product', 'order.quantity': 'Quantity', 'order.price': 'Price', 'order.pay_by': 'Pay before', 'order.request': 'Request id',
     'order.details': 'What the buyer filled in', 'order.details.none': 'Nothing.', 'order.history': 'What happened',
@@ -64,7 +64,10 @@ async function list(root) {
 
   async function read(before = '') {
     const mine = (turn += 1);
-    note.textContent = '';
+    // Asked for by its number, an order has one.
+    const isWord = by.value === 'order' && !/^\d*$/.test(text.value.trim());
+    note.textContent = isWord ? t('orders.no_number') : '';
+    if (isWord) return;
     let page;
     try {
       page = await api.get(`/orders?${query({ before })}`);

@@ -1,9 +1,10 @@
 // Simulated shoppers: how many, how they misbehave, in which round, and the report.
 
 import { api } from './api.js';
-import { ask, el, fill, toast } from './dom.js';
+import { ask, el, fill, refill, toast } from './dom.js';
 import { addWords, moment, number, said, t } from './i18n.js';
 import { en, zh } from './findings/words.js';
+import { readWhole } from './numbers.js';
 
 addWords({ zh, en });
 
@@ -12,7 +13,8 @@ const TONES = { running: 'info', finished: 'good', failed: 'bad', ended: 'warn' 
 function field(name, label, input) {
   input.id = `sim-${name}`;
   input.name = name;
-  return el('div.w4', {}, el('label', { for: input.id }, label), input);
+  input.setAttribute('aria-describedby', `sim-${name}-mistake`);
+  return el('div.w4', {}, el('label', { for: input.id }, label), input, el('p.mistake', { id: `sim-${name}-mistake`, role: 'alert' }));
 }
 
 function amount(value, min, max) {
@@ -50,7 +52,7 @@ function state(simulation, end, again) {
       running && el('button.button.is-danger', { type: 'button', onclick: end }, t('sim.end'))),
     running && el('progress.sim-bar', { max: 1, value: share, 'aria-label': t('sim.running') }),
     progress && el('p.soft.num', {}, t('sim.progress', { requests: number(progress.requests), gone: number(progress.gone), actors: number(progress.actors) })),
-    simulation.trouble && el('p.mistake', {}, simulation.trouble),
+    simulation.trouble && el('p.mistake', { dir: 'auto' }, simulation.trouble),
     report && el('div.note', { 'data-tone': 'info', id: 'sim-summary' }, summary(report).map(([key, values]) =>
       el('p', {}, t(key, Object.fromEntries(Object.entries(values).map(([name, n]) => [name, number(n)])))))),
     simulation.state === 'ended' && !report && el('p.soft', {}, t('sim.sum.none')),
@@ -71,7 +73,7 @@ function scenarios(plan, put) {
   };
   const choice = el('select', { 'aria-label': t('sim.saved'), onchange: () => choice.value && put(read()[choice.value]) });
   const show = (chosen = '') => {
-    fill(choice, el('option', { value: '' }, t('sim.saved')), Object.keys(read()).map((name) => el('option', { value: name }, name)));
+    fill(choice, el('option', { value: '' }, t('sim.saved')), Object.keys(read()).map((name) => el('option', { value: name, dir: 'auto' }, name)));
     choice.value = chosen;
   };
   const save = async () => {
@@ -91,14 +93,14 @@ function scenarios(plan, put) {
 export async function show(root) {
   const now = el('div');
   const first = await api.get('/simulation');
-  const form = el('form.card');
+  const form = el('form.card', { novalidate: true });
   let last = '';
   let timer = 0;
 
   async function read() {
     const answer = await api.get('/simulation');
     const text = JSON.stringify(answer.simulation);
-    if (text !== last) fill(now, answer.simulation.state !== 'none' && state(answer.simulation, end, begin));
+    if (text !== last) refill(now, answer.simulation.state !== 'none' && state(answer.simulation, end, begin));
     last = text;
     clearTimeout(timer);
     timer = setTimeout(() => read().catch(() => {}), answer.simulation.state === 'running' ? 1000 : 5000);
@@ -107,6 +109,22 @@ export async function show(root) {
   async function end() {
     await api.call('DELETE', '/simulation').catch((error) => toast(said(error), 'bad'));
     await read();
+  }
+
+  /** Whether the numbers can be sent; what is wrong is said beside its field. */
+  function fits() {
+    const empty = ['round', 'product'].find((name) => !form.elements[name].value.trim());
+    if (empty) {
+      form.elements[empty].focus();
+      return false;
+    }
+    const note = (name) => form.querySelector(`#sim-${name}-mistake`);
+    const read = ['seconds', 'shoppers', 'bots'].map((name) => readWhole(form.elements[name], note(name)));
+    if (read.includes(null)) return false;
+    const [, shoppers, bots] = read;
+    note('shoppers').textContent = shoppers + bots ? '' : t('sim.nobody');
+    if (!(shoppers + bots)) form.elements.shoppers.focus();
+    return shoppers + bots > 0;
   }
 
   function plan() {
@@ -147,7 +165,7 @@ export async function show(root) {
     el('div.row.is-end', {}, scenarios(plan, put), el('span.gap'), el('button.button.is-main', { type: 'submit' }, t('sim.begin'))));
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    begin(plan());
+    if (fits()) begin(plan());
   });
   fill(root, el('div.head', {}, el('h1', {}, t('nav.simulation'))), el('p.soft', {}, t('sim.what')),
     may ? form : el('div.card.empty', {}, el('h2', {}, t('sim.none.title')), el('p', {}, t('sim.none'))), now);

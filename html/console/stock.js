@@ -3,6 +3,7 @@
 import { ApiError, api, mistakeText } from './api.js';
 import { ask, el, fill, toast } from './dom.js';
 import { addWords, number, said, t } from './i18n.js';
+import { readWhole, wholeIn } from './numbers.js';
 import { propose } from './rounds/proposals.js';
 
 addWords({
@@ -61,6 +62,8 @@ addWords({
   },
 });
 
+/** As many as the server takes. */
+const MOST = 1_000_000_000;
 const AMOUNTS = ['sale', 'locked', 'saled', 'in_transit', 'outbox'];
 const LABELS = { in_transit: 'moving' };
 
@@ -99,10 +102,11 @@ export async function show(root, { params: [round = '', product = ''] }) {
   function adjusting(levels, { sold, whole }) {
     const note = el('p.mistake', { id: 'amount-mistake', role: 'alert' });
     const effect = el('p.hint', { id: 'amount-effect', 'aria-live': 'polite' });
-    const amount = el('input', { id: 'amount', type: 'number', min: 1, step: 1, value: whole, required: true, inputmode: 'numeric', 'aria-describedby': 'amount-effect amount-mistake' });
+    const amount = el('input', { id: 'amount', type: 'number', min: 1, max: MOST, step: 1, value: whole, required: true, inputmode: 'numeric', 'aria-describedby': 'amount-effect amount-mistake' });
     const button = el('button.button.is-main', { type: 'submit' }, t('stock.set'));
     const preview = () => {
-      const change = Number(amount.value) - whole;
+      const to = wholeIn(amount.value, 1, MOST);
+      const change = to - whole;
       const words = { n: number(Math.abs(change)), sale: number(levels.sale + change) };
       note.textContent = '';
       effect.textContent = change === 0 || !amount.value ? t('stock.same') : t(change > 0 ? 'stock.more' : 'stock.less', words);
@@ -124,7 +128,8 @@ export async function show(root, { params: [round = '', product = ''] }) {
     }
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
-      const to = Number(amount.value);
+      const to = readWhole(amount, note);
+      if (to === null) return;
       const words = { title: levels.title, from: number(whole), to: number(to) };
       if (to < whole && !(await ask({ title: t('stock.ask', words), text: effect.textContent, yes: t('stock.set'), no: t('cancel') }))) return;
       form.classList.add('is-busy');

@@ -1,8 +1,9 @@
 // What operators say to everybody who waits, said and ended from the board.
 
 import { ApiError, api, mistakeText } from '../api.js';
-import { ask, el, fill, toast } from '../dom.js';
+import { ask, el, refill, toast } from '../dom.js';
 import { addWords, moment, said, t } from '../i18n.js';
+import { readWhole } from '../numbers.js';
 
 addWords({
   zh: {
@@ -21,35 +22,46 @@ addWords({
 /** The card of the board; `read` is called from time to time, since others announce too. */
 export function announcement() {
   const now = el('div');
-  const note = el('p.mistake', { role: 'alert' });
-  const text = el('input', { id: 'announcement-text', maxlength: 200, required: true, autocomplete: 'off', dir: 'auto' });
-  const minutes = el('input', { id: 'announcement-minutes', type: 'number', min: 1, max: 1440, step: 1, value: 10, required: true, inputmode: 'numeric' });
-  const show = ({ announcement: is }) => fill(now, is
-    ? [el('p', {}, el('b', { dir: 'auto', 'data-announcement': '' }, is.text)), el('p.soft.small', {}, t('announcement.until', { who: is.by, when: moment(is.until_ms) })),
+  const notes = Object.fromEntries(['text', 'minutes'].map((name) => [name, el('p.mistake', { id: `announcement-${name}-mistake`, role: 'alert' })]));
+  const text = el('input', { id: 'announcement-text', maxlength: 200, required: true, autocomplete: 'off', dir: 'auto', 'aria-describedby': 'announcement-text-mistake' });
+  const minutes = el('input', { id: 'announcement-minutes', type: 'number', min: 1, max: 1440, step: 1, value: 10, required: true, inputmode: 'numeric', 'aria-describedby': 'announcement-minutes-mistake' });
+  let shown = '';
+  function show({ announcement: is }) {
+    if (JSON.stringify(is) === shown) return;
+    shown = JSON.stringify(is);
+    refill(now, is ? [el('p', {}, el('b', { dir: 'auto', 'data-announcement': '' }, is.text)), el('p.soft.small', {}, t('announcement.until', { who: is.by, when: moment(is.until_ms) })),
       el('div.row.is-end', {}, el('button.button', { type: 'button', 'data-act': 'announcement.end', onclick: end }, t('announcement.end')))]
-    : el('p.soft', {}, t('announcement.none')));
-  const read = async () => show(await api.get('/announcement').catch(() => ({ announcement: null })));
+      : el('p.soft', {}, t('announcement.none')));
+  }
+  async function read() {
+    const is = await api.get('/announcement').catch(() => null);
+    // What cannot be read is not "none".
+    if (is) show(is);
+  }
   async function carried(work, words) {
-    note.textContent = '';
+    for (const note of Object.values(notes)) note.textContent = '';
     try {
       show(await work());
       toast(t(words));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      note.textContent = error.mistakes.length ? mistakeText(error.mistakes[0]) : said(error);
+      const [mistake] = error.mistakes;
+      (notes[mistake?.field] ?? notes.text).textContent = mistake ? mistakeText(mistake) : said(error);
     }
   }
   async function end() {
     if (await ask({ title: t('announcement.ask.end'), yes: t('announcement.end'), no: t('cancel') })) await carried(() => api.del('/announcement'), 'announcement.gone');
   }
   const form = el('form', { novalidate: true, id: 'announcement-form' },
-    el('div.fields', {}, el('div.w8', {}, el('label', { for: 'announcement-text' }, t('announcement.text')), text, note), el('div.w4', {}, el('label', { for: 'announcement-minutes' }, t('announcement.minutes')), minutes)),
+    el('div.fields', {}, el('div.w8', {}, el('label', { for: 'announcement-text' }, t('announcement.text')), text, notes.text), el('div.w4', {}, el('label', { for: 'announcement-minutes' }, t('announcement.minutes')), minutes, notes.minutes)),
     el('div.row.is-end', {}, el('button.button', { type: 'submit' }, t('announcement.say'))));
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     if (!text.value.trim()) return text.focus();
+    const time = readWhole(minutes, notes.minutes);
+    if (time === null) return undefined;
     if (!(await ask({ title: t('announcement.ask'), shows: el('blockquote', { dir: 'auto' }, text.value.trim()), yes: t('announcement.say'), no: t('cancel') }))) return undefined;
-    return carried(() => api.post('/announcement', { text: text.value, minutes: Number(minutes.value) }), 'announcement.done');
+    return carried(() => api.post('/announcement', { text: text.value, minutes: time }), 'announcement.done');
   });
   const node = el('details.card.announcement', {}, el('summary', {}, t('announcement.title')), now, form);
   read();

@@ -14,7 +14,7 @@ const post = (round, step, body = { version: round.version }) => api.post(`/roun
 export async function approve(round) {
   if (!(await ask({ title: t('ask.approve', round), text: t('ask.approve.text'), yes: t('act.approve'), no: t('cancel') }))) return null;
   const is = await post(round, 'approve');
-  toast(is.problem ?? t('act.approved'), is.problem ? 'bad' : 'good');
+  toast(is.problem ? t('problem', is) : t('act.approved'), is.problem ? 'bad' : 'good');
   return is;
 }
 
@@ -36,7 +36,7 @@ async function stopRound(round, step, me) {
     if (me.role === 'supervisor' && await ask({ title: t('ask.cancel.paid', round), text: t('ask.cancel.paid.text'), yes: t('act.cancel.all'), no: t('act.cancel.keep'), danger: true })) cancel = 'all';
   }
   const is = await post(round, step, { reason, cancel });
-  toast(is.problem ?? t(`act.stop.${step}.done`), is.problem ? 'bad' : 'good');
+  toast(is.problem ? t('problem', is) : t(`act.stop.${step}.done`), is.problem ? 'bad' : 'good');
   return is;
 }
 
@@ -92,7 +92,7 @@ export function actions({ round, me, dirty, isNew, act, save, take, leave }) {
     default: return [copy, round.state === 'paused' ? stop('resume') : stop('pause'), round.state === 'published' ? null : stop('end'), stop('withdraw'), button('publish', async () => {
       const is = await post(round, 'publish', {});
       take(is);
-      toast(is.problem ?? t('act.published'), is.problem ? 'bad' : 'good');
+      toast(is.problem ? t('problem', is) : t('act.published'), is.problem ? 'bad' : 'good');
     }), dirty ? saving : null, isDraft ? remove : null];
   }
 }

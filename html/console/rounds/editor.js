@@ -143,7 +143,7 @@ export async function editor(root, { id, me }) {
     }
     const is = await api.put(`/rounds/${encodeURIComponent(id)}`, toForm(draft, false));
     take(is);
-    toast(is.problem ?? t('act.saved'), is.problem ? 'bad' : 'good');
+    toast(is.problem ? t('problem', is) : t('act.saved'), is.problem ? 'bad' : 'good');
     return is;
   }
 
@@ -157,7 +157,7 @@ export async function editor(root, { id, me }) {
     const note = (key, tone) => el('p.note', { 'data-tone': tone }, t(key, values ?? {}));
     fill(notes,
       restored && isDirty() ? el('p.note', { 'data-tone': 'warn' }, t('note.restored')) : null,
-      round?.problem ? el('p.note', { 'data-tone': 'bad' }, round.problem) : null,
+      round?.problem ? el('p.note', { 'data-tone': 'bad' }, t('problem', round)) : null,
       round?.state === 'rejected' ? note('note.rejected', 'bad') : null,
       round?.state === 'submitted' ? note('note.submitted', 'info') : null,
       round?.state === 'submitted' && me.role === 'supervisor' && isOwn(round, me) ? note('note.own', 'warn') : null,

@@ -70,7 +70,7 @@ export function proposalCard(proposal, me, read) {
       const sure = await ask({ title: t('proposal.ask.approve'), shows: changeList(proposal.changes, proposal.titles), yes: t('proposal.approve'), no: t('cancel') });
       if (!sure) return;
       const is = await api.post(`${path}/approve`);
-      toast(is.problem ?? t('proposal.approved'), is.problem ? 'bad' : 'good');
+      toast(is.problem ? t('problem', is) : t('proposal.approved'), is.problem ? 'bad' : 'good');
     }) : null,
   ];
   const note = (key) => el('p.note', { 'data-tone': 'warn' }, t(key));

@@ -81,7 +81,7 @@ async function eachDay(days, title, work) {
     text.textContent = t('series.progress', { n: at + 1, of: days.length, id: round.id });
     try {
       const is = await work(round);
-      if (is.problem) throw new Error(is.problem);
+      if (is.problem) throw new Error(t('problem', is));
     } catch (error) {
       refused += 1;
       list.append(el('li', {}, el('b', {}, round.id), ' ', error.code ? said(error) : error.message));

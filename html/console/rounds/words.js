@@ -50,7 +50,7 @@ addWords({
     'series.submitting': '正在逐日提交', 'series.approving': '正在逐日批准', 'series.rejecting': '正在逐日驳回', 'series.progress': '第 {n} 天，共 {of} 天：{id}', 'series.done': '{of} 天中完成了 {n} 天。',
     'approvals.title': '待审批', 'basis.title': '与以前批准的比较', 'basis.copy': '与来源场次“{name}”（{round}）相比', 'basis.series': '与本系列最近批准的场次“{name}”（{round}）相比', 'basis.same': '没有差别', 'basis.none': '全新的场次，没有可比较的。', 'basis.more': '显示全部 {n} 种商品', 'approvals.off': '立省 {percent}%', 'approvals.empty': '没有待审批的场次', 'approvals.empty.do': '运营提交后会出现在这里。', 'approvals.by': '{who} 提交于 {when}',
 
-    'error.own_round': '您创建、修改或提交过这个场次，须由另一位主管审批。', 'error.already_approved': '这个场次刚刚已由别的主管批准，不需要再做什么。',
+    'error.no_room': '边缘节点的内存放不下这些商品，没有做任何更改；请加大边缘节点的 seckill_zone，或等别的场次结束。', 'error.not_held': '商城的库存系统没有留出这些商品，没有批准；原因见 ops 角色的日志。', 'error.own_round': '您创建、修改或提交过这个场次，须由另一位主管审批。', 'error.already_approved': '这个场次刚刚已由别的主管批准，不需要再做什么。',
     'error.already_rejected': '这个场次刚刚已被驳回，请看理由。', 'error.waits_for_approval': '这个场次正在等待审批，要修改请先撤回。',
     'error.changed_meanwhile': '您打开之后，别人改过这个场次，所以没有用您的覆盖。请看现在的内容再决定。',
     'error.start_passed': '开始时间已过。请驳回或撤回，改一个更晚的时间。', 'error.round_over': '这个场次已经结束，没有批准。',
@@ -68,7 +68,7 @@ addWords({
     'mistake.place': '第 {0} 行第 {1} 列', 'mistake.not_a_table': '这里是 {0}，应是一张表。', 'mistake.near_field': '没有字段“{0}”，是不是“{1}”？', 'mistake.unknown_field': '没有字段“{0}”，可用的有：{1}。', 'mistake.missing': '缺少，请写 {0}。', 'mistake.empty_list': '是空的，请写 {0}。', 'mistake.not_a_list': '{0} 不是列表，请写 {1}。', 'mistake.file_id': '{0} 不能作编号，请用引号写 1–{1} 位字母、数字或下划线，例如 "{2}"。', 'mistake.not_a_name': '{0} 不是名称，请用引号写 1–{1} 个字符。', 'mistake.not_a_text': '{0} 不是文字，请用引号写最多 {1} 个字符，或省略。', 'mistake.not_a_time': '{0} 不是时间，请写 "2026-11-23T12:00:00+08:00" 或 "+10m"。', 'mistake.amounts_count': '有 {0} 个数，请写 1 到 {1} 个 0 到 {2} 的整数，或省略。', 'mistake.no_amount': '{0} 不是数量，请写 1 到 {1} 个 0 到 {2} 的整数，或省略。', 'mistake.not_amounts': '{0} 不是数量列表，请写 1 到 {1} 个 0 到 {2} 的整数，或省略。', 'mistake.quoted_number': '“{0}”带了引号，请去掉引号写数字。', 'mistake.days_need_start': '办 {0} 天的场次要有固定的开始时间，例如 "2026-11-23T12:00:00+08:00"。', 'mistake.syntax': '这不是 {0} 文件：{1}。', 'mistake.round_fixed': '文件中有已经审批的场次，没有导入。请在控制台修改它，或从文件中去掉。', 'mistake.overlap_in_file': '文件中有商品同时在两个场次里，没有导入。请改时间或去掉一处。', 'mistake.days_calendar': '日期超出了日历范围。',
     'mistake.overlap': '商品 {0} 同时也在场次 {1}（{2}）里，{3} 到 {4}。请换一个不重叠的时间，或从其中一场去掉这个商品。',
     'mistake.days_long_id': '多天场次的编号最多 23 个字符，因为每天要加上日期。', 'mistake.days_overlap': '一场超过一天，各天会重叠，请缩短时间或只办一天。',
-    'mistake.fixed': '审批后保持 {0}，买家已经看到。', 'mistake.price_raised': '审批后只能是 {0} 或更低，买家已经看到。', 'mistake.fixed_products': '审批后不能增减商品（{0}）。', 'mistake.fixed_start': '开始时间保持 {0}，不足一分钟或已过。',
+    'mistake.fixed': '审批后保持 {0}，买家已经看到。', 'mistake.price_raised': '审批后只能是 {0} 或更低，买家已经看到。', 'mistake.fixed_products': '审批后不能增减商品（{0}）。', 'mistake.amount_refused': '数量不能改为 {0}，没有做任何更改；请看现在卖出了多少。', 'mistake.fixed_start': '开始时间保持 {0}，不足一分钟或已过。',
     'mistake.start_too_soon': '{0} 不足一分钟，请给等待的买家留些时间。', 'mistake.fixed_end': '结束时间只能比 {0} 更晚。', 'mistake.round_over': '场次已于 {0} 结束，可以复制到另一天。',
   },
   en: {

@@ -321,10 +321,13 @@ test('an amount is adjusted after its effect was shown, and never below what is 
   await card.waitFor({ state: 'detached' });
   assert.equal(limit(), before);
   await close(other);
-  await page.fill('#amount', '0');
-  await page.click('form.card [type=submit]');
-  await page.locator('dialog[open] [type=submit]').click();
-  await page.locator('#amount-mistake', { hasText: '0' }).waitFor();
+  // What is no amount is not sent, nor is its effect promised.
+  for (const not of ['0', '9.5', '']) {
+    await page.fill('#amount', not);
+    await page.click('form.card [type=submit]');
+    await page.locator('#amount-mistake', { hasText: 'a whole number from 1 to 1,000,000,000' }).waitFor();
+    assert.equal(await page.locator('#amount-effect').textContent(), '');
+  }
   await close(page);
 });
 
