@@ -181,11 +181,11 @@ export async function show(root) {
   function row(ban) {
     const cell = (label, ...what) => el('td', { 'data-label': t(label) }, el('span', {}, what));
     return el('tr', { 'data-ban': `${ban.kind}:${ban.value}` },
-      el('td', {}, el('b', {}, ban.value), ' ', el('span.chip', {}, t(`bans.kind.${ban.kind}`))),
-      cell('bans.reason', ban.reason || '–'),
+      el('td', {}, el('bdi', {}, el('b', {}, ban.value)), ' ', el('span.chip', {}, t(`bans.kind.${ban.kind}`))),
+      cell('bans.reason', el('bdi', {}, ban.reason || '–')),
       cell('bans.until', ban.expires_ms ? moment(ban.expires_ms) : t('bans.forever')),
       cell('bans.since', ban.at_ms ? moment(ban.at_ms) : '–'),
-      cell('bans.by', ban.by || '–'),
+      cell('bans.by', el('bdi', {}, ban.by || '–')),
       el('td', {}, el('button.button.is-small', { type: 'button', 'aria-label': `${t('bans.lift')} ${ban.value}`, onclick: () => lift(ban) }, t('bans.lift'))));
   }
 

@@ -105,7 +105,7 @@ function hot() {
       shown = visitors;
       const products = visitors.hot ?? [];
       node.hidden = !products.length;
-      fill(list, products.map(([key, n]) => el('li', {}, el('span', {}, all[key]?.title ?? key), el('span.num.soft', {}, t('board.hot.clicks', { n: number(n) })))));
+      fill(list, products.map(([key, n]) => el('li', {}, el('span', { dir: 'auto' }, all[key]?.title ?? key), el('span.num.soft', {}, t('board.hot.clicks', { n: number(n) })))));
     },
   };
 }

@@ -83,12 +83,12 @@ export async function show(root) {
   const fact = (label, what) => el('div', {}, el('dt', {}, t(label)), el('dd.num', {}, what));
   function item(letter) {
     return el('li.letter', { 'data-letter': letter.id },
-      el('p.reason', {}, letter.reason),
+      el('p.reason', { dir: 'auto' }, letter.reason),
       el('dl.facts', {},
         fact('letters.came', moment(letter.came_ms, {})),
         fact('letters.from', letter.source),
         fact('letters.attempts', t('letters.attempts.n', { n: number(letter.attempts) }))),
-      el('details', {}, el('summary.small.soft', {}, t('letters.message')), el('pre', { tabindex: '0' }, readable(letter.message))),
+      el('details', {}, el('summary.small.soft', {}, t('letters.message')), el('pre', { tabindex: '0', dir: 'auto' }, readable(letter.message))),
       el('button.button.is-small', { type: 'button', onclick: () => sendOne(letter.id) }, t('letters.one')));
   }
 

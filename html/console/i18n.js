@@ -29,8 +29,13 @@ export function t(key, values = {}) {
 export function find(key, values = {}) {
   return (WORDS[current][key] ?? (current === 'zh-CN' ? undefined : WORDS.en[key]))
     ?.replace(/\{(\w+)\|([^{}]*)\}/g, (_, name, forms) => form(forms.split('|'), values[name]))
-    .replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '') ?? null;
+    .replace(/\{(\w+)\}/g, (_, name) => isolated(values[name] ?? '')) ?? null;
 }
+
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** A name that runs from right to left does not take along what stands beside it in a sentence. */
+export const isolated = (value) => (typeof value === 'string' && RIGHT_TO_LEFT.test(value) ? `\u2068${value}\u2069` : value);
 
 function form(forms, value) {
   if (!forms[0].includes('=')) return String(value) === '1' ? forms[0] : forms[1];

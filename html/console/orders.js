@@ -44,7 +44,7 @@ export async function show(root, { params, me }) {
 
 async function list(root) {
   const by = el('select', { id: 'orders-by' }, BY.map((it) => el('option', { value: it }, t(`orders.by.${it}`))));
-  const text = el('input', { id: 'orders-text', maxlength: 128, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
+  const text = el('input', { id: 'orders-text', dir: 'auto', maxlength: 128, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
   const which = el('select', { id: 'orders-state' }, ['', ...STATES].map((it) => el('option', { value: it }, t(it ? `order.state.${it}` : 'orders.any'))));
   const note = el('p.mistake', { role: 'alert' });
   const box = el('section.card');

@@ -58,7 +58,7 @@ export async function show(root, { params: [id] }) {
   }));
   const crowd = report.requests !== null && all.paid + all.unpaid > 0 ? Math.round(report.requests / (all.paid + all.unpaid)) : null;
   fill(root,
-    el('div.head', {}, el('div', {}, el('h1', { dir: 'auto' }, `${t('report.title')} · ${report.name}`), el('p.soft', {}, span(report.starts_ms, report.ends_ms), ' · ', t('report.made', { when: moment(report.at_ms) }))),
+    el('div.head', {}, el('div', {}, el('h1', {}, `${t('report.title')} · `, el('bdi', {}, report.name)), el('p.soft', {}, span(report.starts_ms, report.ends_ms), ' · ', t('report.made', { when: moment(report.at_ms) }))),
       el('button.button.is-main', { type: 'button', onclick: () => window.print() }, t('report.print'))),
     report.at_ms < report.ends_ms ? el('p.note', { 'data-tone': 'warn' }, t('report.running')) : null,
     report.orders_removed_ms === null ? null

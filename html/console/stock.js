@@ -93,7 +93,7 @@ export async function show(root, { params: [round = '', product = ''] }) {
     const [sold, whole] = [locked + saled, sale + locked + saled + moving];
     const facts = [['total', number(whole)], ['sale', number(sale)], ['locked', number(locked)], ['saled', number(saled)], ['permits', t('stock.of', { n: number(levels.permits), limit: number(levels.limit) })]];
     fill(root,
-      el('div.head', {}, el('h1', {}, `${levels.title} `, el('span.soft.small', {}, `${round}::${product}`)), el('a.button', { href: '#/board' }, t('stock.back'))),
+      el('div.head', {}, el('h1', {}, el('bdi', {}, levels.title), ' ', el('span.soft.small', {}, `${round}::${product}`)), el('a.button', { href: '#/board' }, t('stock.back'))),
       levels.missing.length ? el('p.banner', { role: 'alert' }, t('stock.missing', { reason: levels.missing[0] })) : null,
       el('section.card', {}, el('dl.facts', {}, facts.map(([name, what]) => el('div', { 'data-fact': name }, el('dt', {}, t(`stock.${name}`)), el('dd.num', {}, what)))), table(levels)),
       adjusting(levels, { sold, whole }));
@@ -109,7 +109,9 @@ export async function show(root, { params: [round = '', product = ''] }) {
       const change = to - whole;
       const words = { n: number(Math.abs(change)), sale: number(levels.sale + change) };
       note.textContent = '';
-      effect.textContent = change === 0 || !amount.value ? t('stock.same') : t(change > 0 ? 'stock.more' : 'stock.less', words);
+      // Nothing is said of what cannot be.
+      const can = to !== null && levels.sale + change >= 0;
+      effect.textContent = !can ? '' : change === 0 ? t('stock.same') : t(change > 0 ? 'stock.more' : 'stock.less', words);
     };
     amount.addEventListener('input', preview);
     preview();

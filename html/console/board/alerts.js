@@ -1,12 +1,12 @@
 // The alerts, in plain sentences, the worst first.
 
-import { el, fill } from '../dom.js';
-import { find, lang, t } from '../i18n.js';
+import { el, refill } from '../dom.js';
+import { find, isolated, lang, t } from '../i18n.js';
 
 /** An alert's sentence in the reader's language; the server's own is English. */
 function sentence({ code, subject, values, message }, titles) {
   const name = titles.has(subject) ? `${titles.get(subject)} (${subject})` : subject;
-  if (lang() === 'en') return subject ? message.replaceAll(subject, name) : message;
+  if (lang() === 'en') return subject ? message.replaceAll(subject, isolated(name)) : message;
   return find(`alert.${code}`, { ...values, subject: name }) ?? message;
 }
 

@@ -15,7 +15,7 @@ const percent = (share) => `${(Math.floor(share * 1000) / 10).toFixed(share > 0 
 
 class Row {
   constructor(key) {
-    this.title = el('b');
+    this.title = el('b', { dir: 'auto' });
     this.id = el('span.soft.small');
     this.share = el('span.num.share');
     this.bars = Object.fromEntries(PARTS.map((name) => [name, el('i', { 'data-part': name })]));
@@ -59,7 +59,7 @@ class Row {
 class Group {
   /** `again` draws once more, when more is wanted. */
   constructor(roundId, round, again) {
-    this.name = el('b');
+    this.name = el('bdi.board-name');
     this.state = el('span.chip');
     this.when = el('span.soft.small.num');
     this.list = el('ul.shelf');

@@ -101,7 +101,7 @@ function card(days, me, read) {
       el('details', {}, el('summary', {}, t('series.each')), el('ul.days', {}, days.map((it) => el('li', {}, link(it, it.id), ' ', spanOf(it.starts_ms, it.ends_ms))))),
     ]
     : el('p', {}, spanOf(round.starts_ms, round.ends_ms));
-  const title = isMany ? [round.name, ' ', el('span.soft.small', {}, t('round.series', { series: round.series }))] : [link(round, round.name), ' ', el('span.soft.small', {}, round.id)];
+  const title = isMany ? [el('bdi', {}, round.name), ' ', el('span.soft.small', {}, t('round.series', { series: round.series }))] : [link(round, el('bdi', {}, round.name)), ' ', el('span.soft.small', {}, round.id)];
   return el('article.card.waiting', { 'data-round': isMany ? null : round.id, 'data-series': isMany ? round.series : null },
     el('div.head', {}, el('h2', {}, title), el('div.row', {}, tools)),
     when,

@@ -36,5 +36,5 @@ function side(field, value) {
 /** A list of changes: the field, what it was, what it is to be. */
 export function changeList(changes, titles = {}) {
   return el('ul.changes', {}, changes.map((it) => el('li', { 'data-change': it.field },
-    el('b', {}, named(it.field, titles)), ': ', el('s', {}, side(it.field, it.from)), ' → ', el('ins', {}, side(it.field, it.to)))));
+    el('b', { dir: 'auto' }, named(it.field, titles)), ': ', el('s', {}, side(it.field, it.from)), ' → ', el('ins', {}, side(it.field, it.to)))));
 }

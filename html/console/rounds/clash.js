@@ -6,7 +6,7 @@ import { t } from '../i18n.js';
 /** 'theirs', 'mine', or '' to think about it. */
 export function clash(message, theirs, mine) {
   const rows = differences(theirs, mine).map(([name, now, yours]) => el('tr', {}, el('td', {}, name),
-    el('td', { 'data-label': t('clash.now') }, now), el('td', { 'data-label': t('clash.yours') }, yours)));
+    el('td', { 'data-label': t('clash.now') }, el('bdi', {}, now)), el('td', { 'data-label': t('clash.yours') }, el('bdi', {}, yours))));
   return new Promise((resolve) => {
     const button = (answer, words, tone = '') => el('button.button', { type: 'button', class: tone, onclick: () => box.close(answer) }, t(words));
     const box = el('dialog.dialog.is-wide', {}, el('h2', {}, t('clash.title')), el('p.soft', {}, message),

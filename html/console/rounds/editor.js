@@ -190,7 +190,7 @@ export async function editor(root, { id, me }) {
     fill(form,
       el('section.card', {}, el('h2', {}, t('round.basics')), round?.series ? el('p.soft.small', {}, t('round.series', { series: round.series })) : null,
         el('div.fields', {},
-          text('name', { hint: 'round.name.hint', wide: isNew ? 'w8' : 'w12', input: { maxlength: 200, autocomplete: 'off' } }),
+          text('name', { hint: 'round.name.hint', wide: isNew ? 'w8' : 'w12', input: { maxlength: 200, autocomplete: 'off', dir: 'auto' } }),
           isNew ? text('id', { hint: 'round.id.hint', wide: 'w4', input: { maxlength: 40, autocomplete: 'off', spellcheck: 'false' } }) : null,
           text('starts_ms', { words: 'starts', of: 'starts', hint: 'round.zone', input: time, disabled: state === 'running' }),
           text('ends_ms', { words: 'ends', of: 'ends', input: time }),

@@ -73,12 +73,12 @@ export function productCards({ draft, isLocked, isFixed, changed, look, looked, 
       })),
     el('div.fields', {},
       one('id', 'id', 'w4', input('id', { spellcheck: 'false', disabled: isFixed })),
-      one('title', 'title', 'w8', input('title', { maxlength: 200 })),
+      one('title', 'title', 'w8', input('title', { maxlength: 200, dir: 'auto' })),
       one('price', 'price', 'w3', input('price', { inputmode: 'decimal' })),
       one('list', 'list', 'w3', input('list', { inputmode: 'decimal', disabled: isFixed })),
       one('amount', 'amount', 'w3', input('amount', { inputmode: 'numeric' })),
       one('cap', 'cap', 'w3', input('cap', { inputmode: 'numeric', disabled: isFixed })),
-      one('text', 'text', 'w12', el('textarea', { rows: 4, value: product.text, maxlength: 8000, disabled: isLocked, oninput: (event) => put('text')(event.target.value) }), 'product.text.hint'),
+      one('text', 'text', 'w12', el('textarea', { rows: 4, dir: 'auto', value: product.text, maxlength: 8000, disabled: isLocked, oninput: (event) => put('text')(event.target.value) }), 'product.text.hint'),
       one('picture', 'picture', 'w12', picture.input, 'product.picture.hint', picture.node)));
   }
 
