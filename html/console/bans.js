@@ -1,7 +1,7 @@
 // Bans: who, why, until when; adding one, lifting one.
 
 import { ApiError, api, mistakeText } from './api.js';
-import { ask, el, fill, toast } from './dom.js';
+import { ask, el, fill, refill, toast } from './dom.js';
 import { addWords, moment, number, said, t } from './i18n.js';
 
 addWords({
@@ -200,7 +200,7 @@ export async function show(root) {
     const pages = Math.max(1, Math.ceil(found.matching / PER_PAGE));
     const go = (label, to, off) => el('button.button.is-small', { type: 'button', disabled: off, onclick: () => read(to).catch((error) => toast(said(error), 'bad')) }, t(label));
     turn.hidden = pages === 1;
-    fill(turn, go('page.before', found.page - 1, found.page <= 1), el('span.small.soft.num', {}, t('page.at', { page: number(found.page), pages: number(pages) })), go('page.after', found.page + 1, found.page >= pages));
+    refill(turn, go('page.before', found.page - 1, found.page <= 1), el('span.small.soft.num', {}, t('page.at', { page: number(found.page), pages: number(pages) })), go('page.after', found.page + 1, found.page >= pages));
   }
 
   let typed = 0;

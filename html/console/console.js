@@ -1,8 +1,8 @@
 // The shell: who is logged in, the menu, the page that the address names.
 
 import { ApiError, api, useLogin, wire } from './api.js';
-import { el, fill } from './dom.js';
-import { onLang, said, speak, t, useCurrency, useZone } from './i18n.js';
+import { el, fill, refill } from './dom.js';
+import { lang, onLang, said, speak, t, useCurrency, useZone } from './i18n.js';
 import { comeBack, logIn, whenIn } from './login.js';
 import { PAGES } from './nav.js';
 
@@ -13,6 +13,7 @@ let me = null;
 let stop = null;
 let shown = 0;
 const counts = {};
+let navShown = '';
 
 function showWho() {
   const who = document.querySelector('#who');
@@ -24,7 +25,11 @@ function showWho() {
 function showNav() {
   const at = place().name;
   const entries = PAGES.filter((page) => !me?.must && !page.unlisted && (!page.for || page.for === me?.role));
-  fill(nav, entries.map((page) =>
+  // The counts are read every half a minute: nothing moves where nothing changed.
+  const now = JSON.stringify([at, lang(), entries.map((page) => [page.name, counts[page.name] ?? 0])]);
+  if (now === navShown) return;
+  navShown = now;
+  refill(nav, entries.map((page) =>
     el('a', { href: `#/${page.name}`, 'aria-current': page.name === at ? 'page' : null }, t(`nav.${page.name}`),
       counts[page.name] ? [' ', el('span.count', {}, String(counts[page.name]))] : null)));
   // On a phone the menu is a strip that may be longer than the screen.

@@ -2,7 +2,7 @@
 // reasons, and the decisions about them.
 
 import { api } from './api.js';
-import { ask, el, fill, toast } from './dom.js';
+import { ask, el, fill, refill, toast } from './dom.js';
 import { addWords, lang, moment, number, said, t } from './i18n.js';
 import { en, zh } from './findings/words.js';
 
@@ -141,7 +141,7 @@ export async function show(root, { params }) {
     const all = shown();
     const some = [...chosen.values()];
     const isAll = all.length > 0 && all.every((it) => chosen.has(keyOf(it)));
-    fill(bulk,
+    refill(bulk,
       el('label.sim-vice', {}, el('input', {
         type: 'checkbox', checked: isAll, disabled: all.length === 0,
         onchange: () => {
@@ -162,11 +162,11 @@ export async function show(root, { params }) {
     const { findings, counts, policy, ban_score: score, ban_minutes: minutes } = answer;
     fill(about, t(`policy.${policy}`, { score, minutes }));
     const all = Object.values(counts).reduce((sum, n) => sum + n, 0);
-    fill(tabs, ['', ...STATES].map((state) => el('a.button.is-small', {
+    refill(tabs, ['', ...STATES].map((state) => el('a.button.is-small', {
       href: `#/findings/${state}`, 'aria-current': state === wanted ? 'page' : null,
       class: state === wanted ? 'is-main' : '',
     }, `${t(state ? `finding.${state}` : 'finding.all')} ${number(state ? counts[state] ?? 0 : all)}`)));
-    fill(reasons, reasonsOf(findings).map(([code, n]) => el('button.button.is-small', {
+    refill(reasons, reasonsOf(findings).map(([code, n]) => el('button.button.is-small', {
       type: 'button', 'aria-pressed': String(reason === code),
       onclick: () => {
         reason = reason === code ? '' : code;
@@ -174,7 +174,7 @@ export async function show(root, { params }) {
       },
     }, `${t(`why.${code}`)} ${number(n)}`)));
     const some = shown();
-    fill(list, some.length ? some.map((finding) => card(finding, decide, selection))
+    refill(list, some.length ? some.map((finding) => card(finding, decide, selection))
       : el('div.card.empty', {}, el('h2', {}, t('finding.none')), el('p', {}, t('finding.none.why'))));
     drawBulk();
   }

@@ -246,6 +246,30 @@ test('a login that expires in the middle of an edit loses nothing that was typed
   await close(operator);
 });
 
+test('what a save was refused for stays marked when an earlier check comes late', async () => {
+  const operator = await person('operator');
+  await typeRound(operator, { name: 'Checked late', product: unique('late') });
+  let release;
+  const late = new Promise((resolve) => (release = resolve));
+  await operator.route('**/ops/api/rounds/check', async (route) => {
+    await late;
+    // Nobody may wait for it any more.
+    await route.fulfill({ json: {} }).catch(() => {});
+  });
+  const refusal = { code: 'mistakes', message: 'One field is refused.', mistakes: [{ field: 'name', code: 'empty', message: 'Another name, please.', values: ['200'] }] };
+  await operator.route('**/ops/api/rounds', (route) => route.fulfill({ status: 422, json: refusal }));
+  const checking = operator.waitForRequest('**/ops/api/rounds/check');
+  await operator.fill(at('name'), 'Checked too late');
+  await checking;
+  await operator.keyboard.press('Control+s');
+  const mistake = operator.locator('[data-mistake=name]', { hasText: 'Another name, please.' });
+  await mistake.waitFor();
+  release();
+  await operator.evaluate(() => fetch('/ops/api/me'));
+  assert.equal(await mistake.count(), 1);
+  await close(operator);
+});
+
 test('what one person began is neither done nor shown under another who logs in after them', async () => {
   const operator = await person('operator');
   await typeRound(operator, { name: 'As it was saved', product: unique('other') });

@@ -66,7 +66,7 @@ export function alerts() {
       shown = sketch;
       const items = all.map((alert) => el('li.alert', { 'data-level': alert.level, 'data-code': alert.code, 'data-subject': alert.subject },
         WHERE[alert.code] ? el('a', { href: WHERE[alert.code] }, sentence(alert, titles)) : sentence(alert, titles)));
-      fill(list, items.length ? items : el('li.alert', { 'data-level': 'well' }, t('board.well')));
+      refill(list, items.length ? items : el('li.alert', { 'data-level': 'well' }, t('board.well')));
       const now = all.map(({ code, subject }) => `${code} ${subject}`).join();
       if (now !== known) spoken.textContent = list.textContent;
       const before = new Set((known ?? '').split(','));

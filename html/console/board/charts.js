@@ -2,7 +2,7 @@
 
 import uPlot from '../vendor/uplot/uPlot.esm.js';
 import { api } from '../api.js';
-import { el, fill, toast } from '../dom.js';
+import { el, fill, refill, toast } from '../dom.js';
 import { find, lang, moment, number, said, shopZone, t } from '../i18n.js';
 import '../rounds/words.js';
 
@@ -39,8 +39,8 @@ function axis(more) {
 }
 
 /** From when to when, in seconds. */
-function shown(first, last) {
-  const end = last ?? Date.now() / 1000;
+function shown(first, last, now) {
+  const end = last ?? now / 1000;
   return [Math.max(end - SHOWN_S[1], Math.min(first ?? end, end - SHOWN_S[0])), end];
 }
 
@@ -67,7 +67,7 @@ function drawMarks(plot, marks) {
   ctx.restore();
 }
 
-function options(series, axes, width, { past, marks }) {
+function options(series, axes, width, { past, marks, now }) {
   return {
     width,
     height: HEIGHT,
@@ -77,7 +77,7 @@ function options(series, axes, width, { past, marks }) {
     legend: { live: true },
     hooks: { draw: [showNewest, (plot) => drawMarks(plot, marks())], setCursor: [showNewest] },
     scales: {
-      x: { time: true, range: (_, first, last) => (past() ? [past().from_ms / 1000, past().to_ms / 1000] : shown(first, last)) },
+      x: { time: true, range: (_, first, last) => (past() ? [past().from_ms / 1000, past().to_ms / 1000] : shown(first, last, now())) },
       y: { range: (_, __, max) => [0, Math.max(5, (max ?? 0) * 1.1)] },
       s: { range: (_, __, max) => [0, Math.max(5, (max ?? 0) * 1.1)] },
     },
@@ -167,7 +167,10 @@ export function columnsOf(past) {
 export function charts() {
   let past = null;
   let timer = 0;
-  const view = { range: 'live', past: () => past, marks: () => past?.marks ?? [] };
+  // How far the server's clock is ahead of this one, in ms: what is recorded has its times.
+  let ahead = 0;
+  let boardMs = 0;
+  const view = { range: 'live', past: () => past, marks: () => past?.marks ?? [], now: () => Date.now() + ahead };
   const all = Object.fromEntries(Object.keys(CHARTS).map((name) => [name, new Chart(name, view)]));
   const choice = el('div.row.states', { role: 'group', 'aria-label': t('board.range') });
   const marks = el('ul.marks.small');
@@ -175,7 +178,7 @@ export function charts() {
   const node = el('div', {}, choice, el('div.charts', {}, Object.values(all).map((chart) => chart.node)), listed);
 
   function showChoice() {
-    fill(choice, Object.keys(RANGES).map((range) => el('button.button.is-small', {
+    refill(choice, Object.keys(RANGES).map((range) => el('button.button.is-small', {
       type: 'button', 'aria-pressed': String(view.range === range), 'data-range': range, onclick: () => choose(range),
     }, t(`board.range.${range}`))));
   }
@@ -191,7 +194,7 @@ export function charts() {
 
   async function read() {
     const range = view.range;
-    const to = Date.now();
+    const to = Math.round(view.now());
     try {
       const answer = await api.get(`/board/history?${new URLSearchParams({ from_ms: to - RANGES[range], to_ms: to, points: POINTS })}`);
       if (view.range !== range) return;
@@ -214,6 +217,9 @@ export function charts() {
   return {
     node,
     draw(columns, board) {
+      // One that is drawn again, in another width, is no longer of this moment.
+      if (board.at_ms !== boardMs) ahead = board.at_ms - Date.now();
+      boardMs = board.at_ms;
       if (view.range === 'live') for (const chart of Object.values(all)) chart.draw(columns);
       const rates = Object.entries(board.edges).map(([name, edge]) => `${name} ${number(Math.round(edge.received_per_second ?? 0))}`);
       all.requests.label(rates.join(', ') || '–');

@@ -2,7 +2,7 @@
 // series that sell the very same are shown, and decided, together.
 
 import { api } from '../api.js';
-import { el, fill, toast } from '../dom.js';
+import { el, fill, refill, toast } from '../dom.js';
 import { moment, money, number, said, span as spanOf, t } from '../i18n.js';
 import { approve, isOwn, reject } from './actions.js';
 import { changeList } from './changes.js';
@@ -17,6 +17,7 @@ const FIRST_PRODUCTS = 20;
 export async function show(root, { me }) {
   const list = el('div');
   let seen = new Map();
+  let shown = '';
 
   /** A round that was read is read again only when somebody changed it. */
   async function whole({ id, version }) {
@@ -29,8 +30,12 @@ export async function show(root, { me }) {
     for (const it of await allRounds({ state: 'submitted' })) rounds.push(await whole(it));
     seen = new Map(rounds.map((it) => [it.id, it]));
     const { proposals } = await waiting();
+    // Drawn only when something changed: the focus, and what is read, stay where they are.
+    const now = JSON.stringify([rounds, proposals]);
+    if (now === shown) return list;
+    shown = now;
     if (!rounds.length && !proposals.length) return fill(list, el('div.card.empty', {}, el('h2', {}, t('approvals.empty')), el('p', {}, t('approvals.empty.do'))));
-    return fill(list, proposals.map((it) => proposalCard(it, me, read)), together(rounds, me).map((days) => card(days, me, read)));
+    return refill(list, proposals.map((it) => proposalCard(it, me, read)), together(rounds, me).map((days) => card(days, me, read)));
   }
 
   fill(root, el('div.head', {}, el('h1', {}, t('approvals.title'))), list);

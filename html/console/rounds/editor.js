@@ -2,7 +2,7 @@
 // server while one types, and shown in the page that shoppers will get.
 
 import { api, mistakeText } from '../api.js';
-import { el, fill, toast } from '../dom.js';
+import { el, fill, refill, toast } from '../dom.js';
 import { moment, said, shopZone, t } from '../i18n.js';
 import { actions, isOwn } from './actions.js';
 import { clash } from './clash.js';
@@ -27,6 +27,7 @@ export async function editor(root, { id, me }) {
   let timer = 0;
   let looked = 0;
   let checking = null;
+  let barShown = '';
 
   const head = el('div.head');
   const notes = el('div.notes');
@@ -69,6 +70,9 @@ export async function editor(root, { id, me }) {
   async function act(work) {
     if (busy) return null;
     busy = true;
+    // What an earlier check finds does not take away what this is refused for.
+    clearTimeout(timer);
+    checking?.abort();
     root.classList.add('is-busy');
     try {
       return await work();
@@ -207,7 +211,11 @@ export async function editor(root, { id, me }) {
 
   function showBar(mistakes = Number(bar.dataset.mistakes ?? 0)) {
     const dirty = isDirty();
-    fill(bar,
+    // Not at every key: a button that is being pressed stays the same one.
+    const now = JSON.stringify([mistakes, dirty, round]);
+    if (now === barShown) return;
+    barShown = now;
+    refill(bar,
       el('span.soft.small.grow', {}, mistakes ? el('b.bad', {}, t('note.mistakes', { n: mistakes })) : dirty ? t('note.unsaved') : ''),
       dirty && !isNew ? el('button.button', { type: 'button', onclick: () => take(round) }, t('act.discard')) : null,
       actions({ round, me, dirty, isNew, act, save, take, leave: () => forget(id) }));

@@ -31,7 +31,7 @@ async function list(root) {
     },
   });
   const states = el('div.states', { role: 'group', 'aria-label': t('rounds.state') });
-  const showStates = () => fill(states, ['', ...STATES].map((state) =>
+  const showStates = () => refill(states, ['', ...STATES].map((state) =>
     el('button.button.is-small', {
       type: 'button', 'aria-pressed': String(filter.state === state),
       onclick: () => {

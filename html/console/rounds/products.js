@@ -1,6 +1,6 @@
 // The products of a round: one card each, thirty at a time.
 
-import { el, fill } from '../dom.js';
+import { el, fill, refill } from '../dom.js';
 import { currency, t } from '../i18n.js';
 import { emptyProduct } from './draft.js';
 import { field } from './fields.js';
@@ -92,7 +92,7 @@ export function productCards({ draft, isLocked, isFixed, changed, look, looked, 
         show();
       },
     }, t(`product.${words}`));
-    fill(cards, products.slice(from, to).map((product, at) => card(product, from + at)),
+    refill(cards, products.slice(from, to).map((product, at) => card(product, from + at)),
       products.length > AT_ONCE ? el('div.row.pager', {}, page('prev', from - AT_ONCE, from === 0), el('span.soft', {}, t('product.range', { from: from + 1, to, n: products.length })), page('next', from + AT_ONCE, to >= products.length)) : null);
   }
 
