@@ -296,6 +296,23 @@ test('what one person began is neither done nor shown under another who logs in 
   await close(operator);
 });
 
+test('an edit of a round that begins between two seconds is that edit, and no other', async () => {
+  const operator = await person('operator');
+  const { starts_ms: starts, ends_ms: ends } = await (await operator.request.get('/ops/api/rounds/1')).json();
+  assert.notEqual(starts % 1_000 + ends % 1_000, 0, 'the demo’s round was to begin a while after its start');
+  await operator.goto('/console/#/rounds/1');
+  await operator.locator(at('name')).waitFor();
+  const name = await operator.inputValue(at('name'));
+  await operator.fill(at('name'), `${name} again`);
+  await operator.locator('[data-act=save]').waitFor();
+  await operator.keyboard.press('Control+s');
+  await operator.locator('dialog[open] [data-change]').first().waitFor();
+  assert.deepEqual(await operator.locator('dialog[open] [data-change]').evaluateAll((all) => all.map((it) => it.dataset.change)), ['name']);
+  await operator.click('dialog[open] button:not([type=submit])');
+  await operator.click('text=Discard');
+  await close(operator);
+});
+
 test('two people who edit one round see each other’s edit before anything is overwritten', async () => {
   const [operator, supervisor] = [await person('operator'), await person('supervisor')];
   await typeRound(operator, { name: 'Both edit it', product: unique('both') });
