@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { targetOf } from '../../../html/console/audit.js';
+import { t } from '../../../html/console/i18n.js';
 import { told } from '../../../html/console/order-events.js';
 import { named, shown } from '../../../html/console/rounds/changes.js';
 import { speaks } from './speaks.mjs';
@@ -40,4 +41,10 @@ test('the audit log says states, roles and subjects in words', async () => {
   assert.equal(targetOf({ action: 'finding.confirm', target: 'user bot-1' }), '账号 bot-1');
   assert.equal(targetOf({ action: 'ban.add', target: 'user:100%' }), '账号 100%');
   assert.equal(targetOf({ action: 'round.edit', target: 'user' }), 'user');
+});
+
+test('a name that runs from right to left keeps to itself in a sentence', async () => {
+  await speaks('en');
+  assert.equal(t('target.user', { name: 'ليلى' }), 'account \u2068ليلى\u2069');
+  assert.equal(t('target.user', { name: 'li' }), 'account li');
 });
