@@ -23,6 +23,21 @@ pub enum ConfigError {
         /// The parser's message.
         message: String,
     },
+    /// The file that a setting names, which holds a secret, cannot be read.
+    #[error(
+        "{key} (from {source_name}) names {what}, which cannot be read: {source}; write the path \
+         of a file that this user may read"
+    )]
+    UnreadableSecret {
+        /// The key that names the file.
+        key: &'static str,
+        /// Where the key was set.
+        source_name: String,
+        /// Its path, or only how long that is: it may be the secret itself.
+        what: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// A name that is no setting.
     #[error("{place} sets \"{name}\", which is no setting; {cure}")]
     Unknown {
@@ -38,8 +53,22 @@ pub enum ConfigError {
     Wrong {
         /// The key.
         key: &'static str,
-        /// The value as given, masked if it is secret.
+        /// The value as given.
         value: String,
+        /// Where it came from.
+        source_name: String,
+        /// What would be right.
+        right: String,
+    },
+    /// A value that the setting cannot have, and that may be or hold a secret.
+    #[error(
+        "{key} (from {source_name}; {length} characters, which are not shown) is wrong; {right}"
+    )]
+    WrongSecret {
+        /// The key.
+        key: &'static str,
+        /// How many characters the value has.
+        length: usize,
         /// Where it came from.
         source_name: String,
         /// What would be right.

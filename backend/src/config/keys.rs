@@ -7,7 +7,7 @@ mod secrets;
 
 use key::key;
 pub use key::{FILE_KEY, Key, PREFIX};
-pub(super) use secrets::SECRETS;
+pub(super) use secrets::{SECRETS, may_be_secret};
 
 /// All of them, in the order in which they are shown.
 pub const KEYS: &[Key] = &[

@@ -32,6 +32,8 @@ pub enum Source {
     Variable(String),
     /// A flag.
     Flag(String),
+    /// The file that a `KEY_file` of this source names.
+    Secret(Box<Source>),
 }
 
 impl Source {
@@ -43,6 +45,7 @@ impl Source {
             Source::Running(_) => 2,
             Source::Variable(_) => 3,
             Source::Flag(_) => 4,
+            Source::Secret(named) => named.rank(),
         }
     }
 }
@@ -54,6 +57,7 @@ impl fmt::Display for Source {
             Source::File(path, line) => write!(f, "{}:{line}", path.display()),
             Source::Running(path) => write!(f, "running system, {}", path.display()),
             Source::Variable(name) | Source::Flag(name) => f.write_str(name),
+            Source::Secret(named) => named.fmt(f),
         }
     }
 }
@@ -164,14 +168,34 @@ fn read_secrets(values: &mut HashMap<&'static str, Given>) -> Result<(), ConfigE
                 });
             }
         }
-        let path = PathBuf::from(&file.text);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| ConfigError::Unreadable { path, source })?;
+        let path = Path::new(&file.text);
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::UnreadableSecret {
+                key: file_key,
+                source_name: file.source.to_string(),
+                what: named(path),
+                source,
+            })?;
+        // Nobody sees the mark that some editors put in front.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let text = text.trim_end_matches(['\n', '\r']).to_owned();
-        let source = file.source;
+        let source = Source::Secret(Box::new(file.source));
         values.insert(name, Given { text, source });
     }
     Ok(())
+}
+
+/// A path as it may be shown: only one that leads somewhere. Any other may be the secret
+/// itself, written in the place of its file's path.
+fn named(path: &Path) -> String {
+    let folder = path.parent().filter(|it| it.parent().is_some());
+    match path.exists() || folder.is_some_and(Path::is_dir) {
+        true => path.display().to_string(),
+        false => {
+            let length = path.to_string_lossy().chars().count();
+            format!("a file by a path of {length} characters, which are not shown")
+        }
+    }
 }
 
 /// The file to read: the flag's, the variable's, or the usual one if it is there.

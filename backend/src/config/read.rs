@@ -9,8 +9,9 @@ use std::str::FromStr;
 use jiff::tz::TimeZone;
 use seckill_core::orders::money::Currency;
 
-use super::keys::{KEYS, SECRETS};
+use super::keys::{self, KEYS};
 use super::running::ADDRESSES;
+use super::shown::MASK;
 use super::{ConfigError, Given, Listen, LogFormat, RefundStock, Setting, Source, masked_url};
 
 /// What the analysis does, and where the logs are.
@@ -116,15 +117,11 @@ impl Values {
                 (value, shown, Source::Default)
             }
             Some(given) => match parse(&given.text) {
-                Some((value, shown)) => (value, shown, given.source.clone()),
-                None => {
-                    return Err(ConfigError::Wrong {
-                        key,
-                        value: shown_wrong(key, &given.text),
-                        source_name: given.source.to_string(),
-                        right: right.to_owned(),
-                    });
+                Some((value, _)) if matches!(given.source, Source::Secret(_)) => {
+                    (value, MASK.to_owned(), given.source.clone())
                 }
+                Some((value, shown)) => (value, shown, given.source.clone()),
+                None => return Err(wrong(key, given, right)),
             },
         };
         self.taken.insert(key, (shown, source));
@@ -393,12 +390,26 @@ impl Values {
     }
 }
 
-/// A value that is refused, as it may be shown: where a secret may stand, nothing that
-/// could be one.
-fn shown_wrong(key: &str, text: &str) -> String {
-    let may_be_secret = SECRETS.iter().any(|(name, _)| *name == key);
-    match may_be_secret || text.contains("://") {
-        true => masked_url(text),
-        false => text.to_owned(),
+/// The refusal of a value. One that was not understood may be a secret in the wrong place,
+/// and where secrets may stand it is not shown.
+fn wrong(key: &'static str, given: &Given, right: &str) -> ConfigError {
+    let may_be_secret = keys::may_be_secret(key)
+        || matches!(given.source, Source::Secret(_))
+        || given.text.contains('@')
+        || given.text.contains("://");
+    let (source_name, right) = (given.source.to_string(), right.to_owned());
+    if may_be_secret {
+        return ConfigError::WrongSecret {
+            key,
+            length: given.text.chars().count(),
+            source_name,
+            right,
+        };
+    }
+    ConfigError::Wrong {
+        key,
+        value: given.text.clone(),
+        source_name,
+        right,
     }
 }

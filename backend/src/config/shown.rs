@@ -16,75 +16,83 @@ pub struct Setting {
 }
 
 /// What stands in place of a secret.
-const MASK: &str = "******";
+pub(super) const MASK: &str = "******";
 
-/// The URL with its password masked, in the authority and in the query, whatever
-/// characters the password has, and also if the text is no URL at all.
+/// Schemes of servers whose path names a database, which is no secret.
+const STORES: [&str; 8] = [
+    "redis",
+    "rediss",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "mysql",
+    "mariadb",
+    "postgres",
+    "postgresql",
+];
+/// The path at which edges serve their metrics.
+const METRICS: &str = "/metrics";
+
+/// The URL as it may be shown: its scheme, its host and port, the file, socket or database
+/// that it names, and nothing else. Credentials need no colon to be secret, parameters
+/// have any name, and the path of a web hook is often all that protects it.
 #[must_use]
 pub fn masked_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        // Not what was asked for, and perhaps "user:password@host".
-        return match url.rsplit_once('@') {
-            Some((_, host)) => format!("{MASK}@{}", masked_query(host)),
-            None => masked_query(&masked_port(url)),
-        };
+    let file = |scheme: &str, path: &str| match path.split_once('?') {
+        Some((path, _)) => format!("{scheme}{path}?{MASK}"),
+        None => format!("{scheme}{path}"),
     };
-    // The last @ ends the credentials: a password may hold one itself, or any other sign
-    // that ends an authority. A path without a host has no credentials.
-    let credentials = rest.rsplit_once('@').filter(|_| !rest.starts_with('/'));
-    let Some((credentials, host)) = credentials else {
-        return format!("{scheme}://{}", masked_query(&masked_port(rest)));
-    };
-    match credentials.split_once(':') {
-        Some((user, _)) => format!("{scheme}://{user}:{MASK}@{}", masked_query(host)),
-        None => format!("{scheme}://{credentials}@{}", masked_query(host)),
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        return file("sqlite:", path);
     }
+    let Some((scheme, rest)) = url.split_once("://").filter(|(it, _)| is_scheme(it)) else {
+        // No URL: perhaps "user:password@host", perhaps the password itself.
+        return MASK.to_owned();
+    };
+    if scheme == "unix" && rest.starts_with('/') {
+        return file("unix://", rest);
+    }
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if path.contains('@') {
+        // A password may hold any of these signs: what is the host is not known.
+        return format!("{scheme}://{MASK}");
+    }
+    let (credentials, hosts) = match authority.rsplit_once('@') {
+        Some((_, hosts)) => (format!("{MASK}@"), hosts),
+        None => (String::new(), authority),
+    };
+    let hosts: Vec<String> = hosts.split(',').map(masked_port).collect();
+    let path = masked_path(scheme, path);
+    format!("{scheme}://{credentials}{}{path}", hosts.join(","))
+}
+
+fn is_scheme(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    !text.is_empty() && text.bytes().all(is_plain)
 }
 
 /// Masks what stands in the place of a port and is none: a password without its host.
-fn masked_port(rest: &str) -> String {
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let authority = &rest[..end];
-    match authority.rsplit_once(':') {
-        Some((host, port))
-            if !authority.starts_with('[') && !port.bytes().all(|it| it.is_ascii_digit()) =>
-        {
-            // Where the password ends is not known: nothing after it is shown.
-            format!("{host}:{MASK}")
-        }
-        _ => rest.to_owned(),
+fn masked_port(host: &str) -> String {
+    let is_port = |text: &str| text.bytes().all(|it| it.is_ascii_digit());
+    match host.rsplit_once(':') {
+        Some((name, port)) if !is_port(port) && !host.ends_with(']') => format!("{name}:{MASK}"),
+        _ => host.to_owned(),
     }
 }
 
-/// Masks the secrets among the parameters. What follows a secret without a name of its
-/// own is a part of it.
-fn masked_query(text: &str) -> String {
-    let Some((before, query)) = text.split_once('?') else {
-        return text.to_owned();
+/// What follows the host.
+fn masked_path(scheme: &str, path: &str) -> String {
+    let (before, query) = match path.find(['?', '#']) {
+        Some(at) => (&path[..at], MASK),
+        None => (path, ""),
     };
-    let mut pairs = Vec::new();
-    let mut in_secret = false;
-    for pair in query.split('&') {
-        match pair.split_once('=') {
-            Some((name, _)) if is_secret(name) => {
-                pairs.push(format!("{name}={MASK}"));
-                in_secret = true;
-            }
-            None if in_secret => {}
-            _ => {
-                pairs.push(pair.to_owned());
-                in_secret = false;
-            }
-        }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/');
+    let is_known = matches!(before, "" | "/" | METRICS)
+        || (STORES.contains(&scheme) && before.chars().all(is_name));
+    match (is_known, query) {
+        (true, "") => before.to_owned(),
+        (true, _) => format!("{before}?{MASK}"),
+        (false, _) => format!("/{MASK}"),
     }
-    format!("{before}?{}", pairs.join("&"))
-}
-
-/// Whether a parameter of this name holds a secret.
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let words = ["pass", "pwd", "secret", "token", "key"];
-    words.iter().any(|word| name.contains(word))
 }
 
 /// A table for people: key, value, origin, meaning.
@@ -108,43 +116,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_password_survives_the_mask() {
+    fn only_scheme_host_and_database_survive_the_mask() {
         let cases = [
-            ("redis://:s3cret@h:6379/0", "redis://:******@h:6379/0"),
-            ("redis://li:s3c@ret@h:6379", "redis://li:******@h:6379"),
+            ("redis://:s3cret@h:6379/0", "redis://******@h:6379/0"),
+            ("redis://s3cret@h", "redis://******@h"),
+            ("redis://li:s3c@ret@h:6379", "redis://******@h:6379"),
+            (
+                "redis+sentinel://:s3cret@a:1,b:2/shop",
+                "redis+sentinel://******@a:1,b:2/shop",
+            ),
             (
                 "unix:///run/r.sock?db=1&pass=s3cret",
-                "unix:///run/r.sock?db=1&pass=******",
+                "unix:///run/r.sock?******",
             ),
-            ("redis://:s3c?ret@h:6379/0", "redis://:******@h:6379/0"),
-            ("redis://li:s3c/r#e\"t@h", "redis://li:******@h"),
+            // Which of these signs ends the password is not known.
+            ("redis://:s3c?ret@h:6379/0", "redis://******"),
+            ("redis://li:s3c/r#e\"t@h", "redis://******"),
+            ("redis://li:s3c@r/e@h", "redis://******"),
             (
-                "mysql://li:s3c?ret=1&x@h/d?ssl-mode=required",
-                "mysql://li:******@h/d?ssl-mode=required",
+                "mysql://li:s3cret@h/d?ssl-mode=required",
+                "mysql://******@h/d?******",
             ),
             (
                 "postgres://li@h/d?sslmode=require&password=s3c%26ret&host=/run",
-                "postgres://li@h/d?sslmode=require&password=******&host=/run",
-            ),
-            (
-                "postgresql://li:s3c@ret@h:5432/d",
-                "postgresql://li:******@h:5432/d",
+                "postgres://******@h/d?******",
             ),
             ("smtps://li:s3cret", "smtps://li:******"),
-            ("li:s3cret", "li:******"),
-            ("mail.example:25", "mail.example:25"),
-            ("li:s3cret@mail.example", "******@mail.example"),
+            ("li:s3cret", "******"),
+            ("s3cret", "******"),
+            ("li:s3cret@mail.example", "******"),
+            ("s3 cret://h", "******"),
+            ("smtp://mail.example:25", "smtp://mail.example:25"),
             (
-                "unix:///run/r.sock?pass=s3c&ret&db=1",
-                "unix:///run/r.sock?pass=******&db=1",
+                "https://hooks.slack.com/services/T00/B00/s3cret",
+                "https://hooks.slack.com/******",
             ),
+            ("https://h/?sig=s3cret", "https://h/?******"),
+            ("https://h?auth=s3cret", "https://h?******"),
+            ("https://h#s3cret", "https://h?******"),
+            ("https://s3cret@h:8443/", "https://******@h:8443/"),
             (
-                "https://h/hook?token=s3cret&shop=1",
-                "https://h/hook?token=******&shop=1",
+                "http://u:s3cret@10.0.0.1:8080/metrics",
+                "http://******@10.0.0.1:8080/metrics",
             ),
             ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+            ("redis://[::1]", "redis://[::1]"),
             ("redis://h:6379", "redis://h:6379"),
             ("sqlite:/data/seckill.db", "sqlite:/data/seckill.db"),
+            ("sqlite:/data/s.db?mode=ro", "sqlite:/data/s.db?******"),
         ];
         for (url, masked) in cases {
             assert_eq!(masked_url(url), masked);

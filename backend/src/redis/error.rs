@@ -12,7 +12,7 @@ pub enum RedisLinkError {
          rediss+sentinel://… with ?ca=FILE"
     )]
     Address {
-        /// As given, a password masked.
+        /// As it may be shown.
         url: String,
         /// What is wrong with it.
         reason: String,
@@ -79,14 +79,6 @@ impl From<RedisError> for RedisLinkError {
     }
 }
 
-/// The address as it may be shown: everything before an `@` is masked.
-pub(super) fn without_password(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
-        _ => url.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::redis::RedisLink;
@@ -97,7 +89,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("http://***@host") && !error.contains("secret"),
+            error.contains("http://******@host") && !error.contains("secret"),
             "{error}"
         );
     }

@@ -16,11 +16,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 use super::backoff::backoff;
-use super::error::{RedisLinkError, without_password};
+use super::error::RedisLinkError;
 use super::life::Life;
 use super::replication::{Barrier, Replication};
 use super::server::Server;
 use super::target::Target;
+use crate::config::masked_url;
 
 /// How long a command may go without an answer, and connecting may take, greeting
 /// included.
@@ -125,7 +126,7 @@ impl RedisLink {
     /// The address is wrong.
     pub fn lazy_with(url: &str, patience: Duration) -> Result<Self, RedisLinkError> {
         let refuse = |reason: String| RedisLinkError::Address {
-            url: without_password(url),
+            url: masked_url(url),
             reason,
         };
         let target = Target::parse(url).map_err(refuse)?;

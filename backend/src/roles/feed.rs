@@ -35,7 +35,7 @@ pub(super) fn start(
             other => other,
         })?;
         let receiver = WebhookReceiver::new(to.clone(), Arc::new(keys)).map_err(|error| {
-            RoleError::Notify(format!("orders_webhook = \"{to}\" needs this machine's certificates, which cannot be read: {error}; install ca-certificates, or name a file with authorities to trust in SSL_CERT_FILE"))
+            RoleError::Notify(format!("orders_webhook needs this machine's certificates, which cannot be read: {error}; install ca-certificates, or name a file with authorities to trust in SSL_CERT_FILE"))
         })?;
         spawn(&feed, Arc::new(receiver), running);
     }

@@ -30,7 +30,7 @@ pub(crate) fn inventory(config: &Config) -> Result<Option<HttpInventory>, RoleEr
         other => other,
     })?;
     let inventory = HttpInventory::new(&url.to_string(), Arc::new(keys)).map_err(|error| {
-        RoleError::Notify(format!("inventory_url = \"{url}\" needs this machine's certificates, which cannot be read: {error}; install ca-certificates, or name a file with authorities to trust in SSL_CERT_FILE"))
+        RoleError::Notify(format!("inventory_url needs this machine's certificates, which cannot be read: {error}; install ca-certificates, or name a file with authorities to trust in SSL_CERT_FILE"))
     })?;
     Ok(Some(inventory))
 }

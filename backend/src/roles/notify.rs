@@ -40,7 +40,7 @@ pub(super) fn start(
         })?;
         let keys = Arc::new(keys);
         let messenger = Webhook::new(to.clone(), keys).map_err(|error| {
-            RoleError::Notify(format!("notify_webhook = \"{to}\" needs this machine's certificates, which cannot be read: {error}; install ca-certificates, or name a file with authorities to trust in SSL_CERT_FILE"))
+            RoleError::Notify(format!("notify_webhook needs this machine's certificates, which cannot be read: {error}; install ca-certificates, or name a file with authorities to trust in SSL_CERT_FILE"))
         })?;
         let (notifier, messenger) = (notifier.clone(), Arc::new(messenger));
         running.spawn(Role::Orders, move |stop| {

@@ -86,7 +86,7 @@ fn alert_hook(to: &Uri, config: &Config) -> Result<AlertHook, RoleError> {
     })?;
     AlertHook::new(to.clone(), Arc::new(keys)).map_err(|error| {
         RoleError::Notify(format!(
-            "alerts_webhook = \"{to}\" needs this machine's certificates, which cannot be read: \
+            "alerts_webhook needs this machine's certificates, which cannot be read: \
              {error}; install ca-certificates, or name a file with authorities to trust in \
              SSL_CERT_FILE"
         ))

@@ -258,7 +258,7 @@ async fn a_database_that_cannot_be_opened_is_named() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("oracle://li:******@host/db") && error.contains("sqlite:///"),
+        error.contains("oracle://******@host/******") && error.contains("sqlite:///"),
         "{error}"
     );
 }

@@ -29,12 +29,13 @@ pub enum KeyringError {
         line: usize,
     },
     /// The key id cannot stand in a URL.
-    #[error("line {line}: key id \"{kid}\" must be 1 to {MAX_KID} letters and digits")]
+    #[error(
+        "line {line}: the first word is no key id, which has 1 to {MAX_KID} letters and digits; \
+         the secret is the second word"
+    )]
     Kid {
         /// Counted from 1.
         line: usize,
-        /// The id as read.
-        kid: String,
     },
     /// Two lines share a key id.
     #[error("line {line}: key id \"{kid}\" is used twice; every key needs its own")]
@@ -258,6 +259,8 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`] for the first line that is wrong.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
+        // Nobody sees the mark that some editors put in front.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut keys: Vec<Key> = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let line_no = index + 1;
@@ -270,10 +273,8 @@ impl Keyring {
                 return Err(KeyringError::Shape { line: line_no });
             };
             if kid.len() > MAX_KID || !kid.bytes().all(|b| b.is_ascii_alphanumeric()) {
-                return Err(KeyringError::Kid {
-                    line: line_no,
-                    kid: kid.to_owned(),
-                });
+                // Not shown: it may be the secret, written first.
+                return Err(KeyringError::Kid { line: line_no });
             }
             if keys.iter().any(|key| key.kid == kid) {
                 return Err(KeyringError::Twice {
@@ -352,13 +353,7 @@ pub(crate) mod tests {
             ("# only a comment\n".into(), KeyringError::Empty),
             ("alone".into(), KeyringError::Shape { line: 1 }),
             (format!("\na b {long}"), KeyringError::Shape { line: 2 }),
-            (
-                format!("k-1 {long}"),
-                KeyringError::Kid {
-                    line: 1,
-                    kid: "k-1".into(),
-                },
-            ),
+            (format!("k-1 {long}"), KeyringError::Kid { line: 1 }),
             (
                 format!("k {long}\nk {long}"),
                 KeyringError::Twice {
@@ -371,6 +366,12 @@ pub(crate) mod tests {
         for (text, error) in cases {
             assert_eq!(Keyring::parse(&text).unwrap_err(), error, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_mark_in_front_of_the_file_is_no_part_of_it() {
+        let ring = Keyring::parse(&format!("\u{feff}k1 {}\n", "s".repeat(32))).unwrap();
+        assert_eq!(ring.first().kid(), "k1");
     }
 
     #[test]

@@ -16,3 +16,29 @@ pub(in crate::config) const SECRETS: [(&str, &str); 10] = [
     ("order_databases", "order_databases_file"),
     ("purge_header", "purge_header_file"),
 ];
+
+/// Other settings that are or hold addresses, in which secrets may stand: credentials, the
+/// path of a web hook, parameters.
+const ADDRESSES: [&str; 16] = [
+    "alerts_webhook",
+    "captcha_verify_url",
+    "console_oidc_issuer",
+    "console_url",
+    "edges",
+    "inventory_url",
+    "jwt_jwks",
+    "login_url",
+    "logout_url",
+    "orders_webhook",
+    "otlp_url",
+    "prewarm_urls",
+    "purge_urls",
+    "shop_origins",
+    "site_peers",
+    "site_url",
+];
+
+/// Whether a secret may stand in the value of this key.
+pub(in crate::config) fn may_be_secret(key: &str) -> bool {
+    SECRETS.iter().any(|(name, _)| *name == key) || ADDRESSES.contains(&key)
+}

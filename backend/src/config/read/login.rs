@@ -45,11 +45,11 @@ impl Values {
                 }
                 Jwks::Url(url) => Jwks::Url(url.parse::<Uri>().ok().map(|_| url)?),
             };
-            let shown = match &jwks {
-                Jwks::File(path) => path.clone(),
-                Jwks::Url(url) => masked_url(url),
+            let (given, shown) = match &jwks {
+                Jwks::File(path) => (path, path.clone()),
+                Jwks::Url(url) => (url, masked_url(url)),
             };
-            is_quotable(&shown).then_some((Some(jwks), shown))
+            is_quotable(given).then_some((Some(jwks), shown))
         };
         let right = "write the path of a file, https://HOST/PATH, or none";
         self.read("jwt_jwks", right, || (None, "none".to_owned()), parse)

@@ -4,8 +4,8 @@ use axum::http::HeaderValue;
 use seckill_core::gate::origin;
 
 use super::Values;
-use crate::config::ConfigError;
 use crate::config::names::{Names, SameSite};
+use crate::config::{ConfigError, masked_url};
 
 impl Values {
     pub(in crate::config) fn names(&mut self) -> Result<Names, ConfigError> {
@@ -36,7 +36,8 @@ impl Values {
             let are_origins = origins.len() == given.len()
                 && given
                     .iter()
-                    .all(|it| origin::of_url(it).is_some_and(|of| of == it.to_lowercase()));
+                    .all(|it| origin::of_url(it).is_some_and(|of| of == it.to_lowercase()))
+                && !text.contains('@');
             are_origins.then(|| (origins, text.to_owned()))
         };
         let right = "write origins such as https://mall.example.com, separated by spaces, or none";
@@ -105,7 +106,11 @@ impl Values {
                 .any(|it| text.starts_with(it))
                 && !text.starts_with("//")
                 && HeaderValue::from_str(text).is_ok();
-            is_page.then(|| (Some(text.to_owned()), text.to_owned()))
+            let shown = match text.starts_with('/') {
+                true => text.split(['?', '#']).next().unwrap_or_default().to_owned(),
+                false => masked_url(text),
+            };
+            is_page.then(|| (Some(text.to_owned()), shown))
         };
         let right = "write an address such as https://example.com/login?to={return}, or none";
         self.read(key, right, || (None, "none".to_owned()), parse)

@@ -8,7 +8,7 @@ use seckill_core::sites::division::is_name;
 
 use super::Values;
 use crate::config::site::{SitePeer, SiteSettings};
-use crate::config::{ConfigError, Listen};
+use crate::config::{ConfigError, Listen, masked_url};
 
 /// What stands for "no site".
 const NONE: &str = "none";
@@ -128,7 +128,7 @@ fn peer(text: &str) -> Option<SitePeer> {
 }
 
 fn shown(peers: Vec<SitePeer>) -> (Vec<SitePeer>, String) {
-    let text = |peer: &SitePeer| format!("{} {}", peer.name, peer.url);
+    let text = |peer: &SitePeer| format!("{} {}", peer.name, masked_url(&peer.url.to_string()));
     let texts: Vec<String> = peers.iter().map(text).collect();
     let text = match texts.is_empty() {
         true => NONE.to_owned(),

@@ -40,7 +40,7 @@ impl Values {
         self.read("purge_method", "write PURGE or POST", fallback, parse)
     }
 
-    /// A secret: its value is never shown, not even if it is wrong.
+    /// A secret, of which only the name is shown.
     fn purge_header(&mut self) -> Result<Option<(HeaderName, HeaderValue)>, ConfigError> {
         let parse = |text: &str| {
             let (name, value) = text.split_once(':')?;
@@ -51,21 +51,7 @@ impl Values {
             Some((Some((name, value)), shown))
         };
         let right = "write a header such as \"Authorization: Bearer TOKEN\"";
-        let header = self.read("purge_header", right, || (None, "none".to_owned()), parse);
-        header.map_err(|error| match error {
-            ConfigError::Wrong {
-                key,
-                source_name,
-                right,
-                ..
-            } => ConfigError::Wrong {
-                key,
-                value: "******".to_owned(),
-                source_name,
-                right,
-            },
-            error => error,
-        })
+        self.read("purge_header", right, || (None, "none".to_owned()), parse)
     }
 }
 

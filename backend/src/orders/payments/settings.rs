@@ -167,16 +167,33 @@ fn read(path: &Path) -> Result<Option<String>, SettingsError> {
         let path = path.to_owned();
         return Err(SettingsError::Open { path });
     }
-    std::fs::read_to_string(path).map(Some).map_err(unreadable)
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    // Nobody sees the mark that some editors put in front.
+    Ok(Some(text.trim_start_matches('\u{feff}').to_owned()))
 }
 
 /// What is wrong with the file, without the line itself, which may hold a secret.
 fn plain(error: &toml::de::Error, text: &str) -> String {
     let at = error.span().map_or(0, |span| span.start);
-    let line = text
-        .get(..at)
-        .map_or(1, |before| before.lines().count().max(1));
-    format!("line {line}: {}", error.message())
+    let before = text.get(..at).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let message = error.message();
+    // These quote the value.
+    let quotes = ["invalid type: ", "invalid value: ", "unknown variant "];
+    if !quotes.iter().any(|it| message.starts_with(it)) {
+        return format!("line {line}: {message}");
+    }
+    let written = before.lines().next_back().unwrap_or_default();
+    let setting = match written.split_once('=') {
+        Some((name, _)) => name.trim(),
+        None => "a value",
+    };
+    let right = match message.rsplit_once("expected ") {
+        Some((_, "a sequence")) => "write a list, [\"…\"]".to_owned(),
+        Some((_, right)) => format!("write {right}"),
+        None => "see docs/payment.md".to_owned(),
+    };
+    format!("line {line}: {setting} is wrong; {right}")
 }
 
 /// Makes providers of their tables.
@@ -235,7 +252,8 @@ impl Builder<'_> {
             if let Some(template) = &table.pay_url {
                 if !template.contains("{order}") {
                     return Err(format!(
-                        "[signed] pay_url = \"{template}\" does not say for which order; write {{order}} where its number belongs"
+                        "[signed] pay_url ({} characters, which are not shown) does not say for which order; write {{order}} where its number belongs",
+                        template.chars().count()
                     ));
                 }
                 signed = signed.with_page(template, self.site(ProviderName::Signed)?);

@@ -36,7 +36,7 @@ fn service(settings: &CaptchaSettings, brand: Brand) -> Result<Service, String> 
     let secret = std::fs::read_to_string(&settings.secret).map_err(|error| {
         format!("captcha = \"{name}\" needs the service's secret in {path}, which cannot be read: {error}; captcha_secret names another file")
     })?;
-    let secret = secret.trim();
+    let secret = secret.trim_start_matches('\u{feff}').trim();
     if secret.is_empty() {
         return Err(format!(
             "{path} is empty; write the secret that {name} gave you into it"

@@ -34,6 +34,26 @@ fn each_mistake_is_named_with_its_cure_and_without_the_secret() {
             Some("http://s"),
             "[alipay] private_key",
         ),
+        (
+            "[stripe]\nsecret_key = \"sk_secret\"\nwebhook_secrets = \"sk_secret\"\n",
+            None,
+            "line 3: webhook_secrets is wrong; write a list",
+        ),
+        (
+            "[wechat]\nappid = 5\ntrade = \"sk_secret\"\n",
+            None,
+            "line 2: appid is wrong; write a string",
+        ),
+        (
+            "[alipay]\npage = \"sk_secret\"\n",
+            None,
+            "line 2: page is wrong; write ",
+        ),
+        (
+            "[signed]\npay_url = \"ftp://u:sk_secret@h\"\n",
+            None,
+            "{order}",
+        ),
     ] {
         let error = opened(text, site).map(|_| ()).unwrap_err();
         assert!(error.contains(said), "{text}: {error}");
@@ -50,6 +70,7 @@ fn the_default_comes_first_and_one_without_a_page_last() {
         let providers = opened(text, Some("http://s")).unwrap();
         providers.iter().map(|it| it.name().as_str()).collect()
     };
+    assert_eq!(names(&format!("\u{feff}{STRIPE}")), ["stripe", "signed"]);
     assert_eq!(names(""), ["signed"]);
     assert_eq!(names(STRIPE), ["stripe", "signed"]);
     let both = format!("{STRIPE}[signed]\npay_url = \"https://p/{{order}}\"\n");
