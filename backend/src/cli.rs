@@ -5,7 +5,6 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +67,7 @@ use arguments::{Cli, Command};
 /// on standard error.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads())
         .enable_all()

@@ -1,8 +1,9 @@
 //! The command line: the commands, and the settings that each of them takes.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use seckill_load::command::Load;
 
 use super::accounts::AccountsCommand;
@@ -67,7 +68,9 @@ pub(crate) struct SettingsArgs {
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<String>,
     /// Any other setting of "seckill config"; may be repeated
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    // Not "global": of a flag before the command and one behind it, clap then keeps only
+    // the second. `Cli::of` gives it to every command.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
 }
 
@@ -174,7 +177,51 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// The id of `--set`.
+const SET: &str = "set";
+
+/// Gives `--set` to every command below this one.
+fn with_set_everywhere(mut command: clap::Command, set: &clap::Arg) -> clap::Command {
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|it| it.get_name().to_owned())
+        .collect();
+    for name in names {
+        command = command.mut_subcommand(name, |it| with_set_everywhere(it.arg(set), set));
+    }
+    command
+}
+
+/// What every `--set` gives, in the order of the command line.
+fn sets(matches: &ArgMatches) -> Vec<(String, String)> {
+    let here = matches.get_many(SET).into_iter().flatten().cloned();
+    let mut all: Vec<(String, String)> = here.collect();
+    if let Some((_, below)) = matches.subcommand() {
+        all.extend(sets(below));
+    }
+    all
+}
+
 impl Cli {
+    /// The arguments of this process; ends it if they are wrong, or only ask for help.
+    pub(crate) fn read() -> Self {
+        Self::of(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn of<T: Into<OsString> + Clone>(
+        arguments: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        let command = Self::command();
+        let set = command.get_arguments().find(|it| it.get_id() == SET);
+        let set = set.cloned().unwrap_or_else(|| clap::Arg::new(SET));
+        let mut command = with_set_everywhere(command, &set);
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let mut cli =
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        cli.settings.set = sets(&matches);
+        Ok(cli)
+    }
+
     /// The settings given by flags, each with its flag's name.
     pub(crate) fn given(&self) -> Vec<(String, Given)> {
         let flag = |flag: &str, key: &str, value: &Option<String>| {
@@ -197,5 +244,38 @@ impl Cli {
             .chain(flag("--log-format", "log_format", &settings.log_format))
             .chain(flag("--port", "port", &port))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(arguments: &[&str]) -> Vec<(String, String)> {
+        let cli = Cli::of(["seckill"].iter().chain(arguments)).unwrap();
+        let given = cli.given().into_iter();
+        given.map(|(key, given)| (key, given.text)).collect()
+    }
+
+    #[test]
+    fn settings_count_before_the_command_and_behind_it() {
+        let expected = [("a", "1"), ("b", "2"), ("c", "3"), ("a", "4")];
+        let expected = expected.map(|(key, text)| (key.to_owned(), text.to_owned()));
+        let before = ["--set", "a=1", "--set=b=2"];
+        let behind = ["--set", "c=3", "--set", "a=4"];
+        for command in [&["config"][..], &["sale", "export"], &["stock", "show"]] {
+            assert_eq!(given(&[&before[..], command, &behind].concat()), expected);
+        }
+        let between = ["--set", "a=1", "sale", "--set", "b=2", "export", "--set"];
+        let between = [&between[..], &["c=3", "--set", "a=4"]].concat();
+        assert_eq!(given(&between), expected);
+    }
+
+    #[test]
+    fn each_command_has_its_own_flags_beside_the_common_ones() {
+        Cli::command().debug_assert();
+        let set = Cli::command();
+        let set = set.get_arguments().find(|it| it.get_id() == SET).unwrap();
+        with_set_everywhere(Cli::command(), set).debug_assert();
     }
 }
