@@ -196,15 +196,42 @@ fn stop_at_signals() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Opens the database, whose folder is made if this is the first command.
+/// Opens the database of a system that is there. In a wrong folder a new one would look
+/// as if all were well and nothing had ever been sold.
 async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let data = &config.data;
-    crate::up::folders::make_database(config).map_err(|error| {
-        let data = data.display();
-        anyhow::anyhow!(
-            "the data folder {data} cannot be used: {error}; choose another with SECKILL_DATA"
-        )
+    let Some(missing) = config.missing_database() else {
+        return open_database(config).await;
+    };
+    let (data, missing) = (config.data.display(), missing.display());
+    match config.has_own_database() {
+        true => anyhow::bail!(
+            "the system in {data} is not running, and has no database {missing}; \"seckill up\" \
+             starts one, and --data or SECKILL_DATA names another folder"
+        ),
+        false => anyhow::bail!(
+            "there is no database {missing}; \"seckill serve\" or \"seckill sale import\" makes it, \
+             and database_url and order_databases name others"
+        ),
+    }
+}
+
+/// Opens the database, which is made if this is the first command.
+async fn open_or_make_store(config: &Config) -> anyhow::Result<Store> {
+    crate::up::folders::make_database(config).map_err(|(path, error)| {
+        let path = path.display();
+        match config.has_own_database() {
+            true => anyhow::anyhow!(
+                "{path} cannot be used: {error}; choose another data folder with SECKILL_DATA"
+            ),
+            false => anyhow::anyhow!(
+                "{path} cannot be used: {error}; database_url names another database"
+            ),
+        }
     })?;
+    open_database(config).await
+}
+
+async fn open_database(config: &Config) -> anyhow::Result<Store> {
     let store = Store::open_sharded(&config.database_url, &config.order_databases).await?;
     // What a command changes is announced as what a role changes.
     let store = store.notifying(&config.notify.channels());

@@ -462,6 +462,29 @@ impl Config {
             .map(PathBuf::from)
     }
 
+    /// Whether the database is the one in the data folder.
+    #[must_use]
+    pub fn has_own_database(&self) -> bool {
+        let own = self.data.join("seckill.db");
+        self.database_file().is_some_and(|path| path == own)
+    }
+
+    /// The first SQLite file that is configured and not there.
+    #[must_use]
+    pub fn missing_database(&self) -> Option<PathBuf> {
+        let urls = std::iter::once(&self.database_url).chain(&self.order_databases);
+        let files = urls.filter_map(|url| {
+            let path = url.strip_prefix("sqlite:")?;
+            let path = path.strip_prefix("//").unwrap_or(path);
+            let (path, parameters) = path.split_once('?').unwrap_or((path, ""));
+            let is_file = !path.is_empty()
+                && !path.contains(['%', ':'])
+                && !parameters.contains("mode=memory");
+            is_file.then(|| PathBuf::from(path))
+        });
+        files.into_iter().find(|path| !path.exists())
+    }
+
     /// Sockets.
     #[must_use]
     pub fn run_dir(&self) -> PathBuf {

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use seckill_core::ids;
 
-use super::{open_store, say};
+use super::{open_or_make_store, open_store, say};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountsCommand {
@@ -103,7 +103,12 @@ async fn add(config: &Config, name: &str, role: Role) -> anyhow::Result<()> {
     if !ids::is_account(name) {
         anyhow::bail!("\"{name}\" cannot be a name; write 1 to 64 letters, digits or _ . @ + -");
     }
-    let store = open_store(config).await?;
+    // An address that somebody wrote is no wrong folder: accounts may come before the
+    // first start.
+    let store = match config.has_own_database() {
+        true => open_store(config).await?,
+        false => open_or_make_store(config).await?,
+    };
     // Before somebody types a password in vain.
     let is_new = store.account(name).await?.is_none();
     if is_new {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::round::{self, RoundCommand};
-use super::{open_store, say};
+use super::{open_or_make_store, open_store, say};
 use crate::config::Config;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
@@ -78,7 +78,7 @@ async fn import_sale(
             .await
             .map_err(|error| not_running(&error))?;
     }
-    let store = open_store(config).await?;
+    let store = open_or_make_store(config).await?;
     let by = Actor::on_the_box();
     let outcomes = match overlapping {
         true => import::import_overlapping(&store, &rounds, &by, now_ms).await?,

@@ -221,7 +221,7 @@ pub async fn read(config: &Config) -> Status {
 
 /// The database, if there is one: reading the status must not create one.
 async fn open_existing(config: &Config) -> Option<Store> {
-    if config.database_file().is_some_and(|path| !path.exists()) {
+    if config.missing_database().is_some() {
         return None;
     }
     Store::open_sharded(&config.database_url, &config.order_databases)

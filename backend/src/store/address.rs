@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 
 /// The kind of database; SQL that differs is chosen by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +47,9 @@ pub(super) fn for_driver(url: &str) -> Cow<'_, str> {
 }
 
 /// What an operator should do about a database that could not be opened for this reason.
-pub(super) fn cure(kind: Kind, reason: &sqlx::Error) -> &'static str {
+pub(super) fn cure(kind: Kind, url: &str, reason: &sqlx::Error) -> &'static str {
     match (kind, trouble(reason)) {
-        (Kind::Sqlite, _) => "check that its folder exists and can be written to",
+        (Kind::Sqlite, _) => sqlite_cure(url, reason),
         (Kind::Postgres, Trouble::Certificate) => {
             "name the file with the authority that signed the server's certificate by \
              sslrootcert=/path/to/ca.pem, and the server by a name in that certificate"
@@ -67,6 +68,41 @@ pub(super) fn cure(kind: Kind, reason: &sqlx::Error) -> &'static str {
             "check that the server runs there, and that this user may use the database"
         }
     }
+}
+
+fn sqlite_cure(url: &str, reason: &sqlx::Error) -> &'static str {
+    let path = url.trim_start_matches("sqlite:").split('?').next();
+    let path = path.map(|path| path.strip_prefix("//").unwrap_or(path));
+    if path.is_some_and(|path| Path::new(path).is_dir()) {
+        return "this is a folder; name a file in it";
+    }
+    match sqlite_code(reason) {
+        Some(SQLITE_CORRUPT | SQLITE_NOTADB) => {
+            "this file is no database of SQLite, or a damaged one; name another, or restore a \
+             backup"
+        }
+        Some(SQLITE_IOERR | SQLITE_FULL) => "check that its disk works and has room",
+        _ => "check that its folder exists and can be written to",
+    }
+}
+
+/// Result codes of SQLite (sqlite.org/rescode.html), without what extends them.
+const SQLITE_BUSY: u32 = 5;
+const SQLITE_LOCKED: u32 = 6;
+const SQLITE_IOERR: u32 = 10;
+const SQLITE_CORRUPT: u32 = 11;
+const SQLITE_FULL: u32 = 13;
+const SQLITE_NOTADB: u32 = 26;
+
+fn sqlite_code(reason: &sqlx::Error) -> Option<u32> {
+    let code = reason.as_database_error()?.code()?;
+    let code: u32 = code.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// Whether another process keeps a SQLite file for the moment.
+pub(super) fn is_busy(reason: &sqlx::Error) -> bool {
+    matches!(sqlite_code(reason), Some(SQLITE_BUSY | SQLITE_LOCKED))
 }
 
 /// What a server cannot be reached by.

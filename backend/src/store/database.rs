@@ -79,7 +79,7 @@ impl Database {
         };
         let (writer, readers) = opened.map_err(|source| StoreError::Open {
             url: masked_url(url),
-            cure: address::cure(kind, &source),
+            cure: address::cure(kind, url, &source),
             source,
         })?;
         let upgraded = upgrade::run(&writer, kind).await;
@@ -165,9 +165,23 @@ fn options(connections: u32, session: &'static [&'static str]) -> AnyPoolOptions
 }
 
 async fn open_sqlite(url: &str) -> Result<(AnyPool, AnyPool), sqlx::Error> {
+    // A pool retries, logs each failure, and reports in the end only that it took too long.
+    match try_sqlite(url).await {
+        // Another process writes: the pool waits for it.
+        Err(error) if address::is_busy(&error) => {}
+        tried => tried?,
+    }
     let writer = options(1, SQLITE_SESSION).connect(url).await?;
     let readers = options(SQLITE_READERS, SQLITE_SESSION).connect_lazy(url)?;
     Ok((writer, readers))
+}
+
+async fn try_sqlite(url: &str) -> Result<(), sqlx::Error> {
+    let mut connection = AnyConnection::connect(url).await?;
+    for statement in SQLITE_SESSION {
+        connection.execute(*statement).await?;
+    }
+    connection.close().await
 }
 
 async fn open_mysql(url: &str) -> Result<AnyPool, sqlx::Error> {

@@ -44,10 +44,7 @@ pub(super) fn prepare(config: &Config, options: &Options) -> Result<Lock, UpErro
         })?;
     }
     let lock = lock(config)?;
-    make_database(config).map_err(|source| UpError::Data {
-        path: data.clone(),
-        source,
-    })?;
+    make_database(config).map_err(|(path, source)| UpError::Data { path, source })?;
     for keys in [&config.keys, &config.payment_keys] {
         make_keys(keys).map_err(|source| UpError::Data {
             path: keys.clone(),
@@ -173,8 +170,8 @@ impl Drop for Announced {
 /// holds everybody's orders. SQLite gives its side files the same mode.
 ///
 /// # Errors
-/// The folder or the file cannot be made.
-pub fn make_database(config: &Config) -> io::Result<()> {
+/// The folder or the file, which is named, cannot be made.
+pub fn make_database(config: &Config) -> Result<(), (PathBuf, io::Error)> {
     let Some(path) = config.database_file() else {
         return Ok(());
     };
@@ -182,7 +179,8 @@ pub fn make_database(config: &Config) -> io::Result<()> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
-            .create(folder)?;
+            .create(folder)
+            .map_err(|error| (folder.to_owned(), error))?;
     }
     OpenOptions::new()
         .append(true)
@@ -190,6 +188,7 @@ pub fn make_database(config: &Config) -> io::Result<()> {
         .mode(0o600)
         .open(&path)
         .map(drop)
+        .map_err(|error| (path, error))
 }
 
 /// Makes a key ring with one random key, if there is none.

@@ -105,7 +105,7 @@ fn files() -> Finding {
 
 async fn database(config: &Config) -> Finding {
     let shown = crate::config::masked_url(&config.database_url);
-    if config.database_file().is_some_and(|path| !path.exists()) {
+    if config.missing_database().is_some() {
         return Finding::doubtful(
             "database",
             format!("{shown} does not exist yet"),
