@@ -20,6 +20,9 @@ mod weight;
 
 use measured::{Figure, Given};
 
+/// Most buyers, shoppers and items: more than there are people.
+const MOST: u64 = 100_000_000_000;
+
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("demand").required(true).args(["rps", "buyers"])))]
 pub(crate) struct CapacityArgs {
@@ -27,7 +30,7 @@ pub(crate) struct CapacityArgs {
     #[arg(long, value_name = "N", value_parser = rate)]
     rps: Option<f64>,
     /// Buyers, instead of --rps; pages and pictures are counted too
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST))]
     buyers: Option<u64>,
     /// Within how many seconds the buyers come
     #[arg(long, value_name = "S", default_value_t = 60.0, value_parser = rate, requires = "buyers")]
@@ -52,13 +55,13 @@ pub(crate) struct CapacityArgs {
     #[arg(long, value_name = "PRICE", value_parser = rate, requires = "buyers")]
     gb_price: Option<f64>,
     /// Shoppers with the page open; as many as buyers, or requests a second, without it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=MOST))]
     shoppers: Option<u64>,
     /// Items that go on sale at the same instant
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(..=MOST))]
     items: u64,
     /// Cores of a machine
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_024))]
     edge_cores: u32,
     /// Megabits a second of an edge's line
     #[arg(long, value_name = "N", default_value_t = 1_000.0, value_parser = rate)]
@@ -89,8 +92,8 @@ pub(crate) struct CapacityArgs {
 
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(n) if n.is_finite() && n > 0.0 => Ok(n),
-        _ => Err("write a number above 0".to_owned()),
+        Ok(n) if (1e-6..=1e12).contains(&n) => Ok(n),
+        _ => Err("write a number from 0.000001 to 1000000000000".to_owned()),
     }
 }
 

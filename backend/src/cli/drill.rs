@@ -31,13 +31,13 @@ pub(crate) struct DrillArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// With "random": how many minutes of faults
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_080))]
     minutes: u64,
     /// With "random": seconds of faults, instead of minutes
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     seconds: Option<u64>,
     /// With "random": how many seeds, from --seed on
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
     /// Options of the drill itself, such as --full for the size of a real sale
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -20,7 +20,7 @@ pub(crate) struct TuneArgs {
     #[arg(long)]
     print: bool,
     /// Shoppers' connections that this machine's edge holds at the peak
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     connections: u64,
     /// The parts of this machine [default: those that are found]
     #[arg(long, value_name = "PART", value_delimiter = ',')]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 use seckill_core::signing::keyring::Keyring;
 
@@ -73,13 +74,13 @@ pub struct StockArgs {
     #[arg(long)]
     redis: String,
     /// Buyers at once, each on a connection of their own
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(..=65_536))]
     clients: u64,
     /// How long each strategy is measured in a round, in seconds
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(..=86_400))]
     seconds: u64,
     /// Rounds; the median counts
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = RangedU64ValueParser::<usize>::new().range(..=1_000))]
     rounds: usize,
     /// Where to draw the plot
     #[arg(long, value_name = "FILE")]
@@ -102,10 +103,10 @@ pub struct DecideArgs {
     #[arg(long, value_enum)]
     plan: Plan,
     /// Connections, and so requests under way at once
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = RangedU64ValueParser::<usize>::new().range(..=1_000_000))]
     concurrency: usize,
     /// How long to retry while the shop is unavailable, in seconds
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=86_400))]
     limit: u64,
 }
 
@@ -139,13 +140,13 @@ pub struct PaceArgs {
     #[arg(long)]
     clicks: PathBuf,
     /// Clicks a second
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
     rate: u64,
     /// For how many seconds
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=86_400))]
     seconds: u64,
     /// Connections to each edge
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = RangedU64ValueParser::<usize>::new().range(..=1_000_000))]
     connections: usize,
     /// Addresses of the edges, host:port; one that goes away is left out
     #[arg(required = true)]
@@ -165,7 +166,7 @@ pub struct RaceArgs {
     #[arg(long)]
     product: String,
     /// How many buyers
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = RangedU64ValueParser::<usize>::new().range(..=10_000_000))]
     buyers: usize,
     /// What the buyers' names begin with
     #[arg(long, default_value = "buyer")]
@@ -174,10 +175,10 @@ pub struct RaceArgs {
     #[arg(long, value_name = "BUYERS")]
     rate: Option<u32>,
     /// Clicks of each buyer at once, each with a request id of its own
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = RangedU64ValueParser::<usize>::new().range(..=1_000))]
     clicks_per_buyer: usize,
     /// Connections, and so requests under way at once
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = RangedU64ValueParser::<usize>::new().range(..=1_000_000))]
     concurrency: usize,
     /// Retry after "busy", "unavailable", lost connections and purchases that a dying
     /// back end forgot
@@ -185,10 +186,10 @@ pub struct RaceArgs {
     retry_busy: bool,
     /// Keep clicking after "sold out" until every response was "sold out" for this
     /// many seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=86_400))]
     until_sold_out: Option<u64>,
     /// Longest time for the race after the opening, in seconds
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(..=86_400))]
     limit: u64,
     /// The system's key ring: sign a captcha pass for every click, where the shop wants
     /// one

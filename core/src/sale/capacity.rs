@@ -189,8 +189,8 @@ pub fn backlog(of_worker: u64) -> u64 {
 }
 
 fn up(number: f64) -> u64 {
-    // A float beyond u64 saturates.
-    number.ceil().max(0.0) as u64
+    // What is beyond any sale stays small enough to be added and multiplied.
+    number.ceil().clamp(0.0, 1e15) as u64
 }
 
 #[cfg(test)]
@@ -229,6 +229,28 @@ mod tests {
         assert_eq!(plan(&load(100_000.0), &MEASURED).edges, 2);
         let plan = plan(&pages, &MEASURED);
         assert_eq!((plan.megabits, plan.edges), (5_760, 10));
+    }
+
+    #[test]
+    fn figures_beyond_any_sale_overflow_nothing() {
+        let least = Measured {
+            edge_per_core: 1e-6,
+            purchase_per_core: 1e-6,
+            redis_per_master: 1e-6,
+            orders_per_second: 1.0,
+        };
+        let most = Load {
+            rps: f64::MAX,
+            shoppers: 100_000_000_000,
+            items: 100_000_000_000,
+            edge_cores: 1_024,
+            fill: 0.01,
+            purchase_ms: 1e12,
+            origin_megabits: f64::MAX,
+            line_megabits: 1e-6,
+        };
+        assert!(plan(&most, &least).machines.edges > 1_000_000);
+        assert!(plan(&most, &MEASURED).machines.edges > 1_000_000);
     }
 
     #[test]
