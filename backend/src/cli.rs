@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::running::RunningSystem;
 use crate::config::{Beside, Config, ConfigError, Setting, Source};
 use crate::redis::RedisLinkError;
 use crate::store::Store;
@@ -136,6 +137,9 @@ fn with_cure(error: anyhow::Error, config: &Config) -> anyhow::Error {
         Some(RedisLinkError::Away { address, .. })
             if !config.redis_is_external && config.redis_url.ends_with(address.as_str()) =>
         {
+            if let Some(hidden) = RunningSystem::hidden(&config.data) {
+                return anyhow::anyhow!("no Redis listens at {address}: {hidden}");
+            }
             anyhow::anyhow!(
                 "the system in {} is not running: no Redis listens at {address}; \"seckill up\" \
                  starts it, and --data or SECKILL_DATA names another folder",

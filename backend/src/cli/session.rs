@@ -126,10 +126,10 @@ pub(crate) async fn run(config: &Config, command: SessionCommand) -> anyhow::Res
 
 fn keys(config: &Config) -> anyhow::Result<Keyring> {
     let path = config.keys.display();
-    let text = std::fs::read_to_string(&config.keys).with_context(|| {
-        format!("the key ring {path} cannot be read; SECKILL_KEYS names another")
+    let text = std::fs::read_to_string(&config.keys).map_err(|error| {
+        anyhow::anyhow!("the key ring {path} cannot be read: {error}; SECKILL_KEYS names another")
     })?;
-    Keyring::parse(&text).with_context(|| format!("the key ring {path} is wrong"))
+    Keyring::parse(&text).map_err(|error| anyhow::anyhow!("the key ring {path} is wrong: {error}"))
 }
 
 async fn revoke(config: &Config, arguments: &RevokeArgs) -> anyhow::Result<()> {

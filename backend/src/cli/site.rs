@@ -104,13 +104,14 @@ pub(crate) async fn run(config: &Config, command: SiteCommand) -> anyhow::Result
 
 fn keys(settings: &SiteSettings) -> anyhow::Result<Arc<Keyring>> {
     let path = settings.keys.display();
-    let text = std::fs::read_to_string(&settings.keys).with_context(|| {
-        format!(
-            "the key ring {path} cannot be read; write one line \"kid secret\", the same at every \
+    let text = std::fs::read_to_string(&settings.keys).map_err(|error| {
+        anyhow::anyhow!(
+            "the key ring {path} cannot be read: {error}; write one line \"kid secret\", the same at every \
              site, and see site_keys"
         )
     })?;
-    let ring = Keyring::parse(&text).with_context(|| format!("the key ring {path} is wrong"))?;
+    let ring = Keyring::parse(&text)
+        .map_err(|error| anyhow::anyhow!("the key ring {path} is wrong: {error}"))?;
     Ok(Arc::new(ring))
 }
 

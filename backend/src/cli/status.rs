@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::say;
 use crate::config::Config;
+use crate::config::running::RunningSystem;
 use crate::inspect::status;
 
 #[derive(Debug, Args)]
@@ -37,6 +38,9 @@ pub(super) async fn show(config: &Config, arguments: &StatusArgs) -> anyhow::Res
         _ => ("are", "them"),
     };
     let down = down.join(", ");
+    if let Some(hidden) = RunningSystem::hidden(&config.data) {
+        anyhow::bail!("not everything is up as far as this user can see: {hidden}");
+    }
     match status.running {
         Some(running) => anyhow::bail!(
             "not everything is up: {down} {are} away; the log of \"seckill up\" (process {}) says \

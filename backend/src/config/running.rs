@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -68,6 +68,25 @@ impl RunningSystem {
         (lock_holder(&lock_file(data)) == Some(system.pid)).then_some(system)
     }
 
+    /// Why this user cannot know whether a system runs in this data folder; `None` if
+    /// they can.
+    #[must_use]
+    pub fn hidden(data: &Path) -> Option<String> {
+        let path = file(data);
+        let error = File::open(&path).err()?;
+        if error.kind() != io::ErrorKind::PermissionDenied {
+            return None;
+        }
+        let owner = std::fs::metadata(&path).map(|it| name_of(it.uid()));
+        let owner = owner.map_or_else(|_| String::new(), |name| format!(", which is {name}'s"));
+        Some(format!(
+            "{} cannot read {}{owner}, so that the system that runs there is not known; run this \
+             as that user",
+            name_of(nix::unistd::geteuid().as_raw()),
+            path.display()
+        ))
+    }
+
     /// Writes the file, never half of it. Only the user who runs the system can read
     /// it: an address may hold a password.
     ///
@@ -82,6 +101,12 @@ impl RunningSystem {
         options.open(&draft)?.write_all(&text)?;
         std::fs::rename(&draft, &path)
     }
+}
+
+/// The name of a user on this machine, or their number if they have none.
+fn name_of(user: u32) -> String {
+    let known = nix::unistd::User::from_uid(user.into()).ok().flatten();
+    known.map_or_else(|| format!("user {user}"), |user| user.name)
 }
 
 /// The process that holds this lock; `None` if nobody does.

@@ -73,6 +73,17 @@ pub enum SaleFileError {
         /// The cause.
         source: std::io::Error,
     },
+    /// It is a file of another kind.
+    #[error(
+        "{} is {kind}; sale files are TOML, or JSON if their name ends in .json, and \"seckill \
+         sale export\" prints one", path.display()
+    )]
+    Kind {
+        /// Its path.
+        path: PathBuf,
+        /// What it seems to be.
+        kind: &'static str,
+    },
     /// It has mistakes.
     #[error("{}", mistakes_text(path, mistakes))]
     Mistakes {
@@ -105,6 +116,24 @@ pub enum Form {
     Json,
 }
 
+/// What a file that was refused seems to be instead, by its name or its first line.
+fn other_kind(path: &Path, text: &str, form: Form) -> Option<&'static str> {
+    let end = path.extension().and_then(|end| end.to_str()).unwrap_or("");
+    match end.to_ascii_lowercase().as_str() {
+        "csv" | "tsv" => return Some("a table of values (CSV)"),
+        "yaml" | "yml" => return Some("YAML"),
+        "xml" => return Some("XML"),
+        _ => {}
+    }
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let is_row = first.contains([',', ';', '\t']) && !first.contains(['=', '[', '{', '#', '"']);
+    match form {
+        Form::Toml if first.starts_with('{') => Some("JSON by its content"),
+        Form::Toml if is_row => Some("a table of values (CSV)"),
+        _ => None,
+    }
+}
+
 /// Reads the sale file at `path`: JSON if its name ends in `.json`, else TOML.
 ///
 /// # Errors
@@ -127,15 +156,26 @@ pub fn read_at(
         source,
     };
     let bytes = std::fs::read(path).map_err(unreadable)?;
+    let of_kind = |kind| SaleFileError::Kind {
+        path: path.to_owned(),
+        kind,
+    };
+    // A file of Excel or LibreOffice is a ZIP archive, or the older compound file.
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\xd0\xcf\x11\xe0") {
+        return Err(of_kind("a spreadsheet"));
+    }
     let text = characters::text_of(&bytes)
         .map_err(|problem| unreadable(std::io::Error::new(ErrorKind::InvalidData, problem)))?;
     let is_json = path
         .extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("json"));
     let form = if is_json { Form::Json } else { Form::Toml };
-    parse_at(site, &text, form, now_ms).map_err(|mistakes| SaleFileError::Mistakes {
-        path: path.to_owned(),
-        mistakes,
+    parse_at(site, &text, form, now_ms).map_err(|mistakes| match other_kind(path, &text, form) {
+        Some(kind) => of_kind(kind),
+        None => SaleFileError::Mistakes {
+            path: path.to_owned(),
+            mistakes,
+        },
     })
 }
 

@@ -427,6 +427,20 @@ fn a_file_that_is_no_database_is_named_in_one_line_with_its_cure() {
 }
 
 #[test]
+fn a_bad_key_ring_is_reported_with_its_line_and_cure() {
+    let folder = TempDir::new().unwrap();
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "\nk1 short\n").unwrap();
+    let keys = [("SECKILL_KEYS", keys.to_str().unwrap())];
+    let output = seckill_with(&keys, &["session", "mint", "li"]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        error.contains("line 2") && error.contains("openssl rand"),
+        "{error}"
+    );
+}
+
+#[test]
 fn variables_that_kubernetes_sets_do_no_harm() {
     let link = "tcp://10.0.0.1:8080";
     let output = seckill_with(

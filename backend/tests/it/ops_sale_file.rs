@@ -364,3 +364,27 @@ fn the_demo_sale_is_a_right_file_with_the_course_s_amounts() {
         .collect();
     assert_eq!(amounts, [1_000, 20_000, 1_000]);
 }
+
+#[test]
+fn a_file_of_another_kind_is_called_what_it_is() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let table = b"round,product,amount\nnoon,153,10\n";
+    let cases: [(&str, &[u8], &str); 5] = [
+        ("sale.csv", table, "a table of values (CSV)"),
+        ("sale.txt", table, "a table of values (CSV)"),
+        ("sale.xlsx", b"PK\x03\x04\x14\x00\xff\xfe", "a spreadsheet"),
+        ("sale.yaml", b"round:\n  id: 1\n", "YAML"),
+        ("sale.toml", b"{ \"round\": [] }", "JSON by its content"),
+    ];
+    for (name, content, kind) in cases {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let error = file::read(&path, NOW_MS).unwrap_err().to_string();
+        let said = format!("{name} is {kind}; sale files are TOML, or JSON");
+        assert!(error.contains(&said), "{error}");
+    }
+    let path = folder.path().join("sale.toml");
+    std::fs::write(&path, RIGHT.replace("amount = 1000", "amount = 0")).unwrap();
+    let error = file::read(&path, NOW_MS).unwrap_err().to_string();
+    assert!(error.contains("a mistake"), "{error}");
+}
