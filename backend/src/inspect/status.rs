@@ -17,6 +17,7 @@ use crate::redis::{RedisLink, RedisLinkError};
 use crate::store::Store;
 use crate::store::notifications::NotificationCount;
 use crate::store::round::{Product, RoundState, StoredRound};
+use crate::store::stop::StopKind;
 use crate::store::tally::OrderCount;
 
 /// The report as a table for people.
@@ -90,6 +91,8 @@ pub struct ProductStatus {
     pub id: String,
     /// What shoppers call it.
     pub title: String,
+    /// How an operator stopped this product alone; `None` if nobody did.
+    pub stop: Option<StopKind>,
     /// Items for sale in all.
     pub amount: u64,
     /// How many permits the edges may grant.
@@ -267,7 +270,9 @@ async fn rounds(
             let redis = redis
                 .as_mut()
                 .map(|(conn, segments)| (&mut **conn, *segments));
-            products.push(product_status(&round.id, product, count, redis).await);
+            let stop = stops.products.get(&product.id).map(|stop| stop.kind);
+            let status = product_status(&round.id, product, count, redis).await;
+            products.push(ProductStatus { stop, ..status });
         }
         rounds.push(RoundStatus {
             id: round.id,
@@ -296,6 +301,7 @@ async fn product_status(
     ProductStatus {
         id: product.id,
         title: product.title,
+        stop: None,
         amount: product.amount,
         limit: numbers.limit,
         permits: numbers.permits,

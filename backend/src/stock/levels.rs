@@ -7,6 +7,8 @@ use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
+use seckill_core::sale::halt::Halt;
+use seckill_core::sale::window::Phase;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -55,6 +57,8 @@ pub struct Levels {
     pub round: String,
     /// Product id.
     pub product: String,
+    /// `paused`, `withdrawn` or `ended`; none while it sells, or will.
+    pub stop: Option<String>,
     /// How many permits the edges may grant.
     pub limit: u64,
     /// Permits granted and not returned.
@@ -98,6 +102,7 @@ pub async fn read(
     Ok(Levels {
         round: item.round().to_owned(),
         product: item.product().to_owned(),
+        stop: stop(entry, crate::now_ms()).map(str::to_owned),
         limit: entry.limit,
         permits: permits.unwrap_or(0),
         sale: sum(|level| level.sale),
@@ -107,6 +112,13 @@ pub async fn read(
         segments: read,
         missing,
     })
+}
+
+/// Why it is not sold: it was stopped, alone or with its round, or its time is over.
+fn stop(entry: &Entry, now_ms: u64) -> Option<&'static str> {
+    let is_over = entry.window.phase(now_ms) == Phase::Ended;
+    let halt = entry.halt.map(Halt::as_str);
+    halt.or(is_over.then_some("ended"))
 }
 
 /// Why there is no steady reading.
@@ -200,7 +212,9 @@ pub fn table(levels: &Levels) -> String {
         permits,
         ..
     } = levels;
-    let mut text = format!("{round}::{product}   permits {permits} of {limit}\n");
+    let stop = levels.stop.as_ref().map(|stop| format!("   {stop}"));
+    let stop = stop.unwrap_or_default();
+    let mut text = format!("{round}::{product}   permits {permits} of {limit}{stop}\n");
     let head = ["segment", "sale", "locked", "saled", "in transit", "outbox"];
     let row = |name: String, numbers: [u64; 5]| {
         let numbers = numbers.map(|number| number.to_string());
@@ -247,4 +261,24 @@ pub fn table(levels: &Levels) -> String {
         text.push_str(&format!("  missing {missing}\n"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_product_from_selling_is_said() {
+        let entry = |halt: &str| {
+            let text = format!(
+                r#"{{"opens_ms":1,"ends_ms":9,"limit":1,"per_buyer":1,"segments":1,"price_cents":1{halt}}}"#
+            );
+            Entry::parse(&text).unwrap()
+        };
+        let (free, halted) = (entry(""), entry(r#","halt":"withdrawn""#));
+        assert_eq!(stop(&free, 5), None);
+        assert_eq!(stop(&free, 9), Some("ended"));
+        assert_eq!(stop(&halted, 5), Some("withdrawn"));
+        assert_eq!(stop(&halted, 9), Some("withdrawn"));
+    }
 }

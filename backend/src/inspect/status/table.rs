@@ -85,7 +85,7 @@ fn round_text(round: &RoundStatus) -> String {
         .collect();
     let widths: [usize; 9] =
         std::array::from_fn(|i| rows.iter().map(|row| row[i].len()).max().unwrap_or(0));
-    let titles = std::iter::once("").chain(round.products.iter().map(|p| p.title.as_str()));
+    let titles = std::iter::once(String::new()).chain(round.products.iter().map(titled));
     for (row, title) in rows.iter().zip(titles) {
         let cells: Vec<String> = row
             .iter()
@@ -96,6 +96,14 @@ fn round_text(round: &RoundStatus) -> String {
         text.push('\n');
     }
     text
+}
+
+/// What shoppers call it, behind how it was stopped.
+fn titled(product: &ProductStatus) -> String {
+    match product.stop {
+        Some(stop) => format!("{}: {}", stop.as_str(), product.title),
+        None => product.title.clone(),
+    }
 }
 
 fn row(product: &ProductStatus) -> [String; 9] {
@@ -114,4 +122,48 @@ fn row(product: &ProductStatus) -> [String; 9] {
 
 fn number(number: Option<u64>) -> String {
     number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::stop::StopKind;
+
+    #[test]
+    fn a_product_that_was_stopped_alone_looks_unlike_the_others() {
+        let product = |id: &str, stop| ProductStatus {
+            id: id.to_owned(),
+            title: "Shirt".to_owned(),
+            stop,
+            amount: 10,
+            limit: None,
+            permits: None,
+            sale: None,
+            locked: None,
+            saled: None,
+            outbox: None,
+            orders: 0,
+            ordered_items: 0,
+        };
+        let round = RoundStatus {
+            id: "noon".to_owned(),
+            name: "Noon".to_owned(),
+            state: "open",
+            starts_ms: 0,
+            ends_ms: 1,
+            products: vec![
+                product("x", Some(StopKind::Withdrawn)),
+                product("y", Some(StopKind::Paused)),
+                product("z", None),
+            ],
+        };
+        let text = round_text(&round);
+        let ends: Vec<&str> = text.lines().rev().take(3).collect();
+        assert!(ends[2].ends_with("  withdrawn: Shirt"), "{text}");
+        assert!(ends[1].ends_with("  paused: Shirt"), "{text}");
+        assert!(ends[0].ends_with("  Shirt"), "{text}");
+        let json = serde_json::to_value(&round).unwrap();
+        assert_eq!(json["products"][0]["stop"], "withdrawn");
+        assert!(json["products"][2]["stop"].is_null());
+    }
 }
