@@ -55,6 +55,8 @@ mod site;
 mod status;
 /// `seckill stock`.
 mod stock;
+/// Texts that are given as arguments.
+mod texts;
 /// `seckill tune`.
 mod tune;
 /// `seckill up`.

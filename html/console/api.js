@@ -57,6 +57,12 @@ const put = (path, body = {}, options) => call('PUT', path, body, options);
 const del = (path, options) => call('DELETE', path, undefined, options);
 export const api = { get, post, put, del, call };
 
+/** The query of a list: filters that are empty match everything, and are left out. */
+export function filters(wanted) {
+  const isSet = ([, value]) => `${value}`.trim() !== '';
+  return new URLSearchParams(Object.entries(wanted).filter(isSet));
+}
+
 /**
  * Sends JSON (or, given a Blob or FormData, that) and returns the response's JSON,
  * or what `as` says: `text` or `blob`. With `quiet`, an expired login opens no dialog.

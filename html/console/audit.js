@@ -1,6 +1,6 @@
 // The audit log: who did what, and when.
 
-import { api } from './api.js';
+import { api, filters } from './api.js';
 import { download } from './download.js';
 import { el, fill } from './dom.js';
 import { addWords, find, moment, t } from './i18n.js';
@@ -38,7 +38,7 @@ export async function show(root) {
   /** The filters as the address has them. */
   function query(more = {}) {
     const set = Object.entries(times).filter(([, ms]) => ms !== null);
-    return new URLSearchParams({ ...wanted, ...Object.fromEntries(set), ...more });
+    return filters({ ...wanted, ...Object.fromEntries(set), ...more });
   }
   const soon = () => {
     clearTimeout(typing);

@@ -1,6 +1,6 @@
 // Bans: who, why, until when; adding one, lifting one.
 
-import { ApiError, api, mistakeText } from './api.js';
+import { ApiError, api, filters, mistakeText } from './api.js';
 import { ask, el, fill, refill, toast } from './dom.js';
 import { addWords, moment, number, said, t } from './i18n.js';
 
@@ -160,7 +160,7 @@ export async function show(root) {
   async function read(page = state.page) {
     state.page = page;
     const mine = (latest += 1);
-    const query = new URLSearchParams({ page, per_page: PER_PAGE, search: state.search, kind: state.kind });
+    const query = filters({ page, per_page: PER_PAGE, search: state.search, kind: state.kind });
     const found = await api.get(`/bans?${query}`);
     if (mine === latest) draw(found);
   }

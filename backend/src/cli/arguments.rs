@@ -249,6 +249,8 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
+    use clap::error::ErrorKind;
+
     use super::*;
 
     fn given(arguments: &[&str]) -> Vec<(String, String)> {
@@ -269,6 +271,54 @@ mod tests {
         let between = ["--set", "a=1", "sale", "--set", "b=2", "export", "--set"];
         let between = [&between[..], &["c=3", "--set", "a=4"]].concat();
         assert_eq!(given(&between), expected);
+    }
+
+    #[test]
+    fn a_variable_of_the_shell_that_is_not_set_matches_nothing() {
+        let refused: [&[&str]; 16] = [
+            &["orders", "search", "--user", ""],
+            &["orders", "search", "--round", " "],
+            &["orders", "export", "--product", ""],
+            &["orders", "export", "--payment", ""],
+            &["orders", "list", "--user", ""],
+            &["orders", "give-up", "1-0", "--reason", ""],
+            &["round", "withdraw", "noon", ""],
+            &["round", "pause", "noon", "--reason", " "],
+            &["stock", "adjust", "noon", "153", "5", "--alone", " "],
+            &["stock", "adjust", "noon", "153", "5", "--propose", ""],
+            &["stock", "rebuild", "--round", ""],
+            &["session", "revoke", "--user", ""],
+            &["session", "revoke", "--jti", ""],
+            &["inventory", "items", ""],
+            &["bans", "add", "user", "li", "--reason", " "],
+            &["bans", "add", "user", "li", "--reason", "x", "--by", ""],
+        ];
+        for arguments in refused {
+            let parsed = Cli::of(["seckill"].iter().chain(arguments));
+            assert!(parsed.is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_any_use_are_refused() {
+        let most = u64::MAX.to_string();
+        let refused: [&[&str]; 9] = [
+            &["tune", "--check", "--connections", &most],
+            &["capacity", "--buyers", &most],
+            &["capacity", "--rps", "1e300"],
+            &["capacity", "--rps", "1", "--items", &most],
+            &["capacity", "--rps", "1", "--shoppers", &most],
+            &["capacity", "--rps", "1", "--edge-cores", "4294967295"],
+            &["drill", "random", "--seconds", &most],
+            &["drill", "random", "--minutes", &most],
+            &["load", "stock", "--redis", "redis://h", "--seconds", &most],
+        ];
+        for arguments in refused {
+            let error = Cli::of(["seckill"].iter().chain(arguments)).unwrap_err();
+            let kind = error.kind();
+            assert_eq!(kind, ErrorKind::ValueValidation, "{arguments:?}: {error}");
+        }
+        given(&["stock", "adjust", "noon", "153", "0"]);
     }
 
     #[test]

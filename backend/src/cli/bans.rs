@@ -15,6 +15,7 @@ use seckill_core::shared::bans::listed;
 use seckill_core::shared::bans::listed::{Kind, Record};
 
 use super::say;
+use super::texts::filled;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BansCommand {
@@ -73,8 +74,9 @@ fn ban_kind(text: &str) -> Result<Kind, String> {
 }
 
 fn short_text(text: &str) -> Result<String, String> {
-    if seckill_core::shared::bans::listed::is_text(text) {
-        Ok(text.to_owned())
+    let text = filled(text)?;
+    if seckill_core::shared::bans::listed::is_text(&text) {
+        Ok(text)
     } else {
         Err("write at most 200 characters on one line, without \"|\"".to_owned())
     }

@@ -7,6 +7,7 @@ use http_body_util::Full;
 use seckill_core::orders::money::{Currency, Money};
 use serde_json::json;
 
+use super::texts::filled;
 use super::{open_store, say};
 use crate::config::Config;
 use crate::http::client::HttpClient;
@@ -23,8 +24,8 @@ pub(crate) enum InventoryCommand {
     /// Show items of the inventory
     Items {
         /// Only those whose title or SKU has this text
-        #[arg(default_value = "")]
-        search: String,
+        #[arg(value_parser = filled)]
+        search: Option<String>,
         /// As JSON, for programs
         #[arg(long)]
         json: bool,
@@ -64,6 +65,7 @@ pub(crate) async fn run(config: &Config, command: InventoryCommand) -> anyhow::R
         inventory.ok_or_else(|| anyhow::anyhow!("there is no inventory; set inventory_url"))?;
     match command {
         InventoryCommand::Items { search, json } => {
+            let search = search.unwrap_or_default();
             items(&inventory, config.currency, &search, json).await
         }
         InventoryCommand::Choose(arguments) => choose(config, &inventory, &arguments).await,

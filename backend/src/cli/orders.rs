@@ -1,7 +1,5 @@
 //! `seckill orders …`: the orders of all buyers, and the dead letters.
 
-use std::borrow::Cow;
-
 use crate::config::Config;
 use crate::orders::give_up::{GiveUp, GivenUp};
 use crate::queue::dead_letters::{KeptLetter, Redriven};
@@ -20,6 +18,7 @@ use seckill_core::orders::money::Currency;
 use seckill_core::orders::order::State;
 use serde_json::json;
 
+use super::texts::{buyer, filled};
 use super::{open_store, say};
 
 /// Finding orders, and acting on one.
@@ -74,7 +73,7 @@ pub(crate) enum OrdersCommand {
         #[arg(value_name = "ID", required = true)]
         ids: Vec<String>,
         /// Why, for the audit log
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = filled)]
         reason: String,
     },
 }
@@ -101,12 +100,6 @@ pub(crate) struct LetterArgs {
     /// All of them
     #[arg(long)]
     all: bool,
-}
-
-fn buyer(text: &str) -> Result<String, String> {
-    ids::user::given(text)
-        .map(Cow::into_owned)
-        .ok_or_else(|| "write 1 to 255 bytes".to_owned())
 }
 
 fn order_state(text: &str) -> Result<State, String> {
@@ -279,10 +272,6 @@ async fn redrive(config: &Config, which: LetterArgs) -> anyhow::Result<()> {
 }
 
 async fn give_up(config: &Config, ids: &[String], reason: &str) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !reason.trim().is_empty(),
-        "--reason \"\" says nothing; write why these purchases fail, for the audit log"
-    );
     let redis = RedisLink::connect(&config.redis_url).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
     let store = open_store(config).await?;

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::texts::filled;
 use super::{open_store, say};
 use crate::config::Config;
 use crate::redis::RedisLink;
@@ -30,10 +31,11 @@ pub(crate) struct StopArgs {
     /// The round's id
     round: String,
     /// One product of it; left out, the whole round
+    #[arg(value_parser = filled)]
     product: Option<String>,
     /// Why, for the audit log
-    #[arg(long, default_value = "")]
-    reason: String,
+    #[arg(long, value_parser = filled)]
+    reason: Option<String>,
 }
 
 /// What is stopped, and what becomes of its orders.
@@ -62,7 +64,7 @@ pub(super) async fn run(config: &Config, command: RoundCommand) -> anyhow::Resul
         round: &stop.round,
         product: stop.product.as_deref(),
         cancel,
-        reason: &stop.reason,
+        reason: stop.reason.as_deref().unwrap_or_default(),
     };
     let switch = Switch {
         store: &store,

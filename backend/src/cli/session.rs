@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 use seckill_core::ids;
 use seckill_core::signing::keyring::Keyring;
 use seckill_core::signing::session::{self, Session};
@@ -55,10 +56,10 @@ pub(crate) struct RevokeArgs {
     #[arg(value_name = "SESSION", required_unless_present_any = ["user", "jti"])]
     session: Option<String>,
     /// All that this buyer was issued until now, named as your login names them
-    #[arg(long, value_name = "USER", conflicts_with_all = ["session", "jti"])]
+    #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new(), conflicts_with_all = ["session", "jti"])]
     user: Option<String>,
     /// The token of your login with this jti
-    #[arg(long, value_name = "JTI", conflicts_with = "session")]
+    #[arg(long, value_name = "JTI", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "session")]
     jti: Option<String>,
     /// How long that token still lasts, such as 15m, 1h, 7d
     #[arg(

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use seckill_core::ids::{self, Item};
 
+use super::texts::filled;
 use super::{open_store, say};
 
 #[derive(Debug, Subcommand)]
@@ -36,7 +37,7 @@ pub(crate) enum StockCommand {
     /// while a sale runs on it. Repeating it changes nothing.
     Rebuild {
         /// Only this round
-        #[arg(long, value_name = "ID")]
+        #[arg(value_parser = filled, long, value_name = "ID")]
         round: Option<String>,
         /// Only print what would be done
         #[arg(long)]
@@ -59,16 +60,16 @@ pub(crate) enum StockCommand {
         /// The product's id
         product: String,
         /// Items in all, sold ones included
-        #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+        #[arg(value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
         amount: u64,
         /// Id of this request: repeated with it, it is carried out once
         #[arg(long, value_name = "ID")]
         request: Option<String>,
         /// Propose it instead, for this reason
-        #[arg(long, value_name = "REASON", conflicts_with_all = ["alone", "request"])]
+        #[arg(long, value_name = "REASON", value_parser = filled, conflicts_with_all = ["alone", "request"])]
         propose: Option<String>,
         /// Raise it without a second person, for this reason, which the audit log keeps
-        #[arg(long, value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        #[arg(long, value_name = "REASON", value_parser = filled)]
         alone: Option<String>,
     },
 }

@@ -1,6 +1,7 @@
 //! Bans: searching the list page by page, adding and lifting. Every edge follows within
 //! a second.
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::error::FieldMistake;
+use super::filter::{self, filled};
 use super::json_body::JsonBody;
 use super::paging::page_of;
 use super::{ConsoleError, ConsoleState, Operator};
@@ -34,8 +36,10 @@ pub(super) fn router() -> Router<ConsoleState> {
 #[serde(default)]
 pub(super) struct Search {
     /// Part of a value, of a reason or of who banned; or an address.
+    #[serde(deserialize_with = "filled")]
     search: String,
-    /// `address` or `user`; empty for both.
+    /// `address` or `user`; left out for both.
+    #[serde(deserialize_with = "filled")]
     kind: String,
     /// The page, counted from 1.
     page: Option<usize>,
@@ -67,8 +71,9 @@ pub(super) struct BanPage {
 pub(super) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    Query(search): Query<Search>,
+    search: Result<Query<Search>, QueryRejection>,
 ) -> Result<Json<BanPage>, ConsoleError> {
+    let search = filter::wanted(search)?;
     let (page, per_page) = page_of(search.page, search.per_page)?;
     let kind = match search.kind.as_str() {
         "" => None,

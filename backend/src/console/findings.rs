@@ -1,6 +1,6 @@
 //! What the analysis of the access logs found, and operators' decisions about it.
 
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -10,6 +10,7 @@ use seckill_core::shared::bans::listed::Kind;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::filter::{self, filled};
 use super::json_body::JsonBody;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::edges::findings::{DecideError, Decision};
@@ -30,9 +31,11 @@ pub(super) fn router() -> Router<ConsoleState> {
         .route("/ops/api/findings/decide", post(decide))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct FindingQuery {
-    state: Option<String>,
+    #[serde(deserialize_with = "filled")]
+    state: String,
 }
 
 /// Findings, worst first; `?state=` chooses proposed, banned, confirmed or dismissed.
@@ -43,11 +46,12 @@ pub(super) struct FindingQuery {
 pub(super) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    Query(query): Query<FindingQuery>,
+    query: Result<Query<FindingQuery>, QueryRejection>,
 ) -> Result<Response, ConsoleError> {
-    let wanted = match query.state.as_deref() {
-        None | Some("") => None,
-        Some(text) => Some(FindingState::parse(text).ok_or_else(|| {
+    let query = filter::wanted(query)?;
+    let wanted = match query.state.as_str() {
+        "" => None,
+        text => Some(FindingState::parse(text).ok_or_else(|| {
             ConsoleError::BadRequest(format!(
                 "\"{text}\" is no state of a finding; write proposed, banned, confirmed or dismissed."
             ))

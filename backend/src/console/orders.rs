@@ -8,12 +8,14 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use seckill_core::ids;
 use seckill_core::orders::form::{Field, Form};
 use seckill_core::orders::order;
 use seckill_core::orders::order::OrderId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::filter::filled;
 use super::json_body::JsonBody;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::now_ms;
@@ -31,8 +33,6 @@ use crate::store::orders::Order;
 const PAGE: u32 = 100;
 /// Orders that an export reads at once.
 const EXPORTED: u32 = 1_000;
-/// Longest note or reason, in characters.
-const MAX_TEXT: usize = 1_000;
 
 /// Everything under `/ops/api/orders`.
 pub(super) fn router() -> Router<ConsoleState> {
@@ -48,20 +48,27 @@ pub(super) fn router() -> Router<ConsoleState> {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct OrdersQuery {
     /// The order of this number.
+    #[serde(deserialize_with = "filled")]
     order: String,
-    /// A buyer.
+    /// A buyer, by their name or their written id.
+    #[serde(deserialize_with = "filled")]
     user: String,
     /// A round's id.
+    #[serde(deserialize_with = "filled")]
     round: String,
     /// A product's id.
+    #[serde(deserialize_with = "filled")]
     product: String,
     /// A payment's id.
+    #[serde(deserialize_with = "filled")]
     payment: String,
     /// created, paid, cancelled or failed.
+    #[serde(deserialize_with = "filled")]
     state: String,
     /// The last order of the page before.
     before: String,
     /// For an export: csv or json.
+    #[serde(deserialize_with = "filled")]
     format: String,
 }
 
@@ -223,13 +230,7 @@ pub(super) async fn act(
     if action == OrderAction::Refund && operator.role != Role::Supervisor {
         return Err(ConsoleError::SupervisorOnly);
     }
-    let text = note.text.trim();
-    let count = text.chars().count();
-    if count > MAX_TEXT || text.is_empty() && action != OrderAction::Resend {
-        return Err(ConsoleError::BadRequest(format!(
-            "The text has {count} characters; write why in 1 to {MAX_TEXT}."
-        )));
-    }
+    let text = action.text(&note.text).map_err(sentence)?;
     let order = order_of(&state, &order).await?;
     let store = state.store.get().await?;
     let detail = json!({ "text": text, "before": order.state.as_str() });
@@ -298,10 +299,16 @@ fn read_query(
             ))
         })?),
     };
+    let user = match query.user.as_str() {
+        "" => String::new(),
+        name => ids::user::given(name)
+            .ok_or_else(|| ConsoleError::BadRequest("A user has 1 to 255 bytes.".to_owned()))?
+            .into_owned(),
+    };
     let wanted = OrderQuery {
         order: number("order", &query.order)?,
         before: number("before", &query.before)?,
-        user: query.user,
+        user,
         round: query.round,
         product: query.product,
         payment: query.payment,
@@ -309,6 +316,12 @@ fn read_query(
         limit,
     };
     Ok((wanted, query.format))
+}
+
+fn sentence(mistake: String) -> ConsoleError {
+    let mut letters = mistake.chars();
+    let first = letters.next().map(|it| it.to_ascii_uppercase());
+    ConsoleError::BadRequest(first.into_iter().chain(letters).chain(['.']).collect())
 }
 
 fn refused(error: OrderActionError) -> ConsoleError {

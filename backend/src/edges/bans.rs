@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use redis::aio::MultiplexedConnection;
-use seckill_core::keys;
 use seckill_core::shared::bans::Ban;
 use seckill_core::shared::bans::listed;
 use seckill_core::shared::bans::listed::{BadEntry, Record};
 use seckill_core::shared::prefix::Prefix;
+use seckill_core::{ids, keys};
 use serde::Serialize;
 
 use crate::redis::RedisLinkError;
@@ -151,7 +151,12 @@ impl Wanted {
                 .zip(network)
                 .is_some_and(|(address, network)| network.covers(address))
         };
-        holds(&listed.value) || holds(&listed.reason) || holds(&listed.by) || covers()
+        // As the login has a name, and as it is written.
+        holds(&listed.value)
+            || holds(&ids::user::name(&listed.value))
+            || holds(&listed.reason)
+            || holds(&listed.by)
+            || covers()
     }
 }
 
@@ -276,6 +281,10 @@ mod tests {
         }
         for text in ["eve", "203.0.114.77", "10.0.0.0/8"] {
             assert!(!fits(text, &network), "{text}");
+        }
+        let user = listed("user", "auth0%7Cpb");
+        for text in ["auth0|pb", "AUTH0%7Cpb", "0|p"] {
+            assert!(fits(text, &user), "{text}");
         }
         let users = Wanted {
             kind: Some(listed::Kind::User),

@@ -68,6 +68,27 @@ impl OrderAction {
     }
 }
 
+/// Longest note or reason, in characters.
+const MAX_TEXT: usize = 1_000;
+
+impl OrderAction {
+    /// The reason or note that goes with it, trimmed.
+    ///
+    /// # Errors
+    /// It is too long, or there is none where one is needed; a sentence says so.
+    pub fn text(self, text: &str) -> Result<&str, String> {
+        let text = text.trim();
+        let count = text.chars().count();
+        let is_missing = text.is_empty() && self != Self::Resend;
+        match count > MAX_TEXT || is_missing {
+            true => Err(format!(
+                "the text has {count} characters; write why in 1 to {MAX_TEXT}"
+            )),
+            false => Ok(text),
+        }
+    }
+}
+
 /// Why nothing was done with an order.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderActionError {
@@ -165,4 +186,24 @@ async fn resend(connection: &mut Session, order: &Order, now_ms: u64) -> Result<
     .execute(connection)
     .await?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_an_end_and_says_something() {
+        let long = "x".repeat(MAX_TEXT + 1);
+        assert_eq!(OrderAction::Note.text(" called us "), Ok("called us"));
+        assert_eq!(OrderAction::Resend.text(""), Ok(""));
+        for (action, text, said) in [
+            (OrderAction::Note, long.as_str(), "1001 characters"),
+            (OrderAction::Resend, &long, "1 to 1000"),
+            (OrderAction::Cancel, " ", "0 characters"),
+        ] {
+            let error = action.text(text).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
 }

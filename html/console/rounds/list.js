@@ -1,6 +1,6 @@
 // All rounds; a round's id in the address opens the editor instead.
 
-import { api, mistakeText } from '../api.js';
+import { api, filters, mistakeText } from '../api.js';
 import { download } from '../download.js';
 import { el, fill, refill, toast } from '../dom.js';
 import { moment, number, said, span, t } from '../i18n.js';
@@ -42,7 +42,7 @@ async function list(root) {
     }, t(`state.${state || 'all'}`))));
 
   async function read(which) {
-    const query = new URLSearchParams({ ...filter, page: which });
+    const query = filters({ ...filter, page: which });
     const answer = await api.get(`/rounds?${query}`);
     page = which;
     if (page === 1) fill(rows);

@@ -1,6 +1,6 @@
 // Changes of approved rounds that one person proposes and another decides on.
 
-import { api } from '../api.js';
+import { api, filters } from '../api.js';
 import { ask, el, toast } from '../dom.js';
 import { addWords, moment, said, t } from '../i18n.js';
 import { changeList } from './changes.js';
@@ -39,7 +39,7 @@ export async function propose(error, body, titles = {}) {
 }
 
 /** The changes that wait, of one round or of all. */
-export const waiting = (round = '') => api.get(`/proposals?state=waiting&round=${encodeURIComponent(round)}`);
+export const waiting = (round = '') => api.get(`/proposals?${filters({ state: 'waiting', round })}`);
 
 /** A change that waits, with its buttons; `read` is called after each. */
 export function proposalCard(proposal, me, read) {

@@ -2,7 +2,7 @@
 // and an approval of its own, so that the action goes from day to day; a day that
 // refuses stops none of the others, and is listed with its reason.
 
-import { api } from '../api.js';
+import { api, filters } from '../api.js';
 import { ask, el, fill, toast } from '../dom.js';
 import { moment, said, t } from '../i18n.js';
 import { kept } from './draft.js';
@@ -14,7 +14,7 @@ const path = (round, what) => `/rounds/${encodeURIComponent(round.id)}/${what}`;
 export async function allRounds(query) {
   const rounds = [];
   for (let page = 1; ; page += 1) {
-    const answer = await api.get(`/rounds?${new URLSearchParams({ ...query, page })}`);
+    const answer = await api.get(`/rounds?${filters({ ...query, page })}`);
     rounds.push(...answer.rounds);
     if (!answer.rounds.length || rounds.length >= answer.total) return rounds.sort((a, b) => a.starts_ms - b.starts_ms);
   }

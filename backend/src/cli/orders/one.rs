@@ -6,6 +6,7 @@ use seckill_core::orders::order::{OrderId, State};
 use serde_json::json;
 
 use super::{order_state, orders_text};
+use crate::cli::texts::{buyer, filled};
 use crate::cli::{open_store, say};
 use crate::config::Config;
 use crate::redis::RedisLink;
@@ -67,17 +68,17 @@ pub(crate) struct Which {
     #[arg(long, value_name = "NUMBER")]
     order: Option<u64>,
     /// A buyer
-    #[arg(long, value_name = "NAME", default_value = "")]
-    user: String,
+    #[arg(long, value_name = "NAME", value_parser = buyer)]
+    user: Option<String>,
     /// A round's id
-    #[arg(long, value_name = "ID", default_value = "")]
-    round: String,
+    #[arg(long, value_name = "ID", value_parser = filled)]
+    round: Option<String>,
     /// A product's id
-    #[arg(long, value_name = "ID", default_value = "")]
-    product: String,
+    #[arg(long, value_name = "ID", value_parser = filled)]
+    product: Option<String>,
     /// A payment's id
-    #[arg(long, value_name = "ID", default_value = "")]
-    payment: String,
+    #[arg(long, value_name = "ID", value_parser = filled)]
+    payment: Option<String>,
     /// created, paid, cancelled or failed
     #[arg(long, value_name = "STATE", value_parser = order_state)]
     state: Option<State>,
@@ -117,10 +118,10 @@ impl Which {
     fn query(self, limit: u32) -> OrderQuery {
         OrderQuery {
             order: self.order.map(OrderId),
-            user: self.user,
-            round: self.round,
-            product: self.product,
-            payment: self.payment,
+            user: self.user.unwrap_or_default(),
+            round: self.round.unwrap_or_default(),
+            product: self.product.unwrap_or_default(),
+            payment: self.payment.unwrap_or_default(),
             state: self.state,
             before: None,
             limit,
@@ -190,14 +191,13 @@ async fn find(store: &Store, id: OrderId) -> anyhow::Result<Order> {
 }
 
 async fn act(config: &Config, action: OrderAction, it: ActArgs) -> anyhow::Result<()> {
-    let text = it.text.trim();
-    if text.is_empty() && action != OrderAction::Resend {
-        anyhow::bail!(
-            "write why: seckill orders {} {} \"…\"",
+    let text = action.text(&it.text).map_err(|error| {
+        anyhow::anyhow!(
+            "{error}: seckill orders {} {} \"…\"",
             action.as_str(),
             it.order
-        );
-    }
+        )
+    })?;
     let store = open_store(config).await?;
     let order = find(&store, OrderId(it.order)).await?;
     let by = Actor::on_the_box();

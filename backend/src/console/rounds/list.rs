@@ -1,6 +1,7 @@
 //! The list of rounds, and one round with its products.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 
@@ -9,6 +10,7 @@ use super::view::{RoundList, RoundSummary, RoundView};
 use crate::console::ConsoleState;
 use crate::console::auth::Operator;
 use crate::console::error::ConsoleError;
+use crate::console::filter::{self, filled};
 use crate::now_ms;
 use crate::store::rounds::SummaryQuery;
 
@@ -20,10 +22,13 @@ const PAGE: u32 = 50;
 #[serde(default)]
 pub(in crate::console) struct RoundQuery {
     /// draft, submitted, rejected, approved, published, running or ended.
+    #[serde(deserialize_with = "filled")]
     state: String,
     /// Part of a name or an id.
+    #[serde(deserialize_with = "filled")]
     q: String,
     /// The name that the days of a repeated round share.
+    #[serde(deserialize_with = "filled")]
     series: String,
     /// The page of 50 rounds, counted from 1.
     page: u64,
@@ -36,8 +41,9 @@ pub(in crate::console) struct RoundQuery {
 pub(in crate::console) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    Query(query): Query<RoundQuery>,
+    query: Result<Query<RoundQuery>, QueryRejection>,
 ) -> Result<Json<RoundList>, ConsoleError> {
+    let query = filter::wanted(query)?;
     let now_ms = now_ms();
     let wanted = SummaryQuery {
         state: query.state,

@@ -4,6 +4,7 @@
 //! and every difference from the round as it was. If the round has changed meanwhile, so
 //! that carrying it out would do anything else, it is outdated and nothing is done.
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::console::ConsoleState;
 use crate::console::auth::{Operator, Supervisor};
 use crate::console::error::ConsoleError;
+use crate::console::filter::{self, filled};
 use crate::console::json_body::JsonBody;
 use crate::now_ms;
 use crate::store::accounts::Role;
@@ -88,9 +90,11 @@ pub(in crate::console) struct ProposalList {
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default)]
 pub(in crate::console) struct ProposalQuery {
-    /// A state; empty for all.
+    /// A state; left out for all.
+    #[serde(deserialize_with = "filled")]
     state: String,
-    /// A round; empty for all.
+    /// A round; left out for all.
+    #[serde(deserialize_with = "filled")]
     round: String,
 }
 
@@ -204,8 +208,9 @@ async fn record(
 pub(in crate::console) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    Query(query): Query<ProposalQuery>,
+    query: Result<Query<ProposalQuery>, QueryRejection>,
 ) -> Result<Json<ProposalList>, ConsoleError> {
+    let query = filter::wanted(query)?;
     let wanted = match query.state.as_str() {
         "" => None,
         text => Some(ProposalState::parse(text).ok_or_else(|| {

@@ -1,0 +1,34 @@
+//! Texts that are given as arguments.
+
+use seckill_core::ids;
+
+/// A text that says something. An empty one is most often a variable of the shell that is
+/// not set: taken for "any", it would match everything.
+pub(super) fn filled(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is empty; write something, or leave it out".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// A buyer, by their name, as the shop's login has it, or by their written id, as logs
+/// have it.
+pub(super) fn buyer(text: &str) -> Result<String, String> {
+    let written = ids::user::given(text).map(std::borrow::Cow::into_owned);
+    written.ok_or_else(|| "write 1 to 255 bytes, or leave it out".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_no_text_and_a_name_is_written_as_it_is_stored() {
+        assert!(filled("").is_err() && filled(" \t").is_err());
+        assert_eq!(filled(" wrong price ").unwrap(), "wrong price");
+        assert!(buyer("").is_err());
+        for given in ["auth0|pb", "auth0%7Cpb"] {
+            assert_eq!(buyer(given).unwrap(), "auth0%7Cpb");
+        }
+    }
+}
