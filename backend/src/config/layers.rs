@@ -193,7 +193,7 @@ fn named(path: &Path) -> String {
         true => path.display().to_string(),
         false => {
             let length = path.to_string_lossy().chars().count();
-            format!("a file by a path of {length} characters, which are not shown")
+            format!("a path of {length} characters (not shown)")
         }
     }
 }

@@ -23,6 +23,7 @@ use super::cache_client::{self, Http, exchange, joined, request};
 use super::origin::{Locked, Origin};
 use super::warm::Prewarmer;
 use super::{blocking, now_ns};
+use crate::config::masked_url;
 use crate::config::targets::{PurgeMethod, Targets};
 use crate::now_ms;
 
@@ -173,7 +174,7 @@ impl Purges {
             }
             match self.purge(http, target, &note.path).await {
                 Ok(()) => note.done.push(target.clone()),
-                Err(error) => note.error = format!("{target}: {error}"),
+                Err(error) => note.error = format!("{}: {error}", masked_url(target)),
             }
         }
         if !note.error.is_empty() {

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Span, otlp};
+use crate::config::masked_url;
 use crate::http::client::HttpClient;
 use crate::metrics;
 use crate::time::periodic;
@@ -102,7 +103,7 @@ impl Sending {
                 }
             };
             if !std::mem::replace(&mut self.failing, true) {
-                let to = &self.to;
+                let to = masked_url(&self.to.to_string());
                 tracing::warn!(%to, reason, "traces do not reach their collector; purchases go on without");
             }
             if !batch.is_empty() {

@@ -291,7 +291,7 @@ fn a_secret_in_the_place_of_its_files_path_is_not_shown() {
         let error = load("", &[("SECKILL_REDIS_URL_FILE", secret)], &[]).unwrap_err();
         assert!(!error.contains("s3cret"), "{error}");
         assert!(
-            error.contains("redis_url_file (from SECKILL_REDIS_URL_FILE) names a file"),
+            error.contains("redis_url_file (from SECKILL_REDIS_URL_FILE) names a path of"),
             "{error}"
         );
     }

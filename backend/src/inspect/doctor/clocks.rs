@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use axum::body::{Bytes, to_bytes};
+use axum::http::uri::Authority;
 use axum::http::{Request, Uri};
 use http_body_util::Full;
 use serde::Deserialize;
@@ -57,7 +58,9 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
 /// Where the edges are: those of the setting, else the one of this machine.
 fn edges(config: &Config) -> Vec<String> {
     let named = config.edges.iter().filter_map(|uri| uri.authority());
-    let named: Vec<String> = named.map(ToString::to_string).collect();
+    // Without credentials, which may stand before the host.
+    let host = |it: &Authority| it.as_str().rsplit('@').next().map(str::to_owned);
+    let named: Vec<String> = named.filter_map(host).collect();
     match named.is_empty() {
         true => vec![format!("127.0.0.1:{}", config.port)],
         false => named,
