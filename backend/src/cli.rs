@@ -117,6 +117,14 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
     if let Some(warning) = config.warning() {
         tracing::warn!("{warning}");
     }
+    // Its addresses are then those of the settings, which may be others.
+    let hidden = (beside == Beside::RunningSystem).then(|| RunningSystem::hidden(&config.data));
+    match hidden.flatten() {
+        // Its own report says so.
+        Some(_) if matches!(cli.command, Command::Status(_)) => {}
+        Some(hidden) => tracing::warn!("{hidden}"),
+        None => {}
+    }
     match carry_out(cli.command, &config).await {
         Err(error) if !stays => Err(with_cure(error, &config)),
         outcome => outcome,
@@ -139,8 +147,10 @@ fn with_cure(error: anyhow::Error, config: &Config) -> anyhow::Error {
         Some(RedisLinkError::Away { address, .. })
             if !config.redis_is_external && config.redis_url.ends_with(address.as_str()) =>
         {
-            if let Some(hidden) = RunningSystem::hidden(&config.data) {
-                return anyhow::anyhow!("no Redis listens at {address}: {hidden}");
+            if RunningSystem::hidden(&config.data).is_some() {
+                return anyhow::anyhow!(
+                    "no Redis listens at {address}, as far as this user can see"
+                );
             }
             anyhow::anyhow!(
                 "the system in {} is not running: no Redis listens at {address}; \"seckill up\" \

@@ -288,13 +288,8 @@ impl Config {
             Beside::Nothing => None,
         };
         let config = Self::from_layers(gather_beside(file, &environment, flags, find)?)?;
-        // Its addresses are then those of the settings, which may be others.
-        let hidden = |config: &Self| match beside {
-            Beside::RunningSystem => RunningSystem::hidden(&config.data),
-            Beside::Nothing => None,
-        };
         Ok(Self {
-            warning: kubernetes::warning(&layers::ignored(&environment)).or(hidden(&config)),
+            warning: kubernetes::warning(&layers::ignored(&environment)),
             ..config
         })
     }

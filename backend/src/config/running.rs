@@ -78,10 +78,10 @@ impl RunningSystem {
             return None;
         }
         let owner = std::fs::metadata(&path).map(|it| name_of(it.uid()));
-        let owner = owner.map_or_else(|_| String::new(), |name| format!(", which is {name}'s"));
+        let owner = owner.map_or_else(|_| String::new(), |name| format!(" of user {name}"));
         Some(format!(
-            "{} cannot read {}{owner}, so that the system that runs there is not known; run this \
-             as that user",
+            "user {} cannot read {}{owner}, so that the system that runs there is not known; run this as \
+             that user",
             name_of(nix::unistd::geteuid().as_raw()),
             path.display()
         ))
@@ -106,7 +106,7 @@ impl RunningSystem {
 /// The name of a user on this machine, or their number if they have none.
 fn name_of(user: u32) -> String {
     let known = nix::unistd::User::from_uid(user.into()).ok().flatten();
-    known.map_or_else(|| format!("user {user}"), |user| user.name)
+    known.map_or_else(|| user.to_string(), |user| user.name)
 }
 
 /// The process that holds this lock; `None` if nobody does.
