@@ -171,6 +171,13 @@ pub enum StoreError {
     /// The order number that a worker drew belongs to another order.
     #[error("the order number is in use; another one will be drawn")]
     NumberInUse,
+    /// A notice names a payment that is on record with other money: nothing was recorded.
+    #[error(
+        "payment {id} is on record with {amount} for order {order}, and this notice names other money; give each \
+         payment an id of its own",
+        id = .0.id, order = .0.order, amount = .1
+    )]
+    OtherMoney(Box<payments::Payment>, seckill_core::orders::money::Money),
     /// A stored row cannot be read: newer software or a person wrote it.
     #[error("row {id} of table {table} has {column} = \"{value}\", which this version cannot read")]
     Row {

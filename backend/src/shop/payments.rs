@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use seckill_core::Verdict;
+use seckill_core::orders::money::Money;
 use seckill_core::orders::payment;
 use seckill_core::orders::payment::{Notice, ProviderName};
 
@@ -19,6 +20,7 @@ use super::view::payment_json;
 use crate::http::error::{ApiError, json_response};
 use crate::now_ms;
 use crate::orders::payments::{AnyProvider, NoticeError, Provider as _, Received};
+use crate::store::StoreError;
 use crate::store::payments::{Noted, Payment};
 
 /// Largest body, in bytes: a provider's notice has a few thousand, and its ids may be of
@@ -99,7 +101,12 @@ async fn note(
     }
     let store = state.store().await?;
     let noted = store.note_payment(notice, state.payments.currency(), now_ms());
-    let Noted { payment, order } = noted.await.map_err(database_failed)?;
+    let Noted { payment, order } = match noted.await {
+        Err(StoreError::OtherMoney(known, amount)) => {
+            return Ok(other_money(notice, &known, amount));
+        }
+        noted => noted.map_err(database_failed)?,
+    };
     if payment.state == payment::State::RefundDue {
         let (id, reason) = (&payment.id, &payment.reason);
         tracing::warn!(
@@ -109,13 +116,31 @@ async fn note(
             "a refund is due"
         );
     }
-    match &order {
-        Some(order) => state.stock_follows(order).await,
-        // On record, and yet the provider should look into it, if it looks at that.
-        None if provider.receipt().is_none() => return Err(ApiError(Verdict::NotFound)),
-        None => {}
+    if let Some(order) = &order {
+        state.stock_follows(order).await;
     }
     Ok(receipt(provider, Some(&payment)))
+}
+
+/// The refusal of a notice that names a payment which is on record with other money. It may
+/// be money that nobody knows of: the log names both, for a person.
+fn other_money(notice: &Notice, known: &Payment, amount: Money) -> Response {
+    tracing::error!(
+        provider = notice.provider.as_str(),
+        payment = known.id,
+        order = known.order,
+        amount = %amount,
+        notice_order = notice.order,
+        notice_amount = %notice.amount,
+        "a payment notice has the id of another payment, so its money is not on record: look it up at the provider"
+    );
+    let message = format!(
+        "Nothing was recorded: payment {} is on record with {amount} for order {}, and this notice is about {} for \
+         order {}. Give each payment an id of its own, and send the notice again.",
+        known.id, known.order, notice.amount, notice.order
+    );
+    let body = serde_json::json!({ "code": "payment_conflict", "message": message });
+    json_response(StatusCode::CONFLICT, body.to_string())
 }
 
 /// What the provider reads once its notice is on record.

@@ -89,7 +89,8 @@ impl Store {
     /// Processes a notice: pays the order, or records why not. `currency` is the shop's.
     ///
     /// # Errors
-    /// The database is away, and the notice is not on record.
+    /// The notice is not on record: the database is away, or
+    /// [`StoreError::OtherMoney`].
     pub async fn note_payment(
         &self,
         notice: &Notice,
@@ -109,11 +110,25 @@ impl Store {
         Err(StoreError::NumberInUse)
     }
 
-    /// The database with the order of a notice; if none has it, the one with its payment,
-    /// or the first one.
+    /// The database with the money of a payment; if none has it, the one with the order of
+    /// its notice, the one with its failed attempt, or the first one. The order comes
+    /// second, or a known payment that names another order would be taken for a new one.
     async fn database_of(&self, notice: &Notice) -> Result<&Database, StoreError> {
         let shards = self.shards();
+        let mut failed = None;
         if shards.len() > 1 {
+            for shard in shards {
+                let state: Option<String> =
+                    sqlx::query_scalar("SELECT state FROM payments WHERE id = ?")
+                        .bind(notice.key())
+                        .fetch_optional(shard.readers())
+                        .await?;
+                match state.as_deref() {
+                    None => {}
+                    Some(state) if state == State::Failed.as_str() => failed = Some(shard),
+                    Some(_) => return Ok(shard),
+                }
+            }
             let order = notice.order_id().map_or(0, |order| order.0);
             for shard in shards {
                 let found: Option<i64> = sqlx::query_scalar("SELECT id FROM orders WHERE id = ?")
@@ -124,18 +139,9 @@ impl Store {
                     return Ok(shard);
                 }
             }
-            for shard in shards {
-                let found: Option<String> =
-                    sqlx::query_scalar("SELECT id FROM payments WHERE id = ?")
-                        .bind(notice.key())
-                        .fetch_optional(shard.readers())
-                        .await?;
-                if found.is_some() {
-                    return Ok(shard);
-                }
-            }
         }
-        Ok(shards.first().unwrap_or(self.main()))
+        let first = || shards.first().unwrap_or(self.main());
+        Ok(failed.unwrap_or_else(first))
     }
 }
 
@@ -149,7 +155,22 @@ async fn note(
     let key = notice.key();
     let mut transaction = database.begin().await?;
     let known = by_key(&mut transaction, &key).await?;
-    let order = match notice.order_id() {
+    if let Some(known) = known.as_ref() {
+        let amount = known.amount(currency);
+        // As it would be stored.
+        let named = Notice {
+            order: transaction.storable(&notice.order),
+            ..notice.clone()
+        };
+        if named.contradicts(&known.order, amount, known.state) {
+            transaction.rollback().await?;
+            return Err(StoreError::OtherMoney(Box::new(known.clone()), amount));
+        }
+    }
+    // A refund is of what its payment was for, and need not name it.
+    let paid_for = known.as_ref().filter(|it| it.state != State::Failed);
+    let paid_for = paid_for.and_then(|it| payment::order_id(&it.order));
+    let order = match paid_for.or_else(|| notice.order_id()) {
         Some(id) => by_id(&mut transaction, id).await?,
         None => None,
     };
@@ -294,8 +315,21 @@ async fn record(
     now_ms: u64,
 ) -> Result<bool, StoreError> {
     let (key, reason) = (notice.key(), reason.map(payment::Reason::as_str));
+    let order = notice.order_id();
+    let order_number = signed(order.map_or(0, |order| order.0));
+    // A provider's texts may hold anything; money is not refused for one.
+    let order_named = Some(&notice.order).filter(|_| order.is_none());
+    let order_named = order_named.map(|named| conn.storable(named));
     if let Some(before) = before {
         // What a failed attempt was about may differ from what was paid in the end.
+        if before == State::Failed {
+            sqlx::query("UPDATE payments SET order_id = ?, order_named = ? WHERE id = ?")
+                .bind(order_number)
+                .bind(order_named)
+                .bind(&key)
+                .execute(&mut *conn)
+                .await?;
+        }
         let done = sqlx::query(
             "UPDATE payments SET state = ?, reason = ?, amount_cents = ?, currency = ?, \
              updated_ms = ? WHERE id = ? AND state = ?",
@@ -311,19 +345,15 @@ async fn record(
         .await?;
         return Ok(done.rows_affected() == 1);
     }
-    let order = notice.order_id();
-    // A provider's texts may hold anything; money is not refused for one.
     let named = Some(&notice.payment).filter(|id| **id != key);
     let named = named.map(|id| conn.storable(id));
-    let order_named = Some(&notice.order).filter(|_| order.is_none());
-    let order_named = order_named.map(|named| conn.storable(named));
     let done = sqlx::query(
         "INSERT INTO payments (id, order_id, amount_cents, state, reason, via, received_ms, \
          updated_ms, provider, provider_id, order_named, currency) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&key)
-    .bind(signed(order.map_or(0, |order| order.0)))
+    .bind(order_number)
     .bind(signed(notice.amount.minor))
     .bind(state.as_str())
     .bind(reason)

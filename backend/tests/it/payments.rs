@@ -152,20 +152,93 @@ async fn a_notice_is_believed_if_it_is_signed_and_fresh_and_done_once() {
     assert_eq!(order["status"], "paid");
     assert_eq!(order["payments"].as_array().unwrap().len(), 1);
     let unknown = notice(&paid("p-2", "12345", 99_900), now_ms());
-    assert_eq!(shop.send(unknown).await.0, StatusCode::NOT_FOUND);
+    let (status, body) = shop.send(unknown).await;
+    assert_eq!(
+        (status, &body["status"], &body["reason"]),
+        (
+            StatusCode::OK,
+            &"refund_due".into(),
+            &"unknown_order".into()
+        ),
+        "it is on record: the provider need not repeat it"
+    );
     // What cannot be read is refused, and whatever can be is on record: it is money.
     let negative =
         json!({ "payment": "p", "order": orders[0], "amount_cents": -1, "status": "paid" });
-    for bad in [json!({}), json!([]), negative] {
+    let too_much = paid("p", &orders[0], u64::MAX);
+    let [empty, blank] = ["", " \r\n"].map(|id| paid(id, &orders[0], 99_900));
+    for bad in [json!({}), json!([]), negative, too_much, empty, blank] {
         assert_eq!(
             shop.send(notice(&bad, now_ms())).await.0,
-            StatusCode::BAD_REQUEST
+            StatusCode::BAD_REQUEST,
+            "{bad}"
         );
     }
     let odd = shop.send(notice(&paid("p 3", "x", 1), now_ms())).await;
-    assert_eq!(odd.0, StatusCode::NOT_FOUND);
+    assert_eq!(odd.0, StatusCode::OK);
     let due = shop.store.refunds_due().await.unwrap();
     assert!(due.iter().any(|it| it.id == "p 3" && it.order == "x"));
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_known_id_with_other_money_is_refused_and_changes_nothing() {
+    let (shop, orders) = ordered(&["li", "wang"]).await;
+    let [li, wang] = [&orders[0], &orders[1]];
+    // A first attempt of another order, which failed, is no money.
+    let mut failed = paid("inv-7", wang, 99_900);
+    failed["status"] = "failed".into();
+    assert_eq!(shop.send(notice(&failed, now_ms())).await.0, StatusCode::OK);
+    let first = paid("inv-7", li, 99_900);
+    let (status, body) = shop.send(notice(&first, now_ms())).await;
+    let got = (status, &body["status"], &body["order"]);
+    assert_eq!(got, (StatusCode::OK, &"paid".into(), &json!(li)));
+
+    let mut dollars = first.clone();
+    dollars["currency"] = "USD".into();
+    let mut refunded = paid("inv-7", li, 1);
+    refunded["status"] = "refunded".into();
+    let mut elsewhere = paid("inv-7", wang, 99_900);
+    elsewhere["status"] = "refunded".into();
+    for other in [
+        paid("inv-7", wang, 99_900),
+        paid("inv-7", "12345", 99_900),
+        paid("inv-7", li, 99_901),
+        dollars,
+        refunded,
+        elsewhere,
+    ] {
+        let (status, body) = shop.send(notice(&other, now_ms())).await;
+        let got = (status, &body["code"]);
+        assert_eq!(
+            got,
+            (StatusCode::CONFLICT, &"payment_conflict".into()),
+            "{other}"
+        );
+        let message = body["message"].as_str().unwrap();
+        assert!(
+            message.contains("inv-7") && message.contains(li.as_str()),
+            "{message}"
+        );
+    }
+    assert_eq!(
+        shop.send(notice(&first, now_ms())).await.1["status"],
+        "paid"
+    );
+    assert_eq!(shop.result("li").await["status"], "paid");
+    assert_eq!(shop.result("wang").await["status"], "ordered");
+    assert_eq!(shop.store.refunds_due().await.unwrap(), []);
+    // Under an id of its own it is taken.
+    let own = paid("inv-8", wang, 99_900);
+    assert_eq!(shop.send(notice(&own, now_ms())).await.0, StatusCode::OK);
+    // A refund need not name its order.
+    let mut refunded = paid("inv-7", "", 99_900);
+    refunded["status"] = "refunded".into();
+    let (status, body) = shop.send(notice(&refunded, now_ms())).await;
+    let got = (status, &body["status"]);
+    assert_eq!(got, (StatusCode::OK, &"refunded".into()));
+    let order = shop.get(&format!("/api/orders/{li}"), "li").await.1;
+    assert_eq!(order["status"], "cancelled");
     shop.shut().await;
 }
 

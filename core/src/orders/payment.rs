@@ -2,7 +2,8 @@
 //!
 //! A notice may arrive twice, late, or in the wrong order. It is recognised by the
 //! payment's id, and a payment that no order needs becomes a refund due: no money that
-//! was received is ever forgotten.
+//! was received is ever forgotten. A notice with a known id and other money is a mistake of
+//! its sender, and is refused rather than taken for a repetition.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,6 +18,10 @@ use crate::signing::keyring::Keyring;
 /// How far a notice's time may be from ours, in ms. A notice that is resent later
 /// has to be signed again.
 pub const WINDOW_MS: u64 = 300_000;
+
+/// The largest amount that can be recorded, in minor units: the databases' integers are
+/// signed.
+pub const MAX_MINOR: u64 = i64::MAX as u64;
 
 /// Who reports a payment, and takes its money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,9 +86,7 @@ impl Notice {
     /// The number of the order that it names, if that is one.
     #[must_use]
     pub fn order_id(&self) -> Option<OrderId> {
-        let number: u64 = self.order.parse().ok()?;
-        // "+7" and "07" are not how we write 7.
-        (number.to_string() == self.order).then_some(OrderId(number))
+        order_id(&self.order)
     }
 
     /// The key under which its payment is stored; see [`key`].
@@ -91,6 +94,51 @@ impl Notice {
     pub fn key(&self) -> String {
         key(self.provider, &self.payment)
     }
+
+    /// Checks what every notice must have, whoever sent it: an id, since payments without
+    /// one would all be the same, and amounts that can be recorded.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        if self.payment.trim().is_empty() {
+            return Err("its payment id is blank; give each payment an id of its own".to_owned());
+        }
+        let refunded = match self.reported {
+            Reported::Refunded(part) => part,
+            Reported::Paid | Reported::Failed => 0,
+        };
+        let largest = self.amount.minor.max(refunded);
+        if largest > MAX_MINOR {
+            return Err(format!(
+                "its amount of {largest} is more than {MAX_MINOR} and cannot be recorded"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether it is about other money than the payment that is on record under its id: for
+    /// another order, or of another amount or currency. A refund need not name its order,
+    /// and an attempt that failed may end as anything: no money was received.
+    #[must_use]
+    pub fn contradicts(&self, order: &str, amount: Money, state: State) -> bool {
+        if state == State::Failed {
+            return false;
+        }
+        match self.reported {
+            Reported::Failed => false,
+            Reported::Refunded(_) if self.order.is_empty() => self.amount != amount,
+            Reported::Paid | Reported::Refunded(_) => self.order != order || self.amount != amount,
+        }
+    }
+}
+
+/// The order that a text names: its number, as we write it.
+#[must_use]
+pub fn order_id(text: &str) -> Option<OrderId> {
+    let number: u64 = text.parse().ok()?;
+    // "+7" and "07" are not how we write 7.
+    (number.to_string() == text).then_some(OrderId(number))
 }
 
 /// The key under which a payment is stored, at most 64 bytes: the id itself where that is

@@ -32,6 +32,8 @@ pub enum Difference {
     NotHere(Notice),
     /// The amounts of a payment differ.
     Amount(Notice, Recorded),
+    /// A payment is for another order there than here.
+    Order(Notice, Recorded),
     /// Money that is on record here, and of which the provider knows nothing.
     NotThere(Recorded),
     /// More was refunded here than the provider says.
@@ -54,6 +56,7 @@ impl Difference {
         match self {
             Self::NotHere(_) => "not_here",
             Self::Amount(..) => "amount",
+            Self::Order(..) => "order",
             Self::NotThere(_) => "not_there",
             Self::Refunded(..) => "refunded",
         }
@@ -73,6 +76,11 @@ impl fmt::Display for Difference {
                 f,
                 "payment {} is of {} at the provider, and of {} here",
                 ours.id, notice.amount, ours.amount
+            ),
+            Self::Order(notice, ours) => write!(
+                f,
+                "payment {} is for order {} at the provider, and for order {} here",
+                ours.id, notice.order, ours.order
             ),
             Self::NotThere(ours) => write!(
                 f,
@@ -126,6 +134,9 @@ fn difference(notice: &Notice, ours: Option<&Recorded>) -> Option<Difference> {
         Reported::Failed => None,
         _ if ours.state == State::Failed => Some(Difference::NotHere(notice.clone())),
         _ if notice.amount != ours.amount => Some(Difference::Amount(notice.clone(), ours.clone())),
+        _ if !notice.order.is_empty() && notice.order != ours.order => {
+            Some(Difference::Order(notice.clone(), ours.clone()))
+        }
         Reported::Refunded(part) if part > ours.refunded => {
             Some(Difference::NotHere(notice.clone()))
         }
@@ -211,6 +222,12 @@ mod tests {
         let more = notice("a", 6, Reported::Paid);
         assert_eq!(kinds(&[more], &ours(0)), [("amount", false)]);
         assert_eq!(kinds(&[], &ours(0)), [("not_there", false)]);
+        let mut elsewhere = notice("a", 5, Reported::Paid);
+        elsewhere.order = "8".to_owned();
+        assert_eq!(kinds(&[elsewhere], &ours(0)), [("order", false)]);
+        let mut unnamed = notice("a", 5, Reported::Paid);
+        unnamed.order = String::new();
+        assert_eq!(kinds(&[unnamed], &ours(0)), []);
     }
 
     #[test]

@@ -42,6 +42,20 @@ impl AnyProvider {
     }
 }
 
+impl AnyProvider {
+    /// Refuses a reply with a payment that cannot be recorded.
+    fn checked(&self, notices: &[Notice]) -> Result<(), ProviderError> {
+        for notice in notices {
+            notice.check().map_err(|reason| {
+                let (id, order) = (&notice.payment, &notice.order);
+                let reason = format!("of its payment \"{id}\" for order \"{order}\": {reason}");
+                ProviderError::Away(self.name(), reason)
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// Calls the adapter that a provider is of.
 macro_rules! dispatch {
     ($self:ident, $provider:ident => $call:expr) => {
@@ -64,11 +78,17 @@ impl Provider for AnyProvider {
     }
 
     fn read(&self, received: &Received<'_>) -> Result<Option<Notice>, NoticeError> {
-        dispatch!(self, provider => provider.read(received))
+        let notice = dispatch!(self, provider => provider.read(received))?;
+        if let Some(notice) = &notice {
+            notice.check().map_err(NoticeError::Unreadable)?;
+        }
+        Ok(notice)
     }
 
     async fn query(&self, checkout: &Checkout) -> Result<Option<Notice>, ProviderError> {
-        dispatch!(self, provider => provider.query(checkout).await)
+        let notice = dispatch!(self, provider => provider.query(checkout).await)?;
+        self.checked(notice.as_slice())?;
+        Ok(notice)
     }
 
     async fn refund(&self, refund: &Refund<'_>) -> Result<Returned, ProviderError> {
@@ -76,7 +96,9 @@ impl Provider for AnyProvider {
     }
 
     async fn list(&self, from_ms: u64, to_ms: u64) -> Result<Option<Vec<Notice>>, ProviderError> {
-        dispatch!(self, provider => provider.list(from_ms, to_ms).await)
+        let list = dispatch!(self, provider => provider.list(from_ms, to_ms).await)?;
+        self.checked(list.as_deref().unwrap_or_default())?;
+        Ok(list)
     }
 
     fn receipt(&self) -> Option<&'static str> {

@@ -119,10 +119,12 @@ pub async fn reconcile(
     for difference in compare(&theirs, &known, &ours) {
         let mended = match difference.mended_by() {
             Some(notice) if mend => {
-                store
-                    .note_payment(notice, payments.currency(), now_ms())
-                    .await?;
-                true
+                let noted = store.note_payment(notice, payments.currency(), now_ms());
+                match noted.await {
+                    // It contradicts our record: for a person.
+                    Err(StoreError::OtherMoney(..)) => false,
+                    noted => noted.map(|_| true)?,
+                }
             }
             _ => false,
         };

@@ -103,8 +103,8 @@ async fn a_notice_that_arrives_before_the_order_pays_it_and_the_second_is_to_be_
     // What was never promised is as unknown as before.
     let unknown = OrderIds::new(9).next(now_ms()).to_string();
     let request = notice(&paid("p-3", &unknown, PRICE), now_ms());
-    assert_eq!(shop.send(request).await.0, StatusCode::NOT_FOUND);
-    for id in ["p-2", "p-3"] {
+    assert_eq!(shop.send(request).await.1["reason"], "unknown_order");
+    for (id, order) in [("p-2", &order), ("p-3", &unknown)] {
         let refunded = json!({ "payment": id, "order": order, "amount_cents": PRICE,
             "refunded_cents": PRICE, "status": "refunded" });
         let _ = shop.send(notice(&refunded, now_ms())).await;

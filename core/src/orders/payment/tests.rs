@@ -58,6 +58,50 @@ fn a_notice_that_is_repeated_or_out_of_order_changes_nothing() {
     assert_eq!(late, Decision::Keep(State::Refunded));
 }
 
+fn notice(payment: &str, order: &str, amount: Money, reported: Reported) -> Notice {
+    Notice {
+        provider: ProviderName::Signed,
+        payment: payment.to_owned(),
+        order: order.to_owned(),
+        amount,
+        reported,
+    }
+}
+
+#[test]
+fn a_known_id_with_other_money_is_no_repetition() {
+    let dollars = Money::new(500, Currency::parse("USD").unwrap());
+    let contradicts = |order: &str, amount, reported, state| {
+        notice("p", order, amount, reported).contradicts("7", COST, state)
+    };
+    for state in [State::Paid, State::RefundDue, State::Refunded] {
+        for reported in [Reported::Paid, Reported::Refunded(500)] {
+            assert!(!contradicts("7", COST, reported, state));
+            assert!(contradicts("8", COST, reported, state));
+            assert!(contradicts("7", yuan(501), reported, state));
+            assert!(contradicts("7", dollars, reported, state));
+        }
+        assert!(contradicts("", COST, Reported::Paid, state));
+        assert!(!contradicts("", COST, Reported::Refunded(500), state));
+        assert!(!contradicts("8", yuan(1), Reported::Failed, state));
+    }
+    assert!(!contradicts("8", yuan(1), Reported::Paid, State::Failed));
+}
+
+#[test]
+fn a_notice_has_an_id_and_amounts_that_can_be_recorded() {
+    let check =
+        |payment: &str, minor, reported| notice(payment, "7", yuan(minor), reported).check();
+    assert_eq!(check("p", MAX_MINOR, Reported::Refunded(MAX_MINOR)), Ok(()));
+    for blank in ["", " ", "\r\n\t", "\u{3000}"] {
+        let refusal = check(blank, 5, Reported::Paid).unwrap_err();
+        assert!(refusal.contains("id is blank"), "{blank:?}: {refusal}");
+    }
+    let refusal = check("p", u64::MAX, Reported::Paid).unwrap_err();
+    assert!(refusal.contains("18446744073709551615"), "{refusal}");
+    assert!(check("p", 5, Reported::Refunded(MAX_MINOR + 1)).is_err());
+}
+
 #[test]
 fn money_of_another_currency_pays_nothing() {
     let dollars = Money::new(500, Currency::parse("USD").unwrap());
@@ -122,16 +166,7 @@ fn no_two_payments_share_a_key_and_every_key_is_short() {
 
 #[test]
 fn an_order_is_named_only_as_we_write_its_number() {
-    let names = |order: &str| {
-        let notice = Notice {
-            provider: ProviderName::Signed,
-            payment: "p".to_owned(),
-            order: order.to_owned(),
-            amount: COST,
-            reported: Reported::Paid,
-        };
-        notice.order_id()
-    };
+    let names = |order: &str| notice("p", order, COST, Reported::Paid).order_id();
     assert_eq!(names("7"), Some(OrderId(7)));
     for other in ["", "07", "+7", " 7", "7 ", "x", "18446744073709551616"] {
         assert_eq!(names(other), None, "{other}");
