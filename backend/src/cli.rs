@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use seckill_core::reasons;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -255,8 +256,10 @@ async fn open_database(config: &Config) -> anyhow::Result<Store> {
     Ok(store.feeding(config.feed.is_on()))
 }
 
-/// Writes to standard output. That a reader such as `head` left early is no error.
+/// Writes to standard output; what is stored may have been written by anybody, and acts on
+/// no terminal. That a reader such as `head` left early is no error.
 fn say(text: &str) -> anyhow::Result<()> {
+    let text = reasons::printable(text);
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(error).context("standard output cannot be written")

@@ -42,6 +42,8 @@ mod currency;
 mod dead_letters;
 /// Refusals: each a code, a status and a sentence.
 pub mod error;
+/// Paths and queries of requests.
+mod extract;
 /// Filters of lists.
 mod filter;
 /// What the analysis found, and the decisions about it.

@@ -28,6 +28,9 @@ pub mod metrics;
 /// What is on sale: a product's time window, its catalogue entry, the capacity a sale needs.
 pub mod sale;
 
+/// Reasons and notes: texts that operators write, and how stored texts are printed.
+pub mod reasons;
+
 /// Signed texts: key ring, session, hidden purchase URL.
 pub mod signing;
 

@@ -6,6 +6,7 @@ use crate::store::notifications::DeadNotification;
 use crate::time::rfc3339;
 use anyhow::Context as _;
 use clap::Subcommand;
+use seckill_core::reasons::on_one_line;
 use serde_json::json;
 
 use super::{open_store, say};
@@ -58,7 +59,7 @@ fn line(dead: &DeadNotification) -> String {
         dead.key.order,
         rfc3339(dead.updated_ms),
         dead.attempts,
-        dead.reason
+        on_one_line(&dead.reason)
     )
 }
 

@@ -9,6 +9,7 @@ use crate::redis::segments::Segments;
 use crate::shop::view;
 use crate::store::orders::Order;
 use crate::store::payments::Payment;
+use crate::store::stops::MAX_REASON;
 use crate::store::{Actor, Done};
 use crate::time::rfc3339;
 use anyhow::Context as _;
@@ -16,6 +17,7 @@ use clap::{Args, Subcommand};
 use seckill_core::ids;
 use seckill_core::orders::money::Currency;
 use seckill_core::orders::order::State;
+use seckill_core::reasons::{self, on_one_line};
 use serde_json::json;
 
 use super::texts::{buyer, filled};
@@ -151,6 +153,7 @@ fn refunds_text(due: &[Payment], shop: Currency, json: bool) -> anyhow::Result<S
         let reason = payment.reason.as_deref().unwrap_or("");
         let Payment { id, order, .. } = payment;
         let amount = payment.amount(shop);
+        let (id, order) = (on_one_line(id), on_one_line(order));
         format!("{id}  order {order}  {amount}  {reason}\n")
     };
     Ok(due.iter().map(line).collect())
@@ -253,8 +256,8 @@ fn letter_text(kept: &KeptLetter) -> String {
         "{}  {}\n  {}\n  from {}, delivered {} times: {shown}{more}\n",
         kept.id,
         rfc3339(kept.came_ms()),
-        letter.reason,
-        letter.source,
+        on_one_line(&letter.reason),
+        on_one_line(&letter.source),
         letter.attempts,
     )
 }
@@ -272,6 +275,7 @@ async fn redrive(config: &Config, which: LetterArgs) -> anyhow::Result<()> {
 }
 
 async fn give_up(config: &Config, ids: &[String], reason: &str) -> anyhow::Result<()> {
+    let reason = reasons::check("reason", reason, (1, MAX_REASON))?;
     let redis = RedisLink::connect(&config.redis_url).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
     let store = open_store(config).await?;

@@ -1,6 +1,7 @@
 //! `seckill round`: the stop switch.
 
 use clap::{Args, Subcommand};
+use seckill_core::reasons;
 
 use super::texts::filled;
 use super::{open_store, say};
@@ -9,7 +10,7 @@ use crate::redis::RedisLink;
 use crate::sale::switch::Switch;
 use crate::store::Actor;
 use crate::store::stop::Cancelling;
-use crate::store::stops::{StopOrder, StopStep};
+use crate::store::stops::{MAX_REASON, StopOrder, StopStep};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RoundCommand {
@@ -64,7 +65,11 @@ pub(super) async fn run(config: &Config, command: RoundCommand) -> anyhow::Resul
         round: &stop.round,
         product: stop.product.as_deref(),
         cancel,
-        reason: stop.reason.as_deref().unwrap_or_default(),
+        reason: reasons::check(
+            "reason",
+            stop.reason.as_deref().unwrap_or_default(),
+            (0, MAX_REASON),
+        )?,
     };
     let switch = Switch {
         store: &store,

@@ -8,10 +8,12 @@ use crate::redis::segments::Segments;
 use crate::sale::catalogue;
 use crate::stock::adjust::{Adjusted, Adjuster, Raise};
 use crate::stock::levels;
+use crate::store::stops::MAX_REASON;
 use crate::store::{Actor, Store};
 use anyhow::Context as _;
 use clap::Subcommand;
 use seckill_core::ids::{self, Item};
+use seckill_core::reasons;
 
 use super::texts::filled;
 use super::{open_store, say};
@@ -214,6 +216,8 @@ async fn adjust(
         ),
         None => format!("adjust-{}", crate::now_ms()),
     };
+    let alone = alone.map(|why| reasons::check("reason", why, (1, MAX_REASON)));
+    let alone = alone.transpose()?;
     let redis = RedisLink::connect(&config.redis_url).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
     let store: Store = open_store(config).await?;

@@ -122,7 +122,10 @@ fn checked(new: &NewAnnouncement) -> Result<&str, ConsoleError> {
             count.to_string(),
         ));
     }
-    if let Err(unfit) = label::check_label(text) {
+    // What is empty has its mistake already.
+    if let Err(unfit) = label::check_label(text)
+        && unfit != label::Unfit::Empty
+    {
         let character = unfit.character();
         let message = format!("The text contains {character}; write one plain line.");
         mistakes.push(mistake("text", "announcement_plain", message, character));

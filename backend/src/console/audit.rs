@@ -1,8 +1,7 @@
 //! Reading the audit log.
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -14,6 +13,7 @@ use super::ConsoleState;
 use super::auth::Operator;
 use super::error::ConsoleError;
 use super::filter::filled;
+use crate::console::extract::Query;
 use crate::now_ms;
 use crate::shop::order_export::csv_row;
 use crate::store::{Actor, AuditEntry, AuditQuery, Done};
@@ -35,7 +35,7 @@ pub(super) fn router() -> Router<ConsoleState> {
 
 /// Which entries to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct LogQuery {
     /// Entries older than the one with this id.
     before: Option<u64>,
@@ -55,23 +55,16 @@ pub(super) struct LogQuery {
 }
 
 impl LogQuery {
-    fn of(
-        query: Result<Query<Self>, QueryRejection>,
-        limit: u32,
-    ) -> Result<AuditQuery, ConsoleError> {
-        let Query(query) = query.map_err(|error| {
-            let right = "times are epoch milliseconds, and \"before\" is an entry's id";
-            ConsoleError::BadRequest(format!("{}; {right}.", error.body_text()))
-        })?;
-        Ok(AuditQuery {
-            before: query.before,
-            who: query.who,
-            target: query.target,
-            action: query.action,
-            from_ms: query.from_ms,
-            until_ms: query.until_ms,
+    fn of(self, limit: u32) -> AuditQuery {
+        AuditQuery {
+            before: self.before,
+            who: self.who,
+            target: self.target,
+            action: self.action,
+            from_ms: self.from_ms,
+            until_ms: self.until_ms,
             limit,
-        })
+        }
     }
 }
 
@@ -91,9 +84,9 @@ pub(super) struct Log {
 pub(super) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    query: Result<Query<LogQuery>, QueryRejection>,
+    Query(query): Query<LogQuery>,
 ) -> Result<Json<Log>, ConsoleError> {
-    let wanted = LogQuery::of(query, PAGE + 1)?;
+    let wanted = query.of(PAGE + 1);
     let mut entries = state.store.get().await?.audit(&wanted).await?;
     // One more than shown says whether there is more.
     let more = entries.len() > PAGE as usize;
@@ -109,9 +102,9 @@ pub(super) async fn list(
 pub(super) async fn export(
     State(state): State<ConsoleState>,
     me: Operator,
-    query: Result<Query<LogQuery>, QueryRejection>,
+    Query(query): Query<LogQuery>,
 ) -> Result<Response, ConsoleError> {
-    let mut wanted = LogQuery::of(query, EXPORTED)?;
+    let mut wanted = query.of(EXPORTED);
     let store = state.store.get().await?.clone();
     let done = Done {
         action: "audit.export",

@@ -1,7 +1,6 @@
 //! Bans: searching the list page by page, adding and lifting. Every edge follows within
 //! a second.
 
-use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::error::FieldMistake;
-use super::filter::{self, filled};
+use super::filter::filled;
 use super::json_body::JsonBody;
 use super::paging::page_of;
 use super::{ConsoleError, ConsoleState, Operator};
@@ -71,9 +70,8 @@ pub(super) struct BanPage {
 pub(super) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    search: Result<Query<Search>, QueryRejection>,
+    Query(search): Query<Search>,
 ) -> Result<Json<BanPage>, ConsoleError> {
-    let search = filter::wanted(search)?;
     let (page, per_page) = page_of(search.page, search.per_page)?;
     let kind = match search.kind.as_str() {
         "" => None,

@@ -1,6 +1,6 @@
 //! Dead letters, each with its reason, and redriving them.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::paging::page_of;
 use super::{ConsoleError, ConsoleState, Operator};
+use crate::console::extract::{Path, Query};
 use crate::queue::dead_letters::{KeptLetter, Redriven};
 use crate::queue::{DeadLetters, Queues};
 use crate::store::Done;
@@ -25,7 +26,7 @@ pub(super) fn router() -> Router<ConsoleState> {
 
 /// Which letters to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct After {
     /// Letters after the one with this id.
     after: Option<String>,

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use seckill_core::reasons::BadReason;
 use serde::Serialize;
 
 use crate::http::error::json_response;
@@ -203,6 +204,12 @@ impl From<StoreError> for ConsoleError {
             return Self::Away(Part::Database);
         }
         Self::internal(&error)
+    }
+}
+
+impl From<BadReason> for ConsoleError {
+    fn from(error: BadReason) -> Self {
+        Self::BadRequest(format!("The {error}."))
     }
 }
 

@@ -1,11 +1,7 @@
 //! Filters of lists.
 
-use axum::extract::Query;
-use axum::extract::rejection::QueryRejection;
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer};
-
-use super::ConsoleError;
 
 /// The value of a filter. An empty one is most often a variable that is not set: taken
 /// for "any", it would match everything.
@@ -17,10 +13,4 @@ pub(super) fn filled<'de, D: Deserializer<'de>>(given: D) -> Result<String, D::E
         )),
         _ => Ok(text),
     }
-}
-
-/// Which rows of a list are wanted.
-pub(super) fn wanted<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ConsoleError> {
-    let Query(query) = query.map_err(|error| ConsoleError::BadRequest(error.body_text()))?;
-    Ok(query)
 }

@@ -1,7 +1,7 @@
 //! What the analysis of the access logs found, and operators' decisions about it.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -10,9 +10,10 @@ use seckill_core::shared::bans::listed::Kind;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::filter::{self, filled};
+use super::filter::filled;
 use super::json_body::JsonBody;
 use super::{ConsoleError, ConsoleState, Operator};
+use crate::console::extract::Query;
 use crate::edges::findings::{DecideError, Decision};
 use crate::http::error::json_response;
 use crate::now_ms;
@@ -32,7 +33,7 @@ pub(super) fn router() -> Router<ConsoleState> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct FindingQuery {
     #[serde(deserialize_with = "filled")]
     state: String,
@@ -46,9 +47,8 @@ pub(super) struct FindingQuery {
 pub(super) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    query: Result<Query<FindingQuery>, QueryRejection>,
+    Query(query): Query<FindingQuery>,
 ) -> Result<Response, ConsoleError> {
-    let query = filter::wanted(query)?;
     let wanted = match query.state.as_str() {
         "" => None,
         text => Some(FindingState::parse(text).ok_or_else(|| {

@@ -2,8 +2,7 @@
 //! and cancelling, refunding, notifying again, noting.
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 use super::filter::filled;
 use super::json_body::JsonBody;
 use super::{ConsoleError, ConsoleState, Operator};
+use crate::console::extract::{Path, Query};
 use crate::now_ms;
 use crate::orders::form_file;
 use crate::shop::order_export::{CSV_HEAD, csv_line, full_json};
@@ -89,7 +89,7 @@ pub(super) struct OrdersPage {
 pub(super) async fn search(
     State(state): State<ConsoleState>,
     _: Operator,
-    query: Result<Query<OrdersQuery>, QueryRejection>,
+    Query(query): Query<OrdersQuery>,
 ) -> Result<Json<OrdersPage>, ConsoleError> {
     // One more than shown says whether there is a next page.
     let (wanted, _) = read_query(query, PAGE + 1)?;
@@ -107,7 +107,7 @@ pub(super) async fn search(
 pub(super) async fn export(
     State(state): State<ConsoleState>,
     operator: Operator,
-    query: Result<Query<OrdersQuery>, QueryRejection>,
+    Query(query): Query<OrdersQuery>,
 ) -> Result<Response, ConsoleError> {
     let (mut wanted, format) = read_query(query, EXPORTED)?;
     let is_csv = match format.as_str() {
@@ -230,7 +230,7 @@ pub(super) async fn act(
     if action == OrderAction::Refund && operator.role != Role::Supervisor {
         return Err(ConsoleError::SupervisorOnly);
     }
-    let text = action.text(&note.text).map_err(sentence)?;
+    let text = action.checked(&note.text)?;
     let order = order_of(&state, &order).await?;
     let store = state.store.get().await?;
     let detail = json!({ "text": text, "before": order.state.as_str() });
@@ -280,11 +280,7 @@ async fn order_of(state: &ConsoleState, text: &str) -> Result<Order, ConsoleErro
     found.ok_or_else(none)
 }
 
-fn read_query(
-    query: Result<Query<OrdersQuery>, QueryRejection>,
-    limit: u32,
-) -> Result<(OrderQuery, String), ConsoleError> {
-    let Query(query) = query.map_err(|error| ConsoleError::BadRequest(error.body_text()))?;
+fn read_query(query: OrdersQuery, limit: u32) -> Result<(OrderQuery, String), ConsoleError> {
     let number = |name: &str, text: &str| match text {
         "" => Ok(None),
         text => text.parse().map(|id| Some(OrderId(id))).map_err(|_| {

@@ -1,6 +1,6 @@
 //! One's own account: the password, the second factor, and the sessions.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -14,6 +14,7 @@ use super::error::{ConsoleError, FieldMistake};
 use super::json_body::JsonBody;
 use super::sessions::Session;
 use super::{ConsoleState, login, login_attempts, passwords, second_factor};
+use crate::console::extract::Path;
 use crate::now_ms;
 use crate::store::accounts::{Account, AccountChange, Role};
 use crate::store::{Actor, Done};

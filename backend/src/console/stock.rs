@@ -1,6 +1,6 @@
 //! A product's stock, segment by segment, and adjusting its amount.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use redis::AsyncCommands as _;
@@ -12,6 +12,7 @@ use super::error::{FieldMistake, Part};
 use super::json_body::JsonBody;
 use super::rounds::approval;
 use super::{ConsoleError, ConsoleState, Operator};
+use crate::console::extract::Path;
 use crate::now_ms;
 use crate::sale::catalogue;
 use crate::stock::adjust::{AdjustError, Adjusted, Adjuster, Raise};

@@ -90,6 +90,7 @@ fn mega(bytes: &Option<usize>) -> String {
 
 /// The part of a picture that is shown, in its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Crop {
     /// Pixels left of it.
     pub x: u32,

@@ -3,6 +3,7 @@
 
 use seckill_core::orders::order::State;
 use seckill_core::orders::purchase::Reason;
+use seckill_core::reasons::{self, BadReason};
 
 use super::orders::Order;
 use super::session::Session;
@@ -22,7 +23,19 @@ pub enum OrderAction {
     Note,
 }
 
+/// Longest note or reason, in characters.
+const MAX_TEXT: usize = 1_000;
+
 impl OrderAction {
+    /// Checks the reason or the note for it: only [`OrderAction::Resend`] needs none.
+    ///
+    /// # Errors
+    /// [`BadReason`].
+    pub fn checked(self, text: &str) -> Result<&str, BadReason> {
+        let least = usize::from(self != Self::Resend);
+        reasons::check("text", text, (least, MAX_TEXT))
+    }
+
     /// Its name on the command line, in addresses and in the order's history.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -64,27 +77,6 @@ impl OrderAction {
             OrderAction::Cancel => Some(State::Created),
             OrderAction::Refund => Some(State::Paid),
             OrderAction::Resend | OrderAction::Note => None,
-        }
-    }
-}
-
-/// Longest note or reason, in characters.
-const MAX_TEXT: usize = 1_000;
-
-impl OrderAction {
-    /// The reason or note that goes with it, trimmed.
-    ///
-    /// # Errors
-    /// It is too long, or there is none where one is needed; a sentence says so.
-    pub fn text(self, text: &str) -> Result<&str, String> {
-        let text = text.trim();
-        let count = text.chars().count();
-        let is_missing = text.is_empty() && self != Self::Resend;
-        match count > MAX_TEXT || is_missing {
-            true => Err(format!(
-                "the text has {count} characters; write why in 1 to {MAX_TEXT}"
-            )),
-            false => Ok(text),
         }
     }
 }
@@ -195,14 +187,14 @@ mod tests {
     #[test]
     fn a_reason_has_an_end_and_says_something() {
         let long = "x".repeat(MAX_TEXT + 1);
-        assert_eq!(OrderAction::Note.text(" called us "), Ok("called us"));
-        assert_eq!(OrderAction::Resend.text(""), Ok(""));
+        assert_eq!(OrderAction::Note.checked(" called us "), Ok("called us"));
+        assert_eq!(OrderAction::Resend.checked(""), Ok(""));
         for (action, text, said) in [
             (OrderAction::Note, long.as_str(), "1001 characters"),
-            (OrderAction::Resend, &long, "1 to 1000"),
+            (OrderAction::Resend, &long, "0 to 1000"),
             (OrderAction::Cancel, " ", "0 characters"),
         ] {
-            let error = action.text(text).unwrap_err();
+            let error = action.checked(text).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
     }

@@ -10,6 +10,9 @@ use super::stop::{Cancelling, Stop, StopKind};
 use super::stop_rows::set;
 use super::{Store, StoreError, signed};
 
+/// Longest reason of a decision about a round, in characters.
+pub const MAX_REASON: usize = 500;
+
 /// What an operator wants of the stop switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopStep {

@@ -112,7 +112,7 @@ impl Flaw {
             Self::Missing | Self::Unfit(Unfit::Empty) => "missing",
             Self::TooLong => "too_long",
             Self::NoOption => "no_option",
-            Self::Unfit(Unfit::Control) => "control",
+            Self::Unfit(Unfit::Control(_)) => "control",
             Self::Unfit(Unfit::Invisible(_)) => "invisible",
             Self::Unfit(Unfit::Direction(_)) => "direction",
         }
@@ -139,7 +139,7 @@ impl fmt::Display for Flawed {
             }
             Flaw::TooLong => write!(f, "\"{field}\" is too long; shorten it"),
             Flaw::NoOption => write!(f, "\"{field}\" is none of its options; choose one"),
-            Flaw::Unfit(Unfit::Control) => write!(
+            Flaw::Unfit(Unfit::Control(_)) => write!(
                 f,
                 "\"{field}\" has a control character in it; write it without"
             ),

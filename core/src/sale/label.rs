@@ -13,7 +13,7 @@ pub enum Unfit {
     /// Nothing in it can be seen.
     Empty,
     /// A line break, where there may be none, or a control character.
-    Control,
+    Control(char),
     /// A character that cannot be seen.
     Invisible(char),
     /// A character that changes the direction of the text around it.
@@ -21,12 +21,14 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// The character, as people write it: `U+200B`. Empty where it would not help.
+    /// The character, as people write it: `U+200B`. Empty where there is none.
     #[must_use]
     pub fn character(self) -> String {
         match self {
-            Self::Invisible(c) | Self::Direction(c) => format!("U+{:04X}", u32::from(c)),
-            Self::Empty | Self::Control => String::new(),
+            Self::Control(c) | Self::Invisible(c) | Self::Direction(c) => {
+                format!("U+{:04X}", u32::from(c))
+            }
+            Self::Empty => String::new(),
         }
     }
 }
@@ -57,7 +59,7 @@ fn check(text: &str, may_break: impl Fn(char) -> bool) -> Result<(), Unfit> {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         if c.is_control() && !may_break(c) {
-            return Err(Unfit::Control);
+            return Err(Unfit::Control(c));
         }
         if turns(c) {
             return Err(Unfit::Direction(c));
@@ -85,7 +87,7 @@ fn is_joiner(c: char) -> bool {
 }
 
 /// Marks, embeddings, overrides and isolates of direction.
-fn turns(c: char) -> bool {
+pub(crate) fn turns(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
@@ -143,6 +145,7 @@ mod tests {
             );
         }
         assert_eq!(Unfit::Invisible('\u{200b}').character(), "U+200B");
+        assert_eq!(Unfit::Control('\0').character(), "U+0000");
         // A joiner with nothing to join.
         for bad in [
             "\u{200d}",
@@ -175,7 +178,7 @@ mod tests {
     fn a_label_shows_something_on_one_line() {
         assert_eq!(check_label(""), Err(Unfit::Empty));
         assert_eq!(check_label(" \u{3000}"), Err(Unfit::Empty));
-        assert_eq!(check_label("a\nb"), Err(Unfit::Control));
-        assert_eq!(check_text("a\u{7}"), Err(Unfit::Control));
+        assert_eq!(check_label("a\nb"), Err(Unfit::Control('\n')));
+        assert_eq!(check_text("a\u{7}"), Err(Unfit::Control('\u{7}')));
     }
 }

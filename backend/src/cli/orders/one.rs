@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use seckill_core::orders::order::{OrderId, State};
+use seckill_core::reasons::on_one_line;
 use serde_json::json;
 
 use super::{order_state, orders_text};
@@ -177,8 +178,8 @@ async fn show(config: &Config, id: OrderId, json: bool) -> anyhow::Result<()> {
             "  {}  {:<12} {} {}",
             rfc3339(event.at_ms),
             event.what,
-            event.who,
-            event.detail
+            on_one_line(&event.who),
+            on_one_line(&event.detail)
         );
         text.push_str(&format!("{}\n", line.trim_end()));
     }
@@ -191,7 +192,7 @@ async fn find(store: &Store, id: OrderId) -> anyhow::Result<Order> {
 }
 
 async fn act(config: &Config, action: OrderAction, it: ActArgs) -> anyhow::Result<()> {
-    let text = action.text(&it.text).map_err(|error| {
+    let text = action.checked(&it.text).map_err(|error| {
         anyhow::anyhow!(
             "{error}: seckill orders {} {} \"…\"",
             action.as_str(),

@@ -2,7 +2,7 @@
 //! room for, with marks for what happened.
 
 use axum::Router;
-use axum::extract::{FromRef, Query, State};
+use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
@@ -12,6 +12,7 @@ use serde_json::json;
 use super::Board;
 use super::recorder::{EVERY_MS, Recorded};
 use crate::console::ConsoleError;
+use crate::console::extract::Query;
 use crate::http::error::json_response;
 use crate::now_ms;
 
@@ -31,6 +32,7 @@ where
 
 /// Which part of the past.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Range {
     /// Start, epoch ms.
     from_ms: u64,

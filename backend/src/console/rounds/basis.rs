@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 
 use super::stored;
 use crate::console::ConsoleState;
 use crate::console::auth::Operator;
 use crate::console::error::ConsoleError;
+use crate::console::extract::Path;
 use crate::store::Store;
 use crate::store::difference::Difference;
 use crate::store::round::StoredRound;

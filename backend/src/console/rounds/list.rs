@@ -1,8 +1,7 @@
 //! The list of rounds, and one round with its products.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
 use super::stored;
@@ -10,7 +9,8 @@ use super::view::{RoundList, RoundSummary, RoundView};
 use crate::console::ConsoleState;
 use crate::console::auth::Operator;
 use crate::console::error::ConsoleError;
-use crate::console::filter::{self, filled};
+use crate::console::extract::{Path, Query};
+use crate::console::filter::filled;
 use crate::now_ms;
 use crate::store::rounds::SummaryQuery;
 
@@ -19,7 +19,7 @@ const PAGE: u32 = 50;
 
 /// Which rounds to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(in crate::console) struct RoundQuery {
     /// draft, submitted, rejected, approved, published, running or ended.
     #[serde(deserialize_with = "filled")]
@@ -41,9 +41,8 @@ pub(in crate::console) struct RoundQuery {
 pub(in crate::console) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    query: Result<Query<RoundQuery>, QueryRejection>,
+    Query(query): Query<RoundQuery>,
 ) -> Result<Json<RoundList>, ConsoleError> {
-    let query = filter::wanted(query)?;
     let now_ms = now_ms();
     let wanted = SummaryQuery {
         state: query.state,

@@ -4,7 +4,6 @@
 //! and every difference from the round as it was. If the round has changed meanwhile, so
 //! that carrying it out would do anything else, it is outdated and nothing is done.
 
-use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -20,7 +19,7 @@ use crate::config::Config;
 use crate::console::ConsoleState;
 use crate::console::auth::{Operator, Supervisor};
 use crate::console::error::ConsoleError;
-use crate::console::filter::{self, filled};
+use crate::console::filter::filled;
 use crate::console::json_body::JsonBody;
 use crate::now_ms;
 use crate::store::accounts::Role;
@@ -208,9 +207,8 @@ async fn record(
 pub(in crate::console) async fn list(
     State(state): State<ConsoleState>,
     _: Operator,
-    query: Result<Query<ProposalQuery>, QueryRejection>,
+    Query(query): Query<ProposalQuery>,
 ) -> Result<Json<ProposalList>, ConsoleError> {
-    let query = filter::wanted(query)?;
     let wanted = match query.state.as_str() {
         "" => None,
         text => Some(ProposalState::parse(text).ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! `GET /ops/api/rounds/{id}/report`: what a round sold, for people who were not there.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 
 use super::stored;
@@ -9,6 +9,7 @@ use crate::console::ConsoleState;
 use crate::console::auth::Operator;
 use crate::console::board::recorder::EVERY_MS;
 use crate::console::error::ConsoleError;
+use crate::console::extract::Path;
 use crate::now_ms;
 use crate::store::history::Mark;
 use crate::store::totals::Totals;

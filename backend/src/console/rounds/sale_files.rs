@@ -1,7 +1,7 @@
 //! Sale files: the same import and export as `seckill sale import|export`.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::console::ConsoleState;
 use crate::console::auth::Operator;
 use crate::console::error::{ConsoleError, FieldMistake};
+use crate::console::extract::Query;
 use crate::now_ms;
 use crate::sale::file::{self, Form};
 use crate::sale::import::{self, ImportError};
@@ -89,7 +90,7 @@ fn whole_file(code: &'static str, message: String) -> ConsoleError {
 
 /// The form of the file.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(in crate::console) struct ExportForm {
     /// `toml` (the default) or `json`.
     form: String,

@@ -1,7 +1,8 @@
 //! The stop switch: pause, resume, end, withdraw, for a round or one product of it.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use seckill_core::reasons;
 use serde::Deserialize;
 
 use super::conflicts::no_round;
@@ -10,16 +11,15 @@ use super::view::RoundView;
 use crate::console::ConsoleState;
 use crate::console::auth::Operator;
 use crate::console::error::ConsoleError;
+use crate::console::extract::Path;
 use crate::console::json_body::JsonBody;
 use crate::now_ms;
 use crate::sale::switch::Switch;
 use crate::store::Actor;
 use crate::store::accounts::Role;
 use crate::store::stop::Cancelling;
+use crate::store::stops::MAX_REASON;
 use crate::store::stops::{StopError, StopOrder, StopStep};
-
-/// Longest reason, in characters.
-const MAX_REASON: usize = 500;
 
 /// An order to the stop switch. One person may give it: what sells wrongly has to stop
 /// at once. Only a supervisor may cancel orders that are paid.
@@ -100,13 +100,7 @@ pub(super) async fn carry_out(
     (id, product): (&str, Option<&str>),
     form: &StopForm,
 ) -> Result<Json<RoundView>, ConsoleError> {
-    let reason = form.reason.trim();
-    let count = reason.chars().count();
-    if count > MAX_REASON {
-        return Err(ConsoleError::BadRequest(format!(
-            "The reason has {count} characters; write at most {MAX_REASON}."
-        )));
-    }
+    let reason = reasons::check("reason", &form.reason, (0, MAX_REASON))?;
     if form.cancel == Cancelling::All && me.role != Role::Supervisor {
         return Err(ConsoleError::SupervisorOnly);
     }

@@ -387,9 +387,9 @@ fn unfit_problem(unfit: Unfit) -> (&'static str, String) {
     let character = unfit.character();
     match unfit {
         Unfit::Empty => ("empty", "is empty".to_owned()),
-        Unfit::Control => (
+        Unfit::Control(_) => (
             "control",
-            "has a line break or control character in it".to_owned(),
+            format!("has a line break or control character in it, {character}"),
         ),
         Unfit::Invisible(_) => (
             "invisible",

@@ -103,10 +103,12 @@ impl Mistakes {
                      it; write it anew, right-to-left titles need no such character"
                 ),
             ),
-            Unfit::Control | Unfit::Empty => (
+            Unfit::Control(_) | Unfit::Empty => (
                 "control",
-                "This contains a line break or control character; write one line without it"
-                    .to_owned(),
+                format!(
+                    "This contains a line break or control character, {character}; write one line \
+                     without it"
+                ),
             ),
         };
         self.add(field, code, &[&character], message);
