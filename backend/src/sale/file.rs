@@ -96,9 +96,10 @@ pub enum SaleFileError {
 
 fn mistakes_text(path: &Path, mistakes: &[Mistake]) -> String {
     let path = path.display();
-    let count = match mistakes.len() {
-        1 => "a mistake".to_owned(),
-        n => format!("{n} mistakes"),
+    let count = match (mistakes.len(), mistakes.last()) {
+        (1, _) => "a mistake".to_owned(),
+        (n, Some(last)) if last.code == fields::MORE => format!("more than {} mistakes", n - 1),
+        (n, _) => format!("{n} mistakes"),
     };
     let mut text = format!("{path} has {count}, and nothing of it was imported.");
     for mistake in mistakes {

@@ -6,6 +6,8 @@ use seckill_core::pages::picture;
 pub const MAX_AMOUNT: u64 = 1_000_000_000;
 /// Most stock segments of one product: their numbers have two digits in keys.
 pub const MAX_SEGMENTS: usize = 99;
+/// Most products of one round.
+pub const MAX_PRODUCTS: usize = 10_000;
 /// Highest price, in cents.
 pub const MAX_PRICE_CENTS: u64 = 1_000_000_000_000;
 /// Longest name or title, in characters.

@@ -21,6 +21,7 @@ impl When {
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix('+') {
             Some(rest) => duration_ms(rest).map(When::After),
+            None if !has_offset_of_a_place(text) => None,
             None => {
                 let moment: Timestamp = text.parse().ok()?;
                 u64::try_from(moment.as_millisecond()).ok().map(When::At)
@@ -40,6 +41,23 @@ impl When {
     pub(super) fn is_relative(self) -> bool {
         matches!(self, When::After(_))
     }
+}
+
+/// Whether the offset of a moment, if it has one, is that of a place: clocks are at most
+/// fourteen hours ahead of UTC, and twelve behind it.
+fn has_offset_of_a_place(text: &str) -> bool {
+    let (text, _zone) = text.split_once('[').unwrap_or((text, ""));
+    let clock = text
+        .split_once(['T', 't', ' '])
+        .map_or("", |(_, clock)| clock);
+    let Some((_, offset)) = clock.split_once(['+', '-']) else {
+        return true;
+    };
+    let digits: String = offset.chars().filter(char::is_ascii_digit).collect();
+    let number = |from: usize| digits.get(from..from + 2).and_then(|it| it.parse().ok());
+    let minutes = number(0).unwrap_or(0_u32) * 60 + number(2).unwrap_or(0);
+    let most = if clock.contains('+') { 14 } else { 12 };
+    minutes <= most * 60
 }
 
 /// Reads `90s`, `1h30m`: numbers, each with its unit.
@@ -87,8 +105,19 @@ mod tests {
             "+-1s",
             "12:00",
             "2026-11-23T12:00:00",
+            "2026-11-23T12:00:00+25:00",
+            "2026-11-23T12:00:00+14:01",
+            "2026-11-23T12:00:00-12:30",
         ] {
             assert_eq!(When::parse(bad), None, "{bad:?}");
+        }
+        for good in [
+            "2026-11-23T12:00:00+14:00",
+            "2026-11-23T12:00:00-12:00",
+            "2026-11-23 12:00:00-03:30",
+            "2026-11-23T12:00:00+08:00[Asia/Shanghai]",
+        ] {
+            assert!(When::parse(good).is_some(), "{good:?}");
         }
         assert_eq!(When::After(5).from(10), 15);
         assert_eq!(When::At(5).from(10), 5);

@@ -44,6 +44,29 @@ fn a_right_file_is_read_with_its_times_counted_from_the_import() {
 }
 
 #[test]
+fn a_round_has_as_many_products_as_the_console_takes() {
+    let mut text = RIGHT.to_owned();
+    for n in 0..10_000 {
+        text.push_str(&format!(
+            "[[round.product]]\nid = \"p{n}\"\ntitle = \"P\"\namount = 1\nprice_cents = 1\n"
+        ));
+    }
+    let mistakes = file::parse(&text, Form::Toml, NOW_MS).unwrap_err();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert_eq!(mistakes[0].code, "too_many_products");
+    let problem = &mistakes[0].problem;
+    assert!(problem.contains("10001 products"), "{problem}");
+}
+
+#[test]
+fn no_place_has_an_offset_of_a_day() {
+    let starts = "starts = \"2027-06-18T12:00:00+25:00\"";
+    let mistakes = mistakes_after("starts = \"+10s\"", starts);
+    assert_eq!(mistakes[0].code, "not_a_time");
+    assert!(mistakes[0].problem.contains("+25:00"), "{mistakes:?}");
+}
+
+#[test]
 fn segments_are_given_in_full_or_not_at_all() {
     let given = |text: &str| {
         RIGHT.replace(

@@ -13,6 +13,12 @@ use crate::sale::limits::MAX_NAME;
 use crate::sale::tree::{Field, Node, Value};
 use crate::sale::when::{self, When};
 
+/// Most mistakes that are reported at once: a person reads no more, and each looks for its
+/// line from the beginning of the file.
+pub(super) const MOST_MISTAKES: usize = 100;
+/// The code of the last one, which says how many more there are.
+pub(super) const MORE: &str = "more_mistakes";
+
 /// A mistake and the byte at which it begins.
 struct Note {
     at: usize,
@@ -52,11 +58,22 @@ impl Found {
         self.notes.is_empty()
     }
 
-    /// The mistakes in the order of the file.
+    /// The mistakes in the order of the file, at most [`MOST_MISTAKES`], and a last one that
+    /// says how many more there are.
     pub(super) fn into_mistakes(mut self, text: &str) -> Vec<Mistake> {
         self.notes.sort_by_key(|note| note.at);
+        let more = self.notes.len().saturating_sub(MOST_MISTAKES);
+        let rest = self.notes.get(MOST_MISTAKES).map(|next| Note {
+            at: next.at,
+            field: String::new(),
+            code: MORE,
+            values: vec![more.to_string()],
+            problem: format!("from here on there are {more} more mistakes; correct these first"),
+        });
+        self.notes.truncate(MOST_MISTAKES);
         self.notes
             .into_iter()
+            .chain(rest)
             .map(|note| {
                 let (line, column) = place(text, note.at);
                 Mistake {

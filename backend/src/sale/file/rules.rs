@@ -8,7 +8,7 @@ use super::fields::{Found, Placed, Table};
 use super::{FileRound, fix_times};
 use crate::config::SiteSettings;
 use crate::sale::limits::{
-    MAX_AMOUNT, MAX_DAYS, MAX_PRICE_CENTS, MAX_SEGMENTS, MAX_TEXT, picture_count,
+    MAX_AMOUNT, MAX_DAYS, MAX_PRICE_CENTS, MAX_PRODUCTS, MAX_SEGMENTS, MAX_TEXT, picture_count,
 };
 use crate::sale::tree::Node;
 use crate::sale::when::When;
@@ -115,6 +115,13 @@ fn round(
 
 /// Reads products in the order of their positions, then of the file.
 fn products(items: &[Node], site: Option<&SiteSettings>, found: &mut Found) -> Vec<Product> {
+    if let Some(first) = items.get(MAX_PRODUCTS) {
+        let count = items.len();
+        let problem =
+            format!("these are {count} products; make several rounds of at most {MAX_PRODUCTS}");
+        found.note(first.at, PRODUCT, "too_many_products", &[&count], problem);
+        return Vec::new();
+    }
     let mut ids = Ids::default();
     let mut products: Vec<(u64, Product)> = items
         .iter()
