@@ -43,6 +43,7 @@ addWords({
     'page.after': '下一页',
     'page.at': '第 {page} 页，共 {pages} 页',
     'mistake.ban_value': '“{0}” 不是可以封禁的地址、网段或账号。',
+    'mistake.ban_behind': '网段的主机位不为零；如果要封禁整个网段，请写 {0}。', 'mistake.ban_wide': '{0} 太大，会挡住很多无关的人；IPv4 网段从 /8 起，IPv6 网段从 /19 起。',
     'mistake.ban_reason': '请写明原因，1 到 {0} 个字符，不含 “|” 和换行。',
     'mistake.ban_time': '“{0}” 不是时长；请写数字加 s、m、h 或 d，例如 1h。',
   },

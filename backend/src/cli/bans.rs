@@ -116,7 +116,7 @@ async fn add(
     json: bool,
 ) -> anyhow::Result<()> {
     let value = target.value();
-    let ban = target.kind.read(&value)?;
+    let ban = target.kind.read_new(&value)?;
     let redis = RedisLink::connect(&config.redis_url).await?;
     let before = bans::add(&mut redis.conn().await?, &ban, record, record.at_ms).await?;
     let was_banned = before.is_some_and(|before| !has_ended(before.expires_ms, record.at_ms));

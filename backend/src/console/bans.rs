@@ -1,12 +1,12 @@
 //! Bans: searching the list page by page, adding and lifting. Every edge follows within
 //! a second.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use seckill_core::shared::bans::Ban;
 use seckill_core::shared::bans::listed;
 use seckill_core::shared::bans::listed::{Kind, Record};
+use seckill_core::shared::bans::{BadBan, Ban};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -15,6 +15,7 @@ use super::filter::filled;
 use super::json_body::JsonBody;
 use super::paging::page_of;
 use super::{ConsoleError, ConsoleState, Operator};
+use crate::console::extract::Query;
 use crate::edges::bans;
 use crate::edges::bans::{Listed, Wanted};
 use crate::now_ms;
@@ -32,7 +33,7 @@ pub(super) fn router() -> Router<ConsoleState> {
 
 /// Which bans to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Search {
     /// Part of a value, of a reason or of who banned; or an address.
     #[serde(deserialize_with = "filled")]
@@ -170,8 +171,13 @@ fn checked<'a>(
     value: &'a str,
 ) -> Result<(Ban<'a>, String, Option<u64>), ConsoleError> {
     let mut mistakes = Vec::new();
-    let ban = kind.read(value).map_err(|error| {
-        mistakes.push(mistake("value", "ban_value", error.to_string(), value));
+    let ban = kind.read_new(value).map_err(|error| {
+        let (code, value) = match &error {
+            BadBan::Behind { meant, .. } => ("ban_behind", meant.to_string()),
+            BadBan::Wide(network) => ("ban_wide", network.to_string()),
+            BadBan::Address(_) | BadBan::User(_) => ("ban_value", value.to_owned()),
+        };
+        mistakes.push(mistake("value", code, error.to_string(), &value));
     });
     let reason = new.reason.trim();
     if reason.is_empty() || !listed::is_text(reason) {

@@ -64,6 +64,8 @@ impl Decision<'_> {
     }
 
     async fn finding(&self, store: &Store) -> Result<Finding, DecideError> {
+        // What can be no subject is not looked for: PostgreSQL refuses a zero byte.
+        self.kind.read(self.subject)?;
         let found = store.finding(self.kind.as_str(), self.subject).await?;
         let unknown =
             || DecideError::Unknown(self.kind.as_str().to_owned(), self.subject.to_owned());
@@ -89,7 +91,7 @@ impl Decision<'_> {
             by: self.by.name.clone(),
             reason: reason_of(&finding),
         };
-        let banned = self.kind.read(self.subject)?;
+        let banned = self.kind.read_new(self.subject)?;
         self.note(store, "finding.confirm", &finding, until_ms)
             .await?;
         bans::add(&mut redis.conn().await?, &banned, &record, self.now_ms).await?;

@@ -64,7 +64,7 @@ async fn what_is_banned_is_listed_with_reason_name_and_end_until_it_is_lifted() 
         operator.said(&arguments)
     };
     assert_eq!(
-        add("address", "203.0.113.7/24", &[]),
+        add("address", "203.0.113.0/24", &[]),
         "Banned for good: address 203.0.113.0/24.\n"
     );
     let printed = add("user", "eve@example.com", &["--for", "1h"]);
@@ -125,6 +125,14 @@ async fn what_makes_no_sense_is_refused_by_its_name_and_nothing_is_stored() {
         "{printed}"
     );
     for (arguments, said) in [
+        (
+            ["add", "address", "0.0.0.0/0", "--reason", "x"],
+            "so many addresses",
+        ),
+        (
+            ["add", "address", "10.0.0.1/8", "--reason", "x"],
+            "write 10.0.0.0/8 if",
+        ),
         (["add", "user", "", "--reason", "x"], "\"\" is no user"),
         (
             ["add", "users", "eve", "--reason", "x"],

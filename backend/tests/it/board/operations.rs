@@ -43,7 +43,7 @@ async fn audited(console: &Console, who: &Session, action: &str) -> Vec<String> 
 async fn a_ban_is_added_found_and_lifted_and_each_step_is_audited() {
     let console = Console::open().await;
     let li = console.person("li", Role::Operator).await;
-    let network = json!({"kind": "address", "value": "203.0.113.7/24", "reason": "90 clicks a second", "for": "1h"});
+    let network = json!({"kind": "address", "value": "203.0.113.0/24", "reason": "90 clicks a second", "for": "1h"});
     let answer = console.post(&li, "/ops/api/bans", &network).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     assert_eq!(answer.body["ban"], "address:203.0.113.0/24");
@@ -104,6 +104,17 @@ async fn a_ban_that_cannot_be_one_is_refused_field_by_field() {
             .unwrap()
             .contains("300.1.1.1")
     );
+    for (value, code, named) in [
+        ("0.0.0.0/0", "ban_wide", "0.0.0.0/0"),
+        ("::/0", "ban_wide", "::/0"),
+        ("10.0.0.1/8", "ban_behind", "10.0.0.0/8"),
+    ] {
+        let ban = json!({"kind": "address", "value": value, "reason": "a slip"});
+        let answer = console.post(&li, "/ops/api/bans", &ban).await;
+        let mistake = &answer.body["mistakes"][0];
+        assert_eq!(mistake["code"], code, "{value}: {}", answer.body);
+        assert_eq!(mistake["values"], json!([named]));
+    }
     assert_eq!(console.redis_keys("seckill::{bans}*").await, [""; 0]);
     for path in [
         "/ops/api/bans?kind=dog",

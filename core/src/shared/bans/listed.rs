@@ -76,6 +76,19 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Reads a ban of this kind that is to be added: see [`Ban::new_address`].
+    ///
+    /// # Errors
+    /// If the text is neither address nor network, no user id, or a network that is a slip.
+    pub fn read_new(self, text: &str) -> Result<Ban<'_>, BadBan> {
+        match self {
+            Kind::Address => Ban::new_address(text),
+            Kind::User => Ban::user(text),
+        }
+    }
+}
+
 /// An entry of the list that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadEntry {
@@ -273,6 +286,37 @@ mod tests {
             assert_eq!(field(&ban), "user:auth0%7C5f7c");
         }
         assert_eq!(Kind::Address.written("::1"), "::1");
+    }
+
+    #[test]
+    fn a_network_that_is_a_slip_is_not_banned_anew_and_stays_in_force_where_it_is_listed() {
+        let new = |text: &str| Kind::Address.read_new(text).map(|ban| field(&ban));
+        for (text, listed) in [
+            ("203.0.113.7", "address:203.0.113.7/32"),
+            ("203.0.113.7/32", "address:203.0.113.7/32"),
+            ("10.0.0.0/8", "address:10.0.0.0/8"),
+            ("2001:db8::/32", "address:2001:db8::/32"),
+            ("2a00::/19", "address:2a00::/19"),
+            ("::ffff:10.0.0.0/104", "address:10.0.0.0/8"),
+        ] {
+            assert_eq!(new(text).as_deref(), Ok(listed), "{text}");
+        }
+        for (text, words) in [
+            ("10.0.0.1/8", "write 10.0.0.0/8 if"),
+            ("2001:db8::1/32", "write 2001:db8::/32 if"),
+            ("::ffff:10.0.0.1/104", "write 10.0.0.0/8 if"),
+            ("0.0.0.0/0", "so many addresses"),
+            ("10.0.0.0/7", "so many addresses"),
+            ("::/0", "so many addresses"),
+            ("2a00::/18", "so many addresses"),
+            ("1.2.3", "is neither"),
+        ] {
+            let refusal = new(text).unwrap_err().to_string();
+            assert!(refusal.contains(words), "{text}: {refusal}");
+        }
+        for listed in ["address:0.0.0.0/0", "address:::/0"] {
+            assert_eq!(field(&parse(listed, "0|1|ops|slip").unwrap().0), listed);
+        }
     }
 
     #[test]
