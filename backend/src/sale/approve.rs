@@ -15,6 +15,7 @@ use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::inventory::{HoldError, HttpInventory, holds};
 use crate::store::round::{Round, RoundState, StoredRound};
 use crate::store::round_changes::ChangeError;
+use crate::store::stop::StopKind;
 use crate::store::{Actor, Store, StoreError};
 use crate::time::rfc3339;
 
@@ -40,6 +41,11 @@ pub enum ApproveError {
         /// Its end, epoch milliseconds.
         ends_ms: u64,
     },
+    /// The round was taken off sale for good.
+    #[error(
+        "round \"{0}\" was withdrawn for good; copy it at the console, or import it under another id"
+    )]
+    Withdrawn(String),
     /// Redis is away, so that the approval was not begun.
     #[error("nothing was approved: {0}")]
     NoRedis(#[from] RedisLinkError),
@@ -71,6 +77,18 @@ impl From<ChangeError> for ApproveError {
             ChangeError::Store(error) => Self::Store(error),
             other => Self::Change(other),
         }
+    }
+}
+
+/// Refuses a round that was withdrawn: it stays off sale, whatever is approved or published
+/// again.
+///
+/// # Errors
+/// [`ApproveError::Withdrawn`].
+pub fn refuse_withdrawn(stored: &StoredRound) -> Result<(), ApproveError> {
+    match stored.stops.round.map(|stop| stop.kind) {
+        Some(StopKind::Withdrawn) => Err(ApproveError::Withdrawn(stored.round.id.clone())),
+        _ => Ok(()),
     }
 }
 
@@ -117,6 +135,7 @@ impl Approver<'_> {
             let (round, ends_ms) = (id.to_owned(), stored.round.ends_ms);
             return Err(ApproveError::Over { round, ends_ms });
         }
+        refuse_withdrawn(&stored)?;
         if self.store.is_retired(id).await? {
             let (round, ends_ms) = (id.to_owned(), stored.round.ends_ms);
             return Err(ApproveError::Over { round, ends_ms });

@@ -1,20 +1,22 @@
 //! A round's approval: submit, withdraw, approve, reject, publish.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use seckill_core::reasons;
 use serde::Deserialize;
 
-use super::conflicts::{not_as_seen, refused};
+use super::conflicts::{not_submitted, refused};
 use super::stop::{self, StopForm};
 use super::view::RoundView;
 use super::{need_redis, stored};
 use crate::console::ConsoleState;
 use crate::console::auth::{Operator, Supervisor};
 use crate::console::error::ConsoleError;
+use crate::console::extract::Path;
 use crate::console::json_body::JsonBody;
 use crate::console::rounds::form;
 use crate::now_ms;
-use crate::sale::approve::{ApproveError, Approver};
+use crate::sale::approve::{self, ApproveError, Approver};
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::round_changes::{ChangeError, Step};
 use crate::store::stops::StopStep;
@@ -87,15 +89,7 @@ pub(in crate::console) async fn reject(
     Path(id): Path<String>,
     JsonBody(rejection): JsonBody<Rejection>,
 ) -> Result<Json<RoundView>, ConsoleError> {
-    let reason = rejection.reason.trim();
-    let count = reason.chars().count();
-    if reason.is_empty() || count > MAX_REASON {
-        let right =
-            format!("write 1 to {MAX_REASON} characters for the operator who submitted the round");
-        return Err(ConsoleError::BadRequest(format!(
-            "The reason has {count} characters; {right}."
-        )));
-    }
+    let reason = reasons::check("reason", &rejection.reason, (1, MAX_REASON))?;
     step(&state, &me, &id, rejection.version, Step::Reject(reason)).await
 }
 
@@ -109,7 +103,10 @@ async fn step(
     let store = state.store.get().await?;
     let by = Actor::at_console(&me.name);
     let stepped = store.step_round(id, seen, step, &by, now_ms()).await;
-    stepped.map_err(|error| refused(error, state))?;
+    stepped.map_err(|error| match error {
+        ChangeError::NotAsSeen(stored) => not_submitted(&stored, seen, state),
+        error => refused(error, state),
+    })?;
     view(store, id, None).await
 }
 
@@ -130,7 +127,7 @@ pub(in crate::console) async fn approve(
     let store = state.store.get().await?;
     let before = stored(store, &id).await?;
     if before.state != RoundState::Submitted || before.trail.version != seen.version {
-        return Err(not_as_seen(&before, &state));
+        return Err(not_submitted(&before, seen.version, &state));
     }
     refuse_own(store, &before, &me).await?;
     refuse_fresh(store, &me, &id, None).await?;
@@ -154,7 +151,10 @@ pub(in crate::console) async fn publish(
     let store = state.store.get().await?;
     let before = stored(store, &id).await?;
     if before.state != RoundState::Approved {
-        return Err(not_as_seen(&before, &state));
+        return Err(not_submitted(&before, before.trail.version, &state));
+    }
+    if let Err(error) = approve::refuse_withdrawn(&before) {
+        return outcome(&state, store, &id, Err(error)).await;
     }
     need_redis(&state).await?;
     let published = approver(&state, store).put_on_sale(&id, now_ms()).await;
@@ -193,6 +193,16 @@ async fn outcome(
             Err(ConsoleError::Conflict {
                 code: "round_over",
                 message: format!("Nothing was approved: {error}."),
+                current: serde_json::to_value(RoundView::of(&current, now_ms()))
+                    .ok()
+                    .map(Box::new),
+            })
+        }
+        Err(error @ ApproveError::Withdrawn(_)) => {
+            let current = stored(store, id).await?;
+            Err(ConsoleError::Conflict {
+                code: "round_withdrawn",
+                message: format!("Nothing was published: {error}."),
                 current: serde_json::to_value(RoundView::of(&current, now_ms()))
                     .ok()
                     .map(Box::new),

@@ -98,6 +98,24 @@ fn conflict(code: &'static str, message: String, stored: &StoredRound) -> Consol
     }
 }
 
+/// The refusal of a step that needs a submitted round: a draft as it was seen was never
+/// submitted; anything else was changed by somebody.
+pub(super) fn not_submitted(stored: &StoredRound, seen: u64, state: &ConsoleState) -> ConsoleError {
+    if stored.state != RoundState::Draft || stored.trail.version != seen {
+        return not_as_seen(stored, state);
+    }
+    ConsoleError::Conflict {
+        code: "not_submitted",
+        message: format!(
+            "Round {} is a draft that was not submitted, so nothing was done. Submit it first.",
+            stored.round.id
+        ),
+        current: serde_json::to_value(RoundView::of(stored, now_ms()))
+            .ok()
+            .map(Box::new),
+    }
+}
+
 /// A round that waits for its approval cannot be edited.
 pub(super) fn waits(stored: &StoredRound) -> ConsoleError {
     ConsoleError::Conflict {

@@ -192,16 +192,12 @@ async fn every_refusal_of_every_write_changes_nothing() {
             "changed_meanwhile",
         ),
         (at(noon_id, "/submit"), version.clone(), "already_approved"),
-        (
-            at(next_id, "/withdraw"),
-            version.clone(),
-            "changed_meanwhile",
-        ),
+        (at(next_id, "/withdraw"), version.clone(), "not_submitted"),
         (at(next_id, "/withdraw"), json!({}), "bad_request"),
         (at(next_id, "/pause"), json!({}), "not_on_sale"),
         (at(noon_id, "/end"), json!({}), "not_begun"),
         (at(noon_id, "/products/9/pause"), json!({}), "not_found"),
-        (at(next_id, "/publish"), json!({}), "changed_meanwhile"),
+        (at(next_id, "/publish"), json!({}), "not_submitted"),
         (at("nowhere", "/copy"), json!({}), "not_found"),
         (
             format!("/ops/api/stock/{noon_id}/153"),

@@ -534,3 +534,38 @@ async fn what_is_exported_imports_again_and_the_description_names_every_path() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_step_that_a_draft_or_a_withdrawn_round_does_not_allow_says_so() {
+    let (console, li, wang, _) = three().await;
+    let round = make(&console, &li, &form("153")).await;
+    for name in ["approve", "withdraw", "publish"] {
+        let refused = step(&console, &wang, &round, name).await;
+        let got = (refused.status, &refused.body["code"]);
+        assert_eq!(
+            got,
+            (StatusCode::CONFLICT, &json!("not_submitted")),
+            "{name}"
+        );
+    }
+    let reject = json!({ "version": round["version"], "reason": "no" });
+    let refused = console
+        .post(&wang, "/ops/api/rounds/1/reject", &reject)
+        .await;
+    assert_eq!(refused.body["code"], "not_submitted");
+    let mut old = round.clone();
+    old["version"] = json!(77);
+    let refused = step(&console, &wang, &old, "approve").await;
+    assert_eq!(refused.body["code"], "changed_meanwhile");
+
+    let round = step(&console, &li, &round, "submit").await.body;
+    let round = step(&console, &wang, &round, "approve").await.body;
+    let withdrawn = json!({ "reason": "wrong price" });
+    let answer = console
+        .post(&li, "/ops/api/rounds/1/withdraw", &withdrawn)
+        .await;
+    assert_eq!(answer.body["state"], "withdrawn", "{}", answer.body);
+    let refused = step(&console, &li, &round, "publish").await;
+    let got = (refused.status, &refused.body["code"]);
+    assert_eq!(got, (StatusCode::CONFLICT, &json!("round_withdrawn")));
+}
