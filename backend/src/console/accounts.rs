@@ -1,7 +1,7 @@
 //! Accounts of the console, managed by supervisors. Whoever is given a password here has to
 //! choose another one at the first login.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -15,6 +15,7 @@ use super::auth::Supervisor;
 use super::error::{ConsoleError, FieldMistake};
 use super::json_body::JsonBody;
 use super::{ConsoleState, Operator, passwords};
+use crate::console::extract::Path;
 use crate::now_ms;
 use crate::store::accounts::{Account, AccountChange, Identity, Role};
 use crate::store::identities::Linked;
@@ -174,8 +175,9 @@ pub(super) async fn change(
     JsonBody(change): JsonBody<Change>,
 ) -> Result<Json<serde_json::Value>, ConsoleError> {
     let account = another(&state, &me, &name).await?;
-    if let Some(role) = &change.role {
-        let role = role_of(role)?;
+    // What is so already is no change, and no line of the audit log.
+    let role = change.role.as_deref().map(role_of).transpose()?;
+    if let Some(role) = role.filter(|role| *role != account.role) {
         let detail = json!({ "role": [account.role.as_str(), role.as_str()] });
         carry_out(
             &state,
@@ -186,7 +188,7 @@ pub(super) async fn change(
         )
         .await?;
     }
-    if let Some(off) = change.disabled {
+    if let Some(off) = change.disabled.filter(|off| *off != account.is_disabled) {
         let action = if off {
             "account.disable"
         } else {
@@ -240,6 +242,9 @@ async fn link(
             })
         }
     };
+    if identity == account.identity {
+        return Ok(());
+    }
     let subject_of = |it: &Option<Identity>| it.as_ref().map(|it| it.subject.clone());
     let change = [subject_of(&account.identity), subject_of(&identity)];
     let action = match identity {

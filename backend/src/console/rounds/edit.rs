@@ -1,8 +1,7 @@
 //! Making, checking, saving, copying and deleting rounds.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
@@ -14,12 +13,13 @@ use super::{audit_entry, revise, rules, stored};
 use crate::console::ConsoleState;
 use crate::console::auth::Operator;
 use crate::console::error::{ConsoleError, FieldMistake};
+use crate::console::extract::{Path, Query};
 use crate::console::json_body::JsonBody;
 use crate::now_ms;
 use crate::sale::repeat;
 use crate::store::Actor;
 use crate::store::difference::Difference;
-use crate::store::round::{Round, RoundState};
+use crate::store::round::{Round, RoundState, StoredRound};
 use crate::store::round_changes::ChangeError;
 
 /// Makes a draft, or one for each of several days.
@@ -65,6 +65,9 @@ pub(in crate::console) async fn check(
         (Some(id), Some(_)) => state.store.get().await?.round(id).await?,
         _ => None,
     };
+    if let Some(stored) = &known {
+        refuse_kept(&form, stored)?;
+    }
     match known {
         Some(stored) if stored.state == RoundState::Approved => {
             revise::revised(&stored, &form, rules(&state)).map_err(ConsoleError::Mistakes)?;
@@ -99,6 +102,7 @@ pub(in crate::console) async fn save(
     if before.trail.version != seen {
         return Err(not_as_seen(&before, &state));
     }
+    refuse_kept(&form, &before)?;
     let by = Actor::at_console(&me.name);
     match before.state {
         RoundState::Approved => {
@@ -112,6 +116,10 @@ pub(in crate::console) async fn save(
     }
     let Checked { round, .. } =
         form::check(&form, &id, rules(&state)).map_err(ConsoleError::Mistakes)?;
+    if before.state == RoundState::Draft && before.round == round {
+        // Nothing changed, so that there is nothing for the audit log to say.
+        return Ok(Json(RoundView::of(&before, now_ms())));
+    }
     let mut entry = audit_entry("round.edit", &round);
     entry.detail = Difference::detail(&Difference::between(&before.round, &round));
     let saved = store.save_round(&round, seen, &by, &entry, now_ms()).await;
@@ -119,8 +127,16 @@ pub(in crate::console) async fn save(
     Ok(Json(RoundView::of(&stored(store, &id).await?, now_ms())))
 }
 
+/// Refuses a form that says of a round what cannot be changed: see [`form::check_kept`].
+pub(super) fn refuse_kept(form: &RoundForm, before: &StoredRound) -> Result<(), ConsoleError> {
+    let in_force = before.in_force();
+    let approved = (before.state == RoundState::Approved).then_some([&before.round, &in_force]);
+    form::check_kept(form, &before.round.id, approved).map_err(ConsoleError::Mistakes)
+}
+
 /// The version that the operator saw.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(in crate::console) struct Seen {
     /// The `version` of the round when it was read.
     version: u64,
@@ -135,7 +151,7 @@ pub(in crate::console) async fn remove(
     State(state): State<ConsoleState>,
     me: Operator,
     Path(id): Path<String>,
-    seen: Result<Query<Seen>, QueryRejection>,
+    seen: Result<Query<Seen>, ConsoleError>,
 ) -> Result<Json<serde_json::Value>, ConsoleError> {
     let Query(Seen { version }) = seen.map_err(|_| {
         ConsoleError::BadRequest("Add ?version= with the version that you have seen.".to_owned())

@@ -8,7 +8,7 @@ use seckill_core::orders::money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
 use crate::console::error::FieldMistake;
-use crate::sale::limits::{MAX_AMOUNT, MAX_DAYS, MAX_PICTURE, is_picture};
+use crate::sale::limits::{MAX_AMOUNT, MAX_DAYS, MAX_PICTURE, MAX_PRODUCTS, is_picture};
 use crate::store::round::{Product, Round};
 
 /// The mistakes found so far, and the rules for single fields.
@@ -16,8 +16,6 @@ mod mistakes;
 
 use mistakes::Mistakes;
 
-/// Most products of one round.
-pub const MAX_PRODUCTS: usize = 10_000;
 /// Latest time, epoch ms: no sum of times overflows, and a typo in a year is noticed.
 const LATEST_MS: u64 = 4_102_444_800_000;
 
@@ -144,6 +142,57 @@ impl RoundForm {
             days: None,
             products: round.products.iter().map(product).collect(),
         }
+    }
+}
+
+/// What the form of round `id`, which exists, cannot change: its id and its days, and, once
+/// it is approved, how its products are divided.
+///
+/// # Errors
+/// The fields that say otherwise: what is sent and cannot be done is not dropped.
+pub fn check_kept(
+    form: &RoundForm,
+    id: &str,
+    approved: Option<[&Round; 2]>,
+) -> Result<(), Vec<FieldMistake>> {
+    let mut mistakes = Mistakes::default();
+    if let Some(other) = form.id.as_deref().map(str::trim)
+        && !other.is_empty()
+        && other != id
+    {
+        let message = format!(
+            "\"{other}\" is another id, and this round stays \"{id}\"; leave the id out, or copy \
+             the round"
+        );
+        mistakes.add("id", "fixed_id", &[other, id], message);
+    }
+    if form
+        .days
+        .as_ref()
+        .is_some_and(|days| *days != Figure::Whole(1))
+    {
+        let message = "A round that exists is held on one day; leave the days out, and make a \
+                       new round for several"
+            .to_owned();
+        mistakes.add("days", "fixed_days", &[], message);
+    }
+    for (at, product) in form.products.iter().enumerate() {
+        let Some(rounds) = approved.filter(|_| !product.segments.is_empty()) else {
+            continue;
+        };
+        let known = rounds.map(|round| round.products.iter().find(|it| it.id == product.id));
+        let known: Vec<&Vec<u64>> = known.into_iter().flatten().map(|it| &it.segments).collect();
+        if !known.is_empty() && !known.contains(&&product.segments) {
+            let message = "After the approval the items stay divided as they are, and follow the \
+                           amount by themselves; leave the segments out"
+                .to_owned();
+            let field = format!("products.{at}.segments");
+            mistakes.add(&field, "fixed_segments", &[], message);
+        }
+    }
+    match mistakes.0.is_empty() {
+        true => Ok(()),
+        false => Err(mistakes.0),
     }
 }
 

@@ -4,21 +4,24 @@
 //! and every difference from the round as it was. If the round has changed meanwhile, so
 //! that carrying it out would do anything else, it is outdated and nothing is done.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use seckill_core::ids::Item;
+use seckill_core::reasons;
 use serde::{Deserialize, Serialize};
 
 use super::approval::refuse_fresh;
 use super::conflicts::no_round;
+use super::edit::refuse_kept;
 use super::form::RoundForm;
 use super::{need_redis, revise, stored};
 use crate::config::Config;
 use crate::console::ConsoleState;
 use crate::console::auth::{Operator, Supervisor};
 use crate::console::error::ConsoleError;
+use crate::console::extract::{Path, Query};
 use crate::console::filter::filled;
 use crate::console::json_body::JsonBody;
 use crate::now_ms;
@@ -87,7 +90,7 @@ pub(in crate::console) struct ProposalList {
 
 /// Which proposals to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(in crate::console) struct ProposalQuery {
     /// A state; left out for all.
     #[serde(deserialize_with = "filled")]
@@ -111,7 +114,7 @@ pub(in crate::console) async fn propose(
     let store = state.store.get().await?;
     let config = &state.config;
     let by = Actor::at_console(&me.name);
-    let reason = checked_reason(&sent.reason, 0)?;
+    let reason = sent.reason.as_str();
     let id = match (sent.form, sent.product, sent.amount) {
         (Some(form), None, None) => {
             record(store, config, (&sent.round, &form), reason, &by).await?
@@ -168,11 +171,13 @@ async fn record(
     reason: &str,
     by: &Actor,
 ) -> Result<u64, ConsoleError> {
+    let reason = checked_reason(reason, 0)?;
     let before = stored(store, id).await?;
     if before.state != RoundState::Approved {
         let message = format!("Round {id} is not approved yet; edit it instead.");
         return Err(conflict("not_approved", message));
     }
+    refuse_kept(form, &before)?;
     let revised = revise::revised(&before, form, rules(config)).map_err(ConsoleError::Mistakes)?;
     if revised.changes.is_empty() {
         let message = format!("Nothing of round {id} would change; it is like this already.");
@@ -376,12 +381,5 @@ async fn known(store: &Store, id: u64) -> Result<Proposal, ConsoleError> {
 }
 
 fn checked_reason(reason: &str, least: usize) -> Result<&str, ConsoleError> {
-    let reason = reason.trim();
-    let count = reason.chars().count();
-    if (least..=MAX_REASON).contains(&count) {
-        return Ok(reason);
-    }
-    Err(ConsoleError::BadRequest(format!(
-        "The reason has {count} characters; write {least} to {MAX_REASON}."
-    )))
+    Ok(reasons::check("reason", reason, (least, MAX_REASON))?)
 }

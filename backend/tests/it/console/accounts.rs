@@ -309,3 +309,19 @@ async fn whom_a_supervisor_gave_an_account_does_not_approve_their_work_the_same_
     let refused = console.post(&zhao, &path, &json!({})).await;
     assert_eq!(refused.body["code"], "account_too_new", "{}", refused.body);
 }
+
+#[tokio::test]
+async fn what_an_account_is_already_is_no_change_and_is_not_noted() {
+    let (console, _, wang, _) = three().await;
+    made(&console, &wang, "zed", "operator").await;
+    let same = json!({ "role": "operator", "disabled": false, "subject": "" });
+    let answer = console.put(&wang, "/ops/api/accounts/zed", &same).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    let log = console.get(&wang, "/ops/api/audit?target=zed").await.body;
+    let entries = log["entries"].as_array().unwrap();
+    let actions = entries.iter().map(|it| it["action"].as_str().unwrap());
+    let changes: Vec<&str> = actions
+        .filter(|it| ["account.role", "account.enable", "account.unlink"].contains(it))
+        .collect();
+    assert_eq!(changes, [""; 0]);
+}

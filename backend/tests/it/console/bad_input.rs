@@ -286,3 +286,157 @@ async fn a_round_whose_start_has_passed_is_neither_submitted_nor_approved() {
             .contains("give it a later one")
     );
 }
+
+#[tokio::test]
+async fn what_operators_write_has_no_character_that_acts_on_a_terminal_or_is_not_seen() {
+    let (console, li, wang, _) = three().await;
+    let round = make(&console, &li, &form("153")).await;
+    let version = &round["version"];
+    for (character, named) in [
+        ("\u{0}", "U+0000"),
+        ("\u{1b}", "U+001B"),
+        ("\u{7}", "U+0007"),
+        ("\u{202e}", "U+202E"),
+        ("\u{200b}", "U+200B"),
+    ] {
+        let text = format!("a{character}b");
+        for (path, body) in [
+            ("orders/1/note", json!({ "text": text })),
+            ("orders/1/cancel", json!({ "text": text })),
+            ("orders/1/refund", json!({ "text": text })),
+            ("rounds/1/pause", json!({ "reason": text })),
+            (
+                "rounds/1/reject",
+                json!({ "reason": text, "version": version }),
+            ),
+            ("proposals/1/reject", json!({ "reason": text })),
+            (
+                "proposals",
+                json!({ "round": "1", "product": "153", "amount": 5, "reason": text }),
+            ),
+        ] {
+            let refused = console
+                .post(&wang, &format!("/ops/api/{path}"), &body)
+                .await;
+            assert_eq!(refused.body["code"], "bad_request", "{path} {named}");
+            let message = refused.body["message"].as_str().unwrap();
+            assert!(message.contains(named), "{path}: {message}");
+        }
+        let said = json!({ "text": text, "minutes": 5 });
+        let refused = console.post(&li, "/ops/api/announcement", &said).await;
+        let message = refused.body.to_string();
+        assert!(message.contains(named), "{message}");
+    }
+    let address = json!({ "kind": "address", "subject": "1.2.3.4\u{0}" });
+    for path in ["findings/dismiss", "findings/confirm"] {
+        let path = format!("/ops/api/{path}");
+        let refused = console.post(&li, &path, &address).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
+    }
+}
+
+#[tokio::test]
+async fn a_path_or_a_query_that_cannot_be_read_is_refused_in_json_with_a_code() {
+    let (console, _, wang, _) = three().await;
+    for (path, code) in [
+        ("proposals/abc", "bad_request"),
+        ("rounds/%FF", "bad_request"),
+        ("board/history?range=x", "bad_request"),
+        ("orders?user=a%00b", "bad_request"),
+        ("orders?payment=a%00b", "bad_request"),
+        ("orders/export?round=%1B", "bad_request"),
+        ("audit?who=a%00b", "bad_request"),
+        ("audit?foo=1", "bad_request"),
+        ("audit/export?foo=1", "bad_request"),
+        ("rounds?stat=draft", "bad_request"),
+        ("rounds?q=%00", "bad_request"),
+        ("rounds/export?from=json", "bad_request"),
+        ("proposals?foo=1", "bad_request"),
+        ("bans?foo=1", "bad_request"),
+        ("findings?foo=1", "bad_request"),
+        ("dead-letters?foo=1", "bad_request"),
+        ("rounds/1%00", "not_found"),
+        ("orders/1%00", "not_found"),
+    ] {
+        let refused = console.get(&wang, &format!("/ops/api/{path}")).await;
+        assert_eq!(refused.body["code"], code, "{path}: {}", refused.body);
+        assert!(refused.body["message"].is_string(), "{path}");
+    }
+    let role = json!({ "role": "operator" });
+    let refused = console.put(&wang, "/ops/api/accounts/a%00b", &role).await;
+    assert_eq!(refused.body["code"], "not_found");
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_mistakes_are_refused_quickly_and_the_first_hundred_reported() {
+    let (console, li, ..) = three().await;
+    let mut sale =
+        "[[round]]\nid = \"1\"\nname = \"All\"\nstarts = \"+1h\"\nends = \"+1h\"\n".to_owned();
+    for n in 0..10_000 {
+        sale.push_str(&format!(
+            "[[round.product]]\nid = \"p{n}\"\ntitle = \"P\"\namount = \"1\"\nprice = 1\n"
+        ));
+    }
+    let began = Instant::now();
+    let import = console.request(Method::POST, "/ops/api/rounds/import");
+    let refused = import.of(&li).text(&sale).send().await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    let mistakes = refused.body["mistakes"].as_array().unwrap();
+    assert_eq!(mistakes.len(), 101);
+    let last = mistakes.last().unwrap();
+    assert_eq!(last["code"], "more_mistakes");
+    // Of each product its amount, a field that there is not, and a price that is missing.
+    assert_eq!(last["values"], json!(["29900"]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_with_a_round_that_exists_is_refused_and_not_dropped() {
+    let (console, li, wang, _) = three().await;
+    let round = make(&console, &li, &form("153")).await;
+    let with = |round: &Value, name: &str, value: Value| {
+        let mut edit = edit(round);
+        edit[name] = value;
+        edit
+    };
+    let code = async |by, edit: &Value| {
+        let answer = console.put(by, "/ops/api/rounds/1", edit).await;
+        answer.body["mistakes"][0]["code"].clone()
+    };
+    assert_eq!(
+        code(&li, &with(&round, "days", json!(3))).await,
+        "fixed_days"
+    );
+    assert_eq!(code(&li, &with(&round, "id", json!("2"))).await, "fixed_id");
+    // What says what is so already is taken, and without a change nothing is noted.
+    let same = with(&with(&round, "days", json!(1)), "id", json!("1"));
+    let saved = console.put(&li, "/ops/api/rounds/1", &same).await;
+    assert_eq!(saved.status, StatusCode::OK, "{}", saved.body);
+    assert_eq!(saved.body["version"], round["version"]);
+    let log = console.get(&wang, "/ops/api/audit?action=round.edit").await;
+    assert_eq!(log.body["entries"], json!([]));
+
+    let round = step(&console, &li, &round, "submit").await.body;
+    let round = step(&console, &wang, &round, "approve").await.body;
+    let mut fewer = edit(&round);
+    fewer["products"][0]["amount"] = json!(90);
+    for (name, value, refused) in [
+        ("days", json!(5), "fixed_days"),
+        ("id", json!("2"), "fixed_id"),
+    ] {
+        let mut fewer = fewer.clone();
+        fewer[name] = value;
+        assert_eq!(code(&li, &fewer).await, refused);
+        let proposal = json!({ "round": "1", "form": fewer, "reason": "less" });
+        let answer = console.post(&li, "/ops/api/proposals", &proposal).await;
+        assert_eq!(answer.body["mistakes"][0]["code"], refused);
+    }
+    let mut divided = fewer.clone();
+    divided["products"][0]["segments"] = json!([40, 50]);
+    assert_eq!(code(&li, &divided).await, "fixed_segments");
+    // The editor sends the segments as they are.
+    fewer["products"][0]["segments"] = round["products"][0]["segments"].clone();
+    let saved = console.put(&li, "/ops/api/rounds/1", &fewer).await;
+    assert_eq!(saved.status, StatusCode::OK, "{}", saved.body);
+    assert_eq!(saved.body["products"][0]["amount"], 90);
+}
