@@ -314,12 +314,6 @@ fn read_query(query: OrdersQuery, limit: u32) -> Result<(OrderQuery, String), Co
     Ok((wanted, query.format))
 }
 
-fn sentence(mistake: String) -> ConsoleError {
-    let mut letters = mistake.chars();
-    let first = letters.next().map(|it| it.to_ascii_uppercase());
-    ConsoleError::BadRequest(first.into_iter().chain(letters).chain(['.']).collect())
-}
-
 fn refused(error: OrderActionError) -> ConsoleError {
     match error {
         OrderActionError::Store(error) => error.into(),

@@ -449,7 +449,7 @@ async fn of_two_edits_of_what_sells_one_is_made_and_the_other_touches_nothing() 
     }
     // Nobody raised anything: no adjustment was taken back.
     let log = console
-        .get(&li, "/ops/api/audit?action=stock.adjust&limit=500")
+        .get(&li, "/ops/api/audit?action=stock.adjust")
         .await
         .body;
     let entries = log["entries"].as_array().unwrap();
