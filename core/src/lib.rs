@@ -25,11 +25,9 @@ pub mod redis;
 /// The text format that Prometheus scrapes.
 pub mod metrics;
 
-/// What is on sale: a product's time window, its catalogue entry, the capacity a sale needs.
+/// What is on sale: a product's time window, its catalogue entry, the capacity a sale needs,
+/// and the texts that operators write.
 pub mod sale;
-
-/// Reasons and notes: texts that operators write, and how stored texts are printed.
-pub mod reasons;
 
 /// Signed texts: key ring, session, hidden purchase URL.
 pub mod signing;

@@ -13,6 +13,8 @@ pub mod crowd;
 pub mod halt;
 /// Which texts people may be shown: no invisible characters, none that turn directions.
 pub mod label;
+/// Reasons and notes: texts that operators write, and how stored texts are printed.
+pub mod reasons;
 /// Which products an edge keeps if its zone has no room for all.
 pub mod urgency;
 /// The time window of a round: scheduled, URLs handed out, open, ended.

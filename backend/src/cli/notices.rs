@@ -6,7 +6,7 @@ use crate::store::notifications::DeadNotification;
 use crate::time::rfc3339;
 use anyhow::Context as _;
 use clap::Subcommand;
-use seckill_core::reasons::on_one_line;
+use seckill_core::sale::reasons::on_one_line;
 use serde_json::json;
 
 use super::{open_store, say};

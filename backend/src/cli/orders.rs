@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use seckill_core::ids;
 use seckill_core::orders::money::Currency;
 use seckill_core::orders::order::State;
-use seckill_core::reasons::{self, on_one_line};
+use seckill_core::sale::reasons::{self, on_one_line};
 use serde_json::json;
 
 use super::texts::{buyer, filled};

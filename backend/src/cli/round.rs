@@ -1,7 +1,7 @@
 //! `seckill round`: the stop switch.
 
 use clap::{Args, Subcommand};
-use seckill_core::reasons;
+use seckill_core::sale::reasons;
 
 use super::texts::filled;
 use super::{open_store, say};

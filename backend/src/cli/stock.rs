@@ -13,7 +13,7 @@ use crate::store::{Actor, Store};
 use anyhow::Context as _;
 use clap::Subcommand;
 use seckill_core::ids::{self, Item};
-use seckill_core::reasons;
+use seckill_core::sale::reasons;
 
 use super::texts::filled;
 use super::{open_store, say};

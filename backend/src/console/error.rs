@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use seckill_core::reasons::BadReason;
+use seckill_core::sale::reasons::BadReason;
 use serde::Serialize;
 
 use crate::http::error::json_response;

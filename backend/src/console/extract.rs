@@ -4,7 +4,7 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use seckill_core::reasons::on_one_line;
+use seckill_core::sale::reasons::on_one_line;
 use serde::de::DeserializeOwned;
 
 use super::error::ConsoleError;

@@ -3,7 +3,7 @@
 
 use seckill_core::orders::order::State;
 use seckill_core::orders::purchase::Reason;
-use seckill_core::reasons::{self, BadReason};
+use seckill_core::sale::reasons::{self, BadReason};
 
 use super::orders::Order;
 use super::session::Session;

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use seckill_core::orders::order::{OrderId, State};
-use seckill_core::reasons::on_one_line;
+use seckill_core::sale::reasons::on_one_line;
 use serde_json::json;
 
 use super::{order_state, orders_text};

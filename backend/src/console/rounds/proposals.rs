@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use seckill_core::ids::Item;
-use seckill_core::reasons;
+use seckill_core::sale::reasons;
 use serde::{Deserialize, Serialize};
 
 use super::approval::refuse_fresh;

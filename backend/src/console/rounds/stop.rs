@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use seckill_core::reasons;
+use seckill_core::sale::reasons;
 use serde::Deserialize;
 
 use super::conflicts::no_round;
