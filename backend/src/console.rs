@@ -44,8 +44,6 @@ mod dead_letters;
 pub mod error;
 /// Paths and queries of requests.
 mod extract;
-/// Filters of lists.
-mod filter;
 /// What the analysis found, and the decisions about it.
 mod findings;
 /// Request bodies read as JSON.

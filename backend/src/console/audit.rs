@@ -12,7 +12,6 @@ use serde_json::json;
 use super::ConsoleState;
 use super::auth::Operator;
 use super::error::ConsoleError;
-use super::filter::filled;
 use crate::console::extract::Query;
 use crate::now_ms;
 use crate::shop::order_export::csv_row;
@@ -40,13 +39,10 @@ pub(super) struct LogQuery {
     /// Entries older than the one with this id.
     before: Option<u64>,
     /// Whose actions.
-    #[serde(deserialize_with = "filled")]
     who: String,
     /// The target, such as a round's id; that finds its products, too.
-    #[serde(deserialize_with = "filled")]
     target: String,
     /// How the action begins, such as `round.`.
-    #[serde(deserialize_with = "filled")]
     action: String,
     /// Only entries of this time or later, epoch milliseconds.
     from_ms: u64,

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::error::FieldMistake;
-use super::filter::filled;
 use super::json_body::JsonBody;
 use super::paging::page_of;
 use super::{ConsoleError, ConsoleState, Operator};
@@ -36,10 +35,8 @@ pub(super) fn router() -> Router<ConsoleState> {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Search {
     /// Part of a value, of a reason or of who banned; or an address.
-    #[serde(deserialize_with = "filled")]
     search: String,
     /// `address` or `user`; left out for both.
-    #[serde(deserialize_with = "filled")]
     kind: String,
     /// The page, counted from 1.
     page: Option<usize>,

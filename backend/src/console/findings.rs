@@ -10,7 +10,6 @@ use seckill_core::shared::bans::listed::Kind;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::filter::filled;
 use super::json_body::JsonBody;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::console::extract::Query;
@@ -35,7 +34,6 @@ pub(super) fn router() -> Router<ConsoleState> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct FindingQuery {
-    #[serde(deserialize_with = "filled")]
     state: String,
 }
 

@@ -14,7 +14,6 @@ use seckill_core::orders::order::OrderId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::filter::filled;
 use super::json_body::JsonBody;
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::console::extract::{Path, Query};
@@ -48,27 +47,20 @@ pub(super) fn router() -> Router<ConsoleState> {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct OrdersQuery {
     /// The order of this number.
-    #[serde(deserialize_with = "filled")]
     order: String,
     /// A buyer, by their name or their written id.
-    #[serde(deserialize_with = "filled")]
     user: String,
     /// A round's id.
-    #[serde(deserialize_with = "filled")]
     round: String,
     /// A product's id.
-    #[serde(deserialize_with = "filled")]
     product: String,
     /// A payment's id.
-    #[serde(deserialize_with = "filled")]
     payment: String,
     /// created, paid, cancelled or failed.
-    #[serde(deserialize_with = "filled")]
     state: String,
     /// The last order of the page before.
     before: String,
     /// For an export: csv or json.
-    #[serde(deserialize_with = "filled")]
     format: String,
 }
 

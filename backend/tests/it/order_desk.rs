@@ -202,17 +202,6 @@ async fn the_console_refunds_by_a_supervisor_only_and_exports_what_it_finds() {
         ("/ops/api/orders?colour=red", "bad_request"),
         ("/ops/api/orders/export?format=xls", "bad_request"),
         ("/ops/api/orders/7", "not_found"),
-        // A script's variable that is not set is not "all of them".
-        ("/ops/api/orders?user=", "bad_request"),
-        ("/ops/api/orders/export?user=", "bad_request"),
-        ("/ops/api/orders?round=%20", "bad_request"),
-        ("/ops/api/orders?order=", "bad_request"),
-        ("/ops/api/orders?state=", "bad_request"),
-        ("/ops/api/audit?who=", "bad_request"),
-        ("/ops/api/bans?search=", "bad_request"),
-        ("/ops/api/findings?state=", "bad_request"),
-        ("/ops/api/proposals?round=", "bad_request"),
-        ("/ops/api/rounds?q=", "bad_request"),
     ] {
         let refused = console.get(&li, path).await;
         assert_eq!(refused.body["code"], code, "{path}: {}", refused.body);

@@ -10,7 +10,6 @@ use crate::console::ConsoleState;
 use crate::console::auth::Operator;
 use crate::console::error::ConsoleError;
 use crate::console::extract::{Path, Query};
-use crate::console::filter::filled;
 use crate::now_ms;
 use crate::store::rounds::SummaryQuery;
 
@@ -22,13 +21,10 @@ const PAGE: u32 = 50;
 #[serde(default, deny_unknown_fields)]
 pub(in crate::console) struct RoundQuery {
     /// draft, submitted, rejected, approved, published, running or ended.
-    #[serde(deserialize_with = "filled")]
     state: String,
     /// Part of a name or an id.
-    #[serde(deserialize_with = "filled")]
     q: String,
     /// The name that the days of a repeated round share.
-    #[serde(deserialize_with = "filled")]
     series: String,
     /// The page of 50 rounds, counted from 1.
     page: u64,

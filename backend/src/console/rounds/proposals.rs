@@ -22,7 +22,6 @@ use crate::console::ConsoleState;
 use crate::console::auth::{Operator, Supervisor};
 use crate::console::error::ConsoleError;
 use crate::console::extract::{Path, Query};
-use crate::console::filter::filled;
 use crate::console::json_body::JsonBody;
 use crate::now_ms;
 use crate::store::accounts::Role;
@@ -93,10 +92,8 @@ pub(in crate::console) struct ProposalList {
 #[serde(default, deny_unknown_fields)]
 pub(in crate::console) struct ProposalQuery {
     /// A state; left out for all.
-    #[serde(deserialize_with = "filled")]
     state: String,
     /// A round; left out for all.
-    #[serde(deserialize_with = "filled")]
     round: String,
 }
 
