@@ -39,24 +39,26 @@
 //! and an edit is one store. A writer that is killed leaves at worst a tag
 //! without a value, which bans nobody and is completed by the next `put`.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 
 use super::filter::{self, Filter, Turn};
-use super::prefix::{self, BadPrefix, Prefix};
+use super::prefix;
 use super::sets::{self, Set, Slot, WAYS};
 use super::siphash::Seed;
-use crate::ids;
-use crate::signing::revocation::{CUT_LIFE_MS, Mark, Marks};
+use crate::signing::revocation::{Mark, Marks};
 
+mod ban;
+mod entry;
 mod kind;
 /// Bans as Redis lists them.
 pub mod listed;
 mod sweep;
 
+pub use ban::{BadBan, Ban};
+use entry::Value;
 use kind::{Kind, Kinds};
 pub use sweep::{Sweep, Swept};
 
@@ -65,31 +67,6 @@ const ADDRESS: u64 = 0x6261_6e73_0001;
 const USER: u64 = 0x6261_6e73_0002;
 const SESSION: u64 = 0x6261_6e73_0003;
 const CUT: u64 = 0x6261_6e73_0004;
-
-/// How far ahead of this clock a cut may be, in ms; farther than any clock that works.
-const CLOCKS_MS: u64 = 86_400_000;
-/// Expiry of a ban that does not end by itself.
-const NEVER: u32 = u32::MAX;
-const GENERATION_BITS: u32 = 24;
-const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
-
-/// What is banned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ban<'a> {
-    /// An address or a network.
-    Address(Prefix),
-    /// A user.
-    User(&'a str),
-    /// A session or token, by its own mark or that of its `jti`.
-    Session(Mark),
-    /// All sessions and tokens that a user was issued before an instant.
-    SessionsOf {
-        /// The user.
-        user: &'a str,
-        /// The instant, epoch milliseconds.
-        before_ms: u64,
-    },
-}
 
 /// What the table knows of an address or a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,105 +78,6 @@ pub enum Standing {
     Unclear,
     /// Banned.
     Banned,
-}
-
-/// A text that does not name a ban.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum BadBan {
-    /// Neither an address nor a network.
-    #[error(transparent)]
-    Address(#[from] BadPrefix),
-    /// No user id.
-    #[error(
-        "ban \"{0}\" is no user: an id has 1 to 255 bytes; write it as your login names it, or as the access log has it"
-    )]
-    User(String),
-    /// A network with bits behind its prefix: what was meant is not certain.
-    #[error(
-        "ban \"{value}\" has bits behind its prefix; write {meant} if all of that network is meant"
-    )]
-    Behind {
-        /// The text, cut after 100 characters.
-        value: String,
-        /// The network that its prefix names.
-        meant: Prefix,
-    },
-    /// A network that holds so many addresses that it is a slip.
-    #[error(
-        "ban \"{0}\" is of so many addresses that it is a slip; write networks of IPv4 from /8 and of IPv6 from /19 on"
-    )]
-    Wide(Prefix),
-}
-
-/// The shortest prefix of a network of IPv4 that can be banned anew.
-const LEAST_V4: u8 = 8;
-/// The shortest of IPv6: the largest networks that one provider was given have it.
-const LEAST_V6: u8 = 19;
-
-impl<'a> Ban<'a> {
-    /// Reads an address or a network that is to be banned from now on. It is stricter than
-    /// [`Ban::address`], which reads what is banned already: a slip in a prefix keeps a whole
-    /// country out.
-    ///
-    /// # Errors
-    /// If it is neither, is not written as what it bans, or is too wide.
-    pub fn new_address(text: &str) -> Result<Self, BadBan> {
-        let prefix: Prefix = text.parse()?;
-        let first = text.split('/').next().unwrap_or(text);
-        let bits = |first: IpAddr| match prefix.is_v4() {
-            true => prefix::bits_of(first).0,
-            // A network wider than all addresses that stand for one of IPv4 is one of IPv6.
-            false => match first {
-                IpAddr::V6(v6) => v6.to_bits(),
-                IpAddr::V4(_) => prefix.bits(),
-            },
-        };
-        if first
-            .parse()
-            .is_ok_and(|first| bits(first) != prefix.bits())
-        {
-            return Err(BadBan::Behind {
-                value: text.chars().take(100).collect(),
-                meant: prefix,
-            });
-        }
-        let least = if prefix.is_v4() { LEAST_V4 } else { LEAST_V6 };
-        if prefix.length() < least {
-            return Err(BadBan::Wide(prefix));
-        }
-        Ok(Self::Address(prefix))
-    }
-
-    /// Reads an address or a network: `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`.
-    ///
-    /// # Errors
-    /// If it is neither; the sentence repeats it.
-    pub fn address(text: &str) -> Result<Self, BadBan> {
-        Ok(Self::Address(text.parse()?))
-    }
-
-    /// Reads a user id.
-    ///
-    /// # Errors
-    /// If it cannot be one; the sentence repeats it.
-    pub fn user(text: &'a str) -> Result<Self, BadBan> {
-        if ids::is_user(text) {
-            Ok(Self::User(text))
-        } else {
-            Err(BadBan::User(text.chars().take(100).collect()))
-        }
-    }
-}
-
-impl fmt::Display for Ban<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Ban::Address(prefix) => prefix.fmt(f),
-            Ban::User(user) => write!(f, "user {user}"),
-            Ban::Session(mark) => write!(f, "session {mark}"),
-            Ban::SessionsOf { user, .. } => write!(f, "sessions of {user}"),
-        }
-    }
 }
 
 /// The filter cannot clear somebody of whom there is no entry.
@@ -278,59 +156,6 @@ impl Index {
         if kind.is_some_and(Kind::is_session) {
             self.sessions.fetch_sub(1, Ordering::Relaxed);
         }
-    }
-}
-
-/// The second word of an entry. Zero: the tag alone was written yet.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Value(u64);
-
-impl Value {
-    fn new(kind: Kind, expires_s: Option<u64>, generation: u32) -> Self {
-        // What ends after the year 2106 does not end.
-        let expires = expires_s.map_or(NEVER, |s| u32::try_from(s).unwrap_or(NEVER));
-        Self::with(kind, expires, generation)
-    }
-
-    fn cut(before_ms: u64, generation: u32) -> Self {
-        Self::with(Kind::CUT, before_ms as u32, generation)
-    }
-
-    fn with(kind: Kind, expires: u32, generation: u32) -> Self {
-        let generation = u64::from(generation & GENERATION_MASK);
-        Self(u64::from(expires) << 32 | generation << 8 | kind.number())
-    }
-
-    fn of(slot: Slot<'_>) -> Self {
-        Self(slot.value.load(Ordering::Acquire))
-    }
-
-    fn kind(self) -> Option<Kind> {
-        Kind::of_number(self.0 & 0xff)
-    }
-
-    fn generation(self) -> u32 {
-        (self.0 >> 8) as u32 & GENERATION_MASK
-    }
-
-    fn has_expired(self, now_s: u64) -> bool {
-        if self.kind() == Some(Kind::CUT) {
-            return self.cut_ms(now_s * 1_000).is_none();
-        }
-        let expires = (self.0 >> 32) as u32;
-        expires != NEVER && now_s >= u64::from(expires)
-    }
-
-    /// The instant of a cut; `None` if it is over.
-    fn cut_ms(self, now_ms: u64) -> Option<u64> {
-        let cut = (self.0 >> 32) as u32;
-        let ago_ms = (now_ms as u32).wrapping_sub(cut);
-        if u64::from(ago_ms) < CUT_LIFE_MS {
-            return now_ms.checked_sub(u64::from(ago_ms));
-        }
-        // Whoever made it may have a clock that is ahead of ours.
-        let ahead_ms = u64::from(ago_ms.wrapping_neg());
-        (ahead_ms <= CLOCKS_MS).then(|| now_ms + ahead_ms)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::super::filter::Number;
-use super::{Bans, Value};
+use super::Bans;
+use super::entry::{GENERATION_MASK, Value};
 use crate::shared::sets;
 
 /// A sweep in parts, so that a worker can serve requests in between: a million
@@ -47,7 +48,7 @@ impl Bans<'_> {
         self.index.seen_by_sweep.clear();
         self.filter.clear_spare(number);
         Sweep {
-            generation: generation & super::GENERATION_MASK,
+            generation: generation & GENERATION_MASK,
             number,
             next: 0,
             entries_before: self.index.entries(),

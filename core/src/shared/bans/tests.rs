@@ -5,6 +5,7 @@ use std::thread;
 
 use proptest::prelude::*;
 
+use super::prefix::Prefix;
 use super::sets::zeroed;
 use super::*;
 

@@ -1,6 +1,7 @@
 //! Revoked sessions and tokens.
 
 use super::*;
+use crate::signing::revocation::CUT_LIFE_MS;
 
 const NOW_MS: u64 = NOW * 1_000;
 
