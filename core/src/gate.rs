@@ -22,6 +22,8 @@ pub mod directive;
 pub mod origin;
 /// Verdicts with their HTTP status and body.
 pub mod verdict;
+/// Verifying a click that may have been verified before.
+pub mod verification;
 
 use crate::Verdict;
 use crate::captcha::pass::{Captcha, Pass};

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+/// Numbers in digits.
+pub mod digits;
 /// Buyers' ids: as the shop's login names them, and as they are written here.
 pub mod user;
 

@@ -13,6 +13,8 @@ pub mod identity;
 pub mod jwt;
 /// Signing secrets: a ring of named keys, with one derived key per purpose.
 pub mod keyring;
+/// Clicks that were verified a moment ago.
+pub mod recent;
 /// Sessions and tokens that are revoked before they end.
 pub mod revocation;
 /// The buyer's session token.

@@ -14,9 +14,11 @@ use seckill_core::permits::permit;
 use seckill_core::rate::census::Pace;
 use seckill_core::shared::siphash::Seed;
 use seckill_core::signing::keyring::{Digest, Keyring};
+use seckill_core::signing::recent::Recent;
 use seckill_core::signing::trace::Tracing;
 
 use crate::net::names::Names;
+use crate::random;
 use crate::state::{LimitZone, SharedZone, Zone};
 use crate::tokens::Jwt;
 use seckill_tls::TlsClient;
@@ -93,6 +95,9 @@ pub(crate) struct MainConf {
     pub(crate) places: Vec<Place>,
     /// Made at its first use, when the zone is there.
     edge: OnceCell<Edge>,
+    /// Clicks that this worker has verified by `keyring`; made at its first use, since the
+    /// master needs none.
+    recent: OnceCell<Recent>,
 }
 
 /// A location with a directive of the module, as it was met in the file.
@@ -117,6 +122,12 @@ impl MainConf {
         }
         let edge = Edge::new(self)?;
         Some(self.edge.get_or_init(|| edge).clone())
+    }
+
+    /// The clicks that this worker has verified.
+    pub(crate) fn recent(&self) -> &Recent {
+        self.recent
+            .get_or_init(|| Recent::new([random::word(), random::word()]))
     }
 }
 

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use ngx::ffi::ngx_uint_t;
 use seckill_core::gate::directive::{Fallback, RateLimit};
-use seckill_core::gate::{Credential, Proof};
+use seckill_core::gate::verification::Verification;
+use seckill_core::gate::{Claim, Credential, Proof};
 use seckill_core::signing::keyring::{Digest, Keyring};
 use seckill_core::signing::revocation::Marks;
 use seckill_core::signing::session::Session;
@@ -64,6 +65,11 @@ impl<'a> Settings<'a> {
     /// This edge, for commands to Redis.
     pub(crate) fn edge(&self) -> Option<Edge> {
         self.main.edge()
+    }
+
+    /// How a click here is verified.
+    pub(crate) fn verification<'c, 'r>(&'c self, claim: &'c Claim<'r>) -> Verification<'c, 'r> {
+        Verification::new(claim, self.keyring, self.digest, self.main.recent())
     }
 
     /// Whether the request's location is gated.

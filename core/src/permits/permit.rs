@@ -7,7 +7,9 @@
 //! `a.k3-7.10`. If A dies after seven of them reached the stock script, the
 //! lease is closed and three are returned: 997 granted.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+
+use crate::ids::digits;
 
 /// Names one admitted request: which edge let it pass, on which lease, and how
 /// many-th of the lease it is. Travels as `X-Seckill-Permit: {edge}.{lease}.{n}`.
@@ -74,8 +76,13 @@ pub fn lease_number(identity: u64, lease: &str) -> Option<u64> {
 #[must_use]
 pub fn write(edge: &str, (identity, number): (u64, u64), n: u32) -> String {
     let mut text = String::with_capacity(edge.len() + LONGEST_NUMBERS);
-    // Writing to a String does not fail.
-    let _ = write!(text, "{edge}.{identity:x}-{number:x}.{n}");
+    text.push_str(edge);
+    text.push('.');
+    digits::push_hex(&mut text, identity);
+    text.push('-');
+    digits::push_hex(&mut text, number);
+    text.push('.');
+    digits::push_decimal(&mut text, n.into());
     text
 }
 

@@ -27,6 +27,8 @@ pub const PREFIX: &str = "/buy/";
 /// A purchase URL, taken apart but not yet verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HiddenPath<'a> {
+    /// All of it.
+    pub text: &'a str,
     /// The round's id.
     pub round: &'a str,
     /// The product's id.
@@ -43,8 +45,8 @@ impl<'a> HiddenPath<'a> {
     /// Takes a request path apart; `None` if its shape is not that of a
     /// purchase URL. Looks at shape only: cheap, no allocation.
     #[must_use]
-    pub fn parse(path: &'a str) -> Option<Self> {
-        let mut fields = Fields::of(path.strip_prefix(PREFIX)?);
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let mut fields = Fields::of(text.strip_prefix(PREFIX)?);
         let (round, product) = (fields.id(b'/')?, fields.id(b'/')?);
         let expires = fields.digits(EXPIRES_MAX_LEN, b'/')?;
         let nonce = fields.hex(NONCE_LEN, b'/')?;
@@ -54,6 +56,7 @@ impl<'a> HiddenPath<'a> {
             nonce.len() == NONCE_LEN && matches!(digest.len(), HMAC_TEXT_LEN | MD5_TEXT_LEN);
         let expires_ms = ids::number(expires)?;
         well_formed.then_some(Self {
+            text,
             round,
             product,
             expires_ms,

@@ -21,6 +21,8 @@ pub const MAX_LIFE_MS: u64 = revocation::CUT_LIFE_MS;
 /// A session token, taken apart but not yet verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session<'a> {
+    /// All of the token.
+    pub text: &'a str,
     /// The user whom the token names.
     pub user: &'a str,
     /// Until when, epoch milliseconds.
@@ -36,10 +38,10 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Takes a token apart; `None` if its shape is wrong.
     #[must_use]
-    pub fn parse(token: &'a str) -> Option<Self> {
+    pub fn parse(text: &'a str) -> Option<Self> {
         // From the right, since a user id may contain dots. The digest may be cut off: what
         // is to be revoked is named without it.
-        let (rest, digest) = cut_last(token)?;
+        let (rest, digest) = cut_last(text)?;
         let (rest, kid) = cut_last(rest)?;
         let (user, times) = cut_last(rest)?;
         let (expires_ms, issued_ms) = match memchr::memchr(b'-', times.as_bytes()) {
@@ -50,6 +52,7 @@ impl<'a> Session<'a> {
             None => (ids::number(times)?, None),
         };
         ids::is_user(user).then_some(Self {
+            text,
             user,
             expires_ms,
             issued_ms,
@@ -62,7 +65,13 @@ impl<'a> Session<'a> {
     /// Whether a key of this ring signed the token and it has not expired.
     #[must_use]
     pub fn is_valid(&self, ring: &Keyring, now_ms: u64) -> bool {
-        now_ms < self.expires_ms && self.is_signed(Purpose::Session, ring)
+        self.is_current(now_ms) && self.is_signed(Purpose::Session, ring)
+    }
+
+    /// Whether it has not expired.
+    #[must_use]
+    pub fn is_current(&self, now_ms: u64) -> bool {
+        now_ms < self.expires_ms
     }
 
     /// Whether a key of this ring signed the token for this purpose.

@@ -84,7 +84,7 @@ fn pass_on(request: &Request<'_>, ctx: &Ctx) -> Result<(), Verdict> {
     let permit = permit.unwrap_or_default();
     let (round, product) = ctx.item();
     if Ctx::text(&ctx.request).is_empty() {
-        // Only now: nginx makes the id for whoever asks, and that costs more than a digest.
+        // Only now, since most requests need none.
         ctx.remember_request(request.own_id());
     }
     let admission = Admission {
@@ -241,11 +241,12 @@ fn decide(request: &Request<'_>, ctx: &Ctx, may_wait: bool) -> Result<Decision, 
         closed,
         closed.is_some() && claim.user().is_some_and(is_known),
     )?;
-    let user = claim.verify_url(settings.keyring, settings.digest)?;
+    let verification = settings.verification(&claim);
+    let user = verification.url()?;
     let seen = SeenClick::new(&settings.zone, user, claim.item(), headers.request);
     // The memory for the last check is fetched while the next digest is computed.
     seen.prefetch(&settings.zone);
-    claim.verify_buyer(settings.keyring, now_ms)?;
+    verification.buyer(now_ms)?;
     settings.refuse_revoked(&buyer, user, now_ms)?;
     bans::check(&settings.zone, user, request.address(), now_ms)?;
     ctx.remember(user, claim.item().0, claim.item().1);
