@@ -55,7 +55,16 @@ export function toast(text, tone = 'good') {
   hide = setTimeout(() => node.classList.remove('is-on'), 5000);
 }
 
-/** Asks yes or no in a dialog of our own; with `reason`, for a text too; `shows` is what it is about. */
+/** Has `box` stay when Escape is pressed; newer browsers let no handler stop a second Escape, but this attribute does. */
+export function stays(box) {
+  box.setAttribute('closedby', 'none');
+  box.addEventListener('cancel', (event) => event.preventDefault());
+}
+
+/**
+ * Asks yes or no in a dialog of our own; with `reason`, for a text too; `shows` is what it is about.
+ * False for no and for Escape alike: a question whose no does something belongs into `shows`, as a choice.
+ */
 export function ask({ title, text, shows, yes, no, danger = false, reason = null }) {
   return new Promise((resolve) => {
     const field = reason && el('textarea', { rows: 3, maxlength: 500, 'aria-label': reason, placeholder: reason });

@@ -3,6 +3,7 @@
 // expired in another one, so that nothing typed here is lost.
 
 import { ApiError, api, useLogin } from './api.js';
+import { stays } from './dom.js';
 import { find, said, t } from './i18n.js';
 
 const box = document.querySelector('#login');
@@ -145,4 +146,4 @@ export function logIn({ again = false } = {}) {
 }
 
 // Escape must not leave a page that silently does nothing.
-box.addEventListener('cancel', (event) => event.preventDefault());
+stays(box);

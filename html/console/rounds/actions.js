@@ -26,16 +26,20 @@ export async function reject(round) {
   return is;
 }
 
+/** What becomes of the orders of a round that is withdrawn: the choices, and which one is made. */
+function ordersOf(me) {
+  const choices = ['none', 'unpaid', ...(me.role === 'supervisor' ? ['all'] : [])];
+  const node = el('fieldset.choices', {}, el('legend.label', {}, t('ask.cancel')), choices.map((name) =>
+    el('label.choice', {}, el('input', { type: 'radio', name: 'cancel', value: name, checked: name === 'none' }), el('span', {}, t(`act.cancel.${name}`)))));
+  return { node, chosen: () => node.querySelector(':checked').value };
+}
+
 /** Asks for the reason, stops or resumes the round at every edge; returns it as it is then. */
 async function stopRound(round, step, me) {
-  const reason = await ask({ title: t(`ask.stop.${step}`, round), text: t(`ask.stop.${step}.text`), yes: t(`act.stop.${step}`), no: t('cancel'), reason: t('ask.stop.why'), danger: step !== 'resume' });
+  const orders = step === 'withdraw' ? ordersOf(me) : null;
+  const reason = await ask({ title: t(`ask.stop.${step}`, round), text: t(`ask.stop.${step}.text`), shows: orders?.node, yes: t(`act.stop.${step}`), no: t('cancel'), reason: t('ask.stop.why'), danger: step !== 'resume' });
   if (!reason) return null;
-  let cancel = 'none';
-  if (step === 'withdraw' && await ask({ title: t('ask.cancel', round), text: t('ask.cancel.text'), yes: t('act.cancel.unpaid'), no: t('act.cancel.none'), danger: true })) {
-    cancel = 'unpaid';
-    if (me.role === 'supervisor' && await ask({ title: t('ask.cancel.paid', round), text: t('ask.cancel.paid.text'), yes: t('act.cancel.all'), no: t('act.cancel.keep'), danger: true })) cancel = 'all';
-  }
-  const is = await post(round, step, { reason, cancel });
+  const is = await post(round, step, { reason, cancel: orders?.chosen() ?? 'none' });
   toast(is.problem ? t('problem', is) : t(`act.stop.${step}.done`), is.problem ? 'bad' : 'good');
   return is;
 }

@@ -3,7 +3,7 @@
 // refuses stops none of the others, and is listed with its reason.
 
 import { api, filters } from '../api.js';
-import { ask, el, fill, toast } from '../dom.js';
+import { ask, el, fill, stays, toast } from '../dom.js';
 import { moment, said, t } from '../i18n.js';
 import { kept } from './draft.js';
 import './words.js';
@@ -73,7 +73,7 @@ async function eachDay(days, title, work) {
   const heading = el('h2', {}, title);
   const box = el('dialog.dialog', { class: 'is-wide' }, heading, bar, text, list, foot);
   // Half a series is a state like any other, but nobody should leave it by accident.
-  box.addEventListener('cancel', (event) => event.preventDefault());
+  stays(box);
   document.body.append(box);
   box.showModal();
   let refused = 0;
