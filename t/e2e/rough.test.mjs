@@ -176,3 +176,32 @@ test('whoever has the product already is told so, and not invited to try again',
   assert.equal(show.bought.length, 1);
   await close(page);
 });
+
+// A portal in a hotel answers with its login page, a CDN with a challenge.
+const strange = (status) => (route) => route.fulfill({ status, contentType: 'text/html', body: '<h1>Please sign in</h1>' });
+
+test('a page of a portal is not taken for the shop’s response to a purchase', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  const show = await pretend(page, { state: 'open' });
+  await page.route('**/buy/**', strange(200));
+  await page.goto(PAGE);
+  await page.locator('#buy[aria-disabled=false]').click();
+  await scene(page, 'lost').waitFor();
+  show.result = { status: 'ordered', order: '7301' };
+  await scene(page, 'ordered').waitFor();
+  await close(page);
+});
+
+test('an order that somebody in between refuses to show is not called missing, and is shown once they let it pass', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  const show = await pretend(page, {});
+  for (const status of [403, 429, 200]) {
+    show.order = { order: '7301', round: ROUND, product: OTHER, quantity: 1, status: 'paid', total_cents: 99_900, price_cents: 99_900, created_ms: Date.now(), pay_by_ms: Date.now() + 600_000, reason: null, payments: [] };
+    await page.route('**/api/orders/7301', strange(status));
+    await page.goto('/order.html?order=7301');
+    await page.locator('#main[data-state=lost]').waitFor();
+    await page.unroute('**/api/orders/7301');
+    await page.locator('#main[data-state=paid]').waitFor();
+  }
+  await close(page);
+});

@@ -1,7 +1,8 @@
 // Calls of the edge. Every call ends in one plain object and none throws:
 //   { status, data }                       a 2xx response
 //   { status, code, retryMs }              a refusal of the contract
-//   { status: 0 or 5xx, lost: true }       the outcome is unknown
+//   { status, lost: true }                 the outcome is unknown: nobody replied, or somebody
+//                                          in between, such as a portal or a proxy
 
 import { noteCall } from './reach.js';
 
@@ -82,7 +83,7 @@ async function call(method, url, { timeout = TIMEOUT_MS, as = 'json', ...options
     });
     noteCall(true);
     const data = await response[as]().catch(() => null);
-    return read(response.status, data, response.headers.get('Retry-After'));
+    return read(response.status, data, response.headers.get('Retry-After'), method);
   } catch {
     noteCall(false);
     return { status: 0, lost: true };
@@ -92,13 +93,16 @@ async function call(method, url, { timeout = TIMEOUT_MS, as = 'json', ...options
 }
 
 /** What a response means; apart from `call` so that it can be tested without a network. */
-export function read(status, data, retryAfter) {
-  if (status >= 200 && status < 300) return { status, data: data ?? {} };
+export function read(status, data, retryAfter, method = 'POST') {
+  const isDone = status >= 200 && status < 300;
+  // Every response of the shop's can be read.
+  if (isDone && data !== null) return { status, data };
   if (typeof data?.code === 'string') {
     const retryMs = Math.max(0, Number(retryAfter) || 0) * 1000;
     return { status, code: data.code, ...(data.reason && { reason: data.reason }), ...(data.field && { field: data.field }), retryMs };
   }
-  // An error page of some proxy in between: it does not know what became of the request.
-  if (status >= 500) return { status, lost: true };
+  // A page of somebody in between: a proxy does not know what became of the request, a portal
+  // answers in the shop's place, and what was refused on the way may be read in a moment.
+  if (isDone || status >= 500 || (method === 'GET' && status !== 404)) return { status, lost: true };
   return { status, code: status === 404 ? 'not_found' : 'bad_request', retryMs: 0 };
 }

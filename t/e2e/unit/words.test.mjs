@@ -112,5 +112,15 @@ test('an error page of a proxy says nothing about a purchase, a refusal with a c
   assert.deepEqual(read(504, null, null), { status: 504, lost: true });
   assert.deepEqual(read(503, { code: 'unavailable' }, null), { status: 503, code: 'unavailable', retryMs: 0 });
   assert.deepEqual(read(429, { code: 'busy' }, '3'), { status: 429, code: 'busy', retryMs: 3_000 });
-  assert.deepEqual(read(202, null, null), { status: 202, data: {} });
+  assert.deepEqual(read(202, { status: 'processing' }, null), { status: 202, data: { status: 'processing' } });
+});
+
+// A portal's login page has the status 200, a CDN's challenge 403 or 429.
+test('a page of somebody in between is neither a purchase nor a missing order', () => {
+  for (const method of ['GET', 'POST']) assert.deepEqual(read(200, null, null, method), { status: 200, lost: true });
+  for (const status of [403, 429]) {
+    assert.deepEqual(read(status, null, null, 'GET'), { status, lost: true });
+    assert.deepEqual(read(status, null, null, 'POST'), { status, code: 'bad_request', retryMs: 0 });
+  }
+  assert.deepEqual(read(404, null, null, 'GET'), { status: 404, code: 'not_found', retryMs: 0 });
 });
