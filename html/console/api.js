@@ -4,12 +4,17 @@
 
 import { find, lang, t } from './i18n.js';
 
+/** Longest wait for a response. */
+const WAIT_MS = 30_000;
+/** The same for files, which take as long as the line needs. */
+const FILE_WAIT_MS = 10 * 60_000;
+
 /** A refusal: `status`, stable `code`, `message`, and `mistakes` by field. */
 export class ApiError extends Error {
   constructor(status, body) {
-    super(body.message ?? `HTTP ${status}`);
+    super(body.message ?? find(`error.${body.code}`) ?? `HTTP ${status}`);
     this.status = status;
-    this.code = body.code ?? 'internal';
+    this.code = body.code;
     this.missing = body.missing ?? null;
     this.mistakes = body.mistakes ?? [];
     this.body = body;
@@ -71,37 +76,67 @@ async function call(method, path, body, { quiet = false, as = 'json', signal, he
   for (;;) {
     // The page is being left: whoever waits for this has nothing more to do.
     if (isOver) return new Promise(() => {});
-    const answer = await send(method, path, body, { signal, headers });
-    if (answer.ok) {
+    const { error, found } = await send(method, path, body, { as, signal, headers });
+    if (!error) {
       showAway(null);
-      return answer[as]();
+      return found;
     }
-    const error = new ApiError(answer.status, await answer.json().catch(() => ({})));
     if (error.code === 'login_required' && !quiet) {
       await logIn({ again: token !== null });
       continue;
     }
     // After a login in another tab the token is another one, and maybe the account.
     if (error.code === 'foreign_request' && !quiet && (await refreshToken())) continue;
-    if (error.status === 503) showAway(error);
+    if (error.status === 503 || error.code === 'offline') showAway(error);
     throw error;
   }
 }
 
-async function send(method, path, body, { signal, headers }) {
+/** Sends it once; what came back is `found`, or an `error`. */
+async function send(method, path, body, { as, signal, headers }) {
   const all = { 'X-Seckill-Csrf': token ?? '', ...headers };
-  let sent = body;
-  if (body !== undefined && !(body instanceof Blob) && !(body instanceof FormData) && typeof body !== 'string') {
-    all['Content-Type'] = 'application/json';
-    sent = JSON.stringify(body);
-  }
+  const isFile = body instanceof Blob || body instanceof FormData || typeof body === 'string';
+  const sent = isFile || body === undefined ? body : JSON.stringify(body);
+  if (sent !== body) all['Content-Type'] = 'application/json';
+  const isRead = method === 'GET';
+  // Nobody knows what became of a write whose response is not there, or is none of the console's.
+  const unclear = (status) => ({ error: new ApiError(status, { code: isRead ? 'unread' : 'unclear' }) });
+  const request = async (until) => {
+    const answer = await unlessAborted(fetch(`/ops/api${path}`, { method, headers: all, body: sent, signal: until, credentials: 'same-origin', cache: 'no-store' }));
+    if (!answer) return { error: new ApiError(0, { code: 'offline' }) };
+    const isFound = answer.ok && isOurs(answer, as);
+    const told = await unlessAborted(answer[isFound ? as : 'json']());
+    if (isFound && told !== undefined) return { found: told };
+    return !answer.ok && typeof told?.code === 'string' ? { error: new ApiError(answer.status, told) } : unclear(answer.status);
+  };
+  return inTime(isFile || as === 'blob' ? FILE_WAIT_MS : WAIT_MS, { isRead, signal }, request, () => unclear(0));
+}
+
+/** Undefined for what failed, unless whoever began it gave it up. */
+const unlessAborted = (work) => work.catch((cause) => {
+  if (cause.name === 'AbortError') throw cause;
+});
+
+/** A proxy's own page, in place of a file, is no file. */
+const isOurs = (answer, as) => as !== 'blob' || !answer.headers.get('Content-Type')?.startsWith('text/html');
+
+/**
+ * What `work` comes to within `ms`, else what `late` says. A read is given up then; a write
+ * goes on without us, so that it is not left half done.
+ */
+async function inTime(ms, { isRead, signal }, work, late) {
+  const stop = new AbortController();
+  let timer = 0;
+  const over = new Promise((resolve) => {
+    timer = setTimeout(() => {
+      resolve(late());
+      if (isRead) stop.abort();
+    }, ms);
+  });
   try {
-    return await fetch(`/ops/api${path}`, { method, headers: all, body: sent, signal, credentials: 'same-origin', cache: 'no-store' });
-  } catch (cause) {
-    if (cause.name === 'AbortError') throw cause;
-    const error = new ApiError(0, { code: 'offline', message: t('error.offline') });
-    showAway(error);
-    throw error;
+    return await Promise.race([work(signal ? AbortSignal.any([signal, stop.signal]) : stop.signal), over]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -1,7 +1,7 @@
 // The shell: who is logged in, the menu, the page that the address names.
 
 import { ApiError, api, useLogin, wire } from './api.js';
-import { el, fill, refill } from './dom.js';
+import { el, fill, refill, toast } from './dom.js';
 import { lang, onLang, said, speak, t, useCurrency, useZone } from './i18n.js';
 import { comeBack, logIn, whenIn } from './login.js';
 import { PAGES } from './nav.js';
@@ -43,6 +43,13 @@ async function countAgain() {
   for (const page of PAGES.filter((it) => it.count)) counts[page.name] = await page.count().catch(() => 0);
   showNav();
 }
+
+// What no page has words for is said all the same.
+window.addEventListener('unhandledrejection', (event) => {
+  if (!(event.reason instanceof ApiError)) return;
+  event.preventDefault();
+  toast(said(event.reason), 'bad');
+});
 
 /** `#/rounds/7/edit` → { name: 'rounds', params: ['7', 'edit'] } */
 function place() {
@@ -117,10 +124,16 @@ async function begin() {
     if (now) useLogin(now);
   });
   document.querySelector('#logout').addEventListener('click', async () => {
-    const out = await api.post('/logout', {}, { quiet: true }).catch(() => null);
+    let out = null;
+    try {
+      out = await api.post('/logout', {}, { quiet: true });
+    } catch (error) {
+      // Who is logged out already is all the same logged out.
+      if (error.code !== 'login_required') return toast(said(error), 'bad');
+    }
     // Who came from a login provider logs out there too, and comes back.
-    if (/^https?:\/\//.test(out?.end_session_url ?? '')) location.assign(out.end_session_url);
-    else location.reload();
+    if (/^https?:\/\//.test(out?.end_session_url ?? '')) return location.assign(out.end_session_url);
+    return location.reload();
   });
   for (;;) {
     try {
@@ -128,6 +141,7 @@ async function begin() {
       break;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
+      showAway(error);
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
   }

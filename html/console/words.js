@@ -45,6 +45,8 @@ export const zh = {
   'page.gone.do': '请从菜单中选择。',
   'page.failed': '这一页暂时显示不了',
   'error.offline': '连不上控制台服务；恢复后会自动重试，已填写的内容都还在。',
+  'error.unclear': '没有收到控制台的有效响应，不知道是否已经执行。请先查看结果，再决定要不要重试。',
+  'error.unread': '没有收到控制台的有效响应，请稍后再试。',
   'error.login_required': '尚未登录，或登录已过期。',
   'error.wrong_login': '用户名与密码不符，请检查后再试。',
   'error.code_required': '请输入身份验证器应用显示的验证码。',
@@ -122,6 +124,8 @@ export const en = {
   'problem': '{problem}',
   'number.range': 'Write a whole number from {min} to {max}.',
   'error.offline': 'The console cannot be reached. This page keeps trying, and everything you typed is still there.',
+  'error.unclear': 'The console did not reply, or not in words that can be read, so it is not known whether this was done. Look before you try again.',
+  'error.unread': 'The console did not reply, or not in words that can be read. Try again in a moment.',
   // What single sign-on brings back is a code alone, for which no response has the sentence.
   'error.login_expired': 'This login was begun in another browser, more than 10 minutes ago, or was finished already. Begin again here.',
   'error.other_provider': 'This login came back from another provider than it was sent to, so nobody was logged in. Begin again here.',
