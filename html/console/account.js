@@ -1,7 +1,7 @@
 // One's own account: password, second factor, sessions.
 
 import { ApiError, api, mistakeText } from './api.js';
-import { el, fill, toast } from './dom.js';
+import { el, fill, once, submits, toast } from './dom.js';
 import { addWords, said, t } from './i18n.js';
 import { sessionList } from './sessions.js';
 
@@ -53,17 +53,13 @@ export async function show(root, { me, changed }) {
     const note = el('p.mistake', { role: 'alert' });
     const node = el('form', { novalidate: true, 'data-form': name }, el('div.fields', {}, parts), note,
       el('div.row.is-end', {}, el('button.button.is-main', { type: 'submit' }, t(words))));
-    node.addEventListener('submit', async (event) => {
-      event.preventDefault();
-      node.classList.add('is-busy');
+    submits(node, async () => {
       note.textContent = '';
       try {
         await work();
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         note.textContent = error.mistakes.length ? mistakeText(error.mistakes[0]) : said(error);
-      } finally {
-        node.classList.remove('is-busy');
       }
     });
     return node;
@@ -99,13 +95,13 @@ export async function show(root, { me, changed }) {
       begin.replaceWith(el('div', {}, el('p', {}, t('account.factor.scan')), picture(factor.qr), el('p', {}, el('code', { 'data-secret': factor.secret }, factor.secret)), confirm));
       code.input.focus();
     });
-    const off = el('button.button', { type: 'button', 'data-act': 'factor-off', onclick: async () => {
+    const off = el('button.button', { type: 'button', 'data-act': 'factor-off', onclick: once(card, async () => {
       try {
         await done(await api.call('DELETE', '/me/factor', { password: now.input.value }), 'account.factor.is_off');
       } catch (error) {
         toast(said(error), 'bad');
       }
-    } }, t('account.factor.off'));
+    }) }, t('account.factor.off'));
     card.append(begin, ...(me.factor ? [el('div.row.is-end', {}, off)] : []));
     return card;
   }

@@ -1,8 +1,9 @@
 // Accounts of the console, for supervisors.
 
 import { ApiError, api, mistakeText } from './api.js';
-import { ask, el, fill, toast } from './dom.js';
+import { ask, el, fill, once, stays, submits, toast } from './dom.js';
 import { addWords, moment, said, t } from './i18n.js';
+import { whenOpened } from './lists.js';
 import { sessionList } from './sessions.js';
 
 addWords({
@@ -35,6 +36,8 @@ function given({ name, password }) {
     const box = el('dialog.dialog', {}, el('h2', {}, t('accounts.given', { name })), el('p.soft', {}, t('accounts.given.text')),
       el('p', {}, el('code', { 'data-password': name }, password)),
       el('div.row.is-end', {}, el('button.button.is-main', { type: 'button', onclick: () => box.close() }, t('accounts.noted'))));
+    // Closed by accident, the password would be gone.
+    stays(box);
     box.addEventListener('close', () => {
       box.remove();
       resolve();
@@ -53,7 +56,7 @@ export async function show(root, { me }) {
       el('thead', {}, el('tr', {}, ['name', 'role', 'state', 'since'].map((name) => el('th', { scope: 'col' }, t(`accounts.${name}`))), el('th', {}, el('span.unseen', {}, t('accounts.actions'))))),
       el('tbody', {}, accounts.map(row))));
   }
-  async function act(name, words, work) {
+  const act = once(list, async (name, words, work) => {
     const reason = words === 'link' ? t('accounts.subject') : null;
     const answer = await ask({ title: t(`accounts.ask.${words}`, { name }), text: t('accounts.ask.text'), yes: t(`accounts.${words}`), no: t('cancel'), danger: words === 'disable', reason });
     if (!answer) return;
@@ -65,13 +68,13 @@ export async function show(root, { me }) {
       toast(error.mistakes?.length ? mistakeText(error.mistakes[0]) : said(error), 'bad');
     }
     await read();
-  }
+  });
   function row(it) {
     const path = `/accounts/${encodeURIComponent(it.name)}`;
     const button = (words, work) => el('button.button', { type: 'button', 'data-act': `account.${words}`, onclick: () => act(it.name, words, work) }, t(`accounts.${words}`));
     const states = [['disabled', it.disabled], ['factor', it.factor], ['must', it.must_change], ['demo', it.demo], ['sso', it.identity]].filter(([, is]) => is);
     const sessions = el('details', { 'data-sessions': it.name }, el('summary', {}, t('accounts.sessions', { n: it.sessions })));
-    sessions.addEventListener('toggle', async () => sessions.append(await sessionList(it.name)), { once: true });
+    whenOpened(sessions, () => sessionList(it.name));
     const tools = it.name === me.name ? [] : [
       button(it.role === 'operator' ? 'promote' : 'demote', () => api.put(path, { role: it.role === 'operator' ? 'supervisor' : 'operator' })),
       button(it.disabled ? 'enable' : 'disable', () => api.put(path, { disabled: !it.disabled })),
@@ -89,8 +92,7 @@ export async function show(root, { me }) {
   const form = el('form.card', { id: 'account-form', novalidate: true }, el('h2', {}, t('accounts.add')),
     el('div.fields', {}, el('div.w6', {}, el('label', { for: 'account-name' }, t('accounts.name')), name, note), el('div.w6', {}, el('label', { for: 'account-role' }, t('accounts.role')), role)),
     el('div.row.is-end', {}, el('button.button.is-main', { type: 'submit' }, t('accounts.add'))));
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
+  submits(form, async () => {
     note.textContent = '';
     try {
       const is = await api.post('/accounts', { name: name.value.trim(), role: role.value });

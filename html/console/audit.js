@@ -4,6 +4,7 @@ import { api, filters } from './api.js';
 import { download } from './download.js';
 import { el, fill } from './dom.js';
 import { addWords, find, moment, t } from './i18n.js';
+import { listIn } from './lists.js';
 import { changeList, named, shown } from './rounds/changes.js';
 import * as suspects from './findings/words.js';
 import './audit-words.js';
@@ -27,13 +28,20 @@ export async function show(root) {
   const rows = el('tbody');
   const none = el('p.empty', { hidden: true }, t('audit.empty'));
   const older = el('button.button', { type: 'button', hidden: true, onclick: () => read(next) }, t('audit.older'));
-  async function read(before = null) {
-    const log = await api.get(`/audit?${query(before ? { before } : {})}`);
-    if (!before) fill(rows);
-    rows.append(...log.entries.map(row));
-    next = log.next;
-    older.hidden = next === null;
-    none.hidden = rows.children.length > 0;
+  const heads = ['when', 'who', 'did', 'target', 'detail'];
+  const table = el('table.table', {}, el('thead', {}, el('tr', {}, heads.map((name) => el('th', { scope: 'col' }, t(`audit.${name}`))))), rows);
+  const box = el('div.card');
+  const reads = listIn(box);
+  function read(before = null) {
+    const wanted = query(before ? { before } : {});
+    return reads(() => api.get(`/audit?${wanted}`), (log) => {
+      if (!before) fill(rows);
+      rows.append(...log.entries.map(row));
+      next = log.next;
+      older.hidden = next === null;
+      none.hidden = rows.children.length > 0;
+      fill(box, table, none, older);
+    }, before !== null);
   }
   /** The filters as the address has them. */
   function query(more = {}) {
@@ -68,7 +76,7 @@ export async function show(root) {
   }, el('option', { value: '' }, t('audit.all')), ACTIONS.map((action) => el('option', { value: action }, t(`did.${action}`))));
   fill(root, el('div.head', {}, el('h1', {}, t('audit.title'))),
     el('div.filters', {}, filter('who'), filter('target'), actions, labelled('from', time('from')), labelled('until', time('until')), save),
-    el('div.card', {}, el('table.table', {}, el('thead', {}, el('tr', {}, ['when', 'who', 'did', 'target', 'detail'].map((name) => el('th', { scope: 'col' }, t(`audit.${name}`))))), rows), none, older));
+    box);
   await read();
   return () => clearTimeout(typing);
 }

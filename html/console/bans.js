@@ -1,8 +1,9 @@
 // Bans: who, why, until when; adding one, lifting one.
 
 import { ApiError, api, filters, mistakeText } from './api.js';
-import { ask, el, fill, refill, toast } from './dom.js';
+import { ask, el, fill, once, refill, submits, toast } from './dom.js';
 import { addWords, moment, number, said, t } from './i18n.js';
+import { listIn } from './lists.js';
 
 addWords({
   zh: {
@@ -125,9 +126,7 @@ function adding(done) {
     inputs[mistakes[0]?.field]?.focus();
   }
 
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    form.classList.add('is-busy');
+  submits(form, async () => {
     try {
       const ban = { kind: kind.value, value: value.value.trim(), reason: reason.value.trim(), for: time.value === 'good' ? null : time.value };
       await api.post('/bans', ban);
@@ -140,8 +139,6 @@ function adding(done) {
       if (!(error instanceof ApiError)) throw error;
       mark(error.mistakes);
       if (!error.mistakes.length) toast(said(error), 'bad');
-    } finally {
-      form.classList.remove('is-busy');
     }
   });
   return form;
@@ -157,17 +154,14 @@ export async function show(root) {
   const list = el('section.card', {}, el('div.row.finder', {}, search, only, count), body, turn);
   fill(root, el('div.head', {}, el('h1', {}, t('bans.title'))), el('p.soft.lead', {}, t('bans.do')), adding(() => read(1)), list);
 
-  let latest = 0;
-  async function read(page = state.page) {
+  const reads = listIn(body);
+  function read(page = state.page) {
     state.page = page;
-    const mine = (latest += 1);
     const query = filters({ page, per_page: PER_PAGE, search: state.search, kind: state.kind });
-    const found = await api.get(`/bans?${query}`);
-    if (mine === latest) draw(found);
+    return reads(() => api.get(`/bans?${query}`), draw);
   }
-  const readAnew = () => read(1).catch((error) => toast(said(error), 'bad'));
 
-  async function lift(ban) {
+  const lift = once(list, async (ban) => {
     const name = { value: ban.value, reason: ban.reason };
     if (!(await ask({ title: t('bans.lift.title', name), text: t('bans.lift.text', name), yes: t('bans.lift'), no: t('cancel') }))) return;
     try {
@@ -177,7 +171,7 @@ export async function show(root) {
     } catch (error) {
       toast(said(error), 'bad');
     }
-  }
+  });
 
   function row(ban) {
     const cell = (label, ...what) => el('td', { 'data-label': t(label) }, el('span', {}, what));
@@ -199,7 +193,7 @@ export async function show(root) {
     fill(body, found.bans.length ? table : el('div.empty', {}, el('h2', {}, t('bans.none')), el('p', {}, t('bans.none.do'))),
       found.garbage ? el('p.hint', {}, t('bans.garbage', { n: number(found.garbage) })) : null);
     const pages = Math.max(1, Math.ceil(found.matching / PER_PAGE));
-    const go = (label, to, off) => el('button.button.is-small', { type: 'button', disabled: off, onclick: () => read(to).catch((error) => toast(said(error), 'bad')) }, t(label));
+    const go = (label, to, off) => el('button.button.is-small', { type: 'button', disabled: off, onclick: () => read(to) }, t(label));
     turn.hidden = pages === 1;
     refill(turn, go('page.before', found.page - 1, found.page <= 1), el('span.small.soft.num', {}, t('page.at', { page: number(found.page), pages: number(pages) })), go('page.after', found.page + 1, found.page >= pages));
   }
@@ -209,12 +203,12 @@ export async function show(root) {
     clearTimeout(typed);
     typed = setTimeout(() => {
       state.search = search.value.trim();
-      readAnew();
+      read(1);
     }, TYPED_MS);
   });
   only.addEventListener('change', () => {
     state.kind = only.value;
-    readAnew();
+    read(1);
   });
   await read(1);
   return () => clearTimeout(typed);

@@ -2,8 +2,9 @@
 // and redriving them.
 
 import { api } from './api.js';
-import { ask, el, fill, toast } from './dom.js';
+import { ask, el, fill, once, toast } from './dom.js';
 import { addWords, moment, number, said, t } from './i18n.js';
+import { listIn } from './lists.js';
 
 addWords({
   zh: {
@@ -63,13 +64,17 @@ export async function show(root) {
   const all = el('button.button.is-main', { type: 'button', hidden: true, onclick: () => sendAll() }, t('letters.all'));
   const list = el('ul.letters');
   const more = el('button.button', { type: 'button', hidden: true }, t('letters.more'));
-  fill(root, el('div.head', {}, el('h1', {}, t('letters.title')), count, all), el('p.soft.lead', {}, t('letters.do')),
-    el('section.card', {}, list, el('div.row.is-end', {}, more)));
+  const card = el('section.card');
+  const reads = listIn(card);
+  fill(root, el('div.head', {}, el('h1', {}, t('letters.title')), count, all), el('p.soft.lead', {}, t('letters.do')), card);
 
   let total = 0;
-  async function read(after = null) {
+  function read(after = null) {
     const query = new URLSearchParams({ limit: PER_PAGE, ...(after ? { after } : {}) });
-    const page = await api.get(`/dead-letters?${query}`);
+    return reads(() => api.get(`/dead-letters?${query}`), (page) => show(page, after), after !== null);
+  }
+
+  function show(page, after) {
     total = page.all;
     count.textContent = t('letters.count', { n: number(total) });
     all.hidden = total === 0;
@@ -77,7 +82,8 @@ export async function show(root) {
     if (after) list.append(...items);
     else fill(list, items.length ? items : el('li.empty', {}, el('h2', {}, t('letters.none')), el('p', {}, t('letters.none.do'))));
     more.hidden = page.next === null;
-    more.onclick = () => read(page.next).catch((error) => toast(said(error), 'bad'));
+    more.onclick = () => read(page.next);
+    fill(card, list, el('div.row.is-end', {}, more));
   }
 
   const fact = (label, what) => el('div', {}, el('dt', {}, t(label)), el('dd.num', {}, what));
@@ -92,7 +98,7 @@ export async function show(root) {
       el('button.button.is-small', { type: 'button', onclick: () => sendOne(letter.id) }, t('letters.one')));
   }
 
-  async function send(path) {
+  const send = once(root, async (path) => {
     try {
       const { sent, stay } = await api.post(path);
       const words = { n: number(sent), m: number(stay.length), reason: stay[0] ?? '' };
@@ -100,8 +106,8 @@ export async function show(root) {
     } catch (error) {
       toast(said(error), 'bad');
     }
-    await read().catch((error) => toast(said(error), 'bad'));
-  }
+    await read();
+  });
   const sendOne = (id) => send(`/dead-letters/${encodeURIComponent(id)}/redrive`);
   async function sendAll() {
     const n = { n: number(total) };

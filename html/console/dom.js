@@ -55,6 +55,34 @@ export function toast(text, tone = 'good') {
   hide = setTimeout(() => node.classList.remove('is-on'), 5000);
 }
 
+/**
+ * `work`, unless it is still being done: the second of two clicks, or of two Enters, does
+ * nothing. `node` looks busy meanwhile.
+ */
+export function once(node, work) {
+  let busy = false;
+  return async (...given) => {
+    if (busy) return undefined;
+    busy = true;
+    node.classList.add('is-busy');
+    try {
+      return await work(...given);
+    } finally {
+      busy = false;
+      node.classList.remove('is-busy');
+    }
+  };
+}
+
+/** Has `form` do `work` when it is submitted, and not again while that lasts. */
+export function submits(form, work) {
+  const submit = once(form, work);
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    submit();
+  });
+}
+
 /** Has `box` stay when Escape is pressed; newer browsers let no handler stop a second Escape, but this attribute does. */
 export function stays(box) {
   box.setAttribute('closedby', 'none');

@@ -2,7 +2,7 @@
 // reasons, and the decisions about them.
 
 import { api } from './api.js';
-import { ask, el, fill, refill, toast } from './dom.js';
+import { ask, el, fill, once, refill, toast } from './dom.js';
 import { addWords, lang, moment, number, said, t } from './i18n.js';
 import { en, zh } from './findings/words.js';
 
@@ -118,7 +118,7 @@ export async function show(root, { params }) {
   let answer = null;
   let reason = '';
 
-  async function decide(what, findings) {
+  const decide = once(root, async (what, findings) => {
     const minutes = await confirmed(what, findings, answer.ban_minutes);
     if (minutes === undefined) return;
     try {
@@ -133,7 +133,7 @@ export async function show(root, { params }) {
     } catch (error) {
       toast(said(error), 'bad');
     }
-  }
+  });
 
   const shown = () => matching(answer.findings, { text: search.value, reason });
 

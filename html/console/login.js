@@ -3,7 +3,7 @@
 // expired in another one, so that nothing typed here is lost.
 
 import { ApiError, api, useLogin } from './api.js';
-import { stays } from './dom.js';
+import { once, stays } from './dom.js';
 import { find, said, t } from './i18n.js';
 
 const box = document.querySelector('#login');
@@ -116,13 +116,11 @@ export function logIn({ again = false } = {}) {
       box.showModal();
       focusFirst();
     });
-    form.onsubmit = async (event) => {
-      event.preventDefault();
+    const submit = once(form, async () => {
       const name = form.elements.name.value.trim();
       const password = form.password.value;
       if (!name) return form.elements.name.focus();
       if (!password) return form.password.focus();
-      form.classList.add('is-busy');
       note.textContent = '';
       try {
         const code = form.elements.code.value.trim();
@@ -136,10 +134,12 @@ export function logIn({ again = false } = {}) {
         } else {
           form.password.select();
         }
-      } finally {
-        form.classList.remove('is-busy');
       }
       return undefined;
+    });
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      submit();
     };
   });
   return waiting;

@@ -1,10 +1,11 @@
 // Orders: finding them, and one with everything that happened to it, what its buyer
 // filled in, and what can be done about it.
 
-import { api } from './api.js';
+import { api, filters } from './api.js';
 import { download } from './download.js';
-import { ask, el, fill, toast } from './dom.js';
+import { ask, el, fill, once, toast } from './dom.js';
 import { addWords, find, lang, moment, money, number, said, t } from './i18n.js';
+import { listIn } from './lists.js';
 import { told } from './order-events.js';
 
 addWords({
@@ -50,9 +51,11 @@ async function list(root) {
   const box = el('section.card');
   const rows = el('tbody');
   const more = el('button.button', { type: 'button', hidden: true, onclick: () => read(more.dataset.next) }, t('orders.more'));
-  let turn = 0;
+  const reads = listIn(box);
+  // What the list shows; the fields may say something else that nobody has searched for yet.
+  let wanted = {};
 
-  const query = (extra) => new URLSearchParams(Object.entries({ [by.value]: text.value.trim(), state: which.value, ...extra }).filter(([, value]) => value));
+  const typed = () => ({ [by.value]: text.value.trim(), state: which.value });
 
   function row(it) {
     const cell = (label, ...what) => el('td', { 'data-label': t(`orders.${label}`) }, el('span', {}, what));
@@ -62,25 +65,26 @@ async function list(root) {
       el('td.num', { 'data-label': t('orders.total') }, money(it.total_cents)), cell('created', moment(it.created_ms)));
   }
 
-  async function read(before = '') {
-    const mine = (turn += 1);
+  function search() {
     // Asked for by its number, an order has one.
     const isWord = by.value === 'order' && !/^\d*$/.test(text.value.trim());
     note.textContent = isWord ? t('orders.no_number') : '';
-    if (isWord) return;
-    let page;
-    try {
-      page = await api.get(`/orders?${query({ before })}`);
-    } catch (error) {
-      if (mine === turn) note.textContent = said(error);
-      return;
-    }
-    if (mine !== turn) return;
+    if (isWord) return undefined;
+    wanted = typed();
+    return read();
+  }
+
+  function read(before = '') {
+    const query = filters({ ...wanted, before });
+    return reads(() => api.get(`/orders?${query}`), (page) => show(page, before), before !== '');
+  }
+
+  function show(page, before) {
     if (!before) rows.replaceChildren();
     rows.append(...page.orders.map(row));
     more.hidden = !page.next;
     more.dataset.next = page.next ?? '';
-    const is = text.value.trim() || which.value ? 'orders.none' : 'orders.empty';
+    const is = `${filters(wanted)}` ? 'orders.none' : 'orders.empty';
     const heads = ['order', 'state', 'user', 'item', 'total', 'created'];
     fill(box, rows.childElementCount
       ? [el('table.table', {}, el('thead', {}, el('tr', {}, heads.map((name) => el('th', { scope: 'col', class: name === 'total' ? 'num' : null }, t(`orders.${name}`))))), rows), more]
@@ -96,12 +100,12 @@ async function list(root) {
     note);
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    read();
+    search();
   });
-  which.addEventListener('change', () => read());
-  const out = el('button.button', { type: 'button', 'data-act': 'export', onclick: () => download(`/orders/export?${query({})}`, 'orders.csv') }, t('orders.export'));
+  which.addEventListener('change', search);
+  const out = el('button.button', { type: 'button', 'data-act': 'export', onclick: () => download(`/orders/export?${filters(typed())}`, 'orders.csv') }, t('orders.export'));
   fill(root, el('div.head', {}, el('h1', {}, t('orders.title')), el('div.row', {}, out)), form, box);
-  await read();
+  await search();
 }
 
 /** A field's label in the reader's language; its name without one. */
@@ -121,7 +125,7 @@ async function one(root, id, me) {
   const cards = el('div');
   const path = `/orders/${encodeURIComponent(id)}`;
 
-  async function act(what) {
+  const act = once(cards, async (what) => {
     const isNote = what === 'note';
     const text = what === 'resend' ? '' : await ask({ title: t(`order.ask.${what}`), yes: t(`order.do.${what}`), no: t('cancel'), danger: !isNote, reason: t(isNote ? 'order.ask.text' : 'order.ask.why') });
     if (what !== 'resend' && !text) return;
@@ -131,7 +135,7 @@ async function one(root, id, me) {
     } catch (error) {
       toast(said(error), 'bad');
     }
-  }
+  });
 
   function draw({ order, history, details, form }) {
     const fact = (label, ...what) => el('div', {}, el('dt', {}, t(label)), el('dd', { dir: 'auto' }, what));

@@ -1,7 +1,7 @@
 // The sessions of an account, each with a button that ends it.
 
 import { api } from './api.js';
-import { el, fill, toast } from './dom.js';
+import { el, fill, once, toast } from './dom.js';
 import { addWords, moment, said, t } from './i18n.js';
 
 addWords({
@@ -22,7 +22,7 @@ export async function sessionList(account) {
         cell('began', moment(it.began_ms), it.by === 'oidc' ? [' ', el('span.chip', {}, t('sessions.oidc'))] : ''), cell('used', moment(it.used_ms)), cell('from', it.address, ' ', el('span.soft.small', { dir: 'auto' }, it.agent)),
         el('td', {}, it.is_this ? el('span.chip', {}, t('sessions.this')) : el('button.button', { type: 'button', onclick: () => end(it.id) }, t('sessions.end'))))))));
   }
-  async function end(id) {
+  const end = once(box, async (id) => {
     try {
       await api.del(`${path}/${id}`);
       toast(t('sessions.ended'));
@@ -30,7 +30,7 @@ export async function sessionList(account) {
       toast(said(error), 'bad');
     }
     await read();
-  }
+  });
   await read();
   return box;
 }

@@ -1,7 +1,7 @@
 // Simulated shoppers: how many, how they misbehave, in which round, and the report.
 
 import { api } from './api.js';
-import { ask, el, fill, refill, toast } from './dom.js';
+import { ask, el, fill, once, refill, toast } from './dom.js';
 import { addWords, moment, number, said, t } from './i18n.js';
 import { en, zh } from './findings/words.js';
 import { readWhole } from './numbers.js';
@@ -106,10 +106,10 @@ export async function show(root) {
     timer = setTimeout(() => read().catch(() => {}), answer.simulation.state === 'running' ? 1000 : 5000);
   }
 
-  async function end() {
+  const end = once(now, async () => {
     await api.call('DELETE', '/simulation').catch((error) => toast(said(error), 'bad'));
     await read();
-  }
+  });
 
   /** Whether the numbers can be sent; what is wrong is said beside its field. */
   function fits() {
@@ -140,7 +140,7 @@ export async function show(root) {
     for (const box of form.querySelectorAll('[name=wickedness]')) box.checked = saved.wickedness.includes(box.value);
   }
 
-  async function begin(wanted) {
+  const begin = once(form, async (wanted) => {
     const n = number(wanted.shoppers + wanted.bots);
     if (!(await ask({ title: t('sim.sure', { n, round: wanted.round }), text: t('sim.what'), yes: t('sim.begin'), no: t('cancel'), danger: true }))) return;
     try {
@@ -149,7 +149,7 @@ export async function show(root) {
     } catch (error) {
       toast(said(error), 'bad');
     }
-  }
+  });
 
   const may = first.rounds.length > 0 && first.demo_login;
   const round = first.rounds.find((id) => id !== '*') ?? '1';

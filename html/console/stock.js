@@ -1,7 +1,7 @@
 // One product's stock, segment by segment, and changing how much there is.
 
 import { ApiError, api, mistakeText } from './api.js';
-import { ask, el, fill, toast } from './dom.js';
+import { ask, el, fill, submits, toast } from './dom.js';
 import { addWords, number, said, t } from './i18n.js';
 import { readWhole, wholeIn } from './numbers.js';
 import { propose } from './rounds/proposals.js';
@@ -128,13 +128,11 @@ export async function show(root, { params: [round = '', product = ''] }) {
         note.textContent = refusal.mistakes.length ? mistakeText(refusal.mistakes[0]) : said(refusal);
       }
     }
-    form.addEventListener('submit', async (event) => {
-      event.preventDefault();
+    submits(form, async () => {
       const to = readWhole(amount, note);
       if (to === null) return;
       const words = { title: levels.title, from: number(whole), to: number(to) };
       if (to < whole && !(await ask({ title: t('stock.ask', words), text: effect.textContent, yes: t('stock.set'), no: t('cancel') }))) return;
-      form.classList.add('is-busy');
       try {
         const adjusted = await api.post(path, { amount: to, request });
         request = requestId();
@@ -148,8 +146,6 @@ export async function show(root, { params: [round = '', product = ''] }) {
         }
         note.textContent = error.mistakes.length ? mistakeText(error.mistakes[0]) : said(error);
         amount.focus();
-      } finally {
-        form.classList.remove('is-busy');
       }
     });
     return form;

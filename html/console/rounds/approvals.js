@@ -2,8 +2,9 @@
 // series that sell the very same are shown, and decided, together.
 
 import { api } from '../api.js';
-import { el, fill, refill, toast } from '../dom.js';
+import { el, fill, once, refill, toast } from '../dom.js';
 import { moment, money, number, said, span as spanOf, t } from '../i18n.js';
+import { whenOpened } from '../lists.js';
 import { approve, isOwn, reject } from './actions.js';
 import { changeList } from './changes.js';
 import { names, thumbnails } from './picture.js';
@@ -35,8 +36,17 @@ export async function show(root, { me }) {
     if (now === shown) return list;
     shown = now;
     if (!rounds.length && !proposals.length) return fill(list, el('div.card.empty', {}, el('h2', {}, t('approvals.empty')), el('p', {}, t('approvals.empty.do'))));
-    return refill(list, proposals.map((it) => proposalCard(it, me, read)), together(rounds, me).map((days) => card(days, me, read)));
+    return refill(list, proposals.map((it) => proposalCard(it, me, act)), together(rounds, me).map((days) => card(days, me, act)));
   }
+
+  const act = once(list, async (work) => {
+    try {
+      await work();
+    } catch (error) {
+      toast(said(error), 'bad');
+    }
+    await read();
+  });
 
   fill(root, el('div.head', {}, el('h1', {}, t('approvals.title'))), list);
   await read();
@@ -67,19 +77,11 @@ export function together(rounds, me) {
   return [...groups.values()];
 }
 
-function card(days, me, read) {
+function card(days, me, act) {
   const [round] = days;
   const isMany = days.length > 1;
-  const act = (work) => async () => {
-    try {
-      await work();
-    } catch (error) {
-      toast(said(error), 'bad');
-    }
-    await read();
-  };
   const decides = me.role === 'supervisor' && !isOwn(round, me);
-  const button = (words, tone, work) => el('button.button', { type: 'button', class: tone, onclick: act(work) }, words);
+  const button = (words, tone, work) => el('button.button', { type: 'button', class: tone, onclick: () => act(work) }, words);
   const tools = decides
     ? [
       button(t(isMany ? 'act.reject_series' : 'act.reject', { n: days.length }), '', () => (isMany ? rejectAll(days) : reject(round))),
@@ -129,11 +131,11 @@ const alts = ({ picture_alt: all }) => (all.length
 /** What differs from the round that this one was made from, read when it is first opened. */
 function basis(round) {
   const box = el('details.basis', { 'data-basis': round.id }, el('summary', {}, t('basis.title')));
-  box.addEventListener('toggle', async () => {
+  whenOpened(box, async () => {
     const is = await api.get(`/rounds/${encodeURIComponent(round.id)}/basis`);
     const what = is.kind ? el('p.soft', {}, t(`basis.${is.kind}`, is)) : el('p.soft', {}, t('basis.none'));
     const changes = !is.kind ? null : is.changes.length ? changeList(is.changes, is.titles) : el('p', {}, t('basis.same'));
-    fill(box, box.firstChild, what, changes);
-  }, { once: true });
+    return [what, changes];
+  });
   return box;
 }

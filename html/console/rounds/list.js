@@ -4,6 +4,7 @@ import { api, filters, mistakeText } from '../api.js';
 import { download } from '../download.js';
 import { el, fill, refill, toast } from '../dom.js';
 import { moment, number, said, span, t } from '../i18n.js';
+import { listIn } from '../lists.js';
 import { editor } from './editor.js';
 import { STATES, chip } from './state.js';
 
@@ -21,6 +22,7 @@ async function list(root) {
   const rows = el('tbody');
   const total = el('p.soft.small');
   const body = el('div.card.list');
+  const reads = listIn(body);
   const more = el('button.button', { type: 'button', onclick: () => read(page + 1) }, t('rounds.more'));
   const search = el('input', {
     type: 'search', value: filter.q, placeholder: t('rounds.search'), 'aria-label': t('rounds.search'),
@@ -41,9 +43,12 @@ async function list(root) {
       },
     }, t(`state.${state || 'all'}`))));
 
-  async function read(which) {
+  function read(which) {
     const query = filters({ ...filter, page: which });
-    const answer = await api.get(`/rounds?${query}`);
+    return reads(() => api.get(`/rounds?${query}`), (answer) => show(answer, which), which > 1);
+  }
+
+  function show(answer, which) {
     page = which;
     if (page === 1) fill(rows);
     rows.append(...answer.rounds.map(row));

@@ -2,7 +2,7 @@
 
 import { api, filters } from '../api.js';
 import { ask, el, toast } from '../dom.js';
-import { addWords, moment, said, t } from '../i18n.js';
+import { addWords, moment, t } from '../i18n.js';
 import { changeList } from './changes.js';
 
 addWords({
@@ -41,18 +41,10 @@ export async function propose(error, body, titles = {}) {
 /** The changes that wait, of one round or of all. */
 export const waiting = (round = '') => api.get(`/proposals?${filters({ state: 'waiting', round })}`);
 
-/** A change that waits, with its buttons; `read` is called after each. */
-export function proposalCard(proposal, me, read) {
+/** A change that waits, with its buttons; `act` does what each is for. */
+export function proposalCard(proposal, me, act) {
   const path = `/proposals/${proposal.id}`;
-  const act = (work) => async () => {
-    try {
-      await work();
-    } catch (error) {
-      toast(said(error), 'bad');
-    }
-    await read();
-  };
-  const button = (words, tone, work) => el('button.button', { type: 'button', class: tone, 'data-act': `proposal.${words}`, onclick: act(work) }, t(`proposal.${words}`));
+  const button = (words, tone, work) => el('button.button', { type: 'button', class: tone, 'data-act': `proposal.${words}`, onclick: () => act(work) }, t(`proposal.${words}`));
   const isMine = proposal.proposed_by === me.name;
   const decides = me.role === 'supervisor' && !isMine;
   const tools = [
