@@ -11,21 +11,29 @@ import { eventually } from '../buyer.mjs';
 const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
 
 let browser;
+// Logged in once: more logins from one address are soon too many.
+let session;
 before(async () => {
   browser = await launch();
+  const context = await browser.newContext({ baseURL: CONSOLE_URL });
+  const page = await context.newPage();
+  await page.goto('/console/');
+  await page.fill('#login-name', 'supervisor');
+  await page.fill('#login-password', process.env.SUPERVISOR_PASSWORD);
+  await page.keyboard.press('Enter');
+  await page.locator('#nav a').first().waitFor();
+  session = await context.storageState();
+  await context.close();
 });
 after(() => browser?.close());
 
 async function supervisor({ lang = 'en', clock = null } = {}) {
-  const context = await browser.newContext({ baseURL: CONSOLE_URL, locale: lang, viewport: { width: 1280, height: 900 } });
+  const context = await browser.newContext({ baseURL: CONSOLE_URL, locale: lang, viewport: { width: 1280, height: 900 }, storageState: session });
   const page = await context.newPage();
   page.complaints = [];
   page.on('pageerror', (error) => page.complaints.push(String(error)));
   if (clock) await page.clock.install({ time: clock });
   await page.goto('/console/');
-  await page.fill('#login-name', 'supervisor');
-  await page.fill('#login-password', process.env.SUPERVISOR_PASSWORD);
-  await page.keyboard.press('Enter');
   await page.locator('#nav a').first().waitFor();
   return page;
 }
