@@ -10,16 +10,19 @@ export function saidAt(file, now) {
   return now !== null && now >= file.until_ms ? null : file.text;
 }
 
-/** Follows the file while `wants()`, and says what it says in `node`; `now()` is the shop's time. */
-export function followAnnouncement(node, { now, wants }) {
+/**
+ * Says in `node` what the file says while `wants()`, and follows it while `reads()` too;
+ * `now()` is the shop's time.
+ */
+export function followAnnouncement(node, { now, reads, wants }) {
   let file = null;
   const show = () => {
-    const text = saidAt(file, now());
+    const text = wants() ? saidAt(file, now()) : null;
     node.hidden = text === null;
     if (node.textContent !== (text ?? '')) node.textContent = text ?? '';
   };
   async function read() {
-    if (wants()) file = (await getAnnouncement()).data ?? file;
+    if (wants() && reads()) file = (await getAnnouncement()).data ?? file;
     show();
     // Not all at the same moment.
     setTimeout(read, EVERY_MS * (0.8 + 0.4 * Math.random()));

@@ -15,6 +15,12 @@ export const JITTER = 0.11;
 
 const WAITING = ['scheduled', 'soon', 'open', 'sold_out', 'paused'];
 
+/** Scenes after which nothing is waited for on this page. What is sold out may come back. */
+const OVER = ['ended', 'withdrawn', 'paid'];
+
+/** Whether a shopper has something to wait for here, and is told what operators announce. */
+export const isAwaited = (s, now) => !OVER.includes(sceneAt(s, now));
+
 /** Ms between two polls of the product's state, or null for none. */
 export function stateEvery(s, now, visible) {
   const scene = sceneAt(s, now);

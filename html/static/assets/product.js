@@ -6,7 +6,7 @@ import * as api from './api.js';
 import { watchAccount } from './account.js';
 import { followAnnouncement } from './announcement.js';
 import { passesFor } from './captcha.js';
-import { offerEvery, OFFER_MS, resultEvery, stateEvery, wantsOrder, wantsPath, JITTER, PATH_JITTER_MS } from './cadence.js';
+import { isAwaited, offerEvery, OFFER_MS, resultEvery, stateEvery, wantsOrder, wantsPath, JITTER, PATH_JITTER_MS } from './cadence.js';
 import { fillIn, lang, speak, onLang, t } from './i18n.js';
 import { copied } from './copy.js';
 import { readLeft, shareOf } from './left.js';
@@ -27,7 +27,7 @@ const MAX_BACKOFF = 8;
 const LEFT_EVERY_MS = 2_000;
 /** As long a link stays that has to be copied by hand. */
 const BY_HAND_MS = 60_000;
-/** Scenes in which a shopper has nothing more to do here. */
+/** Scenes in which other sales are shown. */
 const DONE = ['sold_out', 'ended', 'paid'];
 
 const page = document.querySelector('#product').dataset;
@@ -51,7 +51,7 @@ const captcha = passesFor(round, product, {
   loggedOut: () => account.expired(),
 });
 const visible = () => document.visibilityState === 'visible';
-followAnnouncement(document.querySelector('#announcement'), { now: () => time.now(), wants: () => visible() && s.online && !DONE.includes(sceneAt(s, time.now())) });
+followAnnouncement(document.querySelector('#announcement'), { now: () => time.now(), reads: () => visible() && s.online, wants: () => isAwaited(s, time.now()) });
 
 function dispatch(event) {
   const before = s;
