@@ -124,3 +124,15 @@ test('a page of somebody in between is neither a purchase nor a missing order', 
   }
   assert.deepEqual(read(404, null, null, 'GET'), { status: 404, code: 'not_found', retryMs: 0 });
 });
+
+// What follows it says whether it can be bought again, and a sale that is paused, over or
+// withdrawn is not back.
+test('why an order was cancelled says nothing of whether its item is on sale', async () => {
+  const { words: ar } = await LANGUAGES.ar.load();
+  const back = { zh: [zh, /重新开放/], en: [en, /back on sale/], ar: [ar, /إلى البيع/] };
+  for (const [tag, [words, claim]] of Object.entries(back)) {
+    for (const [key, text] of Object.entries(words)) {
+      if (/^(refused|order)\.cancel/.test(key)) assert.doesNotMatch(text, claim, `${tag}: ${key}`);
+    }
+  }
+});
