@@ -84,10 +84,15 @@ export function watchAccount(changed, ask) {
 
   door.addEventListener('click', async () => {
     if (!user) return leave(way.login_url);
-    await logOut();
+    const answer = await logOut();
+    // Who is logged out already is all the same logged out.
+    problem = answer.data || answer.code === 'login_required' ? null : 'logout.lost';
+    if (problem) {
+      draw();
+      return check();
+    }
     tellTabs(null);
-    if (way.logout_url) leave(way.logout_url);
-    else check();
+    return way.logout_url ? leave(way.logout_url) : check();
   });
   chip.addEventListener('click', () => (way.way === 'page' && !user ? leave(way.login_url) : ask()));
   getLoginWay().then(({ data }) => {

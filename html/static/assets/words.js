@@ -28,6 +28,7 @@ export const zh = {
   'login.elsewhere': '本店未开启演示登录，请用商城账号登录后再回来。',
   'login.bad': '请输入用户名，例如 lilei',
   'login.lost': '连接不上商城，请稍后再试。',
+  'logout.lost': '商城没有回复，您可能仍处于登录状态，请再试一次。',
   'login.cookies': '登录没有保存下来：浏览器禁用了 Cookie。请允许本网站使用 Cookie，然后重新登录。',
 
   'day.title': '今日秒杀',
@@ -241,6 +242,7 @@ export const en = {
   'login.elsewhere': 'The demo login is off. Log in with your shop account, then come back.',
   'login.bad': 'Enter a user name, such as ann',
   'login.lost': 'The shop could not be reached. Try again in a moment.',
+  'logout.lost': 'The shop did not reply, so you may still be logged in. Please try again.',
   'login.cookies': 'Your login could not be saved because cookies are blocked. Allow cookies for this site, then log in again.',
 
   'day.title': 'Today’s sales',
