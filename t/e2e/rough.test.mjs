@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { bought, close, launch, logIn, name, pretend, PAGE, ROUND, scene, shopper, UNTIL_OPEN } from './browser.mjs';
+import { bought, close, launch, logIn, name, pretend, PAGE, ROUND, scene, shoot, shopper, UNTIL_OPEN } from './browser.mjs';
 import { buys, eventually } from './buyer.mjs';
 
 // Not the product that others wait for.
@@ -203,5 +203,42 @@ test('an order that somebody in between refuses to show is not called missing, a
     await page.unroute('**/api/orders/7301');
     await page.locator('#main[data-state=paid]').waitFor();
   }
+  await close(page);
+});
+
+test('who pays an order that the shop has just cancelled is not told that they were too late', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  const order = { order: '7301', round: ROUND, product: OTHER, quantity: 1, status: 'created', total_cents: 99_900, price_cents: 99_900, created_ms: Date.now(), pay_by_ms: Date.now() + 2 * 86_400_000, reason: null, payments: [] };
+  const show = await pretend(page, { order });
+  await page.route('**/api/orders/7301/pay', (route) => {
+    show.order = { ...order, status: 'cancelled', reason };
+    return route.fulfill({ status: 409, contentType: 'application/json', body: JSON.stringify({ code: 'order_cancelled', message: '' }) });
+  });
+  let reason = 'operator';
+  await page.goto('/order.html?order=7301');
+  await page.locator('#clock', { hasText: /^1 day 23:59:\d\d$/ }).waitFor();
+  await shoot(page, 'order-days-en');
+  await page.click('#pay');
+  await page.locator('#main[data-state=cancelled]', { hasText: 'The shop cancelled this order.' }).waitFor();
+  assert.equal(await page.locator('.trouble').count(), 0);
+  reason = 'unpaid';
+  show.order = order;
+  await page.reload();
+  await page.click('#pay');
+  await page.locator('.trouble', { hasText: 'too late to pay' }).waitFor();
+  await close(page);
+});
+
+test('a logout that fails says so, and one that succeeds says nothing of it', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await logIn(page, name());
+  await page.route('**/api/session/logout', (route) => route.fulfill({ status: 502, contentType: 'text/html', body: 'bad' }));
+  await page.click('.login-door');
+  await page.locator('#login-note.is-bad', { hasText: 'may still be logged in' }).waitFor();
+  assert.ok(await page.locator('#account.is-in').isVisible());
+  await page.unroute('**/api/session/logout');
+  await page.click('.login-door');
+  await page.locator('#account:not(.is-in)').waitFor();
+  assert.equal(await page.locator('#login-note.is-bad').count(), 0);
   await close(page);
 });

@@ -25,6 +25,18 @@ export function countdown(ms) {
   };
 }
 
+/**
+ * What is left of `ms`, for one line: 9:59; from an hour on 1:00:00; from a day on with the
+ * days, named by `t`. Rounded up.
+ */
+export function remaining(ms, t) {
+  const seconds = Math.ceil(Math.max(0, ms) / 1000);
+  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3_600) % 24, Math.floor(seconds / 60) % 60];
+  const rest = pad(seconds % 60);
+  if (days) return `${t('left.days', { days })} ${hours}:${pad(minutes)}:${rest}`;
+  return hours ? `${hours}:${pad(minutes)}:${rest}` : `${minutes}:${rest}`;
+}
+
 // How the shop's currency is written, as the page's root says.
 const { sign: given, digits = '2' } = globalThis.document?.documentElement.dataset ?? {};
 /** What stands before an amount. */

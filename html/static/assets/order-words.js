@@ -1,25 +1,33 @@
 // How an order is described, on the list and on its own page. Pure.
 
-import { money } from './format.js';
+import { money, remaining } from './format.js';
 
 /** 'created', 'late' (unpaid and past its time, not yet reported as cancelled), 'paid' or 'cancelled'. */
 export function standing(order, now) {
   return order.status === 'created' && now >= order.pay_by_ms ? 'late' : order.status;
 }
 
-/** m:ss until the order has to be paid; null when it need not be. */
-export function payClock(order, now) {
-  if (order.status !== 'created') return null;
-  const seconds = Math.ceil(Math.max(0, order.pay_by_ms - now) / 1000);
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
-}
+/** How long the order can still be paid; null when it need not be. */
+export const payClock = (order, now, t) => (order.status === 'created' ? remaining(order.pay_by_ms - now, t) : null);
+
+/** `key`, or the key of its form for an order that costs nothing, where there is one. */
+export const wordOf = (key, order, has) => (order.total_cents === 0 && has(`${key}.free`) ? `${key}.free` : key);
 
 /** The key of the sentence that says what to do next; `has(key)` says whether there is such a sentence. */
 export function advice(order, now, has) {
   const where = standing(order, now);
-  if (where === 'created') return ways(order).length ? 'order.created.do' : 'order.elsewhere.do';
+  if (where === 'created') return wordOf(ways(order).length ? 'order.created.do' : 'order.elsewhere.do', order, has);
   const because = `order.${where}.${order.reason}`;
-  return has(because) ? because : `order.${where}.do`;
+  return wordOf(has(because) ? because : `order.${where}.do`, order, has);
+}
+
+/**
+ * What a click that met a cancelled order is told besides why it was cancelled: a key, or
+ * null. Only who let the time run out was too late.
+ */
+export function tooLate(order, has) {
+  if (order?.status !== 'cancelled') return 'order.unknown';
+  return order.reason === 'unpaid' ? wordOf('order.late.pay', order, has) : null;
 }
 
 /**

@@ -7,7 +7,7 @@ import { dateAndTime, dayAndTime, isolated, money } from './format.js';
 import { lang, learn, onLang, speak, t } from './i18n.js';
 import { loginDialog } from './login-dialog.js';
 import { art, node, replace } from './node.js';
-import { advice, isPayUrl, pageOf, payClock, refunds, standing, ways } from './order-words.js';
+import { advice, isPayUrl, pageOf, payClock, refunds, standing, tooLate, ways, wordOf } from './order-words.js';
 import { isReached, onReach } from './reach.js';
 import { BASKET, onSavedElsewhere } from './store.js';
 import { keepTime } from './time.js';
@@ -141,11 +141,17 @@ async function change(what, call) {
   busy = null;
   if (answer.data?.order) order = { ...order, ...answer.data };
   else if (answer.lost) trouble = 'order.unknown';
-  else if (answer.code === 'order_cancelled') trouble = 'order.late.pay';
   else if (answer.code === 'details_required') trouble = 'details.due';
   else if (answer.code === 'order_paid') trouble = 'order.late.cancel';
-  else if (answer.code !== 'login_required') trouble = 'order.unknown';
+  else if (!['login_required', 'order_cancelled'].includes(answer.code)) trouble = 'order.unknown';
   await read();
+  if (answer.code === 'order_cancelled') say(tooLate(order, has));
+}
+
+/** Says what a click led to, once the order was read again. */
+function say(key) {
+  trouble = key;
+  draw();
 }
 
 async function cancel() {
@@ -191,10 +197,10 @@ function nothing(where) {
 }
 
 function sheet(now, where) {
-  const title = t(`status.${order.status}`);
+  const title = t(wordOf(`status.${order.status}`, order, has));
   const text = t(advice(order, now, has));
   document.querySelector('#say').textContent = `${title}. ${trouble ? t(trouble) : text}`;
-  const clock = where === 'created' ? node('p', { class: 'big-clock', id: 'clock', role: 'timer', 'aria-live': 'off' }, payClock(order, now)) : null;
+  const clock = where === 'created' ? node('p', { class: 'big-clock', id: 'clock', role: 'timer', 'aria-live': 'off' }, payClock(order, now, t)) : null;
   const card = node(
     'section',
     { class: 'standing', 'data-status': where },
@@ -247,7 +253,7 @@ function payButton(way, place, all) {
 }
 
 function payLabel(way, ways) {
-  if (busy === way) return t('order.paying');
+  if (busy === way) return t(wordOf('order.paying', order, has));
   const total = isolated(money(order.total_cents));
   if (order.total_cents === 0) return t('order.pay.free');
   const name = ways > 1 ? t(`order.pay.${way}`) : null;
@@ -263,10 +269,11 @@ async function leave(way) {
   busy = null;
   if (isPayUrl(answer.data?.pay_url)) {
     location.assign(answer.data.pay_url);
-  } else if (answer.code !== 'login_required') {
-    trouble = { order_cancelled: 'order.late.pay', details_required: 'details.due' }[answer.code] ?? 'order.pay.away';
+  } else if (!['login_required', 'order_cancelled'].includes(answer.code)) {
+    trouble = answer.code === 'details_required' ? 'details.due' : 'order.pay.away';
   }
   await read();
+  if (answer.code === 'order_cancelled') say(tooLate(order, has));
 }
 
 function item(now) {
@@ -285,7 +292,7 @@ function item(now) {
       fact('order.quantity', String(order.quantity)),
       fact('order.total', money(order.total_cents)),
       fact('order.placed', dateAndTime(order.created_ms, lang())),
-      order.status === 'created' ? fact('order.pay_by', dayAndTime(order.pay_by_ms, now, lang())) : null,
+      order.status === 'created' ? fact(wordOf('order.pay_by', order, has), dayAndTime(order.pay_by_ms, now, lang())) : null,
     ),
   );
 }
@@ -296,7 +303,7 @@ function tick() {
   draw();
   const clock = document.querySelector('#clock');
   if (!clock) return;
-  const text = payClock(order, now);
+  const text = payClock(order, now, t);
   if (clock.textContent !== text) clock.textContent = text;
   clock.classList.toggle('is-short', order.pay_by_ms - now <= 60_000);
 }

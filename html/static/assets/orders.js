@@ -7,7 +7,7 @@ import { dayAndTime, isoDay, price, sign } from './format.js';
 import { lang, learn, onLang, speak, t } from './i18n.js';
 import { loginDialog } from './login-dialog.js';
 import { art, keepFocus, node } from './node.js';
-import { orderUrl, payClock, standing } from './order-words.js';
+import { orderUrl, payClock, standing, wordOf } from './order-words.js';
 import { onReach } from './reach.js';
 import { BASKET, onSavedElsewhere } from './store.js';
 import { keepTime } from './time.js';
@@ -44,6 +44,7 @@ function signedIn(next) {
   read();
 }
 
+const has = (key) => t(key) !== null;
 const pageAsked = () => Math.max(1, Math.trunc(Number(new URLSearchParams(location.search).get('page'))) || 1);
 
 async function read() {
@@ -119,7 +120,7 @@ function nothing(where) {
 
 function row(it, now) {
   const where = standing(it, now);
-  const clock = where === 'created' ? node('b', { class: 'row-clock', 'data-pay-by': it.pay_by_ms }, payClock(it, now)) : null;
+  const clock = where === 'created' ? node('b', { class: 'row-clock', 'data-pay-by': it.pay_by_ms }, payClock(it, now, t)) : null;
   return node(
     'a',
     { class: 'order-row', href: orderUrl(it), 'data-status': where, 'data-order': it.order, 'data-focus': `order ${it.order}` },
@@ -134,7 +135,7 @@ function row(it, now) {
       'div',
       { class: 'row-end' },
       node('b', { class: 'price' }, node('small', {}, sign), price(it.total_cents)),
-      node('span', { class: 'chip' }, t(`status.${it.status}`), clock ? ' ' : null, clock),
+      node('span', { class: 'chip' }, t(wordOf(`status.${it.status}`, it, has)), clock ? ' ' : null, clock),
     ),
   );
 }
@@ -144,7 +145,7 @@ function tick() {
   if (now === null) return;
   for (const clock of list.querySelectorAll('[data-pay-by]')) {
     const it = { status: 'created', pay_by_ms: Number(clock.dataset.payBy) };
-    const text = payClock(it, now);
+    const text = payClock(it, now, t);
     if (clock.textContent === text) continue;
     clock.textContent = text;
     if (now >= it.pay_by_ms) read();

@@ -1,7 +1,7 @@
 // Draws the product page for a purchase state. Text is written only when it changes,
 // so that an idle second costs nothing and screen readers stay quiet.
 
-import { count, countdown, dayAndTime, isoDay, span, timeOfDay } from './format.js';
+import { count, countdown, dayAndTime, isoDay, remaining, span, timeOfDay } from './format.js';
 import { lang, onLang, t } from './i18n.js';
 import { hasReminder } from './remind.js';
 import { buttonAt, noticeAt, payLeft, saleAt, sceneAt } from './purchase.js';
@@ -136,8 +136,7 @@ export function productView(page, act) {
     const left = payLeft(s, now);
     $('pay-line').hidden = left === null;
     if (left === null) return;
-    const seconds = Math.ceil(left / 1000);
-    put($('pay-left'), `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`);
+    put($('pay-left'), remaining(left, t));
     $('pay-line').classList.toggle('is-short', left <= 60_000);
   }
 

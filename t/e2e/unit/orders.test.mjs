@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as basket from '../../../html/static/assets/basket.js';
-import { advice, payClock, refunds, standing, isPayUrl, ways } from '../../../html/static/assets/order-words.js';
+import { advice, payClock, refunds, standing, tooLate, isPayUrl, ways, wordOf } from '../../../html/static/assets/order-words.js';
+import { phrase } from '../../../html/static/assets/phrase.js';
+import { en as common } from '../../../html/static/assets/words.js';
 import { en } from '../../../html/static/assets/words-orders.js';
 
 const NOW = 1_000_000;
@@ -40,6 +42,31 @@ test('past its time an unpaid order is neither payable nor yet cancelled', () =>
   assert.equal(standing({ ...ORDER, status: 'paid' }, ORDER.pay_by_ms), 'paid');
   assert.equal(payClock(ORDER, NOW + 1), '10:00');
   assert.equal(payClock(ORDER, ORDER.pay_by_ms + 5_000), '0:00');
+});
+
+test('two days to pay are not called thousands of minutes', () => {
+  const t = (key, values) => phrase(common[key], values, 'en');
+  const clock = (seconds) => payClock({ ...ORDER, pay_by_ms: NOW + seconds * 1_000 }, NOW, t);
+  assert.deepEqual([59, 3_599, 3_600, 86_399].map(clock), ['0:59', '59:59', '1:00:00', '23:59:59']);
+  assert.deepEqual([86_400, 2 * 86_400 - 2, 30 * 86_400].map(clock), ['1 day 0:00:00', '1 day 23:59:58', '30 days 0:00:00']);
+});
+
+test('what costs nothing is completed, not paid', () => {
+  const free = { ...ORDER, total_cents: 0 };
+  for (const order of [free, { ...free, status: 'paid' }, { ...free, status: 'cancelled', reason: 'unpaid' }]) {
+    for (const now of [NOW, ORDER.pay_by_ms]) assert.doesNotMatch(en[advice(order, now, has)], /pay (before|in)|payment/i);
+    assert.doesNotMatch(en[wordOf(`status.${order.status}`, order, has)], /pa(id|yment)/i);
+  }
+  assert.equal(advice({ ...free, status: 'cancelled', reason: 'operator' }, NOW, has), 'order.cancelled.operator');
+  assert.equal(wordOf('status.paid', { ...ORDER, total_cents: 1 }, has), 'status.paid');
+});
+
+test('only who let the time run out is told that they were too late to pay', () => {
+  const cancelled = (reason) => tooLate({ ...ORDER, status: 'cancelled', reason }, has);
+  assert.equal(cancelled('unpaid'), 'order.late.pay');
+  for (const reason of ['operator', 'withdrawn', 'cancelled', 'refunded', null]) assert.equal(cancelled(reason), null, reason);
+  // The order could not be read since.
+  assert.equal(tooLate(ORDER, has), 'order.unknown');
 });
 
 test('every state of an order has its own advice', () => {
