@@ -263,3 +263,37 @@ test('the longest title and price leave the countdown whole, and wide tables scr
   assert.ok(await page.evaluate(() => document.querySelector('#wide th').offsetWidth >= 60), 'a column is not a letter wide');
   await close(page);
 });
+
+test('in forced colours, which have no backgrounds, a live button is told from a dead one by its edge', async () => {
+  const page = await shopper(browser, { lang: 'en' });
+  await page.emulateMedia({ forcedColors: 'active' });
+  const show = await pretend(page, { state: 'open' });
+  const edge = (selector) => page.locator(selector).first().evaluate((it) => {
+    const { borderTopWidth: width, borderTopStyle: style } = getComputedStyle(it);
+    return `${style} ${width}`;
+  });
+  await page.goto(PAGE);
+  await page.locator('#buy[aria-disabled=false]').waitFor();
+  assert.equal(await edge('#buy'), 'solid 3px');
+  for (const part of ['.panel', '.strip', '.off', '.facts']) assert.equal(await edge(part), 'solid 1px', part);
+  await shoot(page, 'forced-colours');
+  show.state = 'paused';
+  await page.locator('#buy[aria-disabled=true]').waitFor();
+  assert.equal(await edge('#buy'), 'dashed 1px');
+  await close(page);
+});
+
+test('the way to log in is written out on the smallest phone, in every language', async () => {
+  for (const lang of ['zh-CN', 'en', 'ar']) {
+    const page = await shopper(browser, { lang });
+    for (const width of [320, 360, 390]) {
+      await page.setViewportSize({ width, height: 700 });
+      await page.goto('/orders.html');
+      await page.locator('#account:not(:empty)').waitFor();
+      const over = await page.locator('#account').evaluate((it) => it.scrollWidth - it.clientWidth);
+      assert.ok(over <= 0, `${lang} at ${width} px: ${over} px are cut off`);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${lang} at ${width} px: wider than the screen`);
+    }
+    await close(page);
+  }
+});
