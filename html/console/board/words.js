@@ -92,7 +92,7 @@ const zh = {
   'board.round.scheduled': '未开始',
   'board.round.open': '抢购进行中',
   'board.round.ended': '已结束',
-  'board.round.n': '{n} 件商品',
+  'board.round.n': '{n} 种商品',
   'board.percent': '已卖 {percent}',
   'code.bad_request': '请求有误',
   'code.login_required': '未登录',
@@ -120,7 +120,7 @@ const zh = {
   'alert.outbox_old': '{subject} 有 {n} 个事件滞留，最早的已 {seconds} 秒；请确认 relay 与 orders 角色在运行，队列与数据库有应答',
   'alert.dead_letters': '有 {n} 条消息未能生成订单，原因见“下单失败消息”',
   'alert.bans_unmirrored': '边缘节点 {subject} 装不下 {n} 条封禁，可能受封禁者一律拒绝；请加大其 seckill_zone',
-  'alert.products_left_out': '边缘节点 {subject} 装不下 {n} 件商品，这些商品在该节点不售；请加大其 seckill_zone',
+  'alert.products_left_out': '边缘节点 {subject} 装不下 {n} 种商品，这些商品在该节点不售；请加大其 seckill_zone',
 };
 
 const en = {
