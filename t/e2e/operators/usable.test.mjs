@@ -47,6 +47,8 @@ const SIMULATION = {
   },
 };
 
+const [yuan, dollar] = [{ sign: '¥', digits: 2 }, { sign: '$', digits: 2 }];
+
 const ORDER = {
   order: '4611686018427387904', state: 'paid', reason: null, user: 'li.wei@example.com', round: '1', product: '153', segment: 1, quantity: 2, price_cents: 99_900, total_cents: 199_800,
   request: 'c0ffee', permit: '', locked_ms: now - 70_000, created_ms: now - 65_000, pay_by_ms: now + 500_000,
@@ -59,12 +61,15 @@ const ORDER_SEEN = {
     { name: 'address', label: { zh: '地址', en: 'Address' }, kind: 'textarea', required: true, max_length: 200 },
   ],
   history: [
-    { at_ms: now - 70_000, what: 'purchase', detail: '2 items locked', who: '' }, { at_ms: now - 65_000, what: 'placed', detail: 'to be paid by 2026-11-29T12:10:00Z', who: '' },
-    { at_ms: now - 20_000, what: 'payment', detail: 'pi_3PabcdefghijklmnopQRSTUV, 1998.00 CNY, paid', who: '' }, { at_ms: now, what: 'note', detail: 'Asked for a gift wrap.', who: 'supervisor' },
+    { at_ms: now - 70_000, what: 'purchase', detail: '2 items locked', facts: { quantity: 2 }, who: '' },
+    { at_ms: now - 65_000, what: 'placed', detail: `to be paid by ${new Date(now + 500_000).toISOString()}`, facts: { pay_by_ms: now + 500_000 }, who: '' },
+    { at_ms: now - 20_000, what: 'payment', detail: 'pi_3PabcdefghijklmnopQRSTUV, 1998.00 CNY, paid', facts: { payment: 'pi_3PabcdefghijklmnopQRSTUV', amount: { cents: 199_800, currency: yuan }, state: 'paid', reason: null }, who: '' },
+    { at_ms: now - 19_000, what: 'confirm', detail: '1796023348332-1 confirm', facts: { quantity: 2, reason: null }, who: '' },
+    { at_ms: now - 18_000, what: 'notification', detail: 'paid by webhook: sent after 1 attempts', facts: { kind: 'paid', channel: 'webhook', state: 'sent', attempts: 1, reason: null }, who: '' },
+    { at_ms: now, what: 'note', detail: 'Asked for a gift wrap.', facts: {}, who: 'supervisor' },
   ],
 };
 
-const [yuan, dollar] = [{ sign: '¥', digits: 2 }, { sign: '$', digits: 2 }];
 const REFUNDS = {
   refunds: [
     { payment: 'pay-1', order: '7301446294561', amount: { cents: 199_800, currency: yuan }, reason: 'already_paid', received_ms: now },
@@ -105,7 +110,13 @@ const PAGES = {
   'approvals': { at: 'approvals', shows: '.waiting, .empty' },
   'proposals': { at: 'approvals', shows: '[data-proposal="7"] [data-act="proposal.approve"]', first: answers('proposals', PROPOSALS) },
   'orders': { at: 'orders', shows: 'tr[data-order]', first: answers('orders', ORDERS) },
-  'order': { at: `orders/${ORDER.order}`, shows: '[data-detail=address]', first: answers('orders/', ORDER_SEEN) },
+  'order': {
+    at: `orders/${ORDER.order}`, shows: '[data-detail=address]', first: answers('orders/', ORDER_SEEN),
+    then: async (page) => {
+      // In the reader's words, not in those of the server's log.
+      assert.doesNotMatch(await page.locator('.history').textContent(), /items locked|T\d\d:\d\d|CNY|attempts/);
+    },
+  },
   'orders-empty': { at: 'orders/', shows: '.empty', first: answers('orders', { orders: [], next: null }) },
   'bans': { at: 'bans', shows: '#ban-form' },
   'dead-letters': { at: 'dead-letters', shows: 'h1' },
