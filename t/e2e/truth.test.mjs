@@ -292,6 +292,7 @@ test('the way to log in is written out on the smallest phone, in every language'
       await page.locator('#account:not(:empty)').waitFor();
       const over = await page.locator('#account').evaluate((it) => it.scrollWidth - it.clientWidth);
       assert.ok(over <= 0, `${lang} at ${width} px: ${over} px are cut off`);
+      assert.ok(await page.locator('#lang').evaluate((it) => it.offsetWidth >= 84), `${lang} at ${width} px: the language is cut off`);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${lang} at ${width} px: wider than the screen`);
     }
     await close(page);
