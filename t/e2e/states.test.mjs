@@ -110,6 +110,8 @@ const STATES = {
   'gave-up': product('overdue', { saved: true, result: { status: 'processing' } }),
   'ordered': product('ordered', { result: { status: 'ordered', order: ORDER.order }, order: { order: ORDER.order, total_cents: 1 } },
     (page) => page.locator('#pay-line:not([hidden])').waitFor()),
+  'ordered-free': product('ordered', { result: { status: 'ordered', order: ORDER.order }, order: { order: ORDER.order, total_cents: 0 } },
+    (page) => page.locator('#buy-text', { hasText: /去领取|Complete the order/ }).waitFor()),
   'paid': product('paid', { result: { status: 'paid', order: ORDER.order } }),
   'cancelled': product('!cancelled', { result: { status: 'cancelled', order: ORDER.order, reason: 'unpaid' } }),
   'cancelled-sold-out': product('!cancelled', { state: 'sold_out', result: { status: 'cancelled', order: ORDER.order, reason: 'cancelled' } }),

@@ -22,6 +22,9 @@ const WORKING = ['sending', 'processing', 'reserved', 'lost'];
 
 const $ = (id) => document.getElementById(id);
 
+/** `key`, or the key of its form for an order that costs nothing. */
+const wordOf = (key, s) => (s.outcome?.cents === 0 && has(`${key}.free`) ? `${key}.free` : key);
+
 function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -136,6 +139,7 @@ export function productView(page, act) {
     const left = payLeft(s, now);
     $('pay-line').hidden = left === null;
     if (left === null) return;
+    put($('pay-line').firstElementChild, t(wordOf('pay.left', s)));
     put($('pay-left'), remaining(left, t));
     $('pay-line').classList.toggle('is-short', left <= 60_000);
   }
@@ -156,7 +160,7 @@ export function productView(page, act) {
     doing = next;
     let label = t(`button.${scene}`, { time: opening(s, now) });
     if (next === 'login') label = t('button.login');
-    else if (next === 'pay') label = t('button.pay');
+    else if (next === 'pay') label = t(wordOf('button.pay', s));
     else if (lasting) label = t(`button.${lasting}`);
     // Whoever has the product already is not invited to try again.
     else if (wait > 0 && noticeAt(s, scene)?.code === 'duplicate') label = t('button.duplicate');
@@ -217,13 +221,13 @@ function story(s, now, scene, wants) {
   };
   const where = scene === 'open' ? 'open' : 'scheduled';
   if (scene === 'ordered' && payLeft(s, now) === 0) {
-    return { title: t('scene.late'), text: t('scene.late.do') };
+    return { title: t(wordOf('scene.late', s)), text: t(wordOf('scene.late.do', s)) };
   }
   if (scene === 'ordered' && payLeft(s, now) !== null) {
-    return { title: t('scene.ordered'), text: t('scene.ordered.clock') };
+    return { title: t('scene.ordered'), text: t(wordOf('scene.ordered.clock', s)) };
   }
   const does = wants ? `scene.${where}.login` : `scene.${scene}.do`;
-  return { title: t(`scene.${scene}`, values), text: t(does, values) };
+  return { title: t(wordOf(`scene.${scene}`, s), values), text: t(wordOf(does, s), values) };
 }
 
 function refusal({ code, reason }, scene) {
