@@ -87,7 +87,7 @@ async function call(method, path, body, { quiet = false, as = 'json', signal, he
     }
     // After a login in another tab the token is another one, and maybe the account.
     if (error.code === 'foreign_request' && !quiet && (await refreshToken())) continue;
-    if (error.status === 503 || error.code === 'offline') showAway(error);
+    if (error.status === 503) showAway(error);
     throw error;
   }
 }
@@ -98,12 +98,17 @@ async function send(method, path, body, { as, signal, headers }) {
   const isFile = body instanceof Blob || body instanceof FormData || typeof body === 'string';
   const sent = isFile || body === undefined ? body : JSON.stringify(body);
   if (sent !== body) all['Content-Type'] = 'application/json';
-  const isRead = method === 'GET';
+  // A login may be done twice, as a read may.
+  const isRead = method === 'GET' || path === '/login';
   // Nobody knows what became of a write whose response is not there, or is none of the console's.
   const unclear = (status) => ({ error: new ApiError(status, { code: isRead ? 'unread' : 'unclear' }) });
   const request = async (until) => {
     const answer = await unlessAborted(fetch(`/ops/api${path}`, { method, headers: all, body: sent, signal: until, credentials: 'same-origin', cache: 'no-store' }));
-    if (!answer) return { error: new ApiError(0, { code: 'offline' }) };
+    if (!answer) {
+      const away = new ApiError(0, { code: 'offline' });
+      showAway(away);
+      return isRead ? { error: away } : unclear(0);
+    }
     const isFound = answer.ok && isOurs(answer, as);
     const told = await unlessAborted(answer[isFound ? as : 'json']());
     if (isFound && told !== undefined) return { found: told };

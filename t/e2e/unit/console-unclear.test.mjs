@@ -40,6 +40,17 @@ test('the page of a proxy does not say what became of a request', async () => {
   assert.deepEqual(away, ['unread']);
 });
 
+test('a connection that broke is said once for all, and of a write that its outcome is not known', async () => {
+  globalThis.fetch = async () => {
+    throw new TypeError('Failed to fetch');
+  };
+  assert.equal((await refused(api.get('/rounds'))).code, 'offline');
+  // What is said of a page, that it keeps trying, is not true of a withdrawal.
+  assert.equal((await refused(api.post('/rounds/7/withdraw'))).code, 'unclear');
+  assert.equal((await refused(api.post('/login', {}, { quiet: true }))).code, 'offline');
+  assert.deepEqual(away, ['offline', 'offline', 'offline']);
+});
+
 test('a refusal of the console’s own keeps its code and its sentence', async () => {
   answers(500, JSON.stringify({ code: 'internal', message: 'The console failed.' }), 'application/json');
   const error = await refused(api.post('/bans'));
