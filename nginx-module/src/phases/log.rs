@@ -57,8 +57,10 @@ fn is_refusal(status: u16) -> bool {
     status >= 400 && status != DUPLICATE && status != 499
 }
 
+/// With `log_subrequest on` nginx calls it for each part of a page too, which finds the
+/// context of the page: only the response to the shopper itself decides.
 fn conclude(request: &Request<'_>) -> ngx_int_t {
-    if let Some(ctx) = Ctx::find(request) {
+    if let Some(ctx) = Ctx::find(request).filter(|_| request.is_main()) {
         conclude_permit(request, ctx);
         if let Some(spent) = ctx.permit.get().filter(|_| ctx.outcome.get().is_none()) {
             // It may have bought something.
