@@ -110,3 +110,44 @@ sub {
 5 granted
 the new catalogue
 --- allow_errors
+
+
+
+=== TEST 4: a reload with another name: what the edge holds and keeps is sold on the leases that Redis knows
+--- sale
+1 153 limit=40
+--- http_config eval: http_config('seckill_node before;')
+--- config eval: gate_location('seckill_fallback pass;') . ' location = /metrics { seckill_status; }'
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $keeps = sub { SeckillTest::eventually(sub { main::metric('seckill_permits_kept') == 40 }, 20) ? 'keeps 40' : 'keeps ' . main::metric('seckill_permits_kept') };
+    my @seen = $keeps->();
+    my $file = "$ENV{TEST_NGINX_SERVROOT}/conf/nginx.conf";
+    open my $in, '<', $file or die $!;
+    my $text = do { local $/; <$in> };
+    $text =~ s/seckill_node before/seckill_node after/;
+    open my $out, '>', $file or die $!;
+    print $out $text;
+    close $out;
+    SeckillClick::reload();
+    push @seen, SeckillTest::eventually(sub { SeckillClick::get('/metrics') =~ /seckill_edge_info\{edge="after\./ }) ? 'renamed' : 'not renamed';
+    push @seen, $keeps->();
+    my (%told, %leases);
+    SeckillTest::eventually(sub {
+        my $answer = SeckillClick::answer(SeckillClick::click('buyer' . ++$told{clicks}));
+        $told{$1}++ if $answer =~ m{^HTTP/1\.1 (\d+)};
+        $leases{$1} = 1 if $answer =~ /permit=(\w+)\./;
+        return ($told{202} // 0) == 40 && ($told{410} // 0) > 0;
+    }, 20);
+    push @seen, ($told{202} // 0) . ' sold on leases of ' . CORE::join(' and ', sort keys %leases);
+    push @seen, SeckillTest::eventually(sub { redis('GET', 'seckill::{1::153}::permits') == 40 && redis('HLEN', 'seckill::{1::153}::leases') == 0 }, 20) ? 'settled' : 'left open';
+    return main::told(@seen);
+}
+--- response_body
+keeps 40
+renamed
+keeps 40
+40 sold on leases of before
+settled
+--- allow_errors

@@ -136,7 +136,7 @@ impl MainConf {
 pub(crate) struct Edge {
     /// Shared memory.
     pub(crate) zone: Zone,
-    /// This edge's name.
+    /// This edge's name in its leases, which outlive a reload with another `seckill_node`.
     pub(crate) node: Rc<str>,
     /// Its line among the living edges.
     pub(crate) line: Rc<EdgeLine>,
@@ -159,8 +159,9 @@ impl Edge {
         let identity = zone.identity();
         let own_name = || format!("edge-{identity:x}");
         let node = main.node.clone().unwrap_or_else(own_name);
+        let lease_node = zone.lease_node(&node);
         let line = EdgeLine {
-            node: node.clone(),
+            node,
             identity,
             room: zone.room_for_products(),
             host: host_name(),
@@ -177,7 +178,7 @@ impl Edge {
         Some(Self {
             jwks: jwks.collect(),
             zone,
-            node: node.into(),
+            node: lease_node.into(),
             line: line.into(),
             timeout,
             keeps_share: main.keeps_share,

@@ -389,6 +389,8 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         && let Some(zone) = main.zone.ready()
     {
         zone.count_configuration();
+        // The first of all to make it settles the name of its leases.
+        main.edge();
         if main.keeps_share {
             let pid_file = OsStr::from_bytes(core.pid.as_bytes());
             if let Err(why) = life::begin(&life::path(Path::new(pid_file)), zone) {

@@ -1,7 +1,7 @@
 //! The zone's layout, and the handle through which workers use it.
 
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use seckill_core::permits::tally::{self, TALLIES, Tallies};
 use seckill_core::rate::bucket::{Rate, Take};
@@ -25,7 +25,9 @@ const SEEN_LIFE_S: u64 = 30;
 pub(crate) const MAX_BUCKETS: usize = 16;
 /// Changes with every change of the layout: after a reload with a newer module, a
 /// zone of the old layout is refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_0019;
+const LAYOUT: u64 = 0x5ec_c111_001a;
+/// Bytes of the longest name of an edge.
+const NODE_BYTES: usize = 48;
 
 #[repr(C)]
 pub(super) struct Shared {
@@ -43,6 +45,9 @@ pub(super) struct Shared {
     /// Random; part of every lease id and of the edge's line among the living ones, so
     /// that no two edges are taken for one, and no lease for that of an earlier zone.
     identity: u64,
+    /// The edge's name in its lease ids: that of the first configuration, since leases
+    /// outlive a reload with another `seckill_node`. Zero bytes behind it, or before.
+    lease_node: [AtomicU8; NODE_BYTES],
     /// The identity of the edge that ran here before and is known to have died, until its
     /// leases have ended; else 0.
     predecessor: AtomicU64,
@@ -202,6 +207,19 @@ impl Zone {
     /// this running nginx, and kept over its reloads, as the leases in the zone are.
     pub(crate) fn identity(&self) -> u64 {
         self.shared.identity
+    }
+
+    /// The edge's name in its lease ids: `node` if this is the first configuration of the
+    /// zone, else what that one said. To be called in the master before anywhere else.
+    pub(crate) fn lease_node(&self, node: &str) -> String {
+        let kept = &self.shared.lease_node;
+        if kept[0].load(Ordering::Relaxed) == 0 {
+            for (place, byte) in kept.iter().zip(node.bytes()) {
+                place.store(byte, Ordering::Relaxed);
+            }
+        }
+        let bytes = kept.iter().map(|place| place.load(Ordering::Relaxed));
+        bytes.take_while(|byte| *byte != 0).map(char::from).collect()
     }
 
     /// The identity of the edge that ran here before and is known to have died, if its
