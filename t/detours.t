@@ -89,3 +89,60 @@ sub {
 }
 --- response_body
 202 202 202, settled at 3, winners 3
+
+
+
+=== TEST 4: who is refused by Lua's access check, which runs behind the gate, costs no permit
+--- sale
+1 153 limit=3
+--- config eval: main::gate('access_by_lua_block { if ngx.var.http_x_bad then ngx.exit(tonumber(ngx.var.http_x_bad)) end }')
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $bad = main::told(['X-Bad: 403'], map {"bad$_"} 1 .. 4);
+    my $answered = main::told(['X-Bad: 200'], map {"cached$_"} 1 .. 2);
+    my $settled = main::settles_at(0);
+    # The same shoppers, once they are let in.
+    return "$bad, $answered, $settled, then " . main::told([], 'bad1', 'cached1', 'good') . ', ' . main::settles_at(3) . "\n";
+}
+--- response_body
+403 403 403 403, 200 200, settled at 0, then 202 202 202, settled at 3
+
+
+
+=== TEST 5: nor a captcha pass
+--- sale
+1 153 limit=3
+--- config eval: main::gate('seckill_captcha on; access_by_lua_block { if ngx.var.http_x_bad then ngx.exit(403) end }')
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $pass = SeckillTest::captcha('li', '1', '153');
+    return main::told([$pass, 'X-Bad: 1'], 'li') . ' ' . main::told([$pass], 'li') . ' ' . main::told([$pass, 'Idempotency-Key: other'], 'li') . "\n";
+}
+--- response_body
+403 202 403
+
+
+
+=== TEST 6: a buyer whom Lua names before the gate is the buyer
+--- sale
+1 153 limit=3
+--- config eval: main::gate('set $member ""; rewrite_by_lua_block { ngx.var.member = ngx.var.http_x_member } seckill_user $member;')
+--- request: GET /metrics
+--- response_body_filters eval
+sub { return main::told(['X-Member: li'], 'li') . ' ' . main::told(['X-Member: wang'], 'li') . "\n" }
+--- response_body
+202 403
+
+
+
+=== TEST 7: a file that is not there and a code in its place
+--- sale
+1 153 limit=3
+--- config eval: main::gate('try_files /nothing =404;')
+--- request: GET /metrics
+--- response_body_filters eval
+sub { return main::told([], map {"buyer$_"} 1 .. 4) . ', ' . main::settles_at(0) . "\n" }
+--- response_body
+404 404 404 404, settled at 0

@@ -82,8 +82,10 @@ pub(crate) struct Ctx {
     pub(crate) pass: Cell<Option<ClaimedPass>>,
     /// The permit that admitted the request.
     pub(crate) permit: Cell<Option<Spent>>,
-    /// Whether nginx went on with the request after the gate admitted it.
-    pub(crate) is_passed_on: Cell<bool>,
+    /// Whether the headers for the back end are set.
+    pub(crate) has_headers: Cell<bool>,
+    /// Whether nginx came to what serves the location after the gate admitted the request.
+    pub(crate) is_handed_over: Cell<bool>,
     /// The trace's id, in two halves; zeros where none was begun.
     pub(crate) trace: Cell<[u64; 2]>,
     /// What became of the permit; it was counted if it is known.
@@ -190,7 +192,8 @@ impl Ctx {
             known: Cell::new(Answer::Unseen),
             pass: Cell::new(None),
             permit: Cell::new(None),
-            is_passed_on: Cell::new(false),
+            has_headers: Cell::new(false),
+            is_handed_over: Cell::new(false),
             trace: Cell::new([0, 0]),
             outcome: Cell::new(None),
             parked: RefCell::default(),

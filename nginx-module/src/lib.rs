@@ -79,7 +79,7 @@ use ngx::ffi::{
     NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_array_push, ngx_array_t, ngx_conf_t, ngx_cycle_t,
     ngx_http_handler_pt, ngx_http_module_t, ngx_http_output_header_filter_pt,
     ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
-    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_request_t, ngx_int_t, ngx_module_t,
+    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_http_request_t, ngx_int_t, ngx_module_t,
     ngx_process, ngx_test_config, ngx_uint_t,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
@@ -120,8 +120,8 @@ unsafe impl HttpModuleLocationConf for Module {
     type LocationConf = LocConf;
 }
 
-/// Checks that the configuration is complete, requests the zone, and puts the gate and
-/// the log handler into their phases.
+/// Checks that the configuration is complete, requests the zone, and puts the handlers
+/// into their phases.
 ///
 /// # Safety
 /// `cf` is the configuration that was read.
@@ -178,12 +178,16 @@ unsafe fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
         let Some(core) = NgxHttpCoreModule::main_conf_mut(&*cf) else {
             return NGX_ERROR as ngx_int_t;
         };
-        let phases: [(u32, PhaseHandler); 3] = [
+        let phases: [(u32, PhaseHandler); 4] = [
             (
                 ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
                 phases::limit::entry,
             ),
             (ngx_http_phases_NGX_HTTP_ACCESS_PHASE, phases::gate::entry),
+            (
+                ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
+                phases::hand_over::entry,
+            ),
             (ngx_http_phases_NGX_HTTP_LOG_PHASE, phases::log::entry),
         ];
         for (phase, entry) in phases {
@@ -290,7 +294,8 @@ type PhaseHandler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 /// Puts a handler into its phase so that it runs last. nginx runs a phase's handlers
 /// from the end of the array to its front: whoever may not pass (`deny`,
 /// `auth_request`) is refused before a permit is spent, and the variables that they
-/// set are there. False if memory is short.
+/// set are there. Only lua-nginx-module runs later, where it says so to nginx at its first
+/// request: see [`phases::hand_over`]. False if memory is short.
 ///
 /// # Safety
 /// `handlers` is the array of a phase, while the configuration is read.

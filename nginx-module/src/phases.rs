@@ -1,6 +1,7 @@
 //! The handlers: thin code over the rules of `seckill_core`.
 
 pub(crate) mod gate;
+pub(crate) mod hand_over;
 pub(crate) mod limit;
 pub(crate) mod log;
 pub(crate) mod path;

@@ -39,8 +39,9 @@ impl Outcome {
 /// How far an admitted request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Way {
-    /// Whether the gate handed it on to nginx: a client may leave before.
-    pub is_passed_on: bool,
+    /// Whether nginx came to what serves the location: a client may leave before, and
+    /// another access check refuse behind the gate.
+    pub is_handed_over: bool,
     /// Whether a back end is what serves the location.
     pub has_upstream: bool,
     /// Servers of the back end to which a connection was made.
@@ -56,8 +57,8 @@ impl Way {
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         match self.told {
-            _ if !self.is_passed_on => Some(Outcome::Unused),
             Some(Outcome::Used) => Some(Outcome::Used),
+            _ if !self.is_handed_over => Some(Outcome::Unused),
             // Another server, to which nginx had sent it before, may still be at it.
             Some(Outcome::Unused) => (self.connected <= 1).then_some(Outcome::Unused),
             None if self.has_upstream && self.connected == 0 => Some(Outcome::Unused),
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     const PASSED: Way = Way {
-        is_passed_on: true,
+        is_handed_over: true,
         has_upstream: true,
         connected: 1,
         status: 202,
@@ -106,7 +107,7 @@ mod tests {
         };
         assert_eq!(unreached.outcome(), Some(Outcome::Unused));
         let left = Way {
-            is_passed_on: false,
+            is_handed_over: false,
             ..Way::default()
         };
         assert_eq!(left.outcome(), Some(Outcome::Unused));

@@ -27,7 +27,7 @@ impl Request<'_> {
                 status = u16::try_from(upstream.headers_in.status_n).unwrap_or(0);
             }
             Way {
-                is_passed_on: ctx.is_passed_on.get(),
+                is_handed_over: ctx.is_handed_over.get(),
                 has_upstream: !raw.upstream.is_null(),
                 connected: states.iter().filter(is_connected).count(),
                 status,

@@ -64,10 +64,10 @@ fn gate(request: &Request<'_>) -> ngx_int_t {
     match decision {
         Decision::Undecided | Decision::Starting | Decision::Waiting => NGX_AGAIN as ngx_int_t,
         // Not OK: passing the gate must never replace another access check.
-        Decision::Admitted if ctx.is_passed_on.get() => NGX_DECLINED as ngx_int_t,
+        Decision::Admitted if ctx.has_headers.get() => NGX_DECLINED as ngx_int_t,
         Decision::Admitted => match pass_on(request, ctx) {
             Ok(()) => {
-                ctx.is_passed_on.set(true);
+                ctx.has_headers.set(true);
                 NGX_DECLINED as ngx_int_t
             }
             Err(verdict) => respond::refuse(request, verdict),

@@ -66,16 +66,19 @@ fn conclude(request: &Request<'_>) -> ngx_int_t {
             // It may have bought something.
             count(request, ctx, spent, None);
         }
+        let is_handed_over = ctx.is_handed_over.get();
         let status = request.status();
         let is_admitted = ctx.decision.get() == Decision::Admitted;
         // A duplicate's permit is unused too, and its buyer stays known.
         let is_unused = ctx.outcome.get() == Some(Outcome::Unused) && status != DUPLICATE;
-        let has_failed = is_admitted && (is_refusal(status) || is_unused);
+        let has_failed = is_admitted && (!is_handed_over || is_refusal(status) || is_unused);
         // 403 from the back end: the pass was spent at another edge.
-        let pass_is_valid = !is_admitted || has_failed && status != 403;
+        let pass_is_valid =
+            !is_admitted || has_failed && !(is_handed_over && status == 403);
         let forgotten = ctx.click.get().filter(|_| has_failed);
         let released = ctx.pass.get().filter(|_| pass_is_valid);
         if is_admitted
+            && !has_failed
             && (200..300).contains(&status)
             && let (Some(click), Ok(settings)) = (ctx.click.get(), Settings::of(request))
         {
