@@ -229,3 +229,43 @@ seckill_zone test:2m;
 location /a/ { seckill_rate key=$arg_user zone=users:1m rate=1r/s scope=site; }
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_rate with scope=site needs seckill_redis/]
+
+
+
+=== TEST 12: where a location has no key for a request, the limit of the one behind it holds
+--- http_config eval: $::plain
+--- config
+location /api/ { seckill_rate key=$http_x_api_key zone=keys:1m rate=100r/s burst=200; try_files /nothing @app; }
+location @app { seckill_rate key=$remote_addr zone=addresses:1m rate=1r/s burst=1; try_files /nothing @inner; }
+location @inner { return 204; }
+--- request: GET /api/
+--- error_code: 204
+--- response_body_filters eval
+sub { my $all = main::counted(5, '/api/', $ENV{TEST_NGINX_SERVER_PORT}); die main::shown($all) unless ($$all{429} // 0) >= 3; return '' }
+--- response_body:
+
+
+
+=== TEST 13: an error page below an inherited limit is served, and a refusal counts once
+--- http_config eval: $::plain
+--- config
+seckill_rate key=$arg_user zone=users:1m rate=1r/s burst=1;
+error_page 429 /busy.html;
+location /api/ { try_files /nothing @inner; }
+location @inner { return 204; }
+location = /busy.html { }
+location = /metrics { seckill_status; }
+--- user_files
+>>> busy.html
+our own page
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my @answers = map { SeckillEdge::get_at($ENV{TEST_NGINX_SERVER_PORT}, '/api/?user=li') } 1 .. 4;
+    my @refused = grep {m{^HTTP/1\.1 429}} @answers;
+    my @own     = grep {/our own page/} @refused;
+    my ($counted) = SeckillClick::get('/metrics') =~ /^seckill_limit_refused_total\{zone="users"\} (\d+)/m;
+    return @refused >= 2 && @own == @refused && $counted == @refused ? "served\n" : @refused . ' refused, ' . @own . " pages, $counted counted\n";
+}
+--- response_body
+served

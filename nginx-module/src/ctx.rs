@@ -49,9 +49,10 @@ pub(crate) enum Limiting {
     Granted,
     /// Redis is away: this edge decides by its own part of the rate.
     Alone,
-    /// It may pass.
+    /// It may pass, and so may the operator's page in place of a refusal: no other limit
+    /// counts the request again.
     Passed,
-    /// It is refused; ms until there is a token.
+    /// It is to be refused; ms until there is a token.
     Refused(u64),
 }
 

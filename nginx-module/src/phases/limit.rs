@@ -44,11 +44,15 @@ fn limit(request: &Request<'_>) -> ngx_int_t {
         Limiting::Refused(wait_ms) => count(main, index, Limiting::Refused(wait_ms)),
         Limiting::Passed => Limiting::Passed,
     };
-    ctx.limiting.set(outcome);
+    ctx.limiting.set(match outcome {
+        // Set before it is refused: nginx may serve an error page within that call.
+        Limiting::Refused(_) => Limiting::Passed,
+        other => other,
+    });
     match outcome {
         Limiting::Refused(wait_ms) => refuse(request, wait_ms),
-        Limiting::Passed => NGX_DECLINED as ngx_int_t,
-        _ => NGX_AGAIN as ngx_int_t,
+        Limiting::Undecided | Limiting::Passed => NGX_DECLINED as ngx_int_t,
+        Limiting::Waiting | Limiting::Granted | Limiting::Alone => NGX_AGAIN as ngx_int_t,
     }
 }
 
@@ -65,17 +69,18 @@ fn refuse(request: &Request<'_>, wait_ms: u64) -> ngx_int_t {
     respond::refuse_with(request, response)
 }
 
-/// The first look at a request: by what is known here, or by asking Redis.
+/// The first look at a request: by what is known here, or by asking Redis. Undecided where
+/// it has no key: another location, to which nginx sends it on, may have a limit too.
 fn begin(request: &Request<'_>, ctx: &Ctx, index: usize) -> Limiting {
     let main = confs(request).0;
     let zone = &main.limits[index];
     let key = request.variable_bytes(zone.key);
     // As with limit_req: what has no key is not limited.
     if key.is_empty() {
-        return Limiting::Passed;
+        return Limiting::Undecided;
     }
     let Some((hash, entry)) = zone.entry(key) else {
-        return Limiting::Passed;
+        return Limiting::Undecided;
     };
     if zone.limit.scope == Scope::Edge {
         let taken = entry.take(zone.limit.share(1), clock::monotonic_ns());
@@ -102,7 +107,7 @@ fn alone(request: &Request<'_>, main: &MainConf, index: usize) -> Limiting {
     let zone = &main.limits[index];
     let edges = main.zone.ready().map_or(1, |zone| zone.edges());
     let Some((_, entry)) = zone.entry(request.variable_bytes(zone.key)) else {
-        return Limiting::Passed;
+        return Limiting::Undecided;
     };
     if let Some(counts) = zone.counts() {
         counts.alone.add(1);
