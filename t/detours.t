@@ -146,3 +146,105 @@ sub { return main::told(['X-Member: li'], 'li') . ' ' . main::told(['X-Member: w
 sub { return main::told([], map {"buyer$_"} 1 .. 4) . ', ' . main::settles_at(0) . "\n" }
 --- response_body
 404 404 404 404, settled at 0
+
+
+
+=== TEST 8: the first back end cannot be reached, and the second says that nothing was bought
+--- sale
+1 153 limit=3
+--- http_config eval: main::backed_by('add_header X-Seckill-Outcome unused always; return 400 "refused";')
+--- config eval: main::gate('error_page 502 = @second;', 'location @second { proxy_pass http://seckill_purchase; }') =~ s{(?<=proxy_pass         )http://seckill_purchase}{http://127.0.0.1:1}r
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub { return main::told([], map {"buyer$_"} 1 .. 4) . ', ' . main::settles_at(0) . "\n" }
+--- response_body
+400 400 400 400, settled at 0
+
+
+
+=== TEST 9: two say in turn that nothing was bought
+--- sale
+1 153 limit=3
+--- http_config eval: main::backed_by('add_header X-Seckill-Outcome unused always; return 503 "refused";')
+--- config eval: main::gate('proxy_intercept_errors on; error_page 503 = @second;', 'location @second { proxy_pass http://seckill_purchase; }')
+--- request: GET /metrics
+--- response_body_filters eval
+sub { return main::told([], map {"buyer$_"} 1 .. 4) . ', ' . main::settles_at(0) . "\n" }
+--- response_body
+503 503 503 503, settled at 0
+
+
+
+=== TEST 10: one says so, and the next cannot be reached
+--- sale
+1 153 limit=3
+--- http_config eval: main::backed_by('add_header X-Seckill-Outcome unused always; return 503 "refused";')
+--- config eval: main::gate('proxy_intercept_errors on; error_page 503 = @second;', 'location @second { proxy_pass http://127.0.0.1:1; }')
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub { return main::told([], map {"buyer$_"} 1 .. 4) . ', ' . main::settles_at(0) . "\n" }
+--- response_body
+502 502 502 502, settled at 0
+
+
+
+=== TEST 11: what the first has bought stays bought, whatever the second says
+--- sale
+1 153 limit=3
+--- http_config eval: main::backed_by('if ($http_x_second) { return 400 "refused"; } add_header X-Seckill-Outcome used always; return 503 "bought";')
+--- config eval: main::gate('proxy_intercept_errors on; error_page 503 = @second;', 'location @second { proxy_set_header X-Second 1; proxy_pass http://seckill_purchase; }')
+--- request: GET /metrics
+--- response_body_filters eval
+sub { return main::told([], map {"buyer$_"} 1 .. 3) . ', ' . main::settles_at(3) . "\n" }
+--- response_body
+400 400 400, settled at 3
+
+
+
+=== TEST 12: a page in place of "duplicate" does not hide who has one already
+--- sale
+1 153 limit=9
+--- http_config eval: main::backed_by('add_header X-Seckill-Outcome unused always; return 409 "duplicate";')
+--- config eval: main::gate('proxy_intercept_errors on; error_page 409 =200 @page;', 'location @page { return 200 "you have one"; }')
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    main::told([], map {'li'} 1 .. 5);
+    return 'admitted ' . main::metric('seckill_admitted_total') . ', ' . main::settles_at(0) . "\n";
+}
+--- response_body
+admitted 1, settled at 0
+
+
+
+=== TEST 13: nor does a status that Lua writes
+--- sale
+1 153 limit=9
+--- http_config eval: main::backed_by('add_header X-Seckill-Outcome unused always; return 409 "duplicate";')
+--- config eval: main::gate('header_filter_by_lua_block { ngx.status = 200 }')
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    main::told([], map {'li'} 1 .. 5);
+    return 'admitted ' . main::metric('seckill_admitted_total') . ', ' . main::settles_at(0) . "\n";
+}
+--- response_body
+admitted 1, settled at 0
+
+
+
+=== TEST 14: a request behind the response decides nothing
+--- sale
+1 153 limit=3 per_buyer=5
+--- config eval: main::gate('seckill_captcha on; post_action /done;', 'location = /done { internal; proxy_pass http://127.0.0.1:1; }')
+--- allow_errors
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $pass = SeckillTest::captcha('li', '1', '153');
+    return CORE::join(' ', map { main::told([$pass, "Idempotency-Key: key-$_"], 'li') } 1 .. 3) . ', ' . main::settles_at(1) . "\n";
+}
+--- response_body
+202 403 403, settled at 1

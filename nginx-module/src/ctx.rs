@@ -56,6 +56,15 @@ pub(crate) enum Limiting {
     Refused(u64),
 }
 
+/// Back ends that a request was sent to before another one, which certainly bought nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cleared {
+    /// Servers to which a connection was made.
+    pub(crate) connected: usize,
+    /// Status of the last one's own response; 0 if there was none.
+    pub(crate) status: u16,
+}
+
 /// Kept in the request's pool, so that the variables can still be logged after
 /// the request itself is over.
 pub(crate) struct Ctx {
@@ -87,6 +96,10 @@ pub(crate) struct Ctx {
     pub(crate) has_headers: Cell<bool>,
     /// Whether nginx came to what serves the location after the gate admitted the request.
     pub(crate) is_handed_over: Cell<bool>,
+    /// The back ends that nginx tried before, and that bought nothing.
+    pub(crate) cleared: Cell<Cleared>,
+    /// The status of [`Request::answered`], once it is final.
+    pub(crate) status: Cell<Option<u16>>,
     /// The trace's id, in two halves; zeros where none was begun.
     pub(crate) trace: Cell<[u64; 2]>,
     /// What became of the permit; it was counted if it is known.
@@ -195,6 +208,8 @@ impl Ctx {
             permit: Cell::new(None),
             has_headers: Cell::new(false),
             is_handed_over: Cell::new(false),
+            cleared: Cell::default(),
+            status: Cell::new(None),
             trace: Cell::new([0, 0]),
             outcome: Cell::new(None),
             parked: RefCell::default(),

@@ -17,23 +17,41 @@ impl Request<'_> {
                 Some(states) => states.as_slice::<ngx_http_upstream_state_t>(),
                 None => &[],
             };
-            let is_connected =
-                |state: &&ngx_http_upstream_state_t| state.connect_time != ngx_msec_t::MAX;
+            // Between two locations nginx writes an element without a server.
+            let is_connected = |state: &&ngx_http_upstream_state_t| {
+                !state.peer.is_null() && state.connect_time != ngx_msec_t::MAX
+            };
+            let connected = states.iter().filter(is_connected).count();
             let mut told = outcome(&raw.headers_out.headers);
-            let mut status = 0;
             if let Some(upstream) = raw.upstream.as_ref() {
                 // An operator may hide the header from clients.
                 told = told.or_else(|| outcome(&upstream.headers_in.headers));
-                status = u16::try_from(upstream.headers_in.status_n).unwrap_or(0);
             }
             Way {
                 is_handed_over: ctx.is_handed_over.get(),
                 has_upstream: !raw.upstream.is_null(),
-                connected: states.iter().filter(is_connected).count(),
-                status,
+                connected: connected.saturating_sub(ctx.cleared.get().connected),
+                status: self.back_end_status(),
                 told,
             }
         }
+    }
+
+    /// Status of the last back end's own response; 0 if there was none.
+    fn back_end_status(&self) -> u16 {
+        // SAFETY: as above.
+        let upstream = unsafe { (*self.as_ptr()).upstream.as_ref() };
+        upstream.map_or(0, |upstream| {
+            u16::try_from(upstream.headers_in.status_n).unwrap_or(0)
+        })
+    }
+
+    /// The status that tells what a back end did, whatever page is served in its place: its
+    /// own, or else that of the response.
+    pub(crate) fn answered(&self, ctx: &Ctx) -> u16 {
+        let own = [self.back_end_status(), ctx.cleared.get().status];
+        let own = own.into_iter().find(|status| *status != 0);
+        own.unwrap_or_else(|| self.status())
     }
 
     /// Keeps the header that says what became of the permit from the client.

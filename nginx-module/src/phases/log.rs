@@ -32,9 +32,16 @@ fn count(request: &Request<'_>, ctx: &Ctx, spent: Spent, outcome: Option<Outcome
         && let (Some(edge), Some(item)) = (settings.edge(), Item::new(round, product))
     {
         let quantity = u64::from(ctx.quantity.get());
-        let buyer = (Ctx::text(&ctx.user), request.status() == DUPLICATE);
+        let buyer = (Ctx::text(&ctx.user), status(request, ctx) == DUPLICATE);
         reports::concluded(&edge, &item, buyer, (spent, quantity), outcome);
     }
+}
+
+/// The status that tells what the back end did, as it was when that was first wanted.
+fn status(request: &Request<'_>, ctx: &Ctx) -> u16 {
+    let status = ctx.status.get().unwrap_or_else(|| request.answered(ctx));
+    ctx.status.set(Some(status));
+    status
 }
 
 /// Before the header of a response is sent.
@@ -44,6 +51,8 @@ pub(crate) fn filter(request: &Request<'_>) {
         && request.is_main()
     {
         conclude_permit(request, ctx);
+        // What follows, as a post_action, changes it no more.
+        status(request, ctx);
         request.hide_outcome();
     }
 }
@@ -67,7 +76,7 @@ fn conclude(request: &Request<'_>) -> ngx_int_t {
             count(request, ctx, spent, None);
         }
         let is_handed_over = ctx.is_handed_over.get();
-        let status = request.status();
+        let status = status(request, ctx);
         let is_admitted = ctx.decision.get() == Decision::Admitted;
         // A duplicate's permit is unused too, and its buyer stays known.
         let is_unused = ctx.outcome.get() == Some(Outcome::Unused) && status != DUPLICATE;
