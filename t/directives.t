@@ -249,3 +249,44 @@ qr/\[warn\].*seckill_time: this location has another directive that responds.*ng
 --- http_config eval: http_config() =~ s/timeout=\w+/timeout=1900ms/r
 --- error_code: 204
 --- error_log eval: [qr/\[warn\].*seckill_redis: timeout=1900ms is near the 2000 ms.*nginx\.conf:\d+/]
+
+
+
+=== TEST 28: a burst that no bucket can hold
+--- http_config
+    server { listen 127.0.0.1:1; location / { seckill_rate key=$remote_addr zone=a:1m rate=5r/s burst=999999999999; } }
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_rate.*burst "999999999999".*write at most burst=432000/]
+
+
+
+=== TEST 29: a key of two variables
+--- http_config
+    server { listen 127.0.0.1:1; location / { seckill_rate key=$uri$args zone=a:1m rate=5r/s; } }
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_rate.*"\$uri\$args".*one alone.*nginx\.conf:\d+/]
+
+
+
+=== TEST 30: a variable in braces is that variable
+--- config
+location /api/ { seckill_rate key=${uri} zone=a:1m rate=1r/s burst=1; try_files /nothing @inner; }
+location @inner { return 204; }
+--- request: GET /api/
+--- error_code: 204
+
+
+
+=== TEST 31: a key ring without a name
+--- http_config
+    seckill_keys "";
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_keys: "" must be the name of a file/]
+
+
+
+=== TEST 32: a folder in place of the key ring
+--- http_config
+    seckill_keys /tmp;
+--- must_die
+--- error_log eval: [qr{\[emerg\].*seckill_keys: "/tmp" is a folder}]

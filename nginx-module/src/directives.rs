@@ -140,15 +140,12 @@ fn limit_by_key(
 }
 
 setter!(cmd_user, LocConf, |reading, conf| {
-    let name = reading.args[0]
-        .strip_prefix('$')
-        .filter(|name| !name.is_empty())
-        .ok_or_else(|| {
-            format!(
-                "\"{}\" must be a variable, as in $remote_user",
-                reading.args[0]
-            )
-        })?;
+    let name = directive::variable(reading.args[0]).ok_or_else(|| {
+        format!(
+            "\"{}\" must be a variable, and one alone, as in $remote_user; a map joins several",
+            reading.args[0]
+        )
+    })?;
     if directive::is_chosen_by_client(name) {
         reading.warn(&format!(
             "seckill_user: ${name} holds what the client sends, so that anybody can buy as anybody, unless a proxy before this nginx sets it; take a variable that nginx vouches for, as of auth_request_set"

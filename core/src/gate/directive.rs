@@ -122,6 +122,29 @@ pub fn trace(args: &[&str]) -> Result<Option<Tracing>, String> {
     Ok(Some(Tracing { trusted, ratio }))
 }
 
+/// The name of the one variable that an argument is, `$name` or `${name}`; `None` for
+/// anything else, such as text around it.
+#[must_use]
+pub fn variable(arg: &str) -> Option<&str> {
+    let name = arg.strip_prefix('$')?;
+    let bare = name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let name = bare.unwrap_or(name);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (!name.is_empty() && name.bytes().all(is_plain)).then_some(name)
+}
+
+/// Refuses an argument `name=…` that was given before.
+///
+/// # Errors
+/// A sentence that names the argument.
+fn once<'a>(seen: &mut Vec<&'a str>, name: &'a str) -> Result<(), String> {
+    if seen.contains(&name) {
+        return Err(format!("{name}= is given twice; remove one"));
+    }
+    seen.push(name);
+    Ok(())
+}
+
 /// Whether the client chooses what is in nginx's variable of this name (without `$`):
 /// whoever is named by it can name anybody.
 #[must_use]
@@ -163,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_faulty_argument_is_named_with_its_cure() {
-        let cases: [(Result<(), String>, &str); 10] = [
+        let cases: [(Result<(), String>, &str); 14] = [
             (rate(&["burst=3"]).map(drop), "needs a rate"),
             (
                 rate(&["rate=0r/s"]).map(drop),
@@ -173,6 +196,22 @@ mod tests {
             (
                 rate(&["rate=5r/s", "scope=world"]).map(drop),
                 "scope \"world\" must be edge or site",
+            ),
+            (
+                rate(&["rate=1r/s", "rate=2r/s"]).map(drop),
+                "rate= is given twice",
+            ),
+            (
+                rate(&["rate=5r/s", "burst=432001"]).map(drop),
+                "burst \"432001\" takes more than a day to fill at 5r/s; write at most burst=432000",
+            ),
+            (
+                rate(&["rate=5r/s", "burst=999999999999"]).map(drop),
+                "burst \"999999999999\" takes more than a day",
+            ),
+            (
+                rate(&["rate=5r/s", "burst=1", "burst=1"]).map(drop),
+                "burst= is given twice",
             ),
             (
                 fallback("queue").map(drop),
@@ -209,6 +248,16 @@ mod tests {
             "ssl_client_s_dn",
         ] {
             assert!(!is_chosen_by_client(vouched), "{vouched}");
+        }
+    }
+
+    #[test]
+    fn one_variable_is_told_from_text_and_from_two() {
+        for plain in ["$remote_user", "${remote_user}"] {
+            assert_eq!(variable(plain), Some("remote_user"));
+        }
+        for wrong in ["remote_user", "$", "${}", "$a$b", "$uri?", "${uri", "$uri}", ""] {
+            assert_eq!(variable(wrong), None, "{wrong:?}");
         }
     }
 

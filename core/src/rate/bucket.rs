@@ -55,12 +55,16 @@ impl Rate {
     #[must_use]
     pub fn take(&self, word: u64, now_ns: u64) -> Take {
         let token_ns = SECOND_NS / self.per_second;
-        let depth_ns = token_ns * self.burst;
-        let full_at = word.max(now_ns) + token_ns;
-        match full_at.checked_sub(now_ns + depth_ns) {
+        let full_at = word.max(now_ns).saturating_add(token_ns);
+        match full_at.checked_sub(now_ns.saturating_add(self.depth_ns())) {
             Some(wait_ns) if wait_ns > 0 => Take::Refused { wait_ns },
             _ => Take::Granted(full_at),
         }
+    }
+
+    /// How long an empty bucket takes to fill.
+    fn depth_ns(&self) -> u64 {
+        (SECOND_NS / self.per_second).saturating_mul(self.burst)
     }
 
     /// The word after a change in the number of edges that share the rate. This
@@ -68,7 +72,7 @@ impl Rate {
     /// bucket is, whatever the share was before.
     #[must_use]
     pub fn apply(&self, word: u64, now_ns: u64, change: Change) -> u64 {
-        let empty = now_ns + SECOND_NS / self.per_second * self.burst;
+        let empty = now_ns.saturating_add(self.depth_ns());
         match change {
             Change::None => word,
             Change::Drain => empty,
@@ -77,7 +81,8 @@ impl Rate {
             Change::Credit(ns) => word.saturating_sub(ns),
             Change::Debit(ns) => {
                 let paid = word.max(now_ns).saturating_add(ns);
-                let most = empty + u64::try_from(Pace::NOTICED.as_nanos()).unwrap_or(0);
+                let noticed_ns = u64::try_from(Pace::NOTICED.as_nanos()).unwrap_or(0);
+                let most = empty.saturating_add(noticed_ns);
                 paid.min(most.max(word))
             }
         }
@@ -129,6 +134,21 @@ mod tests {
         );
         assert_eq!(rate.level(word, 0), 0);
         assert_eq!(rate.level(word, SECOND_NS), 1);
+    }
+
+    #[test]
+    fn a_burst_beyond_any_time_is_no_limit_and_no_fault() {
+        let rate = Rate::new(1, u64::MAX);
+        let mut word = 0;
+        for _ in 0..3 {
+            let Take::Granted(next) = rate.take(word, SECOND_NS) else {
+                panic!("refused");
+            };
+            word = next;
+        }
+        assert_eq!(rate.apply(0, SECOND_NS, Change::Drain), u64::MAX);
+        let debit = rate.apply(word, SECOND_NS, Change::Debit(u64::MAX));
+        assert_eq!(debit, u64::MAX);
     }
 
     proptest! {

@@ -14,6 +14,9 @@ use seckill_tls::{SYSTEM_AUTHORITIES, TlsClient};
 impl Reading<'_> {
     /// A file's name, relative to the folder of nginx's configuration, made absolute.
     pub(super) fn full_name(&self, name: &str) -> Result<String, String> {
+        if name.is_empty() {
+            return Err("\"\" must be the name of a file".to_owned());
+        }
         // SAFETY: the name is copied into the pool; nginx makes it absolute there.
         unsafe {
             let mut name = ngx_str_t::from_str((*self.cf).pool, name);
@@ -79,10 +82,11 @@ fn unreadable(path: &str, error: &std::io::Error) -> String {
 
 /// Reads a file that only its owner and group may read.
 pub(super) fn read_secret(path: &str) -> Result<String, String> {
-    let mode = fs::metadata(path)
-        .map_err(|error| unreadable(path, &error))?
-        .permissions()
-        .mode();
+    let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    if found.is_dir() {
+        return Err(format!("\"{path}\" is a folder; name the file in it"));
+    }
+    let mode = found.permissions().mode();
     if mode & 0o007 != 0 {
         return Err(format!(
             "file \"{path}\" is open to others; run: chmod o= {path}"

@@ -1,5 +1,6 @@
 //! The arguments of `seckill_jwt`.
 
+use super::once;
 use crate::signing::jwt::Policy;
 use crate::signing::session;
 
@@ -44,8 +45,13 @@ pub struct Jwt {
 pub fn jwt(args: &[&str]) -> Result<Jwt, String> {
     let (mut jwks, mut cookie) = (None, session::COOKIE.to_owned());
     let mut policy = Policy::default();
+    let mut seen = Vec::new();
     for arg in args {
         let (name, value) = arg.split_once('=').unwrap_or((arg, ""));
+        // A token may be for several audiences.
+        if name != "audience" {
+            once(&mut seen, name)?;
+        }
         match name {
             "jwks" => {
                 jwks = Some(Jwks::parse(value).ok_or_else(|| {
@@ -121,6 +127,7 @@ mod tests {
             (&["jwks=f", "claim=a b"], "claim \"a b\" must be letters"),
             (&["jwks=f", "cookie"], "cookie \"\" must be letters"),
             (&["jwks=f", "issuer="], "issuer is empty"),
+            (&["jwks=f", "jwks=g"], "jwks= is given twice"),
             (&["jwks=f", "leeway=5"], "unknown argument \"leeway=5\""),
         ] {
             let error = jwt(args).unwrap_err();

@@ -1,8 +1,11 @@
 //! Arguments of `seckill_rate`: the limit of all shoppers together at a gate, or of
 //! each key at any location.
 
-use super::{RateLimit, Scope, zone};
+use super::{RateLimit, Scope, once, variable, zone};
 use crate::permits::permit;
+
+/// A bucket that takes longer to fill limits nothing.
+const DAY_S: u64 = 24 * 60 * 60;
 
 /// What `seckill_rate` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +34,13 @@ pub struct Keyed<'a> {
 pub fn rate<'a>(args: &[&'a str]) -> Result<RateArguments<'a>, String> {
     let (mut per_second, mut burst, mut scope) = (None, None, Scope::Edge);
     let (mut key, mut place) = (None, None);
+    let mut seen = Vec::new();
     for arg in args {
-        match arg.split_once('=') {
+        let named = arg.split_once('=');
+        if let Some((name, _)) = named {
+            once(&mut seen, name)?;
+        }
+        match named {
             Some(("rate", value)) => per_second = Some(per_second_of(value)?),
             Some(("burst", value)) => {
                 let number = value.parse::<u64>().ok().filter(|n| *n >= 1);
@@ -46,9 +54,10 @@ pub fn rate<'a>(args: &[&'a str]) -> Result<RateArguments<'a>, String> {
                 return Err(format!("scope \"{value}\" must be edge or site"));
             }
             Some(("key", value)) => {
-                let name = value.strip_prefix('$').filter(|name| !name.is_empty());
-                key = Some(name.ok_or_else(|| {
-                    format!("key \"{value}\" must be a variable, as in key=$binary_remote_addr")
+                key = Some(variable(value).ok_or_else(|| {
+                    format!(
+                        "key \"{value}\" must be a variable, and one alone, as in key=$binary_remote_addr; a map joins several"
+                    )
                 })?);
             }
             Some(("zone", value)) => place = Some(zone_of(value)?),
@@ -76,6 +85,12 @@ pub fn rate<'a>(args: &[&'a str]) -> Result<RateArguments<'a>, String> {
             );
         }
     };
+    let most = per_second * DAY_S;
+    if let Some(burst) = burst.filter(|burst| *burst > most) {
+        return Err(format!(
+            "burst \"{burst}\" takes more than a day to fill at {per_second}r/s; write at most burst={most}"
+        ));
+    }
     // A tenth of a second's worth: a worker that was busy for that long may catch up.
     let limit = RateLimit {
         per_second,
@@ -143,6 +158,14 @@ mod tests {
             (
                 vec!["key=user", "zone=a:1m", "rate=1r/s"],
                 "key \"user\" must be a variable",
+            ),
+            (
+                vec!["key=$uri$args", "zone=a:1m", "rate=1r/s"],
+                "key \"$uri$args\" must be a variable, and one alone",
+            ),
+            (
+                vec!["key=$user", "key=$user", "zone=a:1m", "rate=1r/s"],
+                "key= is given twice",
             ),
             (
                 vec!["key=$user", "rate=1r/s"],
