@@ -269,3 +269,12 @@ sub {
 }
 --- response_body
 served
+
+
+
+=== TEST 14: a zone of the sale's name and size
+--- http_config eval: $::plain
+--- config
+location /a/ { seckill_rate key=$arg_user zone=test:2m rate=1r/s; }
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_zone "test" is the name of a zone of seckill_rate key=…, too/]

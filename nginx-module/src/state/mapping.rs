@@ -52,7 +52,8 @@ impl SharedZone {
     /// there is nothing to request.
     ///
     /// # Errors
-    /// A sentence that names the zone: another module has one of this name.
+    /// A sentence that names the zone: another module, or a limit by key, has one of this
+    /// name.
     ///
     /// # Safety
     /// `cf` is the configuration being read, `tag` the module's own address, and
@@ -73,6 +74,12 @@ impl SharedZone {
                     text_of(name)
                 ));
             };
+            if zone.init.is_some() {
+                return Err(format!(
+                    "\"{0}\" is the name of a zone of seckill_rate key=…, too; write another name there than zone={0}",
+                    text_of(name)
+                ));
+            }
             zone.init = Some(init);
             zone.data = ptr::from_mut(self).cast();
         }
