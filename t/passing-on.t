@@ -143,3 +143,21 @@ sub {
 }
 --- response_body
 li, permit , one, signed
+
+
+
+=== TEST 7: nor in another spelling, which a back end with variables in place of headers takes for the same
+--- sale
+1 153 limit=5
+--- http_config eval: $::echoing =~ s/(?=upstream seckill_purchase)/underscores_in_headers on; ignore_invalid_headers off; /r
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my @forged = map { (tr/-/_/r . ': forged', tr/-/./r . ': forged') } qw(X-Seckill-Permit X-Seckill-User X-Request-Id X-Seckill-Arrival X-Seckill-Admission);
+    my $got = main::passed_on(undef, @forged, 'X-Own: kept');
+    my @bad = grep { $got->{$_} =~ /forged/ } sort keys %$got;
+    return "@bad" . "own=$got->{own}, " . main::is_signed($got, 1) . "\n";
+}
+--- response_body
+own=kept, signed

@@ -24,7 +24,7 @@ impl Request<'_> {
                 let key = bytes((*element).key);
                 let own = headers
                     .iter()
-                    .position(|(name, _)| key.eq_ignore_ascii_case(name.as_bytes()));
+                    .position(|(name, _)| is_read_as(key, name.as_bytes()));
                 let Some(index) = own else { continue };
                 let (name, value) = match std::mem::replace(&mut is_set[index], true) {
                     false => headers[index],
@@ -63,6 +63,16 @@ impl Request<'_> {
             (*element).value = ngx_str_t::from_str((*self.as_ptr()).pool, value);
         }
     }
+}
+
+/// Whether a back end may take the client's header for the one of this name, in lower case:
+/// one that gets headers as variables (FastCGI, uwsgi, SCGI) knows none of its punctuation.
+fn is_read_as(key: &[u8], name: &[u8]) -> bool {
+    let is_same = |(key, name): (&u8, &u8)| match name {
+        b'-' => !key.is_ascii_alphanumeric(),
+        _ => key.eq_ignore_ascii_case(name),
+    };
+    key.len() == name.len() && key.iter().zip(name).all(is_same)
 }
 
 /// nginx's hash of a header's name, by which `proxy_set_header` finds it.
