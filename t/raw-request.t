@@ -38,12 +38,13 @@ sub {
         sub { $_[0] =~ s{^/buy/}{/buy/./}r }, sub { $_[0] =~ s{^/buy/}{/x/../buy/}r },
         sub { $_[0] =~ s{/153/}{/15%33/}r }, sub { $_[0] =~ s{^/buy/}{/b%75y/}r },
         sub { "$_[0]#part" }, sub { "$_[0]/." }, sub { "$_[0]?quantity=1&<x>" }, sub { "$_[0]?note=\xe9" },
+        sub { "$_[0]?quantity=1#x" }, sub { "$_[0]?quantity=1#\xe9" },
     ) {
         push @told, main::told($change);
     }
     return CORE::join(', ', @told) . ', permits ' . main::permits() . "\n";
 }
---- response_body eval: CORE::join(', ', ('400 bad_request') x 10) . ", permits 0\n"
+--- response_body eval: CORE::join(', ', ('400 bad_request') x 12) . ", permits 0\n"
 
 
 

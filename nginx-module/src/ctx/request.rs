@@ -149,10 +149,16 @@ impl<'a> Request<'a> {
         rest.is_some_and(|rest| rest.first().is_none_or(|next| *next == b'?'))
     }
 
-    /// Whether the query is empty or text that every HTTP server accepts in one.
+    /// Whether the query is empty or text that every HTTP server accepts in one. Of the
+    /// request line's own, which is passed on, nginx hides what is behind a `#`.
     pub(crate) fn is_query_plain(&self) -> bool {
-        // SAFETY: the query lives in the request's header buffer.
-        let query = unsafe { bytes(self.raw().args) };
+        let raw = self.raw();
+        // SAFETY: both live in the request's header buffer.
+        let [line, args] = unsafe { [bytes(raw.unparsed_uri), bytes(raw.args)] };
+        let query = match raw.valid_unparsed_uri() {
+            0 => args,
+            _ => line.splitn(2, |byte| *byte == b'?').nth(1).unwrap_or(args),
+        };
         query
             .iter()
             .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'#'))
