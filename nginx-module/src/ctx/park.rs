@@ -40,6 +40,8 @@ pub(crate) fn park(request: &Request<'_>, ctx: &Ctx, limit: Duration) -> Option<
         let cleanup = NonNull::new(ngx_http_cleanup_add(raw, 0))?.as_ptr();
         (*cleanup).handler = Some(detach);
         (*cleanup).data = Rc::as_ptr(&parked).cast_mut().cast();
+        // From here on the cleanup writes to it, whatever fails below.
+        ctx.parked.borrow_mut().push(Rc::clone(&parked));
 
         // A client that leaves meanwhile is noticed, and one that has left already: its
         // event has come, and will not come again.
@@ -53,7 +55,6 @@ pub(crate) fn park(request: &Request<'_>, ctx: &Ctx, limit: Duration) -> Option<
         (*write).set_delayed(1);
         ngx_add_timer(write, limit.as_millis() as _);
     }
-    ctx.parked.borrow_mut().push(Rc::clone(&parked));
     Some(parked)
 }
 
