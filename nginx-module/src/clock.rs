@@ -17,14 +17,17 @@ pub(crate) fn now_us() -> u64 {
         .map_or(0, |since| since.as_micros() as u64)
 }
 
-/// Monotonic clock, nanoseconds, the same in all workers of this machine.
+/// Monotonic clock, nanoseconds, the same in all workers of this machine. It goes on while
+/// the machine is suspended, as Redis does, which takes leases back meanwhile. Reading it
+/// costs no more than the clock that stands still; a coarse one, at a fifth of the cost,
+/// there is only of that.
 pub(crate) fn monotonic_ns() -> u64 {
-    read(libc::CLOCK_MONOTONIC)
+    read(libc::CLOCK_BOOTTIME)
 }
 
-/// The same in seconds, up to some milliseconds late, at a fifth of the cost.
+/// The same in seconds.
 pub(crate) fn monotonic_s() -> u64 {
-    read(libc::CLOCK_MONOTONIC_COARSE) / 1_000_000_000
+    monotonic_ns() / 1_000_000_000
 }
 
 fn read(clock: libc::clockid_t) -> u64 {
