@@ -252,3 +252,49 @@ my @same = (header => { kid => 'same' });
 [main::bearer('li', @same), main::bearer('wang', header => { alg => 'RS256', kid => 'same' }, sign => \&main::rs256),
  main::bearer('zhao', @same, sign => sub { Digest::SHA::hmac_sha256($_[0], 'another secret of thirty-two bytes') })]
 --- error_code eval: [202, 202, 401]
+
+
+
+=== TEST 14: of a user that nginx vouches for and a token the inner one holds
+--- sale
+1 153 limit=9
+--- http_config eval: http_config('seckill_user $http_x_member;')
+--- config eval: $::gate
+--- allow_errors
+--- request eval: main::buys('li')
+--- more_headers eval: main::bearer('li')
+--- error_code: 202
+
+
+
+=== TEST 15: also the other way round, and off is neither
+--- sale
+1 153 limit=9
+--- http_config eval: http_config("seckill_jwt jwks=$::file $::settings")
+--- config eval: gate_location('seckill_user $http_x_member;')
+--- allow_errors
+--- request eval: main::buys('li')
+--- response_body_filters eval
+sub { main::status_with('li', 'X-Member: li') . ' ' . main::status_with('wang', main::bearer('wang')) . "\n" }
+--- error_code: 401
+--- response_body
+202 401
+
+
+
+=== TEST 16: a user switched off where it is inherited
+--- sale
+1 153 limit=9
+--- http_config eval: http_config('seckill_user $http_x_member;')
+--- config eval: gate_location('seckill_user off;')
+--- allow_errors
+--- request eval: main::buys('li')
+--- more_headers eval: cookie('li')
+--- error_code: 202
+
+
+
+=== TEST 17: both in one block
+--- config eval: gate_location("seckill_user \$remote_user; seckill_jwt jwks=$::file;")
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_jwt: stands beside seckill_user, and both.*remove one/]

@@ -232,8 +232,8 @@ pub(crate) struct LocConf {
     pub(crate) rate: Option<usize>,
     /// Index into [`MainConf::limits`]: whom requests here are counted with.
     pub(crate) limit: Option<usize>,
-    /// Index of the variable that names the buyer.
-    pub(crate) user: Option<ngx_uint_t>,
+    /// Index of the variable that names the buyer; `Some(None)` for `off`.
+    pub(crate) user: Option<Option<ngx_uint_t>>,
     /// Index into [`MainConf::jwts`]; `Some(None)` for `off`.
     pub(crate) jwt: Option<Option<usize>>,
     /// `seckill_digest`.
@@ -251,8 +251,11 @@ impl ngx::http::Merge for LocConf {
         self.gate = self.gate.or(outer.gate);
         self.rate = self.rate.or(outer.rate);
         self.limit = self.limit.or(outer.limit);
-        self.user = self.user.or(outer.user);
-        self.jwt = self.jwt.or(outer.jwt);
+        // Who is buying is said in one way: the inner one of the two holds.
+        let (user, jwt) = (self.user, self.jwt);
+        let instead = |other: bool| other.then_some(None);
+        self.user = user.or_else(|| instead(jwt.flatten().is_some()).or(outer.user));
+        self.jwt = jwt.or_else(|| instead(user.flatten().is_some()).or(outer.jwt));
         self.digest = self.digest.or(outer.digest);
         self.fallback = self.fallback.or(outer.fallback);
         self.captcha = self.captcha.or(outer.captcha);

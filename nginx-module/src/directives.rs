@@ -139,7 +139,20 @@ fn limit_by_key(
     })
 }
 
+/// That a block says in two ways who is buying.
+fn two_buyers(other: &str) -> Result<(), String> {
+    Err(format!(
+        "stands beside {other}, and both say who is buying; remove one"
+    ))
+}
+
 setter!(cmd_user, LocConf, |reading, conf| {
+    if reading.args == ["off"] {
+        return once(&mut conf.user, None);
+    }
+    if conf.jwt.flatten().is_some() {
+        return two_buyers("seckill_jwt");
+    }
     let name = directive::variable(reading.args[0]).ok_or_else(|| {
         format!(
             "\"{}\" must be a variable, and one alone, as in $remote_user; a map joins several",
@@ -152,12 +165,15 @@ setter!(cmd_user, LocConf, |reading, conf| {
         ));
     }
     let index = reading.variable(name)?;
-    once(&mut conf.user, index)
+    once(&mut conf.user, Some(index))
 });
 
 setter!(cmd_jwt, LocConf, |reading, conf| {
     if reading.args == ["off"] {
         return once(&mut conf.jwt, None);
+    }
+    if conf.user.flatten().is_some() {
+        return two_buyers("seckill_user");
     }
     let read = jwt::jwt(&reading.args)?;
     let from_file = match &read.jwks {

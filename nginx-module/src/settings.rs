@@ -55,7 +55,7 @@ impl<'a> Settings<'a> {
             has_fallback: location.fallback == Some(Fallback::Pass),
             captcha: location.captcha == Some(true),
             trace: location.trace.flatten(),
-            user: location.user,
+            user: location.user.flatten(),
             jwt: location.jwt.flatten().map(|index| &main.jwts[index]),
             main,
             rate: location.rate.map(|index| (index, main.rates[index])),
