@@ -36,7 +36,7 @@ __DATA__
     seckill_zone test:8m;
     seckill_redis 127.0.0.1:6379 timeuot=50ms;
 --- must_die
---- error_log eval: [qr/\[emerg\].*seckill_redis.*"timeuot=50ms".*timeout/]
+--- error_log eval: [qr/\[emerg\].*seckill_redis.*"timeuot=".*timeout/]
 
 
 
@@ -290,3 +290,33 @@ location @inner { return 204; }
     seckill_keys /tmp;
 --- must_die
 --- error_log eval: [qr{\[emerg\].*seckill_keys: "/tmp" is a folder}]
+
+
+
+=== TEST 33: a URL in place of Redis's address, whose password is nowhere shown
+--- http_config
+    seckill_zone test:8m;
+    seckill_redis redis://:hunter2@127.0.0.1:6379;
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_redis: address "127\.0\.0\.1:6379" must be host:port alone.*password_file=.*nginx\.conf:\d+/]
+--- no_error_log: hunter2
+
+
+
+=== TEST 34: nor that of an option which is spelled wrong
+--- http_config
+    seckill_zone test:8m;
+    seckill_redis 127.0.0.1:6379 passwd=hunter2;
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_redis: unknown argument "passwd="/]
+--- no_error_log: hunter2
+
+
+
+=== TEST 35: several addresses in one word, also where a resolver would look them up later
+--- http_config
+    resolver 127.0.0.1;
+    seckill_zone test:8m;
+    seckill_redis 127.0.0.1:6379,127.0.0.2:6379;
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_redis: address "127\.0\.0\.1:6379,127\.0\.0\.2:6379" must be host:port.*spaces/]

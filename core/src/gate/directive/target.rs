@@ -1,6 +1,7 @@
 //! Arguments of `seckill_redis`: the servers, and how to log in to them.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 /// Where permits are kept (`seckill_redis`).
@@ -54,22 +55,50 @@ impl Address {
             };
         }
         let parts = text.rsplit_once(':');
+        let host = parts.and_then(|(host, _)| host_of(host));
         let port = parts.and_then(|(_, port)| port.parse::<u16>().ok());
-        match (parts, port) {
-            (Some((host, _)), Some(port)) if !host.is_empty() && port > 0 => {
-                let bare = host
-                    .strip_prefix('[')
-                    .and_then(|rest| rest.strip_suffix(']'));
-                Ok(Self::Tcp {
-                    host: bare.unwrap_or(host).to_owned(),
-                    port,
-                })
-            }
-            _ => Err(format!(
-                "address \"{text}\" must be host:port, as in 127.0.0.1:6379, or unix:/path"
-            )),
+        match (host, port) {
+            (Some(host), Some(port)) if port > 0 => Ok(Self::Tcp {
+                host: host.to_owned(),
+                port,
+            }),
+            _ => Err(wrong_address(text)),
         }
     }
+}
+
+/// A host without brackets; `None` if it is neither a name nor an IP address.
+fn host_of(text: &str) -> Option<&str> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_v6 = |host: &str| {
+        // Behind a % is the interface of a link-local address.
+        let address = host.split('%').next();
+        address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    match bare {
+        Some(host) => is_v6(host).then_some(host),
+        None if !text.is_empty() && text.bytes().all(is_plain) => Some(text),
+        None => is_v6(text).then_some(text),
+    }
+}
+
+/// Shows nothing before an `@`, where a password may be.
+fn wrong_address(text: &str) -> String {
+    let (is_login, shown) = match text.rsplit_once('@') {
+        Some((_, behind)) => (true, behind),
+        None => (false, text),
+    };
+    let cure = if is_login || text.contains("://") {
+        "must be host:port alone, as in 127.0.0.1:6379, or unix:/path; what a URL says beside it is written as user=, password_file=, db= and tls=on"
+    } else if text.contains(',') {
+        "must be host:port, as in 127.0.0.1:6379, or unix:/path; several are written with spaces between them"
+    } else {
+        "must be host:port, as in 127.0.0.1:6379, or unix:/path"
+    };
+    format!("address \"{shown}\" {cure}")
 }
 
 impl fmt::Display for Address {
@@ -198,6 +227,11 @@ impl<'a> Options<'a> {
     }
 }
 
+/// Whether an argument is a URL or a login with a host, in which any character may be.
+fn is_url(arg: &str) -> bool {
+    arg.contains("://") || arg.contains('@')
+}
+
 /// Reads the arguments of `seckill_redis`: addresses and options, in any order.
 ///
 /// # Errors
@@ -224,8 +258,9 @@ pub fn redis(args: &[&str]) -> Result<RedisTarget, String> {
                 | "sentinel_password_file"),
                 value,
             )) => options.add(name, value)?,
-            Some(_) if !arg.starts_with("unix:") => {
-                return Err(format!("unknown argument \"{arg}\"; {KNOWN}"));
+            // What stands behind it may be a secret.
+            Some((name, _)) if !arg.starts_with("unix:") && !is_url(arg) => {
+                return Err(format!("unknown argument \"{name}=\"; {KNOWN}"));
             }
             _ => addresses.push(Address::parse(arg)?),
         }
@@ -341,16 +376,25 @@ mod tests {
 
     #[test]
     fn a_faulty_argument_is_named_with_its_cure() {
-        let cases: [(&[&str], &str); 16] = [
+        let cases: [(&[&str], &str); 22] = [
             (&[], "needs an address"),
             (&["redis"], "\"redis\" must be host:port"),
             (&["a:99999"], "must be host:port"),
             (&["a:1", "b"], "\"b\" must be host:port"),
             (&["unix:run"], "must be absolute"),
+            (
+                &["redis://:hu=sh@a:1"],
+                "address \"a:1\" must be host:port alone",
+            ),
+            (&["redis://a:1"], "\"redis://a:1\" must be host:port alone"),
+            (&["user:hush@a:1"], "password_file="),
+            (&["a:1,b:1"], "several are written with spaces"),
+            (&["[::1:6379"], "\"[::1:6379\" must be host:port"),
+            (&["a:1", "passwd=hush"], "unknown argument \"passwd=\""),
             (&["a:1", "timeout=fast"], "timeout \"fast\" must be"),
             (
                 &["a:1", "retries=3"],
-                "unknown argument \"retries=3\"; known are user=",
+                "unknown argument \"retries=\"; known are user=",
             ),
             (&["a:1", "db=1", "db=2"], "db= is given twice"),
             (&["a:1", "sentinel="], "sentinel= needs a value"),
@@ -374,6 +418,27 @@ mod tests {
         for (args, expected) in cases {
             let error = redis(args).unwrap_err();
             assert!(error.contains(expected), "{error:?} lacks {expected:?}");
+            assert!(
+                !error.contains("sh@") && !error.contains("hush"),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_ip_address() {
+        for (text, shown) in [
+            ("10.0.0.1:6379", "10.0.0.1:6379"),
+            ("redis_1.shop-a.svc.:6379", "redis_1.shop-a.svc.:6379"),
+            ("[::1]:6379", "[::1]:6379"),
+            ("::1:6379", "[::1]:6379"),
+            ("[fe80::1%eth0]:6379", "[fe80::1%eth0]:6379"),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!(address.to_string(), shown);
+        }
+        for wrong in ["a b:1", "a/b:1", "[a]:1", "[::1]x:1", "a::1", "%:1"] {
+            assert!(Address::parse(wrong).is_err(), "{wrong}");
         }
     }
 }
