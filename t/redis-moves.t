@@ -1,14 +1,14 @@
 use lib 't/lib';
 use SeckillTest 'no_plan';
 use SeckillClick qw(click answer status_of metric log_has get);
-use SeckillServers qw(free_port server relay sentinel name_server end_server ask sell certificates);
+use SeckillServers qw(free_port server relay sentinel name_server end_server ask sell);
 use SeckillRedis qw(folder);
 
 # Far less than a server takes to load its file.
 $SeckillTest::redis_timeout = '200ms' unless $ENV{TEST_NGINX_USE_VALGRIND};
 
 # What Redis is in production: servers that change roles, names that change their
-# addresses, servers that refuse, logins, TLS.
+# addresses, servers that refuse, logins.
 
 our $gate = gate_location() . ' location = /metrics { seckill_status; }';
 
@@ -44,9 +44,7 @@ sub resolve { open my $out, '>', $dns or die "$dns: $!\n"; print $out map {"$_\n
 resolve('127.0.0.2');
 name_server('127.0.0.1', $dns_port, $dns);
 
-our $tls = certificates(folder() . '/tls');
-our ($tls_port, $mutual_port, $foreign_port, $login_port, $sentinel_port) = map { free_port() } 1 .. 5;
-our @tls = ('--tls-cert-file', "$tls/server.pem", '--tls-key-file', "$tls/server.key", '--tls-ca-cert-file', "$tls/ca.pem");
+our ($login_port, $sentinel_port) = map { free_port() } 1 .. 2;
 open my $password, '>', folder() . '/password' or die $!;
 print $password "open sesame\n";
 close $password;
@@ -379,69 +377,7 @@ moved: passes
 
 
 
-=== TEST 12: TLS, with the authority that the directive names
---- http_config eval
-our $secure = main::server('127.0.0.1', main::free_port(), '--tls-port', $main::tls_port, @main::tls, '--tls-auth-clients', 'no');
-SeckillTest::eventually(sub { main::sell($secure); 1 });
-main::with_redis("127.0.0.1:$main::tls_port tls=on ca=$main::tls/ca.pem")
---- config eval: $::gate
---- request: POST /buy/
---- error_code: 400
---- response_body_filters eval
-sub {
-    my $result = main::works('over TLS');
-    main::end_server($Test::Base::Filter::secure);
-    return "$result\n";
-}
---- response_body
-over TLS: passes
---- allow_errors
-
-
-
-=== TEST 13: TLS that wants to know the edge, too
---- http_config eval
-our $mutual = main::server('127.0.0.1', main::free_port(), '--tls-port', $main::mutual_port, @main::tls);
-SeckillTest::eventually(sub { main::sell($mutual); 1 });
-my $t = $main::tls;
-main::with_redis("127.0.0.1:$main::mutual_port tls=on ca=$t/ca.pem cert=$t/client.pem key=$t/client.key tls_name=redis.internal")
---- config eval: $::gate
---- request: POST /buy/
---- error_code: 400
---- response_body_filters eval
-sub {
-    my $result = main::works('known by certificate');
-    main::end_server($Test::Base::Filter::mutual);
-    return "$result\n";
-}
---- response_body
-known by certificate: passes
---- allow_errors
-
-
-
-=== TEST 14: a certificate of somebody else is refused, and the log says where to look
---- http_config eval
-our $foreign = main::server('127.0.0.1', main::free_port(), '--tls-port', $main::foreign_port, @main::tls, '--tls-auth-clients', 'no');
-SeckillTest::eventually(sub { main::sell($foreign); 1 });
-main::with_redis("127.0.0.1:$main::foreign_port tls=on ca=$main::tls/client.pem")
---- config eval: $::gate
---- request: POST /buy/
---- error_code: 400
---- response_body_filters eval
-sub {
-    my $result = main::fails('not trusted');
-    SeckillTest::eventually(sub { main::lines('cannot be reached') });
-    main::end_server($Test::Base::Filter::foreign);
-    return "$result\n";
-}
---- response_body
-not trusted: unavailable
---- error_log eval: qr/cannot be reached: .*TLS: invalid peer certificate.*see ca=/
-
-
-
-=== TEST 15: a user of their own, with the password from a file
+=== TEST 12: a user of their own, with the password from a file
 --- http_config eval
 our $locked = main::server('127.0.0.1', $main::login_port);
 main::sell($locked);
@@ -458,7 +394,7 @@ logged in: passes
 
 
 
-=== TEST 16: a password file that others may read
+=== TEST 13: a password file that others may read
 --- http_config eval
 open my $f, '>', SeckillRedis::folder() . '/open-password'; print $f "x\n"; close $f;
 chmod 0644, SeckillRedis::folder() . '/open-password';
@@ -468,7 +404,7 @@ chmod 0644, SeckillRedis::folder() . '/open-password';
 
 
 
-=== TEST 17: a host that does not exist
+=== TEST 14: a host that does not exist
 --- http_config
     seckill_zone test:8m;
     seckill_redis redis.invalid:6379;
@@ -477,7 +413,7 @@ chmod 0644, SeckillRedis::folder() . '/open-password';
 
 
 
-=== TEST 18: a Redis emptied and filled again while the catalogue is read is read once more
+=== TEST 15: a Redis emptied and filled again while the catalogue is read is read once more
 --- http_config eval
 our $emptied = main::server('127.0.0.1', main::free_port());
 main::sell($emptied);

@@ -4,15 +4,17 @@
 //! connection and reads no file.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 /// The authorities of Debian's package ca-certificates.
 pub const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -76,12 +78,12 @@ impl TlsClient {
     /// Speaks TLS over a stream to `host`.
     ///
     /// # Errors
-    /// The stream's, or that the certificate is not trusted, with the cure.
+    /// The stream's, or that one side does not trust the other's certificate, with the cure.
     pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
         host: &str,
-    ) -> io::Result<TlsStream<S>> {
+    ) -> io::Result<Secured<S>> {
         let name = match &self.name {
             Some(name) => name.clone(),
             None => ServerName::try_from(host.to_owned()).map_err(io::Error::other)?,
@@ -89,11 +91,58 @@ impl TlsClient {
         let connected = TlsConnector::from(Arc::clone(&self.config))
             .connect(name, stream)
             .await;
-        connected.map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("TLS: {error}; see ca=, tls_name= and the server's certificate"),
-            )
+        connected.map(Secured).map_err(with_cure)
+    }
+}
+
+/// A stream in TLS. In its version 1.3 a server refuses a client's certificate, or that
+/// there is none, after the handshake: then reading fails, with the cure.
+#[derive(Debug)]
+pub struct Secured<S>(TlsStream<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Secured<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.0).poll_read(cx, buffer);
+        read.map_err(|error| match is_alert(&error) {
+            true => with_cure(error),
+            false => error,
         })
     }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secured<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// Whether the server says what is wrong with this side.
+fn is_alert(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    let said = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(said, Some(rustls::Error::AlertReceived(_)))
+}
+
+fn with_cure(error: io::Error) -> io::Error {
+    let cure = match is_alert(&error) {
+        true => "see cert= and key=, by which the server knows its clients",
+        false => "see ca=, tls_name= and the server's certificate",
+    };
+    io::Error::new(error.kind(), format!("TLS: {error}; {cure}"))
 }

@@ -127,7 +127,9 @@ pub fn trace(args: &[&str]) -> Result<Option<Tracing>, String> {
 #[must_use]
 pub fn variable(arg: &str) -> Option<&str> {
     let name = arg.strip_prefix('$')?;
-    let bare = name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let bare = name
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
     let name = bare.unwrap_or(name);
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (!name.is_empty() && name.bytes().all(is_plain)).then_some(name)
@@ -256,7 +258,16 @@ mod tests {
         for plain in ["$remote_user", "${remote_user}"] {
             assert_eq!(variable(plain), Some("remote_user"));
         }
-        for wrong in ["remote_user", "$", "${}", "$a$b", "$uri?", "${uri", "$uri}", ""] {
+        for wrong in [
+            "remote_user",
+            "$",
+            "${}",
+            "$a$b",
+            "$uri?",
+            "${uri",
+            "$uri}",
+            "",
+        ] {
             assert_eq!(variable(wrong), None, "{wrong:?}");
         }
     }

@@ -82,8 +82,7 @@ fn conclude(request: &Request<'_>) -> ngx_int_t {
         let is_unused = ctx.outcome.get() == Some(Outcome::Unused) && status != DUPLICATE;
         let has_failed = is_admitted && (!is_handed_over || is_refusal(status) || is_unused);
         // 403 from the back end: the pass was spent at another edge.
-        let pass_is_valid =
-            !is_admitted || has_failed && !(is_handed_over && status == 403);
+        let pass_is_valid = !is_admitted || has_failed && !(is_handed_over && status == 403);
         let forgotten = ctx.click.get().filter(|_| has_failed);
         let released = ctx.pass.get().filter(|_| pass_is_valid);
         if is_admitted

@@ -219,7 +219,10 @@ impl Zone {
             }
         }
         let bytes = kept.iter().map(|place| place.load(Ordering::Relaxed));
-        bytes.take_while(|byte| *byte != 0).map(char::from).collect()
+        bytes
+            .take_while(|byte| *byte != 0)
+            .map(char::from)
+            .collect()
     }
 
     /// The identity of the edge that ran here before and is known to have died, if its
