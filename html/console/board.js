@@ -51,8 +51,8 @@ const OPTIONAL = new Set(['unique', 'participants']);
 
 /** The business tiles, above the technical ones. */
 const BUSINESS = {
-  revenue: ({ revenue }) => money(revenue),
-  awaiting: ({ awaiting }) => money(awaiting),
+  revenue: ({ revenue }) => (revenue === null ? '–' : money(revenue)),
+  awaiting: ({ awaiting }) => (awaiting === null ? '–' : money(awaiting)),
   sold: ({ sold }) => (sold === null ? '–' : `${Math.floor(sold * 100)}%`),
   out: ({ out_s: seconds }) => (seconds === null ? '–' : seconds === 0 ? t('board.out.now') : duration(seconds, t)),
 };

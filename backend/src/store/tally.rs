@@ -7,7 +7,7 @@ use sqlx::Row as _;
 
 use super::{Database, Store, StoreError, signed, unsigned};
 
-/// Items in orders of one product, by the orders' state.
+/// Items in orders of one product, by the orders' state, and their money.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Placed and not paid yet.
@@ -18,6 +18,10 @@ pub struct Tally {
     pub cancelled: u64,
     /// Purchased, and failed to become an order.
     pub failed: u64,
+    /// What was paid, in cents: each order at its own price.
+    pub paid_cents: u64,
+    /// What orders that are not paid yet will cost, in cents.
+    pub unpaid_cents: u64,
 }
 
 impl Tally {
@@ -33,6 +37,8 @@ impl Tally {
         self.paid += more.paid;
         self.cancelled += more.cancelled;
         self.failed += more.failed;
+        self.paid_cents += more.paid_cents;
+        self.unpaid_cents += more.unpaid_cents;
     }
 }
 
@@ -46,7 +52,7 @@ pub struct OrderCount {
 }
 
 impl Store {
-    /// Items in the orders of these rounds, by round, product and state.
+    /// Items and money in the orders of these rounds, by round, product and state.
     ///
     /// # Errors
     /// A database is away.
@@ -124,14 +130,15 @@ impl Store {
     }
 }
 
-/// Adds the items in the orders of one round in one database.
+/// Adds the items and the money in the orders of one round in one database.
 async fn tally_of(
     shard: &Database,
     round: &str,
     all: &mut HashMap<(String, String), Tally>,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query(
-        "SELECT round, product, state, CAST(SUM(quantity) AS SIGNED) FROM orders
+        "SELECT round, product, state, CAST(SUM(quantity) AS SIGNED),
+         CAST(SUM(quantity * price_cents) AS SIGNED) FROM orders
          WHERE round = ? GROUP BY round, product, state",
     )
     .bind(round)
@@ -139,16 +146,22 @@ async fn tally_of(
     .await?;
     for row in &rows {
         let tally = all.entry((row.try_get(0)?, row.try_get(1)?)).or_default();
-        let (state, n): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
-        let of = match State::parse(&state) {
-            Some(State::Created) => &mut tally.created,
-            Some(State::Paid) => &mut tally.paid,
-            Some(State::Cancelled) => &mut tally.cancelled,
+        let state: String = row.try_get(2)?;
+        let (items, cents) = (unsigned(row.try_get(3)?), unsigned(row.try_get(4)?));
+        match State::parse(&state) {
+            Some(State::Created) => {
+                tally.created += items;
+                tally.unpaid_cents += cents;
+            }
+            Some(State::Paid) => {
+                tally.paid += items;
+                tally.paid_cents += cents;
+            }
+            Some(State::Cancelled) => tally.cancelled += items,
+            Some(State::Failed) => tally.failed += items,
             // A state that newer software wrote is not one of ours.
-            Some(State::Failed) => &mut tally.failed,
-            None => continue,
-        };
-        *of += unsigned(n);
+            None => {}
+        }
     }
     Ok(())
 }

@@ -250,6 +250,8 @@ impl Poller {
             in_transit: stock.in_transit,
             ordered: tally.map(|tally| tally.ordered()),
             cancelled: tally.map(|tally| tally.cancelled),
+            paid_cents: tally.map(|tally| tally.paid_cents),
+            unpaid_cents: tally.map(|tally| tally.unpaid_cents),
             missing: stock.missing.clone(),
         }
     }

@@ -158,6 +158,10 @@ pub(super) struct ProductView {
     pub(super) ordered: Option<u64>,
     /// Items in cancelled orders.
     pub(super) cancelled: Option<u64>,
+    /// What was paid, in cents: each order at its own price.
+    pub(super) paid_cents: Option<u64>,
+    /// What orders that wait for their payment will cost, in cents.
+    pub(super) unpaid_cents: Option<u64>,
     /// Segments that cannot be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) missing: Vec<String>,

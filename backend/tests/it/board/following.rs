@@ -9,8 +9,10 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use http_body_util::BodyExt as _;
+use redis::AsyncCommands as _;
 use seckill::store::LazyStore;
 use seckill_core::keys;
+use seckill_core::sale::catalogue::Entry;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -51,6 +53,44 @@ async fn a_purchase_is_followed_to_its_order_and_payment() {
         .await;
     assert_eq!(watcher.board["alerts"], json!([]));
     shop.shut().await;
+}
+
+#[tokio::test]
+async fn money_is_that_of_the_orders_whatever_the_price_is_now() {
+    let mut shop = Shop::open(100).await;
+    let app = board(sources(&shop).await);
+    shop.run_all();
+    shop.settle();
+    for (user, request) in [("ann", "r1"), ("bob", "r2")] {
+        assert!(shop.buys(user, request).await);
+    }
+    let order = shop.until_ordered("ann").await;
+    shop.until_ordered("bob").await;
+    let (status, _) = shop.post(&format!("/api/orders/{order}/pay"), "ann").await;
+    assert_eq!(status, StatusCode::OK);
+    replace_entry(&shop, |entry| entry.price_cents = 40_000).await;
+    let mut watcher = Watcher::of(&app).await;
+    watcher
+        .until("both orders are counted at their price", |board| {
+            let product = &board["products"]["1::153"];
+            product["price_cents"] == 40_000
+                && product["paid_cents"] == 99_900
+                && product["unpaid_cents"] == 99_900
+        })
+        .await;
+    shop.shut().await;
+}
+
+/// Has the catalogue say something else of the product.
+async fn replace_entry(shop: &Shop, change: impl FnOnce(&mut Entry)) {
+    let (mut conn, field) = (shop.link.conn().await.unwrap(), item().to_string());
+    let text: String = conn.hget(keys::CATALOGUE, &field).await.unwrap();
+    let mut entry = Entry::parse(&text).unwrap();
+    change(&mut entry);
+    let mut write = redis::pipe();
+    write.hset(keys::CATALOGUE, &field, entry.to_json());
+    write.hincr(keys::CATALOGUE, keys::CATALOGUE_VERSION, 1);
+    write.exec_async(&mut conn).await.unwrap();
 }
 
 #[tokio::test]
