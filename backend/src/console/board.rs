@@ -42,6 +42,8 @@ pub mod hook;
 mod metrics;
 /// Orders as the database counts them.
 mod orders;
+/// How fast the items of a round are taken.
+mod pace;
 /// The recorded past over HTTP.
 pub mod past;
 /// The difference between two snapshots.

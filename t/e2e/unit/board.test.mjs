@@ -69,21 +69,21 @@ test('the charts keep five minutes, leave gaps where nothing is known, and take 
 });
 
 test('the business of the rounds that are on: money, share sold, and when it is sold out at this pace', () => {
-  const rounds = { 1: { state: 'open' }, 2: { state: 'ended' } };
+  const rounds = { 1: { state: 'open', items_per_second: 5 }, 2: { state: 'ended' } };
   const product = (round, sale, locked, saled) => ({ round, sale, locked, saled, limit: sale + locked + saled, paid_cents: saled * 1_000, unpaid_cents: locked * 1_000 });
   const products = { a: product('1', 50, 20, 30), b: product('2', 0, 0, 900) };
-  const now = business({ rounds, products, orders: { per_second: 5 } });
+  const now = business({ rounds, products });
   assert.deepEqual(now, { revenue: 30_000, awaiting: 20_000, sold: 0.5, out_s: 10 });
-  assert.equal(business({ rounds, products, orders: {} }).out_s, null, 'nothing is sold at the moment');
+  assert.equal(business({ rounds: { ...rounds, 1: { state: 'open', items_per_second: 0 } }, products }).out_s, null, 'nothing is sold at the moment');
   const gone = { a: product('1', 0, 0, 100) };
-  assert.equal(business({ rounds, products: gone, orders: { per_second: 5 } }).out_s, 0);
+  assert.equal(business({ rounds, products: gone }).out_s, 0);
 });
 
 test('money is that of the orders, not of what the stock would cost at the price of now', () => {
   const rounds = { 1: { state: 'open' } };
   const product = { round: '1', sale: 5, locked: 2, saled: 3, limit: 10, price_cents: 40, paid_cents: 300, unpaid_cents: 200 };
-  const { revenue, awaiting } = business({ rounds, products: { a: product }, orders: {} });
+  const { revenue, awaiting } = business({ rounds, products: { a: product } });
   assert.deepEqual({ revenue, awaiting }, { revenue: 300, awaiting: 200 });
   const { paid_cents: _, ...uncounted } = product;
-  assert.equal(business({ rounds, products: { a: product, b: uncounted }, orders: {} }).revenue, null, 'the database has not counted yet');
+  assert.equal(business({ rounds, products: { a: product, b: uncounted } }).revenue, null, 'the database has not counted yet');
 });

@@ -5,10 +5,12 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use seckill_core::ids::Item;
+use seckill_core::sale::window::Phase;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::alerts::debounce::Debouncer;
 use super::alerts::{self, EdgeFacts, Facts};
+use super::pace::Pace;
 use super::products::{self, Listing, Product};
 use super::rate::GateCounts;
 use super::site::{self, SiteNumbers};
@@ -82,6 +84,8 @@ struct Poller {
     cold: Option<StockPoll>,
     cold_at: Option<Instant>,
     stocks: HashMap<Item, Stock>,
+    /// How fast rounds sell that are not over, by their ids.
+    paces: BTreeMap<String, Pace>,
     site: SiteNumbers,
     visitors: VisitorsView,
     visitors_at: Option<Instant>,
@@ -101,6 +105,7 @@ impl Poller {
             cold: None,
             cold_at: None,
             stocks: HashMap::new(),
+            paces: BTreeMap::new(),
             site: SiteNumbers::default(),
             visitors: VisitorsView::default(),
             visitors_at: None,
@@ -130,7 +135,30 @@ impl Poller {
             self.visitors_at = Some(Instant::now());
         }
         self.at_ms = now_ms;
+        self.follow_paces();
         Ok(())
+    }
+
+    /// Counts what is taken of each round that is not over.
+    fn follow_paces(&mut self) {
+        let rounds = self.listing.rounds.iter();
+        let on = rounds.filter(|round| round.window.phase(self.at_ms) != Phase::Ended);
+        let mut taken: BTreeMap<&str, Option<i64>> =
+            on.map(|round| (round.id.as_str(), Some(0))).collect();
+        for product in &self.listing.products {
+            let Some(of_round) = taken.get_mut(product.item.round()) else {
+                continue;
+            };
+            let stock = self.stocks.get(&product.item);
+            let known = stock.filter(|stock| stock.missing.is_empty());
+            let items = known.map(|stock| stock.locked + stock.saled);
+            *of_round = of_round.zip(items).map(|(sum, items)| sum + items);
+        }
+        self.paces.retain(|id, _| taken.contains_key(id.as_str()));
+        for (id, taken) in taken {
+            let pace = self.paces.entry(id.to_owned()).or_default();
+            pace.add(self.at_ms, taken);
+        }
     }
 
     async fn follow_catalogue(&mut self, now_ms: u64) -> Result<(), RedisLinkError> {
@@ -195,6 +223,11 @@ impl Poller {
                 starts_ms: round.window.opens_ms,
                 ends_ms: round.window.ends_ms,
                 state: round.state(self.at_ms),
+                items_per_second: self
+                    .paces
+                    .get(&round.id)
+                    .and_then(Pace::per_second)
+                    .map(tenths),
             };
             (round.id.clone(), view)
         };

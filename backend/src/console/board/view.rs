@@ -126,6 +126,8 @@ pub(super) struct RoundView {
     pub(super) ends_ms: u64,
     /// `scheduled`, `open` or `ended`.
     pub(super) state: &'static str,
+    /// Items taken per second, over the last ten; `None` until they were followed.
+    pub(super) items_per_second: Option<f64>,
 }
 
 /// A product.

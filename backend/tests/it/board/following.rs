@@ -81,6 +81,28 @@ async fn money_is_that_of_the_orders_whatever_the_price_is_now() {
     shop.shut().await;
 }
 
+#[tokio::test]
+async fn the_pace_of_a_round_is_that_of_its_items() {
+    let shop = Shop::open(100).await;
+    let app = board(sources(&shop).await);
+    let mut watcher = Watcher::of(&app).await;
+    assert_eq!(
+        watcher.board["rounds"]["1"]["items_per_second"],
+        json!(null)
+    );
+    let is_slow = |board: &Value| board["rounds"]["1"]["items_per_second"] == 0.0;
+    watcher.until("nothing is sold", is_slow).await;
+    set_stock(&shop.link, "sale_stock_amount", 40).await;
+    set_stock(&shop.link, "locked_stock_amount", 60).await;
+    watcher
+        .until("its items are counted", |board| {
+            let pace = board["rounds"]["1"]["items_per_second"].as_f64();
+            pace.is_some_and(|pace| pace >= 5.0)
+        })
+        .await;
+    shop.shut().await;
+}
+
 /// Has the catalogue say something else of the product.
 async fn replace_entry(shop: &Shop, change: impl FnOnce(&mut Entry)) {
     let (mut conn, field) = (shop.link.conn().await.unwrap(), item().to_string());
