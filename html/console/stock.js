@@ -5,6 +5,7 @@ import { ask, el, fill, submits, toast } from './dom.js';
 import { addWords, number, said, t } from './i18n.js';
 import { readWhole, wholeIn } from './numbers.js';
 import { propose } from './rounds/proposals.js';
+import { chip } from './rounds/state.js';
 
 addWords({
   zh: {
@@ -93,7 +94,7 @@ export async function show(root, { params: [round = '', product = ''] }) {
     const [sold, whole] = [locked + saled, sale + locked + saled + moving];
     const facts = [['total', number(whole)], ['sale', number(sale)], ['locked', number(locked)], ['saled', number(saled)], ['permits', t('stock.of', { n: number(levels.permits), limit: number(levels.limit) })]];
     fill(root,
-      el('div.head', {}, el('h1', {}, el('bdi', {}, levels.title), ' ', el('span.soft.small', {}, `${round}::${product}`)), el('a.button', { href: '#/board' }, t('stock.back'))),
+      el('div.head', {}, el('h1', {}, el('bdi', {}, levels.title), ' ', el('span.soft.small', {}, `${round}::${product}`), levels.stop ? [' ', chip(levels.stop)] : null), el('a.button', { href: '#/board' }, t('stock.back'))),
       levels.missing.length ? el('p.banner', { role: 'alert' }, t('stock.missing', { reason: levels.missing[0] })) : null,
       el('section.card', {}, el('dl.facts', {}, facts.map(([name, what]) => el('div', { 'data-fact': name }, el('dt', {}, t(`stock.${name}`)), el('dd.num', {}, what)))), table(levels)),
       adjusting(levels, { sold, whole }));

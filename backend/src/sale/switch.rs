@@ -130,6 +130,15 @@ async fn write(conn: &mut MultiplexedConnection, stored: &StoredRound) -> Result
         .iter()
         .filter_map(|product| Item::new(&round.id, &product.id))
         .collect();
+    // First: whoever reads the round at the catalogue's new version finds it stopped.
+    let key = keys::round_info(&round.id);
+    if conn.exists(&key).await? {
+        let halt = stored.stops.round.and_then(|stop| stop.kind.halt());
+        let mut info = redis::pipe();
+        info.hset(&key, "ends_ms", round.ends_ms).ignore();
+        put_halt(&mut info, &key, halt);
+        info.exec_async(conn).await?;
+    }
     for batch in items.chunks(BATCH) {
         let listed = write_entries(conn, stored, batch).await?;
         let mut infos = redis::pipe();
@@ -139,14 +148,6 @@ async fn write(conn: &mut MultiplexedConnection, stored: &StoredRound) -> Result
             put_halt(&mut infos, &keys::info(item), halt);
         }
         infos.exec_async(conn).await?;
-    }
-    let key = keys::round_info(&round.id);
-    if conn.exists(&key).await? {
-        let halt = stored.stops.round.and_then(|stop| stop.kind.halt());
-        let mut info = redis::pipe();
-        info.hset(&key, "ends_ms", round.ends_ms).ignore();
-        put_halt(&mut info, &key, halt);
-        info.exec_async(conn).await?;
     }
     Ok(())
 }

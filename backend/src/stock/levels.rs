@@ -7,8 +7,7 @@ use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
-use seckill_core::sale::halt::Halt;
-use seckill_core::sale::window::Phase;
+use seckill_core::sale::window::SaleState;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -114,11 +113,15 @@ pub async fn read(
     })
 }
 
-/// Why it is not sold: it was stopped, alone or with its round, or its time is over.
-fn stop(entry: &Entry, now_ms: u64) -> Option<&'static str> {
-    let is_over = entry.window.phase(now_ms) == Phase::Ended;
-    let halt = entry.halt.map(Halt::as_str);
-    halt.or(is_over.then_some("ended"))
+/// Why it is not sold: it was stopped, alone or with its round, or its time is over, which
+/// a pause does not outlast.
+pub(crate) fn stop(entry: &Entry, now_ms: u64) -> Option<&'static str> {
+    match entry.state(now_ms, false) {
+        SaleState::Withdrawn => Some("withdrawn"),
+        SaleState::Ended => Some("ended"),
+        SaleState::Paused => Some("paused"),
+        SaleState::Scheduled | SaleState::Open | SaleState::SoldOut => None,
+    }
 }
 
 /// Why there is no steady reading.
@@ -280,5 +283,8 @@ mod tests {
         assert_eq!(stop(&free, 9), Some("ended"));
         assert_eq!(stop(&halted, 5), Some("withdrawn"));
         assert_eq!(stop(&halted, 9), Some("withdrawn"));
+        let paused = entry(r#","halt":"paused""#);
+        assert_eq!(stop(&paused, 5), Some("paused"));
+        assert_eq!(stop(&paused, 9), Some("ended"));
     }
 }

@@ -131,6 +131,44 @@ async fn one_person_pauses_and_resumes_and_the_log_says_what_was_and_what_is() {
 }
 
 #[tokio::test]
+async fn the_board_says_what_is_stopped() {
+    let (console, li, _) = on_sale().await;
+    // Of the round and of its two products; and how many items are offered.
+    let shown = |what: &'static str, stops: [Option<&'static str>; 3], offered: u64| {
+        let (console, li) = (console.clone(), li.clone());
+        let stops = json!(stops);
+        async move {
+            let is_so = || async {
+                let board = console.get(&li, "/ops/api/board").await.body["board"].take();
+                let products =
+                    ["1::153", "1::154"].map(|key| board["products"][key]["stop"].clone());
+                let [one, other] = products;
+                let now = json!([board["rounds"]["1"]["stop"], one, other]);
+                let is_on = board["rounds"]["1"]["state"] == "scheduled";
+                (is_on && now == stops && board["funnel"]["offered"] == offered).then_some(())
+            };
+            eventually(what, is_so).await;
+        }
+    };
+    shown("it is to be sold", [None; 3], 200).await;
+    press(&console, &li, "pause", json!({})).await;
+    shown("it is paused", [Some("paused"); 3], 200).await;
+    press(&console, &li, "resume", json!({})).await;
+    shown("it is resumed", [None; 3], 200).await;
+    begin(&console).await;
+    press(&console, &li, "products/153/end", json!({})).await;
+    shown("one is over", [None, Some("ended"), None], 200).await;
+    // The round itself is not, as long as its own time.
+    press(&console, &li, "products/154/end", json!({})).await;
+    shown("both are over", [None, Some("ended"), Some("ended")], 200).await;
+    press(&console, &li, "products/154/withdraw", json!({})).await;
+    let stops = [None, Some("ended"), Some("withdrawn")];
+    shown("one is withdrawn", stops, 100).await;
+    press(&console, &li, "withdraw", json!({})).await;
+    shown("all is withdrawn", [Some("withdrawn"); 3], 0).await;
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused_by_name_and_changes_nothing() {
     let (console, li, wang) = on_sale().await;
     let draft = make(&console, &li, &form("9")).await;

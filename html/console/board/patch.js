@@ -46,6 +46,12 @@ export function parts({ sale, locked, saled, in_transit: moving = 0, limit }) {
   return { saled: percent(saled), locked: percent(locked), sale: percent(sale), moving: percent(moving) };
 }
 
+/** A round as people see it: what an operator stopped of it, else what the clock says. */
+export const shownState = ({ state, stop }) => stop ?? state;
+
+/** Where a round stands on the board; one that is paused stays where it is. */
+const rank = ({ state, stop }) => (stop === 'withdrawn' ? 2 : { open: 0, scheduled: 1, ended: 2 }[state]);
+
 /**
  * Rounds with their products: those that sell first, then those to come, then
  * those that are over; within each by time, products by position.
@@ -59,7 +65,6 @@ export function grouped(rounds, products, { text = '', by = 'position' } = {}) {
     left: (a, b) => left(a) - left(b) || a.position - b.position,
     sold: (a, b) => b.locked + b.saled - (a.locked + a.saled) || a.position - b.position,
   }[by];
-  const rank = { open: 0, scheduled: 1, ended: 2 };
   const all = new Map();
   for (const [key, product] of Object.entries(products)) {
     if (!fits(product)) continue;
@@ -69,8 +74,8 @@ export function grouped(rounds, products, { text = '', by = 'position' } = {}) {
   return Object.entries(rounds)
     .filter(([id]) => all.has(id))
     .map(([id, round]) => ({ id, round, products: all.get(id).sort(order) }))
-    .sort((a, b) => rank[a.round.state] - rank[b.round.state]
-      || (a.round.state === 'ended' ? b.round.ends_ms - a.round.ends_ms : a.round.starts_ms - b.round.starts_ms));
+    .sort((a, b) => rank(a.round) - rank(b.round)
+      || (rank(a.round) === 2 ? b.round.ends_ms - a.round.ends_ms : a.round.starts_ms - b.round.starts_ms));
 }
 
 /** Charts keep this many points: five minutes. */

@@ -3,20 +3,30 @@
 
 import { el, fill, put } from '../dom.js';
 import { number, span, t } from '../i18n.js';
-import { grouped, parts } from './patch.js';
+import { grouped, parts, shownState } from './patch.js';
 
 /** From this many products on there is a search field. */
 const MANY = 8;
 /** A round shows this many products until somebody unfolds it; a search covers all. */
 const FOLDED = 24;
 const PARTS = ['saled', 'locked', 'moving', 'sale'];
+const TONES = { open: 'good', scheduled: 'info', ended: '', paused: 'warn', withdrawn: 'bad' };
 
 const percent = (share) => `${(Math.floor(share * 1000) / 10).toFixed(share > 0 && share < 0.1 ? 1 : 0)}%`;
+
+/** Says the state of a round, or of a product in it, in its colour. */
+function showState(chip, state) {
+  put(chip, state === null ? '' : t(`board.round.${state}`));
+  const tone = TONES[state] ?? '';
+  if (chip.dataset.tone !== tone) chip.dataset.tone = tone;
+  if (chip.hidden !== (state === null)) chip.hidden = state === null;
+}
 
 class Row {
   constructor(key) {
     this.title = el('b', { dir: 'auto' });
     this.id = el('span.soft.small');
+    this.state = el('span.chip', { hidden: true });
     this.share = el('span.num.share');
     this.bars = Object.fromEntries(PARTS.map((name) => [name, el('i', { 'data-part': name })]));
     this.bar = el('div.stock-bar', { role: 'img' }, Object.values(this.bars));
@@ -28,19 +38,23 @@ class Row {
     this.note = el('span.lack');
     const adjust = el('a', { href: `#/stock/${key.replace('::', '/')}` }, t('board.adjust'));
     this.node = el('li.shelf-item', { 'data-product': key },
-      el('div.shelf-head', {}, el('span', {}, this.title, ' ', this.id), this.share),
+      el('div.shelf-head', {}, el('span', {}, this.title, ' ', this.id, ' ', this.state), this.share),
       this.bar, this.legend,
       el('p.shelf-foot.small.soft', {}, this.permits, this.orders, this.note, adjust));
     this.shown = null;
+    this.of = null;
   }
 
-  show(product) {
-    if (this.shown === product.same) return;
+  /** `of` is the state of its round; a product says its own where it differs. */
+  show(product, of) {
+    if (this.shown === product.same && this.of === of) return;
     this.shown = product.same;
+    this.of = of;
     const { limit, permits, ordered, cancelled, in_transit: moving = 0 } = product;
     const sold = product.locked + product.saled;
     put(this.title, product.title);
     put(this.id, `${product.round}::${product.product}`);
+    showState(this.state, product.stop && product.stop !== of ? product.stop : null);
     put(this.share, t('board.percent', { percent: percent(limit > 0 ? sold / limit : 0) }));
     const widths = parts(product);
     for (const name of PARTS) this.bars[name].style.width = `${widths[name]}%`;
@@ -74,21 +88,20 @@ class Group {
     // Rounds that are over are folded away until somebody wants them.
     const id = encodeURIComponent(roundId);
     const links = el('p.board-links.small', {}, el('a', { href: `#/rounds/${id}` }, t('board.manage')), ' ', el('a', { href: `#/report/${id}` }, t('board.report')));
-    this.node = el('details.board-round', { open: round.state !== 'ended' },
+    this.node = el('details.board-round', { open: !['ended', 'withdrawn'].includes(shownState(round)) },
       el('summary', {}, this.name, ' ', this.state, ' ', this.when), links, this.list, this.more);
   }
 
   show({ round, products }, rows, isWhole) {
     put(this.name, round.name);
-    put(this.state, t(`board.round.${round.state}`));
-    const tone = { open: 'good', scheduled: 'info', ended: '' }[round.state];
-    if (this.state.dataset.tone !== tone) this.state.dataset.tone = tone;
+    const state = shownState(round);
+    showState(this.state, state);
     put(this.when, `${span(round.starts_ms, round.ends_ms)} · ${t('board.round.n', { n: number(products.length) })}`);
     const shown = isWhole || this.isWhole ? products : products.slice(0, FOLDED);
     const isAll = shown.length === products.length;
     if (this.more.hidden !== isAll) this.more.hidden = isAll;
     if (!isAll) put(this.more, t('board.all', { n: number(products.length) }));
-    const wanted = shown.map((product) => rows(product));
+    const wanted = shown.map((product) => rows(product, state));
     const same = wanted.length === this.list.children.length && wanted.every((node, at) => node === this.list.children[at]);
     if (!same) fill(this.list, wanted);
   }
@@ -107,9 +120,9 @@ export function products() {
   search.addEventListener('input', () => board && show());
   sort.addEventListener('change', () => board && show());
 
-  function row(product) {
+  function row(product, of) {
     if (!rows.has(product.key)) rows.set(product.key, new Row(product.key));
-    rows.get(product.key).show(product);
+    rows.get(product.key).show(product, of);
     return rows.get(product.key).node;
   }
 

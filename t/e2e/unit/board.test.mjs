@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { business } from '../../../html/console/board/business.js';
-import { Columns, KEPT, grouped, parts, patched, steps } from '../../../html/console/board/patch.js';
+import { Columns, KEPT, grouped, parts, patched, shownState, steps } from '../../../html/console/board/patch.js';
 
 test('a patch changes what it names, and the rest stays the very same object', () => {
   const before = { alerts: [1], products: { a: { sale: 1, locked: 2 }, b: { sale: 3 } } };
@@ -86,4 +86,29 @@ test('money is that of the orders, not of what the stock would cost at the price
   assert.deepEqual({ revenue, awaiting }, { revenue: 300, awaiting: 200 });
   const { paid_cents: _, ...uncounted } = product;
   assert.equal(business({ rounds, products: { a: product, b: uncounted } }).revenue, null, 'the database has not counted yet');
+});
+
+test('what is stopped for good is offered no more, keeps its money, and a pause promises no time', () => {
+  const product = (round, sale, locked, more = {}) => ({ round, sale, locked, saled: 0, limit: sale + locked, paid_cents: 0, unpaid_cents: locked * 100, ...more });
+  const open = { state: 'open', items_per_second: 2 };
+  const products = { a: product('1', 60, 40), b: product('1', 90, 10, { stop: 'withdrawn' }), c: product('1', 95, 5, { stop: 'ended' }) };
+  assert.deepEqual(business({ rounds: { 1: open }, products }), { revenue: 0, awaiting: 5_500, sold: 0.4, out_s: 30 });
+  const paused = business({ rounds: { 1: { ...open, stop: 'paused' } }, products: { ...products, a: { ...products.a, stop: 'paused' } } });
+  assert.deepEqual([paused.awaiting, paused.sold, paused.out_s], [5_500, 0.4, null]);
+  const other = { d: product('2', 10, 30) };
+  const withdrawn = { ...open, stop: 'withdrawn' };
+  assert.equal(business({ rounds: { 1: withdrawn, 2: open }, products: { ...products, ...other } }).awaiting, 3_000, 'a withdrawn round is not on');
+  assert.equal(business({ rounds: { 1: { state: 'ended' } }, products: { c: { ...products.c, stop: 'ended' } } }).sold, 0.05, 'a round that is over was offered as a whole');
+});
+
+test('a round that was withdrawn stands among those that are over, one that is paused where it was', () => {
+  const rounds = {
+    1: { state: 'open', stop: 'withdrawn', starts_ms: 1, ends_ms: 9 },
+    2: { state: 'open', stop: 'paused', starts_ms: 5, ends_ms: 10 },
+    3: { state: 'scheduled', starts_ms: 9, ends_ms: 10 },
+  };
+  const product = (round) => ({ round, product: 'a', title: 'Phone', position: 0, sale: 1, limit: 1, locked: 0, saled: 0 });
+  const order = grouped(rounds, { '1::a': product('1'), '2::a': product('2'), '3::a': product('3') });
+  assert.deepEqual(order.map(({ id }) => id), ['2', '3', '1']);
+  assert.deepEqual(order.map(({ round }) => shownState(round)), ['paused', 'scheduled', 'withdrawn']);
 });

@@ -223,6 +223,7 @@ impl Poller {
                 starts_ms: round.window.opens_ms,
                 ends_ms: round.window.ends_ms,
                 state: round.state(self.at_ms),
+                stop: round.stop(self.at_ms),
                 items_per_second: self
                     .paces
                     .get(&round.id)
@@ -274,6 +275,7 @@ impl Poller {
             product: product.item.product().to_owned(),
             title: product.title.clone(),
             position: product.position,
+            stop: product.stop(self.at_ms),
             limit: stock.limit.unwrap_or(0),
             price_cents: product.entry.price_cents,
             permits: stock.permits,
@@ -308,14 +310,25 @@ impl Poller {
         let is_counted = orders.products.is_some();
         let counted = |n: u64| is_counted.then_some(n);
         // Every purchase is locked or sold now, or was cancelled or failed since.
-        let stocks = shown.filter_map(|product| self.stocks.get(&product.item));
-        let held: i64 = stocks.clone().map(|stock| stock.locked + stock.saled).sum();
+        let (mut held, mut offered) = (0, 0);
+        for product in shown {
+            let Some(stock) = self.stocks.get(&product.item) else {
+                continue;
+            };
+            let (taken, limit) = (stock.locked + stock.saled, stock.limit.unwrap_or(0));
+            held += taken;
+            offered += if product.is_withdrawn() {
+                taken.min(limit)
+            } else {
+                limit
+            };
+        }
         let undone = i64::try_from(tally.cancelled + tally.failed).unwrap_or(i64::MAX);
         Funnel {
             received: gate.received(),
             admitted: gate.admitted,
             refused: gate.refused.into_iter().filter(|(_, n)| *n > 0).collect(),
-            offered: stocks.filter_map(|stock| stock.limit).sum(),
+            offered,
             purchased: held.saturating_add(undone),
             ordered: counted(tally.ordered()),
             paid: counted(tally.paid),

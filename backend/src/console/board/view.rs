@@ -45,7 +45,8 @@ pub(super) struct Funnel {
     pub(super) refused: BTreeMap<String, u64>,
     /// Requests admitted.
     pub(super) admitted: u64,
-    /// Items of the products on the board, sold or not.
+    /// Items of the products on the board, sold or not; of those that were withdrawn, the
+    /// ones that were taken before.
     pub(super) offered: i64,
     /// Items that were locked for a buyer, ever.
     pub(super) purchased: i64,
@@ -124,8 +125,10 @@ pub(super) struct RoundView {
     pub(super) starts_ms: u64,
     /// End, epoch ms.
     pub(super) ends_ms: u64,
-    /// `scheduled`, `open` or `ended`.
+    /// `scheduled`, `open` or `ended`, by the clock.
     pub(super) state: &'static str,
+    /// `paused` or `withdrawn`, if an operator stopped the whole round.
+    pub(super) stop: Option<&'static str>,
     /// Items taken per second, over the last ten; `None` until they were followed.
     pub(super) items_per_second: Option<f64>,
 }
@@ -141,6 +144,9 @@ pub(super) struct ProductView {
     pub(super) title: String,
     /// Its place in its round, from 0.
     pub(super) position: usize,
+    /// `paused`, `withdrawn` or `ended`, alone or with its round; `None` while it sells, or
+    /// will.
+    pub(super) stop: Option<&'static str>,
     /// How many permits may be granted: its amount.
     pub(super) limit: i64,
     /// Price of one item, in cents.
