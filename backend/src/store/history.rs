@@ -1,4 +1,4 @@
-//! What the live board showed in the past, and what happened meanwhile.
+//! What the live board showed in the past, what happened meanwhile, and what else sold.
 
 use sqlx::Row as _;
 
@@ -114,5 +114,30 @@ impl Store {
         }
         marks.sort_by_key(|mark| mark.at_ms);
         Ok(marks)
+    }
+
+    /// Whether another round than `id` sold between.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn others_sold(
+        &self,
+        id: &str,
+        from_ms: u64,
+        to_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let other: Option<String> = sqlx::query_scalar(
+            "SELECT id FROM rounds WHERE state = 'approved' AND id <> ? AND opens_ms < ? \
+             AND ends_ms > ? AND NOT EXISTS (SELECT 1 FROM stops \
+             WHERE stops.round = rounds.id AND stops.product = '' AND stops.kind = 'withdrawn' \
+             AND (stops.at_ms <= rounds.opens_ms OR stops.at_ms <= ?)) LIMIT 1",
+        )
+        .bind(id)
+        .bind(signed(to_ms))
+        .bind(signed(from_ms))
+        .bind(signed(from_ms))
+        .fetch_optional(self.main().readers())
+        .await?;
+        Ok(other.is_some())
     }
 }

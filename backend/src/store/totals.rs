@@ -109,8 +109,12 @@ impl Store {
         Ok(all)
     }
 
-    /// The mean rates of the recorded past in a window: requests at the gates, in all and
-    /// at most per second; `None` if nothing was recorded.
+    /// The requests at the gates in a window, by the recorded past: in all, and at most per
+    /// second; `None` if nothing was recorded. A point is the mean rate of the `every_ms`
+    /// before it.
+    ///
+    /// Rates of 5 at 10:00:00, 30 at 10:00:10 and 8 at 10:00:20 say of 10:00:00 to 10:00:15
+    /// that 300 and 40 came: the first was of the time before.
     ///
     /// # Errors
     /// The database is away.
@@ -120,22 +124,22 @@ impl Store {
         to_ms: u64,
         every_ms: u64,
     ) -> Result<Option<(u64, f64)>, StoreError> {
-        let points = self.history(from_ms, to_ms).await?;
-        let rates: Vec<f64> = points
-            .iter()
-            .filter_map(|(_, data)| {
-                let data: serde_json::Value = serde_json::from_str(data).ok()?;
-                data["received"].as_f64()
-            })
-            .collect();
-        if rates.is_empty() {
-            return Ok(None);
+        let points = self.history(from_ms + 1, to_ms + every_ms).await?;
+        let (mut sum, mut peak) = (0.0, None);
+        for (at_ms, data) in points {
+            let data: serde_json::Value = serde_json::from_str(&data).unwrap_or_default();
+            let Some(rate) = data["received"].as_f64() else {
+                continue;
+            };
+            let began_ms = at_ms.saturating_sub(every_ms).max(from_ms);
+            let within_ms = at_ms.min(to_ms).saturating_sub(began_ms);
+            sum += rate * within_ms as f64 / 1e3;
+            peak = Some(rate.max(peak.unwrap_or(0.0)));
         }
-        let sum: f64 = rates.iter().sum::<f64>() * every_ms as f64 / 1e3;
         // A count of requests is small and not negative.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let all = sum.round() as u64;
-        Ok(Some((all, rates.iter().copied().fold(0.0, f64::max))))
+        Ok(peak.map(|peak| (all, peak)))
     }
 }
 

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { shopLink } from '../../../html/console/rounds/products.js';
 import { rectangle } from '../../../html/console/rounds/cut.js';
 import { matching, reasonsOf } from '../../../html/console/findings.js';
-import { sums } from '../../../html/console/report.js';
+import { crowd, sums } from '../../../html/console/report.js';
 import { summary } from '../../../html/console/simulation.js';
 
 test('the part of a picture has the chosen ratio, and moves within the picture', () => {
@@ -53,4 +53,13 @@ test('a report sums what was sold, and says how long a product lasted only if it
   assert.equal(all.saved, 26_000);
   assert.equal(all.sold, 15 / 40);
   assert.deepEqual(all.out, { a: 8_000, b: null, c: null });
+});
+
+test('a report says how many requests came for an item only where they were for its round, and more than one', () => {
+  assert.equal(crowd({ requests: 80, requests_shared: false }, 100), null);
+  assert.equal(crowd({ requests: 250, requests_shared: false }, 100), 2.5);
+  assert.equal(crowd({ requests: 52_345, requests_shared: false }, 100), 523);
+  assert.equal(crowd({ requests: 52_345, requests_shared: true }, 100), null, 'others sold meanwhile');
+  assert.equal(crowd({ requests: null, requests_shared: false }, 100), null);
+  assert.equal(crowd({ requests: 100, requests_shared: false }, 0), null);
 });

@@ -35,10 +35,12 @@ pub(in crate::console) struct Report {
     /// Whether an earlier version removed them, which counted nothing: what the products
     /// sold is not known here any more.
     figures_lost: bool,
-    /// Purchase requests while it sold, as far as they were recorded.
+    /// Purchase requests at the whole shop while it sold, as far as they were recorded.
     requests: Option<u64>,
     /// The most requests in a second, as a mean over ten seconds.
     peak_per_second: Option<f64>,
+    /// Whether other rounds sold meanwhile, whose requests are among these.
+    requests_shared: bool,
     /// What happened meanwhile.
     #[schema(value_type = Vec<Object>)]
     marks: Vec<Mark>,
@@ -80,6 +82,7 @@ pub(in crate::console) async fn report(
     let figures_lost = totals.is_empty() && removed.is_some_and(|(_, rows)| rows > 0);
     let (from_ms, to_ms) = (round.opens_ms, round.ends_ms);
     let requests = store.recorded_requests(from_ms, to_ms, EVERY_MS).await?;
+    let requests_shared = store.others_sold(&id, from_ms, to_ms.min(now_ms())).await?;
     let marks = store.marks(from_ms, to_ms).await?;
     let products = round.products.into_iter().map(|product| ProductReport {
         totals: totals.remove(&product.id).unwrap_or_default(),
@@ -100,6 +103,7 @@ pub(in crate::console) async fn report(
         at_ms: now_ms(),
         requests: requests.map(|(all, _)| all),
         peak_per_second: requests.map(|(_, peak)| peak),
+        requests_shared,
         marks,
     }))
 }

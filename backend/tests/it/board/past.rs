@@ -66,7 +66,8 @@ async fn a_report_says_what_a_round_sold_and_what_came_for_it() {
     let (console, li, ..) = rounds::three().await;
     let round = rounds::make(&console, &li, &rounds::form("153")).await;
     let starts_ms = round["starts_ms"].as_u64().unwrap();
-    for (at_ms, rate) in [(0, 5.0), (10_000, 30.0)] {
+    // A point is of the ten seconds before it: the first one is of a time before the start.
+    for (at_ms, rate) in [(0, 900.0), (10_000, 5.0), (20_000, 30.0)] {
         let data = json!({ "received": rate }).to_string();
         let at_ms = starts_ms + at_ms;
         assert!(console.store.record_history(at_ms, &data).await.unwrap());
@@ -77,6 +78,7 @@ async fn a_report_says_what_a_round_sold_and_what_came_for_it() {
     assert_eq!(report.body["name"], "Noon");
     assert_eq!(report.body["requests"], 350);
     assert_eq!(report.body["peak_per_second"], 30.0);
+    assert_eq!(report.body["requests_shared"], false);
     let product = &report.body["products"][0];
     assert_eq!(
         (&product["amount"], &product["paid_items"]),
