@@ -3,9 +3,9 @@
 
 import { api } from './api.js';
 import { el, fill } from './dom.js';
-import { addWords, find, moment, money, number, span, t } from './i18n.js';
-import './rounds/words.js';
-import './board/words.js';
+import { addWords, moment, money, number, span, t } from './i18n.js';
+import { markLine } from './marks.js';
+import { chip } from './rounds/state.js';
 
 addWords({
   zh: {
@@ -50,6 +50,9 @@ export function crowd({ requests, requests_shared: isShared }, paid) {
   return each < 10 ? Math.round(each * 10) / 10 : Math.round(each);
 }
 
+/** Whether a round in this state sells no more. */
+const isOver = (state) => ['ended', 'withdrawn'].includes(state);
+
 const percent = (share) => `${Math.floor(share * 100)}%`;
 const lasted = (ms) => (ms === null ? '–' : ms < 120_000 ? t('report.s', { n: number(Math.ceil(ms / 1_000)) }) : t('report.min', { n: number(Math.round(ms / 60_000)) }));
 
@@ -66,9 +69,9 @@ export async function show(root, { params: [id] }) {
   const requests = report.requests_shared ? '.shared' : '';
   const each = crowd(report, all.paid);
   fill(root,
-    el('div.head', {}, el('div', {}, el('h1', {}, `${t('report.title')} · `, el('bdi', {}, report.name)), el('p.soft', {}, span(report.starts_ms, report.ends_ms), ' · ', t('report.made', { when: moment(report.at_ms) }))),
+    el('div.head', {}, el('div', {}, el('h1', {}, `${t('report.title')} · `, el('bdi', {}, report.name)), el('p.soft', {}, span(report.starts_ms, report.ends_ms), ' · ', t('report.made', { when: moment(report.at_ms) }), ' ', chip(report.state))),
       el('button.button.is-main', { type: 'button', onclick: () => window.print() }, t('report.print'))),
-    report.at_ms < report.ends_ms ? el('p.note', { 'data-tone': 'warn' }, t('report.running')) : null,
+    isOver(report.state) ? null : el('p.note', { 'data-tone': 'warn' }, t('report.running')),
     report.orders_removed_ms === null ? null
       : el('p.note', { 'data-tone': report.figures_lost ? 'warn' : 'info' }, t(report.figures_lost ? 'report.lost' : 'report.removed', { when: moment(report.orders_removed_ms) })),
     el('div.tiles.report-tiles', {}, tile('revenue', money(all.cents)), tile('items', number(all.paid)), tile('sold', percent(all.sold)), tile('orders', number(all.orders)),
@@ -81,5 +84,5 @@ export async function show(root, { params: [id] }) {
         price: '', amount: number(all.offered), paid: number(all.paid), unpaid: number(all.unpaid), cancelled: number(all.cancelled), failed: number(all.failed), out: '', cents: money(all.cents),
       }))))),
     el('div.card', {}, el('h2', {}, t('report.marks')),
-      report.marks.length ? el('ul.marks', {}, report.marks.map((mark) => el('li', {}, el('span.num.soft', {}, moment(mark.at_ms, {})), ' ', find(`mark.${mark.kind}`) ?? find(`did.${mark.kind}`) ?? mark.kind, ' ', el('b', { dir: 'auto' }, mark.subject)))) : el('p.soft', {}, t('report.none'))));
+      report.marks.length ? el('ul.marks', {}, report.marks.map(markLine)) : el('p.soft', {}, t('report.none'))));
 }

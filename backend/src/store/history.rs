@@ -13,6 +13,8 @@ pub struct Mark {
     pub kind: String,
     /// What it was about: a round's name, or the entry's target.
     pub subject: String,
+    /// The round that it was about; `None` for what concerns the whole site.
+    pub round: Option<String>,
 }
 
 impl Store {
@@ -68,7 +70,8 @@ impl Store {
         Ok(())
     }
 
-    /// What happened between: rounds that opened and ended, bans, stops, adjustments.
+    /// What happened between: rounds that opened and ended, bans, stops, adjustments. A
+    /// round that was withdrawn before did not open, and did not end at its time.
     ///
     /// # Errors
     /// The database is away.
@@ -79,8 +82,11 @@ impl Store {
         let mut marks = Vec::new();
         for (kind, column) in [("round.opens", "opens_ms"), ("round.ends", "ends_ms")] {
             let sql = format!(
-                "SELECT {column}, name FROM rounds WHERE state = 'approved' \
-                 AND {column} >= ? AND {column} < ? ORDER BY {column} LIMIT ?"
+                "SELECT {column}, name, id FROM rounds WHERE state = 'approved' \
+                 AND {column} >= ? AND {column} < ? AND NOT EXISTS (SELECT 1 FROM stops \
+                 WHERE stops.round = rounds.id AND stops.product = '' \
+                 AND stops.kind = 'withdrawn' AND stops.at_ms <= rounds.{column}) \
+                 ORDER BY {column} LIMIT ?"
             );
             let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
                 .bind(from)
@@ -91,6 +97,7 @@ impl Store {
                     at_ms: unsigned(row.try_get(0)?),
                     kind: kind.to_owned(),
                     subject: row.try_get(1)?,
+                    round: row.try_get(2)?,
                 });
             }
         }
@@ -105,11 +112,14 @@ impl Store {
         .bind(MOST)
         .fetch_all(self.main().readers())
         .await?;
-        for row in rows {
+        // The newest were read; of those of one millisecond the first comes first.
+        for row in rows.iter().rev() {
+            let (kind, subject): (String, String) = (row.try_get(1)?, row.try_get(2)?);
             marks.push(Mark {
                 at_ms: unsigned(row.try_get(0)?),
-                kind: row.try_get(1)?,
-                subject: row.try_get(2)?,
+                round: round_of(&kind, &subject),
+                kind,
+                subject,
             });
         }
         marks.sort_by_key(|mark| mark.at_ms);
@@ -139,5 +149,29 @@ impl Store {
         .fetch_optional(self.main().readers())
         .await?;
         Ok(other.is_some())
+    }
+}
+
+/// The round that an entry of the audit log is about: its target, or the first part of
+/// `round::product`.
+fn round_of(action: &str, target: &str) -> Option<String> {
+    let is_of_round = ["round.", "sale.", "simulation.", "stock."]
+        .iter()
+        .any(|kind| action.starts_with(kind));
+    let round = target.split("::").next().unwrap_or_default();
+    is_of_round.then(|| round.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round_of;
+
+    #[test]
+    fn entries_about_a_product_are_about_its_round_and_bans_about_the_site() {
+        let of = |action, target| round_of(action, target);
+        assert_eq!(of("sale.pause", "a"), Some("a".to_owned()));
+        assert_eq!(of("stock.adjust", "a::1"), Some("a".to_owned()));
+        assert_eq!(of("ban.add", "address:2001:db8::/32"), None);
+        assert_eq!(of("system.start", "0.1.0"), None);
     }
 }

@@ -3,8 +3,8 @@
 import uPlot from '../vendor/uplot/uPlot.esm.js';
 import { api } from '../api.js';
 import { el, fill, refill, toast } from '../dom.js';
-import { find, lang, moment, number, said, shopZone, t } from '../i18n.js';
-import '../rounds/words.js';
+import { lang, number, said, shopZone, t } from '../i18n.js';
+import { markLine } from '../marks.js';
 
 /** Colours that can be distinguished in both schemes, and without seeing red. */
 const COLOURS = ['#3b7ddd', '#d9822b', '#2a9d8f', '#b5479d', '#7a8b2a', '#8a63d2', '#c0504d', '#4f8fa8'];
@@ -210,7 +210,7 @@ export function charts() {
   function showMarks() {
     const some = view.marks().slice(-LISTED).reverse();
     listed.hidden = some.length === 0;
-    fill(marks, some.map(({ at_ms: at, kind, subject }) => el('li', {}, el('span.num.soft', {}, moment(at, {})), ' ', find(`mark.${kind}`) ?? find(`did.${kind}`) ?? kind, ' ', el('b', { dir: 'auto' }, subject))));
+    fill(marks, some.map(markLine));
   }
 
   showChoice();

@@ -68,7 +68,7 @@ pub(crate) async fn history(
     let step_ms = length_ms.div_ceil(points).div_ceil(EVERY_MS).max(1) * EVERY_MS;
     let store = board.sources().store.get().await?;
     let rows = store.history(range.from_ms, to_ms).await?;
-    let marks = store.marks(range.from_ms, to_ms).await?;
+    let marks = store.marks(range.from_ms, to_ms.min(now_ms())).await?;
     let recorded = rows.iter().filter_map(|(at_ms, data)| {
         let point: Recorded = serde_json::from_str(data).ok()?;
         Some((*at_ms, point))

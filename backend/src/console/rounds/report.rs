@@ -12,6 +12,7 @@ use crate::console::error::ConsoleError;
 use crate::console::extract::Path;
 use crate::now_ms;
 use crate::store::history::Mark;
+use crate::store::stop::StopKind;
 use crate::store::totals::Totals;
 
 /// A round's report.
@@ -27,6 +28,9 @@ pub(in crate::console) struct Report {
     ends_ms: u64,
     /// When the report was made, epoch milliseconds.
     at_ms: u64,
+    /// Its state then: published, running, paused, ended, withdrawn, or one before its
+    /// publication.
+    state: &'static str,
     /// Its products, in their order.
     products: Vec<ProductReport>,
     /// When retention removed its orders, epoch milliseconds: what they sold was counted
@@ -41,7 +45,7 @@ pub(in crate::console) struct Report {
     peak_per_second: Option<f64>,
     /// Whether other rounds sold meanwhile, whose requests are among these.
     requests_shared: bool,
-    /// What happened meanwhile.
+    /// What happened to it and to the whole site until then.
     #[schema(value_type = Vec<Object>)]
     marks: Vec<Mark>,
 }
@@ -76,14 +80,23 @@ pub(in crate::console) async fn report(
     Path(id): Path<String>,
 ) -> Result<Json<Report>, ConsoleError> {
     let store = state.store.get().await?;
-    let round = stored(store, &id).await?.round;
+    let (stored, at_ms) = (stored(store, &id).await?, now_ms());
+    let state = stored.shown_state(at_ms);
+    let withdrawn = stored
+        .stops
+        .round
+        .filter(|stop| stop.kind == StopKind::Withdrawn);
+    let round = stored.round;
     let mut totals = store.round_totals(&id).await?;
     let removed = store.orders_removed(&id).await?;
     let figures_lost = totals.is_empty() && removed.is_some_and(|(_, rows)| rows > 0);
-    let (from_ms, to_ms) = (round.opens_ms, round.ends_ms);
+    let from_ms = round.opens_ms;
+    let to_ms = withdrawn.map_or(round.ends_ms, |stop| stop.at_ms.min(round.ends_ms));
     let requests = store.recorded_requests(from_ms, to_ms, EVERY_MS).await?;
-    let requests_shared = store.others_sold(&id, from_ms, to_ms.min(now_ms())).await?;
-    let marks = store.marks(from_ms, to_ms).await?;
+    let requests_shared = store.others_sold(&id, from_ms, to_ms.min(at_ms)).await?;
+    // Up to its end, which an operator may have brought forward to that very millisecond.
+    let mut marks = store.marks(from_ms, to_ms.min(at_ms) + 1).await?;
+    marks.retain(|mark| mark.round.as_ref().is_none_or(|round| *round == id));
     let products = round.products.into_iter().map(|product| ProductReport {
         totals: totals.remove(&product.id).unwrap_or_default(),
         id: product.id,
@@ -99,8 +112,9 @@ pub(in crate::console) async fn report(
         id: round.id,
         name: round.name,
         starts_ms: from_ms,
-        ends_ms: to_ms,
-        at_ms: now_ms(),
+        ends_ms: round.ends_ms,
+        at_ms,
+        state,
         requests: requests.map(|(all, _)| all),
         peak_per_second: requests.map(|(_, peak)| peak),
         requests_shared,

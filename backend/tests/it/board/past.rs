@@ -3,10 +3,10 @@
 use axum::http::StatusCode;
 use seckill::store::accounts::Role;
 use seckill::store::{Actor, Done};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::common::console::Console;
-use crate::common::database;
+use crate::common::console::{Console, Session};
+use crate::common::{database, now_ms};
 use crate::console::rounds;
 
 /// A whole ten seconds.
@@ -99,4 +99,101 @@ async fn a_report_says_what_a_round_sold_and_what_came_for_it() {
     assert_eq!(report["figures_lost"], json!(true));
     let unknown = console.get(&li, "/ops/api/rounds/none/report").await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+}
+
+/// Puts a round of this product on sale, and lets it sell between these times.
+async fn selling(
+    console: &Console,
+    by: (&Session, &Session),
+    product: &str,
+    (opens, ends): (u64, u64),
+) -> String {
+    let round = rounds::make(console, by.0, &rounds::form(product)).await;
+    let round = rounds::step(console, by.0, &round, "submit").await.body;
+    let round = rounds::step(console, by.1, &round, "approve").await.body;
+    let id = round["id"].as_str().unwrap().to_owned();
+    let statement =
+        format!("UPDATE rounds SET opens_ms = {opens}, ends_ms = {ends} WHERE id = '{id}'");
+    database::execute(&console.database_url, statement).await;
+    id
+}
+
+/// What a round's report or the board's history says that happened.
+fn kinds(body: &Value) -> Vec<String> {
+    let marks = body["marks"].as_array().unwrap().iter();
+    let text = |mark: &Value| format!("{} {}", mark["kind"].as_str().unwrap(), mark["round"]);
+    marks.map(text).collect()
+}
+
+#[tokio::test]
+async fn a_report_tells_of_its_own_round_and_of_the_site_and_not_of_what_is_to_come() {
+    let (console, li, wang, _) = rounds::three().await;
+    let now = now_ms();
+    let own = selling(&console, (&li, &wang), "153", (now - 60_000, now + 600_000)).await;
+    let other = selling(&console, (&li, &wang), "154", (now - 30_000, now + 300_000)).await;
+    for id in [&other, &own] {
+        let path = format!("/ops/api/rounds/{id}/pause");
+        let paused = console.post(&li, &path, &json!({})).await;
+        assert_eq!(paused.status, StatusCode::OK, "{}", paused.body);
+    }
+    let ban = json!({"kind": "user", "value": "eve", "reason": "resells", "for": null});
+    console.post(&li, "/ops/api/bans", &ban).await;
+
+    let path = format!("/ops/api/rounds/{own}/report");
+    let report = console.get(&li, &path).await.body;
+    let expected = [
+        "round.opens \"1\"",
+        "round.approve \"1\"",
+        "sale.pause \"1\"",
+        "ban.add null",
+    ];
+    assert_eq!(kinds(&report), expected, "{report:#}");
+    assert_eq!(report["state"], "paused");
+    assert_eq!(
+        report["requests_shared"], true,
+        "the other one sold meanwhile"
+    );
+    // An end that an operator brought forward is the last that happened.
+    let resume = format!("/ops/api/rounds/{own}/resume");
+    console.post(&li, &resume, &json!({})).await;
+    console
+        .post(&li, &format!("/ops/api/rounds/{own}/end"), &json!({}))
+        .await;
+    let report = console.get(&li, &path).await.body;
+    assert_eq!(report["state"], "ended");
+    let mut last = kinds(&report).split_off(4);
+    last.sort();
+    let expected = ["round.ends \"1\"", "sale.end \"1\"", "sale.resume \"1\""];
+    assert_eq!(last, expected, "{report:#}");
+}
+
+#[tokio::test]
+async fn a_round_that_was_withdrawn_before_its_start_never_opened() {
+    let (console, li, wang, _) = rounds::three().await;
+    let now = now_ms();
+    let id = selling(
+        &console,
+        (&li, &wang),
+        "153",
+        (now + 600_000, now + 700_000),
+    )
+    .await;
+    let path = format!("/ops/api/rounds/{id}/withdraw");
+    let withdrawn = console.post(&li, &path, &json!({})).await;
+    assert_eq!(withdrawn.body["state"], "withdrawn", "{}", withdrawn.body);
+    // Its time comes, and goes by.
+    let statement = "UPDATE rounds SET opens_ms = (SELECT MAX(at_ms) FROM stops), \
+                     ends_ms = (SELECT MAX(at_ms) + 1 FROM stops)";
+    database::execute(&console.database_url, statement).await;
+    let report = console
+        .get(&li, &format!("/ops/api/rounds/{id}/report"))
+        .await;
+    assert_eq!(report.body["state"], "withdrawn", "{}", report.body);
+    assert_eq!(kinds(&report.body), ["sale.withdraw \"1\""]);
+    let path = format!("/ops/api/board/history?from_ms={}", now - 1_000);
+    let history = console.get(&li, &path).await.body;
+    let opened = kinds(&history)
+        .into_iter()
+        .find(|it| it.starts_with("round.opens"));
+    assert_eq!(opened, None, "{history:#}");
 }
