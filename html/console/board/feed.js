@@ -53,7 +53,8 @@ export function follow({ onBoard, onState }) {
     source.addEventListener('alive', heard);
     source.addEventListener('snapshot', (event) => {
       const sent = JSON.parse(event.data);
-      board = sent.board;
+      // What is not known is missing, as after a patch.
+      board = patched(null, sent.board);
       heard();
       onBoard(board, sent.history);
     });

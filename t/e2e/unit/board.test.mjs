@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { business } from '../../../html/console/board/business.js';
+import { follow } from '../../../html/console/board/feed.js';
 import { Columns, KEPT, grouped, parts, patched, shownState, steps } from '../../../html/console/board/patch.js';
 
 test('a patch changes what it names, and the rest stays the very same object', () => {
@@ -111,4 +112,22 @@ test('a round that was withdrawn stands among those that are over, one that is p
   const order = grouped(rounds, { '1::a': product('1'), '2::a': product('2'), '3::a': product('3') });
   assert.deepEqual(order.map(({ id }) => id), ['2', '3', '1']);
   assert.deepEqual(order.map(({ round }) => shownState(round)), ['paused', 'scheduled', 'withdrawn']);
+});
+
+test('what is not known is missing from the first board, as it is after a patch', () => {
+  const heard = {};
+  globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
+  globalThis.EventSource = class {
+    addEventListener(name, hear) {
+      heard[name] = hear;
+    }
+
+    close() {}
+  };
+  const boards = [];
+  const leave = follow({ onBoard: (board) => boards.push(board), onState() {} });
+  heard.snapshot({ data: JSON.stringify({ board: { queue: { depth: null, age_ms: null, outbox: 0 } }, history: {} }) });
+  heard.patch({ data: JSON.stringify({ queue: { outbox: null } }) });
+  leave();
+  assert.deepEqual(boards, [{ queue: { outbox: 0 } }, { queue: {} }]);
 });
