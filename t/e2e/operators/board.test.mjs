@@ -208,6 +208,40 @@ test('of two hundred products only the rows that changed are touched, and all of
   }
 });
 
+test('the board, the stock page and the report say what is stopped', async () => {
+  const round = `stopped${Date.now().toString(36)}`;
+  const [one, other] = [1, 2].map((n) => `${round}_${n}`);
+  importRound(round, 2);
+  const stop = (...words) => execFileSync(process.env.SECKILL, ['round', ...words], { encoding: 'utf8' });
+  const page = await operator();
+  await open(page, 'board');
+  const shelf = page.locator(`.board-round:has([data-product="${round}::${one}"])`);
+  await shelf.locator('summary .chip[data-tone=good]').waitFor();
+  assert.equal(await shelf.locator('.shelf-item .chip:visible').count(), 0);
+  stop('withdraw', round, other);
+  await shelf.locator(`[data-product="${round}::${other}"] .chip[data-tone=bad]`, { hasText: 'Withdrawn' }).waitFor();
+  stop('pause', round);
+  await shelf.locator('summary .chip[data-tone=warn]', { hasText: 'Paused' }).waitFor();
+  assert.equal(await shelf.locator('.shelf-item .chip:visible').count(), 1, 'a product says no more than its round');
+  await shoot(page, 'board-stopped');
+  await isUsable(page, 'board-stopped');
+
+  await open(page, `stock/${round}/${one}`);
+  await page.locator('h1 .chip', { hasText: 'Paused' }).waitFor();
+  // Loaded anew: no other page has brought its words along.
+  await page.reload();
+  await open(page, `report/${round}`);
+  const report = await page.locator('.page-report').innerText();
+  assert.match(report, /Paused/);
+  assert.match(report, /The sale is not over/);
+  assert.match(report, new RegExp(`withdrew from sale ${round}::${other}\\n.* paused a sale ${round}`));
+  stop('withdraw', round);
+  await page.reload();
+  await page.locator('.page-report .chip', { hasText: 'Withdrawn' }).waitFor();
+  assert.doesNotMatch(await page.locator('.page-report').innerText(), /not over/);
+  await close(page);
+});
+
 test('an alert says which invariant is broken, and goes when it holds again', async () => {
   await untilOpen();
   for (const lang of ['en', 'zh-CN']) {
