@@ -2,6 +2,7 @@
 
 import { el, fill, put } from './dom.js';
 import { money, number, shopZone, lang, t } from './i18n.js';
+import { percentDown } from './numbers.js';
 import { alerts } from './board/alerts.js';
 import { announcement } from './board/announcement.js';
 import { business, duration } from './board/business.js';
@@ -53,7 +54,7 @@ const OPTIONAL = new Set(['unique', 'participants']);
 const BUSINESS = {
   revenue: ({ revenue }) => (revenue === null ? '–' : money(revenue)),
   awaiting: ({ awaiting }) => (awaiting === null ? '–' : money(awaiting)),
-  sold: ({ sold }) => (sold === null ? '–' : `${Math.floor(sold * 100)}%`),
+  sold: ({ sold }) => (sold === null ? '–' : percentDown(sold)),
   out: ({ out_s: seconds }) => (seconds === null ? '–' : seconds === 0 ? t('board.out.now') : duration(seconds, t)),
 };
 

@@ -1,5 +1,5 @@
 // Whole numbers in fields, checked before they are sent: the server's own words for a
-// fraction are those of its JSON parser.
+// fraction are those of its JSON parser. And shares, as they are shown.
 
 import { number, t } from './i18n.js';
 
@@ -17,4 +17,11 @@ export function readWhole(input, note) {
   input.setAttribute('aria-invalid', String(value === null));
   if (value === null) input.focus();
   return value;
+}
+
+/** A share in percent, rounded down, so that 100 % says that nothing is left. Pure. */
+export function percentDown(share, digits = 0) {
+  const unit = 10 ** digits;
+  // 0.29 * 100 is a little less than 29.
+  return `${(Math.floor(share * 100 * unit + 1e-9) / unit).toFixed(digits)}%`;
 }

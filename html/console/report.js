@@ -5,6 +5,7 @@ import { api } from './api.js';
 import { el, fill } from './dom.js';
 import { addWords, moment, money, number, span, t } from './i18n.js';
 import { markLine } from './marks.js';
+import { percentDown } from './numbers.js';
 import { chip } from './rounds/state.js';
 
 addWords({
@@ -53,7 +54,6 @@ export function crowd({ requests, requests_shared: isShared }, paid) {
 /** Whether a round in this state sells no more. */
 const isOver = (state) => ['ended', 'withdrawn'].includes(state);
 
-const percent = (share) => `${Math.floor(share * 100)}%`;
 const lasted = (ms) => (ms === null ? '–' : ms < 120_000 ? t('report.s', { n: number(Math.ceil(ms / 1_000)) }) : t('report.min', { n: number(Math.round(ms / 60_000)) }));
 
 export async function show(root, { params: [id] }) {
@@ -74,7 +74,7 @@ export async function show(root, { params: [id] }) {
     isOver(report.state) ? null : el('p.note', { 'data-tone': 'warn' }, t('report.running')),
     report.orders_removed_ms === null ? null
       : el('p.note', { 'data-tone': report.figures_lost ? 'warn' : 'info' }, t(report.figures_lost ? 'report.lost' : 'report.removed', { when: moment(report.orders_removed_ms) })),
-    el('div.tiles.report-tiles', {}, tile('revenue', money(all.cents)), tile('items', number(all.paid)), tile('sold', percent(all.sold)), tile('orders', number(all.orders)),
+    el('div.tiles.report-tiles', {}, tile('revenue', money(all.cents)), tile('items', number(all.paid)), tile('sold', percentDown(all.sold)), tile('orders', number(all.orders)),
       tile('saved', money(all.saved)), tile(`requests${requests}`, report.requests === null ? '–' : number(report.requests)), tile(`peak${requests}`, report.peak_per_second === null ? '–' : number(report.peak_per_second))),
     each === null ? null : el('p', {}, t('report.crowd', { n: number(each) })),
     el('div.card', {}, el('table.table', {},

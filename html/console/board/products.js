@@ -3,6 +3,7 @@
 
 import { el, fill, put } from '../dom.js';
 import { number, span, t } from '../i18n.js';
+import { percentDown } from '../numbers.js';
 import { grouped, parts, shownState } from './patch.js';
 
 /** From this many products on there is a search field. */
@@ -12,7 +13,7 @@ const FOLDED = 24;
 const PARTS = ['saled', 'locked', 'moving', 'sale'];
 const TONES = { open: 'good', scheduled: 'info', ended: '', paused: 'warn', withdrawn: 'bad' };
 
-const percent = (share) => `${(Math.floor(share * 1000) / 10).toFixed(share > 0 && share < 0.1 ? 1 : 0)}%`;
+const percent = (share) => percentDown(share, share > 0 && share < 0.1 ? 1 : 0);
 
 /** Says the state of a round, or of a product in it, in its colour. */
 function showState(chip, state) {

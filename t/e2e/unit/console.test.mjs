@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { shopLink } from '../../../html/console/rounds/products.js';
 import { rectangle } from '../../../html/console/rounds/cut.js';
 import { matching, reasonsOf } from '../../../html/console/findings.js';
+import { percentDown } from '../../../html/console/numbers.js';
 import { crowd, sums } from '../../../html/console/report.js';
 import { summary } from '../../../html/console/simulation.js';
 
@@ -53,6 +54,14 @@ test('a report sums what was sold, and says how long a product lasted only if it
   assert.equal(all.saved, 26_000);
   assert.equal(all.sold, 15 / 40);
   assert.deepEqual(all.out, { a: 8_000, b: null, c: null });
+});
+
+test('a share is rounded down, and no less than it is', () => {
+  assert.equal(percentDown(29 / 100), '29%');
+  assert.equal(percentDown(999 / 1_000), '99%', 'one is left');
+  assert.equal(percentDown(1), '100%');
+  assert.equal(percentDown(0.0999, 1), '9.9%');
+  for (let n = 1; n <= 200; n += 1) for (let k = 0; k <= n; k += 1) assert.equal(percentDown(k / n), `${Math.floor((k * 100) / n)}%`);
 });
 
 test('a report says how many requests came for an item only where they were for its round, and more than one', () => {
