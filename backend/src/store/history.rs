@@ -126,7 +126,7 @@ impl Store {
         Ok(marks)
     }
 
-    /// Whether another round than `id` sold between.
+    /// Whether another round than `id` sold between; not in a time that is none.
     ///
     /// # Errors
     /// The database is away.
@@ -136,6 +136,9 @@ impl Store {
         from_ms: u64,
         to_ms: u64,
     ) -> Result<bool, StoreError> {
+        if from_ms >= to_ms {
+            return Ok(false);
+        }
         let other: Option<String> = sqlx::query_scalar(
             "SELECT id FROM rounds WHERE state = 'approved' AND id <> ? AND opens_ms < ? \
              AND ends_ms > ? AND NOT EXISTS (SELECT 1 FROM stops \

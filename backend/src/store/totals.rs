@@ -133,8 +133,10 @@ impl Store {
             };
             let began_ms = at_ms.saturating_sub(every_ms).max(from_ms);
             let within_ms = at_ms.min(to_ms).saturating_sub(began_ms);
-            sum += rate * within_ms as f64 / 1e3;
-            peak = Some(rate.max(peak.unwrap_or(0.0)));
+            if within_ms > 0 {
+                sum += rate * within_ms as f64 / 1e3;
+                peak = Some(rate.max(peak.unwrap_or(0.0)));
+            }
         }
         // A count of requests is small and not negative.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -90,8 +90,9 @@ pub(in crate::console) async fn report(
     let mut totals = store.round_totals(&id).await?;
     let removed = store.orders_removed(&id).await?;
     let figures_lost = totals.is_empty() && removed.is_some_and(|(_, rows)| rows > 0);
-    let from_ms = round.opens_ms;
     let to_ms = withdrawn.map_or(round.ends_ms, |stop| stop.at_ms.min(round.ends_ms));
+    // One that was withdrawn before its start sold at no time.
+    let from_ms = round.opens_ms.min(to_ms);
     let requests = store.recorded_requests(from_ms, to_ms, EVERY_MS).await?;
     let requests_shared = store.others_sold(&id, from_ms, to_ms.min(at_ms)).await?;
     // Up to its end, which an operator may have brought forward to that very millisecond.
@@ -111,7 +112,7 @@ pub(in crate::console) async fn report(
         figures_lost,
         id: round.id,
         name: round.name,
-        starts_ms: from_ms,
+        starts_ms: round.opens_ms,
         ends_ms: round.ends_ms,
         at_ms,
         state,

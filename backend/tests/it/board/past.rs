@@ -171,29 +171,39 @@ async fn a_report_tells_of_its_own_round_and_of_the_site_and_not_of_what_is_to_c
 async fn a_round_that_was_withdrawn_before_its_start_never_opened() {
     let (console, li, wang, _) = rounds::three().await;
     let now = now_ms();
-    let id = selling(
-        &console,
-        (&li, &wang),
-        "153",
-        (now + 600_000, now + 700_000),
-    )
-    .await;
+    let (by, later) = ((&li, &wang), (now + 600_000, now + 700_000));
+    let id = selling(&console, by, "153", later).await;
+    selling(&console, by, "154", (now - 60_000, now + 300_000)).await;
     let path = format!("/ops/api/rounds/{id}/withdraw");
     let withdrawn = console.post(&li, &path, &json!({})).await;
     assert_eq!(withdrawn.body["state"], "withdrawn", "{}", withdrawn.body);
+    // What comes meanwhile comes for the other one.
+    let data = json!({ "received": 9.0 }).to_string();
+    assert!(
+        console
+            .store
+            .record_history(now + 10_000, &data)
+            .await
+            .unwrap()
+    );
+    let path = format!("/ops/api/rounds/{id}/report");
+    let report = console.get(&li, &path).await.body;
+    assert_eq!(report["starts_ms"], now + 600_000);
+    let came = (&report["requests"], &report["requests_shared"]);
+    assert_eq!(came, (&Value::Null, &json!(false)));
+    assert_eq!(kinds(&report), ["sale.withdraw \"1\""]);
+
     // Its time comes, and goes by.
     let statement = "UPDATE rounds SET opens_ms = (SELECT MAX(at_ms) FROM stops), \
-                     ends_ms = (SELECT MAX(at_ms) + 1 FROM stops)";
+                     ends_ms = (SELECT MAX(at_ms) + 1 FROM stops) WHERE id = '1'";
     database::execute(&console.database_url, statement).await;
-    let report = console
-        .get(&li, &format!("/ops/api/rounds/{id}/report"))
-        .await;
-    assert_eq!(report.body["state"], "withdrawn", "{}", report.body);
-    assert_eq!(kinds(&report.body), ["sale.withdraw \"1\""]);
+    let report = console.get(&li, &path).await.body;
+    assert_eq!(report["state"], "withdrawn", "{report:#}");
+    assert_eq!(kinds(&report), ["sale.withdraw \"1\""]);
     let path = format!("/ops/api/board/history?from_ms={}", now - 1_000);
     let history = console.get(&li, &path).await.body;
     let opened = kinds(&history)
         .into_iter()
-        .find(|it| it.starts_with("round.opens"));
+        .find(|it| it == "round.opens \"1\"");
     assert_eq!(opened, None, "{history:#}");
 }
