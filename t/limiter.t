@@ -278,3 +278,32 @@ served
 location /a/ { seckill_rate key=$arg_user zone=test:2m rate=1r/s; }
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_zone "test" is the name of a zone of seckill_rate key=…, too/]
+
+
+
+=== TEST 15: a limit that is inherited can be switched off
+--- http_config eval: $::plain
+--- config
+seckill_rate key=$arg_user zone=users:1m rate=1r/s burst=1;
+location /api/ { seckill_rate off; try_files /nothing @inner; }
+location @inner { seckill_rate off; return 204; }
+location /limited/ { try_files /nothing @inner; }
+--- request: GET /api/?user=li
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    my ($open, $limited) = map { main::counted(5, "/$_/?user=li", $ENV{TEST_NGINX_SERVER_PORT}) } qw(api limited);
+    die main::shown($open) unless $$open{204} == 5;
+    die main::shown($limited) unless ($$limited{429} // 0) >= 3;
+    return '';
+}
+--- response_body:
+
+
+
+=== TEST 16: but not where another one stands
+--- http_config eval: $::plain
+--- config
+location /api/ { seckill_rate off; seckill_rate key=$arg_user zone=users:1m rate=1r/s; }
+--- must_die
+--- error_log eval: [qr/\[emerg\].*seckill_rate: is given twice here; remove one/]

@@ -228,10 +228,11 @@ fn host_name() -> String {
 pub(crate) struct LocConf {
     /// `seckill_gate`.
     pub(crate) gate: Option<bool>,
-    /// Index into [`MainConf::rates`], and of the bucket in the zone.
-    pub(crate) rate: Option<usize>,
-    /// Index into [`MainConf::limits`]: whom requests here are counted with.
-    pub(crate) limit: Option<usize>,
+    /// Index into [`MainConf::rates`], and of the bucket in the zone; `Some(None)` for `off`.
+    pub(crate) rate: Option<Option<usize>>,
+    /// Index into [`MainConf::limits`]: whom requests here are counted with; `Some(None)`
+    /// for `off`.
+    pub(crate) limit: Option<Option<usize>>,
     /// Index of the variable that names the buyer; `Some(None)` for `off`.
     pub(crate) user: Option<Option<ngx_uint_t>>,
     /// Index into [`MainConf::jwts`]; `Some(None)` for `off`.

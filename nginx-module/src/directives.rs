@@ -82,10 +82,13 @@ setter!(cmd_node, MainConf, |reading, conf| {
 });
 
 setter!(cmd_rate, LocConf, |reading, conf| {
+    if reading.args == ["off"] {
+        return once(&mut conf.rate, None).and_then(|()| once(&mut conf.limit, None));
+    }
     let directive::RateArguments { limit, keyed } = directive::rate(&reading.args)?;
     if let Some(keyed) = keyed {
         let index = limit_by_key(reading, limit, &keyed)?;
-        return once(&mut conf.limit, index);
+        return once(&mut conf.limit, Some(index));
     }
     reading.needs_all("seckill_rate")?;
     let index = reading.with_main(|main| {
@@ -98,7 +101,7 @@ setter!(cmd_rate, LocConf, |reading, conf| {
         main.rates.push(limit);
         Ok(main.rates.len() - 1)
     })?;
-    once(&mut conf.rate, index)
+    once(&mut conf.rate, Some(index))
 });
 
 /// The index of the zone of a limit by key, made where the directive gives its size.

@@ -58,7 +58,10 @@ impl<'a> Settings<'a> {
             user: location.user.flatten(),
             jwt: location.jwt.flatten().map(|index| &main.jwts[index]),
             main,
-            rate: location.rate.map(|index| (index, main.rates[index])),
+            rate: location
+                .rate
+                .flatten()
+                .map(|index| (index, main.rates[index])),
         })
     }
 

@@ -25,7 +25,7 @@ handler!(entry, limit);
 
 fn limit(request: &Request<'_>) -> ngx_int_t {
     let (main, location) = confs(request);
-    let Some(index) = location.limit.filter(|_| request.is_main()) else {
+    let Some(index) = location.limit.flatten().filter(|_| request.is_main()) else {
         return NGX_DECLINED as ngx_int_t;
     };
     let Some(ctx) = Ctx::of(request) else {
