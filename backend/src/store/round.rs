@@ -139,6 +139,19 @@ pub struct StoredRound {
     pub stops: Stops,
 }
 
+/// The states of [`StoredRound::shown_state`].
+pub const SHOWN_STATES: [&str; 9] = [
+    "draft",
+    "submitted",
+    "rejected",
+    "approved",
+    "published",
+    "running",
+    "paused",
+    "ended",
+    "withdrawn",
+];
+
 impl StoredRound {
     /// Its state as people see it: an approved round is published once Redis has it,
     /// and then runs and ends by the clock.

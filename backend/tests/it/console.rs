@@ -18,3 +18,5 @@ mod second_person;
 mod sso;
 /// With the database stopped.
 mod without_database;
+/// What changes nothing, or is refused by Redis.
+mod without_effect;

@@ -11,6 +11,7 @@ use crate::console::auth::Operator;
 use crate::console::error::ConsoleError;
 use crate::console::extract::{Path, Query};
 use crate::now_ms;
+use crate::store::round::SHOWN_STATES;
 use crate::store::rounds::SummaryQuery;
 
 /// Rounds on one page of the list.
@@ -20,14 +21,15 @@ const PAGE: u32 = 50;
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::console) struct RoundQuery {
-    /// draft, submitted, rejected, approved, published, running or ended.
+    /// draft, submitted, rejected, approved, published, running, paused, ended or withdrawn;
+    /// left out for all.
     state: String,
     /// Part of a name or an id.
     q: String,
     /// The name that the days of a repeated round share.
     series: String,
     /// The page of 50 rounds, counted from 1.
-    page: u64,
+    page: Option<u64>,
 }
 
 /// Rounds, latest start first.
@@ -40,11 +42,22 @@ pub(in crate::console) async fn list(
     Query(query): Query<RoundQuery>,
 ) -> Result<Json<RoundList>, ConsoleError> {
     let now_ms = now_ms();
+    if !query.state.is_empty() && !SHOWN_STATES.contains(&query.state.as_str()) {
+        return Err(ConsoleError::BadRequest(format!(
+            "\"{}\" is no state of a round; write one of {}.",
+            query.state,
+            SHOWN_STATES.join(", ")
+        )));
+    }
+    let page = query.page.unwrap_or(1);
+    let before = page.checked_sub(1).ok_or_else(|| {
+        ConsoleError::BadRequest("There is no page 0; pages begin at 1.".to_owned())
+    })?;
     let wanted = SummaryQuery {
         state: query.state,
         search: query.q,
         series: query.series,
-        skip: query.page.saturating_sub(1).saturating_mul(u64::from(PAGE)),
+        skip: before.saturating_mul(u64::from(PAGE)),
         limit: PAGE,
     };
     let (rounds, total) = state
