@@ -67,8 +67,8 @@ pub struct Overlap {
 pub enum Step<'a> {
     /// An operator submits it for approval.
     Submit,
-    /// It becomes a draft again.
-    Withdraw,
+    /// It becomes a draft again, for this reason; empty for none.
+    Withdraw(&'a str),
     /// A supervisor rejects it, for this reason.
     Reject(&'a str),
 }
@@ -169,7 +169,7 @@ impl Store {
                  submitted_ms = ?, reason = NULL WHERE id = ? AND version = ? AND state = 'draft'",
                 "round.submit",
             ),
-            Step::Withdraw => (
+            Step::Withdraw(_) => (
                 "UPDATE rounds SET state = 'draft', version = version + 1, edited_by = ?,
                  edited_ms = ? WHERE id = ? AND version = ? AND state = 'submitted'",
                 "round.withdraw",
@@ -191,6 +191,11 @@ impl Store {
             return Err(not_as_seen(&mut transaction, id).await?);
         }
         let mut detail = serde_json::json!({});
+        if let Step::Withdraw(reason) = step
+            && !reason.is_empty()
+        {
+            detail["reason"] = reason.into();
+        }
         if let Step::Reject(reason) = step {
             sqlx::query("UPDATE rounds SET reason = ? WHERE id = ?")
                 .bind(reason)

@@ -19,6 +19,7 @@ use crate::now_ms;
 use crate::sale::approve::{self, ApproveError, Approver};
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::round_changes::{ChangeError, Step};
+use crate::store::stop::Cancelling;
 use crate::store::stops::StopStep;
 use crate::store::{Actor, Done, Store};
 
@@ -77,7 +78,14 @@ pub(in crate::console) async fn withdraw(
         let right = "send \"version\" as it was when the round was read";
         ConsoleError::BadRequest(format!("The version is missing; {right}."))
     })?;
-    step(&state, &me, &id, seen, Step::Withdraw).await
+    if form.cancel != Cancelling::None {
+        let right = "leave \"cancel\" out";
+        return Err(ConsoleError::BadRequest(format!(
+            "A round that was never on sale has no orders to cancel; {right}."
+        )));
+    }
+    let reason = reasons::check("reason", &form.reason, (0, MAX_REASON))?;
+    step(&state, &me, &id, seen, Step::Withdraw(reason)).await
 }
 
 /// Rejects a round, with a reason.

@@ -2,9 +2,40 @@
 //! known is refused.
 
 use axum::http::StatusCode;
-use serde_json::json;
+use seckill::store::AuditQuery;
+use serde_json::{Value, json};
 
-use super::rounds::{form, make, three};
+use super::rounds::{form, make, step, three};
+use crate::common::console::Console;
+
+/// The actions in the log that begin so, newest first, each with its detail.
+async fn log(console: &Console, action: &str) -> Vec<(String, Value)> {
+    let wanted = AuditQuery {
+        action: action.to_owned(),
+        limit: 100,
+        ..AuditQuery::default()
+    };
+    let entries = console.store.audit(&wanted).await.unwrap().into_iter();
+    entries.map(|it| (it.action, it.detail)).collect()
+}
+
+#[tokio::test]
+async fn a_withdrawal_before_the_approval_keeps_its_reason_and_cancels_nothing() {
+    let (console, li, _, _) = three().await;
+    let round = make(&console, &li, &form("153")).await;
+    let round = step(&console, &li, &round, "submit").await.body;
+    let path = "/ops/api/rounds/1/withdraw";
+    let mut wanted = json!({ "version": round["version"], "reason": " Wrong price. ",
+        "cancel": "unpaid" });
+    let refused = console.post(&li, path, &wanted).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
+    wanted["cancel"] = json!("none");
+    let done = console.post(&li, path, &wanted).await;
+    assert_eq!(done.body["state"], "draft", "{}", done.body);
+    let expected = json!({ "reason": "Wrong price." });
+    let logged = log(&console, "round.withdraw").await;
+    assert_eq!(logged, [("round.withdraw".to_owned(), expected)]);
+}
 
 #[tokio::test]
 async fn rounds_are_listed_of_states_and_pages_that_there_are() {
