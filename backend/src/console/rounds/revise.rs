@@ -284,6 +284,10 @@ impl Edit<'_> {
         let seen = before.trail.version;
         let fits = store.check_revision(&revised.round, seen).await;
         fits.map_err(|error| edit_refused(error, state))?;
+        if proposal.is_none() && revised.changes.is_empty() {
+            // Nothing to save, nor to say in the audit log; nobody's open editor is outdated.
+            return Ok(None);
+        }
         if !proposal.map_or_else(
             || one_person_may(&revised.changes),
             |proposal| revised.is_as_proposed(&proposal.changes),

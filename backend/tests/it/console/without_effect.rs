@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use seckill::store::AuditQuery;
 use serde_json::{Value, json};
 
-use super::rounds::{form, make, step, three};
-use crate::common::console::Console;
+use super::rounds::{edit, form, make, step, three};
+use crate::common::console::{Console, Session};
 
 /// The actions in the log that begin so, newest first, each with its detail.
 async fn log(console: &Console, action: &str) -> Vec<(String, Value)> {
@@ -17,6 +17,33 @@ async fn log(console: &Console, action: &str) -> Vec<(String, Value)> {
     };
     let entries = console.store.audit(&wanted).await.unwrap().into_iter();
     entries.map(|it| (it.action, it.detail)).collect()
+}
+
+async fn on_sale(console: &Console, li: &Session, wang: &Session) -> Value {
+    let round = make(console, li, &form("153")).await;
+    let round = step(console, li, &round, "submit").await.body;
+    step(console, wang, &round, "approve").await.body
+}
+
+#[tokio::test]
+async fn an_approved_round_saved_as_it_is_stays_as_it_is() {
+    let (console, li, wang, _) = three().await;
+    let round = on_sale(&console, &li, &wang).await;
+    let unchanged = edit(&round);
+    let saved = console.put(&wang, "/ops/api/rounds/1", &unchanged).await;
+    assert_eq!(saved.status, StatusCode::OK, "{}", saved.body);
+    for field in ["version", "edited_by"] {
+        assert_eq!(saved.body[field], round[field], "{}", saved.body);
+    }
+    assert_eq!(log(&console, "round.edit").await, []);
+    // A colleague's open editor is not outdated by it.
+    let mut fewer = edit(&round);
+    fewer["products"][0]["amount"] = json!(60);
+    let saved = console.put(&li, "/ops/api/rounds/1", &fewer).await;
+    assert_eq!(saved.status, StatusCode::OK, "{}", saved.body);
+    // And it says that it is outdated if it is.
+    let stale = console.put(&li, "/ops/api/rounds/1", &unchanged).await;
+    assert_eq!(stale.status, StatusCode::CONFLICT, "{}", stale.body);
 }
 
 #[tokio::test]
