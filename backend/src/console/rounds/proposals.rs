@@ -33,7 +33,7 @@ use crate::store::{Actor, Store};
 /// Proposed changes as the console shows them.
 mod view;
 
-use view::{ProposalView, conflict, decided, form_of, outdated, rules, view};
+use view::{ProposalView, conflict, decided, form_of, not_possible, outdated, rules, stands, view};
 
 /// Longest reason, in characters.
 const MAX_REASON: usize = 500;
@@ -266,6 +266,18 @@ pub(in crate::console) async fn approve(
     refuse_fresh(store, &me, &proposal.round, Some(&proposal.proposed_by)).await?;
     need_redis(&state).await?;
     let by = Actor::at_console(&me.name);
+    if proposal.state == ProposalState::Waiting {
+        let round = store.round(&proposal.round).await?;
+        if let Err(error) = stands(&state, round.as_ref(), &proposal) {
+            // Nobody approves what cannot be carried out.
+            let (outdated, why) = (ProposalState::Outdated, error.to_string());
+            let noted = store.decide_proposal(&proposal, outdated, &why, &by, now_ms());
+            return Err(match noted.await? {
+                true => error,
+                false => decided(&known(store, id).await?),
+            });
+        }
+    }
     let approved = ProposalState::Approved;
     if !store
         .decide_proposal(&proposal, approved, "", &by, now_ms())
@@ -309,14 +321,7 @@ async fn carry_out(
             // Somebody paused or edited it between reading and saving.
             Err(ConsoleError::Conflict { .. })
                 if store.round_version(&proposal.round).await? != Some(before.trail.version) => {}
-            Err(ConsoleError::Mistakes(mistakes)) => {
-                let said: Vec<&str> = mistakes.iter().map(|it| it.message.as_str()).collect();
-                let said = said.join(" ");
-                return Err(conflict(
-                    "not_possible",
-                    format!("Nothing was changed: {said}"),
-                ));
-            }
+            Err(ConsoleError::Mistakes(mistakes)) => return Err(not_possible(&mistakes)),
             outcome => return outcome,
         }
     }

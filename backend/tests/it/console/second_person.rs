@@ -296,6 +296,12 @@ async fn a_change_whose_ground_moved_is_outdated_and_does_nothing() {
         (StatusCode::CONFLICT, &json!("outdated"))
     );
     assert_eq!(amount(&console).await, 150);
+    // Nobody approved it, as the log says.
+    let entries = log(&console, &li).await;
+    let latest = [("wang", "proposal.outdate"), ("wang", "round.edit")];
+    for ((who, did), expected) in entries.iter().zip(latest) {
+        assert_eq!((&**who, &**did), expected, "{entries:?}");
+    }
     let path = format!("/ops/api/proposals/{}", rename["id"]);
     assert_eq!(console.get(&li, &path).await.body["state"], "outdated");
     let again = approve(&console, &zhao, &rename).await;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::console::ConsoleState;
-use crate::console::error::ConsoleError;
+use crate::console::error::{ConsoleError, FieldMistake};
 use crate::console::rounds::form::{RoundForm, Rules};
 use crate::console::rounds::revise;
 use crate::now_ms;
@@ -73,9 +73,7 @@ pub(super) async fn view(
 ) -> Result<ProposalView, ConsoleError> {
     let round = store.round(&proposal.round).await?;
     let has_moved = proposal.state == ProposalState::Waiting
-        && !round
-            .as_ref()
-            .is_some_and(|round| stands(state, round, &proposal));
+        && stands(state, round.as_ref(), &proposal).is_err();
     let round = round.map(|stored| stored.round);
     let titles = round.iter().flat_map(|round| &round.products);
     let begins = |id: &str| {
@@ -106,13 +104,30 @@ pub(super) async fn view(
 }
 
 /// Whether carrying the proposal out would do what was proposed, and nothing else.
-fn stands(state: &ConsoleState, round: &StoredRound, proposal: &Proposal) -> bool {
-    let Ok(form) = form_of(proposal) else {
-        return false;
-    };
-    let revised = revise::revised(round, &form, rules(&state.config));
-    round.state == RoundState::Approved
-        && revised.is_ok_and(|revised| revised.is_as_proposed(&proposal.changes))
+///
+/// # Errors
+/// Why it would not.
+pub(super) fn stands(
+    state: &ConsoleState,
+    round: Option<&StoredRound>,
+    proposal: &Proposal,
+) -> Result<(), ConsoleError> {
+    let approved = round.filter(|round| round.state == RoundState::Approved);
+    let round = approved.ok_or_else(|| outdated(proposal))?;
+    let revised = revise::revised(round, &form_of(proposal)?, rules(&state.config));
+    match revised.map_err(|mistakes| not_possible(&mistakes))? {
+        revised if revised.is_as_proposed(&proposal.changes) => Ok(()),
+        _ => Err(outdated(proposal)),
+    }
+}
+
+/// The round cannot become as proposed any more.
+pub(super) fn not_possible(mistakes: &[FieldMistake]) -> ConsoleError {
+    let said: Vec<&str> = mistakes.iter().map(|it| it.message.as_str()).collect();
+    conflict(
+        "not_possible",
+        format!("Nothing was changed: {}", said.join(" ")),
+    )
 }
 
 /// Somebody has decided it.
