@@ -44,6 +44,22 @@ pub enum UpError {
         /// The variable that moves it.
         variable: &'static str,
     },
+    /// Two parts of this system are to listen on the same port.
+    #[error(
+        "{a} and {b} cannot share port {port}: {variable_a} and {variable_b} name it; choose another with one of them"
+    )]
+    PortShared {
+        /// The port.
+        port: u16,
+        /// One part.
+        a: &'static str,
+        /// The variable that moves it.
+        variable_a: &'static str,
+        /// The other part.
+        b: &'static str,
+        /// The variable that moves that one.
+        variable_b: &'static str,
+    },
     /// This user may not listen on a port.
     #[error(
         "port {port} of {part} is below 1024, where only root may listen; choose another with {variable}, or run this with the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"

@@ -22,10 +22,31 @@ struct Wanted {
 /// Checks every TCP address on which something is to listen.
 ///
 /// # Errors
-/// [`UpError::PortTaken`], [`UpError::PortForbidden`] or [`UpError::NoSuchAddress`]
-/// for the first that cannot be had.
+/// [`UpError::PortShared`] for two settings that name one; [`UpError::PortTaken`],
+/// [`UpError::PortForbidden`] or [`UpError::NoSuchAddress`] for the first that cannot be had.
 pub(super) fn check(config: &Config, with_edge: bool) -> Result<(), UpError> {
-    wanted(config, with_edge).iter().try_for_each(try_one)
+    let wanted = wanted(config, with_edge);
+    shared(&wanted)?;
+    wanted.iter().try_for_each(try_one)
+}
+
+/// Refuses two parts on one port. Each finds it free, and of both only one gets it.
+fn shared(wanted: &[Wanted]) -> Result<(), UpError> {
+    let collide = |a: &Wanted, b: &Wanted| {
+        a.variable != b.variable && a.address.port() != 0 && collide(a.address, b.address)
+    };
+    for (at, b) in wanted.iter().enumerate() {
+        if let Some(a) = wanted[..at].iter().find(|a| collide(a, b)) {
+            return Err(UpError::PortShared {
+                port: b.address.port(),
+                a: a.part,
+                variable_a: a.variable,
+                b: b.part,
+                variable_b: b.variable,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn wanted(config: &Config, with_edge: bool) -> Vec<Wanted> {
@@ -125,14 +146,18 @@ struct Listener {
 impl Listener {
     /// Whether nobody else can listen on `wanted` because of it.
     fn collides(self, wanted: SocketAddr) -> bool {
-        let (its, ours) = (self.address.ip(), wanted.ip());
-        // One on [::] usually takes IPv4 too; one on 0.0.0.0 takes no IPv6.
-        let every = |ip: IpAddr, of: IpAddr| {
-            ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED) || (ip.is_unspecified() && of.is_ipv4())
-        };
-        self.address.port() == wanted.port()
-            && (its == ours || every(its, ours) || every(ours, its))
+        collide(self.address, wanted)
     }
+}
+
+/// Whether two cannot listen on these at a time.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let (port, (a, b)) = (a.port() == b.port(), (a.ip(), b.ip()));
+    // One on [::] usually takes IPv4 too; one on 0.0.0.0 takes no IPv6.
+    let every = |ip: IpAddr, of: IpAddr| {
+        ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED) || (ip.is_unspecified() && of.is_ipv4())
+    };
+    port && (a == b || every(a, b) || every(b, a))
 }
 
 /// Who has the port that `part` wants, in words.
@@ -271,6 +296,39 @@ mod tests {
                 "{taken:?} {wanted}"
             );
         }
+    }
+
+    #[test]
+    fn two_settings_of_one_port_are_named_both() {
+        let wanted = |part, text, variable| Wanted {
+            part,
+            address: address(text),
+            variable,
+            by_nginx: true,
+        };
+        let edge = || wanted("the edge", "0.0.0.0:8080", "SECKILL_PORT");
+        let edge_v6 = || wanted("the edge", "[::]:8080", "SECKILL_PORT");
+        let cases = [
+            ("the console", "127.0.0.1:8080", "SECKILL_CONSOLE_PORT"),
+            ("redis-server", "127.0.0.1:8080", "SECKILL_REDIS_PORT"),
+            ("the ops role", "10.0.0.5:8080", "SECKILL_OPS_LISTEN"),
+        ];
+        for (part, text, variable) in cases {
+            let all = [edge(), edge_v6(), wanted(part, text, variable)];
+            let said = shared(&all).unwrap_err().to_string();
+            let start =
+                format!("the edge and {part} cannot share port 8080: SECKILL_PORT and {variable}");
+            assert!(said.starts_with(&start), "{said}");
+        }
+        let apart = wanted("the console", "127.0.0.1:8081", "SECKILL_CONSOLE_PORT");
+        assert!(shared(&[edge(), edge_v6(), apart]).is_ok());
+        let by_the_kernel = || wanted("the ops role", "127.0.0.1:0", "SECKILL_OPS_LISTEN");
+        let other = wanted(
+            "the purchase role",
+            "127.0.0.1:0",
+            "SECKILL_PURCHASE_LISTEN",
+        );
+        assert!(shared(&[by_the_kernel(), other]).is_ok());
     }
 
     #[test]
