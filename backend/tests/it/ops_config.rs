@@ -146,6 +146,24 @@ fn what_lies_in_the_data_folder_moves_with_it() {
 }
 
 #[test]
+fn networks_that_are_not_what_was_meant_are_refused() {
+    let allow = |list: &str| load("", &[("SECKILL_ANALYSIS_ALLOW", list)], &[]);
+    for list in [
+        "10.1.2.3/8",
+        "203.0.113.7, 10.0.0.1/8",
+        "0.0.0.0/0",
+        "::/0",
+        "x",
+    ] {
+        let error = allow(list).unwrap_err();
+        assert!(error.contains("analysis_allow = "), "{list}: {error}");
+        assert!(error.contains("analysis = off"), "{list}: {error}");
+    }
+    let config = allow("203.0.113.7, 10.0.0.0/8, fc00::/7, ::ffff:10.0.0.0/104").unwrap();
+    assert_eq!(config.analysis.allow.len(), 4);
+}
+
+#[test]
 fn a_misspelt_name_is_refused_with_the_right_one() {
     let error = load("prot = 1", &[], &[]).unwrap_err();
     assert!(

@@ -78,6 +78,19 @@ impl Prefix {
         is_v4 == self.is_v4 && cut(bits, self.length) == self.bits
     }
 
+    /// Whether `text`, of which this was read, is written as what it names: without bits
+    /// behind the prefix, as `10.0.0.1/8` has them.
+    #[must_use]
+    pub fn is_written(&self, text: &str) -> bool {
+        let address = text.split('/').next().unwrap_or(text).parse();
+        let bits = |address: IpAddr| match (self.is_v4, address) {
+            // A network wider than all addresses that stand for one of IPv4 is one of IPv6.
+            (false, IpAddr::V6(v6)) => v6.to_bits(),
+            _ => bits_of(address).0,
+        };
+        address.is_ok_and(|address| bits(address) == self.bits)
+    }
+
     /// Its leading bits, from the highest on.
     pub(super) fn bits(&self) -> u128 {
         self.bits
@@ -176,6 +189,28 @@ mod tests {
             ("::ffff:0:0/95", "::fffe:0:0/95"),
         ] {
             assert_eq!(prefix(text).to_string(), read_as, "{text}");
+        }
+    }
+
+    #[test]
+    fn bits_behind_a_prefix_are_noticed() {
+        let written = |text: &str| prefix(text).is_written(text);
+        for text in [
+            "1.2.3.4",
+            "1.2.3.0/24",
+            "0.0.0.0/0",
+            "2001:db8::/32",
+            "::ffff:1.2.3.4",
+        ] {
+            assert!(written(text), "{text}");
+        }
+        for text in [
+            "1.2.3.4/24",
+            "1.2.3.4/0",
+            "2001:db8::1/32",
+            "::ffff:1.2.3.4/120",
+        ] {
+            assert!(!written(text), "{text}");
         }
     }
 

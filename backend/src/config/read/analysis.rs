@@ -101,15 +101,20 @@ impl Values {
         key: &'static str,
         default: &[&str],
     ) -> Result<Vec<Prefix>, ConfigError> {
+        let network = |text: &str| -> Option<Prefix> {
+            let network: Prefix = text.parse().ok()?;
+            (network.is_written(text) && network.length() > 0).then_some(network)
+        };
         let read = |text: &str| {
-            let networks: Option<Vec<Prefix>> = list(text).map(|one| one.parse().ok()).collect();
+            let networks: Option<Vec<Prefix>> = list(text).map(network).collect();
             let names: Vec<String> = list(text).map(str::to_owned).collect();
             Some((networks?, shown(&names)))
         };
         let usual = || read(&default.join(", ")).unwrap_or_default();
         self.read(
             key,
-            "write a list such as [\"203.0.113.7\", \"10.0.0.0/8\"]",
+            "write a list such as [\"203.0.113.7\", \"10.0.0.0/8\"], without bits behind a prefix; \
+             to allow everybody, set analysis = off",
             usual,
             read,
         )

@@ -1,12 +1,10 @@
 //! What is banned, and how people write it.
 
 use std::fmt;
-use std::net::IpAddr;
-
 use thiserror::Error;
 
 use crate::ids;
-use crate::shared::prefix::{self, BadPrefix, Prefix};
+use crate::shared::prefix::{BadPrefix, Prefix};
 use crate::signing::revocation::Mark;
 
 /// What is banned.
@@ -69,19 +67,7 @@ impl<'a> Ban<'a> {
     /// If it is neither, is not written as what it bans, or is too wide.
     pub fn new_address(text: &str) -> Result<Self, BadBan> {
         let prefix: Prefix = text.parse()?;
-        let first = text.split('/').next().unwrap_or(text);
-        let bits = |first: IpAddr| match prefix.is_v4() {
-            true => prefix::bits_of(first).0,
-            // A network wider than all addresses that stand for one of IPv4 is one of IPv6.
-            false => match first {
-                IpAddr::V6(v6) => v6.to_bits(),
-                IpAddr::V4(_) => prefix.bits(),
-            },
-        };
-        if first
-            .parse()
-            .is_ok_and(|first| bits(first) != prefix.bits())
-        {
+        if !prefix.is_written(text) {
             return Err(BadBan::Behind {
                 value: text.chars().take(100).collect(),
                 meant: prefix,
