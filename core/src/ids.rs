@@ -25,10 +25,12 @@ pub fn is_id(s: &str) -> bool {
     (1..=MAX_ID).contains(&s.len()) && consists_of(ID, s)
 }
 
-/// Whether `s` may name an operator's account: 1 to 64 of `A-Z a-z 0-9 _ . @ + -`.
+/// Whether `s` may name an operator's account: 1 to 64 of `A-Z a-z 0-9 _ . @ + -`, and not
+/// only dots, which browsers take for a step in the path of an address.
 #[must_use]
 pub fn is_account(s: &str) -> bool {
-    (1..=MAX_ACCOUNT).contains(&s.len()) && consists_of(ACCOUNT, s)
+    let only_dots = s.trim_matches('.').is_empty();
+    !only_dots && (1..=MAX_ACCOUNT).contains(&s.len()) && consists_of(ACCOUNT, s)
 }
 
 /// Whether `s` may be a request id: 1 to 64 of `A-Z a-z 0-9 _ -`.
@@ -221,6 +223,7 @@ mod tests {
         }
         assert!(is_id("153") && is_id("Noon_2026"));
         assert!(is_account("li.wei+1@example.com") && !is_account("a\"b") && !is_account("a\n"));
+        assert!(is_account(".li.") && !is_account(".") && !is_account("..") && !is_account(""));
         assert!(is_request("3f2a-9_Z") && !is_request("a b") && !is_request(""));
     }
 

@@ -101,7 +101,9 @@ pub(crate) async fn run(config: &Config, command: AccountsCommand) -> anyhow::Re
 
 async fn add(config: &Config, name: &str, role: Role) -> anyhow::Result<()> {
     if !ids::is_account(name) {
-        anyhow::bail!("\"{name}\" cannot be a name; write 1 to 64 letters, digits or _ . @ + -");
+        anyhow::bail!(
+            "\"{name}\" cannot be a name; write 1 to 64 letters, digits or _ . @ + -, not only dots"
+        );
     }
     // An address that somebody wrote is no wrong folder: accounts may come before the
     // first start.

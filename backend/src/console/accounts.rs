@@ -139,7 +139,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<Given>), ConsoleError> {
     let name = new.name.trim();
     if !ids::is_account(name) {
-        let right = "write 1 to 64 letters, digits or _ . @ + -";
+        let right = "write 1 to 64 letters, digits or _ . @ + -, not only dots";
         let message = format!("\"{name}\" cannot be a name; {right}.");
         return Err(mistake("name", "account_name", message, name));
     }
