@@ -28,6 +28,16 @@ pub enum RefundError {
         /// Its state.
         state: &'static str,
     },
+    /// Nothing is to be returned.
+    #[error(
+        "nothing of payment {id} is to be returned; write an amount of up to {left}, or leave it out"
+    )]
+    NoAmount {
+        /// The payment's id.
+        id: String,
+        /// What is left.
+        left: Money,
+    },
     /// More is to be returned than is left.
     #[error("of payment {id} {left} is left, and {asked} is to be returned")]
     TooMuch {
@@ -109,7 +119,13 @@ pub async fn refund(
         return Err(RefundError::Nothing { id, state });
     }
     let part = part.unwrap_or(left);
-    if part == 0 || part > left {
+    if part == 0 {
+        return Err(RefundError::NoAmount {
+            id: payment.id,
+            left: money(left),
+        });
+    }
+    if part > left {
         return Err(RefundError::TooMuch {
             id: payment.id,
             left: money(left),

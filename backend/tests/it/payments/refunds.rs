@@ -117,6 +117,9 @@ async fn money_that_is_due_is_returned_by_every_provider_and_never_more_than_is_
             .await;
         let more = refund(&shop.store, &payments, &id, Some(PRICE + 2), "test").await;
         assert!(matches!(more, Err(RefundError::TooMuch { .. })));
+        let none = refund(&shop.store, &payments, &id, Some(0), "test").await;
+        let none = none.unwrap_err().to_string();
+        assert!(none.starts_with("nothing of payment"), "{none}");
         let (_, returned, _) = refund(&shop.store, &payments, &id, None, "test")
             .await
             .unwrap();
