@@ -18,6 +18,8 @@ use crate::store::Store;
 mod accounts;
 /// The commands, and the settings that each of them takes.
 mod arguments;
+/// Commands in the audit log.
+mod audited;
 /// `seckill bans`.
 mod bans;
 /// `seckill capacity`.

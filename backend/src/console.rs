@@ -18,11 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::console::board::{Board, Sources};
-use crate::now_ms;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::inventory::HttpInventory;
-use crate::store::{Actor, Done, LazyStore};
+use crate::store::{Actor, Did, Done, LazyStore};
 
 /// Accounts of the console, managed by supervisors.
 mod accounts;
@@ -167,38 +166,24 @@ impl ConsoleState {
         board::recorder::run(sources, days, stop).await;
     }
 
-    /// Carries an action out and records in the audit log what came of it. The entry is
-    /// written first: an action that cannot be recorded is not carried out; on the
-    /// server, the command line does it without the database. `act` returns the entry's
-    /// final detail, `None` if there was nothing to do. What is refused leaves no entry;
-    /// what may or may not have taken effect stays, with `"outcome": "unknown"`.
+    /// Carries an action of this account out and records in the audit log what came of it
+    /// ([`Store::recorded`](crate::store::Store::recorded)). An action that cannot be
+    /// recorded is not carried out; on the server, the command line can ban and revoke
+    /// without the database.
     ///
     /// # Errors
     /// Those of `act`, and the database's.
     async fn recorded<T>(
         &self,
-        operator: &Operator,
-        mut done: Done,
-        act: impl Future<Output = Result<(T, Option<serde_json::Value>), ConsoleError>>,
+        account: &str,
+        done: Done,
+        act: impl Future<Output = Result<Did<T>, ConsoleError>>,
     ) -> Result<T, ConsoleError> {
-        let by = Actor::at_console(&operator.name);
+        let by = Actor::at_console(account);
         let store = self.store.get().await?;
-        let entry = store.note_audit(&by, &done, now_ms()).await?;
-        let (outcome, corrected) = match act.await {
-            Ok((result, None)) => (Ok(result), store.forget_audit(entry).await),
-            Ok((result, Some(detail))) if detail == done.detail => (Ok(result), Ok(())),
-            Ok((result, Some(detail))) => (Ok(result), store.amend_audit(entry, &detail).await),
-            Err(error @ ConsoleError::Away(_)) => {
-                done.detail["outcome"] = "unknown".into();
-                (Err(error), store.amend_audit(entry, &done.detail).await)
-            }
-            Err(error) => (Err(error), store.forget_audit(entry).await),
-        };
-        if let Err(error) = corrected {
-            let (action, target) = (done.action, done.target);
-            tracing::error!(%error, action, target, "the audit log has an entry that was not corrected");
-        }
-        outcome
+        store
+            .recorded(&by, done, act, ConsoleError::may_have_happened)
+            .await?
     }
 }
 

@@ -78,6 +78,8 @@ mod place;
 mod postgres;
 /// Changes of approved rounds that wait for a second person.
 pub mod proposals;
+/// Actions elsewhere, with what came of them in the audit log.
+mod recorded;
 /// Refunds that were asked for, and reconciliations.
 pub mod refunds;
 /// What may be removed, and removing it.
@@ -124,6 +126,7 @@ pub use audit::{Actor, AuditEntry, AuditQuery, Done, Via};
 pub(crate) use database::Database;
 pub use lazy::LazyStore;
 use listeners::Listeners;
+pub use recorded::Did;
 
 /// Why a call of the database failed.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ addWords(suspects);
 
 /** The actions that can be filtered by. */
 const ACTIONS = ['round.create', 'round.edit', 'round.copy', 'round.delete', 'round.submit', 'round.withdraw', 'round.approve', 'round.reject', 'round.publish', 'sale.pause', 'sale.resume', 'sale.end', 'sale.withdraw', 'round.import', 'proposal.make', 'proposal.approve', 'proposal.reject', 'proposal.withdraw', 'proposal.outdate', 'proposal.fail',
-  'round.retire', 'stock.adjust', 'ban.add', 'ban.lift', 'finding.confirm', 'finding.dismiss', 'letter.redrive', 'letter.giveup', 'order.cancel', 'order.refund', 'order.resend', 'order.note', 'order.export', 'announcement.say', 'announcement.end', 'account.create', 'account.role', 'account.disable', 'account.enable', 'account.reset', 'account.password', 'account.factor_on', 'account.factor_off', 'session.begin', 'session.end', 'account.link', 'account.unlink', 'audit.export', 'retention.remove', 'simulation.begin', 'simulation.end', 'system.start'];
+  'round.retire', 'stock.adjust', 'stock.rebuild', 'inventory.choose', 'ban.add', 'ban.lift', 'finding.confirm', 'finding.dismiss', 'letter.redrive', 'letter.giveup', 'order.cancel', 'order.refund', 'order.resend', 'order.note', 'order.export', 'payment.refund', 'payment.reconcile', 'notice.retry', 'feed.replay', 'announcement.say', 'announcement.end', 'account.create', 'account.role', 'account.disable', 'account.enable', 'account.reset', 'account.password', 'account.remove', 'account.factor_on', 'account.factor_off', 'session.begin', 'session.end', 'session.revoke', 'account.link', 'account.unlink', 'audit.export', 'retention.remove', 'simulation.begin', 'simulation.end', 'system.start'];
 
 /** Changes that one entry shows at first. */
 const MOST_CHANGES = 12;
@@ -87,8 +87,8 @@ const labelled = (name, input) => el('label.soft.small', {}, t(`audit.filter.${n
 export function targetOf({ action, target }) {
   const [kind] = action.split('.');
   const [, of, name] = /^(user|address)[: ](.+)$/s.exec(target) ?? [];
-  if (of && ['ban', 'finding'].includes(kind)) return t(`target.${of}`, { name: of === 'user' ? decoded(name) : name });
-  if (['letter', 'order'].includes(kind)) return find(`target.${target}`) ?? target;
+  if (of && ['ban', 'finding', 'session'].includes(kind)) return t(`target.${of}`, { name: of === 'user' ? decoded(name) : name });
+  if (['letter', 'order', 'notice', 'stock'].includes(kind) || action === 'session.revoke') return find(`target.${target}`) ?? target;
   return target;
 }
 

@@ -11,7 +11,9 @@ use crate::time::rfc3339;
 use anyhow::Context as _;
 use clap::Subcommand;
 use seckill_core::ids;
+use serde_json::{Value, json};
 
+use super::audited::stored;
 use super::{open_or_make_store, open_store, say};
 
 #[derive(Debug, Subcommand)]
@@ -84,15 +86,15 @@ pub(crate) async fn run(config: &Config, command: AccountsCommand) -> anyhow::Re
         AccountsCommand::Remove { name } => remove(config, &name).await,
         AccountsCommand::Password { name } => password(config, &name).await,
         AccountsCommand::ForgetFactor { name } => {
-            let done = ("account.factor_off", "has no second factor now");
+            let done = ("account.factor_off", "has no second factor");
             change(config, &name, AccountChange::Factor(""), done).await
         }
         AccountsCommand::Link { name, subject } => link(config, &name, Some(&subject)).await,
         AccountsCommand::Unlink { name } => link(config, &name, None).await,
         AccountsCommand::Disable { name, undo } => {
             let done = match undo {
-                true => ("account.enable", "may log in again"),
-                false => ("account.disable", "may not log in any more"),
+                true => ("account.enable", "may log in"),
+                false => ("account.disable", "may not log in"),
             };
             change(config, &name, AccountChange::Disabled(!undo), done).await
         }
@@ -115,10 +117,11 @@ async fn add(config: &Config, name: &str, role: Role) -> anyhow::Result<()> {
     let is_new = store.account(name).await?.is_none();
     if is_new {
         let hash = hash_password(&ask_password(name)?)?;
-        if store
-            .add_account(name, role, &hash, false, crate::now_ms())
-            .await?
-        {
+        let done = done("account.create", name, json!({ "role": role.as_str() }));
+        let detail = done.detail.clone();
+        let add = store.add_account(name, role, &hash, false, crate::now_ms());
+        let add = async { add.await.map(|added| (added, added.then_some(detail))) };
+        if stored(&store, done, add).await? {
             store.close().await;
             return say(&format!("Added {name}, {}.\n", role.as_str()));
         }
@@ -131,7 +134,13 @@ async fn add(config: &Config, name: &str, role: Role) -> anyhow::Result<()> {
 
 async fn remove(config: &Config, name: &str) -> anyhow::Result<()> {
     let store = open_store(config).await?;
-    if !store.remove_account(name).await? {
+    let remove = store.remove_account(name);
+    let remove = async {
+        remove
+            .await
+            .map(|removed| (removed, removed.then(|| json!({}))))
+    };
+    if !stored(&store, done("account.remove", name, json!({})), remove).await? {
         return Err(no_account(name, &store.accounts().await?));
     }
     store.close().await;
@@ -146,7 +155,11 @@ async fn password(config: &Config, name: &str) -> anyhow::Result<()> {
         return Err(no_account(name, &store.accounts().await?));
     }
     let hash = hash_password(&ask_password(name)?)?;
-    store.set_password(name, &hash, crate::now_ms()).await?;
+    let set = store.set_password(name, &hash, crate::now_ms());
+    let set = async { set.await.map(|set| (set, set.then(|| json!({})))) };
+    if !stored(&store, done("account.password", name, json!({})), set).await? {
+        return Err(no_account(name, &store.accounts().await?));
+    }
     store.close().await;
     say(&format!(
         "{name} has a new password, and has to log in again.\n"
@@ -160,18 +173,33 @@ async fn change(
     (action, outcome): (&'static str, &str),
 ) -> anyhow::Result<()> {
     let store = open_store(config).await?;
-    let done = Done {
-        action,
-        target: name.to_owned(),
-        detail: serde_json::json!({}),
-    };
-    let by = Actor::on_the_box();
-    let changed = store.change_account(name, change, (&by, &done), crate::now_ms());
-    if !changed.await? {
+    let Some(account) = store.account(name).await? else {
         return Err(no_account(name, &store.accounts().await?));
+    };
+    // What is so already is no change, and no line of the audit log.
+    let is_so = match change {
+        AccountChange::Disabled(off) => account.is_disabled == off,
+        AccountChange::Factor(secret) => account.totp.as_deref().unwrap_or_default() == secret,
+        _ => false,
+    };
+    if !is_so {
+        let (by, done) = (Actor::on_the_box(), done(action, name, json!({})));
+        let changed = store.change_account(name, change, (&by, &done), crate::now_ms());
+        if !changed.await? {
+            return Err(no_account(name, &store.accounts().await?));
+        }
     }
     store.close().await;
-    say(&format!("{name} {outcome}.\n"))
+    let since = if is_so { "already" } else { "now" };
+    say(&format!("{name} {outcome} {since}.\n"))
+}
+
+fn done(action: &'static str, name: &str, detail: Value) -> Done {
+    Done {
+        action,
+        target: name.to_owned(),
+        detail,
+    }
 }
 
 async fn link(config: &Config, name: &str, subject: Option<&str>) -> anyhow::Result<()> {
@@ -197,16 +225,15 @@ async fn link(config: &Config, name: &str, subject: Option<&str>) -> anyhow::Res
     };
     let subject_of = |it: &Option<Identity>| it.as_ref().map(|it| it.subject.clone());
     let (action, outcome) = match &identity {
-        Some(_) => ("account.link", "logs in by single sign-on now"),
-        None => ("account.unlink", "is linked to nobody now"),
+        Some(_) => ("account.link", "logs in by single sign-on"),
+        None => ("account.unlink", "is linked to nobody"),
     };
-    let done = Done {
-        action,
-        target: name.to_owned(),
-        detail: serde_json::json!({
-            "subject": [subject_of(&account.identity), subject_of(&identity)],
-        }),
-    };
+    if identity == account.identity {
+        store.close().await;
+        return say(&format!("{name} {outcome} already.\n"));
+    }
+    let subjects = [subject_of(&account.identity), subject_of(&identity)];
+    let done = done(action, name, json!({ "subject": subjects }));
     let by = Actor::on_the_box();
     let linked = store.link_account(name, identity.as_ref(), (&by, &done), crate::now_ms());
     match linked.await? {
@@ -218,7 +245,7 @@ async fn link(config: &Config, name: &str, subject: Option<&str>) -> anyhow::Res
         ),
     }
     store.close().await;
-    say(&format!("{name} {outcome}.\n"))
+    say(&format!("{name} {outcome} now.\n"))
 }
 
 fn no_account(name: &str, accounts: &[Account]) -> anyhow::Error {
@@ -241,7 +268,7 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
     store.close().await;
     if json {
         let shown: Vec<_> = accounts.iter().map(account_json).collect();
-        return say(&format!("{}\n", serde_json::json!({ "accounts": shown })));
+        return say(&format!("{}\n", json!({ "accounts": shown })));
     }
     if accounts.is_empty() {
         return say(
@@ -275,8 +302,8 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn account_json(account: &Account) -> serde_json::Value {
-    serde_json::json!({
+fn account_json(account: &Account) -> Value {
+    json!({
         "name": account.name,
         "role": account.role.as_str(),
         "demo": account.is_demo,

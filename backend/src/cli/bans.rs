@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::config::Config;
 use crate::edges::bans;
 use crate::edges::bans::Listed;
-use crate::redis::RedisLink;
+use crate::redis::{RedisLink, RedisLinkError};
+use crate::store::{Actor, Done};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -13,7 +14,9 @@ use jiff::tz::TimeZone;
 use seckill_core::shared::bans::Ban;
 use seckill_core::shared::bans::listed;
 use seckill_core::shared::bans::listed::{Kind, Record};
+use serde_json::json;
 
+use super::audited::AuditLog;
 use super::say;
 use super::texts::filled;
 
@@ -29,7 +32,7 @@ pub(crate) enum BansCommand {
         /// For how long, such as 30s, 15m, 1h, 7d [default: for good]
         #[arg(long = "for", value_name = "TIME", value_parser = bans::parse_time)]
         time_ms: Option<u64>,
-        /// Name of the operator [default: the name of the user who runs this]
+        /// Name of the operator [default: the user who runs this]
         #[arg(long, value_name = "NAME", value_parser = short_text)]
         by: Option<String>,
         /// As JSON, for programs
@@ -118,10 +121,24 @@ async fn add(
     let value = target.value();
     let ban = target.kind.read_new(&value)?;
     let redis = RedisLink::connect(&config.redis_url).await?;
-    let before = bans::add(&mut redis.conn().await?, &ban, record, record.at_ms).await?;
-    let was_banned = before.is_some_and(|before| !has_ended(before.expires_ms, record.at_ms));
+    let done = Done {
+        action: "ban.add",
+        target: listed::field(&ban),
+        detail: bans::detail(record, None),
+    };
+    let act = async {
+        let before = bans::add(&mut redis.conn().await?, &ban, record, record.at_ms).await?;
+        let detail = bans::detail(record, before.as_ref());
+        Ok((before.is_some(), Some(detail)))
+    };
+    let log = AuditLog::open(config).await;
+    let was_banned = log
+        .recorded(done, act, RedisLinkError::may_have_happened)
+        .await;
+    log.close().await;
+    let was_banned = was_banned?;
     if json {
-        let report = serde_json::json!({
+        let report = json!({
             "ban": listed::field(&ban),
             "expires_ms": record.expires_ms,
             "was_banned": was_banned,
@@ -137,9 +154,23 @@ async fn lift(config: &Config, target: &BanTargetArgs, json: bool) -> anyhow::Re
     let value = target.value();
     let ban = target.kind.read(&value)?;
     let redis = RedisLink::connect(&config.redis_url).await?;
-    let was_banned = bans::lift(&mut redis.conn().await?, &ban).await?;
+    let done = Done {
+        action: "ban.lift",
+        target: listed::field(&ban),
+        detail: json!({}),
+    };
+    let act = async {
+        let was_banned = bans::lift(&mut redis.conn().await?, &ban).await?;
+        Ok((was_banned, was_banned.then(|| json!({}))))
+    };
+    let log = AuditLog::open(config).await;
+    let was_banned = log
+        .recorded(done, act, RedisLinkError::may_have_happened)
+        .await;
+    log.close().await;
+    let was_banned = was_banned?;
     if json {
-        let report = serde_json::json!({ "ban": listed::field(&ban), "was_banned": was_banned });
+        let report = json!({ "ban": listed::field(&ban), "was_banned": was_banned });
         return say(&format!("{report}\n"));
     }
     let name = named(&ban);
@@ -182,10 +213,6 @@ fn line(ban: &Listed, zone: &TimeZone) -> String {
     format!("{kind:<8} {value:<30} {until:<32} {reason} ({by})")
 }
 
-fn has_ended(expires_ms: Option<u64>, now_ms: u64) -> bool {
-    expires_ms.is_some_and(|at| at <= now_ms)
-}
-
 fn named(ban: &Ban<'_>) -> String {
     match ban {
         Ban::Address(prefix) => format!("address {prefix}"),
@@ -206,11 +233,8 @@ pub(crate) fn until(expires_ms: Option<u64>, zone: &TimeZone) -> String {
     }
 }
 
-/// The name of the user who runs this command.
+/// The name of the user who runs this command, as the audit log has it, in a record of
+/// Redis, whose parts "|" separates.
 pub(crate) fn whoever_runs_this() -> String {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok())
-        .filter(|name| !name.is_empty() && listed::is_text(name))
-        .unwrap_or_else(|| "unknown".to_owned())
+    Actor::on_the_box().name.replace('|', "/")
 }

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::orders::feed::{TOPIC, WEBHOOK};
+use crate::store::Done;
 use crate::store::feed::{FeedState, ReplayFrom};
 use crate::time::rfc3339;
 use anyhow::Context as _;
@@ -9,6 +10,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::audited::stored;
 use super::{open_store, say};
 
 #[derive(Debug, Subcommand)]
@@ -74,7 +76,16 @@ pub(crate) async fn run(config: &Config, command: FeedCommand) -> anyhow::Result
             };
             let mut text = String::new();
             for shard in shards {
-                let at = store.replay_feed(shard, &receiver, from).await?;
+                let done = Done {
+                    action: "feed.replay",
+                    target: receiver.clone(),
+                    detail: json!({}),
+                };
+                let replay = async {
+                    let at = store.replay_feed(shard, &receiver, from).await?;
+                    Ok((at, Some(json!({ "position": format!("{shard}.{at}") }))))
+                };
+                let at = stored(&store, done, replay).await?;
                 text += &format!("{receiver} gets everything after {shard}.{at} again\n");
             }
             text

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use seckill_core::shared::bans::listed::Kind;
 
-use super::bans::{BanTargetArgs, until, whoever_runs_this};
+use super::bans::{BanTargetArgs, until};
 use super::{open_store, say};
 
 #[derive(Debug, Subcommand)]
@@ -112,7 +112,7 @@ async fn confirm(
     time_ms: Option<u64>,
 ) -> anyhow::Result<()> {
     let (store, redis) = open(config).await?;
-    let (by, value) = (me(), target.value());
+    let (by, value) = (Actor::on_the_box(), target.value());
     let for_ms = time_ms.unwrap_or(config.analysis.ban_for_ms);
     let confirmed = decision(target.kind, &value, &by)
         .confirm(&store, &redis, for_ms)
@@ -127,7 +127,7 @@ async fn confirm(
 
 async fn dismiss(config: &Config, target: &BanTargetArgs) -> anyhow::Result<()> {
     let (store, redis) = open(config).await?;
-    let (by, value) = (me(), target.value());
+    let (by, value) = (Actor::on_the_box(), target.value());
     let dismissed = decision(target.kind, &value, &by)
         .dismiss(&store, &redis)
         .await;
@@ -142,14 +142,6 @@ async fn dismiss(config: &Config, target: &BanTargetArgs) -> anyhow::Result<()> 
 async fn open(config: &Config) -> anyhow::Result<(crate::store::Store, RedisLink)> {
     let redis = RedisLink::connect(&config.redis_url).await?;
     Ok((open_store(config).await?, redis))
-}
-
-/// The person at this machine, by the name that they have on it.
-fn me() -> Actor {
-    Actor {
-        name: whoever_runs_this(),
-        ..Actor::on_the_box()
-    }
 }
 
 fn decision<'a>(kind: Kind, subject: &'a str, by: &'a Actor) -> Decision<'a> {

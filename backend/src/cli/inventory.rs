@@ -7,6 +7,7 @@ use http_body_util::Full;
 use seckill_core::orders::money::{Currency, Money};
 use serde_json::json;
 
+use super::audited::stored;
 use super::texts::filled;
 use super::{open_store, say};
 use crate::config::Config;
@@ -14,6 +15,7 @@ use crate::http::client::HttpClient;
 use crate::now_ms;
 use crate::pages::picture;
 use crate::sale::inventory::{HttpInventory, Inventory as _, Offer, holds, product_id};
+use crate::store::Done;
 use crate::store::holds::Hold;
 
 /// Largest picture that is fetched, in bytes.
@@ -121,7 +123,15 @@ async fn choose(
     };
     let product = product_id(sku);
     let store = open_store(config).await?;
-    store.choose_item(&product, sku, now_ms()).await?;
+    let done = Done {
+        action: "inventory.choose",
+        target: product.clone(),
+        detail: json!({ "sku": sku }),
+    };
+    let detail = done.detail.clone();
+    let choose = store.choose_item(&product, sku, now_ms());
+    let choose = async { choose.await.map(|()| ((), Some(detail))) };
+    stored(&store, done, choose).await?;
     store.close().await;
     // JSON's strings are strings of TOML too.
     let text = |value: &str| serde_json::Value::from(value).to_string();

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::now_ms;
+use crate::store::Done;
 use crate::store::notifications::DeadNotification;
 use crate::time::rfc3339;
 use anyhow::Context as _;
@@ -9,6 +10,7 @@ use clap::Subcommand;
 use seckill_core::sale::reasons::on_one_line;
 use serde_json::json;
 
+use super::audited::stored;
 use super::{open_store, say};
 
 /// Notifications shown of each database.
@@ -44,7 +46,16 @@ pub(crate) async fn run(config: &Config, command: NoticesCommand) -> anyhow::Res
             }
         }
         NoticesCommand::Retry => {
-            let again = store.retry_dead_notifications(now_ms()).await?;
+            let done = Done {
+                action: "notice.retry",
+                target: "all".to_owned(),
+                detail: json!({}),
+            };
+            let retry = async {
+                let again = store.retry_dead_notifications(now_ms()).await?;
+                Ok((again, (again > 0).then(|| json!({ "notices": again }))))
+            };
+            let again = stored(&store, done, retry).await?;
             format!("{again} will be tried again\n")
         }
     };

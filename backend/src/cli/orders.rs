@@ -1,16 +1,16 @@
 //! `seckill orders …`: the orders of all buyers, and the dead letters.
 
 use crate::config::Config;
-use crate::orders::give_up::{GiveUp, GivenUp};
+use crate::orders::give_up::{GiveUp, GiveUpError, GivenUp};
 use crate::queue::dead_letters::{KeptLetter, Redriven};
-use crate::queue::{DeadLetters, Queues};
+use crate::queue::{DeadLetters, QueueError, Queues};
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::shop::view;
+use crate::store::Done;
 use crate::store::orders::Order;
 use crate::store::payments::Payment;
 use crate::store::stops::MAX_REASON;
-use crate::store::{Actor, Done};
 use crate::time::rfc3339;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -20,6 +20,7 @@ use seckill_core::orders::order::State;
 use seckill_core::sale::reasons::{self, on_one_line};
 use serde_json::json;
 
+use super::audited::{AuditLog, recorded};
 use super::texts::{buyer, filled};
 use super::{open_store, say};
 
@@ -265,13 +266,21 @@ fn letter_text(kept: &KeptLetter) -> String {
 async fn redrive(config: &Config, which: LetterArgs) -> anyhow::Result<()> {
     let (letters, redis) = letters(config).await?;
     let queues = Queues::open(config, &redis).map_err(anyhow::Error::msg)?;
-    let (sent, stay) = match which.ids.is_empty() {
-        true => letters.redrive_all(&queues).await?,
-        false => some(&letters, &queues, &which.ids).await?,
+    let log = AuditLog::open(config).await;
+    let redriven = match which.ids.is_empty() {
+        true => all(&log, &letters, &queues).await,
+        false => some(&log, &letters, &queues, &which.ids).await,
     };
+    log.close().await;
+    let (sent, stay) = redriven?;
     say(&format!("{sent} sent to the queue again.\n"))?;
     anyhow::ensure!(stay.is_empty(), "not sent: {}", stay.join("; "));
     Ok(())
+}
+
+/// A letter may have been sent although the queue did not say so.
+fn may_have_happened(_: &QueueError) -> bool {
+    true
 }
 
 async fn give_up(config: &Config, ids: &[String], reason: &str) -> anyhow::Result<()> {
@@ -287,11 +296,20 @@ async fn give_up(config: &Config, ids: &[String], reason: &str) -> anyhow::Resul
             target: id.clone(),
             detail: json!({ "reason": reason }),
         };
-        // Before it takes effect, as everything in the audit log.
-        store
-            .note_audit(&Actor::on_the_box(), &done, crate::now_ms())
-            .await?;
-        match giving_up.letter(id).await? {
+        let detail = done.detail.clone();
+        let act = async {
+            let given_up = giving_up.letter(id).await?;
+            let detail = match &given_up {
+                GivenUp::Failed { .. } | GivenUp::Removed => Some(detail),
+                // The letter is gone, and nothing else.
+                GivenUp::HasOrder(order) => {
+                    Some(json!({ "reason": reason, "order": order.to_string() }))
+                }
+                GivenUp::Gone | GivenUp::Stays(_) => None,
+            };
+            Ok((given_up, detail))
+        };
+        match recorded(&store, done, act, GiveUpError::may_have_happened).await? {
             GivenUp::Failed { user } => {
                 say(&format!(
                     "{id}: the purchase of {user} failed; stock and permit return\n"
@@ -312,14 +330,50 @@ async fn give_up(config: &Config, ids: &[String], reason: &str) -> anyhow::Resul
     Ok(())
 }
 
+/// Redrives all letters; an entry of the audit log has how many.
+async fn all(
+    log: &AuditLog,
+    letters: &DeadLetters,
+    queues: &Queues,
+) -> anyhow::Result<(u64, Vec<String>)> {
+    let done = Done {
+        action: "letter.redrive",
+        target: "all".to_owned(),
+        detail: json!({ "letters": letters.count().await? }),
+    };
+    let act = async {
+        let (sent, stay) = letters.redrive_all(queues).await?;
+        let detail = (sent > 0).then(|| json!({ "letters": sent }));
+        Ok(((sent, stay), detail))
+    };
+    log.recorded(done, act, may_have_happened).await
+}
+
+/// Redrives some letters, each with its entry in the audit log.
 async fn some(
+    log: &AuditLog,
     letters: &DeadLetters,
     queues: &Queues,
     ids: &[String],
 ) -> anyhow::Result<(u64, Vec<String>)> {
     let (mut sent, mut stay) = (0, Vec::new());
     for id in ids {
-        match letters.redrive(id, queues).await? {
+        let Some(kept) = letters.find(id).await? else {
+            stay.push(format!("there is no dead letter {id}"));
+            continue;
+        };
+        let done = Done {
+            action: "letter.redrive",
+            target: id.clone(),
+            detail: json!({ "reason": kept.letter.reason, "source": kept.letter.source }),
+        };
+        let detail = done.detail.clone();
+        let act = async {
+            let redriven = letters.redrive(id, queues).await?;
+            let is_sent = redriven == Redriven::Sent;
+            Ok((redriven, is_sent.then_some(detail)))
+        };
+        match log.recorded(done, act, may_have_happened).await? {
             Redriven::Sent => sent += 1,
             Redriven::Gone => stay.push(format!("there is no dead letter {id}")),
             Redriven::Stays(reason) => stay.push(format!("{id}: {reason}")),

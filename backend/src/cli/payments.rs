@@ -2,18 +2,21 @@
 
 use crate::config::Config;
 use crate::now_ms;
-use crate::orders::payments::reconcile::{self, Report};
-use crate::orders::payments::{Payments, Provider as _, Returned, refunds};
+use crate::orders::payments::reconcile::{self, ReconcileError, Report};
+use crate::orders::payments::refunds::{self, RefundError};
+use crate::orders::payments::{Payments, Provider as _, Returned};
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::stock::following;
-use crate::store::Store;
+use crate::store::{Actor, Done, Store};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use jiff::civil::Date;
+use seckill_core::orders::money::Money;
 use seckill_core::orders::payment::ProviderName;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::audited::recorded;
 use super::{open_store, say};
 
 /// Days of reconciliation that are shown.
@@ -114,7 +117,11 @@ async fn reconcile(
     let mut reports = Vec::new();
     for provider in payments.all().iter().filter(|it| wanted(it.name())) {
         if provider.can_report() {
-            let report = reconcile::reconcile(store, &payments, provider, span, mend).await?;
+            let compare = reconcile::reconcile(store, &payments, provider, span, mend);
+            let report = match mend {
+                true => mended(store, provider.name(), (from, to), compare).await?,
+                false => compare.await?,
+            };
             if mend && from == to {
                 reconcile::keep(store, &report, &from.to_string()).await?;
             }
@@ -134,6 +141,30 @@ async fn reconcile(
     let open: usize = reports.iter().map(Report::open).sum();
     anyhow::ensure!(open == 0, "{open} differences are left for a person");
     Ok(())
+}
+
+/// Compares payments of these days and mends them; the audit log has how many it mended.
+async fn mended(
+    store: &Store,
+    provider: ProviderName,
+    (from, to): (Date, Date),
+    compare: impl Future<Output = Result<Report, ReconcileError>>,
+) -> anyhow::Result<Report> {
+    let detail = json!({ "from": from.to_string(), "until": to.to_string() });
+    let done = Done {
+        action: "payment.reconcile",
+        target: provider.as_str().to_owned(),
+        detail: detail.clone(),
+    };
+    let act = async {
+        let report = compare.await?;
+        let mended = report.differences.len() - report.open();
+        let mut detail = detail;
+        detail["mended"] = mended.into();
+        Ok((report, (mended > 0).then_some(detail)))
+    };
+    // What was mended before it failed stays so.
+    recorded(store, done, act, |_: &ReconcileError| true).await
 }
 
 fn text_of(report: &Report) -> String {
@@ -180,8 +211,26 @@ async fn reconciliations(store: &Store, json: bool) -> anyhow::Result<()> {
 async fn refund(config: &Config, store: &Store, arguments: &RefundArgs) -> anyhow::Result<()> {
     let payments = open(config)?;
     let RefundArgs { payment, amount } = arguments;
+    let by = Actor::on_the_box().name;
+    let done = Done {
+        action: "payment.refund",
+        target: payment.clone(),
+        detail: json!({}),
+    };
+    let act = async {
+        let refunded = refunds::refund(store, &payments, payment, *amount, &by).await?;
+        let (of, returned, _) = &refunded;
+        let left = of.amount_cents.saturating_sub(of.refunded_cents);
+        let currency = of.amount(payments.currency()).currency;
+        let money = Money::new(amount.unwrap_or(left), currency).to_string();
+        let mut detail = json!({ "money": money, "order": of.order });
+        if *returned == Returned::Pending {
+            detail["outcome"] = "pending".into();
+        }
+        Ok((refunded, Some(detail)))
+    };
     let (payment, returned, noted) =
-        refunds::refund(store, &payments, payment, *amount, "command").await?;
+        recorded(store, done, act, RefundError::may_have_happened).await?;
     let id = &payment.id;
     if returned == Returned::Pending {
         return say(&format!(

@@ -10,13 +10,15 @@ use seckill_core::signing::keyring::Keyring;
 use seckill_core::signing::session::{self, Session};
 use serde_json::json;
 
+use super::audited::AuditLog;
 use super::bans::whoever_runs_this;
 use super::say;
 use crate::config::Config;
 use crate::edges::bans::parse_time;
-use crate::edges::sessions::{self, Named, Revocation};
+use crate::edges::sessions::{self, Named, Revocation, RevokeError};
 use crate::now_ms;
 use crate::redis::RedisLink;
+use crate::store::Done;
 use crate::time::rfc3339;
 
 #[derive(Debug, Subcommand)]
@@ -137,8 +139,29 @@ async fn revoke(config: &Config, arguments: &RevokeArgs) -> anyhow::Result<()> {
     let now_ms = now_ms();
     let revocation = arguments.read(now_ms)?;
     let redis = RedisLink::connect(&config.redis_url).await?;
-    let by = whoever_runs_this().replace('|', "/");
-    sessions::revoke(&mut redis.conn().await?, &revocation, &by, now_ms).await?;
+    let target = match &revocation.named {
+        // Not the session itself: whoever has it is that buyer.
+        Named::Session(_) => revocation.named.as_str().to_owned(),
+        Named::SessionsOf(user) => format!("user:{user}"),
+    };
+    let done = Done {
+        action: "session.revoke",
+        target,
+        detail: json!({ "until_ms": revocation.until_ms }),
+    };
+    // One that has ended by itself is left alone.
+    let detail = (revocation.until_ms > now_ms).then(|| done.detail.clone());
+    let act = async {
+        let mut conn = redis.conn().await?;
+        sessions::revoke(&mut conn, &revocation, &whoever_runs_this(), now_ms).await?;
+        Ok(((), detail))
+    };
+    let log = AuditLog::open(config).await;
+    let revoked = log
+        .recorded(done, act, RevokeError::may_have_happened)
+        .await;
+    log.close().await;
+    revoked?;
     if arguments.json {
         let body = json!({
             "revoked": revocation.named.as_str(),

@@ -2,19 +2,21 @@
 
 use crate::config::{Config, QueueKind};
 use crate::console::rounds::proposals;
-use crate::inspect::rebuild::{Options, Rebuilder, Report};
+use crate::inspect::rebuild::{Options, RebuildError, Rebuilder, Report};
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::catalogue;
 use crate::stock::adjust::{Adjusted, Adjuster, Raise};
 use crate::stock::levels;
 use crate::store::stops::MAX_REASON;
-use crate::store::{Actor, Store};
+use crate::store::{Actor, Done, Store};
 use anyhow::Context as _;
 use clap::Subcommand;
 use seckill_core::ids::{self, Item};
 use seckill_core::sale::reasons;
+use serde_json::json;
 
+use super::audited::recorded;
 use super::texts::filled;
 use super::{open_store, say};
 
@@ -196,9 +198,28 @@ async fn rebuild(config: &Config, options: &Options) -> anyhow::Result<Report> {
         zone: &config.time_zone,
         queue_is_visible: config.queue == QueueKind::Streams,
     };
-    let report = rebuilder.rebuild(options).await;
+    let rebuild = rebuilder.rebuild(options);
+    let report = match options.dry_run {
+        true => rebuild.await.map_err(Into::into),
+        false => {
+            let target = options.round.clone();
+            let done = Done {
+                action: "stock.rebuild",
+                target: target.unwrap_or_else(|| "all".to_owned()),
+                detail: json!({}),
+            };
+            let act = async {
+                let report = rebuild.await?;
+                let items: Vec<&str> = report.products.iter().map(|it| &*it.item).collect();
+                let detail = json!({ "products": items, "rounds": report.published });
+                let is_empty = report.products.is_empty() && report.published.is_empty();
+                Ok((report, (!is_empty).then_some(detail)))
+            };
+            recorded(&store, done, act, RebuildError::may_have_happened).await
+        }
+    };
     store.close().await;
-    Ok(report?)
+    report
 }
 
 async fn adjust(

@@ -80,7 +80,7 @@ pub(super) async fn say(
         announcement::say(&state.redis, &said).await?;
         Ok(((), Some(detail)))
     };
-    state.recorded(&me, done, act).await?;
+    state.recorded(&me.name, done, act).await?;
     Ok(Json(Said {
         announcement: Some(said),
     }))
@@ -104,7 +104,7 @@ pub(super) async fn end(
         announcement::end(&state.redis).await?;
         Ok(((), detail))
     };
-    state.recorded(&me, done, act).await?;
+    state.recorded(&me.name, done, act).await?;
     Ok(Json(Said { announcement: None }))
 }
 

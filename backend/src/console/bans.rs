@@ -142,18 +142,14 @@ pub(super) async fn add(
     let done = Done {
         action: "ban.add",
         target: field.clone(),
-        detail: json!({ "reason": record.reason, "expires_ms": record.expires_ms }),
+        detail: bans::detail(&record, None),
     };
     let act = async {
         let before = bans::add(&mut conn, &ban, &record, now_ms).await?;
-        let before = before.filter(|it| it.expires_ms.is_none_or(|at| at > now_ms));
-        let mut detail = done.detail.clone();
-        if let Some(before) = &before {
-            detail["before"] = json!({ "reason": before.reason, "expires_ms": before.expires_ms });
-        }
+        let detail = bans::detail(&record, before.as_ref());
         Ok((before.is_some(), Some(detail)))
     };
-    let was_banned = state.recorded(&operator, done.clone(), act).await?;
+    let was_banned = state.recorded(&operator.name, done, act).await?;
     Ok(Json(Banned {
         ban: field,
         expires_ms: record.expires_ms,
@@ -236,7 +232,7 @@ pub(super) async fn lift(
         let was_banned = bans::lift(&mut conn, &ban).await?;
         Ok((was_banned, was_banned.then(|| json!({}))))
     };
-    let was_banned = state.recorded(&operator, done, act).await?;
+    let was_banned = state.recorded(&operator.name, done, act).await?;
     Ok(Json(Banned {
         ban: field,
         expires_ms: None,

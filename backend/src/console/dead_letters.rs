@@ -153,7 +153,7 @@ pub(super) async fn redrive(
             }),
         }
     };
-    state.recorded(&operator, done, act).await?;
+    state.recorded(&operator.name, done, act).await?;
     Ok(Json(RedriveResult {
         sent: 1,
         stay: Vec::new(),
@@ -180,7 +180,7 @@ pub(super) async fn redrive_all(
         let detail = (sent > 0).then(|| json!({ "letters": sent }));
         Ok((RedriveResult { sent, stay }, detail))
     };
-    Ok(Json(state.recorded(&operator, done, act).await?))
+    Ok(Json(state.recorded(&operator.name, done, act).await?))
 }
 
 fn queues(state: &ConsoleState) -> Result<Queues, ConsoleError> {

@@ -148,6 +148,11 @@ impl ConsoleError {
         }
     }
 
+    /// Whether what was asked for may have been done all the same.
+    pub(super) fn may_have_happened(&self) -> bool {
+        matches!(self, Self::Away(_))
+    }
+
     /// Its stable name.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -249,7 +249,7 @@ impl From<DecideError> for ConsoleError {
             DecideError::Unknown(..) => Self::NotFound(error.to_string()),
             DecideError::Subject(_) => Self::BadRequest(error.to_string()),
             DecideError::Store(error) => error.into(),
-            DecideError::Redis(error) => error.into(),
+            DecideError::Redis(error) | DecideError::NotLifted(error) => error.into(),
         }
     }
 }

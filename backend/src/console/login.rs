@@ -21,8 +21,8 @@ use super::sessions::{By, Must, Session};
 use super::{login_attempts, passwords, second_factor};
 use crate::http::error::json_response;
 use crate::now_ms;
+use crate::store::Done;
 use crate::store::accounts::Account;
-use crate::store::{Actor, Done};
 
 /// Largest login body, in bytes.
 const MAX_LOGIN: usize = 4096;
@@ -176,12 +176,15 @@ pub(super) async fn log_in(
         }
     }
     login_attempts::reset(&mut conn, &name).await?;
-    note(&state, &account, By::Password, &headers).await?;
-    if let Some(earlier) = session_id(&headers) {
-        state.sessions.end_id(earlier).await?;
-    }
+    let enter = async {
+        if let Some(earlier) = session_id(&headers) {
+            state.sessions.end_id(earlier).await?;
+        }
+        begin(&state, &account, By::Password, &headers).await
+    };
+    let response = recorded(&state, &account, By::Password, &headers, enter).await?;
     tracing::info!(name, address, "logged in at the console");
-    begin(&state, &account, By::Password, &headers).await
+    Ok(response)
 }
 
 /// Refuses a password where single sign-on alone is allowed, right or wrong.
@@ -196,13 +199,14 @@ fn refuse_password(state: &ConsoleState, name: &str) -> Result<(), ConsoleError>
     }
 }
 
-/// Writes into the audit log who logs in and how, before they do.
-pub(super) async fn note(
+/// Lets somebody `enter`; the audit log says who and how before they do.
+pub(super) async fn recorded<T>(
     state: &ConsoleState,
     account: &Account,
     by: By,
     headers: &HeaderMap,
-) -> Result<(), ConsoleError> {
+    enter: impl Future<Output = Result<T, ConsoleError>>,
+) -> Result<T, ConsoleError> {
     let mut detail = json!({ "by": by.as_str(), "address": from(headers) });
     if let Some(identity) = account.identity.as_ref().filter(|_| by == By::Oidc) {
         detail["issuer"] = identity.issuer.as_str().into();
@@ -213,10 +217,9 @@ pub(super) async fn note(
         target: account.name.clone(),
         detail,
     };
-    let actor = Actor::at_console(&account.name);
-    let store = state.store.get().await?;
-    store.note_audit(&actor, &done, now_ms()).await?;
-    Ok(())
+    let detail = done.detail.clone();
+    let enter = async { Ok((enter.await?, Some(detail))) };
+    state.recorded(&account.name, done, enter).await
 }
 
 /// The response that begins a session of this account.

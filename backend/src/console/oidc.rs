@@ -164,14 +164,17 @@ async fn try_finish(
     let token = provider.redeem(&code, pending.proofs()).await;
     let (token, as_it_came) = token.map_err(|error| refusal(&error))?;
     let account = person::account(state, &provider.settings, &token).await?;
-    login::note(state, &account, By::Oidc, headers).await?;
-    if let Some(earlier) = &pending.earlier {
-        state.sessions.end(earlier).await?;
-    }
+    let enter = async {
+        if let Some(earlier) = &pending.earlier {
+            state.sessions.end(earlier).await?;
+        }
+        let (id, session) = login::open_session(state, &account, By::Oidc, headers).await?;
+        state.sessions.keep_id_token(&session, &as_it_came).await?;
+        Ok(id)
+    };
+    let id = login::recorded(state, &account, By::Oidc, headers, enter).await?;
     let (name, subject) = (&account.name, &token.subject);
     tracing::info!(name, subject, "logged in at the console by single sign-on");
-    let (id, session) = login::open_session(state, &account, By::Oidc, headers).await?;
-    state.sessions.keep_id_token(&session, &as_it_came).await?;
     let mut response = redirect(json_response(StatusCode::OK, "{}".to_owned()), PAGES)?;
     login::put_cookie(&mut response, &login::cookie(&id, "", secure(state)))?;
     Ok(response)

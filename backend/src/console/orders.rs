@@ -118,7 +118,7 @@ pub(super) async fn export(
     };
     let detail = done.detail.clone();
     let noted = async { Ok(((), Some(detail))) };
-    state.recorded(&operator, done, noted).await?;
+    state.recorded(&operator.name, done, noted).await?;
     let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<String>>(2);
     tokio::spawn(async move {
         let mut head = if is_csv {
@@ -237,7 +237,7 @@ pub(super) async fn act(
         acted.map_err(refused)?;
         Ok(((), Some(detail)))
     };
-    state.recorded(&operator, done, work).await?;
+    state.recorded(&operator.name, done, work).await?;
     let order = order_of(&state, &order.id.to_string()).await?;
     if let Err(error) =
         following::follow(store, &state.segments, std::slice::from_ref(&order)).await

@@ -241,14 +241,9 @@ pub(super) async fn end_session(
         target: account,
         detail: json!({ "began_ms": found.began_ms, "address": found.address }),
     };
-    let by = Actor::at_console(&session.name);
-    state
-        .store
-        .get()
-        .await?
-        .note_audit(&by, &done, now_ms())
-        .await?;
-    state.sessions.end(&found.digest).await?;
+    let detail = done.detail.clone();
+    let end = async { Ok((state.sessions.end(&found.digest).await?, Some(detail))) };
+    state.recorded(&session.name, done, end).await?;
     Ok(Json(json!({})))
 }
 

@@ -120,7 +120,7 @@ pub(super) async fn begin(
     let done = done("simulation.begin", &plan);
     let detail = done.detail.clone();
     let begun = async { Ok((Run::begin(&state.config, plan, &by.name)?, Some(detail))) };
-    *run = Some(state.recorded(&by, done, begun).await?);
+    *run = Some(state.recorded(&by.name, done, begun).await?);
     Ok(json_response(
         StatusCode::ACCEPTED,
         r#"{"state":"running"}"#.to_owned(),
@@ -145,7 +145,7 @@ pub(super) async fn end(
             run.stop().await;
             Ok(((), Some(detail)))
         };
-        state.recorded(&by, done, stop).await?;
+        state.recorded(&by.name, done, stop).await?;
     }
     Ok(json_response(
         StatusCode::OK,

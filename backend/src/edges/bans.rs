@@ -12,6 +12,7 @@ use seckill_core::shared::bans::listed::{BadEntry, Record};
 use seckill_core::shared::prefix::Prefix;
 use seckill_core::{ids, keys};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::redis::RedisLinkError;
 use crate::redis::scripts;
@@ -48,7 +49,7 @@ pub struct Bans {
     pub garbage: Vec<String>,
 }
 
-/// Sets a ban, or edits one; returns the ban that was there before.
+/// Sets a ban, or edits one; returns the ban that was in force before.
 ///
 /// # Errors
 /// Redis is away, or a key holds something else.
@@ -58,7 +59,18 @@ pub async fn add(
     record: &Record,
     now_ms: u64,
 ) -> Result<Option<Record>, RedisLinkError> {
-    Ok(scripts::bans::add(ban, record, now_ms).run(conn).await?)
+    let before: Option<Record> = scripts::bans::add(ban, record, now_ms).run(conn).await?;
+    Ok(before.filter(|it| it.expires_ms.is_none_or(|at| at > now_ms)))
+}
+
+/// What the audit log says of a ban that was added, and of the one that it replaced.
+#[must_use]
+pub fn detail(record: &Record, before: Option<&Record>) -> Value {
+    let mut detail = json!({ "reason": record.reason, "expires_ms": record.expires_ms });
+    if let Some(before) = before {
+        detail["before"] = json!({ "reason": before.reason, "expires_ms": before.expires_ms });
+    }
+    detail
 }
 
 /// Lifts a ban; returns whether there was one.

@@ -29,6 +29,20 @@ pub enum DecideError {
     /// Redis is away.
     #[error(transparent)]
     Redis(#[from] RedisLinkError),
+    /// It is dismissed, and Redis is away.
+    #[error("it is dismissed, but its ban was not lifted: {0}; dismiss it again")]
+    NotLifted(RedisLinkError),
+}
+
+impl DecideError {
+    /// Whether the decision, or a part of it, may have taken effect all the same.
+    fn may_have_happened(&self) -> bool {
+        match self {
+            Self::Unknown(..) | Self::Subject(_) => false,
+            Self::Store(_) | Self::NotLifted(_) => true,
+            Self::Redis(error) => error.may_have_happened(),
+        }
+    }
 }
 
 /// A decision and who makes it.
@@ -45,22 +59,26 @@ pub struct Decision<'a> {
 }
 
 impl Decision<'_> {
-    /// Writes the decision to the audit log before it is carried out: the log may hold one
-    /// that broke off and has to be made again, and never misses one.
-    async fn note(
+    /// Carries the decision out, with its entry in the audit log: the log may hold one that
+    /// broke off and has to be made again, and never misses one.
+    async fn recorded(
         &self,
         store: &Store,
         action: &'static str,
-        finding: &Finding,
-        until_ms: u64,
-    ) -> Result<(), StoreError> {
+        (finding, until_ms): (&Finding, u64),
+        act: impl Future<Output = Result<(), DecideError>>,
+    ) -> Result<Finding, DecideError> {
         let done = Done {
             action,
             target: format!("{} {}", finding.kind, finding.subject),
             detail: json!({ "score": finding.score, "ban_until_ms": until_ms }),
         };
-        store.note_audit(self.by, &done, self.now_ms).await?;
-        Ok(())
+        let detail = done.detail.clone();
+        let act = async { act.await.map(|()| ((), Some(detail))) };
+        store
+            .recorded(self.by, done, act, DecideError::may_have_happened)
+            .await??;
+        self.finding(store).await
     }
 
     async fn finding(&self, store: &Store) -> Result<Finding, DecideError> {
@@ -92,14 +110,16 @@ impl Decision<'_> {
             reason: reason_of(&finding),
         };
         let banned = self.kind.read_new(self.subject)?;
-        self.note(store, "finding.confirm", &finding, until_ms)
-            .await?;
-        bans::add(&mut redis.conn().await?, &banned, &record, self.now_ms).await?;
-        let key = (self.kind.as_str(), self.subject);
-        store
-            .decide_finding(key, FindingState::Confirmed, until_ms, &self.by.name)
-            .await?;
-        self.finding(store).await
+        let act = async {
+            bans::add(&mut redis.conn().await?, &banned, &record, self.now_ms).await?;
+            let key = (self.kind.as_str(), self.subject);
+            store
+                .decide_finding(key, FindingState::Confirmed, until_ms, &self.by.name)
+                .await?;
+            Ok(())
+        };
+        self.recorded(store, "finding.confirm", (&finding, until_ms), act)
+            .await
     }
 
     /// Decides that it is a person: lifts the ban, and protects the subject from new findings
@@ -110,15 +130,19 @@ impl Decision<'_> {
     pub async fn dismiss(&self, store: &Store, redis: &RedisLink) -> Result<Finding, DecideError> {
         let finding = self.finding(store).await?;
         let banned = self.kind.read(self.subject)?;
-        self.note(store, "finding.dismiss", &finding, 0).await?;
-        // Recorded first: otherwise the analysis might ban again in between.
-        let key = (self.kind.as_str(), self.subject);
-        let until_ms = self.now_ms.saturating_add(GOOD_FOR_MS);
-        store
-            .decide_finding(key, FindingState::Dismissed, until_ms, &self.by.name)
-            .await?;
-        bans::lift(&mut redis.conn().await?, &banned).await?;
-        self.finding(store).await
+        let act = async {
+            // Recorded first: otherwise the analysis might ban again in between.
+            let key = (self.kind.as_str(), self.subject);
+            let until_ms = self.now_ms.saturating_add(GOOD_FOR_MS);
+            store
+                .decide_finding(key, FindingState::Dismissed, until_ms, &self.by.name)
+                .await?;
+            let lift = async { bans::lift(&mut redis.conn().await?, &banned).await };
+            lift.await.map_err(DecideError::NotLifted)?;
+            Ok(())
+        };
+        self.recorded(store, "finding.dismiss", (&finding, 0), act)
+            .await
     }
 }
 

@@ -67,6 +67,14 @@ pub enum RevokeError {
     Full,
 }
 
+impl RevokeError {
+    /// Whether it may be revoked all the same.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.may_have_happened())
+    }
+}
+
 impl Revocation {
     /// Of one session of ours, or one token of the shop's login. Whoever signed it is not
     /// looked at. `None` if the text is neither, or a token that does not end.

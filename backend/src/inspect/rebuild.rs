@@ -91,6 +91,14 @@ pub enum RebuildError {
     Publish(#[from] PublishError),
 }
 
+impl RebuildError {
+    /// Whether a part of it may have been put back.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        !matches!(self, Self::Running(_) | Self::NoSuchRound(_))
+    }
+}
+
 impl From<redis::RedisError> for RebuildError {
     fn from(error: redis::RedisError) -> Self {
         Self::Link(error.into())

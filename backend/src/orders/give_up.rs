@@ -40,12 +40,23 @@ pub enum GivenUp {
 /// Why it is not known what became of a letter; calling again is safe.
 #[derive(Debug, thiserror::Error)]
 pub enum GiveUpError {
-    /// The dead letters cannot be read.
+    /// The dead letters cannot be read; nothing was done.
+    #[error(transparent)]
+    Unread(QueueError),
+    /// The letter cannot be removed.
     #[error(transparent)]
     Letters(#[from] QueueError),
     /// The database is away.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl GiveUpError {
+    /// Whether the purchase may have failed all the same.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        !matches!(self, Self::Unread(_))
+    }
 }
 
 /// Gives up dead letters.
@@ -73,7 +84,8 @@ impl<'a> GiveUp<'a> {
     /// # Errors
     /// [`GiveUpError`]; the letter is still there.
     pub async fn letter(&mut self, id: &str) -> Result<GivenUp, GiveUpError> {
-        let Some(kept) = self.letters.find(id).await? else {
+        let found = self.letters.find(id).await;
+        let Some(kept) = found.map_err(GiveUpError::Unread)? else {
             return Ok(GivenUp::Gone);
         };
         let outcome = match read(&kept) {

@@ -67,6 +67,12 @@ impl RedisLinkError {
     pub fn is_halted(&self) -> bool {
         matches!(self, Self::Refused(error) if error.code() == Some("HALTED"))
     }
+
+    /// Whether the command may have been executed all the same.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::NotReplicated { .. })
+    }
 }
 
 impl From<RedisError> for RedisLinkError {

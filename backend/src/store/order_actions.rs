@@ -107,6 +107,14 @@ pub enum OrderActionError {
     NoNotification(String),
 }
 
+impl OrderActionError {
+    /// Whether it may have been done all the same.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_passing())
+    }
+}
+
 impl From<sqlx::Error> for OrderActionError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())

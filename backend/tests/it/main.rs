@@ -66,6 +66,8 @@ mod login;
 mod metrics;
 /// Import and approval: what the database, Redis and the pages hold afterwards.
 mod ops_approval;
+/// Commands in the audit log: who changed what, and nothing that was not changed.
+mod ops_audit;
 /// Which layer wins, and what is said of a value that makes no sense.
 mod ops_config;
 /// The shop's own inventory: held at the approval, returned after the end, compared.

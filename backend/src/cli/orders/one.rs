@@ -7,6 +7,7 @@ use seckill_core::sale::reasons::on_one_line;
 use serde_json::json;
 
 use super::{order_state, orders_text};
+use crate::cli::audited::recorded;
 use crate::cli::texts::{buyer, filled};
 use crate::cli::{open_store, say};
 use crate::config::Config;
@@ -14,7 +15,7 @@ use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::shop::order_export::{CSV_HEAD, csv_line, full_json};
 use crate::stock::following;
-use crate::store::order_actions::OrderAction;
+use crate::store::order_actions::{OrderAction, OrderActionError};
 use crate::store::order_search::OrderQuery;
 use crate::store::orders::Order;
 use crate::store::{Actor, Done, Store};
@@ -201,22 +202,21 @@ async fn act(config: &Config, action: OrderAction, it: ActArgs) -> anyhow::Resul
     })?;
     let store = open_store(config).await?;
     let order = find(&store, OrderId(it.order)).await?;
-    let by = Actor::on_the_box();
     let done = Done {
         action: action.audited(),
         target: order.id.to_string(),
         detail: json!({ "text": text, "before": order.state.as_str() }),
     };
-    let entry = store.note_audit(&by, &done, crate::now_ms()).await?;
-    let acted = store
-        .clone()
-        .notifying(&config.notify.channels())
-        .act_on_order(&order, action, (&by.name, text), crate::now_ms())
-        .await;
-    if let Err(error) = acted {
-        store.forget_audit(entry).await?;
-        return Err(error.into());
-    }
+    let detail = done.detail.clone();
+    let notifying = store.clone().notifying(&config.notify.channels());
+    let act = async {
+        let by = Actor::on_the_box().name;
+        notifying
+            .act_on_order(&order, action, (&by, text), crate::now_ms())
+            .await?;
+        Ok(((), Some(detail)))
+    };
+    recorded(&store, done, act, OrderActionError::may_have_happened).await?;
     let order = find(&store, order.id).await?;
     // Without Redis, the sweep of the orders role does it later.
     if let Ok(redis) = RedisLink::connect(&config.redis_url).await {

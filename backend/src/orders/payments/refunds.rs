@@ -80,6 +80,18 @@ pub enum RefundError {
     Store(#[from] StoreError),
 }
 
+impl RefundError {
+    /// Whether the money may be returned all the same.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            Self::Provider(ProviderError::Away(..)) => true,
+            Self::Store(error) => error.is_passing(),
+            _ => false,
+        }
+    }
+}
+
 /// Returns a part of a payment, or all that is left. The response says what the payment
 /// and its order are afterwards; a refund that the provider has only accepted is reported
 /// by its notice.

@@ -438,6 +438,7 @@ async fn the_command_revokes_what_it_is_given_and_says_until_when() {
         command.args(["session", "revoke"]).args(arguments);
         command
             .env("SECKILL_DATA", folder.path())
+            .env("SECKILL_DATABASE_URL", &shop.database_url)
             .env("SECKILL_REDIS_URL", shop.redis.url());
         let output = tokio::task::spawn_blocking(move || command.output().unwrap());
         let output = output.await.unwrap();
