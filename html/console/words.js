@@ -75,6 +75,8 @@ export const zh = {
   'error.unavailable': '暂时读不到，请稍后再试。',
   'error.unavailable.database': '数据库连不上：场次、账号和审计日志暂时看不到。购物不受影响，页面、场次和抢购照常进行。',
   'error.unavailable.redis': 'Redis 连不上：恢复之前无法登录，也无法发布。',
+  'error.unavailable.redis_memory': 'Redis 内存已满（maxmemory），拒绝写入：增加内存之前无法登录，也无法发布。',
+  'error.unavailable.redis_consent': 'Redis 能连上，但拒绝执行；原因见 ops 角色的日志，办法见 seckill doctor。',
   'error.unavailable.ops': 'ops 角色没有应答，恢复之前控制台没有内容可显示。购物不受影响。',
 };
 
@@ -142,4 +144,6 @@ export const en = {
   'error.unavailable.provider': 'The login provider cannot be reached, or its response makes no sense; the log of the ops role says which. Try again in a moment.',
   'error.unavailable.database': 'The database cannot be reached, so that nobody can log in until it is back. Shoppers are not affected.',
   'error.unavailable.redis': 'Redis cannot be reached, so that nobody can log in until it is back.',
+  'error.unavailable.redis_memory': 'Redis has no memory left (maxmemory) and refuses to write, so that nobody can log in until it has more.',
+  'error.unavailable.redis_consent': 'Redis can be reached, and refuses this. The log of the ops role says why, and “seckill doctor” what to do.',
 };

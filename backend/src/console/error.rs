@@ -18,6 +18,10 @@ pub enum Part {
     Database,
     /// Redis.
     Redis,
+    /// Memory for Redis to write with.
+    RedisMemory,
+    /// A Redis that does what it is sent, such as a master whose disk has room.
+    RedisConsent,
     /// The OpenID provider of single sign-on.
     Provider,
 }
@@ -28,6 +32,8 @@ impl Part {
         match self {
             Part::Database => "database",
             Part::Redis => "redis",
+            Part::RedisMemory => "redis_memory",
+            Part::RedisConsent => "redis_consent",
             Part::Provider => "provider",
         }
     }
@@ -108,7 +114,7 @@ pub enum ConsoleError {
     /// 429: too many login attempts; for how many seconds to wait.
     #[error("Too many login attempts. Try again in {} min.", .0.div_ceil(60))]
     TooManyAttempts(u64),
-    /// 503: a part is away.
+    /// 503: a part is away, or refuses.
     #[error("{}", away(*.0))]
     Away(Part),
     /// 500: something that must not happen. The cause is logged, not returned.
@@ -125,6 +131,14 @@ fn away(part: Part) -> &'static str {
         Part::Redis => {
             "Redis cannot be reached: nobody can log in, and nothing can be published until it is \
              back."
+        }
+        Part::RedisMemory => {
+            "Redis has no memory left (maxmemory) and refuses to write: nobody can log in, and \
+             nothing can be published until it has more."
+        }
+        Part::RedisConsent => {
+            "Redis can be reached, and refuses this. The log of the ops role says why, and \"seckill \
+             doctor\" what to do."
         }
         Part::Provider => {
             "The login provider cannot be reached, or its response makes no sense; the log of the \
@@ -150,7 +164,7 @@ impl ConsoleError {
 
     /// Whether what was asked for may have been done all the same.
     pub(super) fn may_have_happened(&self) -> bool {
-        matches!(self, Self::Away(_))
+        matches!(self, Self::Away(part) if !matches!(part, Part::RedisMemory | Part::RedisConsent))
     }
 
     /// Its stable name.
@@ -220,15 +234,27 @@ impl From<BadReason> for ConsoleError {
 
 impl From<RedisLinkError> for ConsoleError {
     fn from(error: RedisLinkError) -> Self {
-        tracing::warn!(%error, "the console cannot reach Redis");
-        Self::Away(Part::Redis)
+        match error {
+            RedisLinkError::Refused(_) => {
+                tracing::warn!(%error, "Redis refuses what the console needs");
+                let is_full = error.is_full();
+                Self::Away(if is_full {
+                    Part::RedisMemory
+                } else {
+                    Part::RedisConsent
+                })
+            }
+            error => {
+                tracing::warn!(%error, "the console cannot reach Redis");
+                Self::Away(Part::Redis)
+            }
+        }
     }
 }
 
 impl From<redis::RedisError> for ConsoleError {
     fn from(error: redis::RedisError) -> Self {
-        tracing::warn!(%error, "the console cannot reach Redis");
-        Self::Away(Part::Redis)
+        RedisLinkError::from(error).into()
     }
 }
 

@@ -68,6 +68,14 @@ impl RedisLinkError {
         matches!(self, Self::Refused(error) if error.code() == Some("HALTED"))
     }
 
+    /// Whether Redis has no memory left to write with, by its `maxmemory`.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        // A script says so in a sentence of its own.
+        matches!(self, Self::Refused(error)
+            if error.code() == Some("OOM") || error.to_string().contains("OOM command"))
+    }
+
     /// Whether the command may have been executed all the same.
     #[must_use]
     pub fn may_have_happened(&self) -> bool {

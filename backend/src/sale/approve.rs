@@ -62,10 +62,15 @@ pub enum ApproveError {
     #[error("nothing was approved: {0}")]
     Change(ChangeError),
     /// The approval is stored, and not all of the round is in Redis.
-    #[error("round \"{round}\" is approved but not yet on sale: {source}")]
+    #[error(
+        "round \"{round}\" is {}: {source}",
+        if *.was_published { "on sale, but could not be published again" } else { "approved but not yet on sale" }
+    )]
     Publish {
         /// The round.
         round: String,
+        /// Whether it was published before.
+        was_published: bool,
         /// The cause.
         source: PublishError,
     },
@@ -197,6 +202,7 @@ impl Approver<'_> {
             .await
             .map_err(|source| ApproveError::Publish {
                 round: id.to_owned(),
+                was_published,
                 source,
             })?;
         self.store.mark_published(id, now_ms).await?;

@@ -3,10 +3,13 @@
 
 use axum::http::StatusCode;
 use seckill::store::AuditQuery;
+use seckill::store::accounts::Role;
+use seckill::store::findings::Finding;
 use serde_json::{Value, json};
 
 use super::rounds::{edit, form, make, step, three};
 use crate::common::console::{Console, Session};
+use crate::common::now_ms;
 
 /// The actions in the log that begin so, newest first, each with its detail.
 async fn log(console: &Console, action: &str) -> Vec<(String, Value)> {
@@ -17,6 +20,15 @@ async fn log(console: &Console, action: &str) -> Vec<(String, Value)> {
     };
     let entries = console.store.audit(&wanted).await.unwrap().into_iter();
     entries.map(|it| (it.action, it.detail)).collect()
+}
+
+/// Leaves Redis no memory to write with, or enough again.
+async fn fill(console: &Console, is_full: bool) {
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("maxmemory").arg(u8::from(is_full));
+    set.exec_async(&mut console.link.conn().await.unwrap())
+        .await
+        .unwrap();
 }
 
 async fn on_sale(console: &Console, li: &Session, wang: &Session) -> Value {
@@ -95,4 +107,54 @@ async fn rounds_are_listed_of_states_and_pages_that_there_are() {
         let expected = u64::from(state == "draft");
         assert_eq!(listed.body["total"], expected, "{state}: {}", listed.body);
     }
+}
+
+#[tokio::test]
+async fn a_redis_without_memory_is_called_that_and_what_it_refuses_is_not_logged() {
+    let (console, li, wang, _) = three().await;
+    on_sale(&console, &li, &wang).await;
+    let login = console.account("zhou", Role::Operator).await;
+    let judgement = seckill_core::suspicion::Judgement {
+        subject: seckill_core::suspicion::Subject::User("bot".into()),
+        score: 80,
+        reasons: Vec::new(),
+        is_doubtful: false,
+    };
+    let found = Finding::new("user", "bot", &judgement, now_ms());
+    console.store.put_finding(&found).await.unwrap();
+    let before = log(&console, "").await;
+    fill(&console, true).await;
+
+    let ban = json!({ "kind": "user", "value": "bot", "reason": "x" });
+    let whom = json!({ "kind": "user", "subject": "bot" });
+    for refused in [
+        console.post(&li, "/ops/api/bans", &ban).await,
+        console.post(&li, "/ops/api/findings/confirm", &whom).await,
+        console.try_log_in(&login.name, &login.password).await,
+    ] {
+        assert_eq!(
+            refused.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{}",
+            refused.body
+        );
+        assert_eq!(refused.body["missing"], "redis_memory", "{}", refused.body);
+        let said = refused.body["message"].as_str().unwrap();
+        assert!(said.contains("maxmemory"), "{said}");
+    }
+    assert_eq!(log(&console, "").await, before);
+    let published = console
+        .post(&li, "/ops/api/rounds/1/publish", &json!({}))
+        .await;
+    let problem = published.body["problem"].as_str().unwrap();
+    assert!(
+        problem.contains("on sale, but could not be published again"),
+        "{problem}"
+    );
+
+    fill(&console, false).await;
+    let done = console.post(&li, "/ops/api/findings/confirm", &whom).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+    let again = log(&console, "finding.").await;
+    assert_eq!(again.len(), 1, "{again:?}");
 }
