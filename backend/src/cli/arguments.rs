@@ -1,8 +1,10 @@
 //! The command line: the commands, and the settings that each of them takes.
 
 use std::ffi::OsString;
+use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use seckill_load::command::Load;
 
@@ -180,6 +182,50 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 /// The id of `--set`.
 const SET: &str = "set";
 
+/// Refuses `--set KEY VALUE`: clap would take the value, which may be a secret, for a command
+/// and repeat it.
+fn check_sets(arguments: &[OsString]) -> Result<(), clap::Error> {
+    let has_value = |text: &str| text.contains('=');
+    let texts: Vec<_> = arguments.iter().map(|it| it.to_string_lossy()).collect();
+    let is_whole = texts
+        .iter()
+        .enumerate()
+        .all(|(at, text)| match text.as_ref() {
+            "--set" => texts.get(at + 1).is_none_or(|next| has_value(next)),
+            text => text.strip_prefix("--set=").is_none_or(has_value),
+        });
+    is_whole.then_some(()).ok_or_else(|| {
+        let right = "write KEY=VALUE in one word, such as port=9000";
+        refused(&format!("invalid value for '--set <KEY=VALUE>': {right}"))
+    })
+}
+
+/// The same error with a cure, if it only says how parsing a number failed.
+fn with_cure(error: clap::Error) -> clap::Error {
+    let source = std::error::Error::source(&error);
+    let whole = source.and_then(|it| it.downcast_ref::<ParseIntError>());
+    let right = match whole.map(ParseIntError::kind) {
+        Some(IntErrorKind::PosOverflow | IntErrorKind::NegOverflow) => "write a smaller number",
+        Some(_) => "write a whole number, such as 10",
+        None if source.is_some_and(|it| it.is::<ParseFloatError>()) => "write a number, such as 10",
+        None => return error,
+    };
+    let said = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let (value, argument) = (
+        said(ContextKind::InvalidValue),
+        said(ContextKind::InvalidArg),
+    );
+    refused(&format!(
+        "invalid value '{value}' for '{argument}': {right}"
+    ))
+}
+
+/// An error as clap reports those of values.
+fn refused(why: &str) -> clap::Error {
+    let more = "For more information, try '--help'.";
+    clap::Error::raw(ErrorKind::ValueValidation, format!("{why}\n\n{more}\n"))
+}
+
 /// Gives `--set` to every command below this one.
 fn with_set_everywhere(mut command: clap::Command, set: &clap::Arg) -> clap::Command {
     let names: Vec<String> = command
@@ -208,14 +254,15 @@ impl Cli {
         Self::of(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
 
-    fn of<T: Into<OsString> + Clone>(
-        arguments: impl IntoIterator<Item = T>,
-    ) -> Result<Self, clap::Error> {
+    fn of<T: Into<OsString>>(arguments: impl IntoIterator<Item = T>) -> Result<Self, clap::Error> {
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        check_sets(&arguments)?;
         let command = Self::command();
         let set = command.get_arguments().find(|it| it.get_id() == SET);
         let set = set.cloned().unwrap_or_else(|| clap::Arg::new(SET));
         let mut command = with_set_everywhere(command, &set);
-        let matches = command.try_get_matches_from_mut(arguments)?;
+        let matches = command.try_get_matches_from_mut(arguments);
+        let matches = matches.map_err(with_cure)?;
         let mut cli =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         cli.settings.set = sets(&matches);
@@ -249,8 +296,6 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::error::ErrorKind;
-
     use super::*;
 
     fn given(arguments: &[&str]) -> Vec<(String, String)> {
@@ -319,6 +364,75 @@ mod tests {
             assert_eq!(kind, ErrorKind::ValueValidation, "{arguments:?}: {error}");
         }
         given(&["stock", "adjust", "noon", "153", "0"]);
+    }
+
+    fn complaint(arguments: &[&str]) -> String {
+        let error = Cli::of(["seckill"].iter().chain(arguments)).unwrap_err();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::ValueValidation,
+            "{arguments:?}: {error}"
+        );
+        error.to_string()
+    }
+
+    #[test]
+    fn an_argument_that_is_wrong_is_refused_with_what_would_be_right() {
+        let most = format!("9{}", u64::MAX);
+        let cases: [(&[&str], &str); 10] = [
+            (
+                &["stock", "adjust", "noon", "153", "abc"],
+                "write a whole number, such as 10",
+            ),
+            (
+                &["stock", "adjust", "noon", "153", ""],
+                "write a whole number, such as 10",
+            ),
+            (
+                &["stock", "adjust", "noon", "153", &most],
+                "write a smaller number",
+            ),
+            (
+                &["payments", "refund", "p", "--amount", "9.5"],
+                "write a whole number",
+            ),
+            (
+                &["orders", "list", "--limit", "all"],
+                "write a whole number",
+            ),
+            (&["orders", "show", "x"], "write a whole number"),
+            (&["up", "--port", "http"], "write a whole number"),
+            (
+                &["feed", "replay", "webhook", "--since", "yesterday"],
+                "write a time such as 20",
+            ),
+            (
+                &["payments", "reconcile", "--from", "yesterday"],
+                "write a day such as 20",
+            ),
+            (
+                &["payments", "reconcile", "--to", "2026-13-01"],
+                "write a day such as 20",
+            ),
+        ];
+        for (arguments, right) in cases {
+            let said = complaint(arguments);
+            assert!(said.contains(right), "{arguments:?}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_secret_behind_a_space_is_not_repeated() {
+        for set in [&["--set", "redis_url"][..], &["--set=redis_url"]] {
+            for arguments in [
+                [set, &["redis://:hunter2@h", "config"]].concat(),
+                [&["config"], set, &["redis://:hunter2@h"]].concat(),
+            ] {
+                let said = complaint(&arguments);
+                assert!(said.contains("KEY=VALUE in one word"), "{said}");
+                assert!(!said.contains("hunter2"), "{said}");
+            }
+        }
     }
 
     #[test]

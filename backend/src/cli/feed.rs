@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::audited::stored;
+use super::texts::time;
 use super::{open_store, say};
 
 #[derive(Debug, Subcommand)]
@@ -41,7 +42,7 @@ struct Since {
     #[arg(long, value_name = "POSITION", value_parser = position)]
     after: Option<(usize, u64)>,
     /// All that happened since then, such as 2026-11-28T12:00:00+08:00
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
 }
 

@@ -17,6 +17,7 @@ use seckill_core::orders::payment::ProviderName;
 use serde_json::{Value, json};
 
 use super::audited::recorded;
+use super::texts::day;
 use super::{open_store, say};
 
 /// Days of reconciliation that are shown.
@@ -45,10 +46,10 @@ pub(crate) enum PaymentsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ReconcileArgs {
     /// First day, such as 2026-11-27 [default: yesterday]
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", value_parser = day)]
     from: Option<Date>,
     /// Last day [default: the same]
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", value_parser = day)]
     to: Option<Date>,
     /// Only with this provider
     #[arg(long, value_name = "NAME", value_parser = provider)]

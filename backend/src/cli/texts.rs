@@ -1,5 +1,7 @@
 //! Texts that are given as arguments.
 
+use jiff::Timestamp;
+use jiff::civil::Date;
 use seckill_core::ids;
 
 /// A text that says something. An empty one is most often a variable of the shell that is
@@ -16,6 +18,18 @@ pub(super) fn filled(text: &str) -> Result<String, String> {
 pub(super) fn buyer(text: &str) -> Result<String, String> {
     let written = ids::user::given(text).map(std::borrow::Cow::into_owned);
     written.ok_or_else(|| "write 1 to 255 bytes, or leave it out".to_owned())
+}
+
+/// A time such as those in the output of commands.
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
+    let right = "write a time such as 2026-11-28T12:00:00+08:00";
+    text.parse().map_err(|_| right.to_owned())
+}
+
+/// A day.
+pub(super) fn day(text: &str) -> Result<Date, String> {
+    text.parse()
+        .map_err(|_| "write a day such as 2026-11-27".to_owned())
 }
 
 #[cfg(test)]
