@@ -14,6 +14,7 @@ use seckill_core::ids;
 use serde_json::{Value, json};
 
 use super::audited::stored;
+use super::texts::MARK;
 use super::{open_or_make_store, open_store, say};
 
 #[derive(Debug, Subcommand)]
@@ -322,11 +323,12 @@ fn ask_password(name: &str) -> anyhow::Result<String> {
     let input = std::io::stdin();
     if !input.is_terminal() {
         let mut line = String::new();
-        let most = u64::try_from(MOST_PASSWORD + 2).unwrap_or(u64::MAX);
+        let most = u64::try_from(MARK.len_utf8() + MOST_PASSWORD + 2).unwrap_or(u64::MAX);
         let mut input = std::io::Read::take(input.lock(), most);
         input
             .read_line(&mut line)
             .context("the password cannot be read from standard input")?;
+        let line = line.strip_prefix(MARK).unwrap_or(&line);
         return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
     }
     let failed = "the password cannot be read from this terminal";

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::audited::AuditLog;
 use super::bans::whoever_runs_this;
 use super::say;
+use super::texts::MARK;
 use crate::config::Config;
 use crate::edges::bans::parse_time;
 use crate::edges::sessions::{self, Named, Revocation, RevokeError};
@@ -103,7 +104,7 @@ fn given(argument: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     let read = std::io::stdin().take(16_384).read_to_string(&mut text);
     read.context("standard input cannot be read")?;
-    Ok(text)
+    Ok(text.strip_prefix(MARK).unwrap_or(&text).to_owned())
 }
 
 /// Runs one of the commands.

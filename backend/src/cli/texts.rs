@@ -4,6 +4,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use seckill_core::ids;
 
+/// The byte order mark that editors and shells of Windows write before a text.
+pub(super) const MARK: char = '\u{feff}';
+
 /// A text that says something. An empty one is most often a variable of the shell that is
 /// not set: taken for "any", it would match everything.
 pub(super) fn filled(text: &str) -> Result<String, String> {

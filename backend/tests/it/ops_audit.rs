@@ -9,6 +9,7 @@ use crate::common::{now_ms, program, record};
 use redis::AsyncCommands as _;
 use seckill::queue::{DeadLetter, DeadLetters};
 use seckill::redis::segments::Segments;
+use seckill::store::accounts::Role;
 use seckill::store::findings::Finding;
 use seckill::store::{Actor, AuditEntry, AuditQuery};
 use seckill_core::keys;
@@ -301,5 +302,42 @@ async fn bans_do_without_the_database_and_say_that_the_log_lacks_them() {
         assert!(output.status.success(), "{arguments:?}: {said}");
         assert!(said.contains("the audit log will not have this"), "{said}");
     }
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn an_account_is_given_its_password_without_a_byte_order_mark_and_no_name_of_dots() {
+    let shop = Shop::open(10).await;
+    for name in [".", ".."] {
+        let said = refused(
+            &shop,
+            &["accounts", "add", name, "--role", "operator"],
+            "long enough\n",
+        );
+        assert!(said.contains("not only dots"), "{said}");
+        // One of an earlier version can be removed.
+        let added = shop.store.add_account(name, Role::Operator, "x", false, 1);
+        assert!(added.await.unwrap());
+        done(&shop, &["accounts", "disable", name], "");
+        done(&shop, &["accounts", "remove", name], "");
+    }
+    let add = ["accounts", "add", "bob", "--role", "operator"];
+    done(&shop, &add, "\u{feff}password of bob\r\n");
+    let hash = shop
+        .store
+        .account("bob")
+        .await
+        .unwrap()
+        .unwrap()
+        .password_hash;
+    assert!(seckill::console::passwords::is_password(
+        "password of bob",
+        Some(&hash)
+    ));
+    done(
+        &shop,
+        &["session", "revoke", "-"],
+        "\u{feff}li.9999999999999-1.k1.x\n",
+    );
     shop.shut().await;
 }
