@@ -81,16 +81,18 @@ impl Healer {
             true => vec![None],
             false => ill.rounds.difference(hopeless).cloned().map(Some).collect(),
         };
+        let mut failed = Ok(());
         for round in chosen {
             match self.heal(round.clone()).await {
                 Err(error @ RebuildError::NotExact { .. }) => {
                     tracing::error!(%error, "a person has to decide");
                     hopeless.extend(round.map_or_else(|| ill.rounds.clone(), |it| [it].into()));
                 }
-                healed => healed?,
+                // One of which a master is away keeps no other halted.
+                healed => failed = failed.and(healed),
             }
         }
-        Ok(())
+        failed
     }
 
     /// Which rounds have a halted segment, and whether the catalogue is gone.

@@ -95,6 +95,19 @@ impl Switch<'_> {
         })
     }
 
+    /// Writes the stops of all rounds of which Redis may not know them. A round that fails
+    /// keeps none of the others.
+    ///
+    /// # Errors
+    /// The first failure, when all have been tried; what failed stays due.
+    pub async fn follow_due(&self) -> Result<(), FollowError> {
+        let mut failed = Ok(());
+        for round in self.store.stops_due().await? {
+            failed = failed.and(self.follow(&round).await);
+        }
+        failed
+    }
+
     /// Writes the stops of a round to Redis.
     ///
     /// # Errors
@@ -141,6 +154,10 @@ async fn write(conn: &mut MultiplexedConnection, stored: &StoredRound) -> Result
     }
     for batch in items.chunks(BATCH) {
         let listed = write_entries(conn, stored, batch).await?;
+        // Redis does not reply to a pipeline without commands.
+        if listed.is_empty() {
+            continue;
+        }
         let mut infos = redis::pipe();
         for item in listed {
             let (halt, ends_ms) = stopped(stored, item);
@@ -209,12 +226,8 @@ pub async fn run(store: LazyStore, redis: RedisLink, stop: CancellationToken) {
         let outcome = async {
             let store = store.get().await?;
             let redis = &redis;
-            let switch = Switch { store, redis };
-            for round in store.stops_due().await? {
-                switch.follow(&round).await?;
-            }
-            Ok::<_, FollowError>(EVERY)
+            Switch { store, redis }.follow_due().await
         };
-        passes.pause_after(outcome.await).await;
+        passes.pause_after(outcome.await.map(|()| EVERY)).await;
     }
 }

@@ -34,7 +34,7 @@ async fn open(amount: u64) -> Shop {
     shop
 }
 
-fn heals(shop: &mut Shop) {
+pub(crate) fn heals(shop: &mut Shop) {
     let healer = Healer {
         store: shop.store.clone(),
         redis: shop.link.clone(),

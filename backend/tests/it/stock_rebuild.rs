@@ -10,7 +10,9 @@ use crate::common::shop::{self, Shop};
 use crate::common::{entry, eventually, item, stock};
 use axum::http::StatusCode;
 use jiff::tz::TimeZone;
+use redis::AsyncCommands as _;
 use seckill::inspect::rebuild::{Options, RebuildError, Rebuilder, Report};
+use seckill_core::ids::Item;
 use seckill_core::keys;
 
 /// A shop whose round of so many items the database knows too.
@@ -20,6 +22,11 @@ pub(crate) async fn open(amount: u64) -> Shop {
 
 /// The shop, with its round in the database, this much in each segment.
 async fn known(shop: Shop, segments: &[u64]) -> Shop {
+    store_round(&shop, "1", segments).await;
+    shop
+}
+
+async fn store_round(shop: &Shop, id: &str, segments: &[u64]) {
     let amount: u64 = segments.iter().sum();
     let segments: Vec<String> = segments.iter().map(u64::to_string).collect();
     let segments = segments.join(",");
@@ -27,15 +34,14 @@ async fn known(shop: Shop, segments: &[u64]) -> Shop {
     let (opens, ends) = (window.opens_ms, window.ends_ms);
     let statements = format!(
         "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms, approved_ms, published_ms)
-             VALUES ('1', 'Noon', {opens}, {ends}, 'approved', 1, 1, 1);
+             VALUES ('{id}', 'Noon', {opens}, {ends}, 'approved', 1, 1, 1);
          INSERT INTO round_products (round, product, position, title, amount, price_cents,
              list_price_cents, per_buyer, segments)
-             VALUES ('1', '153', 1, 'Phone', {amount}, 99900, 99900, 2, '');
+             VALUES ('{id}', '153', 1, 'Phone', {amount}, 99900, 99900, 2, '');
          INSERT INTO frozen_stock (round, product, amount, frozen_ms, segments)
-             VALUES ('1', '153', {amount}, 1, '{segments}');"
+             VALUES ('{id}', '153', {amount}, 1, '{segments}');"
     );
     database::execute(&shop.database_url, statements).await;
-    shop
 }
 
 pub(crate) async fn rebuild(shop: &Shop, options: Options) -> Result<Report, RebuildError> {
@@ -202,6 +208,30 @@ async fn a_redis_from_an_older_snapshot_that_sold_on_is_put_right() {
     shop.until_drained().await;
     let report = shop.verify().await;
     assert!(report.pass, "{}", report.text());
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_round_that_cannot_be_healed_keeps_no_other_halted() {
+    let mut shop = open(10).await;
+    store_round(&shop, "0", &[10]).await;
+    let damaged = Item::new("0", "153").unwrap();
+    let mut conn = shop.link.conn().await.unwrap();
+    let listed = entry(10, 1).to_json();
+    let mut write = redis::pipe();
+    write
+        .hset(keys::CATALOGUE, damaged.to_string(), listed)
+        .hset(keys::stock(&damaged, 1), keys::STOCK_HALTED, "behind|1")
+        .set(keys::buyers(&damaged, 1), "something else")
+        .hset(keys::stock(&item(), 1), keys::STOCK_HALTED, "behind|1");
+    write.exec_async(&mut conn).await.unwrap();
+    crate::fence::heals(&mut shop);
+    eventually("the other sells again", || async {
+        let key = keys::stock(&item(), 1);
+        let halted: Option<String> = conn.clone().hget(key, keys::STOCK_HALTED).await.unwrap();
+        halted.is_none().then_some(())
+    })
+    .await;
     shop.shut().await;
 }
 

@@ -322,6 +322,80 @@ async fn a_stop_that_only_the_database_knows_reaches_the_catalogue_later() {
     sweep.await.unwrap();
 }
 
+/// Puts an approved round into the database, of which Redis has nothing.
+async fn store_unlisted(console: &Console, id: &str, published: &str, retired: &str) {
+    let (opens, ends) = (now_ms() - 1_000, now_ms() + 3_600_000);
+    let statements = format!(
+        "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms, approved_ms,
+         published_ms, retired_ms) VALUES ('{id}', 'Noon', {opens}, {ends}, 'approved', 1, 1,
+         {published}, {retired});
+         INSERT INTO round_products (round, product, position, title, amount, price_cents,
+         list_price_cents, per_buyer) VALUES ('{id}', '7', 1, 'Phone', 10, 99900, 99900, 2);"
+    );
+    database::execute(&console.database_url, statements).await;
+}
+
+#[tokio::test]
+async fn what_is_not_in_redis_is_stopped_at_once() {
+    let (console, _, _) = on_sale().await;
+    store_unlisted(&console, "retired", "1", "2").await;
+    store_unlisted(&console, "unpublished", "NULL", "NULL").await;
+    let (store, redis) = (&console.store, &console.link);
+    for round in ["retired", "unpublished"] {
+        let order = StopOrder {
+            step: StopStep::Withdraw,
+            round,
+            product: None,
+            cancel: Cancelling::All,
+            reason: "",
+        };
+        let switched = Switch { store, redis }
+            .carry_out(&order, &Actor::system(), now_ms())
+            .await
+            .unwrap();
+        assert!(switched.changed, "{round}");
+        assert!(
+            switched.problem.is_none(),
+            "{round}: {:?}",
+            switched.problem
+        );
+    }
+    assert_eq!(store.stops_due().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_round_that_cannot_be_stopped_holds_up_no_other() {
+    let (console, _, _) = on_sale().await;
+    // Before round 1 in the order of their ids, and with a key that holds something else.
+    store_unlisted(&console, "0", "1", "NULL").await;
+    let mut conn = console.link.conn().await.unwrap();
+    let () = conn.set(keys::round_info("0"), "damaged").await.unwrap();
+    for round in ["0", "1"] {
+        let order = StopOrder {
+            step: StopStep::Pause,
+            round,
+            product: None,
+            cancel: Cancelling::None,
+            reason: "",
+        };
+        let by = Actor::system();
+        console.store.switch(&order, &by, now_ms()).await.unwrap();
+    }
+    let stop = CancellationToken::new();
+    let lazy = LazyStore::opened(console.store.clone());
+    let sweep = tokio::spawn(switch::run(lazy, console.link.clone(), stop.clone()));
+    eventually("the edges know of the other", || async {
+        (entry(&console, "153").await.halt == Some(Halt::Paused)).then_some(())
+    })
+    .await;
+    eventually("only the damaged one is due", || async {
+        (console.store.stops_due().await.unwrap() == ["0"]).then_some(())
+    })
+    .await;
+    stop.cancel();
+    sweep.await.unwrap();
+}
+
 #[tokio::test]
 async fn an_amount_may_become_nothing_and_something_again() {
     let (console, li, wang) = on_sale().await;
