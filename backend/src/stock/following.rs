@@ -5,6 +5,7 @@
 //! finds in the database what a crash or an absent Redis left due and does it, and cancels
 //! orders that are unpaid past their time even if no delayed message arrives.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use seckill_core::permits::reopening::KNOWN_MS;
@@ -39,7 +40,7 @@ pub enum FollowError {
 }
 
 /// Has the stock of these orders follow, where something is due; returns for how many it
-/// did.
+/// did. That of a retired round is gone, and nothing has to follow.
 ///
 /// # Errors
 /// The database or Redis is away. Calling again is safe, and the sweep does.
@@ -58,11 +59,21 @@ pub async fn follow(
     let steps: Vec<_> = due.iter().map(|(_, step)| step.clone()).collect();
     let moved = steps::take(segments, &steps).await?;
     let (mut done, mut lost, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    let mut retired: HashMap<&str, bool> = HashMap::new();
     for ((order, _), moved) in due.into_iter().zip(moved) {
         match moved {
             Ok(Moved::Now | Moved::Before) => done.push(order),
             Ok(Moved::Unknown) => lost.push(order),
             Err(error) => {
+                let round = order.round.as_str();
+                if !retired.contains_key(round) {
+                    retired.insert(round, store.is_retired(round).await?);
+                }
+                // Its stock has left Redis: what it sold stays as its retirement found it.
+                if retired.get(round) == Some(&true) {
+                    done.push(order);
+                    continue;
+                }
                 tracing::error!(order = %order.id, %error, "stock does not follow its order");
                 refused.push(order);
             }

@@ -1,7 +1,10 @@
 //! Rounds that have left the catalogue and Redis: which are to, which did, and what their
 //! segments held at the end.
 
+use std::collections::HashSet;
+
 use seckill_core::ids::Item;
+use seckill_core::orders::order::OrderId;
 use sqlx::Row as _;
 
 use super::audit::{Actor, Done, note};
@@ -169,6 +172,39 @@ impl Store {
                 .fetch_optional(self.main().readers())
                 .await?;
         Ok(retired.is_some())
+    }
+
+    /// The orders for a product of a retired round that were cancelled since it retired: its
+    /// stock had left Redis, and could not follow.
+    ///
+    /// # Errors
+    /// A database.
+    pub async fn cancelled_since_retirement(
+        &self,
+        item: &Item,
+    ) -> Result<HashSet<OrderId>, StoreError> {
+        let retired: Option<i64> =
+            sqlx::query_scalar("SELECT retired_ms FROM rounds WHERE id = ? AND retired_ms > 0")
+                .bind(item.round())
+                .fetch_optional(self.main().readers())
+                .await?;
+        let mut cancelled = HashSet::new();
+        let Some(retired_ms) = retired else {
+            return Ok(cancelled);
+        };
+        for shard in self.shards() {
+            let ids: Vec<i64> = sqlx::query_scalar(
+                "SELECT id FROM orders WHERE round = ? AND product = ? AND state = 'cancelled'
+                 AND updated_ms >= ?",
+            )
+            .bind(item.round())
+            .bind(item.product())
+            .bind(retired_ms)
+            .fetch_all(shard.readers())
+            .await?;
+            cancelled.extend(ids.into_iter().map(|id| OrderId(unsigned(id))));
+        }
+        Ok(cancelled)
     }
 
     /// A page of what retired segments held, in the order of their keys, behind `after`.

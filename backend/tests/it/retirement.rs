@@ -6,8 +6,14 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use redis::AsyncCommands as _;
 use seckill::inspect::verify::verify_archived;
+use seckill::sale::switch::Switch;
 use seckill::stock::retire::{Progress, Retired, Retirer};
+use seckill::store::Actor;
+use seckill::store::order_actions::OrderAction;
+use seckill::store::stop::Cancelling;
+use seckill::store::stops::{StopOrder, StopStep};
 use seckill_core::keys;
+use seckill_core::orders::order::State;
 
 use crate::common::database;
 use crate::common::shop::Shop;
@@ -118,6 +124,62 @@ async fn a_round_leaves_redis_when_all_of_it_is_settled_and_its_ledger_still_ver
             report.text()
         );
     }
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn orders_that_are_cancelled_after_their_round_retired_are_settled() {
+    let mut shop = Shop::open(10).await;
+    store_round(&shop).await;
+    shop.run_all();
+    for user in ["li", "wang"] {
+        assert_eq!(shop.click(user, "r").await.0, StatusCode::ACCEPTED);
+        let order = shop.until_ordered(user).await;
+        shop.post(&format!("/api/orders/{order}/pay"), user).await;
+    }
+    shop.until_drained().await;
+    let retirer = Retirer {
+        store: &shop.store,
+        redis: &shop.link,
+        segments: &shop.segments,
+    };
+    eventually("the round retires", || async {
+        (retirer.retire("1").await.unwrap() == Retired::Now).then_some(())
+    })
+    .await;
+    // One is refunded alone, the other with all of the round.
+    let order = shop.store.latest_order("li", &item()).await.unwrap();
+    let order = order.unwrap();
+    let by = ("wang", "late refund");
+    let refund = OrderAction::Refund;
+    let refunded = shop.store.act_on_order(&order, refund, by, now_ms()).await;
+    refunded.unwrap();
+    let all = StopOrder {
+        step: StopStep::Withdraw,
+        round: "1",
+        product: None,
+        cancel: Cancelling::All,
+        reason: "",
+    };
+    let (store, redis) = (shop.store.clone(), shop.link.clone());
+    let switch = Switch {
+        store: &store,
+        redis: &redis,
+    };
+    let by = Actor::system();
+    let switched = switch.carry_out(&all, &by, now_ms()).await.unwrap();
+    assert!(switched.changed && switched.problem.is_none());
+    shop.settle();
+    for user in ["li", "wang"] {
+        eventually("the order is settled", || async {
+            let order = store.latest_order(user, &item()).await.unwrap()?;
+            (order.state == State::Cancelled && order.stock_due.is_none()).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(left(&shop).await, Vec::<String>::new());
+    let report = verify_archived(&store).await.unwrap();
+    assert!(report.pass, "{}", report.text());
     shop.shut().await;
 }
 

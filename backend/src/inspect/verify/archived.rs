@@ -1,10 +1,10 @@
 //! `seckill verify --archived`: replays the ledgers of rounds that have left Redis, and
 //! compares them with what their segments held at the end, and with the orders.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use seckill_core::ids::Item;
-use seckill_core::orders::order::State;
+use seckill_core::orders::order::{OrderId, State};
 use seckill_core::orders::purchase::Reason;
 use seckill_core::stock::ledger::{self, PurchaseId, Replay};
 
@@ -25,7 +25,7 @@ const PAGE: u32 = 100;
 pub async fn verify_archived(store: &Store) -> Result<Report, VerifyError> {
     let (mut counts, mut breaches) = (Counts::default(), Vec::new());
     let mut after: Option<(Item, u16)> = None;
-    let mut orders: Option<(Item, Vec<Order>)> = None;
+    let mut orders: Option<Ordered> = None;
     loop {
         let behind = after.as_ref().map(|(item, number)| (item, *number));
         let page = store.retired_segments(behind, PAGE).await?;
@@ -43,14 +43,17 @@ pub async fn verify_archived(store: &Store) -> Result<Report, VerifyError> {
                 continue;
             }
             let has_orders = store.removed(item.round(), Part::Orders).await?.is_none();
-            if orders.as_ref().is_none_or(|(of, _)| *of != item) {
-                let all = store.all_orders(&item).await?;
+            if orders.as_ref().is_none_or(|ordered| ordered.item != item) {
+                let ordered = Ordered {
+                    item: item.clone(),
+                    all: store.all_orders(&item).await?,
+                    cancelled_since: store.cancelled_since_retirement(&item).await?,
+                };
                 counts.products += 1;
-                counts.orders += all.len();
-                orders = Some((item.clone(), all));
+                counts.orders += ordered.all.len();
+                orders = Some(ordered);
             }
-            let of_item = orders.as_ref().map(|(_, all)| all.as_slice());
-            let of_item = of_item.filter(|_| has_orders);
+            let of_item = orders.as_ref().filter(|_| has_orders);
             let events = store.ledger(&item, segment.segment).await?;
             let replay = ledger::replay(&events);
             counts.events += events.len();
@@ -66,12 +69,20 @@ pub async fn verify_archived(store: &Store) -> Result<Report, VerifyError> {
     })
 }
 
+/// The orders for a product.
+struct Ordered {
+    item: Item,
+    all: Vec<Order>,
+    /// Those that were cancelled after the round had retired.
+    cancelled_since: HashSet<OrderId>,
+}
+
 fn check(
     item: &Item,
     segment: &RetiredSegment,
     events: &[ledger::Event],
     replay: &Replay,
-    orders: Option<&[Order]>,
+    orders: Option<&Ordered>,
     breaches: &mut Vec<Breach>,
 ) {
     let place = format!("{item}::{:02}", segment.segment);
@@ -109,6 +120,7 @@ fn check(
         return;
     };
     let by_purchase: HashMap<PurchaseId, &Order> = orders
+        .all
         .iter()
         .filter(|order| order.segment == segment.segment)
         .map(|order| (super::check_orders::purchase_of(order), order))
@@ -119,7 +131,9 @@ fn check(
         let paid = order.is_some_and(|order| order.state == State::Paid);
         // Whether a refunded order's items are for sale again is the operator's choice.
         let is_refunded = order.is_some_and(|order| order.reason == Some(Reason::Refunded));
-        if sold != paid && !is_refunded {
+        // The ledger had ended before these orders did.
+        let is_later = order.is_some_and(|order| orders.cancelled_since.contains(&order.id));
+        if sold != paid && !is_refunded && !is_later {
             let state = order.map_or("missing", |order| order.state.as_str());
             let user = &purchase.user;
             let what = format!("buyer {user}'s purchase is sold: {sold}, and its order {state}");
