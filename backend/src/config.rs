@@ -25,6 +25,8 @@ mod addresses;
 pub mod analysis;
 /// How buyers show that they are people.
 pub mod captcha;
+/// The variables of the process.
+mod environment;
 /// Why the configuration is refused.
 mod error;
 /// The settings of the order feed.
@@ -49,7 +51,7 @@ pub mod nearest;
 mod notify;
 /// The settings of single sign-on at the console.
 pub mod oidc;
-/// Finds the repository's files and the nginx module.
+/// Where this program's files are.
 mod places;
 /// Reads one raw value as what it must be.
 mod read;
@@ -280,9 +282,7 @@ impl Config {
         flags: Vec<(String, Given)>,
         beside: Beside,
     ) -> Result<Self, ConfigError> {
-        let environment: Vec<(String, String)> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let environment = environment::read(std::env::vars_os())?;
         let find = |data: &Path| match beside {
             Beside::RunningSystem => RunningSystem::find(data),
             Beside::Nothing => None,
@@ -483,35 +483,5 @@ impl Config {
             is_file.then(|| PathBuf::from(path))
         });
         files.into_iter().find(|path| !path.exists())
-    }
-
-    /// Sockets.
-    #[must_use]
-    pub fn run_dir(&self) -> PathBuf {
-        self.data.join("run")
-    }
-
-    /// Logs of redis-server and nginx.
-    #[must_use]
-    pub fn logs_dir(&self) -> PathBuf {
-        self.data.join("logs")
-    }
-
-    /// Journals of purchases that wait for Redis.
-    #[must_use]
-    pub fn journal_dir(&self) -> PathBuf {
-        self.data.join("journal")
-    }
-
-    /// Copies of the day's document, for when Redis is away.
-    #[must_use]
-    pub fn days_dir(&self) -> PathBuf {
-        self.data.join("days")
-    }
-
-    /// Rendered pages: nginx's document root for them.
-    #[must_use]
-    pub fn pages_dir(&self) -> PathBuf {
-        self.data.join("pages")
     }
 }

@@ -48,6 +48,12 @@ pub enum ConfigError {
         /// The nearest right one, or where to find them all.
         cure: String,
     },
+    /// A variable that is no text.
+    #[error("{name} is not UTF-8, and is not passed over; write it anew, in UTF-8")]
+    NoText {
+        /// Its name.
+        name: String,
+    },
     /// A value that the setting cannot have.
     #[error("{key} = \"{value}\" (from {source_name}) is wrong; {right}")]
     Wrong {

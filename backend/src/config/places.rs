@@ -1,7 +1,9 @@
-//! Finds the repository's files and the nginx module, so that a clone runs
-//! without settings.
+//! Where this program's files are: finds the repository's files and the nginx module, so
+//! that a clone runs without settings, and names the folders below the data folder.
 
 use std::path::{Path, PathBuf};
+
+use super::Config;
 
 /// Where a package would put the shared files.
 const INSTALLED_HOME: &str = "/usr/share/seckill";
@@ -46,4 +48,36 @@ pub(super) fn module(home: Option<&Path>) -> Option<PathBuf> {
         .chain(in_home)
         .chain([PathBuf::from(INSTALLED_MODULE)])
         .find(|path| path.is_file())
+}
+
+impl Config {
+    /// Sockets.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        self.data.join("run")
+    }
+
+    /// Logs of redis-server and nginx.
+    #[must_use]
+    pub fn logs_dir(&self) -> PathBuf {
+        self.data.join("logs")
+    }
+
+    /// Journals of purchases that wait for Redis.
+    #[must_use]
+    pub fn journal_dir(&self) -> PathBuf {
+        self.data.join("journal")
+    }
+
+    /// Copies of the day's document, for when Redis is away.
+    #[must_use]
+    pub fn days_dir(&self) -> PathBuf {
+        self.data.join("days")
+    }
+
+    /// Rendered pages: nginx's document root for them.
+    #[must_use]
+    pub fn pages_dir(&self) -> PathBuf {
+        self.data.join("pages")
+    }
 }
