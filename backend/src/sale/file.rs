@@ -117,9 +117,20 @@ pub enum Form {
     Json,
 }
 
-/// What a file that was refused seems to be instead, by its name or its first line.
-fn other_kind(path: &Path, text: &str, form: Form) -> Option<&'static str> {
-    let end = path.extension().and_then(|end| end.to_str()).unwrap_or("");
+/// Why the bytes of a sale file were refused.
+#[derive(Debug)]
+pub enum BadBytes {
+    /// They are no text, in words.
+    NoText(String),
+    /// They seem to be a file of another kind.
+    Kind(&'static str),
+    /// The text has mistakes, in the order of the file.
+    Mistakes(Vec<Mistake>),
+}
+
+/// What a file that was refused seems to be instead, by the end of its name or its first
+/// line.
+fn other_kind(end: &str, text: &str, form: Form) -> Option<&'static str> {
     match end.to_ascii_lowercase().as_str() {
         "csv" | "tsv" => return Some("a table of values (CSV)"),
         "yaml" | "yml" => return Some("YAML"),
@@ -157,26 +168,45 @@ pub fn read_at(
         source,
     };
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    let of_kind = |kind| SaleFileError::Kind {
-        path: path.to_owned(),
-        kind,
+    let end = path.extension().and_then(|end| end.to_str()).unwrap_or("");
+    let form = match end.eq_ignore_ascii_case("json") {
+        true => Form::Json,
+        false => Form::Toml,
     };
-    // A file of Excel or LibreOffice is a ZIP archive, or the older compound file.
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\xd0\xcf\x11\xe0") {
-        return Err(of_kind("a spreadsheet"));
-    }
-    let text = characters::text_of(&bytes)
-        .map_err(|problem| unreadable(std::io::Error::new(ErrorKind::InvalidData, problem)))?;
-    let is_json = path
-        .extension()
-        .is_some_and(|end| end.eq_ignore_ascii_case("json"));
-    let form = if is_json { Form::Json } else { Form::Toml };
-    parse_at(site, &text, form, now_ms).map_err(|mistakes| match other_kind(path, &text, form) {
-        Some(kind) => of_kind(kind),
-        None => SaleFileError::Mistakes {
+    parse_bytes(site, &bytes, (end, form), now_ms).map_err(|bad| match bad {
+        BadBytes::NoText(problem) => {
+            unreadable(std::io::Error::new(ErrorKind::InvalidData, problem))
+        }
+        BadBytes::Kind(kind) => SaleFileError::Kind {
+            path: path.to_owned(),
+            kind,
+        },
+        BadBytes::Mistakes(mistakes) => SaleFileError::Mistakes {
             path: path.to_owned(),
             mistakes,
         },
+    })
+}
+
+/// Reads the bytes of a sale file of this form; `end` is how its name ends, empty if that
+/// is not known.
+///
+/// # Errors
+/// [`BadBytes`].
+pub fn parse_bytes(
+    site: Option<&SiteSettings>,
+    bytes: &[u8],
+    (end, form): (&str, Form),
+    now_ms: u64,
+) -> Result<Vec<FileRound>, BadBytes> {
+    // A file of Excel or LibreOffice is a ZIP archive, or the older compound file.
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\xd0\xcf\x11\xe0") {
+        return Err(BadBytes::Kind("a spreadsheet"));
+    }
+    let text = characters::text_of(bytes).map_err(BadBytes::NoText)?;
+    parse_at(site, &text, form, now_ms).map_err(|mistakes| match other_kind(end, &text, form) {
+        Some(kind) => BadBytes::Kind(kind),
+        None => BadBytes::Mistakes(mistakes),
     })
 }
 

@@ -12,6 +12,8 @@ mod login;
 mod refusals;
 /// Rounds made, approved, edited.
 pub(crate) mod rounds;
+/// Sale files that are imported.
+mod sale_files;
 /// What takes a second person.
 mod second_person;
 /// Single sign-on.

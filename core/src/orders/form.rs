@@ -115,6 +115,7 @@ impl Flaw {
             Self::Unfit(Unfit::Control(_)) => "control",
             Self::Unfit(Unfit::Invisible(_)) => "invisible",
             Self::Unfit(Unfit::Direction(_)) => "direction",
+            Self::Unfit(Unfit::Garbled(_)) => "garbled",
         }
     }
 }
@@ -142,6 +143,12 @@ impl fmt::Display for Flawed {
             Flaw::Unfit(Unfit::Control(_)) => write!(
                 f,
                 "\"{field}\" has a control character in it; write it without"
+            ),
+            Flaw::Unfit(Unfit::Garbled(c)) => write!(
+                f,
+                "\"{field}\" has U+{:04X} in it, which stands for a character that could not be \
+                 read; write it anew",
+                u32::from(c)
             ),
             Flaw::Unfit(unfit) => write!(
                 f,

@@ -18,6 +18,9 @@ pub enum Unfit {
     Invisible(char),
     /// A character that changes the direction of the text around it.
     Direction(char),
+    /// What stands for a character that could not be read (U+FFFD), or a code that stands
+    /// for none: the text was read in another encoding than it was written in.
+    Garbled(char),
 }
 
 impl Unfit {
@@ -25,7 +28,7 @@ impl Unfit {
     #[must_use]
     pub fn character(self) -> String {
         match self {
-            Self::Control(c) | Self::Invisible(c) | Self::Direction(c) => {
+            Self::Control(c) | Self::Invisible(c) | Self::Direction(c) | Self::Garbled(c) => {
                 format!("U+{:04X}", u32::from(c))
             }
             Self::Empty => String::new(),
@@ -64,6 +67,9 @@ fn check(text: &str, may_break: impl Fn(char) -> bool) -> Result<(), Unfit> {
         if turns(c) {
             return Err(Unfit::Direction(c));
         }
+        if is_garbled(c) {
+            return Err(Unfit::Garbled(c));
+        }
         let joins = is_joiner(c)
             && before.is_some_and(is_seen)
             && chars.peek().is_some_and(|c| is_seen(*c));
@@ -89,6 +95,11 @@ fn is_joiner(c: char) -> bool {
 /// Marks, embeddings, overrides and isolates of direction.
 pub(crate) fn turns(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
+}
+
+/// The replacement character, and what Unicode never makes a character of.
+fn is_garbled(c: char) -> bool {
+    c == '\u{fffd}' || matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe
 }
 
 /// Characters without ink: zero-width, fillers, tags, and line separators that
@@ -172,6 +183,16 @@ mod tests {
                 "{bad:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_was_read_in_another_encoding_is_refused() {
+        for bad in ['\u{fffd}', '\u{fffe}', '\u{ffff}', '\u{fdd0}', '\u{1ffff}'] {
+            let title = format!("a{bad}b");
+            assert_eq!(check_label(&title), Err(Unfit::Garbled(bad)), "{bad:?}");
+            assert_eq!(check_text(&title), Err(Unfit::Garbled(bad)), "{bad:?}");
+        }
+        assert_eq!(Unfit::Garbled('\u{fffd}').character(), "U+FFFD");
     }
 
     #[test]

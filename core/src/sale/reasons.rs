@@ -42,6 +42,9 @@ fn named(unfit: Unfit) -> String {
         Unfit::Direction(_) => {
             format!("{character}, which changes the direction of the text around it")
         }
+        Unfit::Garbled(_) => {
+            format!("{character}, which stands for a character that could not be read")
+        }
     }
 }
 

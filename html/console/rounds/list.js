@@ -90,7 +90,8 @@ function fileTools(again) {
       if (!file) return;
       const type = file.name.toLowerCase().endsWith('.json') ? 'application/json' : 'application/toml';
       try {
-        const imported = await api.post('/rounds/import', await file.text(), { headers: { 'Content-Type': type } });
+        // Its bytes: the server finds out what they are, and refuses what is no text.
+        const imported = await api.post('/rounds/import', file, { headers: { 'Content-Type': type } });
         toast(t('rounds.imported', { n: imported.length }));
         await again();
       } catch (error) {

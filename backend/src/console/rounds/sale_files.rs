@@ -1,7 +1,9 @@
 //! Sale files: the same import and export as `seckill sale import|export`.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,7 @@ use crate::console::auth::Operator;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::console::extract::Query;
 use crate::now_ms;
-use crate::sale::file::{self, Form};
+use crate::sale::file::{self, BadBytes, Form};
 use crate::sale::import::{self, ImportError};
 use crate::sale::{export, repeat};
 use crate::store::Actor;
@@ -26,8 +28,8 @@ pub(in crate::console) struct Imported {
 }
 
 /// Imports the rounds of a sale file as drafts, all or none. The body is TOML, or
-/// JSON if its Content-Type says so.
-#[utoipa::path(post, path = "/ops/api/rounds/import", tag = "files", request_body = String, responses(
+/// JSON if its Content-Type says so; in UTF-8, or UTF-16 with a byte order mark.
+#[utoipa::path(post, path = "/ops/api/rounds/import", tag = "files", request_body = Vec<u8>, responses(
     (status = 200, body = Vec<Imported>),
     (status = 422, description = "Mistakes in the file, each with line and column"),
 ))]
@@ -35,22 +37,24 @@ pub(in crate::console) async fn import(
     State(state): State<ConsoleState>,
     me: Operator,
     headers: HeaderMap,
-    text: String,
+    bytes: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Vec<Imported>>, ConsoleError> {
     let is_json = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let form = if is_json { Form::Json } else { Form::Toml };
+    let bytes = bytes.map_err(|error| {
+        ConsoleError::BadRequest(format!("The file cannot be read: {}.", error.body_text()))
+    })?;
     let store = state.store.get().await?;
     let now_ms = now_ms();
     let zone = state.config.time_zone.clone();
     let config = state.config.clone();
-    let read = move || file::parse_at(config.site.as_ref(), &text, form, now_ms);
+    let read = move || file::parse_bytes(config.site.as_ref(), &bytes, ("", form), now_ms);
     // Ten thousand products take a while; other requests need not wait.
     let read = tokio::task::spawn_blocking(read).await;
     let rounds = read.map_err(|error| ConsoleError::internal(&error))?;
-    let rounds = rounds
-        .map_err(|mistakes| ConsoleError::Mistakes(mistakes.into_iter().map(in_file).collect()))?;
+    let rounds = rounds.map_err(unreadable)?;
     let rounds = repeat::by_day(rounds, &zone)
         .map_err(|error| whole_file(error.code(), error.to_string()))?;
     let by = Actor::at_console(&me.name);
@@ -66,6 +70,25 @@ pub(in crate::console) async fn import(
         change: outcome.change.to_string(),
     });
     Ok(Json(imported.collect()))
+}
+
+fn unreadable(bad: BadBytes) -> ConsoleError {
+    match bad {
+        BadBytes::NoText(problem) => {
+            let message = format!("The file cannot be read: {problem}.");
+            whole_file("file_no_text", message)
+        }
+        BadBytes::Kind(kind) => {
+            let message = format!(
+                "The file is {kind}; sale files are TOML or JSON, and an export shows how they \
+                 look."
+            );
+            whole_file("file_kind", message)
+        }
+        BadBytes::Mistakes(mistakes) => {
+            ConsoleError::Mistakes(mistakes.into_iter().map(in_file).collect())
+        }
+    }
 }
 
 fn in_file(mistake: file::Mistake) -> FieldMistake {

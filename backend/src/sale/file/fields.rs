@@ -416,6 +416,13 @@ fn unfit_problem(unfit: Unfit) -> (&'static str, String) {
             let problem = format!("has {character} in it, which changes the direction of the text");
             ("direction", problem)
         }
+        Unfit::Garbled(_) => {
+            let problem = format!(
+                "has {character} in it, which stands for a character that could not be read; \
+                 write it anew, and save the file in UTF-8"
+            );
+            ("garbled", problem)
+        }
     }
 }
 

@@ -103,6 +103,13 @@ impl Mistakes {
                      it; write it anew, right-to-left titles need no such character"
                 ),
             ),
+            Unfit::Garbled(_) => (
+                "garbled",
+                format!(
+                    "This contains {character}, which stands for a character that could not be \
+                     read; write it anew"
+                ),
+            ),
             Unfit::Control(_) | Unfit::Empty => (
                 "control",
                 format!(
