@@ -42,6 +42,9 @@ pub(crate) enum SaleCommand {
     Stop(RoundCommand),
     /// Print all rounds as a sale file
     Export {
+    ///
+    /// What a sale file cannot have, such as a round that is over or withdrawn, is
+    /// commented out, and left out of JSON.
         /// As JSON of the same shape
         #[arg(long)]
         json: bool,
@@ -144,5 +147,5 @@ async fn export_sale(config: &Config, json: bool) -> anyhow::Result<()> {
     } else {
         export::to_toml
     };
-    say(&form(&rounds, &config.time_zone))
+    say(&form(&rounds, &config.time_zone, crate::now_ms()))
 }

@@ -1,29 +1,86 @@
-//! Exports rounds as a sale file, which imports to the same rounds.
+//! Exports rounds as a sale file, which imports to the same rounds. What no sale file may
+//! have, such as a product that is withdrawn, is left out, in TOML as a comment.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use seckill_core::sale::halt::Halt;
 
 use crate::store::round::{Product, Round, RoundState, StoredRound};
 
-/// The rounds as TOML, times in `zone`, each under a comment with its state.
+/// The rounds as TOML, times in `zone`, each under a comment with its state. What an import
+/// at `now_ms` would refuse is commented out, under the reason.
 #[must_use]
-pub fn to_toml(rounds: &[StoredRound], zone: &TimeZone) -> String {
+pub fn to_toml(rounds: &[StoredRound], zone: &TimeZone, now_ms: u64) -> String {
     let mut text = String::new();
     for stored in rounds {
-        let state = match (stored.state, stored.published_ms) {
-            (RoundState::Approved, None) => "approved, not yet published",
-            (state, _) => state.as_str(),
-        };
-        let series = stored.trail.series.as_deref();
-        text.push_str(&format!(
-            "# {state}\n{}\n",
-            round_toml(&stored.in_force(), series, zone)
-        ));
+        let round = round_toml(stored, zone);
+        match omitted(stored, now_ms) {
+            Some(reason) => text.push_str(&format!("# {reason}\n{}\n", commented(&round))),
+            None => text.push_str(&format!("# {}\n{round}\n", state(stored))),
+        }
     }
     text
 }
 
-fn round_toml(round: &Round, series: Option<&str>, zone: &TimeZone) -> String {
+/// The state of a round that is exported.
+fn state(stored: &StoredRound) -> &'static str {
+    match (stored.state, stored.published_ms) {
+        (RoundState::Approved, None) => "approved, not yet published",
+        (RoundState::Approved, _) if halt(stored) == Some(Halt::Paused) => "approved, paused",
+        (state, _) => state.as_str(),
+    }
+}
+
+/// What stopped the whole round.
+fn halt(stored: &StoredRound) -> Option<Halt> {
+    stored.stops.round.and_then(|stop| stop.kind.halt())
+}
+
+/// A round as a sale file can have it: as it sells, without the products that are off sale,
+/// and without a division that is that of another amount. Without products if none is left.
+#[must_use]
+pub fn offered(stored: &StoredRound) -> Round {
+    let mut round = stored.in_force();
+    round
+        .products
+        .retain(|product| off_sale(stored, product).is_none());
+    for product in &mut round.products {
+        if !has_division(product) {
+            product.segments.clear();
+        }
+    }
+    round
+}
+
+/// Why a whole round is left out; `None` if it is not.
+fn omitted(stored: &StoredRound, now_ms: u64) -> Option<&'static str> {
+    if halt(stored) == Some(Halt::Withdrawn) {
+        Some("withdrawn")
+    } else if stored.round.ends_ms <= now_ms {
+        Some("over")
+    } else if offered(stored).products.is_empty() {
+        Some("nothing of it is for sale")
+    } else {
+        None
+    }
+}
+
+/// Why a product is left out; `None` if it is not.
+fn off_sale(stored: &StoredRound, product: &Product) -> Option<&'static str> {
+    match stored.stops.halt(&product.id) {
+        Some(Halt::Withdrawn) => Some("withdrawn"),
+        _ if product.amount == 0 => Some("no items"),
+        _ => None,
+    }
+}
+
+/// A text of which every line is a comment.
+fn commented(text: &str) -> String {
+    text.lines().map(|line| format!("# {line}\n")).collect()
+}
+
+fn round_toml(stored: &StoredRound, zone: &TimeZone) -> String {
+    let round = stored.in_force();
     let mut text = format!(
         "[[round]]\nid = {}\nname = {}\nstarts = {}\nends = {}\n",
         quoted(&round.id),
@@ -31,42 +88,67 @@ fn round_toml(round: &Round, series: Option<&str>, zone: &TimeZone) -> String {
         quoted(&time(round.opens_ms, zone)),
         quoted(&time(round.ends_ms, zone)),
     );
-    if let Some(series) = series {
+    if let Some(series) = stored.trail.series.as_deref() {
         text.push_str(&format!("series = {}\n", quoted(series)));
     }
     for product in &round.products {
-        text.push_str(&format!(
-            "\n[[round.product]]\nid = {}\ntitle = {}\namount = {}\nprice_cents = {}\n\
-             list_price_cents = {}\nper_buyer = {}\n",
-            quoted(&product.id),
-            quoted(&product.title),
-            product.amount,
-            product.price_cents,
-            product.list_price_cents,
-            product.per_buyer,
-        ));
-        if !product.segments.is_empty() {
-            text.push_str(&format!("segments = {:?}\n", product.segments));
-        }
-        for (name, value) in [("text", &product.text), ("picture", &product.picture)] {
-            if !value.is_empty() {
-                text.push_str(&format!("{name} = {}\n", quoted(value)));
+        let lines = product_toml(product);
+        match (
+            off_sale(stored, product),
+            stored.stops.products.get(&product.id),
+        ) {
+            (Some(reason), _) => {
+                text.push_str(&format!("\n# {reason}\n{}", commented(&lines)));
             }
-        }
-        if !product.picture_alt.is_empty() {
-            let alts: Vec<String> = product.picture_alt.iter().map(|it| quoted(it)).collect();
-            text.push_str(&format!("picture_alt = [{}]\n", alts.join(", ")));
+            (None, Some(stop)) => {
+                text.push_str(&format!("\n# {}\n{lines}", stop.kind.as_str()));
+            }
+            (None, None) => text.push_str(&format!("\n{lines}")),
         }
     }
     text
 }
 
-/// The rounds as JSON of the same shape, times in `zone`.
+fn product_toml(product: &Product) -> String {
+    let mut text = format!(
+        "[[round.product]]\nid = {}\ntitle = {}\namount = {}\nprice_cents = {}\n\
+         list_price_cents = {}\nper_buyer = {}\n",
+        quoted(&product.id),
+        quoted(&product.title),
+        product.amount,
+        product.price_cents,
+        product.list_price_cents,
+        product.per_buyer,
+    );
+    if has_division(product) {
+        text.push_str(&format!("segments = {:?}\n", product.segments));
+    }
+    for (name, value) in [("text", &product.text), ("picture", &product.picture)] {
+        if !value.is_empty() {
+            text.push_str(&format!("{name} = {}\n", quoted(value)));
+        }
+    }
+    if !product.picture_alt.is_empty() {
+        let alts: Vec<String> = product.picture_alt.iter().map(|it| quoted(it)).collect();
+        text.push_str(&format!("picture_alt = [{}]\n", alts.join(", ")));
+    }
+    text
+}
+
+/// Whether a product has a division into segments that is that of its amount: an amount
+/// that was adjusted since has none.
+fn has_division(product: &Product) -> bool {
+    !product.segments.is_empty() && product.segments.iter().sum::<u64>() == product.amount
+}
+
+/// The rounds as JSON of the same shape, times in `zone`, without what an import at
+/// `now_ms` would refuse.
 #[must_use]
-pub fn to_json(rounds: &[StoredRound], zone: &TimeZone) -> String {
+pub fn to_json(rounds: &[StoredRound], zone: &TimeZone, now_ms: u64) -> String {
     let rounds: Vec<serde_json::Value> = rounds
         .iter()
-        .map(|stored| round_json(&stored.in_force(), stored.trail.series.as_deref(), zone))
+        .filter(|stored| omitted(stored, now_ms).is_none())
+        .map(|stored| round_json(&offered(stored), stored.trail.series.as_deref(), zone))
         .collect();
     let mut text = format!("{:#}", serde_json::json!({ "round": rounds }));
     text.push('\n');

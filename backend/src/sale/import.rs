@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::export;
 use super::file::FileRound;
 use crate::store::import::{Decision, Outcome};
 use crate::store::round::{Product, Round, RoundState, StoredRound};
@@ -107,8 +108,10 @@ pub fn decide(stored: Option<&StoredRound>, file: &FileRound) -> Result<Decision
         RoundState::Submitted | RoundState::Approved => {
             let file = with_first_times(file, &stored.round);
             // The file as it was imported, or as it was exported since.
+            let exported = export::offered(stored);
             let difference = difference(&stored.round, &file)
-                .filter(|_| difference(&stored.in_force(), &file).is_some());
+                .filter(|_| difference(&stored.in_force(), &file).is_some())
+                .filter(|_| difference(&exported, &file).is_some());
             match difference {
                 None => Ok(Decision::Keep),
                 Some(difference) => Err(ApprovedRound {

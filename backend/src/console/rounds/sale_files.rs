@@ -119,7 +119,8 @@ pub(in crate::console) struct ExportForm {
     form: String,
 }
 
-/// All rounds as a sale file.
+/// All rounds as a sale file. What a sale file cannot have, such as a round that is over, is
+/// commented out in TOML and left out in JSON.
 #[utoipa::path(get, path = "/ops/api/rounds/export", tag = "files", params(ExportForm), responses(
     (status = 200, description = "The sale file", content_type = "text/plain"),
 ))]
@@ -132,12 +133,12 @@ pub(in crate::console) async fn export(
     let zone = &state.config.time_zone;
     let (text, kind, name) = match query.form.as_str() {
         "json" => (
-            export::to_json(&rounds, zone),
+            export::to_json(&rounds, zone, now_ms()),
             "application/json",
             "sale.json",
         ),
         "" | "toml" => (
-            export::to_toml(&rounds, zone),
+            export::to_toml(&rounds, zone, now_ms()),
             "application/toml",
             "sale.toml",
         ),
