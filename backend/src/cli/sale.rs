@@ -13,6 +13,7 @@ use crate::sale::approve::Approver;
 use crate::sale::{export, file, import, repeat};
 use crate::store::Actor;
 use crate::store::round::RoundState;
+use crate::store::stop::StopKind;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SaleCommand {
@@ -41,10 +42,10 @@ pub(crate) enum SaleCommand {
     #[command(flatten)]
     Stop(RoundCommand),
     /// Print all rounds as a sale file
-    Export {
     ///
     /// What a sale file cannot have, such as a round that is over or withdrawn, is
     /// commented out, and left out of JSON.
+    Export {
         /// As JSON of the same shape
         #[arg(long)]
         json: bool,
@@ -128,7 +129,15 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
             by.name
         );
         approver.approve(round, &by, crate::now_ms()).await?;
-        say(&format!("Round {round}: approved and on sale.\n"))?;
+        let stored = store.round(round).await?;
+        let stop = stored.and_then(|stored| stored.stops.round);
+        say(&match stop.map(|stop| stop.kind) {
+            Some(StopKind::Paused) => format!(
+                "Round {round}: approved, and paused; nobody can buy before \"seckill round resume \
+                 {round}\".\n"
+            ),
+            _ => format!("Round {round}: approved and on sale.\n"),
+        })?;
     }
     store.close().await;
     Ok(())

@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use seckill_core::sale::halt::Halt;
+
 use super::Options;
 use super::logins::Logins;
 use crate::config::Config;
@@ -96,18 +98,32 @@ fn pages(rounds: &[StoredRound], now_ms: u64) -> Vec<(String, String)> {
         .iter()
         .flat_map(|stored| {
             let round = &stored.round;
-            let when = match round.opens_ms.saturating_sub(now_ms) {
-                0 => "open".to_owned(),
-                ms => format!("opens in {}", in_words(ms)),
-            };
-            round.products.iter().map(move |product| {
-                (
+            round.products.iter().filter_map(move |product| {
+                let when = when(stored, &product.id, now_ms)?;
+                Some((
                     page::path_of(&round.id, &product.id),
                     format!("{}, {when}", product.title),
-                )
+                ))
             })
         })
         .collect()
+}
+
+/// Whether a product can be bought now, or when; `None` for one that is off sale for good.
+fn when(stored: &StoredRound, product: &str, now_ms: u64) -> Option<String> {
+    let (round, stops) = (&stored.round, &stored.stops);
+    match stops.halt(product) {
+        Some(Halt::Withdrawn) => return None,
+        Some(Halt::Paused) => return Some("paused".to_owned()),
+        None => {}
+    }
+    if stops.ends_ms(product, round.ends_ms) <= now_ms {
+        return None;
+    }
+    Some(match round.opens_ms.saturating_sub(now_ms) {
+        0 => "open".to_owned(),
+        ms => format!("opens in {}", in_words(ms)),
+    })
 }
 
 /// A while, rounded up: `28 s`, `5 min`, `3 h`.
@@ -116,5 +132,73 @@ fn in_words(ms: u64) -> String {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7_200 => format!("{} min", seconds.div_ceil(60)),
         seconds => format!("{} h", seconds.div_ceil(3_600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::round::{Product, Round, Trail};
+    use crate::store::stop::{Cancelling, Stop, StopKind, Stops};
+
+    use super::*;
+
+    fn stored(stops: Stops) -> StoredRound {
+        let product = |id: &str| Product {
+            id: id.to_owned(),
+            title: id.to_uppercase(),
+            amount: 1,
+            price_cents: 1,
+            list_price_cents: 1,
+            per_buyer: 1,
+            segments: Vec::new(),
+            text: String::new(),
+            picture: String::new(),
+            priced_ms: 0,
+            picture_alt: Vec::new(),
+        };
+        StoredRound {
+            round: Round {
+                id: "1".to_owned(),
+                name: "Noon".to_owned(),
+                opens_ms: 1_000,
+                ends_ms: 100_000,
+                products: ["a", "b"].map(product).into(),
+            },
+            state: RoundState::Approved,
+            trail: Trail::default(),
+            published_ms: Some(1),
+            frozen: Default::default(),
+            stops,
+        }
+    }
+
+    #[test]
+    fn what_is_off_sale_is_not_announced_and_a_pause_is_said() {
+        let stop = |kind| Stop {
+            kind,
+            at_ms: 2_000,
+            cancel: Cancelling::None,
+        };
+        let of_round = |kind| Stops {
+            round: Some(stop(kind)),
+            ..Stops::default()
+        };
+        let of_a = |kind| Stops {
+            products: [("a".to_owned(), stop(kind))].into(),
+            ..Stops::default()
+        };
+        let cases: [(Stops, &[&str]); 6] = [
+            (Stops::default(), &["A, open", "B, open"]),
+            (of_round(StopKind::Paused), &["A, paused", "B, paused"]),
+            (of_round(StopKind::Withdrawn), &[]),
+            (of_a(StopKind::Paused), &["A, paused", "B, open"]),
+            (of_a(StopKind::Withdrawn), &["B, open"]),
+            (of_a(StopKind::Ended), &["B, open"]),
+        ];
+        for (stops, expected) in cases {
+            let notes = pages(&[stored(stops)], 2_000).into_iter();
+            let notes: Vec<String> = notes.map(|(_, note)| note).collect();
+            assert_eq!(notes, expected);
+        }
     }
 }

@@ -182,3 +182,19 @@ async fn a_dead_letter_that_is_given_up_returns_stock_and_permit_and_frees_its_b
     assert_eq!(log[0].detail["reason"], "test account");
     shop.shut().await;
 }
+
+#[tokio::test]
+async fn an_approval_of_a_paused_round_does_not_say_that_it_sells() {
+    let shop = Shop::open(10).await;
+    crate::retirement::store_round(&shop).await;
+    let approve = ["sale", "approve", "1"];
+    assert_eq!(output(&shop, &approve), "Round 1: approved and on sale.\n");
+    output(&shop, &["round", "pause", "1"]);
+    let said = output(&shop, &approve);
+    assert!(
+        said.contains("paused") && !said.contains("on sale"),
+        "{said}"
+    );
+    assert!(said.contains("seckill round resume 1"), "{said}");
+    shop.shut().await;
+}
