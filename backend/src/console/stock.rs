@@ -182,6 +182,11 @@ fn adjust_error(error: AdjustError, amount: u64) -> ConsoleError {
                 to: amount.into(),
             }])
         }
+        AdjustError::Withdrawn(_) => ConsoleError::Conflict {
+            code: "round_withdrawn",
+            current: None,
+            message: format!("Nothing was changed: {error}."),
+        },
         AdjustError::Busy(_) | AdjustError::BetweenSites(_) | AdjustError::Unsteady(_) => {
             ConsoleError::Conflict {
                 code: "stock_moves",

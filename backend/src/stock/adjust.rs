@@ -12,6 +12,7 @@ use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::{Entry, split_evenly};
+use seckill_core::sale::halt::Halt;
 
 use super::levels::{self, Level, Unsteady};
 use super::reopening;
@@ -63,6 +64,9 @@ pub enum AdjustError {
         /// The amount asked for.
         amount: u64,
     },
+    /// It would raise the amount of what is off sale for good.
+    #[error("{0} was withdrawn, which is for good: its amount can only be lowered")]
+    Withdrawn(Item),
     /// Another adjustment of the product is under way.
     #[error("somebody else is adjusting {0} at this moment; try again in half a minute at most")]
     Busy(Item),
@@ -186,7 +190,24 @@ impl Adjuster<'_> {
         let entry = products.get(item);
         let entry = entry.ok_or_else(|| AdjustError::NotOnSale(item.clone()))?;
         let levels = levels::steady(self.segments, item, entry).await?;
+        self.refuse_withdrawn((item, entry), amount, &levels)?;
         refuse_below_sold(item, amount, &levels)
+    }
+
+    /// What is withdrawn sells never again, so that more of it promises nothing. A refused
+    /// edit is taken back all the same.
+    fn refuse_withdrawn(
+        &self,
+        (item, entry): (&Item, &Entry),
+        amount: u64,
+        levels: &[Level],
+    ) -> Result<(), AdjustError> {
+        let is_back = matches!(self.raise, Raise::Back { .. });
+        let raises = amount > levels.iter().map(Level::sum).sum();
+        if raises && entry.halt == Some(Halt::Withdrawn) && !is_back {
+            return Err(AdjustError::Withdrawn(item.clone()));
+        }
+        Ok(())
     }
 
     async fn change(
@@ -201,6 +222,7 @@ impl Adjuster<'_> {
             .get(item)
             .ok_or_else(|| AdjustError::NotOnSale(item.clone()))?;
         let levels = levels::steady(self.segments, item, &entry).await?;
+        self.refuse_withdrawn((item, &entry), amount, &levels)?;
         refuse_below_sold(item, amount, &levels)?;
         // Before anything is changed: an absent database must not leave half of it.
         let share = self.store.share_and_between(item).await;

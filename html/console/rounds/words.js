@@ -53,7 +53,7 @@ addWords({
     'error.no_room': '边缘节点的内存放不下这些商品，没有做任何更改；请加大边缘节点的 seckill_zone，或等别的场次结束。', 'error.not_held': '商城的库存系统没有留出这些商品，没有批准；原因见 ops 角色的日志。', 'error.own_round': '您创建、修改或提交过这个场次，须由另一位主管审批。', 'error.already_approved': '这个场次刚刚已由别的主管批准，不需要再做什么。',
     'error.already_rejected': '这个场次刚刚已被驳回，请看理由。', 'error.waits_for_approval': '这个场次正在等待审批，要修改请先撤回。',
     'error.changed_meanwhile': '您打开之后，别人改过这个场次，所以没有用您的覆盖。请看现在的内容再决定。',
-    'error.not_submitted': '这个场次还是草稿，没有提交过，所以没有做任何更改；请先提交。', 'error.round_withdrawn': '这个场次已经下架，不能再发布；可以复制为新场次。',
+    'error.not_submitted': '这个场次还是草稿，没有提交过，所以没有做任何更改；请先提交。', 'error.round_withdrawn': '这个场次或商品已经下架，不能恢复，只能减少数量；可以复制为新场次。',
     'error.start_passed': '开始时间已过。请驳回或撤回，改一个更晚的时间。', 'error.round_over': '这个场次已经结束，没有批准。',
     'error.mistakes': '有些内容需要修改，见各处说明。',
     'mistake.id_form': '“{0}”不能作编号，请用 1–32 位字母、数字或下划线。', 'mistake.id_taken': '已有编号为“{0}”的场次，请换一个。',

@@ -5,8 +5,10 @@ use super::view::RoundView;
 use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
+use crate::store::difference::Difference;
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::round_changes::ChangeError;
+use crate::store::stop::{Stop, StopKind};
 
 /// There is no round of this id.
 pub(super) fn no_round(id: &str) -> ConsoleError {
@@ -46,6 +48,36 @@ pub(super) fn refused(error: ChangeError, state: &ConsoleState) -> ConsoleError 
             }])
         }
     }
+}
+
+/// Refuses changes of what was withdrawn, but those that lower an amount: it never sells
+/// again, and two people would decide on nothing.
+pub(super) fn refuse_withdrawn(
+    stored: &StoredRound,
+    changes: &[Difference],
+) -> Result<(), ConsoleError> {
+    let is_withdrawn = |stop: Option<&Stop>| stop.is_some_and(|it| it.kind == StopKind::Withdrawn);
+    let (id, stops) = (&stored.round.id, &stored.stops);
+    let refused = changes.iter().filter(|it| !it.lowers_an_amount());
+    for change in refused {
+        let product = change.field.split_once('.').map(|(product, _)| product);
+        let what = if is_withdrawn(stops.round.as_ref()) {
+            format!("Round {id}")
+        } else if let Some(product) = product.filter(|it| is_withdrawn(stops.products.get(*it))) {
+            format!("Product {product} of round {id}")
+        } else {
+            continue;
+        };
+        return Err(ConsoleError::Conflict {
+            code: "round_withdrawn",
+            message: format!(
+                "{what} was withdrawn, which is for good, so only its amounts can be lowered. \
+                 Copy the round to sell it again."
+            ),
+            current: None,
+        });
+    }
+    Ok(())
 }
 
 /// Another operator was first: who, when, and the present state.

@@ -13,7 +13,7 @@ use seckill_core::sale::reasons;
 use serde::{Deserialize, Serialize};
 
 use super::approval::refuse_fresh;
-use super::conflicts::no_round;
+use super::conflicts::{no_round, refuse_withdrawn};
 use super::edit::refuse_kept;
 use super::form::RoundForm;
 use super::{need_redis, revise, stored};
@@ -180,6 +180,7 @@ async fn record(
         let message = format!("Nothing of round {id} would change; it is like this already.");
         return Err(ConsoleError::BadRequest(message));
     }
+    refuse_withdrawn(&before, &revised.changes)?;
     let seen = before.trail.version;
     match store.check_revision(&revised.round, seen).await {
         Ok(()) => {}

@@ -15,7 +15,7 @@ use seckill_core::keys;
 use tokio::time::Instant;
 
 use super::approval::approver;
-use super::conflicts::{edited_meanwhile, refused};
+use super::conflicts::{edited_meanwhile, refuse_withdrawn, refused};
 use super::form::{self, Checked, RoundForm, Rules, money, shown_time};
 use super::{audit_entry, need_redis, rules};
 use crate::console::ConsoleState;
@@ -288,6 +288,7 @@ impl Edit<'_> {
             // Nothing to save, nor to say in the audit log; nobody's open editor is outdated.
             return Ok(None);
         }
+        refuse_withdrawn(before, &revised.changes)?;
         if !proposal.map_or_else(
             || one_person_may(&revised.changes),
             |proposal| revised.is_as_proposed(&proposal.changes),
@@ -439,6 +440,11 @@ fn not_adjusted(error: AdjustError, at: usize, amount: u64) -> ConsoleError {
                 to: amount.into(),
             }])
         }
+        error @ AdjustError::Withdrawn(_) => ConsoleError::Conflict {
+            code: "round_withdrawn",
+            message: format!("Nothing was changed: {error}."),
+            current: None,
+        },
         error => ConsoleError::Mistakes(vec![fixed(
             &format!("products.{at}.amount"),
             "amount_refused",

@@ -435,3 +435,36 @@ async fn the_log_is_filtered_by_who_what_when_and_subject_and_exported_without_f
         ["audit.export", "audit.export"]
     );
 }
+
+#[tokio::test]
+async fn what_is_withdrawn_for_good_is_not_raised_and_may_be_lowered() {
+    let (console, li, wang, zhao) = three().await;
+    on_sale(&console, &li, &wang).await;
+    let before = propose(&console, &wang, 150).await;
+    let stopped = console
+        .post(&li, "/ops/api/rounds/1/withdraw", &json!({}))
+        .await;
+    assert_eq!(stopped.body["state"], "withdrawn", "{}", stopped.body);
+    let withdrawn = |answer: &Answer| {
+        let got = (answer.status, answer.body["code"].clone());
+        assert_eq!(
+            got,
+            (StatusCode::CONFLICT, json!("round_withdrawn")),
+            "{}",
+            answer.body
+        );
+    };
+    let change = json!({ "round": "1", "product": "153", "amount": 150 });
+    withdrawn(&console.post(&li, "/ops/api/proposals", &change).await);
+    withdrawn(&approve(&console, &zhao, &before).await);
+    let path = format!("/ops/api/proposals/{}", before["id"]);
+    let left = console.get(&li, &path).await.body;
+    assert_eq!(left["state"], "outdated", "{left}");
+    let raise = json!({ "amount": 150 });
+    withdrawn(&console.post(&li, "/ops/api/stock/1/153", &raise).await);
+    assert_eq!(amount(&console).await, 100);
+    let lower = json!({ "amount": 50 });
+    let lowered = console.post(&li, "/ops/api/stock/1/153", &lower).await;
+    assert_eq!(lowered.status, StatusCode::OK, "{}", lowered.body);
+    assert_eq!(amount(&console).await, 50);
+}
