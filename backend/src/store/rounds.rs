@@ -106,8 +106,9 @@ impl Store {
         let page = sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS},
                     (SELECT COUNT(*) FROM round_products p WHERE p.round = rounds.id),
-                    (SELECT CAST(COALESCE(SUM(p.amount), 0) AS SIGNED) FROM round_products p
-                     WHERE p.round = rounds.id),
+                    (SELECT CAST(COALESCE(SUM(COALESCE(f.amount, p.amount)), 0) AS SIGNED)
+                     FROM round_products p LEFT JOIN frozen_stock f
+                     ON f.round = p.round AND f.product = p.product WHERE p.round = rounds.id),
                     (SELECT s.kind FROM stops s WHERE s.round = rounds.id AND s.product = '')
              {found} ORDER BY opens_ms DESC, id LIMIT ? OFFSET ?"
         ));

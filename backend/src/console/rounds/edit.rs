@@ -180,6 +180,11 @@ pub(in crate::console) async fn copy(
     for product in &mut round.products {
         // The split over segments is decided anew, for the masters there are then.
         product.segments = Vec::new();
+        // A round is planned with something to sell, whatever became of that.
+        if product.amount == 0 {
+            let planned = from.round.products.iter().find(|it| it.id == product.id);
+            product.amount = planned.map_or(1, |planned| planned.amount);
+        }
     }
     round.id = free_like(&id, &store.round_ids().await?);
     let copied = |round: &Round| {

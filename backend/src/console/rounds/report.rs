@@ -57,7 +57,7 @@ struct ProductReport {
     id: String,
     /// What shoppers call it.
     title: String,
-    /// Items for sale.
+    /// Items for sale, with later adjustments.
     amount: u64,
     /// Price of one, in cents.
     price_cents: u64,
@@ -82,11 +82,9 @@ pub(in crate::console) async fn report(
     let store = state.store.get().await?;
     let (stored, at_ms) = (stored(store, &id).await?, now_ms());
     let state = stored.shown_state(at_ms);
-    let withdrawn = stored
-        .stops
-        .round
-        .filter(|stop| stop.kind == StopKind::Withdrawn);
-    let round = stored.round;
+    let round = stored.in_force();
+    let stop = stored.stops.round;
+    let withdrawn = stop.filter(|stop| stop.kind == StopKind::Withdrawn);
     let mut totals = store.round_totals(&id).await?;
     let removed = store.orders_removed(&id).await?;
     let figures_lost = totals.is_empty() && removed.is_some_and(|(_, rows)| rows > 0);

@@ -211,3 +211,32 @@ async fn of_two_edits_of_what_sells_one_is_made_and_the_other_touches_nothing() 
         assert!(to < from, "{entry}");
     }
 }
+
+#[tokio::test]
+async fn the_list_the_report_and_a_copy_go_by_the_amounts_in_force() {
+    let (console, li, wang, _) = three().await;
+    let mut two = form("153");
+    let mut other = two["products"][0].clone();
+    other["id"] = json!("154");
+    two["products"].as_array_mut().unwrap().push(other);
+    let round = make(&console, &li, &two).await;
+    let round = step(&console, &li, &round, "submit").await.body;
+    step(&console, &wang, &round, "approve").await;
+    for (product, amount) in [("153", 30), ("154", 0)] {
+        let path = format!("/ops/api/stock/1/{product}");
+        let lowered = console.post(&li, &path, &json!({ "amount": amount })).await;
+        assert_eq!(lowered.status, StatusCode::OK, "{}", lowered.body);
+    }
+    let list = console.get(&li, "/ops/api/rounds").await.body;
+    assert_eq!(list["rounds"][0]["items"], 30, "{list}");
+    let report = console.get(&li, "/ops/api/rounds/1/report").await.body;
+    let offered = |place: usize| &report["products"][place]["amount"];
+    assert_eq!((offered(0), offered(1)), (&json!(30), &json!(0)));
+    let copy = console
+        .post(&li, "/ops/api/rounds/1/copy", &json!({}))
+        .await;
+    assert_eq!(copy.status, StatusCode::CREATED, "{}", copy.body);
+    let planned = |place: usize| &copy.body["products"][place]["amount"];
+    // What is taken off by its amount is planned as it was.
+    assert_eq!((planned(0), planned(1)), (&json!(30), &json!(100)));
+}
