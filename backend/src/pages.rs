@@ -7,6 +7,7 @@
 //! module uses sales, the store, Redis and HTTP.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::message::{self, Version};
 use crate::sale::page::{self, PageContent};
 use crate::store::LazyStore;
+use crate::time::periodic::Passes;
 
 /// What operators say to everybody who waits.
 pub mod announcement;
@@ -188,16 +190,13 @@ impl Renderer {
         let sweeping = sweep::run(self.origin.clone(), self.options.clone(), stop.clone());
         let sweeping = tokio::spawn(sweeping);
         let mut ready = Some(ready);
-        while !stop.is_cancelled() {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                ended = self.follow(&redis, &mut ready) => {
-                    if let Err(error) = ended {
-                        tracing::warn!(%error, "pages are not rendered for now");
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+        let mut passes = Passes::new(stop.clone(), "pages wait to be rendered", PAUSE);
+        while passes.go_on() {
+            let ended = tokio::select! {
+                () = stop.cancelled() => break,
+                Err(ended) = self.follow(&redis, &mut ready, &mut passes) => ended,
+            };
+            passes.pause_after(Err(ended)).await;
         }
         for task in [purging, reporting, sweeping] {
             // They end by the same `stop`.
@@ -211,8 +210,12 @@ impl Renderer {
         &self,
         redis: &RedisLink,
         ready: &mut Option<oneshot::Sender<()>>,
-    ) -> Result<(), PagesError> {
+        passes: &mut Passes,
+    ) -> Result<Infallible, PagesError> {
         let mut last = self.catch_up(redis).await?;
+        passes
+            .pause_after(Ok::<_, PagesError>(Duration::ZERO))
+            .await;
         if let Some(ready) = ready.take() {
             // Nobody may be waiting any more.
             let _ = ready.send(());

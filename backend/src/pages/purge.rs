@@ -124,12 +124,16 @@ impl Purges {
                 return stop.cancelled().await;
             }
         };
+        let mut failing = false;
         while !stop.is_cancelled() {
             match self.send_due(&origin, &http).await {
                 // There may be more.
                 Ok(AT_ONCE) => continue,
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "noted purges cannot be read"),
+                Ok(_) => failing = false,
+                Err(error) if !std::mem::replace(&mut failing, true) => {
+                    tracing::warn!(%error, "noted purges cannot be read");
+                }
+                Err(_) => {}
             }
             tokio::select! {
                 () = stop.cancelled() => {}
