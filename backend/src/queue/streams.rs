@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     Capabilities, Delivery, Message, Published, Queue, QueueError, Receipt, millis, unsent,
 };
-use crate::redis::consumer_group::ConsumerGroup;
+use crate::redis::consumer_group::{self, ConsumerGroup};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 
 /// Receiving messages.
@@ -172,7 +172,7 @@ impl Queue for StreamsQueue {
                 next_due = self.move_due().await?.unwrap_or(CHECK_EVERY);
                 match self.abandoned(max).await {
                     Ok(found) if found.is_empty() => self.set_busy(),
-                    Err(error) if error.code() == Some("NOGROUP") => self.create_group().await?,
+                    Err(error) if consumer_group::is_gone(&error) => self.create_group().await?,
                     other => return Ok(other?),
                 }
             }
@@ -185,7 +185,7 @@ impl Queue for StreamsQueue {
             let limit = left + self.redis.patience();
             let read = timeout(limit, self.fresh(&mut conn, max, left)).await;
             match read {
-                Ok(Err(error)) if error.code() == Some("NOGROUP") => self.create_group().await?,
+                Ok(Err(error)) if consumer_group::is_gone(&error) => self.create_group().await?,
                 Ok(found) => {
                     let found = found?;
                     self.keep(conn);

@@ -78,10 +78,11 @@ pub fn created(reply: RedisResult<()>) -> RedisResult<()> {
     }
 }
 
-/// Whether a command failed because its group, or the whole stream, is gone.
+/// Whether a command failed because its group, or the whole stream, is gone: before it was
+/// sent, or while it waited for entries.
 #[must_use]
 pub fn is_gone(error: &RedisError) -> bool {
-    error.code() == Some("NOGROUP")
+    matches!(error.code(), Some("NOGROUP" | "UNBLOCKED"))
 }
 
 /// The entries of a reply to a read of one stream.

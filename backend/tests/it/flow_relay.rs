@@ -6,8 +6,10 @@ use std::time::Duration;
 use crate::common::shop::Shop;
 use crate::common::{eventually, item};
 use axum::http::StatusCode;
+use redis::AsyncCommands as _;
 use seckill::outbox::relay;
 use seckill::queue::StreamsQueue;
+use seckill::redis::consumer_group::{self, ConsumerGroup, ReadReply};
 use seckill::redis::segments::Segments;
 use seckill_core::ids::Item;
 use seckill_core::keys;
@@ -134,4 +136,34 @@ async fn a_product_approved_while_the_relay_runs_is_relayed() {
     })
     .await;
     shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_read_that_waits_on_an_outbox_that_is_deleted_finds_it_gone() {
+    let redis = common::TestRedis::start().await;
+    let link = redis.link().await;
+    let mut conn = link.conn().await.unwrap();
+    let (group, stream) = (
+        ConsumerGroup {
+            name: "relay",
+            consumer: "relay",
+        },
+        "retired",
+    );
+    group.create(stream).exec_async(&mut conn).await.unwrap();
+    let mut waiting = link.dedicated().await.unwrap();
+    let read = tokio::spawn(async move {
+        let read = group.read(&[stream], 1, Some(common::DEADLINE));
+        read.query_async::<ReadReply>(&mut waiting).await
+    });
+    eventually("it waits", || async {
+        let mut info = redis::cmd("INFO");
+        let clients = info.arg("clients").query_async(&mut conn.clone()).await;
+        let clients: String = clients.unwrap();
+        clients.contains("blocked_clients:1").then_some(())
+    })
+    .await;
+    let () = conn.unlink(stream).await.unwrap();
+    let error = read.await.unwrap().unwrap_err();
+    assert!(consumer_group::is_gone(&error), "{error}");
 }
