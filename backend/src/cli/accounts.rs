@@ -191,8 +191,8 @@ async fn change(
         }
     }
     store.close().await;
-    let since = if is_so { "already" } else { "now" };
-    say(&format!("{name} {outcome} {since}.\n"))
+    let since = if is_so { ", as before" } else { " now" };
+    say(&format!("{name} {outcome}{since}.\n"))
 }
 
 fn done(action: &'static str, name: &str, detail: Value) -> Done {
@@ -231,7 +231,7 @@ async fn link(config: &Config, name: &str, subject: Option<&str>) -> anyhow::Res
     };
     if identity == account.identity {
         store.close().await;
-        return say(&format!("{name} {outcome} already.\n"));
+        return say(&format!("{name} {outcome}, as before.\n"));
     }
     let subjects = [subject_of(&account.identity), subject_of(&identity)];
     let done = done(action, name, json!({ "subject": subjects }));

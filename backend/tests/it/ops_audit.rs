@@ -172,7 +172,7 @@ async fn what_is_so_already_or_refused_leaves_no_line() {
     let before = log(&shop).await.len();
     assert_eq!(before, 3);
     let said = done(&shop, &["accounts", "disable", "bob"], "");
-    assert_eq!(said, "bob may not log in already.\n");
+    assert_eq!(said, "bob may not log in, as before.\n");
     done(&shop, &["accounts", "link", "bob", "4711"], "");
     done(&shop, &["accounts", "forget-factor", "bob"], "");
     done(&shop, &["bans", "lift", "user", "eve"], "");
