@@ -4,6 +4,10 @@ vcl 4.1;
 # and the renderer's network, and name Varnish to the back end:
 #   SECKILL_PURGE_URLS=http://10.0.0.9  SECKILL_PREWARM_URLS=http://10.0.0.9
 #
+# Start varnishd with -p http_req_hdr_len=32k -p http_req_size=64k -p workspace_client=192k
+# -p workspace_backend=192k: a shop's domain may have collected cookies of more than the 8k
+# that Varnish takes by itself, and the edge takes lines of 32k.
+#
 # Pages are kept until they are purged, though browsers must not keep them; assets and
 # pictures never change under their names. Everything else is passed on: what is
 # personal, and every purchase. docs/cdn.md has the reasons and what to do when the CDN's
@@ -48,7 +52,7 @@ sub vcl_recv {
     }
 
     # What everybody may see alike: the same for every visitor, whatever they send.
-    if (req.url ~ "^/(product|assets|pictures)/" || req.url ~ "^/([^/?]*\.html|version\.json|left\.json)?(\?|$)") {
+    if (req.url ~ "^/(product|assets|pictures)/" || req.url ~ "^/([^/?]*\.html|(version|left|announcement)\.json)?(\?|$)") {
         if (req.method != "GET" && req.method != "HEAD") {
             return (pass);
         }
@@ -74,10 +78,6 @@ sub vcl_hash {
     return (lookup);
 }
 
-sub vcl_backend_fetch {
-    unset bereq.http.X-Cdn;
-}
-
 sub vcl_backend_response {
     if (bereq.uncacheable) {
         return (deliver);
@@ -98,7 +98,9 @@ sub vcl_backend_response {
         return (deliver);
     }
     if (beresp.status == 200) {
-        if (bereq.url == "/left.json") {
+        # For the ban of a page that is removed.
+        set beresp.http.X-Path = bereq.url;
+        if (bereq.url ~ "^/(left|announcement)\.json$") {
             set beresp.ttl = 1s;
             set beresp.grace = 5s;
         } else if (bereq.url ~ "^/(assets|pictures)/") {
@@ -113,6 +115,12 @@ sub vcl_backend_response {
         # 404 of a page that is about to be published, 301, 403.
         set beresp.ttl = 5s;
         set beresp.grace = 0s;
+        # Of a page that was removed: its copies would come back when this response, which
+        # only hides them, has expired. Only where there may be one, since strangers ask
+        # for what is not there.
+        if (bereq.http.X-Cdn || bereq.is_bgfetch) {
+            ban("obj.http.X-Path == " + bereq.url);
+        }
     }
     return (deliver);
 }
@@ -127,6 +135,7 @@ sub vcl_deliver {
     }
     # Which software and which request it was is nobody's business.
     unset resp.http.Via;
+    unset resp.http.X-Path;
     unset resp.http.X-Varnish;
     # A browser revalidates each time by the ETag; an age would confuse it.
     unset resp.http.Age;

@@ -111,6 +111,15 @@ within "bytes of the product page over the wire" 1 61440 "$weight"
 etag=$(header "$shop_url$page" ETag)
 fact "an unchanged page is confirmed by its ETag" 304 "$(curl -sS -o "$work/answer" -w '%{http_code}' -H "If-None-Match: $etag" "$shop_url$page")"
 
+step "What open pages poll is kept for a second, and what buyers send is theirs"
+for path in /left.json /announcement.json; do
+    twice() { header "$cdn$path" X-Cache >/dev/null; [ "$(header "$cdn$path" X-Cache)" = HIT ]; }
+    poll_until 10 twice && said=HIT || said=$(header "$cdn$path" X-Cache)
+    fact "$path, twice within a second" HIT "$said"
+done
+fact "a login that a browser sends through the cache: status" 200 \
+    "$(curl -s -o "$work/answer" -w '%{http_code}' -H "Origin: $cdn" -H 'Content-Type: application/json' -d '{"user":"li"}' "$cdn/api/session")"
+
 step "An edit is visible after one purge"
 edit "Edited once"
 began=$(date +%s%N)

@@ -35,9 +35,11 @@ cdn_port=$(free_ports 1)
 cdn=http://127.0.0.1:$cdn_port
 export SECKILL_PURGE_URLS=$cdn SECKILL_PREWARM_URLS=$cdn
 sed -e 's/\.host = "10.0.0.5"/.host = "127.0.0.1"/' -e "s/\.port = \"8080\"/.port = \"$SECKILL_PORT\"/" conf/cdn/varnish.vcl >"$work/varnish.vcl"
+# As the file says that it is to be started.
+read -ra varnish_options < <(tr -d '\n#' <conf/cdn/varnish.vcl | grep -oE '( *-p [a-z_]+=[0-9]+k)+')
 varnish_start() {
     # Its own folder in the work folder, and no second user: nothing of the system's.
-    varnishd -F -j none -a "127.0.0.1:$cdn_port" -f "$work/varnish.vcl" -n "$work/varnish" -s malloc,64m >>"$work/varnish.log" 2>&1 &
+    varnishd -F -j none -a "127.0.0.1:$cdn_port" -f "$work/varnish.vcl" -n "$work/varnish" -s malloc,64m "${varnish_options[@]}" >>"$work/varnish.log" 2>&1 &
     varnish_pid=$!
     poll_until 30 curl -fsS -o "$work/answer" "$cdn/api/time" 2>/dev/null || fail "varnishd does not answer; see $work/varnish.log"
 }
@@ -80,6 +82,14 @@ fact "its browser asks again each time" no-cache "$(header "$cdn$page" Cache-Con
 fact "purging what is not cached: status" 404 "$(curl -s -o "$work/answer" -w '%{http_code}' -X PURGE "$cdn/api/orders")"
 fact "a purge by a stranger: status" 403 "$(curl -s -o "$work/answer" -w '%{http_code}' --interface 127.0.0.2 -X PURGE "$cdn$page")"
 
+for path in /left.json /announcement.json; do
+    twice() { cache "$path" >/dev/null; [ "$(cache "$path")" = HIT ]; }
+    poll_until 10 twice && said=HIT || said=$(cache "$path")
+    fact "$path, twice within a second" HIT "$said"
+done
+fact "cookies of 9,000 bytes: status" 200 \
+    "$(curl -s -o "$work/answer" -w '%{http_code}' -H "Cookie: c=$(head -c 9000 /dev/zero | tr '\0' x)" "$cdn/api/time")"
+
 step "$visits visitors meet the cache"
 before=$(counter cache_hit) missed=$(counter cache_miss)
 seq "$visits" | xargs -P 4 -n 100 sh -c 'for n; do echo "url = '"$cdn$page"'?visit=$n"; echo "output = /dev/null"; done | curl -fsS -K -' sh
@@ -95,6 +105,18 @@ poll_until 30 shows "Edited once" || true
 fact "the cache shows the edit" yes "$(shows "Edited once" && echo yes)"
 poll_until 30 none_waits || true
 fact "purges that wait" 0 "$(waiting)"
+
+step "A page that is removed does not come back"
+gone=/product/1-gone.html
+printf '<p>Removed soon</p>' >"$SECKILL_DATA/pages$gone"
+cache "$gone" >/dev/null
+fact "the page before" "200 HIT" "$(curl -s -o "$work/answer" -w '%{http_code}' "$cdn$gone") $(cache "$gone")"
+rm "$SECKILL_DATA/pages$gone"
+fact "its purge: status" 404 "$(curl -s -o "$work/answer" -w '%{http_code}' -X PURGE "$cdn$gone")"
+# The 404 is kept for five seconds.
+comes_back() { [ "$(curl -s -o "$work/answer" -w '%{http_code}' "$cdn$gone")" != 404 ]; }
+poll_until 8 comes_back && said=yes || said=no
+fact "it comes back within eight seconds" no "$said"
 
 step "The origin is away"
 shop_stop || true
