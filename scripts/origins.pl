@@ -13,7 +13,8 @@
 # the old list is put back. Status 0: in force, or nothing changed. Two that run at the
 # same time do it one after the other.
 #
-#   --to FILE        the list for nginx            (/etc/seckill/origins.conf)
+#   --to FILE        the list for nginx            (/etc/seckill/origins.conf); a second one
+#                    beside it, origins-realip.conf, names whose X-Forwarded-For is believed
 #   --always LIST    networks that are always on it, separated by commas (your own)
 #   --shrink         it may lose more than half
 #   --no-reload      only write
@@ -106,28 +107,47 @@ open my $lock, '>>', "$to.lock" or refuse("$to.lock cannot be written: $!");
 flock $lock, LOCK_EX or refuse("$to.lock cannot be locked: $!");
 my @before;
 if (open my $old, '<', $to) {
-    @before = grep { defined } map { /^allow (\S+);$/ ? $1 : undef } <$old>;
+    # Older lists have "allow" before the network.
+    @before = grep { defined } map { /^(?:allow (\S+)|(\S+) 1);$/ ? $1 // $2 : undef } <$old>;
 }
 my @kept = grep { $networks{$_} } @before;
 refuse(sprintf '%s has only %d of the %d that are in force; if that is right, say --shrink; nothing was changed',
     $source, scalar @kept, scalar @before) if !$shrink && @before > 3 && @kept * 2 < @before;
 
 $networks{$_} = 1 for grep { $_ ne '' } split /,/, $always;
-my $text = "# Written by seckill-origins; a change made here is lost.\n" . join '', map { "allow $_;\n" } sort keys %networks;
-my $old = -e $to ? do { open my $file, '<', $to or refuse("$to cannot be read: $!"); local $/; scalar <$file> } : undef;
-exit 0 if defined $old && $old eq $text;
+# Who may connect, for geo{} in conf/sites/origins.conf; and whose X-Forwarded-For is
+# believed, if conf/sites/origin.conf includes that.
+(my $realip = $to) =~ s/(\.conf)?$/-realip.conf/;
+my %text = map {
+    my ($file, $line) = @$_;
+    $file => "# Written by seckill-origins; a change made here is lost.\n" . join '', map { sprintf "$line\n", $_ } sort keys %networks;
+} [$to, '%s 1;'], [$realip, 'set_real_ip_from %s;'];
+my %old = map { $_ => content($_) } keys %text;
+exit 0 unless grep { ($old{$_} // '') ne $text{$_} } keys %text;
+
+# What a file holds; undef if there is none.
+sub content {
+    my ($path) = @_;
+    return undef unless -e $path;
+    open my $file, '<', $path or refuse("$path cannot be read: $!");
+    local $/;
+    return scalar <$file>;
+}
 
 # A whole file under another name first, so that nginx never reads half of one.
 sub put {
-    my ($content) = @_;
-    open my $new, '>', "$to.new" or refuse("$to.new cannot be written: $!");
-    print {$new} $content or refuse("$to.new cannot be written: $!");
-    close $new or refuse("$to.new cannot be written: $!");
-    rename "$to.new", $to or refuse("$to cannot be replaced: $!");
+    my ($path, $content) = @_;
+    open my $new, '>', "$path.new" or refuse("$path.new cannot be written: $!");
+    print {$new} $content or refuse("$path.new cannot be written: $!");
+    close $new or refuse("$path.new cannot be written: $!");
+    rename "$path.new", $path or refuse("$path cannot be replaced: $!");
 }
-put($text);
+put($_, $text{$_}) for sort keys %text;
 if ($reload) {
-    my $undo = sub { defined $old ? put($old) : unlink $to; refuse($_[0]) };
+    my $undo = sub {
+        for (sort keys %old) { defined $old{$_} ? put($_, $old{$_}) : unlink $_ }
+        refuse($_[0]);
+    };
     system("$nginx -t >/dev/null 2>&1") == 0
         or $undo->('nginx refuses its configuration (nginx -t says why); the old list stays');
     # Left there, the new list would be taken for one in force at the next try.

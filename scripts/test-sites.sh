@@ -18,7 +18,7 @@ done
 enter_link
 work=$PWD/target/sites
 rm -rf "$work"
-mkdir -p "$work/temp" "$work/pages/product" "$work/pages/pictures" "$work/pages/assets" "$work/seckill-sites" "$work/ssl"
+mkdir -p "$work/temp" "$work/pages/shop" "$work/pages/product" "$work/pages/pictures" "$work/pages/assets" "$work/seckill-sites" "$work/ssl"
 nginx_pid=
 tidy() {
     [ -z "$nginx_pid" ] || { kill -TERM "$nginx_pid" 2>/dev/null || true; wait "$nginx_pid" 2>/dev/null || true; }
@@ -36,11 +36,19 @@ printf '<p>page</p>' >"$work/pages/product/1-153.html"
 head -c 4000000 /dev/zero >"$work/pages/pictures/large.png"
 printf 'small' >"$work/pages/pictures/small.png"
 cp conf/sites/tls.conf "$work/seckill-sites/"
-sed "s|/etc/seckill/origins.conf|$work/origins.conf|" conf/sites/origin.conf >"$work/seckill-sites/origin.conf"
-echo 'allow 127.0.0.3;' >"$work/origins.conf"
+printf '{"left":{}}' >"$work/pages/shop/left.json"
+printf '{"assets":"x"}' >"$work/pages/shop/version.json"
+printf 'export {};' >"$work/pages/assets/page.js"
+printf 'a { color: red }' >"$work/pages/assets/page.css"
+# With the CDN's X-Forwarded-For believed, as origin.conf says.
+for file in origin origins; do
+    sed "s|/etc/seckill/origins|$work/origins|; s/^# \(include .*\|real_ip.*\);/\1;/" "conf/sites/$file.conf" >"$work/seckill-sites/$file.conf"
+done
+echo '127.0.0.3 1;' >"$work/origins.conf"
+echo 'set_real_ip_from 127.0.0.3;' >"$work/origins-realip.conf"
 here() {
     sed -e "s|listen 443|listen 127.0.0.1:$tls|; s|ssl_certificate_key .*|ssl_certificate_key $work/ssl/key;|; s|ssl_certificate  .*|ssl_certificate $work/ssl/cert;|" \
-        -e "s|/var/lib/seckill/pages|$work/pages|" \
+        -e "s|/var/lib/seckill/pages|$work/pages|; s|/usr/share/seckill/html|$PWD/html|" \
         -e "s|server 10.0.1.1:8080|server 127.0.0.1:$first|; s|server 10.0.1.2:8080|server 127.0.0.1:$second|; /10.0.1.3/d" "$1"
 }
 cat >"$work/nginx.conf" <<CONF
@@ -53,11 +61,17 @@ http {
     access_log off;
     client_body_temp_path $work/temp/a; proxy_temp_path $work/temp/b; fastcgi_temp_path $work/temp/c;
     uwsgi_temp_path $work/temp/d; scgi_temp_path $work/temp/e;
-    types { text/html html; image/png png; }
+    include seckill-sites/origins.conf;
     log_format back '\$server_port';
     server { listen 127.0.0.1:$first;  access_log $work/first back;  location / { return 200 first; } }
     server { listen 127.0.0.1:$second; access_log $work/second back; location / { return 200 second; } }
-    server { listen 127.0.0.1:$plain; include seckill-sites/origin.conf; location / { root $work/pages; } }
+    server {
+        listen 127.0.0.1:$plain;
+        include seckill-sites/origin.conf;
+        location / { root $work/pages; }
+        location = /who { return 200 "\$remote_addr"; }
+        location = /metrics { allow 127.0.0.2; deny all; return 204; }
+    }
 $(here conf/sites/mall.conf)
 $(here conf/sites/product.conf)
 }
@@ -77,8 +91,27 @@ fact "picture without Referer" 200 "$(get $product /pictures/small.png)"
 fact "picture on our page" 200 "$(get $product /pictures/small.png -e https://seckill.example.com/product/1-153.html)"
 fact "picture on somebody's page" 403 "$(get $product /pictures/small.png -e https://thief.example.net/)"
 fact "picture on a page whose name begins as ours" 403 "$(get $product /pictures/small.png -e https://seckill.example.com.evil.net/)"
+for from in https://www.google.com/ https://weibo.com/a https://example.com/ android-app://com.tencent.mm/; do
+    fact "page to which $from links" 200 "$(get $product /product/1-153.html -e "$from")"
+done
+fact "picture on the page of the shop's domain" 200 "$(get $product /pictures/small.png -e https://example.com/)"
 fact "an old name of a page" 301 "$(get $product /item/1/153)"
 fact "what is no page" 404 "$(get $product /api/orders)"
+
+# --- Everything that a page needs ------------------------------------------
+
+header() { curl -sk -o "$work/answer" -D - --resolve "$product:$tls:127.0.0.1" "https://$product:$tls$1" | tr -d '\r' | sed -n "s/^$2: //Ip"; }
+for path in /left.json /announcement.json /version.json /favicon.ico /icon-192.png /manifest.webmanifest; do
+    fact "$path, which a page loads" 200 "$(get $product $path)"
+done
+fact "an announcement while there is none" '{"text":null,"until_ms":0}' "$(get $product /announcement.json >/dev/null; cat "$work/answer")"
+for path in / /orders.html '/order.html?id=7'; do
+    fact "$path, which a page links to" "https://seckill.example.com$path" "$(header "$path" Location)"
+done
+fact "type of a script" "application/javascript; charset=utf-8" "$(header /assets/page.js Content-Type)"
+fact "type of a style sheet" "text/css; charset=utf-8" "$(header /assets/page.css Content-Type)"
+fact "what a page may load" "$(sed -n "s| \$seckill_api_origins;| https://seckill.example.com;|; s/^ *default \"\(default-src.*\)\";/\1/p" conf/seckill/http.conf)" \
+    "$(header /product/1-153.html Content-Security-Policy)"
 
 # --- The budget of bytes (docs/names.md) -----------------------------------
 
@@ -129,6 +162,11 @@ fact "origin, from an address on its list" 200 "$(from 127.0.0.3)"
 fact "origin, from another" 403 "$(from 127.0.0.2)"
 fact "origin, from another that claims to be on the list" 403 \
     "$(curl -s -o /dev/null -w '%{http_code}' --interface 127.0.0.2 -H 'X-Forwarded-For: 127.0.0.3' "http://127.0.0.1:$plain/pictures/small.png")"
+claims() { curl -s "${@:3}" --interface "$1" -H "X-Forwarded-For: $2" "http://127.0.0.1:$plain/who"; }
+fact "a shopper behind the CDN" 203.0.113.7 "$(claims 127.0.0.3 203.0.113.7)"
+fact "one who claims to be behind it: status" 403 "$(claims 127.0.0.2 127.0.0.3 -o /dev/null -w '%{http_code}')"
+fact "a shopper behind it with the address of a stranger: status" 200 "$(claims 127.0.0.3 127.0.0.2 -o /dev/null -w '%{http_code}')"
+fact "metrics, from an address on their own list" 204 "$(curl -s -o /dev/null -w '%{http_code}' --interface 127.0.0.2 "http://127.0.0.1:$plain/metrics")"
 origins() { scripts/origins.pl --to "$work/origins.conf" --nginx "nginx -p $work/ -c $work/nginx.conf -e $work/error.log" "$@" >"$work/said" 2>&1; }
 is() { [ "$(from "$1")" = "$2" ]; }
 printf '127.0.0.2\n127.0.0.4/31 # the CDN\n2001:db8::/32\n' | origins - --shrink && status=0 || status=$?
@@ -161,7 +199,12 @@ echo "$nginx_pid_file" >"$work/pid"
 for from in 1 21; do { seq 1 9 | sed 's/^/192.0.2./'; seq "$from" "$((from + 19))" | sed 's/^/203.0.113./'; } >"$work/list.$from"; done
 for from in 1 21; do origins "$work/list.$from" --shrink --no-reload & done
 jobs -p | grep -vx "$nginx_pid" | while read -r pid; do tail --pid="$pid" -f /dev/null; done
-fact "two at the same time leave one of the lists, whole" 29 "$(grep -c '^allow ' "$work/origins.conf")"
+fact "two at the same time leave one of the lists, whole" 29 "$(grep -c ' 1;$' "$work/origins.conf")"
+fact "networks whose X-Forwarded-For is believed" "$(sed -n 's/ 1;$//p' "$work/origins.conf" | sha1sum)" \
+    "$(sed -n 's/^set_real_ip_from \(.*\);$/\1/p' "$work/origins-realip.conf" | sha1sum)"
+seq 1 9 | sed 's/.*/allow 192.0.2.&;/' >"$work/origins.conf"
+printf '192.0.2.1\n' | origins - --no-reload && status=0 || status=$?
+fact "a list that lost most of one of before this release" 2 "$status"
 { seq 1 9 | sed 's/^/192.0.2./'; } | origins - --shrink --no-reload
 before=$(cksum <"$work/origins.conf")
 echo 'a mistake' >>"$work/nginx.conf"
