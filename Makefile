@@ -98,6 +98,10 @@ sbom: ## List what is in the images (CycloneDX): packages and crates
 compose-test: ## Run docker/compose.yaml, race buyers through it, kill each container; fail over as compose.full.yaml does (needs root)
 	@scripts/test-compose-full.sh && scripts/test-compose.sh
 
+.PHONY: test-edge
+test-edge: ## Run what the edge's image starts on this machine: its variables, its log
+	@scripts/test-edge.sh
+
 .PHONY: test-kubernetes
 test-kubernetes: ## Check the manifests in kubernetes/ offline
 	@scripts/test-kubernetes.sh
