@@ -80,7 +80,7 @@ for service in redis purchase orders ops edge; do
         "$([ "$(podman exec "$name" id -u)" != 0 ] && echo "no root"), $([ "$(podman inspect --format '{{.HostConfig.ReadonlyRootfs}}' "$name")" = true ] && echo read-only)"
 done
 fact "secrets in the environment of a container" "" "$(podman inspect --format '{{.Config.Env}}' "$(container purchase)" "$(container edge)" | grep -oE 'k1 [0-9a-f]{8}' || true)"
-for service in purchase ops; do
+for service in redis purchase orders ops edge; do
     healthy() { podman healthcheck run "$(container "$service")" >/dev/null 2>&1; }
     poll_until 90 healthy && said=healthy || said=unhealthy
     fact "$service: health check" healthy "$said"
