@@ -61,7 +61,7 @@ CONF
 nginx_conf roles "$servers" >"$work/roles.conf"
 nginx_conf edge "upstream seckill_purchase { server unix:$work/purchase.sock; keepalive 256; }
     server { listen 127.0.0.1:8080; location / { proxy_pass http://seckill_purchase; proxy_http_version 1.1; proxy_set_header Connection ''; } }" >"$work/edge.conf"
-sed -e "s|/run/seckill/purchase.sock user www-data|$work/purchase.sock user root|" conf/haproxy/back-ends.cfg >"$work/back-ends.cfg"
+sed -e "s|/run/haproxy/purchase.sock user www-data|$work/purchase.sock user root|" conf/haproxy/back-ends.cfg >"$work/back-ends.cfg"
 
 # names ADDRESS...: what the name means from now on.
 names() {
