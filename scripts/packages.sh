@@ -112,7 +112,8 @@ package_back_end() {
     git ls-files -z conf lua html examples | xargs -0 cp --parents -t "$share"
     # As in the packages of nginx's own modules, and by full paths.
     sed -i -e 's|^load_module .*|include /etc/nginx/modules-enabled/*.conf;|' \
-        -e 's|include seckill/|include /usr/share/seckill/conf/seckill/|' "$share/conf/nginx.conf"
+        -e 's|include seckill/|include /usr/share/seckill/conf/seckill/|' "$share/conf/nginx.conf" "$share"/conf/sites/*.conf
+    ! grep -rn 'include seckill/' "$share/conf/nginx.conf" "$share/conf/sites" || fail "an include above is not where the package puts it"
     grep -q modules-enabled "$share/conf/nginx.conf" || fail "conf/nginx.conf has no load_module any more"
     find "$share" -type d -exec chmod 755 {} + -o -type f -exec chmod 644 {} +
     local from=packaging/debian/seckill
