@@ -209,8 +209,9 @@ fn stop_at_signals() -> anyhow::Result<CancellationToken> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        tracing::info!("stopping");
+        // First what was asked for: a log line may wait for its reader.
         stopped.cancel();
+        tracing::info!("stopping");
     });
     Ok(stop)
 }

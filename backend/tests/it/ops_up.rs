@@ -152,6 +152,39 @@ async fn it_starts_sells_the_demo_and_stops_in_order() {
 }
 
 #[tokio::test]
+async fn it_stops_although_the_reader_of_its_log_is_gone() {
+    let mut system = Box::new();
+    let listen = ["purchase_listen", "ops_listen"].map(|key| format!("{key}={}", free_address()));
+    let mut command = system.command(&["up", "--no-edge", "--demo"]);
+    command.args(["--set", &listen[0], "--set", &listen[1]]);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    system.child = Some(command.spawn().unwrap());
+    eventually("it serves", || async {
+        system.status()["parts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|p| p["name"] == "purchase" && p["up"] == true)
+            .then_some(())
+    })
+    .await;
+    // As "tee" does at Ctrl-C, and "head" after ten lines.
+    drop(system.child.as_mut().unwrap().stderr.take());
+    system.signal(Signal::SIGTERM);
+    let child = system.child.as_mut().unwrap();
+    let ended = eventually("it stops", || {
+        let ended = child.try_wait().unwrap();
+        async move { ended }
+    })
+    .await;
+    assert_eq!(ended.code(), Some(0));
+    eventually("redis ends too", || async {
+        system.running().is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn killed_the_hard_way_it_takes_redis_along_and_continues_the_same_sale() {
     let mut system = Box::new();
     system.up().await;
