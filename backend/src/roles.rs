@@ -205,11 +205,12 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Looks at Redis, which every role needs, and at the database, which the orders role
-    /// needs.
+    /// Looks at Redis, which every role needs but that of ops, which serves the document of
+    /// the day from the disk; and at the database, which the orders role needs.
     fn check(&self, roles: &[Role]) -> Check {
         let (redis, store) = (self.redis.clone(), self.store.clone());
-        let is_needed = roles.contains(&Role::Orders);
+        let needs_redis = roles != [Role::Ops];
+        let needs_database = roles.contains(&Role::Orders);
         Arc::new(move || {
             let (redis, store) = (redis.clone(), store.clone());
             Box::pin(async move {
@@ -219,8 +220,8 @@ impl Parts<'_> {
                     is_needed,
                 };
                 vec![
-                    part("redis", redis.conn().await.is_ok(), true),
-                    part("database", store.is_up().await, is_needed),
+                    part("redis", redis.conn().await.is_ok(), needs_redis),
+                    part("database", store.is_up().await, needs_database),
                 ]
             })
         })

@@ -97,16 +97,22 @@ pub fn router(state: ShopState) -> Router {
 }
 
 /// It sells without the database, and cannot show orders or take payment notices then.
+/// Without Redis it takes purchases into its journal, if it has one.
 fn check_of(state: Arc<ShopState>) -> Check {
     Arc::new(move || {
         let state = state.clone();
         Box::pin(async move {
             let redis = state.redis.conn().await.is_ok();
             let catalogue = state.catalogue.products().is_some();
+            let journal = state.journals.as_ref();
+            let journal = journal.map(|it| it.own.takes_requests());
             let mut parts = vec![
-                part("redis", redis, true),
+                part("redis", redis, journal != Some(true)),
                 part("catalogue", catalogue, true),
+                // Until it knows which sessions are revoked, it believes none.
+                part("sessions", state.revoked.was_read(), true),
             ];
+            parts.extend(journal.map(|takes| part("journal", takes, false)));
             if let Some(store) = &state.store {
                 parts.push(part("database", store.is_up().await, false));
             }

@@ -66,7 +66,7 @@ pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<()
     );
     let router = day::router(state)
         .merge(console::router(console))
-        .merge(health::router(parts.check(&[])));
+        .merge(health::router(parts.check(&[Role::Ops])));
     let more: MoreMetrics = Arc::new(move || {
         let board = board.clone();
         Box::pin(async move { board.metrics().await })

@@ -14,7 +14,7 @@
 //! what waited meanwhile ([`Journals`]).
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use seckill_core::ids::Item;
 use seckill_core::journal::Id;
@@ -127,6 +127,8 @@ struct Shared {
     arrived: Notify,
     found: Found,
     folder: Folder,
+    /// Why nothing more is written until the process is started again.
+    stopped: OnceLock<String>,
 }
 
 impl Shared {
@@ -231,6 +233,7 @@ impl Journal {
             arrived: Notify::new(),
             found: loaded.found,
             folder,
+            stopped: OnceLock::new(),
         });
         let of_writer = Arc::clone(&shared);
         std::thread::Builder::new()
@@ -267,6 +270,12 @@ impl Journal {
         outcome
             .await
             .unwrap_or_else(|_| Err(AppendError::Unknown("its writer has ended".to_owned())))
+    }
+
+    /// Whether it takes requests, which one at its bound does again by itself.
+    #[must_use]
+    pub fn takes_requests(&self) -> bool {
+        self.shared.stopped.get().is_none()
     }
 
     /// Whether requests of this segment wait to be replayed.

@@ -11,6 +11,13 @@ use tempfile::TempDir;
 
 use crate::common::{TestRedis, eventually};
 
+/// Serves the ops role on a socket.
+fn ops(data: &Path, redis: &TestRedis, socket: &Path) -> Process {
+    let listen = format!("--set=ops_listen=unix:{}", socket.display());
+    let url = format!("--set=redis_url={}", redis.url());
+    Process::start(data, &[&listen, &url, "serve", "--roles", "ops"])
+}
+
 /// A process of the program, ended when dropped.
 struct Process(Child);
 
@@ -86,4 +93,24 @@ async fn a_process_whose_roles_serve_nothing_serves_its_metrics() {
     for name in ["process_open_fds ", "process_cpu_seconds_total "] {
         assert!(text.contains(name), "{name}\n{text}");
     }
+}
+
+#[tokio::test]
+async fn the_ops_role_gets_requests_while_redis_is_away() {
+    let (data, mut redis) = (TempDir::new().unwrap(), TestRedis::start().await);
+    let socket = data.path().join("ops.sock");
+    let _ops = ops(data.path(), &redis, &socket);
+    let says = |words: &'static str| {
+        let socket = socket.clone();
+        async move {
+            eventually(words, || async {
+                get(&socket, "/readyz")?.contains(words).then_some(())
+            })
+            .await;
+        }
+    };
+    says(r#""redis":"up""#).await;
+    redis.kill();
+    // It serves the document of the day from the disk.
+    says(r#""redis":"away""#).await;
 }

@@ -32,7 +32,6 @@ pub(super) fn run(files: Files, mut commands: mpsc::Receiver<Command>, shared: &
     let mut writer = Writer {
         files,
         shared: Arc::clone(shared),
-        stopped: None,
     };
     let mut taken = Vec::with_capacity(BATCH);
     while commands.blocking_recv_many(&mut taken, BATCH) > 0 {
@@ -55,13 +54,11 @@ pub(super) fn run(files: Files, mut commands: mpsc::Receiver<Command>, shared: &
 struct Writer {
     files: Files,
     shared: Arc<Shared>,
-    /// Why nothing more is written.
-    stopped: Option<String>,
 }
 
 impl Writer {
     fn append(&mut self, appends: Appends) {
-        if let Some(reason) = &self.stopped {
+        if let Some(reason) = self.shared.stopped.get() {
             return answer(appends, &AppendError::NotWritten(reason.clone()));
         }
         let mut bodies: Vec<Vec<u8>> = Vec::with_capacity(appends.len());
@@ -101,7 +98,8 @@ impl Writer {
                      check the disk first"
                 );
                 answer(fitting, &AppendError::Unknown(reason.clone()));
-                self.stopped = Some(reason);
+                // The first reason stays.
+                let _ = self.shared.stopped.set(reason);
             }
         }
     }

@@ -41,6 +41,13 @@ async fn while_redis_is_away_buyers_are_in_progress_and_who_came_first_buys() {
     }
     assert_eq!(shop.result("u19").await["status"], "processing");
     assert_eq!(shop.result("nobody").await["status"], "unknown");
+    // Whoever sends it requests goes on doing so.
+    let (status, health) = shop.get("/readyz", "").await;
+    assert_eq!(
+        (status, &health["status"], &health["parts"]["redis"]),
+        (StatusCode::OK, &"limited".into(), &"away".into()),
+        "{health}"
+    );
     // A second click of the same request is the same request.
     assert_eq!(shop.click_once("u0", "r0").await.0, StatusCode::ACCEPTED);
     shop.redis.start_again().await;
@@ -241,5 +248,15 @@ async fn one_master_away_journals_its_own_buyers_and_the_others_buy_at_once() {
     for n in 0..20 {
         assert_eq!(shop.result(&format!("u{n}")).await["status"], "succeeded");
     }
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn without_a_journal_a_role_whose_redis_is_away_gets_no_requests() {
+    let mut shop = Shop::open(1).await;
+    shop.redis.kill();
+    is_away(&shop).await;
+    let (status, health) = shop.get("/readyz", "").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{health}");
     shop.shut().await;
 }
