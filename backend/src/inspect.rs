@@ -4,8 +4,12 @@
 pub mod doctor;
 /// Drills: a system of its own that is struck in the middle of a sale, and a verdict.
 pub mod drill;
+/// The edges of this machine, and which of them are this system's.
+mod edges;
 /// Heals halted segments by itself, where that is exact.
 pub mod heal;
+/// Directives out of what `nginx -T` prints.
+mod nginx_text;
 /// Checks whether a part responds.
 pub mod probe;
 /// Rebuilds stock that its Redis lost.

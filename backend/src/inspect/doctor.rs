@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use crate::config::Config;
 
+/// Certificates that expire.
+mod certificates;
 /// The clocks of edge, Redis and this machine.
 mod clocks;
 /// The edge's configuration beside the back end's.

@@ -20,8 +20,6 @@ mod kernel;
 mod mariadb;
 /// The edge's settings.
 mod nginx;
-/// Directives out of what `nginx -T` prints.
-mod nginx_text;
 /// PostgreSQL's settings.
 mod postgres;
 /// Redis's settings.

@@ -180,7 +180,31 @@ async fn brokers_and_edges_are_judged_by_their_files() {
         (&connections["state"], &connections["here"]),
         (&"off".into(), &"64".into())
     );
-    assert_eq!(connections["file"], "/etc/nginx/nginx.conf, events");
+    let file = format!("{}, events", conf.display());
+    assert_eq!(connections["file"], file.as_str());
+}
+
+#[tokio::test]
+async fn an_edge_that_cannot_be_read_is_unknown_and_its_file_is_named() {
+    let redis = TestRedis::start().await;
+    let mut check = tune(&redis);
+    let check = check
+        .args(["--check", "--json", "--parts=nginx"])
+        .arg("--nginx-conf=/nonexistent")
+        .output()
+        .unwrap();
+    for line in lines(&check) {
+        assert_eq!(line["state"], "unknown", "{line}");
+        let file = line["file"].as_str().unwrap();
+        assert!(file.starts_with("/nonexistent"), "{line}");
+    }
+    assert!(!lines(&check).is_empty());
+    let report: Value = serde_json::from_slice(&check.stdout).unwrap();
+    let note = report["notes"][0].as_str().unwrap();
+    assert!(
+        note.contains("refuses the configuration /nonexistent"),
+        "{note}"
+    );
 }
 
 #[tokio::test]

@@ -1,138 +1,97 @@
 //! The edge's configuration, as nginx itself reads it, beside the back end's settings.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use seckill_core::signing::keyring::{Digest, Key, Keyring, Purpose};
 
-use super::Finding;
 use super::nginx::{self, Master};
+use super::{Finding, certificates};
 use crate::config::Config;
+use crate::inspect::edges::{self, Edge, Unread, is_same_redis};
 use crate::redis::RedisLink;
 
 const SUBJECT: &str = "edge";
 
-/// Reads the configuration of each nginx that runs here, or of the one that is named.
+/// Reads the configuration of this system's edges that run here, or of the one that is
+/// named. If no nginx runs, what it would run with is read.
 pub(super) async fn examine(config: &Config, named: Option<&Path>) -> Vec<Finding> {
-    let nothing = || Master {
-        pid: 0,
-        conf: None,
-        prefix: None,
-    };
-    let masters = match named {
-        Some(path) => vec![Master {
-            conf: Some(path.to_owned()),
-            ..nothing()
-        }],
-        None => match nginx::masters() {
-            running if running.is_empty() => vec![nothing()],
-            running => running,
-        },
-    };
-    let mut findings = Vec::new();
-    for master in masters {
-        findings.extend(one(config, &master, named.is_some()).await);
+    let found = edges::find(config, named).await;
+    let mut findings: Vec<Finding> = found
+        .own
+        .iter()
+        .flat_map(|edge| one(config, edge, named.is_some()))
+        .collect();
+    let others: Vec<String> = found.others.iter().map(Edge::shown).collect();
+    match (found.own.is_empty(), others.is_empty()) {
+        (true, true) if nginx::masters().is_empty() => {
+            let usual = Edge::read(&config.nginx, Master::of_file(None)).await;
+            findings.extend(one(config, &usual, true));
+        }
+        (_, false) => findings.push(not_ours(found.own.is_empty(), &others)),
+        (_, true) => {}
     }
     findings
 }
 
-async fn one(config: &Config, master: &Master, is_named: bool) -> Vec<Finding> {
-    let mut arguments = vec!["-T".to_owned()];
-    for (flag, path) in [("-c", &master.conf), ("-p", &master.prefix)] {
-        if let Some(path) = path {
-            arguments.extend([flag.to_owned(), path.display().to_string()]);
-        }
-    }
-    let shown = match &master.conf {
-        Some(path) => path.display().to_string(),
-        None => "nginx's configuration".to_owned(),
-    };
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let output = match nginx::run(&config.nginx, &words).await {
-        Ok(output) => output,
-        // That nginx cannot be run is a finding already.
-        Err(_) => return Vec::new(),
-    };
-    let text = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let said = said
-            .lines()
-            .find(|line| line.contains("[emerg]"))
-            .unwrap_or("no reason given");
-        let said = said.split_once("[emerg] ").map_or(said, |(_, rest)| rest);
-        let cure = match said.contains("Permission denied") {
-            true => "run this as root, who can read all of it",
-            false => "correct it; nginx -t says the same",
-        };
-        return vec![Finding::wrong(
+/// Edges that count permits in another Redis and have other keys: nothing of theirs is
+/// to be changed for this system.
+fn not_ours(is_ours_missing: bool, others: &[String]) -> Finding {
+    let others = others.join(", ");
+    match is_ours_missing {
+        true => Finding::doubtful(
             SUBJECT,
-            format!("{shown} is not accepted: {said}"),
-            cure,
-        )];
+            format!("only edges of other systems run here, or none that may be read: {others}"),
+            "if one of them is this system's: seckill doctor --nginx-conf FILE; a machine without \
+             an edge: seckill doctor --no-edge",
+        ),
+        false => Finding::fine(
+            SUBJECT,
+            format!("not looked at, since they are not this system's: {others}"),
+        ),
     }
-    let edge = Edge::read(&text);
-    match edge.is_ours() {
-        true => edge.beside(config, &shown),
-        false if is_named || master.pid == 0 => vec![Finding::doubtful(
+}
+
+fn one(config: &Config, edge: &Edge, is_expected: bool) -> Vec<Finding> {
+    let shown = edge.shown();
+    match &edge.directives {
+        // That nginx cannot be run is a finding already.
+        Err(Unread::NotRun(_)) => Vec::new(),
+        Err(Unread::Refused(said)) => {
+            let cure = match said.contains("Permission denied") {
+                true => "run this as root, who can read all of it",
+                false => "correct it; nginx -t says the same",
+            };
+            let found = format!("{shown} is not accepted: {said}");
+            vec![Finding::wrong(SUBJECT, found, cure)]
+        }
+        Ok(_) if edge.is_edge() => beside(config, edge),
+        Ok(_) if is_expected => vec![Finding::doubtful(
             SUBJECT,
             format!("{shown} has no seckill_zone: this nginx is no edge"),
             "see docs/nginx.md; a machine without an edge: seckill doctor --no-edge",
         )],
-        // Another nginx of this machine.
-        false => Vec::new(),
+        Ok(_) => Vec::new(),
     }
 }
 
-/// What matters in an edge's configuration.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Edge {
-    zone: Option<String>,
-    redis: Option<String>,
-    keys: Option<PathBuf>,
-}
-
-impl Edge {
-    /// Reads the directives out of what `nginx -T` prints.
-    fn read(text: &str) -> Self {
-        let value = |name: &str| {
-            text.lines().map(str::trim).find_map(|line| {
-                let rest = line.strip_prefix(name)?;
-                if !rest.starts_with([' ', '\t']) {
-                    return None;
-                }
-                let rest = rest.trim().trim_end_matches(';');
-                let (first, _) = match rest.strip_prefix('"') {
-                    Some(quoted) => quoted.split_once('"')?,
-                    None => rest.split_once([' ', '\t', ';']).unwrap_or((rest, "")),
-                };
-                Some(first.to_owned())
-            })
-        };
-        Self {
-            zone: value("seckill_zone"),
-            redis: value("seckill_redis"),
-            keys: value("seckill_keys").map(PathBuf::from),
-        }
+/// Compares an edge with the back end's settings.
+fn beside(config: &Config, edge: &Edge) -> Vec<Finding> {
+    let mut findings = vec![Finding::fine(
+        SUBJECT,
+        format!("{} is accepted", edge.shown()),
+    )];
+    if let Some(keys) = edge.value("seckill_keys") {
+        findings.push(same_ring(Path::new(keys), &config.keys));
     }
-
-    fn is_ours(&self) -> bool {
-        self.zone.is_some()
+    if let (Some(redis), Ok(link)) = (
+        edge.value("seckill_redis"),
+        RedisLink::lazy(&config.redis_url),
+    ) {
+        findings.push(same_redis(redis, link.address()));
     }
-
-    /// Compares it with the back end's settings.
-    fn beside(&self, config: &Config, shown: &str) -> Vec<Finding> {
-        let mut findings = vec![Finding::fine(SUBJECT, format!("{shown} is accepted"))];
-        findings.extend(
-            self.keys
-                .as_deref()
-                .map(|edge| same_ring(edge, &config.keys)),
-        );
-        if let (Some(edge), Ok(link)) = (&self.redis, RedisLink::lazy(&config.redis_url)) {
-            findings.push(same_redis(edge, link.address()));
-        }
-        findings
-    }
+    findings.extend(certificates::examine(edge));
+    findings
 }
 
 /// Whether both sign with the same secrets. No secret is shown.
@@ -193,11 +152,7 @@ fn unread(path: &Path, reason: &str) -> Finding {
 
 /// Whether the edge counts permits where the back end does.
 fn same_redis(edge: &str, back_end: &str) -> Finding {
-    let plain = |text: &str| {
-        let text = text.strip_prefix("unix:").unwrap_or(text);
-        text.replace("localhost:", "127.0.0.1:")
-    };
-    if plain(edge) == plain(back_end) {
+    if is_same_redis(edge, back_end) {
         return Finding::fine(
             "edge",
             format!("it counts permits in the back end's Redis, {edge}"),
@@ -216,27 +171,10 @@ mod tests {
     use crate::inspect::doctor::Grade;
 
     #[test]
-    fn the_directives_are_read_from_what_nginx_prints() {
-        let text = "# configuration file /etc/nginx/nginx.conf:\nhttp {\n    seckill_zone seckill:64m;\n    \
-                    seckill_redis \"unix:/d/redis.sock\" timeout=50ms;\n    seckill_keys  /etc/seckill/keys;\n}\n";
-        let edge = Edge::read(text);
-        assert_eq!(edge.zone.as_deref(), Some("seckill:64m"));
-        assert_eq!(edge.redis.as_deref(), Some("unix:/d/redis.sock"));
-        assert_eq!(edge.keys.as_deref(), Some(Path::new("/etc/seckill/keys")));
-        assert!(!Edge::read("http {\n  # seckill_zone is not here\n}\n").is_ours());
-    }
-
-    #[test]
-    fn two_ways_to_write_one_redis_are_the_same() {
-        assert_eq!(
-            same_redis("localhost:6379", "127.0.0.1:6379").grade,
-            Grade::Fine
-        );
-        assert_eq!(same_redis("unix:/r.sock", "/r.sock").grade, Grade::Fine);
-        assert_eq!(
-            same_redis("10.0.0.5:6379", "10.0.0.6:6379").grade,
-            Grade::Doubtful
-        );
+    fn another_redis_is_doubtful() {
+        let grade = |edge, back_end| same_redis(edge, back_end).grade;
+        assert_eq!(grade("localhost:6379", "127.0.0.1:6379"), Grade::Fine);
+        assert_eq!(grade("10.0.0.5:6379", "10.0.0.6:6379"), Grade::Doubtful);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::statvfs::statvfs;
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, access};
 use seckill_core::signing::keyring::Keyring;
 
 use super::Finding;
@@ -79,7 +81,30 @@ fn data(config: &Config) -> Finding {
             );
         }
     };
+    let is_read_only = stat.flags().contains(FsFlags::ST_RDONLY);
+    let may_write = access(&config.data, AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
     let free = stat.blocks_available() * stat.fragment_size();
+    room(&config.data, is_read_only, may_write, free)
+}
+
+/// Whether the roles can write into the data folder.
+fn room(path: &Path, is_read_only: bool, may_write: bool, free: u64) -> Finding {
+    let path = path.display();
+    if is_read_only {
+        return Finding::wrong(
+            "data",
+            format!("{path} is on a file system that is mounted read-only"),
+            "mount it for writing; the kernel's log says whether its disk has failed: dmesg",
+        );
+    }
+    if !may_write {
+        return Finding::doubtful(
+            "data",
+            format!("this user may not write into {path}"),
+            "run this as the user of the roles, such as: sudo -u seckill seckill doctor; if that \
+             says the same: chown it",
+        );
+    }
     let shown = free / 1_000_000;
     if free < ROOM {
         return Finding::doubtful(
@@ -122,5 +147,22 @@ async fn database(config: &Config) -> Finding {
             error.to_string(),
             "start it, or correct the setting \"database_url\"; orders wait until then",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::doctor::Grade;
+
+    #[test]
+    fn a_data_folder_is_fine_only_if_it_can_be_written_into() {
+        let grade = |is_read_only, may_write, free| {
+            room(Path::new("/d"), is_read_only, may_write, free).grade
+        };
+        assert_eq!(grade(false, true, ROOM), Grade::Fine);
+        assert_eq!(grade(false, true, ROOM - 1), Grade::Doubtful);
+        assert_eq!(grade(false, false, ROOM), Grade::Doubtful);
+        assert_eq!(grade(true, true, ROOM), Grade::Wrong);
     }
 }

@@ -27,6 +27,17 @@ pub(in crate::inspect) struct Master {
     pub(in crate::inspect) prefix: Option<PathBuf>,
 }
 
+impl Master {
+    /// One that would have this configuration, or nginx's usual one; it does not run.
+    pub(in crate::inspect) fn of_file(conf: Option<&Path>) -> Self {
+        Self {
+            pid: 0,
+            conf: conf.map(Path::to_owned),
+            prefix: None,
+        }
+    }
+}
+
 /// Looks at the module beside the installed nginx, and at each nginx that runs.
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -75,12 +86,7 @@ async fn loads(nginx: &Path, module: &Path, version: &str) -> Finding {
     if tried.status.success() {
         return Finding::fine("module", format!("{shown} fits {version}"));
     }
-    let said = String::from_utf8_lossy(&tried.stderr).into_owned();
-    let said = said.lines().find(|line| line.contains("[emerg]"));
-    let said = said.unwrap_or("it said nothing").to_owned();
-    let said = said
-        .split_once("[emerg] ")
-        .map_or(said.clone(), |(_, rest)| rest.to_owned());
+    let said = reason(&tried);
     let differences = differences(&program(nginx), module).join("; ");
     let differences = match differences.is_empty() {
         true => String::new(),
@@ -200,23 +206,40 @@ pub(in crate::inspect) fn masters() -> Vec<Master> {
         .collect()
 }
 
+/// The options that have a value.
+const FLAGS: [&str; 4] = ["-c", "-p", "-e", "-g"];
+
 /// Reads the title that a master gives its process: `nginx: master process` and the
 /// command line.
 fn master(pid: u32, title: &str) -> Option<Master> {
     let command = title.strip_prefix("nginx: master process ")?;
-    let words: Vec<&str> = command
-        .split([' ', '\0'])
-        .filter(|word| !word.is_empty())
-        .collect();
+    // Arguments are joined by spaces, and a folder's name may have some.
     let after = |flag: &str| {
-        let at = words.iter().position(|word| *word == flag)?;
-        words.get(at + 1).map(PathBuf::from)
+        let (_, rest) = command.split_once(&format!(" {flag} "))?;
+        let ends = FLAGS.iter().filter_map(|it| rest.find(&format!(" {it} ")));
+        let value = &rest[..ends.min().unwrap_or(rest.len())];
+        Some(PathBuf::from(value.trim_end_matches([' ', '\0'])))
     };
     Some(Master {
         pid,
         conf: after("-c"),
         prefix: after("-p"),
     })
+}
+
+/// Why nginx refused something, in its own words, without its name, the time and its
+/// process (`30606#30606: `).
+pub(in crate::inspect) fn reason(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().find_map(|line| line.split_once("[emerg] "));
+    let Some((_, said)) = said else {
+        return "it gave no reason".to_owned();
+    };
+    let is_process = |word: &str| word.bytes().all(|it| it.is_ascii_digit() || it == b'#');
+    match said.split_once(": ") {
+        Some((process, rest)) if is_process(process) => rest.to_owned(),
+        _ => said.to_owned(),
+    }
 }
 
 /// Runs nginx.
@@ -248,5 +271,29 @@ mod tests {
         assert_eq!(master(7, "nginx: worker process"), None);
         let plain = master(7, "nginx: master process /usr/sbin/nginx -g daemon on;\0").unwrap();
         assert_eq!(plain.conf, None);
+        let spaces = "nginx: master process nginx -p /my shop/nginx -c /my shop/nginx.conf -g daemon off;\0\0";
+        let spaces = master(7, spaces).unwrap();
+        assert_eq!(spaces.conf, Some("/my shop/nginx.conf".into()));
+        assert_eq!(spaces.prefix, Some("/my shop/nginx".into()));
+    }
+
+    #[test]
+    fn nginx_is_quoted_without_its_process() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let said = |stderr: &str| {
+            reason(&Output {
+                status: std::process::ExitStatus::from_raw(256),
+                stdout: Vec::new(),
+                stderr: stderr.into(),
+            })
+        };
+        let emerg = "open() \"/my\" failed (2: No such file or directory)";
+        for before in [
+            "nginx: [emerg] ",
+            "2026/11/30 10:00:00 [emerg] 30606#30606: ",
+        ] {
+            assert_eq!(said(&format!("nginx: [warn] x\n{before}{emerg}\n")), emerg);
+        }
+        assert_eq!(said(""), "it gave no reason");
     }
 }

@@ -1,8 +1,8 @@
 //! The edge's settings.
 
 use super::Machine;
-use super::nginx_text::Directive;
 use super::rule::{Line, Part, Place, Rule, Syntax, Wanted, Weight};
+use crate::inspect::nginx_text::Directive;
 
 const FILE: &str = "/etc/nginx/nginx.conf";
 /// The backlog of a `listen` that says none.
@@ -12,7 +12,10 @@ const OWN_CONNECTIONS: u64 = 512;
 
 /// The edge's configuration, and what its processes inherited.
 pub(super) struct Edge<'a> {
-    pub(super) directives: &'a [Directive],
+    /// Where the configuration is; `None` for nginx's usual place.
+    pub(super) file: Option<&'a str>,
+    /// What it says; `None` if it is not known.
+    pub(super) directives: Option<&'a [Directive]>,
     /// Open files that nginx may have where `worker_rlimit_nofile` does not say; `None`
     /// if it does not run.
     pub(super) file_limit: Option<u64>,
@@ -20,17 +23,13 @@ pub(super) struct Edge<'a> {
 
 impl Edge<'_> {
     fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Directive> {
-        self.directives.iter().filter(move |it| it.name == name)
+        let directives = self.directives.unwrap_or_default();
+        directives.iter().filter(move |it| it.name == name)
     }
 
     /// The first argument of the directive that comes last: includes come before it.
     fn value(&self, name: &str) -> Option<String> {
         self.all(name).last()?.arguments.first().cloned()
-    }
-
-    /// Whether this is an edge at all.
-    pub(super) fn is_ours(&self) -> bool {
-        self.all("seckill_zone").next().is_some()
     }
 
     fn workers(&self, cores: u64) -> u64 {
@@ -71,8 +70,16 @@ impl Edge<'_> {
         buffer.unwrap_or_else(|| "0".to_owned())
     }
 
-    /// Judges every setting.
+    /// Judges every setting; all are unknown if the configuration is.
     pub(super) fn lines(&self, machine: &Machine) -> Vec<Line> {
+        let judge = |name, block, syntax, wanted, weight, reason, here: Option<String>| {
+            let here = here.filter(|_| self.directives.is_some());
+            let mut line = judge(name, block, syntax, wanted, weight, reason, here);
+            if let Some(file) = self.file {
+                line.file = line.file.replacen(FILE, file, 1);
+            }
+            line
+        };
         let workers = self.workers(machine.cores).max(1);
         let of_worker = machine.connections.div_ceil(workers) + OWN_CONNECTIONS;
         let own = |name: &str, default: &str| {
@@ -210,8 +217,8 @@ fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::nginx_text::parse;
     use crate::inspect::tune::State;
-    use crate::inspect::tune::nginx_text::parse;
 
     const MACHINE: Machine = Machine {
         connections: 20_000,
@@ -226,7 +233,8 @@ mod tests {
     fn states(text: &str, file_limit: Option<u64>) -> Vec<(&'static str, State)> {
         let directives = parse(text);
         let edge = Edge {
-            directives: &directives,
+            file: None,
+            directives: Some(&directives),
             file_limit,
         };
         let lines = edge.lines(&MACHINE);

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use super::nginx::Edge;
 use super::rule::{Line, Part};
 use super::{
-    Machine, Options, Tuning, kernel, mariadb, nginx_text, postgres, redis as redis_rules, rocketmq,
+    Machine, Options, Tuning, kernel, mariadb, nginx, postgres, redis as redis_rules, rocketmq,
 };
 use crate::config::{Config, QueueKind, cluster_node};
-use crate::inspect::doctor::nginx::{self, Master};
+use crate::inspect::edges::{self, Edge, Unread};
 use crate::redis::RedisLink;
 use crate::store::server_variables;
 
@@ -39,13 +38,7 @@ pub(super) async fn everything(config: &Config, options: &Options) -> Tuning {
         lines.extend(of_kernel(&machine, Path::new("/")));
     }
     if machine.edge {
-        let (text, file_limit) = edge.unwrap_or_default();
-        let directives = nginx_text::parse(&text);
-        let edge = Edge {
-            directives: &directives,
-            file_limit,
-        };
-        lines.extend(edge.lines(&machine));
+        lines.extend(of_edge(edge.as_ref(), options, &machine));
     }
     if has(Part::Redis, true) {
         let masters = config.redis_segments.iter().map(String::as_str);
@@ -86,61 +79,47 @@ fn runs(name: &str) -> bool {
     names.any(|it| it.trim() == name)
 }
 
-/// What `nginx -T` prints of the edge of this machine, and the open files that it may
-/// have; `None` if there is no edge.
-async fn edge(
-    config: &Config,
-    options: &Options,
-    notes: &mut Vec<String>,
-) -> Option<(String, Option<u64>)> {
-    let named = options.nginx_conf.as_ref().map(|path| Master {
-        pid: 0,
-        conf: Some(path.clone()),
-        prefix: None,
-    });
-    let masters = match named {
-        Some(master) => vec![master],
-        None => nginx::masters(),
-    };
-    for master in masters {
-        let mut arguments = vec!["-T".to_owned()];
-        for (flag, path) in [("-c", &master.conf), ("-p", &master.prefix)] {
-            if let Some(path) = path {
-                arguments.extend([flag.to_owned(), path.display().to_string()]);
-            }
-        }
-        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let output = match nginx::run(&config.nginx, &words).await {
-            Ok(output) if output.status.success() => output,
-            Ok(output) => {
-                let said = String::from_utf8_lossy(&output.stderr).into_owned();
-                let said = said.lines().find(|line| line.contains("[emerg]"));
-                notes.push(format!(
-                    "nginx -T refuses the configuration ({}); run this as root, or correct it",
-                    said.unwrap_or("it says nothing")
-                ));
-                continue;
-            }
-            Err(reason) => {
-                notes.push(format!(
-                    "{} cannot be run ({reason}); the setting \"nginx\" names another",
-                    config.nginx.display()
-                ));
-                continue;
-            }
-        };
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let directives = nginx_text::parse(&text);
-        let edge = Edge {
-            directives: &directives,
-            file_limit: None,
-        };
-        if edge.is_ours() || options.nginx_conf.is_some() {
-            let limits = fs::read_to_string(format!("/proc/{}/limits", master.pid));
-            return Some((text, limits.ok().and_then(|it| file_limit(&it))));
+/// This system's edge on this machine, or the configuration that is named; `None` if there
+/// is none that can be read.
+async fn edge(config: &Config, options: &Options, notes: &mut Vec<String>) -> Option<Edge> {
+    let named = options.nginx_conf.as_deref();
+    let found = edges::find(config, named).await;
+    if found.own.is_empty() && !found.others.is_empty() {
+        let others: Vec<String> = found.others.iter().map(Edge::shown).collect();
+        notes.push(format!(
+            "which edge is this system's is not known; --nginx-conf names it, such as {}",
+            others.join(", ")
+        ));
+    }
+    for edge in found.own {
+        match &edge.directives {
+            Ok(_) => return Some(edge),
+            Err(Unread::Refused(said)) => notes.push(format!(
+                "nginx -T refuses the configuration {} ({said}); run this as root, or correct it",
+                edge.shown()
+            )),
+            Err(Unread::NotRun(reason)) => notes.push(format!(
+                "{} cannot be run ({reason}); the setting \"nginx\" names another",
+                config.nginx.display()
+            )),
         }
     }
     None
+}
+
+fn of_edge(edge: Option<&Edge>, options: &Options, machine: &Machine) -> Vec<Line> {
+    let conf = edge.and_then(|it| it.master.conf.as_deref());
+    let conf = conf
+        .or(options.nginx_conf.as_deref())
+        .map(Path::to_string_lossy);
+    let limits = edge.map(|it| format!("/proc/{}/limits", it.master.pid));
+    let limits = limits.and_then(|path| fs::read_to_string(path).ok());
+    let edge = nginx::Edge {
+        file: conf.as_deref(),
+        directives: edge.and_then(|it| it.directives.as_deref().ok()),
+        file_limit: limits.and_then(|it| file_limit(&it)),
+    };
+    edge.lines(machine)
 }
 
 /// The soft limit of open files, out of `/proc/PID/limits`.

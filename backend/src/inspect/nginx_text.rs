@@ -2,22 +2,22 @@
 
 /// One directive: the blocks around it from the outside, its name, its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Directive {
-    pub(super) blocks: Vec<String>,
-    pub(super) name: String,
-    pub(super) arguments: Vec<String>,
+pub(in crate::inspect) struct Directive {
+    pub(in crate::inspect) blocks: Vec<String>,
+    pub(in crate::inspect) name: String,
+    pub(in crate::inspect) arguments: Vec<String>,
 }
 
 impl Directive {
     /// The value of an argument such as `backlog=16384`.
-    pub(super) fn option(&self, name: &str) -> Option<&str> {
+    pub(in crate::inspect) fn option(&self, name: &str) -> Option<&str> {
         let mut values = self.arguments.iter();
         values.find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
     }
 }
 
 /// Reads all directives, those that open a block included.
-pub(super) fn parse(text: &str) -> Vec<Directive> {
+pub(in crate::inspect) fn parse(text: &str) -> Vec<Directive> {
     let mut found = Vec::new();
     let mut blocks: Vec<String> = Vec::new();
     let mut words: Vec<String> = Vec::new();
