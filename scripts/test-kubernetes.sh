@@ -72,7 +72,8 @@ protected "$work/all.yaml"
 chart=kubernetes/helm/seckill
 "$helm" lint --strict "$chart" --set secrets.existing=shop >"$work/said" 2>&1 && said=none || said=$(grep -m 1 -i error "$work/said")
 fact "what helm lint has to say" none "$said"
-render() { "$helm" template shop "$chart" "$@" 2>"$work/said"; }
+# A helm that Go built believes in a Kubernetes of long ago.
+render() { "$helm" template shop "$chart" --kube-version "${versions[0]}.0" "$@" 2>"$work/said"; }
 render --set secrets.existing=shop >"$work/chart.yaml" || fail "helm does not build the chart: $(cat "$work/said")"
 render --set secrets.keys=k1,secrets.redisUrl=redis://:p@r,secrets.databaseUrl=mysql://s:p@m/shop,secrets.redisPassword=p \
     --set 'edge.redis={s1:26379,s2:26379}' --set edge.sentinel=shop,spread=hard,edge.autoscaling.enabled=true,pages.storageClass=fast \
@@ -101,6 +102,18 @@ refused "a misspelt value" "replica" --set secrets.existing=shop,purchase.replic
 refused "a secret among the settings" "redis_url" --set secrets.existing=shop,settings.redis_url=redis://r
 refused "a scaler upside down" "min may not be above max" --set secrets.existing=shop,purchase.autoscaling.min=9,purchase.autoscaling.max=2
 refused "an address that would end a directive" "edge" --set secrets.existing=shop --set 'edge.proxies={10.0.0.0/8;deny}'
+refused "a password of Redis that is nowhere" "secrets.redisPassword is empty" --set secrets.keys=k1,secrets.redisUrl=redis://r,secrets.databaseUrl=mysql://s:p@m/shop,edge.redisPassword=true
+# password VALUE...: whether an edge with these values reads a password of Redis.
+password() { render "$@" | grep -q SECKILL_EDGE_REDIS_PASSWORD_FILE && echo yes || echo no; }
+here=(--set "secrets.keys=k1,secrets.redisUrl=redis://r,secrets.databaseUrl=mysql://s:p@m/shop")
+fact "password, none given" no "$(password "${here[@]}")"
+fact "password, given here" yes "$(password "${here[@]}" --set secrets.redisPassword=p)"
+fact "password, Sentinels and none given" no "$(password "${here[@]}" --set edge.sentinel=shop)"
+fact "password, own secret" no "$(password --set secrets.existing=shop)"
+fact "password, own secret that has one" yes "$(password --set secrets.existing=shop,edge.redisPassword=true)"
+fact "password, own secret and Sentinels" yes "$(password --set secrets.existing=shop,edge.sentinel=shop)"
+fact "password, own secret that has none, and Sentinels" no "$(password --set secrets.existing=shop,edge.sentinel=shop,edge.redisPassword=false)"
+
 # --- The order of an upgrade ---------------------------------------------------
 
 # The script of the edge's init container, with two purchase roles behind one name, in a
@@ -131,6 +144,11 @@ set -euo pipefail
 order=$1
 mount --bind "$order/hosts" /etc/hosts
 ip link set lo up
+# A node that is dead: what is sent to its pod is lost.
+ip link add dead type veth peer name node
+ip address add 10.10.0.1/24 dev dead
+ip link set dead up && ip link set node up
+ip neighbour add 10.10.0.9 lladdr 02:00:00:00:00:09 dev dead nud permanent
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null' EXIT
 for role in 1 2; do
@@ -138,13 +156,17 @@ for role in 1 2; do
     echo 0.1.0 >"$order/$role"
     perl "$order/role.pl" "10.9.0.$role" "$order/$role" & pids+=($!)
 done
+echo '10.10.0.9 shop-purchase-each' >>"$order/hosts"
+: >"$order/waits"
 PATH=$order/bin:$PATH bash -c "$(cat "$2")" shop-purchase-each >"$order/waits" 2>&1 & edge=$!
 until_said() { for _ in $(seq 300); do grep -q "$1" "$order/waits" && return 0; sleep 0.1; done; return 1; }
+until_said 'not of version 0.2.0: 10.10.0.9 10.9.0.1 10.9.0.2; waiting' && echo "does not hang at a dead node"
+sed '/10.10.0.9/d' "$order/hosts" >"$order/hosts.left" && cat "$order/hosts.left" >"$order/hosts"
 until_said 'not of version 0.2.0: 10.9.0.1 10.9.0.2; waiting' && echo "waits for both"
 echo 0.2.0 >"$order/1"
 until_said 'not of version 0.2.0: 10.9.0.2; waiting' && kill -0 "$edge" && echo "waits for the other"
 echo 0.2.0 >"$order/2"
 wait "$edge" && echo "starts"
 NAMESPACE
-fact "a new edge" "waits for both, waits for the other, starts" "$(paste -sd ',' "$order/said" | sed 's/,/, /g')"
+fact "a new edge" "does not hang at a dead node, waits for both, waits for the other, starts" "$(paste -sd ',' "$order/said" | sed 's/,/, /g')"
 exit "$failed"
