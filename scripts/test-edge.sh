@@ -43,8 +43,9 @@ sed -e "s|/etc/seckill/nginx.conf|$work/template.conf|; s|/var/log/nginx|$work/l
 } >"$work/template.conf"
 printf 'k1 %064d\n' 1 >"$work/keys"
 chmod 600 "$work/keys"
+# In a process of its own, which becomes nginx.
 edge() {
-    env SECKILL_EDGE_WORK="$work/run" SECKILL_EDGE_KEYS="$work/keys" SECKILL_EDGE_REDIS=127.0.0.1:1 SECKILL_EDGE_PURCHASE=127.0.0.1:1 \
+    exec env SECKILL_EDGE_WORK="$work/run" SECKILL_EDGE_KEYS="$work/keys" SECKILL_EDGE_REDIS=127.0.0.1:1 SECKILL_EDGE_PURCHASE=127.0.0.1:1 \
         SECKILL_EDGE_OPS=127.0.0.1:1 "$@" sh "$work/edge.sh"
 }
 
