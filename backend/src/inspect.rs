@@ -8,6 +8,8 @@ pub mod drill;
 mod edges;
 /// Heals halted segments by itself, where that is exact.
 pub mod heal;
+/// The nginx that run on this machine.
+mod masters;
 /// Directives out of what `nginx -T` prints.
 mod nginx_text;
 /// Checks whether a part responds.

@@ -20,7 +20,7 @@ mod edge_config;
 /// Files, limits and the database of this machine.
 mod host;
 /// nginx, running and installed, and the module.
-pub(in crate::inspect) mod nginx;
+mod nginx;
 /// The Redis servers.
 mod redis;
 /// The signature by which nginx knows its modules.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::doctor::nginx::{self, Master};
+use super::masters::{self, Master, masters};
 use super::nginx_text::{self, Directive};
 use crate::config::{Config, running};
 use crate::redis::RedisLink;
@@ -52,7 +52,7 @@ pub(super) async fn find(config: &Config, named: Option<&Path>) -> Edges {
         return Edges { own, others };
     }
     let mut found = Vec::new();
-    for master in nginx::masters() {
+    for master in masters() {
         let edge = Edge::read(&config.nginx, master).await;
         if edge.directives.is_err() || edge.is_edge() {
             found.push(edge);
@@ -93,11 +93,11 @@ impl Edge {
             }
         }
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let directives = match nginx::run(program, &words).await {
+        let directives = match masters::run(program, &words).await {
             Ok(output) if output.status.success() => {
                 Ok(nginx_text::parse(&String::from_utf8_lossy(&output.stdout)))
             }
-            Ok(output) => Err(Unread::Refused(nginx::reason(&output))),
+            Ok(output) => Err(Unread::Refused(masters::reason(&output))),
             Err(reason) => Err(Unread::NotRun(reason)),
         };
         Self { master, directives }

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use seckill_core::signing::keyring::{Digest, Key, Keyring, Purpose};
 
-use super::nginx::{self, Master};
 use super::{Finding, certificates};
 use crate::config::Config;
 use crate::inspect::edges::{self, Edge, Unread, is_same_redis};
+use crate::inspect::masters::{Master, masters};
 use crate::redis::RedisLink;
 
 const SUBJECT: &str = "edge";
@@ -24,7 +24,7 @@ pub(super) async fn examine(config: &Config, named: Option<&Path>) -> Vec<Findin
         .collect();
     let others: Vec<String> = found.others.iter().map(Edge::shown).collect();
     match (found.own.is_empty(), others.is_empty()) {
-        (true, true) if nginx::masters().is_empty() => {
+        (true, true) if masters().is_empty() => {
             let usual = Edge::read(&config.nginx, Master::of_file(None)).await;
             findings.extend(one(config, &usual, true));
         }
