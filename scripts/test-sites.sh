@@ -116,7 +116,6 @@ fact "what a page may load" "$(sed -n "s| \$seckill_api_origins;| https://seckil
 # --- The budget of bytes (docs/names.md) -----------------------------------
 
 compressed() { local file n=0; for file in "$@"; do n=$((n + $(gzip -9c "$file" | wc -c))); done; echo "$n"; }
-within "bytes of all scripts and style sheets, compressed" 1 80000 "$(compressed html/static/assets/*.js html/static/assets/*.css html/static/assets/*.svg)"
 within "bytes of a page, compressed" 1 8000 "$(compressed html/templates/product.html)"
 # 2 MB at full speed, then 2 MB at 512 KB a second: four seconds, where loopback takes none.
 began=$(date +%s%3N)

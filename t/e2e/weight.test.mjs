@@ -2,10 +2,14 @@
 // before it responds to a tap. How long that takes, bench/page.sh measures.
 
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { close, launch, PAGE, pretend, scene, shopper } from './browser.mjs';
 
 const WIRE_LIMIT = 60 * 1024;
+// All scripts and style sheets, in all languages (docs/names.md).
+const ALL_LIMIT = 80_000;
 // Style sheets and scripts that must arrive before the page responds.
 const FILES_LIMIT = 12;
 
@@ -34,6 +38,18 @@ test('a page weighs no more than a phone on a bad line can bear', async (t) => {
     assert.ok(shift < 0.02, `${url} jumps by ${shift}`);
     await close(page);
   }
+});
+
+test('all scripts and style sheets of the shop stay within their budget', (t) => {
+  const folder = `${process.env.SECKILL_DATA}/pages/assets`;
+  const names = readdirSync(folder).filter((name) => /\.(js|css|svg)$/.test(name));
+  assert.ok(names.length >= 20, `${folder} has ${names.length} of them`);
+  const texts = names.map((name) => readFileSync(`${folder}/${name}`));
+  const bytes = texts.reduce((sum, text) => sum + gzipSync(text, { level: 9 }).length, 0);
+  t.diagnostic(`${names.length} files, ${bytes} bytes compressed`);
+  assert.ok(bytes <= ALL_LIMIT, `${bytes} bytes`);
+  const commented = names.filter((name, at) => /^\s*(\/\*\*|\/\/ )/m.test(texts[at].toString()));
+  assert.deepEqual(commented, [], 'published with comments');
 });
 
 test('from opening to the order nothing on the page jumps', async () => {

@@ -9,9 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
+mod comments;
 mod pack;
 mod references;
 
+use comments::without_comments;
 pub use pack::Unpackable;
 use references::{Reference, last_part, path_length, references_of};
 
@@ -50,7 +52,7 @@ pub enum Unfit {
 pub struct Asset {
     /// Its name under [`FOLDER`], with the hash: `product.0123456789abcdef.js`.
     pub file: String,
-    /// Its content, with references rewritten.
+    /// Its content, with references rewritten and without comments.
     pub bytes: Vec<u8>,
     /// The hashed names of all files that it leads to, itself included.
     pub needs: BTreeSet<String>,
@@ -99,7 +101,7 @@ impl Assets {
             let all = &references[name.as_str()];
             let asset = Asset {
                 file: hashed[name.as_str()].clone(),
-                bytes: rewrite(bytes, all, &hashed),
+                bytes: without_comments(name, rewrite(bytes, all, &hashed)),
                 needs: reached[name.as_str()]
                     .iter()
                     .map(|name| hashed[name].clone())
