@@ -370,6 +370,17 @@ impl Store {
         &self.shards
     }
 
+    /// This store once for each database with orders, as if there were no other, for what
+    /// goes through orders whoever's they are: a database that is away holds up no other.
+    #[must_use]
+    pub fn each_database(&self) -> Vec<Self> {
+        let alone = |database: &Database| Self {
+            shards: Arc::new([database.clone()]),
+            ..self.clone()
+        };
+        self.shards.iter().map(alone).collect()
+    }
+
     /// The index in [`Store::shards`] of the database with this buyer's orders.
     pub(crate) fn shard_of(&self, user: &str) -> usize {
         let count = u64::try_from(self.shards.len()).unwrap_or(1);

@@ -39,7 +39,7 @@ pub mod webhook;
 const EVERY: Duration = Duration::from_millis(500);
 /// Notifications taken at once.
 const BATCH: u32 = 64;
-/// Notifications of a channel that are sent at the same time.
+/// Notifications of a channel, and one database, that are sent at the same time.
 const IN_PARALLEL: usize = 8;
 /// Longest time for sending one notification.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -132,9 +132,22 @@ pub struct Notifier {
     pub currency: Currency,
 }
 
-/// Sends through one channel until `stop`. Several may run: they share the work.
+/// Sends through one channel until `stop`, from each database with orders by itself.
+/// Several may run: they share the work.
 pub async fn run<M: Messenger>(notifier: Notifier, messenger: M, stop: CancellationToken) {
     let messenger = Arc::new(messenger);
+    let databases = notifier.store.each_database().into_iter();
+    let senders = databases.map(|store| {
+        let notifier = Notifier {
+            store,
+            ..notifier.clone()
+        };
+        go_on(notifier, Arc::clone(&messenger), stop.clone())
+    });
+    JoinSet::from_iter(senders).join_all().await;
+}
+
+async fn go_on<M: Messenger>(notifier: Notifier, messenger: Arc<M>, stop: CancellationToken) {
     let waiting = match messenger.channel() {
         Channel::Webhook => "webhook notifications wait to be sent",
         Channel::Email => "e-mail notifications wait to be sent",

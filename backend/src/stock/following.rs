@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use seckill_core::permits::reopening::KNOWN_MS;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::now_ms;
@@ -86,8 +87,15 @@ pub async fn follow(
     Ok(done.len())
 }
 
-/// Sweeps until `stop`. Several may run: every step happens once.
+/// Sweeps until `stop`, each database with orders by itself. Several may run: every step
+/// happens once.
 pub async fn run(store: Store, segments: Segments, stop: CancellationToken) {
+    let databases = store.each_database().into_iter();
+    let sweeps = databases.map(|store| go_on(store, segments.clone(), stop.clone()));
+    JoinSet::from_iter(sweeps).join_all().await;
+}
+
+async fn go_on(store: Store, segments: Segments, stop: CancellationToken) {
     let mut passes = Passes::new(stop, "stock waits to follow its orders", EVERY);
     while passes.go_on() {
         let outcome = sweep(&store, &segments).await;

@@ -8,6 +8,8 @@ mod identities;
 mod notifications;
 /// Transfers between sites.
 mod site_transfers;
+/// Orders that are spread over several databases.
+mod spread;
 /// Texts and records on which databases differ.
 mod texts;
 
@@ -473,42 +475,4 @@ async fn a_payment_is_known_by_its_id(store: Store) {
     assert_eq!(ids, ["b", "e"]);
     let wang = store.order("wang", OrderId(2)).await.unwrap().unwrap();
     assert_eq!(wang.state, State::Created);
-}
-
-#[tokio::test]
-async fn orders_spread_over_databases_are_found_where_their_buyer_leads() {
-    let folder = TempDir::new().unwrap();
-    let url = |name: &str| format!("sqlite://{}", folder.path().join(name).display());
-    let shards: Vec<String> = ["a", "b", "c"].map(url).into();
-    let store = Store::open_sharded(&url("main"), &shards).await.unwrap();
-    let orders: Vec<_> = (1..=60).map(|n| order(n, &format!("u{n}"), "r")).collect();
-    let placed = store.place_batch(&orders, 5).await.unwrap();
-    assert_eq!(
-        placed,
-        (1..=60)
-            .map(|n| Placed::New(OrderId(n)))
-            .collect::<Vec<_>>()
-    );
-    assert_eq!(store.live_orders(&item()).await.unwrap(), 60);
-    for n in 1..=60 {
-        let found = store.order(&format!("u{n}"), OrderId(n)).await.unwrap();
-        assert_eq!(found.unwrap().id, OrderId(n));
-    }
-    for shard in &shards {
-        let alone = Store::open(shard).await.unwrap();
-        assert_ne!(
-            alone.order_counts().await.unwrap().len(),
-            0,
-            "each has its share"
-        );
-        alone.close().await;
-    }
-    assert_eq!(store.expire_overdue(100, 200).await.unwrap(), 60);
-    let due = store.stock_due(100, 300).await.unwrap();
-    store
-        .stock_followed(&due.iter().collect::<Vec<_>>(), None)
-        .await
-        .unwrap();
-    assert_eq!(store.stock_due(100, 300).await.unwrap(), []);
-    store.close().await;
 }
