@@ -36,7 +36,10 @@ use seckill_core::orders::order::{OrderId, State};
 use seckill_core::orders::payment;
 use seckill_core::orders::payment::{Notice, ProviderName, Reported};
 use seckill_core::orders::purchase::Reason;
-use site_transfers::a_transfer_between_sites_changes_the_amount_once;
+use site_transfers::{
+    a_transfer_between_sites_changes_the_amount_once,
+    what_came_is_given_away_only_once_it_is_on_record,
+};
 use tempfile::TempDir;
 use texts::{
     a_text_with_a_zero_byte_is_no_reason_to_refuse_money,
@@ -102,6 +105,7 @@ on_all!(
     of_many_who_keep_one_record_at_once_none_fails,
     a_text_with_a_zero_byte_is_no_reason_to_refuse_money,
     a_transfer_between_sites_changes_the_amount_once,
+    what_came_is_given_away_only_once_it_is_on_record,
     a_product_is_in_one_round_at_a_time_however_many_make_one,
     of_two_overlapping_rounds_one_is_approved,
     what_was_done_is_found_by_what_it_was_done_to,

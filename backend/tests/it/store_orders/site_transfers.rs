@@ -30,15 +30,37 @@ async fn set_aside(store: &Store) -> (u64, usize) {
     (amount, between.len())
 }
 
-pub async fn a_transfer_between_sites_changes_the_amount_once(store: Store) {
+/// Ten items are set aside here.
+async fn approved(store: &Store) {
     let text = "[[round]]\nid = \"1\"\nname = \"Noon\"\nstarts = \"+1h\"\nends = \"+10m\"\n\
                 [[round.product]]\nid = \"153\"\ntitle = \"Phone\"\namount = 10\nprice_cents = 1\n";
     let rounds = file::parse(text, Form::Toml, common::now_ms()).unwrap();
     let by = Actor::system();
-    import(&store, &rounds, &by, 5).await.unwrap();
+    import(store, &rounds, &by, 5).await.unwrap();
     store.approve_round("1", None, &by, 6).await.unwrap();
-    assert_eq!(set_aside(&store).await, (10, 0));
+    assert_eq!(set_aside(store).await, (10, 0));
+}
 
+pub async fn what_came_is_given_away_only_once_it_is_on_record(store: Store) {
+    approved(&store).await;
+    let asks = transfer("t1", true, State::Asked);
+    store.begin_site_transfer(&asks, None, 7).await.unwrap();
+    store.grant_site_transfer("t1", 4, 8).await.unwrap();
+    let granted = store.site_transfer("t1").await.unwrap().unwrap();
+    // The four are on sale, and whoever put them there died before that was on record.
+    let gives = transfer("t2", false, State::Taking);
+    store.begin_site_transfer(&gives, None, 9).await.unwrap();
+    let too_early = store.give_site_transfer(&gives, (12, 0), 10).await;
+    assert!(too_early.is_err());
+    assert_eq!(set_aside(&store).await, (10, 2));
+    store.arrive_site_transfer(&granted, 11).await.unwrap();
+    store.give_site_transfer(&gives, (12, 0), 12).await.unwrap();
+    assert_eq!(set_aside(&store).await, (2, 0));
+}
+
+pub async fn a_transfer_between_sites_changes_the_amount_once(store: Store) {
+    approved(&store).await;
+    let by = Actor::system();
     let asks = transfer("t1", true, State::Asked);
     let begun = store.begin_site_transfer(&asks, None, 7).await.unwrap();
     let again = store

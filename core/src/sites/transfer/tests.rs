@@ -206,6 +206,11 @@ impl World {
                     return;
                 }
                 let items = taken.unsigned_abs();
+                if items > site.set_aside {
+                    // Some came with a transfer that is on sale and not yet on record: the
+                    // database refuses to set less than nothing aside, until it is.
+                    return;
+                }
                 site.set_aside -= items;
                 Row {
                     state: State::Given,
@@ -328,6 +333,35 @@ proptest! {
         let sold: u64 = world.sites.iter().map(|site| site.sold).sum();
         prop_assert_eq!(sold, amount);
     }
+}
+
+#[test]
+fn what_came_and_is_not_on_record_yet_is_given_away_once_it_is() {
+    let mut world = World::of([0, 18]);
+    let id = 0;
+    let row = |state, asks, items| Row {
+        asks,
+        wanted: 9,
+        items,
+        state,
+    };
+    // Nine came; whoever put them on sale died before that was on record.
+    world.sites[1].set_aside = 9;
+    world.sites[1].sale = 9;
+    world.sites[1].rows.insert(id, row(State::Done, false, 9));
+    world.sites[0].rows.insert(id, row(State::Granted, true, 9));
+    world.step(0, id, true);
+    world.check(18).unwrap();
+    // Some of them are asked for.
+    world.sites[0].rows.insert(7, row(State::Taking, false, 0));
+    world.sites[1].rows.insert(7, row(State::Asked, true, 0));
+    world.step(0, 7, false);
+    assert_eq!(world.sites[0].rows[&7].state, State::Taking, "it waits");
+    world.check(18).unwrap();
+    world.step(0, id, false);
+    world.step(0, 7, false);
+    assert_eq!(world.sites[0].rows[&7].state, State::Given);
+    world.check(18).unwrap();
 }
 
 #[test]
