@@ -14,6 +14,7 @@ use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
+use tokio::time::Instant;
 
 use crate::config::cluster_node;
 use crate::redis::{Guard, RedisLink, RedisLinkError, Replication};
@@ -176,12 +177,16 @@ impl Segments {
     /// will soon. If so, the masters are looked up again; the command was not executed and
     /// may be repeated.
     pub async fn has_moved(&self, error: &RedisLinkError) -> bool {
-        match (&self.home, error) {
-            (Home::Cluster(cluster), RedisLinkError::Refused(error)) if is_redirection(error) => {
-                cluster.refresh().await.is_ok()
-            }
-            _ => false,
-        }
+        let (Home::Cluster(cluster), RedisLinkError::Refused(error)) = (&self.home, error) else {
+            return false;
+        };
+        let refreshed = match error.code() {
+            Some("MOVED") => cluster.refresh_after(Instant::now()).await,
+            // While it moves, every command says so, and the map may not.
+            Some("ASK" | "TRYAGAIN" | "CLUSTERDOWN") => cluster.refresh().await,
+            _ => return false,
+        };
+        refreshed.is_ok()
     }
 
     /// Groups `things` by the master that holds the segment of each.
@@ -239,14 +244,6 @@ impl Segments {
 /// Which of `masters` holds this segment.
 fn index(segment: u16, masters: usize) -> usize {
     usize::from(segment.saturating_sub(1)) % masters.max(1)
-}
-
-/// Whether a node of a Cluster replied that another one serves the key.
-fn is_redirection(error: &redis::RedisError) -> bool {
-    matches!(
-        error.code(),
-        Some("MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN")
-    )
 }
 
 #[cfg(test)]

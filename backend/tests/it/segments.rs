@@ -259,6 +259,9 @@ async fn move_segment(cluster: &TestCluster, segments: &Segments, number: u16) {
     let mut migrate = vec!["migrate", "127.0.0.1", port, "", "0", "5000", "keys"];
     migrate.extend(keys.lines());
     at(from, &migrate);
+    // The map was read a moment before it changes.
+    let while_it_moves = redis::make_extension_error("TRYAGAIN".to_owned(), None);
+    assert!(segments.has_moved(&while_it_moves.into()).await);
     for address in cluster.addresses() {
         at(&address, &["cluster", "setslot", &slot, "node", &to_id]);
     }

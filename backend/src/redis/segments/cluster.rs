@@ -25,7 +25,7 @@ pub(super) struct Cluster {
     /// The nodes that were configured.
     seeds: Vec<RedisLink>,
     map: RwLock<Arc<Map>>,
-    /// When the map was read; held while reading, so that a hundred callers read once.
+    /// When the last reading of the map began; held while reading, so that a hundred callers read once.
     flight: tokio::sync::Mutex<Option<Instant>>,
 }
 
@@ -108,16 +108,31 @@ impl Cluster {
 
     /// Reads the map from the first node that replies, unless another caller just did.
     pub(super) async fn refresh(&self) -> Result<(), RedisLinkError> {
+        self.read_unless(|began| began.elapsed() < FRESH).await
+    }
+
+    /// The same after a node said that a slot had `moved`: a map that was read before is not
+    /// fresh, however short the time since.
+    pub(super) async fn refresh_after(&self, moved: Instant) -> Result<(), RedisLinkError> {
+        self.read_unless(|began| began >= moved).await
+    }
+
+    /// Reads the map unless the last reading, which began then, will do.
+    async fn read_unless(
+        &self,
+        will_do: impl FnOnce(Instant) -> bool,
+    ) -> Result<(), RedisLinkError> {
         let mut read_at = self.flight.lock().await;
-        if read_at.is_some_and(|at| at.elapsed() < FRESH) {
+        if read_at.is_some_and(will_do) {
             return Ok(());
         }
+        let began = Instant::now();
         let mut reason = "no node is configured".to_owned();
         for node in self.map().masters().iter().chain(&self.seeds) {
             match self.read_from(node).await {
                 Ok(map) => {
                     *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
-                    *read_at = Some(Instant::now());
+                    *read_at = Some(began);
                     return Ok(());
                 }
                 Err(error) => reason = error.to_string(),
