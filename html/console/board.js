@@ -136,7 +136,7 @@ export async function show(root, given) {
   if (!root.isConnected) return null;
   const state = el('span.chip', { role: 'status', 'data-state': 'connecting' }, t('board.state.connecting'));
   const lost = el('p.banner', { role: 'alert', hidden: true });
-  const parts = { alerts: alerts(), business: businessTiles(), tiles: tiles(), funnel: funnel(), hot: hot(), products: products() };
+  const parts = { alerts: alerts(), business: businessTiles(), tiles: tiles(), funnel: funnel(), hot: hot(), products: products(given.me) };
   const drawn = charts();
   const announced = announcement();
   const simulated = simulation(given);

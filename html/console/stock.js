@@ -6,6 +6,7 @@ import { addWords, number, said, t } from './i18n.js';
 import { readWhole, wholeIn } from './numbers.js';
 import { propose } from './rounds/proposals.js';
 import { chip } from './rounds/state.js';
+import { stopButtons } from './rounds/stops.js';
 
 addWords({
   zh: {
@@ -23,7 +24,7 @@ addWords({
     'stock.master': '所在 Redis',
     'stock.all': '合计',
     'stock.missing': '有分段读不到：{reason}',
-    'stock.adjust': '调整总数',
+    'stock.stop': '停售', 'stock.stop.do': '所有入口一秒内停售，页面会说明。同场其他商品不受影响。', 'stock.adjust': '调整总数',
     'stock.adjust.do': '填写新的总数（不是差额）。不能低于已卖出的 {sold} 件。调少立即生效；调多须由另一位主管批准。两者都记入审计日志。',
     'stock.amount': '新的总数',
     'stock.more': '可售增加 {n} 件，变为 {sale} 件。',
@@ -51,7 +52,7 @@ addWords({
     'stock.master': 'Redis',
     'stock.all': 'All',
     'stock.missing': 'Part of the stock cannot be read: {reason}',
-    'stock.adjust': 'Adjust the amount',
+    'stock.stop': 'Stop selling it', 'stock.stop.do': 'Every edge refuses within a second, and the pages say so. The other products of its round sell on.', 'stock.adjust': 'Adjust the amount',
     'stock.adjust.do': 'Enter the new total, not a difference. It cannot be less than the {sold} that are sold. Fewer takes effect at once; more waits for another supervisor. Both are recorded in the audit log.',
     'stock.amount': 'New total',
     'stock.more': '{n} more for sale, {sale} then.',
@@ -84,7 +85,7 @@ function table(levels) {
       levels.segments.length > 1 ? el('tr', {}, el('td', {}, el('b', {}, t('stock.all'))), AMOUNTS.map((name) => cell(name, sums[name])), el('td')) : null));
 }
 
-export async function show(root, { params: [round = '', product = ''] }) {
+export async function show(root, { params: [round = '', product = ''], me }) {
   const path = `/stock/${encodeURIComponent(round)}/${encodeURIComponent(product)}`;
   let request = requestId();
 
@@ -97,7 +98,14 @@ export async function show(root, { params: [round = '', product = ''] }) {
       el('div.head', {}, el('h1', {}, el('bdi', {}, levels.title), ' ', el('span.soft.small', {}, `${round}::${product}`), levels.stop ? [' ', chip(levels.stop)] : null), el('a.button', { href: '#/board' }, t('stock.back'))),
       levels.missing.length ? el('p.banner', { role: 'alert' }, t('stock.missing', { reason: levels.missing[0] })) : null,
       el('section.card', {}, el('dl.facts', {}, facts.map(([name, what]) => el('div', { 'data-fact': name }, el('dt', {}, t(`stock.${name}`)), el('dd.num', {}, what)))), table(levels)),
+      stopping(levels),
       adjusting(levels, { sold, whole }));
+  }
+
+  /** What is over, or withdrawn, cannot be stopped any more. */
+  function stopping({ title, stop }) {
+    const buttons = stopButtons({ round, product, name: title }, stop ?? null, me, read);
+    return buttons.length === 0 ? null : el('section.card', {}, el('h2', {}, t('stock.stop')), el('p.soft', {}, t('stock.stop.do')), el('div.row', {}, buttons));
   }
 
   function adjusting(levels, { sold, whole }) {

@@ -4,6 +4,7 @@
 import { el, fill, put } from '../dom.js';
 import { number, span, t } from '../i18n.js';
 import { percentDown } from '../numbers.js';
+import { stopButton } from '../rounds/stops.js';
 import { grouped, parts, shownState } from './patch.js';
 
 /** From this many products on there is a search field. */
@@ -23,8 +24,29 @@ function showState(chip, state) {
   if (chip.hidden !== (state === null)) chip.hidden = state === null;
 }
 
+/**
+ * Pause, or Resume, of a round or a product: what stops a sale within a second is one click
+ * and a reason away. What is over has neither.
+ */
+class Switch {
+  constructor(me) {
+    this.of = null;
+    const button = (step) => stopButton(() => this.of, step, me);
+    this.steps = { pause: button('pause'), resume: button('resume') };
+    this.node = el('span.switch', {}, Object.values(this.steps));
+  }
+
+  /** `step` is what can be done now, or null. */
+  show(of, step) {
+    this.of = of;
+    for (const [name, node] of Object.entries(this.steps)) {
+      if (node.hidden !== (name !== step)) node.hidden = name !== step;
+    }
+  }
+}
+
 class Row {
-  constructor(key) {
+  constructor(key, me) {
     this.title = el('b', { dir: 'auto' });
     this.id = el('span.soft.small');
     this.state = el('span.chip', { hidden: true });
@@ -37,11 +59,12 @@ class Row {
     this.permits = el('span.num');
     this.orders = el('span.num');
     this.note = el('span.lack');
+    this.switch = new Switch(me);
     const adjust = el('a', { href: `#/stock/${key.replace('::', '/')}` }, t('board.adjust'));
     this.node = el('li.shelf-item', { 'data-product': key },
       el('div.shelf-head', {}, el('span', {}, this.title, ' ', this.id, ' ', this.state), this.share),
       this.bar, this.legend,
-      el('p.shelf-foot.small.soft', {}, this.permits, this.orders, this.note, adjust));
+      el('div.shelf-foot.small.soft', {}, this.permits, this.orders, this.note, adjust, this.switch.node));
     this.shown = null;
     this.of = null;
   }
@@ -68,12 +91,15 @@ class Row {
     if (moving) facts.push(`${t('board.moving')} ${number(moving)}`);
     put(this.orders, facts.join(' · '));
     put(this.note, product.missing ? t('board.missing') : '');
+    const isOn = of === 'open' || of === 'scheduled';
+    const step = !isOn ? null : { undefined: 'pause', null: 'pause', paused: 'resume' }[product.stop] ?? null;
+    this.switch.show({ round: product.round, product: product.product, name: product.title }, step);
   }
 }
 
 class Group {
-  /** `again` draws once more, when more is wanted. */
-  constructor(roundId, round, again) {
+  /** `again` draws once more, when more is wanted; `me` is who is logged in. */
+  constructor(roundId, round, { again, me }) {
     this.name = el('bdi.board-name');
     this.state = el('span.chip');
     this.when = el('span.soft.small.num');
@@ -86,9 +112,11 @@ class Group {
         again();
       },
     });
+    this.roundId = roundId;
+    this.switch = new Switch(me);
     // Rounds that are over are folded away until somebody wants them.
     const id = encodeURIComponent(roundId);
-    const links = el('p.board-links.small', {}, el('a', { href: `#/rounds/${id}` }, t('board.manage')), ' ', el('a', { href: `#/report/${id}` }, t('board.report')));
+    const links = el('div.board-links.small', {}, el('a', { href: `#/rounds/${id}` }, t('board.manage')), ' ', el('a', { href: `#/report/${id}` }, t('board.report')), this.switch.node);
     this.node = el('details.board-round', { open: !['ended', 'withdrawn'].includes(shownState(round)) },
       el('summary', {}, this.name, ' ', this.state, ' ', this.when), links, this.list, this.more);
   }
@@ -97,6 +125,7 @@ class Group {
     put(this.name, round.name);
     const state = shownState(round);
     showState(this.state, state);
+    this.switch.show({ round: this.roundId, product: null, name: round.name }, { open: 'pause', scheduled: 'pause', paused: 'resume' }[state] ?? null);
     put(this.when, `${span(round.starts_ms, round.ends_ms)} · ${t('board.round.n', { n: number(products.length) })}`);
     const shown = isWhole || this.isWhole ? products : products.slice(0, FOLDED);
     const isAll = shown.length === products.length;
@@ -108,7 +137,8 @@ class Group {
   }
 }
 
-export function products() {
+/** `me` is who is logged in. */
+export function products(me) {
   const rows = new Map();
   const groups = new Map();
   const search = el('input', { type: 'search', 'aria-label': t('board.search'), placeholder: t('board.search') });
@@ -122,7 +152,7 @@ export function products() {
   sort.addEventListener('change', () => board && show());
 
   function row(product, of) {
-    if (!rows.has(product.key)) rows.set(product.key, new Row(product.key));
+    if (!rows.has(product.key)) rows.set(product.key, new Row(product.key, me));
     rows.get(product.key).show(product, of);
     return rows.get(product.key).node;
   }
@@ -133,7 +163,7 @@ export function products() {
     const text = tools.hidden ? '' : search.value;
     const all = grouped(board.rounds, board.products, { text, by: sort.value });
     for (const group of all) {
-      if (!groups.has(group.id)) groups.set(group.id, new Group(group.id, group.round, show));
+      if (!groups.has(group.id)) groups.set(group.id, new Group(group.id, group.round, { again: show, me }));
       groups.get(group.id).show(group, row, text.trim() !== '');
     }
     const wanted = all.map((group) => groups.get(group.id).node);

@@ -4,6 +4,7 @@ import { api } from '../api.js';
 import { ask, el, toast } from '../dom.js';
 import { t } from '../i18n.js';
 import { submitSeries } from './series.js';
+import { stopSale } from './stops.js';
 
 /** Whether a round went through this person's hands, so that another has to approve it. */
 export const isOwn = (round, me) => [round.created_by, round.edited_by, round.submitted_by].includes(me.name);
@@ -23,24 +24,6 @@ export async function reject(round) {
   if (!reason) return null;
   const is = await post(round, 'reject', { version: round.version, reason });
   toast(t('act.rejected'));
-  return is;
-}
-
-/** What becomes of the orders of a round that is withdrawn: the choices, and which one is made. */
-function ordersOf(me) {
-  const choices = ['none', 'unpaid', ...(me.role === 'supervisor' ? ['all'] : [])];
-  const node = el('fieldset.choices', {}, el('legend.label', {}, t('ask.cancel')), choices.map((name) =>
-    el('label.choice', {}, el('input', { type: 'radio', name: 'cancel', value: name, checked: name === 'none' }), el('span', {}, t(`act.cancel.${name}`)))));
-  return { node, chosen: () => node.querySelector(':checked').value };
-}
-
-/** Asks for the reason, stops or resumes the round at every edge; returns it as it is then. */
-async function stopRound(round, step, me) {
-  const orders = step === 'withdraw' ? ordersOf(me) : null;
-  const reason = await ask({ title: t(`ask.stop.${step}`, round), text: t(`ask.stop.${step}.text`), shows: orders?.node, yes: t(`act.stop.${step}`), no: t('cancel'), reason: t('ask.stop.why'), danger: step !== 'resume' });
-  if (!reason) return null;
-  const is = await post(round, step, { reason, cancel: orders?.chosen() ?? 'none' });
-  toast(is.problem ? t('problem', is) : t(`act.stop.${step}.done`), is.problem ? 'bad' : 'good');
   return is;
 }
 
@@ -77,7 +60,7 @@ export function actions({ round, me, dirty, isNew, act, save, take, leave }) {
     take(await api.get(`/rounds/${encodeURIComponent(round.id)}`));
   }) : null;
   const stop = (step) => button(`stop.${step}`, async () => {
-    const is = await stopRound(round, step, me);
+    const is = await stopSale({ round: round.id, name: round.name }, step, me);
     if (is) take(is);
   }, step === 'resume' ? 'is-main' : 'is-danger');
   switch (round.state) {

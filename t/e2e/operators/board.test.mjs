@@ -242,6 +242,66 @@ test('the board, the stock page and the report say what is stopped', async () =>
   await close(page);
 });
 
+test('whoever sees a wrong price on the board stops the product, and nobody buys it any more', async (t) => {
+  const round = `wrong${Date.now().toString(36)}`;
+  const [one, other] = [1, 2].map((n) => ({ round, product: `${round}_${n}` }));
+  importRound(round, 2);
+  const page = await operator('en', {}, 'operator');
+  await open(page, 'board');
+  const row = ({ product }) => page.locator(`[data-product="${round}::${product}"]`);
+  const shelf = page.locator(`.board-round:has([data-product="${round}::${one.product}"])`);
+  await shelf.locator('summary .chip[data-tone=good]').waitFor();
+
+  // Buyers come all the time; when each was accepted, and what the others hear in the end.
+  const accepted = [];
+  let last = {};
+  let goesOn = true;
+  const crowd = Array.from({ length: 4 }, async (_, lane) => {
+    for (let n = 0; goesOn; n += 1) {
+      last = await click(await enter(`${round}-${lane}-${n}`), one);
+      if (last.status === 202) accepted.push(performance.now());
+    }
+  });
+  const buying = Date.now() + 30_000;
+  while (accepted.length < 4) {
+    assert.ok(Date.now() < buying, `nobody buys: ${JSON.stringify(last)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const seen = performance.now();
+  await row(one).locator('[data-act="stop.pause"]').click();
+  await page.fill('dialog[open] textarea, dialog[open] input[type=text]', 'The price is wrong.');
+  await page.locator('dialog[open] .is-danger').click();
+  const confirmed = performance.now();
+  await row(one).locator('.chip', { hasText: 'Paused' }).waitFor();
+  const until = Date.now() + 10_000;
+  while (last.body?.code !== 'paused') {
+    assert.ok(Date.now() < until, `buyers hear ${JSON.stringify(last)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  goesOn = false;
+  await Promise.all(crowd);
+  const lastSold = Math.max(...accepted);
+  t.diagnostic(`${accepted.length} bought; the last one ${Math.round(lastSold - confirmed)} ms after the stop was confirmed, ${Math.round(lastSold - seen)} ms after the price was seen`);
+  assert.ok(lastSold - confirmed < 2_000, 'every edge refuses within a second');
+  assert.equal((await click(await enter(`${round}-other`), other)).status, 202, 'the other product sells on');
+  await shoot(page, 'board-product-paused');
+
+  await row(one).locator('[data-act="stop.resume"]').click();
+  await page.fill('dialog[open] textarea, dialog[open] input[type=text]', 'The price is right.');
+  await page.locator('dialog[open] .button:not(.is-plain)').last().click();
+  await row(one).locator('[data-act="stop.pause"]').waitFor();
+
+  // The page of its stock has the other steps too.
+  await row(one).locator('a').click();
+  await page.locator('.page-stock [data-act="stop.withdraw"]').click();
+  await page.fill('dialog[open] textarea, dialog[open] input[type=text]', 'It was never ours to sell.');
+  await page.locator('dialog[open] .is-danger').click();
+  await page.locator('.page-stock h1 .chip', { hasText: 'Withdrawn' }).waitFor();
+  assert.equal(await page.locator('.page-stock [data-act^="stop."]').count(), 0);
+  await isUsable(page, 'stock-withdrawn');
+  await close(page);
+});
+
 test('an alert says which invariant is broken, and goes when it holds again', async () => {
   await untilOpen();
   for (const lang of ['en', 'zh-CN']) {
