@@ -79,10 +79,17 @@ pub fn created(reply: RedisResult<()>) -> RedisResult<()> {
 }
 
 /// Whether a command failed because its group, or the whole stream, is gone: before it was
-/// sent, or while it waited for entries.
+/// sent, or while it waited for entries. A wait also ends when a master becomes a replica:
+/// then all is there, and another connection is needed.
 #[must_use]
 pub fn is_gone(error: &RedisError) -> bool {
-    matches!(error.code(), Some("NOGROUP" | "UNBLOCKED"))
+    match error.code() {
+        Some("NOGROUP") => true,
+        Some("UNBLOCKED") => error
+            .detail()
+            .is_some_and(|detail| detail.contains("no longer exists")),
+        _ => false,
+    }
 }
 
 /// The entries of a reply to a read of one stream.
@@ -94,4 +101,24 @@ pub fn entries(reply: ReadReply) -> Vec<StreamId> {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_that_became_a_replica_has_lost_no_group() {
+        let error = |code: &str, detail: &str| {
+            redis::make_extension_error(code.to_owned(), Some(detail.to_owned()))
+        };
+        let deleted = error("UNBLOCKED", "the stream key no longer exists");
+        let emptied = error("NOGROUP", "No such key 'outbox' or consumer group 'relay'");
+        let demoted = error(
+            "UNBLOCKED",
+            "force unblock from blocking operation, instance state changed (master -> replica?)",
+        );
+        assert!(is_gone(&deleted) && is_gone(&emptied));
+        assert!(!is_gone(&demoted));
+    }
 }
