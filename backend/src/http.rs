@@ -7,6 +7,8 @@ pub mod attend;
 pub(crate) mod body;
 /// Requests to other services.
 pub(crate) mod client;
+/// The elements of keys and certificates.
+pub(crate) mod der;
 /// Error responses and internal faults, each with its status.
 pub mod error;
 /// Whether a role is alive, and whether it is ready.

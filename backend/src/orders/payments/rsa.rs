@@ -10,6 +10,8 @@ use ring::signature::{
     RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
 
+use crate::http::der;
+
 /// Tags of ASN.1 DER (ITU-T X.690).
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
@@ -98,22 +100,9 @@ fn from_pem(text: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// One element of DER with this tag: its contents, and what follows it.
+/// The first element if it has this tag: its contents, and what follows it.
 fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&found, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81..=0x83 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            let length = bytes
-                .iter()
-                .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-            (length, rest)
-        }
-        _ => return None,
-    };
-    let (contents, after) = rest.split_at_checked(length)?;
+    let (found, contents, after) = der::element(der)?;
     (found == tag).then_some((contents, after))
 }
 
