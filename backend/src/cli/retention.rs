@@ -6,7 +6,7 @@ use clap::Args;
 use super::{open_store, say};
 use crate::config::Config;
 use crate::now_ms;
-use crate::orders::retention::{Outcome, Retention};
+use crate::orders::retention::{Outcome, Pass, Retention};
 use crate::store::Actor;
 
 /// Remove from the database what is older than keep_orders_days and its like say
@@ -33,23 +33,27 @@ pub(crate) async fn run(config: &Config, arguments: &RetentionArgs) -> anyhow::R
         by: &Actor::on_the_box(),
         dry_run: arguments.dry_run,
     };
-    let outcomes = retention.pass(now_ms()).await;
+    let pass = retention.pass(now_ms()).await;
     store.close().await;
-    let outcomes = outcomes?;
+    // What was done is said even if something else failed.
+    say(&text(&pass, arguments)?)?;
+    pass.failure.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn text(pass: &Pass, arguments: &RetentionArgs) -> anyhow::Result<String> {
     if arguments.json {
-        let text = serde_json::to_string_pretty(&outcomes).context("it cannot be written")?;
-        return say(&format!("{text}\n"));
+        let text = serde_json::to_string_pretty(&pass.outcomes).context("it cannot be written")?;
+        return Ok(format!("{text}\n"));
     }
-    if outcomes.is_empty() {
-        return say(
-            "Nothing is old enough; \"seckill config\" shows keep_orders_days and its like.\n",
-        );
+    if pass.outcomes.is_empty() && pass.failure.is_none() {
+        let text =
+            "Nothing is old enough; \"seckill config\" shows keep_orders_days and its like.\n";
+        return Ok(text.to_owned());
     }
-    let lines: Vec<String> = outcomes
-        .iter()
+    let lines = pass.outcomes.iter();
+    Ok(lines
         .map(|outcome| line(outcome, arguments.dry_run))
-        .collect();
-    say(&lines.concat())
+        .collect())
 }
 
 fn line(outcome: &Outcome, dry_run: bool) -> String {

@@ -22,8 +22,10 @@ use file::ExportFile;
 
 /// Pause between two passes.
 const EVERY: Duration = Duration::from_secs(3_600);
-/// Rounds that one pass looks at.
+/// Rounds that are read at once.
 const BATCH: u32 = 50;
+/// So many rounds that fail one behind the other end a pass: then it is not the rounds.
+const FAILURES: u32 = 3;
 const DAY_MS: u64 = 86_400_000;
 
 /// Why nothing was removed, or not all.
@@ -57,6 +59,31 @@ pub struct Outcome {
     pub stays: Option<&'static str>,
 }
 
+/// What became of a pass.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// What was done with each round and kind of records.
+    pub outcomes: Vec<Outcome>,
+    /// The first of what failed, if anything did; the next pass tries it again.
+    pub failure: Option<RetentionError>,
+}
+
+impl Pass {
+    /// Keeps an outcome or the first failure; whether it was an outcome.
+    fn add(&mut self, outcome: Result<Option<Outcome>, RetentionError>) -> bool {
+        match outcome {
+            Ok(outcome) => {
+                self.outcomes.extend(outcome);
+                true
+            }
+            Err(error) => {
+                self.failure.get_or_insert(error);
+                false
+            }
+        }
+    }
+}
+
 /// Removes what is older than the settings say.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention<'a> {
@@ -71,21 +98,17 @@ pub struct Retention<'a> {
 }
 
 impl Retention<'_> {
-    /// One pass over everything.
-    ///
-    /// # Errors
-    /// [`RetentionError`]; the next pass goes on with it.
-    pub async fn pass(&self, now_ms: u64) -> Result<Vec<Outcome>, RetentionError> {
-        let mut outcomes = Vec::new();
+    /// One pass over everything. A round that has to stay, or that fails, does not keep
+    /// the others.
+    pub async fn pass(&self, now_ms: u64) -> Pass {
+        let mut pass = Pass::default();
         for (part, days) in [
             (Part::Orders, self.keep.orders),
             (Part::Ledger, self.keep.ledger),
         ] {
-            let Some(before_ms) = cutoff(days, now_ms) else {
-                continue;
-            };
-            for round in self.store.rounds_to_remove(part, before_ms, BATCH).await? {
-                outcomes.push(self.round(&round, part, before_ms, now_ms).await?);
+            if let Some(before_ms) = cutoff(days, now_ms) {
+                let ended = self.rounds(part, before_ms, now_ms, &mut pass).await;
+                pass.add(ended.map(|()| None));
             }
         }
         for (records, days) in [
@@ -94,10 +117,40 @@ impl Retention<'_> {
             (Records::Findings, self.keep.findings),
         ] {
             if let Some(before_ms) = cutoff(days, now_ms) {
-                outcomes.extend(self.records(records, before_ms, now_ms).await?);
+                pass.add(self.records(records, before_ms, now_ms).await);
             }
         }
-        Ok(outcomes)
+        pass
+    }
+
+    /// The same of one part of all rounds that are old.
+    async fn rounds(
+        &self,
+        part: Part,
+        before_ms: u64,
+        now_ms: u64,
+        pass: &mut Pass,
+    ) -> Result<(), RetentionError> {
+        let mut last = None;
+        let mut failures = 0;
+        loop {
+            let rounds = self
+                .store
+                .rounds_to_remove(part, before_ms, last.as_ref(), BATCH)
+                .await?;
+            for round in &rounds {
+                let outcome = self.round(&round.id, part, before_ms, now_ms).await;
+                let went_well = pass.add(outcome.map(Some));
+                failures = if went_well { 0 } else { failures + 1 };
+                if failures == FAILURES {
+                    return Ok(());
+                }
+            }
+            last = rounds.into_iter().next_back();
+            if last.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     async fn round(
@@ -248,7 +301,8 @@ pub async fn run(store: LazyStore, keep: Keep, stop: CancellationToken) {
                 by: &Actor::system(),
                 dry_run: false,
             };
-            for done in retention.pass(now_ms()).await? {
+            let pass = retention.pass(now_ms()).await;
+            for done in pass.outcomes {
                 let Outcome { what, removed, .. } = done;
                 let (round, file) = (done.round.unwrap_or_default(), done.file);
                 match done.stays {
@@ -256,7 +310,7 @@ pub async fn run(store: LazyStore, keep: Keep, stop: CancellationToken) {
                     None => tracing::info!(what, round, removed, file, "old rows are removed"),
                 }
             }
-            Ok::<_, RetentionError>(EVERY)
+            pass.failure.map_or(Ok(EVERY), Err)
         };
         passes.pause_after(outcome.await).await;
     }

@@ -51,6 +51,15 @@ impl Part {
     }
 }
 
+/// A round of which something may be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldRound {
+    /// Its id.
+    pub id: String,
+    /// When it ended.
+    ends_ms: i64,
+}
+
 /// An order that is to be removed, as it was exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exported {
@@ -77,7 +86,7 @@ pub struct Removal<'a> {
 
 impl Store {
     /// Up to `limit` rounds that are over since before `ended_before_ms`, are retired, and
-    /// of which this part is not wholly removed; longest over first.
+    /// of which this part is not wholly removed; longest over first, behind `after`.
     ///
     /// # Errors
     /// The database.
@@ -85,19 +94,32 @@ impl Store {
         &self,
         part: Part,
         ended_before_ms: u64,
+        after: Option<&OldRound>,
         limit: u32,
-    ) -> Result<Vec<String>, StoreError> {
-        let rounds = sqlx::query_scalar(
-            "SELECT id FROM rounds WHERE retired_ms IS NOT NULL AND cleared = 1 AND ends_ms < ?
+    ) -> Result<Vec<OldRound>, StoreError> {
+        let (ends_ms, id) = after.map_or((i64::MIN, ""), |old| (old.ends_ms, &old.id));
+        let rows = sqlx::query(
+            "SELECT id, ends_ms FROM rounds WHERE retired_ms IS NOT NULL AND cleared = 1
+             AND ends_ms < ? AND (ends_ms > ? OR (ends_ms = ? AND id > ?))
              AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.round = rounds.id
-             AND r.what = ? AND r.done_ms IS NOT NULL) ORDER BY ends_ms LIMIT ?",
+             AND r.what = ? AND r.done_ms IS NOT NULL) ORDER BY ends_ms, id LIMIT ?",
         )
         .bind(signed(ended_before_ms))
+        .bind(ends_ms)
+        .bind(ends_ms)
+        .bind(id)
         .bind(part.as_str())
         .bind(i64::from(limit))
         .fetch_all(self.main().readers())
         .await?;
-        Ok(rounds)
+        rows.iter()
+            .map(|row| {
+                Ok(OldRound {
+                    id: row.try_get(0)?,
+                    ends_ms: row.try_get(1)?,
+                })
+            })
+            .collect()
     }
 
     /// Why the orders and the ledger of a round have to stay: what of it is not settled, or

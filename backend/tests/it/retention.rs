@@ -34,7 +34,9 @@ async fn pass(shop: &Shop, keep: &Keep, days: u64, dry_run: bool) -> Vec<Outcome
         dry_run,
     };
     let now = now_ms() + days * DAY_MS;
-    retention.pass(now).await.unwrap()
+    let pass = retention.pass(now).await;
+    assert!(pass.failure.is_none(), "{:?}", pass.failure);
+    pass.outcomes
 }
 
 async fn execute(shop: &Shop, statement: &'static str) {
@@ -208,6 +210,65 @@ async fn nothing_of_a_round_is_removed_while_anything_of_it_is_open() {
     assert!(done.iter().all(|it| it.stays.is_none()), "{done:?}");
     assert_eq!(count(&shop, rows).await, 0);
     assert_eq!(count(&shop, "SELECT COUNT(*) FROM refunds").await, 1);
+    shop.shut().await;
+}
+
+/// Stores retired rounds with these numbers that ended before the shop's own.
+async fn older_rounds(shop: &Shop, numbers: std::ops::RangeInclusive<u32>) {
+    for n in numbers {
+        let statement = format!(
+            "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms, retired_ms,
+             cleared) VALUES ('old{n}', 'Old', 1, {}, 'approved', 1, 3, 1)",
+            1000 + n / 2
+        );
+        database::execute(&shop.database_url, &statement).await;
+    }
+}
+
+#[tokio::test]
+async fn rounds_that_have_to_stay_do_not_keep_later_ones() {
+    let (shop, folder) = (over().await, TempDir::new().unwrap());
+    older_rounds(&shop, 1..=120).await;
+    execute(
+        &shop,
+        "INSERT INTO inventory_holds (round, product, hold, generation, sku, amount, state,
+         updated_ms) SELECT id, '153', id, 1, 's', 10, 'settling', 1 FROM rounds
+         WHERE id LIKE 'old%'",
+    )
+    .await;
+    let done = pass(&shop, &keep(&folder), 4, false).await;
+    let (stay, gone): (Vec<_>, Vec<_>) = done.iter().partition(|it| it.stays.is_some());
+    assert_eq!(stay.len(), 120, "each is looked at, and once");
+    let gone: Vec<_> = gone
+        .iter()
+        .map(|it| (it.round.as_deref(), it.removed))
+        .collect();
+    assert_eq!(gone, [(Some("1"), 2)]);
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn a_round_that_fails_does_not_keep_later_ones_and_is_said() {
+    let (shop, folder) = (over().await, TempDir::new().unwrap());
+    older_rounds(&shop, 1..=2).await;
+    let keep = keep(&folder);
+    let now = now_ms() + 4 * DAY_MS;
+    for n in 1..=2 {
+        // Where its export should be is something else.
+        std::fs::create_dir_all(keep.folder.join(format!("orders-old{n}-{now}.jsonl"))).unwrap();
+    }
+    let retention = Retention {
+        store: &shop.store,
+        keep: &keep,
+        by: &Actor::system(),
+        dry_run: false,
+    };
+    let pass = retention.pass(now).await;
+    let failure = pass.failure.unwrap().to_string();
+    assert!(failure.contains("orders-old1-"), "{failure}");
+    let done = pass.outcomes.iter();
+    let done: Vec<_> = done.map(|it| (it.round.as_deref(), it.removed)).collect();
+    assert_eq!(done, [(Some("1"), 2)]);
     shop.shut().await;
 }
 
