@@ -1,7 +1,7 @@
 // What operators say to everybody who waits, said and ended from the board.
 
 import { ApiError, api, mistakeText } from '../api.js';
-import { ask, el, refill, toast } from '../dom.js';
+import { ask, el, once, refill, submits, toast } from '../dom.js';
 import { addWords, moment, said, t } from '../i18n.js';
 import { readWhole } from '../numbers.js';
 
@@ -49,14 +49,13 @@ export function announcement() {
       (notes[mistake?.field] ?? notes.text).textContent = mistake ? mistakeText(mistake) : said(error);
     }
   }
-  async function end() {
+  const end = once(now, async () => {
     if (await ask({ title: t('announcement.ask.end'), yes: t('announcement.end'), no: t('cancel') })) await carried(() => api.del('/announcement'), 'announcement.gone');
-  }
+  });
   const form = el('form', { novalidate: true, id: 'announcement-form' },
     el('div.fields', {}, el('div.w8', {}, el('label', { for: 'announcement-text' }, t('announcement.text')), text, notes.text), el('div.w4', {}, el('label', { for: 'announcement-minutes' }, t('announcement.minutes')), minutes, notes.minutes)),
     el('div.row.is-end', {}, el('button.button', { type: 'submit' }, t('announcement.say'))));
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
+  submits(form, async () => {
     if (!text.value.trim()) return text.focus();
     const time = readWhole(minutes, notes.minutes);
     if (time === null) return undefined;

@@ -87,9 +87,13 @@ pub(super) fn not_as_seen(stored: &StoredRound, state: &ConsoleState) -> Console
     let decided = trail.decided_by.as_deref().unwrap_or("somebody");
     let decided_at = time(trail.decided_ms.unwrap_or_default());
     let (code, message) = match stored.state {
+        // An edit of what is approved, behind which there was another one.
+        RoundState::Approved if Some(trail.edited_ms) > trail.decided_ms => {
+            return edited_meanwhile(stored, state);
+        }
         RoundState::Approved => (
             "already_approved",
-            format!("{decided} approved this round at {decided_at}. There is nothing left to do."),
+            format!("{decided} approved this round at {decided_at}, so nothing else was done."),
         ),
         RoundState::Rejected => (
             "already_rejected",

@@ -189,6 +189,9 @@ async fn of_two_edits_of_what_sells_one_is_made_and_the_other_touches_nothing() 
             "turn {turn}: {}",
             lost.body
         );
+        // Whoever comes later with what they saw then is told of the edit, not the approval.
+        let late = save(&console, &zhao, &round, &lowered_by(3)).await;
+        assert_eq!(late.body["code"], "changed_meanwhile", "{}", late.body);
         round = console.get(&li, "/ops/api/rounds/1").await.body;
         let mut conn = console.link.conn().await.unwrap();
         for (at, product) in kept["products"].as_array().unwrap().iter().enumerate() {
