@@ -7,6 +7,8 @@
 #               the role and the script, every click by a buyer of its own, against
 #               the same nginx passing the same clicks, ungated, to a back end that
 #               answers at once
+#   traced      end to end again, where one purchase in a hundred is traced and its spans
+#               go to a collector, against the same without
 #   memory      of the role while 10,000 connections buy
 #
 # All parts of a row share all cores, and the load generator too. Only purchases
@@ -35,8 +37,8 @@ prepare
     fail "the back end did not build; the compiler's message above says where"
 start_redis
 (umask 077 && perl bench/lib/clicks.pl keys >"$work/keys")
-mapfile -t ports < <(free_ports 3)
-edge_port=${ports[0]} instant_port=${ports[1]} role_port=${ports[2]}
+mapfile -t ports < <(free_ports 5)
+edge_port=${ports[0]} instant_port=${ports[1]} role_port=${ports[2]} traced_port=${ports[3]} collector_port=${ports[4]}
 
 # --- A product on sale -------------------------------------------------------
 
@@ -58,12 +60,12 @@ script=$(cli SCRIPT LOAD "$(cat lua/stock/prelude.lua lua/stock/purchase.lua)")
 
 # --- The servers ---------------------------------------------------------------
 
-# start_role NAME LISTEN: the purchase role; its process is $role.
+# start_role NAME LISTEN [SETTING...]: the purchase role; its process is $role.
 start_role() {
     mkdir -p "$work/$1"
     (
         ulimit -n "$(ulimit -Hn)"
-        exec env SECKILL_DATA="$work/$1" SECKILL_REDIS_URL="unix://$work/redis.sock" SECKILL_KEYS="$work/keys" \
+        exec env "${@:3}" SECKILL_DATA="$work/$1" SECKILL_REDIS_URL="unix://$work/redis.sock" SECKILL_KEYS="$work/keys" \
             SECKILL_PURCHASE_LISTEN="$2" SECKILL_CAPTCHA=off taskset -c "$server_cpu" "$bin" serve --roles purchase
     ) >"$work/$1.log" 2>&1 &
     role=$!
@@ -78,6 +80,10 @@ start_role behind "unix:$work/role.sock"
 behind_role=$role
 poll_until 20 answers --unix-socket "$work/role.sock" http://role/healthz ||
     { cat "$work/behind.log" >&2; fail "the purchase role did not start; its words are above"; }
+start_role traced "unix:$work/traced.sock" "SECKILL_OTLP_URL=http://127.0.0.1:$collector_port"
+traced_role=$role
+poll_until 20 answers --unix-socket "$work/traced.sock" http://role/healthz ||
+    { cat "$work/traced.log" >&2; fail "the purchase role did not start; its words are above"; }
 
 user=$([ "$(id -u)" -ne 0 ] || echo 'user root;')
 paths() { echo "client_body_temp_path $work/$1b; proxy_temp_path $work/$1p; fastcgi_temp_path $work/$1f; uwsgi_temp_path $work/$1u; scgi_temp_path $work/$1s;"; }
@@ -91,30 +97,43 @@ http {
         listen unix:$work/instant.sock;
         location / { default_type application/json; return 202 '{"status":"processing","request":"bench"}'; }
     }
+    # The collector of traces.
+    server {
+        listen 127.0.0.1:$collector_port;
+        access_log $work/spans.log;
+        location = /v1/traces { default_type application/json; client_max_body_size 64m; return 200 '{}'; }
+    }
 }
 CONF
-cat >"$work/nginx.conf" <<CONF
+# edge NAME PORT SOCKET [DIRECTIVE]: an edge as shipped in front of this purchase role.
+edge() {
+    cat <<CONF
 load_module $module;
-daemon off; worker_processes 1; pid $work/nginx.pid; error_log $work/error.log error; $user
+daemon off; worker_processes 1; pid $work/$1.pid; error_log $work/error.log error; $user
 events { worker_connections 4096; }
 http {
-    $(paths edge)
+    $(paths "$1")
     seckill_zone bench:128m;
     seckill_redis unix:$work/redis.sock timeout=1s;
     seckill_keys $work/keys;
     seckill_rate rate=900000r/s burst=900000;
     include $PWD/conf/seckill/http.conf;
     access_log $work/access.log seckill_json buffer=64k flush=1s;
-    keepalive_requests 1000000000;
-    upstream seckill_purchase { server unix:$work/role.sock; keepalive 256; }
-    upstream seckill_ops { server unix:$work/role.sock; }
+    upstream seckill_purchase { server unix:$3; keepalive 256; }
+    upstream seckill_ops { server unix:$3; }
     upstream instant { server unix:$work/instant.sock; keepalive 256; }
+    ${4:-}
     server {
-        listen 127.0.0.1:$edge_port;
+        listen 127.0.0.1:$2;
         set \$seckill_static $work;
         set \$seckill_pages $work;
         include $PWD/conf/seckill/server.conf;
     }
+CONF
+}
+edge traced "$traced_port" "$work/traced.sock" 'seckill_trace on ratio=0.01;' >"$work/traced.conf"
+echo '}' >>"$work/traced.conf"
+{ edge nginx "$edge_port" "$work/role.sock"; cat <<CONF; } >"$work/nginx.conf"
     server {
         listen 127.0.0.1:$instant_port;
         location / {
@@ -128,11 +147,11 @@ http {
     }
 }
 CONF
-# http.conf says how often a connection may be used; here it says so once.
-sed -i 's/^    keepalive_requests 1000000000;$//' "$work/nginx.conf"
 taskset -c "$server_cpu" nginx -e "$work/instant.log" -p "$work/instant" -c "$work/instant.conf" >"$work/instant.out" 2>&1 &
 instant=$!
 pids+=("$instant")
+start_nginx traced
+traced_worker=$worker
 start_nginx
 redis=$(cli INFO server | sed -n 's/^process_id:\([0-9]*\).*/\1/p')
 
@@ -152,9 +171,12 @@ admits() {
     local path token
     IFS=$'\t' read -r path token <"$work/clicks"
     [ "$(curl -s -o "$work/answer" -w '%{http_code}' -X POST -H "Cookie: seckill_session=$token" -H 'Idempotency-Key: bench' \
-        "http://127.0.0.1:$edge_port$path")" = 202 ]
+        "http://127.0.0.1:$1$path")" = 202 ]
 }
-poll_until 10 admits || fail "a good click does not become a purchase; the edge says: $(cat "$work/answer")"
+for port in "$edge_port" "$traced_port"; do
+    restock
+    poll_until 10 admits "$port" || fail "a good click does not become a purchase; the edge says: $(cat "$work/answer")"
+done
 
 # --- Measuring -----------------------------------------------------------------
 
@@ -211,7 +233,7 @@ passes() {
 }
 instant_worker=$(pgrep -P "$instant" | head -n 1)
 
-step "$rounds rounds of 4 x $seconds s, $connections at once"
+step "$rounds rounds of 5 x $seconds s, $connections at once"
 redis_script 50000
 count=$(awk -v r="$peer_rate" -v s="$seconds" 'BEGIN { printf "%.0f", r * s }')
 rm "$work/script.runs"
@@ -220,9 +242,12 @@ for ((round = 0; round <= rounds; round++)); do
     buys role "$http_role" "$redis" -- "$role_port" purchases "$work/admitted"
     passes
     buys edge "$worker" "$behind_role" "$redis" -- "$edge_port" clicks "$work/clicks"
+    buys traced "$traced_worker" "$traced_role" "$redis" -- "$traced_port" clicks "$work/clicks"
     # The first warms up.
     [ "$round" -gt 0 ] || rm "$work"/*.runs
 done
+is_traced() { grep -q 'POST /v1/traces .* 200 ' "$work/spans.log"; }
+poll_until 20 is_traced || fail "no span has reached the collector; the traced role says: $(tail -n 3 "$work/traced.log")"
 
 step "Memory of the role while $many connections buy"
 restock
@@ -253,17 +278,19 @@ fi
 # --- Results -----------------------------------------------------------------------
 
 printf '\n%-34s %12s %14s\n' "" "accepted/s" "CPU us each"
-for kind in script role instant edge; do
+for kind in script role instant edge traced; do
     case $kind in
     script) label="the script, redis-benchmark" ;;
     role) label="purchase role over HTTP" ;;
     instant) label="nginx, answered at once" ;;
     edge) label="gate, role and script" ;;
+    traced) label="the same, one in a hundred traced" ;;
     esac
     printf '%-34s %12s %14s\n' "$label" "$(rate $kind)" "$(cpu $kind)"
 done
 printf '\n%-58s %8s   (goal: 0.35 or more)\n' "role / script" "$(ratio role script)"
 printf '%-58s %8s   (goal: 0.45 or more)\n' "end to end / nginx answered at once" "$(ratio edge instant)"
+printf '%-58s %8s   (goal: 0.97 or more; by rate %s)\n' "traced / end to end, by CPU of the servers" "$(cpu_ratio traced edge)" "$(ratio traced edge)"
 printf '%-58s %8s   (goal: 10,000 or more)\n' "end to end, accepted/s" "$(rate edge)"
 printf '%-58s %8s   (goal: 100 or less; %s idle, %s sold meanwhile)\n\n' "role at $many connections, MiB" "$most_mib" "$idle_mib" "$bought"
 
@@ -278,5 +305,7 @@ row "end to end / nginx answered at once" "$(ratio edge instant)" "ratio of rate
 row "end to end / nginx answered at once, by CPU of the servers" "$(cpu_ratio edge instant)" "ratio of requests a CPU second" null higher "$(cpu instant) us"
 row "end to end, accepted" "$(rate edge)" "1/s" 10000 higher "$(rate instant)/s answered at once"
 row "end to end, CPU of edge, role and Redis" "$(cpu edge)" "us/purchase" null lower "$(cpu instant) us answered at once"
+row "end to end, one purchase in a hundred traced / none, by CPU of the servers" "$(cpu_ratio traced edge)" "ratio of requests a CPU second" 0.97 higher "$(cpu edge) us without"
+row "end to end, one purchase in a hundred traced / none" "$(ratio traced edge)" "ratio of rates" null higher "$(rate edge)/s without"
 row "purchase role at $many open connections, resident memory" "$most_mib" MiB 100 lower "$idle_mib MiB idle"
 write_results purchase
