@@ -6,6 +6,10 @@
 //! again if it has changed. So of several writers at once, another stop or an approval
 //! among them, the last to write has written what the database says. What a crash left
 //! in between stays on record as due, and [`run`] finds it.
+//!
+//! A Redis that comes back older has forgotten stops that it knew, and would sell what
+//! operators have stopped. So whenever the connection to it is a new one, [`run`] compares
+//! what it says of each round with the database.
 
 use std::time::Duration;
 
@@ -14,19 +18,26 @@ use redis::{AsyncCommands as _, RedisError};
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::message;
 use super::publish::put_halt;
 use crate::redis::scripts::sale::{Replacement, replace};
 use crate::redis::{RedisLink, RedisLinkError};
-use crate::store::round::{RoundState, StoredRound};
+use crate::store::round::{Round, RoundState, StoredRound};
 use crate::store::stops::{StopError, StopOrder};
 use crate::store::{Actor, LazyStore, Store, StoreError};
 use crate::time::periodic::Passes;
 
+/// What an older Redis has forgotten.
+mod forgotten;
+
 /// Products in one round trip.
 const BATCH: usize = 256;
+/// How long Redis may take for the stops of one round: ten thousand products take it a
+/// second.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause between two looks for stops of which Redis does not know.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -39,12 +50,23 @@ pub enum FollowError {
     /// Redis.
     #[error(transparent)]
     Link(#[from] RedisLinkError),
+    /// Redis, or the database, is there and silent.
+    #[error("the stops of round \"{round}\" were not written to Redis within {} s", PATIENCE.as_secs())]
+    Slow {
+        /// The round.
+        round: String,
+    },
 }
 
 impl From<RedisError> for FollowError {
     fn from(error: RedisError) -> Self {
         Self::Link(error.into())
     }
+}
+
+fn slow(round: &str) -> FollowError {
+    let round = round.to_owned();
+    FollowError::Slow { round }
 }
 
 /// The outcome of an order to the stop switch.
@@ -113,6 +135,12 @@ impl Switch<'_> {
     /// # Errors
     /// [`FollowError`]; they stay due.
     pub async fn follow(&self, id: &str) -> Result<(), FollowError> {
+        // Nobody's stop waits behind one that a silent Redis holds up.
+        let written = timeout(PATIENCE, self.write_round(id)).await;
+        written.unwrap_or_else(|_| Err(slow(id)))
+    }
+
+    async fn write_round(&self, id: &str) -> Result<(), FollowError> {
         let mut conn = self.redis.dedicated().await?;
         loop {
             let stored = self.store.round(id).await?;
@@ -138,17 +166,14 @@ impl Switch<'_> {
 /// its round has left Redis.
 async fn write(conn: &mut MultiplexedConnection, stored: &StoredRound) -> Result<(), RedisError> {
     let round = &stored.round;
-    let items: Vec<Item> = round
-        .products
-        .iter()
-        .filter_map(|product| Item::new(&round.id, &product.id))
-        .collect();
+    let items = items(round);
     // First: whoever reads the round at the catalogue's new version finds it stopped.
     let key = keys::round_info(&round.id);
     if conn.exists(&key).await? {
         let halt = stored.stops.round.and_then(|stop| stop.kind.halt());
         let mut info = redis::pipe();
-        info.hset(&key, "ends_ms", round.ends_ms).ignore();
+        let window = [("starts_ms", round.opens_ms), ("ends_ms", round.ends_ms)];
+        info.hset_multiple(&key, &window).ignore();
         put_halt(&mut info, &key, halt);
         info.exec_async(conn).await?;
     }
@@ -159,42 +184,33 @@ async fn write(conn: &mut MultiplexedConnection, stored: &StoredRound) -> Result
             continue;
         }
         let mut infos = redis::pipe();
-        for item in listed {
-            let (halt, ends_ms) = stopped(stored, item);
-            infos.hset(keys::info(item), "ends_ms", ends_ms).ignore();
-            put_halt(&mut infos, &keys::info(item), halt);
+        for (item, entry) in listed {
+            let sold = [
+                ("starts_ms", entry.window.opens_ms),
+                ("ends_ms", entry.window.ends_ms),
+                ("price_cents", entry.price_cents),
+            ];
+            infos.hset_multiple(keys::info(item), &sold).ignore();
+            put_halt(&mut infos, &keys::info(item), entry.halt);
         }
         infos.exec_async(conn).await?;
     }
     Ok(())
 }
 
-/// Sets halt and end in the catalogue's entries; returns which products have one.
+/// Sets in the catalogue's entries what the database says; returns those that there are.
 async fn write_entries<'a>(
     conn: &mut MultiplexedConnection,
     stored: &StoredRound,
     items: &'a [Item],
-) -> Result<Vec<&'a Item>, RedisError> {
-    let names: Vec<String> = items.iter().map(Item::to_string).collect();
+) -> Result<Vec<(&'a Item, Entry)>, RedisError> {
     loop {
-        let texts: Vec<Option<String>> = redis::cmd("HMGET")
-            .arg(keys::CATALOGUE)
-            .arg(&names)
-            .query_async(conn)
-            .await?;
         let mut listed = Vec::new();
         let mut replacements = Vec::new();
-        for (item, text) in items.iter().zip(texts) {
-            // One that cannot be read is reported by whoever reads the catalogue.
-            let Some((seen, mut entry)) = text.and_then(|text| {
-                let entry = Entry::parse(&text).ok()?;
-                Some((text, entry))
-            }) else {
-                continue;
-            };
-            listed.push(item);
-            (entry.halt, entry.window.ends_ms) = stopped(stored, item);
+        for (item, seen, mut entry) in read_entries(conn, items).await? {
+            correct(&mut entry, stored, item);
             let new = entry.to_json();
+            listed.push((item, entry));
             if new != seen {
                 let item = item.to_string();
                 replacements.push(Replacement { item, seen, new });
@@ -211,22 +227,64 @@ async fn write_entries<'a>(
     }
 }
 
-/// Halt and end of a product.
-fn stopped(stored: &StoredRound, item: &Item) -> (Option<seckill_core::sale::halt::Halt>, u64) {
-    let stops = &stored.stops;
-    let ends_ms = stops.ends_ms(item.product(), stored.round.ends_ms);
-    (stops.halt(item.product()), ends_ms)
+/// The catalogue's entries of those products that have one, each with its text. One that
+/// cannot be read is reported by whoever reads the catalogue.
+async fn read_entries<'a>(
+    conn: &mut MultiplexedConnection,
+    items: &'a [Item],
+) -> Result<Vec<(&'a Item, String, Entry)>, RedisError> {
+    let names: Vec<String> = items.iter().map(Item::to_string).collect();
+    let texts: Vec<Option<String>> = redis::cmd("HMGET")
+        .arg(keys::CATALOGUE)
+        .arg(&names)
+        .query_async(conn)
+        .await?;
+    let read = |(item, text): (&'a Item, Option<String>)| {
+        let text = text?;
+        let entry = Entry::parse(&text).ok()?;
+        Some((item, text, entry))
+    };
+    Ok(items.iter().zip(texts).filter_map(read).collect())
 }
 
-/// Carries stops over to Redis that a crash, or a Redis that was away, left due, until
-/// `stop`.
+/// Has an entry say what the database says of how the product sells: whether it is
+/// stopped, when, and for how much. Amounts are left as they are: they follow the stock.
+fn correct(entry: &mut Entry, stored: &StoredRound, item: &Item) {
+    let (round, stops) = (&stored.round, &stored.stops);
+    entry.halt = stops.halt(item.product());
+    entry.window.opens_ms = round.opens_ms;
+    entry.window.ends_ms = stops.ends_ms(item.product(), round.ends_ms);
+    let product = round.products.iter().find(|it| it.id == item.product());
+    if let Some(product) = product {
+        (entry.price_cents, entry.priced_ms) = (product.price_cents, product.priced_ms);
+    }
+}
+
+fn items(round: &Round) -> Vec<Item> {
+    let products = round.products.iter();
+    products
+        .filter_map(|product| Item::new(&round.id, &product.id))
+        .collect()
+}
+
+/// Carries stops over to Redis that a crash, a Redis that was away, or one that came back
+/// older, left due, until `stop`.
 pub async fn run(store: LazyStore, redis: RedisLink, stop: CancellationToken) {
     let mut passes = Passes::new(stop, "stops wait to reach the edges", EVERY);
+    // The connection at which Redis was last compared.
+    let mut compared = None;
     while passes.go_on() {
         let outcome = async {
             let store = store.get().await?;
             let redis = &redis;
-            Switch { store, redis }.follow_due().await
+            let switch = Switch { store, redis };
+            redis.conn().await?;
+            let life = redis.life();
+            if compared != Some(life) {
+                switch.follow_forgotten().await?;
+                compared = Some(life);
+            }
+            switch.follow_due().await
         };
         passes.pause_after(outcome.await.map(|()| EVERY)).await;
     }

@@ -74,6 +74,20 @@ impl Store {
             .collect()
     }
 
+    /// Rounds that are approved, were written to Redis and have not left it.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn rounds_in_redis(&self) -> Result<Vec<String>, StoreError> {
+        let rounds = sqlx::query_scalar(
+            "SELECT id FROM rounds WHERE retired_ms IS NULL AND state = 'approved'
+             AND published_ms IS NOT NULL ORDER BY ends_ms DESC, id",
+        )
+        .fetch_all(self.main().readers())
+        .await?;
+        Ok(rounds)
+    }
+
     /// Rounds that are retired, and of which Redis may still hold something.
     ///
     /// # Errors

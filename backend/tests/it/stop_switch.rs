@@ -1,25 +1,22 @@
 //! The stop switch: what it changes at the shop, in the catalogue and in the audit log,
 //! what it refuses, and what becomes of orders.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::http::StatusCode;
-use jiff::tz::TimeZone;
 use redis::AsyncCommands as _;
-use seckill::redis::segments::Segments;
-use seckill::sale::approve::Approver;
-use seckill::sale::switch::{self, Switch};
+use seckill::sale::switch::Switch;
 use seckill::stock::following;
 use seckill::store::accounts::Role;
 use seckill::store::stop::Cancelling;
 use seckill::store::stops::{StopOrder, StopStep};
-use seckill::store::{Actor, AuditQuery, LazyStore};
+use seckill::store::{Actor, AuditQuery};
 use seckill_core::keys;
 use seckill_core::orders::notification::Channel;
 use seckill_core::orders::order::State;
 use seckill_core::sale::catalogue::Entry;
 use seckill_core::sale::halt::Halt;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::common::console::{Answer, Console, Session};
 use crate::common::database;
@@ -27,6 +24,9 @@ use crate::common::shop::Shop;
 use crate::common::{eventually, item, now_ms, record, stock};
 use crate::console::rounds::{edit, form, make, step};
 use crate::retirement::store_round;
+
+/// Redis follows the database.
+mod redis_follows;
 
 /// A console with a round of two products on sale, an operator and a supervisor.
 async fn on_sale() -> (Console, Session, Session) {
@@ -134,9 +134,15 @@ async fn one_person_pauses_and_resumes_and_the_log_says_what_was_and_what_is() {
 async fn the_board_says_what_is_stopped() {
     let (console, li, _) = on_sale().await;
     // Of the round and of its two products; and how many items are offered.
+    let has_begun = AtomicBool::new(false);
     let shown = |what: &'static str, stops: [Option<&'static str>; 3], offered: u64| {
         let (console, li) = (console.clone(), li.clone());
         let stops = json!(stops);
+        // However its products are stopped.
+        let state = match has_begun.load(Ordering::Relaxed) {
+            false => "scheduled",
+            true => "open",
+        };
         async move {
             let is_so = || async {
                 let board = console.get(&li, "/ops/api/board").await.body["board"].take();
@@ -144,7 +150,7 @@ async fn the_board_says_what_is_stopped() {
                     ["1::153", "1::154"].map(|key| board["products"][key]["stop"].clone());
                 let [one, other] = products;
                 let now = json!([board["rounds"]["1"]["stop"], one, other]);
-                let is_on = board["rounds"]["1"]["state"] == "scheduled";
+                let is_on = board["rounds"]["1"]["state"] == state;
                 (is_on && now == stops && board["funnel"]["offered"] == offered).then_some(())
             };
             eventually(what, is_so).await;
@@ -156,6 +162,7 @@ async fn the_board_says_what_is_stopped() {
     press(&console, &li, "resume", json!({})).await;
     shown("it is resumed", [None; 3], 200).await;
     begin(&console).await;
+    has_begun.store(true, Ordering::Relaxed);
     press(&console, &li, "products/153/end", json!({})).await;
     shown("one is over", [None, Some("ended"), None], 200).await;
     // The round itself is not, as long as its own time.
@@ -232,168 +239,6 @@ async fn an_end_comes_forward_and_stays() {
     let told = log(&console).await;
     assert_eq!(told.len(), 2);
     assert_eq!(told[1].2["ends_ms"][1], ended.body["ends_ms"]);
-}
-
-#[tokio::test]
-async fn of_many_orders_and_publications_at_once_redis_holds_what_the_database_says() {
-    let (console, _, _) = on_sale().await;
-    let segments = Segments::on(console.link.clone());
-    let by = Actor::system();
-    for pass in 0..10 {
-        let mut orders = JoinSet::new();
-        for n in 0..12 {
-            let (store, redis) = (console.store.clone(), console.link.clone());
-            let (segments, by) = (segments.clone(), by.clone());
-            orders.spawn(async move {
-                if n % 3 == 2 {
-                    let approver = Approver {
-                        store: &store,
-                        redis: &redis,
-                        segments: &segments,
-                        zone: &TimeZone::UTC,
-                        inventory: None,
-                    };
-                    approver.put_on_sale("1", now_ms()).await.unwrap();
-                    return;
-                }
-                let pauses = (n + pass) % 2 == 0;
-                let order = StopOrder {
-                    step: if pauses {
-                        StopStep::Pause
-                    } else {
-                        StopStep::Resume
-                    },
-                    round: "1",
-                    product: (n % 4 == 1).then_some("154"),
-                    cancel: Cancelling::None,
-                    reason: "",
-                };
-                let switch = Switch {
-                    store: &store,
-                    redis: &redis,
-                };
-                // One that comes while the whole round is paused may be refused.
-                let _ = switch.carry_out(&order, &by, now_ms()).await;
-            });
-        }
-        orders.join_all().await;
-        let stored = console.store.round("1").await.unwrap().unwrap();
-        for product in ["153", "154"] {
-            assert_eq!(
-                entry(&console, product).await.halt,
-                stored.stops.halt(product),
-                "pass {pass}"
-            );
-        }
-        assert_eq!(
-            console.store.stops_due().await.unwrap(),
-            Vec::<String>::new()
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_stop_that_only_the_database_knows_reaches_the_catalogue_later() {
-    let (console, _, _) = on_sale().await;
-    let order = StopOrder {
-        step: StopStep::Pause,
-        round: "1",
-        product: None,
-        cancel: Cancelling::None,
-        reason: "",
-    };
-    // As a crash between the two leaves it.
-    assert!(
-        console
-            .store
-            .switch(&order, &Actor::system(), now_ms())
-            .await
-            .unwrap()
-    );
-    assert_eq!(entry(&console, "153").await.halt, None);
-    let stop = CancellationToken::new();
-    let lazy = LazyStore::opened(console.store.clone());
-    let sweep = tokio::spawn(switch::run(lazy, console.link.clone(), stop.clone()));
-    eventually("the edges know", || async {
-        (entry(&console, "153").await.halt == Some(Halt::Paused)).then_some(())
-    })
-    .await;
-    stop.cancel();
-    sweep.await.unwrap();
-}
-
-/// Puts an approved round into the database, of which Redis has nothing.
-async fn store_unlisted(console: &Console, id: &str, published: &str, retired: &str) {
-    let (opens, ends) = (now_ms() - 1_000, now_ms() + 3_600_000);
-    let statements = format!(
-        "INSERT INTO rounds (id, name, opens_ms, ends_ms, state, imported_ms, approved_ms,
-         published_ms, retired_ms) VALUES ('{id}', 'Noon', {opens}, {ends}, 'approved', 1, 1,
-         {published}, {retired});
-         INSERT INTO round_products (round, product, position, title, amount, price_cents,
-         list_price_cents, per_buyer) VALUES ('{id}', '7', 1, 'Phone', 10, 99900, 99900, 2);"
-    );
-    database::execute(&console.database_url, statements).await;
-}
-
-#[tokio::test]
-async fn what_is_not_in_redis_is_stopped_at_once() {
-    let (console, _, _) = on_sale().await;
-    store_unlisted(&console, "retired", "1", "2").await;
-    store_unlisted(&console, "unpublished", "NULL", "NULL").await;
-    let (store, redis) = (&console.store, &console.link);
-    for round in ["retired", "unpublished"] {
-        let order = StopOrder {
-            step: StopStep::Withdraw,
-            round,
-            product: None,
-            cancel: Cancelling::All,
-            reason: "",
-        };
-        let switched = Switch { store, redis }
-            .carry_out(&order, &Actor::system(), now_ms())
-            .await
-            .unwrap();
-        assert!(switched.changed, "{round}");
-        assert!(
-            switched.problem.is_none(),
-            "{round}: {:?}",
-            switched.problem
-        );
-    }
-    assert_eq!(store.stops_due().await.unwrap(), Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn a_round_that_cannot_be_stopped_holds_up_no_other() {
-    let (console, _, _) = on_sale().await;
-    // Before round 1 in the order of their ids, and with a key that holds something else.
-    store_unlisted(&console, "0", "1", "NULL").await;
-    let mut conn = console.link.conn().await.unwrap();
-    let () = conn.set(keys::round_info("0"), "damaged").await.unwrap();
-    for round in ["0", "1"] {
-        let order = StopOrder {
-            step: StopStep::Pause,
-            round,
-            product: None,
-            cancel: Cancelling::None,
-            reason: "",
-        };
-        let by = Actor::system();
-        console.store.switch(&order, &by, now_ms()).await.unwrap();
-    }
-    let stop = CancellationToken::new();
-    let lazy = LazyStore::opened(console.store.clone());
-    let sweep = tokio::spawn(switch::run(lazy, console.link.clone(), stop.clone()));
-    eventually("the edges know of the other", || async {
-        (entry(&console, "153").await.halt == Some(Halt::Paused)).then_some(())
-    })
-    .await;
-    eventually("only the damaged one is due", || async {
-        (console.store.stops_due().await.unwrap() == ["0"]).then_some(())
-    })
-    .await;
-    stop.cancel();
-    sweep.await.unwrap();
 }
 
 #[tokio::test]
