@@ -32,7 +32,7 @@ pub(super) mod servers;
 /// A disk without room, a clock that can be set.
 mod surroundings;
 
-use process::{children, end, free_port, pid_of};
+use process::{children, end, free_row, pid_of};
 use servers::{MariaDb, RedisServer, RocketMq};
 
 /// How long a part may take to be there.
@@ -52,6 +52,7 @@ pub(super) struct System {
     program: PathBuf,
     variables: Vec<(String, String)>,
     port: u16,
+    provider_port: u16,
     needs: Needs,
     /// The Redis; of several, the master and its replica, in an order that failovers change.
     pub(super) redis: Vec<RedisServer>,
@@ -75,7 +76,9 @@ impl System {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)
             .with_context(|| format!("{} cannot be made", folder.display()))?;
-        let (port, console) = (free_port()?, free_port()?);
+        // At once: what is free now may be chosen again before anybody listens there.
+        let port = free_row(3)?;
+        let (console, provider_port) = (port + 1, port + 2);
         let text = |path: &Path| path.display().to_string();
         let mut variables = vec![
             ("CONFIG", "/dev/null".to_owned()),
@@ -116,6 +119,7 @@ impl System {
             folder,
             variables: Vec::new(),
             port,
+            provider_port,
             needs,
             redis: servers,
             sentinels,
@@ -206,7 +210,8 @@ impl System {
             self.set("ROCKETMQ_ENDPOINT", endpoint);
         }
         if self.needs.provider {
-            let started = PaymentProvider::start(&self.folder, &self.url(), free_port()?).await?;
+            let started =
+                PaymentProvider::start(&self.folder, &self.url(), self.provider_port).await?;
             let (provider, settings) = started;
             for (name, value) in settings {
                 self.set(name, value);
