@@ -63,8 +63,9 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
             replayer.clone().run(journals.clone(), stop)
         });
     }
+    let ready = state.until_ready();
     let router = shop::router(state);
-    running.serve(Role::Purchase, &config.purchase_listen, router, None)
+    running.serve_when(ready, Role::Purchase, &config.purchase_listen, router)
 }
 
 /// The journals for when Redis does not answer. Selling goes on without them.

@@ -4,6 +4,7 @@
 //! for every one of them: what a role has to know lies in Redis, the queue and the
 //! database, and it may be killed and started again as a process at any moment.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -19,6 +20,10 @@ use crate::metrics;
 
 /// How long the tasks may take to finish what they work on once they are to stop.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a role that is not ready keeps those waiting who connect: by then it says
+/// itself what is missing.
+const READY: Duration = Duration::from_secs(1);
 
 /// The tasks of the roles that run.
 pub(super) struct Running {
@@ -66,7 +71,23 @@ impl Running {
         router: Router,
         more: Option<MoreMetrics>,
     ) -> Result<(), RoleError> {
-        self.listen(role, listen, observed(role.as_str(), router, more))
+        self.listen(role, listen, observed(role.as_str(), router, more), None)
+    }
+
+    /// The same, from when it is `ready` on, or at most [`READY`] later: who connects
+    /// before is kept waiting, not refused.
+    ///
+    /// # Errors
+    /// [`RoleError::Listen`]: the address cannot be listened on.
+    pub(super) fn serve_when(
+        &mut self,
+        ready: impl Future<Output = ()> + Send + 'static,
+        role: Role,
+        listen: &Listen,
+        router: Router,
+    ) -> Result<(), RoleError> {
+        let router = observed(role.as_str(), router, None);
+        self.listen(role, listen, router, Some(Box::pin(ready)))
     }
 
     /// Serves `GET /metrics` at `listen`, and `health`.
@@ -79,10 +100,16 @@ impl Running {
         listen: &Listen,
         health: Router,
     ) -> Result<(), RoleError> {
-        self.listen(role, listen, metrics_router(None).merge(health))
+        self.listen(role, listen, metrics_router(None).merge(health), None)
     }
 
-    fn listen(&mut self, role: Role, listen: &Listen, router: Router) -> Result<(), RoleError> {
+    fn listen(
+        &mut self,
+        role: Role,
+        listen: &Listen,
+        router: Router,
+        mut ready: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    ) -> Result<(), RoleError> {
         let listener = listener::Bound::new(listen).map_err(|reason| RoleError::Listen {
             role,
             listen: listen.clone(),
@@ -96,8 +123,11 @@ impl Running {
                 Some(listener) => Ok(listener),
                 None => listener::Bound::new(&listen),
             };
-            let (router, listen) = (router.clone(), listen.clone());
+            let (router, listen, ready) = (router.clone(), listen.clone(), ready.take());
             async move {
+                if let Some(ready) = ready {
+                    let _ = tokio::time::timeout(READY, ready).await;
+                }
                 match bound {
                     Ok(listener) => listener.serve(router, stop).await,
                     Err(reason) => tracing::error!(%role, %listen, reason, "cannot listen"),
@@ -197,6 +227,8 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[tokio::test]
@@ -241,6 +273,34 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(10), stop.cancelled())
             .await
             .unwrap();
+        running.finish().await;
+    }
+
+    #[tokio::test]
+    async fn who_connects_before_a_role_is_ready_is_kept_waiting() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let socket = folder.path().join("role.sock");
+        let mut running = Running::until(CancellationToken::new());
+        let is_ready = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (readies, waits) = tokio::sync::oneshot::channel::<()>();
+        let set = is_ready.clone();
+        let ready = async move {
+            let _ = waits.await;
+            set.store(true, Ordering::Relaxed);
+        };
+        let says = move || async move { is_ready.load(Ordering::Relaxed).to_string() };
+        let router = Router::new().route("/", axum::routing::get(says));
+        let listen = Listen::Unix(socket.clone());
+        running
+            .serve_when(ready, Role::Purchase, &listen, router)
+            .unwrap();
+        let mut client = tokio::net::UnixStream::connect(&socket).await.unwrap();
+        let request = b"GET / HTTP/1.0\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        readies.send(()).unwrap();
+        let mut response = String::new();
+        client.read_to_string(&mut response).await.unwrap();
+        assert!(response.ends_with("true"), "{response}");
         running.finish().await;
     }
 

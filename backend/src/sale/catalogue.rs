@@ -9,6 +9,7 @@ use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
+use tokio::sync::watch;
 
 use crate::redis::{RedisLink, RedisLinkError};
 
@@ -76,10 +77,12 @@ pub(crate) async fn version(
 
 /// A copy of the catalogue in memory, at most a quarter of a second behind. While
 /// Redis is away, it stays as it was last read.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Mirror {
     /// `None` until the catalogue was read once.
     products: Arc<RwLock<Option<Arc<Products>>>>,
+    /// Whether it was read once.
+    is_read: watch::Receiver<bool>,
 }
 
 impl Mirror {
@@ -87,19 +90,28 @@ impl Mirror {
     /// dropped. Must be called inside a runtime.
     #[must_use]
     pub fn following(redis: RedisLink) -> Self {
-        let copy = Self::default();
+        let (reads, is_read) = watch::channel(false);
+        let products = Arc::default();
+        let copy = Self { products, is_read };
         let products = Arc::downgrade(&copy.products);
         tokio::spawn(async move {
             let mut seen = None;
             while let Some(products) = products.upgrade() {
-                if let Err(error) = refresh(&redis, &products, &mut seen).await {
-                    tracing::debug!(%error, "the catalogue was not refreshed");
+                match refresh(&redis, &products, &mut seen).await {
+                    Ok(()) => drop(reads.send(true)),
+                    Err(error) => tracing::debug!(%error, "the catalogue was not refreshed"),
                 }
                 drop(products);
                 tokio::time::sleep(POLL).await;
             }
         });
         copy
+    }
+
+    /// Waits until Redis has been read once.
+    pub async fn until_read(&self) {
+        // It fails only if nobody reads any more.
+        let _ = self.is_read.clone().wait_for(|is_read| *is_read).await;
     }
 
     /// The products, or `None` as long as Redis has not been read once.

@@ -98,6 +98,12 @@ pub struct ShopState {
 }
 
 impl ShopState {
+    /// Waits until this process knows what is on sale.
+    pub fn until_ready(&self) -> impl Future<Output = ()> + Send + 'static {
+        let catalogue = self.catalogue.clone();
+        async move { catalogue.until_read().await }
+    }
+
     /// Starts following the catalogue, so that it must be called inside a
     /// runtime. Without a store, purchases work and orders are unavailable.
     #[must_use]
