@@ -1,4 +1,5 @@
--- wrk script: posts the clicks of a file (see clicks.pl), round and round.
+-- wrk script: posts the clicks of a file (see clicks.pl), round and round, from any one
+-- on: of runs one behind the other, each too short for the whole file, all reach all.
 --   wrk ... -s bench/lib/clicks.lua URL -- FILE
 local clicks = {}
 local at = 0
@@ -21,6 +22,8 @@ function init(args)
         end
         clicks[#clicks + 1] = wrk.format("POST", path, headers)
     end
+    math.randomseed(os.time())
+    at = math.random(#clicks)
 end
 
 function request()

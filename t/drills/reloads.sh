@@ -157,8 +157,8 @@ done
 after_kb=$(rss_kb "$master")
 sold_before=$(sold)
 upgrade
-# What the leases of the old zone held returns.
-poll_until 180 is_sold_out || true
+# What the leases of the old zone held returns, and the rest is sold at the edge's rate.
+poll_until $((180 + permits / 40)) is_sold_out || true
 touch "$work/stop"
 wait "$load" || true
 load=''
