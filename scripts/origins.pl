@@ -90,7 +90,8 @@ for my $at (0 .. $#lines) {
     if ($fault) { push @faults, 'line ' . ($at + 1) . ": \"$line\" $fault" }
     else        { $networks{$line} = 1 }
 }
-for my $own (grep { $_ ne '' } split /,/, $always) {
+my %always = map { $_ => 1 } grep { $_ ne '' } split /,/, $always;
+for my $own (sort keys %always) {
     my $fault = fault($own);
     refuse("--always: \"$own\" $fault") if $fault;
 }
@@ -110,11 +111,10 @@ if (open my $old, '<', $to) {
     # Older lists have "allow" before the network.
     @before = grep { defined } map { /^(?:allow (\S+)|(\S+) 1);$/ ? $1 // $2 : undef } <$old>;
 }
-my @kept = grep { $networks{$_} } @before;
-refuse(sprintf '%s has only %d of the %d that are in force; if that is right, say --shrink; nothing was changed',
-    $source, scalar @kept, scalar @before) if !$shrink && @before > 3 && @kept * 2 < @before;
-
-$networks{$_} = 1 for grep { $_ ne '' } split /,/, $always;
+# What the list itself had: the networks of --always were never lost.
+my @listed = grep { !$always{$_} } @before;
+my @kept = grep { $networks{$_} } @listed;
+$networks{$_} = 1 for keys %always;
 # Who may connect, for geo{} in conf/sites/origins.conf; and whose X-Forwarded-For is
 # believed, if conf/sites/origin.conf includes that.
 (my $realip = $to) =~ s/(\.conf)?$/-realip.conf/;
@@ -124,6 +124,8 @@ my %text = map {
 } [$to, '%s 1;'], [$realip, 'set_real_ip_from %s;'];
 my %old = map { $_ => content($_) } keys %text;
 exit 0 unless grep { ($old{$_} // '') ne $text{$_} } keys %text;
+refuse(sprintf '%s has only %d of the %d that are in force; if that is right, say --shrink; nothing was changed',
+    $source, scalar @kept, scalar @listed) if !$shrink && @listed > 3 && @kept * 2 < @listed;
 
 # What a file holds; undef if there is none.
 sub content {

@@ -185,6 +185,19 @@ seq 1 9 | sed 's/^/192.0.2./' | origins - --shrink
 before=$(cksum <"$work/origins.conf")
 printf '192.0.2.1\n' | origins - && status=0 || status=$?
 fact "a list that lost most of it" "2 unchanged" "$status $([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
+own=10.0.0.0/24,127.0.0.1,10.0.1.0/24,10.0.2.0/24
+seq 1 3 | sed 's/^/192.0.2./' | origins - --shrink --always "$own"
+before=$(cksum <"$work/origins.conf")
+seq 1 3 | sed 's/^/192.0.2./' | origins - --always "$own" && status=0 || status=$?
+fact "the same list beside networks of one's own" "0 unchanged" "$status $([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
+seq 1 2 | sed 's/^/192.0.2./' | origins - --always "$own" && status=0 || status=$?
+fact "one that lost a third, beside them: exit status, networks" "0 6" "$status $(grep -c ' 1;$' "$work/origins.conf")"
+seq 1 9 | sed 's/^/192.0.2./' | origins - --shrink --always "$own"
+before=$(cksum <"$work/origins.conf")
+seq 1 4 | sed 's/^/192.0.2./' | origins - --always "$own" && status=0 || status=$?
+fact "one that lost most of it, beside them" "2 unchanged" "$status $([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
+seq 1 9 | sed 's/^/192.0.2./' | origins - --shrink
+before=$(cksum <"$work/origins.conf")
 { seq 64 95 | sed 's/$/.0.0.0\/8/'; seq 1 9 | sed 's/^/192.0.2./'; } | origins - && status=0 || status=$?
 fact "networks that are an eighth of all addresses together" "2 1/8 unchanged" "$status $(grep -o '1/8 ' "$work/said")$([ "$before" = "$(cksum <"$work/origins.conf")" ] && echo unchanged)"
 { seq 1 9 | sed 's/^/192.0.2./'; echo 64.0.0.0/8; seq 0 255 | sed 's/^/64./; s/$/.0.0\/16/'; } | origins - --no-reload && status=0 || status=$?
