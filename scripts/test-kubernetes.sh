@@ -67,6 +67,26 @@ fact "a misspelt field" refused "$said"
 
 protected "$work/all.yaml"
 
+# journal FILE: what the purchase role is, where its journal is, and what its scaler scales.
+# What was accepted while Redis was away must not end with a pod.
+journal() {
+    "$work/python/bin/python" - "$1" <<'PYTHON'
+import sys, yaml
+objects = [it for it in yaml.safe_load_all(open(sys.argv[1])) if it]
+for it in objects:
+    spec = it.get("spec", {})
+    pod = spec.get("template", {}).get("spec", {})
+    if any("purchase" in box.get("args", []) for box in pod.get("containers", [])):
+        name, own = it["metadata"]["name"], [of["metadata"]["name"] for of in spec.get("volumeClaimTemplates", [])]
+        mounts = {at["mountPath"]: at["name"] for at in pod["containers"][0]["volumeMounts"]}
+        journal = "a claim of its own" if mounts["/var/lib/seckill"] in own else "gone with the pod"
+        scaled = [of["spec"]["scaleTargetRef"]["kind"] for of in objects if of["kind"] == "HorizontalPodAutoscaler" and of["spec"]["scaleTargetRef"]["name"] == name]
+        names = [of for of in objects if of["kind"] == "Service" and of["metadata"]["name"] == spec.get("serviceName") and of["spec"]["clusterIP"] == "None"]
+        print(f"{it['kind']}, {journal}, scaled as {'/'.join(scaled)}, {len(names)} service of names")
+PYTHON
+}
+fact "the purchase role's journal" "StatefulSet, a claim of its own, scaled as StatefulSet, 1 service of names" "$(journal "$work/all.yaml")"
+
 # --- The chart ---------------------------------------------------------------
 
 chart=kubernetes/helm/seckill
@@ -76,7 +96,7 @@ fact "what helm lint has to say" none "$said"
 render() { "$helm" template shop "$chart" --kube-version "${versions[0]}.0" "$@" 2>"$work/said"; }
 render --set secrets.existing=shop >"$work/chart.yaml" || fail "helm does not build the chart: $(cat "$work/said")"
 render --set secrets.keys=k1,secrets.redisUrl=redis://:p@r,secrets.databaseUrl=mysql://s:p@m/shop,secrets.redisPassword=p \
-    --set 'edge.redis={s1:26379,s2:26379}' --set edge.sentinel=shop,spread=hard,edge.autoscaling.enabled=true,pages.storageClass=fast \
+    --set 'edge.redis={s1:26379,s2:26379}' --set edge.sentinel=shop,spread=hard,edge.autoscaling.enabled=true,pages.storageClass=fast,purchase.journal.storageClass=ssd \
     --set settings.orders_per_second=800 --set-string settings.site_url=https://shop.example >"$work/chart-full.yaml" ||
     fail "helm does not build the chart with all values: $(cat "$work/said")"
 for built in chart chart-full; do
@@ -88,6 +108,8 @@ fact "budgets, one for each kind of pod" 5 "$(count PodDisruptionBudget chart)"
 fact "scalers as shipped, and with the edges'" "1 2" "$(count HorizontalPodAutoscaler chart) $(count HorizontalPodAutoscaler chart-full)"
 fact "replicas that a scaler would fight with" 4 "$(grep -c '^  replicas:' "$work/chart.yaml")"
 fact "secrets made, if one is named and if not" "0 1" "$(count Secret chart) $(count Secret chart-full)"
+fact "the purchase role's journal in the chart" "StatefulSet, a claim of its own, scaled as StatefulSet, 1 service of names" "$(journal "$work/chart.yaml")"
+fact "the storage class of journals" 1 "$(grep -c 'storageClassName: ssd' "$work/chart-full.yaml")"
 fact "settings as TOML" 'orders_per_second = 800;site_url = "https://shop.example"' "$(sed -n 's/^    \(orders_per_second.*\|site_url.*\)/\1/p' "$work/chart-full.yaml" | paste -sd ';')"
 fact "pods apart, whatever it costs" 5 "$(grep -c 'requiredDuringScheduling' "$work/chart-full.yaml")"
 # refused WHAT WORDS VALUE...: the chart is not built with these values, and says why.
@@ -99,6 +121,10 @@ refused() {
 refused "no secret" "secrets.keys is empty"
 refused "no address of Redis" "secrets.redisUrl is empty" --set secrets.keys=k1
 refused "a misspelt value" "replica" --set secrets.existing=shop,purchase.replica=3
+long=a-name-that-is-longer-than-any-pod-can-bear-it
+"$helm" template "$long" "$chart" --kube-version "${versions[0]}.0" --set secrets.existing=shop >/dev/null 2>"$work/said" &&
+    said=built || said=$(grep -m 1 -o 'choose a shorter one' "$work/said" || cat "$work/said")
+fact "a release whose pods could not be named" "choose a shorter one" "$said"
 refused "a secret among the settings" "redis_url" --set secrets.existing=shop,settings.redis_url=redis://r
 refused "a scaler upside down" "min may not be above max" --set secrets.existing=shop,purchase.autoscaling.min=9,purchase.autoscaling.max=2
 refused "an address that would end a directive" "edge" --set secrets.existing=shop --set 'edge.proxies={10.0.0.0/8;deny}'
@@ -127,11 +153,11 @@ rm -rf "$order"
 mkdir -p "$order/bin"
 printf '#!/bin/sh\necho seckill 0.2.0\n' >"$order/bin/seckill"
 chmod +x "$order/bin/seckill"
-printf '10.9.0.1 shop-purchase-each\n10.9.0.2 shop-purchase-each\n' >"$order/hosts"
+: >"$order/hosts"
 cat >"$order/role.pl" <<'PERL'
-use strict; use warnings; use IO::Socket::INET;
+use strict; use warnings; use IO::Socket::IP;
 my ($address, $file) = @ARGV;
-my $server = IO::Socket::INET->new(LocalAddr => $address, LocalPort => 7001, Listen => 9, ReuseAddr => 1) or die "$address: $@";
+my $server = IO::Socket::IP->new(LocalHost => $address, LocalPort => 7001, Listen => 9, ReuseAddr => 1) or die "$address: $@";
 while (my $client = $server->accept) {
     while (defined(my $line = <$client>)) { last if $line =~ /^\r?\n/ }
     open my $in, '<', $file or die; chomp(my $version = <$in>);

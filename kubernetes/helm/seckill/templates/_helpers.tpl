@@ -96,7 +96,7 @@ metadata:
   name: {{ $name }}
   labels: {{ include "seckill.common" . | nindent 4 }}
 spec:
-  scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, name: {{ $name }} }
+  scaleTargetRef: { apiVersion: apps/v1, kind: {{ .kind | default "Deployment" }}, name: {{ $name }} }
   minReplicas: {{ .values.autoscaling.min }}
   maxReplicas: {{ .values.autoscaling.max }}
   metrics:
@@ -114,8 +114,15 @@ spec:
 {{- $root := .root -}}
 {{- $values := index $root.Values .part -}}
 {{- $name := include "seckill.name" (dict "release" $root.Release.Name "part" .part) -}}
+{{/* What the purchase role accepts while Redis is away is in its journal and nowhere else:
+each pod has a volume of its own, and whoever takes its number next goes on with it. */}}
+{{- $hasJournal := eq .part "purchase" -}}
+{{- $kind := ternary "StatefulSet" "Deployment" $hasJournal -}}
+{{- if and $hasJournal (gt (len $name) 52) -}}
+{{- fail (printf "the release's name %s is longer than 43 characters, and its StatefulSet's pods could not be named; choose a shorter one" $root.Release.Name) -}}
+{{- end -}}
 apiVersion: apps/v1
-kind: Deployment
+kind: {{ $kind }}
 metadata:
   name: {{ $name }}
   labels: {{ include "seckill.common" . | nindent 4 }}
@@ -125,8 +132,28 @@ spec:
   {{- end }}
   selector:
     matchLabels: {{ include "seckill.labels" . | nindent 6 }}
+  {{- if $hasJournal }}
+  serviceName: {{ $root.Release.Name }}-purchase-each
+  # None waits for another: one whose Redis is away starts all the same.
+  podManagementPolicy: Parallel
+  updateStrategy: { type: RollingUpdate }
+  # A pod that was scaled away may have left a journal, which its number replays once it
+  # is back.
+  persistentVolumeClaimRetentionPolicy: { whenScaled: Retain, whenDeleted: Retain }
+  volumeClaimTemplates:
+    - metadata:
+        name: data
+        labels: {{ include "seckill.labels" . | nindent 10 }}
+      spec:
+        accessModes: [ReadWriteOnce]
+        {{- with $values.journal.storageClass }}
+        storageClassName: {{ . }}
+        {{- end }}
+        resources: { requests: { storage: {{ $values.journal.size }} } }
+  {{- else }}
   strategy:
     rollingUpdate: { maxUnavailable: 0, maxSurge: 1 }
+  {{- end }}
   template:
     metadata:
       labels: {{ include "seckill.common" . | nindent 8 }}
@@ -178,13 +205,14 @@ spec:
           secret:
             secretName: {{ include "seckill.secret" $root }}
             defaultMode: 0440
+        {{- if eq .part "ops" }}
         - name: data
-          {{- if eq .part "ops" }}
           persistentVolumeClaim: { claimName: {{ include "seckill.claim" $root }} }
-          {{- else }}
+        {{- else if not $hasJournal }}
+        - name: data
           emptyDir: {}
-          {{- end }}
+        {{- end }}
         - name: tmp
           emptyDir: { medium: Memory, sizeLimit: 64Mi }
-{{ include "seckill.beside" (dict "root" $root "part" .part "values" $values) }}
+{{ include "seckill.beside" (dict "root" $root "part" .part "values" $values "kind" $kind) }}
 {{- end -}}
