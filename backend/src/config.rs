@@ -1,4 +1,4 @@
-//! What is in force: defaults, then a TOML file, then the addresses of the system
+//! What is in force: defaults, then a TOML file, then the settings of the system
 //! that runs in the data folder, then `SECKILL_…` variables, then flags, each
 //! overriding the one before.
 
@@ -257,11 +257,11 @@ pub struct Config {
     /// The folder with `html/`, `conf/` and `examples/`; `None` if it was found nowhere.
     pub home: Option<PathBuf>,
     settings: Vec<Setting>,
-    addresses: BTreeMap<String, String>,
+    in_force: BTreeMap<String, String>,
     warning: Option<String>,
 }
 
-/// Whether the addresses of the system that runs in the data folder are in force.
+/// Whether the settings of the system that runs in the data folder are in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beside {
     /// They are: this is a command beside that system.
@@ -385,7 +385,7 @@ impl Config {
             home,
             data,
             settings: Vec::new(),
-            addresses: values.addresses(),
+            in_force: values.in_force(),
             warning: None,
         };
         Ok(Self {
@@ -400,11 +400,11 @@ impl Config {
         &self.settings
     }
 
-    /// Where this system and what belongs to it can be found, by the keys of the
-    /// settings. Not masked.
+    /// The settings that a command beside this system takes over from it, by their keys.
+    /// Not masked.
     #[must_use]
-    pub fn addresses(&self) -> &BTreeMap<String, String> {
-        &self.addresses
+    pub fn in_force(&self) -> &BTreeMap<String, String> {
+        &self.in_force
     }
 
     /// What an operator should know of how the settings came about.
@@ -436,12 +436,13 @@ impl Config {
     /// Whether `key` is not set; then `--demo` sets it to this value.
     fn is_untouched(&mut self, key: &str, value: &str) -> bool {
         let untouched = |s: &&mut Setting| s.key == key && s.source == Source::Default;
-        let setting = self.settings.iter_mut().find(untouched);
-        setting.is_some_and(|setting| {
-            setting.value = value.to_owned();
-            setting.source = Source::Flag("--demo".to_owned());
-            true
-        })
+        let Some(setting) = self.settings.iter_mut().find(untouched) else {
+            return false;
+        };
+        setting.value = value.to_owned();
+        setting.source = Source::Flag("--demo".to_owned());
+        self.in_force.insert(key.to_owned(), value.to_owned());
+        true
     }
 
     /// Whether simulated shoppers may buy in this round.

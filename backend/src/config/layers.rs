@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, FILE_KEY, KEYS, PREFIX, SECRETS};
-use super::running::{self, ADDRESSES, RunningSystem};
+use super::running::{self, RunningSystem};
 use super::{ConfigError, DEFAULT_DATA, kubernetes};
 use crate::config::nearest::nearest;
 
@@ -32,8 +32,8 @@ pub enum Source {
     Variable(String),
     /// A flag.
     Flag(String),
-    /// The file that a `KEY_file` of this source names.
-    Secret(Box<Source>),
+    /// The file of this path, which a `KEY_file` of this source names.
+    Secret(Box<Source>, PathBuf),
 }
 
 impl Source {
@@ -45,7 +45,7 @@ impl Source {
             Source::Running(_) => 2,
             Source::Variable(_) => 3,
             Source::Flag(_) => 4,
-            Source::Secret(named) => named.rank(),
+            Source::Secret(named, _) => named.rank(),
         }
     }
 }
@@ -57,7 +57,7 @@ impl fmt::Display for Source {
             Source::File(path, line) => write!(f, "{}:{line}", path.display()),
             Source::Running(path) => write!(f, "running system, {}", path.display()),
             Source::Variable(name) | Source::Flag(name) => f.write_str(name),
-            Source::Secret(named) => named.fmt(f),
+            Source::Secret(named, _) => named.fmt(f),
         }
     }
 }
@@ -83,7 +83,7 @@ pub fn gather(
     gather_beside(file, environment, flags, |_| None)
 }
 
-/// The same, with the addresses of the system that `find` finds in the data folder.
+/// The same, with the settings of the system that `find` finds in the data folder.
 /// These are stronger than the configuration file, which may have been changed since
 /// that system was started, and weaker than variables and flags.
 ///
@@ -123,9 +123,9 @@ pub fn gather_beside(
     if let Some(system) = find(&data) {
         let source = Source::Running(running::file(&data));
         let found = system.settings.into_iter().filter_map(|(name, text)| {
-            let key = ADDRESSES.into_iter().find(|key| *key == name)?;
+            let key = running::taken_over(&name)?;
             let source = source.clone();
-            Some((key, Given { text, source }))
+            Some((key.name, Given { text, source }))
         });
         values.extend(found);
     }
@@ -168,18 +168,18 @@ fn read_secrets(values: &mut HashMap<&'static str, Given>) -> Result<(), ConfigE
                 });
             }
         }
-        let path = Path::new(&file.text);
+        let path = PathBuf::from(&file.text);
         let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::UnreadableSecret {
+            std::fs::read_to_string(&path).map_err(|source| ConfigError::UnreadableSecret {
                 key: file_key,
                 source_name: file.source.to_string(),
-                what: named(path),
+                what: named(&path),
                 source,
             })?;
         // Nobody sees the mark that some editors put in front.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let text = text.trim_end_matches(['\n', '\r']).to_owned();
-        let source = Source::Secret(Box::new(file.source));
+        let source = Source::Secret(Box::new(file.source), path);
         values.insert(name, Given { text, source });
     }
     Ok(())

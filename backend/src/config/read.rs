@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use seckill_core::orders::money::Currency;
 
 use super::keys::{self, KEYS};
-use super::running::ADDRESSES;
+use super::running::{self, ADDRESSES};
 use super::shown::MASK;
 use super::{ConfigError, Given, Listen, LogFormat, RefundStock, Setting, Source, masked_url};
 
@@ -87,20 +87,26 @@ impl Values {
         given.is_some_and(|given| matches!(given.source, Source::Running(_)) && given.text == text)
     }
 
-    /// The addresses in force, as they were written. A default that cannot be written
-    /// as a value is left out.
-    pub(super) fn addresses(&self) -> BTreeMap<String, String> {
-        let text = |key: &str| match self.given.get(key) {
-            Some(given) => Some(given.text.clone()),
-            None => {
-                let (shown, _) = self.taken.get(key)?;
-                (shown != "none").then(|| shown.clone())
-            }
-        };
-        ADDRESSES
-            .into_iter()
-            .filter_map(|key| Some((key.to_owned(), text(key)?)))
+    /// What a command beside this system takes over: what was set, as it was written, and
+    /// the addresses. A default that cannot be written as a value is left out.
+    pub(super) fn in_force(&self) -> BTreeMap<String, String> {
+        let addresses = ADDRESSES.into_iter().filter_map(|key| {
+            let (shown, _) = self.taken.get(key)?;
+            (shown != "none").then(|| (key.to_owned(), shown.clone()))
+        });
+        let defaults = addresses.filter(|(key, _)| !self.is_given(key));
+        let given = self.given.iter();
+        let given = given.filter(|(key, _)| running::taken_over(key).is_some());
+        defaults
+            .chain(given.map(|(key, given)| written(key, given)))
             .collect()
+    }
+
+    /// Writes a value anew, as it means the same in whatever folder it is read.
+    fn restate(&mut self, key: &str, text: String) {
+        if let Some(given) = self.given.get_mut(key) {
+            given.text = text;
+        }
     }
 
     /// Reads the value of `key` by `parse`; if it is not set, it is `default`.
@@ -117,7 +123,7 @@ impl Values {
                 (value, shown, Source::Default)
             }
             Some(given) => match parse(&given.text) {
-                Some((value, _)) if matches!(given.source, Source::Secret(_)) => {
+                Some((value, _)) if matches!(given.source, Source::Secret(..)) => {
                     (value, MASK.to_owned(), given.source.clone())
                 }
                 Some((value, shown)) => (value, shown, given.source.clone()),
@@ -390,11 +396,23 @@ impl Values {
     }
 }
 
+/// A value for another process. What a file holds stays there, unless it is none that
+/// another process could read, such as a pipe.
+fn written(key: &str, given: &Given) -> (String, String) {
+    match &given.source {
+        Source::Secret(_, file) if file.is_file() => {
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            (format!("{key}_file"), file.display().to_string())
+        }
+        _ => (key.to_owned(), given.text.clone()),
+    }
+}
+
 /// The refusal of a value. One that was not understood may be a secret in the wrong place,
 /// and where secrets may stand it is not shown.
 fn wrong(key: &'static str, given: &Given, right: &str) -> ConfigError {
     let may_be_secret = keys::may_be_secret(key)
-        || matches!(given.source, Source::Secret(_))
+        || matches!(given.source, Source::Secret(..))
         || given.text.contains('@')
         || given.text.contains("://");
     let (source_name, right) = (given.source.to_string(), right.to_owned());

@@ -1,10 +1,10 @@
 //! The file by which commands find the system that runs in a data folder:
 //! `run/up.json`, written by "seckill up".
 //!
-//! It holds the addresses in force, wherever they were set, so that "seckill status"
-//! finds a system with other ports than the default ones. It counts only while the
-//! process that wrote it holds the lock of the folder: the file of a killed run is
-//! stale and is ignored.
+//! It holds the settings in force, wherever they were set: a command that did not know
+//! them would find no system with other ports than the default ones, and would sell the
+//! amount of all sites at one. It counts only while the process that wrote it holds the
+//! lock of the folder: the file of a killed run is stale and is ignored.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -16,7 +16,11 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use super::keys::{self, FILE_KEY, Key};
+
 /// The settings that say where a running system and what belongs to it can be found.
+/// They are written even where they are defaults, which another version may have
+/// otherwise.
 pub(super) const ADDRESSES: [&str; 15] = [
     "port",
     "console_port",
@@ -35,6 +39,15 @@ pub(super) const ADDRESSES: [&str; 15] = [
     "edges",
 ];
 
+/// The settings of one process, which no other takes over: by what it finds the system,
+/// what it logs, and where it serves its own metrics.
+const OWN: [&str; 5] = ["data", FILE_KEY, "log", "log_format", "status_listen"];
+
+/// The setting of this name, if commands take it over from a running system.
+pub(super) fn taken_over(name: &str) -> Option<&'static Key> {
+    keys::find(name).filter(|key| !OWN.contains(&key.name))
+}
+
 /// What "seckill up" writes of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningSystem {
@@ -42,7 +55,7 @@ pub struct RunningSystem {
     pub pid: u32,
     /// When it started, epoch milliseconds.
     pub started_ms: u64,
-    /// Its addresses, by the keys of the settings.
+    /// Its settings, by their keys. An earlier version wrote its addresses only.
     pub settings: BTreeMap<String, String>,
 }
 
@@ -88,7 +101,7 @@ impl RunningSystem {
     }
 
     /// Writes the file, never half of it. Only the user who runs the system can read
-    /// it: an address may hold a password.
+    /// it: a setting may hold a password.
     ///
     /// # Errors
     /// The file cannot be written.

@@ -150,7 +150,7 @@ pub(super) fn announce(config: &Config) -> Result<Announced, UpError> {
     let system = RunningSystem {
         pid: std::process::id(),
         started_ms: crate::now_ms(),
-        settings: config.addresses().clone(),
+        settings: config.in_force().clone(),
     };
     system.write(&config.data).map_err(|source| UpError::Data {
         path: file.clone(),

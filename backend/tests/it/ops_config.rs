@@ -89,6 +89,8 @@ fn a_running_system_is_stronger_than_the_file_and_weaker_than_variables() {
         ("console_port", "32"),
         ("redis_url", own_redis),
         ("site_rate", "7"),
+        ("log", "debug"),
+        ("no_setting_of_ours", "1"),
     ];
     let running = RunningSystem {
         pid: 1,
@@ -107,9 +109,77 @@ fn a_running_system_is_stronger_than_the_file_and_weaker_than_variables() {
         origin(&config, "port").1,
         "running system, /srv/sale/run/up.json"
     );
-    assert_eq!(config.site_rate, 50_000, "that is no address");
+    assert_eq!(config.site_rate, 7);
+    assert_eq!(config.log, "info", "a command has its own");
     assert!(!config.redis_is_external, "it is that system's own Redis");
     assert_eq!(config.redis_url, own_redis);
+}
+
+/// What a command without settings of its own finds beside this system.
+fn beside(system: &Config) -> Config {
+    let running = RunningSystem {
+        pid: 1,
+        started_ms: 1,
+        settings: system.in_force().clone(),
+    };
+    let found = gather_beside(None, &[], Vec::new(), |_| Some(running)).unwrap();
+    Config::from_layers(found).unwrap()
+}
+
+#[test]
+fn a_command_beside_a_system_takes_over_all_of_its_settings() {
+    let folder = TempDir::new().unwrap();
+    let secret = folder.path().join("smtp");
+    std::fs::write(&secret, "smtp://li:s3cret@h:25\n").unwrap();
+    let mut system = load(
+        "time_zone = \"Pacific/Auckland\"\nsite_rate = 70_000\nlog = \"debug\"\nkeys = \"own/keys\"\n\
+         access_logs = [\"a.log\", \"b.log\"]\njwt_jwks = \"jwks.json\"\nnginx = \"sbin/nginx\"\n",
+        &[
+            ("SECKILL_SITE", "east"),
+            ("SECKILL_SITE_PEERS", "[\"west http://10.1.0.5:7004\"]"),
+            ("SECKILL_SITE_HOME", "east"),
+            ("SECKILL_SITE_LISTEN", "127.0.0.1:7004"),
+            ("SECKILL_INVENTORY_URL", "https://stock.example.com/holds"),
+            ("SECKILL_STATUS_LISTEN", "127.0.0.1:7005"),
+            ("SECKILL_NOTIFY_SMTP_FILE", secret.to_str().unwrap()),
+        ],
+        &[],
+    )
+    .unwrap();
+    system.prepare_demo();
+    let text = format!("{:?}", system.in_force());
+    assert!(!text.contains("s3cret"), "it stays in its file: {text}");
+    let command = beside(&system);
+    assert_eq!(command.site.as_ref().unwrap().names(), ["east", "west"]);
+    assert_eq!(command.inventory_url, system.inventory_url);
+    assert_eq!(command.time_zone, system.time_zone);
+    assert!(command.demo_login, "--demo turned it on");
+    for own in ["log", "status_listen", "data", "config"] {
+        assert_eq!(origin(&command, own).1, "default", "{own}");
+    }
+    let differing: Vec<_> = system
+        .settings()
+        .iter()
+        .filter(|it| origin(&command, it.key).0 != it.value)
+        .map(|it| it.key)
+        .collect();
+    assert_eq!(differing, ["status_listen", "log", "config"]);
+    for path in ["keys", "access_logs", "jwt_jwks", "nginx"] {
+        let written = &system.in_force()[path];
+        assert!(written.starts_with('/'), "{path}: {written}");
+    }
+}
+
+#[test]
+fn what_a_system_was_started_with_and_is_gone_keeps_no_command_from_it() {
+    let folder = TempDir::new().unwrap();
+    let module = folder.path().join("module.so");
+    std::fs::write(&module, "").unwrap();
+    let given = [("SECKILL_MODULE", module.to_str().unwrap())];
+    let system = load("", &given, &[]).unwrap();
+    assert_eq!(beside(&system).module, Some(module.clone()));
+    std::fs::remove_file(&module).unwrap();
+    assert_ne!(beside(&system).module, Some(module));
 }
 
 #[test]
@@ -120,14 +190,8 @@ fn the_addresses_of_a_system_are_those_that_others_read_back() {
         &[],
     )
     .unwrap();
-    let running = RunningSystem {
-        pid: 1,
-        started_ms: 1,
-        settings: config.addresses().clone(),
-    };
-    let found = gather_beside(None, &[], Vec::new(), |_| Some(running)).unwrap();
-    let found = Config::from_layers(found).unwrap();
-    assert_eq!(found.addresses(), config.addresses());
+    let found = beside(&config);
+    assert_eq!(found.in_force(), config.in_force());
     assert_eq!(found.port, 9000);
     assert_eq!(found.redis_segments, ["redis://a:1", "redis://b:2"]);
     assert_eq!(found.database_url, "mysql://li:s3cret@h/shop");

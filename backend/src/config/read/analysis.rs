@@ -47,12 +47,17 @@ impl Values {
         };
         let fallback = std::path::absolute(default).unwrap_or_else(|_| default.to_owned());
         let name = fallback.display().to_string();
-        self.read(
+        let paths = self.read(
             key,
             "write a list of paths such as [\"/var/log/nginx/seckill.json\"]",
             || (vec![fallback], name),
             parse,
-        )
+        )?;
+        if !paths.is_empty() {
+            let texts = paths.iter().map(|path| path.display().to_string());
+            self.restate(key, texts.collect::<Vec<_>>().join(", "));
+        }
+        Ok(paths)
     }
 
     /// Ids of rounds; none by default.

@@ -52,7 +52,11 @@ impl Values {
             is_quotable(given).then_some((Some(jwks), shown))
         };
         let right = "write the path of a file, https://HOST/PATH, or none";
-        self.read("jwt_jwks", right, || (None, "none".to_owned()), parse)
+        let jwks = self.read("jwt_jwks", right, || (None, "none".to_owned()), parse)?;
+        if let Some(Jwks::File(path)) = &jwks {
+            self.restate("jwt_jwks", path.clone());
+        }
+        Ok(jwks)
     }
 
     pub(super) fn claim(

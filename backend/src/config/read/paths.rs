@@ -19,7 +19,9 @@ impl Values {
         };
         let fallback = std::path::absolute(default).unwrap_or_else(|_| default.to_owned());
         let shown = fallback.display().to_string();
-        self.read(key, "write a path", || (fallback, shown), parse)
+        let path = self.read(key, "write a path", || (fallback, shown), parse)?;
+        self.restate(key, path.display().to_string());
+        Ok(path)
     }
 
     /// The data folder: a path that can stand inside an nginx configuration.
@@ -77,7 +79,7 @@ impl Values {
         key: &'static str,
         right: &str,
         search: impl FnOnce() -> Option<PathBuf>,
-        exists: impl FnOnce(&Path) -> bool,
+        exists: impl Fn(&Path) -> bool,
     ) -> Result<Option<PathBuf>, ConfigError> {
         let shown = |path: &Path| path.display().to_string();
         let default = || {
@@ -92,7 +94,23 @@ impl Values {
             let text = shown(&path);
             Some((Some(path), text))
         };
-        self.read(key, right, default, parse)
+        if self.has_gone(key, &exists) {
+            self.given.remove(key);
+        }
+        let path = self.read(key, right, default, parse)?;
+        if let Some(path) = &path {
+            self.restate(key, shown(path));
+        }
+        Ok(path)
+    }
+
+    /// Whether a running system was started with a file that is no longer there, as after
+    /// an upgrade: no reason to refuse the command that stops its sale.
+    fn has_gone(&self, key: &str, exists: &impl Fn(&Path) -> bool) -> bool {
+        let given = self.given.get(key);
+        given.is_some_and(|given| {
+            matches!(given.source, Source::Running(_)) && !exists(Path::new(&given.text))
+        })
     }
 
     /// A program: a path, or a name to be looked up.
@@ -102,6 +120,11 @@ impl Values {
             None => (default.to_owned(), Source::Default),
         };
         let path = PathBuf::from(&text);
+        if let Ok(absolute) = std::path::absolute(&path)
+            && text.contains('/')
+        {
+            self.restate(key, absolute.display().to_string());
+        }
         self.taken.insert(key, (text, source));
         path
     }
