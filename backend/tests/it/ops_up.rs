@@ -267,6 +267,56 @@ async fn commands_find_a_running_system_by_its_data_folder() {
     .await;
 }
 
+#[tokio::test]
+async fn a_sale_that_is_imported_from_a_second_terminal_is_divided_as_the_site_is() {
+    let mut system = Box::new();
+    let keys = format!("k1 {}\n", "5".repeat(64));
+    std::fs::write(system.data.path().join("site-keys"), keys).unwrap();
+    let listen = format!("site_listen={}", free_address());
+    let peers = format!("site_peers=west http://{}", free_address());
+    let site = ["site=east", "site_home=east", &listen, &peers];
+    let site: Vec<&str> = site.iter().flat_map(|it| ["--set", it]).collect();
+    system.up_with(&site).await;
+
+    let product = |id: &str, line: &str| {
+        format!(
+            "[[round.product]]\nid = \"{id}\"\ntitle = \"Phone\"\namount = 1000\n\
+             price_cents = 1\n{line}\n"
+        )
+    };
+    let sale = format!(
+        "[[round]]\nid = \"noon\"\nname = \"Noon\"\nstarts = \"+10m\"\nends = \"+20m\"\n{}{}",
+        product("a", "sites = { east = 600, west = 400 }"),
+        product("b", ""),
+    );
+    let file = system.data.path().join("sale.toml");
+    std::fs::write(&file, sale).unwrap();
+    let imported = system.run(&["sale", "import", file.to_str().unwrap(), "--approve"]);
+    assert!(imported.status.success(), "{imported:?}");
+    let status = system.status();
+    let rounds = status["rounds"].as_array().unwrap();
+    let noon = rounds.iter().find(|round| round["id"] == "noon").unwrap();
+    let sale = |at: usize| noon["products"][at]["sale"].as_u64();
+    assert_eq!((sale(0), sale(1)), (Some(600), Some(500)), "{noon}");
+    let status = system.run(&["site", "status", "--json"]);
+    assert!(status.status.success(), "{status:?}");
+
+    // Where nothing says that there is a site, nothing is sold for the others.
+    let alone = system.run(&[
+        "sale",
+        "import",
+        file.to_str().unwrap(),
+        "--set",
+        "site=none",
+    ]);
+    let error = String::from_utf8_lossy(&alone.stderr).into_owned();
+    assert_eq!(alone.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("east, west are to share the 1000 items"),
+        "{error}"
+    );
+}
+
 /// An address of this machine on which nobody listens.
 fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

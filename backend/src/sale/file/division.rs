@@ -10,7 +10,8 @@ use crate::config::SiteSettings;
 use crate::sale::limits::MAX_AMOUNT;
 use crate::sale::tree::{Node, Value};
 
-/// The share of this site in `amount`; all of it where one site sells alone.
+/// The share of this site in `amount`; all of it where one site sells alone. A division
+/// is refused there: it says that others sell too, and that this process was not told so.
 pub(super) fn share(
     table: &Table<'_>,
     amount: &Placed<u64>,
@@ -35,7 +36,19 @@ pub(super) fn share(
         }
     }
     let (at, value) = match (site, shares) {
-        (None, _) => (amount.at, amount.value),
+        (None, None) => (amount.at, amount.value),
+        (None, Some((at, shares))) => {
+            let names: Vec<&str> = shares.iter().map(|(name, _)| name.as_str()).collect();
+            let (names, all) = (names.join(", "), amount.value);
+            let problem = format!(
+                "{names} are to share the {all} items, but \"site\" is not set here, and all of \
+                 them would be sold here; set site, site_peers and site_home as the roles of this \
+                 site have them, or leave the sites out"
+            );
+            let values: [&dyn Display; 2] = [&names, &all];
+            found.note(at, table.name("sites"), "sites_alone", &values, problem);
+            return None;
+        }
         (Some(site), None) => {
             let share = even_share(amount.value, &site.names(), &site.name);
             (amount.at, share.unwrap_or(0))
@@ -144,7 +157,7 @@ mod tests {
         assert_eq!(both(""), (Ok(501), Ok(500)));
         let line = "sites = { east = 1000, west = 1 }";
         assert_eq!(both(line), (Ok(1000), Ok(1)));
-        assert_eq!(amount(None, line), Ok(1001));
+        assert_eq!(amount(None, ""), Ok(1001));
         let segments = format!("{line}\nsegments = [400, 600]");
         assert_eq!(amount(Some(&east), &segments), Ok(1000));
     }
@@ -165,6 +178,10 @@ mod tests {
             let problem = amount(Some(&east), line).unwrap_err();
             assert!(problem.contains(said), "{line}: {problem}");
         }
-        assert!(amount(None, "sites = { east = 1 }").is_err());
+        let alone = amount(None, "sites = { east = 1000, west = 1 }").unwrap_err();
+        assert!(
+            alone.contains("east, west are to share the 1001 items") && alone.contains("set site,"),
+            "{alone}"
+        );
     }
 }
