@@ -14,6 +14,8 @@ mod error;
 mod life;
 /// A connection that is made again when it is lost.
 mod link;
+/// What an address says behind its question mark.
+mod options;
 /// Waiting until replicas have what was written.
 mod replication;
 /// The Lua scripts, compiled in: one typed function each.

@@ -2,14 +2,15 @@
 
 use redis::ConnectionAddr;
 
+use super::options::Options;
+use super::sentinel::SentinelLogin;
 use super::target::Target;
-use super::tls::Options;
 
 /// The arguments of `seckill_redis` by which an edge uses the Redis of this address, with
 /// its login and its files for TLS; `None` if the address is wrong.
 #[must_use]
 pub fn directive(url: &str) -> Option<String> {
-    let options = Options::split(url).ok()?;
+    let (_, options) = Options::split(url).ok()?;
     let target = Target::parse(url).ok()?;
     let info = target.info();
     let mut arguments = match &target {
@@ -34,10 +35,12 @@ pub fn directive(url: &str) -> Option<String> {
     if settings.db() != 0 {
         arguments.push(format!("db={}", settings.db()));
     }
-    if let Some((_, options)) = options {
+    let option = |(name, value): (&str, &str)| quoted(&format!("{name}={value}"));
+    let login = options.sentinel().into_iter();
+    arguments.extend(login.flat_map(SentinelLogin::named).map(option));
+    if let Some(tls) = options.tls() {
         arguments.push("tls=on".to_owned());
-        let options = options.named();
-        arguments.extend(options.map(|(name, value)| quoted(&format!("{name}={value}"))));
+        arguments.extend(tls.map(option));
     }
     Some(arguments.join(" "))
 }
@@ -84,6 +87,10 @@ mod tests {
             (
                 "rediss+sentinel://a/shop",
                 r#"a:26379 "sentinel=shop" tls=on"#,
+            ),
+            (
+                "redis+sentinel://:m@a/shop?sentinel_user=app&sentinel_password=s%22t",
+                r#"a:26379 "sentinel=shop" "password=m" "sentinel_user=app" "sentinel_password=s\"t""#,
             ),
         ] {
             assert_eq!(directive(url).as_deref(), Some(expected), "{url}");

@@ -9,7 +9,7 @@ pub enum RedisLinkError {
     #[error(
         "\"{url}\" is no Redis address ({reason}); write redis://host:port/db, unix:///path/to/redis.sock, \
          redis+sentinel://host:port,host:port/NAME, or for TLS rediss://… and \
-         rediss+sentinel://… with ?ca=FILE"
+         rediss+sentinel://… with ?ca=FILE; a login at Sentinels is ?sentinel_password=…"
     )]
     Address {
         /// As it may be shown.

@@ -1,12 +1,13 @@
 //! Follows Sentinels: asks them which server is the master.
 //!
 //! An address `redis+sentinel://user:password@host:port,host:port/NAME/DB` names Sentinels
-//! and the master by the name that they know it by. Login and database are the master's. With
-//! `rediss+sentinel://` both are reached by TLS.
+//! and the master by the name that they know it by. Login and database are the master's; the
+//! login at the Sentinels is an option (`?sentinel_password=…`). With `rediss+sentinel://` both
+//! are reached by TLS.
 
 use std::time::Duration;
 
-use redis::RedisResult;
+use redis::{AsyncConnectionConfig, ErrorKind, RedisConnectionInfo, RedisError};
 use seckill_core::redis::role::Report;
 use seckill_tls::TlsClient;
 use tokio::task::JoinSet;
@@ -23,21 +24,92 @@ const PORT: u16 = 26379;
 pub(super) struct Sentinels {
     addresses: Vec<(String, u16)>,
     name: String,
+    /// The login there.
+    login: RedisConnectionInfo,
     /// What to connect to the master with; its address is found out.
     master: Server,
 }
 
+/// The login at Sentinels, as an address gives it.
+#[derive(Default)]
+pub(super) struct SentinelLogin {
+    user: Option<String>,
+    password: Option<String>,
+    /// The file that holds the password.
+    password_file: Option<String>,
+}
+
+impl SentinelLogin {
+    /// The names of its options, which are those of nginx's `seckill_redis`.
+    pub(super) const NAMES: [&str; 3] = [
+        "sentinel_user",
+        "sentinel_password",
+        "sentinel_password_file",
+    ];
+
+    /// Where the value of this option belongs; `None` if it is none of them.
+    pub(super) fn place(&mut self, name: &str) -> Option<&mut Option<String>> {
+        match name {
+            "sentinel_user" => Some(&mut self.user),
+            "sentinel_password" => Some(&mut self.password),
+            "sentinel_password_file" => Some(&mut self.password_file),
+            _ => None,
+        }
+    }
+
+    /// # Errors
+    /// What does not go together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match (&self.user, &self.password, &self.password_file) {
+            (_, Some(_), Some(_)) => {
+                Err("sentinel_password and sentinel_password_file are both given; keep one".into())
+            }
+            (Some(_), None, None) => Err("sentinel_user needs sentinel_password=".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Those that are given, with their values.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let values = [&self.user, &self.password, &self.password_file];
+        let options = Self::NAMES.into_iter().zip(values);
+        options.filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+
+    /// The login itself.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    fn read(&self) -> Result<RedisConnectionInfo, String> {
+        let mut login = RedisConnectionInfo::default();
+        if let Some(user) = &self.user {
+            login = login.set_username(user);
+        }
+        let password = match &self.password_file {
+            Some(file) => Some(std::fs::read_to_string(file).map_err(|error| {
+                format!("sentinel_password_file={file} cannot be read: {error}")
+            })?),
+            None => self.password.clone(),
+        };
+        Ok(match password {
+            Some(password) => login.set_password(password.trim_end_matches(['\n', '\r'])),
+            None => login,
+        })
+    }
+}
+
 impl Sentinels {
-    /// Reads an address; `None` if it is none of Sentinels.
+    /// Reads an address without options.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn parse(url: &str, tls: Option<&TlsClient>) -> Option<Result<Self, String>> {
-        let rest = url.strip_prefix(SENTINEL_SCHEME)?;
-        Some(Self::parse_rest(rest, tls.cloned()))
-    }
-
-    fn parse_rest(rest: &str, tls: Option<TlsClient>) -> Result<Self, String> {
+    pub(super) fn parse(
+        url: &str,
+        login: &SentinelLogin,
+        tls: Option<TlsClient>,
+    ) -> Result<Self, String> {
+        let at_sentinels = login.read()?;
+        let rest = url.trim_start_matches(SENTINEL_SCHEME);
         let (login, places) = match rest.rsplit_once('@') {
             Some((login, places)) => (format!("{login}@"), places),
             None => (String::new(), rest),
@@ -52,6 +124,7 @@ impl Sentinels {
         Ok(Self {
             addresses: addresses?,
             name: name.to_owned(),
+            login: at_sentinels,
             master: Server::parse(&master, tls)?,
         })
     }
@@ -94,25 +167,31 @@ impl Sentinels {
     pub(super) async fn ask(&self, patience: Duration) -> Result<String, String> {
         let mut asked = JoinSet::new();
         for (host, port) in self.addresses.clone() {
-            let name = self.name.clone();
+            let (name, login) = (self.name.clone(), self.login.clone());
             let sentinel = self.master.at(host, port)?;
             asked.spawn(async move {
-                let report = timeout(patience, report(sentinel, &name)).await;
-                report.ok().and_then(Result::ok).flatten()
+                let report = timeout(patience, report(sentinel, &login, &name)).await;
+                report.unwrap_or(Ok(None))
             });
         }
         let most = self.addresses.len();
         let mut reports = Vec::with_capacity(most);
+        let mut refused = None;
         // No longer than for a majority: a Sentinel that is away must not cost its patience.
         while reports.len() * 2 <= most
             && let Some(report) = asked.join_next().await
         {
-            reports.extend(report.ok().flatten());
+            match report {
+                Ok(Ok(report)) => reports.extend(report),
+                Ok(Err(error)) => refused = refused.or_else(|| refusal(&error)),
+                Err(_) => {}
+            }
         }
         if reports.len() * 2 <= most {
             let (name, heard) = (&self.name, reports.len());
+            let why = refused.unwrap_or_default();
             return Err(format!(
-                "only {heard} of {most} Sentinels name a master \"{name}\""
+                "only {heard} of {most} Sentinels name a master \"{name}\"{why}"
             ));
         }
         let newest = Report::newest(reports);
@@ -122,13 +201,28 @@ impl Sentinels {
     }
 }
 
-/// What one Sentinel says of the master.
-async fn report(sentinel: Server, name: &str) -> RedisResult<Option<Report>> {
-    // The login is the master's.
-    let mut conn = sentinel.open_as_nobody().await?;
+/// What one Sentinel says of the master. Its login is not the master's.
+async fn report(
+    sentinel: Server,
+    login: &RedisConnectionInfo,
+    name: &str,
+) -> Result<Option<Report>, RedisError> {
+    let config = AsyncConnectionConfig::new();
+    let (mut conn, _) = sentinel.open_as(login, config).await?;
     let mut ask = redis::cmd("SENTINEL");
     let fields: Vec<String> = ask.arg("MASTER").arg(name).query_async(&mut conn).await?;
     Ok(Report::parse(&fields))
+}
+
+/// What to do where a Sentinel refuses the login, or has none and needs one.
+fn refusal(error: &RedisError) -> Option<String> {
+    let is_login = error.kind() == ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
+    is_login.then(|| {
+        "; a Sentinel refuses the login: give it by ?sentinel_password=… (and sentinel_user=…) at \
+         the end of the address"
+            .to_owned()
+    })
 }
 
 /// Reads `host:port`; an IPv6 address is in brackets.
@@ -154,15 +248,15 @@ mod tests {
     #[test]
     fn an_address_names_the_sentinels_and_their_master() {
         let url = "redis+sentinel://app:s3cret@a:26380,[fd00::7],c/shop/2";
-        let sentinels = Sentinels::parse(url, None).unwrap().unwrap();
+        let parse = |url: &str| Sentinels::parse(url, &SentinelLogin::default(), None);
+        let sentinels = parse(url).unwrap();
         assert_eq!(
             sentinels.address(),
             "shop at a:26380, fd00::7:26379, c:26379"
         );
-        assert!(Sentinels::parse("redis://a:1", None).is_none());
         for wrong in ["a,b", "a:x/shop", ":1/shop", "a/"] {
             let url = format!("{SENTINEL_SCHEME}{wrong}");
-            assert!(Sentinels::parse(&url, None).unwrap().is_err(), "{wrong}");
+            assert!(parse(&url).is_err(), "{wrong}");
         }
     }
 }

@@ -58,17 +58,11 @@ impl Server {
         self.open_as(login, config).await
     }
 
-    /// The same without a login.
+    /// The same with another login.
     ///
     /// # Errors
     /// As [`Server::open`].
-    pub(super) async fn open_as_nobody(&self) -> RedisResult<MultiplexedConnection> {
-        let nobody = RedisConnectionInfo::default();
-        let (conn, _) = self.open_as(&nobody, AsyncConnectionConfig::new()).await?;
-        Ok(conn)
-    }
-
-    async fn open_as(
+    pub(super) async fn open_as(
         &self,
         login: &RedisConnectionInfo,
         config: AsyncConnectionConfig,

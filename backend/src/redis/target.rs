@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use redis::ConnectionInfo;
 
+use super::options::Options;
 use super::sentinel::Sentinels;
 use super::server::Server;
-use super::tls::Options;
 
 /// Where a connection leads.
 #[derive(Debug)]
@@ -24,12 +24,10 @@ impl Target {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let (url, tls) = match Options::split(url)? {
-            Some((url, options)) => (url, Some(options.client()?)),
-            None => (url.to_owned(), None),
-        };
-        match Sentinels::parse(&url, tls.as_ref()) {
-            Some(sentinels) => Ok(Self::Sentinels(sentinels?)),
+        let (url, options) = Options::split(url)?;
+        let tls = options.client()?;
+        match options.sentinel() {
+            Some(login) => Ok(Self::Sentinels(Sentinels::parse(&url, login, tls)?)),
             None => Ok(Self::Server(Server::parse(&url, tls)?)),
         }
     }

@@ -10,7 +10,7 @@ use seckill::redis::{RedisLink, Replication};
 use seckill::stock::journal::Limits;
 use tempfile::TempDir;
 
-use crate::common::{eventually, ports, stock};
+use crate::common::{connect, eventually, ports, stock};
 use crate::stock_rebuild;
 
 const LIMITS: Limits = Limits {
@@ -177,4 +177,44 @@ async fn the_master_that_sentinels_name_is_followed_when_it_changes() {
     master.kill();
     eventually("the replica takes writes", || set(2)).await;
     assert_eq!(replica.info("role").await.unwrap().trim(), "master");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_have_a_login_of_their_own() {
+    let port = ports::free_row(2);
+    let _master = Server::start(port, "requirepass \"of the master\"\n", &[]);
+    let watch = format!(
+        "sentinel monitor shop 127.0.0.1 {port} 1\nsentinel auth-pass shop \"of the master\"\n\
+         requirepass \"s3n&tinel\"\n"
+    );
+    let _sentinel = Server::start(port + 1, &watch, &["--sentinel"]);
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "s3n&tinel\n").unwrap();
+    let place = format!(
+        "redis+sentinel://:of%20the%20master@127.0.0.1:{}/shop",
+        port + 1
+    );
+    for login in [
+        "sentinel_password=s3n%26tinel".to_owned(),
+        "sentinel_user=default&sentinel_password=s3n%26tinel".to_owned(),
+        format!("sentinel_password_file={}", file.display()),
+    ] {
+        let url = format!("{place}?{login}");
+        let link = eventually("the master is found", || async { connect(&url).await }).await;
+        let mut conn = link.conn().await.unwrap();
+        conn.set::<_, _, ()>("at", 1).await.unwrap();
+    }
+    for wrong in ["", "?sentinel_password=s3cret"] {
+        let error = RedisLink::connect(&format!("{place}{wrong}")).await;
+        let error = error.map(|_| ()).unwrap_err().to_string();
+        assert!(
+            error.contains("refuses the login: give it by ?sentinel_password="),
+            "{error}"
+        );
+        assert!(
+            !error.contains("s3cret") && !error.contains("of%20"),
+            "{error}"
+        );
+    }
 }
