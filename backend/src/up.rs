@@ -123,7 +123,7 @@ pub async fn run(
     leftovers::stop(&config.data).await?;
     child::raise_file_limit();
     let mut parts = Parts::prepare(config, &options).await?;
-    let _announced = folders::announce(config)?;
+    let _announced = folders::announce(config, &options)?;
     let outcome = tokio::select! {
         biased;
         () = stop.cancelled() => Ok(()),

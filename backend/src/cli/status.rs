@@ -24,19 +24,14 @@ pub(super) async fn show(config: &Config, arguments: &StatusArgs) -> anyhow::Res
     } else {
         say(&status.table())?;
     }
-    if status.is_all_up() {
-        return Ok(());
-    }
-    let down: Vec<&str> = status
-        .parts
-        .iter()
-        .filter(|part| !part.up)
-        .map(|part| part.name)
-        .collect();
+    let mut down: Vec<&str> = status.away().map(|part| part.name).collect();
     let (are, them) = match down.len() {
+        0 => return Ok(()),
         1 => ("is", "it"),
         _ => ("are", "them"),
     };
+    // Of several edges or masters the table says which.
+    down.dedup();
     let down = down.join(", ");
     if let Some(hidden) = RunningSystem::hidden(&config.data) {
         anyhow::bail!("not everything is up as far as this user can see: {hidden}");
@@ -47,8 +42,11 @@ pub(super) async fn show(config: &Config, arguments: &StatusArgs) -> anyhow::Res
              why",
             running.pid
         ),
-        None => {
+        None if status.is_of_up => {
             anyhow::bail!("not everything is up: {down} {are} away; \"seckill up\" starts {them}")
         }
+        None => anyhow::bail!(
+            "not everything is up: {down} {are} away; see the service that runs {them}, and its log"
+        ),
     }
 }

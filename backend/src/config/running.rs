@@ -55,8 +55,16 @@ pub struct RunningSystem {
     pub pid: u32,
     /// When it started, epoch milliseconds.
     pub started_ms: u64,
+    /// Whether it runs an nginx.
+    #[serde(default = "yes")]
+    pub edge: bool,
     /// Its settings, by their keys. An earlier version wrote its addresses only.
     pub settings: BTreeMap<String, String>,
+}
+
+/// An earlier version did not write whether it runs an nginx; most do.
+fn yes() -> bool {
+    true
 }
 
 /// The file of the system in this data folder.
@@ -150,6 +158,7 @@ mod tests {
         let system = RunningSystem {
             pid: 4711,
             started_ms: 5,
+            edge: true,
             settings: BTreeMap::from([("port".to_owned(), "18080".to_owned())]),
         };
         system.write(data).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, ToSocketAddrs, UnixStream};
 use tokio::time::timeout;
 
 use crate::config::Listen;
@@ -34,13 +34,26 @@ pub async fn is_well(listen: &Listen, path: &str) -> bool {
 /// # Errors
 /// No response in time, or none in HTTP.
 pub async fn status(listen: &Listen, path: &str) -> io::Result<u16> {
-    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    let head = match listen {
+    let request = get("localhost", path);
+    read_status(&match listen {
         Listen::Unix(socket) => over_unix(socket, &request).await,
-        Listen::Tcp(address) => {
-            limited(async { exchange(TcpStream::connect(address).await?, &request).await }).await
-        }
-    }?;
+        Listen::Tcp(address) => over_tcp(address, &request).await,
+    }?)
+}
+
+/// The same of a machine that is named.
+///
+/// # Errors
+/// No response in time, or none in HTTP.
+pub async fn status_at(host: &str, port: u16, path: &str) -> io::Result<u16> {
+    read_status(&over_tcp((host, port), &get(host, path)).await?)
+}
+
+fn get(host: &str, path: &str) -> String {
+    format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+}
+
+fn read_status(head: &str) -> io::Result<u16> {
     let status = head
         .split_whitespace()
         .nth(1)
@@ -60,6 +73,10 @@ pub async fn redis(socket: &Path) -> RedisHealth {
 
 async fn over_unix(socket: &Path, request: &str) -> io::Result<String> {
     limited(async { exchange(UnixStream::connect(socket).await?, request).await }).await
+}
+
+async fn over_tcp(address: impl ToSocketAddrs, request: &str) -> io::Result<String> {
+    limited(async { exchange(TcpStream::connect(address).await?, request).await }).await
 }
 
 async fn limited(work: impl Future<Output = io::Result<String>>) -> io::Result<String> {

@@ -8,8 +8,7 @@ use seckill_core::sale::window::{Phase, Window};
 use serde::Serialize;
 
 use crate::config::running::RunningSystem;
-use crate::config::{Config, Listen, QueueKind};
-use crate::inspect::probe;
+use crate::config::{Config, QueueKind};
 use crate::now_ms;
 use crate::pages::report;
 use crate::redis::segments::Segments;
@@ -20,6 +19,8 @@ use crate::store::round::{Product, RoundState, StoredRound};
 use crate::store::stop::StopKind;
 use crate::store::tally::OrderCount;
 
+/// The parts, and which of them serve.
+mod parts;
 /// The report as a table for people.
 mod table;
 
@@ -28,6 +29,9 @@ mod table;
 pub struct Status {
     /// The "seckill up" that runs in the data folder; `None` if none does.
     pub running: Option<Running>,
+    /// Whether `seckill up` runs or would run this system.
+    #[serde(skip)]
+    pub is_of_up: bool,
     /// Parts of the system.
     pub parts: Vec<Part>,
     /// Rounds, by start.
@@ -60,8 +64,8 @@ pub struct Running {
 pub struct Part {
     /// Its name.
     pub name: &'static str,
-    /// Whether it serves.
-    pub up: bool,
+    /// Whether it serves; `None` if it is not on this machine, or nothing says where it is.
+    pub up: Option<bool>,
     /// Where it should listen.
     pub address: String,
 }
@@ -95,6 +99,8 @@ pub struct ProductStatus {
     pub stop: Option<StopKind>,
     /// Items for sale in all.
     pub amount: u64,
+    /// Segments whose Redis is away, and that are left out of the numbers below.
+    pub segments_away: u16,
     /// How many permits the edges may grant.
     pub limit: Option<u64>,
     /// Permits granted and not returned.
@@ -115,20 +121,21 @@ pub struct ProductStatus {
 
 /// The name of the part that knows the rounds.
 const DATABASE: &str = "database";
+/// The name of each edge.
+const EDGE: &str = "edge";
+/// The name of each Redis that holds stock besides the main one.
+const SEGMENTS: &str = "segments";
 
 impl Status {
-    /// Whether every part is up.
-    #[must_use]
-    pub fn is_all_up(&self) -> bool {
-        self.parts.iter().all(|part| part.up)
+    /// The parts that should serve and do not.
+    pub fn away(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| part.up == Some(false))
     }
 
     /// Whether the database said which rounds there are.
     #[must_use]
     pub fn knows_rounds(&self) -> bool {
-        self.parts
-            .iter()
-            .all(|part| part.name != DATABASE || part.up)
+        self.away().all(|part| part.name != DATABASE)
     }
 
     /// The report for people.
@@ -154,35 +161,9 @@ pub async fn read(config: &Config) -> Status {
         Some(store) => rounds(store, conn.as_mut().zip(segments.as_ref())).await,
         None => None,
     };
-    let edge = Listen::Tcp((std::net::Ipv4Addr::LOCALHOST, config.port).into());
-    let part = |name, up, address: String| Part { name, up, address };
-    let parts = vec![
-        part(
-            "edge",
-            probe::is_well(&edge, "/api/time").await,
-            format!("http://localhost:{}/", config.port),
-        ),
-        part(
-            "purchase",
-            probe::is_well(&config.purchase_listen, "/healthz").await,
-            config.purchase_listen.to_string(),
-        ),
-        part(
-            "ops",
-            probe::is_well(&config.ops_listen, "/healthz").await,
-            config.ops_listen.to_string(),
-        ),
-        part(
-            "redis",
-            conn.is_some(),
-            crate::config::masked_url(&config.redis_url),
-        ),
-        part(
-            DATABASE,
-            rounds.is_some(),
-            crate::config::masked_url(&config.database_url),
-        ),
-    ];
+    let running = RunningSystem::find(&config.data);
+    let mut parts = parts::servers(config, running.as_ref()).await;
+    parts.extend(parts::stores(config, conn.is_some(), segments.as_ref(), rounds.is_some()).await);
     let in_streams = config.queue == QueueKind::Streams;
     let renderers = match conn.as_mut() {
         Some(conn) => report::read(conn).await.unwrap_or_default(),
@@ -206,12 +187,12 @@ pub async fn read(config: &Config) -> Status {
     if let Some(store) = store {
         store.close().await;
     }
-    let running = RunningSystem::find(&config.data).map(|it| Running {
-        pid: it.pid,
-        started_ms: it.started_ms,
-    });
     Status {
-        running,
+        is_of_up: parts::are_of_up(config, running.as_ref()),
+        running: running.map(|it| Running {
+            pid: it.pid,
+            started_ms: it.started_ms,
+        }),
         parts,
         rounds: rounds.unwrap_or_default(),
         queue,
@@ -303,6 +284,7 @@ async fn product_status(
         title: product.title,
         stop: None,
         amount: product.amount,
+        segments_away: numbers.away,
         limit: numbers.limit,
         permits: numbers.permits,
         sale: numbers.stock.0,
@@ -324,6 +306,8 @@ struct Numbers {
     permits: Option<u64>,
     stock: Amounts,
     outbox: Option<u64>,
+    /// Segments that could not be read.
+    away: u16,
 }
 
 async fn numbers(
@@ -331,25 +315,18 @@ async fn numbers(
     segments: &Segments,
     item: &Item,
 ) -> Result<Numbers, RedisLinkError> {
-    let fields = [
-        "sale_stock_amount",
-        "locked_stock_amount",
-        "saled_stock_amount",
-    ];
     let (limit, count, permits): (Option<u64>, Option<u16>, Option<u64>) = redis::pipe()
         .hget(keys::info(item), "limit")
         .hget(keys::info(item), "segments")
         .get(keys::permits(item))
         .query_async(conn)
         .await?;
-    let (mut stock, mut outbox) = ((None, None, None), 0);
+    let (mut stock, mut outbox, mut away) = ((None, None, None), 0, 0);
     for segment in 1..=count.unwrap_or(0) {
-        let mut conn = segments.conn(item, segment).await?;
-        let (amounts, length): (Amounts, u64) = redis::pipe()
-            .hmget(keys::stock(item, segment), &fields)
-            .xlen(keys::outbox(item, segment))
-            .query_async(&mut conn)
-            .await?;
+        let Ok((amounts, length)) = segment_numbers(segments, item, segment).await else {
+            away += 1;
+            continue;
+        };
         stock = (
             added(stock.0, amounts.0),
             added(stock.1, amounts.1),
@@ -364,7 +341,28 @@ async fn numbers(
         permits,
         stock,
         outbox: limit.map(|_| outbox),
+        away,
     })
+}
+
+/// The amounts of one segment, and its events that wait.
+async fn segment_numbers(
+    segments: &Segments,
+    item: &Item,
+    segment: u16,
+) -> Result<(Amounts, u64), RedisLinkError> {
+    let fields = [
+        "sale_stock_amount",
+        "locked_stock_amount",
+        "saled_stock_amount",
+    ];
+    let mut conn = segments.conn(item, segment).await?;
+    let numbers = redis::pipe()
+        .hmget(keys::stock(item, segment), &fields)
+        .xlen(keys::outbox(item, segment))
+        .query_async(&mut conn)
+        .await?;
+    Ok(numbers)
 }
 
 fn added(sum: Option<u64>, more: Option<u64>) -> Option<u64> {

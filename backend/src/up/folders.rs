@@ -145,11 +145,12 @@ pub(super) struct Announced {
 }
 
 /// Writes that file. Called with the lock held.
-pub(super) fn announce(config: &Config) -> Result<Announced, UpError> {
+pub(super) fn announce(config: &Config, options: &Options) -> Result<Announced, UpError> {
     let file = running::file(&config.data);
     let system = RunningSystem {
         pid: std::process::id(),
         started_ms: crate::now_ms(),
+        edge: !options.no_edge,
         settings: config.in_force().clone(),
     };
     system.write(&config.data).map_err(|source| UpError::Data {

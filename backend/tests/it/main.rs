@@ -78,6 +78,7 @@ mod ops_many;
 mod ops_orders;
 /// Mistakes in a sale file, each reported with its place and its cure.
 mod ops_sale_file;
+mod ops_status;
 /// `seckill up` without nginx: starts, is healthy, and leaves nothing behind, however
 /// it ends.
 mod ops_up;

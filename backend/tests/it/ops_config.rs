@@ -95,6 +95,7 @@ fn a_running_system_is_stronger_than_the_file_and_weaker_than_variables() {
     let running = RunningSystem {
         pid: 1,
         started_ms: 1,
+        edge: true,
         settings: settings
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
@@ -120,6 +121,7 @@ fn beside(system: &Config) -> Config {
     let running = RunningSystem {
         pid: 1,
         started_ms: 1,
+        edge: true,
         settings: system.in_force().clone(),
     };
     let found = gather_beside(None, &[], Vec::new(), |_| Some(running)).unwrap();

@@ -29,12 +29,13 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     urls.extend(masters.map(String::as_str));
     let mut findings = Vec::new();
     for url in urls {
-        findings.extend(one(url).await);
+        let is_main = url == config.redis_url;
+        findings.extend(one(url, is_main).await);
     }
     findings
 }
 
-async fn one(url: &str) -> Vec<Finding> {
+async fn one(url: &str, is_main: bool) -> Vec<Finding> {
     let link = match RedisLink::lazy(url) {
         Ok(link) => link,
         Err(error) => {
@@ -49,7 +50,10 @@ async fn one(url: &str) -> Vec<Finding> {
         Ok(facts) => judge(link.address(), &facts),
         Err(error) => {
             let cure = match &error {
-                RedisLinkError::Away { .. } => "start it; nothing is sold without it",
+                RedisLinkError::Away { .. } if is_main => "start it; nothing is sold without it",
+                RedisLinkError::Away { .. } => {
+                    "start it; what its segments hold is not sold meanwhile"
+                }
                 _ => "see its log",
             };
             vec![Finding::wrong(SUBJECT, error.to_string(), cure)]

@@ -22,7 +22,11 @@ pub(super) fn of(status: &Status) -> String {
         None => String::new(),
     };
     for part in &status.parts {
-        let up = if part.up { "up" } else { "down" };
+        let up = match part.up {
+            Some(true) => "up",
+            Some(false) => "down",
+            None => "-",
+        };
         text.push_str(&format!("{:<10}{up:<6}{}\n", part.name, part.address));
     }
     text.push_str(&format!(
@@ -98,11 +102,16 @@ fn round_text(round: &RoundStatus) -> String {
     text
 }
 
-/// What shoppers call it, behind how it was stopped.
+/// What shoppers call it, behind how it was stopped, and what its numbers leave out.
 fn titled(product: &ProductStatus) -> String {
-    match product.stop {
+    let title = match product.stop {
         Some(stop) => format!("{}: {}", stop.as_str(), product.title),
         None => product.title.clone(),
+    };
+    match product.segments_away {
+        0 => title,
+        1 => format!("{title} (without 1 segment, which is away)"),
+        away => format!("{title} (without {away} segments, which are away)"),
     }
 }
 
@@ -136,6 +145,7 @@ mod tests {
             title: "Shirt".to_owned(),
             stop,
             amount: 10,
+            segments_away: u16::from(id == "z"),
             limit: None,
             permits: None,
             sale: None,
@@ -161,7 +171,7 @@ mod tests {
         let ends: Vec<&str> = text.lines().rev().take(3).collect();
         assert!(ends[2].ends_with("  withdrawn: Shirt"), "{text}");
         assert!(ends[1].ends_with("  paused: Shirt"), "{text}");
-        assert!(ends[0].ends_with("  Shirt"), "{text}");
+        assert!(ends[0].ends_with("  Shirt (without 1 segment, which is away)"));
         let json = serde_json::to_value(&round).unwrap();
         assert_eq!(json["products"][0]["stop"], "withdrawn");
         assert!(json["products"][2]["stop"].is_null());
