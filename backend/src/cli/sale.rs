@@ -80,7 +80,7 @@ async fn import_sale(
         // should not be stored without being approved.
         RedisLink::connect(&config.redis_url)
             .await
-            .map_err(|error| not_running(&error))?;
+            .map_err(|error| not_running(config, &error))?;
     }
     let store = open_or_make_store(config).await?;
     let by = Actor::on_the_box();
@@ -102,7 +102,7 @@ async fn import_sale(
 async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()> {
     let redis = RedisLink::connect(&config.redis_url)
         .await
-        .map_err(|error| not_running(&error))?;
+        .map_err(|error| not_running(config, &error))?;
     let store = open_store(config).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
     let inventory = crate::roles::inventory(config)?;
@@ -143,8 +143,11 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
     Ok(())
 }
 
-fn not_running(error: &dyn std::fmt::Display) -> anyhow::Error {
-    anyhow::anyhow!("nothing was approved: {error}. \"seckill up\" starts one.")
+fn not_running(config: &Config, error: &dyn std::fmt::Display) -> anyhow::Error {
+    match config.redis_is_external {
+        true => anyhow::anyhow!("nothing was approved: {error}"),
+        false => anyhow::anyhow!("nothing was approved: {error}. \"seckill up\" starts one."),
+    }
 }
 
 async fn export_sale(config: &Config, json: bool) -> anyhow::Result<()> {
