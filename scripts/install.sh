@@ -73,6 +73,7 @@ look() {
 look_run() {
     local data=${SECKILL_DATA:-data}
     need "" writable "$data" "choose another folder with SECKILL_DATA"
+    need "" plain_data_path "$data"
     need "" short_data_path "$data"
     # A file of settings may name other ports.
     if [ -z "${SECKILL_CONFIG:-}" ] && [ ! -e seckill.toml ]; then

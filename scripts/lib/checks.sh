@@ -183,6 +183,18 @@ free_port() {
         { echo "; choose another with $1, such as $1=$((port + 8000 < 65536 ? port + 8000 : port - 8000))"; return 1; }
 }
 
+# nginx and the addresses of Redis and database cannot take these signs of a path.
+plain_data_path() {
+    local path
+    path=$(realpath -m "$1")
+    case $path in
+        *[\"\'\\\$\;{}\#%?]* | *$'\n'*)
+            echo "the path $path has one of \" ' \\ \$ ; { } # % ?, which nginx, Redis or database cannot take; choose another folder with SECKILL_DATA"
+            return 1
+            ;;
+    esac
+}
+
 # The kernel takes no longer path for a socket than 107 bytes.
 short_data_path() {
     local path

@@ -262,6 +262,9 @@ fn a_wrong_value_is_error_with_key_value_origin_and_cure() {
         ("edge_workers", "many", "\"auto\""),
         ("module", "/nowhere.so", "a file that is there"),
         ("data", "/srv/a\"b", "another folder"),
+        ("data", "/srv/c#", "cannot take # % or ?"),
+        ("data", "/srv/p%20q", "cannot take # % or ?"),
+        ("data", "/srv/a?b", "cannot take # % or ?"),
         ("trace_ratio", "2", "a share from 0 to 1"),
     ];
     for (key, value, right) in cases {

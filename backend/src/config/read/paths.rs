@@ -43,6 +43,19 @@ impl Values {
                     .to_owned(),
             });
         }
+        // By default, addresses are made of it, in which these signs end or begin something.
+        let is_in_address = !self.is_given("redis_url") || !self.is_given("database_url");
+        if is_in_address && text.contains(['#', '%', '?']) {
+            return Err(ConfigError::Wrong {
+                key,
+                value: text,
+                source_name: source.unwrap_or_default(),
+                right:
+                    "the addresses of Redis and database cannot take # % or ? of a path; choose \
+                        another folder"
+                        .to_owned(),
+            });
+        }
         Ok(path)
     }
 
