@@ -114,11 +114,22 @@ impl fmt::Display for Role {
     }
 }
 
+/// How this user gets a key ring that could not be read.
+fn key_ring_cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "let this user read it: make them a member of its group (\"ls -l\" names it), and log in \
+             again"
+        }
+        _ => "\"seckill up\" makes one, or write one line \"kid secret\" yourself",
+    }
+}
+
 /// Why the roles do not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RoleError {
     /// A key ring cannot be read.
-    #[error("the key ring {} cannot be read: {source}; \"seckill up\" makes one, or write one line \"kid secret\" yourself", path.display())]
+    #[error("the key ring {} cannot be read: {source}; {}", path.display(), key_ring_cure(source))]
     NoKeys {
         /// Its path.
         path: PathBuf,
