@@ -146,3 +146,29 @@ sub {
     die "the lease of the resized edge goes on\n" unless $has_ended;
     return $_[0];
 }
+
+
+
+=== TEST 6: whichever signal stops an edge, it returns what it keeps of every product
+--- sale
+1 153 limit=100
+1 154 limit=100
+1 155 limit=100
+2 21 limit=100
+--- config
+location = /nothing { return 204; }
+--- request: GET /nothing
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    for my $signal (qw(TERM QUIT)) {
+        my $edge = SeckillEdge::second_edge(main::http_config(), $::server);
+        die "$signal: the edge keeps " . main::keeps($edge) . "\n" unless SeckillTest::eventually(sub { main::keeps($edge) == 200 }, 10);
+        SeckillEdge::end_edge($edge, $signal);
+        for my $item (qw(1::153 1::154 1::155 2::21)) {
+            my ($permits, $leases) = (redis('GET', "seckill::{$item}::permits"), redis('HLEN', "seckill::{$item}::leases"));
+            die "$signal: permits $permits of $item, leases $leases\n" if $permits || $leases;
+        }
+    }
+    return $_[0];
+}

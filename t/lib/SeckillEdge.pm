@@ -14,7 +14,7 @@ use Time::HiRes qw(sleep time);
 
 use SeckillServers qw(free_port);
 
-our @EXPORT_OK = qw(second_edge end_edge kill_edge start_again get_at);
+our @EXPORT_OK = qw(second_edge end_edge kill_edge named_pid launch start_again reconfigure get_at);
 
 my ($owner, @running) = ($$);
 
@@ -37,7 +37,8 @@ sub second_edge {
     make_path("$folder/temp");
     # As Test::Nginx does: the sockets are in a folder of this user alone.
     my $user = $> == 0 ? "user root;\n" : q{};
-    print $conf "${user}${modules}daemon off;\n$main\npid $folder/nginx.pid;\nerror_log $folder/logs/error.log info;\n",
+    my $daemon = $main =~ /^daemon/m ? q{} : "daemon off;\n";
+    print $conf "${user}${modules}$daemon$main\npid $folder/nginx.pid;\nerror_log $folder/logs/error.log info;\n",
         "worker_processes 1;\nevents {}\nhttp {\naccess_log off;\n$temp$http\n",
         "server { listen 127.0.0.1:$port; server_name shop;\n$server\n}\n}\n";
     close $conf;
@@ -46,8 +47,30 @@ sub second_edge {
     return start_again($edge);
 }
 
-# Starts an edge that has ended, as it was configured.
-sub start_again {
+# Changes its configuration as this does with $_, and reloads; returns when the worker of
+# before has left.
+sub reconfigure {
+    my ($edge, $change) = @_;
+    my $file = "$$edge{folder}/nginx.conf";
+    local $_ = do { local (@ARGV, $/) = $file; <> };
+    my $before = $_;
+    $change->();
+    die "nothing was changed in $file\n" if $_ eq $before;
+    open my $conf, '>', $file or die "$file: $!\n";
+    print $conf $_;
+    close $conf;
+    my ($worker) = `pgrep -P $$edge{pid}` =~ /(\d+)/;
+    kill 'HUP', $$edge{pid};
+    my $deadline = time + 60;
+    while (kill 0, $worker) {
+        die "the worker of $$edge{folder} does not leave\n" if time > $deadline;
+        sleep 0.02;
+    }
+    return;
+}
+
+# Starts an edge that has ended, as it was configured, and says nothing to it.
+sub launch {
     my ($edge) = @_;
     my $folder = $$edge{folder};
     $$edge{pid} = fork // die "cannot fork: $!";
@@ -55,12 +78,26 @@ sub start_again {
         open STDERR, '>', "$folder/logs/start.log";
         exec $ENV{TEST_NGINX_BINARY}, '-p', $folder, '-c', "$folder/nginx.conf" or POSIX::_exit(127);
     }
+    return $edge;
+}
+
+# The same; returns when it takes connections.
+sub start_again {
+    my ($edge) = launch(@_);
+    my $folder = $$edge{folder};
     my $deadline = time + 10;
     until (IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $$edge{port})) {
         die "the second edge did not start; see $folder/logs/start.log\n" if time > $deadline;
         sleep 0.02;
     }
     return $edge;
+}
+
+# The process that its pid file names.
+sub named_pid {
+    my ($edge) = @_;
+    open my $in, '<', "$$edge{folder}/nginx.pid" or return 0;
+    return 0 + (<$in> // 0);
 }
 
 # Kills its master and workers, without a moment's notice.
@@ -82,9 +119,9 @@ sub kill_edge {
 }
 
 sub end_edge {
-    my ($edge) = @_;
+    my ($edge, $signal) = @_;
     return unless $$edge{pid} && $owner == $$;
-    kill 'TERM', $$edge{pid};
+    kill $signal // 'TERM', $$edge{pid};
     waitpid $$edge{pid}, 0;
     undef $$edge{pid};
     return;

@@ -69,8 +69,12 @@ pub(crate) fn turn(limit: Duration) {
         libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, ms);
         for (connection, polled) in open.iter().zip(polled) {
             if polled.revents & !libc::POLLOUT != 0 {
-                (*(**connection).read).set_ready(1);
-                on_read((**connection).read);
+                let read = (**connection).read;
+                (*read).set_ready(1);
+                // As nginx's event loop does: how much there is is not known. After a read
+                // that emptied the socket it is 0, with which nginx reads no more.
+                (*read).available = -1;
+                on_read(read);
             }
             if polled.revents & !libc::POLLIN != 0 {
                 (*(**connection).write).set_ready(1);

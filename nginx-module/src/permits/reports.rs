@@ -30,6 +30,8 @@ const GATHER_TURNS: u32 = 20;
 const RETRY: Duration = Duration::from_millis(100);
 /// Leases in one report.
 const MOST: usize = 256;
+/// Products whose reports are under way at the same time.
+const AT_ONCE: usize = 256;
 
 #[derive(Default)]
 struct Due {
@@ -188,7 +190,8 @@ fn note(edge: &Edge, item: &Item, number: Option<u64>, at_once: bool) {
     }
 }
 
-/// Sends reports until none is due.
+/// Sends reports until none is due, those of many products in one round trip: a worker that
+/// ends has little time.
 async fn send_all(edge: &Edge) {
     loop {
         let items: Vec<Item> = DUE.with_borrow_mut(|due| {
@@ -200,13 +203,20 @@ async fn send_all(edge: &Edge) {
             return;
         }
         let mut is_away = false;
-        for item in items {
-            is_away |= !send(edge, &item).await;
+        for items in items.chunks(AT_ONCE) {
+            is_away |= !send_many(edge, items).await;
         }
         if is_away {
             rt::sleep(RETRY).await;
         }
     }
+}
+
+/// Sends what is due of these products. False if that failed for one of them.
+async fn send_many(edge: &Edge, items: &[Item]) -> bool {
+    let sending = items.iter().map(|item| send(edge, item));
+    let sent = rt::gather(sending, items.len(), |_| true, Duration::ZERO).await;
+    sent.into_iter().all(|sent| sent == Some(true))
 }
 
 /// Sends what is due of one product: its winners, and behind them what they used. False
