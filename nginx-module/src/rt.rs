@@ -24,6 +24,8 @@ use ngx::ffi::{
 struct Executor {
     event: ngx_event_t,
     queue: VecDeque<Runnable>,
+    /// Whether tasks have run: nginx's event loop turns.
+    has_run: bool,
 }
 
 struct Worker(UnsafeCell<Option<Executor>>);
@@ -49,15 +51,27 @@ unsafe fn executor() -> &'static mut Executor {
         Executor {
             event,
             queue: VecDeque::with_capacity(1024),
+            has_run: false,
         }
     })
 }
 
+/// Queues a task, and has nginx run all that are queued.
+///
+/// `init_process` comes before the first turn of the event loop, which begins by waiting
+/// for sockets and timers, and for ever if there are none: a worker alone, which hears
+/// nothing of others either, would do nothing until its first request. It does not wait
+/// while an event is posted for the next turn.
 fn post(runnable: Runnable, queue: *mut ngx_queue_t) {
     // SAFETY: one thread; the borrow ends with this function, which runs no task.
     // The cycle's log is read anew each time because a reload replaces it.
     unsafe {
         let executor = executor();
+        let queue = if executor.has_run {
+            queue
+        } else {
+            &raw mut ngx_posted_next_events
+        };
         executor.event.log = (*ngx_cycle).log;
         executor.event.data = ptr::from_mut(&mut executor.event).cast();
         executor.queue.push_back(runnable);
@@ -67,7 +81,11 @@ fn post(runnable: Runnable, queue: *mut ngx_queue_t) {
 
 extern "C" fn run_queue(_event: *mut ngx_event_t) {
     // SAFETY: the borrow ends before the first task runs.
-    let mut ready = unsafe { std::mem::take(&mut executor().queue) };
+    let mut ready = unsafe {
+        let executor = executor();
+        executor.has_run = true;
+        std::mem::take(&mut executor.queue)
+    };
     for runnable in ready.drain(..) {
         runnable.run();
     }
