@@ -173,3 +173,43 @@ sub {
     }
     return $_[0];
 }
+
+
+
+=== TEST 7: after an upgrade of the binary it is the new nginx whose death is proven
+--- sale
+1 153 limit=100
+--- config
+location = /nothing { return 204; }
+--- request: GET /nothing
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    # nginx upgrades only as a daemon, which forks: its first process ends.
+    my $edge = SeckillEdge::second_edge(main::http_config(), $::server, 'daemon on;');
+    waitpid $$edge{pid}, 0;
+    my $old = $$edge{pid} = SeckillEdge::named_pid($edge);
+    die 'the edge keeps ' . main::keeps($edge) . "\n" unless SeckillTest::eventually(sub { main::keeps($edge) == 50 }, 10);
+    my ($of_old) = main::ahead();
+    kill 'USR2', $old;
+    die "no new nginx\n" unless SeckillTest::eventually(sub { my $new = SeckillEdge::named_pid($edge); $new && $new != $old }, 10);
+    kill 'QUIT', $old;
+    die "the old nginx does not leave\n" unless SeckillTest::eventually(sub { !kill 0, $old });
+    my $lease;
+    die "the new nginx keeps nothing\n" unless SeckillTest::eventually(sub { ($lease) = grep { $_ ne $of_old } main::ahead() });
+    my ($identity) = $lease =~ /\.([0-9a-f]+)-/ or die "$lease names no identity\n";
+    my $is_named = SeckillTest::eventually(sub {
+        open my $in, '<', "$$edge{folder}/nginx.pid.seckill" or return;
+        return (<$in> // '') =~ /^0*$identity$/;
+    }, 10);
+    $$edge{pid} = SeckillEdge::named_pid($edge);
+    SeckillEdge::kill_edge($edge);
+    SeckillEdge::start_again($edge);
+    waitpid $$edge{pid}, 0;
+    $$edge{pid} = SeckillEdge::named_pid($edge);
+    my $has_ended = SeckillTest::eventually(sub { !grep { $_ eq $lease } main::ahead() }, 10);
+    SeckillEdge::end_edge($edge);
+    die "the new nginx was not named\n" unless $is_named;
+    die "the lease of the upgraded edge goes on\n" unless $has_ended;
+    return $_[0];
+}

@@ -399,9 +399,7 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         if main.keeps_share {
             let pid_file = OsStr::from_bytes(core.pid.as_bytes());
             if let Err(why) = life::begin(&life::path(Path::new(pid_file)), zone) {
-                error_log::warn(&format!(
-                    "{why}; should this nginx be killed, what it keeps for when Redis is away is sold a minute later"
-                ));
+                error_log::warn(&format!("{why}; {}", life::COST));
             }
         }
     }

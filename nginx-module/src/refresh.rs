@@ -22,7 +22,7 @@ use seckill_core::shared::products::{Counted, Returns};
 use crate::conf::Edge;
 use crate::link::{self, Link};
 use crate::permits::{reports, standby, winners};
-use crate::{clock, error_log, rt};
+use crate::{clock, error_log, life, rt};
 use catalogue::Catalogue;
 use failing::Failing;
 use heart::Heart;
@@ -140,6 +140,7 @@ impl Refresh {
         };
         self.failing
             .tolerate("the catalogue cannot be read", catalogue)?;
+        self.prove_life();
         let lapsed = self.end_predecessor().await;
         self.failing
             .tolerate("leases of the edge before cannot be ended", lapsed)?;
@@ -162,6 +163,21 @@ impl Refresh {
             .tolerate("the number of reclaimed permits cannot be read", reclaimed)?;
         self.return_lapsed();
         Ok(())
+    }
+
+    /// Takes what proves this edge's death as soon as it can: after an upgrade of the binary
+    /// the nginx before has it until it has ended.
+    fn prove_life(&self) {
+        // A worker that is leaving may serve an edge that has ended.
+        if !self.edge.keeps_share || rt::is_leaving() {
+            return;
+        }
+        if let Err(error) = life::go_on(&self.edge.zone) {
+            error_log::warn_rarely(&format!(
+                "the file beside nginx's pid file cannot be used: {error}; {}",
+                life::COST
+            ));
+        }
     }
 
     /// Ends the leases of the edge that ran here before and is known to have died: nobody
