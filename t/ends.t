@@ -2,6 +2,7 @@ use lib 't/lib';
 use SeckillTest 'no_plan';
 use SeckillClick qw(metric status_of log_has);
 use SeckillEdge qw(second_edge end_edge kill_edge start_again get_at);
+use SeckillServers qw(free_port server relay ask);
 
 # What an edge keeps for when Redis is away does not end with it: an edge that is stopped
 # returns it, and of one that was killed it ends as soon as its death is proven.
@@ -21,6 +22,16 @@ sub keeper {
     my $edge = second_edge(http_config(), $server);
     die 'the edge keeps ' . keeps($edge) . "\n" unless eventually { keeps($edge) == 50 } 10;
     return $edge;
+}
+
+# A Redis that is 10 ms away, with so many products on sale.
+sub far_away {
+    my ($products) = @_;
+    my $redis = server('127.0.0.1', free_port());
+    ask($redis, 'PING');
+    local $SeckillRedis::elsewhere = $$redis{connection};
+    offer('1', $_, opens => now_ms() - 10_000, ends => now_ms() + 3_600_000, limit => 10) for 1 .. $products;
+    return ($redis, relay($redis, sub { Time::HiRes::sleep(0.01) }));
 }
 
 run_tests();
@@ -211,5 +222,24 @@ sub {
     SeckillEdge::end_edge($edge);
     die "the new nginx was not named\n" unless $is_named;
     die "the lease of the upgraded edge goes on\n" unless $has_ended;
+    return $_[0];
+}
+
+
+
+=== TEST 8: of many products, too, and with a Redis that is far away
+--- config
+location = /nothing { return 204; }
+--- request: GET /nothing
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    my ($redis, $through) = main::far_away(60);
+    (my $http = main::http_config()) =~ s/seckill_redis \S+/seckill_redis $through/ or die "no seckill_redis\n";
+    my $edge = SeckillEdge::second_edge($http, $::server);
+    die 'the edge keeps ' . main::keeps($edge) . "\n" unless SeckillTest::eventually(sub { main::keeps($edge) == 600 }, 20);
+    SeckillEdge::end_edge($edge);
+    my @left = grep { SeckillServers::ask($redis, 'HLEN', "seckill::{1::$_}::leases") } 1 .. 60;
+    die 'leases of ' . @left . " products are open\n" if @left;
     return $_[0];
 }
