@@ -43,6 +43,20 @@ said=$(promtool check rules "$rules" 2>&1) && said=fine || said=${said##*$'\n'}
 fact "promtool check rules" fine "$said"
 said=$(promtool check config conf/prometheus/prometheus.yml 2>&1) && said=fine || said=${said##*$'\n'}
 fact "promtool check config" fine "$said"
+# Debian's Prometheus knows no Kubernetes: its pods are written down here.
+pod() { printf '          - targets: ["%s"]\n            labels: { __meta_kubernetes_pod_annotation_prometheus_io_scrape: "true", __meta_kubernetes_pod_annotation_prometheus_io_port: "%s", __meta_kubernetes_pod_phase: %s, __meta_kubernetes_pod_label_%s }\n' "$@"; }
+{
+    sed "/kubernetes_sd_configs:/,\$d; s|seckill.rules.yml|$PWD/$rules|" conf/prometheus/kubernetes.yml
+    echo '    static_configs:'
+    pod 10.0.0.1:8080 9145 Running 'app: seckill-edge'
+    pod 10.0.0.2:7002 7002 Running 'app_kubernetes_io_component: ops'
+    pod '[fd00::3]:7001' 7001 Running 'app_kubernetes_io_component: purchase'
+    pod 10.0.0.4:8080 9145 Pending 'app: seckill-edge'
+    sed -n '/relabel_configs:/,$p' conf/prometheus/kubernetes.yml
+} >"$work/kubernetes.yml"
+said=$(promtool check service-discovery "$work/kubernetes.yml" seckill |
+    perl -MJSON::PP -0ne 'print join ", ", sort map { my $of = $_->{labels}; %$of ? "$of->{job} $of->{__address__}" : () } @{decode_json($_)}')
+fact "pods as they are scraped" "seckill-edge 10.0.0.1:9145, seckill-ops 10.0.0.2:7002, seckill-purchase [fd00::3]:7001" "$said"
 said=$(promtool test rules conf/prometheus/seckill.rules.test.yml 2>&1) && said=fine || said=$(tail -n 3 <<<"$said")
 fact "promtool test rules" fine "$said"
 mapfile -t alerts < <(sed -n 's/^ *- alert: //p' "$rules")
@@ -61,7 +75,7 @@ shop_place "$work/data"
 shop_start --demo
 port=$(free_ports 1)
 sed -e "s|seckill.rules.yml|$PWD/$rules|" -e "s|10\.0\.0\.1:80\", \"10\.0\.0\.2:80|127.0.0.1:$SECKILL_PORT|" \
-    -e "s|10\.0\.0\.11:7001\", \"10\.0\.0\.12:7001|127.0.0.1:$purchase|" -e "s|10\.0\.0\.11:7002|127.0.0.1:$ops|" \
+    -e "s|10\.0\.0\.11:7001\", \"10\.0\.0\.12:7001|127.0.0.1:$purchase|" -e "s|10\.0\.0\.11:7002|127.0.0.1:$ops\", \"localhost:$ops|" \
     -e '/job_name: seckill-workers/,$d' -e 's/_interval: 5s/_interval: 1s/' conf/prometheus/prometheus.yml >"$work/prometheus.yml"
 prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb" --web.listen-address="127.0.0.1:$port" \
     --log.level=warn >"$work/prometheus.log" 2>&1 &
@@ -69,9 +83,10 @@ prometheus_pid=$!
 query() { curl -fsSG "http://127.0.0.1:$port/api/v1/query" --data-urlencode "query=$1"; }
 value() { query "$1" | perl -MJSON::PP -0ne 'print join " ", map { $_->{value}[1] } @{decode_json($_)->{data}{result}}'; }
 firing() { query 'ALERTS{alertstate="firing"}' | perl -MJSON::PP -0ne 'print join " ", sort map { $_->{metric}{alertname} . ($_->{metric}{part} ? "($_->{metric}{part})" : "") } @{decode_json($_)->{data}{result}}'; }
-all_up() { [ "$(value 'count(up == 1)' 2>/dev/null)" = 3 ]; }
+# As where two ops roles run: one of two names.
+all_up() { [ "$(value 'count(up == 1)' 2>/dev/null)" = 4 ]; }
 poll_until 30 all_up || true
-fact "targets that are up" 3 "$(value 'count(up == 1)')"
+fact "targets that are up" 4 "$(value 'count(up == 1)')"
 
 # Some buyers, so that every figure has moved.
 load=$(dirname "$seckill")/seckill-load
@@ -80,15 +95,23 @@ until_open() { curl -fsS "$shop_url/api/rounds/1/products/154/state" | grep -q '
 poll_until 90 until_open || true
 $load race --base "$shop_url" --round 1 --product 154 --buyers 200 >"$work/race.json" 2>"$work/race.err" || true
 # Here all roles are one process, which both addresses tell of.
-ordered() { [ "$(value 'max(seckill_orders_placed_total)') $(value 'sum(seckill_ordered_items{product="154"})')" = "200 200" ]; }
+ops=127.0.0.1:$ops
+ordered() { [ "$(value 'max(seckill_orders_placed_total)') $(value "seckill_ordered_items{product='154',instance='$ops'}")" = "200 200" ]; }
 poll_until 60 ordered || true
 fact "orders placed, by the role itself" 200 "$(value 'max(seckill_orders_placed_total)')"
-fact "items ordered, by the database" 200 "$(value 'sum(seckill_ordered_items{product="154"})')"
-fact "stock and amount of product 154" "20000 20000" "$(value 'sum(seckill_stock_items{product="154"})') $(value 'seckill_stock_amount{product="154"}')"
+fact "items ordered, by the database" 200 "$(value "seckill_ordered_items{product='154',instance='$ops'}")"
+fact "stock and amount of product 154" "20000 20000" "$(value "sum(seckill_stock_items{product='154',instance='$ops'})") $(value "seckill_stock_amount{product='154',instance='$ops'}")"
 
 # queries: those of the board and of the rules, one a line.
 perl -MJSON::PP -0ne 'print "$_\n" for map { map { $_->{expr} } @{$_->{targets}} } @{decode_json($_)->{panels}}' conf/grafana/seckill.json |
     sed 's/\$round/.*/g' >"$work/queries"
+# What is the whole site's is counted once, though each ops role tells of it.
+for metric in seckill_stock_items seckill_stock_amount seckill_permits_granted; do
+    while IFS= read -r board; do
+        once=${board//"{"/"{instance='$ops',"}
+        fact "the board's figure beside that of one ops role ($metric)" "$(value "sum($once)")" "$(value "sum($board)")"
+    done < <(grep "$metric" "$work/queries")
+done
 curl -fsS "http://127.0.0.1:$port/api/v1/rules" | perl -MJSON::PP -0ne 'print "$_->{query}\n" =~ s/\n(?=.)/ /gr for map { @{$_->{rules}} } @{decode_json($_)->{data}{groups}}' >>"$work/queries"
 curl -fsS "http://127.0.0.1:$port/api/v1/label/__name__/values" | perl -MJSON::PP -0ne 'print "$_\n" for @{decode_json($_)->{data}}' >"$work/names"
 # There only while something is wrong.
