@@ -34,7 +34,7 @@ programs=$built/release module_profile=${profile:-module}
 [ -z "$profile" ] || programs=$built/${profile/#dev/debug}
 module_built=$built/${module_profile/#dev/debug}
 # The same sources give the same bytes.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.lock)}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(source_time)}
 export SOURCE_DATE_EPOCH
 mkdir -p "$place"
 
@@ -109,7 +109,7 @@ package_back_end() {
     mkdir -p "$root/usr/bin" "$share"
     strip --strip-unneeded -o "$root/usr/bin/seckill" "$programs/seckill"
     chmod 755 "$root/usr/bin/seckill"
-    git ls-files -z conf lua html examples | xargs -0 cp --parents -t "$share"
+    source_files conf lua html examples | xargs -0 cp --parents -t "$share"
     # As in the packages of nginx's own modules, and by full paths.
     sed -i -e 's|^load_module .*|include /etc/nginx/modules-enabled/*.conf;|' \
         -e 's|include seckill/|include /usr/share/seckill/conf/seckill/|' "$share/conf/nginx.conf" "$share"/conf/sites/*.conf
@@ -123,7 +123,7 @@ package_back_end() {
     install -D -m 644 "$from/seckill.sysusers" "$root/usr/lib/sysusers.d/seckill.conf"
     install -D -m 644 -t "$root/usr/lib/systemd/system" "$from/seckill@.service" "$from/seckill.target"
     documents "$root" seckill
-    git ls-files -z docs README.md ARCHITECTURE.md | xargs -0 cp --parents -t "$root/usr/share/doc/seckill"
+    source_files docs README.md ARCHITECTURE.md | xargs -0 cp --parents -t "$root/usr/share/doc/seckill"
     find "$root/usr/share/doc" -type d -exec chmod 755 {} + -o -type f -exec chmod 644 {} +
     scripts_of "$root" "$from"
     control_of "$root" "$from" "$version" "$(shared_libraries "$root/usr/bin/seckill")" "" ""

@@ -19,6 +19,16 @@ place=$PWD/target/packages
 releases=("$@")
 [ ${#releases[@]} -gt 0 ] || releases=(bookworm trixie)
 bare_needed
+# An archive of the sources, which is no clone, unpacked within one: before anything is
+# built.
+if is_clone; then
+    archive=$PWD/target/archive
+    rm -rf "$archive"
+    git checkout-index --all --prefix="$archive/"
+    listed() { (cd "$1" && source_files conf lua html examples docs README.md ARCHITECTURE.md | tr '\0' '\n' | sort); }
+    said=$(diff <(listed .) <(listed "$archive")) || fail "an archive of the sources would be packaged with other files than this clone: $said"
+    rm -rf "$archive"
+fi
 scripts/packages.sh
 
 bare=$PWD/target/bare

@@ -4,6 +4,14 @@
 # SOURCE_DATE_EPOCH set.
 : "${place:?}" "${architecture:=$(dpkg --print-architecture)}"
 
+# Whether this folder is a clone; an archive of the sources may lie in another one.
+is_clone() { git ls-files --error-unmatch Cargo.toml >/dev/null 2>&1; }
+# The files below these paths that belong to the sources, each ended by a zero byte. Whoever
+# unpacked an archive has no others.
+source_files() { if is_clone; then git ls-files -z "$@"; else find "$@" -type f -print0; fi; }
+# The time of the sources: of the last commit, or of a file that every release writes.
+source_time() { if is_clone; then git log -1 --format=%ct; else stat -c %Y Cargo.lock; fi; }
+
 # The number of a release, as Debian's own packages have it in their versions.
 release_number() {
     case $1 in
