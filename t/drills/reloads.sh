@@ -104,11 +104,11 @@ reload() {
 
 # upgrade: the binary, as "Upgrading Executable on the Fly" of nginx's manual does it.
 upgrade() {
-    local old=${edge_pid[1]} pid now
+    local old=${edge_pid[1]} pid='' now
     kill -USR2 "$old"
-    has_new_master() { [ -s "$work/edge1/nginx.pid" ] && [ "$(cat "$work/edge1/nginx.pid")" != "$old" ]; }
+    # For a moment, between the old one's file and the new one's, there is none.
+    has_new_master() { pid=$(cat "$work/edge1/nginx.pid" 2>/dev/null) && [ -n "$pid" ] && [ "$pid" != "$old" ]; }
     poll_until 20 has_new_master || fail "no new master came 20 s after USR2; see $work/edge1/error.log"
-    pid=$(cat "$work/edge1/nginx.pid")
     works() { pgrep -P "$pid" >/dev/null; }
     poll_until 20 works || fail "the new master has no worker; see $work/edge1/error.log"
     now=$(now_ms)
