@@ -12,7 +12,8 @@ use crate::store::{Database, Store, StoreError, signed, unsigned};
 pub enum Records {
     /// Notifications that were sent, skipped or given up.
     Notices,
-    /// The audit log, but for rounds that are not over, and decided proposals.
+    /// The audit log, but for rounds that are not over and their products, and decided
+    /// proposals.
     Audit,
     /// Findings that were decided or whose ban is over.
     Findings,
@@ -38,11 +39,14 @@ impl Records {
                 "state <> 'waiting' AND updated_ms < ?",
                 &["order_id", "kind", "payment", "channel"],
             )],
-            // Who worked on a round says who may not approve it.
+            // Who worked on a round says who may not approve it. Its entries name it, or
+            // ROUND::PRODUCT.
             Self::Audit => &[
                 (
                     "audit",
-                    "at_ms < ? AND target NOT IN (SELECT id FROM rounds WHERE retired_ms IS NULL)",
+                    "at_ms < ? AND NOT EXISTS (SELECT 1 FROM rounds r WHERE r.retired_ms IS NULL
+                     AND SUBSTR(audit.target, 1, LENGTH(r.id)) = r.id
+                     AND SUBSTR(audit.target, LENGTH(r.id) + 1, 2) IN ('', '::'))",
                     &["id"],
                 ),
                 (
