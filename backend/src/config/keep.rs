@@ -17,7 +17,7 @@ pub struct Keep {
     pub notices: Option<u64>,
     /// The audit log.
     pub audit: Option<u64>,
-    /// Findings whose ban is over.
+    /// Findings, after they were last seen and their ban ended.
     pub findings: Option<u64>,
     /// The folder to which is exported what is removed.
     pub folder: PathBuf,

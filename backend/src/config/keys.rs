@@ -355,7 +355,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "keep_findings_days",
-        "days that findings are kept whose ban is over; 0: for ever",
+        "days that findings are kept once they are not seen and not banned; 0: for ever",
     ),
     key(
         "keep_exports",

@@ -279,7 +279,6 @@ async fn old_records_go_and_waiting_ones_and_those_of_open_rounds_stay() {
         orders: None,
         notices: Some(3),
         audit: Some(3),
-        findings: Some(3),
         ..keep(&folder)
     };
     for statement in [
@@ -295,16 +294,12 @@ async fn old_records_go_and_waiting_ones_and_those_of_open_rounds_stay() {
         "INSERT INTO notices (order_id, kind, channel, state, attempts, due_ms, created_ms,
          updated_ms) VALUES (1, 'paid', 'email', 'waiting', 1, 1, 1, 1),
          (2, 'paid', 'email', 'sent', 1, 1, 1, 1), (3, 'paid', 'email', 'dead', 1, 1, 1, 1)",
-        "INSERT INTO findings (kind, subject, state, score, reasons, first_ms, last_ms,
-         ban_until_ms) VALUES ('user', 'u1', 'dismissed', 1, '[]', 1, 1, NULL),
-         ('user', 'u2', 'proposed', 1, '[]', 1, 1, NULL),
-         ('user', 'u3', 'banned', 1, '[]', 1, 1, 9000000000000)",
     ] {
         execute(&shop, statement).await;
     }
     let done = pass(&shop, &keep, 0, false).await;
     let what: Vec<(&str, u64)> = done.iter().map(|it| (it.what, it.removed)).collect();
-    assert_eq!(what, [("notices", 2), ("audit", 4), ("findings", 1)]);
+    assert_eq!(what, [("notices", 2), ("audit", 4)]);
     for (left, n) in [
         ("SELECT COUNT(*) FROM notices WHERE state = 'waiting'", 1),
         ("SELECT COUNT(*) FROM audit WHERE at_ms = 1", 2),
@@ -312,7 +307,6 @@ async fn old_records_go_and_waiting_ones_and_those_of_open_rounds_stay() {
             "SELECT COUNT(*) FROM audit WHERE target IN ('2', '2::154')",
             2,
         ),
-        ("SELECT COUNT(*) FROM findings", 2),
     ] {
         assert_eq!(count(&shop, left).await, n, "{left}");
     }
@@ -321,6 +315,53 @@ async fn old_records_go_and_waiting_ones_and_those_of_open_rounds_stay() {
         assert_eq!(text.lines().count() as u64, outcome.removed);
     }
     assert!(shop.store.all_orders(&item()).await.unwrap().len() == 2);
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn findings_go_once_their_subject_is_gone_and_their_ban_is_over() {
+    let (shop, folder) = (Shop::open(1).await, TempDir::new().unwrap());
+    let keep = Keep {
+        orders: None,
+        findings: Some(30),
+        ..keep(&folder)
+    };
+    let ago = |days: u64| now_ms() - days * DAY_MS;
+    // Each was last seen 100 days ago unless it says otherwise; a ban or a dismissal begins
+    // after that, and ends later still.
+    for (subject, state, last_ms, banned_until, good_until) in [
+        ("proposed", "proposed", ago(100), None, None),
+        (
+            "banned",
+            "banned",
+            ago(100),
+            Some(ago(100) + 7_200_000),
+            None,
+        ),
+        ("confirmed", "confirmed", ago(100), Some(ago(99)), None),
+        ("dismissed", "dismissed", ago(100), None, Some(ago(99))),
+        ("stays banned", "banned", ago(100), Some(ago(29)), None),
+        ("stays good", "dismissed", ago(100), None, Some(ago(29))),
+        ("stays seen", "proposed", ago(29), None, None),
+    ] {
+        let time = |at: Option<u64>| at.map_or("NULL".to_owned(), |at| at.to_string());
+        let statement = format!(
+            "INSERT INTO findings (kind, subject, state, score, reasons, first_ms, last_ms,
+             ban_until_ms, good_until_ms)
+             VALUES ('user', '{subject}', '{state}', 1, '[]', 1, {last_ms}, {}, {})",
+            time(banned_until),
+            time(good_until),
+        );
+        database::execute(&shop.database_url, statement).await;
+    }
+    let would = pass(&shop, &keep, 0, true).await;
+    assert_eq!((would.len(), would[0].removed), (1, 4), "{would:?}");
+    let done = pass(&shop, &keep, 0, false).await;
+    assert_eq!((done[0].what, done[0].removed), ("findings", 4));
+    let left = "SELECT subject FROM findings ORDER BY subject";
+    let left = database::texts(&shop.database_url, left).await;
+    assert_eq!(left, ["stays banned", "stays good", "stays seen"]);
+    assert_eq!(pass(&shop, &keep, 0, false).await, []);
     shop.shut().await;
 }
 

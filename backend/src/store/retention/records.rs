@@ -15,7 +15,9 @@ pub enum Records {
     /// The audit log, but for rounds that are not over and their products, and decided
     /// proposals.
     Audit,
-    /// Findings that were decided or whose ban is over.
+    /// Findings whose subject was last seen that long ago, and whose ban, or protection as
+    /// a person, ended that long ago. One that nobody has decided goes, too: its subject is
+    /// found anew if it comes back.
     Findings,
 }
 
@@ -30,8 +32,8 @@ impl Records {
         }
     }
 
-    /// The table, the condition of what may go, with the time of the cutoff for `?`, and
-    /// the columns of its key.
+    /// The table, the condition of what may go, with the time of the cutoff for each `?`,
+    /// and the columns of its key.
     fn rules(self) -> &'static [(&'static str, &'static str, &'static [&'static str])] {
         match self {
             Self::Notices => &[(
@@ -58,8 +60,7 @@ impl Records {
             ],
             Self::Findings => &[(
                 "findings",
-                "state <> 'proposed' AND last_ms < ? AND COALESCE(ban_until_ms, 0) < last_ms + 1
-                 AND COALESCE(good_until_ms, 0) < last_ms + 1",
+                "last_ms < ? AND COALESCE(ban_until_ms, 0) < ? AND COALESCE(good_until_ms, 0) < ?",
                 &["kind", "subject"],
             )],
         }
@@ -76,10 +77,11 @@ impl Store {
         for (table, condition, _) in records.rules() {
             let statement = format!("SELECT COUNT(*) FROM {table} WHERE {condition}");
             for database in self.databases_for(records) {
-                let found: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(statement.clone()))
-                    .bind(signed(before_ms))
-                    .fetch_one(database.readers())
-                    .await?;
+                let mut found = sqlx::query_scalar(sqlx::AssertSqlSafe(statement.clone()));
+                for _ in condition.matches('?') {
+                    found = found.bind(signed(before_ms));
+                }
+                let found: i64 = found.fetch_one(database.readers()).await?;
                 count += unsigned(found);
             }
         }
@@ -101,22 +103,24 @@ impl Store {
             let page = format!("SELECT * FROM {table} WHERE {condition} LIMIT {ROWS}");
             let of_key: Vec<String> = key.iter().map(|column| format!("{column} = ?")).collect();
             let delete = format!(
-                "DELETE FROM {table} WHERE {} AND {condition}",
+                "DELETE FROM {table} WHERE {condition} AND {}",
                 of_key.join(" AND ")
             );
+            let times = vec![signed(before_ms); condition.matches('?').count()];
             for database in self.databases_for(records) {
-                let rows = sqlx::query(sqlx::AssertSqlSafe(page.clone()))
-                    .bind(signed(before_ms))
-                    .fetch_all(database.readers())
-                    .await
-                    .map_err(StoreError::from)?;
+                let mut query = sqlx::query(sqlx::AssertSqlSafe(page.clone()));
+                for before_ms in &times {
+                    query = query.bind(*before_ms);
+                }
+                let rows = query.fetch_all(database.readers()).await;
+                let rows = rows.map_err(StoreError::from)?;
                 if rows.is_empty() {
                     continue;
                 }
                 let lines: Result<Vec<String>, StoreError> =
                     rows.iter().map(|row| line(table, row)).collect();
                 keep(&lines?)?;
-                let removed = remove_rows(database, &delete, (&rows, key), before_ms).await?;
+                let removed = remove_rows(database, (&delete, &times), (&rows, key)).await?;
                 if removed > 0 {
                     return Ok(removed);
                 }
@@ -136,22 +140,23 @@ impl Store {
 /// Removes these rows, unless one has changed meanwhile so that it has to stay.
 async fn remove_rows(
     database: &Database,
-    delete: &str,
+    (delete, times): (&str, &[i64]),
     (rows, key): (&[AnyRow], &[&str]),
-    before_ms: u64,
 ) -> Result<u64, StoreError> {
     let mut transaction = database.begin().await?;
     let mut removed = 0;
     for row in rows {
         let mut statement = sqlx::query(sqlx::AssertSqlSafe(delete.to_owned()));
+        for before_ms in times {
+            statement = statement.bind(*before_ms);
+        }
         for column in key {
             statement = match row.try_get::<i64, _>(*column) {
                 Ok(number) => statement.bind(number),
                 Err(_) => statement.bind(row.try_get::<String, _>(*column)?),
             };
         }
-        let gone = statement.bind(signed(before_ms));
-        removed += gone.execute(&mut *transaction).await?.rows_affected();
+        removed += statement.execute(&mut *transaction).await?.rows_affected();
     }
     transaction.commit().await?;
     Ok(removed)
