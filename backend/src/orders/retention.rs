@@ -1,8 +1,9 @@
 //! Removes from the database what is old and settled, after exporting it.
 //!
-//! What is removed is written to a file of JSON lines first, which is on the disk before
-//! the first row goes. A pass that is interrupted leaves rows that are exported once more
-//! by the next one, never a row that is in no file.
+//! What is removed is written to a file of JSON lines first, which is on the disk, and named
+//! in the audit log, before the first row goes. A pass that fails or is interrupted leaves
+//! rows that are exported once more by the next one, never a row that is in no file. A file
+//! of which nothing was removed is deleted.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,14 +35,21 @@ pub enum RetentionError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The file cannot be written; then nothing of it was removed.
-    #[error("nothing was removed, since {} cannot be written: {source}", path.display())]
+    /// The file cannot be written; what it lacks stays in the database.
+    #[error("old rows stay, since {} cannot be written: {source}", path.display())]
     File {
         /// The file or folder.
         path: PathBuf,
         /// The system's error.
         source: std::io::Error,
     },
+}
+
+impl RetentionError {
+    /// Whether rows may have been removed all the same.
+    fn may_have_happened(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_passing())
+    }
 }
 
 /// What a pass did, or would do, with one round or kind of records.
@@ -117,7 +125,8 @@ impl Retention<'_> {
             (Records::Findings, self.keep.findings),
         ] {
             if let Some(before_ms) = cutoff(days, now_ms) {
-                pass.add(self.records(records, before_ms, now_ms).await);
+                let ended = self.records(records, before_ms, now_ms, &mut pass).await;
+                pass.add(ended.map(|()| None));
             }
         }
         pass
@@ -179,22 +188,21 @@ impl Retention<'_> {
                     if lines.is_empty() {
                         break;
                     }
-                    file.write(&lines)?;
+                    file.add(&lines)?;
                 }
                 Vec::new()
             }
         };
-        let rows = file.lines();
-        let (path, digest) = file.finish()?;
         let removal = Removal {
             round,
             part,
-            rows,
-            file: &path,
-            digest: &digest,
+            rows: file.lines(),
+            file: &file.path(),
+            digest: &file.digest(),
         };
         // Before the first row goes: what is verified meanwhile knows of it.
         self.store.begin_removal(removal, self.by, now_ms).await?;
+        file.keep();
         let mut all = true;
         match part {
             Part::Orders => {
@@ -209,7 +217,7 @@ impl Retention<'_> {
         if all {
             self.store.removal_done(round, part, now_ms).await?;
         }
-        outcome.file = Some(path);
+        outcome.file = Some(file.path());
         Ok(outcome)
     }
 
@@ -228,7 +236,7 @@ impl Retention<'_> {
                 if orders.is_empty() {
                     break;
                 }
-                file.write(&lines)?;
+                file.add(&lines)?;
                 exported.extend(orders);
             }
             all.push(exported);
@@ -236,12 +244,15 @@ impl Retention<'_> {
         Ok(all)
     }
 
+    /// Removes old records. What went before a failure is in the file, and in the audit log
+    /// and the pass, as if there had been none.
     async fn records(
         &self,
         records: Records,
         before_ms: u64,
         now_ms: u64,
-    ) -> Result<Option<Outcome>, RetentionError> {
+        pass: &mut Pass,
+    ) -> Result<(), RetentionError> {
         let old = self.store.count_old(records, before_ms).await?;
         let mut outcome = Outcome {
             what: records.as_str(),
@@ -251,32 +262,56 @@ impl Retention<'_> {
             stays: None,
         };
         if old == 0 || self.dry_run {
-            return Ok((old > 0).then_some(outcome));
+            pass.outcomes.extend((old > 0).then_some(outcome));
+            return Ok(());
         }
-        outcome.removed = 0;
         let mut file = self.file(records.as_str(), now_ms)?;
-        loop {
-            let keep = |lines: &[String]| {
-                file.write(lines)?;
-                file.sync()
-            };
-            let removed = self.store.remove_old(records, before_ms, keep).await?;
-            outcome.removed += removed;
-            if removed == 0 {
-                break;
-            }
-        }
-        let rows = file.lines();
-        let (path, digest) = file.finish()?;
+        let detail = serde_json::json!({ "what": records.as_str(), "file": file.path() });
         let done = Done {
             action: "retention.remove",
             target: String::new(),
-            detail: serde_json::json!({ "what": records.as_str(), "rows": rows, "file": path,
-                "digest": digest }),
+            detail: detail.clone(),
         };
-        self.store.note_audit(self.by, &done, now_ms).await?;
-        outcome.file = Some(path);
-        Ok(Some(outcome))
+        let act = async {
+            let (removed, failure) = self.remove_pages(records, before_ms, &mut file).await;
+            let is_unknown = failure
+                .as_ref()
+                .is_some_and(RetentionError::may_have_happened);
+            if removed == 0 && !is_unknown {
+                return failure.map_or(Ok(((0, None), None)), Err);
+            }
+            file.keep();
+            let mut detail = detail;
+            detail["rows"] = file.lines().into();
+            detail["digest"] = file.digest().into();
+            Ok(((removed, failure), Some(detail)))
+        };
+        let recorded = self.store.recorded(self.by, done, act, |_| false).await?;
+        let (removed, failure) = recorded?;
+        if removed > 0 {
+            outcome.removed = removed;
+            outcome.file = Some(file.path());
+            pass.outcomes.push(outcome);
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Removes old records page by page; returns how many, and what ended it early.
+    async fn remove_pages(
+        &self,
+        records: Records,
+        before_ms: u64,
+        file: &mut ExportFile,
+    ) -> (u64, Option<RetentionError>) {
+        let mut all = 0;
+        loop {
+            let keep = |lines: &[String]| file.add(lines);
+            match self.store.remove_old(records, before_ms, keep).await {
+                Ok(0) => return (all, None),
+                Ok(removed) => all += removed,
+                Err(error) => return (all, Some(error)),
+            }
+        }
     }
 
     fn file(&self, name: &str, now_ms: u64) -> Result<ExportFile, RetentionError> {

@@ -1,11 +1,15 @@
 //! What is old and settled leaves the database, exported before; what is open stays.
 
+use std::path::PathBuf;
+
 use axum::http::StatusCode;
 use seckill::config::{Config, Keep, gather};
 use seckill::inspect::verify::verify_archived;
 use seckill::orders::retention::{Outcome, Retention};
 use seckill::stock::retire::{Retired, Retirer};
 use seckill::store::{Actor, AuditQuery};
+use serde_json::{Value, json};
+use sha2::Digest as _;
 use tempfile::TempDir;
 
 use crate::common::database;
@@ -133,14 +137,9 @@ async fn a_settled_round_is_exported_then_removed_and_the_archive_still_verifies
     let report = verify_archived(&shop.store).await.unwrap();
     assert!(report.pass, "{}", report.text());
     assert_eq!(pass(&shop, &keep, 400, false).await, []);
-    let query = AuditQuery {
-        action: "retention.".to_owned(),
-        limit: 10,
-        ..AuditQuery::default()
-    };
-    let log = shop.store.audit(&query).await.unwrap();
+    let log = removals(&shop).await;
     assert_eq!(log.len(), 2);
-    assert_eq!(log[1].detail["file"], file);
+    assert_eq!(log[1]["file"], file);
     shop.shut().await;
 }
 
@@ -362,6 +361,103 @@ async fn findings_go_once_their_subject_is_gone_and_their_ban_is_over() {
     let left = database::texts(&shop.database_url, left).await;
     assert_eq!(left, ["stays banned", "stays good", "stays seen"]);
     assert_eq!(pass(&shop, &keep, 0, false).await, []);
+    shop.shut().await;
+}
+
+/// The entries of the audit log on what retention has removed, newest first.
+async fn removals(shop: &Shop) -> Vec<Value> {
+    let query = AuditQuery {
+        action: "retention.".to_owned(),
+        limit: 10,
+        ..AuditQuery::default()
+    };
+    let log = shop.store.audit(&query).await.unwrap();
+    log.into_iter().map(|entry| entry.detail).collect()
+}
+
+fn exports(keep: &Keep) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(&keep.folder).unwrap();
+    files.map(|file| file.unwrap().path()).collect()
+}
+
+#[tokio::test]
+async fn what_went_before_a_failure_is_in_a_file_that_the_audit_log_names() {
+    let (shop, folder) = (Shop::open(1).await, TempDir::new().unwrap());
+    let keep = Keep {
+        orders: None,
+        audit: Some(3),
+        ..keep(&folder)
+    };
+    let rows: Vec<String> = (1..=600)
+        .map(|n| format!("(1, 'li', 'console', 'ban.add', 'user u{n}', '{{}}')"))
+        .collect();
+    let insert = format!(
+        "INSERT INTO audit (at_ms, who, via, action, target, detail) VALUES {}",
+        rows.join(", ")
+    );
+    database::execute(&shop.database_url, insert).await;
+    // The first page goes; on the second is a row that something else refers to.
+    execute(
+        &shop,
+        "CREATE TABLE pin (entry BIGINT REFERENCES audit (id))",
+    )
+    .await;
+    execute(&shop, "INSERT INTO pin SELECT MAX(id) FROM audit").await;
+    let retention = Retention {
+        store: &shop.store,
+        keep: &keep,
+        by: &Actor::system(),
+        dry_run: false,
+    };
+    let failed = retention.pass(now_ms()).await;
+    assert!(failed.failure.is_some());
+    let [done] = &failed.outcomes[..] else {
+        panic!("{failed:?}");
+    };
+    assert_eq!(done.removed, 500);
+    let path = done.file.clone().unwrap();
+    let text = std::fs::read(&path).unwrap();
+    let digest = sha2::Sha256::digest(&text);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let lines = text.iter().filter(|byte| **byte == b'\n').count();
+    let entry = json!({ "what": "audit", "rows": lines, "file": path, "digest": digest });
+    assert_eq!(removals(&shop).await, [entry.clone()]);
+
+    // Nothing goes: the pass leaves neither a file nor an entry.
+    execute(
+        &shop,
+        "INSERT INTO pin SELECT id FROM audit WHERE at_ms = 1",
+    )
+    .await;
+    let failed = retention.pass(now_ms()).await;
+    assert!(failed.failure.is_some() && failed.outcomes.is_empty());
+    assert_eq!(removals(&shop).await, [entry]);
+    assert_eq!(exports(&keep), [PathBuf::from(path)]);
+
+    execute(&shop, "DROP TABLE pin").await;
+    assert_eq!(pass(&shop, &keep, 0, false).await[0].removed, 100);
+    assert_eq!(removals(&shop).await.len(), 2);
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn an_export_of_a_round_that_fails_leaves_no_file() {
+    let (shop, folder) = (over().await, TempDir::new().unwrap());
+    let keep = keep(&folder);
+    execute(&shop, "ALTER TABLE order_notes RENAME TO elsewhere").await;
+    let retention = Retention {
+        store: &shop.store,
+        keep: &keep,
+        by: &Actor::system(),
+        dry_run: false,
+    };
+    let failed = retention.pass(now_ms() + 4 * DAY_MS).await;
+    assert!(failed.failure.is_some() && failed.outcomes.is_empty());
+    assert_eq!(exports(&keep), Vec::<PathBuf>::new());
+    execute(&shop, "ALTER TABLE elsewhere RENAME TO order_notes").await;
+    let done = pass(&shop, &keep, 4, false).await;
+    assert_eq!((done[0].what, done[0].removed), ("orders", 2));
+    assert_eq!(exports(&keep).len(), 1);
     shop.shut().await;
 }
 

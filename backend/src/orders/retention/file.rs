@@ -1,7 +1,7 @@
-//! Files of what is removed: JSON lines, complete on the disk before anything is removed.
+//! Files of what is removed: JSON lines, on the disk before anything is removed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -9,13 +9,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::RetentionError;
 
-/// A file that is being written. Buyers' names are in it: only its owner may read it.
+/// A file that is being written. Buyers' names are in it: only its owner may read it. It is
+/// deleted again unless it is kept.
 #[derive(Debug)]
 pub(super) struct ExportFile {
     path: PathBuf,
-    writer: BufWriter<File>,
+    file: File,
     digest: Sha256,
     lines: u64,
+    bytes: u64,
+    is_kept: bool,
 }
 
 impl ExportFile {
@@ -30,55 +33,74 @@ impl ExportFile {
         folders.recursive(true).mode(0o700);
         folders.create(folder).map_err(failed)?;
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
+        options.append(true).create_new(true).mode(0o600);
         let file = options.open(&path).map_err(failed)?;
-        Ok(Self {
-            path,
-            writer: BufWriter::new(file),
+        let created = Self {
+            path: path.clone(),
+            file,
             digest: Sha256::new(),
             lines: 0,
-        })
+            bytes: 0,
+            is_kept: false,
+        };
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed)?;
+        Ok(created)
     }
 
-    /// Adds lines.
-    pub(super) fn write(&mut self, lines: &[String]) -> Result<(), RetentionError> {
-        for line in lines {
-            let bytes = [line.as_bytes(), b"\n"].concat();
-            self.digest.update(&bytes);
-            let written = self.writer.write_all(&bytes);
-            written.map_err(|source| self.failed(source))?;
-            self.lines += 1;
+    /// Adds lines; returns once they are on the disk. If they cannot be written, the file
+    /// ends where it did before.
+    pub(super) fn add(&mut self, lines: &[String]) -> Result<(), RetentionError> {
+        let text: String = lines
+            .iter()
+            .flat_map(|line| [line.as_str(), "\n"])
+            .collect();
+        let added = self.file.write_all(text.as_bytes());
+        if let Err(source) = added.and_then(|()| self.file.sync_all()) {
+            if let Err(error) = self.file.set_len(self.bytes) {
+                tracing::warn!(path = %self.path.display(), %error, "the file has an unfinished end");
+            }
+            return Err(RetentionError::File {
+                path: self.path.clone(),
+                source,
+            });
         }
+        self.digest.update(&text);
+        self.lines += lines.len() as u64;
+        self.bytes += text.len() as u64;
         Ok(())
     }
 
-    /// The number of lines so far.
+    /// Its path.
+    pub(super) fn path(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// The number of its lines.
     pub(super) fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// Returns once all lines so far are on the disk, and the file in its folder.
-    pub(super) fn sync(&mut self) -> Result<(), RetentionError> {
-        let written = self
-            .writer
-            .flush()
-            .and_then(|()| self.writer.get_ref().sync_all())
-            .and_then(|()| File::open(self.path.parent().unwrap_or(&self.path))?.sync_all());
-        written.map_err(|source| self.failed(source))
+    /// Its SHA-256, in hexadecimal digits.
+    pub(super) fn digest(&self) -> String {
+        let digest = self.digest.clone().finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Completes the file; returns its path and its SHA-256.
-    pub(super) fn finish(mut self) -> Result<(String, String), RetentionError> {
-        self.sync()?;
-        let digest = self.digest.finalize();
-        let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok((self.path.display().to_string(), digest))
+    /// Has it stay, since rows of it are, or may be, removed.
+    pub(super) fn keep(&mut self) {
+        self.is_kept = true;
     }
+}
 
-    fn failed(&self, source: std::io::Error) -> RetentionError {
-        RetentionError::File {
-            path: self.path.clone(),
-            source,
+impl Drop for ExportFile {
+    fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "an export of which nothing was removed stays");
         }
     }
 }
