@@ -27,7 +27,7 @@ addWords({
     'order.state.created': 'Awaiting payment', 'order.state.paid': 'Paid', 'order.state.cancelled': 'Cancelled', 'order.state.failed': 'Failed',
     'order.back': 'All orders', 'order.title': 'Order', 'order.facts': 'Order', 'order.reason': 'Reason', 'order.round': 'Round', 'order.product': 'Product', 'order.quantity': 'Quantity', 'order.price': 'Price', 'order.pay_by': 'Pay before', 'order.request': 'Request id',
     'order.details': 'What the buyer filled in', 'order.details.none': 'Nothing.', 'order.history': 'What happened',
-    'order.what.purchase': 'Bought', 'order.what.placed': 'Placed', 'order.what.confirm': 'Stock sold', 'order.what.release': 'Stock released', 'order.what.return': 'Stock returned', 'order.what.payment': 'Payment', 'order.what.notification': 'Notification', 'order.what.note': 'Note', 'order.what.cancel': 'Cancelled', 'order.what.refund': 'Refunded', 'order.what.resend': 'Notified again',
+    'order.what.purchase': 'Bought', 'order.what.placed': 'Placed', 'order.what.confirm': 'Stock sold', 'order.what.release': 'Stock released', 'order.what.return': 'Stock returned', 'order.what.payment': 'Payment', 'order.what.notification': 'Notification', 'order.what.note': 'Note', 'order.what.cancel': 'Cancelled', 'order.what.refund': 'Refund', 'order.what.resend': 'Notified again',
     'order.do.cancel': 'Cancel', 'order.do.refund': 'Refund', 'order.do.resend': 'Notify again', 'order.do.note': 'Add a note', 'order.ask.cancel': 'Cancel this order?', 'order.ask.refund': 'Refund this order?', 'order.ask.note': 'Add a note to this order', 'order.ask.why': 'Why, for the audit log', 'order.ask.text': 'The note', 'order.done': 'Done',
   },
 });

@@ -1,12 +1,13 @@
 //! Everything that happened to one order, with times, from the tables that know of it.
 
 use seckill_core::ids::Item;
-use seckill_core::orders::money::Currency;
+use seckill_core::orders::money::{Currency, Money};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
 use super::orders::Order;
+use super::payments::Payment;
 use super::{Store, StoreError, signed, unsigned};
 
 /// One thing that happened to an order.
@@ -22,8 +23,10 @@ pub struct OrderEvent {
     /// What the sentence says, as values, for other languages; empty where `detail` is
     /// somebody's own text. Of stock: `quantity`, and `reason` where it came back. Of
     /// `placed`: `pay_by_ms`. Of a payment: `payment`, `amount` (`cents`, `currency`),
-    /// `state`, `reason`. Of a notification: `kind`, `channel`, `state`, `attempts`,
-    /// `reason`.
+    /// `state` (`received`: its first notice came), `reason`, and `refunded` if that is a
+    /// part of it. Of a refund that was asked of the provider the same, with the `state`
+    /// `asked`, `pending`, `done` or `refused`. Of a notification: `kind`, `channel`,
+    /// `state`, `attempts`, `reason`.
     #[schema(value_type = Object)]
     pub facts: Value,
     /// Who did it; empty for the system and the buyer.
@@ -63,29 +66,8 @@ impl Store {
         let facts = json!({ "pay_by_ms": order.pay_by_ms });
         events.push(OrderEvent::new(order.created_ms, "placed", placed, facts));
         for payment in self.payments_of(order).await? {
-            let amount = payment.amount(shop);
-            let (sign, digits) = (amount.currency.sign(), amount.currency.digits());
-            let facts = json!({
-                "payment": payment.id,
-                "amount": {
-                    "cents": amount.minor,
-                    "currency": { "sign": sign, "digits": digits },
-                },
-                "state": payment.state.as_str(),
-                "reason": payment.reason,
-            });
-            let detail = format!(
-                "{}, {amount}, {}{}",
-                payment.id,
-                payment.state.as_str(),
-                in_brackets(payment.reason),
-            );
-            events.push(OrderEvent::new(
-                payment.received_ms,
-                "payment",
-                detail,
-                facts,
-            ));
+            events.extend(payment_events(&payment, shop));
+            events.extend(self.refund_events(&payment, shop).await?);
         }
         events.extend(self.notification_events(order).await?);
         events.extend(self.notes(order).await?);
@@ -118,6 +100,45 @@ impl Store {
                 OrderEvent::new(event.id.ms, event.kind(), event.to_string(), facts)
             })
             .collect())
+    }
+
+    /// The refunds of a payment that were asked of its provider: who did, and what became
+    /// of each.
+    async fn refund_events(
+        &self,
+        payment: &Payment,
+        shop: Currency,
+    ) -> Result<Vec<OrderEvent>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT amount, state, reason, asked_by, created_ms, updated_ms FROM refunds
+             WHERE payment = ? ORDER BY created_ms, id",
+        )
+        .bind(&payment.key)
+        .fetch_all(self.main().readers())
+        .await?;
+        let currency = payment.amount(shop).currency;
+        let mut events = Vec::new();
+        for row in &rows {
+            let amount = Money::new(unsigned(row.try_get(0)?), currency);
+            let state: String = row.try_get(1)?;
+            let (asked_ms, updated_ms): (i64, i64) = (row.try_get(4)?, row.try_get(5)?);
+            let told = |at_ms, state, reason| {
+                money_event(
+                    (unsigned(at_ms), "refund"),
+                    (&payment.id, amount),
+                    state,
+                    reason,
+                )
+            };
+            events.push(OrderEvent {
+                who: row.try_get(3)?,
+                ..told(asked_ms, "asked", None)
+            });
+            if state != "asked" {
+                events.push(told(updated_ms, &state, row.try_get(2)?));
+            }
+        }
+        Ok(events)
     }
 
     async fn notification_events(&self, order: &Order) -> Result<Vec<OrderEvent>, StoreError> {
@@ -167,6 +188,46 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// What is known of a payment: when its first notice came, and what it has been since it
+/// last changed.
+fn payment_events(payment: &Payment, shop: Currency) -> Vec<OrderEvent> {
+    let (amount, state) = (payment.amount(shop), payment.state.as_str());
+    let told = |at_ms, state, reason| {
+        money_event((at_ms, "payment"), (&payment.id, amount), state, reason)
+    };
+    let mut now = told(payment.updated_ms, state, payment.reason.clone());
+    if (1..amount.minor).contains(&payment.refunded_cents) {
+        let part = Money::new(payment.refunded_cents, amount.currency);
+        now.detail.push_str(&format!(", {part} of it refunded"));
+        now.facts["refunded"] = money(part);
+    }
+    let first = told(payment.received_ms, "received", None);
+    let has_changed = payment.updated_ms != payment.received_ms;
+    has_changed
+        .then_some(first)
+        .into_iter()
+        .chain([now])
+        .collect()
+}
+
+fn money_event(
+    (at_ms, what): (u64, &str),
+    (payment, amount): (&str, Money),
+    state: &str,
+    reason: Option<String>,
+) -> OrderEvent {
+    let facts = json!({
+        "payment": payment, "amount": money(amount), "state": state, "reason": reason,
+    });
+    let detail = format!("{payment}, {amount}, {state}{}", in_brackets(reason));
+    OrderEvent::new(at_ms, what, detail, facts)
+}
+
+fn money(amount: Money) -> Value {
+    let (sign, digits) = (amount.currency.sign(), amount.currency.digits());
+    json!({ "cents": amount.minor, "currency": { "sign": sign, "digits": digits } })
 }
 
 fn in_brackets(reason: Option<String>) -> String {

@@ -49,6 +49,8 @@ pub struct Payment {
     pub reason: Option<String>,
     /// When its first notice came, epoch milliseconds.
     pub received_ms: u64,
+    /// When it came to be as it is, epoch milliseconds.
+    pub updated_ms: u64,
 }
 
 impl Payment {
@@ -72,6 +74,7 @@ impl Payment {
             state: State::Failed,
             reason: reason.map(|reason| reason.as_str().to_owned()),
             received_ms: now_ms,
+            updated_ms: now_ms,
         }
     }
 }

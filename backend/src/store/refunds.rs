@@ -82,10 +82,11 @@ impl Store {
         // One that the provider refused may be asked for anew, with another amount.
         sqlx::query(
             "UPDATE refunds SET amount = ?, state = 'asked', reason = NULL, asked_by = ?, \
-             updated_ms = ? WHERE id = ? AND state = 'refused'",
+             created_ms = ?, updated_ms = ? WHERE id = ? AND state = 'refused'",
         )
         .bind(signed(amount))
         .bind(by)
+        .bind(signed(now_ms))
         .bind(signed(now_ms))
         .bind(id)
         .execute(self.main().writer())

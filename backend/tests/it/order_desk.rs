@@ -4,11 +4,13 @@
 use axum::http::StatusCode;
 use seckill::store::accounts::Role;
 use seckill::store::order_actions::{OrderAction, OrderActionError};
+use seckill::store::order_history::OrderEvent;
 use seckill::store::order_search::OrderQuery;
+use seckill::store::refunds::RefundState;
 use seckill_core::orders::money::Currency;
 use seckill_core::orders::notification::Channel;
 use seckill_core::orders::order::{OrderId, State};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::console::Console;
 use crate::common::shop::Shop;
@@ -156,13 +158,21 @@ async fn a_paid_order_is_refunded_once_and_the_stock_and_the_ledger_agree() {
         .order_history(&order(&li).await, Currency::CNY)
         .await
         .unwrap();
-    let paid = history.iter().find(|it| it.what == "payment").unwrap();
-    assert!(paid.detail.contains("999.00 CNY"), "{}", paid.detail);
-    // The same as values, for people who read another language.
-    assert_eq!(
-        (&paid.facts["amount"]["cents"], &paid.facts["state"]),
-        (&json!(99_900), &json!("refund_due"))
-    );
+    let payments: Vec<&OrderEvent> = history.iter().filter(|it| it.what == "payment").collect();
+    let [paid, due] = &payments[..] else {
+        panic!("{history:?}");
+    };
+    for (event, state) in [(paid, "received"), (due, "refund_due")] {
+        assert!(event.detail.contains("999.00 CNY"), "{}", event.detail);
+        // The same as values, for people who read another language.
+        assert_eq!(
+            (&event.facts["amount"]["cents"], &event.facts["state"]),
+            (&json!(99_900), &json!(state))
+        );
+    }
+    let refunded = history.iter().find(|it| it.what == "refund").unwrap();
+    assert!(paid.at_ms < refunded.at_ms, "it was paid before");
+    assert_eq!(due.at_ms, refunded.at_ms, "its refund is due since then");
     let facts = |what| &history.iter().find(|it| it.what == what).unwrap().facts;
     assert!(facts("placed")["pay_by_ms"].as_u64().is_some());
     assert_eq!(facts("purchase")["quantity"], 1);
@@ -185,6 +195,64 @@ async fn a_paid_order_is_refunded_once_and_the_stock_and_the_ledger_agree() {
         assert!(told.contains(&what), "{what}: {told:?}");
     }
     assert!(history.is_sorted_by_key(|event| event.at_ms));
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn an_order_shows_who_asked_for_refunds_and_what_became_of_them() {
+    let (shop, li, _) = shop().await;
+    let order = shop.store.any_order(id(&li)).await.unwrap().unwrap();
+    let payment = shop.store.payments_of(&order).await.unwrap().remove(0);
+    let paid_ms = payment.received_ms;
+    let ask = async |key: &str, amount, by: &str, after_ms| {
+        let asked = shop
+            .store
+            .ask_refund(key, &payment, amount, by, paid_ms + after_ms);
+        assert_eq!(asked.await.unwrap(), amount);
+    };
+    let note = async |key: &str, state, reason, after_ms| {
+        let noted = shop
+            .store
+            .note_refund(key, state, reason, paid_ms + after_ms);
+        noted.await.unwrap();
+    };
+    ask("r1", 900, "zhao", 1_000).await;
+    note("r1", RefundState::Refused, Some("no balance"), 2_000).await;
+    ask("r2", 99_900, "wang", 3_000).await;
+    let told = async || -> Vec<(u64, String, String, Value)> {
+        let history = shop.store.order_history(&order, Currency::CNY).await;
+        let history = history.unwrap().into_iter();
+        let refunds = history.filter(|it| it.what == "refund");
+        refunds
+            .map(|it| {
+                let state = it.facts["state"].as_str().unwrap().to_owned();
+                let cents = it.facts["amount"]["cents"].clone();
+                (it.at_ms - paid_ms, it.who, state, cents)
+            })
+            .collect()
+    };
+    let event = |after_ms, who: &str, state: &str, cents| {
+        (after_ms, who.to_owned(), state.to_owned(), json!(cents))
+    };
+    let first = [
+        event(1_000, "zhao", "asked", 900),
+        event(2_000, "", "refused", 900),
+    ];
+    let second = event(3_000, "wang", "asked", 99_900);
+    let [asked, refused] = first;
+    assert_eq!(told().await, [asked, refused, second.clone()]);
+
+    // The refused one is asked for anew, by somebody else and later.
+    ask("r1", 800, "qian", 4_000).await;
+    note("r2", RefundState::Done, None, 5_000).await;
+    assert_eq!(
+        told().await,
+        [
+            second,
+            event(4_000, "qian", "asked", 800),
+            event(5_000, "", "done", 99_900),
+        ]
+    );
     shop.shut().await;
 }
 

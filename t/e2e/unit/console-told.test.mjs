@@ -16,6 +16,10 @@ const events = [
   { what: 'purchase', detail: '1796023348332-0 purchase user=carl request=r locked=1', facts: { quantity: 1, reason: null } },
   { what: 'placed', detail: 'to be paid by 2026-11-30T07:32:28.333Z', facts: { pay_by_ms: Date.UTC(2026, 10, 30, 7, 32) } },
   { what: 'payment', detail: 'p1, 499.00 CNY, refund_due (cancelled)', facts: { payment: 'p1', amount: { cents: 49_900, currency: CNY }, state: 'refund_due', reason: 'cancelled' } },
+  { what: 'payment', detail: 'p1, 499.00 CNY, received', facts: { payment: 'p1', amount: { cents: 49_900, currency: CNY }, state: 'received', reason: null } },
+  { what: 'payment', detail: 'p1, 499.00 CNY, paid, 99.00 CNY of it refunded', facts: { payment: 'p1', amount: { cents: 49_900, currency: CNY }, refunded: { cents: 9_900, currency: CNY }, state: 'paid', reason: null } },
+  { what: 'refund', detail: 'p1, 499.00 CNY, refused (no balance)', facts: { payment: 'p1', amount: { cents: 49_900, currency: CNY }, state: 'refused', reason: 'no balance' } },
+  { what: 'refund', detail: '买家要求', facts: {} },
   { what: 'release', detail: '1796023348332-1 release user=carl reason=unpaid', facts: { quantity: 2, reason: 'unpaid' } },
   { what: 'notification', detail: 'ordered by email: dead after 3 attempts (no route)', facts: { kind: 'ordered', channel: 'email', state: 'dead', attempts: 3, reason: 'no route' } },
   { what: 'note', detail: '买家来电 refund_due', facts: {} },
@@ -24,11 +28,11 @@ const events = [
 test('an order’s history is told in the reader’s language, times on the shop’s clock', async () => {
   await speaks('zh');
   assert.deepEqual(events.map(told), [
-    '1 件', '须在 2026/11/30 15:32 前支付', '¥499.00，待退款（订单已取消），支付号 p1', '2 件（超时未支付）', '已下单，电子邮件，已放弃（已尝试 3 次）（no route）', '买家来电 refund_due',
+    '1 件', '须在 2026/11/30 15:32 前支付', '¥499.00，待退款（订单已取消），支付号 p1', '¥499.00，收到支付通知，支付号 p1', '¥499.00，已支付，其中 ¥99.00 已退款，支付号 p1', '¥499.00，被支付渠道拒绝（no balance），支付号 p1', '买家要求', '2 件（超时未支付）', '已下单，电子邮件，已放弃（已尝试 3 次）（no route）', '买家来电 refund_due',
   ]);
   await speaks('en');
   assert.deepEqual(events.map(told), [
-    '1 item', 'to be paid before 11/30/2026, 15:32', '¥499.00, refund due (The order was cancelled), payment p1', '2 items (not paid in time)', 'order placed, e-mail, given up (3 attempts) (no route)', '买家来电 refund_due',
+    '1 item', 'to be paid before 11/30/2026, 15:32', '¥499.00, refund due (The order was cancelled), payment p1', '¥499.00, notice received, payment p1', '¥499.00, paid, ¥99.00 of it refunded, payment p1', '¥499.00, refused by the provider (no balance), payment p1', '买家要求', '2 items (not paid in time)', 'order placed, e-mail, given up (3 attempts) (no route)', '买家来电 refund_due',
   ]);
 });
 

@@ -16,7 +16,7 @@ macro_rules! select_payments {
     ($tail:literal) => {
         sqlx::query(concat!(
             "SELECT id, order_id, amount_cents, state, reason, received_ms, provider, ",
-            "provider_id, order_named, currency, refunded_cents FROM payments ",
+            "provider_id, order_named, currency, refunded_cents, updated_ms FROM payments ",
             $tail
         ))
     };
@@ -147,5 +147,6 @@ fn read(row: &AnyRow) -> Result<Payment, StoreError> {
         state,
         reason: row.try_get(4)?,
         received_ms: unsigned(row.try_get(5)?),
+        updated_ms: unsigned(row.try_get(11)?),
     })
 }
