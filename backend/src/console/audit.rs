@@ -14,7 +14,7 @@ use super::auth::Operator;
 use super::error::ConsoleError;
 use crate::console::extract::Query;
 use crate::now_ms;
-use crate::shop::order_export::csv_row;
+use crate::shop::order_export::{csv_row, filters};
 use crate::store::{Actor, AuditEntry, AuditQuery, Done};
 use crate::time::rfc3339;
 
@@ -105,7 +105,14 @@ pub(super) async fn export(
     let done = Done {
         action: "audit.export",
         target: String::new(),
-        detail: json!({ "who": wanted.who, "target": wanted.target, "action": wanted.action }),
+        detail: filters([
+            ("before", json!(wanted.before)),
+            ("who", json!(wanted.who)),
+            ("target", json!(wanted.target)),
+            ("action", json!(wanted.action)),
+            ("from_ms", json!(Some(wanted.from_ms).filter(|ms| *ms > 0))),
+            ("until_ms", json!(wanted.until_ms)),
+        ]),
     };
     let by = Actor::at_console(&me.name);
     store.note_audit(&by, &done, now_ms()).await?;

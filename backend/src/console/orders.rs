@@ -19,14 +19,14 @@ use super::{ConsoleError, ConsoleState, Operator};
 use crate::console::extract::{Path, Query};
 use crate::now_ms;
 use crate::orders::form_file;
-use crate::shop::order_export::{CSV_HEAD, csv_line, full_json};
+use crate::shop::order_export::{CSV_HEAD, csv_line, exported, full_json};
 use crate::stock::following;
-use crate::store::Done;
 use crate::store::accounts::Role;
 use crate::store::order_actions::{OrderAction, OrderActionError};
 use crate::store::order_history::OrderEvent;
 use crate::store::order_search::OrderQuery;
 use crate::store::orders::Order;
+use crate::store::{Actor, Done};
 
 /// Orders on a page.
 const PAGE: u32 = 100;
@@ -102,23 +102,17 @@ pub(super) async fn export(
     Query(query): Query<OrdersQuery>,
 ) -> Result<Response, ConsoleError> {
     let (mut wanted, format) = read_query(query, EXPORTED)?;
-    let is_csv = match format.as_str() {
-        "" | "csv" => true,
-        "json" => false,
+    let (is_csv, format) = match format.as_str() {
+        "" | "csv" => (true, "csv"),
+        "json" => (false, "json"),
         other => {
             let message = format!("There is no format \"{other}\"; write csv or json.");
             return Err(ConsoleError::BadRequest(message));
         }
     };
     let store = state.store.get().await?.clone();
-    let done = Done {
-        action: "order.export",
-        target: "orders".to_owned(),
-        detail: json!({ "user": wanted.user, "round": wanted.round, "product": wanted.product }),
-    };
-    let detail = done.detail.clone();
-    let noted = async { Ok(((), Some(detail))) };
-    state.recorded(&operator.name, done, noted).await?;
+    let (by, done) = (Actor::at_console(&operator.name), exported(&wanted, format));
+    store.note_audit(&by, &done, now_ms()).await?;
     let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<String>>(2);
     tokio::spawn(async move {
         let mut head = if is_csv {

@@ -1,11 +1,49 @@
 //! Orders for operators, as JSON and as CSV.
 
+use seckill_core::orders::order::{OrderId, State};
 use serde_json::{Value, json};
 
+use crate::store::Done;
+use crate::store::order_search::OrderQuery;
 use crate::store::orders::Order;
 
 /// The columns of the CSV, in their order.
 pub(crate) const CSV_HEAD: &str = "order,state,reason,user,round,product,quantity,price_cents,total_cents,created,pay_by,request\r\n";
+
+/// The entry of the audit log for an export of these orders: without filters, of all.
+pub(crate) fn exported(query: &OrderQuery, format: &str) -> Done {
+    let OrderQuery {
+        order,
+        user,
+        round,
+        product,
+        payment,
+        state,
+        before,
+        limit: _,
+    } = query;
+    let number = |id: &Option<OrderId>| id.map(|id| id.to_string());
+    Done {
+        action: "order.export",
+        target: "orders".to_owned(),
+        detail: filters([
+            ("order", json!(number(order))),
+            ("user", json!(user)),
+            ("round", json!(round)),
+            ("product", json!(product)),
+            ("payment", json!(payment)),
+            ("state", json!(state.map(State::as_str))),
+            ("before", json!(number(before))),
+            ("format", json!(format)),
+        ]),
+    }
+}
+
+/// Those filters that are set, for the audit log.
+pub(crate) fn filters<const N: usize>(all: [(&str, Value); N]) -> Value {
+    let is_set = |value: &Value| !value.is_null() && *value != "";
+    all.into_iter().filter(|(_, it)| is_set(it)).collect()
+}
 
 /// An order with all that is stored of it. The number is text: it is larger than what
 /// JavaScript keeps exact.

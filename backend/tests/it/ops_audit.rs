@@ -163,6 +163,28 @@ async fn what_commands_change_is_in_the_log_by_the_user_who_ran_them() {
 }
 
 #[tokio::test]
+async fn exports_of_orders_are_in_the_log_with_their_filters() {
+    let shop = Shop::open(10).await;
+    let all = done(&shop, &["orders", "export"], "");
+    assert!(all.starts_with("order,state,"), "{all}");
+    let filtered = ["--state", "paid", "--order", "7", "--payment", "zzz"];
+    let export = [&["orders", "export", "--format", "json"][..], &filtered].concat();
+    assert_eq!(done(&shop, &export, ""), "");
+    let detail = json!({ "format": "json", "state": "paid", "order": "7", "payment": "zzz" });
+    assert_eq!(
+        since(&shop, 0).await,
+        [
+            entry("order.export", "orders", json!({ "format": "csv" })),
+            entry("order.export", "orders", detail),
+        ]
+    );
+    let nowhere = "mysql://u@127.0.0.1:1/shop";
+    let unlogged = run(&shop, nowhere, &["orders", "export"], "");
+    assert!(unlogged.stdout.is_empty() && !unlogged.status.success());
+    shop.shut().await;
+}
+
+#[tokio::test]
 async fn what_is_so_already_or_refused_leaves_no_line() {
     let shop = Shop::open(10).await;
     let add = ["accounts", "add", "bob", "--role", "operator"];

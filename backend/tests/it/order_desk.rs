@@ -2,6 +2,7 @@
 //! refunded, noted, with everything that happened to one.
 
 use axum::http::StatusCode;
+use seckill::store::AuditQuery;
 use seckill::store::accounts::Role;
 use seckill::store::order_actions::{OrderAction, OrderActionError};
 use seckill::store::order_history::OrderEvent;
@@ -274,6 +275,39 @@ async fn the_console_refunds_by_a_supervisor_only_and_exports_what_it_finds() {
         let refused = console.get(&li, path).await;
         assert_eq!(refused.body["code"], code, "{path}: {}", refused.body);
     }
+    for query in [
+        "",
+        "?state=paid",
+        "?format=json&payment=zzz&order=7&before=9",
+    ] {
+        let path = format!("/ops/api/orders/export{query}");
+        assert_eq!(console.get(&li, &path).await.status, StatusCode::OK);
+    }
+    let path = "/ops/api/audit/export?from_ms=1&until_ms=2&before=3";
+    assert_eq!(console.get(&li, path).await.status, StatusCode::OK);
+    let wanted = AuditQuery {
+        who: "li".to_owned(),
+        limit: 4,
+        ..AuditQuery::default()
+    };
+    let log = console.store.audit(&wanted).await.unwrap();
+    let log: Vec<_> = log.iter().map(|it| (&*it.action, &it.detail)).collect();
+    assert_eq!(
+        log,
+        [
+            (
+                "audit.export",
+                &json!({ "from_ms": 1, "until_ms": 2, "before": 3 })
+            ),
+            (
+                "order.export",
+                &json!({ "format": "json", "payment": "zzz", "order": "7", "before": "9" })
+            ),
+            ("order.export", &json!({ "format": "csv", "state": "paid" })),
+            ("order.export", &json!({ "format": "csv" })),
+        ],
+        "what was exported, and what of it"
+    );
     let none = console.get(&li, "/ops/api/orders?user=nobody").await;
     assert_eq!(
         (none.status, &none.body["orders"]),

@@ -13,7 +13,7 @@ use crate::cli::{open_store, say};
 use crate::config::Config;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
-use crate::shop::order_export::{CSV_HEAD, csv_line, full_json};
+use crate::shop::order_export::{CSV_HEAD, csv_line, exported, full_json};
 use crate::stock::following;
 use crate::store::order_actions::{OrderAction, OrderActionError};
 use crate::store::order_search::OrderQuery;
@@ -93,6 +93,15 @@ pub(crate) enum Format {
     Json,
 }
 
+impl Format {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// One order, and why.
 #[derive(Debug, Args)]
 pub(crate) struct ActArgs {
@@ -141,6 +150,10 @@ async fn search(config: &Config, which: Which, limit: u32, json: bool) -> anyhow
 async fn export(config: &Config, which: Which, format: Format) -> anyhow::Result<()> {
     let store = open_store(config).await?;
     let mut query = which.query(PAGE);
+    let done = exported(&query, format.as_str());
+    store
+        .note_audit(&Actor::on_the_box(), &done, crate::now_ms())
+        .await?;
     if format == Format::Csv {
         say(CSV_HEAD)?;
     }
