@@ -302,6 +302,7 @@ async fn give_up(config: &Config, ids: &[String], reason: &str) -> anyhow::Resul
             let detail = match &given_up {
                 GivenUp::Failed { .. } | GivenUp::Removed => Some(detail),
                 // The letter is gone, and nothing else.
+                GivenUp::HadFailed { .. } => Some(json!({ "reason": reason, "before": "failed" })),
                 GivenUp::HasOrder(order) => {
                     Some(json!({ "reason": reason, "order": order.to_string() }))
                 }
@@ -313,6 +314,11 @@ async fn give_up(config: &Config, ids: &[String], reason: &str) -> anyhow::Resul
             GivenUp::Failed { user } => {
                 say(&format!(
                     "{id}: the purchase of {user} failed; stock and permit return\n"
+                ))?;
+            }
+            GivenUp::HadFailed { user } => {
+                say(&format!(
+                    "{id}: removed; the purchase of {user} had failed before\n"
                 ))?;
             }
             GivenUp::HasOrder(order) => {

@@ -27,6 +27,11 @@ pub enum GivenUp {
         /// The buyer.
         user: String,
     },
+    /// Its purchase had failed before; the letter is gone.
+    HadFailed {
+        /// The buyer.
+        user: String,
+    },
     /// Its purchase has an order, which stays; the letter is gone.
     HasOrder(OrderId),
     /// It was no purchase, such as a delayed cancel; the letter is gone.
@@ -114,10 +119,15 @@ impl<'a> GiveUp<'a> {
             .store
             .fail_batch(std::slice::from_ref(&order), Reason::Refused, now);
         match failed.await {
-            Ok(placed) => Ok(match placed.first() {
-                Some(Placed::Before(id)) => GivenUp::HasOrder(*id),
-                _ => GivenUp::Failed { user },
-            }),
+            Ok(placed) => match placed.first() {
+                Some(Placed::Before(id)) => Ok(GivenUp::HasOrder(*id)),
+                Some(Placed::Failed) => Ok(match self.store.any_order(order.id).await? {
+                    Some(_) => GivenUp::Failed { user },
+                    // It failed under another number.
+                    None => GivenUp::HadFailed { user },
+                }),
+                _ => Err(StoreError::NumberInUse.into()),
+            },
             Err(error) if error.is_passing() => Err(error.into()),
             Err(error) => Ok(GivenUp::Stays(format!(
                 "the database does not take it as a failed order either: {error}"

@@ -11,7 +11,7 @@ use seckill::redis::segments::Segments;
 use seckill::store::AuditQuery;
 use seckill_core::keys;
 use seckill_core::orders::message::OrderMessage;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn seckill(shop: &Shop, arguments: &[&str]) -> Output {
@@ -152,7 +152,7 @@ async fn a_dead_letter_that_is_given_up_returns_stock_and_permit_and_frees_its_b
         source: keys::QUEUE_ORDERS.to_owned(),
         attempts: 5,
     };
-    letters.bury(letter).await.unwrap();
+    letters.bury(letter.clone()).await.unwrap();
     let id = letters.list(None, 1).await.unwrap()[0].id.clone();
 
     let complaint = complained(&shop, &["orders", "give-up", &id, "--reason", " "]);
@@ -163,6 +163,14 @@ async fn a_dead_letter_that_is_given_up_returns_stock_and_permit_and_frees_its_b
     assert_eq!(letters.count().await.unwrap(), 0);
     let complaint = complained(&shop, &given_up);
     assert!(complaint.contains("no dead letter"), "{complaint}");
+
+    // A second letter of it, as a queue delivers twice.
+    letters.bury(letter).await.unwrap();
+    let second = letters.list(None, 1).await.unwrap()[0].id.clone();
+    let given_up = ["orders", "give-up", &second, "--reason", "twice"];
+    let said = output(&shop, &given_up);
+    assert!(said.contains("li had failed before"), "{said}");
+    assert_eq!(letters.count().await.unwrap(), 0);
 
     shop.relay();
     shop.settle();
@@ -179,7 +187,14 @@ async fn a_dead_letter_that_is_given_up_returns_stock_and_permit_and_frees_its_b
         ..AuditQuery::default()
     };
     let log = shop.store.audit(&wanted).await.unwrap();
-    assert_eq!(log[0].detail["reason"], "test account");
+    let details: Vec<&Value> = log.iter().map(|entry| &entry.detail).collect();
+    assert_eq!(
+        details,
+        [
+            &json!({ "reason": "twice", "before": "failed" }),
+            &json!({ "reason": "test account" }),
+        ]
+    );
     shop.shut().await;
 }
 
