@@ -40,6 +40,8 @@ pub mod feed;
 pub mod findings;
 /// The amounts set aside at a round's approval.
 mod frozen;
+/// In whose hands an account may be.
+pub mod hands;
 /// What the live board showed in the past.
 pub mod history;
 /// What the shop's own inventory holds for our rounds.

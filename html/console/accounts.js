@@ -15,7 +15,7 @@ addWords({
     'accounts.ask.text': '对方的会话会退出，并记入审计日志。此后一天内，对方不能审批您做的事。',
     'accounts.actions': '操作', 'accounts.sso': '单点登录', 'accounts.link': '关联单点登录', 'accounts.unlink': '解除关联', 'accounts.ask.link': '{name} 用谁的单点登录？', 'accounts.ask.unlink': '解除 {name} 的单点登录关联？', 'accounts.subject': '登录服务里的编号（sub）',
     'accounts.done': '已完成', 'accounts.given': '{name} 的首次登录密码', 'accounts.given.text': '只显示这一次，请当面或用电话告知；对方登录后要自己换一个。', 'accounts.noted': '已记下',
-    'error.own_account': '这是您自己的账号，须由另一位主管修改。', 'error.account_too_new': '参与这件事的人不到一天前给了这个账号密码、角色或状态，须由另一位主管审批。',
+    'error.own_account': '这是您自己的账号，须由另一位主管修改。', 'error.account_too_new': '这个账号和参与这件事的账号可能在同一个人手里：不到一天前，密码、角色或状态直接或经由别的账号出自同一个人。须由另一位主管审批，或明天再批。',
     'mistake.account_name': '“{0}”不能作用户名，请用 1–64 位字母、数字或 _ . @ + -。', 'mistake.account_taken': '已有账号“{0}”，请换一个。', 'mistake.account_role': '没有角色“{0}”。', 'mistake.subject_length': '编号要 1–255 字节。',
     'error.no_single_sign_on': '本控制台没有单点登录，请先设置 console_oidc_issuer。', 'error.subject_taken': '此人已关联另一个账号，请先解除那个关联。',
   },

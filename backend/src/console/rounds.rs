@@ -25,6 +25,8 @@ mod conflicts;
 pub(super) mod edit;
 /// A round as the editor sends it, and its rules.
 pub mod form;
+/// Who may decide about a round.
+mod four_eyes;
 /// The list of rounds, and one round.
 pub(super) mod list;
 /// Ids for new rounds.

@@ -57,10 +57,6 @@ pub struct Account {
     pub must_change: bool,
     /// The secret of its second factor, in Base32.
     pub totp: Option<String>,
-    /// Who gave it its password, role or state at the console; empty if nobody did.
-    pub keyed_by: String,
-    /// When, epoch milliseconds.
-    pub keyed_ms: u64,
     /// The person at an OpenID provider who logs in with it.
     pub identity: Option<Identity>,
 }
@@ -76,8 +72,8 @@ pub struct Identity {
 
 /// The columns that [`account`] reads.
 pub(super) const COLUMNS: &str = "name, role, password_hash, demo, version, created_ms, \
-                                  changed_ms, disabled, must_change, totp, keyed_by, keyed_ms, \
-                                  oidc_issuer, oidc_subject";
+                                  changed_ms, disabled, must_change, totp, oidc_issuer, \
+                                  oidc_subject";
 
 /// A change of an account. Each ends its sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,8 +89,6 @@ pub enum AccountChange<'a> {
     Password(&'a str),
     /// Another second factor, in Base32, or none (empty).
     Factor(&'a str),
-    /// Another role, which its owner's OpenID provider gave it.
-    RoleAtProvider(Role),
 }
 
 impl Store {
@@ -171,14 +165,12 @@ impl Store {
         let mut transaction = self.main().begin().await?;
         let added = sqlx::query(
             "INSERT INTO accounts (name, role, password_hash, demo, created_ms, changed_ms,
-             must_change, keyed_by, keyed_ms) VALUES (?, ?, ?, 0, ?, ?, 1, ?, ?)",
+             must_change) VALUES (?, ?, ?, 0, ?, ?, 1)",
         )
         .bind(name)
         .bind(role.as_str())
         .bind(password_hash)
         .bind(signed(now_ms))
-        .bind(signed(now_ms))
-        .bind(&by.name)
         .bind(signed(now_ms))
         .execute(&mut *transaction)
         .await
@@ -204,48 +196,24 @@ impl Store {
         (by, done): (&Actor, &Done),
         now_ms: u64,
     ) -> Result<bool, StoreError> {
-        let now = signed(now_ms);
         let mut transaction = self.main().begin().await?;
-        let by_another = |set: &str| {
-            sqlx::AssertSqlSafe(format!(
-                "UPDATE accounts SET {set}, version = version + 1, changed_ms = ?, keyed_by = ?,
-                 keyed_ms = ? WHERE name = ?"
-            ))
+        let update = |set: &str| {
+            sqlx::query(sqlx::AssertSqlSafe(format!(
+                "UPDATE accounts SET {set}, version = version + 1, changed_ms = ? WHERE name = ?"
+            )))
         };
         let update = match change {
-            AccountChange::Role(role) => sqlx::query(by_another("role = ?")).bind(role.as_str()),
-            AccountChange::Disabled(off) => {
-                sqlx::query(by_another("disabled = ?")).bind(i64::from(off))
+            AccountChange::Role(role) => update("role = ?").bind(role.as_str()),
+            AccountChange::Disabled(off) => update("disabled = ?").bind(i64::from(off)),
+            AccountChange::Reset(hash) => {
+                update("password_hash = ?, must_change = 1, totp = '', totp_step = 0").bind(hash)
             }
-            AccountChange::Reset(hash) => sqlx::query(by_another(
-                "password_hash = ?, must_change = 1, totp = '', totp_step = 0",
-            ))
-            .bind(hash),
-            // What its owner changes says nothing of who gave it to them.
-            AccountChange::Password(hash) => sqlx::query(
-                "UPDATE accounts SET password_hash = ?, must_change = 0, version = version + 1,
-                 changed_ms = ? WHERE name = ?",
-            )
-            .bind(hash),
-            AccountChange::Factor(secret) => sqlx::query(
-                "UPDATE accounts SET totp = ?, totp_step = 0, version = version + 1,
-                 changed_ms = ? WHERE name = ?",
-            )
-            .bind(secret),
-            // Nobody at the console gave it.
-            AccountChange::RoleAtProvider(role) => sqlx::query(
-                "UPDATE accounts SET role = ?, version = version + 1, changed_ms = ?
-                 WHERE name = ?",
-            )
-            .bind(role.as_str()),
+            AccountChange::Password(hash) => {
+                update("password_hash = ?, must_change = 0").bind(hash)
+            }
+            AccountChange::Factor(secret) => update("totp = ?, totp_step = 0").bind(secret),
         };
-        let update = update.bind(now);
-        let update = match change {
-            AccountChange::Password(_)
-            | AccountChange::Factor(_)
-            | AccountChange::RoleAtProvider(_) => update.bind(name),
-            _ => update.bind(&by.name).bind(now).bind(name),
-        };
+        let update = update.bind(signed(now_ms)).bind(name);
         let changed = update.execute(&mut *transaction).await?;
         if changed.rows_affected() == 0 {
             return Ok(false);
@@ -282,7 +250,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<bool, StoreError> {
         let changed = sqlx::query(
-            "UPDATE accounts SET password_hash = ?, must_change = 0, keyed_by = '',
+            "UPDATE accounts SET password_hash = ?, must_change = 0,
              version = version + 1, changed_ms = ? WHERE name = ?",
         )
         .bind(password_hash)
@@ -339,11 +307,9 @@ pub(super) fn account(row: &AnyRow) -> Result<Account, StoreError> {
         is_disabled: row.try_get::<i64, _>(7)? != 0,
         must_change: row.try_get::<i64, _>(8)? != 0,
         totp: Some(row.try_get::<String, _>(9)?).filter(|secret| !secret.is_empty()),
-        keyed_by: row.try_get(10)?,
-        keyed_ms: unsigned(row.try_get(11)?),
         identity: row
-            .try_get::<Option<String>, _>(12)?
-            .zip(row.try_get::<Option<String>, _>(13)?)
+            .try_get::<Option<String>, _>(10)?
+            .zip(row.try_get::<Option<String>, _>(11)?)
             .map(|(issuer, subject)| Identity { issuer, subject }),
     })
 }

@@ -58,15 +58,12 @@ impl Store {
         now_ms: u64,
     ) -> Result<Linked, StoreError> {
         let mut transaction = self.main().begin().await?;
-        // Whoever links an account decides who may use it, as with a password.
         let updated = sqlx::query(
             "UPDATE accounts SET oidc_issuer = ?, oidc_subject = ?, version = version + 1,
-             changed_ms = ?, keyed_by = ?, keyed_ms = ? WHERE name = ?",
+             changed_ms = ? WHERE name = ?",
         )
         .bind(identity.map(|it| it.issuer.as_str()))
         .bind(identity.map(|it| it.subject.as_str()))
-        .bind(signed(now_ms))
-        .bind(&by.name)
         .bind(signed(now_ms))
         .bind(name)
         .execute(&mut *transaction)

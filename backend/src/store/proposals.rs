@@ -320,27 +320,6 @@ impl Store {
         note(&mut transaction, by, &done, now_ms).await?;
         Ok(transaction.commit().await?)
     }
-
-    /// Whether this person made, imported, changed or submitted a round at the console,
-    /// since a round of this id was last deleted.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn has_worked_on(&self, round: &str, who: &str) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar(
-            "SELECT MAX(id) FROM audit WHERE target = ? AND who = ? AND via = 'console'
-             AND action IN ('round.create', 'round.copy', 'round.edit', 'round.import',
-                            'round.submit')
-             AND id > (SELECT COALESCE(MAX(gone.id), 0) FROM audit gone
-                       WHERE gone.target = ? AND gone.action = 'round.delete')",
-        )
-        .bind(round)
-        .bind(who)
-        .bind(round)
-        .fetch_one(self.main().readers())
-        .await?;
-        Ok(found.is_some())
-    }
 }
 
 async fn note_step(

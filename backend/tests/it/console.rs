@@ -6,6 +6,8 @@
 mod accounts;
 /// Input that is refused, and the sentences that say why.
 mod bad_input;
+/// Accounts in the same hands are no two people.
+mod four_eyes;
 /// Logging in and staying logged in.
 mod login;
 /// Every refusal of every write leaves everything as it was.

@@ -123,7 +123,7 @@ async fn follow(store: &Store, account: &Account, role: Role) -> Result<Account,
         detail: json!({ "role": [account.role.as_str(), role.as_str()], "by": "oidc" }),
     };
     let by = Actor::at_console(&account.name);
-    let change = AccountChange::RoleAtProvider(role);
+    let change = AccountChange::Role(role);
     store
         .change_account(&account.name, change, (&by, &done), now_ms())
         .await?;

@@ -6,6 +6,7 @@ use seckill_core::sale::reasons;
 use serde::Deserialize;
 
 use super::conflicts::{not_submitted, refused};
+use super::four_eyes::{refuse_fresh, refuse_own};
 use super::stop::{self, StopForm};
 use super::view::RoundView;
 use super::{need_redis, stored};
@@ -25,8 +26,6 @@ use crate::store::{Actor, Done, Store};
 
 /// Longest reason, in characters.
 const MAX_REASON: usize = 500;
-/// For how long an account is no second pair of eyes on its giver's work, in ms.
-const FRESH_MS: u64 = 86_400_000;
 
 /// The version that the operator saw.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -138,7 +137,7 @@ pub(in crate::console) async fn approve(
         return Err(not_submitted(&before, seen.version, &state));
     }
     refuse_own(store, &before, &me).await?;
-    refuse_fresh(store, &me, &id, None).await?;
+    refuse_fresh(store, &me, &id).await?;
     refuse_begun(&before, &state)?;
     need_redis(&state).await?;
     let by = Actor::at_console(&me.name);
@@ -241,58 +240,6 @@ async fn view(
     let mut view = RoundView::of(&stored(store, id).await?, now_ms());
     view.problem = problem;
     Ok(Json(view))
-}
-
-/// Four eyes: supervisors cannot approve rounds that they made, changed or submitted,
-/// whoever changed them later.
-async fn refuse_own(
-    store: &Store,
-    stored: &StoredRound,
-    me: &Operator,
-) -> Result<(), ConsoleError> {
-    let trail = &stored.trail;
-    let did = [
-        (trail.created_by == me.name, "made"),
-        (trail.edited_by == me.name, "last changed"),
-        (trail.submitted_by.as_ref() == Some(&me.name), "submitted"),
-    ];
-    let did = match did.into_iter().find(|(mine, _)| *mine) {
-        Some((_, did)) => did,
-        None if store.has_worked_on(&stored.round.id, &me.name).await? => "changed",
-        None => return Ok(()),
-    };
-    Err(ConsoleError::Forbidden {
-        code: "own_round",
-        message: format!("You {did} this round yourself, so another supervisor has to approve it."),
-    })
-}
-
-/// For a day, an account is no second pair of eyes on the work of whoever gave it its
-/// password, role or state at the console: they might hold it themselves. `proposed_by` is
-/// who proposed a change of the round.
-pub(super) async fn refuse_fresh(
-    store: &Store,
-    me: &Operator,
-    round: &str,
-    proposed_by: Option<&str>,
-) -> Result<(), ConsoleError> {
-    let Some(account) = store.account(&me.name).await? else {
-        return Ok(());
-    };
-    let keyed_by = account.keyed_by.as_str();
-    if keyed_by.is_empty() || now_ms() >= account.keyed_ms.saturating_add(FRESH_MS) {
-        return Ok(());
-    }
-    if proposed_by != Some(keyed_by) && !store.has_worked_on(round, keyed_by).await? {
-        return Ok(());
-    }
-    Err(ConsoleError::Forbidden {
-        code: "account_too_new",
-        message: format!(
-            "{keyed_by}, who worked on this, gave this account its password, role or state less \
-             than a day ago, so another supervisor has to approve it."
-        ),
-    })
 }
 
 /// Refuses a round whose start has passed: it would open at the moment of its approval.

@@ -12,10 +12,10 @@ use seckill_core::ids::Item;
 use seckill_core::sale::reasons;
 use serde::{Deserialize, Serialize};
 
-use super::approval::refuse_fresh;
 use super::conflicts::{no_round, refuse_withdrawn};
 use super::edit::refuse_kept;
 use super::form::RoundForm;
+use super::four_eyes::refuse_fresh;
 use super::{need_redis, revise, stored};
 use crate::config::Config;
 use crate::console::ConsoleState;
@@ -264,7 +264,7 @@ pub(in crate::console) async fn approve(
             message: message.to_owned(),
         });
     }
-    refuse_fresh(store, &me, &proposal.round, Some(&proposal.proposed_by)).await?;
+    refuse_fresh(store, &me, &proposal.round).await?;
     need_redis(&state).await?;
     let by = Actor::at_console(&me.name);
     if proposal.state == ProposalState::Waiting {

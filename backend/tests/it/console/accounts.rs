@@ -4,11 +4,16 @@ use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use totp_rs::{Algorithm, Secret, TOTP};
 
-use super::rounds::{form, make, step, three};
+use super::rounds::three;
 use crate::common::console::{Answer, Console, Session};
 use crate::common::now_ms;
 
-async fn log_in(console: &Console, name: &str, password: &str, code: Option<&str>) -> Answer {
+pub(super) async fn log_in(
+    console: &Console,
+    name: &str,
+    password: &str,
+    code: Option<&str>,
+) -> Answer {
     let mut login = json!({ "name": name, "password": password });
     if let Some(code) = code {
         login["code"] = code.into();
@@ -31,7 +36,7 @@ fn code(secret: &str, steps: i64) -> String {
 }
 
 /// Makes an account at the console and chooses its password.
-async fn made(console: &Console, by: &Session, name: &str, role: &str) -> Session {
+pub(super) async fn made(console: &Console, by: &Session, name: &str, role: &str) -> Session {
     let new = json!({ "name": name, "role": role });
     let given = console.post(by, "/ops/api/accounts", &new).await;
     assert_eq!(given.status, StatusCode::CREATED, "{}", given.body);
@@ -260,54 +265,6 @@ async fn sessions_are_listed_and_ended_by_their_owner_or_a_supervisor() {
         console.get(&li, "/ops/api/me").await.status,
         StatusCode::UNAUTHORIZED
     );
-}
-
-#[tokio::test]
-async fn whom_a_supervisor_gave_an_account_does_not_approve_their_work_the_same_day() {
-    let (console, li, wang, zhao) = three().await;
-    let puppet = made(&console, &wang, "puppet", "supervisor").await;
-    let round = make(&console, &wang, &form("153")).await;
-    let round = step(&console, &wang, &round, "submit").await.body;
-    let refused = step(&console, &puppet, &round, "approve").await;
-    assert_eq!(
-        (refused.status, &refused.body["code"]),
-        (StatusCode::FORBIDDEN, &json!("account_too_new")),
-        "{}",
-        refused.body
-    );
-    // Of what others did, it is a second pair of eyes.
-    let other = make(&console, &li, &form("154")).await;
-    let other = step(&console, &li, &other, "submit").await.body;
-    let done = step(&console, &puppet, &other, "approve").await;
-    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
-    let done = step(&console, &zhao, &round, "approve").await;
-    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
-    let id = round["id"].as_str().unwrap();
-    let change = json!({ "round": id, "product": "153", "amount": 150 });
-    let proposal = console.post(&wang, "/ops/api/proposals", &change).await;
-    let path = format!("/ops/api/proposals/{}/approve", proposal.body["id"]);
-    let refused = console.post(&puppet, &path, &json!({})).await;
-    assert_eq!(refused.body["code"], "account_too_new", "{}", refused.body);
-    // A reset or another role counts the same.
-    let reset = console
-        .post(&wang, "/ops/api/accounts/zhao/reset", &json!({}))
-        .await;
-    assert_eq!(reset.status, StatusCode::OK);
-    let zhao = log_in(
-        &console,
-        "zhao",
-        reset.body["password"].as_str().unwrap(),
-        None,
-    )
-    .await;
-    let zhao = zhao.session();
-    let change = json!({ "password": reset.body["password"], "new": "another of my own" });
-    let zhao = console
-        .post(&zhao, "/ops/api/me/password", &change)
-        .await
-        .session();
-    let refused = console.post(&zhao, &path, &json!({})).await;
-    assert_eq!(refused.body["code"], "account_too_new", "{}", refused.body);
 }
 
 #[tokio::test]
