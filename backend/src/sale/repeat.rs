@@ -100,13 +100,11 @@ pub fn days(round: &Round, count: u32, zone: &TimeZone) -> Result<Vec<Round>, Re
     let no_such_day = || RepeatError::NoSuchDay {
         id: round.id.clone(),
     };
-    let first = zoned(round.opens_ms, zone).ok_or_else(no_such_day)?;
-    let last = zoned(round.ends_ms, zone).ok_or_else(no_such_day)?;
+    let planned = planned(round, zone).ok_or_else(no_such_day)?;
     let mut rounds: Vec<Round> = Vec::new();
     for day in 0..i64::from(count) {
-        let opens = first.checked_add(day.days()).map_err(|_| no_such_day())?;
-        let opens_ms =
-            u64::try_from(opens.timestamp().as_millisecond()).map_err(|_| no_such_day())?;
+        let (opens, ends_ms) = on_day(&planned, day).ok_or_else(no_such_day)?;
+        let opens_ms = epoch_ms(&opens).ok_or_else(no_such_day)?;
         if let Some(before) = rounds.last()
             && before.ends_ms > opens_ms
         {
@@ -116,13 +114,16 @@ pub fn days(round: &Round, count: u32, zone: &TimeZone) -> Result<Vec<Round>, Re
         rounds.push(Round {
             id: format!("{}_{}", round.id, opens.strftime("%Y%m%d")),
             opens_ms,
-            ends_ms: on_day(&last, day)
-                .filter(|ends_ms| *ends_ms > opens_ms)
-                .ok_or_else(no_such_day)?,
+            ends_ms,
             ..round.clone()
         });
     }
     Ok(rounds)
+}
+
+/// Start and end of a round as the clocks of a zone show them.
+fn planned(round: &Round, zone: &TimeZone) -> Option<(Zoned, Zoned)> {
+    Some((zoned(round.opens_ms, zone)?, zoned(round.ends_ms, zone)?))
 }
 
 /// A moment as the clocks of a zone show it.
@@ -131,11 +132,23 @@ fn zoned(ms: u64, zone: &TimeZone) -> Option<Zoned> {
     Some(moment.to_zoned(zone.clone()))
 }
 
-/// The same time of day so many days later. Where clocks change in between, the time of
-/// day stays, and a night has an hour more or less.
-fn on_day(moment: &Zoned, day: i64) -> Option<u64> {
-    let later = moment.checked_add(day.days()).ok()?;
-    u64::try_from(later.timestamp().as_millisecond()).ok()
+fn epoch_ms(moment: &Zoned) -> Option<u64> {
+    u64::try_from(moment.timestamp().as_millisecond()).ok()
+}
+
+/// Start and end at the same times of day so many days later. Where clocks change in
+/// between, the times of day stay, and a night has an hour more or less. A start that the
+/// clocks leave out is as much later as they are set forward; if the end is not behind it
+/// then, the round is as long as planned: 02:30 to 03:15 becomes 03:30 to 04:15.
+fn on_day((first, last): &(Zoned, Zoned), day: i64) -> Option<(Zoned, u64)> {
+    let opens = first.checked_add(day.days()).ok()?;
+    let ends_ms = epoch_ms(&last.checked_add(day.days()).ok()?)?;
+    let opens_ms = epoch_ms(&opens)?;
+    if ends_ms > opens_ms {
+        return Some((opens, ends_ms));
+    }
+    let length_ms = epoch_ms(last)?.checked_sub(epoch_ms(first)?)?;
+    Some((opens, opens_ms + length_ms))
 }
 
 /// The round on later days, at the same time of day, without days whose start is
@@ -146,13 +159,14 @@ pub fn next_days(
     now_ms: u64,
     zone: &TimeZone,
 ) -> Option<impl Iterator<Item = Round>> {
-    let (first, ends) = (zoned(round.opens_ms, zone)?, zoned(round.ends_ms, zone)?);
+    let planned = planned(&round, zone)?;
     let today = zoned(now_ms, zone)?.date();
-    let behind = first.date().until(today).ok()?.get_days().max(0);
+    let behind = planned.0.date().until(today).ok()?.get_days().max(0);
     let last = i64::from(behind) + i64::from(MAX_DAYS);
     let days = (i64::from(behind).max(1)..=last).filter_map(move |day| {
-        let (opens_ms, ends_ms) = (on_day(&first, day)?, on_day(&ends, day)?);
-        (opens_ms > now_ms && ends_ms > opens_ms).then(|| Round {
+        let (opens, ends_ms) = on_day(&planned, day)?;
+        let opens_ms = epoch_ms(&opens).filter(|opens_ms| *opens_ms > now_ms)?;
+        Some(Round {
             opens_ms,
             ends_ms,
             ..round.clone()
@@ -211,6 +225,28 @@ mod tests {
         let mut next = next_days(round.clone(), round.opens_ms, &berlin).unwrap();
         let (_, second) = (next.next().unwrap(), next.next().unwrap());
         assert_eq!(second.ends_ms, nights[2].ends_ms);
+    }
+
+    #[test]
+    fn a_start_that_the_clocks_leave_out_moves_a_short_round_as_a_whole() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let mut round = noon("n", 1);
+        // 2027-03-26, 02:30 to 03:15; in the night to the 28th 02:00 is followed by 03:00.
+        round.opens_ms = 1_806_024_600_000;
+        round.ends_ms = round.opens_ms + 45 * 60_000;
+        let nights = days(&round, 5, &berlin).unwrap();
+        let minutes = nights.iter().map(|it| (it.ends_ms - it.opens_ms) / 60_000);
+        assert_eq!(minutes.collect::<Vec<_>>(), [45; 5]);
+        let starts = nights.iter().map(|it| zoned(it.opens_ms, &berlin).unwrap());
+        let starts: Vec<_> = starts
+            .map(|it| it.strftime("%d %H:%M").to_string())
+            .collect();
+        let wanted = ["26 02:30", "27 02:30", "28 03:30", "29 02:30", "30 02:30"];
+        assert_eq!(starts, wanted);
+        let copies = next_days(round.clone(), round.opens_ms, &berlin).unwrap();
+        let copies: Vec<_> = copies.take(4).map(|it| (it.opens_ms, it.ends_ms)).collect();
+        let later = nights[1..].iter().map(|it| (it.opens_ms, it.ends_ms));
+        assert_eq!(copies, later.collect::<Vec<_>>());
     }
 
     #[test]
