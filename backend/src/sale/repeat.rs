@@ -151,8 +151,8 @@ fn on_day((first, last): &(Zoned, Zoned), day: i64) -> Option<(Zoned, u64)> {
     Some((opens, opens_ms + length_ms))
 }
 
-/// The round on later days, at the same time of day, without days whose start is
-/// past. `None` if its own start is beyond the calendar.
+/// The round on its day and later ones, at the same time of day, without days whose start
+/// is past. `None` if its own start is beyond the calendar.
 #[must_use]
 pub fn next_days(
     round: Round,
@@ -163,7 +163,7 @@ pub fn next_days(
     let today = zoned(now_ms, zone)?.date();
     let behind = planned.0.date().until(today).ok()?.get_days().max(0);
     let last = i64::from(behind) + i64::from(MAX_DAYS);
-    let days = (i64::from(behind).max(1)..=last).filter_map(move |day| {
+    let days = (i64::from(behind)..=last).filter_map(move |day| {
         let (opens, ends_ms) = on_day(&planned, day)?;
         let opens_ms = epoch_ms(&opens).filter(|opens_ms| *opens_ms > now_ms)?;
         Some(Round {

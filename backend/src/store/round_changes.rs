@@ -354,7 +354,8 @@ async fn not_as_seen(connection: &mut Session, id: &str) -> Result<ChangeError, 
 }
 
 /// Refuses a round if one of its products is in another round at the same time: in
-/// any that is not rejected, or only in approved ones.
+/// any that is not rejected, or only in approved ones. What was ended or withdrawn sells
+/// until then; a pause may be resumed.
 pub(super) async fn refuse_overlap(
     connection: &mut Session,
     round: &Round,
@@ -367,6 +368,10 @@ pub(super) async fn refuse_overlap(
          JOIN round_products mine ON mine.product = theirs.product AND mine.round = ?
          WHERE other.opens_ms < ? AND other.ends_ms > ? AND other.id <> ?
            AND other.state <> 'rejected' AND (? = 0 OR other.state = 'approved')
+           AND NOT EXISTS (SELECT 1 FROM stops
+                           WHERE stops.round IN (other.id, mine.round)
+                             AND stops.product IN ('', mine.product) AND stops.kind <> 'paused'
+                             AND (stops.at_ms <= other.opens_ms OR stops.at_ms <= ?))
          ORDER BY other.opens_ms, mine.position LIMIT 1",
     )
     .bind(&round.id)
@@ -374,6 +379,7 @@ pub(super) async fn refuse_overlap(
     .bind(signed(round.opens_ms))
     .bind(&round.id)
     .bind(i64::from(only_approved))
+    .bind(signed(round.opens_ms))
     .fetch_optional(connection)
     .await?;
     let Some(row) = found else {

@@ -140,9 +140,11 @@ fn next(
         ));
     }
     let stop = |kind| {
-        let at_ms = was
-            .filter(|was| was.kind == kind)
-            .map_or(now_ms, |was| was.at_ms);
+        // A product that had ended does not sell until it is withdrawn; of a round, its own
+        // end says so.
+        let is_since =
+            |was: &Stop| was.kind == kind || (order.product.is_some() && Some(was.kind) == ended);
+        let at_ms = was.filter(is_since).map_or(now_ms, |was| was.at_ms);
         let cancel = was.map_or(order.cancel, |was| was.cancel.max(order.cancel));
         Stop {
             kind,

@@ -7,8 +7,9 @@ use seckill_core::keys;
 use serde_json::{Value, json};
 
 use crate::common::console::{Answer, Console, Session};
-use crate::common::now_ms;
+use crate::common::{database, now_ms};
 
+mod again;
 mod edits;
 
 const HOUR: u64 = 3_600_000;
