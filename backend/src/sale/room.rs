@@ -1,9 +1,8 @@
 //! Whether every living edge has room for the catalogue with one more round in it.
 //!
 //! An edge keeps the products in a zone of fixed size. One that finds no place there
-//! is not sold, so that the approval is refused beforehand.
-
-use std::collections::HashSet;
+//! is not sold, so that the approval is refused beforehand. What is over or withdrawn leaves
+//! its place to what may still sell (`core/src/sale/urgency.rs`).
 
 use redis::aio::MultiplexedConnection;
 use seckill_core::edge::EdgeLine;
@@ -50,23 +49,20 @@ pub async fn check(
         return Ok(Ok(()));
     };
     let listed = catalogue::read(&mut conn).await?;
-    let selling = listed
-        .into_iter()
-        .filter(|(_, entry)| entry.window.ends_ms > now_ms)
-        .map(|(item, _)| item);
-    let mut items: HashSet<Item> = selling.collect();
+    let selling = listed.values().filter(|entry| entry.may_sell(now_ms));
+    // Of a round that is edited, what may sell is counted, and the rest was stopped for good.
     let ours = round.products.iter();
-    items.extend(ours.filter_map(|product| Item::new(&round.id, &product.id)));
-    let products = items.len() as u64;
-    if products <= smallest.room {
+    let ours = ours.filter_map(|product| Item::new(&round.id, &product.id));
+    let products = selling.count() + ours.filter(|item| !listed.contains_key(item)).count();
+    if products as u64 <= smallest.room {
         return Ok(Ok(()));
     }
     Ok(Err(NoRoom {
         round: round.id.clone(),
         edge: smallest.shown(),
         room: smallest.room,
-        products,
-        cure: cure(items.len()),
+        products: products as u64,
+        cure: cure(products),
     }))
 }
 

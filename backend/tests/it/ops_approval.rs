@@ -19,8 +19,11 @@ use seckill::sale::file;
 use seckill::sale::file::FileRound;
 use seckill::sale::file::Form;
 use seckill::sale::import;
+use seckill::sale::switch::Switch;
 use seckill::store::import::Change;
 use seckill::store::round::RoundState;
+use seckill::store::stop::Cancelling;
+use seckill::store::stops::{StopOrder, StopStep};
 use seckill::store::{Actor, Store};
 use seckill_core::keys;
 use tempfile::TempDir;
@@ -176,6 +179,37 @@ async fn a_round_for_which_the_smallest_zone_has_no_room_is_refused_with_the_siz
         .zrem(keys::EDGES, "edge-b.beef.1190.web7")
         .await
         .unwrap();
+    shop.approve("2").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_withdrawn_leaves_its_room_to_the_next_round() {
+    let shop = Shop::open().await;
+    for id in ["1", "2"] {
+        shop.import(&large(id, 20)).await.unwrap();
+    }
+    let mut conn = shop.redis.conn().await.unwrap();
+    let (edge, far_ms) = ("edge-a.beef.30.web7", 4_000_000_000_000_u64);
+    let () = conn.zadd(keys::EDGES, edge, far_ms).await.unwrap();
+    shop.approve("1").await.unwrap();
+    let refused = shop.approve("2").await.unwrap_err();
+    assert!(
+        refused.contains("withdraw what is not to be sold"),
+        "{refused}"
+    );
+    let order = StopOrder {
+        step: StopStep::Withdraw,
+        round: "1",
+        product: None,
+        cancel: Cancelling::None,
+        reason: "",
+    };
+    let switch = Switch {
+        store: &shop.store,
+        redis: &shop.redis,
+    };
+    let done = switch.carry_out(&order, &Actor::system(), NOW_MS).await;
+    assert!(done.unwrap().problem.is_none());
     shop.approve("2").await.unwrap();
 }
 

@@ -64,6 +64,12 @@ impl Entry {
         self.priced_ms == 0 || at_ms >= self.priced_ms.saturating_add(PRICE_SETTLES_MS)
     }
 
+    /// Whether it sells at `now_ms` or may sell later: it is not over, and not withdrawn.
+    #[must_use]
+    pub fn may_sell(&self, now_ms: u64) -> bool {
+        self.window.ends_ms > now_ms && self.halt != Some(Halt::Withdrawn)
+    }
+
     /// Its state at `now_ms`, given whether permits are exhausted. A pause has no
     /// meaning once the window is over; a withdrawal has.
     #[must_use]

@@ -1,5 +1,5 @@
 //! Which products an edge keeps if its zone has no room for all: what sells, or is
-//! still to sell, before what is over; and of these, what ends first.
+//! still to sell, before what is over or withdrawn; and of these, what ends first.
 
 use crate::ids::Item;
 use crate::sale::catalogue::Entry;
@@ -7,18 +7,18 @@ use crate::sale::catalogue::Entry;
 /// Puts what must not be left out first.
 ///
 /// What is not over yet comes in the order of its end: the soonest cannot wait for
-/// room, a later one may get the room of one that has ended by then. What is over
-/// follows, the latest first: somebody may still look at it.
+/// room, a later one may get the room of one that has ended by then. What is over or
+/// withdrawn follows, the latest first: somebody may still look at it.
 pub fn sort(products: &mut [(Item, Entry)], now_ms: u64) {
     products.sort_by_cached_key(|(item, entry)| {
         let window = &entry.window;
-        let is_over = window.ends_ms <= now_ms;
-        let order = if is_over {
-            u64::MAX - window.ends_ms
-        } else {
+        let may_sell = entry.may_sell(now_ms);
+        let order = if may_sell {
             window.ends_ms
+        } else {
+            u64::MAX - window.ends_ms
         };
-        (is_over, order, window.opens_ms, item.to_string())
+        (!may_sell, order, window.opens_ms, item.to_string())
     });
 }
 
@@ -30,7 +30,7 @@ pub fn next_turn_ms(
     left_out: &[(Item, Entry)],
     now_ms: u64,
 ) -> Option<u64> {
-    let could_sell = |(_, entry): &&(Item, Entry)| entry.window.ends_ms > now_ms;
+    let could_sell = |(_, entry): &&(Item, Entry)| entry.may_sell(now_ms);
     left_out.iter().find(could_sell)?;
     let ends = placed.iter().filter(could_sell);
     ends.map(|(_, entry)| entry.window.ends_ms).min()
@@ -41,6 +41,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sale::halt::Halt;
     use crate::sale::window::Window;
 
     fn product(id: usize, opens_ms: u64, ends_ms: u64) -> (Item, Entry) {
@@ -69,6 +70,18 @@ mod tests {
         assert_eq!(ids, ["3", "2", "4", "1"]);
         assert_eq!(next_turn_ms(&products[..1], &products[1..], 100), Some(400));
         assert_eq!(next_turn_ms(&products[..2], &products[2..], 100), None);
+    }
+
+    #[test]
+    fn what_was_withdrawn_leaves_its_place_to_what_may_sell() {
+        let mut products = vec![product(1, 0, 400), product(2, 200, 900)];
+        products[0].1.halt = Some(Halt::Withdrawn);
+        sort(&mut products, 100);
+        assert_eq!(products[0].0.product(), "2");
+        assert_eq!(next_turn_ms(&products[..1], &products[1..], 100), None);
+        products[1].1.halt = Some(Halt::Paused);
+        sort(&mut products, 100);
+        assert_eq!(products[0].0.product(), "1", "a pause may be resumed");
     }
 
     proptest! {
