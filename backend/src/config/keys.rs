@@ -319,7 +319,7 @@ pub const KEYS: &[Key] = &[
     key("prewarm_urls", "caches that fetch a changed page at once"),
     key(
         "retire_hours",
-        "hours after its end when a settled round leaves Redis; 0: never",
+        "hours after its end or withdrawal when a settled round leaves Redis; 0: never",
     ),
     key(
         "page_keep_hours",

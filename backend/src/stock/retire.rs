@@ -1,5 +1,5 @@
-//! Retires rounds that are over: hours after its end, once nothing of it is under way, a
-//! round leaves the catalogue, and with it every edge's memory, and Redis. What its
+//! Retires rounds that are over: hours after its end or its withdrawal, once nothing of it
+//! is under way, a round leaves the catalogue, and with it every edge's memory, and Redis. What its
 //! segments held and a digest of their archived events stay in the database, so that
 //! `seckill verify --archived` can replay its ledger for ever.
 //!

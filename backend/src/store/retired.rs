@@ -30,18 +30,19 @@ pub struct RetiredSegment {
     pub digest: String,
 }
 
-/// A round that is over and still in Redis. The default comes before all of them.
+/// A round that is over or withdrawn and still in Redis. The default comes before all of
+/// them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Over {
     /// Its id.
     pub round: String,
-    /// When it ended, epoch milliseconds.
+    /// When it ended or was withdrawn, epoch milliseconds.
     pub ends_ms: u64,
 }
 
 impl Store {
-    /// Up to `limit` approved rounds that ended before this moment and are still in Redis,
-    /// longest over first, from the one behind `after` on.
+    /// Up to `limit` approved rounds that ended or were withdrawn before this moment and are
+    /// still in Redis, longest over first, from the one behind `after` on.
     ///
     /// # Errors
     /// The database, or a row that cannot be read.
@@ -53,9 +54,14 @@ impl Store {
     ) -> Result<Vec<Over>, StoreError> {
         let ends_ms = signed(after.ends_ms);
         let rows = sqlx::query(
-            "SELECT id, ends_ms FROM rounds WHERE retired_ms IS NULL AND ends_ms < ?
-             AND state = 'approved' AND published_ms IS NOT NULL
-             AND (ends_ms > ? OR (ends_ms = ? AND id > ?)) ORDER BY ends_ms, id LIMIT ?",
+            "SELECT id, ends_ms FROM
+               (SELECT rounds.id, CASE WHEN stops.at_ms < rounds.ends_ms THEN stops.at_ms
+                                       ELSE rounds.ends_ms END AS ends_ms
+                FROM rounds LEFT JOIN stops
+                  ON stops.round = rounds.id AND stops.product = '' AND stops.kind = 'withdrawn'
+                WHERE retired_ms IS NULL AND state = 'approved' AND published_ms IS NOT NULL) held
+             WHERE ends_ms < ? AND (ends_ms > ? OR (ends_ms = ? AND id > ?))
+             ORDER BY ends_ms, id LIMIT ?",
         )
         .bind(signed(ended_before_ms))
         .bind(ends_ms)

@@ -268,3 +268,32 @@ async fn rounds_that_cannot_retire_keep_no_other_from_it() {
     assert!(is_retired("r0").await);
     shop.shut().await;
 }
+
+#[tokio::test]
+async fn a_withdrawn_round_retires_without_waiting_for_its_end() {
+    let shop = Shop::open(10).await;
+    store_rounds_that_are_over(&shop, 0..4).await;
+    let (now, hour) = (now_ms(), 3_600_000);
+    let later = format!(
+        "UPDATE rounds SET ends_ms = {now} + {hour} WHERE id <> 'r3';
+         INSERT INTO stops (round, product, kind, at_ms, cancel) VALUES
+         ('r0', '', 'withdrawn', {now} - {hour}, ''), ('r1', '', 'paused', {now} - {hour}, ''),
+         ('r2', '9', 'withdrawn', {now} - {hour}, '');"
+    );
+    database::execute(&shop.database_url, later).await;
+    let retirer = Retirer {
+        store: &shop.store,
+        redis: &shop.link,
+        segments: &shop.segments,
+    };
+    let after = Duration::from_secs(600);
+    Progress::default().pass(retirer, after).await.unwrap();
+    for (round, retired) in [("r0", true), ("r1", false), ("r2", false), ("r3", true)] {
+        assert_eq!(
+            shop.store.is_retired(round).await.unwrap(),
+            retired,
+            "{round}"
+        );
+    }
+    shop.shut().await;
+}
