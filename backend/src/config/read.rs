@@ -49,6 +49,18 @@ use super::addresses::{
     CLUSTER_SCHEMES, REDIS_SCHEMES, SENTINEL_SCHEMES, cluster_node, is_of_sentinels,
 };
 
+/// The parts of a TOML list, or of a text that separates them by commas. Brackets at one
+/// end only are of an IPv6 address.
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.trim();
+    let inside = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    inside
+        .unwrap_or(text)
+        .split([',', '\n'])
+        .map(|part| part.trim().trim_matches(['"', '\'']))
+        .filter(|part| !part.is_empty())
+}
+
 /// How the address of a database begins.
 const DATABASES: [&str; 5] = [
     "sqlite:",
@@ -203,15 +215,8 @@ impl Values {
         let right = "write a list such as [\"redis://HOST1:PORT\", \"redis://HOST2:PORT\"], or \
                      any nodes of one Redis Cluster as \"redis+cluster://HOST:PORT\"";
         let parse = |text: &str| {
-            let parts = text
-                .trim()
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .split([',', '\n'])
-                .map(|url| url.trim().trim_matches(['"', '\'']))
-                .filter(|url| !url.is_empty());
             let mut urls: Vec<String> = Vec::new();
-            for part in parts {
+            for part in list(text) {
                 match urls.last_mut() {
                     // The second of the Sentinels in one address.
                     Some(last) if is_of_sentinels(last) && !part.contains("://") => {

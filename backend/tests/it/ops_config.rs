@@ -202,6 +202,33 @@ fn the_addresses_of_a_system_are_those_that_others_read_back() {
 }
 
 #[test]
+fn an_ipv6_address_at_the_end_of_a_list_keeps_its_bracket() {
+    for (text, wanted) in [
+        ("redis://[::1]", &["redis://[::1]"][..]),
+        (
+            "redis://a:1, redis://[::1]",
+            &["redis://a:1", "redis://[::1]"],
+        ),
+        ("[redis://[::1]]", &["redis://[::1]"]),
+        ("[\"redis://[::1]\"]", &["redis://[::1]"]),
+    ] {
+        let config = load("", &[("SECKILL_REDIS_SEGMENTS", text)], &[]).unwrap();
+        assert_eq!(config.redis_segments, wanted, "{text}");
+    }
+    let (edge, peer) = ("http://[::1]", "west http://[::1]");
+    let variables = [
+        ("SECKILL_EDGES", edge),
+        ("SECKILL_SITE", "east"),
+        ("SECKILL_SITE_PEERS", peer),
+        ("SECKILL_SITE_HOME", "west"),
+        ("SECKILL_SITE_LISTEN", "127.0.0.1:7004"),
+    ];
+    let config = load("", &variables, &[]).unwrap();
+    assert_eq!(config.edges[0].host(), Some("[::1]"));
+    assert_eq!(config.site.unwrap().names(), ["east", "west"]);
+}
+
+#[test]
 fn what_lies_in_the_data_folder_moves_with_it() {
     let config = load("", &[("SECKILL_DATA", "/srv/sale")], &[]).unwrap();
     assert_eq!(config.keys, PathBuf::from("/srv/sale/keys"));

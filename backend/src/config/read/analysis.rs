@@ -6,19 +6,9 @@ use seckill_core::ids;
 use seckill_core::shared::prefix::Prefix;
 use seckill_core::suspicion;
 
-use super::{ConfigError, Values};
+use super::{ConfigError, Values, list};
 use crate::config::ALL_ROUNDS;
 use crate::config::analysis::{Policy, Rules};
-
-/// A list as a TOML list, or separated by commas in one text.
-fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.trim()
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .split([',', '\n'])
-        .map(|part| part.trim().trim_matches(['"', '\'']))
-        .filter(|part| !part.is_empty())
-}
 
 fn shown(parts: &[String]) -> String {
     match parts {

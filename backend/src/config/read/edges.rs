@@ -2,7 +2,7 @@
 
 use axum::http::Uri;
 
-use super::Values;
+use super::{Values, list};
 use crate::config::{ConfigError, masked_url};
 
 impl Values {
@@ -12,13 +12,7 @@ impl Values {
         let right = "write a list such as [\"http://10.0.0.1/metrics\", \
                      \"http://10.0.0.2:8080/metrics\"]; the edges must allow this machine there";
         let parse = |text: &str| {
-            let uris: Option<Vec<Uri>> = text
-                .trim()
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .split([',', '\n'])
-                .map(|uri| uri.trim().trim_matches(['"', '\'']))
-                .filter(|uri| !uri.is_empty())
+            let uris: Option<Vec<Uri>> = list(text)
                 .map(|uri| uri.parse().ok().filter(is_edge))
                 .collect();
             uris.map(shown)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::Uri;
 use seckill_core::sites::division::is_name;
 
-use super::Values;
+use super::{Values, list};
 use crate::config::site::{SitePeer, SiteSettings};
 use crate::config::{ConfigError, Listen, masked_url};
 
@@ -93,15 +93,8 @@ impl Values {
         let right = "write name and address of every other site, such as [\"west \
                      http://10.1.0.5:7004\"]";
         let parse = |text: &str| {
-            let peers: Option<Vec<SitePeer>> = text
-                .trim()
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .split([',', '\n'])
-                .map(|peer| peer.trim().trim_matches(['"', '\'']))
-                .filter(|peer| !peer.is_empty() && *peer != NONE)
-                .map(peer)
-                .collect();
+            let peers: Option<Vec<SitePeer>> =
+                list(text).filter(|peer| *peer != NONE).map(peer).collect();
             let peers = peers?;
             let mut names: Vec<&str> = peers.iter().map(|peer| peer.name.as_str()).collect();
             names.extend(own);
