@@ -2,11 +2,13 @@
 
 use std::fs::Permissions;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
+use nix::errno::Errno;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +34,8 @@ impl Bound {
                 Ok(Bound::Unix(listener, path.clone()))
             }
             Listen::Tcp(address) => {
-                let listener = std::net::TcpListener::bind(address).map_err(|error| {
+                let bound = bind_tcp(*address, std::net::TcpListener::bind);
+                let listener = bound.map_err(|error| {
                     if error.kind() == io::ErrorKind::AddrInUse {
                         "another process listens there; stop it, or choose another port".to_owned()
                     } else {
@@ -67,6 +70,20 @@ impl Bound {
     }
 }
 
+/// `[::]` is every address of this machine, those of IPv4 too: where the kernel has no
+/// IPv6, the latter are all.
+fn bind_tcp<T>(address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    let without_ipv6 = Some(Errno::EAFNOSUPPORT as i32);
+    match bind(address) {
+        Err(error)
+            if address.ip() == Ipv6Addr::UNSPECIFIED && error.raw_os_error() == without_ipv6 =>
+        {
+            bind((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        bound => bound,
+    }
+}
+
 fn bind_unix(path: &Path) -> Result<UnixListener, String> {
     let length = path.as_os_str().len();
     if length > MAX_SOCKET_PATH {
@@ -96,4 +113,26 @@ fn remove_stale(path: &Path) -> Result<(), String> {
         return Err("another process listens there; stop it first".to_owned());
     }
     std::fs::remove_file(path).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_listened_on_also_where_there_is_no_ipv6() {
+        let every: SocketAddr = "[::]:7001".parse().unwrap();
+        let old_kernel = |address: SocketAddr| match address {
+            SocketAddr::V4(_) => Ok(address.to_string()),
+            SocketAddr::V6(_) => Err(Errno::EAFNOSUPPORT.into()),
+        };
+        assert_eq!(bind_tcp(every, old_kernel).unwrap(), "0.0.0.0:7001");
+        let one: SocketAddr = "[fd00::1]:7001".parse().unwrap();
+        assert!(
+            bind_tcp(one, old_kernel).is_err(),
+            "that is no address here"
+        );
+        let new_kernel = |address: SocketAddr| Ok(address.to_string());
+        assert_eq!(bind_tcp(every, new_kernel).unwrap(), "[::]:7001");
+    }
 }
