@@ -2,6 +2,8 @@
 
 /// Changes that several processes make at once.
 mod at_once;
+/// In whose hands an account may be, and which rounds are to retire.
+mod hands;
 /// Accounts that are linked to persons.
 mod identities;
 /// Notifications of changes of orders.
@@ -23,6 +25,10 @@ use crate::common::postgres::{self, TestPostgres};
 use at_once::{
     a_product_is_in_one_round_at_a_time_however_many_make_one, a_round_is_locked_by_one_at_a_time,
     of_two_overlapping_rounds_one_is_approved, what_was_done_is_found_by_what_it_was_done_to,
+};
+use hands::{
+    rounds_retire_by_their_end_or_their_withdrawal,
+    who_gave_an_account_is_followed_back_in_time_up_to_a_command,
 };
 use identities::a_person_has_one_account_and_a_subject_counts_letter_by_letter;
 use notifications::every_change_of_an_order_has_one_notification_for_each_channel;
@@ -110,6 +116,8 @@ on_all!(
     of_two_overlapping_rounds_one_is_approved,
     what_was_done_is_found_by_what_it_was_done_to,
     a_round_is_locked_by_one_at_a_time,
+    who_gave_an_account_is_followed_back_in_time_up_to_a_command,
+    rounds_retire_by_their_end_or_their_withdrawal,
 );
 
 fn purchase(user: &str, request: &str, at_ms: u64) -> OrderMessage {

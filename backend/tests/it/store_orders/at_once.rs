@@ -6,7 +6,7 @@ use seckill::store::{Actor, AuditQuery, Done, Store};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-fn round(id: &str) -> Round {
+pub(super) fn round(id: &str) -> Round {
     Round {
         id: id.into(),
         name: id.into(),
