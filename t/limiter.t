@@ -307,3 +307,23 @@ sub {
 location /api/ { seckill_rate off; seckill_rate key=$arg_user zone=users:1m rate=1r/s; }
 --- must_die
 --- error_log eval: [qr/\[emerg\].*seckill_rate: is given twice here; remove one/]
+
+
+
+=== TEST 17: a rate that is raised by a reload holds at once for keys that had used up the old one
+--- config
+location = /nothing { return 204; }
+--- request: GET /nothing
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    my $edge = SeckillEdge::second_edge($::plain, main::location('rate=1r/s burst=60'));
+    my $port = $$edge{port};
+    my $used = SeckillTest::eventually(sub { main::status($port, '/api/?user=li') == 429 });
+    SeckillEdge::reconfigure($edge, sub { s{rate=1r/s burst=60}{rate=100r/s burst=20} });
+    my $holds = SeckillTest::eventually(sub { main::status($port, '/api/?user=li') == 204 }, 10);
+    SeckillEdge::end_edge($edge);
+    die "no limit\n" unless $used;
+    die "still busy\n" unless $holds;
+    return $_[0];
+}

@@ -155,3 +155,31 @@ sub {
 }
 --- response_body
 at its start, when reloaded
+
+
+
+=== TEST 5: a limit keeps its bucket at a reload, wherever it stands, and a raised one holds at once
+--- only: module
+--- sale
+1 153 limit=500
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $edge = SeckillEdge::second_edge(main::http_config(), main::gate_location('seckill_rate rate=1r/s burst=60;'));
+    local $ENV{TEST_NGINX_SERVER_PORT} = $$edge{port};
+    my $clicks = 0;
+    my $click  = sub { main::status_of('rated' . ++$clicks) };
+    SeckillTest::eventually(sub { $click->() == 202 }) or return "nobody passes\n";
+    SeckillTest::eventually(sub { $click->() == 429 }) or return "no limit\n";
+    my $empty_since = Time::HiRes::time();
+    SeckillEdge::reconfigure($edge, sub { s{location /buy/}{location = /other { seckill_rate rate=2r/s burst=100; return 204; }\n$&} });
+    my $passed = grep { $click->() == 202 } 1 .. 30;
+    my $most   = int(Time::HiRes::time() - $empty_since) + 1;
+    SeckillEdge::reconfigure($edge, sub { s{rate=1r/s burst=60}{rate=1000r/s burst=60} });
+    my $holds = SeckillTest::eventually(sub { $click->() == 202 }, 10);
+    SeckillEdge::end_edge($edge);
+    return ($passed <= $most ? 'kept' : "$passed passed, $most at most") . ', ' . ($holds ? 'raised' : 'still busy') . "\n";
+}
+--- response_body
+kept, raised

@@ -7,3 +7,5 @@
 pub mod bucket;
 /// Which edges are alive, and what share of the site's rate each one has.
 pub mod census;
+/// Which bucket belongs to which limit after a reload.
+pub mod places;

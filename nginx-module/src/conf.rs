@@ -80,6 +80,8 @@ pub(crate) struct MainConf {
     pub(crate) jwts: Vec<Jwt>,
     /// The limits of the `seckill_rate` directives, in the order of the file.
     pub(crate) rates: Vec<RateLimit>,
+    /// Where in the zone their buckets are; set once the configuration is in force.
+    buckets: OnceCell<Vec<usize>>,
     /// The zones of `seckill_rate key=…`, which nginx knows by their addresses.
     pub(crate) limits: Vec<Rc<LimitZone>>,
     /// Whether some location has `seckill_fallback pass`, so that this edge keeps a
@@ -124,6 +126,18 @@ impl MainConf {
         Some(self.edge.get_or_init(|| edge).clone())
     }
 
+    /// The limits of the `seckill_rate` directives, each with the place of its bucket: none
+    /// before [`Self::place_buckets`].
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (usize, RateLimit)> {
+        let places = self.buckets.get().into_iter().flatten().copied();
+        places.zip(self.rates.iter().copied())
+    }
+
+    /// Finds the places of the buckets. To be called in the master, before [`Self::edge`].
+    pub(crate) fn place_buckets(&self, zone: &Zone) {
+        self.buckets.get_or_init(|| zone.place_buckets(&self.rates));
+    }
+
     /// The clicks that this worker has verified.
     pub(crate) fn recent(&self) -> &Recent {
         self.recent
@@ -146,7 +160,7 @@ pub(crate) struct Edge {
     pub(crate) keeps_share: bool,
     /// How often this edge sends a heartbeat.
     pub(crate) pace: Pace,
-    /// Index and limit of each bucket that is shared with the other edges.
+    /// Place and limit of each bucket that is shared with the other edges.
     pub(crate) shared_rates: Rc<[(usize, RateLimit)]>,
     /// URLs of the key sets that the back end fetches.
     pub(crate) jwks: Rc<[String]>,
@@ -167,8 +181,8 @@ impl Edge {
             host: host_name(),
         };
         let timeout = redis.spec.timeout;
-        let rates = main.rates.iter().copied().enumerate();
-        let shared_rates: Rc<[_]> = rates
+        let shared_rates: Rc<[_]> = main
+            .buckets()
             .filter(|(_, limit)| limit.scope == Scope::Site)
             .collect();
         let jwks = main.jwts.iter().filter_map(|jwt| match &jwt.jwks {
@@ -228,7 +242,7 @@ fn host_name() -> String {
 pub(crate) struct LocConf {
     /// `seckill_gate`.
     pub(crate) gate: Option<bool>,
-    /// Index into [`MainConf::rates`], and of the bucket in the zone; `Some(None)` for `off`.
+    /// Index into [`MainConf::rates`]; `Some(None)` for `off`.
     pub(crate) rate: Option<Option<usize>>,
     /// Index into [`MainConf::limits`]: whom requests here are counted with; `Some(None)`
     /// for `off`.

@@ -394,6 +394,7 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         && let Some(zone) = main.zone.ready()
     {
         zone.count_configuration();
+        main.place_buckets(zone);
         // The first of all to make it settles the name of its leases.
         main.edge();
         if main.keeps_share {

@@ -61,7 +61,7 @@ impl<'a> Settings<'a> {
             rate: location
                 .rate
                 .flatten()
-                .map(|index| (index, main.rates[index])),
+                .and_then(|index| main.buckets().nth(index)),
         })
     }
 
@@ -184,9 +184,9 @@ impl<'a> Settings<'a> {
     /// Takes a token from the bucket in force here, at `now_ns` of the monotonic
     /// clock; true where there is none.
     pub(crate) fn take_token(&self, now_ns: u64) -> bool {
-        self.rate.is_none_or(|(index, limit)| {
+        self.rate.is_none_or(|(place, limit)| {
             self.zone
-                .take_token(index, limit.share(self.zone.edges()), now_ns)
+                .take_token(place, limit.share(self.zone.edges()), now_ns)
         })
     }
 }

@@ -29,6 +29,9 @@ pub enum Take {
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
+/// How far beyond an empty bucket's a word may lie without being another rate's: callers
+/// read the clock a moment apart.
+const SLACK_NS: u64 = SECOND_NS / 4;
 
 impl Rate {
     /// A bucket filled with `per_second` tokens a second that holds `burst`.
@@ -59,6 +62,20 @@ impl Rate {
         match full_at.checked_sub(now_ns.saturating_add(self.depth_ns())) {
             Some(wait_ns) if wait_ns > 0 => Take::Refused { wait_ns },
             _ => Take::Granted(full_at),
+        }
+    }
+
+    /// The word of a bucket whose rate may have been another one before, as a reload changes
+    /// it: one that lies further ahead than this rate ever puts it is that of an empty bucket.
+    /// Else a bucket that was emptied at one request a second would let pass nobody for its
+    /// whole burst, and be it for a day.
+    #[must_use]
+    pub fn bounded(&self, word: u64, now_ns: u64) -> u64 {
+        let empty = now_ns.saturating_add(self.depth_ns());
+        if word > empty.saturating_add(SLACK_NS) {
+            empty
+        } else {
+            word
         }
     }
 
@@ -134,6 +151,22 @@ mod tests {
         );
         assert_eq!(rate.level(word, 0), 0);
         assert_eq!(rate.level(word, SECOND_NS), 1);
+    }
+
+    #[test]
+    fn a_bucket_that_another_rate_emptied_is_empty() {
+        let (slow, fast) = (Rate::new(1, 60), Rate::new(1_000, 20));
+        let now = 100 * SECOND_NS;
+        let emptied = now + 60 * SECOND_NS;
+        let word = fast.bounded(emptied, now);
+        assert_eq!(fast.level(word, now), 0);
+        let wait_ns = SECOND_NS / 1_000;
+        assert_eq!(fast.take(word, now), Take::Refused { wait_ns });
+        assert!(matches!(fast.take(word, now + wait_ns), Take::Granted(_)));
+        // Its own it keeps, also if the clock was read a moment before.
+        assert_eq!(slow.bounded(emptied, now), emptied);
+        assert_eq!(slow.bounded(emptied, now - SLACK_NS), emptied);
+        assert_eq!(slow.bounded(0, now), 0);
     }
 
     #[test]

@@ -107,21 +107,25 @@ impl Entry {
 }
 
 impl Limit<'_> {
-    /// Takes a token from this edge's own bucket.
+    /// Takes a token from this edge's own bucket, which may have had another rate before.
     ///
     /// # Errors
     /// Milliseconds until there is one.
     pub fn take(&self, rate: Rate, now_ns: u64) -> Result<(), u64> {
         let mut word = self.entry.bucket.load(Ordering::Relaxed);
         loop {
-            let next = match rate.take(word, now_ns) {
-                Take::Granted(next) => next,
-                Take::Refused { wait_ns } => return Err(wait_ns.div_ceil(MS)),
+            let held = rate.bounded(word, now_ns);
+            let (next, taken) = match rate.take(held, now_ns) {
+                Take::Granted(next) => (next, Ok(())),
+                Take::Refused { wait_ns } => (held, Err(wait_ns.div_ceil(MS))),
             };
+            if next == word {
+                return taken;
+            }
             let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
             let bucket = &self.entry.bucket;
             match bucket.compare_exchange_weak(word, next, done, failed) {
-                Ok(_) => return Ok(()),
+                Ok(_) => return taken,
                 Err(current) => word = current,
             }
         }
@@ -197,6 +201,17 @@ mod tests {
         assert_eq!(passed(1 << 60, 100 * MS), 1);
         let entry = limits.entry(1 << 60).unwrap();
         assert_eq!(entry.take(rate, 100 * MS), Err(100));
+    }
+
+    #[test]
+    fn a_key_that_used_up_another_rate_waits_for_the_first_token_of_this_one() {
+        let sets = sets(1);
+        let entry = Limits::new(&sets).entry(7).unwrap();
+        let (slow, fast) = (Rate::new(1, 100), Rate::new(100, 20));
+        while entry.take(slow, 0).is_ok() {}
+        assert_eq!(entry.take(fast, MS), Err(10));
+        assert_eq!(entry.take(fast, 11 * MS), Ok(()));
+        assert_eq!(entry.take(fast, 11 * MS), Err(10));
     }
 
     #[test]

@@ -66,8 +66,9 @@ fn write_buckets(request: &Request<'_>, zone: &Zone, page: &mut Page) {
         let name = format!("{}.{:x}", edge.line.node, edge.line.identity);
         page.each(family, "edge", [(name, 1)]);
     }
-    let rates = confs(request).0.rates.iter().enumerate();
-    let levels = rates.map(|(index, limit)| (index, zone.bucket_level(index, limit.share(edges))));
+    let buckets = confs(request).0.buckets().enumerate();
+    let levels = buckets
+        .map(|(index, (place, limit))| (index, zone.bucket_level(place, limit.share(edges))));
     let family = (
         "bucket_level",
         Kind::Gauge,

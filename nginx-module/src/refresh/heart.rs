@@ -92,8 +92,8 @@ impl Heart {
             silent_ms: if was_lost { silent_ms } else { 0 },
         };
         zone.set_edges(edges);
-        for (index, limit) in self.edge.shared_rates.iter() {
-            zone.apply(*index, limit.share(edges), census.change());
+        for (place, limit) in self.edge.shared_rates.iter() {
+            zone.apply(*place, limit.share(edges), census.change());
         }
         if compares {
             self.compared_ms = now_ms;

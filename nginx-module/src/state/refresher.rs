@@ -79,12 +79,12 @@ impl Zone {
         Some(silent_ms)
     }
 
-    /// Changes bucket `index` because the number of edges changed.
-    pub(crate) fn apply(&self, index: usize, rate: Rate, change: Change) {
+    /// Changes the bucket at this place because the number of edges changed.
+    pub(crate) fn apply(&self, place: usize, rate: Rate, change: Change) {
         if change == Change::None {
             return;
         }
-        let (bucket, now_ns) = (&self.shared.buckets[index], clock::monotonic_ns());
+        let (bucket, now_ns) = (&self.shared.buckets[place].word, clock::monotonic_ns());
         let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
         // Never fails, since the closure always has a word.
         let _ = bucket.fetch_update(old, new, |word| Some(rate.apply(word, now_ns, change)));

@@ -3,8 +3,11 @@
 use std::ptr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use seckill_core::gate::directive::{RateLimit, Scope};
 use seckill_core::permits::tally::{self, TALLIES, Tallies};
 use seckill_core::rate::bucket::{Rate, Take};
+use seckill_core::rate::census::Change;
+use seckill_core::rate::places::{self, Bucket, Place};
 use seckill_core::redis::outage::Logged;
 use seckill_core::shared::passes;
 use seckill_core::shared::products::{self, Products, Slot};
@@ -23,11 +26,40 @@ use crate::{clock, random};
 const SEEN_LIFE_S: u64 = 30;
 /// Most `seckill_rate` directives in one configuration.
 pub(crate) const MAX_BUCKETS: usize = 16;
+/// Places for buckets: for those of the configuration before, too.
+const PLACES: usize = 2 * MAX_BUCKETS;
 /// Changes with every change of the layout: after a reload with a newer module, a
 /// zone of the old layout is refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_001a;
+const LAYOUT: u64 = 0x5ec_c111_001b;
 /// Bytes of the longest name of an edge.
 const NODE_BYTES: usize = 48;
+
+/// A place for the bucket of a `seckill_rate`. Only the master writes what is beside the
+/// bucket, once for each configuration.
+#[repr(C)]
+pub(super) struct BucketPlace {
+    /// See [`Rate::take`].
+    pub(super) word: AtomicU64,
+    /// The limit's rate and burst, and whether it is the site's.
+    limit: [AtomicU64; 3],
+    /// The last configuration that used it.
+    last: AtomicU64,
+}
+
+impl BucketPlace {
+    fn place(&self) -> Place<[u64; 3]> {
+        Place {
+            limit: self.limit.each_ref().map(|it| it.load(Ordering::Relaxed)),
+            last: self.last.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A limit as its place records it.
+fn recorded(limit: &RateLimit) -> [u64; 3] {
+    let is_of_site = limit.scope == Scope::Site;
+    [limit.per_second, limit.burst, u64::from(is_of_site)]
+}
 
 #[repr(C)]
 pub(super) struct Shared {
@@ -72,7 +104,7 @@ pub(super) struct Shared {
     namesakes: AtomicU64,
     /// How often Sentinels were seen to name another master.
     switches: AtomicU64,
-    pub(super) buckets: [AtomicU64; MAX_BUCKETS],
+    pub(super) buckets: [BucketPlace; PLACES],
     /// What became of the permits of the latest leases.
     tallies: [tally::Place; TALLIES],
     counters: Counters,
@@ -314,9 +346,35 @@ impl Zone {
         self.shared.switches.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes a token from bucket `index`; whether there was one.
-    pub(crate) fn take_token(&self, index: usize, rate: Rate, now_ns: u64) -> bool {
-        let bucket = &self.shared.buckets[index];
+    /// Finds the places of these limits' buckets for the configuration that was counted
+    /// last. To be called in the master, once for each.
+    pub(crate) fn place_buckets(&self, limits: &[RateLimit]) -> Vec<usize> {
+        let buckets = &self.shared.buckets;
+        let recorded: Vec<_> = limits.iter().map(recorded).collect();
+        let before = buckets.each_ref().map(BucketPlace::place);
+        let assigned = places::assign(&before, &recorded);
+        for ((at, bucket), (limit, record)) in assigned.iter().zip(limits.iter().zip(recorded)) {
+            let (place, now_ns) = (&buckets[*at], clock::monotonic_ns());
+            let rate = limit.share(self.edges());
+            match bucket {
+                Bucket::Kept => {}
+                Bucket::Full => place.word.store(0, Ordering::Relaxed),
+                Bucket::Empty => {
+                    let empty = rate.apply(0, now_ns, Change::Drain);
+                    place.word.store(empty, Ordering::Relaxed);
+                }
+            }
+            for (place, word) in place.limit.iter().zip(record) {
+                place.store(word, Ordering::Relaxed);
+            }
+            place.last.store(self.configurations(), Ordering::Relaxed);
+        }
+        assigned.into_iter().map(|(at, _)| at).collect()
+    }
+
+    /// Takes a token from the bucket at this place; whether there was one.
+    pub(crate) fn take_token(&self, place: usize, rate: Rate, now_ns: u64) -> bool {
+        let bucket = &self.shared.buckets[place].word;
         let mut word = bucket.load(Ordering::Relaxed);
         loop {
             let Take::Granted(next) = rate.take(word, now_ns) else {
@@ -329,10 +387,10 @@ impl Zone {
         }
     }
 
-    /// Tokens in bucket `index`.
-    pub(crate) fn bucket_level(&self, index: usize, rate: Rate) -> u64 {
+    /// Tokens in the bucket at this place.
+    pub(crate) fn bucket_level(&self, place: usize, rate: Rate) -> u64 {
         rate.level(
-            self.shared.buckets[index].load(Ordering::Relaxed),
+            self.shared.buckets[place].word.load(Ordering::Relaxed),
             clock::monotonic_ns(),
         )
     }
