@@ -35,6 +35,7 @@ mod pending;
 mod writer;
 
 use folder::Folder;
+use load::Loaded;
 use pending::Pending;
 use writer::Command;
 
@@ -198,30 +199,34 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub fn open(base: &Path, limits: Limits) -> Result<Self, JournalError> {
-        Self::of(Folder::take(base)?, limits)
+        let folder = Folder::take(base)?;
+        let loaded = folder.load()?;
+        Self::of(folder, loaded, limits)
     }
 
     /// Journals below `base` that dead processes left with something in them, to be
-    /// replayed by this one: first those of what was forgotten, then the others.
+    /// replayed by this one: first those of what was forgotten, then the others. What else
+    /// they left, as half a record, is reported and cleared away.
     ///
     /// # Errors
     /// [`JournalError`].
     pub fn adopt(base: &Path, limits: Limits) -> Result<[Vec<Self>; 2], JournalError> {
         let of = |folders: Vec<Folder>| {
-            let journals = folders.into_iter().map(|folder| Self::of(folder, limits));
-            journals.collect::<Result<Vec<_>, _>>()
+            let mut journals = Vec::new();
+            for folder in folders {
+                let loaded = folder.load()?;
+                // Nobody's writer, where nothing waits.
+                if loaded.found.waiting > 0 {
+                    journals.push(Self::of(folder, loaded, limits)?);
+                }
+            }
+            Ok::<_, JournalError>(journals)
         };
         let forgotten = of(Folder::abandoned(&of_forgotten(base))?)?;
         Ok([forgotten, of(Folder::abandoned(base)?)?])
     }
 
-    fn of(folder: Folder, limits: Limits) -> Result<Self, JournalError> {
-        let failed = |source| JournalError::Io {
-            path: folder.path().to_owned(),
-            source,
-        };
-        let loaded = load::load(folder.path()).map_err(failed)?;
-        load::report(folder.path(), &loaded.found);
+    fn of(folder: Folder, loaded: Loaded, limits: Limits) -> Result<Self, JournalError> {
         let (commands, receiver) = mpsc::channel(QUEUE);
         let mut pending = Pending::default();
         for entry in loaded.entries {

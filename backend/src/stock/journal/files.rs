@@ -21,6 +21,8 @@ use super::Limits;
 pub(super) const EXTENSION: &str = "journal";
 /// The file that says how far all was replayed.
 pub(super) const POSITION: &str = "position";
+/// The extension of files that a disk damaged.
+pub(super) const DAMAGED: &str = "damaged";
 
 /// A file that is not written any more.
 #[derive(Debug)]
@@ -217,6 +219,32 @@ impl Files {
         if through <= self.position && !self.closed.iter().any(is_done) {
             return Ok(());
         }
+        self.note_position(through)?;
+        for closed in self.closed.extract_if(.., |closed| closed.last <= through) {
+            fs::remove_file(&closed.path)?;
+        }
+        Ok(())
+    }
+
+    /// Clears the folder of files of which nothing waits to be replayed, so that what is wrong
+    /// with them is reported once. Those that may be `damaged` are kept under another name.
+    pub(super) fn clear(&mut self, damaged: bool) -> io::Result<()> {
+        if self.closed.is_empty() {
+            return Ok(());
+        }
+        self.note_position(self.next - 1)?;
+        for closed in self.closed.drain(..) {
+            if damaged {
+                set_aside(&closed.path, DAMAGED)?;
+            } else {
+                fs::remove_file(&closed.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes on the disk that all records up to `through` were replayed.
+    fn note_position(&mut self, through: u64) -> io::Result<()> {
         let position = Position {
             journal: self.journal,
             seq: through,
@@ -229,9 +257,6 @@ impl Files {
         // Before a file goes: otherwise it would seem to be missing.
         sync_folder(&self.folder)?;
         self.position = through;
-        for closed in self.closed.extract_if(.., |closed| closed.last <= through) {
-            fs::remove_file(&closed.path)?;
-        }
         Ok(())
     }
 
@@ -239,6 +264,18 @@ impl Files {
     pub(super) fn is_worth_noting(&self, through: u64) -> bool {
         through + 1 >= self.next || self.closed.iter().any(|closed| closed.last <= through)
     }
+}
+
+/// Renames a file that is not replayed, and returns its new name. What bears that name already
+/// is kept, too: numbers of files begin anew once all were replayed.
+pub(super) fn set_aside(path: &Path, extension: &str) -> io::Result<PathBuf> {
+    let first = path.with_extension(extension);
+    let further = (2..).map(|n: u32| path.with_extension(format!("{n}.{extension}")));
+    let mut names = std::iter::once(first).chain(further);
+    let free = names.find(|name| !name.exists());
+    let aside = free.ok_or_else(|| io::Error::other("no name is free"))?;
+    fs::rename(path, &aside)?;
+    Ok(aside)
 }
 
 /// A random id.

@@ -13,6 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::JournalError;
 use super::files::EXTENSION;
+use super::load::{self, Loaded};
 
 /// Processes that may have journals below one folder.
 const MOST: u32 = 256;
@@ -27,6 +28,14 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Reads it.
+    pub(super) fn load(&self) -> Result<Loaded, JournalError> {
+        load::load(&self.path).map_err(|source| JournalError::Io {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// The first folder below `base` that no living process has.

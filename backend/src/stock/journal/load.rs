@@ -23,8 +23,19 @@ pub(super) struct Loaded {
     pub(super) found: Found,
 }
 
-/// Reads all files of a folder, in order.
+/// Reads all files of a folder, and logs what was found. Files of which nothing waits are
+/// cleared away.
 pub(super) fn load(folder: &Path) -> io::Result<Loaded> {
+    let mut loaded = read(folder)?;
+    report(folder, &loaded.found);
+    if loaded.entries.is_empty() {
+        loaded.files.clear(loaded.found.lost > 0)?;
+    }
+    Ok(loaded)
+}
+
+/// Reads all files of a folder, in order.
+fn read(folder: &Path) -> io::Result<Loaded> {
     let position = read_position(folder)?;
     let mut loading = Loading {
         journal: position.map(|position| position.journal),
@@ -39,12 +50,11 @@ pub(super) fn load(folder: &Path) -> io::Result<Loaded> {
         highest = highest.max(number);
         let bytes = fs::read(&path)?;
         if let Err(why) = loading.take(number, &path, &bytes) {
-            let aside = path.with_extension(why.extension());
+            let aside = files::set_aside(&path, why.extension())?;
             tracing::error!(
                 file = %path.display(), renamed = %aside.display(),
                 "a file of the purchase journal is not replayed: {}", why.sentence()
             );
-            fs::rename(&path, &aside)?;
             loading.found.set_aside.push(aside);
         }
     }
@@ -69,7 +79,7 @@ pub(super) fn load(folder: &Path) -> io::Result<Loaded> {
 }
 
 /// Logs what was found, if anything was.
-pub(super) fn report(folder: &Path, found: &Found) {
+fn report(folder: &Path, found: &Found) {
     let folder = folder.display();
     if found.lost > 0 {
         tracing::error!(
@@ -100,7 +110,7 @@ impl Aside {
     fn extension(&self) -> &'static str {
         match self {
             Self::Header(HeaderError::Version(_)) => "version",
-            Self::Header(_) => "damaged",
+            Self::Header(_) => files::DAMAGED,
             Self::Foreign => "foreign",
         }
     }

@@ -241,6 +241,56 @@ async fn two_processes_have_folders_of_their_own_and_one_adopts_what_the_other_l
     assert_eq!(two.waiting(), 0);
 }
 
+/// Adopts what was left in `folder`, twice: nothing of it is to be replayed, and what is wrong
+/// with it is not found again. Whoever has the folder next misses nothing in it.
+async fn finds_nothing_to_replay(base: &Path, folder: &Path) {
+    let [forgotten, others] = Journal::adopt(base, LIMITS).unwrap();
+    assert!(forgotten.is_empty() && others.is_empty());
+    assert_eq!(files(folder), Vec::<PathBuf>::new());
+    let next = Journal::open(base, LIMITS).unwrap();
+    append_all(&next, 5..7).await;
+    let again = reopen(base);
+    assert_eq!(users(&again), ["u5", "u6"]);
+    assert_eq!((again.found().lost, again.found().torn), (0, false));
+}
+
+/// A process was killed in the middle of its only record, and not started again.
+#[tokio::test]
+async fn half_a_record_and_nothing_else_is_found_once() {
+    let (base, dead) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let journal = Journal::open(dead.path(), LIMITS).unwrap();
+    append_all(&journal, 0..1).await;
+    let left = base.path().join("1");
+    copy_files(journal.folder(), &left);
+    let file = files(&left).remove(0);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes.truncate(header::LEN + OVERHEAD + 1);
+    fs::write(&file, &bytes).unwrap();
+    finds_nothing_to_replay(base.path(), &left).await;
+    assert!(!file.with_extension("damaged").exists());
+}
+
+/// A process was killed when all was replayed, before it had removed the file, and the disk
+/// has damaged that.
+#[tokio::test]
+async fn a_damaged_file_of_which_nothing_waits_is_found_once_and_kept() {
+    let (base, dead) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let journal = Journal::open(dead.path(), LIMITS).unwrap();
+    append_all(&journal, 0..2).await;
+    let left = base.path().join("1");
+    copy_files(journal.folder(), &left);
+    journal.replayed(&segment(), 2);
+    let position = journal.folder().join("position");
+    crate::common::eventually("it is noted", || async { position.exists().then_some(()) }).await;
+    fs::copy(&position, left.join("position")).unwrap();
+    let file = files(&left).remove(0);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[header::LEN + OVERHEAD + 1] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    finds_nothing_to_replay(base.path(), &left).await;
+    assert!(fs::read(file.with_extension("damaged")).is_ok_and(|kept| kept == bytes));
+}
+
 #[tokio::test]
 async fn what_was_forgotten_is_adopted_apart_from_what_waited() {
     let base = TempDir::new().unwrap();
