@@ -3,6 +3,7 @@
 //! overriding the one before.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -257,8 +258,18 @@ pub struct Config {
     /// The folder with `html/`, `conf/` and `examples/`; `None` if it was found nowhere.
     pub home: Option<PathBuf>,
     settings: Vec<Setting>,
-    in_force: BTreeMap<String, String>,
+    in_force: InForce,
     warning: Option<String>,
+}
+
+/// Settings as they were written, secrets among them: `Debug` shows only which there are.
+#[derive(Clone)]
+struct InForce(BTreeMap<String, String>);
+
+impl fmt::Debug for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// Whether the settings of the system that runs in the data folder are in force.
@@ -385,7 +396,7 @@ impl Config {
             home,
             data,
             settings: Vec::new(),
-            in_force: values.in_force(),
+            in_force: InForce(values.in_force()),
             warning: None,
         };
         Ok(Self {
@@ -404,7 +415,7 @@ impl Config {
     /// Not masked.
     #[must_use]
     pub fn in_force(&self) -> &BTreeMap<String, String> {
-        &self.in_force
+        &self.in_force.0
     }
 
     /// What an operator should know of how the settings came about.
@@ -441,7 +452,7 @@ impl Config {
         };
         setting.value = value.to_owned();
         setting.source = Source::Flag("--demo".to_owned());
-        self.in_force.insert(key.to_owned(), value.to_owned());
+        self.in_force.0.insert(key.to_owned(), value.to_owned());
         true
     }
 

@@ -132,12 +132,12 @@ impl Values {
             Some(given) => (given.text.clone(), given.source.clone()),
             None => (default.to_owned(), Source::Default),
         };
+        let text = match std::path::absolute(&text) {
+            Ok(path) if text.contains('/') => path.display().to_string(),
+            _ => text,
+        };
+        self.restate(key, text.clone());
         let path = PathBuf::from(&text);
-        if let Ok(absolute) = std::path::absolute(&path)
-            && text.contains('/')
-        {
-            self.restate(key, absolute.display().to_string());
-        }
         self.taken.insert(key, (text, source));
         path
     }
