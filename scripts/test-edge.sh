@@ -83,6 +83,8 @@ if [ -e /proc/net/if_inet6 ]; then
     fact "it serves by IPv6" yes "$(serves "[::1]:$port" && echo yes)"
 fi
 
+fact "the clock beside the figures" yes "$(serves "127.0.0.1:${ports[2]}" && echo yes)"
+
 # --- The log -------------------------------------------------------------------
 
 agent=$(head -c 900 /dev/zero | tr '\0' a)

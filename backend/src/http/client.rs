@@ -84,10 +84,11 @@ impl HttpClient {
     }
 }
 
-/// The error with all its causes: by itself it says only "client error".
+/// All causes of the error: by itself it says only "client error".
 fn in_full(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
+    let first = error.source().unwrap_or(error);
+    let mut text = first.to_string();
+    let mut cause = first.source();
     while let Some(inner) = cause {
         text = format!("{text}: {inner}");
         cause = inner.source();

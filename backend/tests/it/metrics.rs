@@ -1,6 +1,7 @@
 //! `/metrics` of every role: what Prometheus scrapes of a system that sells.
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::common::{TestRedis, eventually};
+use crate::common::authority::Authority;
+use crate::common::{TestRedis, eventually, program};
 
 /// Serves the ops role on a socket.
 fn ops(data: &Path, redis: &TestRedis, socket: &Path) -> Process {
@@ -18,12 +20,78 @@ fn ops(data: &Path, redis: &TestRedis, socket: &Path) -> Process {
     Process::start(data, &[&listen, &url, "serve", "--roles", "ops"])
 }
 
+/// An nginx that serves TLS alone: an edge's metrics, and its clock.
+struct TlsEdge {
+    authority: Authority,
+    port: u16,
+    nginx: Child,
+}
+
+impl TlsEdge {
+    fn start() -> Self {
+        let authority = Authority::new();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = port.local_addr().unwrap().port();
+        let conf = authority.file("nginx.conf");
+        let text = format!(
+            r#"daemon off; pid edge.pid; error_log stderr;
+            events {{}}
+            http {{
+                access_log off;
+                map $msec $now_ms {{ "~^(?<s>\d+)\.(?<ms>\d+)$" $s$ms; }}
+                server {{
+                    listen 127.0.0.1:{port} ssl;
+                    ssl_certificate cert.pem; ssl_certificate_key key.pem;
+                    location = /metrics {{ return 200 "seckill_admitted_total 7\n"; }}
+                    location = /api/time {{ return 200 '{{"now_ms":$now_ms}}'; }}
+                }}
+            }}"#
+        );
+        std::fs::write(&conf, text).unwrap();
+        let nginx = Command::new("nginx")
+            .arg("-p")
+            .arg(conf.parent().unwrap())
+            .args(["-c", "nginx.conf"])
+            .spawn()
+            .unwrap();
+        Self {
+            authority,
+            port,
+            nginx,
+        }
+    }
+
+    /// The program as on a machine that trusts this edge, and reads its metrics.
+    fn reader(&self) -> Command {
+        let mut command = program();
+        command
+            .env("SSL_CERT_FILE", self.authority.file("ca.pem"))
+            .env(
+                "SECKILL_EDGES",
+                format!("https://localhost:{}/metrics", self.port),
+            );
+        command
+    }
+}
+
+impl Drop for TlsEdge {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.nginx.id()).unwrap();
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        let _ = self.nginx.wait();
+    }
+}
+
 /// A process of the program, ended when dropped.
 struct Process(Child);
 
 impl Process {
     fn start(data: &Path, arguments: &[&str]) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_seckill"))
+        Self::spawn(program(), data, arguments)
+    }
+
+    fn spawn(mut program: Command, data: &Path, arguments: &[&str]) -> Self {
+        let child = program
             .args(arguments)
             .env("SECKILL_DATA", data)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -113,4 +181,29 @@ async fn the_ops_role_gets_requests_while_redis_is_away() {
     redis.kill();
     // It serves the document of the day from the disk.
     says(r#""redis":"away""#).await;
+}
+
+#[tokio::test]
+async fn an_edge_that_serves_tls_alone_is_polled_and_its_clock_is_read() {
+    let (data, redis) = (TempDir::new().unwrap(), TestRedis::start().await);
+    let edge = TlsEdge::start();
+    let socket = data.path().join("ops.sock");
+    let listen = format!("--set=ops_listen=unix:{}", socket.display());
+    let url = format!("--set=redis_url={}", redis.url());
+    let arguments = [&listen, &url, "serve", "--roles", "ops"];
+    let _ops = Process::spawn(edge.reader(), data.path(), &arguments);
+    let name = format!("localhost:{}", edge.port);
+    let up = format!(r#"seckill_part_up{{part="edge",edge="{name}"}} 1"#);
+    until_line(&socket, &up).await;
+
+    let said = doctor(edge.reader(), data.path(), &url);
+    let agrees = format!("the edge at {name} agrees with this machine");
+    assert!(said.contains(&agrees), "{said}");
+}
+
+/// What `seckill doctor` says of the back end and of the edges that are listed.
+fn doctor(mut program: Command, data: &Path, redis: &str) -> String {
+    program.args(["doctor", "--no-edge", "--set=port=1", redis]);
+    let output = program.env("SECKILL_DATA", data).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -10,7 +10,7 @@ impl Values {
     /// text. Unset: those of the edge that "seckill up" starts on `port`.
     pub(in crate::config) fn edges(&mut self, port: u16) -> Result<Vec<Uri>, ConfigError> {
         let right = "write a list such as [\"http://10.0.0.1/metrics\", \
-                     \"http://10.0.0.2:8080/metrics\"]; the edges must allow this machine there";
+                     \"https://shop.example:8443/metrics\"]; the edges must allow this machine there";
         let parse = |text: &str| {
             let uris: Option<Vec<Uri>> = list(text)
                 .map(|uri| uri.parse().ok().filter(is_edge))
@@ -28,7 +28,8 @@ impl Values {
 }
 
 fn is_edge(uri: &Uri) -> bool {
-    uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty())
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.host().is_some_and(|host| !host.is_empty())
 }
 
 fn shown(uris: Vec<Uri>) -> (Vec<Uri>, String) {
@@ -61,9 +62,9 @@ mod tests {
         let own = config("").unwrap().edges;
         assert_eq!(own[0].to_string(), "http://127.0.0.1:8090/metrics");
         assert_eq!(config("[]").unwrap().edges.len(), 0);
-        let two = config("[\"http://a/metrics\",\n \"http://b:81/metrics\",]").unwrap();
+        let two = config("[\"http://a/metrics\",\n \"https://b:81/metrics\",]").unwrap();
         assert_eq!(two.edges.len(), 2);
-        for wrong in ["a:80", "https://a/metrics", "http://a b", "/metrics"] {
+        for wrong in ["a:80", "ftp://a/metrics", "http://a b", "/metrics"] {
             let error = config(wrong).unwrap_err();
             assert!(error.contains("http://10.0.0.1"), "{error}");
         }

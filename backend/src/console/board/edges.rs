@@ -6,16 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::{StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use axum::http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::edge_metrics::{self, EdgeMetrics};
 use super::rate::{GateCounts, Rate, RateMeter};
+use crate::config::masked_url;
+use crate::http::client::HttpClient;
 
 /// How often each edge is polled.
 const EVERY: Duration = Duration::from_millis(500);
@@ -37,14 +36,6 @@ pub(super) struct EdgeState {
     pub(super) away: Option<String>,
 }
 
-/// A client for the edges' metrics.
-pub(super) type Http = Client<HttpConnector, Empty<Bytes>>;
-
-/// A client whose connections stay open.
-pub(super) fn client() -> Http {
-    Client::builder(TokioExecutor::new()).build_http()
-}
-
 /// The edges' last known states, by `host:port`; empty until they were polled.
 pub(super) type EdgeStates = Arc<Mutex<BTreeMap<String, EdgeState>>>;
 
@@ -52,73 +43,76 @@ pub(super) type EdgeStates = Arc<Mutex<BTreeMap<String, EdgeState>>>;
 pub(super) fn follow(addresses: &[Uri]) -> (EdgeStates, JoinSet<()>) {
     let states = EdgeStates::default();
     let mut tasks = JoinSet::new();
-    let http = client();
     for address in addresses {
-        tasks.spawn(follow_one(
-            http.clone(),
-            address.clone(),
-            Arc::clone(&states),
-        ));
+        tasks.spawn(follow_one(PolledEdge::new(address), Arc::clone(&states)));
     }
     (states, tasks)
 }
 
-/// What the board calls an edge.
-pub(super) fn name_of(address: &Uri) -> String {
-    let host = address.host().unwrap_or_default();
-    format!("{host}:{}", address.port_u16().unwrap_or(80))
+/// An edge whose metrics are polled, by HTTP or HTTPS.
+pub(super) struct PolledEdge {
+    /// What the board calls it: its `host:port`.
+    pub(super) name: String,
+    address: Uri,
+    /// Keeps its connection; else why there is none.
+    client: Result<HttpClient, String>,
 }
 
-async fn follow_one(http: Http, address: Uri, states: EdgeStates) {
-    let name = name_of(&address);
+async fn follow_one(edge: PolledEdge, states: EdgeStates) {
     let (started, mut meter) = (Instant::now(), RateMeter::default());
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let response = timeout(TIMEOUT, fetch(&http, &address)).await;
+        let response = timeout(TIMEOUT, edge.fetch()).await;
         let metrics = response.unwrap_or_else(|_| Err(format!("no response within {TIMEOUT:?}")));
         let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut all = states.lock().unwrap_or_else(PoisonError::into_inner);
-        let edge = all.entry(name.clone()).or_default();
+        let state = all.entry(edge.name.clone()).or_default();
         match metrics {
             Ok(metrics) => {
                 meter.add(now_ms, metrics.gate.clone());
-                edge.total = meter.total().clone();
-                edge.metrics = metrics;
-                edge.away = None;
+                state.total = meter.total().clone();
+                state.metrics = metrics;
+                state.away = None;
             }
             Err(reason) => {
                 meter.reset();
-                edge.away = Some(reason);
+                state.away = Some(reason);
             }
         }
-        edge.rate = meter.rate();
+        state.rate = meter.rate();
     }
 }
 
-/// Fetches the metrics once.
-pub(super) async fn fetch(http: &Http, address: &Uri) -> Result<EdgeMetrics, String> {
-    let response = http.get(address.clone()).await;
-    let response = response.map_err(|error| cause(&error))?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_PAGE).collect().await;
-    let body = body.map_err(|error| error.to_string())?.to_bytes();
-    match status {
-        StatusCode::OK => edge_metrics::read(&String::from_utf8_lossy(&body))
-            .ok_or_else(|| format!("{address} is no page of the module's metrics")),
-        StatusCode::FORBIDDEN => Err(format!(
-            "{address} is forbidden to this machine; allow its address in the edge's \"location = /metrics\""
-        )),
-        other => Err(format!("{address} responds with {other}")),
+impl PolledEdge {
+    pub(super) fn new(address: &Uri) -> Self {
+        let (scheme, host) = (address.scheme_str(), address.host().unwrap_or_default());
+        let usual = if scheme == Some("https") { 443 } else { 80 };
+        Self {
+            name: format!("{host}:{}", address.port_u16().unwrap_or(usual)),
+            address: address.clone(),
+            client: HttpClient::new(scheme).map_err(|error| error.to_string()),
+        }
     }
-}
 
-/// The root cause of an error: "connection refused", not "client error".
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
+    /// Fetches the metrics once.
+    pub(super) async fn fetch(&self) -> Result<EdgeMetrics, String> {
+        let request = Request::get(self.address.clone()).body(Full::new(Bytes::new()));
+        let request = request.map_err(|error| error.to_string())?;
+        let response = self.client.as_ref()?.send(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_PAGE).collect().await;
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        // It may hold credentials, and everybody at the console reads why an edge is away.
+        let address = masked_url(&self.address.to_string());
+        match status {
+            StatusCode::OK => edge_metrics::read(&String::from_utf8_lossy(&body))
+                .ok_or_else(|| format!("{address} is no page of the module's metrics")),
+            StatusCode::FORBIDDEN => Err(format!(
+                "{address} is forbidden to this machine; allow its address in the edge's \"location = /metrics\""
+            )),
+            other => Err(format!("{address} responds with {other}")),
+        }
     }
-    deepest.to_string()
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 
+use super::edges::PolledEdge;
 use super::rate::RateMeter;
-use super::{Sources, edges, site};
+use super::{Sources, site};
 use crate::now_ms;
 use crate::store::{Actor, Done};
 
@@ -49,7 +50,7 @@ pub(crate) async fn run(
     keep_days: u64,
     stop: tokio_util::sync::CancellationToken,
 ) {
-    let http = edges::client();
+    let edges: Vec<PolledEdge> = sources.edges.iter().map(PolledEdge::new).collect();
     let mut meters: BTreeMap<String, RateMeter> = BTreeMap::new();
     let mut before: Option<(u64, u64, u64)> = None;
     note_start(&sources).await;
@@ -60,7 +61,7 @@ pub(crate) async fn run(
             () = sleep(Duration::from_millis(next.saturating_sub(now_ms()))) => {}
         }
         let mut point = Recorded::default();
-        if count(&http, &sources, &mut meters).await {
+        if count(&edges, &mut meters).await {
             let total = |of: fn(&RateMeter) -> u64| meters.values().map(of).sum::<u64>();
             let received = total(|meter| meter.total().received());
             let admitted = total(|meter| meter.total().admitted);
@@ -105,16 +106,12 @@ pub(crate) async fn run(
 
 /// Reads every edge's counters; `false` if one is missing, so that no rate is made of
 /// less than all of them.
-async fn count(
-    http: &edges::Http,
-    sources: &Sources,
-    meters: &mut BTreeMap<String, RateMeter>,
-) -> bool {
-    let mut is_whole = !sources.edges.is_empty();
-    for address in &sources.edges {
-        match timeout(TIMEOUT, edges::fetch(http, address)).await {
+async fn count(edges: &[PolledEdge], meters: &mut BTreeMap<String, RateMeter>) -> bool {
+    let mut is_whole = !edges.is_empty();
+    for edge in edges {
+        match timeout(TIMEOUT, edge.fetch()).await {
             Ok(Ok(metrics)) => {
-                let meter = meters.entry(edges::name_of(address)).or_default();
+                let meter = meters.entry(edge.name.clone()).or_default();
                 meter.add(now_ms(), metrics.gate);
             }
             _ => is_whole = false,

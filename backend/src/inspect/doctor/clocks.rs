@@ -41,30 +41,35 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
             findings.push(judge(&format!("Redis at {}", link.address()), reading));
         }
     }
-    for edge in edges(config) {
-        findings.push(match of_edge(&edge).await {
-            Ok(reading) => judge(&format!("the edge at {edge}"), reading),
-            Err(reason) => Finding::doubtful(
+    for time in edges(config) {
+        let edge = time.authority().map_or("", Authority::as_str);
+        match of_edge(&time).await {
+            Ok(reading) => findings.push(judge(&format!("the edge at {edge}"), reading)),
+            Err(reason) => findings.push(Finding::doubtful(
                 SUBJECT,
                 format!("the edge at {edge} does not tell the time ({reason})"),
                 "see that nginx runs there and serves seckill_time at /api/time; the setting \
                  \"edges\" lists the edges",
-            ),
-        });
+            )),
+        }
     }
     findings
 }
 
-/// Where the edges are: those of the setting, else the one of this machine.
-fn edges(config: &Config) -> Vec<String> {
-    let named = config.edges.iter().filter_map(|uri| uri.authority());
-    // Without credentials, which may stand before the host.
-    let host = |it: &Authority| it.as_str().rsplit('@').next().map(str::to_owned);
-    let named: Vec<String> = named.filter_map(host).collect();
-    match named.is_empty() {
-        true => vec![format!("127.0.0.1:{}", config.port)],
-        false => named,
+/// Where the edges tell the time: those of the setting, else the one of this machine.
+fn edges(config: &Config) -> Vec<Uri> {
+    let time = |edge: &Uri| {
+        // Without credentials, which may stand before the host.
+        let host = edge.authority()?.as_str().rsplit('@').next()?;
+        format!("{}://{host}/api/time", edge.scheme_str()?)
+            .parse()
+            .ok()
+    };
+    if config.edges.is_empty() {
+        let own = format!("http://127.0.0.1:{}/api/time", config.port);
+        return own.parse().into_iter().collect();
     }
+    config.edges.iter().filter_map(time).collect()
 }
 
 async fn of_redis(link: &RedisLink) -> Option<Reading> {
@@ -87,14 +92,11 @@ struct EdgeTime {
     now_ms: u64,
 }
 
-async fn of_edge(authority: &str) -> Result<Reading, String> {
-    let uri: Uri = format!("http://{authority}/api/time")
-        .parse()
-        .map_err(|_| "its address is wrong".to_owned())?;
-    let client = HttpClient::new(Some("http")).map_err(|error| error.to_string())?;
+async fn of_edge(time: &Uri) -> Result<Reading, String> {
+    let client = HttpClient::new(time.scheme_str()).map_err(|error| error.to_string())?;
     let mut best: Option<Reading> = None;
     for _ in 0..3 {
-        let request = Request::get(uri.clone())
+        let request = Request::get(time.clone())
             .body(Full::new(Bytes::new()))
             .map_err(|error| error.to_string())?;
         let (started, began_ms) = (Instant::now(), now_ms());
@@ -107,9 +109,9 @@ async fn of_edge(authority: &str) -> Result<Reading, String> {
         let body = to_bytes(response.into_body(), 4096)
             .await
             .map_err(|error| error.to_string())?;
-        let time: EdgeTime =
+        let edge: EdgeTime =
             serde_json::from_slice(&body).map_err(|_| "the response is not its time".to_owned())?;
-        let reading = reading(time.now_ms, began_ms, started);
+        let reading = reading(edge.now_ms, began_ms, started);
         if best.is_none_or(|best| reading.within_ms < best.within_ms) {
             best = Some(reading);
         }

@@ -48,7 +48,7 @@ fn a_wrong_value_that_may_be_a_secret_is_not_shown() {
         ("redis_url", "http://li:s3cret@h", "redis://HOST:PORT/DB"),
         ("database_url", "oracle://s3cret", "sqlite:/PATH"),
         ("alerts_webhook", "s3cret", "https://HOST/PATH"),
-        ("edges", "https://h/s3cret", "http://10.0.0.1/metrics"),
+        ("edges", "ftp://h/s3cret", "http://10.0.0.1/metrics"),
         ("login_url", "u:s3cret@h", "https://example.com"),
         ("shop_origins", "https://u:s3cret@h", "https://mall"),
         ("purge_header", "s3cret", "Authorization"),
