@@ -85,7 +85,7 @@ impl Edges {
 
 impl Edge {
     /// Has nginx read the configuration of this process.
-    pub(super) async fn read(program: &Path, master: Master) -> Self {
+    pub(super) async fn read(program: &Path, mut master: Master) -> Self {
         let mut arguments = vec!["-T".to_owned()];
         for (flag, path) in [("-c", &master.conf), ("-p", &master.prefix)] {
             if let Some(path) = path {
@@ -95,7 +95,10 @@ impl Edge {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let directives = match masters::run(program, &words).await {
             Ok(output) if output.status.success() => {
-                Ok(nginx_text::parse(&String::from_utf8_lossy(&output.stdout)))
+                let text = String::from_utf8_lossy(&output.stdout);
+                // Wherever nginx found it.
+                master.conf = nginx_text::main_file(&text).or(master.conf);
+                Ok(nginx_text::parse(&text))
             }
             Ok(output) => Err(Unread::Refused(masters::reason(&output))),
             Err(reason) => Err(Unread::NotRun(reason)),

@@ -15,18 +15,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Master {
     pub(super) pid: u32,
-    /// The file named by `-c`.
+    /// The file named by `-c`, which nginx looks up in the folder of `-p`.
     pub(super) conf: Option<PathBuf>,
     /// The folder named by `-p`.
     pub(super) prefix: Option<PathBuf>,
 }
 
 impl Master {
-    /// One that would have this configuration, or nginx's usual one; it does not run.
+    /// One that would have this configuration, or nginx's usual one; it does not run. A
+    /// relative name is meant from here, where nginx would take a folder of its own.
     pub(super) fn of_file(conf: Option<&Path>) -> Self {
+        let absolute = |conf: &Path| std::path::absolute(conf).unwrap_or_else(|_| conf.to_owned());
         Self {
             pid: 0,
-            conf: conf.map(Path::to_owned),
+            conf: conf.map(absolute),
             prefix: None,
         }
     }
@@ -54,7 +56,8 @@ pub(super) fn masters() -> Vec<Master> {
     numbers
         .filter_map(|pid| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-            master(pid, &String::from_utf8_lossy(&line))
+            let folder = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+            master(pid, &String::from_utf8_lossy(&line), &folder)
         })
         .collect()
 }
@@ -63,8 +66,8 @@ pub(super) fn masters() -> Vec<Master> {
 const FLAGS: [&str; 4] = ["-c", "-p", "-e", "-g"];
 
 /// Reads the title that a master gives its process: `nginx: master process` and the
-/// command line.
-fn master(pid: u32, title: &str) -> Option<Master> {
+/// command line, given in `folder`.
+fn master(pid: u32, title: &str, folder: &Path) -> Option<Master> {
     let command = title.strip_prefix("nginx: master process ")?;
     // Arguments are joined by spaces, and a folder's name may have some.
     let after = |flag: &str| {
@@ -73,11 +76,13 @@ fn master(pid: u32, title: &str) -> Option<Master> {
         let value = &rest[..ends.min().unwrap_or(rest.len())];
         Some(PathBuf::from(value.trim_end_matches([' ', '\0'])))
     };
-    Some(Master {
-        pid,
-        conf: after("-c"),
-        prefix: after("-p"),
-    })
+    // Without the "." of "-p .", which people would only read over.
+    let prefix = after("-p").map(|it| folder.join(it).components().collect::<PathBuf>());
+    let conf = after("-c").map(|it| match &prefix {
+        Some(prefix) => prefix.join(it),
+        None => it,
+    });
+    Some(Master { pid, conf, prefix })
 }
 
 /// Why nginx refused something, in its own words, without its name, the time and its
@@ -120,12 +125,18 @@ mod tests {
             conf: Some("/d/nginx.conf".into()),
             prefix: Some("/d".into()),
         };
-        assert_eq!(master(7, title), Some(found));
-        assert_eq!(master(7, "nginx: worker process"), None);
-        let plain = master(7, "nginx: master process /usr/sbin/nginx -g daemon on;\0").unwrap();
+        let master = |title: &str| master(7, title, Path::new("/d"));
+        assert_eq!(master(title), Some(found));
+        assert_eq!(master("nginx: worker process"), None);
+        for relative in ["-c nginx.conf -p /d", "-p . -c nginx.conf"] {
+            let title = format!("nginx: master process nginx {relative}\0");
+            let conf = master(&title).unwrap().conf;
+            assert_eq!(conf, Some("/d/nginx.conf".into()), "{title}");
+        }
+        let plain = master("nginx: master process /usr/sbin/nginx -g daemon on;\0").unwrap();
         assert_eq!(plain.conf, None);
         let spaces = "nginx: master process nginx -p /my shop/nginx -c /my shop/nginx.conf -g daemon off;\0\0";
-        let spaces = master(7, spaces).unwrap();
+        let spaces = master(spaces).unwrap();
         assert_eq!(spaces.conf, Some("/my shop/nginx.conf".into()));
         assert_eq!(spaces.prefix, Some("/my shop/nginx".into()));
     }

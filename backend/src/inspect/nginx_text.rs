@@ -1,5 +1,7 @@
 //! Directives out of what `nginx -T` prints.
 
+use std::path::PathBuf;
+
 /// One directive: the blocks around it from the outside, its name, its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::inspect) struct Directive {
@@ -14,6 +16,15 @@ impl Directive {
         let mut values = self.arguments.iter();
         values.find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
     }
+}
+
+/// The file that was read first: the configuration itself, where nginx found it.
+pub(in crate::inspect) fn main_file(text: &str) -> Option<PathBuf> {
+    let files = text.lines().filter_map(|line| {
+        let file = line.strip_prefix("# configuration file ")?;
+        file.strip_suffix(':')
+    });
+    files.map(PathBuf::from).next()
 }
 
 /// Reads all directives, those that open a block included.
@@ -91,6 +102,13 @@ pub(in crate::inspect) fn parse(text: &str) -> Vec<Directive> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_configuration_is_where_nginx_found_it() {
+        let text = "# configuration file /d/nginx.conf:\nevents {}\n\n# configuration file /d/a:\n";
+        assert_eq!(main_file(text), Some("/d/nginx.conf".into()));
+        assert_eq!(main_file("events {}\n"), None);
+    }
 
     #[test]
     fn directives_are_read_with_their_blocks_and_arguments() {
