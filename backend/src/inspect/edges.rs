@@ -74,7 +74,7 @@ impl Edges {
         let is_own = |edge: &Edge| edge.is_of(system);
         let (own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_own);
         match (own.as_slice(), others.as_slice()) {
-            ([], [one]) if !one.is_of_another_folder() => Self {
+            ([], [one]) if !one.is_of_up() => Self {
                 own: others,
                 others: own,
             },
@@ -150,7 +150,7 @@ impl Edge {
 
     /// Whether "seckill up" wrote its configuration, which is then `nginx/nginx.conf` of a
     /// data folder.
-    fn is_of_another_folder(&self) -> bool {
+    pub(super) fn is_of_up(&self) -> bool {
         let folder = self.master.conf.as_deref().and_then(Path::parent);
         let data = folder.and_then(Path::parent);
         data.is_some_and(|data| running::lock_file(data).exists())

@@ -71,6 +71,26 @@ async fn a_redis_is_off_until_it_keeps_what_was_sold() {
     assert!(lines(&fine).iter().all(|it| it["part"] == "redis"));
 }
 
+/// "seckill up" has the append-only file written to the disk itself, and its Redis reads no
+/// file that could be changed.
+#[tokio::test]
+async fn the_redis_of_up_is_judged_by_what_up_does_for_it() {
+    let redis = TestRedis::start().await;
+    configure(&redis, &[("appendfsync", "no")]).await;
+    let data = tempfile::tempdir().unwrap();
+    fs::create_dir(data.path().join("run")).unwrap();
+    std::os::unix::fs::symlink(redis.socket(), data.path().join("run/redis.sock")).unwrap();
+    let check = program()
+        .args(["tune", "--check", "--json", "--parts=redis"])
+        .env("SECKILL_DATA", data.path())
+        .output()
+        .unwrap();
+    assert_eq!(line(&check, "appendfsync")["state"], "fine");
+    let report: Value = serde_json::from_slice(&check.stdout).unwrap();
+    let note = report["notes"][0].as_str().unwrap();
+    assert!(note.contains("a Redis of your own"), "{note}");
+}
+
 /// What it prints is taken by the server that it is for: Redis starts with the file and is
 /// as wanted then.
 #[tokio::test]

@@ -124,8 +124,9 @@ const ANSWER_BYTES: f64 = 700.0;
 const ZONE_MIB_A_MILLION: f64 = 64.0;
 /// Bytes of a purchase in Redis: record, event, share of the queue.
 const PURCHASE_BYTES: f64 = 1_500.0;
-/// Files of a worker that are no connections: logs, sockets, modules.
-const OTHER_FILES: u64 = 64;
+/// Connections of a worker that are no shopper's: to Redis, and those to back ends that do
+/// not fit into `keepalive` at a peak. They cost no more than some kilobytes each.
+const OWN_CONNECTIONS: u64 = 512;
 
 /// Computes the capacity that `load` needs.
 ///
@@ -153,7 +154,7 @@ pub fn plan(load: &Load, measured: &Measured) -> Capacity {
     let under_way = up(share * load.purchase_ms / 1_000.0).max(1);
     // Twice what is under way on average: arrivals come in bursts.
     let keepalive = (2 * under_way).max(16);
-    let worker_connections = of_worker + keepalive;
+    let limits = WorkerLimits::new(of_worker, keepalive);
     let purchase_roles = needed(purchases, measured.purchase_per_core) + 1;
     let redis_masters = needed(purchases, measured.redis_per_master);
     Capacity {
@@ -163,8 +164,8 @@ pub fn plan(load: &Load, measured: &Measured) -> Capacity {
         purchase_roles,
         redis_masters,
         connections_per_edge: connections,
-        worker_connections,
-        open_files_per_worker: worker_connections + OTHER_FILES,
+        worker_connections: limits.connections,
+        open_files_per_worker: limits.files,
         keepalive,
         backlog: backlog(of_worker),
         local_ports: keepalive * workers,
@@ -175,6 +176,33 @@ pub fn plan(load: &Load, measured: &Measured) -> Capacity {
         orders_done_s: up(load.items as f64 / measured.orders_per_second.max(1e-9)),
         megabits: up(megabits),
         machines: Machines::new(edges, purchase_roles, redis_masters, workers),
+    }
+}
+
+/// What an nginx worker may hold open at the same time, as `seckill capacity` plans it and
+/// `seckill tune` wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerLimits {
+    /// `worker_connections`: shoppers', and its own to back ends and Redis.
+    pub connections: u64,
+    /// `worker_rlimit_nofile`: a connection is an open file, and what is sent through it, a
+    /// page or a picture, is a second one.
+    pub files: u64,
+}
+
+impl WorkerLimits {
+    /// Those of a worker with `of_worker` shoppers, which keeps `keepalive` connections to
+    /// the purchase role.
+    ///
+    /// Worked example: 25,000 shoppers and 50 connections kept are 25,512 connections, and
+    /// 51,024 files.
+    #[must_use]
+    pub fn new(of_worker: u64, keepalive: u64) -> Self {
+        let connections = of_worker.saturating_add(keepalive.max(OWN_CONNECTIONS));
+        Self {
+            connections,
+            files: connections.saturating_mul(2),
+        }
     }
 }
 
@@ -272,7 +300,10 @@ mod tests {
             (2, 2, 1)
         );
         assert_eq!(plan.connections_per_edge, 100_000);
-        assert_eq!(plan.worker_connections, 25_000 + plan.keepalive);
+        assert_eq!(
+            (plan.worker_connections, plan.open_files_per_worker),
+            (25_512, 51_024)
+        );
         assert_eq!((plan.permit_block, plan.orders_done_s), (250, 20));
     }
 

@@ -1,5 +1,7 @@
 //! The edge's settings.
 
+use seckill_core::sale::capacity::WorkerLimits;
+
 use super::Machine;
 use super::rule::{Line, Part, Place, Rule, Syntax, Wanted, Weight};
 use crate::inspect::nginx_text::Directive;
@@ -7,8 +9,6 @@ use crate::inspect::nginx_text::Directive;
 const FILE: &str = "/etc/nginx/nginx.conf";
 /// The backlog of a `listen` that says none.
 const DEFAULT_BACKLOG: u64 = 511;
-/// Connections of a worker to back ends and to Redis.
-const OWN_CONNECTIONS: u64 = 512;
 
 /// The edge's configuration, and what its processes inherited.
 pub(super) struct Edge<'a> {
@@ -81,7 +81,11 @@ impl Edge<'_> {
             line
         };
         let workers = self.workers(machine.cores).max(1);
-        let of_worker = machine.connections.div_ceil(workers) + OWN_CONNECTIONS;
+        let keepalive = self.keepalive();
+        let limits = WorkerLimits::new(
+            machine.connections.div_ceil(workers),
+            keepalive.parse().unwrap_or(0),
+        );
         let own = |name: &str, default: &str| {
             Some(self.value(name).unwrap_or_else(|| default.to_owned()))
         };
@@ -100,7 +104,7 @@ impl Edge<'_> {
                 "worker_connections",
                 "events",
                 Syntax::Nginx,
-                Wanted::AtLeast(of_worker),
+                Wanted::AtLeast(limits.connections),
                 Weight::Matters,
                 "each waiting page holds a connection, and a purchase takes a second one; beyond it shoppers get 500",
                 own("worker_connections", "512"),
@@ -109,9 +113,9 @@ impl Edge<'_> {
                 "worker_rlimit_nofile",
                 "",
                 Syntax::Nginx,
-                Wanted::AtLeast(of_worker * 2),
+                Wanted::AtLeast(limits.files),
                 Weight::Matters,
-                "connections are open files; Debian's service starts nginx with 1,024",
+                "a connection is an open file, and the page sent through it another; Debian's service starts nginx with 1,024",
                 self.value("worker_rlimit_nofile")
                     .or_else(|| self.file_limit.map(|it| it.to_string())),
             ),
@@ -158,7 +162,7 @@ impl Edge<'_> {
                 Wanted::AtLeast(64),
                 Weight::Helps,
                 "a purchase does not pay for a handshake, nor leave a port waiting for a minute",
-                Some(self.keepalive()),
+                Some(keepalive),
             ),
             judge(
                 "buffer",
@@ -216,6 +220,8 @@ fn judge(
 
 #[cfg(test)]
 mod tests {
+    use seckill_core::sale::capacity::{Load, Measured, plan};
+
     use super::*;
     use crate::inspect::nginx_text::parse;
     use crate::inspect::tune::State;
@@ -230,14 +236,29 @@ mod tests {
         rocketmq: false,
     };
 
+    const MEASURED: Measured = Measured {
+        edge_per_core: 60_000.0,
+        purchase_per_core: 20_000.0,
+        redis_per_master: 40_000.0,
+        orders_per_second: 500.0,
+    };
+
     fn states(text: &str, file_limit: Option<u64>) -> Vec<(&'static str, State)> {
+        states_on(&MACHINE, text, file_limit)
+    }
+
+    fn states_on(
+        machine: &Machine,
+        text: &str,
+        file_limit: Option<u64>,
+    ) -> Vec<(&'static str, State)> {
         let directives = parse(text);
         let edge = Edge {
             file: None,
             directives: Some(&directives),
             file_limit,
         };
-        let lines = edge.lines(&MACHINE);
+        let lines = edge.lines(machine);
         lines.iter().map(|line| (line.name, line.state)).collect()
     }
 
@@ -273,6 +294,44 @@ mod tests {
         assert_eq!(state(one, "worker_connections"), State::Off);
         let two = "worker_processes auto; events { worker_connections 16384; }";
         assert_eq!(state(two, "worker_connections"), State::Fine);
+    }
+
+    #[test]
+    fn what_capacity_plans_is_as_wanted() {
+        let load = Load {
+            rps: 50_000.0,
+            shoppers: 50_000,
+            items: 10_000,
+            edge_cores: 2,
+            fill: 0.7,
+            purchase_ms: 5.0,
+            origin_megabits: 0.0,
+            line_megabits: 1_000.0,
+        };
+        for purchase_ms in [5.0, 500.0] {
+            let load = Load {
+                purchase_ms,
+                ..load
+            };
+            let plan = plan(&load, &MEASURED);
+            let text = format!(
+                "worker_processes {}; worker_rlimit_nofile {}; events {{ worker_connections {}; }}
+                 http {{ upstream seckill_purchase {{ keepalive {}; }}
+                         server {{ listen 80 backlog={}; }} }}",
+                plan.workers,
+                plan.open_files_per_worker,
+                plan.worker_connections,
+                plan.keepalive,
+                plan.backlog
+            );
+            let machine = Machine {
+                connections: plan.connections_per_edge,
+                ..MACHINE
+            };
+            for (name, state) in states_on(&machine, &text, None) {
+                assert_ne!(state, State::Off, "{name}: {plan:?}");
+            }
+        }
     }
 
     #[test]

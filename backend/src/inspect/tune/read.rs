@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use super::rule::{Line, Part};
+use super::rule::{Line, Part, State};
 use super::{
     Machine, Options, Tuning, kernel, mariadb, nginx, postgres, redis as redis_rules, rocketmq,
 };
@@ -38,13 +38,14 @@ pub(super) async fn everything(config: &Config, options: &Options) -> Tuning {
         lines.extend(of_kernel(&machine, Path::new("/")));
     }
     if machine.edge {
-        lines.extend(of_edge(edge.as_ref(), options, &machine));
+        lines.extend(of_edge(edge.as_ref(), options, &machine, &mut notes));
     }
     if has(Part::Redis, true) {
         let masters = config.redis_segments.iter().map(String::as_str);
         let masters = masters.filter(|url| cluster_node(url).is_none());
         for url in std::iter::once(config.redis_url.as_str()).chain(masters) {
-            lines.extend(of_redis(url, &machine, &mut notes).await);
+            let is_of_up = !config.redis_is_external && url == config.redis_url;
+            lines.extend(of_redis(url, is_of_up, &machine, &mut notes).await);
         }
     }
     for part in [Part::Mariadb, Part::Postgres] {
@@ -107,10 +108,17 @@ async fn edge(config: &Config, options: &Options, notes: &mut Vec<String>) -> Op
     None
 }
 
-fn of_edge(edge: Option<&Edge>, options: &Options, machine: &Machine) -> Vec<Line> {
+fn of_edge(
+    edge: Option<&Edge>,
+    options: &Options,
+    machine: &Machine,
+    notes: &mut Vec<String>,
+) -> Vec<Line> {
+    let is_of_up = edge.is_some_and(Edge::is_of_up);
     let conf = edge.and_then(|it| it.master.conf.as_deref());
     let conf = conf
         .or(options.nginx_conf.as_deref())
+        .filter(|_| !is_of_up)
         .map(Path::to_string_lossy);
     let limits = edge.map(|it| format!("/proc/{}/limits", it.master.pid));
     let limits = limits.and_then(|path| fs::read_to_string(path).ok());
@@ -119,7 +127,20 @@ fn of_edge(edge: Option<&Edge>, options: &Options, machine: &Machine) -> Vec<Lin
         directives: edge.and_then(|it| it.directives.as_deref().ok()),
         file_limit: limits.and_then(|it| file_limit(&it)),
     };
-    edge.lines(machine)
+    let lines = edge.lines(machine);
+    if is_of_up && !are_fine(&lines) {
+        notes.push(
+            "this edge is the one of \"seckill up\", which writes its configuration at every \
+             start and is not for such a peak; run an nginx of your own, from conf/nginx.conf, \
+             beside \"seckill up --no-edge\" or \"seckill serve\""
+                .to_owned(),
+        );
+    }
+    lines
+}
+
+fn are_fine(lines: &[Line]) -> bool {
+    lines.iter().all(|it| it.state == State::Fine)
 }
 
 /// The soft limit of open files, out of `/proc/PID/limits`.
@@ -144,7 +165,12 @@ fn of_kernel(machine: &Machine, root: &Path) -> Vec<Line> {
     lines.collect()
 }
 
-async fn of_redis(url: &str, machine: &Machine, notes: &mut Vec<String>) -> Vec<Line> {
+async fn of_redis(
+    url: &str,
+    is_of_up: bool,
+    machine: &Machine,
+    notes: &mut Vec<String>,
+) -> Vec<Line> {
     let link = match RedisLink::lazy(url) {
         Ok(link) => link,
         Err(error) => {
@@ -162,11 +188,19 @@ async fn of_redis(url: &str, machine: &Machine, notes: &mut Vec<String>) -> Vec<
             HashMap::new()
         }
     };
-    let rules = redis_rules::rules(machine);
-    let lines = rules
+    let rules = redis_rules::rules(machine, is_of_up);
+    let lines: Vec<Line> = rules
         .iter()
-        .map(|rule| rule.judge(Some(&server), here.get(rule.name).cloned()));
-    lines.collect()
+        .map(|rule| rule.judge(Some(&server), here.get(rule.name).cloned()))
+        .collect();
+    if is_of_up && !are_fine(&lines) {
+        notes.push(
+            "this Redis is the one of \"seckill up\", which reads no redis.conf; what is not as \
+             wanted can be set in a Redis of your own, which redis_url names"
+                .to_owned(),
+        );
+    }
+    lines
 }
 
 async fn redis_settings(
@@ -262,7 +296,6 @@ fn of_rocketmq(conf: Option<&Path>, notes: &mut Vec<String>) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::tune::State;
 
     #[test]
     fn memory_and_limits_are_read_as_the_kernel_writes_them() {

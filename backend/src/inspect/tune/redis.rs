@@ -9,8 +9,10 @@ const PLACE: Place = Place {
     syntax: Syntax::Redis,
 };
 
-/// The settings of a Redis that holds stock or permits.
-pub(super) fn rules(machine: &Machine) -> Vec<Rule> {
+/// The settings of a Redis that holds stock or permits. The one of "seckill up"
+/// (`is_of_up`) may leave its file to the kernel, since that program has it written to the
+/// disk every second.
+pub(super) fn rules(machine: &Machine, is_of_up: bool) -> Vec<Rule> {
     let rule = |name, wanted, weight, reason| Rule {
         part: Part::Redis,
         name,
@@ -42,9 +44,12 @@ pub(super) fn rules(machine: &Machine) -> Vec<Rule> {
         ),
         rule(
             "appendfsync",
-            Wanted::OneOf(&["everysec", "always"]),
+            Wanted::OneOf(match is_of_up {
+                true => &["everysec", "always", "no"],
+                false => &["everysec", "always"],
+            }),
             Weight::Matters,
-            "\"no\" leaves the last half minute of sales to the kernel in a power cut",
+            "\"no\", without \"seckill up\", leaves the last half minute of sales to the kernel in a power cut",
         ),
         rule(
             "aof-use-rdb-preamble",
@@ -93,5 +98,30 @@ pub(super) fn rules(machine: &Machine) -> Vec<Rule> {
 
 /// What to ask a server for.
 pub(super) fn names(machine: &Machine) -> Vec<&'static str> {
-    rules(machine).iter().map(|rule| rule.name).collect()
+    rules(machine, false).iter().map(|rule| rule.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::tune::State;
+
+    #[test]
+    fn only_the_redis_of_up_may_leave_its_file_to_the_kernel() {
+        let machine = Machine {
+            connections: 20_000,
+            cores: 2,
+            memory: 8 << 30,
+            edge: true,
+            redis: true,
+            mariadb: false,
+            rocketmq: false,
+        };
+        let state = |is_of_up| {
+            let rules = rules(&machine, is_of_up);
+            let rule = rules.iter().find(|it| it.name == "appendfsync").unwrap();
+            rule.judge(None, Some("no".to_owned())).state
+        };
+        assert_eq!((state(true), state(false)), (State::Fine, State::Off));
+    }
 }
