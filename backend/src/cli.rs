@@ -109,8 +109,8 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
         _ => Beside::RunningSystem,
     };
     let mut config = Config::load(cli.settings.config.as_deref(), cli.given(), beside)?;
-    if matches!(&cli.command, Command::Up(arguments) if arguments.demo) {
-        config.prepare_demo();
+    if let Command::Up(arguments) = &cli.command {
+        arguments.preset(&mut config);
     }
     let stays = matches!(cli.command, Command::Up(_) | Command::Serve(_));
     if !stays {

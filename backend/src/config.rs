@@ -54,6 +54,8 @@ mod notify;
 pub mod oidc;
 /// Where this program's files are.
 mod places;
+/// What "seckill up" sets unless it is set.
+mod presets;
 /// Reads one raw value as what it must be.
 mod read;
 /// The file by which commands find a running system.
@@ -381,7 +383,7 @@ impl Config {
             keep: values.keep(&data, (pay_within, pay_grace), retire_hours > 0)?,
             alerts_webhook: values.web_hook("alerts_webhook")?,
             traces: values.traces()?,
-            edges: values.edges(port)?,
+            edges: values.edges()?,
             edge_workers: values.optional_number("edge_workers", "auto", 1..=512)?,
             purchase_listen: values.listen("purchase_listen", &run.join("purchase.sock"))?,
             ops_listen: values.listen("ops_listen", &run.join("ops.sock"))?,
@@ -428,32 +430,6 @@ impl Config {
     #[must_use]
     pub fn table(&self) -> String {
         shown::table(&self.settings)
-    }
-
-    /// What `--demo` turns on unless it is set otherwise: the demo login, the
-    /// puzzle, and simulated shoppers, since nothing is real in a demo.
-    pub fn prepare_demo(&mut self) {
-        if self.is_untouched("demo_login", "on") {
-            self.demo_login = true;
-        }
-        if self.is_untouched("captcha", "slider") {
-            self.captcha.kind = captcha::Kind::Slider;
-        }
-        if self.is_untouched("simulation_rounds", ALL_ROUNDS) {
-            self.simulation_rounds = vec![ALL_ROUNDS.to_owned()];
-        }
-    }
-
-    /// Whether `key` is not set; then `--demo` sets it to this value.
-    fn is_untouched(&mut self, key: &str, value: &str) -> bool {
-        let untouched = |s: &&mut Setting| s.key == key && s.source == Source::Default;
-        let Some(setting) = self.settings.iter_mut().find(untouched) else {
-            return false;
-        };
-        setting.value = value.to_owned();
-        setting.source = Source::Flag("--demo".to_owned());
-        self.in_force.0.insert(key.to_owned(), value.to_owned());
-        true
     }
 
     /// Whether simulated shoppers may buy in this round.

@@ -9,7 +9,7 @@ import { business, duration } from './board/business.js';
 import { charts } from './board/charts.js';
 import { follow } from './board/feed.js';
 import { funnel } from './board/funnel.js';
-import { Columns } from './board/patch.js';
+import { Columns, livingEdges } from './board/patch.js';
 import { products } from './board/products.js';
 import './board/words.js';
 
@@ -33,7 +33,7 @@ const sum = (all, of) => {
 
 /** For each tile, its number and the line below it, read from a board. */
 const TILES = {
-  received: (it) => [sum(it.edges, (edge) => edge.received_per_second), t('board.tile.edges', { n: number(Object.values(it.edges).filter((edge) => edge.up).length) })],
+  received: (it) => [sum(it.edges, (edge) => edge.received_per_second), t('board.tile.edges', { n: number(livingEdges(it)) })],
   admitted: (it) => [sum(it.edges, (edge) => edge.admitted_per_second)],
   orders: (it) => [it.orders.per_second ?? null],
   depth: (it) => [it.queue.depth ?? null, it.queue.age_ms !== undefined

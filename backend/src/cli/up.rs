@@ -28,6 +28,18 @@ pub(crate) struct UpArgs {
     roles: Option<Vec<Role>>,
 }
 
+impl UpArgs {
+    /// Sets what follows from these arguments and is not set otherwise.
+    pub(super) fn preset(&self, config: &mut Config) {
+        if !self.no_edge {
+            config.list_own_edge();
+        }
+        if self.demo {
+            config.prepare_demo();
+        }
+    }
+}
+
 /// Runs until a signal, or until a part cannot be kept up.
 ///
 /// # Errors

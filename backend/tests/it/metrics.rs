@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use redis::AsyncCommands as _;
+use seckill_core::keys;
 use tempfile::TempDir;
 
 use crate::common::authority::Authority;
@@ -181,6 +183,28 @@ async fn the_ops_role_gets_requests_while_redis_is_away() {
     redis.kill();
     // It serves the document of the day from the disk.
     says(r#""redis":"away""#).await;
+}
+
+/// Nothing listens where "seckill up" would have its edge: an edge that nobody listed would
+/// be a critical alert for ever.
+#[tokio::test]
+async fn roles_for_which_no_edge_is_listed_miss_none() {
+    let (data, redis) = (TempDir::new().unwrap(), TestRedis::start().await);
+    let socket = data.path().join("ops.sock");
+    let _ops = ops(data.path(), &redis, &socket);
+    let mut conn = redis.link().await.conn().await.unwrap();
+    // Two polls: each shows the heartbeats of one more edge.
+    for (living, name) in [(1, "a"), (2, "b")] {
+        let _: () = conn.zadd(keys::EDGES, name, u64::MAX >> 12).await.unwrap();
+        until_line(&socket, &format!("seckill_edges_alive {living}")).await;
+    }
+    let text = get(&socket, "/metrics").unwrap();
+    for wrong in [r#"part="edge""#, "edge_away"] {
+        assert!(!text.contains(wrong), "{text}");
+    }
+    let url = format!("--set=redis_url={}", redis.url());
+    let said = doctor(program(), data.path(), &url);
+    assert!(!said.contains("the edge at"), "{said}");
 }
 
 #[tokio::test]

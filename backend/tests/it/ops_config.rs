@@ -186,12 +186,13 @@ fn what_a_system_was_started_with_and_is_gone_keeps_no_command_from_it() {
 
 #[test]
 fn the_addresses_of_a_system_are_those_that_others_read_back() {
-    let config = load(
+    let mut config = load(
         "redis_segments = [\"redis://a:1\", \"redis://b:2\"]\nport = 9000\n",
         &[("SECKILL_DATABASE_URL", "mysql://li:s3cret@h/shop")],
         &[],
     )
     .unwrap();
+    config.list_own_edge();
     let found = beside(&config);
     assert_eq!(found.in_force(), config.in_force());
     assert_eq!(found.port, 9000);
@@ -199,6 +200,24 @@ fn the_addresses_of_a_system_are_those_that_others_read_back() {
     assert_eq!(found.database_url, "mysql://li:s3cret@h/shop");
     assert_eq!(found.edges[0].to_string(), "http://127.0.0.1:9000/metrics");
     assert!(!found.redis_is_external);
+}
+
+/// A board that polls an edge where none is reports it away for ever.
+#[test]
+fn only_up_lists_an_edge_that_nobody_named() {
+    let serve = load("", &[], &[]).unwrap();
+    assert!(serve.edges.is_empty(), "{:?}", serve.edges);
+    let mut up = load("", &[("SECKILL_PORT", "9000")], &[]).unwrap();
+    up.list_own_edge();
+    let (value, source) = origin(&up, "edges");
+    assert_eq!(value, "http://127.0.0.1:9000/metrics");
+    assert_eq!(source, "default");
+    for named in ["http://10.0.0.1/metrics", "[]"] {
+        let mut up = load("", &[("SECKILL_EDGES", named)], &[]).unwrap();
+        let before = up.edges.clone();
+        up.list_own_edge();
+        assert_eq!(up.edges, before);
+    }
 }
 
 #[test]

@@ -26,6 +26,12 @@ export function steps(funnel) {
   };
 }
 
+/** How many edges are at work: of those that are listed, or, if none is, by their heartbeats. */
+export function livingEdges({ edges, living_edges: living }) {
+  const listed = Object.values(edges);
+  return listed.length ? listed.filter((edge) => edge.up).length : living;
+}
+
 function shares(counts) {
   const most = Math.max(1, ...counts.map(([, n]) => n ?? 0));
   return counts.map(([name, n], at) => {

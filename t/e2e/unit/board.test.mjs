@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { business } from '../../../html/console/board/business.js';
 import { follow } from '../../../html/console/board/feed.js';
-import { Columns, KEPT, grouped, parts, patched, shownState, steps } from '../../../html/console/board/patch.js';
+import { Columns, KEPT, grouped, livingEdges, parts, patched, shownState, steps } from '../../../html/console/board/patch.js';
 
 test('a patch changes what it names, and the rest stays the very same object', () => {
   const before = { alerts: [1], products: { a: { sale: 1, locked: 2 }, b: { sale: 3 } } };
@@ -24,6 +24,11 @@ test('the funnel shows each step as a share of the one above, and never items as
   assert.equal(items[0].ofAbove, null, 'items are no share of requests');
   assert.equal(items[1].ofAbove, 0.66);
   assert.equal(items[3].ofAbove, null);
+});
+
+test('edges are counted by those that respond, and by their heartbeats where none is listed', () => {
+  assert.equal(livingEdges({ edges: { 'a:80': { up: true }, 'b:80': { up: false } }, living_edges: 1 }), 1);
+  assert.equal(livingEdges({ edges: {}, living_edges: 3 }), 3);
 });
 
 test('a bar is made of the three stocks, and is never longer than itself', () => {

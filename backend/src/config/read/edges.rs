@@ -7,8 +7,8 @@ use crate::config::{ConfigError, masked_url};
 
 impl Values {
     /// The metrics of every edge: a TOML list, or separated by commas in one
-    /// text. Unset: those of the edge that "seckill up" starts on `port`.
-    pub(in crate::config) fn edges(&mut self, port: u16) -> Result<Vec<Uri>, ConfigError> {
+    /// text. None by default: only "seckill up" knows of an edge, its own.
+    pub(in crate::config) fn edges(&mut self) -> Result<Vec<Uri>, ConfigError> {
         let right = "write a list such as [\"http://10.0.0.1/metrics\", \
                      \"https://shop.example:8443/metrics\"]; the edges must allow this machine there";
         let parse = |text: &str| {
@@ -17,13 +17,7 @@ impl Values {
                 .collect();
             uris.map(shown)
         };
-        let own = format!("http://127.0.0.1:{port}/metrics");
-        self.read(
-            "edges",
-            right,
-            || shown(own.parse().into_iter().collect()),
-            parse,
-        )
+        self.read("edges", right, || shown(Vec::new()), parse)
     }
 }
 
@@ -46,22 +40,20 @@ fn shown(uris: Vec<Uri>) -> (Vec<Uri>, String) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::config::{Config, gather};
 
     fn config(edges: &str) -> Result<Config, String> {
-        let variables = [
-            ("SECKILL_EDGES".to_owned(), edges.to_owned()),
-            ("SECKILL_PORT".to_owned(), "8090".to_owned()),
-        ];
+        let variables = [("SECKILL_EDGES".to_owned(), edges.to_owned())];
         let given = gather(None, &variables, Vec::new()).map_err(|error| error.to_string())?;
         Config::from_layers(given).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn edges_are_the_own_one_or_those_that_are_listed() {
-        let own = config("").unwrap().edges;
-        assert_eq!(own[0].to_string(), "http://127.0.0.1:8090/metrics");
-        assert_eq!(config("[]").unwrap().edges.len(), 0);
+    fn edges_are_those_that_are_listed() {
+        for none in ["", "[]"] {
+            assert_eq!(config(none).unwrap().edges, [] as [Uri; 0], "{none}");
+        }
         let two = config("[\"http://a/metrics\",\n \"https://b:81/metrics\",]").unwrap();
         assert_eq!(two.edges.len(), 2);
         for wrong in ["a:80", "ftp://a/metrics", "http://a b", "/metrics"] {
