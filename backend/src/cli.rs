@@ -223,14 +223,15 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
         return open_database(config).await;
     };
     let (data, missing) = (config.data.display(), missing.display());
-    match config.has_own_database() {
+    match config.has_own_database() && !config.redis_is_external {
         true => anyhow::bail!(
             "the system in {data} is not running, and has no database {missing}; \"seckill up\" \
              starts one, and --data or SECKILL_DATA names another folder"
         ),
         false => anyhow::bail!(
             "there is no database {missing}; \"seckill serve\" or \"seckill sale import\" makes it, \
-             and database_url and order_databases name others"
+             database_url and order_databases name others, and --data or SECKILL_DATA names another \
+             folder"
         ),
     }
 }

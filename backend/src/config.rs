@@ -3,7 +3,6 @@
 //! overriding the one before.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +13,7 @@ use seckill_core::orders::money::Currency;
 use seckill_core::signing::keyring::Digest;
 
 use crate::config::analysis::Rules;
-use crate::config::running::RunningSystem;
+use crate::config::running::{InForce, RunningSystem};
 use crate::config::targets::Targets;
 
 /// The default of the data folder, below the current folder.
@@ -262,16 +261,6 @@ pub struct Config {
     settings: Vec<Setting>,
     in_force: InForce,
     warning: Option<String>,
-}
-
-/// Settings as they were written, secrets among them: `Debug` shows only which there are.
-#[derive(Clone)]
-struct InForce(BTreeMap<String, String>);
-
-impl fmt::Debug for InForce {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
 }
 
 /// Whether the settings of the system that runs in the data folder are in force.

@@ -35,7 +35,7 @@ use crate::config::{Given, Source};
 /// A flash sale: shoppers come in at the edge, buyers leave with an order.
 ///
 /// "seckill up --demo" starts everything on this machine with a sale to try. The other
-/// commands find a running system by its data folder (--data), whatever its ports are.
+/// commands find a running system by its data folder (--data), and take over its settings.
 ///
 /// Settings come from a TOML file, the running system, SECKILL_… variables and flags,
 /// each stronger than the one before; "seckill config" shows those in force.

@@ -7,6 +7,7 @@
 //! lock of the folder: the file of a killed run is stale and is ignored.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -46,6 +47,16 @@ const OWN: [&str; 5] = ["data", FILE_KEY, "log", "log_format", "status_listen"];
 /// The setting of this name, if commands take it over from a running system.
 pub(super) fn taken_over(name: &str) -> Option<&'static Key> {
     keys::find(name).filter(|key| !OWN.contains(&key.name))
+}
+
+/// Settings with their secrets, of which a debug line shows the keys.
+#[derive(Clone)]
+pub(super) struct InForce(pub(super) BTreeMap<String, String>);
+
+impl fmt::Debug for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// What "seckill up" writes of itself.
