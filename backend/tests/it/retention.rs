@@ -421,7 +421,8 @@ async fn what_went_before_a_failure_is_in_a_file_that_the_audit_log_names() {
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let lines = text.iter().filter(|byte| **byte == b'\n').count();
     let entry = json!({ "what": "audit", "rows": lines, "file": path, "digest": digest });
-    assert_eq!(removals(&shop).await, [entry.clone()]);
+    let named = std::slice::from_ref(&entry);
+    assert_eq!(removals(&shop).await, named);
 
     // Nothing goes: the pass leaves neither a file nor an entry.
     execute(
@@ -431,7 +432,7 @@ async fn what_went_before_a_failure_is_in_a_file_that_the_audit_log_names() {
     .await;
     let failed = retention.pass(now_ms()).await;
     assert!(failed.failure.is_some() && failed.outcomes.is_empty());
-    assert_eq!(removals(&shop).await, [entry]);
+    assert_eq!(removals(&shop).await, named);
     assert_eq!(exports(&keep), [PathBuf::from(path)]);
 
     execute(&shop, "DROP TABLE pin").await;
