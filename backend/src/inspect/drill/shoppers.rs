@@ -14,7 +14,7 @@ use super::system::ROUND;
 const STAYS: Duration = Duration::from_secs(30);
 /// How long they ask what became of a click that is in progress: as the page does, until
 /// they know, or something is wrong.
-const ASKS: Duration = Duration::from_secs(90);
+const ASKS: Duration = Duration::from_secs(240);
 /// Pause before they try or ask again.
 const PAUSE: Duration = Duration::from_millis(300);
 
