@@ -55,7 +55,7 @@ is_sold_out() { [ "$(sold "$1")" = "$permits" ] && [ "$(granted "$1")" = "$permi
 # Demand goes on until everything is sold: what was lost with a process comes
 # back only after it may not arrive any more.
 demand_until_sold_out() {
-    local deadline=$((SECONDS + 30))
+    local deadline=$((SECONDS + 180))
     until is_sold_out "$1" || ((SECONDS > deadline)); do flood_all 1 4; done
 }
 

@@ -96,7 +96,7 @@ tell_sold_out() {
 }
 # Demand goes on until everything is sold: a share returns after a minute at most.
 demand_until_sold_out() {
-    local deadline=$((SECONDS + 90))
+    local deadline=$((SECONDS + 240))
     until is_sold_out "$1" || ((SECONDS > deadline)); do flood_all 1 4; done
 }
 
