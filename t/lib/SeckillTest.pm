@@ -209,6 +209,9 @@ my $uses_default_config;
                 Test::More::fail("$0: the edge did not learn of @$item in $seconds s")
                     unless SeckillTest::eventually(sub { $is_known->(@$item) }, $seconds);
             }
+            # What it reads behind the catalogue, without which it gives no URL: in some
+            # blocks it cannot.
+            SeckillTest::eventually(sub { $status_at_ready->(@{$items[0]}, 'path') !~ /^(?:0|503)$/ }, 2) if @items;
             @items = ();
         }
         $run->(@_);
