@@ -145,6 +145,9 @@ poll_until 60 is_up || tail -n 5 /packages/serve.log
 # A busy machine may let Redis answer too late for the first try.
 approved() { as_seckill seckill sale import /tmp/sale.toml --approve >"$log" 2>&1; }
 poll_until 60 approved || tail -n 5 "$log"
+# The edge reads the catalogue within a second.
+is_known() { get 80 /api/rounds/deb/products/1/state 2>/dev/null | grep -q ' 200 '; }
+poll_until 30 is_known || tail -n 5 /packages/serve.log
 seckill load race --base http://127.0.0.1:80 --round deb --product 1 --buyers 300 --limit 120 >/tmp/race.json 2>"$log" || tail -n 5 "$log"
 ordered() { [ "$(as_seckill seckill status --json 2>/dev/null | perl -0ne '/"orders": (\d+)/ and print $1')" = 50 ]; }
 poll_until 60 ordered
