@@ -280,11 +280,13 @@ pub async fn run(store: LazyStore, redis: RedisLink, stop: CancellationToken) {
             let switch = Switch { store, redis };
             redis.conn().await?;
             let life = redis.life();
+            // Stops that are due come first, and wait for nothing that is forgotten.
+            let followed = switch.follow_due().await;
             if compared != Some(life) {
                 switch.follow_forgotten().await?;
                 compared = Some(life);
             }
-            switch.follow_due().await
+            followed
         };
         passes.pause_after(outcome.await.map(|()| EVERY)).await;
     }

@@ -1,7 +1,7 @@
 //! Retires rounds that are over: hours after its end or its withdrawal, once nothing of it
-//! is under way, a round leaves the catalogue, and with it every edge's memory, and Redis. What its
-//! segments held and a digest of their archived events stay in the database, so that
-//! `seckill verify --archived` can replay its ledger for ever.
+//! is under way, a round leaves the catalogue, and with it every edge's memory, and Redis.
+//! What its segments held and a digest of their archived events stay in the database, so
+//! that `seckill verify --archived` can replay its ledger for ever.
 //!
 //! The database decides first. Clearing Redis may be repeated: a crash in between leaves
 //! a round that is retired and not cleared, and the next pass goes on with it.
