@@ -228,14 +228,14 @@ impl Replayer {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Some(Stopped::Empty) => {
-                    let one = &entries[decided.len()..=decided.len()];
-                    if self.refill(segment, &one[0]).await? {
+                    let rest = &entries[decided.len()..];
+                    if self.refill(segment, &rest[0]).await? {
                         let when_gone = surplus::of_permit(&self.redis, &segment.item).await;
-                        let one = Batch {
-                            entries: one,
+                        let in_vain = Batch {
+                            entries: in_vain(rest, when_gone),
                             ..batch
                         };
-                        let (sold, _) = one.run(&mut conn, last, when_gone).await?;
+                        let (sold, _) = in_vain.run(&mut conn, last, when_gone).await?;
                         self.remember(segment, &sold);
                         link.replicated(life).await?;
                         self.note(journal, segment, &sold).await;
@@ -390,6 +390,21 @@ impl Batch<'_> {
             return Ok((decided, Some(stopped)));
         }
         Ok((decided, None))
+    }
+}
+
+/// Those of `waiting` for whom nothing is left either, if nothing is left for the first: the
+/// ones behind it that want as much or more. But it is only one that leaves its permit
+/// unspent, since fewer permits than requests may be too many.
+fn in_vain(waiting: &[Arc<Entry>], when_gone: WhenGone) -> &[Arc<Entry>] {
+    let quantity = |entry: &Arc<Entry>| entry.request.quantity;
+    let Some(first) = waiting.first().map(quantity) else {
+        return waiting;
+    };
+    let as_much = waiting.iter().take_while(|it| quantity(it) >= first);
+    match when_gone {
+        WhenGone::SpendPermit => &waiting[..as_much.count()],
+        WhenGone::LeavePermit | WhenGone::LookElsewhere => &waiting[..1],
     }
 }
 

@@ -1,11 +1,12 @@
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use redis::AsyncCommands as _;
 use seckill::stock::journal::Limits;
 use seckill_core::keys;
 use seckill_core::orders::purchase::State;
 
 use crate::common::shop::{Shop, click};
-use crate::common::{eventually, item, now_ms, record, stock};
+use crate::common::{cookie, eventually, hidden_url, item, now_ms, record, stock};
 
 const LIMITS: Limits = Limits {
     max_bytes: 1 << 20,
@@ -68,6 +69,59 @@ async fn while_redis_is_away_buyers_are_in_progress_and_who_came_first_buys() {
     shop.until_drained().await;
     let report = shop.verify().await;
     assert!(report.breaches.is_empty(), "{report:?}");
+    shop.shut().await;
+}
+
+/// How many scripts a Redis has run since it was started.
+async fn scripts_run(shop: &Shop) -> u64 {
+    let mut conn = shop.link.conn().await.unwrap();
+    let stats: String = redis::cmd("INFO")
+        .arg("commandstats")
+        .query_async(&mut conn)
+        .await
+        .unwrap();
+    let calls = stats.lines().filter_map(|line| {
+        let (_, counts) = line.split_once("cmdstat_evalsha:calls=")?;
+        counts.split(',').next()?.parse::<u64>().ok()
+    });
+    calls.sum()
+}
+
+#[tokio::test]
+async fn who_comes_after_the_last_item_is_refused_at_once_but_not_who_wants_less() {
+    let mut shop = Shop::open(3).await;
+    shop.journalling(LIMITS).await;
+    shop.redis.kill();
+    is_away(&shop).await;
+    // Two of the three items, two more, and then everybody wants one.
+    for n in 0..300 {
+        let user = format!("u{n}");
+        let quantity = if n < 2 { 2 } else { 1 };
+        let url = format!("{}?quantity={quantity}", hidden_url(&user));
+        let click = Request::post(url)
+            .header("cookie", cookie(&user))
+            .header("x-request-id", "r")
+            .body(Body::empty())
+            .unwrap();
+        let (status, answer) = shop.send(click).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    }
+    shop.redis.start_again().await;
+    until_replayed(&shop).await;
+    for n in 0..300 {
+        let user = format!("u{n}");
+        let result = shop.result(&user).await;
+        let expected = if n == 0 || n == 2 {
+            "succeeded"
+        } else {
+            "failed"
+        };
+        assert_eq!(result["status"], expected, "{user}: {result}");
+    }
+    assert_eq!(stock(&shop.link).await, (0, 3, 0));
+    // Each once, and again what came in one batch behind a request that found nothing.
+    let run = scripts_run(&shop).await;
+    assert!(run < 1_000, "{run} scripts for 300 requests");
     shop.shut().await;
 }
 
