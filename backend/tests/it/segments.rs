@@ -6,16 +6,22 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::common::masters::{self, Market, TestCluster, buy, buy_patiently, sell, totals};
-use crate::common::{TestRedis, eventually, item};
+use crate::common::{TestRedis, database, eventually, item, ring};
 use axum::Router;
 use axum::http::StatusCode;
 use proptest::collection::vec;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use seckill::redis::segments::{Segment, Segments};
+use seckill::shop as purchase;
+use seckill::shop::ShopState;
+use seckill::stock::fence::Fence;
 use seckill::stock::transfer;
+use seckill::store::{LazyStore, Store};
 use seckill_core::keys;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Everybody clicks at once; returns how many heard what, by word.
@@ -229,6 +235,47 @@ async fn a_redis_cluster_sells_exactly_the_total_while_a_slot_moves() {
     let words = rush(&app, crowd("v", 40, 1)).await;
     assert_eq!(words.get("processing"), Some(&15), "{words:?}");
     assert_eq!(totals(&segments, &entry).await, (0, 45, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_starts_in_the_middle_of_a_sale_on_a_cluster_sells() {
+    let main = TestRedis::start().await;
+    let cluster = TestCluster::start().await;
+    let link = main.link().await;
+    let segments = Segments::open(&link, &cluster.urls()).unwrap();
+    let (_, entry) = sell(&link, &segments, &[5, 5, 5]).await;
+
+    let folder = TempDir::new().unwrap();
+    let url = database::place(folder.path()).await;
+    let archive = LazyStore::opened(Store::open(&url).await.unwrap());
+    let link = main.link().await;
+    // The first connection to a node is checked, when nothing of the Cluster is known yet.
+    let segments = Segments::open(&link, &cluster.urls()).unwrap();
+    let fence = Fence::around(link.clone(), segments.clone(), archive, None);
+    let options = purchase::Options::default();
+    let state = ShopState::new(link, segments.clone(), None, ring(), options);
+    let app = purchase::router(state.with_fence(Some(fence)));
+    eventually("the purchase role knows the product", || async {
+        let bought = timeout(Duration::from_secs(10), buy(&app, "u1", 1)).await;
+        let (status, _) = bought.expect("a click is answered");
+        (status == StatusCode::ACCEPTED).then_some(())
+    })
+    .await;
+    assert_eq!(totals(&segments, &entry).await, (14, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_masters_of_a_cluster_are_found_by_a_node_that_is_a_replica_by_now() {
+    let main = TestRedis::start().await;
+    let mut cluster = TestCluster::start().await;
+    let replica = cluster.add_replica().await;
+    let link = main.link().await;
+    let segments = Segments::open(&link, &[format!("redis+cluster://{replica}")]).unwrap();
+    assert_eq!(segments.masters().await.unwrap().len(), 3);
+    let (app, entry) = sell(&link, &segments, &[5, 5, 5]).await;
+    let words = rush(&app, crowd("u", 15, 1)).await;
+    assert_eq!(words.get("processing"), Some(&15), "{words:?}");
+    assert_eq!(totals(&segments, &entry).await, (0, 15, 0));
 }
 
 /// Moves the slot of a segment to another master, as resharding does.

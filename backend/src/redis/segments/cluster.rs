@@ -6,11 +6,13 @@
 //! commands touch one segment, hence one slot, so that nothing has to be routed
 //! but the link itself.
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use seckill_core::keys::slot::slot_of;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::redis::{Guard, RedisLink, RedisLinkError, Replication};
 
@@ -25,8 +27,51 @@ pub(super) struct Cluster {
     /// The nodes that were configured.
     seeds: Vec<RedisLink>,
     map: RwLock<Arc<Map>>,
-    /// When the last reading of the map began; held while reading, so that a hundred callers read once.
-    flight: tokio::sync::Mutex<Option<Instant>>,
+    /// Held while reading the map, so that a hundred callers read once.
+    reader: tokio::sync::Mutex<Reader>,
+}
+
+/// Reads the map.
+///
+/// By a connection of its own: a [`RedisLink`] refuses replicas, which know the masters as
+/// well, and its guard, which compares a master before anything is done there, needs the map
+/// itself.
+#[derive(Default)]
+struct Reader {
+    /// When the last reading began that succeeded.
+    began: Option<Instant>,
+    /// The node that replied then.
+    node: Option<(RedisLink, MultiplexedConnection)>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node.as_ref().map(|(node, _)| node);
+        f.debug_struct("Reader")
+            .field("began", &self.began)
+            .field("node", &node)
+            .finish()
+    }
+}
+
+impl Reader {
+    /// What a node says of all nodes.
+    async fn ask(&mut self, node: &RedisLink) -> Result<String, RedisLinkError> {
+        let kept = self.node.take().filter(|(kept, _)| kept.is_same(node));
+        let mut conn = match kept {
+            Some((_, conn)) => conn,
+            None => node.dedicated().await?,
+        };
+        let mut nodes = redis::cmd("CLUSTER");
+        nodes.arg("NODES");
+        let said = timeout(node.patience(), nodes.query_async(&mut conn)).await;
+        let said = said.map_err(|_| RedisLinkError::Away {
+            address: node.address().to_owned(),
+            reason: format!("it did not reply within {:?}", node.patience()),
+        })??;
+        self.node = Some((node.clone(), conn));
+        Ok(said)
+    }
 }
 
 /// Who holds which slots.
@@ -63,7 +108,7 @@ impl Cluster {
         let cluster = Arc::new(Self {
             seeds,
             map: RwLock::default(),
-            flight: tokio::sync::Mutex::default(),
+            reader: tokio::sync::Mutex::default(),
         });
         tokio::spawn(follow(Arc::downgrade(&cluster)));
         cluster
@@ -122,38 +167,36 @@ impl Cluster {
         &self,
         will_do: impl FnOnce(Instant) -> bool,
     ) -> Result<(), RedisLinkError> {
-        let mut read_at = self.flight.lock().await;
-        if read_at.is_some_and(will_do) {
+        let mut reader = self.reader.lock().await;
+        if reader.began.is_some_and(will_do) {
             return Ok(());
         }
         let began = Instant::now();
         let mut reason = "no node is configured".to_owned();
         for node in self.map().masters().iter().chain(&self.seeds) {
-            match self.read_from(node).await {
+            let said = reader.ask(node).await;
+            match said.and_then(|text| self.map_of(&text, node)) {
                 Ok(map) => {
                     *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
-                    *read_at = Some(began);
+                    reader.began = Some(began);
                     return Ok(());
                 }
+                Err(RedisLinkError::Away { reason: why, .. }) => reason = why,
                 Err(error) => reason = error.to_string(),
             }
         }
         Err(self.away(reason))
     }
 
-    async fn read_from(&self, node: &RedisLink) -> Result<Map, RedisLinkError> {
-        let mut conn = node.conn().await?;
-        let text: String = redis::cmd("CLUSTER")
-            .arg("NODES")
-            .query_async(&mut conn)
-            .await?;
+    /// The map as `node` told it.
+    fn map_of(&self, text: &str, node: &RedisLink) -> Result<Map, RedisLinkError> {
         let known: Vec<RedisLink> = self.map().masters();
         let mut ranges = Vec::new();
         for Holder {
             address,
             first,
             last,
-        } in holders(&text, node.host())
+        } in holders(text, node.host())
         {
             let same = |link: &&RedisLink| link.address() == address;
             let in_map = ranges

@@ -178,6 +178,26 @@ impl TestCluster {
         cluster
     }
 
+    /// Adds a replica of the first master; returns its address.
+    pub async fn add_replica(&mut self) -> String {
+        let first = self.addresses()[0].clone();
+        self.nodes.push(node().await);
+        let replica = self.addresses().pop().unwrap();
+        let add = ["--cluster", "add-node", &replica, &first, "--cluster-slave"];
+        self.cli(&add.map(str::to_owned));
+        let port = replica.rsplit_once(':').unwrap().1;
+        let nodes = ["-p", port, "cluster", "nodes"].map(str::to_owned);
+        eventually("the replica knows all masters", || async {
+            let said = self.cli(&nodes);
+            let masters = said.lines().filter(|line| line.contains("master"));
+            let is_replica = said.contains("myself,slave");
+            (is_replica && masters.filter(|line| line.contains(" connected ")).count() == 3)
+                .then_some(())
+        })
+        .await;
+        replica
+    }
+
     pub fn addresses(&self) -> Vec<String> {
         let address = |(_, _, port): &(Child, TempDir, u16)| format!("127.0.0.1:{port}");
         self.nodes.iter().map(address).collect()
