@@ -42,9 +42,9 @@ pub(super) async fn start(parts: &Parts<'_>, running: &mut Running) -> Result<()
     running.spawn(Role::Ops, move |stop| {
         retention::run(rounds.clone(), keep.clone(), stop)
     });
-    let (rounds, main) = (store.clone(), redis.clone());
+    let (rounds, main, zone) = (store.clone(), redis.clone(), config.time_zone.clone());
     running.spawn(Role::Ops, move |stop| {
-        switch::run(rounds.clone(), main.clone(), stop)
+        switch::run(rounds.clone(), main.clone(), zone.clone(), stop)
     });
     let console = ConsoleState::new(config, redis.clone(), parts.segments.clone(), store)
         .with_inventory(super::inventory(config)?)

@@ -105,9 +105,8 @@ pub async fn publish(
         let mut conn = redis.dedicated().await?;
         put_stock(segments, &items, was_published).await?;
         put_items(&mut conn, (round, stops), &items).await?;
-        put_round(&mut conn, (round, stops), &date).await?;
-        let day = keys::rounds(&date);
-        let _: i64 = conn.zadd(day, &round.id, round.opens_ms).await?;
+        put_round(&mut conn, (round, stops)).await?;
+        put_on_day(&mut conn, round, &date).await?;
         put_catalogue(&mut conn, (round, stops), &items).await?;
         Ok::<(), PublishError>(())
     };
@@ -202,13 +201,11 @@ pub(super) fn put_halt(write: &mut Pipeline, key: &str, halt: Option<Halt>) {
 async fn put_round(
     conn: &mut MultiplexedConnection,
     (round, stops): (&Round, &Stops),
-    date: &str,
 ) -> Result<(), RedisError> {
     let fields = [
         ("name", round.name.clone()),
         ("starts_ms", round.opens_ms.to_string()),
         ("ends_ms", round.ends_ms.to_string()),
-        ("date", date.to_owned()),
     ];
     let mut write = redis::pipe();
     write.hset_multiple(keys::round_info(&round.id), &fields);
@@ -221,6 +218,24 @@ async fn put_round(
         write.zadd_multiple(keys::round_products(&round.id), batch);
     }
     scripts::together(&write).run(conn).await
+}
+
+/// Lists a round under its day, and no longer under the one that it had. Its record says
+/// which that was, and names the new one last: who breaks off is repeated.
+pub(super) async fn put_on_day(
+    conn: &mut MultiplexedConnection,
+    round: &Round,
+    date: &str,
+) -> Result<(), RedisError> {
+    let info = keys::round_info(&round.id);
+    let was: Option<String> = conn.hget(&info, "date").await?;
+    let mut write = redis::pipe();
+    write.zadd(keys::rounds(date), &round.id, round.opens_ms);
+    if let Some(was) = was.filter(|was| was != date) {
+        write.zrem(keys::rounds(&was), &round.id);
+    }
+    write.hset(&info, "date", date);
+    write.exec_async(conn).await
 }
 
 /// A product's line in the catalogue.

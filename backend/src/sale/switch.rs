@@ -13,6 +13,7 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands as _, RedisError};
 use seckill_core::ids::Item;
@@ -268,8 +269,8 @@ fn items(round: &Round) -> Vec<Item> {
 }
 
 /// Carries stops over to Redis that a crash, a Redis that was away, or one that came back
-/// older, left due, until `stop`.
-pub async fn run(store: LazyStore, redis: RedisLink, stop: CancellationToken) {
+/// older, left due, until `stop`. In `zone` days begin and end.
+pub async fn run(store: LazyStore, redis: RedisLink, zone: TimeZone, stop: CancellationToken) {
     let mut passes = Passes::new(stop, "stops wait to reach the edges", EVERY);
     // The connection at which Redis was last compared.
     let mut compared = None;
@@ -283,7 +284,7 @@ pub async fn run(store: LazyStore, redis: RedisLink, stop: CancellationToken) {
             // Stops that are due come first, and wait for nothing that is forgotten.
             let followed = switch.follow_due().await;
             if compared != Some(life) {
-                switch.follow_forgotten().await?;
+                switch.follow_forgotten(&zone).await?;
                 compared = Some(life);
             }
             followed

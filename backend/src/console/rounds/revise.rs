@@ -9,9 +9,7 @@
 
 use std::time::Duration;
 
-use redis::AsyncCommands as _;
 use seckill_core::ids::Item;
-use seckill_core::keys;
 use tokio::time::Instant;
 
 use super::approval::approver;
@@ -21,7 +19,6 @@ use super::{audit_entry, need_redis, rules};
 use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
-use crate::sale::publish::date_of;
 use crate::sale::room;
 use crate::stock::adjust::{AdjustError, Adjusted, Adjuster, Raise};
 use crate::store::difference::{Difference, one_person_may};
@@ -342,7 +339,6 @@ impl Edit<'_> {
         if before.published_ms.is_none() {
             return Ok(None);
         }
-        leave_old_day(state, &before.round, &round).await?;
         let published = approver(state, store)
             .put_on_sale(&round.id, now_ms())
             .await;
@@ -452,22 +448,4 @@ fn not_adjusted(error: AdjustError, at: usize, amount: u64) -> ConsoleError {
             error.to_string(),
         )]),
     }
-}
-
-/// Takes a round that moves to another day out of the list of its old day.
-async fn leave_old_day(
-    state: &ConsoleState,
-    before: &Round,
-    after: &Round,
-) -> Result<(), ConsoleError> {
-    let zone = &state.config.time_zone;
-    let (was, is) = (
-        date_of(before.opens_ms, zone),
-        date_of(after.opens_ms, zone),
-    );
-    if let Some(was) = was.filter(|was| Some(was) != is.as_ref()) {
-        let mut conn = state.redis.conn().await?;
-        let () = conn.zrem(keys::rounds(&was), &after.id).await?;
-    }
-    Ok(())
 }

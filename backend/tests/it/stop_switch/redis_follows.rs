@@ -2,6 +2,7 @@ use jiff::tz::TimeZone;
 use redis::AsyncCommands as _;
 use seckill::redis::segments::Segments;
 use seckill::sale::approve::Approver;
+use seckill::sale::publish::date_of;
 use seckill::sale::switch::{self, FollowError, Switch};
 use seckill::store::stop::Cancelling;
 use seckill::store::stops::{StopOrder, StopStep};
@@ -30,7 +31,7 @@ const PAUSE: StopOrder<'_> = StopOrder {
 fn follows(console: &Console) -> (JoinHandle<()>, CancellationToken) {
     let stop = CancellationToken::new();
     let lazy = LazyStore::opened(console.store.clone());
-    let run = switch::run(lazy, console.link.clone(), stop.clone());
+    let run = switch::run(lazy, console.link.clone(), TimeZone::UTC, stop.clone());
     (tokio::spawn(run), stop)
 }
 
@@ -227,6 +228,38 @@ async fn a_redis_that_comes_back_older_is_told_what_it_forgot() {
     assert_eq!(halt.as_deref(), Some("paused"), "pages read it there");
     let price: u64 = conn.hget(&hashes[2], "price_cents").await.unwrap();
     assert_eq!(price, 100);
+    stop.cancel();
+    sweep.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_start_that_redis_forgot_moves_the_round_to_its_day_again() {
+    let (console, _, _) = on_sale().await;
+    let mut conn = console.link.conn().await.unwrap();
+    let opens_ms = entry(&console, "153").await.window.opens_ms;
+    let later = 3 * 86_400_000;
+    let was: String = conn.hget(keys::round_info("1"), "date").await.unwrap();
+    let is = date_of(opens_ms + later, &TimeZone::UTC).unwrap();
+    let listed = async || -> [Vec<String>; 2] {
+        let mut conn = console.link.conn().await.unwrap();
+        let mut days = redis::pipe();
+        for day in [&was, &is] {
+            days.zrange(keys::rounds(day), 0, -1);
+        }
+        days.query_async(&mut conn).await.unwrap()
+    };
+    let here = || vec!["1".to_owned()];
+    assert_eq!(listed().await, [here(), vec![]]);
+    // As an edit whose Redis came back older leaves it.
+    let moved =
+        format!("UPDATE rounds SET opens_ms = opens_ms + {later}, ends_ms = ends_ms + {later}");
+    database::execute(&console.database_url, moved).await;
+    let (sweep, stop) = follows(&console);
+    eventually("it begins later", || async {
+        (entry(&console, "153").await.window.opens_ms == opens_ms + later).then_some(())
+    })
+    .await;
+    assert_eq!(listed().await, [vec![], here()]);
     stop.cancel();
     sweep.await.unwrap();
 }
