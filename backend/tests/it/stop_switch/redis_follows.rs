@@ -182,6 +182,39 @@ async fn a_round_that_cannot_be_stopped_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn a_stop_that_is_due_does_not_wait_for_what_a_damaged_round_forgot() {
+    let (console, _, _) = on_sale().await;
+    let mut conn = console.link.conn().await.unwrap();
+    // Of this round Redis says something else than the database, and cannot be told.
+    store_unlisted(&console, "0", "1", "NULL").await;
+    let other = entry(&console, "153").await.to_json();
+    let () = conn.hset(keys::CATALOGUE, "0::7", other).await.unwrap();
+    let () = conn.set(keys::round_info("0"), "damaged").await.unwrap();
+    // A crash came when the catalogue knew of the stop, and the pages did not: only what is
+    // due says so, since the catalogue has forgotten nothing.
+    let by = Actor::system();
+    console.store.switch(&PAUSE, &by, now_ms()).await.unwrap();
+    for product in ["153", "154"] {
+        let mut paused = entry(&console, product).await;
+        paused.halt = Some(Halt::Paused);
+        let field = format!("1::{product}");
+        let () = conn
+            .hset(keys::CATALOGUE, field, paused.to_json())
+            .await
+            .unwrap();
+    }
+    let (sweep, stop) = follows(&console);
+    eventually("the pages know", || async {
+        let mut conn = console.link.conn().await.unwrap();
+        let halt: Option<String> = conn.hget(keys::round_info("1"), "halt").await.unwrap();
+        (halt.as_deref() == Some("paused")).then_some(())
+    })
+    .await;
+    stop.cancel();
+    sweep.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_redis_that_comes_back_older_is_told_what_it_forgot() {
     let (console, li, _) = on_sale().await;
     let (sweep, stop) = follows(&console);
@@ -213,7 +246,13 @@ async fn a_redis_that_comes_back_older_is_told_what_it_forgot() {
     }
     let mut kill = redis::cmd("CLIENT");
     kill.arg(&["KILL", "TYPE", "normal", "SKIPME", "no"]);
+    let life = console.link.life();
     let _: redis::RedisResult<u64> = kill.query_async(&mut conn).await;
+    eventually("the connection is another one", || async {
+        console.link.conn().await.ok()?;
+        (console.link.life() != life).then_some(())
+    })
+    .await;
     until_paused(&console).await;
     eventually("it says of each product what the database says", || async {
         let (one, other) = (entry(&console, "153").await, entry(&console, "154").await);
