@@ -66,6 +66,9 @@ struct Outcome {
     order: Option<String>,
     /// Why the purchase failed or the order was cancelled, in one word.
     reason: Option<String>,
+    /// The request that is on record. Another one, to which the buyer was told
+    /// `processing`, may wait in the journal of another process.
+    request: Option<String>,
 }
 
 impl Outcome {
@@ -74,6 +77,7 @@ impl Outcome {
             status,
             order: None,
             reason: None,
+            request: None,
         }
     }
 
@@ -84,13 +88,15 @@ impl Outcome {
                 status: record.state.as_str(),
                 order: Some(record.order).filter(|order| !order.is_empty()),
                 reason: record.reason,
+                request: Some(record.request),
             },
         }
     }
 
     fn into_response(self) -> Response {
         let body = serde_json::json!({
-            "status": self.status, "order": self.order, "reason": self.reason
+            "status": self.status, "order": self.order, "reason": self.reason,
+            "request": self.request
         });
         json_response(StatusCode::OK, body.to_string())
     }

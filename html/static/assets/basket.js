@@ -53,6 +53,15 @@ export function news(before, status) {
   return status === 'failed' && before !== 'none' ? 'failed' : null;
 }
 
+/**
+ * Whether a result is what became of another purchase than this accepted request. While Redis
+ * is away it waits in the journal of the role that accepted it; the other roles do not know of
+ * it, and report what ended before.
+ */
+export function isOfAnother(request, answer) {
+  return ['failed', 'cancelled'].includes(answer.status) && Boolean(request && answer.request) && answer.request !== request;
+}
+
 /** How many orders wait to be paid. */
 export function unpaid(items) {
   return Object.values(items).filter((it) => it.status === 'ordered').length;

@@ -73,7 +73,7 @@ function keepInBasket() {
   if (!status || now === null || !s.user) return;
   const title = document.querySelector('h1').textContent;
   const { order, payBy } = s.outcome ?? {};
-  watch?.note(`${round}-${product}`, { title, status, order: order ?? undefined, payBy });
+  watch?.note(`${round}-${product}`, { title, status, order: order ?? undefined, payBy, request: s.grab?.request });
 }
 
 function signedIn(user) {
@@ -227,7 +227,7 @@ async function buy(quantity) {
   captcha.used(answer);
   const now = time.now();
   if (answer.lost) dispatch({ type: 'lost', now });
-  else if (!answer.code) dispatch({ type: 'accepted', now });
+  else if (!answer.code) dispatch({ type: 'accepted', request: answer.data.request, now });
   else dispatch({ type: 'refused', code: answer.code, retryMs: answer.retryMs, now });
 
   if (answer.code === 'login_required') account.expired();

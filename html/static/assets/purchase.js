@@ -4,6 +4,8 @@
 // `reduce` applies an event to the state; `saleAt`, `sceneAt` and `buttonAt` say what
 // the shopper sees; `cadence.js` says what to request next.
 
+import { isOfAnother } from './basket.js';
+
 /** After a click the button rests this long, whatever the response. */
 export const LOCK_MS = 30_000;
 /** "none" for this long after sending means that the purchase never arrived. */
@@ -48,7 +50,7 @@ export function reduce(s, event) {
     case 'click':
       return click(s, event);
     case 'accepted':
-      return { ...s, grab: s.grab && { ...s.grab, phase: 'processing', answered: true } };
+      return { ...s, grab: s.grab && { ...s.grab, phase: 'processing', answered: true, request: event.request } };
     case 'lost':
       return { ...s, grab: s.grab && { ...s.grab, phase: 'lost' } };
     case 'refused':
@@ -128,7 +130,7 @@ function refused(s, { code, now, retryMs = 0 }) {
 }
 
 function reported(s, answer, now) {
-  const stale = s.grab && !s.grab.answered && isEarlier(answer, s.grab.before);
+  const stale = s.grab && (s.grab.answered ? isOfAnother(s.grab.request, answer) : isEarlier(answer, s.grab.before));
   const status = stale ? 'none' : answer.status;
   switch (status) {
     case 'ordered':

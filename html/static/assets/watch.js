@@ -61,7 +61,7 @@ export function watchPurchases(who, now, except = null, changed = () => {}) {
   async function ask(user, id, entry) {
     const [round, product] = split(id);
     const { data } = await getResult(round, product);
-    if (!data?.status || user !== who()) return;
+    if (!data?.status || user !== who() || basket.isOfAnother(entry.request, data)) return;
     const news = basket.news(entry.status, data.status);
     // "none" after a click may only mean that the request is still under way.
     if (data.status === 'none' && !news) return;

@@ -199,6 +199,17 @@ test('a login that ends in the middle keeps the purchase; another person starts 
   assert.equal(reduce(s, { type: 'session', user: 'bob' }).grab, null);
 });
 
+test('what became of an earlier request is not taken for the one that was accepted since', () => {
+  const accepted = reduce(clicked(), { type: 'accepted', request: 'r2', now: NOW });
+  for (const [status, reason] of [['failed', 'sold_out'], ['cancelled', 'unpaid']]) {
+    const s = result(accepted, status, NOW + 900, { reason, request: 'r1' });
+    assert.equal(sceneAt(s, NOW + 900), 'processing', status);
+    assert.equal(result(s, status, NOW + 1_900, { reason, request: 'r2' }).notice.code, status);
+  }
+  // Whoever has the item has it, by whichever request.
+  assert.equal(result(accepted, 'ordered', NOW + 900, { order: '7301', request: 'r1' }).outcome.status, 'ordered');
+});
+
 test('the button does not open before an earlier purchase was looked up', () => {
   const s = reduce(initial({ opens: OPENS, ends: ENDS }), { type: 'session', user: 'ann' });
   assert.equal(sceneAt(s, NOW), 'connecting');

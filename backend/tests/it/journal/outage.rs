@@ -1,9 +1,13 @@
+use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
 use redis::AsyncCommands as _;
 use seckill::stock::journal::Limits;
 use seckill_core::keys;
 use seckill_core::orders::purchase::State;
+use serde_json::Value;
+use tower::ServiceExt as _;
 
 use crate::common::shop::{Shop, click};
 use crate::common::{cookie, eventually, hidden_url, item, now_ms, record, stock};
@@ -25,6 +29,14 @@ async fn until_replayed(shop: &Shop) {
         (shop.journals().waiting() == 0).then_some(())
     })
     .await;
+}
+
+/// What a purchase role says became of a buyer's click.
+async fn result_at(role: &Router, user: &str) -> Value {
+    let request = Request::get("/api/rounds/1/products/153/result").header("cookie", cookie(user));
+    let response = role.clone().oneshot(request.body(Body::empty()).unwrap());
+    let body = response.await.unwrap().into_body().collect().await.unwrap();
+    serde_json::from_slice(&body.to_bytes()).unwrap()
 }
 
 #[tokio::test]
@@ -122,6 +134,55 @@ async fn who_comes_after_the_last_item_is_refused_at_once_but_not_who_wants_less
     // Each once, and again what came in one batch behind a request that found nothing.
     let run = scripts_run(&shop).await;
     assert!(run < 1_000, "{run} scripts for 300 requests");
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn another_role_says_nothing_of_a_request_that_waits_in_a_journal() {
+    let mut shop = Shop::open(10).await;
+    // It sells from the same Redis, and has no request in a journal of its own.
+    let other = shop.app.clone();
+    shop.journalling(LIMITS).await;
+    // Of an order that ended before the outage.
+    let ended = format!("cancelled|before|1||7|{}|unpaid", now_ms());
+    let mut conn = shop.link.conn().await.unwrap();
+    let () = conn
+        .hset(keys::buyers(&item(), 1), "li", ended)
+        .await
+        .unwrap();
+    shop.redis.kill();
+    is_away(&shop).await;
+    for user in ["li", "wang"] {
+        let (status, answer) = shop.click_once(user, "since").await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+        assert_eq!(shop.result(user).await["status"], "processing");
+        assert_eq!(result_at(&other, user).await["status"], "unknown");
+    }
+    // It is back, and nothing is replayed yet.
+    shop.stop_roles().await;
+    shop.redis.start_again().await;
+    eventually("the other role has found it", || async {
+        (result_at(&other, "wang").await["status"] == "none").then_some(())
+    })
+    .await;
+    let said = result_at(&other, "li").await;
+    assert_eq!(
+        (&said["status"], &said["request"]),
+        (&"cancelled".into(), &"before".into()),
+        "it is not of the request that was accepted since"
+    );
+    for user in ["li", "wang"] {
+        assert_eq!(shop.result(user).await["status"], "processing");
+    }
+    shop.replays();
+    until_replayed(&shop).await;
+    for user in ["li", "wang"] {
+        let said = result_at(&other, user).await;
+        assert_eq!(
+            (&said["status"], &said["request"]),
+            (&"succeeded".into(), &"since".into())
+        );
+    }
     shop.shut().await;
 }
 
