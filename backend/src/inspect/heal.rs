@@ -1,15 +1,17 @@
 //! Heals segments that were halted because their Redis is older than the ledger, and a
-//! main Redis that came back empty, as far as that is exact.
+//! main Redis that came back empty, or older than the approval of a round, as far as that is
+//! exact.
 //!
 //! Ledger, orders and journals know what the Redis has forgotten. Where they account for
 //! every item, the segment is put back to what they say, and sells again by itself.
 //! Where they do not, it stays halted, and a person decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use redis::{RedisResult, Value, from_redis_value};
+use seckill_core::ids::Item;
 use seckill_core::keys;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +19,7 @@ use super::rebuild::{Options, RebuildError, Rebuilder};
 use crate::now_ms;
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, scripts};
-use crate::sale::catalogue;
+use crate::sale::catalogue::{self, Products};
 use crate::store::Store;
 use crate::time::periodic::{self, Passes};
 
@@ -45,10 +47,21 @@ pub struct Healer {
     pub queue_is_visible: bool,
 }
 
+/// What the passes before have found.
+#[derive(Debug, Default)]
+struct Before {
+    /// Rounds that a person has to decide.
+    hopeless: BTreeSet<String>,
+    /// The connection at which the main Redis was seen to have every round.
+    complete: Option<u64>,
+    /// The rounds that it has not, since then.
+    missing: BTreeSet<String>,
+}
+
 /// What needs healing.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Ill {
-    /// Rounds with a halted segment.
+    /// Rounds with a halted segment, or of whose approval the catalogue knows nothing.
     rounds: BTreeSet<String>,
     /// Whether the catalogue is gone, and rounds are published.
     catalogue: bool,
@@ -59,19 +72,20 @@ impl Healer {
     /// refused if it has changed.
     pub async fn run(self, stop: CancellationToken) {
         let mut passes = Passes::new(stop.clone(), "halted segments wait to be healed", EVERY);
-        let mut hopeless = BTreeSet::new();
+        let mut before = Before::default();
         while passes.go_on() {
-            let outcome = self.pass(&mut hopeless, &stop).await;
+            let outcome = self.pass(&mut before, &stop).await;
             passes.pause_after(outcome.map(|()| EVERY)).await;
         }
     }
 
     async fn pass(
         &self,
-        hopeless: &mut BTreeSet<String>,
+        before: &mut Before,
         stop: &CancellationToken,
     ) -> Result<(), RebuildError> {
-        let ill = self.look().await?;
+        let ill = self.look(before).await?;
+        let hopeless = &mut before.hopeless;
         hopeless.retain(|round| ill.rounds.contains(round));
         if !ill.catalogue && ill.rounds.is_subset(hopeless) {
             return Ok(());
@@ -95,9 +109,10 @@ impl Healer {
         failed
     }
 
-    /// Which rounds have a halted segment, and whether the catalogue is gone.
-    async fn look(&self) -> Result<Ill, RebuildError> {
+    /// Which rounds have a halted segment or are missing, and whether the catalogue is gone.
+    async fn look(&self, before: &mut Before) -> Result<Ill, RebuildError> {
         let mut conn = self.redis.conn().await?;
+        let life = self.redis.life();
         let mut ill = Ill::default();
         if catalogue::version(&mut conn).await?.is_none() {
             let rounds = self.store.rounds().await?;
@@ -140,7 +155,29 @@ impl Healer {
                 }
             }
         }
+        if before.complete != Some(life) && !ill.catalogue {
+            let missing = self.missing(&products).await?;
+            for round in missing.difference(&before.missing) {
+                tracing::warn!(
+                    round,
+                    "the main Redis is older than the approval of this round, which is put back \
+                     if ledger and orders account for every item"
+                );
+            }
+            before.complete = missing.is_empty().then_some(life);
+            ill.rounds.extend(missing.iter().cloned());
+            before.missing = missing;
+        }
         Ok(ill)
+    }
+
+    /// The rounds that were put on sale, and of which the catalogue has no product. The
+    /// database is read after the catalogue: a round that retires is noted there first.
+    async fn missing(&self, products: &Products) -> Result<BTreeSet<String>, RebuildError> {
+        let listed: HashSet<&str> = products.keys().map(Item::round).collect();
+        let mut missing = self.store.rounds_in_redis().await?;
+        missing.retain(|round| !listed.contains(&**round));
+        Ok(missing.into_iter().collect())
     }
 
     async fn heal(&self, round: Option<String>) -> Result<(), RebuildError> {

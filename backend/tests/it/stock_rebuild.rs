@@ -211,6 +211,32 @@ async fn a_redis_from_an_older_snapshot_that_sold_on_is_put_right() {
     shop.shut().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_whose_approval_redis_forgot_is_put_back_without_a_person() {
+    let mut shop = open(10).await;
+    shop.run_all();
+    shop.settle();
+    sell_some(&shop, &["a", "b", "c"]).await;
+    shop.until_drained().await;
+    // What it has is older than the approval: a catalogue without the round.
+    let mut conn = shop.link.conn().await.unwrap();
+    let of_round: Vec<String> = conn.keys("*{1*").await.unwrap();
+    let () = conn.del(of_round).await.unwrap();
+    let () = conn
+        .hdel(keys::CATALOGUE, item().to_string())
+        .await
+        .unwrap();
+    crate::fence::heals(&mut shop);
+    until_sells_again(&shop).await;
+    assert_eq!(sell_out(&shop).await, 7);
+    shop.until_orders(10).await;
+    shop.until_drained().await;
+    assert_eq!(stock(&shop.link).await, (0, 9, 1));
+    let report = shop.verify().await;
+    assert!(report.pass, "{}", report.text());
+    shop.shut().await;
+}
+
 #[tokio::test]
 async fn a_round_that_cannot_be_healed_keeps_no_other_halted() {
     let mut shop = open(10).await;
