@@ -135,9 +135,11 @@ async fn forgetting(amount: u64) -> Shop {
     shop.stop_roles().await;
     buys(&shop, 2..6).await;
     shop.redis.go_back().await;
-    eventually("it is halted", || async {
+    // The click may be journalled itself, if Redis is still seen away.
+    eventually("it is halted, and its sales are kept", || async {
         shop.click_once("early", "r").await;
-        halted(&shop).await
+        let kept = shop.journals().forgotten.waiting();
+        halted(&shop).await.filter(|_| kept == 4)
     })
     .await;
     shop
@@ -147,7 +149,6 @@ async fn forgetting(amount: u64) -> Shop {
 async fn what_only_this_process_knows_is_made_again() {
     let mut shop = forgetting(10).await;
     shop.replays();
-    assert_eq!(shop.journals().waiting(), 4);
     assert_eq!(shop.result("u2").await["status"], "processing");
     heals(&mut shop);
     eventually("all are made again", || async {
@@ -216,12 +217,12 @@ async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_wait
         shop.journals().own.append(request(user)).await.unwrap();
     }
     shop.redis.go_back().await;
-    eventually("it is halted", || async {
+    eventually("it is halted, and its sales are kept", || async {
         shop.result("nobody").await;
-        halted(&shop).await
+        let kept = shop.journals().waiting();
+        halted(&shop).await.filter(|_| kept == 5)
     })
     .await;
-    assert_eq!(shop.journals().waiting(), 5);
     heals(&mut shop);
     shop.replays();
     eventually("all is replayed", || async {
