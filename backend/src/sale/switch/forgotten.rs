@@ -24,14 +24,14 @@ impl Switch<'_> {
     async fn remind(&self, round: &str, zone: &TimeZone) -> Result<(), FollowError> {
         let compared = timeout(PATIENCE, self.has_forgotten(round)).await;
         if compared.unwrap_or_else(|_| Err(slow(round)))? {
-            tracing::warn!(
-                round,
-                "Redis came back without what operators changed of this round; it is told again"
-            );
             // First: what breaks off here still differs, and is repeated.
             let listed = timeout(PATIENCE, self.list(round, zone)).await;
             listed.unwrap_or_else(|_| Err(slow(round)))?;
             self.follow(round).await?;
+            tracing::warn!(
+                round,
+                "Redis came back without what operators changed of this round, and has been told again"
+            );
         }
         Ok(())
     }
