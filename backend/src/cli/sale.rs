@@ -11,6 +11,7 @@ use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::approve::Approver;
 use crate::sale::{export, file, import, repeat};
+use crate::stock::sites::alone;
 use crate::store::Actor;
 use crate::store::round::RoundState;
 use crate::store::stop::StopKind;
@@ -75,12 +76,15 @@ async fn import_sale(
     let now_ms = crate::now_ms();
     let rounds = file::read_at(config.site.as_ref(), path, now_ms)?;
     let rounds = repeat::by_day(rounds, &config.time_zone)?;
-    if approve {
-        // Checked before anything is stored: a sale that cannot be approved now
-        // should not be stored without being approved.
-        RedisLink::connect(&config.redis_url)
+    // Checked before anything is stored: a sale that cannot be approved now should not be
+    // stored without being approved, nor all of an amount of which others sell a part.
+    match RedisLink::connect(&config.redis_url).await {
+        Ok(redis) => alone::refuse(config.site.as_ref(), &redis)
             .await
-            .map_err(|error| not_running(config, &error))?;
+            .map_err(|error| anyhow::anyhow!("nothing was imported: {error}"))?,
+        Err(error) if approve => return Err(not_running(config, &error)),
+        // Drafts need no Redis; approving them asks it again.
+        Err(_) => {}
     }
     let store = open_or_make_store(config).await?;
     let by = Actor::on_the_box();
@@ -103,6 +107,9 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
     let redis = RedisLink::connect(&config.redis_url)
         .await
         .map_err(|error| not_running(config, &error))?;
+    alone::refuse(config.site.as_ref(), &redis)
+        .await
+        .map_err(|error| anyhow::anyhow!("nothing was approved: {error}"))?;
     let store = open_store(config).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
     let inventory = crate::roles::inventory(config)?;

@@ -78,8 +78,9 @@ async fn sell_demo(config: &Config, approver: &Approver<'_>) -> Result<(), UpErr
         cure: "name it with SECKILL_HOME",
     })?;
     let now_ms = now_ms();
+    let path = home.join("examples/sale.toml");
     let mut rounds =
-        file::read(&home.join("examples/sale.toml"), now_ms).map_err(|error| sale(&error))?;
+        file::read_at(config.site.as_ref(), &path, now_ms).map_err(|error| sale(&error))?;
     let stored = approver
         .store
         .rounds()

@@ -1,5 +1,7 @@
 //! Several sites that sell one round: what moves between them, whatever breaks.
 
+/// Commands and consoles that were not told of the other sites.
+mod alone;
 /// One site: a Redis, a database, a purchase role, and what the relay role does for others.
 mod place;
 /// Whole sites that race, are cut off from each other, and are lost.

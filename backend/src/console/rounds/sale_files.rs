@@ -16,6 +16,7 @@ use crate::now_ms;
 use crate::sale::file::{self, BadBytes, Form};
 use crate::sale::import::{self, ImportError};
 use crate::sale::{export, repeat};
+use crate::stock::sites::alone::{self, AloneError};
 use crate::store::Actor;
 
 /// The result for one round of the file.
@@ -55,6 +56,7 @@ pub(in crate::console) async fn import(
     let read = tokio::task::spawn_blocking(read).await;
     let rounds = read.map_err(|error| ConsoleError::internal(&error))?;
     let rounds = rounds.map_err(unreadable)?;
+    refuse_alone(&state).await?;
     let rounds = repeat::by_day(rounds, &zone)
         .map_err(|error| whole_file(error.code(), error.to_string()))?;
     let by = Actor::at_console(&me.name);
@@ -70,6 +72,17 @@ pub(in crate::console) async fn import(
         change: outcome.change.to_string(),
     });
     Ok(Json(imported.collect()))
+}
+
+/// Refuses to import all of an amount of which other sites sell a part. While Redis is away
+/// nobody knows of them here.
+async fn refuse_alone(state: &ConsoleState) -> Result<(), ConsoleError> {
+    match alone::refuse(state.config.site.as_ref(), &state.redis).await {
+        Err(error @ AloneError::OneOfSeveral { .. }) => {
+            Err(whole_file("site_unset", format!("{error}.")))
+        }
+        Ok(()) | Err(AloneError::Link(_)) => Ok(()),
+    }
 }
 
 fn unreadable(bad: BadBytes) -> ConsoleError {

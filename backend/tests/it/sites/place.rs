@@ -38,7 +38,7 @@ pub struct Place {
     pub app: Router,
     tasks: JoinSet<()>,
     stop: CancellationToken,
-    _main: TestRedis,
+    main: TestRedis,
     _masters: Vec<TestRedis>,
     _folder: TempDir,
 }
@@ -88,10 +88,15 @@ impl Place {
             app,
             tasks,
             stop,
-            _main: main,
+            main,
             _masters: masters,
             _folder: folder,
         }
+    }
+
+    /// The address of its main Redis.
+    pub fn redis_url(&self) -> String {
+        self.main.url()
     }
 
     /// Moves items here.
