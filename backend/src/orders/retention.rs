@@ -208,11 +208,16 @@ impl Retention<'_> {
             Part::Orders => {
                 for (shard, exported) in orders.iter().enumerate() {
                     let removed = self.store.remove_orders(shard, exported).await?;
+                    self.store.count_removed(round, part, removed).await?;
                     all &= removed == exported.len() as u64;
                     outcome.removed += removed;
                 }
             }
-            Part::Ledger => outcome.removed = self.store.remove_ledger(round).await?,
+            Part::Ledger => {
+                outcome.removed = self.store.remove_ledger(round).await?;
+                let removed = outcome.removed;
+                self.store.count_removed(round, part, removed).await?;
+            }
         }
         if all {
             self.store.removal_done(round, part, now_ms).await?;

@@ -294,10 +294,8 @@ impl Store {
         let (round, what) = (removal.round, removal.part.as_str());
         let mut transaction = self.main().begin().await?;
         let again = sqlx::query(
-            "UPDATE removals SET removed = removed + ?, file = ?, digest = ?, at_ms = ?
-             WHERE round = ? AND what = ?",
+            "UPDATE removals SET file = ?, digest = ?, at_ms = ? WHERE round = ? AND what = ?",
         )
-        .bind(signed(removal.rows))
         .bind(removal.file)
         .bind(removal.digest)
         .bind(signed(now_ms))
@@ -308,11 +306,10 @@ impl Store {
         if again.rows_affected() == 0 {
             sqlx::query(
                 "INSERT INTO removals (round, what, removed, file, digest, at_ms)
-                 VALUES (?, ?, ?, ?, ?, ?)",
+                 VALUES (?, ?, 0, ?, ?, ?)",
             )
             .bind(round)
             .bind(what)
-            .bind(signed(removal.rows))
             .bind(removal.file)
             .bind(removal.digest)
             .bind(signed(now_ms))
@@ -405,6 +402,26 @@ impl Store {
         Ok(removed)
     }
 
+    /// Counts orders, or entries of the ledger, that were removed. What was only exported
+    /// does not count: it is exported once more. A crash before this counts too few.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn count_removed(
+        &self,
+        round: &str,
+        part: Part,
+        removed: u64,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE removals SET removed = removed + ? WHERE round = ? AND what = ?")
+            .bind(signed(removed))
+            .bind(round)
+            .bind(part.as_str())
+            .execute(self.main().writer())
+            .await?;
+        Ok(())
+    }
+
     /// Records that nothing is left of this part of a round.
     ///
     /// # Errors
@@ -425,7 +442,7 @@ impl Store {
     }
 
     /// When orders of this round were last exported to be removed, epoch milliseconds, and
-    /// how many rows there were of them in all; `None` if they were not.
+    /// how many were removed in all; `None` if they were not.
     ///
     /// # Errors
     /// The database.
