@@ -168,6 +168,16 @@ impl StoredRound {
         }
     }
 
+    /// Whether any of it is on sale, paused, or still to come. What is withdrawn, or ended
+    /// alone, is not.
+    #[must_use]
+    pub fn is_live(&self, now_ms: u64) -> bool {
+        let ends_ms = self.round.ends_ms;
+        let mut products = self.round.products.iter();
+        self.state == RoundState::Approved
+            && products.any(|it| self.stops.last_sale_ms(&it.id, ends_ms) > now_ms)
+    }
+
     /// The round as it sells: its amounts with later adjustments, divided as they were
     /// preloaded.
     #[must_use]

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::now_ms;
 use crate::sale::page;
 use crate::store::Store;
-use crate::store::round::{RoundState, StoredRound};
+use crate::store::round::StoredRound;
 
 /// Most product pages that are listed.
 const MOST_PAGES: usize = 9;
@@ -30,7 +30,7 @@ pub(super) async fn print(config: &Config, options: &Options, took: Duration, lo
     let _ = std::io::stdout().flush();
 }
 
-/// The approved rounds that are not over.
+/// The rounds of which something is on sale, or will be.
 async fn rounds(config: &Config) -> Vec<StoredRound> {
     let Ok(store) = Store::open(&config.database_url).await else {
         return Vec::new();
@@ -38,7 +38,7 @@ async fn rounds(config: &Config) -> Vec<StoredRound> {
     let mut rounds = store.rounds().await.unwrap_or_default();
     store.close().await;
     let now_ms = now_ms();
-    rounds.retain(|stored| stored.state == RoundState::Approved && stored.round.ends_ms > now_ms);
+    rounds.retain(|stored| stored.is_live(now_ms));
     rounds
 }
 
@@ -137,7 +137,7 @@ fn in_words(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::round::{Product, Round, Trail};
+    use crate::store::round::{Product, Round, RoundState, Trail};
     use crate::store::stop::{Cancelling, Stop, StopKind, Stops};
 
     use super::*;
@@ -187,16 +187,24 @@ mod tests {
             products: [("a".to_owned(), stop(kind))].into(),
             ..Stops::default()
         };
-        let cases: [(Stops, &[&str]); 6] = [
+        let of_both = |kind| Stops {
+            products: ["a", "b"].map(|id| (id.to_owned(), stop(kind))).into(),
+            ..Stops::default()
+        };
+        let cases: [(Stops, &[&str]); 8] = [
             (Stops::default(), &["A, open", "B, open"]),
             (of_round(StopKind::Paused), &["A, paused", "B, paused"]),
             (of_round(StopKind::Withdrawn), &[]),
             (of_a(StopKind::Paused), &["A, paused", "B, open"]),
             (of_a(StopKind::Withdrawn), &["B, open"]),
             (of_a(StopKind::Ended), &["B, open"]),
+            (of_both(StopKind::Ended), &[]),
+            (of_both(StopKind::Withdrawn), &[]),
         ];
         for (stops, expected) in cases {
-            let notes = pages(&[stored(stops)], 2_000).into_iter();
+            let stored = stored(stops);
+            assert_eq!(stored.is_live(2_000), !expected.is_empty(), "{stored:?}");
+            let notes = pages(&[stored], 2_000).into_iter();
             let notes: Vec<String> = notes.map(|(_, note)| note).collect();
             assert_eq!(notes, expected);
         }

@@ -55,10 +55,7 @@ async fn restore(approver: &Approver<'_>) -> Result<(), UpError> {
         .await
         .map_err(|error| UpError::Sale(error.to_string()))?;
     let now_ms = now_ms();
-    let running = |stored: &&StoredRound| {
-        stored.state == RoundState::Approved && stored.round.ends_ms > now_ms
-    };
-    for stored in stored.iter().filter(running) {
+    for stored in stored.iter().filter(|stored| stored.is_live(now_ms)) {
         let id = &stored.round.id;
         if stored.published_ms.is_none() {
             // One round that cannot be sold must not keep the others from it.
@@ -129,18 +126,14 @@ async fn upload(folder: &Path, origin: &Path, names: &str) -> String {
     stored.join(",")
 }
 
-/// Gives the round the first id that no ended round holds: a number counts up,
-/// anything else gets a number. `true` if a round of that series still sells.
+/// Gives the round the first id that no round holds that is over or withdrawn: a number
+/// counts up, anything else gets a number. `true` if a round of that series still sells.
 fn take_free_id(round: &mut FileRound, stored: &[StoredRound], now_ms: u64) -> bool {
     let first = round.round.id.clone();
     let mut id = first.clone();
     for next in 2_u64.. {
         match stored.iter().find(|stored| stored.round.id == id) {
-            Some(stored)
-                if stored.round.ends_ms > now_ms && stored.state == RoundState::Approved =>
-            {
-                return true;
-            }
+            Some(stored) if stored.is_live(now_ms) => return true,
             Some(stored) if stored.state == RoundState::Approved => {}
             _ => break,
         }
@@ -156,60 +149,78 @@ fn take_free_id(round: &mut FileRound, stored: &[StoredRound], now_ms: u64) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::round::Round;
+    use crate::sale::file::{Form, parse};
+    use crate::store::stop::{Cancelling, Stop, StopKind, Stops};
 
-    fn round(id: &str, ends_ms: u64) -> Round {
-        Round {
-            id: id.to_owned(),
-            name: String::new(),
-            opens_ms: 1,
-            ends_ms,
-            products: Vec::new(),
+    /// A round of one product that ends then.
+    fn round(id: &str, ends_ms: u64) -> FileRound {
+        let text = format!(
+            "[[round]]\nid = \"{id}\"\nname = \"Noon\"\nstarts = \"+10s\"\nends = \"+10m\"\n\
+             [[round.product]]\nid = \"153\"\ntitle = \"Phone\"\namount = 1\nprice_cents = 1\n"
+        );
+        let mut round = parse(&text, Form::Toml, 1).unwrap().remove(0);
+        (round.round.opens_ms, round.round.ends_ms) = (1, ends_ms);
+        round
+    }
+
+    fn stored(id: &str, ends_ms: u64, state: RoundState) -> StoredRound {
+        StoredRound {
+            round: round(id, ends_ms).round,
+            state,
+            trail: Default::default(),
+            published_ms: None,
+            frozen: Default::default(),
+            stops: Default::default(),
         }
     }
 
     /// The id under which the demo round "1" is sold at 100, given what is
     /// stored; `None` if a stored one is kept.
-    fn id_beside(stored: &[(&str, u64, RoundState)]) -> Option<String> {
-        let stored: Vec<StoredRound> = stored
-            .iter()
-            .map(|(id, ends_ms, state)| StoredRound {
-                round: round(id, *ends_ms),
-                state: *state,
-                trail: Default::default(),
-                published_ms: None,
-                frozen: Default::default(),
-                stops: Default::default(),
-            })
-            .collect();
-        let mut file = FileRound {
-            round: round("1", 500),
-            starts_relative: true,
-            ends_relative: true,
-            days: 1,
-            series: None,
-        };
-        (!take_free_id(&mut file, &stored, 100)).then_some(file.round.id)
+    fn id_beside(stored: &[StoredRound]) -> Option<String> {
+        let mut file = round("1", 500);
+        (!take_free_id(&mut file, stored, 100)).then_some(file.round.id)
     }
 
     #[test]
     fn a_demo_that_runs_is_kept_and_one_that_ended_gets_a_successor() {
         use RoundState::{Approved, Draft};
-        assert_eq!(id_beside(&[]).as_deref(), Some("1"));
-        assert_eq!(id_beside(&[("1", 200, Approved)]), None);
-        assert_eq!(id_beside(&[("1", 100, Approved)]).as_deref(), Some("2"));
+        let beside = |all: &[(&str, u64, RoundState)]| {
+            let all = all
+                .iter()
+                .map(|(id, ends_ms, state)| stored(id, *ends_ms, *state));
+            id_beside(&all.collect::<Vec<_>>())
+        };
+        assert_eq!(beside(&[]).as_deref(), Some("1"));
+        assert_eq!(beside(&[("1", 200, Approved)]), None);
+        assert_eq!(beside(&[("1", 100, Approved)]).as_deref(), Some("2"));
+        assert_eq!(beside(&[("1", 50, Approved), ("2", 200, Approved)]), None);
         assert_eq!(
-            id_beside(&[("1", 50, Approved), ("2", 200, Approved)]),
-            None
-        );
-        assert_eq!(
-            id_beside(&[("1", 50, Approved), ("2", 60, Approved)]).as_deref(),
+            beside(&[("1", 50, Approved), ("2", 60, Approved)]).as_deref(),
             Some("3")
         );
         assert_eq!(
-            id_beside(&[("1", 200, Draft)]).as_deref(),
+            beside(&[("1", 200, Draft)]).as_deref(),
             Some("1"),
             "drafts are replaced"
         );
+    }
+
+    #[test]
+    fn a_demo_that_was_withdrawn_gets_a_successor_and_a_paused_one_is_kept() {
+        let stopped = |kind| {
+            let mut stored = stored("1", 200, RoundState::Approved);
+            let stop = Stop {
+                kind,
+                at_ms: 90,
+                cancel: Cancelling::None,
+            };
+            stored.stops = Stops {
+                round: Some(stop),
+                ..Stops::default()
+            };
+            id_beside(&[stored])
+        };
+        assert_eq!(stopped(StopKind::Withdrawn).as_deref(), Some("2"));
+        assert_eq!(stopped(StopKind::Paused), None);
     }
 }
