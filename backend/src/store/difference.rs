@@ -72,6 +72,14 @@ impl Difference {
         self.field.ends_with(".amount") && numbers.is_some_and(|(from, to)| to < from)
     }
 
+    /// The product whose price it lowers; `None` if it lowers none.
+    #[must_use]
+    pub fn lowers_price_of(&self) -> Option<&str> {
+        let product = self.field.strip_suffix(".price_cents")?;
+        let (from, to) = self.from.as_u64().zip(self.to.as_u64())?;
+        (to < from).then_some(product)
+    }
+
     /// These differences as the audit log keeps them: long texts and long lists are cut.
     #[must_use]
     pub fn detail(differences: &[Self]) -> Value {

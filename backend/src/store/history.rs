@@ -2,14 +2,25 @@
 
 use sqlx::Row as _;
 
+use super::difference::Difference;
 use super::{Store, StoreError, signed, unsigned};
+
+/// The entries of the audit log that charts mark.
+const MARKED: &str =
+    "SELECT at_ms, action, target, detail FROM audit WHERE at_ms >= ? AND at_ms < ?
+     AND (action LIKE 'ban.%' OR action LIKE 'stock.%' OR action LIKE 'simulation.%'
+          OR action LIKE 'sale.%' OR action IN ('round.approve', 'system.start')
+          OR (action = 'round.edit' AND detail LIKE '%\"proposal\":%'
+              AND detail LIKE '%.price_cents\"%'))
+     ORDER BY id DESC LIMIT ?";
 
 /// Something that a chart marks.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Mark {
     /// When, epoch milliseconds.
     pub at_ms: u64,
-    /// `round.opens`, `round.ends`, or the action of an entry in the audit log.
+    /// `round.opens`, `round.ends`, `round.price_cut`, or the action of an entry in the audit
+    /// log.
     pub kind: String,
     /// What it was about: a round's name, or the entry's target.
     pub subject: String,
@@ -70,8 +81,8 @@ impl Store {
         Ok(())
     }
 
-    /// What happened between: rounds that opened and ended, bans, stops, adjustments. A
-    /// round that was withdrawn before did not open, and did not end at its time.
+    /// What happened between: rounds that opened and ended, bans, stops, adjustments, lowered
+    /// prices. A round that was withdrawn before did not open, and did not end at its time.
     ///
     /// # Errors
     /// The database is away.
@@ -101,26 +112,27 @@ impl Store {
                 });
             }
         }
-        let rows = sqlx::query(
-            "SELECT at_ms, action, target FROM audit WHERE at_ms >= ? AND at_ms < ? AND \
-             (action LIKE 'ban.%' OR action LIKE 'stock.%' OR action LIKE 'simulation.%' OR action LIKE 'sale.%' OR action IN \
-             ('round.approve', 'system.start')) \
-             ORDER BY id DESC LIMIT ?",
-        )
-        .bind(from)
-        .bind(to)
-        .bind(MOST)
-        .fetch_all(self.main().readers())
-        .await?;
+        let rows = sqlx::query(MARKED)
+            .bind(from)
+            .bind(to)
+            .bind(MOST)
+            .fetch_all(self.main().readers())
+            .await?;
         // The newest were read; of those of one millisecond the first comes first.
         for row in rows.iter().rev() {
-            let (kind, subject): (String, String) = (row.try_get(1)?, row.try_get(2)?);
-            marks.push(Mark {
-                at_ms: unsigned(row.try_get(0)?),
-                round: round_of(&kind, &subject),
-                kind,
-                subject,
-            });
+            let (action, target): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+            let (kind, subjects) = match action.as_str() {
+                "round.edit" => ("round.price_cut", cheaper(&target, row.try_get(3)?)),
+                action => (action, vec![target]),
+            };
+            for subject in subjects {
+                marks.push(Mark {
+                    at_ms: unsigned(row.try_get(0)?),
+                    round: round_of(kind, &subject),
+                    kind: kind.to_owned(),
+                    subject,
+                });
+            }
         }
         marks.sort_by_key(|mark| mark.at_ms);
         Ok(marks)
@@ -163,6 +175,22 @@ fn round_of(action: &str, target: &str) -> Option<String> {
         .any(|kind| action.starts_with(kind));
     let round = target.split("::").next().unwrap_or_default();
     is_of_round.then(|| round.to_owned())
+}
+
+/// The products, `round::product`, whose prices an approved edit of a round has lowered, by
+/// the detail of its entry.
+fn cheaper(round: &str, detail: &str) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Edit {
+        changes: Vec<Difference>,
+    }
+    let edit = serde_json::from_str(detail).unwrap_or(Edit {
+        changes: Vec::new(),
+    });
+    let lowered = edit.changes.iter().filter_map(Difference::lowers_price_of);
+    lowered
+        .map(|product| format!("{round}::{product}"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -49,12 +49,12 @@ test('the audit log says states, roles and subjects in words', async () => {
 });
 
 test('what happened during a sale is told in words, bans by whom they are of', async () => {
-  const marks = [['sale.pause', 'a::1'], ['round.approve', 'many'], ['ban.add', 'address:203.0.113.7/32'], ['stock.adjust', 'a::1'], ['simulation.begin', 'a::1'], ['system.start', '0.1.0'], ['round.opens', 'Noon']];
+  const marks = [['sale.pause', 'a::1'], ['round.approve', 'many'], ['ban.add', 'address:203.0.113.7/32'], ['stock.adjust', 'a::1'], ['simulation.begin', 'a::1'], ['system.start', '0.1.0'], ['round.opens', 'Noon'], ['round.price_cut', 'a::1']];
   const said = () => marks.map(([kind, subject]) => marked({ kind, subject }).join(' '));
   await speaks('en');
-  assert.deepEqual(said(), ['paused a sale a::1', 'approved a round many', 'banned address 203.0.113.7/32', 'adjusted an amount a::1', 'began a simulation a::1', 'started, version 0.1.0', 'opened: Noon']);
+  assert.deepEqual(said(), ['paused a sale a::1', 'approved a round many', 'banned address 203.0.113.7/32', 'adjusted an amount a::1', 'began a simulation a::1', 'started, version 0.1.0', 'opened: Noon', 'lowered the price of a::1']);
   await speaks('zh');
-  assert.deepEqual(said(), ['暂停销售 a::1', '批准 many', '封禁 地址 203.0.113.7/32', '调整数量 a::1', '开始模拟抢购 a::1', '启动，版本 0.1.0', '开抢 Noon']);
+  assert.deepEqual(said(), ['暂停销售 a::1', '批准 many', '封禁 地址 203.0.113.7/32', '调整数量 a::1', '开始模拟抢购 a::1', '启动，版本 0.1.0', '开抢 Noon', '降价 a::1']);
 });
 
 test('a name that runs from right to left keeps to itself in a sentence', async () => {

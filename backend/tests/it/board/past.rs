@@ -207,3 +207,43 @@ async fn a_round_that_was_withdrawn_before_its_start_never_opened() {
         .find(|it| it == "round.opens \"1\"");
     assert_eq!(opened, None, "{history:#}");
 }
+
+#[tokio::test]
+async fn a_price_is_marked_once_it_is_lowered_and_not_when_that_is_proposed() {
+    let (console, li, wang, _) = rounds::three().await;
+    let (by, now) = ((&li, &wang), now_ms());
+    let id = selling(&console, by, "153", (now - 60_000, now + 600_000)).await;
+    let path = format!("/ops/api/rounds/{id}");
+    let mut form = rounds::edit(&console.get(&li, &path).await.body);
+    form["name"] = json!("Noon, and cheaper");
+    form["products"][0]["price_cents"] = json!(89_900);
+    let change = json!({ "round": id, "form": form, "reason": "It sells slowly." });
+    let made = console.post(&li, "/ops/api/proposals", &change).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let report = format!("{path}/report");
+    let before = kinds(&console.get(&li, &report).await.body);
+    assert_eq!(before, ["round.opens \"1\"", "round.approve \"1\""]);
+
+    let approve = format!("/ops/api/proposals/{}/approve", made.body["id"]);
+    let approved = console.post(&wang, &approve, &json!({})).await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.body);
+    let report = console.get(&li, &report).await.body;
+    let marks = report["marks"].as_array().unwrap();
+    assert_eq!(marks.len(), 3, "{report:#}");
+    let (kind, subject) = (&marks[2]["kind"], &marks[2]["subject"]);
+    assert_eq!(
+        (kind, subject),
+        (&json!("round.price_cut"), &json!("1::153"))
+    );
+    // A draft sells to nobody.
+    let draft = rounds::make(&console, &li, &rounds::form("154")).await;
+    let mut form = rounds::edit(&draft);
+    form["products"][0]["price_cents"] = json!(1);
+    let path = format!("/ops/api/rounds/{}", draft["id"].as_str().unwrap());
+    let saved = console.put(&li, &path, &form).await;
+    assert_eq!(saved.status, StatusCode::OK, "{}", saved.body);
+    let path = format!("/ops/api/board/history?from_ms={}", now - 100_000);
+    let history = kinds(&console.get(&li, &path).await.body);
+    let cuts = history.iter().filter(|it| it.contains("price"));
+    assert_eq!(cuts.count(), 1, "{history:?}");
+}
