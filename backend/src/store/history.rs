@@ -195,7 +195,25 @@ fn cheaper(round: &str, detail: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::round_of;
+    use sqlx::Row as _;
+
+    use super::{MARKED, round_of};
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn what_charts_mark_is_found_by_its_time_among_years_of_entries() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("seckill.db").display());
+        let store = Store::open(&url).await.unwrap();
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {MARKED}"));
+        let plan = sqlx::query(explain).bind(1_i64).bind(2_i64).bind(300_i64);
+        let plan = plan.fetch_all(store.main().readers()).await.unwrap();
+        let first: String = plan[0].try_get(3).unwrap();
+        assert!(
+            first.contains("audit_of_time (at_ms>? AND at_ms<?)"),
+            "{first}"
+        );
+    }
 
     #[test]
     fn entries_about_a_product_are_about_its_round_and_bans_about_the_site() {

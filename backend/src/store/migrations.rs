@@ -162,6 +162,11 @@ const SQLITE_FILES: &[File] = &[
         "locks",
         include_str!("../../migrations/sqlite/0061_locks.sql"),
     ),
+    (
+        62,
+        "audit_by_time",
+        include_str!("../../migrations/sqlite/0062_audit_by_time.sql"),
+    ),
 ];
 const MYSQL_FILES: &[File] = &[
     (
@@ -314,6 +319,11 @@ const MYSQL_FILES: &[File] = &[
         "locks",
         include_str!("../../migrations/mysql/0061_locks.sql"),
     ),
+    (
+        62,
+        "audit_by_time",
+        include_str!("../../migrations/mysql/0062_audit_by_time.sql"),
+    ),
 ];
 const POSTGRES_FILES: &[File] = &[
     (
@@ -355,6 +365,11 @@ const POSTGRES_FILES: &[File] = &[
         61,
         "locks",
         include_str!("../../migrations/postgres/0061_locks.sql"),
+    ),
+    (
+        62,
+        "audit_by_time",
+        include_str!("../../migrations/postgres/0062_audit_by_time.sql"),
     ),
 ];
 
