@@ -139,6 +139,17 @@ codes=$(for _ in $(seq 120); do echo "url = \"https://$product:$tls/pictures/sma
     curl -sk --resolve "$product:$tls:127.0.0.1" -w '%{http_code}\n' -K - | sort | uniq -c | awk '{ print $2 }' | paste -sd ' ')
 fact "120 requests at once from one visitor" "200 429" "$codes"
 fact "the mall meanwhile" 200 "$(get mall.example.com /)"
+# refusals STATUS PATH [OPTION...]: what 120 requests at once that are refused so say of caches.
+refusals() {
+    for _ in $(seq 120); do echo "url = \"https://$product:$tls$2\""; echo 'output = "/dev/null"'; done |
+        curl -sk --resolve "$product:$tls:127.0.0.1" "${@:3}" -w '%{http_code} %header{cache-control}\n' -K - | sed -n "s/^$1 //p" | sort -u
+}
+for path in /product/1-153.html /pictures/small.png /assets/page.js /left.json /announcement.json /version.json; do
+    fact "what caches may do with a 429 of $path" no-store "$(refusals 429 $path)"
+done
+allowed_again() { [ "$(get $product /pictures/small.png)" = 200 ]; }
+poll_until 10 allowed_again || true
+fact "what they may do with a refused hot link" no-store "$(refusals 403 /pictures/small.png -e https://thief.example.net/)"
 
 # --- The mall's back ends --------------------------------------------------
 
@@ -159,6 +170,7 @@ fact "failed requests while one back end is away" 0 "$failures"
 from() { curl -s -o /dev/null -w '%{http_code}' --interface "$1" "http://127.0.0.1:$plain/pictures/small.png"; }
 fact "origin, from an address on its list" 200 "$(from 127.0.0.3)"
 fact "origin, from another" 403 "$(from 127.0.0.2)"
+fact "what caches may do with that" no-store "$(curl -s -o /dev/null -w '%header{cache-control}' --interface 127.0.0.2 "http://127.0.0.1:$plain/pictures/small.png")"
 fact "origin, from another that claims to be on the list" 403 \
     "$(curl -s -o /dev/null -w '%{http_code}' --interface 127.0.0.2 -H 'X-Forwarded-For: 127.0.0.3' "http://127.0.0.1:$plain/pictures/small.png")"
 claims() { curl -s "${@:3}" --interface "$1" -H "X-Forwarded-For: $2" "http://127.0.0.1:$plain/who"; }

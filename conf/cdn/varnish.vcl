@@ -82,19 +82,21 @@ sub vcl_backend_response {
     if (bereq.uncacheable) {
         return (deliver);
     }
-    # Whoever is named in a response is its only reader.
-    if (beresp.http.Set-Cookie || beresp.http.Cache-Control ~ "(?i)private|no-store" || beresp.http.Vary ~ "(?i)cookie|authorization|\*") {
-        set beresp.uncacheable = true;
-        set beresp.ttl = 5s;
-        return (deliver);
-    }
-    if (beresp.status >= 500) {
+    # Another status may be a refusal of this one visitor, such as 429 (too many requests) or
+    # 403 (a foreign Referer), or an origin that fails.
+    if (beresp.status != 200 && beresp.status != 301 && beresp.status != 302 && beresp.status != 404 && beresp.status != 410) {
         # The copy that is there is served, old as it is.
         if (bereq.is_bgfetch) {
             return (abandon);
         }
         set beresp.uncacheable = true;
         set beresp.ttl = 0s;
+        return (deliver);
+    }
+    # Whoever is named in a response is its only reader.
+    if (beresp.http.Set-Cookie || beresp.http.Cache-Control ~ "(?i)private|no-store" || beresp.http.Vary ~ "(?i)cookie|authorization|\*") {
+        set beresp.uncacheable = true;
+        set beresp.ttl = 5s;
         return (deliver);
     }
     if (beresp.status == 200) {
@@ -112,13 +114,13 @@ sub vcl_backend_response {
             set beresp.grace = 1d;
         }
     } else {
-        # 404 of a page that is about to be published, 301, 403.
+        # 404 of a page that is about to be published, 301.
         set beresp.ttl = 5s;
         set beresp.grace = 0s;
         # Of a page that was removed: its copies would come back when this response, which
         # only hides them, has expired. Only where there may be one, since strangers ask
         # for what is not there.
-        if (bereq.http.X-Cdn || bereq.is_bgfetch) {
+        if ((beresp.status == 404 || beresp.status == 410) && (bereq.http.X-Cdn || bereq.is_bgfetch)) {
             ban("obj.http.X-Path == " + bereq.url);
         }
     }

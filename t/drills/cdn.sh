@@ -120,6 +120,13 @@ done
 fact "a login that a browser sends through the cache: status" 200 \
     "$(curl -s -o "$work/answer" -w '%{http_code}' -H "Origin: $cdn" -H 'Content-Type: application/json' -d '{"user":"li"}' "$cdn/api/session")"
 
+# Where a folder would be listed, and of a page that is not there.
+for path in "403 MISS /product/" "404 HIT /product/1-none.html"; do
+    read -r status seen path <<<"$path"
+    curl -s -o "$work/answer" "$cdn$path"
+    fact "a $status, the second time" "$status $seen" "$(curl -s -o "$work/answer" -D - "$cdn$path" | tr -d '\r' | sed -n 's|^HTTP/1.1 \([0-9]*\).*|\1|p; s/^X-Cache: //Ip' | paste -sd ' ')"
+done
+
 step "An edit is visible after one purge"
 edit "Edited once"
 began=$(date +%s%N)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Varnish in front of the shop, as conf/cdn/varnish.vcl sets it up: pages are cached, what
 # is personal is passed, a purge shows an edit at once, the cached copy outlives the
-# origin; and when the CDN's budget is used up, the origin serves pages and sale alone.
+# origin; what the origin refuses one visitor is not what others get; and when the CDN's
+# budget is used up, the origin serves pages and sale alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=scripts/lib/steps.sh
@@ -18,9 +19,9 @@ command -v varnishd >/dev/null || fail "varnishd is missing; install it with: ap
 work=$PWD/target/drills/varnish
 rm -rf "$work"
 mkdir -p "$work"
-varnish_pid='' pages_pid=''
+varnish_pid='' product_pid='' before_product_pid='' spender_pid='' pages_pid=''
 finish() {
-    for pid in $varnish_pid $pages_pid; do
+    for pid in $before_product_pid $product_pid $varnish_pid $spender_pid $pages_pid; do
         kill -TERM "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
@@ -117,6 +118,55 @@ fact "its purge: status" 404 "$(curl -s -o "$work/answer" -w '%{http_code}' -X P
 comes_back() { [ "$(curl -s -o "$work/answer" -w '%{http_code}' "$cdn$gone")" != 404 ]; }
 poll_until 8 comes_back && said=yes || said=no
 fact "it comes back within eight seconds" no "$said"
+
+step "A visitor is refused: by conf/sites/product.conf behind another Varnish"
+read -r product_port front_port < <(free_ports 2 | paste -sd ' ')
+product=http://127.0.0.1:$product_port front=http://127.0.0.1:$front_port
+mkdir -p "$work/product/temp" "$work/product/pages/"{product,pictures,shop}
+printf 'small' >"$work/product/pages/pictures/small.png"
+printf '{}' >"$work/product/pages/shop/version.json"
+for name in kept {1..50}; do printf '<p>%s</p>' "$name" >"$work/product/pages/product/1-$name.html"; done
+cat >"$work/product/nginx.conf" <<CONF
+daemon off;
+$([ "$(id -u)" -ne 0 ] || echo "user root;")
+pid $work/product/pid;
+error_log $work/product/error.log warn;
+events { worker_connections 512; }
+http {
+    access_log off;
+    client_body_temp_path $work/product/temp/a; proxy_temp_path $work/product/temp/b; fastcgi_temp_path $work/product/temp/c;
+    uwsgi_temp_path $work/product/temp/d; scgi_temp_path $work/product/temp/e;
+$(sed -e "s/listen 443 .*/listen 127.0.0.1:$product_port;/; /ssl_certificate/d; /tls.conf;/d; s|/var/lib/seckill/pages|$work/product/pages|" conf/sites/product.conf)
+}
+CONF
+nginx -p "$work/product/" -c "$work/product/nginx.conf" -e "$work/product/error.log" &
+product_pid=$!
+# Without a probe, which needs an edge.
+sed -e '/\.probe = {/,/^    }/d' -e "s/\.port = \"$SECKILL_PORT\"/.port = \"$product_port\"/" "$work/varnish.vcl" >"$work/product.vcl"
+varnishd -F -j none -a "127.0.0.1:$front_port" -f "$work/product.vcl" -n "$work/front" -s malloc,16m "${varnish_options[@]}" >>"$work/front.log" 2>&1 &
+before_product_pid=$!
+status() { curl -s -o "$work/answer" -w '%{http_code}' "$@"; }
+is_served() { [ "$(status "$1")" = 200 ]; }
+poll_until 30 is_served "$front/product/1-kept.html" || fail "the second varnishd does not answer; see $work/front.log"
+fact "a picture on somebody's page: status" 403 "$(status -e https://thief.example.net/ "$front/pictures/small.png")"
+fact "the same picture for the next visitor: status" 200 "$(status "$front/pictures/small.png")"
+# All visitors of this Varnish are one to that nginx: somebody uses up their share.
+(while :; do seq 200 | sed "s|.*|url = $product/version.json\noutput = /dev/null|" | curl -sS -K - 2>/dev/null || true; done) &
+spender_pid=$!
+purge_is_refused() { [ "$(status -X PURGE "$front/product/1-kept.html")" = 429 ]; }
+poll_until 20 purge_is_refused && said=429 || said="not refused"
+fact "a purge that the origin refuses: status" 429 "$said"
+fact "the copy that is kept, then: status" 200 "$(status "$front/product/1-kept.html")"
+# A request now and then is lucky, and its page in the cache.
+page_is_refused() { fresh=$((fresh % 50 + 1)); [ "$(status "$front/product/1-$fresh.html")" = 429 ]; }
+fresh=0
+poll_until 20 page_is_refused && said=429 || said="not refused"
+fact "a page that is not in the cache, while it refuses: status" 429 "$said"
+kill -TERM "$spender_pid" 2>/dev/null || true
+wait "$spender_pid" 2>/dev/null || true
+spender_pid=''
+poll_until 20 is_served "$product/product/1-$fresh.html" || true
+fact "the same page for the next visitor: status" 200 "$(status "$front/product/1-$fresh.html")"
 
 step "The origin is away"
 shop_stop || true
